@@ -1,0 +1,120 @@
+"""GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
+
+Read on from here: stage.py -> attention.py, global_query.py -> convs.py -> ../layers.
+
+Legend: B batch, H x W feature map, C channels of the first stage.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..layers import WindowSize, init_transformer_weights, resolve_windows
+from ..pyramid import PyramidBackbone
+from ..registry import MODELS
+from .archs import NUM_STAGES, resolve_arch
+from .convs import Downsampler, Stem
+from .global_query import query_poolings
+from .stage import Stage
+
+
+@MODELS.register_module()
+class GCViT(PyramidBackbone):
+    """Global Context Vision Transformer as a backbone: images in, one map per chosen stage out.
+
+    Args:
+        arch: ``'xxtiny'``, ``'xtiny'``, ``'tiny'``, ``'tiny2'``, ``'small'``, ``'small2'``, ``'base'``, ``'large'``,
+            or a dict with ``embed_dims, depths, num_heads, mlp_ratio`` and, if wanted, ``layer_scale,
+            drop_path_rate``.
+        in_channels: Channels of the images.
+        window_size: Side of the attention windows in tokens, for all stages or one per stage; each a number, or a
+            pair (h, w). Published: 7, 7, 14, 7 for images of 224 px; 16 or 24 in every stage for dense prediction.
+        pretrain_img_size: Side in pixels of the images that the weights were trained on (a number or a pair). It
+            decides how the global query is pooled; checkpoints do not store it. It is not the input's size.
+        drop_path_rate: Drop path rate of the last block, rising linearly from 0. Default: the variant's in ImageNet
+            training.
+        out_indices: Stages whose maps are returned, 0 to 3. Stages after the last of them are not built.
+        frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
+        norm_eval: Keep norm layers in eval mode in training.
+        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
+        init_cfg: Initialisation as mmengine's ``BaseModule`` takes it, for example
+            ``dict(type='Pretrained', checkpoint=...)``.
+
+    Raises:
+        ValueError: An argument is out of its range. The message says what is allowed.
+        TypeError: An argument is of the wrong type.
+
+    Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, 2^i * C, H_i, W_i) for each i in
+    ``out_indices``, H_i = H / 4 / 2^i rounded up.
+    """
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = 'tiny',
+        in_channels: int = 3,
+        window_size: WindowSize = (7, 7, 14, 7),
+        pretrain_img_size: int | tuple[int, int] = 224,
+        drop_path_rate: float | None = None,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        arch = resolve_arch(arch)
+        dims = arch.stage_dims
+        windows = resolve_windows(window_size, NUM_STAGES)
+        poolings = query_poolings(windows, pretrain_img_size)
+        drop_path_rates = spread_drop_path(arch.drop_path_rate if drop_path_rate is None else drop_path_rate, arch.depths)
+        super().__init__(
+            in_channels=in_channels,
+            stage_dims=dims,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            init_cfg=init_cfg,
+        )
+        self.stem = Stem(in_channels, arch.embed_dims)
+        self.stages = nn.ModuleList(
+            Stage(
+                embed_dims=dims[i],
+                num_heads=arch.num_heads[i],
+                window=windows[i],
+                mlp_ratio=arch.mlp_ratio,
+                layer_scale=arch.layer_scale,
+                drop_path_rates=drop_path_rates[i],
+                pooled=poolings[i],
+                with_cp=with_cp,
+            )
+            for i in range(self.num_stages)
+        )
+        self.downsamplers = nn.ModuleList(Downsampler(dims[i - 1], dims[i]) for i in range(1, self.num_stages))
+        self.apply(init_transformer_weights)
+        self.freeze()
+
+    def frozen_parts(self, num_stages: int) -> Iterable[nn.Module]:
+        """The stem, and the first stages each with the downsampler behind it."""
+        return [self.stem, *self.stages[:num_stages], *self.downsamplers[:num_stages]]
+
+    def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield each stage's map before its downsampler, (B, H_i, W_i, 2^i * C)."""
+        x = self.stem(images)
+        for i, stage in enumerate(self.stages):
+            if i:
+                x = self.downsamplers[i - 1](x)
+            x = stage(x)
+            yield x
+
+
+def spread_drop_path(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
+    """Drop path rates of each stage's blocks, rising linearly over all blocks from 0 to ``drop_path_rate``.
+
+    Raises:
+        ValueError: The rate is not in [0, 1).
+    """
+    if not 0 <= drop_path_rate < 1:
+        raise ValueError(f'drop_path_rate is {drop_path_rate}; expected at least 0 and less than 1')
+    last = max(sum(depths) - 1, 1)
+    rates = iter([drop_path_rate * block / last for block in range(sum(depths))])
+    return [[next(rates) for _ in range(depth)] for depth in depths]

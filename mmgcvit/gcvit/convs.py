@@ -1,0 +1,87 @@
+"""Convolutional parts of GC ViT: stem, downsampler and the block they share (paper, section 2, "Downsampler").
+
+Legend: B batch, H x W feature map, C channels. FusedMBConv works on NCHW maps, everything else ends in NHWC.
+"""
+
+from torch import Tensor, nn
+
+
+class SqueezeExcite(nn.Module):
+    """Weigh channels by what the whole map holds: (B, C, H, W) to the same.
+
+    Args:
+        embed_dims: C.
+        reduction: Channels are squeezed to C / reduction.
+    """
+
+    def __init__(self, embed_dims: int, reduction: int = 4) -> None:
+        super().__init__()
+        squeezed = embed_dims // reduction
+        self.squeeze = nn.Linear(embed_dims, squeezed, bias=False)
+        self.act = nn.GELU()
+        self.excite = nn.Linear(squeezed, embed_dims, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = self.excite(self.act(self.squeeze(x.mean((2, 3))))).sigmoid()
+        return x * weights[:, :, None, None]
+
+
+class FusedMBConv(nn.Module):
+    """The paper's modified Fused-MBConv, residual: (B, C, H, W) to the same.
+
+    x + Conv1x1(SE(GELU(DepthwiseConv3x3(x)))), convolutions without bias.
+
+    Args:
+        embed_dims: C.
+    """
+
+    def __init__(self, embed_dims: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
+        self.act = nn.GELU()
+        self.squeeze_excite = SqueezeExcite(embed_dims)
+        self.pointwise = nn.Conv2d(embed_dims, embed_dims, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.pointwise(self.squeeze_excite(self.act(self.depthwise(x))))
+
+
+class Downsampler(nn.Module):
+    """Halve a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
+
+    LayerNorm, FusedMBConv, 3x3 convolution of stride 2, LayerNorm. Section 2 of the paper draws max pooling in the
+    convolution's place; section 4.3 and the published weights have the strided convolution.
+
+    Args:
+        embed_dims: C.
+        out_dims: C_out.
+    """
+
+    def __init__(self, embed_dims: int, out_dims: int) -> None:
+        super().__init__()
+        self.norm_in = nn.LayerNorm(embed_dims)
+        self.conv = FusedMBConv(embed_dims)
+        self.reduction = nn.Conv2d(embed_dims, out_dims, 3, stride=2, padding=1, bias=False)
+        self.norm_out = nn.LayerNorm(out_dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm_in(x).permute(0, 3, 1, 2)
+        x = self.reduction(self.conv(x)).permute(0, 2, 3, 1)
+        return self.norm_out(x)
+
+
+class Stem(nn.Module):
+    """Images to the first map, a quarter as large: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C).
+
+    Args:
+        in_channels: Channels of the images.
+        embed_dims: C.
+    """
+
+    def __init__(self, in_channels: int, embed_dims: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
+        self.downsample = Downsampler(embed_dims, embed_dims)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.downsample(self.proj(images).permute(0, 2, 3, 1))

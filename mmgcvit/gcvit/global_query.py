@@ -1,0 +1,80 @@
+"""The global query generator (paper, section 2: queries made once per stage and image).
+
+Legend: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads, d = C/nH.
+"""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..layers import Window
+from .convs import FusedMBConv
+
+
+class FeatureExtractor(nn.Module):
+    """One step of the generator: FusedMBConv, then max pooling of stride 2 unless the step keeps the size.
+
+    Args:
+        embed_dims: C.
+        pooled: Whether the map is halved, (B, C, H, W) to (B, C, ceil(H/2), ceil(W/2)).
+    """
+
+    def __init__(self, embed_dims: int, pooled: bool) -> None:
+        super().__init__()
+        self.conv = FusedMBConv(embed_dims)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1) if pooled else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(self.conv(x))
+
+
+class GlobalQueryGenerator(nn.Module):
+    """Condense a whole map into the queries of one window, once per stage and image.
+
+    The steps bring a map of the pretraining resolution down to the window's size; a map of any other resolution is
+    resized to it at the end (bicubic).
+
+    Args:
+        embed_dims: C.
+        num_heads: nH.
+        window: (h, w).
+        pooled: For each step whether it halves the map.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, window: Window, pooled: tuple[bool, ...]) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.window = window
+        self.extractors = nn.Sequential(*(FeatureExtractor(embed_dims, step) for step in pooled))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Make the queries: (B, H, W, C) to (B, nH, N, d)."""
+        x = self.extractors(x.permute(0, 3, 1, 2))
+        if x.shape[2:] != self.window:
+            x = F.interpolate(x, size=self.window, mode='bicubic', align_corners=False)
+        return x.flatten(2).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
+
+
+def query_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[tuple[bool, ...], ...]:
+    """For each of the four stages, the steps of its generator and whether each halves the map.
+
+    Maps of images of the pretraining size come out at window size: stage 0 halves three times, stage 1 twice, stage 3
+    not at all. Stage 2 halves once, unless its window is the whole map of such an image.
+
+    Args:
+        windows: Each stage's window (h, w).
+        pretrain_img_size: Side in pixels of the images that the weights were trained on, or a pair (height, width).
+
+    Raises:
+        ValueError: A side of ``pretrain_img_size`` is below 32.
+        TypeError: It is neither a whole number nor a pair of them.
+    """
+    size = (pretrain_img_size,) * 2 if isinstance(pretrain_img_size, int) else pretrain_img_size
+    size = tuple(size) if isinstance(size, Sequence) else size
+    if not isinstance(size, tuple) or len(size) != 2 or not all(isinstance(side, int) for side in size):
+        raise TypeError(f'pretrain_img_size is {pretrain_img_size!r}; expected pixels, one number or a pair')
+    if min(size) < 32:
+        raise ValueError(f'pretrain_img_size is {pretrain_img_size!r}; expected at least 32 px on both sides')
+    window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])
+    return (True, True, True), (True, True), (not window_is_map,), (False,)

@@ -1,0 +1,127 @@
+"""What a backbone of this package owes its host: chosen outputs and their norms, freezing, clear refusals.
+
+Legend: B batch, C_i channels and H_i x W_i size of stage i's map.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+NORM_LAYERS = (nn.LayerNorm, nn.GroupNorm, _NormBase)
+MIN_IMAGE_SIZE = 32
+
+
+class PyramidBackbone(BaseModule):
+    """Base of backbones whose stages make ever smaller maps.
+
+    A subclass builds its layers for the first ``self.num_stages`` stages, calls :meth:`freeze` at the end of its
+    constructor, and implements :meth:`stage_maps` and :meth:`frozen_parts`. Output i passes through a LayerNorm of its
+    own, ``norm<i>``.
+
+    Args:
+        in_channels: Channels of the images.
+        stage_dims: Channels of each stage's map, all stages.
+        out_indices: Stages whose maps are returned, ascending.
+        frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
+        norm_eval: Keep norm layers in eval mode in training.
+        init_cfg: See mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1.
+        TypeError: ``out_indices`` is no sequence of whole numbers.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        stage_dims: Sequence[int],
+        out_indices: Sequence[int],
+        frozen_stages: int,
+        norm_eval: bool,
+        init_cfg: dict | list[dict] | None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if not isinstance(in_channels, int) or in_channels < 1:
+            raise ValueError(f'in_channels is {in_channels!r}; expected a whole number of at least 1')
+        self.in_channels = in_channels
+        self.out_indices = check_out_indices(out_indices, len(stage_dims))
+        self.num_stages = self.out_indices[-1] + 1
+        if frozen_stages not in range(-1, self.num_stages + 1):
+            raise ValueError(
+                f'frozen_stages is {frozen_stages!r}; expected -1 (nothing), 0 (the stem) or up to {self.num_stages}, '
+                'the number of stages that out_indices needs'
+            )
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        for i in self.out_indices:
+            self.add_module(f'norm{i}', nn.LayerNorm(stage_dims[i]))
+
+    @abstractmethod
+    def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield the map of each built stage: (B, in_channels, H, W) to (B, H_i, W_i, C_i)."""
+
+    @abstractmethod
+    def frozen_parts(self, num_stages: int) -> Iterable[nn.Module]:
+        """The modules that belong to the stem and the first ``num_stages`` stages, output norms left out."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images (B, in_channels, H, W) to one map (B, C_i, H_i, W_i) for each of ``out_indices``.
+
+        Raises:
+            TypeError: ``images`` is no tensor.
+            ValueError: ``images`` has not four dimensions, not ``in_channels`` channels, or a side under 32 px.
+        """
+        self.check_images(images)
+        return tuple(
+            self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous()
+            for i, x in enumerate(self.stage_maps(images))
+            if i in self.out_indices
+        )
+
+    def check_images(self, images: Tensor) -> None:
+        """Refuse what the backbone cannot process; see :meth:`forward`."""
+        if not isinstance(images, Tensor):
+            raise TypeError(f'images must be a tensor of shape (B, C, H, W), not {type(images).__name__}')
+        shape = tuple(images.shape)
+        if images.ndim != 4:
+            raise ValueError(f'images have shape {shape}; expected four dimensions (B, C, H, W)')
+        if shape[1] != self.in_channels:
+            raise ValueError(f'images have shape {shape}, {shape[1]} channels; expected {self.in_channels} channels')
+        if min(shape[2:]) < MIN_IMAGE_SIZE:
+            raise ValueError(
+                f'images have shape {shape}, {shape[2]}x{shape[3]} px; expected at least {MIN_IMAGE_SIZE} px on both sides'
+            )
+
+    def freeze(self) -> None:
+        """Take the frozen parts out of training: eval mode, no gradients."""
+        if self.frozen_stages < 0:
+            return
+        norms = (self.get_submodule(f'norm{i}') for i in self.out_indices if i < self.frozen_stages)
+        for part in (*self.frozen_parts(self.frozen_stages), *norms):
+            part.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'PyramidBackbone':
+        """Switch to training or eval mode; frozen parts, and norms under ``norm_eval``, stay in eval mode."""
+        super().train(mode)
+        self.freeze()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, NORM_LAYERS):
+                    module.eval()
+        return self
+
+
+def check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
+    """Return ``out_indices`` as a tuple, or refuse them with the reason."""
+    if not isinstance(out_indices, Sequence) or not all(isinstance(i, int) for i in out_indices):
+        raise TypeError(f'out_indices is {out_indices!r}; expected a sequence of stage numbers, for example (0, 1, 2, 3)')
+    ascending = list(out_indices) == sorted(set(out_indices))
+    if not out_indices or not ascending or out_indices[0] < 0 or out_indices[-1] >= num_stages:
+        raise ValueError(
+            f'out_indices is {tuple(out_indices)}; expected ascending stage numbers between 0 and {num_stages - 1}, '
+            'each once'
+        )
+    return tuple(out_indices)
