@@ -1,0 +1,111 @@
+"""Scenes composed of scikit-learn's scanned handwritten digits (1797 scans of 8x8 pixels, inside the package).
+
+Each scene holds a few bright, tinted digits on dark noise, none covering another. Train and val never share a scan.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+SPLITS = ('train', 'val')
+VAL_SHARE = 0.2
+MAX_DIGITS = 5
+PLACEMENT_TRIES = 50
+# Ink from which a pixel belongs to the digit, and below which it surely does not, as a share of full ink.
+DIGIT_INK, BACKGROUND_INK = 0.4, 0.2
+
+
+@dataclass
+class Scene:
+    """One image and what is on it.
+
+    Attributes:
+        image: (size, size, 3), RGB.
+        labels: The digit that each object shows, 0 to 9.
+        masks: (objects, size, size), each object's pixels; no two objects share one.
+        scans: Each object's index in scikit-learn's data set.
+        unclear: (size, size), pixels on the blurred edge of a digit, neither clearly digit nor background.
+    """
+
+    image: NDArray[np.uint8]
+    labels: list[int]
+    masks: NDArray[np.bool_]
+    scans: list[int]
+    unclear: NDArray[np.bool_]
+
+
+class SceneComposer:
+    """Endless scenes of one split, the same for the same seed.
+
+    Args:
+        split: ``'train'`` or ``'val'``.
+        size: Side of the images in pixels.
+        seed: Chooses the split of the scans and everything random about the scenes.
+
+    Raises:
+        ValueError: Unknown split, or a size under 32.
+    """
+
+    def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
+        if split not in SPLITS:
+            raise ValueError(f'unknown split {split!r}; choose one of {SPLITS}')
+        if size < 32:
+            raise ValueError(f'size is {size}; expected at least 32 px')
+        self.size = size
+        digits = load_digits()
+        self.ink = (digits.images / digits.images.max()).astype(np.float32)
+        self.digits = digits.target.tolist()
+        shuffled = np.random.default_rng(seed).permutation(len(self.digits))
+        num_val = round(VAL_SHARE * len(shuffled))
+        self.scans = shuffled[:num_val] if split == 'val' else shuffled[num_val:]
+        self.rng = np.random.default_rng([seed, SPLITS.index(split)])
+
+    def __iter__(self) -> Iterator[Scene]:
+        while True:
+            yield self.compose()
+
+    def compose(self) -> Scene:
+        """Draw one scene of one to five digits."""
+        image = self.dark_noise()
+        occupied = np.zeros(image.shape[:2], dtype=bool)
+        unclear = occupied.copy()
+        labels, masks, scans = [], [], []
+        for scan in self.rng.choice(self.scans, size=self.rng.integers(1, MAX_DIGITS, endpoint=True), replace=False):
+            ink = self.place(self.ink[scan], occupied)
+            if ink is None:
+                continue
+            image += ink[..., None] * (self.bright_tint() - image)
+            mask = ink >= DIGIT_INK
+            occupied |= ink > 0
+            unclear |= (ink >= BACKGROUND_INK) & ~mask
+            labels.append(self.digits[scan])
+            masks.append(mask)
+            scans.append(int(scan))
+        return Scene(image.round().astype(np.uint8), labels, np.stack(masks), scans, unclear)
+
+    def place(self, scan: NDArray[np.float32], occupied: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+        """Enlarge a scan and put it where no other digit is: ink from 0 to 1, (size, size); None if no place is free."""
+        for _ in range(PLACEMENT_TRIES):
+            side = int(self.rng.integers(self.size * 3 // 16, self.size * 9 // 16))
+            digit = cv2.resize(scan, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+            digit[digit < 0.05] = 0
+            top, left = self.rng.integers(0, self.size - side, size=2, endpoint=True)
+            ink = np.zeros((self.size, self.size), dtype=np.float32)
+            ink[top : top + side, left : left + side] = digit
+            if not (occupied & (ink > 0)).any():
+                return ink
+        return None
+
+    def dark_noise(self) -> NDArray[np.float32]:
+        """A dark background: (size, size, 3), values from 0 to 255."""
+        shade = self.rng.uniform(10, 50, size=3)
+        noise = self.rng.normal(shade, 12, size=(self.size, self.size, 3))
+        return noise.clip(0, 255).astype(np.float32)
+
+    def bright_tint(self) -> NDArray[np.float32]:
+        """A bright colour: (3,), values from 0 to 255."""
+        return self.rng.uniform(150, 255, size=3).astype(np.float32)

@@ -1,0 +1,67 @@
+"""Make the digits data set: scenes of scanned handwritten digits in COCO's and ADE20K's folder layouts.
+
+    python tools/make_digits.py data/digits
+
+writes ``data/digits/coco`` and ``data/digits/ADEChallengeData2016``, the same files for the same options.
+"""
+
+import argparse
+import json
+import shutil
+from itertools import islice
+from pathlib import Path
+
+from rich.progress import track
+
+from mmgcvit.digits import SceneComposer, write_ade20k, write_coco
+
+OPTIONS_FILE = 'digits.json'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('out', type=Path, help='the folder to make, for example data/digits')
+    parser.add_argument('--train', type=int, default=400, help='number of training images (default: %(default)s)')
+    parser.add_argument('--val', type=int, default=80, help='number of validation images (default: %(default)s)')
+    parser.add_argument('--size', type=int, default=256, help='side of the images in pixels (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
+    return parser.parse_args()
+
+
+def clear_for(out: Path, options: dict[str, int]) -> bool:
+    """Make way for a new set. False: the same set is there already. A folder with anything else in it is not touched."""
+    if not out.exists() or not any(out.iterdir()):
+        return True
+    made_with = out / OPTIONS_FILE
+    if not made_with.is_file():
+        raise SystemExit(f'{out} exists and was not made by this tool; name another folder, or remove it first')
+    if json.loads(made_with.read_text()) == options:
+        return False
+    shutil.rmtree(out)
+    return True
+
+
+def main() -> None:
+    args = parse_args()
+    options = {'train': args.train, 'val': args.val, 'size': args.size, 'seed': args.seed}
+    if min(args.train, args.val) < 1:
+        raise SystemExit(f'--train {args.train} --val {args.val}: expected at least one image each')
+    if not clear_for(args.out, options):
+        print(f'{args.out} is up to date')
+        return
+    # Made beside its place and moved there whole: an interrupted run leaves nothing half made.
+    unfinished = args.out.with_name(args.out.name + '.unfinished')
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for split, num_images in (('train', args.train), ('val', args.val)):
+        scenes = islice(SceneComposer(split, args.size, args.seed), num_images)
+        scenes = list(track(scenes, total=num_images, description=f'composing {split} images'))
+        write_coco(unfinished / 'coco', scenes, split)
+        write_ade20k(unfinished / 'ADEChallengeData2016', scenes, split)
+    (unfinished / OPTIONS_FILE).write_text(json.dumps(options))
+    shutil.rmtree(args.out, ignore_errors=True)
+    unfinished.rename(args.out)
+    print(f'{args.out}: {args.train} training and {args.val} validation images')
+
+
+if __name__ == '__main__':
+    main()

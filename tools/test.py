@@ -1,0 +1,48 @@
+"""Test a model of any task: python tools/test.py CONFIG CHECKPOINT [options]."""
+
+import argparse
+from pathlib import Path
+
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmgcvit.engine.data_check import check_data
+from mmgcvit.engine.options import add_common_options, load_config
+from mmgcvit.engine.outputs import draw_predictions, dump_metric, enable_tta
+from mmgcvit.engine.precision import settle_precision
+from mmgcvit.engine.processes import prepare_cpu_processes
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a model of any task.')
+    parser.add_argument('config', help='a config file, for example configs/mask_rcnn_gcvit_t.py')
+    parser.add_argument('checkpoint', help='a checkpoint of that config: a file or an address')
+    parser.add_argument('--show-dir', metavar='FOLDER', help='draw every image with its predictions into this folder')
+    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
+    parser.add_argument('--tta', action='store_true', help="merge several views of each image (the config's tta_pipeline)")
+    add_common_options(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
+        raise SystemExit(f'there is no checkpoint {args.checkpoint}')
+    cfg.load_from = args.checkpoint
+    if args.show_dir:
+        draw_predictions(cfg, args.show_dir)
+    if args.tta:
+        enable_tta(cfg)
+    dump = dump_metric(cfg, args.out) if args.out else None
+    settle_precision(cfg)
+    check_data(cfg, ['test_dataloader'])
+    prepare_cpu_processes(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if dump is not None:
+        runner.test_evaluator.metrics.append(dump)
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()

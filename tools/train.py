@@ -1,0 +1,60 @@
+"""Train a model of any task: python tools/train.py CONFIG [options]."""
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmgcvit.engine.data_check import check_data
+from mmgcvit.engine.options import add_common_options, load_config
+from mmgcvit.engine.precision import enable_amp, settle_precision
+from mmgcvit.engine.processes import prepare_cpu_processes
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a model of any task.')
+    parser.add_argument('config', help='a config file, for example configs/mask_rcnn_gcvit_t.py')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 where the GPU has it)')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate from the batch size that the config was made for to the actual one',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint, or without a name from the latest one in the work dir',
+    )
+    add_common_options(parser)
+    return parser.parse_args()
+
+
+def scale_learning_rate(cfg: Config) -> None:
+    """Turn on mmengine's scaling, for ``--auto-scale-lr``."""
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise SystemExit('--auto-scale-lr: the config does not say auto_scale_lr.base_batch_size')
+    cfg.auto_scale_lr.enable = True
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    if args.amp:
+        enable_amp(cfg)
+    if args.auto_scale_lr:
+        scale_learning_rate(cfg)
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    settle_precision(cfg)
+    check_data(cfg, ['train_dataloader', 'val_dataloader'])
+    prepare_cpu_processes(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.train()
+
+
+if __name__ == '__main__':
+    main()
