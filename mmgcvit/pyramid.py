@@ -92,7 +92,8 @@ class PyramidBackbone(BaseModule):
             raise ValueError(f'images have shape {shape}, {shape[1]} channels; expected {self.in_channels} channels')
         if min(shape[2:]) < MIN_IMAGE_SIZE:
             raise ValueError(
-                f'images have shape {shape}, {shape[2]}x{shape[3]} px; expected at least {MIN_IMAGE_SIZE} px on both sides'
+                f'images have shape {shape}, {shape[2]}x{shape[3]} px; '
+                f'expected at least {MIN_IMAGE_SIZE} px on both sides'
             )
 
     def freeze(self) -> None:
@@ -117,7 +118,9 @@ class PyramidBackbone(BaseModule):
 def check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
     """Return ``out_indices`` as a tuple, or refuse them with the reason."""
     if not isinstance(out_indices, Sequence) or not all(isinstance(i, int) for i in out_indices):
-        raise TypeError(f'out_indices is {out_indices!r}; expected a sequence of stage numbers, for example (0, 1, 2, 3)')
+        raise TypeError(
+            f'out_indices is {out_indices!r}; expected a sequence of stage numbers, for example (0, 1, 2, 3)'
+        )
     ascending = list(out_indices) == sorted(set(out_indices))
     if not out_indices or not ascending or out_indices[0] < 0 or out_indices[-1] >= num_stages:
         raise ValueError(

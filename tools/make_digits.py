@@ -21,7 +21,7 @@ OPTIONS_FILE = 'digits.json'
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('out', type=Path, help='the folder to make, for example data/digits')
-    parser.add_argument('--train', type=int, default=400, help='number of training images (default: %(default)s)')
+    parser.add_argument('--train', type=int, default=800, help='number of training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=80, help='number of validation images (default: %(default)s)')
     parser.add_argument('--size', type=int, default=256, help='side of the images in pixels (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def clear_for(out: Path, options: dict[str, int]) -> bool:
-    """Make way for a new set. False: the same set is there already. A folder with anything else in it is not touched."""
+    """Make way for a new set; False where the same set is there already. A folder of other things is not touched."""
     if not out.exists() or not any(out.iterdir()):
         return True
     made_with = out / OPTIONS_FILE

@@ -19,7 +19,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='a checkpoint of that config: a file or an address')
     parser.add_argument('--show-dir', metavar='FOLDER', help='draw every image with its predictions into this folder')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
-    parser.add_argument('--tta', action='store_true', help="merge several views of each image (the config's tta_pipeline)")
+    parser.add_argument(
+        '--tta', action='store_true', help="merge several views of each image (the config's tta_pipeline)"
+    )
     add_common_options(parser)
     return parser.parse_args()
 

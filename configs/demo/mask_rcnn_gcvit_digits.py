@@ -9,7 +9,21 @@ _base_ = '../mask_rcnn_gcvit_t.py'
 
 # Data
 data_root = 'data/digits/coco/'
-metainfo = dict(classes=tuple('0123456789'))
+metainfo = dict(
+    classes=tuple('0123456789'),
+    palette=[
+        (255, 99, 71),
+        (64, 160, 255),
+        (255, 200, 40),
+        (80, 220, 120),
+        (220, 110, 255),
+        (255, 140, 200),
+        (60, 230, 230),
+        (255, 165, 80),
+        (170, 255, 80),
+        (150, 150, 255),
+    ],
+)
 scale = (128, 128)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -78,7 +92,7 @@ model = dict(
 )
 
 # Schedule
-max_epochs = 6
+max_epochs = 4
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
@@ -89,5 +103,6 @@ custom_hooks = [dict(type='EMAHook', momentum=0.02)]
 default_hooks = dict(
     logger=dict(interval=10),
     checkpoint=dict(interval=max_epochs),
+    visualization=dict(score_thr=0.5),
 )
 randomness = dict(seed=0)

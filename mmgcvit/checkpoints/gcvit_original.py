@@ -4,7 +4,7 @@ The tables name every tensor of a released backbone once; values are the same in
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
@@ -61,11 +61,22 @@ def from_original_gcvit(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def name_here(name: str) -> str:
     """The name here of a tensor of the original layout; see :func:`from_original_gcvit`."""
     for theirs, ours, parts in LAYOUT:
-        pattern = re.escape(theirs).replace(r'\{', '{').replace(r'\}', '}')
-        match = re.match(re.sub(r'\{(\w+)\}', lambda kind: f'({DIGITS[kind[1]]})', pattern), name)
-        part = match and next((part for part in parts if name.startswith(part, match.end())), None)
-        if part is not None:
-            numbers = iter(match.groups())
-            module = re.sub(r'\{\w+\}', lambda _: next(numbers), ours)
-            return module + parts[part] + name[match.end() + len(part) :]
+        module = module_pattern(theirs).match(name)
+        if module:
+            inside = name[module.end() :]
+            for their_part, our_part in parts.items():
+                if inside.startswith(their_part):
+                    return fill_numbers(ours, module.groups()) + our_part + inside[len(their_part) :]
     raise KeyError(f'{name} is no tensor of an original GC ViT backbone')
+
+
+def module_pattern(module: str) -> re.Pattern[str]:
+    """What finds a module of the layout, its numbers as groups."""
+    return re.compile(re.sub(r'\\\{(\w+)\\\}', lambda kind: f'({DIGITS[kind[1]]})', re.escape(module)))
+
+
+def fill_numbers(module: str, numbers: Iterable[str]) -> str:
+    """Put numbers into the places of a module's name, in their order."""
+    for number in numbers:
+        module = re.sub(r'\{\w+\}', number, module, count=1)
+    return module

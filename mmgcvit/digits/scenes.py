@@ -88,7 +88,7 @@ class SceneComposer:
         return Scene(image.round().astype(np.uint8), labels, np.stack(masks), scans, unclear)
 
     def place(self, scan: NDArray[np.float32], occupied: NDArray[np.bool_]) -> NDArray[np.float32] | None:
-        """Enlarge a scan and put it where no other digit is: ink from 0 to 1, (size, size); None if no place is free."""
+        """Enlarge a scan and put it where no other digit is: ink, 0 to 1, (size, size); None where no place is free."""
         for _ in range(PLACEMENT_TRIES):
             side = int(self.rng.integers(self.size * 3 // 16, self.size * 9 // 16))
             digit = cv2.resize(scan, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)

@@ -1,12 +1,12 @@
 """Look for a config's data before anything is built, and say how to get what is missing."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-COCO = """COCO 2017 belongs there: unpack train2017.zip, val2017.zip and annotations_trainval2017.zip from cocodataset.org so that
+COCO = """COCO 2017 belongs there: unpack train2017.zip, val2017.zip and annotations_trainval2017.zip from
+cocodataset.org so that
     {root}/annotations/instances_train2017.json  {root}/train2017/  {root}/val2017/
 exist; with OpenMIM installed, 'mim download mmdet --dataset coco2017' fetches them."""
 DIGITS = "'python tools/make_digits.py data/digits' makes it in seconds."
@@ -48,9 +48,9 @@ def local_paths(dataset: ConfigDict) -> Iterator[Path]:
     prefix = dataset.get('data_prefix') or {}
     prefixes = [prefix] if isinstance(prefix, str) else prefix.values()
     for part in (dataset.get('ann_file'), *prefixes):
-        path = os.path.join(root, part or '')
-        if path and '://' not in path:
-            yield Path(path)
+        path = Path(root, part or '')
+        if '://' not in f'{root}{part}':
+            yield path
 
 
 def how_to_get(root: Path) -> str:

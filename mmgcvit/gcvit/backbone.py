@@ -66,7 +66,9 @@ class GCViT(PyramidBackbone):
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
         poolings = query_poolings(windows, pretrain_img_size)
-        drop_path_rates = spread_drop_path(arch.drop_path_rate if drop_path_rate is None else drop_path_rate, arch.depths)
+        drop_path_rates = spread_drop_path(
+            arch.drop_path_rate if drop_path_rate is None else drop_path_rate, arch.depths
+        )
         super().__init__(
             in_channels=in_channels,
             stage_dims=dims,
