@@ -169,7 +169,7 @@ def ensure_opencv_imports(python: Path) -> None:
 
 
 def pin_of(package: str) -> str:
-    """The requirement that pins.txt has for a package, for example ``torch===2.13.0``."""
+    """The requirement that pins.txt has for a package, ``NAME==VERSION``."""
     (pin,) = (line for line in PINS.read_text().splitlines() if re.match(rf'{package}=', line))
     return pin
 

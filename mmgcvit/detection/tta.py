@@ -24,10 +24,10 @@ class InstanceTTAModel(DetTTAModel):
         pooled = InstanceData.cat([unflipped_instances(sample) for sample in data_samples])
         merged = data_samples[0]
         if len(pooled):
-            boxes, kept = batched_nms(pooled.bboxes, pooled.scores, pooled.labels, self.tta_cfg.nms)
+            boxes, kept = batched_nms(pooled.bboxes, pooled.scores, pooled.labels, self.tta_cfg['nms'])
             pooled = pooled[kept]
             pooled.scores = boxes[:, -1]
-        merged.pred_instances = pooled[: self.tta_cfg.max_per_img]
+        merged.pred_instances = pooled[: self.tta_cfg['max_per_img']]
         return merged
 
 

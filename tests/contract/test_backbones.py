@@ -1,0 +1,194 @@
+"""What every backbone of the package owes its host, whichever it is: one behaviour a test, all backbones."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mmgcvit import GCViT
+
+GCVIT = {'embed_dims': 16, 'depths': (2, 2, 3, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
+
+
+def small_gcvit(**arguments):
+    return GCViT(**{'arch': GCVIT, **arguments})
+
+
+# name: (constructor of a small one, channels of its four stages)
+BACKBONES = {
+    'gcvit': (small_gcvit, (16, 32, 64, 128)),
+    'gcvit_layer_scale': (
+        lambda **arguments: small_gcvit(arch={**GCVIT, 'layer_scale': 1e-5}, **arguments),
+        (16, 32, 64, 128),
+    ),
+    'gcvit_window_12': (lambda **arguments: small_gcvit(window_size=12, **arguments), (16, 32, 64, 128)),
+}
+
+
+@pytest.fixture(params=BACKBONES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def build(name):
+    return BACKBONES[name][0]
+
+
+def halved(side, times):
+    for _ in range(times):
+        side = (side + 1) // 2
+    return side
+
+
+@settings(deadline=None, max_examples=10)
+@given(height=st.integers(32, 90), width=st.integers(32, 90))
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_strides_are_4_to_32_at_any_size(backbone, height, width):
+    build, channels = BACKBONES[backbone]
+    with torch.no_grad():
+        maps = build().eval()(torch.rand(1, 3, height, width))
+    for i, found in enumerate(maps):
+        assert found.shape == (1, channels[i], halved(height, i + 2), halved(width, i + 2))
+        assert found.is_contiguous()
+
+
+def test_an_image_gives_the_same_alone_and_among_others(build):
+    """Within 1e-5, in a batch of four different images."""
+    model = build().eval()
+    images = torch.randn(4, 3, 75, 101)
+    with torch.no_grad():
+        together, alone = model(images), [model(image[None]) for image in images]
+    for i, found in enumerate(together):
+        torch.testing.assert_close(found, torch.cat([maps[i] for maps in alone]), atol=1e-5, rtol=0)
+
+
+def test_checkpointing_changes_neither_outputs_nor_gradients(build):
+    plain, checkpointed = build(drop_path_rate=0.0), build(drop_path_rate=0.0, with_cp=True)
+    checkpointed.load_state_dict(plain.state_dict())
+    image = torch.randn(1, 3, 64, 96)
+    results = []
+    for model in (plain.train(), checkpointed.train()):
+        maps = model(image)
+        sum(found.square().mean() for found in maps).backward()
+        results.append((maps, [parameter.grad for parameter in model.parameters()]))
+    torch.testing.assert_close(*results)
+
+
+def test_checkpointing_saves_memory_of_activations(build):
+    """What autograd keeps for the backward pass, in bytes."""
+
+    def kept(model):
+        storages = {}
+
+        def pack(tensor):
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            model.train()(torch.randn(1, 3, 128, 128))
+        return sum(storages.values())
+
+    assert kept(build(with_cp=True)) < 0.6 * kept(build())
+
+
+def test_every_parameter_gets_a_gradient(build):
+    model = build().train()
+    sum(found.square().mean() for found in model(torch.randn(2, 3, 64, 64))).backward()
+    without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert not without
+
+
+@pytest.mark.parametrize('out_indices', [(0,), (1, 2, 3), (0, 2), (3,)])
+def test_out_indices_choose_maps_and_leave_no_parameter_unused(build, out_indices):
+    everything = build(drop_path_rate=0.0)
+    chosen = build(drop_path_rate=0.0, out_indices=out_indices)
+    chosen.load_state_dict(everything.state_dict(), strict=False)
+    image = torch.randn(1, 3, 64, 64)
+    maps, expected = chosen(image), everything(image)
+    torch.testing.assert_close(maps, tuple(expected[i] for i in out_indices))
+    sum(found.square().mean() for found in maps).backward()
+    assert all(parameter.grad is not None for parameter in chosen.parameters())
+
+
+@pytest.mark.parametrize('frozen_stages', [-1, 0, 1, 3, 4])
+def test_frozen_stages_get_no_gradient_and_stay_in_eval_mode(build, frozen_stages):
+    model = build(frozen_stages=frozen_stages, drop_path_rate=0.5).train()
+    if frozen_stages < 4:
+        sum(found.square().mean() for found in model(torch.randn(1, 3, 64, 64))).backward()
+    frozen = [] if frozen_stages < 0 else [model.stem, *model.stages[:frozen_stages]]
+    frozen += [model.get_submodule(f'norm{i}') for i in range(max(frozen_stages, 0))]
+    parameters_frozen = {id(parameter) for part in frozen for parameter in part.parameters()}
+    for part in frozen:
+        assert not any(module.training for module in part.modules())
+        assert all(parameter.grad is None and not parameter.requires_grad for parameter in part.parameters())
+    trained = [p for stage in model.stages[max(frozen_stages, 0) :] for p in stage.parameters()]
+    assert all(p.grad is not None and id(p) not in parameters_frozen for p in trained)
+
+
+def test_norm_eval_keeps_norms_in_eval_mode_and_the_rest_training(build):
+    model = build(norm_eval=True).train()
+    assert not any(module.training for module in model.modules() if isinstance(module, nn.LayerNorm))
+    assert model.stages.training
+    assert build().train().norm0.training
+
+
+def test_other_channels_than_three(build):
+    assert len(build(in_channels=5)(torch.randn(1, 5, 40, 40))) == 4
+
+
+def test_weights_survive_saving_and_loading(build, tmp_path):
+    model = build().eval()
+    torch.save(model.state_dict(), tmp_path / 'weights.pth')
+    other = build().eval()
+    other.load_state_dict(torch.load(tmp_path / 'weights.pth', weights_only=True))
+    image = torch.randn(1, 3, 50, 60)
+    with torch.no_grad():
+        torch.testing.assert_close(model(image), other(image), rtol=0, atol=0)
+
+
+def test_pretrained_weights_come_through_init_cfg(build, tmp_path):
+    """As hosts load them: a checkpoint of a detector, its backbone under a prefix."""
+    source = build()
+    weights = {f'backbone.{key}': value for key, value in source.state_dict().items()}
+    torch.save({'state_dict': weights, 'meta': {}}, tmp_path / 'detector.pth')
+    init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'detector.pth'), 'prefix': 'backbone.'}
+    model = build(init_cfg=init_cfg)
+    model.init_weights()
+    torch.testing.assert_close(model.state_dict(), source.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'error', 'message'),
+    [
+        ({'out_indices': (0, 4)}, ValueError, r'\(0, 4\).*between 0 and 3'),
+        ({'out_indices': (-1,)}, ValueError, 'between 0 and 3'),
+        ({'out_indices': (2, 1)}, ValueError, 'ascending'),
+        ({'out_indices': (1, 1)}, ValueError, 'each once'),
+        ({'out_indices': ()}, ValueError, 'between 0 and 3'),
+        ({'out_indices': 3}, TypeError, 'sequence of stage numbers'),
+        ({'out_indices': '0'}, TypeError, 'sequence of stage numbers'),
+        ({'frozen_stages': 5}, ValueError, r'frozen_stages is 5.*up to 4'),
+        ({'frozen_stages': -2}, ValueError, 'frozen_stages is -2'),
+        ({'in_channels': 0}, ValueError, 'in_channels is 0'),
+    ],
+)
+def test_bad_arguments_are_refused_with_what_is_allowed(build, arguments, error, message):
+    with pytest.raises(error, match=message):
+        build(**arguments)
+
+
+@pytest.mark.parametrize(
+    ('images', 'error', 'message'),
+    [
+        (torch.rand(3, 64, 64), ValueError, r'\(3, 64, 64\).*four dimensions'),
+        (torch.rand(1, 4, 64, 64), ValueError, '4 channels; expected 3'),
+        (torch.rand(1, 3, 31, 64), ValueError, '31x64 px; expected at least 32'),
+        (torch.rand(1, 3, 64, 31), ValueError, '64x31 px; expected at least 32'),
+        ([1, 2], TypeError, 'not list'),
+    ],
+)
+def test_bad_images_are_refused_with_what_is_allowed(build, images, error, message):
+    with pytest.raises(error, match=message):
+        build()(images)

@@ -1,0 +1,153 @@
+"""What the tools share: options, precision, data checks, processes without a GPU."""
+
+import argparse
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmgcvit.engine.data_check import check_data
+from mmgcvit.engine.options import load_config
+from mmgcvit.engine.outputs import draw_predictions, dump_metric, enable_tta
+from mmgcvit.engine.precision import enable_amp, settle_precision
+from mmgcvit.engine.processes import replace_type
+
+
+def arguments(config, **changes):
+    options = {'config': str(config), 'work_dir': None, 'cfg_options': None, 'launcher': 'none', 'local_rank': 0}
+    return argparse.Namespace(**options | changes)
+
+
+@pytest.fixture
+def with_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+
+
+@pytest.fixture
+def without_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+
+
+class TestOptions:
+    @pytest.fixture
+    def config(self, tmp_path):
+        path = tmp_path / 'some_config.py'
+        path.write_text('a = dict(b=1, c=2)')
+        return path
+
+    def test_the_work_dir_is_named_after_the_config(self, config):
+        assert load_config(arguments(config)).work_dir == 'work_dirs/some_config'
+
+    def test_the_command_line_overrides_the_config(self, config):
+        cfg = load_config(arguments(config, work_dir='here', cfg_options={'a.b': 3}))
+        assert (cfg.work_dir, cfg.a.b, cfg.a.c) == ('here', 3, 2)
+
+    def test_a_missing_config_is_named(self):
+        with pytest.raises(SystemExit, match=r'no config nowhere\.py'):
+            load_config(arguments('nowhere.py'))
+
+
+class TestPrecision:
+    @pytest.fixture
+    def amp(self):
+        return Config({'optim_wrapper': {'type': 'AmpOptimWrapper', 'loss_scale': 'dynamic'}})
+
+    @pytest.fixture
+    def plain(self):
+        return Config({'optim_wrapper': {'type': 'OptimWrapper'}})
+
+    @pytest.mark.usefixtures('without_gpu')
+    def test_without_a_gpu_the_option_is_refused(self, plain):
+        with pytest.raises(SystemExit, match=r'needs a GPU.*leave the option out'):
+            enable_amp(plain)
+
+    @pytest.mark.usefixtures('without_gpu')
+    def test_without_a_gpu_a_mixed_precision_config_trains_in_float32(self, amp):
+        settle_precision(amp)
+        assert amp.optim_wrapper == {'type': 'OptimWrapper'}
+
+    @pytest.mark.usefixtures('with_gpu')
+    @pytest.mark.parametrize(('bf16', 'dtype'), [(True, 'bfloat16'), (False, None)])
+    def test_bfloat16_where_the_gpu_has_it(self, plain, monkeypatch, bf16, dtype):
+        monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: bf16)
+        enable_amp(plain)
+        settle_precision(plain)
+        assert plain.optim_wrapper.type == 'AmpOptimWrapper'
+        assert plain.optim_wrapper.get('dtype') == dtype
+
+    @pytest.mark.usefixtures('with_gpu')
+    def test_a_named_dtype_is_kept(self, amp):
+        amp.optim_wrapper.dtype = 'float16'
+        settle_precision(amp)
+        assert amp.optim_wrapper.dtype == 'float16'
+
+    @pytest.mark.usefixtures('with_gpu')
+    def test_another_wrapper_is_not_replaced(self):
+        with pytest.raises(SystemExit, match='ApexOptimWrapper'):
+            enable_amp(Config({'optim_wrapper': {'type': 'ApexOptimWrapper'}}))
+
+
+class TestDataCheck:
+    @staticmethod
+    def config(root, **dataset):
+        return Config({'loader': {'dataset': {'data_root': str(root), 'ann_file': 'a.json', **dataset}}})
+
+    def test_missing_coco_is_named_with_how_to_fill_it(self, tmp_path):
+        root = tmp_path / 'coco'
+        with pytest.raises(SystemExit) as refusal:
+            check_data(self.config(root, data_prefix={'img': 'train2017/'}), ['loader'])
+        message = str(refusal.value)
+        assert str(root / 'a.json') in message
+        assert str(root / 'train2017') in message
+        assert 'cocodataset.org' in message
+        assert 'ln -s' in message
+
+    def test_missing_digits_say_how_to_make_them(self, tmp_path):
+        with pytest.raises(SystemExit, match=r'make_digits\.py'):
+            check_data(self.config(tmp_path / 'digits' / 'coco'), ['loader'])
+
+    def test_what_is_there_passes(self, tmp_path):
+        (tmp_path / 'a.json').touch()
+        check_data(self.config(tmp_path), ['loader', 'a_loader_that_the_config_lacks'])
+
+    @pytest.mark.parametrize('wrap', [lambda d: {'dataset': d}, lambda d: {'datasets': [d, d]}])
+    def test_wrapped_sets_are_looked_into(self, tmp_path, wrap):
+        cfg = self.config(tmp_path)
+        cfg.loader.dataset = wrap(cfg.loader.dataset)
+        with pytest.raises(SystemExit, match=r'a\.json'):
+            check_data(cfg, ['loader'])
+
+    def test_data_on_a_server_is_not_looked_for_here(self):
+        check_data(self.config('s3://bucket/coco/'), ['loader'])
+
+
+class TestOutputs:
+    def test_pictures_go_to_the_very_folder_that_was_named(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        hook = {'default_hooks': {'visualization': {'type': 'x'}}, 'visualizer': {}}
+        expected = str(tmp_path / 'here')
+        det, seg, cls = (Config({**hook, 'default_scope': scope}) for scope in ('mmdet', 'mmseg', 'mmpretrain'))
+        for cfg in (det, seg, cls):
+            draw_predictions(cfg, 'here')
+        assert det.default_hooks.visualization.test_out_dir == expected
+        assert seg.visualizer.save_dir == expected
+        assert cls.default_hooks.visualization.out_dir == expected
+
+    def test_without_a_hook_nothing_can_be_drawn(self):
+        with pytest.raises(SystemExit, match='visualization'):
+            draw_predictions(Config({'default_hooks': {}}), 'here')
+
+    def test_predictions_go_to_pickle_files_only(self):
+        with pytest.raises(SystemExit, match=r'o\.json.*\.pkl'):
+            dump_metric(Config({}), 'o.json')
+
+    def test_tta_needs_both_parts(self):
+        with pytest.raises(SystemExit, match='no tta_pipeline'):
+            enable_tta(Config({'tta_model': {}}))
+
+
+def test_replace_type_reaches_every_depth():
+    cfg = Config({'model': {'heads': [{'norm_cfg': {'type': 'SyncBN'}}, {'x': ({'type': 'SyncBN'},)}], 'type': 'A'}})
+    replace_type(cfg.model, 'SyncBN', 'BN')
+    assert 'SyncBN' not in str(cfg)
+    assert str(cfg).count("'BN'") == 2

@@ -1,0 +1,76 @@
+"""Imports run one way: backbone -> stage -> attention -> layers -> torch. Read from the source, not by importing."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
+HOSTS = {'mmdet', 'mmseg', 'mmpretrain'}
+
+# Folder or file of the package -> (parts of the package that it may import, packages beside the standard library).
+# A folder's files may import each other in the order of FILES_DOWNWARD, or freely where it has none.
+ALLOWED = {
+    '__init__': ({'gcvit', 'requirements', 'version'}, set()),
+    'version': (set(), set()),
+    'requirements': (set(), {'packaging'}),
+    'registry': (set(), {'mmengine'}),
+    'layers': (set(), {'torch', 'mmcv'}),
+    'pyramid': ({'checkpoints', 'layers'}, {'torch', 'mmengine'}),
+    'gcvit': ({'layers', 'pyramid', 'registry'}, {'torch'}),
+    'checkpoints': ({'layers'}, {'torch', 'mmengine'}),
+    'digits': (set(), {'numpy', 'cv2', 'sklearn', 'pycocotools'}),
+    'detection': ({'registry'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
+    'engine': (set(), {'torch', 'mmengine', 'mmcv', 'mmdet'}),
+}
+FILES_DOWNWARD = {
+    'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs'],
+    'layers': ['__init__', 'attention', 'blocks', 'init', 'position', 'windows'],
+}
+FILES = sorted(PACKAGE.rglob('*.py'))
+
+
+def imports_of(file):
+    """What a file imports, as dotted names; those of the package begin with 'mmgcvit'."""
+    package = ('mmgcvit', *file.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = [*base, *filter(None, [node.module])]
+            if node.level and node.module is None:
+                yield from ('.'.join([*module, alias.name]) for alias in node.names)
+            else:
+                yield '.'.join(module)
+
+
+def place_of(file):
+    """The folder or file of the package that a file belongs to."""
+    return file.relative_to(PACKAGE).with_suffix('').parts[0]
+
+
+@pytest.mark.parametrize('file', FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_lies_below_it(file):
+    place = place_of(file)
+    parts, packages = ALLOWED[place]
+    for name in imports_of(file):
+        first, *rest = name.split('.')
+        if first == 'mmgcvit':
+            assert rest[0] in parts | {place}, f'{place} must not import {name}'
+            if rest[0] == place and place in FILES_DOWNWARD and len(rest) > 1:
+                order = FILES_DOWNWARD[place]
+                assert order.index(file.stem) < order.index(rest[1]), f'{file.stem} must not import {rest[1]}'
+        elif first not in sys.stdlib_module_names:
+            assert first in packages, f'{place} must not import {name}'
+
+
+def test_the_models_import_no_host():
+    for place, (_, packages) in ALLOWED.items():
+        assert not packages & HOSTS or place in ('detection', 'engine')
+
+
+def test_only_the_package_file_importing_order_is_an_exception():
+    """Every file of the package has a place in the table."""
+    assert {place_of(file) for file in FILES} == set(ALLOWED)

@@ -1,0 +1,45 @@
+"""Installing the package brings in and replaces no torch and no host, and every pin is used."""
+
+import re
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+
+import mmgcvit
+from mmgcvit import requirements
+
+ROOT = Path(__file__).parent.parent
+HEAVY = re.compile(r'(onedl-)?(torch|torchvision|mm\w+)\b')
+
+
+def test_a_plain_install_requires_neither_torch_nor_hosts():
+    plain = [requirement for requirement in requires('mmgcvit') if 'extra ==' not in requirement]
+    assert plain
+    assert not [requirement for requirement in plain if HEAVY.match(requirement)]
+
+
+def test_the_pinned_torch_is_the_plain_build():
+    """torchvision does not import beside a build with a local version, which == would accept."""
+    assert re.search(r'^torch===\d', (ROOT / 'pins.txt').read_text(), re.MULTILINE)
+
+
+def test_versions_are_pinned_in_one_place():
+    others = [ROOT / 'setup.py', ROOT / 'Makefile', ROOT / 'tools' / 'install.py', ROOT / '.pre-commit-config.yaml']
+    assert not [path.name for path in others if re.search(r'\w==+\d', path.read_text())]
+
+
+def test_a_too_old_host_is_named_with_the_version_needed(monkeypatch):
+    monkeypatch.setitem(requirements.MINIMUM_VERSIONS, 'mmcv', '99.0')
+    with pytest.raises(ImportError, match=r'mmcv 99\.0 or later; installed is'):
+        requirements.check_hosts()
+
+
+def test_a_missing_host_is_named(monkeypatch):
+    monkeypatch.setitem(requirements.MINIMUM_VERSIONS, 'mmnothing', '1.0')
+    with pytest.raises(ImportError, match=r'mmnothing 1\.0'):
+        requirements.check_hosts()
+
+
+def test_the_version_is_the_packages():
+    assert re.fullmatch(r'\d+\.\d+\.\d+', mmgcvit.__version__)

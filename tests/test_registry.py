@@ -1,0 +1,26 @@
+"""The backbone is found from every host's registry, with and without an import of this package."""
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import mmgcvit
+
+SCOPES = ['mmengine', 'mmdet', 'mmseg', 'mmpretrain']
+BACKBONE = {'type': 'mmgcvit.GCViT', 'arch': 'xxtiny'}
+
+
+@pytest.mark.parametrize('scope', SCOPES)
+def test_the_backbone_builds_in_every_scope(scope):
+    models = import_module(f'{scope}.registry').MODELS
+    assert type(models.build(BACKBONE.copy())) is mmgcvit.GCViT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('scope', SCOPES)
+def test_a_host_finds_the_backbone_without_an_import(scope):
+    code = f'from {scope}.registry import MODELS; print(type(MODELS.build({BACKBONE})).__name__)'
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert run.stdout.split()[-1:] == ['GCViT'], run.stderr

@@ -1,0 +1,151 @@
+"""The command lines as users call them: every task through one pair of scripts, and through the hosts' own scripts."""
+
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import pytest
+
+from ..conftest import ROOT
+
+CONFIGS = ROOT / 'tests' / 'data' / 'configs'
+TASKS = {'detect': 'coco/segm_mAP:', 'segment': 'mIoU:', 'classify': 'accuracy/top5:'}
+NUM_VAL = 4
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def digits(tmp_path_factory):
+    """A few digit scenes, and the same images once more in folders by class for classification."""
+    out = tmp_path_factory.mktemp('data') / 'digits'
+    make = [sys.executable, str(ROOT / 'tools' / 'make_digits.py'), str(out)]
+    subprocess.run([*make, '--train', '8', '--val', str(NUM_VAL), '--size', '128'], check=True)
+    for number, image in enumerate(sorted((out / 'coco' / 'train2017').iterdir())):
+        folder = out / 'classes' / str(number % 4)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, folder)
+    return out
+
+
+def call(digits, *command, fails=False):
+    """Run a command and return what it printed."""
+    # One thread a process: several processes that share two cores must not fight for them.
+    environment = os.environ | {'DIGITS': str(digits), 'OMP_NUM_THREADS': '1', 'PORT': '29613'}
+    run = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=600
+    )
+    output = run.stdout + run.stderr
+    assert (run.returncode != 0) == fails, output[-3000:]
+    return output
+
+
+def train(digits, task, work_dir, *options):
+    command = [sys.executable, ROOT / 'tools' / 'train.py', CONFIGS / f'{task}.py', '--work-dir', work_dir]
+    return call(digits, *command, *options)
+
+
+def evaluate(digits, task, work_dir, *options):
+    checkpoint = (work_dir / 'last_checkpoint').read_text()
+    command = [sys.executable, ROOT / 'tools' / 'test.py', CONFIGS / f'{task}.py', checkpoint, '--work-dir', work_dir]
+    return call(digits, *command, *options)
+
+
+def score(output, name):
+    return float(re.findall(rf'{name} ([-\d.]+)', output)[-1])
+
+
+def host_script(host, name):
+    """A host's own tool script, as its distribution carries it."""
+    return Path(find_spec(host).origin).parent / '.mim' / 'tools' / name
+
+
+@pytest.fixture(scope='module', params=TASKS)
+def trained(request, digits, tmp_path_factory):
+    """One trained model of each task: its name, work dir and what training printed."""
+    work_dir = tmp_path_factory.mktemp(request.param)
+    return request.param, work_dir, train(digits, request.param, work_dir)
+
+
+def test_training_shows_progress_and_ends_with_a_score(trained):
+    task, work_dir, output = trained
+    assert 'eta:' in output
+    assert TASKS[task] in output
+    assert Path((work_dir / 'last_checkpoint').read_text()).is_file()
+
+
+def test_testing_gives_the_score_of_training_and_pictures_and_predictions(trained, digits, tmp_path):
+    task, work_dir, training = trained
+    out, pictures = tmp_path / 'predictions.pkl', tmp_path / 'pictures'
+    output = evaluate(digits, task, work_dir, '--show-dir', pictures, '--out', out)
+    assert score(output, TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
+    predictions = pickle.loads(out.read_bytes())
+    drawn = [path for path in pictures.rglob('*') if path.suffix in ('.png', '.jpg')]
+    expected = 8 if task == 'classify' else NUM_VAL
+    assert len(drawn) == len(predictions) == expected
+    assert all(cv2.imread(str(path)) is not None for path in drawn)
+
+
+def test_training_resumes_where_it_stopped(trained, digits):
+    task, work_dir, _ = trained
+    longer = ['train_cfg.max_iters=4'] if task == 'segment' else ['train_cfg.max_epochs=3']
+    output = train(digits, task, work_dir, '--resume', '--cfg-options', *longer)
+    assert re.search(r'resumed epoch: \d+, iter: [1-9]', output)
+    assert ('Iter(train) [3/4]' in output) if task == 'segment' else ('Epoch(val) [3]' in output)
+
+
+def test_test_time_augmentation_of_the_detector_with_masks(digits, tmp_path):
+    train(digits, 'detect', tmp_path, '--cfg-options', 'train_cfg.max_epochs=1')
+    assert 'coco/segm_mAP:' in evaluate(digits, 'detect', tmp_path, '--tta')
+
+
+@pytest.mark.parametrize(('host', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment')])
+def test_the_same_configs_run_under_the_hosts_own_scripts(host, task, digits, tmp_path):
+    command = [sys.executable, host_script(host, 'train.py'), CONFIGS / f'{task}.py', '--work-dir', tmp_path]
+    training = call(digits, *command)
+    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    command = [sys.executable, host_script(host, 'test.py'), CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
+    assert score(call(digits, *command), TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
+
+
+def test_several_processes_train_and_test_without_a_gpu(digits, tmp_path):
+    tools, config = ROOT / 'tools', CONFIGS / 'segment.py'
+    output = call(digits, tools / 'dist_train.sh', config, 2, '--work-dir', tmp_path)
+    assert 'Distributed training: True' in output
+    assert 'mIoU:' in output
+    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    tested = call(digits, tools / 'dist_test.sh', config, checkpoint, 2, '--work-dir', tmp_path)
+    assert score(tested, 'mIoU:') == pytest.approx(score(output, 'mIoU:'), abs=1e-3)
+
+
+@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh'])
+def test_a_launcher_without_arguments_says_how_to_call_it(script, digits):
+    assert 'usage:' in call(digits, ROOT / 'tools' / script, fails=True)
+
+
+def test_a_missing_data_set_is_named_before_anything_else(tmp_path):
+    command = [sys.executable, ROOT / 'tools' / 'train.py', 'configs/mask_rcnn_gcvit_t.py', '--work-dir', tmp_path]
+    command += ['--cfg-options', f'train_dataloader.dataset.data_root={tmp_path / "coco"}']
+    output = call(tmp_path, *command, fails=True)
+    assert str(tmp_path / 'coco' / 'annotations' / 'instances_train2017.json') in output
+    assert 'Traceback' not in output
+
+
+def test_amp_without_a_gpu_is_answered_in_one_sentence(tmp_path):
+    command = [sys.executable, ROOT / 'tools' / 'train.py', CONFIGS / 'detect.py', '--amp', '--work-dir', tmp_path]
+    environment = {'CUDA_VISIBLE_DEVICES': '-1'}
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | environment)
+    assert run.returncode != 0
+    assert '--amp: mixed-precision training needs a GPU' in run.stderr
+    assert 'Traceback' not in run.stderr
+
+
+def test_a_missing_checkpoint_is_named(digits):
+    command = [sys.executable, ROOT / 'tools' / 'test.py', CONFIGS / 'detect.py', 'nowhere.pth']
+    assert 'no checkpoint nowhere.pth' in call(digits, *command, fails=True)
