@@ -17,4 +17,4 @@ _base_ = [
     '_base_/runtime_det.py',
 ]
 
-optim_wrapper = dict(type='AmpOptimWrapper', loss_scale='dynamic')
+optim_wrapper = dict(type='mmgcvit.AutoPrecisionOptimWrapper', loss_scale='dynamic')

@@ -5,6 +5,7 @@ from .requirements import check_hosts
 check_hosts()
 
 from .gcvit import GCViT  # noqa: E402  (beside missing hosts the check's message comes first)
+from .precision import auto_precision  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['GCViT', '__version__']
+__all__ = ['GCViT', '__version__', 'auto_precision']

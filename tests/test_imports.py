@@ -12,10 +12,11 @@ HOSTS = {'mmdet', 'mmseg', 'mmpretrain'}
 # Folder or file of the package -> (parts of the package that it may import, packages beside the standard library).
 # A folder's files may import each other in the order of FILES_DOWNWARD, or freely where it has none.
 ALLOWED = {
-    '__init__': ({'gcvit', 'requirements', 'version'}, set()),
+    '__init__': ({'gcvit', 'precision', 'requirements', 'version'}, set()),
     'version': (set(), set()),
     'requirements': (set(), {'packaging'}),
     'registry': (set(), {'mmengine'}),
+    'precision': ({'registry'}, {'torch', 'mmengine'}),
     'layers': (set(), {'torch', 'mmcv'}),
     'pyramid': ({'checkpoints', 'layers'}, {'torch', 'mmengine'}),
     'gcvit': ({'layers', 'pyramid', 'registry'}, {'torch'}),

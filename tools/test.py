@@ -9,7 +9,6 @@ from mmengine.runner import Runner
 from mmgcvit.engine.data_check import check_data
 from mmgcvit.engine.options import add_common_options, load_config
 from mmgcvit.engine.outputs import draw_predictions, dump_metric, enable_tta
-from mmgcvit.engine.precision import settle_precision
 from mmgcvit.engine.processes import prepare_cpu_processes
 
 
@@ -37,7 +36,6 @@ def main() -> None:
     if args.tta:
         enable_tta(cfg)
     dump = dump_metric(cfg, args.out) if args.out else None
-    settle_precision(cfg)
     check_data(cfg, ['test_dataloader'])
     prepare_cpu_processes(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from mmgcvit.engine.data_check import check_data
 from mmgcvit.engine.options import add_common_options, load_config
-from mmgcvit.engine.precision import enable_amp, settle_precision
+from mmgcvit.engine.precision import enable_amp
 from mmgcvit.engine.processes import prepare_cpu_processes
 
 
@@ -49,7 +49,6 @@ def main() -> None:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-    settle_precision(cfg)
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
     prepare_cpu_processes(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

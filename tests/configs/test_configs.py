@@ -39,10 +39,7 @@ def test_the_model_builds_and_its_neck_takes_the_backbones_maps(cfg):
 
 def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(cfg):
     model = build_model(cfg)
-    wrapper = cfg.optim_wrapper.copy()
-    wrapper.type = 'OptimWrapper'
-    wrapper.pop('loss_scale', None)
-    optimizer = build_optim_wrapper(model, wrapper).optimizer
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     undecayed = {
         names[id(p)] for group in optimizer.param_groups if group['weight_decay'] == 0 for p in group['params']
