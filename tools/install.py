@@ -48,7 +48,7 @@ def main() -> None:
     python = create_venv(venv)
     pip_install(python, BUILD_TOOLS)
     say('2 of 4: torch (minutes, as fast as the network)')
-    pip_install(python, TORCH, show_progress=True)
+    pip_install(python, TORCH, show_progress=sys.stdout.isatty())
     say('3 of 4: mmcv, whose C++ operators are compiled here (about 10 minutes on two cores, the first time)')
     install_mmcv(python, venv)
     say('4 of 4: mmengine, mmdet, mmseg, mmpretrain, and this project (a minute)')

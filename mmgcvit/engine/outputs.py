@@ -25,7 +25,7 @@ def draw_predictions(cfg: Config, show_dir: str) -> None:
         hook.update(draw=True)
         cfg.visualizer.save_dir = folder
     else:
-        hook.update(enable=True, out_dir=folder)
+        hook.update(enable=True, out_dir=folder, interval=1)
 
 
 def dump_metric(cfg: Config, out: str) -> BaseMetric:
