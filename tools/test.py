@@ -7,6 +7,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmgcvit.engine.data_check import check_data
+from mmgcvit.engine.operators_check import check_operators
 from mmgcvit.engine.options import add_common_options, load_config
 from mmgcvit.engine.outputs import draw_predictions, dump_metric, enable_tta
 from mmgcvit.engine.processes import prepare_cpu_processes
@@ -36,6 +37,7 @@ def main() -> None:
     if args.tta:
         enable_tta(cfg)
     dump = dump_metric(cfg, args.out) if args.out else None
+    check_operators()
     check_data(cfg, ['test_dataloader'])
     prepare_cpu_processes(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -7,6 +7,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmgcvit.engine.data_check import check_data
+from mmgcvit.engine.operators_check import check_operators
 from mmgcvit.engine.options import add_common_options, load_config
 from mmgcvit.engine.precision import enable_amp
 from mmgcvit.engine.processes import prepare_cpu_processes
@@ -49,6 +50,7 @@ def main() -> None:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    check_operators()
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
     prepare_cpu_processes(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

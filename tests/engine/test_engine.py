@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mmgcvit.engine.data_check import check_data
+from mmgcvit.engine.operators_check import check_operators
 from mmgcvit.engine.options import load_config
 from mmgcvit.engine.outputs import draw_predictions, dump_metric, enable_tta
 from mmgcvit.engine.precision import enable_amp
@@ -123,6 +124,21 @@ class TestOutputs:
     def test_tta_needs_both_parts(self):
         with pytest.raises(SystemExit, match='no tta_pipeline'):
             enable_tta(Config({'tta_model': {}}))
+
+
+class TestOperatorsCheck:
+    @pytest.fixture(autouse=True)
+    def built_for_the_cpu(self, monkeypatch):
+        monkeypatch.setattr('mmcv.ops.get_compiling_cuda_version', lambda: 'not available')
+
+    @pytest.mark.usefixtures('with_gpu')
+    def test_an_mmcv_without_cuda_is_refused_on_a_gpu(self):
+        with pytest.raises(SystemExit, match=r'FORCE_CUDA=1 make install.*CUDA_VISIBLE_DEVICES=-1'):
+            check_operators()
+
+    @pytest.mark.usefixtures('without_gpu')
+    def test_it_serves_without_a_gpu(self):
+        check_operators()
 
 
 def test_replace_type_reaches_every_depth():
