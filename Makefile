@@ -1,16 +1,19 @@
 # make demo   train and score a GC ViT detector on real images (installs first; minutes)
 # make test   lint and all tests
-# make install, make lint, make clean
+# make install, make lint
+# make clean      remove what the demo made; make distclean removes the environment too
 
 PYTHON ?= python3
 VENV := .venv
-RUN := $(VENV)/bin/python
+# Where mmcv was built without CUDA (a GPU without nvcc), the GPU is hidden.
+HIDE_GPU = $(if $(filter 0,$(shell cat $(VENV)/mmcv-cuda 2>/dev/null)),CUDA_VISIBLE_DEVICES=-1)
+RUN = $(HIDE_GPU) $(VENV)/bin/python
 
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 CONFIG := configs/demo/mask_rcnn_gcvit_digits.py
 
-.PHONY: demo test lint install clean
+.PHONY: demo test lint install clean distclean
 
 demo: install
 	$(RUN) tools/make_digits.py $(DIGITS)
@@ -29,4 +32,7 @@ install:
 	@$(PYTHON) tools/install.py $(VENV)
 
 clean:
-	rm -rf $(VENV) work_dirs $(DIGITS)
+	rm -rf $(WORK_DIR) $(DIGITS)
+
+distclean: clean
+	rm -rf $(VENV)

@@ -15,7 +15,7 @@ exec((ROOT / 'mmgcvit' / 'version.py').read_text(), version)
 setup(
     name='mmgcvit',
     version=version['__version__'],
-    description='GC ViT and LSA backbones for OpenMMLab: detection, segmentation, classification',
+    description='GC ViT backbones for OpenMMLab: detection, segmentation, classification',
     long_description=(ROOT / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
@@ -28,6 +28,8 @@ setup(
         'hosts': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain'],
         # scikit-learn carries the scanned digits; the rest writes them as a data set.
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'rich'],
+        # Reads safetensors files, and timm's pretrained models by name.
+        'checkpoints': ['safetensors', 'timm'],
         'test': ['pytest', 'hypothesis'],
         'lint': ['ruff', 'pre-commit'],
     },

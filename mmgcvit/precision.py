@@ -9,6 +9,9 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
 from .registry import OPTIM_WRAPPERS
 
+# Older GPUs emulate bfloat16, slowly, and say that they support it.
+FIRST_WITH_BFLOAT16 = (8, 0)
+
 
 @OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
 def auto_precision(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
@@ -21,7 +24,7 @@ def auto_precision(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
         **kwargs: As for ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``, ``loss_scale``, ...
     """
     if torch.cuda.is_available():
-        best = 'bfloat16' if torch.cuda.is_bf16_supported() else 'float16'
+        best = 'bfloat16' if torch.cuda.get_device_capability() >= FIRST_WITH_BFLOAT16 else 'float16'
         return AmpOptimWrapper(dtype=dtype or best, **kwargs)
     print_log('No GPU: training in float32 instead of mixed precision.', 'current', logging.WARNING)
     for only_mixed in ('loss_scale', 'use_fsdp'):

@@ -4,11 +4,14 @@ Legend: B batch, C_i channels and H_i x W_i size of stage i's map.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+
+from .checkpoints import load_pretrained
+from .layers import whole_number, whole_numbers
 
 NORM_LAYERS = (nn.LayerNorm, nn.GroupNorm, _NormBase)
 MIN_IMAGE_SIZE = 32
@@ -31,7 +34,7 @@ class PyramidBackbone(BaseModule):
 
     Raises:
         ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1.
-        TypeError: ``out_indices`` is no sequence of whole numbers.
+        TypeError: An argument is no whole number, or ``out_indices`` no sequence of them.
     """
 
     def __init__(
@@ -44,17 +47,18 @@ class PyramidBackbone(BaseModule):
         init_cfg: dict | list[dict] | None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if not isinstance(in_channels, int) or in_channels < 1:
-            raise ValueError(f'in_channels is {in_channels!r}; expected a whole number of at least 1')
-        self.in_channels = in_channels
+        self.in_channels = check_whole_number('in_channels', in_channels)
+        if self.in_channels < 1:
+            raise ValueError(f'in_channels is {in_channels}; expected at least 1')
         self.out_indices = check_out_indices(out_indices, len(stage_dims))
+        self.stage_dims = tuple(stage_dims)
         self.num_stages = self.out_indices[-1] + 1
-        if frozen_stages not in range(-1, self.num_stages + 1):
+        self.frozen_stages = check_whole_number('frozen_stages', frozen_stages)
+        if not -1 <= self.frozen_stages <= self.num_stages:
             raise ValueError(
-                f'frozen_stages is {frozen_stages!r}; expected -1 (nothing), 0 (the stem) or up to {self.num_stages}, '
+                f'frozen_stages is {frozen_stages}; expected -1 (nothing), 0 (the stem) or up to {self.num_stages}, '
                 'the number of stages that out_indices needs'
             )
-        self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         for i in self.out_indices:
             self.add_module(f'norm{i}', nn.LayerNorm(stage_dims[i]))
@@ -62,6 +66,10 @@ class PyramidBackbone(BaseModule):
     @abstractmethod
     def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
         """Yield the map of each built stage: (B, in_channels, H, W) to (B, H_i, W_i, C_i)."""
+
+    @abstractmethod
+    def describe_arch(self, tensors: Mapping[str, Tensor]) -> str:
+        """The arch that weights belong to, by their names here and shapes, in words."""
 
     @abstractmethod
     def frozen_parts(self, num_stages: int) -> Iterable[nn.Module]:
@@ -96,6 +104,25 @@ class PyramidBackbone(BaseModule):
                 f'expected at least {MIN_IMAGE_SIZE} px on both sides'
             )
 
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says.
+
+        ``dict(type='Pretrained', checkpoint=SOURCE)`` takes a file, an http(s) address or ``timm://NAME`` in any
+        layout in which checkpoints of the network exist, recognised by content, and runs no code from it. Two more
+        keys: ``prefix`` where a file holds several networks, ``ema=True`` for the moving average where a file has one
+        beside the weights.
+
+        Raises:
+            CheckpointError: The weights did not load, all of them; see :func:`load_pretrained`.
+        """
+        configs = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg or []
+        pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
+        initialize(self, [config for config in configs if config not in pretrained])
+        for config in pretrained:
+            options = {key: value for key, value in config.items() if key != 'type'}
+            load_pretrained(self, self.describe_arch, **options)
+        self._is_init = True
+
     def freeze(self) -> None:
         """Take the frozen parts out of training: eval mode, no gradients."""
         if self.frozen_stages < 0:
@@ -115,16 +142,25 @@ class PyramidBackbone(BaseModule):
         return self
 
 
+def check_whole_number(name: str, value: int) -> int:
+    """Return an argument that is a whole number, or refuse it by its name."""
+    try:
+        return whole_number(value)
+    except TypeError:
+        raise TypeError(f'{name} is {value!r}; expected a whole number') from None
+
+
 def check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
     """Return ``out_indices`` as a tuple, or refuse them with the reason."""
-    if not isinstance(out_indices, Sequence) or not all(isinstance(i, int) for i in out_indices):
+    try:
+        indices = whole_numbers(out_indices)
+    except TypeError:
         raise TypeError(
             f'out_indices is {out_indices!r}; expected a sequence of stage numbers, for example (0, 1, 2, 3)'
-        )
-    ascending = list(out_indices) == sorted(set(out_indices))
-    if not out_indices or not ascending or out_indices[0] < 0 or out_indices[-1] >= num_stages:
+        ) from None
+    ascending = list(indices) == sorted(set(indices))
+    if not indices or not ascending or indices[0] < 0 or indices[-1] >= num_stages:
         raise ValueError(
-            f'out_indices is {tuple(out_indices)}; expected ascending stage numbers between 0 and {num_stages - 1}, '
-            'each once'
+            f'out_indices is {indices}; expected ascending stage numbers between 0 and {num_stages - 1}, each once'
         )
-    return tuple(out_indices)
+    return indices

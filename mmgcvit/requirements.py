@@ -17,6 +17,10 @@ def check_hosts() -> None:
         try:
             found = import_module(name).__version__
         except ModuleNotFoundError as error:
-            raise ImportError(f'mmgcvit needs {name} {minimum} or later, and there is none; see the README') from error
+            if error.name != name:
+                raise
+            raise ImportError(
+                f'mmgcvit needs {name} {minimum} or later, and there is none; see docs/installation.md'
+            ) from error
         if Version(found) < Version(minimum):
             raise ImportError(f'mmgcvit needs {name} {minimum} or later; installed is {found}')

@@ -1,6 +1,7 @@
-"""Installing the package brings in and replaces no torch and no host, and every pin is used."""
+"""Installing the package brings in and replaces no torch and no host; versions are pinned in one place."""
 
 import re
+import subprocess
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -43,3 +44,12 @@ def test_a_missing_host_is_named(monkeypatch):
 
 def test_the_version_is_the_packages():
     assert re.fullmatch(r'\d+\.\d+\.\d+', mmgcvit.__version__)
+
+
+def test_everything_that_the_tests_need_is_in_the_repository():
+    """An ignored file is there where it was made, and missing in every clone."""
+    tracked = subprocess.run(['git', 'ls-files', 'tests'], cwd=ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip('not a git checkout')
+    present = {str(p.relative_to(ROOT)) for p in (ROOT / 'tests').rglob('*') if p.is_file() and p.suffix != '.pyc'}
+    assert present <= set(tracked.stdout.split())

@@ -14,7 +14,7 @@ def build(monkeypatch):
 
     def build(gpu, bf16=False, **changes):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
-        monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: bf16)
+        monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: (8, 0) if bf16 else (7, 5))
         monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', lambda: gpu)
         optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
         return OPTIM_WRAPPERS.build({**CONFIG, 'optimizer': optimizer, **changes})

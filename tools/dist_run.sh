@@ -3,8 +3,13 @@
 #   tools/dist_run.sh GPUS SCRIPT [arguments of the script]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-python=python
-[ -x "$here/../.venv/bin/python" ] && [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && python=$here/../.venv/bin/python
+if [ -n "${PYTHON:-}" ]; then
+    python=$PYTHON
+elif [ -z "${VIRTUAL_ENV:-}" ] && [ -x "$here/../.venv/bin/python" ]; then
+    python=$here/../.venv/bin/python
+else
+    python=$(command -v python || command -v python3)
+fi
 PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \

@@ -8,4 +8,4 @@ if [ $# -lt 3 ]; then
     exit 2
 fi
 config=$1 checkpoint=$2 gpus=$3
-exec "$(dirname "$0")/dist_run.sh" "$gpus" test.py "$config" "$checkpoint" "${@:4}"
+exec bash "$(dirname "$0")/dist_run.sh" "$gpus" test.py "$config" "$checkpoint" "${@:4}"

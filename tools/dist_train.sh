@@ -8,4 +8,4 @@ if [ $# -lt 2 ]; then
     exit 2
 fi
 config=$1 gpus=$2
-exec "$(dirname "$0")/dist_run.sh" "$gpus" train.py "$config" "${@:3}"
+exec bash "$(dirname "$0")/dist_run.sh" "$gpus" train.py "$config" "${@:3}"

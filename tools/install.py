@@ -4,10 +4,12 @@ Does nothing where the environment is up to date, and goes on where an earlier c
 standard library.
 
 Environment variables:
-    FORCE_CUDA   1 builds mmcv for GPUs (needs nvcc of torch's CUDA version), 0 for the CPU only. By default 1 where
-                 torch finds a GPU and nvcc is there.
+    FORCE_CUDA   1 builds mmcv for GPUs (needs nvcc of torch's CUDA version), 0 for the CPU only. By default what the
+                 environment was built with, in a new one 1 where torch finds a GPU and nvcc is there.
     MAX_JOBS     Compilers at a time while mmcv is built (default: the number of cores).
 """
+
+from __future__ import annotations
 
 import argparse
 import hashlib
@@ -25,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PINS = ROOT / 'pins.txt'
 DECIDING_FILES = [PINS, ROOT / 'setup.py', Path(__file__)]
-OLDEST_PYTHON = (3, 10)
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 BUILD_TOOLS = ['setuptools', 'wheel', 'ninja', 'psutil']
 TORCH = ['torch', 'torchvision']
 SECONDS_BETWEEN_REPORTS = 20
@@ -37,8 +39,7 @@ def main() -> None:
     parser.add_argument('venv', type=Path, help='folder of the environment, for example .venv')
     venv = parser.parse_args().venv.resolve()
     stamp = venv / 'installed'
-    wanted = fingerprint(*(path.read_text() for path in DECIDING_FILES), sys.version, os.environ.get('FORCE_CUDA', ''))
-    if stamp.is_file() and stamp.read_text() == wanted:
+    if stamp.is_file() and stamp.read_text() == wanted_stamp(venv):
         return
     check_machine()
     stamp.unlink(missing_ok=True)
@@ -52,17 +53,30 @@ def main() -> None:
     say('3 of 4: mmcv, whose C++ operators are compiled here (about 10 minutes on two cores, the first time)')
     install_mmcv(python, venv)
     say('4 of 4: mmengine, mmdet, mmseg, mmpretrain, and this project (a minute)')
-    pip_install(python, ['--no-build-isolation', '--editable', f'{ROOT}[hosts,digits,test,lint]'])
+    pip_install(python, ['--no-build-isolation', '--editable', f'{ROOT}[hosts,checkpoints,digits,test,lint]'])
     ensure_opencv_imports(python)
-    stamp.write_text(wanted)
+    stamp.write_text(wanted_stamp(venv))
     say(f'Done in {clock(time.time() - began)}.')
+
+
+def wanted_stamp(venv: Path) -> str:
+    """What an up-to-date environment says of itself."""
+    return fingerprint(*(path.read_text() for path in DECIDING_FILES), wanted_cuda(venv) or '')
+
+
+def wanted_cuda(venv: Path) -> str | None:
+    """Whether mmcv is to be built for GPUs: '1' or '0' as asked, or as before; None where nobody has said."""
+    built = venv / 'mmcv-cuda'
+    return os.environ.get('FORCE_CUDA') or (built.read_text() if built.is_file() else None)
 
 
 def check_machine() -> None:
     """Stop early where something is missing that pip cannot install."""
-    if sys.version_info < OLDEST_PYTHON:
+    if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
+        oldest, newest = ('.'.join(map(str, version)) for version in (OLDEST_PYTHON, NEWEST_PYTHON))
         raise SystemExit(
-            f'Python {".".join(map(str, OLDEST_PYTHON))} or later is needed; this is {sys.version.split()[0]}'
+            f'Python {oldest} to {newest} is needed; this is {sys.version.split()[0]}. '
+            "Name another interpreter: 'make install PYTHON=python3.12'"
         )
     advice = "on Debian or Ubuntu: 'apt-get install g++ python3-dev python3-venv'"
     if not any(shutil.which(compiler) for compiler in (os.environ.get('CXX', 'c++'), 'g++', 'clang++')):
@@ -76,10 +90,11 @@ def check_machine() -> None:
 
 
 def create_venv(venv: Path) -> Path:
-    """Make the environment unless it exists; return its Python."""
+    """Make the environment unless it is there and works; return its Python, which is this one only if it is new."""
     python = venv / 'bin' / 'python'
-    if not python.is_file():
-        subprocess.run([sys.executable, '-m', 'venv', str(venv)], check=True)
+    works = python.is_file() and subprocess.run([str(python), '-m', 'pip', '--version'], capture_output=True)
+    if not works or works.returncode:
+        subprocess.run([sys.executable, '-m', 'venv', '--clear', str(venv)], check=True)
     return python
 
 
@@ -97,23 +112,35 @@ def install_mmcv(python: Path, venv: Path) -> None:
     The wheel is kept outside the environment for the next one, under a name made of everything that it depends on:
     pip's own cache forgets torch's version, and gives out wheels that crash.
     """
-    cuda = '1' if builds_for_gpu(python) else '0'
-    key = fingerprint(pin_of('onedl-mmcv'), pin_of('torch'), sys.version, cuda)
+    cuda = wanted_cuda(venv) or ('1' if can_build_for_gpu(python) else '0')
+    key = fingerprint(pin_of('onedl-mmcv'), pin_of('torch'), platform_of(python), cuda, *cuda_tools(cuda))
     installed = venv / 'installed-mmcv'
-    if installed.is_file() and installed.read_text() == key:
-        return
-    cache = Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 'mmgcvit' / f'mmcv-{key[:16]}'
-    if not list(cache.glob('*.whl')):
-        build_mmcv(python, cache, venv / 'mmcv-build.log', cuda)
-    (wheel,) = cache.glob('*.whl')
-    pip_install(python, ['--force-reinstall', '--no-deps', str(wheel)])
-    installed.write_text(key)
+    if not (installed.is_file() and installed.read_text() == key):
+        cache = Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 'mmgcvit' / f'mmcv-{key[:16]}'
+        if not list(cache.glob('*.whl')):
+            build_mmcv(python, cache, venv / 'mmcv-build.log', cuda)
+        (wheel,) = cache.glob('*.whl')
+        pip_install(python, ['--force-reinstall', '--no-deps', str(wheel)])
+        installed.write_text(key)
+    (venv / 'mmcv-cuda').write_text(cuda)
 
 
-def builds_for_gpu(python: Path) -> bool:
-    """Whether mmcv's operators are to be built for GPUs."""
-    if 'FORCE_CUDA' in os.environ:
-        return os.environ['FORCE_CUDA'] == '1'
+def platform_of(python: Path) -> str:
+    """The interpreter and machine that compiled code of an environment is for."""
+    query = 'import platform, sys; print(sys.implementation.cache_tag, platform.machine(), platform.libc_ver())'
+    return subprocess.run([str(python), '-c', query], check=True, capture_output=True, text=True).stdout
+
+
+def cuda_tools(cuda: str) -> list[str]:
+    """What code compiled for GPUs depends on besides."""
+    if cuda != '1':
+        return []
+    nvcc = subprocess.run(['nvcc', '--version'], capture_output=True, text=True).stdout if shutil.which('nvcc') else ''
+    return [nvcc, os.environ.get('TORCH_CUDA_ARCH_LIST', '')]
+
+
+def can_build_for_gpu(python: Path) -> bool:
+    """Whether torch finds a GPU and there is a compiler for it."""
     query = [str(python), '-c', 'import torch; raise SystemExit(not torch.cuda.is_available())']
     if subprocess.run(query, stderr=subprocess.DEVNULL).returncode:
         return False

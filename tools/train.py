@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
 
 def scale_learning_rate(cfg: Config) -> None:
     """Turn on mmengine's scaling, for ``--auto-scale-lr``."""
-    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise SystemExit('--auto-scale-lr: the config does not say auto_scale_lr.base_batch_size')
     cfg.auto_scale_lr.enable = True
 

@@ -70,6 +70,7 @@ model = dict(
         window_size=(4, 4, 8, 4),
         pretrain_img_size=128,
         drop_path_rate=0.0,
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/classifier/epoch_10.pth'),
     ),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=4),
     rpn_head=dict(
@@ -79,9 +80,9 @@ model = dict(
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=64, finest_scale=28),
-        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=10, reg_class_agnostic=True),
+        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=10),
         mask_roi_extractor=dict(out_channels=64, finest_scale=28),
-        mask_head=dict(num_convs=2, in_channels=64, conv_out_channels=64, num_classes=10, class_agnostic=True),
+        mask_head=dict(num_convs=2, in_channels=64, conv_out_channels=64, num_classes=10),
     ),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=64)),
@@ -92,7 +93,7 @@ model = dict(
 )
 
 # Schedule
-max_epochs = 4
+max_epochs = 3
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),

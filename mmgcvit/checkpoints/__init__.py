@@ -1,5 +1,7 @@
-"""Checkpoints of other code bases: their key layouts, as tables, and the way into this package's."""
+"""Checkpoints of these networks: safe reading, the layouts in which they exist, loading, writing."""
 
-from .gcvit_original import from_original_gcvit
+from .loading import load_pretrained
+from .reading import CheckpointError, read_checkpoint
+from .weights import Weights, read_weights
 
-__all__ = ['from_original_gcvit']
+__all__ = ['CheckpointError', 'Weights', 'load_pretrained', 'read_checkpoint', 'read_weights']

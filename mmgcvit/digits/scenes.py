@@ -87,10 +87,30 @@ class SceneComposer:
             scans.append(int(scan))
         return Scene(image.round().astype(np.uint8), labels, np.stack(masks), scans, unclear)
 
-    def place(self, scan: NDArray[np.float32], occupied: NDArray[np.bool_]) -> NDArray[np.float32] | None:
-        """Enlarge a scan and put it where no other digit is: ink, 0 to 1, (size, size); None where no place is free."""
+    def compose_one(self, scan: int) -> NDArray[np.uint8]:
+        """Draw one scan alone, filling at least half of the image: (size, size, 3), RGB."""
+        image = self.dark_noise()
+        nothing = np.zeros(image.shape[:2], dtype=bool)
+        ink = self.place(self.ink[scan], nothing, smallest=8, largest=16)
+        image += ink[..., None] * (self.bright_tint() - image)
+        return image.round().astype(np.uint8)
+
+    def place(
+        self, scan: NDArray[np.float32], occupied: NDArray[np.bool_], smallest: int = 3, largest: int = 9
+    ) -> NDArray[np.float32] | None:
+        """Enlarge a scan and put it where no other digit is.
+
+        Args:
+            scan: Ink, (8, 8).
+            occupied: Where other digits are, (size, size).
+            smallest: The scan's smallest side, in sixteenths of the image's.
+            largest: The scan's largest side, likewise.
+
+        Returns:
+            Ink from 0 to 1, (size, size); None where no place is free.
+        """
         for _ in range(PLACEMENT_TRIES):
-            side = int(self.rng.integers(self.size * 3 // 16, self.size * 9 // 16))
+            side = int(self.rng.integers(self.size * smallest // 16, self.size * largest // 16, endpoint=True))
             digit = cv2.resize(scan, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
             digit[digit < 0.05] = 0
             top, left = self.rng.integers(0, self.size - side, size=2, endpoint=True)

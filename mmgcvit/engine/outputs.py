@@ -6,6 +6,8 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, DumpResults
 
+from .data_check import leaf_datasets
+
 
 def draw_predictions(cfg: Config, show_dir: str) -> None:
     """Have every tested image drawn with its predictions, into ``show_dir``.
@@ -14,8 +16,11 @@ def draw_predictions(cfg: Config, show_dir: str) -> None:
         SystemExit: The config has no visualization hook.
     """
     hook = cfg.get('default_hooks', {}).get('visualization')
-    if hook is None:
-        raise SystemExit('--show-dir: the config has no default_hooks.visualization; the configs of this project have')
+    if hook is None or 'visualizer' not in cfg:
+        raise SystemExit(
+            '--show-dir: the config has no default_hooks.visualization, or no visualizer; the configs of this project '
+            'have both'
+        )
     # Absolute, because hosts put a relative folder under the work dir, mmdet once more for every batch.
     folder = str(Path(show_dir).resolve())
     scope = cfg.get('default_scope')
@@ -53,7 +58,5 @@ def enable_tta(cfg: Config) -> None:
     if missing:
         raise SystemExit(f'--tta: the config has no {" and no ".join(missing)}')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    dataset.pipeline = deepcopy(cfg.tta_pipeline)
+    for dataset in leaf_datasets(cfg.test_dataloader.dataset):
+        dataset.pipeline = deepcopy(cfg.tta_pipeline)

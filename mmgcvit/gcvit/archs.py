@@ -1,10 +1,58 @@
 """The published GC ViT variants (paper, table S.1, and the released models), and how ``arch`` is read."""
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from numbers import Real
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from ..layers import whole_number, whole_numbers
 
 NUM_STAGES = 4
+
+
+def at_least(least: float, number: float) -> float:
+    """The number, unless it is less."""
+    if number < least:
+        raise ValueError(f'{number} is less than {least}')
+    return number
+
+
+def per_stage(values: Any) -> tuple[int, ...]:
+    """One whole number of at least 1 for each stage."""
+    values = tuple(int(at_least(1, value)) for value in whole_numbers(values))
+    if len(values) != NUM_STAGES:
+        raise ValueError(f'{len(values)} values')
+    return values
+
+
+def number(value: Any) -> float:
+    """A number as float; text is none."""
+    if not isinstance(value, Real):
+        raise TypeError(f'{value!r} is no number')
+    return float(value)
+
+
+# How each attribute of an arch is read, and what is allowed.
+READERS: dict[str, Callable[[Any], Any]] = {
+    'embed_dims': lambda value: int(at_least(4, whole_number(value))),
+    'depths': per_stage,
+    'num_heads': per_stage,
+    'mlp_ratio': lambda value: at_least(0.1, number(value)),
+    'layer_scale': lambda value: None if value is None else number(value),
+    'drop_path_rate': number,
+}
+EXPECTED = {
+    'embed_dims': 'a whole number of at least 4',
+    'depths': f'{NUM_STAGES} whole numbers of at least 1',
+    'num_heads': f'{NUM_STAGES} whole numbers of at least 1',
+    'mlp_ratio': 'a number of at least 0.1',
+    'layer_scale': 'a number, or None',
+    'drop_path_rate': 'a number',
+}
 
 
 @dataclass(frozen=True)
@@ -28,10 +76,11 @@ class GCViTArch:
     drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ('depths', 'num_heads'):
-            values = getattr(self, name)
-            if len(values) != NUM_STAGES or not all(isinstance(n, int) and n >= 1 for n in values):
-                raise ValueError(f'arch: {name} is {values}; expected {NUM_STAGES} whole numbers of at least 1')
+        for name, read in READERS.items():
+            try:
+                object.__setattr__(self, name, read(getattr(self, name)))
+            except (TypeError, ValueError):
+                raise ValueError(f'arch: {name} is {getattr(self, name)!r}; expected {EXPECTED[name]}') from None
         for stage, (channels, heads) in enumerate(zip(self.stage_dims, self.num_heads, strict=True)):
             if channels % heads:
                 raise ValueError(
@@ -73,7 +122,61 @@ def resolve_arch(arch: str | Mapping[str, Any]) -> GCViTArch:
         raise TypeError(f'arch must be a name or a dict, not {type(arch).__name__}: {arch!r}')
     known = [field.name for field in fields(GCViTArch)]
     required = ['embed_dims', 'depths', 'num_heads', 'mlp_ratio']
-    unknown, missing = sorted(set(arch) - set(known)), [name for name in required if name not in arch]
+    unknown, missing = sorted(map(str, set(arch) - set(known))), [name for name in required if name not in arch]
     if unknown or missing:
         raise ValueError(f'arch: unknown keys {unknown}, missing keys {missing}; the keys are {known}')
-    return GCViTArch(**{**arch, 'depths': tuple(arch['depths']), 'num_heads': tuple(arch['num_heads'])})
+    return GCViTArch(**arch)
+
+
+def describe_arch(tensors: Mapping[str, Tensor], num_stages: int = NUM_STAGES) -> str:
+    """The variant that weights belong to, by their shapes: its name, or what it is made of.
+
+    Args:
+        tensors: Weights by their names in :class:`GCViT`; stages after ``num_stages`` are not looked at.
+        num_stages: How many stages to look at. Variants that differ only later are named together.
+    """
+    stages = [Counter() for _ in range(num_stages)]
+    heads, hidden = [0] * num_stages, 0
+    for name, tensor in tensors.items():
+        block = re.match(r'stages\.(\d+)\.blocks\.(\d+)\.(.*)', name)
+        if not block or int(block[1]) >= num_stages:
+            continue
+        stage = int(block[1])
+        stages[stage][block[2]] += 1
+        if block[3] == 'attn.position.relative_position_bias_table':
+            heads[stage] = tensor.shape[1]
+        elif name == 'stages.0.blocks.0.mlp.fc1.weight':
+            hidden = tensor.shape[0]
+    found = Facts(
+        embed_dims=tensors['stem.proj.weight'].shape[0] if 'stem.proj.weight' in tensors else 0,
+        depths=tuple(len(blocks) for blocks in stages),
+        num_heads=tuple(heads),
+        hidden_dims=hidden,
+        layer_scale='stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors,
+    )
+    names = [name for name, arch in ARCHS.items() if Facts.of(arch, num_stages) == found]
+    return ' or '.join(map(repr, names)) or str(found)
+
+
+class Facts(NamedTuple):
+    """What weights tell of their variant."""
+
+    embed_dims: int
+    depths: tuple[int, ...]
+    num_heads: tuple[int, ...]
+    hidden_dims: int
+    layer_scale: bool
+
+    @classmethod
+    def of(cls, arch: GCViTArch, num_stages: int) -> 'Facts':
+        """The facts of a known variant's first stages."""
+        hidden_dims = int(arch.embed_dims * arch.mlp_ratio)
+        scaled = arch.layer_scale is not None
+        return cls(arch.embed_dims, arch.depths[:num_stages], arch.num_heads[:num_stages], hidden_dims, scaled)
+
+    def __str__(self) -> str:
+        scale = 'with' if self.layer_scale else 'without'
+        return (
+            f'of embed_dims {self.embed_dims}, depths {self.depths}, num_heads {self.num_heads}, '
+            f'{self.hidden_dims} channels in the first MLP, {scale} layer scale'
+        )

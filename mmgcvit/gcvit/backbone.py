@@ -6,6 +6,7 @@ Legend: B batch, H x W feature map, C channels of the first stage.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from ..layers import WindowSize, init_transformer_weights, resolve_windows
 from ..pyramid import PyramidBackbone
 from ..registry import MODELS
-from .archs import NUM_STAGES, resolve_arch
+from .archs import NUM_STAGES, describe_arch, resolve_arch
 from .convs import Downsampler, Stem
 from .global_query import query_poolings
 from .stage import Stage
@@ -38,8 +39,8 @@ class GCViT(PyramidBackbone):
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
         norm_eval: Keep norm layers in eval mode in training.
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
-        init_cfg: Initialisation as mmengine's ``BaseModule`` takes it, for example
-            ``dict(type='Pretrained', checkpoint=...)``.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
+            :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
         ValueError: An argument is out of its range. The message says what is allowed.
@@ -95,6 +96,10 @@ class GCViT(PyramidBackbone):
         self.apply(init_transformer_weights)
         self.freeze()
 
+    def describe_arch(self, tensors: Mapping[str, Tensor]) -> str:
+        """The variant that weights belong to, as far as the built stages go."""
+        return describe_arch(tensors, self.num_stages)
+
     def frozen_parts(self, num_stages: int) -> Iterable[nn.Module]:
         """The stem, and the first stages each with the downsampler behind it."""
         return [self.stem, *self.stages[:num_stages], *self.downsamplers[:num_stages]]
@@ -114,7 +119,10 @@ def spread_drop_path(drop_path_rate: float, depths: Sequence[int]) -> list[list[
 
     Raises:
         ValueError: The rate is not in [0, 1).
+        TypeError: The rate is no number.
     """
+    if not isinstance(drop_path_rate, Real):
+        raise TypeError(f'drop_path_rate is {drop_path_rate!r}; expected a number')
     if not 0 <= drop_path_rate < 1:
         raise ValueError(f'drop_path_rate is {drop_path_rate}; expected at least 0 and less than 1')
     last = max(sum(depths) - 1, 1)

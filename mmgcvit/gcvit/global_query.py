@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Window
+from ..layers import Window, whole_numbers
 from .convs import FusedMBConv
 
 
@@ -70,10 +70,13 @@ def query_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int
         ValueError: A side of ``pretrain_img_size`` is below 32.
         TypeError: It is neither a whole number nor a pair of them.
     """
-    size = (pretrain_img_size,) * 2 if isinstance(pretrain_img_size, int) else pretrain_img_size
-    size = tuple(size) if isinstance(size, Sequence) else size
-    if not isinstance(size, tuple) or len(size) != 2 or not all(isinstance(side, int) for side in size):
-        raise TypeError(f'pretrain_img_size is {pretrain_img_size!r}; expected pixels, one number or a pair')
+    sides = pretrain_img_size if isinstance(pretrain_img_size, Sequence) else (pretrain_img_size,) * 2
+    try:
+        size = whole_numbers(sides)
+    except TypeError:
+        size = ()
+    if len(size) != 2:
+        raise TypeError(f'pretrain_img_size is {pretrain_img_size!r}; expected pixels, one whole number or a pair')
     if min(size) < 32:
         raise ValueError(f'pretrain_img_size is {pretrain_img_size!r}; expected at least 32 px on both sides')
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])

@@ -5,6 +5,7 @@ Legend: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of 
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -83,6 +84,10 @@ class Stage(nn.Module):
         super().__init__()
         self.with_cp = with_cp
         self.global_query = GlobalQueryGenerator(embed_dims, num_heads, window, pooled)
+        if len(drop_path_rates) == 1:
+            # A stage of one block has no global attention. Published layouts hold its generator all the same; without
+            # a gradient it must not take part in training, or distributed training waits for one.
+            self.global_query.requires_grad_(False)
         attentions = (LocalWindowAttention, GlobalWindowAttention)
         self.blocks = nn.ModuleList(
             Block(
@@ -105,6 +110,6 @@ class Stage(nn.Module):
 
     def run_block(self, block: nn.Module, x: Tensor, q_global: Tensor) -> Tensor:
         """Call a block, keeping its activations or not."""
-        if self.with_cp and x.requires_grad:
+        if self.with_cp and torch.is_grad_enabled():
             return checkpoint(block, x, q_global, use_reentrant=False)
         return block(x, q_global)

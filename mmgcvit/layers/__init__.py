@@ -1,5 +1,6 @@
 """Parts that mean the same in every backbone of this package. They import torch and mmcv only."""
 
+from .arguments import whole_number, whole_numbers
 from .attention import attend, heads_in, heads_out
 from .blocks import Mlp, ResidualBranch
 from .init import init_transformer_weights
@@ -19,6 +20,8 @@ __all__ = [
     'pad_to_windows',
     'resolve_windows',
     'unpad',
+    'whole_number',
+    'whole_numbers',
     'window_partition',
     'window_unpartition',
 ]

@@ -71,7 +71,8 @@ def square_grid(num_rows: int) -> tuple[int, int]:
 class RelativePositionBias(nn.Module):
     """A learned bias for each head and each offset between a query and a key of one window (as in Swin).
 
-    A table of another, square window is resized when a state dict is loaded, whoever loads it.
+    A table of another, square window is resized when a state dict is loaded, whoever loads it. A table does not tell
+    its window's shape: weights of oblong windows load into windows of the same shape only.
 
     Args:
         window: (h, w).

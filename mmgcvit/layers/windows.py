@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from .arguments import whole_numbers
+
 Window = tuple[int, int]
 WindowSize = int | Sequence[int | Window]
 
@@ -57,16 +59,19 @@ def resolve_windows(window_size: WindowSize, num_stages: int) -> tuple[Window, .
         TypeError: Something else than whole numbers, or sequences of them.
     """
     allowed = f'expected a whole number of at least 1, or {num_stages} of them or of pairs (h, w), one per stage'
-    if isinstance(window_size, int):
-        window_size = [window_size] * num_stages
-    if not isinstance(window_size, Sequence) or isinstance(window_size, str):
-        raise TypeError(f'window_size is {window_size!r}; {allowed}')
-    if len(window_size) != num_stages:
-        raise ValueError(f'window_size is {window_size!r}, {len(window_size)} entries; {allowed}')
-    windows = [(side, side) if isinstance(side, int) else side for side in window_size]
+    given = list(window_size) if is_sequence(window_size) else [window_size] * num_stages
+    if len(given) != num_stages:
+        raise ValueError(f'window_size is {window_size!r}, {len(given)} entries; {allowed}')
+    try:
+        windows = [whole_numbers(window if is_sequence(window) else (window, window)) for window in given]
+    except TypeError as error:
+        raise TypeError(f'window_size is {window_size!r}, and {error}; {allowed}') from None
     for window in windows:
-        if not isinstance(window, Sequence) or not all(isinstance(side, int) for side in window):
-            raise TypeError(f'window_size is {window_size!r}, with a window {window!r}; {allowed}')
         if len(window) != 2 or min(window) < 1:
-            raise ValueError(f'window_size is {window_size!r}, with a window {window!r}; {allowed}')
-    return tuple((window[0], window[1]) for window in windows)
+            raise ValueError(f'window_size is {window_size!r}, with a window {window}; {allowed}')
+    return tuple((height, width) for height, width in windows)
+
+
+def is_sequence(value: object) -> bool:
+    """Whether a value is a list, a tuple or the like, not text."""
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)

@@ -1,5 +1,7 @@
 """What every backbone of the package owes its host, whichever it is: one behaviour a test, all backbones."""
 
+from collections import Counter
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,7 +21,7 @@ def small_gcvit(**arguments):
 BACKBONES = {
     'gcvit': (small_gcvit, (16, 32, 64, 128)),
     'gcvit_layer_scale': (
-        lambda **arguments: small_gcvit(arch={**GCVIT, 'layer_scale': 1e-5}, **arguments),
+        lambda **arguments: small_gcvit(arch={**GCVIT, 'layer_scale': 1.0}, **arguments),
         (16, 32, 64, 128),
     ),
     'gcvit_window_12': (lambda **arguments: small_gcvit(window_size=12, **arguments), (16, 32, 64, 128)),
@@ -91,6 +93,17 @@ def test_checkpointing_saves_memory_of_activations(build):
         return sum(storages.values())
 
     assert kept(build(with_cp=True)) < 0.6 * kept(build())
+
+
+def test_checkpointing_reaches_every_block_behind_a_frozen_stem(build):
+    """The first trained block's input needs no gradient; its activations must not be kept all the same."""
+    model = build(with_cp=True, frozen_stages=0).train()
+    calls = Counter()
+    for stage in model.stages:
+        for block in stage.blocks:
+            block.register_forward_hook(lambda module, *_: calls.update([id(module)]))
+    sum(found.square().mean() for found in model(torch.randn(1, 3, 64, 64))).backward()
+    assert set(calls.values()) == {2}
 
 
 def test_every_parameter_gets_a_gradient(build):
@@ -172,6 +185,9 @@ def test_pretrained_weights_come_through_init_cfg(build, tmp_path):
         ({'frozen_stages': 5}, ValueError, r'frozen_stages is 5.*up to 4'),
         ({'frozen_stages': -2}, ValueError, 'frozen_stages is -2'),
         ({'in_channels': 0}, ValueError, 'in_channels is 0'),
+        ({'in_channels': '3'}, TypeError, "in_channels is '3'"),
+        ({'frozen_stages': 1.0}, TypeError, r'frozen_stages is 1\.0'),
+        ({'frozen_stages': True}, TypeError, 'frozen_stages is True'),
     ],
 )
 def test_bad_arguments_are_refused_with_what_is_allowed(build, arguments, error, message):

@@ -87,6 +87,30 @@ def test_the_ade20k_set_shows_the_same_scenes(digits, split):
         assert (labels > 1).sum() == sum(annotation['area'] for annotation in objects)
 
 
+def test_the_written_splits_share_no_scan(digits):
+    scans = {}
+    for split in NUM:
+        coco = json.loads((digits / 'coco' / 'annotations' / f'instances_{split}2017.json').read_text())
+        scans[split] = {annotation['scan'] for annotation in coco['annotations']}
+        scans[split] |= {int(path.stem[:4]) for path in (digits / 'imagenet' / split).rglob('*.jpg')}
+    assert not scans['train'] & scans['val']
+    assert len(scans['train']) + len(scans['val']) == 1797
+
+
+def test_single_digits_lie_in_the_folders_of_their_classes(digits):
+    composer = SceneComposer('val')
+    images = list((digits / 'imagenet' / 'val').rglob('*.jpg'))
+    assert len(images) == len(composer.scans)
+    for path in images:
+        assert path.parent.name == str(composer.digits[int(path.stem[:4])])
+    assert cv2.imread(str(images[0])).shape == (32, 32, 3)
+
+
+def test_a_set_that_cannot_be_made_leaves_the_old_one(digits, root):
+    assert make(digits, '--size', '8', root=root).returncode != 0
+    assert (digits / 'coco').is_dir()
+
+
 def test_a_set_that_is_there_is_not_made_again(digits, root):
     before = (digits / 'digits.json').stat().st_mtime_ns
     made = make(digits, '--train', '12', '--val', '6', '--size', '128', root=root)
@@ -105,7 +129,7 @@ def test_a_folder_of_other_things_is_not_touched(tmp_path, root):
 def test_other_options_replace_the_set(tmp_path, root):
     out = tmp_path / 'digits'
     for train in ('2', '3'):
-        assert make(out, '--train', train, '--val', '1', '--size', '64', root=root).returncode == 0
+        assert make(out, '--train', train, '--val', '1', '--size', '128', root=root).returncode == 0
     annotations = json.loads((out / 'coco' / 'annotations' / 'instances_train2017.json').read_text())
     assert len(annotations['images']) == 3
 

@@ -97,6 +97,21 @@ class TestDataCheck:
         with pytest.raises(SystemExit, match=r'a\.json'):
             check_data(cfg, ['loader'])
 
+    @pytest.mark.parametrize(
+        ('dataset', 'missing'),
+        [
+            ({'type': 'ImageNet', 'data_root': '/nowhere/imagenet', 'split': 'val'}, '/nowhere/imagenet/val'),
+            ({'type': 'CustomDataset', 'data_root': '/nowhere/own'}, '/nowhere/own'),
+            ({'type': 'X', 'data_root': '/nowhere', 'ann_file': ['a', 'b']}, '/nowhere/b'),
+        ],
+    )
+    def test_every_way_of_naming_data_is_understood(self, dataset, missing):
+        with pytest.raises(SystemExit, match=missing):
+            check_data(Config({'loader': {'dataset': dataset}}), ['loader'])
+
+    def test_sets_that_download_themselves_are_left_to_it(self):
+        check_data(Config({'loader': {'dataset': {'type': 'CIFAR10', 'data_root': '/nowhere'}}}), ['loader'])
+
     def test_data_on_a_server_is_not_looked_for_here(self):
         check_data(self.config('s3://bucket/coco/'), ['loader'])
 

@@ -1,5 +1,6 @@
 """GC ViT's own arguments and parts; what every backbone must do is in tests/contract."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,20 @@ def test_windows_may_differ_by_stage_and_be_oblong():
     ]
 
 
+def test_whole_numbers_of_numpy_and_a_whole_layer_scale_serve():
+    arch = {**SMALL, 'depths': np.array([2, 2, 3, 2]), 'layer_scale': 1}
+    model = GCViT(arch, window_size=np.int64(7), out_indices=[np.int64(3)], in_channels=np.int32(3))
+    assert model(torch.rand(1, 3, 32, 32))[0].shape == (1, 128, 1, 1)
+
+
+def test_a_stage_of_one_block_keeps_its_generator_out_of_training():
+    """It has no global attention; distributed training would wait for a gradient that never comes."""
+    model = GCViT({**SMALL, 'depths': (2, 2, 3, 1)}).train()
+    sum(found.square().mean() for found in model(torch.rand(1, 3, 64, 64))).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
+    assert not any(parameter.requires_grad for parameter in model.stages[3].global_query.parameters())
+
+
 def test_initial_weights_are_the_papers():
     model = GCViT('xxtiny')
     weights = torch.cat([m.weight.flatten() for m in model.modules() if isinstance(m, torch.nn.Linear)])
@@ -74,9 +89,17 @@ def test_initial_weights_are_the_papers():
         ({'arch': {**SMALL, 'depths': (2, 2, 2)}}, ValueError, 'depths is .*4 whole numbers'),
         ({'arch': {**SMALL, 'num_heads': (3, 2, 4, 8)}}, ValueError, '16 channels of stage 0.*3 heads'),
         ({'window_size': (7, 7, 14)}, ValueError, '3 entries.*4 of them'),
-        ({'window_size': 0}, ValueError, 'at least 1'),
+        ({'window_size': 0}, ValueError, 'window_size is 0, .*at least 1'),
         ({'window_size': (7, 7, -1, 7)}, ValueError, r'\(-1, -1\).*at least 1'),
         ({'window_size': 7.0}, TypeError, '7.0.*whole number'),
+        ({'window_size': True}, TypeError, 'True is no whole number'),
+        ({'window_size': b'abcd'}, TypeError, 'whole number'),
+        ({'arch': {**SMALL, 'embed_dims': 2}}, ValueError, 'embed_dims is 2; expected .*at least 4'),
+        ({'arch': {**SMALL, 'embed_dims': 16.0}}, ValueError, r'embed_dims is 16\.0'),
+        ({'arch': {**SMALL, 'mlp_ratio': '2'}}, ValueError, "mlp_ratio is '2'; expected a number"),
+        ({'arch': {**SMALL, 'layer_scale': 'x'}}, ValueError, "layer_scale is 'x'"),
+        ({'arch': {**SMALL, 'depths': 2}}, ValueError, 'depths is 2; expected 4'),
+        ({'drop_path_rate': '0.1'}, TypeError, "'0.1'; expected a number"),
         ({'window_size': (7, 7, '14', 7)}, TypeError, "'14'"),
         ({'window_size': (7, 7, (1, 2, 3), 7)}, ValueError, r'\(1, 2, 3\).*pairs'),
         ({'pretrain_img_size': 16}, ValueError, '16.*32 px'),

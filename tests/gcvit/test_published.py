@@ -1,15 +1,11 @@
 """GC ViT is the published network: parameter counts to the digit, outputs of the original implementation."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 
 from mmgcvit import GCViT
-from mmgcvit.checkpoints import from_original_gcvit
 
-DATA = Path(__file__).parent.parent / 'data'
+from ..reference import REFERENCES
 
 BACKBONE_PARAMETERS = {
     'xxtiny': 11_483_324,
@@ -31,12 +27,6 @@ CLASSIFIER_PARAMETERS = {
     'base': 90_320_836,
     'large': 202_075_570,
 }
-# fixture: (window_size, layer_scale)
-DENSE_FIXTURES = {
-    'gcvit_dense_pretrain_windows': ((7, 7, 14, 7), None),
-    'gcvit_dense_window24_odd_size': (24, 1e-5),
-    'gcvit_dense_window16_tall': (16, None),
-}
 
 
 def count(model):
@@ -57,22 +47,16 @@ def test_parameters_of_the_classifier_to_the_digit(arch):
         assert count(backbone) + count(head) == CLASSIFIER_PARAMETERS[arch]
 
 
-@pytest.mark.parametrize('name', DENSE_FIXTURES)
-def test_dense_maps_of_the_original_implementation_within_2e_5(name):
-    """Weights in the original's layout, tables of 7, 7, 14, 7 resized where the windows are others."""
-    data = np.load(DATA / f'{name}.npz')
-    window_size, layer_scale = DENSE_FIXTURES[name]
-    arch = {
-        'embed_dims': 8,
-        'depths': (2, 2, 3, 1),
-        'num_heads': (1, 2, 4, 8),
-        'mlp_ratio': 3,
-        'layer_scale': layer_scale,
-    }
-    model = GCViT(arch, window_size=window_size).eval()
-    weights = {key[2:]: torch.from_numpy(data[key]).float() for key in data if key.startswith('w:')}
-    model.load_state_dict(from_original_gcvit(weights), strict=True)
+@pytest.mark.parametrize('reference', REFERENCES, ids=lambda reference: reference.name)
+def test_outputs_of_the_original_implementation_within_2e_5(reference, tmp_path):
+    """From a checkpoint in the original's layout, named in ``init_cfg``; tables resized to other windows."""
+    torch.save({'state_dict': reference.weights()}, tmp_path / 'original.pth.tar')
+    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'original.pth.tar')})
+    model.init_weights()
     with torch.no_grad():
-        maps = model(torch.from_numpy(data['image']).float())
-    for i, found in enumerate(maps):
-        torch.testing.assert_close(found, torch.from_numpy(data[f'out{i}']), atol=2e-5, rtol=0)
+        found = model(reference.image())
+    if reference.is_classifier:
+        weights = reference.weights()
+        found = [found[0].mean((2, 3)) @ weights['head.weight'].T + weights['head.bias']]
+    for ours, theirs in zip(found, reference.outputs(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)

@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -34,10 +35,21 @@ def digits(tmp_path_factory):
     return out
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
 def call(digits, *command, fails=False):
     """Run a command and return what it printed."""
     # One thread a process: several processes that share two cores must not fight for them.
-    environment = os.environ | {'DIGITS': str(digits), 'OMP_NUM_THREADS': '1', 'PORT': '29613'}
+    environment = os.environ | {
+        'DIGITS': str(digits),
+        'OMP_NUM_THREADS': '1',
+        'CUDA_VISIBLE_DEVICES': '-1',
+        'PORT': str(free_port()),
+    }
     run = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=600
     )

@@ -15,6 +15,7 @@ def test_make_demo_reaches_its_scores_and_draws_its_predictions(tmp_path):
     command = ['make', 'demo', f'WORK_DIR={tmp_path}']
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    assert '[install]' not in run.stdout, 'the second make of an environment must install nothing'
     (tested,) = re.findall(r'Epoch\(test\).*coco/bbox_mAP: ([\d.]+).*coco/segm_mAP: ([\d.]+)', run.stdout)
     assert float(tested[0]) >= 0.55
     assert float(tested[1]) >= 0.58

@@ -1,0 +1,32 @@
+"""310 epochs of ImageNet-1K at a total batch of 1024: 8 GPUs x 64 images x 2 accumulated steps.
+
+Learning rate 0.001 at 1024, as the paper says; the released files say 0.005. 20 epochs of warm-up from 1e-6, cosine to
+5e-6 until epoch 300, 10 epochs of cooling down there.
+"""
+
+lr = 1e-3
+accumulative_counts = 2
+
+train_cfg = dict(by_epoch=True, max_epochs=310, val_interval=1)
+val_cfg = dict()
+test_cfg = dict()
+
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-6 / lr, by_epoch=True, begin=0, end=20, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=5e-6, by_epoch=True, begin=20, end=300, convert_to_iter_based=True),
+]
+optim_wrapper = dict(
+    type='mmgcvit.AutoPrecisionOptimWrapper',
+    loss_scale='dynamic',
+    accumulative_counts=accumulative_counts,
+    optimizer=dict(type='AdamW', lr=lr, betas=(0.9, 0.999), weight_decay=0.05),
+    paramwise_cfg=dict(
+        norm_decay_mult=0.0,
+        custom_keys=dict(relative_position_bias_table=dict(decay_mult=0.0)),
+    ),
+    clip_grad=dict(max_norm=5.0),
+)
+# Of the weights after each optimizer step, not of each of its parts.
+custom_hooks = [dict(type='EMAHook', momentum=2e-4, interval=accumulative_counts, priority='ABOVE_NORMAL')]
+# Images of one forward pass over all GPUs, as mmengine counts them: accumulated steps are not in it.
+auto_scale_lr = dict(enable=False, base_batch_size=512)

@@ -1,0 +1,16 @@
+"""GC ViT-Tiny, ImageNet-1K, 310 epochs at 224 px, total batch 4096 (8 GPUs x 128 images x 4 accumulated steps).
+
+Expected: top-1 83.5 (the paper's, table 1). Not run in full by this project.
+Run:      tools/dist_train.sh configs/gcvit_t_in1k.py 8
+          tools/dist_test.sh configs/gcvit_t_in1k.py CHECKPOINT 8
+"""
+
+_base_ = [
+    '_base_/models/gcvit_classifier.py',
+    '_base_/datasets/imagenet_1k.py',
+    '_base_/schedules/imagenet_310e_bs4096.py',
+    '_base_/runtime_cls.py',
+]
+
+model = dict(backbone=dict(arch='tiny'), head=dict(in_channels=512))
+train_dataloader = dict(batch_size=128)

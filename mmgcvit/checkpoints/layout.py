@@ -1,0 +1,79 @@
+"""Key layouts: how another code base names the tensors of a network, as a table read in both directions."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+# What a placeholder of a table stands for. Odd and even blocks differ in what they hold.
+DIGITS = {'number': r'\d+', 'even': r'\d*[02468]', 'odd': r'\d*[13579]'}
+
+Parts = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names of one code base against the names here.
+
+    Attributes:
+        name: Whose layout it is, for messages.
+        anchor: A tensor that every checkpoint of the layout has and no other layout names so.
+        rows: Prefixes of names (theirs, here, and what may follow: their part to the part here). Placeholders such as
+            ``{number}`` stand for digits and come in the same order on both sides.
+        network: The class here that the weights belong to.
+        ignored: A pattern of names that hold nothing to load.
+        convs: A pattern of names here whose linear weights, (out, in), are 1x1 convolutions there, (out, in, 1, 1).
+    """
+
+    name: str
+    anchor: str
+    rows: tuple[tuple[str, str, Parts], ...]
+    network: str
+    ignored: str = '(?!)'
+    convs: str = '(?!)'
+
+    def name_here(self, theirs: str) -> str | None:
+        """The name here of one of their tensors, None if the layout has no such tensor."""
+        return rename(theirs, self.rows)
+
+    def name_there(self, ours: str) -> str | None:
+        """Their name of a tensor here, None if their network has no such tensor."""
+        turned = ((here, there, {new: old for old, new in parts.items()}) for there, here, parts in self.rows)
+        return rename(ours, turned)
+
+    def shape_here(self, ours: str, tensor: Tensor) -> Tensor:
+        """One of their tensors in the shape that it has here."""
+        return tensor.flatten(1) if re.search(self.convs, ours) else tensor
+
+    def shape_there(self, ours: str, tensor: Tensor) -> Tensor:
+        """A tensor here in the shape that it has there."""
+        return tensor[:, :, None, None] if re.search(self.convs, ours) else tensor
+
+    def is_ignored(self, theirs: str) -> bool:
+        """Whether one of their tensors holds nothing to load."""
+        return re.search(self.ignored, theirs) is not None
+
+
+def rename(name: str, rows: Iterable[tuple[str, str, Parts]]) -> str | None:
+    """Find the row that a name begins with, and put the other side in its place."""
+    for source, target, parts in rows:
+        module = module_pattern(source).match(name)
+        if module:
+            inside = name[module.end() :]
+            for old, new in parts.items():
+                if inside.startswith(old):
+                    return fill_numbers(target, module.groups()) + new + inside[len(old) :]
+    return None
+
+
+def module_pattern(module: str) -> re.Pattern[str]:
+    """What finds a row's prefix in a name, its numbers as groups."""
+    return re.compile(re.sub(r'\\\{(\w+)\\\}', lambda kind: f'({DIGITS[kind[1]]})', re.escape(module)))
+
+
+def fill_numbers(module: str, numbers: Iterable[str]) -> str:
+    """Put numbers into the placeholders of a row's prefix, in their order."""
+    for number in numbers:
+        module = re.sub(r'\{\w+\}', number, module, count=1)
+    return module

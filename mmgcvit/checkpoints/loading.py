@@ -1,0 +1,116 @@
+"""Loading a checkpoint into a backbone, completely or not at all, and saying what came of it."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from .reading import CheckpointError
+from .weights import Weights, read_weights
+
+OUTPUT_NORM = re.compile(r'norm\d+\.')
+TABLE = 'relative_position_bias_table'
+FINAL_NORM = 'final_norm.'
+
+Describe = Callable[[Mapping[str, Tensor]], str]
+
+
+def load_pretrained(
+    backbone: nn.Module, describe: Describe, checkpoint: str, prefix: str | None = None, ema: bool = False
+) -> None:
+    """Load a backbone's weights from a checkpoint of any known layout, and log one line about it.
+
+    Output norms that the checkpoint lacks keep their initial values; the last stage's takes a classifier's final norm.
+    Everything else that the backbone has must be in the checkpoint. Position tables of other windows are resized.
+
+    Args:
+        backbone: Loaded in place.
+        describe: The arch that a set of weights belongs to, in words.
+        checkpoint: A file, an http(s) address, or ``timm://NAME``.
+        prefix: Take the tensors under this prefix only, where a file holds several networks.
+        ema: Take the exponential moving average of the weights where the file has one beside them.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read, or is not this network's, or not this arch's.
+    """
+    weights = read_weights(checkpoint, prefix, ema)
+    own = backbone.state_dict()
+    check_same_network(weights, backbone, own, describe)
+    last_norm = f'norm{max(backbone.out_indices)}.' if is_last_stage(backbone) else None
+    tensors, taken_final = with_final_norm(weights.tensors, last_norm)
+    fitting = {name: tensor for name, tensor in tensors.items() if name in own}
+    initial = [name for name in own if name not in fitting]
+    check_complete(weights, initial, fitting, own)
+    backbone.load_state_dict(fitting, strict=False)
+    resized = sum(own[name].shape != tensor.shape for name, tensor in fitting.items())
+    ignored = [*weights.ignored, *(name for name in tensors if name not in own)]
+    print_log(report(weights, describe(own), len(fitting), resized, initial, ignored, taken_final), 'current')
+
+
+def is_last_stage(backbone: nn.Module) -> bool:
+    """Whether the backbone has an output norm of its network's last stage, where a classifier has its final norm."""
+    return max(backbone.out_indices) == len(backbone.stage_dims) - 1
+
+
+def with_final_norm(tensors: Mapping[str, Tensor], last_norm: str | None) -> tuple[dict[str, Tensor], bool]:
+    """Put a classifier's final norm in the place of the last stage's output norm, unless the weights have that."""
+    takes = last_norm is not None and not any(name.startswith(last_norm) for name in tensors)
+    takes = takes and any(name.startswith(FINAL_NORM) for name in tensors)
+    if not takes:
+        return dict(tensors), False
+    return {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}, True
+
+
+def check_same_network(weights: Weights, backbone: nn.Module, own: Mapping[str, Tensor], describe: Describe) -> None:
+    """Refuse another network's weights, and another arch's, naming both."""
+    network = type(backbone).__name__
+    if weights.layout.network != network:
+        raise CheckpointError(f'{weights.source} holds {weights.layout.network} weights; the model is {network}')
+    theirs, ours = describe(weights.tensors), describe(own)
+    if theirs != ours:
+        raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
+
+
+def check_complete(
+    weights: Weights, initial: list[str], fitting: Mapping[str, Tensor], own: Mapping[str, Tensor]
+) -> None:
+    """Refuse a checkpoint that would leave more than output norms unloaded."""
+    missing = [name for name in initial if not OUTPUT_NORM.match(name)]
+    if missing:
+        raise CheckpointError(f'{weights.source} lacks {len(missing)} tensors of the model: {shorten(missing)}')
+    wrong = [
+        f'{name} {tuple(tensor.shape)} instead of {tuple(own[name].shape)}'
+        for name, tensor in fitting.items()
+        if tensor.shape != own[name].shape and not name.endswith(TABLE)
+    ]
+    if wrong:
+        raise CheckpointError(f'{weights.source} has {len(wrong)} tensors of other shapes: {shorten(wrong)}')
+
+
+def report(
+    weights: Weights,
+    arch: str,
+    num_loaded: int,
+    num_resized: int,
+    initial: list[str],
+    ignored: list[str],
+    taken_final: bool,
+) -> str:
+    """What was loaded, resized, left as it was and ignored, in one line."""
+    layout = f'layout of {weights.layout.name}' + (', moving average' if weights.ema else '')
+    norms = sorted({name.split('.')[0] for name in initial})
+    parts = [
+        f'{num_loaded} tensors loaded',
+        f'{num_resized} of them position tables resized to the windows',
+        f'{len(initial)} left initial' + (f' (output norms {", ".join(norms)})' if norms else ''),
+        f'{len(ignored)} ignored' + (f' ({shorten(ignored)})' if ignored else ''),
+    ]
+    if taken_final:
+        parts.append("the last output norm is the classifier's final norm")
+    return f'{weights.layout.network} {arch} from {weights.source} ({layout}): {"; ".join(parts)}.'
+
+
+def shorten(names: list[str], most: int = 3) -> str:
+    """The first of many names."""
+    return ', '.join(names[:most]) + (', ...' if len(names) > most else '')

@@ -1,0 +1,110 @@
+"""Finding a network's weights in a checkpoint, by content: which dict, which prefix, whose layout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from .gcvit_layouts import LAYOUTS
+from .layout import Layout
+from .reading import CheckpointError, read_checkpoint
+
+EMA_KEYS = ('state_dict_ema', 'model_ema')
+PLAIN_KEYS = ('state_dict', 'model')
+
+
+@dataclass
+class Weights:
+    """The weights of one network, under this package's names.
+
+    Attributes:
+        source: Where they come from, as the user named it.
+        layout: Whose names the file has.
+        prefix: What stands before them there, for example ``backbone.``.
+        ema: Whether they are the exponential moving average that the file keeps beside the weights.
+        tensors: Name here to tensor. ``final_norm.*`` and ``head.fc.*`` are a classifier's.
+        ignored: Names in the file that hold nothing of the network.
+    """
+
+    source: str
+    layout: Layout
+    prefix: str
+    ema: bool
+    tensors: dict[str, Tensor]
+    ignored: list[str] = field(default_factory=list)
+
+
+def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> Weights:
+    """Read a network's weights from a checkpoint of any known layout.
+
+    Args:
+        source: See :func:`read_checkpoint`.
+        prefix: Take the tensors under this prefix only, where a file holds several networks.
+        ema: Take the exponential moving average of the weights where the file has one beside them.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read or holds no known network.
+    """
+    state_dict, is_ema = find_state_dict(read_checkpoint(source), source, ema)
+    layout, found_prefix = find_layout(state_dict, source, prefix)
+    weights = Weights(source, layout, found_prefix, is_ema, {})
+    for name, tensor in state_dict.items():
+        inside = name.removeprefix(found_prefix)
+        here = layout.name_here(inside) if name.startswith(found_prefix) else head_name(name, found_prefix)
+        if here is not None:
+            weights.tensors[here] = layout.shape_here(here, tensor)
+        elif not layout.is_ignored(inside):
+            weights.ignored.append(name)
+    return weights
+
+
+def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
+    """The dict of tensors inside what a checkpoint holds, and whether it is the moving average.
+
+    Raises:
+        CheckpointError: There is none, or it is empty.
+    """
+    if isinstance(content, Mapping):
+        for key in (*(EMA_KEYS if ema else ()), *PLAIN_KEYS):
+            if isinstance(content.get(key), Mapping):
+                return find_state_dict(content[key], source)[0], key in EMA_KEYS
+        tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+        if tensors:
+            return tensors, False
+    raise CheckpointError(f'{source} holds no weights: expected a dict of tensors, or one under {PLAIN_KEYS}')
+
+
+def find_layout(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[Layout, str]:
+    """Whose layout a state dict has, and what stands before the names.
+
+    Raises:
+        CheckpointError: No known network is in it, or several are.
+    """
+    found = [
+        (layout, name.removesuffix(layout.anchor))
+        for layout in LAYOUTS
+        for name in state_dict
+        if name == layout.anchor or name.endswith(f'.{layout.anchor}')
+    ]
+    if prefix is not None:
+        wanted = f'{prefix.rstrip(".")}.' if prefix else ''
+        found = [(layout, before) for layout, before in found if before == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        prefixes = ', '.join(repr(before) for _, before in found)
+        raise CheckpointError(f'{source} holds several networks, under {prefixes}; name one as prefix')
+    known = ', '.join(layout.name for layout in LAYOUTS)
+    under = f' under the prefix {prefix!r}' if prefix else ''
+    some = ', '.join(list(state_dict)[:4])
+    raise CheckpointError(
+        f'{source} holds no network of this package{under}: its {len(state_dict)} tensors are {some}, ...; known '
+        f'layouts: {known}'
+    )
+
+
+def head_name(name: str, backbone_prefix: str) -> str | None:
+    """The name here of a classifier's head that stands beside the backbone: ``head.fc.*`` beside ``backbone.*``."""
+    beside = backbone_prefix.removesuffix('backbone.') + 'head.fc.'
+    return 'head.fc.' + name.removeprefix(beside) if name.startswith(beside) else None

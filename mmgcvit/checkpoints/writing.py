@@ -1,0 +1,95 @@
+"""Writing a network's weights in the layout of another code base, or as a classifier of mmpretrain."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..layers.position import relative_position_index, square_grid
+from .gcvit_layouts import ORIGINAL
+from .layout import Layout
+from .reading import CheckpointError
+from .weights import Weights
+
+TABLE = 'relative_position_bias_table'
+NORM_OF_LAST_STAGE = 'norm3.'
+FINAL_NORM = 'final_norm.'
+
+
+def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> dict[str, Any]:
+    """The weights as a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``.
+
+    Args:
+        weights: What was read.
+        arch: The arch's name, for the meta.
+        digest: SHA-256 of the file that was read, if it was one.
+    """
+    state_dict = {}
+    for name, tensor in weights.tensors.items():
+        name = name.replace(FINAL_NORM, NORM_OF_LAST_STAGE)
+        state_dict[name if name.startswith('head.') else f'backbone.{name}'] = tensor
+    meta = {
+        'arch': arch,
+        'window_size': window_sizes(weights.tensors),
+        'source': weights.source,
+        'source_layout': weights.layout.name,
+        'source_sha256': digest,
+        'moving_average': weights.ema,
+    }
+    return {'meta': meta, 'state_dict': state_dict}
+
+
+def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
+    """The weights under another layout's names.
+
+    Raises:
+        CheckpointError: The layout has no place for a tensor, for example timm's for the output norms of a detector.
+    """
+    state_dict, homeless = {}, []
+    for name, tensor in with_classifier_names(weights.tensors).items():
+        there = layout.name_there(name)
+        if there is None:
+            homeless.append(name)
+            continue
+        state_dict[there] = layout.shape_there(name, tensor)
+        if layout is ORIGINAL and name.endswith(TABLE):
+            state_dict[there.replace(TABLE, 'relative_position_index')] = index_of(tensor)
+    if homeless:
+        raise CheckpointError(f'the layout of {layout.name} has no place for {", ".join(sorted(homeless))}')
+    return state_dict
+
+
+def with_classifier_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Call the last output norm a classifier's final norm where it is the only one, as in checkpoints from here."""
+    norms = {name.split('.')[0] for name in tensors if re.match(r'norm\d+\.', name)}
+    if norms != {NORM_OF_LAST_STAGE.removesuffix('.')}:
+        return dict(tensors)
+    return {name.replace(NORM_OF_LAST_STAGE, FINAL_NORM): tensor for name, tensor in tensors.items()}
+
+
+def index_of(table: Tensor) -> Tensor:
+    """The index buffer that the original keeps beside each table, (N, N)."""
+    side = (square_grid(table.shape[0])[0] + 1) // 2
+    return relative_position_index((side, side))
+
+
+def window_sizes(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """The windows of the stages, by the sizes of their tables."""
+    tables = {
+        int(match[1]): tensor
+        for name, tensor in tensors.items()
+        if (match := re.match(rf'stages\.(\d+)\.blocks\.0\..*{TABLE}$', name))
+    }
+    return tuple((square_grid(tables[stage].shape[0])[0] + 1) // 2 for stage in sorted(tables))
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

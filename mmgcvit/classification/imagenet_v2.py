@@ -1,0 +1,33 @@
+"""ImageNetV2 (Recht et al., 2019): three new test sets for ImageNet classifiers."""
+
+from pathlib import Path
+from typing import Any
+
+from mmpretrain.datasets import ImageNet
+
+from ..registry import DATASETS
+
+
+@DATASETS.register_module()
+class ImageNetV2(ImageNet):
+    """An ImageNetV2 set as its authors publish it: folders ``0`` to ``999``, each named by its class's number.
+
+    mmpretrain's own classes sort folders as text (0, 1, 10, 100, ...) and would give nearly every image a wrong label.
+    """
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """The images with the labels that their folders' names are.
+
+        Raises:
+            ValueError: A folder's name is no class number.
+        """
+        images = super().load_data_list()
+        for image in images:
+            folder = Path(image['img_path']).parent.name
+            if not folder.isdigit() or int(folder) >= len(self.CLASSES):
+                raise ValueError(
+                    f'{image["img_path"]}: the folder {folder!r} is no class number; expected ImageNetV2 as published, '
+                    f'folders 0 to {len(self.CLASSES) - 1}'
+                )
+            image['gt_label'] = int(folder)
+        return images

@@ -1,0 +1,225 @@
+"""Loading by naming: any layout, any prefix, complete or refused, and one line that says what came of it."""
+
+import logging
+
+import pytest
+import torch
+
+from mmgcvit import GCViT
+from mmgcvit.checkpoints import CheckpointError
+from mmgcvit.checkpoints.gcvit_layouts import ORIGINAL, TIMM
+from mmgcvit.checkpoints.weights import Weights
+from mmgcvit.checkpoints.writing import state_dict_for
+
+from ..reference import REFERENCES
+
+DENSE, ODD, _, CLASSIFIER, _ = REFERENCES
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Load a checkpoint's content into a backbone through ``init_cfg``; returns the backbone and the log line."""
+    lines = []
+    monkeypatch.setattr('mmgcvit.checkpoints.loading.print_log', lambda line, *_: lines.append(line))
+
+    def load(content, reference=DENSE, arguments=None, **options):
+        path = tmp_path / 'checkpoint'
+        torch.save(content, path)
+        init_cfg = {'type': 'Pretrained', 'checkpoint': str(path), **options}
+        model = reference.backbone(init_cfg=init_cfg, **(arguments or {}))
+        model.init_weights()
+        (line,) = lines
+        return model, line
+
+    return load
+
+
+def loaded_weights(reference, **arguments):
+    """A backbone's state dict as it must be after loading a reference."""
+    weights = Weights('here', ORIGINAL, '', False, {})
+    for name, tensor in reference.weights().items():
+        weights.tensors[ORIGINAL.name_here(name)] = tensor
+    return weights.tensors
+
+
+def assert_loaded(model, reference):
+    expected = loaded_weights(reference)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.', 'backbone.', 'model.backbone.', 'module.student.backbone.'])
+def test_any_prefix_is_found(load, prefix):
+    content = {prefix + name: tensor for name, tensor in DENSE.weights().items()}
+    assert_loaded(load({'state_dict': content})[0], DENSE)
+
+
+@pytest.mark.parametrize('wrap', [lambda s: s, lambda s: {'state_dict': s}, lambda s: {'model': s, 'epoch': 3}])
+def test_the_weights_are_found_wherever_trainers_put_them(load, wrap):
+    assert_loaded(load(wrap(DENSE.weights()))[0], DENSE)
+
+
+@pytest.mark.parametrize(('ema', 'factor'), [(False, 1), (True, 2)])
+def test_the_moving_average_is_taken_when_asked_for(load, ema, factor):
+    content = {
+        'state_dict': DENSE.weights(),
+        'state_dict_ema': {f'module.{name}': 2 * tensor for name, tensor in DENSE.weights().items()},
+    }
+    model, line = load(content, ema=ema)
+    torch.testing.assert_close(model.stem.proj.weight, factor * DENSE.weights()['patch_embed.proj.weight'])
+    assert ('moving average' in line) == ema
+
+
+def test_of_several_networks_the_named_one_is_taken(load):
+    content = {f'teacher.{name}': tensor for name, tensor in DENSE.weights().items()}
+    content |= {f'student.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}
+    model, _ = load(content, prefix='teacher')
+    assert_loaded(model, DENSE)
+    with pytest.raises(CheckpointError, match=r"several networks, under 'teacher\.', 'student\.'; name one as prefix"):
+        load(content)
+
+
+def test_own_checkpoints_load_with_the_head_beside_the_backbone_ignored(load):
+    content = {f'backbone.{name}': tensor for name, tensor in loaded_weights(DENSE).items()}
+    content['head.fc.weight'] = torch.zeros(11, 64)
+    content['rpn_head.rpn_conv.weight'] = torch.zeros(3)
+    model, line = load({'state_dict': content, 'meta': {}})
+    assert_loaded(model, DENSE)
+    assert '2 ignored' in line
+    assert 'rpn_head.rpn_conv.weight' in line
+
+
+def test_timms_layout_loads(load):
+    tensors = loaded_weights(CLASSIFIER)
+    content = state_dict_for(Weights('here', ORIGINAL, '', False, tensors), TIMM)
+    model, line = load(content, CLASSIFIER)
+    assert torch.equal(model.norm3.weight, tensors['final_norm.weight'])
+    assert torch.equal(
+        model.stem.downsample.conv.squeeze_excite.squeeze.weight,
+        tensors['stem.downsample.conv.squeeze_excite.squeeze.weight'],
+    )
+    assert 'layout of timm' in line
+
+
+def test_the_line_counts_what_was_loaded_resized_left_initial_and_ignored(load):
+    """A classifier's weights in a detector's backbone with other windows."""
+    model, line = load(
+        {'state_dict': CLASSIFIER.weights()}, CLASSIFIER, {'out_indices': (0, 1, 2, 3), 'window_size': (7, 7, 12, 7)}
+    )
+    assert f'{len(model.state_dict()) - 6} tensors loaded' in line
+    assert '3 of them position tables resized' in line
+    assert '6 left initial (output norms norm0, norm1, norm2)' in line
+    assert '2 ignored (head.fc.weight, head.fc.bias)' in line
+    assert "the last output norm is the classifier's final norm" in line
+    assert torch.equal(model.norm3.bias, CLASSIFIER.weights()['norm.bias'])
+    assert torch.equal(model.norm0.weight, torch.ones(8))
+
+
+def test_a_backbone_of_fewer_stages_takes_what_it_has(load):
+    model, line = load({'state_dict': DENSE.weights()}, arguments={'out_indices': (0, 1)})
+    expected = loaded_weights(DENSE)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+    assert ' 0 ignored' not in line
+
+
+def test_another_archs_weights_are_refused_naming_both(load):
+    with pytest.raises(CheckpointError, match=r'holds weights of GCViT of embed_dims 8, depths .*; the model is .*16'):
+        load({'state_dict': DENSE.weights()}, arguments={'arch': DENSE.backbone_config()['arch'] | {'embed_dims': 16}})
+
+
+@pytest.mark.parametrize(('source', 'target'), [('xxtiny', 'xtiny'), ('tiny', 'tiny2'), ('small', 'base')])
+def test_published_archs_are_called_by_name(source, target, tmp_path):
+    torch.save(GCViT(source).state_dict(), tmp_path / 'x.pth')
+    model = GCViT(target, init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
+    with pytest.raises(CheckpointError, match=rf"holds weights of GCViT '{source}'; the model is GCViT '{target}'"):
+        model.init_weights()
+
+
+def test_weights_with_layer_scale_are_another_arch(load):
+    with pytest.raises(CheckpointError, match=r'with layer scale; the model is .* without layer scale'):
+        load({'state_dict': ODD.weights()}, DENSE)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ({'state_dict': {}}, 'holds no weights'),
+        ({}, 'holds no weights'),
+        ([1, 2], 'holds no weights'),
+        (
+            {'state_dict': {'layer1.0.conv1.weight': torch.zeros(1)}},
+            r'holds no network .*layer1\.0\.conv1.*known layouts',
+        ),
+    ],
+)
+def test_a_checkpoint_without_the_network_is_refused(load, content, message):
+    with pytest.raises(CheckpointError, match=message):
+        load(content)
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_refused(load):
+    weights = DENSE.weights()
+    del weights['levels.1.blocks.1.mlp.fc2.weight']
+    with pytest.raises(CheckpointError, match=r'lacks 1 tensors of the model: stages\.1\.blocks\.1\.mlp\.fc2\.weight'):
+        load(weights)
+
+
+def test_a_tensor_of_another_shape_is_refused(load):
+    weights = DENSE.weights()
+    weights['levels.0.downsample.reduction.weight'] = torch.zeros(16, 8, 2, 2)
+    with pytest.raises(
+        CheckpointError, match=r'1 tensors of other shapes: downsamplers\.0\.reduction\.weight \(16, 8, 2, 2\)'
+    ):
+        load(weights)
+
+
+def test_a_refused_checkpoint_changes_nothing(load):
+    weights = DENSE.weights()
+    del weights['levels.3.blocks.0.norm2.weight']
+    torch.manual_seed(0)
+    before = DENSE.backbone().state_dict()
+    torch.manual_seed(0)
+    model = DENSE.backbone()
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    with pytest.raises(CheckpointError):
+        load(weights)
+
+
+def test_other_initialisations_still_work():
+    model = DENSE.backbone(init_cfg={'type': 'Constant', 'layer': 'Linear', 'val': 0.5})
+    model.init_weights()
+    assert model.stages[0].blocks[0].mlp.fc1.weight.unique().tolist() == [0.5]
+
+
+def test_a_detector_loads_its_backbone_when_it_is_initialised(tmp_path):
+    """As the Runner does it: the model's ``init_weights``, with the backbone's ``init_cfg``."""
+    from mmdet.registry import MODELS
+
+    torch.save({'state_dict': DENSE.weights()}, tmp_path / 'x.pth')
+    backbone = DENSE.backbone_config(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
+    model = MODELS.build(
+        {
+            'type': 'RetinaNet',
+            'backbone': backbone,
+            'neck': {'type': 'FPN', 'in_channels': [8, 16, 32, 64], 'out_channels': 16, 'num_outs': 5},
+            'bbox_head': {
+                'type': 'RetinaHead',
+                'num_classes': 2,
+                'in_channels': 16,
+                'anchor_generator': {
+                    'type': 'AnchorGenerator',
+                    'scales': [4],
+                    'ratios': [1],
+                    'strides': [4, 8, 16, 32, 64],
+                },
+            },
+        }
+    )
+    model.init_weights()
+    assert_loaded(model.backbone, DENSE)
+
+
+def test_the_log_reaches_the_current_logger(tmp_path, caplog):
+    torch.save({'state_dict': DENSE.weights()}, tmp_path / 'x.pth')
+    with caplog.at_level(logging.INFO):
+        DENSE.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}).init_weights()

@@ -1,0 +1,15 @@
+"""The demo detector for a test of the tools: a few images, two short epochs. DIGITS names the data."""
+
+_base_ = '../../../configs/demo/mask_rcnn_gcvit_digits.py'
+
+data_root = '{{$DIGITS:data/digits}}/coco/'
+max_epochs = 2
+train_cfg = dict(max_epochs=max_epochs, val_interval=1)
+param_scheduler = [dict(type='ConstantLR', factor=1.0, by_epoch=False)]
+train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+test_evaluator = val_evaluator
+default_hooks = dict(checkpoint=dict(interval=1), visualization=dict(score_thr=0.0))
+model = dict(test_cfg=dict(rcnn=dict(score_thr=0.0, max_per_img=3)))

@@ -1,0 +1,79 @@
+"""Convert a checkpoint between the layouts in which it exists: tools/convert_checkpoint.py SRC DST [--to LAYOUT].
+
+SRC is recognised by its content: a checkpoint of the original code, of timm, of this project or of another MM trainer,
+a file or an http(s) address, or ``timm://NAME``. No code in it is run.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmgcvit.checkpoints import CheckpointError, Weights, read_weights
+from mmgcvit.checkpoints.gcvit_layouts import ORIGINAL, TIMM
+from mmgcvit.checkpoints.writing import mmpretrain_checkpoint, sha256, state_dict_for
+from mmgcvit.gcvit.archs import describe_arch
+
+LAYOUTS = {'original': ORIGINAL, 'timm': TIMM}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('source', metavar='SRC', help='a file, an http(s) address, or timm://NAME')
+    parser.add_argument('target', metavar='DST', type=Path, help='the file to write; .safetensors for that format')
+    parser.add_argument(
+        '--to',
+        choices=['mmpretrain', *LAYOUTS],
+        default='mmpretrain',
+        help='layout to write; mmpretrain is a whole classifier of this project (default: %(default)s)',
+    )
+    parser.add_argument('--ema', action='store_true', help='take the moving average where the file has one')
+    parser.add_argument('--prefix', help='take the tensors under this prefix, where a file holds several networks')
+    return parser.parse_args()
+
+
+def convert(weights: Weights, to: str) -> dict[str, Any]:
+    """The content of the file to write."""
+    if to in LAYOUTS:
+        return {'state_dict': state_dict_for(weights, LAYOUTS[to])}
+    source = Path(weights.source)
+    digest = sha256(source) if source.is_file() else None
+    return mmpretrain_checkpoint(weights, describe_arch(weights.tensors).strip("'"), digest)
+
+
+def write(content: Mapping[str, Any], target: Path) -> None:
+    """Write a file beside its place, then move it there: never half a checkpoint."""
+    unfinished = target.with_name(target.name + '.unfinished')
+    if target.suffix == '.safetensors':
+        from safetensors.torch import save_file
+
+        tensors: dict[str, Tensor] = {name: tensor.contiguous() for name, tensor in content['state_dict'].items()}
+        save_file(tensors, unfinished)
+    else:
+        torch.save(content, unfinished)
+    unfinished.rename(target)
+
+
+def main() -> None:
+    args = parse_args()
+    if args.target.exists():
+        raise SystemExit(f'{args.target} exists; name another file, or remove it first')
+    try:
+        weights = read_weights(args.source, args.prefix, args.ema)
+        content = convert(weights, args.to)
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from None
+    args.target.parent.mkdir(parents=True, exist_ok=True)
+    write(content, args.target)
+    print(
+        f'{weights.layout.network} {describe_arch(weights.tensors)} from {args.source} (layout of '
+        f'{weights.layout.name}{", moving average" if weights.ema else ""}): {len(content["state_dict"])} tensors '
+        f'written to {args.target}, {len(weights.ignored)} ignored'
+    )
+
+
+if __name__ == '__main__':
+    main()
