@@ -6,8 +6,10 @@ Run:      tools/dist_train.sh configs/cascade_gcvit_b.py 8
 
 Windows of 16 in every stage: with them the model has the 1018 G multiply-adds that the paper states.
 Drop path 0.5 as in ImageNet training; the paper does not state its value for COCO.
-Starts from random weights; name ImageNet weights with
-    --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=PATH
+Starts from the authors' ImageNet weights (CC BY-NC-SA 4.0: not for commercial use), downloaded once. Others:
+    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
+or without any:
+    --cfg-options model.backbone.init_cfg=None
 """
 
 _base_ = [
@@ -16,3 +18,6 @@ _base_ = [
     '_base_/schedules/coco_36e_adamw.py',
     '_base_/runtime_det.py',
 ]
+
+released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_base.pth.tar'
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))

@@ -6,8 +6,10 @@ Run:      tools/dist_train.sh configs/mask_rcnn_gcvit_t.py 8
 
 Windows of 16 in every stage: with them the model has the 291 G multiply-adds that the paper states.
 Mixed precision as released: bfloat16 where the GPU has it, else float16.
-Starts from random weights; name ImageNet weights with
-    --cfg-options model.backbone.init_cfg.type=Pretrained model.backbone.init_cfg.checkpoint=PATH
+Starts from the authors' ImageNet weights (CC BY-NC-SA 4.0: not for commercial use), downloaded once. Others:
+    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
+or without any:
+    --cfg-options model.backbone.init_cfg=None
 """
 
 _base_ = [
@@ -18,3 +20,6 @@ _base_ = [
 ]
 
 optim_wrapper = dict(type='mmgcvit.AutoPrecisionOptimWrapper', loss_scale='dynamic')
+
+released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))

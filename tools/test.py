@@ -1,14 +1,16 @@
 """Test a model of any task: python tools/test.py CONFIG CHECKPOINT [options]."""
 
 import argparse
-from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmgcvit.checkpoints import CheckpointError
+from mmgcvit.engine.checkpoint_check import check_fits, fetch, read_safely
 from mmgcvit.engine.data_check import check_data
 from mmgcvit.engine.operators_check import check_operators
-from mmgcvit.engine.options import add_common_options, load_config
+from mmgcvit.engine.options import add_common_options, load_config, read_config
 from mmgcvit.engine.outputs import draw_predictions, dump_metric, enable_tta
 from mmgcvit.engine.processes import prepare_cpu_processes
 
@@ -22,25 +24,41 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tta', action='store_true', help="merge several views of each image (the config's tta_pipeline)"
     )
+    parser.add_argument(
+        '--test-data',
+        metavar='CONFIG',
+        help='test on the data that this config describes, for example one of configs/_base_/datasets/imagenet_v2_*.py',
+    )
     add_common_options(parser)
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def prepare(args: argparse.Namespace) -> Config:
+    """The config with what the options ask for."""
     cfg = load_config(args)
-    if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
-        raise SystemExit(f'there is no checkpoint {args.checkpoint}')
-    cfg.load_from = args.checkpoint
+    if args.test_data:
+        cfg.merge_from_dict(read_config(args.test_data).to_dict())
     if args.show_dir:
         draw_predictions(cfg, args.show_dir)
     if args.tta:
         enable_tta(cfg)
-    dump = dump_metric(cfg, args.out) if args.out else None
     check_operators()
     check_data(cfg, ['test_dataloader'])
+    return cfg
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = prepare(args)
+    dump = dump_metric(cfg, args.out) if args.out else None
     prepare_cpu_processes(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    try:
+        cfg.load_from = fetch(args.checkpoint)
+        content = read_safely(cfg.load_from)
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        check_fits(runner.model, content, args.checkpoint)
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from None
     if dump is not None:
         runner.test_evaluator.metrics.append(dump)
     runner.test()

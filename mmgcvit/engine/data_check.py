@@ -72,9 +72,8 @@ def strings_of(value: str | Sequence | Mapping) -> list[str]:
 
 def how_to_get(root: Path) -> str:
     """How to fill a missing data folder."""
-    for parent in (root, *root.parents):
-        if parent.name == 'digits':
-            return DIGITS.format(root=parent)
-        if parent.name in ADVICE:
-            return f'{ADVICE[parent.name]}\n{ELSEWHERE}'.format(root=root)
-    return ELSEWHERE.format(root=root)
+    folders = {folder.name: folder for folder in (*root.parents, root)}
+    if 'digits' in folders:
+        return DIGITS.format(root=folders['digits'])
+    advice = [text for name, text in ADVICE.items() if name in folders]
+    return '\n'.join([*advice, ELSEWHERE]).format(root=root)

@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
@@ -24,6 +25,19 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
+    """Read a config and override settings of it.
+
+    Raises:
+        SystemExit: The file does not exist.
+    """
+    if not Path(path).is_file():
+        raise SystemExit(f'there is no config {path}; the configs of this project are under configs/')
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options or {})
+    return cfg
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Read ``args.config`` and apply the common options.
 
@@ -31,12 +45,8 @@ def load_config(args: argparse.Namespace) -> Config:
         SystemExit: The file does not exist.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise SystemExit(f'there is no config {args.config}; the configs of this project are under configs/')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

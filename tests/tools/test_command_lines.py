@@ -12,6 +12,9 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
+
+from mmgcvit import GCViT
 
 from ..conftest import ROOT
 
@@ -162,3 +165,87 @@ def test_amp_without_a_gpu_is_answered_in_one_sentence(tmp_path):
 def test_a_missing_checkpoint_is_named(digits):
     command = [sys.executable, ROOT / 'tools' / 'test.py', CONFIGS / 'detect.py', 'nowhere.pth']
     assert 'no checkpoint nowhere.pth' in call(digits, *command, fails=True)
+
+
+class RunsACommand:
+    """Unpickled, this touches a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.path}',)
+
+
+BAD_CHECKPOINTS = {
+    'truncated': 'is damaged',
+    'text': 'is no checkpoint',
+    'command': 'could run code',
+    'other arch': 'holds weights of GCViT',
+    'empty': 'holds no weights',
+}
+
+
+@pytest.fixture(params=BAD_CHECKPOINTS)
+def bad_checkpoint(request, tmp_path):
+    """A file that must be refused, and what is said of it."""
+    path = tmp_path / 'weights.pth'
+    content = {
+        'other arch': {'state_dict': GCViT('xxtiny').state_dict()} if request.param == 'other arch' else None,
+        'empty': {'state_dict': {}},
+        'command': {'state_dict': {}, 'extra': RunsACommand(tmp_path / 'ran')},
+    }.get(request.param, {'state_dict': {'a': torch.zeros(100_000)}})
+    torch.save(content, path)
+    if request.param == 'truncated':
+        path.write_bytes(path.read_bytes()[:50_000])
+    if request.param == 'text':
+        path.write_text('words')
+    return path, BAD_CHECKPOINTS[request.param]
+
+
+def test_training_from_a_bad_checkpoint_ends_in_one_sentence_and_runs_nothing(bad_checkpoint, digits, tmp_path):
+    path, message = bad_checkpoint
+    options = [f'model.backbone.init_cfg.checkpoint={path}', 'model.backbone.init_cfg.type=Pretrained']
+    command = [sys.executable, ROOT / 'tools' / 'train.py', CONFIGS / 'classify.py', '--work-dir', tmp_path / 'work']
+    output = call(digits, *command, '--cfg-options', *options, fails=True)
+    assert message in output
+    assert 'Traceback' not in output
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_testing_refuses_what_does_not_hold_the_model_instead_of_scoring_it(digits, tmp_path):
+    torch.save({'state_dict': GCViT('xxtiny').state_dict()}, tmp_path / 'x.pth')
+    command = [sys.executable, ROOT / 'tools' / 'test.py', CONFIGS / 'classify.py', tmp_path / 'x.pth']
+    output = call(digits, *command, '--work-dir', tmp_path, fails=True)
+    assert "does not fit the config's model" in output
+    assert 'convert_checkpoint.py' in output
+    assert 'Traceback' not in output
+
+
+def test_testing_runs_no_code_from_a_checkpoint(digits, tmp_path):
+    torch.save({'state_dict': {}, 'extra': RunsACommand(tmp_path / 'ran')}, tmp_path / 'x.pth')
+    command = [sys.executable, ROOT / 'tools' / 'test.py', CONFIGS / 'classify.py', tmp_path / 'x.pth']
+    assert 'could run code' in call(digits, *command, '--work-dir', tmp_path, fails=True)
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_a_classifier_is_tested_on_other_data_that_is_named(trained, digits, tmp_path):
+    task, work_dir, _ = trained
+    if task != 'classify':
+        pytest.skip('of classifiers')
+    data = tmp_path / 'other.py'
+    data.write_text(f'test_dataloader = dict(dataset=dict(data_root={str(digits / "imagenet" / "val")!r}))')
+    output = evaluate(digits, task, work_dir, '--test-data', data)
+    assert re.search(r'Epoch\(test\) \[180/180\]', output)
+
+
+def test_flops_of_a_config_are_printed_with_the_size():
+    command = [sys.executable, ROOT / 'tools' / 'get_flops.py', 'configs/gcvit_xxt_in1k.py', '--shape', '224', '224']
+    output = call('', *command)
+    assert '224x224 px' in output
+    assert '| **whole model** | **12.00** | **2.12** |' in output
+
+
+def test_flops_of_the_variants_are_printed_beside_the_published():
+    output = call('', sys.executable, ROOT / 'tools' / 'get_flops.py', '--table')
+    assert '| xtiny | 224x224 | 7, 7, 14, 7 | 19,981,294 | 2.912 | 2.6 | 82.0 |' in output

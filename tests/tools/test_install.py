@@ -15,6 +15,7 @@ def install(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.steps = []
+    module.whole_install_mmcv = module.install_mmcv
     pins = tmp_path / 'pins.txt'
     pins.write_text((ROOT / 'pins.txt').read_text())
     monkeypatch.setattr(module, 'PINS', pins)
@@ -57,10 +58,49 @@ def test_an_interrupted_call_is_taken_up_again(install, monkeypatch):
     assert install.steps == ['setuptools', 'torch', *STEPS]
 
 
-def test_the_wheel_of_mmcv_depends_on_torchs_version(install):
-    assert install.pin_of('torch').startswith('torch===')
-    assert install.pin_of('onedl-mmcv').startswith('onedl-mmcv==')
-    assert install.fingerprint('a', 'b') != install.fingerprint('ab', '')
+@pytest.fixture
+def builds(install, tmp_path, monkeypatch):
+    """What mmcv is compiled for, each time that it is: its pins and whether for GPUs."""
+    built = []
+
+    def build(python, cache, log, cuda):
+        built.append((install.pin_of('onedl-mmcv'), install.pin_of('torch'), cuda))
+        cache.mkdir(parents=True)
+        (cache / 'mmcv.whl').touch()
+
+    monkeypatch.setattr(install, 'install_mmcv', install.whole_install_mmcv)
+    monkeypatch.setattr(install, 'build_mmcv', build)
+    monkeypatch.setattr(install, 'can_build_for_gpu', lambda python: False)
+    monkeypatch.setattr(install, 'platform_of', lambda python: 'cpython-311 x86_64')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.delenv('FORCE_CUDA', raising=False)
+    return built
+
+
+def test_mmcv_is_compiled_once_for_all_environments_of_a_machine(install, builds, tmp_path, monkeypatch):
+    install.main()
+    monkeypatch.setattr('sys.argv', ['install.py', str(tmp_path / 'another')])
+    install.main()
+    assert len(builds) == 1
+
+
+def test_mmcv_is_compiled_again_for_another_torch(install, builds):
+    install.main()
+    install.PINS.write_text(install.PINS.read_text().replace('torch===2.13.0', 'torch===2.14.0'))
+    install.main()
+    assert [torch for _, torch, _ in builds] == ['torch===2.13.0', 'torch===2.14.0']
+
+
+def test_an_environment_built_for_gpus_stays_so_without_being_told_again(install, builds, monkeypatch):
+    monkeypatch.setenv('FORCE_CUDA', '1')
+    install.main()
+    monkeypatch.delenv('FORCE_CUDA')
+    steps = len(install.steps)
+    install.main()
+    assert len(install.steps) == steps
+    install.PINS.write_text(install.PINS.read_text() + 'something==1\n')
+    install.main()
+    assert [cuda for _, _, cuda in builds] == ['1']
 
 
 def test_a_builds_progress_is_shown_with_the_time_left_and_logged_whole(install, tmp_path, monkeypatch, capsys):

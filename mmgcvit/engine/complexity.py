@@ -1,0 +1,105 @@
+"""Parameters and multiply-adds of whole models, part by part.
+
+Counted on torch's meta device, where nothing is computed: there attention is made of plain products, which torch's
+counter sees (it misses the CPU's fused kernel), and images of any size cost nothing. Every linear layer, convolution
+and attention product counts once; norms, activations, resizing and RoIAlign hold none.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+# What papers count detectors with two stages at.
+NUM_BOX_ROIS, NUM_MASK_ROIS = 1000, 100
+
+
+@dataclass
+class Part:
+    """A part of a model.
+
+    Attributes:
+        name: For example ``'backbone'``.
+        parameters: How many numbers it learns.
+        macs: Multiply-adds for one image.
+    """
+
+    name: str
+    parameters: int
+    macs: int
+
+
+def count_macs(function: Callable[[], object]) -> int:
+    """Multiply-adds of what a function computes on the meta device."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        function()
+    return counter.get_total_flops() // 2
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
+    """The parts of a model of mmpretrain, mmseg or mmdet that run when it predicts, for one image.
+
+    Two-stage detectors: 1000 boxes and 100 masks. Segmentors: without the auxiliary head, which is for training.
+
+    Args:
+        model: Moved to the meta device, so that it is of no further use.
+        size: Height and width of the image in pixels.
+
+    Raises:
+        SystemExit: A part's computation is not known here; the message names it.
+    """
+    model = model.to('meta').eval()
+    maps: tuple[Tensor, ...] = (torch.empty(1, model.backbone.in_channels, *size, device='meta'),)
+    parts = []
+    for name, module, call in steps(model):
+        given, results = maps, []
+        macs = count_macs(lambda call=call, given=given, results=results: results.append(call(given)))
+        parts.append(Part(name, count_parameters(module), macs))
+        if name in ('backbone', 'neck'):
+            maps = results[0]
+    return parts
+
+
+def steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
+    """The parts of a model in the order in which they run, each with how it is called on the maps before it."""
+    yield 'backbone', model.backbone, lambda maps: model.backbone(maps[0])
+    if getattr(model, 'neck', None) is not None:
+        yield 'neck', model.neck, model.neck
+    if getattr(model, 'rpn_head', None) is not None:
+        yield 'rpn head', model.rpn_head, model.rpn_head
+    if getattr(model, 'roi_head', None) is not None:
+        yield from roi_steps(model.roi_head)
+    elif getattr(model, 'decode_head', None) is not None:
+        yield 'decode head', model.decode_head, model.decode_head
+    elif getattr(model, 'head', None) is not None:
+        yield 'head', model.head, model.head
+    elif getattr(model, 'bbox_head', None) is not None:
+        if hasattr(model, 'encoder'):
+            raise SystemExit(f'{type(model).__name__}: how to count its encoder and decoder is not known here')
+        yield 'box head', model.bbox_head, model.bbox_head
+
+
+def roi_steps(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
+    """The box and mask heads of a two-stage detector, those of every stage of a cascade: it averages their results."""
+    for kind, num_rois in (('bbox', NUM_BOX_ROIS), ('mask', NUM_MASK_ROIS)):
+        if getattr(roi_head, f'{kind}_head', None) is None:
+            continue
+        heads = listed(getattr(roi_head, f'{kind}_head'))
+        extractors = listed(getattr(roi_head, f'{kind}_roi_extractor'))
+        for i, (head, extractor) in enumerate(zip(heads, extractors, strict=True), start=1):
+            output_size = extractor.roi_layers[0].output_size
+            rois = torch.empty(num_rois, extractor.out_channels, *output_size, device='meta')
+            name = f'{kind} head {i}' if len(heads) > 1 else f'{kind} head'
+            yield name, head, lambda _, head=head, rois=rois: head(rois)
+
+
+def listed(module: nn.Module) -> list[nn.Module]:
+    """The modules of a list, or the one module there is."""
+    return list(module) if isinstance(module, nn.ModuleList) else [module]
