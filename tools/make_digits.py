@@ -18,7 +18,7 @@ from mmgcvit.digits import SceneComposer, write_ade20k, write_coco, write_imagen
 
 OPTIONS_FILE = 'digits.json'
 # Of what this tool writes: sets of another version are made again.
-VERSION = 1
+VERSION = 2
 SMALLEST = 128
 # Of each scan for classification; and how much smaller than the scenes its images are.
 COPIES = {'train': 4, 'val': 1}

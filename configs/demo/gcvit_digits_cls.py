@@ -12,9 +12,12 @@ data_root = 'data/digits/imagenet'
 metainfo = dict(classes=tuple('0123456789'))
 data_preprocessor = dict(num_classes=10)
 scale = 32
-# Digits are not the same mirrored, and bright on dark: no flips, no colour transforms.
+# Digits are not the same mirrored, and bright on dark: no flips, no colour transforms, but slanted writing.
+slant = dict(magnitude_level=1, magnitude_std='inf', total_level=1, prob=0.5, pad_val=30, interpolation='bilinear')
 train_pipeline = [
     dict(type='LoadImageFromFile'),
+    dict(type='Rotate', magnitude_range=(0, 15), **slant),
+    dict(type='Shear', magnitude_range=(0, 0.2), **slant),
     dict(type='RandomResizedCrop', scale=scale, crop_ratio_range=(0.8, 1.0), aspect_ratio_range=(0.8, 1.25)),
     dict(type='PackInputs'),
 ]
@@ -37,7 +40,7 @@ model = dict(
         arch=dict(_delete_=True, embed_dims=32, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
         window_size=(4, 4, 2, 1),
         pretrain_img_size=scale,
-        drop_path_rate=0.0,
+        drop_path_rate=0.05,
     ),
     head=dict(num_classes=10, in_channels=256),
     train_cfg=None,
@@ -45,7 +48,7 @@ model = dict(
 
 # Schedule
 lr = 2e-3
-max_epochs = 10
+max_epochs = 9
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=90),

@@ -71,7 +71,7 @@ model = dict(
         window_size=(4, 4, 8, 4),
         pretrain_img_size=128,
         drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/classifier/epoch_10.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/classifier/epoch_9.pth'),
     ),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=4),
     rpn_head=dict(

@@ -88,10 +88,10 @@ class SceneComposer:
         return Scene(image.round().astype(np.uint8), labels, np.stack(masks), scans, unclear)
 
     def compose_one(self, scan: int) -> NDArray[np.uint8]:
-        """Draw one scan alone, filling at least half of the image: (size, size, 3), RGB."""
+        """Draw one scan alone, filling most of the image: (size, size, 3), RGB."""
         image = self.dark_noise()
         nothing = np.zeros(image.shape[:2], dtype=bool)
-        ink = self.place(self.ink[scan], nothing, smallest=8, largest=16)
+        ink = self.place(self.ink[scan], nothing, smallest=11, largest=16)
         image += ink[..., None] * (self.bright_tint() - image)
         return image.round().astype(np.uint8)
 
