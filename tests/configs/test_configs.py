@@ -85,7 +85,9 @@ DEMOS = {
     'demo/mask_rcnn_gcvit_digits.py': 'mask_rcnn_gcvit_t.py',
     'demo/gcvit_digits_cls.py': 'gcvit_xxt_in1k.py',
 }
-DATA = re.compile(r'(data_|metainfo|scale|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)')
+DATA = re.compile(
+    r'(data_|metainfo|scale|slant|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)'
+)
 SCHEDULE = re.compile(
     r'(lr|accumulative_counts|param_scheduler|max_epochs|train_cfg|optim_wrapper\.(optimizer\.lr|clip_grad|accumulative)|'
     r'custom_hooks|default_hooks|randomness|auto_scale_lr|model\.train_cfg\.augments)'
