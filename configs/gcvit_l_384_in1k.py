@@ -4,9 +4,10 @@ Expected: top-1 87.4 (the paper's, table 1). Not run in full by this project.
 Run:      tools/dist_train.sh configs/gcvit_l_384_in1k.py 8
           tools/dist_test.sh configs/gcvit_l_384_in1k.py CHECKPOINT 8
 
-The authors released the fine-tuned weights (CC BY-NC-SA 4.0, not for commercial use), which training starts from and
-which `tools/convert_checkpoint.py` makes a CHECKPOINT of. The paper does not state how it fine-tuned: 30 epochs at 2e-5
-without mixing of images and with little weight decay follow Swin's recipe, the crop at test (0.875) is that of 224 px.
+The authors released the fine-tuned weights (CC BY-NC-SA 4.0, not for commercial use): the expected top-1 is theirs,
+of a CHECKPOINT that `tools/convert_checkpoint.py` makes. Training here starts from their backbone, with a new head. The
+paper does not state how it fine-tuned; chosen here: 30 epochs at 2e-5 with little weight decay, no mixing and no
+RandAugment, as mmpretrain fine-tunes at 384 px; the crop at test (0.875) is that of 224 px.
 """
 
 _base_ = 'gcvit_l_in1k.py'

@@ -4,25 +4,14 @@ Expected: top-1 87.6 (the paper's, table 1). Not run in full by this project.
 Run:      tools/dist_train.sh configs/gcvit_l_512_in1k.py 8
           tools/dist_test.sh configs/gcvit_l_512_in1k.py CHECKPOINT 8
 
-The authors released the fine-tuned weights (CC BY-NC-SA 4.0, not for commercial use), which training starts from and
-which `tools/convert_checkpoint.py` makes a CHECKPOINT of. The paper does not state how it fine-tuned: 30 epochs at 2e-5
-without mixing of images and with little weight decay follow Swin's recipe, the crop at test (0.875) is that of 224 px.
+As gcvit_l_384_in1k.py, with its choices, at another size.
 """
 
-_base_ = 'gcvit_l_in1k.py'
+_base_ = 'gcvit_l_384_in1k.py'
 
 released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_21k_large_512.pth.tar'
-lr = 2e-5
-accumulative_counts = 4
-max_epochs = 30
-
 model = dict(
-    backbone=dict(
-        window_size=(16, 16, 32, 16),
-        pretrain_img_size=512,
-        init_cfg=dict(type='Pretrained', checkpoint=released),
-    ),
-    train_cfg=None,
+    backbone=dict(window_size=(16, 16, 32, 16), pretrain_img_size=512, init_cfg=dict(checkpoint=released)),
 )
 
 train_pipeline = [
@@ -37,15 +26,6 @@ test_pipeline = [
     dict(type='CenterCrop', crop_size=512),
     dict(type='PackInputs'),
 ]
-train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(batch_size=32, dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-train_cfg = dict(max_epochs=max_epochs)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', eta_min=2e-7, by_epoch=True, begin=5, end=max_epochs, convert_to_iter_based=True),
-]
-optim_wrapper = dict(accumulative_counts=accumulative_counts, optimizer=dict(lr=lr, weight_decay=1e-8))
-custom_hooks = [dict(type='EMAHook', momentum=2e-4, interval=accumulative_counts, priority='ABOVE_NORMAL')]
-auto_scale_lr = dict(base_batch_size=128)

@@ -119,7 +119,8 @@ class PyramidBackbone(BaseModule):
         pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
         initialize(self, [config for config in configs if config not in pretrained])
         for config in pretrained:
-            options = {key: value for key, value in config.items() if key != 'type'}
+            # map_location, which mmengine knows, has nothing to decide: weights are read on the CPU and copied.
+            options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
             load_pretrained(self, self.describe_arch, **options)
         self._is_init = True
 

@@ -24,7 +24,7 @@ ALLOWED = {
     'classification': ({'registry'}, {'mmpretrain'}),
     'digits': (set(), {'numpy', 'cv2', 'sklearn', 'pycocotools'}),
     'detection': ({'registry'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
-    'engine': ({'checkpoints'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
+    'engine': ({'checkpoints', 'layers'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
 }
 FILES_DOWNWARD = {
     'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs'],

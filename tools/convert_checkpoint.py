@@ -12,10 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmgcvit import GCViT
 from mmgcvit.checkpoints import CheckpointError, Weights, read_weights
 from mmgcvit.checkpoints.gcvit_layouts import ORIGINAL, TIMM
+from mmgcvit.checkpoints.loading import shorten
+from mmgcvit.checkpoints.reading import local_file
 from mmgcvit.checkpoints.writing import mmpretrain_checkpoint, sha256, state_dict_for
-from mmgcvit.gcvit.archs import describe_arch
+from mmgcvit.gcvit.archs import arch_facts, describe_arch
 
 LAYOUTS = {'original': ORIGINAL, 'timm': TIMM}
 
@@ -35,12 +38,25 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check_complete(weights: Weights) -> None:
+    """Refuse weights that lack a tensor of their arch; output norms and a head there need not be."""
+    with torch.device('meta'):
+        try:
+            model = GCViT(arch_facts(weights.tensors).arch())
+        except (ValueError, ZeroDivisionError) as error:
+            raise CheckpointError(f'{weights.source} is no whole GC ViT: {error}') from None
+    needed = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith('norm')}
+    missing = [name for name in needed if name not in weights.tensors]
+    if missing:
+        raise CheckpointError(f'{weights.source} lacks {len(missing)} tensors of its arch: {shorten(missing)}')
+
+
 def convert(weights: Weights, to: str) -> dict[str, Any]:
     """The content of the file to write."""
+    check_complete(weights)
     if to in LAYOUTS:
         return {'state_dict': state_dict_for(weights, LAYOUTS[to])}
-    source = Path(weights.source)
-    digest = sha256(source) if source.is_file() else None
+    digest = None if weights.source.startswith('timm://') else sha256(local_file(weights.source))
     return mmpretrain_checkpoint(weights, describe_arch(weights.tensors).strip("'"), digest)
 
 
@@ -61,6 +77,10 @@ def main() -> None:
     args = parse_args()
     if args.target.exists():
         raise SystemExit(f'{args.target} exists; name another file, or remove it first')
+    if args.target.suffix == '.safetensors' and args.to == 'mmpretrain':
+        raise SystemExit(
+            f'{args.target}: mmpretrain reads no safetensors; name a .pth, or write another layout with --to'
+        )
     try:
         weights = read_weights(args.source, args.prefix, args.ema)
         content = convert(weights, args.to)
@@ -68,10 +88,12 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     args.target.parent.mkdir(parents=True, exist_ok=True)
     write(content, args.target)
+    kind = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
+    ignored = f' ({shorten(weights.ignored)})' if weights.ignored else ''
     print(
-        f'{weights.layout.network} {describe_arch(weights.tensors)} from {args.source} (layout of '
+        f'{weights.layout.network} {describe_arch(weights.tensors)}{kind} from {args.source} (layout of '
         f'{weights.layout.name}{", moving average" if weights.ema else ""}): {len(content["state_dict"])} tensors '
-        f'written to {args.target}, {len(weights.ignored)} ignored'
+        f'written to {args.target}, {len(weights.ignored)} ignored{ignored}'
     )
 
 

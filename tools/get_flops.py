@@ -48,8 +48,8 @@ def parse_args() -> argparse.Namespace:
 def print_model(config: str, size: tuple[int, int], options: dict | None) -> None:
     """A row for each part of a config's model."""
     cfg = read_config(config, options)
-    import_modules_from_strings(**cfg.custom_imports)
-    init_default_scope(cfg.default_scope)
+    import_modules_from_strings(**cfg.get('custom_imports', {'imports': []}))
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
     model = MODELS.build(cfg.model)
     parameters = count_parameters(model)
     parts = model_parts(model, size)

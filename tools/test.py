@@ -7,7 +7,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmgcvit.checkpoints import CheckpointError
-from mmgcvit.engine.checkpoint_check import check_fits, fetch, read_safely
+from mmgcvit.engine.checkpoint_check import check_fits, read_checkpoints_safely
 from mmgcvit.engine.data_check import check_data
 from mmgcvit.engine.operators_check import check_operators
 from mmgcvit.engine.options import add_common_options, load_config, read_config
@@ -52,11 +52,11 @@ def main() -> None:
     cfg = prepare(args)
     dump = dump_metric(cfg, args.out) if args.out else None
     prepare_cpu_processes(cfg)
+    read_checkpoints_safely()
     try:
-        cfg.load_from = fetch(args.checkpoint)
-        content = read_safely(cfg.load_from)
+        cfg.load_from = args.checkpoint
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        check_fits(runner.model, content, args.checkpoint)
+        check_fits(runner.model, args.checkpoint)
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
     if dump is not None:

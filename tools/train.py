@@ -7,7 +7,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmgcvit.checkpoints import CheckpointError
-from mmgcvit.engine.checkpoint_check import fetch, read_safely
+from mmgcvit.engine.checkpoint_check import check_fits, read_checkpoints_safely
 from mmgcvit.engine.data_check import check_data
 from mmgcvit.engine.operators_check import check_operators
 from mmgcvit.engine.options import add_common_options, load_config
@@ -55,11 +55,11 @@ def main() -> None:
     check_operators()
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
     prepare_cpu_processes(cfg)
+    read_checkpoints_safely()
     try:
-        if cfg.get('load_from'):
-            cfg.load_from = fetch(cfg.load_from)
-            read_safely(cfg.load_from)
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        if cfg.get('load_from'):
+            check_fits(runner.model, cfg.load_from, part='' if cfg.get('resume') else 'backbone.')
         runner.train()
     except CheckpointError as error:
         raise SystemExit(str(error)) from None

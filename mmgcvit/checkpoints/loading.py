@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ..layers.position import TABLE_NAME, WINDOW_NAME, stored_grid
 from .reading import CheckpointError
-from .weights import Weights, read_weights
+from .weights import FINAL_NORM, Weights, read_weights
 
 OUTPUT_NORM = re.compile(r'norm\d+\.')
-TABLE = 'relative_position_bias_table'
-FINAL_NORM = 'final_norm.'
 
 Describe = Callable[[Mapping[str, Tensor]], str]
 
@@ -34,17 +33,22 @@ def load_pretrained(
     Raises:
         CheckpointError: The checkpoint cannot be read, or is not this network's, or not this arch's.
     """
-    weights = read_weights(checkpoint, prefix, ema)
     own = backbone.state_dict()
+    try:
+        weights = read_weights(checkpoint, prefix, ema)
+    except CheckpointError as error:
+        raise CheckpointError(f'{error}; the model is {type(backbone).__name__} {describe(own)}') from None
     check_same_network(weights, backbone, own, describe)
     last_norm = f'norm{max(backbone.out_indices)}.' if is_last_stage(backbone) else None
     tensors, taken_final = with_final_norm(weights.tensors, last_norm)
-    fitting = {name: tensor for name, tensor in tensors.items() if name in own}
-    initial = [name for name in own if name not in fitting]
+    windows = {name: tensor for name, tensor in tensors.items() if name.endswith(WINDOW_NAME)}
+    fitting = {name: tensor for name, tensor in tensors.items() if name in own and name not in windows}
+    initial = [name for name in own if name not in fitting and not name.endswith(WINDOW_NAME)]
     check_complete(weights, initial, fitting, own)
-    backbone.load_state_dict(fitting, strict=False)
-    resized = sum(own[name].shape != tensor.shape for name, tensor in fitting.items())
-    ignored = [*weights.ignored, *(name for name in tensors if name not in own)]
+    tables = [name for name in fitting if name.endswith(TABLE_NAME)]
+    resized = sum(grid_in(tensors, name, weights.source) != stored_grid(own, name) for name in tables)
+    backbone.load_state_dict(fitting | windows, strict=False)
+    ignored = [*weights.ignored, *(name for name in tensors if name not in own and name not in windows)]
     print_log(report(weights, describe(own), len(fitting), resized, initial, ignored, taken_final), 'current')
 
 
@@ -65,7 +69,7 @@ def with_final_norm(tensors: Mapping[str, Tensor], last_norm: str | None) -> tup
 def check_same_network(weights: Weights, backbone: nn.Module, own: Mapping[str, Tensor], describe: Describe) -> None:
     """Refuse another network's weights, and another arch's, naming both."""
     network = type(backbone).__name__
-    if weights.layout.network != network:
+    if weights.layout.network not in [base.__name__ for base in type(backbone).__mro__]:
         raise CheckpointError(f'{weights.source} holds {weights.layout.network} weights; the model is {network}')
     theirs, ours = describe(weights.tensors), describe(own)
     if theirs != ours:
@@ -82,10 +86,23 @@ def check_complete(
     wrong = [
         f'{name} {tuple(tensor.shape)} instead of {tuple(own[name].shape)}'
         for name, tensor in fitting.items()
-        if tensor.shape != own[name].shape and not name.endswith(TABLE)
+        if comparable_shape(name, tensor) != comparable_shape(name, own[name])
     ]
     if wrong:
         raise CheckpointError(f'{weights.source} has {len(wrong)} tensors of other shapes: {shorten(wrong)}')
+
+
+def comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
+    """What of a tensor's shape must agree; a position table's rows are resized."""
+    return tuple(tensor.shape[1:] if name.endswith(TABLE_NAME) else tensor.shape)
+
+
+def grid_in(tensors: Mapping[str, Tensor], table_name: str, source: str) -> tuple[int, int]:
+    """The grid of a position table of a checkpoint, refused where it has none."""
+    try:
+        return stored_grid(tensors, table_name)
+    except ValueError as error:
+        raise CheckpointError(f'{source}: {table_name}: {error}') from None
 
 
 def report(

@@ -1,12 +1,15 @@
 """Reading checkpoint files, wherever they are, without ever running code that they carry."""
 
 import argparse
+import hashlib
 import json
 import pickle
 import re
 import struct
+import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,8 +22,6 @@ from .old_torch import RestrictedPickle
 
 TIMM_SCHEME = 'timm://'
 ZIP = b'PK\x03\x04'
-# What torch.load ends in, depending on where a file is damaged.
-READ_ERRORS = (pickle.UnpicklingError, RuntimeError, OSError, EOFError, LookupError, ValueError, AttributeError)
 
 
 class CheckpointError(ValueError):
@@ -37,13 +38,16 @@ def allowed_globals() -> dict[str, Callable]:
         'argparse.Namespace': argparse.Namespace,
         'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
         'builtins.getattr': history_method,
+        'pathlib.PosixPath': PurePosixPath,
         'numpy.ndarray': np.ndarray,
         'numpy.dtype': np.dtype,
         '_codecs.encode': __import__('_codecs').encode,
     }
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         allowed |= {f'{module}.scalar': multiarray.scalar, f'{module}._reconstruct': multiarray._reconstruct}
-    for number in (np.float16, np.float32, np.float64, np.int32, np.int64, np.bool_):
+    for number in np.sctypeDict.values():
+        if not issubclass(number, np.number | np.bool_):
+            continue
         kind = type(np.dtype(number))
         allowed[f'{kind.__module__}.{kind.__qualname__}'] = kind
     return allowed
@@ -70,17 +74,28 @@ def read_checkpoint(source: str) -> Any:
     """
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
-    path = download(source) if source.startswith(('http://', 'https://')) else Path(source)
+    path = local_file(source)
+    return read_safetensors(path) if is_safetensors(path) else read_torch(path)
+
+
+def local_file(source: str) -> Path:
+    """The file of a checkpoint, downloaded if it is an address.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    source = str(source)
+    path = download(source) if source.startswith(('http://', 'https://')) else Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {source}')
-    return read_safetensors(path) if is_safetensors(path) else read_torch(path)
+    return path
 
 
 def read_torch(path: Path) -> Any:
     """Read a file of ``torch.save``; see :func:`read_checkpoint`."""
     try:
         return load_without_running_code(path)
-    except READ_ERRORS as error:
+    except Exception as error:  # A crafted or damaged file can make torch.load fail in any way.
         needed = re.search(r'GLOBAL ([\w.]+)', str(error))
         if needed:
             raise CheckpointError(
@@ -88,18 +103,29 @@ def read_torch(path: Path) -> Any:
                 'checkpoints hold and could run code. If you trust the file, save its weights alone '
                 "(torch.save(checkpoint['state_dict'], ...)) where it was made"
             ) from None
-        raise CheckpointError(f'{path} {what_is_wrong_with(path)}') from error
+        raise CheckpointError(f'{path} {what_is_wrong_with(path, error)}') from None
 
 
-def what_is_wrong_with(path: Path) -> str:
-    """Why a file that torch cannot read is no checkpoint, by its first bytes."""
+def what_is_wrong_with(path: Path, error: Exception) -> str:
+    """Why torch cannot read a file, judged by the file itself."""
     with path.open('rb') as file:
         head = file.read(len(ZIP))
     if not head:
         return 'is empty'
-    if head == ZIP:
-        return 'is damaged: it begins as a checkpoint, and then does not go on as one. Was it cut short? Fetch it again'
-    return 'is no checkpoint: neither a file of torch.save nor safetensors'
+    if head != ZIP:
+        return 'is no checkpoint: neither a file of torch.save nor safetensors'
+    if zipfile.is_zipfile(path) and not is_corrupt(path):
+        return f'cannot be read without running code from it, or is no checkpoint: {str(error).splitlines()[0]}'
+    return 'is damaged: it begins as a checkpoint, and then does not go on as one. Was it cut short? Fetch it again'
+
+
+def is_corrupt(path: Path) -> bool:
+    """Whether a zip archive's content does not agree with its checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is not None
+    except Exception:
+        return True
 
 
 def load_without_running_code(path: Path) -> Any:
@@ -145,13 +171,14 @@ def read_timm(name: str) -> dict[str, torch.Tensor]:
 
 
 def download(address: str) -> Path:
-    """Fetch a checkpoint once a machine, into torch's cache; the file there."""
-    path = Path(torch.hub.get_dir()) / 'checkpoints' / Path(address).name
+    """Fetch a checkpoint once a machine, into torch's cache; the file there, named after the whole address."""
+    name = f'{hashlib.sha256(address.encode()).hexdigest()[:12]}-{Path(address).name}'
+    path = Path(torch.hub.get_dir()) / 'checkpoints' / name
     if not path.is_file() and get_local_rank() == 0:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             torch.hub.download_url_to_file(address, str(path))
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise CheckpointError(
                 f'{address} could not be downloaded ({error}). Download it elsewhere, then name the file instead'
             ) from None

@@ -12,6 +12,8 @@ from .reading import CheckpointError, read_checkpoint
 
 EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
+# A classifier's norm before pooling: the last stage's output norm in a backbone here.
+FINAL_NORM = 'final_norm.'
 
 
 @dataclass
@@ -62,17 +64,31 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
     """The dict of tensors inside what a checkpoint holds, and whether it is the moving average.
 
+    Args:
+        content: From :func:`read_checkpoint`.
+        source: For messages.
+        ema: Insist on the moving average. Without, it is taken only where the file holds nothing else.
+
     Raises:
-        CheckpointError: There is none, or it is empty.
+        CheckpointError: There is none.
     """
+    keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
     if isinstance(content, Mapping):
-        for key in (*(EMA_KEYS if ema else ()), *PLAIN_KEYS):
-            if isinstance(content.get(key), Mapping):
-                return find_state_dict(content[key], source)[0], key in EMA_KEYS
-        tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
-        if tensors:
-            return tensors, False
-    raise CheckpointError(f'{source} holds no weights: expected a dict of tensors, or one under {PLAIN_KEYS}')
+        for key in keys:
+            if isinstance(content.get(key), Mapping) and tensors_of(content[key]):
+                return tensors_of(content[key]), key in EMA_KEYS
+        if tensors_of(content) and not ema:
+            return tensors_of(content), False
+    if ema:
+        raise CheckpointError(
+            f'{source} holds no moving average of the weights ({" or ".join(EMA_KEYS)}); leave ema out'
+        )
+    raise CheckpointError(f'{source} holds no weights: expected a dict of tensors, or one under {" or ".join(keys)}')
+
+
+def tensors_of(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The entries of a dict that are tensors."""
+    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
 
 
 def find_layout(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[Layout, str]:

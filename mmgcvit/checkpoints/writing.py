@@ -8,15 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layers.position import relative_position_index, square_grid
+from ..layers.position import TABLE_NAME, relative_position_index, stored_grid
 from .gcvit_layouts import ORIGINAL
 from .layout import Layout
 from .reading import CheckpointError
-from .weights import Weights
+from .weights import FINAL_NORM, Weights
 
-TABLE = 'relative_position_bias_table'
 NORM_OF_LAST_STAGE = 'norm3.'
-FINAL_NORM = 'final_norm.'
 
 
 def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> dict[str, Any]:
@@ -55,8 +53,9 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
             homeless.append(name)
             continue
         state_dict[there] = layout.shape_there(name, tensor)
-        if layout is ORIGINAL and name.endswith(TABLE):
-            state_dict[there.replace(TABLE, 'relative_position_index')] = index_of(tensor)
+        if layout is ORIGINAL and name.endswith(TABLE_NAME):
+            index = relative_position_index(window_of(weights.tensors, name))
+            state_dict[there.replace(TABLE_NAME, 'relative_position_index')] = index
     if homeless:
         raise CheckpointError(f'the layout of {layout.name} has no place for {", ".join(sorted(homeless))}')
     return state_dict
@@ -70,20 +69,16 @@ def with_classifier_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.replace(NORM_OF_LAST_STAGE, FINAL_NORM): tensor for name, tensor in tensors.items()}
 
 
-def index_of(table: Tensor) -> Tensor:
-    """The index buffer that the original keeps beside each table, (N, N)."""
-    side = (square_grid(table.shape[0])[0] + 1) // 2
-    return relative_position_index((side, side))
+def window_of(tensors: Mapping[str, Tensor], table_name: str) -> tuple[int, int]:
+    """The window (h, w) of a position table."""
+    rows, columns = stored_grid(tensors, table_name)
+    return (rows + 1) // 2, (columns + 1) // 2
 
 
-def window_sizes(tensors: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """The windows of the stages, by the sizes of their tables."""
-    tables = {
-        int(match[1]): tensor
-        for name, tensor in tensors.items()
-        if (match := re.match(rf'stages\.(\d+)\.blocks\.0\..*{TABLE}$', name))
-    }
-    return tuple((square_grid(tables[stage].shape[0])[0] + 1) // 2 for stage in sorted(tables))
+def window_sizes(tensors: Mapping[str, Tensor]) -> tuple[tuple[int, int], ...]:
+    """The windows (h, w) of the stages."""
+    firsts = sorted(name for name in tensors if re.match(rf'stages\.\d+\.blocks\.0\..*{TABLE_NAME}$', name))
+    return tuple(window_of(tensors, name) for name in firsts)
 
 
 def sha256(path: Path) -> str:

@@ -56,7 +56,7 @@ def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
         SystemExit: A part's computation is not known here; the message names it.
     """
     model = model.to('meta').eval()
-    maps: tuple[Tensor, ...] = (torch.empty(1, model.backbone.in_channels, *size, device='meta'),)
+    maps: tuple[Tensor, ...] = (torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size, device='meta'),)
     parts = []
     for name, module, call in steps(model):
         given, results = maps, []

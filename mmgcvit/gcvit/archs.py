@@ -135,6 +135,13 @@ def describe_arch(tensors: Mapping[str, Tensor], num_stages: int = NUM_STAGES) -
         tensors: Weights by their names in :class:`GCViT`; stages after ``num_stages`` are not looked at.
         num_stages: How many stages to look at. Variants that differ only later are named together.
     """
+    found = arch_facts(tensors, num_stages)
+    names = [name for name, arch in ARCHS.items() if Facts.of(arch, num_stages) == found]
+    return ' or '.join(map(repr, names)) or str(found)
+
+
+def arch_facts(tensors: Mapping[str, Tensor], num_stages: int = NUM_STAGES) -> 'Facts':
+    """What weights tell of their variant; see :func:`describe_arch`."""
     stages = [Counter() for _ in range(num_stages)]
     heads, hidden = [0] * num_stages, 0
     for name, tensor in tensors.items():
@@ -147,15 +154,13 @@ def describe_arch(tensors: Mapping[str, Tensor], num_stages: int = NUM_STAGES) -
             heads[stage] = tensor.shape[1]
         elif name == 'stages.0.blocks.0.mlp.fc1.weight':
             hidden = tensor.shape[0]
-    found = Facts(
+    return Facts(
         embed_dims=tensors['stem.proj.weight'].shape[0] if 'stem.proj.weight' in tensors else 0,
         depths=tuple(len(blocks) for blocks in stages),
         num_heads=tuple(heads),
         hidden_dims=hidden,
         layer_scale='stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors,
     )
-    names = [name for name, arch in ARCHS.items() if Facts.of(arch, num_stages) == found]
-    return ' or '.join(map(repr, names)) or str(found)
 
 
 class Facts(NamedTuple):
@@ -173,6 +178,16 @@ class Facts(NamedTuple):
         hidden_dims = int(arch.embed_dims * arch.mlp_ratio)
         scaled = arch.layer_scale is not None
         return cls(arch.embed_dims, arch.depths[:num_stages], arch.num_heads[:num_stages], hidden_dims, scaled)
+
+    def arch(self) -> dict[str, Any]:
+        """The facts as an ``arch`` argument."""
+        return {
+            'embed_dims': self.embed_dims,
+            'depths': self.depths,
+            'num_heads': self.num_heads,
+            'mlp_ratio': self.hidden_dims / self.embed_dims,
+            'layer_scale': 1.0 if self.layer_scale else None,
+        }
 
     def __str__(self) -> str:
         scale = 'with' if self.layer_scale else 'without'

@@ -5,6 +5,7 @@ A table has one row per offset between two tokens of a window, (2h-1)*(2w-1) row
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from .windows import Window
 
 TABLE_NAME = 'relative_position_bias_table'
+# Kept beside the table of an oblong window: a table's size does not tell it. Square windows need none.
+WINDOW_NAME = 'window_shape'
 
 
 def table_grid(window: Window) -> tuple[int, int]:
@@ -63,16 +66,33 @@ def square_grid(num_rows: int) -> tuple[int, int]:
     if side * side != num_rows or side % 2 == 0:
         raise ValueError(
             f'a relative position bias table of {num_rows} rows does not belong to a square window: expected '
-            '(2w-1)*(2w-1) rows, for example 169 for windows of 7; tables of other windows cannot be resized'
+            '(2w-1)*(2w-1) rows, for example 169 for windows of 7'
         )
     return side, side
+
+
+def stored_grid(state_dict: Mapping[str, Tensor], table_name: str) -> tuple[int, int]:
+    """The grid of a table in a state dict, from the window kept beside it or, without one, of a square window.
+
+    Raises:
+        ValueError: The table's rows are not those of its window, or of any square window.
+    """
+    num_rows = state_dict[table_name].shape[0]
+    window = state_dict.get(table_name.removesuffix(TABLE_NAME) + WINDOW_NAME)
+    if window is None:
+        return square_grid(num_rows)
+    grid = table_grid((int(window[0]), int(window[1])))
+    if grid[0] * grid[1] != num_rows:
+        raise ValueError(
+            f'{table_name} has {num_rows} rows; its window {tuple(window.tolist())} needs {grid[0] * grid[1]}'
+        )
+    return grid
 
 
 class RelativePositionBias(nn.Module):
     """A learned bias for each head and each offset between a query and a key of one window (as in Swin).
 
-    A table of another, square window is resized when a state dict is loaded, whoever loads it. A table does not tell
-    its window's shape: weights of oblong windows load into windows of the same shape only.
+    A table of another window is resized when a state dict is loaded, whoever loads it.
 
     Args:
         window: (h, w).
@@ -85,6 +105,8 @@ class RelativePositionBias(nn.Module):
         rows, columns = table_grid(window)
         self.relative_position_bias_table = nn.Parameter(torch.empty(rows * columns, num_heads))
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        if rows != columns:
+            self.register_buffer(WINDOW_NAME, torch.tensor(window))
 
     def forward(self) -> Tensor:
         """Return the bias, (nH, N, N), indexed [head, query, key]."""
@@ -94,9 +116,11 @@ class RelativePositionBias(nn.Module):
         return table.T.contiguous().index_select(1, index.flatten()).unflatten(1, index.shape)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        key = prefix + TABLE_NAME
-        table = state_dict.get(key)
-        if table is not None and table.ndim == 2 and table.shape[0] != self.relative_position_bias_table.shape[0]:
-            resized = resize_bias_table(table, square_grid(table.shape[0]), table_grid(self.window))
-            state_dict = {**state_dict, key: resized}
+        key, window_key = prefix + TABLE_NAME, prefix + WINDOW_NAME
+        if key in state_dict:
+            source, target = stored_grid(state_dict, key), table_grid(self.window)
+            state_dict = {**state_dict, key: resize_bias_table(state_dict[key], source, target)}
+            state_dict.pop(window_key, None)
+            if hasattr(self, WINDOW_NAME):
+                state_dict[window_key] = self.window_shape
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

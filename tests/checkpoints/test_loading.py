@@ -1,7 +1,5 @@
 """Loading by naming: any layout, any prefix, complete or refused, and one line that says what came of it."""
 
-import logging
-
 import pytest
 import torch
 
@@ -10,6 +8,7 @@ from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.checkpoints.gcvit_layouts import ORIGINAL, TIMM
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import state_dict_for
+from mmgcvit.layers.position import resize_bias_table
 
 from ..reference import REFERENCES
 
@@ -173,16 +172,69 @@ def test_a_tensor_of_another_shape_is_refused(load):
         load(weights)
 
 
-def test_a_refused_checkpoint_changes_nothing(load):
+@pytest.mark.parametrize('spoil', ['missing', 'shape', 'table'])
+def test_a_refused_checkpoint_changes_nothing(spoil, tmp_path):
+    """The spoilt tensor is the last to be loaded."""
     weights = DENSE.weights()
-    del weights['levels.3.blocks.0.norm2.weight']
-    torch.manual_seed(0)
-    before = DENSE.backbone().state_dict()
-    torch.manual_seed(0)
-    model = DENSE.backbone()
-    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    if spoil == 'missing':
+        del weights['norm3.weight'], weights['levels.3.blocks.0.mlp.fc2.bias']
+    elif spoil == 'shape':
+        weights['levels.3.blocks.0.mlp.fc2.bias'] = torch.zeros(3)
+    else:
+        weights['levels.3.blocks.0.attn.relative_position_bias_table'] = torch.zeros(35, 8)
+    torch.save(weights, tmp_path / 'x.pth')
+    model = DENSE.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(CheckpointError):
-        load(weights)
+        model.init_weights()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize('trained', [(4, 7), 7, (7, 4)], ids=str)
+@pytest.mark.parametrize('loaded', [(4, 7), (7, 4), 6, (2, 8)], ids=str)
+def test_tables_of_oblong_windows_are_resized_from_the_windows_they_were_trained_at(trained, loaded, load):
+    """The size of a table does not tell (4, 7) from (7, 4)."""
+    source = DENSE.backbone(window_size=[trained] * 4)
+    model, line = load({'state_dict': source.state_dict()}, arguments={'window_size': [loaded] * 4})
+    pairs = [(w, w) if isinstance(w, int) else w for w in (trained, loaded)]
+    grids = [(2 * h - 1, 2 * w - 1) for h, w in pairs]
+    for ours, theirs in zip(model.stages[0].blocks, source.stages[0].blocks, strict=True):
+        expected = resize_bias_table(theirs.attn.position.relative_position_bias_table, *grids)
+        torch.testing.assert_close(ours.attn.position.relative_position_bias_table, expected)
+    assert f'{0 if trained == loaded else 8} of them position tables resized' in line
+
+
+@pytest.mark.parametrize('out_indices', [(1, 2, 3), (3,), (0, 1)])
+def test_a_backbone_of_some_outputs_loads_into_one_of_all_and_back(out_indices, load):
+    some = DENSE.backbone(out_indices=out_indices)
+    everything = DENSE.backbone()
+    model, _ = load({'state_dict': everything.state_dict()}, arguments={'out_indices': out_indices})
+    expected = everything.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+    assert set(model.state_dict()) == set(some.state_dict())
+
+
+def test_a_moving_average_that_is_not_there_is_not_replaced_by_something_else(load):
+    with pytest.raises(CheckpointError, match=r'no moving average .*leave ema out'):
+        load({'state_dict': DENSE.weights()}, ema=True)
+
+
+def test_a_moving_average_alone_is_taken_and_called_so(load):
+    model, line = load({'state_dict_ema': DENSE.weights()})
+    assert_loaded(model, DENSE)
+    assert 'moving average' in line
+
+
+def test_a_subclass_takes_its_networks_weights(tmp_path):
+    class Own(GCViT):
+        pass
+
+    torch.save(DENSE.weights(), tmp_path / 'x.pth')
+    config = DENSE.backbone_config(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
+    del config['type']
+    model = Own(**config)
+    model.init_weights()
+    assert_loaded(model, DENSE)
 
 
 def test_other_initialisations_still_work():
@@ -217,9 +269,3 @@ def test_a_detector_loads_its_backbone_when_it_is_initialised(tmp_path):
     )
     model.init_weights()
     assert_loaded(model.backbone, DENSE)
-
-
-def test_the_log_reaches_the_current_logger(tmp_path, caplog):
-    torch.save({'state_dict': DENSE.weights()}, tmp_path / 'x.pth')
-    with caplog.at_level(logging.INFO):
-        DENSE.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}).init_weights()

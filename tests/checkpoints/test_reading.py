@@ -1,15 +1,21 @@
 """Reading checkpoints: every format, by content, and never running code from a file."""
 
 import argparse
+import io
 import os
 import pickle
+import tempfile
 import threading
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmengine.logging.history_buffer import HistoryBuffer
 from safetensors.torch import save_file
 
@@ -101,7 +107,7 @@ def test_a_bare_pickle_that_would_run_a_command_is_refused_and_runs_nothing(tmp_
     assert not (tmp_path / 'ran').exists()
 
 
-@pytest.mark.parametrize('what', [RunsACommand('/tmp/never'), LooksUpAnything()])
+@pytest.mark.parametrize('what', [RunsACommand('never'), LooksUpAnything()])
 def test_old_torchs_way_refuses_too(what, save, tmp_path):
     save({'state_dict': WEIGHTS, 'extra': what}, tmp_path / 'x.pth')
     with pytest.raises(pickle.UnpicklingError, match='not allowed'):
@@ -136,6 +142,38 @@ def test_other_files_are_called_what_they_are(content, reason, tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     assert 'there is no checkpoint' in refused(tmp_path / 'nowhere.pth')
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        lambda: {'a': np.zeros(3, np.uint8), 'path': Path('x')},
+        lambda: argparse.Namespace(output=Path('here'), seed=np.int64(3)),
+    ],
+)
+def test_harmless_things_beside_the_weights_are_read(content, save, tmp_path):
+    save({'state_dict': WEIGHTS, 'extra': content()}, tmp_path / 'x.pth')
+    assert 'extra' in read_checkpoint(str(tmp_path / 'x.pth'))
+
+
+def test_an_intact_file_that_cannot_be_read_is_not_called_damaged(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(tmp_path / 'x.pth'))
+    message = refused(tmp_path / 'x.pth')
+    assert 'damaged' not in message
+
+
+@given(place=st.floats(0, 1), value=st.integers(0, 255))
+@settings(max_examples=50, deadline=None)
+def test_a_file_with_a_wrong_byte_is_read_or_refused_never_anything_else(place, value):
+    buffer = io.BytesIO()
+    torch.save(trainers_checkpoint(), buffer)
+    content = bytearray(buffer.getvalue())
+    content[int(place * (len(content) - 1))] = value
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'x.pth'
+        path.write_bytes(content)
+        with suppress(CheckpointError):
+            read_checkpoint(str(path))
 
 
 class TestDownload:

@@ -1,7 +1,8 @@
 """310 epochs of ImageNet-1K at a total batch of 1024: 8 GPUs x 64 images x 2 accumulated steps.
 
 Learning rate 0.001 at 1024, as the paper says; the released files say 0.005. 20 epochs of warm-up from 1e-6, cosine to
-5e-6 until epoch 300, 10 epochs of cooling down there.
+5e-6 until epoch 300, 10 epochs of cooling down there. No decay on biases, norms and other vectors, as in timm's
+trainer, which the paper used, nor on position tables.
 """
 
 lr = 1e-3
@@ -22,6 +23,8 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=lr, betas=(0.9, 0.999), weight_decay=0.05),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
         custom_keys=dict(relative_position_bias_table=dict(decay_mult=0.0)),
     ),
     clip_grad=dict(max_norm=5.0),
