@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile('shared machine', deadline=None)
+settings.load_profile('shared machine')
 
 ROOT = Path(__file__).parent.parent
 

@@ -12,7 +12,7 @@ from mmgcvit.engine.data_check import check_data
 from mmgcvit.engine.operators_check import check_operators
 from mmgcvit.engine.options import add_common_options, load_config, read_config
 from mmgcvit.engine.outputs import draw_predictions, dump_metric, enable_tta
-from mmgcvit.engine.processes import prepare_cpu_processes
+from mmgcvit.engine.processes import leave_processes, prepare_cpu_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,6 +62,7 @@ def main() -> None:
     if dump is not None:
         runner.test_evaluator.metrics.append(dump)
     runner.test()
+    leave_processes()
 
 
 if __name__ == '__main__':

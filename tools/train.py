@@ -12,7 +12,7 @@ from mmgcvit.engine.data_check import check_data
 from mmgcvit.engine.operators_check import check_operators
 from mmgcvit.engine.options import add_common_options, load_config
 from mmgcvit.engine.precision import enable_amp
-from mmgcvit.engine.processes import prepare_cpu_processes
+from mmgcvit.engine.processes import leave_processes, prepare_cpu_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,6 +63,7 @@ def main() -> None:
         runner.train()
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
+    leave_processes()
 
 
 if __name__ == '__main__':

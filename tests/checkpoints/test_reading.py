@@ -163,7 +163,7 @@ def test_an_intact_file_that_cannot_be_read_is_not_called_damaged(tmp_path):
 
 
 @given(place=st.floats(0, 1), value=st.integers(0, 255))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_file_with_a_wrong_byte_is_read_or_refused_never_anything_else(place, value):
     buffer = io.BytesIO()
     torch.save(trainers_checkpoint(), buffer)

@@ -44,7 +44,7 @@ def halved(side, times):
     return side
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(height=st.integers(32, 90), width=st.integers(32, 90))
 @pytest.mark.parametrize('backbone', BACKBONES)
 def test_strides_are_4_to_32_at_any_size(backbone, height, width):
