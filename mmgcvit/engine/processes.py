@@ -4,6 +4,10 @@ mmengine starts its process group on a GPU only, and wraps the model for one. Bo
 is built; to be removed once mmengine's ``init_dist`` works without a GPU.
 """
 
+import logging
+import os
+import sys
+
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
@@ -26,9 +30,21 @@ def prepare_cpu_processes(cfg: Config) -> None:
 
 
 def leave_processes() -> None:
-    """At the end of a run, take leave of the other processes; without it gloo now and then aborts a finished one."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    """At the end of a run, take leave of the other processes.
+
+    Over gloo the process ends here, its files written: torch now and then aborts a finished one ("terminate called
+    without an active exception") while Python takes itself apart, and the launcher then calls the whole run failed. To
+    be removed once torch's gloo threads end by themselves.
+    """
+    if not dist.is_initialized():
+        return
+    if dist.get_backend() == 'gloo':
+        dist.barrier()
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    dist.destroy_process_group()
 
 
 def replace_type(cfg: ConfigDict | list | tuple, old: str, new: str) -> None:
