@@ -3,6 +3,7 @@
 Legend: B batch, C_i channels and H_i x W_i size of stage i's map.
 """
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from .checkpoints import load_pretrained
-from .layers import whole_number, whole_numbers
+from .layers import LayerNorm, whole_number, whole_numbers
+
+WithCp = bool | int | Sequence[bool]
 
 NORM_LAYERS = (nn.LayerNorm, nn.GroupNorm, _NormBase)
 MIN_IMAGE_SIZE = 32
@@ -20,9 +23,9 @@ MIN_IMAGE_SIZE = 32
 class PyramidBackbone(BaseModule):
     """Base of backbones whose stages make ever smaller maps.
 
-    A subclass builds its layers for the first ``self.num_stages`` stages, calls :meth:`freeze` at the end of its
-    constructor, and implements :meth:`stage_maps` and :meth:`frozen_parts`. Output i passes through a LayerNorm of its
-    own, ``norm<i>``.
+    A subclass builds ``self.stages``, the first ``self.num_stages`` of them, each with its ``blocks``, and between them
+    ``self.downsamplers``; it calls :meth:`freeze` at the end of its constructor, and implements :meth:`stage_maps` and
+    :meth:`frozen_parts`. Output i passes through a LayerNorm of its own, ``norm<i>``.
 
     Args:
         in_channels: Channels of the images.
@@ -31,6 +34,7 @@ class PyramidBackbone(BaseModule):
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
         norm_eval: Keep norm layers in eval mode in training.
         init_cfg: See mmengine's ``BaseModule``.
+        norm_eps: Epsilon of the output norms.
 
     Raises:
         ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1.
@@ -45,6 +49,7 @@ class PyramidBackbone(BaseModule):
         frozen_stages: int,
         norm_eval: bool,
         init_cfg: dict | list[dict] | None,
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.in_channels = check_whole_number('in_channels', in_channels)
@@ -61,7 +66,7 @@ class PyramidBackbone(BaseModule):
             )
         self.norm_eval = norm_eval
         for i in self.out_indices:
-            self.add_module(f'norm{i}', nn.LayerNorm(stage_dims[i]))
+            self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
     @abstractmethod
     def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
@@ -124,6 +129,33 @@ class PyramidBackbone(BaseModule):
             load_pretrained(self, self.describe_arch, **options)
         self._is_init = True
 
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Where a parameter stands in the network, for layer-wise learning rate decay.
+
+        Depth 0 is what comes before the blocks; the blocks count from 1; parts between stages go with the last block
+        before them, other parts of a stage with its first block. The output norms, and what is outside of the
+        backbone, come last.
+
+        Args:
+            param_name: The parameter's name in the model.
+            prefix: The backbone's name in the model with a dot behind it, for example ``'backbone.'``.
+
+        Returns:
+            Its depth, from 0 to one less than the second number; and the number of depths.
+        """
+        first_block = [1]
+        for stage in self.stages:
+            first_block.append(first_block[-1] + len(stage.blocks))
+        last = first_block[-1]
+        name = param_name[len(prefix) :]
+        if not param_name.startswith(prefix) or re.match(r'norm\d', name):
+            return last, last + 1
+        part = re.match(r'(stages|downsamplers)\.(\d+)\.(?:blocks\.(\d+)\.)?', name)
+        if part is None:
+            return 0, last + 1
+        kind, index, block = part[1], int(part[2]), int(part[3] or 0)
+        return (first_block[index] + block if kind == 'stages' else first_block[index + 1] - 1), last + 1
+
     def freeze(self) -> None:
         """Take the frozen parts out of training: eval mode, no gradients."""
         if self.frozen_stages < 0:
@@ -141,6 +173,33 @@ class PyramidBackbone(BaseModule):
                 if isinstance(module, NORM_LAYERS):
                     module.eval()
         return self
+
+
+def checkpointed_stages(with_cp: WithCp, num_stages: int) -> tuple[bool, ...]:
+    """For each stage whether its activations are recomputed in the backward pass.
+
+    Args:
+        with_cp: True for all stages, False for none; a number for that many first stages, whose maps are the largest;
+            or one bool per stage.
+        num_stages: How many stages the variant has.
+
+    Raises:
+        ValueError: A number or a count of bools that does not fit the number of stages.
+        TypeError: Something else.
+    """
+    if isinstance(with_cp, bool):
+        return (with_cp,) * num_stages
+    if isinstance(with_cp, Sequence) and all(isinstance(stage, bool) for stage in with_cp):
+        if len(with_cp) != num_stages:
+            raise ValueError(f'with_cp is {with_cp!r}; expected one bool for each of the {num_stages} stages')
+        return tuple(with_cp)
+    try:
+        number = whole_number(with_cp)
+    except TypeError:
+        raise TypeError(f'with_cp is {with_cp!r}; expected a bool, a number of stages, or one bool per stage') from None
+    if not 0 <= number <= num_stages:
+        raise ValueError(f'with_cp is {with_cp!r}; expected at most the {num_stages} stages there are')
+    return tuple(stage < number for stage in range(num_stages))
 
 
 def check_whole_number(name: str, value: int) -> int:

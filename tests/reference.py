@@ -6,16 +6,40 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmgcvit import GCViT
+from mmgcvit import LSA, GCViT
+from mmgcvit.lsa.archs import CIFAR_SHIFTS, IMAGENET_SHIFTS
 
 DATA = Path(__file__).parent / 'data'
 ARCH = {'embed_dims': 8, 'depths': (2, 2, 3, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 3}
 NUM_CLASSES = 11
 
 
+class Original:
+    """A file under tests/data, by the attribute ``name``."""
+
+    name: str
+
+    @property
+    def data(self):
+        return np.load(DATA / f'{self.name}.npz')
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The state dict as an original checkpoint would hold it, without its index buffers."""
+        data = self.data
+        return {key[2:]: torch.from_numpy(data[key]).float() for key in data if key.startswith('w:')}
+
+    def image(self) -> torch.Tensor:
+        return torch.from_numpy(self.data['image']).float()
+
+    def outputs(self) -> list[torch.Tensor]:
+        """One map per stage, or the logits alone."""
+        data = self.data
+        return [torch.from_numpy(data[key]) for key in sorted(data) if key == 'logits' or key.startswith('out')]
+
+
 @dataclass
-class Reference:
-    """One of them.
+class Reference(Original):
+    """A GC ViT.
 
     Attributes:
         name: The file's, under tests/data.
@@ -35,23 +59,6 @@ class Reference:
     def is_classifier(self) -> bool:
         return 'classification' in self.name
 
-    @property
-    def data(self):
-        return np.load(DATA / f'{self.name}.npz')
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        """The state dict as an original checkpoint would hold it, without its index buffers."""
-        data = self.data
-        return {key[2:]: torch.from_numpy(data[key]).float() for key in data if key.startswith('w:')}
-
-    def image(self) -> torch.Tensor:
-        return torch.from_numpy(self.data['image']).float()
-
-    def outputs(self) -> list[torch.Tensor]:
-        """One map per stage, or the logits alone."""
-        data = self.data
-        return [torch.from_numpy(data[key]) for key in sorted(data) if key == 'logits' or key.startswith('out')]
-
     def backbone_config(self, **arguments) -> dict:
         return {
             'type': 'mmgcvit.GCViT',
@@ -68,6 +75,31 @@ class Reference:
         return GCViT(**config).eval()
 
 
+@dataclass
+class LSAReference(Original):
+    """An LSA classifier.
+
+    Attributes:
+        name: The file's, under tests/data.
+        arch: What the weights belong to.
+    """
+
+    name: str
+    arch: dict
+
+    @property
+    def last_stage(self) -> int:
+        return len(self.arch['depths']) - 1
+
+    def backbone_config(self, **arguments) -> dict:
+        return {'type': 'mmgcvit.LSA', 'arch': self.arch, 'out_indices': (self.last_stage,), **arguments}
+
+    def backbone(self, **arguments) -> LSA:
+        config = self.backbone_config(**arguments)
+        del config['type']
+        return LSA(**config).eval()
+
+
 REFERENCES = [
     Reference('gcvit_dense_pretrain_windows', (7, 7, 14, 7)),
     Reference('gcvit_dense_window24_odd_size', 24, layer_scale=1e-5),
@@ -76,3 +108,46 @@ REFERENCES = [
     Reference('gcvit_classification_384', (12, 12, 24, 12), 384, stored_windows=(12, 12, 24, 12)),
 ]
 CLASSIFIERS = [reference for reference in REFERENCES if reference.is_classifier]
+
+LSA_REFERENCES = [
+    LSAReference(
+        'lsa_imagenet_tiny_like',
+        {
+            'embed_dims': (32, 32, 32, 32),
+            'depths': (2, 2, 1, 1),
+            'num_heads': (4, 4, 4, 4),
+            'kernel_size': 7,
+            'stride': 7,
+            'padding': 0,
+            'shifts': IMAGENET_SHIFTS,
+            'img_size': 112,
+        },
+    ),
+    LSAReference(
+        'lsa_imagenet_small_like',
+        {
+            'embed_dims': (16, 32, 64),
+            'depths': (2, 1, 2),
+            'num_heads': (2, 4, 8),
+            'kernel_size': 4,
+            'stride': 4,
+            'padding': 0,
+            'shifts': IMAGENET_SHIFTS,
+            'img_size': 64,
+        },
+    ),
+    LSAReference(
+        'lsa_cifar_multi_query',
+        {
+            'embed_dims': (24, 24, 24, 24),
+            'depths': (2, 1, 1, 1),
+            'num_heads': (3, 3, 3, 3),
+            'num_kv_heads': (1, 1, 1, 1),
+            'kernel_size': 3,
+            'stride': 1,
+            'padding': 1,
+            'shifts': CIFAR_SHIFTS,
+            'img_size': 32,
+        },
+    ),
+]

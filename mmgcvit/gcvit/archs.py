@@ -3,22 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from numbers import Real
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..layers import whole_number, whole_numbers
+from ..layers import at_least, number, read_attributes, resolve_variant, whole_number, whole_numbers
 
 NUM_STAGES = 4
-
-
-def at_least(least: float, number: float) -> float:
-    """The number, unless it is less."""
-    if number < least:
-        raise ValueError(f'{number} is less than {least}')
-    return number
 
 
 def per_stage(values: Any) -> tuple[int, ...]:
@@ -27,13 +19,6 @@ def per_stage(values: Any) -> tuple[int, ...]:
     if len(values) != NUM_STAGES:
         raise ValueError(f'{len(values)} values')
     return values
-
-
-def number(value: Any) -> float:
-    """A number as float; text is none."""
-    if not isinstance(value, Real):
-        raise TypeError(f'{value!r} is no number')
-    return float(value)
 
 
 # How each attribute of an arch is read, and what is allowed.
@@ -76,11 +61,7 @@ class GCViTArch:
     drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, read in READERS.items():
-            try:
-                object.__setattr__(self, name, read(getattr(self, name)))
-            except (TypeError, ValueError):
-                raise ValueError(f'arch: {name} is {getattr(self, name)!r}; expected {EXPECTED[name]}') from None
+        read_attributes(self, READERS, EXPECTED)
         for stage, (channels, heads) in enumerate(zip(self.stage_dims, self.num_heads, strict=True)):
             if channels % heads:
                 raise ValueError(
@@ -114,18 +95,7 @@ def resolve_arch(arch: str | Mapping[str, Any]) -> GCViTArch:
         ValueError: The name is unknown, or the dict lacks a key, has one too many or holds impossible values.
         TypeError: ``arch`` is neither a name nor a dict.
     """
-    if isinstance(arch, str):
-        if arch not in ARCHS:
-            raise ValueError(f'unknown arch {arch!r}; choose one of {", ".join(map(repr, ARCHS))}, or give a dict')
-        return ARCHS[arch]
-    if not isinstance(arch, Mapping):
-        raise TypeError(f'arch must be a name or a dict, not {type(arch).__name__}: {arch!r}')
-    known = [field.name for field in fields(GCViTArch)]
-    required = ['embed_dims', 'depths', 'num_heads', 'mlp_ratio']
-    unknown, missing = sorted(map(str, set(arch) - set(known))), [name for name in required if name not in arch]
-    if unknown or missing:
-        raise ValueError(f'arch: unknown keys {unknown}, missing keys {missing}; the keys are {known}')
-    return GCViTArch(**arch)
+    return resolve_variant(arch, ARCHS)
 
 
 def describe_arch(tensors: Mapping[str, Tensor], num_stages: int = NUM_STAGES) -> str:

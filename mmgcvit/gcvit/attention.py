@@ -7,7 +7,7 @@ Legend: B batch, nW windows of one image, N tokens of a window, C channels, nH h
 
 from torch import Tensor, nn
 
-from ..layers import RelativePositionBias, Window, attend, heads_in, heads_out
+from ..layers import Linear, RelativePositionBias, Window, attend, heads_in, heads_out
 
 
 class LocalWindowAttention(nn.Module):
@@ -22,9 +22,9 @@ class LocalWindowAttention(nn.Module):
     def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.qkv = Linear(embed_dims, 3 * embed_dims)
         self.position = RelativePositionBias(window, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.proj = Linear(embed_dims, embed_dims)
 
     def forward(self, windows: Tensor, q_global: Tensor) -> Tensor:
         """Attend: (B, nW, N, C) to the same. The global query is not looked at."""
@@ -44,9 +44,9 @@ class GlobalWindowAttention(nn.Module):
     def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.kv = nn.Linear(embed_dims, 2 * embed_dims)
+        self.kv = Linear(embed_dims, 2 * embed_dims)
         self.position = RelativePositionBias(window, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.proj = Linear(embed_dims, embed_dims)
 
     def forward(self, windows: Tensor, q_global: Tensor) -> Tensor:
         """Attend: (B, nW, N, C) and queries (B, nH, N, d) to (B, nW, N, C)."""

@@ -6,13 +6,12 @@ Legend: B batch, H x W feature map, C channels of the first stage.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 from torch import Tensor, nn
 
-from ..layers import WindowSize, init_transformer_weights, resolve_windows
-from ..pyramid import PyramidBackbone
+from ..layers import WindowSize, check_drop_path_rate, init_transformer_weights, resolve_windows
+from ..pyramid import PyramidBackbone, WithCp, checkpointed_stages
 from ..registry import MODELS
 from .archs import NUM_STAGES, describe_arch, resolve_arch
 from .convs import Downsampler, Stem
@@ -38,7 +37,8 @@ class GCViT(PyramidBackbone):
         out_indices: Stages whose maps are returned, 0 to 3. Stages after the last of them are not built.
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
         norm_eval: Keep norm layers in eval mode in training.
-        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
+        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
+            in all stages, a number in that many first ones, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
@@ -60,13 +60,14 @@ class GCViT(PyramidBackbone):
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         norm_eval: bool = False,
-        with_cp: bool = False,
+        with_cp: WithCp = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch)
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
         poolings = query_poolings(windows, pretrain_img_size)
+        checkpointed = checkpointed_stages(with_cp, NUM_STAGES)
         drop_path_rates = spread_drop_path(
             arch.drop_path_rate if drop_path_rate is None else drop_path_rate, arch.depths
         )
@@ -88,7 +89,7 @@ class GCViT(PyramidBackbone):
                 layer_scale=arch.layer_scale,
                 drop_path_rates=drop_path_rates[i],
                 pooled=poolings[i],
-                with_cp=with_cp,
+                with_cp=checkpointed[i],
             )
             for i in range(self.num_stages)
         )
@@ -121,10 +122,7 @@ def spread_drop_path(drop_path_rate: float, depths: Sequence[int]) -> list[list[
         ValueError: The rate is not in [0, 1).
         TypeError: The rate is no number.
     """
-    if not isinstance(drop_path_rate, Real):
-        raise TypeError(f'drop_path_rate is {drop_path_rate!r}; expected a number')
-    if not 0 <= drop_path_rate < 1:
-        raise ValueError(f'drop_path_rate is {drop_path_rate}; expected at least 0 and less than 1')
+    drop_path_rate = check_drop_path_rate(drop_path_rate)
     last = max(sum(depths) - 1, 1)
     rates = iter([drop_path_rate * block / last for block in range(sum(depths))])
     return [[next(rates) for _ in range(depth)] for depth in depths]

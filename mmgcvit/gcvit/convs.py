@@ -5,6 +5,8 @@ Legend: B batch, H x W feature map, C channels. FusedMBConv works on NCHW maps, 
 
 from torch import Tensor, nn
 
+from ..layers import LayerNorm
+
 
 class SqueezeExcite(nn.Module):
     """Weigh channels by what the whole map holds: (B, C, H, W) to the same.
@@ -59,10 +61,10 @@ class Downsampler(nn.Module):
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
         super().__init__()
-        self.norm_in = nn.LayerNorm(embed_dims)
+        self.norm_in = LayerNorm(embed_dims)
         self.conv = FusedMBConv(embed_dims)
         self.reduction = nn.Conv2d(embed_dims, out_dims, 3, stride=2, padding=1, bias=False)
-        self.norm_out = nn.LayerNorm(out_dims)
+        self.norm_out = LayerNorm(out_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm_in(x).permute(0, 3, 1, 2)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Window, whole_numbers
+from ..layers import Window, check_img_size, is_compiling
 from .convs import FusedMBConv
 
 
@@ -51,7 +51,8 @@ class GlobalQueryGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Make the queries: (B, H, W, C) to (B, nH, N, d)."""
         x = self.extractors(x.permute(0, 3, 1, 2))
-        if x.shape[2:] != self.window:
+        # Not asked under torch.compile, which would make another graph; of the same size it changes nothing.
+        if is_compiling() or x.shape[2:] != self.window:
             x = F.interpolate(x, size=self.window, mode='bicubic', align_corners=False)
         return x.flatten(2).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
 
@@ -70,14 +71,6 @@ def query_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int
         ValueError: A side of ``pretrain_img_size`` is below 32.
         TypeError: It is neither a whole number nor a pair of them.
     """
-    sides = pretrain_img_size if isinstance(pretrain_img_size, Sequence) else (pretrain_img_size,) * 2
-    try:
-        size = whole_numbers(sides)
-    except TypeError:
-        size = ()
-    if len(size) != 2:
-        raise TypeError(f'pretrain_img_size is {pretrain_img_size!r}; expected pixels, one whole number or a pair')
-    if min(size) < 32:
-        raise ValueError(f'pretrain_img_size is {pretrain_img_size!r}; expected at least 32 px on both sides')
+    size = check_img_size('pretrain_img_size', pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])
     return (True, True, True), (True, True), (not window_is_map,), (False,)

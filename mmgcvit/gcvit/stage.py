@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..layers import Mlp, ResidualBranch, Window, pad_to_windows, unpad, window_partition, window_unpartition
+from ..layers import LayerNorm, Mlp, ResidualBranch, Window, pad_to_windows, unpad, window_partition, window_unpartition
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
 
@@ -37,10 +37,10 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.window = window
-        self.norm1 = nn.LayerNorm(embed_dims)
+        self.norm1 = LayerNorm(embed_dims)
         self.attn = attn
         self.attn_residual = ResidualBranch(embed_dims, layer_scale, drop_path_rate)
-        self.norm2 = nn.LayerNorm(embed_dims)
+        self.norm2 = LayerNorm(embed_dims)
         self.mlp = Mlp(embed_dims, hidden_dims)
         self.mlp_residual = ResidualBranch(embed_dims, layer_scale, drop_path_rate)
 

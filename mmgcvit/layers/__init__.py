@@ -1,24 +1,53 @@
 """Parts that mean the same in every backbone of this package. They import torch and mmcv only."""
 
-from .arguments import whole_number, whole_numbers
+from .arguments import at_least, check_drop_path_rate, check_img_size, number, whole_number, whole_numbers
 from .attention import attend, heads_in, heads_out
 from .blocks import Mlp, ResidualBranch
+from .compiling import is_compiling
 from .init import init_transformer_weights
+from .linear import Linear
+from .norm import LayerNorm
 from .position import RelativePositionBias
-from .windows import Window, WindowSize, pad_to_windows, resolve_windows, unpad, window_partition, window_unpartition
+from .position_embedding import PositionEmbedding
+from .variants import read_attributes, resolve_variant
+from .windows import (
+    Window,
+    WindowSize,
+    even_window,
+    pad_to_windows,
+    resolve_optional_windows,
+    resolve_windows,
+    round_up,
+    unpad,
+    window_partition,
+    window_unpartition,
+)
 
 __all__ = [
+    'LayerNorm',
+    'Linear',
     'Mlp',
+    'PositionEmbedding',
     'RelativePositionBias',
     'ResidualBranch',
     'Window',
     'WindowSize',
+    'at_least',
     'attend',
+    'check_drop_path_rate',
+    'check_img_size',
+    'even_window',
     'heads_in',
     'heads_out',
     'init_transformer_weights',
+    'is_compiling',
+    'number',
     'pad_to_windows',
+    'read_attributes',
+    'resolve_optional_windows',
+    'resolve_variant',
     'resolve_windows',
+    'round_up',
     'unpad',
     'whole_number',
     'whole_numbers',

@@ -6,13 +6,16 @@ Legend: B batch, nW windows of one image, N tokens of a window, C channels, nH h
 import torch.nn.functional as F
 from torch import Tensor
 
+from .trained_bias import attend_with_trained_bias, gains_from_fused_training, windows_in_one
+
 
 def heads_in(x: Tensor, num_heads: int, parts: int) -> tuple[Tensor, ...]:
     """Split a projection's channels into its parts (q, k, v or k, v) and heads, part-major then head-major.
 
     Shapes: (B, nW, N, parts*C) to ``parts`` tensors (B, nW, nH, N, d).
     """
-    return x.unflatten(-1, (parts, num_heads, -1)).permute(3, 0, 1, 4, 2, 5).unbind(0)
+    # Split before heads and tokens change places: so the gradients of the parts are joined in one copy.
+    return tuple(part.transpose(2, 3) for part in x.unflatten(-1, (parts, num_heads, -1)).unbind(3))
 
 
 def heads_out(x: Tensor) -> Tensor:
@@ -20,8 +23,8 @@ def heads_out(x: Tensor) -> Tensor:
     return x.transpose(2, 3).flatten(3)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """Scaled dot-product attention with a bias: softmax(q k^T / sqrt(d) + bias) v.
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Scaled dot-product attention, with a bias or without: softmax(q k^T / sqrt(d) + bias) v.
 
     Args:
         q: (B, nW, nH, N, d), or (B, 1, nH, N, d) where all windows of an image share their queries.
@@ -32,8 +35,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     Returns:
         (B, nW, nH, N, d).
     """
-    batch = k.shape[0]
-    q, k, v = (x.flatten(0, 1) for x in (q.expand_as(k), k, v))
+    # Under autocast k and v come from linear layers, the global query as a sum in float32.
+    q = q.to(k.dtype)
+    if bias is not None:
+        bias = bias.to(k.dtype)
+        if gains_from_fused_training(q, bias):
+            return attend_with_trained_bias(q, k, v, bias)
     # Four dimensions for the bias too: with three the CPU silently leaves the fused kernel.
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype).unsqueeze(0))
-    return out.unflatten(0, (batch, -1))
+    mask = None if bias is None else bias.unsqueeze(0)
+    out = F.scaled_dot_product_attention(*windows_in_one(q, k, v), attn_mask=mask)
+    return out.unflatten(0, (k.shape[0], -1))

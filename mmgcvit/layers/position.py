@@ -1,4 +1,4 @@
-"""Relative position bias of a window, and the resizing of its learned table.
+"""Relative position bias of a window, and the resizing of learned tables.
 
 Legend: h x w window, N = h*w tokens of a window, nH heads.
 A table has one row per offset between two tokens of a window, (2h-1)*(2w-1) rows, and one column per head.
@@ -38,22 +38,29 @@ def relative_position_index(window: Window, device: torch.device | None = None) 
     return token[:, None] - token[None, :] + centre
 
 
-def resize_bias_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
-    """Resize a table to another window, each head's column as an image (bicubic, corners not aligned).
+def resize_table(table: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
+    """Resize a table of values on a grid, each of its columns as an image (bicubic, corners not aligned).
 
     Args:
-        table: ((2h-1)*(2w-1), nH).
-        source: The grid of the given table, (2h-1, 2w-1).
+        table: (..., rows of the source grid * its columns, C).
+        source: The grid of the given table, for example (2h-1, 2w-1).
         target: The grid to resize to.
 
     Returns:
-        (target rows * target columns, nH) in the table's dtype; the table itself where the grids are equal.
+        (..., target rows * target columns, C) in the table's dtype; the table itself where the grids are equal.
     """
     if source == target:
         return table
-    image = table.T.reshape(1, -1, *source).float()
-    image = F.interpolate(image, size=target, mode='bicubic', align_corners=False)
-    return image.flatten(2)[0].T.to(table.dtype).contiguous()
+    images = table.mT.reshape(-1, table.shape[-1], *source).float()
+    images = F.interpolate(images, size=target, mode='bicubic', align_corners=False)
+    resized = images.flatten(2).mT.reshape(*table.shape[:-2], -1, table.shape[-1])
+    return resized.to(table.dtype).contiguous()
+
+
+def square_side(num_rows: int) -> int | None:
+    """The side of the square of that many places, None if there is none."""
+    side = math.isqrt(num_rows)
+    return side if side * side == num_rows else None
 
 
 def square_grid(num_rows: int) -> tuple[int, int]:
@@ -62,8 +69,8 @@ def square_grid(num_rows: int) -> tuple[int, int]:
     Raises:
         ValueError: The rows do not come from a square window.
     """
-    side = math.isqrt(num_rows)
-    if side * side != num_rows or side % 2 == 0:
+    side = square_side(num_rows)
+    if side is None or side % 2 == 0:
         raise ValueError(
             f'a relative position bias table of {num_rows} rows does not belong to a square window: expected '
             '(2w-1)*(2w-1) rows, for example 169 for windows of 7'
@@ -119,7 +126,7 @@ class RelativePositionBias(nn.Module):
         key, window_key = prefix + TABLE_NAME, prefix + WINDOW_NAME
         if key in state_dict:
             source, target = stored_grid(state_dict, key), table_grid(self.window)
-            state_dict = {**state_dict, key: resize_bias_table(state_dict[key], source, target)}
+            state_dict = {**state_dict, key: resize_table(state_dict[key], source, target)}
             state_dict.pop(window_key, None)
             if hasattr(self, WINDOW_NAME):
                 state_dict[window_key] = self.window_shape

@@ -7,10 +7,12 @@ later step can mix up the images of a batch.
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import whole_numbers
+from .compiling import is_compiling
 
 Window = tuple[int, int]
 WindowSize = int | Sequence[int | Window]
@@ -23,16 +25,26 @@ def pad_to_windows(x: Tensor, window: Window) -> Tensor:
 
     Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C); a map that fits is returned as it is.
     """
-    height, width = x.shape[1:3]
-    missing_rows, missing_columns = -height % window[0], -width % window[1]
-    if not (missing_rows or missing_columns):
+    missing = [round_up(side, step) - side for side, step in zip(x.shape[1:3], window, strict=True)]
+    # Not asked under torch.compile, which would make a graph for sizes that fit and another for those that do not.
+    if not is_compiling() and missing == [0, 0]:
         return x
-    return F.pad(x, (0, 0, 0, missing_columns, 0, missing_rows))
+    return F.pad(x, (0, 0, 0, missing[1], 0, missing[0]))
+
+
+def round_up(side: int, step: int) -> int:
+    """The smallest multiple of ``step`` that is at least ``side``.
+
+    Without a remainder: of negative numbers torch.compile cannot carry one through sizes that it does not know.
+    """
+    return -(-side // step) * step
 
 
 def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Undo :func:`pad_to_windows`: crop (B, H', W', C) to (B, H, W, C) with ``size`` = (H, W)."""
-    return x[:, : size[0], : size[1]]
+    cropped = x[:, : size[0], : size[1]]
+    # A crop has the strides of the whole, and torch.compile would start again for sizes where the two are the same.
+    return cropped.clone(memory_format=torch.contiguous_format) if is_compiling() else cropped
 
 
 def window_partition(x: Tensor, window: Window) -> Tensor:
@@ -51,6 +63,16 @@ def window_unpartition(windows: Tensor, window: Window, size: tuple[int, int]) -
     return grid.transpose(2, 3).reshape(batch, height, width, channels)
 
 
+def even_window(window: Window, size: tuple[int, int]) -> Window:
+    """The window that cuts a map of ``size`` = (H, W) into as many windows as ``window`` would, all nearly full.
+
+    For attention that knows no positions inside windows and so takes any shape: at most ``window``, and the map's own
+    size where the map is smaller.
+    """
+    height, width = (-(-side // -(-side // most)) for side, most in zip(size, window, strict=True))
+    return height, width
+
+
 def resolve_windows(window_size: WindowSize, num_stages: int) -> tuple[Window, ...]:
     """Read a ``window_size`` argument: one window for all stages or one per stage, each a side or a pair (h, w).
 
@@ -59,17 +81,37 @@ def resolve_windows(window_size: WindowSize, num_stages: int) -> tuple[Window, .
         TypeError: Something else than whole numbers, or sequences of them.
     """
     allowed = f'expected a whole number of at least 1, or {num_stages} of them or of pairs (h, w), one per stage'
+    given = per_stage(window_size, num_stages, allowed)
+    return tuple(read_window(window, window_size, allowed) for window in given)
+
+
+def resolve_optional_windows(window_size: WindowSize | None, num_stages: int) -> tuple[Window | None, ...]:
+    """Read a ``window_size`` argument in which None stands for the whole map; otherwise as :func:`resolve_windows`."""
+    allowed = (
+        'expected None (the whole map) or a whole number of at least 1, or '
+        f'{num_stages} of them or of pairs (h, w), one per stage'
+    )
+    given = per_stage(window_size, num_stages, allowed)
+    return tuple(None if window is None else read_window(window, window_size, allowed) for window in given)
+
+
+def per_stage(window_size: object, num_stages: int, allowed: str) -> list:
+    """What a ``window_size`` argument says of each stage."""
     given = list(window_size) if is_sequence(window_size) else [window_size] * num_stages
     if len(given) != num_stages:
         raise ValueError(f'window_size is {window_size!r}, {len(given)} entries; {allowed}')
+    return given
+
+
+def read_window(given: object, window_size: object, allowed: str) -> Window:
+    """One stage's window (h, w), given as a side or a pair, or an error that says what is allowed."""
     try:
-        windows = [whole_numbers(window if is_sequence(window) else (window, window)) for window in given]
+        window = whole_numbers(given if is_sequence(given) else (given, given))
     except TypeError as error:
         raise TypeError(f'window_size is {window_size!r}, and {error}; {allowed}') from None
-    for window in windows:
-        if len(window) != 2 or min(window) < 1:
-            raise ValueError(f'window_size is {window_size!r}, with a window {window}; {allowed}')
-    return tuple((height, width) for height, width in windows)
+    if len(window) != 2 or min(window) < 1:
+        raise ValueError(f'window_size is {window_size!r}, with a window {window}; {allowed}')
+    return window
 
 
 def is_sequence(value: object) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.layers import RelativePositionBias
-from mmgcvit.layers.position import relative_position_index, resize_bias_table
+from mmgcvit.layers.position import relative_position_index, resize_table
 
 windows = st.tuples(st.integers(1, 6), st.integers(1, 6))
 
@@ -53,7 +53,7 @@ def test_loading_does_not_change_the_state_dict_it_is_given():
 
 def test_a_table_that_fits_is_loaded_as_it_is():
     table = torch.rand(169, 2)
-    assert resize_bias_table(table, (13, 13), (13, 13)) is table
+    assert resize_table(table, (13, 13), (13, 13)) is table
 
 
 def test_a_table_of_no_square_window_is_refused():

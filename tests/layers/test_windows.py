@@ -5,7 +5,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmgcvit.layers import pad_to_windows, resolve_windows, unpad, window_partition, window_unpartition
+from mmgcvit.layers import (
+    even_window,
+    pad_to_windows,
+    resolve_optional_windows,
+    resolve_windows,
+    unpad,
+    window_partition,
+    window_unpartition,
+)
 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 windows = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -50,3 +58,18 @@ def test_windows_come_row_by_row_each_with_its_own_tokens():
 )
 def test_window_size_is_read_as_one_window_or_one_per_stage(given, resolved):
     assert resolve_windows(given, 4) == resolved
+
+
+@given(size=sizes, window=windows)
+def test_even_windows_are_as_many_no_larger_and_waste_less_than_a_row_each(size, window):
+    for side, most, found in zip(size, window, even_window(window, size), strict=True):
+        count = -(-side // most)
+        assert found <= most
+        assert count * found - side < count
+
+
+def test_none_stands_for_the_whole_map_where_that_is_allowed():
+    assert resolve_optional_windows(None, 3) == (None, None, None)
+    assert resolve_optional_windows((16, None, (4, 8)), 3) == ((16, 16), None, (4, 8))
+    with pytest.raises(TypeError, match='window_size'):
+        resolve_windows((16, None, 8), 3)

@@ -1,0 +1,154 @@
+"""Fused attention with a bias that is trained, on a CPU.
+
+torch's fused kernel takes a bias and has no gradient for it: where one is asked for, torch makes the scores of all
+windows, and keeps several copies. Here the forward pass is that kernel; the backward pass makes the scores again, of a
+few windows at a time, and sums the bias' gradient on the way. Both are custom operators, which torch.compile sees as
+one node each.
+
+Legend: B images, nW windows of one image, N tokens of a window, nH heads, d channels of a head, n windows at a time.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .compiling import is_exporting
+
+# As many scores as the backward pass holds at a time: 1 MB of float32, which stays in a core's cache.
+CHUNK = 1 << 18
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def gains_from_fused_training(q: Tensor, bias: Tensor) -> bool:
+    """Whether :func:`attend_with_trained_bias` serves these tensors, and is the faster way for them."""
+    trained = torch.is_grad_enabled() and bias.requires_grad
+    return OPERATORS_KNOWN and trained and q.device.type == 'cpu' and q.dtype in DTYPES and not is_exporting()
+
+
+def attend_with_trained_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d) + bias) v, with gradients for all four, but none of these gradients.
+
+    Args:
+        q: (B, nW, nH, N, d), or (B, 1, nH, N, d) where all windows of an image share their queries.
+        k: (B, nW, nH, N, d).
+        v: Likewise.
+        bias: (nH, N, N), [head, query, key], in the dtype of the others.
+
+    Returns:
+        (B, nW, nH, N, d).
+    """
+    return forward_operator(q, k, v, bias)[0]
+
+
+def fused_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention (B, nW, nH, N, d), and the log-sum-exp of the scores (B, nW, nH, N)."""
+    batch, kernel = k.shape[0], torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    out, logsumexp = kernel(*windows_in_one(q, k, v), attn_mask=bias.unsqueeze(0))
+    return out.unflatten(0, (batch, -1)), logsumexp.unflatten(0, (batch, -1))
+
+
+def windows_in_one(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+    """The windows of all images in one dimension, as kernels take them: each (B, nW, nH, N, d) to (B*nW, nH, N, d).
+
+    Queries are expanded to all windows: for one image a view, for several a copy of theirs. Tokens lie before heads
+    in memory, which is how the kernel's result comes out too, ready for the heads to be joined without a copy.
+    """
+    # The kernel reads channels side by side, and does not ask whether they are.
+    side_by_side = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
+    return tuple(x.expand_as(k).transpose(2, 3).flatten(0, 1).transpose(1, 2) for x in side_by_side)
+
+
+def empty_gradient(x: Tensor) -> Tensor:
+    """Memory for a gradient (B, nW, nH, N, d), tokens before heads, whatever the layout of ``x``."""
+    return torch.empty_like(x.transpose(2, 3), memory_format=torch.contiguous_format).transpose(2, 3)
+
+
+def chunked_backward(
+    grad_out: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, out: Tensor, logsumexp: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of q, k, v and the bias, in their shapes and dtypes."""
+    grads = [empty_gradient(q).zero_(), empty_gradient(k), empty_gradient(v)]
+    grad_bias = torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32))
+    given = (grad_out, q, k, v, out, logsumexp, *grads)
+    if q.shape[1] == k.shape[1]:
+        # Windows that share nothing: those of all images are taken together.
+        given = tuple(x.flatten(0, 1).unsqueeze(0) for x in given)
+    with torch.autocast('cpu', enabled=False):
+        for of_image in zip(*given, strict=True):
+            for of_windows in in_parts(of_image, max(CHUNK // bias.numel(), 1)):
+                grad_bias += backward_of_windows(bias, *of_windows)
+    return *grads, grad_bias.to(bias.dtype)
+
+
+def in_parts(tensors: tuple[Tensor, ...], size: int) -> Iterator[tuple[Tensor, ...]]:
+    """Split tensors (nW, ...) of one image; those of one window for all are part of each part."""
+    num_windows = max(len(x) for x in tensors)
+    for start in range(0, num_windows, size):
+        yield tuple(x[start : start + size] if len(x) == num_windows else x for x in tensors)
+
+
+def backward_of_windows(
+    bias: Tensor,
+    grad_out: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    logsumexp: Tensor,
+    grad_q: Tensor,
+    grad_k: Tensor,
+    grad_v: Tensor,
+) -> Tensor:
+    """Add to grad_q, write grad_k and grad_v, return the bias' gradient; of n windows, each (n, nH, N, d)."""
+    precise = torch.promote_types(bias.dtype, torch.float32)
+    bias, grad_out, q, k, v, out = (x.to(precise) for x in (bias, grad_out, q, k, v, out))
+    scale = q.shape[-1] ** -0.5
+    weights = (q * scale) @ k.mT
+    weights.add_(bias).sub_(logsumexp.unsqueeze(-1)).exp_()
+    grad_v.copy_(weights.mT @ grad_out)
+    grad_scores = grad_out @ v.mT
+    grad_scores.sub_((grad_out * out).sum(-1, keepdim=True)).mul_(weights)
+    grad_k.copy_(grad_scores.mT @ (q * scale))
+    grad_q.add_((grad_scores @ (k * scale)).sum_to_size(grad_q.shape))
+    return grad_scores.sum(0)
+
+
+def keep_for_backward(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+    """Keep what the backward pass needs, which grows with N, not with its square."""
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(*inputs, *output)
+
+
+def backward(ctx: Any, grad_out: Tensor, grad_logsumexp: Tensor) -> tuple[Tensor, ...]:
+    """Gradients of the operator's arguments; its log-sum-exp, for this function only, has none."""
+    return backward_operator(grad_out, *ctx.saved_tensors)
+
+
+def forward_shapes(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """What :func:`fused_forward` returns, without its contents; the kernel lays the result out as the queries."""
+    batch, num_windows, num_heads, num_tokens, _ = k.shape
+    out = torch.empty_like(windows_in_one(q, k, v)[0])
+    logsumexp = k.new_empty(
+        batch, num_windows, num_tokens, num_heads, dtype=torch.promote_types(k.dtype, torch.float32)
+    )
+    return out.unflatten(0, (batch, -1)), logsumexp.transpose(2, 3)
+
+
+def backward_shapes(
+    grad_out: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, out: Tensor, logsumexp: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What :func:`chunked_backward` returns, without its contents."""
+    return *(empty_gradient(x) for x in (q, k, v)), torch.zeros_like(bias)
+
+
+OPERATORS_KNOWN = hasattr(torch.library, 'custom_op')  # from torch 2.4
+if OPERATORS_KNOWN:
+    forward_operator = torch.library.custom_op('mmgcvit::attend_with_trained_bias', fused_forward, mutates_args=())
+    forward_operator.register_fake(forward_shapes)
+    forward_operator.register_autograd(backward, setup_context=keep_for_backward)
+    backward_operator = torch.library.custom_op(
+        'mmgcvit::attend_with_trained_bias_backward', chunked_backward, mutates_args=()
+    )
+    backward_operator.register_fake(backward_shapes)

@@ -1,0 +1,118 @@
+"""GC ViT written for clarity instead of speed, as an oracle: it takes a model's weights and nothing of its code.
+
+The bias is gathered pair by pair of tokens, the global query repeated for every window, attention made of plain
+products, each step a tensor of its own.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def partition(x, window):
+    """A map (B, H, W, C) to its windows (B*nW, N, C), image by image, row by row."""
+    h, w = window
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height // h, h, width // w, w, channels)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, h * w, channels)
+
+
+def unpartition(windows, window, batch, height, width):
+    """Windows (B*nW, N, C) back to their map (B, H, W, C)."""
+    h, w = window
+    x = windows.reshape(batch, height // h, width // w, h, w, -1)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(batch, height, width, -1)
+
+
+def position_bias(position):
+    """(nH, N, N): for every pair of tokens the table's row of their offset."""
+    h, w = position.window
+    y, x = (places.flatten() for places in torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij'))
+    rows = (y[:, None] - y[None, :] + h - 1) * (2 * w - 1) + (x[:, None] - x[None, :] + w - 1)
+    table = position.relative_position_bias_table
+    return table[rows.flatten().to(table.device)].reshape(h * w, h * w, -1).permute(2, 0, 1)
+
+
+def attention(attn, windows, q_global, batch):
+    """Attention in windows (B*nW, N, C), with queries of their own or with the image's (B, nH, N, d)."""
+    num_windows, num_tokens, channels = windows.shape
+    if hasattr(attn, 'qkv'):
+        projected = F.linear(windows, attn.qkv.weight, attn.qkv.bias)
+        q, k, v = projected.reshape(num_windows, num_tokens, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
+    else:
+        projected = F.linear(windows, attn.kv.weight, attn.kv.bias)
+        k, v = projected.reshape(num_windows, num_tokens, 2, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
+        q = q_global.repeat_interleave(num_windows // batch, dim=0)
+    scores = q @ k.mT * q.shape[-1] ** -0.5 + position_bias(attn.position)
+    out = (scores.softmax(-1) @ v).transpose(1, 2).reshape(num_windows, num_tokens, channels)
+    return F.linear(out, attn.proj.weight, attn.proj.bias)
+
+
+def scaled(residual, branch):
+    """A branch's result, weighed channel by channel where the model has layer scale."""
+    return branch * residual.layer_scale.gamma if hasattr(residual.layer_scale, 'gamma') else branch
+
+
+def run_block(block, x, q_global):
+    batch, height, width, _ = x.shape
+    h, w = block.window
+    padded = F.pad(layer_norm(block.norm1, x), (0, 0, 0, -width % w, 0, -height % h))
+    windows = attention(block.attn, partition(padded, block.window), q_global, batch)
+    attended = unpartition(windows, block.window, batch, *padded.shape[1:3])[:, :height, :width]
+    x = x + scaled(block.attn_residual, attended)
+    hidden = F.gelu(F.linear(layer_norm(block.norm2, x), block.mlp.fc1.weight, block.mlp.fc1.bias))
+    return x + scaled(block.mlp_residual, F.linear(hidden, block.mlp.fc2.weight, block.mlp.fc2.bias))
+
+
+def layer_norm(norm, x):
+    return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
+def fused_mbconv(conv, x):
+    """(B, C, H, W) to the same."""
+    found = F.gelu(F.conv2d(x, conv.depthwise.weight, padding=1, groups=x.shape[1]))
+    squeezed = F.gelu(found.mean((2, 3)) @ conv.squeeze_excite.squeeze.weight.T)
+    weights = (squeezed @ conv.squeeze_excite.excite.weight.T).sigmoid()
+    return x + F.conv2d(found * weights[:, :, None, None], conv.pointwise.weight)
+
+
+def downsample(downsampler, x):
+    """(B, H, W, C) to (B, H/2, W/2, C_out)."""
+    x = layer_norm(downsampler.norm_in, x).permute(0, 3, 1, 2).contiguous()
+    x = F.conv2d(fused_mbconv(downsampler.conv, x), downsampler.reduction.weight, stride=2, padding=1)
+    return layer_norm(downsampler.norm_out, x.permute(0, 2, 3, 1))
+
+
+def global_query(generator, x):
+    """A map (B, H, W, C) to the queries of one window (B, nH, N, d)."""
+    x = x.permute(0, 3, 1, 2).contiguous()
+    for extractor in generator.extractors:
+        x = fused_mbconv(extractor.conv, x)
+        if isinstance(extractor.pool, nn.MaxPool2d):
+            x = F.max_pool2d(x, 3, stride=2, padding=1)
+    if tuple(x.shape[2:]) != tuple(generator.window):
+        x = F.interpolate(x, size=generator.window, mode='bicubic', align_corners=False)
+    return x.flatten(2).transpose(1, 2).unflatten(2, (generator.num_heads, -1)).transpose(1, 2)
+
+
+class PlainGCViT(nn.Module):
+    """Compute what ``model``, a GCViT, does, with its weights. No drop path."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        model = self.model
+        x = F.conv2d(images, model.stem.proj.weight, model.stem.proj.bias, stride=2, padding=1)
+        x = downsample(model.stem.downsample, x.permute(0, 2, 3, 1))
+        maps = []
+        for i, stage in enumerate(model.stages):
+            if i:
+                x = downsample(model.downsamplers[i - 1], x)
+            q_global = global_query(stage.global_query, x)
+            for block in stage.blocks:
+                x = run_block(block, x, q_global)
+            if i in model.out_indices:
+                maps.append(layer_norm(model.get_submodule(f'norm{i}'), x).permute(0, 3, 1, 2).contiguous())
+        return tuple(maps)
