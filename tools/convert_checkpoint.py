@@ -12,15 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmgcvit import GCViT
-from mmgcvit.checkpoints import CheckpointError, Weights, read_weights
-from mmgcvit.checkpoints.gcvit_layouts import ORIGINAL, TIMM
+from mmgcvit import LSA, GCViT, gcvit, lsa
+from mmgcvit.checkpoints import CheckpointError, Weights, gcvit_layouts, lsa_layouts, read_weights
 from mmgcvit.checkpoints.loading import shorten
 from mmgcvit.checkpoints.reading import local_file
 from mmgcvit.checkpoints.writing import mmpretrain_checkpoint, sha256, state_dict_for
-from mmgcvit.gcvit.archs import arch_facts, describe_arch
 
-LAYOUTS = {'original': ORIGINAL, 'timm': TIMM}
+# Network: its class, the module that knows what weights tell of their arch, and the layouts to write.
+NETWORKS = {
+    'GCViT': (GCViT, gcvit.archs, {'original': gcvit_layouts.ORIGINAL, 'timm': gcvit_layouts.TIMM}),
+    'LSA': (LSA, lsa.facts, {'original': lsa_layouts.ORIGINAL}),
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('target', metavar='DST', type=Path, help='the file to write; .safetensors for that format')
     parser.add_argument(
         '--to',
-        choices=['mmpretrain', *LAYOUTS],
+        choices=['mmpretrain', 'original', 'timm'],
         default='mmpretrain',
         help='layout to write; mmpretrain is a whole classifier of this project (default: %(default)s)',
     )
@@ -40,11 +42,12 @@ def parse_args() -> argparse.Namespace:
 
 def check_complete(weights: Weights) -> None:
     """Refuse weights that lack a tensor of their arch; output norms and a head there need not be."""
+    network, facts, _ = NETWORKS[weights.layout.network]
     with torch.device('meta'):
         try:
-            model = GCViT(arch_facts(weights.tensors).arch())
-        except (ValueError, ZeroDivisionError) as error:
-            raise CheckpointError(f'{weights.source} is no whole GC ViT: {error}') from None
+            model = network(facts.arch_facts(weights.tensors).arch())
+        except (ValueError, IndexError, ZeroDivisionError) as error:
+            raise CheckpointError(f'{weights.source} is no whole {weights.layout.network}: {error}') from None
     needed = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith('norm')}
     missing = [name for name in needed if name not in weights.tensors]
     if missing:
@@ -54,10 +57,13 @@ def check_complete(weights: Weights) -> None:
 def convert(weights: Weights, to: str) -> dict[str, Any]:
     """The content of the file to write."""
     check_complete(weights)
-    if to in LAYOUTS:
-        return {'state_dict': state_dict_for(weights, LAYOUTS[to])}
+    _, facts, layouts = NETWORKS[weights.layout.network]
+    if to in layouts:
+        return {'state_dict': state_dict_for(weights, layouts[to])}
+    if to != 'mmpretrain':
+        raise CheckpointError(f'{weights.layout.network} weights have no layout of {to}; choose mmpretrain or original')
     digest = None if weights.source.startswith('timm://') else sha256(local_file(weights.source))
-    return mmpretrain_checkpoint(weights, describe_arch(weights.tensors).strip("'"), digest)
+    return mmpretrain_checkpoint(weights, facts.describe_arch(weights.tensors).strip("'"), digest)
 
 
 def write(content: Mapping[str, Any], target: Path) -> None:
@@ -88,10 +94,11 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     args.target.parent.mkdir(parents=True, exist_ok=True)
     write(content, args.target)
+    arch = NETWORKS[weights.layout.network][1].describe_arch(weights.tensors)
     kind = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
     ignored = f' ({shorten(weights.ignored)})' if weights.ignored else ''
     print(
-        f'{weights.layout.network} {describe_arch(weights.tensors)}{kind} from {args.source} (layout of '
+        f'{weights.layout.network} {arch}{kind} from {args.source} (layout of '
         f'{weights.layout.name}{", moving average" if weights.ema else ""}): {len(content["state_dict"])} tensors '
         f'written to {args.target}, {len(weights.ignored)} ignored{ignored}'
     )

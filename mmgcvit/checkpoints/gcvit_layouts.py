@@ -2,9 +2,7 @@
 shape by dimensions of one.
 """
 
-from .layout import Layout
-
-SAME = {'': ''}
+from .layout import SAME, Layout
 
 ORIGINAL_FUSED_MBCONV = {
     'conv.0.': 'conv.depthwise.',

@@ -10,6 +10,7 @@ from torch import Tensor
 DIGITS = {'number': r'\d+', 'even': r'\d*[02468]', 'odd': r'\d*[13579]'}
 
 Parts = Mapping[str, str]
+SAME: Parts = {'': ''}
 
 
 @dataclass(frozen=True)

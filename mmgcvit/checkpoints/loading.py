@@ -7,10 +7,15 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..layers.position import TABLE_NAME, WINDOW_NAME, stored_grid
+from ..layers.position_embedding import EMBEDDING_NAME, GRID_NAME, stored_embedding_grid
 from .reading import CheckpointError
 from .weights import FINAL_NORM, Weights, read_weights
 
 OUTPUT_NORM = re.compile(r'norm\d+\.')
+
+# The ends of names that hold a position table, and how its grid is found in a state dict; and those that tell a grid.
+TABLES = {TABLE_NAME: stored_grid, EMBEDDING_NAME: stored_embedding_grid}
+SHAPES = (WINDOW_NAME, GRID_NAME)
 
 Describe = Callable[[Mapping[str, Tensor]], str]
 
@@ -21,7 +26,8 @@ def load_pretrained(
     """Load a backbone's weights from a checkpoint of any known layout, and log one line about it.
 
     Output norms that the checkpoint lacks keep their initial values; the last stage's takes a classifier's final norm.
-    Everything else that the backbone has must be in the checkpoint. Position tables of other windows are resized.
+    Everything else that the backbone has must be in the checkpoint. Position tables of other windows or grids are
+    resized.
 
     Args:
         backbone: Loaded in place.
@@ -41,14 +47,14 @@ def load_pretrained(
     check_same_network(weights, backbone, own, describe)
     last_norm = f'norm{max(backbone.out_indices)}.' if is_last_stage(backbone) else None
     tensors, taken_final = with_final_norm(weights.tensors, last_norm)
-    windows = {name: tensor for name, tensor in tensors.items() if name.endswith(WINDOW_NAME)}
-    fitting = {name: tensor for name, tensor in tensors.items() if name in own and name not in windows}
-    initial = [name for name in own if name not in fitting and not name.endswith(WINDOW_NAME)]
+    shapes = {name: tensor for name, tensor in tensors.items() if name.endswith(SHAPES)}
+    fitting = {name: tensor for name, tensor in tensors.items() if name in own and name not in shapes}
+    initial = [name for name in own if name not in fitting and not name.endswith(SHAPES)]
     check_complete(weights, initial, fitting, own)
-    tables = [name for name in fitting if name.endswith(TABLE_NAME)]
-    resized = sum(grid_in(tensors, name, weights.source) != stored_grid(own, name) for name in tables)
-    backbone.load_state_dict(fitting | windows, strict=False)
-    ignored = [*weights.ignored, *(name for name in tensors if name not in own and name not in windows)]
+    tables = [name for name in fitting if is_table(name)]
+    resized = sum(grid_in(tensors, name, weights.source) != grid_in(own, name, 'the model') for name in tables)
+    backbone.load_state_dict(fitting | shapes, strict=False)
+    ignored = [*weights.ignored, *(name for name in tensors if name not in own and name not in shapes)]
     print_log(report(weights, describe(own), len(fitting), resized, initial, ignored, taken_final), 'current')
 
 
@@ -92,15 +98,21 @@ def check_complete(
         raise CheckpointError(f'{weights.source} has {len(wrong)} tensors of other shapes: {shorten(wrong)}')
 
 
+def is_table(name: str) -> bool:
+    """Whether a tensor is a position table, which is resized to the model's grid."""
+    return name.endswith(tuple(TABLES))
+
+
 def comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
-    """What of a tensor's shape must agree; a position table's rows are resized."""
-    return tuple(tensor.shape[1:] if name.endswith(TABLE_NAME) else tensor.shape)
+    """What of a tensor's shape must agree; a position table's rows, its last dimension but one, are resized."""
+    return (*tensor.shape[:-2], *tensor.shape[-1:]) if is_table(name) else tuple(tensor.shape)
 
 
 def grid_in(tensors: Mapping[str, Tensor], table_name: str, source: str) -> tuple[int, int]:
     """The grid of a position table of a checkpoint, refused where it has none."""
+    (find_grid,) = (find for end, find in TABLES.items() if table_name.endswith(end))
     try:
-        return stored_grid(tensors, table_name)
+        return find_grid(tensors, table_name)
     except ValueError as error:
         raise CheckpointError(f'{source}: {table_name}: {error}') from None
 
@@ -119,7 +131,7 @@ def report(
     norms = sorted({name.split('.')[0] for name in initial})
     parts = [
         f'{num_loaded} tensors loaded',
-        f'{num_resized} of them position tables resized to the windows',
+        f'{num_resized} of them position tables resized',
         f'{len(initial)} left initial' + (f' (output norms {", ".join(norms)})' if norms else ''),
         f'{len(ignored)} ignored' + (f' ({shorten(ignored)})' if ignored else ''),
     ]

@@ -4,11 +4,19 @@ To be removed once the project needs torch 2.7.
 """
 
 import pickle
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any
 
-# What torch.save itself writes for tensors.
+import torch
+
+# What torch.save itself writes for tensors, and later versions of torch allow besides.
 TORCH_GLOBALS = {
+    'builtins.bytearray',
+    'builtins.complex',
+    'builtins.set',
+    'collections.Counter',
     'collections.OrderedDict',
     'torch._utils._rebuild_tensor_v2',
     'torch._utils._rebuild_parameter',
@@ -20,6 +28,23 @@ TORCH_GLOBALS = {
 
 # Names of modules in files of pickle protocol 2.
 PYTHON_2_MODULES = {'__builtin__': 'builtins', 'copy_reg': 'copyreg'}
+
+
+def load_restricted(path: Path, allowed: dict[str, Callable]) -> Any:
+    """``torch.load`` that looks up allowed names only.
+
+    Args:
+        path: A file of ``torch.save``.
+        allowed: Names in files, and what they stand for, beside what torch writes for tensors.
+
+    Raises:
+        pickle.UnpicklingError: It needs other names, or is a TorchScript program, which torch would load as one.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith('/constants.pkl') for name in archive.namelist()):
+                raise pickle.UnpicklingError('it is a TorchScript program')
+    return torch.load(path, map_location='cpu', pickle_module=RestrictedPickle(allowed))
 
 
 class RestrictedPickle:

@@ -18,7 +18,7 @@ from mmengine.dist import barrier, get_local_rank
 from mmengine.logging.history_buffer import HistoryBuffer
 from packaging.version import Version
 
-from .old_torch import RestrictedPickle
+from .old_torch import load_restricted
 
 TIMM_SCHEME = 'timm://'
 ZIP = b'PK\x03\x04'
@@ -114,13 +114,13 @@ def what_is_wrong_with(path: Path, error: Exception) -> str:
         return 'is empty'
     if head != ZIP:
         return 'is no checkpoint: neither a file of torch.save nor safetensors'
-    if zipfile.is_zipfile(path) and not is_corrupt(path):
+    if not is_corrupt(path):
         return f'cannot be read without running code from it, or is no checkpoint: {str(error).splitlines()[0]}'
     return 'is damaged: it begins as a checkpoint, and then does not go on as one. Was it cut short? Fetch it again'
 
 
 def is_corrupt(path: Path) -> bool:
-    """Whether a zip archive's content does not agree with its checksums."""
+    """Whether a file is no zip archive, or its content does not agree with its checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is not None
@@ -134,7 +134,7 @@ def load_without_running_code(path: Path) -> Any:
         safe = [(kind, name) for name, kind in allowed_globals().items()]
         with torch.serialization.safe_globals(safe):
             return torch.load(path, map_location='cpu', weights_only=True)
-    return torch.load(path, map_location='cpu', pickle_module=RestrictedPickle(allowed_globals()))
+    return load_restricted(path, allowed_globals())
 
 
 def is_safetensors(path: Path) -> bool:

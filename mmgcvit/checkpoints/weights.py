@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from .gcvit_layouts import LAYOUTS
+from . import gcvit_layouts, lsa_layouts
 from .layout import Layout
 from .reading import CheckpointError, read_checkpoint
+
+LAYOUTS = (*gcvit_layouts.LAYOUTS, *lsa_layouts.LAYOUTS)
 
 EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
@@ -111,7 +113,7 @@ def find_layout(state_dict: Mapping[str, Tensor], source: str, prefix: str | Non
     if found:
         prefixes = ', '.join(repr(before) for _, before in found)
         raise CheckpointError(f'{source} holds several networks, under {prefixes}; name one as prefix')
-    known = ', '.join(layout.name for layout in LAYOUTS)
+    known = ', '.join(dict.fromkeys(layout.name for layout in LAYOUTS))
     under = f' under the prefix {prefix!r}' if prefix else ''
     some = ', '.join(list(state_dict)[:4])
     raise CheckpointError(

@@ -14,8 +14,6 @@ from .layout import Layout
 from .reading import CheckpointError
 from .weights import FINAL_NORM, Weights
 
-NORM_OF_LAST_STAGE = 'norm3.'
-
 
 def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> dict[str, Any]:
     """The weights as a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``.
@@ -26,17 +24,20 @@ def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> di
         digest: SHA-256 of the file that was read, if it was one.
     """
     state_dict = {}
+    last_norm = norm_of_last_stage(weights.tensors)
     for name, tensor in weights.tensors.items():
-        name = name.replace(FINAL_NORM, NORM_OF_LAST_STAGE)
+        name = name.replace(FINAL_NORM, last_norm)
         state_dict[name if name.startswith('head.') else f'backbone.{name}'] = tensor
     meta = {
+        'network': weights.layout.network,
         'arch': arch,
-        'window_size': window_sizes(weights.tensors),
         'source': weights.source,
         'source_layout': weights.layout.name,
         'source_sha256': digest,
         'moving_average': weights.ema,
     }
+    if windows := window_sizes(weights.tensors):
+        meta['window_size'] = windows
     return {'meta': meta, 'state_dict': state_dict}
 
 
@@ -63,10 +64,17 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
 
 def with_classifier_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Call the last output norm a classifier's final norm where it is the only one, as in checkpoints from here."""
+    last_norm = norm_of_last_stage(tensors)
     norms = {name.split('.')[0] for name in tensors if re.match(r'norm\d+\.', name)}
-    if norms != {NORM_OF_LAST_STAGE.removesuffix('.')}:
+    if norms != {last_norm.removesuffix('.')}:
         return dict(tensors)
-    return {name.replace(NORM_OF_LAST_STAGE, FINAL_NORM): tensor for name, tensor in tensors.items()}
+    return {re.sub(f'^{re.escape(last_norm)}', FINAL_NORM, name): tensor for name, tensor in tensors.items()}
+
+
+def norm_of_last_stage(tensors: Mapping[str, Tensor]) -> str:
+    """What the names of the last stage's output norm begin with, for example ``norm3.``."""
+    stages = [re.match(r'stages\.(\d+)\.', name) for name in tensors]
+    return f'norm{max(int(stage[1]) for stage in stages if stage)}.'
 
 
 def window_of(tensors: Mapping[str, Tensor], table_name: str) -> tuple[int, int]:

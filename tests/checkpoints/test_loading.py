@@ -8,7 +8,7 @@ from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.checkpoints.gcvit_layouts import ORIGINAL, TIMM
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import state_dict_for
-from mmgcvit.layers.position import resize_bias_table
+from mmgcvit.layers.position import resize_table
 
 from ..reference import REFERENCES
 
@@ -199,7 +199,7 @@ def test_tables_of_oblong_windows_are_resized_from_the_windows_they_were_trained
     pairs = [(w, w) if isinstance(w, int) else w for w in (trained, loaded)]
     grids = [(2 * h - 1, 2 * w - 1) for h, w in pairs]
     for ours, theirs in zip(model.stages[0].blocks, source.stages[0].blocks, strict=True):
-        expected = resize_bias_table(theirs.attn.position.relative_position_bias_table, *grids)
+        expected = resize_table(theirs.attn.position.relative_position_bias_table, *grids)
         torch.testing.assert_close(ours.attn.position.relative_position_bias_table, expected)
     assert f'{0 if trained == loaded else 8} of them position tables resized' in line
 

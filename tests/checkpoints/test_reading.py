@@ -6,6 +6,7 @@ import os
 import pickle
 import tempfile
 import threading
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -52,6 +53,7 @@ def trainers_checkpoint():
         'args': argparse.Namespace(lr=0.1),
         'metric': np.float64(83.5),
         'seeds': np.arange(3),
+        'param_schedulers': [{'milestones': Counter([27, 33])}],
         'message_hub': {'log_scalars': {'loss': history}},
         'epoch': 3,
     }

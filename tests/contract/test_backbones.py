@@ -8,24 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mmgcvit import GCViT
-
-GCVIT = {'embed_dims': 16, 'depths': (2, 2, 3, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
-
-
-def small_gcvit(**arguments):
-    return GCViT(**{'arch': GCVIT, **arguments})
-
-
-# name: (constructor of a small one, channels of its four stages)
-BACKBONES = {
-    'gcvit': (small_gcvit, (16, 32, 64, 128)),
-    'gcvit_layer_scale': (
-        lambda **arguments: small_gcvit(arch={**GCVIT, 'layer_scale': 1.0}, **arguments),
-        (16, 32, 64, 128),
-    ),
-    'gcvit_window_12': (lambda **arguments: small_gcvit(window_size=12, **arguments), (16, 32, 64, 128)),
-}
+from .backbones import BACKBONES
 
 
 @pytest.fixture(params=BACKBONES)
@@ -93,6 +76,47 @@ def test_checkpointing_saves_memory_of_activations(build):
         return sum(storages.values())
 
     assert kept(build(with_cp=True)) < 0.6 * kept(build())
+
+
+def blocks_run_twice(model):
+    """For each stage whether training ran its blocks' forwards a second time."""
+    calls = Counter()
+    for i, stage in enumerate(model.stages):
+        for block in stage.blocks:
+            block.register_forward_pre_hook(lambda module, _, i=i: calls.update([i]))
+    sum(found.square().mean() for found in model.train()(torch.randn(1, 3, 64, 64))).backward()
+    return tuple(calls[i] == 2 * len(stage.blocks) for i, stage in enumerate(model.stages))
+
+
+@pytest.mark.parametrize(
+    ('with_cp', 'stages'),
+    [
+        (False, (False, False, False, False)),
+        (True, (True, True, True, True)),
+        (0, (False, False, False, False)),
+        (2, (True, True, False, False)),
+        ([False, False, True, False], (False, False, True, False)),
+    ],
+)
+def test_checkpointing_is_chosen_by_stage(build, with_cp, stages):
+    assert blocks_run_twice(build(with_cp=with_cp)) == stages
+
+
+def test_every_layer_has_its_depth_for_layer_wise_learning_rates(build):
+    """The blocks count from 1 in their order; all depths are taken; what is no part of the backbone is last."""
+    model = build()
+    depths = {name: model.get_layer_depth(f'backbone.{name}', 'backbone.') for name, _ in model.named_parameters()}
+    (num_depths,) = {number for _, number in depths.values()}
+    assert {depth for depth, _ in depths.values()} == set(range(num_depths))
+    blocks = [f'stages.{i}.blocks.{j}' for i, stage in enumerate(model.stages) for j in range(len(stage.blocks))]
+    for depth, block in enumerate(blocks, start=1):
+        assert {depths[name][0] for name in depths if name.startswith(f'{block}.')} == {depth}
+    assert len(blocks) == num_depths - 2
+    for name in ('norm0.weight', 'norm3.bias'):
+        assert depths[name][0] == num_depths - 1
+    assert model.get_layer_depth('neck.conv.weight', 'backbone.') == (num_depths - 1, num_depths)
+    before_blocks = {name for name, (depth, _) in depths.items() if depth == 0}
+    assert before_blocks == {name for name in depths if not name.startswith(('stages', 'downsamplers', 'norm'))}
 
 
 def test_checkpointing_reaches_every_block_behind_a_frozen_stem(build):
@@ -188,6 +212,11 @@ def test_pretrained_weights_come_through_init_cfg(build, tmp_path):
         ({'in_channels': '3'}, TypeError, "in_channels is '3'"),
         ({'frozen_stages': 1.0}, TypeError, r'frozen_stages is 1\.0'),
         ({'frozen_stages': True}, TypeError, 'frozen_stages is True'),
+        ({'with_cp': 5}, ValueError, 'with_cp is 5.*at most the 4 stages'),
+        ({'with_cp': -1}, ValueError, 'with_cp is -1'),
+        ({'with_cp': [True]}, ValueError, r'with_cp is \[True\].*each of the 4 stages'),
+        ({'with_cp': 'all'}, TypeError, "with_cp is 'all'"),
+        ({'with_cp': [1, 0, 0, 0]}, TypeError, 'one bool per stage'),
     ],
 )
 def test_bad_arguments_are_refused_with_what_is_allowed(build, arguments, error, message):

@@ -1,0 +1,166 @@
+"""LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
+
+Read on from here: stage.py -> attention.py; shifted_patches.py -> ../layers.
+
+Legend: B batch, H x W feature map, C_i channels of stage i, S stride of the patches.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..layers import (
+    PositionEmbedding,
+    WindowSize,
+    check_drop_path_rate,
+    check_img_size,
+    init_transformer_weights,
+    is_compiling,
+    resolve_optional_windows,
+)
+from ..pyramid import PyramidBackbone, WithCp, checkpointed_stages
+from ..registry import MODELS
+from .archs import LSAArch, resolve_arch
+from .facts import describe_arch
+from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid
+from .stage import NORM_EPS, Downsampler, Stage, build_blocks
+
+# On a CPU, the stem and the first stage take as many images at once as make this many numbers: 16 MB of shifted copies.
+# Inference takes 0.7 to 0.9 of the time of a whole batch at once, a training step of the whole network 0.8 to 0.9.
+CHUNK = 1 << 22
+
+
+@MODELS.register_module()
+class LSA(PyramidBackbone):
+    """Vision transformer with locally shifted attention as a backbone: images in, one map per chosen stage out.
+
+    Args:
+        arch: ``'imagenet-tiny'``, ``'imagenet-small'``, ``'cifar-tiny'``, ``'cifar-small'``, ``'cifar-base'``, or a
+            dict of :class:`LSAArch`'s attributes.
+        in_channels: Channels of the images.
+        window_size: Attend in windows of at most that many tokens a side instead of globally: one for all stages or one
+            per stage, each a number, a pair (h, w), or None for global attention. Maps are cut into windows as equal as
+            possible. ``(16, None, None, None)`` keeps memory in proportion to the image's size in the first stage.
+        pretrain_img_size: Side in pixels of the images that the position embeddings are learned on (a number or a
+            pair). Images of other sizes get them resized. Default: the variant's.
+        drop_path_rate: Drop path rate of every block. Default: the variant's in training.
+        out_indices: Stages whose maps are returned, from 0. Stages after the last of them are not built. Default: all.
+        frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
+        norm_eval: Keep norm layers in eval mode in training.
+        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
+            in all stages, a number in that many first ones, or one bool per stage.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
+            :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: An argument is out of its range. The message says what is allowed.
+        TypeError: An argument is of the wrong type.
+
+    Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for each i in
+    ``out_indices``. Images are padded to multiples of S; H_0 is what the patches make of that, each further H_i half of
+    the one before, rounded up.
+    """
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = 'imagenet-tiny',
+        in_channels: int = 3,
+        window_size: WindowSize | None = None,
+        pretrain_img_size: int | tuple[int, int] | None = None,
+        drop_path_rate: float | None = None,
+        out_indices: Sequence[int] | None = None,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: WithCp = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        arch = resolve_arch(arch)
+        windows = resolve_optional_windows(window_size, arch.num_stages)
+        checkpointed = checkpointed_stages(with_cp, arch.num_stages)
+        grids = stage_grids(arch, arch.img_size if pretrain_img_size is None else pretrain_img_size)
+        rate = check_drop_path_rate(arch.drop_path_rate if drop_path_rate is None else drop_path_rate)
+        super().__init__(
+            in_channels=in_channels,
+            stage_dims=arch.embed_dims,
+            out_indices=range(arch.num_stages) if out_indices is None else out_indices,
+            frozen_stages=frozen_stages,
+            norm_eval=norm_eval,
+            init_cfg=init_cfg,
+            norm_eps=NORM_EPS,
+        )
+        self.stem = build_stem(arch, self.in_channels)
+        self.stages = nn.ModuleList(
+            Stage(
+                embed_dims=arch.embed_dims[i],
+                position=PositionEmbedding(arch.embed_dims[i], grids[i], arch.position_copies if i == 0 else ()),
+                blocks=build_blocks(
+                    embed_dims=arch.embed_dims[i],
+                    depth=arch.depths[i],
+                    num_heads=arch.num_heads[i],
+                    num_kv_heads=arch.num_kv_heads[i],
+                    hidden_dims=int(arch.embed_dims[i] * arch.mlp_ratio),
+                    window=windows[i],
+                    drop_path_rate=rate,
+                    shifted=i == 0 and arch.shifts is not None,
+                ),
+                with_cp=checkpointed[i],
+            )
+            for i in range(self.num_stages)
+        )
+        self.downsamplers = nn.ModuleList(
+            Downsampler(arch.embed_dims[i - 1], arch.embed_dims[i]) for i in range(1, self.num_stages)
+        )
+        self.apply(init_weights)
+        self.freeze()
+
+    def describe_arch(self, tensors: Mapping[str, Tensor]) -> str:
+        """The variant that weights belong to, as far as the built stages go."""
+        return describe_arch(tensors, self.num_stages)
+
+    def frozen_parts(self, num_stages: int) -> Iterable[nn.Module]:
+        """The stem, and the first stages each with the downsampler behind it."""
+        return [self.stem, *self.stages[:num_stages], *self.downsamplers[:num_stages]]
+
+    def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
+        """Yield each stage's map before its downsampler, (B, H_i, W_i, C_i)."""
+        parts = images.split(self.images_at_once(images))
+        maps = [self.stages[0](self.stem(part)) for part in parts]
+        x = torch.cat(maps) if len(maps) > 1 else maps[0]
+        yield x
+        for downsampler, stage in zip(self.downsamplers, self.stages[1:], strict=True):
+            x = stage(downsampler(x))
+            yield x
+
+    def images_at_once(self, images: Tensor) -> int:
+        """How many images the stem and the first stage take at once: all, or on a CPU what its cache holds."""
+        if images.device.type != 'cpu' or is_compiling():
+            return max(len(images), 1)
+        return max(CHUNK // self.stem.output_numel(images.shape[2:]), 1)
+
+
+def build_stem(arch: LSAArch, in_channels: int) -> PatchEmbedding:
+    """The embedding of patches, and of their shifted copies where the variant has shifts."""
+    patch = (in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
+    if arch.shifts is None:
+        return PatchEmbedding(*patch)
+    return ShiftedPatchEmbedding(*patch, arch.shifts, arch.shift_mode, arch.shared_conv)
+
+
+def stage_grids(arch: LSAArch, img_size: int | tuple[int, int]) -> list[tuple[int, int]]:
+    """The size (H_i, W_i) of each stage's map of images of that size in pixels."""
+    size = check_img_size('pretrain_img_size', img_size)
+    grids = [patch_grid(size, arch.kernel_size, arch.stride, arch.padding)]
+    for _ in range(1, arch.num_stages):
+        rows, columns = grids[-1]
+        grids.append(((rows + 1) // 2, (columns + 1) // 2))
+    return grids
+
+
+def init_weights(module: nn.Module) -> None:
+    """Initialise one module: as in other transformers here, and convolutions like linear layers."""
+    init_transformer_weights(module)
+    if isinstance(module, nn.Conv2d):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,47 @@
+"""A small one of every kind of backbone, for tests of what all of them must do."""
+
+from functools import partial
+
+from mmgcvit import LSA, GCViT
+
+GCVIT = {'embed_dims': 16, 'depths': (2, 2, 3, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
+
+# One whose strides are GC ViT's.
+LSA_ARCH = {
+    'embed_dims': (16, 32, 48, 64),
+    'depths': (3, 2, 2, 2),
+    'num_heads': (2, 4, 4, 8),
+    'kernel_size': 4,
+    'stride': 4,
+    'padding': 0,
+    'shifts': ((0, 0), (0, 2), (-1, 1)),
+    'mlp_ratio': 2,
+    'img_size': 64,
+}
+
+
+def small_gcvit(**arguments):
+    return GCViT(**{'arch': GCVIT, **arguments})
+
+
+def small_lsa(arch=None, **arguments):
+    return LSA(**{'arch': {**LSA_ARCH, **(arch or {})}, 'out_indices': (0, 1, 2, 3), **arguments})
+
+
+# name: (constructor of a small one, channels of its four stages)
+BACKBONES = {
+    'gcvit': (small_gcvit, (16, 32, 64, 128)),
+    'gcvit_layer_scale': (
+        lambda **arguments: small_gcvit(arch={**GCVIT, 'layer_scale': 1.0}, **arguments),
+        (16, 32, 64, 128),
+    ),
+    'gcvit_window_12': (lambda **arguments: small_gcvit(window_size=12, **arguments), (16, 32, 64, 128)),
+    'lsa': (small_lsa, (16, 32, 48, 64)),
+    'lsa_one_kv_head': (partial(small_lsa, {'num_kv_heads': (1, 1, 1, 1)}), (16, 32, 48, 64)),
+    'lsa_windows': (partial(small_lsa, window_size=(5, (3, 4), None, None)), (16, 32, 48, 64)),
+    'lsa_reflections': (
+        partial(small_lsa, {'shift_mode': 'reflect', 'shared_conv': True, 'shared_position': True}),
+        (16, 32, 48, 64),
+    ),
+    'lsa_no_shifts': (partial(small_lsa, {'shifts': None}), (16, 32, 48, 64)),
+}

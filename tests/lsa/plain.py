@@ -1,0 +1,107 @@
+"""LSA written for clarity instead of speed, as an oracle: it takes a model's weights and nothing of its code.
+
+Every shifted copy goes through its own convolution, keys and values of every copy are made, attention is made of plain
+products.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmgcvit.lsa.shifted_patches import ShiftedPatchEmbedding
+
+
+def shift(images, dy, dx, mode):
+    """Move the content of images (B, C, H, W) down and to the right."""
+    if mode == 'circular':
+        return images.roll((dy, dx), dims=(2, 3))
+    height, width = images.shape[2:]
+    rows = torch.arange(height, device=images.device) - dy
+    columns = torch.arange(width, device=images.device) - dx
+    return images[:, :, mirrored(rows, height)][:, :, :, mirrored(columns, width)]
+
+
+def mirrored(places, length):
+    """Places beyond the first and last mirrored there."""
+    places = places.abs()
+    return torch.where(places < length, places, 2 * (length - 1) - places)
+
+
+def heads(x, num_heads):
+    """(B, ..., N, C) to (B, ..., nH, N, d)."""
+    return x.unflatten(-1, (num_heads, -1)).transpose(-2, -3)
+
+
+def attention(attn, queries, others):
+    """Attention of (..., Q, C) to (..., K, C), to (..., Q, C)."""
+    q = heads(attn.q(queries), attn.num_heads)
+    k, v = (heads(x, attn.num_kv_heads) for x in attn.kv(others).chunk(2, -1))
+    k, v = (x.repeat_interleave(attn.num_heads // attn.num_kv_heads, dim=-3) for x in (k, v))
+    weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
+    return attn.proj((weights @ v).transpose(-2, -3).flatten(-2))
+
+
+def mlp(block, x, norm2):
+    return x + block.mlp.fc2(F.gelu(block.mlp.fc1(norm2(x))))
+
+
+def add_position(position, x, size):
+    """To tokens (..., N, C) of a map of that size."""
+    embedding = position.pos_embed
+    if position.grid != size:
+        images = embedding.transpose(-1, -2).reshape(-1, x.shape[-1], *position.grid)
+        images = F.interpolate(images, size=size, mode='bicubic', align_corners=False)
+        embedding = images.flatten(2).transpose(1, 2).reshape(*embedding.shape[:-2], -1, x.shape[-1])
+    return x + (embedding.unsqueeze(1) if embedding.ndim == 3 else embedding)
+
+
+class PlainLSA(nn.Module):
+    """Compute what ``model``, an LSA, does, with its weights. No drop path, no windows."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        model, stem = self.model, self.model.stem
+        images = F.pad(images, (0, -images.shape[3] % stem.stride, 0, -images.shape[2] % stem.stride))
+        x, size = self.embed(images)
+        maps = []
+        for i, stage in enumerate(model.stages):
+            if i:
+                x, size = self.downsample(model.downsamplers[i - 1], x, size)
+            x = self.run_stage(stage, x, size)
+            if i in model.out_indices:
+                normed = model.get_submodule(f'norm{i}')(x)
+                maps.append(normed.transpose(1, 2).unflatten(2, size))
+        return tuple(maps)
+
+    def embed(self, images):
+        """Images (B, 3, H, W) to tokens (B, N, C), of shifted copies (T, B, N, C)."""
+        stem = self.model.stem
+        if not isinstance(stem, ShiftedPatchEmbedding):
+            x = stem.convs[0](images)
+            return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])
+        convs = list(stem.convs) * (len(stem.shifts) // len(stem.convs))
+        shifts = zip(convs, stem.shifts, strict=True)
+        copies = [conv(shift(images, dy, dx, stem.shift_mode)) for conv, (dy, dx) in shifts]
+        return torch.stack([copy.flatten(2).transpose(1, 2) for copy in copies]), tuple(copies[0].shape[2:])
+
+    def run_stage(self, stage, x, size):
+        """(B, N, C), or (T, B, N, C), to (B, N, C)."""
+        x = add_position(stage.position, x, size)
+        for block in stage.blocks:
+            if x.ndim == 4:
+                normed = stage.norm1(x).permute(1, 2, 0, 3)  # (B, N, T, C)
+                x = x[0] + attention(block.attn, normed[:, :, :1], normed).squeeze(2)
+            else:
+                normed = stage.norm1(x)
+                x = x + attention(block.attn, normed, normed)
+            x = mlp(block, x, stage.norm2)
+        return x
+
+    def downsample(self, downsampler, x, size):
+        x = downsampler.conv(x.transpose(1, 2).unflatten(2, size))
+        x = downsampler.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        x = F.max_pool2d(x, 3, stride=2, padding=1)
+        return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])
