@@ -1,11 +1,12 @@
-"""Global-context vision transformers for OpenMMLab: importing the package registers its backbones."""
+"""Vision transformers of local and global attention for OpenMMLab: importing the package registers its backbones."""
 
 from .requirements import check_hosts
 
 check_hosts()
 
 from .gcvit import GCViT  # noqa: E402  (beside missing hosts the check's message comes first)
-from .precision import auto_precision  # noqa: E402
+from .lsa import LSA  # noqa: E402
+from .training import auto_precision  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['GCViT', '__version__', 'auto_precision']
+__all__ = ['LSA', 'GCViT', '__version__', 'auto_precision']

@@ -4,10 +4,23 @@ mmengine, mmdet, mmseg and mmpretrain find ``dict(type='mmgcvit.GCViT', ...)`` t
 """
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmgcvit', locations=['mmgcvit'])
 OPTIM_WRAPPERS = Registry('optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='mmgcvit', locations=['mmgcvit'])
+FUNCTIONS = Registry('function', parent=MMENGINE_FUNCTIONS, scope='mmgcvit', locations=['mmgcvit'])
+STRATEGIES = Registry('strategy', parent=MMENGINE_STRATEGIES, scope='mmgcvit', locations=['mmgcvit'])
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='mmgcvit', locations=['mmgcvit.classification'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmgcvit', locations=['mmgcvit.dry_run.observer'])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optim wrapper constructor',
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='mmgcvit',
+    locations=['mmgcvit.training.layer_decay'],
+)

@@ -10,12 +10,14 @@ import mmgcvit
 
 SCOPES = ['mmengine', 'mmdet', 'mmseg', 'mmpretrain']
 BACKBONE = {'type': 'mmgcvit.GCViT', 'arch': 'xxtiny'}
+BACKBONES = {mmgcvit.GCViT: BACKBONE, mmgcvit.LSA: {'type': 'mmgcvit.LSA', 'arch': 'imagenet-tiny'}}
 
 
+@pytest.mark.parametrize('network', BACKBONES)
 @pytest.mark.parametrize('scope', SCOPES)
-def test_the_backbone_builds_in_every_scope(scope):
+def test_the_backbone_builds_in_every_scope(scope, network):
     models = import_module(f'{scope}.registry').MODELS
-    assert type(models.build(BACKBONE.copy())) is mmgcvit.GCViT
+    assert type(models.build(BACKBONES[network].copy())) is network
 
 
 @pytest.mark.slow

@@ -1,0 +1,82 @@
+"""Training with the model's weights, gradients and optimizer states shared out among the processes (FSDP)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from mmengine._strategy import FSDPStrategy as MMEngineFSDPStrategy
+from torch import Tensor, nn
+from torch.distributed.fsdp import FullyShardedDataParallel
+
+from ..gcvit.stage import Block as GCViTBlock
+from ..lsa.stage import Block as LSABlock
+from ..registry import FUNCTIONS, STRATEGIES
+
+# How mmengine's own strategy takes whole weights together, but copying nothing to the CPU: from a CPU torch crashes.
+WHOLE_WITHOUT_GPU = {
+    'state_dict_type': 'FULL_STATE_DICT',
+    'state_dict_config': {'type': 'FullStateDictConfig', 'rank0_only': True, 'offload_to_cpu': False},
+    'optim_state_dict_config': {'type': 'FullOptimStateDictConfig', 'rank0_only': True, 'offload_to_cpu': False},
+}
+
+
+@STRATEGIES.register_module()
+class FSDPStrategy(MMEngineFSDPStrategy):
+    """FSDP of mmengine's FlexibleRunner, with checkpoints that hold the whole model and can be resumed.
+
+    mmengine's own cannot go on from a checkpoint with torch 2.1 or later, and not run without GPUs. To be removed once
+    it does.
+
+    Args:
+        model_wrapper: As for mmengine's strategy, for example ``dict(type='MMFullyShardedDataParallel',
+            use_orig_params=True, auto_wrap_policy=dict(type='mmgcvit.wrap_blocks'))``.
+        **kwargs: As for mmengine's strategy, all but ``state_dict_cfg``.
+    """
+
+    def __init__(self, *, model_wrapper: dict, **kwargs: Any) -> None:
+        on_gpu = torch.cuda.is_available()
+        super().__init__(
+            model_wrapper=model_wrapper if on_gpu else {**model_wrapper, 'device_id': 'cpu'},
+            state_dict_cfg='full' if on_gpu else WHOLE_WITHOUT_GPU,
+            **kwargs,
+        )
+
+    def load_optim_state_dict(self, state_dict: dict) -> None:
+        """Share the optimizer's state of a whole model out among the processes; torch changed the arguments' order."""
+        shares = FullyShardedDataParallel.optim_state_dict_to_load(
+            model=self.model, optim=self.optim_wrapper.optimizer, optim_state_dict=state_dict
+        )
+        self.optim_wrapper.load_state_dict(shares)
+
+
+@FUNCTIONS.register_module()
+def wrap_blocks(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool:
+    """FSDP's question whether a module is gathered on its own: every block of a backbone is.
+
+    For configs: ``model_wrapper=dict(auto_wrap_policy=dict(type='mmgcvit.wrap_blocks'))``. See
+    ``torch.distributed.fsdp.wrap`` for the arguments.
+    """
+    return recurse or isinstance(module, GCViTBlock | LSABlock)
+
+
+@torch.no_grad()
+def clip_sharded_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
+    """Scale gradients down to ``max_norm`` where each process holds a share of them; the norm is over all shares.
+
+    mmengine clips each process's share by that share's own norm, so that the processes would scale differently. To be
+    removed once its ``OptimWrapper`` asks FSDP for the norm.
+
+    Args:
+        parameters: This process's shares, with gradients.
+        max_norm: The largest Euclidean norm that all gradients together keep.
+
+    Returns:
+        The norm before clipping, a scalar.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    squares = torch.stack([gradient.float().square().sum() for gradient in gradients]).sum()
+    dist.all_reduce(squares)
+    norm = squares.sqrt()
+    torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+    return norm
