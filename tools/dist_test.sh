@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Test on several GPUs of one or more nodes, or on several processes where there is no GPU.
 #   tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
-# Several nodes: NNODES, NODE_RANK, MASTER_ADDR and PORT in the environment, as for mmdet's script.
+# Several nodes: NNODES, NODE_RANK, MASTER_ADDR and PORT in the environment, as for mmdet's script; docs/launching.md.
 set -euo pipefail
 if [ $# -lt 3 ]; then
     echo "usage: $0 CONFIG CHECKPOINT GPUS [options of tools/test.py]" >&2
     exit 2
 fi
-config=$1 checkpoint=$2 gpus=$3
-exec bash "$(dirname "$0")/dist_run.sh" "$gpus" test.py "$config" "$checkpoint" "${@:4}"
+source "$(dirname "$0")/find_python.sh"
+exec "$python" "$tools/dist_run.py" "$3" test.py "$1" "$2" "${@:4}"

@@ -7,12 +7,11 @@ import argparse
 
 import torch
 from mmengine.config import DictAction
-from mmengine.registry import MODELS, init_default_scope
-from mmengine.utils import import_modules_from_strings
+from mmengine.registry import MODELS
 
 from mmgcvit import GCViT
 from mmgcvit.engine.complexity import count_macs, count_parameters, model_parts
-from mmgcvit.engine.options import read_config
+from mmgcvit.engine.options import enter_scope, read_config
 
 # Multiply-adds in billions and ImageNet top-1 of the variants as published (the paper, and the authors' list of
 # models), by arch, image size and windows. The last two are fine-tuned from ImageNet-21K.
@@ -48,8 +47,7 @@ def parse_args() -> argparse.Namespace:
 def print_model(config: str, size: tuple[int, int], options: dict | None) -> None:
     """A row for each part of a config's model."""
     cfg = read_config(config, options)
-    import_modules_from_strings(**cfg.get('custom_imports', {'imports': []}))
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    enter_scope(cfg)
     model = MODELS.build(cfg.model)
     parameters = count_parameters(model)
     parts = model_parts(model, size)

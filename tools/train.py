@@ -1,10 +1,13 @@
 """Train a model of any task: python tools/train.py CONFIG [options]."""
 
 import argparse
+from copy import deepcopy
 
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
+from mmengine.registry import MODELS, RUNNERS
 from mmengine.runner import Runner
+from torch import nn
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.engine.checkpoint_check import check_fits, read_checkpoints_safely
@@ -12,7 +15,7 @@ from mmgcvit.engine.data_check import check_data
 from mmgcvit.engine.operators_check import check_operators
 from mmgcvit.engine.options import add_common_options, load_config
 from mmgcvit.engine.precision import enable_amp
-from mmgcvit.engine.processes import leave_processes, prepare_cpu_processes
+from mmgcvit.engine.processes import check_sharding, leave_processes, prepare_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,6 +45,12 @@ def scale_learning_rate(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
+def model_of(runner: Runner) -> nn.Module:
+    """A runner's model; mmengine's FlexibleRunner builds its own only when training starts."""
+    return runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
+
+
+@record
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
@@ -52,14 +61,15 @@ def main() -> None:
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    check_sharding(cfg)
     check_operators()
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
-    prepare_cpu_processes(cfg)
+    prepare_processes(cfg)
     read_checkpoints_safely()
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
         if cfg.get('load_from'):
-            check_fits(runner.model, cfg.load_from, part='' if cfg.get('resume') else 'backbone.')
+            check_fits(model_of(runner), cfg.load_from, part='' if cfg.get('resume') else 'backbone.')
         runner.train()
     except CheckpointError as error:
         raise SystemExit(str(error)) from None

@@ -2,11 +2,13 @@
 
 Counted on torch's meta device, where nothing is computed: there attention is made of plain products, which torch's
 counter sees (it misses the CPU's fused kernel), and images of any size cost nothing. Every linear layer, convolution
-and attention product counts once; norms, activations, resizing and RoIAlign hold none.
+and attention product counts once; norms, activations, resizing, RoIAlign and the sampling of deformable attention hold
+none. Transformers of the DETR family look at the values of their positions, so these run for real, on the CPU.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -49,13 +51,16 @@ def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     Two-stage detectors: 1000 boxes and 100 masks. Segmentors: without the auxiliary head, which is for training.
 
     Args:
-        model: Moved to the meta device, so that it is of no further use.
+        model: Moved to the meta device in part, so that it is of no further use.
         size: Height and width of the image in pixels.
 
     Raises:
         SystemExit: A part's computation is not known here; the message names it.
     """
-    model = model.to('meta').eval()
+    model.eval()
+    for name, child in model.named_children():
+        if not is_of_transformer(model, name):
+            child.to('meta')
     maps: tuple[Tensor, ...] = (torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size, device='meta'),)
     parts = []
     for name, module, call in steps(model):
@@ -80,10 +85,29 @@ def steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
         yield 'decode head', model.decode_head, model.decode_head
     elif getattr(model, 'head', None) is not None:
         yield 'head', model.head, model.head
+    elif hasattr(model, 'forward_transformer'):
+        children = [child for name, child in model.named_children() if is_of_transformer(model, name)]
+        yield 'transformer and box head', nn.ModuleList(children), partial(detect_by_queries, model)
     elif getattr(model, 'bbox_head', None) is not None:
-        if hasattr(model, 'encoder'):
-            raise SystemExit(f'{type(model).__name__}: how to count its encoder and decoder is not known here')
         yield 'box head', model.bbox_head, model.bbox_head
+    else:
+        raise SystemExit(f'{type(model).__name__}: how to count what follows its backbone is not known here')
+
+
+def is_of_transformer(model: nn.Module, child: str) -> bool:
+    """Whether a model is of the DETR family, and this child is part of what it has behind its neck."""
+    return hasattr(model, 'forward_transformer') and child not in ('data_preprocessor', 'backbone', 'neck')
+
+
+def detect_by_queries(model: nn.Module, maps: tuple[Tensor, ...]) -> object:
+    """Encoder, decoder and box head of a detector of the DETR family, for maps of these shapes of one image."""
+    from mmdet.structures import DetDataSample
+
+    size = tuple(8 * side for side in maps[0].shape[2:])
+    sample = DetDataSample(metainfo={'batch_input_shape': size, 'img_shape': size})
+    # Without gradients torch's attention takes a fused kernel that its counter does not see.
+    with torch.enable_grad():
+        return model.bbox_head(**model.forward_transformer([torch.zeros(found.shape) for found in maps], [sample]))
 
 
 def roi_steps(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.utils import import_modules_from_strings
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -52,3 +54,9 @@ def load_config(args: argparse.Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     return cfg
+
+
+def enter_scope(cfg: Config) -> None:
+    """Import the modules that a config asks for, and look its types up where it says; runners do so by themselves."""
+    import_modules_from_strings(**(cfg.get('custom_imports') or {'imports': []}))
+    init_default_scope(cfg.get('default_scope') or 'mmengine')

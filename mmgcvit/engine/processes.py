@@ -1,4 +1,4 @@
-"""Several processes on a machine without GPUs.
+"""Several processes: who each one is, and how they join on a machine without GPUs.
 
 mmengine starts its process group on a GPU only, and wraps the model for one. Both are settled here before the Runner
 is built; to be removed once mmengine's ``init_dist`` works without a GPU.
@@ -6,35 +6,123 @@ is built; to be removed once mmengine's ``init_dist`` works without a GPU.
 
 import logging
 import os
+import subprocess
 import sys
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 
+# Where each launcher says who a process is.
+RANK_VARIABLES = {
+    'pytorch': {'RANK': 'RANK', 'WORLD_SIZE': 'WORLD_SIZE', 'LOCAL_RANK': 'LOCAL_RANK'},
+    'slurm': {'RANK': 'SLURM_PROCID', 'WORLD_SIZE': 'SLURM_NTASKS', 'LOCAL_RANK': 'SLURM_LOCALID'},
+    'mpi': {
+        'RANK': 'OMPI_COMM_WORLD_RANK',
+        'WORLD_SIZE': 'OMPI_COMM_WORLD_SIZE',
+        'LOCAL_RANK': 'OMPI_COMM_WORLD_LOCAL_RANK',
+    },
+}
+STARTED_BY = {'pytorch': 'tools/dist_*.sh', 'slurm': 'tools/slurm_*.sh or srun', 'mpi': "Open MPI's mpirun"}
+LOOPBACK = '127.0.0.1'
 
-def prepare_cpu_processes(cfg: Config) -> None:
-    """Where torch's launcher started this process and there is no GPU: join the processes over gloo.
 
-    SyncBN, which has no CPU version, becomes BN.
+def prepare_processes(cfg: Config) -> None:
+    """Where a launcher started this process: settle who it is, and without a GPU join the others over gloo.
+
+    Raises:
+        SystemExit: The launcher has not said who this process is, or where process 0 runs.
     """
-    if cfg.launcher != 'pytorch' or torch.cuda.is_available():
+    if cfg.launcher == 'none':
         return
-    dist.init_process_group('gloo')
-    cfg.model_wrapper_cfg = {
-        'type': 'MMDistributedDataParallel',
-        'device_ids': None,
-        'broadcast_buffers': False,
-    }
+    settings = cfg.get('env_cfg', {}).get('dist_cfg', {})
+    settle_rank(cfg.launcher)
+    settle_meeting_place(cfg.launcher, settings.get('port'))
+    if not torch.cuda.is_available():
+        join_over_gloo(cfg, settings.get('timeout'))
+
+
+def settle_rank(launcher: str) -> None:
+    """Have RANK, WORLD_SIZE and LOCAL_RANK in the environment."""
+    for name, source in RANK_VARIABLES[launcher].items():
+        if source not in os.environ:
+            raise SystemExit(
+                f'--launcher {launcher}: {source} is not in the environment; processes are started by '
+                f'{STARTED_BY[launcher]}'
+            )
+        os.environ[name] = os.environ[source]
+
+
+def settle_meeting_place(launcher: str, port: int | None) -> None:
+    """Have MASTER_ADDR and MASTER_PORT in the environment, where torch's launcher has not put them.
+
+    The port follows from slurm's job, so that two jobs that share a node do not meet.
+    """
+    if port is not None:
+        os.environ['MASTER_PORT'] = str(port)
+    if launcher == 'slurm':
+        job = int(os.environ.get('SLURM_JOB_ID', 0)) + int(os.environ.get('SLURM_STEP_ID', 0))
+        os.environ.setdefault('MASTER_PORT', str(20000 + job % 10000))
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        os.environ['MASTER_ADDR'] = first_node(launcher)
+
+
+def first_node(launcher: str) -> str:
+    """The address of the node of process 0."""
+    if launcher == 'slurm' and os.environ.get('SLURM_NNODES') != '1':
+        command = ['scontrol', 'show', 'hostnames', os.environ.get('SLURM_NODELIST', '')]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
+    if launcher == 'mpi' and os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') != os.environ['WORLD_SIZE']:
+        raise SystemExit('--launcher mpi on several nodes needs MASTER_ADDR, the address of the node of process 0')
+    return LOOPBACK
+
+
+def join_over_gloo(cfg: Config, timeout: float | None) -> None:
+    """Join the other processes on a machine without GPUs. SyncBN, which has no CPU version, becomes BN."""
+    options = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
+    dist.init_process_group('gloo', **options)
+    wrap_for_cpu(cfg)
     replace_type(cfg.model, 'SyncBN', 'BN')
+
+
+def wrap_for_cpu(cfg: Config) -> None:
+    """Have DDP wrap the model for the CPU, the Runner's own or a strategy's; the strategy for FSDP sees to itself."""
+    wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
+    if 'strategy' not in cfg:
+        cfg.model_wrapper_cfg = wrapper
+    elif not is_sharded(cfg):
+        cfg.strategy.model_wrapper = wrapper
+
+
+def is_sharded(cfg: Config) -> bool:
+    """Whether a config shares its model out among the processes."""
+    return 'FSDP' in cfg.get('strategy', {}).get('type', '')
+
+
+def check_sharding(cfg: Config) -> None:
+    """Refuse a config that shares its model out among processes where there is one process.
+
+    Raises:
+        SystemExit: That is the case; the message says how to start it.
+    """
+    if is_sharded(cfg) and cfg.launcher == 'none':
+        raise SystemExit(
+            'The config shares its model out among processes (FSDPStrategy): start it with '
+            "'tools/dist_train.sh CONFIG NUMBER_OF_GPUS'"
+        )
 
 
 def leave_processes() -> None:
     """At the end of a run, take leave of the other processes.
 
-    Over gloo the process ends here, its files written: torch now and then aborts a finished one ("terminate called
-    without an active exception") while Python takes itself apart, and the launcher then calls the whole run failed. To
-    be removed once torch's gloo threads end by themselves.
+    Over gloo the process ends here, its files written: otherwise torch now and then aborts a finished one ("terminate
+    called without an active exception"), and the launcher calls the whole run failed. Seen in a backtrace with torch
+    2.13 on Python 3.11: a thread of ``ProcessGroupGloo::runLoop`` drops the last all-reduce of DDP, with it a Python
+    object, and asks for the interpreter's lock for that; Python, which is ending, ends the thread instead, within a
+    destructor, where C++ allows no such thing. ``destroy_process_group`` before the end does not help. To be
+    removed once Python 3.14, which lets such threads wait, is the oldest supported.
     """
     if not dist.is_initialized():
         return

@@ -1,4 +1,4 @@
-"""What the tools share: options, precision, data checks, processes without a GPU."""
+"""What the tools share: options, precision, data checks."""
 
 import argparse
 
@@ -11,7 +11,6 @@ from mmgcvit.engine.operators_check import check_operators
 from mmgcvit.engine.options import load_config
 from mmgcvit.engine.outputs import draw_predictions, dump_metric, enable_tta
 from mmgcvit.engine.precision import enable_amp
-from mmgcvit.engine.processes import replace_type
 
 
 def arguments(config, **changes):
@@ -109,8 +108,43 @@ class TestDataCheck:
         with pytest.raises(SystemExit, match=missing):
             check_data(Config({'loader': {'dataset': dataset}}), ['loader'])
 
+    @pytest.mark.parametrize(('classes', 'fits'), [(('cat',), True), (('cat', 'Dog'), False), (None, True)])
+    def test_classes_of_a_set_of_ones_own_are_compared_with_its_file(self, classes, fits, tmp_path):
+        content = '{"images": [], "annotations": [], "categories": [{"name": "cat"}, {"name": "dog"}]}'
+        (tmp_path / 'train.json').write_text(content)
+        dataset = {'type': 'CocoDataset', 'data_root': str(tmp_path), 'ann_file': 'train.json'}
+        cfg = Config({'loader': {'dataset': {**dataset, 'metainfo': {'classes': classes}}}})
+        if fits:
+            check_data(cfg, ['loader'])
+        else:
+            with pytest.raises(SystemExit, match=r"train.json has no category 'Dog'.*It has: 'cat', 'dog'"):
+                check_data(cfg, ['loader'])
+
+    @pytest.mark.parametrize(
+        ('content', 'message'),
+        [
+            ('{}', 'no images, annotations, categories'),
+            (
+                '{"images": [], "categories": [], "annotations": [{"bbox": []}]}',
+                r'1 of 1 .* no mask.*custom_coco_boxonly',
+            ),
+        ],
+    )
+    def test_annotations_of_ones_own_must_hold_what_the_config_loads(self, content, message, tmp_path):
+        (tmp_path / 'train.json').write_text(content)
+        dataset = {'type': 'CocoDataset', 'data_root': str(tmp_path), 'ann_file': 'train.json'}
+        dataset |= {'metainfo': {'classes': ('cat',)}, 'pipeline': [{'type': 'LoadAnnotations', 'with_mask': True}]}
+        with pytest.raises(SystemExit, match=message):
+            check_data(Config({'loader': {'dataset': dataset}}), ['loader'])
+
     def test_sets_that_download_themselves_are_left_to_it(self):
         check_data(Config({'loader': {'dataset': {'type': 'CIFAR10', 'data_root': '/nowhere'}}}), ['loader'])
+
+    @pytest.mark.parametrize(('name', 'folder'), [('CIFAR10', 'cifar-10-batches-py'), ('CIFAR100', 'cifar-100-python')])
+    def test_cifar_that_may_not_be_downloaded_is_asked_for_by_its_folder(self, name, folder):
+        dataset = {'type': name, 'data_root': f'/nowhere/{name.lower()}', 'download': False}
+        with pytest.raises(SystemExit, match=rf'/nowhere/{name.lower()}/{folder}(.|\n)*kriz/cifar'):
+            check_data(Config({'loader': {'dataset': dataset}}), ['loader'])
 
     def test_data_on_a_server_is_not_looked_for_here(self):
         check_data(self.config('s3://bucket/coco/'), ['loader'])
@@ -154,10 +188,3 @@ class TestOperatorsCheck:
     @pytest.mark.usefixtures('without_gpu')
     def test_it_serves_without_a_gpu(self):
         check_operators()
-
-
-def test_replace_type_reaches_every_depth():
-    cfg = Config({'model': {'heads': [{'norm_cfg': {'type': 'SyncBN'}}, {'x': ({'type': 'SyncBN'},)}], 'type': 'A'}})
-    replace_type(cfg.model, 'SyncBN', 'BN')
-    assert 'SyncBN' not in str(cfg)
-    assert str(cfg).count("'BN'") == 2

@@ -3,8 +3,6 @@
 import os
 import pickle
 import re
-import shutil
-import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,67 +11,16 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
+from packaging.version import Version
 
 from mmgcvit import GCViT
 
 from ..conftest import ROOT
+from .commands import CONFIGS, NUM_VAL, call, evaluate, score, train
 
-CONFIGS = ROOT / 'tests' / 'data' / 'configs'
 TASKS = {'detect': 'coco/segm_mAP:', 'segment': 'mIoU:', 'classify': 'accuracy/top5:'}
-NUM_VAL = 4
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope='module')
-def digits(tmp_path_factory):
-    """A few digit scenes, and the same images once more in folders by class for classification."""
-    out = tmp_path_factory.mktemp('data') / 'digits'
-    make = [sys.executable, str(ROOT / 'tools' / 'make_digits.py'), str(out)]
-    subprocess.run([*make, '--train', '8', '--val', str(NUM_VAL), '--size', '128'], check=True)
-    for number, image in enumerate(sorted((out / 'coco' / 'train2017').iterdir())):
-        folder = out / 'classes' / str(number % 4)
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(image, folder)
-    return out
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
-
-
-def call(digits, *command, fails=False):
-    """Run a command and return what it printed."""
-    # One thread a process: several processes that share two cores must not fight for them.
-    environment = os.environ | {
-        'DIGITS': str(digits),
-        'OMP_NUM_THREADS': '1',
-        'CUDA_VISIBLE_DEVICES': '-1',
-        'PORT': str(free_port()),
-    }
-    run = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=600
-    )
-    output = run.stdout + run.stderr
-    assert (run.returncode != 0) == fails, output[-3000:]
-    return output
-
-
-def train(digits, task, work_dir, *options):
-    command = [sys.executable, ROOT / 'tools' / 'train.py', CONFIGS / f'{task}.py', '--work-dir', work_dir]
-    return call(digits, *command, *options)
-
-
-def evaluate(digits, task, work_dir, *options):
-    checkpoint = (work_dir / 'last_checkpoint').read_text()
-    command = [sys.executable, ROOT / 'tools' / 'test.py', CONFIGS / f'{task}.py', checkpoint, '--work-dir', work_dir]
-    return call(digits, *command, *options)
-
-
-def score(output, name):
-    return float(re.findall(rf'{name} ([-\d.]+)', output)[-1])
 
 
 def host_script(host, name):
@@ -115,9 +62,14 @@ def test_training_resumes_where_it_stopped(trained, digits):
     assert ('Iter(train) [3/4]' in output) if task == 'segment' else ('Epoch(val) [3]' in output)
 
 
-def test_test_time_augmentation_of_the_detector_with_masks(digits, tmp_path):
-    train(digits, 'detect', tmp_path, '--cfg-options', 'train_cfg.max_epochs=1')
-    assert 'coco/segm_mAP:' in evaluate(digits, 'detect', tmp_path, '--tta')
+AUGMENTED = {'detect': 'coco/segm_mAP:', 'dino': 'coco/bbox_mAP:', 'segment': 'mIoU:'}
+
+
+@pytest.mark.parametrize('task', AUGMENTED)
+def test_test_time_augmentation_of_each_family(task, digits, tmp_path):
+    options = [] if task == 'segment' else ['--cfg-options', 'train_cfg.max_epochs=1']
+    train(digits, task, tmp_path, *options)
+    assert AUGMENTED[task] in evaluate(digits, task, tmp_path, '--tta')
 
 
 @pytest.mark.parametrize(('host', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment')])
@@ -127,21 +79,6 @@ def test_the_same_configs_run_under_the_hosts_own_scripts(host, task, digits, tm
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
     command = [sys.executable, host_script(host, 'test.py'), CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
     assert score(call(digits, *command), TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
-
-
-def test_several_processes_train_and_test_without_a_gpu(digits, tmp_path):
-    tools, config = ROOT / 'tools', CONFIGS / 'segment.py'
-    output = call(digits, tools / 'dist_train.sh', config, 2, '--work-dir', tmp_path)
-    assert 'Distributed training: True' in output
-    assert 'mIoU:' in output
-    checkpoint = (tmp_path / 'last_checkpoint').read_text()
-    tested = call(digits, tools / 'dist_test.sh', config, checkpoint, 2, '--work-dir', tmp_path)
-    assert score(tested, 'mIoU:') == pytest.approx(score(evaluate(digits, 'segment', tmp_path), 'mIoU:'), abs=0.011)
-
-
-@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh'])
-def test_a_launcher_without_arguments_says_how_to_call_it(script, digits):
-    assert 'usage:' in call(digits, ROOT / 'tools' / script, fails=True)
 
 
 def test_a_missing_data_set_is_named_before_anything_else(tmp_path):
@@ -248,3 +185,10 @@ def test_flops_of_a_config_are_printed_with_the_size():
 def test_flops_of_the_variants_are_printed_beside_the_published():
     output = call('', sys.executable, ROOT / 'tools' / 'get_flops.py', '--table')
     assert '| xtiny | 224x224 | 7, 7, 14, 7 | 19,981,294 | 2.912 | 2.6 | 82.0 |' in output
+
+
+@pytest.mark.skipif(Version(torch.__version__) < Version('2.4'), reason='compiled from torch 2.4 on')
+def test_training_compiles_with_mmengines_setting(digits, tmp_path):
+    output = train(digits, 'classify', tmp_path, '--cfg-options', 'compile.backend=eager')
+    assert 'Model has been "compiled"' in output
+    assert TASKS['classify'] in output

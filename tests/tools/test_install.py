@@ -16,15 +16,16 @@ def install(tmp_path, monkeypatch):
     spec.loader.exec_module(module)
     module.steps = []
     module.whole_install_mmcv = module.install_mmcv
-    pins = tmp_path / 'pins.txt'
-    pins.write_text((ROOT / 'pins.txt').read_text())
-    monkeypatch.setattr(module, 'PINS', pins)
-    monkeypatch.setattr(module, 'DECIDING_FILES', [pins])
-    monkeypatch.setattr(module, 'check_machine', lambda: None)
+    for hosts in module.HOSTS.values():
+        (tmp_path / hosts.pins.name).write_text(hosts.pins.read_text())
+    own_pins = {name: hosts._replace(pins=tmp_path / hosts.pins.name) for name, hosts in module.HOSTS.items()}
+    monkeypatch.setattr(module, 'HOSTS', own_pins)
+    module.pins = tmp_path / 'pins.txt'
+    monkeypatch.setattr(module, 'check_machine', lambda hosts: None)
     monkeypatch.setattr(module, 'create_venv', lambda venv: venv.mkdir(exist_ok=True) or venv / 'bin' / 'python')
-    monkeypatch.setattr(module, 'pip_install', lambda python, what, **_: module.steps.append(what[0]))
-    monkeypatch.setattr(module, 'install_mmcv', lambda python, venv: module.steps.append('mmcv'))
-    monkeypatch.setattr(module, 'ensure_opencv_imports', lambda python: None)
+    monkeypatch.setattr(module, 'pip_install', lambda python, hosts, what, **_: module.steps.append(what[0]))
+    monkeypatch.setattr(module, 'install_mmcv', lambda python, venv, hosts: module.steps.append('mmcv'))
+    monkeypatch.setattr(module, 'ensure_opencv_imports', lambda *_: None)
     monkeypatch.setattr('sys.argv', ['install.py', str(tmp_path / '.venv')])
     return module
 
@@ -40,7 +41,7 @@ def test_the_second_call_installs_nothing(install):
 
 def test_changed_pins_install_again(install):
     install.main()
-    install.PINS.write_text(install.PINS.read_text() + 'something==1\n')
+    install.pins.write_text(install.pins.read_text() + 'something==1\n')
     install.main()
     assert install.steps == STEPS * 2
 
@@ -63,8 +64,8 @@ def builds(install, tmp_path, monkeypatch):
     """What mmcv is compiled for, each time that it is: its pins and whether for GPUs."""
     built = []
 
-    def build(python, cache, log, cuda):
-        built.append((install.pin_of('onedl-mmcv'), install.pin_of('torch'), cuda))
+    def build(python, hosts, cache, log, cuda):
+        built.append((install.pin_of(hosts, hosts.mmcv), install.pin_of(hosts, 'torch'), cuda))
         cache.mkdir(parents=True)
         (cache / 'mmcv.whl').touch()
 
@@ -86,9 +87,15 @@ def test_mmcv_is_compiled_once_for_all_environments_of_a_machine(install, builds
 
 def test_mmcv_is_compiled_again_for_another_torch(install, builds):
     install.main()
-    install.PINS.write_text(install.PINS.read_text().replace('torch===2.13.0', 'torch===2.14.0'))
+    install.pins.write_text(install.pins.read_text().replace('torch===2.13.0', 'torch===2.14.0'))
     install.main()
     assert [torch for _, torch, _ in builds] == ['torch===2.13.0', 'torch===2.14.0']
+
+
+def test_the_original_packages_go_with_a_torch_and_an_mmcv_of_their_own(install, builds, monkeypatch):
+    monkeypatch.setattr('sys.argv', ['install.py', str(install.pins.parent / 'upstream'), '--hosts', 'upstream'])
+    install.main()
+    assert builds == [('mmcv==2.1.0', 'torch===2.1.2', '0')]
 
 
 def test_an_environment_built_for_gpus_stays_so_without_being_told_again(install, builds, monkeypatch):
@@ -98,7 +105,7 @@ def test_an_environment_built_for_gpus_stays_so_without_being_told_again(install
     steps = len(install.steps)
     install.main()
     assert len(install.steps) == steps
-    install.PINS.write_text(install.PINS.read_text() + 'something==1\n')
+    install.pins.write_text(install.pins.read_text() + 'something==1\n')
     install.main()
     assert [cuda for _, _, cuda in builds] == ['1']
 
@@ -117,4 +124,4 @@ def test_a_machine_without_a_compiler_is_told_what_to_install(monkeypatch):
     spec.loader.exec_module(module)
     monkeypatch.setattr(module.shutil, 'which', lambda _: None)
     with pytest.raises(SystemExit, match=r'C\+\+ compiler.*apt-get install g\+\+'):
-        module.check_machine()
+        module.check_machine(module.HOSTS['maintained'])

@@ -1,0 +1,262 @@
+"""Several processes on one node, several nodes and under slurm, all on the CPU: the same results, and a common end."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from ..conftest import ROOT
+from .commands import CONFIGS, call, environment_for, evaluate, free_port, score, train
+
+TOOLS = ROOT / 'tools'
+SECONDS_TO_START, SECONDS_TO_END = 240, 60
+# Shows what it was asked for, and runs all tasks at a time on this machine: they meet.
+SRUN = """#!/usr/bin/env bash
+for ((i = 1; i <= $#; i++)); do
+    case ${!i} in
+        --ntasks=*) export SLURM_NTASKS=${!i#--ntasks=} ;;
+        -p) ((i++)) ;;
+        -*) ;;
+        *) break ;;
+    esac
+done
+echo "srun ${*:1:i-1}"
+export SLURM_JOB_ID=$RANDOM SLURM_STEP_ID=0 SLURM_NNODES=1 SLURM_NODELIST=here
+for ((task = 0; task < SLURM_NTASKS; task++)); do
+    SLURM_PROCID=$task SLURM_LOCALID=$task "${@:i}" &
+    tasks[task]=$!
+done
+for task in "${tasks[@]}"; do
+    wait "$task" || exit 1
+done
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path):
+    """An environment in which there is an srun: it runs all tasks on this machine."""
+    srun = tmp_path / 'bin' / 'srun'
+    srun.parent.mkdir()
+    srun.write_text(SRUN)
+    srun.chmod(0o755)
+    return {'PATH': f'{srun.parent}:{os.environ["PATH"]}', 'GPUS': '2', 'CPUS_PER_TASK': '1', 'GRES': ''}
+
+
+class Started:
+    """A command that runs: its output so far, and how it ended."""
+
+    def __init__(self, digits, folder, *command, **environment):
+        folder.mkdir()
+        self.log = folder / 'output.txt'
+        with self.log.open('w') as log:
+            self.process = subprocess.Popen(
+                [str(part) for part in command],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env=environment_for(digits, **environment),
+            )
+
+    @property
+    def output(self):
+        return self.log.read_text()
+
+    def wait_until_it_trains(self):
+        deadline = time.monotonic() + SECONDS_TO_START
+        while 'Iter(train)' not in self.output:
+            assert time.monotonic() < deadline, self.output[-3000:]
+            assert self.process.poll() is None, self.output[-3000:]
+            time.sleep(0.2)
+
+    def end(self, timeout=SECONDS_TO_START):
+        try:
+            return self.process.wait(timeout)
+        finally:
+            self.process.kill()
+
+
+def start_nodes(digits, folder, script, *arguments, processes=1):
+    """Two nodes, which are this machine under another address."""
+    nodes = {'NNODES': '2', 'MASTER_ADDR': '127.0.0.2', 'PORT': str(free_port())}
+    command = [TOOLS / script, arguments[0], processes, *arguments[1:]]
+    return [Started(digits, folder / f'node {n}', *command, **nodes, NODE_RANK=str(n)) for n in (0, 1)]
+
+
+def process_of_rank(rank, work_dir):
+    """The number of the process of a rank, found by its environment and its command line."""
+    for process in Path('/proc').glob('[0-9]*'):
+        try:
+            command, environment = (process / 'cmdline').read_bytes(), (process / 'environ').read_bytes()
+        except OSError:
+            continue
+        if str(work_dir).encode() in command and f'RANK={rank}'.encode() in environment.split(b'\0'):
+            return int(process.name)
+    raise AssertionError(f'no process of rank {rank}')
+
+
+def summary_in(output):
+    """What torch's launcher says at the end of all processes that have died."""
+    return output[output.index('train.py FAILED') :]
+
+
+@pytest.mark.slow
+def test_two_processes_test_as_one_does(digits, tmp_path):
+    """SyncBN, which has no CPU version, becomes BN by itself."""
+    config = CONFIGS / 'segment.py'
+    output = call(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path)
+    assert 'Distributed training: True' in output
+    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    tested = call(digits, TOOLS / 'dist_test.sh', config, checkpoint, 2, '--work-dir', tmp_path)
+    assert score(tested, 'mIoU:') == pytest.approx(score(evaluate(digits, 'segment', tmp_path), 'mIoU:'), abs=0.011)
+
+
+# One step with the learning rate 1, so that the weights change by the gradient.
+ONE_STEP = ['train_dataloader.dataset.indices=2', 'val_dataloader.dataset.indices=2', 'randomness.seed=0']
+ONE_STEP += ['optim_wrapper.optimizer.type=SGD', 'optim_wrapper.optimizer.lr=1']
+
+
+def weights(work_dir):
+    checkpoint = torch.load((work_dir / 'last_checkpoint').read_text(), weights_only=False)
+    return torch.cat([tensor.flatten() for tensor in checkpoint['state_dict'].values()])
+
+
+@pytest.fixture(scope='module')
+def step_of_one_process(digits, tmp_path_factory):
+    """The weights after one step on two images, and how far the step led."""
+    after, before = tmp_path_factory.mktemp('after'), tmp_path_factory.mktemp('before')
+    train(digits, 'classify', after, '--cfg-options', *ONE_STEP, 'train_dataloader.batch_size=2')
+    still = [*ONE_STEP[:-1], 'optim_wrapper.optimizer.lr=0', 'train_dataloader.batch_size=2']
+    train(digits, 'classify', before, '--cfg-options', *still)
+    return weights(after), (weights(after) - weights(before)).abs().max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('launcher', ['one node', 'two nodes', 'slurm'])
+def test_a_step_of_two_processes_with_one_image_each_is_that_of_one_process_with_two(
+    launcher, step_of_one_process, slurm, digits, tmp_path
+):
+    expected, length = step_of_one_process
+    config, work_dir = CONFIGS / 'classify.py', tmp_path / 'work'
+    options = ['--cfg-options', *ONE_STEP, 'train_dataloader.batch_size=1']
+    if launcher == 'one node':
+        call(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', work_dir, *options)
+    elif launcher == 'slurm':
+        output = call(digits, TOOLS / 'slurm_train.sh', 'gpu', 'job', config, work_dir, *options, **slurm)
+        assert 'Distributed launcher: slurm' in output
+    else:
+        for node in start_nodes(digits, tmp_path, 'dist_train.sh', config, '--work-dir', work_dir, *options):
+            assert node.end() == 0, node.output[-3000:]
+    assert length > 0.01
+    assert (weights(work_dir) - expected).abs().max() < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('nodes', [1, 2])
+def test_a_killed_process_ends_the_whole_job_within_a_minute_and_is_named(nodes, digits, tmp_path):
+    work_dir = tmp_path / 'work'
+    endless = ['--work-dir', work_dir, '--cfg-options', 'train_cfg.max_iters=100000', 'train_cfg.val_interval=100000']
+    if nodes == 1:
+        command = [TOOLS / 'dist_train.sh', CONFIGS / 'segment.py', 2, *endless]
+        started = [Started(digits, tmp_path / 'node', *command)]
+    else:
+        started = start_nodes(digits, tmp_path, 'dist_train.sh', CONFIGS / 'segment.py', *endless)
+    started[0].wait_until_it_trains()
+    os.kill(process_of_rank(1, work_dir), signal.SIGKILL)
+    killed = time.monotonic()
+    assert all(node.end(SECONDS_TO_END) != 0 for node in started)
+    assert time.monotonic() - killed < SECONDS_TO_END
+    summary = summary_in(started[-1].output)
+    assert re.search(r'rank +: 1 ', summary)
+    assert 'SIGKILL' in summary
+    with pytest.raises(AssertionError):
+        process_of_rank(0, work_dir)
+
+
+@pytest.mark.slow
+def test_an_error_in_one_process_ends_the_job_and_its_traceback_is_in_the_summary(digits, tmp_path, monkeypatch):
+    (tmp_path / 'breaking.py').write_text(
+        'import torch.distributed as dist\n'
+        'from mmengine.hooks import Hook\n'
+        'from mmengine.registry import HOOKS\n'
+        '@HOOKS.register_module()\n'
+        'class Breaking(Hook):\n'
+        '    def after_train_iter(self, *_, **__):\n'
+        '        if dist.get_rank() == 1:\n'
+        "            raise ZeroDivisionError('the very words')\n"
+    )
+    config = tmp_path / 'breaks.py'
+    config.write_text(
+        f'_base_ = {str(CONFIGS / "segment.py")!r}\n'
+        "custom_imports = dict(imports=['mmgcvit', 'breaking'], allow_failed_imports=False)\n"
+        "custom_hooks = [dict(type='Breaking')]\n"
+    )
+    command = [TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path / 'work']
+    output = call(digits, *command, fails=True, PYTHONPATH=f'{tmp_path}:{ROOT}')
+    summary = summary_in(output)
+    assert 'ZeroDivisionError: the very words' in summary
+    assert 'in after_train_iter' in summary
+    assert re.search(r'rank +: 1 ', summary)
+
+
+def test_slurm_is_asked_for_what_the_environment_says(slurm, tmp_path):
+    (tmp_path / 'python').write_text('#!/usr/bin/env bash\necho "task $SLURM_PROCID: $OMP_NUM_THREADS threads: $*"\n')
+    (tmp_path / 'python').chmod(0o755)
+    asked = {**slurm, 'GPUS': '4', 'GPUS_PER_NODE': '2', 'CPUS_PER_TASK': '3', 'SRUN_ARGS': '--time=60 --exclusive'}
+    asked |= {'PYTHON': str(tmp_path / 'python'), 'OMP_NUM_THREADS': ''}
+    del asked['GRES']
+    script = [TOOLS / 'slurm_test.sh', 'part', 'name', CONFIGS / 'detect.py', 'x.pth', '--work-dir', 'a folder']
+    output = call('', *script, **asked)
+    assert (
+        'srun -p part --job-name=name --gres=gpu:2 --ntasks=4 --ntasks-per-node=2 --cpus-per-task=3 '
+        '--kill-on-bad-exit=1 --time=60 --exclusive\n'
+    ) in output
+    assert f'task 3: 3 threads: -u {TOOLS}/test.py {CONFIGS}/detect.py x.pth --work-dir a folder' in output
+    assert output.count('--launcher slurm') == 4
+
+
+DIST, SLURM = ['dist_train.sh', CONFIGS / 'detect.py'], ['slurm_train.sh', 'part', 'name', CONFIGS / 'detect.py', 'w']
+MISTAKES = {
+    'nothing given': (['dist_train.sh'], {}, r'usage: .*dist_train.sh CONFIG GPUS'),
+    'no checkpoint': (['dist_test.sh', 'config.py', '2'], {}, r'usage: .*dist_test.sh CONFIG CHECKPOINT GPUS'),
+    'GPUS is no number': ([*DIST, 'x'], {}, "GPUS must be a whole number of 1 or more, not 'x'"),
+    'no GPUS': ([*DIST, '0'], {}, "GPUS must be a whole number of 1 or more, not '0'"),
+    'no config': (['dist_train.sh', 'no.py', '2'], {}, r'there is no config no\.py'),
+    'no node rank': ([*DIST, '2'], {'NNODES': '2'}, 'NNODES=2 needs NODE_RANK'),
+    'no address': ([*DIST, '2'], {'NNODES': '2', 'NODE_RANK': '1'}, 'NNODES=2 needs MASTER_ADDR'),
+    'too high a node rank': ([*DIST, '2'], {'NODE_RANK': '1'}, 'NODE_RANK=1, but the 1 nodes'),
+    'too high a port': ([*DIST, '2'], {'PORT': '70000'}, 'PORT=70000 cannot be used'),
+    'slurm without a folder': (SLURM[:-1], {}, r'usage: .*slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR'),
+    'slurm, GPUS is no number': (SLURM, {'GPUS': '2x'}, "must be whole numbers of 1 or more, not '2x'"),
+    'slurm, too many per node': (SLURM, {'GPUS': '2', 'GPUS_PER_NODE': '8'}, 'GPUS_PER_NODE=8 is more than GPUS=2'),
+    'slurm without a config': ([*SLURM[:3], 'no.py', 'w'], {}, r'there is no config no\.py'),
+    'no slurm': (SLURM, {}, 'there is no srun here'),
+}
+
+
+@pytest.mark.parametrize('mistake', MISTAKES)
+def test_a_mistake_in_the_call_is_answered_in_one_sentence(mistake):
+    command, environment, message = MISTAKES[mistake]
+    output = call('', TOOLS / command[0], *command[1:], fails=True, **environment)
+    assert re.search(message, output)
+    assert len(output.splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.socket() as other:
+        other.bind(('', 0))
+        other.listen()
+        port = other.getsockname()[1]
+        output = call('', TOOLS / DIST[0], DIST[1], 2, fails=True, PORT=str(port))
+    assert f'PORT={port} cannot be used (Address already in use)' in output
+
+
+def test_the_program_behind_the_scripts_says_how_it_is_called():
+    output = call('', sys.executable, TOOLS / 'dist_run.py', '--help', fails=True)
+    assert 'tools/dist_run.py GPUS SCRIPT CONFIG' in output
