@@ -7,14 +7,13 @@ files for the same options.
 """
 
 import argparse
-import json
-import shutil
 from itertools import islice
 from pathlib import Path
 
 from rich.progress import track
 
 from mmgcvit.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
+from mmgcvit.digits.output import is_up_to_date, replaced_whole
 
 OPTIONS_FILE = 'digits.json'
 # Of what this tool writes: sets of another version are made again.
@@ -35,16 +34,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def is_up_to_date(out: Path, options: dict[str, int]) -> bool:
-    """Whether this very set is there already. What this tool did not make is never replaced."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    made_with = out / OPTIONS_FILE
-    if not made_with.is_file():
-        raise SystemExit(f'{out} exists and was not made by this tool; name another folder, or remove it first')
-    return json.loads(made_with.read_text()) == options
-
-
 def main() -> None:
     args = parse_args()
     options = {'train': args.train, 'val': args.val, 'size': args.size, 'seed': args.seed, 'version': VERSION}
@@ -53,22 +42,17 @@ def main() -> None:
             f'--train {args.train} --val {args.val} --size {args.size}: expected at least one image each, and at least '
             f'{SMALLEST} px'
         )
-    if is_up_to_date(args.out, options):
+    if is_up_to_date(args.out, OPTIONS_FILE, options):
         print(f'{args.out} is up to date')
         return
-    # Made beside its place and moved there whole: an interrupted run leaves what was there.
-    unfinished = args.out.with_name(args.out.name + '.unfinished')
-    shutil.rmtree(unfinished, ignore_errors=True)
-    for split, num_images in (('train', args.train), ('val', args.val)):
-        scenes = islice(SceneComposer(split, args.size, args.seed), num_images)
-        scenes = list(track(scenes, total=num_images, description=f'composing {split} images'))
-        write_coco(unfinished / 'coco', scenes, split)
-        write_ade20k(unfinished / 'ADEChallengeData2016', scenes, split)
-        single = SceneComposer(split, args.size // SINGLE_DIGITS_SMALLER, args.seed)
-        write_imagenet(unfinished / 'imagenet', single, split, COPIES[split])
-    (unfinished / OPTIONS_FILE).write_text(json.dumps(options))
-    shutil.rmtree(args.out, ignore_errors=True)
-    unfinished.rename(args.out)
+    with replaced_whole(args.out, OPTIONS_FILE, options) as folder:
+        for split, num_images in (('train', args.train), ('val', args.val)):
+            scenes = islice(SceneComposer(split, args.size, args.seed), num_images)
+            scenes = list(track(scenes, total=num_images, description=f'composing {split} images'))
+            write_coco(folder / 'coco', scenes, split)
+            write_ade20k(folder / 'ADEChallengeData2016', scenes, split)
+            single = SceneComposer(split, args.size // SINGLE_DIGITS_SMALLER, args.seed)
+            write_imagenet(folder / 'imagenet', single, split, COPIES[split])
     print(f'{args.out}: {args.train} training and {args.val} validation images')
 
 

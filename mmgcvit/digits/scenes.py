@@ -24,11 +24,11 @@ class Scene:
     """One image and what is on it.
 
     Attributes:
-        image: (size, size, 3), RGB.
+        image: (height, width, 3), RGB.
         labels: The digit that each object shows, 0 to 9.
-        masks: (objects, size, size), each object's pixels; no two objects share one.
+        masks: (objects, height, width), each object's pixels; no two objects share one.
         scans: Each object's index in scikit-learn's data set.
-        unclear: (size, size), pixels on the blurred edge of a digit, neither clearly digit nor background.
+        unclear: (height, width), pixels on the blurred edge of a digit, neither clearly digit nor background.
     """
 
     image: NDArray[np.uint8]
@@ -43,7 +43,7 @@ class SceneComposer:
 
     Args:
         split: ``'train'`` or ``'val'``.
-        size: Side of the images in pixels.
+        size: Side of the images in pixels, where no other shape is asked for.
         seed: Chooses the split of the scans and everything random about the scenes.
 
     Raises:
@@ -68,14 +68,20 @@ class SceneComposer:
         while True:
             yield self.compose()
 
-    def compose(self) -> Scene:
-        """Draw one scene of one to five digits."""
-        image = self.dark_noise()
+    def compose(self, shape: tuple[int, int] | None = None, smallest: int = 3, largest: int = 9) -> Scene:
+        """Draw one scene of one to five digits.
+
+        Args:
+            shape: Height and width in pixels. Default: square, of the composer's size.
+            smallest: Smallest side of a digit's scan, in sixteenths of the image's shorter side.
+            largest: Largest side, likewise.
+        """
+        image = self.dark_noise(shape or (self.size, self.size))
         occupied = np.zeros(image.shape[:2], dtype=bool)
         unclear = occupied.copy()
         labels, masks, scans = [], [], []
         for scan in self.rng.choice(self.scans, size=self.rng.integers(1, MAX_DIGITS, endpoint=True), replace=False):
-            ink = self.place(self.ink[scan], occupied)
+            ink = self.place(self.ink[scan], occupied, smallest, largest)
             if ink is None:
                 continue
             image += ink[..., None] * (self.bright_tint() - image)
@@ -87,45 +93,51 @@ class SceneComposer:
             scans.append(int(scan))
         return Scene(image.round().astype(np.uint8), labels, np.stack(masks), scans, unclear)
 
-    def compose_one(self, scan: int) -> NDArray[np.uint8]:
-        """Draw one scan alone, filling most of the image: (size, size, 3), RGB."""
-        image = self.dark_noise()
+    def compose_one(self, scan: int, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Draw one scan alone, filling most of the image: (height, width, 3), RGB; square without a shape."""
+        image = self.dark_noise(shape or (self.size, self.size))
         nothing = np.zeros(image.shape[:2], dtype=bool)
         ink = self.place(self.ink[scan], nothing, smallest=11, largest=16)
         image += ink[..., None] * (self.bright_tint() - image)
         return image.round().astype(np.uint8)
 
     def place(
-        self, scan: NDArray[np.float32], occupied: NDArray[np.bool_], smallest: int = 3, largest: int = 9
+        self, scan: NDArray[np.float32], occupied: NDArray[np.bool_], smallest: int, largest: int
     ) -> NDArray[np.float32] | None:
         """Enlarge a scan and put it where no other digit is.
 
         Args:
             scan: Ink, (8, 8).
-            occupied: Where other digits are, (size, size).
-            smallest: The scan's smallest side, in sixteenths of the image's.
+            occupied: Where other digits are, (height, width).
+            smallest: The scan's smallest side, in sixteenths of the image's shorter side.
             largest: The scan's largest side, likewise.
 
         Returns:
-            Ink from 0 to 1, (size, size); None where no place is free.
+            Ink from 0 to 1, (height, width); None where no place is free.
         """
+        height, width = occupied.shape
+        shorter = min(height, width)
         for _ in range(PLACEMENT_TRIES):
-            side = int(self.rng.integers(self.size * smallest // 16, self.size * largest // 16, endpoint=True))
+            side = int(self.rng.integers(shorter * smallest // 16, shorter * largest // 16, endpoint=True))
             digit = cv2.resize(scan, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
             digit[digit < 0.05] = 0
-            top, left = self.rng.integers(0, self.size - side, size=2, endpoint=True)
-            ink = np.zeros((self.size, self.size), dtype=np.float32)
+            top, left = self.rng.integers(0, [height - side, width - side], endpoint=True)
+            ink = np.zeros((height, width), dtype=np.float32)
             ink[top : top + side, left : left + side] = digit
             if not (occupied & (ink > 0)).any():
                 return ink
         return None
 
-    def dark_noise(self) -> NDArray[np.float32]:
-        """A dark background: (size, size, 3), values from 0 to 255."""
+    def dark_noise(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """A dark background: (height, width, 3), values from 0 to 255."""
         shade = self.rng.uniform(10, 50, size=3)
-        noise = self.rng.normal(shade, 12, size=(self.size, self.size, 3))
+        noise = self.rng.normal(shade, 12, size=(*shape, 3))
         return noise.clip(0, 255).astype(np.float32)
 
     def bright_tint(self) -> NDArray[np.float32]:
         """A bright colour: (3,), values from 0 to 255."""
         return self.rng.uniform(150, 255, size=3).astype(np.float32)
+
+    def class_of(self, digit: int, num_classes: int) -> int:
+        """A class for a digit where there are not ten: one of those whose number ends in it, from 0."""
+        return int(self.rng.choice(range(digit % num_classes, num_classes, 10)))
