@@ -1,6 +1,7 @@
 """Cascade Mask R-CNN, GC ViT-B, COCO 2017, 36 epochs.
 
 Expected: box AP 52.9, mask AP 45.8 (the paper's, table 2). Not run in full by this project.
+Memory:   not measured on a GPU.
 Run:      tools/dist_train.sh configs/cascade_gcvit_b.py 8
           tools/dist_test.sh configs/cascade_gcvit_b.py CHECKPOINT 8
 
@@ -20,4 +21,7 @@ _base_ = [
 ]
 
 released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_base.pth.tar'
-model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))
+model = dict(
+    backbone=dict(arch='base', drop_path_rate=0.5, init_cfg=dict(type='Pretrained', checkpoint=released)),
+    neck=dict(in_channels=[128, 256, 512, 1024]),
+)

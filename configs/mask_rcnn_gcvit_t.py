@@ -1,6 +1,7 @@
 """Mask R-CNN, GC ViT-T, COCO 2017, 36 epochs.
 
 Expected: box AP 47.9, mask AP 43.2 (the paper's, table 2). Not run in full by this project.
+Memory:   not measured on a GPU.
 Run:      tools/dist_train.sh configs/mask_rcnn_gcvit_t.py 8
           tools/dist_test.sh configs/mask_rcnn_gcvit_t.py CHECKPOINT 8
 

@@ -6,16 +6,37 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, init_default_scope
-from mmengine.utils import import_modules_from_strings
 from torch import nn
 
+from mmgcvit.engine.complexity import model_parts
+
 from ..conftest import ROOT
+from .models import on_meta, parameters_of
 
 CONFIGS = sorted(path for folder in ('configs', 'configs/demo') for path in (ROOT / folder).glob('*.py'))
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 # Parameters in millions of the whole model with the position tables of windows of 24.
-PARAMETERS = {'mask_rcnn_gcvit_t': 48.29, 'cascade_gcvit_b': 148.40}
+PARAMETERS = {
+    'mask_rcnn_gcvit_t': 48.29,
+    'mask_rcnn_gcvit_s': 71.25,
+    'mask_rcnn_gcvit_b': 110.56,
+    'cascade_gcvit_t': 86.13,
+    'cascade_gcvit_s': 109.08,
+    'cascade_gcvit_b': 148.40,
+    'upernet_gcvit_t': 58.45,
+    'upernet_gcvit_s': 83.40,
+    'upernet_gcvit_b': 124.70,
+    'dino_gcvit_l': 224.76,
+}
+# Multiply-adds in billions as published, of the configs as they stand: size of the image, figure.
+PUBLISHED_MACS = {
+    'mask_rcnn_gcvit_t': ((800, 1280), 291),
+    'cascade_gcvit_t': ((800, 1280), 770),
+    'cascade_gcvit_s': ((800, 1280), 866),
+    'cascade_gcvit_b': ((800, 1280), 1018),
+    'upernet_gcvit_s': ((512, 2048), 1163),
+    'upernet_gcvit_b': ((512, 2048), 1348),
+}
 
 
 @pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
@@ -23,32 +44,32 @@ def cfg(request):
     return Config.fromfile(request.param)
 
 
-def build_model(cfg):
-    import_modules_from_strings(**cfg.custom_imports)
-    init_default_scope(cfg.default_scope)
-    return MODELS.build(cfg.model)
-
-
+@torch.no_grad()
 def test_the_model_builds_and_what_follows_takes_the_backbones_maps(cfg):
-    model = build_model(cfg).eval()
-    with torch.no_grad():
-        maps = model.backbone(torch.zeros(1, 3, 64, 64))
-        following = model.neck(maps)
-        if cfg.default_scope == 'mmpretrain':
-            assert model.head(following).shape == (1, cfg.model.head.num_classes)
-        else:
-            assert [found.shape[1] for found in maps] == list(cfg.model.neck.in_channels)
+    model = on_meta(cfg).eval()
+    maps = model.backbone(torch.zeros(1, 3, 64, 64, device='meta'))
+    channels = [found.shape[1] for found in maps]
+    if cfg.default_scope == 'mmpretrain':
+        assert model.head(model.neck(maps)).shape == (1, cfg.model.head.num_classes)
+    elif cfg.default_scope == 'mmseg':
+        assert channels == list(cfg.model.decode_head.in_channels)
+        assert channels[cfg.model.auxiliary_head.in_index] == cfg.model.auxiliary_head.in_channels
+        for head in (model.decode_head, model.auxiliary_head):
+            assert head(maps).shape[1] == cfg.model.decode_head.num_classes
+    else:
+        assert channels == list(cfg.model.neck.in_channels)
+        assert len(model.neck(maps)) == cfg.model.neck.num_outs
 
 
 def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(cfg):
     """In classification, as in timm's trainer, no vector has any: biases and layer scale besides."""
-    model = build_model(cfg)
+    model = on_meta(cfg)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     undecayed = {
         names[id(p)] for group in optimizer.param_groups if group['weight_decay'] == 0 for p in group['params']
     }
-    expected = {name for name in names.values() if name.endswith('relative_position_bias_table')}
+    expected = {name for name in names.values() if name.endswith(('relative_position_bias_table', 'pos_embed'))}
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS):
             expected |= {f'{prefix}.{name}' for name, _ in module.named_parameters()}
@@ -62,17 +83,34 @@ def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(cfg):
 def test_parameters_of_the_whole_model(name):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
     cfg.model.backbone.window_size = 24
-    millions = sum(parameter.numel() for parameter in build_model(cfg).parameters()) / 1e6
-    assert round(millions, 2) == PARAMETERS[name]
+    assert round(parameters_of(on_meta(cfg)) / 1e6, 2) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize('name', PUBLISHED_MACS)
+def test_multiply_adds_of_the_whole_model_are_the_published_to_one_percent(name):
+    size, published = PUBLISHED_MACS[name]
+    parts = model_parts(on_meta(Config.fromfile(ROOT / 'configs' / f'{name}.py')), size)
+    assert sum(part.macs for part in parts) / 1e9 == pytest.approx(published, rel=0.01)
+
+
+def test_the_backbone_of_a_detector_by_queries_learns_at_a_tenth_of_the_rate():
+    cfg = Config.fromfile(ROOT / 'configs' / 'dino_gcvit_t_12e.py')
+    model = on_meta(cfg)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    backbone = {id(parameter) for parameter in model.backbone.parameters()}
+    for group in optimizer.param_groups:
+        for parameter in group['params']:
+            assert group['lr'] == pytest.approx(1e-5 if id(parameter) in backbone else 1e-4)
 
 
 def test_a_config_says_what_to_expect_and_how_to_run_it():
     for path in CONFIGS:
         head = path.read_text().split('"""')[1]
         assert 'Run:' in head, path
-        if path.parent.name == 'configs':
+        if path.parent.name == 'configs' and not path.stem.startswith('custom'):
             assert 'Expected:' in head, path
             assert re.search(r'run in full', head), path
+            assert 'Memory:' in head or path.stem.endswith('_in1k'), path
 
 
 def flat(value, name=''):
@@ -87,17 +125,19 @@ def flat(value, name=''):
 DEMOS = {
     'demo/mask_rcnn_gcvit_digits.py': 'mask_rcnn_gcvit_t.py',
     'demo/gcvit_digits_cls.py': 'gcvit_xxt_in1k.py',
+    'demo/upernet_gcvit_digits.py': 'upernet_gcvit_t.py',
+    'demo/lsa_digits_cls.py': 'lsa_t_in1k.py',
 }
 DATA = re.compile(
-    r'(data_|metainfo|scale|slant|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)'
+    r'(data_|dataset|metainfo|crop_size|model\.data_preprocessor\.size|class_weight|\w+\.\w+\.loss_decode\.class_weight|scale|slant|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)'
 )
 SCHEDULE = re.compile(
-    r'(lr|accumulative_counts|param_scheduler|max_epochs|train_cfg|optim_wrapper\.(optimizer\.lr|clip_grad|accumulative)|'
+    r'(lr|accumulative_counts|param_scheduler|max_epochs|max_iters|train_cfg|optim_wrapper\.(optimizer\.lr|clip_grad|accumulative)|'
     r'custom_hooks|default_hooks|randomness|auto_scale_lr|model\.train_cfg\.augments)'
 )
 SIZES = re.compile(
     r'model\..*(embed_dims|depths|num_heads|mlp_ratio|arch|window_size|pretrain_img_size|drop_path_rate|channels|num_outs|'
-    r'scales|ratios|strides|finest_scale|num_classes|num_convs|num|nms_pre|max_per_img)(\.\d+)?$'
+    r'scales|ratios|strides|finest_scale|kernel_size|stride|padding|shifts|img_size|num_classes|num_convs|num|nms_pre|max_per_img)(\.\d+)?$'
 )
 START = re.compile(r'(released|model\.backbone\.init_cfg)')
 
@@ -108,3 +148,13 @@ def test_a_demo_differs_from_its_full_config_only_in_data_sizes_schedule_and_sta
     different = {key for key in small.keys() | full.keys() if small.get(key) != full.get(key)}
     allowed = (DATA, SCHEDULE, SIZES, START)
     assert not {key for key in different if not any(kind.match(key) for kind in allowed)}
+
+
+def test_the_digits_detector_takes_another_backbone_by_one_setting():
+    lsa, gcvit = (
+        flat(Config.fromfile(ROOT / 'configs' / 'demo' / f'mask_rcnn_{name}_digits.py')._cfg_dict.to_dict())
+        for name in ('lsa', 'gcvit')
+    )
+    different = {key for key in lsa.keys() | gcvit.keys() if lsa.get(key) != gcvit.get(key)}
+    assert {key.split('.')[0] for key in different} == {'model', 'lsa', 'start'}
+    assert {key.split('.')[1] for key in different if key.startswith('model')} == {'backbone'}

@@ -1,4 +1,4 @@
-"""Cascade Mask R-CNN with FPN on GC ViT-B: three box heads of four convolutions and one fully connected layer."""
+"""Cascade Mask R-CNN with FPN on GC ViT-T: three box heads of four convolutions and one fully connected layer."""
 
 box_heads = [
     dict(
@@ -47,10 +47,10 @@ model = dict(
         pad_mask=True,
         pad_size_divisor=32,
     ),
-    backbone=dict(type='mmgcvit.GCViT', arch='base', window_size=16, drop_path_rate=0.5),
-    neck=dict(type='FPN', in_channels=[128, 256, 512, 1024], out_channels=256, num_outs=5),
+    backbone=dict(type='mmgcvit.GCViT', arch='tiny', window_size=16, drop_path_rate=0.2),
+    neck=dict(type='FPN', in_channels=[64, 128, 256, 512], out_channels=256, num_outs=5),
     rpn_head=dict(
-        type='RPNHead',
+        type='mmgcvit.RPNHead',
         in_channels=256,
         feat_channels=256,
         anchor_generator=dict(type='AnchorGenerator', scales=[8], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16, 32, 64]),
@@ -63,14 +63,14 @@ model = dict(
         num_stages=3,
         stage_loss_weights=[1, 0.5, 0.25],
         bbox_roi_extractor=dict(
-            type='SingleRoIExtractor',
+            type='mmgcvit.SingleRoIExtractor',
             roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0),
             out_channels=256,
             featmap_strides=[4, 8, 16, 32],
         ),
         bbox_head=box_heads,
         mask_roi_extractor=dict(
-            type='SingleRoIExtractor',
+            type='mmgcvit.SingleRoIExtractor',
             roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0),
             out_channels=256,
             featmap_strides=[4, 8, 16, 32],

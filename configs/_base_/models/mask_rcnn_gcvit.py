@@ -13,7 +13,7 @@ model = dict(
     backbone=dict(type='mmgcvit.GCViT', arch='tiny', window_size=16, drop_path_rate=0.2),
     neck=dict(type='FPN', in_channels=[64, 128, 256, 512], out_channels=256, num_outs=5),
     rpn_head=dict(
-        type='RPNHead',
+        type='mmgcvit.RPNHead',
         in_channels=256,
         feat_channels=256,
         anchor_generator=dict(type='AnchorGenerator', scales=[8], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16, 32, 64]),
@@ -24,7 +24,7 @@ model = dict(
     roi_head=dict(
         type='StandardRoIHead',
         bbox_roi_extractor=dict(
-            type='SingleRoIExtractor',
+            type='mmgcvit.SingleRoIExtractor',
             roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0),
             out_channels=256,
             featmap_strides=[4, 8, 16, 32],
@@ -43,7 +43,7 @@ model = dict(
             loss_bbox=dict(type='L1Loss', loss_weight=1.0),
         ),
         mask_roi_extractor=dict(
-            type='SingleRoIExtractor',
+            type='mmgcvit.SingleRoIExtractor',
             roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0),
             out_channels=256,
             featmap_strides=[4, 8, 16, 32],

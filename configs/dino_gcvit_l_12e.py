@@ -1,0 +1,18 @@
+"""DINO with 4 scales, GC ViT-L pretrained on ImageNet-21K, COCO 2017, 12 epochs.
+
+Expected: no figure is published. Not run in full by this project.
+Memory:   not measured on a GPU.
+Run:      tools/dist_train.sh configs/dino_gcvit_l_12e.py 8
+          tools/dist_test.sh configs/dino_gcvit_l_12e.py CHECKPOINT 8
+
+dino_gcvit_l.py with the short schedule.
+"""
+
+_base_ = 'dino_gcvit_l.py'
+
+max_epochs = 12
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=2500),
+    dict(type='MultiStepLR', begin=0, end=max_epochs, by_epoch=True, milestones=[11], gamma=0.1),
+]

@@ -1,0 +1,30 @@
+"""Faster R-CNN, GC ViT-T, COCO 2017 with boxes only, 36 epochs: for data sets without masks.
+
+Expected: no figure is published. Not run in full by this project.
+Memory:   not measured on a GPU.
+Run:      tools/dist_train.sh configs/faster_rcnn_gcvit_t_boxonly.py 8
+          tools/dist_test.sh configs/faster_rcnn_gcvit_t_boxonly.py CHECKPOINT 8
+
+mask_rcnn_gcvit_t.py without its mask head, with DETR's augmentation (its first resize allows long sides of 4200 px, not
+1333). For data of your own see docs/custom_dataset.md.
+Starts from the authors' ImageNet weights (CC BY-NC-SA 4.0: not for commercial use), downloaded once. Others:
+    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
+or without any:
+    --cfg-options model.backbone.init_cfg=None
+"""
+
+_base_ = [
+    '_base_/models/faster_rcnn_gcvit.py',
+    '_base_/datasets/coco_detection.py',
+    '_base_/schedules/coco_36e_adamw.py',
+    '_base_/runtime_det.py',
+]
+
+# Images without objects teach a detector of two stages nothing that the others do not.
+train_dataloader = dict(dataset=dict(filter_cfg=dict(filter_empty_gt=True)))
+tta_model = dict(tta_cfg=dict(nms=dict(iou_threshold=0.5), max_per_img=100))
+
+optim_wrapper = dict(type='mmgcvit.AutoPrecisionOptimWrapper', loss_scale='dynamic')
+
+released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))

@@ -1,0 +1,30 @@
+"""Mask R-CNN, GC ViT-S, COCO 2017, 36 epochs.
+
+Expected: the paper has no figure for this model. Not run in full by this project.
+Memory:   not measured on a GPU.
+Run:      tools/dist_train.sh configs/mask_rcnn_gcvit_s.py 8
+          tools/dist_test.sh configs/mask_rcnn_gcvit_s.py CHECKPOINT 8
+
+Windows of 16 in every stage, as in the models whose multiply-adds the paper states.
+Mixed precision as released: bfloat16 where the GPU has it, else float16.
+Drop path 0.3 as in ImageNet training; the paper does not state its value for COCO.
+Starts from the authors' ImageNet weights (CC BY-NC-SA 4.0: not for commercial use), downloaded once. Others:
+    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
+or without any:
+    --cfg-options model.backbone.init_cfg=None
+"""
+
+_base_ = [
+    '_base_/models/mask_rcnn_gcvit.py',
+    '_base_/datasets/coco_instance.py',
+    '_base_/schedules/coco_36e_adamw.py',
+    '_base_/runtime_det.py',
+]
+
+optim_wrapper = dict(type='mmgcvit.AutoPrecisionOptimWrapper', loss_scale='dynamic')
+
+released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_small.pth.tar'
+model = dict(
+    backbone=dict(arch='small', drop_path_rate=0.3, init_cfg=dict(type='Pretrained', checkpoint=released)),
+    neck=dict(in_channels=[96, 192, 384, 768]),
+)

@@ -1,0 +1,14 @@
+"""UPerNet, GC ViT-B with windows of 16, ADE20K, 160,000 iterations.
+
+Expected: no figure is published for these windows, see upernet_gcvit_b.py. Not run in full by this project.
+Memory:   not measured on a GPU.
+Run:      tools/dist_train.sh configs/upernet_gcvit_b_win16.py 8
+          tools/dist_test.sh configs/upernet_gcvit_b_win16.py CHECKPOINT 8
+
+Windows of 16 in every stage: cheaper than 24, and maps of 512x512 crops divide into them without padding in the first
+three stages.
+"""
+
+_base_ = 'upernet_gcvit_b.py'
+
+model = dict(backbone=dict(window_size=16))

@@ -1,0 +1,28 @@
+"""UPerNet, GC ViT-S, ADE20K, 160,000 iterations.
+
+Expected: mIoU 48.3 (the paper's, table 4). Not run in full by this project.
+Memory:   not measured on a GPU.
+Run:      tools/dist_train.sh configs/upernet_gcvit_s.py 8
+          tools/dist_test.sh configs/upernet_gcvit_s.py CHECKPOINT 8
+
+Windows of 24 in every stage: with them the model has 1154 G multiply-adds at 512x2048 px, the paper states 1163 G.
+The paper states the crops, 512x512 px; the rest of the recipe is Swin's published one.
+Starts from the authors' ImageNet weights (CC BY-NC-SA 4.0: not for commercial use), downloaded once. Others:
+    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
+or without any:
+    --cfg-options model.backbone.init_cfg=None
+"""
+
+_base_ = [
+    '_base_/models/upernet_gcvit.py',
+    '_base_/datasets/ade20k_512.py',
+    '_base_/schedules/ade20k_160k_adamw.py',
+    '_base_/runtime_seg.py',
+]
+
+released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_small.pth.tar'
+model = dict(
+    backbone=dict(arch='small', drop_path_rate=0.3, init_cfg=dict(type='Pretrained', checkpoint=released)),
+    decode_head=dict(in_channels=[96, 192, 384, 768]),
+    auxiliary_head=dict(in_channels=384),
+)
