@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from packaging.version import Version
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile('shared machine', deadline=None)
 settings.load_profile('shared machine')
 
+# What of half precision torch computes on a CPU.
+HALF_DTYPES = [torch.bfloat16] + ([torch.float16] if Version(torch.__version__) >= Version('2.3') else [])
 ROOT = Path(__file__).parent.parent
 
 

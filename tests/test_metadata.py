@@ -1,7 +1,10 @@
 """Installing the package brings in and replaces no torch and no host; versions are pinned in one place."""
 
 import re
+import shutil
 import subprocess
+import sys
+import zipfile
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -53,3 +56,16 @@ def test_everything_that_the_tests_need_is_in_the_repository():
         pytest.skip('not a git checkout')
     present = {str(p.relative_to(ROOT)) for p in (ROOT / 'tests').rglob('*') if p.is_file() and p.suffix != '.pyc'}
     assert present <= set(tracked.stdout.split())
+
+
+@pytest.mark.slow
+def test_a_wheel_carries_configs_tools_and_the_list_of_models_for_mim(tmp_path):
+    """Built from a copy: building leaves folders behind."""
+    source, out = tmp_path / 'source', tmp_path / 'out'
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns('.*', 'data', 'work_dirs', 'build'))
+    command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '-w', str(out), str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = out.glob('*.whl')
+    names = set(zipfile.ZipFile(wheel).namelist())
+    carried = ['model-index.yml', 'configs/cascade_gcvit_b.py', 'configs/_base_/runtime_det.py', 'tools/train.py']
+    assert {f'mmgcvit/.mim/{name}' for name in carried} <= names

@@ -1,7 +1,7 @@
 """Create the project's virtual environment: python3 tools/install.py .venv.
 
 Does nothing where the environment is up to date, and goes on where an earlier call was interrupted. Runs on the bare
-standard library.
+standard library. ``--hosts upstream`` takes the original OpenMMLab packages, on the torch that they need.
 
 Environment variables:
     FORCE_CUDA   1 builds mmcv for GPUs (needs nvcc of torch's CUDA version), 0 for the CPU only. By default what the
@@ -23,11 +23,25 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-PINS = ROOT / 'pins.txt'
-DECIDING_FILES = [PINS, ROOT / 'setup.py', Path(__file__)]
-OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
+
+
+class Hosts(NamedTuple):
+    """One distribution of the OpenMMLab packages: its pinned versions, its extra in setup.py, its name of mmcv."""
+
+    pins: Path
+    extra: str
+    mmcv: str
+    newest_python: tuple[int, int]
+
+
+HOSTS = {
+    'maintained': Hosts(ROOT / 'pins.txt', 'hosts', 'onedl-mmcv', (3, 13)),
+    'upstream': Hosts(ROOT / 'pins-upstream.txt', 'hosts-upstream', 'mmcv', (3, 11)),
+}
+OLDEST_PYTHON = (3, 10)
 BUILD_TOOLS = ['setuptools', 'wheel', 'ninja', 'psutil']
 TORCH = ['torch', 'torchvision']
 SECONDS_BETWEEN_REPORTS = 20
@@ -37,31 +51,40 @@ LINES_OF_A_FAILURE = 30
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('venv', type=Path, help='folder of the environment, for example .venv')
-    venv = parser.parse_args().venv.resolve()
+    parser.add_argument(
+        '--hosts',
+        choices=HOSTS,
+        default='maintained',
+        help='the maintained forks of the OpenMMLab packages, or the original ones (default: %(default)s)',
+    )
+    args = parser.parse_args()
+    venv, hosts = args.venv.resolve(), HOSTS[args.hosts]
     stamp = venv / 'installed'
-    if stamp.is_file() and stamp.read_text() == wanted_stamp(venv):
+    if stamp.is_file() and stamp.read_text() == wanted_stamp(venv, hosts):
         return
-    check_machine()
+    check_machine(hosts)
     stamp.unlink(missing_ok=True)
     began = time.time()
     say('Installing into', venv, '(about 3 GB to download; 15 minutes on two cores, most of them for step 3)')
     say('1 of 4: the environment and build tools (seconds)')
     python = create_venv(venv)
-    pip_install(python, BUILD_TOOLS)
+    pip_install(python, hosts, BUILD_TOOLS)
     say('2 of 4: torch (minutes, as fast as the network)')
-    pip_install(python, TORCH, show_progress=sys.stdout.isatty())
+    pip_install(python, hosts, TORCH, show_progress=sys.stdout.isatty())
     say('3 of 4: mmcv, whose C++ operators are compiled here (about 10 minutes on two cores, the first time)')
-    install_mmcv(python, venv)
+    install_mmcv(python, venv, hosts)
     say('4 of 4: mmengine, mmdet, mmseg, mmpretrain, and this project (a minute)')
-    pip_install(python, ['--no-build-isolation', '--editable', f'{ROOT}[hosts,checkpoints,digits,test,lint]'])
-    ensure_opencv_imports(python)
-    stamp.write_text(wanted_stamp(venv))
+    extras = f'{hosts.extra},benchmark,checkpoints,digits,test,lint'
+    pip_install(python, hosts, ['--no-build-isolation', '--editable', f'{ROOT}[{extras}]'])
+    ensure_opencv_imports(python, hosts)
+    stamp.write_text(wanted_stamp(venv, hosts))
     say(f'Done in {clock(time.time() - began)}.')
 
 
-def wanted_stamp(venv: Path) -> str:
+def wanted_stamp(venv: Path, hosts: Hosts) -> str:
     """What an up-to-date environment says of itself."""
-    return fingerprint(*(path.read_text() for path in DECIDING_FILES), wanted_cuda(venv) or '')
+    deciding_files = [hosts.pins, ROOT / 'setup.py', Path(__file__)]
+    return fingerprint(hosts.extra, *(path.read_text() for path in deciding_files), wanted_cuda(venv) or '')
 
 
 def wanted_cuda(venv: Path) -> str | None:
@@ -70,13 +93,13 @@ def wanted_cuda(venv: Path) -> str | None:
     return os.environ.get('FORCE_CUDA') or (built.read_text() if built.is_file() else None)
 
 
-def check_machine() -> None:
+def check_machine(hosts: Hosts) -> None:
     """Stop early where something is missing that pip cannot install."""
-    if not OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON:
-        oldest, newest = ('.'.join(map(str, version)) for version in (OLDEST_PYTHON, NEWEST_PYTHON))
+    if not OLDEST_PYTHON <= sys.version_info[:2] <= hosts.newest_python:
+        oldest, newest = ('.'.join(map(str, version)) for version in (OLDEST_PYTHON, hosts.newest_python))
         raise SystemExit(
             f'Python {oldest} to {newest} is needed; this is {sys.version.split()[0]}. '
-            "Name another interpreter: 'make install PYTHON=python3.12'"
+            "Name another interpreter: 'make install PYTHON=python3.11'"
         )
     advice = "on Debian or Ubuntu: 'apt-get install g++ python3-dev python3-venv'"
     if not any(shutil.which(compiler) for compiler in (os.environ.get('CXX', 'c++'), 'g++', 'clang++')):
@@ -98,29 +121,29 @@ def create_venv(venv: Path) -> Path:
     return python
 
 
-def pip_install(python: Path, what: list[str], show_progress: bool = False) -> None:
+def pip_install(python: Path, hosts: Hosts, what: list[str], show_progress: bool = False) -> None:
     """Install with the pinned versions."""
     quiet = [] if show_progress else ['--quiet']
-    command = [str(python), '-m', 'pip', 'install', *quiet, '--disable-pip-version-check', '-c', str(PINS), *what]
+    command = [str(python), '-m', 'pip', 'install', *quiet, '--disable-pip-version-check', '-c', str(hosts.pins), *what]
     if subprocess.run(command).returncode:
         raise SystemExit(f'pip could not install {" ".join(what)}: see above. The next call goes on from here.')
 
 
-def install_mmcv(python: Path, venv: Path) -> None:
+def install_mmcv(python: Path, venv: Path, hosts: Hosts) -> None:
     """Install mmcv from a wheel built here.
 
     The wheel is kept outside the environment for the next one, under a name made of everything that it depends on:
     pip's own cache forgets torch's version, and gives out wheels that crash.
     """
     cuda = wanted_cuda(venv) or ('1' if can_build_for_gpu(python) else '0')
-    key = fingerprint(pin_of('onedl-mmcv'), pin_of('torch'), platform_of(python), cuda, *cuda_tools(cuda))
+    key = fingerprint(pin_of(hosts, hosts.mmcv), pin_of(hosts, 'torch'), platform_of(python), cuda, *cuda_tools(cuda))
     installed = venv / 'installed-mmcv'
     if not (installed.is_file() and installed.read_text() == key):
         cache = Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 'mmgcvit' / f'mmcv-{key[:16]}'
         if not list(cache.glob('*.whl')):
-            build_mmcv(python, cache, venv / 'mmcv-build.log', cuda)
+            build_mmcv(python, hosts, cache, venv / 'mmcv-build.log', cuda)
         (wheel,) = cache.glob('*.whl')
-        pip_install(python, ['--force-reinstall', '--no-deps', str(wheel)])
+        pip_install(python, hosts, ['--force-reinstall', '--no-deps', str(wheel)])
         installed.write_text(key)
     (venv / 'mmcv-cuda').write_text(cuda)
 
@@ -150,7 +173,7 @@ def can_build_for_gpu(python: Path) -> bool:
     return True
 
 
-def build_mmcv(python: Path, cache: Path, log: Path, cuda: str) -> None:
+def build_mmcv(python: Path, hosts: Hosts, cache: Path, log: Path, cuda: str) -> None:
     """Compile mmcv's wheel into the cache, showing progress."""
     unfinished = cache.with_name(cache.name + f'.{os.getpid()}')
     jobs = os.environ.get('MAX_JOBS', str(os.cpu_count()))
@@ -158,7 +181,7 @@ def build_mmcv(python: Path, cache: Path, log: Path, cuda: str) -> None:
     # ninja, which compiles in parallel, is found in the environment's bin folder.
     environment['PATH'] = f'{python.parent}{os.pathsep}{environment["PATH"]}'
     command = [str(python), '-m', 'pip', 'wheel', '--verbose', '--no-deps', '--no-build-isolation', '--no-cache-dir']
-    command += ['--disable-pip-version-check', '-c', str(PINS), '-w', str(unfinished), pin_of('onedl-mmcv')]
+    command += ['--disable-pip-version-check', '-c', str(hosts.pins), '-w', str(unfinished), pin_of(hosts, hosts.mmcv)]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace'
     ) as process:
@@ -185,19 +208,19 @@ def report_progress(lines: Iterator[str], log: Path) -> Iterator[str]:
                 say(f'   {done} of {total} files compiled, about {clock(left)} left')
 
 
-def ensure_opencv_imports(python: Path) -> None:
+def ensure_opencv_imports(python: Path, hosts: Hosts) -> None:
     """On a machine without graphics libraries (libGL), use OpenCV's build that needs none."""
     if subprocess.run([str(python), '-c', 'import cv2'], stderr=subprocess.DEVNULL).returncode == 0:
         return
     say('   No graphics libraries here: taking the headless build of OpenCV')
     uninstall = [str(python), '-m', 'pip', 'uninstall', '--quiet', '--yes', 'opencv-python', 'opencv-python-headless']
     subprocess.run(uninstall, check=True)
-    pip_install(python, ['--no-deps', 'opencv-python-headless'])
+    pip_install(python, hosts, ['--no-deps', 'opencv-python-headless'])
 
 
-def pin_of(package: str) -> str:
-    """The requirement that pins.txt has for a package, ``NAME==VERSION``."""
-    (pin,) = (line for line in PINS.read_text().splitlines() if re.match(rf'{package}=', line))
+def pin_of(hosts: Hosts, package: str) -> str:
+    """The requirement that the pins have for a package, ``NAME==VERSION``."""
+    (pin,) = (line for line in hosts.pins.read_text().splitlines() if re.match(rf'{package}=', line))
     return pin
 
 
