@@ -5,12 +5,13 @@ Read on from here: stage.py -> attention.py, global_query.py -> convs.py -> ../l
 Legend: B batch, H x W feature map, C channels of the first stage.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
-from ..layers import WindowSize, check_drop_path_rate, init_transformer_weights, resolve_windows
+from ..layers import WindowSize, check_drop_path_rate, images_in_parts, init_transformer_weights, resolve_windows
 from ..pyramid import PyramidBackbone, WithCp, checkpointed_stages
 from ..registry import MODELS
 from .archs import NUM_STAGES, describe_arch, resolve_arch
@@ -107,11 +108,10 @@ class GCViT(PyramidBackbone):
 
     def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
         """Yield each stage's map before its downsampler, (B, H_i, W_i, 2^i * C)."""
-        x = self.stem(images)
-        for i, stage in enumerate(self.stages):
-            if i:
-                x = self.downsamplers[i - 1](x)
-            x = stage(x)
+        x = images
+        for i, (before, stage) in enumerate(zip([self.stem, *self.downsamplers], self.stages, strict=True)):
+            num_tokens = math.prod(-(-side // (4 << i)) for side in images.shape[2:])
+            x = images_in_parts((before, stage), x, num_tokens * stage.hidden_dims)
             yield x
 
 

@@ -83,6 +83,7 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
+        self.hidden_dims = int(embed_dims * mlp_ratio)
         self.global_query = GlobalQueryGenerator(embed_dims, num_heads, window, pooled)
         if len(drop_path_rates) == 1:
             # A stage of one block has no global attention. Published layouts hold its generator all the same; without
@@ -94,7 +95,7 @@ class Stage(nn.Module):
                 embed_dims=embed_dims,
                 attn=attentions[i % 2](embed_dims, num_heads, window),
                 window=window,
-                hidden_dims=int(embed_dims * mlp_ratio),
+                hidden_dims=self.hidden_dims,
                 layer_scale=layer_scale,
                 drop_path_rate=rate,
             )

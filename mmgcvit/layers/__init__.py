@@ -7,6 +7,7 @@ from .compiling import is_compiling
 from .init import init_transformer_weights
 from .linear import Linear
 from .norm import LayerNorm
+from .parts import images_in_parts
 from .position import RelativePositionBias
 from .position_embedding import PositionEmbedding
 from .variants import read_attributes, resolve_variant
@@ -39,6 +40,7 @@ __all__ = [
     'even_window',
     'heads_in',
     'heads_out',
+    'images_in_parts',
     'init_transformer_weights',
     'is_compiling',
     'number',

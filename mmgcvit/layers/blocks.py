@@ -8,6 +8,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from .linear import Linear
+from .parts import tokens_in_parts
 
 
 class Mlp(nn.Module):
@@ -20,12 +21,13 @@ class Mlp(nn.Module):
 
     def __init__(self, embed_dims: int, hidden_dims: int) -> None:
         super().__init__()
+        self.hidden_dims = hidden_dims
         self.fc1 = Linear(embed_dims, hidden_dims)
         self.act = nn.GELU()
         self.fc2 = Linear(hidden_dims, embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.act(self.fc1(x)))
+        return tokens_in_parts((self.fc1, self.act, self.fc2), x, self.hidden_dims)
 
 
 class LayerScale(nn.Module):

@@ -8,7 +8,6 @@ Legend: B batch, H x W feature map, C_i channels of stage i, S stride of the pat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..layers import (
@@ -16,8 +15,8 @@ from ..layers import (
     WindowSize,
     check_drop_path_rate,
     check_img_size,
+    images_in_parts,
     init_transformer_weights,
-    is_compiling,
     resolve_optional_windows,
 )
 from ..pyramid import PyramidBackbone, WithCp, checkpointed_stages
@@ -26,10 +25,6 @@ from .archs import LSAArch, resolve_arch
 from .facts import describe_arch
 from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid
 from .stage import NORM_EPS, Downsampler, Stage, build_blocks
-
-# On a CPU, the stem and the first stage take as many images at once as make this many numbers: 16 MB of shifted copies.
-# Inference takes 0.7 to 0.9 of the time of a whole batch at once, a training step of the whole network 0.8 to 0.9.
-CHUNK = 1 << 22
 
 
 @MODELS.register_module()
@@ -125,19 +120,11 @@ class LSA(PyramidBackbone):
 
     def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
         """Yield each stage's map before its downsampler, (B, H_i, W_i, C_i)."""
-        parts = images.split(self.images_at_once(images))
-        maps = [self.stages[0](self.stem(part)) for part in parts]
-        x = torch.cat(maps) if len(maps) > 1 else maps[0]
+        x = images_in_parts((self.stem, self.stages[0]), images, self.stem.output_numel(images.shape[2:]))
         yield x
         for downsampler, stage in zip(self.downsamplers, self.stages[1:], strict=True):
             x = stage(downsampler(x))
             yield x
-
-    def images_at_once(self, images: Tensor) -> int:
-        """How many images the stem and the first stage take at once: all, or on a CPU what its cache holds."""
-        if images.device.type != 'cpu' or is_compiling():
-            return max(len(images), 1)
-        return max(CHUNK // self.stem.output_numel(images.shape[2:]), 1)
 
 
 def build_stem(arch: LSAArch, in_channels: int) -> PatchEmbedding:

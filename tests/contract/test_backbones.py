@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from mmgcvit.layers import parts
+
 from .backbones import BACKBONES
 
 
@@ -47,6 +49,50 @@ def test_an_image_gives_the_same_alone_and_among_others(build):
         together, alone = model(images), [model(image[None]) for image in images]
     for i, found in enumerate(together):
         torch.testing.assert_close(found, torch.cat([maps[i] for maps in alone]), atol=1e-5, rtol=0)
+
+
+def outputs_and_gradients(model, images):
+    """The maps of a training step, and the gradients of all parameters."""
+    model.zero_grad()
+    maps = model(images)
+    sum(found.square().mean() for found in maps).backward()
+    return maps, [parameter.grad for parameter in model.parameters()]
+
+
+def test_parts_change_neither_outputs_nor_gradients(build, monkeypatch):
+    """Within 1e-5: images one by one, tokens a few at a time, as large ones are on a CPU."""
+    model, images = build(drop_path_rate=0.0), torch.randn(3, 3, 64, 96)
+    with torch.no_grad():
+        inferred = model(images)
+    trained = outputs_and_gradients(model, images)
+    calls = []
+    monkeypatch.setattr(model.stages[0], 'forward', watched(model.stages[0].forward, calls))
+    monkeypatch.setattr(parts, 'IMAGES_AT_ONCE', 1)
+    monkeypatch.setattr(parts, 'TOKENS_AT_ONCE', 1 << 14)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images), inferred, atol=1e-5, rtol=0)
+    torch.testing.assert_close(outputs_and_gradients(model, images), trained, atol=1e-5, rtol=1e-4)
+    assert len(calls) == 2 * 3
+
+
+def watched(function, calls):
+    """A function that notes its calls."""
+
+    def call(*args):
+        calls.append(args)
+        return function(*args)
+
+    return call
+
+
+def test_who_hooks_a_layer_sees_its_whole_batch(build, monkeypatch):
+    monkeypatch.setattr(parts, 'IMAGES_AT_ONCE', 1)
+    model, seen = build().eval(), []
+    for stage in model.stages:
+        stage.blocks[-1].mlp.fc1.register_forward_hook(lambda layer, inputs, output: seen.append(len(output)))
+    with torch.no_grad():
+        model(torch.randn(3, 3, 64, 64))
+    assert seen == [3] * 4
 
 
 def test_checkpointing_changes_neither_outputs_nor_gradients(build):

@@ -82,20 +82,6 @@ def test_any_size_any_batch(variant, height, width, batch):
         rows, columns = (rows + 1) // 2, (columns + 1) // 2
 
 
-@pytest.mark.parametrize('num_images', [3, 5])
-def test_a_batch_is_taken_in_parts_and_gives_the_same(num_images):
-    """Within 1e-5 of the plain formulation's, of images of which two fit into a part."""
-    arch = {**SMALL, 'embed_dims': (64, 24, 32), 'depths': (2, 1, 1)}
-    model = LSA(arch, drop_path_rate=0.0)
-    images = torch.randn(num_images, 3, 320, 320)
-    assert model.images_at_once(images) == 2
-    assert model.images_at_once(images.to('meta')) == num_images
-    with torch.no_grad():
-        inferred, expected = model(images), PlainLSA(model)(images)
-    torch.testing.assert_close(inferred, expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(model(images), inferred, atol=1e-5, rtol=0)
-
-
 def test_windows_as_large_as_the_map_change_nothing():
     model, windowed = LSA(SMALL).eval(), LSA(SMALL, window_size=(12, 99, None)).eval()
     windowed.load_state_dict(model.state_dict())
