@@ -5,7 +5,6 @@ Read on from here: stage.py -> attention.py, global_query.py -> convs.py -> ../l
 Legend: B batch, H x W feature map, C channels of the first stage.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -108,11 +107,12 @@ class GCViT(PyramidBackbone):
 
     def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
         """Yield each stage's map before its downsampler, (B, H_i, W_i, 2^i * C)."""
-        x = images
-        for i, (before, stage) in enumerate(zip([self.stem, *self.downsamplers], self.stages, strict=True)):
-            num_tokens = math.prod(-(-side // (4 << i)) for side in images.shape[2:])
+        x, stride = images, 4
+        for before, stage in zip([self.stem, *self.downsamplers], self.stages, strict=True):
+            num_tokens = -(-images.shape[2] // stride) * -(-images.shape[3] // stride)
             x = images_in_parts((before, stage), x, num_tokens * stage.hidden_dims)
             yield x
+            stride *= 2
 
 
 def spread_drop_path(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
