@@ -1,6 +1,6 @@
 """Backbones by name: this project's, and others of their size to stand beside.
 
-``gcvit:ARCH`` and ``lsa:ARCH``, with ``@WINDOW`` for windows of that side in all stages of a GC ViT; ``swin:ARCH`` and
+``gcvit:ARCH``, ``lsa:ARCH`` and mmpretrain's ``swin:ARCH``, with ``@WINDOW`` for windows of that side in all stages;
 ``convnext:ARCH`` of mmpretrain; ``timm:NAME``, any model of timm that gives feature maps. Weights are random, drop path
 is off.
 """
@@ -32,6 +32,8 @@ def build_contestant(name: str, size: tuple[int, int]) -> nn.Module:
     arch, _, window = rest.partition('@')
     if kind not in KINDS:
         raise ValueError(f'there is no model {name!r}; expected one of {", ".join(f"{kind}:..." for kind in KINDS)}')
+    if window and kind not in WITH_WINDOWS:
+        raise ValueError(f'{name!r} sets windows, which only {", ".join(WITH_WINDOWS)} models take here')
     return KINDS[kind](arch, size, int(window) if window else None)
 
 
@@ -73,3 +75,4 @@ KINDS = {
     'convnext': build_convnext,
     'timm': build_timm,
 }
+WITH_WINDOWS = ('gcvit', 'lsa', 'swin')

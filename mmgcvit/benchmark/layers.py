@@ -66,29 +66,34 @@ def profile_layers(model: nn.Module, case: Case) -> dict[str, LayerCost]:
 
 @contextmanager
 def marked_layers(model: nn.Module, costs: dict[str, LayerCost]) -> Iterator[None]:
-    """Let a model's innermost modules show in a profile, and count their work."""
-    marks, handles = [], []
+    """Let a model's innermost modules show in a profile, and count their work.
 
-    def begin(layer: nn.Module, inputs: tuple) -> None:
-        marks.append(record_function(LAYER + name_of(layer)))
-        marks[-1].__enter__()
+    Not by hooks: layers with hooks are given their input in one piece, which is not what is to be measured.
+    """
+    layers = [layer for layer in model.modules() if not list(layer.children()) and not isinstance(layer, nn.Identity)]
+    for layer in layers:
+        layer.forward = marked(layer, layer.forward, costs)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
 
-    def end(layer: nn.Module, inputs: tuple, output: Tensor) -> None:
-        marks.pop().__exit__(None, None, None)
+
+def marked(layer: nn.Module, forward: Callable, costs: dict[str, LayerCost]) -> Callable:
+    """A layer's forward function, with a mark around it."""
+
+    def call(*inputs: object) -> object:
+        with record_function(LAYER + name_of(layer)):
+            output = forward(*inputs)
         cost, weight = costs[name_of(layer)], getattr(layer, 'weight', None)
         if isinstance(layer, nn.Linear | nn.Conv2d):
             cost.flops += 2 * output.numel() * weight[0].numel()
         tensors = (x for x in (*inputs, output, weight) if isinstance(x, Tensor))
         cost.bytes += sum(x.numel() * x.element_size() for x in tensors)
+        return output
 
-    for layer in model.modules():
-        if not list(layer.children()) and not isinstance(layer, nn.Identity):
-            handles += [layer.register_forward_pre_hook(begin), layer.register_forward_hook(end)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return call
 
 
 def name_of(layer: nn.Module) -> str:

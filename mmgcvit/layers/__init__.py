@@ -7,7 +7,7 @@ from .compiling import is_compiling
 from .init import init_transformer_weights
 from .linear import Linear
 from .norm import LayerNorm
-from .parts import images_in_parts
+from .parts import images_in_parts, parts_are_faster
 from .position import RelativePositionBias
 from .position_embedding import PositionEmbedding
 from .variants import read_attributes, resolve_variant
@@ -45,6 +45,7 @@ __all__ = [
     'is_compiling',
     'number',
     'pad_to_windows',
+    'parts_are_faster',
     'read_attributes',
     'resolve_optional_windows',
     'resolve_variant',

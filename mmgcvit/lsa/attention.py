@@ -7,7 +7,7 @@ key/value head each (nKV = nH: plain multi-head attention), G = nH/nKV, d = C/nH
 import torch
 from torch import Tensor, nn
 
-from ..layers import Linear, attend, heads_in, heads_out, is_compiling
+from ..layers import Linear, attend, heads_in, heads_out, parts_are_faster
 
 # On a CPU without gradients, shift attention takes as many patches at once as have this many numbers: 4 MB stay in the
 # cache. That takes 0.5 to 0.6 of the time of all at once where all are many, and 1.3 to 1.5 where they fit anyway.
@@ -96,6 +96,6 @@ class ShiftAttention(nn.Module):
 def chunk_size(patches: Tensor) -> int:
     """How many patches of (T, M, C) shift attention takes at once: all of them, or on a CPU what its cache holds."""
     num_copies, num_patches, channels = patches.shape
-    if torch.is_grad_enabled() or patches.device.type != 'cpu' or is_compiling():
+    if torch.is_grad_enabled() or not parts_are_faster(patches):
         return num_patches
     return max(CHUNK // (num_copies * channels), 1)

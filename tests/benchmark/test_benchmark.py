@@ -79,6 +79,12 @@ def test_a_contestant_that_there_is_not_is_named():
         build_contestant('resnet:50', (64, 64))
 
 
+@pytest.mark.parametrize('name', ['convnext:tiny@7', 'timm:gcvit_tiny@7'])
+def test_windows_of_a_model_that_takes_none_are_refused(name):
+    with pytest.raises(ValueError, match=f"'{name}' sets windows, which only gcvit, lsa, swin"):
+        build_contestant(name, (64, 64))
+
+
 def test_precision_reaches_the_model():
     seen = []
     model = nn.Sequential(nn.Conv2d(3, 4, 1))

@@ -95,6 +95,25 @@ def test_who_hooks_a_layer_sees_its_whole_batch(build, monkeypatch):
     assert seen == [3] * 4
 
 
+def test_training_is_deterministic_where_that_is_asked_for(build):
+    model, images = build(drop_path_rate=0.0), torch.randn(2, 3, 64, 96)
+    torch.use_deterministic_algorithms(True)
+    try:
+        once, again = (outputs_and_gradients(model, images) for _ in range(2))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    torch.testing.assert_close(once, again, atol=0, rtol=0)
+
+
+def test_a_trace_needs_nothing_of_this_package(build, monkeypatch):
+    """Not its operators, nor the parts that its trace was not made for; ONNX files are made of traces."""
+    monkeypatch.setattr(parts, 'IMAGES_AT_ONCE', 1)
+    model, images = build().eval(), torch.randn(2, 3, 64, 96)
+    traced = torch.jit.trace(model, images)
+    assert 'mmgcvit::' not in str(traced.inlined_graph)
+    torch.testing.assert_close(traced(images), model(images), atol=1e-5, rtol=0)
+
+
 def test_checkpointing_changes_neither_outputs_nor_gradients(build):
     plain, checkpointed = build(drop_path_rate=0.0), build(drop_path_rate=0.0, with_cp=True)
     checkpointed.load_state_dict(plain.state_dict())
