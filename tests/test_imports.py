@@ -33,8 +33,8 @@ FILES_DOWNWARD = {
     'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs'],
     'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'facts', 'archs'],
     'layers': [
-        *('__init__', 'attention', 'trained_bias', 'blocks', 'linear', 'norm', 'init', 'position_embedding'),
-        *('position', 'windows', 'compiling', 'variants', 'arguments'),
+        *('__init__', 'attention', 'trained_bias', 'blocks', 'parts', 'linear', 'norm', 'init'),
+        *('position_embedding', 'position', 'windows', 'compiling', 'variants', 'arguments'),
     ],
 }
 FILES = sorted(PACKAGE.rglob('*.py'))

@@ -12,6 +12,7 @@ and, with a plot and as JSON, into --out.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -33,6 +34,7 @@ from mmgcvit.benchmark import (  # noqa: E402
     LayerCost,
     Limits,
     Mode,
+    OwnProcess,
     Precision,
     Series,
     Table,
@@ -155,14 +157,20 @@ def compare_models(args: argparse.Namespace) -> None:
 def time_models(models: list[str], case: Case, rounds: int) -> dict[str, Timing]:
     """Time models side by side; those that cannot do a case are named on the error stream and left out."""
     steps = {}
-    for name in models:
-        try:
-            steps[name] = case.prepare(build(name, case.size))
-            steps[name]()
-        except Exception as error:
-            print(f'{name} left out of {case}: {(str(error) or type(error).__name__).splitlines()[0]}', file=sys.stderr)
-            steps.pop(name, None)
-    return time_side_by_side(steps, rounds, warmup=1)
+    with contextlib.ExitStack() as processes:
+        for name in models:
+            step = processes.enter_context(OwnProcess(functools.partial(prepare, name, case)))
+            try:
+                step()
+            except RuntimeError as error:
+                print(f'{name} left out of {case}: {str(error).splitlines()[0]}', file=sys.stderr)
+            else:
+                steps[name] = step
+        return time_side_by_side(steps, rounds, warmup=1)
+
+
+def prepare(name: str, case: Case) -> Callable[[], None]:
+    return case.prepare(build(name, case.size))
 
 
 def measure_memory(name: str, case: Case) -> int:

@@ -1,13 +1,14 @@
 """Time and memory of backbones, always several side by side in one run.
 
-Read on from here: contestants.py and cases.py say what is measured, timing.py and memory.py measure it, layers.py looks
-inside one model, report.py writes tables and plots.
+Read on from here: contestants.py and cases.py say what is measured; timing.py, process.py and memory.py measure it;
+layers.py looks inside one model; report.py writes tables and plots.
 """
 
 from .cases import Case, Mode, Precision
 from .contestants import build_contestant
 from .layers import LayerCost, Limits, machine_limits, profile_layers
 from .memory import peak_memory
+from .process import OwnProcess
 from .report import Series, Table, machine_in_words, plot_bars, plot_growth, save_report
 from .timing import Timing, time_side_by_side
 
@@ -16,6 +17,7 @@ __all__ = [
     'LayerCost',
     'Limits',
     'Mode',
+    'OwnProcess',
     'Precision',
     'Series',
     'Table',
