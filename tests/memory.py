@@ -7,6 +7,7 @@ def peak_of_tensors(model, case):
     """Bytes that torch gives out in a step of a case, at most at a time, beyond what the model holds before."""
     step = case.prepare(model)
     step()
+    model.zero_grad()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         step()
     events = [event for event in profiled.profiler.kineto_results.events() if event.name() == '[memory]']

@@ -19,6 +19,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -159,14 +160,24 @@ def time_models(models: list[str], case: Case, rounds: int) -> dict[str, Timing]
     steps = {}
     with contextlib.ExitStack() as processes:
         for name in models:
-            step = processes.enter_context(OwnProcess(functools.partial(prepare, name, case)))
             try:
+                step = processes.enter_context(make_step(name, case))
                 step()
-            except RuntimeError as error:
-                print(f'{name} left out of {case}: {str(error).splitlines()[0]}', file=sys.stderr)
+            except Exception as error:
+                print(
+                    f'{name} left out of {case}: {(str(error) or type(error).__name__).splitlines()[0]}',
+                    file=sys.stderr,
+                )
             else:
                 steps[name] = step
         return time_side_by_side(steps, rounds, warmup=1)
+
+
+def make_step(name: str, case: Case) -> AbstractContextManager[Callable[[], None]]:
+    """What to call for a case: on a CPU in a process of its own, on a GPU in this one, which keeps memory for all."""
+    if case.device == 'cpu':
+        return OwnProcess(functools.partial(prepare, name, case))
+    return contextlib.nullcontext(prepare(name, case))
 
 
 def prepare(name: str, case: Case) -> Callable[[], None]:

@@ -83,9 +83,9 @@ def marked_layers(model: nn.Module, costs: dict[str, LayerCost]) -> Iterator[Non
 def marked(layer: nn.Module, forward: Callable, costs: dict[str, LayerCost]) -> Callable:
     """A layer's forward function, with a mark around it."""
 
-    def call(*inputs: object) -> object:
+    def call(*inputs: object, **options: object) -> object:
         with record_function(LAYER + name_of(layer)):
-            output = forward(*inputs)
+            output = forward(*inputs, **options)
         cost, weight = costs[name_of(layer)], getattr(layer, 'weight', None)
         if isinstance(layer, nn.Linear | nn.Conv2d):
             cost.flops += 2 * output.numel() * weight[0].numel()

@@ -21,7 +21,7 @@ class OwnProcess:
     def __init__(self, prepare: Callable[[], Callable[[], None]]) -> None:
         context = multiprocessing.get_context('spawn')
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, prepare, torch.get_num_threads()), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs, prepare, torch.get_num_threads()))
         self.process.start()
         theirs.close()
 

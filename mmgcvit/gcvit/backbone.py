@@ -110,7 +110,7 @@ class GCViT(PyramidBackbone):
         x, stride = images, 4
         for before, stage in zip([self.stem, *self.downsamplers], self.stages, strict=True):
             num_tokens = -(-images.shape[2] // stride) * -(-images.shape[3] // stride)
-            x = images_in_parts((before, stage), x, num_tokens * stage.hidden_dims)
+            x = images_in_parts((before, stage), x, num_tokens * stage.width)
             yield x
             stride *= 2
 

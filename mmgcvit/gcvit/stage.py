@@ -83,7 +83,9 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
-        self.hidden_dims = int(embed_dims * mlp_ratio)
+        hidden_dims = int(embed_dims * mlp_ratio)
+        # Numbers for each token where the map is widest: in the MLPs, or before the stage, where it is twice as large.
+        self.width = max(hidden_dims, 4 * embed_dims)
         self.global_query = GlobalQueryGenerator(embed_dims, num_heads, window, pooled)
         if len(drop_path_rates) == 1:
             # A stage of one block has no global attention. Published layouts hold its generator all the same; without
@@ -95,7 +97,7 @@ class Stage(nn.Module):
                 embed_dims=embed_dims,
                 attn=attentions[i % 2](embed_dims, num_heads, window),
                 window=window,
-                hidden_dims=self.hidden_dims,
+                hidden_dims=hidden_dims,
                 layer_scale=layer_scale,
                 drop_path_rate=rate,
             )

@@ -13,12 +13,13 @@ from torch.utils.checkpoint import checkpoint
 
 from .compiling import is_compiling, is_exporting
 
-# In bytes of the widest tensor on the way. Images: 4 to 16 MB are equally fast in inference, 12 to 24 in training.
-# Tokens, where even one image is wider than that: 2 to 8 MB are equally fast.
-IMAGES_AT_ONCE = 16 << 20
-TOKENS_AT_ONCE = 4 << 20
-# In bytes: glibc's limit of 32 MB, less what it adds to a tensor.
-LARGEST_KEPT = (32 << 20) - (64 << 10)
+# Of the widest tensor on the way, in what is taken whole: 4 to 16 MB are equally fast in inference, 12 to 24 in
+# training.
+MOST_BYTES = 16 << 20
+# The same in a part of the tokens, where even one image has more than that: 2 to 8 MB are equally fast.
+BYTES_OF_TOKENS = 4 << 20
+# glibc's limit of 32 MB, less what it adds to a tensor.
+MOST_BYTES_KEPT = (32 << 20) - (64 << 10)
 
 
 def images_in_parts(layers: Sequence[nn.Module], images: Tensor, numel: int) -> Tensor:
@@ -32,7 +33,7 @@ def images_in_parts(layers: Sequence[nn.Module], images: Tensor, numel: int) -> 
     if not parts_are_faster(images):
         return in_turn(layers, images)
     let_memory_be_kept()
-    at_once = max(IMAGES_AT_ONCE // (numel * images.element_size()), 1)
+    at_once = max(MOST_BYTES // (numel * images.element_size()), 1)
     if len(images) <= at_once or any(map(has_hooks, layers)):
         return in_turn(layers, images)
     return torch.cat([in_turn(layers, some) for some in images.split(at_once)])
@@ -49,23 +50,23 @@ def tokens_in_parts(layers: Sequence[nn.Module], x: Tensor, channels: int) -> Te
         channels: How many numbers a token has where it is widest on the way.
     """
     size = channels * x.element_size()
-    if not parts_are_faster(x) or x.numel() // x.shape[-1] * size <= IMAGES_AT_ONCE or any(map(has_hooks, layers)):
+    if not parts_are_faster(x) or x.numel() // x.shape[-1] * size <= MOST_BYTES or any(map(has_hooks, layers)):
         return in_turn(layers, x)
     call = functools.partial(in_turn, layers)
     if torch.is_grad_enabled():
         call = functools.partial(checkpoint, call, use_reentrant=False, preserve_rng_state=False)
     tokens = x.reshape(-1, x.shape[-1])
-    return torch.cat([call(some) for some in tokens.split(max(TOKENS_AT_ONCE // size, 1))]).view(x.shape)
+    return torch.cat([call(some) for some in tokens.split(max(BYTES_OF_TOKENS // size, 1))]).view(x.shape)
 
 
 @functools.cache
 def let_memory_be_kept() -> None:
-    """Once in a process, ask the system for 32 MB and give them back, which touches none of them.
+    """Once in a process, ask the system for 32 MB and give them back.
 
     From the size of what it gives back glibc learns what to keep, and how much of it: what it has got for tensors of up
-    to that size it then keeps for the next ones, in inference a fifth of the time.
+    to that size it then keeps for the next ones, which saves inference up to a fifth of its time.
     """
-    torch.empty(LARGEST_KEPT, dtype=torch.uint8)
+    torch.empty(MOST_BYTES_KEPT, dtype=torch.uint8, device='cpu')
 
 
 def in_turn(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
@@ -80,6 +81,7 @@ def parts_are_faster(x: Tensor) -> bool:
 
 
 def has_hooks(layer: nn.Module) -> bool:
-    """Whether somebody looks at what passes through a layer or one inside of it, and so is to see it whole."""
+    """Whether somebody looks at what passes through a layer, one inside of it, or any; who is to see it whole."""
     kinds = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
-    return any(getattr(module, kind) for module in layer.modules() for kind in kinds)
+    own = any(getattr(module, kind) for module in layer.modules() for kind in kinds)
+    return own or any(getattr(nn.modules.module, f'_global{kind}') for kind in kinds)

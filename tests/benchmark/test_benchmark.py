@@ -104,6 +104,11 @@ def test_layers_are_counted_and_their_work_with_them():
     assert costs['Conv2d, 3x3'].seconds > 0
 
 
+def test_layers_that_are_called_by_keyword_are_counted_too():
+    """mmpretrain's ConvNeXt tells its norms by keyword where channels are."""
+    assert profile_layers(build_contestant('convnext:tiny', (64, 64)), Case((64, 64), 1))['LayerNorm2d'].seconds > 0
+
+
 def test_attention_is_counted_by_its_shapes():
     costs = profile_layers(build_contestant('gcvit:xxtiny@4', (64, 64)), Case((64, 64), 1))
     # Stage 0 has 16 windows in a map of 16x16, half as many a side in each next one; 2, 2, 6 and 2 blocks.

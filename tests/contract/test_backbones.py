@@ -52,26 +52,32 @@ def test_an_image_gives_the_same_alone_and_among_others(build):
 
 
 def outputs_and_gradients(model, images):
-    """The maps of a training step, and the gradients of all parameters."""
+    """The maps of a training step, and the gradients of all parameters, each in units of its largest.
+
+    What is trained is a fixed projection of the maps: their squares would hardly change, for the maps are normalised.
+    """
     model.zero_grad()
     maps = model(images)
-    sum(found.square().mean() for found in maps).backward()
-    return maps, [parameter.grad for parameter in model.parameters()]
+    generator = torch.Generator().manual_seed(1)
+    sum((found * torch.randn(found.shape, generator=generator)).sum() for found in maps).backward()
+    gradients = [parameter.grad for parameter in model.parameters()]
+    assert sum(gradient.abs().max() > 1e-3 for gradient in gradients) > 0.9 * len(gradients)
+    return maps, [gradient / gradient.abs().max().clamp(min=1e-3) for gradient in gradients]
 
 
 def test_parts_change_neither_outputs_nor_gradients(build, monkeypatch):
-    """Within 1e-5: images one by one, tokens a few at a time, as large ones are on a CPU."""
+    """Within 1e-5 and 1e-4: images one by one, tokens a few at a time, as large ones are on a CPU."""
     model, images = build(drop_path_rate=0.0), torch.randn(3, 3, 64, 96)
     with torch.no_grad():
         inferred = model(images)
     trained = outputs_and_gradients(model, images)
     calls = []
     monkeypatch.setattr(model.stages[0], 'forward', watched(model.stages[0].forward, calls))
-    monkeypatch.setattr(parts, 'IMAGES_AT_ONCE', 1)
-    monkeypatch.setattr(parts, 'TOKENS_AT_ONCE', 1 << 14)
+    monkeypatch.setattr(parts, 'MOST_BYTES', 1)
+    monkeypatch.setattr(parts, 'BYTES_OF_TOKENS', 1 << 14)
     with torch.no_grad():
         torch.testing.assert_close(model(images), inferred, atol=1e-5, rtol=0)
-    torch.testing.assert_close(outputs_and_gradients(model, images), trained, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(outputs_and_gradients(model, images), trained, atol=1e-4, rtol=0)
     assert len(calls) == 2 * 3
 
 
@@ -86,7 +92,7 @@ def watched(function, calls):
 
 
 def test_who_hooks_a_layer_sees_its_whole_batch(build, monkeypatch):
-    monkeypatch.setattr(parts, 'IMAGES_AT_ONCE', 1)
+    monkeypatch.setattr(parts, 'MOST_BYTES', 1)
     model, seen = build().eval(), []
     for stage in model.stages:
         stage.blocks[-1].mlp.fc1.register_forward_hook(lambda layer, inputs, output: seen.append(len(output)))
@@ -106,10 +112,12 @@ def test_training_is_deterministic_where_that_is_asked_for(build):
 
 
 def test_a_trace_needs_nothing_of_this_package(build, monkeypatch):
-    """Not its operators, nor the parts that its trace was not made for; ONNX files are made of traces."""
-    monkeypatch.setattr(parts, 'IMAGES_AT_ONCE', 1)
-    model, images = build().eval(), torch.randn(2, 3, 64, 96)
-    traced = torch.jit.trace(model, images)
+    """Not its operators, nor the parts that suit the batch that was traced; ONNX files are made of traces."""
+    monkeypatch.setattr(parts, 'MOST_BYTES', 1)
+    model, images, calls = build().eval(), torch.randn(2, 3, 64, 96), []
+    monkeypatch.setattr(model.stages[0], 'forward', watched(model.stages[0].forward, calls))
+    traced = torch.jit.trace(model, images, check_trace=False)
+    assert len(calls) == 1
     assert 'mmgcvit::' not in str(traced.inlined_graph)
     torch.testing.assert_close(traced(images), model(images), atol=1e-5, rtol=0)
 
@@ -118,12 +126,8 @@ def test_checkpointing_changes_neither_outputs_nor_gradients(build):
     plain, checkpointed = build(drop_path_rate=0.0), build(drop_path_rate=0.0, with_cp=True)
     checkpointed.load_state_dict(plain.state_dict())
     image = torch.randn(1, 3, 64, 96)
-    results = []
-    for model in (plain.train(), checkpointed.train()):
-        maps = model(image)
-        sum(found.square().mean() for found in maps).backward()
-        results.append((maps, [parameter.grad for parameter in model.parameters()]))
-    torch.testing.assert_close(*results)
+    results = [outputs_and_gradients(model.train(), image) for model in (plain, checkpointed)]
+    torch.testing.assert_close(*results, atol=1e-5, rtol=0)
 
 
 def test_checkpointing_saves_memory_of_activations(build):

@@ -23,8 +23,8 @@ class Counting(nn.Linear):
 @pytest.fixture(autouse=True)
 def little_at_once(monkeypatch):
     """64 numbers of an image, 16 of tokens."""
-    monkeypatch.setattr(parts, 'IMAGES_AT_ONCE', 64 * 4)
-    monkeypatch.setattr(parts, 'TOKENS_AT_ONCE', 16 * 4)
+    monkeypatch.setattr(parts, 'MOST_BYTES', 64 * 4)
+    monkeypatch.setattr(parts, 'BYTES_OF_TOKENS', 16 * 4)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,16 @@ def test_layers_with_hooks_in_them_are_given_all_at_once(register):
     images_in_parts([nn.Sequential(layer)], torch.randn(3, 4), numel=64)
     tokens_in_parts([nn.Sequential(layer)], torch.randn(20, 4), channels=8)
     assert layer.seen == [3, 20]
+
+
+def test_who_hooks_all_layers_sees_them_whole():
+    layer = Counting(4, 4)
+    handle = nn.modules.module.register_module_forward_hook(lambda *args: None)
+    try:
+        images_in_parts([layer], torch.randn(3, 4), numel=64)
+    finally:
+        handle.remove()
+    assert layer.seen == [3]
 
 
 def test_other_devices_take_all_at_once():
