@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from mmpretrain.registry import MODELS
 
@@ -139,18 +140,19 @@ def test_a_converted_classifier_computes_the_originals_logits(convert, reference
     """Within 2e-5, through the converter and mmpretrain's whole classifier, every weight loaded."""
     torch.save(reference.weights(), tmp_path / 'original.pth')
     convert(tmp_path / 'original.pth', tmp_path / 'classifier.pth')
-    model = MODELS.build(
-        {
-            'type': 'ImageClassifier',
-            'backbone': reference.backbone_config(),
-            'neck': {'type': 'GlobalAveragePooling'},
-            'head': {
-                'type': 'LinearClsHead',
-                'num_classes': NUM_CLASSES,
-                'in_channels': reference.arch['embed_dims'][-1],
-            },
-        }
-    ).eval()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(
+            {
+                'type': 'ImageClassifier',
+                'backbone': reference.backbone_config(),
+                'neck': {'type': 'GlobalAveragePooling'},
+                'head': {
+                    'type': 'LinearClsHead',
+                    'num_classes': NUM_CLASSES,
+                    'in_channels': reference.arch['embed_dims'][-1],
+                },
+            }
+        ).eval()
     load_checkpoint(model, str(tmp_path / 'classifier.pth'), strict=True)
     with torch.no_grad():
         torch.testing.assert_close(model(reference.image()), reference.outputs()[0], atol=2e-5, rtol=0)
