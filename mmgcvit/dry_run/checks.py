@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from .configs import as_list
 from .schedule import ITERATIONS
 
 Observed = dict[str, Any]
@@ -63,8 +64,7 @@ def check_resumed(cfg: Config, before: Observed, observed: Observed) -> str:
 
 def check_tested(cfg: Config, resumed: Observed, observed: Observed) -> str:
     """Testing gives a score; validation's, where both are of the same data."""
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
-    if any(evaluator.get('format_only') for evaluator in evaluators):
+    if any(evaluator.get('format_only') for evaluator in as_list(cfg.test_evaluator)):
         return 'results were written; the config asks for no score (format_only)'
     found = check_score(observed.get('test'), 'test')
     if not resumed.get('val') or not validates_as_it_tests(cfg):

@@ -24,6 +24,7 @@ from .schedule import BATCH_SIZE, ITERATIONS
 NUM_TESTED = 3
 MOST_CLASSES = 1000
 ADE_FOLDERS = {'train': 'training', 'val': 'validation'}
+ADE_PLACES = {'img_path': 'images', 'seg_map_path': 'annotations'}
 # The hosts' classes that a data set's class derives from, and the kind of data that it then reads.
 KINDS = {'CocoDataset': 'coco', 'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CIFAR10': 'cifar'}
 CIFAR_SIDE = 32
@@ -176,9 +177,6 @@ def use_ade20k(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: Pat
             seg_map_suffix='.png',
         )
     return f'data: miniature ADE20K with {described(classes)} at {folder}{other_heads(cfg, len(classes))}'
-
-
-ADE_PLACES = {'img_path': 'images', 'seg_map_path': 'annotations'}
 
 
 def reduces_zero_label(dataset: ConfigDict) -> bool:

@@ -14,8 +14,8 @@ from ..layers import Linear, attend, heads_in, heads_out, parts_are_faster
 CHUNK = 1 << 20
 
 
-class GlobalAttention(nn.Module):
-    """Self-attention among the tokens of each window; with one window, the whole map, it is global.
+class GroupedAttention(nn.Module):
+    """The projections of attention whose query heads share key/value heads in groups.
 
     Args:
         embed_dims: C.
@@ -30,6 +30,10 @@ class GlobalAttention(nn.Module):
         self.q = Linear(embed_dims, embed_dims)
         self.kv = Linear(embed_dims, 2 * num_kv_heads * (embed_dims // num_heads))
         self.proj = Linear(embed_dims, embed_dims)
+
+
+class GlobalAttention(GroupedAttention):
+    """Self-attention among the tokens of each window; with one window, the whole map, it is global."""
 
     def forward(self, windows: Tensor) -> Tensor:
         """Attend: (B, nW, N, C) to the same."""
@@ -43,26 +47,13 @@ class GlobalAttention(nn.Module):
         return groups.flatten(2, 3)
 
 
-class ShiftAttention(nn.Module):
+class ShiftAttention(GroupedAttention):
     """Attention of each patch to its own shifted copies; the unshifted one is the query.
 
     Keys and values of the T copies are never made. As there is one query per patch, the key projection is applied to
     it instead, q (Wk x) = (q Wk) x; and as attention mixes linearly, the value projection to the mixed copy. The keys'
     bias moves all scores of a patch alike and so has no effect.
-
-    Args:
-        embed_dims: C.
-        num_heads: nH.
-        num_kv_heads: nKV.
     """
-
-    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.num_kv_heads = num_kv_heads
-        self.q = Linear(embed_dims, embed_dims)
-        self.kv = Linear(embed_dims, 2 * num_kv_heads * (embed_dims // num_heads))
-        self.proj = Linear(embed_dims, embed_dims)
 
     def forward(self, unshifted: Tensor, copies: Tensor, norm: nn.Module) -> Tensor:
         """Attend from (B, H, W, C) to (T, B, H, W, C), both normalised by ``norm`` on the way, to (B, H, W, C)."""
