@@ -39,6 +39,7 @@ setup(
     packages=find_packages(include=['mmgcvit', 'mmgcvit.*']),
     cmdclass={'build_py': BuildWithConfigs},
     python_requires='>=3.10',
+    entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
     install_requires=['numpy', 'packaging'],
     extras_require={
         # The forks are kept alive and install beside current torch; the originals serve as well and need torch 2.1.

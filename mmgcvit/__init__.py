@@ -6,7 +6,6 @@ check_hosts()
 
 from .gcvit import GCViT  # noqa: E402  (beside missing hosts the check's message comes first)
 from .lsa import LSA  # noqa: E402
-from .training import auto_precision  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['LSA', 'GCViT', '__version__', 'auto_precision']
+__all__ = ['LSA', 'GCViT', '__version__']

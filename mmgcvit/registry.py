@@ -12,15 +12,18 @@ from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
 from mmengine.registry import Registry
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmgcvit', locations=['mmgcvit'])
-OPTIM_WRAPPERS = Registry('optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='mmgcvit', locations=['mmgcvit'])
-FUNCTIONS = Registry('function', parent=MMENGINE_FUNCTIONS, scope='mmgcvit', locations=['mmgcvit'])
-STRATEGIES = Registry('strategy', parent=MMENGINE_STRATEGIES, scope='mmgcvit', locations=['mmgcvit'])
-DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='mmgcvit', locations=['mmgcvit.classification'])
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmgcvit', locations=['mmgcvit.dry_run.observer'])
+SCOPE = 'mmgcvit'
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['mmgcvit', 'mmgcvit.detection'])
+DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['mmgcvit.datasets.imagenet_v2'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['mmgcvit.dry_run.observer'])
+OPTIM_WRAPPERS = Registry(
+    'optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE, locations=['mmgcvit.engine.precision']
+)
+FUNCTIONS = Registry('function', parent=MMENGINE_FUNCTIONS, scope=SCOPE, locations=['mmgcvit.engine.sharding'])
+STRATEGIES = Registry('strategy', parent=MMENGINE_STRATEGIES, scope=SCOPE, locations=['mmgcvit.engine.sharding'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optim wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
-    scope='mmgcvit',
-    locations=['mmgcvit.training.layer_decay'],
+    scope=SCOPE,
+    locations=['mmgcvit.engine.layer_decay'],
 )

@@ -29,8 +29,7 @@ from torch import nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # for the plain formulations, which are kept with the tests
 
-from mmgcvit import LSA  # noqa: E402
-from mmgcvit.benchmark import (  # noqa: E402
+from benchmarking import (  # noqa: E402
     Case,
     LayerCost,
     Limits,
@@ -50,6 +49,8 @@ from mmgcvit.benchmark import (  # noqa: E402
     save_report,
     time_side_by_side,
 )
+
+from mmgcvit import LSA  # noqa: E402
 
 MEGABYTE = 1 << 20
 
@@ -289,7 +290,7 @@ def time_data(args: argparse.Namespace) -> None:
     """Seconds a batch of a config's training data takes to load."""
     from mmengine.runner import Runner
 
-    from mmgcvit.engine.options import enter_scope, read_config
+    from mmgcvit.cli.options import enter_scope, read_config
 
     cfg = read_config(args.config)
     enter_scope(cfg)

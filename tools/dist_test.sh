@@ -7,5 +7,5 @@ if [ $# -lt 3 ]; then
     echo "usage: $0 CONFIG CHECKPOINT GPUS [options of tools/test.py]" >&2
     exit 2
 fi
-source "$(dirname "$0")/find_python.sh"
-exec "$python" "$tools/dist_run.py" "$3" test.py "$1" "$2" "${@:4}"
+source "$(dirname "$0")/shell/find_python.sh"
+exec "$python" -m mmgcvit.commands.launch "$3" test "$1" "$2" "${@:4}"

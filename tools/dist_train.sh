@@ -7,5 +7,5 @@ if [ $# -lt 2 ]; then
     echo "usage: $0 CONFIG GPUS [options of tools/train.py]" >&2
     exit 2
 fi
-source "$(dirname "$0")/find_python.sh"
-exec "$python" "$tools/dist_run.py" "$2" train.py "$1" "${@:3}"
+source "$(dirname "$0")/shell/find_python.sh"
+exec "$python" -m mmgcvit.commands.launch "$2" train "$1" "${@:3}"

@@ -1,90 +1,9 @@
 """Rehearse a run in minutes before it takes days: python tools/dry_run.py CONFIG [options].
 
-Builds the config's model, trains it for two iterations, resumes, validates and tests, through tools/train.py and
-tools/test.py, on a miniature of the data that the config names. Ends with code 1 at the first step that fails.
+The code is in mmgcvit/commands/dry_run.py.
 """
 
-import argparse
-import shutil
-from pathlib import Path
-
-from mmengine.config import Config, DictAction
-
-from mmgcvit.dry_run import Options, prepare, rehearse
-from mmgcvit.engine.options import read_config
-
-MARK = 'dry_run.txt'
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='a config file, for example configs/mask_rcnn_gcvit_t.py')
-    parser.add_argument('--work-dir', type=Path, help='folder for everything (default: work_dirs/dry_run/CONFIG_NAME)')
-    parser.add_argument('--depth', type=int, metavar='N', help='at most N blocks in each stage of the backbone')
-    parser.add_argument('--shrink', type=int, default=8, metavar='N', help='divide image sizes (default: %(default)s)')
-    parser.add_argument('--own-data', action='store_true', help="the first images of the config's own data")
-    parser.add_argument('--keep-weights', action='store_true', help='load pretrained weights as the config says')
-    parser.add_argument('--keep', action='store_true', help='keep the checkpoints')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings of the config'
-    )
-    return parser.parse_args()
-
-
-def check_options(args: argparse.Namespace) -> Options:
-    """Refuse what cannot work.
-
-    Raises:
-        SystemExit: It cannot.
-    """
-    if args.shrink < 1 or (args.depth is not None and args.depth < 1):
-        raise SystemExit(f'--shrink {args.shrink} --depth {args.depth}: expected whole numbers of at least 1')
-    if args.depth is not None and args.keep_weights:
-        raise SystemExit('--depth and --keep-weights: weights of the whole model do not fit a part of it')
-    return Options(args.own_data, args.depth, args.shrink, args.keep_weights)
-
-
-def empty_folder(folder: Path) -> None:
-    """Make a folder, or empty one of an earlier rehearsal; another's is left alone.
-
-    Raises:
-        SystemExit: The folder holds other things.
-    """
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARK).is_file():
-            raise SystemExit(f'{folder} holds other things than a dry run; name another --work-dir')
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).write_text('Made by tools/dry_run.py, which empties this folder when it is called again.\n')
-
-
-def write_config(cfg: Config, args: argparse.Namespace, path: Path) -> None:
-    """Write the changed config, for the commands and to be read."""
-    cfg.dump(path)
-    path.write_text(f'# {args.config} as tools/dry_run.py changed it.\n{path.read_text()}')
-
-
-def say(words: str) -> None:
-    print(words, flush=True)
-
-
-def main() -> None:
-    args = parse_args()
-    options = check_options(args)
-    cfg = read_config(args.config, args.cfg_options)
-    folder = args.work_dir or Path('work_dirs') / 'dry_run' / Path(args.config).stem
-    empty_folder(folder)
-    say(f'dry run of {args.config} in {folder}')
-    for note in prepare(cfg, folder, options):
-        say(f'  {note}')
-    write_config(cfg, args, folder / 'config.py')
-    if not rehearse(cfg, folder, Path(__file__).parent, say):
-        raise SystemExit(1)
-    if not args.keep:
-        for checkpoint in (folder / 'run').glob('*.pth'):
-            checkpoint.unlink()
-    say(f'all steps OK; the config as it was run: {folder / "config.py"}')
-
+from mmgcvit.commands.dry_run import main
 
 if __name__ == '__main__':
     main()

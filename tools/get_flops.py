@@ -1,85 +1,9 @@
 """Count a model's parameters and multiply-adds: python tools/get_flops.py CONFIG --shape HEIGHT WIDTH.
 
-``--table`` instead of a config prints the published variants beside the paper's figures, as Markdown.
+The code is in mmgcvit/commands/get_flops.py.
 """
 
-import argparse
-
-import torch
-from mmengine.config import DictAction
-from mmengine.registry import MODELS
-
-from mmgcvit import GCViT
-from mmgcvit.engine.complexity import count_macs, count_parameters, model_parts
-from mmgcvit.engine.options import enter_scope, read_config
-
-# Multiply-adds in billions and ImageNet top-1 of the variants as published (the paper, and the authors' list of
-# models), by arch, image size and windows. The last two are fine-tuned from ImageNet-21K.
-PUBLISHED = {
-    ('xxtiny', 224, (7, 7, 14, 7)): (2.1, 79.9),
-    ('xtiny', 224, (7, 7, 14, 7)): (2.6, 82.0),
-    ('tiny', 224, (7, 7, 14, 7)): (4.7, 83.5),
-    ('tiny2', 224, (7, 7, 14, 7)): (5.5, 83.7),
-    ('small', 224, (7, 7, 14, 7)): (8.5, 84.3),
-    ('small2', 224, (7, 7, 14, 7)): (10.7, 84.8),
-    ('base', 224, (7, 7, 14, 7)): (14.8, 85.0),
-    ('large', 224, (7, 7, 14, 7)): (32.6, 85.7),
-    ('large', 384, (12, 12, 24, 12)): (120.4, 87.4),
-    ('large', 512, (16, 16, 32, 16)): (245.0, 87.6),
-}
-NUM_CLASSES = 1000
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', nargs='?', help='a config file of any task')
-    parser.add_argument(
-        '--shape', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help='of the image in pixels, for example 800 1280'
-    )
-    parser.add_argument('--table', action='store_true', help="the published variants beside the paper's figures")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
-    args = parser.parse_args()
-    if args.table == bool(args.config) or bool(args.config) != bool(args.shape):
-        parser.error('give a CONFIG and --shape HEIGHT WIDTH, or --table alone')
-    return args
-
-
-def print_model(config: str, size: tuple[int, int], options: dict | None) -> None:
-    """A row for each part of a config's model."""
-    cfg = read_config(config, options)
-    enter_scope(cfg)
-    model = MODELS.build(cfg.model)
-    parameters = count_parameters(model)
-    parts = model_parts(model, size)
-    print(f'{config}, one image of {size[0]}x{size[1]} px (height x width)\n')
-    print('| part | parameters (M) | multiply-adds (G) |\n|---|---|---|')
-    for part in parts:
-        print(f'| {part.name} | {part.parameters / 1e6:.2f} | {part.macs / 1e9:.2f} |')
-    print(f'| **whole model** | **{parameters / 1e6:.2f}** | **{sum(part.macs for part in parts) / 1e9:.2f}** |')
-
-
-def print_variants() -> None:
-    """A row for each published classifier."""
-    print('| arch | image | windows | parameters | multiply-adds (G) | published (G) | top-1, published |')
-    print('|---|---|---|---|---|---|---|')
-    for (arch, side, windows), (published_macs, top1) in PUBLISHED.items():
-        with torch.device('meta'):
-            backbone = GCViT(arch, window_size=windows, pretrain_img_size=side, out_indices=(3,)).eval()
-            head = torch.nn.Linear(backbone.stage_dims[-1], NUM_CLASSES)
-            image = torch.empty(1, 3, side, side)
-        macs = count_macs(lambda backbone=backbone, image=image: backbone(image))
-        parameters = count_parameters(backbone) + count_parameters(head)
-        cells = [arch, f'{side}x{side}', ', '.join(map(str, windows)), f'{parameters:,}', f'{macs / 1e9:.3f}']
-        print('| ' + ' | '.join(map(str, [*cells, published_macs, top1])) + ' |')
-
-
-def main() -> None:
-    args = parse_args()
-    if args.table:
-        print_variants()
-    else:
-        print_model(args.config, tuple(args.shape), args.cfg_options)
-
+from mmgcvit.commands.get_flops import main
 
 if __name__ == '__main__':
     main()

@@ -1,46 +1,9 @@
 """Make miniatures of COCO, ADE20K and ImageNet-1K: their layout, files and classes, a few images of scanned digits.
 
-    python tools/make_miniature.py data/miniature
-
-writes ``coco``, ``ADEChallengeData2016`` and ``imagenet`` under that folder, the same files for the same seed. They
-show that a config reads its data; nothing can be learned from them.
+The code is in mmgcvit/commands/make_miniature.py.
 """
 
-import argparse
-from pathlib import Path
-
-from mmgcvit.digits import (
-    imagenet_folders,
-    write_miniature_ade20k,
-    write_miniature_coco,
-    write_miniature_imagenet,
-)
-from mmgcvit.digits.output import is_up_to_date, replaced_whole
-
-OPTIONS_FILE = 'miniature.json'
-# Of what this tool writes: sets of another version are made again.
-VERSION = 1
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('out', type=Path, help='the folder to make, for example data/miniature')
-    parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    options = {'seed': args.seed, 'version': VERSION}
-    if is_up_to_date(args.out, OPTIONS_FILE, options):
-        print(f'{args.out} is up to date')
-        return
-    with replaced_whole(args.out, OPTIONS_FILE, options) as folder:
-        write_miniature_coco(folder / 'coco', seed=args.seed)
-        write_miniature_ade20k(folder / 'ADEChallengeData2016', seed=args.seed)
-        write_miniature_imagenet(folder / 'imagenet', imagenet_folders(), args.seed)
-    print(f'{args.out}: coco, ADEChallengeData2016, imagenet')
-
+from mmgcvit.commands.make_miniature import main
 
 if __name__ == '__main__':
     main()

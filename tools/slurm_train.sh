@@ -8,4 +8,4 @@ if [ $# -lt 4 ]; then
     echo "usage: $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]" >&2
     exit 2
 fi
-exec bash "$(dirname "$0")/slurm_run.sh" "$1" "$2" train.py "$3" --work-dir "$4" "${@:5}"
+exec bash "$(dirname "$0")/shell/slurm_run.sh" "$1" "$2" train.py "$3" --work-dir "$4" "${@:5}"

@@ -1,6 +1,9 @@
-"""What detection configs need beyond mmdet. Imports mmdet; configs name it under ``custom_imports``."""
+"""What detection configs need beyond mmdet. The registry imports this; without mmdet there is nothing to register."""
 
-from .float32 import DINO, RPNHead, SingleRoIExtractor
-from .tta import InstanceTTAModel
+from importlib.util import find_spec
 
-__all__ = ['DINO', 'InstanceTTAModel', 'RPNHead', 'SingleRoIExtractor']
+if find_spec('mmdet') is not None:
+    from .float32 import DINO, RPNHead, SingleRoIExtractor
+    from .tta import InstanceTTAModel
+
+    __all__ = ['DINO', 'InstanceTTAModel', 'RPNHead', 'SingleRoIExtractor']

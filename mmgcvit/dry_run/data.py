@@ -9,15 +9,15 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
-from ..digits import (
+from ..cli.data_check import leaf_datasets
+from ..cli.options import enter_scope
+from ..datasets.miniature import (
     coco_categories,
     imagenet_folders,
     write_miniature_ade20k,
     write_miniature_coco,
     write_miniature_imagenet,
 )
-from ..engine.data_check import leaf_datasets
-from ..engine.options import enter_scope
 from .configs import LOADERS, as_list, rewritten, type_name
 from .schedule import BATCH_SIZE, ITERATIONS
 

@@ -24,7 +24,7 @@ class Step:
     Attributes:
         name: For example ``'train'``.
         what: What it shows.
-        arguments: Of the Python interpreter.
+        arguments: A module that is a program, and its arguments.
         check: Takes what was observed; returns what was found, or raises a :class:`CheckError`.
     """
 
@@ -34,20 +34,19 @@ class Step:
     check: Callable[[Observed], str]
 
 
-def rehearse(cfg: Config, folder: Path, tools: Path, say: Callable[[str], None]) -> bool:
+def rehearse(cfg: Config, folder: Path, say: Callable[[str], None]) -> bool:
     """Run a prepared config as users do, in processes of their own.
 
     Args:
         cfg: The config, as written to ``<folder>/config.py``.
         folder: Where the config is; logs go there too.
-        tools: The folder with train.py and test.py.
         say: Takes each line for the user.
 
     Returns:
         Whether every step succeeded. At the first that does not the rehearsal ends, and its last lines are said.
     """
     seen: dict[str, Observed] = {}
-    for step in steps(cfg, folder, tools, seen):
+    for step in steps(cfg, folder, seen):
         began = time.perf_counter()
         error, found = run_step(step, folder, seen)
         took = f'{time.perf_counter() - began:.0f} s'
@@ -59,9 +58,9 @@ def rehearse(cfg: Config, folder: Path, tools: Path, say: Callable[[str], None])
     return True
 
 
-def steps(cfg: Config, folder: Path, tools: Path, seen: dict[str, Observed]) -> Iterator[Step]:
+def steps(cfg: Config, folder: Path, seen: dict[str, Observed]) -> Iterator[Step]:
     """The commands; the checkpoint of the last is known only when the ones before it have run."""
-    config, train, test = str(folder / 'config.py'), str(tools / 'train.py'), str(tools / 'test.py')
+    config, train, test = str(folder / 'config.py'), 'mmgcvit.commands.train', 'mmgcvit.commands.test'
     yield Step(
         'train',
         f'model and data build, {ITERATIONS} iterations, checkpoint',
@@ -89,7 +88,7 @@ def run_step(step: Step, folder: Path, seen: dict[str, Observed]) -> tuple[str |
     observed, log = folder / 'run' / FILE, folder / f'{step.name}.log'
     observed.unlink(missing_ok=True)
     with log.open('w') as file:
-        ended = subprocess.run([sys.executable, *step.arguments], stdout=file, stderr=subprocess.STDOUT)
+        ended = subprocess.run([sys.executable, '-m', *step.arguments], stdout=file, stderr=subprocess.STDOUT)
     if observed.is_file():
         seen[step.name] = json.loads(observed.read_text())
     if ended.returncode:

@@ -1,1 +1,1 @@
-"""What the command lines under tools/ share: reading a config and its options, and readiness checks."""
+"""What training needs beyond the hosts: precision that fits the machine, sharding, layer-wise learning rates."""

@@ -7,9 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
-
-from mmgcvit.benchmark import (
+from benchmarking import (
     Case,
     Mode,
     Precision,
@@ -20,6 +18,7 @@ from mmgcvit.benchmark import (
     profile_layers,
     time_side_by_side,
 )
+from torch import nn
 
 from ..conftest import ROOT
 

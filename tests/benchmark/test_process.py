@@ -6,8 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-
-from mmgcvit.benchmark import OwnProcess
+from benchmarking import OwnProcess
 
 
 def appender(file):

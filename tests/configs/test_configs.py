@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-from mmgcvit.engine.complexity import model_parts
+from mmgcvit.cli.complexity import model_parts
 
 from ..conftest import ROOT
 from .models import on_meta, parameters_of

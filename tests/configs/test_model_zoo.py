@@ -10,7 +10,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
-from mmgcvit.engine.complexity import count_macs, model_parts
+from mmgcvit.cli.complexity import count_macs, model_parts
 
 from ..conftest import ROOT
 from .models import on_meta, parameters_of

@@ -3,10 +3,10 @@
 import pytest
 from mmengine.config import Config
 
+from mmgcvit.cli.data_check import leaf_datasets
 from mmgcvit.dry_run import Options, data, prepare
 from mmgcvit.dry_run.configs import LOADERS, as_list, type_name
 from mmgcvit.dry_run.sizes import IN_PIXELS
-from mmgcvit.engine.data_check import leaf_datasets
 
 from ..conftest import ROOT
 

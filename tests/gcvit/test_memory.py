@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from benchmarking import Case, Mode
 
 from mmgcvit import GCViT
-from mmgcvit.benchmark import Case, Mode
 
 from ..memory import peak_of_tensors
 from .plain import PlainGCViT

@@ -1,9 +1,9 @@
 """How much memory LSA takes as images grow."""
 
 import pytest
+from benchmarking import Case, Mode
 
 from mmgcvit import LSA
-from mmgcvit.benchmark import Case, Mode
 
 from ..memory import peak_of_tensors
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmgcvit import LSA
-from mmgcvit.engine.complexity import count_macs, count_parameters
+from mmgcvit.cli.complexity import count_macs, count_parameters
 from mmgcvit.lsa import ARCHS
 from mmgcvit.lsa.archs import CIFAR_SHIFTS, IMAGENET_SHIFTS
 

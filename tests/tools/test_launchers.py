@@ -103,7 +103,7 @@ def process_of_rank(rank, work_dir):
 
 def summary_in(output):
     """What torch's launcher says at the end of all processes that have died."""
-    return output[output.index('train.py FAILED') :]
+    return output[output.index('mmgcvit.commands.train FAILED') :]
 
 
 @pytest.mark.slow
@@ -258,5 +258,5 @@ def test_a_port_that_is_taken_is_named():
 
 
 def test_the_program_behind_the_scripts_says_how_it_is_called():
-    output = call('', sys.executable, TOOLS / 'dist_run.py', '--help', fails=True)
-    assert 'tools/dist_run.py GPUS SCRIPT CONFIG' in output
+    output = call('', sys.executable, '-m', 'mmgcvit.commands.launch', '--help', fails=True)
+    assert 'mmgcvit launch GPUS train CONFIG' in output

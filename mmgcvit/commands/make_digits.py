@@ -1,0 +1,60 @@
+"""Make the digits data set: scanned handwritten digits in COCO's, ADE20K's and ImageNet's folder layouts.
+
+    python tools/make_digits.py data/digits
+
+writes ``coco``, ``ADEChallengeData2016`` (the same scenes) and ``imagenet`` (single digits) under that folder, the same
+files for the same options.
+"""
+
+import argparse
+from itertools import islice
+from pathlib import Path
+
+from rich.progress import track
+
+from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
+from ..datasets.output import is_up_to_date, replaced_whole
+
+OPTIONS_FILE = 'digits.json'
+# Of what this tool writes: sets of another version are made again.
+VERSION = 2
+SMALLEST = 128
+# Of each scan for classification; and how much smaller than the scenes its images are.
+COPIES = {'train': 4, 'val': 1}
+SINGLE_DIGITS_SMALLER = 4
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('out', type=Path, help='the folder to make, for example data/digits')
+    parser.add_argument('--train', type=int, default=800, help='number of training images (default: %(default)s)')
+    parser.add_argument('--val', type=int, default=80, help='number of validation images (default: %(default)s)')
+    parser.add_argument('--size', type=int, default=256, help='side of the images in pixels (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    options = {'train': args.train, 'val': args.val, 'size': args.size, 'seed': args.seed, 'version': VERSION}
+    if min(args.train, args.val) < 1 or args.size < SMALLEST:
+        raise SystemExit(
+            f'--train {args.train} --val {args.val} --size {args.size}: expected at least one image each, and at least '
+            f'{SMALLEST} px'
+        )
+    if is_up_to_date(args.out, OPTIONS_FILE, options):
+        print(f'{args.out} is up to date')
+        return
+    with replaced_whole(args.out, OPTIONS_FILE, options) as folder:
+        for split, num_images in (('train', args.train), ('val', args.val)):
+            scenes = islice(SceneComposer(split, args.size, args.seed), num_images)
+            scenes = list(track(scenes, total=num_images, description=f'composing {split} images'))
+            write_coco(folder / 'coco', scenes, split)
+            write_ade20k(folder / 'ADEChallengeData2016', scenes, split)
+            single = SceneComposer(split, args.size // SINGLE_DIGITS_SMALLER, args.seed)
+            write_imagenet(folder / 'imagenet', single, split, COPIES[split])
+    print(f'{args.out}: {args.train} training and {args.val} validation images')
+
+
+if __name__ == '__main__':
+    main()

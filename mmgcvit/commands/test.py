@@ -1,0 +1,72 @@
+"""Test a model of any task: python tools/test.py CONFIG CHECKPOINT [options]."""
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from ..checkpoints import CheckpointError
+from ..cli.checkpoint_check import check_fits, read_checkpoints_safely
+from ..cli.data_check import check_data
+from ..cli.operators_check import check_operators
+from ..cli.options import add_common_options, load_config, read_config
+from ..cli.outputs import draw_predictions, dump_metric, enable_tta
+from ..cli.processes import leave_processes, prepare_processes
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a model of any task.')
+    parser.add_argument('config', help='a config file, for example configs/mask_rcnn_gcvit_t.py')
+    parser.add_argument('checkpoint', help='a checkpoint of that config: a file or an address')
+    parser.add_argument('--show-dir', metavar='FOLDER', help='draw every image with its predictions into this folder')
+    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
+    parser.add_argument(
+        '--tta', action='store_true', help="merge several views of each image (the config's tta_pipeline)"
+    )
+    parser.add_argument(
+        '--test-data',
+        metavar='CONFIG',
+        help='test on the data that this config describes, for example one of configs/_base_/datasets/imagenet_v2_*.py',
+    )
+    add_common_options(parser)
+    return parser.parse_args()
+
+
+def prepare(args: argparse.Namespace) -> Config:
+    """The config with what the options ask for."""
+    cfg = load_config(args)
+    cfg.pop('strategy', None)
+    if args.test_data:
+        cfg.merge_from_dict(read_config(args.test_data).to_dict())
+    if args.show_dir:
+        draw_predictions(cfg, args.show_dir)
+    if args.tta:
+        enable_tta(cfg)
+    check_operators()
+    check_data(cfg, ['test_dataloader'])
+    return cfg
+
+
+@record
+def main() -> None:
+    args = parse_args()
+    cfg = prepare(args)
+    dump = dump_metric(cfg, args.out) if args.out else None
+    prepare_processes(cfg)
+    read_checkpoints_safely()
+    try:
+        cfg.load_from = args.checkpoint
+        # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
+        runner = Runner.from_cfg(cfg)
+        check_fits(runner.model, args.checkpoint)
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from None
+    if dump is not None:
+        runner.test_evaluator.metrics.append(dump)
+    runner.test()
+    leave_processes()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,79 @@
+"""Multiply-adds are those of the published networks, counted once and completely."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.utils import import_modules_from_strings
+from torch import nn
+
+from mmgcvit import GCViT
+from mmgcvit.cli.complexity import count_macs, model_parts
+
+from ..conftest import ROOT
+
+PRETRAINED = (7, 7, 14, 7)
+# Backbone, in billions, 224 px.
+AT_224 = {
+    'xxtiny': 2.120,
+    'xtiny': 2.912,
+    'tiny': 4.760,
+    'tiny2': 6.177,
+    'small': 8.529,
+    'small2': 11.537,
+    'base': 14.815,
+    'large': 32.553,
+}
+# Backbone of tiny, small and base by windows: at 1280x800, at 512x2048.
+DENSE = {
+    24: ((181.0, 315.1, 510.6), (178.0, 308.5, 500.1)),
+    16: ((121.3, 216.2, 366.6), (111.6, 196.5, 333.9)),
+    14: ((111.0, 198.4, 339.5), (124.8, 226.0, 386.4)),
+    PRETRAINED: ((102.8, 185.7, 322.0), (113.6, 207.3, 358.9)),
+}
+DENSE_SIZES = ((800, 1280), (512, 2048))
+# Whole detectors at 1280x800, 1000 boxes and 100 masks, in billions.
+WHOLE = {'mask_rcnn_gcvit_t': 291.3, 'cascade_gcvit_b': 1016.9}
+
+
+def backbone_gmacs(size, **arguments):
+    with torch.device('meta'):
+        model, images = GCViT(**arguments).eval(), torch.empty(1, 3, *size)
+    return count_macs(lambda: model(images)) / 1e9
+
+
+@pytest.mark.parametrize('arch', AT_224)
+def test_backbones_at_224(arch):
+    assert backbone_gmacs((224, 224), arch=arch) == pytest.approx(AT_224[arch], rel=0.005)
+
+
+@pytest.mark.parametrize(('side', 'windows', 'gmacs'), [(384, (12, 12, 24, 12), 103.9), (512, (16, 16, 32, 16), 202.1)])
+def test_large_at_its_fine_tuned_sizes(side, windows, gmacs):
+    found = backbone_gmacs((side, side), arch='large', window_size=windows, pretrain_img_size=side)
+    assert found == pytest.approx(gmacs, rel=0.005)
+
+
+@pytest.mark.parametrize('windows', DENSE, ids=str)
+@pytest.mark.parametrize('size', DENSE_SIZES, ids=str)
+def test_dense_backbones(windows, size):
+    for arch, gmacs in zip(('tiny', 'small', 'base'), DENSE[windows][DENSE_SIZES.index(size)], strict=True):
+        assert backbone_gmacs(size, arch=arch, window_size=windows) == pytest.approx(gmacs, rel=0.005)
+
+
+@pytest.mark.parametrize('name', WHOLE)
+def test_whole_detectors_have_the_papers_multiply_adds(name):
+    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    import_modules_from_strings(**cfg.custom_imports)
+    init_default_scope(cfg.default_scope)
+    parts = model_parts(MODELS.build(cfg.model), (800, 1280))
+    assert sum(part.macs for part in parts) / 1e9 == pytest.approx(WHOLE[name], rel=0.001)
+    assert parts[0].name == 'backbone'
+
+
+def test_a_linear_layer_and_an_attention_count_what_they_multiply():
+    with torch.device('meta'):
+        linear, x = nn.Linear(3, 5), torch.empty(7, 3)
+        q = torch.empty(2, 4, 6, 8)
+    assert count_macs(lambda: linear(x)) == 7 * 3 * 5
+    attention = nn.functional.scaled_dot_product_attention
+    assert count_macs(lambda: attention(q, q, q)) == 2 * (2 * 4 * 6 * 6 * 8)
