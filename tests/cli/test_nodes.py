@@ -75,7 +75,7 @@ def test_a_node_that_falls_silent_is_missed(store, pulses):
 def test_what_a_node_runs_is_ended_when_another_has_failed(store):
     code = (
         'import os\n'
-        'from tests.engine.test_nodes import Nodes\n'
+        'from tests.cli.test_nodes import Nodes\n'
         'from mmgcvit.cli.nodes import run_beside_other_nodes\n'
         f"run_beside_other_nodes(['sleep', '100'], dict(os.environ), Nodes(2, 1, '127.0.0.1', {store.port}))\n"
     )
