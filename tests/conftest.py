@@ -1,12 +1,20 @@
 """Fixtures for all tests."""
 
 import os
+import shutil
 from pathlib import Path
+
+# Tests that run beside each other share the cores; read when torch is imported.
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    cores, workers = len(os.sched_getaffinity(0)), int(os.environ['PYTEST_XDIST_WORKER_COUNT'])
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores // workers)))
 
 import pytest
 import torch
 from hypothesis import settings
 from packaging.version import Version
+
+from .tools.commands import NUM_VAL, TOOLS, call
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile('shared machine', deadline=None)
@@ -34,3 +42,15 @@ def in_project_root():
 @pytest.fixture(scope='session')
 def root():
     return ROOT
+
+
+@pytest.fixture(scope='session')
+def digits(tmp_path_factory):
+    """A few digit scenes, and the same images once more in folders by class for classification."""
+    out = tmp_path_factory.mktemp('data') / 'digits'
+    call('', TOOLS / 'make_digits.py', out, '--train', 8, '--val', NUM_VAL, '--size', 128)
+    for number, image in enumerate(sorted((out / 'coco' / 'train2017').iterdir())):
+        folder = out / 'classes' / str(number % 4)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, folder)
+    return out

@@ -1,12 +1,13 @@
 """The backbone is found from every host's registry, with and without an import of this package."""
 
-import subprocess
 import sys
 from importlib import import_module
 
 import pytest
 
 import mmgcvit
+
+from .processes import run
 
 SCOPES = ['mmengine', 'mmdet', 'mmseg', 'mmpretrain']
 BACKBONE = {'type': 'mmgcvit.GCViT', 'arch': 'xxtiny'}
@@ -24,5 +25,5 @@ def test_the_backbone_builds_in_every_scope(scope, network):
 @pytest.mark.parametrize('scope', SCOPES)
 def test_a_host_finds_the_backbone_without_an_import(scope):
     code = f'from {scope}.registry import MODELS; print(type(MODELS.build({BACKBONE})).__name__)'
-    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-    assert run.stdout.split()[-1:] == ['GCViT'], run.stderr
+    ended = run([sys.executable, '-c', code])
+    assert ended.stdout.split()[-1:] == ['GCViT'], ended.stderr

@@ -12,6 +12,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 # What papers count detectors with two stages at.
@@ -105,8 +106,8 @@ def detect_by_queries(model: nn.Module, maps: tuple[Tensor, ...]) -> object:
 
     size = tuple(8 * side for side in maps[0].shape[2:])
     sample = DetDataSample(metainfo={'batch_input_shape': size, 'img_shape': size})
-    # Without gradients torch's attention takes a fused kernel that its counter does not see.
-    with torch.enable_grad():
+    # Without gradients torch's attention takes a fused kernel that its counter does not see; nothing is kept for them.
+    with torch.enable_grad(), saved_tensors_hooks(lambda _: None, lambda _: None):
         return model.bbox_head(**model.forward_transformer([torch.zeros(found.shape) for found in maps], [sample]))
 
 

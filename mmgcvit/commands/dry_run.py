@@ -12,6 +12,7 @@ from mmengine.config import Config, DictAction
 
 from ..cli.options import read_config
 from ..dry_run import Options, prepare, rehearse
+from ..dry_run.steps import RunProgram, in_new_process
 
 MARK = 'dry_run.txt'
 
@@ -68,7 +69,7 @@ def say(words: str) -> None:
     print(words, flush=True)
 
 
-def main() -> None:
+def main(run: RunProgram = in_new_process) -> None:
     args = parse_args()
     options = check_options(args)
     cfg = read_config(args.config, args.cfg_options)
@@ -78,7 +79,7 @@ def main() -> None:
     for note in prepare(cfg, folder, options):
         say(f'  {note}')
     write_config(cfg, args, folder / 'config.py')
-    if not rehearse(cfg, folder, say):
+    if not rehearse(cfg, folder, say, run):
         raise SystemExit(1)
     if not args.keep:
         for checkpoint in (folder / 'run').glob('*.pth'):

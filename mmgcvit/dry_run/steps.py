@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from mmengine.config import Config
 
@@ -15,6 +16,8 @@ from .observer import FILE
 from .schedule import ITERATIONS, longer
 
 LINES_OF_A_FAILURE = 25
+# Runs a module that is a program with its arguments, output and errors to a file; returns its exit code.
+RunProgram = Callable[[list[str], TextIO], int]
 
 
 @dataclass
@@ -34,13 +37,19 @@ class Step:
     check: Callable[[Observed], str]
 
 
-def rehearse(cfg: Config, folder: Path, say: Callable[[str], None]) -> bool:
+def in_new_process(program: list[str], log: TextIO) -> int:
+    """Run a program as users do: nothing that this process has imported hides what it does not import itself."""
+    return subprocess.run([sys.executable, '-m', *program], stdout=log, stderr=subprocess.STDOUT).returncode
+
+
+def rehearse(cfg: Config, folder: Path, say: Callable[[str], None], run: RunProgram = in_new_process) -> bool:
     """Run a prepared config as users do, in processes of their own.
 
     Args:
         cfg: The config, as written to ``<folder>/config.py``.
         folder: Where the config is; logs go there too.
         say: Takes each line for the user.
+        run: Runs each program.
 
     Returns:
         Whether every step succeeded. At the first that does not the rehearsal ends, and its last lines are said.
@@ -48,7 +57,7 @@ def rehearse(cfg: Config, folder: Path, say: Callable[[str], None]) -> bool:
     seen: dict[str, Observed] = {}
     for step in steps(cfg, folder, seen):
         began = time.perf_counter()
-        error, found = run_step(step, folder, seen)
+        error, found = run_step(step, folder, seen, run)
         took = f'{time.perf_counter() - began:.0f} s'
         if error is not None:
             name = 'build' if step.name == 'train' and not seen else step.name
@@ -83,17 +92,17 @@ def steps(cfg: Config, folder: Path, seen: dict[str, Observed]) -> Iterator[Step
         )
 
 
-def run_step(step: Step, folder: Path, seen: dict[str, Observed]) -> tuple[str | None, str]:
+def run_step(step: Step, folder: Path, seen: dict[str, Observed], run: RunProgram) -> tuple[str | None, str]:
     """Run a command and check what it did; return what went wrong, if anything, and what was found."""
     observed, log = folder / 'run' / FILE, folder / f'{step.name}.log'
     observed.unlink(missing_ok=True)
     with log.open('w') as file:
-        ended = subprocess.run([sys.executable, '-m', *step.arguments], stdout=file, stderr=subprocess.STDOUT)
+        exit_code = run(step.arguments, file)
     if observed.is_file():
         seen[step.name] = json.loads(observed.read_text())
-    if ended.returncode:
+    if exit_code:
         last = log.read_text(errors='replace').splitlines()[-LINES_OF_A_FAILURE:]
-        return f'exit code {ended.returncode}\n' + '\n'.join(f'  | {line}' for line in last), ''
+        return f'exit code {exit_code}\n' + '\n'.join(f'  | {line}' for line in last), ''
     if step.name not in seen:
         return 'it ended without having trained or tested', ''
     try:

@@ -1,7 +1,6 @@
 """The benchmark measures what it says: turns, memory, slopes, work; and its command line writes its reports."""
 
 import json
-import subprocess
 import sys
 from functools import partial
 
@@ -20,7 +19,7 @@ from benchmarking import (
 )
 from torch import nn
 
-from ..conftest import ROOT
+from ..tools.commands import TOOLS, call, call_in_shell
 
 SMALL = Case((64, 64), 2)
 
@@ -117,11 +116,6 @@ def test_attention_is_counted_by_its_shapes():
     assert costs['attention'].flops == sum(4 * windows[i] * heads[i] * 16 * 16 * 32 * blocks[i] for i in range(4))
 
 
-def call(*arguments):
-    command = [sys.executable, ROOT / 'tools' / 'benchmark.py', *arguments]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT, check=True)
-
-
 MODELS = ('gcvit:xxtiny@4', 'plain:gcvit:xxtiny@4')
 COMMANDS = {
     'compare': ('compare', *MODELS, '--sizes', '48x64', '--modes', 'infer', 'train', '--rounds', '2'),
@@ -134,7 +128,7 @@ COMMANDS = {
 @pytest.mark.slow
 @pytest.mark.parametrize('name', COMMANDS)
 def test_the_command_line_writes_a_table_and_its_data(name, tmp_path):
-    output = call(*COMMANDS[name], '--device', 'cpu', '--threads', '1', '--out', tmp_path).stdout
+    output = call('', TOOLS / 'benchmark.py', *COMMANDS[name], '--device', 'cpu', '--threads', 1, '--out', tmp_path)
     written = (tmp_path / f'{name}.md').read_text()
     assert all(f'{model}' in output and f'{model}' in written for model in MODELS)
     assert 'torch' in json.loads((tmp_path / f'{name}.json').read_text())['machine']
@@ -143,8 +137,8 @@ def test_the_command_line_writes_a_table_and_its_data(name, tmp_path):
 
 @pytest.mark.slow
 def test_a_model_that_cannot_do_a_case_is_named_and_left_out(tmp_path):
-    run = call(
-        'compare', *MODELS[:1], 'timm:none_such', '--sizes', '32', '--rounds', '1', '--no-memory', '--out', tmp_path
-    )
-    assert 'timm:none_such left out' in run.stderr
+    """In a process of its own."""
+    command = [sys.executable, TOOLS / 'benchmark.py', 'compare', *MODELS[:1], 'timm:none_such', '--sizes', '32']
+    output = call_in_shell('', *command, '--rounds', '1', '--no-memory', '--out', tmp_path)
+    assert 'timm:none_such left out' in output
     assert 'timm:none_such' not in (tmp_path / 'compare.md').read_text().partition('\n\n')[2]

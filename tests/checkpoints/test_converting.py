@@ -1,7 +1,6 @@
 """Converting checkpoints: round trips are exact, converted classifiers compute what their originals do."""
 
 import hashlib
-import subprocess
 import sys
 
 import pytest
@@ -19,6 +18,7 @@ from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
 from mmgcvit.gcvit.archs import ARCHS
 
 from ..conftest import ROOT
+from ..processes import run
 from ..reference import CLASSIFIERS, DATA, NUM_CLASSES, REFERENCES
 
 TIMM_ARCHS = ['xxtiny', 'xtiny', 'tiny', 'small', 'base']
@@ -223,10 +223,10 @@ def test_a_file_that_exists_is_not_replaced(convert, tmp_path):
 def test_a_file_that_is_no_checkpoint_is_answered_in_one_sentence(tmp_path):
     (tmp_path / 'x.pth').write_text('words')
     command = [sys.executable, ROOT / 'tools' / 'convert_checkpoint.py', tmp_path / 'x.pth', tmp_path / 'y.pth']
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 1
-    assert 'is no checkpoint' in run.stderr
-    assert 'Traceback' not in run.stderr
+    ended = run(command)
+    assert ended.returncode == 1
+    assert 'is no checkpoint' in ended.stderr
+    assert 'Traceback' not in ended.stderr
     assert not (tmp_path / 'y.pth').exists()
 
 

@@ -2,15 +2,10 @@
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
-from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from mmgcvit import GCViT
-from mmgcvit.cli.complexity import count_macs, model_parts
-
-from ..conftest import ROOT
+from mmgcvit.cli.complexity import count_macs
 
 PRETRAINED = (7, 7, 14, 7)
 # Backbone, in billions, 224 px.
@@ -32,8 +27,6 @@ DENSE = {
     PRETRAINED: ((102.8, 185.7, 322.0), (113.6, 207.3, 358.9)),
 }
 DENSE_SIZES = ((800, 1280), (512, 2048))
-# Whole detectors at 1280x800, 1000 boxes and 100 masks, in billions.
-WHOLE = {'mask_rcnn_gcvit_t': 291.3, 'cascade_gcvit_b': 1016.9}
 
 
 def backbone_gmacs(size, **arguments):
@@ -58,16 +51,6 @@ def test_large_at_its_fine_tuned_sizes(side, windows, gmacs):
 def test_dense_backbones(windows, size):
     for arch, gmacs in zip(('tiny', 'small', 'base'), DENSE[windows][DENSE_SIZES.index(size)], strict=True):
         assert backbone_gmacs(size, arch=arch, window_size=windows) == pytest.approx(gmacs, rel=0.005)
-
-
-@pytest.mark.parametrize('name', WHOLE)
-def test_whole_detectors_have_the_papers_multiply_adds(name):
-    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
-    import_modules_from_strings(**cfg.custom_imports)
-    init_default_scope(cfg.default_scope)
-    parts = model_parts(MODELS.build(cfg.model), (800, 1280))
-    assert sum(part.macs for part in parts) / 1e9 == pytest.approx(WHOLE[name], rel=0.001)
-    assert parts[0].name == 'backbone'
 
 
 def test_a_linear_layer_and_an_attention_count_what_they_multiply():

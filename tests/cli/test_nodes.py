@@ -12,6 +12,8 @@ import torch.distributed as dist
 from mmgcvit.cli import nodes as watched
 from mmgcvit.cli.nodes import DONE, FAILED, Pulse
 
+from ..processes import running, started
+
 
 class Nodes(NamedTuple):
     count: int
@@ -79,10 +81,11 @@ def test_what_a_node_runs_is_ended_when_another_has_failed(store):
         'from mmgcvit.cli.nodes import run_beside_other_nodes\n'
         f"run_beside_other_nodes(['sleep', '100'], dict(os.environ), Nodes(2, 1, '127.0.0.1', {store.port}))\n"
     )
-    run = subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.PIPE, text=True)
-    prefixed = dist.PrefixStore('mmgcvit/nodes', store)
-    wait_for(lambda: prefixed.add('1', 0) > 0, seconds=60)
-    prefixed.add('0', FAILED)
-    _, errors = run.communicate(timeout=30)
-    assert run.returncode == 1
+    with started([sys.executable, '-c', code], stderr=subprocess.PIPE, text=True) as process:
+        prefixed = dist.PrefixStore('mmgcvit/nodes', store)
+        wait_for(lambda: prefixed.add('1', 0) > 0, seconds=60)
+        prefixed.add('0', FAILED)
+        _, errors = process.communicate(timeout=30)
+        assert not list(running(process)), 'what the node ran has ended too'
+    assert process.returncode == 1
     assert 'node 0 has failed, its output says why: ending the processes of node 1' in errors

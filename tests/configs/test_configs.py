@@ -8,8 +8,6 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
-from mmgcvit.cli.complexity import model_parts
-
 from ..conftest import ROOT
 from .models import on_meta, parameters_of
 
@@ -28,25 +26,19 @@ PARAMETERS = {
     'upernet_gcvit_b': 124.70,
     'dino_gcvit_l': 224.76,
 }
-# Multiply-adds in billions as published, of the configs as they stand: size of the image, figure.
-PUBLISHED_MACS = {
-    'mask_rcnn_gcvit_t': ((800, 1280), 291),
-    'cascade_gcvit_t': ((800, 1280), 770),
-    'cascade_gcvit_s': ((800, 1280), 866),
-    'cascade_gcvit_b': ((800, 1280), 1018),
-    'upernet_gcvit_s': ((512, 2048), 1163),
-    'upernet_gcvit_b': ((512, 2048), 1348),
-}
 
 
-@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
-def cfg(request):
-    return Config.fromfile(request.param)
+@pytest.fixture(scope='module', params=CONFIGS, ids=lambda path: path.stem)
+def built(request):
+    """Each config and its model."""
+    cfg = Config.fromfile(request.param)
+    return cfg, on_meta(cfg)
 
 
 @torch.no_grad()
-def test_the_model_builds_and_what_follows_takes_the_backbones_maps(cfg):
-    model = on_meta(cfg).eval()
+def test_the_model_builds_and_what_follows_takes_the_backbones_maps(built):
+    cfg, model = built
+    model.eval()
     maps = model.backbone(torch.zeros(1, 3, 64, 64, device='meta'))
     channels = [found.shape[1] for found in maps]
     if cfg.default_scope == 'mmpretrain':
@@ -61,9 +53,9 @@ def test_the_model_builds_and_what_follows_takes_the_backbones_maps(cfg):
         assert len(model.neck(maps)) == cfg.model.neck.num_outs
 
 
-def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(cfg):
+def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(built):
     """In classification, as in timm's trainer, no vector has any: biases and layer scale besides."""
-    model = on_meta(cfg)
+    cfg, model = built
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     undecayed = {
@@ -84,13 +76,6 @@ def test_parameters_of_the_whole_model(name):
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
     cfg.model.backbone.window_size = 24
     assert round(parameters_of(on_meta(cfg)) / 1e6, 2) == PARAMETERS[name]
-
-
-@pytest.mark.parametrize('name', PUBLISHED_MACS)
-def test_multiply_adds_of_the_whole_model_are_the_published_to_one_percent(name):
-    size, published = PUBLISHED_MACS[name]
-    parts = model_parts(on_meta(Config.fromfile(ROOT / 'configs' / f'{name}.py')), size)
-    assert sum(part.macs for part in parts) / 1e9 == pytest.approx(published, rel=0.01)
 
 
 def test_the_backbone_of_a_detector_by_queries_learns_at_a_tenth_of_the_rate():

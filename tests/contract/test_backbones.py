@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from mmgcvit.layers import parts
 
@@ -233,25 +232,8 @@ def test_frozen_stages_get_no_gradient_and_stay_in_eval_mode(build, frozen_stage
     assert all(p.grad is not None and id(p) not in parameters_frozen for p in trained)
 
 
-def test_norm_eval_keeps_norms_in_eval_mode_and_the_rest_training(build):
-    model = build(norm_eval=True).train()
-    assert not any(module.training for module in model.modules() if isinstance(module, nn.LayerNorm))
-    assert model.stages.training
-    assert build().train().norm0.training
-
-
 def test_other_channels_than_three(build):
     assert len(build(in_channels=5)(torch.randn(1, 5, 40, 40))) == 4
-
-
-def test_weights_survive_saving_and_loading(build, tmp_path):
-    model = build().eval()
-    torch.save(model.state_dict(), tmp_path / 'weights.pth')
-    other = build().eval()
-    other.load_state_dict(torch.load(tmp_path / 'weights.pth', weights_only=True))
-    image = torch.randn(1, 3, 50, 60)
-    with torch.no_grad():
-        torch.testing.assert_close(model(image), other(image), rtol=0, atol=0)
 
 
 def test_pretrained_weights_come_through_init_cfg(build, tmp_path):

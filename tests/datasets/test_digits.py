@@ -1,7 +1,6 @@
 """The digits data set: real scans, honest split, COCO's and ADE20K's conventions."""
 
 import json
-import subprocess
 import sys
 from itertools import islice
 
@@ -12,19 +11,20 @@ from pycocotools.coco import COCO
 
 from mmgcvit.datasets.digits import SceneComposer
 
+from .. import fork_server, processes
+
 NUM = {'train': 12, 'val': 6}
 ADE_FOLDERS = {'train': 'training', 'val': 'validation'}
 
 
-def make(out, *options, root):
-    command = [sys.executable, str(root / 'tools' / 'make_digits.py'), str(out), *options]
-    return subprocess.run(command, capture_output=True, text=True)
+def make(out, *options):
+    return fork_server.run('tools/make_digits.py', out, *options)
 
 
 @pytest.fixture(scope='module')
-def digits(tmp_path_factory, root):
+def digits(tmp_path_factory):
     out = tmp_path_factory.mktemp('data') / 'digits'
-    made = make(out, '--train', '12', '--val', '6', '--size', '128', root=root)
+    made = make(out, '--train', 12, '--val', 6, '--size', 128)
     assert made.returncode == 0, made.stderr
     return out
 
@@ -106,30 +106,31 @@ def test_single_digits_lie_in_the_folders_of_their_classes(digits):
     assert cv2.imread(str(images[0])).shape == (32, 32, 3)
 
 
-def test_a_set_that_cannot_be_made_leaves_the_old_one(digits, root):
-    assert make(digits, '--size', '8', root=root).returncode != 0
+def test_a_set_that_cannot_be_made_leaves_the_old_one(digits):
+    assert make(digits, '--size', 8).returncode == 1
     assert (digits / 'coco').is_dir()
 
 
-def test_a_set_that_is_there_is_not_made_again(digits, root):
+def test_a_set_that_is_there_is_not_made_again(digits):
     before = (digits / 'digits.json').stat().st_mtime_ns
-    made = make(digits, '--train', '12', '--val', '6', '--size', '128', root=root)
+    made = make(digits, '--train', 12, '--val', 6, '--size', 128)
     assert 'up to date' in made.stdout
     assert (digits / 'digits.json').stat().st_mtime_ns == before
 
 
-def test_a_folder_of_other_things_is_not_touched(tmp_path, root):
+def test_a_folder_of_other_things_is_not_touched(tmp_path):
+    """In a process of its own."""
     (tmp_path / 'thesis.tex').write_text('years of work')
-    made = make(tmp_path, root=root)
-    assert made.returncode != 0
+    made = processes.run([sys.executable, 'tools/make_digits.py', tmp_path])
+    assert made.returncode == 1
     assert 'was not made by this tool' in made.stderr
     assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']
 
 
-def test_other_options_replace_the_set(tmp_path, root):
+def test_other_options_replace_the_set(tmp_path):
     out = tmp_path / 'digits'
-    for train in ('2', '3'):
-        assert make(out, '--train', train, '--val', '1', '--size', '128', root=root).returncode == 0
+    for train in (2, 3):
+        assert make(out, '--train', train, '--val', 1, '--size', 128).returncode == 0
     annotations = json.loads((out / 'coco' / 'annotations' / 'instances_train2017.json').read_text())
     assert len(annotations['images']) == 3
 

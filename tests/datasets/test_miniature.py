@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import sys
 
 import cv2
@@ -26,6 +25,8 @@ from mmgcvit.datasets.miniature import (
     write_miniature_imagenet,
 )
 from mmgcvit.datasets.miniature.coco import run_lengths
+
+from .. import fork_server, processes
 
 SPLITS = {'train': 16, 'val': 6}
 
@@ -165,23 +166,19 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(root, tmp_pa
     assert files_of(tmp_path / 'other') != files_of(root / 'coco')
 
 
-def make(out, root):
-    command = [sys.executable, 'tools/make_miniature.py', str(out)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 @pytest.mark.slow
-def test_the_tool_makes_all_three_once(tmp_path, root):
+def test_the_tool_makes_all_three_once(tmp_path):
     out = tmp_path / 'miniature'
-    made = make(out, root)
+    made = fork_server.run('tools/make_miniature.py', out)
     assert made.returncode == 0, made.stderr
     assert {path.name for path in out.iterdir()} == {'coco', 'ADEChallengeData2016', 'imagenet', 'miniature.json'}
-    assert 'up to date' in make(out, root).stdout
+    assert 'up to date' in fork_server.run('tools/make_miniature.py', out).stdout
 
 
-def test_the_tool_touches_no_folder_of_other_things(tmp_path, root):
+def test_the_tool_touches_no_folder_of_other_things(tmp_path):
+    """In a process of its own."""
     (tmp_path / 'thesis.tex').write_text('years of work')
-    made = make(tmp_path, root)
-    assert made.returncode != 0
+    made = processes.run([sys.executable, 'tools/make_miniature.py', tmp_path])
+    assert made.returncode == 1
     assert 'was not made by this tool' in made.stderr
     assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']

@@ -1,5 +1,7 @@
 """Every config becomes small: its data, sizes and length, and nothing that needs a network or many GPUs."""
 
+from contextlib import contextmanager
+
 import pytest
 from mmengine.config import Config
 
@@ -15,20 +17,29 @@ CONFIGS += sorted((ROOT / 'tests' / 'data' / 'configs').glob('*.py'))
 MASK_RCNN = ROOT / 'configs' / 'mask_rcnn_gcvit_t.py'
 
 
-@pytest.fixture
-def written(monkeypatch):
+@contextmanager
+def data_noted():
     """Write no data, but note what would be."""
     calls = {}
-    for kind in ('coco', 'ade20k', 'imagenet'):
-        monkeypatch.setattr(data, f'write_miniature_{kind}', lambda *given, kind=kind: calls.update({kind: given}))
-    return calls
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in ('coco', 'ade20k', 'imagenet'):
+            patch.setattr(data, f'write_miniature_{kind}', lambda *given, kind=kind: calls.update({kind: given}))
+        yield calls
 
 
-@pytest.fixture(params=CONFIGS, ids=lambda path: path.stem)
-def small(request, written, tmp_path):
-    cfg = Config.fromfile(request.param)
-    notes = prepare(cfg, tmp_path, Options(depth=2))
-    return cfg, notes
+@pytest.fixture
+def written():
+    with data_noted() as calls:
+        yield calls
+
+
+@pytest.fixture(scope='module', params=CONFIGS, ids=lambda path: path.stem)
+def small(request, tmp_path_factory):
+    """Each config made small, and the folder that it then works in."""
+    cfg, folder = Config.fromfile(request.param), tmp_path_factory.mktemp(request.param.stem)
+    with data_noted():
+        prepare(cfg, folder, Options(depth=2))
+    return cfg, folder
 
 
 def walk(value):
@@ -38,15 +49,15 @@ def walk(value):
         yield from walk(inner)
 
 
-def test_all_data_is_the_miniatures(small, tmp_path):
-    cfg, _ = small
+def test_all_data_is_the_miniatures(small):
+    cfg, folder = small
     for name in LOADERS:
         for dataset in leaf_datasets(cfg[name].dataset):
-            assert dataset.data_root.startswith(str(tmp_path / 'data'))
+            assert dataset.data_root.startswith(str(folder / 'data'))
             assert not dataset.get('ann_file', '').startswith('/')
     for name in ('val_evaluator', 'test_evaluator'):
         for evaluator in as_list(cfg[name]):
-            assert evaluator.get('ann_file', str(tmp_path)).startswith(str(tmp_path))
+            assert evaluator.get('ann_file', str(folder)).startswith(str(folder))
 
 
 def test_two_iterations_and_few_images_in_the_process_itself(small):

@@ -1,8 +1,7 @@
 """Sharing a model out among processes changes nothing about its training; shown with two processes on the CPU."""
 
-import os
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
@@ -11,9 +10,9 @@ from torch import nn
 from mmgcvit import GCViT
 from mmgcvit.engine import auto_precision, wrap_blocks
 
-from ..conftest import ROOT
-
-CONFIGS = ROOT / 'tests' / 'data' / 'configs'
+from .. import fork_server
+from ..processes import last_of
+from ..tools.commands import CONFIGS, TOOLS, call, environment_for, evaluate, free_port
 
 
 def test_fsdp_gathers_every_block_on_its_own():
@@ -44,26 +43,25 @@ def test_other_ways_of_clipping_shares_are_refused(clip_grad):
 
 
 def train_in_two_processes(digits, config, work_dir, *options):
-    environment = os.environ | {'DIGITS': str(digits), 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '-1'}
-    command = ['tools/dist_train.sh', str(CONFIGS / f'{config}.py'), '2', '--work-dir', str(work_dir), *options]
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
-    assert run.returncode == 0, (run.stdout + run.stderr)[-3000:]
+    """What torch's launcher starts on one node, without the launcher, which has tests of its own."""
+    command = ['-m', 'mmgcvit.commands.train', CONFIGS / f'{config}.py', '--work-dir', work_dir, *options]
+    together = environment_for(digits, WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
+    with ThreadPoolExecutor() as pool:
+        environments = [together | {'RANK': rank, 'LOCAL_RANK': rank} for rank in '01']
+        start = partial(fork_server.run, *command, '--launcher', 'pytorch')
+        for run in pool.map(lambda environment: start(environment=environment), environments):
+            assert run.returncode == 0, last_of(run.stdout, run.stderr)
 
 
 def test_a_sharded_config_started_as_one_process_says_how_to_start_it(tmp_path):
-    command = [sys.executable, 'tools/train.py', 'configs/dino_gcvit_l_fsdp.py', '--work-dir', str(tmp_path)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode != 0
-    assert 'tools/dist_train.sh CONFIG NUMBER_OF_GPUS' in run.stderr
-    assert 'Traceback' not in run.stderr
+    output = call('', TOOLS / 'train.py', 'configs/dino_gcvit_l_fsdp.py', '--work-dir', tmp_path, fails=True)
+    assert 'tools/dist_train.sh CONFIG NUMBER_OF_GPUS' in output
+    assert 'Traceback' not in output
 
 
 @pytest.mark.slow
-def test_a_sharded_training_saved_and_resumed_ends_with_the_weights_of_a_plain_one(tmp_path):
+def test_a_sharded_training_saved_and_resumed_ends_with_the_weights_of_a_plain_one(digits, tmp_path):
     """DINO with gradient clipping, an epoch and, resumed, one more: with DDP and with FSDP."""
-    digits = tmp_path / 'digits'
-    make = [sys.executable, 'tools/make_digits.py', str(digits), '--train', '8', '--val', '4', '--size', '128']
-    subprocess.run(make, cwd=ROOT, check=True)
     two_epochs = ['--cfg-options', 'train_cfg.max_epochs=2']
     for kind, config in (('plain', 'dino'), ('sharded', 'dino_fsdp')):
         train_in_two_processes(digits, config, tmp_path / kind)
@@ -72,12 +70,4 @@ def test_a_sharded_training_saved_and_resumed_ends_with_the_weights_of_a_plain_o
         torch.load(tmp_path / kind / 'epoch_2.pth', weights_only=False)['state_dict'] for kind in ('plain', 'sharded')
     )
     torch.testing.assert_close(sharded, plain, atol=1e-6, rtol=0)
-    command = [
-        sys.executable,
-        'tools/test.py',
-        str(CONFIGS / 'dino_fsdp.py'),
-        str(tmp_path / 'sharded' / 'epoch_2.pth'),
-    ]
-    environment = os.environ | {'DIGITS': str(digits), 'CUDA_VISIBLE_DEVICES': '-1'}
-    tested = subprocess.run([*command, '--work-dir', str(tmp_path)], cwd=ROOT, env=environment, capture_output=True)
-    assert b'coco/bbox_mAP:' in tested.stdout
+    assert 'coco/bbox_mAP:' in evaluate(digits, 'dino_fsdp', tmp_path / 'sharded')

@@ -1,14 +1,12 @@
 """LSA written for clarity instead of speed, as an oracle: it takes a model's weights and nothing of its code.
 
 Every shifted copy goes through its own convolution, keys and values of every copy are made, attention is made of plain
-products.
+products. Of the model's layers only weights and settings are read, none is called.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-from mmgcvit.lsa.shifted_patches import ShiftedPatchEmbedding
 
 
 def shift(images, dy, dx, mode):
@@ -32,17 +30,33 @@ def heads(x, num_heads):
     return x.unflatten(-1, (num_heads, -1)).transpose(-2, -3)
 
 
+def linear(layer, x):
+    """(..., C) to (..., C_out)."""
+    return x @ layer.weight.T + layer.bias
+
+
+def layer_norm(norm, x):
+    """Over the channels of (..., C)."""
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / (centred.square().mean(-1, keepdim=True) + norm.eps).sqrt() * norm.weight + norm.bias
+
+
 def attention(attn, queries, others):
     """Attention of (..., Q, C) to (..., K, C), to (..., Q, C)."""
-    q = heads(attn.q(queries), attn.num_heads)
-    k, v = (heads(x, attn.num_kv_heads) for x in attn.kv(others).chunk(2, -1))
+    q = heads(linear(attn.q, queries), attn.num_heads)
+    k, v = (heads(x, attn.num_kv_heads) for x in linear(attn.kv, others).chunk(2, -1))
     k, v = (x.repeat_interleave(attn.num_heads // attn.num_kv_heads, dim=-3) for x in (k, v))
     weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
-    return attn.proj((weights @ v).transpose(-2, -3).flatten(-2))
+    return linear(attn.proj, (weights @ v).transpose(-2, -3).flatten(-2))
 
 
 def mlp(block, x, norm2):
-    return x + block.mlp.fc2(F.gelu(block.mlp.fc1(norm2(x))))
+    return x + linear(block.mlp.fc2, F.gelu(linear(block.mlp.fc1, layer_norm(norm2, x))))
+
+
+def patches(stem, conv, images):
+    """One convolution of images (B, 3, H, W), to (B, C, h, w)."""
+    return F.conv2d(images, conv.weight, conv.bias, stride=stem.stride, padding=stem.padding)
 
 
 def add_position(position, x, size):
@@ -72,19 +86,19 @@ class PlainLSA(nn.Module):
                 x, size = self.downsample(model.downsamplers[i - 1], x, size)
             x = self.run_stage(stage, x, size)
             if i in model.out_indices:
-                normed = model.get_submodule(f'norm{i}')(x)
+                normed = layer_norm(model.get_submodule(f'norm{i}'), x)
                 maps.append(normed.transpose(1, 2).unflatten(2, size))
         return tuple(maps)
 
     def embed(self, images):
         """Images (B, 3, H, W) to tokens (B, N, C), of shifted copies (T, B, N, C)."""
         stem = self.model.stem
-        if not isinstance(stem, ShiftedPatchEmbedding):
-            x = stem.convs[0](images)
+        if not hasattr(stem, 'shifts'):
+            x = patches(stem, stem.convs[0], images)
             return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])
         convs = list(stem.convs) * (len(stem.shifts) // len(stem.convs))
         shifts = zip(convs, stem.shifts, strict=True)
-        copies = [conv(shift(images, dy, dx, stem.shift_mode)) for conv, (dy, dx) in shifts]
+        copies = [patches(stem, conv, shift(images, dy, dx, stem.shift_mode)) for conv, (dy, dx) in shifts]
         return torch.stack([copy.flatten(2).transpose(1, 2) for copy in copies]), tuple(copies[0].shape[2:])
 
     def run_stage(self, stage, x, size):
@@ -92,16 +106,16 @@ class PlainLSA(nn.Module):
         x = add_position(stage.position, x, size)
         for block in stage.blocks:
             if x.ndim == 4:
-                normed = stage.norm1(x).permute(1, 2, 0, 3)  # (B, N, T, C)
+                normed = layer_norm(stage.norm1, x).permute(1, 2, 0, 3)  # (B, N, T, C)
                 x = x[0] + attention(block.attn, normed[:, :, :1], normed).squeeze(2)
             else:
-                normed = stage.norm1(x)
+                normed = layer_norm(stage.norm1, x)
                 x = x + attention(block.attn, normed, normed)
             x = mlp(block, x, stage.norm2)
         return x
 
     def downsample(self, downsampler, x, size):
-        x = downsampler.conv(x.transpose(1, 2).unflatten(2, size))
-        x = downsampler.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        x = F.conv2d(x.transpose(1, 2).unflatten(2, size), downsampler.conv.weight, downsampler.conv.bias, padding=1)
+        x = layer_norm(downsampler.norm, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         x = F.max_pool2d(x, 3, stride=2, padding=1)
         return x.flatten(2).transpose(1, 2), tuple(x.shape[2:])

@@ -3,12 +3,13 @@
 import os
 import re
 import socket
-import subprocess
 import sys
 
-from ..conftest import ROOT
+from .. import fork_server, processes
+from ..processes import ROOT
 
 CONFIGS = ROOT / 'tests' / 'data' / 'configs'
+TOOLS = ROOT / 'tools'
 NUM_VAL = 4
 
 
@@ -25,29 +26,28 @@ def environment_for(digits, **more):
 
 
 def call(digits, *command, fails=False, **environment):
-    """Run a command and return what it printed."""
-    run = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment_for(digits, **environment),
-        timeout=600,
-    )
-    output = run.stdout + run.stderr
-    assert (run.returncode != 0) == fails, output[-3000:]
+    """Run a script, or ``-m`` and a module, by Python; return what it printed. Its imports are paid already."""
+    return output_of(fork_server.run(*command, environment=environment_for(digits, **environment)), fails)
+
+
+def call_in_shell(digits, *command, fails=False, **environment):
+    """Run any command as a shell does, and return what it printed."""
+    return output_of(processes.run(command, environment_for(digits, **environment)), fails)
+
+
+def output_of(ended, fails):
+    output = ended.stdout + ended.stderr
+    assert (ended.returncode != 0) == fails, output[-3000:]
     return output
 
 
 def train(digits, task, work_dir, *options):
-    command = [sys.executable, ROOT / 'tools' / 'train.py', CONFIGS / f'{task}.py', '--work-dir', work_dir]
-    return call(digits, *command, *options)
+    return call(digits, TOOLS / 'train.py', CONFIGS / f'{task}.py', '--work-dir', work_dir, *options)
 
 
 def evaluate(digits, task, work_dir, *options):
     checkpoint = (work_dir / 'last_checkpoint').read_text()
-    command = [sys.executable, ROOT / 'tools' / 'test.py', CONFIGS / f'{task}.py', checkpoint, '--work-dir', work_dir]
-    return call(digits, *command, *options)
+    return call(digits, TOOLS / 'test.py', CONFIGS / f'{task}.py', checkpoint, '--work-dir', work_dir, *options)
 
 
 def score(output, name):

@@ -1,16 +1,15 @@
 """The README's first commands do what the README says."""
 
 import re
-import subprocess
 import sys
 from importlib.metadata import distributions
 
 import cv2
 import pytest
 
-from ..conftest import ROOT
+from .. import processes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.demo]
 
 
 def make(target, work_dir):
@@ -18,7 +17,7 @@ def make(target, work_dir):
     installed = {distribution.metadata['Name'] for distribution in distributions()}
     hosts = 'maintained' if 'onedl-mmcv' in installed else 'upstream'
     command = ['make', target, f'WORK_DIR={work_dir}', f'VENV={sys.prefix}', f'HOSTS={hosts}']
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+    run = processes.run(command, timeout=1200)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
     assert '[install]' not in run.stdout, 'the second make of an environment must install nothing'
     return run.stdout

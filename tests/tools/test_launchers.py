@@ -5,17 +5,18 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 
-from ..conftest import ROOT
-from .commands import CONFIGS, call, environment_for, evaluate, free_port, score, train
+from mmgcvit.commands import launch
 
-TOOLS = ROOT / 'tools'
+from ..processes import ROOT, started
+from .commands import CONFIGS, TOOLS, call, call_in_shell, environment_for, evaluate, free_port, score, train
+
 SECONDS_TO_START, SECONDS_TO_END = 240, 60
 # Shows what it was asked for, and runs all tasks at a time on this machine: they meet.
 SRUN = """#!/usr/bin/env bash
@@ -50,19 +51,11 @@ def slurm(tmp_path):
 
 
 class Started:
-    """A command that runs: its output so far, and how it ended."""
+    """A command that runs: its output so far, and how it ends."""
 
-    def __init__(self, digits, folder, *command, **environment):
-        folder.mkdir()
-        self.log = folder / 'output.txt'
-        with self.log.open('w') as log:
-            self.process = subprocess.Popen(
-                [str(part) for part in command],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=ROOT,
-                env=environment_for(digits, **environment),
-            )
+    def __init__(self, process, log):
+        self.process = process
+        self.log = log
 
     @property
     def output(self):
@@ -76,17 +69,29 @@ class Started:
             time.sleep(0.2)
 
     def end(self, timeout=SECONDS_TO_START):
-        try:
-            return self.process.wait(timeout)
-        finally:
-            self.process.kill()
+        return self.process.wait(timeout)
 
 
-def start_nodes(digits, folder, script, *arguments, processes=1):
-    """Two nodes, which are this machine under another address."""
+@pytest.fixture
+def start(digits):
+    """Start commands, which the test's end ends."""
+    with ExitStack() as running:
+
+        def start(folder, *command, **environment):
+            folder.mkdir()
+            with (folder / 'output.txt').open('w') as log:
+                output = {'stdout': log, 'stderr': subprocess.STDOUT}
+                process = running.enter_context(started(command, environment_for(digits, **environment), **output))
+            return Started(process, folder / 'output.txt')
+
+        yield start
+
+
+def start_nodes(start, folder, script, config, *options):
+    """Two nodes of one process each, which are this machine under another address."""
     nodes = {'NNODES': '2', 'MASTER_ADDR': '127.0.0.2', 'PORT': str(free_port())}
-    command = [TOOLS / script, arguments[0], processes, *arguments[1:]]
-    return [Started(digits, folder / f'node {n}', *command, **nodes, NODE_RANK=str(n)) for n in (0, 1)]
+    command = [TOOLS / script, config, 1, *options]
+    return [start(folder / f'node {n}', *command, **nodes, NODE_RANK=str(n)) for n in (0, 1)]
 
 
 def process_of_rank(rank, work_dir):
@@ -110,10 +115,10 @@ def summary_in(output):
 def test_two_processes_test_as_one_does(digits, tmp_path):
     """SyncBN, which has no CPU version, becomes BN by itself."""
     config = CONFIGS / 'segment.py'
-    output = call(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path)
+    output = call_in_shell(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path)
     assert 'Distributed training: True' in output
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
-    tested = call(digits, TOOLS / 'dist_test.sh', config, checkpoint, 2, '--work-dir', tmp_path)
+    tested = call_in_shell(digits, TOOLS / 'dist_test.sh', config, checkpoint, 2, '--work-dir', tmp_path)
     assert score(tested, 'mIoU:') == pytest.approx(score(evaluate(digits, 'segment', tmp_path), 'mIoU:'), abs=0.011)
 
 
@@ -140,39 +145,39 @@ def step_of_one_process(digits, tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize('launcher', ['one node', 'two nodes', 'slurm'])
 def test_a_step_of_two_processes_with_one_image_each_is_that_of_one_process_with_two(
-    launcher, step_of_one_process, slurm, digits, tmp_path
+    launcher, step_of_one_process, slurm, start, digits, tmp_path
 ):
     expected, length = step_of_one_process
     config, work_dir = CONFIGS / 'classify.py', tmp_path / 'work'
     options = ['--cfg-options', *ONE_STEP, 'train_dataloader.batch_size=1']
     if launcher == 'one node':
-        call(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', work_dir, *options)
+        call_in_shell(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', work_dir, *options)
     elif launcher == 'slurm':
-        output = call(digits, TOOLS / 'slurm_train.sh', 'gpu', 'job', config, work_dir, *options, **slurm)
+        output = call_in_shell(digits, TOOLS / 'slurm_train.sh', 'gpu', 'job', config, work_dir, *options, **slurm)
         assert 'Distributed launcher: slurm' in output
     else:
-        for node in start_nodes(digits, tmp_path, 'dist_train.sh', config, '--work-dir', work_dir, *options):
+        for node in start_nodes(start, tmp_path, 'dist_train.sh', config, '--work-dir', work_dir, *options):
             assert node.end() == 0, node.output[-3000:]
     assert length > 0.01
     assert (weights(work_dir) - expected).abs().max() < 1e-5
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('nodes', [1, 2])
-def test_a_killed_process_ends_the_whole_job_within_a_minute_and_is_named(nodes, digits, tmp_path):
+@pytest.mark.parametrize('number', [1, 2])
+def test_a_killed_process_ends_the_whole_job_within_a_minute_and_is_named(number, start, tmp_path):
     work_dir = tmp_path / 'work'
     endless = ['--work-dir', work_dir, '--cfg-options', 'train_cfg.max_iters=100000', 'train_cfg.val_interval=100000']
-    if nodes == 1:
+    if number == 1:
         command = [TOOLS / 'dist_train.sh', CONFIGS / 'segment.py', 2, *endless]
-        started = [Started(digits, tmp_path / 'node', *command)]
+        nodes = [start(tmp_path / 'node', *command)]
     else:
-        started = start_nodes(digits, tmp_path, 'dist_train.sh', CONFIGS / 'segment.py', *endless)
-    started[0].wait_until_it_trains()
+        nodes = start_nodes(start, tmp_path, 'dist_train.sh', CONFIGS / 'segment.py', *endless)
+    nodes[0].wait_until_it_trains()
     os.kill(process_of_rank(1, work_dir), signal.SIGKILL)
     killed = time.monotonic()
-    assert all(node.end(SECONDS_TO_END) != 0 for node in started)
+    assert all(node.end(SECONDS_TO_END) != 0 for node in nodes)
     assert time.monotonic() - killed < SECONDS_TO_END
-    summary = summary_in(started[-1].output)
+    summary = summary_in(nodes[-1].output)
     assert re.search(r'rank +: 1 ', summary)
     assert 'SIGKILL' in summary
     with pytest.raises(AssertionError):
@@ -198,7 +203,7 @@ def test_an_error_in_one_process_ends_the_job_and_its_traceback_is_in_the_summar
         "custom_hooks = [dict(type='Breaking')]\n"
     )
     command = [TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path / 'work']
-    output = call(digits, *command, fails=True, PYTHONPATH=f'{tmp_path}:{ROOT}')
+    output = call_in_shell(digits, *command, fails=True, PYTHONPATH=f'{tmp_path}:{ROOT}')
     summary = summary_in(output)
     assert 'ZeroDivisionError: the very words' in summary
     assert 'in after_train_iter' in summary
@@ -212,7 +217,7 @@ def test_slurm_is_asked_for_what_the_environment_says(slurm, tmp_path):
     asked |= {'PYTHON': str(tmp_path / 'python'), 'OMP_NUM_THREADS': ''}
     del asked['GRES']
     script = [TOOLS / 'slurm_test.sh', 'part', 'name', CONFIGS / 'detect.py', 'x.pth', '--work-dir', 'a folder']
-    output = call('', *script, **asked)
+    output = call_in_shell('', *script, **asked)
     assert (
         'srun -p part --job-name=name --gres=gpu:2 --ntasks=4 --ntasks-per-node=2 --cpus-per-task=3 '
         '--kill-on-bad-exit=1 --time=60 --exclusive\n'
@@ -221,17 +226,12 @@ def test_slurm_is_asked_for_what_the_environment_says(slurm, tmp_path):
     assert output.count('--launcher slurm') == 4
 
 
-DIST, SLURM = ['dist_train.sh', CONFIGS / 'detect.py'], ['slurm_train.sh', 'part', 'name', CONFIGS / 'detect.py', 'w']
+CONFIG = str(CONFIGS / 'detect.py')
+SLURM = ['slurm_train.sh', 'part', 'name', CONFIG, 'w']
+# What the scripts find.
 MISTAKES = {
     'nothing given': (['dist_train.sh'], {}, r'usage: .*dist_train.sh CONFIG GPUS'),
     'no checkpoint': (['dist_test.sh', 'config.py', '2'], {}, r'usage: .*dist_test.sh CONFIG CHECKPOINT GPUS'),
-    'GPUS is no number': ([*DIST, 'x'], {}, "GPUS must be a whole number of 1 or more, not 'x'"),
-    'no GPUS': ([*DIST, '0'], {}, "GPUS must be a whole number of 1 or more, not '0'"),
-    'no config': (['dist_train.sh', 'no.py', '2'], {}, r'there is no config no\.py'),
-    'no node rank': ([*DIST, '2'], {'NNODES': '2'}, 'NNODES=2 needs NODE_RANK'),
-    'no address': ([*DIST, '2'], {'NNODES': '2', 'NODE_RANK': '1'}, 'NNODES=2 needs MASTER_ADDR'),
-    'too high a node rank': ([*DIST, '2'], {'NODE_RANK': '1'}, 'NODE_RANK=1, but the 1 nodes'),
-    'too high a port': ([*DIST, '2'], {'PORT': '70000'}, 'PORT=70000 cannot be used'),
     'slurm without a folder': (SLURM[:-1], {}, r'usage: .*slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR'),
     'slurm, GPUS is no number': (SLURM, {'GPUS': '2x'}, "must be whole numbers of 1 or more, not '2x'"),
     'slurm, too many per node': (SLURM, {'GPUS': '2', 'GPUS_PER_NODE': '8'}, 'GPUS_PER_NODE=8 is more than GPUS=2'),
@@ -243,9 +243,33 @@ MISTAKES = {
 @pytest.mark.parametrize('mistake', MISTAKES)
 def test_a_mistake_in_the_call_is_answered_in_one_sentence(mistake):
     command, environment, message = MISTAKES[mistake]
-    output = call('', TOOLS / command[0], *command[1:], fails=True, **environment)
+    output = call_in_shell('', TOOLS / command[0], *command[1:], fails=True, **environment)
     assert re.search(message, output)
     assert len(output.splitlines()) == 1
+
+
+# What the program behind them finds: GPUS and CONFIG, the environment, the sentence.
+MISTAKES_IN_PROCESS = {
+    'GPUS is no number': ('x', CONFIG, {}, "GPUS must be a whole number of 1 or more, not 'x'"),
+    'no GPUS': ('0', CONFIG, {}, "GPUS must be a whole number of 1 or more, not '0'"),
+    'no config': ('2', 'no.py', {}, r'there is no config no\.py'),
+    'no node rank': ('2', CONFIG, {'NNODES': '2'}, 'NNODES=2 needs NODE_RANK'),
+    'no address': ('2', CONFIG, {'NNODES': '2', 'NODE_RANK': '1'}, 'NNODES=2 needs MASTER_ADDR'),
+    'too high a node rank': ('2', CONFIG, {'NODE_RANK': '1'}, 'NODE_RANK=1, but the 1 nodes'),
+    'too high a port': ('2', CONFIG, {'PORT': '70000'}, 'PORT=70000 cannot be used'),
+}
+
+
+@pytest.mark.parametrize('mistake', MISTAKES_IN_PROCESS)
+def test_a_mistake_that_the_program_finds_is_answered_in_one_sentence(mistake, monkeypatch):
+    gpus, config, environment, message = MISTAKES_IN_PROCESS[mistake]
+    monkeypatch.setattr('sys.argv', ['launch.py', gpus, 'train', config])
+    monkeypatch.setattr('os.execve', lambda *_: pytest.fail('it was started'))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=message) as end:
+        launch.main()
+    assert len(str(end.value).splitlines()) == 1
 
 
 def test_a_port_that_is_taken_is_named():
@@ -253,10 +277,11 @@ def test_a_port_that_is_taken_is_named():
         other.bind(('', 0))
         other.listen()
         port = other.getsockname()[1]
-        output = call('', TOOLS / DIST[0], DIST[1], 2, fails=True, PORT=str(port))
-    assert f'PORT={port} cannot be used (Address already in use)' in output
+        output = call_in_shell('', TOOLS / 'dist_train.sh', CONFIG, 2, fails=True, PORT=str(port))
+    assert output.startswith(f'PORT={port} cannot be used (Address already in use)')
+    assert len(output.splitlines()) == 1
 
 
 def test_the_program_behind_the_scripts_says_how_it_is_called():
-    output = call('', sys.executable, '-m', 'mmgcvit.commands.launch', '--help', fails=True)
+    output = call('', '-m', 'mmgcvit.commands.launch', '--help', fails=True)
     assert 'mmgcvit launch GPUS train CONFIG' in output
