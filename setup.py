@@ -1,7 +1,7 @@
 """Metadata of mmgcvit. Versions are pinned in pins.txt, not here: see tools/install.py.
 
 torch, mmengine and mmcv are no requirements of the package, on purpose: they come in several distributions and builds,
-and installing mmgcvit must never bring in or replace one. The package checks at import that they are there.
+and installing mmgcvit must never bring in or replace one; its extras do. The package checks at import what is there.
 """
 
 import shutil
@@ -16,17 +16,41 @@ exec((ROOT / 'mmgcvit' / 'version.py').read_text(), version)
 
 
 class BuildWithConfigs(build_py):
-    """Wheels carry the configs, tools and list of models where mim looks for them."""
+    """Packages carry configs, tools and the list of models where mim looks for them, and what Python imports first."""
 
     def run(self) -> None:
         super().run()
         if self.editable_mode:
-            return
-        carried = Path(self.build_lib) / 'mmgcvit' / '.mim'
+            self.link_for_mim(ROOT / 'mmgcvit' / '.mim')
+            self.add_start_up(Path(self.get_finalized_command('install').install_lib))
+        else:
+            self.copy_for_mim(Path(self.build_lib) / 'mmgcvit' / '.mim')
+            self.add_start_up(Path(self.build_lib))
+
+    @staticmethod
+    def copy_for_mim(carried: Path) -> None:
+        """Copy what mim reads; the benchmark stands beside the tests' plain formulations and is left out."""
         shutil.rmtree(carried, ignore_errors=True)
+        left_out = shutil.ignore_patterns('__pycache__', 'benchmark*', 'install.py', 'model_zoo.py')
         for folder in ('configs', 'tools'):
-            shutil.copytree(ROOT / folder, carried / folder, ignore=shutil.ignore_patterns('__pycache__'))
+            shutil.copytree(ROOT / folder, carried / folder, ignore=left_out)
         shutil.copy(ROOT / 'model-index.yml', carried)
+
+    @staticmethod
+    def link_for_mim(links: Path) -> None:
+        """Link what mim reads, for an editable install."""
+        shutil.rmtree(links, ignore_errors=True)
+        links.mkdir()
+        for name in ('configs', 'tools', 'model-index.yml'):
+            (links / name).symlink_to(Path('..', '..', name))
+
+    @staticmethod
+    def add_start_up(site_packages: Path) -> None:
+        """Have Python know at its start where mmcv's operators are found: mmgcvit/operators says why."""
+        site_packages.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / 'mmgcvit' / 'operators' / 'finder.py', site_packages / '_mmgcvit_operators.py')
+        line = 'import _mmgcvit_operators; _mmgcvit_operators.serve_stand_ins()\n'
+        (site_packages / 'mmgcvit_operators.pth').write_text(line)
 
 
 setup(
@@ -43,9 +67,15 @@ setup(
     install_requires=['numpy', 'packaging'],
     extras_require={
         # The forks are kept alive and install beside current torch; the originals serve as well and need torch 2.1.
-        'hosts': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain'],
-        # ftfy and regex are imported by mmsegmentation, which does not ask for them.
-        'hosts-upstream': ['mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain', 'ftfy', 'regex'],
+        'hosts': [
+            *('torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv'),
+            *('onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain'),
+        ],
+        # mmcv-lite is mmcv without compiled operators. mmsegmentation imports ftfy and regex and does not ask for them.
+        'hosts-upstream': [
+            *('torch', 'torchvision', 'mmengine', 'mmcv-lite', 'mmdet', 'mmsegmentation', 'mmpretrain'),
+            *('ftfy', 'regex'),
+        ],
         # scikit-learn carries the scanned digits, timm the names of ImageNet's folders; the rest writes data sets.
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'rich', 'timm'],
         # Reads safetensors files, and timm's pretrained models by name.
