@@ -20,34 +20,29 @@ class BuildWithConfigs(build_py):
 
     def run(self) -> None:
         super().run()
-        if self.editable_mode:
-            self.link_for_mim(ROOT / 'mmgcvit' / '.mim')
-            self.add_start_up(Path(self.get_finalized_command('install').install_lib))
-        else:
-            self.copy_for_mim(Path(self.build_lib) / 'mmgcvit' / '.mim')
-            self.add_start_up(Path(self.build_lib))
-
-    @staticmethod
-    def copy_for_mim(carried: Path) -> None:
-        """Copy what mim reads; the benchmark stands beside the tests' plain formulations and is left out."""
+        site_packages = Path(
+            self.get_finalized_command('install').install_lib if self.editable_mode else self.build_lib
+        )
+        carried = site_packages / 'mmgcvit' / '.mim'
         shutil.rmtree(carried, ignore_errors=True)
-        left_out = shutil.ignore_patterns('__pycache__', 'benchmark*', 'install.py', 'model_zoo.py')
+        # The benchmark stands beside the tests' plain formulations; the rest is for work on a clone.
+        left_out = shutil.ignore_patterns('__pycache__', 'benchmark*', 'installation', 'model_zoo.py')
         for folder in ('configs', 'tools'):
             shutil.copytree(ROOT / folder, carried / folder, ignore=left_out)
         shutil.copy(ROOT / 'model-index.yml', carried)
+        if self.editable_mode:
+            self.refer_to_the_clone(carried / 'configs')
+        self.add_start_up(site_packages)
 
     @staticmethod
-    def link_for_mim(links: Path) -> None:
-        """Link what mim reads, for an editable install."""
-        shutil.rmtree(links, ignore_errors=True)
-        links.mkdir()
-        for name in ('configs', 'tools', 'model-index.yml'):
-            (links / name).symlink_to(Path('..', '..', name))
+    def refer_to_the_clone(configs: Path) -> None:
+        """In an editable install mim's copies inherit from the clone's configs, so that they change with them."""
+        for path in configs.rglob('*.py'):
+            path.write_text(f'_base_ = {str(ROOT / path.relative_to(configs.parent))!r}\n')
 
     @staticmethod
     def add_start_up(site_packages: Path) -> None:
         """Have Python know at its start where mmcv's operators are found: mmgcvit/operators says why."""
-        site_packages.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / 'mmgcvit' / 'operators' / 'finder.py', site_packages / '_mmgcvit_operators.py')
         line = 'import _mmgcvit_operators; _mmgcvit_operators.serve_stand_ins()\n'
         (site_packages / 'mmgcvit_operators.pth').write_text(line)
@@ -62,6 +57,8 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['mmgcvit', 'mmgcvit.*']),
     cmdclass={'build_py': BuildWithConfigs},
+    # The clone on Python's path: other modes hide it behind the folder in which mim finds its files.
+    options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
     install_requires=['numpy', 'packaging'],
