@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import OrderedDict
 from pathlib import Path
 
 # Tests that run beside each other share the cores; read when torch is imported.
@@ -12,6 +13,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
 import pytest
 import torch
 from hypothesis import settings
+from mmengine.registry import DefaultScope
 from packaging.version import Version
 
 from .tools.commands import NUM_VAL, TOOLS, call
@@ -28,6 +30,12 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_scope(monkeypatch):
+    """No test finds the default scope of one before it: in several processes they run in any order."""
+    monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
 
 
 @pytest.fixture(scope='session', autouse=True)

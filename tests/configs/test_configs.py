@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
 from torch import nn
 
 from ..conftest import ROOT
@@ -56,6 +57,7 @@ def test_the_model_builds_and_what_follows_takes_the_backbones_maps(built):
 def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(built):
     """In classification, as in timm's trainer, no vector has any: biases and layer scale besides."""
     cfg, model = built
+    init_default_scope(cfg.default_scope)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     undecayed = {

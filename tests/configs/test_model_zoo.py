@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, init_default_scope
 
 from mmgcvit.cli.complexity import count_macs, model_parts
 
@@ -68,6 +68,7 @@ def test_multiply_adds_are_counted(entry):
     if cfg.model.type == 'DINO':
         if not cfg.filename.endswith('dino_gcvit_t_12e.py'):
             pytest.skip('counted with dino_gcvit_t_12e')
+        init_default_scope(cfg.default_scope)
         model = MODELS.build(cfg.model)
     size = tuple(map(int, metadata['FLOPs Input Size'].split('x')))
     parts = model_parts(model, size)

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from mmgcvit import GCViT
-from mmgcvit.engine import auto_precision, wrap_blocks
+from mmgcvit.engine.precision import auto_precision
+from mmgcvit.engine.sharding import wrap_blocks
 
 from .. import fork_server
 from ..processes import last_of

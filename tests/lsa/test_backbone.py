@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmgcvit import LSA
-from mmgcvit.engine import wrap_blocks
+from mmgcvit.engine.sharding import wrap_blocks
 
 from .plain import PlainLSA
 
