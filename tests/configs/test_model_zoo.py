@@ -72,7 +72,7 @@ def test_multiply_adds_are_counted(entry):
     metadata, cfg, model = entry
     if hasattr(model, 'forward_transformer'):
         init_default_scope(cfg.default_scope)
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(Config.fromfile(cfg.filename).model)
     size = tuple(map(int, metadata['FLOPs Input Size'].split('x')))
     parts = model_parts(model, size)
     assert parts[0].name == 'backbone'

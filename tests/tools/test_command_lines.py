@@ -91,7 +91,7 @@ def test_a_missing_data_set_is_named_before_anything_else(tmp_path):
 
 def test_amp_without_a_gpu_is_answered_in_one_sentence(tmp_path):
     command = [TOOLS / 'train.py', CONFIGS / 'detect.py', '--amp', '--work-dir', tmp_path]
-    output = call('', *command, fails=True)
+    output = call(tmp_path, *command, fails=True)
     assert '--amp: mixed-precision training needs a GPU' in output
     assert 'Traceback' not in output
 
