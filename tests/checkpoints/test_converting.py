@@ -198,6 +198,7 @@ def test_timm_computes_the_same_both_ways(arch):
             if i == 3:
                 found = ours.backbone.norm3(found.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    del ours, state_dict
     back = state_dict_for(weights, LAYOUTS[1])
     other = timm.create_model(f'gcvit_{arch}').eval()
     missing = other.load_state_dict(back, strict=False)
