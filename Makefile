@@ -1,5 +1,6 @@
 # make demo   train a GC ViT classifier and from it a detector on real images, and score it (installs first; minutes)
-# make test   lint and all tests
+# make test   lint and all tests but the demos'
+# make test-all        these too: it trains both demos and scores them
 # make demo-seg        likewise with semantic segmentation: UPerNet, from the classifier
 # make test-upstream   all tests on the original OpenMMLab packages and torch 2.1, in an environment of their own
 # make install, make lint
@@ -12,6 +13,8 @@ HOSTS ?= maintained
 # mmcv's operators: torchvision (no compiler), compiled, or auto (compiled where there are a GPU and an nvcc for it).
 OPERATORS ?= auto
 RUN = $(VENV)/bin/python
+# Tests run in as many processes as there are cores, each of which takes up to 2 GB and shares a fork server of 1 GB.
+TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
@@ -20,7 +23,7 @@ DETECTOR := configs/demo/mask_rcnn_gcvit_digits.py
 SEGMENTOR := configs/demo/upernet_gcvit_digits.py
 last_checkpoint = $$(cat $(1)/last_checkpoint)
 
-.PHONY: demo demo-seg digits test test-upstream lint install clean distclean
+.PHONY: demo demo-seg digits test test-all test-upstream lint install clean distclean
 
 demo: $(WORK_DIR)/classifier/last_checkpoint
 	$(RUN) tools/train.py $(DETECTOR) --work-dir $(WORK_DIR)/detector \
@@ -44,10 +47,13 @@ digits: install
 	$(RUN) tools/make_digits.py $(DIGITS)
 
 test: lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest -m 'not demo' -n $(TEST_PROCESSES) --dist worksteal
+
+test-all: test
+	$(RUN) -m pytest -m demo
 
 test-upstream:
-	$(MAKE) test VENV=$(VENV)-upstream HOSTS=upstream
+	$(MAKE) test-all VENV=$(VENV)-upstream HOSTS=upstream
 
 lint: install
 	$(RUN) -m ruff check .

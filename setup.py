@@ -79,7 +79,7 @@ setup(
         'checkpoints': ['safetensors', 'timm'],
         # Stands beside timm's models, and draws.
         'benchmark': ['matplotlib', 'timm'],
-        'test': ['pytest', 'hypothesis'],
+        'test': ['pytest', 'pytest-xdist', 'hypothesis'],
         'lint': ['ruff', 'pre-commit'],
     },
 )
