@@ -40,14 +40,14 @@ setup(
     cmdclass={'build_py': BuildWithConfigs},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
-    install_requires=['numpy', 'packaging'],
+    install_requires=['numpy', 'packaging', 'rich'],
     extras_require={
         # The forks are kept alive and install beside current torch; the originals serve as well and need torch 2.1.
         'hosts': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain'],
         # ftfy and regex are imported by mmsegmentation, which does not ask for them.
         'hosts-upstream': ['mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain', 'ftfy', 'regex'],
         # scikit-learn carries the scanned digits, timm the names of ImageNet's folders; the rest writes data sets.
-        'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'rich', 'timm'],
+        'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
         # Reads safetensors files, and timm's pretrained models by name.
         'checkpoints': ['safetensors', 'timm'],
         # Stands beside timm's models, and draws.

@@ -16,6 +16,7 @@ from ..cli.operators_check import check_operators
 from ..cli.options import add_common_options, load_config
 from ..cli.precision import enable_amp
 from ..cli.processes import check_sharding, leave_processes, prepare_processes
+from ..cli.screen import add_progress_option, open_screen
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,6 +35,7 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from a checkpoint, or without a name from the latest one in the work dir',
     )
+    add_progress_option(parser)
     add_common_options(parser)
     return parser.parse_args()
 
@@ -66,13 +68,15 @@ def main() -> None:
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
     prepare_processes(cfg)
     read_checkpoints_safely()
-    try:
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        if cfg.get('load_from'):
-            check_fits(model_of(runner), cfg.load_from, part='' if cfg.get('resume') else 'backbone.')
-        runner.train()
-    except CheckpointError as error:
-        raise SystemExit(str(error)) from None
+    with open_screen(cfg, args.progress) as watch:
+        try:
+            runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+            watch(runner)
+            if cfg.get('load_from'):
+                check_fits(model_of(runner), cfg.load_from, part='' if cfg.get('resume') else 'backbone.')
+            runner.train()
+        except CheckpointError as error:
+            raise SystemExit(str(error)) from None
     leave_processes()
 
 
