@@ -6,6 +6,7 @@ Both displays have what :class:`mmgcvit.engine.progress.Display` asks for, and `
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from textwrap import shorten
 from typing import TextIO
 
 from rich.console import Console, RenderableType
@@ -23,6 +24,7 @@ from rich.text import Text
 
 SECONDS_BETWEEN_REFRESHES = 0.25
 SECONDS_BETWEEN_LINES = 10.0
+LONGEST_LINE = 100
 
 
 def display_for(terminal: TextIO) -> 'Bars | Lines':
@@ -69,6 +71,8 @@ class Bars:
     def begin(self, name: str, total: int, done: int = 0) -> None:
         self.tasks.append(self.progress.add_task(name, total=total, completed=done))
         self.progress.start()
+        # A process that is killed cannot bring the cursor back.
+        self.progress.console.show_cursor(True)
         self.progress.refresh()
 
     def advance(self, done: int, note: str = '') -> None:
@@ -114,7 +118,8 @@ class Lines:
         self.progress.update(task.id, completed=done)
         if time.monotonic() - self.written > SECONDS_BETWEEN_LINES:
             left = '' if task.time_remaining is None else f', {timedelta(seconds=int(task.time_remaining))} left'
-            self.line(f'{task.description}: {done} of {task.total:.0f}{left}{note and ", "}{note}')
+            text = f'{task.description}: {done} of {task.total:.0f}{left}{note and ", "}{note}'
+            self.line(shorten(text, LONGEST_LINE, placeholder=' …'))
 
     def end(self) -> None:
         self.progress.remove_task(self.tasks.pop().id)

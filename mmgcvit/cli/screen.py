@@ -7,6 +7,7 @@ to a file, as with the shell's ``> FILE 2>&1``, and the terminal is left to the 
 import argparse
 import logging
 import os
+import re
 import sys
 import time
 import traceback
@@ -26,6 +27,14 @@ from .display import display_for
 LINES_OF_A_FAILURE = 15
 INTERRUPTED = 130
 STDOUT, STDERR = 1, 2
+
+# Warnings of the hosts about what nobody who calls them can change; they stay in the log.
+NEEDLESS = re.compile(
+    # mmengine's CheckpointHook warns of its own use of both.
+    r'"FileClient" will be deprecated|"HardDiskBackend" is the alias'
+    # mmseg calls its scores aAcc, mIoU, mAcc.
+    r'|The prefix is not set in metric class'
+)
 
 # What is done to a runner before it trains or tests.
 Watch = Callable[[Runner | FlexibleRunner], None]
@@ -88,12 +97,13 @@ def show_nothing(runner: Runner | FlexibleRunner) -> None:
 
 
 class WarningsTo(logging.Handler):
-    """Tells a display of a log's warnings and errors, of each once."""
+    """Tells a display of a log's warnings and errors, of each once, but for :data:`NEEDLESS` ones."""
 
     def __init__(self, display: Display) -> None:
         super().__init__(logging.WARNING)
         self.display = display
         self.addFilter(FilterDuplicateWarning())
+        self.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
 
     def emit(self, record: logging.LogRecord) -> None:
         self.display.line(f'{record.levelname.lower()}: {record.getMessage()}')

@@ -46,11 +46,12 @@ class ProgressHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
     ) -> None:
-        self.display.advance(runner.iter + 1, current_losses(runner))
+        self.display.advance(runner.iter + 1, in_words(losses(runner)))
 
     def after_train_epoch(self, runner: Runner) -> None:
         if not counts_iterations(runner):
-            self.display.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: {current_losses(runner)}')
+            total = {name: value for name, value in losses(runner).items() if name == 'loss'}
+            self.display.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: {in_words(total)}')
 
     def after_train(self, runner: Runner) -> None:
         self.display.end()
@@ -92,16 +93,16 @@ def position(runner: Runner) -> str:
     return f'epoch {runner.epoch} of {runner.max_epochs}'
 
 
-def current_losses(runner: Runner) -> str:
-    """The total loss and its parts, means over the window that the run's log uses."""
+def losses(runner: Runner) -> dict[str, float]:
+    """The total loss, called ``loss``, and its parts: means over the window that the run's log uses."""
     window = runner.log_processor.window_size
     scalars = {name.removeprefix('train/'): values for name, values in runner.message_hub.log_scalars.items()}
-    means = {name: values.mean(window) for name, values in scalars.items() if 'loss' in name and '/' not in name}
-    total = means.pop('loss', None)
-    parts = ', '.join(f'{name} {mean:.4f}' for name, mean in means.items())
-    if total is None:
-        return parts
-    return f'loss {total:.4f}' + (f' ({parts})' if len(means) > 1 else '')
+    return {name: values.mean(window) for name, values in scalars.items() if 'loss' in name and '/' not in name}
+
+
+def in_words(values: Mapping[str, float]) -> str:
+    """Losses in one line."""
+    return ', '.join(f'{name} {value:.4f}' for name, value in values.items())
 
 
 def shown_scores(metrics: Mapping[str, Any]) -> str:
