@@ -8,6 +8,7 @@ import argparse
 import logging
 import os
 import re
+import signal
 import sys
 import time
 import traceback
@@ -25,7 +26,7 @@ from ..engine.progress import Display, ProgressHook
 from .display import display_for
 
 LINES_OF_A_FAILURE = 15
-INTERRUPTED = 130
+INTERRUPTED = 128 + signal.SIGINT
 STDOUT, STDERR = 1, 2
 
 # Warnings of the hosts about what nobody who calls them can change; they stay in the log.

@@ -27,7 +27,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 PLACES_OF_CONFIGS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
 LINES_OF_A_FAILURE = 15
 SECONDS_TO_END = 5
-TERMINATED = 128 + signal.SIGTERM
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 class Score(NamedTuple):
@@ -119,7 +119,8 @@ def main() -> None:
     try:
         done = run_steps(DEMOS[args.task], args.work_dir, console)
     except KeyboardInterrupt:
-        raise SystemExit('interrupted; the next call goes on with the step that was interrupted') from None
+        console.print('interrupted; the next call begins with the step that was interrupted')
+        raise SystemExit(INTERRUPTED) from None
     show_results(DEMOS[args.task], args.work_dir, done, console)
 
 
