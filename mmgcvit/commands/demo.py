@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 PLACES_OF_CONFIGS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
 LINES_OF_A_FAILURE = 15
 SECONDS_TO_END = 5
+# What the digits are made with: the package's extra of that name.
+DIGITS_NEED = ('sklearn', 'cv2', 'pycocotools', 'timm')
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
@@ -113,6 +116,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    check_digits()
     # Whoever ends this process ends the step that it waits for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     console = Console(highlight=False)
@@ -122,6 +126,20 @@ def main() -> None:
         console.print('interrupted; the next call begins with the step that was interrupted')
         raise SystemExit(INTERRUPTED) from None
     show_results(DEMOS[args.task], args.work_dir, done, console)
+
+
+def check_digits() -> None:
+    """Refuse to begin where the data could not be made.
+
+    Raises:
+        SystemExit: A package is missing; the message says how to get it.
+    """
+    missing = [name for name in DIGITS_NEED if find_spec(name) is None]
+    if missing:
+        raise SystemExit(
+            f'mmgcvit demo: its data is made with {", ".join(missing)}, not installed here: '
+            "pip install 'mmgcvit[digits]'"
+        )
 
 
 def run_steps(demo: Demo, work_dir: Path, console: Console) -> list[Trained]:

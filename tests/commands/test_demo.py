@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.commands.demo import CLASSIFIER, is_trained, killed, latest
+from mmgcvit.commands.demo import CLASSIFIER, check_digits, configs, is_trained, killed, latest
 
 from ..conftest import ROOT
 
@@ -43,6 +43,23 @@ def test_it_is_trained_again_where_its_config_or_one_below_has_changed(trained, 
 def test_it_is_trained_again_where_a_file_of_it_is_missing(name, trained):
     (trained / name).unlink()
     assert not is_trained(trained, CONFIG)
+
+
+def test_without_the_packages_that_make_its_data_it_says_how_to_get_them(monkeypatch):
+    monkeypatch.setattr('mmgcvit.commands.demo.DIGITS_NEED', ('json', 'no_such_package'))
+    with pytest.raises(SystemExit, match=r'with no_such_package, .*mmgcvit\[digits\]'):
+        check_digits()
+
+
+def test_its_configs_are_found_in_a_checkout_and_in_an_installed_wheel(monkeypatch, tmp_path):
+    checkout, wheel = tmp_path / 'configs', tmp_path / 'mmgcvit' / '.mim' / 'configs'
+    monkeypatch.setattr('mmgcvit.commands.demo.PLACES_OF_CONFIGS', (checkout, wheel))
+    with pytest.raises(SystemExit, match='install the package again'):
+        configs()
+    for place in (wheel, checkout):
+        (place / 'demo').mkdir(parents=True)
+        (place / 'demo' / CLASSIFIER).touch()
+        assert configs() == place / 'demo'
 
 
 def test_the_latest_score_is_taken_of_training_and_testing(tmp_path):
