@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -23,9 +22,9 @@ from mmengine.logging.logger import FilterDuplicateWarning
 from mmengine.runner import FlexibleRunner, Runner
 
 from ..engine.progress import Display, ProgressHook
+from .console_log import last_lines, new_log
 from .display import display_for
 
-LINES_OF_A_FAILURE = 15
 INTERRUPTED = 128 + signal.SIGINT
 STDOUT, STDERR = 1, 2
 
@@ -35,6 +34,8 @@ NEEDLESS = re.compile(
     r'"FileClient" will be deprecated|"HardDiskBackend" is the alias'
     # mmseg calls its scores aAcc, mIoU, mAcc.
     r'|The prefix is not set in metric class'
+    # Hosts have no registry of functions: mmengine's is the one that is meant.
+    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
 )
 
 # What is done to a runner before it trains or tests.
@@ -67,7 +68,7 @@ def open_screen(cfg: Config, progress: bool) -> Iterator[Watch]:
         yield leave_parameter_options_to_the_file
         return
     rank = 0 if cfg.launcher == 'none' else int(os.environ['RANK'])
-    log = log_beside(Path(cfg.work_dir), rank)
+    log = new_log(Path(cfg.work_dir), rank)
     with ended_in_a_few_lines(log), output_to(log) as terminal:
         if rank:
             yield show_nothing
@@ -110,14 +111,6 @@ class WarningsTo(logging.Handler):
         self.display.line(f'{record.levelname.lower()}: {record.getMessage()}')
 
 
-def log_beside(work_dir: Path, rank: int) -> Path:
-    """A new log in the work dir, of a process of its own."""
-    work_dir.mkdir(parents=True, exist_ok=True)
-    log = work_dir / f'console_{time.strftime("%Y%m%d_%H%M%S")}{f"_rank{rank}" if rank else ""}.log'
-    log.touch()
-    return log
-
-
 @contextmanager
 def output_to(path: Path) -> Iterator[TextIO]:
     """Have a file take what this process and those that it starts print, a traceback last; gives the terminal."""
@@ -153,6 +146,4 @@ def ended_in_a_few_lines(log: Path) -> Iterator[None]:
         sys.stderr.write(f'interrupted; log: {log}\n')
         raise SystemExit(INTERRUPTED) from None
     except Exception:
-        last = log.read_text(encoding='utf-8', errors='replace').splitlines()[-LINES_OF_A_FAILURE:]
-        lines = '\n'.join(f'  | {line}' for line in last)
-        raise SystemExit(f'failed; the last lines of its log:\n{lines}\nwhole log: {log}') from None
+        raise SystemExit(f'failed; {last_lines(log)}') from None

@@ -22,11 +22,12 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
+from ..cli.console_log import last_lines, newest_log
+
 DIGITS = Path('data/digits')
 PACKAGE = Path(__file__).resolve().parents[1]
 # In a checkout, and in an installed wheel.
 PLACES_OF_CONFIGS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
-LINES_OF_A_FAILURE = 15
 SECONDS_TO_END = 5
 # What the digits are made with: the package's extra of that name.
 DIGITS_NEED = ('sklearn', 'cv2', 'pycocotools', 'timm')
@@ -247,14 +248,7 @@ def killed(number: int, module: str, arguments: tuple[object, ...]) -> str:
     reason = ', as the system does when memory runs out' if name == 'SIGKILL' else ''
     said = f'{module} was ended by {name}{reason}'
     log = newest_log(arguments[arguments.index('--work-dir') + 1]) if '--work-dir' in arguments else None
-    if log is None:
-        return said
-    last = '\n'.join(f'  | {line}' for line in log.read_text(errors='replace').splitlines()[-LINES_OF_A_FAILURE:])
-    return f'{said}; the last lines of its log:\n{last}\nwhole log: {log}'
-
-
-def newest_log(work_dir: Path) -> Path | None:
-    return max(work_dir.glob('console_*.log'), default=None)
+    return said if log is None else f'{said}; {last_lines(log)}'
 
 
 def show_results(demo: Demo, work_dir: Path, done: list[Trained], console: Console) -> None:

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 from mmengine.logging import MMLogger
 
+from mmgcvit.cli.console_log import LINES_OF_A_FAILURE
 from mmgcvit.cli.display import Lines
 from mmgcvit.cli.screen import (
-    LINES_OF_A_FAILURE,
     ended_in_a_few_lines,
     leave_parameter_options_to_the_file,
     output_to,
