@@ -9,9 +9,9 @@ PYTHON ?= python3
 VENV ?= .venv
 # The distribution of the OpenMMLab packages: maintained (forks that run beside current torch) or upstream (the originals).
 HOSTS ?= maintained
-# Where mmcv was built without CUDA (a GPU without nvcc), the GPU is hidden.
-HIDE_GPU = $(if $(filter 0,$(shell cat $(VENV)/mmcv-cuda 2>/dev/null)),CUDA_VISIBLE_DEVICES=-1)
-RUN = $(HIDE_GPU) $(VENV)/bin/python
+# mmcv's operators: torchvision (no compiler), compiled, or auto (compiled where there are a GPU and an nvcc for it).
+OPERATORS ?= auto
+RUN = $(VENV)/bin/python
 
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
@@ -35,7 +35,7 @@ lint: install
 	$(RUN) -m ruff format --check .
 
 install:
-	@$(PYTHON) tools/install.py $(VENV) --hosts $(HOSTS)
+	@$(PYTHON) tools/installation/install.py $(VENV) --hosts $(HOSTS) --operators $(OPERATORS)
 
 clean:
 	rm -rf $(WORK_DIR) $(DIGITS)

@@ -1,7 +1,7 @@
 """Metadata of mmgcvit. Versions are pinned in pins.txt, not here: see tools/install.py.
 
 torch, mmengine and mmcv are no requirements of the package, on purpose: they come in several distributions and builds,
-and installing mmgcvit must never bring in or replace one. The package checks at import that they are there.
+and installing mmgcvit must never bring in or replace one; its extras do. The package checks at import what is there.
 """
 
 import shutil
@@ -16,17 +16,36 @@ exec((ROOT / 'mmgcvit' / 'version.py').read_text(), version)
 
 
 class BuildWithConfigs(build_py):
-    """Wheels carry the configs, tools and list of models where mim looks for them."""
+    """Packages carry configs, tools and the list of models where mim looks for them, and what Python imports first."""
 
     def run(self) -> None:
         super().run()
-        if self.editable_mode:
-            return
-        carried = Path(self.build_lib) / 'mmgcvit' / '.mim'
+        site_packages = Path(
+            self.get_finalized_command('install').install_lib if self.editable_mode else self.build_lib
+        )
+        carried = site_packages / 'mmgcvit' / '.mim'
         shutil.rmtree(carried, ignore_errors=True)
+        # The benchmark stands beside the tests' plain formulations; the rest is for work on a clone.
+        left_out = shutil.ignore_patterns('__pycache__', 'benchmark*', 'installation', 'model_zoo.py')
         for folder in ('configs', 'tools'):
-            shutil.copytree(ROOT / folder, carried / folder, ignore=shutil.ignore_patterns('__pycache__'))
+            shutil.copytree(ROOT / folder, carried / folder, ignore=left_out)
         shutil.copy(ROOT / 'model-index.yml', carried)
+        if self.editable_mode:
+            self.refer_to_the_clone(carried / 'configs')
+        self.add_start_up(site_packages)
+
+    @staticmethod
+    def refer_to_the_clone(configs: Path) -> None:
+        """In an editable install mim's copies inherit from the clone's configs, so that they change with them."""
+        for path in configs.rglob('*.py'):
+            path.write_text(f'_base_ = {str(ROOT / path.relative_to(configs.parent))!r}\n')
+
+    @staticmethod
+    def add_start_up(site_packages: Path) -> None:
+        """Have Python know at its start where mmcv's operators are found: mmgcvit/operators says why."""
+        shutil.copy(ROOT / 'mmgcvit' / 'operators' / 'finder.py', site_packages / '_mmgcvit_operators.py')
+        line = 'import _mmgcvit_operators; _mmgcvit_operators.serve_stand_ins()\n'
+        (site_packages / 'mmgcvit_operators.pth').write_text(line)
 
 
 setup(
@@ -38,14 +57,22 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['mmgcvit', 'mmgcvit.*']),
     cmdclass={'build_py': BuildWithConfigs},
+    # The clone on Python's path: other modes hide it behind the folder in which mim finds its files.
+    options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
     install_requires=['numpy', 'packaging', 'rich'],
     extras_require={
         # The forks are kept alive and install beside current torch; the originals serve as well and need torch 2.1.
-        'hosts': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain'],
-        # ftfy and regex are imported by mmsegmentation, which does not ask for them.
-        'hosts-upstream': ['mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain', 'ftfy', 'regex'],
+        'hosts': [
+            *('torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv'),
+            *('onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain'),
+        ],
+        # mmcv-lite is mmcv without compiled operators. mmsegmentation imports ftfy and regex and does not ask for them.
+        'hosts-upstream': [
+            *('torch', 'torchvision', 'mmengine', 'mmcv-lite', 'mmdet', 'mmsegmentation', 'mmpretrain'),
+            *('ftfy', 'regex'),
+        ],
         # scikit-learn carries the scanned digits, timm the names of ImageNet's folders; the rest writes data sets.
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
         # Reads safetensors files, and timm's pretrained models by name.

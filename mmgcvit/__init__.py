@@ -1,8 +1,10 @@
 """Vision transformers of local and global attention for OpenMMLab: importing the package registers its backbones."""
 
+from .operators import serve_stand_ins
 from .requirements import check_hosts
 
 check_hosts()
+serve_stand_ins()
 
 from .gcvit import GCViT  # noqa: E402  (beside missing hosts the check's message comes first)
 from .lsa import LSA  # noqa: E402

@@ -4,7 +4,7 @@ from importlib import import_module
 
 from packaging.version import Version
 
-MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.1.0'}
+MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 
 
 def check_hosts() -> None:

@@ -12,9 +12,10 @@ HOSTS = {'mmdet', 'mmseg', 'mmpretrain'}
 # Folder or file of the package -> (parts of the package that it may import, packages beside the standard library).
 # A folder's files may import each other in the order of FILES_DOWNWARD, or freely where it has none.
 ALLOWED = {
-    '__init__': ({'gcvit', 'lsa', 'requirements', 'version'}, set()),
+    '__init__': ({'gcvit', 'lsa', 'operators', 'requirements', 'version'}, set()),
     'version': (set(), set()),
     'requirements': (set(), {'packaging'}),
+    'operators': (set(), {'torch', 'torchvision', 'mmcv', 'mmengine'}),
     'registry': (set(), {'mmengine'}),
     'layers': (set(), {'torch', 'mmcv'}),
     'pyramid': ({'checkpoints', 'layers'}, {'torch', 'mmengine'}),
@@ -24,11 +25,11 @@ ALLOWED = {
     'datasets': ({'registry'}, {'numpy', 'cv2', 'sklearn', 'pycocotools', 'timm', 'mmpretrain'}),
     'detection': ({'registry'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
     'engine': ({'gcvit', 'lsa', 'registry'}, {'torch', 'mmengine', 'mmpretrain'}),
-    'cli': ({'checkpoints', 'engine', 'layers'}, {'torch', 'mmengine', 'mmcv', 'mmdet', 'rich'}),
+    'cli': ({'checkpoints', 'engine', 'layers', 'operators'}, {'torch', 'mmengine', 'mmcv', 'mmdet', 'rich'}),
     'dry_run': ({'datasets', 'cli', 'gcvit', 'lsa', 'registry'}, {'torch', 'mmengine'}),
     'commands': (
         {'checkpoints', 'cli', 'datasets', 'dry_run', 'gcvit', 'lsa', 'GCViT', 'LSA'},
-        {'torch', 'mmengine', 'rich'},
+        {'torch', 'mmengine', 'rich', 'safetensors'},
     ),
 }
 FILES_DOWNWARD = {

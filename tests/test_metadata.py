@@ -5,10 +5,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import requires
+from importlib.metadata import distribution, requires
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 import mmgcvit
 from mmgcvit import requirements
@@ -29,7 +30,12 @@ def test_the_pinned_torch_is_the_plain_build():
 
 
 def test_versions_are_pinned_in_one_place():
-    others = [ROOT / 'setup.py', ROOT / 'Makefile', ROOT / 'tools' / 'install.py', ROOT / '.pre-commit-config.yaml']
+    others = [
+        ROOT / 'setup.py',
+        ROOT / 'Makefile',
+        *(ROOT / 'tools' / 'installation').glob('*.py'),
+        ROOT / '.pre-commit-config.yaml',
+    ]
     assert not [path.name for path in others if re.search(r'\w==+\d', path.read_text())]
 
 
@@ -58,15 +64,41 @@ def test_everything_that_the_tests_need_is_in_the_repository():
     assert present <= set(tracked.stdout.split())
 
 
-@pytest.mark.slow
-def test_a_wheel_carries_configs_tools_and_the_list_of_models_for_mim(tmp_path):
-    """Built from a copy: building leaves folders behind."""
-    source, out = tmp_path / 'source', tmp_path / 'out'
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns('.*', 'data', 'work_dirs', 'build'))
-    command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '-w', str(out), str(source)]
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """Built as pip does by default, from a copy: building leaves folders behind."""
+    source, out = tmp_path_factory.mktemp('copy') / 'source', tmp_path_factory.mktemp('out')
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns('.*', 'data', 'work_dirs', 'build', '*.egg-info'))
+    command = [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '-w', str(out), str(source)]
     subprocess.run(command, check=True, capture_output=True)
-    (wheel,) = out.glob('*.whl')
+    (path,) = out.glob('*.whl')
+    return path
+
+
+@pytest.mark.slow
+def test_a_wheel_carries_configs_tools_and_the_list_of_models_for_mim(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     carried = ['model-index.yml', 'configs/cascade_gcvit_b.py', 'configs/_base_/runtime_det.py', 'tools/train.py']
     carried.append('configs/demo/gcvit_digits_cls.py')
     assert {f'mmgcvit/.mim/{name}' for name in carried} <= names
+    assert not [name for name in names if 'benchmark' in name]
+
+
+@pytest.mark.slow
+def test_a_wheel_tells_python_at_its_start_where_operators_are(wheel, tmp_path):
+    """In an environment with nothing else: the line that Python runs at its start works, and imports nothing heavy."""
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(tmp_path)], check=True)
+    (site_packages,) = (tmp_path / 'lib').glob('python*/site-packages')
+    zipfile.ZipFile(wheel).extractall(site_packages)
+    code = 'import sys; print([type(finder).__name__ for finder in sys.meta_path][-1], "torch" in sys.modules)'
+    run = subprocess.run([tmp_path / 'bin' / 'python', '-c', code], capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ('StandInFinder False\n', '')
+
+
+def test_an_installation_has_for_mim_what_it_looks_for():
+    """mim takes the folder of the package beside its metadata, in an editable install too."""
+    mim = Path(str(distribution('mmgcvit').locate_file('mmgcvit'))) / '.mim'
+    assert (mim / 'tools' / 'train.py').is_file()
+    assert (mim / 'model-index.yml').is_file()
+    cfg = Config.fromfile(mim / 'configs' / 'cascade_gcvit_b.py')
+    assert cfg.model == Config.fromfile(ROOT / 'configs' / 'cascade_gcvit_b.py').model

@@ -26,3 +26,34 @@ def test_a_host_finds_the_backbone_without_an_import(scope):
     code = f'from {scope}.registry import MODELS; print(type(MODELS.build({BACKBONE})).__name__)'
     run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert run.stdout.split()[-1:] == ['GCViT'], run.stderr
+
+
+NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.detection', 'mmgcvit.cli', 'mmcv.ops', 'timm', *SCOPES[1:]]
+
+
+@pytest.mark.slow
+def test_importing_the_backbones_imports_nothing_that_they_do_not_need():
+    code = f'import sys, mmgcvit; print(sorted(set({NEEDED_BY_NO_BACKBONE}) & set(sys.modules)))'
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert run.stdout.splitlines()[-1] == '[]', run.stderr
+
+
+FOUND_BY_SCOPE = {
+    'MODELS': ['mmgcvit.RPNHead', 'mmgcvit.SingleRoIExtractor', 'mmgcvit.DINO', 'mmgcvit.InstanceTTAModel'],
+    'DATASETS': ['mmgcvit.ImageNetV2'],
+    'OPTIM_WRAPPERS': ['mmgcvit.AutoPrecisionOptimWrapper'],
+    'OPTIM_WRAPPER_CONSTRUCTORS': ['mmgcvit.LayerDecayOptimWrapperConstructor'],
+    'STRATEGIES': ['mmgcvit.FSDPStrategy'],
+    'FUNCTIONS': ['mmgcvit.wrap_blocks'],
+    'HOOKS': ['mmgcvit.DryRunObserver'],
+}
+
+
+@pytest.mark.slow
+def test_what_the_package_registers_is_found_by_its_scope_without_an_import():
+    lookup = 'print([root.{}.get(kind) is None for kind in {}])'
+    lookups = '; '.join(lookup.format(*registry) for registry in FOUND_BY_SCOPE.items())
+    code = f'import mmengine.registry as root; {lookups}'
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    expected = [str([False] * len(kinds)) for kinds in FOUND_BY_SCOPE.values()]
+    assert [line for line in run.stdout.splitlines() if line.startswith('[')] == expected, run.stderr

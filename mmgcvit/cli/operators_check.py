@@ -1,20 +1,24 @@
 """mmcv's compiled operators must fit the device that the model will run on."""
 
 import torch
+from mmengine.config import Config
+
+from ..operators import are_compiled
 
 
-def check_operators() -> None:
-    """Refuse to start on a GPU beside an mmcv that was built without CUDA; its operators would stop the first step.
+def check_operators(cfg: Config) -> None:
+    """Refuse to start a detector on a GPU beside operators compiled for the CPU only, which would stop its first step.
 
     Raises:
         SystemExit: That is the case; the message says what to do.
     """
-    if not torch.cuda.is_available():
+    if cfg.get('default_scope') != 'mmdet' or not torch.cuda.is_available() or not are_compiled():
         return
     from mmcv.ops import get_compiling_cuda_version
 
     if get_compiling_cuda_version() == 'not available':
         raise SystemExit(
-            'There is a GPU, but mmcv was built for the CPU only. Build it again with nvcc at hand '
-            "('FORCE_CUDA=1 make install'), or hide the GPU: CUDA_VISIBLE_DEVICES=-1"
+            "There is a GPU, but mmcv's operators were compiled for the CPU only. Take torchvision's "
+            "('make install OPERATORS=torchvision VENV=.venv-gpu'), compile again with nvcc at hand "
+            "('FORCE_CUDA=1 make install OPERATORS=compiled'), or hide the GPU: CUDA_VISIBLE_DEVICES=-1"
         )

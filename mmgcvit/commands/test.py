@@ -45,7 +45,7 @@ def prepare(args: argparse.Namespace) -> Config:
         draw_predictions(cfg, args.show_dir)
     if args.tta:
         enable_tta(cfg)
-    check_operators()
+    check_operators(cfg)
     check_data(cfg, ['test_dataloader'])
     return cfg
 

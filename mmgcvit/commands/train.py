@@ -64,7 +64,7 @@ def main() -> None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     check_sharding(cfg)
-    check_operators()
+    check_operators(cfg)
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
     prepare_processes(cfg)
     read_checkpoints_safely()

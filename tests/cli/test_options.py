@@ -178,13 +178,24 @@ class TestOutputs:
 class TestOperatorsCheck:
     @pytest.fixture(autouse=True)
     def built_for_the_cpu(self, monkeypatch):
+        monkeypatch.setattr('mmgcvit.cli.operators_check.are_compiled', lambda: True)
         monkeypatch.setattr('mmcv.ops.get_compiling_cuda_version', lambda: 'not available')
 
     @pytest.mark.usefixtures('with_gpu')
-    def test_an_mmcv_without_cuda_is_refused_on_a_gpu(self):
-        with pytest.raises(SystemExit, match=r'FORCE_CUDA=1 make install.*CUDA_VISIBLE_DEVICES=-1'):
-            check_operators()
+    def test_operators_compiled_without_cuda_are_refused_on_a_gpu(self):
+        with pytest.raises(SystemExit, match=r'OPERATORS=torchvision.*FORCE_CUDA=1 .*CUDA_VISIBLE_DEVICES=-1'):
+            check_operators(Config({'default_scope': 'mmdet'}))
+
+    @pytest.mark.usefixtures('with_gpu')
+    @pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg'])
+    def test_they_do_not_concern_models_that_use_none(self, scope):
+        check_operators(Config({'default_scope': scope}))
+
+    @pytest.mark.usefixtures('with_gpu')
+    def test_stand_ins_serve_on_a_gpu(self, monkeypatch):
+        monkeypatch.setattr('mmgcvit.cli.operators_check.are_compiled', lambda: False)
+        check_operators(Config({'default_scope': 'mmdet'}))
 
     @pytest.mark.usefixtures('without_gpu')
-    def test_it_serves_without_a_gpu(self):
-        check_operators()
+    def test_they_serve_without_a_gpu(self):
+        check_operators(Config({'default_scope': 'mmdet'}))

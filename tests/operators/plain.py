@@ -1,0 +1,103 @@
+"""The operators once more, from their definitions: one sample, one box, one place at a time, in float64."""
+
+import math
+
+import torch
+
+
+def nms(boxes, scores, iou_threshold, offset):
+    """Greedy: the best box is kept, and of the others those that overlap no kept one by more."""
+    kept = []
+    for i in sorted(range(len(boxes)), key=lambda i: -scores[i]):
+        if all(iou(boxes[i], boxes[j], offset) <= iou_threshold for j in kept):
+            kept.append(i)
+    return kept
+
+
+def iou(a, b, offset):
+    width = min(a[2], b[2]) - max(a[0], b[0]) + offset
+    height = min(a[3], b[3]) - max(a[1], b[1]) + offset
+    both = max(width, 0) * max(height, 0)
+    areas = [(box[2] - box[0] + offset) * (box[3] - box[1] + offset) for box in (a, b)]
+    return both / (sum(areas) - both)
+
+
+def sample(image, y, x):
+    """An image (C, H, W) at a place between its pixels, whose centres are whole numbers; beyond the edge it goes on."""
+    height, width = image.shape[1:]
+    if not (-1 <= y <= height and -1 <= x <= width):
+        return torch.zeros_like(image[:, 0, 0])
+    y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+    top, left = min(int(y), max(height - 2, 0)), min(int(x), max(width - 2, 0))
+    bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
+    down, across = y - top, x - left
+    upper = (1 - across) * image[:, top, left] + across * image[:, top, right]
+    lower = (1 - across) * image[:, bottom, left] + across * image[:, bottom, right]
+    return (1 - down) * upper + down * lower
+
+
+def roi_align(maps, rois, size, scale, aligned):
+    """Averages of samples, as many a bin as it is pixels long: (B, C, H, W) and (n, 5) to (n, C, h, w)."""
+    out = []
+    for index, *corners in rois.tolist():
+        left, top, right, bottom = (corner * scale - 0.5 * aligned for corner in corners)
+        width, height = right - left, bottom - top
+        if not aligned:
+            width, height = max(width, 1.0), max(height, 1.0)
+        steps = math.ceil(height / size[0]), math.ceil(width / size[1])
+        bins = [
+            bin_average(maps[int(index)], top, left, height / size[0], width / size[1], row, column, steps)
+            for row in range(size[0])
+            for column in range(size[1])
+        ]
+        out.append(torch.stack(bins, 1).unflatten(1, size))
+    return torch.stack(out)
+
+
+def bin_average(image, top, left, bin_height, bin_width, row, column, steps):
+    samples = [
+        sample(
+            image,
+            top + bin_height * (row + (i + 0.5) / steps[0]),
+            left + bin_width * (column + (j + 0.5) / steps[1]),
+        )
+        for i in range(steps[0])
+        for j in range(steps[1])
+    ]
+    return sum(samples, torch.zeros_like(image[:, 0, 0])) / max(len(samples), 1)
+
+
+def sigmoid_focal_loss(logits, targets, weight, gamma, alpha):
+    """Of each logit (n, C) by the paper's formula (Lin et al., 2017)."""
+    losses = torch.zeros_like(logits)
+    for n, target in enumerate(targets.tolist()):
+        for c in range(logits.shape[1]):
+            p = torch.sigmoid(logits[n, c])
+            is_target = c == target
+            right, balance = (p, alpha) if is_target else (1 - p, 1 - alpha)
+            loss = -balance * (1 - right) ** gamma * torch.log(right)
+            losses[n, c] = loss * (weight[target] if len(weight) else 1)
+    return losses
+
+
+def deformable_attention(value, shapes, locations, weights):
+    """Weighted samples of each level's map: see ``ms_deform_attn_forward`` for the shapes; outside there is nothing."""
+    batch, queries, heads, _, points, _ = locations.shape
+    starts = [0, *torch.tensor([h * w for h, w in shapes]).cumsum(0).tolist()]
+    out = torch.zeros(batch, queries, heads, value.shape[-1], dtype=value.dtype)
+    for b in range(batch):
+        for head in range(heads):
+            for level, (height, width) in enumerate(shapes):
+                tokens = value[b, starts[level] : starts[level + 1], head]
+                image = tokens.T.unflatten(1, (height, width))
+                # A ring of nothing around the map.
+                image = torch.nn.functional.pad(image, (1, 1, 1, 1))
+                for query in range(queries):
+                    for point in range(points):
+                        x, y = locations[b, query, head, level, point]
+                        place = (y * height - 0.5 + 1, x * width - 0.5 + 1)
+                        inside = -1 < place[0] - 1 < height and -1 < place[1] - 1 < width
+                        if inside:
+                            found = sample(image, *place)
+                            out[b, query, head] = out[b, query, head] + weights[b, query, head, level, point] * found
+    return out.flatten(2)

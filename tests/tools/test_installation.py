@@ -1,0 +1,193 @@
+"""The installer does nothing twice, starts again when its pins change, keeps torch, and says in words what is wrong."""
+
+import sys
+from collections import namedtuple
+from types import SimpleNamespace
+
+import compile_mmcv
+import install as installer
+import pytest
+
+
+class RecordingPip(installer.Pip):
+    """Writes down what it would install."""
+
+    calls: list
+
+    def install(self, what, show_progress=False):
+        type(self).calls.append((what[0], self.pins.read_text()))
+
+    def uninstall(self, *what):
+        pass
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Calls the installer without pip, a machine or a network; with pins of its own."""
+    RecordingPip.calls = []
+    state = SimpleNamespace(
+        venv=tmp_path / '.venv',
+        torch='2.13.0',
+        torch_before=None,
+        matching_nvcc=False,
+        compiled=[],
+        calls=RecordingPip.calls,
+    )
+    own = {name: hosts._replace(pins=tmp_path / hosts.pins.name) for name, hosts in installer.HOSTS.items()}
+    for name, hosts in own.items():
+        hosts.pins.write_text(installer.HOSTS[name].pins.read_text())
+    state.pins = own['maintained'].pins
+
+    def version_of(python, package):
+        """Nothing before the first call of pip, unless the environment has a torch of its own."""
+        return state.torch if state.calls else state.torch_before
+
+    def compile_recorded(pip, requirement, log, say):
+        state.compiled.append(requirement)
+
+    def call(*options):
+        monkeypatch.setattr(sys, 'argv', ['install.py', str(state.venv), *options])
+        installer.main()
+
+    state.call = call
+    replaced = {'HOSTS': own, 'Pip': RecordingPip, 'version_of': version_of, 'compile_mmcv': compile_recorded}
+    replaced |= {name: lambda *_: None for name in ('check_machine', 'check_imports', 'ensure_opencv_imports')}
+    replaced['has_matching_nvcc'] = lambda python: state.matching_nvcc
+    replaced['create_venv'] = lambda venv: venv.mkdir(exist_ok=True) or venv / 'bin' / 'python'
+    for name, value in replaced.items():
+        monkeypatch.setattr(installer, name, value)
+    return state
+
+
+def steps(install):
+    return [what for what, _ in install.calls]
+
+
+STEPS = ['torch', '--editable']
+
+
+def test_the_second_call_installs_nothing(install):
+    install.call()
+    install.call()
+    assert steps(install) == STEPS
+
+
+def test_changed_pins_install_again(install):
+    install.call()
+    install.pins.write_text(install.pins.read_text() + 'something==1\n')
+    install.call()
+    assert steps(install) == STEPS * 2
+
+
+def test_an_interrupted_call_is_taken_up_again(install, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(installer, 'ensure_opencv_imports', stop)
+    with pytest.raises(KeyboardInterrupt):
+        install.call()
+    monkeypatch.setattr(installer, 'ensure_opencv_imports', lambda _: None)
+    install.call()
+    assert steps(install) == STEPS * 2
+
+
+@pytest.mark.parametrize(
+    ('options', 'matching_nvcc', 'compiled'),
+    [
+        ([], False, []),
+        ([], True, ['onedl-mmcv==2.3.6']),
+        (['--operators', 'torchvision'], True, []),
+        (['--operators', 'compiled'], False, ['onedl-mmcv==2.3.6']),
+        (['--operators', 'compiled', '--hosts', 'upstream'], False, ['mmcv==2.1.0']),
+    ],
+)
+def test_operators_are_compiled_where_asked_for_or_where_a_gpu_and_its_nvcc_are(
+    options, matching_nvcc, compiled, install, monkeypatch
+):
+    monkeypatch.setattr(installer, 'check_compiler', lambda: None)
+    install.matching_nvcc = matching_nvcc
+    install.torch = '2.1.2' if 'upstream' in options else '2.13.0'
+    install.call(*options)
+    assert install.compiled == compiled
+
+
+def test_a_torch_that_is_there_is_kept(install):
+    install.torch_before = install.torch = '2.9.1+cu126'
+    install.call()
+    for _, pins in install.calls:
+        lines = pins.splitlines()
+        assert 'torch===2.9.1+cu126' in lines
+        assert not any(line.startswith(('torch===2.13', 'torchvision=')) for line in lines)
+        assert 'onedl-mmcv==2.3.6' in lines
+
+
+@pytest.mark.parametrize(
+    ('hosts', 'torch', 'words'),
+    [
+        ('maintained', '2.0.1', 'torch 2.0.1; these packages need 2.1 or later'),
+        ('upstream', '2.9.0', 'torch 2.9.0; these packages need 2.1 or later, and before 2.6'),
+    ],
+)
+def test_a_torch_too_old_or_too_new_is_named_before_anything_is_installed(hosts, torch, words, install):
+    install.torch_before = torch
+    with pytest.raises(SystemExit, match=words):
+        install.call('--hosts', hosts)
+    assert not install.calls
+
+
+def test_a_machine_without_a_compiler_is_told_what_to_install_or_to_do_without(install, monkeypatch):
+    monkeypatch.setattr(compile_mmcv.shutil, 'which', lambda _: None)
+    with pytest.raises(SystemExit, match=r"C\+\+ compiler.*'apt-get install g\+\+ python3-dev'"):
+        install.call('--operators', 'compiled')
+    install.call()
+    assert not install.compiled
+
+
+@pytest.mark.parametrize('version', [(3, 9, 18), (3, 14, 0)])
+def test_another_python_is_refused_with_the_versions_that_serve(version, monkeypatch, tmp_path):
+    kind = namedtuple('VersionInfo', ['major', 'minor', 'micro'])
+    monkeypatch.setattr(sys, 'version_info', kind(*version))
+    with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.13 is needed; .*make install PYTHON='):
+        installer.check_machine(installer.HOSTS['maintained'], tmp_path / 'new')
+
+
+def test_too_small_a_disk_is_named_before_anything_is_installed(monkeypatch, tmp_path):
+    monkeypatch.setattr(installer.shutil, 'disk_usage', lambda _: SimpleNamespace(free=3e9))
+    with pytest.raises(SystemExit, match=r'has 3\.0 GB free, and a new environment takes about 8; make room'):
+        installer.check_machine(installer.HOSTS['maintained'], tmp_path / 'new')
+
+
+PIP_FAILURES = {
+    'OSError: [Errno 28] No space left on device': 'the disk is full',
+    'Retrying ... NewConnectionError(": Failed to establish a new connection")': 'cannot be reached; check the network',
+    'ERROR: something else': 'see above',
+}
+
+
+@pytest.mark.parametrize('failure', PIP_FAILURES)
+def test_what_pip_fails_of_is_said_in_words(failure, tmp_path, capfd):
+    python = tmp_path / 'python'
+    python.write_text(f"#!/bin/sh\necho '{failure}' >&2\nexit 1\n")
+    python.chmod(0o755)
+    pip = installer.Pip(python, tmp_path / 'pins.txt')
+    with pytest.raises(SystemExit, match=PIP_FAILURES[failure]):
+        pip.install(['torch'])
+    assert failure in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(('cores', 'kilobytes', 'jobs'), [(64, 10_000_000, 4), (2, 64_000_000, 2), (8, 1_000_000, 1)])
+def test_as_many_compilers_as_cores_and_memory_allow(cores, kilobytes, jobs, monkeypatch):
+    monkeypatch.setattr(compile_mmcv.os, 'sched_getaffinity', lambda _: set(range(cores)))
+    monkeypatch.setattr(compile_mmcv.Path, 'read_text', lambda _: f'MemTotal: 1 kB\nMemAvailable:   {kilobytes} kB\n')
+    assert compile_mmcv.compilers_at_a_time() == jobs
+
+
+@pytest.mark.parametrize(('torch', 'nvcc', 'matches'), [('13.0', '13.1', True), ('13.0', '12.6', False)])
+def test_nvcc_must_be_of_torchs_cuda_version(torch, nvcc, matches, monkeypatch):
+    def run(command, **_):
+        said = f'Cuda compilation tools, release {nvcc}, V1' if command[0] == 'nvcc' else torch
+        return SimpleNamespace(returncode=0, stdout=said)
+
+    monkeypatch.setattr(compile_mmcv.shutil, 'which', lambda name: f'/bin/{name}')
+    monkeypatch.setattr(compile_mmcv.subprocess, 'run', run)
+    assert compile_mmcv.has_matching_nvcc('python') == matches
