@@ -124,7 +124,7 @@ def main() -> None:
     try:
         done = run_steps(DEMOS[args.task], args.work_dir, console)
     except KeyboardInterrupt:
-        console.print('interrupted; the next call begins with the step that was interrupted')
+        console.print('interrupted; a classifier that was trained to its end will be used again')
         raise SystemExit(INTERRUPTED) from None
     show_results(DEMOS[args.task], args.work_dir, done, console)
 
@@ -194,11 +194,8 @@ def last_checkpoint(work_dir: Path) -> str:
 def is_trained(work_dir: Path, config: Path) -> bool:
     """Whether a finished training of this very config is there: mmengine leaves a copy of it in the work dir."""
     copy = work_dir / config.name
-    if (
-        not copy.is_file()
-        or not (work_dir / 'last_checkpoint').is_file()
-        or not Path(last_checkpoint(work_dir)).is_file()
-    ):
+    files = [copy, work_dir / 'last_checkpoint']
+    if not all(file.is_file() for file in files) or not Path(last_checkpoint(work_dir)).is_file():
         return False
     trained = Config.fromfile(copy)
     return all(trained.get(key) == value for key, value in Config.fromfile(config).items())
