@@ -269,7 +269,7 @@ def show_results(demo: Demo, work_dir: Path, done: list[Trained], console: Conso
     pictures = work_dir / demo.show_dir / demo.pictures
     console.print(f'pictures, the truth on the left: {pictures}', soft_wrap=True)
     for step in done:
-        console.print(f'log: {newest_log(step.work_dir)}', soft_wrap=True)
+        console.print(f'logs: {step.work_dir}/console_*.log', soft_wrap=True)
     if low:
         raise SystemExit(f'lower than expected: {", ".join(low)}')
 
