@@ -9,6 +9,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from ..checkpoints import CheckpointError
 from ..cli.checkpoint_check import check_fits, read_checkpoints_safely
 from ..cli.data_check import check_data
+from ..cli.gpu_check import check_gpus, use_cpu
 from ..cli.operators_check import check_operators
 from ..cli.options import add_common_options, load_config, read_config
 from ..cli.outputs import draw_predictions, dump_metric, enable_tta
@@ -51,6 +52,9 @@ def prepare(args: argparse.Namespace) -> Config:
 @record
 def main() -> None:
     args = parse_args()
+    if args.device == 'cpu':
+        use_cpu('test')
+    check_gpus()
     cfg = prepare(args)
     dump = dump_metric(cfg, args.out) if args.out else None
     prepare_processes(cfg)
