@@ -20,13 +20,12 @@ Fetched = TypeVar('Fetched')
 
 
 def download(address: str) -> Path:
-    """Fetch a checkpoint into torch's cache; the file there, named after the whole address.
+    """Fetch a checkpoint, unless it is in the cache; the file there.
 
     Raises:
         CheckpointError: It cannot be downloaded; in every process of a distributed run alike.
     """
-    name = f'{hashlib.sha256(address.encode()).hexdigest()[:12]}-{Path(address).name}'
-    path = Path(torch.hub.get_dir()) / 'checkpoints' / name
+    path = place_in_cache(address)
 
     def fetch() -> Path:
         if path.is_file():
@@ -42,6 +41,12 @@ def download(address: str) -> Path:
         return path
 
     return first_on_each_node(fetch)
+
+
+def place_in_cache(address: str) -> Path:
+    """Where torch's cache has the file of an address, named after the whole of it."""
+    name = f'{hashlib.sha256(address.encode()).hexdigest()[:12]}-{Path(address).name}'
+    return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
 
 def first_on_each_node(fetch: Callable[[], Fetched]) -> Fetched:

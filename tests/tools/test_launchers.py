@@ -101,6 +101,22 @@ def process_of_rank(rank, work_dir):
     raise AssertionError(f'no process of rank {rank}')
 
 
+def is_running(rank, work_dir):
+    try:
+        process_of_rank(rank, work_dir)
+    except AssertionError:
+        return False
+    return True
+
+
+def wait_until_gone(rank, work_dir, seconds):
+    """Wait until there is no process of a rank any more; one that is not collected yet has no command line."""
+    deadline = time.monotonic() + seconds
+    while is_running(rank, work_dir):
+        assert time.monotonic() < deadline, f'rank {rank} is still running'
+        time.sleep(0.2)
+
+
 def summary_in(output):
     """What torch's launcher says at the end of all processes that have died."""
     return output[output.index('mmgcvit.commands.train FAILED') :]
@@ -175,8 +191,25 @@ def test_a_killed_process_ends_the_whole_job_within_a_minute_and_is_named(nodes,
     summary = summary_in(started[-1].output)
     assert re.search(r'rank +: 1 ', summary)
     assert 'SIGKILL' in summary
-    with pytest.raises(AssertionError):
-        process_of_rank(0, work_dir)
+    assert not is_running(0, work_dir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('nodes', [1, 2])
+def test_a_launcher_that_is_killed_leaves_no_process_behind(nodes, digits, tmp_path):
+    """By ``kill -9``, after which it can end nothing itself; on two nodes the other one hears of it."""
+    work_dir = tmp_path / 'work'
+    endless = ['--work-dir', work_dir, '--cfg-options', 'train_cfg.max_iters=100000', 'train_cfg.val_interval=100000']
+    if nodes == 1:
+        command = [TOOLS / 'dist_train.sh', CONFIGS / 'segment.py', 2, *endless]
+        started = [Started(digits, tmp_path / 'node', *command)]
+    else:
+        started = start_nodes(digits, tmp_path, 'dist_train.sh', CONFIGS / 'segment.py', *endless)
+    started[0].wait_until_it_trains()
+    started[-1].process.kill()
+    for rank in (1, 0):
+        wait_until_gone(rank, work_dir, SECONDS_TO_END)
+    assert all(node.end(SECONDS_TO_END) != 0 for node in started)
 
 
 @pytest.mark.slow
@@ -237,6 +270,12 @@ MISTAKES = {
     'slurm, too many per node': (SLURM, {'GPUS': '2', 'GPUS_PER_NODE': '8'}, 'GPUS_PER_NODE=8 is more than GPUS=2'),
     'slurm without a config': ([*SLURM[:3], 'no.py', 'w'], {}, r'there is no config no\.py'),
     'no slurm': (SLURM, {}, 'there is no srun here'),
+    'no silence': ([*DIST, '2'], {'NODE_TIMEOUT': '2'}, "NODE_TIMEOUT must be a whole number of 10 or more, not '2'"),
+    'GPUs out of reach': (
+        [*DIST, '2'],
+        {'CUDA_VISIBLE_DEVICES': '99'},
+        r'has a GPU \(.*CUDA_VISIBLE_DEVICES=99\), but torch .* cannot use it: .* CUDA_VISIBLE_DEVICES=-1',
+    ),
 }
 
 
