@@ -14,6 +14,7 @@ from ..cli.operators_check import check_operators
 from ..cli.options import add_common_options, load_config, read_config
 from ..cli.outputs import draw_predictions, dump_metric, enable_tta
 from ..cli.processes import leave_processes, prepare_processes
+from ..cli.shared_folders import check_shared_folders
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,6 +64,7 @@ def main() -> None:
         cfg.load_from = args.checkpoint
         # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
         runner = Runner.from_cfg(cfg)
+        check_shared_folders(cfg, ['test_evaluator'])
         check_fits(runner.model, args.checkpoint)
     except CheckpointError as error:
         raise SystemExit(str(error)) from None

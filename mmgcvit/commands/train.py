@@ -21,6 +21,7 @@ from ..cli.operators_check import check_operators
 from ..cli.options import add_common_options, load_config, read_config
 from ..cli.precision import enable_amp
 from ..cli.processes import check_sharding, leave_processes, prepare_processes
+from ..cli.shared_folders import check_shared_folders
 
 
 def parse_args() -> argparse.Namespace:
@@ -83,6 +84,7 @@ def main() -> None:
     read_checkpoints_safely()
     try:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        check_shared_folders(cfg, ['val_evaluator'])
         warn_of_other_batch_size(cfg, args.config)
         if cfg.get('load_from'):
             check_fits(model_of(runner), cfg.load_from, part='' if cfg.get('resume') else 'backbone.')

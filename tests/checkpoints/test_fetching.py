@@ -1,7 +1,5 @@
 """Checkpoints from the network in several processes: fetched once a node, and a failure ends all of them."""
 
-import multiprocessing
-import os
 import socket
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -9,15 +7,11 @@ from threading import Thread
 
 import pytest
 import torch
-import torch.distributed as dist
 
 from mmgcvit.checkpoints import CheckpointError, fetching, read_checkpoint
 from mmgcvit.checkpoints.fetching import download, first_on_each_node, place_in_cache
 
-SECONDS_TO_END = 60
-# Forked from a process that has imported what they need.
-PROCESSES = multiprocessing.get_context('forkserver')
-PROCESSES.set_forkserver_preload(['mmgcvit.checkpoints'])
+from ..processes import answers_of
 
 
 @pytest.fixture
@@ -39,38 +33,21 @@ def served(tmp_path):
     server.server_close()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
-
-
-def read(address, environment, answers):
-    """What one of several processes does: it answers with its rank and what it has read, or why it has not."""
-    os.environ.update(environment)
-    dist.init_process_group('gloo')
+def read(address):
+    """What a process has read, or why it has not."""
     try:
-        answer = sorted(read_checkpoint(address))
+        return sorted(read_checkpoint(address))
     except CheckpointError as error:
-        answer = str(error)
-    answers.put((dist.get_rank(), answer))
+        return str(error)
 
 
 def read_in_two_processes(address, local_ranks, caches):
-    """What two processes answer that no launcher watches: neither is ended because the other has ended."""
-    answers = PROCESSES.Queue()
-    common = {'WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}
-    processes = []
-    for rank, (local_rank, cache) in enumerate(zip(local_ranks, caches, strict=True)):
-        environment = {**common, 'RANK': str(rank), 'LOCAL_RANK': str(local_rank), 'TORCH_HOME': str(cache)}
-        processes.append(PROCESSES.Process(target=read, args=(address, environment, answers)))
-        processes[-1].start()
-    try:
-        return [answer for _, answer in sorted(answers.get(timeout=SECONDS_TO_END) for _ in processes)]
-    finally:
-        for process in processes:
-            process.kill()
-            process.join()
+    """The answers of two processes with these ranks on their nodes and caches."""
+    environments = [
+        {'LOCAL_RANK': str(local_rank), 'TORCH_HOME': str(cache)}
+        for local_rank, cache in zip(local_ranks, caches, strict=True)
+    ]
+    return answers_of(read, [(address,)] * 2, environments)
 
 
 @pytest.mark.slow

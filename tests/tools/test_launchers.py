@@ -126,8 +126,12 @@ def summary_in(output):
 def test_two_processes_test_as_one_does(digits, tmp_path):
     """SyncBN, which has no CPU version, becomes BN by itself."""
     config = CONFIGS / 'segment.py'
-    output = call(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path)
+    other_batch = ['--cfg-options', 'auto_scale_lr.base_batch_size=16']
+    output = call(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path, *other_batch)
     assert 'Distributed training: True' in output
+    # Said once, not by each process.
+    assert output.count(': 2 processes run on the CPU') == 1
+    assert output.count('made for 16 images a step, and this run has 4: 2 processes x 2 images') == 1
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
     tested = call(digits, TOOLS / 'dist_test.sh', config, checkpoint, 2, '--work-dir', tmp_path)
     assert score(tested, 'mIoU:') == pytest.approx(score(evaluate(digits, 'segment', tmp_path), 'mIoU:'), abs=0.011)
@@ -252,6 +256,21 @@ def test_slurm_is_asked_for_what_the_environment_says(slurm, tmp_path):
     ) in output
     assert f'task 3: 3 threads: -u {TOOLS}/test.py {CONFIGS}/detect.py x.pth --work-dir a folder' in output
     assert output.count('--launcher slurm') == 4
+
+
+@pytest.mark.parametrize(
+    ('asked', 'hidden'),
+    [({}, '0'), ({'GRES': ''}, '-1'), ({'GRES': '', 'SRUN_ARGS': '--gpus-per-task=1'}, '0')],
+    ids=['by default', 'no GRES', 'GPUs in another way'],
+)
+def test_who_asks_slurm_for_no_gpus_gets_the_cpu_also_on_a_node_that_shows_some(asked, hidden, slurm, tmp_path):
+    (tmp_path / 'python').write_text('#!/usr/bin/env bash\necho "GPUs: $CUDA_VISIBLE_DEVICES"\n')
+    (tmp_path / 'python').chmod(0o755)
+    environment = {**slurm, 'CUDA_VISIBLE_DEVICES': '0', 'PYTHON': str(tmp_path / 'python'), **asked}
+    if 'GRES' not in asked:
+        del environment['GRES']
+    output = call('', TOOLS / 'slurm_train.sh', 'part', 'name', CONFIGS / 'detect.py', 'w', **environment)
+    assert output.count(f'GPUs: {hidden}\n') == 2
 
 
 DIST, SLURM = ['dist_train.sh', CONFIGS / 'detect.py'], ['slurm_train.sh', 'part', 'name', CONFIGS / 'detect.py', 'w']
