@@ -50,16 +50,29 @@ def collects_through_files(evaluator: dict | list | None) -> bool:
 
 
 def nodes_without(folder: Path) -> list[str]:
-    """The nodes whose processes do not see what process 0 writes into a folder."""
-    name = [None]
-    if get_rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, path = tempfile.mkstemp(prefix='.mmgcvit_shared_', dir=folder)
-        os.close(handle)
-        name = [Path(path).name]
-    broadcast_object_list(name)
-    sees = (folder / name[0]).is_file()
+    """The nodes whose processes do not see what process 0 writes into a folder.
+
+    Raises:
+        SystemExit: Process 0 cannot write into it; in every process.
+    """
+    written = [write_into(folder) if get_rank() == 0 else None]
+    broadcast_object_list(written)
+    name, error = written[0]
+    if error is not None:
+        raise SystemExit(f'process 0 cannot write into {folder.absolute()} ({error}); start in a folder where it can')
+    sees = (folder / name).is_file()
     answers = all_gather_object((socket.gethostname(), sees))
     if get_rank() == 0:
-        (folder / name[0]).unlink()
+        (folder / name).unlink()
     return list(dict.fromkeys(node for node, sees in answers if not sees))
+
+
+def write_into(folder: Path) -> tuple[str | None, str | None]:
+    """Write an empty file into a folder; its name, or why there is none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, path = tempfile.mkstemp(prefix='.mmgcvit_shared_', dir=folder)
+    except OSError as error:
+        return None, str(error)
+    os.close(handle)
+    return Path(path).name, None

@@ -73,3 +73,8 @@ class TestTwoProcesses:
     def test_resuming_from_work_folders_of_their_own_is_refused_in_both(self, tmp_path):
         answers = check_in([tmp_path / '0', tmp_path / '1'], work_dir='work', resume=True)
         assert all('look there for the checkpoint to resume from' in answer for answer in answers)
+
+    def test_a_folder_that_cannot_be_written_is_named_in_both(self, tmp_path):
+        (tmp_path / 'work').write_text('a file where a folder belongs')
+        answers = check_in([tmp_path, tmp_path], work_dir='work', resume=True)
+        assert all(f'process 0 cannot write into {tmp_path}/work ([Errno' in answer for answer in answers)
