@@ -114,7 +114,7 @@ class TestCheck:
     def test_torchs_reason_and_what_to_do_are_said_in_one_line(self, machine):
         machine(TOO_OLD, SLURM_JOB_GPUS='0,1')
         message = refusal()
-        assert '(SLURM_JOB_GPUS=0,1)' in message
+        assert 'SLURM_JOB_GPUS=0,1 there is a GPU on' in message
         assert ' '.join(TOO_OLD.split()) in message
         assert 'Update the driver, or take the installation that goes with it: docs/installation.md' in message
         assert 'CUDA_VISIBLE_DEVICES=-1' in message
@@ -164,7 +164,9 @@ class TestCommands:
         machine(CUDA_VISIBLE_DEVICES='0')
         main, arguments = COMMANDS[command]
         monkeypatch.setattr(sys, 'argv', arguments)
-        with pytest.raises(SystemExit, match=r'has a GPU \(.*CUDA_VISIBLE_DEVICES=0\), but torch .* cannot use it'):
+        with pytest.raises(
+            SystemExit, match=r'CUDA_VISIBLE_DEVICES=0 there is a GPU on .*, but torch .* cannot use it'
+        ):
             main()
 
     @pytest.mark.parametrize('command', ['train', 'test'])

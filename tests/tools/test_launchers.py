@@ -293,7 +293,7 @@ MISTAKES = {
     'GPUs out of reach': (
         [*DIST, '2'],
         {'CUDA_VISIBLE_DEVICES': '99'},
-        r'has a GPU \(.*CUDA_VISIBLE_DEVICES=99\), but torch .* cannot use it: .* CUDA_VISIBLE_DEVICES=-1',
+        r'CUDA_VISIBLE_DEVICES=99 there is a GPU on .*, but torch .* cannot use it: .* CUDA_VISIBLE_DEVICES=-1',
     ),
 }
 
