@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..cli.console_log import last_lines, newest_log
+from ..cli.parent import end_with_parent
 
 DIGITS = Path('data/digits')
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -208,7 +210,8 @@ def run(module: str, *arguments: object) -> float:
         SystemExit: It failed, and has said why, unless a signal ended it.
     """
     began = time.monotonic()
-    child = subprocess.Popen([sys.executable, '-m', f'mmgcvit.commands.{module}', *map(str, arguments)])
+    command = [sys.executable, '-m', f'mmgcvit.commands.{module}', *map(str, arguments)]
+    child = subprocess.Popen(command, preexec_fn=partial(end_with_parent, signal.SIGTERM))
     try:
         code = child.wait()
     except KeyboardInterrupt:

@@ -1,1 +1,1 @@
-"""What training needs beyond the hosts: precision that fits the machine, sharding, rates by layer, and its progress."""
+"""What training needs beyond the hosts: precision that fits the machine, TF32, sharding, rates by layer, progress."""

@@ -104,8 +104,8 @@ def wait_for(what, seconds=60):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
-def test_ending_the_demo_ends_its_step(number, tmp_path):
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_ending_the_demo_ends_its_step(number, code, tmp_path):
     """As Ctrl-C does, which the terminal sends to both, and whoever ends the demo alone."""
     command = [sys.executable, '-m', 'mmgcvit.commands.demo', '--work-dir', str(tmp_path / 'work')]
     environment = os.environ | {'PYTHONPATH': str(ROOT)}
@@ -121,7 +121,7 @@ def test_ending_the_demo_ends_its_step(number, tmp_path):
         wait_for(lambda: steps_of(demo.pid))
         (step,) = steps_of(demo.pid)
         demo.send_signal(number)
-        assert demo.wait(30) == 128 + number
+        assert demo.wait(30) == code
         wait_for(lambda: not Path(f'/proc/{step}').exists(), seconds=10)
     finally:
         demo.kill()

@@ -1,0 +1,50 @@
+"""Several processes that join over gloo, without a launcher: none of them is ended because another has ended."""
+
+import multiprocessing
+import os
+import socket
+
+import torch.distributed as dist
+
+SECONDS_TO_END = 60
+# Forked from a process that has imported what they need, once for all tests.
+PROCESSES = multiprocessing.get_context('forkserver')
+PROCESSES.set_forkserver_preload(['mmgcvit.checkpoints', 'mmgcvit.cli.shared_folders'])
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def answers_of(function, arguments, environments=({}, {})):
+    """What a function returns in each of several processes of a group.
+
+    Args:
+        function: One that can be imported.
+        arguments: For each process, by rank.
+        environments: What each has in its environment besides.
+    """
+    answers = PROCESSES.Queue()
+    common = {'WORLD_SIZE': str(len(arguments)), 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}
+    processes = [
+        PROCESSES.Process(target=answer, args=(function, own, {**common, 'RANK': str(rank), **more}, answers))
+        for rank, (own, more) in enumerate(zip(arguments, environments, strict=True))
+    ]
+    try:
+        for process in processes:
+            process.start()
+        return [value for _, value in sorted(answers.get(timeout=SECONDS_TO_END) for _ in processes)]
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.kill()
+                process.join()
+
+
+def answer(function, arguments, environment, answers):
+    """What one of the processes does."""
+    os.environ.update(environment)
+    dist.init_process_group('gloo')
+    answers.put((dist.get_rank(), function(*arguments)))
