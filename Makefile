@@ -18,33 +18,14 @@ TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
-CLASSIFIER := configs/demo/gcvit_digits_cls.py
-DETECTOR := configs/demo/mask_rcnn_gcvit_digits.py
-SEGMENTOR := configs/demo/upernet_gcvit_digits.py
-last_checkpoint = $$(cat $(1)/last_checkpoint)
 
-.PHONY: demo demo-seg digits test test-all test-upstream lint install clean distclean
+.PHONY: demo demo-seg test test-all test-upstream lint install clean distclean
 
-demo: $(WORK_DIR)/classifier/last_checkpoint
-	$(RUN) tools/train.py $(DETECTOR) --work-dir $(WORK_DIR)/detector \
-		--cfg-options model.backbone.init_cfg.checkpoint=$(call last_checkpoint,$(WORK_DIR)/classifier)
-	$(RUN) tools/test.py $(DETECTOR) $(call last_checkpoint,$(WORK_DIR)/detector) \
-		--work-dir $(WORK_DIR)/detector --show-dir $(WORK_DIR)/predictions
-	@echo "Predictions on the validation images, beside the truth on the left: $(WORK_DIR)/predictions"
+demo: install
+	@$(RUN) -m mmgcvit.commands.demo detect --work-dir $(WORK_DIR)
 
-demo-seg: $(WORK_DIR)/classifier/last_checkpoint
-	$(RUN) tools/train.py $(SEGMENTOR) --work-dir $(WORK_DIR)/segmentor \
-		--cfg-options model.backbone.init_cfg.checkpoint=$(call last_checkpoint,$(WORK_DIR)/classifier)
-	$(RUN) tools/test.py $(SEGMENTOR) $(call last_checkpoint,$(WORK_DIR)/segmentor) \
-		--work-dir $(WORK_DIR)/segmentor --show-dir $(WORK_DIR)/segmentations
-	@echo "Segmentations of the validation images, beside the truth on the left: $(WORK_DIR)/segmentations/vis_data/vis_image"
-
-# What both demos start from; trained once, and again where its config has changed.
-$(WORK_DIR)/classifier/last_checkpoint: $(CLASSIFIER) | digits
-	$(RUN) tools/train.py $(CLASSIFIER) --work-dir $(WORK_DIR)/classifier
-
-digits: install
-	$(RUN) tools/make_digits.py $(DIGITS)
+demo-seg: install
+	@$(RUN) -m mmgcvit.commands.demo segment --work-dir $(WORK_DIR)
 
 test: lint
 	$(RUN) -m pytest -m 'not demo' -n $(TEST_PROCESSES) --dist worksteal

@@ -61,7 +61,7 @@ setup(
     options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
-    install_requires=['numpy', 'packaging'],
+    install_requires=['numpy', 'packaging', 'rich'],
     extras_require={
         # The forks are kept alive and install beside current torch; the originals serve as well and need torch 2.1.
         'hosts': [
@@ -74,7 +74,7 @@ setup(
             *('ftfy', 'regex'),
         ],
         # scikit-learn carries the scanned digits, timm the names of ImageNet's folders; the rest writes data sets.
-        'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'rich', 'timm'],
+        'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
         # Reads safetensors files, and timm's pretrained models by name.
         'checkpoints': ['safetensors', 'timm'],
         # Stands beside timm's models, and draws.

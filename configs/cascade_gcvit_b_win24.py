@@ -3,8 +3,7 @@
 Expected: no figure is published for these windows: those that the paper states go with windows of 16, see
           cascade_gcvit_b.py. Not run in full by this project.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/cascade_gcvit_b_win24.py 8
-          tools/dist_test.sh configs/cascade_gcvit_b_win24.py CHECKPOINT 8
+--amp:    as in cascade_gcvit_b.py.
 
 Windows of 24 in every stage, as in the detection code that the authors released later; more multiply-adds and memory.
 """

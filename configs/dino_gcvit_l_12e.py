@@ -2,10 +2,9 @@
 
 Expected: no figure is published. Not run in full by this project.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/dino_gcvit_l_12e.py 8
-          tools/dist_test.sh configs/dino_gcvit_l_12e.py CHECKPOINT 8
+--amp:    as in dino_gcvit_l.py.
 
-dino_gcvit_l.py with the short schedule.
+dino_gcvit_l.py, whose head says what differs from DINO's own recipe, with the short schedule.
 """
 
 _base_ = 'dino_gcvit_l.py'

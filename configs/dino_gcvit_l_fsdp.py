@@ -3,13 +3,11 @@
 Expected: as dino_gcvit_l.py, box AP 58.3 (the paper's, table 2). Not run in full by this project.
 Memory:   not measured on a GPU. Of weights and optimizer states each of 8 GPUs holds an eighth; gradients are whole
           until the second image is in.
-Run:      tools/dist_train.sh configs/dino_gcvit_l_fsdp.py 8
-          tools/dist_test.sh configs/dino_gcvit_l_fsdp.py CHECKPOINT 8
 
 Each GPU takes one image at a time and two before each step: the total batch is 16 as in dino_gcvit_l.py, and the
 warm-up's iterations are twice as many. Backbone and neck in bfloat16, for which mmcv has no operators of the
 transformer's; every block of the backbone is gathered on its own and recomputed in the backward pass.
-Checkpoints hold the whole model, as those of any other config.
+Checkpoints hold the whole model, as those of any other config. What differs from DINO's own recipe: dino_gcvit_l.py.
 """
 
 _base_ = 'dino_gcvit_l.py'

@@ -2,14 +2,11 @@
 
 Expected: no figure is published. Not run in full by this project.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/dino_gcvit_t_12e.py 8
-          tools/dist_test.sh configs/dino_gcvit_t_12e.py CHECKPOINT 8
+--amp:    without it float32; with it backbone and neck in bfloat16 where the GPU has it, else in float16, transformer
+          and head still in float32.
 
 Windows of 16 in every stage, as in the paper's other COCO models.
-Starts from the authors' ImageNet weights (CC BY-NC-SA 4.0: not for commercial use), downloaded once. Others:
-    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
-or without any:
-    --cfg-options model.backbone.init_cfg=None
+Weight decay 0.05 and a warm-up of 2500 iterations, as the paper's other detectors; DINO's own recipe has 1e-4 and none.
 """
 
 _base_ = [

@@ -2,15 +2,9 @@
 
 Expected: no figure is published. Not run in full by this project.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/faster_rcnn_gcvit_t_boxonly.py 8
-          tools/dist_test.sh configs/faster_rcnn_gcvit_t_boxonly.py CHECKPOINT 8
 
 mask_rcnn_gcvit_t.py without its mask head, with DETR's augmentation (its first resize allows long sides of 4200 px, not
 1333). For data of your own see docs/custom_dataset.md.
-Starts from the authors' ImageNet weights (CC BY-NC-SA 4.0: not for commercial use), downloaded once. Others:
-    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
-or without any:
-    --cfg-options model.backbone.init_cfg=None
 """
 
 _base_ = [

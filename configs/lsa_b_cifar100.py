@@ -2,8 +2,6 @@
 
 Expected: top-1 84.70 (the paper's). Not run in full by this project.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/lsa_b_cifar100.py 8
-          tools/dist_test.sh configs/lsa_b_cifar100.py CHECKPOINT 8
 
 What the paper leaves open, and what was chosen: heads of the schedule and the data under _base_.
 """

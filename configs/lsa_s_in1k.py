@@ -2,9 +2,8 @@
 
 Expected: top-1 82.2 (the paper's). Not run in full by this project.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/lsa_s_in1k.py 8
-          tools/dist_test.sh configs/lsa_s_in1k.py CHECKPOINT 8
 
+20 epochs of warm-up, as the paper says for ImageNet; the released script's default for this model is 5.
 What the paper leaves open, and what was chosen: heads of the schedule and the data under _base_.
 """
 

@@ -2,16 +2,10 @@
 
 Expected: the paper has no figure for this model. Not run in full by this project.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/mask_rcnn_gcvit_b.py 8
-          tools/dist_test.sh configs/mask_rcnn_gcvit_b.py CHECKPOINT 8
 
 Windows of 16 in every stage, as in the models whose multiply-adds the paper states.
 Mixed precision as released: bfloat16 where the GPU has it, else float16.
 Drop path 0.5 as in ImageNet training; the paper does not state its value for COCO.
-Starts from the authors' ImageNet weights (CC BY-NC-SA 4.0: not for commercial use), downloaded once. Others:
-    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
-or without any:
-    --cfg-options model.backbone.init_cfg=None
 """
 
 _base_ = [

@@ -2,15 +2,10 @@
 
 Expected: nobody has published LSA for detection. Not run in full by this project.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/mask_rcnn_lsa_s.py 8
-          tools/dist_test.sh configs/mask_rcnn_lsa_s.py CHECKPOINT 8
 
 mask_rcnn_gcvit_t.py with another backbone, whose first two stages attend in windows: globally, an image of 800x1333 px,
 padded to 1344, has 67,200 tokens there. Three stages, of strides 4 to 16; the neck adds those of 32 and 64.
-Starts from lsa_s_in1k.py's weights, which you train first. Others:
-    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
-or without any:
-    --cfg-options model.backbone.init_cfg=None
+Starts from lsa_s_in1k.py's weights, which you train first.
 """
 
 _base_ = 'mask_rcnn_gcvit_t.py'

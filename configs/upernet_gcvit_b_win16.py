@@ -2,8 +2,7 @@
 
 Expected: no figure is published for these windows, see upernet_gcvit_b.py. Not run in full by this project.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/upernet_gcvit_b_win16.py 8
-          tools/dist_test.sh configs/upernet_gcvit_b_win16.py CHECKPOINT 8
+--amp:    as in upernet_gcvit_b.py.
 
 Windows of 16 in every stage: cheaper than 24, and maps of 512x512 crops divide into them without padding in the first
 three stages.

@@ -1,16 +1,13 @@
 """UPerNet, GC ViT-S, ADE20K, 160,000 iterations.
 
 Expected: mIoU 48.3 (the paper's, table 4). Not run in full by this project.
+Hours:    34 on 8 A40, the average of the paper's segmentors.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/upernet_gcvit_s.py 8
-          tools/dist_test.sh configs/upernet_gcvit_s.py CHECKPOINT 8
+--amp:    without it float32, as Swin's recipe; with it backbone and heads in bfloat16 where the GPU has it, else in
+          float16, losses still in float32.
 
 Windows of 24 in every stage: with them the model has 1154 G multiply-adds at 512x2048 px, the paper states 1163 G.
 The paper states the crops, 512x512 px; the rest of the recipe is Swin's published one.
-Starts from the authors' ImageNet weights (CC BY-NC-SA 4.0: not for commercial use), downloaded once. Others:
-    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
-or without any:
-    --cfg-options model.backbone.init_cfg=None
 """
 
 _base_ = [

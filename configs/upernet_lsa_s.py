@@ -2,15 +2,11 @@
 
 Expected: nobody has published LSA for segmentation. Not run in full by this project.
 Memory:   not measured on a GPU.
-Run:      tools/dist_train.sh configs/upernet_lsa_s.py 8
-          tools/dist_test.sh configs/upernet_lsa_s.py CHECKPOINT 8
+--amp:    as in upernet_gcvit_t.py.
 
 upernet_gcvit_t.py with another backbone, whose first two stages attend in windows: globally, a crop of 512x512 px has
 16,384 tokens there. Three stages, of strides 4 to 16.
-Starts from lsa_s_in1k.py's weights, which you train first. Others:
-    --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
-or without any:
-    --cfg-options model.backbone.init_cfg=None
+Starts from lsa_s_in1k.py's weights, which you train first.
 """
 
 _base_ = 'upernet_gcvit_t.py'

@@ -4,7 +4,7 @@ Imports take a training command ten seconds, of which a test of the command says
 server, which has imported what the commands import and done nothing else, forks for each program. The program finds
 all that matters as a new process would: arguments, environment, outputs, exit code, no weights and no settings of
 another. What a process imports by itself, and what a shell makes of it, is for tests that start a real one
-(:mod:`.processes`).
+(:mod:`.programs`).
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
 
-from .processes import ROOT, SECONDS, last_of
+from .programs import ROOT, SECONDS, last_of
 
 HOSTS = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')

@@ -1,68 +1,49 @@
-"""Processes that tests start: each ends in time, and with everything that it started."""
+"""Several processes that join over gloo, without a launcher: none of them is ended because another has ended."""
 
 import os
-import signal
-import subprocess
-import time
-import uuid
-from contextlib import contextmanager, suppress
-from pathlib import Path
+import socket
 
-ROOT = Path(__file__).parent.parent
-SECONDS = 600
-# In the environment of a process and of all that it starts, whatever group, session or parent these give themselves.
-MARK = 'STARTED_BY_TEST'
+import torch.distributed as dist
+
+from . import fork_server
+
+SECONDS_TO_END = 60
 
 
-@contextmanager
-def started(command, environment=None, **options):
-    """``subprocess.Popen`` in a session of its own, in the project's root; after the ``with`` block nothing of it runs.
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
 
-    The process also has ``mark``, by which :func:`running` finds what it has started.
+
+def answers_of(function, arguments, environments=({}, {})):
+    """What a function returns in each of several processes of a group.
+
+    Args:
+        function: One that can be imported.
+        arguments: For each process, by rank.
+        environments: What each has in its environment besides.
     """
-    mark = uuid.uuid4().hex
-    environment = (os.environ if environment is None else environment) | {MARK: mark}
-    command = [str(part) for part in command]
-    process = subprocess.Popen(command, env=environment, start_new_session=True, **{'cwd': ROOT, **options})
-    process.mark = mark
+    fork_server.ensure_running()
+    answers = fork_server.CONTEXT.Queue()
+    common = {'WORLD_SIZE': str(len(arguments)), 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}
+    processes = [
+        fork_server.CONTEXT.Process(target=answer, args=(function, own, {**common, 'RANK': str(rank), **more}, answers))
+        for rank, (own, more) in enumerate(zip(arguments, environments, strict=True))
+    ]
     try:
-        yield process
+        for process in processes:
+            process.start()
+        return [value for _, value in sorted(answers.get(timeout=SECONDS_TO_END) for _ in processes)]
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        while numbers := list(running(process)):
-            for number in numbers:
-                with suppress(ProcessLookupError):
-                    os.kill(number, signal.SIGKILL)
-            time.sleep(0.05)
-        process.wait()
+        for process in processes:
+            if process.pid is not None:
+                process.kill()
+                process.join()
 
 
-def run(command, environment=None, timeout=SECONDS, **options):
-    """``subprocess.run`` with the output captured as text; nothing of it outlives the call.
-
-    Raises:
-        AssertionError: It has not ended in time; the message shows the last of its output.
-    """
-    options = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True, **options}
-    try:
-        with started(command, environment, **options) as process:
-            output, errors = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        printed = last_of(*process.communicate())
-        raise AssertionError(f'not ended after {timeout} s: {process.args}\n{printed}') from None
-    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
-
-
-def last_of(output, errors, characters=3000):
-    """The end of what a process has printed."""
-    return f'{(output or "")[-characters:]}{(errors or "")[-characters:]}'
-
-
-def running(process):
-    """The numbers of a process and of all that it has started, as far as they run."""
-    mark = f'{MARK}={process.mark}'.encode()
-    for entry in Path('/proc').glob('[0-9]*'):
-        with suppress(OSError):
-            if mark in (entry / 'environ').read_bytes().split(b'\0'):
-                yield int(entry.name)
+def answer(function, arguments, environment, answers):
+    """What one of the processes does."""
+    os.environ.update(environment)
+    dist.init_process_group('gloo')
+    answers.put((dist.get_rank(), function(*arguments)))

@@ -24,7 +24,7 @@ ALLOWED = {
     'datasets': ({'registry'}, {'numpy', 'cv2', 'sklearn', 'pycocotools', 'timm', 'mmpretrain'}),
     'detection': ({'registry'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
     'engine': ({'gcvit', 'lsa', 'registry'}, {'torch', 'mmengine', 'mmpretrain'}),
-    'cli': ({'checkpoints', 'layers', 'operators'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
+    'cli': ({'checkpoints', 'engine', 'layers', 'operators'}, {'torch', 'mmengine', 'mmcv', 'mmdet', 'rich'}),
     'dry_run': ({'datasets', 'cli', 'gcvit', 'lsa', 'registry'}, {'torch', 'mmengine'}),
     'commands': (
         {'checkpoints', 'cli', 'datasets', 'dry_run', 'gcvit', 'lsa', 'GCViT', 'LSA'},

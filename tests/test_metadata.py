@@ -14,7 +14,7 @@ from mmengine.config import Config
 import mmgcvit
 from mmgcvit import requirements
 
-from .processes import run
+from .programs import run
 
 ROOT = Path(__file__).parent.parent
 HEAVY = re.compile(r'(onedl-)?(torch|torchvision|mm\w+)\b')
@@ -82,6 +82,7 @@ def wheel(tmp_path_factory):
 def test_a_wheel_carries_configs_tools_and_the_list_of_models_for_mim(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     carried = ['model-index.yml', 'configs/cascade_gcvit_b.py', 'configs/_base_/runtime_det.py', 'tools/train.py']
+    carried.append('configs/demo/gcvit_digits_cls.py')
     assert {f'mmgcvit/.mim/{name}' for name in carried} <= names
     assert not [name for name in names if 'benchmark' in name]
 

@@ -20,13 +20,19 @@ multiply-adds again and compare. Multiply-adds (what MM projects call FLOPs) are
 them, height x width; detectors of two stages with 1000 boxes and 100 masks, UPerNet without its auxiliary head; LSA's
 shift attention as it is computed here ([lsa.md](lsa.md)). Scores are the papers', single scale. **None of these
 trainings has been run in full by this project**; each config has been put through `tools/dry_run.py`, see
-[dry_run.md](dry_run.md). Where a paper has no figure, the cell is empty.
+[dry_run.md](dry_run.md). Where a paper has no figure, the cell is empty. Hours of training, and the
+GPUs beside them, are the paper's too. Which config is for what: [configs/README.md](../configs/README.md).
 """
-TASKS = {
-    'Object Detection': 'box AP',
-    'Instance Segmentation': 'mask AP',
-    'Semantic Segmentation': 'mIoU',
-    'Image Classification': 'Top 1 Accuracy',
+RELEASES = """The authors released weights of these models twice. What the configs and
+[checkpoints.md](checkpoints.md) name is the second release, of 21 May 2023, with the paper's scores above. timm carries
+the first, with scores that timm measured; on ImageNetV2 with matched frequency:
+"""
+# The metrics of each task; those after the first are left out where no model of a table has them.
+METRICS = {
+    'Object Detection': ['box AP', 'box AP50', 'box AP75'],
+    'Instance Segmentation': ['mask AP', 'mask AP50', 'mask AP75'],
+    'Semantic Segmentation': ['mIoU'],
+    'Image Classification': ['Top 1 Accuracy'],
 }
 
 
@@ -54,28 +60,64 @@ def render_metafile(content: dict[str, Any]) -> Iterator[str]:
         models = [model for model in content['Models'] if model['In Collection'] == collection['Name']]
         yield f'## {collection["Name"]}\n'
         yield f'{collection["Paper"]["Title"]}: <{collection["Paper"]["URL"]}>\n'
-        yield table(models)
+        yield f'Training: {collection["Metadata"]["Training Resources"]}.\n'
+        yield models_table(models)
+        if any('First Release' in model for model in models):
+            yield RELEASES
+            yield releases_table(models)
 
 
-def table(models: list[dict[str, Any]]) -> str:
+def models_table(models: list[dict[str, Any]]) -> str:
     """The models of one collection."""
-    tasks = [task for task in TASKS if any(task == result['Task'] for model in models for result in model['Results'])]
-    heads = ['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *(TASKS[task] for task in tasks)]
-    lines = [heads, ['---'] * len(heads), *(row(model, tasks) for model in models)]
-    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+    metrics = metrics_of(models)
+    heads = ['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics]
+    return table(heads, [row(model, metrics) for model in models])
 
 
-def row(model: dict[str, Any], tasks: list[str]) -> list[str]:
+def releases_table(models: list[dict[str, Any]]) -> str:
+    """The older weights of those models that have any."""
+    heads = ['config', 'weights', 'Top 1 Accuracy', 'ImageNetV2 Top 1 Accuracy']
+    rows = [
+        [link(model), f'`{older["Weights"]}`', str(older['Top 1 Accuracy']), str(older['ImageNetV2 Top 1 Accuracy'])]
+        for model in models
+        if (older := model.get('First Release'))
+    ]
+    return table(heads, rows)
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    return ''.join(f'| {" | ".join(line)} |\n' for line in [heads, ['---'] * len(heads), *rows])
+
+
+def metrics_of(models: list[dict[str, Any]]) -> list[str]:
+    """The columns of scores."""
+    results = [result for model in models for result in model['Results']]
+    tasks = [task for task in METRICS if any(result['Task'] == task for result in results)]
+    return [
+        metric
+        for task in tasks
+        for metric in METRICS[task]
+        if metric == METRICS[task][0] or any(metric in result['Metrics'] for result in results)
+    ]
+
+
+def link(model: dict[str, Any]) -> str:
+    """The name of a model, leading to its config."""
+    return f'[`{model["Name"]}`](../{model["Config"]})'
+
+
+def row(model: dict[str, Any], metrics: list[str]) -> list[str]:
     """The cells of one model."""
     metadata = model['Metadata']
-    metrics = {result['Task']: result['Metrics'].get(TASKS[result['Task']]) for result in model['Results']}
+    scores = {name: value for result in model['Results'] for name, value in result['Metrics'].items()}
     return [
-        f'[`{model["Name"]}`](../{model["Config"]})',
+        link(model),
         f'{metadata["Parameters"] / 1e6:.2f}',
         f'{metadata["FLOPs"] / 1e9:.1f}',
         metadata['FLOPs Input Size'],
         metadata['Training Schedule'],
-        *('' if metrics.get(task) is None else str(metrics[task]) for task in tasks),
+        *(str(scores.get(metric, '')) for metric in metrics),
     ]
 
 

@@ -1,7 +1,9 @@
 """What every classification run shares: scope, hooks, logging, pictures."""
 
+_base_ = 'tf32.py'
+
 default_scope = 'mmpretrain'
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.datasets.imagenet_v2'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

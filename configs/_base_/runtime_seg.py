@@ -1,5 +1,7 @@
 """What every segmentation run shares: scope, hooks, logging, pictures."""
 
+_base_ = 'tf32.py'
+
 default_scope = 'mmseg'
 custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)
 

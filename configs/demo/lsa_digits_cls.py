@@ -67,3 +67,4 @@ optim_wrapper = dict(optimizer=dict(lr=lr))
 custom_hooks = [dict(type='EMAHook', momentum=0.02)]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=max_epochs, save_best=None))
 randomness = dict(seed=0)
+auto_scale_lr = dict(base_batch_size=64)

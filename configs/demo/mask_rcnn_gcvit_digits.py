@@ -108,3 +108,4 @@ default_hooks = dict(
     visualization=dict(score_thr=0.5),
 )
 randomness = dict(seed=0)
+auto_scale_lr = dict(base_batch_size=8)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..layers.position import TABLE_NAME, WINDOW_NAME, stored_grid
 from ..layers.position_embedding import EMBEDDING_NAME, GRID_NAME, stored_embedding_grid
-from .reading import CheckpointError
+from .errors import CheckpointError
 from .weights import FINAL_NORM, Weights, read_weights
 
 OUTPUT_NORM = re.compile(r'norm\d+\.')

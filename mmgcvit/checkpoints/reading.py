@@ -1,31 +1,26 @@
 """Reading checkpoint files, wherever they are, without ever running code that they carry."""
 
 import argparse
-import hashlib
 import json
 import pickle
 import re
 import struct
 import zipfile
 from collections.abc import Callable
-from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_local_rank
 from mmengine.logging.history_buffer import HistoryBuffer
 from packaging.version import Version
 
+from .errors import CheckpointError
+from .fetching import download, first_on_each_node
 from .old_torch import load_restricted
 
 TIMM_SCHEME = 'timm://'
 ZIP = b'PK\x03\x04'
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used. The message names the file, the reason and what to do."""
 
 
 def allowed_globals() -> dict[str, Callable]:
@@ -164,23 +159,11 @@ def read_timm(name: str) -> dict[str, torch.Tensor]:
         import timm
     except ModuleNotFoundError:
         raise CheckpointError(f"{TIMM_SCHEME}{name} needs timm: 'pip install timm'") from None
-    try:
-        return timm.create_model(name, pretrained=True).state_dict()
-    except Exception as error:
-        raise CheckpointError(f'timm could not give the pretrained model {name}: {error}') from error
 
-
-def download(address: str) -> Path:
-    """Fetch a checkpoint once a machine, into torch's cache; the file there, named after the whole address."""
-    name = f'{hashlib.sha256(address.encode()).hexdigest()[:12]}-{Path(address).name}'
-    path = Path(torch.hub.get_dir()) / 'checkpoints' / name
-    if not path.is_file() and get_local_rank() == 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def fetch() -> dict[str, torch.Tensor]:
         try:
-            torch.hub.download_url_to_file(address, str(path))
-        except (OSError, HTTPException) as error:
-            raise CheckpointError(
-                f'{address} could not be downloaded ({error}). Download it elsewhere, then name the file instead'
-            ) from None
-    barrier()
-    return path
+            return timm.create_model(name, pretrained=True).state_dict()
+        except Exception as error:
+            raise CheckpointError(f'timm could not give the pretrained model {name}: {error}') from error
+
+    return first_on_each_node(fetch)

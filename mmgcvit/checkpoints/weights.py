@@ -7,8 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from . import gcvit_layouts, lsa_layouts
+from .errors import CheckpointError
 from .layout import Layout
-from .reading import CheckpointError, read_checkpoint
+from .reading import read_checkpoint
 
 LAYOUTS = (*gcvit_layouts.LAYOUTS, *lsa_layouts.LAYOUTS)
 

@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from ..layers.position import TABLE_NAME, relative_position_index, stored_grid
+from .errors import CheckpointError
 from .gcvit_layouts import ORIGINAL
 from .layout import Layout
-from .reading import CheckpointError
 from .weights import FINAL_NORM, Weights
 
 

@@ -13,33 +13,48 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any, NoReturn, Protocol
+from functools import partial
+from typing import Any, NamedTuple, NoReturn
 
 import torch.distributed as dist
 
+from .parent import end_with_parent
+
 SECONDS_BETWEEN_BEATS = 2.0
-# A node that has not been heard of for so long is taken for lost.
-SECONDS_OF_SILENCE = 40.0
+# A node that has not been heard of for so long is taken for lost, unless the user says otherwise: longer than a switch
+# takes to restart or a file server to come back, shorter than the timeouts of collectives.
+SECONDS_OF_SILENCE = 300
 # What torch's launcher takes at most to end its processes (30 s, then it kills them).
 SECONDS_TO_END = 40.0
 # A node counts its beats in the store; at its end it adds one of these, which no count reaches.
 DONE, FAILED = 1 << 40, 1 << 41
 
 
-class Nodes(Protocol):
-    """How many nodes there are, which one this is, and where node 0 keeps the store."""
+class Nodes(NamedTuple):
+    """The machines that take part, and which one this is.
+
+    Attributes:
+        count: How many there are.
+        rank: Which one this is, from 0.
+        address: Of node 0, which keeps the store.
+        port: Of the store.
+        silence: Seconds after which a node that has not been heard of is taken for lost.
+    """
 
     count: int
     rank: int
     address: str
     port: int
+    silence: float = SECONDS_OF_SILENCE
 
 
 def run_beside_other_nodes(command: list[str], environment: dict[str, str], nodes: Nodes) -> NoReturn:
     """Run a command, one of its kind on every node, until it or that of another node ends; exits with its code."""
     pulse = Pulse(nodes)
-    child = subprocess.Popen(command, env=environment)
+    # SIGTERM, upon which torch's launcher ends its processes.
+    child = subprocess.Popen(command, env=environment, preexec_fn=partial(end_with_parent, signal.SIGTERM))
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     # Ctrl-C reaches the child too.
     signal.signal(signal.SIGINT, lambda *_: None)
@@ -83,8 +98,8 @@ class Pulse(threading.Thread):
         for rank, (count, at) in dict(self.heard).items():
             if count >= FAILED:
                 return f'node {rank} has failed, its output says why'
-            if count < DONE and time.monotonic() - at > SECONDS_OF_SILENCE:
-                return f'node {rank} has not been heard of for {SECONDS_OF_SILENCE:.0f} seconds'
+            if count < DONE and time.monotonic() - at > self.nodes.silence:
+                return f'node {rank} has not been heard of for {self.nodes.silence:.0f} seconds'
         return None
 
     def stop(self, end: int) -> None:
@@ -94,18 +109,20 @@ class Pulse(threading.Thread):
         self.join(timeout=2 * SECONDS_BETWEEN_BEATS)
 
     def run(self) -> None:
-        """Beat until stopped, or until the store of node 0 is gone: silence then tells."""
-        try:
-            store = self.connect()
-            while True:
-                step = self.step
-                store.add(str(self.nodes.rank), step)
-                if step in (DONE, FAILED):
-                    return
-                self.listen(store)
-                self.stopping.wait(SECONDS_BETWEEN_BEATS)
-        except RuntimeError:
-            return
+        """Beat until stopped, over a new connection where one is lost: the network may come back within the silence."""
+        while not self.stopping.is_set():
+            with suppress(RuntimeError):
+                self.beat_over(self.connect())
+
+    def beat_over(self, store: Any) -> None:
+        """Beat over one connection until stopped; a RuntimeError says that it is lost."""
+        while True:
+            step = self.step
+            store.add(str(self.nodes.rank), step)
+            if step in (DONE, FAILED):
+                return
+            self.listen(store)
+            self.stopping.wait(SECONDS_BETWEEN_BEATS)
 
     def connect(self) -> Any:
         """Wait until node 0 keeps the store, without a word to the user: torch's launcher says what is awaited."""

@@ -23,8 +23,16 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes'
     )
+    add_device_option(parser)
     # Set by old versions of torch's launcher.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """The option by which the CPU is asked for."""
+    parser.add_argument(
+        '--device', choices=['auto', 'cpu'], default='auto', help='auto: on GPUs where there are any (default); or cpu'
+    )
 
 
 def read_config(path: str, options: dict[str, Any] | None = None) -> Config:

@@ -6,6 +6,7 @@ is built; to be removed once mmengine's ``init_dist`` works without a GPU.
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from datetime import timedelta
@@ -13,6 +14,10 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
+
+from .gpu_check import say_that_the_cpu_is_used
+from .parent import end_with_parent
+from .ports import check_port
 
 # Where each launcher says who a process is.
 RANK_VARIABLES = {
@@ -32,14 +37,22 @@ def prepare_processes(cfg: Config) -> None:
     """Where a launcher started this process: settle who it is, and without a GPU join the others over gloo.
 
     Raises:
-        SystemExit: The launcher has not said who this process is, or where process 0 runs.
+        SystemExit: The launcher has not said who this process is, or where process 0 runs; or the port by which they
+            are to find each other is taken.
     """
     if cfg.launcher == 'none':
         return
     settings = cfg.get('env_cfg', {}).get('dist_cfg', {})
     settle_rank(cfg.launcher)
     settle_meeting_place(cfg.launcher, settings.get('port'))
+    if cfg.launcher == 'pytorch':
+        # slurm and mpirun see to it themselves. SIGKILL, because a process may hang in a collective.
+        end_with_parent(signal.SIGKILL)
+    elif os.environ['RANK'] == '0':
+        check_port('MASTER_PORT', int(os.environ['MASTER_PORT']))
     if not torch.cuda.is_available():
+        if os.environ['RANK'] == '0':
+            say_that_the_cpu_is_used(int(os.environ['WORLD_SIZE']))
         join_over_gloo(cfg, settings.get('timeout'))
 
 

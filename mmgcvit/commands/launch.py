@@ -10,29 +10,25 @@ Environment variables, as for mmdet's scripts:
     NODE_RANK     Which of them this one is, from 0.
     MASTER_ADDR   The address of node 0.
     PORT          A port of node 0, by which processes find each other (default: a free one, with several nodes 29500).
+    NODE_TIMEOUT  Seconds after which a node that has not been heard of is taken for lost (default 300).
 """
 
+import argparse
 import os
-import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from ..cli.nodes import run_beside_other_nodes
+from ..cli.gpu_check import HIDING_VARIABLE, check_gpus
+from ..cli.nodes import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_beside_other_nodes
+from ..cli.options import add_device_option
+from ..cli.ports import check_port, free_port
 
 LOOPBACK = '127.0.0.1'
 DEFAULT_PORT = 29500
+# A node that is well may be a few beats late.
+LEAST_SILENCE = int(5 * SECONDS_BETWEEN_BEATS)
 COMMANDS = ('train', 'test')
-
-
-class Nodes(NamedTuple):
-    """The machines that take part, and which one this is."""
-
-    count: int
-    rank: int
-    address: str
-    port: int
 
 
 def main() -> None:
@@ -43,7 +39,11 @@ def main() -> None:
     check_config(config)
     nodes = read_nodes(os.environ)
     environment = os.environ | threads(processes, os.environ)
-    check_gpus(processes)
+    if asks_for_cpu(arguments):
+        environment[HIDING_VARIABLE] = '-1'
+    else:
+        check_gpus()
+        check_number_of_gpus(processes)
     program = ['-m', f'mmgcvit.commands.{name}', config, *arguments, '--launcher', 'pytorch']
     command = [*launcher(nodes, processes), *program]
     if nodes.count == 1:
@@ -77,7 +77,15 @@ def whole_number(name: str, text: str, least: int) -> int:
     return int(text)
 
 
-def check_gpus(processes: int) -> None:
+def asks_for_cpu(arguments: Sequence[str]) -> bool:
+    """Whether options of training or testing say ``--device cpu``."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_device_option(parser)
+    options, _ = parser.parse_known_args(arguments)
+    return options.device == 'cpu'
+
+
+def check_number_of_gpus(processes: int) -> None:
     """Refuse more processes than the machine has GPUs; without GPUs there may be any number."""
     import torch
 
@@ -101,6 +109,7 @@ def read_nodes(environment: Mapping[str, str]) -> Nodes:
     Raises:
         SystemExit: A variable is missing or makes no sense, or another program has the port.
     """
+    silence = whole_number('NODE_TIMEOUT', environment.get('NODE_TIMEOUT') or str(SECONDS_OF_SILENCE), LEAST_SILENCE)
     count = whole_number('NNODES', environment.get('NNODES') or '1', least=1)
     rank = whole_number('NODE_RANK', environment.get('NODE_RANK') or '0', least=0)
     if rank >= count:
@@ -113,26 +122,8 @@ def read_nodes(environment: Mapping[str, str]) -> Nodes:
     address = environment.get('MASTER_ADDR') or LOOPBACK
     port = whole_number('PORT', environment.get('PORT') or str(DEFAULT_PORT if count > 1 else free_port()), least=1)
     if rank == 0:
-        check_port(port)
-    return Nodes(count, rank, address, port)
-
-
-def free_port() -> int:
-    """A port that no program has."""
-    with socket.socket() as probe:
-        probe.bind(('', 0))
-        return probe.getsockname()[1]
-
-
-def check_port(port: int) -> None:
-    """Refuse a port that another program has, or that there is not."""
-    try:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(('', port))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, 'strerror', None) or 'there are ports 1 to 65535'
-        raise SystemExit(f'PORT={port} cannot be used ({reason}); set PORT to a free one') from None
+        check_port('PORT', port)
+    return Nodes(count, rank, address, port, silence)
 
 
 def threads(processes: int, environment: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 # What one types, the module of this folder that does it, and what it is for.
 COMMANDS = {
+    'demo': ('demo', 'see it work: train and score a small detector or segmentor, in minutes'),
     'train': ('train', 'train a model of any task'),
     'test': ('test', 'score a model of any task'),
     'launch': ('launch', 'train or test on several GPUs, of one or more nodes'),

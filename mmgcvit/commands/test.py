@@ -9,10 +9,13 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from ..checkpoints import CheckpointError
 from ..cli.checkpoint_check import check_fits, read_checkpoints_safely
 from ..cli.data_check import check_data
+from ..cli.gpu_check import check_gpus, use_cpu
 from ..cli.operators_check import check_operators
 from ..cli.options import add_common_options, load_config, read_config
 from ..cli.outputs import draw_predictions, dump_metric, enable_tta
 from ..cli.processes import leave_processes, prepare_processes
+from ..cli.screen import add_progress_option, open_screen
+from ..cli.shared_folders import check_shared_folders
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,6 +32,7 @@ def parse_args() -> argparse.Namespace:
         metavar='CONFIG',
         help='test on the data that this config describes, for example one of configs/_base_/datasets/imagenet_v2_*.py',
     )
+    add_progress_option(parser)
     add_common_options(parser)
     return parser.parse_args()
 
@@ -51,20 +55,26 @@ def prepare(args: argparse.Namespace) -> Config:
 @record
 def main() -> None:
     args = parse_args()
+    if args.device == 'cpu':
+        use_cpu('test')
+    check_gpus()
     cfg = prepare(args)
     dump = dump_metric(cfg, args.out) if args.out else None
     prepare_processes(cfg)
     read_checkpoints_safely()
-    try:
-        cfg.load_from = args.checkpoint
-        # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
-        runner = Runner.from_cfg(cfg)
-        check_fits(runner.model, args.checkpoint)
-    except CheckpointError as error:
-        raise SystemExit(str(error)) from None
-    if dump is not None:
-        runner.test_evaluator.metrics.append(dump)
-    runner.test()
+    with open_screen(cfg, args.progress) as watch:
+        try:
+            cfg.load_from = args.checkpoint
+            # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
+            runner = Runner.from_cfg(cfg)
+            watch(runner)
+            check_shared_folders(cfg, ['test_evaluator'])
+            check_fits(runner.model, args.checkpoint)
+        except CheckpointError as error:
+            raise SystemExit(str(error)) from None
+        if dump is not None:
+            runner.test_evaluator.metrics.append(dump)
+        runner.test()
     leave_processes()
 
 

@@ -1,21 +1,28 @@
 """Train a model of any task: python tools/train.py CONFIG [options]."""
 
 import argparse
+import logging
 from copy import deepcopy
 
 from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
 from mmengine.registry import MODELS, RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from ..checkpoints import CheckpointError
+from ..cli.batch_size import other_batch_size
 from ..cli.checkpoint_check import check_fits, read_checkpoints_safely
 from ..cli.data_check import check_data
+from ..cli.gpu_check import check_gpus, use_cpu
 from ..cli.operators_check import check_operators
-from ..cli.options import add_common_options, load_config
+from ..cli.options import add_common_options, load_config, read_config
 from ..cli.precision import enable_amp
 from ..cli.processes import check_sharding, leave_processes, prepare_processes
+from ..cli.screen import add_progress_option, open_screen
+from ..cli.shared_folders import check_shared_folders
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,6 +41,7 @@ def parse_args() -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from a checkpoint, or without a name from the latest one in the work dir',
     )
+    add_progress_option(parser)
     add_common_options(parser)
     return parser.parse_args()
 
@@ -50,9 +58,19 @@ def model_of(runner: Runner) -> nn.Module:
     return runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
 
 
+def warn_of_other_batch_size(cfg: Config, path: str) -> None:
+    """Say in the log where the batch is not the one that the learning rate was made for."""
+    warning = other_batch_size(cfg, read_config(path), get_world_size())
+    if warning is not None:
+        print_log(warning, 'current', logging.WARNING)
+
+
 @record
 def main() -> None:
     args = parse_args()
+    if args.device == 'cpu':
+        use_cpu('train')
+    check_gpus()
     cfg = load_config(args)
     if args.amp:
         enable_amp(cfg)
@@ -66,13 +84,17 @@ def main() -> None:
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
     prepare_processes(cfg)
     read_checkpoints_safely()
-    try:
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        if cfg.get('load_from'):
-            check_fits(model_of(runner), cfg.load_from, part='' if cfg.get('resume') else 'backbone.')
-        runner.train()
-    except CheckpointError as error:
-        raise SystemExit(str(error)) from None
+    with open_screen(cfg, args.progress) as watch:
+        try:
+            runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+            watch(runner)
+            check_shared_folders(cfg, ['val_evaluator'])
+            warn_of_other_batch_size(cfg, args.config)
+            if cfg.get('load_from'):
+                check_fits(model_of(runner), cfg.load_from, part='' if cfg.get('resume') else 'backbone.')
+            runner.train()
+        except CheckpointError as error:
+            raise SystemExit(str(error)) from None
     leave_processes()
 
 

@@ -1,1 +1,1 @@
-"""What training needs beyond the hosts: precision that fits the machine, sharding, layer-wise learning rates."""
+"""What training needs beyond the hosts: precision that fits the machine, TF32, sharding, rates by layer, progress."""

@@ -1,6 +1,5 @@
 """Mixed precision that fits the machine, for any host's scripts."""
 
-import logging
 from typing import Any
 
 import torch
@@ -39,6 +38,6 @@ def build_wrapper(dtype: str | None, use_fsdp: bool, **kwargs: Any) -> OptimWrap
     if torch.cuda.is_available():
         best = 'bfloat16' if torch.cuda.get_device_capability() >= FIRST_WITH_BFLOAT16 else 'float16'
         return AmpOptimWrapper(dtype=dtype or best, use_fsdp=use_fsdp, **kwargs)
-    print_log('No GPU: training in float32 instead of mixed precision.', 'current', logging.WARNING)
+    print_log('No GPU: training in float32 instead of mixed precision.', 'current')
     kwargs.pop('loss_scale', None)
     return OptimWrapper(**kwargs)

@@ -18,7 +18,7 @@ from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
 from mmgcvit.gcvit.archs import ARCHS
 
 from ..conftest import ROOT
-from ..processes import run
+from ..programs import run
 from ..reference import CLASSIFIERS, DATA, NUM_CLASSES, REFERENCES
 
 TIMM_ARCHS = ['xxtiny', 'xtiny', 'tiny', 'small', 'base']

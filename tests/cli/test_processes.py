@@ -1,11 +1,12 @@
 """Who a process is, as its launcher says it."""
 
 import os
+import socket
 
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.cli.processes import replace_type, settle_meeting_place, settle_rank
+from mmgcvit.cli.processes import prepare_processes, replace_type, settle_meeting_place, settle_rank
 
 SLURM = {'SLURM_PROCID': '3', 'SLURM_NTASKS': '4', 'SLURM_LOCALID': '1', 'SLURM_NNODES': '1'}
 SLURM |= {'SLURM_JOB_ID': '1234567', 'SLURM_STEP_ID': '1'}
@@ -49,6 +50,17 @@ def test_the_place_that_the_environment_says_stays(environment):
     environment.update(SLURM | {'MASTER_ADDR': 'node7', 'MASTER_PORT': '29502'})
     settle_meeting_place('slurm', None)
     assert (environment['MASTER_ADDR'], environment['MASTER_PORT']) == ('node7', '29502')
+
+
+@pytest.mark.parametrize(('launcher', 'variables'), [('slurm', SLURM), ('mpi', MPI)])
+def test_a_port_that_is_taken_is_named_where_no_launcher_of_ours_has_looked(launcher, variables, environment):
+    environment.update(variables)
+    rank = next(name for name in variables if name.endswith(('PROCID', 'WORLD_RANK')))
+    with socket.create_server(('', 0)) as other:
+        port = other.getsockname()[1]
+        environment.update({rank: '0', 'MASTER_PORT': str(port)})
+        with pytest.raises(SystemExit, match=rf'MASTER_PORT={port} cannot be used \(Address already in use\); set'):
+            prepare_processes(Config({'launcher': launcher}))
 
 
 def test_mpi_on_several_nodes_needs_an_address(environment):

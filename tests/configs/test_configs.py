@@ -4,15 +4,18 @@ import re
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
 from ..conftest import ROOT
-from .models import on_meta, parameters_of
+from .models import head_of, on_meta, parameters_of, read
 
-CONFIGS = sorted(path for folder in ('configs', 'configs/demo') for path in (ROOT / folder).glob('*.py'))
+CONFIGS = sorted(
+    str(path.relative_to(ROOT / 'configs').with_suffix(''))
+    for folder in ('configs', 'configs/demo')
+    for path in (ROOT / folder).glob('*.py')
+)
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 # Parameters in millions of the whole model with the position tables of windows of 24.
 PARAMETERS = {
@@ -29,10 +32,10 @@ PARAMETERS = {
 }
 
 
-@pytest.fixture(scope='module', params=CONFIGS, ids=lambda path: path.stem)
+@pytest.fixture(scope='module', params=CONFIGS)
 def built(request):
     """Each config and its model."""
-    cfg = Config.fromfile(request.param)
+    cfg = read(request.param)
     return cfg, on_meta(cfg)
 
 
@@ -75,13 +78,13 @@ def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(built):
 
 @pytest.mark.parametrize('name', PARAMETERS)
 def test_parameters_of_the_whole_model(name):
-    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
+    cfg = read(name)
     cfg.model.backbone.window_size = 24
     assert round(parameters_of(on_meta(cfg)) / 1e6, 2) == PARAMETERS[name]
 
 
 def test_the_backbone_of_a_detector_by_queries_learns_at_a_tenth_of_the_rate():
-    cfg = Config.fromfile(ROOT / 'configs' / 'dino_gcvit_t_12e.py')
+    cfg = read('dino_gcvit_t_12e')
     model = on_meta(cfg)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     backbone = {id(parameter) for parameter in model.backbone.parameters()}
@@ -90,14 +93,76 @@ def test_the_backbone_of_a_detector_by_queries_learns_at_a_tenth_of_the_rate():
             assert group['lr'] == pytest.approx(1e-5 if id(parameter) in backbone else 1e-4)
 
 
-def test_a_config_says_what_to_expect_and_how_to_run_it():
-    for path in CONFIGS:
-        head = path.read_text().split('"""')[1]
-        assert 'Run:' in head, path
-        if path.parent.name == 'configs' and not path.stem.startswith('custom'):
-            assert 'Expected:' in head, path
-            assert re.search(r'run in full', head), path
-            assert 'Memory:' in head or path.stem.endswith('_in1k'), path
+EXPERIMENTS = [name for name in CONFIGS if not name.startswith(('demo/', 'custom'))]
+README = (ROOT / 'configs' / 'README.md').read_text()
+
+
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_a_head_says_what_to_expect_and_leaves_to_the_readme_what_all_share(name):
+    head = head_of(name)
+    assert re.search(r'^Expected: ', head, re.MULTILINE)
+    assert re.search(r'^Memory:   ', head, re.MULTILINE)
+    assert 'run in full' in head
+    assert 'dist_train.sh' not in head
+    assert 'CC BY-NC' not in head
+
+
+def test_demos_and_templates_say_how_to_run_them():
+    """Not by the readme's lines."""
+    others = [name for name in CONFIGS if name not in EXPERIMENTS]
+    assert len(others) == 7
+    for name in others:
+        assert 'Run:' in head_of(name), name
+
+
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_the_head_of_a_config_in_float32_says_what_mixed_precision_gives_and_no_other_does(name):
+    in_float32 = read(name).optim_wrapper.type == 'OptimWrapper'
+    assert bool(re.search(r'^--amp: ', head_of(name), re.MULTILINE)) == in_float32
+
+
+def test_the_readme_of_the_configs_says_how_to_run_one_and_start_without_weights():
+    for line in (
+        'tools/dist_train.sh configs/NAME.py 8',
+        'tools/dist_test.sh configs/NAME.py',
+        '--cfg-options model.backbone.init_cfg=None',
+        '--cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS',
+        '--cfg-options default_hooks.tf32.enabled=False',
+    ):
+        assert line in README
+    assert 'not for commercial use' in README
+
+
+def readme_rows():
+    """The table of the readme: names of configs, and the column of the batch."""
+    for line in README[: README.index('## How to run one')].splitlines():
+        if line.startswith('| `'):
+            cells = [cell.strip() for cell in line.strip('|').split(' | ')]
+            yield re.findall(r'`(\S+)`', cells[0]), cells[-1]
+
+
+def test_the_readme_of_the_configs_names_each_once():
+    named = [name for names, _ in readme_rows() for name in names]
+    assert sorted(named) == CONFIGS
+
+
+def test_the_readme_of_the_configs_says_their_batches():
+    for names, batch in readme_rows():
+        for name in names:
+            cfg = read(name)
+            images, accumulated = cfg.train_dataloader.batch_size, cfg.optim_wrapper.get('accumulative_counts', 1)
+            if name.startswith('demo/'):
+                assert batch == '1 process x 64 or 8'
+                assert images in (64, 8)
+            elif name.startswith('custom'):
+                assert batch == f'any x {images}, rate scaled'
+                assert cfg.auto_scale_lr.enable
+            else:
+                assert batch == ' x '.join(map(str, [8, images] + [accumulated] * (accumulated > 1)))
+
+
+def test_every_config_has_the_switch_for_tf32(cfg):
+    assert cfg.default_hooks.tf32 == {'type': 'mmgcvit.TF32Hook', 'enabled': True}
 
 
 def flat(value, name=''):
@@ -110,10 +175,10 @@ def flat(value, name=''):
 
 
 DEMOS = {
-    'demo/mask_rcnn_gcvit_digits.py': 'mask_rcnn_gcvit_t.py',
-    'demo/gcvit_digits_cls.py': 'gcvit_xxt_in1k.py',
-    'demo/upernet_gcvit_digits.py': 'upernet_gcvit_t.py',
-    'demo/lsa_digits_cls.py': 'lsa_t_in1k.py',
+    'demo/mask_rcnn_gcvit_digits': 'mask_rcnn_gcvit_t',
+    'demo/gcvit_digits_cls': 'gcvit_xxt_in1k',
+    'demo/upernet_gcvit_digits': 'upernet_gcvit_t',
+    'demo/lsa_digits_cls': 'lsa_t_in1k',
 }
 DATA = re.compile(
     r'(data_|dataset|metainfo|crop_size|model\.data_preprocessor\.size|class_weight|\w+\.\w+\.loss_decode\.class_weight|scale|slant|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)'
@@ -131,17 +196,14 @@ START = re.compile(r'(released|model\.backbone\.init_cfg)')
 
 @pytest.mark.parametrize('demo', DEMOS)
 def test_a_demo_differs_from_its_full_config_only_in_data_sizes_schedule_and_start(demo):
-    small, full = (flat(Config.fromfile(ROOT / 'configs' / name)._cfg_dict.to_dict()) for name in (demo, DEMOS[demo]))
+    small, full = (flat(read(name)._cfg_dict.to_dict()) for name in (demo, DEMOS[demo]))
     different = {key for key in small.keys() | full.keys() if small.get(key) != full.get(key)}
     allowed = (DATA, SCHEDULE, SIZES, START)
     assert not {key for key in different if not any(kind.match(key) for kind in allowed)}
 
 
 def test_the_digits_detector_takes_another_backbone_by_one_setting():
-    lsa, gcvit = (
-        flat(Config.fromfile(ROOT / 'configs' / 'demo' / f'mask_rcnn_{name}_digits.py')._cfg_dict.to_dict())
-        for name in ('lsa', 'gcvit')
-    )
+    lsa, gcvit = (flat(read(f'demo/mask_rcnn_{name}_digits')._cfg_dict.to_dict()) for name in ('lsa', 'gcvit'))
     different = {key for key in lsa.keys() | gcvit.keys() if lsa.get(key) != gcvit.get(key)}
     assert {key.split('.')[0] for key in different} == {'model', 'lsa', 'start'}
     assert {key.split('.')[1] for key in different if key.startswith('model')} == {'backbone'}

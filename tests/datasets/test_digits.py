@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 
 from mmgcvit.datasets.digits import SceneComposer
 
-from .. import fork_server, processes
+from .. import fork_server, programs
 
 NUM = {'train': 12, 'val': 6}
 ADE_FOLDERS = {'train': 'training', 'val': 'validation'}
@@ -121,7 +121,7 @@ def test_a_set_that_is_there_is_not_made_again(digits):
 def test_a_folder_of_other_things_is_not_touched(tmp_path):
     """In a process of its own."""
     (tmp_path / 'thesis.tex').write_text('years of work')
-    made = processes.run([sys.executable, 'tools/make_digits.py', tmp_path])
+    made = programs.run([sys.executable, 'tools/make_digits.py', tmp_path])
     assert made.returncode == 1
     assert 'was not made by this tool' in made.stderr
     assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']

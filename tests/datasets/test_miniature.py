@@ -26,7 +26,7 @@ from mmgcvit.datasets.miniature import (
 )
 from mmgcvit.datasets.miniature.coco import run_lengths
 
-from .. import fork_server, processes
+from .. import fork_server, programs
 
 SPLITS = {'train': 16, 'val': 6}
 
@@ -178,7 +178,7 @@ def test_the_tool_makes_all_three_once(tmp_path):
 def test_the_tool_touches_no_folder_of_other_things(tmp_path):
     """In a process of its own."""
     (tmp_path / 'thesis.tex').write_text('years of work')
-    made = processes.run([sys.executable, 'tools/make_miniature.py', tmp_path])
+    made = programs.run([sys.executable, 'tools/make_miniature.py', tmp_path])
     assert made.returncode == 1
     assert 'was not made by this tool' in made.stderr
     assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands.dry_run import main
 
-from .. import fork_server, processes
+from .. import fork_server, programs
 
 # Options beside --depth 1 --shrink 16.
 FAMILIES = {
@@ -42,7 +42,7 @@ def dry_run(monkeypatch, capfd):
 def rehearse_really(config, work_dir, *options):
     """Call the command line, and its steps, in processes of their own."""
     command = [sys.executable, 'tools/dry_run.py', config, '--work-dir', work_dir, *options]
-    return processes.run(command, os.environ | {'CUDA_VISIBLE_DEVICES': '-1'})
+    return programs.run(command, os.environ | {'CUDA_VISIBLE_DEVICES': '-1'})
 
 
 @pytest.mark.slow
@@ -63,7 +63,7 @@ def check_steps(output):
 @pytest.mark.slow
 def test_the_command_goes_through_all_steps_in_processes_of_their_own(tmp_path):
     run = rehearse_really('configs/custom_coco_boxonly.py', tmp_path, '--depth', '1')
-    assert run.returncode == 0, processes.last_of(run.stdout, run.stderr)
+    assert run.returncode == 0, programs.last_of(run.stdout, run.stderr)
     check_steps(run.stdout)
 
 

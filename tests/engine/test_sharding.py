@@ -12,8 +12,9 @@ from mmgcvit.engine.precision import auto_precision
 from mmgcvit.engine.sharding import wrap_blocks
 
 from .. import fork_server
-from ..processes import last_of
-from ..tools.commands import CONFIGS, TOOLS, call, environment_for, evaluate, free_port
+from ..processes import free_port
+from ..programs import last_of
+from ..tools.commands import CONFIGS, TOOLS, call, environment_for, evaluate
 
 
 def test_fsdp_gathers_every_block_on_its_own():

@@ -2,21 +2,14 @@
 
 import os
 import re
-import socket
 import sys
 
-from .. import fork_server, processes
-from ..processes import ROOT
+from .. import fork_server, programs
+from ..programs import ROOT
 
 CONFIGS = ROOT / 'tests' / 'data' / 'configs'
 TOOLS = ROOT / 'tools'
 NUM_VAL = 4
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 def environment_for(digits, **more):
@@ -32,7 +25,7 @@ def call(digits, *command, fails=False, **environment):
 
 def call_in_shell(digits, *command, fails=False, **environment):
     """Run any command as a shell does, and return what it printed."""
-    return output_of(processes.run(command, environment_for(digits, **environment)), fails)
+    return output_of(programs.run(command, environment_for(digits, **environment)), fails)
 
 
 def output_of(ended, fails):

@@ -41,6 +41,13 @@ def test_training_shows_progress_and_ends_with_a_score(trained):
     assert Path((work_dir / 'last_checkpoint').read_text()).is_file()
 
 
+def test_options_of_single_parameters_are_in_the_log_file_only(trained):
+    """mmengine logs some for each parameter, which hides the rest on a screen. The other configs here set none."""
+    task, work_dir, output = trained
+    assert 'paramwise_options' not in output
+    assert task != 'detect' or any('paramwise_options' in log.read_text() for log in work_dir.glob('*/*.log'))
+
+
 def test_testing_gives_the_score_of_training_and_pictures_and_predictions(trained, digits, tmp_path):
     task, work_dir, training = trained
     out, pictures = tmp_path / 'predictions.pkl', tmp_path / 'pictures'

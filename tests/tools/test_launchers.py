@@ -14,8 +14,9 @@ import torch
 
 from mmgcvit.commands import launch
 
-from ..processes import ROOT, started
-from .commands import CONFIGS, TOOLS, call, call_in_shell, environment_for, evaluate, free_port, score, train
+from ..processes import free_port
+from ..programs import ROOT, started
+from .commands import CONFIGS, TOOLS, call, call_in_shell, environment_for, evaluate, score, train
 
 SECONDS_TO_START, SECONDS_TO_END = 240, 60
 # Shows what it was asked for, and runs all tasks at a time on this machine: they meet.
@@ -106,6 +107,22 @@ def process_of_rank(rank, work_dir):
     raise AssertionError(f'no process of rank {rank}')
 
 
+def is_running(rank, work_dir):
+    try:
+        process_of_rank(rank, work_dir)
+    except AssertionError:
+        return False
+    return True
+
+
+def wait_until_gone(rank, work_dir, seconds):
+    """Wait until there is no process of a rank any more; one that is not collected yet has no command line."""
+    deadline = time.monotonic() + seconds
+    while is_running(rank, work_dir):
+        assert time.monotonic() < deadline, f'rank {rank} is still running'
+        time.sleep(0.2)
+
+
 def summary_in(output):
     """What torch's launcher says at the end of all processes that have died."""
     return output[output.index('mmgcvit.commands.train FAILED') :]
@@ -115,8 +132,12 @@ def summary_in(output):
 def test_two_processes_test_as_one_does(digits, tmp_path):
     """SyncBN, which has no CPU version, becomes BN by itself."""
     config = CONFIGS / 'segment.py'
-    output = call_in_shell(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path)
+    other_batch = ['--cfg-options', 'auto_scale_lr.base_batch_size=16']
+    output = call_in_shell(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path, *other_batch)
     assert 'Distributed training: True' in output
+    # Said once, not by each process.
+    assert output.count(': 2 processes run on the CPU') == 1
+    assert output.count('made for 16 images a step, and this run has 4: 2 processes x 2 images') == 1
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
     tested = call_in_shell(digits, TOOLS / 'dist_test.sh', config, checkpoint, 2, '--work-dir', tmp_path)
     assert score(tested, 'mIoU:') == pytest.approx(score(evaluate(digits, 'segment', tmp_path), 'mIoU:'), abs=0.011)
@@ -180,8 +201,25 @@ def test_a_killed_process_ends_the_whole_job_within_a_minute_and_is_named(number
     summary = summary_in(nodes[-1].output)
     assert re.search(r'rank +: 1 ', summary)
     assert 'SIGKILL' in summary
-    with pytest.raises(AssertionError):
-        process_of_rank(0, work_dir)
+    assert not is_running(0, work_dir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [1, 2])
+def test_a_launcher_that_is_killed_leaves_no_process_behind(number, start, tmp_path):
+    """By ``kill -9``, after which it can end nothing itself; on two nodes the other one hears of it."""
+    work_dir = tmp_path / 'work'
+    endless = ['--work-dir', work_dir, '--cfg-options', 'train_cfg.max_iters=100000', 'train_cfg.val_interval=100000']
+    if number == 1:
+        command = [TOOLS / 'dist_train.sh', CONFIGS / 'segment.py', 2, *endless]
+        nodes = [start(tmp_path / 'node', *command)]
+    else:
+        nodes = start_nodes(start, tmp_path, 'dist_train.sh', CONFIGS / 'segment.py', *endless)
+    nodes[0].wait_until_it_trains()
+    nodes[-1].process.kill()
+    for rank in (1, 0):
+        wait_until_gone(rank, work_dir, SECONDS_TO_END)
+    assert all(node.end(SECONDS_TO_END) != 0 for node in nodes)
 
 
 @pytest.mark.slow
@@ -226,6 +264,21 @@ def test_slurm_is_asked_for_what_the_environment_says(slurm, tmp_path):
     assert output.count('--launcher slurm') == 4
 
 
+@pytest.mark.parametrize(
+    ('asked', 'hidden'),
+    [({}, '0'), ({'GRES': ''}, '-1'), ({'GRES': '', 'SRUN_ARGS': '--gpus-per-task=1'}, '0')],
+    ids=['by default', 'no GRES', 'GPUs in another way'],
+)
+def test_who_asks_slurm_for_no_gpus_gets_the_cpu_also_on_a_node_that_shows_some(asked, hidden, slurm, tmp_path):
+    (tmp_path / 'python').write_text('#!/usr/bin/env bash\necho "GPUs: $CUDA_VISIBLE_DEVICES"\n')
+    (tmp_path / 'python').chmod(0o755)
+    environment = {**slurm, 'CUDA_VISIBLE_DEVICES': '0', 'PYTHON': str(tmp_path / 'python'), **asked}
+    if 'GRES' not in asked:
+        del environment['GRES']
+    output = call_in_shell('', TOOLS / 'slurm_train.sh', 'part', 'name', CONFIGS / 'detect.py', 'w', **environment)
+    assert output.count(f'GPUs: {hidden}\n') == 2
+
+
 CONFIG = str(CONFIGS / 'detect.py')
 SLURM = ['slurm_train.sh', 'part', 'name', CONFIG, 'w']
 # What the scripts find.
@@ -237,6 +290,11 @@ MISTAKES = {
     'slurm, too many per node': (SLURM, {'GPUS': '2', 'GPUS_PER_NODE': '8'}, 'GPUS_PER_NODE=8 is more than GPUS=2'),
     'slurm without a config': ([*SLURM[:3], 'no.py', 'w'], {}, r'there is no config no\.py'),
     'no slurm': (SLURM, {}, 'there is no srun here'),
+    'GPUs out of reach': (
+        ['dist_train.sh', CONFIG, '2'],
+        {'CUDA_VISIBLE_DEVICES': '99'},
+        r'CUDA_VISIBLE_DEVICES=99 there is a GPU on .*, but torch .* cannot use it: .* CUDA_VISIBLE_DEVICES=-1',
+    ),
 }
 
 
@@ -256,6 +314,7 @@ MISTAKES_IN_PROCESS = {
     'no node rank': ('2', CONFIG, {'NNODES': '2'}, 'NNODES=2 needs NODE_RANK'),
     'no address': ('2', CONFIG, {'NNODES': '2', 'NODE_RANK': '1'}, 'NNODES=2 needs MASTER_ADDR'),
     'too high a node rank': ('2', CONFIG, {'NODE_RANK': '1'}, 'NODE_RANK=1, but the 1 nodes'),
+    'no silence': ('2', CONFIG, {'NODE_TIMEOUT': '2'}, "NODE_TIMEOUT must be a whole number of 10 or more, not '2'"),
     'too high a port': ('2', CONFIG, {'PORT': '70000'}, 'PORT=70000 cannot be used'),
 }
 

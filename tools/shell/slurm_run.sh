@@ -25,6 +25,10 @@ if ! command -v srun > /dev/null; then
     exit 2
 fi
 gres=${GRES-gpu:$per_node}
+if [ -z "$gres" ] && [[ ${SRUN_ARGS:-} != *gpu* && ${SRUN_ARGS:-} != *gres* ]]; then
+    # The CPU is asked for: a node that has GPUs shows them all the same.
+    export CUDA_VISIBLE_DEVICES=-1
+fi
 read -r -a extra <<< "${SRUN_ARGS:-}"
 if [ -n "${PORT:-}" ]; then
     export MASTER_PORT=$PORT

@@ -1,4 +1,8 @@
-"""36 epochs of COCO with AdamW at a total batch of 16 (8 GPUs x 2 images); steps after 27 and 33 epochs."""
+"""36 epochs of COCO with AdamW at a total batch of 16 (8 GPUs x 2 images); steps after 27 and 33 epochs.
+
+No decay on norms, those of the heads included. The released configs, as Swin's, exempt by the key "norm", which the
+names of the heads' SyncBN ("bn") do not match: those they decay.
+"""
 
 max_epochs = 36
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)

@@ -1,8 +1,12 @@
 """310 epochs of ImageNet-1K at a total batch of 1024: 8 GPUs x 64 images x 2 accumulated steps.
 
-Learning rate 0.001 at 1024, as the paper says; the released files say 0.005. 20 epochs of warm-up from 1e-6, cosine to
-5e-6 until epoch 300, 10 epochs of cooling down there. No decay on biases, norms and other vectors, as in timm's
-trainer, which the paper used, nor on position tables.
+How many epochs has three answers. The paper: 300, with 20 of warm-up and 20 of cooling down. The released files: 310.
+The released trainer's scheduler: 10 of cooling down after those 310, 320 in all. Here 310: 20 of warm-up from 1e-6,
+cosine to 5e-6 until 300, 10 of cooling down there.
+
+Learning rate 0.001 at 1024, as the paper says for all models; the released files say 0.005. Batches as the paper states
+them, 32 GPUs x 32 images for small, base and large; of small2 it says nothing, the released files put it there. No
+decay on biases, norms and other vectors, as in timm's trainer, which the paper used, nor on position tables.
 """
 
 lr = 1e-3

@@ -1,7 +1,8 @@
 """300 epochs, the recipe of LSA for ImageNet on 8 GPUs: AdamW, learning rate 5e-4 for each 512 images, cosine.
 
-20 epochs of warm-up from 1e-6, then to 1e-5, DeiT's ends. No decay on norms, biases and position embeddings, DeiT's
-habit; the paper does not say.
+20 epochs of warm-up from 1e-6, then to 1e-5, as the released scripts but ImageNet-T's. Gradients clipped at a norm of
+5, as the paper says; the released scripts do not clip unless told to. No decay on norms, biases and position
+embeddings, DeiT's habit; the paper does not say.
 """
 
 images_per_gpu = 92

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from . import fork_server, processes
+from . import fork_server, programs
 
 # Starts a process that leaves group, session and parent behind, as torch's launcher does with its own, and waits.
 ESCAPING = 'setsid --fork sleep 1000; echo started; sleep 1000; true'
 
 
 def test_what_a_test_starts_ends_with_it_wherever_it_has_gone():
-    with processes.started(['bash', '-c', ESCAPING], stdout=subprocess.PIPE) as process:
+    with programs.started(['bash', '-c', ESCAPING], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b'started\n'
-        assert len(list(processes.running(process))) >= 2
-    assert not list(processes.running(process))
+        assert len(list(programs.running(process))) >= 2
+    assert not list(programs.running(process))
 
 
 def test_a_process_out_of_time_shows_what_it_printed():
     with pytest.raises(AssertionError, match=r'not ended after 1 s: (.|\n)*started'):
-        processes.run(['bash', '-c', ESCAPING], timeout=1)
+        programs.run(['bash', '-c', ESCAPING], timeout=1)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ sys.exit({exit})
 def test_a_forked_program_prints_and_ends_as_a_new_process_does(script, exit):
     path, environment = script(SEEN.format(exit=exit)), os.environ | {'GIVEN': 'value'}
     forked = fork_server.run(path, 'a', 1, environment=environment)
-    new = processes.run([sys.executable, path, 'a', 1], environment)
+    new = programs.run([sys.executable, path, 'a', 1], environment)
     assert (forked.returncode, forked.stdout, forked.stderr) == (new.returncode, new.stdout, new.stderr)
 
 

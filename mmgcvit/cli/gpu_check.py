@@ -1,0 +1,123 @@
+"""A GPU of the machine is used or refused, never lost: where torch cannot use it, it takes the CPU without a word."""
+
+import os
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+HIDING_VARIABLE = 'CUDA_VISIBLE_DEVICES'
+# By which a scheduler says that GPUs are set aside for the job, and what they say where there are none.
+NAMING_VARIABLES = {
+    'SLURM_JOB_GPUS': ('',),
+    'SLURM_STEP_GPUS': ('',),
+    'SLURM_GPUS_ON_NODE': ('', '0'),
+    HIDING_VARIABLE: ('',),
+}
+DEVICES = Path('/dev')
+LIST_GPUS = ('nvidia-smi', '--list-gpus')
+SECONDS_TO_LIST = 20
+# Parts of torch's reasons, and what helps.
+ADVICE = {
+    'not compiled with CUDA': 'Install a torch with CUDA',
+    'driver on your system is too old': 'Update the driver, or take the installation that goes with it',
+    'Found no NVIDIA driver': 'Install the driver (in a container: start it with --gpus all)',
+    'No CUDA GPUs are available': f'Ask the scheduler for GPUs, or mend {HIDING_VARIABLE}',
+}
+OTHERWISE = 'Look at what nvidia-smi says'
+
+
+def check_gpus() -> None:
+    """Refuse to go on where the machine has a GPU that torch cannot use, unless the user asked for the CPU.
+
+    Raises:
+        SystemExit: That is the case; the message gives torch's reason and what to do.
+    """
+    if torch.cuda.is_available() or are_hidden(os.environ):
+        return
+    signs = signs_of_gpus()
+    if not signs:
+        return
+    reason = torchs_reason()
+    advice = next((advice for part, advice in ADVICE.items() if part in reason), OTHERWISE)
+    raise SystemExit(
+        f'By {", ".join(signs)} there is a GPU on {socket.gethostname()}, but torch {torch.__version__} cannot use it: '
+        f'"{reason}" {advice}: docs/installation.md, "When torch cannot use the GPU". To run on the CPU all the same: '
+        f'{HIDING_VARIABLE}=-1 (or --device cpu, for training and testing)'
+    )
+
+
+def are_hidden(environment: Mapping[str, str]) -> bool:
+    """Whether the user has hidden the GPUs, or slurm (``NoDevFiles``). CUDA reads up to the first name that is none."""
+    first = environment.get(HIDING_VARIABLE, '0').split(',')[0].strip()
+    return first in ('', 'NoDevFiles') or first.startswith('-')
+
+
+def signs_of_gpus(
+    environment: Mapping[str, str] = os.environ, devices: Path = DEVICES, list_gpus: Sequence[str] = LIST_GPUS
+) -> list[str]:
+    """What tells that the machine has a GPU, of NVIDIA's or one that a scheduler has given; empty where nothing does.
+
+    Args:
+        environment: Where schedulers name the GPUs of a job.
+        devices: The folder of the device files.
+        list_gpus: A command that prints a line for each GPU; called where nothing else tells.
+    """
+    variables = [
+        f'{name}={environment[name]}'
+        for name, none in NAMING_VARIABLES.items()
+        if name in environment and environment[name].strip() not in none
+    ]
+    files = [str(file) for file in sorted(devices.glob('nvidia[0-9]*'))]
+    return (files + variables) or listed_gpus(list_gpus)
+
+
+def listed_gpus(command: Sequence[str]) -> list[str]:
+    """The GPUs that ``nvidia-smi`` knows, by their names."""
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_LIST)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    lines = [line.split(' (UUID')[0] for line in run.stdout.splitlines() if line.startswith('GPU ')]
+    return [f'nvidia-smi: {line}' for line in lines] if run.returncode == 0 else []
+
+
+def torchs_reason() -> str:
+    """Why torch cannot use a GPU, in its own words."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            torch.cuda.init()
+    except Exception as error:  # Whatever torch or the driver fail with is the reason.
+        return ' '.join(str(error).split()) or type(error).__name__
+    return 'torch gives no reason'
+
+
+def use_cpu(command: str) -> None:
+    """Hide the GPUs from this process and those that it starts, for ``--device cpu``.
+
+    mmengine asks for GPUs while it is imported, and CUDA looks at the variable once: where it has found some, the
+    command begins anew.
+
+    Args:
+        command: The module of ``mmgcvit.commands`` that runs.
+    """
+    if are_hidden(os.environ):
+        return
+    os.environ[HIDING_VARIABLE] = '-1'
+    if torch.cuda.is_available():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, '-m', f'mmgcvit.commands.{command}', *sys.argv[1:]])
+
+
+def say_that_the_cpu_is_used(processes: int) -> None:
+    """One line about several processes without a GPU, for the first of them."""
+    hidden = are_hidden(os.environ)
+    why = f'The GPUs are hidden ({HIDING_VARIABLE}={os.environ[HIDING_VARIABLE]})' if hidden else 'There is no GPU here'
+    sys.stderr.write(f'{why}: {processes} processes run on the CPU, many times slower.\n')
+    sys.stderr.flush()

@@ -1,0 +1,297 @@
+"""See it work: train a GC ViT classifier of handwritten digits, from it a detector or a segmentor, and score that.
+
+    mmgcvit demo detect
+    mmgcvit demo segment
+
+Makes its data set (data/digits) and its work dir below the folder that it is called in. The classifier is trained once,
+and again where its config has changed. Each step is a command of this package, in a process of its own.
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.config import Config
+from rich.console import Console
+from rich.table import Table
+
+from ..cli.console_log import last_lines, newest_log
+from ..cli.parent import end_with_parent
+
+DIGITS = Path('data/digits')
+PACKAGE = Path(__file__).resolve().parents[1]
+# In a checkout, and in an installed wheel.
+PLACES_OF_CONFIGS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
+SECONDS_TO_END = 5
+# What the digits are made with: the package's extra of that name.
+DIGITS_NEED = ('sklearn', 'cv2', 'pycocotools', 'timm')
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+
+
+class Score(NamedTuple):
+    """A score that a demo reaches.
+
+    Attributes:
+        name: What to call it.
+        metric: What the host calls it.
+        least: What it is at least.
+    """
+
+    name: str
+    metric: str
+    least: float
+
+
+class Demo(NamedTuple):
+    """What is trained on the classifier's weights.
+
+    Attributes:
+        what: The model.
+        config: Below ``configs/demo``.
+        folder: Its work dir, below the demo's.
+        show_dir: Where pictures are drawn, below the demo's work dir.
+        pictures: Where the host puts them, below ``show_dir``.
+        scores: What it reaches.
+    """
+
+    what: str
+    config: str
+    folder: str
+    show_dir: str
+    pictures: str
+    scores: tuple[Score, ...]
+
+
+CLASSIFIER = 'gcvit_digits_cls.py'
+CLASSIFIER_SCORES = (Score('top-1 accuracy, %', 'accuracy/top1', 97.0),)
+DEMOS = {
+    'detect': Demo(
+        'Mask R-CNN',
+        'mask_rcnn_gcvit_digits.py',
+        'detector',
+        'predictions',
+        '.',
+        (Score('box mAP', 'coco/bbox_mAP', 0.75), Score('mask mAP', 'coco/segm_mAP', 0.75)),
+    ),
+    'segment': Demo(
+        'UPerNet',
+        'upernet_gcvit_digits.py',
+        'segmentor',
+        'segmentations',
+        'vis_data/vis_image',
+        (Score('mIoU, %', 'mIoU', 50.0),),
+    ),
+}
+
+
+class Trained(NamedTuple):
+    """A model of the demo, once it is trained.
+
+    Attributes:
+        name: What to call it.
+        work_dir: Where its logs are.
+        scores: What it should reach.
+        seconds: How long it took; None where an earlier demo has trained it.
+    """
+
+    name: str
+    work_dir: Path
+    scores: tuple[Score, ...]
+    seconds: float | None
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('task', nargs='?', choices=DEMOS, default='detect', help='default: %(default)s')
+    parser.add_argument(
+        '--work-dir', type=Path, default='work_dirs/demo', help='folder for everything but data (default: %(default)s)'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    check_digits()
+    # Whoever ends this process ends the step that it waits for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    console = Console(highlight=False)
+    try:
+        done = run_steps(DEMOS[args.task], args.work_dir, console)
+    except KeyboardInterrupt:
+        console.print('interrupted; a classifier that was trained to its end will be used again')
+        raise SystemExit(INTERRUPTED) from None
+    show_results(DEMOS[args.task], args.work_dir, done, console)
+
+
+def check_digits() -> None:
+    """Refuse to begin where the data could not be made.
+
+    Raises:
+        SystemExit: A package is missing; the message says how to get it.
+    """
+    missing = [name for name in DIGITS_NEED if find_spec(name) is None]
+    if missing:
+        raise SystemExit(
+            f'mmgcvit demo: its data is made with {", ".join(missing)}, not installed here: '
+            "pip install 'mmgcvit[digits]'"
+        )
+
+
+def run_steps(demo: Demo, work_dir: Path, console: Console) -> list[Trained]:
+    """Data, classifier, model, test; gives the models that have scores."""
+    folder = configs()
+    config, classifier_config = folder / demo.config, folder / CLASSIFIER
+    classifier, model = work_dir / 'classifier', work_dir / demo.folder
+
+    say(console, 1, 'data: scenes of scanned handwritten digits')
+    run('make_digits', DIGITS)
+    if is_trained(classifier, classifier_config):
+        say(console, 2, f'classifier: trained already, {last_checkpoint(classifier)}')
+        classifier_took = None
+    else:
+        say(console, 2, 'classifier: GC ViT on single digits')
+        (classifier / 'last_checkpoint').unlink(missing_ok=True)
+        classifier_took = run('train', classifier_config, '--work-dir', classifier, '--progress')
+    say(console, 3, f"{demo.folder}: {demo.what} on the classifier's weights")
+    start = f'model.backbone.init_cfg.checkpoint={last_checkpoint(classifier)}'
+    model_took = run('train', config, '--work-dir', model, '--progress', '--cfg-options', start)
+    say(console, 4, 'test: on scans that neither has seen')
+    shown = ['--show-dir', work_dir / demo.show_dir]
+    test_took = run('test', config, last_checkpoint(model), '--work-dir', model, '--progress', *shown)
+    return [
+        Trained('classifier', classifier, CLASSIFIER_SCORES, classifier_took),
+        Trained(demo.folder, model, demo.scores, model_took + test_took),
+    ]
+
+
+def say(console: Console, number: int, what: str) -> None:
+    console.print(f'\n[bold]{number} of 4[/bold]  {what}')
+
+
+def configs() -> Path:
+    """The folder of the demo's configs.
+
+    Raises:
+        SystemExit: They were not installed with the package.
+    """
+    for place in PLACES_OF_CONFIGS:
+        if (place / 'demo' / CLASSIFIER).is_file():
+            return place / 'demo'
+    looked = ' nor in '.join(map(str, PLACES_OF_CONFIGS))
+    raise SystemExit(f'mmgcvit demo: its configs are not in {looked}; install the package again, from a wheel or clone')
+
+
+def last_checkpoint(work_dir: Path) -> str:
+    return (work_dir / 'last_checkpoint').read_text().strip()
+
+
+def is_trained(work_dir: Path, config: Path) -> bool:
+    """Whether a finished training of this very config is there: mmengine leaves a copy of it in the work dir."""
+    copy = work_dir / config.name
+    files = [copy, work_dir / 'last_checkpoint']
+    if not all(file.is_file() for file in files) or not Path(last_checkpoint(work_dir)).is_file():
+        return False
+    trained = Config.fromfile(copy)
+    return all(trained.get(key) == value for key, value in Config.fromfile(config).items())
+
+
+def run(module: str, *arguments: object) -> float:
+    """Run a command of this package; gives the seconds that it took.
+
+    Raises:
+        SystemExit: It failed, and has said why, unless a signal ended it.
+    """
+    began = time.monotonic()
+    command = [sys.executable, '-m', f'mmgcvit.commands.{module}', *map(str, arguments)]
+    child = subprocess.Popen(command, preexec_fn=partial(end_with_parent, signal.SIGTERM))
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:
+        # From the terminal, which has sent it to the child too.
+        wait(child)
+        raise
+    finally:
+        end(child)
+    if code:
+        raise SystemExit(code if code > 0 else killed(-code, module, arguments))
+    return time.monotonic() - began
+
+
+def wait(child: subprocess.Popen) -> None:
+    """Give a process time to end by itself."""
+    try:
+        child.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def end(child: subprocess.Popen) -> None:
+    """End a process that runs."""
+    if child.poll() is None:
+        child.terminate()
+        wait(child)
+        child.kill()
+        child.wait()
+
+
+def killed(number: int, module: str, arguments: tuple[object, ...]) -> str:
+    """What is said of a step that could not say anything itself."""
+    name = signal.Signals(number).name
+    reason = ', as the system does when memory runs out' if name == 'SIGKILL' else ''
+    said = f'{module} was ended by {name}{reason}'
+    log = newest_log(arguments[arguments.index('--work-dir') + 1]) if '--work-dir' in arguments else None
+    return said if log is None else f'{said}; {last_lines(log)}'
+
+
+def show_results(demo: Demo, work_dir: Path, done: list[Trained], console: Console) -> None:
+    """The table, and where everything is.
+
+    Raises:
+        SystemExit: A score is lower than expected.
+    """
+    table = Table('model', 'score', 'expected', 'reached', 'minutes')
+    low = []
+    for step in done:
+        took = 'before' if step.seconds is None else f'{step.seconds / 60:.1f}'
+        for score in step.scores:
+            reached = latest(step.work_dir, score.metric)
+            if reached < score.least:
+                low.append(score.name)
+            table.add_row(step.name, score.name, f'≥ {score.least:g}', f'{reached:.4g}', took)
+            took = ''
+    console.print()
+    console.print(table)
+    pictures = work_dir / demo.show_dir / demo.pictures
+    console.print(f'pictures, the truth on the left: {pictures}', soft_wrap=True)
+    for step in done:
+        console.print(f'logs: {step.work_dir}/console_*.log', soft_wrap=True)
+    if low:
+        raise SystemExit(f'lower than expected: {", ".join(low)}')
+
+
+def latest(work_dir: Path, metric: str) -> float:
+    """A score as mmengine has logged it last."""
+    values = [content[metric] for content in logged(work_dir) if metric in content]
+    if not values:
+        raise SystemExit(f'{work_dir}: no log has a score {metric}')
+    return values[-1]
+
+
+def logged(work_dir: Path) -> Iterator[dict]:
+    """What mmengine has logged as JSON, run by run: a line for each entry, of tests a file."""
+    for folder in sorted(path for path in work_dir.iterdir() if path.is_dir()):
+        for path in [folder / 'vis_data' / 'scalars.json', folder / f'{folder.name}.json']:
+            if path.is_file():
+                yield from map(json.loads, path.read_text().splitlines())
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,115 @@
+"""How a run gets on, told to a display: iterations, losses, scores."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
+from typing import Any, Protocol
+
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+# What COCO's evaluation gives beside the mean over thresholds; -1 stands for sizes that no object has.
+PARTS_OF_A_MEAN = re.compile(r'_mAP_(50|75|s|m|l)$')
+
+
+class Display(Protocol):
+    """What shows it."""
+
+    def begin(self, name: str, total: int, done: int = 0) -> None:
+        """A loop of ``total`` steps begins, or goes on after ``done`` of them."""
+
+    def advance(self, done: int, note: str = '') -> None:
+        """So many steps of the latest loop are done; ``note`` is of the moment."""
+
+    def end(self) -> None:
+        """The latest loop has ended; one around it goes on."""
+
+    def line(self, text: str) -> None:
+        """Something to stay on the screen."""
+
+
+class ProgressHook(Hook):
+    """Tells a display of every iteration, and of every epoch's losses and every validation's scores.
+
+    Built and registered by the command lines, not by configs: displays hold an open terminal.
+    """
+
+    # After the hooks that gather losses and times.
+    priority = 'VERY_LOW'
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+
+    def before_train(self, runner: Runner) -> None:
+        self.display.begin('training', runner.max_iters, runner.iter)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
+    ) -> None:
+        self.display.advance(runner.iter + 1, in_words(losses(runner)))
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        if not counts_iterations(runner):
+            total = {name: value for name, value in losses(runner).items() if name == 'loss'}
+            self.display.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: {in_words(total)}')
+
+    def after_train(self, runner: Runner) -> None:
+        self.display.end()
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        self.display.begin('validating', len(runner.val_dataloader))
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        self.display.advance(batch_idx + 1)
+
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
+        self.display.end()
+        self.display.line(f'{position(runner)} validated: {shown_scores(metrics or {})}')
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        self.display.begin('testing', len(runner.test_dataloader))
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        self.display.advance(batch_idx + 1)
+
+    def after_test_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
+        self.display.end()
+        self.display.line(f'tested: {shown_scores(metrics or {})}')
+
+
+def counts_iterations(runner: Runner) -> bool:
+    """Whether a training's length is given in iterations instead of epochs."""
+    return isinstance(runner.train_loop, IterBasedTrainLoop)
+
+
+def position(runner: Runner) -> str:
+    """How far training is, once an epoch or iteration has been counted."""
+    if counts_iterations(runner):
+        return f'iteration {runner.iter} of {runner.max_iters}'
+    return f'epoch {runner.epoch} of {runner.max_epochs}'
+
+
+def losses(runner: Runner) -> dict[str, float]:
+    """The total loss, called ``loss``, and its parts: means over the window that the run's log uses."""
+    window = runner.log_processor.window_size
+    scalars = {name.removeprefix('train/'): values for name, values in runner.message_hub.log_scalars.items()}
+    return {name: values.mean(window) for name, values in scalars.items() if 'loss' in name and '/' not in name}
+
+
+def in_words(values: Mapping[str, float]) -> str:
+    """Losses in one line."""
+    return ', '.join(f'{name} {value:.4f}' for name, value in values.items())
+
+
+def shown_scores(metrics: Mapping[str, Any]) -> str:
+    """Scores in one line, of a mean and its parts the mean."""
+    return '  '.join(f'{name} {value:.4g}' for name, value in numbers(metrics) if not PARTS_OF_A_MEAN.search(name))
+
+
+def numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The metrics that are single numbers."""
+    return ((name, float(value)) for name, value in metrics.items() if isinstance(value, Real))
