@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import ROOT
-from .commands import CONFIGS, call, environment_for, evaluate, score, train
+from .commands import CONFIGS, TOOLS, call, call_in_shell, environment_for, evaluate, score, train
 
 MOST_LINES = 10
 
@@ -62,7 +62,7 @@ def read_all(screen):
 
 
 def test_a_run_that_fails_shows_the_end_of_its_log(digits, tmp_path):
-    command = [sys.executable, ROOT / 'tools' / 'train.py', CONFIGS / 'classify.py', '--work-dir', tmp_path]
+    command = [TOOLS / 'train.py', CONFIGS / 'classify.py', '--work-dir', tmp_path]
     options = ['--progress', '--cfg-options', 'model.head.type=NoSuch']
     output = call(digits, *command, *options, fails=True)
     assert 'NoSuch' in output
@@ -72,8 +72,8 @@ def test_a_run_that_fails_shows_the_end_of_its_log(digits, tmp_path):
 
 
 def test_of_two_processes_the_first_shows_how_they_get_on(digits, tmp_path):
-    command = [ROOT / 'tools' / 'dist_train.sh', CONFIGS / 'classify.py', '2', '--work-dir', tmp_path, '--progress']
-    output = call(digits, *command)
+    command = [TOOLS / 'dist_train.sh', CONFIGS / 'classify.py', '2', '--work-dir', tmp_path, '--progress']
+    output = call_in_shell(digits, *command)
     assert len(re.findall(r'^epoch 1 of 1: loss \d', output, re.MULTILINE)) == 1
     assert len(re.findall(r'^epoch 1 of 1 validated: accuracy/top1 \d', output, re.MULTILINE)) == 1
     assert 'Epoch(train)' not in output
