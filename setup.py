@@ -1,4 +1,4 @@
-"""Metadata of mmgcvit. Versions are pinned in pins.txt, not here: see tools/install.py.
+"""Metadata of mmgcvit. Versions are pinned in pins.txt, not here: see tools/installation.
 
 torch, mmengine and mmcv are no requirements of the package, on purpose: they come in several distributions and builds,
 and installing mmgcvit must never bring in or replace one; its extras do. The package checks at import what is there.
