@@ -12,10 +12,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import whole_numbers
-from .compiling import is_compiling
+from .tracing import is_tracing
 
 Window = tuple[int, int]
 WindowSize = int | Sequence[int | Window]
+
+
+def in_windows(x: Tensor, window: Window) -> Tensor:
+    """Cut a map of any size into windows, padded: (B, H, W, C) to (B, nW, N, C)."""
+    return window_partition(pad_to_windows(x, window), window)
+
+
+def out_of_windows(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+    """Undo :func:`in_windows`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
+    padded_size = (round_up(size[0], window[0]), round_up(size[1], window[1]))
+    return unpad(window_unpartition(windows, window, padded_size), size)
+
+
+def count_windows(size: tuple[int, int], window: Window) -> int:
+    """The number of windows, nW, of a map of ``size`` = (H, W)."""
+    return divide_up(size[0], window[0]) * divide_up(size[1], window[1])
 
 
 def pad_to_windows(x: Tensor, window: Window) -> Tensor:
@@ -25,26 +41,28 @@ def pad_to_windows(x: Tensor, window: Window) -> Tensor:
 
     Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C); a map that fits is returned as it is.
     """
-    missing = [round_up(side, step) - side for side, step in zip(x.shape[1:3], window, strict=True)]
-    # Not asked under torch.compile, which would make a graph for sizes that fit and another for those that do not.
-    if not is_compiling() and missing == [0, 0]:
+    below, right = (round_up(side, step) - side for side, step in zip(x.shape[1:3], window, strict=True))
+    # Not asked in a trace, which would serve either sizes that fit or those that do not.
+    if not is_tracing() and below == right == 0:
         return x
-    return F.pad(x, (0, 0, 0, missing[1], 0, missing[0]))
+    return F.pad(x, (0, 0, 0, right, 0, below))
+
+
+def divide_up(side: int, step: int) -> int:
+    """The quotient side / step, rounded up. Of positive numbers only: exporters round negative ones the other way."""
+    return (side + step - 1) // step
 
 
 def round_up(side: int, step: int) -> int:
-    """The smallest multiple of ``step`` that is at least ``side``.
-
-    Without a remainder: of negative numbers torch.compile cannot carry one through sizes that it does not know.
-    """
-    return -(-side // step) * step
+    """The smallest multiple of ``step`` that is at least ``side``."""
+    return divide_up(side, step) * step
 
 
 def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Undo :func:`pad_to_windows`: crop (B, H', W', C) to (B, H, W, C) with ``size`` = (H, W)."""
     cropped = x[:, : size[0], : size[1]]
-    # A crop has the strides of the whole, and torch.compile would start again for sizes where the two are the same.
-    return cropped.clone(memory_format=torch.contiguous_format) if is_compiling() else cropped
+    # A crop has the strides of the whole, and a trace would serve only sizes where the two differ, or do not.
+    return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
 
 
 def window_partition(x: Tensor, window: Window) -> Tensor:
@@ -52,7 +70,7 @@ def window_partition(x: Tensor, window: Window) -> Tensor:
     batch, height, width, channels = x.shape
     h, w = window
     grid = x.reshape(batch, height // h, h, width // w, w, channels)
-    return grid.transpose(2, 3).reshape(batch, -1, h * w, channels)
+    return grid.transpose(2, 3).reshape(batch, (height // h) * (width // w), h * w, channels)
 
 
 def window_unpartition(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
@@ -69,7 +87,7 @@ def even_window(window: Window, size: tuple[int, int]) -> Window:
     For attention that knows no positions inside windows and so takes any shape: at most ``window``, and the map's own
     size where the map is smaller.
     """
-    height, width = (-(-side // -(-side // most)) for side, most in zip(size, window, strict=True))
+    height, width = (divide_up(side, divide_up(side, most)) for side, most in zip(size, window, strict=True))
     return height, width
 
 

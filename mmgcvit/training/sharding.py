@@ -9,8 +9,7 @@ from mmengine._strategy import FSDPStrategy as MMEngineFSDPStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from ..gcvit.stage import Block as GCViTBlock
-from ..lsa.stage import Block as LSABlock
+from ..layers import TransformerBlock
 from ..registry import FUNCTIONS, STRATEGIES
 
 # How mmengine's own strategy takes whole weights together, but copying nothing to the CPU: from a CPU torch crashes.
@@ -57,7 +56,7 @@ def wrap_blocks(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool
     For configs: ``model_wrapper=dict(auto_wrap_policy=dict(type='mmgcvit.wrap_blocks'))``. See
     ``torch.distributed.fsdp.wrap`` for the arguments.
     """
-    return recurse or isinstance(module, GCViTBlock | LSABlock)
+    return recurse or isinstance(module, TransformerBlock)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from mmpretrain.registry import MODELS
 
 from mmgcvit import GCViT
 from mmgcvit.checkpoints import read_checkpoint, read_weights
-from mmgcvit.checkpoints.gcvit_layouts import LAYOUTS, ORIGINAL
+from mmgcvit.gcvit.layouts import LAYOUTS, ORIGINAL
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
 from mmgcvit.gcvit.archs import ARCHS

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 
-from mmgcvit.layers import attend, heads_in, heads_out, trained_bias
+from mmgcvit.layers import attend, merge_heads, split_heads, trained_bias
 
 from ..conftest import HALF_DTYPES
 
@@ -71,7 +71,7 @@ def test_gradients_survive_arguments_and_gradients_of_any_strides():
     bias = torch.randn(HEADS, TOKENS, TOKENS, requires_grad=True)
     weights = torch.randn(B, HEADS, TOKENS, DIM, WINDOWS).permute(0, 4, 1, 2, 3)
     found = [
-        gradients(lambda x, bias, way=way: way(*heads_in(x, HEADS, 3), bias), [packed, bias], weights)
+        gradients(lambda x, bias, way=way: way(*split_heads(x, HEADS, 3), bias), [packed, bias], weights)
         for way in (attend, plain_attention)
     ]
     torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
@@ -166,9 +166,9 @@ def test_where_the_operator_cannot_serve_torchs_own_attention_does(known, monkey
     torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
 
 
-def test_heads_are_split_part_major_then_head_major_and_joined_again():
+def test_heads_are_split_chunk_major_then_head_major_and_joined_again():
     x = torch.arange(2 * HEADS * DIM).expand(B, WINDOWS, TOKENS, -1)
-    k, v = heads_in(x, HEADS, parts=2)
+    k, v = split_heads(x, HEADS, chunks=2)
     assert k.shape == (B, WINDOWS, HEADS, TOKENS, DIM)
     assert v[0, 0, 1, 0].tolist() == list(range(HEADS * DIM + DIM, HEADS * DIM + 2 * DIM))
-    assert torch.equal(torch.cat([heads_out(k), heads_out(v)], -1), x)
+    assert torch.equal(torch.cat([merge_heads(k), merge_heads(v)], -1), x)
