@@ -5,8 +5,8 @@ from .attention import attend, attention_weights, merge_heads, share_queries, sp
 from .blocks import Mlp, ResidualBranch, TransformerBlock, recomputed
 from .chunked import has_hooks, images_in_chunks, patches_in_chunks, tokens_in_chunks
 from .init import init_transformer_weights
-from .onednn import is_plain, linear
 from .norm import LayerNorm
+from .onednn import is_plain, linear
 from .position import PositionEmbedding, RelativePositionBias
 from .resizing import resize
 from .tracing import is_exporting, is_tracing

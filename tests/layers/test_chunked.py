@@ -1,5 +1,7 @@
 """Large batches and maps, in chunks that a CPU is faster with."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
@@ -116,7 +118,7 @@ def test_a_dropout_inside_draws_the_same_again_in_the_backward_pass():
 
 def test_patches_are_taken_in_chunks_in_inference_only():
     class Attention(nn.Module):
-        seen = []
+        seen: ClassVar[list] = []
 
         @patches_in_chunks
         def forward(self, copies):
