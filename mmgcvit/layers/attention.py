@@ -62,6 +62,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     q, k, v = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v))
     if own_keys and serves_trained_bias(q, bias) and not user_chose_backends():
         return attend_with_trained_bias(q, k, v, bias)
+    if is_exporting():
+        return F.scaled_dot_product_attention(q.expand(-1, num_windows, -1, -1, -1), k, v, bias)
     queries, keys, values = (windows_as_batch(x, num_windows) for x in (q, k, v))
     if bias is not None:
         # Four dimensions for a bias of all windows too: with three the CPU silently leaves the fused kernel.

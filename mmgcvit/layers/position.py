@@ -270,5 +270,7 @@ class PositionEmbedding(GridValues):
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C), or (T, B, H, W, C), to the same."""
         size = (x.shape[-3], x.shape[-2])
-        embedding = resize_table(self.pos_embed, self.grid, size).unflatten(-2, size)
+        embedding = self.pos_embed.unflatten(-2, self.grid)
+        if is_tracing() or size != self.grid:
+            embedding = resize(embedding.movedim(-1, -3), size).movedim(-3, -1)
         return x + embedding.unsqueeze(-4)

@@ -23,7 +23,11 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         rows = constant(bicubic_matrix, height, size[0], like=x).to(precise)
         columns = constant(bicubic_matrix, width, size[1], like=x).to(precise)
-        return (rows @ x.to(precise) @ columns.mT).to(x.dtype)
+        # One batch dimension: torch.matmul would join others with the sides, whose sizes torch.export does not know.
+        images = x.to(precise).flatten(0, -3)
+        batch = images.shape[0]
+        resized = rows.expand(batch, -1, -1) @ images @ columns.mT.expand(batch, -1, -1)
+        return resized.unflatten(0, x.shape[:-2]).to(x.dtype)
 
 
 def bicubic_matrix(source: int, target: int, device: torch.device) -> Tensor:

@@ -18,5 +18,12 @@ def is_compiling() -> bool:
 
 def is_exporting() -> bool:
     """Whether the caller is written into a file, which must do without this package's operators."""
-    exporting = hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
-    return exporting or torch.jit.is_tracing()
+    return sizes_are_symbols() or torch.jit.is_tracing()
+
+
+def sizes_are_symbols() -> bool:
+    """Whether the caller is under torch.export, whose sizes are symbols that must not be asked what they divide.
+
+    False before torch 2.7, which cannot tell.
+    """
+    return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import whole_numbers
-from .tracing import is_tracing
+from .tracing import is_tracing, sizes_are_symbols
 
 Window = tuple[int, int]
 WindowSize = int | Sequence[int | Window]
@@ -20,11 +20,15 @@ WindowSize = int | Sequence[int | Window]
 
 def in_windows(x: Tensor, window: Window) -> Tensor:
     """Cut a map of any size into windows, padded: (B, H, W, C) to (B, nW, N, C)."""
+    if sizes_are_symbols():
+        return gather_windows(x, window)
     return window_partition(pad_to_windows(x, window), window)
 
 
 def out_of_windows(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
     """Undo :func:`in_windows`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
+    if sizes_are_symbols():
+        return gather_map(windows, window, size)
     padded_size = (round_up(size[0], window[0]), round_up(size[1], window[1]))
     return unpad(window_unpartition(windows, window, padded_size), size)
 
@@ -46,6 +50,26 @@ def pad_to_windows(x: Tensor, window: Window) -> Tensor:
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
+
+
+def gather_windows(x: Tensor, window: Window) -> Tensor:
+    """:func:`in_windows` token by token: for sizes of which torch.export cannot prove that windows divide them."""
+    height, width = x.shape[1:3]
+    across = divide_up(width, window[1])
+    places = torch.arange(divide_up(height, window[0]) * across, device=x.device)[:, None]
+    tokens = torch.arange(window[0] * window[1], device=x.device)
+    rows = places // across * window[0] + tokens // window[1]
+    columns = places % across * window[1] + tokens % window[1]
+    padded = F.pad(x, (0, 0, 0, 1, 0, 1))  # one zero row and column stand for all
+    return padded[:, rows.clamp(max=height), columns.clamp(max=width)]
+
+
+def gather_map(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+    """:func:`out_of_windows` token by token."""
+    rows = torch.arange(size[0], device=windows.device)[:, None]
+    columns = torch.arange(size[1], device=windows.device)
+    places = rows // window[0] * divide_up(size[1], window[1]) + columns // window[1]
+    return windows[:, places, rows % window[0] * window[1] + columns % window[1]]
 
 
 def divide_up(side: int, step: int) -> int:
