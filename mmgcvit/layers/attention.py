@@ -62,8 +62,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     q, k, v = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v))
     if own_keys and serves_trained_bias(q, bias) and not user_chose_backends():
         return attend_with_trained_bias(q, k, v, bias)
+    if torch.onnx.is_in_onnx_export():  # which knows torch's attention of four dimensions only
+        return attention_weights(q, k, bias) @ v
     if is_exporting():
-        return F.scaled_dot_product_attention(q.expand(-1, num_windows, -1, -1, -1), k, v, bias)
+        return F.scaled_dot_product_attention(q, k, v, bias)  # which broadcasts what windows share
     queries, keys, values = (windows_as_batch(x, num_windows) for x in (q, k, v))
     if bias is not None:
         # Four dimensions for a bias of all windows too: with three the CPU silently leaves the fused kernel.
@@ -77,7 +79,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
 def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
     """What :func:`attend` weighs the values with, as no fused kernel tells: (B, nW, nH, N, N), [query, key]."""
     q, k = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q.to(k.dtype), k))
-    scores = q * q.shape[-1] ** -0.5 @ k.mT
+    scores = q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)
     return (scores if bias is None else scores + bias).softmax(-1)
 
 

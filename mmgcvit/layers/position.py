@@ -272,5 +272,6 @@ class PositionEmbedding(GridValues):
         size = (x.shape[-3], x.shape[-2])
         embedding = self.pos_embed.unflatten(-2, self.grid)
         if is_tracing() or size != self.grid:
-            embedding = resize(embedding.movedim(-1, -3), size).movedim(-3, -1)
+            images = embedding.transpose(-1, -2).transpose(-2, -3)  # (..., C, h, w)
+            embedding = resize(images, size).transpose(-3, -2).transpose(-2, -1)
         return x + embedding.unsqueeze(-4)

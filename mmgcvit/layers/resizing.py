@@ -26,7 +26,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
         # One batch dimension: torch.matmul would join others with the sides, whose sizes torch.export does not know.
         images = x.to(precise).flatten(0, -3)
         batch = images.shape[0]
-        resized = rows.expand(batch, -1, -1) @ images @ columns.mT.expand(batch, -1, -1)
+        resized = rows.expand(batch, -1, -1) @ images @ columns.transpose(0, 1).expand(batch, -1, -1)
         return resized.unflatten(0, x.shape[:-2]).to(x.dtype)
 
 

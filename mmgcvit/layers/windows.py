@@ -18,15 +18,19 @@ Window = tuple[int, int]
 WindowSize = int | Sequence[int | Window]
 
 
-def in_windows(x: Tensor, window: Window) -> Tensor:
-    """Cut a map of any size into windows, padded: (B, H, W, C) to (B, nW, N, C)."""
+def in_windows(x: Tensor, window: Window | None) -> Tensor:
+    """Cut a map of any size into windows, padded; None is one window, the map: (B, H, W, C) to (B, nW, N, C)."""
+    if window is None:
+        return x.flatten(1, 2).unsqueeze(1)
     if sizes_are_symbols():
         return gather_windows(x, window)
     return window_partition(pad_to_windows(x, window), window)
 
 
-def out_of_windows(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+def out_of_windows(windows: Tensor, window: Window | None, size: tuple[int, int]) -> Tensor:
     """Undo :func:`in_windows`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
+    if window is None:
+        return windows.squeeze(1).unflatten(1, size)
     if sizes_are_symbols():
         return gather_map(windows, window, size)
     padded_size = (round_up(size[0], window[0]), round_up(size[1], window[1]))
@@ -59,7 +63,7 @@ def gather_windows(x: Tensor, window: Window) -> Tensor:
     places = torch.arange(divide_up(height, window[0]) * across, device=x.device)[:, None]
     tokens = torch.arange(window[0] * window[1], device=x.device)
     rows = places // across * window[0] + tokens // window[1]
-    columns = places % across * window[1] + tokens % window[1]
+    columns = (places - places // across * across) * window[1] + tokens - tokens // window[1] * window[1]
     padded = F.pad(x, (0, 0, 0, 1, 0, 1))  # one zero row and column stand for all
     return padded[:, rows.clamp(max=height), columns.clamp(max=width)]
 
@@ -68,8 +72,9 @@ def gather_map(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor
     """:func:`out_of_windows` token by token."""
     rows = torch.arange(size[0], device=windows.device)[:, None]
     columns = torch.arange(size[1], device=windows.device)
-    places = rows // window[0] * divide_up(size[1], window[1]) + columns // window[1]
-    return windows[:, places, rows % window[0] * window[1] + columns % window[1]]
+    above, before = rows // window[0], columns // window[1]
+    tokens = (rows - above * window[0]) * window[1] + columns - before * window[1]
+    return windows[:, above * divide_up(size[1], window[1]) + before, tokens]
 
 
 def divide_up(side: int, step: int) -> int:
@@ -100,6 +105,8 @@ def window_partition(x: Tensor, window: Window) -> Tensor:
 def window_unpartition(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
     """Undo :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
     batch, _, _, channels = windows.shape
+    if torch.jit.is_tracing():  # whose ONNX exporter takes the batch behind attention for a constant
+        batch = -1
     (height, width), (h, w) = size, window
     grid = windows.reshape(batch, height // h, width // w, h, w, channels)
     return grid.transpose(2, 3).reshape(batch, height, width, channels)

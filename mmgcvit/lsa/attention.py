@@ -67,7 +67,7 @@ class GlobalAttention(GroupedAttention):
     def forward(self, x: Tensor) -> Tensor:
         """Attend: (B, H, W, C) to the same."""
         size = x.shape[1:3]
-        window = even_window(self.window or size, size)
+        window = even_window(self.window, size) if self.window else None
         q, k, v = self.project(in_windows(x, window))
         return out_of_windows(linear(self.proj, merge_heads(attend(q, k, v))), window, size)
 
@@ -78,7 +78,7 @@ class GlobalAttention(GroupedAttention):
 
     def attention_weights(self, x: Tensor) -> Tensor:
         """How much each token of a window attends to each: (B, H, W, C) to (B, nW, nH, N, N)."""
-        q, k, _ = self.project(in_windows(x, even_window(self.window or x.shape[1:3], x.shape[1:3])))
+        q, k, _ = self.project(in_windows(x, even_window(self.window, x.shape[1:3]) if self.window else None))
         return attention_weights(q, k)
 
 
@@ -106,7 +106,7 @@ class ShiftAttention(GroupedAttention):
         q_of_copies = self.from_groups(torch.bmm(self.to_groups(scaled), key_weight))
         scores = q_of_copies @ patches.permute(1, 2, 0)  # (M, nH, T)
         mixed = scores.softmax(-1) @ patches.transpose(0, 1)  # (M, nH, C)
-        out = torch.baddbmm(value_bias, self.to_groups(mixed), value_weight.mT)
+        out = torch.baddbmm(value_bias, self.to_groups(mixed), value_weight.transpose(1, 2))
         return self.from_groups(out).flatten(1)
 
     def explicit(self, patches: Tensor) -> Tensor:
