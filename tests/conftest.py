@@ -14,6 +14,8 @@ settings.load_profile('shared machine')
 
 # What of half precision torch computes on a CPU.
 HALF_DTYPES = [torch.bfloat16] + ([torch.float16] if Version(torch.__version__) >= Version('2.3') else [])
+# Where tests of a `device` run: always on the CPU, and on a GPU where there is one.
+DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)] if torch.cuda.is_available() else ['cpu']
 ROOT = Path(__file__).parent.parent
 
 
@@ -34,3 +36,9 @@ def in_project_root():
 @pytest.fixture(scope='session')
 def root():
     return ROOT
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    """Every kind of device that is here, by name."""
+    return request.param
