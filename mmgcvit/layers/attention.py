@@ -136,10 +136,15 @@ def user_chose_backends() -> bool:
 def launches(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Operands (B*nW, nH, N, d), bias (B*nW or 1, nH, N, N), as one CUDA launch takes them at a time."""
     size = MOST_IN_A_LAUNCH // v.shape[1]
-    if v.device.type != 'cuda' or is_exporting() or len(v) <= size:
+    if not needs_launches(v) or v.shape[0] <= size:
         yield q, k, v, bias
         return
-    for start in range(0, len(v), size):
+    for start in range(0, v.shape[0], size):
         chunk = slice(start, start + size)
-        own_bias = bias is not None and len(bias) > 1
+        own_bias = bias is not None and bias.shape[0] > 1
         yield q[chunk], k[chunk], v[chunk], bias[chunk] if own_bias else bias
+
+
+def needs_launches(values: Tensor) -> bool:
+    """Whether the device limits how many windows and heads a kernel takes at a time."""
+    return values.device.type == 'cuda'

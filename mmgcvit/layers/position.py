@@ -51,11 +51,14 @@ def relative_position_index(window: Window, device: torch.device | None = None) 
 
 
 def aligned_index(window: Window, device: torch.device) -> Tensor:
-    """The index with rows as attention kernels of the device want them: (N, at least N); what is added points nowhere
-    in particular.
-    """
+    """The index with rows as attention kernels of the device want them: (N, at least N)."""
     index = relative_position_index(window, device)
-    return F.pad(index, (0, -index.shape[1] % ALIGNMENT)) if device.type == 'cuda' else index
+    return align_rows(index) if device.type == 'cuda' else index
+
+
+def align_rows(index: Tensor) -> Tensor:
+    """Make rows longer, until each begins at a multiple of the alignment; what is added points at row 0."""
+    return F.pad(index, (0, -index.shape[1] % ALIGNMENT))
 
 
 def resize_table(table: Tensor, source: Grid, target: Grid) -> Tensor:
