@@ -2,6 +2,7 @@
 # make test   lint and all tests
 # make demo-seg        likewise with semantic segmentation: UPerNet, from the classifier
 # make test-upstream   all tests on the original OpenMMLab packages and torch 2.1, in an environment of their own
+# make test-gpu        the tests that need a GPU, with a table for the docs
 # make install, make lint
 # make clean      remove what the demo made; make distclean removes the environment too
 
@@ -20,7 +21,7 @@ DETECTOR := configs/demo/mask_rcnn_gcvit_digits.py
 SEGMENTOR := configs/demo/upernet_gcvit_digits.py
 last_checkpoint = $$(cat $(1)/last_checkpoint)
 
-.PHONY: demo demo-seg digits test test-upstream lint install clean distclean
+.PHONY: demo demo-seg digits test test-gpu test-upstream lint install clean distclean
 
 demo: $(WORK_DIR)/classifier/last_checkpoint
 	$(RUN) tools/train.py $(DETECTOR) --work-dir $(WORK_DIR)/detector \
@@ -45,6 +46,11 @@ digits: install
 
 test: lint
 	$(RUN) -m pytest
+
+# The tests that have a GPU to run on, and one table of what came of them; fails where torch sees none.
+test-gpu: install
+	$(VENV)/bin/python -c 'import torch; assert torch.cuda.is_available(), "torch sees no GPU"'
+	$(VENV)/bin/python -m pytest -m gpu
 
 test-upstream:
 	$(MAKE) test VENV=$(VENV)-upstream HOSTS=upstream

@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,28 @@ def root():
 def device(request):
     """Every kind of device that is here, by name."""
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def exact_products():
+    """Convolutions of float32 on a GPU without TensorFloat-32, as torch's matrix products are by default."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = before
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """With ``-m gpu`` (make test-gpu): one table in Markdown, for the docs."""
+    if config.option.markexpr != 'gpu':
+        return
+    rows = Counter()
+    for outcome in ('passed', 'failed', 'skipped', 'error'):
+        for report in terminalreporter.stats.get(outcome, []):
+            rows[report.nodeid.split('[')[0].removeprefix('tests/'), outcome] += 1
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
+    lines = [f'{name}, torch {torch.__version__}', '', '| test | passed | failed | skipped |', '|---|---|---|---|']
+    for test in dict.fromkeys(test for test, _ in rows):
+        failed = rows[test, 'failed'] + rows[test, 'error']
+        lines.append(f'| {test} | {rows[test, "passed"]} | {failed} | {rows[test, "skipped"]} |')
+    terminalreporter.write_line('\n'.join(lines))

@@ -133,6 +133,11 @@ def user_chose_backends() -> bool:
     return not (enabled and getattr(cuda, 'cudnn_sdp_enabled', cuda.math_sdp_enabled)())
 
 
+# A compiled graph holds what the user chose when it was made. This is what torch.compiler.assume_constant_result does,
+# which would import the compiler.
+user_chose_backends._dynamo_marked_constant = True
+
+
 def launches(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Operands (B*nW, nH, N, d), bias (B*nW or 1, nH, N, N), as one CUDA launch takes them at a time."""
     size = MOST_IN_A_LAUNCH // v.shape[1]

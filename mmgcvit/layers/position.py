@@ -250,7 +250,7 @@ class KeptBias:
 
 def can_be_kept(table: Tensor) -> bool:
     """Whether what is made of a table can serve later calls: not in a trace, nor of what stands for a tensor."""
-    return type(table) is nn.Parameter and not table.is_inference() and not table.is_meta and not is_tracing()
+    return not is_tracing() and type(table) is nn.Parameter and not table.is_inference() and not table.is_meta
 
 
 class PositionEmbedding(GridValues):

@@ -12,6 +12,8 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from ..layers import TransformerBlock
 from ..registry import FUNCTIONS, STRATEGIES
 
+# Under the others several processes hold a copy of the same share, and clipping would count each copy's gradients.
+SHARDING_STRATEGIES = ('FULL_SHARD', 'SHARD_GRAD_OP')
 # How mmengine's own strategy takes whole weights together, but copying nothing to the CPU: from a CPU torch crashes.
 WHOLE_WITHOUT_GPU = {
     'state_dict_type': 'FULL_STATE_DICT',
@@ -31,9 +33,18 @@ class FSDPStrategy(MMEngineFSDPStrategy):
         model_wrapper: As for mmengine's strategy, for example ``dict(type='MMFullyShardedDataParallel',
             use_orig_params=True, auto_wrap_policy=dict(type='mmgcvit.wrap_blocks'))``.
         **kwargs: As for mmengine's strategy, all but ``state_dict_cfg``.
+
+    Raises:
+        ValueError: ``model_wrapper`` has a ``sharding_strategy`` that keeps copies.
     """
 
     def __init__(self, *, model_wrapper: dict, **kwargs: Any) -> None:
+        strategy = model_wrapper.get('sharding_strategy') or SHARDING_STRATEGIES[0]
+        if getattr(strategy, 'name', strategy) not in SHARDING_STRATEGIES:
+            raise ValueError(
+                f'sharding_strategy is {strategy}; expected {" or ".join(SHARDING_STRATEGIES)}: of others gradients '
+                'would be clipped by a norm that counts every copy of a share'
+            )
         on_gpu = torch.cuda.is_available()
         super().__init__(
             model_wrapper=model_wrapper if on_gpu else {**model_wrapper, 'device_id': 'cpu'},

@@ -41,10 +41,10 @@ def test_strides_are_4_to_32_at_any_size(backbone, height, width):
         assert found.is_contiguous()
 
 
-def test_an_image_gives_the_same_alone_and_among_others(build):
+def test_an_image_gives_the_same_alone_and_among_others(build, device):
     """Within 1e-5, in a batch of four different images."""
-    model = build().eval()
-    images = torch.randn(4, 3, 75, 101)
+    model = build().eval().to(device)
+    images = torch.randn(4, 3, 75, 101, device=device)
     with torch.no_grad():
         together, alone = model(images), [model(image[None]) for image in images]
     for i, found in enumerate(together):
@@ -59,7 +59,7 @@ def outputs_and_gradients(model, images):
     model.zero_grad()
     maps = model(images)
     generator = torch.Generator().manual_seed(1)
-    sum((found * torch.randn(found.shape, generator=generator)).sum() for found in maps).backward()
+    sum((found * torch.randn(found.shape, generator=generator).to(found)).sum() for found in maps).backward()
     gradients = [parameter.grad for parameter in model.parameters()]
     assert sum(gradient.abs().max() > 1e-3 for gradient in gradients) > 0.9 * len(gradients)
     return maps, [gradient / gradient.abs().max().clamp(min=1e-3) for gradient in gradients]
@@ -101,8 +101,9 @@ def test_who_hooks_a_layer_sees_its_whole_batch(build, monkeypatch):
     assert seen == [3] * 4
 
 
-def test_training_is_deterministic_where_that_is_asked_for(build):
-    model, images = build(drop_path_rate=0.0), torch.randn(2, 3, 64, 96)
+def test_training_is_deterministic_where_that_is_asked_for(build, device, monkeypatch):
+    monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+    model, images = build(drop_path_rate=0.0).to(device), torch.randn(2, 3, 64, 96, device=device)
     torch.use_deterministic_algorithms(True)
     try:
         once, again = (outputs_and_gradients(model, images) for _ in range(2))
@@ -197,9 +198,9 @@ def test_checkpointing_reaches_every_block_behind_a_frozen_stem(build):
     assert set(calls.values()) == {2}
 
 
-def test_every_parameter_gets_a_gradient(build):
-    model = build().train()
-    sum(found.square().mean() for found in model(torch.randn(2, 3, 64, 64))).backward()
+def test_every_parameter_gets_a_gradient(build, device):
+    model = build().train().to(device)
+    sum(found.square().mean() for found in model(torch.randn(2, 3, 64, 64, device=device))).backward()
     without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert not without
 
