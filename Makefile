@@ -3,6 +3,7 @@
 # make test-all        these too: it trains both demos and scores them
 # make demo-seg        likewise with semantic segmentation: UPerNet, from the classifier
 # make test-upstream   all tests on the original OpenMMLab packages and torch 2.1, in an environment of their own
+# make test-gpu        the tests that need a GPU, with a table for the docs
 # make install, make lint
 # make clean      remove what the demo made; make distclean removes the environment too
 
@@ -19,7 +20,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
-.PHONY: demo demo-seg test test-all test-upstream lint install clean distclean
+.PHONY: demo demo-seg test test-all test-gpu test-upstream lint install clean distclean
 
 demo: install
 	@$(RUN) -m mmgcvit.commands.demo detect --work-dir $(WORK_DIR)
@@ -32,6 +33,11 @@ test: lint
 
 test-all: test
 	$(RUN) -m pytest -m demo
+
+# The tests that have a GPU to run on, and one table of what came of them; fails where torch sees none.
+test-gpu: install
+	$(VENV)/bin/python -c 'import torch; assert torch.cuda.is_available(), "torch sees no GPU"'
+	$(VENV)/bin/python -m pytest -m gpu
 
 test-upstream:
 	$(MAKE) test-all VENV=$(VENV)-upstream HOSTS=upstream

@@ -4,17 +4,18 @@ Legend: B batch, C_i channels and H_i x W_i size of stage i's map.
 """
 
 import re
-from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
+import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from .checkpoints import load_pretrained
-from .layers import LayerNorm, whole_number, whole_numbers
+from .checkpoints import Layout, load_pretrained
+from .layers import LayerNorm, Variant, images_in_chunks, is_exporting, whole_number, whole_numbers
 
-WithCp = bool | int | Sequence[bool]
+WithCp = bool | Sequence[bool]
 
 NORM_LAYERS = (nn.LayerNorm, nn.GroupNorm, _NormBase)
 MIN_IMAGE_SIZE = 32
@@ -23,9 +24,9 @@ MIN_IMAGE_SIZE = 32
 class PyramidBackbone(BaseModule):
     """Base of backbones whose stages make ever smaller maps.
 
-    A subclass builds ``self.stages``, the first ``self.num_stages`` of them, each with its ``blocks``, and between them
-    ``self.downsamplers``; it calls :meth:`freeze` at the end of its constructor, and implements :meth:`stage_maps` and
-    :meth:`frozen_parts`. Output i passes through a LayerNorm of its own, ``norm<i>``.
+    A subclass builds ``self.stem``, ``self.stages``, the first ``self.num_stages`` of them, each with its ``blocks``,
+    and between them ``self.downsamplers``; it calls :meth:`freeze` at the end of its constructor, and implements
+    ``forward``. Output i passes through a LayerNorm of its own, ``norm<i>``.
 
     Args:
         in_channels: Channels of the images.
@@ -36,10 +37,22 @@ class PyramidBackbone(BaseModule):
         init_cfg: See mmengine's ``BaseModule``.
         norm_eps: Epsilon of the output norms.
 
+    Attributes:
+        archs: The published variants by name.
+        default_arch: The name that ``arch`` has by default.
+        facts: What weights tell of their variant: ``read(tensors, num_stages)`` makes one, ``arch()`` gives an ``arch``
+            argument.
+        layouts: The layouts in which checkpoints of the network exist, this package's last.
+
     Raises:
         ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1.
         TypeError: An argument is no whole number, or ``out_indices`` no sequence of them.
     """
+
+    archs: ClassVar[Mapping[str, Variant]]
+    default_arch: ClassVar[str]
+    facts: ClassVar[type]
+    layouts: ClassVar[Sequence[Layout]]
 
     def __init__(
         self,
@@ -68,34 +81,40 @@ class PyramidBackbone(BaseModule):
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
-    @abstractmethod
-    def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
-        """Yield the map of each built stage: (B, in_channels, H, W) to (B, H_i, W_i, C_i)."""
+    @images_in_chunks
+    def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
+        """The stem and the first stage, then each downsampler and the stage behind it."""
+        return zip([self.stem, *self.downsamplers], self.stages, strict=True)
 
-    @abstractmethod
+    def output(self, i: int, x: Tensor) -> Tensor:
+        """Output i of stage i's map: (B, H_i, W_i, C_i) to (B, C_i, H_i, W_i), normalised."""
+        return self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous()
+
+    @classmethod
+    def describe_weights(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:
+        """The variant that weights belong to, by their shapes: its name, or what it is made of.
+
+        Args:
+            tensors: Weights by their names here.
+            num_stages: How many stages to look at, all by default. Variants that differ only later are named together.
+        """
+        found = cls.facts.read(tensors, num_stages)
+        names = [name for name, arch in cls.archs.items() if arch.facts(num_stages) == found]
+        return ' or '.join(map(repr, names)) or str(found)
+
     def describe_arch(self, tensors: Mapping[str, Tensor]) -> str:
-        """The arch that weights belong to, by their names here and shapes, in words."""
+        """The variant that weights belong to, as far as the built stages go."""
+        return self.describe_weights(tensors, self.num_stages)
 
-    @abstractmethod
-    def frozen_parts(self, num_stages: int) -> Iterable[nn.Module]:
-        """The modules that belong to the stem and the first ``num_stages`` stages, output norms left out."""
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, in_channels, H, W) to one map (B, C_i, H_i, W_i) for each of ``out_indices``.
+    def check_images(self, images: Tensor) -> None:
+        """Refuse what a backbone cannot process; in a file for other sizes there is nothing to refuse yet.
 
         Raises:
             TypeError: ``images`` is no tensor.
             ValueError: ``images`` has not four dimensions, not ``in_channels`` channels, or a side under 32 px.
         """
-        self.check_images(images)
-        return tuple(
-            self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous()
-            for i, x in enumerate(self.stage_maps(images))
-            if i in self.out_indices
-        )
-
-    def check_images(self, images: Tensor) -> None:
-        """Refuse what the backbone cannot process; see :meth:`forward`."""
+        if is_exporting() or isinstance(images, torch.fx.Proxy):
+            return
         if not isinstance(images, Tensor):
             raise TypeError(f'images must be a tensor of shape (B, C, H, W), not {type(images).__name__}')
         shape = tuple(images.shape)
@@ -142,6 +161,9 @@ class PyramidBackbone(BaseModule):
 
         Returns:
             Its depth, from 0 to one less than the second number; and the number of depths.
+
+        Raises:
+            ValueError: The backbone has no part of that name.
         """
         first_block = [1]
         for stage in self.stages:
@@ -150,6 +172,8 @@ class PyramidBackbone(BaseModule):
         name = param_name[len(prefix) :]
         if not param_name.startswith(prefix) or re.match(r'norm\d', name):
             return last, last + 1
+        if not hasattr(self, name.split('.')[0]):
+            raise ValueError(f'{type(self).__name__} has no parameter {name!r}')
         part = re.match(r'(stages|downsamplers)\.(\d+)\.(?:blocks\.(\d+)\.)?', name)
         if part is None:
             return 0, last + 1
@@ -157,11 +181,12 @@ class PyramidBackbone(BaseModule):
         return (first_block[index] + block if kind == 'stages' else first_block[index + 1] - 1), last + 1
 
     def freeze(self) -> None:
-        """Take the frozen parts out of training: eval mode, no gradients."""
+        """Take the stem and the frozen stages, each with the downsampler behind it, out of training."""
         if self.frozen_stages < 0:
             return
-        norms = (self.get_submodule(f'norm{i}') for i in self.out_indices if i < self.frozen_stages)
-        for part in (*self.frozen_parts(self.frozen_stages), *norms):
+        behind = self.frozen_stages
+        norms = (self.get_submodule(f'norm{i}') for i in self.out_indices if i < behind)
+        for part in (self.stem, *self.stages[:behind], *self.downsamplers[:behind], *norms):
             part.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'PyramidBackbone':
@@ -179,27 +204,21 @@ def checkpointed_stages(with_cp: WithCp, num_stages: int) -> tuple[bool, ...]:
     """For each stage whether its activations are recomputed in the backward pass.
 
     Args:
-        with_cp: True for all stages, False for none; a number for that many first stages, whose maps are the largest;
-            or one bool per stage.
+        with_cp: True for all stages, False for none; or one bool per stage.
         num_stages: How many stages the variant has.
 
     Raises:
-        ValueError: A number or a count of bools that does not fit the number of stages.
+        ValueError: A count of bools that does not fit the number of stages.
         TypeError: Something else.
     """
     if isinstance(with_cp, bool):
         return (with_cp,) * num_stages
-    if isinstance(with_cp, Sequence) and all(isinstance(stage, bool) for stage in with_cp):
-        if len(with_cp) != num_stages:
-            raise ValueError(f'with_cp is {with_cp!r}; expected one bool for each of the {num_stages} stages')
-        return tuple(with_cp)
-    try:
-        number = whole_number(with_cp)
-    except TypeError:
-        raise TypeError(f'with_cp is {with_cp!r}; expected a bool, a number of stages, or one bool per stage') from None
-    if not 0 <= number <= num_stages:
-        raise ValueError(f'with_cp is {with_cp!r}; expected at most the {num_stages} stages there are')
-    return tuple(stage < number for stage in range(num_stages))
+    if not isinstance(with_cp, Sequence) or not all(isinstance(stage, bool) for stage in with_cp):
+        example = (True,) + (False,) * (num_stages - 1)
+        raise TypeError(f'with_cp is {with_cp!r}; expected True, False or one bool per stage, for example {example}')
+    if len(with_cp) != num_stages:
+        raise ValueError(f'with_cp is {with_cp!r}; expected one bool for each of the {num_stages} stages')
+    return tuple(with_cp)
 
 
 def check_whole_number(name: str, value: int) -> int:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 # Tests that run beside each other share the cores; read when torch is imported.
@@ -26,6 +26,8 @@ settings.load_profile('shared machine')
 
 # What of half precision torch computes on a CPU.
 HALF_DTYPES = [torch.bfloat16] + ([torch.float16] if Version(torch.__version__) >= Version('2.3') else [])
+# Where tests of a `device` run: always on the CPU, and on a GPU where there is one.
+DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)] if torch.cuda.is_available() else ['cpu']
 ROOT = Path(__file__).parent.parent
 
 
@@ -64,3 +66,34 @@ def digits(tmp_path_factory):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(image, folder)
     return out
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    """Every kind of device that is here, by name."""
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def exact_products():
+    """Convolutions of float32 on a GPU without TensorFloat-32, as torch's matrix products are by default."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = before
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """With ``-m gpu`` (make test-gpu): one table in Markdown, for the docs."""
+    if config.option.markexpr != 'gpu':
+        return
+    rows = Counter()
+    for outcome in ('passed', 'failed', 'skipped', 'error'):
+        for report in terminalreporter.stats.get(outcome, []):
+            rows[report.nodeid.split('[')[0].removeprefix('tests/'), outcome] += 1
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
+    lines = [f'{name}, torch {torch.__version__}', '', '| test | passed | failed | skipped |', '|---|---|---|---|']
+    for test in dict.fromkeys(test for test, _ in rows):
+        failed = rows[test, 'failed'] + rows[test, 'error']
+        lines.append(f'| {test} | {rows[test, "passed"]} | {failed} | {rows[test, "skipped"]} |')
+    terminalreporter.write_line('\n'.join(lines))

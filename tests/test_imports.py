@@ -18,25 +18,25 @@ ALLOWED = {
     'registry': (set(), {'mmengine'}),
     'layers': (set(), {'torch', 'mmcv'}),
     'pyramid': ({'checkpoints', 'layers'}, {'torch', 'mmengine'}),
-    'gcvit': ({'layers', 'pyramid', 'registry'}, {'torch'}),
-    'lsa': ({'layers', 'pyramid', 'registry'}, {'torch'}),
-    'checkpoints': ({'layers'}, {'torch', 'mmengine', 'numpy', 'packaging', 'safetensors', 'timm'}),
+    'gcvit': ({'checkpoints', 'layers', 'pyramid', 'registry'}, {'torch'}),
+    'lsa': ({'checkpoints', 'layers', 'pyramid', 'registry'}, {'torch'}),
+    'checkpoints': ({'layers', 'registry'}, {'torch', 'mmengine', 'numpy', 'packaging', 'safetensors', 'timm'}),
     'datasets': ({'registry'}, {'numpy', 'cv2', 'sklearn', 'pycocotools', 'timm', 'mmpretrain'}),
     'detection': ({'registry'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
-    'engine': ({'gcvit', 'lsa', 'registry'}, {'torch', 'mmengine', 'mmpretrain'}),
+    'engine': ({'layers', 'registry'}, {'torch', 'mmengine', 'mmpretrain'}),
     'cli': ({'checkpoints', 'engine', 'layers', 'operators'}, {'torch', 'mmengine', 'mmcv', 'mmdet', 'rich'}),
-    'dry_run': ({'datasets', 'cli', 'gcvit', 'lsa', 'registry'}, {'torch', 'mmengine'}),
+    'dry_run': ({'datasets', 'cli', 'layers', 'registry'}, {'torch', 'mmengine'}),
     'commands': (
-        {'checkpoints', 'cli', 'datasets', 'dry_run', 'gcvit', 'lsa', 'GCViT', 'LSA'},
+        {'checkpoints', 'cli', 'datasets', 'dry_run', 'registry', 'GCViT'},
         {'torch', 'mmengine', 'rich', 'safetensors'},
     ),
 }
 FILES_DOWNWARD = {
-    'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs'],
-    'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'facts', 'archs'],
+    'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs', 'layouts'],
+    'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'archs', 'layouts'],
     'layers': [
-        *('__init__', 'attention', 'trained_bias', 'blocks', 'parts', 'linear', 'norm', 'init'),
-        *('position_embedding', 'position', 'windows', 'compiling', 'variants', 'arguments'),
+        *('__init__', 'attention', 'trained_bias', 'blocks', 'onednn', 'chunked', 'norm', 'init'),
+        *('position', 'resizing', 'constants', 'windows', 'tracing', 'variants', 'arguments'),
     ],
 }
 FILES = sorted(PACKAGE.rglob('*.py'))
@@ -79,3 +79,31 @@ def test_a_file_imports_only_what_lies_below_it(file):
 
 def test_the_table_names_every_part_of_the_package():
     assert {place_of(file) for file in FILES} == set(ALLOWED)
+
+
+def test_only_a_networks_layouts_and_pyramid_know_checkpoints():
+    """So that a network's own files need nothing but layers."""
+    for place in ('gcvit', 'lsa'):
+        for file in sorted((PACKAGE / place).glob('*.py')):
+            knows = any(name.startswith('mmgcvit.checkpoints') for name in imports_of(file))
+            assert knows == (file.stem == 'layouts')
+
+
+def test_a_third_network_is_its_folder_and_one_registration():
+    """Outside of their own folders, and of the package's front, no file imports a network."""
+    for file in FILES:
+        if place_of(file) not in ('gcvit', 'lsa', '__init__'):
+            assert not any(name.startswith(('mmgcvit.gcvit', 'mmgcvit.lsa')) for name in imports_of(file)), file
+
+
+def test_one_file_calls_attention_kernels():
+    """``layers/attention.py``, and the CPU's operator behind it."""
+    words = ('scaled_dot_product', 'sdpa_kernel')
+    callers = {file.name for file in FILES if any(word in node_names(file) for word in words)}
+    assert callers == {'attention.py', 'trained_bias.py'}
+
+
+def node_names(file):
+    """All names and attributes that a file's code uses, as one text."""
+    nodes = ast.walk(ast.parse(file.read_text()))
+    return ' '.join(getattr(node, 'attr', '') or getattr(node, 'id', '') for node in nodes)

@@ -24,6 +24,8 @@ class Layout:
             ``{number}`` stand for digits and come in the same order on both sides.
         network: The class here that the weights belong to.
         ignored: A pattern of names that hold nothing to load.
+        key: What a command line calls it, None where it is not written.
+        has_index: Whether its checkpoints hold each position table's index beside it.
         convs: A pattern of names here whose linear weights, (out, in), are 1x1 convolutions there, (out, in, 1, 1).
     """
 
@@ -32,6 +34,8 @@ class Layout:
     rows: tuple[tuple[str, str, Parts], ...]
     network: str
     ignored: str = '(?!)'
+    key: str | None = None
+    has_index: bool = False
     convs: str = '(?!)'
 
     def name_here(self, theirs: str) -> str | None:

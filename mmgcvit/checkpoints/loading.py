@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..layers.position import TABLE_NAME, WINDOW_NAME, stored_grid
-from ..layers.position_embedding import EMBEDDING_NAME, GRID_NAME, stored_embedding_grid
+from ..layers.position import EMBEDDING_NAME, GRID_NAME, TABLE_NAME, WINDOW_NAME, stored_embedding_grid, stored_grid
 from .errors import CheckpointError
 from .weights import FINAL_NORM, Weights, read_weights
 

@@ -6,17 +6,20 @@ from typing import Any
 
 from torch import Tensor
 
-from . import gcvit_layouts, lsa_layouts
+from ..registry import MODELS
 from .errors import CheckpointError
 from .layout import Layout
 from .reading import read_checkpoint
-
-LAYOUTS = (*gcvit_layouts.LAYOUTS, *lsa_layouts.LAYOUTS)
 
 EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
 # A classifier's norm before pooling: the last stage's output norm in a backbone here.
 FINAL_NORM = 'final_norm.'
+
+
+def known_layouts() -> list[Layout]:
+    """The layouts of all registered networks; what a network inherits is its base's."""
+    return [layout for network in MODELS.module_dict.values() for layout in vars(network).get('layouts', ())]
 
 
 @dataclass
@@ -102,7 +105,7 @@ def find_layout(state_dict: Mapping[str, Tensor], source: str, prefix: str | Non
     """
     found = [
         (layout, name.removesuffix(layout.anchor))
-        for layout in LAYOUTS
+        for layout in known_layouts()
         for name in state_dict
         if name == layout.anchor or name.endswith(f'.{layout.anchor}')
     ]
@@ -114,7 +117,7 @@ def find_layout(state_dict: Mapping[str, Tensor], source: str, prefix: str | Non
     if found:
         prefixes = ', '.join(repr(before) for _, before in found)
         raise CheckpointError(f'{source} holds several networks, under {prefixes}; name one as prefix')
-    known = ', '.join(dict.fromkeys(layout.name for layout in LAYOUTS))
+    known = ', '.join(dict.fromkeys(layout.name for layout in known_layouts()))
     under = f' under the prefix {prefix!r}' if prefix else ''
     some = ', '.join(list(state_dict)[:4])
     raise CheckpointError(

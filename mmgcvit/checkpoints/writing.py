@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..layers.position import TABLE_NAME, relative_position_index, stored_grid
 from .errors import CheckpointError
-from .gcvit_layouts import ORIGINAL
 from .layout import Layout
 from .weights import FINAL_NORM, Weights
 
@@ -54,7 +53,7 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
             homeless.append(name)
             continue
         state_dict[there] = layout.shape_there(name, tensor)
-        if layout is ORIGINAL and name.endswith(TABLE_NAME):
+        if layout.has_index and name.endswith(TABLE_NAME):
             index = relative_position_index(window_of(weights.tensors, name))
             state_dict[there.replace(TABLE_NAME, 'relative_position_index')] = index
     if homeless:

@@ -12,17 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import LSA, GCViT, gcvit, lsa
-from ..checkpoints import CheckpointError, Weights, gcvit_layouts, lsa_layouts, read_weights
+from ..checkpoints import CheckpointError, Weights, read_weights
 from ..checkpoints.loading import shorten
 from ..checkpoints.reading import local_file
 from ..checkpoints.writing import mmpretrain_checkpoint, sha256, state_dict_for
-
-# Network: its class, the module that knows what weights tell of their arch, and the layouts to write.
-NETWORKS = {
-    'GCViT': (GCViT, gcvit.archs, {'original': gcvit_layouts.ORIGINAL, 'timm': gcvit_layouts.TIMM}),
-    'LSA': (LSA, lsa.facts, {'original': lsa_layouts.ORIGINAL}),
-}
+from ..registry import MODELS
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,10 +36,10 @@ def parse_args() -> argparse.Namespace:
 
 def check_complete(weights: Weights) -> None:
     """Refuse weights that lack a tensor of their arch; output norms and a head there need not be."""
-    network, facts, _ = NETWORKS[weights.layout.network]
+    network = MODELS.get(weights.layout.network)
     with torch.device('meta'):
         try:
-            model = network(facts.arch_facts(weights.tensors).arch())
+            model = network(network.facts.read(weights.tensors).arch())
         except (ValueError, IndexError, ZeroDivisionError) as error:
             raise CheckpointError(f'{weights.source} is no whole {weights.layout.network}: {error}') from None
     needed = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith('norm')}
@@ -57,13 +51,14 @@ def check_complete(weights: Weights) -> None:
 def convert(weights: Weights, to: str) -> dict[str, Any]:
     """The content of the file to write."""
     check_complete(weights)
-    _, facts, layouts = NETWORKS[weights.layout.network]
+    network = MODELS.get(weights.layout.network)
+    layouts = {layout.key: layout for layout in network.layouts if layout.key}
     if to in layouts:
         return {'state_dict': state_dict_for(weights, layouts[to])}
     if to != 'mmpretrain':
         raise CheckpointError(f'{weights.layout.network} weights have no layout of {to}; choose mmpretrain or original')
     digest = None if weights.source.startswith('timm://') else sha256(local_file(weights.source))
-    return mmpretrain_checkpoint(weights, facts.describe_arch(weights.tensors).strip("'"), digest)
+    return mmpretrain_checkpoint(weights, network.describe_weights(weights.tensors).strip("'"), digest)
 
 
 def write(content: Mapping[str, Any], target: Path) -> None:
@@ -94,7 +89,7 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     args.target.parent.mkdir(parents=True, exist_ok=True)
     write(content, args.target)
-    arch = NETWORKS[weights.layout.network][1].describe_arch(weights.tensors)
+    arch = MODELS.get(weights.layout.network).describe_weights(weights.tensors)
     kind = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
     ignored = f' ({shorten(weights.ignored)})' if weights.ignored else ''
     print(

@@ -4,7 +4,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .. import gcvit, lsa
+from ..layers import resolve_variant
+from ..registry import MODELS
 from .configs import LOADERS, rewritten, type_name
 
 SMALLEST = 64
@@ -15,11 +16,6 @@ AT_MOST = {'nms_pre': 200, 'max_per_img': 50}
 SAMPLED_AT_MOST = 32
 # Transformers choose their queries among the tokens, of which an image of 64 px has 85.
 QUERIES_AT_MOST = 50
-# Backbones whose depth follows from the name of an arch: that of the default, and how names are read.
-NAMED_ARCHS = {
-    'GCViT': ('tiny', gcvit.archs.resolve_arch),
-    'LSA': ('imagenet-tiny', lsa.archs.resolve_arch),
-}
 
 
 def shrink_images(cfg: Config, divisor: int) -> list[str]:
@@ -81,9 +77,9 @@ def limit_depth(cfg: Config, depth: int) -> list[str]:
     """
     backbone = cfg.model.backbone
     arch = backbone.get('arch')
-    if type_name(backbone) in NAMED_ARCHS:
-        default, resolve_arch = NAMED_ARCHS[type_name(backbone)]
-        arch = vars(resolve_arch(arch or default))
+    network = MODELS.module_dict.get(type_name(backbone))
+    if hasattr(network, 'archs'):  # the depth follows from the name of an arch
+        arch = vars(resolve_variant(arch or network.default_arch, network.archs))
     holder = arch if isinstance(arch, dict) else backbone
     if 'depths' not in holder:
         raise SystemExit(

@@ -9,10 +9,11 @@ from mmengine._strategy import FSDPStrategy as MMEngineFSDPStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from ..gcvit.stage import Block as GCViTBlock
-from ..lsa.stage import Block as LSABlock
+from ..layers import TransformerBlock
 from ..registry import FUNCTIONS, STRATEGIES
 
+# Under the others several processes hold a copy of the same share, and clipping would count each copy's gradients.
+SHARDING_STRATEGIES = ('FULL_SHARD', 'SHARD_GRAD_OP')
 # How mmengine's own strategy takes whole weights together, but copying nothing to the CPU: from a CPU torch crashes.
 WHOLE_WITHOUT_GPU = {
     'state_dict_type': 'FULL_STATE_DICT',
@@ -32,9 +33,18 @@ class FSDPStrategy(MMEngineFSDPStrategy):
         model_wrapper: As for mmengine's strategy, for example ``dict(type='MMFullyShardedDataParallel',
             use_orig_params=True, auto_wrap_policy=dict(type='mmgcvit.wrap_blocks'))``.
         **kwargs: As for mmengine's strategy, all but ``state_dict_cfg``.
+
+    Raises:
+        ValueError: ``model_wrapper`` has a ``sharding_strategy`` that keeps copies.
     """
 
     def __init__(self, *, model_wrapper: dict, **kwargs: Any) -> None:
+        strategy = model_wrapper.get('sharding_strategy') or SHARDING_STRATEGIES[0]
+        if getattr(strategy, 'name', strategy) not in SHARDING_STRATEGIES:
+            raise ValueError(
+                f'sharding_strategy is {strategy}; expected {" or ".join(SHARDING_STRATEGIES)}: of others gradients '
+                'would be clipped by a norm that counts every copy of a share'
+            )
         on_gpu = torch.cuda.is_available()
         super().__init__(
             model_wrapper=model_wrapper if on_gpu else {**model_wrapper, 'device_id': 'cpu'},
@@ -57,7 +67,7 @@ def wrap_blocks(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool
     For configs: ``model_wrapper=dict(auto_wrap_policy=dict(type='mmgcvit.wrap_blocks'))``. See
     ``torch.distributed.fsdp.wrap`` for the arguments.
     """
-    return recurse or isinstance(module, GCViTBlock | LSABlock)
+    return recurse or isinstance(module, TransformerBlock)
 
 
 @torch.no_grad()

@@ -1,47 +1,21 @@
-"""The published GC ViT variants (paper, table S.1, and the released models), and how ``arch`` is read."""
+"""The published GC ViT variants (paper, table S.1, and the released models), and how weights tell theirs."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..layers import at_least, number, read_attributes, resolve_variant, whole_number, whole_numbers
+from ..layers.arguments import number
+from ..layers.variants import Variant, attribute, optional, ratio, whole, wholes
 
 NUM_STAGES = 4
-
-
-def per_stage(values: Any) -> tuple[int, ...]:
-    """One whole number of at least 1 for each stage."""
-    values = tuple(int(at_least(1, value)) for value in whole_numbers(values))
-    if len(values) != NUM_STAGES:
-        raise ValueError(f'{len(values)} values')
-    return values
-
-
-# How each attribute of an arch is read, and what is allowed.
-READERS: dict[str, Callable[[Any], Any]] = {
-    'embed_dims': lambda value: int(at_least(4, whole_number(value))),
-    'depths': per_stage,
-    'num_heads': per_stage,
-    'mlp_ratio': lambda value: at_least(0.1, number(value)),
-    'layer_scale': lambda value: None if value is None else number(value),
-    'drop_path_rate': number,
-}
-EXPECTED = {
-    'embed_dims': 'a whole number of at least 4',
-    'depths': f'{NUM_STAGES} whole numbers of at least 1',
-    'num_heads': f'{NUM_STAGES} whole numbers of at least 1',
-    'mlp_ratio': 'a number of at least 0.1',
-    'layer_scale': 'a number, or None',
-    'drop_path_rate': 'a number',
-}
+COUNTS = wholes(NUM_STAGES), f'{NUM_STAGES} whole numbers of at least 1'
 
 
 @dataclass(frozen=True)
-class GCViTArch:
+class GCViTArch(Variant):
     """What makes one variant of GC ViT differ from another.
 
     Attributes:
@@ -53,15 +27,15 @@ class GCViTArch:
         drop_path_rate: Drop path rate of the last block in ImageNet training; it rises linearly from 0.
     """
 
-    embed_dims: int
-    depths: tuple[int, ...]
-    num_heads: tuple[int, ...]
-    mlp_ratio: float
-    layer_scale: float | None = None
-    drop_path_rate: float = 0.0
+    embed_dims: int = attribute(whole(4), 'a whole number of at least 4')
+    depths: tuple[int, ...] = attribute(*COUNTS)
+    num_heads: tuple[int, ...] = attribute(*COUNTS)
+    mlp_ratio: float = attribute(ratio, 'a number of at least 0.1')
+    layer_scale: float | None = attribute(optional(number), 'a number, or None', default=None)
+    drop_path_rate: float = attribute(number, 'a number', default=0.0)
 
     def __post_init__(self) -> None:
-        read_attributes(self, READERS, EXPECTED)
+        super().__post_init__()
         for stage, (channels, heads) in enumerate(zip(self.stage_dims, self.num_heads, strict=True)):
             if channels % heads:
                 raise ValueError(
@@ -73,6 +47,11 @@ class GCViTArch:
     def stage_dims(self) -> tuple[int, ...]:
         """Channels of each stage."""
         return tuple(self.embed_dims * 2**stage for stage in range(NUM_STAGES))
+
+    def facts(self, num_stages: int) -> 'Facts':
+        """What weights of the first stages tell of this variant."""
+        scaled, hidden_dims = self.layer_scale is not None, int(self.embed_dims * self.mlp_ratio)
+        return Facts(self.embed_dims, self.depths[:num_stages], self.num_heads[:num_stages], hidden_dims, scaled)
 
 
 ARCHS = {
@@ -88,53 +67,8 @@ ARCHS = {
 }
 
 
-def resolve_arch(arch: str | Mapping[str, Any]) -> GCViTArch:
-    """Return the variant of that name, or the one that a dict of :class:`GCViTArch`'s attributes describes.
-
-    Raises:
-        ValueError: The name is unknown, or the dict lacks a key, has one too many or holds impossible values.
-        TypeError: ``arch`` is neither a name nor a dict.
-    """
-    return resolve_variant(arch, ARCHS)
-
-
-def describe_arch(tensors: Mapping[str, Tensor], num_stages: int = NUM_STAGES) -> str:
-    """The variant that weights belong to, by their shapes: its name, or what it is made of.
-
-    Args:
-        tensors: Weights by their names in :class:`GCViT`; stages after ``num_stages`` are not looked at.
-        num_stages: How many stages to look at. Variants that differ only later are named together.
-    """
-    found = arch_facts(tensors, num_stages)
-    names = [name for name, arch in ARCHS.items() if Facts.of(arch, num_stages) == found]
-    return ' or '.join(map(repr, names)) or str(found)
-
-
-def arch_facts(tensors: Mapping[str, Tensor], num_stages: int = NUM_STAGES) -> 'Facts':
-    """What weights tell of their variant; see :func:`describe_arch`."""
-    stages = [Counter() for _ in range(num_stages)]
-    heads, hidden = [0] * num_stages, 0
-    for name, tensor in tensors.items():
-        block = re.match(r'stages\.(\d+)\.blocks\.(\d+)\.(.*)', name)
-        if not block or int(block[1]) >= num_stages:
-            continue
-        stage = int(block[1])
-        stages[stage][block[2]] += 1
-        if block[3] == 'attn.position.relative_position_bias_table':
-            heads[stage] = tensor.shape[1]
-        elif name == 'stages.0.blocks.0.mlp.fc1.weight':
-            hidden = tensor.shape[0]
-    return Facts(
-        embed_dims=tensors['stem.proj.weight'].shape[0] if 'stem.proj.weight' in tensors else 0,
-        depths=tuple(len(blocks) for blocks in stages),
-        num_heads=tuple(heads),
-        hidden_dims=hidden,
-        layer_scale='stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors,
-    )
-
-
 class Facts(NamedTuple):
-    """What weights tell of their variant."""
+    """What weights tell of their variant; zeros where a tensor is missing."""
 
     embed_dims: int
     depths: tuple[int, ...]
@@ -143,11 +77,21 @@ class Facts(NamedTuple):
     layer_scale: bool
 
     @classmethod
-    def of(cls, arch: GCViTArch, num_stages: int) -> 'Facts':
-        """The facts of a known variant's first stages."""
-        hidden_dims = int(arch.embed_dims * arch.mlp_ratio)
-        scaled = arch.layer_scale is not None
-        return cls(arch.embed_dims, arch.depths[:num_stages], arch.num_heads[:num_stages], hidden_dims, scaled)
+    def read(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> 'Facts':
+        """From tensors by their names in :class:`GCViT`; stages after ``num_stages`` are not looked at."""
+        stages = range(NUM_STAGES if num_stages is None else num_stages)
+        blocks = {match[0] for name in tensors if (match := re.match(r'stages\.\d+\.blocks\.\d+\.', name))}
+
+        def size(name: str, dim: int) -> int:
+            return tensors[name].shape[dim] if name in tensors else 0
+
+        return cls(
+            embed_dims=size('stem.proj.weight', 0),
+            depths=tuple(sum(block.startswith(f'stages.{i}.') for block in blocks) for i in stages),
+            num_heads=tuple(size(f'stages.{i}.blocks.0.attn.position.relative_position_bias_table', 1) for i in stages),
+            hidden_dims=size('stages.0.blocks.0.mlp.fc1.weight', 0),
+            layer_scale='stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors,
+        )
 
     def arch(self) -> dict[str, Any]:
         """The facts as an ``arch`` argument."""

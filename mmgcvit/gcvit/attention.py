@@ -2,38 +2,26 @@
 
 Two classes with one signature: a stage alternates them without asking which is which.
 
-Legend: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
 from torch import Tensor, nn
 
-from ..layers import Linear, RelativePositionBias, Window, attend, heads_in, heads_out
+from ..layers import (
+    RelativePositionBias,
+    Window,
+    attend,
+    attention_weights,
+    in_windows,
+    linear,
+    merge_heads,
+    out_of_windows,
+    split_heads,
+)
 
 
-class LocalWindowAttention(nn.Module):
-    """Self-attention inside each window: queries, keys and values come from its tokens.
-
-    Args:
-        embed_dims: C.
-        num_heads: nH.
-        window: (h, w), N = h*w.
-    """
-
-    def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.qkv = Linear(embed_dims, 3 * embed_dims)
-        self.position = RelativePositionBias(window, num_heads)
-        self.proj = Linear(embed_dims, embed_dims)
-
-    def forward(self, windows: Tensor, q_global: Tensor) -> Tensor:
-        """Attend: (B, nW, N, C) to the same. The global query is not looked at."""
-        q, k, v = heads_in(self.qkv(windows), self.num_heads, parts=3)
-        return self.proj(heads_out(attend(q, k, v, self.position())))
-
-
-class GlobalWindowAttention(nn.Module):
-    """Attention of the image's global query to each window's keys and values.
+class WindowAttention(nn.Module):
+    """Attention inside each window of a map; a subclass says where queries, keys and values come from.
 
     Args:
         embed_dims: C.
@@ -41,14 +29,51 @@ class GlobalWindowAttention(nn.Module):
         window: (h, w), N = h*w.
     """
 
+    position_type = RelativePositionBias
+
+    def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
+        """Attend: a map of any size (B, H, W, C) and global queries (B, [nW,] nH, N, d) to (B, H, W, C)."""
+        size = x.shape[1:3]
+        q, k, v = self.project(in_windows(x, self.window), q_global)
+        attended = merge_heads(attend(q, k, v, self.position(v.dtype)))
+        return out_of_windows(linear(self.proj, attended), self.window, size)
+
+    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values: windows (B, nW, N, C) to (B, nW, nH, N, d) each, where shared (B, nH, N, d)."""
+        raise NotImplementedError
+
+    def attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
+        """How much each token of a window attends to each: inputs as in ``forward``, to (B, nW, nH, N, N)."""
+        q, k, v = self.project(in_windows(x, self.window), q_global)
+        return attention_weights(q, k, self.position(v.dtype))
+
+
+class LocalWindowAttention(WindowAttention):
+    """Self-attention: queries, keys and values come from the window's tokens. The global query is not looked at."""
+
     def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.kv = Linear(embed_dims, 2 * embed_dims)
-        self.position = RelativePositionBias(window, num_heads)
-        self.proj = Linear(embed_dims, embed_dims)
+        self.window = window
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.position = self.position_type(window, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def forward(self, windows: Tensor, q_global: Tensor) -> Tensor:
-        """Attend: (B, nW, N, C) and queries (B, nH, N, d) to (B, nW, N, C)."""
-        k, v = heads_in(self.kv(windows), self.num_heads, parts=2)
-        return self.proj(heads_out(attend(q_global.unsqueeze(1), k, v, self.position())))
+    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return split_heads(linear(self.qkv, windows), self.num_heads, chunks=3)
+
+
+class GlobalWindowAttention(WindowAttention):
+    """Attention of the image's global query to each window's keys and values."""
+
+    def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.window = window
+        self.kv = nn.Linear(embed_dims, 2 * embed_dims)
+        self.position = self.position_type(window, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
+
+    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        k, v = split_heads(linear(self.kv, windows), self.num_heads, chunks=2)
+        return q_global, k, v

@@ -5,17 +5,18 @@ Read on from here: stage.py -> attention.py, global_query.py -> convs.py -> ../l
 Legend: B batch, H x W feature map, C channels of the first stage.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
-from ..layers import WindowSize, check_drop_path_rate, images_in_parts, init_transformer_weights, resolve_windows
+from ..layers import WindowSize, check_drop_path_rate, init_transformer_weights, resolve_variant, resolve_windows
 from ..pyramid import PyramidBackbone, WithCp, checkpointed_stages
 from ..registry import MODELS
-from .archs import NUM_STAGES, describe_arch, resolve_arch
+from .archs import ARCHS, NUM_STAGES, Facts
 from .convs import Downsampler, Stem
 from .global_query import query_poolings
+from .layouts import LAYOUTS
 from .stage import Stage
 
 
@@ -38,7 +39,7 @@ class GCViT(PyramidBackbone):
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
         norm_eval: Keep norm layers in eval mode in training.
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
-            in all stages, a number in that many first ones, or one bool per stage.
+            in all stages, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
@@ -50,9 +51,19 @@ class GCViT(PyramidBackbone):
     ``out_indices``, H_i = H / 4 / 2^i rounded up.
     """
 
+    archs = ARCHS
+    default_arch = 'tiny'
+    facts = Facts
+    layouts = LAYOUTS
+
+    # The paper's parts, for a subclass to replace by others of the same signatures.
+    stem_type = Stem
+    stage_type = Stage
+    downsampler_type = Downsampler
+
     def __init__(
         self,
-        arch: str | Mapping[str, Any] = 'tiny',
+        arch: str | Mapping[str, Any] = default_arch,
         in_channels: int = 3,
         window_size: WindowSize = (7, 7, 14, 7),
         pretrain_img_size: int | tuple[int, int] = 224,
@@ -63,12 +74,12 @@ class GCViT(PyramidBackbone):
         with_cp: WithCp = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        arch = resolve_arch(arch)
+        arch = resolve_variant(arch, ARCHS)
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
         poolings = query_poolings(windows, pretrain_img_size)
         checkpointed = checkpointed_stages(with_cp, NUM_STAGES)
-        drop_path_rates = spread_drop_path(
+        drop_path_rates = drop_path_schedule(
             arch.drop_path_rate if drop_path_rate is None else drop_path_rate, arch.depths
         )
         super().__init__(
@@ -79,9 +90,9 @@ class GCViT(PyramidBackbone):
             norm_eval=norm_eval,
             init_cfg=init_cfg,
         )
-        self.stem = Stem(in_channels, arch.embed_dims)
+        self.stem = self.stem_type(in_channels, arch.embed_dims)
         self.stages = nn.ModuleList(
-            Stage(
+            self.stage_type(
                 embed_dims=dims[i],
                 num_heads=arch.num_heads[i],
                 window=windows[i],
@@ -93,29 +104,28 @@ class GCViT(PyramidBackbone):
             )
             for i in range(self.num_stages)
         )
-        self.downsamplers = nn.ModuleList(Downsampler(dims[i - 1], dims[i]) for i in range(1, self.num_stages))
+        self.downsamplers = nn.ModuleList(
+            self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
+        )
         self.apply(init_transformer_weights)
         self.freeze()
 
-    def describe_arch(self, tensors: Mapping[str, Tensor]) -> str:
-        """The variant that weights belong to, as far as the built stages go."""
-        return describe_arch(tensors, self.num_stages)
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images (B, in_channels, H, W) to one map (B, 2^i * C, H_i, W_i) for each i in ``out_indices``.
 
-    def frozen_parts(self, num_stages: int) -> Iterable[nn.Module]:
-        """The stem, and the first stages each with the downsampler behind it."""
-        return [self.stem, *self.stages[:num_stages], *self.downsamplers[:num_stages]]
-
-    def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
-        """Yield each stage's map before its downsampler, (B, H_i, W_i, 2^i * C)."""
-        x, stride = images, 4
-        for before, stage in zip([self.stem, *self.downsamplers], self.stages, strict=True):
-            num_tokens = -(-images.shape[2] // stride) * -(-images.shape[3] // stride)
-            x = images_in_parts((before, stage), x, num_tokens * stage.width)
-            yield x
-            stride *= 2
+        Raises:
+            TypeError, ValueError: See :meth:`PyramidBackbone.check_images`.
+        """
+        self.check_images(images)
+        x, maps = images, []
+        for i, (before, stage) in enumerate(self.levels()):
+            x = stage(before(x))
+            if i in self.out_indices:
+                maps.append(self.output(i, x))
+        return tuple(maps)
 
 
-def spread_drop_path(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
+def drop_path_schedule(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
     """Drop path rates of each stage's blocks, rising linearly over all blocks from 0 to ``drop_path_rate``.
 
     Raises:

@@ -5,7 +5,7 @@ Legend: B batch, H x W feature map, C channels. FusedMBConv works on NCHW maps, 
 
 from torch import Tensor, nn
 
-from ..layers import LayerNorm
+from ..layers import LayerNorm, divide_up
 
 
 class SqueezeExcite(nn.Module):
@@ -80,10 +80,16 @@ class Stem(nn.Module):
         embed_dims: C.
     """
 
+    downsampler_type = Downsampler
+
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
-        self.downsample = Downsampler(embed_dims, embed_dims)
+        self.downsample = self.downsampler_type(embed_dims, embed_dims)
+
+    def largest_map(self, size: tuple[int, int]) -> int:
+        """Elements of the largest map on the way of one image of ``size`` = (H, W)."""
+        return self.proj.out_channels * divide_up(size[0], 2) * divide_up(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.downsample(self.proj(images).permute(0, 2, 3, 1))

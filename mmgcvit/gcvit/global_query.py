@@ -5,10 +5,9 @@ Legend: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of 
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import Window, check_img_size, is_compiling
+from ..layers import Window, check_img_size, is_tracing, resize
 from .convs import FusedMBConv
 
 
@@ -51,9 +50,9 @@ class GlobalQueryGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Make the queries: (B, H, W, C) to (B, nH, N, d)."""
         x = self.extractors(x.permute(0, 3, 1, 2))
-        # Not asked under torch.compile, which would make another graph; of the same size it changes nothing.
-        if is_compiling() or x.shape[2:] != self.window:
-            x = F.interpolate(x, size=self.window, mode='bicubic', align_corners=False)
+        # Not asked in a trace, which serves all sizes; of the same size resizing changes nothing.
+        if is_tracing() or x.shape[2:] != self.window:
+            x = resize(x, self.window)
         return x.flatten(2).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
 
 

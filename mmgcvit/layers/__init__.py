@@ -1,20 +1,24 @@
 """Parts that mean the same in every backbone of this package. They import torch and mmcv only."""
 
-from .arguments import at_least, check_drop_path_rate, check_img_size, number, whole_number, whole_numbers
-from .attention import attend, heads_in, heads_out
-from .blocks import Mlp, ResidualBranch
-from .compiling import is_compiling
+from .arguments import check_drop_path_rate, check_img_size, whole_number, whole_numbers
+from .attention import attend, attention_weights, merge_heads, share_queries, split_heads
+from .blocks import Mlp, ResidualBranch, TransformerBlock, recomputed
+from .chunked import has_hooks, images_in_chunks, patches_in_chunks, tokens_in_chunks
 from .init import init_transformer_weights
-from .linear import Linear
 from .norm import LayerNorm
-from .parts import images_in_parts, parts_are_faster
-from .position import RelativePositionBias
-from .position_embedding import PositionEmbedding
-from .variants import read_attributes, resolve_variant
+from .onednn import is_plain, linear
+from .position import PositionEmbedding, RelativePositionBias
+from .resizing import resize
+from .tracing import is_exporting, is_tracing
+from .variants import Variant, resolve_variant
 from .windows import (
     Window,
     WindowSize,
+    count_windows,
+    divide_up,
     even_window,
+    in_windows,
+    out_of_windows,
     pad_to_windows,
     resolve_optional_windows,
     resolve_windows,
@@ -26,31 +30,42 @@ from .windows import (
 
 __all__ = [
     'LayerNorm',
-    'Linear',
     'Mlp',
     'PositionEmbedding',
     'RelativePositionBias',
     'ResidualBranch',
+    'TransformerBlock',
+    'Variant',
     'Window',
     'WindowSize',
-    'at_least',
     'attend',
+    'attention_weights',
     'check_drop_path_rate',
     'check_img_size',
+    'count_windows',
+    'divide_up',
     'even_window',
-    'heads_in',
-    'heads_out',
-    'images_in_parts',
+    'has_hooks',
+    'images_in_chunks',
+    'in_windows',
     'init_transformer_weights',
-    'is_compiling',
-    'number',
+    'is_exporting',
+    'is_plain',
+    'is_tracing',
+    'linear',
+    'merge_heads',
+    'out_of_windows',
     'pad_to_windows',
-    'parts_are_faster',
-    'read_attributes',
+    'patches_in_chunks',
+    'recomputed',
+    'resize',
     'resolve_optional_windows',
     'resolve_variant',
     'resolve_windows',
     'round_up',
+    'share_queries',
+    'split_heads',
+    'tokens_in_chunks',
     'unpad',
     'whole_number',
     'whole_numbers',

@@ -1,47 +1,155 @@
-"""Multi-head attention inside windows: heads in, attend, heads out. The one place that calls the kernel.
+"""Multi-head attention inside windows: split heads, attend, merge heads. The one place that calls attention kernels.
 
 Legend: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .trained_bias import attend_with_trained_bias, gains_from_fused_training, windows_in_one
+from .tracing import is_exporting
+from .trained_bias import attend_with_trained_bias, serves_trained_bias, windows_as_batch
+
+try:
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    ORDERED = hasattr(torch._C, '_get_sdp_priority_order')  # from torch 2.6
+except ImportError:  # before torch 2.3
+    ORDERED = False
+
+# The largest number of blocks in two of the three dimensions of a CUDA launch.
+MOST_IN_A_LAUNCH = 65535
 
 
-def heads_in(x: Tensor, num_heads: int, parts: int) -> tuple[Tensor, ...]:
-    """Split a projection's channels into its parts (q, k, v or k, v) and heads, part-major then head-major.
+def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...]:
+    """Split a projection's channels into chunks (q, k, v or k, v) and heads, chunk-major then head-major.
 
-    Shapes: (B, nW, N, parts*C) to ``parts`` tensors (B, nW, nH, N, d).
+    Shapes: (B, nW, N, chunks*C) to ``chunks`` tensors (B, nW, nH, N, d).
     """
-    # Split before heads and tokens change places: so the gradients of the parts are joined in one copy.
-    return tuple(part.transpose(2, 3) for part in x.unflatten(-1, (parts, num_heads, -1)).unbind(3))
+    # Chunks before heads and tokens change places: so the gradients of the chunks are joined in one copy.
+    return tuple(chunk.transpose(2, 3) for chunk in x.unflatten(-1, (chunks, num_heads, -1)).unbind(3))
 
 
-def heads_out(x: Tensor) -> Tensor:
-    """Join the heads again: (B, nW, nH, N, d) to (B, nW, N, C)."""
-    return x.transpose(2, 3).flatten(3)
+def merge_heads(x: Tensor) -> Tensor:
+    """Undo :func:`split_heads`: (B, nW, nH, N, d) to (B, nW, N, C)."""
+    merged = x.transpose(2, 3)
+    if is_exporting():  # another machine's kernel may lay its result out otherwise than the one that was traced
+        merged = merged.clone(memory_format=torch.contiguous_format)
+    return merged.flatten(3)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """Scaled dot-product attention, with a bias or without: softmax(q k^T / sqrt(d) + bias) v.
 
+    Those of the queries, keys and values that all windows of an image share are (B, nH, N, d).
+
     Args:
-        q: (B, nW, nH, N, d), or (B, 1, nH, N, d) where all windows of an image share their queries.
-        k: (B, nW, nH, N, d).
+        q: (B, nW, nH, N, d).
+        k: Likewise.
         v: Likewise.
-        bias: (nH, N, N), [head, query, key].
+        bias: (nH, N, N), [head, query, key], for all windows, or (nW, nH, N, N), one for each window of an image.
 
     Returns:
         (B, nW, nH, N, d).
     """
-    # Under autocast k and v come from linear layers, the global query as a sum in float32.
-    q = q.to(k.dtype)
+    dtype = v.dtype  # under autocast v comes from a linear layer, the global query as a sum in float32
+    q, k, bias = q.to(dtype), k.to(dtype), None if bias is None else bias.to(dtype)
+    batch, num_windows = next(x for x in (v, k, q) if x.ndim == 5).shape[:2]
+    own_keys = k.ndim == v.ndim == 5
+    q, k, v = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v))
+    if own_keys and serves_trained_bias(q, bias) and not user_chose_backends():
+        return attend_with_trained_bias(q, k, v, bias)
+    if torch.onnx.is_in_onnx_export():  # which knows torch's attention of four dimensions only
+        return attention_weights(q, k, bias) @ v
+    if is_exporting():
+        return F.scaled_dot_product_attention(q, k, v, bias)  # which broadcasts what windows share
+    queries, keys, values = (windows_as_batch(x, num_windows) for x in (q, k, v))
     if bias is not None:
-        bias = bias.to(k.dtype)
-        if gains_from_fused_training(q, bias):
-            return attend_with_trained_bias(q, k, v, bias)
-    # Four dimensions for the bias too: with three the CPU silently leaves the fused kernel.
-    mask = None if bias is None else bias.unsqueeze(0)
-    out = F.scaled_dot_product_attention(*windows_in_one(q, k, v), attn_mask=mask)
-    return out.unflatten(0, (k.shape[0], -1))
+        # Four dimensions for a bias of all windows too: with three the CPU silently leaves the fused kernel.
+        bias = bias.unsqueeze(0) if bias.ndim == 3 else bias.expand(batch, *bias.shape).flatten(0, 1)
+    with chosen_backends(values, bias):
+        chunks = [F.scaled_dot_product_attention(*chunk) for chunk in launches(queries, keys, values, bias)]
+    out = chunks[0] if len(chunks) == 1 else torch.cat(chunks)
+    return out.unflatten(0, (batch, num_windows))
+
+
+def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
+    """What :func:`attend` weighs the values with, as no fused kernel tells: (B, nW, nH, N, N), [query, key]."""
+    q, k = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q.to(k.dtype), k))
+    scores = q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)
+    return (scores if bias is None else scores + bias).softmax(-1)
+
+
+def share_queries(q: Tensor, num_windows: int) -> Tensor:
+    """An image's queries for all its windows, laid out once for several calls of :func:`attend`.
+
+    CUDA's kernels want a copy for each window wherever there are several images; the CPU's backward pass adds up the
+    gradients of shared queries faster from one.
+
+    Args:
+        q: (B, nH, N, d).
+        num_windows: nW.
+
+    Returns:
+        (B, nW, nH, N, d), or (B, nH, N, d) where one copy serves.
+    """
+    q = q.transpose(1, 2)  # tokens before heads in memory, as in projections
+    if q.device.type != 'cuda':
+        return q.contiguous().transpose(1, 2)
+    return q.unsqueeze(1).expand(-1, num_windows, -1, -1, -1).contiguous().transpose(2, 3)
+
+
+def backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[SDPBackend]':
+    """The kernels of ``scaled_dot_product_attention`` to choose from, in this order; empty: torch's own choice.
+
+    On CUDA: flash where there is no bias, which it cannot take; then memory-efficient, the only fused kernel with a
+    gradient for a bias; math for what that refuses (float64, odd head dimensions). Not cuDNN, which torch prefers on
+    recent GPUs for inference: it prepares itself for 0.06 to 1 s for each new number of windows, and detection meets
+    new ones at nearly every image.
+    """
+    if device_type != 'cuda':
+        return []
+    if dtype not in (torch.float16, torch.bfloat16, torch.float32):
+        return [SDPBackend.MATH]
+    flash = [SDPBackend.FLASH_ATTENTION] if not has_bias and dtype != torch.float32 else []
+    return [*flash, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+def chosen_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManager:
+    """The context for a call of torch's attention: :func:`backends`, unless the user chose, or a file is written."""
+    if not ORDERED or is_exporting() or user_chose_backends():
+        return nullcontext()
+    wanted = backends(values.device.type, values.dtype, bias is not None)
+    return sdpa_kernel(wanted, set_priority=True) if wanted else nullcontext()
+
+
+def user_chose_backends() -> bool:
+    """Whether a ``torch.nn.attention.sdpa_kernel`` context, or torch.backends.cuda's switches, leave less than all."""
+    cuda = torch.backends.cuda
+    enabled = cuda.flash_sdp_enabled() and cuda.mem_efficient_sdp_enabled() and cuda.math_sdp_enabled()
+    return not (enabled and getattr(cuda, 'cudnn_sdp_enabled', cuda.math_sdp_enabled)())
+
+
+# A compiled graph holds what the user chose when it was made. This is what torch.compiler.assume_constant_result does,
+# which would import the compiler.
+user_chose_backends._dynamo_marked_constant = True
+
+
+def launches(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Operands (B*nW, nH, N, d), bias (B*nW or 1, nH, N, N), as one CUDA launch takes them at a time."""
+    size = MOST_IN_A_LAUNCH // v.shape[1]
+    if not needs_launches(v) or v.shape[0] <= size:
+        yield q, k, v, bias
+        return
+    for start in range(0, v.shape[0], size):
+        chunk = slice(start, start + size)
+        own_bias = bias is not None and bias.shape[0] > 1
+        yield q[chunk], k[chunk], v[chunk], bias[chunk] if own_bias else bias
+
+
+def needs_launches(values: Tensor) -> bool:
+    """Whether the device limits how many windows and heads a kernel takes at a time."""
+    return values.device.type == 'cuda'

@@ -3,12 +3,26 @@
 Legend: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
 
+from typing import Any
+
 import torch
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from .linear import Linear
-from .parts import tokens_in_parts
+from .chunked import tokens_in_chunks
+from .onednn import linear
+
+
+class TransformerBlock(nn.Module):
+    """Base of the backbones' blocks: what FSDP gathers, and activation checkpointing recomputes, at a time."""
+
+
+def recomputed(block: nn.Module, *inputs: Tensor) -> Any:
+    """``block(*inputs)``, its activations recomputed in the backward pass instead of kept."""
+    if not torch.is_grad_enabled():
+        return block(*inputs)
+    return checkpoint(block, *inputs, use_reentrant=False)
 
 
 class Mlp(nn.Module):
@@ -21,13 +35,13 @@ class Mlp(nn.Module):
 
     def __init__(self, embed_dims: int, hidden_dims: int) -> None:
         super().__init__()
-        self.hidden_dims = hidden_dims
-        self.fc1 = Linear(embed_dims, hidden_dims)
+        self.fc1 = nn.Linear(embed_dims, hidden_dims)
         self.act = nn.GELU()
-        self.fc2 = Linear(hidden_dims, embed_dims)
+        self.fc2 = nn.Linear(hidden_dims, embed_dims)
 
+    @tokens_in_chunks
     def forward(self, x: Tensor) -> Tensor:
-        return tokens_in_parts((self.fc1, self.act, self.fc2), x, self.hidden_dims)
+        return linear(self.fc2, self.act(linear(self.fc1, x)))
 
 
 class LayerScale(nn.Module):

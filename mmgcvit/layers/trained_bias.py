@@ -14,21 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .compiling import is_exporting
+from .tracing import is_exporting
 
 # As many scores as the backward pass holds at a time: 1 MB of float32, which stays in a core's cache.
 CHUNK = 1 << 18
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
-def gains_from_fused_training(q: Tensor, bias: Tensor) -> bool:
+def serves_trained_bias(q: Tensor, bias: Tensor | None) -> bool:
     """Whether :func:`attend_with_trained_bias` serves these tensors, and is the faster way for them."""
-    trained = torch.is_grad_enabled() and bias.requires_grad
-    return OPERATORS_KNOWN and trained and q.device.type == 'cpu' and q.dtype in DTYPES and not is_exporting()
+    if bias is None or bias.ndim != 3 or not bias.requires_grad or not torch.is_grad_enabled() or is_exporting():
+        return False
+    return OPERATORS_KNOWN and q.device.type == 'cpu' and q.dtype in DTYPES
 
 
 def attend_with_trained_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(d) + bias) v, with gradients for all four, but none of these gradients.
+    """softmax(q k^T / sqrt(d) + bias) v, with gradients for all four, but no double backward.
 
     Args:
         q: (B, nW, nH, N, d), or (B, 1, nH, N, d) where all windows of an image share their queries.
@@ -45,19 +46,20 @@ def attend_with_trained_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> T
 def fused_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Attention (B, nW, nH, N, d), and the log-sum-exp of the scores (B, nW, nH, N)."""
     batch, kernel = k.shape[0], torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    out, logsumexp = kernel(*windows_in_one(q, k, v), attn_mask=bias.unsqueeze(0))
+    operands = (windows_as_batch(x, k.shape[1]) for x in (q, k, v))
+    out, logsumexp = kernel(*operands, attn_mask=bias.unsqueeze(0))
     return out.unflatten(0, (batch, -1)), logsumexp.unflatten(0, (batch, -1))
 
 
-def windows_in_one(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-    """The windows of all images in one dimension, as kernels take them: each (B, nW, nH, N, d) to (B*nW, nH, N, d).
+def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
+    """The windows of all images in one dimension, as kernels take them: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
 
-    Queries are expanded to all windows: for one image a view, for several a copy of theirs. Tokens lie before heads
-    in memory, which is how the kernel's result comes out too, ready for the heads to be joined without a copy.
+    What all windows of an image share is expanded to all of them: for one image a view, for several a copy. Tokens lie
+    before heads in memory, which is how the kernel's result comes out too, ready to merge heads without a copy.
     """
-    # The kernel reads channels side by side, and does not ask whether they are.
-    side_by_side = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-    return tuple(x.expand_as(k).transpose(2, 3).flatten(0, 1).transpose(1, 2) for x in side_by_side)
+    # Kernels read channels side by side, and do not ask whether they are.
+    x = x if x.stride(-1) == 1 else x.contiguous()
+    return x.expand(-1, num_windows, -1, -1, -1).transpose(2, 3).flatten(0, 1).transpose(1, 2)
 
 
 def empty_gradient(x: Tensor) -> Tensor:
@@ -77,13 +79,13 @@ def chunked_backward(
         given = tuple(x.flatten(0, 1).unsqueeze(0) for x in given)
     with torch.autocast('cpu', enabled=False):
         for of_image in zip(*given, strict=True):
-            for of_windows in in_parts(of_image, max(CHUNK // bias.numel(), 1)):
+            for of_windows in in_chunks(of_image, max(CHUNK // bias.numel(), 1)):
                 grad_bias += backward_of_windows(bias, *of_windows)
     return *grads, grad_bias.to(bias.dtype)
 
 
-def in_parts(tensors: tuple[Tensor, ...], size: int) -> Iterator[tuple[Tensor, ...]]:
-    """Split tensors (nW, ...) of one image; those of one window for all are part of each part."""
+def in_chunks(tensors: tuple[Tensor, ...], size: int) -> Iterator[tuple[Tensor, ...]]:
+    """Split tensors (nW, ...) of one image; those of one window for all are part of each chunk."""
     num_windows = max(len(x) for x in tensors)
     for start in range(0, num_windows, size):
         yield tuple(x[start : start + size] if len(x) == num_windows else x for x in tensors)
@@ -129,7 +131,7 @@ def backward(ctx: Any, grad_out: Tensor, grad_logsumexp: Tensor) -> tuple[Tensor
 def forward_shapes(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """What :func:`fused_forward` returns, without its contents; the kernel lays the result out as the queries."""
     batch, num_windows, num_heads, num_tokens, _ = k.shape
-    out = torch.empty_like(windows_in_one(q, k, v)[0])
+    out = torch.empty_like(windows_as_batch(q, num_windows))
     logsumexp = k.new_empty(
         batch, num_windows, num_tokens, num_heads, dtype=torch.promote_types(k.dtype, torch.float32)
     )

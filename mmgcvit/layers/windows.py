@@ -12,10 +12,34 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import whole_numbers
-from .compiling import is_compiling
+from .tracing import is_tracing, sizes_are_symbols
 
 Window = tuple[int, int]
 WindowSize = int | Sequence[int | Window]
+
+
+def in_windows(x: Tensor, window: Window | None) -> Tensor:
+    """Cut a map of any size into windows, padded; None is one window, the map: (B, H, W, C) to (B, nW, N, C)."""
+    if window is None:
+        return x.flatten(1, 2).unsqueeze(1)
+    if sizes_are_symbols():
+        return gather_windows(x, window)
+    return window_partition(pad_to_windows(x, window), window)
+
+
+def out_of_windows(windows: Tensor, window: Window | None, size: tuple[int, int]) -> Tensor:
+    """Undo :func:`in_windows`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
+    if window is None:
+        return windows.squeeze(1).unflatten(1, size)
+    if sizes_are_symbols():
+        return gather_map(windows, window, size)
+    padded_size = (round_up(size[0], window[0]), round_up(size[1], window[1]))
+    return unpad(window_unpartition(windows, window, padded_size), size)
+
+
+def count_windows(size: tuple[int, int], window: Window) -> int:
+    """The number of windows, nW, of a map of ``size`` = (H, W)."""
+    return divide_up(size[0], window[0]) * divide_up(size[1], window[1])
 
 
 def pad_to_windows(x: Tensor, window: Window) -> Tensor:
@@ -25,26 +49,49 @@ def pad_to_windows(x: Tensor, window: Window) -> Tensor:
 
     Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C); a map that fits is returned as it is.
     """
-    missing = [round_up(side, step) - side for side, step in zip(x.shape[1:3], window, strict=True)]
-    # Not asked under torch.compile, which would make a graph for sizes that fit and another for those that do not.
-    if not is_compiling() and missing == [0, 0]:
+    below, right = (round_up(side, step) - side for side, step in zip(x.shape[1:3], window, strict=True))
+    # Not asked in a trace, which would serve either sizes that fit or those that do not.
+    if not is_tracing() and below == right == 0:
         return x
-    return F.pad(x, (0, 0, 0, missing[1], 0, missing[0]))
+    return F.pad(x, (0, 0, 0, right, 0, below))
+
+
+def gather_windows(x: Tensor, window: Window) -> Tensor:
+    """:func:`in_windows` token by token: for sizes of which torch.export cannot prove that windows divide them."""
+    height, width = x.shape[1:3]
+    across = divide_up(width, window[1])
+    places = torch.arange(divide_up(height, window[0]) * across, device=x.device)[:, None]
+    tokens = torch.arange(window[0] * window[1], device=x.device)
+    rows = places // across * window[0] + tokens // window[1]
+    columns = (places - places // across * across) * window[1] + tokens - tokens // window[1] * window[1]
+    padded = F.pad(x, (0, 0, 0, 1, 0, 1))  # one zero row and column stand for all
+    return padded[:, rows.clamp(max=height), columns.clamp(max=width)]
+
+
+def gather_map(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+    """:func:`out_of_windows` token by token."""
+    rows = torch.arange(size[0], device=windows.device)[:, None]
+    columns = torch.arange(size[1], device=windows.device)
+    above, before = rows // window[0], columns // window[1]
+    tokens = (rows - above * window[0]) * window[1] + columns - before * window[1]
+    return windows[:, above * divide_up(size[1], window[1]) + before, tokens]
+
+
+def divide_up(side: int, step: int) -> int:
+    """The quotient side / step, rounded up. Of positive numbers only: exporters round negative ones the other way."""
+    return (side + step - 1) // step
 
 
 def round_up(side: int, step: int) -> int:
-    """The smallest multiple of ``step`` that is at least ``side``.
-
-    Without a remainder: of negative numbers torch.compile cannot carry one through sizes that it does not know.
-    """
-    return -(-side // step) * step
+    """The smallest multiple of ``step`` that is at least ``side``."""
+    return divide_up(side, step) * step
 
 
 def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Undo :func:`pad_to_windows`: crop (B, H', W', C) to (B, H, W, C) with ``size`` = (H, W)."""
     cropped = x[:, : size[0], : size[1]]
-    # A crop has the strides of the whole, and torch.compile would start again for sizes where the two are the same.
-    return cropped.clone(memory_format=torch.contiguous_format) if is_compiling() else cropped
+    # A crop has the strides of the whole, and a trace would serve only sizes where the two differ, or do not.
+    return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
 
 
 def window_partition(x: Tensor, window: Window) -> Tensor:
@@ -52,12 +99,14 @@ def window_partition(x: Tensor, window: Window) -> Tensor:
     batch, height, width, channels = x.shape
     h, w = window
     grid = x.reshape(batch, height // h, h, width // w, w, channels)
-    return grid.transpose(2, 3).reshape(batch, -1, h * w, channels)
+    return grid.transpose(2, 3).reshape(batch, (height // h) * (width // w), h * w, channels)
 
 
 def window_unpartition(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
     """Undo :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
     batch, _, _, channels = windows.shape
+    if torch.jit.is_tracing():  # whose ONNX exporter takes the batch behind attention for a constant
+        batch = -1
     (height, width), (h, w) = size, window
     grid = windows.reshape(batch, height // h, width // w, h, w, channels)
     return grid.transpose(2, 3).reshape(batch, height, width, channels)
@@ -69,7 +118,7 @@ def even_window(window: Window, size: tuple[int, int]) -> Window:
     For attention that knows no positions inside windows and so takes any shape: at most ``window``, and the map's own
     size where the map is smaller.
     """
-    height, width = (-(-side // -(-side // most)) for side, most in zip(size, window, strict=True))
+    height, width = (divide_up(side, divide_up(side, most)) for side, most in zip(size, window, strict=True))
     return height, width
 
 

@@ -1,10 +1,14 @@
-"""The published LSA variants (paper, sections 4.1 and 4.2, and the authors' code), and how ``arch`` is read."""
+"""The published LSA variants (paper, sections 4.1 and 4.2, and the authors' code), and how weights tell theirs."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..layers import at_least, number, read_attributes, resolve_variant, whole_number, whole_numbers
+from torch import Tensor
+
+from ..layers.arguments import number, whole_numbers
+from ..layers.variants import Variant, attribute, one_of, optional, ratio, whole, wholes
 
 SHIFT_MODES = ('circular', 'reflect')
 # A shift must be shorter than the shortest side of an image that the backbone takes.
@@ -18,18 +22,8 @@ CIFAR_SHIFTS = (
 )
 
 
-def per_stage(values: Any) -> tuple[int, ...]:
-    """Whole numbers of at least 1, one for each stage."""
-    values = tuple(int(at_least(1, value)) for value in whole_numbers(values))
-    if not values:
-        raise ValueError('no stage')
-    return values
-
-
-def read_shifts(values: Any) -> tuple[tuple[int, int], ...] | None:
+def read_shifts(values: Any) -> tuple[tuple[int, int], ...]:
     """Shifts, the first of which moves nothing."""
-    if values is None:
-        return None
     shifts = tuple((dy, dx) for dy, dx in map(whole_numbers, values))
     longest = max(abs(step) for shift in shifts for step in shift)
     if shifts[0] != (0, 0) or len(shifts) < 2 or longest > LONGEST_SHIFT:
@@ -37,55 +31,13 @@ def read_shifts(values: Any) -> tuple[tuple[int, int], ...] | None:
     return shifts
 
 
-def one_of(allowed: tuple[Any, ...]) -> Callable[[Any], Any]:
-    """A reader of values that are listed, by value and type."""
-
-    def read(value: Any) -> Any:
-        if not any(value == known and type(value) is type(known) for known in allowed):
-            raise ValueError(f'{value!r}')
-        return value
-
-    return read
-
-
-# How each attribute of an arch is read, and what is allowed.
-READERS: dict[str, Callable[[Any], Any]] = {
-    'embed_dims': per_stage,
-    'depths': per_stage,
-    'num_heads': per_stage,
-    'kernel_size': lambda value: int(at_least(1, whole_number(value))),
-    'stride': lambda value: int(at_least(1, whole_number(value))),
-    'padding': lambda value: int(at_least(0, whole_number(value))),
-    'shifts': read_shifts,
-    'num_kv_heads': lambda value: None if value is None else per_stage(value),
-    'shift_mode': one_of(SHIFT_MODES),
-    'shared_conv': one_of((False, True)),
-    'shared_position': one_of((False, True)),
-    'mlp_ratio': lambda value: at_least(0.1, number(value)),
-    'drop_path_rate': number,
-    'img_size': lambda value: int(at_least(32, whole_number(value))),
-}
 PER_STAGE = 'whole numbers of at least 1, one per stage'
-EXPECTED = {
-    'embed_dims': PER_STAGE,
-    'depths': PER_STAGE,
-    'num_heads': PER_STAGE,
-    'kernel_size': 'a whole number of at least 1',
-    'stride': 'a whole number of at least 1',
-    'padding': 'a whole number of at least 0',
-    'shifts': f'None, or at least two pairs (dy, dx) of at most {LONGEST_SHIFT} px, the first (0, 0)',
-    'num_kv_heads': f'None, or {PER_STAGE}',
-    'shift_mode': f'one of {SHIFT_MODES}',
-    'shared_conv': 'True or False',
-    'shared_position': 'True or False',
-    'mlp_ratio': 'a number of at least 0.1',
-    'drop_path_rate': 'a number',
-    'img_size': 'a whole number of at least 32',
-}
+SHIFTS = f'None, or at least two pairs (dy, dx) of at most {LONGEST_SHIFT} px, the first (0, 0)'
+FLAG = one_of(False, True), 'True or False'
 
 
 @dataclass(frozen=True)
-class LSAArch:
+class LSAArch(Variant):
     """What makes one variant of LSA differ from another.
 
     Attributes:
@@ -107,23 +59,23 @@ class LSAArch:
         img_size: Side of the images in training, in pixels.
     """
 
-    embed_dims: tuple[int, ...]
-    depths: tuple[int, ...]
-    num_heads: tuple[int, ...]
-    kernel_size: int
-    stride: int
-    padding: int
-    shifts: tuple[tuple[int, int], ...] | None
-    num_kv_heads: tuple[int, ...] | None = None
-    shift_mode: str = 'circular'
-    shared_conv: bool = False
-    shared_position: bool = False
-    mlp_ratio: float = 4.0
-    drop_path_rate: float = 0.1
-    img_size: int = 224
+    embed_dims: tuple[int, ...] = attribute(wholes(), PER_STAGE)
+    depths: tuple[int, ...] = attribute(wholes(), PER_STAGE)
+    num_heads: tuple[int, ...] = attribute(wholes(), PER_STAGE)
+    kernel_size: int = attribute(whole(1), 'a whole number of at least 1')
+    stride: int = attribute(whole(1), 'a whole number of at least 1')
+    padding: int = attribute(whole(0), 'a whole number of at least 0')
+    shifts: tuple[tuple[int, int], ...] | None = attribute(optional(read_shifts), SHIFTS)
+    num_kv_heads: tuple[int, ...] | None = attribute(optional(wholes()), f'None, or {PER_STAGE}', default=None)
+    shift_mode: str = attribute(one_of(*SHIFT_MODES), f'one of {SHIFT_MODES}', default='circular')
+    shared_conv: bool = attribute(*FLAG, default=False)
+    shared_position: bool = attribute(*FLAG, default=False)
+    mlp_ratio: float = attribute(ratio, 'a number of at least 0.1', default=4.0)
+    drop_path_rate: float = attribute(number, 'a number', default=0.1)
+    img_size: int = attribute(whole(32), 'a whole number of at least 32', default=224)
 
     def __post_init__(self) -> None:
-        read_attributes(self, READERS, EXPECTED)
+        super().__post_init__()
         object.__setattr__(self, 'num_kv_heads', self.num_kv_heads or self.num_heads)
         for name in ('depths', 'num_heads', 'num_kv_heads'):
             if len(getattr(self, name)) != self.num_stages:
@@ -152,6 +104,19 @@ class LSAArch:
         """The leading dimension of the first stage's position embedding, if it has one."""
         return () if self.shifts is None or self.shared_position else (len(self.shifts),)
 
+    def facts(self, num_stages: int | None) -> 'Facts':
+        """What weights of the first stages, or of all, tell of this variant."""
+        heads = zip(self.embed_dims, self.num_heads, self.num_kv_heads, strict=True)
+        return Facts(
+            embed_dims=self.embed_dims[:num_stages],
+            depths=self.depths[:num_stages],
+            kv_dims=tuple(channels // q * kv for channels, q, kv in heads)[:num_stages],
+            hidden_dims=int(self.embed_dims[0] * self.mlp_ratio),
+            kernel_size=self.kernel_size,
+            num_convs=1 if self.shifts is None or self.shared_conv else len(self.shifts),
+            position_copies=self.position_copies,
+        )
+
 
 ONE_KV_HEAD = (1, 1, 1, 1)
 CIFAR = {'kernel_size': 3, 'stride': 1, 'padding': 1, 'shifts': CIFAR_SHIFTS, 'img_size': 32}
@@ -167,11 +132,62 @@ ARCHS = {
 }
 
 
-def resolve_arch(arch: str | Mapping[str, Any]) -> LSAArch:
-    """Return the variant of that name, or the one that a dict of :class:`LSAArch`'s attributes describes.
+class Facts(NamedTuple):
+    """What weights tell of their variant; zeros where a tensor is missing.
 
-    Raises:
-        ValueError: The name is unknown, or the dict lacks a key, has one too many or holds impossible values.
-        TypeError: ``arch`` is neither a name nor a dict.
+    They do not tell which shifts there are, how they are made, or into how many heads a full set of keys and values is
+    split: two variants that differ in that only look the same.
     """
-    return resolve_variant(arch, ARCHS)
+
+    embed_dims: tuple[int, ...]
+    depths: tuple[int, ...]
+    kv_dims: tuple[int, ...]
+    hidden_dims: int
+    kernel_size: int
+    num_convs: int
+    position_copies: tuple[int, ...]
+
+    @classmethod
+    def read(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> 'Facts':
+        """From tensors by their names in :class:`LSA`; stages after ``num_stages`` are not looked at."""
+        blocks = {match.groups() for name in tensors if (match := re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', name))}
+        stages = sorted({int(stage) for stage, _ in blocks if num_stages is None or int(stage) < num_stages})
+        position = tensors.get('stages.0.position.pos_embed')
+
+        def size(name: str, dim: int) -> int:
+            return tensors[name].shape[dim] if name in tensors else 0
+
+        return cls(
+            embed_dims=tuple(size(f'stages.{i}.norm1.weight', 0) for i in stages),
+            depths=tuple(sum(stage == str(i) for stage, _ in blocks) for i in stages),
+            kv_dims=tuple(size(f'stages.{i}.blocks.0.attn.kv.weight', 0) // 2 for i in stages),
+            hidden_dims=size('stages.0.blocks.0.mlp.fc1.weight', 0),
+            kernel_size=size('stem.convs.0.weight', -1),
+            num_convs=sum(bool(re.fullmatch(r'stem\.convs\.\d+\.weight', name)) for name in tensors),
+            position_copies=() if position is None else tuple(position.shape[:-2]),
+        )
+
+    def arch(self) -> dict[str, Any]:
+        """An ``arch`` argument for a network with all of these tensors; what weights do not tell is made up."""
+        num_copies = max(self.num_convs, *self.position_copies, 1)
+        return {
+            'embed_dims': self.embed_dims,
+            'depths': self.depths,
+            'num_heads': tuple(dims // kv_dims for dims, kv_dims in zip(self.embed_dims, self.kv_dims, strict=True)),
+            'num_kv_heads': (1,) * len(self.kv_dims),
+            'kernel_size': self.kernel_size,
+            'stride': self.kernel_size,
+            'padding': 0,
+            'shifts': ((0, 0),) * num_copies if num_copies > 1 else None,
+            'shared_conv': self.num_convs == 1,
+            'shared_position': not self.position_copies,
+            'mlp_ratio': self.hidden_dims / self.embed_dims[0],
+        }
+
+    def __str__(self) -> str:
+        copies = f'{self.position_copies[0]} position embeddings' if self.position_copies else 'one position embedding'
+        return (
+            f'of embed_dims {self.embed_dims}, depths {self.depths}, {self.kv_dims} channels of keys, '
+            f'{self.hidden_dims} channels in the first MLP, kernels of {self.kernel_size}, '
+            f'{self.num_convs} convolutions and {copies}'
+        )

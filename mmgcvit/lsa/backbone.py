@@ -5,7 +5,7 @@ Read on from here: stage.py -> attention.py; shifted_patches.py -> ../layers.
 Legend: B batch, H x W feature map, C_i channels of stage i, S stride of the patches.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,16 +15,16 @@ from ..layers import (
     WindowSize,
     check_drop_path_rate,
     check_img_size,
-    images_in_parts,
     init_transformer_weights,
     resolve_optional_windows,
+    resolve_variant,
 )
 from ..pyramid import PyramidBackbone, WithCp, checkpointed_stages
 from ..registry import MODELS
-from .archs import LSAArch, resolve_arch
-from .facts import describe_arch
+from .archs import ARCHS, Facts, LSAArch
+from .layouts import LAYOUTS
 from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid
-from .stage import NORM_EPS, Downsampler, Stage, build_blocks
+from .stage import NORM_EPS, Downsampler, Stage
 
 
 @MODELS.register_module()
@@ -45,7 +45,7 @@ class LSA(PyramidBackbone):
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
         norm_eval: Keep norm layers in eval mode in training.
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
-            in all stages, a number in that many first ones, or one bool per stage.
+            in all stages, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
@@ -58,9 +58,20 @@ class LSA(PyramidBackbone):
     the one before, rounded up.
     """
 
+    archs = ARCHS
+    default_arch = 'imagenet-tiny'
+    facts = Facts
+    layouts = LAYOUTS
+
+    # The paper's parts, for a subclass to replace by others of the same signatures.
+    stem_type = ShiftedPatchEmbedding
+    unshifted_stem_type = PatchEmbedding
+    stage_type = Stage
+    downsampler_type = Downsampler
+
     def __init__(
         self,
-        arch: str | Mapping[str, Any] = 'imagenet-tiny',
+        arch: str | Mapping[str, Any] = default_arch,
         in_channels: int = 3,
         window_size: WindowSize | None = None,
         pretrain_img_size: int | tuple[int, int] | None = None,
@@ -71,7 +82,7 @@ class LSA(PyramidBackbone):
         with_cp: WithCp = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        arch = resolve_arch(arch)
+        arch = resolve_variant(arch, ARCHS)
         windows = resolve_optional_windows(window_size, arch.num_stages)
         checkpointed = checkpointed_stages(with_cp, arch.num_stages)
         grids = stage_grids(arch, arch.img_size if pretrain_img_size is None else pretrain_img_size)
@@ -85,54 +96,48 @@ class LSA(PyramidBackbone):
             init_cfg=init_cfg,
             norm_eps=NORM_EPS,
         )
-        self.stem = build_stem(arch, self.in_channels)
+        self.stem = self.build_stem(arch)
         self.stages = nn.ModuleList(
-            Stage(
+            self.stage_type(
                 embed_dims=arch.embed_dims[i],
+                depth=arch.depths[i],
+                num_heads=arch.num_heads[i],
+                num_kv_heads=arch.num_kv_heads[i],
+                window=windows[i],
+                mlp_ratio=arch.mlp_ratio,
+                drop_path_rate=rate,
                 position=PositionEmbedding(arch.embed_dims[i], grids[i], arch.position_copies if i == 0 else ()),
-                blocks=build_blocks(
-                    embed_dims=arch.embed_dims[i],
-                    depth=arch.depths[i],
-                    num_heads=arch.num_heads[i],
-                    num_kv_heads=arch.num_kv_heads[i],
-                    hidden_dims=int(arch.embed_dims[i] * arch.mlp_ratio),
-                    window=windows[i],
-                    drop_path_rate=rate,
-                    shifted=i == 0 and arch.shifts is not None,
-                ),
+                shifted=i == 0 and arch.shifts is not None,
                 with_cp=checkpointed[i],
             )
             for i in range(self.num_stages)
         )
         self.downsamplers = nn.ModuleList(
-            Downsampler(arch.embed_dims[i - 1], arch.embed_dims[i]) for i in range(1, self.num_stages)
+            self.downsampler_type(arch.embed_dims[i - 1], arch.embed_dims[i]) for i in range(1, self.num_stages)
         )
         self.apply(init_weights)
         self.freeze()
 
-    def describe_arch(self, tensors: Mapping[str, Tensor]) -> str:
-        """The variant that weights belong to, as far as the built stages go."""
-        return describe_arch(tensors, self.num_stages)
+    def build_stem(self, arch: LSAArch) -> nn.Module:
+        """The embedding of patches, and of their shifted copies where the variant has shifts."""
+        patch = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
+        if arch.shifts is None:
+            return self.unshifted_stem_type(*patch)
+        return self.stem_type(*patch, arch.shifts, arch.shift_mode, arch.shared_conv)
 
-    def frozen_parts(self, num_stages: int) -> Iterable[nn.Module]:
-        """The stem, and the first stages each with the downsampler behind it."""
-        return [self.stem, *self.stages[:num_stages], *self.downsamplers[:num_stages]]
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images (B, in_channels, H, W) to one map (B, C_i, H_i, W_i) for each i in ``out_indices``.
 
-    def stage_maps(self, images: Tensor) -> Iterator[Tensor]:
-        """Yield each stage's map before its downsampler, (B, H_i, W_i, C_i)."""
-        x = images_in_parts((self.stem, self.stages[0]), images, self.stem.output_numel(images.shape[2:]))
-        yield x
-        for downsampler, stage in zip(self.downsamplers, self.stages[1:], strict=True):
-            x = stage(downsampler(x))
-            yield x
-
-
-def build_stem(arch: LSAArch, in_channels: int) -> PatchEmbedding:
-    """The embedding of patches, and of their shifted copies where the variant has shifts."""
-    patch = (in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
-    if arch.shifts is None:
-        return PatchEmbedding(*patch)
-    return ShiftedPatchEmbedding(*patch, arch.shifts, arch.shift_mode, arch.shared_conv)
+        Raises:
+            TypeError, ValueError: See :meth:`PyramidBackbone.check_images`.
+        """
+        self.check_images(images)
+        x, maps = images, []
+        for i, (before, stage) in enumerate(self.levels()):
+            x = stage(before(x))
+            if i in self.out_indices:
+                maps.append(self.output(i, x))
+        return tuple(maps)
 
 
 def stage_grids(arch: LSAArch, img_size: int | tuple[int, int]) -> list[tuple[int, int]]:

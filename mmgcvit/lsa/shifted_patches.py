@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import round_up
+from ..layers import is_exporting, is_plain, round_up
 
 Shift = tuple[int, int]
 
@@ -45,8 +45,8 @@ class PatchEmbedding(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.embed([pad_to_stride(images, self.stride)])[0]
 
-    def output_numel(self, size: tuple[int, int]) -> int:
-        """How many numbers come out for one image of ``size`` = (H, W)."""
+    def largest_map(self, size: tuple[int, int]) -> int:
+        """Elements of what comes out for one image of ``size`` = (H, W), the largest map on the way."""
         rows, columns = patch_grid(size, self.kernel_size, self.stride, self.padding)
         return self.num_copies * rows * columns * self.embed_dims
 
@@ -54,8 +54,12 @@ class PatchEmbedding(nn.Module):
         """Convolve each copy of the images: T times (B, in_channels, H, W) to (T, B, h, w, C).
 
         As one batched product of all patches with all kernels, which takes 0.25 to 0.65 of the convolutions' time on a
-        CPU, in training too.
+        CPU, in training too. In files, for whose runtimes it has no operator, and where somebody looks at the
+        convolutions or has replaced them, they are called.
         """
+        if is_exporting() or not all(map(is_plain, self.convs)):
+            convs = list(self.convs) * (len(copies) // len(self.convs))
+            return torch.stack([conv(copy) for conv, copy in zip(convs, copies, strict=True)]).permute(0, 1, 3, 4, 2)
         # (T, B, h, w, K, K, in_channels): with channels last, rows of K pixels are copied in one piece.
         patches = torch.stack([self.patches(copy) for copy in copies])
         kernels = torch.stack([conv.weight for conv in self.convs]).permute(0, 3, 4, 2, 1).flatten(1, 3)

@@ -4,84 +4,60 @@ Legend: B batch, H x W feature map, C channels, T shifts. Maps are channels-last
 first stage is a stack of T of them, (T, B, H, W, C), of which the first block, a ShiftBlock, makes one.
 """
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from ..layers import (
-    LayerNorm,
-    Mlp,
-    PositionEmbedding,
-    ResidualBranch,
-    Window,
-    even_window,
-    pad_to_windows,
-    unpad,
-    window_partition,
-    window_unpartition,
-)
+from ..layers import LayerNorm, Mlp, ResidualBranch, TransformerBlock, Window, patches_in_chunks, recomputed
 from .attention import GlobalAttention, ShiftAttention
 
 NORM_EPS = 1e-6
 
 
-class Block(nn.Module):
-    """Attention and an MLP, each normalised first and added to the map it came from.
-
-    The norms are the stage's: all its blocks share them.
+class Block(TransformerBlock):
+    """Attention and an MLP, each normalised first and added to the map it came from: (B, H, W, C) to the same.
 
     Args:
         embed_dims: C.
-        attn: The attention.
+        attn: Called with the normalised map.
         hidden_dims: Channels inside the MLP.
         drop_path_rate: Probability with which a branch of one image is dropped in training.
+        norms: The norms before attention and before the MLP. They are the stage's, whose blocks share them, so they are
+            kept in a tuple: no parameters of the block.
     """
 
-    def __init__(self, embed_dims: int, attn: nn.Module, hidden_dims: int, drop_path_rate: float) -> None:
+    mlp_type = Mlp
+
+    def __init__(
+        self,
+        embed_dims: int,
+        attn: nn.Module,
+        hidden_dims: int,
+        drop_path_rate: float,
+        norms: tuple[nn.Module, nn.Module],
+    ) -> None:
         super().__init__()
         self.attn = attn
         self.attn_residual = ResidualBranch(embed_dims, None, drop_path_rate)
-        self.mlp = Mlp(embed_dims, hidden_dims)
+        self.mlp = self.mlp_type(embed_dims, hidden_dims)
         self.mlp_residual = ResidualBranch(embed_dims, None, drop_path_rate)
+        self.norms = norms
 
-    def add_branches(self, x: Tensor, attended: Tensor, norm2: nn.Module) -> Tensor:
-        """Add what attention found, then what the MLP makes of the sum: (B, H, W, C) to the same."""
-        x = self.attn_residual(x, attended)
+    def forward(self, x: Tensor) -> Tensor:
+        norm1, norm2 = self.norms
+        x = self.attn_residual(x, self.attn(norm1(x)))
         return self.mlp_residual(x, self.mlp(norm2(x)))
 
 
 class ShiftBlock(Block):
-    """A block with :class:`ShiftAttention`: (T, B, H, W, C) to (B, H, W, C)."""
+    """A block with :class:`ShiftAttention`, around the unshifted map: (T, B, H, W, C) to (B, H, W, C)."""
 
-    def forward(self, copies: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
-        unshifted = copies[0]
-        return self.add_branches(unshifted, self.attn(unshifted, copies, norm1), norm2)
+    def forward(self, copies: Tensor) -> Tensor:
+        x = self.attn_residual(copies[0], self.attend(copies))
+        return self.mlp_residual(x, self.mlp(self.norms[1](x)))
 
-
-class GlobalBlock(Block):
-    """A block with :class:`GlobalAttention`: (B, H, W, C) to the same.
-
-    Args:
-        window: The largest window (h, w) to attend in, None for the whole map.
-        **kwargs: As for :class:`Block`.
-    """
-
-    def __init__(self, window: Window | None, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self.window = window
-
-    def forward(self, x: Tensor, norm1: nn.Module, norm2: nn.Module) -> Tensor:
-        return self.add_branches(x, self.attend_in_windows(norm1(x)), norm2)
-
-    def attend_in_windows(self, x: Tensor) -> Tensor:
-        """Attention over a map of any size: (B, H, W, C) to the same."""
-        size = x.shape[1:3]
-        window = even_window(self.window or size, size)
-        padded = pad_to_windows(x, window)
-        windows = self.attn(window_partition(padded, window))
-        return unpad(window_unpartition(windows, window, padded.shape[1:3]), size)
+    @patches_in_chunks
+    def attend(self, copies: Tensor) -> Tensor:
+        """Each patch to its copies: (T, ..., C) to (..., C)."""
+        return self.attn(self.norms[0](copies))
 
 
 class Stage(nn.Module):
@@ -89,33 +65,60 @@ class Stage(nn.Module):
 
     Args:
         embed_dims: C.
+        depth: How many blocks.
+        num_heads: Query heads.
+        num_kv_heads: Key/value heads.
+        window: The largest window (h, w) of global attention, None for the whole map.
+        mlp_ratio: Channels inside the MLPs, as a multiple of C.
+        drop_path_rate: Of every block.
         position: Adds the position embedding.
-        blocks: Called with the map and both norms.
+        shifted: Whether the first block is a :class:`ShiftBlock`.
         with_cp: Recompute the blocks' activations in the backward pass instead of keeping them.
     """
 
+    first_block_type = ShiftBlock
+    first_attention_type = ShiftAttention
+    block_type = Block
+    attention_type = GlobalAttention
+
     def __init__(
-        self, embed_dims: int, position: PositionEmbedding, blocks: Sequence[Block], with_cp: bool = False
+        self,
+        embed_dims: int,
+        depth: int,
+        num_heads: int,
+        num_kv_heads: int,
+        window: Window | None,
+        mlp_ratio: float,
+        drop_path_rate: float,
+        position: nn.Module,
+        shifted: bool,
+        with_cp: bool = False,
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
         self.position = position
         self.norm1 = LayerNorm(embed_dims, eps=NORM_EPS)
         self.norm2 = LayerNorm(embed_dims, eps=NORM_EPS)
-        self.blocks = nn.ModuleList(blocks)
+        block = {
+            'embed_dims': embed_dims,
+            'hidden_dims': int(embed_dims * mlp_ratio),
+            'drop_path_rate': drop_path_rate,
+            'norms': (self.norm1, self.norm2),
+        }
+        heads = (embed_dims, num_heads, num_kv_heads)
+        self.blocks = nn.ModuleList()
+        for i in range(depth):
+            if shifted and i == 0:
+                self.blocks.append(self.first_block_type(attn=self.first_attention_type(*heads), **block))
+            else:
+                self.blocks.append(self.block_type(attn=self.attention_type(*heads, window), **block))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C), in a first stage of shifted copies (T, B, H, W, C), to (B, H, W, C)."""
         x = self.position(x)
         for block in self.blocks:
-            x = self.run_block(block, x)
+            x = recomputed(block, x) if self.with_cp else block(x)
         return x
-
-    def run_block(self, block: nn.Module, x: Tensor) -> Tensor:
-        """Call a block, keeping its activations or not."""
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(block, x, self.norm1, self.norm2, use_reentrant=False)
-        return block(x, self.norm1, self.norm2)
 
 
 class Downsampler(nn.Module):
@@ -137,31 +140,3 @@ class Downsampler(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return self.pool(self.norm(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
-def build_blocks(
-    embed_dims: int,
-    depth: int,
-    num_heads: int,
-    num_kv_heads: int,
-    hidden_dims: int,
-    window: Window | None,
-    drop_path_rate: float,
-    shifted: bool,
-) -> list[Block]:
-    """The blocks of a stage.
-
-    Args:
-        embed_dims: C.
-        depth: How many.
-        num_heads: Query heads.
-        num_kv_heads: Key/value heads.
-        hidden_dims: Channels inside the MLPs.
-        window: The largest window of global blocks, None for the whole map.
-        drop_path_rate: Of every block.
-        shifted: Whether the first is a :class:`ShiftBlock`.
-    """
-    heads = (embed_dims, num_heads, num_kv_heads)
-    common = {'embed_dims': embed_dims, 'hidden_dims': hidden_dims, 'drop_path_rate': drop_path_rate}
-    first = [ShiftBlock(attn=ShiftAttention(*heads), **common)] if shifted else []
-    return first + [GlobalBlock(window, attn=GlobalAttention(*heads), **common) for _ in range(depth - len(first))]

@@ -12,10 +12,10 @@ from mmpretrain.registry import MODELS
 
 from mmgcvit import GCViT
 from mmgcvit.checkpoints import read_checkpoint, read_weights
-from mmgcvit.checkpoints.gcvit_layouts import LAYOUTS, ORIGINAL
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
 from mmgcvit.gcvit.archs import ARCHS
+from mmgcvit.gcvit.layouts import LAYOUTS, ORIGINAL
 
 from ..conftest import ROOT
 from ..programs import run

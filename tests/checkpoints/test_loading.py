@@ -5,9 +5,9 @@ import torch
 
 from mmgcvit import GCViT
 from mmgcvit.checkpoints import CheckpointError
-from mmgcvit.checkpoints.gcvit_layouts import ORIGINAL, TIMM
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import state_dict_for
+from mmgcvit.gcvit.layouts import ORIGINAL, TIMM
 from mmgcvit.layers.position import resize_table
 
 from ..reference import REFERENCES

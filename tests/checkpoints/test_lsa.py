@@ -8,11 +8,10 @@ from mmpretrain.registry import MODELS
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import CheckpointError, read_checkpoint, read_weights
-from mmgcvit.checkpoints.lsa_layouts import LAYOUTS, ORIGINAL
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
 from mmgcvit.lsa import ARCHS
-from mmgcvit.lsa.facts import describe_arch
+from mmgcvit.lsa.layouts import LAYOUTS, ORIGINAL
 
 from ..reference import DATA, LSA_REFERENCES, NUM_CLASSES
 
@@ -121,7 +120,7 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused_and_changes_nothing(tmp_pat
 @pytest.mark.parametrize('arch', ARCHS)
 def test_published_archs_are_known_by_their_weights(arch):
     with torch.device('meta'):
-        assert describe_arch(LSA(arch).state_dict()) == repr(arch)
+        assert LSA.describe_weights(LSA(arch).state_dict()) == repr(arch)
 
 
 @all_references

@@ -6,6 +6,8 @@ import pytest
 import torch
 from packaging.version import Version
 
+from mmgcvit.layers import attention
+
 from .backbones import BACKBONES
 
 pytestmark = pytest.mark.skipif(Version(torch.__version__) < Version('2.4'), reason='compiled from torch 2.4 on')
@@ -67,3 +69,39 @@ def test_compiled_outputs_and_gradients_are_the_eager_ones(name, with_cp):
         loss.backward()
         results.append((maps, [p.grad / p.grad.abs().max() for p in model.parameters()]))
     torch.testing.assert_close(*results, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', KINDS)
+@pytest.mark.parametrize('mode', ['inference', 'training'])
+def test_the_default_backend_computes_what_eager_does(name, mode, device):
+    """All stages, windows included: outputs of two sizes within 1e-4, gradients within 1e-3 of their largest."""
+    model = BACKBONES[name][0](drop_path_rate=0.0).to(device).train(mode == 'training')
+    compiled = torch.compile(model, dynamic=True)
+    for size in SIZES[:2]:
+        images, results = torch.randn(2, 3, *size, device=device), []
+        for function in (model, compiled):
+            with torch.set_grad_enabled(mode == 'training'):
+                maps = function(images)
+            results.append([maps])
+            if mode == 'training':
+                model.zero_grad()
+                sum(
+                    (found * torch.arange(found.shape[1], device=device).view(-1, 1, 1).cos()).sum() for found in maps
+                ).backward()
+                results[-1].append([p.grad / p.grad.abs().max().clamp(min=1e-3) for p in model.parameters()])
+        torch.testing.assert_close(results[0][0], results[1][0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(results[0][1:], results[1][1:], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.skipif(not attention.ORDERED, reason='backends are ordered from torch 2.6 on')
+def test_chosen_backends_break_no_graph(monkeypatch):
+    """As on CUDA, on whichever device this runs."""
+    from torch.nn.attention import SDPBackend
+
+    monkeypatch.setattr(attention, 'backends', lambda *_: [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
+    monkeypatch.setattr(attention, 'needs_launches', lambda values: True)
+    q, k, v = torch.randn(3, 2, 3, 4, 9, 8)
+    with torch.no_grad():
+        compiled = torch.compile(attention.attend, backend=CountingBackend(), fullgraph=True, dynamic=True)
+        torch.testing.assert_close(compiled(q, k, v), attention.attend(q, k, v))

@@ -6,10 +6,11 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch.distributed.fsdp import ShardingStrategy
 
 from mmgcvit import GCViT
 from mmgcvit.engine.precision import auto_precision
-from mmgcvit.engine.sharding import wrap_blocks
+from mmgcvit.engine.sharding import FSDPStrategy, wrap_blocks
 
 from .. import fork_server
 from ..processes import free_port
@@ -42,6 +43,14 @@ def test_other_ways_of_clipping_shares_are_refused(clip_grad):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     with pytest.raises(ValueError, match=r'dict\(max_norm=\.\.\.\) only'):
         auto_precision(use_fsdp=True, optimizer=optimizer, clip_grad=clip_grad)
+
+
+@pytest.mark.parametrize('strategy', ['HYBRID_SHARD', 'NO_SHARD', ShardingStrategy.HYBRID_SHARD])
+def test_strategies_that_keep_copies_are_refused(strategy):
+    """Clipping would count each copy's gradients."""
+    wrapper = {'type': 'MMFullyShardedDataParallel', 'sharding_strategy': strategy}
+    with pytest.raises(ValueError, match=r'sharding_strategy is .*expected FULL_SHARD or SHARD_GRAD_OP'):
+        FSDPStrategy(model_wrapper=wrapper)
 
 
 def train_in_two_processes(digits, config, work_dir, *options):

@@ -55,10 +55,10 @@ def scaled(residual, branch):
 
 def run_block(block, x, q_global):
     batch, height, width, _ = x.shape
-    h, w = block.window
+    window = h, w = block.attn.window
     padded = F.pad(layer_norm(block.norm1, x), (0, 0, 0, -width % w, 0, -height % h))
-    windows = attention(block.attn, partition(padded, block.window), q_global, batch)
-    attended = unpartition(windows, block.window, batch, *padded.shape[1:3])[:, :height, :width]
+    windows = attention(block.attn, partition(padded, window), q_global, batch)
+    attended = unpartition(windows, window, batch, *padded.shape[1:3])[:, :height, :width]
     x = x + scaled(block.attn_residual, attended)
     hidden = F.gelu(F.linear(layer_norm(block.norm2, x), block.mlp.fc1.weight, block.mlp.fc1.bias))
     return x + scaled(block.mlp_residual, F.linear(hidden, block.mlp.fc2.weight, block.mlp.fc2.bias))

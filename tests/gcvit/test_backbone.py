@@ -6,7 +6,7 @@ import torch
 
 from mmgcvit import GCViT
 from mmgcvit.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
-from mmgcvit.gcvit.backbone import spread_drop_path
+from mmgcvit.gcvit.backbone import drop_path_schedule
 from mmgcvit.gcvit.global_query import GlobalQueryGenerator, query_poolings
 
 SMALL = {'embed_dims': 16, 'depths': (2, 2, 3, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
@@ -19,8 +19,8 @@ def test_even_blocks_attend_locally_and_odd_blocks_globally():
 
 
 def test_drop_path_rises_linearly_over_all_blocks():
-    assert spread_drop_path(0.3, (1, 2, 1)) == [[0.0], pytest.approx([0.1, 0.2]), [pytest.approx(0.3)]]
-    assert spread_drop_path(0.3, (1,)) == [[0.0]]
+    assert drop_path_schedule(0.3, (1, 2, 1)) == [[0.0], pytest.approx([0.1, 0.2]), [pytest.approx(0.3)]]
+    assert drop_path_schedule(0.3, (1,)) == [[0.0]]
 
 
 @pytest.mark.parametrize(

@@ -48,13 +48,13 @@ def test_parameters_of_the_classifier_to_the_digit(arch):
 
 
 @pytest.mark.parametrize('reference', REFERENCES, ids=lambda reference: reference.name)
-def test_outputs_of_the_original_implementation_within_2e_5(reference, tmp_path):
+def test_outputs_of_the_original_implementation_within_2e_5(reference, tmp_path, device):
     """From a checkpoint in the original's layout, named in ``init_cfg``; tables resized to other windows."""
     torch.save({'state_dict': reference.weights()}, tmp_path / 'original.pth.tar')
     model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'original.pth.tar')})
     model.init_weights()
     with torch.no_grad():
-        found = model(reference.image())
+        found = [found.cpu() for found in model.to(device)(reference.image().to(device))]
     if reference.is_classifier:
         weights = reference.weights()
         found = [found[0].mean((2, 3)) @ weights['head.weight'].T + weights['head.bias']]

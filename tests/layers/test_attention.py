@@ -1,4 +1,4 @@
-"""Attention: equal to its definition, gradients too, and on the CPU computed by the fused kernel."""
+"""Attention: equal to its definition, gradients too, on every device, and computed by fused kernels."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 
-from mmgcvit.layers import attend, heads_in, heads_out, trained_bias
+from mmgcvit.layers import attend, attention, attention_weights, merge_heads, share_queries, split_heads, trained_bias
 
 from ..conftest import HALF_DTYPES
 
@@ -71,7 +71,7 @@ def test_gradients_survive_arguments_and_gradients_of_any_strides():
     bias = torch.randn(HEADS, TOKENS, TOKENS, requires_grad=True)
     weights = torch.randn(B, HEADS, TOKENS, DIM, WINDOWS).permute(0, 4, 1, 2, 3)
     found = [
-        gradients(lambda x, bias, way=way: way(*heads_in(x, HEADS, 3), bias), [packed, bias], weights)
+        gradients(lambda x, bias, way=way: way(*split_heads(x, HEADS, 3), bias), [packed, bias], weights)
         for way in (attend, plain_attention)
     ]
     torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
@@ -168,9 +168,165 @@ def test_where_the_operator_cannot_serve_torchs_own_attention_does(known, monkey
     torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
 
 
-def test_heads_are_split_part_major_then_head_major_and_joined_again():
+def test_heads_are_split_chunk_major_then_head_major_and_joined_again():
     x = torch.arange(2 * HEADS * DIM).expand(B, WINDOWS, TOKENS, -1)
-    k, v = heads_in(x, HEADS, parts=2)
+    k, v = split_heads(x, HEADS, chunks=2)
     assert k.shape == (B, WINDOWS, HEADS, TOKENS, DIM)
     assert v[0, 0, 1, 0].tolist() == list(range(HEADS * DIM + DIM, HEADS * DIM + 2 * DIM))
-    assert torch.equal(torch.cat([heads_out(k), heads_out(v)], -1), x)
+    assert torch.equal(torch.cat([merge_heads(k), merge_heads(v)], -1), x)
+
+
+@pytest.mark.parametrize('shared', [(), ('q',), ('k', 'v'), ('v',), ('q', 'k')], ids=str)
+@pytest.mark.parametrize('kind', ['no bias', 'one bias', 'a bias per window'])
+@pytest.mark.parametrize('batch', [1, 2])
+def test_windows_may_share_any_operand_and_have_a_bias_each(shared, kind, batch, device):
+    leaves = {
+        name: torch.randn(batch, *(() if name in shared else (WINDOWS,)), HEADS, TOKENS, DIM, device=device)
+        for name in 'qkv'
+    }
+    if kind != 'no bias':
+        own = (WINDOWS,) if kind == 'a bias per window' else ()
+        leaves['bias'] = torch.randn(*own, HEADS, TOKENS, TOKENS, device=device)
+    leaves = {name: leaf.requires_grad_() for name, leaf in leaves.items()}
+    weights = torch.randn(batch, WINDOWS, HEADS, TOKENS, DIM, device=device)
+
+    def definition(q, k, v, bias=0.0):
+        return plain_attention(*(x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v)), bias)
+
+    found, expected = (gradients(way, list(leaves.values()), weights) for way in (attend, definition))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(attend(*leaves.values()), expected[0], atol=1e-5, rtol=1e-5)
+
+
+def test_attention_weights_are_what_attend_weighs_by():
+    q, k, v, bias = (leaf.detach() for leaf in arguments())
+    torch.testing.assert_close(attention_weights(q, k, bias) @ v, attend(q, k, v, bias))
+    torch.testing.assert_close(attention_weights(q[:, 0], k) @ v, attend(q[:, 0], k, v))
+
+
+def test_shared_queries_are_the_same_however_laid_out(device):
+    q = torch.randn(B, HEADS, DIM, TOKENS, device=device).transpose(2, 3)
+    k, v = torch.randn(2, B, WINDOWS, HEADS, TOKENS, DIM, device=device)
+    torch.testing.assert_close(attend(share_queries(q, WINDOWS), k, v), attend(q, k, v))
+
+
+FLASH, EFFICIENT, MATH = 'FLASH_ATTENTION', 'EFFICIENT_ATTENTION', 'MATH'
+needs_order = pytest.mark.skipif(not attention.ORDERED, reason='backends are ordered from torch 2.6 on')
+
+
+@needs_order
+@pytest.mark.parametrize(
+    ('device_type', 'dtype', 'has_bias', 'expected'),
+    [
+        ('cpu', torch.float32, True, []),
+        ('cuda', torch.float32, True, [EFFICIENT, MATH]),
+        ('cuda', torch.bfloat16, True, [EFFICIENT, MATH]),
+        ('cuda', torch.float16, True, [EFFICIENT, MATH]),
+        ('cuda', torch.float64, True, [MATH]),
+        ('cuda', torch.float32, False, [EFFICIENT, MATH]),
+        ('cuda', torch.bfloat16, False, [FLASH, EFFICIENT, MATH]),
+        ('cuda', torch.float16, False, [FLASH, EFFICIENT, MATH]),
+    ],
+)
+def test_backends_follow_from_device_dtype_and_bias(device_type, dtype, has_bias, expected):
+    """cuDNN never: it prepares itself anew for every number of windows."""
+    assert [backend.name for backend in attention.backends(device_type, dtype, has_bias)] == expected
+
+
+@needs_order
+def test_the_chosen_backends_are_in_force_during_the_call_only(monkeypatch):
+    """As on CUDA, on whichever device this runs."""
+    from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends
+
+    before, seen = _cur_sdpa_kernel_backends(with_priority=True), []
+    wanted = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    kernel = torch.nn.functional.scaled_dot_product_attention
+
+    def watch(*operands):
+        seen.append(_cur_sdpa_kernel_backends(with_priority=True))
+        return kernel(*operands)
+
+    monkeypatch.setattr(attention, 'backends', lambda *_: wanted)
+    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention', watch)
+    with torch.no_grad():
+        attend(*arguments())
+        with torch.nn.attention.sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+            attend(*arguments()[:3])
+    assert seen == [wanted, [SDPBackend.FLASH_ATTENTION]]
+    assert _cur_sdpa_kernel_backends(with_priority=True) == before
+
+
+@needs_order
+@needs_operators
+def test_who_chooses_a_backend_gets_it_in_training_too():
+    """The CPU's own operator steps aside."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    leaves = arguments()
+    with sdpa_kernel(SDPBackend.MATH):
+        called = operators_called(lambda: attend(*leaves).sum().backward())
+    assert not any('flash' in name or 'mmgcvit' in name for name in called)
+
+
+@pytest.mark.parametrize('kind', ['no bias', 'one bias', 'a bias per window'])
+@pytest.mark.parametrize('size', [1, 2, 5, 6, 7])
+def test_more_windows_than_a_launch_takes_are_split(size, kind, monkeypatch):
+    """As on CUDA, on whichever device this runs."""
+    monkeypatch.setattr(attention, 'MOST_IN_A_LAUNCH', size * HEADS)
+    monkeypatch.setattr(attention, 'needs_launches', lambda values: True)
+    leaves = [leaf.detach() for leaf in arguments()[:3]]
+    bias = {
+        'no bias': 0.0,
+        'one bias': torch.randn(HEADS, TOKENS, TOKENS),
+        'a bias per window': torch.randn(WINDOWS, HEADS, TOKENS, TOKENS),
+    }[kind]
+    found = attend(*leaves) if kind == 'no bias' else attend(*leaves, bias)
+    torch.testing.assert_close(found, plain_attention(*leaves, bias))
+
+
+@pytest.mark.parametrize('window', [7, 15, 16, 17, 24])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+def test_each_window_and_dtype_is_near_float64(window, dtype, device):
+    """Outputs and gradients, of shared queries too: within the dtype's resolution of the largest value."""
+    if device == 'cpu' and dtype not in (torch.float32, *HALF_DTYPES):
+        pytest.skip('not computed on a CPU by this torch')
+    tokens, resolution = window**2, {torch.float32: 1e-4}.get(dtype, 4e-2)
+    shapes = [(2, 2, tokens, 32), (2, 3, 2, tokens, 32), (2, 3, 2, tokens, 32), (2, tokens, tokens)]
+    leaves = [torch.randn(shape, device=device).to(dtype).requires_grad_() for shape in shapes]
+    precise = [leaf.detach().double().requires_grad_() for leaf in leaves]
+    weights = torch.randn(shapes[1], device=device).to(dtype)
+    found = gradients(attend, leaves, weights)
+    expected = gradients(lambda q, *others: plain_attention(q.unsqueeze(1), *others), precise, weights.double())
+    for ours, exact in zip(found, expected, strict=True):
+        assert (ours.double() - exact).abs().max() <= resolution * exact.abs().max()
+
+
+ON_CUDA = pytest.mark.parametrize('device', [pytest.param('cuda', marks=pytest.mark.gpu)])
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
+
+
+@needs_cuda
+@ON_CUDA
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('trained', [True, False], ids=['training', 'inference'])
+@pytest.mark.parametrize('window', [7, 14, 15, 16, 17, 24])
+def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype, trained, window, device):
+    """By the names of what ran; cuDNN and math have others."""
+    tokens = window**2
+    q, k, v = torch.randn(3, 2, 3, 2, tokens, 32, device=device, dtype=dtype)
+    bias = torch.randn(2, tokens, tokens, device=device, dtype=dtype, requires_grad=trained)
+    called = operators_called(lambda: attend(q, k, v, bias))
+    assert 'aten::_scaled_dot_product_efficient_attention' in called
+
+
+@needs_cuda
+@ON_CUDA
+@pytest.mark.slow
+def test_70000_windows_train_on_cuda(device):
+    """More than one launch takes; gradients beside those of a plain product, window by window."""
+    shapes = [(1, 70000, 1, 9, 8)] * 3 + [(1, 9, 9)]
+    leaves = [torch.randn(shape, device=device, requires_grad=True) for shape in shapes]
+    weights = torch.randn(shapes[0], device=device)
+    found, expected = (gradients(way, leaves, weights) for way in (attend, plain_attention))
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=1e-3)

@@ -1,5 +1,7 @@
 """Relative position bias: indexed by query minus key, resized when another window's table is loaded."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.layers import RelativePositionBias
-from mmgcvit.layers.position import relative_position_index, resize_table
+from mmgcvit.layers.position import align_rows, relative_position_index, resize_table
 
 windows = st.tuples(st.integers(1, 6), st.integers(1, 6))
 
@@ -64,3 +66,82 @@ def test_a_table_of_no_square_window_is_refused():
 def test_a_table_of_another_number_of_heads_is_refused():
     with pytest.raises(RuntimeError, match='size mismatch'):
         RelativePositionBias((4, 4), 2).load_state_dict({'relative_position_bias_table': torch.rand(169, 3)})
+
+
+def test_inference_keeps_the_bias(device):
+    position = RelativePositionBias((3, 4), 2).to(device).eval()
+    with torch.no_grad():
+        assert position() is position()
+        assert position(torch.bfloat16) is not position()
+        assert position(torch.bfloat16).dtype is torch.bfloat16
+
+
+def changed_by_data(position):
+    position.relative_position_bias_table.data.add_(1)
+
+
+def changed_in_place(position):
+    with torch.no_grad():
+        position.relative_position_bias_table.add_(1)
+
+
+def changed_by_loading(position):
+    table = position.relative_position_bias_table.detach()
+    position.load_state_dict({**position.state_dict(), 'relative_position_bias_table': table + 1})
+
+
+def changed_by_assignment(position):
+    position.relative_position_bias_table = torch.nn.Parameter(position.relative_position_bias_table.detach() + 1)
+
+
+@pytest.mark.parametrize('change', [changed_by_data, changed_in_place, changed_by_loading, changed_by_assignment])
+@pytest.mark.parametrize('inference', [torch.no_grad, torch.inference_mode])
+def test_a_changed_table_changes_the_bias(change, inference, device):
+    position = RelativePositionBias((3, 4), 2).to(device).eval()
+    with inference():
+        before = position().clone()
+    change(position)
+    if device != 'cpu' and change is changed_by_data:
+        position.eval()  # as documented: there nothing else tells
+    with inference():
+        torch.testing.assert_close(position(), before + 1)
+
+
+def test_what_is_kept_serves_no_gradient_and_is_not_copied():
+    position = RelativePositionBias((3, 4), 2).eval()
+    with torch.no_grad():
+        position()
+    assert position().requires_grad
+    assert copy.deepcopy(position).kept is None
+    assert position.double().kept is None
+    replaced = {'relative_position_bias_table': torch.zeros(35, 2, dtype=torch.double)}
+    with torch.no_grad():
+        position()
+        assert not torch.func.functional_call(position, replaced).any()
+
+
+def test_large_biases_are_not_kept_on_a_cpu():
+    """Thirty blocks with windows of 24 would keep hundreds of megabytes."""
+    position = RelativePositionBias((24, 24), 2).eval()
+    with torch.no_grad():
+        assert position() is not position()
+
+
+def test_rows_are_aligned_for_cuda_and_mean_the_same():
+    """torch's kernel would otherwise copy the bias at each call."""
+    meant = relative_position_index((7, 7))
+    aligned = align_rows(meant)
+    assert aligned.shape == (49, 56)
+    assert torch.equal(aligned[:, :49], meant)
+    assert aligned.min() >= 0
+    assert aligned.max() < 169
+
+
+def test_an_oblong_modules_shape_survives_undefined_memory():
+    """Module.to_empty leaves buffers undefined; loading and saving put the shape there."""
+    with torch.device('meta'):
+        loaded, saved = RelativePositionBias((3, 4), 2), RelativePositionBias((3, 4), 2)
+    loaded.to_empty(device='cpu').window_shape.fill_(-7)
+    saved.to_empty(device='cpu').window_shape.fill_(-7)
+    loaded.load_state_dict(RelativePositionBias((3, 4), 2).state_dict())
+    assert loaded.window_shape.tolist() == saved.state_dict()['window_shape'].tolist() == [3, 4]

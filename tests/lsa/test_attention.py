@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mmgcvit.lsa.attention import CHUNK, GlobalAttention, ShiftAttention
+from mmgcvit.layers import chunked
+from mmgcvit.lsa.attention import GlobalAttention, ShiftAttention
+from mmgcvit.lsa.stage import ShiftBlock
 
 from .plain import attention
 
@@ -24,39 +26,90 @@ def initialised(attn):
     return attn
 
 
-def plain_shift_attention(attn, copies, norm):
-    patches = norm(copies).flatten(1, 3).transpose(0, 1)
+def plain_shift_attention(attn, copies):
+    patches = copies.flatten(1, 3).transpose(0, 1)
     return attention(attn, patches[:, :1], patches).squeeze(1).unflatten(0, copies.shape[1:4])
 
 
 @settings(max_examples=25)
-@given(heads=heads(), num_copies=st.integers(1, 5), size=st.tuples(st.integers(1, 4), st.integers(1, 4)))
-def test_shift_attention_is_that_of_each_patchs_copies(heads, num_copies, size):
-    """With any number of heads in groups of any size, at batch 1 too."""
-    attn, norm = initialised(ShiftAttention(*heads)), nn.LayerNorm(heads[0])
+@given(
+    heads=heads(),
+    num_copies=st.integers(1, 5),
+    size=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    watched=st.booleans(),
+)
+def test_shift_attention_is_that_of_each_patchs_copies(heads, num_copies, size, watched):
+    """With any number of heads in groups of any size, at batch 1 too; with keys and values made or not."""
+    attn = initialised(ShiftAttention(*heads))
+    seen = []
+    if watched:
+        attn.kv.register_forward_hook(lambda layer, inputs, output: seen.append(output))
     copies = torch.randn(num_copies, 1, *size, heads[0])
-    torch.testing.assert_close(
-        attn(copies[0], copies, norm), plain_shift_attention(attn, copies, norm), atol=1e-4, rtol=1e-4
-    )
+    torch.testing.assert_close(attn(copies), plain_shift_attention(attn, copies), atol=1e-4, rtol=1e-4)
+    assert bool(seen) == watched
+
+
+class Adapter(nn.Module):
+    """What a low-rank adapter puts in a linear layer's place."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.base_layer = layer
+        self.down, self.up = nn.Linear(layer.in_features, 2, bias=False), nn.Linear(2, layer.out_features, bias=False)
+
+    def forward(self, x):
+        return self.base_layer(x) + self.up(self.down(x))
+
+
+@pytest.mark.parametrize('name', ['q', 'kv', 'proj'])
+@pytest.mark.parametrize('kind', [ShiftAttention, GlobalAttention])
+def test_an_adapter_on_any_layer_takes_effect_and_learns(kind, name):
+    attn = initialised(kind(24, 6, 2))
+    x = torch.randn(3, 2, 4, 5, 24) if kind is ShiftAttention else torch.randn(2, 4, 5, 24)
+    setattr(attn, name, initialised(Adapter(getattr(attn, name))))
+    found = attn(x)
+    if kind is ShiftAttention:
+        expected = plain_shift_attention(attn, x)
+    else:
+        tokens = x.flatten(1, 2)
+        expected = attention(attn, tokens, tokens).view_as(x)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    found.square().sum().backward()
+    assert getattr(attn, name).up.weight.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize('num_kv_heads', [4, 1])
-def test_inference_in_parts_is_the_same(num_kv_heads):
-    """Within 1e-5, of so many patches that they are taken in three parts, the last a smaller one."""
-    attn, norm = ShiftAttention(64, 4, num_kv_heads), nn.LayerNorm(64)
+def test_inference_in_chunks_is_the_same(num_kv_heads):
+    """Within 1e-5, of so many patches that they are taken in three chunks, the last a smaller one."""
+    norms = nn.LayerNorm(64), nn.LayerNorm(64)
+    block = ShiftBlock(64, ShiftAttention(64, 4, num_kv_heads), 128, 0.0, norms)
     copies = torch.randn(10, 2, 40, 60, 64)
-    assert 2 < copies.numel() / CHUNK < 3
+    assert 2 < copies.nbytes / chunked.PATCH_CHUNK_BYTES < 3
     with torch.no_grad():
-        in_parts = attn(copies[0], copies, norm)
-    torch.testing.assert_close(in_parts, attn(copies[0], copies, norm).detach(), atol=1e-5, rtol=0)
+        in_chunks = block.attend(copies)
+    torch.testing.assert_close(in_chunks, block.attend(copies).detach(), atol=1e-5, rtol=0)
 
 
 @settings(max_examples=25)
-@given(heads=heads(), batch=st.integers(1, 3), windows=st.integers(1, 3), tokens=st.integers(1, 6))
-def test_global_attention_is_that_of_a_windows_tokens(heads, batch, windows, tokens):
-    attn = initialised(GlobalAttention(*heads))
-    x = torch.randn(batch, windows, tokens, heads[0])
-    torch.testing.assert_close(attn(x), attention(attn, x, x), atol=1e-4, rtol=1e-4)
+@given(
+    heads=heads(),
+    batch=st.integers(1, 3),
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    window=st.none() | st.tuples(st.integers(1, 4), st.integers(1, 4)),
+)
+def test_global_attention_is_that_of_a_windows_tokens(heads, batch, size, window):
+    """Windows as equal as possible; zero-padded tokens are attended like any other."""
+    attn = initialised(GlobalAttention(*heads, window))
+    x = torch.randn(batch, *size, heads[0])
+    h, w = (-(-side // -(-side // most)) for side, most in zip(size, window or size, strict=True))
+    padded = nn.functional.pad(x, (0, 0, 0, -size[1] % w, 0, -size[0] % h))
+    expected = torch.empty_like(padded)
+    for top in range(0, padded.shape[1], h):
+        for left in range(0, padded.shape[2], w):
+            tokens = padded[:, top : top + h, left : left + w].flatten(1, 2)
+            attended = attention(attn, tokens, tokens)
+            expected[:, top : top + h, left : left + w] = attended.unflatten(1, (h, w))
+    torch.testing.assert_close(attn(x), expected[:, : size[0], : size[1]], atol=1e-4, rtol=1e-4)
 
 
 def test_no_keys_or_values_of_copies_are_kept_for_the_backward_pass():
@@ -70,6 +123,6 @@ def test_no_keys_or_values_of_copies_are_kept_for_the_backward_pass():
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        attn(copies[0], copies, norm)
+        attn(norm(copies))
     stack = copies.numel() * 4
     assert [size for size in kept.values() if size >= stack] == [stack, stack]  # what the norm got, what it gave

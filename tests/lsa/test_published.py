@@ -84,12 +84,13 @@ def test_initial_weights_are_truncated_normal_and_biases_zero():
 @pytest.mark.parametrize('with_gradients', [False, True])
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 @pytest.mark.parametrize('reference', LSA_REFERENCES, ids=lambda reference: reference.name)
-def test_outputs_of_the_authors_implementation_within_2e_5(reference, prefix, with_gradients, tmp_path):
+def test_outputs_of_the_authors_implementation_within_2e_5(reference, prefix, with_gradients, tmp_path, device):
     """From a checkpoint in the authors' layout, named in ``init_cfg``; inference and training compute differently."""
     weights = reference.weights()
     torch.save({'model': {prefix + name: tensor for name, tensor in weights.items()}}, tmp_path / 'original.pth')
     model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'original.pth')})
     model.init_weights()
     with torch.set_grad_enabled(with_gradients):
-        logits = model(reference.image())[0].mean((2, 3)) @ weights['mlp_head.weight'].T + weights['mlp_head.bias']
+        last = model.to(device)(reference.image().to(device))[0].cpu()
+        logits = last.mean((2, 3)) @ weights['mlp_head.weight'].T + weights['mlp_head.bias']
     torch.testing.assert_close(logits, reference.outputs()[0], atol=2e-5, rtol=0)

@@ -5,10 +5,11 @@
 is off.
 """
 
+from functools import partial
+
 from torch import Tensor, nn
 
-from mmgcvit.gcvit import GCViT
-from mmgcvit.lsa import LSA
+from mmgcvit.registry import MODELS
 
 
 class Tuple(nn.Module):
@@ -30,20 +31,23 @@ def build_contestant(name: str, size: tuple[int, int]) -> nn.Module:
     """
     kind, _, rest = name.partition(':')
     arch, _, window = rest.partition('@')
-    if kind not in KINDS:
-        raise ValueError(f'there is no model {name!r}; expected one of {", ".join(f"{kind}:..." for kind in KINDS)}')
-    if window and kind not in WITH_WINDOWS:
-        raise ValueError(f'{name!r} sets windows, which only {", ".join(WITH_WINDOWS)} models take here')
-    return KINDS[kind](arch, size, int(window) if window else None)
+    kinds = {**{kind: partial(build_network, network) for kind, network in networks().items()}, **OTHERS}
+    if kind not in kinds:
+        raise ValueError(f'there is no model {name!r}; expected one of {", ".join(f"{kind}:..." for kind in kinds)}')
+    with_windows = (*networks(), *OTHERS_WITH_WINDOWS)
+    if window and kind not in with_windows:
+        raise ValueError(f'{name!r} sets windows, which only {", ".join(with_windows)} models take here')
+    return kinds[kind](arch, size, int(window) if window else None)
 
 
-def build_gcvit(arch: str, size: tuple[int, int], window: int | None) -> nn.Module:
-    windows = (7, 7, 14, 7) if window is None else window
-    return GCViT(arch, window_size=windows, drop_path_rate=0.0)
+def networks() -> dict[str, type[nn.Module]]:
+    """This project's backbones: ``{'gcvit': GCViT, 'lsa': LSA}``."""
+    return {name.lower(): network for name, network in MODELS.module_dict.items() if hasattr(network, 'archs')}
 
 
-def build_lsa(arch: str, size: tuple[int, int], window: int | None) -> nn.Module:
-    return LSA(arch, window_size=window, drop_path_rate=0.0)
+def build_network(network: type[nn.Module], arch: str, size: tuple[int, int], window: int | None) -> nn.Module:
+    windows = {} if window is None else {'window_size': window}
+    return network(arch, drop_path_rate=0.0, **windows)
 
 
 def build_swin(arch: str, size: tuple[int, int], window: int | None) -> nn.Module:
@@ -68,11 +72,9 @@ def build_timm(name: str, size: tuple[int, int], window: int | None) -> nn.Modul
     return Tuple(model)
 
 
-KINDS = {
-    'gcvit': build_gcvit,
-    'lsa': build_lsa,
+OTHERS = {
     'swin': build_swin,
     'convnext': build_convnext,
     'timm': build_timm,
 }
-WITH_WINDOWS = ('gcvit', 'lsa', 'swin')
+OTHERS_WITH_WINDOWS = ('swin',)

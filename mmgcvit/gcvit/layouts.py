@@ -2,7 +2,7 @@
 shape by dimensions of one.
 """
 
-from .layout import SAME, Layout
+from ..checkpoints.layout import SAME, Layout
 
 ORIGINAL_FUSED_MBCONV = {
     'conv.0.': 'conv.depthwise.',
@@ -46,6 +46,8 @@ ORIGINAL = Layout(
     ),
     network='GCViT',
     ignored=r'relative_position_index$',
+    key='original',
+    has_index=True,
 )
 
 TIMM_FUSED_MBCONV = {
@@ -91,6 +93,7 @@ TIMM = Layout(
     ),
     network='GCViT',
     ignored=r'relative_position_index$',
+    key='timm',
     convs=r'squeeze_excite\.\w+\.weight$',
 )
 

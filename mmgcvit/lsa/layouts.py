@@ -1,6 +1,6 @@
 """The two layouts in which LSA checkpoints exist. Values and shapes are the same in both; names differ."""
 
-from .layout import SAME, Layout
+from ..checkpoints.layout import SAME, Layout
 
 ORIGINAL_ATTENTION = 'layers.{number}.0.layers.{number}.0.'
 ATTENTION = 'stages.{number}.blocks.{number}.attn.'
@@ -25,6 +25,7 @@ ORIGINAL = Layout(
         ('mlp_head.', 'head.fc.', SAME),
     ),
     network='LSA',
+    key='original',
 )
 
 HERE = Layout(
