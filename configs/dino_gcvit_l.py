@@ -8,7 +8,7 @@ Run:      tools/dist_train.sh configs/dino_gcvit_l.py 8
 Windows of 16 in every stage, as in the paper's other COCO models; it states no multiply-adds for this one.
 Drop path 0.5 as in ImageNet training; the paper does not state its value for COCO.
 All blocks are recomputed in the backward pass. Where there is memory to spare, fewer are faster:
-    --cfg-options model.backbone.with_cp=2      (the first two stages only)
+    --cfg-options model.backbone.with_cp="[True,True,False,False]"      (the first two stages only)
 Starts from the authors' ImageNet-21K weights of 384 px (CC BY-NC-SA 4.0: not for commercial use), downloaded once; the
 paper does not say which of its 21K weights it took. Others:
     --cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS
