@@ -12,7 +12,7 @@ Drop path 0.2, as in mmdet's DINO on Swin-L. GC ViT's authors take 0.1 for fine-
 ImageNet-21K and 0.5 without that pretraining; for COCO the paper states none.
 36 epochs, as the paper's other detectors; of this one it states no number, and dino_gcvit_l_12e.py has DINO's 12.
 All blocks are recomputed in the backward pass. Where there is memory to spare, fewer are faster:
-    --cfg-options model.backbone.with_cp=2      (the first two stages only)
+    --cfg-options model.backbone.with_cp="[True,True,False,False]"      (the first two stages only)
 Starts from the ImageNet-21K weights of 384 px; the paper does not say which of its 21K weights it took.
 """
 
