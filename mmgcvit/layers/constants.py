@@ -1,5 +1,6 @@
 """Constant tensors made from sizes alone: kept from one call to the next, on each device."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,8 @@ from torch import Tensor, nn
 
 from .tracing import is_tracing
 
-# Detection meets new sizes at nearly every image: the oldest constants make room.
+# Detection meets new sizes at nearly every image: constants not used for long make room.
 MOST_KEPT = 512
-KEPT: dict[tuple, Tensor] = {}
 
 
 def constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
@@ -26,11 +26,11 @@ def constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
     """
     if is_tracing() or type(like) not in (Tensor, nn.Parameter):
         return make(*sizes, like.device)
-    key = (make, *sizes, like.device)
-    if key not in KEPT:
-        with torch.inference_mode(False):  # or training could not use what inference has made
-            made = make(*sizes, like.device)
-        if len(KEPT) >= MOST_KEPT:
-            KEPT.pop(next(iter(KEPT)), None)
-        KEPT[key] = made
-    return KEPT[key]
+    return kept(make, *sizes, like.device)
+
+
+@functools.lru_cache(MOST_KEPT)
+def kept(make: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """What ``make`` returns."""
+    with torch.inference_mode(False):  # or training could not use what inference has made
+        return make(*arguments)

@@ -4,6 +4,8 @@ Equal to ``F.interpolate(mode='bicubic', align_corners=False)`` to rounding. Unl
 deterministic on CUDA, and exported graphs hold products instead of a Resize.
 """
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """
     height, width = x.shape[-2:]
     precise = torch.promote_types(x.dtype, torch.float32)
-    with torch.autocast(x.device.type, enabled=False):
+    with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
         rows = constant(bicubic_matrix, height, size[0], like=x).to(precise)
         columns = constant(bicubic_matrix, width, size[1], like=x).to(precise)
         # One batch dimension: torch.matmul would join others with the sides, whose sizes torch.export does not know.

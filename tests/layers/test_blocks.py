@@ -1,5 +1,6 @@
 """The residual branch: layer scale and drop path."""
 
+import pytest
 import torch
 
 from mmgcvit.layers import Mlp, ResidualBranch
@@ -18,6 +19,21 @@ def test_drop_path_drops_whole_images_in_training_only():
     assert set(values.unique().tolist()) == {0.0, 2.0}
     assert torch.equal(values.min(1).values, values.max(1).values)
     assert torch.equal(join.eval()(x, branch), branch)
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('layer_scale', [None, 0.1])
+def test_one_pass_over_the_maps_computes_what_the_layers_compute_one_by_one(layer_scale, training):
+    """With the same random numbers, gradients of layer scale included."""
+    join = ResidualBranch(4, layer_scale, drop_path_rate=0.5).train(training)
+    results = []
+    for function in (join, lambda x, branch: x + join.drop_path(join.layer_scale(branch))):
+        torch.manual_seed(0)
+        x, branch = torch.arange(2 * 16 * 2 * 3 * 4.0).cos().view(2, 16, 2, 3, 4).requires_grad_()
+        inputs = [x, branch, *join.parameters()]
+        out = function(x, branch)
+        results.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
+    torch.testing.assert_close(*results)
 
 
 def test_mlp_uses_the_exact_gelu():

@@ -69,20 +69,20 @@ def test_matrices_are_kept_and_serve_training_after_inference():
     resize(x.requires_grad_(), (3, 4)).sum().backward()
 
 
-def test_the_oldest_constants_make_room(monkeypatch):
-    monkeypatch.setattr(constants, 'KEPT', {})
-    monkeypatch.setattr(constants, 'MOST_KEPT', 3)
-    for side in range(1, 6):
+def test_constants_not_used_for_long_make_room():
+    first = constant(bicubic_matrix, 1, 2, like=torch.zeros(1))
+    for side in range(2, constants.MOST_KEPT + 2):
         constant(bicubic_matrix, side, 2, like=torch.zeros(1))
-    assert [key[1] for key in constants.KEPT] == [3, 4, 5]
+    assert constants.kept.cache_info().currsize == constants.MOST_KEPT
+    assert constant(bicubic_matrix, 1, 2, like=torch.zeros(1)) is not first
 
 
 def test_what_stands_for_a_tensor_neither_keeps_nor_gets_a_constant():
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     resize(torch.rand(1, 1, 21, 22), (3, 4))
-    before = dict(constants.KEPT)
+    before = constants.kept.cache_info()
     with FakeTensorMode():
         for source in (21, 23):
             assert resize(torch.rand(1, 1, source, 22), (3, 4)).shape == (1, 1, 3, 4)
-    assert constants.KEPT.keys() == before.keys()
+    assert constants.kept.cache_info() == before

@@ -1,5 +1,7 @@
 """Shift attention and global attention beside plain products."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -60,6 +62,12 @@ class Adapter(nn.Module):
     def forward(self, x):
         return self.base_layer(x) + self.up(self.down(x))
 
+    def merged(self):
+        """One linear layer that computes the same."""
+        layer = copy.deepcopy(self.base_layer)
+        layer.weight.data += self.up.weight.data @ self.down.weight.data
+        return layer
+
 
 @pytest.mark.parametrize('name', ['q', 'kv', 'proj'])
 @pytest.mark.parametrize('kind', [ShiftAttention, GlobalAttention])
@@ -68,11 +76,13 @@ def test_an_adapter_on_any_layer_takes_effect_and_learns(kind, name):
     x = torch.randn(3, 2, 4, 5, 24) if kind is ShiftAttention else torch.randn(2, 4, 5, 24)
     setattr(attn, name, initialised(Adapter(getattr(attn, name))))
     found = attn(x)
+    merged = copy.deepcopy(attn)
+    setattr(merged, name, getattr(attn, name).merged())
     if kind is ShiftAttention:
-        expected = plain_shift_attention(attn, x)
+        expected = plain_shift_attention(merged, x)
     else:
         tokens = x.flatten(1, 2)
-        expected = attention(attn, tokens, tokens).view_as(x)
+        expected = attention(merged, tokens, tokens).view_as(x)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     found.square().sum().backward()
     assert getattr(attn, name).up.weight.grad.abs().max() > 0
