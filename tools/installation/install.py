@@ -1,4 +1,4 @@
-"""Install the project into a virtual environment: python3 tools/install.py .venv.
+"""Install the project into a virtual environment: python3 tools/installation/install.py .venv.
 
 Does nothing where the environment is up to date, goes on where an earlier call was interrupted, and keeps a torch that
 the environment has already. Runs on the bare standard library.
@@ -8,8 +8,6 @@ Environment variables, for compiled operators:
                  where torch finds one.
     MAX_JOBS     Compilers at a time (default: as many as cores and memory allow).
 """
-
-from __future__ import annotations
 
 import argparse
 import hashlib
@@ -23,7 +21,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from compile_mmcv import check_compiler, compile_mmcv, has_matching_nvcc
+OLDEST_PYTHON = (3, 10)
+# Here, because the rest of this file is none of an older Python's language.
+if sys.version_info < OLDEST_PYTHON:
+    raise SystemExit(
+        f'Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later is needed; this is {sys.version.split()[0]}. '
+        "Name another interpreter: 'make install PYTHON=python3.11'"
+    )
+
+from compile_mmcv import check_compiler, compile_mmcv, has_matching_nvcc  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -44,7 +50,6 @@ HOSTS = {
     # torch 2.6 reads checkpoints in another way than the original mmengine expects.
     'upstream': Hosts(ROOT / 'pins-upstream.txt', 'hosts-upstream', 'mmcv', (3, 11), (2, 1), (2, 6)),
 }
-OLDEST_PYTHON = (3, 10)
 EXTRAS = 'benchmark,checkpoints,digits,test,lint'
 GIGABYTES_NEEDED = 8
 # What pip says, and what it means.
@@ -149,7 +154,7 @@ def check_machine(hosts: Hosts, venv: Path) -> None:
     Raises:
         SystemExit: It is: the right Python, ensurepip, or room for a new environment.
     """
-    if not OLDEST_PYTHON <= sys.version_info[:2] <= hosts.newest_python:
+    if sys.version_info[:2] > hosts.newest_python:
         oldest, newest = ('.'.join(map(str, version)) for version in (OLDEST_PYTHON, hosts.newest_python))
         raise SystemExit(
             f'Python {oldest} to {newest} is needed; this is {sys.version.split()[0]}. '
