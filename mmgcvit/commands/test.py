@@ -9,6 +9,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from ..checkpoints import CheckpointError
 from ..cli.checkpoint_check import check_fits, read_checkpoints_safely
 from ..cli.data_check import check_data
+from ..cli.full_disk import full_disk_in_a_sentence
 from ..cli.gpu_check import check_gpus, use_cpu
 from ..cli.operators_check import check_operators
 from ..cli.options import add_common_options, load_config, read_config
@@ -62,7 +63,7 @@ def main() -> None:
     dump = dump_metric(cfg, args.out) if args.out else None
     prepare_processes(cfg)
     read_checkpoints_safely()
-    with open_screen(cfg, args.progress) as watch:
+    with full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
             cfg.load_from = args.checkpoint
             # Checkpoints hold whole models, however they were trained: the plain runner tests them all.

@@ -16,6 +16,7 @@ from ..checkpoints import CheckpointError
 from ..cli.batch_size import other_batch_size
 from ..cli.checkpoint_check import check_fits, read_checkpoints_safely
 from ..cli.data_check import check_data
+from ..cli.full_disk import full_disk_in_a_sentence
 from ..cli.gpu_check import check_gpus, use_cpu
 from ..cli.operators_check import check_operators
 from ..cli.options import add_common_options, load_config, read_config
@@ -84,7 +85,7 @@ def main() -> None:
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
     prepare_processes(cfg)
     read_checkpoints_safely()
-    with open_screen(cfg, args.progress) as watch:
+    with full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
             runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
             watch(runner)
