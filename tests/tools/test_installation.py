@@ -68,6 +68,12 @@ def steps(install):
 STEPS = ['torch', '--editable']
 
 
+@pytest.fixture
+def compiler(monkeypatch):
+    """Whether the machine that runs the test has one or not."""
+    monkeypatch.setattr(installer, 'check_compiler', lambda: None)
+
+
 def test_the_second_call_installs_nothing(install):
     install.call()
     install.call()
@@ -93,6 +99,7 @@ def test_an_interrupted_call_is_taken_up_again(install, monkeypatch):
     assert steps(install) == STEPS * 2
 
 
+@pytest.mark.usefixtures('compiler')
 @pytest.mark.parametrize(
     ('options', 'matching_nvcc', 'compiled'),
     [
@@ -104,13 +111,22 @@ def test_an_interrupted_call_is_taken_up_again(install, monkeypatch):
     ],
 )
 def test_operators_are_compiled_where_asked_for_or_where_a_gpu_and_its_nvcc_are(
-    options, matching_nvcc, compiled, install, monkeypatch
+    options, matching_nvcc, compiled, install
 ):
-    monkeypatch.setattr(installer, 'check_compiler', lambda: None)
     install.matching_nvcc = matching_nvcc
     install.torch = '2.1.2' if 'upstream' in options else '2.13.0'
     install.call(*options)
     assert install.compiled == compiled
+
+
+@pytest.mark.usefixtures('compiler')
+def test_beside_a_torch_too_new_for_mmcvs_sources_nothing_is_compiled_and_who_asks_for_it_is_told(install):
+    install.torch_before = install.torch = '2.15.0'
+    install.matching_nvcc = True
+    with pytest.raises(SystemExit, match=r'not compile beside torch 2\.15\.0, .*before 2\.15.*OPERATORS=torchvision'):
+        install.call('--operators', 'compiled')
+    install.call()
+    assert not install.compiled
 
 
 def test_a_torch_that_is_there_is_kept(install):

@@ -43,12 +43,13 @@ class Hosts(NamedTuple):
     newest_python: tuple[int, int]
     torch_from: tuple[int, int]
     torch_before: tuple[int, int]
+    compiles_before: tuple[int, int]
 
 
 HOSTS = {
-    'maintained': Hosts(ROOT / 'pins.txt', 'hosts', 'onedl-mmcv', (3, 13), (2, 1), (3, 0)),
+    'maintained': Hosts(ROOT / 'pins.txt', 'hosts', 'onedl-mmcv', (3, 13), (2, 1), (3, 0), (2, 15)),
     # torch 2.6 reads checkpoints in another way than the original mmengine expects.
-    'upstream': Hosts(ROOT / 'pins-upstream.txt', 'hosts-upstream', 'mmcv', (3, 11), (2, 1), (2, 6)),
+    'upstream': Hosts(ROOT / 'pins-upstream.txt', 'hosts-upstream', 'mmcv', (3, 11), (2, 1), (2, 6), (2, 6)),
 }
 EXTRAS = 'benchmark,checkpoints,digits,test,lint'
 GIGABYTES_NEEDED = 8
@@ -81,10 +82,12 @@ def main() -> None:
         pip = Pip(python, pins_beside(version_of(python, 'torch'), hosts, Path(folder)))
         say('2 of 3: torch (minutes, as fast as the network)')
         pip.install(['torch', 'torchvision'], show_progress=sys.stdout.isatty())
-        check_torch(version_of(python, 'torch'), hosts)
+        torch = version_of(python, 'torch')
+        check_torch(torch, hosts)
+        compiled = wants_compiled(args.operators, python, torch, hosts)
         say('3 of 3: mmengine, mmcv, mmdet, mmseg, mmpretrain, and this project')
         pip.install(['--editable', f'{ROOT}[{hosts.extra},{EXTRAS}]'])
-        if args.operators == 'compiled' or (args.operators == 'auto' and has_matching_nvcc(python)):
+        if compiled:
             compile_mmcv(pip, pin_of(hosts, hosts.mmcv), venv / 'mmcv-build.log', say)
         ensure_opencv_imports(pip)
     check_imports(python)
@@ -217,13 +220,33 @@ def check_torch(torch: str, hosts: Hosts) -> None:
     Raises:
         SystemExit: It is too old or too new.
     """
-    version = tuple(map(int, torch.split('.')[:2]))
-    if not hosts.torch_from <= version < hosts.torch_before:
+    if not hosts.torch_from <= major_and_minor(torch) < hosts.torch_before:
         oldest, beyond = ('.'.join(map(str, limit)) for limit in (hosts.torch_from, hosts.torch_before))
         raise SystemExit(
             f'The environment has torch {torch}; these packages need {oldest} or later, and before {beyond}. Install '
             "another one there, or into a new environment: 'make install VENV=.venv-new'"
         )
+
+
+def wants_compiled(operators: str, python: Path, torch: str, hosts: Hosts) -> bool:
+    """Whether mmcv's own operators are to be compiled beside this torch.
+
+    Raises:
+        SystemExit: They are asked for, and mmcv's sources do not compile beside it.
+    """
+    if major_and_minor(torch) < hosts.compiles_before:
+        return operators == 'compiled' or (operators == 'auto' and has_matching_nvcc(python))
+    if operators == 'compiled':
+        limit = '.'.join(map(str, hosts.compiles_before))
+        raise SystemExit(
+            f"mmcv's sources do not compile beside torch {torch}, but beside one before {limit}. Take one of these, or "
+            "torchvision's operators: 'make install OPERATORS=torchvision'"
+        )
+    return False
+
+
+def major_and_minor(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split('.')[:2]))
 
 
 def ensure_opencv_imports(pip: Pip) -> None:
