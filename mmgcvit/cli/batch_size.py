@@ -8,8 +8,8 @@ def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
 
     Args:
         cfg: The config as it is run.
-        recipe: As its file has it. A file's ``auto_scale_lr.base_batch_size`` goes with its own number of accumulated
-            batches, as mmengine scales.
+        recipe: As its file has it. ``auto_scale_lr.base_batch_size`` goes with the number of accumulated batches of the
+            same source, the file or the options, as mmengine scales.
         processes: How many there are on all nodes together.
 
     Returns:
@@ -19,8 +19,9 @@ def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
     base, images = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
     if scaling.get('enable') or base is None or images is None:
         return None
-    counts, meant_counts = accumulated(cfg), accumulated(recipe)
-    total, meant = processes * images * counts, base * meant_counts
+    states_its_own = base != (recipe.get('auto_scale_lr') or {}).get('base_batch_size')
+    counts = accumulated(cfg)
+    total, meant = processes * images * counts, base * accumulated(cfg if states_its_own else recipe)
     if total == meant:
         return None
     return (

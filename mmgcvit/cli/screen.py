@@ -24,6 +24,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from ..engine.progress import Display, ProgressHook
 from .console_log import last_lines, new_log
 from .display import display_for
+from .full_disk import is_full_disk
 
 INTERRUPTED = 128 + signal.SIGINT
 STDOUT, STDERR = 1, 2
@@ -139,11 +140,13 @@ def output_to(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def ended_in_a_few_lines(log: Path) -> Iterator[None]:
-    """Say the last lines of a log where a run fails, and where it is."""
+    """Say the last lines of a log where a run fails, and where it is; on a full disk it has none."""
     try:
         yield
     except KeyboardInterrupt:
         sys.stderr.write(f'interrupted; log: {log}\n')
         raise SystemExit(INTERRUPTED) from None
-    except Exception:
+    except Exception as error:
+        if is_full_disk(error):
+            raise
         raise SystemExit(f'failed; {last_lines(log)}') from None

@@ -62,16 +62,31 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
 
 
 def write(content: Mapping[str, Any], target: Path) -> None:
-    """Write a file beside its place, then move it there: never half a checkpoint."""
+    """Write a file beside its place, then move it there: never half a checkpoint.
+
+    Raises:
+        SystemExit: It cannot be written, as on a full disk.
+    """
     unfinished = target.with_name(target.name + '.unfinished')
-    if target.suffix == '.safetensors':
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_as(target.suffix, content, unfinished)
+        unfinished.rename(target)
+    except Exception as error:  # torch's and safetensors' own, with the disk's reason or without.
+        unfinished.unlink(missing_ok=True)
+        reason = str(error).splitlines()[0]
+        raise SystemExit(f'{target} could not be written ({reason}); is there room on the disk?') from None
+
+
+def write_as(suffix: str, content: Mapping[str, Any], path: Path) -> None:
+    """Write a file of the format that a suffix asks for."""
+    if suffix == '.safetensors':
         from safetensors.torch import save_file
 
         tensors: dict[str, Tensor] = {name: tensor.contiguous() for name, tensor in content['state_dict'].items()}
-        save_file(tensors, unfinished)
+        save_file(tensors, path)
     else:
-        torch.save(content, unfinished)
-    unfinished.rename(target)
+        torch.save(content, path)
 
 
 def main() -> None:
@@ -87,7 +102,6 @@ def main() -> None:
         content = convert(weights, args.to)
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
-    args.target.parent.mkdir(parents=True, exist_ok=True)
     write(content, args.target)
     arch = MODELS.get(weights.layout.network).describe_weights(weights.tensors)
     kind = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'

@@ -2,7 +2,6 @@
 
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 # What one types, the module of this folder that does it, and what it is for.
@@ -49,12 +48,12 @@ def benchmark() -> None:
         SystemExit: It is imported from elsewhere.
     """
     tools = Path(__file__).resolve().parents[2] / 'tools'
-    sys.path.insert(0, str(tools))
-    if find_spec('benchmark') is None:
+    if not (tools / 'benchmark.py').is_file():
         raise SystemExit(
             'mmgcvit benchmark: the benchmark is not part of the installed package; clone the repository and call '
             "'python tools/benchmark.py'"
         )
+    sys.path.insert(0, str(tools))
     import_module('benchmark').main()
 
 

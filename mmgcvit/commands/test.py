@@ -9,8 +9,9 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from ..checkpoints import CheckpointError
 from ..cli.checkpoint_check import check_fits, read_checkpoints_safely
 from ..cli.data_check import check_data
+from ..cli.full_disk import full_disk_in_a_sentence
 from ..cli.gpu_check import check_gpus, use_cpu
-from ..cli.operators_check import check_operators
+from ..cli.operators_check import check_operators, check_operators_load
 from ..cli.options import add_common_options, load_config, read_config
 from ..cli.outputs import draw_predictions, dump_metric, enable_tta
 from ..cli.processes import leave_processes, prepare_processes
@@ -58,11 +59,12 @@ def main() -> None:
     if args.device == 'cpu':
         use_cpu('test')
     check_gpus()
+    check_operators_load()
     cfg = prepare(args)
     dump = dump_metric(cfg, args.out) if args.out else None
     prepare_processes(cfg)
     read_checkpoints_safely()
-    with open_screen(cfg, args.progress) as watch:
+    with full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
             cfg.load_from = args.checkpoint
             # Checkpoints hold whole models, however they were trained: the plain runner tests them all.

@@ -16,8 +16,9 @@ from ..checkpoints import CheckpointError
 from ..cli.batch_size import other_batch_size
 from ..cli.checkpoint_check import check_fits, read_checkpoints_safely
 from ..cli.data_check import check_data
+from ..cli.full_disk import full_disk_in_a_sentence
 from ..cli.gpu_check import check_gpus, use_cpu
-from ..cli.operators_check import check_operators
+from ..cli.operators_check import check_operators, check_operators_load
 from ..cli.options import add_common_options, load_config, read_config
 from ..cli.precision import enable_amp
 from ..cli.processes import check_sharding, leave_processes, prepare_processes
@@ -71,6 +72,7 @@ def main() -> None:
     if args.device == 'cpu':
         use_cpu('train')
     check_gpus()
+    check_operators_load()
     cfg = load_config(args)
     if args.amp:
         enable_amp(cfg)
@@ -84,7 +86,7 @@ def main() -> None:
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
     prepare_processes(cfg)
     read_checkpoints_safely()
-    with open_screen(cfg, args.progress) as watch:
+    with full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
             runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
             watch(runner)

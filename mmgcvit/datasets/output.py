@@ -24,11 +24,19 @@ def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> b
 
 @contextmanager
 def replaced_whole(out: Path, options_file: str, options: Mapping[str, Any]) -> Iterator[Path]:
-    """A folder to write to, beside its place and moved there at the end: an interrupted run leaves what was there."""
+    """A folder to write to, beside its place and moved there at the end: an interrupted run leaves what was there.
+
+    Raises:
+        SystemExit: It cannot be written, as on a full disk.
+    """
     unfinished = out.with_name(out.name + '.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    yield unfinished
-    (unfinished / options_file).write_text(json.dumps(options))
-    shutil.rmtree(out, ignore_errors=True)
-    unfinished.rename(out)
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        (unfinished / options_file).write_text(json.dumps(options))
+        shutil.rmtree(out, ignore_errors=True)
+        unfinished.rename(out)
+    except OSError as error:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise SystemExit(f'{out} could not be written: {error}. Make room, or name another folder') from None

@@ -11,6 +11,7 @@ installed its start-up does (setup.py), so that the hosts' own scripts, which im
 """
 
 from importlib.util import find_spec
+from pathlib import Path
 
 from .finder import MODULE, serve_stand_ins
 
@@ -18,7 +19,8 @@ from .finder import MODULE, serve_stand_ins
 def are_compiled() -> bool:
     """Whether mmcv's own compiled operators are the ones in use."""
     spec = find_spec(MODULE)
-    return spec is not None and 'mmgcvit' not in (spec.origin or '')
+    stand_ins = Path(__file__).with_name('stand_ins.py').resolve()
+    return spec is not None and Path(spec.origin).resolve() != stand_ins
 
 
 __all__ = ['are_compiled', 'serve_stand_ins']

@@ -40,6 +40,12 @@ def test_a_recipe_that_accumulates_is_made_for_the_sum():
     assert other_batch_size(config(base=512, images=64, counts=4), recipe, 4) is None
 
 
+def test_who_halves_the_base_for_two_accumulated_batches_has_the_recipes_batch():
+    """As docs/large_models.md says; mmengine's scaling leaves accumulation out."""
+    assert other_batch_size(config(base=8, images=1, counts=2), config(), 8) is None
+    assert 'made for 16 images' in other_batch_size(config(base=8, images=1, counts=2), config(), 4)
+
+
 @pytest.mark.parametrize('missing', ['auto_scale_lr', 'train_dataloader', 'optim_wrapper'])
 def test_a_config_that_does_not_say_is_left_alone(missing):
     cfg = config()

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mmgcvit.cli.data_check import check_data
-from mmgcvit.cli.operators_check import check_operators
+from mmgcvit.cli.operators_check import check_operators, check_operators_load
 from mmgcvit.cli.options import load_config
 from mmgcvit.cli.outputs import draw_predictions, dump_metric, enable_tta
 from mmgcvit.cli.precision import enable_amp
@@ -195,6 +195,15 @@ class TestOperatorsCheck:
     def test_stand_ins_serve_on_a_gpu(self, monkeypatch):
         monkeypatch.setattr('mmgcvit.cli.operators_check.are_compiled', lambda: False)
         check_operators(Config({'default_scope': 'mmdet'}))
+
+    def test_operators_compiled_for_another_torch_are_said_to_be(self, monkeypatch):
+        def import_module(name):
+            raise ImportError('_ext.so: undefined symbol: _ZN3c10')
+
+        monkeypatch.setattr('mmgcvit.cli.operators_check.import_module', import_module)
+        with pytest.raises(SystemExit, match=r'do not load beside torch .*undefined symbol.*new environment') as error:
+            check_operators_load()
+        assert '\n' not in str(error.value)
 
     @pytest.mark.usefixtures('without_gpu')
     def test_they_serve_without_a_gpu(self):

@@ -1,6 +1,7 @@
 """Beside an mmcv without compiled operators the stand-ins are found, whoever asks first; compiled ones come first."""
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -67,6 +68,17 @@ def test_compiled_operators_come_first(plain_mmcv, tmp_path):
         assert run(f'import mmgcvit\n{ORIGIN}', tmp_path).splitlines()[-1].endswith('mmcv/_ext.py')
     finally:
         own.unlink()
+
+
+@pytest.mark.slow
+def test_compiled_operators_are_known_as_such_in_a_folder_of_this_projects_name(plain_mmcv, tmp_path):
+    """As in the environment of a clone: mmgcvit/.venv/lib/..."""
+    code = 'from mmgcvit.operators import are_compiled; print(are_compiled())'
+    assert run(code, plain_mmcv).splitlines()[-1] == 'False'
+    folder = tmp_path / 'mmgcvit' / '.venv'
+    shutil.copytree(plain_mmcv, folder, symlinks=True)
+    (folder / 'mmcv' / '_ext.py').touch()
+    assert run(code, folder).splitlines()[-1] == 'True'
 
 
 def test_what_python_imports_at_its_start_imports_nothing_else():

@@ -1,7 +1,9 @@
 """The installer does nothing twice, starts again when its pins change, keeps torch, and says in words what is wrong."""
 
+import ast
+import runpy
 import sys
-from collections import namedtuple
+from pathlib import Path
 from types import SimpleNamespace
 
 import compile_mmcv
@@ -66,6 +68,12 @@ def steps(install):
 STEPS = ['torch', '--editable']
 
 
+@pytest.fixture
+def compiler(monkeypatch):
+    """Whether the machine that runs the test has one or not."""
+    monkeypatch.setattr(installer, 'check_compiler', lambda: None)
+
+
 def test_the_second_call_installs_nothing(install):
     install.call()
     install.call()
@@ -91,6 +99,7 @@ def test_an_interrupted_call_is_taken_up_again(install, monkeypatch):
     assert steps(install) == STEPS * 2
 
 
+@pytest.mark.usefixtures('compiler')
 @pytest.mark.parametrize(
     ('options', 'matching_nvcc', 'compiled'),
     [
@@ -102,13 +111,22 @@ def test_an_interrupted_call_is_taken_up_again(install, monkeypatch):
     ],
 )
 def test_operators_are_compiled_where_asked_for_or_where_a_gpu_and_its_nvcc_are(
-    options, matching_nvcc, compiled, install, monkeypatch
+    options, matching_nvcc, compiled, install
 ):
-    monkeypatch.setattr(installer, 'check_compiler', lambda: None)
     install.matching_nvcc = matching_nvcc
     install.torch = '2.1.2' if 'upstream' in options else '2.13.0'
     install.call(*options)
     assert install.compiled == compiled
+
+
+@pytest.mark.usefixtures('compiler')
+def test_beside_a_torch_too_new_for_mmcvs_sources_nothing_is_compiled_and_who_asks_for_it_is_told(install):
+    install.torch_before = install.torch = '2.15.0'
+    install.matching_nvcc = True
+    with pytest.raises(SystemExit, match=r'not compile beside torch 2\.15\.0, .*before 2\.15.*OPERATORS=torchvision'):
+        install.call('--operators', 'compiled')
+    install.call()
+    assert not install.compiled
 
 
 def test_a_torch_that_is_there_is_kept(install):
@@ -143,12 +161,21 @@ def test_a_machine_without_a_compiler_is_told_what_to_install_or_to_do_without(i
     assert not install.compiled
 
 
-@pytest.mark.parametrize('version', [(3, 9, 18), (3, 14, 0)])
-def test_another_python_is_refused_with_the_versions_that_serve(version, monkeypatch, tmp_path):
-    kind = namedtuple('VersionInfo', ['major', 'minor', 'micro'])
-    monkeypatch.setattr(sys, 'version_info', kind(*version))
+def test_too_new_a_python_is_refused_with_the_versions_that_serve(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, 'version_info', (3, 14, 0))
     with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.13 is needed; .*make install PYTHON='):
         installer.check_machine(installer.HOSTS['maintained'], tmp_path / 'new')
+
+
+def test_too_old_a_python_hears_so_before_it_meets_what_it_cannot_read(monkeypatch):
+    """Only what stands above the refusal has to be in the language of Python 3.6, the oldest that machines have."""
+    text = Path(installer.__file__).read_text()
+    ast.parse(text, feature_version=(3, 6))
+    assert '__future__' not in text
+    monkeypatch.setattr(sys, 'version_info', (3, 6, 15))
+    monkeypatch.setitem(sys.modules, 'compile_mmcv', None)
+    with pytest.raises(SystemExit, match=r'Python 3\.10 or later is needed; .*make install PYTHON='):
+        runpy.run_path(installer.__file__)
 
 
 def test_too_small_a_disk_is_named_before_anything_is_installed(monkeypatch, tmp_path):

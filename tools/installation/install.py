@@ -1,4 +1,4 @@
-"""Install the project into a virtual environment: python3 tools/install.py .venv.
+"""Install the project into a virtual environment: python3 tools/installation/install.py .venv.
 
 Does nothing where the environment is up to date, goes on where an earlier call was interrupted, and keeps a torch that
 the environment has already. Runs on the bare standard library.
@@ -8,8 +8,6 @@ Environment variables, for compiled operators:
                  where torch finds one.
     MAX_JOBS     Compilers at a time (default: as many as cores and memory allow).
 """
-
-from __future__ import annotations
 
 import argparse
 import hashlib
@@ -23,7 +21,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from compile_mmcv import check_compiler, compile_mmcv, has_matching_nvcc
+OLDEST_PYTHON = (3, 10)
+# Here, because the rest of this file is none of an older Python's language.
+if sys.version_info < OLDEST_PYTHON:
+    raise SystemExit(
+        f'Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later is needed; this is {sys.version.split()[0]}. '
+        "Name another interpreter: 'make install PYTHON=python3.11'"
+    )
+
+from compile_mmcv import check_compiler, compile_mmcv, has_matching_nvcc  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -37,14 +43,14 @@ class Hosts(NamedTuple):
     newest_python: tuple[int, int]
     torch_from: tuple[int, int]
     torch_before: tuple[int, int]
+    compiles_before: tuple[int, int]
 
 
 HOSTS = {
-    'maintained': Hosts(ROOT / 'pins.txt', 'hosts', 'onedl-mmcv', (3, 13), (2, 1), (3, 0)),
+    'maintained': Hosts(ROOT / 'pins.txt', 'hosts', 'onedl-mmcv', (3, 13), (2, 1), (3, 0), (2, 15)),
     # torch 2.6 reads checkpoints in another way than the original mmengine expects.
-    'upstream': Hosts(ROOT / 'pins-upstream.txt', 'hosts-upstream', 'mmcv', (3, 11), (2, 1), (2, 6)),
+    'upstream': Hosts(ROOT / 'pins-upstream.txt', 'hosts-upstream', 'mmcv', (3, 11), (2, 1), (2, 6), (2, 6)),
 }
-OLDEST_PYTHON = (3, 10)
 EXTRAS = 'benchmark,checkpoints,digits,test,lint'
 GIGABYTES_NEEDED = 8
 # What pip says, and what it means.
@@ -76,10 +82,12 @@ def main() -> None:
         pip = Pip(python, pins_beside(version_of(python, 'torch'), hosts, Path(folder)))
         say('2 of 3: torch (minutes, as fast as the network)')
         pip.install(['torch', 'torchvision'], show_progress=sys.stdout.isatty())
-        check_torch(version_of(python, 'torch'), hosts)
+        torch = version_of(python, 'torch')
+        check_torch(torch, hosts)
+        compiled = wants_compiled(args.operators, python, torch, hosts)
         say('3 of 3: mmengine, mmcv, mmdet, mmseg, mmpretrain, and this project')
         pip.install(['--editable', f'{ROOT}[{hosts.extra},{EXTRAS}]'])
-        if args.operators == 'compiled' or (args.operators == 'auto' and has_matching_nvcc(python)):
+        if compiled:
             compile_mmcv(pip, pin_of(hosts, hosts.mmcv), venv / 'mmcv-build.log', say)
         ensure_opencv_imports(pip)
     check_imports(python)
@@ -149,7 +157,7 @@ def check_machine(hosts: Hosts, venv: Path) -> None:
     Raises:
         SystemExit: It is: the right Python, ensurepip, or room for a new environment.
     """
-    if not OLDEST_PYTHON <= sys.version_info[:2] <= hosts.newest_python:
+    if sys.version_info[:2] > hosts.newest_python:
         oldest, newest = ('.'.join(map(str, version)) for version in (OLDEST_PYTHON, hosts.newest_python))
         raise SystemExit(
             f'Python {oldest} to {newest} is needed; this is {sys.version.split()[0]}. '
@@ -212,13 +220,33 @@ def check_torch(torch: str, hosts: Hosts) -> None:
     Raises:
         SystemExit: It is too old or too new.
     """
-    version = tuple(map(int, torch.split('.')[:2]))
-    if not hosts.torch_from <= version < hosts.torch_before:
+    if not hosts.torch_from <= major_and_minor(torch) < hosts.torch_before:
         oldest, beyond = ('.'.join(map(str, limit)) for limit in (hosts.torch_from, hosts.torch_before))
         raise SystemExit(
             f'The environment has torch {torch}; these packages need {oldest} or later, and before {beyond}. Install '
             "another one there, or into a new environment: 'make install VENV=.venv-new'"
         )
+
+
+def wants_compiled(operators: str, python: Path, torch: str, hosts: Hosts) -> bool:
+    """Whether mmcv's own operators are to be compiled beside this torch.
+
+    Raises:
+        SystemExit: They are asked for, and mmcv's sources do not compile beside it.
+    """
+    if major_and_minor(torch) < hosts.compiles_before:
+        return operators == 'compiled' or (operators == 'auto' and has_matching_nvcc(python))
+    if operators == 'compiled':
+        limit = '.'.join(map(str, hosts.compiles_before))
+        raise SystemExit(
+            f"mmcv's sources do not compile beside torch {torch}, but beside one before {limit}. Take one of these, or "
+            "torchvision's operators: 'make install OPERATORS=torchvision'"
+        )
+    return False
+
+
+def major_and_minor(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split('.')[:2]))
 
 
 def ensure_opencv_imports(pip: Pip) -> None:

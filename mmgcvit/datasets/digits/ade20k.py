@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .coco import JPEG
+from ..pictures import write_labels, write_picture
 from .scenes import Scene
 
 FOLDERS = {'train': 'training', 'val': 'validation'}
@@ -23,8 +22,8 @@ def write_ade20k(root: Path, scenes: Iterable[Scene], split: str) -> None:
     maps.mkdir(parents=True)
     for number, scene in enumerate(scenes, start=1):
         name = f'ADE_{split}_{number:08d}'
-        cv2.imwrite(str(images / f'{name}.jpg'), scene.image[..., ::-1], JPEG)
-        cv2.imwrite(str(maps / f'{name}.png'), segmentation_map(scene))
+        write_picture(images / f'{name}.jpg', scene.image)
+        write_labels(maps / f'{name}.png', segmentation_map(scene))
 
 
 def segmentation_map(scene: Scene) -> NDArray[np.uint8]:

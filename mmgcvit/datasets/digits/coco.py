@@ -5,14 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ..pictures import write_picture
 from .scenes import Scene
 
 CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} for digit in range(10)]
-JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
 
 def write_coco(root: Path, scenes: Iterable[Scene], split: str) -> None:
@@ -24,7 +23,7 @@ def write_coco(root: Path, scenes: Iterable[Scene], split: str) -> None:
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': CATEGORIES}
     for image_id, scene in enumerate(scenes, start=1):
         file_name = f'{image_id:012d}.jpg'
-        cv2.imwrite(str(images / file_name), scene.image[..., ::-1], JPEG)
+        write_picture(images / file_name, scene.image)
         height, width = scene.image.shape[:2]
         content['images'].append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width})
         first_id = len(content['annotations']) + 1

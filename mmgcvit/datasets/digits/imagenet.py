@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import cv2
-
-from .coco import JPEG
+from ..pictures import write_picture
 from .scenes import SceneComposer
 
 
@@ -15,4 +13,4 @@ def write_imagenet(root: Path, composer: SceneComposer, split: str, copies: int)
     for scan in composer.scans.tolist():
         for copy in range(copies):
             path = root / split / str(composer.digits[scan]) / f'{scan:04d}_{copy}.jpg'
-            cv2.imwrite(str(path), composer.compose_one(scan)[..., ::-1], JPEG)
+            write_picture(path, composer.compose_one(scan))

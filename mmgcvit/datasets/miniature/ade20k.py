@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..digits.ade20k import FOLDERS, UNLABELLED
-from ..digits.coco import JPEG
 from ..digits.scenes import SPLITS, Scene, SceneComposer
+from ..pictures import write_labels, write_picture
 
 NUM_IMAGES = {'train': 8, 'val': 4}
 # Height and width as they are common in ADE20K, one after the other.
@@ -32,8 +31,8 @@ def write_miniature_ade20k(root: Path, num_classes: int = NUM_CLASSES, seed: int
         for i in range(NUM_IMAGES[split]):
             scene = composer.compose(SHAPES[i % len(SHAPES)])
             name = f'ADE_{split}_{i + 1:08d}'
-            cv2.imwrite(str(images / f'{name}.jpg'), scene.image[..., ::-1], JPEG)
-            cv2.imwrite(str(maps / f'{name}.png'), label_map(scene, composer, num_classes))
+            write_picture(images / f'{name}.jpg', scene.image)
+            write_labels(maps / f'{name}.png', label_map(scene, composer, num_classes))
 
 
 def label_map(scene: Scene, composer: SceneComposer, num_classes: int) -> NDArray[np.uint8]:

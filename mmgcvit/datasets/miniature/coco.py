@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from ..digits.coco import JPEG
 from ..digits.scenes import SPLITS, Scene, SceneComposer
+from ..pictures import write_picture
 from .coco_categories import COCO_CATEGORIES
 
 NUM_IMAGES = {'train': 16, 'val': 6}
@@ -72,7 +72,7 @@ def write_images(folder: Path, composer: SceneComposer, number: int, content: di
             for annotation in describe(scene, composer, content['categories'], with_crowd=i % ROUND == CROWD):
                 number_so_far = len(content['annotations'])
                 content['annotations'].append({**annotation, 'image_id': image['id'], 'id': 1768 + 3 * number_so_far})
-        cv2.imwrite(str(folder / image['file_name']), picture[..., ::-1], JPEG)
+        write_picture(folder / image['file_name'], picture)
 
 
 def describe(

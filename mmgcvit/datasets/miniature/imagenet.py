@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-
-from ..digits.coco import JPEG
 from ..digits.scenes import SPLITS, SceneComposer
+from ..pictures import write_picture
 
 # Height and width, one after the other.
 SHAPES = ((48, 64), (64, 48), (56, 56))
@@ -29,7 +27,7 @@ def write_miniature_imagenet(root: Path, folders: Sequence[str], seed: int = 0) 
             scan = composer.rng.choice(scans[number % 10])
             image = composer.compose_one(scan, SHAPES[number % len(SHAPES)])
             path = root / split / folder / NAMES[split].format(folder=folder, number=number + 1)
-            cv2.imwrite(str(path), image[..., ::-1], JPEG)
+            write_picture(path, image)
 
 
 def imagenet_folders() -> list[str]:
