@@ -45,7 +45,7 @@ HOSTS = {
     'upstream': Hosts(ROOT / 'pins-upstream.txt', 'hosts-upstream', 'mmcv', (3, 11), (2, 1), (2, 6)),
 }
 OLDEST_PYTHON = (3, 10)
-EXTRAS = 'benchmark,checkpoints,digits,test,lint'
+EXTRAS = 'benchmark,checkpoints,digits,export,test,lint'
 GIGABYTES_NEEDED = 8
 # What pip says, and what it means.
 REASONS = {
