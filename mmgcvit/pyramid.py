@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from .checkpoints import Layout, load_pretrained
-from .layers import LayerNorm, Variant, images_in_chunks, is_exporting, whole_number, whole_numbers
+from .layers import LayerNorm, Variant, is_exporting, whole_number, whole_numbers
 
 WithCp = bool | Sequence[bool]
 
@@ -81,7 +81,6 @@ class PyramidBackbone(BaseModule):
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
-    @images_in_chunks
     def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
         """The stem and the first stage, then each downsampler and the stage behind it."""
         return zip([self.stem, *self.downsamplers], self.stages, strict=True)

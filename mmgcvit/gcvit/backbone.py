@@ -10,7 +10,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..layers import WindowSize, check_drop_path_rate, init_transformer_weights, resolve_variant, resolve_windows
+from ..layers import (
+    WindowSize,
+    check_drop_path_rate,
+    images_in_chunks,
+    init_transformer_weights,
+    resolve_variant,
+    resolve_windows,
+)
 from ..pyramid import PyramidBackbone, WithCp, checkpointed_stages
 from ..registry import MODELS
 from .archs import ARCHS, NUM_STAGES, Facts
@@ -119,7 +126,7 @@ class GCViT(PyramidBackbone):
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):
-            x = stage(before(x))
+            x = images_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
             if i in self.out_indices:
                 maps.append(self.output(i, x))
         return tuple(maps)

@@ -3,10 +3,11 @@
 from .arguments import check_drop_path_rate, check_img_size, whole_number, whole_numbers
 from .attention import attend, attention_weights, merge_heads, share_queries, split_heads
 from .blocks import Mlp, ResidualBranch, TransformerBlock, recomputed
-from .chunked import has_hooks, images_in_chunks, patches_in_chunks, tokens_in_chunks
+from .chunked import images_in_chunks, patches_in_chunks, tokens_in_chunks
+from .hooks import is_plain
 from .init import init_transformer_weights
 from .norm import LayerNorm
-from .onednn import is_plain, linear
+from .onednn import linear
 from .position import PositionEmbedding, RelativePositionBias
 from .resizing import resize
 from .tracing import is_exporting, is_tracing
@@ -45,7 +46,6 @@ __all__ = [
     'count_windows',
     'divide_up',
     'even_window',
-    'has_hooks',
     'images_in_chunks',
     'in_windows',
     'init_transformer_weights',
