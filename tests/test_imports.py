@@ -36,7 +36,17 @@ FILES_DOWNWARD = {
     'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'archs', 'layouts'],
     'layers': [
         *('__init__', 'attention', 'trained_bias', 'blocks', 'onednn', 'chunked', 'hooks', 'norm', 'init'),
-        *('position', 'resizing', 'constants', 'windows', 'tracing', 'variants', 'arguments'),
+        *(
+            'position',
+            'position_embedding',
+            'grid_values',
+            'resizing',
+            'constants',
+            'windows',
+            'tracing',
+            'variants',
+            'arguments',
+        ),
     ],
 }
 FILES = sorted(PACKAGE.rglob('*.py'))

@@ -8,7 +8,8 @@ from .hooks import is_plain
 from .init import init_transformer_weights
 from .norm import LayerNorm
 from .onednn import linear
-from .position import PositionEmbedding, RelativePositionBias
+from .position import RelativePositionBias
+from .position_embedding import PositionEmbedding
 from .resizing import resize
 from .tracing import is_exporting, is_tracing
 from .variants import Variant, resolve_variant
