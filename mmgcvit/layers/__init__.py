@@ -1,6 +1,15 @@
 """Parts that mean the same in every backbone of this package. They import torch and mmcv only."""
 
-from .arguments import check_drop_path_rate, check_img_size, whole_number, whole_numbers
+from .arguments import (
+    Window,
+    WindowSize,
+    check_drop_path_rate,
+    check_img_size,
+    resolve_optional_windows,
+    resolve_windows,
+    whole_number,
+    whole_numbers,
+)
 from .attention import attend, attention_weights, merge_heads, share_queries, split_heads
 from .blocks import Mlp, ResidualBranch, TransformerBlock, recomputed
 from .chunked import images_in_chunks, patches_in_chunks, tokens_in_chunks
@@ -14,16 +23,12 @@ from .resizing import resize
 from .tracing import is_exporting, is_tracing
 from .variants import Variant, resolve_variant
 from .windows import (
-    Window,
-    WindowSize,
     count_windows,
     divide_up,
     even_window,
     in_windows,
     out_of_windows,
     pad_to_windows,
-    resolve_optional_windows,
-    resolve_windows,
     round_up,
     unpad,
     window_partition,

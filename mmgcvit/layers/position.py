@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .arguments import Window
 from .constants import constant
 from .grid_values import Grid, GridValues
 from .tracing import is_tracing
-from .windows import Window
 
 TABLE_NAME = 'relative_position_bias_table'
 # CUDA's memory-efficient attention wants rows of a bias to begin at multiples of that many elements.
