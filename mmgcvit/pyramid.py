@@ -1,4 +1,4 @@
-"""What a backbone of this package owes its host: chosen outputs and their norms, freezing, clear refusals.
+"""Base of the backbones: what hosts expect of one (chosen outputs, freezing, loading), and the refusal of bad input.
 
 Legend: B batch, C_i channels and H_i x W_i size of stage i's map.
 """
@@ -40,8 +40,8 @@ class PyramidBackbone(BaseModule):
     Attributes:
         archs: The published variants by name.
         default_arch: The name that ``arch`` has by default.
-        facts: What weights tell of their variant: ``read(tensors, num_stages)`` makes one, ``arch()`` gives an ``arch``
-            argument.
+        facts: What the names and shapes of weights tell about their variant: ``read(tensors, num_stages)`` makes one,
+            ``arch()`` gives an ``arch`` argument.
         layouts: The layouts in which checkpoints of the network exist, this package's last.
 
     Raises:
@@ -106,7 +106,7 @@ class PyramidBackbone(BaseModule):
         return self.describe_weights(tensors, self.num_stages)
 
     def check_images(self, images: Tensor) -> None:
-        """Refuse what a backbone cannot process; in a file for other sizes there is nothing to refuse yet.
+        """Refuse what a backbone cannot process. Not in exports, which serve all sizes.
 
         Raises:
             TypeError: ``images`` is no tensor.
