@@ -15,6 +15,7 @@ from ..layers import (
     WindowSize,
     check_drop_path_rate,
     check_img_size,
+    images_in_chunks,
     init_transformer_weights,
     resolve_optional_windows,
     resolve_variant,
@@ -134,7 +135,7 @@ class LSA(PyramidBackbone):
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):
-            x = stage(before(x))
+            x = images_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
             if i in self.out_indices:
                 maps.append(self.output(i, x))
         return tuple(maps)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.layers import RelativePositionBias
-from mmgcvit.layers.position import align_rows, relative_position_index, resize_table
+from mmgcvit.layers.grid_values import resize_table
+from mmgcvit.layers.position import align_rows, relative_position_index
 
 windows = st.tuples(st.integers(1, 6), st.integers(1, 6))
 
