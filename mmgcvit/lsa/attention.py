@@ -87,8 +87,8 @@ class ShiftAttention(GroupedAttention):
 
     Keys and values of the T copies are not computed. With one query per patch it is cheaper to project the query, as
     q (Wk x) = (q Wk) x, and to apply the value projection after the weighted sum, as both are linear. The keys' bias
-    adds the same to all scores of a patch, so it has no effect. Where ``kv`` is not torch's own linear layer with ordinary
-    weights (adapters, quantization, hooks), keys and values are computed.
+    adds the same to all scores of a patch, so it has no effect. Where ``kv`` is not torch's own linear layer with
+    ordinary weights (adapters, quantization, hooks), keys and values are computed.
     """
 
     def forward(self, copies: Tensor) -> Tensor:
