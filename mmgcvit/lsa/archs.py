@@ -168,7 +168,7 @@ class Facts(NamedTuple):
         )
 
     def arch(self) -> dict[str, Any]:
-        """An ``arch`` argument for a network with all of these tensors; what weights do not tell is made up."""
+        """An ``arch`` argument for a network with all of these tensors; what weights do not tell is guessed."""
         num_copies = max(self.num_convs, *self.position_copies, 1)
         return {
             'embed_dims': self.embed_dims,
