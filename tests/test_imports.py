@@ -12,7 +12,7 @@ HOSTS = {'mmdet', 'mmseg', 'mmpretrain'}
 # Folder or file of the package -> (parts of the package that it may import, packages beside the standard library).
 # A folder's files may import each other in the order of FILES_DOWNWARD, or freely where it has none.
 ALLOWED = {
-    '__init__': ({'gcvit', 'lsa', 'operators', 'requirements', 'version'}, set()),
+    '__init__': ({'checkpoints', 'gcvit', 'lsa', 'operators', 'requirements', 'version'}, set()),
     'version': (set(), set()),
     'requirements': (set(), {'packaging'}),
     'operators': (set(), {'torch', 'torchvision', 'mmcv', 'mmengine'}),
@@ -21,14 +21,14 @@ ALLOWED = {
     'pyramid': ({'checkpoints', 'layers'}, {'torch', 'mmengine'}),
     'gcvit': ({'layers', 'pyramid', 'registry'}, {'torch'}),
     'lsa': ({'layers', 'pyramid', 'registry'}, {'torch'}),
-    'checkpoints': ({'layers'}, {'torch', 'mmengine', 'numpy', 'packaging', 'safetensors', 'timm'}),
+    'checkpoints': ({'layers'}, {'torch', 'mmengine', 'numpy', 'safetensors', 'timm'}),
     'datasets': ({'registry'}, {'numpy', 'cv2', 'sklearn', 'pycocotools', 'timm', 'mmpretrain'}),
     'detection': ({'registry'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
-    'engine': ({'gcvit', 'lsa', 'registry'}, {'torch', 'mmengine', 'mmpretrain'}),
+    'engine': ({'checkpoints', 'gcvit', 'lsa', 'registry'}, {'torch', 'mmengine', 'mmpretrain'}),
     'cli': ({'checkpoints', 'layers', 'operators'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
     'dry_run': ({'datasets', 'cli', 'gcvit', 'lsa', 'registry'}, {'torch', 'mmengine'}),
     'commands': (
-        {'checkpoints', 'cli', 'datasets', 'dry_run', 'gcvit', 'lsa', 'GCViT', 'LSA'},
+        {'checkpoints', 'cli', 'datasets', 'dry_run', 'engine', 'gcvit', 'lsa', 'GCViT', 'LSA'},
         {'torch', 'mmengine', 'rich', 'safetensors'},
     ),
 }
