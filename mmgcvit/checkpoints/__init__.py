@@ -1,4 +1,7 @@
-"""Checkpoints of these networks: safe reading, the layouts in which they exist, loading, writing, finding whole ones."""
+"""Checkpoints of these networks: safe reading, the layouts in which they exist, loading, writing, wholeness.
+
+Nothing in a file is run; see :mod:`.pickles`.
+"""
 
 from .errors import CheckpointError, DamagedCheckpointError
 from .loading import load_pretrained

@@ -1,4 +1,4 @@
-"""The zip archives that torch.save writes: opened only if whole and as torch writes them, read within their own size."""
+"""The zip archives that torch.save writes: opened only if they are as torch writes them, read within their size."""
 
 import struct
 import zipfile
@@ -75,13 +75,18 @@ def open_archive(path: Path) -> Iterator[Archive]:
 
     Raises:
         DamagedCheckpointError: It does not end as archives do, or has another shape than torch gives them.
+        CheckpointError: It is a program.
     """
     with path.open('rb') as file:
         try:
             check_end(file, path.stat().st_size)
             with zipfile.ZipFile(file) as zip_file:
-                archive = Archive(zip_file, path.stat().st_size)
-                yield archive
+                if any(name.endswith('/constants.pkl') for name in zip_file.namelist()):
+                    raise CheckpointError(
+                        f'{path} is a TorchScript program, not a checkpoint; save its weights alone where it was made '
+                        '(torch.save(program.state_dict(), ...))'
+                    )
+                yield Archive(zip_file, path.stat().st_size)
         except (CheckpointError, NotDataError):
             raise
         except Exception as error:  # zipfile has no one kind of error for what a file can be.

@@ -82,17 +82,16 @@ def tensor_within(numbers: torch.UntypedStorage, dtype: torch.dtype, offset: Any
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
     if count and (last >= held or count > held):
         raise ValueError(f'a tensor of {tuple(size)} in a storage of {held}')
-    tensor = torch.empty(0, dtype=dtype, device=numbers.device).set_(
-        numbers, offset if count else 0, tuple(size), tuple(stride)
-    )
-    if (
-        dtype == torch.bool
-        and count
-        and not tensor.is_meta
-        and torch.empty(0, dtype=torch.uint8, device='cpu').set_(numbers).max() > 1
-    ):
+    if dtype == torch.bool and count and has_other_than_truth(numbers):
         raise ValueError('truth values other than 0 and 1')
-    return tensor
+    empty = torch.empty(0, dtype=dtype, device=numbers.device)
+    return empty.set_(numbers, offset if count else 0, tuple(size), tuple(stride))
+
+
+def has_other_than_truth(numbers: torch.UntypedStorage) -> bool:
+    """Whether bytes are not all 0 or 1; asked of a storage without numbers, no."""
+    read = torch.empty(0, dtype=torch.uint8, device=numbers.device).set_(numbers)
+    return not read.is_meta and bool(read.max() > 1)
 
 
 def are_counts(values: Any) -> bool:
@@ -114,11 +113,8 @@ def torch_size(values: Any) -> torch.Size:
 
 
 def torch_device(name: Any, index: Any = None) -> torch.device:
-    if (
-        type(name) is not str
-        or not re.fullmatch(r'[a-z]{1,20}(:\d{1,3})?', name)
-        or type(index) not in (int, type(None))
-    ):
+    is_name = type(name) is str and re.fullmatch(r'[a-z]{1,20}(:\d{1,3})?', name)
+    if not is_name or type(index) not in (int, type(None)):
         raise ValueError('no device')
     return torch.device(name) if index is None else torch.device(name, index)
 
@@ -274,9 +270,7 @@ def names_in_files() -> Mapping[str, Any]:
 
 def is_numeric(value: Any) -> bool:
     """Whether something is a dtype of numbers as such, not of quantized ones or pieces of bytes."""
+    whole = r'torch\.(bool|u?int(8|16|32|64))'
     return isinstance(value, torch.dtype) and (
-        value.is_floating_point
-        or value.is_complex
-        or value == torch.bool
-        or re.fullmatch(r'torch\.u?int(8|16|32|64)', str(value))
+        value.is_floating_point or value.is_complex or re.fullmatch(whole, str(value)) is not None
     )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..layers.position import TABLE_NAME, WINDOW_NAME, stored_grid
 from ..layers.position_embedding import EMBEDDING_NAME, GRID_NAME, stored_embedding_grid
-from .errors import CheckpointError
+from .errors import CheckpointError, first_line, printable
 from .weights import FINAL_NORM, Weights, read_weights
 
 OUTPUT_NORM = re.compile(r'norm\d+\.')
@@ -77,7 +77,10 @@ def check_same_network(weights: Weights, backbone: nn.Module, own: Mapping[str, 
     network = type(backbone).__name__
     if weights.layout.network not in [base.__name__ for base in type(backbone).__mro__]:
         raise CheckpointError(f'{weights.source} holds {weights.layout.network} weights; the model is {network}')
-    theirs, ours = describe(weights.tensors), describe(own)
+    try:
+        theirs, ours = describe(weights.tensors), describe(own)
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise CheckpointError(f'{weights.source} is no whole {network}: {first_line(error)}') from None
     if theirs != ours:
         raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
 
@@ -142,4 +145,4 @@ def report(
 
 def shorten(names: list[str], most: int = 3) -> str:
     """The first of many names."""
-    return ', '.join(names[:most]) + (', ...' if len(names) > most else '')
+    return printable(', '.join(names[:most])) + (', ...' if len(names) > most else '')

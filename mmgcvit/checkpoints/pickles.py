@@ -1,8 +1,8 @@
 """Reading pickles as data: a machine for the opcodes that describe values, which calls nothing that a file names.
 
-Python's own unpickler looks names up and calls them with the file's arguments; torch's does so with the names on a list.
+Python's own unpickler looks names up and calls them with the file's arguments; torch's does so with those on a list.
 Here a name in a file is a key of a table of ours (:mod:`.kinds`), and what stands there decides what is made of the
-arguments. What comes out is looked over once more: data of known types, not nested without bounds, nothing that holds
+arguments. What comes out is looked over once more: data of known types, of bounded nesting, and nothing that holds
 itself.
 """
 
@@ -20,8 +20,8 @@ from mmengine.logging.history_buffer import HistoryBuffer
 
 from .errors import NotDataError, first_line
 
-# A training checkpoint of the largest backbone here, with its optimizer, takes 87,000. An opcode of one byte can make an
-# object of 216, so this bounds memory too.
+# A training checkpoint of the largest backbone here, with its optimizer, takes 87,000. One byte can make an object of
+# 216, so this bounds memory too.
 MOST_OPCODES = 2_000_000
 MOST_LEVELS = 64
 # Items in all, counting what is shared as often as it is reached: a few lines of a file can stand for 10**100 of them.
@@ -95,7 +95,7 @@ def read_pickle(file: IO[bytes] | bytes, names: Mapping[str, Any], storage: Call
 
 
 class Machine:
-    """The stack and the memo of a pickle that is being read; its methods are the opcodes, called with their argument."""
+    """The stack and the memo of a pickle that is being read; its methods are the opcodes."""
 
     def __init__(self, names: Mapping[str, Any], storage: Callable[[Any], Any]) -> None:
         self.names, self.storage = names, storage

@@ -1,8 +1,9 @@
-"""Whether what a checkpoint says of a run can be gone on from: counts, logs, the optimizer's and the schedulers' states."""
+"""Whether a run can go on from what a checkpoint says: counts, logs, the optimizer's and the schedulers' states."""
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
 from numbers import Real
+from reprlib import repr as brief
 from typing import Any
 
 import torch
@@ -68,11 +69,10 @@ def check_counts(meta: Any) -> None:
     demand(isinstance(meta, dict), 'it has no meta')
     for name in ('epoch', 'iter'):
         count = meta.get(name)
-        demand(
-            type(count) is int and 0 <= count <= MOST_STEPS, f'its meta.{name} is no number of steps ({count!r:.40})'
-        )
+        is_count = type(count) is int and 0 <= count <= MOST_STEPS
+        demand(is_count, f'its meta.{name} is no number of steps ({brief(count)})')
     seed = meta.get('seed')
-    demand(seed is None or (type(seed) is int and 0 <= seed < 2**32), f'its meta.seed is no seed ({seed!r:.40})')
+    demand(seed is None or (type(seed) is int and 0 <= seed < 2**32), f'its meta.seed is no seed ({brief(seed)})')
 
 
 def check_hub(hub: Any) -> None:
@@ -89,7 +89,7 @@ def check_hub(hub: Any) -> None:
     demand(all(type(value) is bool for value in hub['resumed_keys'].values()), 'its resumed_keys are no truth values')
     for name, value in hub['runtime_info'].items():
         if name.startswith('best_score'):
-            demand(is_finite_number(value), f'its {name} is no score ({value!r:.40})')
+            demand(is_finite_number(value), f'its {name} is no score ({brief(value)})')
 
 
 def check_average(state: Any, model: nn.Module) -> None:
@@ -100,9 +100,8 @@ def check_average(state: Any, model: nn.Module) -> None:
     wrong = [name for name in {*expected, *held} if expected.get(name) != held.get(name)]
     demand(not wrong, f'its moving average does not fit the model ({", ".join(sorted(map(str, wrong))[:3])})')
     for name, value in state.items():
-        demand(
-            not isinstance(value, Tensor) or what_is_wrong_with(value) is None, f'its moving average of {name} is none'
-        )
+        wrong = what_is_wrong_with(value) if isinstance(value, Tensor) else None
+        demand(wrong is None, f'its moving average of {name} has {wrong}')
 
 
 def check_optimizer(state: Any, optimizer: torch.optim.Optimizer) -> None:
@@ -132,10 +131,9 @@ def check_group(theirs: Any, ours: Mapping[str, Any]) -> None:
     """One group of parameters, and its settings."""
     demand(isinstance(theirs, dict), "its optimizer's groups are none")
     indices = theirs.get('params')
+    are_indices = isinstance(indices, list) and all(type(index) is int for index in indices)
     demand(
-        isinstance(indices, list)
-        and all(type(index) is int for index in indices)
-        and len(indices) == len(ours['params']),
+        are_indices and len(indices) == len(ours['params']),
         "its optimizer's groups hold other parameters than the run's",
     )
     check_settings(theirs, ours)
@@ -146,8 +144,8 @@ def check_settings(theirs: Any, ours: Mapping[str, Any]) -> None:
     demand(isinstance(theirs, dict) and 'lr' in theirs, "its optimizer's settings are none")
     for name, value in theirs.items():
         if name != 'params':
-            demand(name in ours or name == 'initial_lr', f"its optimizer's groups have an unknown setting {name!r:.40}")
-            demand(is_setting_like(value, ours.get(name, 0.0)), f"its optimizer's {name} is none ({value!r:.40})")
+            demand(name in ours or name == 'initial_lr', f"its optimizer's groups have a setting {brief(name)}")
+            demand(is_setting_like(value, ours.get(name, 0.0)), f"its optimizer's {name} is none ({brief(value)})")
 
 
 def check_scaler(state: Any) -> None:
@@ -198,20 +196,17 @@ def check_moment(name: str, value: Any, parameter: Tensor) -> None:
     )
     wrong = what_is_wrong_with(value)
     demand(wrong is None, f"its optimizer's {name} has {wrong}")
-    demand(name != 'step' or 0 <= float(value.max()) <= MOST_STEPS, f"its optimizer's step is none ({value!r:.40})")
+    demand(name != 'step' or 0 <= float(value.max()) <= MOST_STEPS, f"its optimizer's step is none ({brief(value)})")
 
 
 def check_schedulers(states: Any, schedulers: Sequence[Any]) -> None:
     """The states of schedulers, which become their attributes."""
     demand(isinstance(states, list) and len(states) == len(schedulers), 'it has other schedulers than the run')
     for state, scheduler in zip(states, schedulers, strict=True):
-        own = scheduler.state_dict()
-        demand(
-            isinstance(state, dict) and set(state) == set(own),
-            f'it has no {type(scheduler).__name__} where the run has',
-        )
+        own, kind = scheduler.state_dict(), type(scheduler).__name__
+        demand(isinstance(state, dict) and set(state) == set(own), f'it has no {kind} where the run has')
         for name, value in state.items():
-            demand(is_like(value, own[name]), f"its {type(scheduler).__name__}'s {name} is none ({value!r:.40})")
+            demand(is_like(value, own[name]), f"its {kind}'s {name} is none ({brief(value)})")
 
 
 def is_like(value: Any, ours: Any) -> bool:

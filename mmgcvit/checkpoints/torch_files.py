@@ -49,11 +49,6 @@ def read_zip(path: Path) -> Any:
         NotDataError: It holds more than data.
     """
     with open_archive(path) as archive:
-        if 'constants.pkl' in archive:
-            raise CheckpointError(
-                f'{path} is a TorchScript program, not a checkpoint; save the weights alone where it was made '
-                '(torch.save(program.state_dict(), ...))'
-            )
         if PICKLE not in archive or archive.size(PICKLE) > MOST_PICKLED:
             raise DamagedCheckpointError(f"{path} is no checkpoint: a zip archive without torch's {PICKLE}")
         if 'byteorder' in archive and archive.read('byteorder') != b'little':

@@ -25,8 +25,8 @@ def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
     if wrong:
         some = ', '.join(wrong[:NAMED_AT_MOST]) + (', ...' if len(wrong) > NAMED_AT_MOST else '')
         raise CheckpointError(
-            f'{source} has {len(wrong)} tensors that are no weights: {some}. Take an earlier checkpoint, or save dense, '
-            'finite weights where it was made'
+            f'{source} has {len(wrong)} tensors that are no weights: {some}. Take an earlier checkpoint, or save '
+            'dense, finite weights where it was made'
         )
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from . import gcvit_layouts, lsa_layouts
 from .errors import CheckpointError
 from .layout import Layout
-from .values import check_numbers
 from .reading import read_checkpoint
+from .values import check_numbers
 
 LAYOUTS = (*gcvit_layouts.LAYOUTS, *lsa_layouts.LAYOUTS)
 

@@ -12,7 +12,7 @@ from ..checkpoints.resuming import check_resumable
 class ResumeCheckHook(Hook):
     """Refuses, before anything of it is taken over, a checkpoint that a run cannot resume from.
 
-    ``tools/train.py`` registers it. With FSDP, whose processes have a share of the optimizer each, the optimizer's state
+    ``tools/train.py`` registers it. With FSDP, where each process has a share of the optimizer, the optimizer's state
     is left to torch's own checks.
 
     Args:
