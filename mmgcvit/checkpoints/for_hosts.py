@@ -52,6 +52,8 @@ def read_for_host(source: str, work_dir: str | Path | None = None, trust: bool =
     if holds_weights(content):
         state_dict, _ = find_state_dict(content, source)
         content = {**content, 'state_dict': state_dict} if 'state_dict' in content else {'state_dict': state_dict}
+    elif 'state_dict' in content:
+        raise CheckpointError(f'{source} holds no weights: its state_dict has no tensors')
     return without_orders(content, source, work_dir)
 
 

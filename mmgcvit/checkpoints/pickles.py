@@ -22,7 +22,7 @@ from .errors import NotDataError, first_line
 
 # A training checkpoint of the largest backbone here, with its optimizer, takes 87,000. One byte can make an object of
 # 216, so this bounds memory too.
-MOST_OPCODES = 2_000_000
+MOST_OPCODES = 1_000_000
 MOST_LEVELS = 64
 # Items in all, counting what is shared as often as it is reached: a few lines of a file can stand for 10**100 of them.
 MOST_ITEMS = 20_000_000

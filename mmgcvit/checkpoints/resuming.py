@@ -145,7 +145,8 @@ def check_settings(theirs: Any, ours: Mapping[str, Any]) -> None:
     for name, value in theirs.items():
         if name != 'params':
             demand(name in ours or name == 'initial_lr', f"its optimizer's groups have a setting {brief(name)}")
-            demand(is_setting_like(value, ours.get(name, 0.0)), f"its optimizer's {name} is none ({brief(value)})")
+            if not is_setting_like(value, ours.get(name, 0.0)):
+                raise NotResumableError(f"its optimizer's {name} is none ({brief(value)})")
 
 
 def check_scaler(state: Any) -> None:
@@ -196,7 +197,8 @@ def check_moment(name: str, value: Any, parameter: Tensor) -> None:
     )
     wrong = what_is_wrong_with(value)
     demand(wrong is None, f"its optimizer's {name} has {wrong}")
-    demand(name != 'step' or 0 <= float(value.max()) <= MOST_STEPS, f"its optimizer's step is none ({brief(value)})")
+    if name == 'step' and not 0 <= float(value.max()) <= MOST_STEPS:
+        raise NotResumableError(f"its optimizer's step is none ({brief(value)})")
 
 
 def check_schedulers(states: Any, schedulers: Sequence[Any]) -> None:
@@ -206,7 +208,8 @@ def check_schedulers(states: Any, schedulers: Sequence[Any]) -> None:
         own, kind = scheduler.state_dict(), type(scheduler).__name__
         demand(isinstance(state, dict) and set(state) == set(own), f'it has no {kind} where the run has')
         for name, value in state.items():
-            demand(is_like(value, own[name]), f"its {kind}'s {name} is none ({brief(value)})")
+            if not is_like(value, own[name]):
+                raise NotResumableError(f"its {kind}'s {name} is none ({brief(value)})")
 
 
 def is_like(value: Any, ours: Any) -> bool:
