@@ -124,6 +124,7 @@ def fetch_whole(path: Path, source: Address, check: Callable[[Path], object]) ->
         fetch_into(part, source.url)
     except CheckpointError:
         part.unlink(missing_ok=True)
+        tag_of(part).unlink(missing_ok=True)
         raise
     digest, record = sha256(part), beside(path)
     if source.digest not in (None, digest):
@@ -174,7 +175,7 @@ def transfer(part: Path, url: str, until: float) -> None:
         OSError: It is over before its end.
         CheckpointError: The file is too large, or comes over an unencrypted detour.
     """
-    tag = part.with_name(f'{part.name}.tag')
+    tag = tag_of(part)
     start = part.stat().st_size if part.exists() and tag.exists() else 0
     going_on = {'Range': f'bytes={start}-', 'If-Range': tag.read_text()} if start else {}
     request = Request(url, headers={'Accept-Encoding': 'identity', 'User-Agent': 'mmgcvit', **going_on})
@@ -194,6 +195,11 @@ def transfer(part: Path, url: str, until: float) -> None:
             receive(response, file.write, start if is_rest else 0, until)
     tag.unlink(missing_ok=True)
     return None
+
+
+def tag_of(part: Path) -> Path:
+    """Where it stands which version of a file a part is of."""
+    return part.with_name(f'{part.name}.tag')
 
 
 def write_tag(tag: Path, response: HTTPResponse) -> None:

@@ -150,8 +150,8 @@ def test_nesting_is_bounded():
 
 def test_few_bytes_do_not_stand_for_endless_items():
     """Ten lists of ten times the one before, seven levels high, from 400 bytes."""
+    lists = b''.join(b'q%c](' % level + b'h%c' % level * 10 + b'e' for level in range(8))
     with pytest.raises(NotDataError, match='items'):
-        lists = b''.join(b'q%c](' % level + b'h%c' % level * 10 + b'e' for level in range(8))
         read(b'\x80\x02(](NNNNNNNNNNe' + lists + b't.')
 
 
