@@ -10,9 +10,9 @@ from torch import nn
 
 from ..checkpoints import CheckpointError, DamagedCheckpointError, newest_whole_checkpoint
 from ..checkpoints.for_hosts import read_for_host
+from ..checkpoints.loading import comparable_shape, grid_in, is_table
 from ..checkpoints.newest import LAST
 from ..checkpoints.values import check_numbers
-from ..layers.position import TABLE_NAME
 
 NAMED_AT_MOST = 3
 WRAPPERS = re.compile(r'^(module\.)+')
@@ -38,7 +38,7 @@ def check_fits(model: nn.Module, source: str, part: str = '', trust: bool = Fals
     wrong = [
         name
         for name, tensor in wanted.items()
-        if name not in held or (held[name].shape != tensor.shape and not name.endswith(TABLE_NAME))
+        if name not in held or comparable_shape(name, held[name]) != comparable_shape(name, tensor)
     ]
     if wrong:
         raise CheckpointError(
@@ -46,6 +46,8 @@ def check_fits(model: nn.Module, source: str, part: str = '', trust: bool = Fals
             f'other shapes ({", ".join(wrong[:NAMED_AT_MOST])}, ...). Released weights and those of other code bases: '
             "'python tools/convert_checkpoint.py' makes a checkpoint of them"
         )
+    for name in filter(is_table, wanted):
+        grid_in(held, name, source)
     parameters = {WRAPPERS.sub('', name) for name, _ in model.named_parameters()}
     check_numbers({name: held[name] for name in wanted if name in parameters}, source)
 

@@ -10,6 +10,8 @@ from torch import nn
 from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, save_whole
 from mmgcvit.cli.checkpoint_check import check_fits, resume, with_whole_one_beside
 
+from ..checkpoints.fuzzer import toy
+
 
 @pytest.mark.parametrize('prefix', ['', 'module.', 'module.module.'])
 def test_wrappers_around_the_model_do_not_matter(prefix, tmp_path):
@@ -47,6 +49,20 @@ def test_a_part_can_be_asked_for_alone(tmp_path):
     check_fits(other, str(tmp_path / 'x'), part='backbone.')
     with pytest.raises(CheckpointError):
         check_fits(other, str(tmp_path / 'x'))
+
+
+@pytest.mark.parametrize('rows', [0, 1, 8, 10, 50])
+def test_a_position_table_without_a_grid_is_named(rows, tmp_path):
+    model = toy.backbone()
+    state_dict = model.state_dict()
+    name = 'stages.1.blocks.0.attn.position.relative_position_bias_table'
+    state_dict[name] = torch.zeros(rows, 1)
+    torch.save({'state_dict': state_dict}, tmp_path / 'x')
+    if rows == 1:
+        check_fits(model, str(tmp_path / 'x'))
+        return
+    with pytest.raises(CheckpointError, match=name):
+        check_fits(model, str(tmp_path / 'x'))
 
 
 class TestResume:

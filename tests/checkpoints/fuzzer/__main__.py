@@ -81,7 +81,7 @@ def main():
     sandbox = Sandbox()
     seeds = make_seeds(sandbox)
     warm_up(sandbox, seeds)
-    tally, worst, failed = Counter(), 0, 0
+    tally, worst, ways, failed = Counter(), 0, 0, 0
     number, end = args.first, time.monotonic() + args.hours * 3600
     while number < args.first + args.files and time.monotonic() < end:
         numbers = range(number, min(number + FILES_A_PROCESS, args.first + args.files))
@@ -92,6 +92,7 @@ def main():
             for name in verdict.refused:
                 tally[f'{mutation}: refused by {name}'] += 1
             worst = max(worst, verdict.memory)
+            ways += len(verdict.accepted) + len(verdict.refused)
             if verdict.faults:
                 failed += 1
                 keep(args, number, mutation, verdict, sandbox, seeds)
@@ -99,7 +100,7 @@ def main():
     for name in sorted(tally):
         print(f'{tally[name]:8,} {name}')
     total = sum(count for name, count in tally.items() if name.endswith('files'))
-    print(f'{total:,} files, {failed} failed; {worst >> 20} MB of memory at most')
+    print(f'{total:,} files, {ways:,} readings, {failed} failed; {worst >> 20} MB of memory at most')
     shutil.rmtree(sandbox.root)
     sys.exit(bool(failed))
 

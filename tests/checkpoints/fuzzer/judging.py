@@ -36,20 +36,21 @@ class Verdict:
 
 
 def judge(file, whole, sandbox, all_ways):
-    """Read a file in every way, or in those that take little where the reader refuses it.
+    """Read a file in every way, or in those that take little where the reader refuses it or finds no model in it.
 
     Args:
         file: The file.
         whole: What it must hold if it is read at all; None if anything will do.
         sandbox: Watched.
-        all_ways: Whether to try all ways with a refused file too.
+        all_ways: Whether to try all ways with such a file too.
     """
     verdict = Verdict()
     content = attempt(commands.read, file, sandbox, verdict)
     if verdict.accepted and whole is not None and not is_same(content, whole):
         verdict.faults.append('read: changed and accepted')
+    is_of_a_model = isinstance(content, dict) and isinstance(content.get('state_dict'), dict)
     del content
-    for way in (*commands.LIGHT, *(commands.HEAVY if verdict.accepted or all_ways else ())):
+    for way in (*commands.LIGHT, *(commands.HEAVY if is_of_a_model or all_ways else ())):
         attempt(way, file, sandbox, verdict)
     return verdict
 
