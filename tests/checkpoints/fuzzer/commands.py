@@ -15,7 +15,7 @@ from ...conftest import ROOT
 from . import toy
 
 NUMBERS = count()
-CONFIG = str(ROOT / 'tests' / 'data' / 'configs' / 'fuzzed.py')
+CONFIG = str(Path(__file__).parent / 'config.py')
 
 
 def command(name, *arguments):
