@@ -77,6 +77,8 @@ setup(
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
         # Reads safetensors files, and timm's pretrained models by name.
         'checkpoints': ['safetensors', 'timm'],
+        # Writes and runs ONNX files: torch.onnx.export asks for onnx and onnxscript where they are missing.
+        'export': ['onnx', 'onnxscript', 'onnxruntime'],
         # Stands beside timm's models, and draws.
         'benchmark': ['matplotlib', 'timm'],
         'test': ['pytest', 'pytest-xdist', 'hypothesis'],

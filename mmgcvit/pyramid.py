@@ -1,4 +1,4 @@
-"""What a backbone of this package owes its host: chosen outputs and their norms, freezing, clear refusals.
+"""Base of the backbones: what hosts expect of one (chosen outputs, freezing, loading), and the refusal of bad input.
 
 Legend: B batch, C_i channels and H_i x W_i size of stage i's map.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from .checkpoints import Layout, load_pretrained
-from .layers import LayerNorm, Variant, images_in_chunks, is_exporting, whole_number, whole_numbers
+from .layers import LayerNorm, Variant, is_exporting, whole_number, whole_numbers
 
 WithCp = bool | Sequence[bool]
 
@@ -40,8 +40,8 @@ class PyramidBackbone(BaseModule):
     Attributes:
         archs: The published variants by name.
         default_arch: The name that ``arch`` has by default.
-        facts: What weights tell of their variant: ``read(tensors, num_stages)`` makes one, ``arch()`` gives an ``arch``
-            argument.
+        facts: What the names and shapes of weights tell about their variant: ``read(tensors, num_stages)`` makes one,
+            ``arch()`` gives an ``arch`` argument.
         layouts: The layouts in which checkpoints of the network exist, this package's last.
 
     Raises:
@@ -81,7 +81,6 @@ class PyramidBackbone(BaseModule):
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
-    @images_in_chunks
     def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
         """The stem and the first stage, then each downsampler and the stage behind it."""
         return zip([self.stem, *self.downsamplers], self.stages, strict=True)
@@ -107,7 +106,7 @@ class PyramidBackbone(BaseModule):
         return self.describe_weights(tensors, self.num_stages)
 
     def check_images(self, images: Tensor) -> None:
-        """Refuse what a backbone cannot process; in a file for other sizes there is nothing to refuse yet.
+        """Refuse what a backbone cannot process. Not in exports, which serve all sizes.
 
         Raises:
             TypeError: ``images`` is no tensor.

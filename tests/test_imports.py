@@ -35,8 +35,18 @@ FILES_DOWNWARD = {
     'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs', 'layouts'],
     'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'archs', 'layouts'],
     'layers': [
-        *('__init__', 'attention', 'trained_bias', 'blocks', 'onednn', 'chunked', 'norm', 'init'),
-        *('position', 'resizing', 'constants', 'windows', 'tracing', 'variants', 'arguments'),
+        *('__init__', 'attention', 'trained_bias', 'blocks', 'onednn', 'chunked', 'hooks', 'norm', 'init'),
+        *(
+            'position',
+            'position_embedding',
+            'grid_values',
+            'resizing',
+            'constants',
+            'windows',
+            'tracing',
+            'variants',
+            'arguments',
+        ),
     ],
 }
 FILES = sorted(PACKAGE.rglob('*.py'))

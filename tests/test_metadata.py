@@ -4,8 +4,9 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
-from importlib.metadata import distribution, requires, version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def test_a_wheel_tells_python_at_its_start_where_operators_are(wheel, tmp_path):
 
 def test_an_installation_has_for_mim_what_it_looks_for():
     """mim takes the folder of the package beside its metadata, in an editable install too."""
-    mim = Path(str(distribution('mmgcvit').locate_file('mmgcvit'))) / '.mim'
+    mim = Path(sysconfig.get_path('purelib')) / 'mmgcvit' / '.mim'
     assert (mim / 'tools' / 'train.py').is_file()
     assert (mim / 'model-index.yml').is_file()
     cfg = Config.fromfile(mim / 'configs' / 'cascade_gcvit_b.py')

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..layers.position import EMBEDDING_NAME, GRID_NAME, TABLE_NAME, WINDOW_NAME, stored_embedding_grid, stored_grid
+from ..layers import PositionEmbedding, RelativePositionBias
 from .errors import CheckpointError
 from .weights import FINAL_NORM, Weights, read_weights
 
 OUTPUT_NORM = re.compile(r'norm\d+\.')
 
-# The ends of names that hold a position table, and how its grid is found in a state dict; and those that tell a grid.
-TABLES = {TABLE_NAME: stored_grid, EMBEDDING_NAME: stored_embedding_grid}
-SHAPES = (WINDOW_NAME, GRID_NAME)
+# The modules with a position table, by the end of its name; and the ends of the names that tell their shapes.
+TABLES = {module.table_name: module for module in (RelativePositionBias, PositionEmbedding)}
+SHAPES = tuple(module.shape_name for module in TABLES.values())
 
 Describe = Callable[[Mapping[str, Tensor]], str]
 
@@ -109,9 +109,9 @@ def comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
 
 def grid_in(tensors: Mapping[str, Tensor], table_name: str, source: str) -> tuple[int, int]:
     """The grid of a position table of a checkpoint, refused where it has none."""
-    (find_grid,) = (find for end, find in TABLES.items() if table_name.endswith(end))
+    (module,) = (module for end, module in TABLES.items() if table_name.endswith(end))
     try:
-        return find_grid(tensors, table_name)
+        return module.grid_of(module.stored_shape(tensors, table_name))
     except ValueError as error:
         raise CheckpointError(f'{source}: {table_name}: {error}') from None
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layers.position import TABLE_NAME, relative_position_index, stored_grid
+from ..layers import RelativePositionBias
+from ..layers.position import TABLE_NAME, relative_position_index
 from .errors import CheckpointError
 from .layout import Layout
 from .weights import FINAL_NORM, Weights
@@ -54,7 +55,7 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
             continue
         state_dict[there] = layout.shape_there(name, tensor)
         if layout.has_index and name.endswith(TABLE_NAME):
-            index = relative_position_index(window_of(weights.tensors, name))
+            index = relative_position_index(RelativePositionBias.stored_shape(weights.tensors, name))
             state_dict[there.replace(TABLE_NAME, 'relative_position_index')] = index
     if homeless:
         raise CheckpointError(f'the layout of {layout.name} has no place for {", ".join(sorted(homeless))}')
@@ -76,16 +77,10 @@ def norm_of_last_stage(tensors: Mapping[str, Tensor]) -> str:
     return f'norm{max(int(stage[1]) for stage in stages if stage)}.'
 
 
-def window_of(tensors: Mapping[str, Tensor], table_name: str) -> tuple[int, int]:
-    """The window (h, w) of a position table."""
-    rows, columns = stored_grid(tensors, table_name)
-    return (rows + 1) // 2, (columns + 1) // 2
-
-
 def window_sizes(tensors: Mapping[str, Tensor]) -> tuple[tuple[int, int], ...]:
     """The windows (h, w) of the stages."""
     firsts = sorted(name for name in tensors if re.match(rf'stages\.\d+\.blocks\.0\..*{TABLE_NAME}$', name))
-    return tuple(window_of(tensors, name) for name in firsts)
+    return tuple(RelativePositionBias.stored_shape(tensors, name) for name in firsts)
 
 
 def sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The published GC ViT variants (paper, table S.1, and the released models), and how weights tell theirs."""
+"""The published GC ViT variants (paper, table S.1, and the released models), and what weights show of theirs."""
 
 import re
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class GCViTArch(Variant):
         return tuple(self.embed_dims * 2**stage for stage in range(NUM_STAGES))
 
     def facts(self, num_stages: int) -> 'Facts':
-        """What weights of the first stages tell of this variant."""
+        """What would be seen in weights of this variant's first stages."""
         scaled, hidden_dims = self.layer_scale is not None, int(self.embed_dims * self.mlp_ratio)
         return Facts(self.embed_dims, self.depths[:num_stages], self.num_heads[:num_stages], hidden_dims, scaled)
 
@@ -68,7 +68,7 @@ ARCHS = {
 
 
 class Facts(NamedTuple):
-    """What weights tell of their variant; zeros where a tensor is missing."""
+    """What the names and shapes of weights tell about their variant; zeros where a tensor is missing."""
 
     embed_dims: int
     depths: tuple[int, ...]

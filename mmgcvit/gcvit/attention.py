@@ -1,6 +1,7 @@
 """Local and global window attention (paper, section 2 and figure 3).
 
-Two classes with one signature: a stage alternates them without asking which is which.
+Both classes take the global query, so that a stage alternates them without asking which is which. From ../layers:
+``in_windows`` pads and cuts a map, ``linear(layer, x)`` is ``layer(x)``, ``attend`` is scaled dot-product attention.
 
 Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
@@ -21,7 +22,7 @@ from ..layers import (
 
 
 class WindowAttention(nn.Module):
-    """Attention inside each window of a map; a subclass says where queries, keys and values come from.
+    """Attention inside each window of a map. A subclass has a projection of its own to queries, keys and values.
 
     Args:
         embed_dims: C.
@@ -32,14 +33,14 @@ class WindowAttention(nn.Module):
     position_type = RelativePositionBias
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """Attend: a map of any size (B, H, W, C) and global queries (B, [nW,] nH, N, d) to (B, H, W, C)."""
+        """Map of any size (B, H, W, C) and global query (B, nH, N, d) or (B, nW, nH, N, d) to (B, H, W, C)."""
         size = x.shape[1:3]
         q, k, v = self.project(in_windows(x, self.window), q_global)
         attended = merge_heads(attend(q, k, v, self.position(v.dtype)))
         return out_of_windows(linear(self.proj, attended), self.window, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values: windows (B, nW, N, C) to (B, nW, nH, N, d) each, where shared (B, nH, N, d)."""
+        """Windows (B, nW, N, C) to queries, keys and values (B, nW, nH, N, d); shared queries may be (B, nH, N, d)."""
         raise NotImplementedError
 
     def attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ class WindowAttention(nn.Module):
 
 
 class LocalWindowAttention(WindowAttention):
-    """Self-attention: queries, keys and values come from the window's tokens. The global query is not looked at."""
+    """Self-attention: queries, keys and values come from the window's tokens. The global query is ignored."""
 
     def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
         super().__init__()
@@ -64,7 +65,7 @@ class LocalWindowAttention(WindowAttention):
 
 
 class GlobalWindowAttention(WindowAttention):
-    """Attention of the image's global query to each window's keys and values."""
+    """The queries are the image's global query; only keys and values come from the window's tokens."""
 
     def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
         super().__init__()

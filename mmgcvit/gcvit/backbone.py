@@ -1,8 +1,10 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
-Read on from here: stage.py -> attention.py, global_query.py -> convs.py -> ../layers.
+Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. What the
+backbone inherits, from levels() to freeze(), is in ../pyramid.py; archs.py has the variants, layouts.py the names of
+weights in checkpoints of others.
 
-Legend: B batch, H x W feature map, C channels of the first stage.
+Legend: B batch, H x W image in pixels, C channels of the first stage.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +12,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..layers import WindowSize, check_drop_path_rate, init_transformer_weights, resolve_variant, resolve_windows
+from ..layers import (
+    WindowSize,
+    check_drop_path_rate,
+    images_in_chunks,
+    init_transformer_weights,
+    resolve_variant,
+    resolve_windows,
+)
 from ..pyramid import PyramidBackbone, WithCp, checkpointed_stages
 from ..registry import MODELS
 from .archs import ARCHS, NUM_STAGES, Facts
@@ -32,7 +41,8 @@ class GCViT(PyramidBackbone):
         window_size: Side of the attention windows in tokens, for all stages or one per stage; each a number, or a
             pair (h, w). Published: 7, 7, 14, 7 for images of 224 px; 16 or 24 in every stage for dense prediction.
         pretrain_img_size: Side in pixels of the images that the weights were trained on (a number or a pair). It
-            decides how the global query is pooled; checkpoints do not store it. It is not the input's size.
+            decides how often the global query generator halves its map; checkpoints do not store it. Inputs may be of
+            any other size.
         drop_path_rate: Drop path rate of the last block, rising linearly from 0. Default: the variant's in ImageNet
             training.
         out_indices: Stages whose maps are returned, 0 to 3. Stages after the last of them are not built.
@@ -56,7 +66,7 @@ class GCViT(PyramidBackbone):
     facts = Facts
     layouts = LAYOUTS
 
-    # The paper's parts, for a subclass to replace by others of the same signatures.
+    # The parts of the paper; a subclass may name others with the same signatures.
     stem_type = Stem
     stage_type = Stage
     downsampler_type = Downsampler
@@ -119,7 +129,7 @@ class GCViT(PyramidBackbone):
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):
-            x = stage(before(x))
+            x = images_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
             if i in self.out_indices:
                 maps.append(self.output(i, x))
         return tuple(maps)

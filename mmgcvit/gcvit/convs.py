@@ -1,6 +1,7 @@
-"""Convolutional parts of GC ViT: stem, downsampler and the block they share (paper, section 2, "Downsampler").
+"""Convolutional parts of GC ViT: the block FusedMBConv, and downsampler and stem made of it (paper, section 2).
 
-Legend: B batch, H x W feature map, C channels. FusedMBConv works on NCHW maps, everything else ends in NHWC.
+Legend: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv work on NCHW maps; downsampler and stem
+return channels-last ones.
 """
 
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from ..layers import LayerNorm, divide_up
 
 
 class SqueezeExcite(nn.Module):
-    """Weigh channels by what the whole map holds: (B, C, H, W) to the same.
+    """Squeeze-and-excitation, channels scaled by what the whole map holds: (B, C, H, W) to the same.
 
     Args:
         embed_dims: C.
@@ -29,7 +30,7 @@ class SqueezeExcite(nn.Module):
 
 
 class FusedMBConv(nn.Module):
-    """The paper's modified Fused-MBConv, residual: (B, C, H, W) to the same.
+    """The paper's modified Fused-MBConv (equation 1), with its residual connection: (B, C, H, W) to the same.
 
     x + Conv1x1(SE(GELU(DepthwiseConv3x3(x)))), convolutions without bias.
 
@@ -51,8 +52,8 @@ class FusedMBConv(nn.Module):
 class Downsampler(nn.Module):
     """Halve a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
 
-    LayerNorm, FusedMBConv, 3x3 convolution of stride 2, LayerNorm. Section 2 of the paper draws max pooling in the
-    convolution's place; section 4.3 and the published weights have the strided convolution.
+    LayerNorm, FusedMBConv, 3x3 convolution of stride 2, LayerNorm. Section 2 of the paper has max pooling in
+    place of that convolution; section 4.3 and the published weights have the strided convolution.
 
     Args:
         embed_dims: C.
@@ -88,7 +89,7 @@ class Stem(nn.Module):
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
     def largest_map(self, size: tuple[int, int]) -> int:
-        """Elements of the largest map on the way of one image of ``size`` = (H, W)."""
+        """Elements of the largest map inside, for one image of ``size`` = (H, W); decides how images are chunked."""
         return self.proj.out_channels * divide_up(size[0], 2) * divide_up(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The global query generator (paper, section 2: queries made once per stage and image).
+"""The global query generator (paper, section 2): from a map, the queries that all its windows share.
 
 Legend: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads, d = C/nH.
 """
@@ -29,10 +29,9 @@ class FeatureExtractor(nn.Module):
 
 
 class GlobalQueryGenerator(nn.Module):
-    """Condense a whole map into the queries of one window, once per stage and image.
+    """Reduce a whole map to the size of one window, to be the queries of every window.
 
-    The steps bring a map of the pretraining resolution down to the window's size; a map of any other resolution is
-    resized to it at the end (bicubic).
+    The steps do that for images of the pretraining size; maps of other images are resized at the end (bicubic).
 
     Args:
         embed_dims: C.
@@ -50,17 +49,18 @@ class GlobalQueryGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Make the queries: (B, H, W, C) to (B, nH, N, d)."""
         x = self.extractors(x.permute(0, 3, 1, 2))
-        # Not asked in a trace, which serves all sizes; of the same size resizing changes nothing.
+        # Traces serve all sizes, and so always resize; to the same size that changes nothing.
         if is_tracing() or x.shape[2:] != self.window:
             x = resize(x, self.window)
         return x.flatten(2).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
 
 
 def query_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[tuple[bool, ...], ...]:
-    """For each of the four stages, the steps of its generator and whether each halves the map.
+    """For each of the four stages, the steps of its generator: True for one that halves the map.
 
-    Maps of images of the pretraining size come out at window size: stage 0 halves three times, stage 1 twice, stage 3
-    not at all. Stage 2 halves once, unless its window is the whole map of such an image.
+    For the published windows 7, 7, 14, 7 and images of 224 px, maps of 56, 28, 14 and 7 tokens a side come out at the
+    window's size: stage 0 halves three times, stage 1 twice, stages 2 and 3 never. Stage 2 halves once with any other
+    window, namely where that is smaller than the map of such an image.
 
     Args:
         windows: Each stage's window (h, w).

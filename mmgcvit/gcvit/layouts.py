@@ -1,5 +1,6 @@
-"""The three layouts in which GC ViT checkpoints exist. Values are the same in all; names differ, and here and there a
-shape by dimensions of one.
+"""The three layouts of GC ViT checkpoints: rows of (their names, the names here).
+
+Values are the same in all; names differ, and some shapes by dimensions of one.
 """
 
 from ..checkpoints.layout import SAME, Layout

@@ -22,7 +22,7 @@ from .global_query import GlobalQueryGenerator
 
 
 class Block(TransformerBlock):
-    """Window attention and an MLP, each normalised first and added to the map it came from.
+    """Window attention and an MLP, each a pre-norm residual branch.
 
     Args:
         embed_dims: C.
@@ -51,7 +51,7 @@ class Block(TransformerBlock):
         self.mlp_residual = ResidualBranch(embed_dims, layer_scale, drop_path_rate)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """Map (B, H, W, C) and the global queries (B, [nW,] nH, N, d) to (B, H, W, C)."""
+        """Map (B, H, W, C) and global query, as :func:`share_queries` returns it, to (B, H, W, C)."""
         x = self.attn_residual(x, self.attn(self.norm1(x), q_global))
         return self.mlp_residual(x, self.mlp(self.norm2(x)))
 
@@ -66,13 +66,13 @@ class Stage(nn.Module):
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
         layer_scale: Initial value of the layer scale, or None for none.
         drop_path_rates: One probability per block; their number is the stage's depth.
-        pooled: The global query generator's steps, see :class:`GlobalQueryGenerator`.
-        with_cp: Recompute the blocks' activations in the backward pass instead of keeping them.
+        pooled: For each step of the global query generator whether it halves the map.
+        with_cp: Activation checkpointing: recompute the blocks' activations in the backward pass.
     """
 
     block_type = Block
     global_query_type = GlobalQueryGenerator
-    attention_types = (LocalWindowAttention, GlobalWindowAttention)  # of blocks 0 and 1, 2 and 3, ...
+    attention_types = (LocalWindowAttention, GlobalWindowAttention)  # taken in turns: blocks 0 and 1, 2 and 3, ...
 
     def __init__(
         self,
@@ -90,8 +90,8 @@ class Stage(nn.Module):
         self.with_cp = with_cp
         self.global_query = self.global_query_type(embed_dims, num_heads, window, pooled)
         if len(drop_path_rates) == 1:
-            # A stage of one block has no global attention. Published layouts hold its generator all the same; without
-            # a gradient it must not take part in training, or distributed training waits for one.
+            # A stage of one block has no global attention, though published checkpoints have a generator for it. It
+            # never gets a gradient, for which distributed training would wait.
             self.global_query.requires_grad_(False)
         self.blocks = nn.ModuleList(
             self.block_type(
@@ -106,6 +106,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to the same."""
+        # One query for all windows of an image and all blocks.
         q_global = share_queries(self.global_query(x), count_windows(x.shape[1:3], self.window))
         for block in self.blocks:
             x = recomputed(block, x, q_global) if self.with_cp else block(x, q_global)

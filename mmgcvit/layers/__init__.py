@@ -1,27 +1,34 @@
 """Parts that mean the same in every backbone of this package. They import torch and mmcv only."""
 
-from .arguments import check_drop_path_rate, check_img_size, whole_number, whole_numbers
+from .arguments import (
+    Window,
+    WindowSize,
+    check_drop_path_rate,
+    check_img_size,
+    resolve_optional_windows,
+    resolve_windows,
+    whole_number,
+    whole_numbers,
+)
 from .attention import attend, attention_weights, merge_heads, share_queries, split_heads
 from .blocks import Mlp, ResidualBranch, TransformerBlock, recomputed
-from .chunked import has_hooks, images_in_chunks, patches_in_chunks, tokens_in_chunks
+from .chunked import images_in_chunks, patches_in_chunks, tokens_in_chunks
+from .hooks import is_plain
 from .init import init_transformer_weights
 from .norm import LayerNorm
-from .onednn import is_plain, linear
-from .position import PositionEmbedding, RelativePositionBias
+from .onednn import linear
+from .position import RelativePositionBias
+from .position_embedding import PositionEmbedding
 from .resizing import resize
 from .tracing import is_exporting, is_tracing
 from .variants import Variant, resolve_variant
 from .windows import (
-    Window,
-    WindowSize,
     count_windows,
     divide_up,
     even_window,
     in_windows,
     out_of_windows,
     pad_to_windows,
-    resolve_optional_windows,
-    resolve_windows,
     round_up,
     unpad,
     window_partition,
@@ -45,7 +52,6 @@ __all__ = [
     'count_windows',
     'divide_up',
     'even_window',
-    'has_hooks',
     'images_in_chunks',
     'in_windows',
     'init_transformer_weights',

@@ -1,9 +1,12 @@
-"""Reading numbers among arguments, whichever type a config or a caller gives them in."""
+"""Reading arguments: numbers, rates, image sizes and window sizes, in any type that a config or a caller may use."""
 
 import operator
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
+
+Window = tuple[int, int]
+WindowSize = int | Sequence[int | Window]
 
 
 def whole_number(value: Any) -> int:
@@ -39,15 +42,15 @@ def number(value: Any) -> float:
     return float(value)
 
 
-def at_least(least: float, number: float) -> float:
-    """The number, unless it is less.
+def at_least(least: float, value: float) -> float:
+    """Return a number that is at least ``least``.
 
     Raises:
-        ValueError: It is.
+        ValueError: It is less.
     """
-    if number < least:
-        raise ValueError(f'{number} is less than {least}')
-    return number
+    if value < least:
+        raise ValueError(f'{value} is less than {least}')
+    return value
 
 
 def check_drop_path_rate(drop_path_rate: float) -> float:
@@ -71,7 +74,7 @@ def check_img_size(name: str, img_size: int | tuple[int, int], least: int = 32) 
         ValueError: A side is below ``least``.
         TypeError: It is neither a whole number nor a pair of them.
     """
-    sides = img_size if isinstance(img_size, Sequence) else (img_size,) * 2
+    sides = img_size if isinstance(img_size, Sequence) else (img_size, img_size)
     try:
         size = whole_numbers(sides)
     except TypeError:
@@ -81,3 +84,50 @@ def check_img_size(name: str, img_size: int | tuple[int, int], least: int = 32) 
     if min(size) < least:
         raise ValueError(f'{name} is {img_size!r}; expected at least {least} px on both sides')
     return size
+
+
+def resolve_windows(window_size: WindowSize, num_stages: int) -> tuple[Window, ...]:
+    """Read a ``window_size`` argument: one window for all stages or one per stage, each a side or a pair (h, w).
+
+    Raises:
+        ValueError: The wrong number of windows, or a side below 1.
+        TypeError: Something else than whole numbers, or sequences of them.
+    """
+    allowed = f'expected a whole number of at least 1, or {num_stages} of them or of pairs (h, w), one per stage'
+    return tuple(read_window(given, window_size, allowed) for given in per_stage(window_size, num_stages, allowed))
+
+
+def resolve_optional_windows(window_size: WindowSize | None, num_stages: int) -> tuple[Window | None, ...]:
+    """Read a ``window_size`` argument in which None stands for the whole map; otherwise as :func:`resolve_windows`."""
+    allowed = (
+        'expected None (the whole map) or a whole number of at least 1, or '
+        f'{num_stages} of them or of pairs (h, w), one per stage'
+    )
+    return tuple(
+        None if given is None else read_window(given, window_size, allowed)
+        for given in per_stage(window_size, num_stages, allowed)
+    )
+
+
+def per_stage(window_size: object, num_stages: int, allowed: str) -> list:
+    """What a ``window_size`` argument says of each stage."""
+    given = list(window_size) if is_sequence(window_size) else [window_size] * num_stages
+    if len(given) != num_stages:
+        raise ValueError(f'window_size is {window_size!r}, {len(given)} entries; {allowed}')
+    return given
+
+
+def read_window(given: object, window_size: object, allowed: str) -> Window:
+    """One stage's window (h, w), given as a side or a pair, or an error that says what is allowed."""
+    try:
+        window = whole_numbers(given if is_sequence(given) else (given, given))
+    except TypeError as error:
+        raise TypeError(f'window_size is {window_size!r}, and {error}; {allowed}') from None
+    if len(window) != 2 or min(window) < 1:
+        raise ValueError(f'window_size is {window_size!r}, with a window {window}; {allowed}')
+    return window
+
+
+def is_sequence(value: object) -> bool:
+    """Whether a value is a list, a tuple or the like, not text."""
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)

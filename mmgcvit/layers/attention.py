@@ -29,14 +29,14 @@ def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...
 
     Shapes: (B, nW, N, chunks*C) to ``chunks`` tensors (B, nW, nH, N, d).
     """
-    # Chunks before heads and tokens change places: so the gradients of the chunks are joined in one copy.
+    # Chunks come before heads and tokens are swapped: the chunks' gradients are then joined in one copy.
     return tuple(chunk.transpose(2, 3) for chunk in x.unflatten(-1, (chunks, num_heads, -1)).unbind(3))
 
 
 def merge_heads(x: Tensor) -> Tensor:
     """Undo :func:`split_heads`: (B, nW, nH, N, d) to (B, nW, N, C)."""
     merged = x.transpose(2, 3)
-    if is_exporting():  # another machine's kernel may lay its result out otherwise than the one that was traced
+    if is_exporting():  # where the graph runs, the kernel's result may have other strides than the traced one
         merged = merged.clone(memory_format=torch.contiguous_format)
     return merged.flatten(3)
 
@@ -44,31 +44,29 @@ def merge_heads(x: Tensor) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """Scaled dot-product attention, with a bias or without: softmax(q k^T / sqrt(d) + bias) v.
 
-    Those of the queries, keys and values that all windows of an image share are (B, nH, N, d).
-
     Args:
-        q: (B, nW, nH, N, d).
+        q: (B, nW, nH, N, d), or (B, nH, N, d) where all windows of an image share them.
         k: Likewise.
-        v: Likewise.
+        v: Likewise. At least one of the three has windows.
         bias: (nH, N, N), [head, query, key], for all windows, or (nW, nH, N, N), one for each window of an image.
 
     Returns:
         (B, nW, nH, N, d).
     """
-    dtype = v.dtype  # under autocast v comes from a linear layer, the global query as a sum in float32
+    dtype = v.dtype  # under autocast that of linear layers; the global query comes in float32
     q, k, bias = q.to(dtype), k.to(dtype), None if bias is None else bias.to(dtype)
     batch, num_windows = next(x for x in (v, k, q) if x.ndim == 5).shape[:2]
     own_keys = k.ndim == v.ndim == 5
     q, k, v = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v))
     if own_keys and serves_trained_bias(q, bias) and not user_chose_backends():
         return attend_with_trained_bias(q, k, v, bias)
-    if torch.onnx.is_in_onnx_export():  # which knows torch's attention of four dimensions only
+    if torch.onnx.is_in_onnx_export():  # whose exporters convert torch's attention in four dimensions only
         return attention_weights(q, k, bias) @ v
     if is_exporting():
-        return F.scaled_dot_product_attention(q, k, v, bias)  # which broadcasts what windows share
+        return F.scaled_dot_product_attention(q, k, v, bias)  # broadcasts what windows share
     queries, keys, values = (windows_as_batch(x, num_windows) for x in (q, k, v))
     if bias is not None:
-        # Four dimensions for a bias of all windows too: with three the CPU silently leaves the fused kernel.
+        # Always four dimensions: with three torch silently leaves its fused kernel for CPUs.
         bias = bias.unsqueeze(0) if bias.ndim == 3 else bias.expand(batch, *bias.shape).flatten(0, 1)
     with chosen_backends(values, bias):
         chunks = [F.scaled_dot_product_attention(*chunk) for chunk in launches(queries, keys, values, bias)]
@@ -77,17 +75,17 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
 
 
 def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
-    """What :func:`attend` weighs the values with, as no fused kernel tells: (B, nW, nH, N, N), [query, key]."""
+    """The weights that :func:`attend` gives the values: (B, nW, nH, N, N), [query, key]. Not by a fused kernel."""
     q, k = (x if x.ndim == 5 else x.unsqueeze(1) for x in (q.to(k.dtype), k))
     scores = q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)
     return (scores if bias is None else scores + bias).softmax(-1)
 
 
 def share_queries(q: Tensor, num_windows: int) -> Tensor:
-    """An image's queries for all its windows, laid out once for several calls of :func:`attend`.
+    """Prepare queries that all windows of an image share, once for several calls of :func:`attend`.
 
-    CUDA's kernels want a copy for each window wherever there are several images; the CPU's backward pass adds up the
-    gradients of shared queries faster from one.
+    CUDA kernels need a copy for each window. On a CPU one contiguous copy serves, from which the
+    backward pass sums gradients faster.
 
     Args:
         q: (B, nH, N, d).
@@ -103,12 +101,11 @@ def share_queries(q: Tensor, num_windows: int) -> Tensor:
 
 
 def backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[SDPBackend]':
-    """The kernels of ``scaled_dot_product_attention`` to choose from, in this order; empty: torch's own choice.
+    """The kernels of ``scaled_dot_product_attention`` to choose from, best first; empty: torch's own choice.
 
     On CUDA: flash where there is no bias, which it cannot take; then memory-efficient, the only fused kernel with a
     gradient for a bias; math for what that refuses (float64, odd head dimensions). Not cuDNN, which torch prefers on
-    recent GPUs for inference: it prepares itself for 0.06 to 1 s for each new number of windows, and detection meets
-    new ones at nearly every image.
+    recent GPUs: it takes 0.06 to 1 s to plan for each number of windows, of which detection has many.
     """
     if device_type != 'cuda':
         return []
@@ -119,7 +116,7 @@ def backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[SDPB
 
 
 def chosen_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManager:
-    """The context for a call of torch's attention: :func:`backends`, unless the user chose, or a file is written."""
+    """The context for a call of torch's attention: :func:`backends`, unless the user chose, or in an export."""
     if not ORDERED or is_exporting() or user_chose_backends():
         return nullcontext()
     wanted = backends(values.device.type, values.dtype, bias is not None)
@@ -127,19 +124,19 @@ def chosen_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManag
 
 
 def user_chose_backends() -> bool:
-    """Whether a ``torch.nn.attention.sdpa_kernel`` context, or torch.backends.cuda's switches, leave less than all."""
+    """Whether a ``torch.nn.attention.sdpa_kernel`` context or a switch of ``torch.backends.cuda`` excludes a kernel."""
     cuda = torch.backends.cuda
     enabled = cuda.flash_sdp_enabled() and cuda.mem_efficient_sdp_enabled() and cuda.math_sdp_enabled()
     return not (enabled and getattr(cuda, 'cudnn_sdp_enabled', cuda.math_sdp_enabled)())
 
 
-# A compiled graph holds what the user chose when it was made. This is what torch.compiler.assume_constant_result does,
-# which would import the compiler.
+# A compiled graph keeps the choice from when it was made. As torch.compiler.assume_constant_result does, which would
+# import the compiler.
 user_chose_backends._dynamo_marked_constant = True
 
 
 def launches(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Operands (B*nW, nH, N, d), bias (B*nW or 1, nH, N, N), as one CUDA launch takes them at a time."""
+    """Split q, k, v (B*nW, nH, N, d) and a bias (B*nW or 1, nH, N, N) into what one CUDA launch can take."""
     size = MOST_IN_A_LAUNCH // v.shape[1]
     if not needs_launches(v) or v.shape[0] <= size:
         yield q, k, v, bias
@@ -151,5 +148,5 @@ def launches(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Iterator[t
 
 
 def needs_launches(values: Tensor) -> bool:
-    """Whether the device limits how many windows and heads a kernel takes at a time."""
+    """Whether the device limits how many windows times heads a kernel takes at a time."""
     return values.device.type == 'cuda'

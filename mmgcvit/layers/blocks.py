@@ -15,11 +15,11 @@ from .onednn import linear
 
 
 class TransformerBlock(nn.Module):
-    """Base of the backbones' blocks: what FSDP gathers, and activation checkpointing recomputes, at a time."""
+    """Base of the backbones' blocks, the unit of FSDP's sharding and of activation checkpointing."""
 
 
 def recomputed(block: nn.Module, *inputs: Tensor) -> Any:
-    """``block(*inputs)``, its activations recomputed in the backward pass instead of kept."""
+    """``block(*inputs)`` with activation checkpointing."""
     if not torch.is_grad_enabled():
         return block(*inputs)
     return checkpoint(block, *inputs, use_reentrant=False)
@@ -79,6 +79,6 @@ class ResidualBranch(nn.Module):
         drops = self.training and not isinstance(self.drop_path, nn.Identity)
         if isinstance(self.layer_scale, nn.Identity) and not drops:
             return x + branch
-        # Factors for each image and channel come together first: the maps are then passed over once, not four times.
+        # Both factors are multiplied first, as (B or 1, 1, 1, C), so that the maps are read and written only once.
         factors = self.drop_path(self.layer_scale(x.new_ones(len(x) if drops else 1, 1, 1, 1)))
         return torch.addcmul(x, branch, factors)

@@ -1,77 +1,53 @@
-"""Large batches and maps in chunks on a CPU: put around a network's parts from outside, as decorators.
+"""Large batches and maps in chunks, which is faster on a CPU: images in a level, tokens in an MLP, patches in LSA.
 
-glibc asks the system for each large tensor and soon gives it back, and the system hands out zeroed pages: to ask for a
-tensor of 38 MB takes longer than the matrix product that fills it. Smaller ones are taken from what is there.
+glibc gets the memory of a large tensor from the system and soon gives it back, and the system zeroes each page that it
+hands out: allocating 38 MB takes longer than the matrix product that fills them. Small tensors reuse memory.
 
-Without the decorators networks compute the same, except that drop path and dropout draw their random numbers for all
-images of a layer before those of the next layer, not chunk by chunk.
+Results are the same without chunks, except for the order in which drop path and dropout draw random numbers.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .hooks import has_hooks
 from .tracing import is_tracing
 
-# Of the largest tensor in a chunk of images: 4 to 16 MB are equally fast in inference, 12 to 24 in training.
+# The largest tensor in a chunk of images: 4 to 16 MB are equally fast in inference, 12 to 24 in training.
 IMAGE_CHUNK_BYTES = 16 << 20
-# Of the largest tensor in a chunk of tokens, where even one image has more than that: 2 to 8 MB are equally fast.
+# The largest tensor in a chunk of tokens, where one image alone has more than that: 2 to 8 MB are equally fast.
 TOKEN_CHUNK_BYTES = 4 << 20
-# Of the copies in a chunk of patches: 4 MB stay in the cache. That takes 0.5 to 0.6 of the time of all at once where
-# these are many, and 1.3 to 1.5 where they fit anyway.
+# The shifted copies in a chunk of patches: 4 MB stay in the cache. Takes 0.5 to 0.6 of the time of all patches at once
+# where they are many, and 1.3 to 1.5 where they would fit anyway.
 PATCH_CHUNK_BYTES = 4 << 20
-# glibc's limit of 32 MB, less what it adds to a tensor.
+# The largest tensor whose memory glibc can keep: 32 MB, less its own overhead.
 MOST_BYTES_KEPT = (32 << 20) - (64 << 10)
 
-HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
-Level = tuple[Callable, Callable]
+def images_in_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Tensor:
+    """``stage(before(images))``, on a CPU a few images at a time where all at once would make large tensors.
 
-
-def images_in_chunks(levels: Callable[[nn.Module], Iterable[Level]]) -> Callable[[nn.Module], Iterable[Level]]:
-    """Decorate a backbone's method that gives its levels, (what comes before a stage, the stage).
-
-    On a CPU each level then takes a few images at a time: the first of the pair gives its results chunk by chunk, and
-    the second joins what it makes of them.
+    Args:
+        before: The stem, or the downsampler before the stage.
+        stage: The stage.
+        images: Images, or the maps of the stage before.
     """
-
-    @functools.wraps(levels)
-    def chunked_levels(backbone: nn.Module) -> list[Level]:
-        if is_tracing():
-            return list(levels(backbone))
-        return [
-            (functools.partial(image_chunks, before, stage), functools.partial(joined, stage))
-            for before, stage in levels(backbone)
-        ]
-
-    return chunked_levels
-
-
-def image_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Tensor | Iterator[Tensor]:
-    """``before(images)``, or where a level is too large for a CPU an iterator over chunks of it."""
-    if not suit_chunks(images):
-        return before(images)
-    let_memory_be_kept()
-    if len(images) < 2:
-        return before(images)
-    chunk_size = max(IMAGE_CHUNK_BYTES // (largest_map(before, images) * images.element_size()), 1)
-    if len(images) <= chunk_size or has_hooks(before) or has_hooks(stage):
-        return before(images)
-    return (before(chunk) for chunk in images.split(chunk_size))
-
-
-def joined(stage: nn.Module, x: Tensor | Iterator[Tensor]) -> Tensor:
-    """``stage(x)`` of a map, or of an iterator over chunks of it."""
-    return torch.cat([stage(chunk) for chunk in x]) if isinstance(x, Iterator) else stage(x)
+    if suit_chunks(images):
+        let_memory_be_kept()
+        if len(images) > 1:
+            chunk_size = max(IMAGE_CHUNK_BYTES // (largest_map(before, images) * images.element_size()), 1)
+            if len(images) > chunk_size and not has_hooks(before) and not has_hooks(stage):
+                return torch.cat([stage(before(chunk)) for chunk in images.split(chunk_size)])
+    return stage(before(images))
 
 
 def largest_map(before: nn.Module, images: Tensor) -> int:
-    """Elements of the largest feature map that one image has in a level.
+    """Elements of the largest feature map that one image has on its way through ``stage(before(images))``.
 
-    A stem tells; between stages maps have half as many elements, and four times as many in MLPs.
+    A stem has a method that tells. A downsampler halves the number of elements, and MLPs multiply it by about four.
     """
     if hasattr(before, 'largest_map'):
         return before.largest_map(images.shape[2:])
@@ -79,10 +55,10 @@ def largest_map(before: nn.Module, images: Tensor) -> int:
 
 
 def tokens_in_chunks(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
-    """Decorate the ``forward`` of a module that looks at one token (..., C) at a time.
+    """Decorate the ``forward`` of a module that processes each token of (..., C) on its own.
 
-    On a CPU a map that is too large is taken some tokens at a time. Training then keeps nothing of what is on the way:
-    the backward pass makes it again, with the same random numbers.
+    On a CPU a large map is taken some tokens at a time. In training the activations inside are then recomputed in the
+    backward pass, with the same random numbers.
     """
 
     @functools.wraps(forward)
@@ -103,7 +79,7 @@ def tokens_in_chunks(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable
 
 
 def patches_in_chunks(attend: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
-    """Decorate a method that looks at one patch of shifted copies at a time, (T, ..., C) to (..., C).
+    """Decorate a method that processes each patch with its T shifted copies on its own, (T, ..., C) to (..., C).
 
     On a CPU inference takes some patches at a time.
     """
@@ -121,26 +97,15 @@ def patches_in_chunks(attend: Callable[[nn.Module, Tensor], Tensor]) -> Callable
 
 
 def suit_chunks(x: Tensor) -> bool:
-    """Whether chunks can be faster at all: on a CPU, and not in a graph or a file."""
+    """Whether chunks can be faster at all: on a CPU, outside of traces."""
     return x.device.type == 'cpu' and not is_tracing()
 
 
 @functools.cache
 def let_memory_be_kept() -> None:
-    """Once in a process, ask the system for 32 MB and give them back.
+    """Once in a process, allocate and free 32 MB.
 
-    From the size of what it gives back glibc learns what to keep, and how much of it: what it has got for tensors of up
-    to that size it then keeps for the next ones, which saves inference up to a fifth of its time.
+    glibc takes the size of a freed block as its new threshold: memory of tensors up to that size is from then on kept
+    for the next ones instead of given back. That saves inference up to a fifth of its time.
     """
     torch.empty(MOST_BYTES_KEPT, dtype=torch.uint8, device='cpu')
-
-
-def has_hooks(layer: nn.Module) -> bool:
-    """Whether somebody looks at what passes through a layer, one inside of it, or any; who is to see it whole."""
-    watched = any(getattr(nn.modules.module, f'_global{kind}') for kind in HOOKS)
-    return watched or any(map(has_own_hooks, layer.modules()))
-
-
-def has_own_hooks(layer: nn.Module) -> bool:
-    """Whether somebody looks at what passes through this very layer."""
-    return any(getattr(layer, kind) for kind in HOOKS)

@@ -1,4 +1,4 @@
-"""Constant tensors made from sizes alone: kept from one call to the next, on each device."""
+"""A cache of constant tensors that depend on sizes and device alone."""
 
 import functools
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from .tracing import is_tracing
 
-# Detection meets new sizes at nearly every image: constants not used for long make room.
+# Detection has new sizes in nearly every image: the constants unused for longest are dropped.
 MOST_KEPT = 512
 
 
 def constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
-    """``make(*sizes, device)``, on the device of ``like``; made once and kept.
+    """``make(*sizes, device)``, on the device of ``like``, computed once and cached.
 
-    Traces hold the computation instead of its result, since sizes may be symbols there; and what stands for a tensor
-    (of a fake mode, or distributed) meets a constant made under the same mode.
+    Not cached in traces, where sizes may be symbols, and not for tensor subclasses (fake or distributed tensors), whose
+    mode the constant has to be made under.
 
     Args:
         make: A function of hashable sizes and a device that has no other inputs.
@@ -31,6 +31,6 @@ def constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
 
 @functools.lru_cache(MOST_KEPT)
 def kept(make: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    """What ``make`` returns."""
-    with torch.inference_mode(False):  # or training could not use what inference has made
+    """``make(*arguments)``, cached."""
+    with torch.inference_mode(False):  # training could not use a tensor made in inference mode
         return make(*arguments)

@@ -5,10 +5,10 @@ from torch import Tensor, nn
 
 
 class LayerNorm(nn.LayerNorm):
-    """``nn.LayerNorm`` that works in its weights' dtype: (..., C) to the same, under autocast in float32.
+    """``nn.LayerNorm`` in its weights' dtype, under autocast in float32: (..., C) to the same.
 
-    So autocast does on GPUs. On a CPU torch would take half-precision maps as they come, and add up the gradients of
-    the norm's weights in that precision, which loses most of them.
+    As autocast does on GPUs. On CPUs torch would compute in the input's half precision and sum the weights' gradients
+    in it, which loses most of them.
     """
 
     def forward(self, x: Tensor) -> Tensor:

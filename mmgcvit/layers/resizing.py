@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .constants import constant
 
-# The cubic's parameter in torch and OpenCV.
+# The parameter of Keys' cubic kernel, as in torch and OpenCV.
 A = -0.75
 
 
@@ -25,7 +25,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     with nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False):
         rows = constant(bicubic_matrix, height, size[0], like=x).to(precise)
         columns = constant(bicubic_matrix, width, size[1], like=x).to(precise)
-        # One batch dimension: torch.matmul would join others with the sides, whose sizes torch.export does not know.
+        # One batch dimension: torch.matmul would merge several with rows, whose number is symbolic under torch.export.
         images = x.to(precise).flatten(0, -3)
         batch = images.shape[0]
         resized = rows.expand(batch, -1, -1) @ images @ columns.transpose(0, 1).expand(batch, -1, -1)
@@ -33,7 +33,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def bicubic_matrix(source: int, target: int, device: torch.device) -> Tensor:
-    """The weights of ``source`` pixels in each of ``target`` pixels: (target, source), float64, four in a row.
+    """The weights of ``source`` pixels in each of ``target`` pixels: (target, source), four to a target pixel; float64.
 
     Pixels outside of the image count as the nearest one inside (Keys, 1981).
     """
@@ -48,7 +48,7 @@ def bicubic_matrix(source: int, target: int, device: torch.device) -> Tensor:
 
 
 def cubic(distance: Tensor) -> Tensor:
-    """Keys' kernel of a distance in pixels, of at most 2."""
+    """Keys' cubic kernel at a distance of at most 2 pixels."""
     x = distance.abs()
     near = ((A + 2) * x - (A + 3)) * x * x + 1
     far = ((x - 5) * x + 8) * x * A - 4 * A

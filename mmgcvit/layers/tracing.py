@@ -1,12 +1,12 @@
-"""Whether torch looks on: compiling what it sees into a graph, or writing it into a file."""
+"""Whether torch is tracing: compiling the caller into a graph, or exporting it."""
 
 import torch
 
 
 def is_tracing() -> bool:
-    """Whether the caller is made into a graph or a file, by torch.compile, torch.export, torch.jit or an ONNX exporter.
+    """Whether torch.compile, torch.export, torch.jit or an ONNX exporter traces the caller.
 
-    What is traced serves other sizes and other machines than the ones at hand, so it may not depend on either.
+    A trace serves other sizes, and an export other machines, so what is traced must not depend on them.
     """
     return is_compiling() or is_exporting()
 
@@ -17,12 +17,12 @@ def is_compiling() -> bool:
 
 
 def is_exporting() -> bool:
-    """Whether the caller is written into a file, which must do without this package's operators."""
+    """Whether the caller is exported, and so must do without this package's operators."""
     return sizes_are_symbols() or torch.jit.is_tracing()
 
 
 def sizes_are_symbols() -> bool:
-    """Whether the caller is under torch.export, whose sizes are symbols that must not be asked what they divide.
+    """Whether the caller is under torch.export, where sizes are symbols of which divisibility cannot be asked.
 
     False before torch 2.7, which cannot tell.
     """

@@ -1,9 +1,8 @@
-"""Fused attention with a bias that is trained, on a CPU.
+"""Attention with a bias that is trained, on a CPU, without keeping the scores.
 
-torch's fused kernel takes a bias and has no gradient for it: where one is asked for, torch makes the scores of all
-windows, and keeps several copies. Here the forward pass is that kernel; the backward pass makes the scores again, of a
-few windows at a time, and sums the bias' gradient on the way. Both are custom operators, which torch.compile sees as
-one node each.
+torch's fused kernel has no gradient for a bias: where one is needed, torch computes the scores of all windows and keeps
+several copies. Here the forward pass is the fused kernel; the backward pass recomputes the scores, a few windows at a
+time, and sums up the bias' gradient. Both are custom operators, one node each for torch.compile.
 
 Legend: B images, nW windows of one image, N tokens of a window, nH heads, d channels of a head, n windows at a time.
 """
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from .tracing import is_exporting
 
-# As many scores as the backward pass holds at a time: 1 MB of float32, which stays in a core's cache.
+# How many scores the backward pass holds at a time: 1 MB of float32, which stays in a core's cache.
 CHUNK = 1 << 18
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -52,18 +51,18 @@ def fused_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor
 
 
 def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
-    """The windows of all images in one dimension, as kernels take them: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
+    """Merge images and windows into a batch, as kernels take them: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
 
-    What all windows of an image share is expanded to all of them: for one image a view, for several a copy. Tokens lie
-    before heads in memory, which is how the kernel's result comes out too, ready to merge heads without a copy.
+    What windows share is expanded: for one image a view, for several a copy. In memory tokens come before heads; the
+    kernel's result is laid out the same way, so that heads are merged without a copy.
     """
-    # Kernels read channels side by side, and do not ask whether they are.
+    # Kernels assume contiguous channels and do not check.
     x = x if x.stride(-1) == 1 else x.contiguous()
     return x.expand(-1, num_windows, -1, -1, -1).transpose(2, 3).flatten(0, 1).transpose(1, 2)
 
 
 def empty_gradient(x: Tensor) -> Tensor:
-    """Memory for a gradient (B, nW, nH, N, d), tokens before heads, whatever the layout of ``x``."""
+    """Memory for a gradient of the shape of ``x``, (B, nW, nH, N, d), with tokens before heads."""
     return torch.empty_like(x.transpose(2, 3), memory_format=torch.contiguous_format).transpose(2, 3)
 
 
@@ -75,7 +74,7 @@ def chunked_backward(
     grad_bias = torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32))
     given = (grad_out, q, k, v, out, logsumexp, *grads)
     if q.shape[1] == k.shape[1]:
-        # Windows that share nothing: those of all images are taken together.
+        # Windows share nothing, so those of all images may come in one chunk.
         given = tuple(x.flatten(0, 1).unsqueeze(0) for x in given)
     with torch.autocast('cpu', enabled=False):
         for of_image in zip(*given, strict=True):
@@ -85,7 +84,7 @@ def chunked_backward(
 
 
 def in_chunks(tensors: tuple[Tensor, ...], size: int) -> Iterator[tuple[Tensor, ...]]:
-    """Split tensors (nW, ...) of one image; those of one window for all are part of each chunk."""
+    """Split tensors (nW, ...) of one image into chunks of ``size`` windows; what windows share is in each chunk."""
     num_windows = max(len(x) for x in tensors)
     for start in range(0, num_windows, size):
         yield tuple(x[start : start + size] if len(x) == num_windows else x for x in tensors)
@@ -103,7 +102,7 @@ def backward_of_windows(
     grad_k: Tensor,
     grad_v: Tensor,
 ) -> Tensor:
-    """Add to grad_q, write grad_k and grad_v, return the bias' gradient; of n windows, each (n, nH, N, d)."""
+    """Of n windows, tensors (n, nH, N, d): add to grad_q, write grad_k and grad_v, return the bias' gradient."""
     precise = torch.promote_types(bias.dtype, torch.float32)
     bias, grad_out, q, k, v, out = (x.to(precise) for x in (bias, grad_out, q, k, v, out))
     scale = q.shape[-1] ** -0.5
@@ -118,18 +117,18 @@ def backward_of_windows(
 
 
 def keep_for_backward(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
-    """Keep what the backward pass needs, which grows with N, not with its square."""
+    """Save what the backward pass needs: no scores, so memory is linear in N."""
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(*inputs, *output)
 
 
 def backward(ctx: Any, grad_out: Tensor, grad_logsumexp: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of the operator's arguments; its log-sum-exp, for this function only, has none."""
+    """Gradients of the operator's arguments. The log-sum-exp is an output for this function's sake only."""
     return backward_operator(grad_out, *ctx.saved_tensors)
 
 
 def forward_shapes(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """What :func:`fused_forward` returns, without its contents; the kernel lays the result out as the queries."""
+    """Shapes and strides of what :func:`fused_forward` returns; the kernel lays out the result like the queries."""
     batch, num_windows, num_heads, num_tokens, _ = k.shape
     out = torch.empty_like(windows_as_batch(q, num_windows))
     logsumexp = k.new_empty(
@@ -141,7 +140,7 @@ def forward_shapes(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tenso
 def backward_shapes(
     grad_out: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, out: Tensor, logsumexp: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What :func:`chunked_backward` returns, without its contents."""
+    """Shapes and strides of what :func:`chunked_backward` returns."""
     return *(empty_gradient(x) for x in (q, k, v)), torch.zeros_like(bias)
 
 

@@ -22,7 +22,7 @@ def attribute(read: Callable[[Any], Any], expected: str, **default: Any) -> Any:
 
 @dataclass(frozen=True)
 class Variant:
-    """Base of the descriptions of a backbone's variants, frozen dataclasses of :func:`attribute` fields.
+    """Base of the frozen dataclasses that describe a backbone's variants. Their fields are made by :func:`attribute`.
 
     Raises:
         ValueError: An attribute is not what its field expects.

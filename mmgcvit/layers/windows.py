@@ -1,25 +1,20 @@
-"""Windows of a feature map, as pure functions: pad, partition, unpartition, unpad.
+"""Windows of a feature map, as pure functions: pad and partition, unpartition and crop.
 
 Legend: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window.
 Maps are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their own, so that no
 later step can mix up the images of a batch.
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .arguments import whole_numbers
+from .arguments import Window
 from .tracing import is_tracing, sizes_are_symbols
-
-Window = tuple[int, int]
-WindowSize = int | Sequence[int | Window]
 
 
 def in_windows(x: Tensor, window: Window | None) -> Tensor:
-    """Cut a map of any size into windows, padded; None is one window, the map: (B, H, W, C) to (B, nW, N, C)."""
+    """Pad a map of any size and cut it into windows: (B, H, W, C) to (B, nW, N, C). None: one window, the map."""
     if window is None:
         return x.flatten(1, 2).unsqueeze(1)
     if sizes_are_symbols():
@@ -37,11 +32,6 @@ def out_of_windows(windows: Tensor, window: Window | None, size: tuple[int, int]
     return unpad(window_unpartition(windows, window, padded_size), size)
 
 
-def count_windows(size: tuple[int, int], window: Window) -> int:
-    """The number of windows, nW, of a map of ``size`` = (H, W)."""
-    return divide_up(size[0], window[0]) * divide_up(size[1], window[1])
-
-
 def pad_to_windows(x: Tensor, window: Window) -> Tensor:
     """Zero-pad a map on the right and at the bottom until whole windows cover it.
 
@@ -50,47 +40,16 @@ def pad_to_windows(x: Tensor, window: Window) -> Tensor:
     Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C); a map that fits is returned as it is.
     """
     below, right = (round_up(side, step) - side for side, step in zip(x.shape[1:3], window, strict=True))
-    # Not asked in a trace, which would serve either sizes that fit or those that do not.
+    # Traces always pad: with this branch they would serve either sizes that fit or those that do not.
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
 
 
-def gather_windows(x: Tensor, window: Window) -> Tensor:
-    """:func:`in_windows` token by token: for sizes of which torch.export cannot prove that windows divide them."""
-    height, width = x.shape[1:3]
-    across = divide_up(width, window[1])
-    places = torch.arange(divide_up(height, window[0]) * across, device=x.device)[:, None]
-    tokens = torch.arange(window[0] * window[1], device=x.device)
-    rows = places // across * window[0] + tokens // window[1]
-    columns = (places - places // across * across) * window[1] + tokens - tokens // window[1] * window[1]
-    padded = F.pad(x, (0, 0, 0, 1, 0, 1))  # one zero row and column stand for all
-    return padded[:, rows.clamp(max=height), columns.clamp(max=width)]
-
-
-def gather_map(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
-    """:func:`out_of_windows` token by token."""
-    rows = torch.arange(size[0], device=windows.device)[:, None]
-    columns = torch.arange(size[1], device=windows.device)
-    above, before = rows // window[0], columns // window[1]
-    tokens = (rows - above * window[0]) * window[1] + columns - before * window[1]
-    return windows[:, above * divide_up(size[1], window[1]) + before, tokens]
-
-
-def divide_up(side: int, step: int) -> int:
-    """The quotient side / step, rounded up. Of positive numbers only: exporters round negative ones the other way."""
-    return (side + step - 1) // step
-
-
-def round_up(side: int, step: int) -> int:
-    """The smallest multiple of ``step`` that is at least ``side``."""
-    return divide_up(side, step) * step
-
-
 def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Undo :func:`pad_to_windows`: crop (B, H', W', C) to (B, H, W, C) with ``size`` = (H, W)."""
     cropped = x[:, : size[0], : size[1]]
-    # A crop has the strides of the whole, and a trace would serve only sizes where the two differ, or do not.
+    # Traces copy: a crop has the strides of the padded map, by which a graph would tell maps that fit from others.
     return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
 
 
@@ -105,64 +64,53 @@ def window_partition(x: Tensor, window: Window) -> Tensor:
 def window_unpartition(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
     """Undo :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
     batch, _, _, channels = windows.shape
-    if torch.jit.is_tracing():  # whose ONNX exporter takes the batch behind attention for a constant
+    if torch.jit.is_tracing():  # whose ONNX exporter would take the batch size for a constant
         batch = -1
     (height, width), (h, w) = size, window
     grid = windows.reshape(batch, height // h, width // w, h, w, channels)
     return grid.transpose(2, 3).reshape(batch, height, width, channels)
 
 
+def gather_windows(x: Tensor, window: Window) -> Tensor:
+    """:func:`in_windows` by indices: for torch.export, which cannot prove that windows divide symbolic sizes."""
+    height, width = x.shape[1:3]
+    across = divide_up(width, window[1])
+    places = torch.arange(divide_up(height, window[0]) * across, device=x.device)[:, None]
+    tokens = torch.arange(window[0] * window[1], device=x.device)
+    rows = places // across * window[0] + tokens // window[1]
+    columns = (places - places // across * across) * window[1] + tokens - tokens // window[1] * window[1]
+    padded = F.pad(x, (0, 0, 0, 1, 0, 1))  # one row and one column of zeros, for all padded tokens
+    return padded[:, rows.clamp(max=height), columns.clamp(max=width)]
+
+
+def gather_map(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+    """:func:`out_of_windows` by indices."""
+    rows = torch.arange(size[0], device=windows.device)[:, None]
+    columns = torch.arange(size[1], device=windows.device)
+    above, before = rows // window[0], columns // window[1]
+    tokens = (rows - above * window[0]) * window[1] + columns - before * window[1]
+    return windows[:, above * divide_up(size[1], window[1]) + before, tokens]
+
+
+def count_windows(size: tuple[int, int], window: Window) -> int:
+    """The number of windows, nW, of a map of ``size`` = (H, W)."""
+    return divide_up(size[0], window[0]) * divide_up(size[1], window[1])
+
+
 def even_window(window: Window, size: tuple[int, int]) -> Window:
     """The window that cuts a map of ``size`` = (H, W) into as many windows as ``window`` would, all nearly full.
 
-    For attention that knows no positions inside windows and so takes any shape: at most ``window``, and the map's own
-    size where the map is smaller.
+    For attention without a position bias, which takes windows of any shape: never larger than ``window`` or the map.
     """
     height, width = (divide_up(side, divide_up(side, most)) for side, most in zip(size, window, strict=True))
     return height, width
 
 
-def resolve_windows(window_size: WindowSize, num_stages: int) -> tuple[Window, ...]:
-    """Read a ``window_size`` argument: one window for all stages or one per stage, each a side or a pair (h, w).
-
-    Raises:
-        ValueError: The wrong number of windows, or a side below 1.
-        TypeError: Something else than whole numbers, or sequences of them.
-    """
-    allowed = f'expected a whole number of at least 1, or {num_stages} of them or of pairs (h, w), one per stage'
-    given = per_stage(window_size, num_stages, allowed)
-    return tuple(read_window(window, window_size, allowed) for window in given)
+def divide_up(side: int, step: int) -> int:
+    """The quotient side / step, rounded up. For positive numbers, as exporters round negative ones the other way."""
+    return (side + step - 1) // step
 
 
-def resolve_optional_windows(window_size: WindowSize | None, num_stages: int) -> tuple[Window | None, ...]:
-    """Read a ``window_size`` argument in which None stands for the whole map; otherwise as :func:`resolve_windows`."""
-    allowed = (
-        'expected None (the whole map) or a whole number of at least 1, or '
-        f'{num_stages} of them or of pairs (h, w), one per stage'
-    )
-    given = per_stage(window_size, num_stages, allowed)
-    return tuple(None if window is None else read_window(window, window_size, allowed) for window in given)
-
-
-def per_stage(window_size: object, num_stages: int, allowed: str) -> list:
-    """What a ``window_size`` argument says of each stage."""
-    given = list(window_size) if is_sequence(window_size) else [window_size] * num_stages
-    if len(given) != num_stages:
-        raise ValueError(f'window_size is {window_size!r}, {len(given)} entries; {allowed}')
-    return given
-
-
-def read_window(given: object, window_size: object, allowed: str) -> Window:
-    """One stage's window (h, w), given as a side or a pair, or an error that says what is allowed."""
-    try:
-        window = whole_numbers(given if is_sequence(given) else (given, given))
-    except TypeError as error:
-        raise TypeError(f'window_size is {window_size!r}, and {error}; {allowed}') from None
-    if len(window) != 2 or min(window) < 1:
-        raise ValueError(f'window_size is {window_size!r}, with a window {window}; {allowed}')
-    return window
-
-
-def is_sequence(value: object) -> bool:
-    """Whether a value is a list, a tuple or the like, not text."""
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+def round_up(side: int, step: int) -> int:
+    """The smallest multiple of ``step`` that is at least ``side``."""
+    return divide_up(side, step) * step

@@ -1,4 +1,4 @@
-"""The published LSA variants (paper, sections 4.1 and 4.2, and the authors' code), and how weights tell theirs."""
+"""The published LSA variants (paper, sections 4.1 and 4.2, and the authors' code), and what weights show of theirs."""
 
 import re
 from collections.abc import Mapping
@@ -105,7 +105,7 @@ class LSAArch(Variant):
         return () if self.shifts is None or self.shared_position else (len(self.shifts),)
 
     def facts(self, num_stages: int | None) -> 'Facts':
-        """What weights of the first stages, or of all, tell of this variant."""
+        """What would be seen in weights of this variant's first stages, or of all."""
         heads = zip(self.embed_dims, self.num_heads, self.num_kv_heads, strict=True)
         return Facts(
             embed_dims=self.embed_dims[:num_stages],
@@ -133,7 +133,7 @@ ARCHS = {
 
 
 class Facts(NamedTuple):
-    """What weights tell of their variant; zeros where a tensor is missing.
+    """What the names and shapes of weights tell about their variant; zeros where a tensor is missing.
 
     They do not tell which shifts there are, how they are made, or into how many heads a full set of keys and values is
     split: two variants that differ in that only look the same.
@@ -168,7 +168,7 @@ class Facts(NamedTuple):
         )
 
     def arch(self) -> dict[str, Any]:
-        """An ``arch`` argument for a network with all of these tensors; what weights do not tell is made up."""
+        """An ``arch`` argument for a network with all of these tensors; what weights do not tell is guessed."""
         num_copies = max(self.num_convs, *self.position_copies, 1)
         return {
             'embed_dims': self.embed_dims,

@@ -85,10 +85,10 @@ class GlobalAttention(GroupedAttention):
 class ShiftAttention(GroupedAttention):
     """Attention of each patch to its own shifted copies; the unshifted one is the query.
 
-    Keys and values of the T copies are never made. As there is one query per patch, the key projection is applied to
-    it instead, q (Wk x) = (q Wk) x; and as attention mixes linearly, the value projection to the mixed copy. The keys'
-    bias moves all scores of a patch alike and so has no effect. Where ``kv`` is no longer torch's linear layer, but an
-    adapter or quantized, it is called.
+    Keys and values of the T copies are not computed. With one query per patch it is cheaper to project the query, as
+    q (Wk x) = (q Wk) x, and to apply the value projection after the weighted sum, as both are linear. The keys' bias
+    adds the same to all scores of a patch, so it has no effect. Where ``kv`` is not torch's own linear layer with
+    ordinary weights (adapters, quantization, hooks), keys and values are computed.
     """
 
     def forward(self, copies: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class ShiftAttention(GroupedAttention):
         return linear(self.proj, attended).unflatten(0, copies.shape[1:-1])
 
     def absorbed(self, patches: Tensor) -> Tensor:
-        """One token for each patch, without keys and values: (T, M, C) to (M, C)."""
+        """Attend with the key and value projections moved to query and result: (T, M, C) to (M, C)."""
         key_weight, value_weight = self.kv.weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
         value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
         q = linear(self.q, patches[0]).unflatten(-1, (self.num_heads, -1))
@@ -110,7 +110,7 @@ class ShiftAttention(GroupedAttention):
         return self.from_groups(out).flatten(1)
 
     def explicit(self, patches: Tensor) -> Tensor:
-        """The same by its definition: each patch a window of one query and T keys."""
+        """Attend by the definition, each patch a window of one query and T keys: (T, M, C) to (M, C)."""
         q, k, v = self.project(patches)
         return merge_heads(attend(q, k, v))[0, :, 0]
 

@@ -1,8 +1,10 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
-Read on from here: stage.py -> attention.py; shifted_patches.py -> ../layers.
+Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. What the
+backbone inherits, from levels() to freeze(), is in ../pyramid.py; archs.py has the variants, layouts.py the names of
+weights in the authors' checkpoints.
 
-Legend: B batch, H x W feature map, C_i channels of stage i, S stride of the patches.
+Legend: B batch, H x W image in pixels, C_i channels and H_i x W_i size of stage i's map, S stride of the patches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +17,7 @@ from ..layers import (
     WindowSize,
     check_drop_path_rate,
     check_img_size,
+    images_in_chunks,
     init_transformer_weights,
     resolve_optional_windows,
     resolve_variant,
@@ -54,8 +57,8 @@ class LSA(PyramidBackbone):
         TypeError: An argument is of the wrong type.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for each i in
-    ``out_indices``. Images are padded to multiples of S; H_0 is what the patches make of that, each further H_i half of
-    the one before, rounded up.
+    ``out_indices``. Images are padded to multiples of S; H_0 is the number of patches in a column, each further H_i
+    is half of the one before, rounded up.
     """
 
     archs = ARCHS
@@ -63,7 +66,7 @@ class LSA(PyramidBackbone):
     facts = Facts
     layouts = LAYOUTS
 
-    # The paper's parts, for a subclass to replace by others of the same signatures.
+    # The parts of the paper; a subclass may name others with the same signatures.
     stem_type = ShiftedPatchEmbedding
     unshifted_stem_type = PatchEmbedding
     stage_type = Stage
@@ -134,7 +137,7 @@ class LSA(PyramidBackbone):
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):
-            x = stage(before(x))
+            x = images_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
             if i in self.out_indices:
                 maps.append(self.output(i, x))
         return tuple(maps)

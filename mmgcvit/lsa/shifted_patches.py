@@ -46,7 +46,7 @@ class PatchEmbedding(nn.Module):
         return self.embed([pad_to_stride(images, self.stride)])[0]
 
     def largest_map(self, size: tuple[int, int]) -> int:
-        """Elements of what comes out for one image of ``size`` = (H, W), the largest map on the way."""
+        """Elements of the largest map inside, the output, for one image of ``size`` = (H, W)."""
         rows, columns = patch_grid(size, self.kernel_size, self.stride, self.padding)
         return self.num_copies * rows * columns * self.embed_dims
 
@@ -54,8 +54,8 @@ class PatchEmbedding(nn.Module):
         """Convolve each copy of the images: T times (B, in_channels, H, W) to (T, B, h, w, C).
 
         As one batched product of all patches with all kernels, which takes 0.25 to 0.65 of the convolutions' time on a
-        CPU, in training too. In files, for whose runtimes it has no operator, and where somebody looks at the
-        convolutions or has replaced them, they are called.
+        CPU, in training too. The convolutions are called in exports, whose runtimes lack an operator for it, and where
+        one has hooks or was replaced.
         """
         if is_exporting() or not all(map(is_plain, self.convs)):
             convs = list(self.convs) * (len(copies) // len(self.convs))

@@ -13,15 +13,15 @@ NORM_EPS = 1e-6
 
 
 class Block(TransformerBlock):
-    """Attention and an MLP, each normalised first and added to the map it came from: (B, H, W, C) to the same.
+    """Attention and an MLP, each a pre-norm residual branch: (B, H, W, C) to the same.
 
     Args:
         embed_dims: C.
         attn: Called with the normalised map.
         hidden_dims: Channels inside the MLP.
         drop_path_rate: Probability with which a branch of one image is dropped in training.
-        norms: The norms before attention and before the MLP. They are the stage's, whose blocks share them, so they are
-            kept in a tuple: no parameters of the block.
+        norms: The norms before attention and before the MLP. All blocks of a stage share them and the stage owns them;
+            a tuple keeps torch from registering them in each block too.
     """
 
     mlp_type = Mlp
@@ -48,7 +48,10 @@ class Block(TransformerBlock):
 
 
 class ShiftBlock(Block):
-    """A block with :class:`ShiftAttention`, around the unshifted map: (T, B, H, W, C) to (B, H, W, C)."""
+    """A block with :class:`ShiftAttention`; residual connections start at the unshifted map, which is the first of T.
+
+    (T, B, H, W, C) to (B, H, W, C).
+    """
 
     def forward(self, copies: Tensor) -> Tensor:
         x = self.attn_residual(copies[0], self.attend(copies))
@@ -56,7 +59,7 @@ class ShiftBlock(Block):
 
     @patches_in_chunks
     def attend(self, copies: Tensor) -> Tensor:
-        """Each patch to its copies: (T, ..., C) to (..., C)."""
+        """Attention of each patch to its copies: (T, ..., C) to (..., C)."""
         return self.attn(self.norms[0](copies))
 
 
@@ -70,10 +73,10 @@ class Stage(nn.Module):
         num_kv_heads: Key/value heads.
         window: The largest window (h, w) of global attention, None for the whole map.
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
-        drop_path_rate: Of every block.
+        drop_path_rate: Probability with which a branch of one image is dropped in training, in every block.
         position: Adds the position embedding.
         shifted: Whether the first block is a :class:`ShiftBlock`.
-        with_cp: Recompute the blocks' activations in the backward pass instead of keeping them.
+        with_cp: Activation checkpointing: recompute the blocks' activations in the backward pass.
     """
 
     first_block_type = ShiftBlock

@@ -8,7 +8,7 @@ from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import state_dict_for
 from mmgcvit.gcvit.layouts import ORIGINAL, TIMM
-from mmgcvit.layers.position import resize_table
+from mmgcvit.layers.grid_values import resize_table
 
 from ..reference import REFERENCES
 
@@ -223,6 +223,22 @@ def test_a_moving_average_alone_is_taken_and_called_so(load):
     model, line = load({'state_dict_ema': DENSE.weights()})
     assert_loaded(model, DENSE)
     assert 'moving average' in line
+
+
+@pytest.mark.parametrize('window_size', [None, 5], ids=['as trained', 'resized'])
+def test_weights_load_into_a_model_on_its_device(window_size, load, tmp_path, device):
+    """They are what a model on the CPU gets, and it stays where it is."""
+    arguments = {'window_size': window_size} if window_size else {}
+    expected, _ = load(DENSE.weights(), arguments=arguments)
+    init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'checkpoint')}
+    model = DENSE.backbone(init_cfg=init_cfg, **arguments).to(device)
+    model.init_weights()
+    for name, tensor in model.state_dict().items():
+        assert tensor.device.type == device, name
+        torch.testing.assert_close(tensor.cpu(), expected.state_dict()[name], atol=1e-6, rtol=1e-6, msg=name)
+    images = DENSE.image().to(device)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images)[-1].cpu(), expected(images.cpu())[-1], atol=2e-5, rtol=0)
 
 
 def test_a_subclass_takes_its_networks_weights(tmp_path):

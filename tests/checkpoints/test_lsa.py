@@ -66,12 +66,12 @@ def test_the_line_says_what_was_loaded(load):
 
 
 @pytest.mark.parametrize('size', [(112, 140), 56], ids=str)
-def test_position_embeddings_of_another_size_are_resized(load, size):
+def test_position_embeddings_of_another_size_are_resized(load, size, device):
     """Loaded on another grid, the model computes on images of that size what resizing in the forward gives."""
-    resized, line = load(TINY.weights(), lambda **init: TINY.backbone(pretrain_img_size=size, **init))
-    loaded, _ = load(TINY.weights(), TINY.backbone)
+    resized, line = load(TINY.weights(), lambda **init: TINY.backbone(pretrain_img_size=size, **init).to(device))
+    loaded, _ = load(TINY.weights(), lambda **init: TINY.backbone(**init).to(device))
     assert '4 of them position tables resized' in line
-    image = torch.randn(1, 3, *(size if isinstance(size, tuple) else (size, size)))
+    image = torch.randn(1, 3, *(size if isinstance(size, tuple) else (size, size)), device=device)
     with torch.no_grad():
         torch.testing.assert_close(resized(image), loaded(image), atol=1e-5, rtol=1e-5)
 

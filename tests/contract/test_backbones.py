@@ -50,6 +50,22 @@ def test_an_image_gives_the_same_alone_and_among_others(build, device):
         torch.testing.assert_close(found, torch.cat([maps[i] for maps in alone]), atol=1e-5, rtol=0)
 
 
+def test_twenty_sizes_are_the_same_at_their_first_and_second_call(build, device):
+    """What a first call keeps, in inference mode, serves a second one, and training, which cannot learn from that."""
+    model = build(drop_path_rate=0.0).to(device)
+    sizes = [(32 + 7 * i % 64, 32 + 11 * i % 64) for i in range(20)]
+    assert len(set(sizes)) == 20
+    images = [torch.randn(1, 3, *size, device=device) for size in sizes]
+    with torch.inference_mode():
+        first = [model.eval()(image) for image in images]
+    with torch.no_grad():
+        second = [model(image) for image in images]
+    trained = [model.train()(image) for image in images]
+    torch.testing.assert_close(second, first, atol=1e-5, rtol=0)
+    torch.testing.assert_close(trained, first, atol=1e-5, rtol=0)
+    sum(found.square().mean() for maps in trained for found in maps).backward()
+
+
 def outputs_and_gradients(model, images):
     """The maps of a training step, and the gradients of all parameters, each in units of its largest.
 

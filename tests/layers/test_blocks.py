@@ -12,8 +12,8 @@ def test_layer_scale_weighs_the_branch():
     torch.testing.assert_close(joined, x + 0.5 * branch)
 
 
-def test_drop_path_drops_whole_images_in_training_only():
-    x, branch = torch.zeros(64, 2, 2, 4), torch.ones(64, 2, 2, 4)
+def test_drop_path_drops_whole_images_in_training_only(device):
+    x, branch = torch.zeros(64, 2, 2, 4, device=device), torch.ones(64, 2, 2, 4, device=device)
     join = ResidualBranch(4, layer_scale=None, drop_path_rate=0.5)
     values = join(x, branch).flatten(1)
     assert set(values.unique().tolist()) == {0.0, 2.0}
@@ -23,13 +23,13 @@ def test_drop_path_drops_whole_images_in_training_only():
 
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('layer_scale', [None, 0.1])
-def test_one_pass_over_the_maps_computes_what_the_layers_compute_one_by_one(layer_scale, training):
+def test_one_pass_over_the_maps_computes_what_the_layers_compute_one_by_one(layer_scale, training, device):
     """With the same random numbers, gradients of layer scale included."""
-    join = ResidualBranch(4, layer_scale, drop_path_rate=0.5).train(training)
+    join = ResidualBranch(4, layer_scale, drop_path_rate=0.5).to(device).train(training)
     results = []
     for function in (join, lambda x, branch: x + join.drop_path(join.layer_scale(branch))):
         torch.manual_seed(0)
-        x, branch = torch.arange(2 * 16 * 2 * 3 * 4.0).cos().view(2, 16, 2, 3, 4).requires_grad_()
+        x, branch = torch.arange(2 * 16 * 2 * 3 * 4.0, device=device).cos().view(2, 16, 2, 3, 4).requires_grad_()
         inputs = [x, branch, *join.parameters()]
         out = function(x, branch)
         results.append([out, *torch.autograd.grad(out.square().sum(), inputs)])

@@ -29,13 +29,9 @@ class Levels(nn.Module):
         super().__init__()
         self.pairs = nn.ModuleList(nn.ModuleList(level) for level in levels)
 
-    @images_in_chunks
-    def levels(self):
-        return ((before, stage) for before, stage in self.pairs)
-
     def forward(self, x):
-        for before, stage in self.levels():
-            x = stage(before(x))
+        for before, stage in self.pairs:
+            x = images_in_chunks(before, stage, x)
         return x
 
 

@@ -10,12 +10,12 @@ from ..conftest import HALF_DTYPES
 
 
 @pytest.mark.parametrize('dtype', HALF_DTYPES)
-def test_gradients_of_half_precision_maps_add_up_in_float32(dtype):
+def test_gradients_of_half_precision_maps_add_up_in_float32(dtype, device):
     """Thousands of small gradients, of which torch's own norm on a CPU loses most; within 1 percent."""
-    x = torch.randn(2, 96, 96, 16).to(dtype)
+    x = torch.randn(2, 96, 96, 16, device=device).to(dtype)
     gradients = []
-    for norm, given in ((LayerNorm(16), x), (nn.LayerNorm(16), x.float())):
-        with torch.autocast('cpu', dtype=dtype, enabled=given is x):
+    for norm, given in ((LayerNorm(16).to(device), x), (nn.LayerNorm(16).to(device), x.float())):
+        with torch.autocast(device, dtype=dtype, enabled=given is x):
             out = norm(given)
         assert out.dtype is torch.float32
         out.abs().mean().backward()

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.layers import RelativePositionBias
-from mmgcvit.layers.position import align_rows, relative_position_index, resize_table
+from mmgcvit.layers.grid_values import resize_table
+from mmgcvit.layers.position import align_rows, relative_position_index
 
 windows = st.tuples(st.integers(1, 6), st.integers(1, 6))
 
@@ -32,18 +33,20 @@ def test_every_row_of_the_table_is_used(window):
     assert torch.equal(index.unique(), torch.arange((2 * h - 1) * (2 * w - 1)))
 
 
-def test_the_bias_is_the_table_at_the_index():
-    position = RelativePositionBias((3, 4), num_heads=2)
-    table, index = position.relative_position_bias_table, relative_position_index((3, 4))
+def test_the_bias_is_the_table_at_the_index(device):
+    position = RelativePositionBias((3, 4), num_heads=2).to(device)
+    table, index = position.relative_position_bias_table, relative_position_index((3, 4), device)
     assert torch.equal(position(), table[index].permute(2, 0, 1))
 
 
-def test_loading_another_windows_table_resizes_it_bicubically():
-    small, large = RelativePositionBias((7, 7), 3), RelativePositionBias((12, 9), 3)
+def test_loading_another_windows_table_resizes_it_bicubically(device):
+    """Into a module on the device, from the CPU, as checkpoints are read."""
+    small, large = RelativePositionBias((7, 7), 3), RelativePositionBias((12, 9), 3).to(device)
     large.load_state_dict(small.state_dict())
     image = small.relative_position_bias_table.T.reshape(1, 3, 13, 13)
     expected = F.interpolate(image, size=(23, 17), mode='bicubic', align_corners=False)
-    torch.testing.assert_close(large.relative_position_bias_table.T.reshape(1, 3, 23, 17), expected)
+    assert large.relative_position_bias_table.device.type == device
+    torch.testing.assert_close(large.relative_position_bias_table.T.reshape(1, 3, 23, 17).cpu(), expected)
 
 
 def test_loading_does_not_change_the_state_dict_it_is_given():
@@ -107,14 +110,14 @@ def test_a_changed_table_changes_the_bias(change, inference, device):
         torch.testing.assert_close(position(), before + 1)
 
 
-def test_what_is_kept_serves_no_gradient_and_is_not_copied():
-    position = RelativePositionBias((3, 4), 2).eval()
+def test_what_is_kept_serves_no_gradient_and_is_not_copied(device):
+    position = RelativePositionBias((3, 4), 2).to(device).eval()
     with torch.no_grad():
         position()
     assert position().requires_grad
     assert copy.deepcopy(position).kept is None
     assert position.double().kept is None
-    replaced = {'relative_position_bias_table': torch.zeros(35, 2, dtype=torch.double)}
+    replaced = {'relative_position_bias_table': torch.zeros(35, 2, dtype=torch.double, device=device)}
     with torch.no_grad():
         position()
         assert not torch.func.functional_call(position, replaced).any()

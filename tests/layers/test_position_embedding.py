@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from mmgcvit.layers import PositionEmbedding
 
+from ..conftest import DEVICES
+
 sides = st.integers(1, 9)
+on_every_device = pytest.mark.parametrize('device', DEVICES)
 
 
 def resized(embedding, source, target):
@@ -19,16 +22,17 @@ def resized(embedding, source, target):
 
 @settings(max_examples=25)
 @given(grid=st.tuples(sides, sides), size=st.tuples(sides, sides))
-def test_maps_of_any_size_get_the_embedding_resized(grid, size):
-    position = PositionEmbedding(4, grid)
-    x = torch.randn(2, *size, 4)
+@on_every_device
+def test_maps_of_any_size_get_the_embedding_resized(grid, size, device):
+    position = PositionEmbedding(4, grid).to(device)
+    x = torch.randn(2, *size, 4, device=device)
     expected = x + (position.pos_embed.unflatten(0, grid) if grid == size else resized(position.pos_embed, grid, size))
     torch.testing.assert_close(position(x), expected)
 
 
-def test_copies_have_an_embedding_each():
-    position = PositionEmbedding(4, (3, 5), copies=(6,))
-    x = torch.randn(6, 2, 4, 7, 4)
+def test_copies_have_an_embedding_each(device):
+    position = PositionEmbedding(4, (3, 5), copies=(6,)).to(device)
+    x = torch.randn(6, 2, 4, 7, 4, device=device)
     expected = torch.stack([resized(embedding, (3, 5), (4, 7)) for embedding in position.pos_embed])
     torch.testing.assert_close(position(x) - x, expected[:, None].expand(-1, 2, -1, -1, -1))
 
@@ -41,9 +45,10 @@ def test_one_embedding_serves_all_copies():
 
 @settings(max_examples=25)
 @given(stored=st.tuples(sides, sides), grid=st.tuples(sides, sides), copies=st.sampled_from([(), (3,)]))
-def test_another_grids_embedding_is_resized_when_loaded(stored, grid, copies):
+@on_every_device
+def test_another_grids_embedding_is_resized_when_loaded(stored, grid, copies, device):
     """Oblong grids included: (2, 6) and (3, 4) have as many places."""
-    source, target = PositionEmbedding(4, stored, copies), PositionEmbedding(4, grid, copies)
+    source, target = (PositionEmbedding(4, places, copies).to(device) for places in (stored, grid))
     state = source.state_dict()
     target.load_state_dict(state)
     assert source.pos_embed.shape == state['pos_embed'].shape
@@ -52,9 +57,9 @@ def test_another_grids_embedding_is_resized_when_loaded(stored, grid, copies):
         torch.testing.assert_close(found, expected)
 
 
-def test_the_embedding_learns_through_the_resizing():
-    position = PositionEmbedding(4, (3, 5))
-    position(torch.zeros(1, 6, 4, 4)).square().sum().backward()
+def test_the_embedding_learns_through_the_resizing(device):
+    position = PositionEmbedding(4, (3, 5)).to(device)
+    position(torch.zeros(1, 6, 4, 4, device=device)).square().sum().backward()
     assert position.pos_embed.grad.abs().min() > 0
 
 

@@ -10,6 +10,8 @@ from mmgcvit.layers import constants, resize
 from mmgcvit.layers.constants import constant
 from mmgcvit.layers.resizing import bicubic_matrix
 
+from ..conftest import DEVICES
+
 sides = st.integers(1, 60)
 
 
@@ -19,18 +21,19 @@ def torchs(x, size):
 
 @settings(max_examples=200)
 @given(source=st.tuples(sides, sides), target=st.tuples(sides, sides))
-def test_any_size_to_any_size_equals_torchs_to_rounding(source, target):
+@pytest.mark.parametrize('device', DEVICES)
+def test_any_size_to_any_size_equals_torchs_to_rounding(source, target, device):
     """Values of 1, within 1e-5; gradients too."""
-    x = torch.rand(2, 3, *source, requires_grad=True)
-    weights = torch.rand(2, 3, *target)
+    x = torch.rand(2, 3, *source, device=device, requires_grad=True)
+    weights = torch.rand(2, 3, *target, device=device)
     found, expected = resize(x, target), torchs(x, target)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     gradients = [torch.autograd.grad((out * weights).sum(), x)[0] for out in (found, expected)]
     torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
 
 
-def test_float64_is_exact():
-    x = torch.rand(2, 3, 13, 17, dtype=torch.float64)
+def test_float64_is_exact(device):
+    x = torch.rand(2, 3, 13, 17, dtype=torch.float64, device=device)
     torch.testing.assert_close(resize(x, (29, 5)), torchs(x, (29, 5)), atol=1e-12, rtol=0)
 
 
@@ -59,8 +62,8 @@ def test_training_is_deterministic(device):
     assert torch.equal(once, again)
 
 
-def test_matrices_are_kept_and_serve_training_after_inference():
-    x = torch.rand(1, 1, 11, 12)
+def test_matrices_are_kept_and_serve_training_after_inference(device):
+    x = torch.rand(1, 1, 11, 12, device=device)
     with torch.inference_mode():
         resize(x, (3, 4))
     kept = constant(bicubic_matrix, 11, 3, like=x)

@@ -15,13 +15,16 @@ from mmgcvit.layers import (
     window_unpartition,
 )
 
+from ..conftest import DEVICES
+
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 windows = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
 
 @given(size=sizes, window=windows, batch=st.integers(1, 3))
-def test_partition_and_padding_are_undone_exactly(size, window, batch):
-    x = torch.rand(batch, *size, 3)
+@pytest.mark.parametrize('device', DEVICES)
+def test_partition_and_padding_are_undone_exactly(size, window, batch, device):
+    x = torch.rand(batch, *size, 3, device=device)
     padded = pad_to_windows(x, window)
     cut = window_partition(padded, window)
     assert cut.shape == (batch, -(-size[0] // window[0]) * -(-size[1] // window[1]), window[0] * window[1], 3)

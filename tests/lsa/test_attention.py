@@ -12,7 +12,10 @@ from mmgcvit.layers import chunked
 from mmgcvit.lsa.attention import GlobalAttention, ShiftAttention
 from mmgcvit.lsa.stage import ShiftBlock
 
+from ..conftest import DEVICES
 from .plain import attention
+
+on_every_device = pytest.mark.parametrize('device', DEVICES)
 
 
 @st.composite
@@ -22,10 +25,10 @@ def heads(draw):
     return kv_heads * group * width, kv_heads * group, kv_heads
 
 
-def initialised(attn):
+def initialised(attn, device='cpu'):
     for parameter in attn.parameters():
         nn.init.normal_(parameter, std=0.5)
-    return attn
+    return attn.to(device)
 
 
 def plain_shift_attention(attn, copies):
@@ -40,13 +43,14 @@ def plain_shift_attention(attn, copies):
     size=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     watched=st.booleans(),
 )
-def test_shift_attention_is_that_of_each_patchs_copies(heads, num_copies, size, watched):
+@on_every_device
+def test_shift_attention_is_that_of_each_patchs_copies(heads, num_copies, size, watched, device):
     """With any number of heads in groups of any size, at batch 1 too; with keys and values made or not."""
-    attn = initialised(ShiftAttention(*heads))
+    attn = initialised(ShiftAttention(*heads), device)
     seen = []
     if watched:
         attn.kv.register_forward_hook(lambda layer, inputs, output: seen.append(output))
-    copies = torch.randn(num_copies, 1, *size, heads[0])
+    copies = torch.randn(num_copies, 1, *size, heads[0], device=device)
     torch.testing.assert_close(attn(copies), plain_shift_attention(attn, copies), atol=1e-4, rtol=1e-4)
     assert bool(seen) == watched
 
@@ -71,10 +75,10 @@ class Adapter(nn.Module):
 
 @pytest.mark.parametrize('name', ['q', 'kv', 'proj'])
 @pytest.mark.parametrize('kind', [ShiftAttention, GlobalAttention])
-def test_an_adapter_on_any_layer_takes_effect_and_learns(kind, name):
-    attn = initialised(kind(24, 6, 2))
-    x = torch.randn(3, 2, 4, 5, 24) if kind is ShiftAttention else torch.randn(2, 4, 5, 24)
-    setattr(attn, name, initialised(Adapter(getattr(attn, name))))
+def test_an_adapter_on_any_layer_takes_effect_and_learns(kind, name, device):
+    attn = initialised(kind(24, 6, 2), device)
+    x = torch.randn(*((3, 2) if kind is ShiftAttention else (2,)), 4, 5, 24, device=device)
+    setattr(attn, name, initialised(Adapter(getattr(attn, name)), device))
     found = attn(x)
     merged = copy.deepcopy(attn)
     setattr(merged, name, getattr(attn, name).merged())
@@ -107,10 +111,11 @@ def test_inference_in_chunks_is_the_same(num_kv_heads):
     size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
     window=st.none() | st.tuples(st.integers(1, 4), st.integers(1, 4)),
 )
-def test_global_attention_is_that_of_a_windows_tokens(heads, batch, size, window):
+@on_every_device
+def test_global_attention_is_that_of_a_windows_tokens(heads, batch, size, window, device):
     """Windows as equal as possible; zero-padded tokens are attended like any other."""
-    attn = initialised(GlobalAttention(*heads, window))
-    x = torch.randn(batch, *size, heads[0])
+    attn = initialised(GlobalAttention(*heads, window), device)
+    x = torch.randn(batch, *size, heads[0], device=device)
     h, w = (-(-side // -(-side // most)) for side, most in zip(size, window or size, strict=True))
     padded = nn.functional.pad(x, (0, 0, 0, -size[1] % w, 0, -size[0] % h))
     expected = torch.empty_like(padded)

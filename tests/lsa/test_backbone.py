@@ -39,17 +39,18 @@ VARIANTS = {
 
 
 def loss(maps):
-    return sum((found * torch.linspace(-1, 1, found.numel()).view_as(found)).sum() for found in maps)
+    weights = [torch.linspace(-1, 1, found.numel(), device=found.device).view_as(found) for found in maps]
+    return sum((found * weight).sum() for found, weight in zip(maps, weights, strict=True))
 
 
 @pytest.mark.parametrize('size', [(48, 48), (33, 47)], ids=str)
 @pytest.mark.parametrize('variant', VARIANTS)
-def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size):
+def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size, device):
     """Within 1e-5 of each tensor's largest value; every weight initialised to matter."""
     model = LSA({**SMALL, **VARIANTS[variant]}, drop_path_rate=0.0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    images = torch.randn(2, 3, *size)
+    model, images = model.to(device), torch.randn(2, 3, *size, device=device)
     results = []
     for network in (model, PlainLSA(model)):
         model.zero_grad()

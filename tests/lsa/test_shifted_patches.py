@@ -7,14 +7,18 @@ from hypothesis import strategies as st
 
 from mmgcvit.lsa.shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, pad_to_stride, patch_grid, shifted_copies
 
+from ..conftest import DEVICES
 from .plain import shift
+
+on_every_device = pytest.mark.parametrize('device', DEVICES)
 
 steps = st.integers(-8, 8)
 
 
 @given(shifts=st.lists(st.tuples(steps, steps), min_size=1, max_size=4), mode=st.sampled_from(['circular', 'reflect']))
-def test_copies_are_the_image_moved_down_and_to_the_right(shifts, mode):
-    images = torch.rand(2, 3, 9, 11)
+@on_every_device
+def test_copies_are_the_image_moved_down_and_to_the_right(shifts, mode, device):
+    images = torch.rand(2, 3, 9, 11, device=device)
     copies = shifted_copies(images, shifts, mode)
     for copy, (dy, dx) in zip(copies, shifts, strict=True):
         assert torch.equal(copy, shift(images, dy, dx, mode))
@@ -35,11 +39,12 @@ def test_a_positive_shift_moves_down_and_to_the_right():
     size=st.tuples(st.integers(9, 30), st.integers(9, 30)),
     shared_conv=st.booleans(),
 )
-def test_every_copy_passes_through_its_convolution(kernel, stride, padding, size, shared_conv):
+@on_every_device
+def test_every_copy_passes_through_its_convolution(kernel, stride, padding, size, shared_conv, device):
     """Padding zeros follow the shift; images are padded to whole strides before."""
     shifts = ((0, 0), (1, 0), (-2, 3))
-    stem = ShiftedPatchEmbedding(3, 5, kernel, stride, padding, shifts, 'circular', shared_conv)
-    images = torch.rand(2, 3, *size)
+    stem = ShiftedPatchEmbedding(3, 5, kernel, stride, padding, shifts, 'circular', shared_conv).to(device)
+    images = torch.rand(2, 3, *size, device=device)
     found = stem(images)
     assert found.shape[2:4] == patch_grid(size, kernel, stride, padding)
     for i, (dy, dx) in enumerate(shifts):

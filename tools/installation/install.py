@@ -51,7 +51,7 @@ HOSTS = {
     # torch 2.6 reads checkpoints in another way than the original mmengine expects.
     'upstream': Hosts(ROOT / 'pins-upstream.txt', 'hosts-upstream', 'mmcv', (3, 11), (2, 1), (2, 6), (2, 6)),
 }
-EXTRAS = 'benchmark,checkpoints,digits,test,lint'
+EXTRAS = 'benchmark,checkpoints,digits,export,test,lint'
 GIGABYTES_NEEDED = 8
 # What pip says, and what it means.
 REASONS = {
