@@ -1,4 +1,9 @@
-"""How much memory a step takes at most, in tensors: the same on every run, unlike what the system counts."""
+"""How much memory a step takes at most, in tensors: the same on every run, unlike what the system counts.
+
+And what the system counts, where it matters.
+"""
+
+from pathlib import Path
 
 from torch.profiler import ProfilerActivity, profile
 
@@ -32,3 +37,22 @@ def peak_here(model, case):
 def began(event):
     """Its time; torch 2.1 has it in microseconds only."""
     return event.start_ns() if hasattr(event, 'start_ns') else event.start_us()
+
+
+def grown_by(function):
+    """Bytes by which a call makes this process larger, at most at a time, as the system counts them."""
+    before = count_anew()
+    function()
+    return resident('VmHWM') - before
+
+
+def count_anew():
+    """Have the system count this process's largest size anew; its size now, bytes."""
+    Path('/proc/self/clear_refs').write_text('5')
+    return resident('VmRSS')
+
+
+def resident(kind):
+    """``VmRSS``, what the system counts now, or ``VmHWM``, the most since it was asked to count anew; bytes."""
+    (line,) = [line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith(f'{kind}:')]
+    return int(line.split()[1]) * 1024

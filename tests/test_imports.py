@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
 # Folder or file of the package -> (parts of the package that it may import, packages beside the standard library).
 # A folder's files may import each other in the order of FILES_DOWNWARD, or freely where it has none.
 ALLOWED = {
-    '__init__': ({'gcvit', 'lsa', 'operators', 'requirements', 'version'}, set()),
+    '__init__': ({'checkpoints', 'gcvit', 'lsa', 'operators', 'requirements', 'version'}, set()),
     'version': (set(), set()),
     'requirements': (set(), {'packaging'}),
     'operators': (set(), {'torch', 'torchvision', 'mmcv', 'mmengine'}),
@@ -20,14 +20,14 @@ ALLOWED = {
     'pyramid': ({'checkpoints', 'layers'}, {'torch', 'mmengine'}),
     'gcvit': ({'checkpoints', 'layers', 'pyramid', 'registry'}, {'torch'}),
     'lsa': ({'checkpoints', 'layers', 'pyramid', 'registry'}, {'torch'}),
-    'checkpoints': ({'layers', 'registry'}, {'torch', 'mmengine', 'numpy', 'packaging', 'safetensors', 'timm'}),
+    'checkpoints': ({'layers', 'registry'}, {'torch', 'mmengine', 'numpy', 'safetensors', 'timm'}),
     'datasets': ({'registry'}, {'numpy', 'cv2', 'sklearn', 'pycocotools', 'timm', 'mmpretrain'}),
     'detection': ({'registry'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
-    'engine': ({'layers', 'registry'}, {'torch', 'mmengine', 'mmpretrain'}),
+    'engine': ({'checkpoints', 'layers', 'registry'}, {'torch', 'mmengine', 'mmpretrain'}),
     'cli': ({'checkpoints', 'engine', 'layers', 'operators'}, {'torch', 'mmengine', 'mmcv', 'mmdet', 'rich'}),
     'dry_run': ({'datasets', 'cli', 'layers', 'registry'}, {'torch', 'mmengine'}),
     'commands': (
-        {'checkpoints', 'cli', 'datasets', 'dry_run', 'registry', 'GCViT'},
+        {'checkpoints', 'cli', 'datasets', 'dry_run', 'engine', 'registry', 'GCViT'},
         {'torch', 'mmengine', 'rich', 'safetensors'},
     ),
 }

@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..layers import PositionEmbedding, RelativePositionBias
-from .errors import CheckpointError
+from .errors import CheckpointError, first_line, printable
 from .weights import FINAL_NORM, Weights, read_weights
 
 OUTPUT_NORM = re.compile(r'norm\d+\.')
@@ -76,7 +76,10 @@ def check_same_network(weights: Weights, backbone: nn.Module, own: Mapping[str, 
     network = type(backbone).__name__
     if weights.layout.network not in [base.__name__ for base in type(backbone).__mro__]:
         raise CheckpointError(f'{weights.source} holds {weights.layout.network} weights; the model is {network}')
-    theirs, ours = describe(weights.tensors), describe(own)
+    try:
+        theirs, ours = describe(weights.tensors), describe(own)
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise CheckpointError(f'{weights.source} is no whole {network}: {first_line(error)}') from None
     if theirs != ours:
         raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
 
@@ -141,4 +144,4 @@ def report(
 
 def shorten(names: list[str], most: int = 3) -> str:
     """The first of many names."""
-    return ', '.join(names[:most]) + (', ...' if len(names) > most else '')
+    return printable(', '.join(names[:most])) + (', ...' if len(names) > most else '')

@@ -1,62 +1,25 @@
-"""Reading checkpoint files, wherever they are, without ever running code that they carry."""
+"""Reading checkpoint files, wherever they are, as data: no code that they carry is ever run."""
 
-import argparse
-import json
-import pickle
 import re
 import struct
-import zipfile
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from mmengine.logging.history_buffer import HistoryBuffer
-from packaging.version import Version
 
-from .errors import CheckpointError
+from .errors import CheckpointError, DamagedCheckpointError, first_line
 from .fetching import download, first_on_each_node
-from .old_torch import load_restricted
+from .torch_files import read_torch
+from .wholeness import check_digest
 
 TIMM_SCHEME = 'timm://'
-ZIP = b'PK\x03\x04'
-
-
-def allowed_globals() -> dict[str, Callable]:
-    """What checkpoints may hold beside tensors and plain containers: names in files, and harmless classes behind them.
-
-    Written by timm's trainer (its options, scores as NumPy numbers) and by mmengine's Runner (its log).
-    """
-    multiarray = np.core.multiarray if Version(np.__version__) < Version('2') else np._core.multiarray
-    allowed: dict[str, Callable] = {
-        'argparse.Namespace': argparse.Namespace,
-        'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
-        'builtins.getattr': history_method,
-        'pathlib.PosixPath': PurePosixPath,
-        'numpy.ndarray': np.ndarray,
-        'numpy.dtype': np.dtype,
-        '_codecs.encode': __import__('_codecs').encode,
-    }
-    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        allowed |= {f'{module}.scalar': multiarray.scalar, f'{module}._reconstruct': multiarray._reconstruct}
-    for number in np.sctypeDict.values():
-        if not issubclass(number, np.number | np.bool_):
-            continue
-        kind = type(np.dtype(number))
-        allowed[f'{kind.__module__}.{kind.__qualname__}'] = kind
-    return allowed
-
-
-def history_method(owner: type, name: str) -> Any:
-    """Stands for ``getattr`` in files: a HistoryBuffer, pickled, looks up its own methods, and nothing else may."""
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise pickle.UnpicklingError(f'GLOBAL getattr({owner!r}, {name!r}) is not allowed')
-    return getattr(owner, name)
+ADDRESSES = ('http://', 'https://')
 
 
 def read_checkpoint(source: str) -> Any:
     """Read a checkpoint: torch's formats and safetensors, recognised by content.
+
+    What it holds is data: tensors, numbers, text, plain containers, and what :mod:`.kinds` lists.
 
     Args:
         source: A file, an http(s) address, or ``timm://NAME`` for one of timm's pretrained models.
@@ -65,12 +28,33 @@ def read_checkpoint(source: str) -> Any:
         What the file holds, tensors on the CPU.
 
     Raises:
-        CheckpointError: There is no such file, it is damaged or no checkpoint, or reading it would run code.
+        CheckpointError: There is no such file, or it holds more than data.
+        DamagedCheckpointError: It is torn, altered or no checkpoint.
     """
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
+    return read_file(local_file(source))
+
+
+def read_trusted_checkpoint(source: str) -> Any:
+    """Read a checkpoint of one's own as Python does: **code in it is run**.
+
+    For files that hold objects of classes beyond :mod:`.kinds`. Damage is noticed as by :func:`read_checkpoint`.
+
+    Raises:
+        CheckpointError: There is no such file, or its classes cannot be imported here.
+        DamagedCheckpointError: Its digest says that it was altered.
+    """
+    if source.startswith(TIMM_SCHEME):
+        return read_checkpoint(source)
     path = local_file(source)
-    return read_safetensors(path) if is_safetensors(path) else read_torch(path)
+    check_digest(path)
+    if is_safetensors(path):
+        return read_safetensors(path)
+    try:
+        return torch.load(path, map_location='cpu', weights_only=False)
+    except Exception as error:  # Whatever the code in it does.
+        raise CheckpointError(f'{path} cannot be read, trusted as it is: {first_line(error)}') from error
 
 
 def local_file(source: str) -> Path:
@@ -80,56 +64,16 @@ def local_file(source: str) -> Path:
         CheckpointError: There is none.
     """
     source = str(source)
-    path = download(source) if source.startswith(('http://', 'https://')) else Path(source).expanduser()
+    path = download(source, check=read_file) if source.startswith(ADDRESSES) else Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {source}')
     return path
 
 
-def read_torch(path: Path) -> Any:
-    """Read a file of ``torch.save``; see :func:`read_checkpoint`."""
-    try:
-        return load_without_running_code(path)
-    except Exception as error:  # A crafted or damaged file can make torch.load fail in any way.
-        needed = re.search(r'GLOBAL ([\w.]+)', str(error))
-        if needed:
-            raise CheckpointError(
-                f'{path} is refused: reading it needs {needed[1]}, which is not among the harmless things that '
-                'checkpoints hold and could run code. If you trust the file, save its weights alone '
-                "(torch.save(checkpoint['state_dict'], ...)) where it was made"
-            ) from None
-        raise CheckpointError(f'{path} {what_is_wrong_with(path, error)}') from None
-
-
-def what_is_wrong_with(path: Path, error: Exception) -> str:
-    """Why torch cannot read a file, judged by the file itself."""
-    with path.open('rb') as file:
-        head = file.read(len(ZIP))
-    if not head:
-        return 'is empty'
-    if head != ZIP:
-        return 'is no checkpoint: neither a file of torch.save nor safetensors'
-    if not is_corrupt(path):
-        return f'cannot be read without running code from it, or is no checkpoint: {str(error).splitlines()[0]}'
-    return 'is damaged: it begins as a checkpoint, and then does not go on as one. Was it cut short? Fetch it again'
-
-
-def is_corrupt(path: Path) -> bool:
-    """Whether a file is no zip archive, or its content does not agree with its checksums."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is not None
-    except Exception:
-        return True
-
-
-def load_without_running_code(path: Path) -> Any:
-    """``torch.load`` that builds tensors, plain containers and :func:`allowed_globals`, nothing else."""
-    if Version(torch.__version__) >= Version('2.7'):
-        safe = [(kind, name) for name, kind in allowed_globals().items()]
-        with torch.serialization.safe_globals(safe):
-            return torch.load(path, map_location='cpu', weights_only=True)
-    return load_restricted(path, allowed_globals())
+def read_file(path: Path) -> Any:
+    """Read a file; see :func:`read_checkpoint`."""
+    check_digest(path)
+    return read_safetensors(path) if is_safetensors(path) else read_torch(path)
 
 
 def is_safetensors(path: Path) -> bool:
@@ -145,16 +89,21 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         from safetensors.torch import load_file
     except ModuleNotFoundError:
         raise CheckpointError(f"{path} is a safetensors file; 'pip install safetensors' to read it") from None
-    from safetensors import SafetensorError
-
     try:
         return load_file(path)
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise CheckpointError(f'{path} is damaged: {error}') from None
+    except Exception as error:  # Beside its own errors those of json, and KeyErrors for dtypes that torch lacks.
+        raise DamagedCheckpointError(f'{path} is damaged: {first_line(error)}') from None
 
 
 def read_timm(name: str) -> dict[str, torch.Tensor]:
-    """The pretrained weights of one of timm's models."""
+    """The pretrained weights of one of timm's own models.
+
+    Raises:
+        CheckpointError: timm has no such model, or cannot give its weights.
+    """
+    # timm takes 'hf-hub:ANYONE/ANYTHING' and 'local-dir:...' too, and reads them in its own way.
+    if not re.fullmatch(r'[\w.]+', name):
+        raise CheckpointError(f"{TIMM_SCHEME}{name} is no name of a model of timm's, as {TIMM_SCHEME}gcvit_tiny is")
     try:
         import timm
     except ModuleNotFoundError:

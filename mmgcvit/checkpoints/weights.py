@@ -10,11 +10,13 @@ from ..registry import MODELS
 from .errors import CheckpointError
 from .layout import Layout
 from .reading import read_checkpoint
+from .values import check_numbers
 
 EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
 # A classifier's norm before pooling: the last stage's output norm in a backbone here.
 FINAL_NORM = 'final_norm.'
+LONGEST_NAME = 500
 
 
 def known_layouts() -> list[Layout]:
@@ -54,7 +56,12 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     Raises:
         CheckpointError: The checkpoint cannot be read or holds no known network.
     """
-    state_dict, is_ema = find_state_dict(read_checkpoint(source), source, ema)
+    return weights_in(read_checkpoint(source), source, prefix, ema)
+
+
+def weights_in(content: Any, source: str, prefix: str | None = None, ema: bool = False) -> Weights:
+    """A network's weights in what a checkpoint holds; see :func:`read_weights`."""
+    state_dict, is_ema = find_state_dict(content, source, ema)
     layout, found_prefix = find_layout(state_dict, source, prefix)
     weights = Weights(source, layout, found_prefix, is_ema, {})
     for name, tensor in state_dict.items():
@@ -64,6 +71,7 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
             weights.tensors[here] = layout.shape_here(here, tensor)
         elif not layout.is_ignored(inside):
             weights.ignored.append(name)
+    check_numbers(weights.tensors, source)
     return weights
 
 
@@ -82,9 +90,9 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
     if isinstance(content, Mapping):
         for key in keys:
             if isinstance(content.get(key), Mapping) and tensors_of(content[key]):
-                return tensors_of(content[key]), key in EMA_KEYS
+                return named(tensors_of(content[key]), source), key in EMA_KEYS
         if tensors_of(content) and not ema:
-            return tensors_of(content), False
+            return named(tensors_of(content), source), False
     if ema:
         raise CheckpointError(
             f'{source} holds no moving average of the weights ({" or ".join(EMA_KEYS)}); leave ema out'
@@ -92,7 +100,19 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
     raise CheckpointError(f'{source} holds no weights: expected a dict of tensors, or one under {" or ".join(keys)}')
 
 
-def tensors_of(content: Mapping[str, Any]) -> dict[str, Tensor]:
+def named(state_dict: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """A state dict whose names are names.
+
+    Raises:
+        CheckpointError: One is no text, or would do something to a terminal, or is endless.
+    """
+    for name in state_dict:
+        if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
+            raise CheckpointError(f'{source} holds a tensor whose name is no name: {name!r:.80}')
+    return state_dict
+
+
+def tensors_of(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     """The entries of a dict that are tensors."""
     return {name: value for name, value in content.items() if isinstance(value, Tensor)}
 

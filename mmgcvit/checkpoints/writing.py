@@ -1,9 +1,7 @@
 """Writing a network's weights in the layout of another code base, or as a classifier of mmpretrain."""
 
-import hashlib
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -81,12 +79,3 @@ def window_sizes(tensors: Mapping[str, Tensor]) -> tuple[tuple[int, int], ...]:
     """The windows (h, w) of the stages."""
     firsts = sorted(name for name in tensors if re.match(rf'stages\.\d+\.blocks\.0\..*{TABLE_NAME}$', name))
     return tuple(RelativePositionBias.stored_shape(tensors, name) for name in firsts)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -1,63 +1,44 @@
-"""Checkpoints that hosts read: without running code from them, and only if they hold the model's weights."""
+"""Checkpoints that commands are given: whether they hold the model's weights, and which one a run goes on from."""
 
+import logging
 import re
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
-from mmengine.runner import CheckpointLoader
+from mmengine.config import Config
+from mmengine.logging import print_log
 from torch import nn
 
-from ..checkpoints import CheckpointError, read_checkpoint
-from ..checkpoints.weights import find_state_dict
-from ..layers.position import TABLE_NAME
+from ..checkpoints import CheckpointError, DamagedCheckpointError, newest_whole_checkpoint
+from ..checkpoints.for_hosts import read_for_host
+from ..checkpoints.loading import comparable_shape, grid_in, is_table
+from ..checkpoints.newest import LAST
+from ..checkpoints.values import check_numbers
 
-# Local files, and addresses; schemes that hosts serve from their own model zoos are left to them.
-READ_HERE = ('', 'http://', 'https://')
 NAMED_AT_MOST = 3
 WRAPPERS = re.compile(r'^(module\.)+')
 
 
-def read_checkpoints_safely() -> None:
-    """Have mmengine read checkpoints by :func:`load_for_host`, through its own registry of loaders.
-
-    Its default runs code from a file where the safe way does not suffice. For command lines: it holds for the process.
-    """
-    for scheme in READ_HERE:
-        CheckpointLoader.register_scheme(scheme, load_for_host, force=True)
-
-
-def load_for_host(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
-    """Read a checkpoint as mmengine's loaders do, its weights under ``state_dict`` wherever the file has them.
-
-    Raises:
-        CheckpointError: There is no such file, it is damaged or no checkpoint, or reading it would run code.
-    """
-    content = read_checkpoint(filename)
-    state_dict, _ = find_state_dict(content, filename)
-    if isinstance(content, Mapping) and content.get('state_dict') is not None:
-        return {**content, 'state_dict': state_dict}
-    return {'state_dict': state_dict, 'meta': {}}
-
-
-def check_fits(model: nn.Module, source: str, part: str = '') -> None:
+def check_fits(model: nn.Module, source: str, part: str = '', trust: bool = False) -> None:
     """Make sure that a checkpoint has every tensor of a model: hosts load what fits, and leave the rest at random.
 
     Args:
         model: The model, wrapped or not.
         source: The checkpoint.
         part: Look at tensors under this prefix only, for example ``backbone.``.
+        trust: Whether code in it may run.
 
     Raises:
-        CheckpointError: It lacks tensors, or has some of other shapes; position tables may differ, they are resized.
+        CheckpointError: It lacks tensors, or has some of other shapes, or that are no finite weights; position tables
+            may differ, they are resized. Or it cannot be read.
     """
-    content = load_for_host(source)
-    held = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}
+    content = read_for_host(source, trust=trust)
+    held = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
     wanted = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
     wanted = {name: tensor for name, tensor in wanted.items() if name.startswith(part)}
     wrong = [
         name
         for name, tensor in wanted.items()
-        if name not in held or (held[name].shape != tensor.shape and not name.endswith(TABLE_NAME))
+        if name not in held or comparable_shape(name, held[name]) != comparable_shape(name, tensor)
     ]
     if wrong:
         raise CheckpointError(
@@ -65,3 +46,42 @@ def check_fits(model: nn.Module, source: str, part: str = '') -> None:
             f'other shapes ({", ".join(wrong[:NAMED_AT_MOST])}, ...). Released weights and those of other code bases: '
             "'python tools/convert_checkpoint.py' makes a checkpoint of them"
         )
+    for name in filter(is_table, wanted):
+        grid_in(held, name, source)
+    parameters = {WRAPPERS.sub('', name) for name, _ in model.named_parameters()}
+    check_numbers({name: held[name] for name in wanted if name in parameters}, source)
+
+
+def resume(cfg: Config, name: str) -> None:
+    """Have a run go on from a checkpoint, or with ``auto`` from the newest whole one of its work folder.
+
+    Where that has no checkpoint at all the run begins, so that one command line serves a job that is started again.
+
+    Raises:
+        CheckpointError: Checkpoints are there, and none is whole.
+    """
+    cfg.resume, cfg.load_from = True, None if name == 'auto' else name
+    if name != 'auto':
+        return
+    newest = newest_whole_checkpoint(Path(cfg.work_dir))
+    if newest.path is not None:
+        cfg.load_from = str(newest.path)
+        print_log(f'--resume: {newest}', 'current', logging.WARNING if newest.damaged else logging.INFO)
+    elif newest.damaged:
+        raise CheckpointError(f'--resume: {newest}. Name a checkpoint, or train in another folder (--work-dir)')
+    elif (last := Path(cfg.work_dir) / LAST).is_file():
+        # Checkpoints may be saved elsewhere (out_dir of the hook); the name of the last one stands here all the same.
+        cfg.load_from = last.read_text(errors='replace').strip()
+        if not Path(cfg.load_from or '?').is_file():
+            raise CheckpointError(
+                f'--resume: {cfg.work_dir} has no checkpoint, and {last} names none that is there '
+                f'({cfg.load_from!r:.200}). Name a checkpoint; to begin anew, remove {last}'
+            )
+    else:
+        print_log(f'--resume: {cfg.work_dir} has no checkpoint; the run begins', 'current')
+
+
+def with_whole_one_beside(error: DamagedCheckpointError, source: str) -> str:
+    """What to say of a damaged checkpoint that a user has named: which one beside it is whole."""
+    newest = newest_whole_checkpoint(Path(source).parent)
+    return str(error) if newest.path is None else f'{error}. Whole, beside it: {newest.path}'

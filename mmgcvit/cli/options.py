@@ -28,6 +28,15 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    """The option by which a user's own file may hold objects of any class."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read the named checkpoint as Python does, running code in it: only for files of your own making',
+    )
+
+
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """The option by which the CPU is asked for."""
     parser.add_argument(

@@ -35,7 +35,7 @@ def needed_folders(cfg: Config, evaluators: Sequence[str]) -> Iterator[tuple[Pat
     """The folders, and what for."""
     if any(collects_through_files(cfg.get(name)) for name in evaluators):
         yield Path.cwd(), 'The processes collect their results for the metrics through the folder they are started in'
-    if cfg.get('resume') and not cfg.get('load_from'):
+    if cfg.get('resume') and Path(cfg.get('load_from') or f'{cfg.work_dir}/it').parent == Path(cfg.work_dir):
         yield Path(cfg.work_dir), 'The processes look there for the checkpoint to resume from'
 
 

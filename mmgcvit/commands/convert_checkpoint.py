@@ -5,18 +5,27 @@ a file or an http(s) address, or ``timm://NAME``. No code in it is run.
 """
 
 import argparse
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..checkpoints import CheckpointError, Weights, read_weights
-from ..checkpoints.loading import shorten
-from ..checkpoints.reading import local_file
-from ..checkpoints.writing import mmpretrain_checkpoint, sha256, state_dict_for
+from ..checkpoints import CheckpointError, Weights
+from ..checkpoints.errors import first_line
+from ..checkpoints.loading import comparable_shape, grid_in, is_table, shorten
+from ..checkpoints.reading import local_file, read_checkpoint, read_trusted_checkpoint
+from ..checkpoints.weights import FINAL_NORM, weights_in
+from ..checkpoints.wholeness import put_in_place, save_whole, sha256, write_digest_beside
+from ..checkpoints.writing import mmpretrain_checkpoint, state_dict_for
+from ..cli.options import add_trust_option
 from ..registry import MODELS
+
+OPTIONAL = re.compile(r'norm\d+\.|final_norm\.|head\.')
+# The index of positions, which the original's layout has beside each table, grows with the window's fourth power.
+LARGEST_WINDOW = 64
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,21 +40,54 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--ema', action='store_true', help='take the moving average where the file has one')
     parser.add_argument('--prefix', help='take the tensors under this prefix, where a file holds several networks')
+    add_trust_option(parser)
     return parser.parse_args()
 
 
 def check_complete(weights: Weights) -> None:
-    """Refuse weights that lack a tensor of their arch; output norms and a head there need not be."""
-    network = MODELS.get(weights.layout.network)
-    with torch.device('meta'):
-        try:
-            model = network(network.facts.read(weights.tensors).arch())
-        except (ValueError, IndexError, ZeroDivisionError) as error:
-            raise CheckpointError(f'{weights.source} is no whole {weights.layout.network}: {error}') from None
-    needed = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith('norm')}
-    missing = [name for name in needed if name not in weights.tensors]
+    """Refuse weights that lack a tensor of their arch, or have one of another shape or kind.
+
+    Output norms and a head need not be there. Position tables may be of any window up to :data:`LARGEST_WINDOW`.
+    """
+    expected = expected_tensors(weights)
+    missing = [name for name in expected if name not in weights.tensors and not OPTIONAL.match(name)]
     if missing:
         raise CheckpointError(f'{weights.source} lacks {len(missing)} tensors of its arch: {shorten(missing)}')
+    wrong = [
+        f'{name} {tuple(tensor.shape)} of {tensor.dtype} instead of {tuple(expected[name].shape)}'
+        for name, tensor in weights.tensors.items()
+        if name in expected and not is_as_expected(name, tensor, expected[name])
+    ]
+    if wrong:
+        raise CheckpointError(f'{weights.source} has {len(wrong)} tensors of another shape or kind: {shorten(wrong)}')
+    for name in filter(is_table, weights.tensors):
+        if max(grid_in(weights.tensors, name, weights.source)) > 2 * LARGEST_WINDOW:
+            raise CheckpointError(f'{weights.source}: {name} is of windows larger than {LARGEST_WINDOW}')
+
+
+def expected_tensors(weights: Weights) -> dict[str, Tensor]:
+    """The tensors, without numbers, of the network that weights are of: all its norms, and a head of their classes."""
+    network = MODELS.get(weights.layout.network)
+    try:
+        found = network.facts.read(weights.tensors)
+        if sum(found.depths) > len(weights.tensors):
+            raise ValueError(f'{len(weights.tensors)} tensors for {sum(found.depths)} blocks')
+        with torch.device('meta'):
+            model = network(found.arch(), out_indices=range(len(found.depths)))
+            final_norm = getattr(model, f'norm{len(found.depths) - 1}')
+            expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
+            if 'head.fc.weight' in weights.tensors:
+                classes = len(weights.tensors['head.fc.weight'])
+                expected |= nn.Linear(final_norm.weight.shape[0], classes).state_dict(prefix='head.fc.')
+    except (ValueError, TypeError, IndexError, ZeroDivisionError, RuntimeError) as error:
+        raise CheckpointError(f'{weights.source} is no whole {weights.layout.network}: {error}') from None
+    return expected
+
+
+def is_as_expected(name: str, tensor: Tensor, expected: Tensor) -> bool:
+    """Whether a tensor has the shape that its network gives it, and is of numbers of its kind."""
+    same_shape = comparable_shape(name, tensor) == comparable_shape(name, expected)
+    return same_shape and tensor.is_floating_point() == expected.is_floating_point()
 
 
 def convert(weights: Weights, to: str) -> dict[str, Any]:
@@ -62,31 +104,31 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
 
 
 def write(content: Mapping[str, Any], target: Path) -> None:
-    """Write a file beside its place, then move it there: never half a checkpoint.
+    """Write a file beside its place, then move it there: never half a checkpoint. Its digest is in it, or beside it.
 
     Raises:
         SystemExit: It cannot be written, as on a full disk.
     """
-    unfinished = target.with_name(target.name + '.unfinished')
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_as(target.suffix, content, unfinished)
-        unfinished.rename(target)
+        write_as(target.suffix, content, target)
     except Exception as error:  # torch's and safetensors' own, with the disk's reason or without.
-        unfinished.unlink(missing_ok=True)
-        reason = str(error).splitlines()[0]
-        raise SystemExit(f'{target} could not be written ({reason}); is there room on the disk?') from None
+        target.with_name(target.name + '.unfinished').unlink(missing_ok=True)
+        raise SystemExit(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None
 
 
-def write_as(suffix: str, content: Mapping[str, Any], path: Path) -> None:
+def write_as(suffix: str, content: Mapping[str, Any], target: Path) -> None:
     """Write a file of the format that a suffix asks for."""
-    if suffix == '.safetensors':
-        from safetensors.torch import save_file
+    if suffix != '.safetensors':
+        save_whole(content, target)
+        return
+    from safetensors.torch import save_file
 
-        tensors: dict[str, Tensor] = {name: tensor.contiguous() for name, tensor in content['state_dict'].items()}
-        save_file(tensors, path)
-    else:
-        torch.save(content, path)
+    unfinished = target.with_name(target.name + '.unfinished')
+    tensors: dict[str, Tensor] = {name: tensor.contiguous() for name, tensor in content['state_dict'].items()}
+    save_file(tensors, unfinished)
+    put_in_place(unfinished, target)
+    write_digest_beside(target)
 
 
 def main() -> None:
@@ -98,7 +140,8 @@ def main() -> None:
             f'{args.target}: mmpretrain reads no safetensors; name a .pth, or write another layout with --to'
         )
     try:
-        weights = read_weights(args.source, args.prefix, args.ema)
+        read = read_trusted_checkpoint if args.trust_checkpoint else read_checkpoint
+        weights = weights_in(read(args.source), args.source, args.prefix, args.ema)
         content = convert(weights, args.to)
     except CheckpointError as error:
         raise SystemExit(str(error)) from None

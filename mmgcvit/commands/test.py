@@ -7,12 +7,13 @@ from mmengine.runner import Runner
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from ..checkpoints import CheckpointError
-from ..cli.checkpoint_check import check_fits, read_checkpoints_safely
+from ..checkpoints.for_hosts import register_reader
+from ..cli.checkpoint_check import check_fits
 from ..cli.data_check import check_data
 from ..cli.full_disk import full_disk_in_a_sentence
 from ..cli.gpu_check import check_gpus, use_cpu
 from ..cli.operators_check import check_operators, check_operators_load
-from ..cli.options import add_common_options, load_config, read_config
+from ..cli.options import add_common_options, add_trust_option, load_config, read_config
 from ..cli.outputs import draw_predictions, dump_metric, enable_tta
 from ..cli.processes import leave_processes, prepare_processes
 from ..cli.screen import add_progress_option, open_screen
@@ -34,6 +35,7 @@ def parse_args() -> argparse.Namespace:
         help='test on the data that this config describes, for example one of configs/_base_/datasets/imagenet_v2_*.py',
     )
     add_progress_option(parser)
+    add_trust_option(parser)
     add_common_options(parser)
     return parser.parse_args()
 
@@ -63,7 +65,7 @@ def main() -> None:
     cfg = prepare(args)
     dump = dump_metric(cfg, args.out) if args.out else None
     prepare_processes(cfg)
-    read_checkpoints_safely()
+    register_reader(cfg.work_dir, trusted=[args.checkpoint] if args.trust_checkpoint else [])
     with full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
             cfg.load_from = args.checkpoint
@@ -71,7 +73,7 @@ def main() -> None:
             runner = Runner.from_cfg(cfg)
             watch(runner)
             check_shared_folders(cfg, ['test_evaluator'])
-            check_fits(runner.model, args.checkpoint)
+            check_fits(runner.model, args.checkpoint, trust=args.trust_checkpoint)
         except CheckpointError as error:
             raise SystemExit(str(error)) from None
         if dump is not None:

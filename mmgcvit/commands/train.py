@@ -12,18 +12,20 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from ..checkpoints import CheckpointError
+from ..checkpoints import CheckpointError, DamagedCheckpointError
+from ..checkpoints.for_hosts import register_reader
 from ..cli.batch_size import other_batch_size
-from ..cli.checkpoint_check import check_fits, read_checkpoints_safely
+from ..cli.checkpoint_check import check_fits, resume, with_whole_one_beside
 from ..cli.data_check import check_data
 from ..cli.full_disk import full_disk_in_a_sentence
 from ..cli.gpu_check import check_gpus, use_cpu
 from ..cli.operators_check import check_operators, check_operators_load
-from ..cli.options import add_common_options, load_config, read_config
+from ..cli.options import add_common_options, add_trust_option, load_config, read_config
 from ..cli.precision import enable_amp
 from ..cli.processes import check_sharding, leave_processes, prepare_processes
 from ..cli.screen import add_progress_option, open_screen
 from ..cli.shared_folders import check_shared_folders
+from ..engine.resume_check import ResumeCheckHook
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,9 +42,10 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint, or without a name from the latest one in the work dir',
+        help='go on from a checkpoint, or without a name from the newest whole one in the work dir',
     )
     add_progress_option(parser)
+    add_trust_option(parser)
     add_common_options(parser)
     return parser.parse_args()
 
@@ -78,23 +81,27 @@ def main() -> None:
         enable_amp(cfg)
     if args.auto_scale_lr:
         scale_learning_rate(cfg)
-    if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
     check_sharding(cfg)
     check_operators(cfg)
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
     prepare_processes(cfg)
-    read_checkpoints_safely()
     with full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
+            if args.resume is not None:
+                resume(cfg, args.resume)
+            register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if args.trust_checkpoint else [])
             runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
             watch(runner)
             check_shared_folders(cfg, ['val_evaluator'])
             warn_of_other_batch_size(cfg, args.config)
             if cfg.get('load_from'):
-                check_fits(model_of(runner), cfg.load_from, part='' if cfg.get('resume') else 'backbone.')
+                part = '' if cfg.get('resume') else 'backbone.'
+                check_fits(model_of(runner), cfg.load_from, part, trust=args.trust_checkpoint)
+            if cfg.get('resume') and cfg.get('load_from'):
+                runner.register_hook(ResumeCheckHook(cfg.load_from))
             runner.train()
+        except DamagedCheckpointError as error:
+            raise SystemExit(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
         except CheckpointError as error:
             raise SystemExit(str(error)) from None
     leave_processes()

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from fractions import Fraction
 
 import pytest
 import timm
@@ -11,7 +12,7 @@ from mmengine.runner import load_checkpoint
 from mmpretrain.registry import MODELS
 
 from mmgcvit import GCViT
-from mmgcvit.checkpoints import read_checkpoint, read_weights
+from mmgcvit.checkpoints import DamagedCheckpointError, check_whole, read_checkpoint, read_weights
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
 from mmgcvit.gcvit.archs import ARCHS
@@ -240,3 +241,76 @@ def test_own_detectors_checkpoints_convert(convert, tmp_path):
     torch.save({'state_dict': detector, 'meta': {}}, tmp_path / 'detector.pth')
     convert(tmp_path / 'detector.pth', tmp_path / 'back.pth', '--to', 'original')
     assert_same(state_dict_of(tmp_path / 'back.pth'), original)
+
+
+@pytest.fixture
+def altered(tmp_path):
+    """A checkpoint in the original's layout with one tensor changed, as Python's own reading has it."""
+
+    def altered(name, change):
+        weights = REFERENCES[0].weights()
+        weights[name] = change(weights[name])
+        torch.save(weights, tmp_path / 'x.pth')
+        return tmp_path / 'x.pth'
+
+    return altered
+
+
+FC2 = 'levels.1.blocks.0.mlp.fc2.weight'
+TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
+
+
+@pytest.mark.parametrize(
+    ('name', 'change', 'reason'),
+    [
+        (FC2, lambda t: t[:-1], '1 tensors of another shape or kind: stages.1.blocks.0.mlp.fc2.weight'),
+        (FC2, lambda t: t[None], 'another shape or kind'),
+        (FC2, lambda t: t.flatten(), 'another shape or kind'),
+        (FC2, lambda t: t.long(), 'of torch.int64'),
+        (FC2, lambda t: t.to(torch.complex64), 'complex numbers'),
+        (FC2, lambda t: t.clone().index_fill_(0, torch.tensor([0]), float('nan')), 'not finite'),
+        (FC2, lambda t: t / 0, 'not finite'),
+        (TABLE, lambda t: t[:0], 'relative_position_bias_table'),
+        (TABLE, lambda t: t[:50], 'relative_position_bias_table'),
+        (TABLE, lambda t: torch.zeros(401**2, t.shape[1]), 'windows larger than 64'),
+        ('patch_embed.proj.weight', lambda t: t[:, :, :1], 'another shape or kind'),
+    ],
+)
+def test_weights_of_another_shape_or_kind_are_not_converted(convert, altered, name, change, reason, tmp_path):
+    message = convert(altered(name, change), tmp_path / 'y.pth', '--to', 'original', fails=True)
+    assert reason in message
+    assert not (tmp_path / 'y.pth').exists()
+
+
+@pytest.mark.parametrize(
+    ('change', 'reason'),
+    [
+        (lambda t: t.to_sparse(), 'torch.sparse_coo'),
+        (lambda t: t.to('meta'), 'meta device'),
+        (lambda t: torch.quantize_per_tensor(t, 1.0, 0, torch.qint8), 'quantized'),
+    ],
+)
+@pytest.mark.filterwarnings('ignore:.*quantize')
+def test_trusted_files_of_other_layouts_are_not_converted(convert, altered, change, reason, tmp_path):
+    message = convert(altered(FC2, change), tmp_path / 'y.pth', '--trust-checkpoint', fails=True)
+    assert reason in message
+    assert not (tmp_path / 'y.pth').exists()
+
+
+def test_a_file_of_ones_own_with_other_classes_is_converted_if_trusted(convert, tmp_path):
+    torch.save({'state_dict': REFERENCES[0].weights(), 'extra': Fraction(1, 3)}, tmp_path / 'x.pth')
+    assert 'fractions.Fraction' in convert(tmp_path / 'x.pth', tmp_path / 'y.pth', fails=True)
+    convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--trust-checkpoint')
+    check_whole(tmp_path / 'y.pth')
+
+
+def test_what_is_written_has_its_digest(convert, tmp_path):
+    torch.save({'state_dict': CLASSIFIERS[0].weights()}, tmp_path / 'x.pth')
+    convert(tmp_path / 'x.pth', tmp_path / 'y.pth')
+    convert(tmp_path / 'x.pth', tmp_path / 'y.safetensors', '--to', 'timm')
+    for name in ('y.pth', 'y.safetensors'):
+        content = bytearray((tmp_path / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DamagedCheckpointError):
+            read_checkpoint(str(tmp_path / name))

@@ -1,17 +1,20 @@
 """Checkpoints from the network in several processes: fetched once a node, and a failure ends all of them."""
 
+import os
 import socket
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
 import torch
 
 from mmgcvit.checkpoints import CheckpointError, fetching, read_checkpoint
-from mmgcvit.checkpoints.fetching import download, first_on_each_node, place_in_cache
+from mmgcvit.checkpoints.fetching import first_on_each_node, place_in_cache
+from mmgcvit.checkpoints.wholeness import beside, sha256
 
 from ..processes import answers_of
+from .hostile import RunsACommand
 
 
 @pytest.fixture
@@ -78,6 +81,188 @@ class TestTwoProcesses:
         assert all('x.pth could not be downloaded ([Errno' in answer for answer in answers)
 
 
+class Server:
+    """Serves one content at ``/x.pth``, and is told how well.
+
+    Attributes:
+        content: What it serves.
+        etag: The version of it.
+        cut: After how many bytes of it the next answers end, first to last.
+        asked: From which byte on it was asked, by each request.
+    """
+
+    def __init__(self, content):
+        self.content, self.etag, self.cut, self.asked = content, '"1"', [], []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                start = int(self.headers.get('Range', 'bytes=0-')[6:-1])
+                server.asked.append(start)
+                if start and self.headers['If-Range'] != server.etag:
+                    start = 0
+                if start and start >= len(server.content):
+                    self.send_error(416)
+                    return
+                rest = server.content[start:]
+                self.send_response(206 if start else 200)
+                if start:
+                    self.send_header('Content-Range', f'bytes {start}-{len(server.content) - 1}/{len(server.content)}')
+                if server.etag:
+                    self.send_header('ETag', server.etag)
+                self.send_header('Content-Length', len(rest))
+                self.end_headers()
+                self.wfile.write(rest[: server.cut.pop(0)] if server.cut else rest)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self.address = f'http://127.0.0.1:{self.server.server_port}/x.pth'
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Serves a checkpoint of 400 KB."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    torch.save({'a': torch.arange(100_000.0)}, tmp_path / 'x.pth')
+    served = Server((tmp_path / 'x.pth').read_bytes())
+    Thread(target=served.server.serve_forever, daemon=True).start()
+    yield served
+    served.server.shutdown()
+    served.server.server_close()
+
+
+def fetched(address):
+    return read_checkpoint(address)['a'].sum() == 4999950000.0
+
+
+def cached(address):
+    """The names in the cache, without what they begin with."""
+    place = place_in_cache(address)
+    return sorted(path.name.removeprefix(place.name) for path in place.parent.glob('*') if path.suffix != '.lock')
+
+
+class TestTransfers:
+    def test_a_file_is_fetched_once_and_its_digest_recorded(self, server):
+        assert fetched(server.address)
+        assert fetched(server.address)
+        assert server.asked == [0]
+        assert cached(server.address) == ['', '.sha256']
+
+    def test_one_that_breaks_off_goes_on_where_it_ended(self, server):
+        server.cut = [100_000, 200_000]
+        assert fetched(server.address)
+        assert server.asked == [0, 100_000, 300_000]
+
+    def test_one_that_was_killed_goes_on_in_the_next_call(self, server):
+        server.cut = [100_000, 0]
+        with pytest.raises(CheckpointError, match=r'could not be downloaded \(100,000 of 401,\d+ bytes came'):
+            fetched(server.address)
+        assert cached(server.address) == ['.part', '.part.tag']
+        assert fetched(server.address)
+        assert server.asked == [0, 100_000, 100_000]
+
+    def test_one_that_was_complete_when_it_was_killed_is_fetched_again(self, server):
+        part = place_in_cache(server.address)
+        part.parent.mkdir(parents=True)
+        part.with_name(f'{part.name}.part').write_bytes(server.content)
+        part.with_name(f'{part.name}.part.tag').write_text(server.etag)
+        assert fetched(server.address)
+
+    def test_another_version_on_the_server_is_begun_anew(self, server):
+        server.cut = [100_000, 0]
+        with pytest.raises(CheckpointError):
+            fetched(server.address)
+        server.etag = '"2"'
+        assert fetched(server.address)
+
+    def test_a_server_without_versions_begins_anew(self, server):
+        server.etag = ''
+        server.cut = [100_000, 200_000]
+        assert fetched(server.address)
+        assert server.asked == [0, 0, 0]
+
+    def test_a_file_that_is_too_large_is_refused_before_it_comes(self, server, monkeypatch):
+        monkeypatch.setattr(fetching, 'LARGEST_FILE', 300_000)
+        with pytest.raises(CheckpointError, match='larger than 300,000 bytes'):
+            fetched(server.address)
+        assert cached(server.address) == []
+
+    def test_a_transfer_that_takes_too_long_is_given_up(self, server, monkeypatch):
+        monkeypatch.setattr(fetching, 'SECONDS_IN_ALL', -1)
+        with pytest.raises(CheckpointError, match='the next call goes on from there'):
+            fetched(server.address)
+
+
+class TestContents:
+    @pytest.mark.parametrize(
+        'content', [b'<!DOCTYPE html><html>Please log in</html>', b'', b'{"error": 1}', b'PK\x03\x04x']
+    )
+    def test_what_is_no_checkpoint_is_thrown_away(self, server, content):
+        whole, server.content = server.content, content
+        with pytest.raises(CheckpointError, match='gave no whole checkpoint; it was thrown away'):
+            fetched(server.address)
+        assert cached(server.address) == []
+        server.content = whole
+        assert fetched(server.address)
+
+    def test_a_checkpoint_that_is_refused_is_kept(self, server, tmp_path):
+        """Fetching it again is no help, and its user may trust it."""
+        torch.save({'a': RunsACommand(tmp_path / 'ran')}, tmp_path / 'y.pth')
+        server.content = (tmp_path / 'y.pth').read_bytes()
+        for _ in range(2):
+            with pytest.raises(CheckpointError, match='could run code'):
+                read_checkpoint(server.address)
+        assert server.asked == [0]
+        assert not (tmp_path / 'ran').exists()
+
+    def test_a_file_that_changed_in_the_cache_is_fetched_again(self, server):
+        assert fetched(server.address)
+        place = place_in_cache(server.address)
+        os.truncate(place, 1000)
+        assert fetched(server.address)
+
+    def test_a_file_that_changed_on_the_server_is_told(self, server, tmp_path):
+        assert fetched(server.address)
+        place_in_cache(server.address).unlink()
+        torch.save({'a': torch.zeros(1)}, tmp_path / 'y.pth')
+        server.content = (tmp_path / 'y.pth').read_bytes()
+        with pytest.raises(CheckpointError, match=r'gave another file \(SHA-256 .* than the first time .* remove '):
+            read_checkpoint(server.address)
+        assert cached(server.address) == ['.sha256']
+
+    def test_a_file_in_the_cache_from_before_digests_is_looked_at_and_recorded(self, server):
+        place = place_in_cache(server.address)
+        place.parent.mkdir(parents=True)
+        place.write_bytes(server.content)
+        assert fetched(server.address)
+        assert server.asked == []
+        place.write_bytes(b'a login page')
+        beside(place).unlink()
+        with pytest.raises(CheckpointError, match='thrown away'):
+            fetched(server.address)
+        assert fetched(server.address)
+
+
+class TestDigestInTheAddress:
+    def test_the_right_one_is_fetched(self, server, tmp_path):
+        digest = sha256(tmp_path / 'x.pth')
+        for _ in range(2):
+            assert fetched(f'{server.address}#sha256={digest.upper()}')
+        assert server.asked == [0]
+
+    def test_another_file_is_thrown_away(self, server):
+        with pytest.raises(CheckpointError, match=f'instead of {"0" * 64}'):
+            fetched(f'{server.address}#sha256={"0" * 64}')
+        assert cached(server.address) == []
+
+    @pytest.mark.parametrize('fragment', ['sha256=12', 'md5=1', 'sha256=' + 'g' * 64])
+    def test_what_is_no_digest_is_refused(self, server, fragment):
+        with pytest.raises(CheckpointError, match='after # belongs sha256='):
+            fetched(f'{server.address}#{fragment}')
+
+
 def test_a_server_that_says_nothing_is_given_up(monkeypatch, tmp_path):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     monkeypatch.setattr(fetching, 'SECONDS_OF_SILENCE', 0.2)
@@ -85,14 +270,13 @@ def test_a_server_that_says_nothing_is_given_up(monkeypatch, tmp_path):
         address = f'http://127.0.0.1:{silent.getsockname()[1]}/x.pth'
         with pytest.raises(CheckpointError, match=r'could not be downloaded \(.*timed out'):
             read_checkpoint(address)
-    assert socket.getdefaulttimeout() is None
 
 
-@pytest.mark.parametrize('address', ['http://', 'http:///x.pth', 'https://no port:x/y.pth'])
+@pytest.mark.parametrize('address', ['http://', 'http:///x.pth', 'https://no port:x/y.pth', 'http://127.0.0.1:9/..'])
 def test_an_address_that_is_none_is_refused_by_a_sentence(address, monkeypatch, tmp_path):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     with pytest.raises(CheckpointError, match='could not be downloaded'):
-        download(address)
+        read_checkpoint(address)
 
 
 class TestTurns:

@@ -1,0 +1,108 @@
+"""Checkpoints for the hosts: mmengine reads every file and http(s) address through this project's reading."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader
+
+from .errors import CheckpointError, printable
+from .reading import read_checkpoint, read_trusted_checkpoint
+from .weights import find_state_dict, tensors_of
+
+# Local files, and addresses; schemes that hosts serve from their own model zoos are left to them.
+READ_HERE = ('', 'http://', 'https://')
+# Where files hold a config as text: mmengine runs it, as Python, when it resumes and when an inferencer has no other.
+CONFIGS = ('config', 'cfg')
+
+
+def register_reader(work_dir: str | Path | None = None, trusted: Collection[str] = ()) -> None:
+    """Have mmengine read checkpoints as data, through its own registry of loaders.
+
+    Its default runs code from a file where the safe way does not suffice. Importing the package calls this; commands
+    call it again with what they know.
+
+    Args:
+        work_dir: The run's work folder. Without one no path from a file reaches mmengine.
+        trusted: Files or addresses, named as the host will, that may run code: the user's own.
+    """
+
+    def load_from_mmgcvit(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
+        return read_for_host(filename, work_dir, trust=filename in trusted)
+
+    for scheme in READ_HERE:
+        CheckpointLoader.register_scheme(scheme, load_from_mmgcvit, force=True)
+
+
+def read_for_host(source: str, work_dir: str | Path | None = None, trust: bool = False) -> dict[str, Any]:
+    """What a host gets of a checkpoint: its weights under ``state_dict`` wherever the file has them, and no orders.
+
+    Args:
+        source: See :func:`read_checkpoint`.
+        work_dir: The run's work folder.
+        trust: Whether code in it may run.
+
+    Raises:
+        CheckpointError: It cannot be read, is no dict, or its tensors' names are none.
+    """
+    content = read_trusted_checkpoint(source) if trust else read_checkpoint(source)
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f'{source} holds no weights: a {type(content).__name__} where a dict belongs')
+    if holds_weights(content):
+        state_dict, _ = find_state_dict(content, source)
+        content = {**content, 'state_dict': state_dict} if 'state_dict' in content else {'state_dict': state_dict}
+    elif 'state_dict' in content:
+        raise CheckpointError(f'{source} holds no weights: its state_dict has no tensors')
+    return without_orders(content, source, work_dir)
+
+
+def holds_weights(content: Mapping[str, Any]) -> bool:
+    """Whether a dict holds tensors, or a dict that does; a strategy's files of other things do not."""
+    return any(tensors_of(part) for part in (content, *content.values()) if isinstance(part, Mapping))
+
+
+def without_orders(content: Mapping[str, Any], source: str, work_dir: str | Path | None) -> dict[str, Any]:
+    """A checkpoint without what mmengine would run, and without what it would remove outside of the work folder."""
+    content = {'meta': {}, **content}
+    content['meta'] = without(content['meta'], CONFIGS)
+    hub = content.get('message_hub')
+    if not isinstance(hub, dict) or not isinstance(hub.get('runtime_info'), dict):
+        return content
+    info = hub['runtime_info']
+    left_out = [name for name in info if name in CONFIGS or not is_harmless(name, info[name], work_dir)]
+    content['message_hub'] = {
+        **hub,
+        'runtime_info': without(info, left_out),
+        'resumed_keys': without(hub.get('resumed_keys'), left_out),
+    }
+    foreign = [str(info[name]) for name in left_out if str(name).startswith('best_ckpt') and info[name]]
+    if work_dir is not None and foreign:
+        named = ', '.join(foreign)
+        print_log(printable(f'{source}: not of {work_dir}, and so not replaced by better ones: {named}'), 'current')
+    return content
+
+
+def without(entries: Any, names: Collection[str]) -> Any:
+    """A dict without some entries; anything else as it is."""
+    if not isinstance(entries, dict):
+        return entries
+    return {name: value for name, value in entries.items() if name not in names}
+
+
+def is_harmless(name: Any, value: Any, work_dir: str | Path | None) -> bool:
+    """Whether mmengine's checkpoint hook, which removes files by these entries, may have one."""
+    if name == 'keep_ckpt_ids':
+        return type(value) is list and all(type(step) is int and step >= 0 for step in value)
+    if name == 'last_ckpt' or str(name).startswith('best_ckpt'):
+        return value is None or (work_dir is not None and is_best_checkpoint(value, Path(work_dir)))
+    return True
+
+
+def is_best_checkpoint(path: Any, work_dir: Path) -> bool:
+    """Whether a path is that of a checkpoint that a hook has saved as the best one in a work folder."""
+    if type(path) is not str or '\0' in path:
+        return False
+    path = Path(path)
+    is_there = path.parent.resolve() == work_dir.resolve() and not path.is_symlink() and not path.is_dir()
+    return is_there and path.name.startswith('best_') and path.suffix == '.pth'

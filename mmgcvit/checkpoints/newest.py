@@ -1,0 +1,83 @@
+"""The newest checkpoint of a work folder that is whole."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import CheckpointError
+from .wholeness import check_whole
+
+# What mmengine's checkpoint hook calls them; best_* hold no optimizer and cannot be resumed.
+NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
+LAST = 'last_checkpoint'
+
+
+@dataclass(frozen=True)
+class NewestCheckpoint:
+    """What a search of a work folder has found.
+
+    Attributes:
+        path: The newest whole checkpoint, None if there is none.
+        damaged: Newer ones, and what is wrong with each.
+    """
+
+    path: Path | None
+    damaged: dict[Path, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """One line for a log."""
+        found = f'the newest whole checkpoint is {self.path}' if self.path else 'there is no whole checkpoint'
+        passed = ', '.join(str(path) for path in self.damaged)
+        return f'{found}; passed over, damaged: {passed}' if passed else found
+
+
+def newest_whole_checkpoint(folder: Path) -> NewestCheckpoint:
+    """Find the newest checkpoint of a work folder that is what was written.
+
+    ``epoch_N.pth`` or ``iter_N.pth`` with the highest number, whether or not ``last_checkpoint`` names it: a run may
+    have ended between the two. Files with a higher number than that of ``last_checkpoint``, and older than it, are an
+    earlier run's; they come last.
+
+    Args:
+        folder: A run's work folder.
+    """
+    damaged = {}
+    for path in by_age(Path(folder)):
+        try:
+            check_whole(path)
+        except CheckpointError as error:
+            damaged[path] = str(error)
+        else:
+            return NewestCheckpoint(path, damaged)
+    return NewestCheckpoint(None, damaged)
+
+
+def by_age(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, the newest first."""
+    found = [path for path in folder.glob('*.pth') if NAME.fullmatch(path.name) and path.is_file()]
+    named = named_as_last(folder)
+    newest = max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+    kind = kind_and_number(named or newest)[0] if found else ''
+    limit, since = (kind_and_number(named)[1], (folder / LAST).stat().st_mtime_ns) if named else (0, 0)
+
+    def rank(path: Path) -> tuple[bool, bool, int]:
+        own_kind, number = kind_and_number(path)
+        is_earlier_runs = named is not None and number > limit and path.stat().st_mtime_ns < since
+        return own_kind == kind, not is_earlier_runs, number
+
+    return sorted(found, key=rank, reverse=True)
+
+
+def named_as_last(folder: Path) -> Path | None:
+    """The file of the folder that ``last_checkpoint`` names, None where it names none; it may be gone by now."""
+    try:
+        name = Path((folder / LAST).read_text().strip()).name
+    except (OSError, UnicodeDecodeError):
+        return None
+    return folder / name if NAME.fullmatch(name) else None
+
+
+def kind_and_number(path: Path) -> tuple[str, int]:
+    """``('epoch', 3)`` of ``epoch_3.pth``."""
+    kind, number = NAME.fullmatch(path.name).groups()
+    return kind, int(number)

@@ -1,0 +1,79 @@
+"""The ways in which a checkpoint reaches the project, each called as its users do."""
+
+import contextlib
+import io
+import shutil
+import sys
+from importlib import import_module
+from itertools import count
+
+from mmengine.runner import load_checkpoint
+
+from mmgcvit.checkpoints import read_checkpoint
+
+from ...conftest import ROOT
+from . import toy
+
+NUMBERS = count()
+CONFIG = str(ROOT / 'tests' / 'data' / 'configs' / 'fuzzed.py')
+
+
+def command(name, *arguments):
+    """Call a command of the project in this process; its output is dropped."""
+    before, sys.argv = sys.argv, [name, *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            import_module(f'mmgcvit.commands.{name}').main()
+    finally:
+        sys.argv = before
+
+
+def train(sandbox, *options, resume=()):
+    shutil.rmtree(sandbox.work_dir, ignore_errors=True)
+    run('train', CONFIG, *resume, '--work-dir', sandbox.work_dir, options=options)
+
+
+def run(name, *arguments, options=()):
+    # What mmengine keeps of a run goes by its name, for which it takes the second.
+    options = [*options, f'experiment_name=run{next(NUMBERS)}']
+    command(name, *arguments, '--device', 'cpu', '--cfg-options', *options)
+
+
+def read(file, sandbox):
+    return read_checkpoint(str(file))
+
+
+def init_cfg(file, sandbox):
+    toy.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(file)}).init_weights()
+
+
+def convert(file, sandbox):
+    for layout, target in (('original', 'there.safetensors'), ('mmpretrain', 'here.pth')):
+        for path in sandbox.folder.glob(f'{target}*'):
+            path.unlink()
+        command('convert_checkpoint', file, sandbox.folder / target, '--to', layout)
+
+
+def load_from(file, sandbox):
+    train(sandbox, 'train_cfg.max_epochs=1', f'load_from={file}')
+
+
+def resume(file, sandbox):
+    train(sandbox, resume=('--resume', file))
+
+
+def test(file, sandbox):
+    run('test', CONFIG, file, '--work-dir', sandbox.work_dir)
+
+
+def host(file, sandbox):
+    """A host's own script, which knows nothing of this project but its import; what it says is its affair."""
+    model = toy.ToyClassifier(
+        {'type': 'mmgcvit.GCViT', 'arch': toy.ARCH, 'window_size': toy.WINDOWS, 'out_indices': (3,)}
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        load_checkpoint(model, str(file), map_location='cpu')
+
+
+LIGHT = (init_cfg, convert, host)
+HEAVY = (load_from, resume, test)

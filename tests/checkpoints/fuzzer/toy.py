@@ -1,0 +1,53 @@
+"""A model and images so small that a whole run takes a moment: what the fuzzer's commands train and test."""
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, METRICS, MODELS
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmgcvit import GCViT
+
+ARCH = {'embed_dims': 4, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 1, 1), 'mlp_ratio': 1, 'layer_scale': 1.0}
+WINDOWS = (2, 2, 2, 1)
+NUM_CLASSES = 3
+
+
+@MODELS.register_module()
+class ToyClassifier(BaseModel):
+    def __init__(self, backbone):
+        super().__init__()
+        self.backbone = MODELS.build(backbone)
+        self.head = nn.ModuleDict({'fc': nn.Linear(32, NUM_CLASSES)})
+
+    def forward(self, inputs, labels=None, mode='tensor'):
+        scores = self.head['fc'](self.backbone(torch.stack(list(inputs)))[-1].mean((2, 3)))
+        if mode == 'loss':
+            return {'loss': nn.functional.cross_entropy(scores, torch.as_tensor(labels))}
+        return list(scores)
+
+
+@DATASETS.register_module()
+class ToyImages(Dataset):
+    def __init__(self):
+        self.metainfo = {'classes': ('one', 'two', 'three')}
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return {'inputs': torch.full((3, 32, 32), float(index)), 'labels': index}
+
+
+@METRICS.register_module()
+class ToyMetric(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results += [float(sample.sum()) for sample in data_samples]
+
+    def compute_metrics(self, results):
+        return {'score': float(len(results))}
+
+
+def backbone(**options):
+    return GCViT(arch=ARCH, window_size=WINDOWS, out_indices=(3,), **options)

@@ -1,0 +1,161 @@
+"""What a checkpoint says of a run is looked over before a run takes it over."""
+
+import copy
+
+import pytest
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.optim import LinearLR
+from torch import nn
+
+from mmgcvit.checkpoints import CheckpointError
+from mmgcvit.checkpoints.resuming import check_resumable
+
+
+class Run:
+    """A model of two layers, its optimizer after a step, its scheduler, and the checkpoint of all that."""
+
+    def __init__(self, kind=torch.optim.AdamW, **options):
+        self.model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+        groups = [{'params': [parameter]} for parameter in self.model.parameters()]
+        self.optimizer = kind(groups, lr=0.1, **options)
+        self.schedulers = [LinearLR(self.optimizer, start_factor=0.5, end=10)]
+        self.model(torch.ones(1, 3)).sum().backward()
+        self.optimizer.step()
+        log = HistoryBuffer()
+        log.update(1.0)
+        self.checkpoint = copy.deepcopy(
+            {
+                'meta': {'epoch': 1, 'iter': 7, 'seed': 3},
+                'state_dict': self.model.state_dict(),
+                'optimizer': self.optimizer.state_dict(),
+                'param_schedulers': [scheduler.state_dict() for scheduler in self.schedulers],
+                'message_hub': {
+                    'log_scalars': {'train/loss': log},
+                    'runtime_info': {'epoch': 1, 'best_score': 0.5},
+                    'resumed_keys': {'epoch': True},
+                },
+                'ema_state_dict': {
+                    'steps': torch.tensor(7),
+                    **{f'module.{name}': tensor for name, tensor in self.model.state_dict().items()},
+                },
+            }
+        )
+
+    def check(self):
+        check_resumable(self.checkpoint, 'x.pth', self.model, self.optimizer, self.schedulers)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'options'),
+    [
+        *((torch.optim.AdamW, {}), (torch.optim.AdamW, {'amsgrad': True}), (torch.optim.Adam, {'betas': (0.8, 0.9)})),
+        *((torch.optim.SGD, {}), (torch.optim.SGD, {'momentum': 0.9}), (torch.optim.RMSprop, {'centered': True})),
+    ],
+)
+def test_a_runs_own_checkpoint_is_resumed(kind, options):
+    Run(kind, **options).check()
+
+
+def test_a_checkpoint_without_a_step_is_resumed():
+    run = Run()
+    run.checkpoint['optimizer']['state'] = {}
+    run.check()
+
+
+def change(*path, to):
+    """A change at a path into the checkpoint."""
+
+    def apply(checkpoint):
+        *way, last = path
+        for key in way:
+            checkpoint = checkpoint[key]
+        if to is remove:
+            del checkpoint[last]
+        else:
+            checkpoint[last] = to(checkpoint[last]) if callable(to) else to
+
+    return apply
+
+
+def remove():
+    """Stands for an entry that is gone."""
+
+
+@pytest.mark.parametrize(
+    ('apply', 'reason'),
+    [
+        (change('meta', to=remove), 'no meta'),
+        (change('meta', to=[1]), 'no meta'),
+        (change('meta', 'epoch', to=remove), 'meta.epoch is no number of steps'),
+        (change('meta', 'epoch', to=-(10**6)), 'meta.epoch is no number of steps'),
+        (change('meta', 'iter', to=1.5), 'meta.iter is no number of steps'),
+        (change('meta', 'iter', to=10**30), 'meta.iter is no number of steps'),
+        (change('meta', 'seed', to='text'), 'meta.seed is no seed'),
+        (change('message_hub', to=remove), 'no message_hub'),
+        (change('message_hub', 'log_scalars', to=remove), 'no log_scalars'),
+        (change('message_hub', 'log_scalars', 'train/loss', to=3), 'log_scalars are no logs'),
+        (change('message_hub', 'runtime_info', to=[]), 'no runtime_info'),
+        (change('message_hub', 'runtime_info', 'best_score', to=float('nan')), 'best_score is no score'),
+        (change('message_hub', 'runtime_info', to={1: 2}), 'are no text'),
+        (change('message_hub', 'resumed_keys', 'epoch', to='yes'), 'no truth values'),
+        (change('ema_state_dict', 'module.0.bias', to=remove), 'moving average does not fit'),
+        (change('ema_state_dict', 'module.0.bias', to=lambda t: t[:1]), 'moving average does not fit'),
+        (change('ema_state_dict', 'module.0.bias', to=lambda t: t * float('nan')), 'not finite'),
+        (change('ema_state_dict', to=3), 'ema_state_dict is none'),
+        (change('optimizer', to=[]), 'state is none'),
+        (change('optimizer', 'param_groups', to=lambda groups: groups[1:]), '3 groups of parameters; the run has 4'),
+        (change('optimizer', 'param_groups', 0, to='text'), 'groups are none'),
+        (change('optimizer', 'param_groups', 0, 'params', to=[1]), 'a parameter twice'),
+        (change('optimizer', 'param_groups', 0, 'params', to=[0, 1]), 'other parameters'),
+        (change('optimizer', 'param_groups', 0, 'params', to=['a']), 'other parameters'),
+        (change('optimizer', 'param_groups', 0, 'lr', to='fast'), 'lr is none'),
+        (change('optimizer', 'param_groups', 0, 'lr', to=float('inf')), 'lr is none'),
+        (change('optimizer', 'param_groups', 0, 'betas', to=(0.9,)), 'betas is none'),
+        (change('optimizer', 'param_groups', 0, 'amsgrad', to=3), 'amsgrad is none'),
+        (change('optimizer', 'param_groups', 0, 'foreach', to='x'), 'foreach is none'),
+        (change('optimizer', 'param_groups', 0, 'lr', to=remove), 'settings are none'),
+        (change('optimizer', 'state', 0, 'exp_avg', to=remove), 'another one'),
+        (change('optimizer', 'state', 0, 'exp_avg', to=lambda t: t[:1]), 'has the shape'),
+        (change('optimizer', 'state', 0, 'exp_avg', to=lambda t: t * float('inf')), 'not finite'),
+        (change('optimizer', 'state', 0, 'exp_avg', to='text'), 'is no number'),
+        (change('optimizer', 'state', 0, 'step', to=lambda t: -t), 'step is none'),
+        (change('optimizer', 'state', 0, to=3), 'no parameter'),
+        (change('optimizer', 'state', to=lambda state: {'a': state[0]}), 'no parameter'),
+        (change('param_schedulers', to=[]), 'other schedulers'),
+        (change('param_schedulers', 0, 'last_step', to='text'), 'last_step is none'),
+        (change('param_schedulers', 0, 'last_step', to=remove), 'no LinearLR'),
+        (change('param_schedulers', 0, 'step', to=3), 'no LinearLR'),
+        (change('param_schedulers', 0, '_last_value', to=['a']), '_last_value is none'),
+    ],
+)
+def test_what_cannot_be_gone_on_from_is_told_in_a_sentence(apply, reason):
+    run = Run()
+    apply(run.checkpoint)
+    with pytest.raises(CheckpointError, match=r'^x\.pth cannot be resumed: .*name it as load_from$') as refusal:
+        run.check()
+    assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize('state', [[], {'scale': 'x'}, {'scale': float('nan')}])
+def test_a_loss_scaler_that_is_none_is_told(state):
+    run = Run()
+    run.checkpoint['optimizer']['loss_scaler'] = state
+    with pytest.raises(CheckpointError, match='loss scaler'):
+        run.check()
+
+
+def test_a_loss_scaler_is_resumed():
+    run = Run()
+    scaler = {'scale': 65536.0, 'growth_factor': 2.0, 'backoff_factor': 0.5, 'growth_interval': 2000}
+    run.checkpoint['optimizer']['loss_scaler'] = {**scaler, '_growth_tracker': 1}
+    run.check()
+    run.checkpoint['optimizer']['loss_scaler'] = {}
+    run.check()
+
+
+def test_another_optimizers_state_is_told():
+    run = Run(torch.optim.SGD, momentum=0.9)
+    run.optimizer = Run().optimizer
+    with pytest.raises(CheckpointError, match='cannot be resumed'):
+        run.check()
