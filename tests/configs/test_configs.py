@@ -161,8 +161,9 @@ def test_the_readme_of_the_configs_says_their_batches():
                 assert batch == ' x '.join(map(str, [8, images] + [accumulated] * (accumulated > 1)))
 
 
-def test_every_config_has_the_switch_for_tf32(cfg):
-    assert cfg.default_hooks.tf32 == {'type': 'mmgcvit.TF32Hook', 'enabled': True}
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_has_the_switch_for_tf32(name):
+    assert read(name).default_hooks.tf32 == {'type': 'mmgcvit.TF32Hook', 'enabled': True}
 
 
 def flat(value, name=''):

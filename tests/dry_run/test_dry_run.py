@@ -13,9 +13,9 @@ from .. import fork_server, programs
 
 # Options beside --depth 1 --shrink 16.
 FAMILIES = {
-    'configs/gcvit_xxt_in1k.py': [],
     'configs/mask_rcnn_gcvit_t.py': [],
-    'configs/cascade_gcvit_b.py': [],
+    'configs/cascade_gcvit_t.py': [],
+    'configs/custom_coco_boxonly.py': [],
     'configs/upernet_gcvit_t.py': ['--cfg-options', 'model.backbone.window_size=8'],
     'configs/dino_gcvit_t_12e.py': [],
     'configs/mask_rcnn_lsa_s.py': [],
@@ -62,7 +62,7 @@ def check_steps(output):
 
 @pytest.mark.slow
 def test_the_command_goes_through_all_steps_in_processes_of_their_own(tmp_path):
-    run = rehearse_really('configs/custom_coco_boxonly.py', tmp_path, '--depth', '1')
+    run = rehearse_really('configs/gcvit_xxt_in1k.py', tmp_path, '--depth', '1')
     assert run.returncode == 0, programs.last_of(run.stdout, run.stderr)
     check_steps(run.stdout)
 
@@ -77,7 +77,9 @@ def test_the_command_goes_through_all_steps_in_processes_of_their_own(tmp_path):
     ],
 )
 def test_a_broken_config_is_stopped_where_it_breaks(options, step, message, dry_run, tmp_path):
-    code, output = dry_run('configs/mask_rcnn_gcvit_t.py', tmp_path, '--depth', '1', '--cfg-options', *options)
+    code, output = dry_run(
+        'configs/mask_rcnn_gcvit_t.py', tmp_path, '--depth', '1', '--shrink', '16', '--cfg-options', *options
+    )
     assert code == 1, output
     failed = re.findall(r'^(\w+): FAILED', output, re.MULTILINE)
     assert failed == [step], output
