@@ -106,6 +106,14 @@ def parameter(data: Any, *_: Any) -> Tensor:
     return data
 
 
+def tensor_with_attributes(make: Any, kind: Any, arguments: Any, attributes: Any) -> Tensor:
+    """``torch._tensor._rebuild_from_type_v2``: a tensor that had attributes of its own, as FSDP's have; without them."""
+    makers = (tensor_of_storage, tensor_of_bytes, parameter)
+    if not isinstance(make, Kind) or make.make not in makers or type(arguments) is not tuple:
+        raise ValueError('no tensor')
+    return make.make(*arguments)
+
+
 def torch_size(values: Any) -> torch.Size:
     if not are_counts(values):
         raise ValueError('no shape')
@@ -232,6 +240,7 @@ def names_in_files() -> Mapping[str, Any]:
         'torch._utils._rebuild_tensor_v2': tensor_of_storage,
         'torch._utils._rebuild_tensor_v3': tensor_of_bytes,
         'torch._utils._rebuild_parameter': parameter,
+        'torch._tensor._rebuild_from_type_v2': tensor_with_attributes,
         'torch.Size': torch_size,
         'torch.device': torch_device,
         'numpy.ndarray': numpy_array,
@@ -262,6 +271,7 @@ def names_in_files() -> Mapping[str, Any]:
     names |= {f'torch.{name}Storage': StorageKind(dtype) for name, dtype in STORAGE_DTYPES.items()}
     names |= dict.fromkeys(('torch.storage.UntypedStorage', 'torch.UntypedStorage'), StorageKind(None))
     names |= {str(dtype): dtype for dtype in vars(torch).values() if is_numeric(dtype)}
+    names |= {name: name for name in ('torch.Tensor', 'torch._tensor.Tensor', 'torch.nn.parameter.Parameter')}
     names |= {
         f'mmengine.logging.history_buffer.HistoryBuffer.{statistic}': statistic for statistic in HISTORY_STATISTICS
     }

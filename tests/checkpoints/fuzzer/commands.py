@@ -6,12 +6,12 @@ import shutil
 import sys
 from importlib import import_module
 from itertools import count
+from pathlib import Path
 
 from mmengine.runner import load_checkpoint
 
 from mmgcvit.checkpoints import read_checkpoint
 
-from ...conftest import ROOT
 from . import toy
 
 NUMBERS = count()
