@@ -107,7 +107,7 @@ def parameter(data: Any, *_: Any) -> Tensor:
 
 
 def tensor_with_attributes(make: Any, kind: Any, arguments: Any, attributes: Any) -> Tensor:
-    """``torch._tensor._rebuild_from_type_v2``: a tensor that had attributes of its own, as FSDP's have; without them."""
+    """``torch._tensor._rebuild_from_type_v2``: a tensor that had attributes of its own, as FSDP's; without them."""
     makers = (tensor_of_storage, tensor_of_bytes, parameter)
     if not isinstance(make, Kind) or make.make not in makers or type(arguments) is not tuple:
         raise ValueError('no tensor')
