@@ -20,11 +20,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..cli.gpu_check import HIDING_VARIABLE, check_gpus
+from ..cli.loopback import LOOPBACK, run_alone
 from ..cli.nodes import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_beside_other_nodes
 from ..cli.options import add_device_option
 from ..cli.ports import check_port, free_port
 
-LOOPBACK = '127.0.0.1'
 DEFAULT_PORT = 29500
 # A node that is well may be a few beats late.
 LEAST_SILENCE = int(5 * SECONDS_BETWEEN_BEATS)
@@ -45,18 +45,16 @@ def main() -> None:
         check_gpus()
         check_number_of_gpus(processes)
     program = ['-m', f'mmgcvit.commands.{name}', config, *arguments, '--launcher', 'pytorch']
-    command = [*launcher(nodes, processes), *program]
+    options = [*launcher_options(nodes, processes), *program]
     if nodes.count == 1:
-        os.execve(command[0], command, environment)
-    run_beside_other_nodes(command, environment, nodes)
+        run_alone(options, environment, nodes.port)
+    else:
+        run_beside_other_nodes([sys.executable, '-m', 'torch.distributed.run', *options], environment, nodes)
 
 
-def launcher(nodes: Nodes, processes: int) -> list[str]:
-    """The call of torch's launcher, up to the program that it starts."""
+def launcher_options(nodes: Nodes, processes: int) -> list[str]:
+    """What torch's launcher is told, up to the program that it starts."""
     return [
-        sys.executable,
-        '-m',
-        'torch.distributed.run',
         f'--nnodes={nodes.count}',
         f'--node_rank={nodes.rank}',
         f'--master_addr={nodes.address}',

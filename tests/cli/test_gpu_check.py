@@ -181,13 +181,12 @@ class TestCommands:
     def test_the_launcher_takes_the_option_for_the_cpu_and_passes_it_on(self, machine, monkeypatch):
         machine(CUDA_VISIBLE_DEVICES='0')
         called = []
-        monkeypatch.setattr(os, 'execve', lambda *arguments: called.append(arguments))
-        monkeypatch.setattr('mmgcvit.commands.launch.run_beside_other_nodes', lambda *_: None)
+        monkeypatch.setattr(launch, 'run_alone', lambda *arguments: called.append(arguments))
         monkeypatch.setattr(sys, 'argv', [*COMMANDS['launch'][1], '--device=cpu'])
         launch.main()
-        ((_, command, environment),) = called
+        ((options, environment, _),) = called
         assert environment['CUDA_VISIBLE_DEVICES'] == '-1'
-        assert '--device=cpu' in command
+        assert '--device=cpu' in options
 
 
 class TestAskingForTheCpu:

@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -205,6 +206,22 @@ def test_a_killed_process_ends_the_whole_job_within_a_minute_and_is_named(number
 
 
 @pytest.mark.slow
+def test_the_processes_of_one_node_can_be_reached_from_that_node_only(start, tmp_path):
+    """torch's store and gloo obey whoever reaches them."""
+    endless = ['--work-dir', tmp_path / 'work', '--cfg-options', 'train_cfg.max_iters=100000']
+    node = start(tmp_path / 'node', TOOLS / 'dist_train.sh', CONFIGS / 'segment.py', 2, *endless)
+    node.wait_until_it_trains()
+    launcher = psutil.Process(node.process.pid)
+    listening = {
+        connection.laddr.ip
+        for process in [launcher, *launcher.children(recursive=True)]
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {'127.0.0.1'}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [1, 2])
 def test_a_launcher_that_is_killed_leaves_no_process_behind(number, start, tmp_path):
     """By ``kill -9``, after which it can end nothing itself; on two nodes the other one hears of it."""
@@ -323,7 +340,7 @@ MISTAKES_IN_PROCESS = {
 def test_a_mistake_that_the_program_finds_is_answered_in_one_sentence(mistake, monkeypatch):
     gpus, config, environment, message = MISTAKES_IN_PROCESS[mistake]
     monkeypatch.setattr('sys.argv', ['launch.py', gpus, 'train', config])
-    monkeypatch.setattr('os.execve', lambda *_: pytest.fail('it was started'))
+    monkeypatch.setattr(launch, 'run_alone', lambda *_: pytest.fail('it was started'))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=message) as end:
