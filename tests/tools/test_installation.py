@@ -1,14 +1,20 @@
 """The installer does nothing twice, starts again when its pins change, keeps torch, and says in words what is wrong."""
 
 import ast
+import re
 import runpy
 import sys
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
 import compile_mmcv
 import install as installer
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from ..programs import ROOT
 
 
 class RecordingPip(installer.Pip):
@@ -17,7 +23,7 @@ class RecordingPip(installer.Pip):
     calls: list
 
     def install(self, what, show_progress=False):
-        type(self).calls.append((what[0], self.pins.read_text()))
+        type(self).calls.append((what, self.pins.read_text()))
 
     def uninstall(self, *what):
         pass
@@ -65,7 +71,8 @@ def steps(install):
     return [what for what, _ in install.calls]
 
 
-STEPS = ['torch', '--editable']
+LOCKED = ['--no-deps', '--require-hashes', '--requirement', str(ROOT / 'locks' / 'maintained.txt')]
+STEPS = [LOCKED, ['torch', 'torchvision'], ['--no-deps', '--editable', str(ROOT)]]
 
 
 @pytest.fixture
@@ -136,6 +143,37 @@ def test_beside_a_torch_too_new_for_mmcvs_sources_nothing_is_compiled_and_who_as
         install.call('--operators', 'compiled')
     install.call()
     assert not install.compiled
+
+
+def locked(hosts):
+    """The packages of a lock file, each with its requirements of it: one for every range of Pythons."""
+    entries = {}
+    for entry in re.split(r'(?m)^(?=\S)', installer.HOSTS[hosts].lock.read_text())[1:]:
+        requirement, *hashes = entry.split('\\\n')
+        assert hashes
+        assert all(re.fullmatch(r'\s+--hash=sha256:[0-9a-f]{64}\s*', each) for each in hashes), entry
+        requirement = Requirement(requirement)
+        entries.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return entries
+
+
+@pytest.mark.parametrize('hosts', installer.HOSTS)
+def test_locks_have_the_pinned_versions(hosts):
+    entries = locked(hosts)
+    lines = [line for line in installer.HOSTS[hosts].pins.read_text().splitlines() if line and line[0] != '#']
+    for pin in map(Requirement, lines):
+        for requirement in entries.get(canonicalize_name(pin.name), []):
+            marks = [requirement.marker, pin.marker]
+            assert requirement.specifier == pin.specifier or (all(marks) and marks[0] != marks[1])
+
+
+@pytest.mark.parametrize(('hosts', 'extra'), [('maintained', 'hosts'), ('upstream', 'hosts-upstream')])
+def test_locks_have_what_the_project_asks_for_but_torch(hosts, extra):
+    entries = locked(hosts)
+    for requirement in map(Requirement, metadata.requires('mmgcvit')):
+        wanted = [{'extra': name} for name in (extra, 'digits', 'checkpoints', 'export', 'benchmark', 'test', 'lint')]
+        if requirement.marker is None or any(map(requirement.marker.evaluate, wanted)):
+            assert (canonicalize_name(requirement.name) in entries) != requirement.name.startswith('torch')
 
 
 def test_a_torch_that_is_there_is_kept(install):

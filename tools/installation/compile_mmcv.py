@@ -30,7 +30,8 @@ def check_compiler() -> None:
     Raises:
         SystemExit: There is no compiler, or Python has no headers.
     """
-    if missing := missing_compiler():
+    missing = missing_compiler()
+    if missing:
         raise SystemExit(missing)
 
 

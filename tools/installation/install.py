@@ -32,13 +32,15 @@ if sys.version_info < OLDEST_PYTHON:
 from compile_mmcv import check_compiler, compile_mmcv, has_matching_nvcc, missing_compiler  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Written by lock.sh.
+LOCKS = ROOT / 'locks'
 
 
 class Hosts(NamedTuple):
-    """A distribution of the OpenMMLab packages: its pinned versions, its extra in setup.py, and what it goes with."""
+    """A distribution of the OpenMMLab packages: its pins, all its packages with hashes, and what it goes with."""
 
     pins: Path
-    extra: str
+    lock: Path
     mmcv: str
     newest_python: tuple[int, int]
     torch_from: tuple[int, int]
@@ -47,15 +49,17 @@ class Hosts(NamedTuple):
 
 
 HOSTS = {
-    'maintained': Hosts(ROOT / 'pins.txt', 'hosts', 'onedl-mmcv', (3, 13), (2, 1), (3, 0), (2, 15)),
+    'maintained': Hosts(ROOT / 'pins.txt', LOCKS / 'maintained.txt', 'onedl-mmcv', (3, 13), (2, 1), (3, 0), (2, 15)),
     # torch 2.6 reads checkpoints in another way than the original mmengine expects.
-    'upstream': Hosts(ROOT / 'pins-upstream.txt', 'hosts-upstream', 'mmcv', (3, 11), (2, 1), (2, 6), (2, 6)),
+    'upstream': Hosts(ROOT / 'pins-upstream.txt', LOCKS / 'upstream.txt', 'mmcv', (3, 11), (2, 1), (2, 6), (2, 6)),
 }
-EXTRAS = 'benchmark,checkpoints,digits,export,test,lint'
 GIGABYTES_NEEDED = 8
 # What pip says, and what it means.
 REASONS = {
     'No space left on device': 'the disk is full',
+    'DO NOT MATCH THE HASHES': (
+        'a file is not the one that locks/ names by its SHA-256; if the package index is a mirror, ask who keeps it'
+    ),
     'NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|name resolution|Network is unreachable': (
         'the package index cannot be reached; check the network, or the index that pip is configured for'
     ),
@@ -65,8 +69,8 @@ REASONS = {
 def main() -> None:
     args = parse_args()
     venv, hosts = args.venv.resolve(), HOSTS[args.hosts]
-    deciding_files = [hosts.pins, ROOT / 'setup.py', *sorted(Path(__file__).parent.glob('*.py'))]
-    wanted = fingerprint(hosts.extra, args.operators, *(path.read_text() for path in deciding_files))
+    deciding_files = [hosts.pins, hosts.lock, ROOT / 'setup.py', *sorted(Path(__file__).parent.glob('*.py'))]
+    wanted = fingerprint(args.hosts, args.operators, *(path.read_text() for path in deciding_files))
     stamp = venv / 'installed'
     if stamp.is_file() and stamp.read_text() == wanted:
         return
@@ -80,13 +84,14 @@ def main() -> None:
     stamp.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         pip = Pip(python, pins_beside(version_of(python, 'torch'), hosts, Path(folder)))
-        say('2 of 3: torch (minutes, as fast as the network)')
+        say('2 of 3: mmengine, mmcv, mmdet, mmseg, mmpretrain and what they need')
+        pip.install(['--no-deps', '--require-hashes', '--requirement', str(hosts.lock)])
+        say('3 of 3: torch (minutes, as fast as the network), and this project')
         pip.install(['torch', 'torchvision'], show_progress=sys.stdout.isatty())
         torch = version_of(python, 'torch')
         check_torch(torch, hosts)
         compiled = wants_compiled(args.operators, python, torch, hosts)
-        say('3 of 3: mmengine, mmcv, mmdet, mmseg, mmpretrain, and this project')
-        pip.install(['--editable', f'{ROOT}[{hosts.extra},{EXTRAS}]'])
+        pip.install(['--no-deps', '--editable', str(ROOT)])
         if compiled:
             compile_mmcv(pip, pin_of(hosts, hosts.mmcv), venv / 'mmcv-build.log', say)
         ensure_opencv_imports(pip)
@@ -249,7 +254,8 @@ def can_compile_for_gpus(python: Path) -> bool:
     """Whether there are a GPU, an nvcc for it and a compiler; where only the last is missing, it is said."""
     if not has_matching_nvcc(python):
         return False
-    if missing := missing_compiler():
+    missing = missing_compiler()
+    if missing:
         say(f"   torchvision's operators are used: {missing}")
         return False
     return True

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Write the lock files anew, after a change of pins*.txt or of setup.py's extras; needs uv (pip install uv).
+#   tools/installation/lock.sh
+# torch, torchvision and what comes with them are left out: they come in several builds, with hashes of their own.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+extras=(benchmark checkpoints digits export test lint)
+with_torch=(torch torchvision triton cuda-bindings cuda-pathfinder cuda-toolkit)
+options=(setup.py --generate-hashes --no-annotate --no-header --upgrade --quiet --python-version 3.10)
+
+lock() {
+    local pins=$1 hosts=$2 target=$3
+    shift 3
+    uv pip compile "${options[@]}" "$@" -c "$pins" --extra "$hosts" "${extras[@]/#/--extra=}" \
+        "${with_torch[@]/#/--no-emit-package=}" -o "$target"
+    # uv names packages to leave out one by one, and these are many.
+    python3 - "$target" << 'END'
+import re, sys
+from pathlib import Path
+path = Path(sys.argv[1])
+entries = re.split(r'(?m)^(?=\S)', path.read_text())
+path.write_text(''.join(entry for entry in entries if not entry.startswith('nvidia-')))
+END
+}
+
+# For every Python and platform; the original packages run on Linux, and on Pythons 3.10 and 3.11, for which one serves.
+lock pins.txt hosts locks/maintained.txt --universal
+lock pins-upstream.txt hosts-upstream locks/upstream.txt
