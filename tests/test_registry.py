@@ -46,7 +46,13 @@ FOUND_BY_SCOPE = {
     'OPTIM_WRAPPER_CONSTRUCTORS': ['mmgcvit.LayerDecayOptimWrapperConstructor'],
     'STRATEGIES': ['mmgcvit.FSDPStrategy'],
     'FUNCTIONS': ['mmgcvit.wrap_blocks'],
-    'HOOKS': ['mmgcvit.DryRunObserver', 'mmgcvit.TF32Hook'],
+    'TRANSFORMS': ['mmgcvit.MatchAnnotatedSize'],
+    'HOOKS': [
+        'mmgcvit.DryRunObserver',
+        'mmgcvit.FiniteStepsHook',
+        'mmgcvit.FiniteCheckpointsHook',
+        'mmgcvit.TF32Hook',
+    ],
 }
 
 

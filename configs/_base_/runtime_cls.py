@@ -1,6 +1,6 @@
 """What every classification run shares: scope, hooks, logging, pictures."""
 
-_base_ = 'tf32.py'
+_base_ = ['tf32.py', 'finite.py']
 
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)

@@ -1,6 +1,6 @@
 """What every detection run shares: scope, hooks, logging, pictures."""
 
-_base_ = 'tf32.py'
+_base_ = ['tf32.py', 'finite.py']
 
 default_scope = 'mmdet'
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.detection'], allow_failed_imports=False)
