@@ -1,6 +1,6 @@
 """What every detection run shares: scope, hooks, logging, pictures."""
 
-_base_ = ['tf32.py', 'finite.py']
+_base_ = 'tf32.py'
 
 default_scope = 'mmdet'
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.detection'], allow_failed_imports=False)
@@ -12,6 +12,8 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
+    finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),
+    finite_checkpoints=dict(type='mmgcvit.FiniteCheckpointsHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -1,6 +1,6 @@
 """What every segmentation run shares: scope, hooks, logging, pictures."""
 
-_base_ = ['tf32.py', 'finite.py']
+_base_ = 'tf32.py'
 
 default_scope = 'mmseg'
 custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)
@@ -12,6 +12,8 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=16_000, max_keep_ckpts=3, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
+    finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),
+    finite_checkpoints=dict(type='mmgcvit.FiniteCheckpointsHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -103,7 +103,11 @@ class FiniteStepsHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        self.note_images(data_batch, outputs or {})
+        self.note_images(data_batch)
+        if self.losses and not math.isfinite(self.losses[-1]):
+            # Now, not when the step is complete: other hooks average and save the statistics, and log the losses.
+            self.statistics.restore()
+            leave_out_of_log(outputs or {})
         if not completes_step(runner.optim_wrapper):
             return
         if self.is_fault(runner.optim_wrapper):
@@ -114,14 +118,12 @@ class FiniteStepsHook(Hook):
             self.in_a_row = 0
         self.begin_step()
 
-    def note_images(self, batch: Any, outputs: dict[str, Any]) -> None:
-        """Keep the names of a batch; a loss that is not finite spoils no means of the log."""
+    def note_images(self, batch: Any) -> None:
+        """Keep the names of a batch's images."""
         names = suspects(batch)
         self.images += names
         if self.losses and not math.isfinite(self.losses[-1]):
             self.spoiling += names
-            for name in [name for name, value in outputs.items() if not math.isfinite(value)]:
-                del outputs[name]
 
     def is_fault(self, wrapper: Any) -> bool:
         """Whether the step was left out, by other than GradScaler's own doing."""
@@ -194,6 +196,12 @@ def total(outputs: Mapping[str, Any]) -> list[Tensor]:
     values = [value for name, value in outputs.items() if 'loss' in name]
     parts = [part for value in values for part in ([value] if isinstance(value, Tensor) else value)]
     return [torch.stack([part.detach().float().mean() for part in parts]).sum()] if parts else []
+
+
+def leave_out_of_log(outputs: dict[str, Any]) -> None:
+    """Remove what is not finite from an iteration's losses: it would spoil the means of the log."""
+    for name in [name for name, value in outputs.items() if not torch.as_tensor(value).isfinite().all()]:
+        del outputs[name]
 
 
 def norms(optimizer: Optimizer) -> list[Tensor]:

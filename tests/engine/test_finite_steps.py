@@ -59,7 +59,8 @@ def samples(count, faults=None):
 
 def runner_of(work_dir, data, hooks=None, **options):
     """Two images a batch, in their order; a checkpoint every iteration."""
-    default_hooks = Config.fromfile(ROOT / 'configs' / '_base_' / 'finite.py').default_hooks.to_dict()
+    runtime = Config.fromfile(ROOT / 'configs' / '_base_' / 'runtime_cls.py').default_hooks.to_dict()
+    default_hooks = {name: runtime[name] for name in ('finite_steps', 'finite_checkpoints')}
     default_hooks['checkpoint'] = {'type': 'CheckpointHook', 'interval': 1, 'by_epoch': False, 'max_keep_ckpts': 2}
     settings = {
         'model': Tiny(),
@@ -223,11 +224,16 @@ def train_in_two_processes(work_dir, faults):
     return [tensor.numpy() for tensor in runner.model.module.layer.state_dict().values()]
 
 
+def in_two_processes(work_dir, faults):
+    environments = [{'LOCAL_RANK': str(rank)} for rank in range(2)]
+    return answers_of(train_in_two_processes, [(work_dir, faults)] * 2, environments)
+
+
 @pytest.mark.slow
 def test_two_processes_leave_out_the_same_steps(tmp_path):
     """The loss of one only is not finite, and its gradients are."""
-    results = answers_of(train_in_two_processes, [(tmp_path / 'a', {5: 'loss'})] * 2)
-    expected = answers_of(train_in_two_processes, [(tmp_path / 'b', {index: 'loss' for index in range(4, 8)})] * 2)
+    results = in_two_processes(tmp_path / 'a', {5: 'loss'})
+    expected = in_two_processes(tmp_path / 'b', dict.fromkeys(range(4, 8), 'loss'))
     for found, other in zip(results[0] + results[1], expected[0] + expected[1], strict=True):
         assert (found == other).all()
     assert 'Images: 5.jpg, 7.jpg\n' in logged(tmp_path / 'a')
@@ -235,7 +241,7 @@ def test_two_processes_leave_out_the_same_steps(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_end_together(tmp_path):
-    ended = answers_of(train_in_two_processes, [(tmp_path, dict.fromkeys((4, 9, 13), 'loss'))] * 2)
+    ended = in_two_processes(tmp_path, dict.fromkeys((4, 9, 13), 'loss'))
     assert ended[0] == ended[1]
     assert 'not finite in 3 steps in a row' in ended[0]
 
@@ -251,4 +257,3 @@ def test_every_runtime_has_the_hooks(task):
     hooks = Config.fromfile(ROOT / 'configs' / '_base_' / f'runtime_{task}.py').default_hooks
     assert hooks.finite_steps.type == 'mmgcvit.FiniteStepsHook'
     assert hooks.finite_checkpoints.type == 'mmgcvit.FiniteCheckpointsHook'
-    assert hooks.tf32.enabled
