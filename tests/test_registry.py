@@ -46,6 +46,7 @@ FOUND_BY_SCOPE = {
     'OPTIM_WRAPPER_CONSTRUCTORS': ['mmgcvit.LayerDecayOptimWrapperConstructor'],
     'STRATEGIES': ['mmgcvit.FSDPStrategy'],
     'FUNCTIONS': ['mmgcvit.wrap_blocks'],
+    'TASK_UTILS': ['mmgcvit.HungarianAssigner'],
     'TRANSFORMS': ['mmgcvit.MatchAnnotatedSize'],
     'HOOKS': [
         'mmgcvit.DryRunObserver',
