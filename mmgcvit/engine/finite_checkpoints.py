@@ -1,7 +1,6 @@
 """Checkpoints hold finite numbers only."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -44,7 +43,7 @@ class FiniteCheckpointsHook(Hook):
             some = ', '.join(wrong[:NAMED_AT_MOST]) + (', ...' if len(wrong) > NAMED_AT_MOST else '')
             raise NotFiniteError(
                 f'{len(wrong)} tensors are not finite at iteration {runner.iter + 1} ({some}); they are not saved, and '
-                f'the run has ended. Lower the learning rate. {way_on(Path(runner.work_dir))}'
+                f'the run has ended. Lower the learning rate. {way_on(runner)}'
             )
 
     def is_never_finite(self, name: str) -> bool:

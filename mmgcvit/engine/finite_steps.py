@@ -24,6 +24,8 @@ from .batches import in_words, suspects
 # torch.amp.GradScaler begins at 2**16 and halves its scale at each step that it leaves out: to 2**-16, where float16
 # has no infinity left that came of scaling.
 MOST_BY_SCALER = 32
+# Where mmengine's message hub, which checkpoints keep, has the name of the last checkpoint that is known to be good.
+GOOD_CHECKPOINT = 'last_good_ckpt'
 
 
 class NotFiniteError(Exception):
@@ -116,6 +118,7 @@ class FiniteStepsHook(Hook):
             self.report(runner)
         else:
             self.in_a_row = 0
+            note_good_checkpoint(runner)
         self.begin_step()
 
     def note_images(self, batch: Any) -> None:
@@ -156,7 +159,7 @@ class FiniteStepsHook(Hook):
                 f'Loss or gradients were not finite in {self.in_a_row} steps in a row, up to iteration '
                 f'{runner.iter + 1}, and the run has ended; these steps were left out. Lower the learning rate '
                 f'({learning_rate(runner.optim_wrapper):.3g}) or mend the images of the last one ({images}). '
-                f'{way_on(Path(runner.work_dir))}'
+                f'{way_on(runner)}'
             )
 
 
@@ -229,9 +232,19 @@ def learning_rate(wrapper: Any) -> float:
     return max(rate for rates in wrapper.get_lr().values() for rate in rates)
 
 
-def way_on(work_dir: Path) -> str:
+def note_good_checkpoint(runner: Runner) -> None:
+    """Note of the last checkpoint that a step was finite after it: one saved just after weights burst is no good."""
+    last = runner.message_hub.runtime_info.get('last_ckpt')
+    if last is not None:
+        runner.message_hub.update_info(GOOD_CHECKPOINT, last)
+
+
+def way_on(runner: Runner) -> str:
     """How a run that has ended is gone on with."""
-    newest = newest_whole_checkpoint(work_dir).path
+    good = runner.message_hub.runtime_info.get(GOOD_CHECKPOINT)
+    if good is not None and Path(good).is_file():
+        return f'The last checkpoint after which a step was finite is {good}: go on from it with --resume {good}'
+    newest = newest_whole_checkpoint(Path(runner.work_dir)).path
     if newest is None:
-        return f'No checkpoint has been saved in {work_dir}: begin anew'
-    return f'Training goes on with --resume from {newest}, the newest checkpoint, whose numbers are finite'
+        return 'No checkpoint has been saved: begin anew'
+    return f'After {newest}, the newest checkpoint, no step was finite: begin anew'

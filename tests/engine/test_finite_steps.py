@@ -12,6 +12,7 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 
 from mmgcvit.checkpoints import read_checkpoint
+from mmgcvit.engine.finite_checkpoints import tensors_of
 from mmgcvit.engine.finite_steps import FiniteStepsHook, NotFiniteError
 
 from ..conftest import ROOT
@@ -61,7 +62,7 @@ def runner_of(work_dir, data, hooks=None, **options):
     """Two images a batch, in their order; a checkpoint every iteration."""
     runtime = Config.fromfile(ROOT / 'configs' / '_base_' / 'runtime_cls.py').default_hooks.to_dict()
     default_hooks = {name: runtime[name] for name in ('finite_steps', 'finite_checkpoints')}
-    default_hooks['checkpoint'] = {'type': 'CheckpointHook', 'interval': 1, 'by_epoch': False, 'max_keep_ckpts': 2}
+    default_hooks['checkpoint'] = {'type': 'CheckpointHook', 'interval': 1, 'by_epoch': False, 'max_keep_ckpts': 5}
     settings = {
         'model': Tiny(),
         'work_dir': str(work_dir),
@@ -123,9 +124,7 @@ def test_a_step_with_a_fault_is_as_if_its_batch_had_not_been(tmp_path, fault, na
 
 def test_the_moving_average_and_the_log_stay_finite(tmp_path):
     runner = train(tmp_path, samples(8, {0: 'pixels', 5: 'loss'}))
-    state = read_checkpoint(str(tmp_path / 'iter_4.pth'))
-    assert all(torch.isfinite(tensor).all() for tensor in state['ema_state_dict'].values())
-    assert all(torch.isfinite(tensor).all() for tensor in state['state_dict'].values())
+    check_finite(tmp_path / 'iter_4.pth')
     for name in ('loss', 'loss_a', 'loss_b', 'acc'):
         history, _ = runner.message_hub.get_scalar(f'train/{name}').data
         assert torch.isfinite(torch.as_tensor(history)).all()
@@ -137,23 +136,41 @@ def test_faults_that_are_not_in_a_row_end_no_run(tmp_path):
     check_same(runner, train(tmp_path / 'b', without(samples(16), *faults, *(index + 1 for index in faults))))
 
 
-def test_so_many_in_a_row_end_it_and_the_checkpoints_before_stay(tmp_path):
+def check_finite(path):
+    content = read_checkpoint(str(path))
+    for name, tensor in tensors_of(
+        {part: content.get(part, {}) for part in ('state_dict', 'ema_state_dict', 'optimizer')}
+    ):
+        assert torch.isfinite(tensor).all(), name
+
+
+def test_so_many_in_a_row_end_it_and_the_good_checkpoint_is_named_and_stays(tmp_path):
+    """That of iteration 4 is as good, but only a step after it would show."""
     sentence = (
         r'not finite in 3 steps in a row, up to iteration 7, and the run has ended.* learning rate \(0\.1\) or mend '
-        r'the images of the last one \(12\.jpg, 13\.jpg\)\. Training goes on with --resume from .*iter_6\.pth'
+        r'the images of the last one \(12\.jpg, 13\.jpg\)\. The last checkpoint after which a step was finite is '
+        r'\S+iter_3\.pth: .* --resume \S+iter_3\.pth$'
     )
     with pytest.raises(NotFiniteError, match=sentence):
         train(tmp_path, samples(20, dict.fromkeys((8, 10, 12), 'loss')))
-    kept = sorted(path.name for path in tmp_path.glob('*.pth'))
-    assert kept == ['iter_5.pth', 'iter_6.pth']
-    for name in kept:
-        state = read_checkpoint(str(tmp_path / name))['state_dict']
-        assert all(torch.isfinite(tensor).all() for tensor in state.values())
+    assert (tmp_path / 'iter_3.pth').is_file()
+    for path in tmp_path.glob('*.pth'):
+        check_finite(path)
+
+
+def test_without_a_good_checkpoint_none_is_named(tmp_path):
+    with pytest.raises(
+        NotFiniteError, match=r'After \S+iter_2\.pth, the newest checkpoint, no step was finite: begin anew'
+    ):
+        train(tmp_path, samples(20, dict.fromkeys(range(20), 'loss')))
 
 
 def test_how_many_is_a_setting(tmp_path):
     hooks = {'finite_steps': {'type': 'mmgcvit.FiniteStepsHook', 'most_in_a_row': 1}}
-    with pytest.raises(NotFiniteError, match=r'in 1 steps in a row, up to iteration 1, .*No checkpoint has been saved'):
+    with pytest.raises(
+        NotFiniteError,
+        match=r'in 1 steps in a row, up to iteration 1, .*last one \(0\.jpg\)\. No checkpoint has been saved',
+    ):
         train(tmp_path, samples(4, {0: 'pixels'}), hooks=hooks)
 
 
@@ -162,8 +179,7 @@ def test_a_learning_rate_that_bursts_the_weights_ends_the_run(tmp_path):
     with pytest.raises(NotFiniteError, match=r'Lower the learning rate'):
         train(tmp_path, samples(40), optim_wrapper={'optimizer': optimizer})
     for path in tmp_path.glob('*.pth'):
-        state = read_checkpoint(str(path))['state_dict']
-        assert all(torch.isfinite(tensor).all() for tensor in state.values())
+        check_finite(path)
 
 
 @pytest.mark.parametrize('fault', ['pixels', 'loss', 'gradients'])
