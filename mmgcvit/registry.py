@@ -24,6 +24,7 @@ HOOKS = Registry(
     parent=MMENGINE_HOOKS,
     scope=SCOPE,
     locations=[
+        'mmgcvit.detection',
         'mmgcvit.dry_run.observer',
         'mmgcvit.engine.finite_checkpoints',
         'mmgcvit.engine.finite_steps',

@@ -50,6 +50,7 @@ FOUND_BY_SCOPE = {
     'TRANSFORMS': ['mmgcvit.MatchAnnotatedSize'],
     'HOOKS': [
         'mmgcvit.DryRunObserver',
+        'mmgcvit.FinitePredictionsHook',
         'mmgcvit.FiniteStepsHook',
         'mmgcvit.FiniteCheckpointsHook',
         'mmgcvit.TF32Hook',

@@ -14,6 +14,7 @@ default_hooks = dict(
     visualization=dict(type='DetVisualizationHook'),
     finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),
     finite_checkpoints=dict(type='mmgcvit.FiniteCheckpointsHook'),
+    finite_predictions=dict(type='mmgcvit.FinitePredictionsHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,
