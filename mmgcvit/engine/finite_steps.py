@@ -214,8 +214,9 @@ def norms(optimizer: Optimizer) -> list[Tensor]:
     """
     if getattr(optimizer, 'found_inf', None) is not None:
         return []
-    parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
-    return list(torch._foreach_norm([p.grad for p in parameters if p.grad is not None and p.grad.numel()]))
+    held = [parameter.grad for group in optimizer.param_groups for parameter in group['params']]
+    gradients = [gradient for gradient in held if gradient is not None and gradient.numel()]
+    return list(torch._foreach_norm(gradients)) if gradients else []
 
 
 def are_finite_everywhere(numbers: list[Tensor]) -> bool:

@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
+from packaging.version import Version
 from torch import nn
 
 from mmgcvit.checkpoints import read_checkpoint
@@ -195,7 +196,9 @@ def test_of_accumulated_gradients_all_are_left_out(tmp_path, fault, at):
 
 @pytest.fixture
 def scaler_on_cpu(monkeypatch):
-    """mmengine's wrapper with torch's GradScaler on the CPU, where torch has one for it."""
+    """mmengine's wrapper with torch's GradScaler on the CPU."""
+    if Version(torch.__version__) < Version('2.3'):
+        pytest.skip('torch has none for CPUs yet')
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
     monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu'))
 
@@ -227,6 +230,18 @@ def test_under_the_scaler_a_loss_is_a_fault(tmp_path, scaler_on_cpu, fault):
 def test_a_scale_at_which_gradients_are_never_finite_ends_the_run(tmp_path, scaler_on_cpu):
     with pytest.raises(NotFiniteError, match=r'up to iteration 33'):
         train(tmp_path, samples(80), hooks=ONE_ENDS_IT, **scaled(2.0**127))
+
+
+def test_a_process_without_gradients_judges_its_losses():
+    """As one has whose shares of a sharded model are empty."""
+    parameter, empty = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(0))
+    empty.grad = torch.ones(0)
+    hook = FiniteStepsHook()
+    hook.judge_step(torch.optim.SGD([parameter, empty]), (), {})
+    assert hook.is_finite
+    hook.losses = [torch.tensor(NAN)]
+    hook.judge_step(torch.optim.SGD([parameter, empty]), (), {})
+    assert not hook.is_finite
 
 
 def train_in_two_processes(work_dir, faults):
