@@ -132,6 +132,12 @@ def test_image_sizes_are_divided_and_ratios_kept(written, tmp_path):
     assert choice[1].crop_size == (64, 75)
 
 
+def test_a_step_that_is_not_finite_ends_the_rehearsal(written, tmp_path):
+    cfg = with_options()
+    prepare(cfg, tmp_path, Options())
+    assert cfg.default_hooks.finite_steps == {'type': 'mmgcvit.FiniteStepsHook', 'most_in_a_row': 1}
+
+
 def test_schedulers_end_where_those_of_the_real_run_do(written, tmp_path):
     cfg = with_options()
     cfg.param_scheduler = [
