@@ -9,18 +9,21 @@ from torch import Tensor
 NAMED_AT_MOST = 16
 
 
-def suspects(batch: Any) -> list[str]:
-    """The images of a batch with pixels that are not finite; where none has, all images.
+def names_of(batch: Any) -> list[str]:
+    """The images of a batch.
 
     Args:
         batch: What a host's data loader gives. Of others than a mapping with ``data_samples``, nothing is known.
     """
     samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
-    if not isinstance(samples, Sequence):
-        return []
-    names = [name_of(sample) for sample in samples]
-    spoiled = [name for name, image in zip(names, batch.get('inputs', ()), strict=False) if is_spoiled(image)]
-    return spoiled or names
+    return [name_of(sample) for sample in samples] if isinstance(samples, Sequence) else []
+
+
+def suspects(batch: Any) -> list[str]:
+    """The images of a batch with pixels that are not finite; where none has, all images."""
+    names = names_of(batch)
+    images = batch.get('inputs', ()) if names else ()
+    return [name for name, image in zip(names, images, strict=False) if is_spoiled(image)] or names
 
 
 def name_of(sample: Any) -> str:

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from ..checkpoints import newest_whole_checkpoint
 from ..registry import HOOKS
-from .batches import in_words, suspects
+from .batches import in_words, names_of, suspects
 
 # torch.amp.GradScaler begins at 2**16 and halves its scale at each step that it leaves out: to 2**-16, where float16
 # has no infinity left that came of scaling.
@@ -105,8 +105,9 @@ class FiniteStepsHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        self.note_images(data_batch)
+        self.images += names_of(data_batch)
         if self.losses and not math.isfinite(self.losses[-1]):
+            self.spoiling += suspects(data_batch)
             # Now, not when the step is complete: other hooks average and save the statistics, and log the losses.
             self.statistics.restore()
             leave_out_of_log(outputs or {})
@@ -120,13 +121,6 @@ class FiniteStepsHook(Hook):
             self.in_a_row = 0
             note_good_checkpoint(runner)
         self.begin_step()
-
-    def note_images(self, batch: Any) -> None:
-        """Keep the names of a batch's images."""
-        names = suspects(batch)
-        self.images += names
-        if self.losses and not math.isfinite(self.losses[-1]):
-            self.spoiling += names
 
     def is_fault(self, wrapper: Any) -> bool:
         """Whether the step was left out, by other than GradScaler's own doing."""
@@ -150,14 +144,15 @@ class FiniteStepsHook(Hook):
         images = in_words(spoiling or images)
         print_log(
             f'Iteration {runner.iter + 1}: {what} not finite, and the step is left out ({self.in_a_row} in a row; '
-            f'{self.most_in_a_row} end the run). Images: {images}',
+            f'the run ends at {self.most_in_a_row}). Images: {images}',
             'current',
             logging.WARNING,
         )
         if self.in_a_row >= self.most_in_a_row:
+            steps = 'a step' if self.in_a_row == 1 else f'{self.in_a_row} steps in a row'
             raise NotFiniteError(
-                f'Loss or gradients were not finite in {self.in_a_row} steps in a row, up to iteration '
-                f'{runner.iter + 1}, and the run has ended; these steps were left out. Lower the learning rate '
+                f'Loss or gradients were not finite in {steps}, up to iteration {runner.iter + 1}, and the run has '
+                f'ended, these steps left out. Lower the learning rate '
                 f'({learning_rate(runner.optim_wrapper):.3g}) or mend the images of the last one ({images}). '
                 f'{way_on(runner)}'
             )

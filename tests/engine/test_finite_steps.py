@@ -170,7 +170,7 @@ def test_how_many_is_a_setting(tmp_path):
     hooks = {'finite_steps': {'type': 'mmgcvit.FiniteStepsHook', 'most_in_a_row': 1}}
     with pytest.raises(
         NotFiniteError,
-        match=r'in 1 steps in a row, up to iteration 1, .*last one \(0\.jpg\)\. No checkpoint has been saved',
+        match=r'in a step, up to iteration 1, .*last one \(0\.jpg\)\. No checkpoint has been saved',
     ):
         train(tmp_path, samples(4, {0: 'pixels'}), hooks=hooks)
 
