@@ -10,13 +10,26 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import STRATEGIES as MMENGINE_STRATEGIES
+from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 SCOPE = 'mmgcvit'
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['mmgcvit', 'mmgcvit.detection'])
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['mmgcvit.datasets.imagenet_v2'])
+TASK_UTILS = Registry('task util', parent=MMENGINE_TASK_UTILS, scope=SCOPE, locations=['mmgcvit.detection'])
+TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['mmgcvit.detection.orientation'])
 HOOKS = Registry(
-    'hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['mmgcvit.dry_run.observer', 'mmgcvit.engine.tf32']
+    'hook',
+    parent=MMENGINE_HOOKS,
+    scope=SCOPE,
+    locations=[
+        'mmgcvit.detection',
+        'mmgcvit.dry_run.observer',
+        'mmgcvit.engine.finite_checkpoints',
+        'mmgcvit.engine.finite_steps',
+        'mmgcvit.engine.tf32',
+    ],
 )
 OPTIM_WRAPPERS = Registry(
     'optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE, locations=['mmgcvit.engine.precision']

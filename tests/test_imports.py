@@ -22,7 +22,7 @@ ALLOWED = {
     'lsa': ({'checkpoints', 'layers', 'pyramid', 'registry'}, {'torch'}),
     'checkpoints': ({'layers', 'registry'}, {'torch', 'mmengine', 'numpy', 'safetensors', 'timm'}),
     'datasets': ({'registry'}, {'numpy', 'cv2', 'sklearn', 'pycocotools', 'timm', 'mmpretrain'}),
-    'detection': ({'registry'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
+    'detection': ({'engine', 'registry'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
     'engine': ({'checkpoints', 'layers', 'registry'}, {'torch', 'mmengine', 'mmpretrain'}),
     'cli': ({'checkpoints', 'engine', 'layers', 'operators'}, {'torch', 'mmengine', 'mmcv', 'mmdet', 'rich'}),
     'dry_run': ({'datasets', 'cli', 'layers', 'registry'}, {'torch', 'mmengine'}),

@@ -46,7 +46,15 @@ FOUND_BY_SCOPE = {
     'OPTIM_WRAPPER_CONSTRUCTORS': ['mmgcvit.LayerDecayOptimWrapperConstructor'],
     'STRATEGIES': ['mmgcvit.FSDPStrategy'],
     'FUNCTIONS': ['mmgcvit.wrap_blocks'],
-    'HOOKS': ['mmgcvit.DryRunObserver', 'mmgcvit.TF32Hook'],
+    'TASK_UTILS': ['mmgcvit.HungarianAssigner'],
+    'TRANSFORMS': ['mmgcvit.MatchAnnotatedSize'],
+    'HOOKS': [
+        'mmgcvit.DryRunObserver',
+        'mmgcvit.FinitePredictionsHook',
+        'mmgcvit.FiniteStepsHook',
+        'mmgcvit.FiniteCheckpointsHook',
+        'mmgcvit.TF32Hook',
+    ],
 }
 
 

@@ -12,6 +12,8 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
+    finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),
+    finite_checkpoints=dict(type='mmgcvit.FiniteCheckpointsHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -12,6 +12,8 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=16_000, max_keep_ckpts=3, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
+    finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),
+    finite_checkpoints=dict(type='mmgcvit.FiniteCheckpointsHook'),
 )
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -25,6 +25,7 @@ from ..cli.precision import enable_amp
 from ..cli.processes import check_sharding, leave_processes, prepare_processes
 from ..cli.screen import add_progress_option, open_screen
 from ..cli.shared_folders import check_shared_folders
+from ..engine.finite_steps import NotFiniteError
 from ..engine.resume_check import ResumeCheckHook
 
 
@@ -102,7 +103,7 @@ def main() -> None:
             runner.train()
         except DamagedCheckpointError as error:
             raise SystemExit(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
-        except CheckpointError as error:
+        except (CheckpointError, NotFiniteError) as error:
             raise SystemExit(str(error)) from None
     leave_processes()
 

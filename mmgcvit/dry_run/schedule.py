@@ -55,12 +55,13 @@ def keep_ends_of_schedulers(cfg: Config) -> None:
 
 
 def shorten_hooks(cfg: Config) -> None:
-    """Log every iteration, save after the last, and average weights within the few there are."""
+    """Log every iteration, save after the last, average weights within the few, and end where one is not finite."""
     hooks = cfg.get('default_hooks') or {}
     checkpoint = {'type': 'CheckpointHook', **(hooks.get('checkpoint') or {})}
     checkpoint.update(interval=1 if checkpoint.get('by_epoch', True) else ITERATIONS, save_begin=0, save_last=True)
     logger = {'type': 'LoggerHook', **(hooks.get('logger') or {}), 'interval': 1}
-    cfg.default_hooks = {**hooks, 'checkpoint': checkpoint, 'logger': logger}
+    finite_steps = {'type': 'mmgcvit.FiniteStepsHook', **(hooks.get('finite_steps') or {}), 'most_in_a_row': 1}
+    cfg.default_hooks = {**hooks, 'checkpoint': checkpoint, 'logger': logger, 'finite_steps': finite_steps}
     cfg.custom_hooks = [averaging_soon(hook) for hook in cfg.get('custom_hooks') or []]
 
 

@@ -126,10 +126,16 @@ def with_options(**options):
 def test_image_sizes_are_divided_and_ratios_kept(written, tmp_path):
     cfg = with_options()
     prepare(cfg, tmp_path, Options())
-    choice = cfg.train_dataloader.dataset.pipeline[3].transforms[1]
-    assert cfg.val_dataloader.dataset.pipeline[1].scale == (166, 100)
+    choice = cfg.train_dataloader.dataset.pipeline[4].transforms[1]
+    assert cfg.val_dataloader.dataset.pipeline[2].scale == (166, 100)
     assert choice[0].scales == [(64, 166), (64, 166), (75, 166)]
     assert choice[1].crop_size == (64, 75)
+
+
+def test_a_step_that_is_not_finite_ends_the_rehearsal(written, tmp_path):
+    cfg = with_options()
+    prepare(cfg, tmp_path, Options())
+    assert cfg.default_hooks.finite_steps == {'type': 'mmgcvit.FiniteStepsHook', 'most_in_a_row': 1}
 
 
 def test_schedulers_end_where_those_of_the_real_run_do(written, tmp_path):

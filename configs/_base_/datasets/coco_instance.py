@@ -11,6 +11,7 @@ backend_args = None
 short_sides = [(side, 1333) for side in range(480, 801, 32)]
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
+    dict(type='mmgcvit.MatchAnnotatedSize', backend_args=backend_args),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
@@ -24,10 +25,12 @@ train_pipeline = [
             ],
         ],
     ),
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0), keep_empty=False),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
+    dict(type='mmgcvit.MatchAnnotatedSize', backend_args=backend_args),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
@@ -81,6 +84,7 @@ tta_model = dict(
 )
 tta_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
+    dict(type='mmgcvit.MatchAnnotatedSize', backend_args=backend_args),
     dict(
         type='TestTimeAug',
         transforms=[
