@@ -7,7 +7,9 @@ import pytest
 import torch
 from packaging.version import Version
 
+from mmgcvit.gcvit.convs import Stem
 from mmgcvit.layers import attention
+from mmgcvit.lsa.stage import Downsampler as LSADownsampler
 
 from .backbones import BACKBONES
 
@@ -85,11 +87,31 @@ def test_compiled_outputs_and_gradients_are_the_eager_ones(name, with_cp):
 @pytest.mark.skipif(shutil.which('g++') is None, reason='the default backend needs a C++ compiler')
 @pytest.mark.parametrize('name', FEWER_BLOCKS)
 def test_the_default_backend_computes_what_eager_does(name, device):
-    """All stages, windows included, at a size that is known: symbols stop the default backend of torch 2.13."""
+    """All stages, windows included, at a size that is known: symbols take the compiler minutes."""
     model = build(name).to(device).eval()
     images = torch.randn(2, 3, 75, 101, device=device)
     with torch.no_grad():
         torch.testing.assert_close(torch.compile(model, dynamic=False)(images), model(images), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which('g++') is None, reason='the default backend needs a C++ compiler')
+@pytest.mark.parametrize(
+    ('part', 'shape'),
+    [(lambda: Stem(3, 8), (2, 3, 75, 101)), (lambda: LSADownsampler(3, 8), (2, 75, 101, 3))],
+    ids=['gcvit', 'lsa'],
+)
+def test_the_default_backend_takes_convolutions_at_sizes_that_are_symbols(part, shape, device):
+    """In training too; torch 2.13 stops at those of views (layers/channels.py)."""
+    part = part().to(device)
+    compiled = torch.compile(part, dynamic=True)
+    images = torch.randn(shape, device=device)
+    gradients = []
+    for function in (compiled, part):
+        part.zero_grad()
+        function(images).square().sum().backward()
+        gradients.append([parameter.grad for parameter in part.parameters()])
+    torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.skipif(not attention.ORDERED, reason='backends are ordered from torch 2.6 on')
