@@ -16,7 +16,15 @@ SCOPE = 'mmgcvit'
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['mmgcvit', 'mmgcvit.detection'])
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['mmgcvit.datasets.imagenet_v2'])
 HOOKS = Registry(
-    'hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['mmgcvit.dry_run.observer', 'mmgcvit.engine.tf32']
+    'hook',
+    parent=MMENGINE_HOOKS,
+    scope=SCOPE,
+    locations=[
+        'mmgcvit.dry_run.observer',
+        'mmgcvit.engine.checkpoint_hook',
+        'mmgcvit.engine.early_end',
+        'mmgcvit.engine.tf32',
+    ],
 )
 OPTIM_WRAPPERS = Registry(
     'optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE, locations=['mmgcvit.engine.precision']

@@ -23,6 +23,7 @@ from ..cli.gpu_check import HIDING_VARIABLE, check_gpus
 from ..cli.nodes import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_beside_other_nodes
 from ..cli.options import add_device_option
 from ..cli.ports import check_port, free_port
+from ..cli.torch_launcher import exit_code, start
 
 LOOPBACK = '127.0.0.1'
 DEFAULT_PORT = 29500
@@ -46,9 +47,11 @@ def main() -> None:
         check_number_of_gpus(processes)
     program = ['-m', f'mmgcvit.commands.{name}', config, *arguments, '--launcher', 'pytorch']
     command = [*launcher(nodes, processes), *program]
-    if nodes.count == 1:
-        os.execve(command[0], command, environment)
-    run_beside_other_nodes(command, environment, nodes)
+    if nodes.count > 1:
+        run_beside_other_nodes(command, environment, nodes)
+    child = start(command, environment)
+    child.wait()
+    raise SystemExit(exit_code(child))
 
 
 def launcher(nodes: Nodes, processes: int) -> list[str]:
@@ -56,7 +59,7 @@ def launcher(nodes: Nodes, processes: int) -> list[str]:
     return [
         sys.executable,
         '-m',
-        'torch.distributed.run',
+        'mmgcvit.cli.torch_launcher',
         f'--nnodes={nodes.count}',
         f'--node_rank={nodes.rank}',
         f'--master_addr={nodes.address}',

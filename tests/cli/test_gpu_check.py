@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -181,11 +182,13 @@ class TestCommands:
     def test_the_launcher_takes_the_option_for_the_cpu_and_passes_it_on(self, machine, monkeypatch):
         machine(CUDA_VISIBLE_DEVICES='0')
         called = []
-        monkeypatch.setattr(os, 'execve', lambda *arguments: called.append(arguments))
-        monkeypatch.setattr('mmgcvit.commands.launch.run_beside_other_nodes', lambda *_: None)
+        ended = subprocess.CompletedProcess((), 0)
+        ended.wait = lambda: None
+        monkeypatch.setattr('mmgcvit.commands.launch.start', lambda *given: called.append(given) or ended)
         monkeypatch.setattr(sys, 'argv', [*COMMANDS['launch'][1], '--device=cpu'])
-        launch.main()
-        ((_, command, environment),) = called
+        with pytest.raises(SystemExit):
+            launch.main()
+        ((command, environment),) = called
         assert environment['CUDA_VISIBLE_DEVICES'] == '-1'
         assert '--device=cpu' in command
 

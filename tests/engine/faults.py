@@ -1,0 +1,74 @@
+"""Faults of machines and warnings of schedulers, at chosen moments of a training; see tests/data/configs/toy.py."""
+
+import errno
+import os
+import signal
+import sys
+from pathlib import Path
+
+from mmengine.evaluator import BaseMetric
+from mmengine.fileio import LocalBackend
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, METRICS
+
+KILLED = 9
+
+
+@METRICS.register_module()
+class BetterEveryTime(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results += [1.0]
+
+    def compute_metrics(self, results):
+        self.calls = getattr(self, 'calls', 0) + 1
+        return {'score': float(self.calls)}
+
+
+@HOOKS.register_module()
+class DiesWhileSaving(Hook):
+    """Ends its process, as ``kill -9`` does, when something is about to be done with a file.
+
+    Args:
+        moment: What and the file's name, ``os.rename epoch_2.pth.unfinished``; what is one of Python's audit events,
+            or ``half-written`` or ``disk full``. Empty for none.
+    """
+
+    def __init__(self, moment):
+        self.what, _, self.name = moment.rpartition(' ')
+
+    def before_train(self, runner):
+        if self.what in ('half-written', 'disk full'):
+            LocalBackend.put = self.put
+        elif self.what:
+            sys.addaudithook(self.note)
+
+    def note(self, event, arguments):
+        if event == self.what and isinstance(arguments[0], str | Path) and Path(arguments[0]).name == self.name:
+            os._exit(KILLED)
+
+    def put(self, content, path):
+        is_chosen = Path(path).name == self.name
+        Path(path).write_bytes(content[: len(content) // 2] if is_chosen else content)
+        if is_chosen and self.what == 'disk full':
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if is_chosen:
+            os._exit(KILLED)
+
+
+@HOOKS.register_module()
+class IsWarned(Hook):
+    """Sends its process signals within iterations.
+
+    Args:
+        signals: Which ones when, and of several processes to which rank: ``SIGTERM@3``, ``SIGUSR1@3/1``; with ``group``
+            in front to all processes that it has started too. Empty for none.
+    """
+
+    def __init__(self, signals):
+        what, _, self.rank = signals.partition('/')
+        self.name, _, self.iteration = what.partition('@')
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if self.name and runner.iter + 1 == int(self.iteration) and self.rank in ('', str(runner.rank)):
+            send = os.killpg if self.name.startswith('group') else os.kill
+            send(os.getpid(), signal.Signals[self.name.removeprefix('group ')])
