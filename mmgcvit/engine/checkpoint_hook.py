@@ -51,6 +51,8 @@ class WholeCheckpointHook(CheckpointHook):
                 f"{self.backend_args}; mmengine's CheckpointHook writes to object stores"
             )
         self.overwrite = overwrite
+        # Epochs and iterations of the checkpoint that is being saved.
+        self.counts: dict[str, int] = {}
 
     @property
     def folder(self) -> Path:
@@ -67,27 +69,34 @@ class WholeCheckpointHook(CheckpointHook):
             set_aside(found[0], self.folder)
             remove_unfinished(self.folder)
 
-    def _save_checkpoint_with_step(self, runner: Runner | FlexibleRunner, step: int, meta: dict[str, Any]) -> None:
+    def _save_checkpoint_with_step(self, runner: Runner | FlexibleRunner, step: int, meta: dict[str, int]) -> None:
         """Save, name it as the last, and only then remove what it replaces."""
         path = self.folder / self.filename_tmpl.format(step)
         replaced = [self.folder / self.filename_tmpl.format(old) for old in self.count_as_kept(runner, step)]
         replaced += forget_early_checkpoint(runner)
         self.last_ckpt = str(path)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        save_run(
-            runner,
-            path,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            **self.args,
-        )
+        options = {'save_optimizer': self.save_optimizer, 'save_param_scheduler': self.save_param_scheduler}
+        self.save(runner, path, meta, by_epoch=self.by_epoch, **options, **self.args)
         if is_main_process():
             name_as_last(path, Path(runner.work_dir))
             for old in replaced:
                 remove(old, old.parent)
             remove_set_aside(self.folder)
+
+    def save(self, runner: Runner | FlexibleRunner, path: Path, counts: dict[str, int], **options: Any) -> None:
+        """Save what holds these counts; see :func:`save_run`."""
+        self.counts = dict(counts)
+        save_run(runner, path, meta=dict(counts), **options)
+        self.counts = {}
+
+    def before_save_checkpoint(self, runner: Runner | FlexibleRunner, checkpoint: dict[str, Any]) -> None:
+        """Write the counts that were asked for.
+
+        mmengine's FlexibleRunner writes others into what is saved after a validation, an epoch or an iteration too
+        many. To be removed once it takes them from ``meta``, as its Runner does.
+        """
+        checkpoint['meta'].update(self.counts)
 
     def count_as_kept(self, runner: Runner | FlexibleRunner, step: int) -> list[int]:
         """Count a step among those whose checkpoints are kept; the steps that are so no more."""
@@ -140,6 +149,6 @@ class WholeCheckpointHook(CheckpointHook):
         else:
             self.best_ckpt_path = str(path)
         meta = {'epoch': runner.epoch, 'iter': runner.iter}
-        save_run(runner, path, save_optimizer=False, save_param_scheduler=False, meta=meta, by_epoch=False)
+        self.save(runner, path, meta, save_optimizer=False, save_param_scheduler=False, by_epoch=False)
         runner.logger.info(f'The best checkpoint with {score:0.4f} {key} is saved to {path.name}.')
         return Path(before) if before and Path(before).name != path.name else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.evaluator import BaseMetric
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS, METRICS
 
 KILLED = 9
@@ -20,8 +21,7 @@ class BetterEveryTime(BaseMetric):
         self.results += [1.0]
 
     def compute_metrics(self, results):
-        self.calls = getattr(self, 'calls', 0) + 1
-        return {'score': float(self.calls)}
+        return {'score': float(MessageHub.get_current_instance().get_info('iter'))}
 
 
 @HOOKS.register_module()
@@ -30,13 +30,17 @@ class DiesWhileSaving(Hook):
 
     Args:
         moment: What and the file's name, ``os.rename epoch_2.pth.unfinished``; what is one of Python's audit events,
-            or ``half-written`` or ``disk full``. Empty for none.
+            or ``half-written`` or ``disk full``. Without a file: none.
+        epoch: The first time of its kind in this epoch, from 1.
     """
 
-    def __init__(self, moment):
+    def __init__(self, moment, epoch):
         self.what, _, self.name = moment.rpartition(' ')
+        self.epoch = int(epoch)
 
-    def before_train(self, runner):
+    def before_train_epoch(self, runner):
+        if runner.epoch + 1 != self.epoch:
+            return
         if self.what in ('half-written', 'disk full'):
             LocalBackend.put = self.put
         elif self.what:
@@ -61,7 +65,7 @@ class IsWarned(Hook):
 
     Args:
         signals: Which ones when, and of several processes to which rank: ``SIGTERM@3``, ``SIGUSR1@3/1``; with ``group``
-            in front to all processes that it has started too. Empty for none.
+            in front to all processes that it has started too. Without a file: none.
     """
 
     def __init__(self, signals):
@@ -69,6 +73,6 @@ class IsWarned(Hook):
         self.name, _, self.iteration = what.partition('@')
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if self.name and runner.iter + 1 == int(self.iteration) and self.rank in ('', str(runner.rank)):
+        if self.iteration and runner.iter + 1 == int(self.iteration) and self.rank in ('', str(runner.rank)):
             send = os.killpg if self.name.startswith('group') else os.kill
             send(os.getpid(), signal.Signals[self.name.removeprefix('group ')])

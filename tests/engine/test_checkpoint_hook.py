@@ -25,10 +25,9 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('moment', MOMENTS)
 def test_killed_at_any_moment_a_run_leaves_a_whole_last_and_best_one_and_goes_on(moment, tmp_path):
-    train(tmp_path, code=KILLED, DIES_AT=moment)
+    train(tmp_path, code=KILLED, DIES_AT=moment, DIES_IN='2')
     for path in tmp_path.glob('*.pth'):
         check_whole(path)
     assert Path((tmp_path / 'last_checkpoint').read_text()).is_file()

@@ -15,6 +15,7 @@ ITERATIONS = (
     'train_cfg.val_interval=2',
 )
 ITERATIONS += ('default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=2')
+ITERATIONS += ('train_dataloader.sampler.type=InfiniteSampler',)
 
 
 def start(work_dir, *options, settings=(), **environment):
