@@ -2,8 +2,9 @@
 
 import errno
 import os
-import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 from mmengine.evaluator import BaseMetric
@@ -74,5 +75,8 @@ class IsWarned(Hook):
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.iteration and runner.iter + 1 == int(self.iteration) and self.rank in ('', str(runner.rank)):
-            send = os.killpg if self.name.startswith('group') else os.kill
-            send(os.getpid(), signal.Signals[self.name.removeprefix('group ')])
+            is_group, name = self.name.startswith('group'), self.name.removeprefix('group SIG').removeprefix('SIG')
+            # From another process, as signals come: from their own one workers take them otherwise.
+            subprocess.run(['kill', f'-{name}', '--', f'{"-" if is_group else ""}{os.getpid()}'], check=False)
+            # Time for workers that end to be missed.
+            time.sleep(0.5)
