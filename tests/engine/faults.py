@@ -1,4 +1,4 @@
-"""Faults of machines and warnings of schedulers, at chosen moments of a training; see tests/data/configs/toy.py."""
+"""Faults of machines and warnings of schedulers, at chosen moments of a training; see tests/engine/toy_config.py."""
 
 import errno
 import os

@@ -13,8 +13,8 @@ from mmgcvit.engine.early_end import RESUME_ME
 
 from ..processes import free_port
 from ..programs import ROOT, last_of, started
-from ..tools.commands import CONFIGS, TOOLS, environment_for
-from .toy_runs import ITERATIONS, last, names, start, train
+from ..tools.commands import TOOLS, environment_for
+from .toy_runs import CONFIG, ITERATIONS, last, names, start, train
 
 
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1'])
@@ -91,7 +91,7 @@ def test_the_warning_of_one_process_ends_all_at_the_same_step(tmp_path):
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1'])
 def test_the_launcher_passes_a_warning_on_and_the_answer_back(name, tmp_path):
     endless = [*ITERATIONS, 'train_cfg.max_iters=100000', 'train_cfg.val_interval=100000']
-    command = [TOOLS / 'dist_train.sh', CONFIGS / 'toy.py', 2, '--work-dir', tmp_path / 'work', '--cfg-options']
+    command = [TOOLS / 'dist_train.sh', CONFIG, 2, '--work-dir', tmp_path / 'work', '--cfg-options']
     log = tmp_path / 'log'
     with log.open('w') as file:
         output = {'stdout': file, 'stderr': subprocess.STDOUT}

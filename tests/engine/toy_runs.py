@@ -6,7 +6,9 @@ from mmgcvit.checkpoints import check_whole, read_checkpoint
 
 from .. import fork_server
 from ..programs import last_of
-from ..tools.commands import CONFIGS, environment_for
+from ..tools.commands import environment_for
+
+CONFIG = Path(__file__).with_name('toy_config.py')
 
 ITERATIONS = (
     'train_cfg._delete_=True',
@@ -20,7 +22,7 @@ ITERATIONS += ('train_dataloader.sampler.type=InfiniteSampler',)
 
 def start(work_dir, *options, settings=(), **environment):
     """Train the toy; how it ended."""
-    command = ['-m', 'mmgcvit.commands.train', CONFIGS / 'toy.py', '--work-dir', work_dir, *options]
+    command = ['-m', 'mmgcvit.commands.train', CONFIG, '--work-dir', work_dir, *options]
     if settings:
         command += ['--cfg-options', *settings]
     return fork_server.run(*command, environment=environment_for('', **environment))

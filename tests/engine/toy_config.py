@@ -1,6 +1,6 @@
 """The fuzzer's toy with this project's hooks, and with faults that the environment chooses."""
 
-_base_ = '../../checkpoints/fuzzer/config.py'
+_base_ = '../checkpoints/fuzzer/config.py'
 
 custom_imports = dict(
     imports=['mmgcvit', 'tests.checkpoints.fuzzer.toy', 'tests.engine.faults'], allow_failed_imports=False
