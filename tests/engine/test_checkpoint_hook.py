@@ -8,7 +8,7 @@ from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
 from mmgcvit.engine.checkpoint_hook import WholeCheckpointHook
 
 from .faults import KILLED
-from .toy_runs import ITERATIONS, last, names, start, train
+from .toy_runs import FLEXIBLE, ITERATIONS, SHARED_OUT, last, names, start, train, train_in_two_processes
 
 DONE = ['best_score_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
 # In the second epoch of a run that keeps one checkpoint and the best, in the order in which they come.
@@ -49,12 +49,16 @@ def test_a_run_that_counts_iterations_does_so_too(tmp_path):
     assert names(tmp_path) == ['best_score_iter_6.pth', 'iter_6.pth', 'last_checkpoint']
 
 
-def test_with_a_strategy_checkpoints_are_whole_too(tmp_path):
-    """mmengine's FlexibleRunner leaves saving to its strategy."""
-    flexible = ['runner_type=FlexibleRunner', 'strategy.type=SingleDeviceStrategy', 'custom_hooks=[]']
-    train(tmp_path, settings=flexible)
+@pytest.mark.parametrize(
+    ('run', 'settings'),
+    [(train, [*FLEXIBLE, 'strategy.type=SingleDeviceStrategy']), (train_in_two_processes, SHARED_OUT)],
+    ids=['one process', 'FSDP'],
+)
+def test_with_a_strategy_too_and_it_counts_epochs_as_they_are(run, settings, tmp_path):
+    """mmengine's FlexibleRunner leaves saving to its strategy, and after a validation counts an epoch too many."""
+    run(tmp_path, settings=settings)
     assert names(tmp_path) == DONE
-    assert last(tmp_path)['meta']['epoch'] == 3
+    assert (last(tmp_path)['meta']['epoch'], last(tmp_path)['meta']['iter']) == (3, 3)
 
 
 def test_on_a_full_disk_the_one_before_stays_and_the_reason_is_a_sentence(tmp_path):

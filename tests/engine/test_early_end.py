@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -11,10 +10,9 @@ import torch
 from mmgcvit.checkpoints import newest_whole_checkpoint
 from mmgcvit.engine.early_end import RESUME_ME
 
-from ..processes import free_port
-from ..programs import ROOT, last_of, started
+from ..programs import ROOT, started
 from ..tools.commands import TOOLS, environment_for
-from .toy_runs import CONFIG, ITERATIONS, last, names, start, train
+from .toy_runs import CONFIG, ITERATIONS, SHARED_OUT, last, names, train, train_in_two_processes
 
 
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1'])
@@ -73,18 +71,12 @@ def test_workers_that_load_data_outlive_a_warning_to_all_processes(tmp_path):
     assert last(tmp_path)['meta']['iter'] == 3
 
 
-def test_the_warning_of_one_process_ends_all_at_the_same_step(tmp_path):
-    together = {'WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port()), 'WARNED': 'SIGUSR1@3/1'}
-    with ThreadPoolExecutor() as pool:
-        ended = pool.map(
-            lambda rank: start(
-                *(tmp_path, '--launcher', 'pytorch'), settings=ITERATIONS, RANK=rank, LOCAL_RANK=rank, **together
-            ),
-            '01',
-        )
-        for process in ended:
-            assert process.returncode == RESUME_ME, last_of(process.stdout, process.stderr)
+@pytest.mark.parametrize('settings', [[], SHARED_OUT], ids=['DDP', 'FSDP'])
+def test_the_warning_of_one_process_ends_all_at_the_same_step(settings, tmp_path):
+    settings = [*ITERATIONS, *settings]
+    train_in_two_processes(tmp_path, settings=settings, code=RESUME_ME, WARNED='SIGUSR1@3/1')
     assert last(tmp_path)['meta']['iter'] == 3
+    assert names(tmp_path) == ['best_score_iter_2.pth', 'iter_2.pth', 'iter_3.pth', 'last_checkpoint']
 
 
 @pytest.mark.slow

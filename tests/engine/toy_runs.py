@@ -1,15 +1,21 @@
 """Trainings of the toy in processes of their own."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mmgcvit.checkpoints import check_whole, read_checkpoint
 
 from .. import fork_server
+from ..processes import free_port
 from ..programs import last_of
 from ..tools.commands import environment_for
 
 CONFIG = Path(__file__).with_name('toy_config.py')
 
+FLEXIBLE = ('runner_type=FlexibleRunner', 'custom_hooks.0.type=SyncBuffersHook')
+SHARED_OUT = (*FLEXIBLE, 'strategy.type=mmgcvit.FSDPStrategy', 'strategy.model_wrapper.use_orig_params=True')
+SHARED_OUT += ('strategy.model_wrapper.type=MMFullyShardedDataParallel',)
+SHARED_OUT += ('strategy.model_wrapper.auto_wrap_policy.type=mmgcvit.wrap_blocks',)
 ITERATIONS = (
     'train_cfg._delete_=True',
     'train_cfg.by_epoch=False',
@@ -33,6 +39,20 @@ def train(work_dir, *options, settings=(), code=0, **environment):
     ended = start(work_dir, *options, settings=settings, **environment)
     assert ended.returncode == code, last_of(ended.stdout, ended.stderr)
     return ended.stdout + ended.stderr
+
+
+def train_in_two_processes(work_dir, *options, settings=(), code=0, **environment):
+    """Train the toy in two processes, which both end with a code."""
+    together = {'WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port()), **environment}
+
+    def run(rank):
+        return start(
+            work_dir, '--launcher', 'pytorch', *options, settings=settings, RANK=rank, LOCAL_RANK=rank, **together
+        )
+
+    with ThreadPoolExecutor() as pool:
+        for ended in pool.map(run, '01'):
+            assert ended.returncode == code, last_of(ended.stdout, ended.stderr)
 
 
 def names(folder):
