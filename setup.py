@@ -81,7 +81,7 @@ setup(
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         # Stands beside timm's models, and draws.
         'benchmark': ['matplotlib', 'timm'],
-        'test': ['pytest', 'pytest-xdist', 'hypothesis'],
+        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil'],
         'lint': ['ruff', 'pre-commit'],
     },
 )

@@ -10,14 +10,12 @@ from typing import ClassVar
 import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 
 from .checkpoints import Layout, load_pretrained
 from .layers import LayerNorm, Variant, is_exporting, whole_number, whole_numbers
 
 WithCp = bool | Sequence[bool]
 
-NORM_LAYERS = (nn.LayerNorm, nn.GroupNorm, _NormBase)
 MIN_IMAGE_SIZE = 32
 
 
@@ -33,7 +31,6 @@ class PyramidBackbone(BaseModule):
         stage_dims: Channels of each stage's map, all stages.
         out_indices: Stages whose maps are returned, ascending.
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
-        norm_eval: Keep norm layers in eval mode in training.
         init_cfg: See mmengine's ``BaseModule``.
         norm_eps: Epsilon of the output norms.
 
@@ -60,7 +57,6 @@ class PyramidBackbone(BaseModule):
         stage_dims: Sequence[int],
         out_indices: Sequence[int],
         frozen_stages: int,
-        norm_eval: bool,
         init_cfg: dict | list[dict] | None,
         norm_eps: float = 1e-5,
     ) -> None:
@@ -77,7 +73,6 @@ class PyramidBackbone(BaseModule):
                 f'frozen_stages is {frozen_stages}; expected -1 (nothing), 0 (the stem) or up to {self.num_stages}, '
                 'the number of stages that out_indices needs'
             )
-        self.norm_eval = norm_eval
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
@@ -189,13 +184,9 @@ class PyramidBackbone(BaseModule):
             part.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'PyramidBackbone':
-        """Switch to training or eval mode; frozen parts, and norms under ``norm_eval``, stay in eval mode."""
+        """Switch to training or eval mode; frozen parts stay in eval mode."""
         super().train(mode)
         self.freeze()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, NORM_LAYERS):
-                    module.eval()
         return self
 
 

@@ -52,7 +52,9 @@ def prepare_processes(cfg: Config) -> None:
         # slurm and mpirun see to it themselves. SIGKILL, because a process may hang in a collective.
         end_with_parent(signal.SIGKILL)
     elif os.environ['RANK'] == '0':
-        check_port('MASTER_PORT', int(os.environ['MASTER_PORT']))
+        port = os.environ['MASTER_PORT']
+        # tools/slurm_*.sh take it as PORT.
+        check_port('PORT' if os.environ.get('PORT') == port else 'MASTER_PORT', int(port))
     if not torch.cuda.is_available():
         if os.environ['RANK'] == '0':
             say_that_the_cpu_is_used(int(os.environ['WORLD_SIZE']))

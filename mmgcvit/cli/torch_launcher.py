@@ -9,6 +9,8 @@ whatever they have ended with; on SIGUSR1 it dies.
 import os
 import signal
 import subprocess
+import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -24,7 +26,7 @@ PASSED_ON = signal.SIGUSR1
 
 
 def start(command: list[str], environment: dict[str, str]) -> subprocess.Popen:
-    """Start this module as a child, which ends with this process and is told of warnings to it."""
+    """Start this module, or one that calls it, as a child, which ends with this process and is told of its warnings."""
     # SIGTERM, upon which torch's launcher ends its processes.
     child = subprocess.Popen(command, env=environment, preexec_fn=partial(end_with_parent, signal.SIGTERM))
     for number in WARNINGS:
@@ -39,15 +41,18 @@ def exit_code(child: subprocess.Popen) -> int:
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
-def main() -> None:
-    """Launch.
+def launch(arguments: Sequence[str]) -> None:
+    """Call torch's launcher in this process, and pass on what this process is told.
+
+    Args:
+        arguments: For ``torch.distributed.run``.
 
     Raises:
         SystemExit: With :data:`RESUME_ME` where that is how processes ended.
     """
     signal.signal(PASSED_ON, pass_on)
     try:
-        run.main()
+        run.main(arguments)
     except ChildFailedError as error:
         if RESUME_ME in [failure.exitcode for failure in error.failures.values()]:
             raise SystemExit(RESUME_ME) from None
@@ -62,4 +67,4 @@ def pass_on(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    launch(sys.argv[1:])

@@ -20,12 +20,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..cli.gpu_check import HIDING_VARIABLE, check_gpus
+from ..cli.loopback import LOOPBACK
 from ..cli.nodes import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_beside_other_nodes
 from ..cli.options import add_device_option
 from ..cli.ports import check_port, free_port
 from ..cli.torch_launcher import exit_code, start
 
-LOOPBACK = '127.0.0.1'
 DEFAULT_PORT = 29500
 # A node that is well may be a few beats late.
 LEAST_SILENCE = int(5 * SECONDS_BETWEEN_BEATS)
@@ -46,7 +46,8 @@ def main() -> None:
         check_gpus()
         check_number_of_gpus(processes)
     program = ['-m', f'mmgcvit.commands.{name}', config, *arguments, '--launcher', 'pytorch']
-    command = [*launcher(nodes, processes), *program]
+    module = ['mmgcvit.cli.loopback', str(nodes.port)] if nodes.count == 1 else ['mmgcvit.cli.torch_launcher']
+    command = [sys.executable, '-m', *module, *launcher_options(nodes, processes), *program]
     if nodes.count > 1:
         run_beside_other_nodes(command, environment, nodes)
     child = start(command, environment)
@@ -54,12 +55,9 @@ def main() -> None:
     raise SystemExit(exit_code(child))
 
 
-def launcher(nodes: Nodes, processes: int) -> list[str]:
-    """The call of torch's launcher, up to the program that it starts."""
+def launcher_options(nodes: Nodes, processes: int) -> list[str]:
+    """What torch's launcher is told, up to the program that it starts."""
     return [
-        sys.executable,
-        '-m',
-        'mmgcvit.cli.torch_launcher',
         f'--nnodes={nodes.count}',
         f'--node_rank={nodes.rank}',
         f'--master_addr={nodes.address}',

@@ -47,7 +47,6 @@ class GCViT(PyramidBackbone):
             training.
         out_indices: Stages whose maps are returned, 0 to 3. Stages after the last of them are not built.
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
-        norm_eval: Keep norm layers in eval mode in training.
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
             in all stages, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
@@ -80,7 +79,6 @@ class GCViT(PyramidBackbone):
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
-        norm_eval: bool = False,
         with_cp: WithCp = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -97,7 +95,6 @@ class GCViT(PyramidBackbone):
             stage_dims=dims,
             out_indices=out_indices,
             frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
             init_cfg=init_cfg,
         )
         self.stem = self.stem_type(in_channels, arch.embed_dims)

@@ -6,7 +6,7 @@ return channels-last ones.
 
 from torch import Tensor, nn
 
-from ..layers import LayerNorm, divide_up
+from ..layers import LayerNorm, channels_first, channels_last, divide_up
 
 
 class SqueezeExcite(nn.Module):
@@ -68,8 +68,8 @@ class Downsampler(nn.Module):
         self.norm_out = LayerNorm(out_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm_in(x).permute(0, 3, 1, 2)
-        x = self.reduction(self.conv(x)).permute(0, 2, 3, 1)
+        x = channels_first(self.norm_in(x))
+        x = channels_last(self.reduction(self.conv(x)))
         return self.norm_out(x)
 
 
@@ -93,4 +93,4 @@ class Stem(nn.Module):
         return self.proj.out_channels * divide_up(size[0], 2) * divide_up(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.downsample(self.proj(images).permute(0, 2, 3, 1))
+        return self.downsample(channels_last(self.proj(images)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..layers import Window, check_img_size, is_tracing, resize
+from ..layers import Window, channels_first, check_img_size, is_tracing, resize
 from .convs import FusedMBConv
 
 
@@ -48,7 +48,7 @@ class GlobalQueryGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Make the queries: (B, H, W, C) to (B, nH, N, d)."""
-        x = self.extractors(x.permute(0, 3, 1, 2))
+        x = self.extractors(channels_first(x))
         # Traces serve all sizes, and so always resize; to the same size that changes nothing.
         if is_tracing() or x.shape[2:] != self.window:
             x = resize(x, self.window)

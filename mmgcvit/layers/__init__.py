@@ -12,6 +12,7 @@ from .arguments import (
 )
 from .attention import attend, attention_weights, merge_heads, share_queries, split_heads
 from .blocks import Mlp, ResidualBranch, TransformerBlock, recomputed
+from .channels import channels_first, channels_last
 from .chunked import images_in_chunks, patches_in_chunks, tokens_in_chunks
 from .hooks import is_plain
 from .init import init_transformer_weights
@@ -47,6 +48,8 @@ __all__ = [
     'WindowSize',
     'attend',
     'attention_weights',
+    'channels_first',
+    'channels_last',
     'check_drop_path_rate',
     'check_img_size',
     'count_windows',

@@ -46,7 +46,6 @@ class LSA(PyramidBackbone):
         drop_path_rate: Drop path rate of every block. Default: the variant's in training.
         out_indices: Stages whose maps are returned, from 0. Stages after the last of them are not built. Default: all.
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
-        norm_eval: Keep norm layers in eval mode in training.
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
             in all stages, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
@@ -81,7 +80,6 @@ class LSA(PyramidBackbone):
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
-        norm_eval: bool = False,
         with_cp: WithCp = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -95,7 +93,6 @@ class LSA(PyramidBackbone):
             stage_dims=arch.embed_dims,
             out_indices=range(arch.num_stages) if out_indices is None else out_indices,
             frozen_stages=frozen_stages,
-            norm_eval=norm_eval,
             init_cfg=init_cfg,
             norm_eps=NORM_EPS,
         )

@@ -6,7 +6,17 @@ first stage is a stack of T of them, (T, B, H, W, C), of which the first block, 
 
 from torch import Tensor, nn
 
-from ..layers import LayerNorm, Mlp, ResidualBranch, TransformerBlock, Window, patches_in_chunks, recomputed
+from ..layers import (
+    LayerNorm,
+    Mlp,
+    ResidualBranch,
+    TransformerBlock,
+    Window,
+    channels_first,
+    channels_last,
+    patches_in_chunks,
+    recomputed,
+)
 from .attention import GlobalAttention, ShiftAttention
 
 NORM_EPS = 1e-6
@@ -141,5 +151,5 @@ class Downsampler(nn.Module):
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return self.pool(self.norm(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = channels_last(self.conv(channels_first(x)))
+        return channels_last(self.pool(channels_first(self.norm(x))))

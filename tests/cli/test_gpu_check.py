@@ -184,13 +184,13 @@ class TestCommands:
         called = []
         ended = subprocess.CompletedProcess((), 0)
         ended.wait = lambda: None
-        monkeypatch.setattr('mmgcvit.commands.launch.start', lambda *given: called.append(given) or ended)
+        monkeypatch.setattr(launch, 'start', lambda *given: called.append(given) or ended)
         monkeypatch.setattr(sys, 'argv', [*COMMANDS['launch'][1], '--device=cpu'])
         with pytest.raises(SystemExit):
             launch.main()
-        ((command, environment),) = called
+        ((options, environment),) = called
         assert environment['CUDA_VISIBLE_DEVICES'] == '-1'
-        assert '--device=cpu' in command
+        assert '--device=cpu' in options
 
 
 class TestAskingForTheCpu:

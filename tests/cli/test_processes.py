@@ -59,7 +59,10 @@ def test_a_port_that_is_taken_is_named_where_no_launcher_of_ours_has_looked(laun
     with socket.create_server(('', 0)) as other:
         port = other.getsockname()[1]
         environment.update({rank: '0', 'MASTER_PORT': str(port)})
-        with pytest.raises(SystemExit, match=rf'MASTER_PORT={port} cannot be used \(Address already in use\); set'):
+        with pytest.raises(SystemExit, match=rf'^MASTER_PORT={port} cannot be used \(Address already in use\); set'):
+            prepare_processes(Config({'launcher': launcher}))
+        environment['PORT'] = str(port)
+        with pytest.raises(SystemExit, match=rf'^PORT={port} cannot be used'):
             prepare_processes(Config({'launcher': launcher}))
 
 

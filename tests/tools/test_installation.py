@@ -72,6 +72,7 @@ STEPS = ['torch', '--editable']
 def compiler(monkeypatch):
     """Whether the machine that runs the test has one or not."""
     monkeypatch.setattr(installer, 'check_compiler', lambda: None)
+    monkeypatch.setattr(installer, 'missing_compiler', lambda: None)
 
 
 def test_the_second_call_installs_nothing(install):
@@ -117,6 +118,14 @@ def test_operators_are_compiled_where_asked_for_or_where_a_gpu_and_its_nvcc_are(
     install.torch = '2.1.2' if 'upstream' in options else '2.13.0'
     install.call(*options)
     assert install.compiled == compiled
+
+
+def test_where_only_a_compiler_is_missing_torchvisions_operators_serve_and_it_is_said(install, monkeypatch, capsys):
+    monkeypatch.setattr(installer, 'missing_compiler', lambda: 'A C++ compiler is needed')
+    install.matching_nvcc = True
+    install.call()
+    assert not install.compiled
+    assert "torchvision's operators are used: A C++ compiler is needed" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures('compiler')

@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -202,6 +203,22 @@ def test_a_killed_process_ends_the_whole_job_within_a_minute_and_is_named(number
     assert re.search(r'rank +: 1 ', summary)
     assert 'SIGKILL' in summary
     assert not is_running(0, work_dir)
+
+
+@pytest.mark.slow
+def test_the_processes_of_one_node_can_be_reached_from_that_node_only(start, tmp_path):
+    """torch's store and gloo obey whoever reaches them."""
+    endless = ['--work-dir', tmp_path / 'work', '--cfg-options', 'train_cfg.max_iters=100000']
+    node = start(tmp_path / 'node', TOOLS / 'dist_train.sh', CONFIGS / 'segment.py', 2, *endless)
+    node.wait_until_it_trains()
+    launcher = psutil.Process(node.process.pid)
+    listening = {
+        connection.laddr.ip
+        for process in [launcher, *launcher.children(recursive=True)]
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {'127.0.0.1'}
 
 
 @pytest.mark.slow

@@ -30,11 +30,18 @@ def check_compiler() -> None:
     Raises:
         SystemExit: There is no compiler, or Python has no headers.
     """
+    if missing := missing_compiler():
+        raise SystemExit(missing)
+
+
+def missing_compiler() -> str | None:
+    """What mmcv's operators cannot be compiled without, in a sentence; None where nothing is missing."""
     advice = "on Debian or Ubuntu: 'apt-get install g++ python3-dev'"
     if not any(shutil.which(compiler) for compiler in (os.environ.get('CXX', 'c++'), 'g++', 'clang++')):
-        raise SystemExit(f"A C++ compiler is needed for mmcv's operators, and there is none; {advice}")
+        return f"A C++ compiler is needed for mmcv's operators, and there is none; {advice}"
     if not (Path(sysconfig.get_paths()['include']) / 'Python.h').is_file():
-        raise SystemExit(f"Python's headers (Python.h) are needed for mmcv's operators, and there are none; {advice}")
+        return f"Python's headers (Python.h) are needed for mmcv's operators, and there are none; {advice}"
+    return None
 
 
 def has_matching_nvcc(python: Path) -> bool:

@@ -29,7 +29,7 @@ if sys.version_info < OLDEST_PYTHON:
         "Name another interpreter: 'make install PYTHON=python3.11'"
     )
 
-from compile_mmcv import check_compiler, compile_mmcv, has_matching_nvcc  # noqa: E402
+from compile_mmcv import check_compiler, compile_mmcv, has_matching_nvcc, missing_compiler  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -235,7 +235,7 @@ def wants_compiled(operators: str, python: Path, torch: str, hosts: Hosts) -> bo
         SystemExit: They are asked for, and mmcv's sources do not compile beside it.
     """
     if major_and_minor(torch) < hosts.compiles_before:
-        return operators == 'compiled' or (operators == 'auto' and has_matching_nvcc(python))
+        return operators == 'compiled' or (operators == 'auto' and can_compile_for_gpus(python))
     if operators == 'compiled':
         limit = '.'.join(map(str, hosts.compiles_before))
         raise SystemExit(
@@ -243,6 +243,16 @@ def wants_compiled(operators: str, python: Path, torch: str, hosts: Hosts) -> bo
             "torchvision's operators: 'make install OPERATORS=torchvision'"
         )
     return False
+
+
+def can_compile_for_gpus(python: Path) -> bool:
+    """Whether there are a GPU, an nvcc for it and a compiler; where only the last is missing, it is said."""
+    if not has_matching_nvcc(python):
+        return False
+    if missing := missing_compiler():
+        say(f"   torchvision's operators are used: {missing}")
+        return False
+    return True
 
 
 def major_and_minor(version: str) -> tuple[int, ...]:
