@@ -29,5 +29,3 @@ param_scheduler = [
 # Images of one forward pass over all GPUs, as mmengine counts them: accumulated steps are not in it.
 auto_scale_lr = dict(base_batch_size=8)
 optim_wrapper = dict(type='mmgcvit.AutoPrecisionOptimWrapper', dtype='bfloat16', use_fsdp=True, accumulative_counts=2)
-# Writing the best score into the last checkpoint, FlexibleRunner counts one epoch too many, which resuming then skips.
-default_hooks = dict(checkpoint=dict(save_best=None))

@@ -26,6 +26,8 @@ HOOKS = Registry(
     locations=[
         'mmgcvit.detection',
         'mmgcvit.dry_run.observer',
+        'mmgcvit.engine.checkpoint_hook',
+        'mmgcvit.engine.early_end',
         'mmgcvit.engine.finite_checkpoints',
         'mmgcvit.engine.finite_steps',
         'mmgcvit.engine.tf32',

@@ -43,6 +43,7 @@ FILES_DOWNWARD = {
             'resizing',
             'constants',
             'windows',
+            'channels',
             'tracing',
             'variants',
             'arguments',

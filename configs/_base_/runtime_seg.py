@@ -9,7 +9,10 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=16_000, max_keep_ckpts=3, save_best='mIoU'),
+    checkpoint=dict(
+        type='mmgcvit.WholeCheckpointHook', by_epoch=False, interval=16_000, max_keep_ckpts=3, save_best='mIoU'
+    ),
+    early_end=dict(type='mmgcvit.EndEarlyHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
     finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),

@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 from .errors import CheckpointError
+from .torch_files import read_without_numbers
 from .wholeness import check_whole
 
 # What mmengine's checkpoint hook calls them; best_* hold no optimizer and cannot be resumed.
@@ -34,9 +36,10 @@ class NewestCheckpoint:
 def newest_whole_checkpoint(folder: Path) -> NewestCheckpoint:
     """Find the newest checkpoint of a work folder that is what was written.
 
-    ``epoch_N.pth`` or ``iter_N.pth`` with the highest number, whether or not ``last_checkpoint`` names it: a run may
-    have ended between the two. Files with a higher number than that of ``last_checkpoint``, and older than it, are an
-    earlier run's; they come last.
+    ``epoch_N.pth`` or ``iter_N.pth`` with the highest number, or where there are both, as when a run that counts epochs
+    has ended within one, of the most iterations; whether or not ``last_checkpoint`` names it: a run may have ended
+    between the two. Files further on than that of ``last_checkpoint``, and older than it, are an earlier run's; they
+    come last.
 
     Args:
         folder: A run's work folder.
@@ -58,14 +61,29 @@ def by_age(folder: Path) -> list[Path]:
     named = named_as_last(folder)
     newest = max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
     kind = kind_and_number(named or newest)[0] if found else ''
-    limit, since = (kind_and_number(named)[1], (folder / LAST).stat().st_mtime_ns) if named else (0, 0)
+    progress = iterations_in if len({kind_and_number(path)[0] for path in found}) > 1 else number_of
+    limit, since = (progress(named), (folder / LAST).stat().st_mtime_ns) if named else (0, 0)
 
-    def rank(path: Path) -> tuple[bool, bool, int]:
+    def rank(path: Path) -> tuple[bool, float, bool, int]:
         own_kind, number = kind_and_number(path)
-        is_earlier_runs = named is not None and number > limit and path.stat().st_mtime_ns < since
-        return own_kind == kind, not is_earlier_runs, number
+        done = progress(path)
+        is_earlier_runs = named is not None and done > limit and path.stat().st_mtime_ns < since
+        return not is_earlier_runs, done, own_kind == kind, number
 
     return sorted(found, key=rank, reverse=True)
+
+
+def iterations_in(path: Path) -> float:
+    """The iterations that a run had done when it saved a checkpoint; infinite if that cannot be read."""
+    try:
+        return float(read_without_numbers(path)['meta']['iter'])
+    except Exception:  # Whatever the file is; whether it is whole is asked elsewhere.
+        return inf
+
+
+def number_of(path: Path) -> int:
+    """3 of ``epoch_3.pth``."""
+    return kind_and_number(path)[1]
 
 
 def named_as_last(folder: Path) -> Path | None:

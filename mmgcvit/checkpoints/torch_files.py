@@ -49,19 +49,41 @@ def read_zip(path: Path) -> Any:
         NotDataError: It holds more than data.
     """
     with open_archive(path) as archive:
-        if PICKLE not in archive or archive.size(PICKLE) > MOST_PICKLED:
-            raise DamagedCheckpointError(f"{path} is no checkpoint: a zip archive without torch's {PICKLE}")
-        if 'byteorder' in archive and archive.read('byteorder') != b'little':
-            raise CheckpointError(f'{path} was written on a machine of the other byte order; save it anew on this one')
-        pickled, storages = archive.read(PICKLE), storages_of(archive)
-        try:
-            content = read_pickle(pickled, names_in_files(), storages)
-        except (NotDataError, CheckpointError):
-            raise
-        except Exception as error:  # A crafted pickle can end in any error.
-            raise CheckpointError(f'{path} cannot be read: its pickle is malformed ({first_line(error)})') from None
+        content = content_of(archive, path, storages_of(archive))
         archive.check_the_rest()
     return content
+
+
+def read_without_numbers(path: Path) -> Any:
+    """Read a zip archive of torch.save but for the numbers of its tensors, which come on torch's meta device.
+
+    Raises:
+        CheckpointError: It cannot be read; see :func:`read_torch`.
+        NotDataError: It holds more than data.
+    """
+    with open_archive(path) as archive:
+        return content_of(archive, path, storage_without_numbers)
+
+
+def content_of(archive: Archive, path: Path, storage: Callable[[Any], Storage]) -> Any:
+    """What the pickle of an archive describes, with storages from a function; see :func:`read_zip`."""
+    if PICKLE not in archive or archive.size(PICKLE) > MOST_PICKLED:
+        raise DamagedCheckpointError(f"{path} is no checkpoint: a zip archive without torch's {PICKLE}")
+    if 'byteorder' in archive and archive.read('byteorder') != b'little':
+        raise CheckpointError(f'{path} was written on a machine of the other byte order; save it anew on this one')
+    pickled = archive.read(PICKLE)
+    try:
+        return read_pickle(pickled, names_in_files(), storage)
+    except (NotDataError, CheckpointError):
+        raise
+    except Exception as error:  # A crafted pickle can end in any error.
+        raise CheckpointError(f'{path} cannot be read: its pickle is malformed ({first_line(error)})') from None
+
+
+def storage_without_numbers(reference: Any) -> Storage:
+    """A storage as a pickle describes it, on torch's meta device."""
+    _, dtype, length = described(reference)
+    return Storage(torch.UntypedStorage(length, device='meta'), dtype)
 
 
 def storages_of(archive: Archive) -> Callable[[Any], Storage]:
@@ -132,7 +154,7 @@ def read_rows(content: mmap.mmap) -> Any:
     def note(reference: Any) -> Storage:
         key, dtype, length = described(reference)
         found[key] = length, 1 if dtype is None else dtype.itemsize
-        return Storage(torch.UntypedStorage(length, device='meta'), dtype)
+        return storage_without_numbers(reference)
 
     def find(reference: Any) -> Storage:
         key, dtype, length = described(reference)

@@ -14,6 +14,8 @@ from .errors import CheckpointError, DamagedCheckpointError
 CHUNK = 1 << 20
 # Where the length of an archive's comment stands, from its end.
 COMMENT_LENGTH = 2
+# What the name of a file ends in while it is written.
+UNFINISHED = '.unfinished'
 
 
 def save_whole(content: Any, path: Path) -> None:
@@ -23,7 +25,7 @@ def save_whole(content: Any, path: Path) -> None:
         content: What to save.
         path: A file that is there is replaced.
     """
-    unfinished = path.with_name(f'{path.name}.unfinished')
+    unfinished = unfinished_of(path)
     try:
         torch.save(content, unfinished)
         add_digest(unfinished)
@@ -31,6 +33,11 @@ def save_whole(content: Any, path: Path) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def unfinished_of(path: Path) -> Path:
+    """Where a file is written before it has its place."""
+    return path.with_name(path.name + UNFINISHED)
 
 
 def put_in_place(unfinished: Path, path: Path) -> None:

@@ -7,7 +7,6 @@ torch's launcher keeps on node 0, and ends what it runs when one has failed or f
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,12 +14,12 @@ import threading
 import time
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 import torch.distributed as dist
 
-from .parent import end_with_parent
+from ..engine.early_end import RESUME_ME
+from .torch_launcher import exit_code, start
 
 SECONDS_BETWEEN_BEATS = 2.0
 # A node that has not been heard of for so long is taken for lost, unless the user says otherwise: longer than a switch
@@ -53,11 +52,7 @@ class Nodes(NamedTuple):
 def run_beside_other_nodes(command: list[str], environment: dict[str, str], nodes: Nodes) -> NoReturn:
     """Run a command, one of its kind on every node, until it or that of another node ends; exits with its code."""
     pulse = Pulse(nodes)
-    # SIGTERM, upon which torch's launcher ends its processes.
-    child = subprocess.Popen(command, env=environment, preexec_fn=partial(end_with_parent, signal.SIGTERM))
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    # Ctrl-C reaches the child too.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    child = start(command, environment)
     pulse.start()
     while child.poll() is None and pulse.trouble() is None:
         time.sleep(0.5)
@@ -68,8 +63,8 @@ def run_beside_other_nodes(command: list[str], environment: dict[str, str], node
         pulse.stop(FAILED)
         # Not through Python's own end: the thread may be waiting for a machine that is lost.
         os._exit(1)
-    pulse.stop(FAILED if child.returncode else DONE)
-    os._exit(child.returncode if child.returncode >= 0 else 128 - child.returncode)
+    pulse.stop(DONE if child.returncode in (0, RESUME_ME) else FAILED)
+    os._exit(exit_code(child))
 
 
 def end(child: subprocess.Popen) -> None:

@@ -9,12 +9,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 
+from ..engine.early_end import RESUME_ME
 from .gpu_check import say_that_the_cpu_is_used
 from .parent import end_with_parent
 from .ports import check_port
@@ -129,7 +132,20 @@ def check_sharding(cfg: Config) -> None:
         )
 
 
-def leave_processes() -> None:
+@contextmanager
+def leaving_processes() -> Iterator[None]:
+    """Take leave of the other processes at the end of a training, also of one that ends early."""
+    code = 0
+    try:
+        yield
+    except SystemExit as end:
+        if end.code != RESUME_ME:
+            raise
+        code = end.code
+    leave_processes(code)
+
+
+def leave_processes(code: int = 0) -> None:
     """At the end of a run, take leave of the other processes.
 
     Over gloo the process ends here, its files written: otherwise torch now and then aborts a finished one ("terminate
@@ -138,16 +154,23 @@ def leave_processes() -> None:
     object, and asks for the interpreter's lock for that; Python, which is ending, ends the thread instead, within a
     destructor, where C++ allows no such thing. ``destroy_process_group`` before the end does not help. To be
     removed once Python 3.14, which lets such threads wait, is the oldest supported.
+
+    Args:
+        code: The exit code of this process.
+
+    Raises:
+        SystemExit: There is a code other than 0.
     """
-    if not dist.is_initialized():
-        return
-    if dist.get_backend() == 'gloo':
+    if dist.is_initialized() and dist.get_backend() == 'gloo':
         dist.barrier()
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
-    dist.destroy_process_group()
+        os._exit(code)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    if code:
+        raise SystemExit(code)
 
 
 def replace_type(cfg: ConfigDict | list | tuple, old: str, new: str) -> None:

@@ -18,7 +18,7 @@ from ..checkpoints.errors import first_line
 from ..checkpoints.loading import comparable_shape, grid_in, is_table, shorten
 from ..checkpoints.reading import local_file, read_checkpoint, read_trusted_checkpoint
 from ..checkpoints.weights import FINAL_NORM, weights_in
-from ..checkpoints.wholeness import put_in_place, save_whole, sha256, write_digest_beside
+from ..checkpoints.wholeness import put_in_place, save_whole, sha256, unfinished_of, write_digest_beside
 from ..checkpoints.writing import mmpretrain_checkpoint, state_dict_for
 from ..cli.options import add_trust_option
 from ..registry import MODELS
@@ -113,7 +113,7 @@ def write(content: Mapping[str, Any], target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_as(target.suffix, content, target)
     except Exception as error:  # torch's and safetensors' own, with the disk's reason or without.
-        target.with_name(target.name + '.unfinished').unlink(missing_ok=True)
+        unfinished_of(target).unlink(missing_ok=True)
         raise SystemExit(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None
 
 
@@ -124,7 +124,7 @@ def write_as(suffix: str, content: Mapping[str, Any], target: Path) -> None:
         return
     from safetensors.torch import save_file
 
-    unfinished = target.with_name(target.name + '.unfinished')
+    unfinished = unfinished_of(target)
     tensors: dict[str, Tensor] = {name: tensor.contiguous() for name, tensor in content['state_dict'].items()}
     save_file(tensors, unfinished)
     put_in_place(unfinished, target)

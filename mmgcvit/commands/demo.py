@@ -159,10 +159,10 @@ def run_steps(demo: Demo, work_dir: Path, console: Console) -> list[Trained]:
     else:
         say(console, 2, 'classifier: GC ViT on single digits')
         (classifier / 'last_checkpoint').unlink(missing_ok=True)
-        classifier_took = run('train', classifier_config, '--work-dir', classifier, '--progress')
+        classifier_took = run('train', classifier_config, '--work-dir', classifier, '--overwrite', '--progress')
     say(console, 3, f"{demo.folder}: {demo.what} on the classifier's weights")
     start = f'model.backbone.init_cfg.checkpoint={last_checkpoint(classifier)}'
-    model_took = run('train', config, '--work-dir', model, '--progress', '--cfg-options', start)
+    model_took = run('train', config, '--work-dir', model, '--overwrite', '--progress', '--cfg-options', start)
     say(console, 4, 'test: on scans that neither has seen')
     shown = ['--show-dir', work_dir / demo.show_dir]
     test_took = run('test', config, last_checkpoint(model), '--work-dir', model, '--progress', *shown)
@@ -197,7 +197,11 @@ def is_trained(work_dir: Path, config: Path) -> bool:
     """Whether a finished training of this very config is there: mmengine leaves a copy of it in the work dir."""
     copy = work_dir / config.name
     files = [copy, work_dir / 'last_checkpoint']
-    if not all(file.is_file() for file in files) or not Path(last_checkpoint(work_dir)).is_file():
+    if not all(file.is_file() for file in files):
+        return False
+    last = Path(last_checkpoint(work_dir))
+    # What ended early has left iter_*.pth.
+    if not last.is_file() or not last.name.startswith('epoch_'):
         return False
     trained = Config.fromfile(copy)
     return all(trained.get(key) == value for key, value in Config.fromfile(config).items())

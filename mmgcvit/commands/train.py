@@ -22,7 +22,7 @@ from ..cli.gpu_check import check_gpus, use_cpu
 from ..cli.operators_check import check_operators, check_operators_load
 from ..cli.options import add_common_options, add_trust_option, load_config, read_config
 from ..cli.precision import enable_amp
-from ..cli.processes import check_sharding, leave_processes, prepare_processes
+from ..cli.processes import check_sharding, leaving_processes, prepare_processes
 from ..cli.screen import add_progress_option, open_screen
 from ..cli.shared_folders import check_shared_folders
 from ..engine.finite_steps import NotFiniteError
@@ -38,12 +38,18 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate from the batch size that the config was made for to the actual one',
     )
-    parser.add_argument(
+    beginning = parser.add_mutually_exclusive_group()
+    beginning.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
         help='go on from a checkpoint, or without a name from the newest whole one in the work dir',
+    )
+    beginning.add_argument(
+        '--overwrite',
+        action='store_true',
+        help="begin anew in a work dir with an earlier run's checkpoints; they go once the run has saved its first",
     )
     add_progress_option(parser)
     add_trust_option(parser)
@@ -56,6 +62,17 @@ def scale_learning_rate(cfg: Config) -> None:
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise SystemExit('--auto-scale-lr: the config does not say auto_scale_lr.base_batch_size')
     cfg.auto_scale_lr.enable = True
+
+
+def allow_overwriting(cfg: Config) -> None:
+    """Have the checkpoint hook begin a run in an earlier one's folder, for ``--overwrite``."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if not str(hook.get('type')).endswith('WholeCheckpointHook'):
+        raise SystemExit(
+            f"--overwrite: the config's default_hooks.checkpoint is {hook.get('type')}, which overwrites without being "
+            'asked; leave the option out, or take mmgcvit.WholeCheckpointHook'
+        )
+    hook.overwrite = True
 
 
 def model_of(runner: Runner) -> nn.Module:
@@ -82,11 +99,13 @@ def main() -> None:
         enable_amp(cfg)
     if args.auto_scale_lr:
         scale_learning_rate(cfg)
+    if args.overwrite:
+        allow_overwriting(cfg)
     check_sharding(cfg)
     check_operators(cfg)
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
     prepare_processes(cfg)
-    with full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
+    with leaving_processes(), full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
             if args.resume is not None:
                 resume(cfg, args.resume)
@@ -105,7 +124,6 @@ def main() -> None:
             raise SystemExit(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
         except (CheckpointError, NotFiniteError) as error:
             raise SystemExit(str(error)) from None
-    leave_processes()
 
 
 if __name__ == '__main__':

@@ -1,14 +1,13 @@
 """Maps with channels last, as transformers have them, and first, as convolutions take them."""
 
 import torch
-from packaging.version import Version
 from torch import Tensor
 
 from .tracing import is_compiling, is_exporting
 
-# torch.compile of these cannot order strides that are symbols (pytorch#188422), and stops at convolutions of views; a
-# copy has strides that it knows. To be removed with support for them.
-VIEWS_STOP_COMPILING = Version('2.13') <= Version(torch.__version__) < Version('2.14')
+# torch.compile of 2.13 cannot order strides that are symbols (pytorch#188422), and stops at convolutions of views; a
+# copy has strides that it knows. To be removed with support for it.
+VIEWS_STOP_COMPILING = torch.__version__.startswith('2.13.')
 
 
 def channels_first(x: Tensor) -> Tensor:

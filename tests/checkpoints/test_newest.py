@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import torch
 
 from mmgcvit.checkpoints import newest_whole_checkpoint, save_whole
 
@@ -56,6 +57,31 @@ def test_a_longer_run_before_in_the_same_folder_comes_last(run):
 def test_the_kind_of_the_last_one_comes_first(run):
     run('iter_9000.pth', last='iter_9000.pth')
     assert newest(run('epoch_1.pth', last='epoch_1.pth')) == 'epoch_1.pth'
+
+
+class TestOfARunThatCountsEpochsAndHasEndedWithinOne:
+    @pytest.fixture
+    def folder(self, run, tmp_path):
+        """After ten iterations an epoch; the early end's file was written last."""
+        for name, iterations in (('epoch_1.pth', 10), ('epoch_3.pth', 30), ('iter_25.pth', 25), ('iter_35.pth', 35)):
+            save_whole({'meta': {'iter': iterations}, 'state_dict': {'weight': torch.ones(2)}}, tmp_path / name)
+        return run(last='iter_35.pth')
+
+    def test_that_of_most_iterations_is_the_newest(self, folder):
+        assert newest(folder) == 'iter_35.pth'
+
+    def test_killed_before_the_next_epochs_was_named_that_is(self, folder):
+        save_whole({'meta': {'iter': 40}}, folder / 'epoch_4.pth')
+        assert newest(folder) == 'epoch_4.pth'
+
+    def test_behind_a_damaged_one_the_order_is_the_same(self, folder):
+        for name in ('iter_35.pth', 'epoch_3.pth'):
+            os.truncate(folder / name, 500)
+        assert newest(folder) == 'iter_25.pth'
+
+    def test_without_last_checkpoint_too(self, folder):
+        (folder / 'last_checkpoint').unlink()
+        assert newest(folder) == 'iter_35.pth'
 
 
 def test_a_last_checkpoint_that_is_gone(run):

@@ -49,13 +49,18 @@ def test_no_order_in_a_file_is_followed(sandbox, hostile, runner):
         check_whole_and_of_epoch(sandbox, 2)
 
 
-def test_left_to_itself_the_host_follows_them(sandbox, hostile):
+@pytest.mark.parametrize(
+    ('hook', 'removed'),
+    [('CheckpointHook', ["another run's best checkpoint is gone"]), ('mmgcvit.WholeCheckpointHook', [])],
+)
+def test_left_to_itself_the_host_follows_them_and_this_projects_hook_removes_nothing(hook, removed, sandbox, hostile):
     """What the test above would see."""
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     cfg = Config.fromfile(commands.CONFIG)
     cfg.merge_from_dict({'work_dir': str(sandbox.work_dir), 'resume': True, 'load_from': str(hostile)})
+    cfg.default_hooks.checkpoint.type = hook
     Runner.from_cfg(cfg).train()
-    assert sandbox.harm() == ['code of the file ran', "another run's best checkpoint is gone"]
+    assert sandbox.harm() == ['code of the file ran', *removed]
 
 
 def test_under_a_hosts_own_script_none_is_followed_either(sandbox, hostile):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -181,10 +182,13 @@ class TestCommands:
     def test_the_launcher_takes_the_option_for_the_cpu_and_passes_it_on(self, machine, monkeypatch):
         machine(CUDA_VISIBLE_DEVICES='0')
         called = []
-        monkeypatch.setattr(launch, 'run_alone', lambda *arguments: called.append(arguments))
+        ended = subprocess.CompletedProcess((), 0)
+        ended.wait = lambda: None
+        monkeypatch.setattr(launch, 'start', lambda *given: called.append(given) or ended)
         monkeypatch.setattr(sys, 'argv', [*COMMANDS['launch'][1], '--device=cpu'])
-        launch.main()
-        ((options, environment, _),) = called
+        with pytest.raises(SystemExit):
+            launch.main()
+        ((options, environment),) = called
         assert environment['CUDA_VISIBLE_DEVICES'] == '-1'
         assert '--device=cpu' in options
 

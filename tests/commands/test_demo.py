@@ -39,6 +39,12 @@ def test_it_is_trained_again_where_its_config_or_one_below_has_changed(trained, 
     assert not is_trained(trained, changed)
 
 
+def test_it_is_trained_again_where_it_has_ended_early(trained):
+    (trained / 'iter_50.pth').touch()
+    (trained / 'last_checkpoint').write_text(str(trained / 'iter_50.pth'))
+    assert not is_trained(trained, CONFIG)
+
+
 @pytest.mark.parametrize('name', ['epoch_9.pth', 'last_checkpoint', CLASSIFIER])
 def test_it_is_trained_again_where_a_file_of_it_is_missing(name, trained):
     (trained / name).unlink()

@@ -340,7 +340,7 @@ MISTAKES_IN_PROCESS = {
 def test_a_mistake_that_the_program_finds_is_answered_in_one_sentence(mistake, monkeypatch):
     gpus, config, environment, message = MISTAKES_IN_PROCESS[mistake]
     monkeypatch.setattr('sys.argv', ['launch.py', gpus, 'train', config])
-    monkeypatch.setattr(launch, 'run_alone', lambda *_: pytest.fail('it was started'))
+    monkeypatch.setattr(launch, 'start', lambda *_: pytest.fail('it was started'))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=message) as end:

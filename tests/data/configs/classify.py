@@ -40,7 +40,8 @@ train_cfg = dict(by_epoch=True, max_epochs=1, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 default_hooks = dict(
-    checkpoint=dict(type='CheckpointHook', interval=1),
+    checkpoint=dict(type='mmgcvit.WholeCheckpointHook', interval=1),
+    early_end=dict(type='mmgcvit.EndEarlyHook'),
     visualization=dict(type='VisualizationHook', enable=False),
 )
 visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

@@ -12,6 +12,4 @@ strategy = dict(
     ),
 )
 optim_wrapper = dict(type='mmgcvit.AutoPrecisionOptimWrapper', dtype='bfloat16', use_fsdp=True)
-# Writing the best score into the last checkpoint, FlexibleRunner counts one epoch too many, which resuming then skips.
-default_hooks = dict(checkpoint=dict(save_best=None))
 model = dict(backbone=dict(with_cp=True))

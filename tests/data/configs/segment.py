@@ -83,7 +83,8 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=1),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2),
+    checkpoint=dict(type='mmgcvit.WholeCheckpointHook', by_epoch=False, interval=2),
+    early_end=dict(type='mmgcvit.EndEarlyHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
 log_processor = dict(by_epoch=False)

@@ -1,0 +1,140 @@
+"""Ending a training early, on a scheduler's warning, so that ``--resume`` goes on from there.
+
+A scheduler says by a signal that a job's time is up, or its machine is wanted, and kills it seconds later.
+"""
+
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, is_main_process
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import FlexibleRunner, Runner
+from torch.utils.data import DataLoader
+
+from ..checkpoints.work_folder import remove
+from ..registry import HOOKS
+from .saving import name_as_last, save_run
+
+# The exit code of a training that is to be called again with --resume: a temporary failure.
+RESUME_ME = os.EX_TEMPFAIL
+WARNINGS = (signal.SIGTERM, signal.SIGUSR1)
+# Where a run notes the checkpoint of an early end, a file's name; the next regular one replaces it.
+NOTE = 'early_checkpoint'
+NAME = re.compile(r'iter_\d+\.pth')
+
+
+@HOOKS.register_module()
+class EndEarlyHook(Hook):
+    """On SIGTERM or SIGUSR1 finishes the step, saves ``iter_N.pth`` in the work dir, and ends with :data:`RESUME_ME`.
+
+    It is enough that one process of a run gets the signal. With accumulated gradients the step is the optimizer's. A
+    warning during validation is answered after the next step; a training that is at its last one ends as usual.
+
+    Workers that load data do not end on a warning, which schedulers and launchers send to every process of a job.
+    """
+
+    # Behind the hooks that save, step schedules or average weights.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.warned_by = 0
+        self.found: dict[signal.Signals, Any] = {}
+
+    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+        """Listen; only a program's main thread can."""
+        for loop in filter(None, (runner.train_loop, runner.val_loop)):
+            shelter_workers(loop.dataloader)
+        if threading.current_thread() is threading.main_thread():
+            self.found = {number: signal.signal(number, self.note) for number in WARNINGS}
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Remember a signal until the step is done."""
+        self.warned_by = number
+
+    def after_train_iter(
+        self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        heard = torch.tensor([self.warned_by])
+        all_reduce(heard, 'max')
+        if heard.item() and has_stepped(runner) and not self.is_last_train_iter(runner):
+            self.end(runner, signal.Signals(heard.item()))
+
+    def end(self, runner: Runner | FlexibleRunner, number: signal.Signals) -> None:
+        """Save and end.
+
+        Raises:
+            SystemExit: With :data:`RESUME_ME`.
+        """
+        path = Path(runner.work_dir) / f'iter_{runner.iter + 1}.pth'
+        save_early(runner, path)
+        runner.logger.warning(
+            f'{number.name}: saved {path} and ended with exit code {RESUME_ME}; call it again with --resume to go on'
+        )
+        raise SystemExit(RESUME_ME)
+
+    def after_train(self, runner: Runner | FlexibleRunner) -> None:
+        """Restore what signals did before."""
+        for number, handler in self.found.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def has_stepped(runner: Runner | FlexibleRunner) -> bool:
+    """Whether the optimizer has taken its step in the latest iteration: gradients under way are in no checkpoint."""
+    return isinstance(runner.optim_wrapper, OptimWrapperDict) or runner.optim_wrapper.should_update()
+
+
+def save_early(runner: Runner | FlexibleRunner, path: Path) -> None:
+    """Save after an iteration that is not counted yet, unless a hook has just done so under the same name."""
+    info = runner.message_hub.runtime_info
+    if Path(info.get('last_ckpt') or '').name == path.name:
+        return
+    replaced = forget_early_checkpoint(runner)
+    runner.message_hub.update_info(NOTE, path.name)
+    save_run(runner, path, by_epoch=False)
+    if is_main_process():
+        name_as_last(path, path.parent)
+        for old in replaced:
+            remove(old, path.parent)
+
+
+def forget_early_checkpoint(runner: Runner | FlexibleRunner) -> list[Path]:
+    """The checkpoint of an early end that a new one replaces, if there is one; it is noted no more."""
+    name = runner.message_hub.pop_info(NOTE, None)
+    return [Path(runner.work_dir) / name] if type(name) is str and NAME.fullmatch(name) else []
+
+
+def shelter_workers(loader: DataLoader) -> None:
+    """Have the processes that load data, once they start, outlive the signals that warn a run; on Linux only."""
+    if sys.platform == 'linux':
+        loader.worker_init_fn = partial(begin_sheltered, then=loader.worker_init_fn)
+
+
+def begin_sheltered(number: int, then: Callable[[int], None] | None) -> None:
+    """What a worker begins with: it ends when its own process tells it to, and not when others do.
+
+    Args:
+        number: Of the worker.
+        then: What it would begin with otherwise.
+    """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=end_when_told, daemon=True).start()
+    if then is not None:
+        then(number)
+
+
+def end_when_told() -> None:
+    """Wait for the SIGTERM by which torch ends its workers."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

@@ -1,0 +1,52 @@
+"""Saving a run: every checkpoint is whole or not there, at any moment and after a power cut."""
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import barrier, is_main_process
+from mmengine.runner import FlexibleRunner, Runner
+
+from ..checkpoints.newest import LAST
+from ..checkpoints.wholeness import add_digest, put_in_place, unfinished_of
+from ..checkpoints.work_folder import remove
+
+
+def save_run(runner: Runner | FlexibleRunner, path: Path, **options: Any) -> None:
+    """Have a runner save a checkpoint beside its place, with a digest, flushed to disk; then give it its name.
+
+    To be called by every process. A checkpoint that is a folder, of which each process writes a share, is renamed when
+    all are done, without digests.
+
+    Args:
+        runner: Either of mmengine's, with any strategy.
+        path: What is there is replaced.
+        **options: As for the runner's ``save_checkpoint``.
+    """
+    unfinished = unfinished_of(path)
+    try:
+        runner.save_checkpoint(str(path.parent), unfinished.name, **options)
+        barrier()
+        if is_main_process():
+            finish(unfinished, path)
+        barrier()
+    except BaseException:
+        if is_main_process():
+            remove(unfinished, path.parent)
+        raise
+
+
+def finish(unfinished: Path, path: Path) -> None:
+    """Give what was written beside a place the place."""
+    if unfinished.is_dir():
+        remove(path, path.parent)
+        unfinished.rename(path)
+    else:
+        add_digest(unfinished)
+        put_in_place(unfinished, path)
+
+
+def name_as_last(path: Path, work_dir: Path) -> None:
+    """Write down which checkpoint is a run's last, where mmengine does."""
+    last = work_dir / LAST
+    unfinished_of(last).write_text(str(path))
+    put_in_place(unfinished_of(last), last)

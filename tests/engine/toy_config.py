@@ -1,0 +1,19 @@
+"""The fuzzer's toy with this project's hooks, and with faults that the environment chooses."""
+
+_base_ = '../checkpoints/fuzzer/config.py'
+
+custom_imports = dict(
+    imports=['mmgcvit', 'tests.checkpoints.fuzzer.toy', 'tests.engine.faults'], allow_failed_imports=False
+)
+log_level = 'WARNING'
+val_evaluator = dict(_delete_=True, type='BetterEveryTime')
+train_cfg = dict(max_epochs=3)
+custom_hooks = [
+    dict(type='EMAHook'),
+    dict(type='DiesWhileSaving', moment='{{$DIES_AT:nothing}}', epoch='{{$DIES_IN:1}}'),
+    dict(type='IsWarned', signals='{{$WARNED:nothing}}'),
+]
+default_hooks = dict(
+    checkpoint=dict(type='mmgcvit.WholeCheckpointHook', max_keep_ckpts=1),
+    early_end=dict(type='mmgcvit.EndEarlyHook'),
+)
