@@ -11,6 +11,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    exact_resume=dict(type='mmgcvit.ExactResumeHook'),
     visualization=dict(type='VisualizationHook', enable=False),
 )
 env_cfg = dict(

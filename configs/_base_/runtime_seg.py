@@ -11,6 +11,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=16_000, max_keep_ckpts=3, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    exact_resume=dict(type='mmgcvit.ExactResumeHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
 env_cfg = dict(
