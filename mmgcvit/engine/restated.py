@@ -39,8 +39,11 @@ def restate_schedules(checkpoint: dict[str, Any], runner: Any, epoch_length: int
             '(ReduceOnPlateauParamScheduler); resume with as many images in a batch as before'
         )
     for iteration in range(1, checkpoint['meta']['iter'] + 1):
+        epoch, within = divmod(iteration, epoch_length)
+        # The last epoch may be saved before its end is told to schedules.
+        ends_epoch = within == 0 and epoch <= checkpoint['meta']['epoch']
         for schedule in schedules:
-            if not schedule.by_epoch or iteration % epoch_length == 0:
+            if ends_epoch or not schedule.by_epoch:
                 schedule.step()
     checkpoint['param_schedulers'] = [schedule.state_dict() for schedule in schedules]
     restate_groups(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmengine.config import Config
+from mmengine.dist import barrier
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS
@@ -55,21 +56,19 @@ class StoppedError(Exception):
 
 
 class StopHook(Hook):
-    """Ends a run after an iteration, whatever was saved there."""
+    """Ends a run after an iteration, once its checkpoint is saved: of the epoch if those are saved by epochs."""
 
     priority = 'LOWEST'
 
-    def __init__(self, after):
-        self.after = after
+    def __init__(self, after, by_epoch):
+        self.after, self.by_epoch = after, by_epoch
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.stop(runner.iter + 1)
+        if not self.by_epoch and runner.iter + 1 == self.after:
+            raise StoppedError
 
     def after_train_epoch(self, runner):
-        self.stop(runner.iter)
-
-    def stop(self, done):
-        if done == self.after:
+        if self.by_epoch and runner.iter == self.after:
             raise StoppedError
 
 
@@ -130,16 +129,10 @@ def run(cfg, stop=None, hook=None):
     if stop is None:
         runner.train()
         return
-    runner.register_hook(StopHook(stop))
+    runner.register_hook(StopHook(stop, cfg.default_hooks.checkpoint.get('by_epoch', True)))
     try:
         runner.train()
     except StoppedError:
+        barrier()
         return
     raise AssertionError(f'it ended before iteration {stop}')
-
-
-def last_checkpoint(work_dir):
-    """What the newest checkpoint of a work folder holds of a run's state."""
-    path = (work_dir / 'last_checkpoint').read_text()
-    content = torch.load(path, weights_only=False)
-    return {name: content[name] for name in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')}

@@ -12,17 +12,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
-from mmgcvit.checkpoints import read_checkpoint
-
 from .. import fork_server
 from ..tools.commands import CONFIGS, TOOLS, environment_for, make_digits, output_of
+from .states import difference, last_state
 
 TASKS = ('classify', 'segment')
-COMPARED = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')
 
 
 @dataclass
@@ -65,21 +62,6 @@ def train_and_kill(digits, task, work_dir, moment):
     process = fork_server.start(*command(task, work_dir), environment=environment_for(digits), output=log, errors=log)
     process.join(moment)
     fork_server.end(process)
-
-
-def last_state(work_dir):
-    """Weights, their average, and the states of optimizer and schedules at the end of a run."""
-    content = read_checkpoint((work_dir / 'last_checkpoint').read_text().strip())
-    return {name: content[name] for name in COMPARED}
-
-
-def difference(found, expected):
-    """The first difference of two states, None if there is none."""
-    try:
-        torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
-    except AssertionError as error:
-        return ' '.join(str(error).split())
-    return None
 
 
 def kill_once(digits, task, folder, moment, expected):
