@@ -46,7 +46,8 @@ FOUND_BY_SCOPE = {
     'OPTIM_WRAPPER_CONSTRUCTORS': ['mmgcvit.LayerDecayOptimWrapperConstructor'],
     'STRATEGIES': ['mmgcvit.FSDPStrategy'],
     'FUNCTIONS': ['mmgcvit.wrap_blocks'],
-    'HOOKS': ['mmgcvit.DryRunObserver', 'mmgcvit.TF32Hook'],
+    'HOOKS': ['mmgcvit.DryRunObserver', 'mmgcvit.ExactResumeHook', 'mmgcvit.TF32Hook'],
+    'LOOPS': ['mmgcvit.EpochBasedTrainLoop', 'mmgcvit.IterBasedTrainLoop'],
 }
 
 

@@ -122,7 +122,9 @@ def check_run(run: Any, model: nn.Module) -> None:
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     for own in gradients:
         demand(isinstance(own, dict), f'its {RUN}.gradients are none')
-        wrong = [name for name, value in own.items() if getattr(value, 'shape', None) != shapes.get(name, ())]
+        wrong = [
+            name for name, value in own.items() if name not in shapes or getattr(value, 'shape', None) != shapes[name]
+        ]
         demand(not wrong, f'its gradients do not fit the model ({", ".join(sorted(map(str, wrong))[:3])})')
 
 

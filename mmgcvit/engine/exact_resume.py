@@ -40,10 +40,18 @@ class ExactResumeHook(Hook):
         self.gathered = []
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        if get_world_size() > 1 and is_within_a_step(runner) and is_saved_now(runner):
-            self.gathered = gather_gradients(runner)
+        if is_saved_now(runner):
+            self.gather(runner)
 
     def after_train_epoch(self, runner: Any) -> None:
+        self.gather(runner)
+
+    def before_val(self, runner: Any) -> None:
+        # A best score is saved with the last checkpoint once more.
+        self.gather(runner)
+
+    def gather(self, runner: Any) -> None:
+        """Have process 0 hold the gradients of all, before it is asked to save."""
         if get_world_size() > 1 and is_within_a_step(runner):
             self.gathered = gather_gradients(runner)
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..registry import LOOPS
-from .draws import NumberedBatches, Passes, seed_generators, with_batches
+from .draws import WHOLE_BATCH, NumberedBatches, Passes, seed_generators, with_batches
 
 
 @LOOPS.register_module()
@@ -48,7 +48,7 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
             idx: Its number among those of the epoch that this process has trained with.
             data_batch: What the loader gives.
         """
-        seed_generators(self.batches.seed, self._iter, 0)
+        seed_generators(self.batches.seed, self._iter, WHOLE_BATCH)
         super().run_iter(self.done_before + idx, data_batch)
 
 
@@ -94,7 +94,7 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
 
     def run_iter(self, data_batch: Any) -> None:
         """Iterate one batch."""
-        seed_generators(self.batches.seed, self._iter, 0)
+        seed_generators(self.batches.seed, self._iter, WHOLE_BATCH)
         super().run_iter(data_batch)
 
     def is_to_validate(self) -> bool:

@@ -93,8 +93,15 @@ def test_the_end_of_an_epoch_may_lie_within_a_step(tmp_path):
     equal(*whole_and_resumed(tmp_path, 4, loop=EPOCHS, accumulated=3, saves=None))
 
 
+@pytest.mark.parametrize('loop', [{'by_epoch': True, 'max_epochs': 3}, {'by_epoch': False, 'max_iters': 11}])
+def test_with_mmengines_loops_it_ends_elsewhere(loop, tmp_path):
+    """Which the tests above would see."""
+    whole, torn = whole_and_resumed(tmp_path, 6, loop=loop)
+    assert difference(last_state(torn), last_state(whole)) is not None
+
+
 def test_every_sample_of_every_epoch_draws_anew(tmp_path):
-    """Which the tests above would not notice."""
+    """Which they would not notice."""
     collected = CollectHook()
     run(config(tmp_path, loop=EPOCHS, workers=2, **SEEDED), hook=collected)
     drawn = torch.cat(collected.inputs)[:, 1:]

@@ -20,7 +20,7 @@ model = dict(
     head=dict(in_channels=64, loss=dict(use_soft=True)),
     train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
 )
-train_cfg = dict(_delete_=True, type='mmgcvit.EpochBasedTrainLoop', max_epochs=4, val_interval=2)
+train_cfg = dict(_delete_=True, type='mmgcvit.EpochBasedTrainLoop', max_epochs=8, val_interval=2)
 optim_wrapper = dict(accumulative_counts=3)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=5),

@@ -21,8 +21,8 @@ model = dict(
     ),
     decode_head=dict(in_channels=16, dropout_ratio=0.3),
 )
-train_cfg = dict(type='mmgcvit.IterBasedTrainLoop', max_iters=16, val_interval=8)
-param_scheduler = [dict(type='PolyLR', by_epoch=False, power=1.0, eta_min=0.0, end=16)]
+train_cfg = dict(type='mmgcvit.IterBasedTrainLoop', max_iters=40, val_interval=8)
+param_scheduler = [dict(type='PolyLR', by_epoch=False, power=1.0, eta_min=0.0, end=40)]
 custom_hooks = [dict(type='EMAHook', momentum=0.1)]
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2), exact_resume=dict(type='mmgcvit.ExactResumeHook'))
 randomness = dict(seed=0)
