@@ -126,13 +126,14 @@ def run(cfg, stop=None, hook=None):
     runner = Runner.from_cfg(cfg)
     if hook is not None:
         runner.register_hook(hook)
-    if stop is None:
-        runner.train()
-        return
-    runner.register_hook(StopHook(stop, cfg.default_hooks.checkpoint.get('by_epoch', True)))
+    if stop is not None:
+        runner.register_hook(StopHook(stop, cfg.default_hooks.checkpoint.get('by_epoch', True)))
     try:
         runner.train()
     except StoppedError:
         barrier()
-        return
-    raise AssertionError(f'it ended before iteration {stop}')
+    else:
+        assert stop is None, f'it ended before iteration {stop}'
+    finally:
+        # Torch waits for workers, 5 s for each, if Python finds their loader among the garbage of a later run.
+        runner.train_loop.dataloader = None

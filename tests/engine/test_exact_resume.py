@@ -93,10 +93,16 @@ def test_the_end_of_an_epoch_may_lie_within_a_step(tmp_path):
     equal(*whole_and_resumed(tmp_path, 4, loop=EPOCHS, accumulated=3, saves=None))
 
 
-@pytest.mark.parametrize('loop', [{'by_epoch': True, 'max_epochs': 3}, {'by_epoch': False, 'max_iters': 11}])
-def test_with_mmengines_loops_it_ends_elsewhere(loop, tmp_path):
+MMENGINES = {
+    'epochs': {'loop': {'by_epoch': True, 'max_epochs': 3}},
+    'iterations': {'loop': {'by_epoch': False, 'max_iters': 11}, 'sampler': 'InfiniteSampler'},
+}
+
+
+@pytest.mark.parametrize('case', MMENGINES)
+def test_with_mmengines_loops_it_ends_elsewhere(case, tmp_path):
     """Which the tests above would see."""
-    whole, torn = whole_and_resumed(tmp_path, 6, loop=loop)
+    whole, torn = whole_and_resumed(tmp_path, 6, **MMENGINES[case])
     assert difference(last_state(torn), last_state(whole)) is not None
 
 
@@ -171,11 +177,10 @@ def test_a_checkpoint_of_before_is_gone_on_with_and_that_is_said(tmp_path, logge
     assert sum('saved without mmgcvit.ExactResumeHook' in line for line in logged) == 1
 
 
-@pytest.mark.parametrize('by_epoch', [True, False])
-def test_a_hosts_loop_is_said_to_repeat_draws(by_epoch, tmp_path, logged):
-    loop = {'by_epoch': True, 'max_epochs': 3} if by_epoch else {'by_epoch': False, 'max_iters': 11}
-    run(config(tmp_path, loop=loop), 4)
-    run(resumed(tmp_path, loop=loop))
+@pytest.mark.parametrize('case', MMENGINES)
+def test_a_hosts_loop_is_said_to_repeat_draws(case, tmp_path, logged):
+    run(config(tmp_path, **MMENGINES[case]), 4)
+    run(resumed(tmp_path, **MMENGINES[case]))
     assert sum('the resumed run repeats random draws' in line for line in logged) == 1
 
 
