@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 
 from ..checkpoints import CheckpointError
@@ -71,12 +72,7 @@ class ExactResumeHook(Hook):
             if RUN in checkpoint:
                 go_on(runner, checkpoint, checkpoint[RUN])
             else:
-                print_log(
-                    'The checkpoint says nothing of the seed of its order, its batch and its draws (it was saved '
-                    'without mmgcvit.ExactResumeHook): the run goes on with random draws of its own',
-                    'current',
-                    logging.WARNING,
-                )
+                go_on_without_a_word(runner, checkpoint)
 
 
 def is_exact(runner: Any) -> bool:
@@ -99,6 +95,33 @@ def say_what_draws(runner: Any) -> None:
             'current',
             logging.WARNING,
         )
+
+
+def scales_rate(runner: Any) -> bool:
+    """Whether a runner scales its learning rate, and leaves schedules and optimizer to be seen here."""
+    scaling = runner.cfg.get('auto_scale_lr') or {}
+    is_seen = isinstance(runner.optim_wrapper, OptimWrapper) and not hasattr(runner, 'strategy')
+    return is_seen and scaling.get('enable', False)
+
+
+def go_on_without_a_word(runner: Any, checkpoint: dict[str, Any]) -> None:
+    """Have a runner go on from a checkpoint that says nothing of its run.
+
+    Raises:
+        CheckpointError: Its learning rate would have to be scaled.
+    """
+    if scales_rate(runner) and 'optimizer' in checkpoint and has_other_rates(checkpoint, runner):
+        raise CheckpointError(
+            'the checkpoint does not say of how many images its batches were (it was saved without '
+            'mmgcvit.ExactResumeHook), so that its learning rate cannot be scaled: resume it as it was trained, without '
+            '--auto-scale-lr, or start anew from its weights (load_from)'
+        )
+    print_log(
+        'The checkpoint says nothing of its batch and of the seed of its order (it was saved without '
+        'mmgcvit.ExactResumeHook): the run goes on with random draws of its own',
+        'current',
+        logging.WARNING,
+    )
 
 
 def go_on(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any]) -> None:
@@ -125,8 +148,7 @@ def follow_batch(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any], t
     Raises:
         CheckpointError: Neither is the case.
     """
-    scales = (runner.cfg.get('auto_scale_lr') or {}).get('enable', False)
-    can_follow = scales and theirs.accumulated == ours.accumulated and not hasattr(runner, 'strategy')
+    can_follow = scales_rate(runner) and theirs.accumulated == ours.accumulated
     is_same = theirs.of_iteration == ours.of_iteration and theirs.accumulated == ours.accumulated
     if not is_same and not can_follow:
         raise CheckpointError(

@@ -73,13 +73,13 @@ def kill_once(digits, task, folder, moment, expected):
 
 
 def kill_often(digits, task, folder, kills, choose):
-    """A task's outcomes, at moments between its start and its end."""
+    """A task's outcomes, at moments between the third of its time that it takes to start, and its end."""
     whole = folder / task
     began = time.perf_counter()
     train(digits, task, whole)
     took, expected = time.perf_counter() - began, last_state(whole)
     for _ in range(kills):
-        yield kill_once(digits, task, folder, choose.uniform(0, took), expected)
+        yield kill_once(digits, task, folder, choose.uniform(took / 3, took), expected)
 
 
 def table_of(outcomes):

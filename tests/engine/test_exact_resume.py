@@ -167,13 +167,24 @@ def test_scaling_that_is_turned_on_later_is_followed_too(tmp_path):
     equal(tmp_path / 'always', tmp_path / 'whole')
 
 
-def test_a_checkpoint_of_before_is_gone_on_with_and_that_is_said(tmp_path, logged):
+@pytest.fixture
+def of_before(tmp_path):
+    """The folder of a run whose checkpoint says nothing of it."""
     run(config(tmp_path, loop=EPOCHS), 4)
     path = (tmp_path / 'last_checkpoint').read_text()
     content = torch.load(path, weights_only=False)
     del content[RUN]
     torch.save(content, path)
-    run(resumed(tmp_path, loop=EPOCHS))
+    return tmp_path
+
+
+def test_a_checkpoint_of_before_cannot_have_its_rate_scaled(of_before):
+    with pytest.raises(CheckpointError, match='does not say of how many images its batches were'):
+        run(resumed(of_before, loop=EPOCHS, images=6, **SCALED))
+
+
+def test_a_checkpoint_of_before_is_gone_on_with_and_that_is_said(of_before, logged):
+    run(resumed(of_before, loop=EPOCHS))
     assert sum('saved without mmgcvit.ExactResumeHook' in line for line in logged) == 1
 
 
