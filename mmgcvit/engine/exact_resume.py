@@ -113,8 +113,8 @@ def go_on_without_a_word(runner: Any, checkpoint: dict[str, Any]) -> None:
     if scales_rate(runner) and 'optimizer' in checkpoint and has_other_rates(checkpoint, runner):
         raise CheckpointError(
             'the checkpoint does not say of how many images its batches were (it was saved without '
-            'mmgcvit.ExactResumeHook), so that its learning rate cannot be scaled: resume it as it was trained, without '
-            '--auto-scale-lr, or start anew from its weights (load_from)'
+            'mmgcvit.ExactResumeHook), so that its learning rate cannot be scaled: resume it as it was trained, '
+            'without --auto-scale-lr, or start anew from its weights (load_from)'
         )
     print_log(
         'The checkpoint says nothing of its batch and of the seed of its order (it was saved without '
@@ -129,7 +129,8 @@ def go_on(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any]) -> None:
     theirs, ours = (Batch(*(run[name] for name in Batch.__annotations__)), batch_of(runner))
     if is_exact(runner):
         runner.train_loop.batches.take_seed(run['seed'])
-    follow_batch(runner, checkpoint, run, theirs, ours)
+    recount(runner, checkpoint['meta'], run['epoch_length'])
+    follow_batch(runner, checkpoint, theirs, ours)
     if theirs.processes != ours.processes:
         print_log(
             f'{theirs.processes} processes saved the checkpoint and {ours.processes} go on: they share out the same '
@@ -142,7 +143,13 @@ def go_on(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any]) -> None:
         print_log('The gradients of the unfinished step are restored, whatever is said of their loss', 'current')
 
 
-def follow_batch(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any], theirs: Batch, ours: Batch) -> None:
+def recount(runner: Any, meta: dict[str, Any], their_epoch_length: int) -> None:
+    """Count a checkpoint's iterations in the batches of the run's epochs, where these are the measure."""
+    if isinstance(runner.train_loop, MMEngineEpochBasedTrainLoop):
+        meta['iter'] = round(meta['iter'] * len(runner.train_loop.dataloader) / their_epoch_length)
+
+
+def follow_batch(runner: Any, checkpoint: dict[str, Any], theirs: Batch, ours: Batch) -> None:
     """Go on with the images of a step that the checkpoint was trained with, or with a learning rate that follows.
 
     Raises:
@@ -158,19 +165,10 @@ def follow_batch(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any], t
             'from its weights (load_from)'
         )
     if can_follow and 'optimizer' in checkpoint and (not is_same or has_other_rates(checkpoint, runner)):
-        follow_rates(runner, checkpoint, run['epoch_length'])
-
-
-def follow_rates(runner: Any, checkpoint: dict[str, Any], their_epoch_length: int) -> None:
-    """Count a checkpoint's iterations in the run's batches, and have the run's own schedules go on from there."""
-    meta, length = checkpoint['meta'], len(runner.train_loop.dataloader)
-    before = meta['iter']
-    if isinstance(runner.train_loop, MMEngineEpochBasedTrainLoop):
-        meta['iter'] = round(before * length / their_epoch_length)
-    restate_schedules(checkpoint, runner, length)
-    rate = checkpoint['optimizer']['param_groups'][0]['lr']
-    print_log(
-        f"auto_scale_lr: the schedules are those of this run's batches from iteration {meta['iter']} on (iteration "
-        f"{before} of the checkpoint's), the learning rate {rate:.4g}",
-        'current',
-    )
+        restate_schedules(checkpoint, runner, len(runner.train_loop.dataloader))
+        rate = checkpoint['optimizer']['param_groups'][0]['lr']
+        print_log(
+            f"auto_scale_lr: the schedules are those of this run's batches from iteration {checkpoint['meta']['iter']} "
+            f'on, the learning rate {rate:.4g}',
+            'current',
+        )

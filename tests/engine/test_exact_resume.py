@@ -138,6 +138,16 @@ def test_another_number_of_images_in_a_step_stops_a_run_in_a_sentence(images, ac
         run(resumed(tmp_path, loop=EPOCHS, images=images, accumulated=accumulated))
 
 
+def test_an_epoch_of_more_images_is_gone_on_with_from_the_same_share_of_it(tmp_path, monkeypatch):
+    """In the middle of the second epoch, of 8 batches instead of 4."""
+    run(config(tmp_path, loop=EPOCHS, **SEEDED), 6)
+    monkeypatch.setattr(DrawingImages, '__len__', lambda _: 2 * IMAGES)
+    collected = CollectHook()
+    run(resumed(tmp_path, loop=EPOCHS, **SEEDED), hook=collected)
+    assert collected.numbers[0] == (12, 4)
+    assert collected.numbers[-1] == (23, 7)
+
+
 SCALED = {'auto_scale_lr': {'enable': True, 'base_batch_size': 3}}
 
 
