@@ -141,7 +141,7 @@ def test_another_number_of_images_in_a_step_stops_a_run_in_a_sentence(images, ac
 def test_an_epoch_of_more_images_is_gone_on_with_from_the_same_share_of_it(tmp_path, monkeypatch):
     """In the middle of the second epoch, of 8 batches instead of 4."""
     run(config(tmp_path, loop=EPOCHS, **SEEDED), 6)
-    monkeypatch.setattr(DrawingImages, '__len__', lambda _: 2 * IMAGES)
+    monkeypatch.setattr(DrawingImages, '__len__', lambda _: 2 * IMAGES + 1)
     collected = CollectHook()
     run(resumed(tmp_path, loop=EPOCHS, **SEEDED), hook=collected)
     assert collected.numbers[0] == (12, 4)
