@@ -6,6 +6,7 @@ mmengine, mmdet, mmseg and mmpretrain find ``dict(type='mmgcvit.GCViT', ...)`` t
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
@@ -28,11 +29,13 @@ HOOKS = Registry(
         'mmgcvit.dry_run.observer',
         'mmgcvit.engine.checkpoint_hook',
         'mmgcvit.engine.early_end',
+        'mmgcvit.engine.exact_resume',
         'mmgcvit.engine.finite_checkpoints',
         'mmgcvit.engine.finite_steps',
         'mmgcvit.engine.tf32',
     ],
 )
+LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope=SCOPE, locations=['mmgcvit.engine.loops'])
 OPTIM_WRAPPERS = Registry(
     'optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE, locations=['mmgcvit.engine.precision']
 )

@@ -1,7 +1,6 @@
 """Fixtures for all tests."""
 
 import os
-import shutil
 from collections import Counter, OrderedDict
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from hypothesis import settings
 from mmengine.registry import DefaultScope
 from packaging.version import Version
 
-from .tools.commands import NUM_VAL, TOOLS, call
+from .tools.commands import make_digits
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile('shared machine', deadline=None)
@@ -69,11 +68,7 @@ def root():
 def digits(tmp_path_factory):
     """A few digit scenes, and the same images once more in folders by class for classification."""
     out = tmp_path_factory.mktemp('data') / 'digits'
-    call('', TOOLS / 'make_digits.py', out, '--train', 8, '--val', NUM_VAL, '--size', 128)
-    for number, image in enumerate(sorted((out / 'coco' / 'train2017').iterdir())):
-        folder = out / 'classes' / str(number % 4)
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(image, folder)
+    make_digits(out)
     return out
 
 

@@ -50,11 +50,15 @@ FOUND_BY_SCOPE = {
     'TRANSFORMS': ['mmgcvit.MatchAnnotatedSize'],
     'HOOKS': [
         'mmgcvit.DryRunObserver',
+        'mmgcvit.EndEarlyHook',
+        'mmgcvit.ExactResumeHook',
+        'mmgcvit.FiniteCheckpointsHook',
         'mmgcvit.FinitePredictionsHook',
         'mmgcvit.FiniteStepsHook',
-        'mmgcvit.FiniteCheckpointsHook',
         'mmgcvit.TF32Hook',
+        'mmgcvit.WholeCheckpointHook',
     ],
+    'LOOPS': ['mmgcvit.EpochBasedTrainLoop', 'mmgcvit.IterBasedTrainLoop'],
 }
 
 

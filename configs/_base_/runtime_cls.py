@@ -12,6 +12,7 @@ default_hooks = dict(
     checkpoint=dict(type='mmgcvit.WholeCheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'),
     early_end=dict(type='mmgcvit.EndEarlyHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    exact_resume=dict(type='mmgcvit.ExactResumeHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),
     finite_checkpoints=dict(type='mmgcvit.FiniteCheckpointsHook'),

@@ -16,6 +16,8 @@ from .values import what_is_wrong_with
 MOST_STEPS = 10**12
 # torch.amp.GradScaler's state.
 SCALER = {'scale', 'growth_factor', 'backoff_factor', 'growth_interval', '_growth_tracker'}
+# Under what mmgcvit.ExactResumeHook saves what it says of a run.
+RUN = 'mmgcvit_run'
 PARTS_OF_HUB = ('log_scalars', 'runtime_info', 'resumed_keys')
 
 
@@ -47,6 +49,8 @@ def check_resumable(
         check_hub(checkpoint.get('message_hub'))
         if 'ema_state_dict' in checkpoint:
             check_average(checkpoint['ema_state_dict'], model)
+        if RUN in checkpoint:
+            check_run(checkpoint[RUN], model)
         if optimizer is not None and 'optimizer' in checkpoint:
             check_optimizer(checkpoint['optimizer'], optimizer)
         if schedulers is not None and 'param_schedulers' in checkpoint:
@@ -102,6 +106,26 @@ def check_average(state: Any, model: nn.Module) -> None:
     for name, value in state.items():
         wrong = what_is_wrong_with(value) if isinstance(value, Tensor) else None
         demand(wrong is None, f'its moving average of {name} has {wrong}')
+
+
+def check_run(run: Any, model: nn.Module) -> None:
+    """The seed, the batch, and the gradients of each process where a step was not complete."""
+    demand(isinstance(run, dict), f'its {RUN} is none')
+    seed = run.get('seed')
+    demand(type(seed) is int and 0 <= seed < 2**32, f'its {RUN}.seed is no seed ({brief(seed)})')
+    for name in ('processes', 'images', 'accumulated', 'epoch_length'):
+        count = run.get(name)
+        demand(type(count) is int and 0 < count <= MOST_STEPS, f'its {RUN}.{name} is no number ({brief(count)})')
+    gradients = run.get('gradients')
+    are_of_processes = isinstance(gradients, list) and len(gradients) in (0, run['processes'])
+    demand(are_of_processes, f'its {RUN}.gradients are not those of its processes')
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
+    for own in gradients:
+        demand(isinstance(own, dict), f'its {RUN}.gradients are none')
+        wrong = [
+            name for name, value in own.items() if name not in shapes or getattr(value, 'shape', None) != shapes[name]
+        ]
+        demand(not wrong, f'its gradients do not fit the model ({", ".join(sorted(map(str, wrong))[:3])})')
 
 
 def check_optimizer(state: Any, optimizer: torch.optim.Optimizer) -> None:

@@ -2,6 +2,8 @@
 
 from mmengine.config import Config
 
+from ..engine.batch import accumulated
+
 
 def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
     """What to say where a run's batch is not its recipe's and its learning rate is not scaled, in one line.
@@ -29,8 +31,3 @@ def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
         f'{images} images x {counts} accumulated. --auto-scale-lr scales it; train_dataloader.batch_size and '
         'optim_wrapper.accumulative_counts change the number of images'
     )
-
-
-def accumulated(cfg: Config) -> int:
-    """Batches whose gradients are added up for one step."""
-    return (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)

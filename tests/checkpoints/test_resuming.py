@@ -9,7 +9,7 @@ from mmengine.optim import LinearLR
 from torch import nn
 
 from mmgcvit.checkpoints import CheckpointError
-from mmgcvit.checkpoints.resuming import check_resumable
+from mmgcvit.checkpoints.resuming import RUN, check_resumable
 
 
 class Run:
@@ -34,6 +34,10 @@ class Run:
                     'log_scalars': {'train/loss': log},
                     'runtime_info': {'epoch': 1, 'best_score': 0.5},
                     'resumed_keys': {'epoch': True},
+                },
+                RUN: {
+                    **{'seed': 3, 'processes': 1, 'images': 2, 'accumulated': 4, 'epoch_length': 5},
+                    'gradients': [{name: p.grad for name, p in self.model.named_parameters()}],
                 },
                 'ema_state_dict': {
                     'steps': torch.tensor(7),
@@ -103,6 +107,18 @@ def remove():
         (change('ema_state_dict', 'module.0.bias', to=lambda t: t[:1]), 'moving average does not fit'),
         (change('ema_state_dict', 'module.0.bias', to=lambda t: t * float('nan')), 'not finite'),
         (change('ema_state_dict', to=3), 'ema_state_dict is none'),
+        (change(RUN, to=3), 'mmgcvit_run is none'),
+        (change(RUN, 'seed', to=-1), 'mmgcvit_run.seed is no seed'),
+        (change(RUN, 'processes', to=remove), 'mmgcvit_run.processes is no number'),
+        (change(RUN, 'images', to=0), 'mmgcvit_run.images is no number'),
+        (change(RUN, 'accumulated', to=1.5), 'mmgcvit_run.accumulated is no number'),
+        (change(RUN, 'epoch_length', to=10**30), 'mmgcvit_run.epoch_length is no number'),
+        (change(RUN, 'gradients', to=remove), 'mmgcvit_run.gradients are not those of its processes'),
+        (change(RUN, 'gradients', to=lambda own: own * 2), 'mmgcvit_run.gradients are not those of its processes'),
+        (change(RUN, 'gradients', 0, to=[]), 'mmgcvit_run.gradients are none'),
+        (change(RUN, 'gradients', 0, '0.bias', to=lambda t: t[:1]), 'gradients do not fit the model (0.bias)'),
+        (change(RUN, 'gradients', 0, '2.bias', to=torch.zeros(2)), 'gradients do not fit the model (2.bias)'),
+        (change(RUN, 'gradients', 0, '0.bias', to=1.0), 'gradients do not fit the model (0.bias)'),
         (change('optimizer', to=[]), 'state is none'),
         (change('optimizer', 'param_groups', to=lambda groups: groups[1:]), '3 groups of parameters; the run has 4'),
         (change('optimizer', 'param_groups', 0, to='text'), 'groups are none'),

@@ -162,6 +162,14 @@ def test_the_readme_of_the_configs_says_their_batches():
 
 
 @pytest.mark.parametrize('name', CONFIGS)
+def test_a_resumed_run_of_every_config_is_the_run(name):
+    cfg = read(name)
+    assert cfg.default_hooks.exact_resume.type == 'mmgcvit.ExactResumeHook'
+    assert cfg.train_cfg.type in ('mmgcvit.EpochBasedTrainLoop', 'mmgcvit.IterBasedTrainLoop')
+    assert 'by_epoch' not in cfg.train_cfg
+
+
+@pytest.mark.parametrize('name', CONFIGS)
 def test_every_config_has_the_switch_for_tf32(name):
     assert read(name).default_hooks.tf32 == {'type': 'mmgcvit.TF32Hook', 'enabled': True}
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 
 from .. import fork_server, programs
@@ -32,6 +33,15 @@ def output_of(ended, fails):
     output = ended.stdout + ended.stderr
     assert (ended.returncode != 0) == fails, output[-3000:]
     return output
+
+
+def make_digits(out):
+    """A few digit scenes, and the same images once more in folders by class for classification."""
+    call('', TOOLS / 'make_digits.py', out, '--train', 8, '--val', NUM_VAL, '--size', 128)
+    for number, image in enumerate(sorted((out / 'coco' / 'train2017').iterdir())):
+        folder = out / 'classes' / str(number % 4)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, folder)
 
 
 def train(digits, task, work_dir, *options):

@@ -1,7 +1,7 @@
 """160,000 iterations of ADE20K with AdamW at a total batch of 16 (8 GPUs x 2 images), as Swin's published recipe."""
 
 max_iters = 160_000
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=16_000)
+train_cfg = dict(type='mmgcvit.IterBasedTrainLoop', max_iters=max_iters, val_interval=16_000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 

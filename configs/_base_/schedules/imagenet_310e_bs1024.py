@@ -12,7 +12,7 @@ decay on biases, norms and other vectors, as in timm's trainer, which the paper 
 lr = 1e-3
 accumulative_counts = 2
 
-train_cfg = dict(by_epoch=True, max_epochs=310, val_interval=1)
+train_cfg = dict(type='mmgcvit.EpochBasedTrainLoop', max_epochs=310, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 

@@ -8,7 +8,7 @@ embeddings, DeiT's habit; the paper does not say.
 images_per_gpu = 92
 lr = 5e-4 * 8 * images_per_gpu / 512
 
-train_cfg = dict(by_epoch=True, max_epochs=300, val_interval=1)
+train_cfg = dict(type='mmgcvit.EpochBasedTrainLoop', max_epochs=300, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 

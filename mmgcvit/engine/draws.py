@@ -1,0 +1,124 @@
+"""Random draws that follow from the seed and from where in a run they are made, not from what was drawn before.
+
+A run that is resumed at an iteration then draws what the uninterrupted one draws there: there is no state of generators
+to save, and none in data workers to be lost. How many workers load, and whether they persist, changes nothing either.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from torch.utils.data import DataLoader, Sampler
+
+WHOLE_BATCH = 0
+# What a DataLoader was built with beside its data set and its batches.
+SETTINGS = (
+    *('num_workers', 'collate_fn', 'pin_memory', 'timeout', 'worker_init_fn', 'multiprocessing_context'),
+    *('generator', 'prefetch_factor', 'persistent_workers'),
+)
+
+
+def seed_generators(seed: int, iteration: int, place: int) -> None:
+    """Seed torch, NumPy and Python for one piece of a run, of this process's rank.
+
+    NumPy's ``SeedSequence`` makes of neighbouring numbers streams that have nothing to do with each other.
+
+    Args:
+        seed: The run's.
+        iteration: Counted from 0 over the whole run.
+        place: ``WHOLE_BATCH`` for what is drawn once it is loaded, from 1 for the samples of the batch.
+    """
+    state = np.random.SeedSequence(seed, spawn_key=(get_rank(), iteration, place)).generate_state(4)
+    random.seed(state.tobytes())
+    np.random.seed(state)
+    # Samples are made on the CPU; asking torch for all devices takes as long as everything else here, tenfold.
+    seed_torch = torch.manual_seed if place == WHOLE_BATCH else torch.default_generator.manual_seed
+    seed_torch(int.from_bytes(state[:2].tobytes(), 'little'))
+
+
+class SeededIndices:
+    """The indices of a batch; going through them seeds the generators for each sample before it is loaded.
+
+    The data set itself stays what it is: hosts' hooks set attributes of it, which one standing in for it would hide.
+    """
+
+    def __init__(self, indices: Sequence[int], seed: int, iteration: int) -> None:
+        self.indices, self.seed, self.iteration = indices, seed, iteration
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        for place, index in enumerate(self.indices, WHOLE_BATCH + 1):
+            seed_generators(self.seed, self.iteration, place)
+            yield index
+
+
+class Passes(Sampler):
+    """The batches of one pass over the data after the other, without end, each pass in an order of its own.
+
+    Args:
+        batches: A batch sampler.
+    """
+
+    def __init__(self, batches: Sampler) -> None:
+        self.batches, self.sampler, self.batch_size = batches, batches.sampler, batches.batch_size
+
+    def __len__(self) -> int:
+        """Batches of one pass."""
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for number in count():
+            if hasattr(self.sampler, 'set_epoch'):
+                self.sampler.set_epoch(number)
+            yield from self.batches
+
+
+class NumberedBatches(Sampler):
+    """The batches of a batch sampler from any one on, each for a known iteration. None before :meth:`begin`.
+
+    Batches that are passed over are indices only: nothing of them is loaded.
+
+    Args:
+        batches: A batch sampler.
+        seed: The run's, where the sampler has none.
+    """
+
+    def __init__(self, batches: Sampler, seed: int) -> None:
+        self.batches, self.sampler, self.batch_size = batches, batches.sampler, batches.batch_size
+        self.seed = getattr(self.sampler, 'seed', seed)
+        self.start: tuple[int, int] | None = None
+
+    def take_seed(self, seed: int) -> None:
+        """Order and draw as the run of a seed, another one than mmengine chose when this one was started."""
+        self.seed = seed
+        if hasattr(self.sampler, 'seed'):
+            self.sampler.seed = seed
+
+    def begin(self, iteration: int, passed_over: int) -> None:
+        """Say which batch is the next.
+
+        Args:
+            iteration: The run's iteration for which it is.
+            passed_over: Batches before it.
+        """
+        self.start = iteration, passed_over
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[SeededIndices]:
+        if self.start is None:
+            return
+        first, passed_over = self.start
+        for iteration, indices in enumerate(islice(self.batches, passed_over, None), first):
+            yield SeededIndices(indices, self.seed, iteration)
+
+
+def with_batches(loader: DataLoader, batches: Sampler) -> DataLoader:
+    """A loader like another one, of other batches."""
+    return DataLoader(loader.dataset, batch_sampler=batches, **{name: getattr(loader, name) for name in SETTINGS})

@@ -1,0 +1,106 @@
+"""Trainings that are killed (SIGKILL) at random moments, resumed, and compared to those that were not, bit for bit.
+
+Run:  python -m tests.engine.kills --kills 20 --seed 0
+"""
+
+import argparse
+import random
+import re
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from .. import fork_server
+from ..tools.commands import CONFIGS, TOOLS, environment_for, make_digits, output_of
+from .states import difference, last_state
+
+TASKS = ('classify', 'segment')
+
+
+@dataclass
+class Outcome:
+    """What came of one kill.
+
+    Attributes:
+        task: What was trained.
+        moment: Of the kill, in seconds from the start.
+        resumed_from: Iteration of the checkpoint that was resumed; 0 where none was there yet.
+        difference: None if every number is the same, else the end of a sentence.
+    """
+
+    task: str
+    moment: float
+    resumed_from: int
+    difference: str | None
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(prog='python -m tests.engine.kills', description=__doc__.splitlines()[0])
+    parser.add_argument('--kills', type=int, default=20, help='of each task')
+    parser.add_argument('--seed', type=int, default=0, help='of the moments')
+    return parser.parse_args()
+
+
+def command(task, work_dir):
+    config = CONFIGS / f'kills_{task}.py'
+    return [TOOLS / 'train.py', config, '--work-dir', work_dir, '--resume', '--device', 'cpu']
+
+
+def train(digits, task, work_dir):
+    """Train to the end, from the newest checkpoint if there is one; returns what was printed."""
+    return output_of(fork_server.run(*command(task, work_dir), environment=environment_for(digits)), fails=False)
+
+
+def train_and_kill(digits, task, work_dir, moment):
+    """Begin a training, and kill it with all its processes after a time."""
+    log = work_dir.with_suffix('.log')
+    process = fork_server.start(*command(task, work_dir), environment=environment_for(digits), output=log, errors=log)
+    process.join(moment)
+    fork_server.end(process)
+
+
+def kill_once(digits, task, folder, moment, expected):
+    """One training, killed at a moment and resumed."""
+    work_dir = Path(tempfile.mkdtemp(dir=folder))
+    train_and_kill(digits, task, work_dir, moment)
+    resumed = re.search(r'resumed epoch: \d+, iter: (\d+)', train(digits, task, work_dir))
+    return Outcome(task, moment, int(resumed[1]) if resumed else 0, difference(last_state(work_dir), expected))
+
+
+def kill_often(digits, task, folder, kills, choose):
+    """A task's outcomes, at moments between the third of its time that it takes to start, and its end."""
+    whole = folder / task
+    began = time.perf_counter()
+    train(digits, task, whole)
+    took, expected = time.perf_counter() - began, last_state(whole)
+    for _ in range(kills):
+        yield kill_once(digits, task, folder, choose.uniform(took / 3, took), expected)
+
+
+def table_of(outcomes):
+    table = Table('task', 'killed after (s)', 'resumed from iteration', 'difference')
+    for outcome in outcomes:
+        row = (outcome.task, f'{outcome.moment:.1f}', str(outcome.resumed_from), outcome.difference or 'none')
+        table.add_row(*row)
+    return table
+
+
+def main():
+    args = parse_args()
+    choose, outcomes = random.Random(args.seed), []
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        make_digits(folder / 'digits')
+        for task in TASKS:
+            outcomes += kill_often(folder / 'digits', task, folder, args.kills, choose)
+    Console().print(table_of(outcomes))
+    sys.exit(any(outcome.difference for outcome in outcomes))
+
+
+if __name__ == '__main__':
+    main()
