@@ -46,6 +46,7 @@ FOUND_BY_SCOPE = {
     'OPTIM_WRAPPER_CONSTRUCTORS': ['mmgcvit.LayerDecayOptimWrapperConstructor'],
     'STRATEGIES': ['mmgcvit.FSDPStrategy'],
     'FUNCTIONS': ['mmgcvit.wrap_blocks'],
+    'TRANSFORMS': ['mmgcvit.LoadReadable'],
     'HOOKS': ['mmgcvit.DryRunObserver', 'mmgcvit.TF32Hook'],
 }
 

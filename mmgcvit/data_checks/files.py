@@ -1,0 +1,56 @@
+"""Files are looked at before they are opened: opening a pipe that nobody writes to never ends."""
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from .problems import Kind, Outcome, Report
+
+MISSING = Kind('files that are missing', Outcome.STOPS, 'put them there, or take them out of the annotations')
+NO_FILE = Kind(
+    'entries that are no regular files (folders, pipes, devices)', Outcome.STOPS, 'put the files themselves there'
+)
+EMPTY = Kind('files of 0 bytes', Outcome.STOPS, 'copy them again')
+
+
+def problem_of(path: str) -> Kind | None:
+    """Why a file cannot be read, without opening it."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  (a Path for each of a hundred thousand files takes longer)
+    except OSError:
+        return MISSING
+    if not stat.S_ISREG(status.st_mode):
+        return NO_FILE
+    return EMPTY if status.st_size == 0 else None
+
+
+def check_presence(place: str, paths: Iterable[str], report: Report) -> None:
+    """Compare files with what is in their folders, each folder read once.
+
+    Args:
+        place: The file that names them.
+        paths: The files.
+        report: Gets those that are missing or no files.
+    """
+    names_by_folder = defaultdict(list)
+    for path in paths:
+        folder, name = os.path.split(path)
+        names_by_folder[folder].append(name)
+    for folder, names in names_by_folder.items():
+        kinds = kinds_of_entries(folder)
+        missing = [f'{folder}/{name}' for name in names if name not in kinds]
+        no_files = [f'{folder}/{name}' for name in names if not kinds.get(name, True)]
+        if missing:
+            report.add(MISSING, place, missing)
+        if no_files:
+            report.add(NO_FILE, place, no_files)
+
+
+def kinds_of_entries(folder: str) -> Mapping[str, bool]:
+    """The names in a folder, and whether each is a regular file; nothing where there is no such folder."""
+    if not Path(folder or '.').is_dir():
+        return {}
+    with os.scandir(folder or '.') as entries:
+        return {entry.name: entry.is_file() for entry in entries}
