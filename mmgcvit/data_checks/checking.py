@@ -8,6 +8,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from rich.progress import Progress
 
+from . import garbage
 from .coco import check_coco
 from .folders import check_folders
 from .images import Loader, Picture, Problem, loader_of, look_at
@@ -45,7 +46,8 @@ def check_datasets(cfg: Config, loaders: Sequence[str], images: int | None, prog
             report.note(f'{settings.type} ({settings.get("data_root")}) is not looked into: {NOT_LOOKED_INTO}')
             continue
         dataset = built(settings)
-        pictures = pictures_of(kind, dataset, settings, is_scored, read, report)
+        with garbage.put_off():
+            pictures = pictures_of(kind, dataset, settings, is_scored, read, report)
         look = partial(look_at_picture, loader=loader_of(settings), dataset=dataset)
         open_all(place_of(dataset), sample_of(pictures, images), look, report, progress)
         check_same_classes(dataset, classes.setdefault(kind, dataset.metainfo.get('classes')), report)

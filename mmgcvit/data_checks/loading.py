@@ -70,8 +70,8 @@ class LoadReadable(BaseTransform):
         most = self.damaged.most
         if count > most:
             raise TooManyDamagedError(
-                f'{files} cannot be loaded ({reason}), and {most} others could not: more than data_checks.damaged_images'
-                f"={most} allows; 'mmgcvit check-data CONFIG' names all that are damaged"
+                f'{files} cannot be loaded ({reason}), and {most} others could not: more than '
+                f"data_checks.damaged_images={most} allows; 'mmgcvit check-data CONFIG' names all that are damaged"
             )
         words = f'{files} cannot be loaded ({reason}): another image takes its place ({count} of at most {most})'
         print_log(words, 'current', logging.WARNING)
