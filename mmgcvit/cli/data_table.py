@@ -10,8 +10,10 @@ STYLES = {Outcome.STOPS: 'red', Outcome.LEFT_OUT: 'yellow', Outcome.REPAIRED: 'g
 
 def table_of(report: Report) -> Table:
     """The problems, those that stop a run first, with their number and examples."""
-    table = Table('outcome', 'number', 'problem', 'where', show_lines=True)
-    table.columns[1].justify = 'right'
+    table = Table('outcome', show_lines=True)
+    table.add_column('number', justify='right')
+    for name in ('problem', 'where'):
+        table.add_column(name, overflow='fold')
     for outcome, style in STYLES.items():
         for (place, kind), found in report.of(outcome).items():
             where = '\n'.join([place, *(f'  {example}' for example in found.examples)])

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from .problems import Kind, Outcome, Report
@@ -13,6 +13,15 @@ NO_FILE = Kind(
     'entries that are no regular files (folders, pipes, devices)', Outcome.STOPS, 'put the files themselves there'
 )
 EMPTY = Kind('files of 0 bytes', Outcome.STOPS, 'copy them again')
+
+
+NOT_LISTED = Kind(
+    'images that the data set does not list, for their endings, places or kinds of file',
+    Outcome.LEFT_OUT,
+    'look at the endings that the config names (img_suffix, extensions), and whether they lie in a folder of a class',
+)
+# How image files end that data sets may have been meant to list.
+ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff', '.ppm', '.pgm', '.jp2', '.avif', '.heic')
 
 
 def problem_of(path: str) -> Kind | None:
@@ -46,6 +55,27 @@ def check_presence(place: str, paths: Iterable[str], report: Report) -> None:
             report.add(MISSING, place, missing)
         if no_files:
             report.add(NO_FILE, place, no_files)
+
+
+def check_all_listed(place: str, folder: str, listed: Collection[str], report: Report) -> None:
+    """Look in a folder for images that a data set, which lists what it finds there, leaves out without a word.
+
+    Args:
+        place: The data set, by its folder.
+        folder: The folder, which is walked through.
+        listed: The files that the data set lists, as paths that begin with the folder.
+        report: Gets the others. Hidden files are none of them.
+    """
+    listed = frozenset(listed)
+    found = (
+        os.path.join(parent, name)  # noqa: PTH118  (as the hosts join them)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(ENDINGS) and not name.startswith('.')
+    )
+    others = [path for path in found if path not in listed]
+    if others:
+        report.add(NOT_LISTED, place, others)
 
 
 def kinds_of_entries(folder: str) -> Mapping[str, bool]:

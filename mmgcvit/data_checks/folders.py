@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.dataset import BaseDataset
 
-from .files import check_presence
+from .files import check_all_listed, check_presence
 from .images import Picture, in_a_line
 from .labels import NO_IMAGES
 from .problems import NUM_EXAMPLES, Kind, Outcome, Report
@@ -41,6 +41,8 @@ def check_folders(dataset: BaseDataset, report: Report) -> list[Picture]:
     paths = [entry['img_path'] for entry in listed]
     if dataset.ann_file:
         check_presence(place, paths, report)
+    else:
+        check_all_listed(place, dataset.img_prefix, paths, report)
     return [Picture(path) for path in paths]
 
 

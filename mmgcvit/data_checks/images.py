@@ -34,6 +34,7 @@ SIXTEEN_BIT = Kind('images of 16 bits and more', Outcome.REPAIRED, 'loading keep
 CMYK = Kind('CMYK images', Outcome.REPAIRED, 'loading makes them RGB')
 ALPHA = Kind('images with an alpha channel', Outcome.REPAIRED, 'loading drops the channel')
 
+UPRIGHT = 1
 # In a PNG file, after the signature and the head of its first chunk: width, height, then bits per channel.
 PNG_BIT_DEPTH = 24
 
@@ -121,22 +122,31 @@ def look_into(
 ) -> tuple[tuple[int, int], list[Problem]]:
     """What is to be said of an image that can be opened.
 
-    Pillow tells cut files, which OpenCV fills with grey; mmcv loads them in training.
+    Both decoders are asked: Pillow refuses cut JPEG files that some versions of OpenCV fill up (opencv/opencv#17862);
+    what mmcv makes of an image is what training sees.
 
     Raises:
         Exception: It cannot be decoded.
     """
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    stored, is_deep = image.size, has_sixteen_bits(image, content)
+    orientation, stored, is_deep = orientation_of(image), image.size, has_sixteen_bits(image, content)
     image.load()
     loaded = mmcv.imfrombytes(content, flag=loader.flag, backend=loader.backend)
     if loaded is None:
         raise ValueError(f'{loader.backend} cannot decode it')
     size = (loaded.shape[1], loaded.shape[0])
     kinds = [kind_of_pixels(image, is_deep), problem_of_size(picture.annotated, size, stored)]
-    if orientation != 1 and loader.turns_upright and ROTATED_AWAY not in kinds:
+    if orientation != UPRIGHT and loader.turns_upright and ROTATED_AWAY not in kinds:
         kinds.append(ROTATED)
     return size, [(kind, described(picture, kind, size, orientation)) for kind in kinds if kind is not None]
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The orientation that an image's EXIF data name, 1 for upright; upright too where they cannot be read."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    # Pillow raises errors of any class on damaged metadata; images are loaded without them.
+    except Exception:
+        return UPRIGHT
 
 
 def problem_of_size(annotated: tuple[int, int] | None, loaded: tuple[int, int], stored: tuple[int, int]) -> Kind | None:

@@ -5,7 +5,7 @@ from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 from PIL import Image
 
-from .files import check_presence, problem_of
+from .files import check_all_listed, check_presence, problem_of
 from .images import TOO_LARGE, Picture, Problem, in_a_line, in_pixels
 from .problems import Kind, Outcome, Report
 from .sources import place_of
@@ -36,9 +36,12 @@ def pairs_of(dataset: BaseDataset, report: Report) -> list[Picture]:
     if not listed:
         report.add(NO_IMAGES, place)
     pairs = [Picture(entry['img_path'], labels=entry.get('seg_map_path')) for entry in listed]
+    images, labels = [pair.path for pair in pairs], [pair.labels for pair in pairs if pair.labels is not None]
     if dataset.ann_file:
-        check_presence(place, [pair.path for pair in pairs], report)
-    check_presence(place, [pair.labels for pair in pairs if pair.labels is not None], report)
+        check_presence(place, images, report)
+    else:
+        check_all_listed(place, dataset.data_prefix['img_path'], images + labels, report)
+    check_presence(place, labels, report)
     return pairs
 
 

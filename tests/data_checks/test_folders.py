@@ -2,7 +2,9 @@
 
 import pytest
 
-from .made import config, cut, look, refusal, write_folders, write_image
+from mmgcvit.data_checks import Outcome
+
+from .made import config, cut, look, pipe, refusal, said, write_folders, write_image
 
 
 def test_folders_without_named_classes_give_no_complaint(tmp_path):
@@ -72,6 +74,27 @@ def test_damaged_images_are_named(tmp_path):
     settings = write_folders(tmp_path)
     cut(tmp_path / 'train' / 'dog' / 'a.jpg')
     assert f'{tmp_path}/train/dog/a.jpg' in refusal(settings)
+
+
+@pytest.mark.parametrize('name', ['cat/b.webp', 'b.jpg', 'cat/more/b.avif'])
+def test_images_that_are_not_listed_are_said(name, tmp_path):
+    settings = write_folders(tmp_path)
+    write_image(tmp_path / 'train' / name)
+    assert f'{tmp_path}/train/{name}' in said(settings, Outcome.LEFT_OUT)
+
+
+def test_pipes_are_not_listed_and_said(tmp_path):
+    settings = write_folders(tmp_path)
+    write_image(tmp_path / 'train' / 'cat' / 'b.jpg')
+    pipe(tmp_path / 'train' / 'cat' / 'b.jpg')
+    assert f'{tmp_path}/train/cat/b.jpg' in said(settings, Outcome.LEFT_OUT)
+
+
+@pytest.mark.parametrize('name', ['cat/more/b.png', 'cat/.b.jpg', 'README.txt'])
+def test_other_files_and_images_in_deeper_folders_are_no_problem(name, tmp_path):
+    settings = write_folders(tmp_path)
+    write_image(tmp_path / 'train' / name, format='PNG')
+    assert not look(settings).found
 
 
 def test_imagenet_v2_is_asked_for_its_own_folders(tmp_path):

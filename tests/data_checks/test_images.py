@@ -117,6 +117,11 @@ def test_of_many_images_some_are_opened(tmp_path):
     assert 3 <= found.count <= 5
 
 
+def test_images_with_damaged_metadata_are_whole(tmp_path):
+    write_image(tmp_path / 'a.jpg', exif=b'Exif\0\0garbage')
+    assert look_at(Picture(str(tmp_path / 'a.jpg')), Loader()) == ((WIDTH, HEIGHT), [])
+
+
 def test_the_orientation_is_read_from_the_files_own_data(tmp_path):
     write_turned(tmp_path / 'a.jpg', orientation=8)
     with Image.open(tmp_path / 'a.jpg') as image:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .made import HEIGHT, WIDTH, cut, look, pipe, pixels, refusal, write_ade20k, write_bomb, write_labels
+from mmgcvit.data_checks import Outcome
+
+from .made import HEIGHT, WIDTH, cut, look, pipe, pixels, refusal, said, write_ade20k, write_bomb, write_labels
 
 STOPPING = {
     'missing': (lambda path: path.unlink(), 'files that are missing'),
@@ -42,6 +44,20 @@ def test_whole_pairs_give_no_complaint(tmp_path):
     labels = np.full((HEIGHT, WIDTH), 255)
     labels[0] = 2
     write_labels(tmp_path / 'labels' / 'b.png', labels)
+    assert not look(settings).found
+
+
+def test_images_of_another_ending_are_not_listed_and_said(tmp_path):
+    settings = write_ade20k(tmp_path)
+    (tmp_path / 'images' / 'b.jpg').rename(tmp_path / 'images' / 'b.JPG')
+    assert f'{tmp_path}/images/b.JPG' in said(settings, Outcome.LEFT_OUT)
+
+
+def test_labels_beside_their_images_are_no_problem(tmp_path):
+    settings = write_ade20k(tmp_path)
+    for path in (tmp_path / 'labels').iterdir():
+        path.rename(tmp_path / 'images' / path.name)
+    settings['data_prefix']['seg_map_path'] = 'images'
     assert not look(settings).found
 
 

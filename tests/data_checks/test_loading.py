@@ -40,6 +40,7 @@ HARMS = {
     'missing': (lambda path: path.unlink(), 'missing'),
     'empty': (lambda path: path.write_bytes(b''), '0 bytes'),
     'text': (lambda path: path.write_text('Hello'), 'failed to load image'),
+    'cut': (cut, 'failed to load image'),
     'pipe': (pipe, 'no regular file'),
     'bomb': (write_bomb, 'pixels by their headers'),
     'turned': (write_turned, 'it is 30 x 40, annotated as 40 x 30'),
