@@ -15,7 +15,7 @@ from .images import Loader, Picture, Problem, loader_of, look_at
 from .json_files import read_json
 from .labels import look_at_labels, pairs_of
 from .opening import open_all, sample_of
-from .problems import Kind, Outcome, Report
+from .problems import NUM_EXAMPLES, Kind, Outcome, Report
 from .sources import built, is_remote, kind_of, leaf_datasets, place_of
 
 OTHER_CLASSES = Kind(
@@ -39,7 +39,7 @@ def check_datasets(cfg: Config, loaders: Sequence[str], images: int | None, prog
     """
     report = Report()
     read = cache(partial(read_json, report=report))
-    classes: dict[str, Sequence[str] | None] = {}
+    classes: dict[str, Sequence[str]] = {}
     for settings, is_scored in distinct_datasets(cfg, loaders):
         kind = kind_of(settings)
         if kind not in LOOKED_INTO or is_remote(settings):
@@ -50,7 +50,9 @@ def check_datasets(cfg: Config, loaders: Sequence[str], images: int | None, prog
             pictures = pictures_of(kind, dataset, settings, is_scored, read, report)
         look = partial(look_at_picture, loader=loader_of(settings), dataset=dataset)
         open_all(place_of(dataset), sample_of(pictures, images), look, report, progress)
-        check_same_classes(dataset, classes.setdefault(kind, dataset.metainfo.get('classes')), report)
+        # Unknown where a set could not be listed.
+        if dataset.metainfo.get('classes'):
+            check_same_classes(dataset, classes.setdefault(kind, dataset.metainfo['classes']), report)
     return report
 
 
@@ -85,13 +87,13 @@ def look_at_picture(picture: Picture, loader: Loader, dataset: BaseDataset) -> l
     return problems + look_at_labels(picture, size, dataset)
 
 
-def check_same_classes(dataset: BaseDataset, first: Sequence[str] | None, report: Report) -> None:
+def check_same_classes(dataset: BaseDataset, first: Sequence[str], report: Report) -> None:
     """Compare a data set's classes with those of the first one of its kind."""
-    classes = dataset.metainfo.get('classes')
-    if list(classes or ()) != list(first or ()):
+    classes = dataset.metainfo['classes']
+    if list(classes) != list(first):
         report.add(OTHER_CLASSES, place_of(dataset), [f'{in_words(classes)} instead of {in_words(first)}'])
 
 
-def in_words(classes: Sequence[str] | None) -> str:
+def in_words(classes: Sequence[str]) -> str:
     """How many classes, and the first of them."""
-    return f'{len(classes)} classes, {", ".join(map(str, classes[:3]))}, ...' if classes else 'no classes'
+    return f'{len(classes)} classes, {", ".join(map(str, classes[:NUM_EXAMPLES]))}, ...'

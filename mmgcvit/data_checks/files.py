@@ -35,26 +35,29 @@ def problem_of(path: str) -> Kind | None:
     return EMPTY if status.st_size == 0 else None
 
 
-def check_presence(place: str, paths: Iterable[str], report: Report) -> None:
+def check_presence(place: str, paths: Iterable[str], report: Report) -> frozenset[str]:
     """Compare files with what is in their folders, each folder read once.
 
     Args:
         place: The file that names them.
         paths: The files.
         report: Gets those that are missing or no files.
+
+    Returns:
+        Those that are missing or no files.
     """
-    names_by_folder = defaultdict(list)
+    paths_by_folder = defaultdict(list)
     for path in paths:
-        folder, name = os.path.split(path)
-        names_by_folder[folder].append(name)
-    for folder, names in names_by_folder.items():
-        kinds = kinds_of_entries(folder)
-        missing = [f'{folder}/{name}' for name in names if name not in kinds]
-        no_files = [f'{folder}/{name}' for name in names if not kinds.get(name, True)]
-        if missing:
-            report.add(MISSING, place, missing)
-        if no_files:
-            report.add(NO_FILE, place, no_files)
+        paths_by_folder[os.path.dirname(path)].append(path)  # noqa: PTH120  (as os.stat above)
+    missing, no_files = [], []
+    for folder, named in paths_by_folder.items():
+        is_file = {os.path.join(folder, name): value for name, value in entries_in(folder).items()}  # noqa: PTH118
+        missing += [path for path in named if path not in is_file]
+        no_files += [path for path in named if not is_file.get(path, True)]
+    for kind, found in ((MISSING, missing), (NO_FILE, no_files)):
+        if found:
+            report.add(kind, place, found)
+    return frozenset(missing + no_files)
 
 
 def check_all_listed(place: str, folder: str, listed: Collection[str], report: Report) -> None:
@@ -78,7 +81,7 @@ def check_all_listed(place: str, folder: str, listed: Collection[str], report: R
         report.add(NOT_LISTED, place, others)
 
 
-def kinds_of_entries(folder: str) -> Mapping[str, bool]:
+def entries_in(folder: str) -> Mapping[str, bool]:
     """The names in a folder, and whether each is a regular file; nothing where there is no such folder."""
     if not Path(folder or '.').is_dir():
         return {}

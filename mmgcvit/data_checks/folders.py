@@ -21,7 +21,7 @@ OTHER_NAME = Kind(
 
 
 def check_folders(dataset: BaseDataset, report: Report) -> list[Picture]:
-    """Report what is wrong with a classification set as it is listed; its images.
+    """Report what is wrong with a classification set as it is listed; its images that are there.
 
     Args:
         dataset: mmpretrain's CustomDataset or one derived from it, not yet loaded. Its classes are known afterwards.
@@ -40,9 +40,9 @@ def check_folders(dataset: BaseDataset, report: Report) -> list[Picture]:
         check_labels(place, listed, dataset, report)
     paths = [entry['img_path'] for entry in listed]
     if dataset.ann_file:
-        check_presence(place, paths, report)
-    else:
-        check_all_listed(place, dataset.img_prefix, paths, report)
+        absent = check_presence(place, paths, report)
+        return [Picture(path) for path in paths if path not in absent]
+    check_all_listed(place, dataset.img_prefix, paths, report)
     return [Picture(path) for path in paths]
 
 

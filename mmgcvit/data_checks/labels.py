@@ -25,7 +25,7 @@ IGNORED = 255
 
 
 def pairs_of(dataset: BaseDataset, report: Report) -> list[Picture]:
-    """The pairs that a data set lists; those that are not there are reported."""
+    """The pairs that a data set lists and that are there; the others are reported."""
     place = place_of(dataset)
     try:
         listed = dataset.load_data_list()
@@ -37,12 +37,10 @@ def pairs_of(dataset: BaseDataset, report: Report) -> list[Picture]:
         report.add(NO_IMAGES, place)
     pairs = [Picture(entry['img_path'], labels=entry.get('seg_map_path')) for entry in listed]
     images, labels = [pair.path for pair in pairs], [pair.labels for pair in pairs if pair.labels is not None]
-    if dataset.ann_file:
-        check_presence(place, images, report)
-    else:
+    if not dataset.ann_file:
         check_all_listed(place, dataset.data_prefix['img_path'], images + labels, report)
-    check_presence(place, labels, report)
-    return pairs
+    absent = check_presence(place, images + labels, report)
+    return [pair for pair in pairs if not {pair.path, pair.labels} & absent]
 
 
 def look_at_labels(pair: Picture, size: tuple[int, int], dataset: BaseDataset) -> list[Problem]:

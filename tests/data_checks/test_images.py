@@ -69,7 +69,7 @@ def test_what_stops_a_run_is_refused_by_name(name, tmp_path):
     settings = write_coco(tmp_path)
     harm(tmp_path / 'images' / 'b.jpg')
     sentence = refusal(settings)
-    assert f'{tmp_path}/images/b.jpg' in sentence
+    assert f'(1: {tmp_path}/images/b.jpg' in sentence
     assert re.search(words, sentence), sentence
 
 

@@ -29,7 +29,7 @@ def test_what_stops_a_run_is_refused_by_name(name, tmp_path):
     settings = write_ade20k(tmp_path)
     harm(tmp_path / 'labels' / 'b.png')
     sentence = refusal(settings)
-    assert f'{tmp_path}/labels/b.png' in sentence
+    assert f'(1: {tmp_path}/labels/b.png' in sentence
     assert re.search(words, sentence), sentence
 
 
