@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .entries import hashable
 from .problems import Kind, Outcome, Report
 
 NO_SUCH_CATEGORY = Kind(
@@ -55,10 +54,9 @@ def check_references(
     report: Report,
 ) -> NDArray[np.bool_]:
     """Whether each annotation's category is a class of the config, (annotations,)."""
-    ids = hashable([category['id'] for category in categories])
-    name_of = dict(zip(ids, (str(category['name']) for category in categories), strict=True))
+    name_of = {category['id']: category['name'] for category in categories}
     classes = set(classes or name_of.values())
-    named = [name_of.get(number) for number in hashable([annotation['category_id'] for annotation in annotations])]
+    named = [name_of.get(annotation['category_id']) for annotation in annotations]
     is_known = np.array([name is not None for name in named], dtype=bool)
     is_class = np.array([name in classes for name in named], dtype=bool)
     for kind, concerned in ((UNKNOWN_CATEGORY, ~is_known), (OTHER_CATEGORY, is_known & ~is_class)):

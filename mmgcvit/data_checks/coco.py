@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .boxes import check_boxes
 from .categories import check_categories, check_references
-from .entries import KEYS, check_ids, entries_of, hashable
+from .entries import KEYS, check_ids, entries_of
 from .files import check_presence
 from .images import Picture
 from .masks import check_masks
@@ -20,7 +20,6 @@ from .problems import Kind, Outcome, Report
 from .sources import steps_of
 
 NO_SIZE = Kind('images without a width and height above zero', Outcome.STOPS, 'write both in pixels, as whole numbers')
-NO_FILE_NAME = Kind('images whose file_name is no text', Outcome.STOPS, 'write the names of their files')
 UNKNOWN_IMAGE = Kind('annotations of images that the file does not list', Outcome.LEFT_OUT, 'list them under images')
 NOTHING = Kind('nothing to train on', Outcome.STOPS, 'no annotation is left of what the config asks for')
 
@@ -58,15 +57,13 @@ def check_coco(
 
 
 def sizes_of(place: str, images: Sequence[Mapping[str, Any]], report: Report) -> NDArray[np.float64]:
-    """The images' widths and heights, (images, 2); NaN for those that have none, or no name."""
+    """The images' widths and heights, (images, 2); NaN for those that have none."""
     sizes = np.stack([as_numbers([image[key] for image in images], 1)[:, 0] for key in ('width', 'height')], axis=1)
     is_sized = np.isfinite(sizes).all(1) & (sizes >= 1).all(1) & (sizes == np.floor(sizes)).all(1)
-    is_named = np.array([isinstance(image['file_name'], str) for image in images], dtype=bool)
-    for kind, is_right in ((NO_SIZE, is_sized), (NO_FILE_NAME, is_named)):
-        wrong = [images[number] for number in np.flatnonzero(~is_right)]
-        if wrong:
-            report.add(kind, place, [f'{image["file_name"]} {image["width"]} x {image["height"]}' for image in wrong])
-    sizes[~(is_sized & is_named)] = np.nan
+    wrong = [images[number] for number in np.flatnonzero(~is_sized)]
+    if wrong:
+        report.add(NO_SIZE, place, [f'{image["file_name"]} {image["width"]} x {image["height"]}' for image in wrong])
+    sizes[~is_sized] = np.nan
     return sizes
 
 
@@ -78,9 +75,8 @@ def with_images(
     report: Report,
 ) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
     """The annotations whose images are known and have sizes, and these sizes, (annotations, 2)."""
-    place_of = {image_id: number for number, image_id in enumerate(hashable([image['id'] for image in images]))}
-    asked = hashable([annotation['image_id'] for annotation in annotations])
-    numbers = np.array([place_of.get(image_id, -1) for image_id in asked], dtype=np.int64)
+    place_of = {image['id']: number for number, image in enumerate(images)}
+    numbers = np.array([place_of.get(annotation['image_id'], -1) for annotation in annotations], dtype=np.int64)
     strays = [annotations[number] for number in np.flatnonzero(numbers < 0)]
     if strays:
         report.add(UNKNOWN_IMAGE, place, [f'annotation {stray["id"]} of image {stray["image_id"]}' for stray in strays])
@@ -96,7 +92,7 @@ def pictures_of(
     sizes: NDArray[np.float64],
     report: Report,
 ) -> list[Picture]:
-    """The image files that have a name and a size and are there; the others are reported."""
+    """The image files that have a size and are there; the others are reported."""
     folder = dataset.data_prefix.get('img', '')
     known = np.flatnonzero(np.isfinite(sizes).all(1))
     # As the hosts join them.

@@ -13,6 +13,15 @@ KEYS = {
 }
 # What the computation of scores asks for besides.
 SCORED_KEYS = ('iscrowd',)
+# What an id may be; classes that are compared exactly, because there are millions of ids.
+ID = (int, float, str)
+# By what entries are told from each other and refer to each other.
+IDENTIFYING = {
+    'images': {'id': ID, 'file_name': (str,)},
+    'annotations': {'id': ID, 'image_id': ID, 'category_id': ID},
+    'categories': {'id': ID, 'name': (str,)},
+}
+NO_ID = Kind('ids that are neither numbers nor text, or names that are no text', Outcome.STOPS, 'correct them')
 NO_COCO = Kind(
     "no annotation file in COCO's format", Outcome.STOPS, 'it must hold lists of images, annotations, categories'
 )
@@ -35,7 +44,8 @@ def entries_of(
     for name, keys in KEYS.items():
         asked = keys + SCORED_KEYS if is_scored and name == 'annotations' else keys
         whole[name] = with_keys(place, name, content[name], asked, report)
-    if any(len(whole[name]) < len(content[name]) for name in ('images', 'categories')):
+    odd = sum(count_odd_names(place, name, entries, report) for name, entries in whole.items())
+    if odd or any(len(whole[name]) < len(content[name]) for name in ('images', 'categories')):
         # What annotations refer to would seem to be missing.
         return None
     return tuple(whole.values())
@@ -57,6 +67,19 @@ def with_keys(
     return whole
 
 
+def count_odd_names(place: str, name: str, entries: Sequence[Mapping[str, Any]], report: Report) -> int:
+    """How many ids and names, by which entries are told from each other, can be none; they are reported."""
+    odd = [
+        f'{name}[{number}] {key} {entry[key]!r}'
+        for key, allowed in IDENTIFYING[name].items()
+        for number, entry in enumerate(entries)
+        if type(entry[key]) not in allowed
+    ]
+    if odd:
+        report.add(NO_ID, place, odd)
+    return len(odd)
+
+
 def lack(name: str, number: int, entry: Any, keys: frozenset[str]) -> str:
     """What an entry lacks, in words."""
     if not isinstance(entry, dict):
@@ -68,16 +91,7 @@ def lack(name: str, number: int, entry: Any, keys: frozenset[str]) -> str:
 def check_ids(place: str, name: str, entries: Sequence[Mapping[str, Any]], report: Report) -> None:
     """Report ids, and of categories names, that more than one entry has."""
     for key in ('id', 'name') if name == 'categories' else ('id',):
-        values = hashable([entry[key] for entry in entries])
+        values = [entry[key] for entry in entries]
         if len(set(values)) < len(values):
             twice = [f'{name} {key} {value}' for value, number in Counter(values).items() if number > 1]
             report.add(SAME_ID, place, twice)
-
-
-def hashable(values: list[Any]) -> list[Any]:
-    """Ids as they are, to be looked up; as text where lists or objects are among them."""
-    try:
-        hash(tuple(values))
-    except TypeError:
-        return [repr(value) for value in values]
-    return values

@@ -26,6 +26,11 @@ NO_POLYGONS = Kind(
     Outcome.STOPS,
     'write [[x1, y1, x2, y2, x3, y3, ...], ...] in finite numbers, or {"size": [height, width], "counts": ...}',
 )
+FAR_OUTSIDE = Kind(
+    'masks with polygons that reach out of the image by more than its longer side',
+    Outcome.STOPS,
+    'correct them: drawing them takes memory in proportion to their length',
+)
 BROKEN_RUNS = Kind(
     "run lengths that do not make up a mask of the image's height and width", Outcome.STOPS, 'encode these masks again'
 )
@@ -47,14 +52,15 @@ def check_masks(
         is_scored: Whether scores are computed against them, which bears less than training.
         report: Gets the problems.
     """
-    found = {NO_MASK: [], SHORT_IN_SCORES if is_scored else SHORT: [], NO_POLYGONS: []}
+    found = {NO_MASK: [], SHORT_IN_SCORES if is_scored else SHORT: [], NO_POLYGONS: [], FAR_OUTSIDE: []}
     runs = []
+    longer_sides = sizes.max(1).tolist()
     for number, annotation in enumerate(annotations):
         mask = annotation.get('segmentation')
         if isinstance(mask, dict):
             runs.append(number)
             continue
-        kind = problem_of_polygons(mask)
+        kind = problem_of_polygons(mask, longer_sides[number])
         if kind is not None:
             found[SHORT_IN_SCORES if kind is SHORT and is_scored else kind].append(number)
     shapes = [(int(height), int(width)) for width, height in sizes[runs].tolist()]
@@ -65,8 +71,8 @@ def check_masks(
             report.add(kind, place, [f'annotation {annotations[number]["id"]}' for number in numbers])
 
 
-def problem_of_polygons(polygons: Any) -> Kind | None:
-    """What is wrong with an annotation's polygons."""
+def problem_of_polygons(polygons: Any, side: float) -> Kind | None:
+    """What is wrong with an annotation's polygons, in an image whose longer side is given."""
     if not polygons:
         return NO_MASK
     if not isinstance(polygons, list) or not all(isinstance(polygon, list) for polygon in polygons):
@@ -77,4 +83,6 @@ def problem_of_polygons(polygons: Any) -> Kind | None:
         return NO_POLYGONS
     if not is_finite:
         return NO_POLYGONS
+    if any(min(polygon) < -side or max(polygon) > 2 * side for polygon in polygons if polygon):
+        return FAR_OUTSIDE
     return SHORT if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons) else None

@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mmengine.registry import DATASETS
 from pycocotools import mask as coco_mask
 
@@ -51,6 +53,8 @@ STOPPING = {
     'three numbers of a box': (first('annotations', bbox=[1, 2, 3]), 'no finite numbers'),
     'a box in words': (first('annotations', bbox=['1', '2', '3', '4']), 'no finite numbers'),
     'NaN as area': (first('annotations', area=NAN), 'no finite numbers'),
+    'an id in brackets': (first('annotations', id=[10]), r'neither numbers .*annotations\[0\] id \[10\]'),
+    'no name of a file': (first('images', file_name=7), r'images\[0\] file_name 7'),
     'same image id': (first('images', id=1), 'used twice .*images id 1'),
     'same annotation id': (first('annotations', id=11), 'used twice .*annotations id 11'),
     'same category name': (lambda content: content['categories'].append({'id': 3, 'name': 'cat'}), 'name cat'),
@@ -65,6 +69,7 @@ STOPPING = {
     ),
     'no mask': (first('annotations', segmentation=[]), 'without a mask.*annotation 10.*custom_coco_boxonly'),
     'NaN in a polygon': (first('annotations', segmentation=[[1, 2, NAN, 4, 5, 6]]), 'neither .*annotation 10'),
+    'a polygon far outside': (first('annotations', segmentation=[[0, 0, 9, 9, 1e9, 5]]), 'reach out .*annotation 10'),
     'a polygon without brackets': (first('annotations', segmentation=[1, 2, 3, 4, 5, 6]), 'neither .*annotation 10'),
     'run lengths of another size': (first('annotations', segmentation=runs(np.ones((3, 4)))), 'run lengths.*10'),
     'cut run lengths': (first('annotations', segmentation=runs(counts='0P')), 'run lengths.*annotation 10'),
@@ -184,6 +189,30 @@ def test_a_set_that_has_nothing_to_train_on_is_refused(tmp_path):
     assert 'nothing to train on' in refusal(
         write_coco(tmp_path, changed(lambda content: content['annotations'].clear()))
     )
+
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=3),
+    st.lists(st.one_of(st.floats(), st.text(max_size=2), st.lists(st.floats(), max_size=7)), max_size=6),
+    st.dictionaries(st.sampled_from(['size', 'counts']), st.one_of(st.text(), st.lists(st.integers()), st.none())),
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_stands_in_a_file_the_check_ends_with_an_answer(data, tmp_path):
+    """And what it lets pass, the host loads."""
+    content = coco_content()
+    entry = data.draw(st.sampled_from([entry for entries in content.values() for entry in entries]))
+    entry[data.draw(st.sampled_from(sorted(entry)))] = data.draw(JUNK)
+    dataset = write_coco(tmp_path, content)
+    if not look(dataset).sentences(Outcome.STOPS):
+        loaded = DATASETS.build(dataset)
+        assert all(loaded[number] is not None for number in range(len(loaded)))
 
 
 def test_several_faults_are_told_together_with_their_number(tmp_path):
