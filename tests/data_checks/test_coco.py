@@ -202,7 +202,7 @@ JUNK = st.one_of(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_stands_in_a_file_the_check_ends_with_an_answer(data, tmp_path):
     """And what it lets pass, the host loads."""
