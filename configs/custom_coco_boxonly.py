@@ -12,7 +12,7 @@ _base_ = 'faster_rcnn_gcvit_t_boxonly.py'
 
 # 1. The folder with annotations/train.json, annotations/val.json and the images in train/ and val/.
 data_root = 'data/my_dataset'
-# 2. The classes, spelled as the category names in the annotation files.
+# 2. The classes, spelled and in the order of the categories in the annotation files.
 classes = ('cat', 'dog')
 # 3. A detector to start from, for example one of this project trained on COCO; None starts from ImageNet weights.
 load_from = None

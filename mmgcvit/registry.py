@@ -19,7 +19,12 @@ SCOPE = 'mmgcvit'
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['mmgcvit', 'mmgcvit.detection'])
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['mmgcvit.datasets.imagenet_v2'])
 TASK_UTILS = Registry('task util', parent=MMENGINE_TASK_UTILS, scope=SCOPE, locations=['mmgcvit.detection'])
-TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope=SCOPE, locations=['mmgcvit.detection.orientation'])
+TRANSFORMS = Registry(
+    'transform',
+    parent=MMENGINE_TRANSFORMS,
+    scope=SCOPE,
+    locations=['mmgcvit.data_checks.loading', 'mmgcvit.detection.orientation'],
+)
 HOOKS = Registry(
     'hook',
     parent=MMENGINE_HOOKS,

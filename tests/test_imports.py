@@ -23,11 +23,15 @@ ALLOWED = {
     'checkpoints': ({'layers', 'registry'}, {'torch', 'mmengine', 'numpy', 'safetensors', 'timm'}),
     'datasets': ({'registry'}, {'numpy', 'cv2', 'sklearn', 'pycocotools', 'timm', 'mmpretrain'}),
     'detection': ({'engine', 'registry'}, {'torch', 'mmengine', 'mmcv', 'mmdet'}),
-    'engine': ({'checkpoints', 'layers', 'registry'}, {'torch', 'mmengine', 'mmpretrain'}),
-    'cli': ({'checkpoints', 'engine', 'layers', 'operators'}, {'torch', 'mmengine', 'mmcv', 'mmdet', 'rich'}),
-    'dry_run': ({'datasets', 'cli', 'layers', 'registry'}, {'torch', 'mmengine'}),
+    'engine': ({'checkpoints', 'layers', 'registry'}, {'torch', 'numpy', 'mmengine', 'mmpretrain'}),
+    'data_checks': ({'registry'}, {'numpy', 'PIL', 'rich', 'mmengine', 'mmcv'}),
+    'cli': (
+        {'checkpoints', 'data_checks', 'engine', 'layers', 'operators'},
+        {'torch', 'mmengine', 'mmcv', 'mmdet', 'rich'},
+    ),
+    'dry_run': ({'datasets', 'cli', 'data_checks', 'layers', 'registry'}, {'torch', 'mmengine'}),
     'commands': (
-        {'checkpoints', 'cli', 'datasets', 'dry_run', 'engine', 'registry', 'GCViT'},
+        {'checkpoints', 'cli', 'data_checks', 'datasets', 'dry_run', 'engine', 'registry', 'GCViT'},
         {'torch', 'mmengine', 'rich', 'safetensors'},
     ),
 }

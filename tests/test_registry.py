@@ -47,7 +47,7 @@ FOUND_BY_SCOPE = {
     'STRATEGIES': ['mmgcvit.FSDPStrategy'],
     'FUNCTIONS': ['mmgcvit.wrap_blocks'],
     'TASK_UTILS': ['mmgcvit.HungarianAssigner'],
-    'TRANSFORMS': ['mmgcvit.MatchAnnotatedSize'],
+    'TRANSFORMS': ['mmgcvit.LoadReadable', 'mmgcvit.MatchAnnotatedSize'],
     'HOOKS': [
         'mmgcvit.DryRunObserver',
         'mmgcvit.EndEarlyHook',

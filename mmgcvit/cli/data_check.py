@@ -1,10 +1,16 @@
 """Look at a config's data before anything is built, and say how to get or mend it."""
 
-import json
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from rich.progress import Progress
+
+from ..data_checks import Outcome, check_datasets, leaf_datasets, settings_of
+from .options import enter_scope
+from .processes import RANK_VARIABLES
 
 COCO = """COCO 2017 belongs there: unpack train2017.zip, val2017.zip and annotations_trainval2017.zip from
 cocodataset.org so that
@@ -45,67 +51,46 @@ DOWNLOADABLE = {
 
 
 def check_data(cfg: Config, loaders: Sequence[str]) -> None:
-    """Make sure that the data sets of these loaders are there.
+    """Make sure that the data sets of these loaders are there and can be used.
+
+    On each node the first process looks into them: at annotations as a whole, at some images, chosen by chance.
 
     Args:
         cfg: A whole config.
         loaders: Names of data loaders in it, for example ``['train_dataloader', 'val_dataloader']``.
 
     Raises:
-        SystemExit: Something is missing; the message names every missing path and how to get it. Or a data set in
-            COCO's format has not the classes that the config names: hosts then drop its objects without a word.
+        SystemExit: Something is missing; the message names every missing path and how to get it. Or something would
+            stop the run later, or make its results wrong; the message has a sentence for each, with the file's name.
     """
+    check_presence(cfg, loaders)
+    settings = settings_of(cfg)
+    if not is_first_of_node(cfg):
+        return
+    enter_scope(cfg)
+    report = check_datasets(cfg, loaders, settings.images, Progress(disable=True))
+    refusals = report.sentences(Outcome.STOPS)
+    if refusals:
+        raise SystemExit('\n'.join([*refusals, "'mmgcvit check-data CONFIG' looks at all images"]))
+    for words in report.sentences(Outcome.LEFT_OUT) + report.sentences(Outcome.REPAIRED) + report.notes:
+        sys.stderr.write(f'data: {words}\n')
+    sys.stderr.flush()
+
+
+def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
+    """Make sure that what configs name is there; see :func:`check_data`."""
     datasets = [dataset for name in loaders for dataset in leaf_datasets((cfg.get(name) or {}).get('dataset'))]
     missing = {path: dataset for dataset in datasets for path in local_paths(dataset) if not path.exists()}
     if missing:
         root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
         paths = '\n'.join(f'    {path}' for path in missing)
         raise SystemExit(f'The data set is not at {root}. Missing:\n{paths}\n{how_to_get(root)}')
-    for dataset in datasets:
-        check_classes(dataset)
 
 
-def check_classes(dataset: ConfigDict) -> None:
-    """Compare the classes that a config names itself with the categories of the COCO file; see :func:`check_data`.
-
-    Sets of one's own have their masks looked for too, where the config loads them.
-    """
-    classes = (dataset.get('metainfo') or {}).get('classes')
-    if not classes or not str(dataset.get('type')).endswith('CocoDataset'):
-        return
-    path = Path(dataset.get('data_root') or '', dataset.ann_file)
-    if not path.is_file():
-        return
-    content = json.loads(path.read_text())
-    missing = [key for key in ('images', 'annotations', 'categories') if key not in content]
-    if missing:
-        raise SystemExit(f"{path} is no annotation file in COCO's format: it has no {', '.join(missing)}")
-    without_mask = sum(not annotation.get('segmentation') for annotation in content['annotations'])
-    if without_mask and any(step.get('with_mask') for step in dataset.get('pipeline') or []):
-        raise SystemExit(
-            f'{path}: {without_mask} of {len(content["annotations"])} annotations have no mask (segmentation), which '
-            'the config loads. With boxes only, start from configs/custom_coco_boxonly.py'
-        )
-    categories = [category['name'] for category in content['categories']]
-    unknown = [name for name in classes if name not in categories]
-    if unknown:
-        raise SystemExit(
-            f'{path} has no category {", ".join(map(repr, unknown))}, which the config names under metainfo.classes. '
-            f'It has: {", ".join(map(repr, categories))}. Both must be spelled alike'
-        )
-
-
-def leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
-    """The data sets inside wrappers such as RepeatDataset and ConcatDataset."""
-    if not dataset:
-        return
-    if 'dataset' in dataset:
-        yield from leaf_datasets(dataset.dataset)
-    elif 'datasets' in dataset:
-        for inner in dataset.datasets:
-            yield from leaf_datasets(inner)
-    else:
-        yield dataset
+def is_first_of_node(cfg: Config) -> bool:
+    """Whether this is the first process of its node, or the only one."""
+    variables = RANK_VARIABLES.get(cfg.get('launcher'), {})
+    return os.environ.get(variables.get('LOCAL_RANK', ''), '0') == '0'
 
 
 def local_paths(dataset: ConfigDict) -> Iterator[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, DumpResults
 
-from .data_check import leaf_datasets
+from ..data_checks import leaf_datasets
 
 
 def draw_predictions(cfg: Config, show_dir: str) -> None:

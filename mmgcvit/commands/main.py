@@ -9,6 +9,7 @@ COMMANDS = {
     'demo': ('demo', 'see it work: train and score a small detector or segmentor, in minutes'),
     'train': ('train', 'train a model of any task'),
     'test': ('test', 'score a model of any task'),
+    'check-data': ('check_data', 'look at all data that a config names'),
     'launch': ('launch', 'train or test on several GPUs, of one or more nodes'),
     'dry-run': ('dry_run', 'rehearse a run in minutes before it takes days'),
     'convert': ('convert_checkpoint', 'convert a checkpoint between layouts'),

@@ -25,6 +25,7 @@ from ..cli.precision import enable_amp
 from ..cli.processes import check_sharding, leaving_processes, prepare_processes
 from ..cli.screen import add_progress_option, open_screen
 from ..cli.shared_folders import check_shared_folders
+from ..data_checks import TooManyDamagedError, settings_of, skip_damaged
 from ..engine.finite_steps import NotFiniteError
 from ..engine.resume_check import ResumeCheckHook
 
@@ -104,6 +105,7 @@ def main() -> None:
     check_sharding(cfg)
     check_operators(cfg)
     check_data(cfg, ['train_dataloader', 'val_dataloader'])
+    skip_damaged(cfg, settings_of(cfg).damaged_images)
     prepare_processes(cfg)
     with leaving_processes(), full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
@@ -124,6 +126,8 @@ def main() -> None:
             raise SystemExit(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
         except (CheckpointError, NotFiniteError) as error:
             raise SystemExit(str(error)) from None
+        except TooManyDamagedError as error:
+            raise SystemExit(error.sentence) from None
 
 
 if __name__ == '__main__':

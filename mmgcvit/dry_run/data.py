@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import DATASETS
 
-from ..cli.data_check import leaf_datasets
 from ..cli.options import enter_scope
+from ..data_checks import class_of, kind_of, leaf_datasets
 from ..datasets.miniature import (
     coco_categories,
     imagenet_folders,
@@ -25,10 +24,9 @@ NUM_TESTED = 3
 MOST_CLASSES = 1000
 ADE_FOLDERS = {'train': 'training', 'val': 'validation'}
 ADE_PLACES = {'img_path': 'images', 'seg_map_path': 'annotations'}
-# The hosts' classes that a data set's class derives from, and the kind of data that it then reads.
-KINDS = {'CocoDataset': 'coco', 'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CIFAR10': 'cifar'}
 CIFAR_SIDE = 32
-OTHER_LAYOUTS = ('CocoPanopticDataset', 'LVISV05Dataset', 'ImageNetV2')
+# Laid out as ImageNet, with other folders.
+OTHER_FOLDERS = 'ImageNetV2'
 REMOTE = ('backend_args', 'file_client_args')
 
 
@@ -57,10 +55,10 @@ def use_miniature_data(cfg: Config, root: Path) -> list[str]:
             # Loaders that are one and the same in the file get data sets of their own.
             cfg[name].dataset = rewritten(deepcopy(cfg[name].dataset), without_servers)
     found = list(datasets_of(cfg))
-    kinds = {kind_of(dataset) for _, dataset in found}
+    kinds = {miniature_of(dataset) for _, dataset in found}
     notes = []
     for kind in sorted(kinds):
-        members = [(split, dataset) for split, dataset in found if kind_of(dataset) == kind]
+        members = [(split, dataset) for split, dataset in found if miniature_of(dataset) == kind]
         notes.append(MAKERS[kind](cfg, members, root))
     point_evaluators(cfg, root)
     return notes
@@ -73,35 +71,19 @@ def datasets_of(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
             yield split, dataset
 
 
-def class_of(dataset: ConfigDict) -> type:
-    """The class that a data set's ``type`` stands for.
-
-    Raises:
-        SystemExit: There is none of that name.
-    """
-    if isinstance(dataset.type, type):
-        return dataset.type
-    with DATASETS.switch_scope_and_registry(None) as registry:
-        found = registry.get(dataset.type)
-    if found is None:
-        raise SystemExit(f'there is no data set {dataset.type!r}; is it in custom_imports?')
-    return found
-
-
-def kind_of(dataset: ConfigDict) -> str:
-    """The kind of data that a data set reads.
+def miniature_of(dataset: ConfigDict) -> str:
+    """The kind of data that stands in for what a data set reads.
 
     Raises:
         SystemExit: There is no miniature of that kind.
     """
-    bases = [base.__name__ for base in inspect.getmro(class_of(dataset))]
-    kinds = [KINDS[name] for name in bases if name in KINDS]
-    if not kinds or set(bases) & set(OTHER_LAYOUTS):
+    kind = kind_of(dataset)
+    if kind is None or OTHER_FOLDERS in [base.__name__ for base in inspect.getmro(class_of(dataset))]:
         raise SystemExit(
             f'there is no miniature of what {type_name(dataset)} reads, only of data laid out as COCO, ADE20K, '
             'ImageNet or CIFAR; --own-data takes the first images of the data that the config names'
         )
-    return kinds[0]
+    return kind
 
 
 def classes_of(dataset: ConfigDict) -> tuple[str, ...] | None:

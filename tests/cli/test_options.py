@@ -1,4 +1,4 @@
-"""What the tools share: options, precision, data checks."""
+"""What the tools share: options, precision, outputs, operators."""
 
 import argparse
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmgcvit.cli.data_check import check_data
 from mmgcvit.cli.operators_check import check_operators, check_operators_load
 from mmgcvit.cli.options import load_config
 from mmgcvit.cli.outputs import draw_predictions, dump_metric, enable_tta
@@ -64,90 +63,6 @@ class TestAmpOption:
     def test_another_wrapper_is_not_replaced(self):
         with pytest.raises(SystemExit, match='ApexOptimWrapper'):
             enable_amp(Config({'optim_wrapper': {'type': 'ApexOptimWrapper'}}))
-
-
-class TestDataCheck:
-    @staticmethod
-    def config(root, **dataset):
-        return Config({'loader': {'dataset': {'data_root': str(root), 'ann_file': 'a.json', **dataset}}})
-
-    def test_missing_coco_is_named_with_how_to_fill_it(self, tmp_path):
-        root = tmp_path / 'coco'
-        with pytest.raises(SystemExit) as refusal:
-            check_data(self.config(root, data_prefix={'img': 'train2017/'}), ['loader'])
-        message = str(refusal.value)
-        assert str(root / 'a.json') in message
-        assert str(root / 'train2017') in message
-        assert 'cocodataset.org' in message
-        assert 'ln -s' in message
-
-    def test_missing_digits_say_how_to_make_them(self, tmp_path):
-        with pytest.raises(SystemExit, match=r'make_digits\.py'):
-            check_data(self.config(tmp_path / 'digits' / 'coco'), ['loader'])
-
-    def test_what_is_there_passes(self, tmp_path):
-        (tmp_path / 'a.json').touch()
-        check_data(self.config(tmp_path), ['loader', 'a_loader_that_the_config_lacks'])
-
-    @pytest.mark.parametrize('wrap', [lambda d: {'dataset': d}, lambda d: {'datasets': [d, d]}])
-    def test_wrapped_sets_are_looked_into(self, tmp_path, wrap):
-        cfg = self.config(tmp_path)
-        cfg.loader.dataset = wrap(cfg.loader.dataset)
-        with pytest.raises(SystemExit, match=r'a\.json'):
-            check_data(cfg, ['loader'])
-
-    @pytest.mark.parametrize(
-        ('dataset', 'missing'),
-        [
-            ({'type': 'ImageNet', 'data_root': '/nowhere/imagenet', 'split': 'val'}, '/nowhere/imagenet/val'),
-            ({'type': 'CustomDataset', 'data_root': '/nowhere/own'}, '/nowhere/own'),
-            ({'type': 'X', 'data_root': '/nowhere', 'ann_file': ['a', 'b']}, '/nowhere/b'),
-        ],
-    )
-    def test_every_way_of_naming_data_is_understood(self, dataset, missing):
-        with pytest.raises(SystemExit, match=missing):
-            check_data(Config({'loader': {'dataset': dataset}}), ['loader'])
-
-    @pytest.mark.parametrize(('classes', 'fits'), [(('cat',), True), (('cat', 'Dog'), False), (None, True)])
-    def test_classes_of_a_set_of_ones_own_are_compared_with_its_file(self, classes, fits, tmp_path):
-        content = '{"images": [], "annotations": [], "categories": [{"name": "cat"}, {"name": "dog"}]}'
-        (tmp_path / 'train.json').write_text(content)
-        dataset = {'type': 'CocoDataset', 'data_root': str(tmp_path), 'ann_file': 'train.json'}
-        cfg = Config({'loader': {'dataset': {**dataset, 'metainfo': {'classes': classes}}}})
-        if fits:
-            check_data(cfg, ['loader'])
-        else:
-            with pytest.raises(SystemExit, match=r"train.json has no category 'Dog'.*It has: 'cat', 'dog'"):
-                check_data(cfg, ['loader'])
-
-    @pytest.mark.parametrize(
-        ('content', 'message'),
-        [
-            ('{}', 'no images, annotations, categories'),
-            (
-                '{"images": [], "categories": [], "annotations": [{"bbox": []}]}',
-                r'1 of 1 .* no mask.*custom_coco_boxonly',
-            ),
-        ],
-    )
-    def test_annotations_of_ones_own_must_hold_what_the_config_loads(self, content, message, tmp_path):
-        (tmp_path / 'train.json').write_text(content)
-        dataset = {'type': 'CocoDataset', 'data_root': str(tmp_path), 'ann_file': 'train.json'}
-        dataset |= {'metainfo': {'classes': ('cat',)}, 'pipeline': [{'type': 'LoadAnnotations', 'with_mask': True}]}
-        with pytest.raises(SystemExit, match=message):
-            check_data(Config({'loader': {'dataset': dataset}}), ['loader'])
-
-    def test_sets_that_download_themselves_are_left_to_it(self):
-        check_data(Config({'loader': {'dataset': {'type': 'CIFAR10', 'data_root': '/nowhere'}}}), ['loader'])
-
-    @pytest.mark.parametrize(('name', 'folder'), [('CIFAR10', 'cifar-10-batches-py'), ('CIFAR100', 'cifar-100-python')])
-    def test_cifar_that_may_not_be_downloaded_is_asked_for_by_its_folder(self, name, folder):
-        dataset = {'type': name, 'data_root': f'/nowhere/{name.lower()}', 'download': False}
-        with pytest.raises(SystemExit, match=rf'/nowhere/{name.lower()}/{folder}(.|\n)*kriz/cifar'):
-            check_data(Config({'loader': {'dataset': dataset}}), ['loader'])
-
-    def test_data_on_a_server_is_not_looked_for_here(self):
-        check_data(self.config('s3://bucket/coco/'), ['loader'])
 
 
 class TestOutputs:

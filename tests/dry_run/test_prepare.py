@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.cli.data_check import leaf_datasets
+from mmgcvit.data_checks import leaf_datasets
 from mmgcvit.dry_run import Options, data, prepare
 from mmgcvit.dry_run.configs import LOADERS, as_list, type_name
 from mmgcvit.dry_run.sizes import IN_PIXELS

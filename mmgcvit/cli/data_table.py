@@ -1,0 +1,23 @@
+"""Problems of data as a table."""
+
+from rich.table import Table
+from rich.text import Text
+
+from ..data_checks import Outcome, Report
+
+STYLES = {Outcome.STOPS: 'red', Outcome.LEFT_OUT: 'yellow', Outcome.REPAIRED: 'green'}
+
+
+def table_of(report: Report) -> Table:
+    """The problems, those that stop a run first, with their number and examples."""
+    table = Table('outcome', show_lines=True)
+    table.add_column('number', justify='right')
+    for name in ('problem', 'where'):
+        table.add_column(name, overflow='fold')
+    for outcome, style in STYLES.items():
+        for (place, kind), found in report.of(outcome).items():
+            where = '\n'.join([place, *(f'  {example}' for example in found.examples)])
+            table.add_row(
+                Text(outcome.value, style=style), str(found.count), Text(f'{kind.what}: {kind.remedy}'), Text(where)
+            )
+    return table

@@ -1,0 +1,21 @@
+"""Data are looked at before anything is trained on them: annotations as a whole, images all or a sample of them."""
+
+from .checking import check_datasets
+from .damaged import TooManyDamagedError
+from .loading import skip_damaged
+from .problems import Outcome, Report
+from .settings import Settings, settings_of
+from .sources import class_of, kind_of, leaf_datasets
+
+__all__ = [
+    'Outcome',
+    'Report',
+    'Settings',
+    'TooManyDamagedError',
+    'check_datasets',
+    'class_of',
+    'kind_of',
+    'leaf_datasets',
+    'settings_of',
+    'skip_damaged',
+]

@@ -1,0 +1,99 @@
+"""All data sets of a config, one after the other."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
+from rich.progress import Progress
+
+from . import garbage
+from .coco import check_coco
+from .folders import check_folders
+from .images import Loader, Picture, Problem, loader_of, look_at
+from .json_files import read_json
+from .labels import look_at_labels, pairs_of
+from .opening import open_all, sample_of
+from .problems import NUM_EXAMPLES, Kind, Outcome, Report
+from .sources import built, is_remote, kind_of, leaf_datasets, place_of
+
+OTHER_CLASSES = Kind(
+    'other classes than the data sets before it', Outcome.STOPS, 'give all the same: a label is the number of a class'
+)
+TRAINING = 'train_dataloader'
+LOOKED_INTO = ('coco', 'ade20k', 'imagenet')
+NOT_LOOKED_INTO = 'only files on this machine in the formats of COCO, ADE20K and ImageNet are'
+# Reads a file by its path.
+Read = Callable[[str], dict[str, Any] | None]
+
+
+def check_datasets(cfg: Config, loaders: Sequence[str], images: int | None, progress: Progress) -> Report:
+    """Look at the data sets of some loaders; each annotation file is read once and looked at as a whole.
+
+    Args:
+        cfg: A whole config, its scope entered.
+        loaders: Names of data loaders in it, for example ``['train_dataloader', 'val_dataloader']``.
+        images: Of each data set so many images are opened, chosen by chance; None opens all.
+        progress: Shows how far it is.
+    """
+    report = Report()
+    read = cache(partial(read_json, report=report))
+    classes: dict[str, Sequence[str]] = {}
+    for settings, is_scored in distinct_datasets(cfg, loaders):
+        kind = kind_of(settings)
+        if kind not in LOOKED_INTO or is_remote(settings):
+            report.note(f'{settings.type} ({settings.get("data_root")}) is not looked into: {NOT_LOOKED_INTO}')
+            continue
+        dataset = built(settings)
+        with garbage.put_off():
+            pictures = pictures_of(kind, dataset, settings, is_scored, read, report)
+        look = partial(look_at_picture, loader=loader_of(settings), dataset=dataset)
+        open_all(place_of(dataset), sample_of(pictures, images), look, report, progress)
+        # Unknown where a set could not be listed.
+        if dataset.metainfo.get('classes'):
+            check_same_classes(dataset, classes.setdefault(kind, dataset.metainfo['classes']), report)
+    return report
+
+
+def distinct_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[ConfigDict, bool]]:
+    """The innermost data sets of some loaders, each once, and whether scores are computed on it."""
+    seen = []
+    for name in loaders:
+        for settings in leaf_datasets((cfg.get(name) or {}).get('dataset')):
+            found = settings, name != TRAINING
+            if found not in seen:
+                seen.append(found)
+                yield found
+
+
+def pictures_of(
+    kind: str, dataset: BaseDataset, settings: ConfigDict, is_scored: bool, read: Read, report: Report
+) -> list[Picture]:
+    """Look at how a data set is listed and annotated; the images in it."""
+    if kind == 'ade20k':
+        return pairs_of(dataset, report)
+    if kind == 'imagenet':
+        return check_folders(dataset, report)
+    content = read(dataset.ann_file)
+    return [] if content is None else check_coco(dataset, settings, content, is_scored, report)
+
+
+def look_at_picture(picture: Picture, loader: Loader, dataset: BaseDataset) -> list[Problem]:
+    """The problems of an image, and of its labels where it has some."""
+    size, problems = look_at(picture, loader)
+    if size is None or picture.labels is None:
+        return problems
+    return problems + look_at_labels(picture, size, dataset)
+
+
+def check_same_classes(dataset: BaseDataset, first: Sequence[str], report: Report) -> None:
+    """Compare a data set's classes with those of the first one of its kind."""
+    classes = dataset.metainfo['classes']
+    if list(classes) != list(first):
+        report.add(OTHER_CLASSES, place_of(dataset), [f'{in_words(classes)} instead of {in_words(first)}'])
+
+
+def in_words(classes: Sequence[str]) -> str:
+    """How many classes, and the first of them."""
+    return f'{len(classes)} classes, {", ".join(map(str, classes[:NUM_EXAMPLES]))}, ...'

@@ -1,0 +1,78 @@
+"""What is wrong with data: kinds of problems, what each means for a run, and how many there are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+NUM_EXAMPLES = 3
+
+
+class Outcome(Enum):
+    """What becomes of a problem in a run."""
+
+    STOPS = 'stops the run'
+    LEFT_OUT = 'left out'
+    REPAIRED = 'repaired'
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem.
+
+    Attributes:
+        what: The things that have it, as ``'images that are missing'``.
+        outcome: What becomes of them.
+        remedy: What to do, or what is done, as the second half of a sentence.
+    """
+
+    what: str
+    outcome: Outcome
+    remedy: str
+
+
+@dataclass
+class Found:
+    """How many of a kind are in one file or folder, and which, a few of them."""
+
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+class Report:
+    """Collects problems by the file or folder that they are in."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, Kind], Found] = {}
+        self.notes: list[str] = []
+
+    def add(self, kind: Kind, place: str, examples: Sequence[str] = ()) -> None:
+        """Note problems of a kind.
+
+        Args:
+            kind: The kind.
+            place: The file or folder.
+            examples: Each of them in words; none where the place itself is the problem.
+        """
+        found = self.found.setdefault((place, kind), Found())
+        found.count += max(len(examples), 1)
+        found.examples += examples[: NUM_EXAMPLES - len(found.examples)]
+
+    def note(self, words: str) -> None:
+        """Note something that is no problem, such as data that cannot be looked at."""
+        self.notes.append(words)
+
+    def of(self, outcome: Outcome) -> dict[tuple[str, Kind], Found]:
+        """The problems that end so."""
+        return {key: found for key, found in self.found.items() if key[1].outcome is outcome}
+
+    def sentences(self, outcome: Outcome) -> list[str]:
+        """The problems that end so, a sentence each."""
+        return [sentence(place, kind, found) for (place, kind), found in self.of(outcome).items()]
+
+
+def sentence(place: str, kind: Kind, found: Found) -> str:
+    """A problem with its place, number, examples and remedy."""
+    more = ', ...' if found.count > len(found.examples) else ''
+    which = f': {", ".join(found.examples)}{more}' if found.examples else ''
+    number = f' ({found.count}{which})' if which else ''
+    return f'{place}: {kind.what}{number}; {kind.remedy}'
