@@ -34,7 +34,7 @@ def seed_generators(seed: int, iteration: int, place: int) -> None:
     state = np.random.SeedSequence(seed, spawn_key=(get_rank(), iteration, place)).generate_state(4)
     random.seed(state.tobytes())
     np.random.seed(state)
-    # Samples are made on the CPU; asking torch for all devices takes as long as everything else here, tenfold.
+    # Samples are made on the CPU; seeding all devices takes several times as long as all else here.
     seed_torch = torch.manual_seed if place == WHOLE_BATCH else torch.default_generator.manual_seed
     seed_torch(int.from_bytes(state[:2].tobytes(), 'little'))
 

@@ -7,9 +7,14 @@ from mmgcvit.checkpoints import read_checkpoint
 COMPARED = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')
 
 
+def last_content(work_dir):
+    """What the newest checkpoint of a work folder holds."""
+    return read_checkpoint((work_dir / 'last_checkpoint').read_text().strip())
+
+
 def last_state(work_dir):
     """Weights, their average, and the states of optimizer and schedules in the newest checkpoint of a work folder."""
-    content = read_checkpoint((work_dir / 'last_checkpoint').read_text().strip())
+    content = last_content(work_dir)
     return {name: content[name] for name in COMPARED}
 
 

@@ -5,8 +5,9 @@ import random
 import pytest
 import torch
 
+from ..tools.commands import train
 from .kills import TASKS, kill_often
-from .states import difference
+from .states import difference, last_content
 
 
 @pytest.mark.slow
@@ -14,6 +15,20 @@ from .states import difference
 def test_a_killed_training_that_is_resumed_ends_as_one_that_was_not_killed(task, digits, tmp_path):
     for outcome in kill_often(digits, task, tmp_path, kills=3, choose=random.Random(0)):
         assert outcome.difference is None, outcome
+
+
+@pytest.mark.slow
+def test_a_detector_goes_on_after_an_epoch_as_without_an_end(digits, tmp_path):
+    """Mask R-CNN, which draws boxes too, in batches of like shapes. Its schedule keeps the length it was made for."""
+    options = ['--cfg-options', 'randomness.seed=0', 'train_dataloader.num_workers=2', 'train_dataloader.batch_size=2']
+    train(digits, 'detect', tmp_path / 'whole', *options, 'train_cfg.max_epochs=2')
+    train(digits, 'detect', tmp_path / 'torn', *options, 'train_cfg.max_epochs=1')
+    train(digits, 'detect', tmp_path / 'torn', '--resume', *options, 'train_cfg.max_epochs=2')
+    found, expected = (
+        {name: last_content(tmp_path / folder)[name] for name in ('state_dict', 'optimizer')}
+        for folder in ('torn', 'whole')
+    )
+    assert difference(found, expected) is None
 
 
 def test_a_difference_of_the_last_bit_is_seen():
