@@ -25,9 +25,9 @@ FILES = ('img_path', 'seg_map_path')
 class LoadReadable(BaseTransform):
     """Runs transforms that load an image and its annotations; gives none where they fail.
 
-    mmengine's data sets then draw another sample, from NumPy's global random numbers: from there on the worker's
-    augmentations differ from those of a run without the damaged file. Each file is named once. For training only: data
-    sets in test mode do not draw another.
+    mmengine's data sets then draw another sample, from NumPy's global random numbers, which this project's loops seed
+    for each sample: the others are those of a run without the damaged file. Each file is named once. For training only:
+    data sets in test mode do not draw another.
 
     Args:
         transforms: What loads.

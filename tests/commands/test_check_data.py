@@ -80,7 +80,7 @@ def test_an_image_that_breaks_while_training_is_named_and_too_many_end_it(digits
     output = train(own, 'detect', tmp_path / 'run', '--cfg-options', 'data_checks.images=0')
     assert output.count(f'{first} cannot be loaded') == 1
     second.write_text('no image')
-    command = TOOLS / 'train.py', CONFIGS / 'detect.py', '--work-dir', tmp_path / 'run'
+    command = TOOLS / 'train.py', CONFIGS / 'detect.py', '--work-dir', tmp_path / 'other'
     options = '--cfg-options', 'data_checks.images=0', 'data_checks.damaged_images=1', 'train_dataloader.num_workers=2'
     output = call(own, *command, *options, fails=True)
     assert 'more than data_checks.damaged_images=1 allows' in output
