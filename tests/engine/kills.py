@@ -1,6 +1,6 @@
 """Trainings that are killed (SIGKILL) at random moments, resumed, and compared to those that were not, bit for bit.
 
-Run:  python -m tests.engine.kills --kills 20 --seed 0
+Run:  python -m tests.engine.kills --kills 10 --while-writing 5 --seed 0
 """
 
 import argparse
@@ -20,6 +20,8 @@ from ..tools.commands import CONFIGS, TOOLS, environment_for, make_digits, outpu
 from .states import difference, last_state
 
 TASKS = ('classify', 'segment')
+# That a training of either writes at least.
+CHECKPOINTS = 10
 
 
 @dataclass
@@ -28,27 +30,30 @@ class Outcome:
 
     Attributes:
         task: What was trained.
-        moment: Of the kill, in seconds from the start.
+        moment: Of the kill, in words.
         resumed_from: Iteration of the checkpoint that was resumed; 0 where none was there yet.
         difference: None if every number is the same, else the end of a sentence.
     """
 
     task: str
-    moment: float
+    moment: str
     resumed_from: int
     difference: str | None
 
 
 def parse_args():
     parser = argparse.ArgumentParser(prog='python -m tests.engine.kills', description=__doc__.splitlines()[0])
-    parser.add_argument('--kills', type=int, default=20, help='of each task')
+    parser.add_argument('--kills', type=int, default=10, help='of each task')
+    parser.add_argument('--while-writing', type=int, default=5, help='of each task, while a checkpoint is written')
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     return parser.parse_args()
 
 
 def command(task, work_dir):
+    """A training that keeps one checkpoint."""
     config = CONFIGS / f'kills_{task}.py'
-    return [TOOLS / 'train.py', config, '--work-dir', work_dir, '--resume', '--device', 'cpu']
+    options = ['--cfg-options', 'default_hooks.checkpoint.max_keep_ckpts=1']
+    return [TOOLS / 'train.py', config, '--work-dir', work_dir, '--resume', '--device', 'cpu', *options]
 
 
 def train(digits, task, work_dir):
@@ -56,36 +61,70 @@ def train(digits, task, work_dir):
     return output_of(fork_server.run(*command(task, work_dir), environment=environment_for(digits)), fails=False)
 
 
+class After:
+    """So many seconds from the start."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __str__(self):
+        return f'after {self.seconds:.1f} s'
+
+    def wait(self, process, work_dir):
+        process.join(self.seconds)
+
+
+class WhileWriting:
+    """While a checkpoint is written, the number-th of a training."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __str__(self):
+        return f'while checkpoint {self.number} was written'
+
+    def wait(self, process, work_dir):
+        written = set()
+        while process.exitcode is None and len(written) < self.number:
+            written |= {path.name for path in work_dir.glob('*.pth.unfinished')}
+            process.join(0.0005)
+
+
 def train_and_kill(digits, task, work_dir, moment):
-    """Begin a training, and kill it with all its processes after a time."""
+    """Begin a training, and kill it with all its processes at a moment; the files that were being written then."""
     log = work_dir.with_suffix('.log')
     process = fork_server.start(*command(task, work_dir), environment=environment_for(digits), output=log, errors=log)
-    process.join(moment)
+    moment.wait(process, work_dir)
     fork_server.end(process)
+    return [path.name for path in work_dir.glob('*.unfinished')]
 
 
 def kill_once(digits, task, folder, moment, expected):
     """One training, killed at a moment and resumed."""
     work_dir = Path(tempfile.mkdtemp(dir=folder))
-    train_and_kill(digits, task, work_dir, moment)
+    unfinished = train_and_kill(digits, task, work_dir, moment)
+    moment = f'{moment}{" (torn)" if unfinished else ""}'
     resumed = re.search(r'resumed epoch: \d+, iter: (\d+)', train(digits, task, work_dir))
     return Outcome(task, moment, int(resumed[1]) if resumed else 0, difference(last_state(work_dir), expected))
 
 
-def kill_often(digits, task, folder, kills, choose):
+def kill_often(digits, task, folder, choose, kills, while_writing):
     """A task's outcomes, at moments between the third of its time that it takes to start, and its end."""
     whole = folder / task
+    whole.mkdir()
     began = time.perf_counter()
     train(digits, task, whole)
     took, expected = time.perf_counter() - began, last_state(whole)
-    for _ in range(kills):
-        yield kill_once(digits, task, folder, choose.uniform(took / 3, took), expected)
+    moments = [After(choose.uniform(took / 3, took)) for _ in range(kills)]
+    moments += [WhileWriting(choose.randint(2, CHECKPOINTS)) for _ in range(while_writing)]
+    for moment in moments:
+        yield kill_once(digits, task, folder, moment, expected)
 
 
 def table_of(outcomes):
-    table = Table('task', 'killed after (s)', 'resumed from iteration', 'difference')
+    table = Table('task', 'killed', 'resumed from iteration', 'difference')
     for outcome in outcomes:
-        row = (outcome.task, f'{outcome.moment:.1f}', str(outcome.resumed_from), outcome.difference or 'none')
+        row = (outcome.task, outcome.moment, str(outcome.resumed_from), outcome.difference or 'none')
         table.add_row(*row)
     return table
 
@@ -97,7 +136,7 @@ def main():
         folder = Path(folder)
         make_digits(folder / 'digits')
         for task in TASKS:
-            outcomes += kill_often(folder / 'digits', task, folder, args.kills, choose)
+            outcomes += kill_often(folder / 'digits', task, folder, choose, args.kills, args.while_writing)
     Console().print(table_of(outcomes))
     sys.exit(any(outcome.difference for outcome in outcomes))
 
