@@ -57,10 +57,10 @@ class ConvolutionalTokenEmbedding(UnshiftedStem):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.norm = LayerNorm(self.embed_dims, eps=NORM_EPS)
+        self.token_norm = LayerNorm(self.embed_dims, eps=NORM_EPS)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.norm(super().forward(images))
+        return self.token_norm(super().forward(images))
 
 
 class SwinAttention(GroupedAttention):

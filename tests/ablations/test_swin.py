@@ -94,7 +94,8 @@ def test_it_computes_what_the_hosts_computes_on_images_of_any_size(network, size
     theirs = SwinTransformer(
         embed_dims=16, window_size=3, drop_path_rate=0.0, **{key: SIZES[key] for key in ('depths', 'num_heads')},
         mlp_ratio=2,
-    ).eval()  # fmt: skip
+    )  # fmt: skip
+    theirs.eval()
     weights = renamed(model, MMDET_NAMES)
     for name in weights:
         if name.endswith('downsample.reduction.weight'):
