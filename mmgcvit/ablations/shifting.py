@@ -22,11 +22,19 @@ class ShiftedWindowAttention(MaskedWindowAttention, LocalWindowAttention):
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """As :class:`WindowAttention`."""
-        size = x.shape[1:3]
+        shifted = self.shifted(x)
+        attended = super().forward(shifted, q_global)
+        return unpad(attended.roll(self.shift(shifted.shape[1:3]), (1, 2)), x.shape[1:3])
+
+    def attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
+        """As :class:`WindowAttention`, in the shifted windows."""
+        return super().attention_weights(self.shifted(x), q_global)
+
+    def shifted(self, x: Tensor) -> Tensor:
+        """The padded map, moved up and to the left: (B, H, W, C) to (B, H', W', C)."""
         padded = pad_to_windows(x, self.window)
         dy, dx = self.shift(padded.shape[1:3])
-        attended = super().forward(padded.roll((-dy, -dx), (1, 2)), q_global)
-        return unpad(attended.roll((dy, dx), (1, 2)), size)
+        return padded.roll((-dy, -dx), (1, 2))
 
     def shift(self, size: tuple[int, int]) -> tuple[int, int]:
         """How far windows are shifted down and to the right, in tokens, in a padded map of ``size`` = (H, W)."""

@@ -9,7 +9,7 @@ from mmgcvit.ablations.global_keys import GlobalKeyValueAttention, GlobalValueAt
 from mmgcvit.ablations.padding import MaskedGlobalAttention, MaskedLocalAttention
 from mmgcvit.ablations.patches import PatchMerging
 from mmgcvit.ablations.shifting import ShiftedWindowAttention
-from mmgcvit.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
+from mmgcvit.gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
 from mmgcvit.layers import RelativePositionBias, in_windows
 from mmgcvit.registry import MODELS
 
@@ -106,7 +106,8 @@ def test_padded_keys_get_no_attention(attention):
     q_global = torch.randn(1, 2, 16, 4)
     allowed = attn.allowed((3, 2), x.device)
     assert allowed.view(4, 4).tolist() == [[True, True, False, False]] * 3 + [[False] * 4]
-    weights = attn.attention_weights(x, q_global)[0, 0]
+    assert attn.attention_weights(x, q_global)[..., ~allowed[0, 0]].max() < 1e-20
+    weights = WindowAttention.attention_weights(attn, x, q_global)[0, 0]  # without the mask
     kept = weights[..., allowed[0, 0]]
     kept = kept / kept.sum(-1, keepdim=True)
     _, _, v = attn.project(in_windows(x, (4, 4)), q_global)
