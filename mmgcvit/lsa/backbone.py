@@ -155,4 +155,5 @@ def init_weights(module: nn.Module) -> None:
     init_transformer_weights(module)
     if isinstance(module, nn.Conv2d):
         nn.init.trunc_normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

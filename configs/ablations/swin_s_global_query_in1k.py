@@ -1,0 +1,27 @@
+"""Swin-S with global attention, ImageNet-1K, 310 epochs, total batch 1024.
+
+Expected: top-1 83.7 (the paper's, table S.3), Swin-S 83.0. Not run in full by this project.
+Memory:   not measured on a GPU.
+
+Table S.3, row 2: as swin_t_global_query_in1k.py. Trained as GC ViT-S; the paper does not say how.
+"""
+
+_base_ = '../gcvit_s_in1k.py'
+
+custom_imports = dict(imports=['mmgcvit.ablations'])
+
+model = dict(
+    backbone=dict(
+        type='mmgcvit.SwinWithGlobalQuery',
+        arch=dict(
+            _delete_=True,
+            embed_dims=96,
+            depths=(2, 2, 18, 2),
+            num_heads=(3, 6, 12, 24),
+            mlp_ratio=4,
+            drop_path_rate=0.3,
+        ),
+        window_size=7,
+    ),
+    head=dict(in_channels=768),
+)

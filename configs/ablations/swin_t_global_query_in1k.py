@@ -1,0 +1,23 @@
+"""Swin-T with global attention, ImageNet-1K, 310 epochs, total batch 4096.
+
+Expected: top-1 82.2 (the paper's, table S.3), Swin-T 81.3. Not run in full by this project.
+Memory:   not measured on a GPU.
+
+Table S.3, row 1: GC ViT's global attention in the place of Swin's shifted windows, and its generator in each stage.
+Trained as GC ViT-T; the paper does not say how.
+"""
+
+_base_ = '../gcvit_t_in1k.py'
+
+custom_imports = dict(imports=['mmgcvit.ablations'])
+
+model = dict(
+    backbone=dict(
+        type='mmgcvit.SwinWithGlobalQuery',
+        arch=dict(
+            _delete_=True, embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24), mlp_ratio=4, drop_path_rate=0.2
+        ),
+        window_size=7,
+    ),
+    head=dict(in_channels=768),
+)

@@ -1,0 +1,23 @@
+"""Swin-T without shifting, ImageNet-1K, 310 epochs, total batch 4096.
+
+Expected: top-1 80.2 (table 5; derived from the differences that the paper's text states). Not run in full by this
+          project.
+Memory:   not measured on a GPU.
+
+Table 5, row 1: Swin-T whose windows are never shifted. Trained as GC ViT-T; the paper does not say how.
+"""
+
+_base_ = '../gcvit_t_in1k.py'
+
+custom_imports = dict(imports=['mmgcvit.ablations'])
+
+model = dict(
+    backbone=dict(
+        type='mmgcvit.SwinWithoutShifting',
+        arch=dict(
+            _delete_=True, embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24), mlp_ratio=4, drop_path_rate=0.2
+        ),
+        window_size=7,
+    ),
+    head=dict(in_channels=768),
+)

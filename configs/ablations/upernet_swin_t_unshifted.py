@@ -1,0 +1,28 @@
+"""Swin-T without shifting, UPerNet, ADE20K, 160,000 iterations.
+
+Expected: mIoU 43.6 (table 5; derived from the differences that the paper's text states). Not run in full by this
+          project.
+Memory:   not measured on a GPU.
+--amp:    as in ../upernet_gcvit_t.py.
+
+Table 5, row 1: Swin-T whose windows are never shifted. Trained as GC ViT-T; the paper does not say how.
+Swin's windows of 7.
+Starts from swin_t_unshifted_in1k.py's weights, which you train first.
+"""
+
+_base_ = '../upernet_gcvit_t.py'
+
+custom_imports = dict(imports=['mmgcvit.ablations'])
+
+model = dict(
+    backbone=dict(
+        type='mmgcvit.SwinWithoutShifting',
+        arch=dict(
+            _delete_=True, embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24), mlp_ratio=4, drop_path_rate=0.2
+        ),
+        window_size=7,
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/swin_t_unshifted_in1k/epoch_310.pth'),
+    ),
+    decode_head=dict(in_channels=[96, 192, 384, 768]),
+    auxiliary_head=dict(in_channels=384),
+)

@@ -1,0 +1,24 @@
+"""UPerNet, Swin-B, ADE20K, 160,000 iterations.
+
+Expected: not known here. Not run in full by this project.
+Memory:   not measured on a GPU.
+--amp:    as in ../upernet_gcvit_b.py.
+
+Swin-B in the place of GC ViT-B, all else as ../upernet_gcvit_b.py: its recipe and its drop path are not Swin's own,
+with which the published figures are made.
+"""
+
+_base_ = 'upernet_swin_t.py'
+
+released = 'https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/swin/swin_base_patch4_window7_224_20220317-e9b98025.pth'
+model = dict(
+    backbone=dict(
+        embed_dims=128,
+        depths=(2, 2, 18, 2),
+        num_heads=(4, 8, 16, 32),
+        drop_path_rate=0.5,
+        init_cfg=dict(checkpoint=released),
+    ),
+    decode_head=dict(in_channels=[128, 256, 512, 1024]),
+    auxiliary_head=dict(in_channels=512),
+)

@@ -1,0 +1,30 @@
+"""Rivals of the parts of GC ViT and LSA: what the papers' ablations, and some of ours, put in a part's place.
+
+Each network here is its paper's with one choice changed; docs/ablations.md lists them by table. Nothing else in the
+package imports this folder: the configs under configs/ablations do, by ``custom_imports``.
+"""
+
+from .downsamplers import GCViTConvPool, GCViTMaxPool, GCViTPatchMerging
+from .global_keys import GCViTGlobalKeyValue, GCViTGlobalValue
+from .lsa_first_block import LSAWithCvTBlock, LSAWithSwinBlock
+from .padding import GCViTMaskedPadding
+from .position import GCViTWithoutPosition
+from .shifting import GCViTShifted
+from .swin import GCViTLocal, SwinWithGCViTStem, SwinWithGlobalQuery, SwinWithoutShifting
+
+__all__ = [
+    'GCViTConvPool',
+    'GCViTGlobalKeyValue',
+    'GCViTGlobalValue',
+    'GCViTLocal',
+    'GCViTMaskedPadding',
+    'GCViTMaxPool',
+    'GCViTPatchMerging',
+    'GCViTShifted',
+    'GCViTWithoutPosition',
+    'LSAWithCvTBlock',
+    'LSAWithSwinBlock',
+    'SwinWithGCViTStem',
+    'SwinWithGlobalQuery',
+    'SwinWithoutShifting',
+]
