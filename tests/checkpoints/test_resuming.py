@@ -104,6 +104,8 @@ def remove():
         (change('ema_state_dict', 'module.0.bias', to=lambda t: t * float('nan')), 'not finite'),
         (change('ema_state_dict', to=3), 'ema_state_dict is none'),
         (change('optimizer', to=[]), 'state is none'),
+        (change('optimizer', 'param_groups', to=remove), 'state is none'),
+        (change('optimizer', 'state', to=[]), 'state is none'),
         (change('optimizer', 'param_groups', to=lambda groups: groups[1:]), '3 groups of parameters; the run has 4'),
         (change('optimizer', 'param_groups', 0, to='text'), 'groups are none'),
         (change('optimizer', 'param_groups', 0, 'params', to=[1]), 'a parameter twice'),
