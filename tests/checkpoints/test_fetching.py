@@ -30,7 +30,7 @@ def served(tmp_path):
     folder = tmp_path / 'served'
     folder.mkdir()
     server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, directory=str(folder)))
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
     yield folder, f'http://127.0.0.1:{server.server_port}', asked
     server.shutdown()
     server.server_close()
@@ -129,7 +129,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     torch.save({'a': torch.arange(100_000.0)}, tmp_path / 'x.pth')
     served = Server((tmp_path / 'x.pth').read_bytes())
-    Thread(target=served.server.serve_forever, daemon=True).start()
+    Thread(target=served.server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
     yield served
     served.server.shutdown()
     served.server.server_close()

@@ -137,15 +137,29 @@ def test_a_container_that_holds_itself_is_refused():
         read(b'\x80\x02]q\x00h\x00a.')
 
 
-def test_nesting_is_bounded():
+def lists_in_lists(levels):
     nested = []
-    for _ in range(MOST_LEVELS - 1):
+    for _ in range(levels):
         nested = [nested]
-    assert read(pickle.dumps(nested, 2)) == nested
+    return nested
+
+
+def test_nesting_is_bounded():
+    allowed = lists_in_lists(MOST_LEVELS)
+    assert read(pickle.dumps(allowed, 2)) == allowed
+    with pytest.raises(NotDataError, match='levels'):
+        read(pickle.dumps([allowed], 2))
     with pytest.raises(NotDataError, match='levels'):
         read(b'\x80\x02' + b']' * 100_000 + b'a' * 99_999 + b'.')
     with pytest.raises(NotDataError, match='levels'):
         read(b'\x80\x02N' + b'\x85' * 100_000 + b'.')
+
+
+def test_nesting_is_bounded_where_what_is_shared_lies_deepest():
+    shared = lists_in_lists(MOST_LEVELS - 1)
+    assert read(pickle.dumps([shared, shared], 2)) == [shared, shared]
+    with pytest.raises(NotDataError, match='levels'):
+        read(pickle.dumps([shared, [shared]], 2))
 
 
 def test_few_bytes_do_not_stand_for_endless_items():

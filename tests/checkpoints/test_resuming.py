@@ -63,6 +63,14 @@ def test_a_checkpoint_without_a_step_is_resumed():
     run.check()
 
 
+@pytest.mark.parametrize('seed', [0, 2**32 - 1, None])
+@pytest.mark.parametrize('steps', [0, 10**12])
+def test_the_least_and_the_largest_counts_are_resumed(seed, steps):
+    run = Run()
+    run.checkpoint['meta'] = {'epoch': steps, 'iter': steps, 'seed': seed}
+    run.check()
+
+
 def change(*path, to):
     """A change at a path into the checkpoint."""
 
@@ -91,7 +99,10 @@ def remove():
         (change('meta', 'epoch', to=-(10**6)), 'meta.epoch is no number of steps'),
         (change('meta', 'iter', to=1.5), 'meta.iter is no number of steps'),
         (change('meta', 'iter', to=10**30), 'meta.iter is no number of steps'),
+        (change('meta', 'iter', to=10**12 + 1), 'meta.iter is no number of steps'),
         (change('meta', 'seed', to='text'), 'meta.seed is no seed'),
+        (change('meta', 'seed', to=-1), 'meta.seed is no seed'),
+        (change('meta', 'seed', to=2**32), 'meta.seed is no seed'),
         (change('message_hub', to=remove), 'no message_hub'),
         (change('message_hub', 'log_scalars', to=remove), 'no log_scalars'),
         (change('message_hub', 'log_scalars', 'train/loss', to=3), 'log_scalars are no logs'),

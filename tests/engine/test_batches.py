@@ -34,6 +34,12 @@ def test_images_without_a_file_are_named_by_their_number():
     assert names_of({'data_samples': samples}) == ['number 7 of the data set', 'number 8 of the data set']
 
 
+def test_where_there_are_no_pixels_all_are():
+    batch = batch_of([0.0], [1.0])
+    del batch['inputs']
+    assert suspects(batch) == ['0.jpg', '1.jpg']
+
+
 @pytest.mark.parametrize('batch', [None, [], torch.ones(2), {}, {'data_samples': None}, {'data_samples': {'a': []}}])
 def test_of_other_batches_nothing_is_known(batch):
     assert suspects(batch) == names_of(batch) == []

@@ -42,7 +42,9 @@ def test_what_is_not_finite_is_not_saved(tmp_path, spoil, name):
     assert not (tmp_path / 'iter_5.pth').exists()
 
 
-@pytest.mark.parametrize(('count', 'named'), [(1, r'\(\S+\)'), (3, r'\(\S+, \S+, \S+\)'), (4, r'\(\S+, \S+, \S+, \.\.\.\)')])
+@pytest.mark.parametrize(
+    ('count', 'named'), [(1, r'\(\S+\)'), (3, r'\(\S+, \S+, \S+\)'), (4, r'\(\S+, \S+, \S+, \.\.\.\)')]
+)
 def test_three_of_them_are_named(tmp_path, count, named):
     runner = train(tmp_path, samples(8))
     wrong = {f'weight{number}': torch.tensor(float('nan')) for number in range(count)}

@@ -232,6 +232,15 @@ def test_a_scale_at_which_gradients_are_never_finite_ends_the_run(tmp_path, scal
         train(tmp_path, samples(80), hooks=ONE_ENDS_IT, **scaled(2.0**127))
 
 
+@pytest.mark.parametrize(
+    ('training', 'outputs'), [(False, {'loss': torch.tensor(NAN)}), (True, [torch.tensor(NAN)])], ids=['eval', 'tensor']
+)
+def test_what_is_no_loss_of_training_is_not_judged(training, outputs):
+    hook = FiniteStepsHook()
+    hook.note_loss(nn.Identity().train(training), (), outputs)
+    assert hook.losses == []
+
+
 def test_a_process_without_gradients_judges_its_losses():
     """As one has whose shares of a sharded model are empty."""
     parameter, empty = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(0))
