@@ -45,6 +45,8 @@ def test_of_other_batches_nothing_is_known(batch):
     assert suspects(batch) == names_of(batch) == []
 
 
-@pytest.mark.parametrize(('count', 'words'), [(0, 'unknown'), (2, '0, 1'), (20, ' and 4 more')])
+@pytest.mark.parametrize(
+    ('count', 'words'), [(0, 'unknown'), (2, '0, 1'), (16, ', 14, 15'), (17, ', 14, 15 and 1 more')]
+)
 def test_a_line_holds_so_many(count, words):
     assert in_words([str(number) for number in range(count)]).endswith(words)
