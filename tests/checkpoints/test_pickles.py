@@ -15,6 +15,7 @@ from mmgcvit.checkpoints import CheckpointError, read_checkpoint
 from mmgcvit.checkpoints.errors import NotDataError
 from mmgcvit.checkpoints.kinds import Kind, names_in_files
 from mmgcvit.checkpoints.pickles import MOST_LEVELS, MOST_OPCODES, read_pickle
+from mmgcvit.checkpoints.torch_files import described
 
 from ..memory import grown_by
 
@@ -223,6 +224,24 @@ def test_a_tensor_within_its_storage_is_read(tmp_path):
 def test_a_tensor_beyond_its_storage_is_refused(description, tmp_path):
     with pytest.raises(CheckpointError):
         read_checkpoint(archive(tmp_path / 'x', tensor(**description)))
+
+
+FLOATS = names_in_files()['torch.FloatStorage']
+
+
+@pytest.mark.parametrize(
+    'reference',
+    [
+        *('storage', ('storage',), ['storage', FLOATS, '0', 'cpu', 6], ('module', FLOATS, '0', 'cpu', 6)),
+        *(('storage', 'torch.FloatStorage', '0', 'cpu', 6), ('storage', FLOATS, 0, 'cpu', 6)),
+        *(('storage', FLOATS, '0', 'cpu', 6.0), ('storage', FLOATS, '0', 'cpu', 6, 'a view')),
+        ('storage', FLOATS, '0', 'cpu', 6, None, None),
+    ],
+)
+def test_a_reference_that_torch_does_not_write_is_refused(reference):
+    assert described(('storage', FLOATS, '0', 'cpu', 6)) == described(('storage', FLOATS, '0', 'cpu', 6, None))
+    with pytest.raises(NotDataError, match='reference to'):
+        described(reference)
 
 
 def test_truth_values_are_0_or_1(tmp_path):
