@@ -176,6 +176,12 @@ def test_how_many_is_a_setting(tmp_path):
         train(tmp_path, samples(4, {0: 'pixels'}), hooks=hooks)
 
 
+def test_without_the_setting_it_is_three(tmp_path):
+    hooks = {'finite_steps': {'type': 'mmgcvit.FiniteStepsHook'}}
+    with pytest.raises(NotFiniteError, match='in 3 steps in a row'):
+        train(tmp_path, samples(20, dict.fromkeys(range(20), 'loss')), hooks=hooks)
+
+
 def test_a_learning_rate_that_bursts_the_weights_ends_the_run(tmp_path):
     optimizer = {'type': 'SGD', 'lr': 1e30}
     with pytest.raises(NotFiniteError, match=r'Lower the learning rate'):
