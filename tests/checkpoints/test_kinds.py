@@ -30,7 +30,7 @@ BYTES = kinds.Storage(torch.zeros(6).untyped_storage(), None)
     ],
 )
 def test_of_other_arguments_nothing_is_made(make, arguments):
-    with pytest.raises(ValueError, match='^(no|a|another) '):
+    with pytest.raises(ValueError, match=r'^(no|a|another) '):
         make(*arguments)
 
 
