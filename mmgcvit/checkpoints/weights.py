@@ -59,7 +59,7 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> W
     return weights_in(read_checkpoint(source), source, prefix, ema)
 
 
-def weights_in(content: Any, source: str, prefix: str | None = None, ema: bool = False) -> Weights:
+def weights_in(content: Any, source: str, prefix: str | None, ema: bool) -> Weights:
     """A network's weights in what a checkpoint holds; see :func:`read_weights`."""
     state_dict, is_ema = find_state_dict(content, source, ema)
     layout, found_prefix = find_layout(state_dict, source, prefix)

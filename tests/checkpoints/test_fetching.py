@@ -30,7 +30,7 @@ def served(tmp_path):
     folder = tmp_path / 'served'
     folder.mkdir()
     server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, directory=str(folder)))
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
     yield folder, f'http://127.0.0.1:{server.server_port}', asked
     server.shutdown()
     server.server_close()
@@ -89,16 +89,18 @@ class Server:
         etag: The version of it.
         cut: After how many bytes of it the next answers end, first to last.
         asked: From which byte on it was asked, by each request.
+        encodings: Which encodings each request allowed.
     """
 
     def __init__(self, content):
-        self.content, self.etag, self.cut, self.asked = content, '"1"', [], []
+        self.content, self.etag, self.cut, self.asked, self.encodings = content, '"1"', [], [], []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 start = int(self.headers.get('Range', 'bytes=0-')[6:-1])
                 server.asked.append(start)
+                server.encodings.append(self.headers['Accept-Encoding'])
                 if start and self.headers['If-Range'] != server.etag:
                     start = 0
                 if start and start >= len(server.content):
@@ -127,7 +129,7 @@ def server(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     torch.save({'a': torch.arange(100_000.0)}, tmp_path / 'x.pth')
     served = Server((tmp_path / 'x.pth').read_bytes())
-    Thread(target=served.server.serve_forever, daemon=True).start()
+    Thread(target=served.server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
     yield served
     served.server.shutdown()
     served.server.server_close()
@@ -148,6 +150,7 @@ class TestTransfers:
         assert fetched(server.address)
         assert fetched(server.address)
         assert server.asked == [0]
+        assert server.encodings == ['identity'], 'what comes is as long as was promised'
         assert cached(server.address) == ['', '.sha256']
 
     def test_one_that_breaks_off_goes_on_where_it_ended(self, server):
@@ -183,7 +186,9 @@ class TestTransfers:
         assert fetched(server.address)
         assert server.asked == [0, 0, 0]
 
-    def test_a_file_that_is_too_large_is_refused_before_it_comes(self, server, monkeypatch):
+    @pytest.mark.parametrize('etag', ['"1"', ''], ids=['version', 'no version'])
+    def test_a_file_that_is_too_large_is_refused_before_it_comes(self, server, monkeypatch, etag):
+        server.etag = etag
         monkeypatch.setattr(fetching, 'LARGEST_FILE', 300_000)
         with pytest.raises(CheckpointError, match='larger than 300,000 bytes'):
             fetched(server.address)

@@ -15,6 +15,7 @@ from mmgcvit.checkpoints import CheckpointError, read_checkpoint
 from mmgcvit.checkpoints.errors import NotDataError
 from mmgcvit.checkpoints.kinds import Kind, names_in_files
 from mmgcvit.checkpoints.pickles import MOST_LEVELS, MOST_OPCODES, read_pickle
+from mmgcvit.checkpoints.torch_files import described
 
 from ..memory import grown_by
 
@@ -137,15 +138,29 @@ def test_a_container_that_holds_itself_is_refused():
         read(b'\x80\x02]q\x00h\x00a.')
 
 
-def test_nesting_is_bounded():
+def lists_in_lists(levels):
     nested = []
-    for _ in range(MOST_LEVELS - 1):
+    for _ in range(levels):
         nested = [nested]
-    assert read(pickle.dumps(nested, 2)) == nested
+    return nested
+
+
+def test_nesting_is_bounded():
+    allowed = lists_in_lists(MOST_LEVELS)
+    assert read(pickle.dumps(allowed, 2)) == allowed
+    with pytest.raises(NotDataError, match='levels'):
+        read(pickle.dumps([allowed], 2))
     with pytest.raises(NotDataError, match='levels'):
         read(b'\x80\x02' + b']' * 100_000 + b'a' * 99_999 + b'.')
     with pytest.raises(NotDataError, match='levels'):
         read(b'\x80\x02N' + b'\x85' * 100_000 + b'.')
+
+
+def test_nesting_is_bounded_where_what_is_shared_lies_deepest():
+    shared = lists_in_lists(MOST_LEVELS - 1)
+    assert read(pickle.dumps([shared, shared], 2)) == [shared, shared]
+    with pytest.raises(NotDataError, match='levels'):
+        read(pickle.dumps([shared, [shared]], 2))
 
 
 def test_few_bytes_do_not_stand_for_endless_items():
@@ -209,6 +224,24 @@ def test_a_tensor_within_its_storage_is_read(tmp_path):
 def test_a_tensor_beyond_its_storage_is_refused(description, tmp_path):
     with pytest.raises(CheckpointError):
         read_checkpoint(archive(tmp_path / 'x', tensor(**description)))
+
+
+FLOATS = names_in_files()['torch.FloatStorage']
+
+
+@pytest.mark.parametrize(
+    'reference',
+    [
+        *('storage', ('storage',), ['storage', FLOATS, '0', 'cpu', 6], ('module', FLOATS, '0', 'cpu', 6)),
+        *(('storage', 'torch.FloatStorage', '0', 'cpu', 6), ('storage', FLOATS, 0, 'cpu', 6)),
+        *(('storage', FLOATS, '0', 'cpu', 6.0), ('storage', FLOATS, '0', 'cpu', 6, 'a view')),
+        ('storage', FLOATS, '0', 'cpu', 6, None, None),
+    ],
+)
+def test_a_reference_that_torch_does_not_write_is_refused(reference):
+    assert described(('storage', FLOATS, '0', 'cpu', 6)) == described(('storage', FLOATS, '0', 'cpu', 6, None))
+    with pytest.raises(NotDataError, match='reference to'):
+        described(reference)
 
 
 def test_truth_values_are_0_or_1(tmp_path):

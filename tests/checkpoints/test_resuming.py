@@ -67,6 +67,14 @@ def test_a_checkpoint_without_a_step_is_resumed():
     run.check()
 
 
+@pytest.mark.parametrize('seed', [0, 2**32 - 1, None])
+@pytest.mark.parametrize('steps', [0, 10**12])
+def test_the_least_and_the_largest_counts_are_resumed(seed, steps):
+    run = Run()
+    run.checkpoint['meta'] = {'epoch': steps, 'iter': steps, 'seed': seed}
+    run.check()
+
+
 def change(*path, to):
     """A change at a path into the checkpoint."""
 
@@ -95,7 +103,10 @@ def remove():
         (change('meta', 'epoch', to=-(10**6)), 'meta.epoch is no number of steps'),
         (change('meta', 'iter', to=1.5), 'meta.iter is no number of steps'),
         (change('meta', 'iter', to=10**30), 'meta.iter is no number of steps'),
+        (change('meta', 'iter', to=10**12 + 1), 'meta.iter is no number of steps'),
         (change('meta', 'seed', to='text'), 'meta.seed is no seed'),
+        (change('meta', 'seed', to=-1), 'meta.seed is no seed'),
+        (change('meta', 'seed', to=2**32), 'meta.seed is no seed'),
         (change('message_hub', to=remove), 'no message_hub'),
         (change('message_hub', 'log_scalars', to=remove), 'no log_scalars'),
         (change('message_hub', 'log_scalars', 'train/loss', to=3), 'log_scalars are no logs'),
@@ -120,6 +131,8 @@ def remove():
         (change(RUN, 'gradients', 0, '2.bias', to=torch.zeros(2)), 'gradients do not fit the model (2.bias)'),
         (change(RUN, 'gradients', 0, '0.bias', to=1.0), 'gradients do not fit the model (0.bias)'),
         (change('optimizer', to=[]), 'state is none'),
+        (change('optimizer', 'param_groups', to=remove), 'state is none'),
+        (change('optimizer', 'state', to=[]), 'state is none'),
         (change('optimizer', 'param_groups', to=lambda groups: groups[1:]), '3 groups of parameters; the run has 4'),
         (change('optimizer', 'param_groups', 0, to='text'), 'groups are none'),
         (change('optimizer', 'param_groups', 0, 'params', to=[1]), 'a parameter twice'),

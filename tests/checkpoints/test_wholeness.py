@@ -90,6 +90,16 @@ def test_of_a_file_without_one_no_bit_of_its_content_can(tmp_path):
     assert refused > 100
 
 
+def test_what_nothing_refers_to_has_its_checksum_too(tmp_path):
+    path = tmp_path / 'x'
+    torch.save(WEIGHTS, path)
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('x/data/9', b'nothing refers to this')
+    assert same(path)
+    path.write_bytes(path.read_bytes().replace(b'refers', b'Refers'))
+    assert is_refused(path)
+
+
 @pytest.mark.parametrize('save', [torch.save, before_zip, lambda content, path: save_file(content['state_dict'], path)])
 def test_a_digest_beside_a_file_serves_every_format(save, tmp_path):
     path = tmp_path / 'x'

@@ -34,11 +34,19 @@ def test_images_without_a_file_are_named_by_their_number():
     assert names_of({'data_samples': samples}) == ['number 7 of the data set', 'number 8 of the data set']
 
 
+def test_where_there_are_no_pixels_all_are():
+    batch = batch_of([0.0], [1.0])
+    del batch['inputs']
+    assert suspects(batch) == ['0.jpg', '1.jpg']
+
+
 @pytest.mark.parametrize('batch', [None, [], torch.ones(2), {}, {'data_samples': None}, {'data_samples': {'a': []}}])
 def test_of_other_batches_nothing_is_known(batch):
     assert suspects(batch) == names_of(batch) == []
 
 
-@pytest.mark.parametrize(('count', 'words'), [(0, 'unknown'), (2, '0, 1'), (20, ' and 4 more')])
+@pytest.mark.parametrize(
+    ('count', 'words'), [(0, 'unknown'), (2, '0, 1'), (16, ', 14, 15'), (17, ', 14, 15 and 1 more')]
+)
 def test_a_line_holds_so_many(count, words):
     assert in_words([str(number) for number in range(count)]).endswith(words)

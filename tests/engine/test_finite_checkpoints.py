@@ -42,6 +42,23 @@ def test_what_is_not_finite_is_not_saved(tmp_path, spoil, name):
     assert not (tmp_path / 'iter_5.pth').exists()
 
 
+@pytest.mark.parametrize(
+    ('count', 'named'),
+    [
+        (1, 'state_dict.w0'),
+        (3, 'state_dict.w0, state_dict.w1, state_dict.w2'),
+        (4, '.w0, state_dict.w1, state_dict.w2, ...'),
+    ],
+)
+def test_three_of_them_are_named(tmp_path, count, named):
+    runner = train(tmp_path, samples(8))
+    wrong = {f'w{number}': torch.tensor(float('nan')) for number in range(count)}
+    hook = next(hook for hook in runner.hooks if type(hook).__name__ == 'FiniteCheckpointsHook')
+    with pytest.raises(NotFiniteError, match=rf'^{count} tensors are not finite') as ended:
+        hook.before_save_checkpoint(runner, {'state_dict': wrong})
+    assert f'{named}); they are not saved' in str(ended.value)
+
+
 def test_a_mask_of_infinities_is_saved(tmp_path):
     runner = runner_of(tmp_path, samples(4))
     runner.model.register_buffer('mask', torch.full((2, 2), float('-inf')).triu(1))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
+from mmengine.optim import AmpOptimWrapper
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
@@ -14,7 +15,7 @@ from torch import nn
 
 from mmgcvit.checkpoints import read_checkpoint
 from mmgcvit.engine.finite_checkpoints import tensors_of
-from mmgcvit.engine.finite_steps import FiniteStepsHook, NotFiniteError
+from mmgcvit.engine.finite_steps import MOST_BY_SCALER, FiniteStepsHook, NotFiniteError
 
 from ..conftest import ROOT
 from ..processes import answers_of
@@ -170,9 +171,15 @@ def test_how_many_is_a_setting(tmp_path):
     hooks = {'finite_steps': {'type': 'mmgcvit.FiniteStepsHook', 'most_in_a_row': 1}}
     with pytest.raises(
         NotFiniteError,
-        match=r'in a step, up to iteration 1, .*last one \(0\.jpg\)\. No checkpoint has been saved',
+        match=r'in a step, up to iteration 1, .*last one \(0\.jpg\)\. No checkpoint has been saved: begin anew$',
     ):
         train(tmp_path, samples(4, {0: 'pixels'}), hooks=hooks)
+
+
+def test_without_the_setting_it_is_three(tmp_path):
+    hooks = {'finite_steps': {'type': 'mmgcvit.FiniteStepsHook'}}
+    with pytest.raises(NotFiniteError, match='in 3 steps in a row'):
+        train(tmp_path, samples(20, dict.fromkeys(range(20), 'loss')), hooks=hooks)
 
 
 def test_a_learning_rate_that_bursts_the_weights_ends_the_run(tmp_path):
@@ -230,6 +237,44 @@ def test_under_the_scaler_a_loss_is_a_fault(tmp_path, scaler_on_cpu, fault):
 def test_a_scale_at_which_gradients_are_never_finite_ends_the_run(tmp_path, scaler_on_cpu):
     with pytest.raises(NotFiniteError, match=r'up to iteration 33'):
         train(tmp_path, samples(80), hooks=ONE_ENDS_IT, **scaled(2.0**127))
+
+
+@pytest.mark.parametrize(
+    ('training', 'outputs'), [(False, {'loss': torch.tensor(NAN)}), (True, [torch.tensor(NAN)])], ids=['eval', 'tensor']
+)
+def test_what_is_no_loss_of_training_is_not_judged(training, outputs):
+    hook = FiniteStepsHook()
+    hook.note_loss(nn.Identity().train(training), (), outputs)
+    assert hook.losses == []
+
+
+def test_after_training_nothing_is_judged(tmp_path):
+    runner = train(tmp_path, samples(4))
+    hook = next(hook for hook in runner.hooks if isinstance(hook, FiniteStepsHook))
+    batch = next(iter(runner.train_dataloader))
+    runner.model.train()(**batch, mode='loss')
+    runner.optim_wrapper.optimizer.step()
+    assert (hook.losses, hook.is_finite) == ([], None)
+
+
+@pytest.mark.parametrize('values', [(1.0, 1.0), (NAN, 1.0), (1.0, NAN), (NAN, NAN)])
+def test_of_several_optimizers_each_is_judged(values):
+    hook = FiniteStepsHook()
+    for value in values:
+        parameter = nn.Parameter(torch.ones(1))
+        parameter.grad = torch.tensor([value])
+        hook.judge_step(torch.optim.SGD([parameter]), (), {})
+        assert (parameter.grad is None) == (value is NAN)
+    assert hook.is_finite == (NAN not in values)
+
+
+def test_the_scaler_begins_to_count_anew_after_a_step():
+    hook, wrapper = FiniteStepsHook(), AmpOptimWrapper.__new__(AmpOptimWrapper)
+    for _ in range(2):
+        hook.is_finite = True
+        assert not hook.is_fault(wrapper)
+        hook.is_finite = None
+        assert [hook.is_fault(wrapper) for _ in range(MOST_BY_SCALER + 1)] == [False] * MOST_BY_SCALER + [True]
 
 
 def test_a_process_without_gradients_judges_its_losses():

@@ -14,6 +14,7 @@ from mmgcvit.layers import (
     window_partition,
     window_unpartition,
 )
+from mmgcvit.layers.windows import gather_map, gather_windows, in_windows
 
 from ..conftest import DEVICES
 
@@ -29,6 +30,15 @@ def test_partition_and_padding_are_undone_exactly(size, window, batch, device):
     cut = window_partition(padded, window)
     assert cut.shape == (batch, -(-size[0] // window[0]) * -(-size[1] // window[1]), window[0] * window[1], 3)
     assert torch.equal(unpad(window_unpartition(cut, window, padded.shape[1:3]), size), x)
+
+
+@given(size=sizes, window=windows)
+def test_windows_by_indices_are_the_same_windows(size, window):
+    """As torch.export gets them."""
+    x = torch.rand(2, *size, 3)
+    cut = gather_windows(x, window)
+    assert torch.equal(cut, in_windows(x, window))
+    assert torch.equal(gather_map(cut, window, size), x)
 
 
 def test_padding_is_zero_and_right_and_bottom():
