@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..engine.batches import in_words, name_of
+from ..engine.suspects import in_words, name_of
 from ..registry import HOOKS
 
 

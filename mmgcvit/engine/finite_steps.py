@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from ..checkpoints import newest_whole_checkpoint
 from ..registry import HOOKS
-from .batches import in_words, names_of, suspects
+from .suspects import in_words, names_of, suspects
 
 # torch.amp.GradScaler begins at 2**16 and halves its scale at each step that it leaves out: to 2**-16, where float16
 # has no infinity left that came of scaling.
