@@ -91,6 +91,8 @@ def check_hub(hub: Any) -> None:
         'its message_hub.log_scalars are no logs',
     )
     demand(all(type(value) is bool for value in hub['resumed_keys'].values()), 'its resumed_keys are no truth values')
+    kept = hub['runtime_info'].get('keep_ckpt_ids', [])
+    demand(isinstance(kept, list) and all(type(step) is int for step in kept), 'its keep_ckpt_ids are no steps')
     for name, value in hub['runtime_info'].items():
         if name.startswith('best_score'):
             demand(is_finite_number(value), f'its {name} is no score ({brief(value)})')

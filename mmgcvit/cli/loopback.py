@@ -11,9 +11,9 @@ import sys
 
 from torch.distributed import TCPStore
 
+from .ports import LOOPBACK
 from .torch_launcher import launch
 
-LOOPBACK = '127.0.0.1'
 LOOPBACK_INTERFACE = 'lo'
 # Where gloo and NCCL listen, which know no passwords either.
 INTERFACE_VARIABLES = ('GLOO_SOCKET_IFNAME', 'NCCL_SOCKET_IFNAME')

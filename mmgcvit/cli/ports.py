@@ -2,6 +2,9 @@
 
 import socket
 
+# The address by which a machine reaches itself, and nobody else does.
+LOOPBACK = '127.0.0.1'
+
 
 def free_port() -> int:
     """A port that no program has."""

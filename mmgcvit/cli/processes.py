@@ -20,7 +20,7 @@ from mmengine.config import Config, ConfigDict
 from ..engine.early_end import RESUME_ME
 from .gpu_check import say_that_the_cpu_is_used
 from .parent import end_with_parent
-from .ports import check_port
+from .ports import LOOPBACK, check_port
 
 # Where each launcher says who a process is.
 RANK_VARIABLES = {
@@ -33,7 +33,6 @@ RANK_VARIABLES = {
     },
 }
 STARTED_BY = {'pytorch': 'tools/dist_*.sh', 'slurm': 'tools/slurm_*.sh or srun', 'mpi': "Open MPI's mpirun"}
-LOOPBACK = '127.0.0.1'
 
 
 def prepare_processes(cfg: Config) -> None:

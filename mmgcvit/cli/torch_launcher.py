@@ -48,13 +48,14 @@ def launch(arguments: Sequence[str]) -> None:
         arguments: For ``torch.distributed.run``.
 
     Raises:
-        SystemExit: With :data:`RESUME_ME` where that is how processes ended.
+        SystemExit: With :data:`RESUME_ME` where that is how processes ended, and none failed.
     """
     signal.signal(PASSED_ON, pass_on)
     try:
         run.main(arguments)
     except ChildFailedError as error:
-        if RESUME_ME in [failure.exitcode for failure in error.failures.values()]:
+        codes = {failure.exitcode for failure in error.failures.values()}
+        if RESUME_ME in codes and codes <= {RESUME_ME, -signal.SIGTERM}:
             raise SystemExit(RESUME_ME) from None
         raise
 

@@ -120,7 +120,7 @@ def read_nodes(environment: Mapping[str, str]) -> Nodes:
             raise SystemExit(
                 f'NNODES={count} needs {name}: NODE_RANK is 0 to {count - 1}, MASTER_ADDR the address of node 0'
             )
-    address = environment.get('MASTER_ADDR') or LOOPBACK
+    address = environment['MASTER_ADDR'] if count > 1 else LOOPBACK
     port = whole_number('PORT', environment.get('PORT') or str(DEFAULT_PORT if count > 1 else free_port()), least=1)
     if rank == 0:
         check_port('PORT', port)

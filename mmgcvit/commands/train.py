@@ -26,6 +26,7 @@ from ..cli.processes import check_sharding, leaving_processes, prepare_processes
 from ..cli.screen import add_progress_option, open_screen
 from ..cli.shared_folders import check_shared_folders
 from ..data_checks import TooManyDamagedError, settings_of, skip_damaged
+from ..engine.early_end import resume_when_warned
 from ..engine.finite_steps import NotFiniteError
 from ..engine.resume_check import ResumeCheckHook
 
@@ -96,6 +97,7 @@ def main() -> None:
     check_gpus()
     check_operators_load()
     cfg = load_config(args)
+    resume_when_warned()
     if args.amp:
         enable_amp(cfg)
     if args.auto_scale_lr:

@@ -74,7 +74,8 @@ class LoadReadable(BaseTransform):
                 f"data_checks.damaged_images={most} allows; 'mmgcvit check-data CONFIG' names all that are damaged"
             )
         words = f'{files} cannot be loaded ({reason}): another image takes its place ({count} of at most {most})'
-        print_log(words, 'current', logging.WARNING)
+        # Of other processes than the first, the screen shows errors only.
+        print_log(words, 'current', logging.ERROR)
 
 
 def check_files(files: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """How many images a run takes for one step of its optimizer, and how they are shared out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +33,12 @@ class Batch:
         return self.processes * self.images
 
 
-def batch_of(runner: Any) -> Batch:
-    """The batch that a runner trains with."""
-    images = runner.train_loop.dataloader.batch_sampler.batch_size
-    return Batch(get_world_size(), images, accumulated(runner.cfg))
+def batch_of(runner: Any) -> Batch | None:
+    """The batch that a runner trains with; None where its loader does not say how many images it gives at a time."""
+    images = getattr(runner.train_loop.dataloader.batch_sampler, 'batch_size', None)
+    if isinstance(images, Sequence):  # of each of several data sets
+        images = sum(images)
+    return None if images is None else Batch(get_world_size(), images, accumulated(runner.cfg))
 
 
 def accumulated(cfg: ConfigDict) -> int:

@@ -21,17 +21,18 @@ SETTINGS = (
 )
 
 
-def seed_generators(seed: int, iteration: int, place: int) -> None:
-    """Seed torch, NumPy and Python for one piece of a run, of this process's rank.
+def seed_generators(seed: int, rank: int, iteration: int, place: int) -> None:
+    """Seed torch, NumPy and Python for one piece of a run.
 
     NumPy's ``SeedSequence`` makes of neighbouring numbers streams that have nothing to do with each other.
 
     Args:
         seed: The run's.
+        rank: Of the process that trains.
         iteration: Counted from 0 over the whole run.
         place: ``WHOLE_BATCH`` for what is drawn once it is loaded, from 1 for the samples of the batch.
     """
-    state = np.random.SeedSequence(seed, spawn_key=(get_rank(), iteration, place)).generate_state(4)
+    state = np.random.SeedSequence(seed, spawn_key=(rank, iteration, place)).generate_state(4)
     random.seed(state.tobytes())
     np.random.seed(state)
     # Samples are made on the CPU; seeding all devices takes several times as long as all else here.
@@ -45,15 +46,15 @@ class SeededIndices:
     The data set itself stays what it is: hosts' hooks set attributes of it, which one standing in for it would hide.
     """
 
-    def __init__(self, indices: Sequence[int], seed: int, iteration: int) -> None:
-        self.indices, self.seed, self.iteration = indices, seed, iteration
+    def __init__(self, indices: Sequence[int], seed: int, rank: int, iteration: int) -> None:
+        self.indices, self.seed, self.rank, self.iteration = indices, seed, rank, iteration
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __iter__(self) -> Iterator[int]:
         for place, index in enumerate(self.indices, WHOLE_BATCH + 1):
-            seed_generators(self.seed, self.iteration, place)
+            seed_generators(self.seed, self.rank, self.iteration, place)
             yield index
 
 
@@ -65,7 +66,8 @@ class Passes(Sampler):
     """
 
     def __init__(self, batches: Sampler) -> None:
-        self.batches, self.sampler, self.batch_size = batches, batches.sampler, batches.batch_size
+        self.batches = batches
+        self.sampler, self.batch_size = (getattr(batches, name, None) for name in ('sampler', 'batch_size'))
 
     def __len__(self) -> int:
         """Batches of one pass."""
@@ -89,7 +91,10 @@ class NumberedBatches(Sampler):
     """
 
     def __init__(self, batches: Sampler, seed: int) -> None:
-        self.batches, self.sampler, self.batch_size = batches, batches.sampler, batches.batch_size
+        self.batches = batches
+        self.sampler, self.batch_size = (getattr(batches, name, None) for name in ('sampler', 'batch_size'))
+        # Here: a worker that is not forked does not know it.
+        self.rank = get_rank()
         self.seed = getattr(self.sampler, 'seed', seed)
         self.start: tuple[int, int] | None = None
 
@@ -116,7 +121,7 @@ class NumberedBatches(Sampler):
             return
         first, passed_over = self.start
         for iteration, indices in enumerate(islice(self.batches, passed_over, None), first):
-            yield SeededIndices(indices, self.seed, iteration)
+            yield SeededIndices(indices, self.seed, self.rank, iteration)
 
 
 def with_batches(loader: DataLoader, batches: Sampler) -> DataLoader:

@@ -33,6 +33,13 @@ NOTE = 'early_checkpoint'
 NAME = re.compile(r'iter_\d+\.pth')
 
 
+def resume_when_warned() -> None:
+    """Have a scheduler's warning end this process with :data:`RESUME_ME` until training starts and it is answered."""
+    if threading.current_thread() is threading.main_thread():
+        for number in WARNINGS:
+            signal.signal(number, lambda *_: sys.exit(RESUME_ME))
+
+
 @HOOKS.register_module()
 class EndEarlyHook(Hook):
     """On SIGTERM or SIGUSR1 finishes the step, saves ``iter_N.pth`` in the work dir, and ends with :data:`RESUME_ME`.
@@ -116,25 +123,26 @@ def forget_early_checkpoint(runner: Runner | FlexibleRunner) -> list[Path]:
 def shelter_workers(loader: DataLoader) -> None:
     """Have the processes that load data, once they start, outlive the signals that warn a run; on Linux only."""
     if sys.platform == 'linux':
-        loader.worker_init_fn = partial(begin_sheltered, then=loader.worker_init_fn)
+        loader.worker_init_fn = partial(begin_sheltered, own=os.getpid(), then=loader.worker_init_fn)
 
 
-def begin_sheltered(number: int, then: Callable[[int], None] | None) -> None:
+def begin_sheltered(number: int, own: int, then: Callable[[int], None] | None) -> None:
     """What a worker begins with: it ends when its own process tells it to, and not when others do.
 
     Args:
         number: Of the worker.
+        own: The process that it loads for.
         then: What it would begin with otherwise.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=end_when_told, daemon=True).start()
+    threading.Thread(target=end_when_told, args=(own,), daemon=True).start()
     if then is not None:
         then(number)
 
 
-def end_when_told() -> None:
-    """Wait for the SIGTERM by which torch ends its workers."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+def end_when_told(own: int) -> None:
+    """Wait for the SIGTERM by which torch ends its workers, from the process that they load for."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != own:
         pass
     os._exit(0)

@@ -4,7 +4,7 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
@@ -14,7 +14,14 @@ from ..checkpoints import CheckpointError
 from ..checkpoints.resuming import RUN
 from ..registry import HOOKS
 from .batch import Batch, batch_of
-from .half_steps import gather_gradients, is_saved_now, is_within_a_step, restore_gradients
+from .half_steps import (
+    gather_gradients,
+    is_saved_after_epoch,
+    is_saved_now,
+    is_within_a_step,
+    may_be_the_best,
+    restore_gradients,
+)
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from .restated import has_other_rates, restate_schedules
 
@@ -45,31 +52,34 @@ class ExactResumeHook(Hook):
             self.gather(runner)
 
     def after_train_epoch(self, runner: Any) -> None:
-        self.gather(runner)
+        if is_saved_after_epoch(runner):
+            self.gather(runner)
 
     def before_val(self, runner: Any) -> None:
-        # A best score is saved with the last checkpoint once more.
-        self.gather(runner)
+        if may_be_the_best(runner):
+            self.gather(runner)
 
     def gather(self, runner: Any) -> None:
         """Have process 0 hold the gradients of all, before it is asked to save."""
-        if get_world_size() > 1 and is_within_a_step(runner):
+        if is_within_a_step(runner) and not self.gathered:
             self.gathered = gather_gradients(runner)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        alone = get_world_size() == 1 and is_within_a_step(runner)
-        checkpoint[RUN] = {
-            'seed': seed_of(runner),
-            **asdict(batch_of(runner)),
-            'epoch_length': len(runner.train_loop.dataloader),
-            'gradients': gather_gradients(runner) if alone else self.gathered,
-        }
+        batch = batch_of(runner)
+        if batch is not None:
+            checkpoint[RUN] = {
+                'seed': seed_of(runner),
+                **asdict(batch),
+                'epoch_length': len(runner.train_loop.dataloader),
+                # What is saved without its optimizer is not gone on from.
+                'gradients': self.gathered if 'optimizer' in checkpoint else [],
+            }
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         # mmengine keeps it to itself whether a checkpoint is loaded to be resumed.
         if runner._resume:
             say_what_draws(runner)
-            if RUN in checkpoint:
+            if RUN in checkpoint and batch_of(runner) is not None:
                 go_on(runner, checkpoint, checkpoint[RUN])
             else:
                 go_on_without_a_word(runner, checkpoint)
@@ -133,8 +143,9 @@ def go_on(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any]) -> None:
     follow_batch(runner, checkpoint, theirs, ours)
     if theirs.processes != ours.processes:
         print_log(
-            f'{theirs.processes} processes saved the checkpoint and {ours.processes} go on: they share out the same '
-            'images and draw other random numbers',
+            f'{theirs.processes} processes saved the checkpoint and {ours.processes} go on: they draw other random '
+            'numbers, and where images are batched by their shapes, other batches; of an epoch that is resumed in its '
+            'middle some images then come twice and others not',
             'current',
             logging.WARNING,
         )

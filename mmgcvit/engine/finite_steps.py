@@ -106,7 +106,7 @@ class FiniteStepsHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         self.images += names_of(data_batch)
-        if self.losses and not math.isfinite(self.losses[-1]):
+        if self.has_bad_loss():
             self.spoiling += suspects(data_batch)
             # Now, not when the step is complete: other hooks average and save the statistics, and log the losses.
             self.statistics.restore()
@@ -122,6 +122,10 @@ class FiniteStepsHook(Hook):
             note_good_checkpoint(runner)
         self.begin_step()
 
+    def has_bad_loss(self) -> bool:
+        """Whether this process's latest loss is not finite. Of a step that was judged so, the device is not asked."""
+        return not self.is_finite and bool(self.losses) and not math.isfinite(self.losses[-1])
+
     def is_fault(self, wrapper: Any) -> bool:
         """Whether the step was left out, by other than GradScaler's own doing."""
         if self.is_finite is not None:
@@ -129,8 +133,11 @@ class FiniteStepsHook(Hook):
             return not self.is_finite
         if not are_finite_everywhere(self.losses):
             return True
-        self.by_scaler_in_a_row += isinstance(wrapper, AmpOptimWrapper)
-        return self.by_scaler_in_a_row > MOST_BY_SCALER
+        if not isinstance(wrapper, AmpOptimWrapper):
+            return False
+        self.by_scaler_in_a_row += 1
+        # bfloat16 has the range of float32: there is no scale to look for.
+        return wrapper.cast_dtype is torch.bfloat16 or self.by_scaler_in_a_row > MOST_BY_SCALER
 
     def report(self, runner: Runner) -> None:
         """Say what was left out, and end the run where it was one too many.

@@ -5,8 +5,8 @@ Where gradients of several iterations are added up, epochs and intervals of chec
 
 from typing import Any
 
-import torch.distributed as dist
-from mmengine.dist import get_rank, get_world_size
+import torch
+from mmengine.dist import all_gather_object, gather, get_rank, get_world_size
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
@@ -31,20 +31,37 @@ def is_saved_now(runner: Any) -> bool:
     )
 
 
+def is_saved_after_epoch(runner: Any) -> bool:
+    """Whether a checkpoint hook that counts epochs saves after this one."""
+    hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.by_epoch]
+    return any(
+        hook.every_n_epochs(runner, hook.interval, hook.save_begin)
+        or (hook.save_last and hook.is_last_train_epoch(runner))
+        for hook in hooks
+    )
+
+
+def may_be_the_best(runner: Any) -> bool:
+    """Whether a validation may save: the last checkpoint once more, when it names a new best one."""
+    return any(isinstance(hook, CheckpointHook) and hook.save_best for hook in runner.hooks)
+
+
 def gather_gradients(runner: Any) -> list[Gradients]:
-    """The gradients of each process, by rank; nothing on other ranks than 0. All processes call it together."""
-    own = gradients_of(plain_model(runner))
-    if get_world_size() == 1:
-        return [own]
-    everyones = [None] * get_world_size() if get_rank() == 0 else None
-    dist.gather_object(own, everyones)
-    return everyones or []
+    """The gradients of each process, by rank, on the CPU; nothing on other ranks than 0. All processes call it.
 
-
-def gradients_of(model: nn.Module) -> Gradients:
-    """Copies of a model's gradients on the CPU, by the parameters' names."""
-    named = ((name, parameter.grad) for name, parameter in model.named_parameters())
-    return {name: gradient.detach().cpu().clone() for name, gradient in named if gradient is not None}
+    One parameter after the other: all at once would take the memory of process 0's device.
+    """
+    parameters = dict(plain_model(runner).named_parameters())
+    own = [name for name, parameter in parameters.items() if parameter.grad is not None]
+    # A process may have none for a part of the model that its images did not need.
+    names = dict.fromkeys(name for names in all_gather_object(own) for name in names)
+    everyones: list[Gradients] = [{} for _ in range(get_world_size())]
+    for name in names:
+        gradient = parameters[name].grad
+        sent = torch.zeros_like(parameters[name]) if gradient is None else gradient
+        for gradients, received in zip(everyones, gather(sent.detach().contiguous()), strict=False):
+            gradients[name] = received.cpu().clone()
+    return everyones if get_rank() == 0 else []
 
 
 def restore_gradients(runner: Any, gradients: Gradients) -> None:

@@ -5,6 +5,7 @@ They begin wherever a checkpoint was saved, within an epoch too, and take mmengi
 
 from typing import Any
 
+from mmengine.dist import get_world_size
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 from torch import nn
@@ -48,7 +49,7 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
             idx: Its number among those of the epoch that this process has trained with.
             data_batch: What the loader gives.
         """
-        seed_generators(self.batches.seed, self._iter, WHOLE_BATCH)
+        seed_generators(self.batches.seed, self.batches.rank, self._iter, WHOLE_BATCH)
         super().run_iter(self.done_before + idx, data_batch)
 
 
@@ -68,9 +69,10 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
     def __init__(self, runner: Any, dataloader: DataLoader | dict, **kwargs: Any) -> None:
         loader = built(runner, dataloader)
         self.batches = NumberedBatches(Passes(loader.batch_sampler), runner.seed)
-        super().__init__(runner, with_batches(loader, self.batches), **kwargs)
-        # It restarts loaders, and knows nothing of numbers.
+        # mmengine's begins to load at once in some versions, and restarts loaders; this one gives nothing yet.
+        super().__init__(runner, DataLoader(loader.dataset, batch_sampler=self.batches), **kwargs)
         del self.dataloader_iterator
+        self.dataloader = with_batches(loader, self.batches)
 
     def run(self) -> nn.Module:
         """Train to the last iteration.
@@ -94,7 +96,7 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
 
     def run_iter(self, data_batch: Any) -> None:
         """Iterate one batch."""
-        seed_generators(self.batches.seed, self._iter, WHOLE_BATCH)
+        seed_generators(self.batches.seed, self.batches.rank, self._iter, WHOLE_BATCH)
         super().run_iter(data_batch)
 
     def is_to_validate(self) -> bool:
@@ -107,7 +109,7 @@ def built(runner: Any, dataloader: DataLoader | dict) -> DataLoader:
     """The loader of a config as mmengine's loops build it; one that is built already as it is.
 
     Raises:
-        ValueError: It has no batch sampler.
+        ValueError: It has no batch sampler, or no batch.
     """
     different = runner._randomness_cfg.get('diff_rank_seed', False)
     loader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different)
@@ -116,5 +118,10 @@ def built(runner: Any, dataloader: DataLoader | dict) -> DataLoader:
             'train_dataloader has no batches of indices (its data set is iterable, or its batch_size None), so that a '
             'resumed run would not know where it is; give it both, or train with train_cfg.type=EpochBasedTrainLoop, '
             "mmengine's"
+        )
+    if len(loader.batch_sampler) == 0:
+        raise ValueError(
+            f'train_dataloader gives no batch: {len(loader.dataset)} samples, shared out among {get_world_size()} '
+            'processes, make none of its batch_size; take a smaller one, fewer processes, or drop_last=False'
         )
     return loader

@@ -1,9 +1,10 @@
 """Saving a run: every checkpoint is whole or not there, at any moment and after a power cut."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.runner import FlexibleRunner, Runner
 
 from ..checkpoints.newest import LAST
@@ -14,8 +15,8 @@ from ..checkpoints.work_folder import remove
 def save_run(runner: Runner | FlexibleRunner, path: Path, **options: Any) -> None:
     """Have a runner save a checkpoint beside its place, with a digest, flushed to disk; then give it its name.
 
-    To be called by every process. A checkpoint that is a folder, of which each process writes a share, is renamed when
-    all are done, without digests.
+    To be called by every process; where it fails in one, it ends in all. A checkpoint that is a folder, of which each
+    process writes a share, is renamed when all are done, without digests.
 
     Args:
         runner: Either of mmengine's, with any strategy.
@@ -24,15 +25,32 @@ def save_run(runner: Runner | FlexibleRunner, path: Path, **options: Any) -> Non
     """
     unfinished = unfinished_of(path)
     try:
-        runner.save_checkpoint(str(path.parent), unfinished.name, **options)
-        barrier()
-        if is_main_process():
-            finish(unfinished, path)
-        barrier()
+        do_together(lambda: runner.save_checkpoint(str(path.parent), unfinished.name, **options))
+        do_together(lambda: finish(unfinished, path) if is_main_process() else None)
     except BaseException:
         if is_main_process():
             remove(unfinished, path.parent)
         raise
+
+
+def do_together(what: Callable[[], None]) -> None:
+    """Do something in all processes, which go on when all have done it.
+
+    Raises:
+        Exception: What went wrong in this one.
+        SystemExit: It went wrong in another one; they would wait for it.
+    """
+    failure = None
+    try:
+        what()
+    except Exception as error:
+        failure = error
+    failures = all_gather_object('' if failure is None else str(failure) or type(failure).__name__)
+    if failure is not None:
+        raise failure
+    elsewhere = next(filter(None, failures), None)
+    if elsewhere is not None:
+        raise SystemExit(elsewhere)
 
 
 def finish(unfinished: Path, path: Path) -> None:

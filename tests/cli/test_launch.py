@@ -14,7 +14,8 @@ def test_nodes_are_described_by_the_variables_of_the_hosts_scripts():
 
 
 def test_one_node_takes_a_free_port_of_its_own():
-    nodes = [read_nodes({}) for _ in range(2)]
+    """And its own address: schedulers export another one by which nobody could reach the loopback interface."""
+    nodes = [read_nodes(environment) for environment in ({}, {'MASTER_ADDR': '10.0.0.1'})]
     assert {(node.count, node.rank, node.address) for node in nodes} == {(1, 0, '127.0.0.1')}
     assert nodes[0].port != nodes[1].port
 
