@@ -1,5 +1,5 @@
 # make demo   train a GC ViT classifier and from it a detector on real images, and score it (installs first; minutes)
-# make test   lint and all tests but the demos'
+# make test   lint and all tests but long ones and the demos'
 # make test-all        these too: it trains both demos and scores them
 # make demo-seg        likewise with semantic segmentation: UPerNet, from the classifier
 # make test-upstream   all tests on the original OpenMMLab packages and torch 2.1, in an environment of their own
@@ -29,9 +29,10 @@ demo-seg: install
 	@$(RUN) -m mmgcvit.commands.demo segment --work-dir $(WORK_DIR)
 
 test: lint
-	$(RUN) -m pytest -m 'not demo' -n $(TEST_PROCESSES) --dist worksteal
+	$(RUN) -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal
 
 test-all: test
+	$(RUN) -m pytest -m long -n $(TEST_PROCESSES)
 	$(RUN) -m pytest -m demo
 
 # The tests that have a GPU to run on, and one table of what came of them; fails where torch sees none.

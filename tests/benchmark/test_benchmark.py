@@ -126,6 +126,7 @@ COMMANDS = {
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize('name', COMMANDS)
 def test_the_command_line_writes_a_table_and_its_data(name, tmp_path):
     output = call('', TOOLS / 'benchmark.py', *COMMANDS[name], '--device', 'cpu', '--threads', 1, '--out', tmp_path)

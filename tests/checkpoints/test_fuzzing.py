@@ -11,6 +11,7 @@ HOURS = 60 / 3600
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_minute_of_fuzzing(tmp_path, fuzz_seed):
     command = [
         sys.executable,

@@ -84,6 +84,7 @@ def test_compiled_outputs_and_gradients_are_the_eager_ones(name, with_cp):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which('g++') is None, reason='the default backend needs a C++ compiler')
 @pytest.mark.parametrize('name', FEWER_BLOCKS)
 def test_the_default_backend_computes_what_eager_does(name, device):
@@ -95,6 +96,7 @@ def test_the_default_backend_computes_what_eager_does(name, device):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which('g++') is None, reason='the default backend needs a C++ compiler')
 @pytest.mark.parametrize(
     ('part', 'shape'),

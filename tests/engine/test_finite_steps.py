@@ -210,9 +210,9 @@ def scaler_on_cpu(monkeypatch):
     monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu'))
 
 
-def scaled(loss_scale, **options):
-    """A loss scale beyond which gradients of the toy overflow."""
-    wrapper = {'type': 'AmpOptimWrapper', 'dtype': 'bfloat16', 'loss_scale': loss_scale}
+def scaled(loss_scale, dtype=None, **options):
+    """A loss scale beyond which gradients of the toy overflow. No dtype is float16 on GPUs, and runs on CPUs."""
+    wrapper = {'type': 'AmpOptimWrapper', 'dtype': dtype, 'loss_scale': loss_scale}
     return {'optim_wrapper': wrapper | {'optimizer': {'type': 'AdamW', 'lr': 0.01}} | options}
 
 
@@ -237,6 +237,11 @@ def test_under_the_scaler_a_loss_is_a_fault(tmp_path, scaler_on_cpu, fault):
 def test_a_scale_at_which_gradients_are_never_finite_ends_the_run(tmp_path, scaler_on_cpu):
     with pytest.raises(NotFiniteError, match=r'up to iteration 33'):
         train(tmp_path, samples(80), hooks=ONE_ENDS_IT, **scaled(2.0**127))
+
+
+def test_in_bfloat16_there_is_no_scale_to_be_looked_for(tmp_path, scaler_on_cpu):
+    with pytest.raises(NotFiniteError, match=r'up to iteration 1'):
+        train(tmp_path, samples(12), hooks=ONE_ENDS_IT, **scaled(2.0**127, 'bfloat16'))
 
 
 @pytest.mark.parametrize(
@@ -270,6 +275,7 @@ def test_of_several_optimizers_each_is_judged(values):
 
 def test_the_scaler_begins_to_count_anew_after_a_step():
     hook, wrapper = FiniteStepsHook(), AmpOptimWrapper.__new__(AmpOptimWrapper)
+    wrapper.cast_dtype = torch.float16
     for _ in range(2):
         hook.is_finite = True
         assert not hook.is_fault(wrapper)

@@ -9,6 +9,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from mmgcvit.pyramid import PyramidBackbone
 from mmgcvit.registry import MODELS
 
 
@@ -41,8 +42,8 @@ def build_contestant(name: str, size: tuple[int, int]) -> nn.Module:
 
 
 def networks() -> dict[str, type[nn.Module]]:
-    """This project's backbones: ``{'gcvit': GCViT, 'lsa': LSA}``."""
-    return {name.lower(): network for name, network in MODELS.module_dict.items() if hasattr(network, 'archs')}
+    """This project's backbones: ``{'gcvit': GCViT, 'lsa': LSA}``, not what the ablations make of them."""
+    return {name.lower(): kind for name, kind in MODELS.module_dict.items() if PyramidBackbone in kind.__bases__}
 
 
 def build_network(network: type[nn.Module], arch: str, size: tuple[int, int], window: int | None) -> nn.Module:
