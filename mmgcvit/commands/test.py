@@ -51,7 +51,6 @@ def prepare(args: argparse.Namespace) -> Config:
     if args.tta:
         enable_tta(cfg)
     check_operators(cfg)
-    check_data(cfg, ['test_dataloader'])
     return cfg
 
 
@@ -68,6 +67,7 @@ def main() -> None:
     register_reader(cfg.work_dir, trusted=[args.checkpoint] if args.trust_checkpoint else [])
     with full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
+            check_data(cfg, ['test_dataloader'])
             cfg.load_from = args.checkpoint
             # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
             runner = Runner.from_cfg(cfg)

@@ -106,11 +106,11 @@ def main() -> None:
         allow_overwriting(cfg)
     check_sharding(cfg)
     check_operators(cfg)
-    check_data(cfg, ['train_dataloader', 'val_dataloader'])
     skip_damaged(cfg, settings_of(cfg).damaged_images)
     prepare_processes(cfg)
     with leaving_processes(), full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
+            check_data(cfg, ['train_dataloader', 'val_dataloader'])
             if args.resume is not None:
                 resume(cfg, args.resume)
             register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if args.trust_checkpoint else [])
