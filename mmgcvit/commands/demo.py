@@ -8,6 +8,7 @@ and again where its config has changed. Each step is a command of this package, 
 """
 
 import argparse
+import hashlib
 import json
 import signal
 import subprocess
@@ -71,6 +72,8 @@ class Demo(NamedTuple):
 
 
 CLASSIFIER = 'gcvit_digits_cls.py'
+# The file by which a work dir tells of what config its training has come to the end.
+TRAINED = 'trained.sha256'
 CLASSIFIER_SCORES = (Score('top-1 accuracy, %', 'accuracy/top1', 97.0),)
 DEMOS = {
     'detect': Demo(
@@ -158,8 +161,10 @@ def run_steps(demo: Demo, work_dir: Path, console: Console) -> list[Trained]:
         classifier_took = None
     else:
         say(console, 2, 'classifier: GC ViT on single digits')
-        (classifier / 'last_checkpoint').unlink(missing_ok=True)
+        for name in (TRAINED, 'last_checkpoint'):
+            (classifier / name).unlink(missing_ok=True)
         classifier_took = run('train', classifier_config, '--work-dir', classifier, '--overwrite', '--progress')
+        note_trained(classifier, classifier_config)
     say(console, 3, f"{demo.folder}: {demo.what} on the classifier's weights")
     start = f'model.backbone.init_cfg.checkpoint={last_checkpoint(classifier)}'
     model_took = run('train', config, '--work-dir', model, '--overwrite', '--progress', '--cfg-options', start)
@@ -194,17 +199,21 @@ def last_checkpoint(work_dir: Path) -> str:
 
 
 def is_trained(work_dir: Path, config: Path) -> bool:
-    """Whether a finished training of this very config is there: mmengine leaves a copy of it in the work dir."""
-    copy = work_dir / config.name
-    files = [copy, work_dir / 'last_checkpoint']
-    if not all(file.is_file() for file in files):
+    """Whether a finished training of this very config is there."""
+    files = [work_dir / TRAINED, work_dir / 'last_checkpoint']
+    if not all(file.is_file() for file in files) or not Path(last_checkpoint(work_dir)).is_file():
         return False
-    last = Path(last_checkpoint(work_dir))
-    # What ended early has left iter_*.pth.
-    if not last.is_file() or not last.name.startswith('epoch_'):
-        return False
-    trained = Config.fromfile(copy)
-    return all(trained.get(key) == value for key, value in Config.fromfile(config).items())
+    return (work_dir / TRAINED).read_text() == digest_of(config)
+
+
+def note_trained(work_dir: Path, config: Path) -> None:
+    """Note that a training of a config has come to its end."""
+    (work_dir / TRAINED).write_text(digest_of(config))
+
+
+def digest_of(config: Path) -> str:
+    """The SHA-256 of a config with all that it inherits."""
+    return hashlib.sha256(repr(Config.fromfile(config).to_dict()).encode()).hexdigest()
 
 
 def run(module: str, *arguments: object) -> float:
