@@ -1,30 +1,28 @@
-"""Base of the backbones: what hosts expect of one (chosen outputs, freezing, loading), and the refusal of bad input.
+"""Base of the backbones: what hosts expect of one (chosen outputs, freezing), and the refusal of bad input.
 
 Legend: B batch, C_i channels and H_i x W_i size of stage i's map.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Iterable, Sequence
 
 import torch
-from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
-from .checkpoints import Layout, load_pretrained
-from .layers import LayerNorm, Variant, is_exporting, whole_number, whole_numbers
+from .layers import LayerNorm, is_exporting, whole_number, whole_numbers
+from .pretrained import PretrainedBackbone
 
 WithCp = bool | Sequence[bool]
 
 MIN_IMAGE_SIZE = 32
 
 
-class PyramidBackbone(BaseModule):
+class PyramidBackbone(PretrainedBackbone):
     """Base of backbones whose stages make ever smaller maps.
 
-    A subclass builds ``self.stem``, ``self.stages``, the first ``self.num_stages`` of them, each with its ``blocks``,
-    and between them ``self.downsamplers``; it calls :meth:`freeze` at the end of its constructor, and implements
-    ``forward``. Output i passes through a LayerNorm of its own, ``norm<i>``.
+    A subclass builds ``self.stem``, which has a ``stride`` in pixels, ``self.stages``, the first ``self.num_stages`` of
+    them, each with its ``blocks``, and between them ``self.downsamplers``; it calls :meth:`freeze` at the end of its
+    constructor, and implements ``forward``. Output i passes through a LayerNorm of its own, ``norm<i>``.
 
     Args:
         in_channels: Channels of the images.
@@ -34,22 +32,10 @@ class PyramidBackbone(BaseModule):
         init_cfg: See mmengine's ``BaseModule``.
         norm_eps: Epsilon of the output norms.
 
-    Attributes:
-        archs: The published variants by name.
-        default_arch: The name that ``arch`` has by default.
-        facts: What the names and shapes of weights tell about their variant: ``read(tensors, num_stages)`` makes one,
-            ``arch()`` gives an ``arch`` argument.
-        layouts: The layouts in which checkpoints of the network exist, this package's last.
-
     Raises:
         ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1.
         TypeError: An argument is no whole number, or ``out_indices`` no sequence of them.
     """
-
-    archs: ClassVar[Mapping[str, Variant]]
-    default_arch: ClassVar[str]
-    facts: ClassVar[type]
-    layouts: ClassVar[Sequence[Layout]]
 
     def __init__(
         self,
@@ -76,6 +62,11 @@ class PyramidBackbone(BaseModule):
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the image between two places of each stage's map, all stages."""
+        return tuple(self.stem.stride * 2**i for i in range(len(self.stage_dims)))
+
     def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
         """The stem and the first stage, then each downsampler and the stage behind it."""
         return zip([self.stem, *self.downsamplers], self.stages, strict=True)
@@ -84,33 +75,21 @@ class PyramidBackbone(BaseModule):
         """Output i of stage i's map: (B, H_i, W_i, C_i) to (B, C_i, H_i, W_i), normalised."""
         return self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous()
 
-    @classmethod
-    def describe_weights(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:
-        """The variant that weights belong to, by their shapes: its name, or what it is made of.
-
-        Args:
-            tensors: Weights by their names here.
-            num_stages: How many stages to look at, all by default. Variants that differ only later are named together.
-        """
-        found = cls.facts.read(tensors, num_stages)
-        names = [name for name, arch in cls.archs.items() if arch.facts(num_stages) == found]
-        return ' or '.join(map(repr, names)) or str(found)
-
-    def describe_arch(self, tensors: Mapping[str, Tensor]) -> str:
-        """The variant that weights belong to, as far as the built stages go."""
-        return self.describe_weights(tensors, self.num_stages)
-
     def check_images(self, images: Tensor) -> None:
         """Refuse what a backbone cannot process. Not in exports, which serve all sizes.
 
         Raises:
-            TypeError: ``images`` is no tensor.
+            TypeError: ``images`` is no tensor, or one of whole or complex numbers.
             ValueError: ``images`` has not four dimensions, not ``in_channels`` channels, or a side under 32 px.
         """
         if is_exporting() or isinstance(images, torch.fx.Proxy):
             return
         if not isinstance(images, Tensor):
             raise TypeError(f'images must be a tensor of shape (B, C, H, W), not {type(images).__name__}')
+        if not images.is_floating_point():
+            raise TypeError(
+                f'images are of {images.dtype}; expected floating point numbers, normalised as a data_preprocessor does'
+            )
         shape = tuple(images.shape)
         if images.ndim != 4:
             raise ValueError(f'images have shape {shape}; expected four dimensions (B, C, H, W)')
@@ -121,26 +100,6 @@ class PyramidBackbone(BaseModule):
                 f'images have shape {shape}, {shape[2]}x{shape[3]} px; '
                 f'expected at least {MIN_IMAGE_SIZE} px on both sides'
             )
-
-    def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says.
-
-        ``dict(type='Pretrained', checkpoint=SOURCE)`` takes a file, an http(s) address or ``timm://NAME`` in any
-        layout in which checkpoints of the network exist, recognised by content, and runs no code from it. Two more
-        keys: ``prefix`` where a file holds several networks, ``ema=True`` for the moving average where a file has one
-        beside the weights.
-
-        Raises:
-            CheckpointError: The weights did not load, all of them; see :func:`load_pretrained`.
-        """
-        configs = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg or []
-        pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
-        initialize(self, [config for config in configs if config not in pretrained])
-        for config in pretrained:
-            # map_location, which mmengine knows, has nothing to decide: weights are read on the CPU and copied.
-            options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
-            load_pretrained(self, self.describe_arch, **options)
-        self._is_init = True
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Where a parameter stands in the network, for layer-wise learning rate decay.
@@ -175,12 +134,14 @@ class PyramidBackbone(BaseModule):
         return (first_block[index] + block if kind == 'stages' else first_block[index + 1] - 1), last + 1
 
     def freeze(self) -> None:
-        """Take the stem and the frozen stages, each with the downsampler behind it, out of training."""
+        """Put the stem and the frozen stages, each with the downsampler after it and its output norm, in eval mode, and
+        take their parameters out of training.
+        """
         if self.frozen_stages < 0:
             return
-        behind = self.frozen_stages
-        norms = (self.get_submodule(f'norm{i}') for i in self.out_indices if i < behind)
-        for part in (self.stem, *self.stages[:behind], *self.downsamplers[:behind], *norms):
+        count = self.frozen_stages
+        norms = (self.get_submodule(f'norm{i}') for i in self.out_indices if i < count)
+        for part in (self.stem, *self.stages[:count], *self.downsamplers[:count], *norms):
             part.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'PyramidBackbone':

@@ -1,17 +1,18 @@
 """The published GC ViT variants (paper, table S.1, and the released models), and what weights show of theirs."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
-from ..layers.arguments import number
-from ..layers.variants import Variant, attribute, optional, ratio, whole, wholes
+from ..layers.arguments import number, whole_number, whole_numbers
+from ..layers.variants import MLP_RATIO, Variant, attribute, count_blocks, mlp_ratio, optional, side, where
 
 NUM_STAGES = 4
-COUNTS = wholes(NUM_STAGES), f'{NUM_STAGES} whole numbers of at least 1'
+COUNTS = where(whole_numbers, lambda counts: len(counts) == NUM_STAGES and min(counts) >= 1)
+PER_STAGE = f'{NUM_STAGES} whole numbers of at least 1'
+TABLE = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class GCViTArch(Variant):
         drop_path_rate: Drop path rate of the last block in ImageNet training; it rises linearly from 0.
     """
 
-    embed_dims: int = attribute(whole(4), 'a whole number of at least 4')
-    depths: tuple[int, ...] = attribute(*COUNTS)
-    num_heads: tuple[int, ...] = attribute(*COUNTS)
-    mlp_ratio: float = attribute(ratio, 'a number of at least 0.1')
+    embed_dims: int = attribute(where(whole_number, lambda dims: dims >= 4), 'a whole number of at least 4')
+    depths: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
+    num_heads: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
+    mlp_ratio: float = attribute(*MLP_RATIO)
     layer_scale: float | None = attribute(optional(number), 'a number, or None', default=None)
     drop_path_rate: float = attribute(number, 'a number', default=0.0)
 
@@ -48,10 +49,26 @@ class GCViTArch(Variant):
         """Channels of each stage."""
         return tuple(self.embed_dims * 2**stage for stage in range(NUM_STAGES))
 
-    def facts(self, num_stages: int) -> 'Facts':
-        """What would be seen in weights of this variant's first stages."""
-        scaled, hidden_dims = self.layer_scale is not None, int(self.embed_dims * self.mlp_ratio)
-        return Facts(self.embed_dims, self.depths[:num_stages], self.num_heads[:num_stages], hidden_dims, scaled)
+    @staticmethod
+    def seen_in(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
+        stages = range(NUM_STAGES if num_stages is None else num_stages)
+        blocks, scaled = count_blocks(tensors), 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
+        return {
+            'embed_dims': side(tensors, 'stem.proj.weight', 0),
+            'depths': tuple(blocks[i] for i in stages),
+            'num_heads': tuple(side(tensors, TABLE.format(i), 1) for i in stages),
+            'mlp_ratio': mlp_ratio(tensors),
+            'layer_scale': 1.0 if scaled else None,
+        }
+
+    @staticmethod
+    def in_words(seen: Mapping[str, Any]) -> str:
+        hidden_dims = int(seen['embed_dims'] * seen['mlp_ratio'])
+        scale = 'without' if seen['layer_scale'] is None else 'with'
+        return (
+            f'of embed_dims {seen["embed_dims"]}, depths {seen["depths"]}, num_heads {seen["num_heads"]}, '
+            f'{hidden_dims} channels in the first MLP, {scale} layer scale'
+        )
 
 
 ARCHS = {
@@ -65,47 +82,3 @@ ARCHS = {
     'base': GCViTArch(128, (3, 4, 19, 5), (4, 8, 16, 32), 2, layer_scale=1e-5, drop_path_rate=0.5),
     'large': GCViTArch(192, (3, 4, 19, 5), (6, 12, 24, 48), 2, layer_scale=1e-5, drop_path_rate=0.5),
 }
-
-
-class Facts(NamedTuple):
-    """What the names and shapes of weights tell about their variant; zeros where a tensor is missing."""
-
-    embed_dims: int
-    depths: tuple[int, ...]
-    num_heads: tuple[int, ...]
-    hidden_dims: int
-    layer_scale: bool
-
-    @classmethod
-    def read(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> 'Facts':
-        """From tensors by their names in :class:`GCViT`; stages after ``num_stages`` are not looked at."""
-        stages = range(NUM_STAGES if num_stages is None else num_stages)
-        blocks = {match[0] for name in tensors if (match := re.match(r'stages\.\d+\.blocks\.\d+\.', name))}
-
-        def size(name: str, dim: int) -> int:
-            return tensors[name].shape[dim] if name in tensors else 0
-
-        return cls(
-            embed_dims=size('stem.proj.weight', 0),
-            depths=tuple(sum(block.startswith(f'stages.{i}.') for block in blocks) for i in stages),
-            num_heads=tuple(size(f'stages.{i}.blocks.0.attn.position.relative_position_bias_table', 1) for i in stages),
-            hidden_dims=size('stages.0.blocks.0.mlp.fc1.weight', 0),
-            layer_scale='stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors,
-        )
-
-    def arch(self) -> dict[str, Any]:
-        """The facts as an ``arch`` argument."""
-        return {
-            'embed_dims': self.embed_dims,
-            'depths': self.depths,
-            'num_heads': self.num_heads,
-            'mlp_ratio': self.hidden_dims / self.embed_dims,
-            'layer_scale': 1.0 if self.layer_scale else None,
-        }
-
-    def __str__(self) -> str:
-        scale = 'with' if self.layer_scale else 'without'
-        return (
-            f'of embed_dims {self.embed_dims}, depths {self.depths}, num_heads {self.num_heads}, '
-            f'{self.hidden_dims} channels in the first MLP, {scale} layer scale'
-        )

@@ -22,12 +22,10 @@ from ..layers import (
 
 
 class WindowAttention(nn.Module):
-    """Attention inside each window of a map. A subclass has a projection of its own to queries, keys and values.
+    """Attention inside each window of a map.
 
-    Args:
-        embed_dims: C.
-        num_heads: nH.
-        window: (h, w), N = h*w.
+    A subclass is built from ``embed_dims`` (C), ``num_heads`` (nH) and ``window`` ((h, w), N = h*w), has a projection
+    of its own to queries, keys and values, and sets ``window``, ``num_heads``, ``position`` and ``proj``.
     """
 
     position_type = RelativePositionBias
@@ -36,17 +34,24 @@ class WindowAttention(nn.Module):
         """Map of any size (B, H, W, C) and global query (B, nH, N, d) or (B, nW, nH, N, d) to (B, H, W, C)."""
         size = x.shape[1:3]
         q, k, v = self.project(in_windows(x, self.window), q_global)
-        attended = merge_heads(attend(q, k, v, self.position(v.dtype)))
+        attended = merge_heads(attend(q, k, v, self.bias(v, size)))
         return out_of_windows(linear(self.proj, attended), self.window, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Windows (B, nW, N, C) to queries, keys and values (B, nW, nH, N, d); shared queries may be (B, nH, N, d)."""
         raise NotImplementedError
 
+    def bias(self, v: Tensor, size: tuple[int, int]) -> Tensor:
+        """What is added to the scores, in the dtype of the values ``v``: (nH, N, N), the same for all windows.
+
+        A seam for ablations, whose bias may differ from window to window of a map of ``size`` = (H, W): (nW, nH, N, N).
+        """
+        return self.position(v.dtype)
+
     def attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """How much each token of a window attends to each: inputs as in ``forward``, to (B, nW, nH, N, N)."""
+        """How much each token attends to each, for pictures: inputs as in ``forward``, to (B, nW, nH, N, N)."""
         q, k, v = self.project(in_windows(x, self.window), q_global)
-        return attention_weights(q, k, self.position(v.dtype))
+        return attention_weights(q, k, self.bias(v, x.shape[1:3]))
 
 
 class LocalWindowAttention(WindowAttention):

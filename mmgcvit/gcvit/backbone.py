@@ -1,8 +1,8 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. What the
-backbone inherits, from levels() to freeze(), is in ../pyramid.py; archs.py has the variants, layouts.py the names of
-weights in checkpoints of others.
+backbone inherits, from levels() to freeze(), is in ../pyramid.py, loading and saving in ../pretrained.py; archs.py has
+the variants, layouts.py the names of weights in checkpoints of others.
 
 Legend: B batch, H x W image in pixels, C channels of the first stage.
 """
@@ -22,7 +22,7 @@ from ..layers import (
 )
 from ..pyramid import PyramidBackbone, WithCp, checkpointed_stages
 from ..registry import MODELS
-from .archs import ARCHS, NUM_STAGES, Facts
+from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
 from .global_query import query_poolings
 from .layouts import LAYOUTS
@@ -41,8 +41,8 @@ class GCViT(PyramidBackbone):
         window_size: Side of the attention windows in tokens, for all stages or one per stage; each a number, or a
             pair (h, w). Published: 7, 7, 14, 7 for images of 224 px; 16 or 24 in every stage for dense prediction.
         pretrain_img_size: Side in pixels of the images that the weights were trained on (a number or a pair). It
-            decides how often the global query generator halves its map; checkpoints do not store it. Inputs may be of
-            any other size.
+            decides whether the third stage's global query generator halves its map; checkpoints do not store it.
+            Inputs may be of any other size.
         drop_path_rate: Drop path rate of the last block, rising linearly from 0. Default: the variant's in ImageNet
             training.
         out_indices: Stages whose maps are returned, 0 to 3. Stages after the last of them are not built.
@@ -50,7 +50,7 @@ class GCViT(PyramidBackbone):
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
             in all stages, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
-            :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+            :meth:`PretrainedBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
         ValueError: An argument is out of its range. The message says what is allowed.
@@ -62,7 +62,7 @@ class GCViT(PyramidBackbone):
 
     archs = ARCHS
     default_arch = 'tiny'
-    facts = Facts
+    arch_type = GCViTArch
     layouts = LAYOUTS
 
     # The parts of the paper; a subclass may name others with the same signatures.

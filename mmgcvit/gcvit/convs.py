@@ -4,6 +4,7 @@ Legend: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv wo
 return channels-last ones.
 """
 
+import torch
 from torch import Tensor, nn
 
 from ..layers import LayerNorm, channels_first, channels_last, divide_up
@@ -25,7 +26,7 @@ class SqueezeExcite(nn.Module):
         self.excite = nn.Linear(squeezed, embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        weights = self.excite(self.act(self.squeeze(x.mean((2, 3))))).sigmoid()
+        weights = self.excite(self.act(self.squeeze(channels_last(x).mean((1, 2))))).sigmoid()
         return x * weights[:, :, None, None]
 
 
@@ -81,6 +82,7 @@ class Stem(nn.Module):
         embed_dims: C.
     """
 
+    stride = 4
     downsampler_type = Downsampler
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:
@@ -93,4 +95,5 @@ class Stem(nn.Module):
         return self.proj.out_channels * divide_up(size[0], 2) * divide_up(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:
+        images = images.contiguous(memory_format=torch.channels_last)  # or each norm would copy the maps
         return self.downsample(channels_last(self.proj(images)))

@@ -52,15 +52,16 @@ class GlobalQueryGenerator(nn.Module):
         # Traces serve all sizes, and so always resize; to the same size that changes nothing.
         if is_tracing() or x.shape[2:] != self.window:
             x = resize(x, self.window)
-        return x.flatten(2).unflatten(1, (self.num_heads, -1)).transpose(2, 3)
+        return x.flatten(2).unflatten(1, (self.num_heads, x.shape[1] // self.num_heads)).transpose(2, 3)
 
 
 def query_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[tuple[bool, ...], ...]:
     """For each of the four stages, the steps of its generator: True for one that halves the map.
 
     For the published windows 7, 7, 14, 7 and images of 224 px, maps of 56, 28, 14 and 7 tokens a side come out at the
-    window's size: stage 0 halves three times, stage 1 twice, stages 2 and 3 never. Stage 2 halves once with any other
-    window, namely where that is smaller than the map of such an image.
+    window's size: stage 0 halves three times, stage 1 twice, stages 2 and 3 never. The arguments decide of stage 2
+    only: it halves once unless its window is the whole map of such an image, as in the published networks, and the
+    resize that follows makes up for a window that is larger.
 
     Args:
         windows: Each stage's window (h, w).

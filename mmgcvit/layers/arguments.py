@@ -42,17 +42,6 @@ def number(value: Any) -> float:
     return float(value)
 
 
-def at_least(least: float, value: float) -> float:
-    """Return a number that is at least ``least``.
-
-    Raises:
-        ValueError: It is less.
-    """
-    if value < least:
-        raise ValueError(f'{value} is less than {least}')
-    return value
-
-
 def check_drop_path_rate(drop_path_rate: float) -> float:
     """Return a drop path rate, or refuse it.
 

@@ -30,7 +30,8 @@ def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...
     Shapes: (B, nW, N, chunks*C) to ``chunks`` tensors (B, nW, nH, N, d).
     """
     # Chunks come before heads and tokens are swapped: the chunks' gradients are then joined in one copy.
-    return tuple(chunk.transpose(2, 3) for chunk in x.unflatten(-1, (chunks, num_heads, -1)).unbind(3))
+    width = x.shape[-1] // (chunks * num_heads)
+    return tuple(chunk.transpose(2, 3) for chunk in x.unflatten(-1, (chunks, num_heads, width)).unbind(3))
 
 
 def merge_heads(x: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class RelativePositionBias(GridValues):
     shape_name = 'window_shape'
 
     def __init__(self, window: Window, num_heads: int) -> None:
+        # Makes self.relative_position_bias_table, by table_name.
         super().__init__((prod(self.grid_of(window)), num_heads), window)
         self.window = tuple(window)
         self.kept: KeptBias | None = None

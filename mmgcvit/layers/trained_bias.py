@@ -44,10 +44,10 @@ def attend_with_trained_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> T
 
 def fused_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Attention (B, nW, nH, N, d), and the log-sum-exp of the scores (B, nW, nH, N)."""
-    batch, kernel = k.shape[0], torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    shape, kernel = k.shape[:2], torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     operands = (windows_as_batch(x, k.shape[1]) for x in (q, k, v))
     out, logsumexp = kernel(*operands, attn_mask=bias.unsqueeze(0))
-    return out.unflatten(0, (batch, -1)), logsumexp.unflatten(0, (batch, -1))
+    return out.unflatten(0, shape), logsumexp.unflatten(0, shape)
 
 
 def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
@@ -103,17 +103,21 @@ def backward_of_windows(
     grad_v: Tensor,
 ) -> Tensor:
     """Of n windows, tensors (n, nH, N, d): add to grad_q, write grad_k and grad_v, return the bias' gradient."""
+    num_windows = len(k)
     precise = torch.promote_types(bias.dtype, torch.float32)
     bias, grad_out, q, k, v, out = (x.to(precise) for x in (bias, grad_out, q, k, v, out))
     scale = q.shape[-1] ** -0.5
-    weights = (q * scale) @ k.mT
-    weights.add_(bias).sub_(logsumexp.unsqueeze(-1)).exp_()
-    grad_v.copy_(weights.mT @ grad_out)
-    grad_scores = grad_out @ v.mT
-    grad_scores.sub_((grad_out * out).sum(-1, keepdim=True)).mul_(weights)
-    grad_k.copy_(grad_scores.mT @ (q * scale))
-    grad_q.add_((grad_scores @ (k * scale)).sum_to_size(grad_q.shape))
-    return grad_scores.sum(0)
+    mean_gradient = (grad_out * out).sum(-1, keepdim=True).flatten(0, 1)
+    # (n*nH, N, d), copied once for all products, and not at all where the chunk is one window.
+    grad_out, q, k, v = (x.expand(num_windows, -1, -1, -1).flatten(0, 1) for x in (grad_out, q, k, v))
+    weights = (bias - logsumexp.unsqueeze(-1)).flatten(0, 1)
+    weights.baddbmm_(q, k.mT, alpha=scale).exp_()
+    grad_v.copy_((weights.mT @ grad_out).view(grad_v.shape))
+    grad_scores = (grad_out @ v.mT).sub_(mean_gradient).mul_(weights)
+    torch.mul((grad_scores.mT @ q).view(grad_k.shape), scale, out=grad_k)
+    grad_q.add_((grad_scores @ k).view(grad_k.shape).sum_to_size(grad_q.shape), alpha=scale)
+    grad_scores = grad_scores.unflatten(0, (num_windows, -1))
+    return grad_scores[0] if num_windows == 1 else grad_scores.sum(0)
 
 
 def keep_for_backward(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -134,7 +138,7 @@ def forward_shapes(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tenso
     logsumexp = k.new_empty(
         batch, num_windows, num_tokens, num_heads, dtype=torch.promote_types(k.dtype, torch.float32)
     )
-    return out.unflatten(0, (batch, -1)), logsumexp.transpose(2, 3)
+    return out.unflatten(0, (batch, num_windows)), logsumexp.transpose(2, 3)
 
 
 def backward_shapes(

@@ -1,10 +1,15 @@
-"""How a backbone's ``arch`` argument is read: the name of a variant, or a dict of a variant's attributes."""
+"""How a backbone's ``arch`` is read: from the name of a variant, a dict of a variant's attributes, or from weights."""
 
-from collections.abc import Callable, Mapping
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar
 
-from .arguments import at_least, number, whole_number, whole_numbers
+from torch import Tensor
+
+from .arguments import number
 
 VariantType = TypeVar('VariantType', bound='Variant')
 
@@ -36,6 +41,21 @@ class Variant:
             except (TypeError, ValueError):
                 raise ValueError(f'arch: {each.name} is {value!r}; expected {each.metadata["expected"]}') from None
 
+    @staticmethod
+    def seen_in(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
+        """The ``arch`` of a network with these tensors, by their names and shapes.
+
+        Args:
+            tensors: Weights by their names in the backbone. Zeros stand for what is missing.
+            num_stages: How many stages to look at, all by default.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def in_words(seen: Mapping[str, Any]) -> str:
+        """What :meth:`seen_in` found, as far as weights tell it."""
+        raise NotImplementedError
+
 
 def resolve_variant(arch: str | Mapping[str, Any], variants: Mapping[str, VariantType]) -> VariantType:
     """Return the variant of that name, or the one that a dict of attributes describes.
@@ -63,21 +83,16 @@ def resolve_variant(arch: str | Mapping[str, Any], variants: Mapping[str, Varian
     return variant_class(**arch)
 
 
-def whole(least: int) -> Callable[[Any], int]:
-    """A reader of whole numbers of at least ``least``."""
-    return lambda value: int(at_least(least, whole_number(value)))
+def where(read: Callable[[Any], Any], holds: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    """A reader of what ``read`` reads, as far as a condition holds for it."""
 
+    def read_and_check(value: Any) -> Any:
+        value = read(value)
+        if not holds(value):
+            raise ValueError(f'{value!r}')
+        return value
 
-def wholes(count: int | None = None) -> Callable[[Any], tuple[int, ...]]:
-    """A reader of sequences of whole numbers of at least 1: ``count`` of them, or at least one."""
-
-    def read(values: Any) -> tuple[int, ...]:
-        values = tuple(int(at_least(1, value)) for value in whole_numbers(values))
-        if not values or count not in (None, len(values)):
-            raise ValueError(f'{len(values)} values')
-        return values
-
-    return read
+    return read_and_check
 
 
 def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -85,17 +100,24 @@ def optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else read(value)
 
 
-def ratio(value: Any) -> float:
-    """A number of at least 0.1."""
-    return at_least(0.1, number(value))
+def count_blocks(tensors: Iterable[str]) -> Counter[int]:
+    """How many blocks weights of these names have in each stage."""
+    blocks = {match.groups() for name in tensors if (match := re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', name))}
+    return Counter(int(stage) for stage, _ in blocks)
 
 
-def one_of(*allowed: Any) -> Callable[[Any], Any]:
-    """A reader of values that are listed, by value and type."""
+def side(tensors: Mapping[str, Tensor], name: str, dim: int) -> int:
+    """The size of a dimension of one of the tensors, 0 where there is no such tensor or dimension."""
+    try:
+        return tensors[name].shape[dim]
+    except (KeyError, IndexError):
+        return 0
 
-    def read(value: Any) -> Any:
-        if not any(value == known and type(value) is type(known) for known in allowed):
-            raise ValueError(f'{value!r}')
-        return value
 
-    return read
+def mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
+    """Channels inside the first MLP as a multiple of the others; rounded up, as the product is rounded down again."""
+    hidden_dims, embed_dims = (side(tensors, 'stages.0.blocks.0.mlp.fc1.weight', dim) for dim in (0, 1))
+    return math.nextafter(hidden_dims / embed_dims, math.inf) if hidden_dims else 0.0
+
+
+MLP_RATIO = where(number, lambda ratio: ratio >= 0.1), 'a number of at least 0.1'

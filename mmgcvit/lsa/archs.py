@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
-from ..layers.arguments import number, whole_numbers
-from ..layers.variants import Variant, attribute, one_of, optional, ratio, whole, wholes
+from ..layers.arguments import number, whole_number, whole_numbers
+from ..layers.variants import MLP_RATIO, Variant, attribute, count_blocks, mlp_ratio, optional, side, where
 
 SHIFT_MODES = ('circular', 'reflect')
 # A shift must be shorter than the shortest side of an image that the backbone takes.
@@ -31,9 +31,11 @@ def read_shifts(values: Any) -> tuple[tuple[int, int], ...]:
     return shifts
 
 
+COUNTS = where(whole_numbers, lambda counts: min(counts, default=0) >= 1)
 PER_STAGE = 'whole numbers of at least 1, one per stage'
 SHIFTS = f'None, or at least two pairs (dy, dx) of at most {LONGEST_SHIFT} px, the first (0, 0)'
-FLAG = one_of(False, True), 'True or False'
+AT_LEAST_1 = where(whole_number, lambda number: number >= 1), 'a whole number of at least 1'
+FLAG = where(lambda value: value, lambda value: isinstance(value, bool)), 'True or False'
 
 
 @dataclass(frozen=True)
@@ -59,20 +61,20 @@ class LSAArch(Variant):
         img_size: Side of the images in training, in pixels.
     """
 
-    embed_dims: tuple[int, ...] = attribute(wholes(), PER_STAGE)
-    depths: tuple[int, ...] = attribute(wholes(), PER_STAGE)
-    num_heads: tuple[int, ...] = attribute(wholes(), PER_STAGE)
-    kernel_size: int = attribute(whole(1), 'a whole number of at least 1')
-    stride: int = attribute(whole(1), 'a whole number of at least 1')
-    padding: int = attribute(whole(0), 'a whole number of at least 0')
+    embed_dims: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
+    depths: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
+    num_heads: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
+    kernel_size: int = attribute(*AT_LEAST_1)
+    stride: int = attribute(*AT_LEAST_1)
+    padding: int = attribute(where(whole_number, lambda px: px >= 0), 'a whole number of at least 0')
     shifts: tuple[tuple[int, int], ...] | None = attribute(optional(read_shifts), SHIFTS)
-    num_kv_heads: tuple[int, ...] | None = attribute(optional(wholes()), f'None, or {PER_STAGE}', default=None)
-    shift_mode: str = attribute(one_of(*SHIFT_MODES), f'one of {SHIFT_MODES}', default='circular')
+    num_kv_heads: tuple[int, ...] | None = attribute(optional(COUNTS), f'None, or {PER_STAGE}', default=None)
+    shift_mode: str = attribute(where(str, SHIFT_MODES.__contains__), f'one of {SHIFT_MODES}', default='circular')
     shared_conv: bool = attribute(*FLAG, default=False)
     shared_position: bool = attribute(*FLAG, default=False)
-    mlp_ratio: float = attribute(ratio, 'a number of at least 0.1', default=4.0)
+    mlp_ratio: float = attribute(*MLP_RATIO, default=4.0)
     drop_path_rate: float = attribute(number, 'a number', default=0.1)
-    img_size: int = attribute(whole(32), 'a whole number of at least 32', default=224)
+    img_size: int = attribute(where(whole_number, lambda px: px >= 32), 'a whole number of at least 32', default=224)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,17 +106,44 @@ class LSAArch(Variant):
         """The leading dimension of the first stage's position embedding, if it has one."""
         return () if self.shifts is None or self.shared_position else (len(self.shifts),)
 
-    def facts(self, num_stages: int | None) -> 'Facts':
-        """What would be seen in weights of this variant's first stages, or of all."""
-        heads = zip(self.embed_dims, self.num_heads, self.num_kv_heads, strict=True)
-        return Facts(
-            embed_dims=self.embed_dims[:num_stages],
-            depths=self.depths[:num_stages],
-            kv_dims=tuple(channels // q * kv for channels, q, kv in heads)[:num_stages],
-            hidden_dims=int(self.embed_dims[0] * self.mlp_ratio),
-            kernel_size=self.kernel_size,
-            num_convs=1 if self.shifts is None or self.shared_conv else len(self.shifts),
-            position_copies=self.position_copies,
+    @staticmethod
+    def seen_in(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
+        """See :class:`Variant`.
+
+        Weights do not tell which shifts there are, how they are made, the stride, or into how many heads a full set of
+        keys and values is split: that is made up, and two variants that differ in that only look the same.
+        """
+        blocks = count_blocks(tensors)
+        stages = sorted(i for i in blocks if num_stages is None or i < num_stages)
+        embed_dims = tuple(side(tensors, f'stages.{i}.norm1.weight', 0) for i in stages)
+        kv_dims = (side(tensors, f'stages.{i}.blocks.0.attn.kv.weight', 0) // 2 for i in stages)
+        kernel_size = side(tensors, 'stem.convs.0.weight', -1)
+        num_convs = sum(bool(re.fullmatch(r'stem\.convs\.\d+\.weight', name)) for name in tensors)
+        num_positions = side(tensors, 'stages.0.position.pos_embed', -3)
+        num_copies = max(num_convs, num_positions)
+        return {
+            'embed_dims': embed_dims,
+            'depths': tuple(blocks[i] for i in stages),
+            'num_heads': tuple(dims // (own or dims or 1) for dims, own in zip(embed_dims, kv_dims, strict=True)),
+            'num_kv_heads': (1,) * len(stages),
+            'kernel_size': kernel_size,
+            'stride': kernel_size,
+            'padding': 0,
+            'shifts': ((0, 0),) * num_copies if num_copies > 1 else None,
+            'shared_conv': num_convs == 1,
+            'shared_position': num_positions == 0,
+            'mlp_ratio': mlp_ratio(tensors),
+        }
+
+    @staticmethod
+    def in_words(seen: Mapping[str, Any]) -> str:
+        embed_dims, num_copies = seen['embed_dims'], len(seen['shifts'] or [(0, 0)])
+        kv_dims = tuple(dims // max(heads, 1) for dims, heads in zip(embed_dims, seen['num_heads'], strict=True))
+        positions = 'one position embedding' if seen['shared_position'] else f'{num_copies} position embeddings'
+        return (
+            f'of embed_dims {embed_dims}, depths {seen["depths"]}, {kv_dims} channels of keys, '
+            f'{int(sum(embed_dims[:1]) * seen["mlp_ratio"])} channels in the first MLP, '
+            f'kernels of {seen["kernel_size"]}, {1 if seen["shared_conv"] else num_copies} convolutions and {positions}'
         )
 
 
@@ -130,64 +159,3 @@ ARCHS = {
     'cifar-small': LSAArch((384, 384, 384, 384), (2, 4, 4, 4), (6, 6, 6, 6), **CIFAR),
     'cifar-base': LSAArch((768, 768, 768, 768), (3, 3, 3, 3), (12, 12, 12, 12), **CIFAR),
 }
-
-
-class Facts(NamedTuple):
-    """What the names and shapes of weights tell about their variant; zeros where a tensor is missing.
-
-    They do not tell which shifts there are, how they are made, or into how many heads a full set of keys and values is
-    split: two variants that differ in that only look the same.
-    """
-
-    embed_dims: tuple[int, ...]
-    depths: tuple[int, ...]
-    kv_dims: tuple[int, ...]
-    hidden_dims: int
-    kernel_size: int
-    num_convs: int
-    position_copies: tuple[int, ...]
-
-    @classmethod
-    def read(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> 'Facts':
-        """From tensors by their names in :class:`LSA`; stages after ``num_stages`` are not looked at."""
-        blocks = {match.groups() for name in tensors if (match := re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', name))}
-        stages = sorted({int(stage) for stage, _ in blocks if num_stages is None or int(stage) < num_stages})
-        position = tensors.get('stages.0.position.pos_embed')
-
-        def size(name: str, dim: int) -> int:
-            return tensors[name].shape[dim] if name in tensors else 0
-
-        return cls(
-            embed_dims=tuple(size(f'stages.{i}.norm1.weight', 0) for i in stages),
-            depths=tuple(sum(stage == str(i) for stage, _ in blocks) for i in stages),
-            kv_dims=tuple(size(f'stages.{i}.blocks.0.attn.kv.weight', 0) // 2 for i in stages),
-            hidden_dims=size('stages.0.blocks.0.mlp.fc1.weight', 0),
-            kernel_size=size('stem.convs.0.weight', -1),
-            num_convs=sum(bool(re.fullmatch(r'stem\.convs\.\d+\.weight', name)) for name in tensors),
-            position_copies=() if position is None else tuple(position.shape[:-2]),
-        )
-
-    def arch(self) -> dict[str, Any]:
-        """An ``arch`` argument for a network with all of these tensors; what weights do not tell is guessed."""
-        num_copies = max(self.num_convs, *self.position_copies, 1)
-        return {
-            'embed_dims': self.embed_dims,
-            'depths': self.depths,
-            'num_heads': tuple(dims // kv_dims for dims, kv_dims in zip(self.embed_dims, self.kv_dims, strict=True)),
-            'num_kv_heads': (1,) * len(self.kv_dims),
-            'kernel_size': self.kernel_size,
-            'stride': self.kernel_size,
-            'padding': 0,
-            'shifts': ((0, 0),) * num_copies if num_copies > 1 else None,
-            'shared_conv': self.num_convs == 1,
-            'shared_position': not self.position_copies,
-            'mlp_ratio': self.hidden_dims / self.embed_dims[0],
-        }
-
-    def __str__(self) -> str:
-        copies = f'{self.position_copies[0]} position embeddings' if self.position_copies else 'one position embedding'
-        return (
-            f'of embed_dims {self.embed_dims}, depths {self.depths}, {self.kv_dims} channels of keys, '
-            f'{self.hidden_dims} channels in the first MLP, kernels of {self.kernel_size}, '
-            f'{self.num_convs} convolutions and {copies}'
-        )

@@ -24,7 +24,7 @@ from ..layers import (
 )
 from ..pyramid import PyramidBackbone, WithCp, checkpointed_stages
 from ..registry import MODELS
-from .archs import ARCHS, Facts, LSAArch
+from .archs import ARCHS, LSAArch
 from .layouts import LAYOUTS
 from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid
 from .stage import NORM_EPS, Downsampler, Stage
@@ -49,7 +49,7 @@ class LSA(PyramidBackbone):
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
             in all stages, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
-            :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+            :meth:`PretrainedBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
         ValueError: An argument is out of its range. The message says what is allowed.
@@ -62,7 +62,7 @@ class LSA(PyramidBackbone):
 
     archs = ARCHS
     default_arch = 'imagenet-tiny'
-    facts = Facts
+    arch_type = LSAArch
     layouts = LAYOUTS
 
     # The parts of the paper; a subclass may name others with the same signatures.

@@ -1,7 +1,8 @@
 """A stage of LSA: position embedding, then blocks; and the downsampler between two stages (paper, section 3).
 
-Legend: B batch, H x W feature map, C channels, T shifts. Maps are channels-last (B, H, W, C). The map that enters the
-first stage is a stack of T of them, (T, B, H, W, C), of which the first block, a ShiftBlock, makes one.
+Legend: B batch, H x W feature map, C channels, T shifts. Maps are channels-last (B, H, W, C). Where the
+variant has shifts, the map that enters the first stage is a stack of T of them, (T, B, H, W, C), of which the first
+block, a ShiftBlock, makes one.
 """
 
 from torch import Tensor, nn

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mmgcvit.layers import chunked
 
-from .backbones import BACKBONES
+from .backbones import BACKBONES, GCVIT, LSA_ARCH, small_gcvit, small_lsa
 
 
 @pytest.fixture(params=BACKBONES)
@@ -38,6 +38,42 @@ def test_strides_are_4_to_32_at_any_size(backbone, height, width):
     for i, found in enumerate(maps):
         assert found.shape == (1, channels[i], halved(height, i + 2), halved(width, i + 2))
         assert found.is_contiguous()
+
+
+def test_an_empty_batch_gives_empty_maps(build, name, device):
+    """And no gradients that are not finite: where images are shared out, a process may have none."""
+    model = build().to(device)
+    for training in (False, True):
+        maps = model.train(training)(torch.zeros(0, 3, 75, 101, device=device))
+        assert [found.shape[:2] for found in maps] == [(0, width) for width in BACKBONES[name][1]]
+    sum(found.sum() for found in maps).backward()
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.int64, torch.bool, torch.complex64])
+def test_images_of_other_than_real_numbers_are_refused_by_name(build, dtype):
+    with pytest.raises(TypeError, match=f'images are of {dtype}; expected floating point numbers'):
+        build()(torch.zeros(1, 3, 64, 64, dtype=dtype))
+
+
+@settings(max_examples=10)
+@given(
+    window=st.integers(1, 9) | st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    depths=st.tuples(*[st.integers(1, 3)] * 4),
+    mlp_ratio=st.integers(1, 3),
+    dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+)
+@pytest.mark.parametrize('build', [small_gcvit, small_lsa])
+def test_any_options_compute_finite_maps_and_come_back_from_a_state_dict(build, window, depths, mlp_ratio, dtype):
+    """To the bit: another one of the same options, given the state dict, computes the same."""
+    arch = {**(GCVIT if build is small_gcvit else LSA_ARCH), 'depths': depths, 'mlp_ratio': mlp_ratio}
+    model, other = (build(arch=arch, window_size=[window] * 4).eval().to(dtype) for _ in range(2))
+    image = torch.randn(1, 3, 45, 67, dtype=dtype)
+    with torch.no_grad():
+        maps = model(image)
+        other.load_state_dict(model.state_dict())
+        torch.testing.assert_close(other(image), maps, atol=0, rtol=0)
+    assert all(found.dtype == dtype and found.isfinite().all() for found in maps)
 
 
 def test_an_image_gives_the_same_alone_and_among_others(build, device):
