@@ -31,7 +31,7 @@ CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(PRELOADED)
 
 
-def run(*command, environment=None, log=None, timeout=SECONDS):
+def run(*command, environment=None, log=None, timeout=SECONDS, folder=None):
     """What ``subprocess.run([sys.executable, *command])`` does and returns, with the output captured.
 
     Args:
@@ -39,13 +39,14 @@ def run(*command, environment=None, log=None, timeout=SECONDS):
         environment: As for a subprocess.
         log: A file that gets output and errors, instead of their being returned.
         timeout: In seconds.
+        folder: Where it runs, by default in the project's root.
 
     Raises:
         AssertionError: The program has not ended in time; the message shows the last of its output.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        files = [Path(log)] * 2 if log else [Path(folder, 'output'), Path(folder, 'errors')]
-        process = start(*command, environment=environment, output=files[0], errors=files[1])
+    with tempfile.TemporaryDirectory() as outputs:
+        files = [Path(log)] * 2 if log else [Path(outputs, 'output'), Path(outputs, 'errors')]
+        process = start(*command, environment=environment, output=files[0], errors=files[1], folder=folder)
         process.join(timeout)
         exit_code = process.exitcode
         end(process)
@@ -54,12 +55,12 @@ def run(*command, environment=None, log=None, timeout=SECONDS):
     return subprocess.CompletedProcess(command, exit_code, *printed)
 
 
-def start(*command, environment=None, output, errors):
-    """Start a program whose output and errors go to files; returns a ``multiprocessing.Process``."""
+def start(*command, environment=None, output, errors, folder=None):
+    """Start a program in a folder, its output and errors to files; returns a ``multiprocessing.Process``."""
     ensure_running()
     environment = dict(os.environ if environment is None else environment)
     command = [str(part) for part in command]
-    process = CONTEXT.Process(target=become, args=(command, environment, str(output), str(errors)))
+    process = CONTEXT.Process(target=become, args=(command, environment, str(output), str(errors), folder))
     process.start()
     return process
 
@@ -84,9 +85,11 @@ def ensure_running():
         forkserver.ensure_running()
 
 
-def become(command, environment, output, errors):
+def become(command, environment, output, errors, folder):
     """What a forked process does: be the program, in a session of its own."""
     os.setsid()
+    if folder is not None:
+        os.chdir(folder)
     for name, descriptor in ((output, sys.stdout.fileno()), (errors, sys.stderr.fileno())):
         with Path(name).open('a') as file:
             os.dup2(file.fileno(), descriptor)

@@ -1,5 +1,7 @@
 """The kinds of error that checkpoints raise."""
 
+from collections.abc import Sequence
+
 LONGEST_MESSAGE = 2000
 
 
@@ -25,6 +27,11 @@ def printable(text: str) -> str:
     """A text of bounded length that only prints: control characters and the like become escapes."""
     text = text if len(text) <= LONGEST_MESSAGE else f'{text[:LONGEST_MESSAGE]} ...'
     return ''.join(c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text)
+
+
+def shorten(names: Sequence[str], most: int = 3) -> str:
+    """The first of many names."""
+    return printable(', '.join(names[:most])) + (', ...' if len(names) > most else '')
 
 
 def first_line(error: BaseException) -> str:

@@ -76,7 +76,8 @@ def without_orders(content: Mapping[str, Any], source: str, work_dir: str | Path
         'runtime_info': without(info, left_out),
         'resumed_keys': without(hub.get('resumed_keys'), left_out),
     }
-    foreign = [str(info[name]) for name in left_out if str(name).startswith('best_ckpt') and info[name]]
+    best = [info[name] for name in left_out if str(name).startswith('best_ckpt')]
+    foreign = [path for path in best if isinstance(path, str) and path]
     if work_dir is not None and foreign:
         named = ', '.join(foreign)
         print_log(printable(f'{source}: not of {work_dir}, and so not replaced by better ones: {named}'), 'current')

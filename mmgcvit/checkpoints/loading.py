@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..layers import PositionEmbedding, RelativePositionBias
-from .errors import CheckpointError, first_line, printable
+from .errors import CheckpointError, first_line, shorten
 from .weights import FINAL_NORM, Weights, read_weights
 
 OUTPUT_NORM = re.compile(r'norm\d+\.')
@@ -140,8 +140,3 @@ def report(
     if taken_final:
         parts.append("the last output norm is the classifier's final norm")
     return f'{weights.layout.network} {arch} from {weights.source} ({layout}): {"; ".join(parts)}.'
-
-
-def shorten(names: list[str], most: int = 3) -> str:
-    """The first of many names."""
-    return printable(', '.join(names[:most])) + (', ...' if len(names) > most else '')

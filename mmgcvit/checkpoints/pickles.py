@@ -8,6 +8,7 @@ itself.
 
 import argparse
 import pickletools
+import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,14 @@ from .errors import NotDataError, first_line
 
 # A training checkpoint of the largest backbone here, with its optimizer, takes 87,000. One byte can make an object of
 # 216, so this bounds memory too.
-MOST_OPCODES = 1_000_000
+MOST_OPCODES = 500_000
+# What calls may make, all together: bytes, and times what was read so far. A name that is called again with the same
+# arguments makes a copy of them of six bytes in the file. Arrays in a log are copied three times, from text on.
+MADE_OF_NOTHING = 16 << 20
+MOST_COPIES = 4
+# A path keeps its parts, the shortest of which is a letter; the version of a module is a dict.
+BYTES_OF_A_PART = 8
+BYTES_OF_A_VERSION = 400
 MOST_LEVELS = 64
 # Items in all, counting what is shared as often as it is reached: a few lines of a file can stand for 10**100 of them.
 MOST_ITEMS = 20_000_000
@@ -81,7 +89,8 @@ def read_pickle(file: IO[bytes] | bytes, names: Mapping[str, Any], storage: Call
         Exception: It is no pickle, of any kind that reading one can end in.
     """
     machine = Machine(names, storage)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    for count, (opcode, argument, position) in enumerate(pickletools.genops(file)):
+        machine.position = position
         if count > MOST_OPCODES:
             raise NotDataError(f'more than {MOST_OPCODES:,} steps')
         if opcode.name not in STEPS:
@@ -102,6 +111,7 @@ class Machine:
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.position, self.made = 0, 0
 
     def push(self, value: Any) -> None:
         if type(value) is int and value.bit_length() > MOST_BITS:
@@ -172,24 +182,50 @@ class Machine:
             raise NotDataError(f'to call a {type(kind).__name__}')
         if type(arguments) is not tuple:
             raise ValueError('arguments that are no tuple')
-        self.stack.append(made(kind.name, kind.make, *arguments))
+        value = made(kind.name, kind.make, *arguments)
+        self.account_for(value)
+        self.stack.append(value)
 
     def build(self, _: None) -> None:
         target, state = self.take(2)
         if isinstance(target, Unfinished):
             value = made('a value', target.finish, state)
+            self.account_for(value)
             self.memo.update(dict.fromkeys(target.places, value))
         elif type(target) is OrderedDict:
             target.__dict__.update(versions_only(state))
+            self.account_for(target)
             value = target
         elif type(target) is argparse.Namespace:
             if type(state) is not dict or not all(type(name) is str for name in state):
                 raise NotDataError('options whose names are no text')
             vars(target).update(state)
+            self.account_for(target)
             value = target
         else:
             raise NotDataError(f'to change the state of a {type(target).__name__}')
         self.stack.append(value)
+
+    def account_for(self, value: Any) -> None:
+        """Refuse to make more than what was read of the file accounts for."""
+        self.made += size_of(value)
+        if self.made > MADE_OF_NOTHING + MOST_COPIES * self.position:
+            raise NotDataError('more memory than its size accounts for')
+
+
+def size_of(value: Any) -> int:
+    """Bytes of a value as far as they depend on what it was made of; tensors lie in storages of the file."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, HistoryBuffer):
+        return sum(array.nbytes for array in value.data)
+    if isinstance(value, PurePosixPath):
+        return BYTES_OF_A_PART * len(str(value))
+    if isinstance(value, argparse.Namespace):
+        return sys.getsizeof(vars(value))
+    if isinstance(value, OrderedDict):
+        return BYTES_OF_A_VERSION * len(vars(value).get('_metadata', ()))
+    return sys.getsizeof(value)
 
 
 def made(name: str, make: Callable[..., Any], *arguments: Any) -> Any:

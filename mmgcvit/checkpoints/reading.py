@@ -14,6 +14,8 @@ from .wholeness import check_digest
 
 TIMM_SCHEME = 'timm://'
 ADDRESSES = ('http://', 'https://')
+# Of the header of a safetensors file, which names its tensors. One takes 50 bytes there at least, and 1,400 of memory.
+LARGEST_HEADER = 10 << 20
 
 
 def read_checkpoint(source: str) -> Any:
@@ -80,7 +82,13 @@ def is_safetensors(path: Path) -> bool:
     """Whether a file begins as safetensors files do: the length of a JSON header, then the header."""
     with path.open('rb') as file:
         head = file.read(9)
-    return len(head) == 9 and struct.unpack('<Q', head[:8])[0] < path.stat().st_size and head[8:] == b'{'
+    return len(head) == 9 and length_of_header(path) < path.stat().st_size and head[8:] == b'{'
+
+
+def length_of_header(path: Path) -> int:
+    """What a safetensors file says of the length of its header, bytes."""
+    with path.open('rb') as file:
+        return struct.unpack('<Q', file.read(8))[0]
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
@@ -89,6 +97,8 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         from safetensors.torch import load_file
     except ModuleNotFoundError:
         raise CheckpointError(f"{path} is a safetensors file; 'pip install safetensors' to read it") from None
+    if length_of_header(path) > LARGEST_HEADER:
+        raise CheckpointError(f'{path} is refused: its header is larger than {LARGEST_HEADER:,} bytes')
     try:
         return load_file(path)
     except Exception as error:  # Beside its own errors those of json, and KeyErrors for dtypes that torch lacks.

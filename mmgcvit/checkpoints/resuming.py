@@ -10,7 +10,7 @@ import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor, nn
 
-from .errors import CheckpointError
+from .errors import CheckpointError, first_line
 from .values import what_is_wrong_with
 
 MOST_STEPS = 10**12
@@ -139,8 +139,14 @@ def check_optimizer(state: Any, optimizer: torch.optim.Optimizer) -> None:
     parameters = {}
     for theirs, ours in zip(groups, own, strict=True):
         check_group(theirs, ours)
+        # Switches that later versions of torch have added it sets itself.
+        lacking = [name for name, value in optimizer.defaults.items() if is_of_numbers(value) and name not in theirs]
+        demand(not lacking, f"its optimizer's groups lack {', '.join(lacking)}")
         parameters |= dict(zip(theirs['params'], ours['params'], strict=True))
     demand(len(parameters) == sum(len(group['params']) for group in own), 'its optimizer has a parameter twice')
+    # One of each kind: hosts make a group of every parameter.
+    for settings in {switches_of(group): group for group in groups}.values():
+        check_steps_with(settings, optimizer)
     if 'base_param_settings' in state:
         check_settings(state['base_param_settings'], own[0])
     if 'loss_scaler' in state:
@@ -148,9 +154,10 @@ def check_optimizer(state: Any, optimizer: torch.optim.Optimizer) -> None:
     expected = moments_of(optimizer)
     for index, entry in moments.items():
         demand(index in parameters and isinstance(entry, dict), 'its optimizer has the state of no parameter')
-        demand(expected <= set(entry), f'its optimizer is another one (it keeps {sorted(map(str, entry))})')
+        demand(set(expected) <= set(entry), f'its optimizer is another one (it keeps {sorted(map(str, entry))})')
         for name, value in entry.items():
-            check_moment(name, value, parameters[index])
+            demand(value is not None or name not in expected, f"its optimizer's {name} is none")
+            check_moment(name, value, parameters[index], expected.get(name, False))
 
 
 def check_group(theirs: Any, ours: Mapping[str, Any]) -> None:
@@ -194,6 +201,11 @@ def is_setting_like(value: Any, ours: Any) -> bool:
     return is_finite_number(value) if isinstance(ours, Real | Tensor) else type(value) is type(ours)
 
 
+def is_of_numbers(value: Any) -> bool:
+    """Whether a setting is a number or a few, not a switch."""
+    return isinstance(value, Real | Tensor | tuple) and not isinstance(value, bool)
+
+
 def is_finite_number(value: Any) -> bool:
     """Whether a value is a number that a float can hold."""
     try:
@@ -202,23 +214,57 @@ def is_finite_number(value: Any) -> bool:
         return False
 
 
-def moments_of(optimizer: torch.optim.Optimizer) -> set[str]:
-    """What an optimizer keeps of each parameter, seen at one of its kind after a step."""
-    kind, probe = type(optimizer), nn.Parameter(torch.zeros(1, device=optimizer.param_groups[0]['params'][0].device))
+def switches_of(settings: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
+    """What decides how an optimizer steps: its switches, and of what type the numbers are."""
+    return frozenset(
+        (name, value if value is None or isinstance(value, bool) else type(value)) for name, value in settings.items()
+    )
+
+
+def check_steps_with(settings: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Whether an optimizer takes a step with settings, each of which may be: not all switches go together."""
+    twin = twin_of(optimizer)
+    twin.param_groups[0].update({name: value for name, value in settings.items() if name != 'params'})
+    try:
+        twin.step()
+    # Whatever the optimizer says of them.
+    except Exception as error:
+        raise NotResumableError(f"its optimizer's settings do not go together ({first_line(error)})") from None
+
+
+def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
+    """What an optimizer keeps of each parameter, seen at one of its kind after a step; whether it has its shape."""
+    twin = twin_of(optimizer)
+    twin.step()
+    (probe,) = twin.param_groups[0]['params']
+    kept = {name: value for name, value in twin.state[probe].items() if value is not None}
+    return {name: getattr(value, 'shape', None) == probe.shape for name, value in kept.items()}
+
+
+def twin_of(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """One of an optimizer's kind, for a parameter of two numbers on its device, with a gradient."""
+    kind, probe = type(optimizer), nn.Parameter(torch.zeros(2, device=optimizer.param_groups[0]['params'][0].device))
     probe.grad = torch.zeros_like(probe)
     taken = signature(kind).parameters
-    twin = kind([probe], **{name: value for name, value in optimizer.defaults.items() if name in taken})
-    twin.step()
-    return {name for name, value in twin.state[probe].items() if value is not None}
+    return kind([probe], **{name: value for name, value in optimizer.defaults.items() if name in taken})
 
 
-def check_moment(name: str, value: Any, parameter: Tensor) -> None:
-    """What an optimizer keeps of one parameter under one name."""
+def check_moment(name: str, value: Any, parameter: Tensor, has_its_shape: bool) -> None:
+    """What an optimizer keeps of one parameter under one name.
+
+    Args:
+        name: For messages.
+        value: What a checkpoint says.
+        parameter: The parameter.
+        has_its_shape: Whether the run's own optimizer keeps a number for each of the parameter's.
+    """
+    if has_its_shape:
+        demand(isinstance(value, Tensor), f"its optimizer's {name} is no tensor")
     if not isinstance(value, Tensor):
         demand(value is None or is_finite_number(value), f"its optimizer's {name} is no number")
         return
     demand(
-        value.numel() == 1 or value.shape == parameter.shape,
+        value.shape == parameter.shape or (value.numel() == 1 and not has_its_shape),
         f"its optimizer's {name} has the shape {tuple(value.shape)} where the parameter has {tuple(parameter.shape)}",
     )
     wrong = what_is_wrong_with(value)
@@ -240,10 +286,12 @@ def check_schedulers(states: Any, schedulers: Sequence[Any]) -> None:
 
 def is_like(value: Any, ours: Any) -> bool:
     """Whether a scheduler's attribute is of the kind that the run's own is."""
-    if isinstance(ours, bool) or ours is None or value is None:
+    if isinstance(ours, bool) or ours is None:
         return isinstance(value, bool | None | Real)
     if isinstance(ours, Real):
         return is_finite_number(value)
     if isinstance(ours, list):
-        return isinstance(value, list) and all(map(is_finite_number, value))
+        return isinstance(value, list) and len(value) == len(ours) and all(map(is_finite_number, value))
+    if isinstance(ours, str):  # the name of the setting that it steps
+        return value == ours
     return type(value) is type(ours)

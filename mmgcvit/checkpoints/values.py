@@ -5,9 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .errors import CheckpointError
-
-NAMED_AT_MOST = 3
+from .errors import CheckpointError, shorten
 
 
 def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
@@ -23,10 +21,9 @@ def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
     """
     wrong = [f'{name} ({reason})' for name, tensor in tensors.items() if (reason := what_is_wrong_with(tensor))]
     if wrong:
-        some = ', '.join(wrong[:NAMED_AT_MOST]) + (', ...' if len(wrong) > NAMED_AT_MOST else '')
         raise CheckpointError(
-            f'{source} has {len(wrong)} tensors that are no weights: {some}. Take an earlier checkpoint, or save '
-            'dense, finite weights where it was made'
+            f'{source} has {len(wrong)} tensors that are no weights: {shorten(wrong)}. Take an earlier checkpoint, or '
+            'save dense, finite weights where it was made'
         )
 
 

@@ -3,10 +3,12 @@
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .archive import DIGEST_MARK, LENGTH_OF_DIGEST, SIGNATURE, held_digest, open_archive
 from .errors import CheckpointError, DamagedCheckpointError
@@ -33,6 +35,34 @@ def save_whole(content: Any, path: Path) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def save_whole_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """Likewise of a safetensors file, with its digest in a file beside it.
+
+    Args:
+        tensors: What to save.
+        path: A file that is there is replaced.
+        metadata: What stands in its header.
+    """
+    unfinished = unfinished_of(path)
+    try:
+        write_safetensors(tensors, unfinished, metadata)
+        put_in_place(unfinished, path)
+        write_digest_beside(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def write_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file that others may read as any new file; safetensors' own is for its owner alone."""
+    from safetensors.torch import save_file
+
+    path.touch()
+    mode = path.stat().st_mode
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, dict(metadata))
+    path.chmod(mode)
 
 
 def unfinished_of(path: Path) -> Path:

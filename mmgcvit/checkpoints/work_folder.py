@@ -5,14 +5,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import CheckpointError
+from .errors import CheckpointError, shorten
 from .newest import LAST
 from .wholeness import UNFINISHED
 
 # What mmengine's checkpoint hook calls them, and the early end its own.
 OF_A_RUN = re.compile(r'(best_.+_)?(epoch|iter)_\d+\.pth')
 SET_ASIDE = 'overwritten'
-NAMED_AT_MOST = 3
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
@@ -28,7 +27,7 @@ def refuse_used(folder: Path, found: Sequence[Path]) -> None:
     """
     if not found:
         return
-    names = ', '.join([path.name for path in found[:NAMED_AT_MOST]] + ['...'] * (len(found) > NAMED_AT_MOST))
+    names = shorten([path.name for path in found])
     raise CheckpointError(
         f"{folder} holds an earlier run's checkpoints ({names}), which a new run would overwrite. Go on from them with "
         "--resume, or train in another folder (--work-dir), or give them up with --overwrite (of hosts' scripts: "

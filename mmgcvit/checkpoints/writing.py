@@ -12,6 +12,11 @@ from .errors import CheckpointError
 from .layout import Layout
 from .weights import FINAL_NORM, Weights
 
+# Of the indices that the original's layout has beside its tables, which grow with the window's fourth power. Those of
+# the largest released file, windows of 32 in 19 blocks, take 165 MB.
+LARGEST_INDICES = 256 << 20
+BYTES_OF_AN_INDEX = 8
+
 
 def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> dict[str, Any]:
     """The weights as a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``.
@@ -43,8 +48,11 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
     """The weights under another layout's names.
 
     Raises:
-        CheckpointError: The layout has no place for a tensor, for example timm's for the output norms of a detector.
+        CheckpointError: The layout has no place for a tensor, for example timm's for the output norms of a detector; or
+            would take more memory for indices than any released file.
     """
+    if layout.has_index:
+        check_indices(weights, layout)
     state_dict, homeless = {}, []
     for name, tensor in with_classifier_names(weights.tensors).items():
         there = layout.name_there(name)
@@ -58,6 +66,22 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
     if homeless:
         raise CheckpointError(f'the layout of {layout.name} has no place for {", ".join(sorted(homeless))}')
     return state_dict
+
+
+def check_indices(weights: Weights, layout: Layout) -> None:
+    """Refuse tables whose indices would take memory without bounds: a few kilobytes of table are one of 134 MB.
+
+    Raises:
+        CheckpointError: They would.
+    """
+    tables = [name for name in weights.tensors if name.endswith(TABLE_NAME)]
+    windows = [RelativePositionBias.stored_shape(weights.tensors, name) for name in tables]
+    size = sum(BYTES_OF_AN_INDEX * (height * width) ** 2 for height, width in windows)
+    if size > LARGEST_INDICES:
+        raise CheckpointError(
+            f'{weights.source} would take {size:,} bytes of position indices in the layout of {layout.name}, and '
+            f'{LARGEST_INDICES:,} are allowed; other layouts have none (--to mmpretrain or timm)'
+        )
 
 
 def with_classifier_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ..checkpoints.errors import shorten
 from ..checkpoints.values import are_finite
 from ..registry import HOOKS
 from .finite_steps import NotFiniteError, way_on
+from .models import plain_model
 
 # The weights (the moving average's, where there is one), the other of the two, and the moments of the optimizer.
 PARTS = ('state_dict', 'ema_state_dict', 'optimizer')
-NAMED_AT_MOST = 3
 
 
 @HOOKS.register_module()
@@ -33,17 +33,15 @@ class FiniteCheckpointsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Note the buffers that are not finite by design, as masks with infinities are not."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self.never_finite = {name for name, buffer in model.named_buffers() if not is_fine(buffer)}
+        self.never_finite = {name for name, buffer in plain_model(runner).named_buffers() if not is_fine(buffer)}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         held = tensors_of({part: checkpoint.get(part, {}) for part in PARTS})
         wrong = [name for name, tensor in held if not is_fine(tensor) and not self.is_never_finite(name)]
         if wrong:
-            some = ', '.join(wrong[:NAMED_AT_MOST]) + (', ...' if len(wrong) > NAMED_AT_MOST else '')
             raise NotFiniteError(
-                f'{len(wrong)} tensors are not finite at iteration {runner.iter + 1} ({some}); they are not saved, and '
-                f'the run has ended. Lower the learning rate. {way_on(runner)}'
+                f'{len(wrong)} tensors are not finite at iteration {runner.iter + 1} ({shorten(wrong)}); they are not '
+                f'saved, and the run has ended. Lower the learning rate. {way_on(runner)}'
             )
 
     def is_never_finite(self, name: str) -> bool:

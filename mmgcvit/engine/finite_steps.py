@@ -10,7 +10,6 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from torch.optim import Optimizer
 
 from ..checkpoints import newest_whole_checkpoint
 from ..registry import HOOKS
+from .models import plain_model
 from .suspects import in_words, names_of, suspects
 
 # torch.amp.GradScaler begins at 2**16 and halves its scale at each step that it leaves out: to 2**-16, where float16
@@ -75,7 +75,7 @@ class FiniteStepsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Look at what the model and the optimizer do from now on."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = plain_model(runner)
         self.statistics = RunningStatistics(model)
         self.handles = [model.register_forward_hook(self.note_loss)]
         for optimizer in optimizers_of(runner.optim_wrapper):

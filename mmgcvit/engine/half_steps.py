@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, gather, get_rank, get_world_size
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
-from torch import Tensor, nn
+from torch import Tensor
+
+from .models import plain_model
 
 Gradients = dict[str, Tensor]
 
@@ -69,8 +70,3 @@ def restore_gradients(runner: Any, gradients: Gradients) -> None:
     for name, parameter in plain_model(runner).named_parameters():
         if name in gradients:
             parameter.grad = gradients[name].to(parameter.device, parameter.dtype)
-
-
-def plain_model(runner: Any) -> nn.Module:
-    """A runner's model without the wrapper for several processes."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

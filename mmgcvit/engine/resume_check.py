@@ -3,10 +3,10 @@
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 
 from ..checkpoints.resuming import check_resumable
+from .models import plain_model
 
 
 class ResumeCheckHook(Hook):
@@ -27,11 +27,10 @@ class ResumeCheckHook(Hook):
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         wrapper = runner.optim_wrapper
         is_whole = isinstance(wrapper, OptimWrapper) and not hasattr(runner, 'strategy')
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         check_resumable(
             checkpoint,
             self.source,
-            model,
+            plain_model(runner),
             wrapper.optimizer if is_whole else None,
             runner.param_schedulers if isinstance(runner.param_schedulers, list) else None,
         )

@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from mmengine.runner import CheckpointLoader
@@ -118,6 +119,12 @@ class TestBestCheckpoint:
         (tmp_path / 'run' / 'best_folder.pth').mkdir(parents=True)
         (tmp_path / 'run' / 'best_link.pth').symlink_to(tmp_path / 'mine')
         assert self.info(tmp_path, tmp_path / path, name) is None
+
+    @pytest.mark.parametrize('value', [np.array([1.0, 2.0]), torch.ones(2), 3, ['a']])
+    def test_what_is_no_path_is_not_handed_over(self, value, tmp_path):
+        (tmp_path / 'run').mkdir()
+        file = checkpoint_of_a_run(tmp_path / 'x.pth', best_ckpt=value)
+        assert 'best_ckpt' not in read_for_host(file, tmp_path / 'run')['message_hub']['runtime_info']
 
     def test_without_a_work_folder_none_is_handed_over(self, tmp_path):
         """As under the hosts' own scripts, whose work folder the reader does not know."""

@@ -48,6 +48,8 @@ class DrawingModel(BaseModel):
         share = np.random.beta(0.8, 0.8)
         images = share * images + (1 - share) * images[torch.randperm(len(images))]
         scores = self.drop_path(self.layers(images)) * random.random()
+        if mode != 'loss':
+            return list(scores)
         return {'loss': nn.functional.cross_entropy(scores, torch.as_tensor(labels))}
 
 

@@ -22,6 +22,8 @@ from .states import difference, last_state
 TASKS = ('classify', 'segment')
 # That a training of either writes at least.
 CHECKPOINTS = 10
+# Of a training that took less than the one that its moments were chosen by.
+ENDED = ' (had ended: no kill)'
 
 
 @dataclass
@@ -91,19 +93,21 @@ class WhileWriting:
 
 
 def train_and_kill(digits, task, work_dir, moment):
-    """Begin a training, and kill it with all its processes at a moment; the files that were being written then."""
+    """Begin a training, and kill it with all its processes at a moment; what it was at then, in words."""
     log = work_dir.with_suffix('.log')
     process = fork_server.start(*command(task, work_dir), environment=environment_for(digits), output=log, errors=log)
     moment.wait(process, work_dir)
+    has_ended = process.exitcode is not None
     fork_server.end(process)
-    return [path.name for path in work_dir.glob('*.unfinished')]
+    if has_ended:
+        return ENDED
+    return ' (torn)' if list(work_dir.glob('*.unfinished')) else ''
 
 
 def kill_once(digits, task, folder, moment, expected):
     """One training, killed at a moment and resumed."""
     work_dir = Path(tempfile.mkdtemp(dir=folder))
-    unfinished = train_and_kill(digits, task, work_dir, moment)
-    moment = f'{moment}{" (torn)" if unfinished else ""}'
+    moment = f'{moment}{train_and_kill(digits, task, work_dir, moment)}'
     resumed = re.search(r'resumed epoch: \d+, iter: (\d+)', train(digits, task, work_dir))
     return Outcome(task, moment, int(resumed[1]) if resumed else 0, difference(last_state(work_dir), expected))
 
@@ -137,7 +141,8 @@ def main():
         make_digits(folder / 'digits')
         for task in TASKS:
             outcomes += kill_often(folder / 'digits', task, folder, choose, args.kills, args.while_writing)
-    Console().print(table_of(outcomes))
+    killed = sum(not outcome.moment.endswith(ENDED) for outcome in outcomes)
+    Console().print(table_of(outcomes), f'{killed} of {len(outcomes)} were killed before their end')
     sys.exit(any(outcome.difference for outcome in outcomes))
 
 

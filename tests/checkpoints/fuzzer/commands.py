@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from mmengine.runner import load_checkpoint
+from PIL import Image
 
 from mmgcvit.checkpoints import read_checkpoint
 
@@ -16,14 +17,19 @@ from . import toy
 
 NUMBERS = count()
 CONFIG = str(Path(__file__).parent / 'config.py')
+# The same network as a classifier of a host's, with the same names of weights.
+CLASSIFIER = str(Path(__file__).parent / 'classifier.py')
 
 
 def command(name, *arguments):
     """Call a command of the project in this process; its output is dropped."""
     before, sys.argv = sys.argv, [name, *map(str, arguments)]
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             import_module(f'mmgcvit.commands.{name}').main()
+    except SystemExit as end:
+        if end.code:
+            raise
     finally:
         sys.argv = before
 
@@ -66,6 +72,14 @@ def test(file, sandbox):
     run('test', CONFIG, file, '--work-dir', sandbox.work_dir)
 
 
+def predict(file, sandbox):
+    picture = sandbox.folder / 'picture.png'
+    if not picture.exists():
+        Image.new('RGB', (32, 32)).save(picture)
+    folder = sandbox.folder / 'predictions'
+    command('predict', CLASSIFIER, file, picture, '--out-dir', folder, '--overwrite', '--device', 'cpu')
+
+
 def host(file, sandbox):
     """A host's own script, which knows nothing of this project but its import; what it says is its affair."""
     model = toy.ToyClassifier(
@@ -75,5 +89,15 @@ def host(file, sandbox):
         load_checkpoint(model, str(file), map_location='cpu')
 
 
-LIGHT = (init_cfg, convert, host)
-HEAVY = (load_from, resume, test)
+def inferencer(file, sandbox):
+    """A host's inferencer, with a config, and by the file alone, which would execute a config that it finds there."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        toy.ToyInferencer(CONFIG, str(file), device='cpu', scope='mmengine')
+        with contextlib.suppress(ValueError):
+            toy.ToyInferencer(None, str(file), device='cpu', scope='mmengine')
+
+
+LIGHT = (init_cfg, convert, host, inferencer)
+HEAVY = (load_from, resume, test, predict)
+# Ways whose other errors are the hosts' affair, as long as nothing was done.
+OF_HOSTS = (host, inferencer)

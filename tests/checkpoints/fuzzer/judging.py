@@ -69,7 +69,7 @@ def attempt(way, file, sandbox, verdict):
         if not isinstance(sentence, str) or len(sentence) > LONGEST_SENTENCE or not sentence.isprintable():
             verdict.faults.append(f'{name}: no sentence: {sentence!r:.500}')
     except Exception:
-        if way is not commands.host:
+        if way not in commands.OF_HOSTS:
             verdict.faults.append(f'{name}: {traceback.format_exc(limit=-4)}')
     finally:
         sandbox.watching = False
