@@ -2,7 +2,9 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -31,7 +33,11 @@ def check_fits(model: nn.Module, source: str, part: str = '', trust: bool = Fals
         CheckpointError: It lacks tensors, or has some of other shapes, or that are no finite weights; position tables
             may differ, they are resized. Or it cannot be read.
     """
-    content = read_for_host(source, trust=trust)
+    check_content_fits(model, read_for_host(source, trust=trust), source, part)
+
+
+def check_content_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: str = '') -> None:
+    """Likewise, of a checkpoint that :func:`read_for_host` has read; see :func:`check_fits`."""
     held = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
     wanted = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
     wanted = {name: tensor for name, tensor in wanted.items() if name.startswith(part)}

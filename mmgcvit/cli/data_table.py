@@ -1,10 +1,11 @@
-"""Problems of data as a table."""
+"""What is in data, and what is wrong with them, as tables."""
 
 from rich.table import Table
 from rich.text import Text
 
-from ..data_checks import Outcome, Report
+from ..data_checks import Contents, Outcome, Report
 
+MOST_ROWS = 200
 STYLES = {Outcome.STOPS: 'red', Outcome.LEFT_OUT: 'yellow', Outcome.REPAIRED: 'green'}
 
 
@@ -20,4 +21,16 @@ def table_of(report: Report) -> Table:
             table.add_row(
                 Text(outcome.value, style=style), str(found.count), Text(f'{kind.what}: {kind.remedy}'), Text(where)
             )
+    return table
+
+
+def contents_table(contents: Contents) -> Table:
+    """How much a data set holds of each class."""
+    table = Table(contents.columns[0])
+    for name in contents.columns[1:]:
+        table.add_column(name, justify='right')
+    for row in contents.rows[:MOST_ROWS]:
+        table.add_row(*map(Text, row))
+    if len(contents.rows) > MOST_ROWS:
+        table.add_row(f'and {len(contents.rows) - MOST_ROWS} more')
     return table

@@ -9,6 +9,8 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
+from .config_variables import with_variables
+
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Options of training and testing alike."""
@@ -45,15 +47,15 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
-    """Read a config and override settings of it.
+    """Read a config and override settings of it, or variables by which its file writes them.
 
     Raises:
-        SystemExit: The file does not exist.
+        SystemExit: The file does not exist, or an option would change nothing.
     """
     if not Path(path).is_file():
         raise SystemExit(f'there is no config {path}; the configs of this project are under configs/')
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options or {})
+    cfg, settings = with_variables(Config.fromfile(path), path, options or {})
+    cfg.merge_from_dict(settings)
     return cfg
 
 

@@ -1,13 +1,15 @@
 """Data are looked at before anything is trained on them: annotations as a whole, images all or a sample of them."""
 
 from .checking import check_datasets
+from .contents import Contents
 from .damaged import TooManyDamagedError
 from .loading import skip_damaged
 from .problems import Outcome, Report
 from .settings import Settings, settings_of
-from .sources import class_of, kind_of, leaf_datasets
+from .sources import class_of, kind_of, leaf_datasets, type_name
 
 __all__ = [
+    'Contents',
     'Outcome',
     'Report',
     'Settings',
@@ -18,4 +20,5 @@ __all__ = [
     'leaf_datasets',
     'settings_of',
     'skip_damaged',
+    'type_name',
 ]

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from . import garbage
 from .coco import check_coco
+from .contents import Contents, contents_of
 from .folders import check_folders
 from .images import Loader, Picture, Problem, loader_of, look_at
 from .json_files import read_json
@@ -28,7 +29,13 @@ NOT_LOOKED_INTO = 'only files on this machine in the formats of COCO, ADE20K and
 Read = Callable[[str], dict[str, Any] | None]
 
 
-def check_datasets(cfg: Config, loaders: Sequence[str], images: int | None, progress: Progress) -> Report:
+def check_datasets(
+    cfg: Config,
+    loaders: Sequence[str],
+    images: int | None,
+    progress: Progress,
+    contents: list[Contents] | None = None,
+) -> Report:
     """Look at the data sets of some loaders; each annotation file is read once and looked at as a whole.
 
     Args:
@@ -36,6 +43,7 @@ def check_datasets(cfg: Config, loaders: Sequence[str], images: int | None, prog
         loaders: Names of data loaders in it, for example ``['train_dataloader', 'val_dataloader']``.
         images: Of each data set so many images are opened, chosen by chance; None opens all.
         progress: Shows how far it is.
+        contents: Gets what each data set holds, where it can be said.
     """
     report = Report()
     read = cache(partial(read_json, report=report))
@@ -49,7 +57,11 @@ def check_datasets(cfg: Config, loaders: Sequence[str], images: int | None, prog
         with garbage.put_off():
             pictures = pictures_of(kind, dataset, settings, is_scored, read, report)
         look = partial(look_at_picture, loader=loader_of(settings), dataset=dataset)
-        open_all(place_of(dataset), sample_of(pictures, images), look, report, progress)
+        opened = sample_of(pictures, images)
+        open_all(place_of(dataset), opened, look, report, progress)
+        if contents is not None:
+            held = contents_of(kind, dataset, opened, read(dataset.ann_file) if kind == 'coco' else None)
+            contents += [held] if held else []
         # Unknown where a set could not be listed.
         if dataset.metainfo.get('classes'):
             check_same_classes(dataset, classes.setdefault(kind, dataset.metainfo['classes']), report)

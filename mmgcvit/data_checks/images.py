@@ -9,12 +9,17 @@ from mmengine.config import ConfigDict
 from PIL import ExifTags, Image
 
 from .files import problem_of
+from .headers import announced_pixels
 from .problems import Kind, Outcome
 from .sources import steps_of
 
+# Pillow's own limit.
+MOST_PIXELS = 2 * Image.MAX_IMAGE_PIXELS
+# Bytes of a file in which its header is looked for first: those of most, but for photographs with much added to them.
+HEAD = 4096
 DAMAGED = Kind('images that cannot be read', Outcome.STOPS, 'copy or convert them again, or take them out')
 TOO_LARGE = Kind(
-    f'images of more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels by their headers',
+    f'images of more than {MOST_PIXELS:,} pixels by their headers',
     Outcome.STOPS,
     'cut them into tiles: they are not decoded, which would take gigabytes',
 )
@@ -113,6 +118,10 @@ def look_at(picture: Picture, loader: Loader) -> tuple[tuple[int, int] | None, l
 def is_too_large(path: str) -> bool:
     """Whether a file's header announces more pixels than are decoded; no other problem is looked for."""
     try:
+        with open(path, 'rb', buffering=0) as file:  # noqa: PTH123  (as files.problem_of)
+            pixels = announced_pixels(file.read(HEAD))
+        if pixels is not None:
+            return pixels > MOST_PIXELS
         with Image.open(path):
             return False
     except Image.DecompressionBombError:

@@ -13,7 +13,7 @@ from ..registry import TRANSFORMS
 from .damaged import DamagedFiles, TooManyDamagedError
 from .files import problem_of
 from .images import TOO_LARGE, in_a_line, in_pixels, is_too_large
-from .sources import is_remote, leaf_datasets
+from .sources import is_remote, leaf_datasets, type_name
 
 # What transforms are called that read files: Load..., and this project's that may read once more.
 LOADING = ('Load', 'MatchAnnotatedSize')
@@ -120,5 +120,4 @@ def skip_damaged(cfg: Config, most: int) -> None:
 
 def loads(step: dict[str, Any]) -> bool:
     """Whether a step of a pipeline reads files."""
-    kind = step['type']
-    return getattr(kind, '__name__', str(kind)).split('.')[-1].startswith(LOADING)
+    return type_name(step).startswith(LOADING)

@@ -1,7 +1,7 @@
 """The data sets that a config names, and what kind of data each reads."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import ConfigDict
@@ -26,6 +26,12 @@ def leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
             yield from leaf_datasets(inner)
     else:
         yield dataset
+
+
+def type_name(cfg: Mapping[str, Any] | None) -> str:
+    """A config's ``type`` without scope and module: ``'GCViT'`` of ``'mmgcvit.GCViT'`` or of the class itself."""
+    kind = (cfg or {}).get('type', '')
+    return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
 def class_of(dataset: ConfigDict) -> type:

@@ -1,17 +1,11 @@
 """Walking through configs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from mmengine.config import ConfigDict
 
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
-
-
-def type_name(cfg: Mapping[str, Any] | None) -> str:
-    """A config's ``type`` without scope and module: ``'GCViT'`` of ``'mmgcvit.GCViT'`` or of the class itself."""
-    kind = (cfg or {}).get('type', '')
-    return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
 def rewritten(value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:

@@ -1,6 +1,7 @@
 """Point a config at miniature data of the kind that it reads."""
 
 import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from ..cli.options import enter_scope
-from ..data_checks import class_of, kind_of, leaf_datasets
+from ..data_checks import class_of, kind_of, leaf_datasets, type_name
 from ..datasets.miniature import (
     coco_categories,
     imagenet_folders,
@@ -17,7 +18,7 @@ from ..datasets.miniature import (
     write_miniature_coco,
     write_miniature_imagenet,
 )
-from .configs import LOADERS, as_list, rewritten, type_name
+from .configs import LOADERS, as_list, rewritten
 from .schedule import BATCH_SIZE, ITERATIONS
 
 NUM_TESTED = 3
@@ -177,7 +178,9 @@ def use_imagenet(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: P
         raise SystemExit(f"there is no miniature with {num_classes} classes; --own-data takes the config's own data")
     official = num_classes == MOST_CLASSES
     folders = imagenet_folders() if official else [f'class_{number:03d}' for number in range(num_classes)]
-    write_miniature_imagenet(root / 'imagenet', folders)
+    # As many images as the iterations take, of few classes too.
+    per_folder = math.ceil(ITERATIONS * BATCH_SIZE / num_classes)
+    write_miniature_imagenet(root / 'imagenet', folders, per_folder=per_folder)
     for split, dataset in members:
         dataset.update(data_root=str(root / 'imagenet'), ann_file='', data_prefix=split)
         dataset.pop('split', None)

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from .configs import as_list, rewritten, type_name
+from ..data_checks import type_name
+from .configs import as_list, rewritten
 
 ONLY_MIXED = ('dtype', 'loss_scale', 'use_fsdp')
 LOCAL_BACKENDS = ('LocalVisBackend', 'DetLocalVisBackend', 'SegLocalVisBackend')

@@ -4,7 +4,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .configs import as_list, type_name
+from ..data_checks import type_name
+from .configs import as_list
 
 ITERATIONS = 2
 BATCH_SIZE = 2

@@ -1,12 +1,14 @@
 """Fewer pixels, fewer boxes, fewer blocks."""
 
+import inspect
 from typing import Any
 
 from mmengine.config import Config
 
+from ..data_checks import type_name
 from ..layers import resolve_variant
 from ..registry import MODELS
-from .configs import LOADERS, rewritten, type_name
+from .configs import LOADERS, rewritten
 
 SMALLEST = 64
 # Arguments of the hosts' transforms, preprocessors and test settings that hold pixels, if they are whole numbers.
@@ -76,20 +78,38 @@ def limit_depth(cfg: Config, depth: int) -> list[str]:
         SystemExit: How deep this backbone is cannot be said by its config.
     """
     backbone = cfg.model.backbone
+    network = network_of(cfg)
     arch = backbone.get('arch')
-    network = MODELS.module_dict.get(type_name(backbone))
     if hasattr(network, 'archs'):  # the depth follows from the name of an arch
         arch = vars(resolve_variant(arch or network.default_arch, network.archs))
+    elif isinstance(arch, str):  # likewise in mmpretrain's table
+        arch = getattr(network, 'arch_settings', {}).get(arch)
     holder = arch if isinstance(arch, dict) else backbone
-    if 'depths' not in holder:
+    depths = holder.get('depths', default_of(network, 'depths'))
+    if depths is None:
         raise SystemExit(
             f'--depth {depth}: how to limit {type_name(backbone)} is not known here; leave the option out, or name its '
             'settings with --cfg-options'
         )
-    depths = tuple(holder['depths'])
+    depths = tuple(depths)
     limited = tuple(min(blocks, depth) for blocks in depths)
     if holder is backbone:
         backbone.depths = limited
     else:
         backbone.arch = {**holder, 'depths': limited}
     return [f'backbone of {limited} blocks instead of {depths}']
+
+
+def network_of(cfg: Config) -> type | None:
+    """The class of a config's backbone, a host's included; None where no registry has it."""
+    kind, scope = cfg.model.backbone.type, cfg.get('default_scope')
+    if not isinstance(kind, str):
+        return kind
+    return MODELS.get(f'{scope}.{kind}' if scope and '.' not in kind else kind)
+
+
+def default_of(network: type | None, argument: str) -> Any:
+    """What a class takes where an argument is left out; None where it has no such argument, or no default."""
+    known = inspect.signature(network).parameters if network else {}
+    default = known[argument].default if argument in known else None
+    return None if default is inspect.Parameter.empty else default

@@ -47,7 +47,7 @@ def test_a_data_set_that_could_not_be_written_leaves_nothing_and_what_was_there(
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 def test_a_checkpoint_that_could_not_be_written_leaves_no_half(suffix, tmp_path, monkeypatch):
-    def fill(content, path):
+    def fill(content, path, metadata=None):
         Path(path).touch()
         raise RuntimeError('unexpected pos 64 vs 0\nand lines of C++')
 

@@ -31,15 +31,15 @@ class TestOptions:
     @pytest.fixture
     def config(self, tmp_path):
         path = tmp_path / 'some_config.py'
-        path.write_text('a = dict(b=1, c=2)')
+        path.write_text('env_cfg = dict(b=1, c=2)')
         return path
 
     def test_the_work_dir_is_named_after_the_config(self, config):
         assert load_config(arguments(config)).work_dir == 'work_dirs/some_config'
 
     def test_the_command_line_overrides_the_config(self, config):
-        cfg = load_config(arguments(config, work_dir='here', cfg_options={'a.b': 3}))
-        assert (cfg.work_dir, cfg.a.b, cfg.a.c) == ('here', 3, 2)
+        cfg = load_config(arguments(config, work_dir='here', cfg_options={'env_cfg.b': 3}))
+        assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
 
     def test_a_missing_config_is_named(self):
         with pytest.raises(SystemExit, match=r'no config nowhere\.py'):

@@ -6,6 +6,7 @@ import socket
 import pytest
 from mmengine.config import Config
 
+from mmgcvit.cli import shared_folders
 from mmgcvit.cli.shared_folders import check_shared_folders, needed_folders
 
 from ..processes import answers_of
@@ -56,6 +57,59 @@ def check_in(folders, **settings):
     for folder in folders:
         folder.mkdir(exist_ok=True)
     return answers_of(check, [(folder, settings) for folder in folders])
+
+
+class TestAnswers:
+    """Who says what, with the other process's answers put in."""
+
+    @pytest.fixture
+    def group(self, monkeypatch):
+        """Takes this process's rank, what process 0 has written, and what the other one answers."""
+
+        def join(rank, written, answer):
+            monkeypatch.setattr(shared_folders, 'get_world_size', lambda: 2)
+            monkeypatch.setattr(shared_folders, 'get_rank', lambda: rank)
+            monkeypatch.setattr(shared_folders, 'all_gather_object', lambda mine: [mine, answer])
+            if rank:
+                monkeypatch.setattr(
+                    shared_folders, 'broadcast_object_list', lambda found: found.__setitem__(0, written)
+                )
+            else:
+                monkeypatch.setattr(shared_folders, 'broadcast_object_list', lambda found: None)
+
+        return join
+
+    @pytest.fixture(autouse=True)
+    def in_a_folder(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+
+    def test_the_first_names_the_nodes_that_do_not_see_its_file(self, group, tmp_path):
+        group(0, None, ('other', False))
+        with pytest.raises(SystemExit, match=f'^other: {tmp_path} is not the folder that process 0 has there'):
+            check_shared_folders(config(METRIC), ['val_evaluator'])
+        assert not list(tmp_path.iterdir())
+
+    def test_all_is_well_where_every_node_sees_it(self, group, tmp_path):
+        group(0, None, ('other', True))
+        check_shared_folders(config(METRIC), ['val_evaluator'])
+        assert not list(tmp_path.iterdir())
+
+    def test_another_looks_for_the_firsts_file(self, group, tmp_path):
+        (tmp_path / 'there').touch()
+        group(1, ('there', None), ('first', True))
+        check_shared_folders(config(METRIC), ['val_evaluator'])
+        group(1, ('elsewhere', None), ('first', True))
+        with pytest.raises(SystemExit, match=f'^{socket.gethostname()}: '):
+            check_shared_folders(config(METRIC), ['val_evaluator'])
+        assert (tmp_path / 'there').exists(), 'the first removes it'
+
+    def test_a_folder_that_the_first_cannot_write_is_named(self, group, tmp_path):
+        (tmp_path / 'work').write_text('a file where a folder belongs')
+        group(0, None, ('other', True))
+        with pytest.raises(
+            SystemExit, match=r'process 0 cannot write into .*/work \(\[Errno .*start in a folder where'
+        ):
+            check_shared_folders(config(resume=True), [])
 
 
 @pytest.mark.slow

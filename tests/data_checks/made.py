@@ -40,6 +40,13 @@ def write_bomb(path, side=30_000):
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(bytes(100))))
 
 
+def write_jpeg_bomb(path, side=30_000):
+    """A JPEG file whose header tells of more pixels than it has."""
+    write_image(path, format='JPEG')
+    small, large = (struct.pack('>HH', *size) for size in ((HEIGHT, WIDTH), (side, side)))
+    path.write_bytes(path.read_bytes().replace(small, large, 1))
+
+
 def chunk(name, content):
     """A chunk of a PNG file."""
     return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))

@@ -12,7 +12,19 @@ from mmgcvit.cli.options import enter_scope
 from mmgcvit.data_checks import TooManyDamagedError, skip_damaged
 from mmgcvit.data_checks.damaged import DamagedFiles
 
-from .made import NAMES, WIDTH, coco_content, config, cut, pipe, write_ade20k, write_bomb, write_coco, write_turned
+from .made import (
+    NAMES,
+    WIDTH,
+    coco_content,
+    config,
+    cut,
+    pipe,
+    write_ade20k,
+    write_bomb,
+    write_coco,
+    write_jpeg_bomb,
+    write_turned,
+)
 
 
 @pytest.fixture
@@ -43,6 +55,7 @@ HARMS = {
     'cut': (cut, 'failed to load image'),
     'pipe': (pipe, 'no regular file'),
     'bomb': (write_bomb, 'pixels by their headers'),
+    'bomb in JPEG': (write_jpeg_bomb, 'pixels by their headers'),
     'turned': (write_turned, 'it is 30 x 40, annotated as 40 x 30'),
 }
 

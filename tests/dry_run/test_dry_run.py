@@ -15,7 +15,10 @@ from .. import fork_server, programs
 FAMILIES = {
     'configs/mask_rcnn_gcvit_t.py': [],
     'configs/cascade_gcvit_t.py': [],
-    'configs/custom_coco_boxonly.py': [],
+    'configs/custom_coco_boxonly.py': ['--cfg-options', 'mosaic=True'],
+    'configs/custom_coco.py': ['--cfg-options', 'copy_paste=True'],
+    'configs/custom_seg.py': [],
+    'configs/custom_cls.py': [],
     'configs/upernet_gcvit_t.py': ['--cfg-options', 'model.backbone.window_size=8'],
     'configs/dino_gcvit_t_12e.py': [],
     'configs/mask_rcnn_lsa_s.py': [],

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.data_checks import leaf_datasets
+from mmgcvit.data_checks import leaf_datasets, type_name
 from mmgcvit.dry_run import Options, data, prepare
-from mmgcvit.dry_run.configs import LOADERS, as_list, type_name
+from mmgcvit.dry_run.configs import LOADERS, as_list
 from mmgcvit.dry_run.sizes import IN_PIXELS
 
 from ..conftest import ROOT
@@ -23,7 +23,9 @@ def data_noted():
     calls = {}
     with pytest.MonkeyPatch.context() as patch:
         for kind in ('coco', 'ade20k', 'imagenet'):
-            patch.setattr(data, f'write_miniature_{kind}', lambda *given, kind=kind: calls.update({kind: given}))
+            patch.setattr(
+                data, f'write_miniature_{kind}', lambda *given, kind=kind, **more: calls.update({kind: given})
+            )
         yield calls
 
 
@@ -204,3 +206,27 @@ def test_a_backbone_whose_depth_cannot_be_limited_is_named(written, tmp_path):
     cfg.model.backbone = {'type': 'ResNet', 'depth': 50}
     with pytest.raises(SystemExit, match='how to limit ResNet'):
         prepare(cfg, tmp_path, Options(depth=1))
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'limited'),
+    [
+        (
+            {'type': 'mmpretrain.ConvNeXt', 'arch': 'tiny'},
+            {'arch': {'depths': (2, 2, 2, 2), 'channels': [96, 192, 384, 768]}},
+        ),
+        ({'type': 'SwinTransformer'}, {'depths': (2, 2, 2, 2)}),
+        ({'type': 'SwinTransformer', 'depths': (2, 2, 18, 2)}, {'depths': (2, 2, 2, 2)}),
+    ],
+    ids=['named', 'default', 'given'],
+)
+def test_the_depth_of_a_hosts_backbone_is_limited(backbone, limited, written, tmp_path):
+    cfg = with_options()
+    cfg.model.backbone = backbone
+    prepare(cfg, tmp_path, Options(depth=2))
+    assert cfg.model.backbone == backbone | limited
+
+
+def test_few_classes_have_as_many_images_as_the_iterations_take(tmp_path):
+    prepare(Config.fromfile(ROOT / 'configs' / 'custom_cls.py'), tmp_path, Options(depth=1))
+    assert len(list((tmp_path / 'data' / 'imagenet' / 'train').rglob('*.JPEG'))) == 4

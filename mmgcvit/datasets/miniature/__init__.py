@@ -1,8 +1,8 @@
 """Miniatures of COCO, ADE20K and ImageNet-1K: their layout, files and classes, with a few images of scanned digits."""
 
+from ..coco_categories import COCO_CATEGORIES, coco_categories
 from .ade20k import write_miniature_ade20k
 from .coco import write_miniature_coco
-from .coco_categories import COCO_CATEGORIES, coco_categories
 from .imagenet import imagenet_folders, write_miniature_imagenet
 
 __all__ = [
