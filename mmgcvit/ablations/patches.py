@@ -20,6 +20,8 @@ class PatchEmbedding(nn.Module):
         embed_dims: C.
     """
 
+    stride = PATCH
+
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, PATCH, stride=PATCH)

@@ -9,7 +9,7 @@ from mmcv.cnn.bricks import DropPath
 from mmgcvit import ablations
 from mmgcvit.cli.complexity import count_macs
 
-from ..configs.models import head_of, on_meta, parameters_of, read
+from ..configs.models import head_of, norms_and_tables, on_meta, parameters_of, read, undecayed
 from ..conftest import ROOT
 
 CONFIGS = sorted(f'ablations/{path.stem}' for path in (ROOT / 'configs' / 'ablations').glob('*.py'))
@@ -100,6 +100,8 @@ ROWS = {
     'gcvit_t_global_kv': 'gcvit_t_global_kv_in1k',
     'gcvit_t_global_v': 'gcvit_t_global_v_in1k',
 }
+# Dense models with GC ViT-T's weights, but for their position tables: windows of 16 or 24 have others.
+CHANGED_TABLES = ('gcvit_t_masked_padding', 'gcvit_t_no_position', 'gcvit_t_win7', 'gcvit_t_win14')
 
 
 @pytest.fixture(scope='module', params=CONFIGS)
@@ -125,6 +127,12 @@ def test_the_model_builds_and_what_follows_takes_the_backbones_maps(built):
         assert len(model.neck(maps)) == cfg.model.neck.num_outs
 
 
+def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(built):
+    """In classification no vector has any."""
+    _, cfg, model = built
+    assert undecayed(cfg, model) == norms_and_tables(cfg, model)
+
+
 def test_drop_path_is_the_recipes(built):
     name, _, model = built
     rate = max(module.drop_prob for module in model.backbone.modules() if isinstance(module, DropPath))
@@ -148,6 +156,12 @@ def test_every_rival_has_a_config():
 @pytest.mark.parametrize('name', CLASSIFIERS)
 def test_parameters_of_a_classifier(name):
     assert parameters_of(on_meta(read(f'ablations/{name}'))) == CLASSIFIERS[name]
+
+
+def test_parameters_of_every_config_are_tested_to_the_digit():
+    """In the three tests that follow."""
+    dense = {f'{task}_{row}' for task in DENSE for row in (*ROWS, *CHANGED_TABLES, 'swin_t_unshifted')}
+    assert set(CONFIGS) == {f'ablations/{name}' for name in (*CLASSIFIERS, *dense)}
 
 
 @pytest.mark.parametrize('task', DENSE)

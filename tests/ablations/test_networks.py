@@ -9,6 +9,7 @@ from mmgcvit.ablations.global_keys import GlobalKeyValueAttention, GlobalValueAt
 from mmgcvit.ablations.padding import MaskedGlobalAttention, MaskedLocalAttention
 from mmgcvit.ablations.patches import PatchMerging
 from mmgcvit.ablations.shifting import ShiftedWindowAttention
+from mmgcvit.cli.complexity import count_macs
 from mmgcvit.gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
 from mmgcvit.layers import RelativePositionBias, in_windows
 from mmgcvit.registry import MODELS
@@ -95,6 +96,24 @@ def test_masked_padding_changes_nothing_where_nothing_is_padded():
         torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
     padded = torch.rand(2, 3, 100, 64)
     assert not torch.allclose(model(padded)[0], masked(padded)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize('before', ['nothing', 'count', 'training', 'inference'])
+@pytest.mark.parametrize('size', [(512, 256), (75, 101)])
+def test_a_mask_adds_no_multiply_adds_whatever_the_model_did_before(size, before):
+    """Padded tokens are computed with or without one; a kept position bias, an earlier count, gradients matter not."""
+    counts = []
+    for network in (GCViT, ablations.GCViTMaskedPadding):
+        model = network(GCVIT, window_size=(7, 5, 4, 3)).train(before == 'training')
+        if before in ('training', 'inference'):
+            with torch.set_grad_enabled(before == 'training'):
+                model(torch.rand(1, 3, 64, 96))
+        model = model.eval().to('meta')
+        images = torch.empty(1, 3, *size, device='meta')
+        if before == 'count':
+            count_macs(lambda model=model: model(torch.empty(1, 3, 96, 64, device='meta')))
+        counts.append(count_macs(lambda model=model, images=images: model(images)))
+    assert counts[0] == counts[1] > 0
 
 
 @torch.no_grad()

@@ -1,0 +1,28 @@
+"""GC ViT at the demo's scale for tools/ablate.py: less than a minute a run on a CPU core, and scores that differ.
+
+Differs from ../../demo/gcvit_digits_cls.py in width, windows, images and schedule.
+"""
+
+_base_ = '../../demo/gcvit_digits_cls.py'
+
+# Maps of 8, 4, 2 and 1 px in 4x4, 2x2, 1 and 1 windows; GC ViT-T at 224 px has 8x8, 4x4, 1 and 1.
+model = dict(
+    backbone=dict(arch=dict(embed_dims=32), window_size=(2, 2, 2, 1)),
+    head=dict(in_channels=256),
+)
+
+# One image of every fourth scan, where the demo trains on four of each.
+scans = list(range(0, 5752, 16))
+train_dataloader = dict(batch_size=32, num_workers=0, persistent_workers=False, dataset=dict(indices=scans))
+val_dataloader = dict(num_workers=0, persistent_workers=False)
+test_dataloader = val_dataloader
+
+lr = 2e-3
+max_epochs = 10
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=22),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=2, end=max_epochs, convert_to_iter_based=True),
+]
+default_hooks = dict(checkpoint=dict(interval=4, max_keep_ckpts=1))
+auto_scale_lr = dict(base_batch_size=32)

@@ -1,0 +1,85 @@
+"""A table trained, killed and resumed, as users do it."""
+
+import json
+import re
+import statistics
+import time
+
+import cv2
+import pytest
+import yaml
+
+from .. import fork_server
+from .commands import CONFIGS, call, environment_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+EPOCHS = 6
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """A program that trains a table of two rows: the tools' small classifier, and one with wider MLPs."""
+    folder = tmp_path / 'ablations'
+    folder.mkdir()
+    (tmp_path / 'wide.py').write_text(
+        f'_base_ = {str(CONFIGS / "classify.py")!r}\nmodel = dict(backbone=dict(arch=dict(mlp_ratio=3)))\n'
+    )
+    rows = {'plain': {'name': 'plain', 'published': [50]}, 'wide': {'name': 'wide MLPs', 'config': 'wide.py'}}
+    table = {'title': 'Small', 'metrics': ['top-1'], 'unchanged': str(CONFIGS / 'classify.py'), 'rows': rows}
+    (folder / 'tables.yml').write_text(yaml.safe_dump({'small': table}, sort_keys=False))
+    program = tmp_path / 'program.py'
+    program.write_text(
+        f'from mmgcvit.commands import ablate\nablate.TABLES = {str(folder / "tables.yml")!r}\nablate.main()\n'
+    )
+    return program
+
+
+def wait_for(path, process, seconds=300):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f'waited for {path} in vain'
+        assert process.exitcode is None, f'ended before {path}'
+        time.sleep(0.05)
+
+
+def score_of(folder):
+    return json.loads((folder / 'finished.json').read_text())['scores']['top-1']
+
+
+def test_a_table_that_is_killed_goes_on_and_loses_nothing_that_was_finished(tables, digits, tmp_path):
+    """Two rows, two seeds; killed within the second training, which goes on from its checkpoint."""
+    work_dir = tmp_path / 'work'
+    options = ['small', '--data', CONFIGS / 'classify.py', '--seeds', 2, '--work-dir', work_dir]
+    options += ['--cfg-options', f'train_cfg.max_epochs={EPOCHS}', f'train_cfg.val_interval={EPOCHS}']
+    output = tmp_path / 'output'
+    process = fork_server.start(tables, *options, environment=environment_for(digits), output=output, errors=output)
+    try:
+        wait_for(work_dir / 'seed_0' / 'wide' / 'epoch_1.pth', process)
+    finally:
+        fork_server.end(process)
+    first = work_dir / 'seed_0' / 'plain' / 'finished.json'
+    noted = first.stat().st_mtime_ns
+    assert '| wide MLPs | 0 |' in (work_dir / 'table.md').read_text()
+
+    refused = call(digits, tables, *options, fails=True)
+    assert 'Go on with --resume' in refused
+    assert 'Traceback' not in refused
+    shown = call(digits, tables, *options, '--resume')
+
+    assert re.findall(r'^(\d of 4)  seed (\d), ([\w ]+)', shown, re.MULTILINE) == [
+        ('2 of 4', '0', 'wide MLPs'),
+        ('3 of 4', '1', 'plain'),
+        ('4 of 4', '1', 'wide MLPs'),
+    ]
+    assert first.stat().st_mtime_ns == noted
+    logs = [path.read_text() for path in sorted((work_dir / 'seed_0' / 'wide').glob('console_*.log'))]
+    assert re.search(r'resumed epoch: [1-9]', logs[-1])
+    text = (work_dir / 'table.md').read_text()
+    for key, name, published in (('plain', 'plain', '50'), ('wide', 'wide MLPs', '')):
+        mean = statistics.mean(score_of(work_dir / f'seed_{seed}' / key) for seed in range(2))
+        assert re.search(rf'^\| {name} \| 2 \| {mean:.2f} ± [\d.]+ \| {published} \|$', text, re.MULTILINE)
+    assert cv2.imread(str(work_dir / 'table.png')) is not None
+
+    changed = call(digits, tables, *options, 'optim_wrapper.optimizer.lr=0.1', '--resume', fails=True)
+    assert 'was begun with other configs (plain, wide)' in changed
