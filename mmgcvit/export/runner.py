@@ -1,0 +1,218 @@
+"""Run a file of ``mmgcvit export`` on images: with NumPy, onnxruntime, OpenCV and Pillow, without torch.
+
+This one file imports nothing else of mmgcvit. Copy it beside your own code, on a machine without torch::
+
+    from runner import Runner
+
+    found = Runner('detector.onnx')('photo.jpg')
+    print(found.boxes, found.scores, found.labels)
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+# Of OpenCV's and of Pillow's filters, by the names of the test pipelines.
+CV2 = {
+    'nearest': cv2.INTER_NEAREST,
+    'bilinear': cv2.INTER_LINEAR,
+    'bicubic': cv2.INTER_CUBIC,
+    'area': cv2.INTER_AREA,
+    'lanczos': cv2.INTER_LANCZOS4,
+}
+PILLOW = {
+    'nearest': Image.Resampling.NEAREST,
+    'bilinear': Image.Resampling.BILINEAR,
+    'bicubic': Image.Resampling.BICUBIC,
+    'box': Image.Resampling.BOX,
+    'lanczos': Image.Resampling.LANCZOS,
+    'hamming': Image.Resampling.HAMMING,
+}
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The objects in an image, the surest first.
+
+    Attributes:
+        boxes: (n, 4) float32, left, top, right, bottom in pixels of the image.
+        scores: (n,) float32, from 0 to 1.
+        labels: (n,) int64, numbers of classes.
+        class_names: The n names of these.
+        masks: (n, height, width) bool, None where the model has boxes only.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    class_names: list[str]
+    masks: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The class of every pixel: (height, width) int32."""
+
+    label_map: np.ndarray
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The class of an image: its number, name and score, and the scores of all classes, (classes,) float32."""
+
+    label: int
+    class_name: str
+    score: float
+    scores: np.ndarray
+
+
+Prediction = Detections | Segmentation | Classification
+
+
+class Runner:
+    """A file of ``mmgcvit export`` that is called on images.
+
+    Args:
+        path: The file.
+        score_thr: Objects of lower scores are left out.
+        providers: onnxruntime's, by name.
+
+    Attributes:
+        task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
+        classes: The names of the classes, by their numbers.
+        metadata: All that the file says of itself, as text.
+
+    Raises:
+        ValueError: The file holds a backbone alone, or was not written by ``mmgcvit export``.
+    """
+
+    def __init__(
+        self, path: str | Path, score_thr: float = 0.3, providers: tuple[str, ...] = ('CPUExecutionProvider',)
+    ) -> None:
+        self.session = onnxruntime.InferenceSession(str(path), providers=list(providers))
+        self.metadata = dict(self.session.get_modelmeta().custom_metadata_map)
+        self.score_thr = score_thr
+        self.task = self.metadata.get('task')
+        if self.task not in ('detection', 'segmentation', 'classification'):
+            raise ValueError(
+                f'{path} holds {self.task or "no model of mmgcvit export"}; expected a detector, a segmentor or a '
+                'classifier, which mmgcvit export writes'
+            )
+        self.classes = json.loads(self.metadata['classes'])
+
+    def __call__(self, image: str | Path | np.ndarray) -> Prediction:
+        """Predict.
+
+        Args:
+            image: A file, or an array (height, width, 3) uint8 in the order **blue, green, red**, as ``cv2.imread``
+                gives it.
+
+        Raises:
+            ValueError: It is no image.
+        """
+        image = as_array(image)
+        prepared = self.prepared(image)
+        names = [output.name for output in self.session.get_outputs()]
+        outputs = dict(zip(names, self.session.run(names, {'images': self.normalised(prepared)}), strict=True))
+        if self.task == 'classification':
+            (scores,) = outputs['scores']
+            label = int(scores.argmax())
+            return Classification(label, self.classes[label], float(scores[label]), scores)
+        if self.task == 'segmentation':
+            return Segmentation(label_map_of(outputs['logits'][0], image.shape[:2]))
+        return self.detections(outputs, prepared.shape[:2], image.shape[:2])
+
+    def prepared(self, image: np.ndarray) -> np.ndarray:
+        """An image resized and cropped as the test pipeline does: (height, width, 3) uint8 to the same."""
+        resized = resize(image, self.size_of(image.shape[:2]), self.metadata['interpolation'], self.metadata['backend'])
+        crop = json.loads(self.metadata['crop'])
+        return resized if crop is None else middle_of(resized, crop)
+
+    def size_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height that an image of height and width ``size`` is resized to."""
+        scale, (height, width) = json.loads(self.metadata['scale']), size
+        edge = self.metadata['edge']
+        if edge:
+            # mmpretrain rounds down, mmcv to the nearest.
+            if edge == 'width' or (edge == 'short' and width < height) or (edge == 'long' and width > height):
+                return scale[0], int(scale[0] * height / width)
+            return int(scale[0] * width / height), scale[0]
+        if not json.loads(self.metadata['keep_ratio']):
+            return scale[0], scale[1]
+        factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
+        return int(width * factor + 0.5), int(height * factor + 0.5)
+
+    def normalised(self, image: np.ndarray) -> np.ndarray:
+        """(height, width, 3) uint8, blue, green, red, to the network's input (1, 3, height, width) float32."""
+        if self.metadata['channel_order'] == 'rgb':
+            image = image[..., ::-1]
+        mean, std = (np.array(json.loads(self.metadata[name]), np.float32) for name in ('mean', 'std'))
+        return np.ascontiguousarray(((image.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None])
+
+    def detections(
+        self, outputs: dict[str, np.ndarray], size: tuple[int, int], original: tuple[int, int]
+    ) -> Detections:
+        """The objects in the image as it was, from those in the image of ``size``, each height and width."""
+        kept = outputs['scores'] >= self.score_thr
+        height, width = (before / after for before, after in zip(original, size, strict=True))
+        boxes = outputs['boxes'][kept] * np.array([width, height, width, height], np.float32)
+        labels, masks = outputs['labels'][kept], None
+        if 'masks' in outputs:
+            least = json.loads(self.metadata['mask_thr_binary'])
+            pasted = [paste(*each, original) >= least for each in zip(outputs['masks'][kept], boxes, strict=True)]
+            masks = np.array(pasted, bool).reshape(-1, *original)
+        return Detections(boxes, outputs['scores'][kept], labels, [self.classes[label] for label in labels], masks)
+
+
+def as_array(image: str | Path | np.ndarray) -> np.ndarray:
+    """An image as an array (height, width, 3) uint8.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            raise ValueError(f'an image has shape {image.shape} and {image.dtype}; expected (height, width, 3), uint8')
+        return image
+    loaded = cv2.imread(str(image), cv2.IMREAD_COLOR)
+    if loaded is None:
+        raise ValueError(f'{image} cannot be read as an image')
+    return loaded
+
+
+def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, backend: str) -> np.ndarray:
+    """An image (height, width, 3) at another width and height."""
+    if backend == 'pillow':
+        return np.array(Image.fromarray(image).resize(size, PILLOW[interpolation]))
+    return cv2.resize(image, size, interpolation=CV2[interpolation])
+
+
+def middle_of(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The middle of an image, of width and height ``size`` or as large as it is."""
+    top, left = (max(0, round((have - want) / 2)) for have, want in zip(image.shape, size[::-1], strict=False))
+    return image[top : top + size[1], left : left + size[0]]
+
+
+def label_map_of(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Logits (classes, height, width) to the likeliest class of each pixel of an image of height and width ``size``."""
+    resized = [cv2.resize(each, size[::-1], interpolation=cv2.INTER_LINEAR) for each in logits]
+    return np.argmax(resized, axis=0).astype(np.int32)
+
+
+def paste(mask: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask (h, w) of what is inside of a box, in an image of height and width ``size``: bilinear, 0 outside."""
+    rows = places_of(size[0], box[1], box[3], mask.shape[0])
+    columns = places_of(size[1], box[0], box[2], mask.shape[1])
+    return rows @ mask @ columns.T
+
+
+def places_of(pixels: int, begin: float, end: float, bins: int) -> np.ndarray:
+    """The share of each of ``bins`` between ``begin`` and ``end`` at the middle of each pixel: (pixels, bins)."""
+    middles = np.arange(pixels, dtype=np.float32) + 0.5
+    places = (middles - begin) / max(end - begin, 1e-6) * bins - 0.5
+    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(bins, dtype=np.float32)))

@@ -1,0 +1,141 @@
+"""From a trained model to a file of ONNX that has been compared with it."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from ..checkpoints.errors import first_line
+from ..checkpoints.wholeness import put_in_place, unfinished_of
+from ..inference import InputError, Predictor
+from ..inference.sources import Source
+from .checking import Difference, compared
+from .graphs import DYNAMIC_INPUT, INPUT, graph_of, outputs_of
+from .int8 import Quantization
+from .metadata import metadata_of
+from .requirements import check_onnx
+
+SUFFIX = '.onnx'
+# The lowest that has all operators with what they are asked for here, LayerNormalization above all.
+OPSET = 17
+# Images of the example that is traced: of sizes that no window divides.
+EXAMPLE = (2, 3, 99, 132)
+# Of Protocol Buffers.
+LARGEST_FILE = 2**31 - 1
+
+
+class Written(NamedTuple):
+    """A file that is there.
+
+    Attributes:
+        path: The file.
+        size: In bytes.
+        difference: Of the float32 file from the model; None where it was not checked.
+    """
+
+    path: Path
+    size: int
+    difference: Difference | None
+
+
+def check_target(target: Path, overwrite: bool = False) -> None:
+    """Make sure that a file may be written.
+
+    Raises:
+        InputError: Its name does not end in .onnx, or it is there already and may not be replaced.
+    """
+    if target.suffix != SUFFIX:
+        raise InputError(f'{target}: expected a name that ends in {SUFFIX}')
+    if target.is_dir():
+        raise InputError(f'{target} is a folder; name a file')
+    if target.exists() and not overwrite:
+        raise InputError(f'{target} exists; name another file, or replace it with --overwrite')
+
+
+def write(
+    predictor: Predictor,
+    source: Source,
+    target: Path,
+    part: str | None = None,
+    overwrite: bool = False,
+    check: bool = True,
+    quantization: Quantization | None = None,
+) -> Written:
+    """Write a model as a file of ONNX, for images of any size and batches of any number.
+
+    It is written beside its place, compared with the model in onnxruntime, quantized where that is asked for, and moved
+    there.
+
+    Args:
+        predictor: The model, on the CPU.
+        source: What it was made of.
+        target: The file.
+        part: ``'backbone'`` for that alone; None for the whole.
+        overwrite: Whether a file may be replaced.
+        check: Whether to compare it with the model, in float32.
+        quantization: To weights of 8 bits; None for float32.
+
+    Raises:
+        InputError: The model has parts that cannot be exported, the file cannot be written, or it differs from the
+            model; then nothing is left of it.
+    """
+    check_onnx()
+    check_target(target, overwrite)
+    graph = graph_of(predictor, part)
+    metadata = metadata_of(predictor, source, part)
+    unfinished = unfinished_of(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        trace(graph, outputs_of(predictor, part), metadata, unfinished)
+        difference = compared(predictor, part, unfinished) if check else None
+        if quantization is not None:
+            quantization.quantize(unfinished)
+        put_in_place(unfinished, target)
+    except OSError as error:
+        raise InputError(f'{target} could not be written: {error.strerror or first_line(error)}') from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return Written(target, target.stat().st_size, difference)
+
+
+def trace(graph: nn.Module, outputs: Mapping[str, Mapping[int, str]], metadata: Mapping[str, str], path: Path) -> None:
+    """Write a graph with what it says of itself.
+
+    torch's older exporter, by a trace: the newer one takes no windows as equal as possible and no suppression whose
+    number of boxes nobody knows before.
+
+    Args:
+        graph: From images to tensors.
+        outputs: Their names, and the names of those of their dimensions that change.
+        metadata: Texts by their names.
+        path: The file.
+
+    Raises:
+        InputError: The file would be larger than a file of ONNX may be.
+    """
+    import onnx
+
+    size = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
+    if size > LARGEST_FILE:
+        raise InputError(f'the model has {size / 1e9:.1f} GB of weights; a file of ONNX holds 2 GB')
+    example = torch.randn(EXAMPLE, generator=torch.Generator().manual_seed(0))
+    options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
+    with torch.no_grad(), warnings.catch_warnings():
+        # Of values that the trace keeps: by the comparison none is one that should change.
+        warnings.simplefilter('ignore')
+        torch.onnx.export(
+            graph,
+            (example,),
+            str(path),
+            input_names=[INPUT],
+            output_names=list(outputs),
+            dynamic_axes={INPUT: DYNAMIC_INPUT, **outputs},
+            opset_version=OPSET,
+            **options,
+        )
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.save(model, path)

@@ -1,0 +1,191 @@
+"""The page and one model behind it, to be reached from this machine only."""
+
+import json
+from functools import cached_property
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from ..cli.ports import LOOPBACK
+from ..inference import InputError
+from .page_files import CATALOGUE, CONTENT_TYPES, INDEX, page_files
+from .served_model import ServedModel
+from .uploads import LONGEST_SIDE, MOST_BYTES
+
+PREDICT = 'predict'
+# Seconds that a connection may stand still, in the middle of a picture too.
+PATIENCE = 30
+# By names of others a page of another place could reach this one (DNS rebinding).
+OWN_NAMES = (LOOPBACK, 'localhost')
+HEADERS = {
+    'X-Content-Type-Options': 'nosniff',
+    'X-Frame-Options': 'DENY',
+    'Referrer-Policy': 'no-referrer',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+    'Cache-Control': 'no-store',
+}
+
+
+class RequestError(Exception):
+    """A request that is not answered.
+
+    Args:
+        status: Of HTTP.
+        sentence: Why, for a person.
+    """
+
+    def __init__(self, status: HTTPStatus, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class PageServer(ThreadingHTTPServer):
+    """Serves the page on the loopback interface.
+
+    Args:
+        port: 0 for any that is free.
+        model: What answers.
+
+    Raises:
+        OSError: The port cannot be had.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, port: int, model: ServedModel) -> None:
+        self.model = model
+        self.files = {name: path.read_bytes() for name, path in page_files().items()}
+        super().__init__((LOOPBACK, port), Handler)
+
+    @property
+    def address(self) -> str:
+        """What one opens."""
+        return f'http://{LOOPBACK}:{self.server_port}/'
+
+    @cached_property
+    def hosts(self) -> set[str]:
+        """The values of the header Host that mean this server."""
+        named = {f'{name}:{self.server_port}' for name in OWN_NAMES}
+        # Browsers leave out the port that is the protocol's own.
+        return named | set(OWN_NAMES) if self.server_port == 80 else named
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: connections end as browsers like, and other errors are answered."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one connection."""
+
+    server: PageServer
+    server_version = 'mmgcvit'
+    sys_version = ''
+    protocol_version = 'HTTP/1.1'
+    timeout = PATIENCE
+
+    def do_GET(self) -> None:
+        self.answered(self.page_file)
+
+    def do_HEAD(self) -> None:
+        self.answered(self.page_file)
+
+    def do_POST(self) -> None:
+        self.answered(self.prediction)
+
+    def answered(self, work: Any) -> None:
+        """Send what the work gives, or why there is nothing."""
+        try:
+            self.check_origin()
+            content, content_type = work()
+        except RequestError as refusal:
+            # What of the request was not read would be taken for the next one.
+            self.close_connection = True
+            self.send(refusal.status, str(refusal).encode(), 'text/plain; charset=utf-8')
+        # Of the connection: nobody is there to be answered.
+        except OSError:
+            raise
+        # The program goes on serving, and the page says what happened.
+        except Exception as error:
+            self.close_connection = True
+            sentence = f'The program failed at this picture: {type(error).__name__}: {error}'
+            self.send(HTTPStatus.INTERNAL_SERVER_ERROR, sentence.encode(), 'text/plain; charset=utf-8')
+        else:
+            self.send(HTTPStatus.OK, content, content_type)
+
+    def check_origin(self) -> None:
+        """Answer pages of this server only.
+
+        Raises:
+            RequestError: The request is meant for another name, or comes from a page of another place.
+        """
+        if self.headers.get('Host') not in self.server.hosts:
+            raise RequestError(HTTPStatus.MISDIRECTED_REQUEST, f'This server is {self.server.address} and no other.')
+        origin = self.headers.get('Origin')
+        if origin is not None and origin.removeprefix('http://') not in self.server.hosts:
+            raise RequestError(HTTPStatus.FORBIDDEN, f'Only the page {self.server.address} may ask this server.')
+
+    def page_file(self) -> tuple[bytes, str]:
+        """A file of the page, or its catalogue.
+
+        Raises:
+            RequestError: There is no such one.
+        """
+        name = self.path.partition('?')[0].removeprefix('/') or INDEX
+        if name == CATALOGUE:
+            return as_json(self.server.model.catalogue)
+        if name not in self.server.files:
+            raise RequestError(HTTPStatus.NOT_FOUND, f'There is no such page here; open {self.server.address}')
+        return self.server.files[name], CONTENT_TYPES[f'.{name.rpartition(".")[2]}']
+
+    def prediction(self) -> tuple[bytes, str]:
+        """What is found in the picture that the request brings.
+
+        Raises:
+            RequestError: It brings none that can be used.
+        """
+        if self.path != f'/{PREDICT}':
+            raise RequestError(HTTPStatus.NOT_FOUND, f'Pictures go to {self.server.address}{PREDICT}')
+        content = self.rfile.read(self.announced_length())
+        try:
+            return as_json(self.server.model.answer(content))
+        except InputError as error:
+            raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+
+    def announced_length(self) -> int:
+        """How many bytes the picture has.
+
+        Raises:
+            RequestError: The request does not say, or there are too many or none.
+        """
+        length = self.headers.get('Content-Length', '')
+        if not (length.isascii() and length.isdigit()):
+            raise RequestError(HTTPStatus.LENGTH_REQUIRED, 'The request does not say how many bytes the picture has.')
+        if int(length) > MOST_BYTES:
+            raise RequestError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f'The picture has {int(length):,} bytes; take one of at most {MOST_BYTES >> 20} MiB and '
+                f'{LONGEST_SIDE} pixels a side.',
+            )
+        if int(length) == 0:
+            raise RequestError(HTTPStatus.BAD_REQUEST, 'The picture is empty: it has 0 bytes.')
+        return int(length)
+
+    def send(self, status: HTTPStatus, content: bytes, content_type: str) -> None:
+        """Send an answer; of HEAD requests without the content."""
+        self.send_response(status)
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.send_header('Content-Type', content_type)
+        self.send_header('Content-Length', str(len(content)))
+        if self.close_connection:
+            self.send_header('Connection', 'close')
+        self.end_headers()
+        if self.command != 'HEAD':
+            self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: what somebody looks at is nobody else's matter."""
+
+
+def as_json(value: Any) -> tuple[bytes, str]:
+    """A value as JSON, and its content type."""
+    return json.dumps(value, allow_nan=False).encode(), 'application/json'

@@ -1,0 +1,107 @@
+"""What 8 bits cost on the digits: python -m tests.export.int8_scores FLOAT32.onnx INT8.onnx --digits FOLDER.
+
+For the figures of docs/deploy.md, outside of the tests: accuracy of a classifier on the validation images, or COCO's
+mAP of a detector's boxes and masks on the validation scenes, through :class:`mmgcvit.export.runner.Runner`; sizes of
+the files; and how long an image takes, the two files in turns.
+"""
+
+import argparse
+import contextlib
+import io
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco_masks
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from rich.console import Console
+
+from mmgcvit.export.runner import Detections, Runner
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description='Scores, sizes and times of files of ONNX of one model.')
+    parser.add_argument('files', metavar='FILE.onnx', nargs='+', type=Path, help='float32, then those in 8 bits')
+    parser.add_argument('--digits', type=Path, required=True, help='the folder of tools/make_digits.py')
+    parser.add_argument('--timed', type=int, default=40, help='on how many images they are timed (default: 40)')
+    args = parser.parse_args()
+    runners = [Runner(path, score_thr=0.0) for path in args.files]
+    is_classifier = runners[0].task == 'classification'
+    images = sorted(args.digits.glob('imagenet/val/*/*.jpg' if is_classifier else 'coco/val2017/*.jpg'))
+    ratios = speed_ratios(runners, [cv2.imread(str(image)) for image in images[: args.timed]])
+    scores_of = accuracy if is_classifier else average_precisions
+    console = Console(highlight=False, soft_wrap=True)
+    for path, runner, ratio in zip(args.files, runners, ratios, strict=True):
+        size = path.stat().st_size / 1e6
+        console.print(f'{path.name}: {size:.2f} MB, {scores_of(runner, args.digits)}, speed {ratio:.2f}')
+
+
+def accuracy(runner: Runner, digits: Path) -> str:
+    """The share of the classifier's validation images that are classed rightly."""
+    images = sorted(digits.glob('imagenet/val/*/*.jpg'))
+    right = sum(runner(image).class_name == image.parent.name for image in images)
+    return f'{right} of {len(images)} right ({100 * right / len(images):.2f} %)'
+
+
+def average_precisions(runner: Runner, digits: Path) -> str:
+    """COCO's mAP (0.50 to 0.95) of boxes and of masks on the validation scenes."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(digits / 'coco/annotations/instances_val2017.json'))
+        numbers = {category['name']: category['id'] for category in truth.dataset['categories']}
+        found = []
+        for image in truth.dataset['images']:
+            found += records(runner(digits / 'coco/val2017' / image['file_name']), image['id'], numbers.__getitem__)
+        results = truth.loadRes(found)
+        scores = {kind: average_precision(truth, results, kind) for kind in ('bbox', 'segm')}
+    return ', '.join(f'{kind} mAP {100 * score:.2f}' for kind, score in scores.items())
+
+
+def records(found: Detections, image: int, number_of: Callable[[str], int]) -> list[dict]:
+    """The objects of an image as COCO's results."""
+    return [
+        {
+            'image_id': image,
+            'category_id': number_of(name),
+            'score': float(score),
+            'bbox': [float(each) for each in (box[0], box[1], box[2] - box[0], box[3] - box[1])],
+            'segmentation': coco_masks.encode(np.asfortranarray(mask, np.uint8)),
+        }
+        for box, score, name, mask in zip(found.boxes, found.scores, found.class_names, found.masks, strict=True)
+    ]
+
+
+def average_precision(truth: COCO, results: COCO, kind: str) -> float:
+    """mAP of boxes (``'bbox'``) or masks (``'segm'``)."""
+    evaluation = COCOeval(truth, results, kind)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return float(evaluation.stats[0])
+
+
+def speed_ratios(runners: list[Runner], images: list[np.ndarray]) -> list[float]:
+    """How many times as fast as the first each is: medians of the ratios on single images.
+
+    They take turns, since the machine's load changes. Only the network's time, without preparing the image.
+    """
+    ratios = [[] for _ in runners]
+    for image in images:
+        seconds = [seconds_of(runner, image) for runner in runners]
+        for found, each in zip(ratios, seconds, strict=True):
+            found.append(seconds[0] / each)
+    return [statistics.median(found) for found in ratios]
+
+
+def seconds_of(runner: Runner, image: np.ndarray) -> float:
+    inputs = {'images': runner.normalised(runner.prepared(image))}
+    begin = time.perf_counter()
+    runner.session.run(None, inputs)
+    return time.perf_counter() - begin
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,201 @@
+"""The server answers its own page on this machine, any model, and every wrong request in one sentence."""
+
+import base64
+import http.client
+import json
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmgcvit.web.page_files import page_files
+from mmgcvit.web.served_model import LEAST_SCORE, ServedModel
+from mmgcvit.web.server import PageServer
+from mmgcvit.web.uploads import LONGEST_SIDE, MOST_BYTES
+
+from .pictures import png_header
+
+TASKS = ('detection', 'segmentation', 'classification')
+
+
+@pytest.fixture(scope='module')
+def servers(models):
+    """One a task."""
+    started = {}
+    for task in TASKS:
+        started[task] = PageServer(0, ServedModel(models[task], Path('my_config.py')))
+        threading.Thread(target=started[task].serve_forever, daemon=True).start()
+    yield started
+    for server in started.values():
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(params=TASKS)
+def task(request):
+    return request.param
+
+
+@pytest.fixture
+def server(servers):
+    return servers['classification']
+
+
+def ask(server, method='POST', path='/predict', body=None, **headers):
+    """Status, headers and content of an answer."""
+    connection = http.client.HTTPConnection('127.0.0.1', server.server_port, timeout=20)
+    try:
+        connection.request(method, path, body, {name.replace('_', '-'): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def refusal(*arguments, **options):
+    """Status and sentence of a request that is refused; it is one sentence of plain text."""
+    status, headers, content = ask(*arguments, **options)
+    assert status >= 400
+    assert headers['Content-Type'] == 'text/plain; charset=utf-8'
+    sentence = content.decode()
+    assert '\n' not in sentence
+    assert 'Traceback' not in sentence
+    return status, sentence
+
+
+def file_of(picture):
+    return cv2.imencode('.png', picture)[1].tobytes()
+
+
+def pixels_of(png):
+    """The numbers in a PNG of an answer."""
+    blue, green, red = cv2.split(cv2.imdecode(np.frombuffer(base64.b64decode(png), np.uint8), cv2.IMREAD_COLOR))
+    assert not blue.any()
+    return red.astype(int) + 256 * green.astype(int)
+
+
+def test_the_page_is_served_with_all_its_files(server):
+    status, _, content = ask(server, 'GET', '/')
+    assert (status, content) == (200, page_files()['index.html'].read_bytes())
+    for name, path in page_files().items():
+        status, headers, content = ask(server, 'GET', f'/{name}')
+        assert (status, content) == (200, path.read_bytes())
+        assert headers['X-Content-Type-Options'] == 'nosniff'
+        assert headers['Access-Control-Allow-Origin'] is None
+
+
+def test_the_catalogue_names_the_model_and_its_classes(servers, models, task):
+    catalogue = json.loads(ask(servers[task], 'GET', '/models.json')[2])
+    (entry,) = catalogue['models']
+    assert catalogue['mode'] == 'server'
+    assert (entry['task'], entry['title'], entry['classes']) == (task, 'my_config', models[task].classes)
+    assert len(entry['palette']) == len(entry['classes'])
+
+
+def test_an_answer_is_what_the_model_predicts(servers, models, task, picture):
+    status, _, content = ask(servers[task], body=file_of(picture))
+    assert status == 200
+    answer, expected = json.loads(content), models[task](picture)
+    assert answer['size'] == {'width': picture.shape[1], 'height': picture.shape[0]}
+    if task == 'classification':
+        np.testing.assert_allclose(answer['scores'], expected.scores, atol=1e-5)
+    elif task == 'segmentation':
+        assert (pixels_of(answer['labelMap']['png']) == expected.label_map).all()
+    else:
+        found = answer['objects']
+        assert len(found) == len(expected) > 0
+        np.testing.assert_allclose([each['box'] for each in found], expected.boxes, atol=1e-2)
+        for each, mask in zip(found, expected.masks, strict=True):
+            pasted = np.zeros(mask.shape, bool)
+            if each['mask'] is not None:
+                part = pixels_of(each['mask']['png'])
+                left, top = each['mask']['left'], each['mask']['top']
+                pasted[top : top + part.shape[0], left : left + part.shape[1]] = part == 1
+            assert (pasted == mask).all()
+
+
+def test_an_answer_holds_the_attention_that_the_backbone_pays(servers, task, picture):
+    shown = json.loads(ask(servers[task], body=file_of(picture))[2])['attention']
+    assert len(shown['values']) == shown['rows'] * shown['columns'] > 1
+    assert min(shown['values']) >= 0
+    assert shown['box'][:2] == [0, 0]
+    assert 'GCViT, stage' in shown['title']
+
+
+def test_a_detector_answers_with_objects_down_to_the_sliders_least_score(models):
+    threshold = models['detection'].score_thr
+    try:
+        models['detection'].score_thr = 0.4
+        served = ServedModel(models['detection'], Path('x.py'))
+        assert models['detection'].score_thr == LEAST_SCORE
+        assert served.catalogue['models'][0]['score_thr'] == 0.4
+    finally:
+        models['detection'].score_thr = threshold
+
+
+@pytest.mark.parametrize('host', ['evil.example', 'evil.example:{port}', '127.0.0.1', '127.0.0.1:1', ''])
+def test_a_request_by_another_name_is_refused(server, host):
+    """As pages of other places send it, whose name they have let point to this machine (DNS rebinding)."""
+    status, sentence = refusal(server, 'GET', '/', Host=host.format(port=server.server_port))
+    assert (status, server.address in sentence) == (421, True)
+
+
+@pytest.mark.parametrize('origin', ['https://evil.example', 'null', 'http://127.0.0.1:1'])
+def test_a_page_of_another_place_is_refused(server, picture, origin):
+    assert refusal(server, body=file_of(picture), Origin=origin)[0] == 403
+
+
+def test_the_own_page_is_answered_by_both_of_its_names(server, picture):
+    for name in ('127.0.0.1', 'localhost'):
+        own = f'{name}:{server.server_port}'
+        assert ask(server, body=file_of(picture), Host=own, Origin=f'http://{own}')[0] == 200
+
+
+@pytest.mark.parametrize(
+    'path',
+    ['/../setup.py', '/%2e%2e/server.py', '/server.py', '//etc/passwd', '/page/main.js', '/main.js/', '/..\\server.py'],
+)
+def test_nothing_but_the_page_can_be_read(server, path):
+    assert refusal(server, 'GET', path)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'just words', 'no image'),
+        (b'', 'empty'),
+        (png_header(20_000, 20_000), f'at most {LONGEST_SIDE} pixels'),
+        (png_header(20_000, 1), '20000 x 1 pixels'),
+        (png_header(100, 100), 'cannot be decoded'),
+        (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', 'no image'),
+    ],
+    ids=['text', 'empty', 'huge', 'long', 'cut', 'program'],
+)
+def test_what_is_no_picture_is_refused(server, content, words):
+    assert words in refusal(server, body=content)[1]
+
+
+def test_a_picture_without_a_length_or_with_a_false_one_is_refused(server):
+    assert refusal(server, body=iter([b'abc']), Transfer_Encoding='chunked')[0] == 411
+    assert refusal(server, body=b'', Content_Length='-1')[0] == 411
+    status, sentence = refusal(server, body=b'', Content_Length=str(MOST_BYTES + 1))
+    assert (status, f'{MOST_BYTES >> 20} MiB' in sentence) == (413, True)
+
+
+def test_other_requests_are_refused(server, picture):
+    assert refusal(server, path='/', body=file_of(picture))[0] == 404
+    assert ask(server, 'PUT', '/predict')[0] == 501
+
+
+def test_the_server_goes_on_after_a_failure(server, models, picture, monkeypatch):
+    monkeypatch.setattr(type(models['classification']), '__call__', lambda *_: 1 / 0)
+    status, sentence = refusal(server, body=file_of(picture))
+    assert (status, 'ZeroDivisionError' in sentence) == (500, True)
+    monkeypatch.undo()
+    assert ask(server, body=file_of(picture))[0] == 200
+
+
+def test_it_listens_on_this_machine_only(server):
+    assert server.server_address[0] == '127.0.0.1'

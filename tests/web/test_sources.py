@@ -1,0 +1,62 @@
+"""The page's sources: nothing of others but what the lock file names, and colours that can be read."""
+
+import json
+import re
+from itertools import pairwise
+
+import pytest
+
+from mmgcvit.web.page_files import PAGE, page_files
+from mmgcvit.web.runtime import HERE, PACKAGE, runtime_version
+
+STYLE = (PAGE / 'style.css').read_text()
+SCHEMES = dict(zip(('light', 'dark'), re.findall(r':root \{(.*?)\}', STYLE, re.DOTALL), strict=True))
+# Text, what lies behind it, and the least contrast by WCAG 2, level AA.
+PAIRS = [
+    *(('text', 'ground', 4.5), ('text', 'raised', 4.5), ('quiet', 'ground', 4.5), ('quiet', 'raised', 4.5)),
+    *(('on-accent', 'accent', 4.5), ('fault', 'fault-ground', 4.5), ('control', 'ground', 3), ('control', 'raised', 3)),
+    *(('accent', 'ground', 3), ('accent', 'raised', 3)),
+]
+
+
+def luminance(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize('scheme', SCHEMES)
+def test_text_and_controls_have_contrast(scheme):
+    colours = dict(re.findall(r'--([\w-]+): (#\w{6})', SCHEMES[scheme]))
+    for ink, ground, least in PAIRS:
+        darker, lighter = sorted([luminance(colours[ink]), luminance(colours[ground])])
+        assert (lighter + 0.05) / (darker + 0.05) >= least, (ink, ground)
+
+
+@pytest.mark.parametrize('name', page_files())
+def test_a_file_of_the_page_names_no_place_but_its_own(name):
+    """Addresses: of this machine in what a person is told, and no others."""
+    found = set(re.findall(r'(?:https?:)?//[\w.-]+\.\w[\w.:/-]*', (PAGE / name).read_text()))
+    assert found <= {'http://127.0.0.1:8000'}
+
+
+def test_every_file_of_the_page_is_used():
+    """Each but the first is named by another one."""
+    texts = {name: path.read_text() for name, path in page_files().items()}
+    for name in set(texts) - {'index.html'}:
+        assert any(name in text for other, text in texts.items() if other != name), name
+
+
+def test_every_element_that_the_page_asks_for_is_there():
+    ids = re.findall(r'\bid="([\w-]+)"', (PAGE / 'index.html').read_text())
+    asked = set(re.findall(r"byId\('([\w-]+)'\)", (PAGE / 'main.js').read_text()))
+    assert asked <= set(ids)
+    assert all(first != second for first, second in pairwise(sorted(ids)))
+
+
+def test_the_library_is_held_by_version_and_digest():
+    """And from no place that is named: that is the machine's own setting."""
+    locked = json.loads((HERE / 'package-lock.json').read_text())['packages']
+    assert locked[f'node_modules/{PACKAGE}']['version'] == runtime_version()
+    assert all(entry['integrity'].startswith('sha512-') for name, entry in locked.items() if name)
+    assert not any('resolved' in entry for entry in locked.values())
