@@ -7,7 +7,8 @@
     python tools/benchmark.py data configs/mask_rcnn_gcvit_t.py    loading alone, as a config does it
 
 Models: gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH; plain:gcvit:ARCH and so on, the same computed plainly, as the tests do
-for comparison (in a clone); swin:ARCH and convnext:ARCH of mmpretrain; timm:NAME. Results go to the screen as Markdown
+for comparison (in a clone); swin:ARCH and convnext:ARCH of mmpretrain; timm:NAME. PATH::MODEL is the MODEL of another
+checkout of this project, on a CPU. Results go to the screen as Markdown
 and, with a plot and as JSON, into --out.
 """
 
@@ -27,7 +28,7 @@ import torch
 from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # for the plain formulations, which are kept with the tests
+sys.path.append(str(ROOT))  # for the plain formulations, which are kept with the tests
 
 from benchmarking import (  # noqa: E402
     Case,
@@ -176,8 +177,11 @@ def time_models(models: list[str], case: Case, rounds: int) -> dict[str, Timing]
 
 def make_step(name: str, case: Case) -> AbstractContextManager[Callable[[], None]]:
     """What to call for a case: on a CPU in a process of its own, on a GPU in this one, which keeps memory for all."""
+    checkout, model = split_checkout(name)
     if case.device == 'cpu':
-        return OwnProcess(functools.partial(prepare, name, case))
+        return OwnProcess(functools.partial(prepare, model, case), checkout)
+    if checkout is not None:
+        raise ValueError('another checkout needs a process of its own, which models have on a CPU only')
     return contextlib.nullcontext(prepare(name, case))
 
 
@@ -186,7 +190,18 @@ def prepare(name: str, case: Case) -> Callable[[], None]:
 
 
 def measure_memory(name: str, case: Case) -> int:
-    return peak_memory(functools.partial(build, name, case.size), case)
+    checkout, model = split_checkout(name)
+    return peak_memory(functools.partial(build, model, case.size), case, checkout)
+
+
+def split_checkout(name: str) -> tuple[Path | None, str]:
+    """The folder of another checkout, if ``name`` has one, and the model: of ``PATH::MODEL``, or of ``MODEL``."""
+    checkout, _, model = name.rpartition('::')
+    if not checkout:
+        return None, model
+    if not (Path(checkout) / 'mmgcvit').is_dir():
+        raise ValueError(f'{checkout} is no checkout of this project: it has no folder mmgcvit')
+    return Path(checkout).resolve(), model
 
 
 def comparison(case: Case, timings: dict[str, Timing], memory: dict[str, int]) -> Table:

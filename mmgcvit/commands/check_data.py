@@ -1,20 +1,23 @@
 """Look at all data that a config names: python tools/check_data.py CONFIG [options].
 
-Reads each annotation file, decodes every image, and shows what is wrong with them in a table. Ends with code 1 where
-something would stop a run.
+Reads each annotation file, decodes every image, and shows what there is of each class and what is wrong, in tables.
+Ends with code 1 where something would stop a run.
 """
 
 import argparse
+from pathlib import Path
 
 from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import Progress
 
 from ..cli.data_check import check_presence
-from ..cli.data_table import table_of
+from ..cli.data_table import contents_table, table_of
 from ..cli.options import enter_scope, read_config
 from ..data_checks import Outcome, check_datasets
+from ..data_checks.contact_sheet import contact_sheet
 
+PICTURES = ('.jpg', '.jpeg', '.png')
 LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
 
 
@@ -23,6 +26,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='a config file, for example configs/mask_rcnn_gcvit_t.py')
     parser.add_argument(
         '--images', type=int, metavar='N', help='open N images of each data set, chosen by chance (default: all)'
+    )
+    parser.add_argument(
+        '--contact-sheet',
+        type=Path,
+        metavar='FILE.jpg',
+        help='draw samples of each data set with their boxes, masks or labels into one picture',
     )
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings of the config'
@@ -34,12 +43,23 @@ def main() -> None:
     args = parse_args()
     if args.images is not None and args.images < 0:
         raise SystemExit(f'--images {args.images}: expected a whole number of at least 0')
+    sheet = args.contact_sheet
+    if sheet is not None and (sheet.suffix.lower() not in PICTURES or not sheet.absolute().parent.is_dir()):
+        raise SystemExit(f'--contact-sheet {sheet}: expected the name of a {", ".join(PICTURES)} file in a folder')
     cfg = read_config(args.config, args.cfg_options)
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
     console = Console(highlight=False, markup=False)
+    contents = []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        report = check_datasets(cfg, LOADERS, args.images, progress)
+        report = check_datasets(cfg, LOADERS, args.images, progress, contents)
+    for held in contents:
+        console.print('\n'.join([held.place, *(f'  {line}' for line in held.summary)]))
+        if held.rows:
+            console.print(contents_table(held))
+    if sheet is not None:
+        contact_sheet(cfg, LOADERS).save(sheet, quality=90)
+        console.print(f'{sheet}: samples of the data as models are taught them')
     for note in report.notes:
         console.print(note)
     if not report.found:

@@ -18,7 +18,7 @@ from ..checkpoints.errors import first_line
 from ..checkpoints.loading import comparable_shape, grid_in, is_table, shorten
 from ..checkpoints.reading import local_file, read_checkpoint, read_trusted_checkpoint
 from ..checkpoints.weights import FINAL_NORM, weights_in
-from ..checkpoints.wholeness import put_in_place, save_whole, sha256, unfinished_of, write_digest_beside
+from ..checkpoints.wholeness import save_whole, save_whole_safetensors, sha256
 from ..checkpoints.writing import mmpretrain_checkpoint, state_dict_for
 from ..cli.options import add_trust_option
 from ..registry import MODELS
@@ -69,12 +69,13 @@ def expected_tensors(weights: Weights) -> dict[str, Tensor]:
     """The tensors, without numbers, of the network that weights are of: all its norms, and a head of their classes."""
     network = MODELS.get(weights.layout.network)
     try:
-        found = network.facts.read(weights.tensors)
-        if sum(found.depths) > len(weights.tensors):
-            raise ValueError(f'{len(weights.tensors)} tensors for {sum(found.depths)} blocks')
+        arch = network.arch_type.seen_in(weights.tensors)
+        depths = arch['depths']
+        if sum(depths) > len(weights.tensors):
+            raise ValueError(f'{len(weights.tensors)} tensors for {sum(depths)} blocks')
         with torch.device('meta'):
-            model = network(found.arch(), out_indices=range(len(found.depths)))
-            final_norm = getattr(model, f'norm{len(found.depths) - 1}')
+            model = network(arch, out_indices=range(len(depths)))
+            final_norm = getattr(model, f'norm{len(depths) - 1}')
             expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
             if 'head.fc.weight' in weights.tensors:
                 classes = len(weights.tensors['head.fc.weight'])
@@ -111,24 +112,12 @@ def write(content: Mapping[str, Any], target: Path) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_as(target.suffix, content, target)
+        if target.suffix == '.safetensors':
+            save_whole_safetensors(content['state_dict'], target, {'format': 'pt'})
+        else:
+            save_whole(content, target)
     except Exception as error:  # torch's and safetensors' own, with the disk's reason or without.
-        unfinished_of(target).unlink(missing_ok=True)
         raise SystemExit(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None
-
-
-def write_as(suffix: str, content: Mapping[str, Any], target: Path) -> None:
-    """Write a file of the format that a suffix asks for."""
-    if suffix != '.safetensors':
-        save_whole(content, target)
-        return
-    from safetensors.torch import save_file
-
-    unfinished = unfinished_of(target)
-    tensors: dict[str, Tensor] = {name: tensor.contiguous() for name, tensor in content['state_dict'].items()}
-    save_file(tensors, unfinished)
-    put_in_place(unfinished, target)
-    write_digest_beside(target)
 
 
 def main() -> None:

@@ -8,33 +8,20 @@ and again where its config has changed. Each step is a command of this package, 
 """
 
 import argparse
-import hashlib
-import json
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from ..cli.console_log import last_lines, newest_log
-from ..cli.parent import end_with_parent
+from ..cli.own_configs import configs_with, digest_of
+from ..cli.scores import latest
+from ..cli.steps import INTERRUPTED, end_steps_when_terminated, run
 
 DIGITS = Path('data/digits')
-PACKAGE = Path(__file__).resolve().parents[1]
-# In a checkout, and in an installed wheel.
-PLACES_OF_CONFIGS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
-SECONDS_TO_END = 5
 # What the digits are made with: the package's extra of that name.
 DIGITS_NEED = ('sklearn', 'cv2', 'pycocotools', 'timm')
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 class Score(NamedTuple):
@@ -124,7 +111,7 @@ def main() -> None:
     args = parse_args()
     check_digits()
     # Whoever ends this process ends the step that it waits for.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    end_steps_when_terminated()
     console = Console(highlight=False)
     try:
         done = run_steps(DEMOS[args.task], args.work_dir, console)
@@ -143,14 +130,13 @@ def check_digits() -> None:
     missing = [name for name in DIGITS_NEED if find_spec(name) is None]
     if missing:
         raise SystemExit(
-            f'mmgcvit demo: its data is made with {", ".join(missing)}, not installed here: '
-            "pip install 'mmgcvit[digits]'"
+            f"the digits are made with {', '.join(missing)}, not installed here: pip install 'mmgcvit[digits]'"
         )
 
 
 def run_steps(demo: Demo, work_dir: Path, console: Console) -> list[Trained]:
     """Data, classifier, model, test; gives the models that have scores."""
-    folder = configs()
+    folder = configs_with(f'demo/{CLASSIFIER}') / 'demo'
     config, classifier_config = folder / demo.config, folder / CLASSIFIER
     classifier, model = work_dir / 'classifier', work_dir / demo.folder
 
@@ -181,19 +167,6 @@ def say(console: Console, number: int, what: str) -> None:
     console.print(f'\n[bold]{number} of 4[/bold]  {what}')
 
 
-def configs() -> Path:
-    """The folder of the demo's configs.
-
-    Raises:
-        SystemExit: They were not installed with the package.
-    """
-    for place in PLACES_OF_CONFIGS:
-        if (place / 'demo' / CLASSIFIER).is_file():
-            return place / 'demo'
-    looked = ' nor in '.join(map(str, PLACES_OF_CONFIGS))
-    raise SystemExit(f'mmgcvit demo: its configs are not in {looked}; install the package again, from a wheel or clone')
-
-
 def last_checkpoint(work_dir: Path) -> str:
     return (work_dir / 'last_checkpoint').read_text().strip()
 
@@ -209,59 +182,6 @@ def is_trained(work_dir: Path, config: Path) -> bool:
 def note_trained(work_dir: Path, config: Path) -> None:
     """Note that a training of a config has come to its end."""
     (work_dir / TRAINED).write_text(digest_of(config))
-
-
-def digest_of(config: Path) -> str:
-    """The SHA-256 of a config with all that it inherits."""
-    return hashlib.sha256(repr(Config.fromfile(config).to_dict()).encode()).hexdigest()
-
-
-def run(module: str, *arguments: object) -> float:
-    """Run a command of this package; gives the seconds that it took.
-
-    Raises:
-        SystemExit: It failed, and has said why, unless a signal ended it.
-    """
-    began = time.monotonic()
-    command = [sys.executable, '-m', f'mmgcvit.commands.{module}', *map(str, arguments)]
-    child = subprocess.Popen(command, preexec_fn=partial(end_with_parent, signal.SIGTERM))
-    try:
-        code = child.wait()
-    except KeyboardInterrupt:
-        # From the terminal, which has sent it to the child too.
-        wait(child)
-        raise
-    finally:
-        end(child)
-    if code:
-        raise SystemExit(code if code > 0 else killed(-code, module, arguments))
-    return time.monotonic() - began
-
-
-def wait(child: subprocess.Popen) -> None:
-    """Give a process time to end by itself."""
-    try:
-        child.wait(SECONDS_TO_END)
-    except subprocess.TimeoutExpired:
-        return
-
-
-def end(child: subprocess.Popen) -> None:
-    """End a process that runs."""
-    if child.poll() is None:
-        child.terminate()
-        wait(child)
-        child.kill()
-        child.wait()
-
-
-def killed(number: int, module: str, arguments: tuple[object, ...]) -> str:
-    """What is said of a step that could not say anything itself."""
-    name = signal.Signals(number).name
-    reason = ', as the system does when memory runs out' if name == 'SIGKILL' else ''
-    said = f'{module} was ended by {name}{reason}'
-    log = newest_log(arguments[arguments.index('--work-dir') + 1]) if '--work-dir' in arguments else None
-    return said if log is None else f'{said}; {last_lines(log)}'
 
 
 def show_results(demo: Demo, work_dir: Path, done: list[Trained], console: Console) -> None:
@@ -288,22 +208,6 @@ def show_results(demo: Demo, work_dir: Path, done: list[Trained], console: Conso
         console.print(f'logs: {step.work_dir}/console_*.log', soft_wrap=True)
     if low:
         raise SystemExit(f'lower than expected: {", ".join(low)}')
-
-
-def latest(work_dir: Path, metric: str) -> float:
-    """A score as mmengine has logged it last."""
-    values = [content[metric] for content in logged(work_dir) if metric in content]
-    if not values:
-        raise SystemExit(f'{work_dir}: no log has a score {metric}')
-    return values[-1]
-
-
-def logged(work_dir: Path) -> Iterator[dict]:
-    """What mmengine has logged as JSON, run by run: a line for each entry, of tests a file."""
-    for folder in sorted(path for path in work_dir.iterdir() if path.is_dir()):
-        for path in [folder / 'vis_data' / 'scalars.json', folder / f'{folder.name}.json']:
-            if path.is_file():
-                yield from map(json.loads, path.read_text().splitlines())
 
 
 if __name__ == '__main__':

@@ -25,6 +25,7 @@ from ..cli.precision import enable_amp
 from ..cli.processes import check_sharding, leaving_processes, prepare_processes
 from ..cli.screen import add_progress_option, open_screen
 from ..cli.shared_folders import check_shared_folders
+from ..cli.trackers import add_tracker_option, log_to
 from ..data_checks import TooManyDamagedError, settings_of, skip_damaged
 from ..engine.early_end import resume_when_warned
 from ..engine.finite_steps import NotFiniteError
@@ -54,6 +55,7 @@ def parse_args() -> argparse.Namespace:
         help="begin anew in a work dir with an earlier run's checkpoints; they go once the run has saved its first",
     )
     add_progress_option(parser)
+    add_tracker_option(parser)
     add_trust_option(parser)
     add_common_options(parser)
     return parser.parse_args()
@@ -104,6 +106,8 @@ def main() -> None:
         scale_learning_rate(cfg)
     if args.overwrite:
         allow_overwriting(cfg)
+    if args.log_to:
+        log_to(cfg, args.log_to)
     check_sharding(cfg)
     check_operators(cfg)
     skip_damaged(cfg, settings_of(cfg).damaged_images)

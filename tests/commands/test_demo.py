@@ -9,16 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mmgcvit.commands.demo import (
-    CLASSIFIER,
-    TRAINED,
-    check_digits,
-    configs,
-    is_trained,
-    killed,
-    latest,
-    note_trained,
-)
+from mmgcvit.cli.own_configs import configs_with
+from mmgcvit.cli.scores import latest
+from mmgcvit.cli.steps import killed
+from mmgcvit.commands.demo import CLASSIFIER, TRAINED, check_digits, is_trained, note_trained
 
 from ..conftest import ROOT
 
@@ -59,13 +53,13 @@ def test_without_the_packages_that_make_its_data_it_says_how_to_get_them(monkeyp
 
 def test_its_configs_are_found_in_a_checkout_and_in_an_installed_wheel(monkeypatch, tmp_path):
     checkout, wheel = tmp_path / 'configs', tmp_path / 'mmgcvit' / '.mim' / 'configs'
-    monkeypatch.setattr('mmgcvit.commands.demo.PLACES_OF_CONFIGS', (checkout, wheel))
+    monkeypatch.setattr('mmgcvit.cli.own_configs.PLACES', (checkout, wheel))
     with pytest.raises(SystemExit, match='install the package again'):
-        configs()
+        configs_with(f'demo/{CLASSIFIER}')
     for place in (wheel, checkout):
         (place / 'demo').mkdir(parents=True)
         (place / 'demo' / CLASSIFIER).touch()
-        assert configs() == place / 'demo'
+        assert configs_with(f'demo/{CLASSIFIER}') == place
 
 
 def test_the_latest_score_is_taken_of_training_and_testing(tmp_path):

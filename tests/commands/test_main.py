@@ -2,10 +2,12 @@
 
 import sys
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 
+import mmengine
 import pytest
 
+import mmgcvit
 from mmgcvit.commands import main
 
 from ..conftest import ROOT
@@ -55,3 +57,12 @@ def test_the_benchmark_of_an_installed_package_is_in_the_repository(call, monkey
     monkeypatch.setattr(main, '__file__', str(tmp_path / 'mmgcvit' / 'commands' / 'main.py'))
     with pytest.raises(SystemExit, match='clone the repository'):
         call('benchmark')
+
+
+def test_version_names_what_the_package_stands_on(call, capsys):
+    call('--version')
+    printed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert printed['mmgcvit'] == mmgcvit.__version__
+    assert printed['torch'] == version('torch')
+    assert printed['mmengine'] == mmengine.__version__
+    assert not [name for name, found in printed.items() if found == 'none']

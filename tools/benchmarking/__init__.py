@@ -1,8 +1,15 @@
 """Time and memory of backbones, always several side by side in one run.
 
-Read on from here: contestants.py and cases.py say what is measured; timing.py, process.py and memory.py measure it;
-layers.py looks inside one model; report.py writes tables and plots.
+Read on from here: contestants.py and cases.py say what is measured; memory.py measures it, and, of
+mmgcvit/measuring, timing.py and process.py; layers.py looks inside one model; report.py writes tables and plots.
 """
+
+# ruff: noqa: E402 (where some of the files are is said first)
+
+from pathlib import Path
+
+# As files of this package, not of mmgcvit: that one may be imported from another checkout.
+__path__.append(str(Path(__file__).resolve().parents[2] / 'mmgcvit' / 'measuring'))
 
 from .cases import Case, Mode, Precision
 from .contestants import build_contestant

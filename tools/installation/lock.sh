@@ -4,7 +4,7 @@
 # torch, torchvision and what comes with them are left out: they come in several builds, with hashes of their own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-extras=(benchmark checkpoints digits export test lint)
+extras=(benchmark checkpoints digits export hub plot visualize test lint)
 with_torch=(torch torchvision triton cuda-bindings cuda-pathfinder cuda-toolkit)
 options=(setup.py --generate-hashes --no-annotate --no-header --upgrade --quiet --python-version 3.10)
 
@@ -26,3 +26,23 @@ END
 # For every Python and platform; the original packages run on Linux, and on Pythons 3.10 and 3.11, for which one serves.
 lock pins.txt hosts locks/maintained.txt --universal
 lock pins-upstream.txt hosts-upstream locks/upstream.txt
+
+# What `make docs` and `make test-transformers` add, and nothing that is locked above. Sphinx's own extensions begin with
+# Python 3.11.
+add() {
+    local extra=$1 python=$2
+    shift 2
+    uv pip compile setup.py --generate-hashes --no-annotate --no-header --upgrade --quiet --universal \
+        --python-version "$python" -c locks/maintained.txt --extra "$extra" -o "locks/$extra.txt" "$@"
+    python3 - "$extra" << 'END'
+import re, sys
+from pathlib import Path
+extra = sys.argv[1]
+entries = {name: re.split(r'(?m)^(?=\S)', Path('locks', f'{name}.txt').read_text()) for name in ('maintained', extra)}
+there = {entry.split('==')[0] for entry in entries['maintained']}
+Path('locks', f'{extra}.txt').write_text(''.join(entry for entry in entries[extra] if entry.split('==')[0] not in there))
+END
+}
+
+add docs 3.11
+add transformers 3.10 -c pins.txt

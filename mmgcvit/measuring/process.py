@@ -1,8 +1,11 @@
 """A step in a process of its own: what memory one model leaves behind makes no other faster."""
 
 import multiprocessing
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 
 import torch
@@ -13,16 +16,18 @@ class OwnProcess:
 
     Args:
         prepare: Makes the step, there; of a kind that can be pickled.
+        checkout: The folder that the process imports this project from, another one than this process if it is given.
 
     Raises:
         RuntimeError: When called: what went wrong there, or that the process has ended.
     """
 
-    def __init__(self, prepare: Callable[[], Callable[[], None]]) -> None:
+    def __init__(self, prepare: Callable[[], Callable[[], None]], checkout: Path | None = None) -> None:
         context = multiprocessing.get_context('spawn')
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=serve, args=(theirs, prepare, torch.get_num_threads()))
-        self.process.start()
+        with imports_from(checkout):
+            self.process.start()
         theirs.close()
 
     def __call__(self) -> None:
@@ -44,6 +49,18 @@ class OwnProcess:
         self.process.kill()
         self.process.join()
         self.connection.close()
+
+
+@contextmanager
+def imports_from(checkout: Path | None) -> Iterator[None]:
+    """A context in which processes are started that import from a folder before all others, if one is given."""
+    before = list(sys.path)
+    if checkout is not None:
+        sys.path.insert(0, str(checkout))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def serve(connection: Connection, prepare: Callable[[], Callable[[], None]], num_threads: int) -> None:

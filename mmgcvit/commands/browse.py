@@ -1,0 +1,79 @@
+"""A data set as the network gets it: python tools/browse.py CONFIG [options].
+
+Draws samples into contact sheets, each as it is stored beside some draws of the pipeline's augmentations, with boxes,
+masks or labels; batches go through the model's preprocessor, so that padding, mixup and CutMix are seen too.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from ..browsing import Samples, sheets_of
+from ..cli.data_check import check_presence
+from ..cli.options import enter_scope, read_config
+from ..inference import InputError
+from ..inference.errors import in_a_sentence
+
+QUALITY = 90
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Draw samples of a data set with their augmentations.')
+    parser.add_argument('config', help='a config file, for example configs/mask_rcnn_gcvit_t.py')
+    parser.add_argument(
+        '--split', choices=['train', 'val', 'test'], default='train', help='whose data (default: %(default)s)'
+    )
+    parser.add_argument('--number', type=int, default=8, metavar='N', help='so many samples (default: %(default)s)')
+    parser.add_argument(
+        '--draws', type=int, default=3, metavar='K', help='augment each so often (default: %(default)s)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of samples and augmentations (default: %(default)s)')
+    parser.add_argument('--out-dir', type=Path, default='browse', help='folder to make (default: %(default)s)')
+    parser.add_argument('--overwrite', action='store_true', help='replace sheets of the same names')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings of the config'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with in_a_sentence('browse'):
+        browse(args)
+
+
+def browse(args: argparse.Namespace) -> None:
+    """Do what the options say.
+
+    Raises:
+        InputError: Something that was given cannot be used.
+    """
+    for name, least in (('number', 1), ('draws', 1), ('seed', 0)):
+        if getattr(args, name) < least:
+            raise InputError(f'--{name} {getattr(args, name)}: expected at least {least}')
+    folder = args.out_dir
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f'--out-dir {folder} is a file; name a folder')
+    earlier = sorted(folder.glob(f'{args.split}_*.jpg'))
+    if earlier and not args.overwrite:
+        raise InputError(
+            f'{folder} holds sheets of an earlier call ({earlier[0].name}); name another folder with --out-dir, or '
+            'replace them with --overwrite'
+        )
+    cfg, loader = read_config(args.config, args.cfg_options), f'{args.split}_dataloader'
+    check_presence(cfg, [loader])
+    enter_scope(cfg)
+    samples = Samples(cfg, loader)
+    folder.mkdir(parents=True, exist_ok=True)
+    sheets = sheets_of(samples, samples.chosen(args.number, args.seed), args.draws, args.seed)
+    for page, sheet in enumerate(sheets, start=1):
+        path = folder / f'{args.split}_{page:02d}.jpg'
+        unfinished = path.with_suffix('.part')
+        sheet.save(unfinished, 'JPEG', quality=QUALITY)
+        unfinished.replace(path)
+        print(path)
+
+
+if __name__ == '__main__':
+    main()

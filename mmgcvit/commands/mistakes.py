@@ -1,0 +1,110 @@
+"""What a trained model gets wrong: python tools/mistakes.py CONFIG [CHECKPOINT] [options].
+
+Goes once through the validation data. Writes the confusion matrix, and the images that the model does worst on, each
+with the truth beside the prediction. CONFIG may be the work dir of a run; then CHECKPOINT may be left out.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..cli.data_check import check_presence
+from ..cli.display import display_for
+from ..cli.gpu_check import check_gpus
+from ..cli.operators_check import check_operators, check_operators_load
+from ..cli.options import add_trust_option
+from ..inference import InputError, load
+from ..inference.devices import in_words
+from ..inference.errors import in_a_sentence
+from ..inference.sources import find_source, read_config
+from ..mistakes import Folder, Found, Truths, find_mistakes, truths_of, write_confusion, write_worst
+from ..mistakes.judging import SCORES
+
+# So many pairs and images are named on the screen.
+NAMED = 5
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Confusion matrix and worst images of a trained model.')
+    parser.add_argument('config', help='a config file, or the work dir of a run')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='a checkpoint of that config: a file or an address; may be left out as in predict'
+    )
+    parser.add_argument('--split', choices=['val', 'test'], default='val', help='whose data (default: %(default)s)')
+    parser.add_argument('--out-dir', type=Path, default='mistakes', help='folder to make (default: %(default)s)')
+    parser.add_argument('--overwrite', action='store_true', help="replace an earlier call's files")
+    parser.add_argument(
+        '--worst', type=int, default=20, metavar='N', help='draw the N worst images (default: %(default)s)'
+    )
+    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='so many images at a time (default: 1)')
+    parser.add_argument('--device', default='auto', help='auto: a GPU where there is one (default); cpu, cuda, cuda:N')
+    parser.add_argument(
+        '--score-thr', type=float, metavar='SCORE', help='objects of lower scores are not found (default: 0.3)'
+    )
+    add_trust_option(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with in_a_sentence('mistakes', args.out_dir):
+        raise SystemExit(look(args))
+
+
+def look(args: argparse.Namespace) -> int | str:
+    """Do what the options say.
+
+    Returns:
+        What to exit with: 0, or what could not be done.
+
+    Raises:
+        InputError: Nothing can be done.
+        CheckpointError: Likewise.
+    """
+    for name, least in (('batch_size', 1), ('worst', 0)):
+        if getattr(args, name) < least:
+            raise InputError(f'--{name.replace("_", "-")} {getattr(args, name)}: expected at least {least}')
+    folder = Folder(args.out_dir, args.overwrite)
+    source = find_source(args.config, args.checkpoint)
+    cfg, loader = read_config(source.config), f'{args.split}_dataloader'
+    check_presence(cfg, [loader])
+    if args.device == 'auto':
+        check_gpus()
+    check_operators_load()
+    model = load(source.config, source.checkpoint, args.device, args.score_thr, args.trust_checkpoint)
+    if model.device.type == 'cuda':
+        check_operators(Config({'default_scope': model.scope}))
+    truths = truths_of(cfg, loader, model)
+    folder.make()
+    display = display_for(sys.stdout)
+    display.line(f'{model.task}, {len(truths)} images, on {in_words(model.device)}: {source.checkpoint}')
+    try:
+        found = find_mistakes(model, truths, args.worst, args.batch_size, display)
+    finally:
+        display.close()
+    if not found.images:
+        raise InputError(f'none of the {len(truths)} images of {loader} could be used')
+    write_confusion(found.confusion, folder)
+    write_worst(found, truths, folder)
+    display.line('\n'.join([*in_words_of(found, truths), f'{folder.path}: written']))
+    return f'mistakes: {len(found.failed)} images could not be used, named above' if found.failed else 0
+
+
+def in_words_of(found: Found, truths: Truths) -> list[str]:
+    """The most confused pairs and the worst images, a line each."""
+    confusion = found.confusion
+    names = confusion.names
+    lines = [f'{found.images} images, {confusion.right:.1%} of {confusion.counts.sum():,} {confusion.counted} right']
+    for pair in confusion.most_confused(NAMED):
+        confused = f'{names[pair.truth]} → {names[pair.predicted]}'
+        lines.append(f'    {confused}: {pair.count:,}, {pair.share:.1%} of its {confusion.counted}')
+    lines.append(f'worst by {SCORES[truths.model.task]}')
+    for judged in found.worst[:NAMED]:
+        lines.append(f'    {judged.verdict.score:.3f} {truths.info(judged.number)["img_path"]}: {judged.verdict.why}')
+    return lines
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,62 @@
+"""Curves of one training or of several, as a picture and in words: python tools/plot.py WORK_DIR [WORK_DIR ...]."""
+
+import argparse
+from pathlib import Path
+
+from ..run_logs import Run, RunLogError, draw_curves, read_run
+
+# Of these a lower value is the better one.
+LOWER_IS_BETTER = ('loss', 'error')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Draw losses, learning rates and scores of trainings.')
+    parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work dirs of trainings')
+    parser.add_argument(
+        '--keys',
+        nargs='+',
+        default=[],
+        metavar='KEY',
+        help='what to draw, for example loss_mask coco/bbox_mAP_50 (default: the loss, its norm, the rate, the scores)',
+    )
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE.png', help='default: curves.png in the (first) work dir; also .pdf and .svg'
+    )
+    return parser.parse_args()
+
+
+def in_words(run: Run) -> list[str]:
+    """How far a run is, its last loss, and the best of each score."""
+    lines = [f'{run.name}: {run.iterations} iterations' + (f', {run.epochs} epochs' if run.epochs else '')]
+    if loss := run.training.get('loss'):
+        lines.append(f'    loss {loss.values[-1]:.4g}')
+        if len(loss.finite) < len(loss.points):
+            lines.append(f'    {len(loss.points) - len(loss.finite)} of {len(loss.points)} losses are not finite')
+    for name, curve in run.scores.items():
+        if curve.finite:
+            best = (min if name.endswith(LOWER_IS_BETTER) else max)(curve.finite.items(), key=lambda point: point[1])
+            lines.append(f'    {name} {curve.values[-1]:.4g}; best {best[1]:.4g} ({run.scores_by} {best[0]})')
+    return lines
+
+
+def main() -> None:
+    args = parse_args()
+    out = args.out or args.work_dirs[0] / 'curves.png'
+    try:
+        runs = [read_run(work_dir) for work_dir in args.work_dirs]
+        if len({run.name for run in runs}) < len(runs):
+            for run, work_dir in zip(runs, args.work_dirs, strict=True):
+                run.name = str(work_dir)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draw_curves(runs, args.keys, out)
+    except RunLogError as error:
+        raise SystemExit(str(error)) from None
+    except OSError as error:
+        raise SystemExit(f'{out} cannot be written ({error.strerror}); name another file by --out') from None
+    for run in runs:
+        print('\n'.join(in_words(run)))
+    print(f'curves: {out}')
+
+
+if __name__ == '__main__':
+    main()

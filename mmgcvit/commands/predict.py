@@ -1,0 +1,170 @@
+"""Use a trained model on one's own pictures: python tools/predict.py CONFIG CHECKPOINT INPUT ... [options].
+
+Draws what it finds into copies of images and videos, and writes it as JSON. CONFIG may be the work dir of a run; then
+CHECKPOINT may be left out, as with a config that trained weights come with (configs/demo).
+"""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..checkpoints.reading import ADDRESSES
+from ..cli.display import display_for
+from ..cli.gpu_check import check_gpus
+from ..cli.operators_check import check_operators, check_operators_load
+from ..cli.options import add_trust_option
+from ..inference import InputError, load
+from ..inference.devices import in_words
+from ..inference.errors import in_a_sentence
+from ..inference.inputs import Inputs, find_inputs
+from ..inference.outputs import Outputs
+from ..inference.running import FRAMES_OF_A_CAMERA, Tally, Task, predict_all
+from ..inference.sources import find_source, has_checkpoint
+
+INTERRUPTED = 128 + signal.SIGINT
+CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
+
+
+def parse_args() -> argparse.Namespace:
+    usage = '%(prog)s CONFIG [CHECKPOINT] INPUT [INPUT ...] [options]'
+    parser = argparse.ArgumentParser(usage=usage, description='Use a trained model on your own pictures.')
+    parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
+    parser.add_argument(
+        'rest',
+        nargs='*',
+        metavar='[CHECKPOINT] INPUT',
+        help='a checkpoint of that config, which may be left out with a work dir (its best or newest one is taken) '
+        'and with a config that trained weights come with, as those of configs/demo; '
+        "then images, videos, folders of them, patterns ('photos/**/*.jpg'), camera:0",
+    )
+    parser.add_argument('--out-dir', type=Path, default='predictions', help='folder to make (default: %(default)s)')
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help="write beside an earlier call's files, over those of the same names",
+    )
+    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='so many images at a time (default: 1)')
+    parser.add_argument('--device', default='auto', help='auto: a GPU where there is one (default); cpu, cuda, cuda:N')
+    parser.add_argument(
+        '--score-thr',
+        '--pred-score-thr',
+        type=float,
+        metavar='SCORE',
+        help='leave out objects of lower scores, from pictures and JSON (default: 0.3; detection only)',
+    )
+    parser.add_argument('--no-save-vis', action='store_true', help='draw no pictures')
+    parser.add_argument('--no-save-pred', action='store_true', help='write no JSON and no label maps')
+    parser.add_argument('--camera', type=int, metavar='N', help='look at what camera N sees, as INPUT camera:N does')
+    parser.add_argument(
+        '--frames',
+        type=int,
+        metavar='N',
+        help=f'take N frames of each video and camera (default: all; {FRAMES_OF_A_CAMERA} of a camera)',
+    )
+    add_trust_option(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    # FFmpeg says in its own words what is wrong with videos, before we do; read when the first one is opened.
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+    with in_a_sentence('predict', args.out_dir):
+        raise SystemExit(predict(args))
+
+
+def predict(args: argparse.Namespace) -> int | str:
+    """Do what the options say.
+
+    Returns:
+        What to exit with: 0, or what could not be done.
+
+    Raises:
+        InputError: Nothing can be done.
+        CheckpointError: Likewise.
+    """
+    checkpoint, named = split(args)
+    check_numbers(args)
+    inputs = find_inputs(named)
+    source = find_source(args.config, checkpoint)
+    outputs = Outputs(args.out_dir, inputs.files, args.overwrite)
+    if args.device == 'auto':
+        check_gpus()
+    check_operators_load()
+    model = load(source.config, source.checkpoint, args.device, args.score_thr, args.trust_checkpoint)
+    if model.device.type == 'cuda':
+        check_operators(Config({'default_scope': model.scope}))
+    display = display_for(sys.stdout)
+    display.line(f'{model.task}, {len(model.classes)} classes, on {in_words(model.device)}: {source.checkpoint}')
+    task = Task(model, outputs, display, args.batch_size, not args.no_save_vis, not args.no_save_pred)
+    tally = Tally()
+    try:
+        predict_all(task, inputs, args.frames, tally)
+    except KeyboardInterrupt:
+        display.line('interrupted')
+        return INTERRUPTED
+    finally:
+        display.close()
+        display.line(summary(tally, inputs, args.out_dir))
+    return f'predict: {len(tally.failed)} of the inputs could not be used, named above' if tally.failed else 0
+
+
+def split(args: argparse.Namespace) -> tuple[str | None, list[str]]:
+    """The checkpoint, None where it is left out, and the inputs.
+
+    Raises:
+        InputError: There is no input.
+    """
+    rest = list(args.rest)
+    is_left_out = has_checkpoint(args.config) and not (rest and is_checkpoint(rest[0]))
+    checkpoint = None if is_left_out or not rest else rest.pop(0)
+    if args.camera is not None:
+        rest.append(f'camera:{args.camera}')
+    if not rest:
+        raise InputError(
+            'name what to look at behind CONFIG and CHECKPOINT: images, videos, folders, patterns, or camera:0'
+        )
+    return checkpoint, rest
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a name is a checkpoint's and not that of something to look at."""
+    return name.startswith(ADDRESSES) or name.lower().endswith(CHECKPOINTS)
+
+
+def check_numbers(args: argparse.Namespace) -> None:
+    """Refuse numbers that mean nothing, and options by which nothing would be written.
+
+    Raises:
+        InputError: There is such a one.
+    """
+    for name in ('batch_size', 'frames'):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f'--{name.replace("_", "-")} {value}: expected at least 1')
+    if args.camera is not None and args.camera < 0:
+        raise InputError(f'--camera {args.camera}: cameras are numbered from 0')
+    if args.no_save_vis and args.no_save_pred:
+        raise InputError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
+
+
+def summary(tally: Tally, inputs: Inputs, out_dir: Path) -> str:
+    """The last line."""
+    done = [
+        f'{number} {what}'
+        for number, what, named in (
+            (tally.images, 'images', inputs.images),
+            (tally.frames, 'frames', inputs.videos or inputs.cameras),
+        )
+        if named
+    ]
+    failed = f', {len(tally.failed)} skipped' if tally.failed else ''
+    return f'{" and ".join(done)} predicted{failed}: {out_dir}'
+
+
+if __name__ == '__main__':
+    main()

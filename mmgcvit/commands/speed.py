@@ -1,0 +1,130 @@
+"""Images per second and memory of a whole model: python tools/speed.py CONFIG [CHECKPOINT] [options].
+
+In inference from prepared images to results at the photo's own size, post-processing included; with --train a training
+step with its optimizer. At the size that the config's pipelines make of a photo; no data set is needed. Backbones alone
+are compared by the benchmark of a clone, parameters and multiply-adds are counted by flops.
+"""
+
+import argparse
+from pathlib import Path
+
+from ..cli.gpu_check import check_gpus
+from ..cli.operators_check import check_operators_load
+from ..cli.options import add_trust_option
+from ..inference import InputError
+from ..inference.devices import chosen_device, in_words
+from ..inference.errors import in_a_sentence
+from ..inference.sources import config_of, find_source, has_checkpoint
+from ..speed import Inference, Row, Training, measure
+
+MEGABYTE = 1 << 20
+# The most frequent size of COCO's photos.
+PHOTO = (480, 640)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Images per second and memory of a whole model.')
+    parser.add_argument('config', help='a config file, or the work dir of a run')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='a checkpoint of that config (default: random weights, which find other objects than trained ones do)',
+    )
+    parser.add_argument('--train', action='store_true', help='a training step: forward, backward, optimizer')
+    parser.add_argument(
+        '--batch-sizes', type=int, nargs='+', default=[1], metavar='N', help='images at a time (default: 1)'
+    )
+    parser.add_argument(
+        '--photo-size',
+        type=int,
+        nargs=2,
+        default=PHOTO,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='of the made-up photo before the pipeline, which sizes it as the config says (default: 480 640)',
+    )
+    parser.add_argument('--photo', metavar='FILE', help='a photo to take instead, as yours are; in inference')
+    parser.add_argument('--rounds', type=int, default=10, metavar='N', help='timed steps (default: %(default)s)')
+    parser.add_argument('--no-memory', action='store_true', help='leave out peak memory, a process for each figure')
+    parser.add_argument('--device', default='auto', help='auto: a GPU where there is one (default); cpu, cuda, cuda:N')
+    add_trust_option(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with in_a_sentence('speed'):
+        look(args)
+
+
+def look(args: argparse.Namespace) -> None:
+    """Do what the options say, and print a table.
+
+    Raises:
+        InputError: Nothing can be done.
+        CheckpointError: The checkpoint cannot be used.
+        SystemExit: No batch size could be measured.
+    """
+    if min(*args.batch_sizes, *args.photo_size, args.rounds) < 1:
+        raise InputError('--batch-sizes, --photo-size and --rounds: expected whole numbers of at least 1')
+    if args.train and (args.photo or args.checkpoint):
+        raise InputError('--train takes random weights and a made-up photo; leave CHECKPOINT and --photo out')
+    if args.device == 'auto':
+        check_gpus()
+    check_operators_load()
+    device = chosen_device(args.device)
+    work = work_of(args, str(device))
+    kind = 'training steps' if args.train else f'inference, {getattr(work, "checkpoint", None) or "random weights"}'
+    print(f'{work.config}: {kind}, on {in_words(device)}\n')
+    heading = ['images', 'each, px', 'ms', 'p10 to p90', 'images/s', 'weights, MB', 'peak beyond them, MB']
+    print(f'| {" | ".join(heading)} |\n|{"---|" * len(heading)}', flush=True)
+    rows, failed = [], []
+    for batch_size in args.batch_sizes:
+        found = measure(work, batch_size, args.rounds, not args.no_memory)
+        if isinstance(found, Row):
+            rows.append(found)
+            print(line_of(found), flush=True)
+        else:
+            failed.append(f'{batch_size} images at a time: {found}')
+    for row in rows:
+        if row.parts:
+            whole = sum(row.parts.values())
+            shares = ', '.join(f'{name} {seconds / whole:.0%}' for name, seconds in row.parts.items())
+            print(f'\n{row.batch_size} at a time: {shares}')
+    if failed:
+        raise SystemExit('\n'.join(f'speed: {sentence}' for sentence in failed))
+
+
+def work_of(args: argparse.Namespace, device: str) -> Inference | Training:
+    """What is to be measured.
+
+    Raises:
+        InputError: There is no such config or checkpoint.
+    """
+    size = tuple(args.photo_size)
+    path = Path(args.config).expanduser()
+    if args.train or not (args.checkpoint or has_checkpoint(path)):
+        config = str(config_of(path) if path.is_dir() else path)
+        if not Path(config).is_file():
+            raise InputError(f'there is no config {args.config}, neither a file nor a work dir')
+        return Training(config, device, size) if args.train else Inference(config, None, device, size, args.photo)
+    source = find_source(args.config, args.checkpoint)
+    return Inference(str(source.config), source.checkpoint, device, size, args.photo, args.trust_checkpoint)
+
+
+def line_of(row: Row) -> str:
+    """A row of the table."""
+    timing = row.timing
+    cells = [
+        str(row.batch_size),
+        f'{row.shape[1]} × {row.shape[2]}',
+        f'{1000 * timing.median:.4g}',
+        f'{1000 * timing.percentile(10):.4g} to {1000 * timing.percentile(90):.4g}',
+        f'{row.images_per_second:.3g}',
+        f'{row.weights / MEGABYTE:.0f}',
+        '' if row.peak is None else f'{row.peak / MEGABYTE:.0f}',
+    ]
+    return f'| {" | ".join(cells)} |'
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,12 @@
+"""Trained models on one's own pictures: images, videos and cameras in; plain results, drawn pictures and JSON out.
+
+:func:`load` is the way in, for Python and for ``mmgcvit predict`` alike. The networks run in the hosts' own
+Inferencers; what they lack is in :mod:`.hosts`.
+"""
+
+from .errors import InputError
+from .loading import load
+from .predictor import Predictor
+from .results import Classification, Detections, Prediction, Segmentation
+
+__all__ = ['Classification', 'Detections', 'InputError', 'Prediction', 'Predictor', 'Segmentation', 'load']

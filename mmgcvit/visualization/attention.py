@@ -1,0 +1,237 @@
+"""Who attends to whom: the weights of attention as maps over the tokens of an image.
+
+Legend: H x W tokens of a stage's map, nW windows, N tokens of a window, nH heads.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..inference import InputError, Predictor
+from ..inference.images import ImageLike
+from ..layers import even_window, in_windows
+from .networks import backbone_of, chosen, inputs_of, last_detailed_stage, stride_of
+from .views import View, view_of
+
+# Later maps are coarse.
+LAST_BY_DEFAULT = 2
+# Elements of the largest tensor of weights, 4 GB: where all tokens of a large map attend to each other there are more.
+MOST_WEIGHTS = 1 << 30
+
+
+@dataclass(frozen=True)
+class BlockAttention:
+    """The attention of one block.
+
+    Attributes:
+        block: Its number in the stage.
+        kind: ``'local'``: queries and keys of the same window; ``'global'``: queries of the whole image, keys of each
+            window; ``'all'``: queries and keys are all tokens of the map.
+        name: The class of its attention.
+        keys: N, how many keys a query has, those of padding among them.
+        weights: (H, W), how much a query attends to each token; nan at tokens that are none of its keys. The query is
+            that of a local token, or the global one at the same place of each window. Over the keys of a window, those
+            of padding included, they sum to 1.
+        received: (H, W), the weight with which a token is attended to, averaged over the queries of its window.
+        windows: (H, W), the number of each token's window.
+        asking: (H, W) bool, the tokens at whose places the query is.
+    """
+
+    block: int
+    kind: str
+    name: str
+    keys: int
+    weights: np.ndarray
+    received: np.ndarray
+    windows: np.ndarray
+    asking: np.ndarray
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The attention of a stage, in one block or in a pair of a local and a global one.
+
+    Attributes:
+        view: The image.
+        network: The backbone's class.
+        stage: The stage.
+        head: The head, None for the mean of all.
+        at: x and y of the query in pixels of the image.
+        box: What the map covers, left, top, right, bottom in pixels of the image; with padding more than the image.
+        blocks: In the order of the network.
+    """
+
+    view: View
+    network: str
+    stage: int
+    head: int | None
+    at: tuple[float, float]
+    box: tuple[float, float, float, float]
+    blocks: list[BlockAttention]
+
+
+def attention(
+    model: Predictor,
+    image: ImageLike,
+    stage: int | None = None,
+    block: int | None = None,
+    head: int | None = None,
+    at: tuple[float, float] | None = None,
+) -> Attention:
+    """The attention that a network pays to an image.
+
+    Args:
+        model: As :func:`mmgcvit.load` makes it.
+        image: A path, an array (height, width, 3) in the order blue, green, red, or an image of Pillow's.
+        stage: From 0. Default: 2, or an earlier one where its map has fewer than 4 x 4 tokens.
+        block: From 0. Where blocks of two kinds take turns, the pair is taken that it belongs to. Default: the last.
+        head: From 0. Default: the mean of all heads.
+        at: Where the query is, x and y in pixels of the image. Default: the middle.
+
+    Raises:
+        InputError: There is no such stage, block, head or place; or the block's attention is of another kind.
+    """
+    backbone = backbone_of(model)
+    if stage is not None:
+        chosen('stage', stage, backbone.num_stages, 0)
+    view = view_of(model, image)
+    if stage is None:
+        stage = last_detailed_stage(backbone, view.inputs, min(LAST_BY_DEFAULT, backbone.num_stages - 1))
+    blocks = backbone.stages[stage].blocks
+    block = chosen(f'block in stage {stage}', block, len(blocks), len(blocks) - 1)
+    numbers = pair_of(backbone.stages[stage], block)
+    u, v = view.in_inputs(at)
+    attended = [blocks[number].attn for number in numbers]
+    check_has_weights(attended, stage, numbers)
+    if head is not None:
+        chosen(f'head in stage {stage}', head, attended[0].num_heads, 0)
+    inputs = inputs_of(backbone, view.inputs, attended)
+    height, width = inputs[0][0].shape[1:3]
+    stride = stride_of(backbone, stage)
+    token = min(int(v / stride), height - 1), min(int(u / stride), width - 1)
+    left, top, *_ = view.in_image((u, v, u, v))
+    return Attention(
+        view=view,
+        network=type(backbone).__name__,
+        stage=stage,
+        head=head,
+        at=(left, top),
+        box=view.in_image((0, 0, width * stride, height * stride)),
+        blocks=[
+            block_attention(number, attn, x, token, head)
+            for number, attn, x in zip(numbers, attended, inputs, strict=True)
+        ],
+    )
+
+
+def pair_of(stage: nn.Module, block: int) -> list[int]:
+    """A block, with the one beside which it takes turns, where the stage's blocks are of several kinds."""
+    turns = len(getattr(stage, 'attention_types', (None,)))
+    first = block // turns * turns
+    return list(range(first, min(first + turns, len(stage.blocks))))
+
+
+def check_has_weights(attended: list[nn.Module], stage: int, numbers: list[int]) -> None:
+    """Refuse attention whose weights cannot be drawn between the tokens of a map."""
+    for attn, number in zip(attended, numbers, strict=True):
+        where = f'block {number} of stage {stage}'
+        if not hasattr(attn, 'attention_weights'):
+            raise InputError(f'{where} has {type(attn).__name__}, which does not tell its weights; take another block')
+        if not hasattr(attn, 'window'):
+            raise InputError(
+                f"{where} attends to shifted copies of each patch, not to other tokens: draw it by 'shifts', or take "
+                'another block'
+            )
+
+
+@torch.no_grad()
+def block_attention(
+    number: int, attn: nn.Module, inputs: tuple[Tensor, ...], token: tuple[int, int], head: int | None
+) -> BlockAttention:
+    """The attention of one block.
+
+    Args:
+        number: The block's.
+        attn: Its attention.
+        inputs: What it gets, of one image: the map, and a global query where there is one.
+        token: Row and column of the query.
+        head: None for the mean of all.
+
+    Raises:
+        InputError: The keys are no tokens of the map, or there are too many weights.
+    """
+    size = tuple(inputs[0].shape[1:3])
+    numbers = token_numbers(attn, size, inputs[0].device)
+    kind = kind_of(attn, inputs, numbers)
+    if numbers.numel() * numbers.shape[1] * attn.num_heads > MOST_WEIGHTS:
+        raise InputError(f'{numbers.shape[1]:,} tokens that all attend to each other are too many; take a later stage')
+    weights = attn.attention_weights(*inputs)[0].float()
+    weights = weights.mean(1) if head is None else weights[:, head]
+    window, query = ((numbers == token[0] * size[1] + token[1] + 1).nonzero()[0]).tolist()
+    here = slice(None) if kind == 'global' else slice(window, window + 1)
+    asking = torch.zeros_like(weights[:, 0])
+    asking[here, query] = 1
+    return BlockAttention(
+        block=number,
+        kind=kind,
+        name=type(attn).__name__,
+        keys=numbers.shape[1],
+        weights=assembled(weights[here, query], numbers[here], size),
+        received=assembled(received(weights, numbers > 0, kind), numbers, size),
+        windows=assembled(torch.arange(len(numbers)).to(numbers)[:, None].expand_as(numbers), numbers, size),
+        asking=assembled(asking, numbers, size) == 1,
+    )
+
+
+def kind_of(attn: nn.Module, inputs: tuple[Tensor, ...], numbers: Tensor) -> str:
+    """Where queries and keys come from; see :class:`BlockAttention`.
+
+    Raises:
+        InputError: The keys come from elsewhere than the map.
+    """
+    if len(inputs) == 1:
+        return 'all' if len(numbers) == 1 else 'local'
+    x, q_global = inputs
+    q, k, _ = attn.project(in_windows(x, attn.window), q_global)
+    if k is q_global:
+        raise InputError(f'{type(attn).__name__} has global keys, which are no tokens of the map; take GCViT itself')
+    return 'global' if q is q_global else 'local'
+
+
+def token_numbers(attn: nn.Module, size: tuple[int, int], device: torch.device) -> Tensor:
+    """Which token of a map of ``size`` = (H, W) is where in the windows: (nW, N), from 1 row by row, 0 for padding."""
+    tokens = torch.arange(1, size[0] * size[1] + 1, device=device).view(1, *size, 1)
+    if hasattr(attn, 'shifted'):  # windows that begin elsewhere than the map does
+        tokens = attn.shifted(tokens)
+    return in_windows(tokens, window_of(attn, size))[0, :, :, 0]
+
+
+def window_of(attn: nn.Module, size: tuple[int, int]) -> tuple[int, int] | None:
+    """The window (h, w) into which an attention cuts a map of ``size`` = (H, W), None where it does not."""
+    if attn.window is None or hasattr(attn, 'position'):
+        return attn.window
+    return even_window(attn.window, size)  # without a position bias windows may have any shape
+
+
+def received(weights: Tensor, is_real: Tensor, kind: str) -> Tensor:
+    """How much each token is attended to on average over the queries: weights (nW, N, N) to (nW, N).
+
+    Args:
+        weights: [query, key].
+        is_real: (nW, N) bool, false for padding, whose queries count for nothing unless they are global.
+        kind: As of :class:`BlockAttention`.
+    """
+    if kind == 'global':
+        return weights.mean(1)
+    asking = is_real.to(weights.dtype)[:, :, None]
+    return (weights * asking).sum(1) / asking.sum(1).clamp_min(1)
+
+
+def assembled(values: Tensor, numbers: Tensor, size: tuple[int, int]) -> Any:
+    """Values of windows as a map, without padding: both (nW, N) to (H, W); nan at tokens without a value."""
+    flat = torch.full((size[0] * size[1] + 1,), float('nan'), device=values.device)
+    flat[numbers.flatten()] = values.flatten().to(flat.dtype)
+    return flat[1:].view(size).cpu().numpy()

@@ -1,0 +1,214 @@
+"""Grad-CAM (arXiv 1610.02391): which part of an image speaks for a class, by the package ``grad-cam``.
+
+Legend: h x w pixels that the network sees, K classes.
+"""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..inference import InputError, Predictor
+from ..inference.images import ImageLike
+from ..pyramid import PyramidBackbone
+from .networks import backbone_of, chosen, last_detailed_stage
+from .views import View, view_of
+
+# grad-cam adds 1e-7 to the maximum by which it divides.
+LARGE = 1e4
+MOST_NAMES = 20
+
+
+@dataclass(frozen=True)
+class GradCam:
+    """Which part of an image speaks for a class, or for a box of it.
+
+    Attributes:
+        view: The image.
+        stage: The stage whose map is weighted.
+        cam: (h, w), from 0 to 1, over what the network sees; all 0 where nothing speaks for it.
+        class_name: The class.
+        score: The class's or the box's score, from 0 to 1; of a segmentor the class's share of the image.
+        box: Of a detector, left, top, right, bottom in pixels of the image.
+        region: Of a segmentor, (h'', w'') bool, where it finds the class, over the inputs with their padding.
+    """
+
+    view: View
+    stage: int
+    cam: np.ndarray
+    class_name: str
+    score: float
+    box: tuple[float, ...] | None = None
+    region: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked for: how to compute it, and how it is called.
+
+    Attributes:
+        value: From what the model computes of one image to a scalar with a gradient.
+        described: What :class:`GradCam` says of it.
+    """
+
+    value: Callable[[Any], Tensor]
+    described: dict[str, Any]
+
+
+class Outputs(nn.Module):
+    """A model as grad-cam takes it: the network's inputs in, for one image what a target is computed of out.
+
+    Args:
+        model: The host's.
+        data_samples: Of one image.
+        mode: ``'tensor'`` for scores of classes, ``'predict'`` for objects.
+    """
+
+    def __init__(self, model: nn.Module, data_samples: list[Any], mode: str) -> None:
+        super().__init__()
+        self.model = model
+        self.data_samples = data_samples
+        self.mode = mode
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self.model(inputs, self.data_samples, mode=self.mode)
+
+
+def gradcam(
+    model: Predictor,
+    image: ImageLike,
+    class_name: str | int | None = None,
+    box: int | None = None,
+    stage: int | None = None,
+) -> GradCam:
+    """Which part of an image speaks for a class.
+
+    Of a classifier the class's score before the softmax is taken, of a detector the log odds of a box's score, of a
+    segmentor the mean score of the pixels that it gives to the class.
+
+    Args:
+        model: As :func:`mmgcvit.load` makes it.
+        image: A path, an array (height, width, 3) in the order blue, green, red, or an image of Pillow's.
+        class_name: A class's name or number. Default: of a classifier the predicted one, of a detector the class of the
+            surest box, of a segmentor the largest.
+        box: Of a detector, the number of the box, from 0, the surest first; with ``class_name`` of those of the class.
+        stage: From 0. Default: the last one whose map has at least 4 x 4 tokens.
+
+    Raises:
+        InputError: There is no such class, box or stage, or grad-cam is not installed.
+    """
+    try:
+        from pytorch_grad_cam import GradCAM
+    except ImportError:
+        raise InputError("Grad-CAM is computed by grad-cam, which is not installed: pip install 'grad-cam'") from None
+    if box is not None and model.task != 'detection':
+        raise InputError(f'box {box}: boxes are of detectors; this is {model.task}')
+    backbone = backbone_of(model)
+    label = None if class_name is None else label_of(model, class_name)
+    if stage is not None:
+        chosen('stage', stage, backbone.num_stages, 0)
+    view = view_of(model, image)
+    stage = last_detailed_stage(backbone, view.inputs, backbone.num_stages - 1) if stage is None else stage
+    network = model.inferencer.model
+    outputs = Outputs(network, view.data_samples, 'predict' if model.task == 'detection' else 'tensor')
+    with model.in_scope(), enabled_gradients(network):
+        with torch.no_grad():
+            target = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
+        cam = GradCAM(outputs, [layer_of(backbone, stage)], lambda x: x.permute(0, 3, 1, 2))
+        try:
+            # Its context swallows errors of one kind.
+            maps = cam(view.inputs.detach().requires_grad_(), [lambda output: target.value(output) * LARGE])
+        finally:
+            cam.activations_and_grads.release()
+    rows, columns = view.seen
+    return GradCam(view, stage, maps[0, :rows, :columns], **target.described)
+
+
+def layer_of(backbone: PyramidBackbone, stage: int) -> nn.Module:
+    """The layer whose output (B, H, W, C) is weighted: the stage's output norm, without one the stage."""
+    return backbone.get_submodule(f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}')
+
+
+@contextmanager
+def enabled_gradients(network: nn.Module) -> Any:
+    """Gradients are computed inside; no parameter keeps one."""
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        network.zero_grad(set_to_none=True)
+
+
+def label_of(model: Predictor, class_name: str | int) -> int:
+    """The number of a class, by its name or number.
+
+    Raises:
+        InputError: It is none of the model's.
+    """
+    names = model.classes
+    if class_name in names:
+        return names.index(class_name)
+    if str(class_name).isdecimal() and int(class_name) < len(names):
+        return int(class_name)
+    known = ', '.join(names[:MOST_NAMES]) + (', ...' if len(names) > MOST_NAMES else '')
+    raise InputError(f'class {class_name}: the model has no such class; its {len(names)} are {known}')
+
+
+def of_classifier(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
+    """The predicted class, or another."""
+    label = int(logits.argmax()) if label is None else label
+    score = float(logits.softmax(-1)[label])
+    return Target(lambda output: output[label], {'class_name': model.names([label])[0], 'score': score})
+
+
+def of_detector(model: Predictor, sample: Any, label: int | None, box: int | None) -> Target:
+    """A box, the surest of all or of a class, or the next ones.
+
+    Raises:
+        InputError: There is none.
+    """
+    objects = sample.pred_instances
+    numbers = torch.arange(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].cpu()
+    which = 'in the image' if label is None else f'of class {model.names([label])[0]} in the image'
+    if not len(numbers):
+        raise InputError(f'the detector finds no box {which}')
+    number = int(numbers[chosen(f'box {which}', box, len(numbers), 0)])
+    described = {
+        'class_name': model.names([int(objects.labels[number])])[0],
+        'score': float(objects.scores[number]),
+        'box': tuple(objects.bboxes[number].tolist()),
+    }
+    return Target(lambda output: log_odds(output.pred_instances.scores[number]), described)
+
+
+def log_odds(score: Tensor) -> Tensor:
+    """A value with the gradient of a score's log odds, which does not vanish where the score is near 1."""
+    held = score.detach().double()
+    return score / (held * (1 - held)).clamp_min(1e-7).to(score.dtype)
+
+
+def of_segmentor(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
+    """The pixels of a class, by default of the largest.
+
+    Raises:
+        InputError: No pixel is of that class.
+    """
+    found = logits.argmax(0)
+    label = int(found.flatten().bincount().argmax()) if label is None else label
+    region = found == label
+    if not region.any():
+        names = ', '.join(model.names(found.unique().tolist()))
+        raise InputError(f'the segmentor finds no pixel of class {model.names([label])[0]}; it finds {names}')
+    described = {
+        'class_name': model.names([label])[0],
+        'score': float(region.float().mean()),
+        'region': region.cpu().numpy(),
+    }
+    return Target(lambda output: output[label][region].mean(), described)
+
+
+TARGETS = {'classification': of_classifier, 'detection': of_detector, 'segmentation': of_segmentor}

@@ -1,0 +1,105 @@
+"""The global query of each stage as maps: what the whole image asks every window.
+
+Legend: h x w window, N = h*w tokens of a window, C channels, nH heads, d = C/nH.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..inference import InputError, Predictor
+from ..inference.images import ImageLike
+from .networks import backbone_of, inputs_of
+from .views import View, view_of
+
+COMPONENTS = 3
+
+
+@dataclass(frozen=True)
+class StageQuery:
+    """The global query of a stage.
+
+    Attributes:
+        stage: The stage.
+        query: (nH, h, w, d).
+        norms: (nH, h, w), lengths of each head's vectors.
+        components: (h, w, 3), the first three principal components of the N tokens' C channels, each from 0 to 1.
+        explained: (3,), the share of the tokens' variance that each of them has.
+    """
+
+    stage: int
+    query: np.ndarray
+    norms: np.ndarray
+    components: np.ndarray
+    explained: np.ndarray
+
+
+@dataclass(frozen=True)
+class Queries:
+    """The global queries that a network makes of an image.
+
+    Attributes:
+        view: The image.
+        network: The backbone's class.
+        stages: Those that have one.
+    """
+
+    view: View
+    network: str
+    stages: list[StageQuery]
+
+
+def queries(model: Predictor, image: ImageLike) -> Queries:
+    """The global queries that a network makes of an image, one for each stage.
+
+    Args:
+        model: As :func:`mmgcvit.load` makes it.
+        image: A path, an array (height, width, 3) in the order blue, green, red, or an image of Pillow's.
+
+    Raises:
+        InputError: The network has no global query.
+    """
+    backbone = backbone_of(model)
+    # A stage of one block has no attention that uses its query.
+    found = [
+        (number, stage)
+        for number, stage in enumerate(backbone.stages)
+        if hasattr(stage, 'global_query') and len(stage.blocks) > 1
+    ]
+    view = view_of(model, image)
+    heard = inputs_of(backbone, view.inputs, [stage.global_query for _, stage in found])
+    with torch.no_grad():
+        made = [(i, stage.window, stage.global_query(x)) for (i, stage), (x,) in zip(found, heard, strict=True)]
+    made = [(i, window, q) for i, window, q in made if q.shape[2]]
+    if not made:
+        raise InputError(f'{type(backbone).__name__} has no global query')
+    stages = [stage_query(i, q[0].unflatten(1, window).float().cpu().numpy()) for i, window, q in made]
+    return Queries(view, type(backbone).__name__, stages)
+
+
+def stage_query(stage: int, query: np.ndarray) -> StageQuery:
+    """What is drawn of a stage's query (nH, h, w, d)."""
+    tokens = np.moveaxis(query, 0, 2).reshape(*query.shape[1:3], -1)
+    components, explained = principal_components(tokens)
+    return StageQuery(stage, query, np.linalg.norm(query, axis=-1), components, explained)
+
+
+def principal_components(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first three principal components of a map (h, w, C), each scaled to 0 to 1, and their shares of the variance.
+
+    A component's sign is arbitrary; it is chosen so that the largest value is positive. Components that do not exist,
+    of few tokens or channels, are 0.5 everywhere.
+    """
+    flat = tokens.reshape(-1, tokens.shape[-1]).astype(np.float64)
+    left, strengths, _ = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    total = (strengths**2).sum()
+    components, explained = np.full((len(flat), COMPONENTS), 0.5), np.zeros(COMPONENTS)
+    for i in range(min(COMPONENTS, len(strengths))):
+        values = left[:, i] * strengths[i]
+        if np.ptp(values) <= 1e-6 * max(np.abs(flat).max(), 1e-12):
+            continue
+        values = values if values.max() >= -values.min() else -values
+        components[:, i] = (values - values.min()) / np.ptp(values)
+        explained[i] = strengths[i] ** 2 / total
+    return components.reshape(*tokens.shape[:2], COMPONENTS), explained

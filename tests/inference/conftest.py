@@ -1,0 +1,106 @@
+"""Small models with random weights in work dirs, as runs leave them, and pictures to use them on."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from mmgcvit.checkpoints import save_whole
+from mmgcvit.inference import load
+
+from ..tools.commands import CONFIGS
+
+# The config of each task, and where its checkpoints have the names of classes from.
+TASKS = {'detection': 'detect', 'segmentation': 'segment', 'classification': 'classify'}
+CLASSES = {
+    'detection': list('0123456789'),
+    'segmentation': ['background', *'0123456789'],
+    'classification': [f'digit {number}' for number in range(10)],
+}
+
+
+def config_of(task):
+    return Config.fromfile(CONFIGS / f'{TASKS[task]}.py')
+
+
+def make_work_dir(folder, task):
+    """A work dir with a config and one checkpoint, ``epoch_1.pth``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg = config_of(task)
+    cfg.dump(folder / f'{TASKS[task]}.py')
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+    info = {'classes': CLASSES[task], 'palette': [(20 * number, 99, 0) for number in range(len(CLASSES[task]))]}
+    content = {'state_dict': model.state_dict(), 'meta': {'dataset_meta': info}}
+    save_whole(content, folder / 'epoch_1.pth')
+    (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
+    return folder
+
+
+@pytest.fixture(scope='session')
+def work_dirs(tmp_path_factory):
+    """One of each task."""
+    return {task: make_work_dir(tmp_path_factory.mktemp('runs') / task, task) for task in TASKS}
+
+
+@pytest.fixture(scope='session')
+def models(work_dirs):
+    """One of each task; a detector's objects are all taken, however low their scores."""
+    threshold = {'detection': {'score_thr': 0.0}}
+    return {task: load(folder, device='cpu', **threshold.get(task, {})) for task, folder in work_dirs.items()}
+
+
+@pytest.fixture(params=TASKS)
+def task(request):
+    return request.param
+
+
+@pytest.fixture
+def model(models, task):
+    return models[task]
+
+
+@pytest.fixture
+def work_dir(work_dirs, task):
+    return work_dirs[task]
+
+
+def picture_of(height, width, seed=0):
+    """Spots of all colours, which no decoder changes much."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture
+def picture():
+    """(height, width, 3), blue, green, red."""
+    return picture_of(90, 120)
+
+
+@pytest.fixture
+def photo(picture, tmp_path):
+    """A file without losses."""
+    path = tmp_path / 'photo.png'
+    cv2.imwrite(str(path), picture)
+    return str(path)
+
+
+def assert_same(first, second, tolerance=1e-4):
+    """Two predictions are one."""
+    assert type(first) is type(second)
+    for name, value in vars(first).items():
+        other = getattr(second, name)
+        if isinstance(value, np.ndarray):
+            assert value.shape == other.shape, name
+            assert value.dtype == other.dtype, name
+            if value.dtype == bool:  # pixels at the rim of a mask, where its score is at the threshold
+                assert (value != other).mean() <= tolerance, name
+            else:
+                np.testing.assert_allclose(value, other, atol=tolerance, rtol=tolerance, err_msg=name)
+        elif isinstance(value, float):
+            assert value == pytest.approx(other, abs=tolerance)
+        else:
+            assert value == other, name

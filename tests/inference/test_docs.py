@@ -1,0 +1,99 @@
+"""What docs/predict.md and the README say to type is run as it stands there, on small models in folders so named."""
+
+import json
+import re
+import shlex
+import shutil
+import sys
+
+import cv2
+import pytest
+
+from mmgcvit.commands import predict
+from mmgcvit.inference import videos
+
+from ..conftest import ROOT
+from .conftest import picture_of
+from .test_videos import FakeCapture, write_video
+
+SECTION = re.compile(r'## Use it on your own pictures\n(.*?)\n## ', re.DOTALL)
+DOCS = (ROOT / 'docs' / 'predict.md').read_text()
+README = SECTION.search((ROOT / 'README.md').read_text())[1]
+# The work dirs that they name, and how the newest checkpoint in each is called there.
+WORK_DIRS = {
+    'my_detector': ('detection', 'epoch_12.pth'),
+    'my_segmentor': ('segmentation', 'iter_160000.pth'),
+    'my_classifier': ('classification', 'epoch_300.pth'),
+    'cascade_gcvit_b': ('detection', 'epoch_36.pth'),
+}
+
+
+def blocks(text, language):
+    return re.findall(rf'^```{language}\n(.*?)^```$', text, re.DOTALL | re.MULTILINE)
+
+
+COMMANDS = [line for text in (DOCS, README) for block in blocks(text, 'bash') for line in block.splitlines()]
+PROGRAMS = [block for text in (DOCS, README) for block in blocks(text, 'python')]
+
+
+@pytest.fixture
+def place(tmp_path, work_dirs, monkeypatch):
+    """A folder with everything that the docs name."""
+    monkeypatch.chdir(tmp_path)
+    for name, (task, checkpoint) in WORK_DIRS.items():
+        folder = tmp_path / 'work_dirs' / name
+        folder.mkdir(parents=True)
+        (config,) = work_dirs[task].glob('*.py')
+        shutil.copy(config, folder / f'{name}.py')
+        shutil.copy(work_dirs[task] / 'epoch_1.pth', folder / checkpoint)
+    (tmp_path / 'photos' / 'below').mkdir(parents=True)
+    for number, name in enumerate(('photo.jpg', 'photos/a.jpg', 'photos/below/a.jpg')):
+        cv2.imwrite(str(tmp_path / name), picture_of(90, 120, number))
+    write_video(tmp_path / 'video.mp4', frames=2, codec='mp4v')
+    return tmp_path
+
+
+def run_command(line, monkeypatch):
+    """Run a line as a shell would, in this process; gives its exit code."""
+    words = shlex.split(line, comments=True)
+    start = 2 if words[:2] in (['mmgcvit', 'predict'], ['python', 'tools/predict.py']) else None
+    assert start, line
+    monkeypatch.setattr(sys, 'argv', ['mmgcvit predict', *words[start:]])
+    with pytest.raises(SystemExit) as ended:
+        predict.main()
+    return ended.value.code
+
+
+@pytest.mark.parametrize('line', COMMANDS)
+def test_a_command_does_what_it_says(line, place, monkeypatch):
+    if '--camera' in line:
+        monkeypatch.setattr(videos.cv2, 'VideoCapture', FakeCapture)
+        monkeypatch.setattr(FakeCapture, 'frames', 2)
+    assert run_command(line, monkeypatch) == 0
+    found = re.search(r'--out-dir (\S+)', line)
+    assert any((place / (found[1] if found else 'predictions')).iterdir())
+
+
+@pytest.mark.parametrize('program', PROGRAMS, ids=lambda program: ' '.join(program.split()[:4]))
+def test_a_program_runs_as_it_stands(program, place, monkeypatch, capsys):
+    if 'COCO(' in program:
+        run_command('mmgcvit predict work_dirs/my_detector photo.jpg --score-thr 0', monkeypatch)
+    exec(compile(program, 'docs', 'exec'), {})
+    assert capsys.readouterr().out or 'zip(' in program
+
+
+def test_every_task_has_a_command_and_a_program():
+    assert len(COMMANDS) >= 7
+    assert sum('Inferencer(' in program for program in PROGRAMS) == 3
+    assert sum('mmgcvit.load' in program for program in PROGRAMS) >= 3
+
+
+@pytest.mark.parametrize('number', range(3), ids=['detection', 'segmentation', 'classification'])
+def test_records_have_the_fields_that_the_docs_show(number, place, monkeypatch):
+    shown = json.loads(blocks(DOCS, 'json')[number])
+    work_dir = ['my_detector', 'my_segmentor', 'my_classifier'][number]
+    threshold = '--score-thr 0' if number == 0 else ''
+    run_command(f'mmgcvit predict work_dirs/{work_dir} photo.jpg {threshold}', monkeypatch)
+    record = json.loads((place / 'predictions' / 'predictions.json').read_text())[0]
+    assert list(record) == list(shown)
+    assert {name: type(value) for name, value in record.items()} == {name: type(value) for name, value in shown.items()}
