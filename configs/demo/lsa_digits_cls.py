@@ -40,7 +40,7 @@ model = dict(
     backbone=dict(
         arch=dict(
             _delete_=True,
-            embed_dims=(32, 64, 128, 256),
+            embed_dims=(16, 32, 64, 128),
             depths=(2, 2, 4, 2),
             num_heads=(1, 2, 4, 8),
             kernel_size=4,
@@ -51,13 +51,13 @@ model = dict(
         ),
         drop_path_rate=0.05,
     ),
-    head=dict(num_classes=10, in_channels=256),
+    head=dict(num_classes=10, in_channels=128),
     train_cfg=None,
 )
 
 # Schedule
 lr = 2e-3
-max_epochs = 9
+max_epochs = 14
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=90),

@@ -67,13 +67,13 @@ test_evaluator = val_evaluator
 # Sizes
 model = dict(
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=32, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
+        arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
         window_size=(4, 4, 8, 4),
         pretrain_img_size=128,
         drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/classifier/epoch_9.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/classifier/epoch_14.pth'),
     ),
-    neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=4),
+    neck=dict(in_channels=[16, 32, 64, 128], out_channels=64, num_outs=4),
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,
@@ -94,7 +94,7 @@ model = dict(
 )
 
 # Schedule
-max_epochs = 3
+max_epochs = 5
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),

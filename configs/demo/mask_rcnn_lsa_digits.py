@@ -10,7 +10,7 @@ Run:  python tools/make_digits.py data/digits
 _base_ = 'mask_rcnn_gcvit_digits.py'
 
 lsa = dict(
-    embed_dims=(32, 64, 128, 256),
+    embed_dims=(16, 32, 64, 128),
     depths=(2, 2, 4, 2),
     num_heads=(1, 2, 4, 8),
     kernel_size=4,
@@ -20,5 +20,5 @@ lsa = dict(
     img_size=128,
     drop_path_rate=0.0,
 )
-start = dict(type='Pretrained', checkpoint='work_dirs/lsa_digits_cls/epoch_9.pth')
+start = dict(type='Pretrained', checkpoint='work_dirs/lsa_digits_cls/epoch_14.pth')
 model = dict(backbone=dict(_delete_=True, type='mmgcvit.LSA', arch=lsa, init_cfg=start))

@@ -72,20 +72,20 @@ class_weight = [0.1, *[1.0] * 10]
 model = dict(
     data_preprocessor=dict(size=scale),
     backbone=dict(
-        arch=dict(_delete_=True, embed_dims=32, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
+        arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
         window_size=(4, 4, 8, 4),
         pretrain_img_size=128,
         drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/classifier/epoch_9.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/classifier/epoch_14.pth'),
     ),
     decode_head=dict(
-        in_channels=[32, 64, 128, 256],
+        in_channels=[16, 32, 64, 128],
         channels=64,
         num_classes=11,
         loss_decode=dict(class_weight=class_weight),
     ),
     auxiliary_head=dict(
-        in_channels=128,
+        in_channels=64,
         channels=64,
         num_classes=11,
         loss_decode=dict(class_weight=class_weight),
@@ -93,7 +93,7 @@ model = dict(
 )
 
 # Schedule
-max_iters = 500
+max_iters = 800
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),

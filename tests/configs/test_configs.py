@@ -5,18 +5,15 @@ import re
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
-from torch import nn
 
 from ..conftest import ROOT
-from .models import head_of, on_meta, parameters_of, read
+from .models import head_of, norms_and_tables, on_meta, parameters_of, read, undecayed
 
 CONFIGS = sorted(
     str(path.relative_to(ROOT / 'configs').with_suffix(''))
     for folder in ('configs', 'configs/demo')
     for path in (ROOT / folder).glob('*.py')
 )
-NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 # Parameters in millions of the whole model with the position tables of windows of 24.
 PARAMETERS = {
     'mask_rcnn_gcvit_t': 48.29,
@@ -58,22 +55,10 @@ def test_the_model_builds_and_what_follows_takes_the_backbones_maps(built):
 
 
 def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(built):
-    """In classification, as in timm's trainer, no vector has any: biases and layer scale besides."""
-    cfg, model = built
-    init_default_scope(cfg.default_scope)
-    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    undecayed = {
-        names[id(p)] for group in optimizer.param_groups if group['weight_decay'] == 0 for p in group['params']
-    }
-    expected = {name for name in names.values() if name.endswith(('relative_position_bias_table', 'pos_embed'))}
-    for prefix, module in model.named_modules():
-        if isinstance(module, NORMS):
-            expected |= {f'{prefix}.{name}' for name, _ in module.named_parameters()}
-    if cfg.default_scope == 'mmpretrain':
-        expected |= {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
+    """In classification no vector has any."""
+    expected = norms_and_tables(*built)
     assert expected
-    assert undecayed == expected
+    assert undecayed(*built) == expected
 
 
 @pytest.mark.parametrize('name', PARAMETERS)
@@ -110,7 +95,7 @@ def test_a_head_says_what_to_expect_and_leaves_to_the_readme_what_all_share(name
 def test_demos_and_templates_say_how_to_run_them():
     """Not by the readme's lines."""
     others = [name for name in CONFIGS if name not in EXPERIMENTS]
-    assert len(others) == 7
+    assert len(others) == 11
     for name in others:
         assert 'Run:' in head_of(name), name
 

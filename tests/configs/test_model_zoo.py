@@ -1,9 +1,12 @@
 """The model zoo: one entry for each config, its numbers counted again, and the page made of it up to date."""
 
+import json
 import re
 import runpy
 import sys
+from itertools import combinations
 
+import model_zoo_plots
 import modelindex
 import pytest
 import torch
@@ -22,7 +25,7 @@ CONTENTS = [
 ]
 ENTRIES = {model['Name']: model for content in CONTENTS for model in content['Models']}
 COLLECTIONS = {collection['Name']: collection for content in CONTENTS for collection in content['Collections']}
-TEMPLATES = {'custom_coco', 'custom_coco_boxonly'}
+TEMPLATES = {'custom_coco', 'custom_coco_boxonly', 'custom_coco_small', 'custom_seg', 'custom_cls'}
 # How a head calls a metric.
 IN_HEADS = {'box AP': 'box AP', 'mask AP': 'mask AP', 'mIoU': 'mIoU', 'Top 1 Accuracy': 'top-1'}
 
@@ -97,6 +100,90 @@ def test_a_page_out_of_date_is_refused(monkeypatch):
     monkeypatch.setitem(tool['main'].__globals__, 'PAGE', ROOT / 'README.md')
     with pytest.raises(SystemExit, match=r"run 'python tools/model_zoo\.py'"):
         tool['main']()
+
+
+@pytest.mark.parametrize('drawn', [False, True])
+def test_a_picture_that_is_missing_or_of_other_points_is_refused(drawn, monkeypatch, tmp_path):
+    tool = runpy.run_path('tools/model_zoo.py')
+    if drawn:
+        model_zoo_plots.save(charts_in(PICTURES[1]), tmp_path / FIRST)
+    pictures = {tmp_path / FIRST: charts_in(FIRST)}
+    monkeypatch.setitem(tool['check'].__globals__, 'pictures', lambda: pictures)
+    with pytest.raises(SystemExit, match=rf'{FIRST} is out of date.*model_zoo\.py --draw'):
+        tool['check'](PAGE.read_text())
+
+
+def charts_in(picture):
+    """The charts that a committed picture holds."""
+    charts = json.loads(model_zoo_plots.text_in(ROOT / 'docs' / 'images' / picture))
+    for chart in charts:
+        points = {name: [model_zoo_plots.Point(**p) for p in family] for name, family in chart['families'].items()}
+        chart['families'] = points
+    return [model_zoo_plots.Chart(**chart) for chart in charts]
+
+
+PAGE = ROOT / 'docs' / 'model_zoo.md'
+FIRST, *_ = PICTURES = list(model_zoo_plots.PICTURES)
+RIVALS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'rivals.yml').read_text())
+# Chart by chart: how the configs of our points are called, and the column of the page with their score.
+OURS = [('gcvit_{}_in1k', 5), ('cascade_gcvit_{}', 5), ('mask_rcnn_gcvit_{}', 5)]
+
+
+def page_row(name):
+    (line,) = (
+        line for line in PAGE.read_text().splitlines() if line.startswith(f'| [`{name}`]') and '`timm' not in line
+    )
+    return [cell.strip() for cell in line.strip('|').split('|')]
+
+
+def test_our_points_in_the_pictures_are_those_of_the_metafiles_and_of_the_page():
+    charts = [chart for picture in PICTURES for chart in charts_in(picture)]
+    assert [len(chart.families['GC ViT']) for chart in charts] == [8, 3, 1]
+    for chart, (config, column) in zip(charts, OURS, strict=True):
+        for point in chart.families['GC ViT']:
+            name = config.format(point.name.lower())
+            metadata, row = ENTRIES[name]['Metadata'], page_row(name)
+            assert point.parameters == round(metadata['Parameters'] / 1e6, 2) == float(row[1])
+            assert point.macs == round(metadata['FLOPs'] / 1e9, 1) == float(row[2])
+            assert point.score == float(row[column]) == next(iter(ENTRIES[name]['Results'][0]['Metrics'].values()))
+
+
+def test_rivals_in_the_pictures_are_those_of_the_file_each_with_a_source():
+    drawn = {
+        (name, *vars(point).values())
+        for picture in PICTURES
+        for chart in charts_in(picture)
+        for name, points in chart.families.items()
+        for point in points
+        if name != 'GC ViT'
+    }
+    groups = RIVALS['Rivals']
+    assert drawn == {(group['Family'], *model.values()) for group in groups for model in group['Models']}
+    assert all(entry['Source']['URL'].startswith('https://') for entry in [*groups, *RIVALS['Highest']])
+
+
+@pytest.mark.parametrize(('task', 'head'), [('Cascade Mask R-CNN, COCO', 'cascade'), ('Mask R-CNN, COCO', 'mask_rcnn')])
+def test_rivals_that_have_a_config_have_its_published_score_and_its_size(task, head):
+    """That of docs/ablations.md; published parameters and multiply-adds are rounded."""
+    lines = (ROOT / 'docs' / 'ablations.md').read_text()
+    for group in RIVALS['Rivals']:
+        if (group['Task'], group['Family']) in ((task, 'Swin'), (task, 'ConvNeXt')):
+            for model in group['Models']:
+                name = f'{head}_{group["Family"].lower()}_{model["Name"].lower()}'
+                row = re.search(rf'\[`{name}`\]\(.*\) \| ([\d.]+) \| ([\d.]+) \| ([\d.]*)', lines)
+                assert model['Parameters'] == pytest.approx(float(row[1]), abs=0.6)
+                assert model['FLOPs'] == pytest.approx(float(row[2]), abs=1.5)
+                assert row[3] in ('', str(model['Score']))
+
+
+@pytest.mark.parametrize('picture', PICTURES)
+def test_no_label_in_a_picture_covers_another(picture):
+    figure = model_zoo_plots.figure_of(charts_in(picture))
+    figure.canvas.draw()
+    for axes in figure.axes:
+        assert len(axes.texts) >= 7
+        boxes = {text: text.get_window_extent() for text in axes.texts}
+        assert not [pair for pair in combinations(axes.texts, 2) if boxes[pair[0]].overlaps(boxes[pair[1]])]
 
 
 @pytest.fixture(scope='module', params=ENTRIES)

@@ -1,0 +1,111 @@
+"""A small Faster R-CNN, GC ViT with 0.65 M parameters, on a data set of your own in COCO's format: minutes on a CPU.
+
+For a first afternoon without a GPU, and for objects as plain as parts on a belt: it starts from the weights of the
+digits' detector that come with this project. docs/first_afternoon.md goes through it. What is to be good wants
+custom_coco.py or custom_coco_boxonly.py, and a GPU.
+
+Run:  python tools/train.py configs/custom_coco_small.py
+
+Copy this file beside the others in configs/ and change the first lines.
+"""
+
+_base_ = 'demo/mask_rcnn_gcvit_digits.py'
+
+# The folder with annotations/train.json, annotations/val.json and the images in train/ and val/.
+data_root = 'data/my_dataset'
+# The classes, spelled and in the order of the categories in the annotation files.
+classes = ('cat', 'dog')
+# Images get this short side in pixels, in training less by chance, and a long side of at most 5/3 of it.
+image_size = 192
+# Passes over the training images. Some hundred iterations of eight images are needed, whatever their number.
+max_epochs = 40
+# The backbone's weights to start from: a file, an address, or None.
+pretrained = None
+# A whole detector to start from: the one that comes with this project, or None.
+load_from = 'configs/demo/weights/mask_rcnn_gcvit_digits.safetensors'
+
+# What follows from these lines.
+metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes)
+num_classes = len(metainfo['classes'])
+long_side = image_size * 5 // 3
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='RandomChoiceResize',
+        scales=[(long_side, image_size * part // 8) for part in (5, 6, 7, 8)],
+        keep_ratio=True,
+    ),
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0), keep_empty=False),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='Resize', scale=(long_side, image_size), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale=(long_side * wide // 5, image_size * part // 5), keep_ratio=True)
+                for wide, part in ((5, 4), (5, 5), (6, 6))
+            ],
+            [dict(type='RandomFlip', prob=0.0)],
+            [dict(type='LoadAnnotations', with_bbox=True)],
+            [dict(type='PackDetInputs')],
+        ],
+    ),
+]
+
+train_dataset = dict(
+    type='CocoDataset',
+    data_root=data_root,
+    metainfo=metainfo,
+    ann_file='annotations/train.json',
+    data_prefix=dict(img='train/'),
+    filter_cfg=dict(filter_empty_gt=True, min_size=32),
+    pipeline=train_pipeline,
+)
+train_dataloader = dict(batch_size=8, dataset=dict(_delete_=True, **train_dataset))
+val_dataloader = dict(
+    dataset=dict(
+        data_root=data_root,
+        metainfo=metainfo,
+        ann_file='annotations/val.json',
+        data_prefix=dict(img='val/'),
+        pipeline=test_pipeline,
+    )
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(metric='bbox', ann_file=f'{data_root}/annotations/val.json')
+test_evaluator = val_evaluator
+
+model = dict(
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None),
+    roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_roi_extractor=None, mask_head=None),
+)
+
+# About a dozen validations and checkpoints, however long the run.
+interval = max(1, max_epochs // 12)
+train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
+default_hooks = dict(checkpoint=dict(interval=interval))
+param_scheduler = [
+    dict(
+        type='LinearLR',
+        start_factor=0.01,
+        by_epoch=True,
+        begin=0,
+        end=min(2, max_epochs),
+        convert_to_iter_based=True,
+    ),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=max_epochs, convert_to_iter_based=True),
+]
+auto_scale_lr = dict(enable=True)

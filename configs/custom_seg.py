@@ -1,0 +1,102 @@
+"""UPerNet, GC ViT-T, fine-tuned on images of your own with a label for each pixel. docs/custom_dataset.md says how.
+
+Run:  python tools/train.py configs/custom_seg.py            (one GPU)
+      tools/dist_train.sh configs/custom_seg.py 8            (several; the learning rate follows the number)
+
+Copy this file beside the others in configs/ and change the first lines.
+"""
+
+_base_ = 'upernet_gcvit_t_win16.py'
+
+# The folder with images/train/, images/val/, and for each image labels of its name in labels/train/ and labels/val/.
+data_root = 'data/my_dataset'
+# The classes: the first is label 0 in the label files, the second 1, and so on; 255 is not labelled.
+classes = ('background', 'object')
+# How the names of the images end, and those of the label files.
+img_suffix = '.jpg'
+seg_map_suffix = '.png'
+# Crops of training in pixels. Images are resized to this short side before, times 0.5 to 2 by chance; in tests to it.
+image_size = 512
+# Iterations of 2 images, on each GPU.
+max_iters = 4000
+# The backbone's weights to start from: a file, an address, timm://gcvit_tiny, or None. These are the authors', under CC
+# BY-NC-SA 4.0: not for commercial use.
+pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
+# A whole segmentor to start from, for example one of this project trained on ADE20K; None starts from the backbone's.
+load_from = None
+
+# What follows from these lines.
+metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes)
+num_classes = len(metainfo['classes'])
+scale = (4 * image_size, image_size)
+crop_size = (image_size, image_size)
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale=(image_size * part, image_size * part // 4), keep_ratio=True)
+                for part in (2, 3, 4, 5, 6, 7)
+            ],
+            [
+                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
+                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+            ],
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
+
+dataset = dict(
+    type='BaseSegDataset',
+    data_root=data_root,
+    metainfo=metainfo,
+    reduce_zero_label=False,
+    img_suffix=img_suffix,
+    seg_map_suffix=seg_map_suffix,
+)
+train_dataloader = dict(
+    dataset=dict(
+        **dataset, data_prefix=dict(img_path='images/train', seg_map_path='labels/train'), pipeline=train_pipeline
+    )
+)
+val_dataloader = dict(
+    dataset=dict(**dataset, data_prefix=dict(img_path='images/val', seg_map_path='labels/val'), pipeline=test_pipeline)
+)
+test_dataloader = val_dataloader
+
+model = dict(
+    data_preprocessor=dict(size=crop_size),
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None),
+    decode_head=dict(num_classes=num_classes),
+    auxiliary_head=dict(num_classes=num_classes),
+)
+
+# Ten validations and checkpoints, however long the run; a twentieth of it is warm-up.
+interval = max(1, max_iters // 10)
+train_cfg = dict(max_iters=max_iters, val_interval=interval)
+default_hooks = dict(checkpoint=dict(interval=interval), logger=dict(interval=min(50, interval)))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=max(2, max_iters // 20)),
+    dict(type='PolyLR', eta_min=0.0, power=1.0, by_epoch=False, begin=0, end=max_iters),
+]
+# The learning rate is for 16 images at a time: with one GPU, which takes 2, it is an eighth.
+auto_scale_lr = dict(enable=True)

@@ -1,0 +1,179 @@
+"""The templates for own data: their first lines are all that has to be changed."""
+
+import re
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+
+from mmgcvit.cli.options import enter_scope, read_config
+from mmgcvit.engine.draws import seed_generators
+
+from ..conftest import ROOT
+from ..tools.commands import TOOLS, call
+from .models import on_meta
+from .own_data import TEMPLATES
+
+MIXING = {'custom_coco': 'copy_paste', 'custom_coco_boxonly': 'mosaic'}
+LENGTH = {'custom_seg': 'max_iters'}
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def path_of(name):
+    return str(ROOT / 'configs' / f'{name}.py')
+
+
+def options_for(name, root):
+    """The lines that a user changes, made small."""
+    lines = {'data_root': str(root), 'classes': TEMPLATES[name][1], 'image_size': 64, 'pretrained': None}
+    return lines | {LENGTH.get(name, 'max_epochs'): 2 if name in LENGTH else 1}
+
+
+def on_the_command_line(options):
+    for key, value in options.items():
+        yield f'{key}={",".join(value) if isinstance(value, tuple) else value}'
+
+
+@pytest.fixture
+def data(request, tmp_path):
+    """Data for the template that the test is about."""
+    root = tmp_path / 'data'
+    TEMPLATES[request.getfixturevalue('name')][0](root)
+    return root
+
+
+# Boxes that detectors choose from and learn from.
+FEW_BOXES = {
+    'model.train_cfg.rpn_proposal.nms_pre': 50,
+    'model.train_cfg.rpn_proposal.max_per_img': 20,
+    'model.train_cfg.rcnn.sampler.num': 16,
+    'model.test_cfg.rpn.nms_pre': 50,
+    'model.test_cfg.rpn.max_per_img': 20,
+    'model.test_cfg.rcnn.max_per_img': 10,
+}
+WITH_MIXING = [(name, {}) for name in TEMPLATES] + [(name, {option: True}) for name, option in MIXING.items()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('name', 'mixing'), WITH_MIXING)
+def test_two_iterations_train_and_are_scored(name, mixing, data, tmp_path):
+    small = {} if name == 'custom_coco_small' else {'model.backbone.arch': 'xxtiny'}
+    for loader in LOADERS:
+        small |= {f'{loader}.num_workers': 0, f'{loader}.persistent_workers': False, f'{loader}.batch_size': 2}
+    if 'coco' in name:
+        small |= FEW_BOXES
+    options = [*on_the_command_line(options_for(name, data) | mixing | small)]
+    output = call('', TOOLS / 'train.py', path_of(name), '--work-dir', tmp_path / 'run', '--cfg-options', *options)
+    assert re.search(r'(bbox_mAP|mIoU|accuracy/top1): ', output)
+    written = Config.fromfile(tmp_path / 'run' / f'{name}.py')
+    assert written.num_classes == len(TEMPLATES[name][1])
+
+
+@pytest.mark.parametrize('name', TEMPLATES)
+def test_the_number_of_classes_follows_from_their_names(name):
+    classes = tuple('abcdefg')
+    cfg = read_config(path_of(name), {'classes': classes})
+    numbers = set(re.findall(r"'num_classes': (\d+)", str(cfg.model.to_dict())))
+    assert numbers == {'7'}
+    # The file forgets the comma.
+    assert read_config(path_of(name), {'classes': 'cat'}).num_classes == 1
+
+
+def pixels_in(value, key=''):
+    """All sizes in pixels of a nested config, by the arguments that hold them."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from pixels_in(inner, name)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from pixels_in(inner, key)
+    elif key in ('scale', 'scales', 'crop_size', 'size', 'img_scale') and isinstance(value, int):
+        yield value
+
+
+@pytest.mark.parametrize(('name', 'mixing'), WITH_MIXING)
+def test_one_line_sizes_the_images_everywhere(name, mixing):
+    """Training, validation, test, test-time augmentation and what batches are padded to: twice the size in each."""
+    small, large = (read_config(path_of(name), {'image_size': side, **mixing}) for side in (840, 1680))
+    places = [[cfg[loader].dataset for loader in LOADERS] for cfg in (small, large)]
+    for settings, cfg in zip(places, (small, large), strict=True):
+        settings += [cfg.get('tta_pipeline'), cfg.model.get('data_preprocessor')]
+    for before, after in zip(*places, strict=True):
+        assert [2 * side for side in pixels_in(before)] == pytest.approx(list(pixels_in(after)), rel=0.01)
+    assert all(list(pixels_in(place)) for place in places[0][:3])
+
+
+def test_the_templates_for_detection_are_trained_as_the_detectors_of_coco_by_default():
+    """The sizes of their images and the steps of their rate."""
+    cfg = read_config(path_of('custom_coco'))
+    full = read_config(path_of('mask_rcnn_gcvit_t'))
+    for pipeline in ('train_pipeline', 'test_pipeline'):
+        assert sorted(pixels_in(cfg[pipeline])) == sorted(pixels_in(full[pipeline]))
+        assert [step.type for step in cfg[pipeline]] == [step.type for step in full[pipeline]]
+    assert cfg.param_scheduler[1].milestones == [8, 11]
+
+
+@pytest.mark.parametrize('length', [1, 2, 3, 7, 100])
+@pytest.mark.parametrize('name', TEMPLATES)
+def test_the_schedule_fits_a_run_of_any_length(name, length):
+    cfg = read_config(path_of(name), {LENGTH.get(name, 'max_epochs'): length})
+    warm_up, falling = cfg.param_scheduler
+    # A warm-up of one step would be of no rate at all: the next step's is the first that rises.
+    assert warm_up.end <= max(length, 2)
+    assert falling.end == length
+    assert 1 <= cfg.train_cfg.val_interval <= length
+    assert cfg.default_hooks.checkpoint.interval == cfg.train_cfg.val_interval
+    assert all(1 <= step <= length for step in falling.get('milestones', []))
+
+
+@pytest.mark.parametrize('name', TEMPLATES)
+def test_weights_to_start_from_are_one_line(name):
+    assert read_config(path_of(name), {'pretrained': 'a.pth'}).model.backbone.init_cfg.checkpoint == 'a.pth'
+    assert read_config(path_of(name), {'pretrained': None}).model.backbone.init_cfg is None
+    if 'huggingface' in (text := (ROOT / 'configs' / f'{name}.py').read_text()):
+        assert 'not for commercial use' in text
+
+
+def test_folders_are_classes_in_any_order_of_their_names():
+    cfg = read_config(path_of('custom_cls'), {'classes': ('square', 'disc')})
+    assert cfg.metainfo.classes == ('disc', 'square')
+
+
+def drawn(cfg, place):
+    """A sample of a config's training data, drawn as the loops of this project draw it."""
+    seed_generators(seed=1, rank=0, iteration=3, place=place)
+    return DATASETS.build(cfg.train_dataloader.dataset)[0]
+
+
+@pytest.mark.parametrize('name', MIXING)
+def test_mixed_images_are_drawn_by_the_seed_and_the_place_alone(name, data):
+    """So that a resumed run draws what the uninterrupted one does: docs/reliability.md."""
+    cfg = read_config(path_of(name), options_for(name, data) | {MIXING[name]: True})
+    enter_scope(cfg)
+    first, again, other = (drawn(cfg, place) for place in (1, 1, 2))
+    assert torch.equal(first['inputs'], again['inputs'])
+    boxes = [sample['data_samples'].gt_instances.bboxes.tensor for sample in (first, again)]
+    assert torch.equal(*boxes)
+    assert first['inputs'].shape != other['inputs'].shape or not torch.equal(first['inputs'], other['inputs'])
+
+
+@pytest.mark.parametrize('name', MIXING)
+def test_mixing_gives_images_more_objects(name, data):
+    cfg = read_config(path_of(name), options_for(name, data) | {MIXING[name]: True})
+    enter_scope(cfg)
+    numbers = [len(drawn(cfg, place)['data_samples'].gt_instances.bboxes) for place in range(1, 9)]
+    assert max(numbers) > 2
+
+
+@pytest.mark.parametrize('name', TEMPLATES)
+def test_the_model_takes_the_classes(name):
+    model = on_meta(read_config(path_of(name), {'classes': ('a', 'b', 'c')}))
+    heads = {
+        'custom_coco': lambda: (model.roi_head.bbox_head.num_classes, model.roi_head.mask_head.num_classes),
+        'custom_coco_boxonly': lambda: (model.roi_head.bbox_head.num_classes,),
+        'custom_coco_small': lambda: (model.roi_head.bbox_head.num_classes,),
+        'custom_seg': lambda: (model.decode_head.num_classes, model.auxiliary_head.num_classes),
+        'custom_cls': lambda: (model.head.fc.out_features,),
+    }
+    assert set(heads[name]()) == {3}
