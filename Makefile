@@ -4,7 +4,10 @@
 # make demo-seg        likewise with semantic segmentation: UPerNet, from the classifier
 # make test-upstream   all tests on the original OpenMMLab packages and torch 2.1, in an environment of their own
 # make test-gpu        the tests that need a GPU, with a table for the docs
+# make test-transformers   the tests beside transformers, which goes into a folder of its own; test-all runs them too
 # make install, make lint
+# make docs            the site, build/docs/index.html; make docs-links asks every external address that it names
+# make web             a page on which the browser runs the digits models, build/web (needs npm)
 # make clean      remove what the demo made; make distclean removes the environment too
 
 PYTHON ?= python3
@@ -20,7 +23,8 @@ TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
-.PHONY: demo demo-seg test test-all test-gpu test-upstream lint install clean distclean
+.PHONY: demo demo-seg web test test-all test-gpu test-transformers test-upstream lint docs docs-links install clean \
+	distclean
 
 demo: install
 	@$(RUN) -m mmgcvit.commands.demo detect --work-dir $(WORK_DIR)
@@ -28,12 +32,16 @@ demo: install
 demo-seg: install
 	@$(RUN) -m mmgcvit.commands.demo segment --work-dir $(WORK_DIR)
 
+web: install
+	@$(RUN) -m mmgcvit.commands.main web --build build/web
+
 test: lint
 	$(RUN) -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal
 
 test-all: test
 	$(RUN) -m pytest -m long -n $(TEST_PROCESSES)
 	$(RUN) -m pytest -m demo
+	$(if $(filter maintained,$(HOSTS)),$(MAKE) test-transformers)
 
 # The tests that have a GPU to run on, and one table of what came of them; fails where torch sees none.
 test-gpu: install
@@ -43,6 +51,33 @@ test-gpu: install
 test-upstream:
 	$(MAKE) test-all VENV=$(VENV)-upstream HOSTS=upstream
 
+# Whatever Sphinx warns of is an error. Its packages are added to the environment on demand, by their hashes.
+SPHINX = $(RUN) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env --write-all -c docs -d build/doctrees
+
+docs: $(VENV)/installed-docs
+	rm -rf build/docs
+	$(SPHINX) -b html . build/docs
+	@echo "The site: build/docs/index.html"
+
+docs-links: $(VENV)/installed-docs
+	$(SPHINX) -b linkcheck . build/links
+
+$(VENV)/installed-docs: locks/docs.txt | install
+	@$(RUN) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "The site is built by Python 3.11 or later: make docs VENV=.venv-docs PYTHON=python3.11")'
+	$(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --requirement locks/docs.txt
+	@touch $@
+
+# transformers, in a folder of its own beside the environment: in it, mmpretrain's models could not be imported.
+TRANSFORMERS = build/transformers
+test-transformers: $(TRANSFORMERS)/installed
+	PYTHONPATH=$(TRANSFORMERS) $(RUN) -m pytest tests/doors/test_transformers.py
+
+$(TRANSFORMERS)/installed: locks/transformers.txt | install
+	rm -rf $(TRANSFORMERS)
+	$(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --target $(TRANSFORMERS) \
+		--requirement locks/transformers.txt
+	@touch $@
+
 lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -51,7 +86,7 @@ install:
 	@$(PYTHON) tools/installation/install.py $(VENV) --hosts $(HOSTS) --operators $(OPERATORS)
 
 clean:
-	rm -rf $(WORK_DIR) $(DIGITS)
+	rm -rf $(WORK_DIR) $(DIGITS) build/web build/docs build/doctrees build/links
 
 distclean: clean
-	rm -rf $(VENV) $(VENV)-upstream
+	rm -rf $(VENV) $(VENV)-upstream $(TRANSFORMERS)

@@ -26,7 +26,7 @@ class BuildWithConfigs(build_py):
         carried = site_packages / 'mmgcvit' / '.mim'
         shutil.rmtree(carried, ignore_errors=True)
         # The benchmark stands beside the tests' plain formulations; the rest is for work on a clone.
-        left_out = shutil.ignore_patterns('__pycache__', 'benchmark*', 'installation', 'model_zoo.py')
+        left_out = shutil.ignore_patterns('__pycache__', 'benchmark*', 'installation', 'model_zoo*.py')
         for folder in ('configs', 'tools'):
             shutil.copytree(ROOT / folder, carried / folder, ignore=left_out)
         shutil.copy(ROOT / 'model-index.yml', carried)
@@ -55,7 +55,24 @@ setup(
     long_description=(ROOT / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
+    author='The mmgcvit contributors',
+    keywords='vision transformer, object detection, instance segmentation, semantic segmentation, OpenMMLab',
+    project_urls={
+        'GC ViT, the paper': 'https://arxiv.org/abs/2206.09959',
+        'LSA, the paper': 'https://arxiv.org/abs/2112.05080',
+    },
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Environment :: GPU :: NVIDIA CUDA',
+        'Intended Audience :: Developers',
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX :: Linux',
+        *(f'Programming Language :: Python :: 3.{minor}' for minor in range(10, 14)),
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
     packages=find_packages(include=['mmgcvit', 'mmgcvit.*']),
+    # The page of `mmgcvit web`, and what npm fetches for it.
+    package_data={'mmgcvit.web': ['page/*', 'package.json', 'package-lock.json', '.npmrc']},
     cmdclass={'build_py': BuildWithConfigs},
     # The clone on Python's path: other modes hide it behind the folder in which mim finds its files.
     options={'editable_wheel': {'mode': 'compat'}},
@@ -77,11 +94,22 @@ setup(
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
         # Reads safetensors files, and timm's pretrained models by name.
         'checkpoints': ['safetensors', 'timm'],
+        # Takes backbones from the Hugging Face Hub by name.
+        'hub': ['huggingface_hub', 'safetensors'],
+        # Knows the backbones by its Auto classes (mmgcvit/doors). Not beside mmpretrain, whose models it keeps from
+        # being imported: they import what transformers 5 no longer has.
+        'transformers': ['transformers>=5.20', 'safetensors'],
         # Writes and runs ONNX files: torch.onnx.export asks for onnx and onnxscript where they are missing.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         # Stands beside timm's models, and draws.
         'benchmark': ['matplotlib', 'timm'],
-        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil'],
+        # Draws curves of trainings.
+        'plot': ['matplotlib'],
+        # Draws attention and computes Grad-CAM.
+        'visualize': ['grad-cam', 'matplotlib'],
+        'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil', 'selenium'],
         'lint': ['ruff', 'pre-commit'],
+        # Builds the site: make docs, which installs it on demand.
+        'docs': ['sphinx', 'myst-parser', 'furo', 'sphinx-copybutton'],
     },
 )

@@ -2,6 +2,10 @@
 and that hosts read checkpoints as data.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from .operators import serve_stand_ins
 from .requirements import check_hosts
 
@@ -13,6 +17,26 @@ from .gcvit import GCViT  # noqa: E402
 from .lsa import LSA  # noqa: E402
 from .version import __version__  # noqa: E402
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .inference import Predictor
+
 register_reader()
 
-__all__ = ['LSA', 'GCViT', '__version__']
+
+def load(
+    config: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    score_thr: float | None = None,
+    trust_checkpoint: bool = False,
+) -> Predictor:
+    """Load a trained model to call it on images; arguments and errors: :func:`mmgcvit.inference.load`."""
+    # Hosts are imported where something is predicted, not with the package.
+    from .inference import load
+
+    return load(config, checkpoint, device, score_thr, trust_checkpoint)
+
+
+__all__ = ['LSA', 'GCViT', '__version__', 'load']

@@ -10,6 +10,7 @@ from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
+import yaml
 from mmengine.config import Config
 
 import mmgcvit
@@ -106,3 +107,28 @@ def test_an_installation_has_for_mim_what_it_looks_for():
     assert (mim / 'model-index.yml').is_file()
     cfg = Config.fromfile(mim / 'configs' / 'cascade_gcvit_b.py')
     assert cfg.model == Config.fromfile(ROOT / 'configs' / 'cascade_gcvit_b.py').model
+
+
+def test_the_version_stands_in_one_place_and_the_papers_about_it_agree():
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    newest = re.search(r'^## (\S+)', (ROOT / 'CHANGELOG.md').read_text(), re.MULTILINE)
+    assert version('mmgcvit') == mmgcvit.__version__ == citation['version'] == newest[1]
+
+
+def test_the_workflow_runs_what_the_readme_says():
+    workflow = yaml.safe_load((ROOT / '.github' / 'workflows' / 'tests.yml').read_text())
+    commands = {step['run'] for job in workflow['jobs'].values() for step in job['steps'] if 'run' in step}
+    readme = (ROOT / 'README.md').read_text()
+    assert commands == {'make demo', 'make test'}
+    assert all(re.search(rf'^{command} ', readme, re.MULTILINE) for command in commands)
+
+
+@pytest.mark.parametrize('form', sorted((ROOT / '.github' / 'ISSUE_TEMPLATE').glob('[!c]*.yml')), ids=lambda p: p.stem)
+def test_issue_forms_have_what_github_asks_for(form):
+    """https://docs.github.com, syntax for issue forms: name, description, body of elements with ids and labels."""
+    read = yaml.safe_load(form.read_text())
+    assert {'name', 'description', 'body'} <= set(read)
+    for element in read['body']:
+        assert element['type'] in ('textarea', 'input', 'checkboxes', 'markdown', 'dropdown')
+        assert element['attributes']['label']
+    assert len({element['id'] for element in read['body']}) == len(read['body'])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -50,3 +51,19 @@ def test_what_goes_wrong_there_is_told_here_each_time():
 def test_a_process_that_ends_says_how():
     with OwnProcess(ending) as step, pytest.raises(RuntimeError, match=r'exit code -9; .* memory'):
         step()
+
+
+def whose(file):
+    """A step that notes where the module ``project`` was imported from."""
+    import project
+
+    return partial(Path(file).write_text, project.__file__)
+
+
+def test_a_process_may_import_from_another_checkout(tmp_path):
+    (tmp_path / 'project.py').touch()
+    before = list(sys.path)
+    with OwnProcess(partial(whose, tmp_path / 'found'), tmp_path) as step:
+        step()
+    assert (tmp_path / 'found').read_text() == str(tmp_path / 'project.py')
+    assert sys.path == before

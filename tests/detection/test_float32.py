@@ -73,7 +73,8 @@ def test_deformable_attention_and_focal_loss_get_float32(truth):
 
 
 @pytest.mark.parametrize(
-    'path', sorted((ROOT / 'configs').glob('*rcnn*.py')) + sorted((ROOT / 'configs').glob('c*.py'))
+    'path',
+    sorted(path for name in ('*rcnn*', 'cascade*', 'custom_coco*') for path in (ROOT / 'configs').glob(f'{name}.py')),
 )
 def test_every_detector_of_two_stages_has_these_parts(path):
     head = Config.fromfile(path).model.roi_head

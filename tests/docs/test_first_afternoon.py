@@ -1,0 +1,54 @@
+"""docs/first_afternoon.md from its top to its end, with fewer epochs."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .. import programs
+from ..conftest import ROOT
+from ..tools.commands import environment_for, output_of
+
+PAGE = (ROOT / 'docs' / 'first_afternoon.md').read_text()
+COMMANDS = [line for block in re.findall(r'```bash\n(.*?)```', PAGE, re.DOTALL) for line in block.splitlines()]
+(CLASSES,) = re.findall(r'`(classes = .*?)`', PAGE)
+(PROGRAM,) = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
+AS_JSON = '\nimport json\nprint(json.dumps([found.class_names, found.boxes.tolist(), found.scores.tolist()]))'
+
+
+def in_shell(folder, *lines):
+    """Run lines in one shell, in which ``mmgcvit`` is this environment's; what is printed."""
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    environment = environment_for('', PATH=path, PYTHONPATH=str(ROOT))
+    return output_of(programs.run(['bash', '-ec', '\n'.join(lines)], environment, cwd=folder), fails=False)
+
+
+@pytest.mark.long
+def test_an_afternoon_ends_with_a_file_that_finds_what_the_model_finds(tmp_path):
+    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
+    (after_copy,) = (i for i, line in enumerate(COMMANDS) if line.startswith('cp '))
+    in_shell(tmp_path, *COMMANDS[: after_copy + 1])
+    config = tmp_path / 'configs' / 'my_detector.py'
+    text, changed = re.subn('(?m)^classes = .*$', CLASSES, config.read_text())
+    assert changed == 1
+    config.write_text(text)
+    shorter = [
+        f'{line} --cfg-options max_epochs=2' if ' train ' in line else line for line in COMMANDS[after_copy + 1 :]
+    ]
+    in_shell(tmp_path, *shorter)
+    assert (tmp_path / 'samples.jpg').is_file()
+    assert (tmp_path / 'work_dirs' / 'my_detector' / 'curves.png').is_file()
+    assert (tmp_path / 'found' / 'vis' / '61st.jpg').is_file()
+    records = json.loads((tmp_path / 'found' / 'predictions.json').read_text())
+    (tmp_path / 'program.py').write_text(PROGRAM + AS_JSON)
+    names, boxes, scores = json.loads(in_shell(tmp_path, 'python program.py').splitlines()[-1])
+    assert names == [record['category_name'] for record in records]
+    assert names
+    left, top, width, height = np.array([record['bbox'] for record in records]).T
+    np.testing.assert_allclose(boxes, np.stack([left, top, left + width, top + height], axis=1), atol=0.1)
+    np.testing.assert_allclose(scores, [record['score'] for record in records], atol=1e-4)
