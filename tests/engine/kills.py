@@ -64,15 +64,16 @@ def train(digits, task, work_dir):
 
 
 class After:
-    """So many seconds from the start."""
+    """So many seconds after the number-th checkpoint of a training was begun, however fast the machine is then."""
 
-    def __init__(self, seconds):
-        self.seconds = seconds
+    def __init__(self, number, seconds):
+        self.number, self.seconds = number, seconds
 
     def __str__(self):
-        return f'after {self.seconds:.1f} s'
+        return f'{self.seconds:.2f} s after checkpoint {self.number}'
 
     def wait(self, process, work_dir):
+        WhileWriting(self.number).wait(process, work_dir)
         process.join(self.seconds)
 
 
@@ -113,13 +114,14 @@ def kill_once(digits, task, folder, moment, expected):
 
 
 def kill_often(digits, task, folder, choose, kills, while_writing):
-    """A task's outcomes, at moments between the third of its time that it takes to start, and its end."""
+    """A task's outcomes, at moments from its start to its end."""
     whole = folder / task
     whole.mkdir()
     began = time.perf_counter()
     train(digits, task, whole)
     took, expected = time.perf_counter() - began, last_state(whole)
-    moments = [After(choose.uniform(took / 3, took)) for _ in range(kills)]
+    step = took / CHECKPOINTS / 2
+    moments = [After(choose.randint(0, CHECKPOINTS - 1), choose.uniform(0, step)) for _ in range(kills)]
     moments += [WhileWriting(choose.randint(2, CHECKPOINTS)) for _ in range(while_writing)]
     for moment in moments:
         yield kill_once(digits, task, folder, moment, expected)
