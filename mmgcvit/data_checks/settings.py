@@ -1,4 +1,4 @@
-"""What a config may say of the checks: ``data_checks = dict(images=200, damaged_images=20)``."""
+"""What a config may say of the checks: ``data_checks = dict(images=100, damaged_images=20)``."""
 
 from dataclasses import dataclass, fields
 
@@ -15,7 +15,7 @@ class Settings:
             the run.
     """
 
-    images: int = 200
+    images: int = 100
     damaged_images: int = 20
 
 
