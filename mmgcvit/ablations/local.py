@@ -17,10 +17,10 @@ class NoGlobalQuery(nn.Module):
         embed_dims: C.
         num_heads: nH.
         window: Without effect.
-        pooled: Without effect.
+        poolings: Without effect.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window: Window, pooled: tuple[bool, ...]) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window: Window, poolings: tuple[bool, ...]) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.head_dims = embed_dims // num_heads

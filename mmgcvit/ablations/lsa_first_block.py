@@ -73,7 +73,7 @@ class SwinAttention(GroupedAttention):
     def forward(self, x: Tensor) -> Tensor:
         windows = in_windows(x, WINDOW)
         (q,) = split_heads(linear(self.q, windows), self.num_heads)
-        k, v = self.split_pairs(linear(self.kv, windows))
+        k, v = self.keys_and_values(linear(self.kv, windows))
         attended = merge_heads(attend(q, k, v, self.position(v.dtype)))
         return out_of_windows(linear(self.proj, attended), WINDOW, x.shape[1:3])
 
@@ -110,7 +110,7 @@ class CvTAttention(GroupedAttention):
         size, x = x.shape[1:3], channels_first(x)
         queries, keys = (in_windows(channels_last(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
         (q,) = split_heads(linear(self.q, queries), self.num_heads)
-        k, v = self.split_pairs(linear(self.kv, keys))
+        k, v = self.keys_and_values(linear(self.kv, keys))
         return out_of_windows(linear(self.proj, merge_heads(attend(q, k, v))), None, size)
 
 

@@ -27,7 +27,7 @@ class PatchEmbedding(nn.Module):
         self.proj = nn.Conv2d(in_channels, embed_dims, PATCH, stride=PATCH)
         self.norm = LayerNorm(embed_dims)
 
-    def largest_map(self, size: tuple[int, int]) -> int:
+    def most_elements(self, size: tuple[int, int]) -> int:
         """Elements of the largest map inside, the output, for one image of ``size`` = (H, W)."""
         return self.proj.out_channels * divide_up(size[0], PATCH) * divide_up(size[1], PATCH)
 

@@ -106,7 +106,7 @@ class GCViT(PyramidBackbone):
                 mlp_ratio=arch.mlp_ratio,
                 layer_scale=arch.layer_scale,
                 drop_path_rates=drop_path_rates[i],
-                pooled=poolings[i],
+                poolings=poolings[i],
                 with_cp=checkpointed[i],
             )
             for i in range(self.num_stages)

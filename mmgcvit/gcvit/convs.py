@@ -90,7 +90,7 @@ class Stem(nn.Module):
         self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
-    def largest_map(self, size: tuple[int, int]) -> int:
+    def most_elements(self, size: tuple[int, int]) -> int:
         """Elements of the largest map inside, for one image of ``size`` = (H, W); decides how images are chunked."""
         return self.proj.out_channels * divide_up(size[0], 2) * divide_up(size[1], 2)
 

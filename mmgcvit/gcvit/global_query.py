@@ -37,14 +37,14 @@ class GlobalQueryGenerator(nn.Module):
         embed_dims: C.
         num_heads: nH.
         window: (h, w).
-        pooled: For each step whether it halves the map.
+        poolings: For each step whether it halves the map.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window: Window, pooled: tuple[bool, ...]) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window: Window, poolings: tuple[bool, ...]) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.window = window
-        self.extractors = nn.Sequential(*(FeatureExtractor(embed_dims, step) for step in pooled))
+        self.extractors = nn.Sequential(*(FeatureExtractor(embed_dims, step) for step in poolings))
 
     def forward(self, x: Tensor) -> Tensor:
         """Make the queries: (B, H, W, C) to (B, nH, N, d)."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..layers import (
     LayerNorm,
     Mlp,
-    ResidualBranch,
+    ResidualConnection,
     TransformerBlock,
     Window,
     count_windows,
@@ -45,10 +45,10 @@ class Block(TransformerBlock):
         super().__init__()
         self.norm1 = LayerNorm(embed_dims)
         self.attn = attn
-        self.attn_residual = ResidualBranch(embed_dims, layer_scale, drop_path_rate)
+        self.attn_residual = ResidualConnection(embed_dims, layer_scale, drop_path_rate)
         self.norm2 = LayerNorm(embed_dims)
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
-        self.mlp_residual = ResidualBranch(embed_dims, layer_scale, drop_path_rate)
+        self.mlp_residual = ResidualConnection(embed_dims, layer_scale, drop_path_rate)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Map (B, H, W, C) and global query, as :func:`share_queries` returns it, to (B, H, W, C)."""
@@ -66,7 +66,7 @@ class Stage(nn.Module):
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
         layer_scale: Initial value of the layer scale, or None for none.
         drop_path_rates: One probability per block; their number is the stage's depth.
-        pooled: For each step of the global query generator whether it halves the map.
+        poolings: For each step of the global query generator whether it halves the map.
         with_cp: Activation checkpointing: recompute the blocks' activations in the backward pass.
     """
 
@@ -82,13 +82,13 @@ class Stage(nn.Module):
         mlp_ratio: float,
         layer_scale: float | None,
         drop_path_rates: Sequence[float],
-        pooled: tuple[bool, ...],
+        poolings: tuple[bool, ...],
         with_cp: bool = False,
     ) -> None:
         super().__init__()
         self.window = window
         self.with_cp = with_cp
-        self.global_query = self.global_query_type(embed_dims, num_heads, window, pooled)
+        self.global_query = self.global_query_type(embed_dims, num_heads, window, poolings)
         if len(drop_path_rates) == 1:
             # A stage of one block has no global attention, though published checkpoints have a generator for it. It
             # never gets a gradient, for which distributed training would wait.

@@ -11,7 +11,7 @@ from .arguments import (
     whole_numbers,
 )
 from .attention import attend, attention_weights, merge_heads, share_queries, split_heads
-from .blocks import Mlp, ResidualBranch, TransformerBlock, recomputed
+from .blocks import Mlp, ResidualConnection, TransformerBlock, recomputed
 from .channels import channels_first, channels_last
 from .chunked import images_in_chunks, patches_in_chunks, tokens_in_chunks
 from .hooks import is_plain
@@ -41,7 +41,7 @@ __all__ = [
     'Mlp',
     'PositionEmbedding',
     'RelativePositionBias',
-    'ResidualBranch',
+    'ResidualConnection',
     'TransformerBlock',
     'Variant',
     'Window',

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .tracing import is_exporting
-from .trained_bias import attend_with_trained_bias, serves_trained_bias, windows_as_batch
+from .trained_bias import attend_with_trained_bias, serves_trained_bias
+from .windows import windows_as_batch
 
 try:
     from torch.nn.attention import SDPBackend, sdpa_kernel

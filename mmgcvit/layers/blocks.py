@@ -60,7 +60,7 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
-class ResidualBranch(nn.Module):
+class ResidualConnection(nn.Module):
     """How a branch's result joins the main path: x + drop_path(layer_scale(branch)).
 
     Args:

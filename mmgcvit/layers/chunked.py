@@ -38,19 +38,19 @@ def images_in_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Ten
     if suit_chunks(images):
         let_memory_be_kept()
         if len(images) > 1:
-            chunk_size = max(IMAGE_CHUNK_BYTES // (largest_map(before, images) * images.element_size()), 1)
+            chunk_size = max(IMAGE_CHUNK_BYTES // (most_elements(before, images) * images.element_size()), 1)
             if len(images) > chunk_size and not has_hooks(before) and not has_hooks(stage):
                 return torch.cat([stage(before(chunk)) for chunk in images.split(chunk_size)])
     return stage(before(images))
 
 
-def largest_map(before: nn.Module, images: Tensor) -> int:
+def most_elements(before: nn.Module, images: Tensor) -> int:
     """Elements of the largest feature map that one image has on its way through ``stage(before(images))``.
 
     A stem has a method that tells. A downsampler halves the number of elements, and MLPs multiply it by about four.
     """
-    if hasattr(before, 'largest_map'):
-        return before.largest_map(images.shape[2:])
+    if hasattr(before, 'most_elements'):
+        return before.most_elements(images.shape[2:])
     return 2 * images.numel() // len(images)
 
 

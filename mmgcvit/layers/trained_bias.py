@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .tracing import is_exporting
+from .windows import windows_as_batch
 
 # How many scores the backward pass holds at a time: 1 MB of float32, which stays in a core's cache.
 CHUNK = 1 << 18
@@ -48,17 +49,6 @@ def fused_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor
     operands = (windows_as_batch(x, k.shape[1]) for x in (q, k, v))
     out, logsumexp = kernel(*operands, attn_mask=bias.unsqueeze(0))
     return out.unflatten(0, shape), logsumexp.unflatten(0, shape)
-
-
-def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
-    """Merge images and windows into a batch, as kernels take them: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
-
-    What windows share is expanded: for one image a view, for several a copy. In memory tokens come before heads; the
-    kernel's result is laid out the same way, so that heads are merged without a copy.
-    """
-    # Kernels assume contiguous channels and do not check.
-    x = x if x.stride(-1) == 1 else x.contiguous()
-    return x.expand(-1, num_windows, -1, -1, -1).transpose(2, 3).flatten(0, 1).transpose(1, 2)
 
 
 def empty_gradient(x: Tensor) -> Tensor:

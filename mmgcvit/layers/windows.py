@@ -1,7 +1,7 @@
 """Windows of a feature map, as pure functions: pad and partition, unpartition and crop.
 
-Legend: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window.
-Maps are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their own, so that no
+Legend: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window, nH
+heads, d = C/nH. Maps are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their own, so that no
 later step can mix up the images of a batch.
 """
 
@@ -69,6 +69,17 @@ def window_unpartition(windows: Tensor, window: Window, size: tuple[int, int]) -
     (height, width), (h, w) = size, window
     grid = windows.reshape(batch, height // h, width // w, h, w, channels)
     return grid.transpose(2, 3).reshape(batch, height, width, channels)
+
+
+def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
+    """Merge images and windows into a batch, as kernels take them: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
+
+    What windows share is expanded: for one image a view, for several a copy. In memory tokens come before heads; the
+    kernel's result is laid out the same way, so that heads are merged without a copy.
+    """
+    # Kernels assume contiguous channels and do not check.
+    x = x if x.stride(-1) == 1 else x.contiguous()
+    return x.expand(-1, num_windows, -1, -1, -1).transpose(2, 3).flatten(0, 1).transpose(1, 2)
 
 
 def gather_windows(x: Tensor, window: Window) -> Tensor:

@@ -39,7 +39,7 @@ class GroupedAttention(nn.Module):
         self.kv = nn.Linear(embed_dims, 2 * num_kv_heads * (embed_dims // num_heads))
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def split_pairs(self, kv: Tensor) -> tuple[Tensor, Tensor]:
+    def keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values for all query heads: (B, nW, N, 2*nKV*d) to (B, nW, nH, N, d) each."""
         k, v = split_heads(kv, self.num_kv_heads, chunks=2)
         return self.for_all_heads(k), self.for_all_heads(v)
@@ -50,7 +50,7 @@ class GroupedAttention(nn.Module):
         return groups.flatten(2, 3)
 
 
-class GlobalAttention(GroupedAttention):
+class SelfAttention(GroupedAttention):
     """Self-attention among all tokens of a map, or inside windows of it.
 
     Args:
@@ -74,7 +74,7 @@ class GlobalAttention(GroupedAttention):
     def project(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values: windows (B, nW, N, C) to (B, nW, nH, N, d) each."""
         (q,) = split_heads(linear(self.q, windows), self.num_heads)
-        return q, *self.split_pairs(linear(self.kv, windows))
+        return q, *self.keys_and_values(linear(self.kv, windows))
 
     def attention_weights(self, x: Tensor) -> Tensor:
         """How much each token of a window attends to each: (B, H, W, C) to (B, nW, nH, N, N)."""
@@ -117,7 +117,7 @@ class ShiftAttention(GroupedAttention):
     def project(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (1, M, nH, 1, d), keys and values (1, M, nH, T, d) of (T, M, C)."""
         (q,) = split_heads(linear(self.q, patches[0])[None, :, None], self.num_heads)
-        return q, *self.split_pairs(linear(self.kv, patches).transpose(0, 1).unsqueeze(0))
+        return q, *self.keys_and_values(linear(self.kv, patches).transpose(0, 1).unsqueeze(0))
 
     def attention_weights(self, copies: Tensor) -> Tensor:
         """How much each patch attends to each of its copies: (T, ..., C) to (..., nH, T)."""

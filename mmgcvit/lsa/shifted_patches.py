@@ -45,7 +45,7 @@ class PatchEmbedding(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.embed([pad_to_stride(images, self.stride)])[0]
 
-    def largest_map(self, size: tuple[int, int]) -> int:
+    def most_elements(self, size: tuple[int, int]) -> int:
         """Elements of the largest map inside, the output, for one image of ``size`` = (H, W)."""
         rows, columns = patch_grid(size, self.kernel_size, self.stride, self.padding)
         return self.num_copies * rows * columns * self.embed_dims

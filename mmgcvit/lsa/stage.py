@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..layers import (
     LayerNorm,
     Mlp,
-    ResidualBranch,
+    ResidualConnection,
     TransformerBlock,
     Window,
     channels_first,
@@ -18,7 +18,7 @@ from ..layers import (
     patches_in_chunks,
     recomputed,
 )
-from .attention import GlobalAttention, ShiftAttention
+from .attention import SelfAttention, ShiftAttention
 
 NORM_EPS = 1e-6
 
@@ -47,9 +47,9 @@ class Block(TransformerBlock):
     ) -> None:
         super().__init__()
         self.attn = attn
-        self.attn_residual = ResidualBranch(embed_dims, None, drop_path_rate)
+        self.attn_residual = ResidualConnection(embed_dims, None, drop_path_rate)
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
-        self.mlp_residual = ResidualBranch(embed_dims, None, drop_path_rate)
+        self.mlp_residual = ResidualConnection(embed_dims, None, drop_path_rate)
         self.norms = norms
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,11 +65,11 @@ class ShiftBlock(Block):
     """
 
     def forward(self, copies: Tensor) -> Tensor:
-        x = self.attn_residual(copies[0], self.attend(copies))
+        x = self.attn_residual(copies[0], self.attend_to_copies(copies))
         return self.mlp_residual(x, self.mlp(self.norms[1](x)))
 
     @patches_in_chunks
-    def attend(self, copies: Tensor) -> Tensor:
+    def attend_to_copies(self, copies: Tensor) -> Tensor:
         """Attention of each patch to its copies: (T, ..., C) to (..., C)."""
         return self.attn(self.norms[0](copies))
 
@@ -93,7 +93,7 @@ class Stage(nn.Module):
     first_block_type = ShiftBlock
     first_attention_type = ShiftAttention
     block_type = Block
-    attention_type = GlobalAttention
+    attention_type = SelfAttention
 
     def __init__(
         self,

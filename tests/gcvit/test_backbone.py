@@ -42,7 +42,7 @@ def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map(window
 
 @pytest.mark.parametrize(('size', 'window'), [((56, 56), (7, 7)), ((9, 31), (5, 8)), ((1, 1), (7, 7))])
 def test_the_global_query_has_the_windows_size_whatever_the_maps(size, window):
-    generator = GlobalQueryGenerator(16, num_heads=4, window=window, pooled=(True, True, True))
+    generator = GlobalQueryGenerator(16, num_heads=4, window=window, poolings=(True, True, True))
     assert generator(torch.rand(2, *size, 16)).shape == (2, 4, window[0] * window[1], 4)
 
 

@@ -3,18 +3,18 @@
 import pytest
 import torch
 
-from mmgcvit.layers import Mlp, ResidualBranch
+from mmgcvit.layers import Mlp, ResidualConnection
 
 
 def test_layer_scale_weighs_the_branch():
     x, branch = torch.rand(2, 2, 3, 3, 4)
-    joined = ResidualBranch(4, layer_scale=0.5, drop_path_rate=0.0)(x, branch)
+    joined = ResidualConnection(4, layer_scale=0.5, drop_path_rate=0.0)(x, branch)
     torch.testing.assert_close(joined, x + 0.5 * branch)
 
 
 def test_drop_path_drops_whole_images_in_training_only(device):
     x, branch = torch.zeros(64, 2, 2, 4, device=device), torch.ones(64, 2, 2, 4, device=device)
-    join = ResidualBranch(4, layer_scale=None, drop_path_rate=0.5)
+    join = ResidualConnection(4, layer_scale=None, drop_path_rate=0.5)
     values = join(x, branch).flatten(1)
     assert set(values.unique().tolist()) == {0.0, 2.0}
     assert torch.equal(values.min(1).values, values.max(1).values)
@@ -25,7 +25,7 @@ def test_drop_path_drops_whole_images_in_training_only(device):
 @pytest.mark.parametrize('layer_scale', [None, 0.1])
 def test_one_pass_over_the_maps_computes_what_the_layers_compute_one_by_one(layer_scale, training, device):
     """With the same random numbers, gradients of layer scale included."""
-    join = ResidualBranch(4, layer_scale, drop_path_rate=0.5).to(device).train(training)
+    join = ResidualConnection(4, layer_scale, drop_path_rate=0.5).to(device).train(training)
     results = []
     for function in (join, lambda x, branch: x + join.drop_path(join.layer_scale(branch))):
         torch.manual_seed(0)

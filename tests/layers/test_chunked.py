@@ -61,7 +61,7 @@ def test_as_many_images_are_taken_as_fit(width, expected):
 
 def test_a_stem_tells_its_largest_map():
     stem = Counting(4, 4)
-    stem.largest_map = lambda size: 32
+    stem.most_elements = lambda size: 32
     Levels((stem, nn.Identity()))(torch.randn(3, 1, 4, 4))
     assert stem.seen == [2, 1]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mmgcvit.layers import chunked
-from mmgcvit.lsa.attention import GlobalAttention, ShiftAttention
+from mmgcvit.lsa.attention import SelfAttention, ShiftAttention
 from mmgcvit.lsa.stage import ShiftBlock
 
 from ..conftest import DEVICES
@@ -74,7 +74,7 @@ class Adapter(nn.Module):
 
 
 @pytest.mark.parametrize('name', ['q', 'kv', 'proj'])
-@pytest.mark.parametrize('kind', [ShiftAttention, GlobalAttention])
+@pytest.mark.parametrize('kind', [ShiftAttention, SelfAttention])
 def test_an_adapter_on_any_layer_takes_effect_and_learns(kind, name, device):
     attn = initialised(kind(24, 6, 2), device)
     x = torch.randn(*((3, 2) if kind is ShiftAttention else (2,)), 4, 5, 24, device=device)
@@ -100,8 +100,8 @@ def test_inference_in_chunks_is_the_same(num_kv_heads):
     copies = torch.randn(10, 2, 40, 60, 64)
     assert 2 < copies.nbytes / chunked.PATCH_CHUNK_BYTES < 3
     with torch.no_grad():
-        in_chunks = block.attend(copies)
-    torch.testing.assert_close(in_chunks, block.attend(copies).detach(), atol=1e-5, rtol=0)
+        in_chunks = block.attend_to_copies(copies)
+    torch.testing.assert_close(in_chunks, block.attend_to_copies(copies).detach(), atol=1e-5, rtol=0)
 
 
 @settings(max_examples=25)
@@ -114,7 +114,7 @@ def test_inference_in_chunks_is_the_same(num_kv_heads):
 @on_every_device
 def test_global_attention_is_that_of_a_windows_tokens(heads, batch, size, window, device):
     """Windows as equal as possible; zero-padded tokens are attended like any other."""
-    attn = initialised(GlobalAttention(*heads, window), device)
+    attn = initialised(SelfAttention(*heads, window), device)
     x = torch.randn(batch, *size, heads[0], device=device)
     h, w = (-(-side // -(-side // most)) for side, most in zip(size, window or size, strict=True))
     padded = nn.functional.pad(x, (0, 0, 0, -size[1] % w, 0, -size[0] % h))
