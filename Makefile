@@ -5,6 +5,7 @@
 # make test-upstream   all tests on the original OpenMMLab packages and torch 2.1, in an environment of their own
 # make test-gpu        the tests that need a GPU, with a table for the docs
 # make test-transformers   the tests beside transformers, which goes into a folder of its own; test-all runs them too
+# make test-docs       the site is built and looked at; test-all runs this too
 # make install, make lint
 # make docs            the site, build/docs/index.html; make docs-links asks every external address that it names
 # make web             a page on which the browser runs the digits models, build/web (needs npm)
@@ -23,7 +24,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
-.PHONY: demo demo-seg web test test-all test-gpu test-transformers test-upstream lint docs docs-links install clean \
+.PHONY: demo demo-seg web test test-all test-gpu test-transformers test-docs test-upstream lint docs docs-links install clean \
 	distclean
 
 demo: install
@@ -41,7 +42,7 @@ test: lint
 test-all: test
 	$(RUN) -m pytest -m long -n $(TEST_PROCESSES)
 	$(RUN) -m pytest -m demo
-	$(if $(filter maintained,$(HOSTS)),$(MAKE) test-transformers)
+	$(if $(filter maintained,$(HOSTS)),$(MAKE) test-transformers test-docs)
 
 # The tests that have a GPU to run on, and one table of what came of them; fails where torch sees none.
 test-gpu: install
@@ -77,6 +78,10 @@ $(TRANSFORMERS)/installed: locks/transformers.txt | install
 	$(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --target $(TRANSFORMERS) \
 		--requirement locks/transformers.txt
 	@touch $@
+
+# What only the site's own packages can show: that it builds, and what its pages hold.
+test-docs: $(VENV)/installed-docs
+	$(RUN) -m pytest tests/docs/test_site.py
 
 lint: install
 	$(RUN) -m ruff check .

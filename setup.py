@@ -110,6 +110,6 @@ setup(
         'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil', 'selenium'],
         'lint': ['ruff', 'pre-commit'],
         # Builds the site: make docs, which installs it on demand.
-        'docs': ['sphinx', 'myst-parser', 'furo', 'sphinx-copybutton'],
+        'docs': ['sphinx', 'myst-nb', 'furo', 'sphinx-copybutton'],
     },
 )

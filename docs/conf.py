@@ -23,7 +23,7 @@ copyright = author
 version = release = __version__
 
 extensions = [
-    'myst_parser',
+    'myst_nb',
     'sphinx.ext.autodoc',
     'sphinx.ext.napoleon',
     'sphinx.ext.viewcode',
@@ -39,6 +39,7 @@ include_patterns = [
     'configs/README.md',
     'configs/demo/weights/README.md',
     'docs/*.md',
+    'docs/*.ipynb',
 ]
 exclude_patterns = ['.*', 'build', 'data', 'dist', 'work_dirs', 'mmgcvit', 'tests', 'tools', '*.egg-info']
 
@@ -48,6 +49,9 @@ myst_heading_anchors = 4
 highlight_language = 'text'
 # The diagrams and figures are links to nothing else.
 myst_enable_extensions = ['attrs_inline']
+
+# Notebooks are shown with the outputs that are stored in them; a test runs them.
+nb_execution_mode = 'off'
 
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'description'

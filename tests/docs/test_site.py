@@ -3,6 +3,7 @@
 import re
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from ..programs import last_of, run
 from .pages import PAGES, blocks_of
 
 INDEX = 'docs/index.md'
-NEEDED = ('sphinx', 'myst_parser', 'furo', 'sphinx_copybutton')
+NEEDED = ('sphinx', 'myst_nb', 'furo', 'sphinx_copybutton')
 
 
 def test_every_page_is_in_the_index():
@@ -23,8 +24,9 @@ def test_every_page_is_in_the_index():
         if block.language == '{toctree}':
             lines = [line for line in block.text.splitlines() if line and not line.startswith(':')]
             listed += [re.sub(r'.*<(.*)>$', r'\1', line) for line in lines]
-    pages = [str((ROOT / 'docs' / f'{name}.md').resolve().relative_to(ROOT.resolve())) for name in listed]
-    assert sorted([*pages, INDEX]) == sorted(PAGES)
+    pages = [str((ROOT / 'docs' / name).resolve().relative_to(ROOT.resolve())) for name in listed]
+    files = [*PAGES, *(str(path.relative_to(ROOT)) for path in (ROOT / 'docs').glob('*.ipynb'))]
+    assert sorted([*pages, INDEX.removesuffix('.md')]) == sorted(str(Path(file).with_suffix('')) for file in files)
 
 
 def test_every_command_has_its_options_on_the_page():
@@ -48,4 +50,6 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert 'maintained.txt' in (site / 'source' / 'locks.html').read_text()
     # Docstrings and the commands' options are there.
     assert 'id="mmgcvit.GCViT"' in (site / 'docs' / 'api.html').read_text()
+    # The tutorial is shown with its pictures.
+    assert '<img alt="../_images/' in (site / 'docs' / 'tutorial.html').read_text()
     assert '--auto-scale-lr' in (site / 'docs' / 'commands.html').read_text()
