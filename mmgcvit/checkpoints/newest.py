@@ -1,6 +1,8 @@
 """The newest checkpoint of a work folder that is whole."""
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -48,7 +50,8 @@ def newest_whole_checkpoint(folder: Path) -> NewestCheckpoint:
     for path in by_age(Path(folder)):
         try:
             check_whole(path)
-        except CheckpointError as error:
+        # What the disk cannot give, bad sectors and stale handles among it, is as good as damaged.
+        except (CheckpointError, OSError) as error:
             damaged[path] = str(error)
         else:
             return NewestCheckpoint(path, damaged)
@@ -57,20 +60,29 @@ def newest_whole_checkpoint(folder: Path) -> NewestCheckpoint:
 
 def by_age(folder: Path) -> list[Path]:
     """The checkpoints of a folder, the newest first."""
-    found = [path for path in folder.glob('*.pth') if NAME.fullmatch(path.name) and path.is_file()]
+    found = times_of(path for path in folder.glob('*.pth') if NAME.fullmatch(path.name) and path.is_file())
     named = named_as_last(folder)
-    newest = max(found, key=lambda path: path.stat().st_mtime_ns, default=None)
+    newest = max(found, key=found.__getitem__, default=None)
     kind = kind_and_number(named or newest)[0] if found else ''
     progress = iterations_in if len({kind_and_number(path)[0] for path in found}) > 1 else number_of
-    limit, since = (progress(named), (folder / LAST).stat().st_mtime_ns) if named else (0, 0)
+    limit, since = (progress(named), times_of([folder / LAST]).get(folder / LAST, 0)) if named else (0, 0)
 
     def rank(path: Path) -> tuple[bool, float, bool, int]:
         own_kind, number = kind_and_number(path)
         done = progress(path)
-        is_earlier_runs = named is not None and done > limit and path.stat().st_mtime_ns < since
+        is_earlier_runs = named is not None and done > limit and found[path] < since
         return not is_earlier_runs, done, own_kind == kind, number
 
     return sorted(found, key=rank, reverse=True)
+
+
+def times_of(paths: Iterable[Path]) -> dict[Path, int]:
+    """When files were changed, in nanoseconds; what has been removed meanwhile is left out."""
+    times = {}
+    for path in paths:
+        with suppress(OSError):
+            times[path] = path.stat().st_mtime_ns
+    return times
 
 
 def iterations_in(path: Path) -> float:

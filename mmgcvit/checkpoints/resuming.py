@@ -278,6 +278,8 @@ def check_schedulers(states: Any, schedulers: Sequence[Any]) -> None:
     demand(isinstance(states, list) and len(states) == len(schedulers), 'it has other schedulers than the run')
     for state, scheduler in zip(states, schedulers, strict=True):
         own, kind = scheduler.state_dict(), type(scheduler).__name__
+        # Functions are not saved: a scheduler has its own.
+        own = {name: value for name, value in own.items() if not callable(value)}
         demand(isinstance(state, dict) and set(state) == set(own), f'it has no {kind} where the run has')
         for name, value in state.items():
             if not is_like(value, own[name]):

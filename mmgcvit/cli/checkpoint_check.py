@@ -15,6 +15,7 @@ from ..checkpoints.for_hosts import read_for_host
 from ..checkpoints.loading import comparable_shape, grid_in, is_table
 from ..checkpoints.newest import LAST
 from ..checkpoints.values import check_numbers
+from ..engine.models import running_statistics
 
 NAMED_AT_MOST = 3
 WRAPPERS = re.compile(r'^(module\.)+')
@@ -54,8 +55,8 @@ def check_content_fits(model: nn.Module, content: Mapping[str, Any], source: str
         )
     for name in filter(is_table, wanted):
         grid_in(held, name, source)
-    parameters = {WRAPPERS.sub('', name) for name, _ in model.named_parameters()}
-    check_numbers({name: held[name] for name in wanted if name in parameters}, source)
+    numbers = {WRAPPERS.sub('', name) for name in [*dict(model.named_parameters()), *running_statistics(model)]}
+    check_numbers({name: held[name] for name in wanted if name in numbers}, source)
 
 
 def resume(cfg: Config, name: str) -> None:

@@ -1,13 +1,15 @@
 """Checkpoints during training, of which there is a whole one at any moment."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import FlexibleRunner, Runner
 
+from ..checkpoints.folder_lock import refuse_taken, take_folder
 from ..checkpoints.work_folder import (
     checkpoints_in,
     refuse_used,
@@ -18,7 +20,7 @@ from ..checkpoints.work_folder import (
 )
 from ..registry import HOOKS
 from .early_end import forget_early_checkpoint
-from .saving import name_as_last, save_run
+from .saving import do_in_process_0, name_as_last, save_run
 
 
 @HOOKS.register_module()
@@ -30,7 +32,7 @@ class WholeCheckpointHook(CheckpointHook):
     ``epoch_N.pth``, ``best_*.pth`` and ``last_checkpoint`` alike. So the disk holds one more than ``max_keep_ckpts``
     for a while. Only files of the run's own folder are ever removed.
 
-    A new run is refused in a folder with an earlier run's checkpoints.
+    A new run is refused in a folder with an earlier run's checkpoints, and any run in one in which another trains.
 
     Args:
         *args: As for mmengine's.
@@ -40,7 +42,7 @@ class WholeCheckpointHook(CheckpointHook):
 
     Raises:
         ValueError: Checkpoints are to go to an object store, which has no renaming.
-        CheckpointError: When training starts: the folder is an earlier run's.
+        CheckpointError: When training starts: the folder is an earlier run's, or another training runs in it.
     """
 
     def __init__(self, *args: Any, overwrite: bool = False, **kwargs: Any) -> None:
@@ -53,6 +55,8 @@ class WholeCheckpointHook(CheckpointHook):
         self.overwrite = overwrite
         # Epochs and iterations of the checkpoint that is being saved.
         self.counts: dict[str, int] = {}
+        # What holds the folder for this run, in process 0.
+        self.lock: TextIO | str | None = None
 
     @property
     def folder(self) -> Path:
@@ -61,13 +65,29 @@ class WholeCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
         super().before_train(runner)
-        found = [checkpoints_in(self.folder) if runner.iter == 0 and is_main_process() else []]
-        broadcast_object_list(found)
+        seen = [self.take_folder(runner) if is_main_process() else None]
+        broadcast_object_list(seen)
+        holder, found = seen[0]
+        refuse_taken(self.folder, holder)
         if not self.overwrite:
-            refuse_used(self.folder, found[0])
-        if is_main_process():
-            set_aside(found[0], self.folder)
-            remove_unfinished(self.folder)
+            refuse_used(self.folder, found)
+        do_in_process_0(lambda: self.clear_folder(found))
+
+    def take_folder(self, runner: Runner | FlexibleRunner) -> tuple[str, list[Path]]:
+        """Who else trains in the folder, if anybody does, and what an earlier run has left in it for a new one."""
+        self.lock = take_folder(self.folder)
+        return self.lock if isinstance(self.lock, str) else '', checkpoints_in(self.folder) if runner.iter == 0 else []
+
+    def clear_folder(self, found: Sequence[Path]) -> None:
+        """Put an earlier run's checkpoints aside, and remove what one that was killed had begun to write."""
+        set_aside(found, self.folder)
+        remove_unfinished(self.folder)
+
+    def after_train(self, runner: Runner | FlexibleRunner) -> None:
+        """Give the folder back."""
+        super().after_train(runner)
+        if self.lock is not None:
+            self.lock.close()
 
     def _save_checkpoint_with_step(self, runner: Runner | FlexibleRunner, step: int, meta: dict[str, int]) -> None:
         """Save, name it as the last, and only then remove what it replaces."""
@@ -78,11 +98,12 @@ class WholeCheckpointHook(CheckpointHook):
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         options = {'save_optimizer': self.save_optimizer, 'save_param_scheduler': self.save_param_scheduler}
         self.save(runner, path, meta, by_epoch=self.by_epoch, **options, **self.args)
-        if is_main_process():
-            name_as_last(path, Path(runner.work_dir))
-            for old in replaced:
-                remove(old, old.parent)
-            remove_set_aside(self.folder)
+        do_in_process_0(lambda: self.replace(replaced, path, Path(runner.work_dir)))
+
+    def replace(self, old: Sequence[Path], path: Path, work_dir: Path) -> None:
+        """Name a checkpoint as the last, then remove those before it that are not kept, and an earlier run's."""
+        name_as_last(path, work_dir, old)
+        remove_set_aside(self.folder)
 
     def save(self, runner: Runner | FlexibleRunner, path: Path, counts: dict[str, int], **options: Any) -> None:
         """Save what holds these counts; see :func:`save_run`."""
@@ -134,7 +155,8 @@ class WholeCheckpointHook(CheckpointHook):
         """Whether a score is better than the best of its metric so far."""
         name = f'best_score{self.suffix(key)}'
         best = runner.message_hub.runtime_info.get(name, self.init_value_map[rule])
-        return score is not None and self.is_better_than[key](score, best)
+        # Nothing would ever be better than infinity.
+        return score is not None and math.isfinite(score) and self.is_better_than[key](score, best)
 
     def save_as_best(self, runner: Runner | FlexibleRunner, key: str, score: float) -> Path | None:
         """Save the best checkpoint by a metric; the one that it replaces, if that has another name."""

@@ -15,15 +15,14 @@ from types import FrameType
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, is_main_process
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import FlexibleRunner, Runner
 from torch.utils.data import DataLoader
 
-from ..checkpoints.work_folder import remove
 from ..registry import HOOKS
-from .saving import name_as_last, save_run
+from .saving import do_in_process_0, name_as_last, save_run
 
 # The exit code of a training that is to be called again with --resume: a temporary failure.
 RESUME_ME = os.EX_TEMPFAIL
@@ -108,10 +107,7 @@ def save_early(runner: Runner | FlexibleRunner, path: Path) -> None:
     replaced = forget_early_checkpoint(runner)
     runner.message_hub.update_info(NOTE, path.name)
     save_run(runner, path, by_epoch=False)
-    if is_main_process():
-        name_as_last(path, path.parent)
-        for old in replaced:
-            remove(old, path.parent)
+    do_in_process_0(lambda: name_as_last(path, path.parent, replaced))
 
 
 def forget_early_checkpoint(runner: Runner | FlexibleRunner) -> list[Path]:

@@ -65,6 +65,7 @@ class ExactResumeHook(Hook):
             self.gathered = gather_gradients(runner)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        leave_out_functions(checkpoint.get('param_schedulers'))
         batch = batch_of(runner)
         if batch is not None:
             checkpoint[RUN] = {
@@ -83,6 +84,16 @@ class ExactResumeHook(Hook):
                 go_on(runner, checkpoint, checkpoint[RUN])
             else:
                 go_on_without_a_word(runner, checkpoint)
+
+
+def leave_out_functions(states: Any) -> None:
+    """Take the functions out of schedulers' states: mmengine's OneCycleLR keeps one, which its config gives it anyway.
+
+    To be removed once mmengine does not save it: no reader that runs no code of a file's can read it.
+    """
+    for state in [entry for part in states.values() for entry in part] if isinstance(states, dict) else states or []:
+        for name in [name for name, value in state.items() if callable(value)]:
+            del state[name]
 
 
 def is_exact(runner: Any) -> bool:
@@ -155,8 +166,19 @@ def go_on(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any]) -> None:
 
 
 def recount(runner: Any, meta: dict[str, Any], their_epoch_length: int) -> None:
-    """Count a checkpoint's iterations in the batches of the run's epochs, where these are the measure."""
+    """Count a checkpoint's iterations in the batches of the run's epochs, where these are the measure.
+
+    Raises:
+        CheckpointError: The run that saved it did not count epochs, and is past its first.
+    """
     if isinstance(runner.train_loop, MMEngineEpochBasedTrainLoop):
+        if abs(meta['iter'] / their_epoch_length - meta['epoch']) > 1:
+            raise CheckpointError(
+                f'the checkpoint counts iterations ({meta["iter"]}, of {their_epoch_length} in an epoch, and '
+                f'{meta["epoch"]} epochs), and the run has a loop over epochs, which would train them once more: '
+                'resume it with the loop that it was trained by (train_cfg.type), or start anew from its weights '
+                '(load_from)'
+            )
         meta['iter'] = round(meta['iter'] * len(runner.train_loop.dataloader) / their_epoch_length)
 
 

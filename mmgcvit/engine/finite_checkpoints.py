@@ -11,7 +11,7 @@ from ..checkpoints.errors import shorten
 from ..checkpoints.values import are_finite
 from ..registry import HOOKS
 from .finite_steps import NotFiniteError, way_on
-from .models import plain_model
+from .models import plain_model, running_statistics
 
 # The weights (the moving average's, where there is one), the other of the two, and the moments of the optimizer.
 PARTS = ('state_dict', 'ema_state_dict', 'optimizer')
@@ -32,8 +32,10 @@ class FiniteCheckpointsHook(Hook):
         self.never_finite: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
-        """Note the buffers that are not finite by design, as masks with infinities are not."""
-        self.never_finite = {name for name, buffer in plain_model(runner).named_buffers() if not is_fine(buffer)}
+        """Note the buffers that are not finite by design, as masks with infinities are not; no layer's statistics."""
+        model = plain_model(runner)
+        wrong = {name for name, buffer in model.named_buffers() if not is_fine(buffer)}
+        self.never_finite = wrong - running_statistics(model).keys()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         held = tensors_of({part: checkpoint.get(part, {}) for part in PARTS})

@@ -13,12 +13,11 @@ from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.optim import Optimizer
 
 from ..checkpoints import newest_whole_checkpoint
 from ..registry import HOOKS
-from .models import plain_model
+from .models import plain_model, running_statistics
 from .suspects import in_words, names_of, suspects
 
 # torch.amp.GradScaler begins at 2**16 and halves its scale at each step that it leaves out: to 2**-16, where float16
@@ -26,6 +25,8 @@ from .suspects import in_words, names_of, suspects
 MOST_BY_SCALER = 32
 # Where mmengine's message hub, which checkpoints keep, has the name of the last checkpoint that is known to be good.
 GOOD_CHECKPOINT = 'last_good_ckpt'
+# Likewise, how many steps were left out in a row: a run that is often resumed must end too.
+IN_A_ROW = 'steps_left_out_in_a_row'
 
 
 class NotFiniteError(Exception):
@@ -75,6 +76,7 @@ class FiniteStepsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Look at what the model and the optimizer do from now on."""
+        self.in_a_row = left_out_before(runner)
         model = plain_model(runner)
         self.statistics = RunningStatistics(model)
         self.handles = [model.register_forward_hook(self.note_loss)]
@@ -116,9 +118,11 @@ class FiniteStepsHook(Hook):
         if self.is_fault(runner.optim_wrapper):
             self.statistics.restore()
             self.in_a_row += 1
+            runner.message_hub.update_info(IN_A_ROW, self.in_a_row)
             self.report(runner)
         else:
             self.in_a_row = 0
+            runner.message_hub.update_info(IN_A_ROW, 0)
             note_good_checkpoint(runner)
         self.begin_step()
 
@@ -169,8 +173,7 @@ class RunningStatistics:
     """Those of a model's normalisation layers, which a forward pass changes before its loss is known."""
 
     def __init__(self, model: nn.Module) -> None:
-        layers = [module for module in model.modules() if isinstance(module, _NormBase)]
-        self.buffers = [buffer for layer in layers for buffer in layer.buffers(recurse=False)]
+        self.buffers = list(running_statistics(model).values())
         self.copies = [buffer.clone() for buffer in self.buffers]
 
     def keep(self) -> None:
@@ -235,6 +238,12 @@ def learning_rate(wrapper: Any) -> float:
     return max(rate for rates in wrapper.get_lr().values() for rate in rates)
 
 
+def left_out_before(runner: Runner) -> int:
+    """How many steps in a row were left out when a run that is resumed was saved; 0 in a new one."""
+    count = runner.message_hub.runtime_info.get(IN_A_ROW, 0)
+    return count if type(count) is int and count > 0 else 0
+
+
 def note_good_checkpoint(runner: Runner) -> None:
     """Note of the last checkpoint that a step was finite after it: one saved just after weights burst is no good."""
     last = runner.message_hub.runtime_info.get('last_ckpt')
@@ -245,7 +254,7 @@ def note_good_checkpoint(runner: Runner) -> None:
 def way_on(runner: Runner) -> str:
     """How a run that has ended is gone on with."""
     good = runner.message_hub.runtime_info.get(GOOD_CHECKPOINT)
-    if good is not None and Path(good).is_file():
+    if isinstance(good, str) and Path(good).is_file():
         return f'The last checkpoint after which a step was finite is {good}: go on from it with --resume {good}'
     newest = newest_whole_checkpoint(Path(runner.work_dir)).path
     if newest is None:

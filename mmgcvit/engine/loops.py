@@ -83,7 +83,8 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         self.batches.begin(self._iter, self._iter)
-        batches = iter(self.dataloader)
+        # Workers would pass over all that was trained with, of a run that is past its end too.
+        batches = iter(self.dataloader if self._iter < self._max_iters else ())
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(next(batches))

@@ -38,7 +38,7 @@ def restate_schedules(checkpoint: dict[str, Any], runner: Any, epoch_length: int
             'the learning rate cannot be scaled in a resumed run where a schedule follows scores '
             '(ReduceOnPlateauParamScheduler); resume with as many images in a batch as before'
         )
-    for iteration in range(1, checkpoint['meta']['iter'] + 1):
+    for iteration in range(1, min(checkpoint['meta']['iter'], runner.max_iters) + 1):
         epoch, within = divmod(iteration, epoch_length)
         # The last epoch may be saved before its end is told to schedules.
         ends_epoch = within == 0 and epoch <= checkpoint['meta']['epoch']

@@ -1,6 +1,6 @@
 """Saving a run: every checkpoint is whole or not there, at any moment and after a power cut."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def save_run(runner: Runner | FlexibleRunner, path: Path, **options: Any) -> Non
     unfinished = unfinished_of(path)
     try:
         do_together(lambda: runner.save_checkpoint(str(path.parent), unfinished.name, **options))
-        do_together(lambda: finish(unfinished, path) if is_main_process() else None)
+        do_in_process_0(lambda: finish(unfinished, path))
     except BaseException:
         if is_main_process():
             remove(unfinished, path.parent)
@@ -53,6 +53,11 @@ def do_together(what: Callable[[], None]) -> None:
         raise SystemExit(elsewhere)
 
 
+def do_in_process_0(what: Callable[[], None]) -> None:
+    """Do something in the first process; where it fails, all end. See :func:`do_together`."""
+    do_together(lambda: what() if is_main_process() else None)
+
+
 def finish(unfinished: Path, path: Path) -> None:
     """Give what was written beside a place the place."""
     if unfinished.is_dir():
@@ -63,8 +68,10 @@ def finish(unfinished: Path, path: Path) -> None:
         put_in_place(unfinished, path)
 
 
-def name_as_last(path: Path, work_dir: Path) -> None:
-    """Write down which checkpoint is a run's last, where mmengine does."""
+def name_as_last(path: Path, work_dir: Path, replaced: Sequence[Path] = ()) -> None:
+    """Write down which checkpoint is a run's last, where mmengine does, and remove those that it replaces."""
     last = work_dir / LAST
     unfinished_of(last).write_text(str(path))
     put_in_place(unfinished_of(last), last)
+    for old in replaced:
+        remove(old, old.parent)

@@ -1,6 +1,7 @@
 """The newest checkpoint of a work folder that is whole is found, and damaged ones are named."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -121,3 +122,25 @@ def test_best_ones_and_others_are_none_to_resume(run):
 
 def test_no_folder_has_none(tmp_path):
     assert newest_whole_checkpoint(tmp_path / 'nowhere').path is None
+
+
+def test_what_the_disk_cannot_give_is_passed_over_and_named(run):
+    folder = run('epoch_1.pth', last='epoch_1.pth')
+    # Of whose first bytes the system says EIO, as of a bad sector.
+    (folder / 'epoch_2.pth').symlink_to('/proc/self/mem')
+    found = newest_whole_checkpoint(folder)
+    assert (found.path.name, [path.name for path in found.damaged]) == ('epoch_1.pth', ['epoch_2.pth'])
+
+
+def test_a_checkpoint_that_is_removed_meanwhile_is_none(run, monkeypatch):
+    folder = run('epoch_1.pth', 'epoch_2.pth')
+    is_file = Path.is_file
+
+    def removed_after(path):
+        found = is_file(path)
+        if path.name == 'epoch_2.pth':
+            path.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(Path, 'is_file', removed_after)
+    assert newest(folder) == 'epoch_1.pth'

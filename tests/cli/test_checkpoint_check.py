@@ -42,6 +42,19 @@ def test_weights_that_are_not_finite_are_named(value, tmp_path):
         check_fits(nn.Linear(2, 3), str(tmp_path / 'x'))
 
 
+def test_running_statistics_that_are_not_finite_are_named(tmp_path):
+    """Other buffers may be infinite by design."""
+    model = nn.Sequential(nn.BatchNorm1d(3))
+    model.register_buffer('mask', torch.tensor(float('-inf')))
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'x')
+    check_fits(model, str(tmp_path / 'x'))
+    torch.save(
+        {'state_dict': model.state_dict() | {'0.running_var': torch.tensor([1.0, float('nan'), 1.0])}}, tmp_path / 'x'
+    )
+    with pytest.raises(CheckpointError, match=r'0\.running_var'):
+        check_fits(model, str(tmp_path / 'x'))
+
+
 def test_a_part_can_be_asked_for_alone(tmp_path):
     model = nn.ModuleDict({'backbone': nn.Linear(2, 2), 'head': nn.Linear(2, 5)})
     torch.save({'state_dict': model.state_dict()}, tmp_path / 'x')

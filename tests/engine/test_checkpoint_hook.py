@@ -1,10 +1,13 @@
 """A checkpoint is whole or not there, whenever a run is killed, and an earlier run's are not lost by mistake."""
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
+from mmgcvit.checkpoints.folder_lock import take_folder
 from mmgcvit.engine.checkpoint_hook import WholeCheckpointHook
 
 from .faults import KILLED
@@ -113,3 +116,23 @@ def test_an_object_store_is_refused(elsewhere):
 
 def test_resuming_and_overwriting_exclude_each_other(tmp_path):
     assert 'not allowed with' in start(tmp_path, '--resume', '--overwrite').stderr
+
+
+def test_in_a_folder_in_which_another_trains_a_run_does_not_start(tmp_path):
+    lock = take_folder(tmp_path)
+    for options in ((), ('--resume',), ('--overwrite',)):
+        assert f'another training runs in {tmp_path} (process {os.getpid()} ' in train(tmp_path, *options, code=1)
+    assert names(tmp_path) == []
+    lock.close()
+    train(tmp_path)
+    assert names(tmp_path) == DONE
+
+
+@pytest.mark.parametrize('score', [float('inf'), float('nan'), None])
+def test_a_score_that_is_not_finite_is_no_best(score):
+    """A run whose best is infinite could never have a better one, and could not be resumed."""
+    hook = WholeCheckpointHook(save_best='score', rule='greater')
+    hook._init_rule(['greater'], ['score'])
+    runner = SimpleNamespace(message_hub=SimpleNamespace(runtime_info={}))
+    assert not hook.is_better(runner, 'score', 'greater', score)
+    assert hook.is_better(runner, 'score', 'greater', 0.5)

@@ -6,8 +6,9 @@ from unittest import mock
 import pytest
 import torch
 from mmengine.hooks import Hook
+from torch.utils.data import DataLoader
 
-from mmgcvit.checkpoints import CheckpointError
+from mmgcvit.checkpoints import CheckpointError, read_checkpoint
 from mmgcvit.checkpoints.resuming import RUN
 
 from ..processes import answers_of
@@ -259,3 +260,27 @@ class CollectHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         self.inputs.append(torch.stack(list(data_batch['inputs'])))
         self.numbers.append((runner.iter, batch_idx))
+
+
+def test_a_run_that_counts_iterations_is_not_begun_anew_by_one_that_counts_epochs(tmp_path):
+    run(config(tmp_path, loop=ITERATIONS, **SEEDED), 7)
+    with pytest.raises(CheckpointError, match=r'counts iterations \(7, of 4 in an epoch, and 0 epochs\)'):
+        run(resumed(tmp_path, loop=EPOCHS, **SEEDED))
+
+
+def test_a_run_past_its_end_loads_nothing(tmp_path, monkeypatch):
+    """Workers would pass over as many batches as a checkpoint says that there were."""
+    run(config(tmp_path, loop=ITERATIONS, **SEEDED))
+    monkeypatch.setattr(DataLoader, '__iter__', None)
+    run(resumed(tmp_path, loop=ITERATIONS, workers=2, **SEEDED))
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_a_schedule_that_keeps_a_function_is_resumed(by_epoch, tmp_path):
+    """mmengine saves OneCycleLR with one, which a reader that runs no code refuses."""
+    steps = {'total_steps': 3} if by_epoch else {'total_steps': 11}
+    schedule = [{'type': 'OneCycleLR', 'eta_max': 0.1, 'by_epoch': by_epoch, **steps}]
+    whole, torn = whole_and_resumed(tmp_path, 6, loop=ITERATIONS if not by_epoch else EPOCHS, param_scheduler=schedule)
+    equal(whole, torn)
+    last = read_checkpoint((torn / 'last_checkpoint').read_text())
+    assert 'anneal_func' not in last['param_schedulers'][0]

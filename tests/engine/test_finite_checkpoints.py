@@ -64,3 +64,10 @@ def test_a_mask_of_infinities_is_saved(tmp_path):
     runner.model.register_buffer('mask', torch.full((2, 2), float('-inf')).triu(1))
     runner.train()
     assert (tmp_path / 'iter_2.pth').is_file()
+
+
+def test_statistics_that_were_loaded_so_are_not_by_design(tmp_path):
+    runner = runner_of(tmp_path, samples(8))
+    spoil_statistics(runner)
+    with pytest.raises(NotFiniteError, match=r'norm\.running_var'):
+        runner.train()

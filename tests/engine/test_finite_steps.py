@@ -339,3 +339,12 @@ def test_every_runtime_has_the_hooks(task):
     hooks = Config.fromfile(ROOT / 'configs' / '_base_' / f'runtime_{task}.py').default_hooks
     assert hooks.finite_steps.type == 'mmgcvit.FiniteStepsHook'
     assert hooks.finite_checkpoints.type == 'mmgcvit.FiniteCheckpointsHook'
+
+
+def test_a_run_that_is_resumed_counts_on(tmp_path):
+    """Of three steps in a row the run ends at the third, wherever it was interrupted."""
+    train(tmp_path, samples(8, dict.fromkeys((4, 6), 'loss')))
+    settings = {'resume': True, 'load_from': str(tmp_path / 'iter_4.pth'), 'experiment_name': 'resumed'}
+    runner = runner_of(tmp_path, samples(12, {0: 'loss'}), **settings)
+    with pytest.raises(NotFiniteError, match='not finite in 3 steps in a row'):
+        runner.train()
