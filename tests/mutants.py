@@ -2,10 +2,9 @@
 
 Run:  python -m tests.mutants mmgcvit/layers --draw 100 --seed 1
 
-One operator, constant, condition, returned value or statement of a file is changed or removed, and the fast tests of
-its folder run on it until one fails, the quick ones first, and of these those of the file's own name; a mutant lives if
-all of them pass. The tests of each run in a process forked from one that has imported the hosts, on a copy of the
-repository.
+One operator, constant, condition, returned value or statement of a file is changed or removed, and those fast tests of
+its folder that run it (:mod:`.chosen_tests`) run until one fails; a mutant lives if all of them pass. The tests of each
+run in a process forked from one that has imported the hosts, on a copy of the repository.
 """
 
 import argparse
@@ -19,23 +18,19 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
+from .chosen_tests import Choice, Watch, function_at
 from .fork_server import HOSTS, PARTS
 from .programs import ROOT
 
 COPIED = ('mmgcvit', 'tests', 'configs', 'tools', 'docs', 'pyproject.toml', 'setup.py', 'README.md', 'model-index.yml')
-# What is quick, in seconds.
-QUICK = 1
-# How many times as long as with the code as it is a test may take, and how many seconds besides.
-PATIENCE, GRACE = 10, 20
+NO_TESTS = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
 OTHER_OPERATORS = {
     **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult},
     **{ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.LShift: ast.RShift},
@@ -159,33 +154,6 @@ def with_own_lists(node):
     return own
 
 
-class Order:
-    """A plugin of pytest: quick tests first, none for longer than its patience, and how long each takes.
-
-    Args:
-        own: The file of tests whose quick ones are the first.
-        known: Seconds by the name of the test, of an earlier run; empty in the first, which is not hurried.
-    """
-
-    def __init__(self, own, known):
-        self.own = own
-        self.known = known
-        self.seconds = {}
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items):
-        items.sort(key=lambda item: (self.known.get(item.nodeid, 0) > QUICK, item.path.name != self.own))
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item):
-        began = time.monotonic()
-        if self.known:
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE * self.known.get(item.nodeid, 0) + GRACE)
-        result = yield
-        self.seconds[item.nodeid] = time.monotonic() - began
-        return result
-
-
 def tests_of(code, named):
     """The files of tests."""
     folder = code.parent if code.suffix else code
@@ -197,7 +165,7 @@ def tests_in(folder):
     return (path.relative_to(ROOT) for path in (ROOT / folder).rglob('test_*.py'))
 
 
-def run_tests(copied, tests, own, known):
+def run_tests(copied, tests, plugin):
     """What a forked process does: run tests of a copy of the repository, and leave there what they print and take."""
     os.setsid()
     log = os.open(copied / 'output.txt', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -210,24 +178,26 @@ def run_tests(copied, tests, own, known):
     sys.path[:] = [str(copied), *(path for path in sys.path if path not in ('', str(ROOT)))]
     for name in [name for name in sys.modules if name.split('.')[0] in ('tests', 'mmgcvit')]:
         del sys.modules[name]
-    # Of what is imported before the first test; each test has its own.
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE * GRACE if known else 0)
-    order = Order(own, known)
+    import pytest
+
     options = ['-x', '-q', '-p', 'no:cacheprovider', '-m', 'not slow and not demo']
-    failed = pytest.main([*options, *map(str, tests)], plugins=[order])
-    (copied / 'seconds.json').write_text(json.dumps(order.seconds))
+    failed = pytest.main([*options, *map(str, tests)], plugins=[plugin])
+    if isinstance(plugin, Watch):
+        (copied / 'watched.json').write_text(json.dumps({'seconds': plugin.seconds, 'calls': plugin.calls}))
     sys.exit(failed)
 
 
-def outcome_of(copied, tests, own=None, known=()):
-    """Whether tests pass, in a new process: ``lives``, ``killed`` or ``takes too long``."""
-    process = multiprocessing.get_context('fork').Process(target=run_tests, args=(copied, tests, own, dict(known)))
+def outcome_of(copied, tests, plugin):
+    """Whether tests pass, in a new process: ``lives``, ``killed``, ``takes too long`` or ``is not run``."""
+    process = multiprocessing.get_context('fork').Process(target=run_tests, args=(copied, tests, plugin))
     process.start()
     process.join()
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     if process.exitcode == -signal.SIGALRM:
         return 'takes too long'
+    if process.exitcode == NO_TESTS:
+        return 'is not run'
     return 'killed' if process.exitcode else 'lives'
 
 
@@ -243,25 +213,27 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder).resolve()
         copy_repository(copied)
-        if outcome_of(copied, tests) != 'lives':
+        if outcome_of(copied, tests, Watch(copied, args.code)) != 'lives':
             raise SystemExit('the tests fail on the code as it is:\n' + (copied / 'output.txt').read_text()[-3000:])
-        known = json.loads((copied / 'seconds.json').read_text())
+        watched = json.loads((copied / 'watched.json').read_text())
         count = Counter()
         for mutant in drawn[args.skip :]:
-            outcome = judge(mutant, copied, tests, known)
+            outcome = judge(mutant, copied, tests, watched)
             count[outcome] += 1
             # Each as it comes: a run that is stopped has told of those that it judged, which --skip leaves out.
             console.print(f'{outcome}: {mutant}', markup=False, highlight=False)
     console.print(', '.join(f'{number} {outcome}' for outcome, number in count.items()))
 
 
-def judge(mutant, copied, tests, known):
+def judge(mutant, copied, tests, watched):
     """What comes of one mutant."""
+    original = (copied / mutant.file).read_text()
+    choice = Choice(function_at(mutant.file, mutant.line, original), f'test_{mutant.file.stem}.py', **watched)
     (copied / mutant.file).write_text(mutant.source)
     try:
-        return outcome_of(copied, tests, f'test_{mutant.file.stem}.py', known)
+        return outcome_of(copied, tests, choice)
     finally:
-        shutil.copy(ROOT / mutant.file, copied / mutant.file)
+        (copied / mutant.file).write_text(original)
 
 
 def copy_repository(target):
