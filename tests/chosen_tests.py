@@ -17,7 +17,7 @@ import pytest
 # What is quick, in seconds.
 QUICK = 1
 # How many times as long as with the code as it is a test may take, and how many seconds besides.
-PATIENCE, GRACE = 10, 20
+PATIENCE, GRACE = 10, 60
 # Python's audit events of starting a process, or of asking a server of processes for one.
 STARTS = {'subprocess.Popen', 'os.fork', 'os.forkpty', 'os.posix_spawn', 'socket.connect'}
 ANY_FUNCTION = ''
@@ -107,7 +107,9 @@ class Choice:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
         signal.setitimer(signal.ITIMER_REAL, PATIENCE * self.seconds.get(item.nodeid, 0) + GRACE)
-        return (yield)
+        result = yield
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return result
 
 
 def function_at(file: Path, line: int, source: str):
