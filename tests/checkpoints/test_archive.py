@@ -26,7 +26,9 @@ def check(content):
 
 
 @pytest.mark.parametrize(
-    'content', [end(), b'x' * 9 + end(9), end_64(0), end_64(END_64.size)], ids=['end', 'of 9', 'of 64 bits', 'of 56']
+    'content',
+    [end(), b'x' * 9 + end(9), end_64(0), end_64(END_64.size)],
+    ids=['end', 'of 9', 'of 64 bits', 'of 56'],
 )
 def test_an_archives_end_is_accepted(content):
     check(content)
