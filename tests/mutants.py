@@ -2,33 +2,35 @@
 
 Run:  python -m tests.mutants mmgcvit/layers --draw 100 --seed 1
 
-One operator, constant, condition, returned value or statement of a file is changed or removed, and the fast tests of
-its folder run on it, those of the file's own name first; a mutant lives if all of them pass. The tests of each run in a
-process forked from one that has imported the hosts, on a copy of the repository.
+One operator, constant, condition, returned value or statement of a file is changed or removed, and those fast tests of
+its folder that run it (:mod:`.chosen_tests`) run until one fails; a mutant lives if all of them pass. The tests of each
+run in a process forked from one that has imported the hosts, on a copy of the repository.
 """
 
 import argparse
 import ast
 import copy
+import json
 import multiprocessing
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
-import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from .chosen_tests import Choice, Watch, function_at
 from .fork_server import HOSTS, PARTS
 from .programs import ROOT
 
 COPIED = ('mmgcvit', 'tests', 'configs', 'tools', 'docs', 'pyproject.toml', 'setup.py', 'README.md', 'model-index.yml')
-# How many times as long as with the code as it is the tests may take.
-PATIENCE = 10
+NO_TESTS = 5  # pytest.ExitCode.NO_TESTS_COLLECTED
 OTHER_OPERATORS = {
     **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult},
     **{ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr, ast.LShift: ast.RShift},
@@ -153,7 +155,7 @@ def with_own_lists(node):
 
 
 def tests_of(code, named):
-    """The files of tests, those first that are called as the code."""
+    """The files of tests."""
     folder = code.parent if code.suffix else code
     folders = named or [Path('tests', *folder.parts[1:])]
     return [file for each in folders for file in ([Path(each)] if Path(each).suffix else sorted(tests_in(each)))]
@@ -163,10 +165,10 @@ def tests_in(folder):
     return (path.relative_to(ROOT) for path in (ROOT / folder).rglob('test_*.py'))
 
 
-def run_tests(copied, tests, output):
-    """What a forked process does: run the tests of a copy of the repository."""
+def run_tests(copied, tests, plugin):
+    """What a forked process does: run tests of a copy of the repository, and leave there what they print and take."""
     os.setsid()
-    log = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    log = os.open(copied / 'output.txt', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(copied)
@@ -178,18 +180,24 @@ def run_tests(copied, tests, output):
         del sys.modules[name]
     import pytest
 
-    sys.exit(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', '-m', 'not slow and not demo', *map(str, tests)]))
+    options = ['-x', '-q', '-p', 'no:cacheprovider', '-m', 'not slow and not demo']
+    failed = pytest.main([*options, *map(str, tests)], plugins=[plugin])
+    if isinstance(plugin, Watch):
+        (copied / 'watched.json').write_text(json.dumps({'seconds': plugin.seconds, 'calls': plugin.calls}))
+    sys.exit(failed)
 
 
-def outcome_of(copied, tests, seconds):
-    """Whether tests pass, in a new process: ``lives``, ``killed`` or ``takes too long``."""
-    process = multiprocessing.get_context('fork').Process(target=run_tests, args=(copied, tests, copied / 'output.txt'))
+def outcome_of(copied, tests, plugin):
+    """Whether tests pass, in a new process: ``lives``, ``killed``, ``takes too long`` or ``is not run``."""
+    process = multiprocessing.get_context('fork').Process(target=run_tests, args=(copied, tests, plugin))
     process.start()
-    process.join(seconds)
-    if process.exitcode is None:
-        os.killpg(process.pid, 9)
-        process.join()
+    process.join()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if process.exitcode == -signal.SIGALRM:
         return 'takes too long'
+    if process.exitcode == NO_TESTS:
+        return 'is not run'
     return 'killed' if process.exitcode else 'lives'
 
 
@@ -205,27 +213,27 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder).resolve()
         copy_repository(copied)
-        began = time.monotonic()
-        if outcome_of(copied, tests, None) != 'lives':
+        if outcome_of(copied, tests, Watch(copied, args.code)) != 'lives':
             raise SystemExit('the tests fail on the code as it is:\n' + (copied / 'output.txt').read_text()[-3000:])
-        patience = PATIENCE * (time.monotonic() - began)
+        watched = json.loads((copied / 'watched.json').read_text())
         count = Counter()
         for mutant in drawn[args.skip :]:
-            outcome = judge(mutant, copied, tests, patience)
+            outcome = judge(mutant, copied, tests, watched)
             count[outcome] += 1
             # Each as it comes: a run that is stopped has told of those that it judged, which --skip leaves out.
             console.print(f'{outcome}: {mutant}', markup=False, highlight=False)
     console.print(', '.join(f'{number} {outcome}' for outcome, number in count.items()))
 
 
-def judge(mutant, copied, tests, patience):
+def judge(mutant, copied, tests, watched):
     """What comes of one mutant."""
-    own = f'test_{mutant.file.stem}.py'
+    original = (copied / mutant.file).read_text()
+    choice = Choice(function_at(mutant.file, mutant.line, original), f'test_{mutant.file.stem}.py', **watched)
     (copied / mutant.file).write_text(mutant.source)
     try:
-        return outcome_of(copied, sorted(tests, key=lambda test: test.name != own), patience)
+        return outcome_of(copied, tests, choice)
     finally:
-        shutil.copy(ROOT / mutant.file, copied / mutant.file)
+        (copied / mutant.file).write_text(original)
 
 
 def copy_repository(target):

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from .tracing import is_tracing
 
-# torch gives convolutions of maps with no more elements to another library.
+# torch gives 1x1 convolutions of maps with no more elements, and all of them where one thread computes, to MKL too.
 LEAST = 20480
 CPUINFO = Path('/proc/cpuinfo')
 
@@ -21,7 +21,8 @@ def linear(layer: nn.Module, x: Tensor) -> Tensor:
     """``layer(x)``, for a linear layer or what a tool has put in its place: (..., C) to (..., C').
 
     torch computes float32 linear layers with MKL and convolutions with oneDNN. On processors of other makers than Intel
-    oneDNN is up to twice as fast, so there ``F.linear`` is computed as a 1x1 convolution while the layer is called.
+    oneDNN is up to twice as fast, so there ``F.linear`` is computed as a 1x1 convolution while the layer is called,
+    with more threads than one.
     The layer stays torch's own, so that hooks, adapters and quantization work.
     """
     if not is_tracing() and mkl_is_slow() and suits_onednn(x):
@@ -42,9 +43,10 @@ class ProductsAsConvolutions(TorchFunctionMode):
 
 
 def suits_onednn(*tensors: Tensor) -> bool:
-    """Whether torch gives a convolution of tokens, or of tokens and weights, to oneDNN."""
+    """Whether torch gives a 1x1 convolution of tokens, or of tokens and weights, to oneDNN."""
     plain = all(x.device.type == 'cpu' and x.dtype == torch.float32 for x in tensors)
-    return plain and type(tensors[-1]) in (Tensor, nn.Parameter) and tensors[0].numel() > LEAST
+    many = tensors[0].numel() > LEAST and torch.get_num_threads() > 1
+    return plain and many and type(tensors[-1]) in (Tensor, nn.Parameter)
 
 
 def linear_as_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmgcvit.checkpoints import CheckpointError, read_checkpoint
-from mmgcvit.checkpoints.reading import LARGEST_HEADER
+from mmgcvit.checkpoints.reading import LARGEST_HEADER, read_safetensors
 
 from . import bombs
 
@@ -30,6 +30,11 @@ def test_arrays_that_are_most_of_a_file_are_read(protocol, tmp_path):
     found = read_checkpoint(str(tmp_path / 'x.pth'))
     assert np.array_equal(found['log'], logged)
     assert found['raw'] == bytearray(logged[: 1 << 20])
+
+
+def test_a_header_of_just_the_length_that_is_allowed_is_read(tmp_path):
+    (tmp_path / 'x.safetensors').write_bytes(bombs.safe(b'{}'.ljust(LARGEST_HEADER)))
+    assert read_safetensors(tmp_path / 'x.safetensors') == {}
 
 
 def test_a_header_without_end_is_refused(tmp_path):

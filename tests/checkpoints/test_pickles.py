@@ -14,7 +14,7 @@ from torch import nn
 from mmgcvit.checkpoints import CheckpointError, read_checkpoint
 from mmgcvit.checkpoints.errors import NotDataError
 from mmgcvit.checkpoints.kinds import Kind, names_in_files
-from mmgcvit.checkpoints.pickles import MOST_LEVELS, MOST_OPCODES, read_pickle
+from mmgcvit.checkpoints.pickles import MOST_LEVELS, MOST_OPCODES, Machine, read_pickle
 from mmgcvit.checkpoints.torch_files import described
 
 from ..memory import grown_by
@@ -138,15 +138,17 @@ def test_a_container_that_holds_itself_is_refused():
         read(b'\x80\x02]q\x00h\x00a.')
 
 
-def lists_in_lists(levels):
-    nested = []
+def lists_in_lists(levels, innermost=()):
+    nested = list(innermost)
     for _ in range(levels):
         nested = [nested]
     return nested
 
 
-def test_nesting_is_bounded():
-    allowed = lists_in_lists(MOST_LEVELS)
+@pytest.mark.parametrize('innermost', [[], [None]], ids=['empty', 'a value'])
+def test_nesting_is_bounded(innermost):
+    """Of containers: a value in the innermost is no level more."""
+    allowed = lists_in_lists(MOST_LEVELS, innermost)
     assert read(pickle.dumps(allowed, 2)) == allowed
     with pytest.raises(NotDataError, match='levels'):
         read(pickle.dumps([allowed], 2))
@@ -181,6 +183,16 @@ def test_memory_is_bounded_whatever_a_pickle_makes(opcode):
             read(pickled)
 
     assert grown_by(refuse) < 300 << 20
+
+
+def test_so_much_may_be_made_of_nothing_and_so_much_of_each_byte_read():
+    """16 MB, and four times what was read; what was made before counts."""
+    machine = Machine({}, no_storage)
+    machine.position = 1000
+    machine.account_for(np.empty(16 << 20, np.uint8))
+    machine.account_for(np.empty(4000, np.uint8))
+    with pytest.raises(NotDataError, match='more memory'):
+        machine.account_for(np.empty(1, np.uint8))
 
 
 def test_no_kind_makes_anything_callable():

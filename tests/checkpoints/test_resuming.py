@@ -140,6 +140,8 @@ def remove():
         (change('optimizer', 'param_groups', 0, 'params', to=['a']), 'other parameters'),
         (change('optimizer', 'param_groups', 0, 'lr', to='fast'), 'lr is none'),
         (change('optimizer', 'param_groups', 0, 'lr', to=float('inf')), 'lr is none'),
+        (change('optimizer', 'param_groups', 0, 'lr', to=torch.tensor(float('inf'))), 'lr is none'),
+        (change('optimizer', 'param_groups', 0, 'lr', to=torch.tensor([0.1, 0.2])), 'lr is none'),
         (change('optimizer', 'param_groups', 0, 'betas', to=(0.9,)), 'betas is none'),
         (change('optimizer', 'param_groups', 0, 'amsgrad', to=3), 'amsgrad is none'),
         (change('optimizer', 'param_groups', 0, 'foreach', to='x'), 'foreach is none'),

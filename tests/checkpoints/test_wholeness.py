@@ -1,5 +1,6 @@
 """A checkpoint that was altered is not read: by its digest every byte, by the zip's own checksums every tensor's."""
 
+import hashlib
 import os
 import random
 import subprocess
@@ -48,6 +49,15 @@ def test_the_digest_goes_with_the_file(tmp_path):
     (tmp_path / 'x.pth').rename(tmp_path / 'renamed')
     os.utime(tmp_path / 'renamed', (0, 0))
     check_whole(tmp_path / 'renamed')
+
+
+@pytest.mark.parametrize('without_last', [0, 1, 79])
+@pytest.mark.parametrize('size', [0, 1, 79, 80, wholeness.CHUNK - 1, wholeness.CHUNK, wholeness.CHUNK + 1])
+def test_every_byte_is_in_the_digest(size, without_last, tmp_path):
+    content = random.Random(0).randbytes(size)
+    (tmp_path / 'x').write_bytes(content)
+    wanted = hashlib.sha256(content[: max(size - without_last, 0)]).hexdigest()
+    assert wholeness.sha256(tmp_path / 'x', without_last) == wanted
 
 
 def flips(path, bits):

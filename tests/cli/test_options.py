@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mmgcvit.cli.operators_check import check_operators, check_operators_load
-from mmgcvit.cli.options import load_config
+from mmgcvit.cli.options import add_common_options, load_config
 from mmgcvit.cli.outputs import draw_predictions, dump_metric, enable_tta
 from mmgcvit.cli.precision import enable_amp
 
@@ -123,3 +123,27 @@ class TestOperatorsCheck:
     @pytest.mark.usefixtures('without_gpu')
     def test_they_serve_without_a_gpu(self):
         check_operators(Config({'default_scope': 'mmdet'}))
+
+
+@pytest.fixture
+def parser():
+    parser = argparse.ArgumentParser()
+    add_common_options(parser)
+    return parser
+
+
+def test_what_is_not_asked_for_is_left_to_the_config_and_the_machine(parser):
+    expected = {'work_dir': None, 'cfg_options': None, 'launcher': 'none', 'device': 'auto', 'local_rank': 0}
+    assert vars(parser.parse_args([])) == expected
+
+
+@pytest.mark.parametrize('option', ['--local_rank', '--local-rank'])
+def test_the_rank_of_old_launchers_is_taken_in_both_spellings(option, parser):
+    assert parser.parse_args([f'{option}=3']).local_rank == 3
+
+
+@pytest.mark.parametrize('given', [('--launcher', 'torch'), ('--device', 'cuda:1')])
+def test_other_launchers_and_devices_are_refused(given, parser, capsys):
+    with pytest.raises(SystemExit):
+        parser.parse_args(given)
+    assert 'invalid choice' in capsys.readouterr().err

@@ -35,6 +35,21 @@ def test_long_runs_are_counted():
     assert numbers_of_pixels([encoded(mask)['counts']]).tolist() == [mask.size]
 
 
+@pytest.mark.parametrize('lengths', [[2**29 - 1, 1], [1, 2**29 - 1], [0, 2**24, 5, 2**24]])
+def test_numbers_of_six_characters_are_counted_wherever_they_stand(lengths):
+    """As runs of 16,777,216 pixels and more take."""
+    counts = coco_mask.frPyObjects({'size': [1, sum(lengths)], 'counts': lengths}, 1, sum(lengths))['counts']
+    assert numbers_of_pixels([counts.decode()]).tolist() == [sum(lengths)]
+
+
+@pytest.mark.parametrize(
+    ('counts', 'whole'),
+    [([4, 2], True), ([0, 6], True), ([4, 1], False), ([4, 3], False), ([7, -1], False), ([5.0, 1], False)],
+)
+def test_lengths_in_a_list_are_whole_numbers_that_add_up_to_all_pixels(counts, whole):
+    assert are_whole([{'size': [2, 3], 'counts': counts}], [(2, 3)]).tolist() == [whole]
+
+
 @pytest.mark.parametrize('string', ['', 'P', '0P', 'é', '~', ' ', 'PPPPPPPP0'])
 def test_what_is_no_mask_has_no_pixels(string):
     assert numbers_of_pixels([string, '4']).tolist() == [-1, 4]

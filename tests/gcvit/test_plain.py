@@ -42,6 +42,7 @@ def test_outputs_and_gradients_of_training_equal_the_plain_ones(pair, by_convolu
     """Outputs within 1e-5; the gradient of each parameter within 1e-4 of its norm."""
     fast, plain, images = pair
     monkeypatch.setattr(onednn, 'mkl_is_slow', lambda: by_convolution)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     results = []
     for model in (fast.train(), plain):
         fast.zero_grad()

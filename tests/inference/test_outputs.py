@@ -100,6 +100,12 @@ def test_label_maps_of_files_that_differ_in_their_endings_do_not_meet(tmp_path):
     assert len(set(written)) == len(inputs)
 
 
+def test_what_would_be_called_the_same_keeps_its_ending_and_then_is_numbered(tmp_path):
+    outputs = Outputs(tmp_path, ['a.jpg', 'a.png', 'a.png.png'])
+    names = [outputs.place('labels', source, '.png').name for source in ('a.jpg', 'a.png', 'a.png')]
+    assert names == ['a.png', 'a.png.png', '3_a.png']
+
+
 @pytest.mark.parametrize('name', ['a.JPG', 'a.Jpeg', 'a.PNG', 'a.TIF', 'a.webp', 'a'])
 def test_pictures_are_written_whatever_their_names_are(name, tmp_path):
     path = Outputs(tmp_path, [name]).write_picture(name, PICTURE)
@@ -111,6 +117,12 @@ def test_a_picture_that_its_format_cannot_hold_is_named(tmp_path):
     outputs = Outputs(tmp_path, ['a.jpg'])
     with pytest.raises(InputError, match=r'cannot write 70000 x 1 pixels as .*a\.jpg'):
         outputs.write_picture('a.jpg', np.zeros((1, 70_000, 3), np.uint8))
+
+
+def test_a_picture_without_pixels_is_named(tmp_path):
+    """For it OpenCV has an exception."""
+    with pytest.raises(InputError, match=r'cannot write 5 x 0 pixels as .*a\.jpg'):
+        Outputs(tmp_path, ['a.jpg']).write_picture('a.jpg', np.zeros((0, 5, 3), np.uint8))
 
 
 def test_label_maps_of_many_classes_have_sixteen_bits(tmp_path):

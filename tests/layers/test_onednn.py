@@ -12,6 +12,7 @@ from mmgcvit.layers import is_plain, linear, onednn
 def as_convolution(request, monkeypatch):
     monkeypatch.setattr(onednn, 'mkl_is_slow', lambda: request.param)
     monkeypatch.setattr(onednn, 'LEAST', 0)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     return request.param
 
 
@@ -35,6 +36,25 @@ def operators_called(function):
 def test_the_library_is_the_one_for_the_processor(as_convolution):
     layer, x = nn.Linear(7, 6), torch.randn(5, 7)
     assert ('aten::conv2d' in operators_called(lambda: linear(layer, x))) == as_convolution
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='this torch has no oneDNN')
+@pytest.mark.parametrize('number', [1, 2])
+@pytest.mark.parametrize('more', [0, 1])
+def test_convolutions_are_made_of_just_those_products_that_torch_gives_to_onednn(number, more, threads, monkeypatch):
+    """A convolution of less, or in one thread, is computed by MKL after all, and slower than a linear layer."""
+    monkeypatch.setattr(onednn, 'mkl_is_slow', lambda: True)
+    threads(number)
+    layer, x = nn.Linear(1, 1), torch.zeros(onednn.LEAST + more, 1)
+    given = 'aten::mkldnn_convolution' in operators_called(lambda: onednn.linear_as_convolution(x, layer.weight))
+    assert ('aten::conv2d' in operators_called(lambda: linear(layer, x))) == given == (number > 1 and more > 0)
 
 
 def test_a_map_that_is_not_contiguous_serves(as_convolution):

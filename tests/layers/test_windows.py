@@ -14,7 +14,7 @@ from mmgcvit.layers import (
     window_partition,
     window_unpartition,
 )
-from mmgcvit.layers.windows import gather_map, gather_windows, in_windows
+from mmgcvit.layers.windows import gather_map, gather_windows, in_windows, out_of_windows
 
 from ..conftest import DEVICES
 
@@ -39,6 +39,13 @@ def test_windows_by_indices_are_the_same_windows(size, window):
     cut = gather_windows(x, window)
     assert torch.equal(cut, in_windows(x, window))
     assert torch.equal(gather_map(cut, window, size), x)
+
+
+def test_without_a_window_the_map_is_the_only_one():
+    x = torch.rand(2, 3, 5, 4)
+    cut = in_windows(x, None)
+    assert torch.equal(cut, x.reshape(2, 1, 15, 4))
+    assert torch.equal(out_of_windows(cut, None, (3, 5)), x)
 
 
 def test_padding_is_zero_and_right_and_bottom():
