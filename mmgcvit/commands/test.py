@@ -18,6 +18,7 @@ from ..cli.outputs import draw_predictions, dump_metric, enable_tta
 from ..cli.processes import leave_processes, prepare_processes
 from ..cli.screen import add_progress_option, open_screen
 from ..cli.shared_folders import check_shared_folders
+from ..cli.work_dir import make_work_dir
 
 
 def parse_args() -> argparse.Namespace:
@@ -68,6 +69,7 @@ def main() -> None:
     with full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
             check_data(cfg, ['test_dataloader'])
+            make_work_dir(cfg.work_dir)
             cfg.load_from = args.checkpoint
             # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
             runner = Runner.from_cfg(cfg)

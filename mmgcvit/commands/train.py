@@ -26,6 +26,7 @@ from ..cli.processes import check_sharding, leaving_processes, prepare_processes
 from ..cli.screen import add_progress_option, open_screen
 from ..cli.shared_folders import check_shared_folders
 from ..cli.trackers import add_tracker_option, log_to
+from ..cli.work_dir import make_work_dir
 from ..data_checks import TooManyDamagedError, settings_of, skip_damaged
 from ..engine.early_end import resume_when_warned
 from ..engine.finite_steps import NotFiniteError
@@ -115,6 +116,7 @@ def main() -> None:
     with leaving_processes(), full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
         try:
             check_data(cfg, ['train_dataloader', 'val_dataloader'])
+            make_work_dir(cfg.work_dir)
             if args.resume is not None:
                 resume(cfg, args.resume)
             register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if args.trust_checkpoint else [])
