@@ -7,7 +7,6 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from selenium.webdriver import ActionChains, Keys
 
 import mmgcvit
 from mmgcvit.web.building import digits_models
@@ -16,6 +15,9 @@ from mmgcvit.web.network_files import SHOWN_FROM
 from .chromium import DESKTOP, PHONE, Page
 from .pictures import png_header
 
+# Continuous integration, which needs a browser, fails without it in test_served_page.py.
+webdriver = pytest.importorskip('selenium.webdriver', reason='selenium not installed')
+ActionChains, Keys = webdriver.ActionChains, webdriver.Keys
 pytestmark = pytest.mark.slow
 
 DETECTOR, CLASSIFIER = 'mask_rcnn_gcvit_digits', 'gcvit_digits_cls'
