@@ -40,7 +40,7 @@ class Exported:
 
 @pytest.fixture(scope='session')
 def exported(tmp_path_factory):
-    """The file of a config of configs/demo or tests/data/configs, by its name: of trained weights, or of random ones."""
+    """The file of a config of configs/demo or tests/data/configs, by its name: of trained weights, else random ones."""
     known = {}
 
     def exported(name, part=None):
