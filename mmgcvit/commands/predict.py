@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help="write beside an earlier call's files, over those of the same names",
+        help="write beside an earlier call's files, over those of the same names; says how many others stay",
     )
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='so many images at a time (default: 1)')
     parser.add_argument('--device', default='auto', help='auto: a GPU where there is one (default); cpu, cuda, cuda:N')
@@ -109,6 +109,8 @@ def predict(args: argparse.Namespace) -> int | str:
         return INTERRUPTED
     finally:
         display.close()
+        if left_over := outputs.left_over():
+            display.line(f'left as they were: {len(left_over)} files of an earlier call, {left_over[0]} the first')
         display.line(summary(tally, inputs, args.out_dir))
     return f'predict: {len(tally.failed)} of the inputs could not be used, named above' if tally.failed else 0
 

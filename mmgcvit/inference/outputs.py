@@ -51,6 +51,12 @@ class Outputs:
                 '--out-dir, or replace it with --overwrite'
             )
 
+    def file(self, name: str) -> Path:
+        """The path of a file of :data:`FILES`, which this call writes."""
+        path = self.folder / name
+        self.taken.add(path)
+        return path
+
     def place(self, kind: str, source: str, ending: str | None = None) -> Path:
         """A path that nothing else of this call is written to.
 
@@ -85,7 +91,13 @@ class Outputs:
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a file of :data:`FILES`."""
-        write_whole(self.folder / name, json.dumps(content, ensure_ascii=False, indent=1).encode())
+        write_whole(self.file(name), json.dumps(content, ensure_ascii=False, indent=1).encode())
+
+    def left_over(self) -> list[Path]:
+        """Files of an earlier call that are there still, since this one has written nothing by their names."""
+        below = [path for folder in FOLDERS for path in (self.folder / folder).rglob('*')]
+        files = [path for path in (*(self.folder / name for name in FILES), *below) if path.is_file()]
+        return sorted(set(files) - self.taken)
 
 
 class JsonList:

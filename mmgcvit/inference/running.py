@@ -89,9 +89,9 @@ def predict_images(task: Task, paths: Sequence[str], tally: Tally) -> None:
     Both JSON files are whole also where something ends the call: they then have what was done until then.
     """
     images: list[dict[str, Any]] = []
-    path = task.outputs.folder / PREDICTIONS
+    list_of_records = JsonList(task.outputs.file(PREDICTIONS)) if task.write else nullcontext()
     try:
-        with shown(task, 'images', len(paths)), JsonList(path) if task.write else nullcontext() as records:
+        with shown(task, 'images', len(paths)), list_of_records as records:
             for begin in range(0, len(paths), task.batch_size):
                 batch = paths[begin : begin + task.batch_size]
                 predict_batch(task, batch, begin + 1, records, images, tally)

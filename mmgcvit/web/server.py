@@ -159,15 +159,17 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get('Content-Length', '')
         if not (length.isascii() and length.isdigit()):
             raise RequestError(HTTPStatus.LENGTH_REQUIRED, 'The request does not say how many bytes the picture has.')
-        if int(length) > MOST_BYTES:
+        digits = length.lstrip('0')
+        if not digits:
+            raise RequestError(HTTPStatus.BAD_REQUEST, 'The picture is empty: it has 0 bytes.')
+        # int() raises an error of its own at thousands of digits.
+        if len(digits) > len(str(MOST_BYTES)) or int(digits) > MOST_BYTES:
             raise RequestError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f'The picture has {int(length):,} bytes; take one of at most {MOST_BYTES >> 20} MiB and '
+                f'The picture has more than {MOST_BYTES >> 20} MiB; take one of at most {MOST_BYTES >> 20} MiB and '
                 f'{LONGEST_SIDE} pixels a side.',
             )
-        if int(length) == 0:
-            raise RequestError(HTTPStatus.BAD_REQUEST, 'The picture is empty: it has 0 bytes.')
-        return int(length)
+        return int(digits)
 
     def send(self, status: HTTPStatus, content: bytes, content_type: str) -> None:
         """Send an answer; of HEAD requests without the content."""

@@ -135,8 +135,9 @@ TABLE = [
     Runs('mmgcvit publish work_dirs', before=with_a_trained_model),
     Runs('mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg', mark='slow'),
     Runs('mmgcvit test configs/demo', before=with_digits, mark='slow'),
+    Runs('^mmgcvit export .* --int8', options='--no-check', before=with_digits, mark='slow'),
     # What other tests run.
-    Elsewhere('^mmgcvit export', 'tests/export/test_command.py, tests/export/test_files.py, tests/export/test_int8.py'),
+    Elsewhere('^mmgcvit export', 'tests/export/test_command.py, tests/export/test_files.py'),
     Elsewhere('(mmgcvit |tools/)predict', 'tests/inference/test_docs.py'),
     Elsewhere(r'tools/(train|test|check_data).py configs/my_model.py', 'tests/configs/test_custom_dataset_page.py'),
     Elsewhere('^mmgcvit visualize', 'tests/visualization/test_docs.py'),

@@ -14,7 +14,7 @@ pytest.importorskip('transformers', minversion='5.20', reason='beside the enviro
 
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HFValidationError
-from transformers import AutoBackbone, AutoConfig, AutoModel
+from transformers import AutoBackbone, AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import CheckpointError
@@ -141,6 +141,32 @@ def test_weights_of_other_formats_are_not_read(saved, tmp_path):
     torch.save({}, tmp_path / 'pytorch_model.bin')
     with pytest.raises(OSError, match='safetensors'):
         AutoModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('call', 'error', 'message'),
+    [
+        (lambda folder: AutoModel.from_pretrained(folder, window_size=16), TypeError, 'window_size'),
+        (AutoImageProcessor.from_pretrained, OSError, 'image processor'),
+        (AutoModelForImageClassification.from_pretrained, ValueError, 'Unrecognized configuration'),
+        (lambda folder: AutoModel.from_pretrained(folder).gradient_checkpointing_enable(), ValueError, 'checkpointing'),
+        (
+            lambda folder: AutoModel.from_pretrained(folder, attn_implementation='flash_attention_2'),
+            ValueError,
+            'Flash Attention 2',
+        ),
+    ],
+)
+def test_what_the_page_says_is_not_there_ends_as_it_says(call, error, message, saved):
+    with pytest.raises(error, match=message):
+        call(saved.folder)
+
+
+def test_hidden_states_and_attentions_are_none(saved):
+    model = AutoModel.from_pretrained(saved.folder).eval()
+    found = model(saved.images, output_hidden_states=True, output_attentions=True)
+    assert found.hidden_states is None
+    assert found.attentions is None
 
 
 def test_the_program_of_the_page_prints_what_it_says(tmp_path, monkeypatch, capsys):

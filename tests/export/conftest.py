@@ -15,6 +15,7 @@ from mmgcvit.inference import load
 from mmgcvit.inference.sources import find_source
 
 from ..programs import ROOT
+from ..tools.commands import CONFIGS
 
 DEMO = ROOT / 'configs' / 'demo'
 NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
@@ -39,13 +40,13 @@ class Exported:
 
 @pytest.fixture(scope='session')
 def exported(tmp_path_factory):
-    """The file of one of the configs of configs/demo, by its name: of its trained weights, or of random ones."""
+    """The file of a config of configs/demo or tests/data/configs, by its name: of trained weights, else random ones."""
     known = {}
 
     def exported(name, part=None):
         if (name, part) not in known:
             folder = tmp_path_factory.mktemp('export')
-            config = DEMO / f'{name}.py'
+            config = next(path for path in (DEMO / f'{name}.py', CONFIGS / f'{name}.py') if path.is_file())
             weights = DEMO / 'weights' / f'{name}.safetensors'
             checkpoint = None if weights.is_file() else random_checkpoint(config, folder / 'random.pth')
             known[name, part] = Exported(config, checkpoint, folder / f'{name}.onnx', part)

@@ -1,8 +1,8 @@
 """What 8 bits cost on the digits: python -m tests.export.int8_scores FLOAT32.onnx INT8.onnx --digits FOLDER.
 
-For the figures of docs/deploy.md, outside of the tests: accuracy of a classifier on the validation images, or COCO's
-mAP of a detector's boxes and masks on the validation scenes, through :class:`mmgcvit.export.runner.Runner`; sizes of
-the files; and how long an image takes, the two files in turns.
+For the figures of docs/deploy.md, outside of the tests: accuracy of a classifier on the validation images, mean IoU of
+a segmentor, or COCO's mAP of a detector's boxes and masks, on the validation scenes, through
+:class:`mmgcvit.export.runner.Runner`; sizes of the files; and how long an image takes, the files in turns.
 """
 
 import argparse
@@ -19,8 +19,12 @@ from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from rich.console import Console
+from sklearn.metrics import jaccard_score
 
 from mmgcvit.export.runner import Detections, Runner
+
+CROPS, SCENES = 'imagenet/val/*/*.jpg', 'ADEChallengeData2016/images/validation'
+ANNOTATIONS = 'ADEChallengeData2016/annotations/validation'
 
 
 def main() -> None:
@@ -30,10 +34,9 @@ def main() -> None:
     parser.add_argument('--timed', type=int, default=40, help='on how many images they are timed (default: 40)')
     args = parser.parse_args()
     runners = [Runner(path, score_thr=0.0) for path in args.files]
-    is_classifier = runners[0].task == 'classification'
-    images = sorted(args.digits.glob('imagenet/val/*/*.jpg' if is_classifier else 'coco/val2017/*.jpg'))
+    pattern, scores_of = TASKS[runners[0].task]
+    images = sorted(args.digits.glob(pattern))
     ratios = speed_ratios(runners, [cv2.imread(str(image)) for image in images[: args.timed]])
-    scores_of = accuracy if is_classifier else average_precisions
     console = Console(highlight=False, soft_wrap=True)
     for path, runner, ratio in zip(args.files, runners, ratios, strict=True):
         size = path.stat().st_size / 1e6
@@ -42,9 +45,20 @@ def main() -> None:
 
 def accuracy(runner: Runner, digits: Path) -> str:
     """The share of the classifier's validation images that are classed rightly."""
-    images = sorted(digits.glob('imagenet/val/*/*.jpg'))
+    images = sorted(digits.glob(CROPS))
     right = sum(runner(image).class_name == image.parent.name for image in images)
     return f'{right} of {len(images)} right ({100 * right / len(images):.2f} %)'
+
+
+def mean_iou(runner: Runner, digits: Path) -> str:
+    """The mean over the classes of intersection over union of pixels, counted over all validation scenes."""
+    found, truth = [], []
+    for image in sorted(digits.glob(f'{SCENES}/*.jpg')):
+        labels = cv2.imread(str(digits / ANNOTATIONS / f'{image.stem}.png'), cv2.IMREAD_GRAYSCALE)
+        # Classes count from 1 there, and 0 is no class.
+        found.append(runner(image).label_map[labels > 0])
+        truth.append(labels[labels > 0] - 1)
+    return f'mIoU {100 * jaccard_score(np.concatenate(truth), np.concatenate(found), average="macro"):.2f}'
 
 
 def average_precisions(runner: Runner, digits: Path) -> str:
@@ -102,6 +116,13 @@ def seconds_of(runner: Runner, image: np.ndarray) -> float:
     runner.session.run(None, inputs)
     return time.perf_counter() - begin
 
+
+# Which images each task is timed on, and its scores.
+TASKS = {
+    'classification': (CROPS, accuracy),
+    'segmentation': (f'{SCENES}/*.jpg', mean_iou),
+    'detection': ('coco/val2017/*.jpg', average_precisions),
+}
 
 if __name__ == '__main__':
     main()

@@ -110,6 +110,22 @@ def test_an_earlier_result_is_kept_unless_it_may_be_replaced(call_it, work_dirs,
     assert call_it(folder, photos / 'a.png', '--out-dir', 'others')[0] == 0
 
 
+@pytest.mark.parametrize(('options', 'number'), [([], 4), (['--no-save-pred'], 7)])
+def test_files_of_an_earlier_call_that_are_not_replaced_stay_and_are_counted(
+    options, number, call_it, work_dirs, photos, tmp_path
+):
+    """The pictures and label maps of two of three photos; or also all that is not drawn."""
+    folder, out = work_dirs['segmentation'], tmp_path / 'predictions'
+    assert 'an earlier call' not in call_it(folder, photos)[1]
+    before = {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
+    code, printed = call_it(folder, photos / 'a.png', '--overwrite', *options)
+    assert code == 0
+    assert f'left as they were: {number} files of an earlier call, predictions/' in printed
+    assert sum(path.read_bytes() == content for path, content in before.items()) >= number
+    assert before.keys() == {path for path in out.rglob('*') if path.is_file()}
+    assert 'an earlier call' not in call_it(folder, photos, '--overwrite')[1]
+
+
 def test_a_turned_photo_of_a_phone_is_drawn_upright(call_it, work_dirs, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -10,7 +10,8 @@ import pytest
 # In continuous integration: a browser that is missing is a failure there, and a reason to skip elsewhere.
 NEEDED = 'MMGCVIT_TESTS_NEED_BROWSER'
 PROGRAMS = {'chromium': ('chromium', 'chromium-browser', 'google-chrome'), 'chromedriver': ('chromedriver',)}
-DESKTOP, PHONE = (1280, 800), (390, 844)
+DESKTOP, PHONE, NARROW_PHONE = (1280, 800), (390, 844), (360, 740)
+SIZES = {'desktop': DESKTOP, 'phone': PHONE, 'narrow phone': NARROW_PHONE}
 OPTIONS = (
     *('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync'),
     *('--disable-background-networking', '--disable-component-update', '--disable-dev-shm-usage'),
@@ -51,13 +52,18 @@ class Page:
     def open(self, size=DESKTOP, scheme='light'):
         """Load it anew in a window of that size in pixels, and a light or dark scheme of colours."""
         width, height = size
-        metrics = {'width': width, 'height': height, 'deviceScaleFactor': 1, 'mobile': size == PHONE}
+        metrics = {'width': width, 'height': height, 'deviceScaleFactor': 1, 'mobile': size != DESKTOP}
         self.driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', metrics)
         feature = {'name': 'prefers-color-scheme', 'value': scheme}
         self.driver.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': [feature]})
         self.driver.get_log('browser')
         self.driver.get(self.address)
+        self.width = width
         return self
+
+    def fits(self):
+        """Nothing is wider than the window; a phone's would be zoomed out, and its innerWidth grow."""
+        return self.driver.execute_script('return document.documentElement.scrollWidth') <= self.width
 
     def find(self, selector):
         return self.driver.find_element('css selector', selector)

@@ -8,7 +8,7 @@ import pytest
 from mmgcvit.web.served_model import ServedModel
 from mmgcvit.web.server import PageServer
 
-from .chromium import DESKTOP, PHONE, Page
+from .chromium import SIZES, Page
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ def serve():
         server.server_close()
 
 
-@pytest.mark.parametrize('size', [DESKTOP, PHONE], ids=['desktop', 'phone'])
+@pytest.mark.parametrize('size', SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize('task', TASKS)
 def test_a_picture_is_answered_by_the_model(driver, models, serve, task, size, photo):
     page = Page(driver, serve(models[task]).address).open(size)
@@ -49,7 +49,7 @@ def test_a_picture_is_answered_by_the_model(driver, models, serve, task, size, p
         assert len(page.objects()) == (expected.scores >= threshold).sum()
     page.find('#attention').click()
     assert 'GCViT, stage' in page.find('#attention-title').text
-    assert page.driver.execute_script('return document.documentElement.scrollWidth <= window.innerWidth')
+    assert page.fits()
     assert page.complaints() == []
 
 

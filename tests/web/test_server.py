@@ -180,8 +180,13 @@ def test_what_is_no_picture_is_refused(server, content, words):
 def test_a_picture_without_a_length_or_with_a_false_one_is_refused(server):
     assert refusal(server, body=iter([b'abc']), Transfer_Encoding='chunked')[0] == 411
     assert refusal(server, body=b'', Content_Length='-1')[0] == 411
-    status, sentence = refusal(server, body=b'', Content_Length=str(MOST_BYTES + 1))
-    assert (status, f'{MOST_BYTES >> 20} MiB' in sentence) == (413, True)
+
+
+@pytest.mark.parametrize('length', [str(MOST_BYTES + 1), '9' * 5_000, '0' * 5_000 + str(MOST_BYTES + 1)])
+def test_a_picture_that_is_announced_too_large_is_refused(server, length):
+    """Also by a number of more digits than Python's int() takes."""
+    status, sentence = refusal(server, body=b'', Content_Length=length)
+    assert (status, f'at most {MOST_BYTES >> 20} MiB' in sentence) == (413, True)
 
 
 def test_other_requests_are_refused(server, picture):

@@ -7,20 +7,22 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from selenium.webdriver import ActionChains, Keys
 
 import mmgcvit
 from mmgcvit.web.building import digits_models
 from mmgcvit.web.network_files import SHOWN_FROM
 
-from .chromium import DESKTOP, PHONE, Page
+from .chromium import SIZES, Page
 from .pictures import png_header
 
+# Continuous integration, which needs a browser, fails without it in test_served_page.py.
+webdriver = pytest.importorskip('selenium.webdriver', reason='selenium not installed')
+ActionChains, Keys = webdriver.ActionChains, webdriver.Keys
 pytestmark = pytest.mark.slow
 
 DETECTOR, CLASSIFIER = 'mask_rcnn_gcvit_digits', 'gcvit_digits_cls'
 CLASSIFIERS = (CLASSIFIER, 'lsa_digits_cls')
-SIZES = pytest.mark.parametrize('size', [DESKTOP, PHONE], ids=['desktop', 'phone'])
+OF_ALL_SIZES = pytest.mark.parametrize('size', SIZES.values(), ids=SIZES)
 # A seven, as shares of the drawing's sides.
 SEVEN = [(0.3, 0.2), (0.7, 0.2), (0.45, 0.82)]
 
@@ -45,11 +47,6 @@ def samples(site, words):
     ]
 
 
-def fits(page):
-    """Nothing is wider than the window."""
-    return page.driver.execute_script('return document.documentElement.scrollWidth <= window.innerWidth')
-
-
 def draw(page, points):
     """A line by the mouse."""
     canvas = page.find('#stage')
@@ -61,7 +58,7 @@ def draw(page, points):
     actions.release().perform()
 
 
-@SIZES
+@OF_ALL_SIZES
 def test_it_finds_the_digits_of_a_sample_where_the_package_does(page, site, loaded, size):
     page.open(size).wait('Ready.')
     for number, _, file in samples(site, 'Scene'):
@@ -72,11 +69,11 @@ def test_it_finds_the_digits_of_a_sample_where_the_package_does(page, site, load
         np.testing.assert_allclose([score for _, score, _ in found], expected.scores, atol=0.02)
         np.testing.assert_allclose([box for _, _, box in found], expected.boxes, atol=1.5)
         assert page.summary == f'{len(found)} objects'
-    assert fits(page)
+    assert page.fits()
     assert page.complaints() == []
 
 
-@SIZES
+@OF_ALL_SIZES
 def test_it_names_a_sample_as_the_package_does(page, site, loaded, size):
     page.open(size).wait('Ready.')
     for name in CLASSIFIERS:
@@ -87,7 +84,7 @@ def test_it_names_a_sample_as_the_package_does(page, site, loaded, size):
             expected = 100 * loaded[name](str(file)).scores
             np.testing.assert_allclose([shares[digit] for digit in '0123456789'], expected, atol=1.0)
             assert title == f'The digit {page.summary.split(",")[0]}'
-    assert fits(page)
+    assert page.fits()
     assert page.complaints() == []
 
 
@@ -118,12 +115,14 @@ def test_masks_lie_on_the_digits(page, site, loaded):
         assert (pasted & mask).sum() / (pasted | mask).sum() > 0.97
 
 
-@SIZES
+@OF_ALL_SIZES
 def test_a_digit_drawn_by_the_mouse_is_named(page, size):
     page.open(size).wait('Ready.')
     page.choose_model(CLASSIFIER)
     page.find('#draw').click()
     page.wait('Draw a digit.')
+    assert page.fits()
+    assert len({page.find(f'#{name}').rect['y'] for name in ('undo', 'clear')}) == 1
     draw(page, SEVEN)
     page.wait('found in')
     assert page.summary.startswith('7,')
