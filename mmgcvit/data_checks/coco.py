@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from .boxes import check_boxes
 from .categories import check_categories, check_references
-from .entries import KEYS, check_ids, entries_of
+from .entries import KEYS, entries_of
 from .files import check_presence
+from .ids import check_ids, check_scored_ids
 from .images import Picture
 from .masks import check_masks
 from .numbers import as_numbers
@@ -43,6 +44,8 @@ def check_coco(
     images, annotations, categories = entries
     for name, found in zip(KEYS, entries, strict=True):
         check_ids(place, name, found, report)
+        if is_scored:
+            check_scored_ids(place, name, found, report)
     check_categories(place, categories, dataset.metainfo.get('classes'), report)
     sizes = sizes_of(place, images, report)
     annotations, sizes_of_annotations = with_images(place, annotations, images, sizes, report)
