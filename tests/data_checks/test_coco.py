@@ -26,6 +26,14 @@ def first(name, /, **changes):
     return change
 
 
+def each_annotation(**changes):
+    def change(content):
+        for annotation in content['annotations']:
+            annotation.update(changes)
+
+    return change
+
+
 def without(name, key):
     def change(content):
         del content[name][0][key]
@@ -79,6 +87,11 @@ STOPPING = {
         'run lengths.*annotation 10',
     ),
     'run lengths of no text': (first('annotations', segmentation=runs(counts=None)), 'run lengths.*annotation 10'),
+    'a broken mask of a crowd': (first('annotations', iscrowd=1, segmentation=[]), 'without a mask.*annotation 10'),
+    'iscrowd as text': (first('annotations', iscrowd='0'), "neither 0 nor 1 .*annotation 10 iscrowd '0'"),
+    'iscrowd null': (first('annotations', iscrowd=None), 'neither 0 nor 1 .*annotation 10 iscrowd None'),
+    'iscrowd 2': (first('annotations', iscrowd=2), 'neither 0 nor 1 .*annotation 10 iscrowd 2'),
+    'ignore as text': (first('annotations', ignore='0'), "neither 0 nor 1 .*annotation 10 ignore '0'"),
 }
 LEFT_OUT = {
     'no width': (first('annotations', bbox=[1, 2, 0, 4]), 'under a pixel'),
@@ -161,6 +174,12 @@ def test_a_whole_set_gives_no_complaint(tmp_path):
     assert not report.notes
 
 
+@pytest.mark.parametrize('flags', [{'iscrowd': True}, {'iscrowd': 1, 'ignore': 0}, {'ignore': 1}, {'iscrowd': False}])
+@pytest.mark.parametrize('loader', ['train_dataloader', 'val_dataloader'])
+def test_some_crowds_and_ignored_objects_give_no_complaint(flags, loader, tmp_path):
+    assert not look(write_coco(tmp_path, changed(first('annotations', **flags))), loader).found
+
+
 def test_masks_are_not_asked_for_where_none_are_loaded(tmp_path):
     settings = write_coco(tmp_path, changed(without('annotations', 'segmentation')))
     settings['pipeline'] = [{'type': 'LoadAnnotations', 'with_bbox': True}]
@@ -185,10 +204,11 @@ def test_without_annotations_there_is_nothing_to_score_against(tmp_path):
     assert 'nothing to score against' in report.notes[0]
 
 
-def test_a_set_that_has_nothing_to_train_on_is_refused(tmp_path):
-    assert 'nothing to train on' in refusal(
-        write_coco(tmp_path, changed(lambda content: content['annotations'].clear()))
-    )
+@pytest.mark.parametrize(
+    'change', [lambda content: content['annotations'].clear(), each_annotation(iscrowd=1), each_annotation(ignore=1)]
+)
+def test_a_set_that_has_nothing_to_train_on_is_refused(change, tmp_path):
+    assert 'nothing to train on' in refusal(write_coco(tmp_path, changed(change)))
 
 
 JUNK = st.one_of(

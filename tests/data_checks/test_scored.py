@@ -35,8 +35,16 @@ def annotation_id(new):
     return renamed('annotations', 'id', 10, new)
 
 
+def crowds(value):
+    def change(content):
+        for annotation in content['annotations']:
+            annotation['iscrowd'] = value
+
+    return change
+
+
 DETECTED = ('image_id', 'category_id', 'bbox')
-REFUSED = {
+IDS = {
     'an annotation of id 0': (annotation_id(0), 'annotations of id 0 .*annotations id 0.* from 1'),
     'an annotation of id 0.0': (annotation_id(0.0), 'annotations of id 0 .*annotations id 0.0.* from 1'),
     'an annotation id as text': (annotation_id('a1'), "no finite numbers.*annotations id 'a1'"),
@@ -44,6 +52,11 @@ REFUSED = {
     'a category id as text beside numbers': (category_id('1'), "text beside numbers.*categories id '1'"),
     'an image id that is rounded beside others': (image_id(2**63 + 1), f'rounds.*images id {2**63 + 1}'),
 }
+FLAGS = {
+    'iscrowd as text': (crowds('0'), "neither 0 nor 1 .*iscrowd '0'"),
+    'iscrowd null': (crowds(None), 'neither 0 nor 1 .*iscrowd None'),
+}
+REFUSED = IDS | FLAGS
 LET_PASS = {
     'as it is': lambda content: None,
     'image ids as text': lambda content: [image_id(f'image {i}', i)(content) for i in range(len(NAMES))],
@@ -74,7 +87,7 @@ def perfect_score(path):
 
 
 @pytest.mark.parametrize('name', REFUSED)
-def test_ids_that_scores_go_wrong_by_are_refused_by_name(name, tmp_path):
+def test_what_scores_go_wrong_by_is_refused_by_name(name, tmp_path):
     change, words = REFUSED[name]
     sentence = refusal(write_coco(tmp_path, changed(change)), 'val_dataloader')
     assert sentence.startswith(f'{tmp_path}/train.json: ')
@@ -91,9 +104,9 @@ def test_what_is_refused_gives_no_score_or_a_wrong_one(name, tmp_path):
     assert score < 0.99 or objects < len(NAMES)
 
 
-@pytest.mark.parametrize('name', REFUSED)
+@pytest.mark.parametrize('name', IDS)
 def test_training_bears_the_same_ids(name, tmp_path):
-    assert not look(write_coco(tmp_path, changed(REFUSED[name][0]))).found
+    assert not look(write_coco(tmp_path, changed(IDS[name][0]))).found
 
 
 @pytest.mark.parametrize('name', LET_PASS)
