@@ -1,6 +1,7 @@
 """The flags of annotations in COCO's format: ``iscrowd``, of objects in a group, and ``ignore``."""
 
 from collections.abc import Mapping, Sequence
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -20,5 +21,5 @@ def have_flag(place: str, annotations: Sequence[Mapping[str, Any]], key: str, re
     values = [annotation.get(key, 0) for annotation in annotations]
     odd = [number for number, value in enumerate(values) if value not in (0, 1)]
     if odd:
-        report.add(NO_FLAG, place, [f'annotation {annotations[i]["id"]} {key} {values[i]!r}' for i in odd])
+        report.add(NO_FLAG, place, [f'annotation {annotations[i]["id"]} {key} {brief(values[i])}' for i in odd])
     return np.array([value == 1 for value in values], dtype=bool)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def check_scored_ids(place: str, name: str, entries: Sequence[Mapping[str, Any]]
     found = unfit_as_matches(ids) if name == 'annotations' else unfit_to_look_up(ids)
     for kind, concerned in found.items():
         if concerned:
-            report.add(kind, place, [f'{name} id {value!r}' for value in concerned])
+            report.add(kind, place, [f'{name} id {brief(value)}' for value in concerned])
 
 
 def unfit_as_matches(ids: Sequence[Any]) -> dict[Kind, list[Any]]:
