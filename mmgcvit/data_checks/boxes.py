@@ -1,6 +1,7 @@
 """Boxes of COCO's annotations against the images that they are in."""
 
 from collections.abc import Mapping, Sequence
+from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,6 @@ def add(
     key: str,
 ) -> None:
     """Report some of the annotations by their ids and what they say under a key."""
-    found = [f'annotation {annotations[i]["id"]} {annotations[i][key]}' for i in np.flatnonzero(concerned)]
+    found = [f'annotation {annotations[i]["id"]} {brief(annotations[i][key])}' for i in np.flatnonzero(concerned)]
     if found:
         report.add(kind, place, found)

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from .boxes import check_boxes
 from .categories import check_categories, check_references
-from .entries import KEYS, check_ids, entries_of
+from .entries import KEYS, entries_of
 from .files import check_presence
+from .flags import have_flag
+from .ids import check_ids, check_scored_ids
 from .images import Picture
 from .masks import check_masks
 from .numbers import as_numbers
@@ -43,12 +45,17 @@ def check_coco(
     images, annotations, categories = entries
     for name, found in zip(KEYS, entries, strict=True):
         check_ids(place, name, found, report)
+        if is_scored:
+            check_scored_ids(place, name, found, report)
     check_categories(place, categories, dataset.metainfo.get('classes'), report)
     sizes = sizes_of(place, images, report)
     annotations, sizes_of_annotations = with_images(place, annotations, images, sizes, report)
     is_used = check_boxes(place, annotations, sizes_of_annotations, report)
     is_used &= check_references(place, annotations, categories, dataset.metainfo.get('classes'), report)
-    if not is_scored and not is_used.any():
+    is_used &= ~have_flag(place, annotations, 'ignore', report)
+    # Training gets crowds with their masks, though not as objects to find.
+    is_object = is_used & ~have_flag(place, annotations, 'iscrowd', report)
+    if not is_scored and not is_object.any():
         report.add(NOTHING, place)
     if any(step.get('with_mask') for step in steps_of(settings)):
         kept = [annotation for annotation, used in zip(annotations, is_used, strict=True) if used or is_scored]

@@ -1,6 +1,5 @@
-"""The entries of a file in COCO's format: images, annotations and categories with all keys, each with its own id."""
+"""The entries of a file in COCO's format: images, annotations and categories, each with all its keys."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,7 +25,6 @@ NO_COCO = Kind(
     "no annotation file in COCO's format", Outcome.STOPS, 'it must hold lists of images, annotations, categories'
 )
 LACKING = Kind('entries that lack a key', Outcome.STOPS, 'add what is missing')
-SAME_ID = Kind('ids that are used twice', Outcome.STOPS, 'give each entry an id of its own')
 
 
 def entries_of(
@@ -86,12 +84,3 @@ def lack(name: str, number: int, entry: Any, keys: frozenset[str]) -> str:
         return f'{name}[{number}] is no object'
     missing = ' and '.join(repr(key) for key in sorted(keys - entry.keys()))
     return f'{name}[{number}] (id {entry.get("id")}) has no {missing}'
-
-
-def check_ids(place: str, name: str, entries: Sequence[Mapping[str, Any]], report: Report) -> None:
-    """Report ids, and of categories names, that more than one entry has."""
-    for key in ('id', 'name') if name == 'categories' else ('id',):
-        values = [entry[key] for entry in entries]
-        if len(set(values)) < len(values):
-            twice = [f'{name} {key} {value}' for value, number in Counter(values).items() if number > 1]
-            report.add(SAME_ID, place, twice)

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ BYTE_ORDER_MARK = Kind(
 )
 NO_OBJECT = Kind('JSON, but no object', Outcome.STOPS, 'it must begin with { and name images, annotations, categories')
 NOT_UTF8 = Kind('no text in UTF-8', Outcome.STOPS, 'save it as UTF-8')
+LONG_NUMBER = Kind('a whole number too long to be read', Outcome.STOPS, 'correct it')
 
 
 def read_json(path: str, report: Report) -> dict[str, Any] | None:
@@ -33,6 +35,9 @@ def read_json(path: str, report: Report) -> dict[str, Any] | None:
     # Brackets within brackets within brackets.
     except (json.JSONDecodeError, RecursionError) as error:
         report.add(NO_JSON, path, [str(error)])
+    # Of the errors of values only this one is left.
+    except ValueError:
+        report.add(LONG_NUMBER, path, [f'over {sys.get_int_max_str_digits():,} digits'])
     else:
         if isinstance(loaded, dict):
             return loaded

@@ -79,7 +79,8 @@ def problem_of_polygons(polygons: Any, side: float) -> Kind | None:
         return NO_POLYGONS
     try:
         is_finite = all(isfinite(sum(polygon)) for polygon in polygons)
-    except TypeError:
+    # A whole number may be too large for a float.
+    except (TypeError, OverflowError):
         return NO_POLYGONS
     if not is_finite:
         return NO_POLYGONS

@@ -1,5 +1,6 @@
 """Numbers of annotations as arrays."""
 
+import sys
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -31,4 +32,4 @@ def is_row(row: Any, width: int) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether something is a number that fits into a float; truth values are none."""
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < np.finfo(np.float64).max
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < sys.float_info.max

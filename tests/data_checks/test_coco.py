@@ -15,6 +15,8 @@ from mmgcvit.data_checks import Outcome
 from .made import HEIGHT, WIDTH, coco_content, look, pipe, refusal, said, write_coco
 
 NAN, INFINITY = float('nan'), float('inf')
+# A whole number that no float holds.
+HUGE = 10**400
 
 
 def first(name, /, **changes):
@@ -22,6 +24,14 @@ def first(name, /, **changes):
 
     def change(content):
         content[name][0].update(changes)
+
+    return change
+
+
+def each_annotation(**changes):
+    def change(content):
+        for annotation in content['annotations']:
+            annotation.update(changes)
 
     return change
 
@@ -52,6 +62,8 @@ STOPPING = {
     'an infinite box': (first('annotations', bbox=[1, 2, INFINITY, 4]), r'no finite numbers.*annotation 10'),
     'three numbers of a box': (first('annotations', bbox=[1, 2, 3]), 'no finite numbers'),
     'a box in words': (first('annotations', bbox=['1', '2', '3', '4']), 'no finite numbers'),
+    'a box of 400 digits': (first('annotations', bbox=[1, 2, HUGE, 4]), 'no finite numbers.*annotation 10'),
+    'an area of 400 digits': (first('annotations', area=HUGE), 'no finite numbers.*annotation 10'),
     'NaN as area': (first('annotations', area=NAN), 'no finite numbers'),
     'an id in brackets': (first('annotations', id=[10]), r'neither numbers .*annotations\[0\] id \[10\]'),
     'no name of a file': (first('images', file_name=7), r'images\[0\] file_name 7'),
@@ -59,6 +71,7 @@ STOPPING = {
     'same annotation id': (first('annotations', id=11), 'used twice .*annotations id 11'),
     'same category name': (lambda content: content['categories'].append({'id': 3, 'name': 'cat'}), 'name cat'),
     'unknown category': (first('annotations', category_id=99), 'not list .*annotation 10 of category 99'),
+    'a width of 400 digits': (first('images', width=HUGE), 'without a width'),
     'an image without width': (first('images', width=0), r'a\.jpg 0 x 30'),
     'a width in words': (first('images', width='40'), r'a\.jpg 40 x 30'),
     'another width': (first('images', width=WIDTH + 1), r'a\.jpg is 40 x 30, annotated as 41 x 30'),
@@ -69,6 +82,7 @@ STOPPING = {
     ),
     'no mask': (first('annotations', segmentation=[]), 'without a mask.*annotation 10.*custom_coco_boxonly'),
     'NaN in a polygon': (first('annotations', segmentation=[[1, 2, NAN, 4, 5, 6]]), 'neither .*annotation 10'),
+    'a polygon of 400 digits': (first('annotations', segmentation=[[HUGE, 2, 3, 4, 5, 6]]), 'neither .*annotation 10'),
     'a polygon far outside': (first('annotations', segmentation=[[0, 0, 9, 9, 1e9, 5]]), 'reach out .*annotation 10'),
     'a polygon without brackets': (first('annotations', segmentation=[1, 2, 3, 4, 5, 6]), 'neither .*annotation 10'),
     'run lengths of another size': (first('annotations', segmentation=runs(np.ones((3, 4)))), 'run lengths.*10'),
@@ -79,6 +93,11 @@ STOPPING = {
         'run lengths.*annotation 10',
     ),
     'run lengths of no text': (first('annotations', segmentation=runs(counts=None)), 'run lengths.*annotation 10'),
+    'a broken mask of a crowd': (first('annotations', iscrowd=1, segmentation=[]), 'without a mask.*annotation 10'),
+    'iscrowd as text': (first('annotations', iscrowd='0'), "neither 0 nor 1 .*annotation 10 iscrowd '0'"),
+    'iscrowd null': (first('annotations', iscrowd=None), 'neither 0 nor 1 .*annotation 10 iscrowd None'),
+    'iscrowd 2': (first('annotations', iscrowd=2), 'neither 0 nor 1 .*annotation 10 iscrowd 2'),
+    'ignore as text': (first('annotations', ignore='0'), "neither 0 nor 1 .*annotation 10 ignore '0'"),
 }
 LEFT_OUT = {
     'no width': (first('annotations', bbox=[1, 2, 0, 4]), 'under a pixel'),
@@ -135,6 +154,7 @@ def test_boxes_over_the_edge_are_clipped_by_resizing(tmp_path):
         (b'\xef\xbb\xbf' + json.dumps(coco_content()).encode(), 'byte order mark'),
         (json.dumps(coco_content()).encode('utf-16'), 'UTF-8'),
         (b'[' * 100_000, 'no whole JSON'),
+        (b'{"images": ' + b'1' * 5000 + b'}', 'over 4,300 digits'),
         (b'null', 'no object'),
         (b'[]', 'no object'),
     ],
@@ -161,6 +181,12 @@ def test_a_whole_set_gives_no_complaint(tmp_path):
     assert not report.notes
 
 
+@pytest.mark.parametrize('flags', [{'iscrowd': True}, {'iscrowd': 1, 'ignore': 0}, {'ignore': 1}, {'iscrowd': False}])
+@pytest.mark.parametrize('loader', ['train_dataloader', 'val_dataloader'])
+def test_some_crowds_and_ignored_objects_give_no_complaint(flags, loader, tmp_path):
+    assert not look(write_coco(tmp_path, changed(first('annotations', **flags))), loader).found
+
+
 def test_masks_are_not_asked_for_where_none_are_loaded(tmp_path):
     settings = write_coco(tmp_path, changed(without('annotations', 'segmentation')))
     settings['pipeline'] = [{'type': 'LoadAnnotations', 'with_bbox': True}]
@@ -185,10 +211,11 @@ def test_without_annotations_there_is_nothing_to_score_against(tmp_path):
     assert 'nothing to score against' in report.notes[0]
 
 
-def test_a_set_that_has_nothing_to_train_on_is_refused(tmp_path):
-    assert 'nothing to train on' in refusal(
-        write_coco(tmp_path, changed(lambda content: content['annotations'].clear()))
-    )
+@pytest.mark.parametrize(
+    'change', [lambda content: content['annotations'].clear(), each_annotation(iscrowd=1), each_annotation(ignore=1)]
+)
+def test_a_set_that_has_nothing_to_train_on_is_refused(change, tmp_path):
+    assert 'nothing to train on' in refusal(write_coco(tmp_path, changed(change)))
 
 
 JUNK = st.one_of(
