@@ -16,10 +16,14 @@ NO_FLAG = Kind(
 )
 
 
+# What each may be. Hosts take an ignore that is null for 0; scores cannot be computed with such an iscrowd.
+ALLOWED = {'iscrowd': (0, 1), 'ignore': (0, 1, None)}
+
+
 def have_flag(place: str, annotations: Sequence[Mapping[str, Any]], key: str, report: Report) -> NDArray[np.bool_]:
     """Whether annotations have a flag set, (annotations,); what is no flag is reported, and none is taken for 0."""
     values = [annotation.get(key, 0) for annotation in annotations]
-    odd = [number for number, value in enumerate(values) if value not in (0, 1)]
+    odd = [number for number, value in enumerate(values) if value not in ALLOWED[key]]
     if odd:
         report.add(NO_FLAG, place, [f'annotation {annotations[i]["id"]} {key} {brief(values[i])}' for i in odd])
     return np.array([value == 1 for value in values], dtype=bool)

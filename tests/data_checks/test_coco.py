@@ -181,7 +181,9 @@ def test_a_whole_set_gives_no_complaint(tmp_path):
     assert not report.notes
 
 
-@pytest.mark.parametrize('flags', [{'iscrowd': True}, {'iscrowd': 1, 'ignore': 0}, {'ignore': 1}, {'iscrowd': False}])
+@pytest.mark.parametrize(
+    'flags', [{'iscrowd': True}, {'iscrowd': 1, 'ignore': 0}, {'ignore': 1}, {'ignore': None}, {'iscrowd': False}]
+)
 @pytest.mark.parametrize('loader', ['train_dataloader', 'val_dataloader'])
 def test_some_crowds_and_ignored_objects_give_no_complaint(flags, loader, tmp_path):
     assert not look(write_coco(tmp_path, changed(first('annotations', **flags))), loader).found
