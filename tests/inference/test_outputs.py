@@ -100,6 +100,25 @@ def test_label_maps_of_files_that_differ_in_their_endings_do_not_meet(tmp_path):
     assert len(set(written)) == len(inputs)
 
 
+@pytest.mark.parametrize('turned', [False, True])
+@pytest.mark.parametrize(
+    ('kind', 'ending', 'names'),
+    [
+        ('vis', '.mp4', {'v.avi': 'v.avi.mp4', 'v.mp4': 'v.mp4'}),
+        ('preds', '.jsonl', {'v.avi': 'v.avi.jsonl', 'v.mp4': 'v.mp4.jsonl'}),
+        ('preds', '.jsonl', {'v.avi': 'v.jsonl', 'w.mp4': 'w.jsonl'}),
+        ('vis', '.png', {'a.bmp': 'a.bmp.png', 'a.png': 'a.png', 'b.bmp': 'b.png'}),
+        ('vis', '.png', {'a.bmp': '2_a.bmp.png', 'a.jpg': 'a.jpg.png', 'a.bmp.png': 'a.bmp.png'}),
+        ('labels', '.png', {'a.jpg': 'a.jpg.png', 'a.PNG': 'a.PNG.png', 'a.png': 'a.png'}),
+        ('labels', '.png', {'x/a.jpg': 'x/a.png', 'y/a.jpg': 'y/a.png'}),
+    ],
+)
+def test_an_input_that_keeps_its_name_gets_it_whichever_comes_first(turned, kind, ending, names, tmp_path):
+    inputs = sorted(names, reverse=turned)
+    outputs = Outputs(tmp_path, inputs)
+    assert {path: str(outputs.place(kind, path, ending).relative_to(tmp_path / kind)) for path in inputs} == names
+
+
 @pytest.mark.parametrize('name', ['a.JPG', 'a.Jpeg', 'a.PNG', 'a.TIF', 'a.webp', 'a'])
 def test_pictures_are_written_whatever_their_names_are(name, tmp_path):
     path = Outputs(tmp_path, [name]).write_picture(name, PICTURE)
