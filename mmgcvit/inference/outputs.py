@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ class Outputs:
         overwrite: Whether files of an earlier call may be replaced.
 
     Raises:
-        InputError: There are some, and they may not; or inputs lie where outputs go.
+        InputError: There are some, and they may not; or inputs lie where outputs go; or nothing can be written there.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
@@ -42,8 +43,7 @@ class Outputs:
         self.common = common_folder(inputs) if len({Path(path).name for path in inputs}) < len(inputs) else None
         self.names = {self.name_of(path) for path in inputs}
         self.stems = Counter(name.with_suffix('') for name in self.names)
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f'--out-dir {folder} is a file; name a folder')
+        check_folder(folder)
         ours = {(folder / name).resolve() for name in FOLDERS}
         inside = [path for path in inputs if ours & set(Path(path).resolve().parents)]
         if inside:
@@ -163,6 +163,38 @@ def as_json(entry: dict[str, Any]) -> str:
 def common_folder(paths: Sequence[str]) -> Path:
     """The folder that all files lie in or below."""
     return Path(os.path.commonpath([from_root(path).parent for path in paths]))
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for ``--out-dir`` in which nothing can be written, before anything is computed.
+
+    The folder need not be there, and is not made.
+
+    Raises:
+        InputError: It cannot be written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f'--out-dir {folder} is a file; name a folder')
+    check_writable(folder, f'--out-dir {folder}')
+
+
+def check_writable(folder: Path, name: str) -> None:
+    """Refuse a folder in which nothing can be written; see :func:`check_folder`.
+
+    Args:
+        folder: The folder.
+        name: What to call it in the message.
+
+    Raises:
+        InputError: It cannot be written to, or not be made.
+    """
+    existing = next(path for path in (folder, *from_root(folder).parents) if path.exists())
+    try:
+        # Permissions do not tell of everything: root may write, and file systems refuse.
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(f'{name} cannot be written ({existing}: {error.strerror}); name another place') from None
 
 
 def is_used(path: Path) -> bool:

@@ -168,6 +168,7 @@ REFUSED = {
     'a camera below zero': (['RUN', '--camera', '-1'], '--camera -1: cameras are numbered from 0'),
     'a threshold for classes': (['RUN', 'photos', '--score-thr', '0.5'], 'of a detector; this is classification'),
     'nothing to be written': (['RUN', 'photos', '--no-save-vis', '--no-save-pred'], 'nothing would be written'),
+    'a folder that cannot be written': (['RUN', 'photos', '--out-dir', '/proc/x'], '/proc/x cannot be written'),
     'a file for a folder': (['RUN', 'photos', '--out-dir', 'photos/a.png'], 'photos/a.png is a file; name a folder'),
 }
 
@@ -213,6 +214,12 @@ def test_a_full_disk_is_one_sentence(call_it, work_dirs, photos, monkeypatch):
         1,
         'predict: No space left on device; predictions has what was done until then',
     )
+
+
+def test_a_file_that_cannot_be_written_later_is_one_sentence(call_it, work_dirs, photos, tmp_path):
+    (tmp_path / 'out' / 'images.json.part').mkdir(parents=True)
+    code, printed = call_it(work_dirs['classification'], photos, '--out-dir', 'out')
+    assert (code, printed.splitlines()[-1]) == (1, 'predict: out/images.json.part: Is a directory')
 
 
 def test_an_option_tells_which_code_may_run(call_it, work_dirs, photos, monkeypatch):

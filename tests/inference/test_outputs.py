@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -177,6 +178,21 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path):
     (tmp_path / 'out').touch()
     with pytest.raises(InputError, match='is a file; name a folder'):
         Outputs(tmp_path / 'out', [])
+
+
+@pytest.mark.parametrize('folder', ['/proc/x', '/proc', 'file/below', 'file/below/it'])
+def test_a_folder_that_nothing_can_be_written_to_is_refused_at_once(folder, tmp_path, monkeypatch):
+    """Also to a user who may write everywhere, as in containers."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').touch()
+    with pytest.raises(InputError, match=f'^--out-dir {folder} cannot be written .*; name another place$'):
+        Outputs(Path(folder), [])
+
+
+def test_looking_whether_a_folder_can_be_written_leaves_nothing(tmp_path):
+    Outputs(tmp_path / 'new' / 'out', [])
+    Outputs(tmp_path, [])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_list_is_whole_also_where_the_call_ends_early(tmp_path):
