@@ -89,8 +89,12 @@ def predict(args: argparse.Namespace) -> int | str:
     """
     checkpoint, named = split(args)
     check_numbers(args)
-    inputs = find_inputs(named)
     source = find_source(args.config, checkpoint)
+    if not named:
+        raise InputError(
+            'name what to look at behind CONFIG and CHECKPOINT: images, videos, folders, patterns, or camera:0'
+        )
+    inputs = find_inputs(named)
     outputs = Outputs(args.out_dir, inputs.files, args.overwrite)
     if args.device == 'auto':
         check_gpus()
@@ -116,21 +120,13 @@ def predict(args: argparse.Namespace) -> int | str:
 
 
 def split(args: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """The checkpoint, None where it is left out, and the inputs.
-
-    Raises:
-        InputError: There is no input.
-    """
+    """The checkpoint, None where it is left out, and the inputs."""
     rest = list(args.rest)
-    is_left_out = has_checkpoint(args.config) and not (rest and is_checkpoint(rest[0]))
-    checkpoint = None if is_left_out or not rest else rest.pop(0)
     if args.camera is not None:
         rest.append(f'camera:{args.camera}')
-    if not rest:
-        raise InputError(
-            'name what to look at behind CONFIG and CHECKPOINT: images, videos, folders, patterns, or camera:0'
-        )
-    return checkpoint, rest
+    # What stands alone and is no checkpoint by its name is to be looked at.
+    is_named = rest and (is_checkpoint(rest[0]) or (len(rest) > 1 and not has_checkpoint(args.config)))
+    return (rest[0], rest[1:]) if is_named else (None, rest)
 
 
 def is_checkpoint(name: str) -> bool:

@@ -56,8 +56,10 @@ def find_inputs(named: Sequence[str]) -> Inputs:
             take(inputs, name, files)
         elif GLOB.search(name) and not Path(name).exists():
             take(inputs, name, found_by(name))
+        elif not Path(name).exists():
+            raise InputError(f'{name}: there is no such file or folder')
         else:
-            # That a file is missing or broken is found when its turn comes, so that one of many stops nothing.
+            # That a file is broken is found when its turn comes, so that one of many stops nothing.
             (inputs.videos if is_video(name) else inputs.images).append(name)
     for names in (inputs.images, inputs.videos, inputs.cameras):
         names[:] = each_once(names)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import sys
 
 import cv2
@@ -85,10 +86,11 @@ def test_python_sees_what_the_command_writes(call_it, models, work_dirs, photos,
 def test_a_broken_one_of_many_is_named_and_counted_and_skipped(call_it, work_dirs, photos, tmp_path):
     (photos / 'words.jpg').write_text('words')
     (photos / 'notes.txt').write_text('words')
-    code, printed = call_it(work_dirs['classification'], photos, 'gone.jpg', '--batch-size', 3)
+    os.mkfifo(tmp_path / 'pipe.jpg')
+    code, printed = call_it(work_dirs['classification'], photos, 'pipe.jpg', '--batch-size', 3)
     assert code == 1
     assert f'skipped: {photos}/words.jpg cannot be read: no image' in printed
-    assert 'skipped: gone.jpg: there is no such file' in printed
+    assert 'skipped: pipe.jpg: it is no regular file' in printed
     assert 'left out: 1 files that are no images or videos by their names' in printed
     assert printed.splitlines()[-2:] == [
         '3 images predicted, 2 skipped: predictions',
@@ -156,6 +158,12 @@ REFUSED = {
     'no config': (['nowhere.py', 'x.pth', 'photos'], 'there is no config nowhere.py, neither a file nor a work dir'),
     'no checkpoint': (['RUN/classify.py', 'nowhere.pth', 'photos'], 'there is no checkpoint nowhere.pth'),
     'a photo for a checkpoint': (['RUN/classify.py', 'photos/a.png', 'photos/b.jpg'], 'photos/a.png is no checkpoint'),
+    'a work dir that is not there': (['runs/none', 'photos/a.png'], 'there is no config runs/none, neither a file nor'),
+    'a config that is not there': (['none.py', 'photos/a.png'], 'there is no config none.py, neither a file'),
+    'a config alone': (['RUN/classify.py', 'photos/a.png'], 'classify.py has no checkpoint beside it'),
+    'only a config': (['RUN/classify.py'], 'name a checkpoint of it'),
+    'only a config and a camera': (['RUN/classify.py', '--camera', '0'], 'name a checkpoint of it'),
+    'a photo before the config': (['photos/a.png', 'RUN/classify.py'], 'photos/a.png is no config (.py, '),
     'another network': (['RUN/classify.py', 'OTHER/epoch_1.pth', 'photos'], "does not fit the config's model"),
     'an empty folder': (['RUN', 'empty'], 'empty: none of its 0 files is an image or a video by its name'),
     'a pattern without hits': (['RUN', '*.jpg'], '*.jpg: no file is called so'),
@@ -163,6 +171,7 @@ REFUSED = {
     'no device': (['RUN', 'photos', '--device', 'tpu'], "device 'tpu': expected auto, cpu, cuda or cuda:N"),
     'no camera': (['RUN', '--camera', '97', '--frames', '1'], 'there is no camera 97 that can be opened'),
     'no video': (['RUN', 'empty/none.mp4'], 'empty/none.mp4: there is no such file'),
+    'a photo that is not there': (['RUN', 'photos', 'none.jpg'], 'none.jpg: there is no such file or folder'),
     'batches of none': (['RUN', 'photos', '--batch-size', '0'], '--batch-size 0: expected at least 1'),
     'no frames': (['RUN', 'photos', '--frames', '0'], '--frames 0: expected at least 1'),
     'a camera below zero': (['RUN', '--camera', '-1'], '--camera -1: cameras are numbered from 0'),
@@ -185,7 +194,7 @@ def test_what_cannot_be_is_one_sentence(case, call_it, work_dirs, photos, tmp_pa
     assert code == 1
     assert words in printed
     assert 'Traceback' not in printed
-    assert not (tmp_path / 'predictions' / 'predictions.json').exists()
+    assert not (tmp_path / 'predictions').exists()
 
 
 def test_an_interrupted_call_leaves_whole_files(call_it, work_dirs, photos, tmp_path, monkeypatch):

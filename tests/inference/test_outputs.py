@@ -50,8 +50,8 @@ def test_a_pattern_gives_what_it_hits(folder):
 
 
 def test_files_are_taken_as_they_are_named_and_each_once(folder):
-    found = find_inputs(['b/1.jpg', 'a/1.jpg', './b/1.jpg', 'a/notes.txt', 'gone.jpg', 'b', 'camera:2', 'camera:2'])
-    assert found.images == ['b/1.jpg', 'a/1.jpg', 'a/notes.txt', 'gone.jpg']
+    found = find_inputs(['b/1.jpg', 'a/1.jpg', './b/1.jpg', 'a/notes.txt', 'b', 'camera:2', 'camera:2'])
+    assert found.images == ['b/1.jpg', 'a/1.jpg', 'a/notes.txt']
     assert found.cameras == [2]
 
 
@@ -65,6 +65,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder):
     [
         ('empty', r"empty: none of its 1 files is an image .* name 'empty/\*\*/\*'"),
         ('nowhere/*.jpg', r'nowhere/\*\.jpg: no file is called so'),
+        ('gone.jpg', r'^gone\.jpg: there is no such file or folder$'),
         ('empty/*', r'empty/\*: none of its 1 files is an image or a video by its name$'),
     ],
 )
