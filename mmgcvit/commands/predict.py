@@ -24,6 +24,7 @@ from ..inference.inputs import Inputs, find_inputs
 from ..inference.outputs import Outputs
 from ..inference.running import FRAMES_OF_A_CAMERA, Tally, Task, predict_all
 from ..inference.sources import find_source, has_checkpoint
+from ..inference.words import counted
 
 INTERRUPTED = 128 + signal.SIGINT
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
@@ -114,7 +115,8 @@ def predict(args: argparse.Namespace) -> int | str:
     finally:
         display.close()
         if left_over := outputs.left_over():
-            display.line(f'left as they were: {len(left_over)} files of an earlier call, {left_over[0]} the first')
+            number = counted(len(left_over), 'file')
+            display.line(f'not replaced: {number} of an earlier call, {left_over[0]} the first')
         display.line(summary(tally, inputs, args.out_dir))
     return f'predict: {len(tally.failed)} of the inputs could not be used, named above' if tally.failed else 0
 
@@ -153,10 +155,10 @@ def check_numbers(args: argparse.Namespace) -> None:
 def summary(tally: Tally, inputs: Inputs, out_dir: Path) -> str:
     """The last line."""
     done = [
-        f'{number} {what}'
+        counted(number, what)
         for number, what, named in (
-            (tally.images, 'images', inputs.images),
-            (tally.frames, 'frames', inputs.videos or inputs.cameras),
+            (tally.images, 'image', inputs.images),
+            (tally.frames, 'frame', inputs.videos or inputs.cameras),
         )
         if named
     ]

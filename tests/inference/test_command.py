@@ -91,7 +91,7 @@ def test_a_broken_one_of_many_is_named_and_counted_and_skipped(call_it, work_dir
     assert code == 1
     assert f'skipped: {photos}/words.jpg cannot be read: no image' in printed
     assert 'skipped: pipe.jpg: it is no regular file' in printed
-    assert 'left out: 1 files that are no images or videos by their names' in printed
+    assert 'left out, since by name neither image nor video: 1 file\n' in printed
     assert printed.splitlines()[-2:] == [
         '3 images predicted, 2 skipped: predictions',
         'predict: 2 of the inputs could not be used, named above',
@@ -122,7 +122,7 @@ def test_files_of_an_earlier_call_that_are_not_replaced_stay_and_are_counted(
     before = {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
     code, printed = call_it(folder, photos / 'a.png', '--overwrite', *options)
     assert code == 0
-    assert f'left as they were: {number} files of an earlier call, predictions/' in printed
+    assert f'not replaced: {number} files of an earlier call, predictions/' in printed
     assert sum(path.read_bytes() == content for path, content in before.items()) >= number
     assert before.keys() == {path for path in out.rglob('*') if path.is_file()}
     assert 'an earlier call' not in call_it(folder, photos, '--overwrite')[1]
@@ -175,7 +175,8 @@ REFUSED = {
     'batches of none': (['RUN', 'photos', '--batch-size', '0'], '--batch-size 0: expected at least 1'),
     'no frames': (['RUN', 'photos', '--frames', '0'], '--frames 0: expected at least 1'),
     'a camera below zero': (['RUN', '--camera', '-1'], '--camera -1: cameras are numbered from 0'),
-    'a threshold for classes': (['RUN', 'photos', '--score-thr', '0.5'], 'of a detector; this is classification'),
+    'a threshold for classes': (['RUN', 'photos', '--score-thr', '0.5'], 'by score; this is classification'),
+    'a device of no number': (['RUN', 'photos', '--device', 'cpu:3'], "device 'cpu:3': expected auto, cpu, cuda or"),
     'nothing to be written': (['RUN', 'photos', '--no-save-vis', '--no-save-pred'], 'nothing would be written'),
     'a folder that cannot be written': (['RUN', 'photos', '--out-dir', '/proc/x'], '/proc/x cannot be written'),
     'a file for a folder': (['RUN', 'photos', '--out-dir', 'photos/a.png'], 'photos/a.png is a file; name a folder'),
@@ -208,7 +209,7 @@ def test_an_interrupted_call_leaves_whole_files(call_it, work_dirs, photos, tmp_
     monkeypatch.setattr(running, 'read_image', interrupted)
     code, printed = call_it(work_dirs['classification'], photos)
     assert code == 130
-    assert printed.endswith('interrupted\n1 images predicted: predictions\n')
+    assert printed.endswith('interrupted\n1 image predicted: predictions\n')
     assert {record['image_id'] for record in content(tmp_path / 'predictions' / 'predictions.json')} == {1}
     assert len(content(tmp_path / 'predictions' / 'images.json')['images']) == 1
 

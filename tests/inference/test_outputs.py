@@ -63,10 +63,11 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder):
 @pytest.mark.parametrize(
     ('name', 'words'),
     [
-        ('empty', r"empty: none of its 1 files is an image .* name 'empty/\*\*/\*'"),
+        ('empty', r"empty: its only file is not an image .* name 'empty/\*\*/\*'"),
         ('nowhere/*.jpg', r'nowhere/\*\.jpg: no file is called so'),
+        ('camera:abc', r'^camera:abc: cameras are camera:0, camera:1, \.\.\.$'),
         ('gone.jpg', r'^gone\.jpg: there is no such file or folder$'),
-        ('empty/*', r'empty/\*: none of its 1 files is an image or a video by its name$'),
+        ('empty/*', r'empty/\*: its only file is not an image or a video by its name$'),
     ],
 )
 def test_where_nothing_is_found_one_sentence_says_so(name, words, folder):
