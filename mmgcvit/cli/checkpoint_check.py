@@ -51,7 +51,7 @@ def check_content_fits(model: nn.Module, content: Mapping[str, Any], source: str
         raise CheckpointError(
             f"{source} does not fit the config's model: {len(wrong)} of its {len(wanted)} tensors are missing or of "
             f'other shapes ({", ".join(wrong[:NAMED_AT_MOST])}, ...). Released weights and those of other code bases: '
-            "'python tools/convert_checkpoint.py' makes a checkpoint of them"
+            "'mmgcvit convert' makes a checkpoint of them"
         )
     for name in filter(is_table, wanted):
         grid_in(held, name, source)

@@ -29,7 +29,7 @@ CIFAR = """{name} belongs there: unpack cifar-{classes}-python.tar.gz from www.c
 exists. Or have it downloaded:
     --cfg-options train_dataloader.dataset.download=True val_dataloader.dataset.download=True
         test_dataloader.dataset.download=True"""
-DIGITS = "'python tools/make_digits.py {root}' makes it in seconds."
+DIGITS = "'mmgcvit digits {root}' makes it in seconds."
 ELSEWHERE = "If the data is elsewhere: 'ln -s /where/it/is {root}', or name it in the config (data_root)."
 # The folder that a data set lives in by this project's configs, and what belongs there.
 ADVICE = {

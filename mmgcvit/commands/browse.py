@@ -14,6 +14,7 @@ from ..cli.data_check import check_presence
 from ..cli.options import enter_scope, read_config
 from ..inference import InputError
 from ..inference.errors import in_a_sentence
+from ..inference.outputs import check_folder
 
 QUALITY = 90
 
@@ -53,8 +54,7 @@ def browse(args: argparse.Namespace) -> None:
         if getattr(args, name) < least:
             raise InputError(f'--{name} {getattr(args, name)}: expected at least {least}')
     folder = args.out_dir
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f'--out-dir {folder} is a file; name a folder')
+    check_folder(folder)
     earlier = sorted(folder.glob(f'{args.split}_*.jpg'))
     if earlier and not args.overwrite:
         raise InputError(

@@ -24,6 +24,7 @@ from ..inference.inputs import Inputs, find_inputs
 from ..inference.outputs import Outputs
 from ..inference.running import FRAMES_OF_A_CAMERA, Tally, Task, predict_all
 from ..inference.sources import find_source, has_checkpoint
+from ..inference.words import counted
 
 INTERRUPTED = 128 + signal.SIGINT
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
@@ -89,8 +90,12 @@ def predict(args: argparse.Namespace) -> int | str:
     """
     checkpoint, named = split(args)
     check_numbers(args)
-    inputs = find_inputs(named)
     source = find_source(args.config, checkpoint)
+    if not named:
+        raise InputError(
+            'name what to look at behind CONFIG and CHECKPOINT: images, videos, folders, patterns, or camera:0'
+        )
+    inputs = find_inputs(named)
     outputs = Outputs(args.out_dir, inputs.files, args.overwrite)
     if args.device == 'auto':
         check_gpus()
@@ -110,27 +115,20 @@ def predict(args: argparse.Namespace) -> int | str:
     finally:
         display.close()
         if left_over := outputs.left_over():
-            display.line(f'left as they were: {len(left_over)} files of an earlier call, {left_over[0]} the first')
+            number = counted(len(left_over), 'file')
+            display.line(f'not replaced: {number} of an earlier call, {left_over[0]} the first')
         display.line(summary(tally, inputs, args.out_dir))
     return f'predict: {len(tally.failed)} of the inputs could not be used, named above' if tally.failed else 0
 
 
 def split(args: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """The checkpoint, None where it is left out, and the inputs.
-
-    Raises:
-        InputError: There is no input.
-    """
+    """The checkpoint, None where it is left out, and the inputs."""
     rest = list(args.rest)
-    is_left_out = has_checkpoint(args.config) and not (rest and is_checkpoint(rest[0]))
-    checkpoint = None if is_left_out or not rest else rest.pop(0)
     if args.camera is not None:
         rest.append(f'camera:{args.camera}')
-    if not rest:
-        raise InputError(
-            'name what to look at behind CONFIG and CHECKPOINT: images, videos, folders, patterns, or camera:0'
-        )
-    return checkpoint, rest
+    # What stands alone and is no checkpoint by its name is to be looked at.
+    is_named = rest and (is_checkpoint(rest[0]) or (len(rest) > 1 and not has_checkpoint(args.config)))
+    return (rest[0], rest[1:]) if is_named else (None, rest)
 
 
 def is_checkpoint(name: str) -> bool:
@@ -157,10 +155,10 @@ def check_numbers(args: argparse.Namespace) -> None:
 def summary(tally: Tally, inputs: Inputs, out_dir: Path) -> str:
     """The last line."""
     done = [
-        f'{number} {what}'
+        counted(number, what)
         for number, what, named in (
-            (tally.images, 'images', inputs.images),
-            (tally.frames, 'frames', inputs.videos or inputs.cameras),
+            (tally.images, 'image', inputs.images),
+            (tally.frames, 'frame', inputs.videos or inputs.cameras),
         )
         if named
     ]

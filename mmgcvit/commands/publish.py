@@ -17,6 +17,7 @@ from ..checkpoints.wholeness import save_whole_safetensors, sha256
 from ..cli.options import add_trust_option
 from ..inference import InputError, load
 from ..inference.errors import in_a_sentence
+from ..inference.outputs import check_writable
 from ..inference.sources import find_source
 from ..version import __version__
 
@@ -55,6 +56,7 @@ def publish(args: argparse.Namespace) -> None:
         raise InputError(f'{args.target}: expected a name that ends in {SUFFIX}')
     if args.target.exists():
         raise InputError(f'{args.target} exists; name another file, or remove it first')
+    check_writable(args.target.parent, str(args.target))
     source = find_source(args.config, args.checkpoint)
     predictor = load(source.config, source.checkpoint, 'cpu', trust_checkpoint=args.trust_checkpoint)
     tensors = predictor.inferencer.model.state_dict()

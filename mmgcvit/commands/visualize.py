@@ -88,7 +88,11 @@ def drawn(args: argparse.Namespace, model: Predictor, image: str) -> Any:
     if args.kind == 'queries':
         return visualization.draw_queries(visualization.queries(model, image))
     if args.kind == 'gradcam':
-        return visualization.draw_gradcam(visualization.gradcam(model, image, args.class_name, args.box, args.stage))
+        found = visualization.gradcam(model, image, args.class_name, args.box, args.stage)
+        if not found.cam.any():
+            other = found.stage - 1 if found.stage else 1
+            print(f'nothing speaks for class {found.class_name} at stage {found.stage}; try --stage {other}')
+        return visualization.draw_gradcam(found)
     return visualization.draw_shifts(visualization.shifts(model, image, args.head))
 
 

@@ -20,7 +20,7 @@ def chosen_device(name: str | None = None) -> torch.device:
         device = torch.device(name)
     except (RuntimeError, TypeError):
         device = None
-    if device is None or device.type not in ('cpu', 'cuda'):
+    if device is None or device.type not in ('cpu', 'cuda') or (device.type == 'cpu' and device.index is not None):
         raise InputError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise InputError(f'device {name}: torch {torch.__version__} sees no GPU here; take auto or cpu')

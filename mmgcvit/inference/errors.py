@@ -27,13 +27,17 @@ def in_a_sentence(command: str, out_dir: Path | None = None) -> Iterator[None]:
         out_dir: Where a full disk leaves what was done until then.
 
     Raises:
-        SystemExit: In the block something could not be used, or the disk that has ``out_dir`` is full.
+        SystemExit: In the block something could not be used, a file or folder could not be read or written, or the
+            disk that has ``out_dir`` is full.
     """
     try:
         yield
     except (InputError, CheckpointError) as error:
         raise SystemExit(f'{command}: {error}') from None
     except OSError as error:
-        if out_dir is None or not is_full_disk(error):
+        if out_dir is not None and is_full_disk(error):
+            raise SystemExit(f'{command}: {error.strerror}; {out_dir} has what was done until then') from None
+        # Without a file's name the user cannot tell what to do: that one is for those who mend the program.
+        if error.filename is None:
             raise
-        raise SystemExit(f'{command}: {error.strerror}; {out_dir} has what was done until then') from None
+        raise SystemExit(f'{command}: {printable(f"{error.filename}: {error.strerror}")}') from None

@@ -12,7 +12,7 @@ from .errors import InputError
 from .paths import from_root
 
 VIDEO_ENDINGS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-CAMERA = re.compile(r'camera:(\d+)')
+CAMERA, CAMERAS = re.compile(r'camera:(\d+)'), 'camera:'
 GLOB = re.compile(r'[*?\[]')
 
 
@@ -56,8 +56,12 @@ def find_inputs(named: Sequence[str]) -> Inputs:
             take(inputs, name, files)
         elif GLOB.search(name) and not Path(name).exists():
             take(inputs, name, found_by(name))
+        elif name.startswith(CAMERAS) and not Path(name).exists():
+            raise InputError(f'{name}: cameras are camera:0, camera:1, ...')
+        elif not Path(name).exists():
+            raise InputError(f'{name}: there is no such file or folder')
         else:
-            # That a file is missing or broken is found when its turn comes, so that one of many stops nothing.
+            # That a file is broken is found when its turn comes, so that one of many stops nothing.
             (inputs.videos if is_video(name) else inputs.images).append(name)
     for names in (inputs.images, inputs.videos, inputs.cameras):
         names[:] = each_once(names)
@@ -86,7 +90,8 @@ def take(inputs: Inputs, name: str, paths: Sequence[Path]) -> None:
     videos = [str(path) for path in paths if is_video(str(path))]
     if not images and not videos:
         below = f"; for those in folders below it, name '{Path(name) / '**' / '*'}'" if Path(name).is_dir() else ''
-        raise InputError(f'{name}: none of its {len(paths)} files is an image or a video by its name{below}')
+        which = 'its only file is not' if len(paths) == 1 else f'none of its {len(paths)} files is'
+        raise InputError(f'{name}: {which} an image or a video by its name{below}')
     inputs.images += images
     inputs.videos += videos
     inputs.left_out += [str(path) for path in paths if str(path) not in {*images, *videos}]

@@ -53,8 +53,12 @@ def load(
     source = find_source(config, checkpoint)
     cfg = read_config(source.config)
     kind = kind_of(cfg, source.config)
-    if score_thr is not None and (kind is not Detector or not 0 <= score_thr <= 1):
-        raise InputError(f'score_thr={score_thr}: expected a score from 0 to 1, of a detector; this is {kind.task}')
+    if score_thr is not None and kind is not Detector:
+        raise InputError(
+            f'score_thr={score_thr}: only of a detector are objects left out by score; this is {kind.task}'
+        )
+    if score_thr is not None and not 0 <= score_thr <= 1:
+        raise InputError(f'score_thr={score_thr}: expected a score from 0 to 1')
     content = read_for_host(source.checkpoint, trust=trust_checkpoint)
     cfg = config_for_inferencer(cfg, kind.visualizer, source.config)
     inferencer = inferencer_of(cfg, kind, chosen)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,19 +29,21 @@ class Outputs:
     Args:
         folder: The folder; made when the first thing is written.
         inputs: All files that are read. What is written keeps their names; where two have the same one, all keep
-            their paths below their common folder.
+            their paths below their common folder. Where the format changes, the ending does; where inputs differ in
+            their endings alone, the old one stays before it, so that none takes the name of another.
         overwrite: Whether files of an earlier call may be replaced.
 
     Raises:
-        InputError: There are some, and they may not; or inputs lie where outputs go.
+        InputError: There are some, and they may not; or inputs lie where outputs go; or nothing can be written there.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
         self.folder = folder
         self.taken: set[Path] = set()
         self.common = common_folder(inputs) if len({Path(path).name for path in inputs}) < len(inputs) else None
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f'--out-dir {folder} is a file; name a folder')
+        self.names = {self.name_of(path) for path in inputs}
+        self.stems = Counter(name.with_suffix('') for name in self.names)
+        check_folder(folder)
         ours = {(folder / name).resolve() for name in FOLDERS}
         inside = [path for path in inputs if ours & set(Path(path).resolve().parents)]
         if inside:
@@ -65,19 +69,24 @@ class Outputs:
             source: The input.
             ending: What to put in the place of the input's own; None to keep it.
         """
+        name = self.name_of(source)
+        wanted = name if ending is None else name.with_suffix(ending)
+        if ending not in (None, name.suffix) and self.stems[name.with_suffix('')] > 1:
+            # Of a.jpg and a.bmp the second becomes a.bmp.png.
+            wanted = name.with_name(f'{name.name}{ending}')
+        free, number = wanted, 1
+        while self.folder / kind / free in self.taken or (free != name and free in self.names):
+            number += 1
+            free = wanted.with_name(f'{number}_{wanted.name}')
+        self.taken.add(self.folder / kind / free)
+        return self.folder / kind / free
+
+    def name_of(self, source: str) -> Path:
+        """What an input is called below the folders of :data:`FOLDERS`."""
         path = from_root(source)
         # Cameras lie in no folder.
         is_below = self.common is not None and path.is_relative_to(self.common)
-        relative = path.relative_to(self.common) if is_below else Path(path.name)
-        wanted = relative if ending is None else relative.with_suffix(ending)
-        path, number = self.folder / kind / wanted, 1
-        while path in self.taken:
-            # Of a.jpg and a.png the second becomes a.png.png.
-            number += 1
-            other = f'{relative.name}{ending or relative.suffix}' if number == 2 else f'{number}_{wanted.name}'
-            path = self.folder / kind / wanted.with_name(other)
-        self.taken.add(path)
-        return path
+        return path.relative_to(self.common) if is_below else Path(path.name)
 
     def write_picture(self, source: str, picture: np.ndarray) -> Path:
         """Write a picture (height, width, 3), blue, green, red, in which predictions are drawn."""
@@ -154,6 +163,38 @@ def as_json(entry: dict[str, Any]) -> str:
 def common_folder(paths: Sequence[str]) -> Path:
     """The folder that all files lie in or below."""
     return Path(os.path.commonpath([from_root(path).parent for path in paths]))
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for ``--out-dir`` in which nothing can be written, before anything is computed.
+
+    The folder need not be there, and is not made.
+
+    Raises:
+        InputError: It cannot be written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f'--out-dir {folder} is a file; name a folder')
+    check_writable(folder, f'--out-dir {folder}')
+
+
+def check_writable(folder: Path, name: str) -> None:
+    """Refuse a folder in which nothing can be written; see :func:`check_folder`.
+
+    Args:
+        folder: The folder.
+        name: What to call it in the message.
+
+    Raises:
+        InputError: It cannot be written to, or not be made.
+    """
+    existing = next(path for path in (folder, *from_root(folder).parents) if path.exists())
+    try:
+        # Permissions do not tell of everything: root may write, and file systems refuse.
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(f'{name} cannot be written ({existing}: {error.strerror}); name another place') from None
 
 
 def is_used(path: Path) -> bool:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -122,11 +123,9 @@ class Predictor(ABC):
         groups = defaultdict(list)
         for number, image in enumerate(images):
             try:
-                with self.in_scope():
-                    packed = self.prepared(image)
-            # What steps of a pipeline raise where an image has no room for what they do.
-            except Exception as error:
-                outcomes[number] = InputError(f'the test pipeline cannot prepare it ({in_a_line(error)})')
+                packed = self.packed(image)
+            except InputError as error:
+                outcomes[number] = error
             else:
                 groups[self.group_of(packed)].append((number, packed))
         for group in groups.values():
@@ -134,6 +133,24 @@ class Predictor(ABC):
             for number, outcome in zip(numbers, self.outcomes_of(batch), strict=True):
                 outcomes[number] = outcome
         return outcomes
+
+    def packed(self, image: np.ndarray) -> Any:
+        """An image (height, width, 3), blue, green, red, after the test pipeline.
+
+        Raises:
+            InputError: The pipeline has no room in it for what it does.
+        """
+        try:
+            with self.in_scope():
+                return self.prepared(image)
+        # Steps of a pipeline raise errors of any class.
+        except Exception as error:
+            height, width = image.shape[:2]
+            if isinstance(error, cv2.error) and error.func == 'resize':
+                reason = f'{width} x {height} pixels are too thin: resized, a side is shorter than one; crop the image'
+            else:
+                reason = f'the test pipeline cannot prepare it ({in_a_line(error)})'
+            raise InputError(reason) from None
 
     def group_of(self, packed: Any) -> Any:
         """Images of one group go into one batch: those of one shape, as mmseg and mmpretrain ask for."""

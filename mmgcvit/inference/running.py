@@ -16,6 +16,7 @@ from .predictor import Predictor
 from .records import categories_of, records_of
 from .results import Prediction, Segmentation
 from .videos import ENDING, Frames, VideoWriter, batches_of, open_camera, open_video
+from .words import counted
 
 FRAMES_OF_A_CAMERA = 100
 
@@ -70,7 +71,7 @@ def predict_all(task: Task, inputs: Inputs, most_frames: int | None, tally: Tall
         tally: Counts.
     """
     if inputs.left_out:
-        task.display.line(f'left out: {len(inputs.left_out)} files that are no images or videos by their names')
+        task.display.line(f'left out, since by name neither image nor video: {counted(len(inputs.left_out), "file")}')
     if inputs.images:
         predict_images(task, inputs.images, tally)
     videos = [(path, open_video(path, most_frames)) for path in inputs.videos]

@@ -11,6 +11,8 @@ from ..checkpoints import CheckpointError, check_whole, newest_whole_checkpoint
 from ..checkpoints.errors import first_line
 from .errors import InputError
 
+# Of configs that mmengine reads.
+CONFIG_ENDINGS = ('.py', '.yaml', '.yml', '.json')
 # What mmengine calls the best checkpoints of a run, by a score of validation.
 BEST = 'best_*.pth'
 # The folder beside a config in which its trained weights may come with it, under its name.
@@ -46,9 +48,12 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Sou
         return Source(config_of(path), str(checkpoint) if checkpoint is not None else checkpoint_of(path))
     if not path.is_file():
         raise InputError(f'there is no config {config}, neither a file nor a work dir')
+    if path.suffix not in CONFIG_ENDINGS:
+        raise InputError(f'{config} is no config ({", ".join(CONFIG_ENDINGS)}); name a config or a work dir first')
     if checkpoint is None and not weights_of(path).is_file():
         raise InputError(
-            f'{config}: name a checkpoint of it; only a work dir has its own, and a config with {weights_of(path)}'
+            f'{config} has no checkpoint beside it ({weights_of(path)}); name a checkpoint of it, or take a work dir, '
+            'which has its own'
         )
     return Source(path, str(weights_of(path) if checkpoint is None else checkpoint))
 

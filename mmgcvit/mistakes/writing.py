@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ..inference import InputError
-from ..inference.outputs import is_used, write_encoded, write_whole
+from ..inference.outputs import check_folder, is_used, write_encoded, write_whole
 from .confusion import Confusion
 from .finding import Found
 from .judging import SCORES
@@ -24,12 +24,12 @@ class Folder:
         overwrite: Whether what an earlier call has written may be replaced.
 
     Raises:
-        InputError: There is something, and it may not; or it is none of this command's; or the folder is a file.
+        InputError: There is something, and it may not; or it is none of this command's; or the folder cannot be written
+            to.
     """
 
     def __init__(self, path: Path, overwrite: bool = False) -> None:
-        if path.exists() and not path.is_dir():
-            raise InputError(f'--out-dir {path} is a file; name a folder')
+        check_folder(path)
         found = [name for name in (MATRIX, MATRIX_PICTURE, TABLE, PICTURES) if is_used(path / name)]
         if found and not overwrite:
             raise InputError(
@@ -55,15 +55,8 @@ class Folder:
             raise InputError(f'{table} is no table of this command; name another folder, or remove it') from None
 
     def make(self) -> None:
-        """Make the folder.
-
-        Raises:
-            InputError: It cannot be made.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f'--out-dir {self.path} cannot be made: {error.strerror}') from None
+        """Make the folder."""
+        self.path.mkdir(parents=True, exist_ok=True)
 
     def forget_pictures(self) -> None:
         """Take away the pictures that an earlier call's table names: beside new ones they would be taken for these."""

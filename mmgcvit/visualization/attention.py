@@ -101,13 +101,13 @@ def attention(
     if stage is None:
         stage = last_detailed_stage(backbone, view.inputs, min(LAST_BY_DEFAULT, backbone.num_stages - 1))
     blocks = backbone.stages[stage].blocks
-    block = chosen(f'block in stage {stage}', block, len(blocks), len(blocks) - 1)
+    block = chosen('block', block, len(blocks), len(blocks) - 1, f' in stage {stage}')
     numbers = pair_of(backbone.stages[stage], block)
     u, v = view.in_inputs(at)
     attended = [blocks[number].attn for number in numbers]
     check_has_weights(attended, stage, numbers)
     if head is not None:
-        chosen(f'head in stage {stage}', head, attended[0].num_heads, 0)
+        chosen('head', head, attended[0].num_heads, 0, f' in stage {stage}')
     inputs = inputs_of(backbone, view.inputs, attended)
     height, width = inputs[0][0].shape[1:3]
     stride = stride_of(backbone, stage)

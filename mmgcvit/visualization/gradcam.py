@@ -176,7 +176,7 @@ def of_detector(model: Predictor, sample: Any, label: int | None, box: int | Non
     which = 'in the image' if label is None else f'of class {model.names([label])[0]} in the image'
     if not len(numbers):
         raise InputError(f'the detector finds no box {which}')
-    number = int(numbers[chosen(f'box {which}', box, len(numbers), 0)])
+    number = int(numbers[chosen('box', box, len(numbers), 0, f' {which}')])
     described = {
         'class_name': model.names([int(objects.labels[number])])[0],
         'score': float(objects.scores[number]),

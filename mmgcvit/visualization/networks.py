@@ -31,7 +31,7 @@ def backbone_of(model: Predictor) -> PyramidBackbone:
     return backbone
 
 
-def chosen(what: str, number: int | None, count: int, default: int) -> int:
+def chosen(what: str, number: int | None, count: int, default: int, where: str = '') -> int:
     """A number, or the default; refused where there is no part of that number.
 
     Args:
@@ -39,6 +39,7 @@ def chosen(what: str, number: int | None, count: int, default: int) -> int:
         number: What was asked for.
         count: How many there are.
         default: What None means.
+        where: Of what it is a part, for the message; begins with a blank.
 
     Raises:
         InputError: It is out of range.
@@ -46,7 +47,7 @@ def chosen(what: str, number: int | None, count: int, default: int) -> int:
     number = default if number is None else number
     if not 0 <= number < count:
         existing = f'0 to {count - 1}' if count > 1 else '0 only'
-        raise InputError(f'there is no {what} {number}; there are {existing}')
+        raise InputError(f'there is no {what} {number}{where}; there are {existing}')
     return number
 
 

@@ -65,7 +65,7 @@ def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shift
     if not hasattr(stem, 'shifts'):
         raise InputError(f'this {type(backbone).__name__} has no shifted copies of the image, which only LSA has')
     if head is not None:
-        chosen('head in stage 0', head, attn.num_heads, 0)
+        chosen('head', head, attn.num_heads, 0, ' in stage 0')
     view = view_of(model, image)
     ((copies,),) = inputs_of(backbone, view.inputs, [attn])
     with torch.no_grad():

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data_checks.images import in_a_line
 from ..inference import InputError, Predictor
 from ..inference.images import ImageLike, as_array
 
@@ -87,7 +86,7 @@ def view_of(model: Predictor, image: ImageLike) -> View:
         InputError: The image cannot be read or prepared.
     """
     array = as_array(image, model.loader)
-    packed = prepared(model, array)
+    packed = model.packed(array)
     seen = tuple(packed['inputs'].shape[-2:])
     with model.in_scope():
         batch = model.inferencer.model.data_preprocessor(model.inferencer.collate_fn([packed]), False)
@@ -100,16 +99,6 @@ def view_of(model: Predictor, image: ImageLike) -> View:
         scale=(down, across),
         offset=(top, left),
     )
-
-
-def prepared(model: Predictor, image: np.ndarray) -> dict[str, Any]:
-    """An image (height, width, 3) after the test pipeline."""
-    try:
-        with model.in_scope():
-            return model.prepared(image)
-    # What steps of a pipeline raise where an image has no room for what they do.
-    except Exception as error:
-        raise InputError(f'the test pipeline cannot prepare the image ({in_a_line(error)})') from None
 
 
 def found_place(model: Predictor, size: tuple[int, int], seen: tuple[int, int], axis: int) -> tuple[float, float]:
@@ -129,7 +118,7 @@ def found_place(model: Predictor, size: tuple[int, int], seen: tuple[int, int], 
     length, count = size[axis], seen[axis]
     ramp = np.rint((np.arange(length) + 0.5) * BRIGHTEST / length).astype(np.uint8)
     grey = np.broadcast_to(ramp[:, None] if axis == 0 else ramp[None, :], size)
-    inputs = prepared(model, np.repeat(grey[..., None], 3, axis=2))['inputs']
+    inputs = model.packed(np.repeat(grey[..., None], 3, axis=2))['inputs']
     values = np.asarray(torch.as_tensor(inputs).float().mean((0, 2 - axis)))
     # Resizing flattens the ends.
     inner = slice(count // 8, count - count // 8)

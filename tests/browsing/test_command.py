@@ -52,6 +52,11 @@ def test_numbers_that_mean_nothing_are_refused(call_it, configs, option):
     assert call_it(configs['detection'], option, -1).startswith(f'browse: {option} -1: expected at least')
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_drawn(call_it, configs):
+    printed = call_it(configs['detection'], '--out-dir', '/proc/x')
+    assert printed.startswith('browse: --out-dir /proc/x cannot be written')
+
+
 def test_missing_data_is_named(call_it, configs):
     missing = call_it(
         configs['classification'], '--cfg-options', 'train_dataloader.dataset.data_root=nowhere/digits/imagenet'

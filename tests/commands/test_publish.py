@@ -84,6 +84,12 @@ def test_a_name_that_cannot_be_is_refused_before_anything_is_read(name, sentence
     assert (tmp_path / 'is.safetensors').read_bytes() == b'of somebody'
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(monkeypatch):
+    sentence = r'publish: /proc/x\.safetensors cannot be written \(/proc: .*\); name another place$'
+    with pytest.raises(SystemExit, match=sentence):
+        publish_command(monkeypatch, 'nowhere.py', '/proc/x.safetensors')
+
+
 def test_where_nothing_can_be_written_one_sentence_says_so_and_nothing_is_left(tmp_path):
     (tmp_path / 'file').write_text('of somebody')
     with pytest.raises(InputError, match=r'file/out\.safetensors could not be written'):

@@ -102,7 +102,7 @@ SMALLEST = '--depth 1 --shrink 16'
 
 TABLE = [
     # What makes and looks at data.
-    Runs('python tools/make_digits.py data/digits', options='--train 8 --val 4 --size 128'),
+    Runs('(python tools/make_digits.py|^mmgcvit digits) data/digits$', options='--train 8 --val 4 --size 128'),
     Runs(r'^cp configs/custom_\w+.py configs/my_\w+.py'),
     Runs('check[-_]data(.py)? configs/my_detector.py', before=with_own_data, mark='slow'),
     # Rehearsals.

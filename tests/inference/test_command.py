@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import sys
 
 import cv2
@@ -85,11 +86,12 @@ def test_python_sees_what_the_command_writes(call_it, models, work_dirs, photos,
 def test_a_broken_one_of_many_is_named_and_counted_and_skipped(call_it, work_dirs, photos, tmp_path):
     (photos / 'words.jpg').write_text('words')
     (photos / 'notes.txt').write_text('words')
-    code, printed = call_it(work_dirs['classification'], photos, 'gone.jpg', '--batch-size', 3)
+    os.mkfifo(tmp_path / 'pipe.jpg')
+    code, printed = call_it(work_dirs['classification'], photos, 'pipe.jpg', '--batch-size', 3)
     assert code == 1
     assert f'skipped: {photos}/words.jpg cannot be read: no image' in printed
-    assert 'skipped: gone.jpg: there is no such file' in printed
-    assert 'left out: 1 files that are no images or videos by their names' in printed
+    assert 'skipped: pipe.jpg: it is no regular file' in printed
+    assert 'left out, since by name neither image nor video: 1 file\n' in printed
     assert printed.splitlines()[-2:] == [
         '3 images predicted, 2 skipped: predictions',
         'predict: 2 of the inputs could not be used, named above',
@@ -120,7 +122,7 @@ def test_files_of_an_earlier_call_that_are_not_replaced_stay_and_are_counted(
     before = {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
     code, printed = call_it(folder, photos / 'a.png', '--overwrite', *options)
     assert code == 0
-    assert f'left as they were: {number} files of an earlier call, predictions/' in printed
+    assert f'not replaced: {number} files of an earlier call, predictions/' in printed
     assert sum(path.read_bytes() == content for path, content in before.items()) >= number
     assert before.keys() == {path for path in out.rglob('*') if path.is_file()}
     assert 'an earlier call' not in call_it(folder, photos, '--overwrite')[1]
@@ -156,6 +158,12 @@ REFUSED = {
     'no config': (['nowhere.py', 'x.pth', 'photos'], 'there is no config nowhere.py, neither a file nor a work dir'),
     'no checkpoint': (['RUN/classify.py', 'nowhere.pth', 'photos'], 'there is no checkpoint nowhere.pth'),
     'a photo for a checkpoint': (['RUN/classify.py', 'photos/a.png', 'photos/b.jpg'], 'photos/a.png is no checkpoint'),
+    'a work dir that is not there': (['runs/none', 'photos/a.png'], 'there is no config runs/none, neither a file nor'),
+    'a config that is not there': (['none.py', 'photos/a.png'], 'there is no config none.py, neither a file'),
+    'a config alone': (['RUN/classify.py', 'photos/a.png'], 'classify.py has no checkpoint beside it'),
+    'only a config': (['RUN/classify.py'], 'name a checkpoint of it'),
+    'only a config and a camera': (['RUN/classify.py', '--camera', '0'], 'name a checkpoint of it'),
+    'a photo before the config': (['photos/a.png', 'RUN/classify.py'], 'photos/a.png is no config (.py, '),
     'another network': (['RUN/classify.py', 'OTHER/epoch_1.pth', 'photos'], "does not fit the config's model"),
     'an empty folder': (['RUN', 'empty'], 'empty: none of its 0 files is an image or a video by its name'),
     'a pattern without hits': (['RUN', '*.jpg'], '*.jpg: no file is called so'),
@@ -163,11 +171,14 @@ REFUSED = {
     'no device': (['RUN', 'photos', '--device', 'tpu'], "device 'tpu': expected auto, cpu, cuda or cuda:N"),
     'no camera': (['RUN', '--camera', '97', '--frames', '1'], 'there is no camera 97 that can be opened'),
     'no video': (['RUN', 'empty/none.mp4'], 'empty/none.mp4: there is no such file'),
+    'a photo that is not there': (['RUN', 'photos', 'none.jpg'], 'none.jpg: there is no such file or folder'),
     'batches of none': (['RUN', 'photos', '--batch-size', '0'], '--batch-size 0: expected at least 1'),
     'no frames': (['RUN', 'photos', '--frames', '0'], '--frames 0: expected at least 1'),
     'a camera below zero': (['RUN', '--camera', '-1'], '--camera -1: cameras are numbered from 0'),
-    'a threshold for classes': (['RUN', 'photos', '--score-thr', '0.5'], 'of a detector; this is classification'),
+    'a threshold for classes': (['RUN', 'photos', '--score-thr', '0.5'], 'by score; this is classification'),
+    'a device of no number': (['RUN', 'photos', '--device', 'cpu:3'], "device 'cpu:3': expected auto, cpu, cuda or"),
     'nothing to be written': (['RUN', 'photos', '--no-save-vis', '--no-save-pred'], 'nothing would be written'),
+    'a folder that cannot be written': (['RUN', 'photos', '--out-dir', '/proc/x'], '/proc/x cannot be written'),
     'a file for a folder': (['RUN', 'photos', '--out-dir', 'photos/a.png'], 'photos/a.png is a file; name a folder'),
 }
 
@@ -184,7 +195,7 @@ def test_what_cannot_be_is_one_sentence(case, call_it, work_dirs, photos, tmp_pa
     assert code == 1
     assert words in printed
     assert 'Traceback' not in printed
-    assert not (tmp_path / 'predictions' / 'predictions.json').exists()
+    assert not (tmp_path / 'predictions').exists()
 
 
 def test_an_interrupted_call_leaves_whole_files(call_it, work_dirs, photos, tmp_path, monkeypatch):
@@ -198,7 +209,7 @@ def test_an_interrupted_call_leaves_whole_files(call_it, work_dirs, photos, tmp_
     monkeypatch.setattr(running, 'read_image', interrupted)
     code, printed = call_it(work_dirs['classification'], photos)
     assert code == 130
-    assert printed.endswith('interrupted\n1 images predicted: predictions\n')
+    assert printed.endswith('interrupted\n1 image predicted: predictions\n')
     assert {record['image_id'] for record in content(tmp_path / 'predictions' / 'predictions.json')} == {1}
     assert len(content(tmp_path / 'predictions' / 'images.json')['images']) == 1
 
@@ -213,6 +224,12 @@ def test_a_full_disk_is_one_sentence(call_it, work_dirs, photos, monkeypatch):
         1,
         'predict: No space left on device; predictions has what was done until then',
     )
+
+
+def test_a_file_that_cannot_be_written_later_is_one_sentence(call_it, work_dirs, photos, tmp_path):
+    (tmp_path / 'out' / 'images.json.part').mkdir(parents=True)
+    code, printed = call_it(work_dirs['classification'], photos, '--out-dir', 'out')
+    assert (code, printed.splitlines()[-1]) == (1, 'predict: out/images.json.part: Is a directory')
 
 
 def test_an_option_tells_which_code_may_run(call_it, work_dirs, photos, monkeypatch):

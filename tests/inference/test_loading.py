@@ -173,12 +173,12 @@ def test_classes_without_colours_get_different_ones():
 
 @pytest.mark.parametrize('threshold', [-0.1, 1.1])
 def test_a_threshold_is_a_score(threshold, work_dirs):
-    with pytest.raises(InputError, match='expected a score from 0 to 1'):
+    with pytest.raises(InputError, match=r'expected a score from 0 to 1$'):
         load(work_dirs['detection'], device='cpu', score_thr=threshold)
 
 
 def test_a_threshold_is_of_detectors(work_dirs):
-    with pytest.raises(InputError, match='of a detector; this is classification'):
+    with pytest.raises(InputError, match='only of a detector are objects left out by score; this is classification'):
         load(work_dirs['classification'], device='cpu', score_thr=0.5)
 
 

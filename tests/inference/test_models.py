@@ -137,9 +137,19 @@ def test_a_picture_that_the_network_refuses_stops_no_other(models):
     assert 'the network cannot take it' in str(bad)
 
 
-def test_a_picture_without_room_for_the_pipeline_is_named(models):
-    with pytest.raises(InputError, match='image 1: the test pipeline cannot prepare it'):
-        models['detection']([picture_of(90, 120), picture_of(1, 5000)])
+@pytest.mark.parametrize(('height', 'width'), [(1, 5000), (5000, 1)])
+def test_a_picture_too_thin_to_be_resized_is_refused_by_its_size(height, width, models):
+    with pytest.raises(InputError, match=f'image 1: {width} x {height} pixels are too thin: .*; crop the image$'):
+        models['detection']([picture_of(90, 120), picture_of(height, width)])
+
+
+def test_what_a_pipeline_raises_else_is_said_in_its_words(models, monkeypatch):
+    def broken(_):
+        raise KeyError('no depth')
+
+    monkeypatch.setattr(models['detection'].inferencer, 'pipeline', broken)
+    with pytest.raises(InputError, match=r'^image 0: the test pipeline cannot prepare it \(.*no depth'):
+        models['detection']([picture_of(90, 120)])
 
 
 def test_models_of_several_hosts_are_used_in_turns(models, picture):

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -49,8 +50,8 @@ def test_a_pattern_gives_what_it_hits(folder):
 
 
 def test_files_are_taken_as_they_are_named_and_each_once(folder):
-    found = find_inputs(['b/1.jpg', 'a/1.jpg', './b/1.jpg', 'a/notes.txt', 'gone.jpg', 'b', 'camera:2', 'camera:2'])
-    assert found.images == ['b/1.jpg', 'a/1.jpg', 'a/notes.txt', 'gone.jpg']
+    found = find_inputs(['b/1.jpg', 'a/1.jpg', './b/1.jpg', 'a/notes.txt', 'b', 'camera:2', 'camera:2'])
+    assert found.images == ['b/1.jpg', 'a/1.jpg', 'a/notes.txt']
     assert found.cameras == [2]
 
 
@@ -62,9 +63,11 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder):
 @pytest.mark.parametrize(
     ('name', 'words'),
     [
-        ('empty', r"empty: none of its 1 files is an image .* name 'empty/\*\*/\*'"),
+        ('empty', r"empty: its only file is not an image .* name 'empty/\*\*/\*'"),
         ('nowhere/*.jpg', r'nowhere/\*\.jpg: no file is called so'),
-        ('empty/*', r'empty/\*: none of its 1 files is an image or a video by its name$'),
+        ('camera:abc', r'^camera:abc: cameras are camera:0, camera:1, \.\.\.$'),
+        ('gone.jpg', r'^gone\.jpg: there is no such file or folder$'),
+        ('empty/*', r'empty/\*: its only file is not an image or a video by its name$'),
     ],
 )
 def test_where_nothing_is_found_one_sentence_says_so(name, words, folder):
@@ -100,10 +103,23 @@ def test_label_maps_of_files_that_differ_in_their_endings_do_not_meet(tmp_path):
     assert len(set(written)) == len(inputs)
 
 
-def test_what_would_be_called_the_same_keeps_its_ending_and_then_is_numbered(tmp_path):
-    outputs = Outputs(tmp_path, ['a.jpg', 'a.png', 'a.png.png'])
-    names = [outputs.place('labels', source, '.png').name for source in ('a.jpg', 'a.png', 'a.png')]
-    assert names == ['a.png', 'a.png.png', '3_a.png']
+@pytest.mark.parametrize('turned', [False, True])
+@pytest.mark.parametrize(
+    ('kind', 'ending', 'names'),
+    [
+        ('vis', '.mp4', {'v.avi': 'v.avi.mp4', 'v.mp4': 'v.mp4'}),
+        ('preds', '.jsonl', {'v.avi': 'v.avi.jsonl', 'v.mp4': 'v.mp4.jsonl'}),
+        ('preds', '.jsonl', {'v.avi': 'v.jsonl', 'w.mp4': 'w.jsonl'}),
+        ('vis', '.png', {'a.bmp': 'a.bmp.png', 'a.png': 'a.png', 'b.bmp': 'b.png'}),
+        ('vis', '.png', {'a.bmp': '2_a.bmp.png', 'a.jpg': 'a.jpg.png', 'a.bmp.png': 'a.bmp.png'}),
+        ('labels', '.png', {'a.jpg': 'a.jpg.png', 'a.PNG': 'a.PNG.png', 'a.png': 'a.png'}),
+        ('labels', '.png', {'x/a.jpg': 'x/a.png', 'y/a.jpg': 'y/a.png'}),
+    ],
+)
+def test_an_input_that_keeps_its_name_gets_it_whichever_comes_first(turned, kind, ending, names, tmp_path):
+    inputs = sorted(names, reverse=turned)
+    outputs = Outputs(tmp_path, inputs)
+    assert {path: str(outputs.place(kind, path, ending).relative_to(tmp_path / kind)) for path in inputs} == names
 
 
 @pytest.mark.parametrize('name', ['a.JPG', 'a.Jpeg', 'a.PNG', 'a.TIF', 'a.webp', 'a'])
@@ -170,6 +186,21 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path):
     (tmp_path / 'out').touch()
     with pytest.raises(InputError, match='is a file; name a folder'):
         Outputs(tmp_path / 'out', [])
+
+
+@pytest.mark.parametrize('folder', ['/proc/x', '/proc', 'file/below', 'file/below/it'])
+def test_a_folder_that_nothing_can_be_written_to_is_refused_at_once(folder, tmp_path, monkeypatch):
+    """Also to a user who may write everywhere, as in containers."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').touch()
+    with pytest.raises(InputError, match=f'^--out-dir {folder} cannot be written .*; name another place$'):
+        Outputs(Path(folder), [])
+
+
+def test_looking_whether_a_folder_can_be_written_leaves_nothing(tmp_path):
+    Outputs(tmp_path / 'new' / 'out', [])
+    Outputs(tmp_path, [])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_list_is_whole_also_where_the_call_ends_early(tmp_path):

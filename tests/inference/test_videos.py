@@ -103,7 +103,6 @@ def test_videos_of_one_name_do_not_meet(predict, tmp_path):
 
 
 BROKEN = {
-    'missing': (lambda path: path.unlink(), 'there is no such file'),
     'empty': (lambda path: path.write_bytes(b''), 'it has 0 bytes'),
     'words': (lambda path: path.write_text('words'), 'cannot be opened as a video'),
     'cut': (lambda path: path.write_bytes(path.read_bytes()[:40]), 'cannot be opened as a video'),

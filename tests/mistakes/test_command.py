@@ -109,7 +109,7 @@ def test_a_table_of_another_program_is_left_alone_before_anything_is_computed(co
     assert (tmp_path / 'worst.json').read_text() == content
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_computed(tmp_path):
     (tmp_path / 'file').touch()
-    with pytest.raises(InputError, match='cannot be made'):
-        Folder(tmp_path / 'file' / 'below').make()
+    with pytest.raises(InputError, match='cannot be written'):
+        Folder(tmp_path / 'file' / 'below')

@@ -147,8 +147,8 @@ def test_lsa_in_windows_is_local(tmp_path, picture):
     [
         ({'stage': 4}, 'there is no stage 4; there are 0 to 3'),
         ({'stage': -1}, 'there is no stage -1'),
-        ({'stage': 1, 'block': 2}, 'there is no block in stage 1 2; there are 0 to 1'),
-        ({'stage': 1, 'head': 2}, 'there is no head in stage 1 2; there are 0 to 1'),
+        ({'stage': 1, 'block': 2}, 'there is no block 2 in stage 1; there are 0 to 1'),
+        ({'stage': 1, 'head': 2}, 'there is no head 2 in stage 1; there are 0 to 1'),
         ({'at': (500, 3)}, 'position 500,3: the network sees x from 0 to 120 and y from 0 to 90'),
     ],
 )

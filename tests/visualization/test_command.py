@@ -1,10 +1,13 @@
 """``mmgcvit visualize``: a subcommand for each kind of picture, files written, errors in one sentence."""
 
 import sys
+from dataclasses import replace
 
 import cv2
+import numpy as np
 import pytest
 
+from mmgcvit import visualization
 from mmgcvit.commands import visualize
 
 from ..tools.commands import TOOLS, call
@@ -50,6 +53,23 @@ def test_shifts_are_a_subcommand(call_it, lsa, tmp_path_factory, photo, tmp_path
     folder = next(tmp_path_factory.getbasetemp().glob('lsa[0-9]')) / 'lsa'
     assert call_it('shifts', folder, photo, '--device', 'cpu') == 'shifts: photo_shifts.png\n'
     assert (tmp_path / 'photo_shifts.png').stat().st_size > 10_000
+
+
+@needs_gradcam
+@pytest.mark.parametrize(('stage', 'other'), [(3, 2), (0, 1)])
+def test_an_empty_map_is_said_with_another_stage_to_try(stage, other, call_it, work_dirs, photo, tmp_path, monkeypatch):
+    gradcam = visualization.gradcam
+
+    def empty(*arguments):
+        found = gradcam(*arguments)
+        return replace(found, cam=np.zeros_like(found.cam))
+
+    monkeypatch.setattr(visualization, 'gradcam', empty)
+    printed = call_it('gradcam', work_dirs['classification'], photo, '--stage', stage, '--class', 7)
+    assert printed == (
+        f'nothing speaks for class digit 7 at stage {stage}; try --stage {other}\ngradcam: photo_gradcam.png\n'
+    )
+    assert (tmp_path / 'photo_gradcam.png').is_file()
 
 
 @pytest.mark.parametrize(

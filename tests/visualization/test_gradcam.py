@@ -169,7 +169,7 @@ def test_nothing_is_left_in_the_network(model, task, picture):
         ('classification', {'class_name': '10'}, 'class 10: the model has no such class'),
         ('classification', {'box': 0}, 'box 0: boxes are of detectors; this is classification'),
         ('classification', {'stage': 7}, 'there is no stage 7; there are 0 to 3'),
-        ('detection', {'box': 1000}, r'there is no box in the image 1000; there are 0 to \d+'),
+        ('detection', {'box': 1000}, r'there is no box 1000 in the image; there are 0 to \d+'),
         ('segmentation', {'box': 3}, 'boxes are of detectors; this is segmentation'),
     ],
 )

@@ -67,7 +67,7 @@ def test_all_shifts_have_colours_of_their_own(lsa, picture):
 
 def test_a_head_is_chosen_or_refused(lsa, picture):
     assert shifts(lsa, picture, head=0).weights.shape == (16, 16, len(SHIFTS))
-    with pytest.raises(InputError, match='there is no head in stage 0 1; there are 0 only'):
+    with pytest.raises(InputError, match='there is no head 1 in stage 0; there are 0 only'):
         shifts(lsa, picture, head=1)
 
 
