@@ -40,7 +40,9 @@ def parse_args() -> argparse.Namespace:
     parsers['attention'].add_argument(
         '--at', type=place, metavar='X,Y', help='the query in pixels of the image (default: the middle)'
     )
-    parsers['gradcam'].add_argument('--stage', help='from 0 (default: the last of at least 4 x 4 tokens)', **stage)
+    parsers['gradcam'].add_argument(
+        '--stage', help='from 0 (default: the last of at least 4 x 4 tokens that has something)', **stage
+    )
     parsers['gradcam'].add_argument(
         '--class', dest='class_name', metavar='NAME', help='name or number (default: what the model finds first)'
     )

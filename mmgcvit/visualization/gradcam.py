@@ -6,6 +6,7 @@ Legend: h x w pixels that the network sees, K classes.
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -96,15 +97,13 @@ def gradcam(
         class_name: A class's name or number. Default: of a classifier the predicted one, of a detector the class of the
             surest box, of a segmentor the largest.
         box: Of a detector, the number of the box, from 0, the surest first; with ``class_name`` of those of the class.
-        stage: From 0. Default: the last one whose map has at least 4 x 4 tokens.
+        stage: From 0. Default: the last one whose map has at least 4 x 4 tokens, or if nothing speaks for the class
+            there, the last one before it where something does.
 
     Raises:
         InputError: There is no such class, box or stage, or grad-cam is not installed.
     """
-    try:
-        from pytorch_grad_cam import GradCAM
-    except ImportError:
-        raise InputError("Grad-CAM is computed by grad-cam, which is not installed: pip install 'grad-cam'") from None
+    check_installed()
     if box is not None and model.task != 'detection':
         raise InputError(f'box {box}: boxes are of detectors; this is {model.task}')
     backbone = backbone_of(model)
@@ -112,20 +111,42 @@ def gradcam(
     if stage is not None:
         chosen('stage', stage, backbone.num_stages, 0)
     view = view_of(model, image)
-    stage = last_detailed_stage(backbone, view.inputs, backbone.num_stages - 1) if stage is None else stage
+    last = last_detailed_stage(backbone, view.inputs, backbone.num_stages - 1)
     network = model.inferencer.model
     outputs = Outputs(network, view.data_samples, 'predict' if model.task == 'detection' else 'tensor')
     with model.in_scope(), enabled_gradients(network):
         with torch.no_grad():
             target = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
-        cam = GradCAM(outputs, [layer_of(backbone, stage)], lambda x: x.permute(0, 3, 1, 2))
-        try:
-            # Its context swallows errors of one kind.
-            maps = cam(view.inputs.detach().requires_grad_(), [lambda output: target.value(output) * LARGE])
-        finally:
-            cam.activations_and_grads.release()
+        # Of a detector, a box is judged by one level of its pyramid, to which later stages may give nothing.
+        for looked_at in range(last, -1, -1) if stage is None else [stage]:
+            cam = cam_at(layer_of(backbone, looked_at), outputs, view.inputs, target)
+            if cam.any():
+                break
     rows, columns = view.seen
-    return GradCam(view, stage, maps[0, :rows, :columns], **target.described)
+    return GradCam(view, looked_at, cam[:rows, :columns], **target.described)
+
+
+def check_installed() -> None:
+    """Ask for the package.
+
+    Raises:
+        InputError: It is not there.
+    """
+    if find_spec('pytorch_grad_cam') is None:
+        raise InputError("Grad-CAM is computed by grad-cam, which is not installed: pip install 'grad-cam'")
+
+
+def cam_at(layer: nn.Module, outputs: Outputs, inputs: Tensor, target: Target) -> np.ndarray:
+    """The map (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w); all 0 where nothing speaks for the target."""
+    from pytorch_grad_cam import GradCAM
+
+    cam = GradCAM(outputs, [layer], lambda x: x.permute(0, 3, 1, 2))
+    try:
+        # Its context swallows errors of one kind.
+        (found,) = cam(inputs.detach().requires_grad_(), [lambda output: target.value(output) * LARGE])
+    finally:
+        cam.activations_and_grads.release()
+    return found
 
 
 def layer_of(backbone: PyramidBackbone, stage: int) -> nn.Module:

@@ -141,6 +141,24 @@ def test_the_default_stage_is_the_last_with_enough_tokens(models, picture):
 
 
 @needs_gradcam
+def test_a_stage_to_which_nothing_speaks_is_passed_over_unless_it_was_asked_for(models, picture, monkeypatch):
+    """A box of a detector is judged by one level of a pyramid, which a late stage may not reach."""
+    empty, asked = np.zeros((64, 64)), []
+
+    def nothing_before_stage_0(layer, *others):
+        asked.append(layer)
+        return empty if len(asked) < 3 else empty + 1
+
+    monkeypatch.setattr(sys.modules[gradcam.__module__], 'cam_at', nothing_before_stage_0)
+    found = gradcam(models['detection'], picture)
+    assert (found.stage, len(set(asked))) == (0, 3)
+    assert found.cam.any()
+    asked.clear()
+    found = gradcam(models['detection'], picture, stage=2)
+    assert (found.stage, found.cam.any(), len(asked)) == (2, False, 1)
+
+
+@needs_gradcam
 def test_frozen_networks_have_gradients_too(tmp_path, picture):
     model = classifier_of(tmp_path / 'run', frozen_stages=4)
     assert gradcam(model, picture, class_name=3, stage=0).cam.max() == pytest.approx(1, abs=1e-3)
