@@ -15,6 +15,8 @@ from .errors import InputError
 
 # A path, an array of OpenCV's kind, or an image of Pillow's.
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
+# Formats that may hold a film.
+ANIMATED = ('.gif', '.webp', '.png', '.apng')
 REASONS = {
     MISSING: 'there is no such file',
     NO_FILE: 'it is no regular file',
@@ -74,6 +76,14 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
     if loaded is None:
         raise InputError(f'{path} cannot be read: {loader.backend} cannot decode it')
     return from_array(loaded)
+
+
+def is_animated(path: str) -> bool:
+    """Whether an image file that can be read has several pictures that follow each other in time."""
+    if not path.lower().endswith(ANIMATED):
+        return False
+    with Image.open(path) as image:
+        return getattr(image, 'is_animated', False)
 
 
 def from_array(image: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cli.display import Bars, Lines
 from .errors import InputError
-from .images import read_image
+from .images import is_animated, read_image
 from .inputs import Inputs
 from .outputs import DRAWN, FRAMES, IMAGES, PREDICTIONS, JsonLines, JsonList, Outputs
 from .predictor import Predictor
@@ -115,6 +115,8 @@ def predict_batch(
     for number, path in enumerate(paths, start=first_id):
         try:
             loaded[number] = read_image(path, task.model.loader)
+            if is_animated(path):
+                task.display.line(f'{path}: an animation, of which the first frame is taken')
         except InputError as error:
             fail(task, tally, str(error))
     outcomes = task.model.outcomes(list(loaded.values()))

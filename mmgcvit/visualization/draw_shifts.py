@@ -15,6 +15,8 @@ PANEL = 3.7
 # Patches a side in the magnified part.
 MAGNIFIED = 3
 UNSHIFTED = '#d0d0d0'
+# Room for a colour between its name and its bar, in points.
+SWATCH = 11
 
 
 def draw_shifts(found: Shifts) -> 'Figure':
@@ -113,15 +115,19 @@ def draw_preferred(axes: 'Axes', found: Shifts, colours: np.ndarray) -> None:
 
 def draw_legend(axes: 'Axes', found: Shifts, colours: np.ndarray) -> None:
     """What the colours mean, with how many patches prefer each copy."""
+    from matplotlib.transforms import offset_copy
+
     names, shares = names_of(found), 100 * found.counts / found.counts.sum()
     places = np.arange(len(names))
     most = max(shares.max(), 1)
-    # All have some colour to be known by, those without patches too.
-    axes.barh(places, np.full(len(names), -0.08 * most), color=colours, edgecolor='black', linewidth=0.4)
     axes.barh(places, shares, color=colours, edgecolor='black', linewidth=0.4)
+    # All have some colour to be known by, those without patches too; apart from the bars, whose lengths count.
+    beside = offset_copy(axes.get_yaxis_transform(), axes.figure, x=-SWATCH, units='points')
+    swatches = {'marker': 's', 's': (0.7 * SWATCH) ** 2, 'edgecolors': 'black', 'linewidths': 0.4}
+    axes.scatter(np.zeros(len(names)), places, c=colours, transform=beside, clip_on=False, **swatches)
     axes.set_yticks(places, names, fontsize=8)
-    axes.set_xlim(-0.08 * most, 1.05 * most)
-    axes.axvline(0, color='black', linewidth=0.8)
+    axes.tick_params(axis='y', length=0, pad=1.8 * SWATCH)
+    axes.set_xlim(0, 1.05 * most)
     axes.invert_yaxis()
     axes.tick_params(axis='x', labelsize=7)
     axes.set_xlabel('% of patches that prefer it', fontsize=8)

@@ -138,6 +138,19 @@ def test_a_turned_photo_of_a_phone_is_drawn_upright(call_it, work_dirs, tmp_path
     assert cv2.imread(image['drawn'], cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_COLOR).shape == (300, 240, 3)
 
 
+@pytest.mark.parametrize('ending', ['gif', 'webp', 'png'])
+def test_of_an_animation_the_first_frame_is_taken_and_a_line_says_so(ending, call_it, models, work_dirs, tmp_path):
+    first, second = (Image.fromarray(picture_of(90, 120, seed=seed)) for seed in (0, 1))
+    options = {'lossless': True} if ending == 'webp' else {}
+    first.save(tmp_path / f'film.{ending}', save_all=True, append_images=[second], **options)
+    first.save(tmp_path / f'still.{ending}', **options)
+    code, printed = call_it(work_dirs['classification'], f'film.{ending}', f'still.{ending}', '--device', 'cpu')
+    assert code == 0
+    assert f'\nfilm.{ending}: an animation, of which the first frame is taken\n2 images predicted' in printed
+    film, still = models['classification']([f'film.{ending}', f'still.{ending}'])
+    assert film.scores == pytest.approx(still.scores, abs=1e-3)
+
+
 def test_a_video_beside_images(call_it, work_dirs, photos, tmp_path):
     write_video(photos / 'film.avi', frames=4)
     code, printed = call_it(work_dirs['classification'], photos, '--frames', 2)

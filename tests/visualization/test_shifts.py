@@ -65,6 +65,20 @@ def test_all_shifts_have_colours_of_their_own(lsa, picture):
     assert len(np.unique(colours_of(shifts(lsa, picture)).round(3), axis=0)) == len(SHIFTS)
 
 
+def test_bars_of_the_legend_are_as_long_as_their_shares_and_colours_stand_apart(lsa, picture):
+    """A copy that no patch prefers has a colour and no bar."""
+    found = shifts(lsa, picture)
+    found.preferred[:] = 3
+    (axes,) = [axes for axes in draw_shifts(found).axes if axes.get_title().startswith('legend')]
+    assert [(bar.get_x(), bar.get_width()) for bar in axes.patches] == [(0, 100 * (i == 3)) for i in range(len(SHIFTS))]
+    axes.figure.canvas.draw()
+    (swatches,) = axes.collections
+    assert len(swatches.get_facecolors()) == len(SHIFTS)
+    placed = swatches.get_window_extent(axes.figure.canvas.get_renderer())
+    assert placed.x1 < axes.get_window_extent().x0
+    assert all(label.get_window_extent().x1 < placed.x0 for label in axes.get_yticklabels())
+
+
 def test_a_head_is_chosen_or_refused(lsa, picture):
     assert shifts(lsa, picture, head=0).weights.shape == (16, 16, len(SHIFTS))
     with pytest.raises(InputError, match='there is no head 1 in stage 0; there are 0 only'):
