@@ -158,7 +158,7 @@ def test_a_file_that_onnxruntime_cannot_run_replaces_nothing(monkeypatch, export
         (['--calibrate', '.'], '--calibrate is for weights in 8 bits; add --int8'),
         (['--int8', '--part', 'backbone', '--calibrate', '.'], 'for whole models; leave it out with --part backbone'),
         (['--int8', '--calibrate', 'empty'], 'empty: none of its 0 files is an image'),
-        (['--int8', '--calibrate', 'none.png'], 'none.png cannot be read as an image'),
+        (['--int8', '--calibrate', 'none.png'], 'none.png: there is no such file'),
         (['--int8', '--calibrate', 'text.png'], 'text.png cannot be read as an image'),
         (['--int8', '--calibrate', 'film.mp4'], 'expected images alone'),
     ],
@@ -166,6 +166,7 @@ def test_a_file_that_onnxruntime_cannot_run_replaces_nothing(monkeypatch, export
 def test_options_that_make_no_sense_are_refused_before_anything_is_written(options, message, monkeypatch, tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'text.png').write_text('no image')
+    (tmp_path / 'film.mp4').touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, 'argv', ['mmgcvit export', str(DEMO / 'gcvit_digits_cls.py'), 'out.onnx', *options])
     with pytest.raises(SystemExit, match=f'^export: .*{message}'):
