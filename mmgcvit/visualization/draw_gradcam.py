@@ -21,10 +21,10 @@ def draw_gradcam(found: GradCam) -> 'Figure':
     what = f'class {found.class_name}, ' + (
         f'{100 * found.score:.1f} % of the pixels' if found.region is not None else f'score {found.score:.2f}'
     )
-    figure.suptitle(f'Grad-CAM, stage {found.stage}: what speaks for {what}', fontsize=11)
+    figure.suptitle(f'{found.method}, stage {found.stage}: what speaks for {what}', fontsize=11)
     left, right = figure.subplots(1, 2)
     draw_image(left, view, 'image')
-    title = 'Grad-CAM' if found.cam.any() else 'nothing speaks for it at this stage'
+    title = found.method if found.cam.any() else 'nothing speaks for it at this stage'
     draw_map(
         right,
         view,

@@ -1,5 +1,8 @@
 """Grad-CAM (arXiv 1610.02391): which part of an image speaks for a class, by the package ``grad-cam``.
 
+It weights each channel by its mean gradient over the image. A box of a detector depends on its own place only: of boxes
+HiResCAM (arXiv 2011.08891) is drawn, which weights each place by the gradient there.
+
 Legend: h x w pixels that the network sees, K classes.
 """
 
@@ -22,6 +25,7 @@ from .views import View, view_of
 # grad-cam adds 1e-7 to the maximum by which it divides.
 LARGE = 1e4
 MOST_NAMES = 20
+METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation': 'Grad-CAM'}
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class GradCam:
 
     Attributes:
         view: The image.
+        method: ``'Grad-CAM'``, of a detector ``'HiResCAM'``.
         stage: The stage whose map is weighted.
         cam: (h, w), from 0 to 1, over what the network sees; all 0 where nothing speaks for it.
         class_name: The class.
@@ -39,6 +44,7 @@ class GradCam:
     """
 
     view: View
+    method: str
     stage: int
     cam: np.ndarray
     class_name: str
@@ -119,11 +125,11 @@ def gradcam(
             target = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
         # Of a detector, a box is judged by one level of its pyramid, to which later stages may give nothing.
         for looked_at in range(last, -1, -1) if stage is None else [stage]:
-            cam = cam_at(layer_of(backbone, looked_at), outputs, view.inputs, target)
+            cam = cam_at(METHODS[model.task], layer_of(backbone, looked_at), outputs, view.inputs, target)
             if cam.any():
                 break
     rows, columns = view.seen
-    return GradCam(view, looked_at, cam[:rows, :columns], **target.described)
+    return GradCam(view, METHODS[model.task], looked_at, cam[:rows, :columns], **target.described)
 
 
 def check_installed() -> None:
@@ -136,11 +142,11 @@ def check_installed() -> None:
         raise InputError("Grad-CAM is computed by grad-cam, which is not installed: pip install 'grad-cam'")
 
 
-def cam_at(layer: nn.Module, outputs: Outputs, inputs: Tensor, target: Target) -> np.ndarray:
+def cam_at(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, target: Target) -> np.ndarray:
     """The map (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w); all 0 where nothing speaks for the target."""
-    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam import GradCAM, HiResCAM
 
-    cam = GradCAM(outputs, [layer], lambda x: x.permute(0, 3, 1, 2))
+    cam = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method](outputs, [layer], lambda x: x.permute(0, 3, 1, 2))
     try:
         # Its context swallows errors of one kind.
         (found,) = cam(inputs.detach().requires_grad_(), [lambda output: target.value(output) * LARGE])

@@ -58,7 +58,7 @@ def test_the_map_lies_on_the_planted_object(planted, row, column):
 
 
 def defined(model, found, value_of):
-    """Grad-CAM by its definition: maps weighted by their mean gradients, what is positive, from 0 to 1, resized."""
+    """By definition: maps weighted by their (mean) gradients, what is positive, from 0 to 1, resized."""
     network, view = model.inferencer.model, found.view
     backbone, kept = network.backbone, {}
     name = f'norm{found.stage}' if found.stage in backbone.out_indices else f'stages.{found.stage}'
@@ -68,7 +68,9 @@ def defined(model, found, value_of):
         value = value_of(network(view.inputs, view.data_samples, mode=mode)[0])
     handle.remove()
     (gradient,) = torch.autograd.grad(value, kept['map'])
-    cam = (kept['map'] * gradient.mean((1, 2), keepdim=True)).sum(-1).clamp_min(0)[0].detach()
+    if model.task != 'detection':
+        gradient = gradient.mean((1, 2), keepdim=True)
+    cam = (kept['map'] * gradient).sum(-1).clamp_min(0)[0].detach()
     cam = F.interpolate(cam[None, None], view.inputs.shape[-2:], mode='bilinear')[0, 0]
     cam = (cam - cam.min()) / (cam.max() - cam.min())
     return cam[: view.seen[0], : view.seen[1]].numpy()
@@ -84,7 +86,7 @@ def test_of_a_class_it_is_what_the_paper_defines(models, picture, stage):
 
 
 @needs_gradcam
-def test_of_a_box_it_is_what_the_paper_defines(models, picture):
+def test_of_a_box_it_is_what_the_paper_of_hirescam_defines(models, picture):
     model = models['detection']
     found = gradcam(model, picture, box=1)
     expected = defined(model, found, lambda sample: torch.logit(sample.pred_instances.scores[1]))
@@ -145,7 +147,7 @@ def test_a_stage_to_which_nothing_speaks_is_passed_over_unless_it_was_asked_for(
     """A box of a detector is judged by one level of a pyramid, which a late stage may not reach."""
     empty, asked = np.zeros((64, 64)), []
 
-    def nothing_before_stage_0(layer, *others):
+    def nothing_before_stage_0(method, layer, *others):
         asked.append(layer)
         return empty if len(asked) < 3 else empty + 1
 
