@@ -159,7 +159,7 @@ def test_testing_refuses_what_does_not_hold_the_model_instead_of_scoring_it(digi
     command = [TOOLS / 'test.py', CONFIGS / 'classify.py', tmp_path / 'x.pth']
     output = call(digits, *command, '--work-dir', tmp_path, fails=True)
     assert "does not fit the config's model" in output
-    assert 'convert_checkpoint.py' in output
+    assert 'mmgcvit convert' in output
     assert 'Traceback' not in output
 
 
