@@ -11,7 +11,7 @@ from .errors import CheckpointError
 LOCK = '.in_use'
 
 
-def take_folder(folder: Path) -> TextIO | str:
+def take_folder(folder: Path) -> TextIO:
     """Take a folder for this process, until it ends or closes what is returned.
 
     The system gives the folder back however the process ends, on file systems of several machines too; processes that
@@ -21,7 +21,10 @@ def take_folder(folder: Path) -> TextIO | str:
         folder: Made if it is not there.
 
     Returns:
-        A file that is to be kept; if another process has the folder, which one.
+        A file that is to be kept.
+
+    Raises:
+        CheckpointError: Another process has the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / LOCK).open('a+')
@@ -30,25 +33,15 @@ def take_folder(folder: Path) -> TextIO | str:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         file.seek(0)
-        holder = file.read().strip()
-        file.close()
-        return holder or 'another process'
+        with file:
+            holder = file.read() or 'another process'
+        raise CheckpointError(
+            f"another training runs in {folder} ({holder}), and two would remove each other's checkpoints. Wait for "
+            'its end, or end it, or train in another folder (--work-dir)'
+        ) from None
     except OSError:
         return file
     file.truncate(0)
     file.write(f'process {os.getpid()} on {socket.gethostname()}')
     file.flush()
     return file
-
-
-def refuse_taken(folder: Path, holder: str) -> None:
-    """Say of a folder that another training runs in it.
-
-    Raises:
-        CheckpointError: ``holder`` names it.
-    """
-    if holder:
-        raise CheckpointError(
-            f"another training runs in {folder} ({holder}), and two would remove each other's checkpoints. Wait for "
-            'its end, or end it, or train in another folder (--work-dir)'
-        )

@@ -1,7 +1,8 @@
 """The folder that a run writes to."""
 
-import os
 from pathlib import Path
+
+from .writable import refusal_of
 
 
 def make_work_dir(work_dir: str) -> None:
@@ -15,6 +16,7 @@ def make_work_dir(work_dir: str) -> None:
     except OSError as error:
         reason = error.strerror
     else:
-        reason = None if os.access(work_dir, os.W_OK | os.X_OK) else 'it is not writable'
+        refusal = refusal_of(Path(work_dir))
+        reason = refusal and f'it is not writable: {refusal.strerror}'
     if reason is not None:
         raise SystemExit(f'the work dir {work_dir} cannot be used ({reason}): name another one with --work-dir')

@@ -8,16 +8,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
-
 from ..cli.data_check import check_presence
 from ..cli.display import display_for
-from ..cli.gpu_check import check_gpus
-from ..cli.operators_check import check_operators, check_operators_load
 from ..cli.options import add_trust_option
-from ..inference import InputError, load
+from ..inference import InputError
 from ..inference.devices import in_words
 from ..inference.errors import in_a_sentence
+from ..inference.for_commands import load_for_command
 from ..inference.sources import find_source, read_config
 from ..mistakes import Folder, Found, Truths, find_mistakes, truths_of, write_confusion, write_worst
 from ..mistakes.judging import SCORES
@@ -70,12 +67,7 @@ def look(args: argparse.Namespace) -> int | str:
     source = find_source(args.config, args.checkpoint)
     cfg, loader = read_config(source.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader])
-    if args.device == 'auto':
-        check_gpus()
-    check_operators_load()
-    model = load(source.config, source.checkpoint, args.device, args.score_thr, args.trust_checkpoint)
-    if model.device.type == 'cuda':
-        check_operators(Config({'default_scope': model.scope}))
+    model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
     truths = truths_of(cfg, loader, model)
     folder.make()
     display = display_for(sys.stdout)

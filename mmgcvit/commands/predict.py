@@ -10,16 +10,13 @@ import signal
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
-
 from ..checkpoints.reading import ADDRESSES
 from ..cli.display import display_for
-from ..cli.gpu_check import check_gpus
-from ..cli.operators_check import check_operators, check_operators_load
 from ..cli.options import add_trust_option
-from ..inference import InputError, load
+from ..inference import InputError
 from ..inference.devices import in_words
 from ..inference.errors import in_a_sentence
+from ..inference.for_commands import load_for_command
 from ..inference.inputs import Inputs, find_inputs
 from ..inference.outputs import Outputs
 from ..inference.running import FRAMES_OF_A_CAMERA, Tally, Task, predict_all
@@ -97,12 +94,7 @@ def predict(args: argparse.Namespace) -> int | str:
         )
     inputs = find_inputs(named)
     outputs = Outputs(args.out_dir, inputs.files, args.overwrite)
-    if args.device == 'auto':
-        check_gpus()
-    check_operators_load()
-    model = load(source.config, source.checkpoint, args.device, args.score_thr, args.trust_checkpoint)
-    if model.device.type == 'cuda':
-        check_operators(Config({'default_scope': model.scope}))
+    model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
     display = display_for(sys.stdout)
     display.line(f'{model.task}, {len(model.classes)} classes, on {in_words(model.device)}: {source.checkpoint}')
     task = Task(model, outputs, display, args.batch_size, not args.no_save_vis, not args.no_save_pred)

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import FlexibleRunner, Runner
 
-from ..checkpoints.folder_lock import refuse_taken, take_folder
+from ..checkpoints.folder_lock import take_folder
 from ..checkpoints.work_folder import (
     checkpoints_in,
     refuse_used,
@@ -56,7 +56,7 @@ class WholeCheckpointHook(CheckpointHook):
         # Epochs and iterations of the checkpoint that is being saved.
         self.counts: dict[str, int] = {}
         # What holds the folder for this run, in process 0.
-        self.lock: TextIO | str | None = None
+        self.lock: TextIO | None = None
 
     @property
     def folder(self) -> Path:
@@ -65,21 +65,14 @@ class WholeCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
         super().before_train(runner)
-        seen = [self.take_folder(runner) if is_main_process() else None]
-        broadcast_object_list(seen)
-        holder, found = seen[0]
-        refuse_taken(self.folder, holder)
+        do_in_process_0(lambda: self.begin_in_folder(is_new=runner.iter == 0))
+
+    def begin_in_folder(self, is_new: bool) -> None:
+        """Take the folder, put an earlier run's checkpoints aside, and remove what a killed one had begun to write."""
+        self.lock = take_folder(self.folder)
+        found = checkpoints_in(self.folder) if is_new else []
         if not self.overwrite:
             refuse_used(self.folder, found)
-        do_in_process_0(lambda: self.clear_folder(found))
-
-    def take_folder(self, runner: Runner | FlexibleRunner) -> tuple[str, list[Path]]:
-        """Who else trains in the folder, if anybody does, and what an earlier run has left in it for a new one."""
-        self.lock = take_folder(self.folder)
-        return self.lock if isinstance(self.lock, str) else '', checkpoints_in(self.folder) if runner.iter == 0 else []
-
-    def clear_folder(self, found: Sequence[Path]) -> None:
-        """Put an earlier run's checkpoints aside, and remove what one that was killed had begun to write."""
         set_aside(found, self.folder)
         remove_unfinished(self.folder)
 

@@ -115,14 +115,13 @@ class FiniteStepsHook(Hook):
             leave_out_of_log(outputs or {})
         if not completes_step(runner.optim_wrapper):
             return
-        if self.is_fault(runner.optim_wrapper):
+        is_fault = self.is_fault(runner.optim_wrapper)
+        self.in_a_row = self.in_a_row + 1 if is_fault else 0
+        runner.message_hub.update_info(IN_A_ROW, self.in_a_row)
+        if is_fault:
             self.statistics.restore()
-            self.in_a_row += 1
-            runner.message_hub.update_info(IN_A_ROW, self.in_a_row)
             self.report(runner)
         else:
-            self.in_a_row = 0
-            runner.message_hub.update_info(IN_A_ROW, 0)
             note_good_checkpoint(runner)
         self.begin_step()
 

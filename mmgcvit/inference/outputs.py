@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..cli.writable import refusal_of
 from .errors import InputError
 from .paths import from_root
 
@@ -189,12 +189,9 @@ def check_writable(folder: Path, name: str) -> None:
         InputError: It cannot be written to, or not be made.
     """
     existing = next(path for path in (folder, *from_root(folder).parents) if path.exists())
-    try:
-        # Permissions do not tell of everything: root may write, and file systems refuse.
-        with tempfile.TemporaryDirectory(dir=existing):
-            pass
-    except OSError as error:
-        raise InputError(f'{name} cannot be written ({existing}: {error.strerror}); name another place') from None
+    refusal = refusal_of(existing)
+    if refusal is not None:
+        raise InputError(f'{name} cannot be written ({existing}: {refusal.strerror}); name another place')
 
 
 def is_used(path: Path) -> bool:

@@ -117,19 +117,20 @@ def gradcam(
     if stage is not None:
         chosen('stage', stage, backbone.num_stages, 0)
     view = view_of(model, image)
-    last = last_detailed_stage(backbone, view.inputs, backbone.num_stages - 1)
+    # Of a detector, a box is judged by one level of its pyramid, to which late stages may give nothing.
+    last = backbone.num_stages - 1
+    stages = range(last_detailed_stage(backbone, view.inputs, last), -1, -1) if stage is None else [stage]
     network = model.inferencer.model
     outputs = Outputs(network, view.data_samples, 'predict' if model.task == 'detection' else 'tensor')
     with model.in_scope(), enabled_gradients(network):
         with torch.no_grad():
             target = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
-        # Of a detector, a box is judged by one level of its pyramid, to which later stages may give nothing.
-        for looked_at in range(last, -1, -1) if stage is None else [stage]:
-            cam = cam_at(METHODS[model.task], layer_of(backbone, looked_at), outputs, view.inputs, target)
+        for stage in stages:
+            cam = cam_at(METHODS[model.task], layer_of(backbone, stage), outputs, view.inputs, target)
             if cam.any():
                 break
     rows, columns = view.seen
-    return GradCam(view, METHODS[model.task], looked_at, cam[:rows, :columns], **target.described)
+    return GradCam(view, METHODS[model.task], stage, cam[:rows, :columns], **target.described)
 
 
 def check_installed() -> None:

@@ -1,5 +1,6 @@
 """A folder that a run cannot write to is named before the run begins."""
 
+import errno
 import os
 
 import pytest
@@ -22,6 +23,10 @@ def test_a_file_in_its_place_or_above_it_is_refused(tmp_path):
 
 def test_one_that_is_not_writable_is_refused(tmp_path, monkeypatch):
     """Whoever runs the tests may write anywhere, so the system's answer is given."""
-    monkeypatch.setattr(os, 'access', lambda path, mode: False)
+
+    def refuse(dir):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr('tempfile.TemporaryDirectory', refuse)
     with pytest.raises(SystemExit, match='is not writable'):
         make_work_dir(str(tmp_path))

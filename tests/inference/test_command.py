@@ -252,7 +252,7 @@ def test_an_option_tells_which_code_may_run(call_it, work_dirs, photos, monkeypa
         taken.append(arguments)
         raise InputError('enough')
 
-    monkeypatch.setattr(predict, 'load', loaded)
+    monkeypatch.setattr(predict, 'load_for_command', loaded)
     call_it(work_dirs['classification'], photos)
     call_it(work_dirs['classification'], photos, '--trust-checkpoint', '--device', 'cpu')
     assert [arguments[-1] for arguments in taken] == [False, True]
