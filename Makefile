@@ -71,7 +71,7 @@ $(VENV)/installed-docs: locks/docs.txt | install
 # transformers, in a folder of its own beside the environment: in it, mmpretrain's models could not be imported.
 TRANSFORMERS = build/transformers
 test-transformers: $(TRANSFORMERS)/installed
-	PYTHONPATH=$(TRANSFORMERS) $(RUN) -m pytest tests/doors/test_transformers.py
+	PYTHONPATH=$(TRANSFORMERS) $(RUN) -m pytest tests/integrations/test_transformers.py
 
 $(TRANSFORMERS)/installed: locks/transformers.txt | install
 	rm -rf $(TRANSFORMERS)

@@ -42,8 +42,8 @@ class BuildWithConfigs(build_py):
 
     @staticmethod
     def add_start_up(site_packages: Path) -> None:
-        """Have Python know at its start where mmcv's operators are found: mmgcvit/operators says why."""
-        shutil.copy(ROOT / 'mmgcvit' / 'operators' / 'finder.py', site_packages / '_mmgcvit_operators.py')
+        """Have Python know at its start where mmcv's operators are found: mmgcvit/hosts/operators.py says why."""
+        shutil.copy(ROOT / 'mmgcvit' / 'hosts' / 'finder.py', site_packages / '_mmgcvit_operators.py')
         line = 'import _mmgcvit_operators; _mmgcvit_operators.serve_stand_ins()\n'
         (site_packages / 'mmgcvit_operators.pth').write_text(line)
 
@@ -96,7 +96,7 @@ setup(
         'checkpoints': ['safetensors', 'timm'],
         # Takes backbones from the Hugging Face Hub by name.
         'hub': ['huggingface_hub', 'safetensors'],
-        # Knows the backbones by its Auto classes (mmgcvit/doors). Not beside mmpretrain, whose models it keeps from
+        # Knows the backbones by its Auto classes (mmgcvit/integrations). Not beside mmpretrain, whose models it keeps from
         # being imported: they import what transformers 5 no longer has.
         'transformers': ['transformers>=5.20', 'safetensors'],
         # Writes and runs ONNX files: torch.onnx.export asks for onnx and onnxscript where they are missing.

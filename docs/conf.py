@@ -15,7 +15,7 @@ from sphinx.application import Sphinx  # noqa: E402
 from sphinx.util.inspect import signature, stringify_signature  # noqa: E402
 
 from mmgcvit import __version__  # noqa: E402
-from mmgcvit.pretrained import PretrainedBackbone  # noqa: E402
+from mmgcvit.models.base import PretrainedBackbone  # noqa: E402
 
 project = 'mmgcvit'
 author = 'The mmgcvit contributors'

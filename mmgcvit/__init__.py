@@ -6,15 +6,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .operators import serve_stand_ins
-from .requirements import check_hosts
+from .hosts.finder import serve_stand_ins
+from .hosts.moved import name_moved_modules
+from .hosts.versions import check_hosts
 
 check_hosts()
 serve_stand_ins()
+name_moved_modules()
 
 from .checkpoints.for_hosts import register_reader  # noqa: E402  (beside missing hosts the check's message comes first)
-from .gcvit import GCViT  # noqa: E402
-from .lsa import LSA  # noqa: E402
+from .models.gcvit import GCViT  # noqa: E402
+from .models.lsa import LSA  # noqa: E402
 from .version import __version__  # noqa: E402
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """How good the tests are: which of a code's mutants they let live.
 
-Run:  python -m tests.mutants mmgcvit/layers --draw 100 --seed 1
+Run:  python -m tests.mutants mmgcvit/models/layers --draw 100 --seed 1
 
 One operator, constant, condition, returned value or statement of a file is changed or removed, and those fast tests of
 its folder that run it (:mod:`.chosen_tests`) run until one fails; a mutant lives if all of them pass. The tests of each
@@ -63,7 +63,7 @@ class Mutant:
 
 def parse_args():
     parser = argparse.ArgumentParser(prog='python -m tests.mutants', description=__doc__.splitlines()[0])
-    parser.add_argument('code', type=Path, help='a file or a folder of the package, for example mmgcvit/layers')
+    parser.add_argument('code', type=Path, help='a file or a folder of the package, for example mmgcvit/models/layers')
     parser.add_argument('--tests', nargs='*', help='default: the folder of tests of the same name')
     parser.add_argument('--draw', type=int, default=10**9, help='how many mutants; default: all')
     parser.add_argument('--seed', type=int, default=0, help='of the draw')

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.lsa.archs import CIFAR_SHIFTS, IMAGENET_SHIFTS
+from mmgcvit.models.lsa.archs import CIFAR_SHIFTS, IMAGENET_SHIFTS
 
 DATA = Path(__file__).parent / 'data'
 ARCH = {'embed_dims': 8, 'depths': (2, 2, 3, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 3}

@@ -96,7 +96,7 @@ FILES_DOWNWARD = {
         ),
     ],
 }
-# What may be taken away as a whole (tests/ablations/test_removal.py).
+# What may be taken away as a whole (tests/models/rivals/test_removal.py).
 REMOVABLE = {'ablations'}
 FILES = sorted(PACKAGE.rglob('*.py'))
 
@@ -152,7 +152,9 @@ def test_a_third_network_is_its_folder_and_one_registration():
     """Outside of their own folders, their rivals', and the package's front, no file imports a network."""
     for file in FILES:
         if place_of(file) not in ('gcvit', 'lsa', 'ablations', '__init__'):
-            assert not any(name.startswith(('mmgcvit.gcvit', 'mmgcvit.lsa')) for name in imports_of(file)), file
+            assert not any(
+                name.startswith(('mmgcvit.models.gcvit', 'mmgcvit.models.lsa')) for name in imports_of(file)
+            ), file
 
 
 def test_one_file_calls_attention_kernels():

@@ -305,7 +305,7 @@ def time_data(args: argparse.Namespace) -> None:
     """Seconds a batch of a config's training data takes to load."""
     from mmengine.runner import Runner
 
-    from mmgcvit.cli.options import enter_scope, read_config
+    from mmgcvit.hosts.configs import enter_scope, read_config
 
     cfg = read_config(args.config)
     enter_scope(cfg)

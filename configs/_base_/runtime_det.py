@@ -3,7 +3,7 @@
 _base_ = 'tf32.py'
 
 default_scope = 'mmdet'
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.detection'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.hosts.mmdet'], allow_failed_imports=False)
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

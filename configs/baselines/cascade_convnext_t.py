@@ -10,7 +10,7 @@ ConvNeXt's own, with which the published figures are made.
 
 _base_ = '../cascade_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.detection', 'mmpretrain.models'])
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.hosts.mmdet', 'mmpretrain.models'])
 
 released = 'https://download.openmmlab.com/mmclassification/v0/convnext/downstream/convnext-tiny_3rdparty_32xb128-noema_in1k_20220301-795e9634.pth'
 model = dict(

@@ -3,7 +3,7 @@
 Nothing in a file is run; see :mod:`.pickles`.
 """
 
-from .errors import CheckpointError, DamagedCheckpointError
+from ..errors import CheckpointError, DamagedCheckpointError
 from .layout import Layout
 from .loading import load_pretrained
 from .newest import NewestCheckpoint, newest_whole_checkpoint

@@ -9,7 +9,7 @@ from typing import IO
 
 import torch
 
-from .errors import CheckpointError, DamagedCheckpointError, NotDataError, first_line
+from ..errors import CheckpointError, DamagedCheckpointError, NotDataError, first_line
 
 SIGNATURE = b'PK\x03\x04'
 END = struct.Struct('<4s4H2LH')

@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 import torch
 from mmengine.dist import all_gather_object, is_distributed
 
-from .errors import CheckpointError, DamagedCheckpointError, first_line
+from ..errors import CheckpointError, DamagedCheckpointError, first_line
 from .wholeness import beside, put_in_place, recorded_digest, sha256, write_digest_beside
 
 # A server that says nothing for so long is given up, and a transfer that takes longer in all; what has come by then is

@@ -18,10 +18,10 @@ import torch
 from packaging.version import InvalidVersion, Version
 from torch import Tensor, nn
 
-from ..layers import resolve_variant
-from ..registry import MODELS
+from ..errors import CheckpointError, first_line, shorten
+from ..hosts.registry import MODELS
+from ..models.layers import resolve_variant
 from ..version import __version__
-from .errors import CheckpointError, first_line, shorten
 from .values import check_numbers
 from .weights import read_weights
 from .wholeness import beside, put_in_place, unfinished_of, write_digest_beside, write_safetensors
@@ -214,7 +214,7 @@ def network_in(config: FolderConfig, base: type[nn.Module], source: str) -> type
     if network is None:
         raise CheckpointError(
             f'{source} names the network {config.network!r:.80}, which is not registered; import what '
-            'registers it, as mmgcvit.ablations does those of the ablations'
+            'registers it, as mmgcvit.models.rivals does those of the ablations'
         )
     if not issubclass(network, base):
         raise CheckpointError(f'{source} is of a {network.__name__}; the model is {base.__name__}')

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import TextIO
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 
 LOCK = '.in_use'
 

@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 
-from .errors import CheckpointError, printable
+from ..errors import CheckpointError, printable
 from .reading import read_checkpoint, read_trusted_checkpoint
 from .weights import find_state_dict, tensors_of
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from .errors import CheckpointError, first_line
+from ..errors import CheckpointError, first_line
 from .fetching import first_on_each_node
 from .folder import CONFIG, WEIGHTS
 from .wholeness import beside

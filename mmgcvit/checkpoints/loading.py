@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..layers import PositionEmbedding, RelativePositionBias
-from .errors import CheckpointError, first_line, shorten
+from ..errors import CheckpointError, first_line, shorten
+from ..models.layers import PositionEmbedding, RelativePositionBias
 from .weights import FINAL_NORM, Weights, read_weights
 
 OUTPUT_NORM = re.compile(r'norm\d+\.')

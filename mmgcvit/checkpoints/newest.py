@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 from .torch_files import read_without_numbers
 from .wholeness import check_whole
 

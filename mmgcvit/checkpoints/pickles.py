@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 
-from .errors import NotDataError, first_line
+from ..errors import NotDataError, first_line
 
 # A training checkpoint of the largest backbone here, with its optimizer, takes 87,000. One byte can make an object of
 # 216, so this bounds memory too.

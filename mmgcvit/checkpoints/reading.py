@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .errors import CheckpointError, DamagedCheckpointError, first_line
+from ..errors import CheckpointError, DamagedCheckpointError, first_line
 from .fetching import download, first_on_each_node
 from .torch_files import read_torch
 from .wholeness import check_digest

@@ -10,7 +10,7 @@ import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor, nn
 
-from .errors import CheckpointError, first_line
+from ..errors import CheckpointError, first_line
 from .values import what_is_wrong_with
 
 MOST_STEPS = 10**12

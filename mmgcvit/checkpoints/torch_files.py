@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from ..errors import CheckpointError, DamagedCheckpointError, NotDataError, first_line
 from .archive import SIGNATURE, Archive, open_archive
-from .errors import CheckpointError, DamagedCheckpointError, NotDataError, first_line
 from .kinds import Storage, StorageKind, names_in_files
 from .pickles import read_pickle
 

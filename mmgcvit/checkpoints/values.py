@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .errors import CheckpointError, shorten
+from ..errors import CheckpointError, shorten
 
 
 def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..registry import MODELS
-from .errors import CheckpointError
+from ..errors import CheckpointError
+from ..hosts.registry import MODELS
 from .layout import Layout
 from .reading import read_checkpoint
 from .values import check_numbers

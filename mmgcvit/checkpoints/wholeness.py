@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import CheckpointError, DamagedCheckpointError
 from .archive import DIGEST_MARK, LENGTH_OF_DIGEST, SIGNATURE, held_digest, open_archive
-from .errors import CheckpointError, DamagedCheckpointError
 
 CHUNK = 1 << 20
 # Where the length of an archive's comment stands, from its end.

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import CheckpointError, shorten
+from ..errors import CheckpointError, shorten
 from .newest import LAST
 from .wholeness import UNFINISHED
 

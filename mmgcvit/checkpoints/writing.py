@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layers import RelativePositionBias
-from ..layers.position import TABLE_NAME, relative_position_index
-from .errors import CheckpointError
+from ..errors import CheckpointError
+from ..models.layers import RelativePositionBias
+from ..models.layers.position import TABLE_NAME, relative_position_index
 from .layout import Layout
 from .weights import FINAL_NORM, Weights
 

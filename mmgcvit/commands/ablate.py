@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 from mmengine.config import Config, DictAction
 from rich.console import Console
 
-from ..ablation_runs.changes import change_of, onto, write_config
-from ..ablation_runs.plot import check_can_draw, draw
-from ..ablation_runs.report import markdown, scores_of
-from ..ablation_runs.runs import (
+from ..checkpoints.newest import LAST, kind_and_number
+from ..experiments.ablation.changes import change_of, onto, write_config
+from ..experiments.ablation.plot import check_can_draw, draw
+from ..experiments.ablation.report import markdown, scores_of
+from ..experiments.ablation.runs import (
     Result,
     Run,
     check_same,
@@ -34,13 +35,12 @@ from ..ablation_runs.runs import (
     seconds_left,
     write_whole,
 )
-from ..ablation_runs.tables import METRICS, Table, TableError, read_tables
-from ..checkpoints.newest import LAST, kind_and_number
-from ..cli.options import add_device_option
-from ..cli.own_configs import configs_with, digest_of
-from ..cli.scores import latest_entry
-from ..cli.steps import INTERRUPTED, end_steps_when_terminated, run
+from ..experiments.ablation.tables import METRICS, Table, TableError, read_tables
+from ..hosts.configs import configs_with, digest_of
+from ..visualization.curves import latest_entry
 from .demo import DIGITS, check_digits
+from .options import add_device_option
+from .steps import INTERRUPTED, end_steps_when_terminated, run
 
 TABLES = 'ablations/tables.yml'
 TABLE, PLOT = 'table.md', 'table.png'

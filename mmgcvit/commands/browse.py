@@ -9,12 +9,12 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from ..browsing import Samples, sheets_of
-from ..cli.data_check import check_presence
-from ..cli.options import enter_scope, read_config
-from ..inference import InputError
-from ..inference.errors import in_a_sentence
+from ..errors import in_a_sentence
+from ..hosts.configs import enter_scope, read_config
+from ..inference import UserError
 from ..inference.outputs import check_folder
+from ..visualization.browsing import Samples, sheets_of
+from .data_check import check_presence
 
 QUALITY = 90
 
@@ -48,16 +48,16 @@ def browse(args: argparse.Namespace) -> None:
     """Do what the options say.
 
     Raises:
-        InputError: Something that was given cannot be used.
+        UserError: Something that was given cannot be used.
     """
     for name, least in (('number', 1), ('draws', 1), ('seed', 0)):
         if getattr(args, name) < least:
-            raise InputError(f'--{name} {getattr(args, name)}: expected at least {least}')
+            raise UserError(f'--{name} {getattr(args, name)}: expected at least {least}')
     folder = args.out_dir
     check_folder(folder)
     earlier = sorted(folder.glob(f'{args.split}_*.jpg'))
     if earlier and not args.overwrite:
-        raise InputError(
+        raise UserError(
             f'{folder} holds sheets of an earlier call ({earlier[0].name}); name another folder with --out-dir, or '
             'replace them with --overwrite'
         )

@@ -11,11 +11,11 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import Progress
 
-from ..cli.data_check import check_presence
-from ..cli.data_table import contents_table, table_of
-from ..cli.options import enter_scope, read_config
-from ..data_checks import Outcome, check_datasets
-from ..data_checks.contact_sheet import contact_sheet
+from ..datasets.checks import Outcome, check_datasets
+from ..datasets.checks.contact_sheet import contact_sheet
+from ..hosts.configs import enter_scope, read_config
+from .data_check import check_presence
+from .data_table import contents_table, table_of
 
 PICTURES = ('.jpg', '.jpeg', '.png')
 LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']

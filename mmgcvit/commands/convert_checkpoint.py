@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import CheckpointError, Weights
-from ..checkpoints.errors import first_line
 from ..checkpoints.loading import comparable_shape, grid_in, is_table, shorten
 from ..checkpoints.reading import local_file, read_checkpoint, read_trusted_checkpoint
 from ..checkpoints.weights import FINAL_NORM, weights_in
 from ..checkpoints.wholeness import save_whole, save_whole_safetensors, sha256
 from ..checkpoints.writing import mmpretrain_checkpoint, state_dict_for
-from ..cli.options import add_trust_option
-from ..registry import MODELS
+from ..errors import first_line
+from ..hosts.registry import MODELS
+from .options import add_trust_option
 
 OPTIONAL = re.compile(r'norm\d+\.|final_norm\.|head\.')
 # The index of positions, which the original's layout has beside each table, grows with the window's fourth power.

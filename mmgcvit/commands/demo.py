@@ -15,9 +15,9 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from ..cli.own_configs import configs_with, digest_of
-from ..cli.scores import latest
-from ..cli.steps import INTERRUPTED, end_steps_when_terminated, run
+from ..hosts.configs import configs_with, digest_of
+from ..visualization.curves import latest
+from .steps import INTERRUPTED, end_steps_when_terminated, run
 
 DIGITS = Path('data/digits')
 # What the digits are made with: the package's extra of that name.

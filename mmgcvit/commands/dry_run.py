@@ -10,9 +10,9 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from ..cli.options import read_config
-from ..dry_run import Options, prepare, rehearse
-from ..dry_run.steps import RunProgram, in_new_process
+from ..experiments.dry_run import Options, prepare, rehearse
+from ..experiments.dry_run.steps import RunProgram, in_new_process
+from ..hosts.configs import read_config
 
 MARK = 'dry_run.txt'
 

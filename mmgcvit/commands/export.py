@@ -8,14 +8,14 @@ with a config that trained weights come with (configs/demo).
 import argparse
 from pathlib import Path
 
-from ..cli.options import add_trust_option
+from ..errors import in_a_sentence
 from ..export import check_target, write
 from ..export.graphs import BACKBONE
 from ..export.int8 import DynamicInt8, Quantization, StaticInt8
 from ..export.requirements import check_onnx
-from ..inference import InputError, load
-from ..inference.errors import in_a_sentence
+from ..inference import UserError, load
 from ..inference.sources import find_source
+from .options import add_trust_option
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,7 +54,7 @@ def export(args: argparse.Namespace) -> None:
     """Do what the options say.
 
     Raises:
-        InputError: The model cannot be exported, or the file not be written; says why.
+        UserError: The model cannot be exported, or the file not be written; says why.
         CheckpointError: The checkpoint cannot be read, or is not the config's model's.
     """
     check_onnx()
@@ -79,14 +79,14 @@ def quantization_of(args: argparse.Namespace) -> Quantization | None:
     """How the options ask for 8 bits; None where they do not.
 
     Raises:
-        InputError: They do not go together, or name images that cannot be read.
+        UserError: They do not go together, or name images that cannot be read.
     """
     if args.calibrate is None:
         return DynamicInt8() if args.int8 else None
     if not args.int8:
-        raise InputError('--calibrate is for weights in 8 bits; add --int8, or leave it out')
+        raise UserError('--calibrate is for weights in 8 bits; add --int8, or leave it out')
     if args.part is not None:
-        raise InputError(f'--calibrate is for whole models; leave it out with --part {args.part}')
+        raise UserError(f'--calibrate is for whole models; leave it out with --part {args.part}')
     return StaticInt8(args.calibrate)
 
 

@@ -10,8 +10,8 @@ from mmengine.config import DictAction
 from mmengine.registry import MODELS
 
 from .. import GCViT
-from ..cli.complexity import count_macs, count_parameters, model_parts
-from ..cli.options import enter_scope, read_config
+from ..experiments.complexity import count_macs, count_parameters, model_parts
+from ..hosts.configs import enter_scope, read_config
 
 # Multiply-adds in billions and ImageNet top-1 of the variants as published (the paper, and the authors' list of
 # models), by arch, image size and windows. The last two are fine-tuned from ImageNet-21K.

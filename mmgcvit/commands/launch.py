@@ -19,12 +19,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..cli.gpu_check import HIDING_VARIABLE, check_gpus
-from ..cli.loopback import LOOPBACK
-from ..cli.nodes import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_beside_other_nodes
-from ..cli.options import add_device_option
-from ..cli.ports import check_port, free_port
-from ..cli.torch_launcher import exit_code, start
+from ..engine.processes import check_port, free_port
+from ..hosts.machine import HIDING_VARIABLE, check_gpus
+from .loopback import LOOPBACK
+from .nodes import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_beside_other_nodes
+from .options import add_device_option
+from .torch_launcher import exit_code, start
 
 DEFAULT_PORT = 29500
 # A node that is well may be a few beats late.
@@ -46,7 +46,7 @@ def main() -> None:
         check_gpus()
         check_number_of_gpus(processes)
     program = ['-m', f'mmgcvit.commands.{name}', config, *arguments, '--launcher', 'pytorch']
-    module = ['mmgcvit.cli.loopback', str(nodes.port)] if nodes.count == 1 else ['mmgcvit.cli.torch_launcher']
+    module = ['mmgcvit.commands.loopback', str(nodes.port)] if nodes.count == 1 else ['mmgcvit.commands.torch_launcher']
     command = [sys.executable, '-m', *module, *launcher_options(nodes, processes), *program]
     if nodes.count > 1:
         run_beside_other_nodes(command, environment, nodes)

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.progress import track
 
 from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
-from ..datasets.output import is_up_to_date, replaced_whole
+from ..files import is_up_to_date, replaced_whole
 
 OPTIONS_FILE = 'digits.json'
 # Of what this tool writes: sets of another version are made again.

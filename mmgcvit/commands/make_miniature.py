@@ -15,7 +15,7 @@ from ..datasets.miniature import (
     write_miniature_coco,
     write_miniature_imagenet,
 )
-from ..datasets.output import is_up_to_date, replaced_whole
+from ..files import is_up_to_date, replaced_whole
 
 OPTIONS_FILE = 'miniature.json'
 # Of what this tool writes: sets of another version are made again.

@@ -8,16 +8,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..cli.data_check import check_presence
-from ..cli.display import display_for
-from ..cli.options import add_trust_option
-from ..inference import InputError
+from ..engine.progress import display_for
+from ..errors import in_a_sentence
+from ..inference import UserError
 from ..inference.devices import in_words
-from ..inference.errors import in_a_sentence
 from ..inference.for_commands import load_for_command
 from ..inference.sources import find_source, read_config
-from ..mistakes import Folder, Found, Truths, find_mistakes, truths_of, write_confusion, write_worst
-from ..mistakes.judging import SCORES
+from ..visualization.mistakes import Folder, Found, Truths, find_mistakes, truths_of, write_confusion, write_worst
+from ..visualization.mistakes.judging import SCORES
+from .data_check import check_presence
+from .options import add_trust_option
 
 # So many pairs and images are named on the screen.
 NAMED = 5
@@ -57,12 +57,12 @@ def look(args: argparse.Namespace) -> int | str:
         What to exit with: 0, or what could not be done.
 
     Raises:
-        InputError: Nothing can be done.
+        UserError: Nothing can be done.
         CheckpointError: Likewise.
     """
     for name, least in (('batch_size', 1), ('worst', 0)):
         if getattr(args, name) < least:
-            raise InputError(f'--{name.replace("_", "-")} {getattr(args, name)}: expected at least {least}')
+            raise UserError(f'--{name.replace("_", "-")} {getattr(args, name)}: expected at least {least}')
     folder = Folder(args.out_dir, args.overwrite)
     source = find_source(args.config, args.checkpoint)
     cfg, loader = read_config(source.config), f'{args.split}_dataloader'
@@ -77,7 +77,7 @@ def look(args: argparse.Namespace) -> int | str:
     finally:
         display.close()
     if not found.images:
-        raise InputError(f'none of the {len(truths)} images of {loader} could be used')
+        raise UserError(f'none of the {len(truths)} images of {loader} could be used')
     write_confusion(found.confusion, folder)
     write_worst(found, truths, folder)
     display.line('\n'.join([*in_words_of(found, truths), f'{folder.path}: written']))

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..run_logs import Run, RunLogError, draw_curves, read_run
+from ..visualization.curves import Run, RunLogError, draw_curves, read_run
 
 # Of these a lower value is the better one.
 LOWER_IS_BETTER = ('loss', 'error')

@@ -11,17 +11,17 @@ import sys
 from pathlib import Path
 
 from ..checkpoints.reading import ADDRESSES
-from ..cli.display import display_for
-from ..cli.options import add_trust_option
-from ..inference import InputError
+from ..engine.progress import display_for
+from ..errors import in_a_sentence
+from ..inference import UserError
 from ..inference.devices import in_words
-from ..inference.errors import in_a_sentence
 from ..inference.for_commands import load_for_command
 from ..inference.inputs import Inputs, find_inputs
 from ..inference.outputs import Outputs
 from ..inference.running import FRAMES_OF_A_CAMERA, Tally, Task, predict_all
 from ..inference.sources import find_source, has_checkpoint
 from ..inference.words import counted
+from .options import add_trust_option
 
 INTERRUPTED = 128 + signal.SIGINT
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
@@ -82,14 +82,14 @@ def predict(args: argparse.Namespace) -> int | str:
         What to exit with: 0, or what could not be done.
 
     Raises:
-        InputError: Nothing can be done.
+        UserError: Nothing can be done.
         CheckpointError: Likewise.
     """
     checkpoint, named = split(args)
     check_numbers(args)
     source = find_source(args.config, checkpoint)
     if not named:
-        raise InputError(
+        raise UserError(
             'name what to look at behind CONFIG and CHECKPOINT: images, videos, folders, patterns, or camera:0'
         )
     inputs = find_inputs(named)
@@ -132,16 +132,16 @@ def check_numbers(args: argparse.Namespace) -> None:
     """Refuse numbers that mean nothing, and options by which nothing would be written.
 
     Raises:
-        InputError: There is such a one.
+        UserError: There is such a one.
     """
     for name in ('batch_size', 'frames'):
         value = getattr(args, name)
         if value is not None and value < 1:
-            raise InputError(f'--{name.replace("_", "-")} {value}: expected at least 1')
+            raise UserError(f'--{name.replace("_", "-")} {value}: expected at least 1')
     if args.camera is not None and args.camera < 0:
-        raise InputError(f'--camera {args.camera}: cameras are numbered from 0')
+        raise UserError(f'--camera {args.camera}: cameras are numbered from 0')
     if args.no_save_vis and args.no_save_pred:
-        raise InputError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
+        raise UserError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
 
 
 def summary(tally: Tally, inputs: Inputs, out_dir: Path) -> str:

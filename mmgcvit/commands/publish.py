@@ -11,15 +11,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..checkpoints.errors import first_line
 from ..checkpoints.reading import local_file
 from ..checkpoints.wholeness import save_whole_safetensors, sha256
-from ..cli.options import add_trust_option
-from ..inference import InputError, load
-from ..inference.errors import in_a_sentence
+from ..errors import first_line, in_a_sentence
+from ..inference import UserError, load
 from ..inference.outputs import check_writable
 from ..inference.sources import find_source
 from ..version import __version__
+from .options import add_trust_option
 
 SUFFIX = '.safetensors'
 
@@ -49,13 +48,13 @@ def publish(args: argparse.Namespace) -> None:
     """Do what the options say.
 
     Raises:
-        InputError: The file cannot be written, or the numbers do not fit in float16.
+        UserError: The file cannot be written, or the numbers do not fit in float16.
         CheckpointError: The checkpoint cannot be read, or is not the config's model's.
     """
     if args.target.suffix != SUFFIX:
-        raise InputError(f'{args.target}: expected a name that ends in {SUFFIX}')
+        raise UserError(f'{args.target}: expected a name that ends in {SUFFIX}')
     if args.target.exists():
-        raise InputError(f'{args.target} exists; name another file, or remove it first')
+        raise UserError(f'{args.target} exists; name another file, or remove it first')
     check_writable(args.target.parent, str(args.target))
     source = find_source(args.config, args.checkpoint)
     predictor = load(source.config, source.checkpoint, 'cpu', trust_checkpoint=args.trust_checkpoint)
@@ -80,13 +79,13 @@ def in_half(name: str, tensor: Tensor) -> Tensor:
     """A tensor in float16; whole numbers stay.
 
     Raises:
-        InputError: It holds numbers that float16 does not.
+        UserError: It holds numbers that float16 does not.
     """
     if not tensor.is_floating_point():
         return tensor
     half = tensor.half()
     if not half.isfinite().all():
-        raise InputError(f'{name} holds numbers up to {tensor.abs().max():.3g}, beyond float16; leave --half out')
+        raise UserError(f'{name} holds numbers up to {tensor.abs().max():.3g}, beyond float16; leave --half out')
     return half
 
 
@@ -94,13 +93,13 @@ def write(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], target: Pa
     """Write the file beside its place, then move it there; its digest is put beside it.
 
     Raises:
-        InputError: It cannot be written, as on a full disk.
+        UserError: It cannot be written, as on a full disk.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         save_whole_safetensors(tensors, target, metadata)
     except Exception as error:  # safetensors' own, with the disk's reason or without.
-        raise InputError(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None
+        raise UserError(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None
 
 
 if __name__ == '__main__':

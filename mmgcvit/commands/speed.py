@@ -8,14 +8,14 @@ are compared by the benchmark of a clone, parameters and multiply-adds are count
 import argparse
 from pathlib import Path
 
-from ..cli.gpu_check import check_gpus
-from ..cli.operators_check import check_operators_load
-from ..cli.options import add_trust_option
-from ..inference import InputError
+from ..errors import in_a_sentence
+from ..experiments.speed import Inference, Row, Training, measure
+from ..hosts.machine import check_gpus
+from ..hosts.operators import check_operators_load
+from ..inference import UserError
 from ..inference.devices import chosen_device, in_words
-from ..inference.errors import in_a_sentence
 from ..inference.sources import config_of, find_source, has_checkpoint
-from ..speed import Inference, Row, Training, measure
+from .options import add_trust_option
 
 MEGABYTE = 1 << 20
 # The most frequent size of COCO's photos.
@@ -60,14 +60,14 @@ def look(args: argparse.Namespace) -> None:
     """Do what the options say, and print a table.
 
     Raises:
-        InputError: Nothing can be done.
+        UserError: Nothing can be done.
         CheckpointError: The checkpoint cannot be used.
         SystemExit: No batch size could be measured.
     """
     if min(*args.batch_sizes, *args.photo_size, args.rounds) < 1:
-        raise InputError('--batch-sizes, --photo-size and --rounds: expected whole numbers of at least 1')
+        raise UserError('--batch-sizes, --photo-size and --rounds: expected whole numbers of at least 1')
     if args.train and (args.photo or args.checkpoint):
-        raise InputError('--train takes random weights and a made-up photo; leave CHECKPOINT and --photo out')
+        raise UserError('--train takes random weights and a made-up photo; leave CHECKPOINT and --photo out')
     if args.device == 'auto':
         check_gpus()
     check_operators_load()
@@ -98,14 +98,14 @@ def work_of(args: argparse.Namespace, device: str) -> Inference | Training:
     """What is to be measured.
 
     Raises:
-        InputError: There is no such config or checkpoint.
+        UserError: There is no such config or checkpoint.
     """
     size = tuple(args.photo_size)
     path = Path(args.config).expanduser()
     if args.train or not (args.checkpoint or has_checkpoint(path)):
         config = str(config_of(path) if path.is_dir() else path)
         if not Path(config).is_file():
-            raise InputError(f'there is no config {args.config}, neither a file nor a work dir')
+            raise UserError(f'there is no config {args.config}, neither a file nor a work dir')
         return Training(config, device, size) if args.train else Inference(config, None, device, size, args.photo)
     source = find_source(args.config, args.checkpoint)
     return Inference(str(source.config), source.checkpoint, device, size, args.photo, args.trust_checkpoint)

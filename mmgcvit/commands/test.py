@@ -7,18 +7,19 @@ from mmengine.runner import Runner
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from ..checkpoints import CheckpointError
+from ..checkpoints.fitting import check_fits
 from ..checkpoints.for_hosts import register_reader
-from ..cli.checkpoint_check import check_fits
-from ..cli.data_check import check_data
-from ..cli.full_disk import full_disk_in_a_sentence
-from ..cli.gpu_check import check_gpus, use_cpu
-from ..cli.operators_check import check_operators, check_operators_load
-from ..cli.options import add_common_options, add_trust_option, load_config, read_config
-from ..cli.outputs import draw_predictions, dump_metric, enable_tta
-from ..cli.processes import leave_processes, prepare_processes
-from ..cli.screen import add_progress_option, open_screen
-from ..cli.shared_folders import check_shared_folders
-from ..cli.work_dir import make_work_dir
+from ..engine.processes import leave_processes, prepare_processes
+from ..errors import full_disk_in_a_sentence
+from ..hosts.configs import read_config
+from ..hosts.machine import check_gpus, use_cpu
+from ..hosts.operators import check_operators, check_operators_load
+from .data_check import check_data
+from .options import add_common_options, add_trust_option, load_config
+from .outputs import draw_predictions, dump_metric, enable_tta
+from .screen import add_progress_option, open_screen
+from .shared_folders import check_shared_folders
+from .work_dir import make_work_dir
 
 
 def parse_args() -> argparse.Namespace:

@@ -13,24 +13,25 @@ from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from ..checkpoints import CheckpointError, DamagedCheckpointError
+from ..checkpoints.fitting import check_fits, resume, with_whole_one_beside
 from ..checkpoints.for_hosts import register_reader
-from ..cli.batch_size import other_batch_size
-from ..cli.checkpoint_check import check_fits, resume, with_whole_one_beside
-from ..cli.data_check import check_data
-from ..cli.full_disk import full_disk_in_a_sentence
-from ..cli.gpu_check import check_gpus, use_cpu
-from ..cli.operators_check import check_operators, check_operators_load
-from ..cli.options import add_common_options, add_trust_option, load_config, read_config
-from ..cli.precision import enable_amp
-from ..cli.processes import check_sharding, leaving_processes, prepare_processes
-from ..cli.screen import add_progress_option, open_screen
-from ..cli.shared_folders import check_shared_folders
-from ..cli.trackers import add_tracker_option, log_to
-from ..cli.work_dir import make_work_dir
-from ..data_checks import TooManyDamagedError, settings_of, skip_damaged
+from ..datasets.checks import TooManyDamagedError, settings_of, skip_damaged
+from ..engine.batch import other_batch_size
 from ..engine.early_end import resume_when_warned
+from ..engine.exact_resume import ResumeCheckHook
 from ..engine.finite_steps import NotFiniteError
-from ..engine.resume_check import ResumeCheckHook
+from ..engine.processes import check_sharding, leaving_processes, prepare_processes
+from ..errors import full_disk_in_a_sentence
+from ..hosts.configs import read_config
+from ..hosts.machine import check_gpus, use_cpu
+from ..hosts.operators import check_operators, check_operators_load
+from .data_check import check_data
+from .options import add_common_options, add_trust_option, load_config
+from .precision import enable_amp
+from .screen import add_progress_option, open_screen
+from .shared_folders import check_shared_folders
+from .trackers import add_tracker_option, log_to
+from .work_dir import make_work_dir
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import visualization
-from ..cli.options import add_trust_option
-from ..inference import InputError, Predictor, load
-from ..inference.errors import in_a_sentence
+from ..errors import in_a_sentence
+from ..inference import Predictor, UserError, load
+from .options import add_trust_option
 
 KINDS = {
     'attention': 'local and global attention of a stage: of one query, and what each token receives',
@@ -102,16 +102,16 @@ def visualize(args: argparse.Namespace) -> Path:
     """Do what the options say; return the file that is written.
 
     Raises:
-        InputError: Something that was given cannot be used.
+        UserError: Something that was given cannot be used.
         CheckpointError: The checkpoint cannot be.
     """
     *checkpoint, image = args.rest
     if len(checkpoint) > 1:
-        raise InputError(f'expected CONFIG, CHECKPOINT and one IMAGE; {len(checkpoint) + 2} were given')
+        raise UserError(f'expected CONFIG, CHECKPOINT and one IMAGE; {len(checkpoint) + 2} were given')
     out = args.out or Path(f'{Path(image).stem}_{args.kind}.png')
     visualization.check_ending(out)
     if out.resolve() == Path(image).resolve():
-        raise InputError(f'--out {out} is the image itself; name another file')
+        raise UserError(f'--out {out} is the image itself; name another file')
     model = load(
         args.config, checkpoint[0] if checkpoint else None, args.device, trust_checkpoint=args.trust_checkpoint
     )

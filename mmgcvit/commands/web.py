@@ -8,9 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..cli.options import add_trust_option
-from ..inference import InputError
-from ..inference.errors import in_a_sentence
+from ..errors import in_a_sentence
+from ..inference import UserError
+from .options import add_trust_option
 
 PORT = 8000
 
@@ -63,7 +63,7 @@ def serve(args: argparse.Namespace) -> None:
     """Serve the page until the program is interrupted.
 
     Raises:
-        InputError: The model cannot be loaded, or the port cannot be had.
+        UserError: The model cannot be loaded, or the port cannot be had.
         CheckpointError: The checkpoint cannot be read, or is not the config's model's.
     """
     from ..inference import load
@@ -72,13 +72,13 @@ def serve(args: argparse.Namespace) -> None:
     from ..web.server import PageServer
 
     if not 0 <= args.port <= 65535:
-        raise InputError(f'--port {args.port}: expected a number from 0 to 65535')
+        raise UserError(f'--port {args.port}: expected a number from 0 to 65535')
     source = find_source(args.config, args.checkpoint)
     model = load(source.config, source.checkpoint, args.device, trust_checkpoint=args.trust_checkpoint)
     try:
         server = PageServer(args.port, ServedModel(model, source.config))
     except OSError as error:
-        raise InputError(
+        raise UserError(
             f'--port {args.port} cannot be had ({error.strerror}); name another, or 0 for any that is free'
         ) from None
     with server:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmpretrain.datasets import ImageNet
 
-from ..registry import DATASETS
+from ..hosts.registry import DATASETS
 
 
 @DATASETS.register_module()

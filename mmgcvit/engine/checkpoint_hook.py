@@ -18,7 +18,7 @@ from ..checkpoints.work_folder import (
     remove_unfinished,
     set_aside,
 )
-from ..registry import HOOKS
+from ..hosts.registry import HOOKS
 from .early_end import forget_early_checkpoint
 from .saving import do_in_process_0, name_as_last, save_run
 

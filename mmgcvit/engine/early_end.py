@@ -21,7 +21,7 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import FlexibleRunner, Runner
 from torch.utils.data import DataLoader
 
-from ..registry import HOOKS
+from ..hosts.registry import HOOKS
 from .saving import do_in_process_0, name_as_last, save_run
 
 # The exit code of a training that is to be called again with --resume: a temporary failure.

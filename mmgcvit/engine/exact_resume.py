@@ -1,29 +1,135 @@
-"""What a checkpoint says of a run so that a resumed one is that run, beside what mmengine saves."""
+"""Gradients of a step of the optimizer that is not complete when a checkpoint is saved.
+
+Where gradients of several iterations are added up, epochs and intervals of checkpoints need not end with a step.
+"""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from mmengine.dist import get_rank
-from mmengine.hooks import Hook
+import torch
+from mmengine.dist import all_gather_object, gather, get_rank, get_world_size
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
+from torch import Tensor
 
 from ..checkpoints import CheckpointError
-from ..checkpoints.resuming import RUN
-from ..registry import HOOKS
+from ..checkpoints.resuming import RUN, check_resumable
+from ..hosts.mmengine import plain_model
+from ..hosts.registry import HOOKS
 from .batch import Batch, batch_of
-from .half_steps import (
-    gather_gradients,
-    is_saved_after_epoch,
-    is_saved_now,
-    is_within_a_step,
-    may_be_the_best,
-    restore_gradients,
-)
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
-from .restated import has_other_rates, restate_schedules
+
+Gradients = dict[str, Tensor]
+
+
+def is_within_a_step(runner: Any) -> bool:
+    """Whether gradients wait for more of them. A model that is shared out keeps its own, which are not seen here."""
+    wrapper = runner.optim_wrapper
+    return isinstance(wrapper, OptimWrapper) and not hasattr(runner, 'strategy') and not wrapper.should_update()
+
+
+def is_saved_now(runner: Any) -> bool:
+    """Whether a checkpoint hook that counts iterations saves after this one."""
+    hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and not hook.by_epoch]
+    return any(
+        hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+        or (hook.save_last and hook.is_last_train_iter(runner))
+        for hook in hooks
+    )
+
+
+def is_saved_after_epoch(runner: Any) -> bool:
+    """Whether a checkpoint hook that counts epochs saves after this one."""
+    hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.by_epoch]
+    return any(
+        hook.every_n_epochs(runner, hook.interval, hook.save_begin)
+        or (hook.save_last and hook.is_last_train_epoch(runner))
+        for hook in hooks
+    )
+
+
+def may_be_the_best(runner: Any) -> bool:
+    """Whether a validation may save: the last checkpoint once more, when it names a new best one."""
+    return any(isinstance(hook, CheckpointHook) and hook.save_best for hook in runner.hooks)
+
+
+def gather_gradients(runner: Any) -> list[Gradients]:
+    """The gradients of each process, by rank, on the CPU; nothing on other ranks than 0. All processes call it.
+
+    One parameter after the other: all at once would take the memory of process 0's device.
+    """
+    parameters = dict(plain_model(runner).named_parameters())
+    own = [name for name, parameter in parameters.items() if parameter.grad is not None]
+    # A process may have none for a part of the model that its images did not need.
+    names = dict.fromkeys(name for names in all_gather_object(own) for name in names)
+    everyones: list[Gradients] = [{} for _ in range(get_world_size())]
+    for name in names:
+        gradient = parameters[name].grad
+        sent = torch.zeros_like(parameters[name]) if gradient is None else gradient
+        for gradients, received in zip(everyones, gather(sent.detach().contiguous()), strict=False):
+            gradients[name] = received.cpu().clone()
+    return everyones if get_rank() == 0 else []
+
+
+def restore_gradients(runner: Any, gradients: Gradients) -> None:
+    """Give a model's parameters the gradients that were saved of this process."""
+    for name, parameter in plain_model(runner).named_parameters():
+        if name in gradients:
+            parameter.grad = gradients[name].to(parameter.device, parameter.dtype)
+
+
+def has_other_rates(checkpoint: Mapping[str, Any], runner: Any) -> bool:
+    """Whether a checkpoint's schedules begin at other learning rates than the runner's, which are not begun."""
+    theirs, ours = checkpoint['optimizer']['param_groups'], runner.optim_wrapper.optimizer.param_groups
+    return any(initial(one) != initial(own) for one, own in zip(theirs, ours, strict=True))
+
+
+def initial(group: Mapping[str, Any]) -> float:
+    """The learning rate at which a group of parameters begins."""
+    return group.get('initial_lr', group['lr'])
+
+
+def restate_schedules(checkpoint: dict[str, Any], runner: Any, epoch_length: int) -> None:
+    """Put the runner's own schedules in the place of a checkpoint's, stepped to where that was saved.
+
+    Args:
+        checkpoint: Changed: ``param_schedulers`` and, in the optimizer's groups, what the schedules set.
+        runner: It has its schedules, not begun, in a list.
+        epoch_length: Iterations after which schedules by epoch are stepped.
+
+    Raises:
+        CheckpointError: A schedule follows scores.
+    """
+    schedules = runner.param_schedulers or []
+    if any(getattr(schedule, 'need_val_args', False) for schedule in schedules):
+        raise CheckpointError(
+            'the learning rate cannot be scaled in a resumed run where a schedule follows scores '
+            '(ReduceOnPlateauParamScheduler); resume with as many images in a batch as before'
+        )
+    for iteration in range(1, min(checkpoint['meta']['iter'], runner.max_iters) + 1):
+        epoch, within = divmod(iteration, epoch_length)
+        # The last epoch may be saved before its end is told to schedules.
+        ends_epoch = within == 0 and epoch <= checkpoint['meta']['epoch']
+        for schedule in schedules:
+            if ends_epoch or not schedule.by_epoch:
+                schedule.step()
+    checkpoint['param_schedulers'] = [schedule.state_dict() for schedule in schedules]
+    restate_groups(
+        checkpoint['optimizer'], runner.optim_wrapper.state_dict(), {'lr', *(s.param_name for s in schedules)}
+    )
+
+
+def restate_groups(theirs: dict[str, Any], ours: Mapping[str, Any], names: set[str]) -> None:
+    """Take the settings of some names from one optimizer's state into another's."""
+    pairs = list(zip(theirs['param_groups'], ours['param_groups'], strict=True))
+    if 'base_param_settings' in theirs:
+        pairs.append((theirs['base_param_settings'], ours['base_param_settings']))
+    for one, own in pairs:
+        one |= {key: own[key] for name in names for key in (name, f'initial_{name}') if key in own}
 
 
 @HOOKS.register_module()
@@ -204,4 +310,31 @@ def follow_batch(runner: Any, checkpoint: dict[str, Any], theirs: Batch, ours: B
             f"auto_scale_lr: the schedules are those of this run's batches from iteration {checkpoint['meta']['iter']} "
             f'on, the learning rate {rate:.4g}',
             'current',
+        )
+
+
+class ResumeCheckHook(Hook):
+    """Refuses, before anything of it is taken over, a checkpoint that a run cannot resume from.
+
+    ``tools/train.py`` registers it. With FSDP, where each process has a share of the optimizer, the optimizer's state
+    is left to torch's own checks.
+
+    Args:
+        source: The checkpoint, for messages.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        wrapper = runner.optim_wrapper
+        is_whole = isinstance(wrapper, OptimWrapper) and not hasattr(runner, 'strategy')
+        check_resumable(
+            checkpoint,
+            self.source,
+            plain_model(runner),
+            wrapper.optimizer if is_whole else None,
+            runner.param_schedulers if isinstance(runner.param_schedulers, list) else None,
         )

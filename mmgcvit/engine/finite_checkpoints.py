@@ -7,11 +7,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ..checkpoints.errors import shorten
 from ..checkpoints.values import are_finite
-from ..registry import HOOKS
+from ..errors import shorten
+from ..hosts.mmengine import plain_model, running_statistics
+from ..hosts.registry import HOOKS
 from .finite_steps import NotFiniteError, way_on
-from .models import plain_model, running_statistics
 
 # The weights (the moving average's, where there is one), the other of the two, and the moments of the optimizer.
 PARTS = ('state_dict', 'ema_state_dict', 'optimizer')

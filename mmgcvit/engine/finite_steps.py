@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..checkpoints import newest_whole_checkpoint
-from ..registry import HOOKS
-from .models import plain_model, running_statistics
-from .suspects import in_words, names_of, suspects
+from ..hosts.mmengine import in_words, names_of, plain_model, running_statistics, suspects
+from ..hosts.registry import HOOKS
 
 # torch.amp.GradScaler begins at 2**16 and halves its scale at each step that it leaves out: to 2**-16, where float16
 # has no infinity left that came of scaling.

@@ -1,14 +1,56 @@
-"""Mixed precision that fits the machine, for any host's scripts."""
+"""TF32, in which NVIDIA GPUs since Ampere multiply float32: with the inputs' mantissas rounded to 10 bits."""
 
 from typing import Any
 
 import torch
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.runner import Runner
 from torch.nn.utils import clip_grad_norm_
 
-from ..registry import OPTIM_WRAPPERS
+from ..hosts.registry import HOOKS, OPTIM_WRAPPERS
 from .sharding import clip_sharded_grad_norm
+
+
+@HOOKS.register_module()
+class TF32Hook(Hook):
+    """Allow or forbid TF32 in matrix products and convolutions for as long as a runner trains, validates or tests.
+
+    mmengine has no setting for it. Left alone, torch allows TF32 in convolutions and, since version 1.12, forbids it in
+    matrix products, of which transformers are made. Only computation on GPUs is concerned, and in mixed precision only
+    what stays in float32. Once the run is over, torch's settings are what they were before.
+
+    Args:
+        enabled: Whether both may use it. In this project's configs: ``default_hooks.tf32.enabled``.
+
+    Raises:
+        TypeError: ``enabled`` is no bool.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, enabled: bool) -> None:
+        if not isinstance(enabled, bool):
+            raise TypeError(f'TF32Hook: enabled={enabled!r}; expected True or False')
+        self.enabled = enabled
+        self.found: tuple[bool, bool] | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Make the setting; ``set_float32_matmul_precision`` would concern CPUs too."""
+        self.found = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
+        allow(self.enabled, self.enabled)
+
+    def after_run(self, runner: Runner) -> None:
+        """Restore what was found."""
+        allow(*self.found)
+
+
+def allow(in_products: bool, in_convolutions: bool) -> None:
+    """Allow or forbid TF32 in this process."""
+    torch.backends.cuda.matmul.allow_tf32 = in_products
+    torch.backends.cudnn.allow_tf32 = in_convolutions
+
 
 # Older GPUs emulate bfloat16, slowly, and say that they support it.
 FIRST_WITH_BFLOAT16 = (8, 0)

@@ -9,8 +9,8 @@ from mmengine._strategy import FSDPStrategy as MMEngineFSDPStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from ..layers import TransformerBlock
-from ..registry import FUNCTIONS, STRATEGIES
+from ..hosts.registry import FUNCTIONS, STRATEGIES
+from ..models.layers import TransformerBlock
 
 # Under the others several processes hold a copy of the same share, and clipping would count each copy's gradients.
 SHARDING_STRATEGIES = ('FULL_SHARD', 'SHARD_GRAD_OP')

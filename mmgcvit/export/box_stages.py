@@ -9,7 +9,7 @@ import torch
 from mmdet.models import ConvFCBBoxHead
 from torch import Tensor, nn
 
-from ..inference import InputError
+from ..inference import UserError
 from .decoding import check_coder, decoded
 from .roi_features import RoIFeatures
 
@@ -22,7 +22,7 @@ class BoxStages(nn.Module):
         extractors: Their RoI extractors.
 
     Raises:
-        InputError: A head is another one than this package's detectors have.
+        UserError: A head is another one than this package's detectors have.
     """
 
     def __init__(self, heads: Sequence[nn.Module], extractors: Sequence[nn.Module]) -> None:
@@ -57,10 +57,10 @@ def check_box_head(head: nn.Module) -> None:
     """Refuse heads that :class:`BoxStages` would read wrongly.
 
     Raises:
-        InputError: It is another kind, without boxes, or with scores of another kind than softmax.
+        UserError: It is another kind, without boxes, or with scores of another kind than softmax.
     """
     if not isinstance(head, ConvFCBBoxHead) or not head.with_reg or head.custom_cls_channels:
-        raise InputError(
+        raise UserError(
             f'the detector has the box head {type(head).__name__}; exported are Shared2FCBBoxHead, '
             'Shared4Conv1FCBBoxHead and ConvFCBBoxHead, with boxes and softmax scores'
         )

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..checkpoints.errors import first_line
-from ..inference import InputError, Predictor
+from ..errors import first_line
+from ..inference import Predictor, UserError
 from .graphs import INPUT
 from .host_outputs import finding_everything, host_outputs
 from .objects import paired
@@ -43,7 +43,7 @@ def compared(predictor: Predictor, part: str | None, path: Path) -> Difference:
         path: The file.
 
     Raises:
-        InputError: onnxruntime cannot run the file, or it differs by more than 1e-4.
+        UserError: onnxruntime cannot run the file, or it differs by more than 1e-4.
     """
     is_detector = part is None and predictor.task == 'detection'
     if is_detector:
@@ -58,7 +58,7 @@ def compared(predictor: Predictor, part: str | None, path: Path) -> Difference:
             found, expected = paired(found, expected, (height, width))
         worst = max([worst, *(Difference(distance(found[name], expected[name]), name) for name in expected)])
     if not worst.largest <= TOLERANCE:
-        raise InputError(
+        raise UserError(
             f"the file's {worst.output} differ from the model's by {worst.largest:.1e} of their largest, more than "
             f'{TOLERANCE}; nothing is kept (--no-check writes it all the same)'
         )
@@ -77,7 +77,7 @@ def session_of(content: bytes) -> Any:
     """A file of ONNX in onnxruntime, on the CPU.
 
     Raises:
-        InputError: onnxruntime does not take it.
+        UserError: onnxruntime does not take it.
     """
     import onnxruntime
 
@@ -87,20 +87,20 @@ def session_of(content: bytes) -> Any:
         return onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     # Its errors have no base class of their own.
     except Exception as error:
-        raise InputError(f'onnxruntime cannot load the file: {first_line(error)}') from None
+        raise UserError(f'onnxruntime cannot load the file: {first_line(error)}') from None
 
 
 def run(session: Any, images: np.ndarray) -> dict[str, np.ndarray]:
     """The outputs for images (B, 3, H, W), by their names.
 
     Raises:
-        InputError: It fails.
+        UserError: It fails.
     """
     names = [output.name for output in session.get_outputs()]
     try:
         return dict(zip(names, session.run(names, {INPUT: images}), strict=True))
     except Exception as error:
-        raise InputError(f'onnxruntime cannot run the file for {images.shape}: {first_line(error)}') from None
+        raise UserError(f'onnxruntime cannot run the file for {images.shape}: {first_line(error)}') from None
 
 
 def distance(found: np.ndarray, expected: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from mmpretrain.models import ClsHead, ImageClassifier
 from torch import Tensor, nn
 
-from ..inference import InputError
+from ..inference import UserError
 
 
 class ClassifierGraph(nn.Module):
@@ -13,14 +13,14 @@ class ClassifierGraph(nn.Module):
         model: In eval mode.
 
     Raises:
-        InputError: It is none, or its scores are no softmax.
+        UserError: It is none, or its scores are no softmax.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         head = getattr(model, 'head', None)
         if not isinstance(model, ImageClassifier) or not is_softmax(head):
-            raise InputError(
+            raise UserError(
                 f'the classifier is a {type(model).__name__} with the head {type(head).__name__}; exported is '
                 'ImageClassifier with a head of one label by softmax, such as LinearClsHead'
             )

@@ -6,7 +6,7 @@ import torch
 from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from torch import Tensor
 
-from ..inference import InputError
+from ..inference import UserError
 
 # No side of a box grows or shrinks by a larger factor: mmdet's default.
 LARGEST_FACTOR = 1000 / 16
@@ -16,10 +16,10 @@ def check_coder(coder: object) -> None:
     """Refuse coders that :func:`decoded` does not stand for.
 
     Raises:
-        InputError: It is of another type, or has settings that this package's detectors have not.
+        UserError: It is of another type, or has settings that this package's detectors have not.
     """
     if type(coder) is not DeltaXYWHBBoxCoder or coder.add_ctr_clamp or not coder.clip_border:
-        raise InputError(
+        raise UserError(
             f'the detector codes boxes by {type(coder).__name__}; exported are those by DeltaXYWHBBoxCoder, clipped to '
             'the image and without add_ctr_clamp'
         )

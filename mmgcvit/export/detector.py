@@ -8,7 +8,7 @@ from mmdet.models import CascadeRoIHead, StandardRoIHead, TwoStageDetector
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from ..inference import InputError
+from ..inference import UserError
 from .box_stages import BoxStages
 from .mask_stages import MaskStages
 from .padding import padded, size_of
@@ -26,7 +26,7 @@ class DetectorGraph(nn.Module):
         model: In eval mode.
 
     Raises:
-        InputError: It is another detector, or has parts that have no place in a graph; says what has.
+        UserError: It is another detector, or has parts that have no place in a graph; says what has.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -34,12 +34,12 @@ class DetectorGraph(nn.Module):
         roi_head = getattr(model, 'roi_head', None)
         if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
             what = type(model).__name__ if roi_head is None else f'{type(model).__name__}, {type(roi_head).__name__}'
-            raise InputError(
+            raise UserError(
                 f'the detector is a {what}; exported whole are {SUPPORTED}. Of any other, --part backbone exports the '
                 'backbone'
             )
         if roi_head.with_shared_head:
-            raise InputError(f'the detector has a shared head; exported are {SUPPORTED}, without one')
+            raise UserError(f'the detector has a shared head; exported are {SUPPORTED}, without one')
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.proposals = Proposals(model.rpn_head, model.test_cfg.rpn)

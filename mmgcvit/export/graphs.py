@@ -18,7 +18,7 @@ def graph_of(predictor: Predictor, part: str | None = None) -> nn.Module:
         part: ``'backbone'`` for that alone; None for the whole.
 
     Raises:
-        InputError: It has parts that cannot be exported; says which can.
+        UserError: It has parts that cannot be exported; says which can.
     """
     model = predictor.inferencer.model
     if part is not None:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..checkpoints.errors import first_line
-from ..inference import InputError
+from ..errors import first_line
+from ..inference import UserError
 from ..inference.inputs import find_inputs
 from .checking import picture_of_chance, run, session_of
 from .graphs import INPUT
@@ -36,7 +36,7 @@ class Quantization(Protocol):
         """Replace a float32 file by its quantized one, with its metadata and ``precision: int8``.
 
         Raises:
-            InputError: onnxruntime's tool fails, or onnxruntime cannot run its file; the file is as before then.
+            UserError: onnxruntime's tool fails, or onnxruntime cannot run its file; the file is as before then.
         """
 
 
@@ -47,7 +47,7 @@ class StaticInt8:
         named: Image files, folders and patterns, as ``mmgcvit predict`` takes them.
 
     Raises:
-        InputError: Something of it is not there, is no image, or cannot be read as one.
+        UserError: Something of it is not there, is no image, or cannot be read as one.
     """
 
     def __init__(self, named: Sequence[str]) -> None:
@@ -115,18 +115,18 @@ def images_of(named: Sequence[str]) -> list[Path]:
     """The images to calibrate on, all of which can be read.
 
     Raises:
-        InputError: Something of it is not there, is no image, or cannot be read as one.
+        UserError: Something of it is not there, is no image, or cannot be read as one.
     """
     from .runner import as_array
 
     inputs = find_inputs(named)
     if inputs.videos or inputs.cameras or not inputs.images:
-        raise InputError(f'--calibrate {" ".join(named)}: expected images alone, neither videos nor cameras')
+        raise UserError(f'--calibrate {" ".join(named)}: expected images alone, neither videos nor cameras')
     for image in inputs.images:
         try:
             as_array(image)
         except ValueError as error:
-            raise InputError(f'--calibrate: {error}; leave it out') from None
+            raise UserError(f'--calibrate: {error}; leave it out') from None
     return [Path(image) for image in inputs.images]
 
 
@@ -151,7 +151,7 @@ def replaced(path: Path) -> Iterator[tuple[Path, Path]]:
     """Where the tool reads a file, prepared for it, and where it writes what replaces the file afterwards.
 
     Raises:
-        InputError: The tool fails, in its preparation or in what is done within, or onnxruntime cannot run its file.
+        UserError: The tool fails, in its preparation or in what is done within, or onnxruntime cannot run its file.
     """
     import onnx
     from onnxruntime.quantization import quant_pre_process
@@ -165,11 +165,11 @@ def replaced(path: Path) -> Iterator[tuple[Path, Path]]:
             yield prepared, quantized
             model = onnx.load(quantized)
             run(session_of(quantized.read_bytes()), picture_of_chance((1, 3, 64, 96), seed=0).numpy())
-        except (OSError, InputError):
+        except (OSError, UserError):
             raise
         # The errors of onnxruntime and of its tool have no base class of their own.
         except Exception as error:
-            raise InputError(f"onnxruntime's quantization fails: {first_line(error)}") from None
+            raise UserError(f"onnxruntime's quantization fails: {first_line(error)}") from None
     onnx.helper.set_model_props(model, {**entries, PRECISION: INT8})
     onnx.save(model, path)
 

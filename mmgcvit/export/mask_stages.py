@@ -9,7 +9,7 @@ import torch
 from mmdet.models import FCNMaskHead
 from torch import Tensor, nn
 
-from ..inference import InputError
+from ..inference import UserError
 from .roi_features import RoIFeatures
 
 
@@ -21,14 +21,14 @@ class MaskStages(nn.Module):
         extractors: Their RoI extractors.
 
     Raises:
-        InputError: A head is another one than FCNMaskHead.
+        UserError: A head is another one than FCNMaskHead.
     """
 
     def __init__(self, heads: Sequence[nn.Module], extractors: Sequence[nn.Module]) -> None:
         super().__init__()
         for head in heads:
             if type(head) is not FCNMaskHead:
-                raise InputError(f'the detector has the mask head {type(head).__name__}; exported is FCNMaskHead')
+                raise UserError(f'the detector has the mask head {type(head).__name__}; exported is FCNMaskHead')
         self.is_class_agnostic = heads[0].class_agnostic
         self.heads = nn.ModuleList(heads)
         self.features = nn.ModuleList(RoIFeatures(extractor) for extractor in extractors)

@@ -23,7 +23,7 @@ def metadata_of(predictor: Predictor, source: Source, part: str | None = None) -
         part: What of it the file holds; None for the whole.
 
     Raises:
-        InputError: Its test pipeline cannot be described.
+        UserError: Its test pipeline cannot be described.
     """
     prepared = preparation_of(predictor.inferencer.pipeline.transforms)
     entries = {

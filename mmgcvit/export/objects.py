@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..inference import InputError
+from ..inference import UserError
 
 # Which of two boxes is kept may hang on the last digit of an overlap or a score, most often among those that are hardly
 # anything. So objects that have this share of the sum of scores may be missing on a side; a graph that computes
@@ -25,7 +25,7 @@ def paired(
         size: Height and width of the images.
 
     Raises:
-        InputError: Objects that have more than a fiftieth of the sum of scores are on one side only.
+        UserError: Objects that have more than a fiftieth of the sum of scores are on one side only.
     """
     ours, theirs = [], []
     left = list(range(len(found['scores'])))
@@ -38,7 +38,7 @@ def paired(
     sums = [float(side['scores'].sum()) for side in (found, expected)]
     paired_sums = [float(side['scores'][numbers].sum()) for side, numbers in ((found, ours), (expected, theirs))]
     if any(whole - there > MISSING * whole for whole, there in zip(sums, paired_sums, strict=True)):
-        raise InputError(
+        raise UserError(
             f'of {len(expected["scores"])} objects that the model finds in images of chance, and '
             f'{len(found["scores"])} that the file does, only {len(theirs)} are the same; nothing is kept (--no-check '
             'writes it all the same)'

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.onnx.operators import shape_as_tensor
 
-from ..layers.windows import round_up
+from ..models.layers.windows import round_up
 
 
 def size_of(images: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..inference import InputError
+from ..inference import UserError
 
 # Steps that load, say what is kept, or concern annotations: nothing of what they do is left to whoever runs the file.
 OTHER_STEPS = (
@@ -36,7 +36,7 @@ def preparation_of(steps: Sequence[Any]) -> Preparation:
     """What the steps of a test pipeline do.
 
     Raises:
-        InputError: There is a step that has no place in a file, or none that resizes; says which.
+        UserError: There is a step that has no place in a file, or none that resizes; says which.
     """
     found = None
     for step in steps:
@@ -48,12 +48,12 @@ def preparation_of(steps: Sequence[Any]) -> Preparation:
             width, height = step.crop_size if type(step).__module__.startswith('mmcv') else step.crop_size[::-1]
             found = found._replace(crop=(int(width), int(height)))
         elif name not in OTHER_STEPS:
-            raise InputError(
+            raise UserError(
                 f'the test pipeline has the step {name}, which a file cannot describe; described are Resize or '
                 'ResizeEdge, and CenterCrop behind it'
             )
     if found is None:
-        raise InputError('the test pipeline has neither Resize nor ResizeEdge, by which sizes are known')
+        raise UserError('the test pipeline has neither Resize nor ResizeEdge, by which sizes are known')
     return found
 
 
@@ -61,11 +61,11 @@ def resized_by(name: str, step: Any) -> Preparation:
     """What ``Resize`` or ``ResizeEdge`` does.
 
     Raises:
-        InputError: By a factor, which depends on the image.
+        UserError: By a factor, which depends on the image.
     """
     scale = getattr(step, 'scale', None)
     if scale is None:
-        raise InputError('the test pipeline resizes by a factor (scale_factor), which no file can describe; use scale')
+        raise UserError('the test pipeline resizes by a factor (scale_factor), which no file can describe; use scale')
     options = {'interpolation': step.interpolation, 'backend': step.backend}
     if name == 'ResizeEdge':
         return Preparation((int(scale), int(scale)), True, step.edge, **options)

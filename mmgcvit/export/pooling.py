@@ -5,7 +5,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from ..layers.windows import divide_up
+from ..models.layers.windows import divide_up
 
 
 class TraceablePooling(nn.Module):

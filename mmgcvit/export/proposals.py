@@ -8,7 +8,7 @@ from mmdet.models import RPNHead
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from ..inference import InputError
+from ..inference import UserError
 from .decoding import check_coder, decoded
 from .suppression import IS_SOMETHING, NOTHING, nothing_like, suppressed
 from .thresholds import iou_threshold_of
@@ -22,13 +22,13 @@ class Proposals(nn.Module):
         test_cfg: ``nms_pre``, ``nms``, ``max_per_img`` and ``min_bbox_size``.
 
     Raises:
-        InputError: The head is another one, or predicts otherwise than this package's do.
+        UserError: The head is another one, or predicts otherwise than this package's do.
     """
 
     def __init__(self, head: nn.Module, test_cfg: ConfigDict) -> None:
         super().__init__()
         if not isinstance(head, RPNHead) or not head.use_sigmoid_cls:
-            raise InputError(f'the detector proposes by {type(head).__name__}; exported is RPNHead by sigmoid')
+            raise UserError(f'the detector proposes by {type(head).__name__}; exported is RPNHead by sigmoid')
         check_coder(head.bbox_coder)
         self.head = head
         self.iou_threshold = iou_threshold_of(test_cfg.nms)

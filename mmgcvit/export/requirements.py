@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from ..inference import InputError
+from ..inference import UserError
 
 # torch's exporter asks for the first two, checks and quantization for the third.
 NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
@@ -12,8 +12,8 @@ def check_onnx() -> None:
     """Make sure that the packages are there.
 
     Raises:
-        InputError: They are not.
+        UserError: They are not.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise InputError(f"{', '.join(missing)} not installed; pip install 'mmgcvit[export]' brings them")
+        raise UserError(f"{', '.join(missing)} not installed; pip install 'mmgcvit[export]' brings them")

@@ -6,7 +6,7 @@ from mmdet.models import SingleRoIExtractor
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from ..inference import InputError
+from ..inference import UserError
 
 
 class RoIFeatures(nn.Module):
@@ -16,14 +16,14 @@ class RoIFeatures(nn.Module):
         extractor: The detector's.
 
     Raises:
-        InputError: It is another one, or cuts out otherwise.
+        UserError: It is another one, or cuts out otherwise.
     """
 
     def __init__(self, extractor: nn.Module) -> None:
         super().__init__()
         layers = list(getattr(extractor, 'roi_layers', []))
         if not isinstance(extractor, SingleRoIExtractor) or not all(map(is_averaging, layers)):
-            raise InputError(
+            raise UserError(
                 f'the detector cuts regions out by {type(extractor).__name__}; exported is SingleRoIExtractor with '
                 'RoIAlign that averages'
             )

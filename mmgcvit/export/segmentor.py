@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
 
-from ..inference import InputError
+from ..inference import UserError
 from .pooling import with_traceable_pooling
 
 
@@ -15,27 +15,27 @@ class SegmentorGraph(nn.Module):
         model: In eval mode.
 
     Raises:
-        InputError: It is no EncoderDecoder, looks at an image piece by piece, pads it in tests, or has one channel for
+        UserError: It is no EncoderDecoder, looks at an image piece by piece, pads it in tests, or has one channel for
             two classes.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         if type(model) is not EncoderDecoder:
-            raise InputError(f'the segmentor is a {type(model).__name__}; exported is EncoderDecoder')
+            raise UserError(f'the segmentor is a {type(model).__name__}; exported is EncoderDecoder')
         if model.test_cfg.mode != 'whole':
-            raise InputError(
+            raise UserError(
                 f'the segmentor is tested in mode {model.test_cfg.mode!r}; exported is whole: '
                 "model.test_cfg=dict(mode='whole') in the config"
             )
         padding = model.data_preprocessor.test_cfg or {}
         if padding.get('size') or padding.get('size_divisor'):
-            raise InputError(
+            raise UserError(
                 f'the segmentor pads images in tests (data_preprocessor.test_cfg={dict(padding)}); exported are '
                 'segmentors that take them as they are'
             )
         if model.decode_head.out_channels == 1:
-            raise InputError(
+            raise UserError(
                 'the segmentor has one channel and a threshold for two classes; exported are a channel for each class'
             )
         self.backbone = model.backbone

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ..checkpoints.errors import first_line
 from ..checkpoints.wholeness import put_in_place, unfinished_of
-from ..inference import InputError, Predictor
+from ..errors import first_line
+from ..inference import Predictor, UserError
 from ..inference.sources import Source
 from .checking import Difference, compared
 from .graphs import DYNAMIC_INPUT, INPUT, graph_of, outputs_of
@@ -45,14 +45,14 @@ def check_target(target: Path, overwrite: bool = False) -> None:
     """Make sure that a file may be written.
 
     Raises:
-        InputError: Its name does not end in .onnx, or it is there already and may not be replaced.
+        UserError: Its name does not end in .onnx, or it is there already and may not be replaced.
     """
     if target.suffix != SUFFIX:
-        raise InputError(f'{target}: expected a name that ends in {SUFFIX}')
+        raise UserError(f'{target}: expected a name that ends in {SUFFIX}')
     if target.is_dir():
-        raise InputError(f'{target} is a folder; name a file')
+        raise UserError(f'{target} is a folder; name a file')
     if target.exists() and not overwrite:
-        raise InputError(f'{target} exists; name another file, or replace it with --overwrite')
+        raise UserError(f'{target} exists; name another file, or replace it with --overwrite')
 
 
 def write(
@@ -79,7 +79,7 @@ def write(
         quantization: To weights of 8 bits; None for float32.
 
     Raises:
-        InputError: The model has parts that cannot be exported, the file cannot be written, or it differs from the
+        UserError: The model has parts that cannot be exported, the file cannot be written, or it differs from the
             model; then nothing is left of it.
     """
     check_onnx()
@@ -95,7 +95,7 @@ def write(
             quantization.quantize(unfinished)
         put_in_place(unfinished, target)
     except OSError as error:
-        raise InputError(f'{target} could not be written: {error.strerror or first_line(error)}') from None
+        raise UserError(f'{target} could not be written: {error.strerror or first_line(error)}') from None
     finally:
         unfinished.unlink(missing_ok=True)
     return Written(target, target.stat().st_size, difference)
@@ -114,13 +114,13 @@ def trace(graph: nn.Module, outputs: Mapping[str, Mapping[int, str]], metadata: 
         path: The file.
 
     Raises:
-        InputError: The file would be larger than a file of ONNX may be.
+        UserError: The file would be larger than a file of ONNX may be.
     """
     import onnx
 
     size = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
     if size > LARGEST_FILE:
-        raise InputError(f'the model has {size / 1e9:.1f} GB of weights; a file of ONNX holds 2 GB')
+        raise UserError(f'the model has {size / 1e9:.1f} GB of weights; a file of ONNX holds 2 GB')
     example = torch.randn(EXAMPLE, generator=torch.Generator().manual_seed(0))
     options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
     with torch.no_grad(), warnings.catch_warnings():

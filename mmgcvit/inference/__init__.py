@@ -4,9 +4,9 @@
 Inferencers; what they lack is in :mod:`.hosts`.
 """
 
-from .errors import InputError
+from ..errors import UserError
 from .loading import load
 from .predictor import Predictor
 from .results import Classification, Detections, Prediction, Segmentation
 
-__all__ = ['Classification', 'Detections', 'InputError', 'Prediction', 'Predictor', 'Segmentation', 'load']
+__all__ = ['Classification', 'Detections', 'UserError', 'Prediction', 'Predictor', 'Segmentation', 'load']

@@ -8,7 +8,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS
 from torch import nn
 
-from ..checkpoints.errors import printable
+from ..errors import printable
 
 Colour = tuple[int, int, int]
 # Of neighbouring hues, golden-ratio steps keep those of neighbouring classes apart.

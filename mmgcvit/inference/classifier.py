@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import default_collate
 
-from .errors import InputError
+from ..errors import UserError
 from .predictor import Predictor
 from .results import Classification
 
@@ -37,10 +37,10 @@ class Classifier(Predictor):
 
     def prediction_of(self, sample: Any) -> Classification:
         if 'pred_score' not in sample:
-            raise InputError('the model predicts no scores of classes')
+            raise UserError('the model predicts no scores of classes')
         scores = sample.pred_score.cpu().numpy().astype(np.float32)
         if not np.isfinite(scores).all():
-            raise InputError("the network's scores are not finite")
+            raise UserError("the network's scores are not finite")
         label = int(scores.argmax())
         return Classification(label, self.names([label])[0], float(scores[label]), scores)
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
-from .errors import InputError
+from ..errors import UserError
 from .hosts import same_colours
 from .predictor import Predictor
 from .results import Detections
@@ -40,7 +40,7 @@ class Detector(Predictor):
 
     def prediction_of(self, sample: Any) -> Detections:
         if 'pred_instances' not in sample:
-            raise InputError('the model predicts no objects with boxes')
+            raise UserError('the model predicts no objects with boxes')
         objects = sample.pred_instances.cpu()
         # A network that has burst finds boxes without numbers.
         kept = (objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)

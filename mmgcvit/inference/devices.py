@@ -2,7 +2,7 @@
 
 import torch
 
-from .errors import InputError
+from ..errors import UserError
 
 
 def chosen_device(name: str | None = None) -> torch.device:
@@ -12,7 +12,7 @@ def chosen_device(name: str | None = None) -> torch.device:
         name: ``'cpu'``, ``'cuda'``, or ``'cuda:N'``; None or ``'auto'`` for a GPU where there is one, else the CPU.
 
     Raises:
-        InputError: It is no such name, or there is no such GPU.
+        UserError: It is no such name, or there is no such GPU.
     """
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -21,11 +21,11 @@ def chosen_device(name: str | None = None) -> torch.device:
     except (RuntimeError, TypeError):
         device = None
     if device is None or device.type not in ('cpu', 'cuda') or (device.type == 'cpu' and device.index is not None):
-        raise InputError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
+        raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
     if device.type == 'cuda' and not torch.cuda.is_available():
-        raise InputError(f'device {name}: torch {torch.__version__} sees no GPU here; take auto or cpu')
+        raise UserError(f'device {name}: torch {torch.__version__} sees no GPU here; take auto or cpu')
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f'device {name}: torch sees {torch.cuda.device_count()} GPUs here, numbered from 0')
+        raise UserError(f'device {name}: torch sees {torch.cuda.device_count()} GPUs here, numbered from 0')
     return device
 
 

@@ -2,8 +2,8 @@
 
 from mmengine.config import Config
 
-from ..cli.gpu_check import check_gpus
-from ..cli.operators_check import check_operators, check_operators_load
+from ..hosts.machine import check_gpus
+from ..hosts.operators import check_operators, check_operators_load
 from .loading import load
 from .predictor import Predictor
 from .sources import Source
@@ -21,7 +21,7 @@ def load_for_command(
         trust_checkpoint: Likewise.
 
     Raises:
-        InputError, CheckpointError: See :func:`load`.
+        UserError, CheckpointError: See :func:`load`.
         SystemExit: The operators do not serve.
     """
     if device == 'auto':

@@ -15,8 +15,8 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 
-from ..data_checks import leaf_datasets, type_name
-from .errors import InputError
+from ..datasets.checks import leaf_datasets, type_name
+from ..errors import UserError
 
 # What a test pipeline has for the sake of annotations, of which one's own pictures have none.
 OF_ANNOTATIONS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'MatchAnnotatedSize')
@@ -41,7 +41,7 @@ def config_for_inferencer(cfg: Config, visualizer: str, path: str | Path) -> Con
         path: The config's file, for messages.
 
     Raises:
-        InputError: It does not say how images are loaded in tests.
+        UserError: It does not say how images are loaded in tests.
     """
     loader = cfg.get('test_dataloader') or {}
     dataset = next(leaf_datasets(loader.get('dataset')), None)
@@ -53,7 +53,7 @@ def config_for_inferencer(cfg: Config, visualizer: str, path: str | Path) -> Con
         settings = model.get('data_preprocessor') or preprocessor or {}
         model = {**model, 'data_preprocessor': {**settings, 'to_rgb': not settings.get('to_rgb', False)}}
     if LOADING not in map(type_name, steps):
-        raise InputError(f'{path}: its test_dataloader names no pipeline with {LOADING}, by which images are prepared')
+        raise UserError(f'{path}: its test_dataloader names no pipeline with {LOADING}, by which images are prepared')
     dataset = {**dataset, 'pipeline': [with_bare_name(step) for step in steps if type_name(step) not in OF_ANNOTATIONS]}
     drawn_by = {'type': visualizer, **(cfg.get('visualizer') or {}), 'vis_backends': None}
     return Config(

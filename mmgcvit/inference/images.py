@@ -9,9 +9,8 @@ import mmcv
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..data_checks.files import EMPTY, MISSING, NO_FILE, problem_of
-from ..data_checks.images import TOO_LARGE, Loader, in_a_line
-from .errors import InputError
+from ..datasets.checks.images import EMPTY, MISSING, NO_FILE, TOO_LARGE, Loader, in_a_line, problem_of
+from ..errors import UserError
 
 # A path, an array of OpenCV's kind, or an image of Pillow's.
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
@@ -38,7 +37,7 @@ def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
         (height, width, 3) uint8, blue, green, red, turned upright by its EXIF data.
 
     Raises:
-        InputError: It cannot be read, or is none of these.
+        UserError: It cannot be read, or is none of these.
     """
     if isinstance(image, (str, os.PathLike)):
         return read_image(os.fspath(image), loader)
@@ -46,7 +45,7 @@ def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
         return from_array(image)
     if isinstance(image, Image.Image):
         return from_pillow(image)
-    raise InputError(f'an image is a path, a NumPy array or an image of Pillow, not {type(image).__name__}')
+    raise UserError(f'an image is a path, a NumPy array or an image of Pillow, not {type(image).__name__}')
 
 
 def read_image(path: str, loader: Loader) -> np.ndarray:
@@ -55,11 +54,11 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
     By Pillow too: it refuses cut files that OpenCV fills up with grey, and knows the size before it decodes.
 
     Raises:
-        InputError: It cannot be read.
+        UserError: It cannot be read.
     """
     problem = problem_of(path)
     if problem is not None:
-        raise InputError(f'{path}: {REASONS[problem]}')
+        raise UserError(f'{path}: {REASONS[problem]}')
     content = Path(path).read_bytes()
     try:
         with warnings.catch_warnings():
@@ -69,12 +68,12 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
                 image.load()
         loaded = mmcv.imfrombytes(content, flag=loader.flag, backend=loader.backend)
     except Image.DecompressionBombError:
-        raise InputError(f'{path}: {REASONS[TOO_LARGE]}') from None
+        raise UserError(f'{path}: {REASONS[TOO_LARGE]}') from None
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        raise InputError(f'{path} cannot be read: {in_a_line(error)}') from None
+        raise UserError(f'{path} cannot be read: {in_a_line(error)}') from None
     if loaded is None:
-        raise InputError(f'{path} cannot be read: {loader.backend} cannot decode it')
+        raise UserError(f'{path} cannot be read: {loader.backend} cannot decode it')
     return from_array(loaded)
 
 
@@ -90,11 +89,11 @@ def from_array(image: np.ndarray) -> np.ndarray:
     """An array with three channels of eight bits; see :func:`as_array`."""
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in image.shape:
-        raise InputError(
+        raise UserError(
             f'an image has shape {image.shape}; expected (height, width), or 1, 3 or 4 channels in a third dimension'
         )
     if image.dtype not in (np.uint8, np.uint16):
-        raise InputError(f'an image has values of type {image.dtype}; expected uint8, or uint16')
+        raise UserError(f'an image has values of type {image.dtype}; expected uint8, or uint16')
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     if channels == 1:
@@ -106,13 +105,13 @@ def from_pillow(image: Image.Image) -> np.ndarray:
     """An image of Pillow's; see :func:`as_array`."""
     image = ImageOps.exif_transpose(image)
     if image.mode == 'F':
-        raise InputError('an image of Pillow has mode F, decimal numbers; expected 8 or 16 bits')
+        raise UserError('an image of Pillow has mode F, decimal numbers; expected 8 or 16 bits')
     if image.mode.startswith('I'):
         # Grey of 16 bits, which Pillow keeps in 32 in some formats.
         grey = np.asarray(image)
         low, high = int(grey.min()), int(grey.max())
         if image.mode == 'I' and (low < 0 or high > np.iinfo(np.uint16).max or 0 < high <= np.iinfo(np.uint8).max):
-            raise InputError(
+            raise UserError(
                 f'an image of Pillow has mode I with values from {low} to {high}; expected 16 bits. Of 8 bits: '
                 "image.convert('L')"
             )

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..data_checks.files import ENDINGS
-from .errors import InputError
-from .paths import from_root
+from ..datasets.checks.images import ENDINGS
+from ..errors import UserError
+from ..files import from_root
 
 VIDEO_ENDINGS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
 CAMERA, CAMERAS = re.compile(r'camera:(\d+)'), 'camera:'
@@ -45,7 +45,7 @@ def find_inputs(named: Sequence[str]) -> Inputs:
             ``?``, ``[...]``, or ``**`` for all folders below; ``camera:N``.
 
     Raises:
-        InputError: Something is not there, or a folder or pattern has nothing to look at.
+        UserError: Something is not there, or a folder or pattern has nothing to look at.
     """
     inputs = Inputs()
     for name in named:
@@ -57,9 +57,9 @@ def find_inputs(named: Sequence[str]) -> Inputs:
         elif GLOB.search(name) and not Path(name).exists():
             take(inputs, name, found_by(name))
         elif name.startswith(CAMERAS) and not Path(name).exists():
-            raise InputError(f'{name}: cameras are camera:0, camera:1, ...')
+            raise UserError(f'{name}: cameras are camera:0, camera:1, ...')
         elif not Path(name).exists():
-            raise InputError(f'{name}: there is no such file or folder')
+            raise UserError(f'{name}: there is no such file or folder')
         else:
             # That a file is broken is found when its turn comes, so that one of many stops nothing.
             (inputs.videos if is_video(name) else inputs.images).append(name)
@@ -72,11 +72,11 @@ def found_by(pattern: str) -> list[Path]:
     """The files that a pattern hits.
 
     Raises:
-        InputError: There is none.
+        UserError: There is none.
     """
     found = [Path(path) for path in sorted(glob.glob(pattern, recursive=True)) if Path(path).is_file()]  # noqa: PTH207
     if not found:
-        raise InputError(f'{pattern}: no file is called so')
+        raise UserError(f'{pattern}: no file is called so')
     return found
 
 
@@ -84,14 +84,14 @@ def take(inputs: Inputs, name: str, paths: Sequence[Path]) -> None:
     """Take the images and videos of a folder or pattern.
 
     Raises:
-        InputError: It has none.
+        UserError: It has none.
     """
     images = [str(path) for path in paths if path.suffix.lower() in ENDINGS]
     videos = [str(path) for path in paths if is_video(str(path))]
     if not images and not videos:
         below = f"; for those in folders below it, name '{Path(name) / '**' / '*'}'" if Path(name).is_dir() else ''
         which = 'its only file is not' if len(paths) == 1 else f'none of its {len(paths)} files is'
-        raise InputError(f'{name}: {which} an image or a video by its name{below}')
+        raise UserError(f'{name}: {which} an image or a video by its name{below}')
     inputs.images += images
     inputs.videos += videos
     inputs.left_out += [str(path) for path in paths if str(path) not in {*images, *videos}]

@@ -8,15 +8,14 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
-from ..checkpoints.errors import CheckpointError, first_line
+from ..checkpoints.fitting import WRAPPERS, check_content_fits
 from ..checkpoints.for_hosts import read_for_host
-from ..cli.checkpoint_check import WRAPPERS, check_content_fits
-from ..data_checks.images import loader_of
+from ..datasets.checks.images import loader_of
+from ..errors import CheckpointError, UserError, first_line
 from .classes import colours_of, names_of
 from .classifier import Classifier
 from .detector import Detector
 from .devices import chosen_device
-from .errors import InputError
 from .hosts import config_for_inferencer, dataset_of, quiet_hosts
 from .predictor import Predictor
 from .segmentor import Segmentor
@@ -46,7 +45,7 @@ def load(
         A :class:`Predictor`, to be called on images.
 
     Raises:
-        InputError: There is no such config, checkpoint or device, or it is of no task that is known here.
+        UserError: There is no such config, checkpoint or device, or it is of no task that is known here.
         CheckpointError: The checkpoint cannot be read, or is not the config's model's.
     """
     chosen = chosen_device(device)
@@ -54,11 +53,9 @@ def load(
     cfg = read_config(source.config)
     kind = kind_of(cfg, source.config)
     if score_thr is not None and kind is not Detector:
-        raise InputError(
-            f'score_thr={score_thr}: only of a detector are objects left out by score; this is {kind.task}'
-        )
+        raise UserError(f'score_thr={score_thr}: only of a detector are objects left out by score; this is {kind.task}')
     if score_thr is not None and not 0 <= score_thr <= 1:
-        raise InputError(f'score_thr={score_thr}: expected a score from 0 to 1')
+        raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
     content = read_for_host(source.checkpoint, trust=trust_checkpoint)
     cfg = config_for_inferencer(cfg, kind.visualizer, source.config)
     inferencer = inferencer_of(cfg, kind, chosen)
@@ -88,11 +85,11 @@ def kind_of(cfg: Config, path: str | Path) -> type[Predictor]:
         path: Its file, for messages.
 
     Raises:
-        InputError: It is of no task that is known here, or has no model.
+        UserError: It is of no task that is known here, or has no model.
     """
     kind = KINDS.get(cfg.get('default_scope'))
     if kind is None or 'model' not in cfg:
-        raise InputError(
+        raise UserError(
             f'{path}: its default_scope is {cfg.get("default_scope")!r}, and it has '
             f'{"a" if "model" in cfg else "no"} model; expected a model of {", ".join(KINDS)}'
         )

@@ -10,9 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..cli.writable import refusal_of
-from .errors import InputError
-from .paths import from_root
+from ..errors import UserError
+from ..files import from_root, refusal_of
 
 # Pictures and videos with predictions drawn in; label maps; what is predicted for each frame of videos.
 DRAWN, LABEL_MAPS, FRAMES = 'vis', 'labels', 'preds'
@@ -34,7 +33,7 @@ class Outputs:
         overwrite: Whether files of an earlier call may be replaced.
 
     Raises:
-        InputError: There are some, and they may not; or inputs lie where outputs go; or nothing can be written there.
+        UserError: There are some, and they may not; or inputs lie where outputs go; or nothing can be written there.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
@@ -47,10 +46,10 @@ class Outputs:
         ours = {(folder / name).resolve() for name in FOLDERS}
         inside = [path for path in inputs if ours & set(Path(path).resolve().parents)]
         if inside:
-            raise InputError(f'{inside[0]} lies where an earlier call has written; name another folder with --out-dir')
+            raise UserError(f'{inside[0]} lies where an earlier call has written; name another folder with --out-dir')
         found = [name for name in (*FILES, *FOLDERS) if is_used(folder / name)]
         if found and not overwrite:
-            raise InputError(
+            raise UserError(
                 f'{folder} holds what an earlier call has written ({", ".join(found)}); name another folder with '
                 '--out-dir, or replace it with --overwrite'
             )
@@ -171,10 +170,10 @@ def check_folder(folder: Path) -> None:
     The folder need not be there, and is not made.
 
     Raises:
-        InputError: It cannot be written to.
+        UserError: It cannot be written to.
     """
     if folder.exists() and not folder.is_dir():
-        raise InputError(f'--out-dir {folder} is a file; name a folder')
+        raise UserError(f'--out-dir {folder} is a file; name a folder')
     check_writable(folder, f'--out-dir {folder}')
 
 
@@ -186,12 +185,12 @@ def check_writable(folder: Path, name: str) -> None:
         name: What to call it in the message.
 
     Raises:
-        InputError: It cannot be written to, or not be made.
+        UserError: It cannot be written to, or not be made.
     """
     existing = next(path for path in (folder, *from_root(folder).parents) if path.exists())
     refusal = refusal_of(existing)
     if refusal is not None:
-        raise InputError(f'{name} cannot be written ({existing}: {refusal.strerror}); name another place')
+        raise UserError(f'{name} cannot be written ({existing}: {refusal.strerror}); name another place')
 
 
 def is_used(path: Path) -> bool:
@@ -208,7 +207,7 @@ def write_encoded(path: Path, picture: np.ndarray) -> Path:
         done = False
     if not done:
         height, width = picture.shape[:2]
-        raise InputError(f'OpenCV cannot write {width} x {height} pixels as {path}')
+        raise UserError(f'OpenCV cannot write {width} x {height} pixels as {path}')
     write_whole(path, content.tobytes())
     return path
 

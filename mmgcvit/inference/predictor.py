@@ -12,9 +12,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from ..data_checks.images import Loader, in_a_line
+from ..datasets.checks.images import Loader, in_a_line
+from ..errors import UserError
 from .classes import Colour
-from .errors import InputError
 from .images import ImageLike, as_array
 from .results import Prediction
 
@@ -78,19 +78,19 @@ class Predictor(ABC):
             :class:`Detections`, :class:`Segmentation` or :class:`Classification`; of several images a list of them.
 
         Raises:
-            InputError: An image cannot be read, or the network cannot take it; says which.
+            UserError: An image cannot be read, or the network cannot take it; says which.
         """
         if not isinstance(images, (list, tuple)):
             return self([images])[0]
         if batch_size < 1:
-            raise InputError(f'batch_size={batch_size}: expected at least 1')
+            raise UserError(f'batch_size={batch_size}: expected at least 1')
         found = []
         for begin in range(0, len(images), batch_size):
             batch = [as_array(image, self.loader) for image in images[begin : begin + batch_size]]
             for number, outcome in enumerate(self.outcomes(batch), start=begin):
-                if isinstance(outcome, InputError):
+                if isinstance(outcome, UserError):
                     what = images[number] if isinstance(images[number], str) else f'image {number}'
-                    raise InputError(f'{what}: {outcome}')
+                    raise UserError(f'{what}: {outcome}')
                 found.append(outcome)
         return found
 
@@ -113,7 +113,7 @@ class Predictor(ABC):
             warnings.simplefilter('ignore')
             return np.ascontiguousarray(self.drawn(image[..., ::-1], prediction)[..., ::-1])
 
-    def outcomes(self, images: Sequence[np.ndarray]) -> list[Prediction | InputError]:
+    def outcomes(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
         """Predict for a batch; what the network cannot take has an error in its place.
 
         Args:
@@ -124,7 +124,7 @@ class Predictor(ABC):
         for number, image in enumerate(images):
             try:
                 packed = self.packed(image)
-            except InputError as error:
+            except UserError as error:
                 outcomes[number] = error
             else:
                 groups[self.group_of(packed)].append((number, packed))
@@ -138,7 +138,7 @@ class Predictor(ABC):
         """An image (height, width, 3), blue, green, red, after the test pipeline.
 
         Raises:
-            InputError: The pipeline has no room in it for what it does.
+            UserError: The pipeline has no room in it for what it does.
         """
         try:
             with self.in_scope():
@@ -150,26 +150,26 @@ class Predictor(ABC):
                 reason = f'{width} x {height} pixels are too thin: resized, a side is shorter than one; crop the image'
             else:
                 reason = f'the test pipeline cannot prepare it ({in_a_line(error)})'
-            raise InputError(reason) from None
+            raise UserError(reason) from None
 
     def group_of(self, packed: Any) -> Any:
         """Images of one group go into one batch: those of one shape, as mmseg and mmpretrain ask for."""
         return tuple(packed['inputs'].shape)
 
-    def outcomes_of(self, batch: Sequence[Any]) -> list[Prediction | InputError]:
+    def outcomes_of(self, batch: Sequence[Any]) -> list[Prediction | UserError]:
         """Predict for prepared images of one group; where that fails, for each alone."""
         try:
             with self.in_scope():
                 samples = self.inferencer.forward(self.inferencer.collate_fn(list(batch)))
             return [self.prediction_of(sample) for sample in samples]
-        except InputError as error:
+        except UserError as error:
             reason = str(error)
         # What networks raise: of sizes that they refuse (ValueError), of memory and kernels (RuntimeError).
         except (ValueError, RuntimeError) as error:
             reason = f'the network cannot take it ({in_a_line(error)})'
         if len(batch) > 1:
             return [outcome for packed in batch for outcome in self.outcomes_of([packed])]
-        return [InputError(reason)]
+        return [UserError(reason)]
 
     def in_scope(self) -> Any:
         """The scope of its host, which another model may have changed since."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets.coco_categories import coco_categories
-from .errors import InputError
+from ..errors import UserError
 from .results import Classification, Detections, Prediction, Segmentation
 
 # So many of a classifier's classes are written, the likeliest first.
@@ -80,11 +80,11 @@ def run_lengths(mask: np.ndarray) -> dict[str, Any]:
     """A mask (height, width) as COCO's format has it: ``size`` and compressed ``counts``.
 
     Raises:
-        InputError: pycocotools is not installed.
+        UserError: pycocotools is not installed.
     """
     try:
         from pycocotools import mask as coco_mask
     except ModuleNotFoundError:
-        raise InputError("masks are written by pycocotools, not installed here: 'pip install pycocotools'") from None
+        raise UserError("masks are written by pycocotools, not installed here: 'pip install pycocotools'") from None
     encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {'size': list(mask.shape), 'counts': encoded['counts'].decode('ascii')}

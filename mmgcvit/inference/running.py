@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cli.display import Bars, Lines
-from .errors import InputError
+from ..engine.progress import Bars, Lines
+from ..errors import UserError
 from .images import is_animated, read_image
 from .inputs import Inputs
 from .outputs import DRAWN, FRAMES, IMAGES, PREDICTIONS, JsonLines, JsonList, Outputs
@@ -80,7 +80,7 @@ def predict_all(task: Task, inputs: Inputs, most_frames: int | None, tally: Tall
         try:
             with opened as frames:
                 predict_frames(task, frames, source, tally)
-        except InputError as error:
+        except UserError as error:
             fail(task, tally, str(error))
 
 
@@ -117,16 +117,16 @@ def predict_batch(
             loaded[number] = read_image(path, task.model.loader)
             if is_animated(path):
                 task.display.line(f'{path}: an animation, of which the first frame is taken')
-        except InputError as error:
+        except UserError as error:
             fail(task, tally, str(error))
     outcomes = task.model.outcomes(list(loaded.values()))
     for (number, image), outcome in zip(loaded.items(), outcomes, strict=True):
         path = paths[number - first_id]
         try:
-            if isinstance(outcome, InputError):
+            if isinstance(outcome, UserError):
                 raise outcome
             images.append(written(task, number, path, image, outcome, records))
-        except InputError as error:
+        except UserError as error:
             fail(task, tally, f'{path}: {error}')
         else:
             tally.images += 1
@@ -138,7 +138,7 @@ def written(
     """Write what is predicted for an image; gives its entry in ``images.json``.
 
     Raises:
-        InputError: Its picture cannot be written.
+        UserError: Its picture cannot be written.
     """
     entry = {'id': number, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
     if task.draw:
@@ -161,7 +161,7 @@ def predict_frames(task: Task, frames: Frames, source: str, tally: Tally) -> Non
         tally: Counts.
 
     Raises:
-        InputError: There is no frame.
+        UserError: There is no frame.
     """
     drawn = VideoWriter(task.outputs.place(DRAWN, source, ENDING), frames.per_second) if task.draw else nullcontext()
     lines = JsonLines(task.outputs.place(FRAMES, source, '.jsonl')) if task.write else nullcontext()
@@ -169,8 +169,8 @@ def predict_frames(task: Task, frames: Frames, source: str, tally: Tally) -> Non
     with shown(task, frames.name, frames.expected or 1), drawn as writer, lines as file:
         for batch in batches_of(frames, task.batch_size):
             for image, outcome in zip(batch, task.model.outcomes(batch), strict=True):
-                if isinstance(outcome, InputError):
-                    raise InputError(f'{frames.name}, frame {done}: {outcome}')
+                if isinstance(outcome, UserError):
+                    raise UserError(f'{frames.name}, frame {done}: {outcome}')
                 if writer is not None:
                     writer.add(task.model.draw(image, outcome))
                 if file is not None:
@@ -181,7 +181,7 @@ def predict_frames(task: Task, frames: Frames, source: str, tally: Tally) -> Non
                 tally.frames += 1
             task.display.advance(done)
         if not done:
-            raise InputError(f'{frames.name}: no frame of it can be read')
+            raise UserError(f'{frames.name}: no frame of it can be read')
     if frames.expected is not None and done < frames.expected:
         task.display.line(f'{frames.name}: ends after {done} frames; {frames.expected} were expected')
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.structures import PixelData
 
-from .errors import InputError
+from ..errors import UserError
 from .predictor import Predictor
 from .results import Segmentation
 
@@ -36,7 +36,7 @@ class Segmentor(Predictor):
 
     def prediction_of(self, sample: Any) -> Segmentation:
         if 'pred_sem_seg' not in sample:
-            raise InputError('the model predicts no classes of pixels')
+            raise UserError('the model predicts no classes of pixels')
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
         labels, areas = np.unique(label_map, return_counts=True)
         order = np.argsort(-areas, kind='stable')

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from mmengine.config import Config
 
 from ..checkpoints import CheckpointError, check_whole, newest_whole_checkpoint
-from ..checkpoints.errors import first_line
-from .errors import InputError
+from ..errors import UserError, first_line
 
 # Of configs that mmengine reads.
 CONFIG_ENDINGS = ('.py', '.yaml', '.yml', '.json')
@@ -41,17 +40,17 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Sou
             config that trained weights come with.
 
     Raises:
-        InputError: There is no config, or there are several; or a checkpoint is missing.
+        UserError: There is no config, or there are several; or a checkpoint is missing.
     """
     path = Path(config).expanduser()
     if path.is_dir():
         return Source(config_of(path), str(checkpoint) if checkpoint is not None else checkpoint_of(path))
     if not path.is_file():
-        raise InputError(f'there is no config {config}, neither a file nor a work dir')
+        raise UserError(f'there is no config {config}, neither a file nor a work dir')
     if path.suffix not in CONFIG_ENDINGS:
-        raise InputError(f'{config} is no config ({", ".join(CONFIG_ENDINGS)}); name a config or a work dir first')
+        raise UserError(f'{config} is no config ({", ".join(CONFIG_ENDINGS)}); name a config or a work dir first')
     if checkpoint is None and not weights_of(path).is_file():
-        raise InputError(
+        raise UserError(
             f'{config} has no checkpoint beside it ({weights_of(path)}); name a checkpoint of it, or take a work dir, '
             'which has its own'
         )
@@ -73,13 +72,13 @@ def config_of(folder: Path) -> Path:
     """The config that a run has left in its work dir.
 
     Raises:
-        InputError: There is none, or more than one.
+        UserError: There is none, or more than one.
     """
     found = sorted(folder.glob('*.py'))
     if not found:
-        raise InputError(f'{folder} holds no config (*.py), as the work dir of a run does; name the config')
+        raise UserError(f'{folder} holds no config (*.py), as the work dir of a run does; name the config')
     if len(found) > 1:
-        raise InputError(f'{folder} holds {len(found)} configs ({", ".join(p.name for p in found)}); name one of them')
+        raise UserError(f'{folder} holds {len(found)} configs ({", ".join(p.name for p in found)}); name one of them')
     return found[0]
 
 
@@ -87,7 +86,7 @@ def checkpoint_of(folder: Path) -> str:
     """The checkpoint to take of a work dir; see :func:`find_source`.
 
     Raises:
-        InputError: It holds no whole one.
+        UserError: It holds no whole one.
     """
     for path in sorted(folder.glob(BEST), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
@@ -97,7 +96,7 @@ def checkpoint_of(folder: Path) -> str:
         return str(path)
     newest = newest_whole_checkpoint(folder)
     if newest.path is None:
-        raise InputError(f'{folder}: {newest}; name a checkpoint')
+        raise UserError(f'{folder}: {newest}; name a checkpoint')
     return str(newest.path)
 
 
@@ -105,10 +104,10 @@ def read_config(path: Path) -> Config:
     """Read a config file, with what it imports.
 
     Raises:
-        InputError: It is no config.
+        UserError: It is no config.
     """
     try:
         return Config.fromfile(path)
     # A config is a program: it fails as it likes.
     except Exception as error:
-        raise InputError(f'{path} is no config: {first_line(error)}') from None
+        raise UserError(f'{path} is no config: {first_line(error)}') from None

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..data_checks.files import problem_of
-from .errors import InputError
+from ..datasets.checks.images import problem_of
+from ..errors import UserError
 from .images import REASONS
 
 # Of sources that do not say their own, and no faster than any is.
@@ -61,11 +61,11 @@ def open_video(path: str, most: int | None = None) -> Iterator[Frames]:
         most: So many frames at most; None for all.
 
     Raises:
-        InputError: It cannot be opened.
+        UserError: It cannot be opened.
     """
     problem = problem_of(path)
     if problem is not None:
-        raise InputError(f'{path}: {REASONS[problem]}')
+        raise UserError(f'{path}: {REASONS[problem]}')
     with captured(path, f'{path} cannot be opened as a video') as capture:
         announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         # A file that was cut may announce none, or any number.
@@ -81,7 +81,7 @@ def open_camera(number: int, frames: int) -> Iterator[Frames]:
         frames: So many are taken.
 
     Raises:
-        InputError: There is none, or it cannot be opened.
+        UserError: There is none, or it cannot be opened.
     """
     with captured(number, f'there is no camera {number} that can be opened (/dev/video{number})') as capture:
         yield Frames(f'camera:{number}', capture, None, frames, rate_of(capture))
@@ -89,11 +89,11 @@ def open_camera(number: int, frames: int) -> Iterator[Frames]:
 
 @contextmanager
 def captured(source: str | int, otherwise: str) -> Iterator[cv2.VideoCapture]:
-    """OpenCV's capture of a source, released afterwards; an :class:`InputError` of these words where there is none."""
+    """OpenCV's capture of a source, released afterwards; an :class:`UserError` of these words where there is none."""
     capture = cv2.VideoCapture(source)
     try:
         if not capture.isOpened():
-            raise InputError(otherwise)
+            raise UserError(otherwise)
         yield capture
     finally:
         capture.release()
@@ -134,7 +134,7 @@ class VideoWriter:
         """Write a frame (height, width, 3), blue, green, red; all of the first one's size.
 
         Raises:
-            InputError: OpenCV cannot write it.
+            UserError: OpenCV cannot write it.
         """
         if self.writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ class VideoWriter:
             self.size = size
             self.writer = cv2.VideoWriter(str(self.unfinished), codec, self.per_second, size)
             if not self.writer.isOpened():
-                raise InputError(f'{self.path}: this OpenCV writes no videos ({CODEC}); leave them out: --no-save-vis')
+                raise UserError(f'{self.path}: this OpenCV writes no videos ({CODEC}); leave them out: --no-save-vis')
         if frame.shape[1::-1] != self.size:
             frame = cv2.resize(frame, self.size)
         self.writer.write(frame)

@@ -1,7 +1,7 @@
 """Pictures that explain what a trained network does with an image.
 
 For each subject a function that computes arrays, and one that draws them: attention, global queries, Grad-CAM, LSA's
-shifts. Models are loaded by :func:`mmgcvit.load`; errors are :class:`mmgcvit.inference.InputError`. Networks are heard
+shifts. Models are loaded by :func:`mmgcvit.load`; errors are :class:`mmgcvit.inference.UserError`. Networks are heard
 by hooks that are gone afterwards.
 """
 

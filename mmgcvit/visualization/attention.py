@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..inference import InputError, Predictor
+from ..inference import Predictor, UserError
 from ..inference.images import ImageLike
-from ..layers import even_window, in_windows
+from ..models.layers import even_window, in_windows
 from .networks import backbone_of, chosen, inputs_of, last_detailed_stage, stride_of
 from .views import View, view_of
 
@@ -92,7 +92,7 @@ def attention(
         at: Where the query is, x and y in pixels of the image. Default: the middle.
 
     Raises:
-        InputError: There is no such stage, block, head or place; or the block's attention is of another kind.
+        UserError: There is no such stage, block, head or place; or the block's attention is of another kind.
     """
     backbone = backbone_of(model)
     if stage is not None:
@@ -139,9 +139,9 @@ def check_has_weights(attended: list[nn.Module], stage: int, numbers: list[int])
     for attn, number in zip(attended, numbers, strict=True):
         where = f'block {number} of stage {stage}'
         if not hasattr(attn, 'attention_weights'):
-            raise InputError(f'{where} has {type(attn).__name__}, which does not tell its weights; take another block')
+            raise UserError(f'{where} has {type(attn).__name__}, which does not tell its weights; take another block')
         if not hasattr(attn, 'window'):
-            raise InputError(
+            raise UserError(
                 f"{where} attends to shifted copies of each patch, not to other tokens: draw it by 'shifts', or take "
                 'another block'
             )
@@ -161,13 +161,13 @@ def block_attention(
         head: None for the mean of all.
 
     Raises:
-        InputError: The keys are no tokens of the map, or there are too many weights.
+        UserError: The keys are no tokens of the map, or there are too many weights.
     """
     size = tuple(inputs[0].shape[1:3])
     numbers = token_numbers(attn, size, inputs[0].device)
     kind = kind_of(attn, inputs, numbers)
     if numbers.numel() * numbers.shape[1] * attn.num_heads > MOST_WEIGHTS:
-        raise InputError(f'{numbers.shape[1]:,} tokens that all attend to each other are too many; take a later stage')
+        raise UserError(f'{numbers.shape[1]:,} tokens that all attend to each other are too many; take a later stage')
     weights = attn.attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
     window, query = ((numbers == token[0] * size[1] + token[1] + 1).nonzero()[0]).tolist()
@@ -190,14 +190,14 @@ def kind_of(attn: nn.Module, inputs: tuple[Tensor, ...], numbers: Tensor) -> str
     """Where queries and keys come from; see :class:`BlockAttention`.
 
     Raises:
-        InputError: The keys come from elsewhere than the map.
+        UserError: The keys come from elsewhere than the map.
     """
     if len(inputs) == 1:
         return 'all' if len(numbers) == 1 else 'local'
     x, q_global = inputs
     q, k, _ = attn.project(in_windows(x, attn.window), q_global)
     if k is q_global:
-        raise InputError(f'{type(attn).__name__} has global keys, which are no tokens of the map; take GCViT itself')
+        raise UserError(f'{type(attn).__name__} has global keys, which are no tokens of the map; take GCViT itself')
     return 'global' if q is q_global else 'local'
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..inference import InputError
+from ..inference import UserError
 from .views import Box, View
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def new_figure(width: float, height: float) -> 'Figure':
     """An empty figure of a size in inches, of no window system.
 
     Raises:
-        InputError: matplotlib is not installed.
+        UserError: matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError(
+        raise UserError(
             "pictures are drawn by matplotlib, which is not installed: pip install 'mmgcvit[visualize]'"
         ) from None
     figure = Figure(figsize=(width, height), layout='constrained')
@@ -42,25 +42,25 @@ def save(figure: 'Figure', file: Path) -> None:
     """Write a figure.
 
     Raises:
-        InputError: The file's ending is none of a picture, or it cannot be written.
+        UserError: The file's ending is none of a picture, or it cannot be written.
     """
     check_ending(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(file, dpi=DOTS_PER_INCH)
     except OSError as error:
-        raise InputError(f'{file} cannot be written: {error.strerror or error}') from None
+        raise UserError(f'{file} cannot be written: {error.strerror or error}') from None
 
 
 def check_ending(file: Path) -> None:
     """Refuse a file that is no picture by its name.
 
     Raises:
-        InputError: It is none.
+        UserError: It is none.
     """
     kinds = new_figure(1, 1).canvas.get_supported_filetypes()
     if file.suffix[1:].lower() not in kinds:
-        raise InputError(f'{file}: pictures are written as .png, .pdf, .svg or .jpg')
+        raise UserError(f'{file}: pictures are written as .png, .pdf, .svg or .jpg')
 
 
 def extent(box: Box) -> Box:

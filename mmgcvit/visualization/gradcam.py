@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..inference import InputError, Predictor
+from ..inference import Predictor, UserError
 from ..inference.images import ImageLike
-from ..pyramid import PyramidBackbone
+from ..models.base import PyramidBackbone
 from .networks import backbone_of, chosen, last_detailed_stage
 from .views import View, view_of
 
@@ -107,11 +107,11 @@ def gradcam(
             there, the last one before it where something does.
 
     Raises:
-        InputError: There is no such class, box or stage, or grad-cam is not installed.
+        UserError: There is no such class, box or stage, or grad-cam is not installed.
     """
     check_installed()
     if box is not None and model.task != 'detection':
-        raise InputError(f'box {box}: boxes are of detectors; this is {model.task}')
+        raise UserError(f'box {box}: boxes are of detectors; this is {model.task}')
     backbone = backbone_of(model)
     label = None if class_name is None else label_of(model, class_name)
     if stage is not None:
@@ -137,10 +137,10 @@ def check_installed() -> None:
     """Ask for the package.
 
     Raises:
-        InputError: It is not there.
+        UserError: It is not there.
     """
     if find_spec('pytorch_grad_cam') is None:
-        raise InputError("Grad-CAM is computed by grad-cam, which is not installed: pip install 'grad-cam'")
+        raise UserError("Grad-CAM is computed by grad-cam, which is not installed: pip install 'grad-cam'")
 
 
 def cam_at(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, target: Target) -> np.ndarray:
@@ -175,7 +175,7 @@ def label_of(model: Predictor, class_name: str | int) -> int:
     """The number of a class, by its name or number.
 
     Raises:
-        InputError: It is none of the model's.
+        UserError: It is none of the model's.
     """
     names = model.classes
     if class_name in names:
@@ -183,7 +183,7 @@ def label_of(model: Predictor, class_name: str | int) -> int:
     if str(class_name).isdecimal() and int(class_name) < len(names):
         return int(class_name)
     known = ', '.join(names[:MOST_NAMES]) + (', ...' if len(names) > MOST_NAMES else '')
-    raise InputError(f'class {class_name}: the model has no such class; its {len(names)} are {known}')
+    raise UserError(f'class {class_name}: the model has no such class; its {len(names)} are {known}')
 
 
 def of_classifier(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
@@ -197,13 +197,13 @@ def of_detector(model: Predictor, sample: Any, label: int | None, box: int | Non
     """A box, the surest of all or of a class, or the next ones.
 
     Raises:
-        InputError: There is none.
+        UserError: There is none.
     """
     objects = sample.pred_instances
     numbers = torch.arange(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].cpu()
     which = 'in the image' if label is None else f'of class {model.names([label])[0]} in the image'
     if not len(numbers):
-        raise InputError(f'the detector finds no box {which}')
+        raise UserError(f'the detector finds no box {which}')
     number = int(numbers[chosen('box', box, len(numbers), 0, f' {which}')])
     described = {
         'class_name': model.names([int(objects.labels[number])])[0],
@@ -223,14 +223,14 @@ def of_segmentor(model: Predictor, logits: Tensor, label: int | None, _: None) -
     """The pixels of a class, by default of the largest.
 
     Raises:
-        InputError: No pixel is of that class.
+        UserError: No pixel is of that class.
     """
     found = logits.argmax(0)
     label = int(found.flatten().bincount().argmax()) if label is None else label
     region = found == label
     if not region.any():
         names = ', '.join(model.names(found.unique().tolist()))
-        raise InputError(f'the segmentor finds no pixel of class {model.names([label])[0]}; it finds {names}')
+        raise UserError(f'the segmentor finds no pixel of class {model.names([label])[0]}; it finds {names}')
     described = {
         'class_name': model.names([label])[0],
         'score': float(region.float().mean()),

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..inference import InputError, Predictor
-from ..pyramid import PyramidBackbone
+from ..inference import Predictor, UserError
+from ..models.base import PyramidBackbone
 
 # Pixels between two tokens of the first stage, where the stem says nothing else; each further stage has twice as many.
 STEM_STRIDE = 4
@@ -20,11 +20,11 @@ def backbone_of(model: Predictor) -> PyramidBackbone:
     """The backbone of a loaded model.
 
     Raises:
-        InputError: It is none of this package.
+        UserError: It is none of this package.
     """
     backbone = getattr(model.inferencer.model, 'backbone', None)
     if not isinstance(backbone, PyramidBackbone):
-        raise InputError(
+        raise UserError(
             f'the backbone is {type(backbone).__name__}; pictures are made of the backbones of mmgcvit, such as '
             'mmgcvit.GCViT and mmgcvit.LSA'
         )
@@ -42,12 +42,12 @@ def chosen(what: str, number: int | None, count: int, default: int, where: str =
         where: Of what it is a part, for the message; begins with a blank.
 
     Raises:
-        InputError: It is out of range.
+        UserError: It is out of range.
     """
     number = default if number is None else number
     if not 0 <= number < count:
         existing = f'0 to {count - 1}' if count > 1 else '0 only'
-        raise InputError(f'there is no {what} {number}{where}; there are {existing}')
+        raise UserError(f'there is no {what} {number}{where}; there are {existing}')
     return number
 
 
@@ -85,13 +85,13 @@ def inputs_of(backbone: PyramidBackbone, images: Tensor, modules: Sequence[nn.Mo
         modules: Of the backbone.
 
     Raises:
-        InputError: The network cannot take the images.
+        UserError: The network cannot take the images.
     """
     with recorded_inputs(modules) as inputs:
         try:
             backbone(images)
         except (ValueError, RuntimeError) as error:
-            raise InputError(f'the network cannot take the image ({error})') from None
+            raise UserError(f'the network cannot take the image ({error})') from None
     return inputs
 
 

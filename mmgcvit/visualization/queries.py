@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..inference import InputError, Predictor
+from ..inference import Predictor, UserError
 from ..inference.images import ImageLike
 from .networks import backbone_of, inputs_of
 from .views import View, view_of
@@ -58,7 +58,7 @@ def queries(model: Predictor, image: ImageLike) -> Queries:
         image: A path, an array (height, width, 3) in the order blue, green, red, or an image of Pillow's.
 
     Raises:
-        InputError: The network has no global query.
+        UserError: The network has no global query.
     """
     backbone = backbone_of(model)
     # A stage of one block has no attention that uses its query.
@@ -73,7 +73,7 @@ def queries(model: Predictor, image: ImageLike) -> Queries:
         made = [(i, stage.window, stage.global_query(x)) for (i, stage), (x,) in zip(found, heard, strict=True)]
     made = [(i, window, q) for i, window, q in made if q.shape[2]]
     if not made:
-        raise InputError(f'{type(backbone).__name__} has no global query')
+        raise UserError(f'{type(backbone).__name__} has no global query')
     stages = [stage_query(i, q[0].unflatten(1, window).float().cpu().numpy()) for i, window, q in made]
     return Queries(view, type(backbone).__name__, stages)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..inference import InputError, Predictor
+from ..inference import Predictor, UserError
 from ..inference.images import ImageLike
 from .networks import backbone_of, chosen, inputs_of
 from .views import View, view_of
@@ -58,12 +58,12 @@ def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shift
         head: From 0. Default: the mean of all heads.
 
     Raises:
-        InputError: The network has no shifts, or no such head.
+        UserError: The network has no shifts, or no such head.
     """
     backbone = backbone_of(model)
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):
-        raise InputError(f'this {type(backbone).__name__} has no shifted copies of the image, which only LSA has')
+        raise UserError(f'this {type(backbone).__name__} has no shifted copies of the image, which only LSA has')
     if head is not None:
         chosen('head', head, attn.num_heads, 0, ' in stage 0')
     view = view_of(model, image)

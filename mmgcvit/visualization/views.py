@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..inference import InputError, Predictor
+from ..inference import Predictor, UserError
 from ..inference.images import ImageLike, as_array
 
 # A ramp's grey values differ by that much from one end of the image to the other.
@@ -61,14 +61,14 @@ class View:
             (u, v).
 
         Raises:
-            InputError: It is not seen.
+            UserError: It is not seen.
         """
         if at is None:
             return self.seen[1] / 2, self.seen[0] / 2
         u, v = (at[0] - self.offset[1]) / self.scale[1], (at[1] - self.offset[0]) / self.scale[0]
         if not (0 <= u < self.seen[1] and 0 <= v < self.seen[0]):
             left, top, right, bottom = self.box
-            raise InputError(
+            raise UserError(
                 f'position {at[0]:g},{at[1]:g}: the network sees x from {left:.0f} to {right:.0f} and y from {top:.0f} '
                 f'to {bottom:.0f} of the image'
             )
@@ -83,7 +83,7 @@ def view_of(model: Predictor, image: ImageLike) -> View:
         image: A path, an array (height, width, 3) in the order blue, green, red, or an image of Pillow's.
 
     Raises:
-        InputError: The image cannot be read or prepared.
+        UserError: The image cannot be read or prepared.
     """
     array = as_array(image, model.loader)
     packed = model.packed(array)

@@ -5,7 +5,7 @@ Legend: h x w tokens of a stage's map, nW windows, N tokens of a window, nH head
 
 from torch import Tensor, nn
 
-from ..layers import out_of_windows
+from ..models.layers import out_of_windows
 from ..visualization.attention import window_of
 from ..visualization.networks import recorded_inputs
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..cli.own_configs import configs_with
-from ..datasets.output import is_up_to_date, replaced_whole
 from ..export.requirements import check_onnx
+from ..files import is_up_to_date, replaced_whole
+from ..hosts.configs import configs_with
 from ..version import __version__
 from .network_files import write_network
 from .page_files import CATALOGUE, page_files
@@ -73,7 +73,7 @@ def build_page(out: Path, models: Sequence[PageModel] | None = None) -> Iterator
 
     Raises:
         SystemExit: The folder holds something else, or cannot be written.
-        InputError: A model's weights are missing, a package is, or npm cannot fetch the library.
+        UserError: A model's weights are missing, a package is, or npm cannot fetch the library.
         CheckpointError: A checkpoint cannot be read.
     """
     check_onnx()

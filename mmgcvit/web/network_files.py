@@ -11,7 +11,7 @@ from ..export.graphs import graph_of, outputs_of
 from ..export.metadata import metadata_of
 from ..export.requirements import check_onnx
 from ..export.writing import trace
-from ..inference import InputError, Predictor, load
+from ..inference import Predictor, UserError, load
 from ..inference.sources import find_source
 from ..visualization.networks import backbone_of, inputs_of, last_detailed_stage, stride_of
 from .answers import attention_title
@@ -40,14 +40,14 @@ def write_network(config: Path, checkpoint: str | None, file: Path) -> dict[str,
         What models.json says of it.
 
     Raises:
-        InputError: The weights or a package are missing, or the page has no use for the model.
+        UserError: The weights or a package are missing, or the page has no use for the model.
         CheckpointError: The checkpoint cannot be read.
     """
     check_onnx()
     source = find_source(config, checkpoint)
     model = load(source.config, source.checkpoint, 'cpu')
     if model.task not in TASKS:
-        raise InputError(f'{config}: {model.task}; the page runs detectors and classifiers in the browser')
+        raise UserError(f'{config}: {model.task}; the page runs detectors and classifiers in the browser')
     metadata, graph, outputs = metadata_of(model, source), graph_of(model), outputs_of(model)
     described = described_for_page(metadata, config)
     attn, shown = attended_block(model, torch.zeros(1, 3, *reversed(described['scale'])))
@@ -61,11 +61,11 @@ def described_for_page(metadata: dict[str, str], config: Path) -> dict[str, Any]
     """What the page reads of a file's metadata.
 
     Raises:
-        InputError: Pictures would have to be prepared as the page cannot.
+        UserError: Pictures would have to be prepared as the page cannot.
     """
     others = [f'{name} {metadata[name]}' for name, done in DONE.items() if metadata.get(name, done) != done]
     if others:
-        raise InputError(f'{config}: its test pipeline has {", ".join(others)}; the page resizes bilinearly, no more')
+        raise UserError(f'{config}: its test pipeline has {", ".join(others)}; the page resizes bilinearly, no more')
     texts = {name: metadata[name] for name in READ_AS_TEXT}
     return {**texts, **{name: json.loads(metadata[name]) for name in READ_AS_JSON}, 'score_thr': SHOWN_FROM}
 

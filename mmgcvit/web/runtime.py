@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..inference import InputError
+from ..inference import UserError
 
 HERE = Path(__file__).parent
 PACKAGE = 'onnxruntime-web'
@@ -31,11 +31,11 @@ def add_runtime(page: Path) -> None:
         page: The page's folder.
 
     Raises:
-        InputError: There is no npm, or it cannot fetch the package.
+        UserError: There is no npm, or it cannot fetch the package.
     """
     npm = shutil.which('npm')
     if npm is None:
-        raise InputError('npm is missing, which fetches ONNX Runtime for browsers: install Node.js, which brings it')
+        raise UserError('npm is missing, which fetches ONNX Runtime for browsers: install Node.js, which brings it')
     target = page / FOLDER
     target.mkdir()
     with TemporaryDirectory(dir=page.parent) as name:
@@ -47,7 +47,7 @@ def add_runtime(page: Path) -> None:
         ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if ended.returncode:
             said = [line for line in ended.stderr.splitlines() if line.strip()] or ['it says nothing']
-            raise InputError(f'npm cannot fetch {PACKAGE} {runtime_version()}: {said[0].strip()}')
+            raise UserError(f'npm cannot fetch {PACKAGE} {runtime_version()}: {said[0].strip()}')
         for file in FILES:
             shutil.copy(folder / 'node_modules' / PACKAGE / 'dist' / file, target)
     for file in LICENCES:

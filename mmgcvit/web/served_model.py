@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from ..inference import InputError, Predictor
+from ..inference import Predictor, UserError
 from ..inference.devices import in_words
 from ..version import __version__
 from ..visualization.attention import attention
@@ -60,7 +60,7 @@ class ServedModel:
             content: The picture's file.
 
         Raises:
-            InputError: It is no picture, or the network cannot take it.
+            UserError: It is no picture, or the network cannot take it.
         """
         picture = picture_of(content)
         with self.busy:
@@ -76,7 +76,7 @@ class ServedModel:
         """
         try:
             found = attention(self.model, picture)
-        except InputError:
+        except UserError:
             return None
         block = found.blocks[-1]
         title = attention_title(found.network, found.stage, block.block, block.kind)

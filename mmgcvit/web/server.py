@@ -6,8 +6,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ..cli.ports import LOOPBACK
-from ..inference import InputError
+from ..engine.processes import LOOPBACK
+from ..inference import UserError
 from .page_files import CATALOGUE, CONTENT_TYPES, INDEX, page_files
 from .served_model import ServedModel
 from .uploads import LONGEST_SIDE, MOST_BYTES
@@ -147,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(self.announced_length())
         try:
             return as_json(self.server.model.answer(content))
-        except InputError as error:
+        except UserError as error:
             raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
 
     def announced_length(self) -> int:

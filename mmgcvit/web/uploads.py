@@ -6,8 +6,8 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..data_checks.images import in_a_line
-from ..inference import InputError
+from ..datasets.checks.images import in_a_line
+from ..inference import UserError
 
 # As the page refuses them (page/image_header.js, page/picture.js).
 LONGEST_SIDE = 10_000
@@ -27,7 +27,7 @@ def picture_of(content: bytes) -> np.ndarray:
         the page.
 
     Raises:
-        InputError: It is none, damaged, or has a side of more than :data:`LONGEST_SIDE` pixels.
+        UserError: It is none, damaged, or has a side of more than :data:`LONGEST_SIDE` pixels.
     """
     try:
         with warnings.catch_warnings():
@@ -36,27 +36,25 @@ def picture_of(content: bytes) -> np.ndarray:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 check_size(*image.size)
                 return np.ascontiguousarray(on_white(ImageOps.exif_transpose(image))[..., ::-1])
-    except InputError:
+    except UserError:
         raise
     except Image.UnidentifiedImageError:
-        raise InputError(f'The file is no image: take one of {", ".join(FORMATS)}.') from None
+        raise UserError(f'The file is no image: take one of {", ".join(FORMATS)}.') from None
     except Image.DecompressionBombError:
-        raise InputError(f'The picture is too large: take one of at most {LONGEST_SIDE} pixels a side.') from None
+        raise UserError(f'The picture is too large: take one of at most {LONGEST_SIDE} pixels a side.') from None
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        raise InputError(f'The picture cannot be decoded: {in_a_line(error)}.') from None
+        raise UserError(f'The picture cannot be decoded: {in_a_line(error)}.') from None
 
 
 def check_size(width: int, height: int) -> None:
     """Refuse sizes that would fill the memory.
 
     Raises:
-        InputError: A side is too long.
+        UserError: A side is too long.
     """
     if max(width, height) > LONGEST_SIDE:
-        raise InputError(
-            f'The picture has {width} x {height} pixels; take one of at most {LONGEST_SIDE} pixels a side.'
-        )
+        raise UserError(f'The picture has {width} x {height} pixels; take one of at most {LONGEST_SIDE} pixels a side.')
 
 
 def on_white(image: Image.Image) -> np.ndarray:

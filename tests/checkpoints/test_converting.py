@@ -15,9 +15,9 @@ from mmgcvit import GCViT
 from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, check_whole, read_checkpoint, read_weights
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import check_indices, state_dict_for, with_classifier_names
-from mmgcvit.gcvit.archs import ARCHS
-from mmgcvit.gcvit.layouts import HERE, LAYOUTS, ORIGINAL
-from mmgcvit.layers.position import TABLE_NAME
+from mmgcvit.models.gcvit.archs import ARCHS
+from mmgcvit.models.gcvit.layouts import HERE, LAYOUTS, ORIGINAL
+from mmgcvit.models.layers.position import TABLE_NAME
 
 from ..conftest import ROOT
 from ..programs import run

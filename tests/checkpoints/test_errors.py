@@ -3,7 +3,7 @@
 import pytest
 
 from mmgcvit.checkpoints import CheckpointError
-from mmgcvit.checkpoints.errors import LONGEST_MESSAGE
+from mmgcvit.errors import LONGEST_MESSAGE
 
 
 @pytest.mark.parametrize('text', ['größer als C:\\x', 'two\nlines', 'x' * LONGEST_MESSAGE])

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import CheckpointError, folder
-from mmgcvit.pyramid import PyramidBackbone
-from mmgcvit.registry import MODELS
+from mmgcvit.hosts.registry import MODELS
+from mmgcvit.models.base import PyramidBackbone
 
-from ..contract.backbones import BACKBONES, GCVIT, LSA_ARCH
+from ..models.contract.backbones import BACKBONES, GCVIT, LSA_ARCH
 
 FEW_EXAMPLES = settings(max_examples=15, deadline=None)
 SIDES = st.integers(1, 9)

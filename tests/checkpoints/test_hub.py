@@ -9,7 +9,7 @@ import torch
 from mmgcvit import GCViT
 from mmgcvit.checkpoints import CheckpointError
 
-from ..contract.backbones import GCVIT
+from ..models.contract.backbones import GCVIT
 
 
 @pytest.fixture

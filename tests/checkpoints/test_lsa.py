@@ -10,8 +10,8 @@ from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import CheckpointError, read_checkpoint, read_weights
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
-from mmgcvit.lsa import ARCHS
-from mmgcvit.lsa.layouts import LAYOUTS, ORIGINAL
+from mmgcvit.models.lsa import ARCHS
+from mmgcvit.models.lsa.layouts import LAYOUTS, ORIGINAL
 
 from ..reference import DATA, LSA_REFERENCES, NUM_CLASSES
 

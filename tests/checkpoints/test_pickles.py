@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from mmgcvit.checkpoints import CheckpointError, read_checkpoint
-from mmgcvit.checkpoints.errors import NotDataError
 from mmgcvit.checkpoints.kinds import Kind, names_in_files
 from mmgcvit.checkpoints.pickles import MOST_LEVELS, MOST_OPCODES, Machine, read_pickle
 from mmgcvit.checkpoints.torch_files import described
+from mmgcvit.errors import NotDataError
 
 from ..memory import grown_by
 

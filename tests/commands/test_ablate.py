@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.ablation_runs.runs import runs_of
-from mmgcvit.ablation_runs.tables import Row, Table, TableError
 from mmgcvit.commands import ablate
 from mmgcvit.commands.ablate import PLOT, TABLE, Setting, begin, check_args, configs_of, is_validated, train_all
+from mmgcvit.experiments.ablation.runs import runs_of
+from mmgcvit.experiments.ablation.tables import Row, Table, TableError
 
-from ..ablation_runs.made import finish, made_table
+from ..experiments.ablation.made import finish, made_table
 
 
 def options(**given):
@@ -33,7 +33,7 @@ def test_what_makes_no_sense_is_refused(given, message):
 
 
 def test_without_what_draws_nothing_is_trained(monkeypatch):
-    monkeypatch.setattr('mmgcvit.ablation_runs.plot.find_spec', lambda name: None)
+    monkeypatch.setattr('mmgcvit.experiments.ablation.plot.find_spec', lambda name: None)
     with pytest.raises(TableError, match=r'mmgcvit\[benchmark\]'):
         check_args(options())
 

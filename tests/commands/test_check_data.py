@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from ..data_checks.made import cut, write_coco, write_turned
+from ..datasets.checks.made import cut, write_coco, write_turned
 from ..tools.commands import CONFIGS, TOOLS, call, train
 
 CONFIG = """

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mmgcvit.cli.own_configs import configs_with
-from mmgcvit.cli.scores import latest
-from mmgcvit.cli.steps import killed
 from mmgcvit.commands.demo import CLASSIFIER, TRAINED, check_digits, is_trained, note_trained
+from mmgcvit.commands.steps import killed
+from mmgcvit.hosts.configs import configs_with
+from mmgcvit.visualization.curves import latest
 
 from ..conftest import ROOT
 
@@ -53,7 +53,7 @@ def test_without_the_packages_that_make_its_data_it_says_how_to_get_them(monkeyp
 
 def test_its_configs_are_found_in_a_checkout_and_in_an_installed_wheel(monkeypatch, tmp_path):
     checkout, wheel = tmp_path / 'configs', tmp_path / 'mmgcvit' / '.mim' / 'configs'
-    monkeypatch.setattr('mmgcvit.cli.own_configs.PLACES', (checkout, wheel))
+    monkeypatch.setattr('mmgcvit.hosts.configs.PLACES', (checkout, wheel))
     with pytest.raises(SystemExit, match='install the package again'):
         configs_with(f'demo/{CLASSIFIER}')
     for place in (wheel, checkout):

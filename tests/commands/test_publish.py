@@ -13,7 +13,7 @@ from mmgcvit import load
 from mmgcvit.checkpoints import save_whole
 from mmgcvit.checkpoints.wholeness import sha256
 from mmgcvit.commands import publish
-from mmgcvit.inference import InputError
+from mmgcvit.inference import UserError
 
 from ..inference.conftest import CLASSES, TASKS, make_work_dir, picture_of
 
@@ -92,9 +92,9 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(monke
 
 def test_where_nothing_can_be_written_one_sentence_says_so_and_nothing_is_left(tmp_path):
     (tmp_path / 'file').write_text('of somebody')
-    with pytest.raises(InputError, match=r'file/out\.safetensors could not be written'):
+    with pytest.raises(UserError, match=r'file/out\.safetensors could not be written'):
         publish.write({}, {}, tmp_path / 'file' / 'out.safetensors')
     (tmp_path / 'folder' / 'out.safetensors').mkdir(parents=True)
-    with pytest.raises(InputError, match=r'folder/out\.safetensors could not be written'):
+    with pytest.raises(UserError, match=r'folder/out\.safetensors could not be written'):
         publish.write({'a': torch.zeros(1)}, {}, tmp_path / 'folder' / 'out.safetensors')
     assert [path.name for path in (tmp_path / 'folder').iterdir()] == ['out.safetensors']

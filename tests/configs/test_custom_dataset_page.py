@@ -7,7 +7,7 @@ import shutil
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.cli.options import read_config
+from mmgcvit.hosts.configs import read_config
 
 from ..conftest import ROOT
 from ..tools.commands import call

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from mmgcvit.cli.complexity import count_macs, model_parts
+from mmgcvit.experiments.complexity import count_macs, model_parts
 
 from ..conftest import ROOT
 from ..programs import run

@@ -7,8 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
-from mmgcvit.cli.options import enter_scope, read_config
-from mmgcvit.engine.draws import seed_generators
+from mmgcvit.engine.loops import seed_generators
+from mmgcvit.hosts.configs import enter_scope, read_config
 
 from ..conftest import ROOT
 from ..tools.commands import TOOLS, call

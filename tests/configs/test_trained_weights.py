@@ -7,8 +7,8 @@ from mmengine.config import Config
 
 from mmgcvit import load
 from mmgcvit.checkpoints.wholeness import sha256
-from mmgcvit.cli.scores import latest
 from mmgcvit.inference.sources import find_source
+from mmgcvit.visualization.curves import latest
 
 from .. import fork_server
 from ..programs import ROOT

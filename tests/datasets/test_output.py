@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmgcvit.datasets.output import replaced_whole
+from mmgcvit.files import replaced_whole
 
 
 def make(out):

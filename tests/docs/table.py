@@ -13,10 +13,10 @@ import torch
 from mmgcvit import GCViT
 from mmgcvit.checkpoints import Weights
 from mmgcvit.checkpoints.writing import state_dict_for
-from mmgcvit.gcvit.layouts import LAYOUTS
+from mmgcvit.models.gcvit.layouts import LAYOUTS
 
 from ..inference.conftest import make_work_dir
-from ..run_logs.written import iteration, validation, write_session
+from ..visualization.curves.written import iteration, validation, write_session
 
 
 class Runs(NamedTuple):
@@ -97,7 +97,7 @@ def with_a_trained_model(clone, digits):
 ONE_EPOCH = 'train_cfg.max_epochs=1 train_dataloader.num_workers=0 train_dataloader.persistent_workers=False'
 ONE_EPOCH += ' val_dataloader.num_workers=0 val_dataloader.persistent_workers=False'
 ONE_ITERATION = ONE_EPOCH.replace('max_epochs', 'max_iters')
-# The steps are those of tests/dry_run: one block a stage, images as small as they get.
+# The steps are those of tests/experiments/dry_run: one block a stage, images as small as they get.
 SMALLEST = '--depth 1 --shrink 16'
 
 TABLE = [
@@ -168,7 +168,10 @@ TABLE = [
     Left(r'test\.py configs/gcvit_t_in1k.py', 'needs ImageNet'),
     Left(r'(train|test)\.py (configs/my_detector.py|configs/NAME.py|CONFIG)', 'hours on a CPU; dry runs go through it'),
     Left('dry_run.py configs/NAME.py', 'as the dry runs of other pages'),
-    Left('tools/benchmark.py', 'measures for minutes, and nothing beside other tests; tests/benchmark calls each'),
+    Left(
+        'tools/benchmark.py',
+        'measures for minutes, and nothing beside other tests; tests/experiments/benchmark calls each',
+    ),
     Left('^--cfg-options', 'a part of a command'),
 ]
 
@@ -184,7 +187,7 @@ model.backbone = GCViT('xxtiny')
 from mmgcvit import GCViT
 GCViT('xxtiny').save_pretrained('backbone')
 """,
-    'mmgcvit.doors.timm': """
+    'mmgcvit.integrations.timm': """
 from mmgcvit import GCViT
 GCViT('tiny').save_pretrained('backbone')
 """,
@@ -202,7 +205,7 @@ RUN_ELSEWHERE = {
     'mmgcvit.load(': 'tests/inference/test_docs.py, tests/visualization/test_docs.py',
     'Inferencer(': 'tests/inference/test_docs.py',
     "COCO('predictions/images.json')": 'tests/inference/test_docs.py',
-    'mmgcvit.doors.transformers': 'tests/doors/test_transformers.py',
+    'mmgcvit.integrations.transformers': 'tests/integrations/test_transformers.py',
 }
 # Blocks in other languages, and why they are not run: what a page shows, not what one types.
 OTHER_LANGUAGES = {

@@ -15,10 +15,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from packaging.version import Version
 
-from mmgcvit import registry
-from mmgcvit.cli.options import enter_scope
 from mmgcvit.commands import dry_run
 from mmgcvit.commands.main import COMMANDS
+from mmgcvit.hosts import registry
+from mmgcvit.hosts.configs import enter_scope
 
 from .. import fork_server, programs
 from ..conftest import ROOT
@@ -116,7 +116,7 @@ def test_a_command_runs(block, command, clone, digits, monkeypatch, capfd):
 
 
 def rehearse(arguments, clone, monkeypatch, capfd):
-    """Its steps in forked processes, as tests/dry_run does."""
+    """Its steps in forked processes, as tests/experiments/dry_run does."""
     monkeypatch.chdir(clone)
     monkeypatch.setattr(sys, 'argv', ['dry_run.py', *arguments])
 

@@ -45,8 +45,8 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert (site / 'index.html').is_file()
     # Links to files lead to pages that show them, here of a file and of a folder.
     readme = (site / 'README.html').read_text()
-    assert 'href="source/mmgcvit/gcvit/backbone.py.html"' in readme
-    assert 'class GCViT' in re.sub('<[^>]*>', '', (site / 'source/mmgcvit/gcvit/backbone.py.html').read_text())
+    assert 'href="source/mmgcvit/models/gcvit/backbone.py.html"' in readme
+    assert 'class GCViT' in re.sub('<[^>]*>', '', (site / 'source/mmgcvit/models/gcvit/backbone.py.html').read_text())
     assert 'maintained.txt' in (site / 'source' / 'locks.html').read_text()
     # Docstrings and the commands' options are there.
     assert 'id="mmgcvit.GCViT"' in (site / 'docs' / 'api.html').read_text()

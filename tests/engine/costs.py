@@ -28,13 +28,13 @@ from torch.utils.data import BatchSampler
 from mmgcvit import GCViT
 from mmgcvit.checkpoints import add_digest
 from mmgcvit.checkpoints.wholeness import put_in_place, unfinished_of
-from mmgcvit.data_checks.images import Loader, Picture, look_at
-from mmgcvit.data_checks.loading import check_files
-from mmgcvit.engine.draws import WHOLE_BATCH, NumberedBatches, Passes, seed_generators
+from mmgcvit.datasets.checks.images import Loader, Picture, look_at
+from mmgcvit.datasets.checks.loading import check_files
 from mmgcvit.engine.early_end import EndEarlyHook
-from mmgcvit.engine.half_steps import gather_gradients
+from mmgcvit.engine.exact_resume import gather_gradients
+from mmgcvit.engine.loops import WHOLE_BATCH, NumberedBatches, Passes, seed_generators
 
-from ..data_checks.made import look
+from ..datasets.checks.made import look
 from ..memory import grown_by
 from ..processes import answers_of
 

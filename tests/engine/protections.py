@@ -38,9 +38,9 @@ PROTECTIONS = {
     'newest whole checkpoint found': [f'{TRAIN}.resume'],
     'checkpoint compared with the model': [f'{TRAIN}.check_fits'],
     'checkpoint read as data': ['mmgcvit.checkpoints.for_hosts.read_for_host'],
-    'generators seeded': ['mmgcvit.engine.loops.seed_generators', 'mmgcvit.engine.draws.seed_generators'],
+    'generators seeded': ['mmgcvit.engine.loops.seed_generators', 'mmgcvit.engine.loops.seed_generators'],
     'files looked at before they are loaded': [
-        *('mmgcvit.data_checks.loading.check_files', 'mmgcvit.data_checks.loading.check_size')
+        *('mmgcvit.datasets.checks.loading.check_files', 'mmgcvit.datasets.checks.loading.check_size')
     ],
     'steps that are not finite left out': [
         f'mmgcvit.engine.finite_steps.FiniteStepsHook.{name}'

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmgcvit.engine.draws import WHOLE_BATCH, seed_generators
+from mmgcvit.engine.loops import WHOLE_BATCH, seed_generators
 
 DRAWS = {
     'python': lambda: random.getrandbits(64),

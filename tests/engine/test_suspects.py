@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.structures import BaseDataElement
 
-from mmgcvit.engine.suspects import in_words, names_of, suspects
+from mmgcvit.hosts.mmengine import in_words, names_of, suspects
 
 
 def batch_of(*pixels, **more):

@@ -8,7 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmgcvit.engine.sharding import wrap_blocks
 
-from ..contract.backbones import BACKBONES
+from ..models.contract.backbones import BACKBONES
 from ..processes import answers_of
 
 SIZE = (40, 52)

@@ -11,7 +11,7 @@ import pytest
 from mmgcvit.commands import export as command
 from mmgcvit.export.int8 import DynamicInt8, StaticInt8
 from mmgcvit.export.runner import Runner
-from mmgcvit.inference import InputError
+from mmgcvit.inference import UserError
 
 from .conftest import DEMO, photo_of
 
@@ -132,7 +132,7 @@ def test_where_the_tool_fails_the_file_is_as_before(monkeypatch, exported, tmp_p
     monkeypatch.setattr('onnxruntime.quantization.quantize_dynamic', fail)
     before = exported('gcvit_digits_cls').path
     path = shutil.copy(before, tmp_path / 'model.onnx')
-    with pytest.raises(InputError, match=r"onnxruntime's quantization fails: .*no such operator"):
+    with pytest.raises(UserError, match=r"onnxruntime's quantization fails: .*no such operator"):
         DynamicInt8().quantize(path)
     assert path.read_bytes() == before.read_bytes()
     assert list(tmp_path.iterdir()) == [path]
@@ -147,7 +147,7 @@ def test_a_file_that_onnxruntime_cannot_run_replaces_nothing(monkeypatch, export
     path = shutil.copy(before, tmp_path / 'model.onnx')
     image = tmp_path / 'digit.png'
     cv2.imwrite(str(image), photo_of(90, 70, '3'))
-    with pytest.raises(InputError, match=r'onnxruntime cannot run the file for .*position'):
+    with pytest.raises(UserError, match=r'onnxruntime cannot run the file for .*position'):
         StaticInt8([str(image)]).quantize(path)
     assert path.read_bytes() == before.read_bytes()
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mmgcvit.commands import predict
-from mmgcvit.inference import InputError, running
+from mmgcvit.inference import UserError, running
 
 from ..tools.commands import TOOLS, call
 from .conftest import CLASSES, picture_of
@@ -250,7 +250,7 @@ def test_an_option_tells_which_code_may_run(call_it, work_dirs, photos, monkeypa
 
     def loaded(*arguments):
         taken.append(arguments)
-        raise InputError('enough')
+        raise UserError('enough')
 
     monkeypatch.setattr(predict, 'load_for_command', loaded)
     call_it(work_dirs['classification'], photos)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmgcvit.data_checks.images import Loader
-from mmgcvit.inference.errors import InputError
+from mmgcvit.datasets.checks.images import Loader
+from mmgcvit.errors import UserError
 from mmgcvit.inference.images import as_array
 
-from ..data_checks.made import write_bomb
+from ..datasets.checks.made import write_bomb
 from .conftest import picture_of
 
 LOADER = Loader()
@@ -101,7 +101,7 @@ def test_a_view_of_an_array_is_taken():
     ],
 )
 def test_what_is_no_image_is_refused(image, words):
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(UserError, match=words):
         as_array(image, LOADER)
 
 
@@ -131,7 +131,7 @@ BROKEN = {
 def test_a_broken_file_is_named_in_one_sentence(name, tmp_path):
     make, words = BROKEN[name]
     make(tmp_path / name)
-    with pytest.raises(InputError, match=words) as raised:
+    with pytest.raises(UserError, match=words) as raised:
         as_array(tmp_path / name, LOADER)
     assert str(tmp_path / name) in str(raised.value)
     assert '\n' not in str(raised.value)
@@ -141,5 +141,5 @@ def test_a_broken_file_is_named_in_one_sentence(name, tmp_path):
 def test_whole_numbers_of_pillow_that_are_not_of_16_bits_are_refused(value):
     """They would come out black, or wrapped around."""
     image = Image.fromarray(np.full((4, 5), value, np.int32))
-    with pytest.raises(InputError, match=f'values from {value} to {value}; expected 16 bits'):
+    with pytest.raises(UserError, match=f'values from {value} to {value}; expected 16 bits'):
         as_array(image, LOADER)

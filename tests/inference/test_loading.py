@@ -12,7 +12,7 @@ from mmpretrain.structures import DataSample
 
 from mmgcvit import GCViT, load
 from mmgcvit.checkpoints import CheckpointError, save_whole
-from mmgcvit.inference import InputError
+from mmgcvit.inference import UserError
 from mmgcvit.inference.classes import colours_of, hue, names_of
 from mmgcvit.inference.hosts import config_for_inferencer
 from mmgcvit.inference.loading import KINDS
@@ -56,25 +56,25 @@ def test_damaged_checkpoints_of_a_work_dir_are_passed_over(run_dir):
 
 def test_a_work_dir_without_a_whole_checkpoint_is_refused(run_dir):
     (run_dir / 'epoch_1.pth').write_bytes(b'torn')
-    with pytest.raises(InputError, match=r'no whole .* damaged: .*epoch_1\.pth; name a checkpoint'):
+    with pytest.raises(UserError, match=r'no whole .* damaged: .*epoch_1\.pth; name a checkpoint'):
         load(run_dir)
 
 
 def test_a_work_dir_has_one_config(run_dir):
     shutil.copy(run_dir / 'classify.py', run_dir / 'other.py')
-    with pytest.raises(InputError, match=r'holds 2 configs \(classify\.py, other\.py\)'):
+    with pytest.raises(UserError, match=r'holds 2 configs \(classify\.py, other\.py\)'):
         load(run_dir)
     for path in run_dir.glob('*.py'):
         path.unlink()
-    with pytest.raises(InputError, match='holds no config'):
+    with pytest.raises(UserError, match='holds no config'):
         load(run_dir)
 
 
 def test_what_is_missing_is_named(work_dirs):
     config = work_dirs['classification'] / 'classify.py'
-    with pytest.raises(InputError, match=r'there is no config nowhere\.py'):
+    with pytest.raises(UserError, match=r'there is no config nowhere\.py'):
         load('nowhere.py', 'x.pth')
-    with pytest.raises(InputError, match='name a checkpoint of it'):
+    with pytest.raises(UserError, match='name a checkpoint of it'):
         load(config)
     with pytest.raises(CheckpointError, match=r'there is no checkpoint nowhere\.pth'):
         load(config, 'nowhere.pth')
@@ -83,13 +83,13 @@ def test_what_is_missing_is_named(work_dirs):
 def test_what_is_no_config_is_refused(tmp_path, work_dirs):
     checkpoint = work_dirs['classification'] / 'epoch_1.pth'
     (tmp_path / 'words.py').write_text('these are words')
-    with pytest.raises(InputError, match='is no config'):
+    with pytest.raises(UserError, match='is no config'):
         load(tmp_path / 'words.py', checkpoint)
     (tmp_path / 'empty.py').write_text('')
-    with pytest.raises(InputError, match='expected a model of mmdet, mmseg, mmpretrain'):
+    with pytest.raises(UserError, match='expected a model of mmdet, mmseg, mmpretrain'):
         load(tmp_path / 'empty.py', checkpoint)
     (tmp_path / 'untested.py').write_text("default_scope = 'mmdet'\nmodel = dict(type='MaskRCNN')\n")
-    with pytest.raises(InputError, match='names no pipeline with LoadImageFromFile'):
+    with pytest.raises(UserError, match='names no pipeline with LoadImageFromFile'):
         load(tmp_path / 'untested.py', checkpoint)
 
 
@@ -173,12 +173,12 @@ def test_classes_without_colours_get_different_ones():
 
 @pytest.mark.parametrize('threshold', [-0.1, 1.1])
 def test_a_threshold_is_a_score(threshold, work_dirs):
-    with pytest.raises(InputError, match=r'expected a score from 0 to 1$'):
+    with pytest.raises(UserError, match=r'expected a score from 0 to 1$'):
         load(work_dirs['detection'], device='cpu', score_thr=threshold)
 
 
 def test_a_threshold_is_of_detectors(work_dirs):
-    with pytest.raises(InputError, match='only of a detector are objects left out by score; this is classification'):
+    with pytest.raises(UserError, match='only of a detector are objects left out by score; this is classification'):
         load(work_dirs['classification'], device='cpu', score_thr=0.5)
 
 
@@ -236,10 +236,10 @@ def test_a_config_that_does_not_run_is_told_in_a_sentence(program, tmp_path):
     path = tmp_path / 'config.py'
     path.write_text(program)
     (tmp_path / 'x.pth').touch()
-    with pytest.raises(InputError, match='is no config: '):
+    with pytest.raises(UserError, match='is no config: '):
         load(path, tmp_path / 'x.pth')
 
 
 def test_a_batch_of_no_images_is_refused(models):
-    with pytest.raises(InputError, match='batch_size=0: expected at least 1'):
+    with pytest.raises(UserError, match='batch_size=0: expected at least 1'):
         models['classification'](['a.jpg'], batch_size=0)

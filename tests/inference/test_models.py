@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
 import mmgcvit
-from mmgcvit.inference import Classification, Detections, InputError, Segmentation, load
+from mmgcvit.inference import Classification, Detections, Segmentation, UserError, load
 from mmgcvit.inference.devices import chosen_device
 
 from ..programs import run
@@ -133,13 +133,13 @@ def test_a_picture_that_the_network_refuses_stops_no_other(models):
     finally:
         model.inferencer.pipeline = before
     assert isinstance(good, Segmentation)
-    assert isinstance(bad, InputError)
+    assert isinstance(bad, UserError)
     assert 'the network cannot take it' in str(bad)
 
 
 @pytest.mark.parametrize(('height', 'width'), [(1, 5000), (5000, 1)])
 def test_a_picture_too_thin_to_be_resized_is_refused_by_its_size(height, width, models):
-    with pytest.raises(InputError, match=f'image 1: {width} x {height} pixels are too thin: .*; crop the image$'):
+    with pytest.raises(UserError, match=f'image 1: {width} x {height} pixels are too thin: .*; crop the image$'):
         models['detection']([picture_of(90, 120), picture_of(height, width)])
 
 
@@ -148,7 +148,7 @@ def test_what_a_pipeline_raises_else_is_said_in_its_words(models, monkeypatch):
         raise KeyError('no depth')
 
     monkeypatch.setattr(models['detection'].inferencer, 'pipeline', broken)
-    with pytest.raises(InputError, match=r'^image 0: the test pipeline cannot prepare it \(.*no depth'):
+    with pytest.raises(UserError, match=r'^image 0: the test pipeline cannot prepare it \(.*no depth'):
         models['detection']([picture_of(90, 120)])
 
 
@@ -170,17 +170,17 @@ def test_without_a_named_device_it_is_the_gpu_where_there_is_one(monkeypatch):
 
 @pytest.mark.parametrize('name', ['gpu', 'cuda:x', 'mps', ''])
 def test_what_is_no_device_is_answered_by_those_there_are(name):
-    with pytest.raises(InputError, match='expected auto, cpu, cuda or cuda:N'):
+    with pytest.raises(UserError, match='expected auto, cpu, cuda or cuda:N'):
         chosen_device(name)
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(InputError, match='sees no GPU here'):
+    with pytest.raises(UserError, match='sees no GPU here'):
         chosen_device('cuda')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
-    with pytest.raises(InputError, match='sees 2 GPUs'):
+    with pytest.raises(UserError, match='sees 2 GPUs'):
         chosen_device('cuda:2')
 
 

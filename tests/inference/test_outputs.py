@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mmgcvit.datasets.coco_categories import COCO_CATEGORIES
-from mmgcvit.inference import Classification, Detections, InputError, Segmentation
+from mmgcvit.inference import Classification, Detections, Segmentation, UserError
 from mmgcvit.inference.inputs import find_inputs
 from mmgcvit.inference.outputs import JsonLines, JsonList, Outputs, write_whole
 from mmgcvit.inference.records import categories_of, records_of
@@ -71,7 +71,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder):
     ],
 )
 def test_where_nothing_is_found_one_sentence_says_so(name, words, folder):
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(UserError, match=words):
         find_inputs([name])
 
 
@@ -131,13 +131,13 @@ def test_pictures_are_written_whatever_their_names_are(name, tmp_path):
 def test_a_picture_that_its_format_cannot_hold_is_named(tmp_path):
     """JPEG has sides up to 65,535 px."""
     outputs = Outputs(tmp_path, ['a.jpg'])
-    with pytest.raises(InputError, match=r'cannot write 70000 x 1 pixels as .*a\.jpg'):
+    with pytest.raises(UserError, match=r'cannot write 70000 x 1 pixels as .*a\.jpg'):
         outputs.write_picture('a.jpg', np.zeros((1, 70_000, 3), np.uint8))
 
 
 def test_a_picture_without_pixels_is_named(tmp_path):
     """For it OpenCV has an exception."""
-    with pytest.raises(InputError, match=r'cannot write 5 x 0 pixels as .*a\.jpg'):
+    with pytest.raises(UserError, match=r'cannot write 5 x 0 pixels as .*a\.jpg'):
         Outputs(tmp_path, ['a.jpg']).write_picture('a.jpg', np.zeros((0, 5, 3), np.uint8))
 
 
@@ -152,7 +152,7 @@ def test_label_maps_of_many_classes_have_sixteen_bits(tmp_path):
 def test_an_earlier_result_is_not_overwritten_unasked(name, tmp_path):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text('earlier')
-    with pytest.raises(InputError, match=r'holds what an earlier call has written .* or replace it with --overwrite'):
+    with pytest.raises(UserError, match=r'holds what an earlier call has written .* or replace it with --overwrite'):
         Outputs(tmp_path, ['photo.jpg'])
     Outputs(tmp_path, ['photo.jpg'], overwrite=True)
     assert (tmp_path / name).read_text() == 'earlier'
@@ -170,7 +170,7 @@ def test_inputs_are_never_overwritten(tmp_path):
     (tmp_path / 'out' / 'vis' / 'a.jpg').touch()
     (tmp_path / 'link').symlink_to(tmp_path / 'out' / 'vis')
     for name in ('out/vis/a.jpg', 'link/a.jpg', 'out/labels/../vis/a.jpg'):
-        with pytest.raises(InputError, match='lies where an earlier call has written'):
+        with pytest.raises(UserError, match='lies where an earlier call has written'):
             Outputs(tmp_path / 'out', [str(tmp_path / name)], overwrite=True)
 
 
@@ -184,7 +184,7 @@ def test_a_link_in_an_outputs_place_is_replaced_and_not_followed(tmp_path):
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path):
     (tmp_path / 'out').touch()
-    with pytest.raises(InputError, match='is a file; name a folder'):
+    with pytest.raises(UserError, match='is a file; name a folder'):
         Outputs(tmp_path / 'out', [])
 
 
@@ -193,7 +193,7 @@ def test_a_folder_that_nothing_can_be_written_to_is_refused_at_once(folder, tmp_
     """Also to a user who may write everywhere, as in containers."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'file').touch()
-    with pytest.raises(InputError, match=f'^--out-dir {folder} cannot be written .*; name another place$'):
+    with pytest.raises(UserError, match=f'^--out-dir {folder} cannot be written .*; name another place$'):
         Outputs(Path(folder), [])
 
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmgcvit.inference import InputError, videos
+from mmgcvit.inference import UserError, videos
 from mmgcvit.inference.inputs import find_inputs
 from mmgcvit.inference.outputs import Outputs
 from mmgcvit.inference.running import FRAMES_OF_A_CAMERA, Tally, Task, predict_all
@@ -200,5 +200,5 @@ def test_a_video_without_a_frame_leaves_no_file(tmp_path):
 
 def test_where_videos_cannot_be_written_one_sentence_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(videos, 'CODEC', 'none')
-    with VideoWriter(tmp_path / 'a.mp4', 10.0) as writer, pytest.raises(InputError, match='--no-save-vis'):
+    with VideoWriter(tmp_path / 'a.mp4', 10.0) as writer, pytest.raises(UserError, match='--no-save-vis'):
         writer.add(np.zeros((*SIZE, 3), np.uint8))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmgcvit.inference import InputError
+from mmgcvit.inference import UserError
 from mmgcvit.visualization import attention, draw_attention
 
 from .conftest import LSA, classifier_of, hooks_of
@@ -153,24 +153,24 @@ def test_lsa_in_windows_is_local(tmp_path, picture):
     ],
 )
 def test_what_is_not_there_is_refused_with_what_is(gcvit, picture, asked, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         attention(gcvit, picture, **asked)
 
 
 def test_lsas_first_block_is_sent_to_shifts(lsa, picture):
-    with pytest.raises(InputError, match="draw it by 'shifts'"):
+    with pytest.raises(UserError, match="draw it by 'shifts'"):
         attention(lsa, picture, stage=0, block=0)
 
 
 def test_a_backbone_of_others_is_refused(gcvit, picture, monkeypatch):
     monkeypatch.setitem(gcvit.inferencer.model._modules, 'backbone', torch.nn.Identity())
-    with pytest.raises(InputError, match='the backbone is Identity; pictures are made of the backbones of mmgcvit'):
+    with pytest.raises(UserError, match='the backbone is Identity; pictures are made of the backbones of mmgcvit'):
         attention(gcvit, picture)
 
 
 def test_too_many_tokens_are_refused(lsa, picture, monkeypatch):
     monkeypatch.setattr(sys.modules['mmgcvit.visualization.attention'], 'MOST_WEIGHTS', 100)
-    with pytest.raises(InputError, match='256 tokens that all attend to each other are too many; take a later stage'):
+    with pytest.raises(UserError, match='256 tokens that all attend to each other are too many; take a later stage'):
         attention(lsa, picture, stage=0)
 
 
@@ -186,7 +186,7 @@ def test_hooks_are_gone_and_answers_the_same(model, picture):
 def test_hooks_are_gone_after_an_error(gcvit, picture, monkeypatch):
     backbone = gcvit.inferencer.model.backbone
     monkeypatch.setattr(backbone, 'forward', lambda images: (_ for _ in ()).throw(RuntimeError('too large')))
-    with pytest.raises(InputError, match='too large'):
+    with pytest.raises(UserError, match='too large'):
         attention(gcvit, picture)
     assert hooks_of(gcvit) == 0
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmgcvit.inference import InputError
+from mmgcvit.inference import UserError
 from mmgcvit.visualization import draw_gradcam, gradcam
 
 from .conftest import classifier_of, hooks_of, spot
@@ -194,7 +194,7 @@ def test_nothing_is_left_in_the_network(model, task, picture):
     ],
 )
 def test_what_is_not_there_is_refused(models, picture, of, asked, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         gradcam(models[of], picture, **asked)
 
 
@@ -203,7 +203,7 @@ def test_a_class_that_is_not_found_is_refused_with_those_that_are(models, pictur
     model = models['segmentation']
     found = set(model(picture).class_names)
     absent = next(name for name in model.classes if name not in found)
-    with pytest.raises(InputError, match=f'finds no pixel of class {absent}; it finds '):
+    with pytest.raises(UserError, match=f'finds no pixel of class {absent}; it finds '):
         gradcam(model, picture, class_name=absent)
 
 
@@ -219,13 +219,13 @@ def test_a_picture_without_boxes_is_refused(models, picture, monkeypatch):
         return samples
 
     monkeypatch.setattr(type(network), 'predict', nothing)
-    with pytest.raises(InputError, match='the detector finds no box in the image'):
+    with pytest.raises(UserError, match='the detector finds no box in the image'):
         gradcam(models['detection'], picture)
 
 
 def test_without_the_package_one_sentence_says_what_to_install(model, picture, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pytorch_grad_cam', None)
-    with pytest.raises(InputError, match="grad-cam, which is not installed: pip install 'grad-cam'"):
+    with pytest.raises(UserError, match="grad-cam, which is not installed: pip install 'grad-cam'"):
         gradcam(model, picture)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmgcvit.inference import InputError
+from mmgcvit.inference import UserError
 from mmgcvit.visualization import draw_queries, queries
 from mmgcvit.visualization.queries import principal_components
 
@@ -52,7 +52,7 @@ def test_tokens_that_are_all_alike_have_no_components():
 
 
 def test_lsa_has_none(lsa, picture):
-    with pytest.raises(InputError, match='LSA has no global query'):
+    with pytest.raises(UserError, match='LSA has no global query'):
         queries(lsa, picture)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmgcvit.inference import InputError
+from mmgcvit.inference import UserError
 from mmgcvit.visualization import draw_shifts, shifts
 
 from .conftest import LSA, SHIFTS, classifier_of, hooks_of
@@ -81,12 +81,12 @@ def test_bars_of_the_legend_are_as_long_as_their_shares_and_colours_stand_apart(
 
 def test_a_head_is_chosen_or_refused(lsa, picture):
     assert shifts(lsa, picture, head=0).weights.shape == (16, 16, len(SHIFTS))
-    with pytest.raises(InputError, match='there is no head 1 in stage 0; there are 0 only'):
+    with pytest.raises(UserError, match='there is no head 1 in stage 0; there are 0 only'):
         shifts(lsa, picture, head=1)
 
 
 def test_gcvit_and_lsa_without_shifts_are_refused(gcvit, tmp_path, picture):
     unshifted = classifier_of(tmp_path / 'run', type='mmgcvit.LSA', arch={**LSA, 'shifts': None})
     for model in (gcvit, unshifted):
-        with pytest.raises(InputError, match='has no shifted copies of the image'):
+        with pytest.raises(UserError, match='has no shifted copies of the image'):
             shifts(model, picture)

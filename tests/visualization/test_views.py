@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmgcvit.inference import InputError
+from mmgcvit.inference import UserError
 from mmgcvit.visualization.views import view_of
 
 from ..inference.conftest import picture_of
@@ -45,7 +45,7 @@ def test_places_go_both_ways(cropping):
 
 
 def test_a_place_that_is_cropped_away_is_refused(cropping):
-    with pytest.raises(InputError, match=r'position 3,60: the network sees x from 9\d to 22\d and y from 1\d to 14\d'):
+    with pytest.raises(UserError, match=r'position 3,60: the network sees x from 9\d to 22\d and y from 1\d to 14\d'):
         view_of(cropping, picture_of(160, 320)).in_inputs((3, 60))
 
 
@@ -53,7 +53,7 @@ def test_a_place_that_is_cropped_away_is_refused(cropping):
 def test_a_file_that_is_no_picture_is_refused(model, tmp_path, content):
     path = tmp_path / 'photo.jpg'
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r'photo\.jpg'):
+    with pytest.raises(UserError, match=r'photo\.jpg'):
         view_of(model, path)
 
 

@@ -1,7 +1,7 @@
 """Time and memory of backbones, always several side by side in one run.
 
 Read on from here: contestants.py and cases.py say what is measured; memory.py measures it, and, of
-mmgcvit/measuring, timing.py and process.py; layers.py looks inside one model; report.py writes tables and plots.
+mmgcvit/experiments/measuring, timing.py and process.py; layers.py looks inside one model; report.py writes tables and plots.
 """
 
 # ruff: noqa: E402 (where some of the files are is said first)
@@ -9,7 +9,7 @@ mmgcvit/measuring, timing.py and process.py; layers.py looks inside one model; r
 from pathlib import Path
 
 # As files of this package, not of mmgcvit: that one may be imported from another checkout.
-__path__.append(str(Path(__file__).resolve().parents[2] / 'mmgcvit' / 'measuring'))
+__path__.append(str(Path(__file__).resolve().parents[2] / 'mmgcvit' / 'experiments' / 'measuring'))
 
 from .cases import Case, Mode, Precision
 from .contestants import build_contestant

@@ -9,8 +9,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from mmgcvit.pyramid import PyramidBackbone
-from mmgcvit.registry import MODELS
+from mmgcvit.hosts.registry import MODELS
+from mmgcvit.models.base import PyramidBackbone
 
 
 class Tuple(nn.Module):

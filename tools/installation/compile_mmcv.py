@@ -21,7 +21,7 @@ SECONDS_BETWEEN_REPORTS = 20
 LINES_OF_A_FAILURE = 30
 GPU_FOUND = 'import torch; raise SystemExit(not torch.cuda.is_available())'
 CUDA_OF_TORCH = 'import torch; print(torch.version.cuda)'
-COMPILED = 'import mmgcvit.operators as operators; raise SystemExit(not operators.are_compiled())'
+COMPILED = 'import mmgcvit.hosts.operators as operators; raise SystemExit(not operators.are_compiled())'
 
 
 def check_compiler() -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..digits.ade20k import FOLDERS, UNLABELLED
-from ..digits.scenes import SPLITS, Scene, SceneComposer
-from ..pictures import write_labels, write_picture
+from ...files import write_labels, write_picture
+from ..digits import FOLDERS, SPLITS, UNLABELLED, Scene, SceneComposer
 
 NUM_IMAGES = {'train': 8, 'val': 4}
 # Height and width as they are common in ADE20K, one after the other.

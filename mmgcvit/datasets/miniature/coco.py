@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from ...files import write_picture
 from ..coco_categories import COCO_CATEGORIES
-from ..digits.scenes import SPLITS, Scene, SceneComposer
-from ..pictures import write_picture
+from ..digits import SPLITS, Scene, SceneComposer
 
 NUM_IMAGES = {'train': 16, 'val': 6}
 # Height and width as they are common in COCO, one after the other.

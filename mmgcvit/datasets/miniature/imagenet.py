@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..digits.scenes import SPLITS, SceneComposer
-from ..pictures import write_picture
+from ...files import write_picture
+from ..digits import SPLITS, SceneComposer
 
 # Height and width, one after the other.
 SHAPES = ((48, 64), (64, 48), (56, 56))

@@ -1,0 +1,151 @@
+"""What a run shows on the screen: everything, as MM users know it, or with ``--progress`` how it gets on.
+
+mmengine logs to the terminal from the first moment on, hosts print, libraries warn. With ``--progress`` all of it goes
+to a file, as with the shell's ``> FILE 2>&1``, and the terminal is left to the display.
+"""
+
+import argparse
+import logging
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+from mmengine.config import Config
+from mmengine.logging.logger import FilterDuplicateWarning
+from mmengine.runner import FlexibleRunner, Runner
+
+from ..engine.progress import Display, ProgressHook, display_for
+from ..errors import is_full_disk
+from .console_log import last_lines, new_log
+
+INTERRUPTED = 128 + signal.SIGINT
+STDOUT, STDERR = 1, 2
+
+# Warnings of the hosts about what nobody who calls them can change; they stay in the log.
+NEEDLESS = re.compile(
+    # mmengine's CheckpointHook warns of its own use of both.
+    r'"FileClient" will be deprecated|"HardDiskBackend" is the alias'
+    # mmseg calls its scores aAcc, mIoU, mAcc.
+    r'|The prefix is not set in metric class'
+    # Hosts have no registry of functions: mmengine's is the one that is meant.
+    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
+)
+
+# What is done to a runner before it trains or tests.
+Watch = Callable[[Runner | FlexibleRunner], None]
+
+
+def add_progress_option(parser: argparse.ArgumentParser) -> None:
+    """Offer ``--progress``."""
+    parser.add_argument(
+        '--progress', action='store_true', help='show a bar, losses and scores instead of the log, which goes to a file'
+    )
+
+
+@contextmanager
+def open_screen(cfg: Config, progress: bool) -> Iterator[Watch]:
+    """The screen for a run, as a context around it.
+
+    Args:
+        cfg: The config, its work dir and launcher settled.
+        progress: Show how the run gets on instead of its log. Whatever else is printed goes to
+            ``<work_dir>/console_<time>.log``.
+
+    Yields:
+        A function that takes the runner before it trains or tests.
+
+    Raises:
+        SystemExit: The run fails or is interrupted while progress is shown; says the last lines of the log.
+    """
+    if not progress:
+        yield leave_parameter_options_to_the_file
+        return
+    rank = 0 if cfg.launcher == 'none' else int(os.environ['RANK'])
+    log = new_log(Path(cfg.work_dir), rank)
+    with ended_in_a_few_lines(log), output_to(log) as terminal:
+        if rank:
+            yield show_nothing
+            return
+        display = display_for(terminal)
+        display.line(f'log: {log}')
+        try:
+            yield partial(show_progress, display=display)
+        finally:
+            display.close()
+
+
+def leave_parameter_options_to_the_file(runner: Runner | FlexibleRunner) -> None:
+    """Keep off the terminal what mmengine's optimizer constructor logs, a line or two for each parameter."""
+    for handler in runner.logger.handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.addFilter(lambda record: not record.getMessage().startswith('paramwise_options --'))
+
+
+def show_progress(runner: Runner | FlexibleRunner, display: Display) -> None:
+    """Have a display told of progress, warnings and errors."""
+    runner.register_hook(ProgressHook(display))
+    runner.logger.addHandler(WarningsTo(display))
+
+
+def show_nothing(runner: Runner | FlexibleRunner) -> None:
+    """Of several processes the first shows them all."""
+
+
+class WarningsTo(logging.Handler):
+    """Tells a display of a log's warnings and errors, of each once, but for :data:`NEEDLESS` ones."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__(logging.WARNING)
+        self.display = display
+        self.addFilter(FilterDuplicateWarning())
+        self.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.display.line(f'{record.levelname.lower()}: {record.getMessage()}')
+
+
+@contextmanager
+def output_to(path: Path) -> Iterator[TextIO]:
+    """Have a file take what this process and those that it starts print, a traceback last; gives the terminal."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = {stream: os.dup(stream) for stream in (STDOUT, STDERR)}
+    with (
+        os.fdopen(kept[STDOUT], 'w', encoding='utf-8', errors='replace', closefd=False) as terminal,
+        path.open('a', encoding='utf-8', errors='replace', buffering=1) as file,
+        redirect_stdout(file),
+        redirect_stderr(file),
+    ):
+        for stream in kept:
+            os.dup2(file.fileno(), stream)
+        try:
+            yield terminal
+        except Exception:
+            traceback.print_exc()
+            raise
+        finally:
+            terminal.flush()
+            for stream, copy in kept.items():
+                os.dup2(copy, stream)
+                os.close(copy)
+
+
+@contextmanager
+def ended_in_a_few_lines(log: Path) -> Iterator[None]:
+    """Say the last lines of a log where a run fails, and where it is; on a full disk it has none."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write(f'interrupted; log: {log}\n')
+        raise SystemExit(INTERRUPTED) from None
+    except Exception as error:
+        if is_full_disk(error):
+            raise
+        raise SystemExit(f'failed; {last_lines(log)}') from None

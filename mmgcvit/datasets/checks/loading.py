@@ -1,0 +1,166 @@
+"""Images that turn out to be damaged while a run trains, counted over all workers that load data for a process."""
+
+import logging
+import multiprocessing
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+from mmcv.transforms import BaseTransform
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.logging import print_log
+
+from ...hosts.registry import TRANSFORMS
+from .images import TOO_LARGE, in_a_line, in_pixels, is_too_large, problem_of
+from .sources import is_remote, leaf_datasets, type_name
+
+
+class TooManyDamagedError(RuntimeError):
+    """More images are damaged than a run may do without."""
+
+    @property
+    def sentence(self) -> str:
+        """What it says: torch puts a worker's traceback before it."""
+        return str(self).strip().splitlines()[-1].removeprefix(f'{__name__}.{type(self).__name__}: ')
+
+
+class DamagedFiles:
+    """Files that could not be read, each counted once, in memory that a process and its workers share.
+
+    Args:
+        most: So many are borne.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        # A digest of each file's name: names of any length would not fit. One more than are borne.
+        self.digests = multiprocessing.Array('Q', most + 1)
+        self.count = multiprocessing.Value('i', 0)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> 'DamagedFiles':
+        """Copies of a data set count together."""
+        return self
+
+    def add(self, path: str) -> int | None:
+        """Count a file.
+
+        Returns:
+            How many there are now; None for one that was counted before.
+        """
+        digest = int.from_bytes(blake2b(path.encode(), digest_size=8).digest(), 'big')
+        with self.digests.get_lock():
+            if digest in self.digests[: self.count.value]:
+                return None
+            if self.count.value <= self.most:
+                self.digests[self.count.value] = digest
+                self.count.value += 1
+            return self.count.value
+
+
+# What transforms are called that read files: Load..., and this project's that may read once more.
+LOADING = ('Load', 'MatchAnnotatedSize')
+# Where a sample names its files.
+FILES = ('img_path', 'seg_map_path')
+
+
+@TRANSFORMS.register_module()
+class LoadReadable(BaseTransform):
+    """Runs transforms that load an image and its annotations; gives none where they fail.
+
+    mmengine's data sets then draw another sample, from NumPy's global random numbers, which this project's loops seed
+    for each sample: the others are those of a run without the damaged file. Each file is named once. For training only:
+    data sets in test mode do not draw another.
+
+    Args:
+        transforms: What loads.
+        damaged_images: So many different files may fail in a process and its workers.
+
+    Raises:
+        TooManyDamagedError: In a call, when one more fails.
+    """
+
+    def __init__(self, transforms: Sequence[dict[str, Any]], damaged_images: int) -> None:
+        self.load = Compose(transforms)
+        self.damaged = DamagedFiles(damaged_images)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
+        """Load a sample, named by ``img_path`` and maybe ``seg_map_path``."""
+        # Reading changes what was given, and hosts show the size that the annotations say under the same keys.
+        annotated = results.get('width'), results.get('height')
+        files = [results[key] for key in FILES if results.get(key) is not None]
+        try:
+            check_files(files)
+            loaded = self.load(results)
+            check_size(loaded, annotated)
+        except MemoryError:
+            raise
+        # Decoders raise errors of any class on damaged files.
+        except Exception as error:
+            self.replace(' with '.join(files), in_a_line(error))
+            return None
+        return loaded
+
+    def replace(self, files: str, reason: str) -> None:
+        """Name and count the files of a sample.
+
+        Raises:
+            TooManyDamagedError: It is one too many.
+        """
+        count = self.damaged.add(files)
+        if count is None:
+            return
+        most = self.damaged.most
+        if count > most:
+            raise TooManyDamagedError(
+                f'{files} cannot be loaded ({reason}), and {most} others could not: more than '
+                f"data_checks.damaged_images={most} allows; 'mmgcvit check-data CONFIG' names all that are damaged"
+            )
+        words = f'{files} cannot be loaded ({reason}): another image takes its place ({count} of at most {most})'
+        # Of other processes than the first, the screen shows errors only.
+        print_log(words, 'current', logging.ERROR)
+
+
+def check_files(files: Sequence[str]) -> None:
+    """Refuse what must not be opened.
+
+    Raises:
+        ValueError: A file is missing, none, empty, or too large to be decoded.
+    """
+    for file in files:
+        problem = problem_of(file) or (TOO_LARGE if is_too_large(file) else None)
+        if problem is not None:
+            raise ValueError(f'{file} is one of the {problem.what}')
+
+
+def check_size(loaded: dict[str, Any], annotated: tuple[int | None, int | None]) -> None:
+    """Compare a loaded image with the width and height that its annotations name, if they do.
+
+    Raises:
+        ValueError: They differ, as where EXIF data turn an image away from its boxes; or nothing was loaded.
+    """
+    if loaded is None:
+        raise ValueError('nothing was loaded')
+    height, width = loaded['ori_shape']
+    if None not in annotated and (width, height) != annotated:
+        raise ValueError(f'it is {in_pixels((width, height))}, annotated as {in_pixels(annotated)}')
+
+
+def skip_damaged(cfg: Config, most: int) -> None:
+    """Have a config's training draw another image where one cannot be read.
+
+    Args:
+        cfg: A whole config, changed in place: the first steps of its training pipelines, those that load, are wrapped.
+        most: So many different files may fail.
+    """
+    for dataset in leaf_datasets((cfg.get('train_dataloader') or {}).get('dataset')):
+        pipeline = list(dataset.get('pipeline') or [])
+        number = next((i for i, step in enumerate(pipeline) if not loads(step)), len(pipeline))
+        if number and not is_remote(dataset):
+            wrapped = {'type': 'mmgcvit.LoadReadable', 'transforms': pipeline[:number], 'damaged_images': most}
+            dataset.pipeline = [wrapped, *pipeline[number:]]
+
+
+def loads(step: dict[str, Any]) -> bool:
+    """Whether a step of a pipeline reads files."""
+    return type_name(step).startswith(LOADING)

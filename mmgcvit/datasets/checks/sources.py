@@ -1,0 +1,125 @@
+"""What a config may say of the checks: ``data_checks = dict(images=100, damaged_images=20)``."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is looked at, and borne.
+
+    Attributes:
+        images: Of each data set so many images, chosen by chance, are opened when training or testing starts.
+        damaged_images: So many different images may turn out to be unreadable while a process trains; one more stops
+            the run.
+    """
+
+    images: int = 100
+    damaged_images: int = 20
+
+
+def settings_of(cfg: Config) -> Settings:
+    """The settings that a config names under ``data_checks``; the others as they are by default.
+
+    Raises:
+        SystemExit: It names something else, or no whole numbers.
+    """
+    given = dict(cfg.get('data_checks') or {})
+    names = [entry.name for entry in fields(Settings)]
+    wrong = {
+        name: value
+        for name, value in given.items()
+        if name not in names or not isinstance(value, int) or isinstance(value, bool) or value < 0
+    }
+    if wrong:
+        raise SystemExit(f'data_checks={wrong}: expected whole numbers of at least 0 for {" and ".join(names)}')
+    return Settings(**given)
+
+
+# The hosts' classes that a data set's class derives from, and the kind of data that it then reads.
+KINDS = {'CocoDataset': 'coco', 'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CIFAR10': 'cifar'}
+# Classes that derive from those and read files of another format.
+OTHER_LAYOUTS = ('CocoPanopticDataset', 'LVISV05Dataset')
+REMOTE = ('backend_args', 'file_client_args')
+
+
+def leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
+    """The data sets inside wrappers such as RepeatDataset, ConcatDataset and MultiImageMixDataset."""
+    if not dataset:
+        return
+    if 'dataset' in dataset:
+        yield from leaf_datasets(dataset.dataset)
+    elif 'datasets' in dataset:
+        for inner in dataset.datasets:
+            yield from leaf_datasets(inner)
+    else:
+        yield dataset
+
+
+def type_name(cfg: Mapping[str, Any] | None) -> str:
+    """A config's ``type`` without scope and module: ``'GCViT'`` of ``'mmgcvit.GCViT'`` or of the class itself."""
+    kind = (cfg or {}).get('type', '')
+    return getattr(kind, '__name__', str(kind)).split('.')[-1]
+
+
+def class_of(dataset: ConfigDict) -> type:
+    """The class that a data set's ``type`` stands for.
+
+    Raises:
+        SystemExit: There is none of that name.
+    """
+    if isinstance(dataset.type, type):
+        return dataset.type
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        found = registry.get(dataset.type)
+    if found is None:
+        raise SystemExit(f'there is no data set {dataset.type!r}; is it in custom_imports?')
+    return found
+
+
+def kind_of(dataset: ConfigDict) -> str | None:
+    """The kind of data that a data set reads, of :data:`KINDS`; None for others."""
+    bases = [base.__name__ for base in inspect.getmro(class_of(dataset))]
+    if set(bases) & set(OTHER_LAYOUTS):
+        return None
+    return next((KINDS[name] for name in bases if name in KINDS), None)
+
+
+def built(dataset: ConfigDict) -> BaseDataset:
+    """A data set as training has it, its paths joined and its classes known, without data and pipeline."""
+    return DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': True})
+
+
+def is_remote(dataset: ConfigDict) -> bool:
+    """Whether a data set's files are on a server."""
+    named = [dataset.get(key) for key in ('data_root', 'ann_file', 'data_prefix')]
+    return any(dataset.get(key) for key in REMOTE) or any('://' in str(value) for value in named)
+
+
+def steps_of(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
+    """All transforms that a data set's pipeline names, those inside others too."""
+    return dicts_in(dataset.get('pipeline') or [])
+
+
+def dicts_in(value: Any) -> Iterator[dict[str, Any]]:
+    """The dicts with a ``type`` in a nested config."""
+    if isinstance(value, dict):
+        if 'type' in value:
+            yield value
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return
+    for inner in value:
+        yield from dicts_in(inner)
+
+
+def place_of(dataset: BaseDataset) -> str:
+    """What complaints about a data set name: its annotation file, or the folder of its images."""
+    prefix = dataset.data_prefix
+    return dataset.ann_file or prefix.get('img_path') or prefix.get('img') or dataset.data_root

@@ -1,0 +1,225 @@
+"""A small data set of real images that needs no download: scenes of scanned handwritten digits."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+from sklearn.datasets import load_digits
+
+from ..files import write_labels, write_picture
+
+SPLITS = ('train', 'val')
+VAL_SHARE = 0.2
+MAX_DIGITS = 5
+PLACEMENT_TRIES = 50
+# Ink from which a pixel belongs to the digit, and below which it surely does not, as a share of full ink.
+DIGIT_INK, BACKGROUND_INK = 0.4, 0.2
+
+
+@dataclass
+class Scene:
+    """One image and what is on it.
+
+    Attributes:
+        image: (height, width, 3), RGB.
+        labels: The digit that each object shows, 0 to 9.
+        masks: (objects, height, width), each object's pixels; no two objects share one.
+        scans: Each object's index in scikit-learn's data set.
+        unclear: (height, width), pixels on the blurred edge of a digit, neither clearly digit nor background.
+    """
+
+    image: NDArray[np.uint8]
+    labels: list[int]
+    masks: NDArray[np.bool_]
+    scans: list[int]
+    unclear: NDArray[np.bool_]
+
+
+class SceneComposer:
+    """Endless scenes of one split, the same for the same seed.
+
+    Args:
+        split: ``'train'`` or ``'val'``.
+        size: Side of the images in pixels, where no other shape is asked for.
+        seed: Chooses the split of the scans and everything random about the scenes.
+
+    Raises:
+        ValueError: Unknown split, or a size under 32.
+    """
+
+    def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
+        if split not in SPLITS:
+            raise ValueError(f'unknown split {split!r}; choose one of {SPLITS}')
+        if size < 32:
+            raise ValueError(f'size is {size}; expected at least 32 px')
+        self.size = size
+        digits = load_digits()
+        self.ink = (digits.images / digits.images.max()).astype(np.float32)
+        self.digits = digits.target.tolist()
+        shuffled = np.random.default_rng(seed).permutation(len(self.digits))
+        num_val = round(VAL_SHARE * len(shuffled))
+        self.scans = shuffled[:num_val] if split == 'val' else shuffled[num_val:]
+        self.rng = np.random.default_rng([seed, SPLITS.index(split)])
+
+    def __iter__(self) -> Iterator[Scene]:
+        while True:
+            yield self.compose()
+
+    def compose(self, shape: tuple[int, int] | None = None, smallest: int = 3, largest: int = 9) -> Scene:
+        """Draw one scene of one to five digits.
+
+        Args:
+            shape: Height and width in pixels. Default: square, of the composer's size.
+            smallest: Smallest side of a digit's scan, in sixteenths of the image's shorter side.
+            largest: Largest side, likewise.
+        """
+        image = self.dark_noise(shape or (self.size, self.size))
+        occupied = np.zeros(image.shape[:2], dtype=bool)
+        unclear = occupied.copy()
+        labels, masks, scans = [], [], []
+        for scan in self.rng.choice(self.scans, size=self.rng.integers(1, MAX_DIGITS, endpoint=True), replace=False):
+            ink = self.place(self.ink[scan], occupied, smallest, largest)
+            if ink is None:
+                continue
+            image += ink[..., None] * (self.bright_tint() - image)
+            mask = ink >= DIGIT_INK
+            occupied |= ink > 0
+            unclear |= (ink >= BACKGROUND_INK) & ~mask
+            labels.append(self.digits[scan])
+            masks.append(mask)
+            scans.append(int(scan))
+        return Scene(image.round().astype(np.uint8), labels, np.stack(masks), scans, unclear)
+
+    def compose_one(self, scan: int, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Draw one scan alone, filling most of the image: (height, width, 3), RGB; square without a shape."""
+        image = self.dark_noise(shape or (self.size, self.size))
+        nothing = np.zeros(image.shape[:2], dtype=bool)
+        ink = self.place(self.ink[scan], nothing, smallest=11, largest=16)
+        image += ink[..., None] * (self.bright_tint() - image)
+        return image.round().astype(np.uint8)
+
+    def place(
+        self, scan: NDArray[np.float32], occupied: NDArray[np.bool_], smallest: int, largest: int
+    ) -> NDArray[np.float32] | None:
+        """Enlarge a scan and put it where no other digit is.
+
+        Args:
+            scan: Ink, (8, 8).
+            occupied: Where other digits are, (height, width).
+            smallest: The scan's smallest side, in sixteenths of the image's shorter side.
+            largest: The scan's largest side, likewise.
+
+        Returns:
+            Ink from 0 to 1, (height, width); None where no place is free.
+        """
+        height, width = occupied.shape
+        shorter = min(height, width)
+        for _ in range(PLACEMENT_TRIES):
+            side = int(self.rng.integers(shorter * smallest // 16, shorter * largest // 16, endpoint=True))
+            digit = cv2.resize(scan, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+            digit[digit < 0.05] = 0
+            top, left = self.rng.integers(0, [height - side, width - side], endpoint=True)
+            ink = np.zeros((height, width), dtype=np.float32)
+            ink[top : top + side, left : left + side] = digit
+            if not (occupied & (ink > 0)).any():
+                return ink
+        return None
+
+    def dark_noise(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """A dark background: (height, width, 3), values from 0 to 255."""
+        shade = self.rng.uniform(10, 50, size=3)
+        noise = self.rng.normal(shade, 12, size=(*shape, 3))
+        return noise.clip(0, 255).astype(np.float32)
+
+    def bright_tint(self) -> NDArray[np.float32]:
+        """A bright colour: (3,), values from 0 to 255."""
+        return self.rng.uniform(150, 255, size=3).astype(np.float32)
+
+    def class_of(self, digit: int, num_classes: int) -> int:
+        """A class for a digit where there are not ten: one of those whose number ends in it, from 0."""
+        return int(self.rng.choice(range(digit % num_classes, num_classes, 10)))
+
+
+CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} for digit in range(10)]
+
+
+def write_coco(root: Path, scenes: Iterable[Scene], split: str) -> None:
+    """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``."""
+    images = root / f'{split}2017'
+    annotations = root / 'annotations'
+    images.mkdir(parents=True)
+    annotations.mkdir(exist_ok=True)
+    content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': CATEGORIES}
+    for image_id, scene in enumerate(scenes, start=1):
+        file_name = f'{image_id:012d}.jpg'
+        write_picture(images / file_name, scene.image)
+        height, width = scene.image.shape[:2]
+        content['images'].append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width})
+        first_id = len(content['annotations']) + 1
+        content['annotations'] += describe_objects(scene, image_id, first_id)
+    (annotations / f'instances_{split}2017.json').write_text(json.dumps(content))
+
+
+def describe_objects(scene: Scene, image_id: int, first_id: int) -> list[dict[str, Any]]:
+    """A scene's objects as COCO annotations, with exact run-length masks (polygons have no holes; 0, 6, 8, 9 do).
+
+    The key ``scan`` beside COCO's own is the digit's index in scikit-learn's data set.
+    """
+    annotations = []
+    for offset, (label, mask, scan) in enumerate(zip(scene.labels, scene.masks, scene.scans, strict=True)):
+        runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+        annotations.append(
+            {
+                'id': first_id + offset,
+                'image_id': image_id,
+                'category_id': CATEGORIES[label]['id'],
+                'bbox': coco_mask.toBbox(runs).tolist(),
+                'area': int(coco_mask.area(runs)),
+                'iscrowd': 0,
+                'segmentation': {'size': runs['size'], 'counts': runs['counts'].decode()},
+                'scan': scan,
+            }
+        )
+    return annotations
+
+
+FOLDERS = {'train': 'training', 'val': 'validation'}
+# As in ADE20K label 0 is "not labelled" and left out of training and scores; classes follow from 1.
+UNLABELLED, BACKGROUND, FIRST_DIGIT = 0, 1, 2
+
+
+def write_ade20k(root: Path, scenes: Iterable[Scene], split: str) -> None:
+    """Write ``<root>/images/<folder>/ADE_<split>_*.jpg`` and ``<root>/annotations/<folder>/ADE_<split>_*.png``."""
+    images = root / 'images' / FOLDERS[split]
+    maps = root / 'annotations' / FOLDERS[split]
+    images.mkdir(parents=True)
+    maps.mkdir(parents=True)
+    for number, scene in enumerate(scenes, start=1):
+        name = f'ADE_{split}_{number:08d}'
+        write_picture(images / f'{name}.jpg', scene.image)
+        write_labels(maps / f'{name}.png', segmentation_map(scene))
+
+
+def segmentation_map(scene: Scene) -> NDArray[np.uint8]:
+    """A scene's labels per pixel, (size, size): 0 not labelled (blurred edges), 1 background, 2 to 11 the digits."""
+    labels = np.full(scene.unclear.shape, BACKGROUND, dtype=np.uint8)
+    labels[scene.unclear] = UNLABELLED
+    for label, mask in zip(scene.labels, scene.masks, strict=True):
+        labels[mask] = FIRST_DIGIT + label
+    return labels
+
+
+def write_imagenet(root: Path, composer: SceneComposer, split: str, copies: int) -> None:
+    """Write ``<root>/<split>/<digit>/<scan>_<copy>.jpg``, every scan of the split ``copies`` times in other colours."""
+    for digit in sorted(set(composer.digits)):
+        (root / split / str(digit)).mkdir(parents=True)
+    for scan in composer.scans.tolist():
+        for copy in range(copies):
+            path = root / split / str(composer.digits[scan]) / f'{scan:04d}_{copy}.jpg'
+            write_picture(path, composer.compose_one(scan))

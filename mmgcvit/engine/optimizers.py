@@ -1,0 +1,36 @@
+"""Layer-wise learning rate decay for detectors and segmentors.
+
+mmdet's and mmseg's constructors know the layers of their own backbones only; mmpretrain's asks the model, and its
+classifiers pass the question on to the backbone. Here detectors and segmentors do so too.
+"""
+
+from functools import partial
+from typing import Any
+
+from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
+from torch import nn
+
+from ..hosts.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor):
+    """mmpretrain's constructor for any model with a ``backbone`` of this package.
+
+    ``optim_wrapper=dict(constructor='mmgcvit.LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(
+    layer_decay_rate=0.9, norm_decay_mult=0.0))``: each block's learning rate is that share of the next one's; neck and
+    heads have the full one. Other keys of ``paramwise_cfg`` as for mmpretrain's.
+    """
+
+    def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
+        """Add a module's parameters to the groups; the whole model's call fixes who knows the depths."""
+        keys = self.paramwise_cfg.get('custom_keys', {})
+        refused = [key for key, settings in keys.items() if 'lr_mult' in settings]
+        if refused:
+            raise ValueError(
+                f'paramwise_cfg.custom_keys: lr_mult of {", ".join(refused)} has no effect where the learning rate '
+                'follows the layers; remove the keys'
+            )
+        if 'get_layer_depth' not in kwargs:
+            kwargs['get_layer_depth'] = partial(module.backbone.get_layer_depth, prefix='backbone.')
+        super().add_params(params, module, **kwargs)

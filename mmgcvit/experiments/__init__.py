@@ -1,0 +1,1 @@
+"""Experiments with configs and models: dry run, ablation tables, speed and memory."""

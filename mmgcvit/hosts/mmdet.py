@@ -1,0 +1,196 @@
+"""What detection configs need beyond mmdet. The registry imports this; without mmdet there is nothing to register."""
+
+import logging
+from typing import Any
+
+import mmcv
+import torch
+from mmcv.ops import batched_nms
+from mmcv.transforms import BaseTransform
+from mmdet import models as mmdet
+from mmdet.models import BaseDetector, DetTTAModel
+from mmdet.models.task_modules import AssignResult
+from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
+from mmdet.structures import DetDataSample, SampleList
+from mmdet.structures.bbox import bbox_flip
+from mmengine import fileio
+from mmengine.dist import all_gather_object
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from .mmengine import in_words, name_of
+from .registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
+
+
+@HOOKS.register_module()
+class FinitePredictionsHook(Hook):
+    """Leaves out predictions whose box or score is not finite, in validation and in tests.
+
+    pycocotools takes such a box for one that fits any object: a network that has burst has an AP of 1.0, and its
+    checkpoint stays the best of the run. To be removed once pycocotools matches none.
+    """
+
+    def __init__(self) -> None:
+        self.handles: list[Any] = []
+        self.images: list[str] = []
+
+    def watch(self, runner: Runner) -> None:
+        """Look at what detectors predict from now on, wrapped ones too."""
+        detectors = [module for module in runner.model.modules() if isinstance(module, BaseDetector)]
+        self.handles = [detector.register_forward_hook(self.drop) for detector in detectors]
+
+    def drop(self, model: nn.Module, arguments: Any, outputs: Any) -> None:
+        """What torch calls after the forward pass."""
+        for sample in outputs if not model.training and isinstance(outputs, list) else ():
+            instances = sample.get('pred_instances')
+            if instances is None:
+                continue
+            kept = are_finite(instances.bboxes, instances.scores)
+            if not kept.all():
+                sample.pred_instances = instances[kept]
+                self.images.append(name_of(sample))
+
+    def report(self, runner: Runner) -> None:
+        """Look no more, and say where something was left out."""
+        for handle in self.handles:
+            handle.remove()
+        images = [name for of_process in all_gather_object(self.images) for name in of_process]
+        self.images = []
+        if images:
+            print_log(
+                f'Predictions for {len(images)} images are not finite, and were left out: {in_words(images)}',
+                'current',
+                logging.WARNING,
+            )
+
+    before_val = before_test = watch
+    after_val = after_test = report
+
+
+def are_finite(boxes: Tensor, scores: Tensor) -> Tensor:
+    """Which of the boxes (n, 4) with their scores (n,) are finite: (n,)."""
+    return torch.isfinite(boxes).all(1) & torch.isfinite(scores)
+
+
+@MODELS.register_module()
+class RPNHead(mmdet.RPNHead):
+    """mmdet's, with predictions, and so anchors and proposals, in float32."""
+
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
+        """Maps (B, C, H_i, W_i) to scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i) of A anchors a place."""
+        return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
+
+
+@MODELS.register_module()
+class SingleRoIExtractor(mmdet.SingleRoIExtractor):
+    """mmdet's, in float32."""
+
+    def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
+        """Maps (B, C, H_i, W_i) and RoIs (n, 5) of image index and corners in pixels to (n, C, h, w)."""
+        with torch.autocast(rois.device.type, enabled=False):
+            return super().forward(tuple(x.float() for x in feats), rois.float(), roi_scale_factor)
+
+
+@MODELS.register_module()
+class DINO(mmdet.DINO):
+    """mmdet's, of which only backbone and neck train in mixed precision; transformer and head in float32."""
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """Images (B, 3, H, W) and their truth to losses by name."""
+        maps = self.extract_feat(batch_inputs)
+        with torch.autocast(batch_inputs.device.type, enabled=False):
+            found = self.forward_transformer(tuple(x.float() for x in maps), batch_data_samples)
+            return self.bbox_head.loss(**found, batch_data_samples=batch_data_samples)
+
+
+# Beyond any logit, and any side of an image in pixels.
+LARGEST = 1e6
+
+
+@TASK_UTILS.register_module()
+class HungarianAssigner(MMDetHungarianAssigner):
+    """mmdet's, which also matches predictions that are not finite, to anything.
+
+    SciPy refuses such costs, and the run would end in its error. So the losses come out not finite instead, and the
+    step is left out. To be removed once mmdet matches them.
+    """
+
+    def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
+        """Match ``bboxes`` (n, 4) and ``scores`` (n, C), logits, of predictions to the truth."""
+        numbers = InstanceData(bboxes=finite(pred_instances.bboxes), scores=finite(pred_instances.scores))
+        return super().assign(numbers, *args, **kwargs)
+
+
+def finite(predictions: Tensor) -> Tensor:
+    """Predictions, with numbers where they are not finite."""
+    return predictions.nan_to_num().clamp(-LARGEST, LARGEST)
+
+
+@TRANSFORMS.register_module()
+class MatchAnnotatedSize(BaseTransform):
+    """Take an image as it is stored, unturned, where only so it has the size that its annotations give.
+
+    Cameras store a turned image with a note (EXIF) of how to turn it back, which mmcv does. Some tools annotate the
+    image as it is stored. Then width and height are the other way round, boxes lie outside of the image, and clipping
+    leaves boxes without an area, of which losses are not finite. A square image, or one upside down, does not show.
+
+    Changes ``img``, ``img_shape`` and ``ori_shape``; needs ``img_path``, and ``height`` and ``width`` of the
+    annotations, without which it does nothing.
+
+    Args:
+        backend_args: As for ``LoadImageFromFile``, which comes before it.
+    """
+
+    def __init__(self, backend_args: dict | None = None) -> None:
+        self.backend_args = backend_args
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        annotated, found = (results.get('height'), results.get('width')), results['img'].shape[:2]
+        if found == annotated or found != annotated[::-1]:
+            return results
+        content = fileio.get(results['img_path'], backend_args=self.backend_args)
+        stored = mmcv.imfrombytes(content, flag='color_ignore_orientation')
+        if stored.shape[:2] == annotated:
+            results['img'] = stored.astype(results['img'].dtype)
+            results['img_shape'] = results['ori_shape'] = annotated
+        return results
+
+
+FLIPPED_DIMS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-2, -1)}
+
+
+@MODELS.register_module()
+class InstanceTTAModel(DetTTAModel):
+    """Pool the instances of all views of an image, flipped back, and keep what non-maximum suppression leaves.
+
+    Each surviving box brings the mask of the view it comes from. Takes ``tta_cfg`` as mmdet's ``DetTTAModel`` does:
+    ``dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)``.
+    """
+
+    def _merge_single_sample(self, data_samples: list[DetDataSample]) -> DetDataSample:
+        pooled = InstanceData.cat([unflipped_instances(sample) for sample in data_samples])
+        merged = data_samples[0]
+        if len(pooled):
+            boxes, kept = batched_nms(pooled.bboxes, pooled.scores, pooled.labels, self.tta_cfg['nms'])
+            pooled = pooled[kept]
+            pooled.scores = boxes[:, -1]
+        merged.pred_instances = pooled[: self.tta_cfg['max_per_img']]
+        return merged
+
+
+def unflipped_instances(sample: DetDataSample) -> InstanceData:
+    """The instances of one view, boxes (n, 4) and masks (n, H, W), where they are in the image as it was."""
+    found = sample.pred_instances.new()
+    if sample.get('flip', False):
+        found.bboxes = bbox_flip(found.bboxes, sample.ori_shape, sample.flip_direction)
+        if 'masks' in found:
+            found.masks = flip_masks(found.masks, sample.flip_direction)
+    return found
+
+
+def flip_masks(masks: Tensor, direction: str) -> Tensor:
+    """Mirror masks (n, H, W): ``'horizontal'``, ``'vertical'`` or ``'diagonal'`` (both)."""
+    return masks.flip(FLIPPED_DIMS[direction])

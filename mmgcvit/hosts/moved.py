@@ -1,0 +1,46 @@
+"""Module paths of earlier versions: importing one is an error of one line that names the new one.
+
+To be removed in the version after 1.0.
+"""
+
+import sys
+
+MOVED = {
+    'ablation_runs': 'experiments',
+    'ablations': 'models.rivals',
+    'browsing': 'visualization.browsing',
+    'cli': 'commands',
+    'data_checks': 'datasets.checks',
+    'detection': 'hosts.mmdet',
+    'doors': 'integrations',
+    'dry_run': 'experiments.dry_run',
+    'gcvit': 'models.gcvit',
+    'layers': 'models.layers',
+    'lsa': 'models.lsa',
+    'measuring': 'experiments.speed',
+    'mistakes': 'visualization.mistakes',
+    'operators': 'hosts.operators',
+    'pretrained': 'models.base',
+    'pyramid': 'models.base',
+    'registry': 'hosts.registry',
+    'requirements': 'hosts.versions',
+    'run_logs': 'visualization.curves',
+    'speed': 'experiments.speed',
+}
+
+
+class MovedModules:
+    """Last in ``sys.meta_path``: asked for modules of this package that nothing else has found."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        package, _, rest = name.partition('.')
+        old = rest.partition('.')[0]
+        if package == 'mmgcvit' and old in MOVED:
+            raise ModuleNotFoundError(f'{name} has moved: import mmgcvit.{MOVED[old]}', name=name)
+
+
+def name_moved_modules() -> None:
+    """Have old paths named from now on; once a process."""
+    if not any(finder is MovedModules for finder in sys.meta_path):
+        sys.meta_path.append(MovedModules)

@@ -1,0 +1,181 @@
+"""timm: ``timm.create_model('mmgcvit_gcvit_tiny', ...)``, once this module is imported.
+
+Each published variant of each network is a model of timm's: ``mmgcvit_``, the network, ``_``, the variant. With
+``features_only=True`` it gives a list of maps; without, the mean of the last one, as timm's models do that are made
+without classes. Weights are read by this package, from what ``pretrained_cfg=dict(file=...)`` names.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..hosts.registry import MODELS
+from ..models.base import PyramidBackbone
+from .requirement import require
+
+require('timm', 'checkpoints')
+
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, resolve_pretrained_cfg  # noqa: E402
+from timm.models._features import FeatureGetterNet, feature_take_indices  # noqa: E402
+
+
+class TimmBackbone(nn.Module):
+    """A backbone with the methods of timm's models.
+
+    Args:
+        backbone: Makes the maps.
+        num_classes: 0; a backbone has no classifier.
+        global_pool: ``'avg'``: the model gives the mean of the last map, (B, C). ``''``: the map itself.
+
+    Raises:
+        ValueError: Something else is given.
+
+    Attributes:
+        feature_info: For each stage its channels, its stride and its module, as timm has it.
+        num_features: C, channels of the last map.
+    """
+
+    def __init__(self, backbone: PyramidBackbone, num_classes: int = 0, global_pool: str = 'avg') -> None:
+        super().__init__()
+        if num_classes != 0:
+            raise ValueError(f'num_classes is {num_classes}; a backbone has no classifier, expected 0')
+        if global_pool not in ('avg', ''):
+            raise ValueError(f"global_pool is {global_pool!r}; expected 'avg', or '' for the map itself")
+        self.backbone = backbone
+        self.num_classes, self.global_pool = num_classes, global_pool
+        self.feature_info = [
+            {'num_chs': channels, 'reduction': stride, 'module': f'backbone.stages.{i}'}
+            for i, (channels, stride) in enumerate(zip(backbone.stage_dims, backbone.strides, strict=True))
+        ]
+        self.num_features = backbone.stage_dims[backbone.out_indices[-1]]
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        output_fmt: str = 'NCHW',
+        intermediates_only: bool = False,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """The maps of some stages, each normalised, and the last map before them unless it is not wanted.
+
+        Args:
+            x: Images (B, in_chans, H, W).
+            indices: Stages, as timm names them: None for all, a number for as many of the last, or a sequence.
+            norm: Of timm's; maps are normalised in any case.
+            output_fmt: ``'NCHW'``.
+            intermediates_only: Return the list only.
+
+        Raises:
+            ValueError: Another format is wanted.
+        """
+        if output_fmt != 'NCHW':
+            raise ValueError(f"output_fmt is {output_fmt!r}; expected 'NCHW'")
+        made = dict(zip(self.backbone.out_indices, self.backbone(x), strict=True))
+        taken, _ = feature_take_indices(len(self.feature_info), indices)
+        maps = [made[i] for i in taken]
+        return maps if intermediates_only else (made[max(made)], maps)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Images (B, in_chans, H, W) to the last map, normalised, (B, C, h, w)."""
+        return self.backbone(x)[-1]
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """The last map (B, C, h, w) to its mean (B, C), or to itself with ``global_pool=''``."""
+        return x.mean((2, 3)) if self.global_pool else x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (B, in_chans, H, W) to what :meth:`forward_head` gives."""
+        return self.forward_head(self.forward_features(x))
+
+
+def build(
+    network: type[PyramidBackbone],
+    checkpoint: str | None,
+    given: dict[str, Any],
+    num_classes: int = 0,
+    global_pool: str = 'avg',
+    in_chans: int = 3,
+    **arguments: Any,
+) -> TimmBackbone:
+    """The model, with weights where a checkpoint is named; what timm's builder calls.
+
+    Args:
+        network: Its class.
+        checkpoint: What :meth:`PyramidBackbone.from_pretrained` takes, or None.
+        given: Arguments of the network that timm's builder has other uses for.
+        num_classes: See :class:`TimmBackbone`.
+        global_pool: See :class:`TimmBackbone`.
+        in_chans: Channels of the images.
+        arguments: Others of the network.
+    """
+    arguments = {**arguments, **given, 'in_channels': in_chans}
+    backbone = network(**arguments) if checkpoint is None else network.from_pretrained(checkpoint, **arguments)
+    return TimmBackbone(backbone, num_classes, global_pool)
+
+
+def create(
+    network: type[PyramidBackbone],
+    arch: str,
+    name: str,
+    pretrained: bool = False,
+    pretrained_cfg: Any = None,
+    pretrained_cfg_overlay: dict[str, Any] | None = None,
+    cache_dir: str | None = None,
+    features_only: bool = False,
+    out_indices: int | Sequence[int] | None = None,
+    **kwargs: Any,
+) -> nn.Module:
+    """What ``timm.create_model`` calls for one of the names.
+
+    Args:
+        network: Its class.
+        arch: The variant.
+        name: Of timm's model.
+        pretrained: Take the weights that ``pretrained_cfg`` or its overlay name as ``file`` (whatever
+            :meth:`PyramidBackbone.from_pretrained` takes), ``url`` or ``hf_hub_id``.
+        pretrained_cfg: See timm.
+        pretrained_cfg_overlay: See timm.
+        cache_dir: Of timm's; files are cached where this package and huggingface_hub do.
+        features_only: Give a list of maps.
+        out_indices: Stages whose maps are given: all by default, a number for as many of the last, or a sequence.
+        kwargs: ``in_chans``, ``global_pool``, and arguments of the network.
+
+    Raises:
+        ValueError: ``pretrained`` without weights; or an argument is out of its range.
+        CheckpointError: The weights did not load, or are of another variant.
+    """
+    cfg = resolve_pretrained_cfg(name, pretrained_cfg, {'num_classes': 0, **(pretrained_cfg_overlay or {})})
+    checkpoint = (cfg.file or cfg.url or cfg.hf_hub_id) if pretrained else None
+    if pretrained and checkpoint is None:
+        raise ValueError(
+            f"{name} comes without weights; name some: pretrained_cfg_overlay=dict(file='gcvit_1k_tiny.pth.tar')"
+        )
+    taken, _ = feature_take_indices(len(network.archs[arch].depths), out_indices)
+    given = {'arch': arch, 'out_indices': taken}
+    if features_only:
+        kwargs |= {'features_only': True, 'feature_cls': FeatureGetterNet, 'out_indices': taken}
+    # timm's own loading would not know the layouts.
+    return build_model_with_cfg(partial(build, network, checkpoint, given), name, False, cfg.to_dict(), **kwargs)
+
+
+def register(network: type[PyramidBackbone], arch: str) -> None:
+    """Make one variant known to timm."""
+    name = f'mmgcvit_{network.__name__}_{arch}'.lower().replace('-', '_')
+
+    def entrypoint(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+        return create(network, arch, name, pretrained, **kwargs)
+
+    entrypoint.__name__ = entrypoint.__qualname__ = name
+    default_cfgs.update(generate_default_cfgs({name: {'num_classes': 0, 'architecture': name}}))
+    register_model(entrypoint)
+
+
+# Where timm looks for them, in the module of what is registered.
+default_cfgs: dict[str, Any] = {}
+for registered in list(MODELS.module_dict.values()):
+    # What is derived from a network, as ablations are, has its variants and no names of its own.
+    for variant in vars(registered).get('archs', ()):
+        register(registered, variant)

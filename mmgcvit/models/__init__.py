@@ -1,0 +1,1 @@
+"""The networks. Begin reading in gcvit/backbone.py."""

@@ -1,0 +1,113 @@
+"""The three layouts of GC ViT checkpoints: rows of (their names, the names here).
+
+Values are the same in all; names differ, and some shapes by dimensions of one.
+"""
+
+from ...checkpoints.layout import SAME, Layout
+
+ORIGINAL_FUSED_MBCONV = {
+    'conv.0.': 'conv.depthwise.',
+    'conv.2.fc.0.': 'conv.squeeze_excite.squeeze.',
+    'conv.2.fc.2.': 'conv.squeeze_excite.excite.',
+    'conv.3.': 'conv.pointwise.',
+}
+ORIGINAL_DOWNSAMPLER = ORIGINAL_FUSED_MBCONV | {
+    'norm1.': 'norm_in.',
+    'reduction.': 'reduction.',
+    'norm2.': 'norm_out.',
+}
+ORIGINAL_BLOCK = {
+    'norm1.': 'norm1.',
+    'attn.relative_position_bias_table': 'attn.position.relative_position_bias_table',
+    'attn.proj.': 'attn.proj.',
+    'gamma1': 'attn_residual.layer_scale.gamma',
+    'norm2.': 'norm2.',
+    'mlp.': 'mlp.',
+    'gamma2': 'mlp_residual.layer_scale.gamma',
+}
+ORIGINAL_QUERY = 'levels.{number}.q_global_gen.to_q_global.{number}.'
+
+ORIGINAL = Layout(
+    name='the original GC ViT',
+    anchor='patch_embed.conv_down.reduction.weight',
+    rows=(
+        ('patch_embed.proj.', 'stem.proj.', SAME),
+        ('patch_embed.conv_down.', 'stem.downsample.', ORIGINAL_DOWNSAMPLER),
+        ('levels.{number}.downsample.', 'downsamplers.{number}.', ORIGINAL_DOWNSAMPLER),
+        (ORIGINAL_QUERY, 'stages.{number}.global_query.extractors.{number}.', ORIGINAL_FUSED_MBCONV),
+        (
+            'levels.{number}.blocks.{even}.',
+            'stages.{number}.blocks.{even}.',
+            ORIGINAL_BLOCK | {'attn.qkv.': 'attn.qkv.'},
+        ),
+        ('levels.{number}.blocks.{odd}.', 'stages.{number}.blocks.{odd}.', ORIGINAL_BLOCK | {'attn.qkv.': 'attn.kv.'}),
+        ('norm{number}.', 'norm{number}.', SAME),
+        ('norm.', 'final_norm.', SAME),
+        ('head.', 'head.fc.', SAME),
+    ),
+    network='GCViT',
+    ignored=r'relative_position_index$',
+    key='original',
+    has_index=True,
+)
+
+TIMM_FUSED_MBCONV = {
+    'conv_dw.': 'conv.depthwise.',
+    'se.fc1.': 'conv.squeeze_excite.squeeze.',
+    'se.fc2.': 'conv.squeeze_excite.excite.',
+    'conv_pw.': 'conv.pointwise.',
+}
+TIMM_DOWNSAMPLER = {
+    'norm1.': 'norm_in.',
+    'reduction.': 'reduction.',
+    'norm2.': 'norm_out.',
+} | {f'conv_block.{theirs}': ours for theirs, ours in TIMM_FUSED_MBCONV.items()}
+TIMM_BLOCK = {
+    'norm1.': 'norm1.',
+    'attn.rel_pos.relative_position_bias_table': 'attn.position.relative_position_bias_table',
+    'attn.proj.': 'attn.proj.',
+    'ls1.gamma': 'attn_residual.layer_scale.gamma',
+    'norm2.': 'norm2.',
+    'mlp.': 'mlp.',
+    'ls2.gamma': 'mlp_residual.layer_scale.gamma',
+}
+
+TIMM = Layout(
+    name='timm',
+    anchor='stem.down.reduction.weight',
+    rows=(
+        ('stem.conv1.', 'stem.proj.', SAME),
+        ('stem.down.', 'stem.downsample.', TIMM_DOWNSAMPLER),
+        *((f'stages.{i + 1}.downsample.', f'downsamplers.{i}.', TIMM_DOWNSAMPLER) for i in range(3)),
+        *(
+            (
+                f'stages.{{number}}.global_block.blocks.conv{i + 1}.',
+                f'stages.{{number}}.global_query.extractors.{i}.',
+                TIMM_FUSED_MBCONV,
+            )
+            for i in range(3)
+        ),
+        ('stages.{number}.blocks.{even}.', 'stages.{number}.blocks.{even}.', TIMM_BLOCK | {'attn.qkv.': 'attn.qkv.'}),
+        ('stages.{number}.blocks.{odd}.', 'stages.{number}.blocks.{odd}.', TIMM_BLOCK | {'attn.qkv.': 'attn.kv.'}),
+        ('stages.3.norm.', 'final_norm.', SAME),
+        ('head.fc.', 'head.fc.', SAME),
+    ),
+    network='GCViT',
+    ignored=r'relative_position_index$',
+    key='timm',
+    convs=r'squeeze_excite\.\w+\.weight$',
+)
+
+HERE = Layout(
+    name='mmgcvit',
+    anchor='stem.downsample.reduction.weight',
+    rows=(
+        ('stem.', 'stem.', SAME),
+        ('stages.', 'stages.', SAME),
+        ('downsamplers.', 'downsamplers.', SAME),
+        ('norm{number}.', 'norm{number}.', SAME),
+    ),
+    network='GCViT',
+)
+
+LAYOUTS = (ORIGINAL, TIMM, HERE)

@@ -1,0 +1,159 @@
+"""LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
+
+Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. What the
+backbone inherits, from levels() to freeze(), is in ../pyramid.py; archs.py has the variants, layouts.py the names of
+weights in the authors' checkpoints.
+
+Legend: B batch, H x W image in pixels, C_i channels and H_i x W_i size of stage i's map, S stride of the patches.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...hosts.registry import MODELS
+from ..base import PyramidBackbone, WithCp, checkpointed_stages
+from ..layers import (
+    PositionEmbedding,
+    WindowSize,
+    check_drop_path_rate,
+    check_img_size,
+    images_in_chunks,
+    init_transformer_weights,
+    resolve_optional_windows,
+    resolve_variant,
+)
+from .archs import ARCHS, LSAArch
+from .layouts import LAYOUTS
+from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid
+from .stage import NORM_EPS, Downsampler, Stage
+
+
+@MODELS.register_module()
+class LSA(PyramidBackbone):
+    """Vision transformer with locally shifted attention as a backbone: images in, one map per chosen stage out.
+
+    Args:
+        arch: ``'imagenet-tiny'``, ``'imagenet-small'``, ``'cifar-tiny'``, ``'cifar-small'``, ``'cifar-base'``, or a
+            dict of :class:`LSAArch`'s attributes.
+        in_channels: Channels of the images.
+        window_size: Attend in windows of at most that many tokens a side instead of globally: one for all stages or one
+            per stage, each a number, a pair (h, w), or None for global attention. Maps are cut into windows as equal as
+            possible. ``(16, None, None, None)`` keeps memory in proportion to the image's size in the first stage.
+        pretrain_img_size: Side in pixels of the images that the position embeddings are learned on (a number or a
+            pair). Images of other sizes get them resized. Default: the variant's.
+        drop_path_rate: Drop path rate of every block. Default: the variant's in training.
+        out_indices: Stages whose maps are returned, from 0. Stages after the last of them are not built. Default: all.
+        frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
+        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
+            in all stages, or one bool per stage.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
+            :meth:`PretrainedBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: An argument is out of its range. The message says what is allowed.
+        TypeError: An argument is of the wrong type.
+
+    Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for each i in
+    ``out_indices``. Images are padded to multiples of S; H_0 is the number of patches in a column, each further H_i
+    is half of the one before, rounded up.
+    """
+
+    archs = ARCHS
+    default_arch = 'imagenet-tiny'
+    arch_type = LSAArch
+    layouts = LAYOUTS
+
+    # The parts of the paper; a subclass may name others with the same signatures.
+    stem_type = ShiftedPatchEmbedding
+    unshifted_stem_type = PatchEmbedding
+    stage_type = Stage
+    downsampler_type = Downsampler
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = default_arch,
+        in_channels: int = 3,
+        window_size: WindowSize | None = None,
+        pretrain_img_size: int | tuple[int, int] | None = None,
+        drop_path_rate: float | None = None,
+        out_indices: Sequence[int] | None = None,
+        frozen_stages: int = -1,
+        with_cp: WithCp = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        arch = resolve_variant(arch, ARCHS)
+        windows = resolve_optional_windows(window_size, arch.num_stages)
+        checkpointed = checkpointed_stages(with_cp, arch.num_stages)
+        grids = stage_grids(arch, arch.img_size if pretrain_img_size is None else pretrain_img_size)
+        rate = check_drop_path_rate(arch.drop_path_rate if drop_path_rate is None else drop_path_rate)
+        super().__init__(
+            in_channels=in_channels,
+            stage_dims=arch.embed_dims,
+            out_indices=range(arch.num_stages) if out_indices is None else out_indices,
+            frozen_stages=frozen_stages,
+            init_cfg=init_cfg,
+            norm_eps=NORM_EPS,
+        )
+        self.stem = self.build_stem(arch)
+        self.stages = nn.ModuleList(
+            self.stage_type(
+                embed_dims=arch.embed_dims[i],
+                depth=arch.depths[i],
+                num_heads=arch.num_heads[i],
+                num_kv_heads=arch.num_kv_heads[i],
+                window=windows[i],
+                mlp_ratio=arch.mlp_ratio,
+                drop_path_rate=rate,
+                position=PositionEmbedding(arch.embed_dims[i], grids[i], arch.position_copies if i == 0 else ()),
+                shifted=i == 0 and arch.shifts is not None,
+                with_cp=checkpointed[i],
+            )
+            for i in range(self.num_stages)
+        )
+        self.downsamplers = nn.ModuleList(
+            self.downsampler_type(arch.embed_dims[i - 1], arch.embed_dims[i]) for i in range(1, self.num_stages)
+        )
+        self.apply(init_weights)
+        self.freeze()
+
+    def build_stem(self, arch: LSAArch) -> nn.Module:
+        """The embedding of patches, and of their shifted copies where the variant has shifts."""
+        patch = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
+        if arch.shifts is None:
+            return self.unshifted_stem_type(*patch)
+        return self.stem_type(*patch, arch.shifts, arch.shift_mode, arch.shared_conv)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images (B, in_channels, H, W) to one map (B, C_i, H_i, W_i) for each i in ``out_indices``.
+
+        Raises:
+            TypeError, ValueError: See :meth:`PyramidBackbone.check_images`.
+        """
+        self.check_images(images)
+        x, maps = images, []
+        for i, (before, stage) in enumerate(self.levels()):
+            x = images_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
+            if i in self.out_indices:
+                maps.append(self.output(i, x))
+        return tuple(maps)
+
+
+def stage_grids(arch: LSAArch, img_size: int | tuple[int, int]) -> list[tuple[int, int]]:
+    """The size (H_i, W_i) of each stage's map of images of that size in pixels."""
+    size = check_img_size('pretrain_img_size', img_size)
+    grids = [patch_grid(size, arch.kernel_size, arch.stride, arch.padding)]
+    for _ in range(1, arch.num_stages):
+        rows, columns = grids[-1]
+        grids.append(((rows + 1) // 2, (columns + 1) // 2))
+    return grids
+
+
+def init_weights(module: nn.Module) -> None:
+    """Initialise one module: as in other transformers here, and convolutions like linear layers."""
+    init_transformer_weights(module)
+    if isinstance(module, nn.Conv2d):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,43 @@
+"""The two layouts in which LSA checkpoints exist. Values and shapes are the same in both; names differ."""
+
+from ...checkpoints.layout import SAME, Layout
+
+ORIGINAL_ATTENTION = 'layers.{number}.0.layers.{number}.0.'
+ATTENTION = 'stages.{number}.blocks.{number}.attn.'
+
+ORIGINAL = Layout(
+    name='the original LSA',
+    anchor='to_patch_embedding.projections.0.weight',
+    rows=(
+        ('to_patch_embedding.projections.', 'stem.convs.', SAME),
+        (
+            'layers.{number}.0.',
+            'stages.{number}.',
+            {'pos_emb': 'position.pos_embed', 'norm1.': 'norm1.', 'norm2.': 'norm2.'},
+        ),
+        # The block that attends to the shifted copies; the only one with these names.
+        ('layers.0.0.layers.0.0.', 'stages.0.blocks.0.attn.', {'Wq_even.': 'q.', 'Wkv_even.': 'kv.', 'proj.': 'proj.'}),
+        (ORIGINAL_ATTENTION, ATTENTION, {'Wq_odd.': 'q.', 'Wkv_odd.': 'kv.', 'proj.': 'proj.'}),
+        ('layers.{number}.0.layers.{number}.1.', 'stages.{number}.blocks.{number}.mlp.', SAME),
+        ('layers.{number}.1.', 'downsamplers.{number}.', SAME),
+        ('norm{number}.', 'norm{number}.', SAME),
+        ('norm.', 'final_norm.', SAME),
+        ('mlp_head.', 'head.fc.', SAME),
+    ),
+    network='LSA',
+    key='original',
+)
+
+HERE = Layout(
+    name='mmgcvit',
+    anchor='stem.convs.0.weight',
+    rows=(
+        ('stem.', 'stem.', SAME),
+        ('stages.', 'stages.', SAME),
+        ('downsamplers.', 'downsamplers.', SAME),
+        ('norm{number}.', 'norm{number}.', SAME),
+    ),
+    network='LSA',
+)
+
+LAYOUTS = (ORIGINAL, HERE)

@@ -1,0 +1,144 @@
+"""Rivals of LSA's local attention block, the first of the first stage (LSA's paper, table 6).
+
+They see the image once, not its shifted copies: their ``arch`` says ``shared_position=True``, and its shifts and
+``shared_conv`` have no effect.
+
+Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from ...hosts.registry import MODELS
+from ..layers import (
+    LayerNorm,
+    RelativePositionBias,
+    attend,
+    channels_first,
+    channels_last,
+    in_windows,
+    linear,
+    merge_heads,
+    out_of_windows,
+    split_heads,
+)
+from ..lsa import LSA
+from ..lsa.attention import GroupedAttention
+from ..lsa.shifted_patches import PatchEmbedding, Shift
+from ..lsa.stage import NORM_EPS, Block, Stage
+
+# Divides the 32x32 tokens of a CIFAR image; the paper does not name the windows.
+WINDOW = (8, 8)
+
+
+class UnshiftedStem(PatchEmbedding):
+    """LSA's stem on the image alone: (B, in_channels, H, W) to (B, h, w, C).
+
+    Args: As :class:`ShiftedPatchEmbedding`; those of shifts have no effect.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        embed_dims: int,
+        kernel_size: int,
+        stride: int,
+        padding: int,
+        shifts: tuple[Shift, ...],
+        shift_mode: str,
+        shared_conv: bool,
+    ) -> None:
+        super().__init__(in_channels, embed_dims, kernel_size, stride, padding)
+
+
+class ConvolutionalTokenEmbedding(UnshiftedStem):
+    """CvT's: a convolution whose patches overlap, and a LayerNorm (arXiv 2103.15808, 3.1)."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.token_norm = LayerNorm(self.embed_dims, eps=NORM_EPS)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.token_norm(super().forward(images))
+
+
+class SwinAttention(GroupedAttention):
+    """Self-attention in windows with a relative position bias: (B, H, W, C) to the same."""
+
+    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
+        super().__init__(embed_dims, num_heads, num_kv_heads)
+        self.position = RelativePositionBias(WINDOW, num_heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        windows = in_windows(x, WINDOW)
+        (q,) = split_heads(linear(self.q, windows), self.num_heads)
+        k, v = self.keys_and_values(linear(self.kv, windows))
+        attended = merge_heads(attend(q, k, v, self.position(v.dtype)))
+        return out_of_windows(linear(self.proj, attended), WINDOW, x.shape[1:3])
+
+
+class ConvolutionalProjection(nn.Sequential):
+    """What CvT has before each linear projection: depthwise 3x3 convolution, batch norm; maps are NCHW.
+
+    On a CPU a large batch passes in chunks (layers/chunked.py), and batch norm has statistics of each chunk.
+
+    Args:
+        embed_dims: C.
+        stride: 2 for keys and values, of which there are then a quarter as many.
+    """
+
+    def __init__(self, embed_dims: int, stride: int) -> None:
+        super().__init__(
+            nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False),
+            nn.BatchNorm2d(embed_dims),
+        )
+
+
+class CvTAttention(GroupedAttention):
+    """Self-attention over the whole map with convolutional projections (arXiv 2103.15808, 3.2).
+
+    (B, H, W, C) to the same. Keys and values share one convolution, as their linear layer here; CvT has one each.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
+        super().__init__(embed_dims, num_heads, num_kv_heads)
+        self.q_conv = ConvolutionalProjection(embed_dims, stride=1)
+        self.kv_conv = ConvolutionalProjection(embed_dims, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size, x = x.shape[1:3], channels_first(x)
+        queries, keys = (in_windows(channels_last(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
+        (q,) = split_heads(linear(self.q, queries), self.num_heads)
+        k, v = self.keys_and_values(linear(self.kv, keys))
+        return out_of_windows(linear(self.proj, merge_heads(attend(q, k, v))), None, size)
+
+
+class SwinFirstStage(Stage):
+    """A stage whose first block is Swin's."""
+
+    first_block_type = Block
+    first_attention_type = SwinAttention
+
+
+class CvTFirstStage(Stage):
+    """A stage whose first block is CvT's."""
+
+    first_block_type = Block
+    first_attention_type = CvTAttention
+
+
+@MODELS.register_module()
+class LSAWithSwinBlock(LSA):
+    """LSA with a Swin block, its windows not shifted, in the place of the local attention block (table 6, I)."""
+
+    stem_type = UnshiftedStem
+    stage_type = SwinFirstStage
+
+
+@MODELS.register_module()
+class LSAWithCvTBlock(LSA):
+    """LSA with CvT's attention and token embedding in the place of the local attention block (table 6, II)."""
+
+    stem_type = ConvolutionalTokenEmbedding
+    stage_type = CvTFirstStage

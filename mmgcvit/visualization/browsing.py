@@ -1,0 +1,256 @@
+"""A data set as a network gets it: each sample as it is stored, beside what augmentation makes of it."""
+
+import contextlib
+import random
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import default_collate, pseudo_collate
+from mmengine.registry import DATASETS, MODELS
+from mmengine.runner import set_random_seed
+from PIL import Image
+
+from ..datasets.checks import leaf_datasets, type_name
+from ..datasets.checks.contact_sheet import CELL, beside, captioned, drawn_by_host, loading_steps, stacked
+from ..datasets.checks.images import in_a_line
+from ..inference import UserError
+from ..inference.hosts import quiet_hosts
+
+# By the scope of a config: what contact sheets call its data; and its preprocessor where it names none.
+KINDS = {'mmdet': 'coco', 'mmseg': 'ade20k', 'mmpretrain': 'imagenet'}
+PREPROCESSORS = {'mmdet': 'DetDataPreprocessor', 'mmseg': 'SegDataPreProcessor', 'mmpretrain': 'ClsDataPreprocessor'}
+TRAINING = 'train_dataloader'
+# Their files hold arrays in the order red, green, blue.
+STORED_RED_FIRST = ('CIFAR10', 'CIFAR100')
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image in the form that a host can draw.
+
+    Attributes:
+        pixels: (height, width, 3) uint8, red, green, blue: denormalised, with the padding that the network sees.
+        truth: The host's data sample, its boxes as a tensor.
+    """
+
+    pixels: np.ndarray
+    truth: Any
+
+
+class Samples:
+    """The samples of a data loader of a config.
+
+    Args:
+        cfg: A whole config, its scope entered.
+        loader: The name of a data loader in it. Of any other than ``'train_dataloader'`` images go through the
+            preprocessor one by one, as in tests: nothing is mixed.
+
+    Raises:
+        UserError: There is no such loader, or its data set cannot be loaded, or the config is of no task known here.
+
+    Attributes:
+        kind: ``'coco'``, ``'ade20k'`` or ``'imagenet'``, as contact sheets call data.
+        metainfo: The data set's.
+    """
+
+    def __init__(self, cfg: Config, loader: str) -> None:
+        scope, settings = cfg.get('default_scope'), cfg.get(loader) or {}
+        if scope not in KINDS or not settings.get('dataset') or 'model' not in cfg:
+            raise UserError(
+                f'the config has default_scope {scope!r}; expected one of {", ".join(KINDS)}, a model, and {loader} '
+                'with a data set'
+            )
+        self.kind = KINDS[scope]
+        self.training = loader == TRAINING
+        self.batch_size = int(settings.get('batch_size', 1)) if self.training else 1
+        self.collate = default_collate if scope == 'mmpretrain' else pseudo_collate
+        try:
+            # mmdet's data sets print how they are loaded.
+            with quiet_hosts(), contextlib.redirect_stdout(None):
+                self.dataset = DATASETS.build(settings.dataset)
+                self.stored = DATASETS.build(without_augmentation(settings.dataset, self.kind))
+                self.preprocessor = MODELS.build(preprocessor_of(cfg, scope))
+        # Whatever the hosts find wrong with a list or an annotation file.
+        except Exception as error:
+            raise UserError(
+                f"{loader} cannot be loaded: {in_a_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
+            ) from None
+        self.metainfo = self.dataset.metainfo
+        stored_red_first = any(type_name(leaf) in STORED_RED_FIRST for leaf in leaf_datasets(settings.dataset))
+        self.red_first = stored_red_first != bool(
+            getattr(self.preprocessor, '_channel_conversion', getattr(self.preprocessor, 'to_rgb', False))
+        )
+
+    def chosen(self, number: int, seed: int) -> list[int]:
+        """So many samples by chance, of those that there are, by their numbers."""
+        return random.Random(seed).sample(range(len(self.dataset)), min(number, len(self.dataset)))
+
+    def original(self, number: int) -> Sample:
+        """A sample as it is stored, made to fit into a cell of a sheet.
+
+        Raises:
+            UserError: It cannot be loaded.
+        """
+        try:
+            packed = self.stored[number]
+        # What hosts and decoders raise on damaged files.
+        except Exception as error:
+            path = self.stored.get_data_info(number).get('img_path', f'sample {number}')
+            raise UserError(f'{path} cannot be loaded: {in_a_line(error)}') from None
+        if self.kind == 'coco':
+            instances = packed['data_samples'].gt_instances
+            instances.bboxes = instances.bboxes.tensor
+        return Sample(packed['inputs'].permute(1, 2, 0).numpy()[..., ::-1], packed['data_samples'])
+
+    def drawn(self, numbers: Sequence[int], seed: int) -> list[Sample]:
+        """Samples as the network gets them: augmented, in batches of the config's size, mixed where it mixes.
+
+        Args:
+            numbers: Of the samples.
+            seed: Of Python's, NumPy's and torch's global random numbers, which it sets.
+
+        Raises:
+            UserError: One cannot be loaded.
+        """
+        set_random_seed(seed)
+        found = []
+        for begin in range(0, len(numbers), self.batch_size):
+            batch = numbers[begin : begin + self.batch_size]
+            try:
+                # Hosts warn and print of what their transforms do.
+                with quiet_hosts():
+                    packed = self.collate([self.dataset[number] for number in batch])
+                    data = self.preprocessor(packed, self.training)
+            except Exception as error:
+                raise UserError(f'samples {batch} cannot be loaded: {in_a_line(error)}') from None
+            found += [
+                Sample(self.pixels_of(image), truth)
+                for image, truth in zip(data['inputs'], data['data_samples'], strict=True)
+            ]
+        return found
+
+    def pixels_of(self, image: torch.Tensor) -> np.ndarray:
+        """A network's input (3, height, width) as pixels (height, width, 3), red, green, blue."""
+        if self.preprocessor._enable_normalize:
+            image = image * self.preprocessor.std + self.preprocessor.mean
+        pixels = image.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+        return pixels if self.red_first else pixels[..., ::-1]
+
+
+def without_augmentation(settings: ConfigDict, kind: str) -> ConfigDict:
+    """A data set that has the same samples and only loads them; wrappers do nothing of their own."""
+    settings = deepcopy(settings)
+    inner = settings
+    while 'dataset' in inner:
+        if 'pipeline' in inner:
+            inner.pipeline = []
+        inner = inner.dataset
+    for leaf in leaf_datasets(settings):
+        leaf.pipeline = loading_steps(leaf, kind)
+    return settings
+
+
+def preprocessor_of(cfg: Config, scope: str) -> dict[str, Any]:
+    """The settings of the preprocessor as the model would have it, with what mixes images."""
+    settings = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+    mixing = {'batch_augments': cfg.model.get('train_cfg')} if scope == 'mmpretrain' else {}
+    return {'type': PREPROCESSORS[scope], **mixing, **settings}
+
+
+ROWS = 8
+# Of classes that are mixed in an image so many are named, from this share on.
+CLASSES, SMALLEST_SHARE = 3, 0.005
+
+
+def sheets_of(samples: Samples, numbers: Sequence[int], draws: int, seed: int) -> Iterator[Image.Image]:
+    """Sheets of at most eight rows.
+
+    Args:
+        samples: Of a loader.
+        numbers: Which of them, a row each.
+        draws: How often each is augmented.
+        seed: Of the first draw; each has one more.
+
+    Raises:
+        UserError: A sample cannot be loaded.
+    """
+    for begin in range(0, len(numbers), ROWS):
+        shown = numbers[begin : begin + ROWS]
+        columns = [[captioned(*original(samples, number)) for number in shown]]
+        for draw in range(draws):
+            found = samples.drawn(shown, seed + draw)
+            columns.append([captioned(picture_of(sample, samples), words_of(sample, samples)) for sample in found])
+        yield stacked([beside(row, draws + 1) for row in zip(*columns, strict=True)])
+
+
+def original(samples: Samples, number: int) -> tuple[Image.Image, str]:
+    """A stored sample as a picture, and the name of its file."""
+    sample = samples.original(number)
+    name = Path(sample.truth.metainfo.get('img_path') or f'sample {number}').name
+    classes = f'{classes_of(sample.truth, samples.metainfo)}: ' if samples.kind == 'imagenet' else ''
+    return picture_of(sample, samples), f'{classes}{name}'
+
+
+def picture_of(sample: Sample, samples: Samples) -> Image.Image:
+    """A sample with boxes, masks or labels drawn in, as large as a cell."""
+    fitting = fitted(sample)
+    return drawn_by_host(fitting.pixels, fitting.truth, samples.metainfo, samples.kind)
+
+
+def fitted(sample: Sample) -> Sample:
+    """A sample as large as a cell, before lines and words are drawn, which would become illegible."""
+    height, width = sample.pixels.shape[:2]
+    factor = min(CELL[0] / width, CELL[1] / height)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    pixels = cv2.resize(np.ascontiguousarray(sample.pixels), size, interpolation=interpolation)
+    truth = sample.truth.clone()
+    if 'gt_instances' in truth:
+        instances = truth.gt_instances.clone()
+        instances.bboxes = instances.bboxes * factor
+        if 'masks' in instances:
+            instances.masks = instances.masks.resize(size[::-1])
+        truth.gt_instances = instances
+    if 'gt_sem_seg' in truth:
+        labels = truth.gt_sem_seg.data[None].float()
+        truth.gt_sem_seg = type(truth.gt_sem_seg)(data=resized_labels(labels, size))
+    return Sample(pixels, truth)
+
+
+def resized_labels(labels: Any, size: tuple[int, int]) -> Any:
+    """Labels per pixel (1, 1, height, width) with other sides; (1, height, width), whole numbers."""
+    from torch.nn.functional import interpolate
+
+    return interpolate(labels, size[::-1], mode='nearest')[0].long()
+
+
+def words_of(sample: Sample, samples: Samples) -> str:
+    """What the network gets: pixels, and how many objects, or which classes."""
+    height, width = sample.pixels.shape[:2]
+    words = f'{width} × {height} px'
+    if samples.kind == 'coco':
+        return f'{words}, {len(sample.truth.gt_instances)} objects'
+    return f'{words}, {classes_of(sample.truth, samples.metainfo)}' if samples.kind == 'imagenet' else words
+
+
+def classes_of(truth: Any, metainfo: dict[str, Any]) -> str:
+    """The class of an image, or those that are mixed in it and their shares."""
+    names = metainfo.get('classes')
+
+    def name(label: int) -> str:
+        return names[label] if names else f'class {label}'
+
+    if 'gt_score' not in truth:
+        return ', '.join(name(label) for label in truth.gt_label.tolist()) if 'gt_label' in truth else 'no label'
+    shares = truth.gt_score
+    largest = [label for label in shares.argsort(descending=True).tolist()[:CLASSES] if shares[label] > SMALLEST_SHARE]
+    if len(largest) == 1:
+        return name(largest[0])
+    return ', '.join(f'{name(label)} {shares[label]:.0%}' for label in largest)

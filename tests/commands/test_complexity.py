@@ -1,0 +1,135 @@
+"""Multiply-adds are those of the published networks, counted once and completely."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmgcvit import GCViT
+from mmgcvit.experiments.complexity import NUM_BOX_ROIS, NUM_MASK_ROIS, count_macs, model_parts
+
+PRETRAINED = (7, 7, 14, 7)
+# Backbone, in billions, 224 px.
+AT_224 = {
+    'xxtiny': 2.120,
+    'xtiny': 2.912,
+    'tiny': 4.760,
+    'tiny2': 6.177,
+    'small': 8.529,
+    'small2': 11.537,
+    'base': 14.815,
+    'large': 32.553,
+}
+# Backbone of tiny, small and base by windows: at 1280x800, at 512x2048.
+DENSE = {
+    24: ((181.0, 315.1, 510.6), (178.0, 308.5, 500.1)),
+    16: ((121.3, 216.2, 366.6), (111.6, 196.5, 333.9)),
+    14: ((111.0, 198.4, 339.5), (124.8, 226.0, 386.4)),
+    PRETRAINED: ((102.8, 185.7, 322.0), (113.6, 207.3, 358.9)),
+}
+DENSE_SIZES = ((800, 1280), (512, 2048))
+
+
+def backbone_gmacs(size, **arguments):
+    with torch.device('meta'):
+        model, images = GCViT(**arguments).eval(), torch.empty(1, 3, *size)
+    return count_macs(lambda: model(images)) / 1e9
+
+
+@pytest.mark.parametrize('arch', AT_224)
+def test_backbones_at_224(arch):
+    assert backbone_gmacs((224, 224), arch=arch) == pytest.approx(AT_224[arch], rel=0.005)
+
+
+@pytest.mark.parametrize(('side', 'windows', 'gmacs'), [(384, (12, 12, 24, 12), 103.9), (512, (16, 16, 32, 16), 202.1)])
+def test_large_at_its_fine_tuned_sizes(side, windows, gmacs):
+    found = backbone_gmacs((side, side), arch='large', window_size=windows, pretrain_img_size=side)
+    assert found == pytest.approx(gmacs, rel=0.005)
+
+
+@pytest.mark.parametrize('windows', DENSE, ids=str)
+@pytest.mark.parametrize('size', DENSE_SIZES, ids=str)
+def test_dense_backbones(windows, size):
+    for arch, gmacs in zip(('tiny', 'small', 'base'), DENSE[windows][DENSE_SIZES.index(size)], strict=True):
+        assert backbone_gmacs(size, arch=arch, window_size=windows) == pytest.approx(gmacs, rel=0.005)
+
+
+def test_a_linear_layer_and_an_attention_count_what_they_multiply():
+    with torch.device('meta'):
+        linear, x = nn.Linear(3, 5), torch.empty(7, 3)
+        q = torch.empty(2, 4, 6, 8)
+    assert count_macs(lambda: linear(x)) == 7 * 3 * 5
+    attention = nn.functional.scaled_dot_product_attention
+    assert count_macs(lambda: attention(q, q, q)) == 2 * (2 * 4 * 6 * 6 * 8)
+
+
+class Network(nn.Module):
+    """A backbone of one channel each 4 px, and what a host puts behind it."""
+
+    def __init__(self, **parts):
+        super().__init__()
+        self.backbone = OnMaps(nn.Conv2d(3, 2, 4, stride=4, bias=False))
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+
+class OnMaps(nn.Module):
+    """A convolution as hosts call it: of an image or a tuple of maps, to a tuple of maps."""
+
+    def __init__(self, conv):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x):
+        return (self.conv(x[0] if isinstance(x, tuple) else x),)
+
+
+def pointwise(outputs=1):
+    return OnMaps(nn.Conv2d(2, outputs, 1, bias=False))
+
+
+def roi_head(stages, masks):
+    head = nn.Module()
+    kinds = ('bbox', 'mask') if masks else ('bbox',)
+    for kind in kinds:
+        extractors = [roi_extractor() for _ in range(stages)]
+        heads = [nn.Sequential(nn.Flatten(), nn.Linear(2 * 3 * 3, 5, bias=False)) for _ in range(stages)]
+        setattr(head, f'{kind}_head', heads[0] if stages == 1 else nn.ModuleList(heads))
+        setattr(head, f'{kind}_roi_extractor', extractors[0] if stages == 1 else nn.ModuleList(extractors))
+    return head
+
+
+def roi_extractor():
+    extractor, layer = nn.Module(), nn.Module()
+    layer.output_size = (3, 3)
+    extractor.roi_layers, extractor.out_channels = [layer], 2
+    return extractor
+
+
+BACKBONE, ROI = ('backbone', 96, 96 * 8 * 16), 90
+
+
+@pytest.mark.parametrize(
+    ('parts', 'counted'),
+    [
+        ({'decode_head': pointwise()}, [('decode head', 2, 2 * 128)]),
+        ({'head': pointwise()}, [('head', 2, 2 * 128)]),
+        ({'neck': pointwise(2), 'bbox_head': pointwise()}, [('neck', 4, 4 * 128), ('box head', 2, 2 * 128)]),
+        (
+            {'rpn_head': pointwise(), 'roi_head': roi_head(1, masks=False)},
+            [('rpn head', 2, 2 * 128), ('bbox head', ROI, ROI * NUM_BOX_ROIS)],
+        ),
+        (
+            {'roi_head': roi_head(2, masks=True)},
+            [(f'bbox head {stage}', ROI, ROI * NUM_BOX_ROIS) for stage in (1, 2)]
+            + [(f'mask head {stage}', ROI, ROI * NUM_MASK_ROIS) for stage in (1, 2)],
+        ),
+    ],
+)
+def test_every_part_that_predicts_is_counted(parts, counted):
+    found = model_parts(Network(**parts, auxiliary_head=pointwise()), (32, 64))
+    assert [(part.name, part.parameters, part.macs) for part in found] == [BACKBONE, *counted]
+
+
+def test_a_model_whose_parts_are_not_known_is_named():
+    with pytest.raises(SystemExit, match='Network: how to count what follows its backbone is not known here'):
+        model_parts(Network(), (32, 64))

@@ -1,0 +1,156 @@
+"""Tiny data sets of each kind, whole until a test breaks them, and what the checks say of them."""
+
+import json
+import os
+import struct
+import zlib
+
+import numpy as np
+from mmengine.config import Config
+from PIL import Image
+from rich.progress import Progress
+
+from mmgcvit.datasets.checks import Outcome, check_datasets
+from mmgcvit.hosts.configs import enter_scope
+
+WIDTH, HEIGHT = 40, 30
+NAMES = ('a.jpg', 'b.jpg', 'c.jpg')
+ORIENTATION = 0x0112
+
+
+def pixels(width=WIDTH, height=HEIGHT):
+    return np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+def write_image(path, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels()).save(path, **options)
+
+
+def write_turned(path, orientation=6):
+    """An image that its EXIF data turn, by default by 90 degrees."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    write_image(path, exif=exif)
+
+
+def write_bomb(path, side=30_000):
+    """The header of a large PNG file, and next to nothing of its pixels."""
+    header = struct.pack('>IIBBBBB', side, side, 8, 2, 0, 0, 0)
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(bytes(100))))
+
+
+def write_jpeg_bomb(path, side=30_000):
+    """A JPEG file whose header tells of more pixels than it has."""
+    write_image(path, format='JPEG')
+    small, large = (struct.pack('>HH', *size) for size in ((HEIGHT, WIDTH), (side, side)))
+    path.write_bytes(path.read_bytes().replace(small, large, 1))
+
+
+def chunk(name, content):
+    """A chunk of a PNG file."""
+    return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def coco_content():
+    """An annotation file's content: three images with an object each."""
+    images = [{'id': i, 'file_name': name, 'width': WIDTH, 'height': HEIGHT} for i, name in enumerate(NAMES)]
+    annotations = [
+        {
+            'id': 10 + i,
+            'image_id': i,
+            'category_id': 1 + i % 2,
+            'bbox': [2, 3, 10, 12],
+            'area': 120,
+            'iscrowd': 0,
+            'segmentation': [[2, 3, 12, 3, 12, 15, 2, 15]],
+        }
+        for i in range(len(NAMES))
+    ]
+    categories = [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}]
+    return {'images': images, 'annotations': annotations, 'categories': categories}
+
+
+def write_coco(root, content=None):
+    """A set in COCO's format; its settings in a config."""
+    for name in NAMES:
+        write_image(root / 'images' / name)
+    (root / 'train.json').write_text(json.dumps(content or coco_content()))
+    return {
+        'type': 'CocoDataset',
+        'data_root': str(root),
+        'ann_file': 'train.json',
+        'data_prefix': {'img': 'images/'},
+        'metainfo': {'classes': ('cat', 'dog')},
+        'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True}],
+    }
+
+
+def write_labels(path, labels=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 3 if labels is None else labels
+    Image.fromarray(labels.astype(np.uint8)).save(path)
+
+
+def write_ade20k(root):
+    """Pairs of images and labels from 0, which is not labelled, to 2; settings in a config."""
+    for name in NAMES:
+        write_image(root / 'images' / name)
+        write_labels(root / 'labels' / name.replace('.jpg', '.png'))
+    return {
+        'type': 'BaseSegDataset',
+        'data_root': str(root),
+        'data_prefix': {'img_path': 'images', 'seg_map_path': 'labels'},
+        'reduce_zero_label': True,
+        'metainfo': {'classes': ('sky', 'ground'), 'palette': [(0, 0, 0), (1, 1, 1)]},
+        'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}],
+    }
+
+
+def write_folders(root, folders=('cat', 'dog')):
+    """Images in a folder for each class; settings in a config."""
+    for name in folders:
+        write_image(root / 'train' / name / 'a.jpg')
+    return {'type': 'CustomDataset', 'data_root': str(root), 'data_prefix': 'train', 'pipeline': []}
+
+
+SCOPES = {'CocoDataset': 'mmdet', 'BaseSegDataset': 'mmseg', 'CustomDataset': 'mmpretrain'}
+
+
+def config(dataset, loader='train_dataloader'):
+    return Config({'default_scope': SCOPES.get(dataset['type'], 'mmpretrain'), loader: {'dataset': dataset}})
+
+
+def look(dataset, loader='train_dataloader', images=None):
+    """The report on a data set."""
+    cfg = config(dataset, loader)
+    enter_scope(cfg)
+    return check_datasets(cfg, [loader], images, Progress(disable=True))
+
+
+def refusal(dataset, loader='train_dataloader'):
+    """The one sentence that refuses a data set."""
+    (sentence,) = look(dataset, loader).sentences(Outcome.STOPS)
+    return sentence
+
+
+def said(dataset, outcome):
+    """The one sentence about a data set, which ends so."""
+    report = look(dataset)
+    (sentence,) = report.sentences(outcome)
+    assert len(report.found) == 1
+    return sentence

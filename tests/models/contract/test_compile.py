@@ -1,0 +1,129 @@
+"""Every backbone under torch.compile: one graph without a break, for images of any size, with the same results."""
+
+import logging
+import shutil
+
+import pytest
+import torch
+from packaging.version import Version
+
+from mmgcvit.models.gcvit.convs import Stem
+from mmgcvit.models.layers import attention
+from mmgcvit.models.lsa.stage import Downsampler as LSADownsampler
+
+from .backbones import BACKBONES
+
+pytestmark = pytest.mark.skipif(Version(torch.__version__) < Version('2.4'), reason='compiled from torch 2.4 on')
+
+# Of two stages, where four say the same after three times as long.
+STAGES = (0, 1)
+# With one block of each kind: LSA's first is another than the rest, GC ViT's take turns.
+FEWER_BLOCKS = {
+    'gcvit': {},
+    'lsa': {'arch': {'depths': (2, 1, 1, 1)}},
+    'lsa_windows': {'arch': {'depths': (2, 1, 1, 1)}},
+}
+# Among them sizes that need no padding, and the one of pretraining.
+SIZES = [(64, 64), (75, 101), (96, 128), (224, 224), (112, 224), (99, 99), (64, 224), (131, 70), (128, 64), (200, 90)]
+
+
+class CountingBackend:
+    """Runs graphs as they are, and counts them."""
+
+    def __init__(self):
+        self.graphs = 0
+
+    def __call__(self, graph, inputs):
+        self.graphs += 1
+        return graph
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler(monkeypatch):
+    # pytest would format and keep every record of the compiler's own log, which takes longer than compiling.
+    monkeypatch.setattr(logging.getLogger('torch.__trace'), 'disabled', True)
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def build(name, **arguments):
+    return BACKBONES[name][0](**FEWER_BLOCKS[name], **arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', FEWER_BLOCKS)
+@pytest.mark.parametrize('mode', ['inference', 'training', 'checkpointing'])
+def test_ten_sizes_make_two_graphs_without_a_break(name, mode):
+    """One for the first size, and one for all others; a break, or a size that needs its own, would be an error."""
+    model = build(name, with_cp=mode == 'checkpointing', out_indices=STAGES).train(mode != 'inference')
+    backend = CountingBackend()
+    compiled = torch.compile(model, backend=backend, fullgraph=True)
+    with torch.set_grad_enabled(mode != 'inference'):
+        for size in SIZES:
+            maps = compiled(torch.randn(2, 3, *size))
+            assert maps[0].shape[2:] == model(torch.randn(1, 3, *size))[0].shape[2:]
+    assert backend.graphs <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('name', 'with_cp'), [('gcvit', False), ('gcvit', True), ('lsa', False)])
+def test_compiled_outputs_and_gradients_are_the_eager_ones(name, with_cp):
+    """Through torch's autograd of compiled graphs, at a size that is traced with symbols."""
+    model = build(name, drop_path_rate=0.0, with_cp=with_cp, out_indices=(0,)).train()
+    compiled = torch.compile(model, backend='aot_eager', fullgraph=True, dynamic=True)
+    image = torch.randn(2, 3, 75, 101)
+    results = []
+    for function in (model, compiled):
+        maps = function(image)
+        loss = sum((found * torch.arange(found.shape[1]).view(-1, 1, 1).cos()).sum() for found in maps)
+        model.zero_grad()
+        loss.backward()
+        results.append((maps, [p.grad / p.grad.abs().max() for p in model.parameters()]))
+    torch.testing.assert_close(*results, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which('g++') is None, reason='the default backend needs a C++ compiler')
+@pytest.mark.parametrize('name', FEWER_BLOCKS)
+def test_the_default_backend_computes_what_eager_does(name, device):
+    """All stages, windows included, at a size that is known: symbols take the compiler minutes."""
+    model = build(name).to(device).eval()
+    images = torch.randn(2, 3, 75, 101, device=device)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.compile(model, dynamic=False)(images), model(images), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which('g++') is None, reason='the default backend needs a C++ compiler')
+@pytest.mark.parametrize(
+    ('part', 'shape'),
+    [(lambda: Stem(3, 8), (2, 3, 75, 101)), (lambda: LSADownsampler(3, 8), (2, 75, 101, 3))],
+    ids=['gcvit', 'lsa'],
+)
+def test_the_default_backend_takes_convolutions_at_sizes_that_are_symbols(part, shape, device):
+    """In training too; torch 2.13 stops at those of views (layers/channels.py)."""
+    part = part().to(device)
+    compiled = torch.compile(part, dynamic=True)
+    images = torch.randn(shape, device=device)
+    gradients = []
+    for function in (compiled, part):
+        part.zero_grad()
+        function(images).square().sum().backward()
+        gradients.append([parameter.grad for parameter in part.parameters()])
+    torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.skipif(not attention.ORDERED, reason='backends are ordered from torch 2.6 on')
+def test_chosen_backends_break_no_graph(monkeypatch):
+    """As on CUDA, on whichever device this runs."""
+    from torch.nn.attention import SDPBackend
+
+    monkeypatch.setattr(attention, 'backends', lambda *_: [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
+    monkeypatch.setattr(attention, 'needs_launches', lambda values: True)
+    q, k, v = torch.randn(3, 2, 3, 4, 9, 8)
+    with torch.no_grad():
+        compiled = torch.compile(attention.attend, backend=CountingBackend(), fullgraph=True, dynamic=True)
+        torch.testing.assert_close(compiled(q, k, v), attention.attend(q, k, v))

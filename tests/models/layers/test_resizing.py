@@ -1,0 +1,91 @@
+"""Bicubic resizing as two matrices: torch's, deterministic, with gradients, and kept from call to call."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmgcvit.models.layers import constants, resize
+from mmgcvit.models.layers.constants import constant
+from mmgcvit.models.layers.resizing import bicubic_matrix
+
+from ...conftest import DEVICES
+
+sides = st.integers(1, 60)
+
+
+def torchs(x, size):
+    return F.interpolate(x, size=size, mode='bicubic', align_corners=False)
+
+
+@settings(max_examples=200)
+@given(source=st.tuples(sides, sides), target=st.tuples(sides, sides))
+@pytest.mark.parametrize('device', DEVICES)
+def test_any_size_to_any_size_equals_torchs_to_rounding(source, target, device):
+    """Values of 1, within 1e-5; gradients too."""
+    x = torch.rand(2, 3, *source, device=device, requires_grad=True)
+    weights = torch.rand(2, 3, *target, device=device)
+    found, expected = resize(x, target), torchs(x, target)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    gradients = [torch.autograd.grad((out * weights).sum(), x)[0] for out in (found, expected)]
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
+
+
+def test_float64_is_exact(device):
+    x = torch.rand(2, 3, 13, 17, dtype=torch.float64, device=device)
+    torch.testing.assert_close(resize(x, (29, 5)), torchs(x, (29, 5)), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_is_float32_rounded(dtype, device):
+    x = torch.rand(2, 3, 13, 17, device=device).to(dtype)
+    assert torch.equal(resize(x, (7, 7)), resize(x.float(), (7, 7)).to(dtype))
+    with torch.autocast(device, torch.bfloat16):
+        assert torch.equal(resize(x.float(), (7, 7)), resize(x.float(), (7, 7)))
+        assert resize(x.float(), (7, 7)).dtype is torch.float32
+
+
+def test_equal_sizes_change_nothing():
+    x = torch.rand(2, 3, 13, 17)
+    assert torch.equal(resize(x, (13, 17)), x)
+
+
+def test_training_is_deterministic(device):
+    """F.interpolate's backward pass is not, on CUDA."""
+    x = torch.rand(2, 3, 40, 50, device=device, requires_grad=True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        once, again = (torch.autograd.grad(resize(x, (7, 7)).square().sum(), x)[0] for _ in range(2))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(once, again)
+
+
+def test_matrices_are_kept_and_serve_training_after_inference(device):
+    x = torch.rand(1, 1, 11, 12, device=device)
+    with torch.inference_mode():
+        resize(x, (3, 4))
+    kept = constant(bicubic_matrix, 11, 3, like=x)
+    assert kept is constant(bicubic_matrix, 11, 3, like=x)
+    assert not kept.is_inference()
+    resize(x.requires_grad_(), (3, 4)).sum().backward()
+
+
+def test_constants_not_used_for_long_make_room():
+    first = constant(bicubic_matrix, 1, 2, like=torch.zeros(1))
+    for side in range(2, constants.MOST_KEPT + 2):
+        constant(bicubic_matrix, side, 2, like=torch.zeros(1))
+    assert constants.kept.cache_info().currsize == constants.MOST_KEPT
+    assert constant(bicubic_matrix, 1, 2, like=torch.zeros(1)) is not first
+
+
+def test_what_stands_for_a_tensor_neither_keeps_nor_gets_a_constant():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    resize(torch.rand(1, 1, 21, 22), (3, 4))
+    before = constants.kept.cache_info()
+    with FakeTensorMode():
+        for source in (21, 23):
+            assert resize(torch.rand(1, 1, source, 22), (3, 4)).shape == (1, 1, 3, 4)
+    assert constants.kept.cache_info() == before

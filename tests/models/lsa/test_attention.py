@@ -1,0 +1,143 @@
+"""Shift attention and global attention beside plain products."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mmgcvit.models.layers import chunked
+from mmgcvit.models.lsa.attention import SelfAttention, ShiftAttention
+from mmgcvit.models.lsa.stage import ShiftBlock
+
+from ...conftest import DEVICES
+from .plain import attention
+
+on_every_device = pytest.mark.parametrize('device', DEVICES)
+
+
+@st.composite
+def heads(draw):
+    """(channels, heads, key/value heads)."""
+    kv_heads, group, width = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    return kv_heads * group * width, kv_heads * group, kv_heads
+
+
+def initialised(attn, device='cpu'):
+    for parameter in attn.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return attn.to(device)
+
+
+def plain_shift_attention(attn, copies):
+    patches = copies.flatten(1, 3).transpose(0, 1)
+    return attention(attn, patches[:, :1], patches).squeeze(1).unflatten(0, copies.shape[1:4])
+
+
+@settings(max_examples=25)
+@given(
+    heads=heads(),
+    num_copies=st.integers(1, 5),
+    size=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    watched=st.booleans(),
+)
+@on_every_device
+def test_shift_attention_is_that_of_each_patchs_copies(heads, num_copies, size, watched, device):
+    """With any number of heads in groups of any size, at batch 1 too; with keys and values made or not."""
+    attn = initialised(ShiftAttention(*heads), device)
+    seen = []
+    if watched:
+        attn.kv.register_forward_hook(lambda layer, inputs, output: seen.append(output))
+    copies = torch.randn(num_copies, 1, *size, heads[0], device=device)
+    torch.testing.assert_close(attn(copies), plain_shift_attention(attn, copies), atol=1e-4, rtol=1e-4)
+    assert bool(seen) == watched
+
+
+class Adapter(nn.Module):
+    """What a low-rank adapter puts in a linear layer's place."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.base_layer = layer
+        self.down, self.up = nn.Linear(layer.in_features, 2, bias=False), nn.Linear(2, layer.out_features, bias=False)
+
+    def forward(self, x):
+        return self.base_layer(x) + self.up(self.down(x))
+
+    def merged(self):
+        """One linear layer that computes the same."""
+        layer = copy.deepcopy(self.base_layer)
+        layer.weight.data += self.up.weight.data @ self.down.weight.data
+        return layer
+
+
+@pytest.mark.parametrize('name', ['q', 'kv', 'proj'])
+@pytest.mark.parametrize('kind', [ShiftAttention, SelfAttention])
+def test_an_adapter_on_any_layer_takes_effect_and_learns(kind, name, device):
+    attn = initialised(kind(24, 6, 2), device)
+    x = torch.randn(*((3, 2) if kind is ShiftAttention else (2,)), 4, 5, 24, device=device)
+    setattr(attn, name, initialised(Adapter(getattr(attn, name)), device))
+    found = attn(x)
+    merged = copy.deepcopy(attn)
+    setattr(merged, name, getattr(attn, name).merged())
+    if kind is ShiftAttention:
+        expected = plain_shift_attention(merged, x)
+    else:
+        tokens = x.flatten(1, 2)
+        expected = attention(merged, tokens, tokens).view_as(x)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    found.square().sum().backward()
+    assert getattr(attn, name).up.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize('num_kv_heads', [4, 1])
+def test_inference_in_chunks_is_the_same(num_kv_heads):
+    """Within 1e-5, of so many patches that they are taken in three chunks, the last a smaller one."""
+    norms = nn.LayerNorm(64), nn.LayerNorm(64)
+    block = ShiftBlock(64, ShiftAttention(64, 4, num_kv_heads), 128, 0.0, norms)
+    copies = torch.randn(10, 2, 40, 60, 64)
+    assert 2 < copies.nbytes / chunked.PATCH_CHUNK_BYTES < 3
+    with torch.no_grad():
+        in_chunks = block.attend_to_copies(copies)
+    torch.testing.assert_close(in_chunks, block.attend_to_copies(copies).detach(), atol=1e-5, rtol=0)
+
+
+@settings(max_examples=25)
+@given(
+    heads=heads(),
+    batch=st.integers(1, 3),
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    window=st.none() | st.tuples(st.integers(1, 4), st.integers(1, 4)),
+)
+@on_every_device
+def test_global_attention_is_that_of_a_windows_tokens(heads, batch, size, window, device):
+    """Windows as equal as possible; zero-padded tokens are attended like any other."""
+    attn = initialised(SelfAttention(*heads, window), device)
+    x = torch.randn(batch, *size, heads[0], device=device)
+    h, w = (-(-side // -(-side // most)) for side, most in zip(size, window or size, strict=True))
+    padded = nn.functional.pad(x, (0, 0, 0, -size[1] % w, 0, -size[0] % h))
+    expected = torch.empty_like(padded)
+    for top in range(0, padded.shape[1], h):
+        for left in range(0, padded.shape[2], w):
+            tokens = padded[:, top : top + h, left : left + w].flatten(1, 2)
+            attended = attention(attn, tokens, tokens)
+            expected[:, top : top + h, left : left + w] = attended.unflatten(1, (h, w))
+    torch.testing.assert_close(attn(x), expected[:, : size[0], : size[1]], atol=1e-4, rtol=1e-4)
+
+
+def test_no_keys_or_values_of_copies_are_kept_for_the_backward_pass():
+    """Beside the normalised copies themselves, nothing as large as they are."""
+    attn, norm = ShiftAttention(32, 4, 4), nn.LayerNorm(32)
+    copies = torch.randn(16, 1, 20, 20, 32, requires_grad=True)
+    kept = {}
+
+    def pack(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        attn(norm(copies))
+    stack = copies.numel() * 4
+    assert [size for size in kept.values() if size >= stack] == [stack, stack]  # what the norm got, what it gave

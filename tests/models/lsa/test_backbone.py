@@ -1,0 +1,186 @@
+"""LSA's own arguments and the whole network beside its plain formulation; what every backbone must do is in
+tests/models/contract.
+"""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmgcvit import LSA
+from mmgcvit.engine.sharding import wrap_blocks
+
+from .plain import PlainLSA
+
+SMALL = {
+    'embed_dims': (16, 24, 32),
+    'depths': (3, 1, 2),
+    'num_heads': (2, 4, 4),
+    'kernel_size': 4,
+    'stride': 4,
+    'padding': 0,
+    'shifts': ((0, 0), (0, 2), (-1, 1), (3, -2)),
+    'mlp_ratio': 2,
+    'img_size': 48,
+}
+VARIANTS = {
+    'circular': {},
+    'kernels larger than the stride': {'kernel_size': 7, 'padding': 3},
+    'stride 1': {'kernel_size': 3, 'stride': 1, 'padding': 1},
+    'stride 7': {'kernel_size': 7, 'stride': 7},
+    'one key/value head': {'num_kv_heads': (1, 1, 1)},
+    'two key/value heads': {'num_kv_heads': (2, 2, 2)},
+    'reflections': {'shift_mode': 'reflect'},
+    'one convolution': {'shared_conv': True},
+    'one position embedding': {'shared_position': True},
+    'no shifts': {'shifts': None},
+}
+
+
+def loss(maps):
+    weights = [torch.linspace(-1, 1, found.numel(), device=found.device).view_as(found) for found in maps]
+    return sum((found * weight).sum() for found, weight in zip(maps, weights, strict=True))
+
+
+@pytest.mark.parametrize('size', [(48, 48), (33, 47)], ids=str)
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size, device):
+    """Within 1e-5 of each tensor's largest value; every weight initialised to matter."""
+    model = LSA({**SMALL, **VARIANTS[variant]}, drop_path_rate=0.0)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    model, images = model.to(device), torch.randn(2, 3, *size, device=device)
+    results = []
+    for network in (model, PlainLSA(model)):
+        model.zero_grad()
+        maps = network(images)
+        loss(maps).backward()
+        results.append((maps, {name: parameter.grad.clone() for name, parameter in model.named_parameters()}))
+    (maps, gradients), (plain_maps, plain_gradients) = results
+    with torch.no_grad():
+        inferred = model(images)
+    for found, also_found, expected in zip(maps, inferred, plain_maps, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5 * expected.abs().max().item(), rtol=1e-5)
+        torch.testing.assert_close(also_found, expected, atol=1e-5 * expected.abs().max().item(), rtol=1e-5)
+    largest = max(gradient.abs().max().item() for gradient in plain_gradients.values())
+    for name, expected in plain_gradients.items():
+        torch.testing.assert_close(gradients[name], expected, atol=1e-5 * largest, rtol=1e-4, msg=name)
+
+
+@settings(max_examples=10)
+@given(height=st.integers(32, 70), width=st.integers(32, 70), batch=st.integers(1, 3))
+@pytest.mark.parametrize('variant', ['kernels larger than the stride', 'stride 1', 'stride 7', 'no shifts'])
+def test_any_size_any_batch(variant, height, width, batch):
+    """As many patches as the convolution makes of the image padded to whole strides, then halves, rounded up."""
+    arch = {**SMALL, **VARIANTS[variant]}
+    stride, reach = arch['stride'], 2 * arch['padding'] - arch['kernel_size']
+    rows, columns = ((-(-side // stride) * stride + reach) // stride + 1 for side in (height, width))
+    with torch.no_grad():
+        maps = LSA(arch).eval()(torch.rand(batch, 3, height, width))
+    for found, channels in zip(maps, SMALL['embed_dims'], strict=True):
+        assert found.shape == (batch, channels, rows, columns)
+        rows, columns = (rows + 1) // 2, (columns + 1) // 2
+
+
+def test_windows_as_large_as_the_map_change_nothing():
+    model, windowed = LSA(SMALL).eval(), LSA(SMALL, window_size=(12, 99, None)).eval()
+    windowed.load_state_dict(model.state_dict())
+    images = torch.randn(1, 3, 48, 40)
+    with torch.no_grad():
+        torch.testing.assert_close(windowed(images), model(images), rtol=0, atol=0)
+
+
+def test_windows_keep_what_happens_in_one_from_the_others():
+    """12 x 12 tokens in windows of 5: 3 x 3 windows of 4 x 4. The first stage has a single global block."""
+    arch = {**SMALL, 'depths': (2, 1, 1), 'shifts': ((0, 0), (0, 1))}
+    model = LSA(arch, window_size=(5, None, None), out_indices=(0,)).eval()
+    image = torch.randn(1, 3, 48, 48)
+    changed = image.clone()
+    changed[..., 18:20, 18:20] += 1  # patch (4, 4), the first of the window in the middle, and nothing beside it
+    with torch.no_grad():
+        moved = (model(image)[0] - model(changed)[0]).abs().amax((0, 1)) > 1e-6
+    assert moved[4:8, 4:8].all()
+    moved[4:8, 4:8] = False
+    assert not moved.any()
+
+
+def test_drop_path_is_the_same_in_every_block():
+    rates = {
+        residual.drop_path.drop_prob
+        for stage in LSA(SMALL, drop_path_rate=0.3).stages
+        for block in stage.blocks
+        for residual in (block.attn_residual, block.mlp_residual)
+    }
+    assert rates == {0.3}
+    assert LSA('cifar-tiny').stages[0].blocks[0].attn_residual.drop_path.drop_prob == 0.1
+
+
+def test_outputs_are_all_stages_unless_chosen():
+    assert LSA(SMALL).out_indices == (0, 1, 2)
+    assert LSA('imagenet-tiny', out_indices=[0]).num_stages == 1
+
+
+def test_positions_are_learned_at_the_pretraining_size():
+    grids = [stage.position.grid for stage in LSA(SMALL, pretrain_img_size=(64, 33)).stages]
+    assert grids == [(16, 9), (8, 5), (4, 3)]
+    assert LSA('imagenet-tiny').stages[0].position.grid == (32, 32)
+
+
+def test_sharding_gathers_each_block_on_its_own():
+    model = LSA(SMALL)
+    blocks = [module for module in model.modules() if wrap_blocks(module, recurse=False, nonwrapped_numel=0)]
+    assert blocks == [block for stage in model.stages for block in stage.blocks]
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('variant', ['circular', 'reflections', 'stride 1'])
+def test_mixed_precision_gives_nearly_the_same(variant, training):
+    """bfloat16 by autocast: within its resolution of outputs that are normalised."""
+    model = LSA({**SMALL, **VARIANTS[variant]}, drop_path_rate=0.0)
+    images = torch.randn(2, 3, 33, 47)
+    with torch.set_grad_enabled(training), torch.autocast('cpu', torch.bfloat16):
+        found = model(images)
+    for half, full in zip(found, model(images), strict=True):
+        torch.testing.assert_close(half.float(), full, atol=0.1, rtol=0)
+
+
+def test_whole_numbers_of_numpy_and_lists_serve():
+    arch = {**SMALL, 'depths': np.array([2, 1, 1]), 'shifts': [[0, 0], [np.int64(1), 2]]}
+    assert LSA(arch, window_size=[np.int64(7), [3, 4], None])(torch.rand(1, 3, 32, 32))[2].shape == (1, 32, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'error', 'message'),
+    [
+        ({'arch': 'huge'}, ValueError, "'huge'.*'imagenet-tiny'.*'cifar-base'"),
+        ({'arch': 3}, TypeError, 'name or a dict'),
+        ({'arch': {'embed_dims': (8,)}}, ValueError, 'missing keys.*depths.*shifts'),
+        ({'arch': {**SMALL, 'heads': 3}}, ValueError, 'unknown keys.*heads'),
+        ({'arch': {**SMALL, 'depths': (2, 2)}}, ValueError, r'depths is \(2, 2\); expected one for each of embed_dims'),
+        ({'arch': {**SMALL, 'embed_dims': 64}}, ValueError, 'embed_dims is 64; expected whole numbers'),
+        ({'arch': {**SMALL, 'num_heads': (3, 4, 4)}}, ValueError, 'stage 0 has 16 channels, 3 heads'),
+        ({'arch': {**SMALL, 'num_kv_heads': (2, 3, 4)}}, ValueError, 'stage 1 .* 4 heads and 3 key/value heads'),
+        ({'arch': {**SMALL, 'num_kv_heads': 1}}, ValueError, 'num_kv_heads is 1; expected None, or'),
+        ({'arch': {**SMALL, 'shifts': ()}}, ValueError, r'shifts is \(\); expected None, or at least two'),
+        ({'arch': {**SMALL, 'shifts': ((0, 0),)}}, ValueError, 'at least two pairs'),
+        ({'arch': {**SMALL, 'shifts': ((1, 0), (0, 0))}}, ValueError, r'the first \(0, 0\)'),
+        ({'arch': {**SMALL, 'shifts': ((0, 0), (0, 32))}}, ValueError, 'at most 31 px'),
+        ({'arch': {**SMALL, 'shifts': ((0, 0), (0, 1, 2))}}, ValueError, 'pairs'),
+        ({'arch': {**SMALL, 'shift_mode': 'zeros'}}, ValueError, "'zeros'; expected one of .*reflect"),
+        ({'arch': {**SMALL, 'shared_conv': 1}}, ValueError, 'shared_conv is 1; expected True or False'),
+        ({'arch': {**SMALL, 'kernel_size': 0}}, ValueError, 'kernel_size is 0'),
+        ({'arch': {**SMALL, 'mlp_ratio': '4'}}, ValueError, "mlp_ratio is '4'; expected a number"),
+        ({'window_size': (7, 7)}, ValueError, 'window_size .* 2 entries; expected None .*3 of them'),
+        ({'window_size': (None, 0, 7)}, ValueError, r'a window \(0, 0\)'),
+        ({'window_size': 'all'}, TypeError, "window_size is 'all'.*expected None"),
+        ({'pretrain_img_size': 31}, ValueError, 'pretrain_img_size is 31; expected at least 32'),
+        ({'pretrain_img_size': '224'}, TypeError, "pretrain_img_size is '224'"),
+        ({'drop_path_rate': 1}, ValueError, 'drop_path_rate is 1; expected .*less than 1'),
+        ({'drop_path_rate': 'no'}, TypeError, "drop_path_rate is 'no'"),
+        ({'out_indices': (3,)}, ValueError, 'between 0 and 2'),
+    ],
+)
+def test_bad_arguments_are_refused_with_what_is_allowed(arguments, error, message):
+    with pytest.raises(error, match=message):
+        LSA(**{'arch': SMALL, **arguments})

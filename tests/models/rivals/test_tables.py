@@ -1,0 +1,124 @@
+"""The tables that tools/ablate.py trains: the papers' rows with their scores, changed alike at the demo's scale."""
+
+import re
+
+import pytest
+from mmengine.config import Config
+
+from mmgcvit.commands.ablate import TABLES, configs_of
+from mmgcvit.experiments.ablation.changes import change_of, difference
+from mmgcvit.experiments.ablation.tables import read_tables
+from mmgcvit.models.lsa.archs import ARCHS, LSAArch
+
+from ...configs.models import on_meta, read
+from ...conftest import ROOT
+from ...tools.commands import call
+from .test_docs import ROWS
+
+CONFIGS = ROOT / 'configs'
+ALL = read_tables(CONFIGS / TABLES)
+ROWS_OF_ALL = [pytest.param(table, row, id=f'{key}-{row.key}') for key, table in ALL.items() for row in table.rows]
+SMALL = {key: table for key, table in ALL.items() if table.digits is not None}
+# What says how large a network is; at the demo's scale all of it is other.
+SIZES = {'embed_dims', 'depths', 'num_heads', 'mlp_ratio', 'drop_path_rate', 'window_size', 'in_channels'}
+
+
+@pytest.mark.parametrize(('table', 'row'), ROWS_OF_ALL)
+def test_published_scores_are_those_of_the_docs(table, row):
+    """And where one has none, the other has none."""
+    name = str(row.config.relative_to(CONFIGS).with_suffix('')).replace('ablations/_base_/lsa', 'lsa')
+    assert [float(score) for score in re.findall(r'\d\d\.\d+', ROWS[name][2])] == list(row.published or ())
+
+
+def leaves(change, path=()):
+    """The settings that a change names, as paths."""
+    for key, value in change.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        elif key != '_delete_':
+            yield (*path, key)
+
+
+@pytest.fixture(scope='module', params=SMALL)
+def small(request, tmp_path_factory):
+    """A table that has the demo's scale, and its rows' configs of it."""
+    table = SMALL[request.param]
+    paths = configs_of(table, 'digits', tmp_path_factory.mktemp(request.param))
+    return table, {key: Config.fromfile(path) for key, path in paths.items()}
+
+
+def test_at_the_demos_scale_a_row_changes_what_it_changes_in_full(small):
+    """The same settings to the same values, but for sizes; and no other."""
+    table, configs = small
+    base = Config.fromfile(table.digits).to_dict()
+    unchanged = read(str(table.unchanged.relative_to(CONFIGS).with_suffix(''))).to_dict()
+    for row in table.rows:
+        own = Config.fromfile(row.config).to_dict()
+        in_full, here = (
+            {path for path in leaves(change) if path[0] in ('model', 'custom_imports', 'custom_hooks')}
+            for change in (difference(own, unchanged), difference(configs[row.key].to_dict(), base))
+        )
+        assert {path for path in here if path[-1] not in SIZES} == {path for path in in_full if path[-1] not in SIZES}
+        assert bool({path[-1] for path in here} & SIZES) == bool({path[-1] for path in in_full} & SIZES)
+        for path in in_full:
+            if path[-1] not in SIZES:
+                assert value_at(own, path) == value_at(configs[row.key].to_dict(), path), (row.key, path)
+
+
+def value_at(config, path):
+    for key in path:
+        config = config[key]
+    return config
+
+
+def test_at_the_demos_scale_rows_differ_in_the_model_only(small):
+    table, configs = small
+    base = Config.fromfile(table.digits).to_dict()
+    for cfg in configs.values():
+        assert set(difference(cfg.to_dict(), base)) <= {'model', 'custom_imports'}
+
+
+def test_at_the_demos_scale_every_row_builds_and_is_another_network(small):
+    _, configs = small
+    for cfg in configs.values():
+        on_meta(cfg)
+    assert len({repr(cfg.model) for cfg in configs.values()}) == len(configs)
+
+
+def test_every_ablation_is_in_a_table():
+    """But for those of which no two belong together: Swin with global attention, and windows and padding."""
+    named = {row.config.stem for table in ALL.values() for row in table.rows}
+    missing = {path.stem for path in (CONFIGS / 'ablations').glob('*.py')} - named
+    assert {name for name in missing if not re.search(r'global_query|^(mask_rcnn|upernet)_gcvit', name)} == set()
+
+
+def test_the_unchanged_lsa_is_that_of_the_paper():
+    """Written out for its attributes to be changed."""
+    written, named = read('ablations/_base_/lsa_t_cifar10'), read('lsa_t_cifar10')
+    assert LSAArch(**written.model.backbone.arch) == ARCHS[named.model.backbone.arch]
+    assert set(difference(written.to_dict(), named.to_dict())) == {'model', 'shifts'}
+
+
+def test_rows_that_change_the_schedule_have_their_own_scale_only():
+    table = ALL['gcvit-s4']
+    assert table.digits is None
+    assert change_of(table.rows[0], table, at_digits=False) == {'custom_hooks': []}
+    with pytest.raises(ValueError, match='--data own'):
+        change_of(table.rows[1], table, at_digits=False)
+
+
+@pytest.mark.slow
+def test_the_tool_lists_them():
+    listed = call('', ROOT / 'tools' / 'ablate.py', '--help')
+    assert all(f'  {key} ' in listed and table.title in listed for key, table in ALL.items())
+    assert '--overwrite' in listed
+
+
+@pytest.mark.slow
+def test_data_that_are_missing_are_named_before_anything_is_trained(tmp_path):
+    where = f'train_dataloader.dataset.data_root={tmp_path / "nowhere"}'
+    command = ['gcvit-8', '--data', 'own', '--work-dir', tmp_path, '--cfg-options', where]
+    output = call('', ROOT / 'tools' / 'ablate.py', *command, fails=True)
+    assert '1 of 20  seed 0, convolution and max pooling' in output
+    assert str(tmp_path / 'nowhere') in output
+    assert 'Traceback' not in output
