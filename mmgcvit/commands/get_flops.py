@@ -9,9 +9,9 @@ import torch
 from mmengine.config import DictAction
 from mmengine.registry import MODELS
 
-from .. import GCViT
 from ..experiments.complexity import count_macs, count_parameters, model_parts
 from ..hosts.configs import enter_scope, read_config
+from ..hosts.registry import MODELS as OUR_MODELS
 
 # Multiply-adds in billions and ImageNet top-1 of the variants as published (the paper, and the authors' list of
 # models), by arch, image size and windows. The last two are fine-tuned from ImageNet-21K.
@@ -64,7 +64,9 @@ def print_variants() -> None:
     print('|---|---|---|---|---|---|---|')
     for (arch, side, windows), (published_macs, top1) in PUBLISHED.items():
         with torch.device('meta'):
-            backbone = GCViT(arch, window_size=windows, pretrain_img_size=side, out_indices=(3,)).eval()
+            backbone = OUR_MODELS.get('GCViT')(
+                arch, window_size=windows, pretrain_img_size=side, out_indices=(3,)
+            ).eval()
             head = torch.nn.Linear(backbone.stage_dims[-1], NUM_CLASSES)
             image = torch.empty(1, 3, side, side)
         macs = count_macs(lambda backbone=backbone, image=image: backbone(image))
