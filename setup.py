@@ -96,8 +96,8 @@ setup(
         'checkpoints': ['safetensors', 'timm'],
         # Takes backbones from the Hugging Face Hub by name.
         'hub': ['huggingface_hub', 'safetensors'],
-        # Knows the backbones by its Auto classes (mmgcvit/integrations). Not beside mmpretrain, whose models it keeps from
-        # being imported: they import what transformers 5 no longer has.
+        # Knows the backbones by its Auto classes (mmgcvit/integrations). Not beside mmpretrain, whose models it keeps
+        # from being imported: they import what transformers 5 no longer has.
         'transformers': ['transformers>=5.20', 'safetensors'],
         # Writes and runs ONNX files: torch.onnx.export asks for onnx and onnxscript where they are missing.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],

@@ -30,7 +30,7 @@ def refusal_of(folder: Path) -> OSError | None:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A file to write beside its place, which takes its name at the end: a kill or a power cut leaves the old one whole.
+    """A file to write beside its place, which takes its name at the end: a kill or power cut leaves the old one whole.
 
     Args:
         path: The file; its folder is made. What is there is replaced, a link in its place too.

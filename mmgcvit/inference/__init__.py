@@ -9,4 +9,4 @@ from .loading import load
 from .predictor import Predictor
 from .results import Classification, Detections, Prediction, Segmentation
 
-__all__ = ['Classification', 'Detections', 'UserError', 'Prediction', 'Predictor', 'Segmentation', 'load']
+__all__ = ['Classification', 'Detections', 'Prediction', 'Predictor', 'Segmentation', 'UserError', 'load']

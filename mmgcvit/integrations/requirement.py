@@ -19,5 +19,6 @@ def require(package: str, extra: str) -> None:
         if error.name != package:
             raise
         raise ImportError(
-            f"mmgcvit.integrations.{package} needs {package}, not installed here: 'pip install {package}', or mmgcvit[{extra}]"
+            f"mmgcvit.integrations.{package} needs {package}, not installed here: 'pip install {package}', "
+            f'or mmgcvit[{extra}]'
         ) from None

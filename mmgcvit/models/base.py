@@ -30,7 +30,7 @@ from .layers import LayerNorm, Variant, is_exporting, whole_number, whole_number
 class PretrainedBackbone(BaseModule):
     """Base of networks in published variants, whose weights are recognised, loaded and saved.
 
-    A subclass has ``out_indices``, ``stage_dims`` and ``num_stages``, as :class:`mmgcvit.models.base.PyramidBackbone` says.
+    A subclass has ``out_indices``, ``stage_dims`` and ``num_stages``, as :class:`PyramidBackbone` says.
 
     Attributes:
         archs: The published variants by name.

@@ -1,7 +1,7 @@
 """Time and memory of backbones, always several side by side in one run.
 
 Read on from here: contestants.py and cases.py say what is measured; memory.py measures it, and, of
-mmgcvit/experiments/measuring, timing.py and process.py; layers.py looks inside one model; report.py writes tables and plots.
+mmgcvit/experiments/measuring, timing.py and process.py; layers.py looks inside one model; report.py writes tables.
 """
 
 # ruff: noqa: E402 (where some of the files are is said first)
