@@ -43,7 +43,9 @@ def shorten(names: Sequence[str], most: int = 3) -> str:
 
 def first_line(error: BaseException) -> str:
     """What an error says, in one line; its kind where it says nothing, as a MemoryError."""
-    return next(iter(str(error).splitlines()), '') or type(error).__name__
+    line = next(iter(str(error).splitlines()), '') or type(error).__name__
+    # Pillow names a source in memory by its address.
+    return 'no image' if line.startswith('cannot identify') else line
 
 
 @contextmanager

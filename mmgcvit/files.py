@@ -1,5 +1,7 @@
 """Files and folders that are there whole or not at all, and whether they can be written."""
 
+from __future__ import annotations
+
 import errno
 import json
 import os
@@ -8,14 +10,20 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from .errors import UserError
 
-# What the name of a file ends in while it is written.
+if TYPE_CHECKING:
+    import numpy as np
+
+# What the name of a file or folder ends in while it is written.
 UNFINISHED = '.unfinished'
+
+
+def from_root(path: str | Path) -> Path:
+    """A path from the root without ``..`` in it; links keep their own names."""
+    return Path(os.path.normpath(Path(path).absolute()))
 
 
 def refusal_of(folder: Path) -> OSError | None:
@@ -28,12 +36,29 @@ def refusal_of(folder: Path) -> OSError | None:
         return error
 
 
+def check_writable(folder: Path, name: str) -> None:
+    """Refuse a folder in which nothing can be written, before anything is computed; it need not be there, nor is made.
+
+    Args:
+        folder: The folder.
+        name: What to call it in the message.
+
+    Raises:
+        UserError: It cannot be written to, or not be made.
+    """
+    existing = next(path for path in (folder, *from_root(folder).parents) if path.exists())
+    refusal = refusal_of(existing)
+    if refusal is not None:
+        raise UserError(f'{name} cannot be written ({existing}: {refusal.strerror}); name another place')
+
+
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A file to write beside its place, which takes its name at the end: a kill or power cut leaves the old one whole.
+def written_whole(path: Path, flush: bool = True) -> Iterator[Path]:
+    """A file to write beside its place; it takes its name at the end: a kill or a power cut leaves the old one whole.
 
     Args:
         path: The file; its folder is made. What is there is replaced, a link in its place too.
+        flush: Whether to wait for the disk. Without it a power cut may leave an empty file, a kill still not.
 
     Yields:
         The path to write to: the same name with :data:`UNFINISHED` behind it.
@@ -45,9 +70,11 @@ def written_whole(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(path.name + UNFINISHED)
     try:
         yield unfinished
-        flush_to_disk(unfinished)
+        if flush:
+            flush_to_disk(unfinished)
         unfinished.replace(path)
-        flush_to_disk(path.parent)
+        if flush:
+            flush_to_disk(path.parent)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
@@ -66,73 +93,86 @@ def flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def from_root(path: str | Path) -> Path:
-    """A path from the root without ``..`` in it; links keep their own names."""
-    return Path(os.path.normpath(Path(path).absolute()))
+def write_image(path: Path, picture: np.ndarray) -> Path:
+    """Write a picture whole in the format that its name says; a lost one can be drawn again, so no disk is waited for.
+
+    Args:
+        path: Ends in ``.jpg``, ``.png`` or another that OpenCV writes.
+        picture: (height, width, 3) uint8, blue, green, red; or (height, width) of 8 or 16 bits.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: OpenCV cannot write so many pixels in this format.
+        OSError: The file cannot be written.
+    """
+    # Not imported with the module, which nearly every command needs.
+    import cv2
+
+    # OpenCV's own writing says nothing of a full disk.
+    try:
+        done, content = cv2.imencode(path.suffix, picture)
+    except cv2.error:
+        done = False
+    if not done:
+        height, width = picture.shape[:2]
+        raise UserError(f'OpenCV cannot write {width} x {height} pixels as {path}')
+    with written_whole(path, flush=False) as unfinished:
+        unfinished.write_bytes(content.tobytes())
+    return path
 
 
 def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> bool:
     """Whether a folder holds the very set that these options make.
 
     Raises:
-        SystemExit: There is something that the tool did not make.
+        UserError: There is something that the tool did not make.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     made_with = out / options_file
-    if not made_with.is_file():
-        raise SystemExit(f'{out} exists and was not made by this tool; name another folder, or remove it first')
+    check_made_by_tool(out, made_with)
     return json.loads(made_with.read_text()) == options
+
+
+def check_made_by_tool(folder: Path, sign: Path) -> None:
+    """Refuse to replace what somebody else has made, which has no such file."""
+    if not sign.is_file():
+        raise UserError(f'{folder} exists and was not made by this tool; name another folder, or remove it first')
 
 
 @contextmanager
 def replaced_whole(out: Path, options_file: str, options: Mapping[str, Any]) -> Iterator[Path]:
     """A folder to write to, beside its place and moved there at the end: an interrupted run leaves what was there.
 
+    Args:
+        out: The folder, of which :func:`is_up_to_date` has said that it may be replaced.
+        options_file: The name of a file in it that says what it was made with.
+        options: What to write there.
+
     Raises:
-        SystemExit: It cannot be written, as on a full disk; or is the current folder, or stands beside one that is none
+        UserError: It cannot be written, as on a full disk; or is the current folder, or stands beside one that is none
             of this tool's.
     """
     out = out.absolute()
     if out == Path.cwd():
-        raise SystemExit(f'{out} is the current folder, and would be replaced; name one in it')
-    unfinished = out.with_name(out.name + '.unfinished')
-    marker = unfinished / f'{options_file}.unfinished'
-    if unfinished.exists() and not marker.is_file():
-        raise SystemExit(f'{unfinished} exists and was not made by this tool; name another folder, or remove it first')
+        raise UserError(f'{out} is the current folder, and would be replaced; name one in it')
+    unfinished = out.with_name(out.name + UNFINISHED)
+    sign = unfinished / f'{options_file}{UNFINISHED}'
+    if unfinished.exists():
+        check_made_by_tool(unfinished, sign)
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         unfinished.mkdir(parents=True)
-        marker.touch()
+        sign.touch()
         yield unfinished
-        marker.unlink()
+        sign.unlink()
         (unfinished / options_file).write_text(json.dumps(options))
         shutil.rmtree(out, ignore_errors=True)
         unfinished.rename(out)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise SystemExit(f'{out} could not be written: {error}. Make room, or name another folder') from None
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise UserError(f'{out} could not be written: {error}. Make room, or name another folder') from None
         raise
-
-
-JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
-
-
-def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write an image (height, width, RGB) as JPEG.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    path.write_bytes(cv2.imencode('.jpg', image[..., ::-1], JPEG)[1].tobytes())
-
-
-def write_labels(path: Path, labels: NDArray[np.uint8]) -> None:
-    """Write labels per pixel (height, width) as PNG.
-
-    Raises:
-        OSError: They cannot be written.
-    """
-    path.write_bytes(cv2.imencode('.png', labels)[1].tobytes())

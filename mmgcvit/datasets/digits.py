@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from sklearn.datasets import load_digits
 
-from ..files import write_labels, write_picture
+from ..files import write_image
 
 SPLITS = ('train', 'val')
 VAL_SHARE = 0.2
@@ -158,7 +158,7 @@ def write_coco(root: Path, scenes: Iterable[Scene], split: str) -> None:
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': CATEGORIES}
     for image_id, scene in enumerate(scenes, start=1):
         file_name = f'{image_id:012d}.jpg'
-        write_picture(images / file_name, scene.image)
+        write_image(images / file_name, scene.image[..., ::-1])
         height, width = scene.image.shape[:2]
         content['images'].append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width})
         first_id = len(content['annotations']) + 1
@@ -202,8 +202,8 @@ def write_ade20k(root: Path, scenes: Iterable[Scene], split: str) -> None:
     maps.mkdir(parents=True)
     for number, scene in enumerate(scenes, start=1):
         name = f'ADE_{split}_{number:08d}'
-        write_picture(images / f'{name}.jpg', scene.image)
-        write_labels(maps / f'{name}.png', segmentation_map(scene))
+        write_image(images / f'{name}.jpg', scene.image[..., ::-1])
+        write_image(maps / f'{name}.png', segmentation_map(scene))
 
 
 def segmentation_map(scene: Scene) -> NDArray[np.uint8]:
@@ -222,4 +222,4 @@ def write_imagenet(root: Path, composer: SceneComposer, split: str, copies: int)
     for scan in composer.scans.tolist():
         for copy in range(copies):
             path = root / split / str(composer.digits[scan]) / f'{scan:04d}_{copy}.jpg'
-            write_picture(path, composer.compose_one(scan))
+            write_image(path, composer.compose_one(scan)[..., ::-1])

@@ -9,8 +9,8 @@ import mmcv
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..datasets.checks.images import EMPTY, MISSING, NO_FILE, TOO_LARGE, Loader, in_a_line, problem_of
-from ..errors import UserError
+from ..datasets.checks.images import EMPTY, MISSING, NO_FILE, TOO_LARGE, Loader, problem_of
+from ..errors import UserError, first_line
 
 # A path, an array of OpenCV's kind, or an image of Pillow's.
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
@@ -71,7 +71,7 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
         raise UserError(f'{path}: {REASONS[TOO_LARGE]}') from None
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        raise UserError(f'{path} cannot be read: {in_a_line(error)}') from None
+        raise UserError(f'{path} cannot be read: {first_line(error)}') from None
     if loaded is None:
         raise UserError(f'{path} cannot be read: {loader.backend} cannot decode it')
     return from_array(loaded)

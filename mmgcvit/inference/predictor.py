@@ -12,8 +12,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from ..datasets.checks.images import Loader, in_a_line
-from ..errors import UserError
+from ..datasets.checks.images import Loader
+from ..errors import UserError, first_line
 from .classes import Colour
 from .images import ImageLike, as_array
 from .results import Prediction
@@ -149,7 +149,7 @@ class Predictor(ABC):
             if isinstance(error, cv2.error) and error.func == 'resize':
                 reason = f'{width} x {height} pixels are too thin: resized, a side is shorter than one; crop the image'
             else:
-                reason = f'the test pipeline cannot prepare it ({in_a_line(error)})'
+                reason = f'the test pipeline cannot prepare it ({first_line(error)})'
             raise UserError(reason) from None
 
     def group_of(self, packed: Any) -> Any:
@@ -166,7 +166,7 @@ class Predictor(ABC):
             reason = str(error)
         # What networks raise: of sizes that they refuse (ValueError), of memory and kernels (RuntimeError).
         except (ValueError, RuntimeError) as error:
-            reason = f'the network cannot take it ({in_a_line(error)})'
+            reason = f'the network cannot take it ({first_line(error)})'
         if len(batch) > 1:
             return [outcome for packed in batch for outcome in self.outcomes_of([packed])]
         return [UserError(reason)]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ..datasets.checks import leaf_datasets, type_name
 from ..datasets.checks.contact_sheet import CELL, beside, captioned, drawn_by_host, loading_steps, stacked
-from ..datasets.checks.images import in_a_line
+from ..errors import first_line
 from ..inference import UserError
 from ..inference.hosts import quiet_hosts
 
@@ -80,7 +80,7 @@ class Samples:
         # Whatever the hosts find wrong with a list or an annotation file.
         except Exception as error:
             raise UserError(
-                f"{loader} cannot be loaded: {in_a_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
+                f"{loader} cannot be loaded: {first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
             ) from None
         self.metainfo = self.dataset.metainfo
         stored_red_first = any(type_name(leaf) in STORED_RED_FIRST for leaf in leaf_datasets(settings.dataset))
@@ -103,7 +103,7 @@ class Samples:
         # What hosts and decoders raise on damaged files.
         except Exception as error:
             path = self.stored.get_data_info(number).get('img_path', f'sample {number}')
-            raise UserError(f'{path} cannot be loaded: {in_a_line(error)}') from None
+            raise UserError(f'{path} cannot be loaded: {first_line(error)}') from None
         if self.kind == 'coco':
             instances = packed['data_samples'].gt_instances
             instances.bboxes = instances.bboxes.tensor
@@ -129,7 +129,7 @@ class Samples:
                     packed = self.collate([self.dataset[number] for number in batch])
                     data = self.preprocessor(packed, self.training)
             except Exception as error:
-                raise UserError(f'samples {batch} cannot be loaded: {in_a_line(error)}') from None
+                raise UserError(f'samples {batch} cannot be loaded: {first_line(error)}') from None
             found += [
                 Sample(self.pixels_of(image), truth)
                 for image, truth in zip(data['inputs'], data['data_samples'], strict=True)

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..datasets.checks.images import in_a_line
+from ..errors import first_line
 from ..inference import UserError
 
 # As the page refuses them (page/image_header.js, page/picture.js).
@@ -44,7 +44,7 @@ def picture_of(content: bytes) -> np.ndarray:
         raise UserError(f'The picture is too large: take one of at most {LONGEST_SIDE} pixels a side.') from None
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        raise UserError(f'The picture cannot be decoded: {in_a_line(error)}.') from None
+        raise UserError(f'The picture cannot be decoded: {first_line(error)}.') from None
 
 
 def check_size(width: int, height: int) -> None:

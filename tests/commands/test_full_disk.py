@@ -8,7 +8,7 @@ import pytest
 
 from mmgcvit.commands.convert_checkpoint import write
 from mmgcvit.commands.screen import ended_in_a_few_lines
-from mmgcvit.errors import full_disk_in_a_sentence
+from mmgcvit.errors import UserError, full_disk_in_a_sentence
 from mmgcvit.files import replaced_whole
 
 
@@ -40,7 +40,7 @@ def test_a_data_set_that_could_not_be_written_leaves_nothing_and_what_was_there(
             (folder / 'picture.jpg').touch()
             fail(errno.ENOSPC)
 
-    with pytest.raises(SystemExit, match=r'digits could not be written: .*No space left.*Make room'):
+    with pytest.raises(UserError, match=r'digits could not be written: .*No space left.*Make room'):
         make()
     assert list(tmp_path.iterdir()) == [out]
 

@@ -15,8 +15,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, VISUALIZERS
 from PIL import Image, ImageDraw, ImageFont
 
+from ...errors import first_line
 from .checking import LOOKED_INTO, distinct_datasets
-from .images import in_a_line
 from .loading import loads
 from .sources import built, is_remote, kind_of, place_of
 
@@ -51,7 +51,7 @@ def contact_sheet(cfg: Config, loaders: Sequence[str]) -> Image.Image:
             cells += drawn_samples(dataset, kind)
         # Whatever the hosts find wrong with a list or an annotation file: the table has it.
         except Exception as error:
-            words += f' cannot be loaded: {in_a_line(error)}'
+            words += f' cannot be loaded: {first_line(error)}'
         rows.append(line_of_text(words, COLUMNS * CELL[0]))
         rows += [beside(cells[i : i + COLUMNS], COLUMNS) for i in range(0, len(cells), COLUMNS)]
     return stacked(rows)

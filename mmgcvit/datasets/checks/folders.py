@@ -5,7 +5,8 @@ from typing import Any
 
 from mmengine.dataset import BaseDataset
 
-from .images import Picture, check_all_listed, check_presence, in_a_line
+from ...errors import first_line
+from .images import Picture, check_all_listed, check_presence
 from .labels import NO_IMAGES
 from .problems import NUM_EXAMPLES, Kind, Outcome, Report
 from .sources import place_of
@@ -31,7 +32,7 @@ def check_folders(dataset: BaseDataset, report: Report) -> list[Picture]:
         listed = dataset.load_data_list()
     # Whatever the hosts find wrong: their own assertions, a label that is no number, a line without one.
     except Exception as error:
-        report.add(NO_LIST, place, [in_a_line(error)])
+        report.add(NO_LIST, place, [first_line(error)])
         return []
     if not listed:
         report.add(NO_IMAGES, place)

@@ -21,6 +21,7 @@ from mmengine.config import ConfigDict
 from PIL import ExifTags, Image
 from rich.progress import Progress
 
+from ...errors import first_line
 from .problems import Kind, Outcome, Report
 from .sources import steps_of
 
@@ -244,7 +245,7 @@ def look_at(picture: Picture, loader: Loader) -> tuple[tuple[int, int] | None, l
         return None, [(TOO_LARGE, picture.path)]
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        return None, [(DAMAGED, f'{picture.path} ({in_a_line(error)})')]
+        return None, [(DAMAGED, f'{picture.path} ({first_line(error)})')]
 
 
 def is_too_large(path: str) -> bool:
@@ -261,12 +262,6 @@ def is_too_large(path: str) -> bool:
     # Decoders raise errors of any class on damaged files; that the file is damaged is for others to say.
     except Exception:
         return False
-
-
-def in_a_line(error: Exception) -> str:
-    """An error's first line, without the bytes that Pillow names its source by."""
-    text = str(error) or type(error).__name__
-    return 'no image' if text.startswith('cannot identify') else text.splitlines()[0]
 
 
 def look_into(

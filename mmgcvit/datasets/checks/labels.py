@@ -5,7 +5,8 @@ from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import TOO_LARGE, Picture, Problem, check_all_listed, check_presence, in_a_line, in_pixels, problem_of
+from ...errors import first_line
+from .images import TOO_LARGE, Picture, Problem, check_all_listed, check_presence, in_pixels, problem_of
 from .problems import Kind, Outcome, Report
 from .sources import place_of
 
@@ -30,7 +31,7 @@ def pairs_of(dataset: BaseDataset, report: Report) -> list[Picture]:
         listed = dataset.load_data_list()
     # Whatever the hosts find wrong: it is not known what their data sets raise.
     except Exception as error:
-        report.add(NO_LIST, place, [in_a_line(error)])
+        report.add(NO_LIST, place, [first_line(error)])
         return []
     if not listed:
         report.add(NO_IMAGES, place)
@@ -62,7 +63,7 @@ def look_at_labels(pair: Picture, size: tuple[int, int], dataset: BaseDataset) -
         return [(TOO_LARGE, pair.labels)]
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        return [(DAMAGED_LABELS, f'{pair.labels} ({in_a_line(error)})')]
+        return [(DAMAGED_LABELS, f'{pair.labels} ({first_line(error)})')]
     found = []
     if labels.shape[::-1] != size:
         found.append((SIZE_OF_LABELS, f'{pair.labels} is {in_pixels(labels.shape[::-1])}, not {in_pixels(size)}'))

@@ -11,8 +11,9 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
 
+from ...errors import first_line
 from ...hosts.registry import TRANSFORMS
-from .images import TOO_LARGE, in_a_line, in_pixels, is_too_large, problem_of
+from .images import TOO_LARGE, in_pixels, is_too_large, problem_of
 from .sources import is_remote, leaf_datasets, type_name
 
 
@@ -97,7 +98,7 @@ class LoadReadable(BaseTransform):
             raise
         # Decoders raise errors of any class on damaged files.
         except Exception as error:
-            self.replace(' with '.join(files), in_a_line(error))
+            self.replace(' with '.join(files), first_line(error))
             return None
         return loaded
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...files import write_labels, write_picture
+from ...files import write_image
 from ..digits import FOLDERS, SPLITS, UNLABELLED, Scene, SceneComposer
 
 NUM_IMAGES = {'train': 8, 'val': 4}
@@ -30,8 +30,8 @@ def write_miniature_ade20k(root: Path, num_classes: int = NUM_CLASSES, seed: int
         for i in range(NUM_IMAGES[split]):
             scene = composer.compose(SHAPES[i % len(SHAPES)])
             name = f'ADE_{split}_{i + 1:08d}'
-            write_picture(images / f'{name}.jpg', scene.image)
-            write_labels(maps / f'{name}.png', label_map(scene, composer, num_classes))
+            write_image(images / f'{name}.jpg', scene.image[..., ::-1])
+            write_image(maps / f'{name}.png', label_map(scene, composer, num_classes))
 
 
 def label_map(scene: Scene, composer: SceneComposer, num_classes: int) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from ...files import write_picture
+from ...files import write_image
 from ..coco_categories import COCO_CATEGORIES
 from ..digits import SPLITS, Scene, SceneComposer
 
@@ -72,7 +72,7 @@ def write_images(folder: Path, composer: SceneComposer, number: int, content: di
             for annotation in describe(scene, composer, content['categories'], with_crowd=i % ROUND == CROWD):
                 number_so_far = len(content['annotations'])
                 content['annotations'].append({**annotation, 'image_id': image['id'], 'id': 1768 + 3 * number_so_far})
-        write_picture(folder / image['file_name'], picture)
+        write_image(folder / image['file_name'], picture[..., ::-1])
 
 
 def describe(

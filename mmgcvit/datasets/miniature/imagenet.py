@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...files import write_picture
+from ...files import write_image
 from ..digits import SPLITS, SceneComposer
 
 # Height and width, one after the other.
@@ -28,7 +28,7 @@ def write_miniature_imagenet(root: Path, folders: Sequence[str], seed: int = 0, 
             scan = composer.rng.choice(scans[number % 10])
             image = composer.compose_one(scan, SHAPES[number % len(SHAPES)])
             path = root / split / folder / NAMES[split].format(folder=folder, number=number + 1)
-            write_picture(path, image)
+            write_image(path, image[..., ::-1])
 
 
 def imagenet_folders() -> list[str]:

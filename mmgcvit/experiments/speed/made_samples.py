@@ -8,8 +8,8 @@ from mmengine.dataset import Compose
 from mmengine.runner import set_random_seed
 
 from ...datasets.checks import leaf_datasets
-from ...datasets.checks.images import in_a_line
 from ...datasets.checks.loading import loads
+from ...errors import first_line
 from ...inference import UserError
 
 # Of each image; COCO has seven on average.
@@ -45,7 +45,7 @@ def training_samples(cfg: Config, scope: str, image: np.ndarray, batch_size: int
         drawn = [pipeline(made(scope, image)) for _ in range(DRAWS)]
     # What transforms raise where they need several images, or more than what is made up here.
     except Exception as error:
-        raise UserError(f'the train pipeline does not work on one made-up image: {in_a_line(error)}') from None
+        raise UserError(f'the train pipeline does not work on one made-up image: {first_line(error)}') from None
     drawn = [sample for sample in drawn if sample is not None and 'inputs' in sample]
     if not drawn:
         raise UserError('the train pipeline packs no sample of a made-up image')

@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from ...datasets.checks.images import in_a_line
+from ...errors import first_line
 from ..measuring import Timing, peak_memory_of, time_side_by_side
 from .parts import seconds_of_parts
 from .work import Inference, Training
@@ -58,14 +58,14 @@ def measure(work: Inference | Training, batch_size: int, rounds: int, with_memor
     try:
         model, step, shape = work.build(batch_size)
     except torch.cuda.OutOfMemoryError as error:
-        return in_a_line(error)
+        return first_line(error)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in (*model.parameters(), *model.buffers()))
     try:
         timing = time_side_by_side({'': step}, rounds, WARMUP)['']
         parts = seconds_of_parts(model, step, work.device, rounds) if isinstance(work, Inference) else {}
     # Of memory and kernels; and of batches that are too small for a norm.
     except (RuntimeError, ValueError) as error:
-        return in_a_line(error)
+        return first_line(error)
     finally:
         # The other process is to have the device's memory.
         del model, step
@@ -77,5 +77,5 @@ def measure(work: Inference | Training, batch_size: int, rounds: int, with_memor
         try:
             peak = peak_memory_of(partial(work.prepare, batch_size), work.device)
         except RuntimeError as error:
-            return in_a_line(error)
+            return first_line(error)
     return Row(batch_size, shape, timing, weights, peak, parts)

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
-from ...datasets.checks.images import in_a_line
+from ...errors import first_line
 from ...inference import Classification, Detections, Prediction, Predictor, Segmentation, UserError
 from ...inference.hosts import quiet_hosts
 from ...inference.images import from_array, read_image
@@ -76,7 +76,7 @@ class Truths(ABC):
             raise
         # What hosts raise on damaged files and annotations.
         except Exception as error:
-            raise UserError(f'what is true of it cannot be loaded: {in_a_line(error)}') from None
+            raise UserError(f'what is true of it cannot be loaded: {first_line(error)}') from None
 
     @abstractmethod
     def loaded(self, info: dict[str, Any]) -> Prediction:
@@ -155,6 +155,6 @@ def truths_of(cfg: Config, loader: str, model: Predictor) -> Truths:
     # Whatever the hosts find wrong with a list or an annotation file.
     except Exception as error:
         raise UserError(
-            f"the data set of {loader} cannot be loaded: {in_a_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
+            f"the data set of {loader} cannot be loaded: {first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
         ) from None
     return KINDS[model.task](dataset, model)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mmgcvit.errors import UserError
 from mmgcvit.files import replaced_whole
 
 
@@ -14,7 +15,7 @@ def test_a_folder_of_the_name_of_an_unfinished_one_is_left_alone(tmp_path):
     own = tmp_path / 'site.unfinished'
     own.mkdir()
     (own / 'precious').touch()
-    with pytest.raises(SystemExit, match=r'site\.unfinished exists and was not made by this tool'):
+    with pytest.raises(UserError, match=r'site\.unfinished exists and was not made by this tool'):
         make(tmp_path / 'site')
     assert (own / 'precious').is_file()
 
@@ -32,6 +33,6 @@ def test_what_an_interrupted_call_has_left_is_replaced(tmp_path):
 
 def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match='is the current folder'):
+    with pytest.raises(UserError, match='is the current folder'):
         make(type(tmp_path)('.'))
     assert list(tmp_path.iterdir()) == []
