@@ -4,7 +4,7 @@ Expected: top-1 87.4 (the paper's, table 1). Not run in full by this project.
 Memory:   not measured on a GPU.
 
 The authors released the fine-tuned weights: the expected top-1 is theirs, of a CHECKPOINT that
-`tools/convert_checkpoint.py` makes. Training here starts from their backbone, with a new head. The
+`mmgcvit convert` makes. Training here starts from their backbone, with a new head. The
 paper does not state how it fine-tuned; chosen here: 30 epochs at 2e-5 with little weight decay, no mixing and no
 RandAugment, as mmpretrain fine-tunes at 384 px. Of the released code: drop path
 0.1, where large trained at 224 px has 0.5, and at test the whole image, squashed to the square.

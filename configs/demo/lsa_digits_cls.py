@@ -2,7 +2,7 @@
 
 Differs from ../lsa_t_in1k.py only in data, sizes and schedule.
 
-Run:  python tools/make_digits.py data/digits
+Run:  mmgcvit digits data/digits
       python tools/train.py configs/demo/lsa_digits_cls.py
 """
 

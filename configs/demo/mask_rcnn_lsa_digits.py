@@ -2,7 +2,7 @@
 
 Starts from the classifier of lsa_digits_cls.py.
 
-Run:  python tools/make_digits.py data/digits
+Run:  mmgcvit digits data/digits
       python tools/train.py configs/demo/lsa_digits_cls.py
       python tools/train.py configs/demo/mask_rcnn_lsa_digits.py
 """

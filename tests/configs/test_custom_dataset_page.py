@@ -21,9 +21,10 @@ def blocks(language):
 
 
 def commands(script):
-    """The page's commands that call a script of tools/."""
+    """The arguments of the page's calls of a script of tools/, or of a command."""
     lines = [line for block in blocks('bash') for line in block.splitlines()]
-    return [shlex.split(line)[2:] for line in lines if line.startswith(f'python tools/{script}.py')]
+    begins = (f'python tools/{script}.py', f'mmgcvit {script} ')
+    return [shlex.split(line)[2:] for line in lines if line.startswith(begins)]
 
 
 @pytest.fixture
@@ -52,13 +53,13 @@ def run(folder, script, *more):
     ]
     found = [str(path) for path in (folder / 'work_dirs').rglob('best_*.pth')]
     arguments = [part for word in arguments for part in (found if word.startswith('work_dirs/') else [word])]
-    return call('', ROOT / 'tools' / f'{script}.py', *arguments, *more, COLUMNS='400')
+    return call('', '-m', 'mmgcvit.commands.main', script, *arguments, *more, COLUMNS='400')
 
 
 @pytest.mark.slow
 def test_the_first_afternoon(copied):
     folder = copied('custom_cls')
-    assert 'no problem was found' in run(folder, 'check_data')
+    assert 'no problem was found' in run(folder, 'check-data')
     assert (folder / 'samples.jpg').is_file()
     in_folder = '--work-dir', folder / 'work_dirs' / 'my_model'
     run(folder, 'train', *in_folder)
@@ -68,7 +69,8 @@ def test_the_first_afternoon(copied):
 
 def test_the_page_names_the_commands_in_their_order():
     order = [
-        PAGE.index(f'python tools/{script}.py configs/my_model.py') for script in ('check_data', 'dry_run', 'test')
+        PAGE.index(f'{command} configs/my_model.py')
+        for command in ('mmgcvit check-data', 'mmgcvit dry-run', 'python tools/test.py')
     ]
     assert order == sorted(order)
     assert ['configs/my_model.py'] in commands('train')

@@ -16,7 +16,7 @@ from mmgcvit.experiments.complexity import count_macs, model_parts
 
 from ..conftest import ROOT
 from ..programs import run
-from ..tools.commands import TOOLS, call
+from ..tools.commands import call
 from .models import head_of, on_meta, parameters_of, read
 
 CONTENTS = [
@@ -214,7 +214,7 @@ def test_multiply_adds_of_a_detector_by_queries_are_counted():
     """It runs for real, which takes 1.5 GB: in another process, and one for all, which differ in backbone and neck."""
     metadata = ENTRIES[BY_QUERIES[0]]['Metadata']
     config, size = ENTRIES[BY_QUERIES[0]]['Config'], metadata['FLOPs Input Size'].split('x')
-    output = call('', TOOLS / 'get_flops.py', config, '--shape', *size)
+    output = call('', '-m', 'mmgcvit.commands.main', 'flops', config, '--shape', *size)
     (counted,) = re.findall(r'\*\*whole model\*\* .* \*\*([\d.]+)\*\* \|$', output, re.MULTILINE)
     assert float(counted) * 1e9 == pytest.approx(metadata['FLOPs'], rel=1e-3)
 

@@ -102,14 +102,14 @@ SMALLEST = '--depth 1 --shrink 16'
 
 TABLE = [
     # What makes and looks at data.
-    Runs('(python tools/make_digits.py|^mmgcvit digits) data/digits$', options='--train 8 --val 4 --size 128'),
+    Runs('^mmgcvit digits data/digits$', options='--train 8 --val 4 --size 128'),
     Runs(r'^cp configs/custom_\w+.py configs/my_\w+.py'),
-    Runs('check[-_]data(.py)? configs/my_detector.py', before=with_own_data, mark='slow'),
+    Runs('check-data configs/my_detector.py', before=with_own_data, mark='slow'),
     # Rehearsals.
-    Runs('dry_run.py configs/cascade_gcvit_b.py', options=SMALLEST, mark='long'),
-    Runs('dry_run.py configs/mask_rcnn_gcvit_t.py', options=SMALLEST, mark='slow'),
-    Runs('dry_run.py configs/ablations/gcvit_t_local_in1k.py', options=SMALLEST, mark='long'),
-    Runs('dry_run.py configs/my_model.py', options=SMALLEST, before=with_own_data, mark='long'),
+    Runs('dry-run configs/cascade_gcvit_b.py', options=SMALLEST, mark='long'),
+    Runs('dry-run configs/mask_rcnn_gcvit_t.py', options=SMALLEST, mark='slow'),
+    Runs('dry-run configs/ablations/gcvit_t_local_in1k.py', options=SMALLEST, mark='long'),
+    Runs('dry-run configs/my_model.py', options=SMALLEST, before=with_own_data, mark='long'),
     # Trainings of the demo's size.
     Runs('train.py configs/demo/lsa_digits_cls.py', f'--cfg-options {ONE_EPOCH}', with_digits, mark='slow'),
     Runs(
@@ -131,19 +131,19 @@ TABLE = [
     Runs('mmgcvit mistakes', options='--worst 1 --device cpu', before=with_digits, mark='slow'),
     Runs('mmgcvit browse', options='--number 1 --draws 1', before=with_digits),
     Runs('mmgcvit speed', options='--rounds 1 --no-memory --photo-size 64 64 --device cpu'),
-    Runs('convert_checkpoint.py gcvit_1k_tiny.pth.tar gcvit_t.pth', before=with_released_weights),
+    Runs('mmgcvit convert gcvit_1k_tiny.pth.tar gcvit_t.pth', before=with_released_weights),
     Runs('mmgcvit publish work_dirs', before=with_a_trained_model),
     Runs('mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg', mark='slow'),
     Runs('mmgcvit test configs/demo', before=with_digits, mark='slow'),
     Runs('^mmgcvit export .* --int8', options='--no-check', before=with_digits, mark='slow'),
     # What other tests run.
     Elsewhere('^mmgcvit export', 'tests/export/test_command.py, tests/export/test_files.py'),
-    Elsewhere('(mmgcvit |tools/)predict', 'tests/inference/test_docs.py'),
-    Elsewhere(r'tools/(train|test|check_data).py configs/my_model.py', 'tests/configs/test_custom_dataset_page.py'),
+    Elsewhere('mmgcvit predict', 'tests/inference/test_docs.py'),
+    Elsewhere(r'(tools/(train|test).py|check-data) configs/my_model.py', 'tests/configs/test_custom_dataset_page.py'),
     Elsewhere('^mmgcvit visualize', 'tests/visualization/test_docs.py'),
     Elsewhere('^mmgcvit web (?!.*--build)', 'tests/web/test_command.py'),
     Elsewhere('^mmgcvit web .*--build|^make web$', 'tests/web/conftest.py'),
-    Elsewhere(r'tools/ablate.py', 'tests/commands/test_ablate.py'),
+    Elsewhere('mmgcvit ablate', 'tests/commands/test_ablate.py'),
     Elsewhere('mmgcvit publish configs/demo', 'tests/commands/test_publish.py'),
     Elsewhere(
         r'^mv |^mmgcvit digits .*--seed|^mmgcvit train configs/my_detector.py', 'tests/docs/test_first_afternoon.py'
@@ -167,9 +167,9 @@ TABLE = [
     ),
     Left(r'test\.py configs/gcvit_t_in1k.py', 'needs ImageNet'),
     Left(r'(train|test)\.py (configs/my_detector.py|configs/NAME.py|CONFIG)', 'hours on a CPU; dry runs go through it'),
-    Left('dry_run.py configs/NAME.py', 'as the dry runs of other pages'),
+    Left('dry-run configs/NAME.py', 'as the dry runs of other pages'),
     Left(
-        'tools/benchmark.py',
+        'mmgcvit benchmark',
         'measures for minutes, and nothing beside other tests; tests/experiments/benchmark calls each',
     ),
     Left('^--cfg-options', 'a part of a command'),

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from .. import fork_server
 from ..programs import ROOT
-from ..tools.commands import TOOLS, call
+from ..tools.commands import call
 
 CONFIGS = {'classifier': 'gcvit_digits_cls.py', 'detector': 'mask_rcnn_gcvit_digits.py'}
 ONE_PROCESS = [
@@ -144,7 +144,7 @@ def main():
     parser.add_argument('run', choices=CONFIGS)
     config = CONFIGS[parser.parse_args().run]
     with tempfile.TemporaryDirectory() as folder:
-        call('', TOOLS / 'make_digits.py', Path(folder) / 'data' / 'digits')
+        call('', '-m', 'mmgcvit.commands.main', 'digits', Path(folder) / 'data' / 'digits')
         options = ['--cfg-options', *ONE_PROCESS]
         first, _ = in_new_process(config, folder, *options, 'train_cfg.max_epochs=1')
         second, calls = in_new_process(config, folder, '--resume', *options, 'train_cfg.max_epochs=2')

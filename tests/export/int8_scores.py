@@ -30,7 +30,7 @@ ANNOTATIONS = 'ADEChallengeData2016/annotations/validation'
 def main() -> None:
     parser = argparse.ArgumentParser(description='Scores, sizes and times of files of ONNX of one model.')
     parser.add_argument('files', metavar='FILE.onnx', nargs='+', type=Path, help='float32, then those in 8 bits')
-    parser.add_argument('--digits', type=Path, required=True, help='the folder of tools/make_digits.py')
+    parser.add_argument('--digits', type=Path, required=True, help='the folder of mmgcvit digits')
     parser.add_argument('--timed', type=int, default=40, help='on how many images they are timed (default: 40)')
     args = parser.parse_args()
     runners = [Runner(path, score_thr=0.0) for path in args.files]

@@ -13,7 +13,7 @@ from PIL import Image
 from mmgcvit.commands import predict
 from mmgcvit.inference import UserError, running
 
-from ..tools.commands import TOOLS, call
+from ..tools.commands import call
 from .conftest import CLASSES, picture_of
 from .test_videos import write_video
 
@@ -259,7 +259,15 @@ def test_an_option_tells_which_code_may_run(call_it, work_dirs, photos, monkeypa
 
 
 def test_the_script_calls_it(work_dirs, photos, tmp_path):
-    command = [TOOLS / 'predict.py', work_dirs['classification'], photos, '--out-dir', tmp_path / 'out']
+    command = [
+        '-m',
+        'mmgcvit.commands.main',
+        'predict',
+        work_dirs['classification'],
+        photos,
+        '--out-dir',
+        tmp_path / 'out',
+    ]
     output = call('', *command)
     assert output.splitlines() == [
         f'classification, 10 classes, on the CPU: {work_dirs["classification"]}/epoch_1.pth',

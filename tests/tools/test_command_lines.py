@@ -181,14 +181,23 @@ def test_a_classifier_is_tested_on_other_data_that_is_named(trained, digits, tmp
 
 
 def test_flops_of_a_config_are_printed_with_the_size():
-    command = [sys.executable, TOOLS / 'get_flops.py', 'configs/gcvit_xxt_in1k.py', '--shape', '224', '224']
+    command = [
+        sys.executable,
+        '-m',
+        'mmgcvit.commands.main',
+        'flops',
+        'configs/gcvit_xxt_in1k.py',
+        '--shape',
+        '224',
+        '224',
+    ]
     output = call_in_shell('', *command)
     assert '224x224 px' in output
     assert '| **whole model** | **12.00** | **2.12** |' in output
 
 
 def test_flops_of_the_variants_are_printed_beside_the_published():
-    output = call('', TOOLS / 'get_flops.py', '--table')
+    output = call('', '-m', 'mmgcvit.commands.main', 'flops', '--table')
     assert '| xtiny | 224x224 | 7, 7, 14, 7 | 19,981,294 | 2.912 | 2.6 | 82.0 |' in output
 
 

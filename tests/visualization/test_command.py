@@ -10,7 +10,7 @@ import pytest
 from mmgcvit import visualization
 from mmgcvit.commands import visualize
 
-from ..tools.commands import TOOLS, call
+from ..tools.commands import call
 from .test_gradcam import needs_gradcam
 
 DIGITS = 'data/digits'
@@ -115,6 +115,8 @@ def test_without_matplotlib_one_sentence_says_what_to_install(call_it, work_dirs
 def test_the_script_is_the_command(work_dirs, photo, tmp_path):
     out = tmp_path / 'it.png'
     folder = work_dirs['classification']
-    output = call(DIGITS, TOOLS / 'visualize.py', 'queries', folder, photo, '--out', out, '--device', 'cpu')
+    output = call(
+        DIGITS, '-m', 'mmgcvit.commands.main', 'visualize', 'queries', folder, photo, '--out', out, '--device', 'cpu'
+    )
     assert f'queries: {out}' in output
     assert out.is_file()

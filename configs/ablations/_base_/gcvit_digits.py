@@ -1,4 +1,4 @@
-"""GC ViT at the demo's scale for tools/ablate.py: less than a minute a run on a CPU core, and scores that differ.
+"""GC ViT at the demo's scale for mmgcvit ablate: less than a minute a run on a CPU core, and scores that differ.
 
 Differs from ../../demo/gcvit_digits_cls.py in width, windows, images and schedule.
 """

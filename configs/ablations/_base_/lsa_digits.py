@@ -1,4 +1,4 @@
-"""LSA at the demo's scale for tools/ablate.py: less than a minute a run on a CPU core, and scores that differ.
+"""LSA at the demo's scale for mmgcvit ablate: less than a minute a run on a CPU core, and scores that differ.
 
 Differs from ../../demo/lsa_digits_cls.py in width, shifts, images and schedule.
 """

@@ -13,7 +13,7 @@ from mmgcvit.hosts.configs import enter_scope, read_config
 
 from ...configs.own_data import HEIGHT, NUM_TRAIN, NUM_VAL, TEMPLATES, WIDTH, label_map
 from ...conftest import ROOT
-from ...tools.commands import TOOLS, call
+from ...tools.commands import call
 from .made import coco_content, config, write_coco
 
 LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
@@ -117,7 +117,14 @@ def test_a_damaged_image_is_left_out_and_a_damaged_list_named(own, tmp_path):
 def test_the_command_shows_both(tmp_path):
     write, classes = TEMPLATES['custom_cls']
     write(tmp_path)
-    command = [TOOLS / 'check_data.py', 'configs/custom_cls.py', '--contact-sheet', tmp_path / 'sheet.jpg']
+    command = [
+        '-m',
+        'mmgcvit.commands.main',
+        'check-data',
+        'configs/custom_cls.py',
+        '--contact-sheet',
+        tmp_path / 'sheet.jpg',
+    ]
     options = ['--cfg-options', f'data_root={tmp_path}', f'classes={",".join(classes)}']
     output = call('', *command, *options, COLUMNS='200')
     assert '4 images, all of 96 x 72 px' in output

@@ -44,7 +44,7 @@ def dry_run(monkeypatch, capfd):
 
 def rehearse_really(config, work_dir, *options):
     """Call the command line, and its steps, in processes of their own."""
-    command = [sys.executable, 'tools/dry_run.py', config, '--work-dir', work_dir, *options]
+    command = [sys.executable, '-m', 'mmgcvit.commands.main', 'dry-run', config, '--work-dir', work_dir, *options]
     return programs.run(command, os.environ | {'CUDA_VISIBLE_DEVICES': '-1'})
 
 

@@ -1,4 +1,4 @@
-"""The tables that tools/ablate.py trains: the papers' rows with their scores, changed alike at the demo's scale."""
+"""The tables that ``mmgcvit ablate`` trains: the papers' rows with their scores, changed alike at the demo's scale."""
 
 import re
 
@@ -109,7 +109,7 @@ def test_rows_that_change_the_schedule_have_their_own_scale_only():
 
 @pytest.mark.slow
 def test_the_tool_lists_them():
-    listed = call('', ROOT / 'tools' / 'ablate.py', '--help')
+    listed = call('', '-m', 'mmgcvit.commands.main', 'ablate', '--help')
     assert all(f'  {key} ' in listed and table.title in listed for key, table in ALL.items())
     assert '--overwrite' in listed
 
@@ -118,7 +118,7 @@ def test_the_tool_lists_them():
 def test_data_that_are_missing_are_named_before_anything_is_trained(tmp_path):
     where = f'train_dataloader.dataset.data_root={tmp_path / "nowhere"}'
     command = ['gcvit-8', '--data', 'own', '--work-dir', tmp_path, '--cfg-options', where]
-    output = call('', ROOT / 'tools' / 'ablate.py', *command, fails=True)
+    output = call('', '-m', 'mmgcvit.commands.main', 'ablate', *command, fails=True)
     assert '1 of 20  seed 0, convolution and max pooling' in output
     assert str(tmp_path / 'nowhere') in output
     assert 'Traceback' not in output
