@@ -15,7 +15,7 @@ from sphinx.application import Sphinx  # noqa: E402
 from sphinx.util.inspect import signature, stringify_signature  # noqa: E402
 
 from mmgcvit import __version__  # noqa: E402
-from mmgcvit.models.base import PretrainedBackbone  # noqa: E402
+from mmgcvit.models.base import PyramidBackbone  # noqa: E402
 
 project = 'mmgcvit'
 author = 'The mmgcvit contributors'
@@ -80,7 +80,7 @@ linkcheck_anchors = False
 
 def signature_of_the_constructor(app: Sphinx, what: str, name: str, documented: object, *others: object) -> object:
     """Backbones are called with what their constructors take; Sphinx would show what notes it, ``__new__``."""
-    if what != 'class' or not issubclass(documented, PretrainedBackbone):
+    if what != 'class' or not issubclass(documented, PyramidBackbone):
         return None
     constructor = signature(documented.__init__, bound_method=True)
     return stringify_signature(constructor, show_annotation=False, show_return_annotation=False), None

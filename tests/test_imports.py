@@ -27,20 +27,10 @@ FILES_DOWNWARD = {
     'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs', 'layouts'],
     'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'archs', 'layouts'],
     'layers': [
-        *('__init__', 'attention', 'trained_bias', 'blocks', 'onednn', 'chunked', 'hooks', 'norm', 'init'),
-        *(
-            'position',
-            'position_embedding',
-            'grid_values',
-            'resizing',
-            'constants',
-            'windows',
-            'channels',
-            'tracing',
-            'variants',
-            'arguments',
-        ),
+        *('__init__', 'attention', 'trained_bias', 'blocks', 'cpu', 'position', 'resizing', 'windows', 'tracing'),
+        'arguments',
     ],
+    'rivals': ['__init__', 'downsamplers', 'swin', 'attention', 'lsa_first_block'],
 }
 FILES = sorted(PACKAGE.rglob('*.py'))
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..hosts.registry import MODELS
 from ..models.base import PyramidBackbone
-from .requirement import require
+from . import require
 
 require('timm', 'checkpoints')
 

@@ -15,7 +15,7 @@ from ..errors import shorten
 from ..models.base import PyramidBackbone
 from ..models.layers import resolve_variant
 from ..version import __version__
-from .requirement import require
+from . import require
 
 require('transformers', 'transformers')
 

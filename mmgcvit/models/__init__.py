@@ -1,1 +1,4 @@
-"""The networks. Begin reading in gcvit/backbone.py."""
+"""The networks GC ViT and LSA, and the rivals of their parts. All rooms but hosts and checkpoints may import them.
+
+Begin in gcvit/backbone.py, then read stage.py, attention.py and ../layers; base.py is what backbones inherit.
+"""

@@ -1,4 +1,4 @@
-"""Base of the backbones: their weights, from checkpoints and folders, and saved as such."""
+"""What a backbone inherits: chosen outputs, freezing, refusal of bad input; and its weights, loaded and saved."""
 
 import functools
 import inspect
@@ -26,200 +26,13 @@ from ..checkpoints.hub import folder_of
 from ..hosts.registry import MODELS
 from .layers import LayerNorm, Variant, is_exporting, whole_number, whole_numbers
 
-
-class PretrainedBackbone(BaseModule):
-    """Base of networks in published variants, whose weights are recognised, loaded and saved.
-
-    A subclass has ``out_indices``, ``stage_dims`` and ``num_stages``, as :class:`PyramidBackbone` says.
-
-    Attributes:
-        archs: The published variants by name.
-        default_arch: The name that ``arch`` has by default.
-        arch_type: The type of the variants.
-        layouts: The layouts in which checkpoints of the network exist, this package's last.
-    """
-
-    archs: ClassVar[Mapping[str, Variant]]
-    default_arch: ClassVar[str]
-    arch_type: ClassVar[type[Variant]]
-    layouts: ClassVar[Sequence[Layout]]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> 'PretrainedBackbone':
-        """Note what the constructor is called with, a subclass's too, for :meth:`constructor_arguments`."""
-        backbone = super().__new__(cls)
-        backbone.called_with = (snapshot(args), snapshot(kwargs))
-        return backbone
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        checkpoint: str | Path,
-        prefix: str | None = None,
-        ema: bool = False,
-        revision: str | None = None,
-        **arguments: Any,
-    ) -> 'PretrainedBackbone':
-        """A backbone with the weights of a checkpoint, all of them; see :func:`load_pretrained`.
-
-        Args:
-            checkpoint: A folder that :meth:`save_pretrained` has written, here or on the Hugging Face Hub
-                (``OWNER/NAME``); or a file, an http(s) address, or ``timm://NAME``.
-            prefix: Take the tensors under this prefix only, where a file holds several networks.
-            ema: Take the exponential moving average of the weights where the file has one beside them.
-            revision: Of a name on the Hub: a branch, a tag or a commit.
-            arguments: Those of the constructor but ``init_cfg``. A folder has them all, and these go before its own.
-                Of a file, the weights tell without ``arch`` which published variant they are of; windows and image size
-                are not taken from them. Weights of other windows than ``window_size`` have their tables resized, which
-                the log says.
-
-        Raises:
-            CheckpointError: The weights did not load, or are of none of the published variants and ``arch`` is missing;
-                or a folder is not what was written.
-        """
-        network, source = cls, {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
-        folder = folder_of(checkpoint, revision)
-        if folder is not None:
-            config = read_config(folder)
-            network = network_in(config, cls, str(folder / CONFIG))
-            check_belongs(network, config, folder)
-            source['checkpoint'] = str(folder / WEIGHTS)
-            arguments = {**config.arguments, **arguments}
-        elif 'arch' not in arguments:
-            arguments['arch'] = cls.name_of_arch(**source)
-        backbone = network(**arguments, init_cfg={'type': 'Pretrained', **source})
-        backbone.init_weights()
-        return backbone
-
-    def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
-        """Write the backbone as a folder of ``config.json`` and ``model.safetensors``.
-
-        :meth:`from_pretrained` builds it again, with all arguments of the constructor and all weights, so that maps are
-        equal to the bit. Not with another dtype: weights of half precision come back in torch's default one.
-
-        Args:
-            folder: Made if it is not there.
-            overwrite: Whether a backbone that is there may be replaced.
-
-        Raises:
-            FileExistsError: There is one, and it may not.
-            TypeError: The constructor was called with something that JSON does not have.
-            ValueError: The class is not registered, or parts of the backbone were changed after it was built.
-            CheckpointError: A weight is not finite; or safetensors is not installed.
-        """
-        network, tensors = type(self), self.state_dict()
-        if MODELS.module_dict.get(network.__name__) is not network:
-            raise ValueError(
-                f'{network.__name__} is not registered, and could not be found again; decorate it with '
-                '@mmgcvit.hosts.registry.MODELS.register_module()'
-            )
-        arguments = self.constructor_arguments()
-        with torch.device('meta'):
-            built = network(**arguments).state_dict()
-        if shapes_of(built) != shapes_of(tensors):
-            raise ValueError(
-                f'the {network.__name__} has other tensors than one built with its arguments, as parts were changed '
-                'after it was built; make a subclass that names them (stem_type, stage_type, ...), and register it'
-            )
-        write_folder(Path(folder).expanduser(), FolderConfig(network.__name__, arguments), tensors, overwrite)
-
-    def constructor_arguments(self) -> dict[str, Any]:
-        """What the backbone was built with, defaults included, without ``init_cfg``, as plain JSON values.
-
-        Raises:
-            TypeError: The constructor was called with something that JSON does not have.
-        """
-        args, kwargs = self.called_with
-        signature = inspect.signature(type(self).__init__)
-        call = signature.bind(self, *args, **kwargs)
-        call.apply_defaults()
-        arguments = {}
-        for name, value in list(call.arguments.items())[1:]:
-            arguments |= value if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD else {name: value}
-        return {name: plain(value, name) for name, value in arguments.items() if name != 'init_cfg'}
-
-    def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says.
-
-        ``dict(type='Pretrained', checkpoint=SOURCE)`` takes a file, an http(s) address or ``timm://NAME`` in any
-        layout in which checkpoints of the network exist, recognised by content, and runs no code from it. Two more
-        keys: ``prefix`` where a file holds several networks, ``ema=True`` for the moving average where a file has one
-        beside the weights.
-
-        Raises:
-            CheckpointError: The weights did not load, all of them; see :func:`load_pretrained`.
-        """
-        configs = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg or []
-        pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
-        initialize(self, [config for config in configs if config not in pretrained])
-        for config in pretrained:
-            # map_location, which mmengine knows, has nothing to decide: weights are read on the CPU and copied.
-            options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
-            load_pretrained(self, self.describe_arch, **options)
-        self._is_init = True
-
-    @classmethod
-    def name_of_arch(cls, checkpoint: str, prefix: str | None, ema: bool) -> str:
-        """The published variant that a checkpoint's weights belong to.
-
-        Raises:
-            CheckpointError: It cannot be read, or is another network's, or of no published variant.
-        """
-        weights = read_weights(checkpoint, prefix, ema)
-        if weights.layout.network not in [base.__name__ for base in cls.__mro__]:
-            raise CheckpointError(f'{checkpoint} holds {weights.layout.network} weights; the model is {cls.__name__}')
-        try:
-            found = cls.describe_weights(weights.tensors)
-        # Of tensors with fewer dimensions or none in them.
-        except (ValueError, IndexError, ZeroDivisionError) as error:
-            raise CheckpointError(f'{checkpoint} is no whole {cls.__name__}: {error}') from None
-        if found.strip("'") not in cls.archs:
-            raise CheckpointError(f'{checkpoint} holds weights of {cls.__name__} {found}; say which by arch=...')
-        return found.strip("'")
-
-    @classmethod
-    def describe_weights(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:
-        """The variant that weights belong to, by their shapes: its name, or what it is made of.
-
-        Args:
-            tensors: Weights by their names here.
-            num_stages: How many stages to look at, all by default. Variants that differ only later are named together.
-        """
-        read = cls.arch_type.seen_in
-        seen = read(tensors, num_stages)
-        names = [name for name in cls.archs if read(published_tensors(cls, name), num_stages) == seen]
-        return ' or '.join(map(repr, names)) or cls.arch_type.in_words(seen)
-
-    def describe_arch(self, tensors: Mapping[str, Tensor]) -> str:
-        """The variant that weights belong to, as far as the built stages go."""
-        return self.describe_weights(tensors, self.num_stages)
-
-
-@functools.cache
-def published_tensors(network: type[PretrainedBackbone], name: str) -> dict[str, Tensor]:
-    """Names and shapes of the weights of a published variant."""
-    with torch.device('meta'):
-        return network(arch=name).state_dict()
-
-
-def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    """Names and shapes of tensors."""
-    return {name: tensor.shape for name, tensor in tensors.items()}
-
-
-def snapshot(value: Any) -> Any:
-    """A value as it is now: copies of dicts and lists, which a caller may change later."""
-    if isinstance(value, Mapping):
-        return {key: snapshot(item) for key, item in value.items()}
-    return [snapshot(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 WithCp = bool | Sequence[bool]
 
 MIN_IMAGE_SIZE = 32
 
 
-class PyramidBackbone(PretrainedBackbone):
-    """Base of backbones whose stages make ever smaller maps.
+class PyramidBackbone(BaseModule):
+    """Base of backbones in published variants, whose stages make ever smaller maps.
 
     A subclass builds ``self.stem``, which has a ``stride`` in pixels, ``self.stages``, the first ``self.num_stages`` of
     them, each with its ``blocks``, and between them ``self.downsamplers``; it calls :meth:`freeze` at the end of its
@@ -233,10 +46,27 @@ class PyramidBackbone(PretrainedBackbone):
         init_cfg: See mmengine's ``BaseModule``.
         norm_eps: Epsilon of the output norms.
 
+    Attributes:
+        archs: The published variants by name.
+        default_arch: The name that ``arch`` has by default.
+        arch_type: The type of the variants.
+        layouts: The layouts in which checkpoints of the network exist, this package's last.
+
     Raises:
         ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1.
         TypeError: An argument is no whole number, or ``out_indices`` no sequence of them.
     """
+
+    archs: ClassVar[Mapping[str, Variant]]
+    default_arch: ClassVar[str]
+    arch_type: ClassVar[type[Variant]]
+    layouts: ClassVar[Sequence[Layout]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> 'PyramidBackbone':
+        """Note what the constructor is called with, a subclass's too, for :meth:`constructor_arguments`."""
+        backbone = super().__new__(cls)
+        backbone.called_with = (snapshot(args), snapshot(kwargs))
+        return backbone
 
     def __init__(
         self,
@@ -302,6 +132,23 @@ class PyramidBackbone(PretrainedBackbone):
                 f'expected at least {MIN_IMAGE_SIZE} px on both sides'
             )
 
+    def freeze(self) -> None:
+        """Put the stem and the frozen stages, each with the downsampler after it and its output norm, in eval mode, and
+        take their parameters out of training.
+        """
+        if self.frozen_stages < 0:
+            return
+        count = self.frozen_stages
+        norms = (self.get_submodule(f'norm{i}') for i in self.out_indices if i < count)
+        for part in (self.stem, *self.stages[:count], *self.downsamplers[:count], *norms):
+            part.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'PyramidBackbone':
+        """Switch to training or eval mode; frozen parts stay in eval mode."""
+        super().train(mode)
+        self.freeze()
+        return self
+
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Where a parameter stands in the network, for layer-wise learning rate decay.
 
@@ -334,35 +181,159 @@ class PyramidBackbone(PretrainedBackbone):
         kind, index, block = part[1], int(part[2]), int(part[3] or 0)
         return (first_block[index] + block if kind == 'stages' else first_block[index + 1] - 1), last + 1
 
-    def freeze(self) -> None:
-        """Put the stem and the frozen stages, each with the downsampler after it and its output norm, in eval mode, and
-        take their parameters out of training.
-        """
-        if self.frozen_stages < 0:
-            return
-        count = self.frozen_stages
-        norms = (self.get_submodule(f'norm{i}') for i in self.out_indices if i < count)
-        for part in (self.stem, *self.stages[:count], *self.downsamplers[:count], *norms):
-            part.eval().requires_grad_(False)
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str | Path,
+        prefix: str | None = None,
+        ema: bool = False,
+        revision: str | None = None,
+        **arguments: Any,
+    ) -> 'PyramidBackbone':
+        """A backbone with the weights of a checkpoint, all of them; see :func:`load_pretrained`.
 
-    def train(self, mode: bool = True) -> 'PyramidBackbone':
-        """Switch to training or eval mode; frozen parts stay in eval mode."""
-        super().train(mode)
-        self.freeze()
-        return self
+        Args:
+            checkpoint: A folder that :meth:`save_pretrained` has written, here or on the Hugging Face Hub
+                (``OWNER/NAME``); or a file, an http(s) address, or ``timm://NAME``.
+            prefix: Take the tensors under this prefix only, where a file holds several networks.
+            ema: Take the exponential moving average of the weights where the file has one beside them.
+            revision: Of a name on the Hub: a branch, a tag or a commit.
+            arguments: Those of the constructor but ``init_cfg``. A folder has them all, and these go before its own.
+                Of a file, the weights tell without ``arch`` which published variant they are of; windows and image size
+                are not taken from them. Weights of other windows than ``window_size`` have their tables resized, which
+                the log says.
+
+        Raises:
+            CheckpointError: The weights did not load, or are of none of the published variants and ``arch`` is missing;
+                or a folder is not what was written.
+        """
+        network, source = cls, {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
+        folder = folder_of(checkpoint, revision)
+        if folder is not None:
+            config = read_config(folder)
+            network = network_in(config, cls, str(folder / CONFIG))
+            check_belongs(network, config, folder)
+            source['checkpoint'] = str(folder / WEIGHTS)
+            arguments = {**config.arguments, **arguments}
+        elif 'arch' not in arguments:
+            arguments['arch'] = cls.name_of_arch(**source)
+        backbone = network(**arguments, init_cfg={'type': 'Pretrained', **source})
+        backbone.init_weights()
+        return backbone
+
+    def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
+        """Write the backbone as a folder of ``config.json`` and ``model.safetensors``.
+
+        :meth:`from_pretrained` builds it again, with all arguments of the constructor and all weights, so that maps are
+        equal to the bit. Not with another dtype: weights of half precision come back in torch's default one.
+
+        Args:
+            folder: Made if it is not there.
+            overwrite: Whether a backbone that is there may be replaced.
+
+        Raises:
+            FileExistsError: There is one, and it may not.
+            TypeError: The constructor was called with something that JSON does not have.
+            ValueError: The class is not registered, or parts of the backbone were changed after it was built.
+            CheckpointError: A weight is not finite; or safetensors is not installed.
+        """
+        network, tensors = type(self), self.state_dict()
+        if MODELS.module_dict.get(network.__name__) is not network:
+            raise ValueError(
+                f'{network.__name__} is not registered, and could not be found again; decorate it with '
+                '@mmgcvit.hosts.registry.MODELS.register_module()'
+            )
+        arguments = self.constructor_arguments()
+        with torch.device('meta'):
+            built = network(**arguments).state_dict()
+        if {name: x.shape for name, x in built.items()} != {name: x.shape for name, x in tensors.items()}:
+            raise ValueError(
+                f'the {network.__name__} has other tensors than one built with its arguments, as parts were changed '
+                'after it was built; make a subclass that names them (stem_type, stage_type, ...), and register it'
+            )
+        write_folder(Path(folder).expanduser(), FolderConfig(network.__name__, arguments), tensors, overwrite)
+
+    def constructor_arguments(self) -> dict[str, Any]:
+        """What the backbone was built with, defaults included, without ``init_cfg``, as plain JSON values.
+
+        Raises:
+            TypeError: The constructor was called with something that JSON does not have.
+        """
+        args, kwargs = self.called_with
+        signature = inspect.signature(type(self).__init__)
+        call = signature.bind(self, *args, **kwargs)
+        call.apply_defaults()
+        arguments = {}
+        for name, value in list(call.arguments.items())[1:]:
+            arguments |= value if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD else {name: value}
+        return {name: plain(value, name) for name, value in arguments.items() if name != 'init_cfg'}
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says.
+
+        ``dict(type='Pretrained', checkpoint=SOURCE)`` takes a file, an http(s) address or ``timm://NAME`` in any
+        layout in which checkpoints of the network exist, recognised by content, and runs no code from it. Two more
+        keys: ``prefix`` where a file holds several networks, ``ema=True`` for the moving average where a file has one
+        beside the weights.
+
+        Raises:
+            CheckpointError: The weights did not load, all of them; see :func:`load_pretrained`.
+        """
+        configs = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg or []
+        pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
+        initialize(self, [config for config in configs if config not in pretrained])
+        describe = functools.partial(self.describe_weights, num_stages=self.num_stages)
+        for config in pretrained:
+            # map_location, which mmengine knows, has nothing to decide: weights are read on the CPU and copied.
+            options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
+            load_pretrained(self, describe, **options)
+        self._is_init = True
+
+    @classmethod
+    def name_of_arch(cls, checkpoint: str, prefix: str | None, ema: bool) -> str:
+        """The published variant that a checkpoint's weights belong to; CheckpointError where there is none."""
+        weights = read_weights(checkpoint, prefix, ema)
+        if weights.layout.network not in [base.__name__ for base in cls.__mro__]:
+            raise CheckpointError(f'{checkpoint} holds {weights.layout.network} weights; the model is {cls.__name__}')
+        try:
+            found = cls.describe_weights(weights.tensors)
+        # Of tensors with fewer dimensions or none in them.
+        except (ValueError, IndexError, ZeroDivisionError) as error:
+            raise CheckpointError(f'{checkpoint} is no whole {cls.__name__}: {error}') from None
+        if found.strip("'") not in cls.archs:
+            raise CheckpointError(f'{checkpoint} holds weights of {cls.__name__} {found}; say which by arch=...')
+        return found.strip("'")
+
+    @classmethod
+    def describe_weights(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:
+        """The variant that weights belong to, by their shapes: its name, or what it is made of.
+
+        Args:
+            tensors: Weights by their names here.
+            num_stages: How many stages to look at, all by default. Variants that differ only later are named together.
+        """
+        read = cls.arch_type.seen_in
+        seen = read(tensors, num_stages)
+        names = [name for name in cls.archs if read(published_tensors(cls, name), num_stages) == seen]
+        return ' or '.join(map(repr, names)) or cls.arch_type.in_words(seen)
+
+
+@functools.cache
+def published_tensors(network: type[PyramidBackbone], name: str) -> dict[str, Tensor]:
+    """Names and shapes of the weights of a published variant."""
+    with torch.device('meta'):
+        return network(arch=name).state_dict()
+
+
+def snapshot(value: Any) -> Any:
+    """A value as it is now: copies of dicts and lists, which a caller may change later."""
+    if isinstance(value, Mapping):
+        return {key: snapshot(item) for key, item in value.items()}
+    return [snapshot(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def checkpointed_stages(with_cp: WithCp, num_stages: int) -> tuple[bool, ...]:
-    """For each stage whether its activations are recomputed in the backward pass.
-
-    Args:
-        with_cp: True for all stages, False for none; or one bool per stage.
-        num_stages: How many stages the variant has.
-
-    Raises:
-        ValueError: A count of bools that does not fit the number of stages.
-        TypeError: Something else.
-    """
+    """For each stage whether its activations are recomputed in the backward pass, or a refusal of ``with_cp``."""
     if isinstance(with_cp, bool):
         return (with_cp,) * num_stages
     if not isinstance(with_cp, Sequence) or not all(isinstance(stage, bool) for stage in with_cp):

@@ -8,7 +8,7 @@ from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.checkpoints.weights import Weights
 from mmgcvit.checkpoints.writing import state_dict_for
 from mmgcvit.models.gcvit.layouts import ORIGINAL, TIMM
-from mmgcvit.models.layers.grid_values import resize_table
+from mmgcvit.models.layers.position import resize_table
 
 from ..reference import REFERENCES
 

@@ -6,8 +6,20 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layers.arguments import number, whole_number, whole_numbers
-from ..layers.variants import MLP_RATIO, Variant, attribute, count_blocks, mlp_ratio, optional, side, where
+from ..layers.arguments import (
+    MLP_RATIO,
+    NUMBER,
+    Variant,
+    at_least,
+    attribute,
+    count_blocks,
+    mlp_ratio,
+    number,
+    optional,
+    side,
+    where,
+    whole_numbers,
+)
 
 NUM_STAGES = 4
 COUNTS = where(whole_numbers, lambda counts: len(counts) == NUM_STAGES and min(counts) >= 1)
@@ -28,12 +40,12 @@ class GCViTArch(Variant):
         drop_path_rate: Drop path rate of the last block in ImageNet training; it rises linearly from 0.
     """
 
-    embed_dims: int = attribute(where(whole_number, lambda dims: dims >= 4), 'a whole number of at least 4')
+    embed_dims: int = attribute(*at_least(4))
     depths: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
     num_heads: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
     mlp_ratio: float = attribute(*MLP_RATIO)
     layer_scale: float | None = attribute(optional(number), 'a number, or None', default=None)
-    drop_path_rate: float = attribute(number, 'a number', default=0.0)
+    drop_path_rate: float = attribute(*NUMBER, default=0.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

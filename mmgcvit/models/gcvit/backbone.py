@@ -1,8 +1,8 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. What the
-backbone inherits, from levels() to freeze(), is in ../pyramid.py, loading and saving in ../pretrained.py; archs.py has
-the variants, layouts.py the names of weights in checkpoints of others.
+backbone inherits, from levels() to freeze(), loading and saving, is in ../base.py; archs.py has the variants,
+layouts.py the names of weights in checkpoints of others.
 
 Legend: B batch, H x W image in pixels, C channels of the first stage.
 """
@@ -50,7 +50,7 @@ class GCViT(PyramidBackbone):
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
             in all stages, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
-            :meth:`PretrainedBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+            :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
         ValueError: An argument is out of its range. The message says what is allowed.

@@ -1,4 +1,4 @@
-"""What a transformer block is made of besides attention: the MLP, and the residual branch around either.
+"""What a transformer block is made of besides attention: norm, MLP, the residual branch around either; initial weights.
 
 Legend: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
@@ -6,12 +6,12 @@ Legend: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W,
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .chunked import tokens_in_chunks
-from .onednn import linear
+from .cpu import linear, tokens_in_chunks
 
 
 class TransformerBlock(nn.Module):
@@ -23,6 +23,17 @@ def recomputed(block: nn.Module, *inputs: Tensor) -> Any:
     if not torch.is_grad_enabled():
         return block(*inputs)
     return checkpoint(block, *inputs, use_reentrant=False)
+
+
+class LayerNorm(nn.LayerNorm):
+    """``nn.LayerNorm`` in its weights' dtype, under autocast in float32: (..., C) to the same.
+
+    As autocast does on GPUs. On CPUs torch would compute in the input's half precision and sum the weights' gradients
+    in it, which loses most of them.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x.to(self.weight.dtype), self.normalized_shape, self.weight, self.bias, self.eps)
 
 
 class Mlp(nn.Module):
@@ -82,3 +93,18 @@ class ResidualConnection(nn.Module):
         # Both factors are multiplied first, as (B or 1, 1, 1, C), so that the maps are read and written only once.
         factors = self.drop_path(self.layer_scale(x.new_ones(len(x) if drops else 1, 1, 1, 1)))
         return torch.addcmul(x, branch, factors)
+
+
+def init_transformer_weights(module: nn.Module) -> None:
+    """Initialise one module, for use with ``Module.apply``.
+
+    Linear layers: truncated normal with standard deviation 0.02, biases 0. LayerNorm: 1 and 0. Convolutions keep the
+    framework's default; position tables initialise themselves.
+    """
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.LayerNorm):
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)

@@ -1,26 +1,133 @@
-"""The relative position bias of attention inside a window.
+"""Where a token is: the relative position bias of attention in windows, and the position embedding of a map.
 
-Legend: h x w window, N = h*w tokens of a window, nH heads.
+Both are learned values on a grid, resized when a state dict of another grid is loaded.
+
+Legend: B batch, H x W feature map, C channels, h x w window or grid, N = h*w tokens of a window, nH heads, T maps.
 A bias table has one row per offset between two tokens of a window, (2h-1)*(2w-1) rows, and one column per head.
 """
 
-from math import prod
-from typing import Any
+from collections.abc import Mapping
+from math import isqrt, prod
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .arguments import Window
-from .constants import constant
-from .grid_values import Grid, GridValues
-from .tracing import is_tracing
+from .resizing import resize
+from .tracing import constant, is_tracing
+
+Grid = tuple[int, int]
 
 TABLE_NAME = 'relative_position_bias_table'
 # CUDA's memory-efficient attention wants rows of a bias to begin at multiples of that many elements.
 ALIGNMENT = 8
 # Larger biases are gathered at each call, for one percent of the time: 30 blocks with windows of 24 would keep 340 MB.
 MOST_BYTES_KEPT_ON_CPU = 1 << 20
+
+
+class GridValues(nn.Module):
+    """Base of modules with one table of learned values on a grid, initially from a truncated normal distribution.
+
+    State dicts of oblong modules hold the shape beside the table, whose size does not tell it; others are square.
+
+    Args:
+        table_shape: (..., rows * columns of the grid, C).
+        shape: (h, w), from which :meth:`grid_of` derives the grid.
+
+    Attributes:
+        table_name: The parameter's name.
+        shape_name: The name of the buffer in which an oblong module keeps its shape.
+    """
+
+    table_name: ClassVar[str]
+    shape_name: ClassVar[str]
+
+    def __init__(self, table_shape: tuple[int, ...], shape: tuple[int, int]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.register_parameter(self.table_name, nn.Parameter(torch.empty(table_shape)))
+        nn.init.trunc_normal_(self.get_parameter(self.table_name), std=0.02)
+        if shape[0] != shape[1]:
+            self.register_buffer(self.shape_name, torch.tensor(self.shape))
+
+    @staticmethod
+    def grid_of(shape: tuple[int, int]) -> Grid:
+        """Rows and columns of the values of a module of that shape."""
+        return shape
+
+    @staticmethod
+    def shape_of(grid: Grid) -> tuple[int, int]:
+        """Undo :meth:`grid_of`."""
+        return grid
+
+    @classmethod
+    def stored_shape(cls, state_dict: Mapping[str, Tensor], name: str) -> tuple[int, int]:
+        """The shape (h, w) of the table ``name`` of a state dict: kept beside the table, otherwise a square.
+
+        ValueError: the table's rows are not those of its shape, or of any square.
+        """
+        num_rows = state_dict[name].shape[-2:][0]
+        kept = state_dict.get(name.removesuffix(cls.table_name) + cls.shape_name)
+        shape = cls.shape_of((isqrt(num_rows),) * 2) if kept is None else (int(kept[0]), int(kept[1]))
+        grid = cls.grid_of(shape)
+        if prod(grid) == num_rows:
+            return shape
+        if kept is None:
+            raise ValueError(f'{name} of {num_rows} rows belongs to no square grid, and there is no {cls.shape_name}')
+        raise ValueError(f'{name} has {num_rows} rows; its grid {grid} needs {prod(grid)}')
+
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        if self.shape_name in self._buffers:  # whose contents are undefined after Module.to_empty
+            self.get_buffer(self.shape_name).copy_(torch.tensor(self.shape))
+        super()._save_to_state_dict(*args, **kwargs)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        name, shape_name = prefix + self.table_name, prefix + self.shape_name
+        if name in state_dict:
+            source, target = self.grid_of(self.stored_shape(state_dict, name)), self.grid_of(self.shape)
+            state_dict = {**state_dict, name: resize_table(state_dict[name], source, target)}
+            state_dict.pop(shape_name, None)
+            if self.shape_name in self._buffers:
+                state_dict[shape_name] = torch.tensor(self.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def resize_table(table: Tensor, source: Grid, target: Grid) -> Tensor:
+    """Resize a table (..., places of the source grid, C), each column as an image, to (..., places of the target, C).
+
+    Where the grids are equal, the table itself.
+    """
+    if not is_tracing() and source == target:
+        return table
+    return resize(table.mT.unflatten(-1, source), target).flatten(-2).mT.contiguous()
+
+
+class PositionEmbedding(GridValues):
+    """Add a learned vector to each place of a map; for other maps than the grid's it is resized (bicubic).
+
+    Args:
+        embed_dims: C.
+        grid: (h, w).
+        copies: () for maps (B, H, W, C), (T,) for T stacked maps (T, B, H, W, C) with an embedding each.
+    """
+
+    table_name = 'pos_embed'
+    shape_name = 'grid_shape'
+
+    def __init__(self, embed_dims: int, grid: Grid, copies: tuple[int, ...] = ()) -> None:
+        super().__init__((*copies, grid[0] * grid[1], embed_dims), grid)
+        self.grid = tuple(grid)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C), or (T, B, H, W, C), to the same."""
+        size = (x.shape[-3], x.shape[-2])
+        embedding = self.pos_embed.unflatten(-2, self.grid)
+        if is_tracing() or size != self.grid:
+            images = embedding.transpose(-1, -2).transpose(-2, -3)  # (..., C, h, w)
+            embedding = resize(images, size).transpose(-3, -2).transpose(-2, -1)
+        return x + embedding.unsqueeze(-4)
 
 
 class RelativePositionBias(GridValues):
@@ -85,13 +192,7 @@ class RelativePositionBias(GridValues):
 
 
 class KeptBias:
-    """A cached bias, with what it was made of to tell whether it is still valid.
-
-    Args:
-        table: The table that it was gathered from.
-        dtype: The dtype that was asked for.
-        bias: (nH, N, N).
-    """
+    """A cached bias (nH, N, N), with what it was made of to tell whether it is still valid."""
 
     def __init__(self, table: Tensor, dtype: torch.dtype | None, bias: Tensor) -> None:
         self.table, self.version, self.dtype, self.bias = table, table._version, dtype, bias

@@ -7,7 +7,7 @@ deterministic on CUDA, and exported graphs hold products instead of a Resize.
 import torch
 from torch import Tensor
 
-from .constants import constant
+from .tracing import constant
 
 # The parameter of Keys' cubic kernel, as in torch and OpenCV.
 A = -0.75

@@ -1,13 +1,24 @@
-"""Whether torch is tracing: compiling the caller into a graph, or exporting it."""
+"""Whether torch is tracing the caller into a graph, and what is computed another way then.
+
+A trace serves other sizes, and an export other machines, so what is traced must not depend on them.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+
+# Detection has new sizes in nearly every image: the constants unused for longest are dropped.
+MOST_CONSTANTS = 512
+# torch.compile of 2.13 cannot order strides that are symbols (pytorch#188422), and stops at convolutions of views; a
+# copy has strides that it knows. To be removed with support for torch 2.13.
+VIEWS_STOP_COMPILING = torch.__version__.startswith('2.13.')
 
 
 def is_tracing() -> bool:
-    """Whether torch.compile, torch.export, torch.jit or an ONNX exporter traces the caller.
-
-    A trace serves other sizes, and an export other machines, so what is traced must not depend on them.
-    """
+    """Whether torch.compile, torch.export, torch.jit or an ONNX exporter traces the caller."""
     return is_compiling() or is_exporting()
 
 
@@ -27,3 +38,32 @@ def sizes_are_symbols() -> bool:
     False before torch 2.7, which cannot tell.
     """
     return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """(B, H, W, C), as transformers have maps, to (B, C, H, W), as convolutions take them."""
+    x = x.permute(0, 3, 1, 2)
+    return x.contiguous() if VIEWS_STOP_COMPILING and is_compiling() and not is_exporting() else x
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, H, W, C)."""
+    return x.permute(0, 2, 3, 1)
+
+
+def constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
+    """``make(*sizes, device)``, which depends on nothing else, on the device of ``like``, computed once and cached.
+
+    Not cached in traces, where sizes may be symbols, and not for tensor subclasses (fake or distributed tensors), whose
+    mode the constant has to be made under.
+    """
+    if is_tracing() or type(like) not in (Tensor, nn.Parameter):
+        return make(*sizes, like.device)
+    return cached_constant(make, *sizes, like.device)
+
+
+@functools.lru_cache(MOST_CONSTANTS)
+def cached_constant(make: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """``make(*arguments)``, cached."""
+    with torch.inference_mode(False):  # training could not use a tensor made in inference mode
+        return make(*arguments)

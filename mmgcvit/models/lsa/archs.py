@@ -7,8 +7,19 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layers.arguments import number, whole_number, whole_numbers
-from ..layers.variants import MLP_RATIO, Variant, attribute, count_blocks, mlp_ratio, optional, side, where
+from ..layers.arguments import (
+    MLP_RATIO,
+    NUMBER,
+    Variant,
+    at_least,
+    attribute,
+    count_blocks,
+    mlp_ratio,
+    optional,
+    side,
+    where,
+    whole_numbers,
+)
 
 SHIFT_MODES = ('circular', 'reflect')
 # A shift must be shorter than the shortest side of an image that the backbone takes.
@@ -34,7 +45,6 @@ def read_shifts(values: Any) -> tuple[tuple[int, int], ...]:
 COUNTS = where(whole_numbers, lambda counts: min(counts, default=0) >= 1)
 PER_STAGE = 'whole numbers of at least 1, one per stage'
 SHIFTS = f'None, or at least two pairs (dy, dx) of at most {LONGEST_SHIFT} px, the first (0, 0)'
-AT_LEAST_1 = where(whole_number, lambda number: number >= 1), 'a whole number of at least 1'
 FLAG = where(lambda value: value, lambda value: isinstance(value, bool)), 'True or False'
 
 
@@ -64,17 +74,17 @@ class LSAArch(Variant):
     embed_dims: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
     depths: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
     num_heads: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
-    kernel_size: int = attribute(*AT_LEAST_1)
-    stride: int = attribute(*AT_LEAST_1)
-    padding: int = attribute(where(whole_number, lambda px: px >= 0), 'a whole number of at least 0')
+    kernel_size: int = attribute(*at_least(1))
+    stride: int = attribute(*at_least(1))
+    padding: int = attribute(*at_least(0))
     shifts: tuple[tuple[int, int], ...] | None = attribute(optional(read_shifts), SHIFTS)
     num_kv_heads: tuple[int, ...] | None = attribute(optional(COUNTS), f'None, or {PER_STAGE}', default=None)
     shift_mode: str = attribute(where(str, SHIFT_MODES.__contains__), f'one of {SHIFT_MODES}', default='circular')
     shared_conv: bool = attribute(*FLAG, default=False)
     shared_position: bool = attribute(*FLAG, default=False)
     mlp_ratio: float = attribute(*MLP_RATIO, default=4.0)
-    drop_path_rate: float = attribute(number, 'a number', default=0.1)
-    img_size: int = attribute(where(whole_number, lambda px: px >= 32), 'a whole number of at least 32', default=224)
+    drop_path_rate: float = attribute(*NUMBER, default=0.1)
+    img_size: int = attribute(*at_least(32), default=224)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,7 +1,7 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. What the
-backbone inherits, from levels() to freeze(), is in ../pyramid.py; archs.py has the variants, layouts.py the names of
+backbone inherits, from levels() to freeze(), is in ../base.py; archs.py has the variants, layouts.py the names of
 weights in the authors' checkpoints.
 
 Legend: B batch, H x W image in pixels, C_i channels and H_i x W_i size of stage i's map, S stride of the patches.
@@ -21,8 +21,8 @@ from ..layers import (
     check_img_size,
     images_in_chunks,
     init_transformer_weights,
-    resolve_optional_windows,
     resolve_variant,
+    resolve_windows,
 )
 from .archs import ARCHS, LSAArch
 from .layouts import LAYOUTS
@@ -49,7 +49,7 @@ class LSA(PyramidBackbone):
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
             in all stages, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
-            :meth:`PretrainedBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
+            :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
         ValueError: An argument is out of its range. The message says what is allowed.
@@ -84,7 +84,7 @@ class LSA(PyramidBackbone):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_variant(arch, ARCHS)
-        windows = resolve_optional_windows(window_size, arch.num_stages)
+        windows = resolve_windows(window_size, arch.num_stages, optional=True)
         checkpointed = checkpointed_stages(with_cp, arch.num_stages)
         grids = stage_grids(arch, arch.img_size if pretrain_img_size is None else pretrain_img_size)
         rate = check_drop_path_rate(arch.drop_path_rate if drop_path_rate is None else drop_path_rate)

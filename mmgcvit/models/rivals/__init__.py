@@ -4,13 +4,10 @@ Each network here is its paper's with one choice changed; docs/ablations.md list
 package imports this folder: the configs under configs/ablations do, by ``custom_imports``.
 """
 
+from .attention import GCViTGlobalKeyValue, GCViTGlobalValue, GCViTMaskedPadding, GCViTWithoutPosition
 from .downsamplers import GCViTConvPool, GCViTMaxPool, GCViTPatchMerging
-from .global_keys import GCViTGlobalKeyValue, GCViTGlobalValue
 from .lsa_first_block import LSAWithCvTBlock, LSAWithSwinBlock
-from .padding import GCViTMaskedPadding
-from .position import GCViTWithoutPosition
-from .shifting import GCViTShifted
-from .swin import GCViTLocal, SwinWithGCViTStem, SwinWithGlobalQuery, SwinWithoutShifting
+from .swin import GCViTLocal, GCViTShifted, SwinWithGCViTStem, SwinWithGlobalQuery, SwinWithoutShifting
 
 __all__ = [
     'GCViTConvPool',

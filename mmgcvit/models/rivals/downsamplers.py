@@ -9,7 +9,7 @@ from ...hosts.registry import MODELS
 from ..gcvit import GCViT
 from ..gcvit.convs import Downsampler, Stem
 from ..layers import LayerNorm, channels_first, channels_last
-from .patches import PatchMerging
+from .swin import PatchMerging
 
 
 class MaxPoolDownsampler(Downsampler):

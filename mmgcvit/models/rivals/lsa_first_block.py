@@ -81,7 +81,7 @@ class SwinAttention(GroupedAttention):
 class ConvolutionalProjection(nn.Sequential):
     """What CvT has before each linear projection: depthwise 3x3 convolution, batch norm; maps are NCHW.
 
-    On a CPU a large batch passes in chunks (layers/chunked.py), and batch norm has statistics of each chunk.
+    On a CPU a large batch passes in chunks (layers/cpu.py), and batch norm has statistics of each chunk.
 
     Args:
         embed_dims: C.

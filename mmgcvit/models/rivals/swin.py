@@ -1,16 +1,149 @@
-"""The way from Swin to GC ViT (paper, tables 5 and S.3).
+"""The way from Swin (arXiv 2103.14030) to GC ViT (paper, tables 5 and S.3), and Swin's parts in the places of GC ViT's.
 
 Table 5, each row with one part more of GC ViT's: Swin-T without shifting and, by its ``arch`` alone, the same with
 GC ViT-T's sizes, :class:`SwinWithoutShifting`; with its stem, :class:`SwinWithGCViTStem`; with its downsampler,
 :class:`GCViTLocal`; with global attention it is GC ViT. Table S.3: Swin with global attention in the place of shifted
-windows, :class:`SwinWithGlobalQuery`.
+windows, :class:`SwinWithGlobalQuery`. In no table: GC ViT with shifted windows, :class:`GCViTShifted`.
+
+Legend: B batch, H x W image or feature map, h x w window, nW windows of one image, N = h*w tokens of a window, C
+channels, nH heads, d = C/nH.
 """
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ...hosts.registry import MODELS
 from ..gcvit import GCViT
-from .layouts import SWIN_STEM
-from .local import LocalStage
-from .patches import PatchEmbedding, PatchMerging
+from ..gcvit.attention import LocalWindowAttention
+from ..gcvit.layouts import HERE
+from ..gcvit.stage import Stage
+from ..layers import LayerNorm, Window, channels_last, divide_up, linear, pad_to_windows, unpad, window_partition
+from .attention import MaskedWindowAttention
+
+PATCH = 4
+MERGED = 2
+# The names in weights of networks with Swin's patch embedding: GC ViT's of this package, known by that part's norm.
+SWIN_STEM = replace(HERE, name='mmgcvit with patch embedding', anchor='stem.norm.weight', network='SwinWithoutShifting')
+
+
+class PatchEmbedding(nn.Module):
+    """A vector for each patch of 4x4 px, normalised: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C).
+
+    Args:
+        in_channels: Channels of the images.
+        embed_dims: C.
+    """
+
+    stride = PATCH
+
+    def __init__(self, in_channels: int, embed_dims: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, embed_dims, PATCH, stride=PATCH)
+        self.norm = LayerNorm(embed_dims)
+
+    def most_elements(self, size: tuple[int, int]) -> int:
+        """Elements of the largest map inside, the output, for one image of ``size`` = (H, W)."""
+        return self.proj.out_channels * divide_up(size[0], PATCH) * divide_up(size[1], PATCH)
+
+    def forward(self, images: Tensor) -> Tensor:
+        below, right = (-side % PATCH for side in images.shape[2:])
+        return self.norm(channels_last(self.proj(F.pad(images, (0, right, 0, below)))))
+
+
+class PatchMerging(nn.Module):
+    """Join 2x2 tokens to one: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
+
+    Args:
+        embed_dims: C.
+        out_dims: C_out.
+    """
+
+    def __init__(self, embed_dims: int, out_dims: int) -> None:
+        super().__init__()
+        self.norm = LayerNorm(MERGED**2 * embed_dims)
+        self.reduction = nn.Linear(MERGED**2 * embed_dims, out_dims, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(self.reduction, self.norm(merge(pad_to_windows(x, (MERGED, MERGED)))))
+
+
+def merge(x: Tensor) -> Tensor:
+    """Tokens of 2x2, the lower before the one on the right, side by side: (B, H, W, C) to (B, H/2, W/2, 4*C)."""
+    grid = x.unflatten(2, (-1, MERGED)).unflatten(1, (-1, MERGED))  # (B, H/2, 2, W/2, 2, C)
+    return grid.permute(0, 1, 3, 4, 2, 5).flatten(3)
+
+
+class NoGlobalQuery(nn.Module):
+    """In the place of the global query generator: a query of no tokens, (B, H, W, C) to (B, nH, 0, d).
+
+    Args:
+        embed_dims: C.
+        num_heads: nH.
+        window: Without effect.
+        poolings: Without effect.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, window: Window, poolings: tuple[bool, ...]) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.head_dims = embed_dims // num_heads
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_empty(len(x), self.num_heads, 0, self.head_dims)
+
+
+class LocalStage(Stage):
+    """Local attention in every block."""
+
+    global_query_type = NoGlobalQuery
+    attention_types = (LocalWindowAttention,)
+
+
+class ShiftedWindowAttention(MaskedWindowAttention, LocalWindowAttention):
+    """Attention inside windows that are shifted by half of their size; what wraps around is masked.
+
+    Along a side that one window covers nothing is shifted.
+    """
+
+    def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
+        """As :class:`WindowAttention`."""
+        shifted = self.shifted(x)
+        attended = super().forward(shifted, q_global)
+        return unpad(attended.roll(self.shift(shifted.shape[1:3]), (1, 2)), x.shape[1:3])
+
+    def attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
+        """As :class:`WindowAttention`, in the shifted windows."""
+        return super().attention_weights(self.shifted(x), q_global)
+
+    def shifted(self, x: Tensor) -> Tensor:
+        """The padded map, moved up and to the left: (B, H, W, C) to (B, H', W', C)."""
+        padded = pad_to_windows(x, self.window)
+        dy, dx = self.shift(padded.shape[1:3])
+        return padded.roll((-dy, -dx), (1, 2))
+
+    def shift(self, size: tuple[int, int]) -> tuple[int, int]:
+        """How far windows are shifted down and to the right, in tokens, in a padded map of ``size`` = (H, W)."""
+        dy, dx = (side // 2 if length > side else 0 for length, side in zip(size, self.window, strict=True))
+        return dy, dx
+
+    def allowed(self, size: tuple[int, int], device: torch.device) -> Tensor:
+        """Keys that were neighbours before the shift: (nW, N, N)."""
+        rows, columns = (
+            torch.arange(length, device=device) >= length - step
+            for length, step in zip(size, self.shift(size), strict=True)
+        )
+        regions = rows[:, None] * 2 + columns  # only the last windows hold tokens that wrapped around
+        tokens = window_partition(regions[None, :, :, None], self.window)[0, :, :, 0]
+        return tokens[:, :, None] == tokens[:, None, :]
+
+
+class ShiftedStage(LocalStage):
+    """Blocks of local attention in windows and in shifted windows in turns."""
+
+    attention_types = (LocalWindowAttention, ShiftedWindowAttention)
 
 
 @MODELS.register_module()
@@ -43,3 +176,10 @@ class SwinWithGlobalQuery(SwinWithoutShifting):
     """Swin without shifting, with GC ViT's global attention in every second block (table S.3)."""
 
     stage_type = GCViT.stage_type
+
+
+@MODELS.register_module()
+class GCViTShifted(GCViT):
+    """GC ViT with shifted windows in the place of global attention."""
+
+    stage_type = ShiftedStage

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.models.layers import chunked
+from mmgcvit.models.layers import cpu
 
 from .backbones import BACKBONES, GCVIT, LSA_ARCH, small_gcvit, small_lsa
 
@@ -124,8 +124,8 @@ def test_chunks_change_neither_outputs_nor_gradients(build, monkeypatch):
     trained = outputs_and_gradients(model, images)
     calls = []
     monkeypatch.setattr(model.stages[0], 'forward', watched(model.stages[0].forward, calls))
-    monkeypatch.setattr(chunked, 'IMAGE_CHUNK_BYTES', 1)
-    monkeypatch.setattr(chunked, 'TOKEN_CHUNK_BYTES', 1 << 14)
+    monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 1)
+    monkeypatch.setattr(cpu, 'TOKEN_CHUNK_BYTES', 1 << 14)
     with torch.no_grad():
         torch.testing.assert_close(model(images), inferred, atol=1e-5, rtol=0)
     torch.testing.assert_close(outputs_and_gradients(model, images), trained, atol=1e-4, rtol=0)
@@ -143,7 +143,7 @@ def watched(function, calls):
 
 
 def test_who_hooks_a_layer_sees_its_whole_batch(build, monkeypatch):
-    monkeypatch.setattr(chunked, 'IMAGE_CHUNK_BYTES', 1)
+    monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 1)
     model, seen = build().eval(), []
     for stage in model.stages:
         stage.blocks[-1].mlp.fc1.register_forward_hook(lambda layer, inputs, output: seen.append(len(output)))
@@ -165,7 +165,7 @@ def test_training_is_deterministic_where_that_is_asked_for(build, device, monkey
 
 def test_a_trace_needs_nothing_of_this_package(build, monkeypatch):
     """Not its operators, nor the chunks that suit the batch that was traced; ONNX files are made of traces."""
-    monkeypatch.setattr(chunked, 'IMAGE_CHUNK_BYTES', 1)
+    monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 1)
     model, images, calls = build().eval(), torch.randn(2, 3, 64, 96), []
     monkeypatch.setattr(model.stages[0], 'forward', watched(model.stages[0].forward, calls))
     traced = torch.jit.trace(model, images, check_trace=False)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmgcvit import GCViT
-from mmgcvit.models.layers import onednn
+from mmgcvit.models.layers import cpu
 
 from ..contract.backbones import GCVIT
 from .plain import PlainGCViT
@@ -41,7 +41,7 @@ def test_outputs_of_inference_equal_the_plain_ones(pair):
 def test_outputs_and_gradients_of_training_equal_the_plain_ones(pair, by_convolution, monkeypatch):
     """Outputs within 1e-5; the gradient of each parameter within 1e-4 of its norm."""
     fast, plain, images = pair
-    monkeypatch.setattr(onednn, 'mkl_is_slow', lambda: by_convolution)
+    monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: by_convolution)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     results = []
     for model in (fast.train(), plain):

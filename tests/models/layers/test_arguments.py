@@ -1,5 +1,7 @@
 """Arguments are read in any type that configs and callers use; others are refused with what is allowed."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -87,17 +89,17 @@ def test_the_least_side_is_a_setting():
 )
 def test_windows_are_for_all_stages_or_for_each(given, read):
     assert arguments.resolve_windows(given, 2) == read
-    assert arguments.resolve_optional_windows(given, 2) == read
+    assert arguments.resolve_windows(given, 2, optional=True) == read
 
 
 def test_a_window_of_none_is_the_whole_map_where_that_is_allowed():
-    assert arguments.resolve_optional_windows(None, 2) == (None, None)
-    assert arguments.resolve_optional_windows((None, 7), 2) == (None, (7, 7))
+    assert arguments.resolve_windows(None, 2, optional=True) == (None, None)
+    assert arguments.resolve_windows((None, 7), 2, optional=True) == (None, (7, 7))
     with pytest.raises(TypeError, match=r'^window_size is None'):
         arguments.resolve_windows(None, 2)
 
 
-@pytest.mark.parametrize('resolve', [arguments.resolve_windows, arguments.resolve_optional_windows])
+@pytest.mark.parametrize('resolve', [arguments.resolve_windows, partial(arguments.resolve_windows, optional=True)])
 @pytest.mark.parametrize(
     ('given', 'error', 'words'),
     [

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmgcvit.models.layers import chunked
-from mmgcvit.models.layers.chunked import images_in_chunks, patches_in_chunks, tokens_in_chunks
+from mmgcvit.models.layers import cpu
+from mmgcvit.models.layers.cpu import images_in_chunks, patches_in_chunks, tokens_in_chunks
 
 
 class Counting(nn.Linear):
@@ -44,9 +44,9 @@ class Tokens(nn.Sequential):
 @pytest.fixture(autouse=True)
 def little_at_once(monkeypatch):
     """64 elements of images, 16 of tokens, 24 of patches."""
-    monkeypatch.setattr(chunked, 'IMAGE_CHUNK_BYTES', 64 * 4)
-    monkeypatch.setattr(chunked, 'TOKEN_CHUNK_BYTES', 16 * 4)
-    monkeypatch.setattr(chunked, 'PATCH_CHUNK_BYTES', 24 * 4)
+    monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 64 * 4)
+    monkeypatch.setattr(cpu, 'TOKEN_CHUNK_BYTES', 16 * 4)
+    monkeypatch.setattr(cpu, 'PATCH_CHUNK_BYTES', 24 * 4)
 
 
 @pytest.mark.parametrize(

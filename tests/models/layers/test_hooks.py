@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 from torch.nn.utils import parametrize
 
-from mmgcvit.models.layers.hooks import has_hooks, has_own_hooks, is_plain
+from mmgcvit.models.layers.cpu import has_hooks, has_own_hooks, is_plain
 
 REGISTERING = (
     'register_forward_hook',

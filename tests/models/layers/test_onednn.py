@@ -5,13 +5,13 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from mmgcvit.models.layers import is_plain, linear, onednn
+from mmgcvit.models.layers import cpu, is_plain, linear
 
 
 @pytest.fixture(params=[True, False], ids=['as convolution', 'as it is'])
 def as_convolution(request, monkeypatch):
-    monkeypatch.setattr(onednn, 'mkl_is_slow', lambda: request.param)
-    monkeypatch.setattr(onednn, 'LEAST', 0)
+    monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: request.param)
+    monkeypatch.setattr(cpu, 'FEWEST_ELEMENTS', 0)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     return request.param
 
@@ -50,10 +50,10 @@ def threads():
 @pytest.mark.parametrize('more', [0, 1])
 def test_convolutions_are_made_of_just_those_products_that_torch_gives_to_onednn(number, more, threads, monkeypatch):
     """A convolution of less, or in one thread, is computed by MKL after all, and slower than a linear layer."""
-    monkeypatch.setattr(onednn, 'mkl_is_slow', lambda: True)
+    monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: True)
     threads(number)
-    layer, x = nn.Linear(1, 1), torch.zeros(onednn.LEAST + more, 1)
-    given = 'aten::mkldnn_convolution' in operators_called(lambda: onednn.linear_as_convolution(x, layer.weight))
+    layer, x = nn.Linear(1, 1), torch.zeros(cpu.FEWEST_ELEMENTS + more, 1)
+    given = 'aten::mkldnn_convolution' in operators_called(lambda: cpu.linear_as_convolution(x, layer.weight))
     assert ('aten::conv2d' in operators_called(lambda: linear(layer, x))) == given == (number > 1 and more > 0)
 
 
@@ -109,6 +109,6 @@ def test_the_processor_decides(cpuinfo, mkl, slow, tmp_path, monkeypatch):
     file = tmp_path / 'cpuinfo'
     if cpuinfo:
         file.write_text(cpuinfo)
-    monkeypatch.setattr(onednn, 'CPUINFO', file)
+    monkeypatch.setattr(cpu, 'CPUINFO', file)
     monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: mkl)
-    assert onednn.mkl_is_slow.__wrapped__() is slow
+    assert cpu.mkl_is_slow.__wrapped__() is slow

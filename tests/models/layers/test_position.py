@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.models.layers import RelativePositionBias
-from mmgcvit.models.layers.grid_values import resize_table
-from mmgcvit.models.layers.position import align_rows, relative_position_index
+from mmgcvit.models.layers.position import align_rows, relative_position_index, resize_table
 
 windows = st.tuples(st.integers(1, 6), st.integers(1, 6))
 

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.models.layers import constants, resize
-from mmgcvit.models.layers.constants import constant
+from mmgcvit.models.layers import resize, tracing
 from mmgcvit.models.layers.resizing import bicubic_matrix
+from mmgcvit.models.layers.tracing import constant
 
 from ...conftest import DEVICES
 
@@ -74,9 +74,9 @@ def test_matrices_are_kept_and_serve_training_after_inference(device):
 
 def test_constants_not_used_for_long_make_room():
     first = constant(bicubic_matrix, 1, 2, like=torch.zeros(1))
-    for side in range(2, constants.MOST_KEPT + 2):
+    for side in range(2, tracing.MOST_CONSTANTS + 2):
         constant(bicubic_matrix, side, 2, like=torch.zeros(1))
-    assert constants.kept.cache_info().currsize == constants.MOST_KEPT
+    assert tracing.cached_constant.cache_info().currsize == tracing.MOST_CONSTANTS
     assert constant(bicubic_matrix, 1, 2, like=torch.zeros(1)) is not first
 
 
@@ -84,8 +84,8 @@ def test_what_stands_for_a_tensor_neither_keeps_nor_gets_a_constant():
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     resize(torch.rand(1, 1, 21, 22), (3, 4))
-    before = constants.kept.cache_info()
+    before = tracing.cached_constant.cache_info()
     with FakeTensorMode():
         for source in (21, 23):
             assert resize(torch.rand(1, 1, source, 22), (3, 4)).shape == (1, 1, 3, 4)
-    assert constants.kept.cache_info() == before
+    assert tracing.cached_constant.cache_info() == before

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from mmgcvit.models.layers.arguments import number, whole_number
-from mmgcvit.models.layers.variants import (
+from mmgcvit.models.layers.arguments import (
     MLP_RATIO,
     Variant,
     attribute,
     count_blocks,
     mlp_ratio,
+    number,
     optional,
     resolve_variant,
     side,
     where,
+    whole_number,
 )
 
 

@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 from mmgcvit.models.layers import (
     even_window,
     pad_to_windows,
-    resolve_optional_windows,
     resolve_windows,
     unpad,
     window_partition,
-    window_unpartition,
 )
-from mmgcvit.models.layers.windows import gather_map, gather_windows, in_windows, out_of_windows
+from mmgcvit.models.layers.windows import gather_map, gather_windows, in_windows, out_of_windows, window_unpartition
 
 from ...conftest import DEVICES
 
@@ -89,7 +87,7 @@ def test_even_windows_are_as_many_no_larger_and_waste_less_than_a_row_each(size,
 
 
 def test_none_stands_for_the_whole_map_where_that_is_allowed():
-    assert resolve_optional_windows(None, 3) == (None, None, None)
-    assert resolve_optional_windows((16, None, (4, 8)), 3) == ((16, 16), None, (4, 8))
+    assert resolve_windows(None, 3, optional=True) == (None, None, None)
+    assert resolve_windows((16, None, (4, 8)), 3, optional=True) == ((16, 16), None, (4, 8))
     with pytest.raises(TypeError, match='window_size'):
         resolve_windows((16, None, 8), 3)

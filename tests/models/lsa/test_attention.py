@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mmgcvit.models.layers import chunked
+from mmgcvit.models.layers import cpu
 from mmgcvit.models.lsa.attention import SelfAttention, ShiftAttention
 from mmgcvit.models.lsa.stage import ShiftBlock
 
@@ -98,7 +98,7 @@ def test_inference_in_chunks_is_the_same(num_kv_heads):
     norms = nn.LayerNorm(64), nn.LayerNorm(64)
     block = ShiftBlock(64, ShiftAttention(64, 4, num_kv_heads), 128, 0.0, norms)
     copies = torch.randn(10, 2, 40, 60, 64)
-    assert 2 < copies.nbytes / chunked.PATCH_CHUNK_BYTES < 3
+    assert 2 < copies.nbytes / cpu.PATCH_CHUNK_BYTES < 3
     with torch.no_grad():
         in_chunks = block.attend_to_copies(copies)
     torch.testing.assert_close(in_chunks, block.attend_to_copies(copies).detach(), atol=1e-5, rtol=0)

@@ -9,11 +9,14 @@ from mmgcvit.hosts.registry import MODELS
 from mmgcvit.models import rivals as ablations
 from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
 from mmgcvit.models.layers import RelativePositionBias, in_windows
+from mmgcvit.models.rivals.attention import (
+    GlobalKeyValueAttention,
+    GlobalValueAttention,
+    MaskedGlobalAttention,
+    MaskedLocalAttention,
+)
 from mmgcvit.models.rivals.downsamplers import ConvPoolDownsampler, MaxPoolDownsampler
-from mmgcvit.models.rivals.global_keys import GlobalKeyValueAttention, GlobalValueAttention
-from mmgcvit.models.rivals.padding import MaskedGlobalAttention, MaskedLocalAttention
-from mmgcvit.models.rivals.patches import PatchMerging
-from mmgcvit.models.rivals.shifting import ShiftedWindowAttention
+from mmgcvit.models.rivals.swin import PatchMerging, ShiftedWindowAttention
 
 from ..contract.backbones import GCVIT, LSA_ARCH
 

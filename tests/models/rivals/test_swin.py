@@ -8,7 +8,7 @@ from mmdet.models.backbones import SwinTransformer
 from timm.models.swin_transformer import SwinTransformer as TimmSwin
 
 from mmgcvit.models.rivals import SwinWithoutShifting
-from mmgcvit.models.rivals.shifting import ShiftedStage
+from mmgcvit.models.rivals.swin import ShiftedStage
 
 ARCH = {'embed_dims': 16, 'depths': (2, 2, 3, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
 SIZES = {'embed_dim': 16, 'depths': (2, 2, 3, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}

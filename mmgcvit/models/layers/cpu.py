@@ -1,19 +1,22 @@
-"""Large batches and maps in chunks, which is faster on a CPU: images in a level, tokens in an MLP, patches in LSA.
+"""What makes large maps faster on a CPU: chunks that reuse memory, and the faster library for matrix products.
 
-glibc gets the memory of a large tensor from the system and soon gives it back, and the system zeroes each page that it
-hands out: allocating 38 MB takes longer than the matrix product that fills them. Small tensors reuse memory.
+Results are the same without, except for the order in which drop path and dropout draw random numbers.
 
-Results are the same without chunks, except for the order in which drop path and dropout draw random numbers.
+Chunks: glibc gets the memory of a large tensor from the system and soon gives it back, and the system zeroes each page
+that it hands out: allocating 38 MB takes longer than the matrix product that fills them. Small tensors reuse memory.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
-from .hooks import has_hooks
 from .tracing import is_tracing
 
 # The largest tensor in a chunk of images: 4 to 16 MB are equally fast in inference, 12 to 24 in training.
@@ -25,18 +28,19 @@ TOKEN_CHUNK_BYTES = 4 << 20
 PATCH_CHUNK_BYTES = 4 << 20
 # The largest tensor whose memory glibc can keep: 32 MB, less its own overhead.
 MOST_BYTES_KEPT = (32 << 20) - (64 << 10)
+# torch gives 1x1 convolutions of maps with no more elements, and all of them where one thread computes, to MKL too.
+FEWEST_ELEMENTS = 20480
+CPUINFO = Path('/proc/cpuinfo')
+HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
 
 def images_in_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Tensor:
     """``stage(before(images))``, on a CPU a few images at a time where all at once would make large tensors.
 
-    Args:
-        before: The stem, or the downsampler before the stage.
-        stage: The stage.
-        images: Images, or the maps of the stage before.
+    ``before`` is the stem, or the downsampler before the stage, and ``images`` may be maps of the stage before.
     """
     if suit_chunks(images):
-        let_memory_be_kept()
+        keep_freed_memory()
         if len(images) > 1:
             chunk_size = max(IMAGE_CHUNK_BYTES // (most_elements(before, images) * images.element_size()), 1)
             if len(images) > chunk_size and not has_hooks(before) and not has_hooks(stage):
@@ -102,10 +106,72 @@ def suit_chunks(x: Tensor) -> bool:
 
 
 @functools.cache
-def let_memory_be_kept() -> None:
+def keep_freed_memory() -> None:
     """Once in a process, allocate and free 32 MB.
 
     glibc takes the size of a freed block as its new threshold: memory of tensors up to that size is from then on kept
     for the next ones instead of given back. That saves inference up to a fifth of its time.
     """
     torch.empty(MOST_BYTES_KEPT, dtype=torch.uint8, device='cpu')
+
+
+def linear(layer: nn.Module, x: Tensor) -> Tensor:
+    """``layer(x)``, for a linear layer or what a tool has put in its place: (..., C) to (..., C').
+
+    torch computes float32 linear layers with MKL and convolutions with oneDNN. On processors of other makers than Intel
+    oneDNN is up to twice as fast, so there ``F.linear`` is computed as a 1x1 convolution while the layer is called,
+    with more threads than one.
+    The layer stays torch's own, so that hooks, adapters and quantization work.
+    """
+    if not is_tracing() and mkl_is_slow() and suits_onednn(x):
+        with ProductsAsConvolutions():
+            return layer(x)
+    return layer(x)
+
+
+class ProductsAsConvolutions(TorchFunctionMode):
+    """A context in which ``F.linear`` is computed by oneDNN, for tensors that it takes."""
+
+    def __torch_function__(
+        self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if function is F.linear and not kwargs and suits_onednn(*args[:2]):
+            return linear_as_convolution(*args)
+        return function(*args, **(kwargs or {}))
+
+
+def suits_onednn(*tensors: Tensor) -> bool:
+    """Whether torch gives a 1x1 convolution of tokens, or of tokens and weights, to oneDNN."""
+    plain = all(x.device.type == 'cpu' and x.dtype == torch.float32 for x in tensors)
+    many = tensors[0].numel() > FEWEST_ELEMENTS and torch.get_num_threads() > 1
+    return plain and many and type(tensors[-1]) in (Tensor, nn.Parameter)
+
+
+def linear_as_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear layer of tokens (..., C) as a 1x1 convolution of a channels-last map, without a copy."""
+    tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
+    out = F.conv2d(tokens, weight[:, :, None, None], bias)
+    return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])
+
+
+@functools.cache
+def mkl_is_slow() -> bool:
+    """Whether torch computes linear layers with MKL, and the processor is of another maker than Intel."""
+    return torch.backends.mkl.is_available() and CPUINFO.is_file() and 'GenuineIntel' not in CPUINFO.read_text()
+
+
+def has_hooks(layer: nn.Module) -> bool:
+    """Whether a hook is registered for the layer, for one inside of it, or for all modules."""
+    for_all_modules = any(getattr(nn.modules.module, f'_global{kind}') for kind in HOOKS)
+    return for_all_modules or any(map(has_own_hooks, layer.modules()))
+
+
+def has_own_hooks(layer: nn.Module) -> bool:
+    """Whether a hook is registered for this very layer."""
+    return any(getattr(layer, kind) for kind in HOOKS)
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Whether a layer is torch's linear layer or convolution, has no hooks, and its weights are ordinary tensors."""
+    plain = type(layer) in (nn.Linear, nn.Conv2d) and 'forward' not in vars(layer) and not has_own_hooks(layer)
+    return plain and (is_tracing() or type(layer.weight) in (Tensor, nn.Parameter))
