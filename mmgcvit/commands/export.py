@@ -14,7 +14,7 @@ from ..export.graphs import BACKBONE
 from ..export.int8 import DynamicInt8, Quantization, StaticInt8
 from ..export.requirements import check_onnx
 from ..inference import UserError, load
-from ..inference.sources import find_source
+from ..inference.loading import find_source
 from .options import add_trust_option
 
 

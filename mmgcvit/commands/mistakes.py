@@ -11,9 +11,7 @@ from pathlib import Path
 from ..engine.progress import display_for
 from ..errors import in_a_sentence
 from ..inference import UserError
-from ..inference.devices import in_words
-from ..inference.for_commands import load_for_command
-from ..inference.sources import find_source, read_config
+from ..inference.loading import find_source, in_words, load_for_command, read_config
 from ..visualization.mistakes import Folder, Found, Truths, find_mistakes, truths_of, write_confusion, write_worst
 from ..visualization.mistakes.judging import SCORES
 from .data_check import check_presence

@@ -14,12 +14,10 @@ from ..checkpoints.reading import ADDRESSES
 from ..engine.progress import display_for
 from ..errors import in_a_sentence
 from ..inference import UserError
-from ..inference.devices import in_words
-from ..inference.for_commands import load_for_command
 from ..inference.inputs import Inputs, find_inputs
+from ..inference.loading import find_source, has_checkpoint, in_words, load_for_command
 from ..inference.outputs import Outputs
 from ..inference.running import FRAMES_OF_A_CAMERA, Tally, Task, predict_all
-from ..inference.sources import find_source, has_checkpoint
 from ..inference.words import counted
 from .options import add_trust_option
 

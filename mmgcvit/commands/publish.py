@@ -15,8 +15,8 @@ from ..checkpoints.reading import local_file
 from ..checkpoints.wholeness import save_whole_safetensors, sha256
 from ..errors import first_line, in_a_sentence
 from ..inference import UserError, load
+from ..inference.loading import find_source
 from ..inference.outputs import check_writable
-from ..inference.sources import find_source
 from ..version import __version__
 from .options import add_trust_option
 
@@ -58,7 +58,7 @@ def publish(args: argparse.Namespace) -> None:
     check_writable(args.target.parent, str(args.target))
     source = find_source(args.config, args.checkpoint)
     predictor = load(source.config, source.checkpoint, 'cpu', trust_checkpoint=args.trust_checkpoint)
-    tensors = predictor.inferencer.model.state_dict()
+    tensors = predictor.network.state_dict()
     if args.half:
         tensors = {name: in_half(name, tensor) for name, tensor in tensors.items()}
     metadata = {

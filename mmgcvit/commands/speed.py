@@ -13,8 +13,7 @@ from ..experiments.speed import Inference, Row, Training, measure
 from ..hosts.machine import check_gpus
 from ..hosts.operators import check_operators_load
 from ..inference import UserError
-from ..inference.devices import chosen_device, in_words
-from ..inference.sources import config_of, find_source, has_checkpoint
+from ..inference.loading import chosen_device, config_of, find_source, has_checkpoint, in_words
 from .options import add_trust_option
 
 MEGABYTE = 1 << 20

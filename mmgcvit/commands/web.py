@@ -67,7 +67,7 @@ def serve(args: argparse.Namespace) -> None:
         CheckpointError: The checkpoint cannot be read, or is not the config's model's.
     """
     from ..inference import load
-    from ..inference.sources import find_source
+    from ..inference.loading import find_source
     from ..web.served_model import ServedModel
     from ..web.server import PageServer
 

@@ -20,7 +20,7 @@ def graph_of(predictor: Predictor, part: str | None = None) -> nn.Module:
     Raises:
         UserError: It has parts that cannot be exported; says which can.
     """
-    model = predictor.inferencer.model
+    model = predictor.network
     if part is not None:
         from .backbone import BackboneGraph
 
@@ -43,7 +43,7 @@ def graph_of(predictor: Predictor, part: str | None = None) -> nn.Module:
 
 def outputs_of(predictor: Predictor, part: str | None = None) -> dict[str, dict[int, str]]:
     """Names of a graph's outputs, and of those of their dimensions that change; arguments as of :func:`graph_of`."""
-    model = predictor.inferencer.model
+    model = predictor.network
     if part is not None:
         return {f'map{i}': {0: 'batch', 2: f'height{i}', 3: f'width{i}'} for i in model.backbone.out_indices}
     if predictor.task == 'classification':

@@ -20,7 +20,7 @@ def host_outputs(predictor: Predictor, part: str | None, images: Tensor) -> Mapp
         part: As of :func:`graph_of`.
         images: (B, 3, H, W), normalised.
     """
-    model = predictor.inferencer.model
+    model = predictor.network
     with torch.no_grad(), predictor.in_scope():
         if part is not None:
             maps = model.backbone(images)
@@ -37,7 +37,7 @@ def detections(predictor: Predictor, images: Tensor) -> dict[str, np.ndarray]:
     """Likewise of a detector; masks inside of the boxes, as the host has none, by the graph."""
     from mmdet.structures import DetDataSample
 
-    model = predictor.inferencer.model
+    model = predictor.network
     size = tuple(images.shape[2:])
     meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
     samples = [DetDataSample(metainfo=meta) for _ in images]
@@ -59,6 +59,6 @@ def detections(predictor: Predictor, images: Tensor) -> dict[str, np.ndarray]:
 def finding_everything(predictor: Predictor) -> Predictor:
     """A copy of a detector that leaves no object out for its score: images of chance hold none that is sure."""
     copied = deepcopy(predictor)
-    copied.inferencer.model.roi_head.test_cfg.score_thr = 0.0
-    copied.inferencer.model.test_cfg.rcnn.score_thr = 0.0
+    copied.network.roi_head.test_cfg.score_thr = 0.0
+    copied.network.test_cfg.rcnn.score_thr = 0.0
     return copied

@@ -8,7 +8,7 @@ from torch import nn
 from ..checkpoints.reading import local_file
 from ..checkpoints.wholeness import sha256
 from ..inference import Predictor
-from ..inference.sources import Source
+from ..inference.loading import Source
 from ..version import __version__
 from .graphs import BACKBONE
 from .pipelines import preparation_of
@@ -25,13 +25,13 @@ def metadata_of(predictor: Predictor, source: Source, part: str | None = None) -
     Raises:
         UserError: Its test pipeline cannot be described.
     """
-    prepared = preparation_of(predictor.inferencer.pipeline.transforms)
+    prepared = preparation_of(predictor.pipeline.transforms)
     entries = {
         'mmgcvit_version': __version__,
         'task': BACKBONE if part == BACKBONE else predictor.task,
         'classes': json.dumps(predictor.classes, ensure_ascii=False),
         'palette': json.dumps([list(colour) for colour in predictor.palette]),
-        **normalisation_of(predictor.inferencer.model.data_preprocessor),
+        **normalisation_of(predictor.network.data_preprocessor),
         'size_divisor': '1',
         **{name: json.dumps(value) for name, value in prepared._asdict().items() if not isinstance(value, str)},
         **{name: value for name, value in prepared._asdict().items() if isinstance(value, str)},
@@ -39,7 +39,7 @@ def metadata_of(predictor: Predictor, source: Source, part: str | None = None) -
         'checkpoint_sha256': sha256(local_file(source.checkpoint)),
     }
     if entries['task'] == 'detection':
-        rcnn = predictor.inferencer.model.test_cfg.rcnn
+        rcnn = predictor.network.test_cfg.rcnn
         entries |= {
             'score_thr': json.dumps(float(rcnn.score_thr)),
             'mask_thr_binary': json.dumps(float(rcnn.get('mask_thr_binary', 0.5))),

@@ -11,7 +11,7 @@ from torch import nn
 from ..checkpoints.wholeness import put_in_place, unfinished_of
 from ..errors import first_line
 from ..inference import Predictor, UserError
-from ..inference.sources import Source
+from ..inference.loading import Source
 from .checking import Difference, compared
 from .graphs import DYNAMIC_INPUT, INPUT, graph_of, outputs_of
 from .int8 import Quantization

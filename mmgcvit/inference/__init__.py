@@ -1,7 +1,7 @@
 """Trained models on one's own pictures: images, videos and cameras in; plain results, drawn pictures and JSON out.
 
-:func:`load` is the way in, for Python and for ``mmgcvit predict`` alike. The networks run in the hosts' own
-Inferencers; what they lack is in :mod:`.hosts`.
+:func:`load` is the way in, for Python and for ``mmgcvit predict`` alike (:mod:`.running`). The rooms from
+``visualization`` on may import it. Begin with :mod:`.loading`, then :mod:`.predictor`.
 """
 
 from ..errors import UserError

@@ -1,25 +1,32 @@
-"""From a config and a checkpoint to a model that one calls on images."""
+"""From a config and a checkpoint, or a work dir, to a model that one calls on images."""
 
+import colorsys
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose
+from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DefaultScope
+from mmengine.registry import DATASETS, MODELS, VISUALIZERS, DefaultScope, Registry
+from torch import nn
 
+from ..checkpoints import check_whole, newest_whole_checkpoint
 from ..checkpoints.fitting import WRAPPERS, check_content_fits
 from ..checkpoints.for_hosts import read_for_host
 from ..datasets.checks.images import loader_of
-from ..errors import CheckpointError, UserError, first_line
-from .classes import colours_of, names_of
-from .classifier import Classifier
-from .detector import Detector
-from .devices import chosen_device
-from .hosts import config_for_inferencer, dataset_of, quiet_hosts
-from .predictor import Predictor
-from .segmentor import Segmentor
-from .sources import find_source, read_config
+from ..datasets.checks.sources import leaf_datasets, type_name
+from ..errors import CheckpointError, UserError, first_line, printable
+from ..hosts.machine import check_gpus
+from ..hosts.operators import check_operators, check_operators_load
+from .predictor import Classifier, Colour, Detector, Predictor, Segmentor
 
 KINDS = {kind.scope: kind for kind in (Detector, Segmentor, Classifier)}
 
@@ -57,36 +64,143 @@ def load(
     if score_thr is not None and not 0 <= score_thr <= 1:
         raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
     content = read_for_host(source.checkpoint, trust=trust_checkpoint)
-    cfg = config_for_inferencer(cfg, kind.visualizer, source.config)
-    inferencer = inferencer_of(cfg, kind, chosen)
-    model = inferencer.model
-    check_content_fits(model, content, source.checkpoint)
+    predictor = untrained(cfg, source.config, content['meta'])
+    check_content_fits(predictor.network, content, source.checkpoint)
     weights = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}
     try:
-        model.load_state_dict(weights, strict=False)
+        predictor.network.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise CheckpointError(f'{source.checkpoint} cannot be loaded: {first_line(error)}') from None
-    model.to(chosen).eval()
-    meta, dataset = content['meta'], dataset_of(cfg)
-    with DefaultScope.overwrite_default_scope(kind.scope):
-        names = names_of(meta, dataset, model)
-        colours = colours_of(meta, dataset, names)
-    predictor = kind(inferencer, loader_of(dataset), names, colours)
+    predictor.network.to(chosen)
     if score_thr is not None:
         predictor.score_thr = score_thr
     return predictor
 
 
-def kind_of(cfg: Config, path: str | Path) -> type[Predictor]:
-    """The kind of predictor of a config.
+def load_for_command(
+    source: 'Source', device: str, score_thr: float | None = None, trust_checkpoint: bool = False
+) -> Predictor:
+    """As :func:`load`, but GPUs that torch does not see and operators that do not go with torch or the GPU are told."""
+    if device == 'auto':
+        check_gpus()
+    check_operators_load()
+    model = load(source.config, source.checkpoint, device, score_thr, trust_checkpoint)
+    if model.device.type == 'cuda':
+        check_operators(Config({'default_scope': model.scope}))
+    return model
 
-    Args:
-        cfg: A whole config.
-        path: Its file, for messages.
+
+def chosen_device(name: str | None = None) -> torch.device:
+    """``'cpu'``, ``'cuda'``, or ``'cuda:N'``; None or ``'auto'`` is a GPU where there is one, else the CPU.
 
     Raises:
-        UserError: It is of no task that is known here, or has no model.
+        UserError: It is no such name, or there is no such GPU.
     """
+    if name in (None, 'auto'):
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        device = None
+    if device is None or device.type not in ('cpu', 'cuda') or (device.type == 'cpu' and device.index is not None):
+        raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
+    if device.type == 'cuda' and not torch.cuda.is_available():
+        raise UserError(f'device {name}: torch {torch.__version__} sees no GPU here; take auto or cpu')
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f'device {name}: torch sees {torch.cuda.device_count()} GPUs here, numbered from 0')
+    return device
+
+
+def in_words(device: torch.device) -> str:
+    """A device by its name for people."""
+    return 'the CPU' if device.type == 'cpu' else f'{torch.cuda.get_device_name(device)} ({device})'
+
+
+# Of configs that mmengine reads.
+CONFIG_ENDINGS = ('.py', '.yaml', '.yml', '.json')
+
+
+class Source(NamedTuple):
+    """What a model is made of: the config file, and a checkpoint's file or address."""
+
+    config: Path
+    checkpoint: str
+
+
+def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Source:
+    """Settle the config and the checkpoint.
+
+    Args:
+        config: A config file, or a work dir, of which the config in it is taken.
+        checkpoint: A file or an address. May be left out with a work dir: its best checkpoint is taken, as the
+            validation has named it, the latest of several; where there is none, the newest whole one. Also with a
+            config that trained weights come with.
+
+    Raises:
+        UserError: There is no config, or there are several; or a checkpoint is missing.
+    """
+    path = Path(config).expanduser()
+    if path.is_dir():
+        return Source(config_of(path), str(checkpoint) if checkpoint is not None else checkpoint_of(path))
+    if not path.is_file():
+        raise UserError(f'there is no config {config}, neither a file nor a work dir')
+    if path.suffix not in CONFIG_ENDINGS:
+        raise UserError(f'{config} is no config ({", ".join(CONFIG_ENDINGS)}); name a config or a work dir first')
+    if checkpoint is None and not weights_of(path).is_file():
+        raise UserError(
+            f'{config} has no checkpoint beside it ({weights_of(path)}); name a checkpoint of it, or take a work dir, '
+            'which has its own'
+        )
+    return Source(path, str(weights_of(path) if checkpoint is None else checkpoint))
+
+
+def has_checkpoint(config: str | Path) -> bool:
+    """Whether a checkpoint may be left out with a config: a work dir's, or one that trained weights come with."""
+    path = Path(config).expanduser()
+    return path.is_dir() or weights_of(path).is_file()
+
+
+def weights_of(config: Path) -> Path:
+    """Where trained weights that come with a config are, if there are any."""
+    return config.parent / 'weights' / f'{config.stem}.safetensors'
+
+
+def config_of(work_dir: Path) -> Path:
+    """The config that a run has left in its work dir; a UserError where there is none, or more than one."""
+    found = sorted(work_dir.glob('*.py'))
+    if not found:
+        raise UserError(f'{work_dir} holds no config (*.py), as the work dir of a run does; name the config')
+    if len(found) > 1:
+        raise UserError(f'{work_dir} holds {len(found)} configs ({", ".join(p.name for p in found)}); name one of them')
+    return found[0]
+
+
+def checkpoint_of(work_dir: Path) -> str:
+    """The whole checkpoint to take of a work dir; see :func:`find_source`."""
+    # So mmengine calls the best checkpoints of a run, by a score of validation.
+    for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        try:
+            check_whole(path)
+        except CheckpointError:
+            continue
+        return str(path)
+    newest = newest_whole_checkpoint(work_dir)
+    if newest.path is None:
+        raise UserError(f'{work_dir}: {newest}; name a checkpoint')
+    return str(newest.path)
+
+
+def read_config(path: Path) -> Config:
+    """Read a config file, with what it imports; a UserError where it is no config."""
+    try:
+        return Config.fromfile(path)
+    # A config is a program: it fails as it likes.
+    except Exception as error:
+        raise UserError(f'{path} is no config: {first_line(error)}') from None
+
+
+def kind_of(cfg: Config, path: str | Path) -> type[Predictor]:
+    """The kind of predictor of a config; a UserError where its task is not known here, or it has no model."""
     kind = KINDS.get(cfg.get('default_scope'))
     if kind is None or 'model' not in cfg:
         raise UserError(
@@ -96,11 +210,124 @@ def kind_of(cfg: Config, path: str | Path) -> type[Predictor]:
     return kind
 
 
-def inferencer_of(cfg: Config, kind: type[Predictor], device: torch.device) -> Any:
-    """The host's Inferencer with random weights, of a config of :func:`.hosts.config_for_inferencer`."""
-    # Hosts set their scope for the whole process, or look for their parts in the one that is set.
-    with quiet_hosts(), DefaultScope.overwrite_default_scope(kind.scope):
-        inferencer = kind.inferencer_of(cfg, device)
-    # Outside of training the same, and there on every device; mmpretrain leaves it.
-    inferencer.model = revert_sync_batchnorm(inferencer.model)
-    return inferencer
+def untrained(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
+    """A config's model with random weights, on the CPU, in eval mode.
+
+    Args:
+        cfg: The whole config; it is not changed.
+        path: Its file, for messages.
+        meta: What a checkpoint says of itself under ``meta``; anything, as files may hold anything.
+
+    Raises:
+        UserError: It is of no task that is known here, or does not say how images are loaded in tests.
+    """
+    kind, cfg = kind_of(cfg, path), for_pictures(cfg, path)
+    dataset = cfg.test_dataloader.dataset
+    steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *OF_ANNOTATIONS)]
+    # Without its backends: a run at a tracking service would begin.
+    visualizer = {'type': kind.drawn_by, **cfg.get('visualizer', {}), 'vis_backends': None}
+    # Hosts look for their parts in the scope that is set.
+    with DefaultScope.overwrite_default_scope(kind.scope), quiet_hosts():
+        model = build_model(cfg).eval()
+        drawer = registered(VISUALIZERS, visualizer.pop('type'))(**visualizer)
+        names = names_of(meta, dataset, model)
+        return kind(model, Compose(steps), loader_of(dataset), drawer, names, colours_of(meta, dataset, names))
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """A config's model as mmengine's runner builds it, without batch norm over several processes; in its scope."""
+    settings = {**cfg.model}
+    # mmpretrain's configs have it beside the model, or in it.
+    if cfg.get('data_preprocessor'):
+        settings.setdefault('data_preprocessor', cfg.data_preprocessor)
+    return revert_sync_batchnorm(MODELS.build(settings))
+
+
+def registered(registry: Registry, kind: str | type) -> type:
+    """What a config's ``type`` stands for in the scope that is set."""
+    if isinstance(kind, type):
+        return kind
+    with registry.switch_scope_and_registry(None) as of_scope:
+        return of_scope.get(kind)
+
+
+LOADING = 'LoadImageFromFile'
+# What a test pipeline has for the sake of annotations, of which one's own pictures have none.
+OF_ANNOTATIONS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'MatchAnnotatedSize')
+CIFAR = ('CIFAR10', 'CIFAR100')
+
+
+def for_pictures(cfg: Config, path: str | Path) -> Config:
+    """A copy of a config that tests on one data set, by a pipeline that any picture can go through."""
+    cfg = deepcopy(cfg)
+    dataset = next(leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
+    if type_name(dataset) in CIFAR:
+        # Its files hold arrays of 32 x 32, red, green, blue, which its pipelines neither load nor resize.
+        resize = ConfigDict(type='Resize', scale=(32, 32), interpolation='area')
+        dataset.pipeline = [ConfigDict(type=LOADING), resize, *dataset.pipeline]
+        preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+        cfg.model.data_preprocessor = {**preprocessor, 'to_rgb': not preprocessor.get('to_rgb', False)}
+    if LOADING not in map(type_name, dataset.get('pipeline') or []):
+        raise UserError(f'{path}: its test_dataloader names no pipeline with {LOADING}, by which images are prepared')
+    cfg.test_dataloader.dataset = dataset
+    return cfg
+
+
+@contextmanager
+def quiet_hosts() -> Iterator[None]:
+    """Keep off the screen what hosts print while they build something. Errors are raised as ever."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), Path(os.devnull).open('w') as nowhere, redirect_stdout(nowhere):
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def names_of(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
+    """The names of a model's classes: of the checkpoint, where that has so many; else of the config; else made up.
+
+    Hosts take COCO's or Cityscapes' without a word where a checkpoint has none.
+    """
+    counts = [getattr(module, 'num_classes', None) for module in model.modules()]
+    count = max((count for count in counts if isinstance(count, int)), default=0)
+    for info in (info_of_checkpoint(meta), info_of_config(dataset)):
+        names = info.get('classes')
+        is_names = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)
+        if is_names and not isinstance(names, str) and names and len(names) == (count or len(names)):
+            return [printable(name) for name in names]
+    return [f'class {label}' for label in range(count)]
+
+
+def colours_of(meta: Any, dataset: ConfigDict, names: Sequence[str]) -> list[Colour]:
+    """A colour for each class, red, green, blue: of the checkpoint, else of the config, else of different hues."""
+    for info in (info_of_checkpoint(meta), info_of_config(dataset)):
+        palette = info.get('palette')
+        if isinstance(palette, Sequence) and len(palette) == len(names) and all(map(is_colour, palette)):
+            return [tuple(colour) for colour in palette]
+    # Of neighbouring hues, golden-ratio steps keep those of neighbouring classes apart.
+    parts = [colorsys.hsv_to_rgb(number * 0.618 % 1.0, 0.75, 1.0) for number in range(len(names))]
+    return [tuple(round(255 * part) for part in colour) for colour in parts]
+
+
+def info_of_checkpoint(meta: Any) -> dict[str, Any]:
+    """Names and colours of a checkpoint's ``meta``: of OpenMMLab's second generation, or of its first."""
+    meta = meta if isinstance(meta, Mapping) else {}
+    info = meta.get('dataset_meta')
+    info = info if isinstance(info, Mapping) else {key: meta.get(key) for key in ('CLASSES', 'PALETTE')}
+    return {str(key).lower(): value for key, value in info.items()}
+
+
+def info_of_config(dataset: ConfigDict) -> dict[str, Any]:
+    """Names and colours that a data set's class has, or its config gives it; in the host's scope."""
+    found = registered(DATASETS, dataset.type)
+    return {**(getattr(found, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}
+
+
+def is_colour(value: Any) -> bool:
+    """Whether something is red, green and blue of eight bits."""
+    is_three = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3
+    return is_three and all(isinstance(part, int) and 0 <= part <= 255 for part in value)

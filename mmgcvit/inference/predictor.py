@@ -1,70 +1,74 @@
-"""A trained model that is called on images: what the three tasks share."""
+"""A trained model that is called on images: what the three tasks share, then what each has of its own."""
 
 import warnings
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData, PixelData
+from mmengine.visualization import Visualizer
+from torch import nn
 
 from ..datasets.checks.images import Loader
 from ..errors import UserError, first_line
-from .classes import Colour
 from .images import ImageLike, as_array
-from .results import Prediction
+from .results import Classification, Detections, Prediction, Segmentation
+
+Colour = tuple[int, int, int]
 
 
 class Predictor(ABC):
     """A trained model; :func:`mmgcvit.load` makes one.
 
-    Args:
-        inferencer: The host's, its weights loaded.
-        loader: How its data pipeline decodes files.
-        classes: The names of its classes.
-        palette: Their colours, red, green, blue.
-
     Attributes:
         task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
         classes: The names of its classes, by their numbers.
+        palette: Their colours, red, green, blue.
+        network: The host's network.
+        pipeline: What the config's tests do to an image between loading it and the network.
+        loader: How the config's data set decodes files.
     """
 
     # Of each kind: the scope by which a config says that it is meant; the host's class that draws.
     task: str
     scope: str
-    visualizer: str
+    drawn_by: str
 
-    def __init__(self, inferencer: Any, loader: Loader, classes: list[str], palette: list[Colour]) -> None:
-        self.inferencer = inferencer
+    def __init__(
+        self,
+        network: nn.Module,
+        pipeline: Compose,
+        loader: Loader,
+        visualizer: Visualizer,
+        classes: list[str],
+        palette: list[Colour],
+    ) -> None:
+        self.network = network
+        self.pipeline = pipeline
         self.loader = loader
+        self.visualizer = visualizer
         self.classes = classes
         self.palette = palette
-
-    @staticmethod
-    @abstractmethod
-    def inferencer_of(cfg: Config, device: torch.device) -> Any:
-        """The host's Inferencer of a config, with random weights."""
-
-    @abstractmethod
-    def prepared(self, image: np.ndarray) -> Any:
-        """An image (height, width, 3), blue, green, red, after the test pipeline."""
 
     @abstractmethod
     def prediction_of(self, sample: Any) -> Prediction:
         """A host's prediction for one image, in plain values."""
 
     @abstractmethod
-    def drawn(self, image: np.ndarray, prediction: Prediction) -> np.ndarray:
-        """Both of shape (height, width, 3), red, green, blue."""
+    def draw_into(self, image: np.ndarray, prediction: Prediction) -> None:
+        """Have the visualizer draw into an image (height, width, 3), red, green, blue."""
 
     @property
     def device(self) -> torch.device:
         """Where it runs."""
-        return next(self.inferencer.model.parameters()).device
+        return next(self.network.parameters()).device
 
     def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
         """Predict.
@@ -111,14 +115,11 @@ class Predictor(ABC):
         with self.in_scope(), warnings.catch_warnings():
             # Of words that are cut off at an edge.
             warnings.simplefilter('ignore')
-            return np.ascontiguousarray(self.drawn(image[..., ::-1], prediction)[..., ::-1])
+            self.draw_into(image[..., ::-1], prediction)
+        return np.ascontiguousarray(self.visualizer.get_image()[..., ::-1])
 
     def outcomes(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
-        """Predict for a batch; what the network cannot take has an error in its place.
-
-        Args:
-            images: Each (height, width, 3), blue, green, red.
-        """
+        """Predict for a batch of (height, width, 3), blue, green, red; what cannot be predicted has an error there."""
         outcomes: list[Any] = [None] * len(images)
         groups = defaultdict(list)
         for number, image in enumerate(images):
@@ -134,33 +135,29 @@ class Predictor(ABC):
                 outcomes[number] = outcome
         return outcomes
 
-    def packed(self, image: np.ndarray) -> Any:
-        """An image (height, width, 3), blue, green, red, after the test pipeline.
-
-        Raises:
-            UserError: The pipeline has no room in it for what it does.
-        """
+    def packed(self, image: np.ndarray) -> dict[str, Any]:
+        """An image (height, width, 3), blue, green, red, after the test pipeline; a UserError where that fails."""
+        height, width = size = image.shape[:2]
+        loaded = {'img': image, 'img_id': 0, 'img_path': None, 'img_shape': size, 'ori_shape': size}
         try:
             with self.in_scope():
-                return self.prepared(image)
+                return self.pipeline(loaded)
         # Steps of a pipeline raise errors of any class.
         except Exception as error:
-            height, width = image.shape[:2]
+            reason = f'the test pipeline cannot prepare it ({first_line(error)})'
             if isinstance(error, cv2.error) and error.func == 'resize':
                 reason = f'{width} x {height} pixels are too thin: resized, a side is shorter than one; crop the image'
-            else:
-                reason = f'the test pipeline cannot prepare it ({first_line(error)})'
             raise UserError(reason) from None
 
-    def group_of(self, packed: Any) -> Any:
+    def group_of(self, packed: dict[str, Any]) -> Any:
         """Images of one group go into one batch: those of one shape, as mmseg and mmpretrain ask for."""
         return tuple(packed['inputs'].shape)
 
-    def outcomes_of(self, batch: Sequence[Any]) -> list[Prediction | UserError]:
+    def outcomes_of(self, batch: Sequence[dict[str, Any]]) -> list[Prediction | UserError]:
         """Predict for prepared images of one group; where that fails, for each alone."""
         try:
-            with self.in_scope():
-                samples = self.inferencer.forward(self.inferencer.collate_fn(list(batch)))
+            with self.in_scope(), torch.no_grad():
+                samples = self.network.test_step(pseudo_collate(batch))
             return [self.prediction_of(sample) for sample in samples]
         except UserError as error:
             reason = str(error)
@@ -178,3 +175,148 @@ class Predictor(ABC):
     def names(self, labels: Sequence[int]) -> list[str]:
         """The names of classes by their numbers."""
         return [self.classes[label] if label < len(self.classes) else f'class {label}' for label in labels]
+
+
+class Detector(Predictor):
+    """Detection and instance segmentation.
+
+    Attributes:
+        score_thr: Objects of lower scores are left out.
+    """
+
+    task = 'detection'
+    scope = 'mmdet'
+    drawn_by = 'DetLocalVisualizer'
+    score_thr = 0.3
+
+    def group_of(self, packed: dict[str, Any]) -> None:
+        """One group: mmdet pads images of other shapes."""
+
+    def prediction_of(self, sample: Any) -> Detections:
+        if 'pred_instances' not in sample:
+            raise UserError('the model predicts no objects with boxes')
+        objects = sample.pred_instances.cpu()
+        # A network that has burst finds boxes without numbers.
+        objects = objects[(objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)]
+        labels = objects.labels.numpy().astype(np.int64)
+        return Detections(
+            boxes=objects.bboxes.numpy().astype(np.float32),
+            scores=objects.scores.numpy().astype(np.float32),
+            labels=labels,
+            class_names=self.names(labels),
+            masks=objects.masks.numpy().astype(bool) if 'masks' in objects else None,
+        )
+
+    def draw_into(self, image: np.ndarray, prediction: Detections) -> None:
+        from mmdet.structures import DetDataSample
+
+        objects = InstanceData(
+            bboxes=torch.from_numpy(prediction.boxes),
+            scores=torch.from_numpy(prediction.scores),
+            labels=torch.from_numpy(prediction.labels),
+        )
+        if prediction.masks is not None:
+            objects.masks = torch.from_numpy(prediction.masks)
+        self.visualizer.dataset_meta = {'classes': self.classes, 'palette': self.palette}
+        with same_colours():
+            sample = DetDataSample(pred_instances=objects)
+            self.visualizer.add_datasample('', image, sample, draw_gt=False, pred_score_thr=-1.0)
+
+
+@contextmanager
+def same_colours() -> Iterator[None]:
+    """Draw masks in the same colours each time: mmdet changes them by chance, so that those of videos flicker.
+
+    It takes NumPy's global random numbers, which go on afterwards as if it had not.
+    """
+    state = np.random.get_state()
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+class Segmentor(Predictor):
+    """Semantic segmentation."""
+
+    task = 'segmentation'
+    scope = 'mmseg'
+    drawn_by = 'SegLocalVisualizer'
+    # How much of a drawn picture is colour.
+    opacity = 0.5
+
+    def prediction_of(self, sample: Any) -> Segmentation:
+        if 'pred_sem_seg' not in sample:
+            raise UserError('the model predicts no classes of pixels')
+        label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
+        labels, areas = np.unique(label_map, return_counts=True)
+        order = np.argsort(-areas, kind='stable')
+        labels, areas = labels[order].astype(np.int64), areas[order].astype(np.int64)
+        return Segmentation(label_map, labels, self.names(labels), areas)
+
+    def draw_into(self, image: np.ndarray, prediction: Segmentation) -> None:
+        from mmseg.structures import SegDataSample
+
+        self.visualizer.set_dataset_meta(self.classes, self.palette)
+        self.visualizer.alpha = self.opacity
+        # As an array: one pixel of a tensor is no mask to NumPy.
+        sample = SegDataSample(pred_sem_seg=PixelData(data=prediction.label_map[None]))
+        # Its own names are placed by sorting all pixels of a class: 20 s for 3 megapixels, measured; and on edges.
+        self.visualizer.add_datasample('', image, sample, draw_gt=False, with_labels=False)
+        for label, name in zip(prediction.labels, prediction.class_names, strict=True):
+            place = middle_of(prediction.label_map == label)
+            if place is not None:
+                self.visualizer.draw_texts(
+                    name,
+                    np.array([place]),
+                    colors='white',
+                    horizontal_alignments='center',
+                    vertical_alignments='center',
+                    bboxes={'facecolor': 'black', 'alpha': 0.6, 'pad': 0.7, 'edgecolor': 'none'},
+                )
+
+
+# Names are placed in a map of this size at most, in areas of at least this share of it.
+LONGEST_SIDE, SMALLEST_SHARE = 512, 0.001
+
+
+def middle_of(mask: np.ndarray) -> tuple[float, float] | None:
+    """The point (x, y) of a mask (height, width) farthest from its edges and the image's; None of too small a mask."""
+    height, width = mask.shape
+    shrink = min(1.0, LONGEST_SIDE / max(height, width))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_NEAREST)
+    if small.sum() < SMALLEST_SHARE * small.size:
+        return None
+    depth = cv2.distanceTransform(np.pad(small, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    return (x + 0.5) * width / size[0], (y + 0.5) * height / size[1]
+
+
+class Classifier(Predictor):
+    """Classification."""
+
+    task = 'classification'
+    scope = 'mmpretrain'
+    drawn_by = 'UniversalVisualizer'
+    # Words do not fit into smaller pictures, which are enlarged, thin ones so far.
+    shortest_drawn, longest_enlarged = 224, 2240
+
+    def prediction_of(self, sample: Any) -> Classification:
+        if 'pred_score' not in sample:
+            raise UserError('the model predicts no scores of classes')
+        scores = sample.pred_score.cpu().numpy().astype(np.float32)
+        if not np.isfinite(scores).all():
+            raise UserError("the network's scores are not finite")
+        label = int(scores.argmax())
+        return Classification(label, self.names([label])[0], float(scores[label]), scores)
+
+    def draw_into(self, image: np.ndarray, prediction: Classification) -> None:
+        from mmpretrain.structures import DataSample
+
+        sample = DataSample().set_pred_score(torch.from_numpy(prediction.scores)).set_pred_label(prediction.label)
+        shorter, longer = sorted(image.shape[:2])
+        factor = max(1.0, min(self.shortest_drawn / shorter, self.longest_enlarged / longer))
+        names = self.names(range(len(prediction.scores)))
+        self.visualizer.visualize_cls(image, sample, classes=names, rescale_factor=factor if factor > 1 else None)

@@ -21,7 +21,7 @@ from ..datasets.checks import leaf_datasets, type_name
 from ..datasets.checks.contact_sheet import CELL, beside, captioned, drawn_by_host, loading_steps, stacked
 from ..errors import first_line
 from ..inference import UserError
-from ..inference.hosts import quiet_hosts
+from ..inference.loading import quiet_hosts
 
 # By the scope of a config: what contact sheets call its data; and its preprocessor where it names none.
 KINDS = {'mmdet': 'coco', 'mmseg': 'ade20k', 'mmpretrain': 'imagenet'}

@@ -120,7 +120,7 @@ def gradcam(
     # Of a detector, a box is judged by one level of its pyramid, to which late stages may give nothing.
     last = backbone.num_stages - 1
     stages = range(last_detailed_stage(backbone, view.inputs, last), -1, -1) if stage is None else [stage]
-    network = model.inferencer.model
+    network = model.network
     outputs = Outputs(network, view.data_samples, 'predict' if model.task == 'detection' else 'tensor')
     with model.in_scope(), enabled_gradients(network):
         with torch.no_grad():

@@ -22,7 +22,7 @@ def backbone_of(model: Predictor) -> PyramidBackbone:
     Raises:
         UserError: It is none of this package.
     """
-    backbone = getattr(model.inferencer.model, 'backbone', None)
+    backbone = getattr(model.network, 'backbone', None)
     if not isinstance(backbone, PyramidBackbone):
         raise UserError(
             f'the backbone is {type(backbone).__name__}; pictures are made of the backbones of mmgcvit, such as '

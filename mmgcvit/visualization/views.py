@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
 from ..inference import Predictor, UserError
@@ -89,7 +90,7 @@ def view_of(model: Predictor, image: ImageLike) -> View:
     packed = model.packed(array)
     seen = tuple(packed['inputs'].shape[-2:])
     with model.in_scope():
-        batch = model.inferencer.model.data_preprocessor(model.inferencer.collate_fn([packed]), False)
+        batch = model.network.data_preprocessor(pseudo_collate([packed]), False)
     (down, top), (across, left) = (found_place(model, array.shape[:2], seen, axis) for axis in (0, 1))
     return View(
         image=np.ascontiguousarray(array[..., ::-1]),

@@ -12,7 +12,7 @@ from ..export.metadata import metadata_of
 from ..export.requirements import check_onnx
 from ..export.writing import trace
 from ..inference import Predictor, UserError, load
-from ..inference.sources import find_source
+from ..inference.loading import find_source
 from ..visualization.networks import backbone_of, inputs_of, last_detailed_stage, stride_of
 from .answers import attention_title
 from .attention_output import DYNAMIC, NAME, WithAttention

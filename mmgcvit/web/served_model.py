@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..inference import Predictor, UserError
-from ..inference.devices import in_words
+from ..inference.loading import in_words
 from ..version import __version__
 from ..visualization.attention import attention
 from .answers import answer_of, attention_of, attention_title
@@ -35,7 +35,7 @@ class ServedModel:
     def catalogue(self) -> dict[str, Any]:
         """What the page reads first; see page/main.js."""
         model = self.model
-        network = type(getattr(model.inferencer.model, 'backbone', model.inferencer.model)).__name__
+        network = type(getattr(model.network, 'backbone', model.network)).__name__
         entry = {
             'name': self.config.stem,
             'title': self.config.stem,

@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmgcvit import load
 from mmgcvit.checkpoints.wholeness import sha256
-from mmgcvit.inference.sources import find_source
+from mmgcvit.inference.loading import find_source
 from mmgcvit.visualization.curves import latest
 
 from .. import fork_server

@@ -64,10 +64,10 @@ def test_it_says_what_it_is(one):
     assert json.loads(found['classes']) == one.model.classes
     assert json.loads(found['palette']) == [list(colour) for colour in one.model.palette]
     assert json.loads(found['mean']) == pytest.approx(
-        one.model.inferencer.model.data_preprocessor.mean.flatten().tolist()
+        one.model.network.data_preprocessor.mean.flatten().tolist()
     )
     assert json.loads(found['std']) == pytest.approx(
-        one.model.inferencer.model.data_preprocessor.std.flatten().tolist()
+        one.model.network.data_preprocessor.std.flatten().tolist()
     )
     assert found['channel_order'] == 'rgb'
     assert found['size_divisor'] == '1'
@@ -93,4 +93,4 @@ def test_the_backbone_alone_is_written(name, exported):
     one = exported(name, 'backbone')
     assert one.written.difference.largest <= TOLERANCE
     names = [output.name for output in session_of(one.path.read_bytes()).get_outputs()]
-    assert names == [f'map{i}' for i in one.model.inferencer.model.backbone.out_indices]
+    assert names == [f'map{i}' for i in one.model.network.backbone.out_indices]

@@ -13,7 +13,7 @@ from PIL import Image
 
 import mmgcvit
 from mmgcvit.inference import Classification, Detections, Segmentation, UserError, load
-from mmgcvit.inference.devices import chosen_device
+from mmgcvit.inference.loading import chosen_device
 
 from ..programs import run
 from .conftest import CLASSES, assert_same, picture_of
@@ -69,7 +69,7 @@ def test_predictions_are_those_of_the_hosts_test(model, work_dir, digits, monkey
         dataset = DATASETS.build(cfg.test_dataloader.dataset)
         batch = (default_collate if task == 'classification' else pseudo_collate)([dataset[0]])
         with torch.no_grad():
-            (sample,) = model.inferencer.model.test_step(batch)
+            (sample,) = model.network.test_step(batch)
     field, inner, name = HOSTS_RESULTS[task]
     wanted = getattr(sample, field)
     wanted = getattr(wanted, inner) if inner else wanted
@@ -122,16 +122,16 @@ def test_an_object_below_the_threshold_is_left_out(models, work_dirs, picture):
 def test_a_picture_that_the_network_refuses_stops_no_other(models):
     """In a batch of two one fails: the backbone takes no side under 32 px."""
     model = models['segmentation']
-    model.inferencer.pipeline, before = lambda image: packed(image), model.inferencer.pipeline
+    model.pipeline, before = lambda loaded: packed(loaded), model.pipeline
 
-    def packed(image):
-        too_small = {'inputs': torch.zeros(3, 8, 8, dtype=torch.uint8)} if image.shape[0] == 20 else {}
-        return {**before(image), **too_small}
+    def packed(loaded):
+        too_small = {'inputs': torch.zeros(3, 8, 8, dtype=torch.uint8)} if loaded['img_shape'][0] == 20 else {}
+        return {**before(loaded), **too_small}
 
     try:
         good, bad = model.outcomes([picture_of(90, 120), picture_of(20, 20)])
     finally:
-        model.inferencer.pipeline = before
+        model.pipeline = before
     assert isinstance(good, Segmentation)
     assert isinstance(bad, UserError)
     assert 'the network cannot take it' in str(bad)
@@ -147,7 +147,7 @@ def test_what_a_pipeline_raises_else_is_said_in_its_words(models, monkeypatch):
     def broken(_):
         raise KeyError('no depth')
 
-    monkeypatch.setattr(models['detection'].inferencer, 'pipeline', broken)
+    monkeypatch.setattr(models['detection'], 'pipeline', broken)
     with pytest.raises(UserError, match=r'^image 0: the test pipeline cannot prepare it \(.*no depth'):
         models['detection']([picture_of(90, 120)])
 

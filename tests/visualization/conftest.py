@@ -78,7 +78,7 @@ def gcvit(tmp_path_factory):
 def hooks_of(model):
     """How many hooks are in a loaded model."""
     kinds = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
-    return sum(len(getattr(module, kind)) for module in model.inferencer.model.modules() for kind in kinds)
+    return sum(len(getattr(module, kind)) for module in model.network.modules() for kind in kinds)
 
 
 def spot(side, row, column, size, brightness=255):

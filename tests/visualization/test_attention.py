@@ -72,7 +72,7 @@ def test_maps_are_the_networks_own_weights(gcvit, picture, token):
     row, column = token
     found = attention(gcvit, picture, stage=0, head=0, at=((column + 0.5) * 7.5, (row + 0.5) * 5.625))
     kept = {}
-    backbone = gcvit.inferencer.model.backbone
+    backbone = gcvit.network.backbone
     attn = backbone.stages[0].blocks[0].attn
     handle = attn.register_forward_pre_hook(lambda _, inputs: kept.update(inputs=inputs))
     with torch.no_grad():
@@ -163,7 +163,7 @@ def test_lsas_first_block_is_sent_to_shifts(lsa, picture):
 
 
 def test_a_backbone_of_others_is_refused(gcvit, picture, monkeypatch):
-    monkeypatch.setitem(gcvit.inferencer.model._modules, 'backbone', torch.nn.Identity())
+    monkeypatch.setitem(gcvit.network._modules, 'backbone', torch.nn.Identity())
     with pytest.raises(UserError, match='the backbone is Identity; pictures are made of the backbones of mmgcvit'):
         attention(gcvit, picture)
 
@@ -184,7 +184,7 @@ def test_hooks_are_gone_and_answers_the_same(model, picture):
 
 
 def test_hooks_are_gone_after_an_error(gcvit, picture, monkeypatch):
-    backbone = gcvit.inferencer.model.backbone
+    backbone = gcvit.network.backbone
     monkeypatch.setattr(backbone, 'forward', lambda images: (_ for _ in ()).throw(RuntimeError('too large')))
     with pytest.raises(UserError, match='too large'):
         attention(gcvit, picture)

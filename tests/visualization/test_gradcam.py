@@ -59,7 +59,7 @@ def test_the_map_lies_on_the_planted_object(planted, row, column):
 
 def defined(model, found, value_of):
     """By definition: maps weighted by their (mean) gradients, what is positive, from 0 to 1, resized."""
-    network, view = model.inferencer.model, found.view
+    network, view = model.network, found.view
     backbone, kept = network.backbone, {}
     name = f'norm{found.stage}' if found.stage in backbone.out_indices else f'stages.{found.stage}'
     handle = backbone.get_submodule(name).register_forward_hook(lambda _, __, output: kept.update(map=output))
@@ -171,7 +171,7 @@ def test_nothing_is_left_in_the_network(model, task, picture):
     before, hooks = model(picture), hooks_of(model)
     gradcam(model, picture)
     assert hooks_of(model) == hooks
-    assert all(parameter.grad is None for parameter in model.inferencer.model.parameters())
+    assert all(parameter.grad is None for parameter in model.network.parameters())
     after = model(picture)
     for name, value in vars(before).items():
         np.testing.assert_array_equal(value, getattr(after, name))
@@ -209,7 +209,7 @@ def test_a_class_that_is_not_found_is_refused_with_those_that_are(models, pictur
 
 @needs_gradcam
 def test_a_picture_without_boxes_is_refused(models, picture, monkeypatch):
-    network = models['detection'].inferencer.model
+    network = models['detection'].network
     predict = type(network).predict
 
     def nothing(self, *args, **kwargs):

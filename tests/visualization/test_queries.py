@@ -19,7 +19,7 @@ def test_each_stage_has_a_query_of_its_windows_size(gcvit, picture):
 
 def test_it_is_the_query_that_blocks_get(gcvit, picture):
     found = queries(gcvit, picture)
-    backbone, kept = gcvit.inferencer.model.backbone, []
+    backbone, kept = gcvit.network.backbone, []
     block = backbone.stages[1].blocks[1]
     handle = block.attn.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[1]))
     with torch.no_grad():

@@ -8,17 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dataset import default_collate, pseudo_collate
-from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import DefaultScope
 from torch import nn
 
-from ...datasets.checks.images import loader_of
 from ...inference import UserError, load
-from ...inference.hosts import config_for_inferencer, dataset_of, quiet_hosts
 from ...inference.images import read_image
-from ...inference.loading import inferencer_of, kind_of
-from ...inference.sources import read_config
+from ...inference.loading import build_model, kind_of, quiet_hosts, read_config, untrained
 from .made_samples import training_samples
 
 Step = Callable[[], None]
@@ -50,24 +46,16 @@ class Inference:
             UserError: The config's test pipeline cannot prepare the photo, or it cannot be read.
             CheckpointError: The checkpoint cannot be used.
         """
-        cfg = read_config(Path(self.config))
-        kind = kind_of(cfg, self.config)
-        cfg = config_for_inferencer(cfg, kind.visualizer, self.config)
         if self.checkpoint is None:
-            inferencer = inferencer_of(cfg, kind, torch.device(self.device))
+            predictor = untrained(read_config(Path(self.config)), self.config)
         else:
-            inferencer = load(
-                self.config, self.checkpoint, self.device, trust_checkpoint=self.trust_checkpoint
-            ).inferencer
-        model = inferencer.model.to(self.device).eval()
-        image = noise(self.size) if self.photo is None else read_image(self.photo, loader_of(dataset_of(cfg)))
-        predictor = kind(inferencer, loader_of(dataset_of(cfg)), [], [])
-        with predictor.in_scope():
-            packed = predictor.prepared(image)
+            predictor = load(self.config, self.checkpoint, self.device, trust_checkpoint=self.trust_checkpoint)
+        model = predictor.network.to(self.device)
+        packed = predictor.packed(noise(self.size) if self.photo is None else read_image(self.photo, predictor.loader))
 
         def step() -> None:
             # Some preprocessors change what they are given.
-            data = inferencer.collate_fn([copied(packed) for _ in range(batch_size)])
+            data = pseudo_collate([copied(packed) for _ in range(batch_size)])
             with torch.no_grad(), predictor.in_scope():
                 model.test_step(data)
             wait_for(self.device)
@@ -101,11 +89,8 @@ class Training:
         """
         cfg = read_config(Path(self.config))
         kind = kind_of(cfg, self.config)
-        settings = {**cfg.model}
-        if cfg.get('data_preprocessor'):
-            settings.setdefault('data_preprocessor', cfg.data_preprocessor)
-        with quiet_hosts(), DefaultScope.overwrite_default_scope(kind.scope):
-            model = revert_sync_batchnorm(MODELS.build(settings)).to(self.device).train()
+        with DefaultScope.overwrite_default_scope(kind.scope), quiet_hosts():
+            model = build_model(cfg).to(self.device).train()
             try:
                 optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
             except (AssertionError, ValueError, RuntimeError) as error:

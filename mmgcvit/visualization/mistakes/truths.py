@@ -10,8 +10,8 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from ...errors import first_line
 from ...inference import Classification, Detections, Prediction, Predictor, Segmentation, UserError
-from ...inference.hosts import quiet_hosts
 from ...inference.images import from_array, read_image
+from ...inference.loading import quiet_hosts
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from mmgcvit.inference.sources import read_config
+from mmgcvit.inference.loading import read_config
 from mmgcvit.visualization.mistakes import truths_of
 
 from ...inference.conftest import TASKS, make_work_dir, model, models, task, work_dir  # noqa: F401  (fixtures)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmgcvit.engine.progress import Lines
 from mmgcvit.inference import UserError
-from mmgcvit.inference.sources import read_config
+from mmgcvit.inference.loading import read_config
 from mmgcvit.visualization.mistakes import find_mistakes, truths_of
 from mmgcvit.visualization.mistakes.confusion import Confusion, objects
 from mmgcvit.visualization.mistakes.finding import COUNTED
