@@ -12,16 +12,15 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from ..checkpoints import CheckpointError, DamagedCheckpointError
+from ..checkpoints import DamagedCheckpointError
 from ..checkpoints.fitting import check_fits, resume, with_whole_one_beside
 from ..checkpoints.for_hosts import register_reader
 from ..datasets.checks import TooManyDamagedError, settings_of, skip_damaged
 from ..engine.batch import other_batch_size
 from ..engine.early_end import resume_when_warned
 from ..engine.exact_resume import ResumeCheckHook
-from ..engine.finite_steps import NotFiniteError
 from ..engine.processes import check_sharding, leaving_processes, prepare_processes
-from ..errors import full_disk_in_a_sentence
+from ..errors import UserError, full_disk_in_a_sentence
 from ..hosts.configs import read_config
 from ..hosts.machine import check_gpus, use_cpu
 from ..hosts.operators import check_operators, check_operators_load
@@ -133,7 +132,7 @@ def main() -> None:
             runner.train()
         except DamagedCheckpointError as error:
             raise SystemExit(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
-        except (CheckpointError, NotFiniteError) as error:
+        except UserError as error:
             raise SystemExit(str(error)) from None
         except TooManyDamagedError as error:
             raise SystemExit(error.sentence) from None

@@ -4,13 +4,11 @@ A scheduler says by a signal that a job's time is up, or its machine is wanted, 
 """
 
 import os
-import re
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -22,14 +20,11 @@ from mmengine.runner import FlexibleRunner, Runner
 from torch.utils.data import DataLoader
 
 from ..hosts.registry import HOOKS
-from .saving import do_in_process_0, name_as_last, save_run
+from .saving import save_early
 
 # The exit code of a training that is to be called again with --resume: a temporary failure.
 RESUME_ME = os.EX_TEMPFAIL
 WARNINGS = (signal.SIGTERM, signal.SIGUSR1)
-# Where a run notes the checkpoint of an early end, a file's name; the next regular one replaces it.
-NOTE = 'early_checkpoint'
-NAME = re.compile(r'iter_\d+\.pth')
 
 
 def resume_when_warned() -> None:
@@ -70,50 +65,24 @@ class EndEarlyHook(Hook):
     def after_train_iter(
         self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
+        """Where a process was warned, save and end."""
         heard = torch.tensor([self.warned_by])
         all_reduce(heard, 'max')
-        if heard.item() and has_stepped(runner) and not self.is_last_train_iter(runner):
-            self.end(runner, signal.Signals(heard.item()))
-
-    def end(self, runner: Runner | FlexibleRunner, number: signal.Signals) -> None:
-        """Save and end.
-
-        Raises:
-            SystemExit: With :data:`RESUME_ME`.
-        """
-        path = Path(runner.work_dir) / f'iter_{runner.iter + 1}.pth'
-        save_early(runner, path)
-        runner.logger.warning(
-            f'{number.name}: saved {path} and ended with exit code {RESUME_ME}; call it again with --resume to go on'
-        )
-        raise SystemExit(RESUME_ME)
+        wrapper = runner.optim_wrapper if heard.item() else None
+        # Gradients under way are in no checkpoint.
+        has_stepped = isinstance(wrapper, OptimWrapperDict) or (wrapper is not None and wrapper.should_update())
+        if has_stepped and not self.is_last_train_iter(runner):
+            path = save_early(runner)
+            runner.logger.warning(
+                f'{signal.Signals(heard.item()).name}: saved {path} and ended with exit code {RESUME_ME}; call it '
+                'again with --resume to go on'
+            )
+            raise SystemExit(RESUME_ME)
 
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
         """Restore what signals did before."""
         for number, handler in self.found.items():
             signal.signal(number, handler or signal.SIG_DFL)
-
-
-def has_stepped(runner: Runner | FlexibleRunner) -> bool:
-    """Whether the optimizer has taken its step in the latest iteration: gradients under way are in no checkpoint."""
-    return isinstance(runner.optim_wrapper, OptimWrapperDict) or runner.optim_wrapper.should_update()
-
-
-def save_early(runner: Runner | FlexibleRunner, path: Path) -> None:
-    """Save after an iteration that is not counted yet, unless a hook has just done so under the same name."""
-    info = runner.message_hub.runtime_info
-    if Path(info.get('last_ckpt') or '').name == path.name:
-        return
-    replaced = forget_early_checkpoint(runner)
-    runner.message_hub.update_info(NOTE, path.name)
-    save_run(runner, path, by_epoch=False)
-    do_in_process_0(lambda: name_as_last(path, path.parent, replaced))
-
-
-def forget_early_checkpoint(runner: Runner | FlexibleRunner) -> list[Path]:
-    """The checkpoint of an early end that a new one replaces, if there is one; it is noted no more."""
-    name = runner.message_hub.pop_info(NOTE, None)
-    return [Path(runner.work_dir) / name] if type(name) is str and NAME.fullmatch(name) else []
 
 
 def shelter_workers(loader: DataLoader) -> None:

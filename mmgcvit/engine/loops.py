@@ -1,7 +1,7 @@
-"""Random draws that follow from the seed and from where in a run they are made, not from what was drawn before.
+"""Training loops whose random draws follow from the seed and from where in a run they are made.
 
-A run that is resumed at an iteration then draws what the uninterrupted one draws there: there is no state of generators
-to save, and none in data workers to be lost. How many workers load, and whether they persist, changes nothing either.
+Not from what was drawn before: a run that is resumed at an iteration draws what the uninterrupted one draws there.
+There is no state of generators to save, and none in data workers to be lost. How many workers load changes nothing.
 """
 
 import random
@@ -18,11 +18,12 @@ from mmengine.runner import IterBasedTrainLoop as MMEngineIterBasedTrainLoop
 from torch import nn
 from torch.utils.data import DataLoader, Sampler
 
+from ..errors import UserError
 from ..hosts.registry import LOOPS
 
 WHOLE_BATCH = 0
 # What a DataLoader was built with beside its data set and its batches.
-SETTINGS = (
+LOADER_SETTINGS = (
     *('num_workers', 'collate_fn', 'pin_memory', 'timeout', 'worker_init_fn', 'multiprocessing_context'),
     *('generator', 'prefetch_factor', 'persistent_workers'),
 )
@@ -67,40 +68,15 @@ class SeededIndices:
             yield index
 
 
-class Passes(Sampler):
-    """The batches of one pass over the data after the other, without end, each pass in an order of its own.
-
-    Args:
-        batches: A batch sampler.
-    """
-
-    def __init__(self, batches: Sampler) -> None:
-        self.batches = batches
-        self.sampler, self.batch_size = (getattr(batches, name, None) for name in ('sampler', 'batch_size'))
-
-    def __len__(self) -> int:
-        """Batches of one pass."""
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for number in count():
-            if hasattr(self.sampler, 'set_epoch'):
-                self.sampler.set_epoch(number)
-            yield from self.batches
-
-
 class NumberedBatches(Sampler):
     """The batches of a batch sampler from any one on, each for a known iteration. None before :meth:`begin`.
 
-    Batches that are passed over are indices only: nothing of them is loaded.
-
-    Args:
-        batches: A batch sampler.
-        seed: The run's, where the sampler has none.
+    Batches that are passed over are indices only: nothing of them is loaded. Where the sampler has no seed it is the
+    run's. Endless ones are one pass over the data after the other, each in an order of its own.
     """
 
-    def __init__(self, batches: Sampler, seed: int) -> None:
-        self.batches = batches
+    def __init__(self, batches: Sampler, seed: int, endless: bool = False) -> None:
+        self.batches, self.endless = batches, endless
         self.sampler, self.batch_size = (getattr(batches, name, None) for name in ('sampler', 'batch_size'))
         # Here: a worker that is not forked does not know it.
         self.rank = get_rank()
@@ -114,28 +90,51 @@ class NumberedBatches(Sampler):
             self.sampler.seed = seed
 
     def begin(self, iteration: int, passed_over: int) -> None:
-        """Say which batch is the next.
-
-        Args:
-            iteration: The run's iteration for which it is.
-            passed_over: Batches before it.
-        """
+        """Say for which iteration of the run the next batch is, and how many are before it."""
         self.start = iteration, passed_over
 
     def __len__(self) -> int:
+        """Batches of one pass."""
         return len(self.batches)
 
     def __iter__(self) -> Iterator[SeededIndices]:
         if self.start is None:
             return
         first, passed_over = self.start
-        for iteration, indices in enumerate(islice(self.batches, passed_over, None), first):
+        batches = self.passes() if self.endless else self.batches
+        for iteration, indices in enumerate(islice(batches, passed_over, None), first):
             yield SeededIndices(indices, self.seed, self.rank, iteration)
+
+    def passes(self) -> Iterator[list[int]]:
+        """The batches of one pass after the other."""
+        for number in count():
+            if hasattr(self.sampler, 'set_epoch'):
+                self.sampler.set_epoch(number)
+            yield from self.batches
+
+
+def built(runner: Any, dataloader: DataLoader | dict) -> DataLoader:
+    """The loader of a config as mmengine's loops build it; one that is built already as it is."""
+    different = runner._randomness_cfg.get('diff_rank_seed', False)
+    loader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different)
+    if loader.batch_sampler is None:
+        raise UserError(
+            'train_dataloader has no batches of indices (its data set is iterable, or its batch_size None), so that a '
+            'resumed run would not know where it is; give it both, or train with train_cfg.type=EpochBasedTrainLoop, '
+            "mmengine's"
+        )
+    if len(loader.batch_sampler) == 0:
+        raise UserError(
+            f'train_dataloader gives no batch: {len(loader.dataset)} samples, shared out among {get_world_size()} '
+            'processes, make none of its batch_size; take a smaller one, fewer processes, or drop_last=False'
+        )
+    return loader
 
 
 def with_batches(loader: DataLoader, batches: Sampler) -> DataLoader:
     """A loader like another one, of other batches."""
-    return DataLoader(loader.dataset, batch_sampler=batches, **{name: getattr(loader, name) for name in SETTINGS})
+    settings = {name: getattr(loader, name) for name in LOADER_SETTINGS}
+    return DataLoader(loader.dataset, batch_sampler=batches, **settings)
 
 
 @LOOPS.register_module()
@@ -148,7 +147,7 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
         **kwargs: As for mmengine's: ``max_epochs``, ``val_begin``, ``val_interval``, ``dynamic_intervals``.
 
     Raises:
-        ValueError: The loader has no batch sampler.
+        UserError: The loader has no batch sampler, or no batch.
     """
 
     def __init__(self, runner: Any, dataloader: DataLoader | dict, **kwargs: Any) -> None:
@@ -166,12 +165,7 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
         super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Iterate one batch.
-
-        Args:
-            idx: Its number among those of the epoch that this process has trained with.
-            data_batch: What the loader gives.
-        """
+        """Iterate one batch, the ``idx``-th of those of the epoch that this process has trained with."""
         seed_generators(self.batches.seed, self.batches.rank, self._iter, WHOLE_BATCH)
         super().run_iter(self.done_before + idx, data_batch)
 
@@ -186,12 +180,12 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         **kwargs: As for mmengine's: ``max_iters``, ``val_begin``, ``val_interval``, ``dynamic_intervals``.
 
     Raises:
-        ValueError: The loader has no batch sampler.
+        UserError: The loader has no batch sampler, or no batch.
     """
 
     def __init__(self, runner: Any, dataloader: DataLoader | dict, **kwargs: Any) -> None:
         loader = built(runner, dataloader)
-        self.batches = NumberedBatches(Passes(loader.batch_sampler), runner.seed)
+        self.batches = NumberedBatches(loader.batch_sampler, runner.seed, endless=True)
         # mmengine's begins to load at once in some versions, and restarts loaders; this one gives nothing yet.
         super().__init__(runner, DataLoader(loader.dataset, batch_sampler=self.batches), **kwargs)
         del self.dataloader_iterator
@@ -212,7 +206,8 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
             self.runner.model.train()
             self.run_iter(next(batches))
             self._decide_current_val_interval()
-            if self.is_to_validate():
+            is_time = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+            if self.runner.val_loop is not None and self._iter >= self.val_begin and is_time:
                 self.runner.val_loop.run()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
@@ -222,30 +217,3 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         """Iterate one batch."""
         seed_generators(self.batches.seed, self.batches.rank, self._iter, WHOLE_BATCH)
         super().run_iter(data_batch)
-
-    def is_to_validate(self) -> bool:
-        """Whether the iteration that has just been counted is followed by a validation."""
-        is_time = self._iter % self.val_interval == 0 or self._iter == self._max_iters
-        return self.runner.val_loop is not None and self._iter >= self.val_begin and is_time
-
-
-def built(runner: Any, dataloader: DataLoader | dict) -> DataLoader:
-    """The loader of a config as mmengine's loops build it; one that is built already as it is.
-
-    Raises:
-        ValueError: It has no batch sampler, or no batch.
-    """
-    different = runner._randomness_cfg.get('diff_rank_seed', False)
-    loader = runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=different)
-    if loader.batch_sampler is None:
-        raise ValueError(
-            'train_dataloader has no batches of indices (its data set is iterable, or its batch_size None), so that a '
-            'resumed run would not know where it is; give it both, or train with train_cfg.type=EpochBasedTrainLoop, '
-            "mmengine's"
-        )
-    if len(loader.batch_sampler) == 0:
-        raise ValueError(
-            f'train_dataloader gives no batch: {len(loader.dataset)} samples, shared out among {get_world_size()} '
-            'processes, make none of its batch_size; take a smaller one, fewer processes, or drop_last=False'
-        )
-    return loader

@@ -1,45 +1,302 @@
-"""Saving a run: every checkpoint is whole or not there, at any moment and after a power cut."""
+"""Saving a run: there is a whole checkpoint at any moment, also after a kill or a power cut."""
 
-from collections.abc import Callable, Sequence
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mmengine.dist import all_gather_object, is_main_process
+from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, Runner
 
+from ..checkpoints.folder_lock import take_folder
 from ..checkpoints.newest import LAST
-from ..checkpoints.wholeness import add_digest, put_in_place, unfinished_of
-from ..checkpoints.work_folder import remove
+from ..checkpoints.wholeness import add_digest
+from ..checkpoints.work_folder import (
+    checkpoints_in,
+    refuse_used,
+    remove,
+    remove_set_aside,
+    remove_unfinished,
+    set_aside,
+)
+from ..errors import UserError
+from ..files import UNFINISHED, written_whole
+from ..hosts.registry import HOOKS
+
+# What hosts call scores, parts of the names in lower case: of which more is better, and of which less is.
+GREATER = ('acc', 'top', 'ar@', 'auc', 'precision', 'map', 'mdice', 'miou')
+LESS = ('loss',)
+# Where a run notes the checkpoint of an early end, a file's name; the next regular one replaces it.
+EARLY = 'early_checkpoint'
+# Arguments of mmengine's hook that this one does not take, and what does it instead.
+NOT_TAKEN = {
+    'backend_args': "it writes to local folders only; mmengine's CheckpointHook writes to object stores",
+    'file_client_args': "it writes to local folders only; mmengine's CheckpointHook writes to object stores",
+    'filename_tmpl': '--resume knows checkpoints by their names, epoch_N.pth and iter_N.pth',
+    'published_keys': "'mmgcvit publish' writes a checkpoint without what training keeps in it",
+    'greater_keys': "rule='greater' says it of save_best",
+    'less_keys': "rule='less' says it of save_best",
+}
+
+
+@HOOKS.register_module()
+class WholeCheckpointHook(Hook):
+    """Saves checkpoints that are whole or not there, and removes an older one only once the new one is.
+
+    mmengine's ``CheckpointHook`` removes first, then writes in place; killed meanwhile, it leaves a torn file or none.
+    Here a file is written beside its place, with a digest, flushed to disk and renamed: ``epoch_N.pth``, ``best_*.pth``
+    and ``last_checkpoint`` alike. So the disk holds one more than ``max_keep_ckpts`` for a while. Only files of the
+    run's own folder are ever removed.
+
+    A new run is refused in a folder with an earlier run's checkpoints, and any run in one in which another trains.
+
+    Args:
+        interval: Epochs or iterations from one checkpoint to the next; below 1 there is but the last.
+        by_epoch: Whether epochs are counted.
+        save_optimizer: Save the optimizer's state, without which a run cannot be resumed.
+        save_param_scheduler: Likewise of the schedules.
+        out_dir: Where a folder named as the work dir is made for them; by default they go to the work dir.
+        max_keep_ckpts: How many of them are kept, all where it is below 1.
+        save_last: Save at the end of training, whatever the interval.
+        save_best: One metric or several, of each of which the best checkpoint is kept; ``'auto'`` is the first that a
+            validation gives.
+        rule: ``'greater'`` or ``'less'``, one for all or one for each; by default the metric's name tells.
+        save_begin: The epoch or iteration from which on it saves.
+        overwrite: Start a new run in a folder with an earlier one's checkpoints all the same. They are moved to
+            ``overwritten/`` at its start, and removed when it has saved its first.
+        **others: None.
+
+    Raises:
+        UserError: An argument is none; or when training starts the folder is an earlier run's, or another training runs
+            in it.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(
+        self,
+        interval: int = -1,
+        by_epoch: bool = True,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        out_dir: str | Path | None = None,
+        max_keep_ckpts: int = -1,
+        save_last: bool = True,
+        save_best: str | Sequence[str] | None = None,
+        rule: str | Sequence[str] | None = None,
+        save_begin: int = 0,
+        overwrite: bool = False,
+        **others: Any,
+    ) -> None:
+        for name, value in others.items():
+            if value is not None or name not in NOT_TAKEN:
+                raise UserError(
+                    f'WholeCheckpointHook takes no {name}: {NOT_TAKEN.get(name, "there is no such setting")}'
+                )
+        if '://' in str(out_dir):
+            raise UserError(f'WholeCheckpointHook: out_dir={out_dir}; {NOT_TAKEN["backend_args"]}')
+        self.interval, self.by_epoch, self.save_begin, self.save_last = interval, by_epoch, save_begin, save_last
+        self.states = {'save_optimizer': save_optimizer, 'save_param_scheduler': save_param_scheduler}
+        self.out_dir, self.max_keep_ckpts, self.overwrite = out_dir, max_keep_ckpts, overwrite
+        metrics = [save_best] if isinstance(save_best, str) else list(save_best or [])
+        rules = [rule] * len(metrics) if rule is None or isinstance(rule, str) else list(rule)
+        if len(rules) != len(metrics) or not {*rules} <= {'greater', 'less', None}:
+            raise UserError(
+                f"WholeCheckpointHook: rule={rule!r}; expected 'greater' or 'less', for all or for each metric"
+            )
+        # 'auto' stands for the first metric until a validation has told it.
+        self.rules = {
+            metric: given or (None if metric == 'auto' else rule_of(metric))
+            for metric, given in zip(metrics, rules, strict=True)
+        }
+        self.has_saved = False
+        # Epochs and iterations of the checkpoint that is being saved.
+        self.counts: dict[str, int] = {}
+        # What holds the folder for this run, in process 0.
+        self.lock: TextIO | None = None
+
+    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+        work_dir = Path(runner.work_dir)
+        self.folder = work_dir if self.out_dir is None else Path(self.out_dir) / work_dir.name
+        runner.logger.info(f'Checkpoints will be saved to {self.folder}.')
+        do_in_process_0(lambda: self.begin_in_folder(is_new=runner.iter == 0))
+
+    def begin_in_folder(self, is_new: bool) -> None:
+        """Take the folder, put an earlier run's checkpoints aside, and remove what a killed one had begun to write."""
+        self.lock = take_folder(self.folder)
+        found = checkpoints_in(self.folder) if is_new else []
+        if not self.overwrite:
+            refuse_used(self.folder, found)
+        set_aside(found, self.folder)
+        remove_unfinished(self.folder)
+
+    def after_train(self, runner: Runner | FlexibleRunner) -> None:
+        """Give the folder back."""
+        if self.lock is not None:
+            self.lock.close()
+
+    def after_train_iter(
+        self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        is_due = not self.by_epoch and self.every_n_train_iters(runner, self.interval, self.save_begin)
+        if is_due or (not self.by_epoch and self.save_last and self.is_last_train_iter(runner)):
+            self.save_step(runner, {'epoch': runner.epoch, 'iter': runner.iter + 1})
+
+    def after_train_epoch(self, runner: Runner | FlexibleRunner) -> None:
+        is_due = self.by_epoch and self.every_n_epochs(runner, self.interval, self.save_begin)
+        if is_due or (self.by_epoch and self.save_last and self.is_last_train_epoch(runner)):
+            self.save_step(runner, {'epoch': runner.epoch + 1, 'iter': runner.iter})
+
+    def after_val_epoch(self, runner: Runner | FlexibleRunner, metrics: Mapping[str, Any] | None = None) -> None:
+        """Save what is the best by a metric, then the last once more, which names it; then remove the one before."""
+        if not metrics or not self.rules:
+            return
+        if 'auto' in self.rules:
+            first = next(iter(metrics))
+            self.rules = {first: self.rules['auto'] or rule_of(first)}
+        lacking = ', '.join(self.rules.keys() - metrics.keys())
+        if lacking:
+            raise UserError(f'save_best: a validation gives no {lacking}; it gives {", ".join(metrics)}')
+        counts = {'epoch': runner.epoch, 'iter': runner.iter}
+        better = [metric for metric in self.rules if self.is_better(runner, metric, metrics[metric])]
+        replaced = [self.save_best(runner, metric, float(metrics[metric]), counts) for metric in better]
+        if better and self.has_saved:
+            self.save_step(runner, counts)
+        if is_main_process():
+            for path in filter(None, replaced):
+                remove(path, self.folder)
+
+    def is_better(self, runner: Runner | FlexibleRunner, metric: str, score: float | None) -> bool:
+        """Whether a score is better than the best of its metric so far; nothing would ever be better than infinity."""
+        if score is None or not math.isfinite(score):
+            return False
+        best = runner.message_hub.runtime_info.get(f'best_score{self.suffix(metric)}')
+        return best is None or (score > best if self.rules[metric] == 'greater' else score < best)
+
+    def save_best(
+        self, runner: Runner | FlexibleRunner, metric: str, score: float, counts: dict[str, int]
+    ) -> Path | None:
+        """Save the best checkpoint by a metric; the one that it replaces, if that has another name."""
+        path = self.folder / f'best_{metric}_{self.name_of(counts)}'.replace('/', '_')
+        name = f'best_ckpt{self.suffix(metric)}'
+        before = runner.message_hub.runtime_info.get(name)
+        runner.message_hub.update_info(f'best_score{self.suffix(metric)}', score)
+        runner.message_hub.update_info(name, str(path))
+        self.save(runner, path, counts, by_epoch=False, save_optimizer=False, save_param_scheduler=False)
+        runner.logger.info(f'The best checkpoint with {score:0.4f} {metric} is saved to {path.name}.')
+        return Path(before) if before and Path(before).name != path.name else None
+
+    def suffix(self, metric: str) -> str:
+        """What mmengine puts behind the names of what it keeps of a metric."""
+        return '' if len(self.rules) == 1 else f'_{metric}'
+
+    def save_step(self, runner: Runner | FlexibleRunner, counts: dict[str, int]) -> None:
+        """Save, name it as the last, and only then remove what it replaces."""
+        path = self.folder / self.name_of(counts)
+        replaced = forget_early_checkpoint(runner)
+        if self.max_keep_ckpts > 0:
+            step = counts['epoch' if self.by_epoch else 'iter']
+            before = runner.message_hub.runtime_info.get('keep_ckpt_ids', [])
+            steps = [*before, step] if step not in before else list(before)
+            replaced += [
+                self.folder / self.name_of({'epoch': old, 'iter': old}) for old in steps[: -self.max_keep_ckpts]
+            ]
+            runner.message_hub.update_info('keep_ckpt_ids', steps[-self.max_keep_ckpts :])
+        runner.message_hub.update_info('last_ckpt', str(path))
+        self.save(runner, path, counts, by_epoch=self.by_epoch, **self.states)
+        self.has_saved = True
+        do_in_process_0(lambda: name_as_last(path, Path(runner.work_dir), replaced))
+        do_in_process_0(lambda: remove_set_aside(self.folder))
+
+    def name_of(self, counts: Mapping[str, int]) -> str:
+        """A checkpoint's name."""
+        return f'epoch_{counts["epoch"]}.pth' if self.by_epoch else f'iter_{counts["iter"]}.pth'
+
+    def save(self, runner: Runner | FlexibleRunner, path: Path, counts: dict[str, int], **options: Any) -> None:
+        """Save what holds these counts; see :func:`save_run`."""
+        self.counts = dict(counts)
+        save_run(runner, path, meta=dict(counts), **options)
+        self.counts = {}
+
+    def before_save_checkpoint(self, runner: Runner | FlexibleRunner, checkpoint: dict[str, Any]) -> None:
+        """Write the counts that were asked for.
+
+        mmengine's FlexibleRunner writes others into what is saved after a validation: an epoch or an iteration too
+        many. To be removed once it takes them from ``meta``, as its Runner does.
+        """
+        checkpoint['meta'].update(self.counts)
+
+
+def rule_of(metric: str) -> str:
+    """Whether more or less of a metric is better, by its name."""
+    for rule, parts in (('greater', GREATER), ('less', LESS)):
+        if any(part in metric.lower() for part in parts):
+            return rule
+    raise UserError(f"save_best={metric}: its name does not tell whether more is better; set rule='greater' or 'less'")
 
 
 def save_run(runner: Runner | FlexibleRunner, path: Path, **options: Any) -> None:
     """Have a runner save a checkpoint beside its place, with a digest, flushed to disk; then give it its name.
 
-    To be called by every process; where it fails in one, it ends in all. A checkpoint that is a folder, of which each
-    process writes a share, is renamed when all are done, without digests.
-
-    Args:
-        runner: Either of mmengine's, with any strategy.
-        path: What is there is replaced.
-        **options: As for the runner's ``save_checkpoint``.
+    To be called by every process; where it fails in one, it ends in all. Hooks that need all processes for what they
+    save have ``before_save_in_all``. A checkpoint that is a folder, of which each process writes a share, is renamed
+    when all are done, without digests.
     """
-    unfinished = unfinished_of(path)
+    unfinished = path.with_name(path.name + UNFINISHED)
+    runner.call_hook('before_save_in_all')
     try:
         do_together(lambda: runner.save_checkpoint(str(path.parent), unfinished.name, **options))
-        do_in_process_0(lambda: finish(unfinished, path))
+        do_in_process_0(lambda: give_place(unfinished, path))
     except BaseException:
         if is_main_process():
             remove(unfinished, path.parent)
         raise
 
 
-def do_together(what: Callable[[], None]) -> None:
-    """Do something in all processes, which go on when all have done it.
+def give_place(unfinished: Path, path: Path) -> None:
+    """Give what was written beside a place the place."""
+    if unfinished.is_dir():
+        remove(path, path.parent)
+        unfinished.rename(path)
+    else:
+        with written_whole(path):
+            add_digest(unfinished)
 
-    Raises:
-        Exception: What went wrong in this one.
-        SystemExit: It went wrong in another one; they would wait for it.
-    """
+
+def name_as_last(path: Path, work_dir: Path, replaced: Sequence[Path]) -> None:
+    """Write down which checkpoint is a run's last, where mmengine does, and remove those that it replaces."""
+    with written_whole(work_dir / LAST) as unfinished:
+        unfinished.write_text(str(path))
+    for old in replaced:
+        remove(old, old.parent)
+
+
+def save_early(runner: Runner | FlexibleRunner) -> Path:
+    """Save ``iter_N.pth`` after an iteration that is not counted yet, unless a hook has just done so; where it is."""
+    path = Path(runner.work_dir) / f'iter_{runner.iter + 1}.pth'
+    if Path(runner.message_hub.runtime_info.get('last_ckpt') or '').name != path.name:
+        replaced = forget_early_checkpoint(runner)
+        runner.message_hub.update_info(EARLY, path.name)
+        save_run(runner, path, by_epoch=False)
+        do_in_process_0(lambda: name_as_last(path, path.parent, replaced))
+    return path
+
+
+def forget_early_checkpoint(runner: Runner | FlexibleRunner) -> list[Path]:
+    """The checkpoint of an early end that a new one replaces, if there is one; it is noted no more."""
+    name = runner.message_hub.pop_info(EARLY, None)
+    return [Path(runner.work_dir) / name] if type(name) is str and re.fullmatch(r'iter_\d+\.pth', name) else []
+
+
+def do_in_process_0(what: Callable[[], None]) -> None:
+    """Do something in the first process; where it fails, all end."""
+    do_together(lambda: what() if is_main_process() else None)
+
+
+def do_together(what: Callable[[], None]) -> None:
+    """Do something in all processes, which go on when all have done it; what failed in one is an error in all."""
     failure = None
     try:
         what()
@@ -48,30 +305,5 @@ def do_together(what: Callable[[], None]) -> None:
     failures = all_gather_object('' if failure is None else str(failure) or type(failure).__name__)
     if failure is not None:
         raise failure
-    elsewhere = next(filter(None, failures), None)
-    if elsewhere is not None:
-        raise SystemExit(elsewhere)
-
-
-def do_in_process_0(what: Callable[[], None]) -> None:
-    """Do something in the first process; where it fails, all end. See :func:`do_together`."""
-    do_together(lambda: what() if is_main_process() else None)
-
-
-def finish(unfinished: Path, path: Path) -> None:
-    """Give what was written beside a place the place."""
-    if unfinished.is_dir():
-        remove(path, path.parent)
-        unfinished.rename(path)
-    else:
-        add_digest(unfinished)
-        put_in_place(unfinished, path)
-
-
-def name_as_last(path: Path, work_dir: Path, replaced: Sequence[Path] = ()) -> None:
-    """Write down which checkpoint is a run's last, where mmengine does, and remove those that it replaces."""
-    last = work_dir / LAST
-    unfinished_of(last).write_text(str(path))
-    put_in_place(unfinished_of(last), last)
-    for old in replaced:
-        remove(old, old.parent)
+    if any(failures):
+        raise UserError(next(filter(None, failures)))

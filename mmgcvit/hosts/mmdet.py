@@ -21,7 +21,8 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from .mmengine import in_words, name_of
+from ..errors import shorten
+from .mmengine import IMAGES_NAMED, name_of
 from .registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
 
 
@@ -60,11 +61,9 @@ class FinitePredictionsHook(Hook):
         images = [name for of_process in all_gather_object(self.images) for name in of_process]
         self.images = []
         if images:
-            print_log(
-                f'Predictions for {len(images)} images are not finite, and were left out: {in_words(images)}',
-                'current',
-                logging.WARNING,
-            )
+            named = shorten(images, IMAGES_NAMED)
+            text = f'Predictions for {len(images)} images are not finite, and were left out: {named}'
+            print_log(text, 'current', logging.WARNING)
 
     before_val = before_test = watch
     after_val = after_test = report

@@ -36,11 +36,10 @@ HOOKS = Registry(
     locations=[
         *OF_MMDET,
         'mmgcvit.experiments.dry_run.observer',
-        'mmgcvit.engine.checkpoint_hook',
+        'mmgcvit.engine.saving',
         'mmgcvit.engine.early_end',
         'mmgcvit.engine.exact_resume',
-        'mmgcvit.engine.finite_checkpoints',
-        'mmgcvit.engine.finite_steps',
+        'mmgcvit.engine.finite',
         'mmgcvit.engine.precision',
     ],
 )

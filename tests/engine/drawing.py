@@ -112,7 +112,7 @@ def config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, i
                 {'type': 'StepLR', 'step_size': 1, 'gamma': 0.5, 'by_epoch': True},
             ],
             'default_hooks': {
-                'checkpoint': {'type': 'CheckpointHook', 'max_keep_ckpts': 1, **saving},
+                'checkpoint': {'type': 'mmgcvit.WholeCheckpointHook', 'max_keep_ckpts': 1, **saving},
                 'exact_resume': {'type': 'mmgcvit.ExactResumeHook'},
             },
             'custom_hooks': [{'type': 'EMAHook'}],

@@ -51,7 +51,7 @@ PROTECTIONS = {
         f'mmgcvit.engine.exact_resume.ExactResumeHook.{name}'
         for name in ('before_train_iter', 'after_train_iter', 'after_train_epoch', 'before_save_checkpoint')
     ],
-    "a checkpoint's numbers finite": ['mmgcvit.engine.finite_checkpoints.FiniteCheckpointsHook.before_save_checkpoint'],
+    "a checkpoint's numbers finite": ['mmgcvit.engine.finite.FiniteCheckpointsHook.before_save_checkpoint'],
     "a checkpoint's digest": [f'{SAVING}.add_digest'],
     'a checkpoint flushed and renamed': [f'{SAVING}.put_in_place'],
 }

@@ -8,7 +8,7 @@ import pytest
 
 from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
 from mmgcvit.checkpoints.folder_lock import take_folder
-from mmgcvit.engine.checkpoint_hook import WholeCheckpointHook
+from mmgcvit.engine.saving import WholeCheckpointHook
 
 from .faults import KILLED
 from .toy_runs import FLEXIBLE, ITERATIONS, SHARED_OUT, last, names, start, train, train_in_two_processes
@@ -132,7 +132,6 @@ def test_in_a_folder_in_which_another_trains_a_run_does_not_start(tmp_path):
 def test_a_score_that_is_not_finite_is_no_best(score):
     """A run whose best is infinite could never have a better one, and could not be resumed."""
     hook = WholeCheckpointHook(save_best='score', rule='greater')
-    hook._init_rule(['greater'], ['score'])
     runner = SimpleNamespace(message_hub=SimpleNamespace(runtime_info={}))
-    assert not hook.is_better(runner, 'score', 'greater', score)
-    assert hook.is_better(runner, 'score', 'greater', 0.5)
+    assert not hook.is_better(runner, 'score', score)
+    assert hook.is_better(runner, 'score', 0.5)

@@ -284,3 +284,22 @@ def test_a_schedule_that_keeps_a_function_is_resumed(by_epoch, tmp_path):
     equal(whole, torn)
     last = read_checkpoint((torn / 'last_checkpoint').read_text())
     assert 'anneal_func' not in last['param_schedulers'][0]
+
+
+def test_a_checkpoint_holds_plain_values_only_and_the_log_goes_on(tmp_path):
+    """What any reader takes as data; of a log that is none, as of earlier versions, the run goes on all the same."""
+    run(config(tmp_path, loop=EPOCHS, **SEEDED), 6)
+    path = (tmp_path / 'last_checkpoint').read_text()
+    content = torch.load(path, weights_only=True)
+    losses = content['message_hub']['log_scalars']['train/loss']
+    assert len(losses['history']) == len(losses['counts']) == 6
+    hubs = []
+    for _ in range(2):
+        hook = mock.Mock(spec=Hook, priority='LOWEST', after_train=lambda runner: hubs.append(runner.message_hub))
+        run(resumed(tmp_path, loop=EPOCHS, **SEEDED), hook=hook)
+        content['message_hub']['log_scalars']['train/loss'] = 'no log'
+        torch.save(content, path := str(tmp_path / 'iter_6.pth'))
+        (tmp_path / 'last_checkpoint').write_text(path)
+    of_whole, of_cut = (hub.get_scalar('train/loss').data[0] for hub in hubs)
+    assert of_whole[:6].tolist() == losses['history'].tolist()
+    assert of_cut.tolist() == of_whole[6:].tolist()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmgcvit.engine.finite_steps import NotFiniteError
+from mmgcvit.errors import UserError
 
 from .test_finite_steps import runner_of, samples, train
 
@@ -37,7 +37,7 @@ def spoil_moments(runner):
 def test_what_is_not_finite_is_not_saved(tmp_path, spoil, name):
     runner = train(tmp_path, samples(8))
     spoil(runner)
-    with pytest.raises(NotFiniteError, match=rf'{name}.* not saved, and the run has ended.*--resume \S+iter_3\.pth'):
+    with pytest.raises(UserError, match=rf'{name}.* not saved, and the run has ended.*--resume \S+iter_3\.pth'):
         runner.save_checkpoint(str(tmp_path), 'iter_5.pth')
     assert not (tmp_path / 'iter_5.pth').exists()
 
@@ -54,7 +54,7 @@ def test_three_of_them_are_named(tmp_path, count, named):
     runner = train(tmp_path, samples(8))
     wrong = {f'w{number}': torch.tensor(float('nan')) for number in range(count)}
     hook = next(hook for hook in runner.hooks if type(hook).__name__ == 'FiniteCheckpointsHook')
-    with pytest.raises(NotFiniteError, match=rf'^{count} tensors are not finite') as ended:
+    with pytest.raises(UserError, match=rf'^{count} tensors are not finite') as ended:
         hook.before_save_checkpoint(runner, {'state_dict': wrong})
     assert f'{named}); they are not saved' in str(ended.value)
 
@@ -69,5 +69,5 @@ def test_a_mask_of_infinities_is_saved(tmp_path):
 def test_statistics_that_were_loaded_so_are_not_by_design(tmp_path):
     runner = runner_of(tmp_path, samples(8))
     spoil_statistics(runner)
-    with pytest.raises(NotFiniteError, match=r'norm\.running_var'):
+    with pytest.raises(UserError, match=r'norm\.running_var'):
         runner.train()

@@ -14,8 +14,8 @@ from packaging.version import Version
 from torch import nn
 
 from mmgcvit.checkpoints import read_checkpoint
-from mmgcvit.engine.finite_checkpoints import tensors_of
-from mmgcvit.engine.finite_steps import MOST_BY_SCALER, FiniteStepsHook, NotFiniteError
+from mmgcvit.engine.finite import MOST_BY_SCALER, FiniteStepsHook, tensors_of
+from mmgcvit.errors import UserError
 
 from ..conftest import ROOT
 from ..processes import answers_of
@@ -153,7 +153,7 @@ def test_so_many_in_a_row_end_it_and_the_good_checkpoint_is_named_and_stays(tmp_
         r'the images of the last one \(12\.jpg, 13\.jpg\)\. The last checkpoint after which a step was finite is '
         r'\S+iter_3\.pth: .* --resume \S+iter_3\.pth$'
     )
-    with pytest.raises(NotFiniteError, match=sentence):
+    with pytest.raises(UserError, match=sentence):
         train(tmp_path, samples(20, dict.fromkeys((8, 10, 12), 'loss')))
     assert (tmp_path / 'iter_3.pth').is_file()
     for path in tmp_path.glob('*.pth'):
@@ -161,16 +161,14 @@ def test_so_many_in_a_row_end_it_and_the_good_checkpoint_is_named_and_stays(tmp_
 
 
 def test_without_a_good_checkpoint_none_is_named(tmp_path):
-    with pytest.raises(
-        NotFiniteError, match=r'After \S+iter_2\.pth, the newest checkpoint, no step was finite: begin anew'
-    ):
+    with pytest.raises(UserError, match=r'After \S+iter_2\.pth, the newest checkpoint, no step was finite: begin anew'):
         train(tmp_path, samples(20, dict.fromkeys(range(20), 'loss')))
 
 
 def test_how_many_is_a_setting(tmp_path):
     hooks = {'finite_steps': {'type': 'mmgcvit.FiniteStepsHook', 'most_in_a_row': 1}}
     with pytest.raises(
-        NotFiniteError,
+        UserError,
         match=r'in a step, up to iteration 1, .*last one \(0\.jpg\)\. No checkpoint has been saved: begin anew$',
     ):
         train(tmp_path, samples(4, {0: 'pixels'}), hooks=hooks)
@@ -178,13 +176,13 @@ def test_how_many_is_a_setting(tmp_path):
 
 def test_without_the_setting_it_is_three(tmp_path):
     hooks = {'finite_steps': {'type': 'mmgcvit.FiniteStepsHook'}}
-    with pytest.raises(NotFiniteError, match='in 3 steps in a row'):
+    with pytest.raises(UserError, match='in 3 steps in a row'):
         train(tmp_path, samples(20, dict.fromkeys(range(20), 'loss')), hooks=hooks)
 
 
 def test_a_learning_rate_that_bursts_the_weights_ends_the_run(tmp_path):
     optimizer = {'type': 'SGD', 'lr': 1e30}
-    with pytest.raises(NotFiniteError, match=r'Lower the learning rate'):
+    with pytest.raises(UserError, match=r'Lower the learning rate'):
         train(tmp_path, samples(40), optim_wrapper={'optimizer': optimizer})
     for path in tmp_path.glob('*.pth'):
         check_finite(path)
@@ -230,17 +228,17 @@ def test_what_the_scaler_leaves_out_is_no_fault(tmp_path, scaler_on_cpu, options
 
 @pytest.mark.parametrize('fault', ['pixels', 'loss'])
 def test_under_the_scaler_a_loss_is_a_fault(tmp_path, scaler_on_cpu, fault):
-    with pytest.raises(NotFiniteError, match=r'up to iteration 4'):
+    with pytest.raises(UserError, match=r'up to iteration 4'):
         train(tmp_path, samples(12, {6: fault}), hooks=ONE_ENDS_IT, **scaled('dynamic'))
 
 
 def test_a_scale_at_which_gradients_are_never_finite_ends_the_run(tmp_path, scaler_on_cpu):
-    with pytest.raises(NotFiniteError, match=r'up to iteration 33'):
+    with pytest.raises(UserError, match=r'up to iteration 33'):
         train(tmp_path, samples(80), hooks=ONE_ENDS_IT, **scaled(2.0**127))
 
 
 def test_in_bfloat16_there_is_no_scale_to_be_looked_for(tmp_path, scaler_on_cpu):
-    with pytest.raises(NotFiniteError, match=r'up to iteration 1'):
+    with pytest.raises(UserError, match=r'up to iteration 1'):
         train(tmp_path, samples(12), hooks=ONE_ENDS_IT, **scaled(2.0**127, 'bfloat16'))
 
 
@@ -301,7 +299,7 @@ def train_in_two_processes(work_dir, faults):
     options = {'launcher': 'pytorch', 'cfg': {'model_wrapper_cfg': wrapper}}
     try:
         runner = train(work_dir, samples(16, faults), **options)
-    except NotFiniteError as error:
+    except UserError as error:
         return str(error)
     return [tensor.numpy() for tensor in runner.model.module.layer.state_dict().values()]
 
@@ -346,5 +344,5 @@ def test_a_run_that_is_resumed_counts_on(tmp_path):
     train(tmp_path, samples(8, dict.fromkeys((4, 6), 'loss')))
     settings = {'resume': True, 'load_from': str(tmp_path / 'iter_4.pth'), 'experiment_name': 'resumed'}
     runner = runner_of(tmp_path, samples(12, {0: 'loss'}), **settings)
-    with pytest.raises(NotFiniteError, match='not finite in 3 steps in a row'):
+    with pytest.raises(UserError, match='not finite in 3 steps in a row'):
         runner.train()

@@ -1,8 +1,8 @@
-"""Steps of training whose loss or gradients are not finite."""
+"""Numbers of a run that are not finite: steps with such are left out, checkpoints with such are not saved."""
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..checkpoints import newest_whole_checkpoint
-from ..hosts.mmengine import in_words, names_of, plain_model, running_statistics, suspects
+from ..checkpoints.values import are_finite
+from ..errors import UserError, shorten
+from ..hosts.mmengine import IMAGES_NAMED, names_of, plain_model, running_statistics, suspects
 from ..hosts.registry import HOOKS
 
 # torch.amp.GradScaler begins at 2**16 and halves its scale at each step that it leaves out: to 2**-16, where float16
@@ -26,10 +28,6 @@ MOST_BY_SCALER = 32
 GOOD_CHECKPOINT = 'last_good_ckpt'
 # Likewise, how many steps were left out in a row: a run that is often resumed must end too.
 IN_A_ROW = 'steps_left_out_in_a_row'
-
-
-class NotFiniteError(Exception):
-    """A run's numbers are not finite; the message says what to do."""
 
 
 @HOOKS.register_module()
@@ -49,8 +47,7 @@ class FiniteStepsHook(Hook):
         most_in_a_row: With so many such steps in a row the run ends.
 
     Raises:
-        ValueError: ``most_in_a_row`` is no positive number.
-        NotFiniteError: While training: there have been so many.
+        UserError: ``most_in_a_row`` is no positive number; or while training: there have been so many.
     """
 
     # Before the hooks that log the losses and those that average the weights.
@@ -58,7 +55,7 @@ class FiniteStepsHook(Hook):
 
     def __init__(self, most_in_a_row: int = 3) -> None:
         if type(most_in_a_row) is not int or most_in_a_row < 1:
-            raise ValueError(f'FiniteStepsHook: most_in_a_row={most_in_a_row!r}; expected a positive number')
+            raise UserError(f'FiniteStepsHook: most_in_a_row={most_in_a_row!r}; expected a positive number')
         self.most_in_a_row = most_in_a_row
         self.in_a_row = 0
         self.by_scaler_in_a_row = 0
@@ -75,12 +72,15 @@ class FiniteStepsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Look at what the model and the optimizer do from now on."""
-        self.in_a_row = left_out_before(runner)
+        before = runner.message_hub.runtime_info.get(IN_A_ROW, 0)
+        self.in_a_row = max(before, 0) if type(before) is int else 0
         model = plain_model(runner)
-        self.statistics = RunningStatistics(model)
+        self.statistics = list(running_statistics(model).values())
         self.handles = [model.register_forward_hook(self.note_loss)]
-        for optimizer in optimizers_of(runner.optim_wrapper):
-            self.handles.append(optimizer.register_step_pre_hook(self.judge_step))
+        wrapper = runner.optim_wrapper
+        for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
+            if isinstance(getattr(each, 'optimizer', None), Optimizer):
+                self.handles.append(each.optimizer.register_step_pre_hook(self.judge_step))
 
     def after_train(self, runner: Runner) -> None:
         """Look no more."""
@@ -89,12 +89,21 @@ class FiniteStepsHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         if not self.losses:
-            self.statistics.keep()
+            # A forward pass changes them before its loss is known.
+            self.kept_statistics = [buffer.clone() for buffer in self.statistics]
+
+    def restore_statistics(self) -> None:
+        """Make the running statistics what they were before the step."""
+        for buffer, kept in zip(self.statistics, self.kept_statistics, strict=True):
+            buffer.copy_(kept)
 
     def note_loss(self, model: nn.Module, arguments: Any, outputs: Any) -> None:
-        """What torch calls after the model's forward pass."""
+        """What torch calls after the model's forward pass: keep a number that is finite if every loss is."""
         if model.training and isinstance(outputs, Mapping):
-            self.losses += total(outputs)
+            values = [value for name, value in outputs.items() if 'loss' in name]
+            parts = [part for value in values for part in ([value] if isinstance(value, Tensor) else value)]
+            if parts:
+                self.losses.append(torch.stack([part.detach().float().mean() for part in parts]).sum())
 
     def judge_step(self, optimizer: Optimizer, arguments: Any, options: Any) -> None:
         """What torch calls before the optimizer's step."""
@@ -106,27 +115,26 @@ class FiniteStepsHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
+        wrapper = runner.optim_wrapper
         self.images += names_of(data_batch)
-        if self.has_bad_loss():
+        # Of a step that was judged finite, the device is not asked again.
+        if not self.is_finite and self.losses and not math.isfinite(self.losses[-1]):
             self.spoiling += suspects(data_batch)
             # Now, not when the step is complete: other hooks average and save the statistics, and log the losses.
-            self.statistics.restore()
+            self.restore_statistics()
             leave_out_of_log(outputs or {})
-        if not completes_step(runner.optim_wrapper):
+        if isinstance(wrapper, OptimWrapper) and not wrapper.should_update():
             return
-        is_fault = self.is_fault(runner.optim_wrapper)
+        is_fault = self.is_fault(wrapper)
         self.in_a_row = self.in_a_row + 1 if is_fault else 0
         runner.message_hub.update_info(IN_A_ROW, self.in_a_row)
         if is_fault:
-            self.statistics.restore()
+            self.restore_statistics()
             self.report(runner)
-        else:
-            note_good_checkpoint(runner)
+        elif (last := runner.message_hub.runtime_info.get('last_ckpt')) is not None:
+            # Only now: a checkpoint that was saved just after weights burst is no good.
+            runner.message_hub.update_info(GOOD_CHECKPOINT, last)
         self.begin_step()
-
-    def has_bad_loss(self) -> bool:
-        """Whether this process's latest loss is not finite. Of a step that was judged so, the device is not asked."""
-        return not self.is_finite and bool(self.losses) and not math.isfinite(self.losses[-1])
 
     def is_fault(self, wrapper: Any) -> bool:
         """Whether the step was left out, by other than GradScaler's own doing."""
@@ -142,66 +150,24 @@ class FiniteStepsHook(Hook):
         return wrapper.cast_dtype is torch.bfloat16 or self.by_scaler_in_a_row > MOST_BY_SCALER
 
     def report(self, runner: Runner) -> None:
-        """Say what was left out, and end the run where it was one too many.
-
-        Raises:
-            NotFiniteError: It was.
-        """
+        """Say what was left out, and end the run where it was one too many."""
         told = all_gather_object((self.spoiling, self.images))
         spoiling, images = ([name for of_process in part for name in of_process] for part in zip(*told, strict=True))
-        what = 'the loss is' if spoiling else 'the gradients are'
-        images = in_words(spoiling or images)
+        named = shorten(spoiling or images, IMAGES_NAMED) or 'unknown'
         print_log(
-            f'Iteration {runner.iter + 1}: {what} not finite, and the step is left out ({self.in_a_row} in a row; '
-            f'the run ends at {self.most_in_a_row}). Images: {images}',
+            f'Iteration {runner.iter + 1}: {"the loss is" if spoiling else "the gradients are"} not finite, and the '
+            f'step is left out ({self.in_a_row} in a row; the run ends at {self.most_in_a_row}). Images: {named}',
             'current',
             logging.WARNING,
         )
         if self.in_a_row >= self.most_in_a_row:
             steps = 'a step' if self.in_a_row == 1 else f'{self.in_a_row} steps in a row'
-            raise NotFiniteError(
+            rate = max(rate for rates in runner.optim_wrapper.get_lr().values() for rate in rates)
+            raise UserError(
                 f'Loss or gradients were not finite in {steps}, up to iteration {runner.iter + 1}, and the run has '
-                f'ended, these steps left out. Lower the learning rate '
-                f'({learning_rate(runner.optim_wrapper):.3g}) or mend the images of the last one ({images}). '
-                f'{way_on(runner)}'
+                f'ended, these steps left out. Lower the learning rate ({rate:.3g}) or mend the images of the last one '
+                f'({named}). {way_on(runner)}'
             )
-
-
-class RunningStatistics:
-    """Those of a model's normalisation layers, which a forward pass changes before its loss is known."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.buffers = list(running_statistics(model).values())
-        self.copies = [buffer.clone() for buffer in self.buffers]
-
-    def keep(self) -> None:
-        """Remember them as they are."""
-        for copy, buffer in zip(self.copies, self.buffers, strict=True):
-            copy.copy_(buffer)
-
-    def restore(self) -> None:
-        """Make them what they were."""
-        for copy, buffer in zip(self.copies, self.buffers, strict=True):
-            buffer.copy_(copy)
-
-
-def optimizers_of(wrapper: Any) -> Iterator[Optimizer]:
-    """The optimizers of torch within a wrapper of mmengine."""
-    for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
-        if isinstance(getattr(each, 'optimizer', None), Optimizer):
-            yield each.optimizer
-
-
-def completes_step(wrapper: Any) -> bool:
-    """Whether an iteration was the last of those whose gradients are added up."""
-    return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
-
-
-def total(outputs: Mapping[str, Any]) -> list[Tensor]:
-    """One number that is finite if every loss of a model's outputs is; none where there is no loss."""
-    values = [value for name, value in outputs.items() if 'loss' in name]
-    parts = [part for value in values for part in ([value] if isinstance(value, Tensor) else value)]
-    return [torch.stack([part.detach().float().mean() for part in parts]).sum()] if parts else []
 
 
 def leave_out_of_log(outputs: dict[str, Any]) -> None:
@@ -231,22 +197,54 @@ def are_finite_everywhere(numbers: list[Tensor]) -> bool:
     return bool(verdict)
 
 
-def learning_rate(wrapper: Any) -> float:
-    """The largest of a wrapper's groups."""
-    return max(rate for rates in wrapper.get_lr().values() for rate in rates)
+@HOOKS.register_module()
+class FiniteCheckpointsHook(Hook):
+    """Ends a run instead of saving weights, averages or moments of the optimizer that are not finite.
+
+    Raises:
+        UserError: While training: a checkpoint would hold such.
+    """
+
+    # After the hooks that put something into a checkpoint.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.never_finite: set[str] = set()
+
+    def before_train(self, runner: Runner) -> None:
+        """Note the buffers that are not finite by design, as masks with infinities are not; no layer's statistics."""
+        model = plain_model(runner)
+        wrong = {name for name, buffer in model.named_buffers() if not is_fine(buffer)}
+        self.never_finite = wrong - running_statistics(model).keys()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        # The weights (the moving average's, where there is one), the other of the two, and the optimizer's moments.
+        parts = {part: checkpoint.get(part, {}) for part in ('state_dict', 'ema_state_dict', 'optimizer')}
+        wrong = [
+            name
+            for name, tensor in tensors_of(parts)
+            if not is_fine(tensor) and name.split('.', 1)[1].removeprefix('module.') not in self.never_finite
+        ]
+        if wrong:
+            raise UserError(
+                f'{len(wrong)} tensors are not finite at iteration {runner.iter + 1} ({shorten(wrong)}); they are not '
+                f'saved, and the run has ended. Lower the learning rate. {way_on(runner)}'
+            )
 
 
-def left_out_before(runner: Runner) -> int:
-    """How many steps in a row were left out when a run that is resumed was saved; 0 in a new one."""
-    count = runner.message_hub.runtime_info.get(IN_A_ROW, 0)
-    return count if type(count) is int and count > 0 else 0
+def is_fine(tensor: Tensor) -> bool:
+    """Whether a tensor has no number that is not finite."""
+    return not tensor.is_floating_point() or are_finite(tensor)
 
 
-def note_good_checkpoint(runner: Runner) -> None:
-    """Note of the last checkpoint that a step was finite after it: one saved just after weights burst is no good."""
-    last = runner.message_hub.runtime_info.get('last_ckpt')
-    if last is not None:
-        runner.message_hub.update_info(GOOD_CHECKPOINT, last)
+def tensors_of(value: Any, name: str = '') -> Iterator[tuple[str, Tensor]]:
+    """All tensors within mappings and sequences, by their path."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping | Sequence) and not isinstance(value, str | bytes):
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, entry in entries:
+            yield from tensors_of(entry, f'{name}.{key}' if name else str(key))
 
 
 def way_on(runner: Runner) -> str:
