@@ -20,6 +20,7 @@ from mmengine.config import Config, DictAction
 from rich.console import Console
 
 from ..checkpoints.newest import LAST, kind_and_number
+from ..errors import UserError
 from ..experiments.ablation.changes import change_of, onto, write_config
 from ..experiments.ablation.plot import check_can_draw, draw
 from ..experiments.ablation.report import markdown, scores_of
@@ -238,7 +239,7 @@ def is_validated(work_dir: Path, metric: str) -> bool:
     """Whether the latest score is of the last checkpoint: a training may be stopped between that and its validation."""
     try:
         entry = latest_entry(work_dir, metric)
-    except SystemExit:
+    except UserError:
         return False
     return entry.get('step') == kind_and_number(last_checkpoint(work_dir))[1]
 

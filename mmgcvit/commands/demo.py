@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..hosts.configs import configs_with, digest_of
-from ..visualization.curves import latest
+from ..visualization.curves import latest_entry
 from .steps import INTERRUPTED, end_steps_when_terminated, run
 
 DIGITS = Path('data/digits')
@@ -195,7 +195,7 @@ def show_results(demo: Demo, work_dir: Path, done: list[Trained], console: Conso
     for step in done:
         took = 'before' if step.seconds is None else f'{step.seconds / 60:.1f}'
         for score in step.scores:
-            reached = latest(step.work_dir, score.metric)
+            reached = latest_entry(step.work_dir, score.metric)[score.metric]
             if reached < score.least:
                 low.append(score.name)
             table.add_row(step.name, score.name, f'≥ {score.least:g}', f'{reached:.4g}', took)

@@ -12,8 +12,16 @@ from ..engine.progress import display_for
 from ..errors import in_a_sentence
 from ..inference import UserError
 from ..inference.loading import find_source, in_words, load_for_command, read_config
-from ..visualization.mistakes import Folder, Found, Truths, find_mistakes, truths_of, write_confusion, write_worst
-from ..visualization.mistakes.judging import SCORES
+from ..visualization.mistakes import (
+    SCORES,
+    Folder,
+    Found,
+    Truths,
+    find_mistakes,
+    truths_of,
+    write_confusion,
+    write_worst,
+)
 from .data_check import check_presence
 from .options import add_trust_option
 

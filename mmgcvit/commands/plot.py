@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from ..visualization.curves import Run, RunLogError, draw_curves, read_run
+from ..errors import UserError
+from ..visualization.curves import Run, draw_curves, read_run
 
 # Of these a lower value is the better one.
 LOWER_IS_BETTER = ('loss', 'error')
@@ -29,13 +30,13 @@ def in_words(run: Run) -> list[str]:
     """How far a run is, its last loss, and the best of each score."""
     lines = [f'{run.name}: {run.iterations} iterations' + (f', {run.epochs} epochs' if run.epochs else '')]
     if loss := run.training.get('loss'):
-        lines.append(f'    loss {loss.values[-1]:.4g}')
+        lines.append(f'    loss {loss.last:.4g}')
         if len(loss.finite) < len(loss.points):
             lines.append(f'    {len(loss.points) - len(loss.finite)} of {len(loss.points)} losses are not finite')
     for name, curve in run.scores.items():
         if curve.finite:
             best = (min if name.endswith(LOWER_IS_BETTER) else max)(curve.finite.items(), key=lambda point: point[1])
-            lines.append(f'    {name} {curve.values[-1]:.4g}; best {best[1]:.4g} ({run.scores_by} {best[0]})')
+            lines.append(f'    {name} {curve.last:.4g}; best {best[1]:.4g} ({run.scores_by} {best[0]})')
     return lines
 
 
@@ -47,12 +48,9 @@ def main() -> None:
         if len({run.name for run in runs}) < len(runs):
             for run, work_dir in zip(runs, args.work_dirs, strict=True):
                 run.name = str(work_dir)
-        out.parent.mkdir(parents=True, exist_ok=True)
         draw_curves(runs, args.keys, out)
-    except RunLogError as error:
+    except UserError as error:
         raise SystemExit(str(error)) from None
-    except OSError as error:
-        raise SystemExit(f'{out} cannot be written ({error.strerror}); name another file by --out') from None
     for run in runs:
         print('\n'.join(in_words(run)))
     print(f'curves: {out}')

@@ -1,20 +1,18 @@
-"""Pictures that explain what a trained network does with an image.
+"""Pictures that explain what a trained network does, what it gets wrong, what it is given and how its training went.
 
-For each subject a function that computes arrays, and one that draws them: attention, global queries, Grad-CAM, LSA's
-shifts. Models are loaded by :func:`mmgcvit.load`; errors are :class:`mmgcvit.inference.UserError`. Networks are heard
-by hooks that are gone afterwards.
+For each subject one file computes arrays and draws them: attention, global queries, Grad-CAM, LSA's shifts (begin with
+``attention.py``; ``networks.py`` is what they look at, ``drawing.py`` what they draw with); ``mistakes/`` compares
+predictions with the truth, ``browsing.py`` shows samples, ``curves.py`` logs. Models are loaded by
+:func:`mmgcvit.load`; networks are heard by hooks that are gone afterwards. The page, experiments and commands may
+import this room.
 """
 
-from .attention import Attention, BlockAttention, attention
-from .draw_attention import draw_attention
-from .draw_gradcam import draw_gradcam
-from .draw_queries import draw_queries
-from .draw_shifts import draw_shifts
+from .attention import Attention, BlockAttention, attention, draw_attention
 from .drawing import check_ending, save
-from .gradcam import GradCam, gradcam
-from .queries import Queries, StageQuery, queries
-from .shifts import Shifts, shifts
-from .views import View
+from .gradcam import GradCam, draw_gradcam, gradcam
+from .networks import View
+from .queries import Queries, StageQuery, draw_queries, queries
+from .shifts import Shifts, draw_shifts, shifts
 
 __all__ = [
     'Attention',

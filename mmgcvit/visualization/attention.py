@@ -1,4 +1,4 @@
-"""Who attends to whom: the weights of attention as maps over the tokens of an image.
+"""Who attends to whom: the weights of attention as maps over the tokens of an image, and a picture of them.
 
 Legend: H x W tokens of a stage's map, nW windows, N tokens of a window, nH heads.
 """
@@ -8,18 +8,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ..inference import Predictor, UserError
+from ..errors import UserError
+from ..inference import Predictor
 from ..inference.images import ImageLike
 from ..models.layers import even_window, in_windows
-from .networks import backbone_of, chosen, inputs_of, last_detailed_stage, stride_of
-from .views import View, view_of
+from .drawing import MARK, draw_borders, draw_box, draw_image, draw_map, height_for, limits_of
+from .networks import Box, View, backbone_of, check_number, inputs_of, last_detailed_stage, stride_of, view_of
 
 # Later maps are coarse.
 LAST_BY_DEFAULT = 2
 # Elements of the largest tensor of weights, 4 GB: where all tokens of a large map attend to each other there are more.
 MOST_WEIGHTS = 1 << 30
+# Of a picture.
+PANEL = 3.7
+WHO = {
+    'local': "the token's attention to its own window",
+    'global': 'the global token at this place, in every window',
+    'all': "the token's attention to all tokens",
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Attention:
     stage: int
     head: int | None
     at: tuple[float, float]
-    box: tuple[float, float, float, float]
+    box: Box
     blocks: list[BlockAttention]
 
 
@@ -95,47 +104,18 @@ def attention(
         UserError: There is no such stage, block, head or place; or the block's attention is of another kind.
     """
     backbone = backbone_of(model)
-    if stage is not None:
-        chosen('stage', stage, backbone.num_stages, 0)
+    check_number('stage', stage, backbone.num_stages)
     view = view_of(model, image)
     if stage is None:
         stage = last_detailed_stage(backbone, view.inputs, min(LAST_BY_DEFAULT, backbone.num_stages - 1))
     blocks = backbone.stages[stage].blocks
-    block = chosen('block', block, len(blocks), len(blocks) - 1, f' in stage {stage}')
-    numbers = pair_of(backbone.stages[stage], block)
+    check_number('block', block, len(blocks), f' in stage {stage}')
+    # Where the stage's blocks are of several kinds, those that take turns.
+    turns = len(getattr(backbone.stages[stage], 'attention_types', (None,)))
+    first = (len(blocks) - 1 if block is None else block) // turns * turns
+    numbers = range(first, min(first + turns, len(blocks)))
     u, v = view.in_inputs(at)
     attended = [blocks[number].attn for number in numbers]
-    check_has_weights(attended, stage, numbers)
-    if head is not None:
-        chosen('head', head, attended[0].num_heads, 0, f' in stage {stage}')
-    inputs = inputs_of(backbone, view.inputs, attended)
-    height, width = inputs[0][0].shape[1:3]
-    stride = stride_of(backbone, stage)
-    token = min(int(v / stride), height - 1), min(int(u / stride), width - 1)
-    left, top, *_ = view.in_image((u, v, u, v))
-    return Attention(
-        view=view,
-        network=type(backbone).__name__,
-        stage=stage,
-        head=head,
-        at=(left, top),
-        box=view.in_image((0, 0, width * stride, height * stride)),
-        blocks=[
-            block_attention(number, attn, x, token, head)
-            for number, attn, x in zip(numbers, attended, inputs, strict=True)
-        ],
-    )
-
-
-def pair_of(stage: nn.Module, block: int) -> list[int]:
-    """A block, with the one beside which it takes turns, where the stage's blocks are of several kinds."""
-    turns = len(getattr(stage, 'attention_types', (None,)))
-    first = block // turns * turns
-    return list(range(first, min(first + turns, len(stage.blocks))))
-
-
-def check_has_weights(attended: list[nn.Module], stage: int, numbers: list[int]) -> None:
-    """Refuse attention whose weights cannot be drawn between the tokens of a map."""
     for attn, number in zip(attended, numbers, strict=True):
         where = f'block {number} of stage {stage}'
         if not hasattr(attn, 'attention_weights'):
@@ -145,24 +125,30 @@ def check_has_weights(attended: list[nn.Module], stage: int, numbers: list[int])
                 f"{where} attends to shifted copies of each patch, not to other tokens: draw it by 'shifts', or take "
                 'another block'
             )
+    check_number('head', head, attended[0].num_heads, f' in stage {stage}')
+    inputs = inputs_of(backbone, view.inputs, attended)
+    height, width = inputs[0][0].shape[1:3]
+    stride = stride_of(backbone, stage)
+    token = min(int(v / stride), height - 1), min(int(u / stride), width - 1)
+    return Attention(
+        view=view,
+        network=type(backbone).__name__,
+        stage=stage,
+        head=head,
+        at=view.in_image((u, v, u, v))[:2],
+        box=view.in_image((0, 0, width * stride, height * stride)),
+        blocks=[
+            block_attention(number, attn, x, token, head)
+            for number, attn, x in zip(numbers, attended, inputs, strict=True)
+        ],
+    )
 
 
 @torch.no_grad()
 def block_attention(
     number: int, attn: nn.Module, inputs: tuple[Tensor, ...], token: tuple[int, int], head: int | None
 ) -> BlockAttention:
-    """The attention of one block.
-
-    Args:
-        number: The block's.
-        attn: Its attention.
-        inputs: What it gets, of one image: the map, and a global query where there is one.
-        token: Row and column of the query.
-        head: None for the mean of all.
-
-    Raises:
-        UserError: The keys are no tokens of the map, or there are too many weights.
-    """
+    """The attention of a block with these inputs, of one image: the map, and a global query where there is one."""
     size = tuple(inputs[0].shape[1:3])
     numbers = token_numbers(attn, size, inputs[0].device)
     kind = kind_of(attn, inputs, numbers)
@@ -187,11 +173,7 @@ def block_attention(
 
 
 def kind_of(attn: nn.Module, inputs: tuple[Tensor, ...], numbers: Tensor) -> str:
-    """Where queries and keys come from; see :class:`BlockAttention`.
-
-    Raises:
-        UserError: The keys come from elsewhere than the map.
-    """
+    """Where queries and keys come from; see :class:`BlockAttention`."""
     if len(inputs) == 1:
         return 'all' if len(numbers) == 1 else 'local'
     x, q_global = inputs
@@ -217,12 +199,9 @@ def window_of(attn: nn.Module, size: tuple[int, int]) -> tuple[int, int] | None:
 
 
 def received(weights: Tensor, is_real: Tensor, kind: str) -> Tensor:
-    """How much each token is attended to on average over the queries: weights (nW, N, N) to (nW, N).
+    """How much each token is attended to on average over the queries: weights (nW, query, key) to (nW, key).
 
-    Args:
-        weights: [query, key].
-        is_real: (nW, N) bool, false for padding, whose queries count for nothing unless they are global.
-        kind: As of :class:`BlockAttention`.
+    Padding, where ``is_real`` (nW, N) is false, counts for nothing as a query unless queries are global.
     """
     if kind == 'global':
         return weights.mean(1)
@@ -235,3 +214,37 @@ def assembled(values: Tensor, numbers: Tensor, size: tuple[int, int]) -> Any:
     flat = torch.full((size[0] * size[1] + 1,), float('nan'), device=values.device)
     flat[numbers.flatten()] = values.flatten().to(flat.dtype)
     return flat[1:].view(size).cpu().numpy()
+
+
+def draw_attention(found: Attention) -> Figure:
+    """Draw the image with the query's place, and for each block what the query attends to and what all queries do.
+
+    Attention is drawn as a multiple of the share that each key would have if all had the same.
+    """
+    view, rows = found.view, len(found.blocks)
+    figure = Figure(figsize=(3 * PANEL + 1.6, rows * (height_for(view, PANEL) + 0.5) + 0.6), layout='constrained')
+    heads = 'mean of all heads' if found.head is None else f'head {found.head}'
+    figure.suptitle(f'{found.network}, stage {found.stage}, {heads}', fontsize=11)
+    grid = figure.add_gridspec(rows, 3)
+    left = figure.add_subplot(grid[:, 0])
+    height, width = found.blocks[0].weights.shape
+    draw_image(left, view, f'image; the query at {found.at[0]:.0f}, {found.at[1]:.0f}; {height} x {width} tokens')
+    draw_borders(left, found.blocks[-1].windows, found.box, colors='white', linewidths=0.6)
+    left.plot(*found.at, '+', color=MARK, markersize=12, markeredgewidth=2)
+    of_query = [block.weights * block.keys for block in found.blocks]
+    of_all = [block.received * block.keys for block in found.blocks]
+    x0, y0, x1, y1 = found.box
+    across, down = (x1 - x0) / width, (y1 - y0) / height
+    for row, block in enumerate(found.blocks):
+        named = f'block {block.block}, {"local" if block.kind == "local" else "global"}'
+        panels = [(of_query, WHO[block.kind]), (of_all, 'attention received')]
+        for column, (maps, what) in enumerate(panels, start=1):
+            axes = figure.add_subplot(grid[row, column])
+            title = f'{named}:\n{what}'
+            draw_map(axes, view, maps[row], found.box, title, limits_of(*maps), 'times an even share')
+            draw_borders(axes, block.windows, found.box, colors='white', linewidths=0.5, alpha=0.8)
+            if maps is of_query:
+                for r, c in zip(*block.asking.nonzero(), strict=True):
+                    token = x0 + c * across, y0 + r * down, x0 + (c + 1) * across, y0 + (r + 1) * down
+                    draw_box(axes, token, linewidth=1.2)
+    return figure

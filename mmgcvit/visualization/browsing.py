@@ -16,11 +16,11 @@ from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import set_random_seed
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from ..datasets.checks import leaf_datasets, type_name
 from ..datasets.checks.contact_sheet import CELL, beside, captioned, drawn_by_host, loading_steps, stacked
-from ..errors import first_line
-from ..inference import UserError
+from ..errors import UserError, first_line
 from ..inference.loading import quiet_hosts
 
 # By the scope of a config: what contact sheets call its data; and its preprocessor where it names none.
@@ -29,6 +29,10 @@ PREPROCESSORS = {'mmdet': 'DetDataPreprocessor', 'mmseg': 'SegDataPreProcessor',
 TRAINING = 'train_dataloader'
 # Their files hold arrays in the order red, green, blue.
 STORED_RED_FIRST = ('CIFAR10', 'CIFAR100')
+# Of a sheet.
+ROWS = 8
+# Of classes that are mixed in an image so many are named, from this share on.
+CLASSES, SMALLEST_SHARE = 3, 0.005
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,9 @@ class Sample:
 
 
 class Samples:
-    """The samples of a data loader of a config.
+    """The samples of a data loader of a whole config whose scope is entered.
 
-    Args:
-        cfg: A whole config, its scope entered.
-        loader: The name of a data loader in it. Of any other than ``'train_dataloader'`` images go through the
-            preprocessor one by one, as in tests: nothing is mixed.
-
-    Raises:
-        UserError: There is no such loader, or its data set cannot be loaded, or the config is of no task known here.
+    Of any loader but ``'train_dataloader'`` images go through the preprocessor one by one, as in tests, unmixed.
 
     Attributes:
         kind: ``'coco'``, ``'ade20k'`` or ``'imagenet'``, as contact sheets call data.
@@ -71,12 +69,15 @@ class Samples:
         self.training = loader == TRAINING
         self.batch_size = int(settings.get('batch_size', 1)) if self.training else 1
         self.collate = default_collate if scope == 'mmpretrain' else pseudo_collate
+        # As the model would have it, with what mixes images.
+        mixing = {'batch_augments': cfg.model.get('train_cfg')} if scope == 'mmpretrain' else {}
+        preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
         try:
             # mmdet's data sets print how they are loaded.
             with quiet_hosts(), contextlib.redirect_stdout(None):
                 self.dataset = DATASETS.build(settings.dataset)
                 self.stored = DATASETS.build(without_augmentation(settings.dataset, self.kind))
-                self.preprocessor = MODELS.build(preprocessor_of(cfg, scope))
+                self.preprocessor = MODELS.build({'type': PREPROCESSORS[scope], **mixing, **preprocessor})
         # Whatever the hosts find wrong with a list or an annotation file.
         except Exception as error:
             raise UserError(
@@ -93,11 +94,7 @@ class Samples:
         return random.Random(seed).sample(range(len(self.dataset)), min(number, len(self.dataset)))
 
     def original(self, number: int) -> Sample:
-        """A sample as it is stored, made to fit into a cell of a sheet.
-
-        Raises:
-            UserError: It cannot be loaded.
-        """
+        """A sample as it is stored, made to fit into a cell of a sheet."""
         try:
             packed = self.stored[number]
         # What hosts and decoders raise on damaged files.
@@ -112,12 +109,7 @@ class Samples:
     def drawn(self, numbers: Sequence[int], seed: int) -> list[Sample]:
         """Samples as the network gets them: augmented, in batches of the config's size, mixed where it mixes.
 
-        Args:
-            numbers: Of the samples.
-            seed: Of Python's, NumPy's and torch's global random numbers, which it sets.
-
-        Raises:
-            UserError: One cannot be loaded.
+        The seed becomes that of Python's, NumPy's and torch's global random numbers.
         """
         set_random_seed(seed)
         found = []
@@ -130,18 +122,12 @@ class Samples:
                     data = self.preprocessor(packed, self.training)
             except Exception as error:
                 raise UserError(f'samples {batch} cannot be loaded: {first_line(error)}') from None
-            found += [
-                Sample(self.pixels_of(image), truth)
-                for image, truth in zip(data['inputs'], data['data_samples'], strict=True)
-            ]
+            for image, truth in zip(data['inputs'], data['data_samples'], strict=True):
+                if self.preprocessor._enable_normalize:
+                    image = image * self.preprocessor.std + self.preprocessor.mean
+                pixels = image.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+                found.append(Sample(pixels if self.red_first else pixels[..., ::-1], truth))
         return found
-
-    def pixels_of(self, image: torch.Tensor) -> np.ndarray:
-        """A network's input (3, height, width) as pixels (height, width, 3), red, green, blue."""
-        if self.preprocessor._enable_normalize:
-            image = image * self.preprocessor.std + self.preprocessor.mean
-        pixels = image.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
-        return pixels if self.red_first else pixels[..., ::-1]
 
 
 def without_augmentation(settings: ConfigDict, kind: str) -> ConfigDict:
@@ -157,51 +143,26 @@ def without_augmentation(settings: ConfigDict, kind: str) -> ConfigDict:
     return settings
 
 
-def preprocessor_of(cfg: Config, scope: str) -> dict[str, Any]:
-    """The settings of the preprocessor as the model would have it, with what mixes images."""
-    settings = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-    mixing = {'batch_augments': cfg.model.get('train_cfg')} if scope == 'mmpretrain' else {}
-    return {'type': PREPROCESSORS[scope], **mixing, **settings}
-
-
-ROWS = 8
-# Of classes that are mixed in an image so many are named, from this share on.
-CLASSES, SMALLEST_SHARE = 3, 0.005
-
-
 def sheets_of(samples: Samples, numbers: Sequence[int], draws: int, seed: int) -> Iterator[Image.Image]:
-    """Sheets of at most eight rows.
-
-    Args:
-        samples: Of a loader.
-        numbers: Which of them, a row each.
-        draws: How often each is augmented.
-        seed: Of the first draw; each has one more.
-
-    Raises:
-        UserError: A sample cannot be loaded.
-    """
+    """Sheets of at most eight rows, one for each sample, augmented so often, each time with the next seed."""
     for begin in range(0, len(numbers), ROWS):
         shown = numbers[begin : begin + ROWS]
-        columns = [[captioned(*original(samples, number)) for number in shown]]
+        columns = [[]]
+        for number in shown:
+            sample = samples.original(number)
+            name = Path(sample.truth.metainfo.get('img_path') or f'sample {number}').name
+            classes = f'{classes_of(sample.truth, samples.metainfo)}: ' if samples.kind == 'imagenet' else ''
+            columns[0].append(cell_of(sample, samples, f'{classes}{name}'))
         for draw in range(draws):
-            found = samples.drawn(shown, seed + draw)
-            columns.append([captioned(picture_of(sample, samples), words_of(sample, samples)) for sample in found])
+            drawn = samples.drawn(shown, seed + draw)
+            columns.append([cell_of(sample, samples, words_of(sample, samples)) for sample in drawn])
         yield stacked([beside(row, draws + 1) for row in zip(*columns, strict=True)])
 
 
-def original(samples: Samples, number: int) -> tuple[Image.Image, str]:
-    """A stored sample as a picture, and the name of its file."""
-    sample = samples.original(number)
-    name = Path(sample.truth.metainfo.get('img_path') or f'sample {number}').name
-    classes = f'{classes_of(sample.truth, samples.metainfo)}: ' if samples.kind == 'imagenet' else ''
-    return picture_of(sample, samples), f'{classes}{name}'
-
-
-def picture_of(sample: Sample, samples: Samples) -> Image.Image:
-    """A sample with boxes, masks or labels drawn in, as large as a cell."""
+def cell_of(sample: Sample, samples: Samples, words: str) -> Image.Image:
+    """A sample with boxes, masks or labels drawn in, and words under it."""
     fitting = fitted(sample)
-    return drawn_by_host(fitting.pixels, fitting.truth, samples.metainfo, samples.kind)
+    return captioned(drawn_by_host(fitting.pixels, fitting.truth, samples.metainfo, samples.kind), words)
 
 
 def fitted(sample: Sample) -> Sample:
@@ -220,15 +181,8 @@ def fitted(sample: Sample) -> Sample:
         truth.gt_instances = instances
     if 'gt_sem_seg' in truth:
         labels = truth.gt_sem_seg.data[None].float()
-        truth.gt_sem_seg = type(truth.gt_sem_seg)(data=resized_labels(labels, size))
+        truth.gt_sem_seg = type(truth.gt_sem_seg)(data=interpolate(labels, size[::-1], mode='nearest')[0].long())
     return Sample(pixels, truth)
-
-
-def resized_labels(labels: Any, size: tuple[int, int]) -> Any:
-    """Labels per pixel (1, 1, height, width) with other sides; (1, height, width), whole numbers."""
-    from torch.nn.functional import interpolate
-
-    return interpolate(labels, size[::-1], mode='nearest')[0].long()
 
 
 def words_of(sample: Sample, samples: Samples) -> str:

@@ -1,17 +1,18 @@
-"""What all pictures share: the figure, the image, maps over it with a colour bar, and the file."""
+"""What all pictures share: files, the image, and maps over it with a colour bar."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from ..inference import UserError
-from .views import Box, View
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure
+from ..errors import UserError
+from ..files import written_whole
+from .networks import Box, View
 
 DOTS_PER_INCH = 110
 # Red, green and blue in grey (ITU-R BT.601), and how dark the image is made beneath a map.
@@ -20,36 +21,18 @@ HEAT = 'inferno'
 MARK = '#00e5ff'
 
 
-def new_figure(width: float, height: float) -> 'Figure':
-    """An empty figure of a size in inches, of no window system.
-
-    Raises:
-        UserError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError(
-            "pictures are drawn by matplotlib, which is not installed: pip install 'mmgcvit[visualize]'"
-        ) from None
-    figure = Figure(figsize=(width, height), layout='constrained')
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save(figure: 'Figure', file: Path) -> None:
-    """Write a figure.
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure of matplotlib's.
 
     Raises:
         UserError: The file's ending is none of a picture, or it cannot be written.
     """
     check_ending(file)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=DOTS_PER_INCH)
+        with written_whole(file, flush=False) as unfinished:
+            figure.savefig(unfinished, format=file.suffix[1:].lower(), dpi=DOTS_PER_INCH)
     except OSError as error:
-        raise UserError(f'{file} cannot be written: {error.strerror or error}') from None
+        raise UserError(f'{file} cannot be written ({error.strerror or error}); name another file') from None
 
 
 def check_ending(file: Path) -> None:
@@ -58,13 +41,12 @@ def check_ending(file: Path) -> None:
     Raises:
         UserError: It is none.
     """
-    kinds = new_figure(1, 1).canvas.get_supported_filetypes()
-    if file.suffix[1:].lower() not in kinds:
+    if file.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise UserError(f'{file}: pictures are written as .png, .pdf, .svg or .jpg')
 
 
 def extent(box: Box) -> Box:
-    """A box (left, top, right, bottom) as matplotlib's images want it."""
+    """A box as matplotlib's images want it."""
     left, top, right, bottom = box
     return left, right, bottom, top
 
@@ -75,27 +57,27 @@ def height_for(view: View, width: float) -> float:
     return float(np.clip(width * rows / columns, width / 3, width * 2))
 
 
-def frame(axes: 'Axes', view: View) -> None:
-    """Show the whole image and nothing else, in pixels."""
+def frame(axes: Axes, view: View, title: str) -> None:
+    """Show the whole image and nothing else, in pixels, under a title."""
     rows, columns = view.image.shape[:2]
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
     axes.set_aspect('equal')
     axes.tick_params(labelsize=7)
+    axes.set_title(title, fontsize=9)
 
 
-def draw_image(axes: 'Axes', view: View, title: str) -> None:
+def draw_image(axes: Axes, view: View, title: str) -> None:
     """The image as it is; what the network does not see of it stays outside of a dashed frame."""
     rows, columns = view.image.shape[:2]
     axes.imshow(view.image, extent=extent((0, 0, columns, rows)), interpolation='nearest')
     left, top, right, bottom = view.box
     if (left, top) != (0, 0) or (right, bottom) != (columns, rows):
         axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], '--', color=MARK, linewidth=1)
-    axes.set_title(title, fontsize=9)
-    frame(axes, view)
+    frame(axes, view, title)
 
 
-def draw_dimmed(axes: 'Axes', view: View) -> None:
+def draw_dimmed(axes: Axes, view: View) -> None:
     """The image in grey, to be drawn upon."""
     rows, columns = view.image.shape[:2]
     grey = view.image @ np.array(LUMA) * DIMMED
@@ -103,50 +85,32 @@ def draw_dimmed(axes: 'Axes', view: View) -> None:
 
 
 def draw_map(
-    axes: 'Axes',
+    axes: Axes,
     view: View,
     values: np.ndarray,
     box: Box,
     title: str,
     limits: tuple[float, float],
     unit: str,
-    cmap: 'str | Colormap' = HEAT,
-    alpha: float = 0.72,
-    interpolation: str = 'nearest',
+    **style: Any,
 ) -> None:
-    """A map over the image in grey, with a colour bar.
+    """A map (rows, columns) that covers a box over the image in grey, nothing where it is nan, with a colour bar.
 
-    Args:
-        axes: Where.
-        view: The image.
-        values: (rows, columns); nan where nothing is drawn.
-        box: What the map covers, in pixels of the image.
-        title: Over it.
-        limits: The values of the darkest and the brightest colour; others are drawn in these too.
-        unit: Beside the colour bar.
-        cmap: Of the colours.
-        alpha: How little of the image is seen through them.
-        interpolation: Between the map's places.
+    Values beyond the limits are drawn in the darkest and the brightest colour.
     """
     draw_dimmed(axes, view)
     masked = np.ma.masked_invalid(values)
-    drawn = axes.imshow(
-        masked, extent=extent(box), cmap=cmap, vmin=limits[0], vmax=limits[1], alpha=alpha, interpolation=interpolation
-    )
-    bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.85, extend=ends(masked, limits))
+    style = {'cmap': HEAT, 'alpha': 0.72, 'interpolation': 'nearest', **style}
+    drawn = axes.imshow(masked, extent=extent(box), vmin=limits[0], vmax=limits[1], **style)
+    beyond = 'neither'
+    if masked.count():
+        slack = 1e-6 * max(map(abs, limits))
+        below, above = masked.min() < limits[0] - slack, masked.max() > limits[1] + slack
+        beyond = {(True, False): 'min', (False, True): 'max', (True, True): 'both'}.get((below, above), 'neither')
+    bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.85, extend=beyond)
     bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    axes.set_title(title, fontsize=9)
-    frame(axes, view)
-
-
-def ends(values: np.ma.MaskedArray, limits: tuple[float, float]) -> str:
-    """At which ends of a colour bar values lie beyond it, in matplotlib's words."""
-    if not values.count():
-        return 'neither'
-    slack = 1e-6 * max(map(abs, limits))
-    below, above = values.min() < limits[0] - slack, values.max() > limits[1] + slack
-    return {(False, False): 'neither', (True, False): 'min', (False, True): 'max', (True, True): 'both'}[below, above]
+    frame(axes, view, title)
 
 
 def limits_of(*maps: np.ndarray) -> tuple[float, float]:
@@ -162,17 +126,14 @@ def limits_of(*maps: np.ndarray) -> tuple[float, float]:
     return low - half, high + half
 
 
-def draw_borders(axes: 'Axes', regions: np.ndarray, box: Box, **style: Any) -> None:
-    """Lines where neighbouring tokens are of different regions.
+def draw_box(axes: Axes, box: Box, linewidth: float) -> None:
+    """A frame that marks something."""
+    left, top, right, bottom = box
+    axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=MARK, linewidth=linewidth))
 
-    Args:
-        axes: Where.
-        regions: (rows, columns).
-        box: What they cover, in pixels of the image.
-        style: Of the lines.
-    """
-    from matplotlib.collections import LineCollection
 
+def draw_borders(axes: Axes, regions: np.ndarray, box: Box, **style: Any) -> None:
+    """Lines where neighbouring tokens of a map (rows, columns) that covers a box are of different regions."""
     rows, columns = regions.shape
     x, y = np.linspace(box[0], box[2], columns + 1), np.linspace(box[1], box[3], rows + 1)
     # Around the map too: what is outside of it is of another region.

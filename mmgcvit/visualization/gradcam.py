@@ -1,4 +1,4 @@
-"""Grad-CAM (arXiv 1610.02391): which part of an image speaks for a class, by the package ``grad-cam``.
+"""Grad-CAM (arXiv 1610.02391), by the package ``grad-cam``: which part of an image speaks for a class.
 
 It weights each channel by its mean gradient over the image. A box of a detector depends on its own place only: of boxes
 HiResCAM (arXiv 2011.08891) is drawn, which weights each place by the gradient there.
@@ -7,25 +7,26 @@ Legend: h x w pixels that the network sees, K classes.
 """
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ..inference import Predictor, UserError
+from ..errors import UserError
+from ..inference import Predictor
 from ..inference.images import ImageLike
-from ..models.base import PyramidBackbone
-from .networks import backbone_of, chosen, last_detailed_stage
-from .views import View, view_of
+from .drawing import MARK, draw_box, draw_image, draw_map, height_for
+from .networks import Box, View, backbone_of, check_number, last_detailed_stage, view_of
 
 # grad-cam adds 1e-7 to the maximum by which it divides.
 LARGE = 1e4
 MOST_NAMES = 20
 METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation': 'Grad-CAM'}
+PANEL = 4.4
 
 
 @dataclass(frozen=True)
@@ -49,37 +50,22 @@ class GradCam:
     cam: np.ndarray
     class_name: str
     score: float
-    box: tuple[float, ...] | None = None
+    box: Box | None = None
     region: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
-class Target:
-    """What is asked for: how to compute it, and how it is called.
-
-    Attributes:
-        value: From what the model computes of one image to a scalar with a gradient.
-        described: What :class:`GradCam` says of it.
-    """
-
-    value: Callable[[Any], Tensor]
-    described: dict[str, Any]
+# From what the model computes of one image to a scalar with a gradient; and what :class:`GradCam` says of it.
+Target = tuple[Callable[[Any], Tensor], dict[str, Any]]
 
 
 class Outputs(nn.Module):
-    """A model as grad-cam takes it: the network's inputs in, for one image what a target is computed of out.
+    """A host's model as grad-cam takes it: from inputs to the scores of a class, or a detector's objects."""
 
-    Args:
-        model: The host's.
-        data_samples: Of one image.
-        mode: ``'tensor'`` for scores of classes, ``'predict'`` for objects.
-    """
-
-    def __init__(self, model: nn.Module, data_samples: list[Any], mode: str) -> None:
+    def __init__(self, model: Predictor, view: View) -> None:
         super().__init__()
-        self.model = model
-        self.data_samples = data_samples
-        self.mode = mode
+        self.model = model.network
+        self.data_samples = view.data_samples
+        self.mode = 'predict' if model.task == 'detection' else 'tensor'
 
     def forward(self, inputs: Tensor) -> Any:
         return self.model(inputs, self.data_samples, mode=self.mode)
@@ -109,74 +95,49 @@ def gradcam(
     Raises:
         UserError: There is no such class, box or stage, or grad-cam is not installed.
     """
-    check_installed()
+    if find_spec('pytorch_grad_cam') is None:
+        raise UserError("Grad-CAM is computed by grad-cam, which is not installed: pip install 'grad-cam'")
     if box is not None and model.task != 'detection':
         raise UserError(f'box {box}: boxes are of detectors; this is {model.task}')
     backbone = backbone_of(model)
     label = None if class_name is None else label_of(model, class_name)
-    if stage is not None:
-        chosen('stage', stage, backbone.num_stages, 0)
+    check_number('stage', stage, backbone.num_stages)
     view = view_of(model, image)
     # Of a detector, a box is judged by one level of its pyramid, to which late stages may give nothing.
     last = backbone.num_stages - 1
     stages = range(last_detailed_stage(backbone, view.inputs, last), -1, -1) if stage is None else [stage]
-    network = model.network
-    outputs = Outputs(network, view.data_samples, 'predict' if model.task == 'detection' else 'tensor')
-    with model.in_scope(), enabled_gradients(network):
-        with torch.no_grad():
-            target = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
-        for stage in stages:
-            cam = cam_at(METHODS[model.task], layer_of(backbone, stage), outputs, view.inputs, target)
-            if cam.any():
-                break
+    outputs = Outputs(model, view)
+    try:
+        with model.in_scope(), torch.enable_grad():
+            with torch.no_grad():
+                value, described = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
+            for stage in stages:
+                # The stage's output norm, without one the stage: (B, H, W, C).
+                name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
+                cam = cam_at(METHODS[model.task], backbone.get_submodule(name), outputs, view.inputs, value)
+                if cam.any():
+                    break
+    finally:
+        outputs.zero_grad(set_to_none=True)
     rows, columns = view.seen
-    return GradCam(view, METHODS[model.task], stage, cam[:rows, :columns], **target.described)
+    return GradCam(view, METHODS[model.task], stage, cam[:rows, :columns], **described)
 
 
-def check_installed() -> None:
-    """Ask for the package.
-
-    Raises:
-        UserError: It is not there.
-    """
-    if find_spec('pytorch_grad_cam') is None:
-        raise UserError("Grad-CAM is computed by grad-cam, which is not installed: pip install 'grad-cam'")
-
-
-def cam_at(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, target: Target) -> np.ndarray:
-    """The map (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w); all 0 where nothing speaks for the target."""
+def cam_at(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, value: Callable) -> np.ndarray:
+    """The map (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w); all 0 where nothing speaks for the value."""
     from pytorch_grad_cam import GradCAM, HiResCAM
 
     cam = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method](outputs, [layer], lambda x: x.permute(0, 3, 1, 2))
     try:
         # Its context swallows errors of one kind.
-        (found,) = cam(inputs.detach().requires_grad_(), [lambda output: target.value(output) * LARGE])
+        (found,) = cam(inputs.detach().requires_grad_(), [lambda output: value(output) * LARGE])
     finally:
         cam.activations_and_grads.release()
     return found
 
 
-def layer_of(backbone: PyramidBackbone, stage: int) -> nn.Module:
-    """The layer whose output (B, H, W, C) is weighted: the stage's output norm, without one the stage."""
-    return backbone.get_submodule(f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}')
-
-
-@contextmanager
-def enabled_gradients(network: nn.Module) -> Any:
-    """Gradients are computed inside; no parameter keeps one."""
-    try:
-        with torch.enable_grad():
-            yield
-    finally:
-        network.zero_grad(set_to_none=True)
-
-
 def label_of(model: Predictor, class_name: str | int) -> int:
-    """The number of a class, by its name or number.
-
-    Raises:
-        UserError: It is none of the model's.
-    """
+    """The number of a class, by its name or number."""
     names = model.classes
     if class_name in names:
         return names.index(class_name)
@@ -190,27 +151,24 @@ def of_classifier(model: Predictor, logits: Tensor, label: int | None, _: None) 
     """The predicted class, or another."""
     label = int(logits.argmax()) if label is None else label
     score = float(logits.softmax(-1)[label])
-    return Target(lambda output: output[label], {'class_name': model.names([label])[0], 'score': score})
+    return lambda output: output[label], {'class_name': model.names([label])[0], 'score': score}
 
 
 def of_detector(model: Predictor, sample: Any, label: int | None, box: int | None) -> Target:
-    """A box, the surest of all or of a class, or the next ones.
-
-    Raises:
-        UserError: There is none.
-    """
+    """A box, the surest of all or of a class, or the next ones."""
     objects = sample.pred_instances
     numbers = torch.arange(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].cpu()
     which = 'in the image' if label is None else f'of class {model.names([label])[0]} in the image'
     if not len(numbers):
         raise UserError(f'the detector finds no box {which}')
-    number = int(numbers[chosen('box', box, len(numbers), 0, f' {which}')])
+    check_number('box', box, len(numbers), f' {which}')
+    number = int(numbers[box or 0])
     described = {
         'class_name': model.names([int(objects.labels[number])])[0],
         'score': float(objects.scores[number]),
         'box': tuple(objects.bboxes[number].tolist()),
     }
-    return Target(lambda output: log_odds(output.pred_instances.scores[number]), described)
+    return lambda output: log_odds(output.pred_instances.scores[number]), described
 
 
 def log_odds(score: Tensor) -> Tensor:
@@ -220,11 +178,7 @@ def log_odds(score: Tensor) -> Tensor:
 
 
 def of_segmentor(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
-    """The pixels of a class, by default of the largest.
-
-    Raises:
-        UserError: No pixel is of that class.
-    """
+    """The pixels of a class, by default of the largest."""
     found = logits.argmax(0)
     label = int(found.flatten().bincount().argmax()) if label is None else label
     region = found == label
@@ -236,7 +190,33 @@ def of_segmentor(model: Predictor, logits: Tensor, label: int | None, _: None) -
         'score': float(region.float().mean()),
         'region': region.cpu().numpy(),
     }
-    return Target(lambda output: output[label][region].mean(), described)
+    return lambda output: output[label][region].mean(), described
 
 
 TARGETS = {'classification': of_classifier, 'detection': of_detector, 'segmentation': of_segmentor}
+
+
+def draw_gradcam(found: GradCam) -> Figure:
+    """Draw the image with the box or region that is asked about, and beside it the map over it."""
+    view = found.view
+    figure = Figure(figsize=(2 * PANEL + 1.2, height_for(view, PANEL) + 0.9), layout='constrained')
+    what = f'class {found.class_name}, ' + (
+        f'{100 * found.score:.1f} % of the pixels' if found.region is not None else f'score {found.score:.2f}'
+    )
+    figure.suptitle(f'{found.method}, stage {found.stage}: what speaks for {what}', fontsize=11)
+    left, right = figure.subplots(1, 2)
+    draw_image(left, view, 'image')
+    title = found.method if found.cam.any() else 'nothing speaks for it at this stage'
+    style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear'}
+    draw_map(right, view, found.cam, view.box, title, (0.0, 1.0), 'share of the strongest', **style)
+    for axes in (left, right):
+        if found.box is not None:
+            draw_box(axes, found.box, linewidth=1.8)
+        if found.region is not None and not found.region.all():
+            rows, columns = view.inputs.shape[-2:]
+            x0, y0, x1, y1 = view.in_image((0, 0, columns, rows))
+            height, width = found.region.shape
+            x = x0 + (np.arange(width) + 0.5) * (x1 - x0) / width
+            y = y0 + (np.arange(height) + 0.5) * (y1 - y0) / height
+            axes.contour(x, y, found.region.astype(float), levels=[0.5], colors=[MARK], linewidths=1.2)
+    return figure

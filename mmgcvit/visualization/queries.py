@@ -1,4 +1,4 @@
-"""The global query of each stage as maps: what the whole image asks every window.
+"""The global query of each stage as maps, and a picture of them: what the whole image asks every window.
 
 Legend: h x w window, N = h*w tokens of a window, C channels, nH heads, d = C/nH.
 """
@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from ..inference import Predictor, UserError
+from ..errors import UserError
+from ..inference import Predictor
 from ..inference.images import ImageLike
-from .networks import backbone_of, inputs_of
-from .views import View, view_of
+from .drawing import HEAT, draw_image, extent, frame, height_for
+from .networks import View, backbone_of, inputs_of, view_of
 
 COMPONENTS = 3
+PANEL = 3.0
 
 
 @dataclass(frozen=True)
@@ -103,3 +107,50 @@ def principal_components(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         components[:, i] = (values - values.min()) / np.ptp(values)
         explained[i] = strengths[i] ** 2 / total
     return components.reshape(*tokens.shape[:2], COMPONENTS), explained
+
+
+def draw_queries(found: Queries) -> Figure:
+    """Draw each stage's global query as maps in the shape of the image: lengths, principal components, heads."""
+    view, rows = found.view, len(found.stages)
+    figure = Figure(figsize=(4 * PANEL + 1.4, rows * (height_for(view, PANEL) + 0.55) + 0.6), layout='constrained')
+    figure.suptitle(
+        f'{found.network}: global query tokens, the whole image reduced to one window and asked of every window',
+        fontsize=11,
+    )
+    grid = figure.add_gridspec(rows, 4)
+    draw_image(figure.add_subplot(grid[0, 0]), view, 'image')
+    seen = {'extent': extent(view.box), 'interpolation': 'nearest'}
+    for row, stage in enumerate(found.stages):
+        height, width = stage.norms.shape[1:]
+        axes = figure.add_subplot(grid[row, 1])
+        drawn = axes.imshow(np.sqrt((stage.norms**2).sum(0)), cmap=HEAT, **seen)
+        figure.colorbar(drawn, ax=axes, shrink=0.85).ax.tick_params(labelsize=7)
+        frame(axes, view, f'stage {stage.stage}, {height} x {width} tokens:\nlength of the query')
+        axes = figure.add_subplot(grid[row, 2])
+        axes.imshow(stage.components, **seen)
+        shares = ', '.join(f'{100 * share:.0f} %' for share in stage.explained) + ' of variance'
+        shares = shares if stage.explained.any() else 'all tokens alike'
+        frame(axes, view, f'first three principal components\nas red, green, blue: {shares}')
+        draw_heads(figure.add_subplot(grid[row, 3]), view, stage.norms)
+    return figure
+
+
+def draw_heads(axes: Axes, view: View, maps: np.ndarray) -> None:
+    """Maps (nH, h, w) side by side on one scale, numbered row by row from 0, each in the shape of what is seen."""
+    columns = int(np.ceil(np.sqrt(len(maps))))
+    rows = -(-len(maps) // columns)
+    aspect = view.seen[0] / view.seen[1]
+    style = {'cmap': HEAT, 'vmin': maps.min(), 'vmax': maps.max(), 'interpolation': 'nearest'}
+    gap = 0.06
+    for number, values in enumerate(maps):
+        row, column = divmod(number, columns)
+        left, top = column * (1 + gap), row * (aspect + gap)
+        drawn = axes.imshow(values, extent=extent((left, top, left + 1, top + aspect)), **style)
+        label = {'facecolor': 'black', 'alpha': 0.6, 'pad': 0.7, 'edgecolor': 'none'}
+        axes.text(left + 0.04, top + 0.06, str(number), color='white', fontsize=6, va='top', bbox=label)
+    axes.set_xlim(0, columns * (1 + gap) - gap)
+    axes.set_ylim(rows * (aspect + gap) - gap, 0)
+    axes.set_aspect('equal')
+    axes.axis('off')
+    axes.figure.colorbar(drawn, ax=axes, shrink=0.85).ax.tick_params(labelsize=7)
+    axes.set_title(f'length in each of {len(maps)} heads' if len(maps) > 1 else 'length in its one head', fontsize=9)

@@ -1,4 +1,4 @@
-"""LSA's shifted copies: where their patches lie, and which of its copies each patch attends to.
+"""LSA's shifted copies: where their patches lie, which of them each patch attends to, and a picture of both.
 
 Legend: h x w patches, nH heads, T shifts.
 """
@@ -7,11 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import hsv_to_rgb, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
 
-from ..inference import Predictor, UserError
+from ..errors import UserError
+from ..inference import Predictor
 from ..inference.images import ImageLike
-from .networks import backbone_of, chosen, inputs_of
-from .views import View, view_of
+from .drawing import MARK, draw_dimmed, draw_image, draw_map, extent, frame, height_for, limits_of
+from .networks import Box, View, backbone_of, check_number, inputs_of, view_of
+
+PANEL = 3.7
+# Patches a side in the magnified part.
+MAGNIFIED = 3
+UNSHIFTED = '#d0d0d0'
+# Room for a colour between its name and its bar, in points.
+SWATCH = 11
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,7 @@ class Shifts:
     preferred: np.ndarray
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> Box:
         """What the patches cover: left, top, right, bottom in pixels of the image."""
         rows, columns = self.preferred.shape
         return self.view.in_image((0, 0, columns * self.stride, rows * self.stride))
@@ -64,11 +77,104 @@ def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shift
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):
         raise UserError(f'this {type(backbone).__name__} has no shifted copies of the image, which only LSA has')
-    if head is not None:
-        chosen('head', head, attn.num_heads, 0, ' in stage 0')
+    check_number('head', head, attn.num_heads, ' in stage 0')
     view = view_of(model, image)
     ((copies,),) = inputs_of(backbone, view.inputs, [attn])
     with torch.no_grad():
         weights = attn.attention_weights(copies)[0].float()
     weights = (weights.mean(-2) if head is None else weights[..., head, :]).cpu().numpy()
     return Shifts(view, stem.shifts, stem.stride, stem.kernel_size, head, weights, weights.argmax(-1))
+
+
+def draw_shifts(found: Shifts) -> Figure:
+    """Draw where the copies' patches lie (magnified), which copy each patch prefers, how much, and how many do."""
+    view = found.view
+    high = max(height_for(view, PANEL), 3.0)
+    figure = Figure(figsize=(3 * PANEL + 2.6, 2 * (high + 0.5) + 0.6), layout='constrained')
+    heads = 'mean of all heads' if found.head is None else f'head {found.head}'
+    figure.suptitle(
+        f'LSA, first block, {heads}: attention of each patch to its {len(found.shifts)} shifted copies', fontsize=11
+    )
+    grid = figure.add_gridspec(2, 3)
+    colours = colours_of(found)
+    rows, columns = found.preferred.shape
+    axes = figure.add_subplot(grid[0, 0])
+    draw_image(axes, view, f'image; {rows} x {columns} patches of {found.kernel_size} px')
+    part = magnified_part(found)
+    axes.plot(part[[0, 2, 2, 0, 0]], part[[1, 1, 3, 3, 1]], color=MARK, linewidth=1.2)
+    draw_grids(figure.add_subplot(grid[1, 0]), found, part, colours)
+    axes = figure.add_subplot(grid[0, 1])
+    draw_dimmed(axes, view)
+    axes.imshow(colours[found.preferred], extent=extent(found.box), interpolation='nearest', alpha=0.72)
+    frame(axes, view, 'the copy that each patch attends to most')
+    strongest = found.weights.max(-1) * len(found.shifts)
+    axes = figure.add_subplot(grid[1, 1])
+    title = 'weight of the copy attended to most'
+    draw_map(axes, view, strongest, found.box, title, limits_of(strongest), 'times an even share')
+    draw_legend(figure.add_subplot(grid[:, 2]), found, colours)
+    return figure
+
+
+def colours_of(found: Shifts) -> np.ndarray:
+    """A colour for each shift: its hue is the direction, its strength the distance; grey for the unshifted copy."""
+    steps = np.array(found.shifts, float)
+    lengths = np.hypot(*steps.T)
+    hue = np.arctan2(steps[:, 0], steps[:, 1]) / (2 * np.pi) % 1
+    near = lengths / max(lengths.max(), 1e-9)
+    colours = hsv_to_rgb(np.stack([hue, 0.35 + 0.65 * near, 1.05 - 0.35 * near], 1).clip(0, 1))
+    colours[lengths == 0] = to_rgb(UNSHIFTED)
+    return colours
+
+
+def magnified_part(found: Shifts) -> np.ndarray:
+    """Some patches in the middle of what is seen, as left, top, right, bottom in pixels of the image."""
+    rows, columns = found.preferred.shape
+    top, left = (max((count - MAGNIFIED) // 2, 0) * found.stride for count in (rows, columns))
+    side = MAGNIFIED * found.stride
+    margin = max(abs(step) for shift in found.shifts for step in shift) + 1
+    return np.array(found.view.in_image((left - margin, top - margin, left + side + margin, top + side + margin)))
+
+
+def draw_grids(axes: Axes, found: Shifts, part: np.ndarray, colours: np.ndarray) -> None:
+    """The patches of each copy where their content lies in the image: a shift down shows what lies above."""
+    draw_dimmed(axes, found.view)
+    rows, columns = found.preferred.shape
+    for number in reversed(range(len(found.shifts))):
+        dy, dx = found.shifts[number]
+        across = [(-dx, row * found.stride - dy, columns * found.stride - dx) for row in range(rows + 1)]
+        down = [(column * found.stride - dx, -dy, rows * found.stride - dy) for column in range(columns + 1)]
+        lines = [(x0, y, x1, y) for x0, y, x1 in across] + [(x, y0, x, y1) for x, y0, y1 in down]
+        placed = [found.view.in_image(line) for line in lines]
+        is_first = (dy, dx) == (0, 0)
+        axes.add_collection(
+            LineCollection(
+                [[line[:2], line[2:]] for line in placed],
+                colors=[colours[number]],
+                linewidths=2.6 if is_first else 1.2,
+                zorder=3 if is_first else 2,
+            )
+        )
+    title = 'the framed part: patches of the image (thick, grey)\nand of its shifted copies, in their colours'
+    frame(axes, found.view, title)
+    axes.set_xlim(part[0], part[2])
+    axes.set_ylim(part[3], part[1])
+
+
+def draw_legend(axes: Axes, found: Shifts, colours: np.ndarray) -> None:
+    """What the colours mean, with how many patches prefer each copy."""
+    names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in found.shifts]
+    shares = 100 * found.counts / found.counts.sum()
+    places = np.arange(len(names))
+    most = max(shares.max(), 1)
+    axes.barh(places, shares, color=colours, edgecolor='black', linewidth=0.4)
+    # All have some colour to be known by, those without patches too; apart from the bars, whose lengths count.
+    beside = offset_copy(axes.get_yaxis_transform(), axes.figure, x=-SWATCH, units='points')
+    swatches = {'marker': 's', 's': (0.7 * SWATCH) ** 2, 'edgecolors': 'black', 'linewidths': 0.4}
+    axes.scatter(np.zeros(len(names)), places, c=colours, transform=beside, clip_on=False, **swatches)
+    axes.set_yticks(places, names, fontsize=8)
+    axes.tick_params(axis='y', length=0, pad=1.8 * SWATCH)
+    axes.set_xlim(0, 1.05 * most)
+    axes.invert_yaxis()
+    axes.tick_params(axis='x', labelsize=7)
+    axes.set_xlabel('% of patches that prefer it', fontsize=8)
+    axes.set_title('legend: moved by dy, dx (px of the network)', fontsize=9)

@@ -12,7 +12,7 @@ import pytest
 from mmgcvit.commands.demo import CLASSIFIER, TRAINED, check_digits, is_trained, note_trained
 from mmgcvit.commands.steps import killed
 from mmgcvit.hosts.configs import configs_with
-from mmgcvit.visualization.curves import latest
+from mmgcvit.visualization.curves import latest_entry
 
 from ..conftest import ROOT
 
@@ -68,9 +68,9 @@ def test_the_latest_score_is_taken_of_training_and_testing(tmp_path):
     for folder in (validated, tested):
         (folder / 'vis_data').mkdir(parents=True)
     (validated / 'vis_data' / 'scalars.json').write_text('{"loss": 1.0}\n{"mIoU": 40.0}\n{"mIoU": 50.0}\n')
-    assert latest(tmp_path, 'mIoU') == 50
+    assert latest_entry(tmp_path, 'mIoU')['mIoU'] == 50
     (tested / f'{tested.name}.json').write_text('{"mIoU": 60.0}')
-    assert latest(tmp_path, 'mIoU') == 60
+    assert latest_entry(tmp_path, 'mIoU')['mIoU'] == 60
 
 
 def test_of_a_step_that_was_killed_the_end_of_its_log_is_said(tmp_path):

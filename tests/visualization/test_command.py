@@ -102,15 +102,6 @@ def test_a_missing_image_or_two_of_them_are_refused(call_it, work_dirs, photo):
     assert 'one IMAGE' in call_it('queries', folder, 'a.pth', photo, photo)
 
 
-def test_without_matplotlib_one_sentence_says_what_to_install(call_it, work_dirs, photo, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'matplotlib.figure', None)
-    printed = call_it('queries', work_dirs['classification'], photo)
-    assert (
-        printed
-        == "visualize: pictures are drawn by matplotlib, which is not installed: pip install 'mmgcvit[visualize]'"
-    )
-
-
 @pytest.mark.slow
 def test_the_script_is_the_command(work_dirs, photo, tmp_path):
     out = tmp_path / 'it.png'

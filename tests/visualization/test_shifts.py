@@ -47,7 +47,7 @@ def test_grids_are_drawn_where_the_copies_content_lies(lsa, picture):
     """A copy that is moved down by 2 px shows in its patches what lies 2 px above. Patches are 4 of 64 px."""
     from matplotlib.colors import to_rgba
 
-    from mmgcvit.visualization.draw_shifts import colours_of
+    from mmgcvit.visualization.shifts import colours_of
 
     found = shifts(lsa, picture)
     figure = draw_shifts(found)
@@ -60,7 +60,7 @@ def test_grids_are_drawn_where_the_copies_content_lies(lsa, picture):
 
 
 def test_all_shifts_have_colours_of_their_own(lsa, picture):
-    from mmgcvit.visualization.draw_shifts import colours_of
+    from mmgcvit.visualization.shifts import colours_of
 
     assert len(np.unique(colours_of(shifts(lsa, picture)).round(3), axis=0)) == len(SHIFTS)
 

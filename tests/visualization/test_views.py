@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmgcvit.inference import UserError
-from mmgcvit.visualization.views import view_of
+from mmgcvit.visualization.networks import view_of
 
 from ..inference.conftest import picture_of
 from .conftest import classifier_of

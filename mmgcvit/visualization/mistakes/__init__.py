@@ -5,8 +5,17 @@ predict``; what is true of them comes from the hosts' data sets.
 """
 
 from .confusion import Confusion
-from .finding import Found, find_mistakes
-from .truths import Truths, truths_of
-from .writing import Folder, write_confusion, write_worst
+from .finding import Folder, Found, find_mistakes, write_confusion, write_worst
+from .judging import SCORES, Truths, truths_of
 
-__all__ = ['Confusion', 'Folder', 'Found', 'Truths', 'find_mistakes', 'truths_of', 'write_confusion', 'write_worst']
+__all__ = [
+    'SCORES',
+    'Confusion',
+    'Folder',
+    'Found',
+    'Truths',
+    'find_mistakes',
+    'truths_of',
+    'write_confusion',
+    'write_worst',
+]

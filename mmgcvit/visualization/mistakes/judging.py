@@ -1,19 +1,135 @@
-"""How well a prediction for an image is, in a number and in words; and what it adds to the confusion matrix."""
+"""What is true of an image, as the hosts load it, and how well a prediction fits it: a number, words, counts."""
 
 from collections import Counter
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import singledispatch
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DATASETS, DefaultScope
 
-from ...inference import Classification, Detections, Prediction, Segmentation, UserError
+from ...errors import UserError, first_line
+from ...inference import Classification, Detections, Prediction, Predictor, Segmentation
+from ...inference.images import from_array, read_image
+from ...inference.loading import quiet_hosts
 from .confusion import Confusion
-from .matching import match
-from .truths import TrueDetections
 
 # So many kinds of mistakes are named of an image.
 NAMED = 3
+# What scores are called, by the task of a model.
+SCORES = {
+    'detection': 'F1 of the objects',
+    'segmentation': 'mean IoU of its classes',
+    'classification': 'score of the true class',
+}
+
+
+@dataclass(frozen=True)
+class TrueDetections(Detections):
+    """The objects that are in an image, with scores of 1.
+
+    Attributes:
+        crowds: (m, 4) float32, boxes in which nothing counts: of crowds, and of what is marked to be ignored.
+    """
+
+    crowds: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+
+
+class Truths:
+    """A data set's images and what is true of them; files are decoded as the model has them decoded."""
+
+    def __init__(self, dataset: Any, model: Predictor) -> None:
+        self.dataset = dataset
+        self.model = model
+        names = dataset.metainfo.get('classes')
+        if names and len(names) != len(model.classes):
+            raise UserError(
+                f'the data set has {len(names)} classes, the model {len(model.classes)}: name the config that this '
+                'checkpoint was trained with'
+            )
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def info(self, number: int) -> dict[str, Any]:
+        """What the host's data set says of an image; ``'img_path'`` is its file, or what stands for its name."""
+        info = self.dataset.get_data_info(number)
+        return {**info, 'img_path': info.get('img_path') or f'{number:06d}.png'}
+
+    def image(self, info: dict[str, Any]) -> np.ndarray:
+        """An image (height, width, 3) uint8, blue, green, red."""
+        # CIFAR's files hold arrays, red, green, blue.
+        return from_array(info['img'][..., ::-1]) if 'img' in info else read_image(info['img_path'], self.model.loader)
+
+    def truth(self, info: dict[str, Any], image: np.ndarray) -> Prediction:
+        """What is true of an image, in the form in which models predict."""
+        size = image.shape[:2]
+        try:
+            with self.model.in_scope():
+                return LOADED[self.model.task]({**info, 'ori_shape': size, 'img_shape': size}, self.model)
+        except UserError:
+            raise
+        # What hosts raise on damaged files and annotations.
+        except Exception as error:
+            raise UserError(f'what is true of it cannot be loaded: {first_line(error)}') from None
+
+
+def truths_of(cfg: Config, loader: str, model: Predictor) -> Truths:
+    """What is true of the data set of a loader of a whole config, whose model it is."""
+    settings = (cfg.get(loader) or {}).get('dataset')
+    if not settings:
+        raise UserError(f'the config has no {loader} with a data set')
+    try:
+        with quiet_hosts(), DefaultScope.overwrite_default_scope(model.scope):
+            dataset = DATASETS.build(settings)
+    # Whatever the hosts find wrong with a list or an annotation file.
+    except Exception as error:
+        raise UserError(
+            f"the data set of {loader} cannot be loaded: {first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
+        ) from None
+    return Truths(dataset, model)
+
+
+def true_objects(info: dict[str, Any], model: Predictor) -> TrueDetections:
+    """Boxes, and masks where the annotations have them."""
+    from mmdet.datasets.transforms import LoadAnnotations
+
+    with_masks = bool(info['instances']) and all('mask' in instance for instance in info['instances'])
+    found = LoadAnnotations(with_bbox=True, with_mask=with_masks, box_type=None)(info)
+    counted = ~found['gt_ignore_flags']
+    boxes, labels = found['gt_bboxes'].reshape(-1, 4), found['gt_bboxes_labels'][counted]
+    return TrueDetections(
+        boxes=boxes[counted],
+        scores=np.ones(len(labels), np.float32),
+        labels=labels,
+        class_names=model.names(labels),
+        masks=found['gt_masks'].to_ndarray().astype(bool)[counted] if with_masks else None,
+        crowds=boxes[~counted],
+    )
+
+
+def true_pixels(info: dict[str, Any], model: Predictor) -> Segmentation:
+    """The class of every pixel; those that are not labelled have a number that is none of a class."""
+    from mmseg.datasets.transforms import LoadAnnotations
+
+    label_map = LoadAnnotations()(info)['gt_seg_map'].astype(np.int32)
+    if label_map.shape != info['ori_shape']:
+        raise UserError(f'its labels have {label_map.shape} rows and columns, its pixels {info["ori_shape"]}')
+    labels, areas = np.unique(label_map[label_map < len(model.classes)], return_counts=True)
+    return Segmentation(label_map, labels.astype(np.int64), model.names(labels), areas.astype(np.int64))
+
+
+def true_class(info: dict[str, Any], model: Predictor) -> Classification:
+    labels = np.atleast_1d(info['gt_label'])
+    if len(labels) != 1:
+        raise UserError(f'it is of {len(labels)} classes; mistakes are counted for images of one class each')
+    scores = np.zeros(len(model.classes), np.float32)
+    scores[labels[0]] = 1.0
+    return Classification(int(labels[0]), model.names(labels)[0], 1.0, scores)
+
+
+LOADED = {'detection': true_objects, 'segmentation': true_pixels, 'classification': true_class}
 
 
 class Verdict(NamedTuple):
@@ -30,30 +146,14 @@ class Verdict(NamedTuple):
     why: str
 
 
-# What scores are called, by the task of a model.
-SCORES = {
-    'detection': 'F1 of the objects',
-    'segmentation': 'mean IoU of its classes',
-    'classification': 'score of the true class',
-}
-
-
 @singledispatch
 def judge(truth: Prediction, found: Prediction, confusion: Confusion) -> Verdict:
-    """Compare a prediction with the truth.
+    """Compare a prediction with the truth, and count what is taken for what.
 
     * Of objects the F1 score, 2 TP / (2 TP + FP + FN), at an IoU of 0.5: of those that are found with the score that
       the model has as its threshold. 1 where nothing is there and nothing is found.
     * Of pixels the mean IoU of the classes that are there or found; 1 where no pixel is labelled.
     * Of a class of an image the score of the true one.
-
-    Args:
-        truth: What is true.
-        found: What is predicted.
-        confusion: Gets what is counted: of objects a row and a column more than classes.
-
-    Raises:
-        UserError: The two do not fit each other.
     """
     raise TypeError(f'{type(truth).__name__} is no prediction')
 
@@ -71,7 +171,7 @@ def judge_objects(truth: TrueDetections, found: Detections, confusion: Confusion
     kinds = Counter(zip(rows[wrong].tolist(), columns[wrong].tolist(), strict=True))
     names = confusion.names
     words = [f'{right} of {len(truth)} found']
-    for (row, column), count in largest(kinds.items()):
+    for (row, column), count in sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:NAMED]:
         if column == none:
             words.append(f'missed {count} × {names[row]}')
         elif row == none:
@@ -111,6 +211,46 @@ def judge_class(truth: Classification, found: Classification, confusion: Confusi
     return Verdict(score, 1, f'{truth.class_name} taken for {found.class_name}, {score:.2f} against {found.score:.2f}')
 
 
-def largest(counted: Iterable[tuple[tuple[int, int], int]]) -> list[tuple[tuple[int, int], int]]:
-    """The most frequent kinds of mistakes, those first."""
-    return sorted(counted, key=lambda item: (-item[1], item[0]))[:NAMED]
+class Matching(NamedTuple):
+    """How objects that are there and objects that are found belong together.
+
+    Attributes:
+        pairs: (k, 2) int64, numbers of an object that is there and of one that is found.
+        missed: Numbers of those that are there and not found.
+        false: Numbers of those that are found and not there, second boxes of one object among them; without those
+            that lie in a crowd.
+    """
+
+    pairs: np.ndarray
+    missed: np.ndarray
+    false: np.ndarray
+
+
+def match(found: Detections, truth: TrueDetections, iou_thr: float = 0.5) -> Matching:
+    """Match objects one to one: of a class first, then those left over of any, the surest first.
+
+    So a row of the confusion matrix sums to what is there: mmdet's own confusion matrix counts an object once for every
+    box that overlaps it, and a box once for every object.
+    """
+    overlaps = iou_of(found.boxes, truth.boxes)
+    free_truths, free_found = np.ones(len(truth), bool), np.ones(len(found), bool)
+    order = np.argsort(-found.scores, kind='stable')
+    pairs = []
+    for allowed in (found.labels[:, None] == truth.labels[None, :], np.ones_like(overlaps, bool)):
+        for number in order[free_found[order]]:
+            fitting = np.where(allowed[number] & free_truths, overlaps[number], -1.0)
+            best = int(fitting.argmax()) if len(fitting) else -1
+            if best >= 0 and fitting[best] >= iou_thr:
+                pairs.append((best, number))
+                free_truths[best] = free_found[number] = False
+    in_crowd = (iou_of(found.boxes, truth.crowds, mode='iof') >= iou_thr).any(1)
+    return Matching(
+        np.array(pairs, np.int64).reshape(-1, 2), np.flatnonzero(free_truths), np.flatnonzero(free_found & ~in_crowd)
+    )
+
+
+def iou_of(boxes: np.ndarray, others: np.ndarray, mode: str = 'iou') -> np.ndarray:
+    """(n, m) overlaps of (n, 4) and (m, 4) boxes; mode 'iof' divides by the first boxes' own areas, as COCO does."""
+    from mmdet.evaluation import bbox_overlaps
+
+    return bbox_overlaps(boxes, others, mode=mode).reshape(len(boxes), len(others))

@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 
 from mmgcvit.inference import Classification, Detections, Segmentation
 from mmgcvit.visualization.mistakes.confusion import Confusion, objects
-from mmgcvit.visualization.mistakes.judging import judge
-from mmgcvit.visualization.mistakes.matching import iou_of, match
-from mmgcvit.visualization.mistakes.truths import TrueDetections
+from mmgcvit.visualization.mistakes.judging import TrueDetections, iou_of, judge, match
 
 CLASSES = ['cat', 'dog', 'cow']
 LABELS = st.integers(0, len(CLASSES) - 1)
