@@ -28,13 +28,13 @@ WORK_DIR ?= work_dirs/demo
 	distclean
 
 demo: install
-	@$(RUN) -m mmgcvit.commands.demo detect --work-dir $(WORK_DIR)
+	@$(RUN) -m mmgcvit demo detect --work-dir $(WORK_DIR)
 
 demo-seg: install
-	@$(RUN) -m mmgcvit.commands.demo segment --work-dir $(WORK_DIR)
+	@$(RUN) -m mmgcvit demo segment --work-dir $(WORK_DIR)
 
 web: install
-	@$(RUN) -m mmgcvit.commands.main web --build build/web
+	@$(RUN) -m mmgcvit web --build build/web
 
 test: lint
 	$(RUN) -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal

@@ -97,7 +97,9 @@ def become(command, environment, output, errors, folder):
     os.environ.update(environment)
     if command[0] == '-m':
         sys.argv = command[1:]
-        sys.modules.pop(command[1], None)
+        # A module that is imported already would be warned of; a package runs its __main__.
+        if not hasattr(sys.modules.get(command[1]), '__path__'):
+            sys.modules.pop(command[1], None)
         runpy.run_module(command[1], run_name='__main__', alter_sys=True)
     else:
         sys.argv = command

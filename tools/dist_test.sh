@@ -8,4 +8,4 @@ if [ $# -lt 3 ]; then
     exit 2
 fi
 source "$(dirname "$0")/shell/find_python.sh"
-exec "$python" -m mmgcvit.commands.launch "$3" test "$1" "$2" "${@:4}"
+exec "$python" -m mmgcvit launch "$3" test "$1" "$2" "${@:4}"

@@ -8,4 +8,4 @@ if [ $# -lt 2 ]; then
     exit 2
 fi
 source "$(dirname "$0")/shell/find_python.sh"
-exec "$python" -m mmgcvit.commands.launch "$2" train "$1" "${@:3}"
+exec "$python" -m mmgcvit launch "$2" train "$1" "${@:3}"

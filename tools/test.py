@@ -3,7 +3,7 @@
 The code is in mmgcvit/commands/test.py.
 """
 
-from mmgcvit.commands.test import main
+from mmgcvit.commands.main import run_command
 
 if __name__ == '__main__':
-    main()
+    run_command('test')

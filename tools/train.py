@@ -3,7 +3,7 @@
 The code is in mmgcvit/commands/train.py.
 """
 
-from mmgcvit.commands.train import main
+from mmgcvit.commands.main import run_command
 
 if __name__ == '__main__':
-    main()
+    run_command('train')

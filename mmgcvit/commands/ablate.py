@@ -69,7 +69,8 @@ class Setting(NamedTuple):
     note: str
 
 
-def parse_args(tables: Mapping[str, Table]) -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
+    tables = read_tables(configs_with('gcvit_t_in1k.py') / TABLES)
     listed = '\n'.join(f'  {key:<16}{table.title}' for key, table in tables.items())
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
@@ -94,30 +95,31 @@ def parse_args(tables: Mapping[str, Table]) -> argparse.Namespace:
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings of all rows'
     )
     add_device_option(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.table = tables[args.table]
+    return args
 
 
-def main() -> None:
+def main(args: argparse.Namespace) -> int | None:
     console = Console(highlight=False)
+    table = args.table
     try:
-        tables = read_tables(configs_with('gcvit_t_in1k.py') / TABLES)
-        args = parse_args(tables)
         check_args(args)
-        table = tables[args.table]
         work_dir = args.work_dir or Path('work_dirs', 'ablations', f'{table.key}_{Path(args.data).stem}')
         options = args.cfg_options or {}
         configs = begin(table, work_dir, options, args)
         setting = Setting(configs, options, args.gpus, args.device, args.data == 'own', note_of(args.data))
     except TableError as error:
-        raise SystemExit(f'mmgcvit ablate: {error}') from None
+        raise SystemExit(f'ablate: {error}') from None
     end_steps_when_terminated()
     try:
         if args.data == 'digits':
-            run('make_digits', DIGITS)
+            run('digits', DIGITS)
         train_all(table, runs_of(table, args.seeds, work_dir), setting, work_dir, console)
     except KeyboardInterrupt:
         console.print('interrupted; the same call with --resume goes on')
-        raise SystemExit(INTERRUPTED) from None
+        return INTERRUPTED
+    return None
 
 
 def check_args(args: argparse.Namespace) -> None:
@@ -249,7 +251,3 @@ def write_table(table: Table, runs: list[Run], setting: Setting, work_dir: Path)
     scores = scores_of(table, runs)
     write_whole(work_dir / TABLE, markdown(table, scores, setting.note))
     draw(work_dir / PLOT, table, scores, setting.same_scale)
-
-
-if __name__ == '__main__':
-    main()

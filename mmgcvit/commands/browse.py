@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
-from ..errors import in_a_sentence
 from ..hosts.configs import enter_scope, read_config
 from ..inference import UserError
 from ..inference.outputs import check_folder
@@ -38,18 +37,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
-    with in_a_sentence('browse'):
-        browse(args)
-
-
-def browse(args: argparse.Namespace) -> None:
-    """Do what the options say.
-
-    Raises:
-        UserError: Something that was given cannot be used.
-    """
+def main(args: argparse.Namespace) -> None:
     for name, least in (('number', 1), ('draws', 1), ('seed', 0)):
         if getattr(args, name) < least:
             raise UserError(f'--{name} {getattr(args, name)}: expected at least {least}')
@@ -73,7 +61,3 @@ def browse(args: argparse.Namespace) -> None:
         sheet.save(unfinished, 'JPEG', quality=QUALITY)
         unfinished.replace(path)
         print(path)
-
-
-if __name__ == '__main__':
-    main()

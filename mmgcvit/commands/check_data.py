@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from ..datasets.checks import Outcome, check_datasets
 from ..datasets.checks.contact_sheet import contact_sheet
+from ..errors import UserError
 from ..hosts.configs import enter_scope, read_config
 from .data_check import check_presence
 from .data_table import contents_table, table_of
@@ -39,13 +40,12 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> int | None:
     if args.images is not None and args.images < 0:
-        raise SystemExit(f'--images {args.images}: expected a whole number of at least 0')
+        raise UserError(f'--images {args.images}: expected a whole number of at least 0')
     sheet = args.contact_sheet
     if sheet is not None and (sheet.suffix.lower() not in PICTURES or not sheet.absolute().parent.is_dir()):
-        raise SystemExit(f'--contact-sheet {sheet}: expected the name of a {", ".join(PICTURES)} file in a folder')
+        raise UserError(f'--contact-sheet {sheet}: expected the name of a {", ".join(PICTURES)} file in a folder')
     cfg = read_config(args.config, args.cfg_options)
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
@@ -64,11 +64,6 @@ def main() -> None:
         console.print(note)
     if not report.found:
         console.print(f'{args.config}: no problem was found in its data')
-        return
+        return None
     console.print(table_of(report))
-    if report.of(Outcome.STOPS):
-        raise SystemExit(1)
-
-
-if __name__ == '__main__':
-    main()
+    return 1 if report.of(Outcome.STOPS) else None

@@ -19,7 +19,7 @@ from ..checkpoints.reading import local_file, read_checkpoint, read_trusted_chec
 from ..checkpoints.weights import FINAL_NORM, weights_in
 from ..checkpoints.wholeness import save_whole, save_whole_safetensors, sha256
 from ..checkpoints.writing import mmpretrain_checkpoint, state_dict_for
-from ..errors import first_line
+from ..errors import UserError, first_line
 from ..hosts.registry import MODELS
 from .options import add_trust_option
 
@@ -108,7 +108,7 @@ def write(content: Mapping[str, Any], target: Path) -> None:
     """Write a file beside its place, then move it there: never half a checkpoint. Its digest is in it, or beside it.
 
     Raises:
-        SystemExit: It cannot be written, as on a full disk.
+        UserError: It cannot be written, as on a full disk.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -117,23 +117,19 @@ def write(content: Mapping[str, Any], target: Path) -> None:
         else:
             save_whole(content, target)
     except Exception as error:  # torch's and safetensors' own, with the disk's reason or without.
-        raise SystemExit(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None
+        raise UserError(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     if args.target.exists():
-        raise SystemExit(f'{args.target} exists; name another file, or remove it first')
+        raise UserError(f'{args.target} exists; name another file, or remove it first')
     if args.target.suffix == '.safetensors' and args.to == 'mmpretrain':
-        raise SystemExit(
+        raise UserError(
             f'{args.target}: mmpretrain reads no safetensors; name a .pth, or write another layout with --to'
         )
-    try:
-        read = read_trusted_checkpoint if args.trust_checkpoint else read_checkpoint
-        weights = weights_in(read(args.source), args.source, args.prefix, args.ema)
-        content = convert(weights, args.to)
-    except CheckpointError as error:
-        raise SystemExit(str(error)) from None
+    read = read_trusted_checkpoint if args.trust_checkpoint else read_checkpoint
+    weights = weights_in(read(args.source), args.source, args.prefix, args.ema)
+    content = convert(weights, args.to)
     write(content, args.target)
     arch = MODELS.get(weights.layout.network).describe_weights(weights.tensors)
     kind = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
@@ -143,7 +139,3 @@ def main() -> None:
         f'{weights.layout.name}{", moving average" if weights.ema else ""}): {len(content["state_dict"])} tensors '
         f'written to {args.target}, {len(weights.ignored)} ignored{ignored}'
     )
-
-
-if __name__ == '__main__':
-    main()

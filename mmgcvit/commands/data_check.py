@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from ..datasets.checks import Outcome, check_datasets, leaf_datasets, settings_of
 from ..engine.processes import RANK_VARIABLES
+from ..errors import UserError
 from ..hosts.configs import enter_scope
 
 COCO = """COCO 2017 belongs there: unpack train2017.zip, val2017.zip and annotations_trainval2017.zip from
@@ -60,7 +61,7 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> None:
         loaders: Names of data loaders in it, for example ``['train_dataloader', 'val_dataloader']``.
 
     Raises:
-        SystemExit: Something is missing; the message names every missing path and how to get it. Or something would
+        UserError: Something is missing; the message names every missing path and how to get it. Or something would
             stop the run later, or make its results wrong; the message has a sentence for each, with the file's name.
     """
     check_presence(cfg, loaders)
@@ -71,7 +72,7 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> None:
     report = check_datasets(cfg, loaders, settings.images, Progress(disable=True))
     refusals = report.sentences(Outcome.STOPS)
     if refusals:
-        raise SystemExit('\n'.join([*refusals, "'mmgcvit check-data CONFIG' looks at all images"]))
+        raise UserError('\n'.join([*refusals, "'mmgcvit check-data CONFIG' looks at all images"]))
     for words in report.sentences(Outcome.LEFT_OUT) + report.sentences(Outcome.REPAIRED) + report.notes:
         sys.stderr.write(f'data: {words}\n')
     sys.stderr.flush()
@@ -84,7 +85,7 @@ def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
     if missing:
         root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
         paths = '\n'.join(f'    {path}' for path in missing)
-        raise SystemExit(f'The data set is not at {root}. Missing:\n{paths}\n{how_to_get(root)}')
+        raise UserError(f'The data set is not at {root}. Missing:\n{paths}\n{how_to_get(root)}')
 
 
 def is_first_of_node(cfg: Config) -> bool:

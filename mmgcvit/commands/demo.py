@@ -15,6 +15,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from ..errors import UserError
 from ..hosts.configs import configs_with, digest_of
 from ..visualization.curves import latest_entry
 from .steps import INTERRUPTED, end_steps_when_terminated, run
@@ -107,8 +108,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> int | None:
     check_digits()
     # Whoever ends this process ends the step that it waits for.
     end_steps_when_terminated()
@@ -117,19 +117,20 @@ def main() -> None:
         done = run_steps(DEMOS[args.task], args.work_dir, console)
     except KeyboardInterrupt:
         console.print('interrupted; a classifier that was trained to its end will be used again')
-        raise SystemExit(INTERRUPTED) from None
+        return INTERRUPTED
     show_results(DEMOS[args.task], args.work_dir, done, console)
+    return None
 
 
 def check_digits() -> None:
     """Refuse to begin where the data could not be made.
 
     Raises:
-        SystemExit: A package is missing; the message says how to get it.
+        UserError: A package is missing; the message says how to get it.
     """
     missing = [name for name in DIGITS_NEED if find_spec(name) is None]
     if missing:
-        raise SystemExit(
+        raise UserError(
             f"the digits are made with {', '.join(missing)}, not installed here: pip install 'mmgcvit[digits]'"
         )
 
@@ -141,7 +142,7 @@ def run_steps(demo: Demo, work_dir: Path, console: Console) -> list[Trained]:
     classifier, model = work_dir / 'classifier', work_dir / demo.folder
 
     say(console, 1, 'data: scenes of scanned handwritten digits')
-    run('make_digits', DIGITS)
+    run('digits', DIGITS)
     if is_trained(classifier, classifier_config):
         say(console, 2, f'classifier: trained already, {last_checkpoint(classifier)}')
         classifier_took = None
@@ -188,7 +189,7 @@ def show_results(demo: Demo, work_dir: Path, done: list[Trained], console: Conso
     """The table, and where everything is.
 
     Raises:
-        SystemExit: A score is lower than expected.
+        UserError: A score is lower than expected.
     """
     table = Table('model', 'score', 'expected', 'reached', 'minutes')
     low = []
@@ -207,8 +208,4 @@ def show_results(demo: Demo, work_dir: Path, done: list[Trained], console: Conso
     for step in done:
         console.print(f'logs: {step.work_dir}/console_*.log', soft_wrap=True)
     if low:
-        raise SystemExit(f'lower than expected: {", ".join(low)}')
-
-
-if __name__ == '__main__':
-    main()
+        raise UserError(f'lower than expected: {", ".join(low)}')

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from ..errors import UserError
 from ..experiments.dry_run import Options, prepare, rehearse
-from ..experiments.dry_run.steps import RunProgram, in_new_process
+from ..experiments.dry_run.steps import in_new_process
 from ..hosts.configs import read_config
 
 MARK = 'dry_run.txt'
@@ -36,12 +37,12 @@ def check_options(args: argparse.Namespace) -> Options:
     """Refuse what cannot work.
 
     Raises:
-        SystemExit: It cannot.
+        UserError: It cannot.
     """
     if args.shrink < 1 or (args.depth is not None and args.depth < 1):
-        raise SystemExit(f'--shrink {args.shrink} --depth {args.depth}: expected whole numbers of at least 1')
+        raise UserError(f'--shrink {args.shrink} --depth {args.depth}: expected whole numbers of at least 1')
     if args.depth is not None and args.keep_weights:
-        raise SystemExit('--depth and --keep-weights: weights of the whole model do not fit a part of it')
+        raise UserError('--depth and --keep-weights: weights of the whole model do not fit a part of it')
     return Options(args.own_data, args.depth, args.shrink, args.keep_weights)
 
 
@@ -49,11 +50,11 @@ def empty_folder(folder: Path) -> None:
     """Make a folder, or empty one of an earlier rehearsal; another's is left alone.
 
     Raises:
-        SystemExit: The folder holds other things.
+        UserError: The folder holds other things.
     """
     if folder.exists() and any(folder.iterdir()):
         if not (folder / MARK).is_file():
-            raise SystemExit(f'{folder} holds other things than a dry run; name another --work-dir')
+            raise UserError(f'{folder} holds other things than a dry run; name another --work-dir')
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).write_text('Made by tools/dry_run.py, which empties this folder when it is called again.\n')
@@ -69,8 +70,7 @@ def say(words: str) -> None:
     print(words, flush=True)
 
 
-def main(run: RunProgram = in_new_process) -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> int | None:
     options = check_options(args)
     cfg = read_config(args.config, args.cfg_options)
     folder = args.work_dir or Path('work_dirs') / 'dry_run' / Path(args.config).stem
@@ -79,13 +79,10 @@ def main(run: RunProgram = in_new_process) -> None:
     for note in prepare(cfg, folder, options):
         say(f'  {note}')
     write_config(cfg, args, folder / 'config.py')
-    if not rehearse(cfg, folder, say, run):
-        raise SystemExit(1)
+    if not rehearse(cfg, folder, say, in_new_process):
+        return 1
     if not args.keep:
         for checkpoint in (folder / 'run').glob('*.pth'):
             checkpoint.unlink()
     say(f'all steps OK; the config as it was run: {folder / "config.py"}')
-
-
-if __name__ == '__main__':
-    main()
+    return None

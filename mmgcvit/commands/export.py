@@ -8,7 +8,6 @@ with a config that trained weights come with (configs/demo).
 import argparse
 from pathlib import Path
 
-from ..errors import in_a_sentence
 from ..export import check_target, write
 from ..export.graphs import BACKBONE
 from ..export.int8 import DynamicInt8, Quantization, StaticInt8
@@ -44,19 +43,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
-    with in_a_sentence('export'):
-        export(args)
-
-
-def export(args: argparse.Namespace) -> None:
-    """Do what the options say.
-
-    Raises:
-        UserError: The model cannot be exported, or the file not be written; says why.
-        CheckpointError: The checkpoint cannot be read, or is not the config's model's.
-    """
+def main(args: argparse.Namespace) -> None:
     check_onnx()
     check_target(args.target, args.overwrite)
     quantization = quantization_of(args)
@@ -88,7 +75,3 @@ def quantization_of(args: argparse.Namespace) -> Quantization | None:
     if args.part is not None:
         raise UserError(f'--calibrate is for whole models; leave it out with --part {args.part}')
     return StaticInt8(args.calibrate)
-
-
-if __name__ == '__main__':
-    main()

@@ -75,13 +75,8 @@ def print_variants() -> None:
         print('| ' + ' | '.join(map(str, [*cells, published_macs, top1])) + ' |')
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     if args.table:
         print_variants()
     else:
         print_model(args.config, tuple(args.shape), args.cfg_options)
-
-
-if __name__ == '__main__':
-    main()

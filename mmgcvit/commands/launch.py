@@ -18,8 +18,10 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from ..engine.processes import check_port, free_port
+from ..errors import UserError
 from ..hosts.machine import HIDING_VARIABLE, check_gpus
 from .loopback import LOOPBACK
 from .nodes import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_beside_other_nodes
@@ -32,10 +34,14 @@ LEAST_SILENCE = int(5 * SECONDS_BETWEEN_BEATS)
 COMMANDS = ('train', 'test')
 
 
-def main() -> None:
+def parse_args() -> list[str]:
     if len(sys.argv) < 4 or sys.argv[2] not in COMMANDS:
         raise SystemExit(__doc__)
-    processes, name, config, *arguments = sys.argv[1:]
+    return sys.argv[1:]
+
+
+def main(args: list[str]) -> NoReturn:
+    processes, name, config, *arguments = args
     processes = whole_number('GPUS', processes, least=1)
     check_config(config)
     nodes = read_nodes(os.environ)
@@ -45,7 +51,7 @@ def main() -> None:
     else:
         check_gpus()
         check_number_of_gpus(processes)
-    program = ['-m', f'mmgcvit.commands.{name}', config, *arguments, '--launcher', 'pytorch']
+    program = ['-m', 'mmgcvit', name, config, *arguments, '--launcher', 'pytorch']
     module = ['mmgcvit.commands.loopback', str(nodes.port)] if nodes.count == 1 else ['mmgcvit.commands.torch_launcher']
     command = [sys.executable, '-m', *module, *launcher_options(nodes, processes), *program]
     if nodes.count > 1:
@@ -71,10 +77,10 @@ def whole_number(name: str, text: str, least: int) -> int:
     """Read a number that the user gave as ``name``.
 
     Raises:
-        SystemExit: It is none, or less than ``least``.
+        UserError: It is none, or less than ``least``.
     """
     if not (text.isascii() and text.isdigit()) or int(text) < least:
-        raise SystemExit(f'{name} must be a whole number of {least} or more, not {text!r}')
+        raise UserError(f'{name} must be a whole number of {least} or more, not {text!r}')
     return int(text)
 
 
@@ -92,7 +98,7 @@ def check_number_of_gpus(processes: int) -> None:
 
     count = torch.cuda.device_count()
     if torch.cuda.is_available() and processes > count:
-        raise SystemExit(
+        raise UserError(
             f'GPUS={processes}, but {count} of them can be seen here; each process takes one '
             '(CUDA_VISIBLE_DEVICES=-1 runs on the CPU)'
         )
@@ -101,23 +107,23 @@ def check_number_of_gpus(processes: int) -> None:
 def check_config(config: str) -> None:
     """Refuse a config that does not exist once, instead of in every process."""
     if not Path(config).is_file():
-        raise SystemExit(f'there is no config {config}; the configs of this project are under configs/')
+        raise UserError(f'there is no config {config}; the configs of this project are under configs/')
 
 
 def read_nodes(environment: Mapping[str, str]) -> Nodes:
     """The nodes as the environment variables say.
 
     Raises:
-        SystemExit: A variable is missing or makes no sense, or another program has the port.
+        UserError: A variable is missing or makes no sense, or another program has the port.
     """
     silence = whole_number('NODE_TIMEOUT', environment.get('NODE_TIMEOUT') or str(SECONDS_OF_SILENCE), LEAST_SILENCE)
     count = whole_number('NNODES', environment.get('NNODES') or '1', least=1)
     rank = whole_number('NODE_RANK', environment.get('NODE_RANK') or '0', least=0)
     if rank >= count:
-        raise SystemExit(f'NODE_RANK={rank}, but the {count} nodes of NNODES are counted from 0 to {count - 1}')
+        raise UserError(f'NODE_RANK={rank}, but the {count} nodes of NNODES are counted from 0 to {count - 1}')
     for name in ('NODE_RANK', 'MASTER_ADDR'):
         if count > 1 and not environment.get(name):
-            raise SystemExit(
+            raise UserError(
                 f'NNODES={count} needs {name}: NODE_RANK is 0 to {count - 1}, MASTER_ADDR the address of node 0'
             )
     address = environment['MASTER_ADDR'] if count > 1 else LOOPBACK
@@ -131,7 +137,3 @@ def threads(processes: int, environment: Mapping[str, str]) -> dict[str, str]:
     """Share the cores among the processes; what the user has set stays."""
     number = environment.get('OMP_NUM_THREADS') or str(max(1, len(os.sched_getaffinity(0)) // processes))
     return {'OMP_NUM_THREADS': number, 'MKL_NUM_THREADS': environment.get('MKL_NUM_THREADS') or number}
-
-
-if __name__ == '__main__':
-    main()

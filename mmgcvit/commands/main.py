@@ -1,12 +1,17 @@
 """The console command: ``mmgcvit train CONFIG``, ``mmgcvit test CONFIG CHECKPOINT``, ..."""
 
+import os
 import re
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import distributions
 from pathlib import Path
 from platform import platform, python_version
 
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from ..errors import UserError, is_full_disk, printable
 from ..version import __version__
 
 # What one types, the module of this folder that does it, and what it is for.
@@ -64,32 +69,66 @@ def versions() -> str:
 
 
 def main() -> None:
+    """What the console command and ``python -m mmgcvit`` do."""
     name = sys.argv[1] if len(sys.argv) > 1 else '--help'
     if name in ('-h', '--help'):
         print(usage())
-        return
-    if name == '--version':
+    elif name == '--version':
         print(versions())
-        return
-    if name not in (*COMMANDS, 'benchmark'):
+    elif name not in (*COMMANDS, 'benchmark'):
         raise SystemExit(f'mmgcvit has no command {name!r}. {usage()}')
-    sys.argv = [f'mmgcvit {name}', *sys.argv[2:]]
-    if name == 'benchmark':
-        benchmark()
     else:
-        import_module(f'.{COMMANDS[name][0]}', __package__).main()
+        run_command(name, sys.argv[2:])
+
+
+def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
+    """Run a command in this process. Whatever a user can mend is said here, in one sentence, and nowhere else.
+
+    Args:
+        name: One of :data:`COMMANDS`, or ``'benchmark'``.
+        arguments: What follows its name; by default what this program was called with.
+
+    Raises:
+        SystemExit: The command failed, with what to say of it; or ended with a code.
+    """
+    if arguments is not None:
+        sys.argv = [f'mmgcvit {name}', *map(str, arguments)]
+    run = in_a_sentence
+    if 'TORCHELASTIC_ERROR_FILE' in os.environ:
+        # One of several processes: torch's launcher gets the traceback of what nobody has foreseen, for its summary.
+        run = record(run)
+    code = run(name)
+    if code is not None:
+        raise SystemExit(code)
+
+
+def in_a_sentence(name: str) -> int | str | None:
+    """Run a command on the arguments of this program; what to exit with."""
+    full_disk = ''
+    try:
+        if name == 'benchmark':
+            return benchmark()
+        command = import_module(f'.{COMMANDS[name][0]}', __package__)
+        args = command.parse_args()
+        full_disk = getattr(command, 'FULL_DISK', '')
+        return command.main(args)
+    except UserError as error:
+        return f'{name}: {error}'
+    except OSError as error:
+        if full_disk and is_full_disk(error):
+            return f'{name}: {error.strerror}{full_disk.format(**vars(args))}'
+        # Without a file's name the user cannot tell what to do: that one is for those who mend the program.
+        if error.filename is None:
+            raise
+        return f'{name}: {printable(f"{error.filename}: {error.strerror}")}'
 
 
 def benchmark() -> None:
-    """Call the benchmark of the checkout that this package is imported from.
-
-    Raises:
-        SystemExit: It is imported from elsewhere.
-    """
+    """Call the benchmark of the checkout that this package is imported from."""
     tools = Path(__file__).resolve().parents[2] / 'tools'
     if not (tools / 'benchmark.py').is_file():
-        raise SystemExit(
-            'mmgcvit benchmark: the benchmark is not part of the installed package; clone the repository and call '
+        raise UserError(
+            'the benchmark is not part of the installed package; clone the repository and call '
             "'python tools/benchmark.py'"
         )
     sys.path.insert(0, str(tools))

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.progress import track
 
 from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
+from ..errors import UserError
 from ..files import is_up_to_date, replaced_whole
 
 OPTIONS_FILE = 'digits.json'
@@ -34,11 +35,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     options = {'train': args.train, 'val': args.val, 'size': args.size, 'seed': args.seed, 'version': VERSION}
     if min(args.train, args.val) < 1 or args.size < SMALLEST:
-        raise SystemExit(
+        raise UserError(
             f'--train {args.train} --val {args.val} --size {args.size}: expected at least one image each, and at least '
             f'{SMALLEST} px'
         )
@@ -54,7 +54,3 @@ def main() -> None:
             single = SceneComposer(split, args.size // SINGLE_DIGITS_SMALLER, args.seed)
             write_imagenet(folder / 'imagenet', single, split, COPIES[split])
     print(f'{args.out}: {args.train} training and {args.val} validation images')
-
-
-if __name__ == '__main__':
-    main()

@@ -29,8 +29,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     options = {'seed': args.seed, 'version': VERSION}
     if is_up_to_date(args.out, OPTIONS_FILE, options):
         print(f'{args.out} is up to date')
@@ -40,7 +39,3 @@ def main() -> None:
         write_miniature_ade20k(folder / 'ADEChallengeData2016', seed=args.seed)
         write_miniature_imagenet(folder / 'imagenet', imagenet_folders(), args.seed)
     print(f'{args.out}: coco, ADEChallengeData2016, imagenet')
-
-
-if __name__ == '__main__':
-    main()

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from ..engine.progress import display_for
-from ..errors import in_a_sentence
 from ..inference import UserError
 from ..inference.loading import find_source, in_words, load_for_command, read_config
 from ..visualization.mistakes import (
@@ -25,6 +24,7 @@ from ..visualization.mistakes import (
 from .data_check import check_presence
 from .options import add_trust_option
 
+FULL_DISK = '; {out_dir} has what was done until then'
 # So many pairs and images are named on the screen.
 NAMED = 5
 
@@ -50,22 +50,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
-    with in_a_sentence('mistakes', args.out_dir):
-        raise SystemExit(look(args))
-
-
-def look(args: argparse.Namespace) -> int | str:
-    """Do what the options say.
-
-    Returns:
-        What to exit with: 0, or what could not be done.
-
-    Raises:
-        UserError: Nothing can be done.
-        CheckpointError: Likewise.
-    """
+def main(args: argparse.Namespace) -> int | str:
     for name, least in (('batch_size', 1), ('worst', 0)):
         if getattr(args, name) < least:
             raise UserError(f'--{name.replace("_", "-")} {getattr(args, name)}: expected at least {least}')
@@ -102,7 +87,3 @@ def in_words_of(found: Found, truths: Truths) -> list[str]:
     for judged in found.worst[:NAMED]:
         lines.append(f'    {judged.verdict.score:.3f} {truths.info(judged.number)["img_path"]}: {judged.verdict.why}')
     return lines
-
-
-if __name__ == '__main__':
-    main()

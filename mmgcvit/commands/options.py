@@ -7,6 +7,8 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from ..hosts.configs import read_config
+from ..hosts.machine import check_gpus, use_cpu
+from ..hosts.operators import check_operators_load
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +49,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read ``args.config`` and apply the common options.
 
     Raises:
-        SystemExit: The file does not exist.
+        UserError: The file does not exist.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
@@ -57,3 +59,11 @@ def load_config(args: argparse.Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
     return cfg
+
+
+def look_at_machine(command: str, device: str) -> None:
+    """Hide the GPUs if the user wants the CPU; refuse GPUs and operators that are there and do not work."""
+    if device == 'cpu':
+        use_cpu(command)
+    check_gpus()
+    check_operators_load()

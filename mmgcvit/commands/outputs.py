@@ -7,17 +7,18 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, DumpResults
 
 from ..datasets.checks import leaf_datasets
+from ..errors import UserError
 
 
 def draw_predictions(cfg: Config, show_dir: str) -> None:
     """Have every tested image drawn with its predictions, into ``show_dir``.
 
     Raises:
-        SystemExit: The config has no visualization hook.
+        UserError: The config has no visualization hook.
     """
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None or 'visualizer' not in cfg:
-        raise SystemExit(
+        raise UserError(
             '--show-dir: the config has no default_hooks.visualization, or no visualizer; the configs of this project '
             'have both'
         )
@@ -37,10 +38,10 @@ def dump_metric(cfg: Config, out: str) -> BaseMetric:
     """The metric that writes predictions to a pickle file, masks run-length encoded.
 
     Raises:
-        SystemExit: The file's name does not end in .pkl or .pickle.
+        UserError: The file's name does not end in .pkl or .pickle.
     """
     if not out.endswith(('.pkl', '.pickle')):
-        raise SystemExit(f'--out {out}: predictions are pickled; expected a name ending in .pkl or .pickle')
+        raise UserError(f'--out {out}: predictions are pickled; expected a name ending in .pkl or .pickle')
     if cfg.get('default_scope') == 'mmdet':
         from mmdet.evaluation import DumpDetResults
 
@@ -52,11 +53,11 @@ def enable_tta(cfg: Config) -> None:
     """Test each image in several views and merge them, as the config's ``tta_model`` and ``tta_pipeline`` say.
 
     Raises:
-        SystemExit: The config lacks either.
+        UserError: The config lacks either.
     """
     missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
     if missing:
-        raise SystemExit(f'--tta: the config has no {" and no ".join(missing)}')
+        raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     for dataset in leaf_datasets(cfg.test_dataloader.dataset):
         dataset.pipeline = deepcopy(cfg.tta_pipeline)

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from ..errors import UserError
 from ..visualization.curves import Run, draw_curves, read_run
 
 # Of these a lower value is the better one.
@@ -40,21 +39,13 @@ def in_words(run: Run) -> list[str]:
     return lines
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     out = args.out or args.work_dirs[0] / 'curves.png'
-    try:
-        runs = [read_run(work_dir) for work_dir in args.work_dirs]
-        if len({run.name for run in runs}) < len(runs):
-            for run, work_dir in zip(runs, args.work_dirs, strict=True):
-                run.name = str(work_dir)
-        draw_curves(runs, args.keys, out)
-    except UserError as error:
-        raise SystemExit(str(error)) from None
+    runs = [read_run(work_dir) for work_dir in args.work_dirs]
+    if len({run.name for run in runs}) < len(runs):
+        for run, work_dir in zip(runs, args.work_dirs, strict=True):
+            run.name = str(work_dir)
+    draw_curves(runs, args.keys, out)
     for run in runs:
         print('\n'.join(in_words(run)))
     print(f'curves: {out}')
-
-
-if __name__ == '__main__':
-    main()

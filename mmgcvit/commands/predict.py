@@ -12,7 +12,6 @@ from pathlib import Path
 
 from ..checkpoints.reading import ADDRESSES
 from ..engine.progress import display_for
-from ..errors import in_a_sentence
 from ..inference import UserError
 from ..inference.inputs import Inputs, find_inputs
 from ..inference.loading import find_source, has_checkpoint, in_words, load_for_command
@@ -21,6 +20,7 @@ from ..inference.running import FRAMES_OF_A_CAMERA, Tally, Task, predict_all
 from ..inference.words import counted
 from .options import add_trust_option
 
+FULL_DISK = '; {out_dir} has what was done until then'
 INTERRUPTED = 128 + signal.SIGINT
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
@@ -65,24 +65,9 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> int | str:
     # FFmpeg says in its own words what is wrong with videos, before we do; read when the first one is opened.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    with in_a_sentence('predict', args.out_dir):
-        raise SystemExit(predict(args))
-
-
-def predict(args: argparse.Namespace) -> int | str:
-    """Do what the options say.
-
-    Returns:
-        What to exit with: 0, or what could not be done.
-
-    Raises:
-        UserError: Nothing can be done.
-        CheckpointError: Likewise.
-    """
     checkpoint, named = split(args)
     check_numbers(args)
     source = find_source(args.config, checkpoint)
@@ -154,7 +139,3 @@ def summary(tally: Tally, inputs: Inputs, out_dir: Path) -> str:
     ]
     failed = f', {len(tally.failed)} skipped' if tally.failed else ''
     return f'{" and ".join(done)} predicted{failed}: {out_dir}'
-
-
-if __name__ == '__main__':
-    main()

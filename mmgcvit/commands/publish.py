@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..checkpoints.reading import local_file
 from ..checkpoints.wholeness import save_whole_safetensors, sha256
-from ..errors import first_line, in_a_sentence
+from ..errors import first_line
 from ..inference import UserError, load
 from ..inference.loading import find_source
 from ..inference.outputs import check_writable
@@ -38,19 +38,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
-    with in_a_sentence('publish'):
-        publish(args)
-
-
-def publish(args: argparse.Namespace) -> None:
-    """Do what the options say.
-
-    Raises:
-        UserError: The file cannot be written, or the numbers do not fit in float16.
-        CheckpointError: The checkpoint cannot be read, or is not the config's model's.
-    """
+def main(args: argparse.Namespace) -> None:
     if args.target.suffix != SUFFIX:
         raise UserError(f'{args.target}: expected a name that ends in {SUFFIX}')
     if args.target.exists():
@@ -100,7 +88,3 @@ def write(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], target: Pa
         save_whole_safetensors(tensors, target, metadata)
     except Exception as error:  # safetensors' own, with the disk's reason or without.
         raise UserError(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None
-
-
-if __name__ == '__main__':
-    main()

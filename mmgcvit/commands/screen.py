@@ -22,7 +22,7 @@ from mmengine.logging.logger import FilterDuplicateWarning
 from mmengine.runner import FlexibleRunner, Runner
 
 from ..engine.progress import Display, ProgressHook, display_for
-from ..errors import is_full_disk
+from ..errors import UserError, is_full_disk
 from .console_log import last_lines, new_log
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -127,8 +127,9 @@ def output_to(path: Path) -> Iterator[TextIO]:
             os.dup2(file.fileno(), stream)
         try:
             yield terminal
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:
+            if not is_for_users(error):
+                traceback.print_exc()
             raise
         finally:
             terminal.flush()
@@ -139,13 +140,18 @@ def output_to(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def ended_in_a_few_lines(log: Path) -> Iterator[None]:
-    """Say the last lines of a log where a run fails, and where it is; on a full disk it has none."""
+    """Say the last lines of a log where a run fails by a fault, and where it is."""
     try:
         yield
     except KeyboardInterrupt:
         sys.stderr.write(f'interrupted; log: {log}\n')
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:
-        if is_full_disk(error):
+        if is_for_users(error):
             raise
         raise SystemExit(f'failed; {last_lines(log)}') from None
+
+
+def is_for_users(error: Exception) -> bool:
+    """Whether an error says by itself what a user can do."""
+    return isinstance(error, UserError) or is_full_disk(error)

@@ -9,6 +9,8 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, get_world_size
 
+from ..errors import UserError
+
 
 def check_shared_folders(cfg: Config, evaluators: Sequence[str]) -> None:
     """Make sure that every process sees the folders through which processes pass files to each other.
@@ -18,14 +20,14 @@ def check_shared_folders(cfg: Config, evaluators: Sequence[str]) -> None:
         evaluators: Names of the evaluators in it that will run, for example ``['val_evaluator']``.
 
     Raises:
-        SystemExit: A process does not; in every process. The message names its node.
+        UserError: A process does not; in every process. The message names its node.
     """
     if get_world_size() == 1:
         return
     for folder, use in needed_folders(cfg, evaluators):
         blind = nodes_without(folder)
         if blind:
-            raise SystemExit(
+            raise UserError(
                 f'{", ".join(blind)}: {folder.absolute()} is not the folder that process 0 has there. {use}; it must '
                 'be on a disk that all nodes share: docs/launching.md, "Several nodes"'
             )
@@ -53,13 +55,13 @@ def nodes_without(folder: Path) -> list[str]:
     """The nodes whose processes do not see what process 0 writes into a folder.
 
     Raises:
-        SystemExit: Process 0 cannot write into it; in every process.
+        UserError: Process 0 cannot write into it; in every process.
     """
     written = [write_into(folder) if get_rank() == 0 else None]
     broadcast_object_list(written)
     name, error = written[0]
     if error is not None:
-        raise SystemExit(f'process 0 cannot write into {folder.absolute()} ({error}); start in a folder where it can')
+        raise UserError(f'process 0 cannot write into {folder.absolute()} ({error}); start in a folder where it can')
     sees = (folder / name).is_file()
     answers = all_gather_object((socket.gethostname(), sees))
     if get_rank() == 0:

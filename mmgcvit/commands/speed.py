@@ -8,7 +8,6 @@ are compared by the benchmark of a clone, parameters and multiply-adds are count
 import argparse
 from pathlib import Path
 
-from ..errors import in_a_sentence
 from ..experiments.speed import Inference, Row, Training, measure
 from ..hosts.machine import check_gpus
 from ..hosts.operators import check_operators_load
@@ -49,20 +48,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
-    with in_a_sentence('speed'):
-        look(args)
-
-
-def look(args: argparse.Namespace) -> None:
-    """Do what the options say, and print a table.
-
-    Raises:
-        UserError: Nothing can be done.
-        CheckpointError: The checkpoint cannot be used.
-        SystemExit: No batch size could be measured.
-    """
+def main(args: argparse.Namespace) -> None:
     if min(*args.batch_sizes, *args.photo_size, args.rounds) < 1:
         raise UserError('--batch-sizes, --photo-size and --rounds: expected whole numbers of at least 1')
     if args.train and (args.photo or args.checkpoint):
@@ -90,7 +76,7 @@ def look(args: argparse.Namespace) -> None:
             shares = ', '.join(f'{name} {seconds / whole:.0%}' for name, seconds in row.parts.items())
             print(f'\n{row.batch_size} at a time: {shares}')
     if failed:
-        raise SystemExit('\n'.join(f'speed: {sentence}' for sentence in failed))
+        raise UserError('\n'.join(failed))
 
 
 def work_of(args: argparse.Namespace, device: str) -> Inference | Training:
@@ -123,7 +109,3 @@ def line_of(row: Row) -> str:
         '' if row.peak is None else f'{row.peak / MEGABYTE:.0f}',
     ]
     return f'| {" | ".join(cells)} |'
-
-
-if __name__ == '__main__':
-    main()

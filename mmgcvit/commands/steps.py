@@ -19,19 +19,19 @@ def end_steps_when_terminated() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
 
 
-def run(module: str, *arguments: object, seconds_to_end: float = SECONDS_TO_END) -> float:
+def run(name: str, *arguments: object, seconds_to_end: float = SECONDS_TO_END) -> float:
     """Run a command of this package; gives the seconds that it took.
 
     Args:
-        module: The command's file, without folder and ending.
-        arguments: What follows its name.
+        name: What one types.
+        arguments: What follows it.
         seconds_to_end: How long it may take to end by itself once it is asked to, before it is killed.
 
     Raises:
         SystemExit: It failed, and has said why, unless a signal ended it.
     """
     began = time.monotonic()
-    command = [sys.executable, '-m', f'mmgcvit.commands.{module}', *map(str, arguments)]
+    command = [sys.executable, '-m', 'mmgcvit', name, *map(str, arguments)]
     child = subprocess.Popen(command, preexec_fn=partial(end_with_parent, signal.SIGTERM))
     try:
         code = child.wait()
@@ -42,7 +42,7 @@ def run(module: str, *arguments: object, seconds_to_end: float = SECONDS_TO_END)
     finally:
         end(child, seconds_to_end)
     if code:
-        raise SystemExit(code if code > 0 else killed(-code, module, arguments))
+        raise SystemExit(code if code > 0 else killed(-code, name, arguments))
     return time.monotonic() - began
 
 
@@ -63,10 +63,10 @@ def end(child: subprocess.Popen, seconds: float) -> None:
         child.wait()
 
 
-def killed(number: int, module: str, arguments: tuple[object, ...]) -> str:
+def killed(number: int, command: str, arguments: tuple[object, ...]) -> str:
     """What is said of a step that could not say anything itself."""
-    name = signal.Signals(number).name
-    reason = ', as the system does when memory runs out' if name == 'SIGKILL' else ''
-    said = f'{module} was ended by {name}{reason}'
+    by = signal.Signals(number).name
+    reason = ', as the system does when memory runs out' if by == 'SIGKILL' else ''
+    said = f'{command} was ended by {by}{reason}'
     log = newest_log(Path(arguments[arguments.index('--work-dir') + 1])) if '--work-dir' in arguments else None
     return said if log is None else f'{said}; {last_lines(log)}'

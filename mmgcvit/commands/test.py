@@ -4,22 +4,20 @@ import argparse
 
 from mmengine.config import Config
 from mmengine.runner import Runner
-from torch.distributed.elastic.multiprocessing.errors import record
 
-from ..checkpoints import CheckpointError
 from ..checkpoints.fitting import check_fits
 from ..checkpoints.for_hosts import register_reader
 from ..engine.processes import leave_processes, prepare_processes
-from ..errors import full_disk_in_a_sentence
 from ..hosts.configs import read_config
-from ..hosts.machine import check_gpus, use_cpu
-from ..hosts.operators import check_operators, check_operators_load
+from ..hosts.operators import check_operators
 from .data_check import check_data
-from .options import add_common_options, add_trust_option, load_config
+from .options import add_common_options, add_trust_option, load_config, look_at_machine
 from .outputs import draw_predictions, dump_metric, enable_tta
 from .screen import add_progress_option, open_screen
 from .shared_folders import check_shared_folders
 from .work_dir import make_work_dir
+
+FULL_DISK = ': the test could not write, and has ended (work dir {work_dir}). Make room, then call it again'
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,8 +40,27 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def main(args: argparse.Namespace) -> None:
+    cfg = prepare(args)
+    args.work_dir = cfg.work_dir
+    with open_screen(cfg, args.progress) as watch:
+        check_data(cfg, ['test_dataloader'])
+        make_work_dir(cfg.work_dir)
+        cfg.load_from = args.checkpoint
+        # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
+        runner = Runner.from_cfg(cfg)
+        watch(runner)
+        check_shared_folders(cfg, ['test_evaluator'])
+        check_fits(runner.model, args.checkpoint, trust=args.trust_checkpoint)
+        if args.out:
+            runner.test_evaluator.metrics.append(dump_metric(cfg, args.out))
+        runner.test()
+    leave_processes()
+
+
 def prepare(args: argparse.Namespace) -> Config:
-    """The config with what the options ask for."""
+    """The config with what the options ask for; its processes have found each other."""
+    look_at_machine('test', args.device)
     cfg = load_config(args)
     cfg.pop('strategy', None)
     if args.test_data:
@@ -53,37 +70,8 @@ def prepare(args: argparse.Namespace) -> Config:
     if args.tta:
         enable_tta(cfg)
     check_operators(cfg)
-    return cfg
-
-
-@record
-def main() -> None:
-    args = parse_args()
-    if args.device == 'cpu':
-        use_cpu('test')
-    check_gpus()
-    check_operators_load()
-    cfg = prepare(args)
-    dump = dump_metric(cfg, args.out) if args.out else None
+    if args.out:
+        dump_metric(cfg, args.out)
     prepare_processes(cfg)
     register_reader(cfg.work_dir, trusted=[args.checkpoint] if args.trust_checkpoint else [])
-    with full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
-        try:
-            check_data(cfg, ['test_dataloader'])
-            make_work_dir(cfg.work_dir)
-            cfg.load_from = args.checkpoint
-            # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
-            runner = Runner.from_cfg(cfg)
-            watch(runner)
-            check_shared_folders(cfg, ['test_evaluator'])
-            check_fits(runner.model, args.checkpoint, trust=args.trust_checkpoint)
-        except CheckpointError as error:
-            raise SystemExit(str(error)) from None
-        if dump is not None:
-            runner.test_evaluator.metrics.append(dump)
-        runner.test()
-    leave_processes()
-
-
-if __name__ == '__main__':
-    main()
+    return cfg

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 
 from mmengine.config import Config, ConfigDict
 
+from ..errors import UserError
+
 # What one types, mmengine's backend for it, and the package that this needs.
 TRACKERS = {
     'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
@@ -27,11 +29,11 @@ def log_to(cfg: Config, trackers: Sequence[str]) -> None:
     """Add the backends of ``trackers`` to those of a config's visualizer.
 
     Raises:
-        SystemExit: A package is missing.
+        UserError: A package is missing.
     """
     missing = [TRACKERS[name][1] for name in trackers if find_spec(TRACKERS[name][1]) is None]
     if missing:
-        raise SystemExit(f'--log-to: {" and ".join(missing)} not installed: pip install {" ".join(missing)}')
+        raise UserError(f'--log-to: {" and ".join(missing)} not installed: pip install {" ".join(missing)}')
     visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
     backends = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
     present = {backend['type'] for backend in backends}

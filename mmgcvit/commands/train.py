@@ -8,9 +8,8 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
-from torch.distributed.elastic.multiprocessing.errors import record
 
 from ..checkpoints import DamagedCheckpointError
 from ..checkpoints.fitting import check_fits, resume, with_whole_one_beside
@@ -20,17 +19,22 @@ from ..engine.batch import other_batch_size
 from ..engine.early_end import resume_when_warned
 from ..engine.exact_resume import ResumeCheckHook
 from ..engine.processes import check_sharding, leaving_processes, prepare_processes
-from ..errors import UserError, full_disk_in_a_sentence
+from ..errors import UserError
 from ..hosts.configs import read_config
-from ..hosts.machine import check_gpus, use_cpu
-from ..hosts.operators import check_operators, check_operators_load
+from ..hosts.operators import check_operators
 from .data_check import check_data
-from .options import add_common_options, add_trust_option, load_config
+from .options import add_common_options, add_trust_option, load_config, look_at_machine
 from .precision import enable_amp
 from .screen import add_progress_option, open_screen
 from .shared_folders import check_shared_folders
 from .trackers import add_tracker_option, log_to
 from .work_dir import make_work_dir
+
+# What is said of a full disk, behind the system's words.
+FULL_DISK = (
+    ': the run could not write, and has ended (work dir {work_dir}). Make room, then call it again; training goes on '
+    'from its latest checkpoint with --resume'
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,43 +66,25 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def scale_learning_rate(cfg: Config) -> None:
-    """Turn on mmengine's scaling, for ``--auto-scale-lr``."""
-    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-        raise SystemExit('--auto-scale-lr: the config does not say auto_scale_lr.base_batch_size')
-    cfg.auto_scale_lr.enable = True
+def main(args: argparse.Namespace) -> None:
+    cfg = prepare(args)
+    args.work_dir = cfg.work_dir
+    with leaving_processes(), open_screen(cfg, args.progress) as watch:
+        try:
+            check(cfg, args)
+            runner = build(cfg)
+            watch(runner)
+            check_runner(runner, cfg, args)
+            runner.train()
+        except DamagedCheckpointError as error:
+            raise UserError(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
+        except TooManyDamagedError as error:
+            raise UserError(error.sentence) from None
 
 
-def allow_overwriting(cfg: Config) -> None:
-    """Have the checkpoint hook begin a run in an earlier one's folder, for ``--overwrite``."""
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    if not str(hook.get('type')).endswith('WholeCheckpointHook'):
-        raise SystemExit(
-            f"--overwrite: the config's default_hooks.checkpoint is {hook.get('type')}, which overwrites without being "
-            'asked; leave the option out, or take mmgcvit.WholeCheckpointHook'
-        )
-    hook.overwrite = True
-
-
-def model_of(runner: Runner) -> nn.Module:
-    """A runner's model; mmengine's FlexibleRunner builds its own only when training starts."""
-    return runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
-
-
-def warn_of_other_batch_size(cfg: Config, path: str) -> None:
-    """Say in the log where the batch is not the one that the learning rate was made for."""
-    warning = other_batch_size(cfg, read_config(path), get_world_size())
-    if warning is not None:
-        print_log(warning, 'current', logging.WARNING)
-
-
-@record
-def main() -> None:
-    args = parse_args()
-    if args.device == 'cpu':
-        use_cpu('train')
-    check_gpus()
-    check_operators_load()
+def prepare(args: argparse.Namespace) -> Config:
+    """The config with what the options ask for; its processes have found each other."""
+    look_at_machine('train', args.device)
     cfg = load_config(args)
     resume_when_warned()
     if args.amp:
@@ -113,30 +99,54 @@ def main() -> None:
     check_operators(cfg)
     skip_damaged(cfg, settings_of(cfg).damaged_images)
     prepare_processes(cfg)
-    with leaving_processes(), full_disk_in_a_sentence(cfg.work_dir), open_screen(cfg, args.progress) as watch:
-        try:
-            check_data(cfg, ['train_dataloader', 'val_dataloader'])
-            make_work_dir(cfg.work_dir)
-            if args.resume is not None:
-                resume(cfg, args.resume)
-            register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if args.trust_checkpoint else [])
-            runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-            watch(runner)
-            check_shared_folders(cfg, ['val_evaluator'])
-            warn_of_other_batch_size(cfg, args.config)
-            if cfg.get('load_from'):
-                part = '' if cfg.get('resume') else 'backbone.'
-                check_fits(model_of(runner), cfg.load_from, part, trust=args.trust_checkpoint)
-            if cfg.get('resume') and cfg.get('load_from'):
-                runner.register_hook(ResumeCheckHook(cfg.load_from))
-            runner.train()
-        except DamagedCheckpointError as error:
-            raise SystemExit(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
-        except UserError as error:
-            raise SystemExit(str(error)) from None
-        except TooManyDamagedError as error:
-            raise SystemExit(error.sentence) from None
+    return cfg
 
 
-if __name__ == '__main__':
-    main()
+def scale_learning_rate(cfg: Config) -> None:
+    """Turn on mmengine's scaling, for ``--auto-scale-lr``."""
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise UserError('--auto-scale-lr: the config does not say auto_scale_lr.base_batch_size')
+    cfg.auto_scale_lr.enable = True
+
+
+def allow_overwriting(cfg: Config) -> None:
+    """Have the checkpoint hook begin a run in an earlier one's folder, for ``--overwrite``."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if not str(hook.get('type')).endswith('WholeCheckpointHook'):
+        raise UserError(
+            f"--overwrite: the config's default_hooks.checkpoint is {hook.get('type')}, which overwrites without being "
+            'asked; leave the option out, or take mmgcvit.WholeCheckpointHook'
+        )
+    hook.overwrite = True
+
+
+def check(cfg: Config, args: argparse.Namespace) -> None:
+    """Look at data, work dir and checkpoint before anything is built."""
+    check_data(cfg, ['train_dataloader', 'val_dataloader'])
+    make_work_dir(cfg.work_dir)
+    if args.resume is not None:
+        resume(cfg, args.resume)
+    register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if args.trust_checkpoint else [])
+
+
+def build(cfg: Config) -> Runner | FlexibleRunner:
+    """The runner, which builds the model; its hooks do what the config says.
+
+    A step that is not finite is left out by engine/finite.py, checkpoints are written by
+    engine/checkpoint_hook.py, a warning of a scheduler is answered by engine/early_end.py.
+    """
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def check_runner(runner: Runner | FlexibleRunner, cfg: Config, args: argparse.Namespace) -> None:
+    """Look at what can only be seen once there are a model and other processes."""
+    check_shared_folders(cfg, ['val_evaluator'])
+    warning = other_batch_size(cfg, read_config(args.config), get_world_size())
+    if warning is not None:
+        print_log(warning, 'current', logging.WARNING)
+    if cfg.get('load_from'):
+        # mmengine's FlexibleRunner builds its own model only when training starts.
+        model = runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
+        check_fits(model, cfg.load_from, '' if cfg.get('resume') else 'backbone.', trust=args.trust_checkpoint)
+        if cfg.get('resume'):
+            runner.register_hook(ResumeCheckHook(cfg.load_from))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from .. import visualization
-from ..errors import in_a_sentence
 from ..inference import Predictor, UserError, load
 from .options import add_trust_option
 
@@ -98,13 +97,7 @@ def drawn(args: argparse.Namespace, model: Predictor, image: str) -> Any:
     return visualization.draw_shifts(visualization.shifts(model, image, args.head))
 
 
-def visualize(args: argparse.Namespace) -> Path:
-    """Do what the options say; return the file that is written.
-
-    Raises:
-        UserError: Something that was given cannot be used.
-        CheckpointError: The checkpoint cannot be.
-    """
+def main(args: argparse.Namespace) -> None:
     *checkpoint, image = args.rest
     if len(checkpoint) > 1:
         raise UserError(f'expected CONFIG, CHECKPOINT and one IMAGE; {len(checkpoint) + 2} were given')
@@ -116,14 +109,4 @@ def visualize(args: argparse.Namespace) -> Path:
         args.config, checkpoint[0] if checkpoint else None, args.device, trust_checkpoint=args.trust_checkpoint
     )
     visualization.save(drawn(args, model, image), out)
-    return out
-
-
-def main() -> None:
-    args = parse_args()
-    with in_a_sentence('visualize'):
-        print(f'{args.kind}: {visualize(args)}')
-
-
-if __name__ == '__main__':
-    main()
+    print(f'{args.kind}: {out}')

@@ -8,7 +8,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..errors import in_a_sentence
 from ..inference import UserError
 from .options import add_trust_option
 
@@ -40,15 +39,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     if (args.build is None) == (args.config is None):
-        raise SystemExit('web: name CONFIG to serve a model, or --build FOLDER to write a static page')
-    with in_a_sentence('web'):
-        if args.build is not None:
-            build(args.build)
-        else:
-            serve(args)
+        raise UserError('name CONFIG to serve a model, or --build FOLDER to write a static page')
+    if args.build is not None:
+        build(args.build)
+    else:
+        serve(args)
 
 
 def build(folder: Path) -> None:
@@ -87,7 +84,3 @@ def serve(args: argparse.Namespace) -> None:
             server.serve_forever()
         except KeyboardInterrupt:
             print('ended', file=sys.stderr)
-
-
-if __name__ == '__main__':
-    main()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..errors import UserError
 from ..files import refusal_of
 
 
@@ -9,7 +10,7 @@ def make_work_dir(work_dir: str) -> None:
     """Make a run's folder, with those above it, unless it is there.
 
     Raises:
-        SystemExit: It cannot be made, or nothing can be written into it.
+        UserError: It cannot be made, or nothing can be written into it.
     """
     try:
         Path(work_dir).mkdir(parents=True, exist_ok=True)
@@ -19,4 +20,4 @@ def make_work_dir(work_dir: str) -> None:
         refusal = refusal_of(Path(work_dir))
         reason = refusal and f'it is not writable: {refusal.strerror}'
     if reason is not None:
-        raise SystemExit(f'the work dir {work_dir} cannot be used ({reason}): name another one with --work-dir')
+        raise UserError(f'the work dir {work_dir} cannot be used ({reason}): name another one with --work-dir')

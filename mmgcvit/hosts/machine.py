@@ -104,7 +104,7 @@ def use_cpu(command: str) -> None:
     command begins anew.
 
     Args:
-        command: The module of ``mmgcvit.commands`` that runs.
+        command: The command that runs, as one types it.
     """
     if are_hidden(os.environ):
         return
@@ -112,7 +112,7 @@ def use_cpu(command: str) -> None:
     if torch.cuda.is_available():
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execv(sys.executable, [sys.executable, '-m', f'mmgcvit.commands.{command}', *sys.argv[1:]])
+        os.execv(sys.executable, [sys.executable, '-m', 'mmgcvit', command, *sys.argv[1:]])
 
 
 def say_that_the_cpu_is_used(processes: int) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmgcvit.commands import convert_checkpoint
+from mmgcvit.commands.main import run_command
 
 
 @pytest.fixture
@@ -12,10 +12,10 @@ def convert(monkeypatch, capsys):
     def convert(*arguments, fails=False):
         monkeypatch.setattr('sys.argv', ['convert_checkpoint.py', *map(str, arguments)])
         if not fails:
-            convert_checkpoint.main()
+            run_command('convert')
             return capsys.readouterr().out
         with pytest.raises(SystemExit) as end:
-            convert_checkpoint.main()
+            run_command('convert')
         assert isinstance(end.value.code, str), 'a message, and so an exit status other than 0'
         return end.value.code
 

@@ -229,7 +229,7 @@ def test_a_file_that_exists_is_not_replaced(convert, tmp_path):
 
 def test_a_file_that_is_no_checkpoint_is_answered_in_one_sentence(tmp_path):
     (tmp_path / 'x.pth').write_text('words')
-    command = [sys.executable, '-m', 'mmgcvit.commands.main', 'convert', tmp_path / 'x.pth', tmp_path / 'y.pth']
+    command = [sys.executable, '-m', 'mmgcvit', 'convert', tmp_path / 'x.pth', tmp_path / 'y.pth']
     ended = run(command)
     assert ended.returncode == 1
     assert 'is no checkpoint' in ended.stderr

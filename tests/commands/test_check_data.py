@@ -23,7 +23,7 @@ def config(tmp_path):
 
 
 def check(config, *options, fails=False):
-    return call('', '-m', 'mmgcvit.commands.main', 'check-data', config, *options, fails=fails, COLUMNS='400')
+    return call('', '-m', 'mmgcvit', 'check-data', config, *options, fails=fails, COLUMNS='400')
 
 
 @pytest.mark.slow

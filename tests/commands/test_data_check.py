@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.commands.data_check import check_data, is_first_of_node
+from mmgcvit.errors import UserError
 
 from ..datasets.checks.made import config, cut, write_coco, write_folders
 
@@ -15,7 +16,7 @@ class TestMissingData:
 
     def test_missing_coco_is_named_with_how_to_fill_it(self, tmp_path):
         root = tmp_path / 'coco'
-        with pytest.raises(SystemExit) as refusal:
+        with pytest.raises(UserError) as refusal:
             check_data(self.config(root, data_prefix={'img': 'train2017/'}), ['loader'])
         message = str(refusal.value)
         assert str(root / 'a.json') in message
@@ -24,14 +25,14 @@ class TestMissingData:
         assert 'ln -s' in message
 
     def test_missing_digits_say_how_to_make_them(self, tmp_path):
-        with pytest.raises(SystemExit, match='mmgcvit digits '):
+        with pytest.raises(UserError, match='mmgcvit digits '):
             check_data(self.config(tmp_path / 'digits' / 'coco'), ['loader'])
 
     @pytest.mark.parametrize('wrap', [lambda d: {'dataset': d}, lambda d: {'datasets': [d, d]}])
     def test_wrapped_sets_are_looked_into(self, tmp_path, wrap):
         cfg = self.config(tmp_path)
         cfg.loader.dataset = wrap(cfg.loader.dataset)
-        with pytest.raises(SystemExit, match=r'a\.json'):
+        with pytest.raises(UserError, match=r'a\.json'):
             check_data(cfg, ['loader'])
 
     @pytest.mark.parametrize(
@@ -43,13 +44,13 @@ class TestMissingData:
         ],
     )
     def test_every_way_of_naming_data_is_understood(self, dataset, missing):
-        with pytest.raises(SystemExit, match=missing):
+        with pytest.raises(UserError, match=missing):
             check_data(Config({'loader': {'dataset': dataset}}), ['loader'])
 
     @pytest.mark.parametrize(('name', 'folder'), [('CIFAR10', 'cifar-10-batches-py'), ('CIFAR100', 'cifar-100-python')])
     def test_cifar_that_may_not_be_downloaded_is_asked_for_by_its_folder(self, name, folder):
         dataset = {'type': name, 'data_root': f'/nowhere/{name.lower()}', 'download': False}
-        with pytest.raises(SystemExit, match=rf'/nowhere/{name.lower()}/{folder}(.|\n)*kriz/cifar'):
+        with pytest.raises(UserError, match=rf'/nowhere/{name.lower()}/{folder}(.|\n)*kriz/cifar'):
             check_data(Config({'loader': {'dataset': dataset}}), ['loader'])
 
 
@@ -73,7 +74,7 @@ class TestDataThatIsThere:
     def test_what_would_stop_the_run_is_refused_by_name(self, tmp_path):
         settings = write_coco(tmp_path)
         cut(tmp_path / 'images' / 'b.jpg')
-        with pytest.raises(SystemExit, match=r'images/b\.jpg.*\n.*mmgcvit check-data'):
+        with pytest.raises(UserError, match=r'images/b\.jpg.*\n.*mmgcvit check-data'):
             check_data(config(settings), ['train_dataloader'])
 
     def test_what_is_repaired_is_said(self, tmp_path, capsys):
@@ -90,14 +91,14 @@ class TestDataThatIsThere:
         cut(tmp_path / 'images' / 'b.jpg')
         check_data(cfg, ['train_dataloader'])
         (tmp_path / 'images' / 'b.jpg').unlink()
-        with pytest.raises(SystemExit, match=r'missing.*images/b\.jpg'):
+        with pytest.raises(UserError, match=r'missing.*images/b\.jpg'):
             check_data(cfg, ['train_dataloader'])
 
     @pytest.mark.parametrize('settings', [{'imgs': 3}, {'images': -1}, {'damaged_images': 1.5}, {'images': True}])
     def test_settings_that_are_none_are_refused(self, settings, tmp_path):
         cfg = config(write_folders(tmp_path))
         cfg.data_checks = settings
-        with pytest.raises(SystemExit, match='whole numbers of at least 0 for images and damaged_images'):
+        with pytest.raises((SystemExit, UserError), match='whole numbers of at least 0 for images and damaged_images'):
             check_data(cfg, ['train_dataloader'])
 
 

@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from mmgcvit.commands import launch, test, train
+from mmgcvit.commands import launch
+from mmgcvit.commands.main import run_command
 from mmgcvit.hosts.machine import (
     NAMING_VARIABLES,
     are_hidden,
@@ -153,9 +154,9 @@ class TestCheck:
 
 
 COMMANDS = {
-    'train': (train.main, ['train', 'no.py']),
-    'test': (test.main, ['test', 'no.py', 'no.pth']),
-    'launch': (launch.main, ['launch', '2', 'train', 'tests/data/configs/classify.py']),
+    'train': ['train', 'no.py'],
+    'test': ['test', 'no.py', 'no.pth'],
+    'launch': ['launch', '2', 'train', 'tests/data/configs/classify.py'],
 }
 
 
@@ -163,20 +164,18 @@ class TestCommands:
     @pytest.mark.parametrize('command', COMMANDS)
     def test_training_testing_and_the_launcher_refuse_before_anything_else(self, command, machine, monkeypatch):
         machine(CUDA_VISIBLE_DEVICES='0')
-        main, arguments = COMMANDS[command]
-        monkeypatch.setattr(sys, 'argv', arguments)
+        monkeypatch.setattr(sys, 'argv', COMMANDS[command])
         with pytest.raises(
             SystemExit, match=r'CUDA_VISIBLE_DEVICES=0 there is a GPU on .*, but torch .* cannot use it'
         ):
-            main()
+            run_command(command)
 
     @pytest.mark.parametrize('command', ['train', 'test'])
     def test_the_option_for_the_cpu_is_taken(self, command, machine, monkeypatch):
         machine(CUDA_VISIBLE_DEVICES='0')
-        main, arguments = COMMANDS[command]
-        monkeypatch.setattr(sys, 'argv', [*arguments, '--device', 'cpu'])
+        monkeypatch.setattr(sys, 'argv', [*COMMANDS[command], '--device', 'cpu'])
         with pytest.raises(SystemExit, match=r'there is no config no\.py'):
-            main()
+            run_command(command)
         assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
 
     def test_the_launcher_takes_the_option_for_the_cpu_and_passes_it_on(self, machine, monkeypatch):
@@ -185,9 +184,9 @@ class TestCommands:
         ended = subprocess.CompletedProcess((), 0)
         ended.wait = lambda: None
         monkeypatch.setattr(launch, 'start', lambda *given: called.append(given) or ended)
-        monkeypatch.setattr(sys, 'argv', [*COMMANDS['launch'][1], '--device=cpu'])
+        monkeypatch.setattr(sys, 'argv', [*COMMANDS['launch'], '--device=cpu'])
         with pytest.raises(SystemExit):
-            launch.main()
+            run_command('launch')
         ((options, environment),) = called
         assert environment['CUDA_VISIBLE_DEVICES'] == '-1'
         assert '--device=cpu' in options
@@ -202,7 +201,7 @@ class TestAskingForTheCpu:
         monkeypatch.setattr(os, 'execv', lambda *arguments: called.append(arguments))
         monkeypatch.setattr(sys, 'argv', ['tools/train.py', 'config.py', '--device', 'cpu'])
         use_cpu('train')
-        command = [sys.executable, '-m', 'mmgcvit.commands.train', 'config.py', '--device', 'cpu']
+        command = [sys.executable, '-m', 'mmgcvit', 'train', 'config.py', '--device', 'cpu']
         assert called == [(sys.executable, command)]
         assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
         use_cpu('train')

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmgcvit.commands.options import add_common_options, load_config
 from mmgcvit.commands.outputs import draw_predictions, dump_metric, enable_tta
 from mmgcvit.commands.precision import enable_amp
+from mmgcvit.errors import UserError
 from mmgcvit.hosts.operators import check_operators, check_operators_load
 
 
@@ -42,14 +43,14 @@ class TestOptions:
         assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
 
     def test_a_missing_config_is_named(self):
-        with pytest.raises(SystemExit, match=r'no config nowhere\.py'):
+        with pytest.raises(UserError, match=r'no config nowhere\.py'):
             load_config(arguments('nowhere.py'))
 
 
 class TestAmpOption:
     @pytest.mark.usefixtures('without_gpu')
     def test_without_a_gpu_it_is_refused(self):
-        with pytest.raises(SystemExit, match=r'needs a GPU.*leave the option out'):
+        with pytest.raises(UserError, match=r'needs a GPU.*leave the option out'):
             enable_amp(Config({'optim_wrapper': {'type': 'OptimWrapper'}}))
 
     @pytest.mark.usefixtures('with_gpu')
@@ -61,7 +62,7 @@ class TestAmpOption:
 
     @pytest.mark.usefixtures('with_gpu')
     def test_another_wrapper_is_not_replaced(self):
-        with pytest.raises(SystemExit, match='ApexOptimWrapper'):
+        with pytest.raises(UserError, match='ApexOptimWrapper'):
             enable_amp(Config({'optim_wrapper': {'type': 'ApexOptimWrapper'}}))
 
 
@@ -78,15 +79,15 @@ class TestOutputs:
         assert cls.default_hooks.visualization.out_dir == expected
 
     def test_without_a_hook_nothing_can_be_drawn(self):
-        with pytest.raises(SystemExit, match='visualization'):
+        with pytest.raises(UserError, match='visualization'):
             draw_predictions(Config({'default_hooks': {}}), 'here')
 
     def test_predictions_go_to_pickle_files_only(self):
-        with pytest.raises(SystemExit, match=r'o\.json.*\.pkl'):
+        with pytest.raises(UserError, match=r'o\.json.*\.pkl'):
             dump_metric(Config({}), 'o.json')
 
     def test_tta_needs_both_parts(self):
-        with pytest.raises(SystemExit, match='no tta_pipeline'):
+        with pytest.raises(UserError, match='no tta_pipeline'):
             enable_tta(Config({'tta_model': {}}))
 
 
@@ -98,7 +99,7 @@ class TestOperatorsCheck:
 
     @pytest.mark.usefixtures('with_gpu')
     def test_operators_compiled_without_cuda_are_refused_on_a_gpu(self):
-        with pytest.raises(SystemExit, match=r'OPERATORS=torchvision.*FORCE_CUDA=1 .*CUDA_VISIBLE_DEVICES=-1'):
+        with pytest.raises(UserError, match=r'OPERATORS=torchvision.*FORCE_CUDA=1 .*CUDA_VISIBLE_DEVICES=-1'):
             check_operators(Config({'default_scope': 'mmdet'}))
 
     @pytest.mark.usefixtures('with_gpu')
@@ -116,7 +117,7 @@ class TestOperatorsCheck:
             raise ImportError('_ext.so: undefined symbol: _ZN3c10')
 
         monkeypatch.setattr('mmgcvit.hosts.operators.import_module', import_module)
-        with pytest.raises(SystemExit, match=r'do not load beside torch .*undefined symbol.*new environment') as error:
+        with pytest.raises(UserError, match=r'do not load beside torch .*undefined symbol.*new environment') as error:
             check_operators_load()
         assert '\n' not in str(error.value)
 
@@ -144,6 +145,6 @@ def test_the_rank_of_old_launchers_is_taken_in_both_spellings(option, parser):
 
 @pytest.mark.parametrize('given', [('--launcher', 'torch'), ('--device', 'cuda:1')])
 def test_other_launchers_and_devices_are_refused(given, parser, capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(UserError):
         parser.parse_args(given)
     assert 'invalid choice' in capsys.readouterr().err

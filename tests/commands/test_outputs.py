@@ -5,6 +5,7 @@ from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 
 from mmgcvit.commands.outputs import draw_predictions, dump_metric, enable_tta
+from mmgcvit.errors import UserError
 
 DRAWING = {'default_hooks': {'visualization': {'type': 'VisualizationHook'}}, 'visualizer': {'type': 'Visualizer'}}
 PIPELINE = [{'type': 'LoadImageFromFile'}]
@@ -42,7 +43,7 @@ def test_classes_are_drawn_on_every_image(tmp_path):
 @pytest.mark.parametrize('missing', ['default_hooks', 'visualizer'])
 def test_a_config_that_cannot_draw_is_answered(missing):
     cfg = Config({name: value for name, value in DRAWING.items() if name != missing})
-    with pytest.raises(SystemExit, match='--show-dir: the config has no default_hooks'):
+    with pytest.raises(UserError, match='--show-dir: the config has no default_hooks'):
         draw_predictions(cfg, 'shown')
 
 
@@ -56,7 +57,7 @@ def test_predictions_are_dumped_by_the_hosts_metric(scope, name, ending, tmp_pat
 
 
 def test_other_endings_than_a_pickles_are_refused():
-    with pytest.raises(SystemExit, match=r'--out scores\.json: predictions are pickled'):
+    with pytest.raises(UserError, match=r'--out scores\.json: predictions are pickled'):
         dump_metric(config(), 'scores.json')
 
 
@@ -85,5 +86,5 @@ def test_views_are_merged_around_the_model():
     ],
 )
 def test_a_config_without_views_is_answered(there, words):
-    with pytest.raises(SystemExit, match=f'--tta: the config has no {words}$'):
+    with pytest.raises(UserError, match=f'--tta: the config has no {words}$'):
         enable_tta(Config(there))

@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands import shared_folders
 from mmgcvit.commands.shared_folders import check_shared_folders, needed_folders
+from mmgcvit.errors import UserError
 
 from ..processes import answers_of
 
@@ -48,7 +49,7 @@ def check(folder, settings):
     os.chdir(folder)
     try:
         return check_shared_folders(Config(settings), ['val_evaluator'])
-    except SystemExit as refusal:
+    except UserError as refusal:
         return str(refusal)
 
 
@@ -85,7 +86,7 @@ class TestAnswers:
 
     def test_the_first_names_the_nodes_that_do_not_see_its_file(self, group, tmp_path):
         group(0, None, ('other', False))
-        with pytest.raises(SystemExit, match=f'^other: {tmp_path} is not the folder that process 0 has there'):
+        with pytest.raises(UserError, match=f'^other: {tmp_path} is not the folder that process 0 has there'):
             check_shared_folders(config(METRIC), ['val_evaluator'])
         assert not list(tmp_path.iterdir())
 
@@ -99,16 +100,14 @@ class TestAnswers:
         group(1, ('there', None), ('first', True))
         check_shared_folders(config(METRIC), ['val_evaluator'])
         group(1, ('elsewhere', None), ('first', True))
-        with pytest.raises(SystemExit, match=f'^{socket.gethostname()}: '):
+        with pytest.raises(UserError, match=f'^{socket.gethostname()}: '):
             check_shared_folders(config(METRIC), ['val_evaluator'])
         assert (tmp_path / 'there').exists(), 'the first removes it'
 
     def test_a_folder_that_the_first_cannot_write_is_named(self, group, tmp_path):
         (tmp_path / 'work').write_text('a file where a folder belongs')
         group(0, None, ('other', True))
-        with pytest.raises(
-            SystemExit, match=r'process 0 cannot write into .*/work \(\[Errno .*start in a folder where'
-        ):
+        with pytest.raises(UserError, match=r'process 0 cannot write into .*/work \(\[Errno .*start in a folder where'):
             check_shared_folders(config(resume=True), [])
 
 

@@ -5,6 +5,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands import trackers
 from mmgcvit.commands.trackers import log_to
+from mmgcvit.errors import UserError
 
 
 @pytest.fixture
@@ -34,5 +35,5 @@ def test_a_config_without_a_visualizer_keeps_its_files():
 
 def test_a_missing_package_is_named_with_the_command(monkeypatch):
     monkeypatch.setattr(trackers, 'find_spec', lambda name: None)
-    with pytest.raises(SystemExit, match='pip install tensorboard wandb'):
+    with pytest.raises(UserError, match='pip install tensorboard wandb'):
         log_to(Config({}), ['tensorboard', 'wandb'])

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from mmgcvit.commands.work_dir import make_work_dir
+from mmgcvit.errors import UserError
 
 
 def test_it_is_made_with_those_above_it_and_may_be_there(tmp_path):
@@ -17,7 +18,7 @@ def test_it_is_made_with_those_above_it_and_may_be_there(tmp_path):
 def test_a_file_in_its_place_or_above_it_is_refused(tmp_path):
     (tmp_path / 'file').touch()
     for place in ('file', 'file/run'):
-        with pytest.raises(SystemExit, match=rf'the work dir {tmp_path}/{place} cannot be used \(.*\).*--work-dir'):
+        with pytest.raises(UserError, match=rf'the work dir {tmp_path}/{place} cannot be used \(.*\).*--work-dir'):
             make_work_dir(str(tmp_path / place))
 
 
@@ -28,5 +29,5 @@ def test_one_that_is_not_writable_is_refused(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr('tempfile.TemporaryDirectory', refuse)
-    with pytest.raises(SystemExit, match='is not writable'):
+    with pytest.raises(UserError, match='is not writable'):
         make_work_dir(str(tmp_path))

@@ -53,7 +53,7 @@ def run(folder, script, *more):
     ]
     found = [str(path) for path in (folder / 'work_dirs').rglob('best_*.pth')]
     arguments = [part for word in arguments for part in (found if word.startswith('work_dirs/') else [word])]
-    return call('', '-m', 'mmgcvit.commands.main', script, *arguments, *more, COLUMNS='400')
+    return call('', '-m', 'mmgcvit', script, *arguments, *more, COLUMNS='400')
 
 
 @pytest.mark.slow

@@ -51,7 +51,7 @@ def test_they_load_with_the_config_alone(name):
 def scenes(tmp_path_factory):
     """The demo's images to validate on, which are the same whatever is trained on."""
     folder = tmp_path_factory.mktemp('data') / 'digits'
-    call('', '-m', 'mmgcvit.commands.main', 'digits', folder, '--train', 1)
+    call('', '-m', 'mmgcvit', 'digits', folder, '--train', 1)
     return folder
 
 

@@ -18,7 +18,7 @@ ADE_FOLDERS = {'train': 'training', 'val': 'validation'}
 
 
 def make(out, *options):
-    return fork_server.run('-m', 'mmgcvit.commands.main', 'digits', out, *options)
+    return fork_server.run('-m', 'mmgcvit', 'digits', out, *options)
 
 
 @pytest.fixture(scope='module')
@@ -121,7 +121,7 @@ def test_a_set_that_is_there_is_not_made_again(digits):
 def test_a_folder_of_other_things_is_not_touched(tmp_path):
     """In a process of its own."""
     (tmp_path / 'thesis.tex').write_text('years of work')
-    made = programs.run([sys.executable, '-m', 'mmgcvit.commands.main', 'digits', tmp_path])
+    made = programs.run([sys.executable, '-m', 'mmgcvit', 'digits', tmp_path])
     assert made.returncode == 1
     assert 'was not made by this tool' in made.stderr
     assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']

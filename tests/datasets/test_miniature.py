@@ -169,16 +169,16 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(root, tmp_pa
 @pytest.mark.slow
 def test_the_tool_makes_all_three_once(tmp_path):
     out = tmp_path / 'miniature'
-    made = fork_server.run('-m', 'mmgcvit.commands.main', 'miniature', out)
+    made = fork_server.run('-m', 'mmgcvit', 'miniature', out)
     assert made.returncode == 0, made.stderr
     assert {path.name for path in out.iterdir()} == {'coco', 'ADEChallengeData2016', 'imagenet', 'miniature.json'}
-    assert 'up to date' in fork_server.run('-m', 'mmgcvit.commands.main', 'miniature', out).stdout
+    assert 'up to date' in fork_server.run('-m', 'mmgcvit', 'miniature', out).stdout
 
 
 def test_the_tool_touches_no_folder_of_other_things(tmp_path):
     """In a process of its own."""
     (tmp_path / 'thesis.tex').write_text('years of work')
-    made = programs.run([sys.executable, '-m', 'mmgcvit.commands.main', 'miniature', tmp_path])
+    made = programs.run([sys.executable, '-m', 'mmgcvit', 'miniature', tmp_path])
     assert made.returncode == 1
     assert 'was not made by this tool' in made.stderr
     assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']

@@ -16,7 +16,7 @@ from mmengine.registry import MODELS
 from packaging.version import Version
 
 from mmgcvit.commands import dry_run
-from mmgcvit.commands.main import COMMANDS
+from mmgcvit.commands.main import COMMANDS, run_command
 from mmgcvit.hosts import registry
 from mmgcvit.hosts.configs import enter_scope
 
@@ -109,7 +109,7 @@ def test_a_command_runs(block, command, clone, digits, monkeypatch, capfd):
     if 'dry-run' in command:
         rehearse(words[2:], clone, monkeypatch, capfd)
     elif words[0] in ('python', 'mmgcvit'):
-        program = words[1:] if words[0] == 'python' else ['-m', 'mmgcvit.commands.main', *words[1:]]
+        program = words[1:] if words[0] == 'python' else ['-m', 'mmgcvit', *words[1:]]
         output_of(fork_server.run(*program, environment=environment_for(''), folder=clone), fails=False)
     else:
         output_of(programs.run(['bash', '-c', command], environment_for(''), cwd=clone), fails=False)
@@ -123,7 +123,8 @@ def rehearse(arguments, clone, monkeypatch, capfd):
     def run(program, log):
         return fork_server.run('-m', *program, log=clone / log.name, folder=clone).returncode
 
-    dry_run.main(run=run)
+    monkeypatch.setattr(dry_run, 'in_new_process', run)
+    run_command('dry-run')
     assert 'all steps OK' in capfd.readouterr().out
 
 

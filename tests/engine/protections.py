@@ -13,13 +13,14 @@ import tempfile
 import time
 from collections import Counter
 from functools import wraps
-from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
 import torch
 from rich.console import Console
 from rich.table import Table
+
+from mmgcvit.commands.main import run_command
 
 from .. import fork_server
 from ..programs import ROOT
@@ -113,7 +114,7 @@ def train(config, folder, *options):
             for function in functions:
                 replace(function, lambda found, name=name: watch.measured(found, name))
         replace(EPOCH, watch.epoch)
-        import_module(TRAIN).main()
+        run_command('train')
     return watch.seconds, watch.calls
 
 
@@ -144,7 +145,7 @@ def main():
     parser.add_argument('run', choices=CONFIGS)
     config = CONFIGS[parser.parse_args().run]
     with tempfile.TemporaryDirectory() as folder:
-        call('', '-m', 'mmgcvit.commands.main', 'digits', Path(folder) / 'data' / 'digits')
+        call('', '-m', 'mmgcvit', 'digits', Path(folder) / 'data' / 'digits')
         options = ['--cfg-options', *ONE_PROCESS]
         first, _ = in_new_process(config, folder, *options, 'train_cfg.max_epochs=1')
         second, calls = in_new_process(config, folder, '--resume', *options, 'train_cfg.max_epochs=2')

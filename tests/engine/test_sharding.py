@@ -55,7 +55,7 @@ def test_strategies_that_keep_copies_are_refused(strategy):
 
 def train_in_two_processes(digits, config, work_dir, *options):
     """What torch's launcher starts on one node, without the launcher, which has tests of its own."""
-    command = ['-m', 'mmgcvit.commands.train', CONFIGS / f'{config}.py', '--work-dir', work_dir, *options]
+    command = ['-m', 'mmgcvit', 'train', CONFIGS / f'{config}.py', '--work-dir', work_dir, *options]
     together = environment_for(digits, WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
     with ThreadPoolExecutor() as pool:
         environments = [together | {'RANK': rank, 'LOCAL_RANK': rank} for rank in '01']

@@ -28,7 +28,7 @@ ITERATIONS += ('train_dataloader.sampler.type=InfiniteSampler',)
 
 def start(work_dir, *options, settings=(), **environment):
     """Train the toy; how it ended."""
-    command = ['-m', 'mmgcvit.commands.train', CONFIG, '--work-dir', work_dir, *options]
+    command = ['-m', 'mmgcvit', 'train', CONFIG, '--work-dir', work_dir, *options]
     if settings:
         command += ['--cfg-options', *settings]
     return fork_server.run(*command, environment=environment_for('', **environment))

@@ -63,12 +63,8 @@ def test_it_says_what_it_is(one):
     assert found['task'] == one.model.task
     assert json.loads(found['classes']) == one.model.classes
     assert json.loads(found['palette']) == [list(colour) for colour in one.model.palette]
-    assert json.loads(found['mean']) == pytest.approx(
-        one.model.network.data_preprocessor.mean.flatten().tolist()
-    )
-    assert json.loads(found['std']) == pytest.approx(
-        one.model.network.data_preprocessor.std.flatten().tolist()
-    )
+    assert json.loads(found['mean']) == pytest.approx(one.model.network.data_preprocessor.mean.flatten().tolist())
+    assert json.loads(found['std']) == pytest.approx(one.model.network.data_preprocessor.std.flatten().tolist())
     assert found['channel_order'] == 'rgb'
     assert found['size_divisor'] == '1'
     assert found['config'] == one.source.config.name

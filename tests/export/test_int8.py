@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from mmgcvit.commands import export as command
+from mmgcvit.commands.main import run_command
 from mmgcvit.export.int8 import DynamicInt8, StaticInt8
 from mmgcvit.export.runner import Runner
 from mmgcvit.inference import UserError
@@ -118,7 +118,7 @@ def test_the_command_calibrates_on_a_folder(monkeypatch, folder, tmp_path, capsy
     target = tmp_path / 'model.onnx'
     options = ['--int8', '--calibrate', str(folder), '--no-check']
     monkeypatch.setattr(sys, 'argv', ['mmgcvit export', str(DEMO / 'gcvit_digits_cls.py'), str(target), *options])
-    command.main()
+    run_command('export')
     assert f'{target}: classification, int8, ' in capsys.readouterr().out
     assert metadata_of(target)['precision'] == 'int8'
 
@@ -170,5 +170,5 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_written(optio
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, 'argv', ['mmgcvit export', str(DEMO / 'gcvit_digits_cls.py'), 'out.onnx', *options])
     with pytest.raises(SystemExit, match=f'^export: .*{message}'):
-        command.main()
+        run_command('export')
     assert not (tmp_path / 'out.onnx').exists()

@@ -8,7 +8,7 @@ from mmengine.config import ConfigDict
 from mmseg.models import EncoderDecoder
 from torch import nn
 
-from mmgcvit.commands import export as command
+from mmgcvit.commands.main import run_command
 from mmgcvit.export import check_target
 from mmgcvit.export.detector import DetectorGraph
 from mmgcvit.export.pipelines import Preparation, preparation_of
@@ -38,7 +38,7 @@ def test_a_target_of_another_name_or_that_is_there_is_refused(tmp_path):
 def test_the_command_ends_in_a_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, 'argv', ['mmgcvit export', str(DEMO / 'gcvit_digits_cls.py'), str(tmp_path / 'a.pth')])
     with pytest.raises(SystemExit, match=r'^export: .*expected a name that ends in .onnx$'):
-        command.main()
+        run_command('export')
     assert list(tmp_path.iterdir()) == []
 
 

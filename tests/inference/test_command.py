@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmgcvit.commands import predict
+from mmgcvit.commands.main import run_command
 from mmgcvit.inference import UserError, running
 
 from ..tools.commands import call
@@ -26,7 +26,7 @@ def call_it(monkeypatch, tmp_path, capsys):
     def call_it(*arguments):
         monkeypatch.setattr(sys, 'argv', ['mmgcvit predict', *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            predict.main()
+            run_command('predict')
         code, printed = ended.value.code, capsys.readouterr()
         if isinstance(code, str):
             return 1, f'{printed.out}{code}'
@@ -252,7 +252,7 @@ def test_an_option_tells_which_code_may_run(call_it, work_dirs, photos, monkeypa
         taken.append(arguments)
         raise UserError('enough')
 
-    monkeypatch.setattr(predict, 'load_for_command', loaded)
+    monkeypatch.setattr('mmgcvit.commands.predict.load_for_command', loaded)
     call_it(work_dirs['classification'], photos)
     call_it(work_dirs['classification'], photos, '--trust-checkpoint', '--device', 'cpu')
     assert [arguments[-1] for arguments in taken] == [False, True]
@@ -261,7 +261,7 @@ def test_an_option_tells_which_code_may_run(call_it, work_dirs, photos, monkeypa
 def test_the_script_calls_it(work_dirs, photos, tmp_path):
     command = [
         '-m',
-        'mmgcvit.commands.main',
+        'mmgcvit',
         'predict',
         work_dirs['classification'],
         photos,

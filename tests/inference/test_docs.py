@@ -9,7 +9,7 @@ import sys
 import cv2
 import pytest
 
-from mmgcvit.commands import predict
+from mmgcvit.commands.main import run_command
 from mmgcvit.inference import videos
 
 from ..conftest import ROOT
@@ -53,14 +53,14 @@ def place(tmp_path, work_dirs, monkeypatch):
     return tmp_path
 
 
-def run_command(line, monkeypatch):
+def run_line(line, monkeypatch):
     """Run a line as a shell would, in this process; gives its exit code."""
     words = shlex.split(line, comments=True)
     start = 2 if words[:2] == ['mmgcvit', 'predict'] else None
     assert start, line
     monkeypatch.setattr(sys, 'argv', ['mmgcvit predict', *words[start:]])
     with pytest.raises(SystemExit) as ended:
-        predict.main()
+        run_command('predict')
     return ended.value.code
 
 
@@ -69,7 +69,7 @@ def test_a_command_does_what_it_says(line, place, monkeypatch):
     if '--camera' in line:
         monkeypatch.setattr(videos.cv2, 'VideoCapture', FakeCapture)
         monkeypatch.setattr(FakeCapture, 'frames', 2)
-    assert run_command(line, monkeypatch) == 0
+    assert run_line(line, monkeypatch) == 0
     found = re.search(r'--out-dir (\S+)', line)
     assert any((place / (found[1] if found else 'predictions')).iterdir())
 
@@ -77,7 +77,7 @@ def test_a_command_does_what_it_says(line, place, monkeypatch):
 @pytest.mark.parametrize('program', PROGRAMS, ids=lambda program: ' '.join(program.split()[:4]))
 def test_a_program_runs_as_it_stands(program, place, monkeypatch, capsys):
     if 'COCO(' in program:
-        run_command('mmgcvit predict work_dirs/my_detector photo.jpg --score-thr 0', monkeypatch)
+        run_line('mmgcvit predict work_dirs/my_detector photo.jpg --score-thr 0', monkeypatch)
     exec(compile(program, 'docs', 'exec'), {})
     assert capsys.readouterr().out or 'zip(' in program
 
@@ -93,7 +93,7 @@ def test_records_have_the_fields_that_the_docs_show(number, place, monkeypatch):
     shown = json.loads(blocks(DOCS, 'json')[number])
     work_dir = ['my_detector', 'my_segmentor', 'my_classifier'][number]
     threshold = '--score-thr 0' if number == 0 else ''
-    run_command(f'mmgcvit predict work_dirs/{work_dir} photo.jpg {threshold}', monkeypatch)
+    run_line(f'mmgcvit predict work_dirs/{work_dir} photo.jpg {threshold}', monkeypatch)
     record = json.loads((place / 'predictions' / 'predictions.json').read_text())[0]
     assert list(record) == list(shown)
     assert {name: type(value) for name, value in record.items()} == {name: type(value) for name, value in shown.items()}

@@ -37,7 +37,7 @@ def output_of(ended, fails):
 
 def make_digits(out):
     """A few digit scenes, and the same images once more in folders by class for classification."""
-    call('', '-m', 'mmgcvit.commands.main', 'digits', out, '--train', 8, '--val', NUM_VAL, '--size', 128)
+    call('', '-m', 'mmgcvit', 'digits', out, '--train', 8, '--val', NUM_VAL, '--size', 128)
     for number, image in enumerate(sorted((out / 'coco' / 'train2017').iterdir())):
         folder = out / 'classes' / str(number % 4)
         folder.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,8 @@ def tables(tmp_path):
     (folder / 'tables.yml').write_text(yaml.safe_dump({'small': table}, sort_keys=False))
     program = tmp_path / 'program.py'
     program.write_text(
-        f'from mmgcvit.commands import ablate\nablate.TABLES = {str(folder / "tables.yml")!r}\nablate.main()\n'
+        f'from mmgcvit.commands import ablate, main\nablate.TABLES = {str(folder / "tables.yml")!r}\n'
+        "main.run_command('ablate')\n"
     )
     return program
 

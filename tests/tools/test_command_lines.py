@@ -184,7 +184,7 @@ def test_flops_of_a_config_are_printed_with_the_size():
     command = [
         sys.executable,
         '-m',
-        'mmgcvit.commands.main',
+        'mmgcvit',
         'flops',
         'configs/gcvit_xxt_in1k.py',
         '--shape',
@@ -197,7 +197,7 @@ def test_flops_of_a_config_are_printed_with_the_size():
 
 
 def test_flops_of_the_variants_are_printed_beside_the_published():
-    output = call('', '-m', 'mmgcvit.commands.main', 'flops', '--table')
+    output = call('', '-m', 'mmgcvit', 'flops', '--table')
     assert '| xtiny | 224x224 | 7, 7, 14, 7 | 19,981,294 | 2.912 | 2.6 | 82.0 |' in output
 
 

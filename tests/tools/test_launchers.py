@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from mmgcvit.commands import launch
+from mmgcvit.commands.main import run_command
 
 from ..processes import free_port
 from ..programs import ROOT, started
@@ -126,7 +127,7 @@ def wait_until_gone(rank, work_dir, seconds):
 
 def summary_in(output):
     """What torch's launcher says at the end of all processes that have died."""
-    return output[output.index('mmgcvit.commands.train FAILED') :]
+    return output[output.index('mmgcvit FAILED') :]
 
 
 @pytest.mark.slow
@@ -344,7 +345,7 @@ def test_a_mistake_that_the_program_finds_is_answered_in_one_sentence(mistake, m
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=message) as end:
-        launch.main()
+        run_command('launch')
     assert len(str(end.value).splitlines()) == 1
 
 
@@ -359,5 +360,5 @@ def test_a_port_that_is_taken_is_named():
 
 
 def test_the_program_behind_the_scripts_says_how_it_is_called():
-    output = call('', '-m', 'mmgcvit.commands.launch', '--help', fails=True)
+    output = call('', '-m', 'mmgcvit', 'launch', '--help', fails=True)
     assert 'mmgcvit launch GPUS train CONFIG' in output

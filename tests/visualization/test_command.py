@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmgcvit import visualization
-from mmgcvit.commands import visualize
+from mmgcvit.commands.main import run_command
 
 from ..tools.commands import call
 from .test_gradcam import needs_gradcam
@@ -24,7 +24,7 @@ def call_it(monkeypatch, tmp_path, capsys):
     def call_it(*arguments):
         monkeypatch.setattr(sys, 'argv', ['mmgcvit visualize', *map(str, arguments)])
         try:
-            visualize.main()
+            run_command('visualize')
         except SystemExit as ended:
             return str(ended.code) + capsys.readouterr().err
         return capsys.readouterr().out
@@ -106,8 +106,6 @@ def test_a_missing_image_or_two_of_them_are_refused(call_it, work_dirs, photo):
 def test_the_script_is_the_command(work_dirs, photo, tmp_path):
     out = tmp_path / 'it.png'
     folder = work_dirs['classification']
-    output = call(
-        DIGITS, '-m', 'mmgcvit.commands.main', 'visualize', 'queries', folder, photo, '--out', out, '--device', 'cpu'
-    )
+    output = call(DIGITS, '-m', 'mmgcvit', 'visualize', 'queries', folder, photo, '--out', out, '--device', 'cpu')
     assert f'queries: {out}' in output
     assert out.is_file()

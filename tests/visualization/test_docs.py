@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mmgcvit.checkpoints import save_whole
-from mmgcvit.commands import visualize
+from mmgcvit.commands.main import run_command
 
 from ..conftest import ROOT
 from ..inference.conftest import CLASSES, make_work_dir, picture_of
@@ -49,7 +49,7 @@ def test_a_command_draws_its_picture(command, place, monkeypatch, capsys):
     if 'gradcam' in command:
         pytest.importorskip('pytorch_grad_cam')
     monkeypatch.setattr(sys, 'argv', ['mmgcvit visualize', *shlex.split(command)[2:]])
-    visualize.main()
+    run_command('visualize')
     assert (place / capsys.readouterr().out.split(': ')[-1].strip()).stat().st_size > 10_000
 
 

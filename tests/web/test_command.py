@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from mmgcvit.commands import web
+from mmgcvit.commands.main import run_command
 from mmgcvit.web import runtime
 from mmgcvit.web.server import PageServer
 
@@ -27,7 +27,7 @@ WORK_DIRS = {
 def call(monkeypatch):
     def call(*arguments):
         monkeypatch.setattr(sys, 'argv', ['mmgcvit web', *map(str, arguments)])
-        web.main()
+        run_command('web')
 
     return call
 

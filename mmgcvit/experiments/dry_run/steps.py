@@ -69,17 +69,17 @@ def rehearse(cfg: Config, folder: Path, say: Callable[[str], None], run: RunProg
 
 def steps(cfg: Config, folder: Path, seen: dict[str, Observed]) -> Iterator[Step]:
     """The commands; the checkpoint of the last is known only when the ones before it have run."""
-    config, train, test = str(folder / 'config.py'), 'mmgcvit.commands.train', 'mmgcvit.commands.test'
+    config, train, test = str(folder / 'config.py'), ('mmgcvit', 'train'), ('mmgcvit', 'test')
     yield Step(
         'train',
         f'model and data build, {ITERATIONS} iterations, checkpoint',
-        [train, config],
+        [*train, config],
         lambda observed: check_training(cfg, observed),
     )
     yield Step(
         'resume',
         f'{ITERATIONS} more iterations from the checkpoint, validation',
-        [train, config, '--resume', '--cfg-options', longer(cfg)],
+        [*train, config, '--resume', '--cfg-options', longer(cfg)],
         lambda observed: check_resumed(cfg, seen['train'], observed),
     )
     if cfg.get('test_cfg') is not None and cfg.get('test_dataloader'):
@@ -87,7 +87,7 @@ def steps(cfg: Config, folder: Path, seen: dict[str, Observed]) -> Iterator[Step
         yield Step(
             'test',
             'the checkpoint loads and is scored',
-            [test, config, checkpoint],
+            [*test, config, checkpoint],
             lambda observed: check_tested(cfg, seen['resume'], observed),
         )
 

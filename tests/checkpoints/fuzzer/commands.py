@@ -4,7 +4,6 @@ import contextlib
 import io
 import shutil
 import sys
-from importlib import import_module
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mmengine.runner import load_checkpoint
 from PIL import Image
 
 from mmgcvit.checkpoints import read_checkpoint
+from mmgcvit.commands.main import run_command
 
 from . import toy
 
@@ -26,7 +26,7 @@ def command(name, *arguments):
     before, sys.argv = sys.argv, [name, *map(str, arguments)]
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            import_module(f'mmgcvit.commands.{name}').main()
+            run_command(name)
     except SystemExit as end:
         if end.code:
             raise
@@ -57,7 +57,7 @@ def convert(file, sandbox):
     for layout, target in (('original', 'there.safetensors'), ('mmpretrain', 'here.pth')):
         for path in sandbox.folder.glob(f'{target}*'):
             path.unlink()
-        command('convert_checkpoint', file, sandbox.folder / target, '--to', layout)
+        command('convert', file, sandbox.folder / target, '--to', layout)
 
 
 def load_from(file, sandbox):

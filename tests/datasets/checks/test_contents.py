@@ -119,7 +119,7 @@ def test_the_command_shows_both(tmp_path):
     write(tmp_path)
     command = [
         '-m',
-        'mmgcvit.commands.main',
+        'mmgcvit',
         'check-data',
         'configs/custom_cls.py',
         '--contact-sheet',

@@ -7,7 +7,8 @@ import sys
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.commands.dry_run import main
+from mmgcvit.commands import dry_run as command
+from mmgcvit.commands.main import run_command
 
 from ... import fork_server, programs
 
@@ -31,10 +32,12 @@ def dry_run(monkeypatch, capfd):
     """Call the command line, its steps in forked processes; returns its exit code and what it printed."""
 
     def dry_run(config, work_dir, *options):
+        forked = lambda program, log: fork_server.run('-m', *program, log=log.name).returncode  # noqa: E731
+        monkeypatch.setattr(command, 'in_new_process', forked)
         monkeypatch.setattr('sys.argv', ['dry_run.py', str(config), '--work-dir', str(work_dir), *options])
         code = 0
         try:
-            main(run=lambda program, log: fork_server.run('-m', *program, log=log.name).returncode)
+            run_command('dry-run')
         except SystemExit as end:
             code = end.code
         return code, capfd.readouterr().out
@@ -44,7 +47,7 @@ def dry_run(monkeypatch, capfd):
 
 def rehearse_really(config, work_dir, *options):
     """Call the command line, and its steps, in processes of their own."""
-    command = [sys.executable, '-m', 'mmgcvit.commands.main', 'dry-run', config, '--work-dir', work_dir, *options]
+    command = [sys.executable, '-m', 'mmgcvit', 'dry-run', config, '--work-dir', work_dir, *options]
     return programs.run(command, os.environ | {'CUDA_VISIBLE_DEVICES': '-1'})
 
 

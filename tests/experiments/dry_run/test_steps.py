@@ -45,9 +45,9 @@ def test_a_run_is_trained_resumed_and_tested(rehearsed, tmp_path):
     assert [sentence.split(':')[0] for sentence in said] == ['train', 'resume', 'test']
     assert all(': OK (' in sentence for sentence in said)
     train, resume, test = programs
-    assert train == ['mmgcvit.commands.train', f'{tmp_path}/config.py']
-    assert resume[:4] == [*train, '--resume', '--cfg-options']
-    assert test == ['mmgcvit.commands.test', f'{tmp_path}/config.py', 'epoch_1.pth']
+    assert train == ['mmgcvit', 'train', f'{tmp_path}/config.py']
+    assert resume[:5] == [*train, '--resume', '--cfg-options']
+    assert test == ['mmgcvit', 'test', f'{tmp_path}/config.py', 'epoch_1.pth']
 
 
 def test_a_config_that_tests_nothing_is_not_tested(rehearsed):

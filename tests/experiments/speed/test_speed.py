@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from mmgcvit.commands import speed
+from mmgcvit.commands.main import run_command
 from mmgcvit.experiments.measuring import Timing
 from mmgcvit.experiments.speed import Inference, Row, Training, measure, measuring, seconds_of_parts
 from mmgcvit.inference import UserError
@@ -42,7 +42,7 @@ def call_it(monkeypatch, tmp_path, capsys):
     def call_it(*arguments):
         monkeypatch.setattr(sys, 'argv', ['mmgcvit speed', *map(str, arguments), '--device', 'cpu'])
         try:
-            speed.main()
+            run_command('speed')
         except SystemExit as ended:
             return capsys.readouterr().out, ended.code
         return capsys.readouterr().out, ''

@@ -76,7 +76,7 @@ def test_every_other_module_imports_and_every_other_backbone_builds(without):
 @pytest.mark.parametrize(
     'command',
     [
-        ('-m', 'mmgcvit.commands.main', 'flops', 'configs/gcvit_xxt_in1k.py', '--shape', '224', '224'),
+        ('-m', 'mmgcvit', 'flops', 'configs/gcvit_xxt_in1k.py', '--shape', '224', '224'),
         ('-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'tests/test_imports.py'),
     ],
     ids=lambda command: command[-1].rpartition('/')[2],

@@ -109,7 +109,7 @@ def test_rows_that_change_the_schedule_have_their_own_scale_only():
 
 @pytest.mark.slow
 def test_the_tool_lists_them():
-    listed = call('', '-m', 'mmgcvit.commands.main', 'ablate', '--help')
+    listed = call('', '-m', 'mmgcvit', 'ablate', '--help')
     assert all(f'  {key} ' in listed and table.title in listed for key, table in ALL.items())
     assert '--overwrite' in listed
 
@@ -118,7 +118,7 @@ def test_the_tool_lists_them():
 def test_data_that_are_missing_are_named_before_anything_is_trained(tmp_path):
     where = f'train_dataloader.dataset.data_root={tmp_path / "nowhere"}'
     command = ['gcvit-8', '--data', 'own', '--work-dir', tmp_path, '--cfg-options', where]
-    output = call('', '-m', 'mmgcvit.commands.main', 'ablate', *command, fails=True)
+    output = call('', '-m', 'mmgcvit', 'ablate', *command, fails=True)
     assert '1 of 20  seed 0, convolution and max pooling' in output
     assert str(tmp_path / 'nowhere') in output
     assert 'Traceback' not in output

@@ -5,7 +5,7 @@ import sys
 import cv2
 import pytest
 
-from mmgcvit.commands import browse
+from mmgcvit.commands.main import run_command
 from mmgcvit.datasets.checks.contact_sheet import CAPTION, CELL
 
 from .conftest import CONFIGS
@@ -19,7 +19,7 @@ def call_it(monkeypatch, tmp_path, capsys):
     def call_it(*arguments):
         monkeypatch.setattr(sys, 'argv', ['mmgcvit browse', *map(str, arguments)])
         try:
-            browse.main()
+            run_command('browse')
         except SystemExit as ended:
             return ended.code
         return capsys.readouterr().out

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmgcvit.commands import mistakes
+from mmgcvit.commands.main import run_command
 from mmgcvit.inference import UserError
 from mmgcvit.visualization.mistakes.confusion import Confusion, draw_confusion
 from mmgcvit.visualization.mistakes.finding import Folder
@@ -23,7 +23,7 @@ def call_it(monkeypatch, tmp_path, capsys):
     def call_it(*arguments):
         monkeypatch.setattr(sys, 'argv', ['mmgcvit mistakes', *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            mistakes.main()
+            run_command('mistakes')
         code, printed = ended.value.code, capsys.readouterr()
         return (1, f'{printed.out}{code}') if isinstance(code, str) else (code, printed.out)
 
