@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..engine.progress import display_for
+from ..engine.progress import Display
 from ..inference import UserError
 from ..inference.loading import find_source, in_words, load_for_command, read_config
 from ..visualization.mistakes import (
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int | str:
     model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
     truths = truths_of(cfg, loader, model)
     folder.make()
-    display = display_for(sys.stdout)
+    display = Display(sys.stdout)
     display.line(f'{model.task}, {len(truths)} images, on {in_words(model.device)}: {source.checkpoint}')
     try:
         found = find_mistakes(model, truths, args.worst, args.batch_size, display)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from ..checkpoints.reading import ADDRESSES
-from ..engine.progress import display_for
+from ..engine.progress import Display
 from ..inference import UserError
 from ..inference.inputs import Inputs, find_inputs
 from ..inference.loading import find_source, has_checkpoint, in_words, load_for_command
@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> int | str:
     inputs = find_inputs(named)
     outputs = Outputs(args.out_dir, inputs.files, args.overwrite)
     model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
-    display = display_for(sys.stdout)
+    display = Display(sys.stdout)
     display.line(f'{model.task}, {len(model.classes)} classes, on {in_words(model.device)}: {source.checkpoint}')
     task = Task(model, outputs, display, args.batch_size, not args.no_save_vis, not args.no_save_pred)
     tally = Tally()

@@ -7,7 +7,6 @@ to a file, as with the shell's ``> FILE 2>&1``, and the terminal is left to the 
 import argparse
 import logging
 import os
-import re
 import signal
 import sys
 import traceback
@@ -21,22 +20,13 @@ from mmengine.config import Config
 from mmengine.logging.logger import FilterDuplicateWarning
 from mmengine.runner import FlexibleRunner, Runner
 
-from ..engine.progress import Display, ProgressHook, display_for
+from ..engine.progress import Display, ProgressHook
 from ..errors import UserError, is_full_disk
+from ..hosts.mmengine import NEEDLESS
 from .console_log import last_lines, new_log
 
 INTERRUPTED = 128 + signal.SIGINT
 STDOUT, STDERR = 1, 2
-
-# Warnings of the hosts about what nobody who calls them can change; they stay in the log.
-NEEDLESS = re.compile(
-    # mmengine's CheckpointHook warns of its own use of both.
-    r'"FileClient" will be deprecated|"HardDiskBackend" is the alias'
-    # mmseg calls its scores aAcc, mIoU, mAcc.
-    r'|The prefix is not set in metric class'
-    # Hosts have no registry of functions: mmengine's is the one that is meant.
-    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
-)
 
 # What is done to a runner before it trains or tests.
 Watch = Callable[[Runner | FlexibleRunner], None]
@@ -73,7 +63,7 @@ def open_screen(cfg: Config, progress: bool) -> Iterator[Watch]:
         if rank:
             yield show_nothing
             return
-        display = display_for(terminal)
+        display = Display(terminal)
         display.line(f'log: {log}')
         try:
             yield partial(show_progress, display=display)

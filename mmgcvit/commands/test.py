@@ -7,9 +7,10 @@ from mmengine.runner import Runner
 
 from ..checkpoints.fitting import check_fits
 from ..checkpoints.for_hosts import register_reader
-from ..engine.processes import leave_processes, prepare_processes
+from ..engine.processes import prepare_processes
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators
+from ..hosts.torch import leave_processes
 from .data_check import check_data
 from .options import add_common_options, add_trust_option, load_config, look_at_machine
 from .outputs import draw_predictions, dump_metric, enable_tta

@@ -133,7 +133,7 @@ def build(cfg: Config) -> Runner | FlexibleRunner:
     """The runner, which builds the model; its hooks do what the config says.
 
     A step that is not finite is left out by engine/finite.py, checkpoints are written by
-    engine/checkpoint_hook.py, a warning of a scheduler is answered by engine/early_end.py.
+    engine/saving.py, a warning of a scheduler is answered by engine/early_end.py.
     """
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 

@@ -1,7 +1,6 @@
-"""Ports of this machine, by which processes find each other."""
+"""The processes of a run: who each is, by which address and port they find each other, and how they end."""
 
 import ctypes
-import logging
 import os
 import signal
 import socket
@@ -9,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 import torch
-import torch.distributed as dist
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
+from ..errors import UserError
 from ..hosts.machine import say_that_the_cpu_is_used
+from ..hosts.mmengine import is_sharded, join_without_gpus
+from ..hosts.torch import leave_processes
 from .early_end import RESUME_ME
 
 # The address by which a machine reaches itself, and nobody else does.
@@ -35,9 +35,6 @@ def check_port(name: str, port: int) -> None:
     Args:
         name: The variable by which the user sets it.
         port: Its number.
-
-    Raises:
-        SystemExit: It cannot be used.
     """
     try:
         with socket.socket() as probe:
@@ -45,7 +42,7 @@ def check_port(name: str, port: int) -> None:
             probe.bind(('', port))
     except (OSError, OverflowError) as error:
         reason = getattr(error, 'strerror', None) or 'there are ports 1 to 65535'
-        raise SystemExit(f'{name}={port} cannot be used ({reason}); set {name} to a free one') from None
+        raise UserError(f'{name}={port} cannot be used ({reason}); set {name} to a free one') from None
 
 
 # From Linux' <sys/prctl.h>.
@@ -60,9 +57,6 @@ def end_with_parent(how: signal.Signals) -> None:
 
     Args:
         how: SIGTERM for a program that ends others when it is asked to, SIGKILL for one that may hang.
-
-    Raises:
-        OSError: The kernel refuses.
     """
     if sys.platform != 'linux':
         return
@@ -86,12 +80,7 @@ STARTED_BY = {'pytorch': 'tools/dist_*.sh', 'slurm': 'tools/slurm_*.sh or srun',
 
 
 def prepare_processes(cfg: Config) -> None:
-    """Where a launcher started this process: settle who it is, and without a GPU join the others over gloo.
-
-    Raises:
-        SystemExit: The launcher has not said who this process is, or where process 0 runs; or the port by which they
-            are to find each other is taken.
-    """
+    """Where a launcher started this process: settle who it is, and without a GPU join the others over gloo."""
     if cfg.launcher == 'none':
         return
     settings = cfg.get('env_cfg', {}).get('dist_cfg', {})
@@ -107,14 +96,14 @@ def prepare_processes(cfg: Config) -> None:
     if not torch.cuda.is_available():
         if os.environ['RANK'] == '0':
             say_that_the_cpu_is_used(int(os.environ['WORLD_SIZE']))
-        join_over_gloo(cfg, settings.get('timeout'))
+        join_without_gpus(cfg, settings.get('timeout'))
 
 
 def settle_rank(launcher: str) -> None:
     """Have RANK, WORLD_SIZE and LOCAL_RANK in the environment."""
     for name, source in RANK_VARIABLES[launcher].items():
         if source not in os.environ:
-            raise SystemExit(
+            raise UserError(
                 f'--launcher {launcher}: {source} is not in the environment; processes are started by '
                 f'{STARTED_BY[launcher]}'
             )
@@ -142,40 +131,14 @@ def first_node(launcher: str) -> str:
         command = ['scontrol', 'show', 'hostnames', os.environ.get('SLURM_NODELIST', '')]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
     if launcher == 'mpi' and os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') != os.environ['WORLD_SIZE']:
-        raise SystemExit('--launcher mpi on several nodes needs MASTER_ADDR, the address of the node of process 0')
+        raise UserError('--launcher mpi on several nodes needs MASTER_ADDR, the address of the node of process 0')
     return LOOPBACK
 
 
-def join_over_gloo(cfg: Config, timeout: float | None) -> None:
-    """Join the other processes on a machine without GPUs. SyncBN, which has no CPU version, becomes BN."""
-    options = {} if timeout is None else {'timeout': timedelta(seconds=timeout)}
-    dist.init_process_group('gloo', **options)
-    wrap_for_cpu(cfg)
-    replace_type(cfg.model, 'SyncBN', 'BN')
-
-
-def wrap_for_cpu(cfg: Config) -> None:
-    """Have DDP wrap the model for the CPU, the Runner's own or a strategy's; the strategy for FSDP sees to itself."""
-    wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
-    if 'strategy' not in cfg:
-        cfg.model_wrapper_cfg = wrapper
-    elif not is_sharded(cfg):
-        cfg.strategy.model_wrapper = wrapper
-
-
-def is_sharded(cfg: Config) -> bool:
-    """Whether a config shares its model out among the processes."""
-    return 'FSDP' in cfg.get('strategy', {}).get('type', '')
-
-
 def check_sharding(cfg: Config) -> None:
-    """Refuse a config that shares its model out among processes where there is one process.
-
-    Raises:
-        SystemExit: That is the case; the message says how to start it.
-    """
+    """Refuse a config that shares its model out among processes where there is one process."""
     if is_sharded(cfg) and cfg.launcher == 'none':
-        raise SystemExit(
+        raise UserError(
             'The config shares its model out among processes (FSDPStrategy): start it with '
             "'tools/dist_train.sh CONFIG NUMBER_OF_GPUS'"
         )
@@ -192,42 +155,3 @@ def leaving_processes() -> Iterator[None]:
             raise
         code = end.code
     leave_processes(code)
-
-
-def leave_processes(code: int = 0) -> None:
-    """At the end of a run, take leave of the other processes.
-
-    Over gloo the process ends here, its files written: otherwise torch now and then aborts a finished one ("terminate
-    called without an active exception"), and the launcher calls the whole run failed. Seen in a backtrace with torch
-    2.13 on Python 3.11: a thread of ``ProcessGroupGloo::runLoop`` drops the last all-reduce of DDP, with it a Python
-    object, and asks for the interpreter's lock for that; Python, which is ending, ends the thread instead, within a
-    destructor, where C++ allows no such thing. ``destroy_process_group`` before the end does not help. To be
-    removed once Python 3.14, which lets such threads wait, is the oldest supported.
-
-    Args:
-        code: The exit code of this process.
-
-    Raises:
-        SystemExit: There is a code other than 0.
-    """
-    if dist.is_initialized() and dist.get_backend() == 'gloo':
-        dist.barrier()
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    if dist.is_initialized():
-        dist.destroy_process_group()
-    if code:
-        raise SystemExit(code)
-
-
-def replace_type(cfg: ConfigDict | list | tuple, old: str, new: str) -> None:
-    """Change ``type=old`` to ``type=new`` in every dict of a config, in place."""
-    if isinstance(cfg, dict):
-        if cfg.get('type') == old:
-            cfg['type'] = new
-        cfg = list(cfg.values())
-    for value in cfg:
-        if isinstance(value, (dict, list, tuple)):
-            replace_type(value, old, new)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from ..errors import UserError
+
 HIDING_VARIABLE = 'CUDA_VISIBLE_DEVICES'
 # By which a scheduler says that GPUs are set aside for the job, and what they say where there are none.
 NAMING_VARIABLES = {
@@ -32,11 +34,7 @@ OTHERWISE = 'Look at what nvidia-smi says'
 
 
 def check_gpus() -> None:
-    """Refuse to go on where the machine has a GPU that torch cannot use, unless the user asked for the CPU.
-
-    Raises:
-        SystemExit: That is the case; the message gives torch's reason and what to do.
-    """
+    """Refuse to go on where the machine has a GPU that torch cannot use, unless the user asked for the CPU."""
     if torch.cuda.is_available() or are_hidden(os.environ):
         return
     signs = signs_of_gpus()
@@ -44,7 +42,7 @@ def check_gpus() -> None:
         return
     reason = torchs_reason()
     advice = next((advice for part, advice in ADVICE.items() if part in reason), OTHERWISE)
-    raise SystemExit(
+    raise UserError(
         f'By {", ".join(signs)} there is a GPU on {socket.gethostname()}, but torch {torch.__version__} cannot use it: '
         f'"{reason}" {advice}: docs/installation.md, "When torch cannot use the GPU". To run on the CPU all the same: '
         f'{HIDING_VARIABLE}=-1 (or --device cpu, for training and testing)'
@@ -60,13 +58,7 @@ def are_hidden(environment: Mapping[str, str]) -> bool:
 def signs_of_gpus(
     environment: Mapping[str, str] = os.environ, devices: Path = DEVICES, list_gpus: Sequence[str] = LIST_GPUS
 ) -> list[str]:
-    """What tells that the machine has a GPU, of NVIDIA's or one that a scheduler has given; empty where nothing does.
-
-    Args:
-        environment: Where schedulers name the GPUs of a job.
-        devices: The folder of the device files.
-        list_gpus: A command that prints a line for each GPU; called where nothing else tells.
-    """
+    """What tells that the machine has a GPU, of NVIDIA's or one that a scheduler has given."""
     variables = [
         f'{name}={environment[name]}'
         for name, none in NAMING_VARIABLES.items()

@@ -1,9 +1,13 @@
-"""What mmengine's runners and data loaders give: their model, its running statistics, the images of a batch."""
+"""What mmengine's runners give, and where mmengine needs help: several processes without a GPU, needless warnings."""
 
+import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import torch
+import torch.distributed as dist
+from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -47,3 +51,45 @@ def running_statistics(model: nn.Module) -> dict[str, Tensor]:
         if isinstance(module, _NormBase)
         for name, buffer in module.named_buffers(recurse=False)
     }
+
+
+# Warnings of the hosts about what nobody who calls them can change; they stay in the log.
+NEEDLESS = re.compile(
+    # mmengine's CheckpointHook warns of its own use of both.
+    r'"FileClient" will be deprecated|"HardDiskBackend" is the alias'
+    # mmseg calls its scores aAcc, mIoU, mAcc.
+    r'|The prefix is not set in metric class'
+    # Hosts have no registry of functions: mmengine's is the one that is meant.
+    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
+)
+
+
+def join_without_gpus(cfg: Config, timeout: float | None) -> None:
+    """Join the other processes over gloo, and have DDP wrap the model for the CPU; SyncBN, which has none, becomes BN.
+
+    mmengine joins over NCCL, asks for a GPU's number before that, and wraps for the GPU of that number. To be removed
+    once it runs several processes on a machine without one.
+    """
+    dist.init_process_group('gloo', **({} if timeout is None else {'timeout': timedelta(seconds=timeout)}))
+    wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
+    if 'strategy' not in cfg:
+        cfg.model_wrapper_cfg = wrapper
+    elif not is_sharded(cfg):
+        cfg.strategy.model_wrapper = wrapper
+    replace_type(cfg.model, 'SyncBN', 'BN')
+
+
+def is_sharded(cfg: Config) -> bool:
+    """Whether a config shares its model out among the processes."""
+    return 'FSDP' in cfg.get('strategy', {}).get('type', '')
+
+
+def replace_type(cfg: ConfigDict | list | tuple, old: str, new: str) -> None:
+    """Change ``type=old`` to ``type=new`` in every dict of a config, in place."""
+    if isinstance(cfg, dict):
+        if cfg.get('type') == old:
+            cfg['type'] = new
+        cfg = list(cfg.values())
+    for value in cfg:
+        if isinstance(value, (dict, list, tuple)):
+            replace_type(value, old, new)

@@ -29,6 +29,10 @@ MOVED = {
 }
 
 
+class ModuleMovedError(ModuleNotFoundError):
+    """What importing an old path raises."""
+
+
 class MovedModules:
     """Last in ``sys.meta_path``: asked for modules of this package that nothing else has found."""
 
@@ -37,10 +41,17 @@ class MovedModules:
         package, _, rest = name.partition('.')
         old = rest.partition('.')[0]
         if package == 'mmgcvit' and old in MOVED:
-            raise ModuleNotFoundError(f'{name} has moved: import mmgcvit.{MOVED[old]}', name=name)
+            raise ModuleMovedError(f'{name} has moved: import mmgcvit.{MOVED[old]}', name=name)
 
 
 def name_moved_modules() -> None:
     """Have old paths named from now on; once a process."""
     if not any(finder is MovedModules for finder in sys.meta_path):
         sys.meta_path.append(MovedModules)
+
+
+def moved_in(error: BaseException | None) -> ModuleMovedError | None:
+    """The import of an old path because of which an error was raised."""
+    while error is not None and not isinstance(error, ModuleMovedError):
+        error = error.__cause__ or error.__context__
+    return error

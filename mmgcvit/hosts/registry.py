@@ -18,8 +18,8 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 SCOPE = 'mmgcvit'
-# Without mmdet there is nothing to register.
-OF_MMDET = ['mmgcvit.hosts.mmdet'] if find_spec('mmdet') else []
+# Without the host there is nothing to register.
+OF_MMDET, OF_MMPRETRAIN = ([f'mmgcvit.hosts.{host}'] if find_spec(host) else [] for host in ('mmdet', 'mmpretrain'))
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['mmgcvit', *OF_MMDET])
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['mmgcvit.datasets.imagenet_v2'])
 TASK_UTILS = Registry('task util', parent=MMENGINE_TASK_UTILS, scope=SCOPE, locations=OF_MMDET)
@@ -53,5 +53,5 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optim wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope=SCOPE,
-    locations=['mmgcvit.engine.optimizers'],
+    locations=OF_MMPRETRAIN,
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.progress import Bars, Lines
+from ..engine.progress import Display
 from ..errors import UserError
 from .images import is_animated, read_image
 from .inputs import Inputs
@@ -36,7 +36,7 @@ class Task:
 
     model: Predictor
     outputs: Outputs
-    display: Bars | Lines
+    display: Display
     batch_size: int = 1
     draw: bool = True
     write: bool = True

@@ -10,7 +10,6 @@ from mmgcvit.commands.options import add_common_options, load_config
 from mmgcvit.commands.outputs import draw_predictions, dump_metric, enable_tta
 from mmgcvit.commands.precision import enable_amp
 from mmgcvit.errors import UserError
-from mmgcvit.hosts.operators import check_operators, check_operators_load
 
 
 def arguments(config, **changes):
@@ -89,41 +88,6 @@ class TestOutputs:
     def test_tta_needs_both_parts(self):
         with pytest.raises(UserError, match='no tta_pipeline'):
             enable_tta(Config({'tta_model': {}}))
-
-
-class TestOperatorsCheck:
-    @pytest.fixture(autouse=True)
-    def built_for_the_cpu(self, monkeypatch):
-        monkeypatch.setattr('mmgcvit.hosts.operators.are_compiled', lambda: True)
-        monkeypatch.setattr('mmcv.ops.get_compiling_cuda_version', lambda: 'not available')
-
-    @pytest.mark.usefixtures('with_gpu')
-    def test_operators_compiled_without_cuda_are_refused_on_a_gpu(self):
-        with pytest.raises(UserError, match=r'OPERATORS=torchvision.*FORCE_CUDA=1 .*CUDA_VISIBLE_DEVICES=-1'):
-            check_operators(Config({'default_scope': 'mmdet'}))
-
-    @pytest.mark.usefixtures('with_gpu')
-    @pytest.mark.parametrize('scope', ['mmpretrain', 'mmseg'])
-    def test_they_do_not_concern_models_that_use_none(self, scope):
-        check_operators(Config({'default_scope': scope}))
-
-    @pytest.mark.usefixtures('with_gpu')
-    def test_stand_ins_serve_on_a_gpu(self, monkeypatch):
-        monkeypatch.setattr('mmgcvit.hosts.operators.are_compiled', lambda: False)
-        check_operators(Config({'default_scope': 'mmdet'}))
-
-    def test_operators_compiled_for_another_torch_are_said_to_be(self, monkeypatch):
-        def import_module(name):
-            raise ImportError('_ext.so: undefined symbol: _ZN3c10')
-
-        monkeypatch.setattr('mmgcvit.hosts.operators.import_module', import_module)
-        with pytest.raises(UserError, match=r'do not load beside torch .*undefined symbol.*new environment') as error:
-            check_operators_load()
-        assert '\n' not in str(error.value)
-
-    @pytest.mark.usefixtures('without_gpu')
-    def test_they_serve_without_a_gpu(self):
-        check_operators(Config({'default_scope': 'mmdet'}))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 
 from mmgcvit.commands.console_log import LINES_OF_A_FAILURE
 from mmgcvit.commands.screen import ended_in_a_few_lines, leave_parameter_options_to_the_file, output_to, show_progress
-from mmgcvit.engine.progress import Lines
+from mmgcvit.engine.progress import Display
 
 
 def test_a_file_takes_what_python_a_child_and_compiled_code_print_and_the_terminal_the_rest(tmp_path, capfd):
@@ -71,7 +71,7 @@ def test_options_of_single_parameters_are_in_the_log_file_only(logger, tmp_path,
 def test_warnings_and_errors_of_the_log_are_shown_once_but_for_needless_ones(logger, tmp_path):
     shown = io.StringIO()
     logger.handlers[0].setLevel(logging.CRITICAL)
-    show_progress(SimpleNamespace(logger=logger, register_hook=lambda hook: None), Lines(shown))
+    show_progress(SimpleNamespace(logger=logger, register_hook=lambda hook: None), Display(shown))
     for _ in range(2):
         logger.warning('the batch is small')
     logger.info('nothing new')
@@ -84,7 +84,7 @@ def test_warnings_and_errors_of_the_log_are_shown_once_but_for_needless_ones(log
 def test_lines_say_how_far_a_loop_is_every_few_seconds(monkeypatch):
     """Not with every iteration; of an inner loop while it runs; never longer than a screen is wide."""
     shown = io.StringIO()
-    lines = Lines(shown)
+    lines = Display(shown)
     lines.begin('training', 10, done=2)
     lines.advance(3, 'loss 3.0')
     assert shown.getvalue() == ''

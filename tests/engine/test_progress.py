@@ -1,40 +1,80 @@
-"""What a display is told of a run."""
+"""Progress is a bar on a terminal and plain lines elsewhere; both are told of iterations, losses and scores."""
+
+import io
 
 import pytest
 from mmengine.evaluator import BaseMetric, Evaluator
 
-from mmgcvit.engine.progress import ProgressHook, shown_scores
+from mmgcvit.engine import progress
+from mmgcvit.engine.progress import Display, ProgressHook, shown_scores
 
 from .drawing import config, run
 
 
-def test_of_a_mean_and_its_parts_the_mean_is_shown():
+class Terminal(io.StringIO):
+    """What is written to a terminal."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Displays that do not wait between two writings."""
+    monkeypatch.setattr(progress, 'SECONDS_BETWEEN_LINES', -1)
+    monkeypatch.setattr(progress, 'SECONDS_BETWEEN_REFRESHES', -1)
+
+
+@pytest.mark.parametrize(('stream', 'term'), [(Terminal, 'dumb'), (io.StringIO, 'xterm')])
+def test_where_the_cursor_cannot_be_moved_lines_tell_how_far_a_loop_is(stream, term, at_once, monkeypatch):
+    monkeypatch.setenv('TERM', term)
+    lines = Display(written := stream())
+    lines.begin('training', 10, done=2)
+    lines.advance(4, 'loss 0.5')
+    lines.begin('validating', 3)
+    lines.advance(1)
+    lines.end()
+    lines.advance(5, 'many losses, ' * 50)
+    lines.line('epoch 1 of 2' + ' :smile: [b]' * 20)
+    lines.end()
+    lines.close()
+    first, second, third, last = written.getvalue().splitlines()
+    assert first.startswith('training: 4 of 10')
+    assert first.endswith(', loss 0.5')
+    assert second.startswith('validating: 1 of 3')
+    assert third.startswith('training: 5 of 10')
+    assert len(third) <= progress.LONGEST_LINE
+    assert last == 'epoch 1 of 2' + ' :smile: [b]' * 20
+
+
+def test_lines_are_written_every_few_seconds():
+    lines = Display(written := io.StringIO())
+    lines.begin('training', 10)
+    lines.advance(4)
+    assert written.getvalue() == ''
+
+
+def test_bars_show_the_loop_the_note_and_what_stays(at_once, monkeypatch):
+    monkeypatch.setenv('TERM', 'xterm')
+    bars = Display(terminal := Terminal())
+    bars.begin('training', 10, done=2)
+    bars.advance(4, 'loss 0.5')
+    bars.line('epoch 1 of 2: loss 0.4')
+    bars.begin('validating', 3)
+    bars.advance(1)
+    bars.end()
+    assert [task.description for task in bars.bars.tasks] == ['training']
+    bars.end()
+    bars.close()
+    for words in ('training', '4/10', 'loss 0.5', 'epoch 1 of 2: loss 0.4', 'validating', '1/3'):
+        assert words in terminal.getvalue()
+    assert not bars.bars.live.is_started
+
+
+def test_of_scores_the_numbers_are_shown_and_of_a_mean_and_its_parts_the_mean():
     coco = {'coco/bbox_mAP': 0.7821, 'coco/bbox_mAP_50': 0.95, 'coco/bbox_mAP_s': -1.0, 'coco/segm_mAP': 0.79}
     assert shown_scores(coco) == 'coco/bbox_mAP 0.7821  coco/segm_mAP 0.79'
-
-
-def test_of_scores_the_numbers_are_shown():
-    """Also numpy's; not lists such as a value per class."""
     assert shown_scores({'mIoU': 50.0, 'IoU': [1.0, 2.0], 'accuracy/top1': 98.888}) == 'mIoU 50  accuracy/top1 98.89'
-
-
-class Noting:
-    """A display that keeps what it is told."""
-
-    def __init__(self):
-        self.told = []
-
-    def begin(self, name, total, done=0):
-        self.told.append(('begin', name, total, done))
-
-    def advance(self, done, note=''):
-        self.told.append(('advance', done, note.split(' ')[0]))
-
-    def end(self):
-        self.told.append(('end',))
-
-    def line(self, text):
-        self.told.append(('line', text))
 
 
 class Score(BaseMetric):
@@ -47,42 +87,25 @@ class Score(BaseMetric):
         return {'mIoU': 50.0}
 
 
-VALIDATING = {
-    'val_cfg': {},
-    'val_evaluator': Evaluator([Score()]),
-    'val_dataloader': {
-        'batch_size': 6,
-        'dataset': {'type': 'DrawingImages'},
-        'sampler': {'type': 'DefaultSampler', 'shuffle': False},
-    },
-}
-
-
 @pytest.mark.parametrize(
-    ('loop', 'validated', 'epoch_lines'),
+    ('loop', 'place', 'epoch_lines'),
     [
         ({'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 1}, 'epoch 1 of 1', 1),
-        (
-            {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4},
-            'iteration 4 of 4',
-            0,
-        ),
+        ({'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4}, 'iteration 4 of 4', 0),
     ],
-    ids=['epochs', 'iterations'],
 )
-def test_a_display_is_told_of_every_iteration_loss_and_score(loop, validated, epoch_lines, tmp_path):
-    display = Noting()
-    cfg = config(tmp_path, loop=loop, **VALIDATING)
-    run(cfg, hook=ProgressHook(display))
-    told = display.told
-    assert told[0] == ('begin', 'training', 4, 0)
-    assert [item for item in told if item[0] == 'advance' and item[2] == 'loss'] == [
-        ('advance', done, 'loss') for done in range(1, 5)
+def test_a_run_is_shown_with_every_iteration_its_loss_and_its_scores(loop, place, epoch_lines, at_once, tmp_path):
+    loader = {'batch_size': 6, 'dataset': {'type': 'DrawingImages'}, 'sampler': {'type': 'DefaultSampler'}}
+    validating = {'val_cfg': {}, 'val_evaluator': Evaluator([Score()]), 'val_dataloader': loader}
+    display = Display(written := io.StringIO())
+    run(config(tmp_path, loop=loop, **validating), hook=ProgressHook(display))
+    lines = written.getvalue().splitlines()
+    training = [line for line in lines if line.startswith('training: ')]
+    assert [line.split(' of ')[0] for line in training] == [f'training: {done}' for done in range(1, 5)]
+    assert all(', loss ' in line for line in training)
+    assert [line.split(',')[0] for line in lines[-3:]] == [
+        *(f'validating: {done} of 2' for done in (1, 2)),
+        f'{place} validated: mIoU 50',
     ]
-    inside = told[told.index(('begin', 'validating', 2, 0)) :]
-    assert inside[1:4] == [('advance', 1, ''), ('advance', 2, ''), ('end',)]
-    assert inside[4] == ('line', f'{validated} validated: mIoU 50')
-    lines = [item[1] for item in told if item[0] == 'line' and item[1].startswith('epoch 1 of 1: loss ')]
-    assert len(lines) == epoch_lines
-    assert told[-1] == ('end',)
-    assert told.count(('end',)) == 2
+    assert sum(line.startswith('epoch 1 of 1: loss ') for line in lines) == epoch_lines
+    assert display.loops == []

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from ...engine.progress import Bars, Lines
+from ...engine.progress import Display
 from ...errors import UserError
 from ...files import write_image, written_whole
 from ...inference import Classification, Prediction, Predictor
@@ -59,7 +59,7 @@ class Found:
     failed: list[str] = field(default_factory=list)
 
 
-def find_mistakes(model: Predictor, truths: Truths, most_worst: int, batch_size: int, display: Bars | Lines) -> Found:
+def find_mistakes(model: Predictor, truths: Truths, most_worst: int, batch_size: int, display: Display) -> Found:
     """Predict for all images of a data set, so many at a time, and compare with what is true.
 
     Of a detector, objects count as found from the score of the model's threshold on. Of the worst images so many are
@@ -84,7 +84,7 @@ def find_mistakes(model: Predictor, truths: Truths, most_worst: int, batch_size:
 
 
 def judge_batch(
-    model: Predictor, truths: Truths, numbers: range, found: Found, display: Bars | Lines
+    model: Predictor, truths: Truths, numbers: range, found: Found, display: Display
 ) -> Iterator[Judged]:
     """Judge some images; those that cannot be used are named in ``found.failed`` and on the screen."""
 

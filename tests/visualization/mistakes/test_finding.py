@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmgcvit.engine.progress import Lines
+from mmgcvit.engine.progress import Display
 from mmgcvit.inference import UserError
 from mmgcvit.inference.loading import read_config
 from mmgcvit.visualization.mistakes import find_mistakes, truths_of
@@ -22,7 +22,7 @@ from .conftest import PER_CLASS
 
 
 def found_by(model, truths, worst=3, batch_size=2):
-    return find_mistakes(model, truths, worst, batch_size, Lines(io.StringIO()))
+    return find_mistakes(model, truths, worst, batch_size, Display(io.StringIO()))
 
 
 def truths_by_files(data, task):
@@ -78,7 +78,7 @@ def test_a_damaged_image_is_named_and_the_rest_goes_on(model, truths, task, monk
     try:
         with open(path, 'r+b') as file:  # noqa: PTH123
             file.truncate(100)
-        found = find_mistakes(model, truths, 3, 2, Lines(screen))
+        found = find_mistakes(model, truths, 3, 2, Display(screen))
     finally:
         shutil.copy(whole, path)
     assert found.images == len(truths) - 1

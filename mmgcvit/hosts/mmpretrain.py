@@ -1,4 +1,4 @@
-"""Layer-wise learning rate decay for detectors and segmentors.
+"""Layer-wise learning rate decay for detectors and segmentors. Without mmpretrain there is nothing to register.
 
 mmdet's and mmseg's constructors know the layers of their own backbones only; mmpretrain's asks the model, and its
 classifiers pass the question on to the backbone. Here detectors and segmentors do so too.
@@ -10,7 +10,7 @@ from typing import Any
 from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
 from torch import nn
 
-from ..hosts.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from .registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
