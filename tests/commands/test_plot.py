@@ -6,7 +6,7 @@ import pytest
 
 from mmgcvit.commands import plot
 
-from ..visualization.curves.written import iteration, validation, write_session
+from ..visualization.conftest import iteration, validation, write_session
 
 pytest.importorskip('matplotlib')
 

@@ -16,7 +16,7 @@ from mmgcvit.checkpoints.writing import state_dict_for
 from mmgcvit.models.gcvit.layouts import LAYOUTS
 
 from ..inference.conftest import make_work_dir
-from ..visualization.curves.written import iteration, validation, write_session
+from ..visualization.conftest import iteration, validation, write_session
 
 
 class Runs(NamedTuple):
@@ -140,7 +140,7 @@ TABLE = [
     Elsewhere('^mmgcvit export', 'tests/export/test_command.py, tests/export/test_files.py'),
     Elsewhere('mmgcvit predict', 'tests/inference/test_docs.py'),
     Elsewhere(r'(tools/(train|test).py|check-data) configs/my_model.py', 'tests/configs/test_custom_dataset_page.py'),
-    Elsewhere('^mmgcvit visualize', 'tests/visualization/test_docs.py'),
+    Elsewhere('^mmgcvit visualize', 'tests/visualization/test_visualize.py'),
     Elsewhere('^mmgcvit web (?!.*--build)', 'tests/web/test_command.py'),
     Elsewhere('^mmgcvit web .*--build|^make web$', 'tests/web/conftest.py'),
     Elsewhere('mmgcvit ablate', 'tests/commands/test_ablate.py'),
@@ -202,7 +202,7 @@ SLOW_PROGRAMS = ('torch.onnx.export(',)
 # Programs that other tests run, by words in them.
 RUN_ELSEWHERE = {
     'Runner(': 'tests/export/test_runner.py',
-    'mmgcvit.load(': 'tests/inference/test_docs.py, tests/visualization/test_docs.py',
+    'mmgcvit.load(': 'tests/inference/test_docs.py, tests/visualization/test_visualize.py',
     'Inferencer(': 'tests/inference/test_docs.py',
     "COCO('predictions/images.json')": 'tests/inference/test_docs.py',
     'mmgcvit.integrations.transformers': 'tests/integrations/test_transformers.py',

@@ -1,4 +1,8 @@
-"""Small models of each task and network, and classifiers whose attention or answers are planted by hand."""
+"""Small models of each task and network, on the tests' digits; logs as mmengine writes them; calls of commands."""
+
+import json
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -7,11 +11,22 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmgcvit.checkpoints import save_whole
+from mmgcvit.commands.main import run_command
+from mmgcvit.hosts.configs import enter_scope, read_config
 from mmgcvit.inference import load
 
-from ..inference.conftest import config_of, models, photo, picture, work_dirs  # noqa: F401  (fixtures)
+from ..inference.conftest import (  # noqa: F401  (fixtures)
+    TASKS,
+    config_of,
+    make_work_dir,
+    model,
+    models,
+    photo,
+    picture,
+    task,
+    work_dir,
+)
 
-TASKS = ('detection', 'segmentation', 'classification')
 SMALL = {'embed_dims': 16, 'depths': (2, 2, 2, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
 SHIFTS = ((0, 0), (0, 2), (0, -2), (2, 0), (-2, 0))
 LSA = {
@@ -24,16 +39,29 @@ LSA = {
     'shifts': SHIFTS,
     'img_size': 64,
 }
+# Of the data that mistakes are found in, for classification.
+PER_CLASS = 2
 
 
-@pytest.fixture(params=TASKS)
-def task(request):
-    return request.param
+@pytest.fixture(scope='session')
+def data(digits, tmp_path_factory):
+    """The digits once more; for classification two images of each class."""
+    folder = tmp_path_factory.mktemp('mistakes') / 'digits'
+    for part in ('coco', 'ADEChallengeData2016'):
+        shutil.copytree(digits / part, folder / part)
+    for of_class in sorted((digits / 'imagenet' / 'val').iterdir()):
+        (folder / 'classes' / of_class.name).mkdir(parents=True)
+        for image in sorted(of_class.iterdir())[:PER_CLASS]:
+            shutil.copy(image, folder / 'classes' / of_class.name)
+    return folder
 
 
-@pytest.fixture
-def model(models, task):  # noqa: F811
-    return models[task]
+@pytest.fixture(scope='session')
+def work_dirs(data, tmp_path_factory):
+    """One of each task, with random weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('DIGITS', str(data))
+        return {task: make_work_dir(tmp_path_factory.mktemp('runs') / task, task) for task in TASKS}
 
 
 def classifier_of(folder, pipeline=None, changed=None, head_dims=128, **backbone):
@@ -75,14 +103,135 @@ def gcvit(tmp_path_factory):
     return classifier_of(tmp_path_factory.mktemp('gcvit') / 'gcvit', window_size=(5, 3, 3, 3))
 
 
-def hooks_of(model):
+def hooks_of(loaded):
     """How many hooks are in a loaded model."""
     kinds = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
-    return sum(len(getattr(module, kind)) for module in model.network.modules() for kind in kinds)
+    return sum(len(getattr(module, kind)) for module in loaded.network.modules() for kind in kinds)
 
 
-def spot(side, row, column, size, brightness=255):
-    """A dark square picture with a bright square in it."""
-    image = np.zeros((side, side, 3), np.uint8)
-    image[row : row + size, column : column + size] = brightness
-    return image
+def assert_leaves_no_trace(loaded, image, function):
+    """A function of a model and an image leaves hooks and answers as they were."""
+    before, hooks = loaded(image), hooks_of(loaded)
+    function(loaded, image)
+    assert hooks_of(loaded) == hooks
+    after = loaded(image)
+    for name, value in vars(before).items():
+        np.testing.assert_array_equal(value, getattr(after, name))
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    """Call a command in this process, in a folder of its own; gives its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(name, *arguments):
+        monkeypatch.setattr(sys, 'argv', [])
+        code = 0
+        try:
+            run_command(name, arguments)
+        except SystemExit as ended:
+            code = ended.code
+        printed = capsys.readouterr()
+        return (1, f'{code}{printed.out}{printed.err}') if isinstance(code, str) else (code, printed.out + printed.err)
+
+    return call
+
+
+def iteration(i, loss=1.0, epoch=1, **values):
+    """What mmengine logs of an iteration."""
+    return {'lr': 1e-4, 'data_time': 0.1, 'loss': loss, 'time': 0.2, 'epoch': epoch, 'iter': i, 'step': i, **values}
+
+
+def validation(step, **scores):
+    """What mmengine logs of a validation."""
+    return {**scores, 'data_time': 0.1, 'time': 0.2, 'step': step}
+
+
+def write_session(path, time, entries, end='\n'):
+    """A work dir as mmengine's local backend writes it."""
+    folder = path / time / 'vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, entries)) + end)
+    return path
+
+
+MIXED = """
+_base_ = '{configs}/mask_rcnn_gcvit_digits.py'
+data_root = '{digits}/coco/'
+steps = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
+train_dataloader = dict(batch_size=2, dataset=dict(
+    _delete_=True,
+    type='MultiImageMixDataset',
+    dataset=dict(type='RepeatDataset', times=2, dataset=dict(
+        type='CocoDataset', data_root=data_root, ann_file='annotations/instances_train2017.json',
+        data_prefix=dict(img='train2017/'), metainfo=dict(classes=tuple('0123456789')), pipeline=steps,
+    )),
+    pipeline=[
+        dict(type='Mosaic', img_scale=(128, 128)),
+        dict(type='RandomAffine', border=(-64, -64), scaling_ratio_range=(0.5, 1.5)),
+        dict(type='MixUp', img_scale=(128, 128), ratio_range=(0.8, 1.6)),
+        dict(type='PackDetInputs'),
+    ],
+))
+"""
+JITTER = """
+_base_ = '{configs}/mask_rcnn_gcvit_digits.py'
+data_root = '{digits}/coco/'
+pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomChoiceResize', scales=[(160, 999), (200, 999), (240, 999)], keep_ratio=True),
+    dict(type='PackDetInputs'),
+]
+train_dataloader = dict(batch_size=2, dataset=dict(data_root=data_root, pipeline=pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = val_dataloader
+"""
+CROPS = """
+_base_ = '{configs}/upernet_gcvit_digits.py'
+data_root = '{digits}/ADEChallengeData2016'
+pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='RandomResize', scale=(256, 128), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(128, 128), cat_max_ratio=1.0),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+"""
+MIXUP = """
+_base_ = '{configs}/gcvit_digits_cls.py'
+data_root = '{digits}/imagenet'
+train_dataloader = dict(batch_size=4, dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+model = dict(train_cfg=dict(_delete_=True, augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]))
+"""
+# Configs whose pipelines and preprocessors do what the papers' do.
+CONFIGS = {'mosaic': MIXED, 'detection': JITTER, 'segmentation': CROPS, 'classification': MIXUP}
+
+
+@pytest.fixture(scope='session')
+def configs(digits, root, tmp_path_factory):
+    """Files by their names."""
+    folder = tmp_path_factory.mktemp('configs')
+    files = {}
+    for name, text in CONFIGS.items():
+        files[name] = folder / f'{name}.py'
+        files[name].write_text(text.format(configs=root / 'configs' / 'demo', digits=digits))
+    return files
+
+
+@pytest.fixture
+def cfg_of(configs):
+    """A config by its name, its scope entered."""
+
+    def cfg_of(name):
+        cfg = read_config(str(configs[name]))
+        enter_scope(cfg)
+        return cfg
+
+    return cfg_of

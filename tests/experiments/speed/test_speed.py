@@ -11,7 +11,7 @@ from mmgcvit.experiments.speed import Inference, Row, Training, measure, measuri
 from mmgcvit.inference import UserError
 
 from ...inference.conftest import CONFIGS, TASKS, make_work_dir
-from ...visualization.browsing.conftest import configs  # noqa: F401
+from ...visualization.conftest import configs  # noqa: F401
 
 PHOTO = (90, 120)
 

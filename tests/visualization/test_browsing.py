@@ -1,0 +1,133 @@
+"""Samples as networks get them: what is shown is what the host's pipeline and preprocessor make; sheets of them."""
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.runner import set_random_seed
+from PIL import Image
+
+from mmgcvit.datasets.checks.contact_sheet import CAPTION, CELL
+from mmgcvit.errors import UserError
+from mmgcvit.visualization import browsing
+from mmgcvit.visualization.browsing import Samples, classes_of, fitted, sheets_of, words_of
+
+from .conftest import CONFIGS
+
+TRAIN, VAL = 'train_dataloader', 'val_dataloader'
+
+
+@pytest.mark.parametrize('unmixed', ['detection', 'segmentation'])
+def test_pixels_are_those_of_the_pipeline(cfg_of, unmixed):
+    """Normalised, padded, and denormalised again, in red, green, blue."""
+    samples = Samples(cfg_of(unmixed), TRAIN)
+    (drawn,) = samples.drawn([2], seed=5)
+    set_random_seed(5)
+    expected = samples.dataset[2]['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
+    height, width = expected.shape[:2]
+    np.testing.assert_array_equal(drawn.pixels[:height, :width], expected)
+
+
+def test_images_are_red_green_blue_as_in_their_files(cfg_of):
+    samples = Samples(cfg_of('segmentation'), VAL)
+    (drawn,) = samples.drawn([0], seed=0)
+    with Image.open(drawn.truth.img_path) as stored:
+        expected = np.asarray(stored.convert('RGB'), np.float64)
+    # Decoders differ a little.
+    assert abs(drawn.pixels - expected).mean() < 2 < abs(drawn.pixels - expected[..., ::-1]).mean()
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_draws_are_of_the_stored_sample_and_scaled_with_all_that_is_drawn_in(cfg_of, name):
+    """Through wrappers that repeat and mix; a seed gives the same draws again, another one others."""
+    samples = Samples(cfg_of(name), TRAIN)
+    numbers = samples.chosen(3, seed=1)
+    assert numbers == samples.chosen(3, seed=1)
+    first, again, other = (samples.drawn(numbers, seed) for seed in (1, 1, 2))
+    assert all(np.array_equal(one.pixels, two.pixels) for one, two in zip(first, again, strict=True))
+    assert any(not np.array_equal(one.pixels, two.pixels) for one, two in zip(first, other, strict=True))
+    for number, sample in zip(numbers, first, strict=True):
+        assert samples.original(number).truth.img_path == sample.truth.img_path
+        small = fitted(sample)
+        height, width = small.pixels.shape[:2]
+        assert (width == CELL[0] and height <= CELL[1]) or (height == CELL[1] and width <= CELL[0])
+        if samples.kind == 'coco':
+            boxes = sample.truth.gt_instances.bboxes * (width / sample.pixels.shape[1])
+            # Sides are whole pixels.
+            np.testing.assert_allclose(small.truth.gt_instances.bboxes, boxes, rtol=0.01)
+        if samples.kind == 'ade20k':
+            labels, whole = small.truth.gt_sem_seg.data, sample.truth.gt_sem_seg.data
+            assert labels.shape == (1, height, width)
+            assert set(labels.unique().tolist()) <= set(whole.unique().tolist())
+
+
+def test_a_mosaic_has_more_objects_than_its_image(cfg_of):
+    samples = Samples(cfg_of('mosaic'), TRAIN)
+    numbers = range(len(samples.dataset))
+    stored = sum(len(samples.original(number).truth.gt_instances) for number in numbers)
+    drawn = sum(len(sample.truth.gt_instances) for sample in samples.drawn(list(numbers), seed=0))
+    assert drawn > stored
+
+
+def test_mixed_images_say_their_classes_and_shares_and_validation_mixes_nothing(cfg_of):
+    samples = Samples(cfg_of('classification'), TRAIN)
+    drawn = [sample for seed in range(4) for sample in samples.drawn(samples.chosen(4, seed), seed)]
+    for sample in drawn:
+        assert float(sample.truth.gt_score.sum()) == pytest.approx(1, abs=1e-5)
+        assert classes_of(sample.truth, samples.metainfo) in words_of(sample, samples)
+    assert any('%' in words_of(sample, samples) for sample in drawn)
+    samples = Samples(cfg_of('classification'), VAL)
+    one, two = (samples.drawn([0, 1], seed) for seed in (0, 1))
+    for first, second in zip(one, two, strict=True):
+        np.testing.assert_array_equal(first.pixels, second.pixels)
+
+
+def test_a_sheet_has_a_row_for_each_sample_and_a_column_for_each_draw(cfg_of, monkeypatch):
+    monkeypatch.setattr(browsing, 'ROWS', 2)
+    found = sheets_of(Samples(cfg_of('segmentation'), TRAIN), [0, 1, 2], draws=1, seed=0)
+    assert [sheet.size for sheet in found] == [(2 * CELL[0], rows * (CELL[1] + CAPTION)) for rows in (2, 1)]
+
+
+def test_damaged_data_are_named(cfg_of, tmp_path):
+    cfg = cfg_of('classification')
+    folder = tmp_path / 'train' / '0'
+    folder.mkdir(parents=True)
+    (folder / 'broken.jpg').write_bytes(b'no image')
+    cfg.train_dataloader.dataset.update(data_root=str(tmp_path), metainfo={'classes': ('0',)})
+    samples = Samples(cfg, TRAIN)
+    with pytest.raises(UserError, match=r'broken\.jpg cannot be loaded'):
+        samples.original(0)
+    cfg = cfg_of('detection')
+    cfg.train_dataloader.dataset.ann_file = 'nowhere.json'
+    with pytest.raises(UserError, match=r'train_dataloader cannot be loaded.*check-data'):
+        Samples(cfg, TRAIN)
+
+
+@pytest.mark.parametrize('name', ['mosaic', 'segmentation'])
+def test_the_command_writes_a_sheet_without_an_empty_cell(call, configs, name, tmp_path):
+    assert 'browse/train_01.jpg' in call('browse', configs[name], '--number', 2, '--draws', 2)[1]
+    sheet = cv2.imread(str(tmp_path / 'browse' / 'train_01.jpg'))
+    assert sheet.shape == (2 * (CELL[1] + CAPTION), 3 * CELL[0], 3)
+    for row in range(2):
+        for column in range(3):
+            top, left = row * (CELL[1] + CAPTION), column * CELL[0]
+            assert sheet[top : top + CELL[1], left : left + CELL[0]].std() > 5
+
+
+def test_the_command_overwrites_nothing_unasked_and_refuses_in_a_sentence(call, configs):
+    config = configs['classification']
+    one = [config, '--number', 1, '--draws', 1]
+    call('browse', *one, '--split', 'val')
+    assert '--overwrite' in call('browse', *one, '--split', 'val')[1]
+    assert 'val_01.jpg' in call('browse', *one, '--split', 'val', '--overwrite')[1]
+    assert 'train_01.jpg' in call('browse', *one)[1]
+    missing = 'train_dataloader.dataset.data_root=nowhere/digits/imagenet'
+    for arguments, message in (
+        (['--number', -1], '--number -1: expected at least'),
+        (['--draws', -1], '--draws -1: expected at least'),
+        (['--seed', -1], '--seed -1: expected at least'),
+        (['--out-dir', '/proc/x'], '--out-dir /proc/x cannot be written'),
+        (['--cfg-options', missing], 'The data set is not at'),
+    ):
+        code, printed = call('browse', config, '--overwrite', *arguments)
+        assert code
+        assert message in printed

@@ -1,0 +1,86 @@
+"""``mmgcvit visualize``: what docs/visualization.md says to type, on small models in folders so named; refusals."""
+
+import re
+import shlex
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+
+from mmgcvit import visualization
+from mmgcvit.checkpoints import save_whole
+
+from ..conftest import ROOT
+from ..inference.conftest import CLASSES, make_work_dir, picture_of
+from .conftest import LSA, classifier_of
+from .test_gradcam import needs_gradcam
+
+DOCS = (ROOT / 'docs' / 'visualization.md').read_text()
+BASH, PYTHON = (re.findall(rf'(?ms)^```{language}\n(.*?)^```$', DOCS) for language in ('bash', 'python'))
+COMMANDS = [line for block in BASH for line in block.splitlines() if line.startswith('mmgcvit ')]
+
+
+@needs_gradcam
+def test_the_page_runs_as_it_stands(call, tmp_path, monkeypatch, capsys):
+    """On a detector of random weights that takes every box for a dog."""
+    monkeypatch.setitem(CLASSES, 'detection', ['dog', *'123456789'])
+    checkpoint = make_work_dir(tmp_path / 'work_dirs' / 'my_detector', 'detection') / 'epoch_1.pth'
+    content = torch.load(checkpoint, weights_only=False)
+    content['state_dict']['roi_head.bbox_head.fc_cls.bias'][0] = 20
+    save_whole(content, checkpoint)
+    classifier_of(tmp_path / 'work_dirs' / 'my_classifier', pipeline=[])
+    classifier_of(tmp_path / 'work_dirs' / 'my_lsa', type='mmgcvit.LSA', arch=LSA)
+    cv2.imwrite(str(tmp_path / 'photo.jpg'), picture_of(128, 160))
+    assert {command.split()[2] for command in COMMANDS} == {'attention', 'queries', 'gradcam', 'shifts'}
+    for command in COMMANDS:
+        code, printed = call('visualize', *shlex.split(command)[2:])
+        assert code == 0, printed
+        assert (tmp_path / printed.split(': ')[-1].strip()).stat().st_size > 10_000
+    (program,) = PYTHON
+    exec(compile(program, 'docs', 'exec'), {})
+    assert capsys.readouterr().out
+
+
+def test_options_reach_the_picture_whose_folder_is_made(call, work_dirs, photo, tmp_path):
+    folder = work_dirs['classification']
+    where = [folder / 'classify.py', folder / 'epoch_1.pth', photo, '--out', 'new/it.svg', '--device', 'cpu']
+    call('visualize', 'attention', *where, '--stage', 1, '--block', 0, '--head', 1, '--at', '100,20')
+    drawn = (tmp_path / 'new' / 'it.svg').read_text()
+    assert '<!-- GCViT, stage 1, head 1 -->' in drawn
+    assert 'the query at 100, 20' in drawn
+
+
+@needs_gradcam
+def test_an_empty_map_is_said_with_another_stage_to_try(call, work_dirs, photo, monkeypatch):
+    gradcam = visualization.gradcam
+
+    def empty(*arguments):
+        found = gradcam(*arguments)
+        return replace(found, cam=np.zeros_like(found.cam))
+
+    monkeypatch.setattr(visualization, 'gradcam', empty)
+    for stage, other in ((3, 2), (0, 1)):
+        _, printed = call('visualize', 'gradcam', work_dirs['classification'], photo, '--stage', stage, '--class', 7)
+        assert f'nothing speaks for class digit 7 at stage {stage}; try --stage {other}\n' in printed
+        assert printed.endswith('gradcam: photo_gradcam.png\n')
+
+
+def test_errors_are_one_sentence(call, work_dirs, photo):
+    before = cv2.imread(photo)
+    folder = work_dirs['classification']
+    for arguments, message in (
+        (['shifts', folder, photo], 'visualize: this GCViT has no shifted copies of the image, which only LSA has'),
+        (['attention', folder, photo, '--stage', 9], 'visualize: there is no stage 9; there are 0 to 3'),
+        (['attention', folder, photo, '--at', 'middle'], "'middle': expected X,Y, for example 120,80"),
+        (['queries', folder, photo, '--out', 'it.txt'], 'it.txt: pictures are written as .png, .pdf, .svg or .jpg'),
+        (['queries', folder, photo, '--device', 'tpu'], "device 'tpu': expected auto, cpu, cuda or cuda:N"),
+        (['queries', folder, photo, '--out', photo], 'is the image itself'),
+        (['queries', folder, 'no.png', '--device', 'cpu'], 'visualize: no.png: there is no such file'),
+        (['queries', folder, 'a.pth', photo, photo], 'one IMAGE'),
+        (['queries', folder, photo, '--out', f'{photo}/it.png', '--device', 'cpu'], 'it.png cannot be written ('),
+    ):
+        code, printed = call('visualize', *arguments)
+        assert code
+        assert message in printed
+    assert (cv2.imread(photo) == before).all()
