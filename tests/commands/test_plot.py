@@ -4,18 +4,16 @@ import math
 
 import pytest
 
-from mmgcvit.commands import plot
+from mmgcvit.commands.main import run_command
 
 from ..visualization.conftest import iteration, validation, write_session
-
-pytest.importorskip('matplotlib')
 
 
 @pytest.fixture
 def call(monkeypatch):
     def call(*arguments):
-        monkeypatch.setattr('sys.argv', ['plot', *map(str, arguments)])
-        plot.main()
+        monkeypatch.setattr('sys.argv', [])
+        run_command('plot', arguments)
 
     return call
 
