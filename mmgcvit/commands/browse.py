@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mmengine.config import DictAction
 
+from ..files import check_writable
 from ..hosts.configs import enter_scope, read_config
 from ..inference import UserError
-from ..inference.outputs import check_folder
 from ..visualization.browsing import Samples, sheets_of
 from .data_check import check_presence
 
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
         if getattr(args, name) < least:
             raise UserError(f'--{name} {getattr(args, name)}: expected at least {least}')
     folder = args.out_dir
-    check_folder(folder)
+    check_writable(folder, f'--out-dir {folder}')
     earlier = sorted(folder.glob(f'{args.split}_*.jpg'))
     if earlier and not args.overwrite:
         raise UserError(

@@ -16,8 +16,7 @@ from ..inference import UserError
 from ..inference.inputs import Inputs, find_inputs
 from ..inference.loading import find_source, has_checkpoint, in_words, load_for_command
 from ..inference.outputs import Outputs
-from ..inference.running import FRAMES_OF_A_CAMERA, Tally, Task, predict_all
-from ..inference.words import counted
+from ..inference.running import FRAMES_OF_A_CAMERA, Task, counted
 from .options import add_trust_option
 
 FULL_DISK = '; {out_dir} has what was done until then'
@@ -81,9 +80,8 @@ def main(args: argparse.Namespace) -> int | str:
     display = Display(sys.stdout)
     display.line(f'{model.task}, {len(model.classes)} classes, on {in_words(model.device)}: {source.checkpoint}')
     task = Task(model, outputs, display, args.batch_size, not args.no_save_vis, not args.no_save_pred)
-    tally = Tally()
     try:
-        predict_all(task, inputs, args.frames, tally)
+        task.predict(inputs, args.frames)
     except KeyboardInterrupt:
         display.line('interrupted')
         return INTERRUPTED
@@ -92,8 +90,8 @@ def main(args: argparse.Namespace) -> int | str:
         if left_over := outputs.left_over():
             number = counted(len(left_over), 'file')
             display.line(f'not replaced: {number} of an earlier call, {left_over[0]} the first')
-        display.line(summary(tally, inputs, args.out_dir))
-    return f'predict: {len(tally.failed)} of the inputs could not be used, named above' if tally.failed else 0
+        display.line(summary(task, inputs, args.out_dir))
+    return f'predict: {len(task.failed)} of the inputs could not be used, named above' if task.failed else 0
 
 
 def split(args: argparse.Namespace) -> tuple[str | None, list[str]]:
@@ -127,15 +125,15 @@ def check_numbers(args: argparse.Namespace) -> None:
         raise UserError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
 
 
-def summary(tally: Tally, inputs: Inputs, out_dir: Path) -> str:
+def summary(task: Task, inputs: Inputs, out_dir: Path) -> str:
     """The last line."""
     done = [
         counted(number, what)
         for number, what, named in (
-            (tally.images, 'image', inputs.images),
-            (tally.frames, 'frame', inputs.videos or inputs.cameras),
+            (task.images, 'image', inputs.images),
+            (task.frames, 'frame', inputs.videos or inputs.cameras),
         )
         if named
     ]
-    failed = f', {len(tally.failed)} skipped' if tally.failed else ''
+    failed = f', {len(task.failed)} skipped' if task.failed else ''
     return f'{" and ".join(done)} predicted{failed}: {out_dir}'

@@ -14,9 +14,9 @@ from torch import Tensor
 from ..checkpoints.reading import local_file
 from ..checkpoints.wholeness import save_whole_safetensors, sha256
 from ..errors import first_line
+from ..files import check_writable
 from ..inference import UserError, load
 from ..inference.loading import find_source
-from ..inference.outputs import check_writable
 from ..version import __version__
 from .options import add_trust_option
 

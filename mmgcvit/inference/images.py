@@ -27,14 +27,9 @@ REASONS = {
 def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
     """An image as the data pipeline would load it.
 
-    Args:
-        image: A file; an array of shape (height, width), (height, width, 1), with 3 channels in the order **blue,
-            green, red** as ``cv2.imread`` gives them, or with alpha behind them, of 8 or 16 bits; or an image of
-            Pillow's.
-        loader: How files are decoded.
-
-    Returns:
-        (height, width, 3) uint8, blue, green, red, turned upright by its EXIF data.
+    A file; an array of shape (height, width), (height, width, 1), with 3 channels in the order **blue, green, red** as
+    ``cv2.imread`` gives them, or with alpha behind them, of 8 or 16 bits; or an image of Pillow's become an array
+    (height, width, 3) uint8, blue, green, red, turned upright by its EXIF data.
 
     Raises:
         UserError: It cannot be read, or is none of these.
@@ -49,16 +44,11 @@ def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
 
 
 def read_image(path: str, loader: Loader) -> np.ndarray:
-    """Decode a file.
+    """Decode a file; a UserError where that fails.
 
     By Pillow too: it refuses cut files that OpenCV fills up with grey, and knows the size before it decodes.
-
-    Raises:
-        UserError: It cannot be read.
     """
-    problem = problem_of(path)
-    if problem is not None:
-        raise UserError(f'{path}: {REASONS[problem]}')
+    check_is_file(path)
     content = Path(path).read_bytes()
     try:
         with warnings.catch_warnings():
@@ -75,6 +65,13 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
     if loaded is None:
         raise UserError(f'{path} cannot be read: {loader.backend} cannot decode it')
     return from_array(loaded)
+
+
+def check_is_file(path: str) -> None:
+    """Refuse what is no file, or an empty one, without opening it."""
+    problem = problem_of(path)
+    if problem is not None:
+        raise UserError(f'{path}: {REASONS[problem]}')
 
 
 def is_animated(path: str) -> bool:

@@ -1,19 +1,27 @@
-"""What a user names to be looked at: images, folders, globs, videos, cameras."""
+"""What a user names to be looked at: images, folders, patterns, videos, cameras; and the frames of these two."""
 
 import glob
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+
+import cv2
+import numpy as np
 
 from ..datasets.checks.images import ENDINGS
 from ..errors import UserError
 from ..files import from_root
+from .images import check_is_file
 
 VIDEO_ENDINGS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-CAMERA, CAMERAS = re.compile(r'camera:(\d+)'), 'camera:'
-GLOB = re.compile(r'[*?\[]')
+CAMERA = re.compile(r'camera:(\d+)')
+PATTERN = re.compile(r'[*?\[]')
+# Of videos that do not say their own, and no faster than any is.
+FRAMES_PER_SECOND, MOST_FRAMES_PER_SECOND = 25.0, 240.0
 
 
 @dataclass
@@ -24,7 +32,7 @@ class Inputs:
         images: Files.
         videos: Files.
         cameras: Their numbers.
-        left_out: Files of folders and globs that are neither images nor videos by their names.
+        left_out: Files of folders and patterns that are neither images nor videos by their names.
     """
 
     images: list[str] = field(default_factory=list)
@@ -49,52 +57,48 @@ def find_inputs(named: Sequence[str]) -> Inputs:
     """
     inputs = Inputs()
     for name in named:
+        path = Path(name)
         if camera := CAMERA.fullmatch(name):
             inputs.cameras.append(int(camera[1]))
-        elif Path(name).is_dir():
-            files = [path for path in sorted(Path(name).iterdir()) if path.is_file() and not path.name.startswith('.')]
-            take(inputs, name, files)
-        elif GLOB.search(name) and not Path(name).exists():
-            take(inputs, name, found_by(name))
-        elif name.startswith(CAMERAS) and not Path(name).exists():
-            raise UserError(f'{name}: cameras are camera:0, camera:1, ...')
-        elif not Path(name).exists():
-            raise UserError(f'{name}: there is no such file or folder')
-        else:
+        elif path.is_dir():
+            take(inputs, name, [path for path in sorted(path.iterdir()) if not path.name.startswith('.')])
+        elif path.exists():
             # That a file is broken is found when its turn comes, so that one of many stops nothing.
             (inputs.videos if is_video(name) else inputs.images).append(name)
-    for names in (inputs.images, inputs.videos, inputs.cameras):
-        names[:] = each_once(names)
+        elif PATTERN.search(name):
+            take(inputs, name, [Path(path) for path in sorted(glob.glob(name, recursive=True))])  # noqa: PTH207
+        elif name.startswith('camera:'):
+            raise UserError(f'{name}: cameras are camera:0, camera:1, ...')
+        else:
+            raise UserError(f'{name}: there is no such file or folder')
+    inputs.images, inputs.videos = each_once(inputs.images), each_once(inputs.videos)
+    inputs.cameras = list(dict.fromkeys(inputs.cameras))
     return inputs
 
 
-def found_by(pattern: str) -> list[Path]:
-    """The files that a pattern hits.
-
-    Raises:
-        UserError: There is none.
-    """
-    found = [Path(path) for path in sorted(glob.glob(pattern, recursive=True)) if Path(path).is_file()]  # noqa: PTH207
-    if not found:
-        raise UserError(f'{pattern}: no file is called so')
-    return found
-
-
 def take(inputs: Inputs, name: str, paths: Sequence[Path]) -> None:
-    """Take the images and videos of a folder or pattern.
-
-    Raises:
-        UserError: It has none.
-    """
-    images = [str(path) for path in paths if path.suffix.lower() in ENDINGS]
-    videos = [str(path) for path in paths if is_video(str(path))]
+    """Take the images and videos of a folder or pattern, which has to have one."""
+    files = [str(path) for path in paths if path.is_file()]
+    is_folder = Path(name).is_dir()
+    if not files and not is_folder:
+        raise UserError(f'{name}: no file is called so')
+    images = [path for path in files if path.lower().endswith(ENDINGS)]
+    videos = [path for path in files if is_video(path)]
     if not images and not videos:
-        below = f"; for those in folders below it, name '{Path(name) / '**' / '*'}'" if Path(name).is_dir() else ''
-        which = 'its only file is not' if len(paths) == 1 else f'none of its {len(paths)} files is'
+        below = f"; for those in folders below it, name '{Path(name) / '**' / '*'}'" if is_folder else ''
+        which = 'its only file is not' if len(files) == 1 else f'none of its {len(files)} files is'
         raise UserError(f'{name}: {which} an image or a video by its name{below}')
     inputs.images += images
     inputs.videos += videos
-    inputs.left_out += [str(path) for path in paths if str(path) not in {*images, *videos}]
+    inputs.left_out += [path for path in files if path not in {*images, *videos}]
+
+
+def each_once(files: Sequence[str]) -> list[str]:
+    """Files without those that were named before, in other words perhaps."""
+    found: dict[Path, str] = {}
+    for file in files:
+        found.setdefault(from_root(file), file)
+    return list(found.values())
 
 
 def is_video(name: str) -> bool:
@@ -102,9 +106,55 @@ def is_video(name: str) -> bool:
     return name.lower().endswith(VIDEO_ENDINGS)
 
 
-def each_once(names: Sequence[Any]) -> list[Any]:
-    """Names without those of what was named before, in other words perhaps."""
-    found = {}
-    for name in names:
-        found.setdefault(from_root(name) if isinstance(name, str) else name, name)
-    return list(found.values())
+@dataclass(frozen=True)
+class Frames:
+    """An open video or camera.
+
+    Attributes:
+        name: For messages.
+        per_second: Frames a second.
+        expected: How many frames there will be, by the file's header, which may be wrong; None where nobody knows.
+        images: The frames, (height, width, 3) uint8, blue, green, red.
+    """
+
+    name: str
+    per_second: float
+    expected: int | None
+    images: Iterator[np.ndarray]
+
+
+@contextmanager
+def opened(source: str | int, most: int | None = None) -> Iterator[Frames]:
+    """A video file, or a camera by its number; of it so many frames, None for all.
+
+    Raises:
+        UserError: It is not there, or cannot be opened.
+    """
+    if isinstance(source, int):
+        name, reason = f'camera:{source}', f'there is no camera {source} that can be opened (/dev/video{source})'
+    else:
+        name, reason = source, f'{source} cannot be opened as a video'
+        check_is_file(source)
+    capture = cv2.VideoCapture(source)
+    try:
+        if not capture.isOpened():
+            raise UserError(reason)
+        rate, announced = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        # A file that was cut may announce none, or any number.
+        numbers = [int(announced)] if 0 < announced < math.inf and not isinstance(source, int) else []
+        yield Frames(
+            name=name,
+            per_second=float(rate) if 0 < rate <= MOST_FRAMES_PER_SECOND else FRAMES_PER_SECOND,
+            expected=min([*numbers, *([] if most is None else [most])], default=None),
+            images=islice(frames_of(capture), most),
+        )
+    finally:
+        capture.release()
+
+
+def frames_of(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    """All frames that are left."""
+    is_there, frame = capture.read()
+    while is_there:
+        yield frame
+        is_there, frame = capture.read()

@@ -1,9 +1,10 @@
-"""The folder that takes what is predicted; nothing in it is overwritten without being asked."""
+"""The folder that takes what is predicted: pictures, videos, label maps and JSON; nothing is overwritten unasked."""
 
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,27 @@ import cv2
 import numpy as np
 
 from ..errors import UserError
-from ..files import from_root, refusal_of
+from ..files import UNFINISHED, check_writable, from_root, write_image, written_whole
 
 # Pictures and videos with predictions drawn in; label maps; what is predicted for each frame of videos.
-DRAWN, LABEL_MAPS, FRAMES = 'vis', 'labels', 'preds'
-PREDICTIONS, IMAGES = 'predictions.json', 'images.json'
-FOLDERS, FILES = (DRAWN, LABEL_MAPS, FRAMES), (PREDICTIONS, IMAGES)
+DRAWN, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
+PREDICTIONS, IMAGES = FILES = ('predictions.json', 'images.json')
 # Pictures of these keep their names; of others they become PNG.
 KEPT_ENDINGS = ('.jpg', '.jpeg', '.png')
-UNFINISHED = '.part'
+# What OpenCV's wheels can write by themselves.
+CODEC = 'mp4v'
 
 
 class Outputs:
-    """Where things go, below a folder.
+    """Where things go, below a folder that is made when the first thing is written.
+
+    What is written keeps the names of the inputs; where two have the same one, all keep their paths below their common
+    folder. Where the format changes, the ending does; where inputs differ in their endings alone, the old one stays
+    before it.
 
     Args:
-        folder: The folder; made when the first thing is written.
-        inputs: All files that are read. What is written keeps their names; where two have the same one, all keep
-            their paths below their common folder. Where the format changes, the ending does; where inputs differ in
-            their endings alone, the old one stays before it, so that none takes the name of another.
+        folder: The folder.
+        inputs: All files that are read.
         overwrite: Whether files of an earlier call may be replaced.
 
     Raises:
@@ -37,69 +40,54 @@ class Outputs:
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
-        self.folder = folder
-        self.taken: set[Path] = set()
-        self.common = common_folder(inputs) if len({Path(path).name for path in inputs}) < len(inputs) else None
-        self.names = {self.name_of(path) for path in inputs}
-        self.stems = Counter(name.with_suffix('') for name in self.names)
-        check_folder(folder)
+        check_out_dir(folder, (*FILES, *FOLDERS), overwrite)
         ours = {(folder / name).resolve() for name in FOLDERS}
         inside = [path for path in inputs if ours & set(Path(path).resolve().parents)]
         if inside:
             raise UserError(f'{inside[0]} lies where an earlier call has written; name another folder with --out-dir')
-        found = [name for name in (*FILES, *FOLDERS) if is_used(folder / name)]
-        if found and not overwrite:
-            raise UserError(
-                f'{folder} holds what an earlier call has written ({", ".join(found)}); name another folder with '
-                '--out-dir, or replace it with --overwrite'
-            )
+        self.folder = folder
+        self.names = {path: Path(Path(path).name) for path in inputs}
+        if len(set(self.names.values())) < len(inputs):
+            common = os.path.commonpath([from_root(path).parent for path in inputs])
+            self.names = {path: from_root(path).relative_to(common) for path in inputs}
+        self.stems = Counter(name.with_suffix('') for name in self.names.values())
+        self.taken: set[Path] = set()
 
     def file(self, name: str) -> Path:
         """The path of a file of :data:`FILES`, which this call writes."""
-        path = self.folder / name
-        self.taken.add(path)
-        return path
+        self.taken.add(self.folder / name)
+        return self.folder / name
 
     def place(self, kind: str, source: str, ending: str | None = None) -> Path:
         """A path that nothing else of this call is written to.
 
         Args:
             kind: Of :data:`FOLDERS`.
-            source: The input.
+            source: The input, or what a camera's files are called.
             ending: What to put in the place of the input's own; None to keep it.
         """
-        name = self.name_of(source)
-        wanted = name if ending is None else name.with_suffix(ending)
-        if ending not in (None, name.suffix) and self.stems[name.with_suffix('')] > 1:
-            # Of a.jpg and a.bmp the second becomes a.bmp.png.
-            wanted = name.with_name(f'{name.name}{ending}')
-        free, number = wanted, 1
-        while self.folder / kind / free in self.taken or (free != name and free in self.names):
+        name = self.names.get(source, Path(source))
+        wanted = name
+        if ending not in (None, name.suffix):
+            is_alone = self.stems[name.with_suffix('')] <= 1
+            wanted = name.with_suffix(ending) if is_alone else name.with_name(f'{name.name}{ending}')
+        path, number = self.folder / kind / wanted, 1
+        # Of a.jpg, a.bmp and a.bmp.png two want to be a.bmp.png.
+        while path in self.taken:
             number += 1
-            free = wanted.with_name(f'{number}_{wanted.name}')
-        self.taken.add(self.folder / kind / free)
-        return self.folder / kind / free
-
-    def name_of(self, source: str) -> Path:
-        """What an input is called below the folders of :data:`FOLDERS`."""
-        path = from_root(source)
-        # Cameras lie in no folder.
-        is_below = self.common is not None and path.is_relative_to(self.common)
-        return path.relative_to(self.common) if is_below else Path(path.name)
+            path = path.with_name(f'{number}_{wanted.name}')
+        self.taken.add(path)
+        return path
 
     def write_picture(self, source: str, picture: np.ndarray) -> Path:
         """Write a picture (height, width, 3), blue, green, red, in which predictions are drawn."""
         ending = None if source.lower().endswith(KEPT_ENDINGS) else '.png'
-        return write_encoded(self.place(DRAWN, source, ending), picture)
+        return write_image(self.place(DRAWN, source, ending), picture)
 
     def write_label_map(self, source: str, label_map: np.ndarray) -> Path:
         """Write numbers of classes (height, width) as a grey PNG file, of 16 bits where they need it."""
         deep = label_map.max(initial=0) > np.iinfo(np.uint8).max
-        return write_encoded(self.place(LABEL_MAPS, source, '.png'), label_map.astype(np.uint16 if deep else np.uint8))
-
-    def write_json(self, name: str, content: Any) -> None:
-        """Write a file of :data:`FILES`."""
-        write_whole(self.file(name), json.dumps(content, ensure_ascii=False, indent=1).encode())
+        return write_image(self.place(LABEL_MAPS, source, '.png'), label_map.astype(np.uint16 if deep else np.uint8))
 
     def left_over(self) -> list[Path]:
         """Files of an earlier call that are there still, since this one has written nothing by their names."""
@@ -108,113 +96,69 @@ class Outputs:
         return sorted(set(files) - self.taken)
 
 
-class JsonList:
-    """A JSON file that holds a list, written entry by entry: what many images give need not fit in memory.
-
-    It is there under its name, and whole, after the ``with`` block, also after one that an error has ended.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.unfinished = path.with_name(f'{path.name}{UNFINISHED}')
-        self.begun = False
-
-    def __enter__(self) -> 'JsonList':
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = self.unfinished.open('w', encoding='utf-8')
-        self.file.write('[')
-        return self
-
-    def add(self, entry: dict[str, Any]) -> None:
-        self.file.write(f'{"," if self.begun else ""}\n{as_json(entry)}')
-        self.begun = True
-
-    def __exit__(self, *_: object) -> None:
-        self.file.write('\n]\n')
-        self.file.close()
-        self.unfinished.replace(self.path)
-
-
-class JsonLines(JsonList):
-    """Likewise, an entry a line, without brackets; without an entry there is no file."""
-
-    def __enter__(self) -> 'JsonLines':
-        return self
-
-    def add(self, entry: dict[str, Any]) -> None:
-        if not self.begun:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.unfinished.open('w', encoding='utf-8')
-            self.begun = True
-        self.file.write(f'{as_json(entry)}\n')
-
-    def __exit__(self, *_: object) -> None:
-        if self.begun:
-            self.file.close()
-            self.unfinished.replace(self.path)
-
-
-def as_json(entry: dict[str, Any]) -> str:
-    """An entry in one line; numbers that are not finite, which JSON does not have, are an error."""
-    return json.dumps(entry, ensure_ascii=False, allow_nan=False)
-
-
-def common_folder(paths: Sequence[str]) -> Path:
-    """The folder that all files lie in or below."""
-    return Path(os.path.commonpath([from_root(path).parent for path in paths]))
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder for ``--out-dir`` in which nothing can be written, before anything is computed.
-
-    The folder need not be there, and is not made.
-
-    Raises:
-        UserError: It cannot be written to.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f'--out-dir {folder} is a file; name a folder')
+def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
+    """Refuse a folder for ``--out-dir`` that cannot be written, or has files or filled folders of these names."""
     check_writable(folder, f'--out-dir {folder}')
+    paths = [folder / name for name in names]
+    found = [path.name for path in paths if (any(path.iterdir()) if path.is_dir() else path.exists())]
+    if found and not overwrite:
+        raise UserError(
+            f'{folder} holds what an earlier call has written ({", ".join(found)}); name another folder with '
+            '--out-dir, or replace it with --overwrite'
+        )
 
 
-def check_writable(folder: Path, name: str) -> None:
-    """Refuse a folder in which nothing can be written; see :func:`check_folder`.
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole."""
+    with written_whole(path) as unfinished:
+        unfinished.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding='utf-8')
 
-    Args:
-        folder: The folder.
-        name: What to call it in the message.
 
-    Raises:
-        UserError: It cannot be written to, or not be made.
+@contextmanager
+def json_entries(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """What adds an entry to a file, a list or lines of a .jsonl: what many images give need not fit in memory.
+
+    The file is there under its name, and whole, after the block, also after one that an error has ended. Numbers that
+    are not finite, which JSON does not have, are an error.
     """
-    existing = next(path for path in (folder, *from_root(folder).parents) if path.exists())
-    refusal = refusal_of(existing)
-    if refusal is not None:
-        raise UserError(f'{name} cannot be written ({existing}: {refusal.strerror}); name another place')
+    is_list, comma, ended = path.suffix == '.json', '', None
+    with written_whole(path) as unfinished, unfinished.open('w', encoding='utf-8') as file:
+
+        def add(entry: dict[str, Any]) -> None:
+            nonlocal comma
+            line = json.dumps(entry, ensure_ascii=False, allow_nan=False)
+            file.write(f'{comma}\n{line}' if is_list else f'{line}\n')
+            comma = ','
+
+        file.write('[' if is_list else '')
+        try:
+            yield add
+        except BaseException as error:
+            ended = error
+        file.write('\n]\n' if is_list else '')
+    if ended is not None:
+        raise ended
 
 
-def is_used(path: Path) -> bool:
-    """Whether there is a file, or a folder with something in it."""
-    return any(path.iterdir()) if path.is_dir() else path.exists()
-
-
-def write_encoded(path: Path, picture: np.ndarray) -> Path:
-    """Write a picture in the format that its name says."""
-    # OpenCV's own writing says nothing of a full disk.
-    try:
-        done, content = cv2.imencode(path.suffix, picture)
-    except cv2.error:
-        done = False
-    if not done:
-        height, width = picture.shape[:2]
-        raise UserError(f'OpenCV cannot write {width} x {height} pixels as {path}')
-    write_whole(path, content.tobytes())
-    return path
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there wholly or not at all; a link in its place is replaced, not followed."""
+@contextmanager
+def video_written(path: Path, per_second: float) -> Iterator[Callable[[np.ndarray], None]]:
+    """What adds a frame (height, width, 3), blue, green, red, to a video in the first frame's size; else likewise."""
+    # OpenCV tells the format by the ending.
+    unfinished = path.with_name(f'{path.stem}{UNFINISHED}{path.suffix}')
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'{path.name}{UNFINISHED}')
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    writer, size = cv2.VideoWriter(), None
+
+    def add(frame: np.ndarray) -> None:
+        nonlocal size
+        if size is None:
+            size = frame.shape[1::-1]
+            if not writer.open(str(unfinished), cv2.VideoWriter_fourcc(*CODEC), per_second, size):
+                raise UserError(f'{path}: this OpenCV writes no videos ({CODEC}); leave them out: --no-save-vis')
+        writer.write(frame if frame.shape[1::-1] == size else cv2.resize(frame, size))
+
+    try:
+        yield add
+    finally:
+        writer.release()
+        if unfinished.exists():
+            unfinished.replace(path)

@@ -1,8 +1,13 @@
-"""What a model predicts, as plain values: NumPy arrays, names and numbers."""
+"""What a model predicts: plain values (NumPy arrays, names, numbers), and as JSON, in COCO's format for results."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from ..datasets.coco_categories import coco_categories
+from ..errors import UserError
 
 
 @dataclass(frozen=True)
@@ -62,3 +67,53 @@ class Classification:
 
 
 Prediction = Detections | Segmentation | Classification
+# So many of a classifier's classes are written, the likeliest first.
+MOST_CLASSES = 5
+
+
+def categories_of(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The categories that records refer to by ``category_id``, in the order of the classes' numbers.
+
+    A detector's are COCO's own ids where its classes are COCO's, else numbers from 1, as annotation tools count; of the
+    other tasks the numbers of the classes, from 0, as label maps have them.
+    """
+    if task == 'detection':
+        return [{'id': category['id'], 'name': category['name']} for category in coco_categories(classes)]
+    return [{'id': number, 'name': name} for number, name in enumerate(classes)]
+
+
+def records_of(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is written of a prediction for one image: a record for each object, class of pixels, or likeliest class.
+
+    ``bbox`` is left, top, width, height in pixels; ``segmentation`` a run-length encoded mask; ``area`` its pixels.
+    """
+
+    def named(label: int) -> dict[str, Any]:
+        category = categories[label] if label < len(categories) else {'id': int(label), 'name': f'class {label}'}
+        return {'category_id': category['id'], 'category_name': category['name']}
+
+    if isinstance(prediction, Classification):
+        likeliest = np.argsort(-prediction.scores, kind='stable')[:MOST_CLASSES]
+        return [{**named(label), 'score': float(prediction.scores[label])} for label in likeliest]
+    if isinstance(prediction, Segmentation):
+        return [
+            {**named(label), 'area': int(area), 'segmentation': run_lengths(prediction.label_map == label)}
+            for label, area in zip(prediction.labels, prediction.areas, strict=True)
+        ]
+    records = []
+    for number, (label, score) in enumerate(zip(prediction.labels, prediction.scores, strict=True)):
+        left, top, right, bottom = map(float, prediction.boxes[number])
+        bbox = [round(value, 2) for value in (left, top, right - left, bottom - top)]
+        masks = {} if prediction.masks is None else {'segmentation': run_lengths(prediction.masks[number])}
+        records.append({**named(label), 'score': float(score), 'bbox': bbox, **masks})
+    return records
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """A mask (height, width) as COCO's format has it: ``size`` and compressed ``counts``."""
+    try:
+        from pycocotools import mask as coco_mask
+    except ModuleNotFoundError:
+        raise UserError("masks are written by pycocotools, not installed here: 'pip install pycocotools'") from None
+    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {'size': list(mask.shape), 'counts': encoded['counts'].decode('ascii')}

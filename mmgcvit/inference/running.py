@@ -1,8 +1,9 @@
 """Predicting for all that a user has named, and writing what comes of it. The broken is named, counted and skipped."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -10,20 +11,22 @@ import numpy as np
 from ..engine.progress import Display
 from ..errors import UserError
 from .images import is_animated, read_image
-from .inputs import Inputs
-from .outputs import DRAWN, FRAMES, IMAGES, PREDICTIONS, JsonLines, JsonList, Outputs
+from .inputs import Frames, Inputs, opened
+from .outputs import DRAWN, FRAMES, IMAGES, PREDICTIONS, Outputs, json_entries, video_written, write_json
 from .predictor import Predictor
-from .records import categories_of, records_of
-from .results import Prediction, Segmentation
-from .videos import ENDING, Frames, VideoWriter, batches_of, open_camera, open_video
-from .words import counted
+from .results import Prediction, Segmentation, categories_of, records_of
 
 FRAMES_OF_A_CAMERA = 100
 
 
-@dataclass(frozen=True)
+def counted(number: int, one: str) -> str:
+    """``1 image``, ``2 images``: a number before what it counts, whose plural ends in -s."""
+    return f'{number} {one}' if number == 1 else f'{number} {one}s'
+
+
+@dataclass
 class Task:
-    """What is done with each input.
+    """What is done with each input, and what came of them.
 
     Attributes:
         model: Predicts.
@@ -32,6 +35,9 @@ class Task:
         batch_size: So many images, or frames, at a time.
         draw: Whether pictures are drawn.
         write: Whether JSON and label maps are written.
+        images: So many images were predicted.
+        frames: So many frames of videos and cameras.
+        failed: What could not be, a sentence each.
     """
 
     model: Predictor
@@ -40,163 +46,135 @@ class Task:
     batch_size: int = 1
     draw: bool = True
     write: bool = True
-
-    @property
-    def categories(self) -> list[dict[str, Any]]:
-        return categories_of(self.model.task, self.model.classes)
-
-
-@dataclass
-class Tally:
-    """What came of the inputs.
-
-    Attributes:
-        images: So many images were predicted.
-        frames: So many frames of videos and cameras.
-        failed: What could not be, a sentence each.
-    """
-
     images: int = 0
     frames: int = 0
     failed: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.categories = categories_of(self.model.task, self.model.classes)
 
-def predict_all(task: Task, inputs: Inputs, most_frames: int | None, tally: Tally) -> None:
-    """Images, then videos, then cameras.
+    def predict(self, inputs: Inputs, most_frames: int | None = None) -> None:
+        """Images, then videos, then cameras; of each video and camera so many frames.
 
-    Args:
-        task: What is done with each.
-        inputs: What is there.
-        most_frames: So many of each video and camera; None for all, :data:`FRAMES_OF_A_CAMERA` of a camera.
-        tally: Counts.
-    """
-    if inputs.left_out:
-        task.display.line(f'left out, since by name neither image nor video: {counted(len(inputs.left_out), "file")}')
-    if inputs.images:
-        predict_images(task, inputs.images, tally)
-    videos = [(path, open_video(path, most_frames)) for path in inputs.videos]
-    cameras = [(f'camera_{n}', open_camera(n, most_frames or FRAMES_OF_A_CAMERA)) for n in inputs.cameras]
-    for source, opened in videos + cameras:
+        Args:
+            inputs: What is there.
+            most_frames: None for all of a video, :data:`FRAMES_OF_A_CAMERA` of a camera.
+        """
+        if inputs.left_out:
+            number = counted(len(inputs.left_out), 'file')
+            self.display.line(f'left out, since by name neither image nor video: {number}')
+        if inputs.images:
+            self.predict_images(inputs.images)
+        videos = [(path, path, most_frames) for path in inputs.videos]
+        cameras = [(f'camera_{number}', number, most_frames or FRAMES_OF_A_CAMERA) for number in inputs.cameras]
+        for called, source, most in videos + cameras:
+            try:
+                with opened(source, most) as frames:
+                    self.predict_frames(frames, called)
+            except UserError as error:
+                self.fail(str(error))
+
+    def predict_images(self, paths: Sequence[str]) -> None:
+        """``predictions.json`` and ``images.json``, whole also where something ends the call; pictures, label maps."""
+        images: list[dict[str, Any]] = []
+        records = json_entries(self.outputs.file(PREDICTIONS)) if self.write else nullcontext()
         try:
-            with opened as frames:
-                predict_frames(task, frames, source, tally)
-        except UserError as error:
-            fail(task, tally, str(error))
+            with self.shown('images', len(paths)), records as add_record:
+                for begin in range(0, len(paths), self.batch_size):
+                    batch = paths[begin : begin + self.batch_size]
+                    for number, image, prediction in self.found_of(batch, begin + 1):
+                        path = paths[number - 1]
+                        try:
+                            images.append(self.written(number, path, image, prediction, add_record))
+                        except UserError as error:
+                            self.fail(f'{path}: {error}')
+                        else:
+                            self.images += 1
+                    self.display.advance(begin + len(batch), batch[-1])
+        finally:
+            if self.write:
+                write_json(self.outputs.file(IMAGES), {'images': images, 'categories': self.categories})
 
-
-def predict_images(task: Task, paths: Sequence[str], tally: Tally) -> None:
-    """Predict for image files: ``predictions.json`` and ``images.json``, pictures below ``vis``, label maps.
-
-    Both JSON files are whole also where something ends the call: they then have what was done until then.
-    """
-    images: list[dict[str, Any]] = []
-    list_of_records = JsonList(task.outputs.file(PREDICTIONS)) if task.write else nullcontext()
-    try:
-        with shown(task, 'images', len(paths)), list_of_records as records:
-            for begin in range(0, len(paths), task.batch_size):
-                batch = paths[begin : begin + task.batch_size]
-                predict_batch(task, batch, begin + 1, records, images, tally)
-                task.display.advance(begin + len(batch), batch[-1])
-    finally:
-        if task.write:
-            task.outputs.write_json(IMAGES, {'images': images, 'categories': task.categories})
-
-
-def predict_batch(
-    task: Task,
-    paths: Sequence[str],
-    first_id: int,
-    records: JsonList | None,
-    images: list[dict[str, Any]],
-    tally: Tally,
-) -> None:
-    """Predict for a batch of image files; see :func:`predict_images`."""
-    loaded = {}
-    for number, path in enumerate(paths, start=first_id):
-        try:
-            loaded[number] = read_image(path, task.model.loader)
-            if is_animated(path):
-                task.display.line(f'{path}: an animation, of which the first frame is taken')
-        except UserError as error:
-            fail(task, tally, str(error))
-    outcomes = task.model.outcomes(list(loaded.values()))
-    for (number, image), outcome in zip(loaded.items(), outcomes, strict=True):
-        path = paths[number - first_id]
-        try:
+    def found_of(self, paths: Sequence[str], first: int) -> Iterator[tuple[int, np.ndarray, Prediction]]:
+        """Of a batch of image files, numbered from ``first``, those that can be predicted, and what is."""
+        loaded = {}
+        for number, path in enumerate(paths, start=first):
+            try:
+                loaded[number] = read_image(path, self.model.loader)
+                if is_animated(path):
+                    self.display.line(f'{path}: an animation, of which the first frame is taken')
+            except UserError as error:
+                self.fail(str(error))
+        outcomes = self.model.outcomes(list(loaded.values()))
+        for (number, image), outcome in zip(loaded.items(), outcomes, strict=True):
             if isinstance(outcome, UserError):
-                raise outcome
-            images.append(written(task, number, path, image, outcome, records))
-        except UserError as error:
-            fail(task, tally, f'{path}: {error}')
-        else:
-            tally.images += 1
+                self.fail(f'{paths[number - first]}: {outcome}')
+            else:
+                yield number, image, outcome
 
+    def written(
+        self,
+        number: int,
+        path: str,
+        image: np.ndarray,
+        prediction: Prediction,
+        add_record: Callable[[dict[str, Any]], None] | None,
+    ) -> dict[str, Any]:
+        """Write what is predicted for an image; its entry in ``images.json``."""
+        entry = {'id': number, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
+        if self.draw:
+            entry['drawn'] = str(self.outputs.write_picture(path, self.model.draw(image, prediction)))
+        if add_record is not None:
+            if isinstance(prediction, Segmentation):
+                entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
+            for record in records_of(prediction, self.categories):
+                add_record({'image_id': number, 'file_name': path, **record})
+        return entry
 
-def written(
-    task: Task, number: int, path: str, image: np.ndarray, prediction: Prediction, records: JsonList | None
-) -> dict[str, Any]:
-    """Write what is predicted for an image; gives its entry in ``images.json``.
-
-    Raises:
-        UserError: Its picture cannot be written.
-    """
-    entry = {'id': number, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
-    if task.draw:
-        entry['drawn'] = str(task.outputs.write_picture(path, task.model.draw(image, prediction)))
-    if records is not None:
-        if isinstance(prediction, Segmentation):
-            entry['label_map'] = str(task.outputs.write_label_map(path, prediction.label_map))
-        for record in records_of(prediction, task.categories):
-            records.add({'image_id': number, 'file_name': path, **record})
-    return entry
-
-
-def predict_frames(task: Task, frames: Frames, source: str, tally: Tally) -> None:
-    """Predict for a video's or a camera's frames: a video below ``vis``, a line of JSON for each frame below ``preds``.
-
-    Args:
-        task: See there.
-        frames: The frames.
-        source: What its files are called after.
-        tally: Counts.
-
-    Raises:
-        UserError: There is no frame.
-    """
-    drawn = VideoWriter(task.outputs.place(DRAWN, source, ENDING), frames.per_second) if task.draw else nullcontext()
-    lines = JsonLines(task.outputs.place(FRAMES, source, '.jsonl')) if task.write else nullcontext()
-    done = 0
-    with shown(task, frames.name, frames.expected or 1), drawn as writer, lines as file:
-        for batch in batches_of(frames, task.batch_size):
-            for image, outcome in zip(batch, task.model.outcomes(batch), strict=True):
-                if isinstance(outcome, UserError):
-                    raise UserError(f'{frames.name}, frame {done}: {outcome}')
-                if writer is not None:
-                    writer.add(task.model.draw(image, outcome))
-                if file is not None:
-                    records = records_of(outcome, task.categories)
+    def predict_frames(self, frames: Frames, called: str) -> None:
+        """A video below ``vis``, and below ``preds`` a line of JSON for each frame, both so called."""
+        with self.shown(frames.name, frames.expected or 1), ExitStack() as files:
+            found = self.found_in(frames)
+            first, done = next(found, None), 0
+            if first is None:
+                raise UserError(f'{frames.name}: no frame of it can be read')
+            if self.draw:
+                path = self.outputs.place(DRAWN, called, '.mp4')
+                add_frame = files.enter_context(video_written(path, frames.per_second))
+            if self.write:
+                add_line = files.enter_context(json_entries(self.outputs.place(FRAMES, called, '.jsonl')))
+            for image, prediction in chain([first], found):
+                if self.draw:
+                    add_frame(self.model.draw(image, prediction))
+                if self.write:
                     time = round(done / frames.per_second, 3)
-                    file.add({'frame': done, 'time': time, 'predictions': records})
+                    add_line({'frame': done, 'time': time, 'predictions': records_of(prediction, self.categories)})
                 done += 1
-                tally.frames += 1
-            task.display.advance(done)
-        if not done:
-            raise UserError(f'{frames.name}: no frame of it can be read')
-    if frames.expected is not None and done < frames.expected:
-        task.display.line(f'{frames.name}: ends after {done} frames; {frames.expected} were expected')
+                self.frames += 1
+        if frames.expected is not None and done < frames.expected:
+            self.display.line(f'{frames.name}: ends after {done} frames; {frames.expected} were expected')
 
+    def found_in(self, frames: Frames) -> Iterator[tuple[np.ndarray, Prediction]]:
+        """Frames and what is predicted for them, predicted batch by batch."""
+        done = 0
+        while batch := list(islice(frames.images, self.batch_size)):
+            for number, (image, outcome) in enumerate(zip(batch, self.model.outcomes(batch), strict=True), start=done):
+                if isinstance(outcome, UserError):
+                    raise UserError(f'{frames.name}, frame {number}: {outcome}')
+                yield image, outcome
+            done += len(batch)
+            self.display.advance(done)
 
-@contextmanager
-def shown(task: Task, name: str, total: int) -> Iterator[None]:
-    """A bar for what is done in the ``with`` block; where nobody knows how much that is, its end is a step ahead."""
-    task.display.begin(name, total)
-    try:
-        yield
-    finally:
-        task.display.end()
+    @contextmanager
+    def shown(self, name: str, total: int) -> Iterator[None]:
+        """A bar for what is done in the block; where nobody knows how much that is, its end is a step ahead."""
+        self.display.begin(name, total)
+        try:
+            yield
+        finally:
+            self.display.end()
 
-
-def fail(task: Task, tally: Tally, sentence: str) -> None:
-    """Name and count something that cannot be predicted."""
-    tally.failed.append(sentence)
-    task.display.line(f'skipped: {sentence}')
+    def fail(self, sentence: str) -> None:
+        """Name and count something that cannot be predicted."""
+        self.failed.append(sentence)
+        self.display.line(f'skipped: {sentence}')

@@ -16,7 +16,7 @@ from ...engine.progress import Display
 from ...errors import UserError
 from ...files import write_image, written_whole
 from ...inference import Classification, Prediction, Predictor
-from ...inference.outputs import check_folder, is_used
+from ...inference.outputs import check_out_dir, write_json
 from ..drawing import save
 from .confusion import Confusion, draw_confusion, objects
 from .judging import SCORES, Truths, Verdict, judge
@@ -116,13 +116,7 @@ class Folder:
     """A folder for the mistakes of one model, refused where something is in the way, before anything is computed."""
 
     def __init__(self, path: Path, overwrite: bool = False) -> None:
-        check_folder(path)
-        found = [name for name in (MATRIX, MATRIX_PICTURE, TABLE, PICTURES) if is_used(path / name)]
-        if found and not overwrite:
-            raise UserError(
-                f'{path} holds what an earlier call has written ({", ".join(found)}); name another folder with '
-                '--out-dir, or replace it with --overwrite'
-            )
+        check_out_dir(path, (MATRIX, MATRIX_PICTURE, TABLE, PICTURES), overwrite)
         self.path = path
         # The pictures that an earlier call's table names: beside new ones they would be taken for these.
         self.earlier_pictures = []
@@ -180,9 +174,7 @@ def write_worst(found: Found, truths: Truths, folder: Folder) -> None:
                 'drawn': str(drawn),
             }
         )
-    table = {'score': SCORES[truths.model.task], 'images': entries}
-    with written_whole(folder.path / TABLE, flush=False) as unfinished:
-        unfinished.write_text(json.dumps(table, ensure_ascii=False, indent=1), encoding='utf-8')
+    write_json(folder.path / TABLE, {'score': SCORES[truths.model.task], 'images': entries})
 
 
 def picture_of(judged: Judged, truths: Truths) -> np.ndarray:
