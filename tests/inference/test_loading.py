@@ -13,7 +13,7 @@ from mmpretrain.structures import DataSample
 from mmgcvit import GCViT, load
 from mmgcvit.checkpoints import CheckpointError, save_whole
 from mmgcvit.inference import UserError
-from mmgcvit.inference.loading import colours_of, find_source, for_pictures, names_of
+from mmgcvit.inference.loading import chosen_device, colours_of, find_source, for_pictures, names_of, untrained
 
 from .conftest import CLASSES, config_of, make_work_dir, picture_of
 
@@ -25,80 +25,67 @@ def run_dir(work_dirs, tmp_path):
 
 
 def test_the_task_is_known_by_the_config(work_dir, task):
-    model = load(work_dir, device='cpu')
-    assert model.task == task
-    assert model.classes == CLASSES[task]
-    assert len(model.palette) == len(model.classes)
-
-
-def test_a_config_and_a_checkpoint_are_named(work_dirs):
-    folder = work_dirs['classification']
-    assert load(folder / 'classify.py', folder / 'epoch_1.pth', 'cpu').task == 'classification'
+    (config,) = work_dir.glob('*.py')
+    for model in (load(work_dir, device='cpu'), load(config, work_dir / 'epoch_1.pth', 'cpu')):
+        assert model.task == task
+        assert model.classes == CLASSES[task]
+        assert len(model.palette) == len(model.classes)
 
 
 def test_of_a_work_dir_the_best_checkpoint_is_taken_then_the_newest(run_dir):
+    """Damaged ones are passed over."""
+    best = run_dir / 'best_accuracy_top1_epoch_1.pth'
     assert find_source(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
-    shutil.copy(run_dir / 'epoch_1.pth', run_dir / 'epoch_2.pth')
-    assert find_source(run_dir).checkpoint == str(run_dir / 'epoch_2.pth')
-    shutil.copy(run_dir / 'epoch_1.pth', run_dir / 'best_accuracy_top1_epoch_1.pth')
-    assert find_source(run_dir).checkpoint == str(run_dir / 'best_accuracy_top1_epoch_1.pth')
+    for path in (run_dir / 'epoch_2.pth', best):
+        path.write_bytes((run_dir / 'epoch_1.pth').read_bytes()[:1000])
+        assert find_source(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
+    for path in (run_dir / 'epoch_2.pth', best):
+        shutil.copy(run_dir / 'epoch_1.pth', path)
+        assert find_source(run_dir).checkpoint == str(path)
     assert find_source(run_dir, 'other.pth').checkpoint == 'other.pth'
 
 
-def test_damaged_checkpoints_of_a_work_dir_are_passed_over(run_dir):
-    for name in ('best_accuracy_top1_epoch_1.pth', 'epoch_2.pth'):
-        (run_dir / name).write_bytes((run_dir / 'epoch_1.pth').read_bytes()[:1000])
-    assert find_source(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
-
-
-def test_a_work_dir_without_a_whole_checkpoint_is_refused(run_dir):
-    (run_dir / 'epoch_1.pth').write_bytes(b'torn')
-    with pytest.raises(UserError, match=r'no whole .* damaged: .*epoch_1\.pth; name a checkpoint'):
-        load(run_dir)
-
-
-def test_a_work_dir_has_one_config(run_dir):
-    shutil.copy(run_dir / 'classify.py', run_dir / 'other.py')
-    with pytest.raises(UserError, match=r'holds 2 configs \(classify\.py, other\.py\)'):
-        load(run_dir)
-    for path in run_dir.glob('*.py'):
-        path.unlink()
-    with pytest.raises(UserError, match='holds no config'):
-        load(run_dir)
-
-
-def test_what_is_missing_is_named(work_dirs):
-    config = work_dirs['classification'] / 'classify.py'
-    with pytest.raises(UserError, match=r'there is no config nowhere\.py'):
-        load('nowhere.py', 'x.pth')
-    with pytest.raises(UserError, match='name a checkpoint of it'):
-        load(config)
-    with pytest.raises(CheckpointError, match=r'there is no checkpoint nowhere\.pth'):
-        load(config, 'nowhere.pth')
-
-
-def test_what_is_no_config_is_refused(tmp_path, work_dirs):
-    checkpoint = work_dirs['classification'] / 'epoch_1.pth'
+def test_what_is_no_source_is_refused_in_a_sentence(run_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / 'words.py').write_text('these are words')
-    with pytest.raises(UserError, match='is no config'):
-        load(tmp_path / 'words.py', checkpoint)
     (tmp_path / 'empty.py').write_text('')
-    with pytest.raises(UserError, match='expected a model of mmdet, mmseg, mmpretrain'):
-        load(tmp_path / 'empty.py', checkpoint)
     (tmp_path / 'untested.py').write_text("default_scope = 'mmdet'\nmodel = dict(type='MaskRCNN')\n")
-    with pytest.raises(UserError, match='names no pipeline with LoadImageFromFile'):
-        load(tmp_path / 'untested.py', checkpoint)
+    (tmp_path / 'failing.py').write_text('raise KeyError()')
+    torn, two, none = (shutil.copytree(run_dir, tmp_path / name) for name in ('torn', 'two', 'none'))
+    (torn / 'epoch_1.pth').write_bytes(b'torn')
+    shutil.copy(two / 'classify.py', two / 'other.py')
+    (none / 'classify.py').unlink()
+    whole = run_dir / 'epoch_1.pth'
+    for arguments, words in {
+        (torn,): r'no whole .* damaged: .*epoch_1\.pth; name a checkpoint',
+        (two,): r'holds 2 configs \(classify\.py, other\.py\)',
+        (none,): 'holds no config',
+        ('nowhere.py', 'x.pth'): r'there is no config nowhere\.py',
+        (run_dir / 'classify.py',): 'name a checkpoint of it',
+        (run_dir / 'classify.py', 'nowhere.pth'): r'there is no checkpoint nowhere\.pth',
+        ('words.py', whole): 'is no config: ',
+        ('failing.py', whole): 'is no config: ',
+        ('empty.py', whole): 'expected a model of mmdet, mmseg, mmpretrain',
+        ('untested.py', whole): 'names no pipeline with LoadImageFromFile',
+        (run_dir, None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
+        (run_dir, None, 'cpu', 0.5): 'only of a detector are objects left out by score; this is classification',
+    }.items():
+        with pytest.raises(UserError, match=words):
+            load(*arguments)
 
 
-def test_a_checkpoint_of_another_network_is_refused(work_dirs):
-    with pytest.raises(CheckpointError, match="does not fit the config's model"):
-        load(work_dirs['classification'] / 'classify.py', work_dirs['segmentation'] / 'epoch_1.pth')
+def test_a_threshold_is_a_score(work_dirs):
+    for threshold in (-0.1, 1.1):
+        with pytest.raises(UserError, match=r'expected a score from 0 to 1$'):
+            load(work_dirs['detection'], device='cpu', score_thr=threshold)
 
 
-def test_a_checkpoint_of_a_backbone_alone_is_refused(work_dirs, tmp_path):
+def test_a_checkpoint_of_another_network_is_refused(work_dirs, tmp_path):
+    """Also one of a backbone alone."""
     torch.save({'state_dict': GCViT('xxtiny').state_dict()}, tmp_path / 'x.pth')
-    with pytest.raises(CheckpointError, match="does not fit the config's model"):
-        load(work_dirs['detection'] / 'detect.py', tmp_path / 'x.pth')
+    for checkpoint in (tmp_path / 'x.pth', work_dirs['segmentation'] / 'epoch_1.pth'):
+        with pytest.raises(CheckpointError, match="does not fit the config's model"):
+            load(work_dirs['classification'] / 'classify.py', checkpoint)
 
 
 class RunsACommand:
@@ -121,91 +108,77 @@ def test_no_code_of_a_checkpoint_runs_unless_it_is_trusted(run_dir, tmp_path):
     assert (tmp_path / 'ran').exists()
 
 
-HOSTILE_META = {
-    'none': {},
-    'no dict': {'dataset_meta': ['a']},
-    'text': {'dataset_meta': {'classes': '0123456789'}},
-    'numbers': {'dataset_meta': {'classes': list(range(10))}},
-    'too few': {'dataset_meta': {'classes': ['a']}},
-    'no text as key': {'dataset_meta': {1: 2, None: 3}},
-    'palette': {'dataset_meta': {'palette': [(1, 2, 'x')] * 10}},
-}
-
-
-@pytest.mark.parametrize('meta', HOSTILE_META.values(), ids=HOSTILE_META)
-def test_names_that_a_checkpoint_cannot_mean_are_not_taken(meta, run_dir):
-    """Hosts take COCO's or Cityscapes' in their place."""
-    content = torch.load(run_dir / 'epoch_1.pth', weights_only=False)
-    save_whole({**content, 'meta': meta}, run_dir / 'epoch_1.pth')
-    assert load(run_dir, device='cpu').classes == [f'class {number}' for number in range(10)]
-
-
-def test_names_of_the_config_are_taken_where_the_checkpoint_has_none(tmp_path):
+def test_names_are_the_checkpoints_else_the_configs_else_made_up(models, tmp_path):
+    """Where a checkpoint has none that it can mean, hosts take COCO's or Cityscapes'."""
+    dataset, network = config_of('classification').test_dataloader.dataset, models['classification'].network
+    named = [f'number {number}' for number in range(10)]
+    for meta, names in (
+        ({'dataset_meta': {'classes': named}}, named),
+        ({'CLASSES': named}, named),
+        ({'CLASSES': ['\x1b[2J', *named[1:]]}, ['\\x1b[2J', *named[1:]]),
+        *(
+            (meta, [f'class {number}' for number in range(10)])
+            for meta in (
+                None,
+                ['a'],
+                {},
+                {'dataset_meta': ['a']},
+                {'dataset_meta': {'classes': '0123456789'}},
+                {'dataset_meta': {'classes': list(range(10))}},
+                {'dataset_meta': {'classes': ['a']}},
+                {'dataset_meta': {1: 2, None: 3}},
+            )
+        ),
+    ):
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            assert names_of(meta, dataset, network) == names, meta
     folder = make_work_dir(tmp_path / 'run', 'segmentation')
     content = torch.load(folder / 'epoch_1.pth', weights_only=False)
     save_whole({'state_dict': content['state_dict']}, folder / 'epoch_1.pth')
     assert load(folder, device='cpu').classes == CLASSES['segmentation']
 
 
-def test_names_of_older_checkpoints_are_known(models, work_dirs):
-    model = models['classification']
-    names = [f'number {number}' for number in range(10)]
-    dataset = config_of('classification').test_dataloader.dataset
-    assert names_of({'CLASSES': names}, dataset, model.network) == names
-
-
-def test_names_do_nothing_to_a_terminal(models):
-    model = models['classification']
-    names = ['\x1b[2J', *(f'number {number}' for number in range(9))]
-    dataset = config_of('classification').test_dataloader.dataset
-    assert names_of({'CLASSES': names}, dataset, model.network)[0] == '\\x1b[2J'
-
-
 def test_classes_without_colours_get_different_ones():
     dataset = config_of('classification').test_dataloader.dataset
-    assert len(set(colours_of({}, dataset, list(map(str, range(150)))))) == 150
-    assert colours_of({'PALETTE': [[1, 2, 3], [4, 5, 6]]}, dataset, ['a', 'b']) == [(1, 2, 3), (4, 5, 6)]
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        assert len(set(colours_of({}, dataset, list(map(str, range(150)))))) == 150
+        assert colours_of({'PALETTE': [[1, 2, 3], [4, 5, 6]]}, dataset, ['a', 'b']) == [(1, 2, 3), (4, 5, 6)]
+        assert len(set(colours_of({'PALETTE': [(1, 2, 'x')] * 2}, dataset, ['a', 'b']))) == 2
 
 
-@pytest.mark.parametrize('threshold', [-0.1, 1.1])
-def test_a_threshold_is_a_score(threshold, work_dirs):
-    with pytest.raises(UserError, match=r'expected a score from 0 to 1$'):
-        load(work_dirs['detection'], device='cpu', score_thr=threshold)
+def test_a_device_is_named_or_the_gpu_where_there_is_one(monkeypatch):
+    assert chosen_device('cpu') == torch.device('cpu')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert chosen_device() == torch.device('cpu')
+    with pytest.raises(UserError, match='sees no GPU here'):
+        chosen_device('cuda')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    assert chosen_device() == chosen_device('auto') == torch.device('cuda')
+    with pytest.raises(UserError, match='sees 2 GPUs'):
+        chosen_device('cuda:2')
+    for name in ('gpu', 'cuda:x', 'cpu:3', 'mps', ''):
+        with pytest.raises(UserError, match='expected auto, cpu, cuda or cuda:N'):
+            chosen_device(name)
 
 
-def test_a_threshold_is_of_detectors(work_dirs):
-    with pytest.raises(UserError, match='only of a detector are objects left out by score; this is classification'):
-        load(work_dirs['classification'], device='cpu', score_thr=0.5)
-
-
-def test_a_config_is_made_fit_for_the_hosts_inferencers():
-    """A data set that wraps another, types with scopes and as classes, annotations, a service that tracks runs."""
+def test_a_config_is_made_fit_for_pictures():
+    """A data set that wraps another, types with scopes and as classes."""
     from mmcv.transforms import LoadImageFromFile
 
     for load_type in ('mmseg.LoadImageFromFile', LoadImageFromFile):
         cfg = config_of('segmentation')
         inner = cfg.test_dataloader.dataset
-        inner.pipeline = [
-            {'type': load_type, 'color_type': 'color'},
-            {'type': 'mmseg.LoadAnnotations'},
-            {'type': 'PackSegInputs'},
-        ]
+        inner.pipeline = [{'type': load_type, 'color_type': 'color'}, {'type': 'PackSegInputs'}]
         cfg.test_dataloader.dataset = {'type': 'RepeatDataset', 'dataset': inner, 'times': 2}
         before = cfg.to_dict()
-        fit = for_pictures(cfg, 'x.py')
-        steps = fit.test_dataloader.dataset.pipeline
-        assert steps == inner.pipeline
+        assert for_pictures(cfg, 'x.py').test_dataloader.dataset == inner
         assert cfg.to_dict() == before
-
-
-@pytest.mark.parametrize(
-    'name',
-    ['mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t', 'gcvit_t_in1k', 'lsa_t_cifar100', 'custom_coco'],
-)
-def test_configs_of_this_project_are_fit(name):
-    path = f'configs/{name}.py'
-    cfg = Config.fromfile(path)
-    for_pictures(cfg, path)
+    # A run at a tracking service would begin.
+    cfg.visualizer.vis_backends = [{'type': 'WandbVisBackend'}]
+    assert not untrained(cfg, 'x.py').visualizer._vis_backends
+    for name in ('mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t', 'gcvit_t_in1k', 'custom_coco'):
+        for_pictures(Config.fromfile(f'configs/{name}.py'), name)
 
 
 def test_a_classifier_of_cifar_sees_pictures_as_it_saw_cifar(tmp_path):
@@ -222,17 +195,3 @@ def test_a_classifier_of_cifar_sees_pictures_as_it_saw_cifar(tmp_path):
         (sample,) = network.test_step({'inputs': [stored], 'data_samples': [DataSample()]})
     np.testing.assert_allclose(model(picture).scores, sample.pred_score.numpy(), atol=1e-5)
     assert model(picture_of(200, 300)).scores.shape == (10,)
-
-
-@pytest.mark.parametrize('program', ['model = nothing', 'model = {}["type"]', 'raise KeyError()'])
-def test_a_config_that_does_not_run_is_told_in_a_sentence(program, tmp_path):
-    path = tmp_path / 'config.py'
-    path.write_text(program)
-    (tmp_path / 'x.pth').touch()
-    with pytest.raises(UserError, match='is no config: '):
-        load(path, tmp_path / 'x.pth')
-
-
-def test_a_batch_of_no_images_is_refused(models):
-    with pytest.raises(UserError, match='batch_size=0: expected at least 1'):
-        models['classification'](['a.jpg'], batch_size=0)
