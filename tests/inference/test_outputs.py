@@ -81,7 +81,7 @@ def test_an_earlier_result_is_not_overwritten_unasked(tmp_path):
         Outputs(folder, ['photo.jpg'])
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text('earlier')
-        with pytest.raises(UserError, match='holds what an earlier call has written .* or replace it with --overwrite'):
+        with pytest.raises(UserError, match=r'holds what an earlier call has written .* replace it with --overwrite'):
             Outputs(folder, ['photo.jpg'])
         Outputs(folder, ['photo.jpg'], overwrite=True)
         assert (folder / name).read_text() == 'earlier'
