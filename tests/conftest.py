@@ -30,15 +30,6 @@ DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)] if torch.cuda.is_
 ROOT = Path(__file__).parent.parent
 
 
-def pytest_addoption(parser):
-    parser.addoption('--fuzz-seed', type=int, default=0, help='another minute of fuzzing (tests/checkpoints/fuzzer)')
-
-
-@pytest.fixture
-def fuzz_seed(request):
-    return request.config.getoption('--fuzz-seed')
-
-
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)

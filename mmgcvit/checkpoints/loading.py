@@ -1,20 +1,29 @@
-"""Loading a checkpoint into a backbone, completely or not at all, and saying what came of it."""
+"""Loading a checkpoint into a backbone, completely or not at all; and whether one fits a model that hosts load."""
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, first_line, shorten
-from ..models.layers import PositionEmbedding, RelativePositionBias
-from .weights import FINAL_NORM, Weights, read_weights
+from ..hosts.mmengine import running_statistics
+from .for_hosts import read_for_host
+from .weights import (
+    FINAL_NORM,
+    Weights,
+    check_numbers,
+    comparable_shape,
+    grid_in,
+    known_tables,
+    read_weights,
+    table_of,
+)
 
 OUTPUT_NORM = re.compile(r'norm\d+\.')
 
-# The modules with a position table, by the end of its name; and the ends of the names that tell their shapes.
-TABLES = {module.table_name: module for module in (RelativePositionBias, PositionEmbedding)}
-SHAPES = tuple(module.shape_name for module in TABLES.values())
+WRAPPERS = re.compile(r'^(module\.)+')
 
 Describe = Callable[[Mapping[str, Tensor]], str]
 
@@ -44,22 +53,21 @@ def load_pretrained(
     except CheckpointError as error:
         raise CheckpointError(f'{error}; the model is {type(backbone).__name__} {describe(own)}') from None
     check_same_network(weights, backbone, own, describe)
-    last_norm = f'norm{max(backbone.out_indices)}.' if is_last_stage(backbone) else None
+    # A classifier has its final norm where the backbone has the output norm of its network's last stage.
+    is_last_stage = max(backbone.out_indices) == len(backbone.stage_dims) - 1
+    last_norm = f'norm{max(backbone.out_indices)}.' if is_last_stage else None
     tensors, taken_final = with_final_norm(weights.tensors, last_norm)
-    shapes = {name: tensor for name, tensor in tensors.items() if name.endswith(SHAPES)}
+    # The shapes of oblong tables stand beside them.
+    ends = tuple(module.shape_name for module in known_tables().values())
+    shapes = {name: tensor for name, tensor in tensors.items() if name.endswith(ends)}
     fitting = {name: tensor for name, tensor in tensors.items() if name in own and name not in shapes}
-    initial = [name for name in own if name not in fitting and not name.endswith(SHAPES)]
+    initial = [name for name in own if name not in fitting and not name.endswith(ends)]
     check_complete(weights, initial, fitting, own)
-    tables = [name for name in fitting if is_table(name)]
+    tables = filter(table_of, fitting)
     resized = sum(grid_in(tensors, name, weights.source) != grid_in(own, name, 'the model') for name in tables)
     backbone.load_state_dict(fitting | shapes, strict=False)
     ignored = [*weights.ignored, *(name for name in tensors if name not in own and name not in shapes)]
     print_log(report(weights, describe(own), len(fitting), resized, initial, ignored, taken_final), 'current')
-
-
-def is_last_stage(backbone: nn.Module) -> bool:
-    """Whether the backbone has an output norm of its network's last stage, where a classifier has its final norm."""
-    return max(backbone.out_indices) == len(backbone.stage_dims) - 1
 
 
 def with_final_norm(tensors: Mapping[str, Tensor], last_norm: str | None) -> tuple[dict[str, Tensor], bool]:
@@ -100,25 +108,6 @@ def check_complete(
         raise CheckpointError(f'{weights.source} has {len(wrong)} tensors of other shapes: {shorten(wrong)}')
 
 
-def is_table(name: str) -> bool:
-    """Whether a tensor is a position table, which is resized to the model's grid."""
-    return name.endswith(tuple(TABLES))
-
-
-def comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
-    """What of a tensor's shape must agree; a position table's rows, its last dimension but one, are resized."""
-    return (*tensor.shape[:-2], *tensor.shape[-1:]) if is_table(name) else tuple(tensor.shape)
-
-
-def grid_in(tensors: Mapping[str, Tensor], table_name: str, source: str) -> tuple[int, int]:
-    """The grid of a position table of a checkpoint, refused where it has none."""
-    (module,) = (module for end, module in TABLES.items() if table_name.endswith(end))
-    try:
-        return module.grid_of(module.stored_shape(tensors, table_name))
-    except ValueError as error:
-        raise CheckpointError(f'{source}: {table_name}: {error}') from None
-
-
 def report(
     weights: Weights,
     arch: str,
@@ -140,3 +129,41 @@ def report(
     if taken_final:
         parts.append("the last output norm is the classifier's final norm")
     return f'{weights.layout.network} {arch} from {weights.source} ({layout}): {"; ".join(parts)}.'
+
+
+def check_fits(model: nn.Module, source: str, part: str = '', trust: bool = False) -> None:
+    """Make sure that a checkpoint has every tensor of a model: hosts load what fits, and leave the rest at random.
+
+    Args:
+        model: The model, wrapped or not.
+        source: The checkpoint.
+        part: Look at tensors under this prefix only, for example ``backbone.``.
+        trust: Whether code in it may run.
+
+    Raises:
+        CheckpointError: It lacks tensors, or has some of other shapes, or that are no finite weights; position tables
+            may differ, they are resized. Or it cannot be read.
+    """
+    check_content_fits(model, read_for_host(source, trust=trust), source, part)
+
+
+def check_content_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: str = '') -> None:
+    """Likewise, of a checkpoint that :func:`read_for_host` has read; see :func:`check_fits`."""
+    held = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
+    wanted = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
+    wanted = {name: tensor for name, tensor in wanted.items() if name.startswith(part)}
+    wrong = [
+        name
+        for name, tensor in wanted.items()
+        if name not in held or comparable_shape(name, held[name]) != comparable_shape(name, tensor)
+    ]
+    if wrong:
+        raise CheckpointError(
+            f"{source} does not fit the config's model: {len(wrong)} of its {len(wanted)} tensors are missing or of "
+            f"other shapes ({shorten(wrong)}). Released weights and those of other code bases: 'mmgcvit convert' makes "
+            'a checkpoint of them'
+        )
+    for name in filter(table_of, wanted):
+        grid_in(held, name, source)
+    numbers = {WRAPPERS.sub('', name) for name in [*dict(model.named_parameters()), *running_statistics(model)]}
+    check_numbers({name: held[name] for name in wanted if name in numbers}, source)

@@ -1,7 +1,8 @@
 """Whether a run can go on from what a checkpoint says: counts, logs, the optimizer's and the schedulers' states."""
 
 from collections.abc import Mapping, Sequence
-from inspect import signature
+from copy import copy
+from math import isfinite
 from numbers import Real
 from reprlib import repr as brief
 from typing import Any
@@ -10,8 +11,8 @@ import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, first_line
-from .values import what_is_wrong_with
+from ..errors import CheckpointError, first_line, shorten
+from .weights import what_is_wrong_with
 
 MOST_STEPS = 10**12
 # torch.amp.GradScaler's state.
@@ -62,40 +63,41 @@ def check_resumable(
         ) from None
 
 
-def demand(condition: bool, otherwise: str) -> None:
-    """Refuse a checkpoint of which something is not so."""
+def demand(condition: bool, otherwise: str, value: Any = None) -> None:
+    """Refuse a checkpoint of which something is not so, and say what stands there instead."""
     if not condition:
-        raise NotResumableError(otherwise)
+        raise NotResumableError(otherwise if value is None else f'{otherwise} ({brief(value)})')
+
+
+def demand_count(value: Any, otherwise: str, least: int = 0, most: int = MOST_STEPS) -> None:
+    """Refuse what is no whole number of a range."""
+    if type(value) is not int or not least <= value <= most:
+        raise NotResumableError(f'{otherwise} ({brief(value)})')
 
 
 def check_counts(meta: Any) -> None:
     """Epochs, iterations and the seed."""
     demand(isinstance(meta, dict), 'it has no meta')
     for name in ('epoch', 'iter'):
-        count = meta.get(name)
-        is_count = type(count) is int and 0 <= count <= MOST_STEPS
-        demand(is_count, f'its meta.{name} is no number of steps ({brief(count)})')
-    seed = meta.get('seed')
-    demand(seed is None or (type(seed) is int and 0 <= seed < 2**32), f'its meta.seed is no seed ({brief(seed)})')
+        demand_count(meta.get(name), f'its meta.{name} is no number of steps')
+    if meta.get('seed') is not None:
+        demand_count(meta['seed'], 'its meta.seed is no seed', most=2**32 - 1)
 
 
 def check_hub(hub: Any) -> None:
     """What mmengine logs and keeps of a run."""
     demand(isinstance(hub, dict), 'it has no message_hub')
     for part in PARTS_OF_HUB:
-        entries = hub.get(part)
-        demand(isinstance(entries, dict), f'its message_hub has no {part}')
-        demand(all(type(name) is str for name in entries), f'names in its message_hub.{part} are no text')
-    demand(
-        all(isinstance(value, HistoryBuffer) for value in hub['log_scalars'].values()),
-        'its message_hub.log_scalars are no logs',
-    )
+        demand(isinstance(hub.get(part), dict), f'its message_hub has no {part}')
+        demand(all(type(name) is str for name in hub[part]), f'names in its message_hub.{part} are no text')
+    are_logs = all(isinstance(value, HistoryBuffer) for value in hub['log_scalars'].values())
+    demand(are_logs, 'its message_hub.log_scalars are no logs')
     demand(all(type(value) is bool for value in hub['resumed_keys'].values()), 'its resumed_keys are no truth values')
     kept = hub['runtime_info'].get('keep_ckpt_ids', [])
     demand(isinstance(kept, list) and all(type(step) is int for step in kept), 'its keep_ckpt_ids are no steps')
     for name, value in hub['runtime_info'].items():
         if name.startswith('best_score'):
-            demand(is_finite_number(value), f'its {name} is no score ({brief(value)})')
+            demand(is_like(value, 0.0), f'its {name} is no score', value)
 
 
 def check_average(state: Any, model: nn.Module) -> None:
@@ -103,8 +105,8 @@ def check_average(state: Any, model: nn.Module) -> None:
     demand(isinstance(state, dict), 'its ema_state_dict is none')
     expected = {f'module.{name}': tensor.shape for name, tensor in model.state_dict().items()}
     held = {name: getattr(value, 'shape', None) for name, value in state.items() if str(name).startswith('module.')}
-    wrong = [name for name in {*expected, *held} if expected.get(name) != held.get(name)]
-    demand(not wrong, f'its moving average does not fit the model ({", ".join(sorted(map(str, wrong))[:3])})')
+    wrong = sorted(name for name in {*expected, *held} if expected.get(name) != held.get(name))
+    demand(not wrong, f'its moving average does not fit the model ({shorten(wrong)})')
     for name, value in state.items():
         wrong = what_is_wrong_with(value) if isinstance(value, Tensor) else None
         demand(wrong is None, f'its moving average of {name} has {wrong}')
@@ -113,173 +115,78 @@ def check_average(state: Any, model: nn.Module) -> None:
 def check_run(run: Any, model: nn.Module) -> None:
     """The seed, the batch, and the gradients of each process where a step was not complete."""
     demand(isinstance(run, dict), f'its {RUN} is none')
-    seed = run.get('seed')
-    demand(type(seed) is int and 0 <= seed < 2**32, f'its {RUN}.seed is no seed ({brief(seed)})')
+    demand_count(run.get('seed'), f'its {RUN}.seed is no seed', most=2**32 - 1)
     for name in ('processes', 'images', 'accumulated', 'epoch_length'):
-        count = run.get(name)
-        demand(type(count) is int and 0 < count <= MOST_STEPS, f'its {RUN}.{name} is no number ({brief(count)})')
+        demand_count(run.get(name), f'its {RUN}.{name} is no number', least=1)
     gradients = run.get('gradients')
     are_of_processes = isinstance(gradients, list) and len(gradients) in (0, run['processes'])
     demand(are_of_processes, f'its {RUN}.gradients are not those of its processes')
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     for own in gradients:
         demand(isinstance(own, dict), f'its {RUN}.gradients are none')
-        wrong = [
-            name for name, value in own.items() if name not in shapes or getattr(value, 'shape', None) != shapes[name]
-        ]
-        demand(not wrong, f'its gradients do not fit the model ({", ".join(sorted(map(str, wrong))[:3])})')
+        wrong = [str(name) for name, value in own.items() if getattr(value, 'shape', None) != shapes.get(name, 0)]
+        demand(not wrong, f'its gradients do not fit the model ({shorten(wrong)})')
 
 
 def check_optimizer(state: Any, optimizer: torch.optim.Optimizer) -> None:
-    """The groups and the moments of an optimizer."""
-    demand(isinstance(state, dict), "its optimizer's state is none")
-    own, groups, moments = optimizer.param_groups, state.get('param_groups'), state.get('state')
-    demand(isinstance(groups, list) and isinstance(moments, dict), "its optimizer's state is none")
-    demand(len(groups) == len(own), f'its optimizer has {len(groups)} groups of parameters; the run has {len(own)}')
-    parameters = {}
-    for theirs, ours in zip(groups, own, strict=True):
-        check_group(theirs, ours)
+    """The groups and the moments of an optimizer: as a copy of the run's own takes them."""
+    is_state = isinstance(state, dict) and isinstance(state.get('param_groups'), list)
+    demand(is_state and isinstance(state.get('state'), dict), "its optimizer's state is none")
+    taken = copy(optimizer)
+    try:
+        taken.load_state_dict({name: state[name] for name in ('state', 'param_groups')})
+    except Exception as error:  # Whatever torch says to what nobody writes.
+        raise NotResumableError(f"its optimizer's state does not fit the run's ({first_line(error)})") from None
+    for theirs, ours in zip(taken.param_groups, optimizer.param_groups, strict=True):
+        check_settings(theirs, ours)
         # Switches that later versions of torch have added it sets itself.
-        lacking = [name for name, value in optimizer.defaults.items() if is_of_numbers(value) and name not in theirs]
+        numbers = (name for name, value in optimizer.defaults.items() if isinstance(value, float | Tensor | tuple))
+        lacking = [name for name in numbers if name not in theirs]
         demand(not lacking, f"its optimizer's groups lack {', '.join(lacking)}")
-        parameters |= dict(zip(theirs['params'], ours['params'], strict=True))
-    demand(len(parameters) == sum(len(group['params']) for group in own), 'its optimizer has a parameter twice')
-    # One of each kind: hosts make a group of every parameter.
-    for settings in {switches_of(group): group for group in groups}.values():
-        check_steps_with(settings, optimizer)
     if 'base_param_settings' in state:
-        check_settings(state['base_param_settings'], own[0])
+        check_settings(state['base_param_settings'], optimizer.param_groups[0])
     if 'loss_scaler' in state:
-        check_scaler(state['loss_scaler'])
-    expected = moments_of(optimizer)
-    for index, entry in moments.items():
-        demand(index in parameters and isinstance(entry, dict), 'its optimizer has the state of no parameter')
-        demand(set(expected) <= set(entry), f'its optimizer is another one (it keeps {sorted(map(str, entry))})')
+        scaler = state['loss_scaler']
+        is_scaler = isinstance(scaler, dict) and set(scaler) in (set(), SCALER)
+        demand(is_scaler and all(is_like(value, 0.0) for value in scaler.values()), "its loss scaler's state is none")
+    for parameter, entry in taken.state.items():
+        is_of_one = isinstance(parameter, Tensor) and isinstance(entry, dict)
+        demand(is_of_one, 'its optimizer has the state of no parameter')
         for name, value in entry.items():
-            demand(value is not None or name not in expected, f"its optimizer's {name} is none")
-            check_moment(name, value, parameters[index], expected.get(name, False))
-
-
-def check_group(theirs: Any, ours: Mapping[str, Any]) -> None:
-    """One group of parameters, and its settings."""
-    demand(isinstance(theirs, dict), "its optimizer's groups are none")
-    indices = theirs.get('params')
-    are_indices = isinstance(indices, list) and all(type(index) is int for index in indices)
-    demand(
-        are_indices and len(indices) == len(ours['params']),
-        "its optimizer's groups hold other parameters than the run's",
-    )
-    check_settings(theirs, ours)
+            check_moment(name, value, parameter)
 
 
 def check_settings(theirs: Any, ours: Mapping[str, Any]) -> None:
-    """An optimizer's settings for one group."""
+    """An optimizer's settings for one group of parameters."""
     demand(isinstance(theirs, dict) and 'lr' in theirs, "its optimizer's settings are none")
     for name, value in theirs.items():
-        if name != 'params':
-            demand(name in ours or name == 'initial_lr', f"its optimizer's groups have a setting {brief(name)}")
-            if not is_setting_like(value, ours.get(name, 0.0)):
-                raise NotResumableError(f"its optimizer's {name} is none ({brief(value)})")
+        demand(name in ours or name == 'initial_lr', f"its optimizer's groups have a setting {brief(name)}")
+        if name != 'params' and not is_like(value, ours.get(name, 0.0)):
+            raise NotResumableError(f"its optimizer's {name} is none ({brief(value)})")
 
 
-def check_scaler(state: Any) -> None:
-    """The factors by which losses of half precision are scaled; empty where they are not."""
-    demand(
-        isinstance(state, dict) and set(state) in (set(), SCALER) and all(map(is_finite_number, state.values())),
-        "its loss scaler's state is none",
-    )
-
-
-def is_setting_like(value: Any, ours: Any) -> bool:
-    """Whether a setting is of the kind that the run's own is."""
-    if isinstance(value, Tensor):
-        return value.numel() == 1 and bool(torch.isfinite(value).all())
-    if isinstance(ours, bool) or ours is None or value is None:
-        return value is None or isinstance(value, bool)
-    if isinstance(ours, Sequence) and not isinstance(ours, str):
-        return isinstance(value, Sequence) and len(value) == len(ours) and all(map(is_setting_like, value, ours))
-    return is_finite_number(value) if isinstance(ours, Real | Tensor) else type(value) is type(ours)
-
-
-def is_of_numbers(value: Any) -> bool:
-    """Whether a setting is a number or a few, not a switch."""
-    return isinstance(value, Real | Tensor | tuple) and not isinstance(value, bool)
-
-
-def is_finite_number(value: Any) -> bool:
-    """Whether a value is a number that a float can hold."""
-    try:
-        return isinstance(value, Real) and abs(float(value)) < float('inf')
-    except OverflowError:
-        return False
-
-
-def switches_of(settings: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
-    """What decides how an optimizer steps: its switches, and of what type the numbers are."""
-    return frozenset(
-        (name, value if value is None or isinstance(value, bool) else type(value)) for name, value in settings.items()
-    )
-
-
-def check_steps_with(settings: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
-    """Whether an optimizer takes a step with settings, each of which may be: not all switches go together."""
-    twin = twin_of(optimizer)
-    twin.param_groups[0].update({name: value for name, value in settings.items() if name != 'params'})
-    try:
-        twin.step()
-    # Whatever the optimizer says of them.
-    except Exception as error:
-        raise NotResumableError(f"its optimizer's settings do not go together ({first_line(error)})") from None
-
-
-def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, bool]:
-    """What an optimizer keeps of each parameter, seen at one of its kind after a step; whether it has its shape."""
-    twin = twin_of(optimizer)
-    twin.step()
-    (probe,) = twin.param_groups[0]['params']
-    kept = {name: value for name, value in twin.state[probe].items() if value is not None}
-    return {name: getattr(value, 'shape', None) == probe.shape for name, value in kept.items()}
-
-
-def twin_of(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """One of an optimizer's kind, for a parameter of two numbers on its device, with a gradient."""
-    kind, probe = type(optimizer), nn.Parameter(torch.zeros(2, device=optimizer.param_groups[0]['params'][0].device))
-    probe.grad = torch.zeros_like(probe)
-    taken = signature(kind).parameters
-    return kind([probe], **{name: value for name, value in optimizer.defaults.items() if name in taken})
-
-
-def check_moment(name: str, value: Any, parameter: Tensor, has_its_shape: bool) -> None:
-    """What an optimizer keeps of one parameter under one name.
-
-    Args:
-        name: For messages.
-        value: What a checkpoint says.
-        parameter: The parameter.
-        has_its_shape: Whether the run's own optimizer keeps a number for each of the parameter's.
-    """
-    if has_its_shape:
-        demand(isinstance(value, Tensor), f"its optimizer's {name} is no tensor")
+def check_moment(name: str, value: Any, parameter: Tensor) -> None:
+    """What an optimizer keeps of one parameter under one name: numbers of its shape, or one."""
     if not isinstance(value, Tensor):
-        demand(value is None or is_finite_number(value), f"its optimizer's {name} is no number")
+        demand(value is None or is_like(value, 0.0), f"its optimizer's {name} is no number", value)
         return
     demand(
-        value.shape == parameter.shape or (value.numel() == 1 and not has_its_shape),
+        value.shape == parameter.shape or value.numel() == 1,
         f"its optimizer's {name} has the shape {tuple(value.shape)} where the parameter has {tuple(parameter.shape)}",
     )
     wrong = what_is_wrong_with(value)
     demand(wrong is None, f"its optimizer's {name} has {wrong}")
-    if name == 'step' and not 0 <= float(value.max()) <= MOST_STEPS:
-        raise NotResumableError(f"its optimizer's step is none ({brief(value)})")
+    if name == 'step':
+        demand(0 <= float(value.max()) <= MOST_STEPS, "its optimizer's step is none", value)
 
 
 def check_schedulers(states: Any, schedulers: Sequence[Any]) -> None:
     """The states of schedulers, which become their attributes."""
     demand(isinstance(states, list) and len(states) == len(schedulers), 'it has other schedulers than the run')
     for state, scheduler in zip(states, schedulers, strict=True):
-        own, kind = scheduler.state_dict(), type(scheduler).__name__
+        kind = type(scheduler).__name__
         # Functions are not saved: a scheduler has its own.
-        own = {name: value for name, value in own.items() if not callable(value)}
+        own = {name: value for name, value in scheduler.state_dict().items() if not callable(value)}
         demand(isinstance(state, dict) and set(state) == set(own), f'it has no {kind} where the run has')
         for name, value in state.items():
             if not is_like(value, own[name]):
@@ -287,13 +194,17 @@ def check_schedulers(states: Any, schedulers: Sequence[Any]) -> None:
 
 
 def is_like(value: Any, ours: Any) -> bool:
-    """Whether a scheduler's attribute is of the kind that the run's own is."""
+    """Whether a setting is of the kind that the run's own is, and finite."""
+    if isinstance(value, Tensor):
+        return value.numel() == 1 and bool(torch.isfinite(value).all())
     if isinstance(ours, bool) or ours is None:
         return isinstance(value, bool | None | Real)
-    if isinstance(ours, Real):
-        return is_finite_number(value)
-    if isinstance(ours, list):
-        return isinstance(value, list) and len(value) == len(ours) and all(map(is_finite_number, value))
-    if isinstance(ours, str):  # the name of the setting that it steps
+    if isinstance(ours, Real | Tensor):
+        return isinstance(value, Real) and abs(value) < 10**300 and isfinite(value)
+    if isinstance(ours, str):  # As the name of what a scheduler steps.
         return value == ours
+    if isinstance(ours, list | tuple):
+        return isinstance(value, list | tuple) and len(value) == len(ours) and all(map(is_like, value, ours))
+    if isinstance(ours, Mapping):  # Milestones.
+        return isinstance(value, Mapping) and all(is_like(count, 0) for count in value.values())
     return type(value) is type(ours)

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, shorten
 from ..hosts.registry import MODELS
 from .layout import Layout
 from .reading import read_checkpoint
-from .values import check_numbers
 
 EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
@@ -22,6 +22,34 @@ LONGEST_NAME = 500
 def known_layouts() -> list[Layout]:
     """The layouts of all registered networks; what a network inherits is its base's."""
     return [layout for network in MODELS.module_dict.values() for layout in vars(network).get('layouts', ())]
+
+
+def known_tables() -> dict[str, Any]:
+    """The modules with position tables of all registered networks, by the end of the table's name."""
+    return {
+        module.table_name: module
+        for network in MODELS.module_dict.values()
+        for module in getattr(network, 'table_types', ())
+    }
+
+
+def table_of(name: str) -> Any | None:
+    """The type of module that has the position table of that name, None for another tensor."""
+    return next((module for end, module in known_tables().items() if name.endswith(end)), None)
+
+
+def comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
+    """What of a tensor's shape must agree; a position table's rows, its last dimension but one, are resized."""
+    return tuple(tensor.shape) if table_of(name) is None else (*tensor.shape[:-2], *tensor.shape[-1:])
+
+
+def grid_in(tensors: Mapping[str, Tensor], table_name: str, source: str) -> tuple[int, int]:
+    """The grid of a position table of a checkpoint, refused where it has none."""
+    module = table_of(table_name)
+    try:
+        return module.grid_of(module.stored_shape(tensors, table_name))
+    except ValueError as error:
+        raise CheckpointError(f'{source}: {table_name}: {error}') from None
 
 
 @dataclass
@@ -78,13 +106,7 @@ def weights_in(content: Any, source: str, prefix: str | None, ema: bool) -> Weig
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
     """The dict of tensors inside what a checkpoint holds, and whether it is the moving average.
 
-    Args:
-        content: From :func:`read_checkpoint`.
-        source: For messages.
-        ema: Insist on the moving average. Without, it is taken only where the file holds nothing else.
-
-    Raises:
-        CheckpointError: There is none.
+    That is insisted on by ``ema``; without, it is taken only where the file holds nothing else.
     """
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
     if isinstance(content, Mapping):
@@ -97,15 +119,15 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
         raise CheckpointError(
             f'{source} holds no moving average of the weights ({" or ".join(EMA_KEYS)}); leave ema out'
         )
-    raise CheckpointError(f'{source} holds no weights: expected a dict of tensors, or one under {" or ".join(keys)}')
+    raise CheckpointError(
+        f'{source} holds no weights: expected a dict of tensors, or one under {" or ".join(keys)}. Within objects of '
+        'classes, which could run code, none are looked for: of a file of your own, --trust-checkpoint lets it (train, '
+        'test and convert have it)'
+    )
 
 
 def named(state_dict: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """A state dict whose names are names.
-
-    Raises:
-        CheckpointError: One is no text, or would do something to a terminal, or is endless.
-    """
+    """A state dict whose names are text that prints and ends."""
     for name in state_dict:
         if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
             raise CheckpointError(f'{source} holds a tensor whose name is no name: {name!r:.80}')
@@ -118,11 +140,7 @@ def tensors_of(content: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 
 def find_layout(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[Layout, str]:
-    """Whose layout a state dict has, and what stands before the names.
-
-    Raises:
-        CheckpointError: No known network is in it, or several are.
-    """
+    """Whose layout a state dict has, and what stands before the names."""
     found = [
         (layout, name.removesuffix(layout.anchor))
         for layout in known_layouts()
@@ -150,3 +168,32 @@ def head_name(name: str, backbone_prefix: str) -> str | None:
     """The name here of a classifier's head that stands beside the backbone: ``head.fc.*`` beside ``backbone.*``."""
     beside = backbone_prefix.removesuffix('backbone.') + 'head.fc.'
     return 'head.fc.' + name.removeprefix(beside) if name.startswith(beside) else None
+
+
+def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse tensors that are no weights. Whole numbers and truth values are let by: buffers may be such."""
+    wrong = [f'{name} ({reason})' for name, tensor in tensors.items() if (reason := what_is_wrong_with(tensor))]
+    if wrong:
+        raise CheckpointError(
+            f'{source} has {len(wrong)} tensors that are no weights: {shorten(wrong)}. Take an earlier checkpoint, or '
+            'save dense, finite weights where it was made'
+        )
+
+
+def what_is_wrong_with(tensor: Tensor) -> str | None:
+    """Why a tensor is no weight, None if it is one."""
+    if tensor.is_meta:
+        return 'without numbers, on the meta device'
+    if tensor.layout != torch.strided or tensor.is_quantized:
+        return f'{"quantized" if tensor.is_quantized else tensor.layout}'
+    if tensor.is_complex():
+        return 'complex numbers'
+    if tensor.is_floating_point() and not are_finite(tensor):
+        return 'values that are not finite'
+    return None
+
+
+def are_finite(tensor: Tensor) -> bool:
+    """Whether all numbers are finite; those of 8 bits, which torch cannot ask, in more."""
+    tensor = tensor.detach()
+    return bool(torch.isfinite(tensor.float() if tensor.element_size() == 1 else tensor).all())

@@ -7,15 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import CheckpointError
-from ..models.layers import RelativePositionBias
-from ..models.layers.position import TABLE_NAME, relative_position_index
 from .layout import Layout
-from .weights import FINAL_NORM, Weights
+from .weights import FINAL_NORM, Weights, table_of
 
-# Of the indices that the original's layout has beside its tables, which grow with the window's fourth power. Those of
-# the largest released file, windows of 32 in 19 blocks, take 165 MB.
-LARGEST_INDICES = 256 << 20
-BYTES_OF_AN_INDEX = 8
+INDEX = 'relative_position_index'
 
 
 def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> dict[str, Any]:
@@ -48,11 +43,8 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
     """The weights under another layout's names.
 
     Raises:
-        CheckpointError: The layout has no place for a tensor, for example timm's for the output norms of a detector; or
-            would take more memory for indices than any released file.
+        CheckpointError: The layout has no place for a tensor, for example timm's for the output norms of a detector.
     """
-    if layout.has_index:
-        check_indices(weights, layout)
     state_dict, homeless = {}, []
     for name, tensor in with_classifier_names(weights.tensors).items():
         there = layout.name_there(name)
@@ -60,28 +52,13 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
             homeless.append(name)
             continue
         state_dict[there] = layout.shape_there(name, tensor)
-        if layout.has_index and name.endswith(TABLE_NAME):
-            index = relative_position_index(RelativePositionBias.stored_shape(weights.tensors, name))
-            state_dict[there.replace(TABLE_NAME, 'relative_position_index')] = index
+        table = table_of(name)
+        if layout.has_index and hasattr(table, 'index_of'):
+            window = table.stored_shape(weights.tensors, name)
+            state_dict[there.replace(table.table_name, INDEX)] = table.index_of(window)
     if homeless:
         raise CheckpointError(f'the layout of {layout.name} has no place for {", ".join(sorted(homeless))}')
     return state_dict
-
-
-def check_indices(weights: Weights, layout: Layout) -> None:
-    """Refuse tables whose indices would take memory without bounds: a few kilobytes of table are one of 134 MB.
-
-    Raises:
-        CheckpointError: They would.
-    """
-    tables = [name for name in weights.tensors if name.endswith(TABLE_NAME)]
-    windows = [RelativePositionBias.stored_shape(weights.tensors, name) for name in tables]
-    size = sum(BYTES_OF_AN_INDEX * (height * width) ** 2 for height, width in windows)
-    if size > LARGEST_INDICES:
-        raise CheckpointError(
-            f'{weights.source} would take {size:,} bytes of position indices in the layout of {layout.name}, and '
-            f'{LARGEST_INDICES:,} are allowed; other layouts have none (--to mmpretrain or timm)'
-        )
 
 
 def with_classifier_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -101,5 +78,5 @@ def norm_of_last_stage(tensors: Mapping[str, Tensor]) -> str:
 
 def window_sizes(tensors: Mapping[str, Tensor]) -> tuple[tuple[int, int], ...]:
     """The windows (h, w) of the stages."""
-    firsts = sorted(name for name in tensors if re.match(rf'stages\.\d+\.blocks\.0\..*{TABLE_NAME}$', name))
-    return tuple(RelativePositionBias.stored_shape(tensors, name) for name in firsts)
+    firsts = sorted(name for name in tensors if re.match(r'stages\.\d+\.blocks\.0\.', name) and table_of(name))
+    return tuple(table_of(name).stored_shape(tensors, name) for name in firsts)

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoints import CheckpointError, Weights
-from ..checkpoints.loading import comparable_shape, grid_in, is_table, shorten
+from ..checkpoints.integrity import save_whole, save_whole_safetensors, sha256
 from ..checkpoints.reading import local_file, read_checkpoint, read_trusted_checkpoint
-from ..checkpoints.weights import FINAL_NORM, weights_in
-from ..checkpoints.wholeness import save_whole, save_whole_safetensors, sha256
+from ..checkpoints.weights import FINAL_NORM, comparable_shape, grid_in, table_of, weights_in
 from ..checkpoints.writing import mmpretrain_checkpoint, state_dict_for
-from ..errors import UserError, first_line
+from ..errors import UserError, first_line, shorten
 from ..hosts.registry import MODELS
 from .options import add_trust_option
 
@@ -60,7 +59,7 @@ def check_complete(weights: Weights) -> None:
     ]
     if wrong:
         raise CheckpointError(f'{weights.source} has {len(wrong)} tensors of another shape or kind: {shorten(wrong)}')
-    for name in filter(is_table, weights.tensors):
+    for name in filter(table_of, weights.tensors):
         if max(grid_in(weights.tensors, name, weights.source)) > 2 * LARGEST_WINDOW:
             raise CheckpointError(f'{weights.source}: {name} is of windows larger than {LARGEST_WINDOW}')
 

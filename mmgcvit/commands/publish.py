@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..checkpoints.integrity import save_whole_safetensors, sha256
 from ..checkpoints.reading import local_file
-from ..checkpoints.wholeness import save_whole_safetensors, sha256
 from ..errors import first_line
 from ..files import check_writable
 from ..inference import UserError, load

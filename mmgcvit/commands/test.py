@@ -5,8 +5,8 @@ import argparse
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..checkpoints.fitting import check_fits
 from ..checkpoints.for_hosts import register_reader
+from ..checkpoints.loading import check_fits
 from ..engine.processes import prepare_processes
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators

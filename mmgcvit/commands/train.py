@@ -12,8 +12,9 @@ from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 
 from ..checkpoints import DamagedCheckpointError
-from ..checkpoints.fitting import check_fits, resume, with_whole_one_beside
 from ..checkpoints.for_hosts import register_reader
+from ..checkpoints.loading import check_fits
+from ..checkpoints.run_folder import resume, with_whole_one_beside
 from ..datasets.checks import TooManyDamagedError, settings_of, skip_damaged
 from ..engine.batch import other_batch_size
 from ..engine.early_end import resume_when_warned

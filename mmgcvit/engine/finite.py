@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..checkpoints import newest_whole_checkpoint
-from ..checkpoints.values import are_finite
+from ..checkpoints.weights import are_finite
 from ..errors import UserError, shorten
 from ..hosts.mmengine import IMAGES_NAMED, names_of, plain_model, running_statistics, suspects
 from ..hosts.registry import HOOKS

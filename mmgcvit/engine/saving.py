@@ -10,16 +10,16 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, Runner
 
-from ..checkpoints.folder_lock import take_folder
-from ..checkpoints.newest import LAST
-from ..checkpoints.wholeness import add_digest
-from ..checkpoints.work_folder import (
+from ..checkpoints import add_digest
+from ..checkpoints.run_folder import (
+    LAST,
     checkpoints_in,
     refuse_used,
     remove,
     remove_set_aside,
     remove_unfinished,
     set_aside,
+    take_folder,
 )
 from ..errors import UserError
 from ..files import UNFINISHED, written_whole

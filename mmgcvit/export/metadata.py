@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import nn
 
+from ..checkpoints.integrity import sha256
 from ..checkpoints.reading import local_file
-from ..checkpoints.wholeness import sha256
 from ..inference import Predictor
 from ..inference.loading import Source
 from ..version import __version__

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ..checkpoints.wholeness import put_in_place, unfinished_of
 from ..errors import first_line
+from ..files import written_whole
 from ..inference import Predictor, UserError
 from ..inference.loading import Source
 from .checking import Difference, compared
@@ -86,18 +86,14 @@ def write(
     check_target(target, overwrite)
     graph = graph_of(predictor, part)
     metadata = metadata_of(predictor, source, part)
-    unfinished = unfinished_of(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        trace(graph, outputs_of(predictor, part), metadata, unfinished)
-        difference = compared(predictor, part, unfinished) if check else None
-        if quantization is not None:
-            quantization.quantize(unfinished)
-        put_in_place(unfinished, target)
+        with written_whole(target) as unfinished:
+            trace(graph, outputs_of(predictor, part), metadata, unfinished)
+            difference = compared(predictor, part, unfinished) if check else None
+            if quantization is not None:
+                quantization.quantize(unfinished)
     except OSError as error:
         raise UserError(f'{target} could not be written: {error.strerror or first_line(error)}') from None
-    finally:
-        unfinished.unlink(missing_ok=True)
     return Written(target, target.stat().st_size, difference)
 
 

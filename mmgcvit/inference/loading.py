@@ -19,8 +19,8 @@ from mmengine.registry import DATASETS, MODELS, VISUALIZERS, DefaultScope, Regis
 from torch import nn
 
 from ..checkpoints import check_whole, newest_whole_checkpoint
-from ..checkpoints.fitting import WRAPPERS, check_content_fits
 from ..checkpoints.for_hosts import read_for_host
+from ..checkpoints.loading import WRAPPERS, check_content_fits
 from ..datasets.checks.images import loader_of
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import CheckpointError, UserError, first_line, printable

@@ -12,8 +12,10 @@ from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
 from ..checkpoints import CheckpointError, Layout, load_pretrained, read_weights
+from ..checkpoints.downloads import folder_of
 from ..checkpoints.folder import (
     CONFIG,
+    FILES,
     WEIGHTS,
     FolderConfig,
     check_belongs,
@@ -22,9 +24,17 @@ from ..checkpoints.folder import (
     read_config,
     write_folder,
 )
-from ..checkpoints.hub import folder_of
 from ..hosts.registry import MODELS
-from .layers import LayerNorm, Variant, is_exporting, whole_number, whole_numbers
+from .layers import (
+    LayerNorm,
+    PositionEmbedding,
+    RelativePositionBias,
+    Variant,
+    is_exporting,
+    resolve_variant,
+    whole_number,
+    whole_numbers,
+)
 
 WithCp = bool | Sequence[bool]
 
@@ -51,6 +61,7 @@ class PyramidBackbone(BaseModule):
         default_arch: The name that ``arch`` has by default.
         arch_type: The type of the variants.
         layouts: The layouts in which checkpoints of the network exist, this package's last.
+        table_types: The modules whose tables are resized when they are loaded.
 
     Raises:
         ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1.
@@ -61,6 +72,7 @@ class PyramidBackbone(BaseModule):
     default_arch: ClassVar[str]
     arch_type: ClassVar[type[Variant]]
     layouts: ClassVar[Sequence[Layout]]
+    table_types: ClassVar[Sequence[type[nn.Module]]] = (RelativePositionBias, PositionEmbedding)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> 'PyramidBackbone':
         """Note what the constructor is called with, a subclass's too, for :meth:`constructor_arguments`."""
@@ -208,7 +220,7 @@ class PyramidBackbone(BaseModule):
                 or a folder is not what was written.
         """
         network, source = cls, {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
-        folder = folder_of(checkpoint, revision)
+        folder = folder_of(checkpoint, FILES, revision)
         if folder is not None:
             config = read_config(folder)
             network = network_in(config, cls, str(folder / CONFIG))
@@ -303,6 +315,11 @@ class PyramidBackbone(BaseModule):
         if found.strip("'") not in cls.archs:
             raise CheckpointError(f'{checkpoint} holds weights of {cls.__name__} {found}; say which by arch=...')
         return found.strip("'")
+
+    @classmethod
+    def num_blocks(cls, arguments: Mapping[str, Any]) -> int:
+        """How many blocks a network of these arguments has, without building it."""
+        return sum(resolve_variant(arguments.get('arch', cls.default_arch), cls.archs).depths)
 
     @classmethod
     def describe_weights(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:

@@ -1,8 +1,6 @@
-"""Objects that do something when they are unpickled."""
+"""An object that does something when it is unpickled."""
 
 import os
-
-from mmengine.logging.history_buffer import HistoryBuffer
 
 
 class RunsACommand:
@@ -13,10 +11,3 @@ class RunsACommand:
 
     def __reduce__(self):
         return os.system, (f"touch '{self.path}'",)
-
-
-class LooksUpAnything:
-    """Unpickled, this reaches for an attribute of a class that is allowed."""
-
-    def __reduce__(self):
-        return getattr, (HistoryBuffer, '__init__')

@@ -8,9 +8,10 @@ from mmengine.config import Config
 from torch import nn
 
 from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, save_whole
-from mmgcvit.checkpoints.fitting import check_fits, resume, with_whole_one_beside
+from mmgcvit.checkpoints.loading import check_fits
+from mmgcvit.checkpoints.run_folder import resume, with_whole_one_beside
 
-from ..checkpoints.fuzzer import toy
+from ..checkpoints import toy
 
 
 @pytest.mark.parametrize('prefix', ['', 'module.', 'module.module.'])

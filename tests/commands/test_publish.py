@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from mmgcvit import load
 from mmgcvit.checkpoints import save_whole
-from mmgcvit.checkpoints.wholeness import sha256
+from mmgcvit.checkpoints.integrity import sha256
 from mmgcvit.commands import publish
 from mmgcvit.inference import UserError
 

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit import load
-from mmgcvit.checkpoints.wholeness import sha256
+from mmgcvit.checkpoints.integrity import sha256
 from mmgcvit.inference.loading import find_source
 from mmgcvit.visualization.curves import latest_entry
 

@@ -97,7 +97,7 @@ def with_a_trained_model(clone, digits):
 ONE_EPOCH = 'train_cfg.max_epochs=1 train_dataloader.num_workers=0 train_dataloader.persistent_workers=False'
 ONE_EPOCH += ' val_dataloader.num_workers=0 val_dataloader.persistent_workers=False'
 ONE_ITERATION = ONE_EPOCH.replace('max_epochs', 'max_iters')
-# The steps are those of tests/experiments/test_dry_run.py: one block a stage, images as small as they get.
+# The steps are those of tests/experiments/dry_run: one block a stage, images as small as they get.
 SMALLEST = '--depth 1 --shrink 16'
 
 TABLE = [
@@ -170,7 +170,7 @@ TABLE = [
     Left('dry-run configs/NAME.py', 'as the dry runs of other pages'),
     Left(
         'mmgcvit benchmark',
-        'measures for minutes, and nothing beside other tests; tests/experiments/test_benchmark.py calls each',
+        'measures for minutes, and nothing beside other tests; tests/experiments/benchmark calls each',
     ),
     Left('^--cfg-options', 'a part of a command'),
 ]

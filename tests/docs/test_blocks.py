@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import shlex
 import shutil
 import sys
@@ -14,7 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from packaging.version import Version
 
-from mmgcvit.commands import benchmark, dry_run
+from mmgcvit.commands import dry_run
 from mmgcvit.commands.main import COMMANDS, run_command
 from mmgcvit.hosts import registry
 from mmgcvit.hosts.configs import enter_scope
@@ -115,7 +116,7 @@ def test_a_command_runs(block, command, clone, digits, monkeypatch, capfd):
 
 
 def rehearse(arguments, clone, monkeypatch, capfd):
-    """Its steps in forked processes, as tests/experiments/test_dry_run.py does."""
+    """Its steps in forked processes, as tests/experiments/dry_run does."""
     monkeypatch.chdir(clone)
     monkeypatch.setattr(sys, 'argv', ['dry_run.py', *arguments])
 
@@ -150,7 +151,7 @@ def understand(words, monkeypatch):
         assert find_spec(words[2])
     elif words[:2] == ['mmgcvit', 'benchmark']:
         monkeypatch.setattr(sys, 'argv', arguments)
-        benchmark.parse_args()
+        runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['parse_args']()
     elif program == '--cfg-options':
         check_arguments('train', ['configs/mask_rcnn_gcvit_t.py', *words], monkeypatch)
     elif re.fullmatch(r'tools/dist_\w+\.sh', program):

@@ -27,12 +27,12 @@ from torch.utils.data import BatchSampler
 
 from mmgcvit import GCViT
 from mmgcvit.checkpoints import add_digest
-from mmgcvit.checkpoints.wholeness import put_in_place, unfinished_of
 from mmgcvit.datasets.checks.images import Loader, Picture, look_at
 from mmgcvit.datasets.checks.loading import check_files
 from mmgcvit.engine.early_end import EndEarlyHook
 from mmgcvit.engine.exact_resume import gather_gradients
 from mmgcvit.engine.loops import WHOLE_BATCH, NumberedBatches, Passes, seed_generators
+from mmgcvit.files import flush_to_disk
 
 from ..datasets.checks.made import look
 from ..memory import grown_by
@@ -63,11 +63,16 @@ def cost_of_a_checkpoint(folder: Path) -> Iterator[Line]:
     """Of 200 MB, written, given its digest, flushed and renamed, each six times."""
     content = {'state_dict': {'weight': torch.rand(200 * MB // 4)}}
     path = folder / 'epoch_1.pth'
-    unfinished = unfinished_of(path)
+    unfinished = path.with_name('epoch_1.pth.unfinished')
+
+    def give_place() -> None:
+        flush_to_disk(unfinished)
+        unfinished.replace(path)
+
     steps = {
         "mmengine's own writing": partial(save_checkpoint, content, str(unfinished)),
         'the digest': partial(add_digest, unfinished),
-        'flushing and renaming': partial(put_in_place, unfinished, path),
+        'flushing and renaming': give_place,
     }
     rounds = [[seconds_of(step, 1, time.perf_counter) for step in steps.values()] for _ in range(6)]
     yield from ((name, f'{median(taken):.2f} s') for name, taken in zip(steps, zip(*rounds, strict=True), strict=True))

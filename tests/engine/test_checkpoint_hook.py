@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
-from mmgcvit.checkpoints.folder_lock import take_folder
+from mmgcvit.checkpoints.run_folder import take_folder
 from mmgcvit.engine.saving import WholeCheckpointHook
 
 from .faults import KILLED

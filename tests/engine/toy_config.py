@@ -1,9 +1,9 @@
-"""The fuzzer's toy with this project's hooks, and with faults that the environment chooses."""
+"""The toy of the checkpoints' tests with this project's hooks, and with faults that the environment chooses."""
 
-_base_ = '../checkpoints/fuzzer/config.py'
+_base_ = '../checkpoints/toy_config.py'
 
 custom_imports = dict(
-    imports=['mmgcvit', 'tests.checkpoints.fuzzer.toy', 'tests.engine.faults'], allow_failed_imports=False
+    imports=['mmgcvit', 'tests.checkpoints.toy', 'tests.engine.faults'], allow_failed_imports=False
 )
 log_level = 'WARNING'
 val_evaluator = dict(_delete_=True, type='BetterEveryTime')

@@ -159,6 +159,11 @@ class RelativePositionBias(GridValues):
         """The window (h, w) of a grid (2h-1, 2w-1)."""
         return (grid[0] + 1) // 2, (grid[1] + 1) // 2
 
+    @staticmethod
+    def index_of(shape: Window) -> Tensor:
+        """See :func:`relative_position_index`."""
+        return relative_position_index(shape)
+
     def forward(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return the bias, (nH, N, N), indexed [head, query, key], in the table's dtype or another."""
         table = self.relative_position_bias_table

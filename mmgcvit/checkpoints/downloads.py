@@ -1,0 +1,169 @@
+"""Checkpoints from the network, addresses and the Hugging Face Hub: fetched once a node, whole, the same every time."""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.request import Request, urlopen
+
+import torch
+from mmengine.dist import all_gather_object, is_distributed
+
+from ..errors import CheckpointError, DamagedCheckpointError, first_line
+from ..files import written_whole
+from .integrity import beside, recorded_digest, sha256, write_digest_beside
+
+# A server that says nothing for so long is given up.
+SECONDS_OF_SILENCE = 30
+LONGEST_NAME = 100
+NAME_ON_HUB = re.compile(r'\w[\w.-]*/\w[\w.-]*')
+# What ends so is a file that is not there, not a name on the Hub.
+ENDINGS_OF_FILES = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors', '.tar')
+
+Fetched = TypeVar('Fetched')
+
+
+def download(address: str, check: Callable[[Path], object]) -> Path:
+    """Fetch a checkpoint, unless it is in the cache; the file there.
+
+    Its SHA-256 is the one that the address names, or else that of the first time: it is recorded beside the file.
+
+    Args:
+        address: http(s), with or without ``#sha256=...``.
+        check: Reads a file, and raises DamagedCheckpointError on what is no checkpoint; that is thrown away.
+
+    Raises:
+        CheckpointError: It cannot be downloaded, or is another file; in every process of a distributed run alike.
+    """
+    url, _, fragment = address.partition('#')
+    wanted = re.fullmatch(r'sha256=([0-9a-fA-F]{64})', fragment)
+    if fragment and wanted is None:
+        raise CheckpointError(f'{address}: after # belongs sha256= and 64 hexadecimal digits, or nothing')
+    path = place_in_cache(url)
+
+    def fetch() -> Path:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Other runs on this machine that fetch the same file wait meanwhile.
+            with path.with_name(f'{path.name}.lock').open('w') as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                fetch_unless_cached(url, path, wanted and wanted[1].lower(), check)
+        except CheckpointError:
+            raise
+        except Exception as error:  # The network, the server, the disk or the address.
+            raise CheckpointError(
+                f'{address} could not be downloaded ({first_line(error)}). Download it elsewhere, then name the file '
+                'instead'
+            ) from None
+        return path
+
+    return first_on_each_node(fetch)
+
+
+def place_in_cache(url: str) -> Path:
+    """Where torch's cache has the file of an address, named after the whole of it."""
+    name = f'{hashlib.sha256(url.encode()).hexdigest()[:12]}-{Path(url).name[-LONGEST_NAME:]}'
+    return Path(torch.hub.get_dir()) / 'checkpoints' / name
+
+
+def fetch_unless_cached(url: str, path: Path, wanted: str | None, check: Callable[[Path], object]) -> None:
+    """Fetch a file unless it is there as it was; one that has changed, here or on the server, is not taken for it."""
+    record = beside(path)
+    recorded = recorded_digest(record) if record.is_file() else None
+    if path.is_file():
+        if sha256(path) == (wanted or recorded):
+            return
+        path.unlink()
+    with written_whole(path) as unfinished:
+        transfer(url, unfinished)
+        digest = sha256(unfinished)
+        if wanted not in (None, digest):
+            raise CheckpointError(f'{url} gave a file with the SHA-256 {digest} instead of {wanted}')
+        if wanted is None and recorded not in (None, digest):
+            raise CheckpointError(
+                f'{url} gave another file (SHA-256 {digest}) than the first time ({recorded}). If the new one is '
+                f'right, remove {record}; an address that names a commit always gives the same file'
+            )
+        try:
+            check(unfinished)
+        except DamagedCheckpointError as error:
+            raise CheckpointError(f'{url} gave no whole checkpoint; it was thrown away: {error}') from None
+        except CheckpointError:  # One that is refused stays: fetching it again is no help.
+            pass
+    write_digest_beside(path)
+
+
+def transfer(url: str, path: Path) -> None:
+    """Write what an address gives into a file."""
+    request = Request(url, headers={'Accept-Encoding': 'identity', 'User-Agent': 'mmgcvit'})
+    with urlopen(request, timeout=SECONDS_OF_SILENCE) as response, path.open('wb') as file:
+        if url.startswith('https://') and not response.geturl().startswith('https://'):
+            raise CheckpointError(f'{url} leads to {response.geturl()}, which is not encrypted')
+        shutil.copyfileobj(response, file)
+        promised = response.headers.get('Content-Length')
+        if promised is not None and file.tell() != int(promised):
+            raise ConnectionError(f'{file.tell():,} of {int(promised):,} bytes came')
+
+
+def first_on_each_node(fetch: Callable[[], Fetched]) -> Fetched:
+    """Call a function in the first process of each node, then in the others, which find in a cache what it fetched.
+
+    Every process has to call this.
+
+    Raises:
+        CheckpointError: ``fetch`` raised one in some process; every process raises it.
+    """
+    # mmengine's get_local_rank wants a process group that its own init_dist does not make.
+    is_first = not is_distributed() or os.environ.get('LOCAL_RANK', '0') == '0'
+    fetched = None
+    for turn_of_the_first in (True, False):
+        error = None
+        if is_first == turn_of_the_first:
+            try:
+                fetched = fetch()
+            except CheckpointError as failure:
+                error = str(failure)
+        errors = [error for error in all_gather_object(error) if error is not None]
+        if errors:
+            raise CheckpointError(errors[0])
+    return fetched
+
+
+def folder_of(source: str | Path, files: list[str], revision: str | None = None) -> Path | None:
+    """The folder that a source names, here or on the Hub; None for a file, an address or ``timm://NAME``.
+
+    Args:
+        source: What the user named. ``OWNER/NAME`` is a name on the Hub where there is no such file or folder.
+        files: What to fetch from the Hub, all of one commit, into huggingface_hub's own cache.
+        revision: Of a name on the Hub: a branch, a tag or a commit.
+
+    Raises:
+        CheckpointError: The Hub has none, or cannot be reached; or a revision is given of something else.
+    """
+    path = Path(source).expanduser()
+    name = str(source)
+    if path.exists() or not NAME_ON_HUB.fullmatch(name) or name.endswith(ENDINGS_OF_FILES):
+        if revision is not None:
+            raise CheckpointError(f'{source} is no name on the Hugging Face Hub, OWNER/NAME; leave revision out')
+        return path if path.is_dir() else None
+    try:
+        from huggingface_hub import snapshot_download
+    except ModuleNotFoundError:
+        raise CheckpointError(
+            f'there is no file or folder {name}; to take it from the Hugging Face Hub: '
+            "'pip install huggingface_hub', or mmgcvit[hub]"
+        ) from None
+
+    def fetch() -> Path:
+        try:
+            return Path(snapshot_download(name, revision=revision, allow_patterns=files))
+        except Exception as error:  # The network, the Hub's refusals, the disk: of a dozen kinds, by its version.
+            raise CheckpointError(
+                f'there is no file or folder {name}, and the Hugging Face Hub gave none: {first_line(error)}'
+            ) from None
+
+    return first_on_each_node(fetch)

@@ -1,0 +1,169 @@
+"""Whether a checkpoint is what was written: digests inside and beside it, the zip's checksums; and writing it so."""
+
+import hashlib
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError, DamagedCheckpointError, first_line
+from ..files import written_whole
+from .torch_files import ZIP_SIGNATURE
+
+# What the comment at the end of a zip archive begins with that is its digest; 64 hexadecimal digits follow.
+DIGEST_MARK = b'mmgcvit-sha256:'
+LENGTH_OF_DIGEST = 64
+# How an archive without a comment ends: a record of that length and signature; last stands the comment's length.
+LENGTH_OF_END = 22
+SIGNATURE_OF_END = b'PK\x05\x06'
+COMMENT_LENGTH = 2
+CHUNK = 1 << 20
+
+
+def save_whole(content: Any, path: Path) -> None:
+    """``torch.save`` of a file that is whole or not there: written beside, with its digest, flushed to disk, renamed.
+
+    Args:
+        content: What to save.
+        path: A file that is there is replaced.
+    """
+    with written_whole(path) as unfinished:
+        torch.save(content, unfinished)
+        add_digest(unfinished)
+
+
+def save_whole_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """Likewise of a safetensors file, with its digest in a file beside it.
+
+    Args:
+        tensors: What to save.
+        path: A file that is there is replaced.
+        metadata: What stands in its header.
+    """
+    with written_whole(path) as unfinished:
+        write_safetensors(tensors, unfinished, metadata)
+    write_digest_beside(path)
+
+
+def write_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file that others may read as any new file; safetensors' own is for its owner alone."""
+    from safetensors.torch import save_file
+
+    path.touch()
+    mode = path.stat().st_mode
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, dict(metadata))
+    path.chmod(mode)
+
+
+def add_digest(path: Path) -> None:
+    """Give a file of torch.save its SHA-256, as the comment that a zip archive may end in; torch reads past it.
+
+    It covers every byte before it, so that a file carries its digest wherever it is copied or renamed.
+
+    Raises:
+        ValueError: It is no archive, or has a comment already.
+    """
+    with path.open('r+b') as file:
+        if file.read(len(ZIP_SIGNATURE)) != ZIP_SIGNATURE:
+            raise ValueError(f'{path} is no zip archive; torch.save writes one')
+        file.seek(-COMMENT_LENGTH, os.SEEK_END)
+        if file.read() != bytes(COMMENT_LENGTH):
+            raise ValueError(f'{path} has a comment already')
+        file.seek(-COMMENT_LENGTH, os.SEEK_END)
+        file.write((len(DIGEST_MARK) + LENGTH_OF_DIGEST).to_bytes(COMMENT_LENGTH, 'little') + DIGEST_MARK)
+    digest = sha256(path)
+    with path.open('ab') as file:
+        file.write(digest.encode())
+
+
+def sha256(path: Path, without_last: int = 0) -> str:
+    """The SHA-256 of a file, all of it or without so many bytes at its end."""
+    digest, left = hashlib.sha256(), path.stat().st_size - without_last
+    with path.open('rb') as file:
+        while left > 0 and (chunk := file.read(min(CHUNK, left))):
+            digest.update(chunk)
+            left -= len(chunk)
+    return digest.hexdigest()
+
+
+def write_digest_beside(path: Path) -> None:
+    """Write the SHA-256 of a file of any format to ``FILE.sha256``, as ``sha256sum`` does."""
+    beside(path).write_text(f'{sha256(path)}  {path.name}\n')
+
+
+def beside(path: Path) -> Path:
+    """Where the digest of a file lies that has none inside."""
+    return path.with_name(f'{path.name}.sha256')
+
+
+def recorded_digest(record: Path) -> str:
+    """The digest in a file of ``sha256sum``.
+
+    Raises:
+        CheckpointError: It holds none.
+    """
+    with record.open('rb') as file:
+        digest = re.match(r'[0-9a-fA-F]{64}\b', file.read(4096).decode('latin-1'))
+    if digest is None:
+        raise CheckpointError(f'{record} holds no SHA-256; write it anew (sha256sum {record.stem} > {record.name})')
+    return digest[0].lower()
+
+
+def check_digest(path: Path) -> bool:
+    """Compare a file with its digests, inside of it and beside it; whether it has one inside.
+
+    Raises:
+        DamagedCheckpointError: It differs from one.
+        CheckpointError: The file beside holds no digest.
+    """
+    with path.open('rb') as file:
+        is_archive = file.read(len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
+        file.seek(max(path.stat().st_size - len(DIGEST_MARK) - LENGTH_OF_DIGEST, 0))
+        end = file.read()
+    has_digest = is_archive and end.startswith(DIGEST_MARK)
+    # torch writes no comments: another one is a digest of which something was altered.
+    if is_archive and not has_digest and not end[-LENGTH_OF_END:].startswith(SIGNATURE_OF_END):
+        raise DamagedCheckpointError(f'{path} is damaged: it does not end as a checkpoint does. Was it cut short?')
+    if has_digest and sha256(path, without_last=LENGTH_OF_DIGEST) != end[len(DIGEST_MARK) :].decode('latin-1'):
+        raise DamagedCheckpointError(f'{path} is damaged: its content does not agree with the digest at its end')
+    recorded = beside(path)
+    if recorded.is_file() and sha256(path) != recorded_digest(recorded):
+        raise DamagedCheckpointError(
+            f'{path} is not the file that its digest was recorded of: {recorded.name} beside it has another SHA-256. '
+            'Fetch the file again; if you replaced it on purpose, remove that record'
+        )
+    return has_digest
+
+
+def check_whole(path: Path) -> None:
+    """Make sure that a file of torch.save is what was written, without loading it.
+
+    By its digest, or where it has none by the checksums of the zip archive that it is.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DamagedCheckpointError: It is empty, torn or altered, or no archive.
+        CheckpointError: There is no such file.
+    """
+    if not path.is_file():
+        raise CheckpointError(f'there is no checkpoint {path}')
+    with path.open('rb') as file:
+        head = file.read(len(ZIP_SIGNATURE))
+    if head != ZIP_SIGNATURE:
+        raise DamagedCheckpointError(f'{path} is {"no file of torch.save" if head else "empty"}')
+    if check_digest(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            torn = archive.testzip()
+    except Exception as error:  # zipfile has no one kind of error for what a file can be.
+        torn = first_line(error)
+    if torn is not None:
+        raise DamagedCheckpointError(f'{path} is damaged ({torn}). Was it cut short?')
