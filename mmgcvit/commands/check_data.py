@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..datasets.checks import Outcome, check_datasets
-from ..datasets.checks.contact_sheet import contact_sheet
+from ..datasets.checks.contents import contact_sheet
 from ..errors import UserError
 from ..hosts.configs import enter_scope, read_config
 from .data_check import check_presence

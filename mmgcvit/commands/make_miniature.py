@@ -9,12 +9,8 @@ show that a config reads its data; nothing can be learned from them.
 import argparse
 from pathlib import Path
 
-from ..datasets.miniature import (
-    imagenet_folders,
-    write_miniature_ade20k,
-    write_miniature_coco,
-    write_miniature_imagenet,
-)
+from ..datasets.classes import imagenet_folders
+from ..datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from ..files import is_up_to_date, replaced_whole
 
 OPTIONS_FILE = 'miniature.json'

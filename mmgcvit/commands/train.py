@@ -15,7 +15,7 @@ from ..checkpoints import DamagedCheckpointError
 from ..checkpoints.for_hosts import register_reader
 from ..checkpoints.loading import check_fits
 from ..checkpoints.run_folder import resume, with_whole_one_beside
-from ..datasets.checks import TooManyDamagedError, settings_of, skip_damaged
+from ..datasets.checks import settings_of, skip_damaged
 from ..engine.batch import other_batch_size
 from ..engine.early_end import resume_when_warned
 from ..engine.exact_resume import ResumeCheckHook
@@ -79,8 +79,6 @@ def main(args: argparse.Namespace) -> None:
             runner.train()
         except DamagedCheckpointError as error:
             raise UserError(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
-        except TooManyDamagedError as error:
-            raise UserError(error.sentence) from None
 
 
 def prepare(args: argparse.Namespace) -> Config:

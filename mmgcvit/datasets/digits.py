@@ -1,7 +1,10 @@
-"""A small data set of real images that needs no download: scenes of scanned handwritten digits."""
+"""A small data set of real images that needs no download: scenes of scanned handwritten digits.
+
+Composed by :class:`SceneComposer`, and written in the layouts of COCO, ADE20K and ImageNet.
+"""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,10 @@ MAX_DIGITS = 5
 PLACEMENT_TRIES = 50
 # Ink from which a pixel belongs to the digit, and below which it surely does not, as a share of full ink.
 DIGIT_INK, BACKGROUND_INK = 0.4, 0.2
+CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} for digit in range(10)]
+# ADE20K's folders. As there label 0 is "not labelled" and left out of training and scores; classes follow from 1.
+FOLDERS = {'train': 'training', 'val': 'validation'}
+UNLABELLED, BACKGROUND, FIRST_DIGIT = 0, 1, 2
 
 
 @dataclass
@@ -79,15 +86,14 @@ class SceneComposer:
             smallest: Smallest side of a digit's scan, in sixteenths of the image's shorter side.
             largest: Largest side, likewise.
         """
-        image = self.dark_noise(shape or (self.size, self.size))
+        image = self.dark_noise(shape)
         occupied = np.zeros(image.shape[:2], dtype=bool)
         unclear = occupied.copy()
         labels, masks, scans = [], [], []
         for scan in self.rng.choice(self.scans, size=self.rng.integers(1, MAX_DIGITS, endpoint=True), replace=False):
-            ink = self.place(self.ink[scan], occupied, smallest, largest)
+            ink = self.drawn_into(image, scan, occupied, smallest, largest)
             if ink is None:
                 continue
-            image += ink[..., None] * (self.bright_tint() - image)
             mask = ink >= DIGIT_INK
             occupied |= ink > 0
             unclear |= (ink >= BACKGROUND_INK) & ~mask
@@ -98,116 +104,76 @@ class SceneComposer:
 
     def compose_one(self, scan: int, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Draw one scan alone, filling most of the image: (height, width, 3), RGB; square without a shape."""
-        image = self.dark_noise(shape or (self.size, self.size))
-        nothing = np.zeros(image.shape[:2], dtype=bool)
-        ink = self.place(self.ink[scan], nothing, smallest=11, largest=16)
-        image += ink[..., None] * (self.bright_tint() - image)
+        image = self.dark_noise(shape)
+        self.drawn_into(image, scan, np.zeros(image.shape[:2], dtype=bool), smallest=11, largest=16)
         return image.round().astype(np.uint8)
 
-    def place(
-        self, scan: NDArray[np.float32], occupied: NDArray[np.bool_], smallest: int, largest: int
+    def drawn_into(
+        self, image: NDArray[np.float32], scan: int, occupied: NDArray[np.bool_], smallest: int, largest: int
     ) -> NDArray[np.float32] | None:
-        """Enlarge a scan and put it where no other digit is.
-
-        Args:
-            scan: Ink, (8, 8).
-            occupied: Where other digits are, (height, width).
-            smallest: The scan's smallest side, in sixteenths of the image's shorter side.
-            largest: The scan's largest side, likewise.
+        """Enlarge a scan and draw it, in a bright colour, where no other digit is (``occupied``, (height, width)).
 
         Returns:
-            Ink from 0 to 1, (height, width); None where no place is free.
+            Its ink from 0 to 1, (height, width); None where no place is free.
         """
         height, width = occupied.shape
         shorter = min(height, width)
         for _ in range(PLACEMENT_TRIES):
             side = int(self.rng.integers(shorter * smallest // 16, shorter * largest // 16, endpoint=True))
-            digit = cv2.resize(scan, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+            digit = cv2.resize(self.ink[scan], (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
             digit[digit < 0.05] = 0
             top, left = self.rng.integers(0, [height - side, width - side], endpoint=True)
             ink = np.zeros((height, width), dtype=np.float32)
             ink[top : top + side, left : left + side] = digit
             if not (occupied & (ink > 0)).any():
+                tint = self.rng.uniform(150, 255, size=3).astype(np.float32)
+                image += ink[..., None] * (tint - image)
                 return ink
         return None
 
-    def dark_noise(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+    def dark_noise(self, shape: tuple[int, int] | None = None) -> NDArray[np.float32]:
         """A dark background: (height, width, 3), values from 0 to 255."""
         shade = self.rng.uniform(10, 50, size=3)
-        noise = self.rng.normal(shade, 12, size=(*shape, 3))
+        noise = self.rng.normal(shade, 12, size=(*(shape or (self.size, self.size)), 3))
         return noise.clip(0, 255).astype(np.float32)
-
-    def bright_tint(self) -> NDArray[np.float32]:
-        """A bright colour: (3,), values from 0 to 255."""
-        return self.rng.uniform(150, 255, size=3).astype(np.float32)
 
     def class_of(self, digit: int, num_classes: int) -> int:
         """A class for a digit where there are not ten: one of those whose number ends in it, from 0."""
         return int(self.rng.choice(range(digit % num_classes, num_classes, 10)))
 
 
-CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} for digit in range(10)]
-
-
 def write_coco(root: Path, scenes: Iterable[Scene], split: str) -> None:
-    """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``."""
-    images = root / f'{split}2017'
-    annotations = root / 'annotations'
-    images.mkdir(parents=True)
-    annotations.mkdir(exist_ok=True)
+    """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``.
+
+    Masks are exact run lengths (polygons have no holes; 0, 6, 8, 9 do). The key ``scan`` beside COCO's own is the
+    digit's index in scikit-learn's data set.
+    """
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': CATEGORIES}
     for image_id, scene in enumerate(scenes, start=1):
         file_name = f'{image_id:012d}.jpg'
-        write_image(images / file_name, scene.image[..., ::-1])
+        write_image(root / f'{split}2017' / file_name, scene.image[..., ::-1])
         height, width = scene.image.shape[:2]
         content['images'].append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width})
-        first_id = len(content['annotations']) + 1
-        content['annotations'] += describe_objects(scene, image_id, first_id)
-    (annotations / f'instances_{split}2017.json').write_text(json.dumps(content))
+        for label, mask, scan in zip(scene.labels, scene.masks, scene.scans, strict=True):
+            runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+            content['annotations'].append(
+                {
+                    'id': len(content['annotations']) + 1,
+                    'image_id': image_id,
+                    'category_id': CATEGORIES[label]['id'],
+                    'bbox': coco_mask.toBbox(runs).tolist(),
+                    'area': int(coco_mask.area(runs)),
+                    'iscrowd': 0,
+                    'segmentation': {'size': runs['size'], 'counts': runs['counts'].decode()},
+                    'scan': scan,
+                }
+            )
+    (root / 'annotations').mkdir(exist_ok=True)
+    (root / 'annotations' / f'instances_{split}2017.json').write_text(json.dumps(content))
 
 
-def describe_objects(scene: Scene, image_id: int, first_id: int) -> list[dict[str, Any]]:
-    """A scene's objects as COCO annotations, with exact run-length masks (polygons have no holes; 0, 6, 8, 9 do).
-
-    The key ``scan`` beside COCO's own is the digit's index in scikit-learn's data set.
-    """
-    annotations = []
-    for offset, (label, mask, scan) in enumerate(zip(scene.labels, scene.masks, scene.scans, strict=True)):
-        runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-        annotations.append(
-            {
-                'id': first_id + offset,
-                'image_id': image_id,
-                'category_id': CATEGORIES[label]['id'],
-                'bbox': coco_mask.toBbox(runs).tolist(),
-                'area': int(coco_mask.area(runs)),
-                'iscrowd': 0,
-                'segmentation': {'size': runs['size'], 'counts': runs['counts'].decode()},
-                'scan': scan,
-            }
-        )
-    return annotations
-
-
-FOLDERS = {'train': 'training', 'val': 'validation'}
-# As in ADE20K label 0 is "not labelled" and left out of training and scores; classes follow from 1.
-UNLABELLED, BACKGROUND, FIRST_DIGIT = 0, 1, 2
-
-
-def write_ade20k(root: Path, scenes: Iterable[Scene], split: str) -> None:
-    """Write ``<root>/images/<folder>/ADE_<split>_*.jpg`` and ``<root>/annotations/<folder>/ADE_<split>_*.png``."""
-    images = root / 'images' / FOLDERS[split]
-    maps = root / 'annotations' / FOLDERS[split]
-    images.mkdir(parents=True)
-    maps.mkdir(parents=True)
-    for number, scene in enumerate(scenes, start=1):
-        name = f'ADE_{split}_{number:08d}'
-        write_image(images / f'{name}.jpg', scene.image[..., ::-1])
-        write_image(maps / f'{name}.png', segmentation_map(scene))
-
-
-def segmentation_map(scene: Scene) -> NDArray[np.uint8]:
-    """A scene's labels per pixel, (size, size): 0 not labelled (blurred edges), 1 background, 2 to 11 the digits."""
+def digits_and_background(scene: Scene) -> NDArray[np.uint8]:
+    """A scene's labels per pixel, (height, width): 0 not labelled (blurred edges), 1 background, 2 to 11 the digits."""
     labels = np.full(scene.unclear.shape, BACKGROUND, dtype=np.uint8)
     labels[scene.unclear] = UNLABELLED
     for label, mask in zip(scene.labels, scene.masks, strict=True):
@@ -215,10 +181,21 @@ def segmentation_map(scene: Scene) -> NDArray[np.uint8]:
     return labels
 
 
+def write_ade20k(
+    root: Path,
+    scenes: Iterable[Scene],
+    split: str,
+    label_map: Callable[[Scene], NDArray[np.uint8]] = digits_and_background,
+) -> None:
+    """Write ``<root>/images/<folder>/ADE_<split>_*.jpg`` and ``<root>/annotations/<folder>/ADE_<split>_*.png``."""
+    for number, scene in enumerate(scenes, start=1):
+        name = f'{FOLDERS[split]}/ADE_{split}_{number:08d}'
+        write_image(root / 'images' / f'{name}.jpg', scene.image[..., ::-1])
+        write_image(root / 'annotations' / f'{name}.png', label_map(scene))
+
+
 def write_imagenet(root: Path, composer: SceneComposer, split: str, copies: int) -> None:
     """Write ``<root>/<split>/<digit>/<scan>_<copy>.jpg``, every scan of the split ``copies`` times in other colours."""
-    for digit in sorted(set(composer.digits)):
-        (root / split / str(digit)).mkdir(parents=True)
     for scan in composer.scans.tolist():
         for copy in range(copies):
             path = root / split / str(composer.digits[scan]) / f'{scan:04d}_{copy}.jpg'

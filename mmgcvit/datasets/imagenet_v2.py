@@ -5,6 +5,7 @@ from typing import Any
 
 from mmpretrain.datasets import ImageNet
 
+from ..errors import UserError
 from ..hosts.registry import DATASETS
 
 
@@ -19,13 +20,13 @@ class ImageNetV2(ImageNet):
         """The images with the labels that their folders' names are.
 
         Raises:
-            ValueError: A folder's name is no class number.
+            UserError: A folder's name is no class number.
         """
         images = super().load_data_list()
         for image in images:
             folder = Path(image['img_path']).parent.name
             if not folder.isdigit() or int(folder) >= len(self.CLASSES):
-                raise ValueError(
+                raise UserError(
                     f'{image["img_path"]}: the folder {folder!r} is no class number; expected ImageNetV2 as published, '
                     f'folders 0 to {len(self.CLASSES) - 1}'
                 )

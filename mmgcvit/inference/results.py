@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.coco_categories import coco_categories
+from ..datasets.classes import coco_categories
 from ..errors import UserError
 
 

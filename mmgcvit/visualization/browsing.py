@@ -19,7 +19,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from ..datasets.checks import leaf_datasets, type_name
-from ..datasets.checks.contact_sheet import CELL, beside, captioned, drawn_by_host, loading_steps, stacked
+from ..datasets.checks.contents import CELL, beside, captioned, drawn_by_host, loading_steps, stacked
 from ..errors import UserError, first_line
 from ..inference.loading import quiet_hosts
 

@@ -98,7 +98,7 @@ class TestDataThatIsThere:
     def test_settings_that_are_none_are_refused(self, settings, tmp_path):
         cfg = config(write_folders(tmp_path))
         cfg.data_checks = settings
-        with pytest.raises((SystemExit, UserError), match='whole numbers of at least 0 for images and damaged_images'):
+        with pytest.raises(UserError, match='whole numbers of at least 0 for images and damaged_images'):
             check_data(cfg, ['train_dataloader'])
 
 

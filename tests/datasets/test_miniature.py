@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 
 import cv2
 import numpy as np
@@ -16,27 +15,19 @@ from mmseg.datasets import ADE20KDataset
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from mmgcvit.datasets.miniature import (
-    COCO_CATEGORIES,
-    coco_categories,
-    imagenet_folders,
-    write_miniature_ade20k,
-    write_miniature_coco,
-    write_miniature_imagenet,
-)
-from mmgcvit.datasets.miniature.coco import run_lengths
+from mmgcvit.datasets.classes import COCO_CATEGORIES, coco_categories
+from mmgcvit.datasets.miniature import run_lengths, write_miniature_ade20k, write_miniature_coco
 
-from .. import fork_server, programs
+from .. import fork_server
 
 SPLITS = {'train': 16, 'val': 6}
 
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    out = tmp_path_factory.mktemp('miniature')
-    write_miniature_coco(out / 'coco')
-    write_miniature_ade20k(out / 'ade')
-    write_miniature_imagenet(out / 'imagenet', imagenet_folders())
+    out = tmp_path_factory.mktemp('miniature') / 'all'
+    made = fork_server.run('-m', 'mmgcvit', 'miniature', out)
+    assert made.returncode == 0, made.stderr
     return out
 
 
@@ -46,37 +37,29 @@ def split(request):
 
 
 @pytest.fixture
-def scope(request):
-    with DefaultScope.overwrite_default_scope(request.param):
-        yield
-
-
-@pytest.fixture
 def coco(root, split):
     return COCO(str(root / 'coco' / 'annotations' / f'instances_{split}2017.json'))
 
 
-def test_categories_are_cocos_with_the_gaps_in_its_ids():
+def test_categories_are_cocos_with_the_gaps_in_its_ids_or_numbered_from_one():
     assert tuple(category['name'] for category in COCO_CATEGORIES) == CocoDataset.METAINFO['classes']
     ids = [category['id'] for category in COCO_CATEGORIES]
     assert (len(ids), ids[0], ids[11], ids[-1]) == (80, 1, 13, 90)
     assert {c['name']: c['supercategory'] for c in COCO_CATEGORIES}['toothbrush'] == 'indoor'
-
-
-def test_other_classes_are_numbered_from_one():
     assert [(c['id'], c['name']) for c in coco_categories(['nut', 'bolt'])] == [(1, 'nut'), (2, 'bolt')]
 
 
-def test_the_annotation_file_has_cocos_keys(root, split):
+def test_the_tool_makes_all_three_once(root):
+    assert {path.name for path in root.iterdir()} == {'coco', 'ADEChallengeData2016', 'imagenet', 'miniature.json'}
+    assert 'up to date' in fork_server.run('-m', 'mmgcvit', 'miniature', root).stdout
+
+
+def test_coco_has_the_official_keys_and_its_odd_cases(coco, root, split):
     content = json.loads((root / 'coco' / 'annotations' / f'instances_{split}2017.json').read_text())
     assert set(content) == {'info', 'licenses', 'images', 'annotations', 'categories'}
-    assert set(content['annotations'][0]) == {
-        'segmentation', 'area', 'iscrowd', 'image_id', 'bbox', 'category_id', 'id'
-    }  # fmt: skip
-
-
-def test_images_are_of_many_shapes_and_some_are_empty(coco, root, split):
-    images = list(coco.imgs.values())
+    keys = {'segmentation', 'area', 'iscrowd', 'image_id', 'bbox', 'category_id', 'id'}
+    assert set(content['annotations'][0]) == keys
+    images, annotations = list(coco.imgs.values()), list(coco.anns.values())
     assert len(images) == SPLITS[split]
     for image in images:
         picture = cv2.imread(str(root / 'coco' / f'{split}2017' / image['file_name']))
@@ -85,10 +68,6 @@ def test_images_are_of_many_shapes_and_some_are_empty(coco, root, split):
     assert 0 < sum(not coco.getAnnIds(image['id']) for image in images) < len(images)
     ids = sorted(image['id'] for image in images)
     assert ids != list(range(ids[0], ids[0] + len(ids)))
-
-
-def test_objects_are_polygons_and_crowds_uncompressed_runs(coco):
-    annotations = list(coco.anns.values())
     assert any(annotation['iscrowd'] for annotation in annotations)
     assert any(annotation['area'] < 32**2 for annotation in annotations)
     for annotation in annotations:
@@ -108,17 +87,16 @@ def test_run_lengths_are_cocos(rows):
     assert np.array_equal(coco_mask.decode(runs), mask)
 
 
-@pytest.mark.parametrize('scope', ['mmdet'], indirect=True)
-def test_mmdet_reads_it_with_boxes_and_masks(root, split, coco, scope):
-    pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True}]
-    dataset = CocoDataset(
-        data_root=str(root / 'coco'),
-        ann_file=f'annotations/instances_{split}2017.json',
-        data_prefix={'img': f'{split}2017/'},
-        pipeline=pipeline,
-    )
-    assert len(dataset) == SPLITS[split]
-    seen = [dataset[i] for i in range(len(dataset))]
+def test_mmdet_reads_it_with_boxes_and_masks(root, split, coco):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = CocoDataset(
+            data_root=str(root / 'coco'),
+            ann_file=f'annotations/instances_{split}2017.json',
+            data_prefix={'img': f'{split}2017/'},
+            pipeline=[{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True}],
+        )
+        seen = [dataset[i] for i in range(len(dataset))]
+    assert len(seen) == SPLITS[split]
     assert sum(len(sample['gt_bboxes']) for sample in seen) == len(coco.anns)
     assert any(sample['gt_ignore_flags'].any() for sample in seen)
     assert all(len(sample['gt_masks']) == len(sample['gt_bboxes']) for sample in seen)
@@ -127,24 +105,24 @@ def test_mmdet_reads_it_with_boxes_and_masks(root, split, coco, scope):
     assert {COCO_CATEGORIES[label]['id'] for label in labels} == expected
 
 
-@pytest.mark.parametrize('scope', ['mmseg'], indirect=True)
 @pytest.mark.parametrize(('folder', 'number'), [('training', 8), ('validation', 4)])
-def test_mmseg_reads_150_classes_and_what_is_not_labelled(root, scope, folder, number):
-    dataset = ADE20KDataset(
-        data_root=str(root / 'ade'),
-        data_prefix={'img_path': f'images/{folder}', 'seg_map_path': f'annotations/{folder}'},
-        pipeline=[{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}],
-    )
-    assert len(dataset) == number
-    maps = [dataset[i]['gt_seg_map'] for i in range(number)]
+def test_mmseg_reads_150_classes_and_what_is_not_labelled(root, folder, number):
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        dataset = ADE20KDataset(
+            data_root=str(root / 'ADEChallengeData2016'),
+            data_prefix={'img_path': f'images/{folder}', 'seg_map_path': f'annotations/{folder}'},
+            pipeline=[{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}],
+        )
+        maps = [dataset[i]['gt_seg_map'] for i in range(len(dataset))]
+    assert len(maps) == number
     assert all((labels == 255).any() and len(np.unique(labels)) >= 3 for labels in maps)
     assert max(labels[labels < 255].max() for labels in maps) < 150
     assert len({labels.shape for labels in maps}) > 1
 
 
-@pytest.mark.parametrize('scope', ['mmpretrain'], indirect=True)
-def test_mmpretrain_reads_1000_classes_by_their_official_folders(root, split, scope):
-    dataset = ImageNet(data_root=str(root / 'imagenet'), split=split)
+def test_mmpretrain_reads_1000_classes_by_their_official_folders(root, split):
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        dataset = ImageNet(data_root=str(root / 'imagenet'), split=split)
     assert [dataset.get_gt_labels()[i] for i in (0, 999)] == [0, 999]
     assert len(dataset) == 1000
     assert next(iter(dataset.folder_to_idx)) == 'n01440764'
@@ -158,27 +136,8 @@ def files_of(folder):
 
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(root, tmp_path):
-    for name, seed in (('same', 0), ('other', 1)):
-        write_miniature_coco(tmp_path / name, seed=seed)
-        write_miniature_ade20k(tmp_path / f'{name}_ade', seed=seed)
-    assert files_of(tmp_path / 'same') == files_of(root / 'coco')
-    assert files_of(tmp_path / 'same_ade') == files_of(root / 'ade')
-    assert files_of(tmp_path / 'other') != files_of(root / 'coco')
-
-
-@pytest.mark.slow
-def test_the_tool_makes_all_three_once(tmp_path):
-    out = tmp_path / 'miniature'
-    made = fork_server.run('-m', 'mmgcvit', 'miniature', out)
-    assert made.returncode == 0, made.stderr
-    assert {path.name for path in out.iterdir()} == {'coco', 'ADEChallengeData2016', 'imagenet', 'miniature.json'}
-    assert 'up to date' in fork_server.run('-m', 'mmgcvit', 'miniature', out).stdout
-
-
-def test_the_tool_touches_no_folder_of_other_things(tmp_path):
-    """In a process of its own."""
-    (tmp_path / 'thesis.tex').write_text('years of work')
-    made = programs.run([sys.executable, '-m', 'mmgcvit', 'miniature', tmp_path])
-    assert made.returncode == 1
-    assert 'was not made by this tool' in made.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']
+    for write, name in ((write_miniature_coco, 'coco'), (write_miniature_ade20k, 'ADEChallengeData2016')):
+        for seed in (0, 1):
+            write(tmp_path / name / str(seed), seed=seed)
+        assert files_of(tmp_path / name / '0') == files_of(root / name)
+        assert files_of(tmp_path / name / '1') != files_of(root / name)

@@ -10,7 +10,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from mmgcvit.datasets.coco_categories import COCO_CATEGORIES
+from mmgcvit.datasets.classes import COCO_CATEGORIES
 from mmgcvit.inference import Classification, Detections, Segmentation, UserError, outputs
 from mmgcvit.inference.outputs import Outputs, json_entries, video_written
 from mmgcvit.inference.results import categories_of, records_of

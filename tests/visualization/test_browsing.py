@@ -6,7 +6,7 @@ import pytest
 from mmengine.runner import set_random_seed
 from PIL import Image
 
-from mmgcvit.datasets.checks.contact_sheet import CAPTION, CELL
+from mmgcvit.datasets.checks.contents import CAPTION, CELL
 from mmgcvit.errors import UserError
 from mmgcvit.visualization import browsing
 from mmgcvit.visualization.browsing import Samples, classes_of, fitted, sheets_of, words_of

@@ -1,11 +1,17 @@
-"""Numbers of annotations as arrays."""
+"""Annotation files in COCO's format, and a table of what may be wrong with them.
 
+Three parts: the file as a whole, without which nothing is known of its entries (:func:`entries_of`); its entries, by
+the table :data:`PROBLEMS`; its masks, by the table :data:`POLYGONS` and by counting run lengths.
+"""
+
+import codecs
+import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from numbers import Integral, Real
+from pathlib import Path
 from reprlib import repr as brief
 from typing import Any
 
@@ -14,9 +20,364 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
-from .images import Picture, check_presence
+from .images import Picture, check_presence, problem_of
 from .problems import Kind, Outcome, Report
 from .sources import steps_of
+
+STOPS, LEFT_OUT, REPAIRED = Outcome.STOPS, Outcome.LEFT_OUT, Outcome.REPAIRED
+Entry = Mapping[str, Any]
+
+# 1. The file as a whole.
+
+NOT_UTF8 = Kind('no text in UTF-8', STOPS, 'save it as UTF-8')
+BYTE_ORDER_MARK = Kind(
+    'begins with a byte order mark, which JSON must not', STOPS, 'save it as UTF-8 without one (no "BOM")'
+)
+NO_JSON = Kind('no whole JSON', STOPS, 'write the file again')
+LONG_NUMBER = Kind('a whole number too long to be read', STOPS, 'correct it')
+NO_OBJECT = Kind('JSON, but no object', STOPS, 'it must begin with { and name images, annotations, categories')
+NO_COCO = Kind("no annotation file in COCO's format", STOPS, 'it must hold lists of images, annotations, categories')
+LACKING = Kind('entries that lack a key', STOPS, 'add what is missing')
+NO_ID = Kind('ids that are neither numbers nor text, or names that are no text', STOPS, 'correct them')
+
+# What an id may be; classes that are compared exactly, because there are millions of ids.
+ID = (int, float, str)
+# What hosts read of each entry, and of that what entries are told from each other and refer to each other by.
+KEYS = {
+    'images': {'id': ID, 'file_name': (str,), 'height': None, 'width': None},
+    'annotations': {'id': ID, 'image_id': ID, 'category_id': ID, 'bbox': None, 'area': None},
+    'categories': {'id': ID, 'name': (str,)},
+}
+
+
+def read_json(path: str, report: Report) -> dict[str, Any] | None:
+    """The content of a file that holds a JSON object; None where the report gets why there is none."""
+    problem = problem_of(path)
+    if problem is not None:
+        report.add(problem, path)
+        return None
+    content = Path(path).read_bytes()
+    try:
+        loaded = json.loads(content.decode())
+    except UnicodeDecodeError as error:
+        report.add(NOT_UTF8, path, [f'byte {error.start}'])
+    # Brackets within brackets within brackets.
+    except (json.JSONDecodeError, RecursionError) as error:
+        report.add(BYTE_ORDER_MARK if content.startswith(codecs.BOM_UTF8) else NO_JSON, path, [str(error)])
+    # Of the errors of values only this one is left.
+    except ValueError:
+        report.add(LONG_NUMBER, path, [f'over {sys.get_int_max_str_digits():,} digits'])
+    else:
+        if isinstance(loaded, dict):
+            return loaded
+        report.add(NO_OBJECT, path)
+    return None
+
+
+def entries_of(
+    place: str, content: Entry, is_scored: bool, report: Report
+) -> tuple[list[Entry], list[Entry], list[Entry]] | None:
+    """Images, annotations and categories that have all keys; None where they say too little."""
+    missing = [name for name in KEYS if not isinstance(content.get(name), list)]
+    if is_scored and missing == ['annotations']:
+        report.notes.append(f'{place} has no annotations: there is nothing to score against')
+        content, missing = {**content, 'annotations': []}, []
+    if missing:
+        report.add(NO_COCO, place, [f'no {name}' for name in missing])
+        return None
+    whole, is_told_apart = [], True
+    for name, allowed in KEYS.items():
+        # What the computation of scores asks for besides.
+        keys = frozenset(allowed) | ({'iscrowd'} if is_scored and name == 'annotations' else set())
+        lacking, odd, found = [], [], []
+        for number, entry in enumerate(content[name]):
+            if not isinstance(entry, dict):
+                lacking.append(f'{name}[{number}] is no object')
+            elif not keys <= entry.keys():
+                missing = ' and '.join(map(repr, sorted(keys - entry.keys())))
+                lacking.append(f'{name}[{number}] (id {entry.get("id")}) has no {missing}')
+            else:
+                found.append(entry)
+                for key, types in allowed.items():
+                    if types is not None and type(entry[key]) not in types:
+                        odd.append(f'{name}[{number}] {key} {entry[key]!r}')
+        report.add(LACKING, place, lacking)
+        report.add(NO_ID, place, odd)
+        whole.append(found)
+        # What annotations refer to would seem to be missing.
+        is_told_apart &= not odd and (not lacking or name == 'annotations')
+    return tuple(whole) if is_told_apart else None
+
+
+# 2. Its entries.
+
+
+class CocoFile:
+    """A file's entries, and its annotations in columns.
+
+    Attributes:
+        images: As in the file; so ``annotations`` and ``categories``.
+        classes: Those of the config, else those of the file.
+        is_scored: Whether scores are computed from it, as of a validation's.
+        sizes: Width and height of each image, (images, 2); NaN for those that have none.
+        placed: The annotations whose image is listed and has a size. The columns are of these.
+        frames: Width and height of their images, (placed, 2).
+        start: Left and top of their boxes, (placed, 2); NaN where ``bbox`` is anything but four numbers.
+        extent: Width and height of their boxes, likewise.
+        areas: (placed,), likewise.
+        is_listed: Whether the file lists their categories, (placed,).
+        in_class: Whether these are of the classes, (placed,).
+        sound: Whether nothing has been found wrong with their boxes so far, (placed,).
+    """
+
+    def __init__(
+        self, images: list[Entry], annotations: list[Entry], categories: list[Entry], classes: Any, is_scored: bool
+    ) -> None:
+        self.images, self.annotations, self.categories = images, annotations, categories
+        names = {category['id']: category['name'] for category in categories}
+        self.classes, self.is_scored = classes or list(names.values()), is_scored
+        sizes = np.concatenate([as_numbers([image[key] for image in images], 1) for key in ('width', 'height')], 1)
+        self.sizes = np.where(((sizes >= 1) & (sizes == np.floor(sizes))).all(1, keepdims=True), sizes, np.nan)
+        number_of = {image['id']: number for number, image in enumerate(images)}
+        numbers = np.array([number_of.get(entry['image_id'], -1) for entry in annotations], np.int64)
+        self.strays = [annotations[number] for number in np.flatnonzero(numbers < 0)]
+        frames = np.concatenate([self.sizes, np.full((1, 2), np.nan)])[numbers]
+        placed = np.flatnonzero(np.isfinite(frames).all(1))
+        self.placed, self.frames = [annotations[number] for number in placed], frames[placed]
+        self.start, self.extent = np.hsplit(as_numbers([entry['bbox'] for entry in self.placed], 4), 2)
+        self.areas = as_numbers([entry['area'] for entry in self.placed], 1)[:, 0]
+        named = [names.get(entry['category_id']) for entry in self.placed]
+        self.is_listed = np.array([name is not None for name in named], bool)
+        known = frozenset(self.classes)
+        self.in_class = np.array([name in known for name in named], bool)
+        self.sound = np.ones(len(self.placed), bool)
+
+    def said(self, key: str, concerned: Sequence[bool]) -> list[str]:
+        """Some of the placed annotations in words: ids, and what they say under a key."""
+        return [in_words(self.placed[number], key) for number in np.flatnonzero(concerned)]
+
+    def flagged(self, key: str) -> NDArray[np.bool_]:
+        """The placed annotations that have a flag set, (placed,)."""
+        return np.array([entry.get(key) == 1 for entry in self.placed], bool)
+
+
+def in_words(annotation: Entry, key: str) -> str:
+    return f'annotation {annotation["id"]} {key} {brief(annotation[key])}'
+
+
+def ids_of(file: CocoFile, wrong: Callable[[list[Any]], Sequence[Any]], *names: str) -> list[str]:
+    """The ids of the entries of some names that are wrong among them, in words."""
+    return [
+        f'{name} id {brief(value)}' for name in names for value in wrong([entry['id'] for entry in getattr(file, name)])
+    ]
+
+
+def used_twice(values: Sequence[Any]) -> list[Any]:
+    return [value for value, number in Counter(values).items() if number > 1]
+
+
+def mixed(ids: Sequence[Any]) -> list[Any]:
+    """The ids that are text beside numbers, or numbers beside text: the fewer."""
+    texts = [value for value in ids if isinstance(value, str)]
+    return min(texts, [value for value in ids if not isinstance(value, str)], key=len)
+
+
+def changed_by_numpy(ids: Sequence[Any]) -> list[Any]:
+    """The ids that an array does not give back, where it is not for being mixed."""
+    given_back = set(ids if mixed(ids) else np.unique(ids).tolist())
+    return [value for value in ids if value not in given_back]
+
+
+def zeros(ids: Sequence[Any]) -> list[Any]:
+    return [ids[number] for number in np.flatnonzero(as_numbers(ids, 1) == 0)]
+
+
+def no_numbers(ids: Sequence[Any]) -> list[Any]:
+    return [ids[number] for number in np.flatnonzero(~np.isfinite(as_numbers(ids, 1)))]
+
+
+def absent_classes(file: CocoFile) -> list[str]:
+    """The classes that the file has no category for, the first with those that it has."""
+    names = [category['name'] for category in file.categories]
+    absent = [repr(name) for name in file.classes if name not in names]
+    has = ', '.join(map(repr, names[:MOST_NAMES])) + (', ...' if len(names) > MOST_NAMES else '')
+    return [f'{absent[0]} (it has: {has})', *absent[1:]] if absent else []
+
+
+def swapped_classes(file: CocoFile) -> list[str]:
+    """The categories that hosts, which number them in the file's order, would call by another class's name."""
+    if absent_classes(file):
+        return []
+    common = [category['name'] for category in file.categories if category['name'] in file.classes]
+    # Of different lengths where names are used twice, which is reported as such.
+    pairs = zip(common, file.classes, strict=False)
+    return [f'{name!r} would be called {called!r}' for name, called in pairs if name != called]
+
+
+def boxes(wrong: Callable[[CocoFile], NDArray[np.bool_]]) -> Callable[[CocoFile], list[str]]:
+    """A test of boxes; each is reported once, for the first that is wrong with it."""
+
+    def find(file: CocoFile) -> list[str]:
+        found = file.sound & wrong(file)
+        file.sound &= ~found
+        return file.said('bbox', found)
+
+    return find
+
+
+# Of categories in a complaint.
+MOST_NAMES = 20
+# Rounded numbers reach over the edge by less, and COCO's own do.
+PIXEL = 1.0
+DEGENERATE = 'training leaves them out, scores count them'
+# What is wrong; what becomes of it; what to do; and the test, which gives all that have it, in words.
+PROBLEMS = [
+    (
+        'ids that are used twice',
+        STOPS,
+        'give each entry an id of its own',
+        lambda file: [
+            *ids_of(file, used_twice, 'images', 'annotations', 'categories'),
+            *(f'categories name {name}' for name in used_twice([entry['name'] for entry in file.categories])),
+        ],
+    ),
+    (
+        'has no category of the name of a class',
+        STOPS,
+        'spell metainfo.classes and the categories alike',
+        absent_classes,
+    ),
+    (
+        'categories in another order than the classes of the config',
+        STOPS,
+        "sort metainfo.classes as the file's categories: hosts number labels by the file, and names would be swapped",
+        swapped_classes,
+    ),
+    (
+        'images without a width and height above zero',
+        STOPS,
+        'write both in pixels, as whole numbers',
+        lambda file: [
+            f'{image["file_name"]} {image["width"]} x {image["height"]}'
+            for image, (width, _) in zip(file.images, file.sizes, strict=True)
+            if np.isnan(width)
+        ],
+    ),
+    (
+        'annotations of images that the file does not list',
+        LEFT_OUT,
+        'list them under images',
+        lambda file: [in_words(entry, 'image_id') for entry in file.strays],
+    ),
+    (
+        'annotations of categories that the file does not list',
+        STOPS,
+        'list them under categories',
+        lambda file: file.said('category_id', ~file.is_listed),
+    ),
+    (
+        'annotations of categories that are no classes of the config',
+        LEFT_OUT,
+        'name them under metainfo.classes',
+        lambda file: file.said('category_id', file.is_listed & ~file.in_class),
+    ),
+    (
+        'annotations whose iscrowd or ignore is neither 0 nor 1',
+        STOPS,
+        "write these as numbers: hosts take any text for 1, '0' too, and scores cannot be computed with null",
+        lambda file: [
+            *file.said('iscrowd', [entry.get('iscrowd', 0) not in (0, 1) for entry in file.placed]),
+            # Hosts take an ignore that is null for 0.
+            *file.said('ignore', [entry.get('ignore') not in (0, 1, None) for entry in file.placed]),
+        ],
+    ),
+    (
+        'boxes or areas that are no finite numbers',
+        STOPS,
+        'write bbox as [x, y, width, height] and area in pixels',
+        boxes(lambda file: ~np.isfinite(np.column_stack([file.start, file.extent, file.areas])).all(1)),
+    ),
+    ('boxes of negative width or height', LEFT_OUT, DEGENERATE, boxes(lambda file: (file.extent < 0).any(1))),
+    ('boxes under a pixel in width or height', LEFT_OUT, DEGENERATE, boxes(lambda file: (file.extent < PIXEL).any(1))),
+    (
+        'boxes wholly outside of the image',
+        LEFT_OUT,
+        DEGENERATE,
+        boxes(lambda file: ((file.start + file.extent <= 0) | (file.start >= file.frames)).any(1)),
+    ),
+    ('areas of zero or less', LEFT_OUT, DEGENERATE, boxes(lambda file: file.areas <= 0)),
+    (
+        'boxes partly outside of the image',
+        REPAIRED,
+        'resizing clips them',
+        lambda file: file.said(
+            'bbox',
+            file.sound & (np.maximum(-file.start, file.start + file.extent - file.frames) > PIXEL).any(1),
+        ),
+    ),
+]
+# Likewise, of files that scores are computed from.
+PROBLEMS_OF_SCORES = [
+    (
+        # pycocotools notes in an array, at first of zeros, which annotation each detection matches.
+        'annotations of id 0 in a set that is scored',
+        STOPS,
+        'number annotations from 1: pycocotools takes an object of id 0 that was found for one that was not',
+        lambda file: ids_of(file, zeros, 'annotations'),
+    ),
+    (
+        'annotation ids that are no finite numbers, in a set that is scored',
+        STOPS,
+        'number annotations from 1: pycocotools writes their ids into arrays of numbers',
+        lambda file: ids_of(file, no_numbers, 'annotations'),
+    ),
+    (
+        'ids that are text beside numbers, or numbers beside text, in a set that is scored',
+        STOPS,
+        'write all in the same way: pycocotools sorts them',
+        lambda file: ids_of(file, mixed, 'images', 'categories'),
+    ),
+    (
+        'ids that NumPy rounds or cuts, in a set that is scored',
+        STOPS,
+        'use whole numbers below 2**53: pycocotools would not find what belongs to these',
+        lambda file: ids_of(file, changed_by_numpy, 'images', 'categories'),
+    ),
+]
+NOTHING = Kind('nothing to train on', STOPS, 'no annotation is left of what the config asks for')
+
+
+def check_coco(
+    dataset: BaseDataset, settings: ConfigDict, content: Entry, is_scored: bool, report: Report
+) -> list[Picture]:
+    """Report what is wrong with an annotation file; the images that it names, have a size and are there.
+
+    Args:
+        dataset: mmdet's CocoDataset or one derived from it, not yet loaded.
+        settings: What it was built from.
+        content: The file's content.
+        is_scored: Whether scores are computed from it, as of a validation's.
+        report: Gets the problems.
+    """
+    place = dataset.ann_file
+    entries = entries_of(place, content, is_scored, report)
+    if entries is None:
+        return []
+    file = CocoFile(*entries, dataset.metainfo.get('classes'), is_scored)
+    for what, outcome, remedy, test in PROBLEMS + PROBLEMS_OF_SCORES * is_scored:
+        report.add(Kind(what, outcome, remedy), place, test(file))
+    is_used = file.sound & file.in_class & ~file.flagged('ignore')
+    # Training gets crowds with their masks, though not as objects to find.
+    if not is_scored and not (is_used & ~file.flagged('iscrowd')).any():
+        report.add(NOTHING, place)
+    if any(step.get('with_mask') for step in steps_of(settings.get('pipeline') or [])):
+        check_masks(file, is_used | is_scored, place, report)
+    # As the hosts join them.
+    folder, sized = dataset.data_prefix.get('img', ''), np.flatnonzero(~np.isnan(file.sizes[:, 0]))
+    paths = [os.path.join(folder, file.images[number]['file_name']) for number in sized]  # noqa: PTH118
+    absent = check_presence(place, paths, report)
+    sizes = file.sizes[sized].astype(int).tolist()
+    return [Picture(path, tuple(size)) for path, size in zip(paths, sizes, strict=True) if path not in absent]
 
 
 def as_numbers(values: Sequence[Any], width: int) -> NDArray[np.float64]:
@@ -31,571 +392,111 @@ def as_numbers(values: Sequence[Any], width: int) -> NDArray[np.float64]:
     if array.dtype.kind in 'iuf' and array.size == len(values) * width:
         return array.reshape(len(values), width).astype(np.float64)
     rows = [row if width > 1 else [row] for row in values]
-    nothing = [np.nan] * width
-    return np.array([row if is_row(row, width) else nothing for row in rows], dtype=np.float64).reshape(-1, width)
-
-
-def is_row(row: Any, width: int) -> bool:
-    """Whether something is a list of so many numbers."""
-    return isinstance(row, list) and len(row) == width and all(is_number(value) for value in row)
+    rows = [row if isinstance(row, list) and len(row) == width and all(map(is_number, row)) else None for row in rows]
+    return np.array([row or [np.nan] * width for row in rows], np.float64).reshape(-1, width)
 
 
 def is_number(value: Any) -> bool:
     """Whether something is a number that fits into a float; truth values are none."""
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < sys.float_info.max
+    return type(value) in (int, float) and abs(value) < sys.float_info.max
 
 
-# Each character is 48 and six bits: five of a number, the lowest five first, and one that says that more follow.
-FIRST_CHARACTER, BITS = 48, 5
-MORE, SIGN, DATA = 0x20, 0x10, 0x1F
-# Seven characters are more than the 32 bits that pycocotools counts in.
-LONGEST_NUMBER = 7
-MASKS_AT_ONCE = 20_000
-
-
-def are_whole(masks: Sequence[Any], sizes: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
-    """Whether masks are of their images' sizes and their lengths add up to all pixels.
-
-    Args:
-        masks: Dicts as COCO has them: ``size`` (height, width), and ``counts`` as a list or a compressed string.
-        sizes: The height and width of each mask's image.
-
-    Returns:
-        (masks,)
-    """
-    whole = np.zeros(len(masks), dtype=bool)
-    compressed = []
-    for number, (mask, size) in enumerate(zip(masks, sizes, strict=True)):
-        if not isinstance(mask, dict) or mask.get('size') != list(size):
-            continue
-        counts = mask.get('counts')
-        if isinstance(counts, list):
-            whole[number] = all(isinstance(n, Integral) and n >= 0 for n in counts) and sum(counts) == size[0] * size[1]
-        elif isinstance(counts, str):
-            compressed.append(number)
-    for start in range(0, len(compressed), MASKS_AT_ONCE):
-        part = compressed[start : start + MASKS_AT_ONCE]
-        pixels = np.array([sizes[number][0] * sizes[number][1] for number in part])
-        whole[part] = numbers_of_pixels([masks[number]['counts'] for number in part]) == pixels
-    return whole
-
-
-def numbers_of_pixels(strings: Sequence[str]) -> NDArray[np.int64]:
-    """How many pixels compressed masks speak of; -1 for a string that is none.
-
-    Written from the description of the format in COCO's ``maskApi.h``: from the fourth length on what is written is the
-    difference to the length two before.
-
-    Returns:
-        (strings,)
-    """
-    whole = np.array([is_well_formed(string) for string in strings], dtype=bool)
-    sums = np.full(len(strings), -1)
-    if whole.any():
-        kept = [string for string, is_whole in zip(strings, whole, strict=True) if is_whole]
-        mask_of_number, numbers = written_numbers(kept)
-        sums[whole] = sums_of_lengths(mask_of_number, numbers, len(kept))
-    return sums
-
-
-def is_well_formed(string: str) -> bool:
-    """Whether a string has only the format's characters and ends with the end of a number."""
-    if not string or not string.isascii():
-        return False
-    codes = np.frombuffer(string.encode(), dtype=np.uint8) - np.uint8(FIRST_CHARACTER)
-    ends = np.flatnonzero((codes & MORE) == 0)
-    if (codes > (MORE | DATA)).any() or not ends.size or ends[-1] != codes.size - 1:
-        return False
-    return np.diff(ends, prepend=-1).max() < LONGEST_NUMBER
-
-
-def written_numbers(strings: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The numbers that well-formed strings write, one string after the other.
-
-    Returns:
-        For each number that of its string, and the number itself.
-    """
-    codes = np.frombuffer(''.join(strings).encode(), dtype=np.uint8).astype(np.int64) - FIRST_CHARACTER
-    ends = np.flatnonzero((codes & MORE) == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends - starts + 1
-    places = np.arange(codes.size) - np.repeat(starts, lengths)
-    numbers = np.add.reduceat((codes & DATA) << (BITS * places), starts)
-    is_negative = (codes[ends] & SIGN) != 0
-    numbers -= np.where(is_negative, np.int64(1) << (BITS * lengths), 0)
-    string_of_code = np.repeat(np.arange(len(strings)), [len(string) for string in strings])
-    return string_of_code[ends], numbers
-
-
-def sums_of_lengths(mask_of_number: NDArray[np.int64], numbers: NDArray[np.int64], num_masks: int) -> NDArray[np.int64]:
-    """The sum of each mask's lengths, (masks,); -1 for a mask that has a negative one.
-
-    Lengths follow from differences along three chains in each mask: the first length by itself, those at odd places,
-    and those at even places from the third on.
-    """
-    first = np.searchsorted(mask_of_number, np.arange(num_masks))
-    place = np.arange(numbers.size) - first[mask_of_number]
-    chain = 3 * mask_of_number + np.where(place == 0, 0, 2 - place % 2)
-    order = np.argsort(chain, kind='stable')
-    chain = chain[order]
-    running = np.cumsum(numbers[order])
-    begins = np.flatnonzero(np.diff(chain, prepend=-1))
-    before = np.where(begins > 0, running[begins - 1], 0)
-    lengths = running - np.repeat(before, np.diff(begins, append=chain.size))
-    sums = np.bincount(mask_of_number[order], weights=lengths, minlength=num_masks).astype(np.int64)
-    sums[mask_of_number[order[lengths < 0]]] = -1
-    return sums
-
-
-NO_FLAG = Kind(
-    'annotations whose iscrowd or ignore is neither 0 nor 1',
-    Outcome.STOPS,
-    "write these as numbers: hosts take any text for 1, '0' too, and scores cannot be computed with null",
-)
-
-
-# What each may be. Hosts take an ignore that is null for 0; scores cannot be computed with such an iscrowd.
-ALLOWED = {'iscrowd': (0, 1), 'ignore': (0, 1, None)}
-
-
-def have_flag(place: str, annotations: Sequence[Mapping[str, Any]], key: str, report: Report) -> NDArray[np.bool_]:
-    """Whether annotations have a flag set, (annotations,); what is no flag is reported, and none is taken for 0."""
-    values = [annotation.get(key, 0) for annotation in annotations]
-    odd = [number for number, value in enumerate(values) if value not in ALLOWED[key]]
-    if odd:
-        report.add(NO_FLAG, place, [f'annotation {annotations[i]["id"]} {key} {brief(values[i])}' for i in odd])
-    return np.array([value == 1 for value in values], dtype=bool)
-
-
-SAME_ID = Kind('ids that are used twice', Outcome.STOPS, 'give each entry an id of its own')
-# pycocotools notes in an array, at first of zeros, which annotation each detection matches.
-ZERO_ID = Kind(
-    'annotations of id 0 in a set that is scored',
-    Outcome.STOPS,
-    'number annotations from 1: pycocotools takes an object of id 0 that was found for one that was not',
-)
-NO_NUMBER = Kind(
-    'annotation ids that are no finite numbers, in a set that is scored',
-    Outcome.STOPS,
-    'number annotations from 1: pycocotools writes their ids into arrays of numbers',
-)
-# pycocotools sorts them, and looks annotations up by what NumPy makes of them.
-MIXED = Kind(
-    'ids that are text beside numbers, or numbers beside text, in a set that is scored',
-    Outcome.STOPS,
-    'write all in the same way: pycocotools sorts them',
-)
-CHANGED = Kind(
-    'ids that NumPy rounds or cuts, in a set that is scored',
-    Outcome.STOPS,
-    'use whole numbers below 2**53: pycocotools would not find what belongs to these',
-)
-
-
-def check_ids(place: str, name: str, entries: Sequence[Mapping[str, Any]], report: Report) -> None:
-    """Report ids, and of categories names, that more than one entry has."""
-    for key in ('id', 'name') if name == 'categories' else ('id',):
-        values = [entry[key] for entry in entries]
-        if len(set(values)) < len(values):
-            twice = [f'{name} {key} {value}' for value, number in Counter(values).items() if number > 1]
-            report.add(SAME_ID, place, twice)
-
-
-def check_scored_ids(place: str, name: str, entries: Sequence[Mapping[str, Any]], report: Report) -> None:
-    """Report ids by which pycocotools computes no scores, or wrong ones."""
-    ids = [entry['id'] for entry in entries]
-    found = unfit_as_matches(ids) if name == 'annotations' else unfit_to_look_up(ids)
-    for kind, concerned in found.items():
-        if concerned:
-            report.add(kind, place, [f'{name} id {brief(value)}' for value in concerned])
-
-
-def unfit_as_matches(ids: Sequence[Any]) -> dict[Kind, list[Any]]:
-    """Ids that cannot stand in an array of matches in which zero means none."""
-    numbers = as_numbers(ids, 1)[:, 0]
-    return {
-        ZERO_ID: [ids[number] for number in np.flatnonzero(numbers == 0)],
-        NO_NUMBER: [ids[number] for number in np.flatnonzero(~np.isfinite(numbers))],
-    }
-
-
-def unfit_to_look_up(ids: Sequence[Any]) -> dict[Kind, list[Any]]:
-    """Ids that cannot be sorted, the fewer of text and numbers, and those that an array does not give back."""
-    texts = [value for value in ids if isinstance(value, str)]
-    numbers = [value for value in ids if not isinstance(value, str)]
-    if texts and numbers:
-        return {MIXED: min(texts, numbers, key=len)}
-    given_back = set(np.unique(ids).tolist())
-    return {CHANGED: [value for value in ids if value not in given_back]}
-
-
-KEYS = {
-    'images': ('id', 'file_name', 'height', 'width'),
-    'annotations': ('id', 'image_id', 'category_id', 'bbox', 'area'),
-    'categories': ('id', 'name'),
-}
-# What the computation of scores asks for besides.
-SCORED_KEYS = ('iscrowd',)
-# What an id may be; classes that are compared exactly, because there are millions of ids.
-ID = (int, float, str)
-# By what entries are told from each other and refer to each other.
-IDENTIFYING = {
-    'images': {'id': ID, 'file_name': (str,)},
-    'annotations': {'id': ID, 'image_id': ID, 'category_id': ID},
-    'categories': {'id': ID, 'name': (str,)},
-}
-NO_ID = Kind('ids that are neither numbers nor text, or names that are no text', Outcome.STOPS, 'correct them')
-NO_COCO = Kind(
-    "no annotation file in COCO's format", Outcome.STOPS, 'it must hold lists of images, annotations, categories'
-)
-LACKING = Kind('entries that lack a key', Outcome.STOPS, 'add what is missing')
-
-
-def entries_of(
-    place: str, content: Mapping[str, Any], is_scored: bool, report: Report
-) -> tuple[list[dict], list[dict], list[dict]] | None:
-    """Images, annotations and categories that have all keys; None where they say too little."""
-    missing = [name for name in KEYS if not isinstance(content.get(name), list)]
-    if is_scored and missing == ['annotations']:
-        report.note(f'{place} has no annotations: there is nothing to score against')
-        content, missing = {**content, 'annotations': []}, []
-    if missing:
-        report.add(NO_COCO, place, [f'no {name}' for name in missing])
-        return None
-    whole = {}
-    for name, keys in KEYS.items():
-        asked = keys + SCORED_KEYS if is_scored and name == 'annotations' else keys
-        whole[name] = with_keys(place, name, content[name], asked, report)
-    odd = sum(count_odd_names(place, name, entries, report) for name, entries in whole.items())
-    if odd or any(len(whole[name]) < len(content[name]) for name in ('images', 'categories')):
-        # What annotations refer to would seem to be missing.
-        return None
-    return tuple(whole.values())
-
-
-def with_keys(
-    place: str, name: str, entries: Sequence[Any], keys: Sequence[str], report: Report
-) -> list[dict[str, Any]]:
-    """The entries that are dicts and have all keys."""
-    asked = frozenset(keys)
-    whole = [entry for entry in entries if isinstance(entry, dict) and asked <= entry.keys()]
-    if len(whole) < len(entries):
-        lacking = [
-            lack(name, number, entry, asked)
-            for number, entry in enumerate(entries)
-            if not isinstance(entry, dict) or not asked <= entry.keys()
-        ]
-        report.add(LACKING, place, lacking)
-    return whole
-
-
-def count_odd_names(place: str, name: str, entries: Sequence[Mapping[str, Any]], report: Report) -> int:
-    """How many ids and names, by which entries are told from each other, can be none; they are reported."""
-    odd = [
-        f'{name}[{number}] {key} {entry[key]!r}'
-        for key, allowed in IDENTIFYING[name].items()
-        for number, entry in enumerate(entries)
-        if type(entry[key]) not in allowed
-    ]
-    if odd:
-        report.add(NO_ID, place, odd)
-    return len(odd)
-
-
-def lack(name: str, number: int, entry: Any, keys: frozenset[str]) -> str:
-    """What an entry lacks, in words."""
-    if not isinstance(entry, dict):
-        return f'{name}[{number}] is no object'
-    missing = ' and '.join(repr(key) for key in sorted(keys - entry.keys()))
-    return f'{name}[{number}] (id {entry.get("id")}) has no {missing}'
-
-
-NO_SUCH_CATEGORY = Kind(
-    'has no category of the name of a class', Outcome.STOPS, 'spell metainfo.classes and the categories alike'
-)
-OTHER_ORDER = Kind(
-    'categories in another order than the classes of the config',
-    Outcome.STOPS,
-    "sort metainfo.classes as the file's categories: hosts number labels by the file, and names would be swapped",
-)
-UNKNOWN_CATEGORY = Kind(
-    'annotations of categories that the file does not list', Outcome.STOPS, 'list them under categories'
-)
-OTHER_CATEGORY = Kind(
-    'annotations of categories that are no classes of the config', Outcome.LEFT_OUT, 'name them under metainfo.classes'
-)
-# Of categories in a complaint.
-MOST_NAMES = 20
-
-
-def check_categories(
-    place: str, categories: Sequence[Mapping[str, Any]], classes: Sequence[str] | None, report: Report
-) -> None:
-    """Compare the file's categories with the config's classes: hosts label objects by the order in the file."""
-    if not classes:
-        return
-    names = [category['name'] for category in categories]
-    absent = [name for name in classes if name not in names]
-    if absent:
-        has = ', '.join(map(repr, names[:MOST_NAMES])) + (', ...' if len(names) > MOST_NAMES else '')
-        report.add(NO_SUCH_CATEGORY, place, [f'{absent[0]!r} (it has: {has})', *map(repr, absent[1:])])
-        return
-    common = [name for name in names if name in classes]
-    # Of different lengths where names are used twice, which is reported as such.
-    pairs = zip(common, classes, strict=False)
-    wrong = [f'{name!r} would be called {called!r}' for name, called in pairs if name != called]
-    if wrong:
-        report.add(OTHER_ORDER, place, wrong)
-
-
-def check_references(
-    place: str,
-    annotations: Sequence[Mapping[str, Any]],
-    categories: Sequence[Mapping[str, Any]],
-    classes: Sequence[str] | None,
-    report: Report,
-) -> NDArray[np.bool_]:
-    """Whether each annotation's category is a class of the config, (annotations,)."""
-    name_of = {category['id']: category['name'] for category in categories}
-    classes = set(classes or name_of.values())
-    named = [name_of.get(annotation['category_id']) for annotation in annotations]
-    is_known = np.array([name is not None for name in named], dtype=bool)
-    is_class = np.array([name in classes for name in named], dtype=bool)
-    for kind, concerned in ((UNKNOWN_CATEGORY, ~is_known), (OTHER_CATEGORY, is_known & ~is_class)):
-        found = [annotations[number] for number in np.flatnonzero(concerned)]
-        if found:
-            report.add(kind, place, [f'annotation {entry["id"]} of category {entry["category_id"]}' for entry in found])
-    return is_class
-
-
-NOT_FINITE = Kind(
-    'boxes or areas that are no finite numbers', Outcome.STOPS, 'write bbox as [x, y, width, height] and area in pixels'
-)
-DEGENERATE = 'training leaves them out, scores count them'
-NEGATIVE = Kind('boxes of negative width or height', Outcome.LEFT_OUT, DEGENERATE)
-TOO_SMALL = Kind('boxes under a pixel in width or height', Outcome.LEFT_OUT, DEGENERATE)
-OUTSIDE = Kind('boxes wholly outside of the image', Outcome.LEFT_OUT, DEGENERATE)
-NO_AREA = Kind('areas of zero or less', Outcome.LEFT_OUT, DEGENERATE)
-OVER_THE_EDGE = Kind('boxes partly outside of the image', Outcome.REPAIRED, 'resizing clips them')
-# Rounded numbers reach over the edge by less, and COCO's own do.
-PIXEL = 1.0
-
-
-def check_boxes(
-    place: str, annotations: Sequence[Mapping[str, Any]], sizes: NDArray[np.float64], report: Report
-) -> NDArray[np.bool_]:
-    """Report boxes that cannot be trained on as they are.
-
-    Args:
-        place: The annotation file.
-        annotations: With ``bbox`` (x, y, width, height in pixels), ``area`` and ``id``.
-        sizes: Width and height of each annotation's image, (annotations, 2).
-        report: Gets the problems.
-
-    Returns:
-        Whether training uses each of them, (annotations,).
-    """
-    boxes = as_numbers([annotation['bbox'] for annotation in annotations], 4)
-    areas = as_numbers([annotation['area'] for annotation in annotations], 1)[:, 0]
-    start, extent = boxes[:, :2], boxes[:, 2:]
-    left = np.isfinite(boxes).all(1) & np.isfinite(areas)
-    inside = np.minimum(start + extent, sizes) - np.maximum(start, 0)
-    over = np.maximum(-start, start + extent - sizes).max(1)
-    checks = {
-        NOT_FINITE: ~left,
-        NEGATIVE: (extent < 0).any(1),
-        TOO_SMALL: (extent < PIXEL).any(1),
-        OUTSIDE: (inside <= 0).any(1),
-        NO_AREA: areas <= 0,
-    }
-    for kind, has_it in checks.items():
-        # Each box is reported once, for the first that is wrong with it.
-        concerned = has_it if kind is NOT_FINITE else has_it & left
-        add(report, kind, place, annotations, concerned, 'bbox')
-        left &= ~has_it
-    add(report, OVER_THE_EDGE, place, annotations, left & (over > PIXEL), 'bbox')
-    return left
-
-
-def add(
-    report: Report,
-    kind: Kind,
-    place: str,
-    annotations: Sequence[Mapping[str, Any]],
-    concerned: NDArray[np.bool_],
-    key: str,
-) -> None:
-    """Report some of the annotations by their ids and what they say under a key."""
-    found = [f'annotation {annotations[i]["id"]} {brief(annotations[i][key])}' for i in np.flatnonzero(concerned)]
-    if found:
-        report.add(kind, place, found)
-
+# 3. Its masks.
 
 NO_MASK = Kind(
     'annotations without a mask (segmentation), which the config loads',
-    Outcome.STOPS,
+    STOPS,
     'with boxes only, start from configs/custom_coco_boxonly.py',
 )
-SHORT = Kind(
-    'masks with polygons of fewer than six numbers, or of an odd number',
-    Outcome.LEFT_OUT,
-    'training leaves the polygons out, and objects that have no other',
-)
-SHORT_IN_SCORES = Kind(SHORT.what, Outcome.STOPS, 'remove these polygons: scores of masks cannot be computed with them')
 NO_POLYGONS = Kind(
     'masks that are neither lists of polygons nor run lengths',
-    Outcome.STOPS,
+    STOPS,
     'write [[x1, y1, x2, y2, x3, y3, ...], ...] in finite numbers, or {"size": [height, width], "counts": ...}',
 )
 FAR_OUTSIDE = Kind(
     'masks with polygons that reach out of the image by more than its longer side',
-    Outcome.STOPS,
+    STOPS,
     'correct them: drawing them takes memory in proportion to their length',
 )
-BROKEN_RUNS = Kind(
-    "run lengths that do not make up a mask of the image's height and width", Outcome.STOPS, 'encode these masks again'
+SHORT = Kind(
+    'masks with polygons of fewer than six numbers, or of an odd number',
+    LEFT_OUT,
+    'training leaves the polygons out, and objects that have no other',
 )
+SHORT_IN_SCORES = Kind(SHORT.what, STOPS, 'remove these polygons: scores of masks cannot be computed with them')
+BROKEN_RUNS = Kind(
+    "run lengths that do not make up a mask of the image's height and width", STOPS, 'encode these masks again'
+)
+# What may be wrong with polygons, and whether it is, in an image of such a longer side; the first that fits is said.
+POLYGONS = {
+    NO_MASK: lambda polygons, _: not polygons,
+    NO_POLYGONS: lambda polygons, _: not are_finite(polygons),
+    FAR_OUTSIDE: lambda polygons, side: any(min(p) < -side or max(p) > 2 * side for p in polygons if p),
+    SHORT: lambda polygons, _: any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons),
+}
+# In run lengths a character is 48 and six bits: five of a number, the lowest five first, and one that says that more
+# follow. Seven characters are more than the 32 bits that pycocotools counts in.
+FIRST_CHARACTER, BITS, LONGEST_NUMBER = 48, 5, 6
+MORE, SIGN, DATA = 0x20, 0x10, 0x1F
 
 
-def check_masks(
-    place: str,
-    annotations: Sequence[Mapping[str, Any]],
-    sizes: NDArray[np.float64],
-    is_scored: bool,
-    report: Report,
-) -> None:
-    """Report masks that cannot be drawn, or are not the image's.
-
-    Args:
-        place: The annotation file.
-        annotations: With ``id``, and ``segmentation`` if all is well.
-        sizes: Width and height of each annotation's image, (annotations, 2).
-        is_scored: Whether scores are computed against them, which bears less than training.
-        report: Gets the problems.
-    """
-    found = {NO_MASK: [], SHORT_IN_SCORES if is_scored else SHORT: [], NO_POLYGONS: [], FAR_OUTSIDE: []}
-    runs = []
-    longer_sides = sizes.max(1).tolist()
-    for number, annotation in enumerate(annotations):
-        mask = annotation.get('segmentation')
+def check_masks(file: CocoFile, concerned: NDArray[np.bool_], place: str, report: Report) -> None:
+    """Report masks that cannot be drawn, or are not the image's."""
+    found = {kind: [] for kind in (*POLYGONS, BROKEN_RUNS)}
+    frames = file.frames.astype(int).tolist()
+    for number in np.flatnonzero(concerned):
+        width, height = frames[number]
+        mask = file.placed[number].get('segmentation')
         if isinstance(mask, dict):
-            runs.append(number)
-            continue
-        kind = problem_of_polygons(mask, longer_sides[number])
+            kind = None if is_whole(mask, height, width) else BROKEN_RUNS
+        else:
+            kind = next((kind for kind, has_it in POLYGONS.items() if has_it(mask, max(width, height))), None)
         if kind is not None:
-            found[SHORT_IN_SCORES if kind is SHORT and is_scored else kind].append(number)
-    shapes = [(int(height), int(width)) for width, height in sizes[runs].tolist()]
-    whole = are_whole([annotations[number]['segmentation'] for number in runs], shapes)
-    found[BROKEN_RUNS] = [number for number, is_whole in zip(runs, whole, strict=True) if not is_whole]
-    for kind, numbers in found.items():
-        if numbers:
-            report.add(kind, place, [f'annotation {annotations[number]["id"]}' for number in numbers])
+            found[kind].append(f'annotation {file.placed[number]["id"]}')
+    for kind, words in found.items():
+        report.add(SHORT_IN_SCORES if kind is SHORT and file.is_scored else kind, place, words)
 
 
-def problem_of_polygons(polygons: Any, side: float) -> Kind | None:
-    """What is wrong with an annotation's polygons, in an image whose longer side is given."""
-    if not polygons:
-        return NO_MASK
+def are_finite(polygons: Any) -> bool:
+    """Whether something is a list of lists of finite numbers."""
     if not isinstance(polygons, list) or not all(isinstance(polygon, list) for polygon in polygons):
-        return NO_POLYGONS
+        return False
     try:
-        is_finite = all(isfinite(sum(polygon)) for polygon in polygons)
-    # A whole number may be too large for a float.
+        return all(isfinite(sum(polygon)) for polygon in polygons)
+    # No numbers, or a whole number that is too large for a float.
     except (TypeError, OverflowError):
-        return NO_POLYGONS
-    if not is_finite:
-        return NO_POLYGONS
-    if any(min(polygon) < -side or max(polygon) > 2 * side for polygon in polygons if polygon):
-        return FAR_OUTSIDE
-    return SHORT if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons) else None
+        return False
 
 
-NO_SIZE = Kind('images without a width and height above zero', Outcome.STOPS, 'write both in pixels, as whole numbers')
-UNKNOWN_IMAGE = Kind('annotations of images that the file does not list', Outcome.LEFT_OUT, 'list them under images')
-NOTHING = Kind('nothing to train on', Outcome.STOPS, 'no annotation is left of what the config asks for')
+def is_whole(mask: Entry, height: int, width: int) -> bool:
+    """Whether run lengths, in a list or compressed, are of an image's size and add up to all of its pixels."""
+    counts = mask.get('counts')
+    if mask.get('size') != [height, width]:
+        return False
+    if isinstance(counts, str):
+        counts = decompressed(counts)
+    if not isinstance(counts, list) or not all(isinstance(count, int) for count in counts):
+        return False
+    return min(counts, default=-1) >= 0 and sum(counts) == height * width
 
 
-def check_coco(
-    dataset: BaseDataset, settings: ConfigDict, content: Mapping[str, Any], is_scored: bool, report: Report
-) -> list[Picture]:
-    """Report what is wrong with an annotation file; the images that it names.
+def decompressed(string: str) -> list[int] | None:
+    """The lengths that compressed run lengths stand for; None for a string that is none.
 
-    Args:
-        dataset: mmdet's CocoDataset or one derived from it, not yet loaded.
-        settings: What it was built from.
-        content: The file's content.
-        is_scored: Whether scores are computed from it, as of a validation's.
-        report: Gets the problems.
+    Written from the description of the format in COCO's ``maskApi.h``: from the fourth length on what is written is the
+    difference to the length two before. pycocotools' own reading takes any string, past its end too.
     """
-    place = dataset.ann_file
-    entries = entries_of(place, content, is_scored, report)
-    if entries is None:
-        return []
-    images, annotations, categories = entries
-    for name, found in zip(KEYS, entries, strict=True):
-        check_ids(place, name, found, report)
-        if is_scored:
-            check_scored_ids(place, name, found, report)
-    check_categories(place, categories, dataset.metainfo.get('classes'), report)
-    sizes = sizes_of(place, images, report)
-    annotations, sizes_of_annotations = with_images(place, annotations, images, sizes, report)
-    is_used = check_boxes(place, annotations, sizes_of_annotations, report)
-    is_used &= check_references(place, annotations, categories, dataset.metainfo.get('classes'), report)
-    is_used &= ~have_flag(place, annotations, 'ignore', report)
-    # Training gets crowds with their masks, though not as objects to find.
-    is_object = is_used & ~have_flag(place, annotations, 'iscrowd', report)
-    if not is_scored and not is_object.any():
-        report.add(NOTHING, place)
-    if any(step.get('with_mask') for step in steps_of(settings)):
-        kept = [annotation for annotation, used in zip(annotations, is_used, strict=True) if used or is_scored]
-        check_masks(place, kept, sizes_of_annotations[is_used | is_scored], is_scored, report)
-    return pictures_of(place, dataset, images, sizes, report)
-
-
-def sizes_of(place: str, images: Sequence[Mapping[str, Any]], report: Report) -> NDArray[np.float64]:
-    """The images' widths and heights, (images, 2); NaN for those that have none."""
-    sizes = np.stack([as_numbers([image[key] for image in images], 1)[:, 0] for key in ('width', 'height')], axis=1)
-    is_sized = np.isfinite(sizes).all(1) & (sizes >= 1).all(1) & (sizes == np.floor(sizes)).all(1)
-    wrong = [images[number] for number in np.flatnonzero(~is_sized)]
-    if wrong:
-        report.add(NO_SIZE, place, [f'{image["file_name"]} {image["width"]} x {image["height"]}' for image in wrong])
-    sizes[~is_sized] = np.nan
-    return sizes
-
-
-def with_images(
-    place: str,
-    annotations: Sequence[dict[str, Any]],
-    images: Sequence[Mapping[str, Any]],
-    sizes: NDArray[np.float64],
-    report: Report,
-) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
-    """The annotations whose images are known and have sizes, and these sizes, (annotations, 2)."""
-    place_of = {image['id']: number for number, image in enumerate(images)}
-    numbers = np.array([place_of.get(annotation['image_id'], -1) for annotation in annotations], dtype=np.int64)
-    strays = [annotations[number] for number in np.flatnonzero(numbers < 0)]
-    if strays:
-        report.add(UNKNOWN_IMAGE, place, [f'annotation {stray["id"]} of image {stray["image_id"]}' for stray in strays])
-    sizes = np.concatenate([sizes, np.full((1, 2), np.nan)])[numbers]
-    kept = np.flatnonzero(np.isfinite(sizes).all(1))
-    return [annotations[number] for number in kept], sizes[kept]
-
-
-def pictures_of(
-    place: str,
-    dataset: BaseDataset,
-    images: Sequence[Mapping[str, Any]],
-    sizes: NDArray[np.float64],
-    report: Report,
-) -> list[Picture]:
-    """The image files that have a size and are there; the others are reported."""
-    folder = dataset.data_prefix.get('img', '')
-    known = np.flatnonzero(np.isfinite(sizes).all(1))
-    # As the hosts join them.
-    paths = [os.path.join(folder, images[number]['file_name']) for number in known]  # noqa: PTH118
-    absent = check_presence(place, paths, report)
-    return [
-        Picture(path, annotated=(int(width), int(height)))
-        for path, (width, height) in zip(paths, sizes[known].tolist(), strict=True)
-        if path not in absent
-    ]
+    codes = np.frombuffer(string.encode(), np.uint8).astype(np.int64) - FIRST_CHARACTER
+    if not codes.size or codes.min() < 0 or codes.max() > (MORE | DATA) or codes[-1] & MORE:
+        return None
+    ends = np.flatnonzero(codes < MORE)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    characters = ends - starts + 1
+    if characters.max() > LONGEST_NUMBER:
+        return None
+    places = np.arange(codes.size) - np.repeat(starts, characters)
+    numbers = np.add.reduceat((codes & DATA) << (BITS * places), starts)
+    numbers -= np.where(codes[ends] & SIGN, 1 << (BITS * characters), 0)
+    numbers[1::2] = numbers[1::2].cumsum()
+    numbers[2::2] = numbers[2::2].cumsum()
+    return numbers.tolist()

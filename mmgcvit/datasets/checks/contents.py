@@ -1,25 +1,41 @@
-"""What a data set holds: sizes of its images, and how much there is of each class."""
+"""What a data set holds: sizes of its images, how much there is of each class, and samples of it in one picture."""
 
+import colorsys
+import contextlib
+import random
+import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS, VISUALIZERS
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from .coco import as_numbers, entries_of
-from .images import Picture
+from ...errors import first_line
+from .coco import Entry, as_numbers, entries_of
+from .images import Picture, in_pixels
+from .loading import loads
 from .problems import Report
-from .sources import place_of
+from .sources import built, datasets_of, place_of
 
 # Sides in pixels that COCO's scores tell small, medium and large objects by, on the image as it is.
 SMALL, LARGE = 32, 96
 NUM_LABELS = 256
 THREADS = 4
+# Samples of a data set on a contact sheet, and how many stand side by side.
+NUM_SAMPLES, COLUMNS = 8, 4
+# Width and height of a sample, and height of the line under it, in pixels.
+CELL, CAPTION = (400, 300), 26
+GOLDEN_RATIO = 0.618
+VISUALIZERS_OF = {'coco': 'mmdet.DetLocalVisualizer', 'ade20k': 'mmseg.SegLocalVisualizer'}
+PACKED_BY = {'coco': 'PackDetInputs', 'ade20k': 'PackSegInputs', 'imagenet': 'PackInputs'}
 
 
 @dataclass(frozen=True)
@@ -40,12 +56,12 @@ class Contents:
 
 
 def contents_of(
-    kind: str, dataset: BaseDataset, pictures: Sequence[Picture], annotations: Mapping[str, Any] | None
+    kind: str, dataset: BaseDataset, pictures: Sequence[Picture], annotations: Entry | None
 ) -> Contents | None:
     """What a data set holds; None where it cannot be said.
 
     Args:
-        kind: Of :data:`.sources.KINDS`.
+        kind: Of :data:`.sources.LOOKED_INTO`.
         dataset: Not yet loaded, its classes known.
         pictures: Those of its images that are opened: sizes, and labels per pixel, are of these.
         annotations: Of COCO's format, the content of its file.
@@ -56,17 +72,18 @@ def contents_of(
         return labelled_pixels(dataset, pictures)
     if kind == 'imagenet':
         return labelled_images(dataset, pictures)
-    return labelled_objects(dataset, pictures, annotations)
+    entries = entries_of(dataset.ann_file, annotations, False, Report())
+    return None if entries is None else labelled_objects(dataset, pictures, *entries)
 
 
 def labelled_objects(
-    dataset: BaseDataset, pictures: Sequence[Picture], content: Mapping[str, Any] | None
-) -> Contents | None:
+    dataset: BaseDataset,
+    pictures: Sequence[Picture],
+    images: Sequence[Entry],
+    annotations: Sequence[Entry],
+    categories: Sequence[Entry],
+) -> Contents:
     """Objects of each class, how many an image has, and how large they are; crowds are counted as objects."""
-    entries = entries_of(dataset.ann_file, content, False, Report()) if content is not None else None
-    if entries is None:
-        return None
-    images, annotations, categories = entries
     names = {category['id']: category['name'] for category in categories}
     classes = dataset.metainfo.get('classes') or tuple(names.values())
     used = [entry for entry in annotations if names.get(entry['category_id']) in classes]
@@ -74,24 +91,17 @@ def labelled_objects(
     with_class = Counter(name for name, _ in {(names[entry['category_id']], entry['image_id']) for entry in used})
     in_image = Counter(entry['image_id'] for entry in used)
     numbers = [in_image[image['id']] for image in images]
+    areas = as_numbers([entry['bbox'] for entry in used], 4)[:, 2:].prod(1)
+    by_size = (areas < SMALL**2, (areas >= SMALL**2) & (areas < LARGE**2), areas >= LARGE**2)
+    small, medium, large = (share(which.sum(), len(areas)) for which in by_size)
     summary = [
         f'{len(images)} images, {sizes_in_words(sizes_of(pictures))}',
         f'{len(used)} objects, {len(used) / len(images):.1f} an image, at most {max(numbers)}; '
         f'{numbers.count(0)} images without',
-        f'boxes: {object_sizes(used)}',
+        f'boxes: {small} small, {medium} medium, {large} large (COCO: below {SMALL}², from {LARGE}² px)',
     ]
     rows = [(name, str(in_class[name]), str(with_class[name])) for name in classes]
     return Contents(place_of(dataset), summary, ('class', 'objects', 'images'), rows)
-
-
-def object_sizes(annotations: Sequence[Mapping[str, Any]]) -> str:
-    """How many boxes are small, medium and large, in words."""
-    boxes = as_numbers([entry['bbox'] for entry in annotations], 4)
-    areas = boxes[:, 2] * boxes[:, 3]
-    small, large = (areas < SMALL**2).sum(), (areas >= LARGE**2).sum()
-    medium = np.isfinite(areas).sum() - small - large
-    words = [f'{share(number, len(areas))} {name}' for number, name in ((small, 'small'), (medium, 'medium'))]
-    return f'{", ".join(words)}, {share(large, len(areas))} large (COCO: below {SMALL}², from {LARGE}² px)'
 
 
 def labelled_pixels(dataset: BaseDataset, pictures: Sequence[Picture]) -> Contents:
@@ -99,69 +109,68 @@ def labelled_pixels(dataset: BaseDataset, pictures: Sequence[Picture]) -> Conten
     # Label files of 8 bits have no more.
     classes = tuple(dataset.metainfo.get('classes') or ())[: NUM_LABELS - 1]
     first = 1 if dataset.reduce_zero_label else 0
-    with ThreadPoolExecutor(THREADS) as pool:
-        counts = np.array([*pool.map(pixels_of_labels, [pair.labels for pair in pictures if pair.labels])])
-    counts = counts.reshape(-1, NUM_LABELS)
-    of_classes = counts[:, first : first + len(classes)]
-    total = counts.sum()
-    rest = total - of_classes.sum()
-    rows = [
-        (name, share(pixels, total), str(in_images))
-        for name, pixels, in_images in zip(classes, of_classes.sum(0), (of_classes > 0).sum(0), strict=True)
-    ]
+    counts = in_threads(pixels_of_labels, [pair.labels for pair in pictures if pair.labels])
+    counts = np.array(counts).reshape(-1, NUM_LABELS)
+    of_classes, total = counts[:, first : first + len(classes)], counts.sum()
     summary = [
         f'{len(pictures)} images, {sizes_in_words(sizes_of(pictures))}',
-        f'{share(rest, total)} of the pixels are of no class',
+        f'{share(total - of_classes.sum(), total)} of the pixels are of no class',
+    ]
+    in_class, with_class = of_classes.sum(0), (of_classes > 0).sum(0)
+    rows = [
+        (name, share(pixels, total), str(images))
+        for name, pixels, images in zip(classes, in_class, with_class, strict=True)
     ]
     return Contents(place_of(dataset), summary, ('class', 'pixels', 'images'), rows)
 
 
-def pixels_of_labels(path: str) -> NDArray[np.int64]:
-    """How many pixels have each label in a file, (256,); none where it cannot be read, which is reported elsewhere."""
-    try:
-        with Image.open(path) as image:
-            return np.bincount(np.array(image).astype(np.uint8).ravel(), minlength=NUM_LABELS)
-    # Decoders raise errors of any class on damaged files.
-    except Exception:
-        return np.zeros(NUM_LABELS, np.int64)
-
-
 def labelled_images(dataset: BaseDataset, pictures: Sequence[Picture]) -> Contents:
     """Images of each class."""
-    listed = dataset.load_data_list()
+    listed, classes = dataset.load_data_list(), dataset.CLASSES if dataset.with_label else None
+    in_class = Counter(entry.get('gt_label') for entry in listed)
+    rows = [(str(name), str(in_class[label])) for label, name in enumerate(classes or ())]
     summary = [f'{len(listed)} images, {sizes_in_words(sizes_of(pictures))}']
-    if not dataset.with_label or not dataset.CLASSES:
-        return Contents(place_of(dataset), summary, ('class', 'images'), [])
-    in_class = Counter(entry['gt_label'] for entry in listed)
-    rows = [(str(name), str(in_class[label])) for label, name in enumerate(dataset.CLASSES)]
     return Contents(place_of(dataset), summary, ('class', 'images'), rows)
 
 
-def sizes_of(pictures: Sequence[Picture]) -> NDArray[np.int64]:
-    """Widths and heights, as annotated or as the files' headers say, (images, 2)."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = [size for size in pool.map(size_of, pictures) if size is not None]
-    return np.array(found, np.int64).reshape(-1, 2)
+def pixels_of_labels(path: str) -> NDArray[np.int64] | None:
+    """How many pixels have each label in a file, (256,)."""
+    with Image.open(path) as image:
+        return np.bincount(np.array(image).astype(np.uint8).ravel(), minlength=NUM_LABELS)
 
 
-def size_of(picture: Picture) -> tuple[int, int] | None:
-    """An image's width and height, without decoding it; None where it cannot be read."""
+def size_of(picture: Picture) -> tuple[int, int]:
+    """An image's width and height, as annotated or as the file's header says."""
     if picture.annotated is not None:
         return picture.annotated
-    try:
-        with Image.open(picture.path) as image:
-            return image.size
-    # As above.
-    except Exception:
+    with Image.open(picture.path) as image:
+        return image.size
+
+
+def sizes_of(pictures: Sequence[Picture]) -> NDArray[np.int64]:
+    """Widths and heights, (images, 2)."""
+    return np.array(in_threads(size_of, pictures), np.int64).reshape(-1, 2)
+
+
+def in_threads(read: Callable[[Any], Any], files: Sequence[Any]) -> list[Any]:
+    """What is read of files, without those that cannot be read, which are reported elsewhere."""
+
+    def tried(file: Any) -> Any:
+        # Decoders raise errors of any class on damaged files.
+        with contextlib.suppress(Exception):
+            return read(file)
         return None
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [found for found in pool.map(tried, files) if found is not None]
 
 
 def sizes_in_words(sizes: NDArray[np.int64]) -> str:
-    """The smallest, middle and largest of widths and heights."""
+    """The smallest, middle and largest of widths and heights, (images, 2)."""
     if not len(sizes):
         return 'of unknown sizes'
     if (sizes == sizes[0]).all():
-        return f'all of {sizes[0, 0]} x {sizes[0, 1]} px'
+        return f'all of {in_pixels(sizes[0])} px'
     words = [
         f'{name} {side.min()} to {side.max()} px (median {np.median(side):.0f})'
         for name, side in zip(('width', 'height'), sizes.T, strict=True)
@@ -173,3 +182,130 @@ def share(part: int, whole: int) -> str:
     """A part of something in percent."""
     percent = 100 * part / whole if whole else 0
     return f'{percent:.2g} %' if 0 < percent < 1 else f'{percent:.0f} %'
+
+
+def contact_sheet(cfg: Config, loaders: Sequence[str]) -> Image.Image:
+    """Draw samples of the data sets of some loaders, chosen by chance, the same each time.
+
+    Boxes, masks and labels are those that training gets, by the names that it gives them. What cannot be loaded is left
+    out.
+
+    Args:
+        cfg: A whole config, its scope entered.
+        loaders: Names of data loaders in it.
+    """
+    rows = []
+    for settings, kind, _ in datasets_of(cfg, loaders):
+        if kind is None:
+            continue
+        words, cells = place_of(built(settings)), []
+        try:
+            # mmdet's data sets print how they are loaded.
+            with contextlib.redirect_stdout(None):
+                dataset = DATASETS.build({**settings, 'pipeline': loading_steps(settings, kind)})
+            cells += drawn_samples(dataset, kind)
+        # Whatever the hosts find wrong with a list or an annotation file: the table has it.
+        except Exception as error:
+            words += f' cannot be loaded: {first_line(error)}'
+        rows.append(line_of_text(words, COLUMNS * CELL[0]))
+        rows += [beside(cells[i : i + COLUMNS], COLUMNS) for i in range(0, len(cells), COLUMNS)]
+    return stacked(rows)
+
+
+def loading_steps(settings: ConfigDict, kind: str) -> list[dict[str, Any]]:
+    """A pipeline that loads as a data set's own does, and does nothing else but to make images fit a cell."""
+    pipeline = [step for step in settings.pipeline if loads(step)]
+    if kind != 'imagenet' and not any('LoadAnnotations' in str(step['type']) for step in pipeline):
+        pipeline.append({'type': 'LoadAnnotations', **({'with_bbox': True} if kind == 'coco' else {})})
+    return [*pipeline, {'type': 'Resize', 'scale': CELL, 'keep_ratio': True}, {'type': PACKED_BY[kind]}]
+
+
+def drawn_samples(dataset: BaseDataset, kind: str) -> Iterator[Image.Image]:
+    """Some samples of a data set, each with its file's name under it, in classification its class too."""
+    drawn = 0
+    for number in random.Random(0).sample(range(len(dataset)), len(dataset)):
+        try:
+            sample = dataset.prepare_data(number)
+        # As above.
+        except Exception:
+            continue
+        if sample is None:
+            continue
+        truth = sample['data_samples']
+        caption = Path(truth.metainfo.get('img_path', '')).name
+        if kind == 'coco':
+            # As they are drawn: tensors, not mmdet's boxes.
+            truth.gt_instances.bboxes = truth.gt_instances.bboxes.tensor
+        elif kind == 'imagenet' and dataset.with_label:
+            label = int(truth.gt_label[0])
+            caption = f'{dataset.CLASSES[label] if dataset.CLASSES else label}: {caption}'
+        pixels = sample['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
+        yield captioned(drawn_by_host(pixels, truth, dataset.metainfo, kind), caption)
+        drawn += 1
+        if drawn == NUM_SAMPLES:
+            return
+
+
+def drawn_by_host(pixels: np.ndarray, data_sample: Any, metainfo: dict[str, Any], kind: str) -> Image.Image:
+    """An image with what is true of it.
+
+    Args:
+        pixels: (height, width, 3) uint8, red, green, blue.
+        data_sample: The host's; boxes as a tensor.
+        metainfo: The data set's, with the names of its classes.
+        kind: Of the data.
+    """
+    pixels = np.ascontiguousarray(pixels)
+    if kind not in VISUALIZERS_OF:
+        return Image.fromarray(pixels)
+    visualizer = VISUALIZERS.build({'type': VISUALIZERS_OF[kind], 'name': f'contact_sheet_{kind}'})
+    visualizer.dataset_meta = {**metainfo, 'palette': colours(len(metainfo['classes']))}
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder, 'drawn.png'))
+        visualizer.add_datasample('sample', pixels, data_sample, draw_pred=False, out_file=file)
+        with Image.open(file) as image:
+            return image.convert('RGB')
+
+
+def colours(number: int) -> list[tuple[int, ...]]:
+    """So many colours that are easily told apart; mmdet would take the first of COCO's, two reds."""
+    hues = (number * GOLDEN_RATIO % 1 for number in range(number))
+    return [tuple(int(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.8, 1)) for hue in hues]
+
+
+def captioned(image: Image.Image, words: str) -> Image.Image:
+    """An image in the middle of its cell, with a line under it."""
+    cell = Image.new('RGB', (CELL[0], CELL[1] + CAPTION), 'white')
+    cell.paste(image, ((CELL[0] - image.width) // 2, (CELL[1] - image.height) // 2))
+    cell.paste(line_of_text(words, CELL[0]), (0, CELL[1]))
+    return cell
+
+
+def line_of_text(words: str, width: int) -> Image.Image:
+    """Words in black on white, as far as they fit."""
+    # Not imported with the module, by which every training looks at its data.
+    from matplotlib import font_manager
+
+    line = Image.new('RGB', (width, CAPTION), 'white')
+    font = ImageFont.truetype(font_manager.findfont('DejaVu Sans'), CAPTION // 2)
+    ImageDraw.Draw(line).text((CAPTION // 4, CAPTION // 4), words, 'black', font)
+    return line
+
+
+def beside(cells: Sequence[Image.Image], columns: int) -> Image.Image:
+    """Images side by side, in a row that has room for so many."""
+    row = Image.new('RGB', (columns * CELL[0], CELL[1] + CAPTION), 'white')
+    for number, cell in enumerate(cells):
+        row.paste(cell, (number * CELL[0], 0))
+    return row
+
+
+def stacked(rows: Sequence[Image.Image]) -> Image.Image:
+    """Images below each other."""
+    size = max((row.width for row in rows), default=COLUMNS * CELL[0]), max(1, sum(row.height for row in rows))
+    sheet = Image.new('RGB', size, 'white')
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height
+    return sheet

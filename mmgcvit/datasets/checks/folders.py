@@ -1,41 +1,62 @@
-"""Classification: images in a folder for each class, or listed with their labels."""
+"""Data sets that list what is in folders: ImageNet's, a folder for each class, and ADE20K's, pairs of image and labels.
+
+Of both hosts list the files, and what they list is compared with the folders and the classes.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from mmengine.dataset import BaseDataset
+from PIL import Image
 
 from ...errors import first_line
-from .images import Picture, check_all_listed, check_presence
-from .labels import NO_IMAGES
-from .problems import NUM_EXAMPLES, Kind, Outcome, Report
+from .images import TOO_LARGE, Picture, check_all_listed, check_presence, in_pixels, problem_of
+from .problems import NUM_EXAMPLES, Kind, Outcome, Problem, Report
 from .sources import place_of
 
-NO_LIST = Kind('cannot be listed', Outcome.STOPS, 'look at data_prefix, ann_file and classes in the config')
-OUT_OF_RANGE = Kind('labels beyond the classes', Outcome.STOPS, 'look at the classes')
+NO_LIST = Kind('cannot be listed', Outcome.STOPS, 'look at data_prefix, ann_file, classes and endings in the config')
+NO_IMAGES = Kind('no images', Outcome.STOPS, 'look at data_prefix, ann_file and img_suffix in the config')
+NO_SUCH_CLASS = Kind('labels beyond the classes', Outcome.STOPS, 'look at the classes')
 OTHER_NAME = Kind(
     'folders whose label is another class than they are named after',
     Outcome.STOPS,
     'sort metainfo.classes as the folders, or leave it out: labels are numbers of sorted folders',
 )
+DAMAGED_LABELS = Kind('label files that cannot be read', Outcome.STOPS, 'copy or convert them again')
+NOT_ONE_CHANNEL = Kind(
+    'label files that are no single channel of eight bits', Outcome.STOPS, "write each pixel's label as one byte"
+)
+SIZE_OF_LABELS = Kind('label files of another size than their images', Outcome.STOPS, 'make them alike')
+OUT_OF_RANGE = Kind(
+    'label files with labels beyond the classes', Outcome.STOPS, 'look at the classes and reduce_zero_label'
+)
+ONE_CHANNEL = ('1', 'L', 'P')
+IGNORED = 255
+
+
+def listed_by_host(dataset: BaseDataset, report: Report) -> list[dict[str, Any]] | None:
+    """What a data set lists; None where it cannot, of which the report gets the reason."""
+    try:
+        listed = dataset.load_data_list()
+    # Whatever the hosts find wrong: their own assertions, a label that is no number, a line without one.
+    except Exception as error:
+        report.add(NO_LIST, place_of(dataset), [first_line(error)])
+        return None
+    if not listed:
+        report.add(NO_IMAGES, place_of(dataset))
+    return listed
 
 
 def check_folders(dataset: BaseDataset, report: Report) -> list[Picture]:
     """Report what is wrong with a classification set as it is listed; its images that are there.
 
-    Args:
-        dataset: mmpretrain's CustomDataset or one derived from it, not yet loaded. Its classes are known afterwards.
-        report: Gets the problems.
+    The set is mmpretrain's CustomDataset or one derived from it, not yet loaded. Its classes are known afterwards.
     """
     place = place_of(dataset)
-    try:
-        listed = dataset.load_data_list()
-    # Whatever the hosts find wrong: their own assertions, a label that is no number, a line without one.
-    except Exception as error:
-        report.add(NO_LIST, place, [first_line(error)])
+    listed = listed_by_host(dataset, report)
+    if listed is None:
         return []
-    if not listed:
-        report.add(NO_IMAGES, place)
     if dataset.with_label and dataset.CLASSES is not None:
         check_labels(place, listed, dataset, report)
     paths = [entry['img_path'] for entry in listed]
@@ -51,33 +72,73 @@ def check_labels(place: str, listed: Sequence[Mapping[str, Any]], dataset: BaseD
     classes = dataset.CLASSES
     beyond = [entry for entry in listed if not 0 <= entry['gt_label'] < len(classes)]
     if beyond:
-        report.add(OUT_OF_RANGE, place, [f'{entry["img_path"]} has label {entry["gt_label"]}' for entry in beyond])
+        words = [f'{entry["img_path"]} has label {entry["gt_label"]}' for entry in beyond]
+        report.add(NO_SUCH_CLASS, place, words)
         return
-    labels = labels_of_folders(listed, dataset.img_prefix)
-    wrong = list(swapped_names(labels, classes))
-    if wrong:
-        report.add(OTHER_NAME, place, wrong)
-    are_published = (type(dataset).METAINFO or {}).get('classes') is not None
-    if not are_published and not any(alike(folder) in map(alike, classes) for folder, _ in labels):
-        called = ', '.join(f'{folder!r} {classes[label]!r}' for folder, label in list(labels)[:NUM_EXAMPLES])
-        report.note(f'{place}: no folder is named after a class; look whether the names are right: {called}')
-
-
-def labels_of_folders(listed: Sequence[Mapping[str, Any]], prefix: str) -> dict[tuple[str, int], None]:
-    """Each folder of the first level with each of its images' labels, in order."""
-    parts = ((entry['img_path'].removeprefix(prefix).lstrip('/').split('/'), entry['gt_label']) for entry in listed)
-    return dict.fromkeys((folders[0], label) for folders, label in parts if len(folders) > 1)
-
-
-def swapped_names(labels: Mapping[tuple[str, int], None], classes: Sequence[str]) -> Iterator[str]:
-    """The folders that have the name of a class and the label of another, in words."""
+    # Each folder of the first level with each of its images' labels, in order.
+    parts = [(entry['img_path'].removeprefix(dataset.img_prefix).lstrip('/').split('/'), entry) for entry in listed]
+    folders = dict.fromkeys((names[0], classes[entry['gt_label']]) for names, entry in parts if len(names) > 1)
     class_of_name = {alike(name): name for name in classes}
-    for folder, label in labels:
-        named_after = class_of_name.get(alike(folder))
-        if named_after is not None and classes[label] != named_after:
-            yield f'{folder!r} would be called {classes[label]!r}'
+    report.add(
+        OTHER_NAME,
+        place,
+        [f'{name!r} would be called {got!r}' for name, got in folders if class_of_name.get(alike(name), got) != got],
+    )
+    are_published = (type(dataset).METAINFO or {}).get('classes') is not None
+    if not are_published and not any(alike(name) in class_of_name for name, _ in folders):
+        called = ', '.join(f'{name!r} {got!r}' for name, got in list(folders)[:NUM_EXAMPLES])
+        report.notes.append(f'{place}: no folder is named after a class; look whether the names are right: {called}')
 
 
 def alike(name: str) -> str:
     """A name as it is compared: folders are often written with other capitals, and without spaces."""
     return name.casefold().replace('_', ' ').replace('-', ' ')
+
+
+def check_pairs(dataset: BaseDataset, report: Report) -> list[Picture]:
+    """The pairs of image and labels that a set of mmseg's lists and that are there; the others are reported."""
+    place = place_of(dataset)
+    listed = listed_by_host(dataset, report)
+    if listed is None:
+        return []
+    pairs = [Picture(entry['img_path'], labels=entry.get('seg_map_path')) for entry in listed]
+    files = [path for pair in pairs for path in (pair.path, pair.labels) if path is not None]
+    if not dataset.ann_file:
+        check_all_listed(place, dataset.data_prefix['img_path'], files, report)
+    absent = check_presence(place, files, report)
+    return [pair for pair in pairs if not {pair.path, pair.labels} & absent]
+
+
+def look_at_labels(pair: Picture, size: tuple[int, int], dataset: BaseDataset) -> Iterator[Problem]:
+    """Compare an image's labels with its width and height as loaded, and with its data set's classes."""
+    problem = problem_of(pair.labels)
+    if problem is not None:
+        yield problem, pair.labels
+        return
+    try:
+        with Image.open(pair.labels) as image:
+            mode, labels = image.mode, np.array(image).astype(np.uint8)
+    except Image.DecompressionBombError:
+        yield TOO_LARGE, pair.labels
+    # Decoders raise errors of any class on damaged files.
+    except Exception as error:
+        yield DAMAGED_LABELS, f'{pair.labels} ({first_line(error)})'
+    else:
+        if mode not in ONE_CHANNEL:
+            yield NOT_ONE_CHANNEL, f'{pair.labels} ({mode})'
+            return
+        if labels.shape[::-1] != size:
+            yield SIZE_OF_LABELS, f'{pair.labels} is {in_pixels(labels.shape[::-1])}, not {in_pixels(size)}'
+        beyond = labels_beyond(np.unique(labels).tolist(), dataset)
+        if beyond:
+            yield OUT_OF_RANGE, f'{pair.labels} has {", ".join(map(str, beyond))}'
+
+
+def labels_beyond(labels: Sequence[int], dataset: BaseDataset) -> list[int]:
+    """The labels of a file that stand for no class, as they are in the file."""
+    # Labels that a data set maps to others are of the classes that it was published with.
+    classes = dataset.label_map or dataset.metainfo.get('classes')
+    if not dataset.metainfo.get('classes'):
+        return []
+    num_labels = len(classes) + (1 if dataset.reduce_zero_label else 0)
+    return [label for label in labels if label >= num_labels and label not in (IGNORED, dataset.ignore_index)]

@@ -11,26 +11,30 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
 
-from ...errors import first_line
+from ...errors import UserError, first_line
 from ...hosts.registry import TRANSFORMS
 from .images import TOO_LARGE, in_pixels, is_too_large, problem_of
 from .sources import is_remote, leaf_datasets, type_name
 
+# What transforms are called that read files: Load..., and this project's that may read once more.
+LOADING = ('Load', 'MatchAnnotatedSize')
+# Where a sample names its files.
+FILES = ('img_path', 'seg_map_path')
 
-class TooManyDamagedError(RuntimeError):
-    """More images are damaged than a run may do without."""
 
-    @property
-    def sentence(self) -> str:
-        """What it says: torch puts a worker's traceback before it."""
-        return str(self).strip().splitlines()[-1].removeprefix(f'{__name__}.{type(self).__name__}: ')
+class TooManyDamagedError(UserError):
+    """More images are damaged than a run may do without; torch makes one again of what a worker's says."""
+
+    def __init__(self, message: str) -> None:
+        # torch puts a worker's traceback before it.
+        last_line = message.strip().splitlines()[-1]
+        super().__init__(last_line.removeprefix(f'{__name__}.{type(self).__name__}: '))
 
 
 class DamagedFiles:
-    """Files that could not be read, each counted once, in memory that a process and its workers share.
+    """Files that could not be read, each counted once, in memory that a process and its workers share; so many at most.
 
-    Args:
-        most: So many are borne.
+    Copies of a data set, and so of this, count together.
     """
 
     def __init__(self, most: int) -> None:
@@ -40,15 +44,10 @@ class DamagedFiles:
         self.count = multiprocessing.Value('i', 0)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> 'DamagedFiles':
-        """Copies of a data set count together."""
         return self
 
     def add(self, path: str) -> int | None:
-        """Count a file.
-
-        Returns:
-            How many there are now; None for one that was counted before.
-        """
+        """Count a file: how many there are now; None for one that was counted before."""
         digest = int.from_bytes(blake2b(path.encode(), digest_size=8).digest(), 'big')
         with self.digests.get_lock():
             if digest in self.digests[: self.count.value]:
@@ -57,12 +56,6 @@ class DamagedFiles:
                 self.digests[self.count.value] = digest
                 self.count.value += 1
             return self.count.value
-
-
-# What transforms are called that read files: Load..., and this project's that may read once more.
-LOADING = ('Load', 'MatchAnnotatedSize')
-# Where a sample names its files.
-FILES = ('img_path', 'seg_map_path')
 
 
 @TRANSFORMS.register_module()
@@ -78,7 +71,7 @@ class LoadReadable(BaseTransform):
         damaged_images: So many different files may fail in a process and its workers.
 
     Raises:
-        TooManyDamagedError: In a call, when one more fails.
+        UserError: In a call, when one more fails.
     """
 
     def __init__(self, transforms: Sequence[dict[str, Any]], damaged_images: int) -> None:
@@ -98,20 +91,15 @@ class LoadReadable(BaseTransform):
             raise
         # Decoders raise errors of any class on damaged files.
         except Exception as error:
-            self.replace(' with '.join(files), first_line(error))
+            self.count(' with '.join(files), first_line(error))
             return None
         return loaded
 
-    def replace(self, files: str, reason: str) -> None:
-        """Name and count the files of a sample.
-
-        Raises:
-            TooManyDamagedError: It is one too many.
-        """
-        count = self.damaged.add(files)
+    def count(self, files: str, reason: str) -> None:
+        """Name and count the files of a sample, another of which takes its place."""
+        count, most = self.damaged.add(files), self.damaged.most
         if count is None:
             return
-        most = self.damaged.most
         if count > most:
             raise TooManyDamagedError(
                 f'{files} cannot be loaded ({reason}), and {most} others could not: more than '
@@ -123,23 +111,15 @@ class LoadReadable(BaseTransform):
 
 
 def check_files(files: Sequence[str]) -> None:
-    """Refuse what must not be opened.
-
-    Raises:
-        ValueError: A file is missing, none, empty, or too large to be decoded.
-    """
+    """Refuse files that must not be opened: missing, none, empty, or too large to be decoded."""
     for file in files:
         problem = problem_of(file) or (TOO_LARGE if is_too_large(file) else None)
         if problem is not None:
             raise ValueError(f'{file} is one of the {problem.what}')
 
 
-def check_size(loaded: dict[str, Any], annotated: tuple[int | None, int | None]) -> None:
-    """Compare a loaded image with the width and height that its annotations name, if they do.
-
-    Raises:
-        ValueError: They differ, as where EXIF data turn an image away from its boxes; or nothing was loaded.
-    """
+def check_size(loaded: dict[str, Any] | None, annotated: tuple[int | None, int | None]) -> None:
+    """Refuse an image of another width and height than its annotations name, as where EXIF data turn it away."""
     if loaded is None:
         raise ValueError('nothing was loaded')
     height, width = loaded['ori_shape']

@@ -30,6 +30,10 @@ class Kind:
     remedy: str
 
 
+# A kind, and what has it in words.
+Problem = tuple[Kind, str]
+
+
 @dataclass
 class Found:
     """How many of a kind are in one file or folder, and which, a few of them."""
@@ -39,40 +43,33 @@ class Found:
 
 
 class Report:
-    """Collects problems by the file or folder that they are in."""
+    """Collects problems by the file or folder that they are in.
+
+    Attributes:
+        found: The problems, by place and kind.
+        notes: What is no problem, such as data that cannot be looked at.
+    """
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, Kind], Found] = {}
         self.notes: list[str] = []
 
-    def add(self, kind: Kind, place: str, examples: Sequence[str] = ()) -> None:
-        """Note problems of a kind.
-
-        Args:
-            kind: The kind.
-            place: The file or folder.
-            examples: Each of them in words; none where the place itself is the problem.
-        """
-        found = self.found.setdefault((place, kind), Found())
-        found.count += max(len(examples), 1)
-        found.examples += examples[: NUM_EXAMPLES - len(found.examples)]
-
-    def note(self, words: str) -> None:
-        """Note something that is no problem, such as data that cannot be looked at."""
-        self.notes.append(words)
+    def add(self, kind: Kind, place: str, examples: Sequence[str] | None = None) -> None:
+        """Note problems of a kind: what has it, each in words; None where the place itself is the problem."""
+        if examples is None or len(examples):
+            found = self.found.setdefault((place, kind), Found())
+            found.count += 1 if examples is None else len(examples)
+            found.examples += (examples or [])[: NUM_EXAMPLES - len(found.examples)]
 
     def of(self, outcome: Outcome) -> dict[tuple[str, Kind], Found]:
         """The problems that end so."""
         return {key: found for key, found in self.found.items() if key[1].outcome is outcome}
 
     def sentences(self, outcome: Outcome) -> list[str]:
-        """The problems that end so, a sentence each."""
-        return [sentence(place, kind, found) for (place, kind), found in self.of(outcome).items()]
-
-
-def sentence(place: str, kind: Kind, found: Found) -> str:
-    """A problem with its place, number, examples and remedy."""
-    more = ', ...' if found.count > len(found.examples) else ''
-    which = f': {", ".join(found.examples)}{more}' if found.examples else ''
-    number = f' ({found.count}{which})' if which else ''
-    return f'{place}: {kind.what}{number}; {kind.remedy}'
+        """The problems that end so, a sentence each: place, number, examples and remedy."""
+        sentences = []
+        for (place, kind), found in self.of(outcome).items():
+            more = ', ...' if found.count > len(found.examples) else ''
+            which = f' ({found.count}: {", ".join(found.examples)}{more})' if found.examples else ''
+            sentences.append(f'{place}: {kind.what}{which}; {kind.remedy}')
+        return sentences

@@ -1,7 +1,7 @@
-"""What a config may say of the checks: ``data_checks = dict(images=100, damaged_images=20)``."""
+"""What a config says of its data: which data sets it names, how they are loaded, and how closely they are looked at."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,10 +9,19 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
+from ...errors import UserError
+
+# The hosts' classes that a data set's class derives from, and the kind of data that it then reads.
+KINDS = {'CocoDataset': 'coco', 'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CIFAR10': 'cifar'}
+# Classes that derive from those and read files of another format.
+OTHER_LAYOUTS = ('CocoPanopticDataset', 'LVISV05Dataset')
+LOOKED_INTO = ('coco', 'ade20k', 'imagenet')
+TRAINING = 'train_dataloader'
+
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is looked at, and borne.
+    """What a config may say of the checks: ``data_checks = dict(images=100, damaged_images=20)``.
 
     Attributes:
         images: Of each data set so many images, chosen by chance, are opened when training or testing starts.
@@ -28,25 +37,14 @@ def settings_of(cfg: Config) -> Settings:
     """The settings that a config names under ``data_checks``; the others as they are by default.
 
     Raises:
-        SystemExit: It names something else, or no whole numbers.
+        UserError: It names something else, or no whole numbers.
     """
     given = dict(cfg.get('data_checks') or {})
     names = [entry.name for entry in fields(Settings)]
-    wrong = {
-        name: value
-        for name, value in given.items()
-        if name not in names or not isinstance(value, int) or isinstance(value, bool) or value < 0
-    }
+    wrong = {name: n for name, n in given.items() if name not in names or type(n) is not int or n < 0}
     if wrong:
-        raise SystemExit(f'data_checks={wrong}: expected whole numbers of at least 0 for {" and ".join(names)}')
+        raise UserError(f'data_checks={wrong}: expected whole numbers of at least 0 for {" and ".join(names)}')
     return Settings(**given)
-
-
-# The hosts' classes that a data set's class derives from, and the kind of data that it then reads.
-KINDS = {'CocoDataset': 'coco', 'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CIFAR10': 'cifar'}
-# Classes that derive from those and read files of another format.
-OTHER_LAYOUTS = ('CocoPanopticDataset', 'LVISV05Dataset')
-REMOTE = ('backend_args', 'file_client_args')
 
 
 def leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
@@ -62,6 +60,21 @@ def leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
         yield dataset
 
 
+def datasets_of(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[ConfigDict, str | None, bool]]:
+    """The innermost data sets of some loaders, each once.
+
+    Yields:
+        A data set's settings; its kind, None where it is not looked into; whether scores are computed on it.
+    """
+    seen = []
+    for name in loaders:
+        for settings in leaf_datasets((cfg.get(name) or {}).get('dataset')):
+            if (settings, name != TRAINING) not in seen:
+                seen.append((settings, name != TRAINING))
+                kind = kind_of(settings)
+                yield settings, kind if kind in LOOKED_INTO and not is_remote(settings) else None, name != TRAINING
+
+
 def type_name(cfg: Mapping[str, Any] | None) -> str:
     """A config's ``type`` without scope and module: ``'GCViT'`` of ``'mmgcvit.GCViT'`` or of the class itself."""
     kind = (cfg or {}).get('type', '')
@@ -72,14 +85,14 @@ def class_of(dataset: ConfigDict) -> type:
     """The class that a data set's ``type`` stands for.
 
     Raises:
-        SystemExit: There is none of that name.
+        UserError: There is none of that name.
     """
     if isinstance(dataset.type, type):
         return dataset.type
     with DATASETS.switch_scope_and_registry(None) as registry:
         found = registry.get(dataset.type)
     if found is None:
-        raise SystemExit(f'there is no data set {dataset.type!r}; is it in custom_imports?')
+        raise UserError(f'there is no data set {dataset.type!r}; is it in custom_imports?')
     return found
 
 
@@ -91,24 +104,15 @@ def kind_of(dataset: ConfigDict) -> str | None:
     return next((KINDS[name] for name in bases if name in KINDS), None)
 
 
-def built(dataset: ConfigDict) -> BaseDataset:
-    """A data set as training has it, its paths joined and its classes known, without data and pipeline."""
-    return DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': True})
-
-
 def is_remote(dataset: ConfigDict) -> bool:
     """Whether a data set's files are on a server."""
     named = [dataset.get(key) for key in ('data_root', 'ann_file', 'data_prefix')]
-    return any(dataset.get(key) for key in REMOTE) or any('://' in str(value) for value in named)
+    has_client = any(dataset.get(key) for key in ('backend_args', 'file_client_args'))
+    return has_client or any('://' in str(value) for value in named)
 
 
-def steps_of(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
-    """All transforms that a data set's pipeline names, those inside others too."""
-    return dicts_in(dataset.get('pipeline') or [])
-
-
-def dicts_in(value: Any) -> Iterator[dict[str, Any]]:
-    """The dicts with a ``type`` in a nested config."""
+def steps_of(value: Any) -> Iterator[dict[str, Any]]:
+    """All transforms in a pipeline, those inside others too: the dicts with a ``type`` in a nested config."""
     if isinstance(value, dict):
         if 'type' in value:
             yield value
@@ -116,7 +120,12 @@ def dicts_in(value: Any) -> Iterator[dict[str, Any]]:
     elif not isinstance(value, (list, tuple)):
         return
     for inner in value:
-        yield from dicts_in(inner)
+        yield from steps_of(inner)
+
+
+def built(dataset: ConfigDict) -> BaseDataset:
+    """A data set as training has it, its paths joined and its classes known, without data and pipeline."""
+    return DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': True})
 
 
 def place_of(dataset: BaseDataset) -> str:

@@ -10,13 +10,8 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from ...datasets.checks import class_of, kind_of, leaf_datasets, type_name
-from ...datasets.miniature import (
-    coco_categories,
-    imagenet_folders,
-    write_miniature_ade20k,
-    write_miniature_coco,
-    write_miniature_imagenet,
-)
+from ...datasets.classes import coco_categories, imagenet_folders
+from ...datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from ...hosts.configs import enter_scope
 from .configs import LOADERS, as_list, rewritten
 from .schedule import BATCH_SIZE, ITERATIONS

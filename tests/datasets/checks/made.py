@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 import zlib
 
@@ -16,6 +17,7 @@ from mmgcvit.hosts.configs import enter_scope
 WIDTH, HEIGHT = 40, 30
 NAMES = ('a.jpg', 'b.jpg', 'c.jpg')
 ORIENTATION = 0x0112
+LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
 
 
 def pixels(width=WIDTH, height=HEIGHT):
@@ -85,6 +87,13 @@ def coco_content():
     return {'images': images, 'annotations': annotations, 'categories': categories}
 
 
+def changed(change):
+    """Such content with a change."""
+    content = coco_content()
+    change(content)
+    return content
+
+
 def write_coco(root, content=None):
     """A set in COCO's format; its settings in a config."""
     for name in NAMES:
@@ -137,9 +146,12 @@ def config(dataset, loader='train_dataloader'):
 
 def look(dataset, loader='train_dataloader', images=None):
     """The report on a data set."""
-    cfg = config(dataset, loader)
+    return look_at_all(config(dataset, loader), [loader], images)
+
+
+def look_at_all(cfg, loaders=LOADERS, images=None, contents=None):
     enter_scope(cfg)
-    return check_datasets(cfg, [loader], images, Progress(disable=True))
+    return check_datasets(cfg, [name for name in loaders if name in cfg], images, Progress(disable=True), contents)
 
 
 def refusal(dataset, loader='train_dataloader'):
@@ -148,9 +160,24 @@ def refusal(dataset, loader='train_dataloader'):
     return sentence
 
 
-def said(dataset, outcome):
-    """The one sentence about a data set, which ends so."""
-    report = look(dataset)
-    (sentence,) = report.sentences(outcome)
-    assert len(report.found) == 1
-    return sentence
+def expect_answers(faults, harmed, folder, place, outcome=Outcome.STOPS, loader='train_dataloader'):
+    """Have each fault be answered by one sentence of an outcome, with a file's name.
+
+    Args:
+        faults: Of each fault what makes it, and a pattern of what is said of it.
+        harmed: Gives a data set's settings, made in a folder with what makes a fault.
+        folder: Where data sets are made.
+        place: The file that is named, in the data set's folder.
+        outcome: What becomes of the faults.
+        loader: Of the data set.
+    """
+    wrong = []
+    for number, (name, (harm, words)) in enumerate(faults.items()):
+        root = folder / str(number)
+        report = look(harmed(root, harm), loader)
+        said = report.sentences(outcome)
+        if len(said) != 1 or f'{root}/{place}' not in said[0] or not re.search(words, said[0]):
+            wrong.append(f'{name}: {words!r} expected of {place}, not {said}')
+        if outcome is not Outcome.STOPS and len(report.found) != 1:
+            wrong.append(f'{name}: more is said, {list(report.found)}')
+    assert not wrong, '\n'.join(wrong)

@@ -1,54 +1,44 @@
-"""All data sets of a config are looked at, once each."""
+"""All data sets of a config are looked at, once each, and what is said to be in them is in them."""
 
+import numpy as np
 import pytest
 from mmengine.config import Config
-from rich.progress import Progress
+from PIL import Image
 
-from mmgcvit.datasets.checks import Outcome, check_datasets
-from mmgcvit.datasets.checks import checking as module
-from mmgcvit.datasets.miniature import (
-    COCO_CATEGORIES,
-    imagenet_folders,
-    write_miniature_ade20k,
-    write_miniature_coco,
-    write_miniature_imagenet,
-)
-from mmgcvit.hosts.configs import enter_scope
+from mmgcvit.datasets.checks import Outcome, checking
+from mmgcvit.datasets.checks.contents import CAPTION, CELL, COLUMNS, contact_sheet, sizes_in_words
+from mmgcvit.datasets.classes import imagenet_folders
+from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
+from mmgcvit.errors import UserError
+from mmgcvit.hosts.configs import enter_scope, read_config
 
+from ...configs.own_data import HEIGHT, NUM_TRAIN, NUM_VAL, TEMPLATES, WIDTH, label_map
 from ...conftest import ROOT
-from .made import config, cut, look, refusal, write_coco, write_folders
+from ...tools.commands import call
+from .made import LOADERS, coco_content, config, cut, look, look_at_all, refusal, write_coco, write_folders
 
-LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
+WRAPPERS = [
+    lambda dataset: {'type': 'RepeatDataset', 'times': 2, 'dataset': dataset},
+    lambda dataset: {'type': 'ConcatDataset', 'datasets': [dataset, dataset]},
+    lambda dataset: {'type': 'MultiImageMixDataset', 'dataset': dataset, 'pipeline': []},
+]
 
 
-def look_at_all(cfg):
-    enter_scope(cfg)
-    return check_datasets(cfg, LOADERS, None, Progress(disable=True))
-
-
-@pytest.mark.parametrize(
-    'wrap',
-    [
-        lambda dataset: {'type': 'RepeatDataset', 'times': 2, 'dataset': dataset},
-        lambda dataset: {'type': 'ConcatDataset', 'datasets': [dataset, dataset]},
-        lambda dataset: {'type': 'MultiImageMixDataset', 'dataset': dataset, 'pipeline': []},
-    ],
-)
-def test_wrapped_sets_are_looked_into(wrap, tmp_path):
+def test_wrapped_sets_are_looked_into(tmp_path):
     settings = write_coco(tmp_path)
     cut(tmp_path / 'images' / 'b.jpg')
-    cfg = config(settings)
-    cfg.train_dataloader.dataset = wrap(settings)
-    (sentence,) = look_at_all(cfg).sentences(Outcome.STOPS)
-    assert f'(1: {tmp_path}/images/b.jpg' in sentence
+    for wrap in WRAPPERS:
+        cfg = config(settings)
+        cfg.train_dataloader.dataset = wrap(settings)
+        (sentence,) = look_at_all(cfg).sentences(Outcome.STOPS)
+        assert f'(1: {tmp_path}/images/b.jpg' in sentence
 
 
 def test_a_file_that_all_loaders_name_is_read_once(tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(module, 'read_json', lambda path, report: read.append(path))
+    monkeypatch.setattr(checking, 'read_json', lambda path, report: read.append(path))
     settings = write_coco(tmp_path)
-    cfg = Config({'default_scope': 'mmdet', **{name: {'dataset': settings} for name in LOADERS}})
-    look_at_all(cfg)
+    look_at_all(Config({'default_scope': 'mmdet', **{name: {'dataset': settings} for name in LOADERS}}))
     assert read == [f'{tmp_path}/train.json']
 
 
@@ -59,21 +49,13 @@ def test_classes_that_differ_between_loaders_are_refused(tmp_path):
     assert sentence.startswith(f'{tmp_path}/b/train: other classes than the data sets before it')
 
 
-@pytest.mark.parametrize(
-    'settings',
-    [
-        {'type': 'CocoDataset', 'data_root': 's3://bucket/coco', 'ann_file': 'a.json'},
-        {'type': 'CIFAR10', 'data_root': '/nowhere'},
-    ],
-)
-def test_what_cannot_be_looked_into_is_said(settings):
-    report = look(settings)
-    assert not report.found
-    assert 'is not looked into' in report.notes[0]
-
-
-def test_an_unknown_data_set_is_named():
-    with pytest.raises(SystemExit, match="no data set 'Cocoa'"):
+def test_what_cannot_be_looked_into_is_said():
+    on_server = {'type': 'CocoDataset', 'data_root': 's3://bucket/coco', 'ann_file': 'a.json'}
+    for settings in (on_server, {'type': 'CIFAR10', 'data_root': '/nowhere'}):
+        report = look(settings)
+        assert not report.found
+        assert 'is not looked into' in report.notes[0]
+    with pytest.raises(UserError, match="no data set 'Cocoa'"):
         refusal({'type': 'Cocoa'})
 
 
@@ -87,11 +69,10 @@ def test_the_demos_data_give_no_complaint(name, digits):
     assert not report.sentences(Outcome.STOPS) + report.sentences(Outcome.LEFT_OUT) + report.notes
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ('name', 'write'),
     [
-        ('mask_rcnn_gcvit_t', lambda root: write_miniature_coco(root, COCO_CATEGORIES)),
+        ('mask_rcnn_gcvit_t', write_miniature_coco),
         ('upernet_gcvit_t', write_miniature_ade20k),
         ('gcvit_xxt_in1k', lambda root: write_miniature_imagenet(root, imagenet_folders())),
     ],
@@ -104,3 +85,100 @@ def test_miniatures_of_the_public_sets_give_no_complaint(name, write, tmp_path):
     report = look_at_all(cfg)
     assert not report.found
     assert not report.notes
+
+
+@pytest.fixture
+def own(request, tmp_path):
+    """A template's config, pointed at data of its kind."""
+    write, classes = TEMPLATES[request.param]
+    write(tmp_path)
+    path = str(ROOT / 'configs' / f'{request.param}.py')
+    return read_config(path, {'data_root': str(tmp_path), 'classes': classes})
+
+
+def held_by(cfg):
+    contents = []
+    look_at_all(cfg, contents=contents)
+    return contents
+
+
+@pytest.mark.parametrize('own', ['custom_coco'], indirect=True)
+def test_objects_are_counted_by_class_and_image_and_by_size(own):
+    train, val, *_ = held_by(own)
+    assert train.summary[0] == f'{NUM_TRAIN} images, all of {WIDTH} x {HEIGHT} px'
+    assert train.summary[1].startswith(f'{2 * NUM_TRAIN} objects, 2.0 an image, at most 2; 0 images without')
+    assert '100 % medium' in train.summary[2]
+    assert train.rows == [('disc', '4', '4'), ('square', '4', '4')]
+    assert val.rows == [('disc', '2', '2'), ('square', '2', '2')]
+
+
+@pytest.mark.parametrize('own', ['custom_seg'], indirect=True)
+def test_pixels_are_counted_by_class(own):
+    train = held_by(own)[0]
+    shares = [f'{100 * (label_map() == label).mean():.0f} %' for label in range(3)]
+    names = ('background', 'disc', 'square')
+    assert train.rows == [(name, share, str(NUM_TRAIN)) for name, share in zip(names, shares, strict=True)]
+
+
+@pytest.mark.parametrize('own', ['custom_cls'], indirect=True)
+def test_images_are_counted_by_class(own):
+    train, val, *_ = held_by(own)
+    assert train.rows == [('disc', '2'), ('square', '2')]
+    assert val.summary[0].startswith(f'{NUM_VAL} images')
+
+
+def test_annotations_that_are_left_out_and_sizes_that_are_none_are_no_objects(tmp_path):
+    """Of another category than the classes; and a box that is no box is in no size."""
+    content = coco_content()
+    content['annotations'][0]['bbox'] = ['a', 0, 1, 1]
+    (held,) = held_by(config(write_coco(tmp_path, content) | {'metainfo': {'classes': ('cat',)}}))
+    assert held.rows == [('cat', '2', '2')]
+    assert '50 % small, 0 % medium, 0 % large' in held.summary[2]
+    assert held_by(config(write_coco(tmp_path, {'images': []}))) == []
+
+
+def test_sizes_are_summed_up_in_a_line():
+    sizes = np.array([[100, 50], [200, 60], [300, 400]])
+    assert sizes_in_words(sizes) == 'width 100 to 300 px (median 200), height 50 to 400 px (median 60)'
+
+
+def sheet_of(cfg):
+    enter_scope(cfg)
+    return np.array(contact_sheet(cfg, ['train_dataloader', 'val_dataloader']))
+
+
+@pytest.mark.parametrize('own', ['custom_coco', 'custom_seg', 'custom_cls'], indirect=True)
+def test_the_contact_sheet_shows_samples_of_each_data_set(own):
+    """A row of each, in other colours than white where there is a sample and in white where there is none."""
+    sheet = sheet_of(own)
+    assert sheet.shape == (2 * (CELL[1] + 2 * CAPTION), COLUMNS * CELL[0], 3)
+    last_row = sheet[-CELL[1] - CAPTION : -CAPTION]
+    assert (last_row[:, : NUM_VAL * CELL[0]] < 255).any(-1).mean() > 0.9
+    assert (last_row[:, NUM_VAL * CELL[0] :] == 255).all()
+
+
+@pytest.mark.parametrize('own', ['custom_coco'], indirect=True)
+def test_a_sheet_shows_what_is_annotated_and_leaves_out_what_is_damaged(own, tmp_path):
+    sheet = sheet_of(own)
+    path = tmp_path / 'annotations' / 'train.json'
+    path.write_text(path.read_text().replace('"bbox": [50, 20', '"bbox": [44, 20'))
+    assert (sheet != sheet_of(own)).any()
+    (tmp_path / 'train' / '1.jpg').write_text('no image')
+    (tmp_path / 'annotations' / 'val.json').write_text('{')
+    sheet = sheet_of(own)
+    assert sheet.shape[0] == CELL[1] + 3 * CAPTION
+    assert (sheet[CAPTION : CAPTION + CELL[1], 3 * CELL[0] :] == 255).all()
+
+
+@pytest.mark.slow
+def test_the_command_shows_both(tmp_path):
+    write, classes = TEMPLATES['custom_cls']
+    write(tmp_path)
+    command = ['-m', 'mmgcvit', 'check-data', 'configs/custom_cls.py', '--contact-sheet', tmp_path / 'sheet.jpg']
+    options = ['--cfg-options', f'data_root={tmp_path}', f'classes={",".join(classes)}']
+    output = call('', *command, *options, COLUMNS='200')
+    assert '4 images, all of 96 x 72 px' in output
+    assert 'square' in output
+    assert Image.open(tmp_path / 'sheet.jpg').width == COLUMNS * CELL[0]
+    refused = call('', *command[:-1], tmp_path / 'sheet.gif', *options, fails=True)
+    assert 'expected the name of a .jpg, .jpeg, .png file' in refused

@@ -1,73 +1,85 @@
-"""Classification sets: labels are numbers of sorted folders, and names must be in that order."""
+"""Data sets that list folders, of classes or of labels per pixel: each fault is answered with the file's name."""
 
-import pytest
+import numpy as np
+from PIL import Image
 
 from mmgcvit.datasets.checks import Outcome
 
-from .made import config, cut, look, pipe, refusal, said, write_folders, write_image
-
-
-def test_folders_without_named_classes_give_no_complaint(tmp_path):
-    assert not look(write_folders(tmp_path)).found
-
-
-@pytest.mark.parametrize('classes', [('cat', 'dog'), ('Cat', 'DOG')])
-def test_classes_in_the_order_of_the_folders_give_no_complaint(classes, tmp_path):
-    report = look(write_folders(tmp_path) | {'metainfo': {'classes': classes}})
-    assert not report.found
-    assert not report.notes
-
-
-@pytest.mark.parametrize(
-    ('folders', 'classes', 'words'),
-    [
-        (('blue', 'red_cat'), ('red cat', 'blue'), "'blue' would be called 'red cat'"),
-        (('0', '1', '10', '2'), ('0', '1', '2', '10'), "'10' would be called '2'"),
-        (('birds', 'cat', 'dog'), ('cat', 'dog', 'bird'), "'cat' would be called 'dog'"),
-    ],
+from .made import (
+    HEIGHT,
+    WIDTH,
+    cut,
+    expect_answers,
+    look,
+    pipe,
+    pixels,
+    refusal,
+    write_ade20k,
+    write_bomb,
+    write_folders,
+    write_image,
+    write_labels,
 )
-def test_swapped_names_are_refused(folders, classes, words, tmp_path):
-    sentence = refusal(write_folders(tmp_path, folders) | {'metainfo': {'classes': classes}})
-    assert sentence.startswith(f'{tmp_path}/train: ')
-    assert words in sentence
+
+# Folders, the classes that a config names, and what is said.
+OTHER_NAMES = {
+    'spaces': ((('blue', 'red_cat'), ('red cat', 'blue')), "'blue' would be called 'red cat'"),
+    'numbers': ((('0', '1', '10', '2'), ('0', '1', '2', '10')), "'10' would be called '2'"),
+    'one alike': ((('birds', 'cat', 'dog'), ('cat', 'dog', 'bird')), "'cat' would be called 'dog'"),
+    'one more class': ((('cat', 'dog'), ('cat', 'dog', 'bird')), 'train: cannot be listed'),
+}
+LISTS = {
+    'swapped': (['cat/a.jpg 1', 'dog/a.jpg 0'], "'cat' would be called 'dog'"),
+    'a label too large': (['cat/a.jpg 0', 'dog/a.jpg 2'], 'dog/a.jpg has label 2'),
+    'a label too small': (['cat/a.jpg 0', 'dog/a.jpg -1'], 'dog/a.jpg has label -1'),
+    'a word': (['cat/a.jpg 0', 'dog/a.jpg one'], "invalid literal for int.* 'one'"),
+    'no label': (['cat/a.jpg 0', 'dog/a.jpg'], 'cannot be listed'),
+    'no such file': (['cat/a.jpg 0', 'dog/b.jpg 1'], 'dog/b.jpg'),
+}
+LABEL_FILES = {
+    'missing': (lambda path: path.unlink(), 'files that are missing'),
+    'empty': (lambda path: path.write_bytes(b''), 'files of 0 bytes'),
+    'pipe': (pipe, 'no regular files'),
+    'cut': (cut, 'cannot be read'),
+    'text': (lambda path: path.write_text('Hello'), 'cannot be read .*no image'),
+    'bomb': (write_bomb, 'pixels by their headers'),
+    'colours': (lambda path: Image.fromarray(pixels()).save(path), r'no single channel .*\(RGB\)'),
+    'another size': (lambda path: write_labels(path, np.ones((5, 6))), 'is 6 x 5, not 40 x 30'),
+    'a label too large': (lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3)), 'beyond the classes .*has 3'),
+}
 
 
-def test_names_that_say_nothing_of_the_folders_are_shown(tmp_path):
-    report = look(write_folders(tmp_path, ('n01', 'n02')) | {'metainfo': {'classes': ('tench', 'goldfish')}})
+def listed(root, lines):
+    settings = write_folders(root)
+    (root / 'train.txt').write_text('\n'.join(lines))
+    return settings | {'ann_file': 'train.txt', 'metainfo': {'classes': ('cat', 'dog')}}
+
+
+def test_labels_are_numbers_of_sorted_folders_and_names_must_be_in_that_order(tmp_path):
+    def named(root, names):
+        return write_folders(root, names[0]) | {'metainfo': {'classes': names[1]}}
+
+    expect_answers(OTHER_NAMES, named, tmp_path, 'train: ')
+    for number, classes in enumerate((None, ('cat', 'dog'), ('Cat', 'DOG'))):
+        settings = write_folders(tmp_path / f'right {number}') | ({'metainfo': {'classes': classes}} if classes else {})
+        report = look(settings)
+        assert not report.found
+        assert not report.notes
+    report = look(named(tmp_path / 'codes', (('n01', 'n02'), ('tench', 'goldfish'))))
     assert not report.found
     assert "'n01' 'tench', 'n02' 'goldfish'" in report.notes[0]
 
 
-def test_another_number_of_folders_is_refused_by_name(tmp_path):
-    sentence = refusal(write_folders(tmp_path) | {'metainfo': {'classes': ('cat', 'dog', 'bird')}})
-    assert sentence.startswith(f'{tmp_path}/train: cannot be listed')
+def test_lists_of_labelled_images_are_compared_with_classes_and_folders(tmp_path):
+    expect_answers(LISTS, listed, tmp_path, 'train.txt: ')
+    assert not look(listed(tmp_path / 'right', ['cat/a.jpg 0', 'dog/a.jpg 1'])).found
 
 
-class TestAnnotationFiles:
-    @staticmethod
-    def settings(root, lines):
-        settings = write_folders(root)
-        (root / 'train.txt').write_text('\n'.join(lines))
-        return settings | {'ann_file': 'train.txt', 'metainfo': {'classes': ('cat', 'dog')}}
-
-    def test_whole_ones_give_no_complaint(self, tmp_path):
-        assert not look(self.settings(tmp_path, ['cat/a.jpg 0', 'dog/a.jpg 1'])).found
-
-    @pytest.mark.parametrize(
-        ('lines', 'words'),
-        [
-            (['cat/a.jpg 1', 'dog/a.jpg 0'], "'cat' would be called 'dog'"),
-            (['cat/a.jpg 0', 'dog/a.jpg 2'], 'dog/a.jpg has label 2'),
-            (['cat/a.jpg 0', 'dog/a.jpg -1'], 'dog/a.jpg has label -1'),
-            (['cat/a.jpg 0', 'dog/a.jpg one'], "invalid literal for int.* 'one'"),
-            (['cat/a.jpg 0', 'dog/a.jpg'], 'cannot be listed'),
-            (['cat/a.jpg 0', 'dog/b.jpg 1'], 'dog/b.jpg'),
-        ],
-    )
-    def test_faulty_ones_are_refused_by_name(self, lines, words, tmp_path):
-        sentence = refusal(self.settings(tmp_path, lines))
-        assert sentence.startswith(f'{tmp_path}/train.txt: ')
-        assert words.split('.*')[-1] in sentence
+def test_imagenet_v2_is_asked_for_its_own_folders(tmp_path):
+    for name in ('0', '10'):
+        write_image(tmp_path / name / 'a.jpg')
+    settings = {'type': 'mmgcvit.ImageNetV2', 'data_root': str(tmp_path), 'split': '', 'pipeline': []}
+    assert "doesn't match the number of specified classes" in refusal(settings)
 
 
 def test_damaged_images_are_named(tmp_path):
@@ -76,31 +88,54 @@ def test_damaged_images_are_named(tmp_path):
     assert f'{tmp_path}/train/dog/a.jpg' in refusal(settings)
 
 
-@pytest.mark.parametrize('name', ['cat/b.webp', 'b.jpg', 'cat/more/b.avif'])
-def test_images_that_are_not_listed_are_said(name, tmp_path):
-    settings = write_folders(tmp_path)
-    write_image(tmp_path / 'train' / name)
-    assert f'{tmp_path}/train/{name}' in said(settings, Outcome.LEFT_OUT)
+def test_images_that_are_not_listed_are_said_and_other_files_are_not(tmp_path):
+    """Of other endings, beside the folders of classes, and pipes."""
+    for number, name in enumerate(('cat/b.webp', 'b.jpg', 'cat/more/b.avif', 'cat/pipe.jpg')):
 
+        def with_image(root, name):
+            settings = write_folders(root)
+            write_image(root / 'train' / name)
+            if 'pipe' in name:
+                pipe(root / 'train' / name)
+            return settings
 
-def test_pipes_are_not_listed_and_said(tmp_path):
-    settings = write_folders(tmp_path)
-    write_image(tmp_path / 'train' / 'cat' / 'b.jpg')
-    pipe(tmp_path / 'train' / 'cat' / 'b.jpg')
-    assert f'{tmp_path}/train/cat/b.jpg' in said(settings, Outcome.LEFT_OUT)
-
-
-@pytest.mark.parametrize('name', ['cat/more/b.png', 'cat/.b.jpg', 'README.txt'])
-def test_other_files_and_images_in_deeper_folders_are_no_problem(name, tmp_path):
-    settings = write_folders(tmp_path)
-    write_image(tmp_path / 'train' / name, format='PNG')
+        folder = tmp_path / str(number)
+        expect_answers({name: (name, 'does not list')}, with_image, folder, f'train/{name}', Outcome.LEFT_OUT)
+    settings = write_folders(tmp_path / 'right')
+    for name in ('cat/more/b.png', 'cat/.b.jpg', 'README.txt'):
+        write_image(tmp_path / 'right' / 'train' / name, format='PNG')
     assert not look(settings).found
 
 
-def test_imagenet_v2_is_asked_for_its_own_folders(tmp_path):
-    write_image(tmp_path / '0' / 'a.jpg')
-    write_image(tmp_path / '10' / 'a.jpg')
-    settings = {'type': 'mmgcvit.ImageNetV2', 'data_root': str(tmp_path), 'split': '', 'pipeline': []}
-    sentence = refusal(settings)
-    assert "doesn't match the number of specified classes" in sentence
-    assert config(settings).default_scope == 'mmpretrain'
+def test_label_files_that_stop_a_run_are_refused_by_name(tmp_path):
+    def harmed(root, harm):
+        settings = write_ade20k(root)
+        harm(root / 'labels' / 'b.png')
+        return settings
+
+    expect_answers(LABEL_FILES, harmed, tmp_path, 'labels/b.png')
+    settings = write_ade20k(tmp_path / 'image')
+    cut(tmp_path / 'image' / 'images' / 'b.jpg')
+    assert f'{tmp_path}/image/images/b.jpg' in refusal(settings)
+
+
+def test_whole_pairs_give_no_complaint(tmp_path):
+    """With pixels that are not labelled; with labels beside the images."""
+    settings = write_ade20k(tmp_path)
+    labels = np.full((HEIGHT, WIDTH), 255)
+    labels[0] = 2
+    write_labels(tmp_path / 'labels' / 'b.png', labels)
+    assert not look(settings).found
+    for path in (tmp_path / 'labels').iterdir():
+        path.rename(tmp_path / 'images' / path.name)
+    settings['data_prefix']['seg_map_path'] = 'images'
+    assert not look(settings).found
+
+
+def test_what_a_set_of_pairs_does_not_list_is_said(tmp_path):
+    settings = write_ade20k(tmp_path)
+    assert 'has 2' in refusal(settings | {'reduce_zero_label': False})
+    assert f'{tmp_path}/images: no images; ' in refusal(settings | {'img_suffix': '.tif'})
+    (tmp_path / 'images' / 'b.jpg').rename(tmp_path / 'images' / 'b.JPG')
+    (sentence,) = look(settings).sentences(Outcome.LEFT_OUT)
+    assert f'{tmp_path}/images/b.JPG' in sentence

@@ -1,32 +1,29 @@
 """Image files: each fault is answered by a sentence with the file's name, and none harms who looks."""
 
-import re
 import resource
 
 import cv2
 import mmcv
 import numpy as np
-import pytest
 from PIL import Image
 
 from mmgcvit.datasets.checks import Outcome
-from mmgcvit.datasets.checks.images import Loader, Picture, look_at
+from mmgcvit.datasets.checks.images import Loader, Picture, is_too_large, look_at
 
 from .made import (
     HEIGHT,
-    ORIENTATION,
     WIDTH,
     cut,
+    expect_answers,
     folder,
     look,
     pipe,
     pixels,
-    refusal,
-    said,
     write_bomb,
     write_coco,
     write_folders,
     write_image,
+    write_jpeg_bomb,
     write_turned,
 )
 
@@ -63,57 +60,58 @@ REPAIRED = {
 }
 
 
-@pytest.mark.parametrize('name', STOPPING)
-def test_what_stops_a_run_is_refused_by_name(name, tmp_path):
-    harm, words = STOPPING[name]
-    settings = write_coco(tmp_path)
-    harm(tmp_path / 'images' / 'b.jpg')
-    sentence = refusal(settings)
-    assert f'(1: {tmp_path}/images/b.jpg' in sentence
-    assert re.search(words, sentence), sentence
+def harmed(root, harm):
+    settings = write_coco(root)
+    harm(root / 'images' / 'b.jpg')
+    return settings
 
 
-@pytest.mark.parametrize('name', REPAIRED)
-def test_what_loading_repairs_is_said(name, tmp_path):
-    """And it is repaired: mmcv loads three channels of eight bits."""
-    write, words = REPAIRED[name]
-    settings = write_coco(tmp_path)
-    write(tmp_path / 'images' / 'b.jpg')
-    sentence = said(settings, Outcome.REPAIRED)
-    assert f'{tmp_path}/images/b.jpg' in sentence
-    assert words in sentence
-    loaded = mmcv.imread(tmp_path / 'images' / 'b.jpg')
-    assert (loaded.shape, loaded.dtype) == ((HEIGHT, WIDTH, 3), np.uint8)
+def test_what_stops_a_run_is_refused_by_name(tmp_path):
+    expect_answers(STOPPING, harmed, tmp_path, 'images/b.jpg')
 
 
-@pytest.mark.parametrize(('flag', 'size'), [('color', (HEIGHT, WIDTH)), ('color_ignore_orientation', (WIDTH, HEIGHT))])
-def test_sizes_are_those_that_the_pipeline_loads(flag, size, tmp_path):
+def test_what_loading_repairs_is_said_and_repaired(tmp_path):
+    """By mmcv, into three channels of eight bits."""
+    expect_answers(REPAIRED, harmed, tmp_path, 'images/b.jpg', Outcome.REPAIRED)
+    for number, name in enumerate(REPAIRED):
+        loaded = mmcv.imread(tmp_path / str(number) / 'images' / 'b.jpg')
+        assert (loaded.shape, loaded.dtype) == ((HEIGHT, WIDTH, 3), np.uint8), name
+
+
+def test_sizes_are_those_that_the_pipeline_loads(tmp_path):
     write_turned(tmp_path / 'a.jpg')
-    found, problems = look_at(Picture(str(tmp_path / 'a.jpg'), annotated=size), Loader(flag))
-    assert found == size
-    assert [kind.outcome for kind, _ in problems] == ([Outcome.REPAIRED] if flag == 'color' else [])
+    for flag, size in (('color', (HEIGHT, WIDTH)), ('color_ignore_orientation', (WIDTH, HEIGHT))):
+        found, problems = look_at(Picture(str(tmp_path / 'a.jpg'), annotated=size), Loader(flag))
+        assert found == size
+        words = [f'{tmp_path}/a.jpg (orientation 6)'] if flag == 'color' else []
+        assert [said for _, said in problems] == words
 
 
-def test_turned_images_are_whole_where_they_are_loaded_as_stored(tmp_path):
-    settings = write_coco(tmp_path)
-    write_turned(tmp_path / 'images' / 'b.jpg')
+def test_turned_images_are_whole_as_stored_and_repaired_where_the_pipeline_matches_the_annotated_size(tmp_path):
+    def matched(root, harm):
+        settings = harmed(root, harm)
+        settings['pipeline'].insert(1, {'type': 'mmgcvit.MatchAnnotatedSize'})
+        return settings
+
+    faults = {'turned': (write_turned, 'as stored, against their EXIF orientation')}
+    expect_answers(faults, matched, tmp_path, 'images/b.jpg', Outcome.REPAIRED)
+    settings = harmed(tmp_path, write_turned)
     settings['pipeline'][0]['color_type'] = 'color_ignore_orientation'
     assert not look(settings).found
 
 
-def test_turned_images_are_repaired_where_the_pipeline_matches_the_annotated_size(tmp_path):
-    settings = write_coco(tmp_path)
-    write_turned(tmp_path / 'images' / 'b.jpg')
-    settings['pipeline'].insert(1, {'type': 'mmgcvit.MatchAnnotatedSize'})
-    assert 'as stored, against their EXIF orientation' in said(settings, Outcome.REPAIRED)
-
-
-def test_a_bomb_takes_no_memory(tmp_path):
-    write_image(tmp_path / 'a.png')
-    write_bomb(tmp_path / 'a.png')
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    look_at(Picture(str(tmp_path / 'a.png')), Loader())
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+def test_a_bomb_is_known_by_its_header_and_takes_no_memory(tmp_path):
+    for write, name in ((write_bomb, 'a.png'), (write_jpeg_bomb, 'a.jpg')):
+        write(tmp_path / name)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert is_too_large(str(tmp_path / name))
+        size, ((kind, _),) = look_at(Picture(str(tmp_path / name)), Loader())
+        assert size is None
+        assert 'by their headers' in kind.what
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    for harm in (write_image, cut, lambda path: path.write_text('Hello')):
+        harm(tmp_path / 'a.jpg')
+        assert not is_too_large(str(tmp_path / 'a.jpg'))
 
 
 def test_of_many_images_some_are_opened(tmp_path):
@@ -127,11 +125,3 @@ def test_of_many_images_some_are_opened(tmp_path):
 def test_images_with_damaged_metadata_are_whole(tmp_path):
     write_image(tmp_path / 'a.jpg', exif=b'Exif\0\0garbage')
     assert look_at(Picture(str(tmp_path / 'a.jpg')), Loader()) == ((WIDTH, HEIGHT), [])
-
-
-def test_the_orientation_is_read_from_the_files_own_data(tmp_path):
-    write_turned(tmp_path / 'a.jpg', orientation=8)
-    with Image.open(tmp_path / 'a.jpg') as image:
-        assert image.getexif()[ORIENTATION] == 8
-    _, problems = look_at(Picture(str(tmp_path / 'a.jpg')), Loader())
-    assert [words for _, words in problems] == [f'{tmp_path / "a.jpg"} (orientation 8)']

@@ -1,4 +1,4 @@
-"""COCO's 80 categories with their real ids, which have gaps between 1 and 90."""
+"""The classes of public data sets: COCO's 80 categories with their real ids, and ImageNet-1K's folders."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,12 +18,15 @@ NAMES = {
     'appliance': 'microwave, oven, toaster, sink, refrigerator',
     'indoor': 'book, clock, vase, scissors, teddy bear, hair drier, toothbrush',
 }
+# The ids have gaps between 1 and 90.
 UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-IDS = [category_id for category_id in range(1, 91) if category_id not in UNUSED_IDS]
-PAIRS = [(name, group) for group, names in NAMES.items() for name in names.split(', ')]
 COCO_CATEGORIES = [
     {'supercategory': group, 'id': category_id, 'name': name}
-    for category_id, (name, group) in zip(IDS, PAIRS, strict=True)
+    for category_id, (name, group) in zip(
+        [number for number in range(1, 91) if number not in UNUSED_IDS],
+        [(name, group) for group, names in NAMES.items() for name in names.split(', ')],
+        strict=True,
+    )
 ]
 
 
@@ -32,3 +35,11 @@ def coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
     if list(names) == [category['name'] for category in COCO_CATEGORIES]:
         return COCO_CATEGORIES
     return [{'supercategory': 'object', 'id': number, 'name': name} for number, name in enumerate(names, start=1)]
+
+
+def imagenet_folders() -> list[str]:
+    """The names of ImageNet-1K's folders (WordNet ids), n01440764 and so on, in the order of the classes."""
+    # timm carries the list; mmpretrain has the classes' names only. Imported here because it takes seconds.
+    from timm.data import ImageNetInfo
+
+    return ImageNetInfo('imagenet-1k').label_names()
