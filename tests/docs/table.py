@@ -26,13 +26,20 @@ class Runs(NamedTuple):
         pattern: Found in the command.
         options: What makes it small, put behind it.
         before: What a reader has by then; gets the clone and the tests' digits.
-        mark: ``slow`` or ``long`` where it takes more than a few seconds, or a minute.
+        slow: Whether it takes more than a few seconds.
     """
 
     pattern: str
     options: str = ''
     before: Callable[[Path, Path], None] | None = None
-    mark: str = ''
+    slow: bool = False
+
+
+class Elsewhere(NamedTuple):
+    """A command that other tests run as it stands on the page, or in all that it is made of."""
+
+    pattern: str
+    files: str
 
 
 class Left(NamedTuple):
@@ -40,13 +47,6 @@ class Left(NamedTuple):
 
     pattern: str
     reason: str
-
-
-class Elsewhere(NamedTuple):
-    """A command that another file of tests runs as it stands on the page."""
-
-    pattern: str
-    file: str
 
 
 def with_digits(clone, digits):
@@ -97,46 +97,40 @@ def with_a_trained_model(clone, digits):
 ONE_EPOCH = 'train_cfg.max_epochs=1 train_dataloader.num_workers=0 train_dataloader.persistent_workers=False'
 ONE_EPOCH += ' val_dataloader.num_workers=0 val_dataloader.persistent_workers=False'
 ONE_ITERATION = ONE_EPOCH.replace('max_epochs', 'max_iters')
-# The steps are those of tests/experiments/dry_run: one block a stage, images as small as they get.
-SMALLEST = '--depth 1 --shrink 16'
 
 TABLE = [
     # What makes and looks at data.
     Runs('^mmgcvit digits data/digits$', options='--train 8 --val 4 --size 128'),
     Runs(r'^cp configs/custom_\w+.py configs/my_\w+.py'),
-    Runs('check-data configs/my_detector.py', before=with_own_data, mark='slow'),
-    # Rehearsals.
-    Runs('dry-run configs/cascade_gcvit_b.py', options=SMALLEST, mark='long'),
-    Runs('dry-run configs/mask_rcnn_gcvit_t.py', options=SMALLEST, mark='slow'),
-    Runs('dry-run configs/ablations/gcvit_t_local_in1k.py', options=SMALLEST, mark='long'),
-    Runs('dry-run configs/my_model.py', options=SMALLEST, before=with_own_data, mark='long'),
+    Runs('check-data configs/my_detector.py', before=with_own_data, slow=True),
     # Trainings of the demo's size.
-    Runs('train.py configs/demo/lsa_digits_cls.py', f'--cfg-options {ONE_EPOCH}', with_digits, mark='slow'),
+    Runs('train.py configs/demo/lsa_digits_cls.py', f'--cfg-options {ONE_EPOCH}', with_digits, slow=True),
     Runs(
         'train.py configs/demo/mask_rcnn_lsa_digits.py',
         f'--cfg-options {ONE_EPOCH} model.backbone.init_cfg=None',
         with_digits,
-        mark='slow',
+        slow=True,
     ),
     Runs(
         'train.py configs/demo/upernet_lsa_digits.py',
         f'--cfg-options {ONE_ITERATION} model.backbone.init_cfg=None',
         with_digits,
-        mark='slow',
+        slow=True,
     ),
-    Runs('dist_train.sh configs/demo/mask_rcnn_gcvit_digits.py 2', ONE_EPOCH, with_digits, mark='slow'),
     # Runs, and weights.
     Runs('mmgcvit plot', before=with_runs),
     # What looks at the demo's models and data.
-    Runs('mmgcvit mistakes', options='--worst 1 --device cpu', before=with_digits, mark='slow'),
+    Runs('mmgcvit mistakes', options='--worst 1 --device cpu', before=with_digits, slow=True),
     Runs('mmgcvit browse', options='--number 1 --draws 1', before=with_digits),
     Runs('mmgcvit speed', options='--rounds 1 --no-memory --photo-size 64 64 --device cpu'),
     Runs('mmgcvit convert gcvit_1k_tiny.pth.tar gcvit_t.pth', before=with_released_weights),
     Runs('mmgcvit publish work_dirs', before=with_a_trained_model),
-    Runs('mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg', mark='slow'),
-    Runs('mmgcvit test configs/demo', before=with_digits, mark='slow'),
-    Runs('^mmgcvit export .* --int8', options='--no-check', before=with_digits, mark='slow'),
+    Runs('mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg', slow=True),
+    Runs('mmgcvit test configs/demo', before=with_digits, slow=True),
     # What other tests run.
+    Elsewhere('mmgcvit dry-run configs', 'tests/experiments/dry_run/test_dry_run.py'),
+    Elsewhere(r'dist_train.sh configs/demo/\S+ 2', 'tests/tools/test_launchers.py'),
+    Elsewhere('^mmgcvit export .* --int8', 'tests/export/test_int8.py'),
     Elsewhere('^mmgcvit export', 'tests/export/test_command.py, tests/export/test_files.py'),
     Elsewhere('mmgcvit predict', 'tests/inference/test_docs.py'),
     Elsewhere(r'(tools/(train|test).py|check-data) configs/my_model.py', 'tests/configs/test_custom_dataset_page.py'),
@@ -157,7 +151,6 @@ TABLE = [
     Left('^(git clone|cd|source) ', "a reader's own folder and shell"),
     Left('^python -m http.server', "the standard library's; it serves until it is ended"),
     Left('^pip install', 'changes the environment'),
-    Left('^(printf|coverage) ', 'ten minutes, with a package that is not installed here'),
     Left('^python -m pytest ', 'the tests themselves'),
     Left(r'^python -m tests\.', 'measures for minutes or hours'),
     Left(r'slurm_(train|test)\.sh', 'needs a cluster; tests/tools puts a stand-in for srun'),
@@ -167,7 +160,6 @@ TABLE = [
     ),
     Left(r'test\.py configs/gcvit_t_in1k.py', 'needs ImageNet'),
     Left(r'(train|test)\.py (configs/my_detector.py|configs/NAME.py|CONFIG)', 'hours on a CPU; dry runs go through it'),
-    Left('dry-run configs/NAME.py', 'as the dry runs of other pages'),
     Left(
         'mmgcvit benchmark',
         'measures for minutes, and nothing beside other tests; tests/experiments/benchmark calls each',
@@ -198,7 +190,7 @@ from mmgcvit import GCViT
 model = GCViT(dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), mlp_ratio=2))
 """,
 }
-SLOW_PROGRAMS = ('torch.onnx.export(',)
+LONG_PROGRAMS = ('torch.onnx.export(',)
 # Programs that other tests run, by words in them.
 RUN_ELSEWHERE = {
     'Runner(': 'tests/export/test_runner.py',

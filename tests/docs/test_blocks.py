@@ -15,8 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from packaging.version import Version
 
-from mmgcvit.commands import dry_run
-from mmgcvit.commands.main import COMMANDS, run_command
+from mmgcvit.commands.main import COMMANDS
 from mmgcvit.hosts import registry
 from mmgcvit.hosts.configs import enter_scope
 
@@ -26,12 +25,13 @@ from ..tools.commands import environment_for, output_of
 from .pages import PAGES, Block, blocks, blocks_of
 from .table import (
     BEFORE,
+    LONG_PROGRAMS,
     OTHER_LANGUAGES,
     PLACEHOLDERS,
     RUN_ELSEWHERE,
     SETTINGS_OF_HOSTS,
-    SLOW_PROGRAMS,
     TABLE,
+    Elsewhere,
     Left,
     Runs,
     with_released_weights,
@@ -56,16 +56,12 @@ def is_config(block):
     return all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)
 
 
-def cases(found, mark_of=lambda case: ''):
-    """Blocks, or commands of them, as a test's parameters."""
-    for i, case in enumerate(found):
-        marks = [getattr(pytest.mark, mark_of(case))] if mark_of(case) else []
-        yield pytest.param(*case, id=f'{case[0].page}:{case[0].line}:{i}', marks=marks)
+def commands_that(kind):
+    """Commands of the pages, each with its block, in whose row of the table they are."""
+    return [(block, command) for block, command in SHELL if isinstance(row_of(command), kind)]
 
 
 SHELL = [(block, command) for block in blocks('bash', 'console', 'shell', 'sh') for command in commands_in(block)]
-RUN = [(block, command) for block, command in SHELL if isinstance(row_of(command), Runs)]
-LEFT = [(block, command) for block, command in SHELL if isinstance(row_of(command), Left)]
 PYTHON = blocks('python')
 CONFIGS = [block for block in PYTHON if is_config(block)]
 PROGRAMS = [
@@ -73,20 +69,32 @@ PROGRAMS = [
 ]
 
 
-def test_every_command_of_a_page_is_in_the_table():
+def test_every_block_is_run_or_listed_with_a_reason():
+    """Of the table every row is used, and files of tests that it names are there."""
     missing = [f'{block}: {command}' for block, command in SHELL if row_of(command) is None]
     assert not missing, 'add a row to tests/docs/table.py'
-
-
-def test_every_row_of_the_table_has_a_command():
     used = [row_of(command) for _, command in SHELL]
     assert [row.pattern for row in TABLE if row not in used] == []
-
-
-def test_every_language_is_known():
+    assert [words for words in RUN_ELSEWHERE if not any(words in block.text for block in PYTHON)] == []
     known = {'python', 'bash', 'console', 'shell', 'sh', *OTHER_LANGUAGES}
     found = {block.language.split(' ')[0] for page in PAGES for block in blocks_of(page)}
     assert found - known == set(), 'add it to OTHER_LANGUAGES of tests/docs/table.py'
+    files = {file for row in TABLE if isinstance(row, Elsewhere) for file in row.files.split(', ')}
+    files |= {file for value in RUN_ELSEWHERE.values() for file in value.split(', ')}
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ('text', 'commands'),
+    [
+        ('make x   # why\n', ['make x']),
+        ('# only words\n', []),
+        ('a --b \\\n    c\nd && e\n', ['a --b c', 'd', 'e']),
+        ('#!/bin/sh\na\nb\n', ['#!/bin/sh\na\nb\n']),
+    ],
+)
+def test_commands_are_told_from_comments(text, commands):
+    assert commands_in(Block('page', 1, 'bash', text)) == commands
 
 
 @pytest.fixture
@@ -99,43 +107,40 @@ def clone(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize(('block', 'command'), cases(RUN, lambda case: row_of(case[1]).mark))
-def test_a_command_runs(block, command, clone, digits, monkeypatch, capfd):
+@pytest.mark.parametrize(
+    'command',
+    [
+        pytest.param(command, id=f'{block}:{command}', marks=[pytest.mark.slow] if row_of(command).slow else [])
+        for block, command in commands_that(Runs)
+    ],
+)
+def test_a_command_runs(command, clone, digits):
+    """In a process forked from one that has imported the hosts."""
     row = row_of(command)
     if row.before:
         row.before(clone, digits)
-    command = f'{command} {row.options}'
-    words = shlex.split(command)
-    if 'dry-run' in command:
-        rehearse(words[2:], clone, monkeypatch, capfd)
-    elif words[0] in ('python', 'mmgcvit'):
+    words = shlex.split(f'{command} {row.options}')
+    if words[0] in ('python', 'mmgcvit'):
         program = words[1:] if words[0] == 'python' else ['-m', 'mmgcvit', *words[1:]]
-        output_of(fork_server.run(*program, environment=environment_for(''), folder=clone), fails=False)
+        ended = fork_server.run(*program, environment=environment_for(''), folder=clone)
     else:
-        output_of(programs.run(['bash', '-c', command], environment_for(''), cwd=clone), fails=False)
+        ended = programs.run(words, environment_for(''), cwd=clone)
+    output_of(ended, fails=False)
 
 
-def rehearse(arguments, clone, monkeypatch, capfd):
-    """Its steps in forked processes, as tests/experiments/dry_run does."""
-    monkeypatch.chdir(clone)
-    monkeypatch.setattr(sys, 'argv', ['dry_run.py', *arguments])
-
-    def run(program, log):
-        return fork_server.run('-m', *program, log=clone / log.name, folder=clone).returncode
-
-    monkeypatch.setattr(dry_run, 'in_new_process', run)
-    run_command('dry-run')
-    assert 'all steps OK' in capfd.readouterr().out
-
-
-@pytest.mark.parametrize(('block', 'command'), cases(LEFT))
-def test_a_command_that_is_not_run_is_understood(block, command, monkeypatch):
+def test_commands_that_are_not_run_are_understood(monkeypatch):
     """What of it is this project's: the options are the command's, the config is there and has the settings."""
-    for name, instead in PLACEHOLDERS.items():
-        command = re.sub(rf'(?<![\w./]){re.escape(name)}(?!\w)', instead, command)
-    for line in command.replace('\\\n', ' ').splitlines():
-        words = [word for word in shlex.split(line, comments=True) if not re.match(r'[A-Z_]+=', word)]
-        understand(words, monkeypatch)
+    wrong = []
+    for block, command in commands_that(Left):
+        for name, instead in PLACEHOLDERS.items():
+            command = re.sub(rf'(?<![\w./]){re.escape(name)}(?!\w)', instead, command)
+        for line in command.replace('\\\n', ' ').splitlines():
+            words = [word for word in shlex.split(line, comments=True) if not re.match(r'[A-Z_]+=', word)]
+            try:
+                understand(words, monkeypatch)
+            except (AssertionError, OSError, SystemExit) as error:
+                wrong.append(f'{block}: {line}: {error}')
+    assert not wrong, '\n'.join(wrong)
 
 
 def understand(words, monkeypatch):
@@ -191,19 +196,25 @@ def is_there(cfg, key):
     return True
 
 
-@pytest.mark.parametrize('block', CONFIGS, ids=str)
-def test_a_part_of_a_config_is_one(block, tmp_path):
-    """It reads as a config, this project's types in it are registered, its backbone builds, and a whole model does."""
-    path = tmp_path / 'config.py'
-    path.write_text(block.text)
-    cfg = Config.fromfile(path)
-    for name in re.findall(r"'mmgcvit\.(\w+)'", block.text):
-        assert any(name in known.module_dict or known.get(name) for known in registries()), name
-    if '_base_' in block.text:
-        enter_scope(cfg)
-        MODELS.build(cfg.model)
-    elif 'backbone' in cfg:
-        MODELS.build(cfg.backbone)
+def test_parts_of_configs_are_such(tmp_path):
+    """They read as configs, this project's types are registered, backbones build, and whole models do."""
+    wrong = []
+    for number, block in enumerate(CONFIGS):
+        path = tmp_path / f'config_{number}.py'
+        path.write_text(block.text)
+        try:
+            cfg = Config.fromfile(path)
+            for name in re.findall(r"'mmgcvit\.(\w+)'", block.text):
+                assert any(name in known.module_dict or known.get(name) for known in registries()), name
+            if '_base_' in block.text:
+                enter_scope(cfg)
+                MODELS.build(cfg.model)
+            elif 'backbone' in cfg:
+                MODELS.build(cfg.backbone)
+        # Whatever is wrong with a block, the others are looked at too.
+        except Exception as error:
+            wrong.append(f'{block}: {error!r}')
+    assert not wrong, '\n'.join(wrong)
 
 
 def registries():
@@ -212,11 +223,15 @@ def registries():
     ]
 
 
-def mark_of_program(case):
-    return 'slow' if any(words in case[0].text for words in SLOW_PROGRAMS) else ''
-
-
-@pytest.mark.parametrize('block', cases([(block,) for block in PROGRAMS], mark_of_program))
+@pytest.mark.parametrize(
+    'block',
+    [
+        pytest.param(
+            block, id=str(block), marks=[pytest.mark.long] * any(words in block.text for words in LONG_PROGRAMS)
+        )
+        for block in PROGRAMS
+    ],
+)
 def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkeypatch, capsys):
     if '.compile()' in block.text and Version(torch.__version__) < Version('2.4'):
         pytest.skip('from torch 2.4 on, as the page says')
@@ -230,16 +245,3 @@ def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkey
     assert len(said) == len([line for line in block.text.splitlines() if line.startswith('print(')])
     for line, comment in zip(printed, said, strict=bool(said)):
         assert comment in line
-
-
-@pytest.mark.parametrize(
-    ('text', 'commands'),
-    [
-        ('make x   # why\n', ['make x']),
-        ('# only words\n', []),
-        ('a --b \\\n    c\nd && e\n', ['a --b c', 'd', 'e']),
-        ('#!/bin/sh\na\nb\n', ['#!/bin/sh\na\nb\n']),
-    ],
-)
-def test_commands_are_told_from_comments(text, commands):
-    assert commands_in(Block('page', 1, 'bash', text)) == commands

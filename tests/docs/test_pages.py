@@ -1,0 +1,81 @@
+"""What pages say of each other and of the code is so: links, headings, the index, quoted messages, folders."""
+
+import ast
+import re
+from pathlib import Path
+
+from mmgcvit.commands.main import COMMANDS
+
+from ..conftest import ROOT
+from .pages import PAGES, anchors_of, blocks_of, links_of, tables_of
+
+LINKS = [link for page in PAGES for link in links_of(page)]
+EXTERNAL = r'\w+:'
+# What torch, mmdet and Linux say.
+OF_OTHERS = {'Connection closed by peer', 'CUDA out of memory', 'loss_bbox: nan'}
+
+
+def test_links_lead_somewhere():
+    """To files, folders, pictures, headings. make docs-links asks external addresses; here they are encrypted."""
+    wrong = []
+    for link in LINKS:
+        if re.match(EXTERNAL, link.target):
+            wrong += [] if link.target.startswith('https://') else [f'{link}: not https']
+            continue
+        path, _, anchor = link.target.partition('#')
+        target = (ROOT / link.page).parent / path if path else ROOT / link.page
+        if not target.exists():
+            wrong.append(f'{link}: there is no such file')
+        elif anchor and anchor not in (anchors := set(anchors_of(str(target.resolve().relative_to(ROOT.resolve()))))):
+            wrong.append(f'{link}: the headings are {sorted(anchors)}')
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_headings_get_the_anchors_that_repositories_give_them(tmp_path, monkeypatch):
+    monkeypatch.setattr('tests.docs.pages.ROOT', tmp_path)
+    (tmp_path / 'page.md').write_text("# `make x`, LSA's (table 5)\n\n## One-two\n\n## One-two\n")
+    assert list(anchors_of('page.md')) == ['make-x-lsas-table-5', 'one-two', 'one-two-1']
+
+
+def test_every_page_is_in_the_index():
+    """A page that is not is found by nobody, and the site does not build."""
+    listed = []
+    for block in blocks_of('docs/index.md'):
+        if block.language == '{toctree}':
+            lines = [line for line in block.text.splitlines() if line and not line.startswith(':')]
+            listed += [re.sub(r'.*<(.*)>$', r'\1', line) for line in lines]
+    pages = [str((ROOT / 'docs' / name).resolve().relative_to(ROOT.resolve())) for name in listed]
+    files = [*PAGES, *(str(path.relative_to(ROOT)) for path in (ROOT / 'docs').glob('*.ipynb'))]
+    assert sorted([*pages, 'docs/index']) == sorted(str(Path(file).with_suffix('')) for file in files)
+
+
+def test_every_command_has_its_options_on_the_page():
+    shown = [block.language for block in blocks_of('docs/commands.md')]
+    assert shown[0] == '{command-help}'
+    assert set(shown[1:]) == {f'{{command-help}} {name}' for name in COMMANDS}
+
+
+def test_every_folder_of_the_package_has_its_line():
+    (table,) = [table for table in tables_of('README.md') if table[0][0] == 'folder']
+    named = {folder for row in table[1:] for folder in re.findall(r'mmgcvit/(\w+)(?!\w*\.py)', row[0])}
+    assert {path.parent.name for path in (ROOT / 'mmgcvit').glob('*/__init__.py')} <= named
+
+
+def test_messages_that_troubleshooting_quotes_are_the_codes():
+    rows = [row[0] for table in tables_of('docs/troubleshooting.md') for row in table[1:]]
+    quoted = {words for cell in rows for words in re.findall(r'`([^`]+)`', cell) if ' ' in words} - OF_OTHERS
+    assert len(quoted) > 20
+    # All texts of the code, each with ... where a value is put in.
+    texts = set()
+    for path in (ROOT / 'mmgcvit').rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                texts.add(''.join(part.value if isinstance(part, ast.Constant) else '...' for part in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+    missing = []
+    for words in quoted:
+        pattern = re.compile('.+?'.join(map(re.escape, re.split(r' ?\.\.\. ?', words.strip('. ')))))
+        if not any(pattern.search(text) for text in texts):
+            missing.append(words)
+    assert not missing
