@@ -131,8 +131,8 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
     kind, _, rest = name.partition(':')
     if kind != 'plain':
         return build_contestant(name, size)
-    from tests.gcvit.plain import PlainGCViT
-    from tests.lsa.plain import PlainLSA
+    from tests.models.gcvit.plain import PlainGCViT
+    from tests.models.lsa.plain import PlainLSA
 
     model = build_contestant(rest, size)
     return PlainLSA(model) if isinstance(model, LSA) else PlainGCViT(model)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from packaging.version import Version
 
+from mmgcvit.models.layers import cpu
+
 from .backbones import BACKBONES
 
 EXPORTED = (2, 3, 99, 132)
@@ -25,9 +27,8 @@ needs_onnx = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def build():
-    return lambda name: BACKBONES[name][0]().eval()
+def build(name, **arguments):
+    return BACKBONES[name][0](**arguments).eval()
 
 
 def dynamic_shapes():
@@ -54,18 +55,33 @@ def in_onnxruntime(file):
 
 @pytest.mark.parametrize('name', KINDS)
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
-def test_a_trace_is_right_at_other_sizes(build, name):
-    model = build(name)
+def test_a_trace_is_right_at_other_sizes_and_needs_nothing_of_this_package(name, monkeypatch):
+    """Not its operators, nor the chunks that suit the batch that was traced; ONNX files are made of traces."""
+    monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 1)
+    model, calls = build(name), []
+    forward = model.stages[0].forward
+    monkeypatch.setattr(model.stages[0], 'forward', lambda x: calls.append(1) or forward(x))
     with torch.no_grad():
-        check(torch.jit.trace(model, torch.randn(EXPORTED), check_trace=False), model)
+        traced = torch.jit.trace(model, torch.randn(EXPORTED), check_trace=False)
+        assert len(calls) == 1
+        assert 'mmgcvit::' not in str(traced.inlined_graph)
+        check(traced, model)
 
 
-@pytest.mark.slow
+@needs_symbols
+def test_one_stage_is_exported_right_for_other_sizes():
+    """Batch, height and width are symbols."""
+    check_program(build('gcvit', out_indices=(0,)))
+
+
+@pytest.mark.long
 @needs_symbols
 @pytest.mark.parametrize('name', SYMBOLIC)
-def test_an_exported_program_is_right_at_other_sizes(build, name):
-    """Batch, height and width are symbols."""
-    model = build(name)
+def test_an_exported_program_is_right_at_other_sizes(name):
+    check_program(build(name))
+
+
+def check_program(model):
     with torch.no_grad():
         program = torch.export.export(model, (torch.randn(EXPORTED),), dynamic_shapes=dynamic_shapes())
     check(program.module(), model)
@@ -76,7 +92,7 @@ def test_an_exported_program_is_right_at_other_sizes(build, name):
 @needs_onnx
 @pytest.mark.parametrize('name', KINDS)
 @pytest.mark.filterwarnings('ignore')
-def test_onnx_by_torchscript_is_right_at_other_sizes(build, name, tmp_path):
+def test_onnx_by_torchscript_is_right_at_other_sizes(name, tmp_path):
     model, file = build(name), str(tmp_path / 'model.onnx')
     axes = {'images': {0: 'batch', 2: 'height', 3: 'width'}}
     options = {'dynamo': False} if Version(torch.__version__) >= Version('2.5') else {}
@@ -93,16 +109,16 @@ def test_onnx_by_torchscript_is_right_at_other_sizes(build, name, tmp_path):
     check(in_onnxruntime(file), model)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs_onnx
 @needs_symbols
 @pytest.mark.parametrize('name', SYMBOLIC)
 @pytest.mark.filterwarnings('ignore')
-def test_onnx_by_dynamo_is_right_at_other_sizes(build, name, tmp_path):
-    """And holds no Resize, whose definition differs from runtime to runtime."""
+def test_onnx_by_dynamo_is_right_at_other_sizes(name, tmp_path):
+    """And holds no Resize, whose definition differs from runtime to runtime. Two stages, one of which pads its map."""
     import onnx
 
-    model, file = build(name), str(tmp_path / 'model.onnx')
+    model, file = build(name, out_indices=(0, 1)), str(tmp_path / 'model.onnx')
     with torch.no_grad():
         torch.onnx.export(
             model,
@@ -118,7 +134,7 @@ def test_onnx_by_dynamo_is_right_at_other_sizes(build, name, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['gcvit', 'lsa'])
-def test_dynamic_quantization_finds_every_linear_layer(build, name):
+def test_dynamic_quantization_finds_every_linear_layer(name):
     """It goes by exact type. What it leaves is near the network in float32."""
     model = build(name)
     num_linear = sum(isinstance(module, torch.nn.Linear) for module in model.modules())

@@ -1,5 +1,7 @@
 """Attention: equal to its definition, gradients too, on every device, and computed by fused kernels."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -47,17 +49,6 @@ def operators_called(function):
     return {event.name for event in profiled.events()}
 
 
-@pytest.mark.parametrize('q_windows', [WINDOWS, 1])
-def test_attend_equals_its_definition(q_windows):
-    leaves = [leaf.detach() for leaf in arguments(q_windows)]
-    torch.testing.assert_close(attend(*leaves), plain_attention(*leaves))
-
-
-def test_attend_without_a_bias_equals_one_of_zeros():
-    q, k, v = torch.randn(3, B, WINDOWS, HEADS, TOKENS, DIM)
-    torch.testing.assert_close(attend(q, k, v), plain_attention(q, k, v, 0.0))
-
-
 @settings(max_examples=20, deadline=None)
 @given(
     batch=st.integers(1, 3),
@@ -74,47 +65,16 @@ def test_gradients_equal_those_of_the_definition_however_windows_are_chunked(bat
     torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
 
 
-def test_gradients_survive_arguments_and_gradients_of_any_strides():
-    packed = torch.randn(B, WINDOWS, TOKENS, 3 * HEADS * DIM, requires_grad=True)
-    bias = torch.randn(HEADS, TOKENS, TOKENS, requires_grad=True)
-    weights = torch.randn(B, HEADS, TOKENS, DIM, WINDOWS).permute(0, 4, 1, 2, 3)
-    found = [
-        gradients(lambda x, bias, way=way: way(*split_heads(x, HEADS, 3), bias), [packed, bias], weights)
-        for way in (attend, plain_attention)
-    ]
-    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize('order', [(0, 1, 2, 4, 3), (1, 0, 2, 3, 4), (0, 1, 3, 2, 4)])
 @pytest.mark.parametrize('q_windows', [WINDOWS, 1])
-def test_arguments_may_lie_in_memory_in_any_order(order, q_windows):
+def test_arguments_and_gradients_may_lie_in_memory_in_any_order(q_windows):
     """Channels not side by side, windows outside of images, tokens outside of heads."""
-    back = sorted(range(5), key=order.__getitem__)
-    leaves = arguments(q_windows)
-    laid_out = [*(x.detach().permute(order).contiguous().permute(back).requires_grad_() for x in leaves[:3]), leaves[3]]
-    weights = torch.randn(B, WINDOWS, HEADS, TOKENS, DIM)
-    found, expected = gradients(attend, laid_out, weights), gradients(plain_attention, leaves, weights)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
-@needs_operators
-def test_traced_attention_is_made_of_torchs_own_operators():
-    """So that files of traced networks serve without this package."""
-    traced = torch.jit.trace(attend, tuple(arguments()))
-    assert 'scaled_dot_product_attention' in str(traced.graph)
-    assert 'mmgcvit::' not in str(traced.graph)
-
-
-@pytest.mark.parametrize('dtype', HALF_DTYPES)
-@pytest.mark.parametrize('q_windows', [WINDOWS, 1])
-def test_gradients_in_half_precision_are_those_of_float32_rounded(dtype, q_windows):
-    leaves = [leaf.detach().to(dtype).requires_grad_() for leaf in arguments(q_windows)]
-    weights = torch.randn(B, WINDOWS, HEADS, TOKENS, DIM).to(dtype)
-    precise = [leaf.detach().float().requires_grad_() for leaf in leaves]
-    expected = gradients(plain_attention, precise, weights.float())
-    for found, wanted in zip(gradients(attend, leaves, weights), expected, strict=True):
-        assert found.dtype is dtype
-        torch.testing.assert_close(found.float(), wanted, atol=0.02 * wanted.abs().max().item(), rtol=0.02)
+    for order in [(0, 1, 2, 4, 3), (1, 0, 2, 3, 4), (0, 1, 3, 2, 4)]:
+        back = sorted(range(5), key=order.__getitem__)
+        leaves = arguments(q_windows)
+        laid_out = [x.detach().permute(order).contiguous().permute(back).requires_grad_() for x in leaves[:3]]
+        weights = torch.randn(B, HEADS, TOKENS, DIM, WINDOWS).permute(0, 4, 1, 2, 3)
+        found = gradients(attend, [*laid_out, leaves[3]], weights)
+        torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
 
 
 @needs_operators
@@ -127,44 +87,31 @@ def test_the_operators_keep_their_promises(q_windows):
 
 
 @pytest.mark.skipif(Version(torch.__version__) < Version('2.2'), reason='the kernel takes a bias from torch 2.2 on')
-@pytest.mark.parametrize('with_bias', [True, False], ids=['bias', 'no bias'])
-def test_inference_runs_the_fused_kernel_on_the_cpu(with_bias):
+def test_inference_runs_the_fused_kernel_on_the_cpu():
     q, k, v, bias = arguments()
-    with torch.no_grad():
-        called = operators_called(lambda: attend(q, k, v, bias + 0 if with_bias else None))
-    assert any('flash' in name for name in called)
-    assert 'aten::softmax' not in called
+    for given_bias in (bias.detach(), None):
+        with torch.no_grad():
+            called = operators_called(lambda given_bias=given_bias: attend(q, k, v, given_bias))
+        assert any('flash' in name for name in called)
+        assert 'aten::softmax' not in called
 
 
 @needs_operators
 @pytest.mark.parametrize('q_windows', [WINDOWS, 1])
-def test_training_with_a_bias_runs_the_fused_kernel_on_the_cpu(q_windows):
-    leaves = arguments(q_windows)
+def test_training_runs_the_fused_kernel_on_the_cpu_and_keeps_no_scores(q_windows):
+    """Between the passes not even one image's: at most the operands once more, shared queries once for an image."""
+    tokens = 49
+    leaves = arguments(q_windows, tokens=tokens)
+    assert WINDOWS * HEADS * tokens**2 > max(leaf.numel() for leaf in leaves), 'the scores would be noticed'
     called = operators_called(lambda: attend(*leaves).sum().backward())
     assert any('flash' in name for name in called)
     assert not called & {'aten::softmax', 'aten::_softmax', 'aten::_safe_softmax'}
-
-
-@needs_operators
-def test_training_keeps_no_scores():
-    """Between the passes not even one image's scores are held: at most the operands once more."""
-    tokens = 49
-    leaves = arguments(tokens=tokens)
-    assert WINDOWS * HEADS * tokens**2 > max(leaf.numel() for leaf in leaves), 'the scores would be noticed'
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
         attend(*leaves)
     assert max(x.numel() for x in kept) <= max(leaf.numel() for leaf in leaves)
-
-
-@needs_operators
-def test_shared_queries_are_kept_once_for_an_image():
-    leaves = arguments(q_windows=1)
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
-        attend(*leaves)
-    assert (B, 1, HEADS, TOKENS, DIM) in {tuple(x.shape) for x in kept}
-    assert sum(x.shape == (B, WINDOWS, HEADS, TOKENS, DIM) for x in kept) == 3  # k, v and what comes out
+    of_windows = sum(x.shape == (B, WINDOWS, HEADS, tokens, DIM) for x in kept)
+    assert of_windows == (3 if q_windows == 1 else 4)  # k, v and what comes out; and queries
 
 
 @pytest.mark.parametrize('known', [True, False], ids=['cannot serve', 'old torch'])
@@ -184,27 +131,21 @@ def test_heads_are_split_chunk_major_then_head_major_and_joined_again():
     assert torch.equal(torch.cat([merge_heads(k), merge_heads(v)], -1), x)
 
 
-@pytest.mark.parametrize('shared', [(), ('q',), ('k', 'v'), ('v',), ('q', 'k')], ids=str)
 @pytest.mark.parametrize('kind', ['no bias', 'one bias', 'a bias per window'])
-@pytest.mark.parametrize('batch', [1, 2])
-def test_windows_may_share_any_operand_and_have_a_bias_each(shared, kind, batch, device):
-    leaves = {
-        name: torch.randn(batch, *(() if name in shared else (WINDOWS,)), HEADS, TOKENS, DIM, device=device)
-        for name in 'qkv'
-    }
-    if kind != 'no bias':
-        own = (WINDOWS,) if kind == 'a bias per window' else ()
-        leaves['bias'] = torch.randn(*own, HEADS, TOKENS, TOKENS, device=device)
-    leaves = {name: leaf.requires_grad_() for name, leaf in leaves.items()}
-    weights = torch.randn(batch, WINDOWS, HEADS, TOKENS, DIM, device=device)
-
+def test_windows_may_share_any_operand_and_have_a_bias_each(kind, device):
     def definition(q, k, v, bias=0.0):
         return plain_attention(*(x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v)), bias)
 
-    found, expected = (gradients(way, list(leaves.values()), weights) for way in (attend, definition))
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
-    with torch.no_grad():
-        torch.testing.assert_close(attend(*leaves.values()), expected[0], atol=1e-5, rtol=1e-5)
+    for batch, shared in itertools.product([1, 2], ['', 'q', 'kv', 'v', 'qk']):
+        shapes = [(batch, *(() if name in shared else (WINDOWS,)), HEADS, TOKENS, DIM) for name in 'qkv']
+        if kind != 'no bias':
+            shapes.append((*((WINDOWS,) if kind == 'a bias per window' else ()), HEADS, TOKENS, TOKENS))
+        leaves = [torch.randn(shape, device=device, requires_grad=True) for shape in shapes]
+        weights = torch.randn(batch, WINDOWS, HEADS, TOKENS, DIM, device=device)
+        found, expected = (gradients(way, leaves, weights) for way in (attend, definition))
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+        with torch.no_grad():
+            torch.testing.assert_close(attend(*leaves), expected[0], atol=1e-5, rtol=1e-5)
 
 
 def test_attention_weights_are_what_attend_weighs_by():
@@ -224,22 +165,18 @@ needs_order = pytest.mark.skipif(not attention.ORDERED, reason='backends are ord
 
 
 @needs_order
-@pytest.mark.parametrize(
-    ('device_type', 'dtype', 'has_bias', 'expected'),
-    [
-        ('cpu', torch.float32, True, []),
-        ('cuda', torch.float32, True, [EFFICIENT, MATH]),
-        ('cuda', torch.bfloat16, True, [EFFICIENT, MATH]),
-        ('cuda', torch.float16, True, [EFFICIENT, MATH]),
-        ('cuda', torch.float64, True, [MATH]),
-        ('cuda', torch.float32, False, [EFFICIENT, MATH]),
-        ('cuda', torch.bfloat16, False, [FLASH, EFFICIENT, MATH]),
-        ('cuda', torch.float16, False, [FLASH, EFFICIENT, MATH]),
-    ],
-)
-def test_backends_follow_from_device_dtype_and_bias(device_type, dtype, has_bias, expected):
+def test_backends_follow_from_device_dtype_and_bias():
     """cuDNN never: it prepares itself anew for every number of windows."""
-    assert [backend.name for backend in attention.backends(device_type, dtype, has_bias)] == expected
+    expected = {
+        ('cpu', torch.float32, True): [],
+        ('cuda', torch.float32, True): [EFFICIENT, MATH],
+        ('cuda', torch.bfloat16, True): [EFFICIENT, MATH],
+        ('cuda', torch.float64, True): [MATH],
+        ('cuda', torch.float32, False): [EFFICIENT, MATH],
+        ('cuda', torch.bfloat16, False): [FLASH, EFFICIENT, MATH],
+        ('cuda', torch.float16, False): [FLASH, EFFICIENT, MATH],
+    }
+    assert {asked: [backend.name for backend in attention.backends(*asked)] for asked in expected} == expected
 
 
 @needs_order
@@ -277,37 +214,33 @@ def test_who_chooses_a_backend_gets_it_in_training_too():
     assert not any('flash' in name or 'mmgcvit' in name for name in called)
 
 
-@pytest.mark.parametrize('kind', ['no bias', 'one bias', 'a bias per window'])
-@pytest.mark.parametrize('size', [1, 2, 5, 6, 7])
-def test_more_windows_than_a_launch_takes_are_split(size, kind, monkeypatch):
+def test_more_windows_than_a_launch_takes_are_split(monkeypatch):
     """As on CUDA, on whichever device this runs."""
-    monkeypatch.setattr(attention, 'MOST_IN_A_LAUNCH', size * HEADS)
     monkeypatch.setattr(attention, 'needs_launches', lambda values: True)
     leaves = [leaf.detach() for leaf in arguments()[:3]]
-    bias = {
-        'no bias': 0.0,
-        'one bias': torch.randn(HEADS, TOKENS, TOKENS),
-        'a bias per window': torch.randn(WINDOWS, HEADS, TOKENS, TOKENS),
-    }[kind]
-    found = attend(*leaves) if kind == 'no bias' else attend(*leaves, bias)
-    torch.testing.assert_close(found, plain_attention(*leaves, bias))
+    biases = [None, torch.randn(HEADS, TOKENS, TOKENS), torch.randn(WINDOWS, HEADS, TOKENS, TOKENS)]
+    for size, bias in itertools.product([1, 2, 5, 6, 7], biases):
+        monkeypatch.setattr(attention, 'MOST_IN_A_LAUNCH', size * HEADS)
+        expected = plain_attention(*leaves, 0.0 if bias is None else bias)
+        torch.testing.assert_close(attend(*leaves, bias), expected)
 
 
-@pytest.mark.parametrize('window', [7, 15, 16, 17, 24])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
-def test_each_window_and_dtype_is_near_float64(window, dtype, device):
+def test_each_window_is_near_float64(dtype, device):
     """Outputs and gradients, of shared queries too: within the dtype's resolution of the largest value."""
     if device == 'cpu' and dtype not in (torch.float32, *HALF_DTYPES):
         pytest.skip('not computed on a CPU by this torch')
-    tokens, resolution = window**2, {torch.float32: 1e-4}.get(dtype, 4e-2)
-    shapes = [(2, 2, tokens, 32), (2, 3, 2, tokens, 32), (2, 3, 2, tokens, 32), (2, tokens, tokens)]
-    leaves = [torch.randn(shape, device=device).to(dtype).requires_grad_() for shape in shapes]
-    precise = [leaf.detach().double().requires_grad_() for leaf in leaves]
-    weights = torch.randn(shapes[1], device=device).to(dtype)
-    found = gradients(attend, leaves, weights)
-    expected = gradients(lambda q, *others: plain_attention(q.unsqueeze(1), *others), precise, weights.double())
-    for ours, exact in zip(found, expected, strict=True):
-        assert (ours.double() - exact).abs().max() <= resolution * exact.abs().max()
+    resolution = {torch.float32: 1e-4}.get(dtype, 4e-2)
+    for tokens in (7**2, 15**2, 16**2, 17**2):
+        shapes = [(2, 2, tokens, 32), (2, 3, 2, tokens, 32), (2, 3, 2, tokens, 32), (2, tokens, tokens)]
+        leaves = [torch.randn(shape, device=device).to(dtype).requires_grad_() for shape in shapes]
+        precise = [leaf.detach().double().requires_grad_() for leaf in leaves]
+        weights = torch.randn(shapes[1], device=device).to(dtype)
+        found = gradients(attend, leaves, weights)
+        expected = gradients(lambda q, *others: plain_attention(q.unsqueeze(1), *others), precise, weights.double())
+        for ours, exact in zip(found, expected, strict=True):
+            assert ours.dtype is dtype
+            assert (ours.double() - exact).abs().max() <= resolution * exact.abs().max(), tokens
 
 
 ON_CUDA = pytest.mark.parametrize('device', [pytest.param('cuda', marks=pytest.mark.gpu)])
@@ -317,15 +250,14 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='there is 
 @needs_cuda
 @ON_CUDA
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize('trained', [True, False], ids=['training', 'inference'])
-@pytest.mark.parametrize('window', [7, 14, 15, 16, 17, 24])
-def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype, trained, window, device):
+def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype, device):
     """By the names of what ran; cuDNN and math have others."""
-    tokens = window**2
-    q, k, v = torch.randn(3, 2, 3, 2, tokens, 32, device=device, dtype=dtype)
-    bias = torch.randn(2, tokens, tokens, device=device, dtype=dtype, requires_grad=trained)
-    called = operators_called(lambda: attend(q, k, v, bias))
-    assert 'aten::_scaled_dot_product_efficient_attention' in called
+    for window, trained in itertools.product([7, 14, 15, 16, 17, 24], [True, False]):
+        tokens = window**2
+        q, k, v = torch.randn(3, 2, 3, 2, tokens, 32, device=device, dtype=dtype)
+        bias = torch.randn(2, tokens, tokens, device=device, dtype=dtype, requires_grad=trained)
+        called = operators_called(lambda operands=(q, k, v, bias): attend(*operands))
+        assert 'aten::_scaled_dot_product_efficient_attention' in called, (window, trained)
 
 
 @needs_cuda

@@ -1,9 +1,12 @@
-"""The residual branch: layer scale and drop path."""
+"""What blocks are made of besides attention: norms, MLP, the residual branch; and their initial weights."""
 
 import pytest
 import torch
+from torch import nn
 
-from mmgcvit.models.layers import Mlp, ResidualConnection
+from mmgcvit.models.layers import LayerNorm, Mlp, ResidualConnection, init_transformer_weights
+
+from ...conftest import HALF_DTYPES
 
 
 def test_layer_scale_weighs_the_branch():
@@ -21,27 +24,61 @@ def test_drop_path_drops_whole_images_in_training_only(device):
     assert torch.equal(join.eval()(x, branch), branch)
 
 
-@pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('layer_scale', [None, 0.1])
-def test_one_pass_over_the_maps_computes_what_the_layers_compute_one_by_one(layer_scale, training, device):
+def test_one_pass_over_the_maps_computes_what_the_layers_compute_one_by_one(layer_scale, device):
     """With the same random numbers, gradients of layer scale included."""
-    join = ResidualConnection(4, layer_scale, drop_path_rate=0.5).to(device).train(training)
-    results = []
-    for function in (join, lambda x, branch: x + join.drop_path(join.layer_scale(branch))):
-        torch.manual_seed(0)
-        x, branch = torch.arange(2 * 16 * 2 * 3 * 4.0, device=device).cos().view(2, 16, 2, 3, 4).requires_grad_()
-        inputs = [x, branch, *join.parameters()]
-        out = function(x, branch)
-        results.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
-    torch.testing.assert_close(*results)
+    join = ResidualConnection(4, layer_scale, drop_path_rate=0.5).to(device)
+    for training in (True, False):
+        join.train(training)
+        results = []
+        for function in (join, lambda x, branch: x + join.drop_path(join.layer_scale(branch))):
+            torch.manual_seed(0)
+            x, branch = torch.arange(2 * 16 * 2 * 3 * 4.0, device=device).cos().view(2, 16, 2, 3, 4).requires_grad_()
+            out = function(x, branch)
+            results.append([out, *torch.autograd.grad(out.square().sum(), [x, branch, *join.parameters()])])
+        torch.testing.assert_close(*results)
 
 
 def test_mlp_uses_the_exact_gelu():
     """The tanh approximation is off by 1e-3 somewhere between -3 and 3."""
     mlp = Mlp(1, 1)
     for layer in (mlp.fc1, mlp.fc2):
-        torch.nn.init.ones_(layer.weight)
-        torch.nn.init.zeros_(layer.bias)
+        nn.init.ones_(layer.weight)
+        nn.init.zeros_(layer.bias)
     x = torch.linspace(-3, 3, 101)[:, None]
     exact = x * 0.5 * (1 + torch.erf(x / 2**0.5))
     torch.testing.assert_close(mlp(x), exact, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize('dtype', HALF_DTYPES)
+def test_gradients_of_half_precision_maps_add_up_in_float32(dtype, device):
+    """Thousands of small gradients, of which torch's own norm on a CPU loses most; within 1 percent."""
+    x = torch.randn(2, 96, 96, 16, device=device).to(dtype)
+    gradients = []
+    for norm, given in ((LayerNorm(16).to(device), x), (nn.LayerNorm(16).to(device), x.float())):
+        with torch.autocast(device, dtype=dtype, enabled=given is x):
+            out = norm(given)
+        assert out.dtype is torch.float32
+        out.abs().mean().backward()
+        gradients.append(norm.weight.grad)
+    torch.testing.assert_close(*gradients, atol=0, rtol=1e-2)
+
+
+def test_a_norm_in_half_precision_stays_in_it():
+    assert LayerNorm(16).bfloat16()(torch.randn(2, 16).bfloat16()).dtype is torch.bfloat16
+
+
+def test_initial_weights():
+    """Linear layers: normal, without bias. Norms change nothing. Convolutions are left alone."""
+    layers = nn.ModuleDict({'linear': nn.Linear(300, 200), 'norm': nn.LayerNorm(8), 'conv': nn.Conv2d(3, 8, 3)})
+    layers['unbiased'] = nn.Linear(300, 200, bias=False)
+    for parameter in layers.parameters():
+        nn.init.constant_(parameter, 7)
+    layers.apply(init_transformer_weights)
+    for layer in (layers['linear'], layers['unbiased']):
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.02)
+        assert layer.weight.mean().item() == pytest.approx(0.0, abs=0.001)
+    assert not layers['linear'].bias.any()
+    assert not layers['norm'].bias.any()
+    assert layers['norm'].weight.eq(1).all()
+    assert all(parameter.eq(7).all() for parameter in layers['conv'].parameters())

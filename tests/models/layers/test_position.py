@@ -1,34 +1,33 @@
-"""Relative position bias: indexed by query minus key, resized when another window's table is loaded."""
+"""Position biases are indexed by query minus key; biases and embeddings are resized when another grid's are loaded."""
 
 import copy
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.models.layers import RelativePositionBias
+from mmgcvit.models.layers import PositionEmbedding, RelativePositionBias
 from mmgcvit.models.layers.position import align_rows, relative_position_index, resize_table
 
+from ...conftest import DEVICES
+
+TABLE = 'relative_position_bias_table'
+sides = st.integers(1, 9)
 windows = st.tuples(st.integers(1, 6), st.integers(1, 6))
+on_every_device = pytest.mark.parametrize('device', DEVICES)
 
 
 @given(window=windows)
 def test_the_index_is_query_minus_key_row_by_row(window):
-    """The definition, pair by pair: (dy + h-1) * (2w-1) + dx + w-1."""
+    """The definition, pair by pair: (dy + h-1) * (2w-1) + dx + w-1. Every row of the table is used."""
     h, w = window
     index = relative_position_index(window)
     for q in range(h * w):
         for k in range(h * w):
             dy, dx = q // w - k // w, q % w - k % w
             assert index[q, k] == (dy + h - 1) * (2 * w - 1) + dx + w - 1
-
-
-@given(window=windows)
-def test_every_row_of_the_table_is_used(window):
-    h, w = window
-    index = relative_position_index(window)
     assert torch.equal(index.unique(), torch.arange((2 * h - 1) * (2 * w - 1)))
 
 
@@ -39,35 +38,27 @@ def test_the_bias_is_the_table_at_the_index(device):
 
 
 def test_loading_another_windows_table_resizes_it_bicubically(device):
-    """Into a module on the device, from the CPU, as checkpoints are read."""
+    """Into a module on the device, from the CPU, as checkpoints are read; the given state dict stays as it was."""
     small, large = RelativePositionBias((7, 7), 3), RelativePositionBias((12, 9), 3).to(device)
-    large.load_state_dict(small.state_dict())
-    image = small.relative_position_bias_table.T.reshape(1, 3, 13, 13)
-    expected = F.interpolate(image, size=(23, 17), mode='bicubic', align_corners=False)
+    state = small.state_dict()
+    large.load_state_dict(state)
+    assert state[TABLE].shape == (169, 3)
+    expected = F.interpolate(state[TABLE].T.reshape(1, 3, 13, 13), size=(23, 17), mode='bicubic', align_corners=False)
     assert large.relative_position_bias_table.device.type == device
     torch.testing.assert_close(large.relative_position_bias_table.T.reshape(1, 3, 23, 17).cpu(), expected)
+    assert resize_table(state[TABLE], (13, 13), (13, 13)) is state[TABLE]
 
 
-def test_loading_does_not_change_the_state_dict_it_is_given():
-    state = RelativePositionBias((7, 7), 3).state_dict()
-    before = state['relative_position_bias_table'].shape
-    RelativePositionBias((12, 12), 3).load_state_dict(state)
-    assert state['relative_position_bias_table'].shape == before
-
-
-def test_a_table_that_fits_is_loaded_as_it_is():
-    table = torch.rand(169, 2)
-    assert resize_table(table, (13, 13), (13, 13)) is table
-
-
-def test_a_table_of_no_square_window_is_refused():
+def test_tables_that_cannot_be_the_modules_are_refused():
+    bias, embedding = RelativePositionBias((4, 4), 2), PositionEmbedding(4, (4, 4))
     with pytest.raises(ValueError, match='35 rows'):
-        RelativePositionBias((4, 4), 2).load_state_dict({'relative_position_bias_table': torch.rand(35, 2)})
-
-
-def test_a_table_of_another_number_of_heads_is_refused():
+        bias.load_state_dict({TABLE: torch.rand(35, 2)})
     with pytest.raises(RuntimeError, match='size mismatch'):
-        RelativePositionBias((4, 4), 2).load_state_dict({'relative_position_bias_table': torch.rand(169, 3)})
+        bias.load_state_dict({TABLE: torch.rand(169, 3)})
+    with pytest.raises(ValueError, match='15 rows belongs to no square grid'):
+        embedding.load_state_dict({'pos_embed': torch.zeros(15, 4)})
+    with pytest.raises(ValueError, match=r'15 rows; its grid \(4, 4\) needs 16'):
+        embedding.load_state_dict({'pos_embed': torch.zeros(15, 4), 'grid_shape': torch.tensor([4, 4])})
 
 
 def test_inference_keeps_the_bias(device):
@@ -89,7 +80,7 @@ def changed_in_place(position):
 
 def changed_by_loading(position):
     table = position.relative_position_bias_table.detach()
-    position.load_state_dict({**position.state_dict(), 'relative_position_bias_table': table + 1})
+    position.load_state_dict({**position.state_dict(), TABLE: table + 1})
 
 
 def changed_by_assignment(position):
@@ -97,16 +88,16 @@ def changed_by_assignment(position):
 
 
 @pytest.mark.parametrize('change', [changed_by_data, changed_in_place, changed_by_loading, changed_by_assignment])
-@pytest.mark.parametrize('inference', [torch.no_grad, torch.inference_mode])
-def test_a_changed_table_changes_the_bias(change, inference, device):
-    position = RelativePositionBias((3, 4), 2).to(device).eval()
-    with inference():
-        before = position().clone()
-    change(position)
-    if device != 'cpu' and change is changed_by_data:
-        position.eval()  # as documented: there nothing else tells
-    with inference():
-        torch.testing.assert_close(position(), before + 1)
+def test_a_changed_table_changes_the_bias(change, device):
+    for inference in (torch.no_grad, torch.inference_mode):
+        position = RelativePositionBias((3, 4), 2).to(device).eval()
+        with inference():
+            before = position().clone()
+        change(position)
+        if device != 'cpu' and change is changed_by_data:
+            position.eval()  # as documented: there nothing else tells
+        with inference():
+            torch.testing.assert_close(position(), before + 1)
 
 
 def test_what_is_kept_serves_no_gradient_and_is_not_copied(device):
@@ -116,7 +107,7 @@ def test_what_is_kept_serves_no_gradient_and_is_not_copied(device):
     assert position().requires_grad
     assert copy.deepcopy(position).kept is None
     assert position.double().kept is None
-    replaced = {'relative_position_bias_table': torch.zeros(35, 2, dtype=torch.double, device=device)}
+    replaced = {TABLE: torch.zeros(35, 2, dtype=torch.double, device=device)}
     with torch.no_grad():
         position()
         assert not torch.func.functional_call(position, replaced).any()
@@ -135,8 +126,7 @@ def test_rows_are_aligned_for_cuda_and_mean_the_same():
     aligned = align_rows(meant)
     assert aligned.shape == (49, 56)
     assert torch.equal(aligned[:, :49], meant)
-    assert aligned.min() >= 0
-    assert aligned.max() < 169
+    assert 0 <= aligned.min() <= aligned.max() < 169
 
 
 def test_an_oblong_modules_shape_survives_undefined_memory():
@@ -147,3 +137,48 @@ def test_an_oblong_modules_shape_survives_undefined_memory():
     saved.to_empty(device='cpu').window_shape.fill_(-7)
     loaded.load_state_dict(RelativePositionBias((3, 4), 2).state_dict())
     assert loaded.window_shape.tolist() == saved.state_dict()['window_shape'].tolist() == [3, 4]
+
+
+def resized(embedding, source, target):
+    """The definition: each channel an image (bicubic, corners not aligned). (N, C) to (h, w, C)."""
+    image = embedding.T.reshape(1, -1, *source)
+    return F.interpolate(image, size=target, mode='bicubic', align_corners=False)[0].permute(1, 2, 0)
+
+
+@settings(max_examples=25)
+@given(grid=st.tuples(sides, sides), size=st.tuples(sides, sides))
+@on_every_device
+def test_maps_of_any_size_get_the_embedding_resized(grid, size, device):
+    position = PositionEmbedding(4, grid).to(device)
+    x = torch.randn(2, *size, 4, device=device)
+    expected = x + (position.pos_embed.unflatten(0, grid) if grid == size else resized(position.pos_embed, grid, size))
+    torch.testing.assert_close(position(x), expected)
+
+
+def test_copies_have_an_embedding_each_or_share_one(device):
+    position = PositionEmbedding(4, (3, 5), copies=(6,)).to(device)
+    x = torch.randn(6, 2, 4, 7, 4, device=device)
+    expected = torch.stack([resized(embedding, (3, 5), (4, 7)) for embedding in position.pos_embed])
+    torch.testing.assert_close(position(x) - x, expected[:, None].expand(-1, 2, -1, -1, -1))
+    shared = PositionEmbedding(4, (4, 7)).to(device)
+    torch.testing.assert_close(shared(x), x + shared.pos_embed.unflatten(0, (4, 7)))
+
+
+@settings(max_examples=25)
+@given(stored=st.tuples(sides, sides), grid=st.tuples(sides, sides), copies=st.sampled_from([(), (3,)]))
+@on_every_device
+def test_another_grids_embedding_is_resized_when_loaded(stored, grid, copies, device):
+    """Oblong grids included: (2, 6) and (3, 4) have as many places."""
+    source, target = (PositionEmbedding(4, places, copies).to(device) for places in (stored, grid))
+    state = source.state_dict()
+    target.load_state_dict(state)
+    assert source.pos_embed.shape == state['pos_embed'].shape
+    for found, given_ in zip(target.pos_embed.view(-1, *grid, 4), source.pos_embed.view(-1, *stored, 4), strict=True):
+        expected = given_ if stored == grid else resized(given_.flatten(0, 1), stored, grid)
+        torch.testing.assert_close(found, expected)
+
+
+def test_the_embedding_learns_through_the_resizing(device):
+    position = PositionEmbedding(4, (3, 5)).to(device)
+    position(torch.zeros(1, 6, 4, 4, device=device)).square().sum().backward()
+    assert position.pos_embed.grad.abs().min() > 0

@@ -1,0 +1,234 @@
+"""Chunks that a CPU is faster with, linear layers by the faster library, and who is watching a layer."""
+
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+from torch.profiler import ProfilerActivity, profile
+
+from mmgcvit.models.layers import cpu, is_plain, linear
+from mmgcvit.models.layers.cpu import has_hooks, images_in_chunks, patches_in_chunks, tokens_in_chunks
+
+
+class Counting(nn.Linear):
+    """Notes how many rows it is given at a time."""
+
+    def __init__(self, *dims):
+        super().__init__(*dims)
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(len(x))
+        return super().forward(x)
+
+
+class Tokens(nn.Sequential):
+    @tokens_in_chunks
+    def forward(self, x):
+        return super().forward(x)
+
+
+@pytest.fixture
+def little_at_once(monkeypatch):
+    """64 elements of images, 16 of tokens, 24 of patches."""
+    monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 64 * 4)
+    monkeypatch.setattr(cpu, 'TOKEN_CHUNK_BYTES', 16 * 4)
+    monkeypatch.setattr(cpu, 'PATCH_CHUNK_BYTES', 24 * 4)
+
+
+@pytest.mark.usefixtures('little_at_once')
+def test_as_many_images_are_taken_as_fit():
+    """Twice the elements of what comes in, for a stage's MLPs are the widest; a stem tells its largest map itself."""
+    for width, expected in [(4, [7]), (8, [4, 3]), (16, [2, 2, 2, 1]), (32, [1] * 7), (500, [1] * 7)]:
+        before, stage, images = Counting(width, 4), Counting(4, 4), torch.randn(7, width)
+        found = images_in_chunks(before, stage, images)
+        assert before.seen == stage.seen == expected
+        torch.testing.assert_close(found, stage(before(images)))
+    stem = Counting(4, 4)
+    stem.most_elements = lambda size: 32
+    images_in_chunks(stem, nn.Identity(), torch.randn(3, 1, 4, 4))
+    assert stem.seen == [2, 1]
+    assert images_in_chunks(nn.Linear(4, 4), nn.Identity(), torch.randn(0, 4)).shape == (0, 4)
+
+
+@pytest.mark.usefixtures('little_at_once')
+def test_tokens_are_taken_in_chunks_where_all_are_too_wide():
+    for num_tokens, expected in [(8, [8]), (9, [2, 2, 2, 2, 1])]:
+        layer = Counting(4, 8)
+        with torch.no_grad():
+            Tokens(layer, nn.Linear(8, 4))(torch.randn(num_tokens, 4))
+        assert layer.seen == expected
+
+
+@pytest.mark.usefixtures('little_at_once')
+def test_training_keeps_nothing_that_is_wide_and_has_the_same_gradients():
+    layers, x = Tokens(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4)), torch.randn(2, 3, 5, 4, requires_grad=True)
+    widths, wanted = [], [x, *layers.parameters()]
+    with torch.autograd.graph.saved_tensors_hooks(lambda kept: widths.append(kept.shape) or kept, lambda kept: kept):
+        out = layers(x)
+    assert out.shape == x.shape
+    assert not any(8 in shape for shape in widths)
+    expected = nn.Sequential(*layers)(x)
+    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(out.square().sum(), wanted), torch.autograd.grad(expected.square().sum(), wanted)
+    )
+
+
+@pytest.mark.usefixtures('little_at_once')
+def test_a_dropout_inside_draws_the_same_again_in_the_backward_pass():
+    """With x = 1 everywhere, the gradient is the output: what was dropped, and what was not."""
+    layers = Tokens(nn.Linear(8, 8), nn.Dropout(0.5))
+    nn.init.eye_(layers[0].weight)
+    nn.init.zeros_(layers[0].bias)
+    x = torch.ones(50, 8, requires_grad=True)
+    out = layers(x)
+    out.sum().backward()
+    assert set(out.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(x.grad, out)
+
+
+@pytest.mark.usefixtures('little_at_once')
+def test_patches_are_taken_in_chunks_in_inference_only():
+    class Attention(nn.Module):
+        seen: ClassVar[list] = []
+
+        @patches_in_chunks
+        def forward(self, copies):
+            self.seen.append(copies[0].numel() // copies.shape[-1])
+            return copies.sum(0)
+
+    attention, copies = Attention(), torch.randn(3, 2, 2, 2, 4)
+    with torch.no_grad():
+        found = attention(copies)
+    assert attention.seen == [2, 2, 2, 2]
+    torch.testing.assert_close(found, copies.sum(0))
+    torch.testing.assert_close(attention(copies), copies.sum(0))
+    assert attention.seen[4:] == [8]
+
+
+@pytest.mark.usefixtures('little_at_once')
+def test_layers_with_hooks_in_them_and_other_devices_are_given_all_at_once():
+    inside = Counting(4, 8)
+    handle = inside.register_forward_hook(lambda *args: None)
+    images_in_chunks(nn.Linear(32, 4), nn.Sequential(inside), torch.randn(3, 32))
+    Tokens(inside)(torch.randn(20, 4))
+    assert inside.seen == [3, 20]
+    handle.remove()
+    Tokens(inside.to('meta'))(torch.randn(20, 4, device='meta'))
+    images_in_chunks(nn.Identity(), inside, torch.randn(30, 4, device='meta'))
+    assert inside.seen[2:] == [20, 30]
+
+
+def nothing(*_):
+    """A hook that changes nothing."""
+
+
+def test_hooks_of_a_layer_of_one_inside_and_of_all_are_seen():
+    kinds = ('forward_hook', 'forward_pre_hook', 'full_backward_hook', 'full_backward_pre_hook')
+    for kind in kinds:
+        inner = nn.Linear(2, 2)
+        outer = nn.Sequential(inner)
+        handle = getattr(inner, f'register_{kind}')(nothing)
+        assert (has_hooks(outer), has_hooks(inner), is_plain(inner)) == (True, True, False), kind
+        handle.remove()
+        assert (has_hooks(outer), is_plain(inner)) == (False, True), kind
+    for kind in kinds[:3]:
+        handle = getattr(nn.modules.module, f'register_module_{kind}')(nothing)
+        try:
+            assert has_hooks(nn.Linear(2, 2)), kind
+        finally:
+            handle.remove()
+
+
+def test_plain_layers_are_torchs_own_with_ordinary_weights():
+    assert is_plain(nn.Linear(2, 2))
+    assert is_plain(nn.Conv2d(1, 1, 1))
+    replaced, subclassed = nn.Linear(2, 2), nn.Linear(2, 2)
+    replaced.forward = lambda x: x
+    subclassed.weight = type('OtherParameter', (nn.Parameter,), {})(subclassed.weight)
+    parametrized = parametrize.register_parametrization(nn.Linear(2, 2), 'weight', nn.Identity())
+    for layer in (replaced, subclassed, parametrized, type('Other', (nn.Linear,), {})(2, 2), nn.ReLU()):
+        assert not is_plain(layer)
+
+
+@pytest.fixture(params=[True, False], ids=['as convolution', 'as it is'])
+def as_convolution(request, monkeypatch):
+    monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: request.param)
+    monkeypatch.setattr(cpu, 'FEWEST_ELEMENTS', 0)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
+    return request.param
+
+
+def operators_called(function):
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        function()
+    return {event.name for event in profiled.events()}
+
+
+def test_outputs_and_gradients_are_those_of_torchs_linear(as_convolution):
+    for shape in [(7,), (5, 7), (2, 5, 7), (2, 3, 4, 7), (2, 3, 4, 5, 7), (0, 3, 7), (2, 0, 7)]:
+        for bias in (True, False):
+            layer, results = nn.Linear(7, 6, bias=bias), []
+            for call in (linear, nn.Linear.__call__):
+                x = torch.arange(float(torch.Size(shape).numel())).reshape(shape).sin().requires_grad_()
+                out = call(layer, x)
+                results.append((out, torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
+            torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
+    layer, x = nn.Linear(7, 6), torch.randn(5, 7)
+    assert ('aten::conv2d' in operators_called(lambda: linear(layer, x))) == as_convolution
+
+
+def test_maps_that_are_not_contiguous_other_dtypes_hooks_and_adapters_serve(as_convolution):
+    layer, x = nn.Linear(7, 6), torch.randn(2, 7, 4, 3).permute(0, 2, 3, 1)
+    torch.testing.assert_close(linear(layer, x), layer(x))
+    for dtype in (torch.float64, torch.bfloat16):
+        other = nn.Linear(7, 6).to(dtype)
+        torch.testing.assert_close(linear(other, x.to(dtype)), other(x.to(dtype)))
+    base, seen = nn.Linear(7, 6), []
+    adapted = nn.Module()
+    adapted.forward = lambda x: base(x) + layer(x)
+    torch.testing.assert_close(linear(adapted, x), base(x) + layer(x))
+    layer.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    assert linear(layer, x) is seen[0]
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='this torch has no oneDNN')
+@pytest.mark.parametrize('number', [1, 2])
+def test_convolutions_are_made_of_just_those_products_that_torch_gives_to_onednn(number, threads, monkeypatch):
+    """A convolution of less, or in one thread, is computed by MKL after all, and slower than a linear layer."""
+    monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: True)
+    threads(number)
+    for more in (0, 1):
+        layer, x = nn.Linear(1, 1), torch.zeros(cpu.FEWEST_ELEMENTS + more, 1)
+        called = operators_called(lambda layer=layer, x=x: cpu.linear_as_convolution(x, layer.weight))
+        convolved = 'aten::conv2d' in operators_called(lambda layer=layer, x=x: linear(layer, x))
+        assert convolved == ('aten::mkldnn_convolution' in called) == (number > 1 and more > 0)
+
+
+@pytest.mark.parametrize(
+    ('cpuinfo', 'mkl', 'slow'),
+    [
+        ('vendor_id\t: GenuineIntel\n', True, False),
+        ('vendor_id\t: AuthenticAMD\n', True, True),
+        ('vendor_id\t: AuthenticAMD\n', False, False),
+        (None, True, False),
+    ],
+)
+def test_the_processor_decides(cpuinfo, mkl, slow, tmp_path, monkeypatch):
+    """Only where torch has MKL, and the processor is known not to be Intel's."""
+    file = tmp_path / 'cpuinfo'
+    if cpuinfo:
+        file.write_text(cpuinfo)
+    monkeypatch.setattr(cpu, 'CPUINFO', file)
+    monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: mkl)
+    assert cpu.mkl_is_slow.__wrapped__() is slow
