@@ -68,14 +68,13 @@ def test_a_stage_makes_two_graphs_without_a_break(name):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('name', FEWER_BLOCKS)
-@pytest.mark.parametrize('mode', ['training', 'checkpointing'])
-def test_two_stages_that_train_make_two_graphs_without_a_break(name, mode):
-    check_graphs(build(name, with_cp=mode == 'checkpointing'), training=True)
+@pytest.mark.parametrize(('name', 'with_cp'), [('gcvit', True), ('lsa', False), ('lsa_windows', True)])
+def test_two_stages_that_train_make_two_graphs_without_a_break(name, with_cp):
+    check_graphs(build(name, with_cp=with_cp), training=True)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(('name', 'with_cp'), [('gcvit', False), ('gcvit', True), ('lsa', False)])
+@pytest.mark.parametrize(('name', 'with_cp'), [('gcvit', True), ('lsa', False)])
 def test_compiled_outputs_and_gradients_are_the_eager_ones(name, with_cp):
     """Through torch's autograd of compiled graphs, at a size that is traced with symbols."""
     model = build(name, drop_path_rate=0.0, with_cp=with_cp, out_indices=(0,)).train()
@@ -93,10 +92,10 @@ def test_compiled_outputs_and_gradients_are_the_eager_ones(name, with_cp):
 
 @pytest.mark.long
 @needs_a_compiler
-@pytest.mark.parametrize('name', FEWER_BLOCKS)
+@pytest.mark.parametrize('name', ['gcvit', 'lsa_windows'])
 def test_the_default_backend_computes_what_eager_does(name, device):
-    """All stages, windows included, at a size that is known: symbols take the compiler minutes."""
-    model = build(name, out_indices=(0, 1, 2, 3)).to(device).eval()
+    """At a size that is known: symbols take the compiler minutes."""
+    model = build(name).to(device).eval()
     images = torch.randn(2, 3, 75, 101, device=device)
     with torch.no_grad():
         torch.testing.assert_close(torch.compile(model, dynamic=False)(images), model(images), atol=1e-4, rtol=1e-4)

@@ -1,4 +1,7 @@
-"""GC ViT's own arguments and parts; what every backbone must do is in tests/models/contract."""
+"""GC ViT: its own arguments and parts, beside its plain formulation, and the published network's figures and outputs.
+
+What every backbone must do is in tests/models/contract.
+"""
 
 import numpy as np
 import pytest
@@ -8,12 +11,111 @@ from mmgcvit import GCViT
 from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
 from mmgcvit.models.gcvit.backbone import drop_path_schedule
 from mmgcvit.models.gcvit.global_query import GlobalQueryGenerator, query_poolings
+from mmgcvit.models.layers import cpu
 
-SMALL = {'embed_dims': 16, 'depths': (2, 2, 3, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
+from ...reference import REFERENCES
+from ..contract.backbones import GCVIT
+from ..refusals import not_refused
+from .plain import PlainGCViT
+
+CASES = {
+    'windows of pretraining': ({}, (2, 3, 224, 224)),
+    'padded': ({'window_size': 12}, (2, 3, 75, 101)),
+    'one image, several chunks': ({'window_size': (24, 16, 14, 7)}, (1, 3, 208, 330)),
+    'smallest images': ({}, (2, 3, 32, 32)),
+    'oblong windows': ({'window_size': ((5, 8), 7, (3, 9), 7)}, (2, 3, 96, 130)),
+    'layer scale': ({'arch': {**GCVIT, 'layer_scale': 0.5}}, (2, 3, 96, 64)),
+}
+
+
+@pytest.fixture(params=CASES)
+def pair(request, device):
+    arguments, shape = CASES[request.param]
+    model = GCViT(**{'arch': GCVIT, 'drop_path_rate': 0.0, **arguments})
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.2)
+    model = model.to(device)
+    return model, PlainGCViT(model), torch.randn(shape, device=device)
+
+
+@pytest.mark.parametrize('by_convolution', [True, False], ids=['oneDNN', 'MKL'])
+def test_outputs_and_gradients_equal_the_plain_ones(pair, by_convolution, monkeypatch):
+    """Outputs within 1e-5; the gradient of each parameter within 1e-4 of its norm."""
+    fast, plain, images = pair
+    monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: by_convolution)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
+    results = []
+    for model in (fast.train(), plain):
+        fast.zero_grad()
+        maps = model(images)
+        sum((found * waves_like(found)).mean() for found in maps).backward()
+        results.append((maps, [parameter.grad.clone() for parameter in fast.parameters()]))
+    (fast_maps, fast_gradients), (plain_maps, plain_gradients) = results
+    with torch.no_grad():
+        inferred = fast.eval()(images)
+    for maps in (fast_maps, inferred):
+        torch.testing.assert_close(maps, plain_maps, atol=1e-5, rtol=1e-5)
+    for found, wanted in zip(fast_gradients, plain_gradients, strict=True):
+        assert (found - wanted).norm() <= 1e-5 + 1e-4 * wanted.norm()
+
+
+def waves_like(x):
+    """Weights that no norm makes vanish."""
+    return torch.arange(x.numel(), device=x.device).reshape(x.shape).sin()
+
+
+BACKBONE_PARAMETERS = {
+    'xxtiny': 11_483_324,
+    'xtiny': 19_469_190,
+    'tiny': 27_709_870,
+    'tiny2': 34_023_550,
+    'small': 50_324_517,
+    'small2': 67_847_541,
+    'base': 89_297_628,
+    'large': 200_541_258,
+}
+CLASSIFIER_PARAMETERS = {
+    'xxtiny': 11_995_428,
+    'xtiny': 19_981_294,
+    'tiny': 28_221_974,
+    'tiny2': 34_535_654,
+    'small': 51_092_173,
+    'small2': 68_615_197,
+    'base': 90_320_836,
+    'large': 202_075_570,
+}
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_parameters_of_backbones_and_classifiers_to_the_digit():
+    """A classifier has the last map's norm only, and a head of 1000 classes."""
+    with torch.device('meta'):
+        assert {arch: count(GCViT(arch)) for arch in BACKBONE_PARAMETERS} == BACKBONE_PARAMETERS
+        backbones = {arch: GCViT(arch, out_indices=(3,)) for arch in CLASSIFIER_PARAMETERS}
+    classifiers = {arch: count(model) + 1000 * (model.stage_dims[3] + 1) for arch, model in backbones.items()}
+    assert classifiers == CLASSIFIER_PARAMETERS
+
+
+@pytest.mark.parametrize('reference', REFERENCES, ids=lambda reference: reference.name)
+def test_outputs_of_the_original_implementation_within_2e_5(reference, tmp_path, device):
+    """From a checkpoint in the original's layout, named in ``init_cfg``; tables resized to other windows."""
+    torch.save({'state_dict': reference.weights()}, tmp_path / 'original.pth.tar')
+    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'original.pth.tar')})
+    model.init_weights()
+    with torch.no_grad():
+        found = [found.cpu() for found in model.to(device)(reference.image().to(device))]
+    if reference.is_classifier:
+        weights = reference.weights()
+        found = [found[0].mean((2, 3)) @ weights['head.weight'].T + weights['head.bias']]
+    for ours, theirs in zip(found, reference.outputs(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)
 
 
 def test_even_blocks_attend_locally_and_odd_blocks_globally():
-    for stage in GCViT(SMALL).stages:
+    for stage in GCViT(GCVIT).stages:
         for i, block in enumerate(stage.blocks):
             assert isinstance(block.attn, GlobalWindowAttention if i % 2 else LocalWindowAttention)
 
@@ -23,9 +125,8 @@ def test_drop_path_rises_linearly_over_all_blocks():
     assert drop_path_schedule(0.3, (1,)) == [[0.0]]
 
 
-@pytest.mark.parametrize(
-    ('windows', 'pretrain_img_size', 'stage2_pooled'),
-    [
+def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
+    for windows, pretrain_img_size, stage2_pooled in [
         ((7, 7, 14, 7), 224, False),
         ((12, 12, 24, 12), 384, False),
         ((16, 16, 32, 16), 512, False),
@@ -33,11 +134,9 @@ def test_drop_path_rises_linearly_over_all_blocks():
         ((7, 7, 14, 7), 384, True),
         ((7, 7, 14, 7), (224, 224), False),
         ((7, 7, 14, 7), [224, 448], True),
-    ],
-)
-def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map(windows, pretrain_img_size, stage2_pooled):
-    poolings = query_poolings([(w, w) for w in windows], pretrain_img_size)
-    assert poolings == ((True, True, True), (True, True), (stage2_pooled,), (False,))
+    ]:
+        poolings = query_poolings([(w, w) for w in windows], pretrain_img_size)
+        assert poolings == ((True, True, True), (True, True), (stage2_pooled,), (False,))
 
 
 @pytest.mark.parametrize(('size', 'window'), [((56, 56), (7, 7)), ((9, 31), (5, 8)), ((1, 1), (7, 7))])
@@ -47,7 +146,7 @@ def test_the_global_query_has_the_windows_size_whatever_the_maps(size, window):
 
 
 def test_windows_may_differ_by_stage_and_be_oblong():
-    model = GCViT(SMALL, window_size=(8, (4, 6), (7, 3), 5)).eval()
+    model = GCViT(GCVIT, window_size=(8, (4, 6), (7, 3), 5)).eval()
     assert [tuple(out.shape[1:]) for out in model(torch.rand(1, 3, 70, 90))] == [
         (16, 18, 23),
         (32, 9, 12),
@@ -57,14 +156,14 @@ def test_windows_may_differ_by_stage_and_be_oblong():
 
 
 def test_whole_numbers_of_numpy_and_a_whole_layer_scale_serve():
-    arch = {**SMALL, 'depths': np.array([2, 2, 3, 2]), 'layer_scale': 1}
+    arch = {**GCVIT, 'depths': np.array([2, 2, 3, 2]), 'layer_scale': 1}
     model = GCViT(arch, window_size=np.int64(7), out_indices=[np.int64(3)], in_channels=np.int32(3))
     assert model(torch.rand(1, 3, 32, 32))[0].shape == (1, 128, 1, 1)
 
 
 def test_a_stage_of_one_block_keeps_its_generator_out_of_training():
     """It has no global attention; distributed training would wait for a gradient that never comes."""
-    model = GCViT({**SMALL, 'depths': (2, 2, 3, 1)}).train()
+    model = GCViT({**GCVIT, 'depths': (2, 2, 3, 1)}).train()
     sum(found.square().mean() for found in model(torch.rand(1, 3, 64, 64))).backward()
     assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
     assert not any(parameter.requires_grad for parameter in model.stages[3].global_query.parameters())
@@ -79,34 +178,30 @@ def test_initial_weights_are_the_papers():
     assert all(not m.bias.any() for m in model.modules() if isinstance(m, torch.nn.Linear) and m.bias is not None)
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'error', 'message'),
-    [
+def test_bad_arguments_are_refused_with_what_is_allowed():
+    cases = [
         ({'arch': 'huge'}, ValueError, "'huge'.*'xxtiny'.*'large'"),
         ({'arch': 3}, TypeError, 'name or a dict'),
         ({'arch': {'embed_dims': 8}}, ValueError, 'missing keys.*depths'),
-        ({'arch': {**SMALL, 'heads': 3}}, ValueError, 'unknown keys.*heads'),
-        ({'arch': {**SMALL, 'depths': (2, 2, 2)}}, ValueError, 'depths is .*4 whole numbers'),
-        ({'arch': {**SMALL, 'num_heads': (3, 2, 4, 8)}}, ValueError, '16 channels of stage 0.*3 heads'),
+        ({'arch': {**GCVIT, 'heads': 3}}, ValueError, 'unknown keys.*heads'),
+        ({'arch': {**GCVIT, 'depths': (2, 2, 2)}}, ValueError, 'depths is .*4 whole numbers'),
+        ({'arch': {**GCVIT, 'num_heads': (3, 2, 4, 8)}}, ValueError, '16 channels of stage 0.*3 heads'),
         ({'window_size': (7, 7, 14)}, ValueError, '3 entries.*4 of them'),
         ({'window_size': 0}, ValueError, 'window_size is 0, .*at least 1'),
         ({'window_size': (7, 7, -1, 7)}, ValueError, r'\(-1, -1\).*at least 1'),
         ({'window_size': 7.0}, TypeError, '7.0.*whole number'),
         ({'window_size': True}, TypeError, 'True is no whole number'),
         ({'window_size': b'abcd'}, TypeError, 'whole number'),
-        ({'arch': {**SMALL, 'embed_dims': 2}}, ValueError, 'embed_dims is 2; expected .*at least 4'),
-        ({'arch': {**SMALL, 'embed_dims': 16.0}}, ValueError, r'embed_dims is 16\.0'),
-        ({'arch': {**SMALL, 'mlp_ratio': '2'}}, ValueError, "mlp_ratio is '2'; expected a number"),
-        ({'arch': {**SMALL, 'layer_scale': 'x'}}, ValueError, "layer_scale is 'x'"),
-        ({'arch': {**SMALL, 'depths': 2}}, ValueError, 'depths is 2; expected 4'),
+        ({'arch': {**GCVIT, 'embed_dims': 2}}, ValueError, 'embed_dims is 2; expected .*at least 4'),
+        ({'arch': {**GCVIT, 'embed_dims': 16.0}}, ValueError, r'embed_dims is 16\.0'),
+        ({'arch': {**GCVIT, 'mlp_ratio': '2'}}, ValueError, "mlp_ratio is '2'; expected a number"),
+        ({'arch': {**GCVIT, 'layer_scale': 'x'}}, ValueError, "layer_scale is 'x'"),
+        ({'arch': {**GCVIT, 'depths': 2}}, ValueError, 'depths is 2; expected 4'),
         ({'drop_path_rate': '0.1'}, TypeError, "'0.1'; expected a number"),
         ({'window_size': (7, 7, '14', 7)}, TypeError, "'14'"),
         ({'window_size': (7, 7, (1, 2, 3), 7)}, ValueError, r'\(1, 2, 3\).*pairs'),
         ({'pretrain_img_size': 16}, ValueError, '16.*32 px'),
         ({'pretrain_img_size': '224'}, TypeError, "'224'"),
         ({'drop_path_rate': 1.0}, ValueError, r'1\.0.*less than 1'),
-    ],
-)
-def test_bad_arguments_are_refused_with_what_is_allowed(arguments, error, message):
-    with pytest.raises(error, match=message):
-        GCViT(**{'arch': SMALL, **arguments})
+    ]
+    assert not_refused(lambda arguments: GCViT(**{'arch': GCVIT, **arguments}), cases) == []

@@ -3,7 +3,6 @@
 Legend: H x W feature map, h x w window, C channels, nH heads, r the MLP's ratio.
 """
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,33 +39,22 @@ def on_meta(attention, dims, heads, window):
 
 
 @settings(max_examples=50)
-@given(maps())
-def test_local_attention_is_the_formula(sizes):
-    """Projections to q, k and v and from the result: 4HWC^2. Scores and their product with v: 2HW hw C."""
+@given(maps(), st.sampled_from([2, 3, 4]))
+def test_attention_and_blocks_are_the_formula(sizes, ratio):
+    """Local attention: projections to q, k and v and from the result 4HWC^2; scores and their product with v 2HW hw C.
+
+    Global attention lacks the projection to queries, HWC^2: the formula leaves out the generator that makes the query
+    once a stage. A block has an MLP besides, 2r HWC^2; norms, GELU, softmax and residuals hold no products.
+    """
     height, width, dims, window, heads = sizes
+    projection = height * width * dims**2
     attention = on_meta(LocalWindowAttention, dims, heads, window)
     assert counted(attention, *sizes) == omega(height, width, dims, window)
-
-
-@settings(max_examples=50)
-@given(maps())
-def test_global_attention_lacks_the_projection_to_queries(sizes):
-    """HWC^2 less than the formula, which leaves out the generator that makes the query once a stage."""
-    height, width, dims, window, heads = sizes
-    attention = on_meta(GlobalWindowAttention, dims, heads, window)
-    assert counted(attention, *sizes) == omega(height, width, dims, window) - height * width * dims**2
-
-
-@settings(max_examples=20)
-@given(maps(), st.sampled_from([2, 3, 4]))
-def test_a_block_has_an_mlp_besides(sizes, ratio):
-    """2r HWC^2. The formula is of attention alone; norms, GELU, softmax and residuals hold no products."""
-    height, width, dims, window, heads = sizes
-    attention = on_meta(LocalWindowAttention, dims, heads, window)
+    without = on_meta(GlobalWindowAttention, dims, heads, window)
+    assert counted(without, *sizes) == omega(height, width, dims, window) - projection
     with torch.device('meta'):
         block = Block(dims, attention, ratio * dims, layer_scale=1e-5, drop_path_rate=0.1).eval()
-    mlp = 2 * ratio * height * width * dims**2
-    assert counted(block, *sizes) == omega(height, width, dims, window) + mlp
+    assert counted(block, *sizes) == omega(height, width, dims, window) + 2 * ratio * projection
 
 
 @settings(max_examples=20)
@@ -79,8 +67,8 @@ def test_one_window_of_the_whole_map_costs_what_attention_without_windows_does(s
     assert counted(attention, height, width, dims, (height, width), heads) == omega_msa
 
 
-@pytest.mark.parametrize(('size', 'padded'), [((15, 15), (21, 21)), ((50, 80), (56, 84)), ((3, 9), (7, 14))])
-def test_a_map_that_windows_do_not_divide_costs_as_much_as_the_padded_one(size, padded):
+def test_a_map_that_windows_do_not_divide_costs_as_much_as_the_padded_one():
     """The formula takes H and W as multiples of h and w."""
     attention = on_meta(LocalWindowAttention, 32, 2, (7, 7))
-    assert counted(attention, *size, 32, (7, 7), 2) == omega(*padded, 32, (7, 7))
+    for size, padded in [((15, 15), (21, 21)), ((50, 80), (56, 84)), ((3, 9), (7, 14))]:
+        assert counted(attention, *size, 32, (7, 7), 2) == omega(*padded, 32, (7, 7))

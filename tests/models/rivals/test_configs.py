@@ -1,18 +1,42 @@
-"""Every config of an ablation builds, and has the parameters that its one change implies."""
+"""Configs of ablations and baselines build, with the parameters that their one change implies, as the docs say."""
 
 import re
+from functools import cache
 
 import pytest
+import timm
 import torch
 from mmcv.cnn.bricks import DropPath
 
-from mmgcvit.experiments.complexity import count_macs
-from mmgcvit.models import rivals as ablations
+from mmgcvit.experiments.complexity import count_macs, model_parts
+from mmgcvit.models import rivals
 
 from ...configs.models import head_of, norms_and_tables, on_meta, parameters_of, read, undecayed
 from ...conftest import ROOT
 
-CONFIGS = sorted(f'ablations/{path.stem}' for path in (ROOT / 'configs' / 'ablations').glob('*.py'))
+ABLATIONS, BASELINES = (
+    sorted(f'{folder}/{path.stem}' for path in (ROOT / 'configs' / folder).glob('*.py'))
+    for folder in ('ablations', 'baselines')
+)
+DOCS = ROOT / 'docs' / 'ablations.md'
+CELLS = re.findall(
+    r'\[`(\w+)`\]\(\.\./configs/((?:\w+/)?\w+)\.py\) \| ([\d.]+) \| ([\d.]*) \| (.*) \|$',
+    DOCS.read_text(),
+    re.MULTILINE,
+)
+# What the page says of each config: millions of parameters, billions of multiply-adds, score.
+FIGURES = {path: (float(parameters), macs, score) for _, path, parameters, macs, score in CELLS}
+# Height and width of the images of each task.
+SIZES = {
+    'mask_rcnn': (800, 1280),
+    'cascade': (800, 1280),
+    'upernet': (512, 2048),
+    'in1k': (224, 224),
+    'cifar10': (32, 32),
+}
+
+model_of = cache(lambda name: on_meta(read(name)).eval())
+
 DIMS, DEPTHS = (64, 128, 256, 512), (3, 4, 19, 5)
 GLOBAL_BLOCKS = [depth // 2 for depth in DEPTHS]
 GENERATORS = (3, 2, 1, 1)
@@ -102,105 +126,147 @@ ROWS = {
 }
 # Dense models with GC ViT-T's weights, but for their position tables: windows of 16 or 24 have others.
 CHANGED_TABLES = ('gcvit_t_masked_padding', 'gcvit_t_no_position', 'gcvit_t_win7', 'gcvit_t_win14')
-
-
-@pytest.fixture(scope='module', params=CONFIGS)
-def built(request):
-    """Each config and its model."""
-    cfg = read(request.param)
-    return request.param, cfg, on_meta(cfg)
+# Whole models in millions, as GC ViT's paper states them (table 2).
+PUBLISHED = {
+    'mask_rcnn_swin_t': 48,
+    'mask_rcnn_convnext_t': 48,
+    'cascade_swin_t': 86,
+    'cascade_convnext_t': 86,
+    'cascade_swin_s': 107,
+    'cascade_convnext_s': 108,
+    'cascade_swin_b': 145,
+    'cascade_convnext_b': 146,
+}
+# The published classifiers, as timm builds them.
+TIMM_CLASSIFIERS = {
+    'swin_t': 'swin_tiny_patch4_window7_224',
+    'swin_s': 'swin_small_patch4_window7_224',
+    'swin_b': 'swin_base_patch4_window7_224',
+    'swin_l': 'swin_large_patch4_window12_384',
+    'convnext_t': 'convnext_tiny',
+    'convnext_s': 'convnext_small',
+    'convnext_b': 'convnext_base',
+}
+# The weights behind a backbone whose four maps have c channels, as far as their number depends on c.
+BEHIND = {
+    'mask_rcnn': lambda c: 256 * sum(c),  # FPN: a 1x1 convolution for each map
+    'cascade': lambda c: 256 * sum(c),
+    # UPerNet: three 1x1 convolutions, four and one of 3x3 of the pyramid pooling; FCN: one of 3x3.
+    'upernet': lambda c: 512 * sum(c[:3]) + 4 * 512 * c[3] + 9 * 512 * c[3] + 9 * 256 * c[2],
+    'dino': lambda c: 256 * sum(c[1:]) + 9 * 256 * c[3],  # 1x1 for three maps, and 3x3 for one level more
+}
 
 
 @torch.no_grad()
-def test_the_model_builds_and_what_follows_takes_the_backbones_maps(built):
-    _, cfg, model = built
-    model.eval()
-    maps = model.backbone(torch.zeros(1, 3, 64, 64, device='meta'))
-    channels = [found.shape[1] for found in maps]
-    if cfg.default_scope == 'mmpretrain':
-        assert model.head(model.neck(maps)).shape == (1, cfg.model.head.num_classes)
-    elif cfg.default_scope == 'mmseg':
-        for head in (model.decode_head, model.auxiliary_head):
-            assert head(maps).shape[1] == cfg.model.decode_head.num_classes
-    else:
-        assert channels == list(cfg.model.neck.in_channels)
-        assert len(model.neck(maps)) == cfg.model.neck.num_outs
+@pytest.mark.parametrize('names', [ABLATIONS, BASELINES], ids=['ablations', 'baselines'])
+def test_every_model_builds_and_what_follows_takes_the_backbones_maps(names):
+    for name in names:
+        cfg, model = read(name), model_of(name)
+        maps = model.backbone(torch.zeros(1, 3, 64, 64, device='meta'))
+        if cfg.default_scope == 'mmpretrain':
+            assert model.head(model.neck(maps)).shape == (1, cfg.model.head.num_classes), name
+        elif cfg.default_scope == 'mmseg':
+            for head in (model.decode_head, model.auxiliary_head):
+                assert head(maps).shape[1] == cfg.model.decode_head.num_classes, name
+        else:
+            assert [found.shape[1] for found in maps] == list(cfg.model.neck.in_channels), name
+            assert len(model.neck(maps)) == cfg.model.neck.num_outs, name
 
 
-def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(built):
+@pytest.mark.parametrize('names', [ABLATIONS, BASELINES], ids=['ablations', 'baselines'])
+def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(names):
     """In classification no vector has any."""
-    _, cfg, model = built
-    assert undecayed(cfg, model) == norms_and_tables(cfg, model)
+    wrong = []
+    for name in names:
+        cfg, model = read(name), model_of(name)
+        if undecayed(cfg, model) != norms_and_tables(cfg, model):
+            wrong.append(name)
+    assert wrong == []
 
 
-def test_drop_path_is_the_recipes(built):
-    name, _, model = built
-    rate = max(module.drop_prob for module in model.backbone.modules() if isinstance(module, DropPath))
-    assert rate == pytest.approx(0.1 if 'lsa' in name else 0.3 if 'swin_s' in name else 0.2)
+def test_drop_path_is_the_recipes():
+    for name in ABLATIONS:
+        rate = max(module.drop_prob for module in model_of(name).backbone.modules() if isinstance(module, DropPath))
+        assert rate == pytest.approx(0.1 if 'lsa' in name else 0.3 if 'swin_s' in name else 0.2), name
 
 
-def test_a_head_says_what_to_expect(built):
-    name, cfg, _ = built
-    head = head_of(name)
-    assert re.search(r'^Expected: ', head, re.MULTILINE)
-    assert re.search(r'^Memory:   ', head, re.MULTILINE)
-    assert 'run in full' in re.sub(r'\s+', ' ', head)
-    assert bool(re.search(r'^--amp: ', head, re.MULTILINE)) == (cfg.optim_wrapper.type == 'OptimWrapper')
+def test_a_head_says_what_to_expect_as_the_docs_do():
+    for name in ABLATIONS:
+        head = head_of(name)
+        assert re.search(r'^Expected: ', head, re.MULTILINE), name
+        assert re.search(r'^Memory:   ', head, re.MULTILINE), name
+        assert 'run in full' in re.sub(r'\s+', ' ', head), name
+        assert bool(re.search(r'^--amp: ', head, re.MULTILINE)) == (read(name).optim_wrapper.type == 'OptimWrapper'), (
+            name
+        )
+        scores = re.findall(r'\b\d\d\.\d+', head.split('Expected:')[1].split('Not run')[0])
+        assert re.findall(r'\d\d\.\d+', FIGURES[name][2]) == scores, name
 
 
 def test_every_rival_has_a_config():
-    used = {read(name).model.backbone.type.removeprefix('mmgcvit.') for name in CONFIGS}
-    assert used == {*ablations.__all__, 'GCViT', 'LSA'}
+    used = {read(name).model.backbone.type.removeprefix('mmgcvit.') for name in ABLATIONS}
+    assert used == {*rivals.__all__, 'GCViT', 'LSA'}
 
 
-@pytest.mark.parametrize('name', CLASSIFIERS)
-def test_parameters_of_a_classifier(name):
-    assert parameters_of(on_meta(read(f'ablations/{name}'))) == CLASSIFIERS[name]
+def test_the_docs_name_every_config_by_its_name():
+    assert {*ABLATIONS, *BASELINES} <= set(FIGURES)
+    assert all(path.rsplit('/', 1)[-1] == name for name, path, *_ in CELLS)
 
 
-def test_parameters_of_every_config_are_tested_to_the_digit():
-    """In the three tests that follow."""
+def test_the_docs_count_parameters_and_multiply_adds():
+    """But of the transformer of a detector by queries, which computes for real: its figures are in the model zoo."""
+    wrong, uncounted = [], []
+    for name, (parameters, macs, _) in FIGURES.items():
+        model = model_of(name)
+        size = next((size for task, size in SIZES.items() if task in name), None)
+        counted = size and f'{sum(part.macs for part in model_parts(model, size)) / 1e9:.1f}'
+        if counted is None:
+            uncounted.append((name, macs))
+        elif macs != counted:
+            wrong.append((name, macs, counted))
+        if parameters != round(parameters_of(model) / 1e6, 2):
+            wrong.append((name, parameters, parameters_of(model)))
+    assert wrong == []
+    assert uncounted == [('baselines/dino_swin_l', '')]
+
+
+def test_parameters_of_every_classifier_are_what_its_change_implies():
+    """To the digit; those of the other configs in the two tests that follow."""
+    assert {name: parameters_of(model_of(f'ablations/{name}')) for name in CLASSIFIERS} == CLASSIFIERS
     dense = {f'{task}_{row}' for task in DENSE for row in (*ROWS, *CHANGED_TABLES, 'swin_t_unshifted')}
-    assert set(CONFIGS) == {f'ablations/{name}' for name in (*CLASSIFIERS, *dense)}
+    assert set(ABLATIONS) == {f'ablations/{name}' for name in (*CLASSIFIERS, *dense)}
 
 
-@pytest.mark.parametrize('task', DENSE)
-def test_parameters_of_dense_models(task):
+def test_parameters_of_dense_models():
     """A change of the backbone changes them by as much as the classifier's; windows change the tables."""
-    full, window = DENSE[task]
-    whole = parameters_of(on_meta(read(full)))
-
-    def of(row):
-        return parameters_of(on_meta(read(f'ablations/{task}_{row}')))
-
-    for row, classifier in ROWS.items():
-        assert of(row) - whole == CLASSIFIERS[classifier] - GCVIT_T, row
-    assert of('gcvit_t_masked_padding') == whole
-    assert of('gcvit_t_no_position') == whole - tables((window,) * 4)
-    for other in (7, 14):
-        assert of(f'gcvit_t_win{other}') == whole - tables((window,) * 4) + tables((other,) * 4)
+    for task, (full, window) in DENSE.items():
+        whole = parameters_of(model_of(full))
+        expected = {row: CLASSIFIERS[classifier] - GCVIT_T for row, classifier in ROWS.items()}
+        expected |= {'gcvit_t_masked_padding': 0, 'gcvit_t_no_position': -tables((window,) * 4)}
+        expected |= {f'gcvit_t_win{other}': tables((other,) * 4) - tables((window,) * 4) for other in (7, 14)}
+        assert {row: parameters_of(model_of(f'ablations/{task}_{row}')) - whole for row in expected} == expected
 
 
 def test_parameters_of_dense_swin_without_shifting_are_those_of_swin():
     """Of the backbone: the classifier without its head, and the norms of the first three maps."""
     norms = 2 * (96 + 192 + 384)
     for task in DENSE:
-        backbone = on_meta(read(f'ablations/{task}_swin_t_unshifted')).backbone
+        backbone = model_of(f'ablations/{task}_swin_t_unshifted').backbone
         assert parameters_of(backbone) == SWIN_T - linear(768, 1000) + norms
 
 
 def test_multiply_adds_of_swin_without_shifting_are_those_of_swin():
-    model = on_meta(read('ablations/swin_t_unshifted_in1k'))
-    macs = count_macs(lambda: model.eval().backbone(torch.empty(1, 3, 224, 224, device='meta')))
+    model = model_of('ablations/swin_t_unshifted_in1k')
+    macs = count_macs(lambda: model.backbone(torch.empty(1, 3, 224, 224, device='meta')))
     assert round(macs / 1e9, 1) == 4.5
 
 
 def test_dense_rows_start_from_the_classifier_of_their_row():
-    for name in CONFIGS:
+    for name in ABLATIONS:
         start = read(name).model.backbone.get('init_cfg')
         if start is not None and not start.checkpoint.startswith('https://'):
             classifier = start.checkpoint.split('/')[1]
-            assert f'ablations/{classifier}' in CONFIGS
+            assert f'ablations/{classifier}' in ABLATIONS
             assert re.sub('^ablations/(mask_rcnn|upernet)_', '', name) == classifier.removesuffix('_in1k')
             assert read(f'ablations/{classifier}').train_cfg.max_epochs == 310
 
@@ -214,3 +280,47 @@ def test_the_batch_of_1024():
     cfg = read('ablations/gcvit_t_bs1024_in1k')
     assert 8 * cfg.train_dataloader.batch_size * cfg.optim_wrapper.accumulative_counts == 1024
     assert cfg.optim_wrapper.optimizer.lr == 1e-3
+
+
+def split_name(name):
+    """For example ``'baselines/mask_rcnn_swin_t'``: the head, the backbone and GC ViT's config beside it."""
+    name = name.removeprefix('baselines/')
+    head = next(head for head in BEHIND if name.startswith(head))
+    return head, name.removeprefix(f'{head}_'), name.replace('swin', 'gcvit').replace('convnext', 'gcvit')
+
+
+def channels_of(model):
+    """C of all four stages; what follows takes all of them, or the last three."""
+    with torch.no_grad():
+        last = model.backbone(torch.zeros(1, 3, 64, 64, device='meta'))[-1].shape[1]
+    return [last // 8, last // 4, last // 2, last]
+
+
+def test_parameters_of_baselines_are_the_published_ones():
+    """Of the backbone to the digit those of timm's classifier without its head; its norm is that of the last map, and
+    each other map has one. What is behind has GC ViT's, but for the channels of the maps.
+    """
+    millions = {name: round(parameters_of(model_of(f'baselines/{name}')) / 1e6) for name in PUBLISHED}
+    assert millions == pytest.approx(PUBLISHED, abs=1)
+    for name in BASELINES:
+        model, (head, backbone, beside) = model_of(name), split_name(name)
+        with torch.device('meta'):
+            classifier = timm.create_model(TIMM_CLASSIFIERS[backbone])
+        without_head = parameters_of(classifier) - (classifier.num_features * 1000 + 1000)
+        norms = sum(2 * c for c in channels_of(model)[:3][3 - (len(model.backbone.out_indices) - 1) :])
+        assert parameters_of(model.backbone) == without_head + norms, name
+        ours, gcvits = (
+            parameters_of(whole) - parameters_of(whole.backbone) - BEHIND[head](channels_of(whole))
+            for whole in (model, model_of(beside))
+        )
+        assert ours == gcvits, name
+
+
+def test_in_baselines_only_the_backbone_and_what_fits_to_it_differ_from_gcvit():
+    for name in BASELINES:
+        cfg, recipe = read(name), read(split_name(name)[2])
+        for key in ('param_scheduler', 'train_cfg', 'train_dataloader', 'val_dataloader', 'val_evaluator'):
+            assert cfg[key] == recipe[key], (name, key)
+        assert cfg.optim_wrapper.optimizer == recipe.optim_wrapper.optimizer, name
+        assert cfg.optim_wrapper.type == recipe.optim_wrapper.type, name
+        assert cfg.model.backbone.drop_path_rate == recipe.model.backbone.drop_path_rate, name

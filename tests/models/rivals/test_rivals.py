@@ -1,0 +1,293 @@
+"""What each rival has in its part's place; those that are a known network compute what others' implementations do."""
+
+import ast
+import re
+
+import numpy as np
+import pytest
+import torch
+from mmdet.models.backbones import SwinTransformer
+from timm.models.swin_transformer import SwinTransformer as TimmSwin
+
+from mmgcvit import GCViT
+from mmgcvit.errors import UserError
+from mmgcvit.experiments.complexity import count_macs
+from mmgcvit.hosts.registry import MODELS
+from mmgcvit.models import rivals
+from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
+from mmgcvit.models.layers import RelativePositionBias, in_windows
+from mmgcvit.models.rivals.attention import (
+    GlobalKeyValueAttention,
+    GlobalValueAttention,
+    MaskedGlobalAttention,
+    MaskedLocalAttention,
+)
+from mmgcvit.models.rivals.downsamplers import ConvPoolDownsampler, MaxPoolDownsampler
+from mmgcvit.models.rivals.swin import PatchMerging, ShiftedStage, ShiftedWindowAttention, SwinWithoutShifting
+from mmgcvit.visualization import attention, queries
+
+from ...conftest import ROOT
+from ...visualization.conftest import classifier_of, picture  # noqa: F401  (a fixture)
+from ..contract.backbones import GCVIT, LSA_ARCH
+
+
+def small(name):
+    network = getattr(rivals, name)
+    if name.startswith('LSA'):
+        return network(dict(LSA_ARCH, shared_position=True))
+    return network(GCVIT, window_size=(7, 5, 4, 3))
+
+
+@pytest.mark.parametrize('name', rivals.__all__)
+def test_every_rival_trains_in_all_of_its_parts_and_starts_from_weights_that_it_saved(name, tmp_path):
+    """On images that divide into nothing; in each of the maps. Of its own classifier's, for dense prediction."""
+    assert MODELS.get(f'mmgcvit.{name}') is getattr(rivals, name)
+    trained = small(name)
+    images = torch.rand(3, 3, 75, 101)
+    maps = trained(images)
+    assert [found.shape[2:] for found in maps] == [(19, 26), (10, 13), (5, 7), (3, 4)]
+    sum(found.square().mean() for found in maps).backward()
+    assert {name for name, parameter in trained.named_parameters() if parameter.grad is None} == set()
+    with torch.no_grad():
+        for together, alone in zip(trained.eval()(images), trained(images[1:2]), strict=True):
+            torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-5)
+    weights = {f'backbone.{key}': tensor for key, tensor in trained.state_dict().items()}
+    torch.save({'state_dict': weights}, tmp_path / 'w.pth')
+    model = small(name)
+    model.init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'w.pth')}
+    model.init_weights()
+    for (name, parameter), before in zip(model.named_parameters(), trained.parameters(), strict=True):
+        assert torch.equal(parameter, before), name
+
+
+PARTS = {
+    'SwinWithoutShifting': {LocalWindowAttention, PatchMerging},
+    'SwinWithGCViTStem': {LocalWindowAttention, PatchMerging},
+    'GCViTLocal': {LocalWindowAttention},
+    'SwinWithGlobalQuery': {LocalWindowAttention, GlobalWindowAttention, PatchMerging},
+    'GCViTConvPool': {LocalWindowAttention, GlobalWindowAttention, ConvPoolDownsampler},
+    'GCViTMaxPool': {LocalWindowAttention, GlobalWindowAttention, MaxPoolDownsampler},
+    'GCViTPatchMerging': {LocalWindowAttention, GlobalWindowAttention, PatchMerging},
+    'GCViTGlobalKeyValue': {LocalWindowAttention, GlobalKeyValueAttention},
+    'GCViTGlobalValue': {LocalWindowAttention, GlobalValueAttention},
+    'GCViTShifted': {LocalWindowAttention, ShiftedWindowAttention},
+    'GCViTMaskedPadding': {MaskedLocalAttention, MaskedGlobalAttention},
+}
+KINDS = set.union(*PARTS.values())
+KINDS = set.union(*PARTS.values())
+
+
+def test_a_rival_is_made_of_its_parts():
+    assert {name: {type(module) for module in small(name).modules()} & KINDS for name in PARTS} == PARTS
+    unbiased = small('GCViTWithoutPosition')
+    assert not any(isinstance(module, RelativePositionBias) for module in unbiased.modules())
+    assert [name for name, _ in unbiased.named_parameters() if 'position' in name] == []
+
+
+@torch.no_grad()
+def test_masked_padding_changes_nothing_where_nothing_is_padded():
+    model, masked = GCViT(GCVIT, window_size=2).eval(), rivals.GCViTMaskedPadding(GCVIT, window_size=2).eval()
+    masked.load_state_dict(model.state_dict())
+    images = torch.rand(2, 3, 128, 64)
+    for plain, found in zip(model(images), masked(images), strict=True):
+        torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
+    padded = torch.rand(2, 3, 100, 64)
+    assert not torch.allclose(model(padded)[0], masked(padded)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize('before', ['nothing', 'count', 'training', 'inference'])
+def test_a_mask_adds_no_multiply_adds_whatever_the_model_did_before(before):
+    """Padded tokens are computed with or without one; a kept position bias, an earlier count, gradients matter not."""
+    counts = []
+    for network in (GCViT, rivals.GCViTMaskedPadding):
+        model = network(GCVIT, window_size=(7, 5, 4, 3)).train(before == 'training')
+        if before in ('training', 'inference'):
+            with torch.set_grad_enabled(before == 'training'):
+                model(torch.rand(1, 3, 64, 96))
+        model = model.eval().to('meta')
+        images = torch.empty(1, 3, 75, 101, device='meta')
+        if before == 'count':
+            count_macs(lambda model=model: model(torch.empty(1, 3, 96, 64, device='meta')))
+        counts.append(count_macs(lambda model=model, images=images: model(images)))
+    assert counts[0] == counts[1] > 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('attention', [MaskedLocalAttention, MaskedGlobalAttention])
+def test_padded_keys_get_no_attention(attention):
+    """The others share it in the proportions that they have without a mask."""
+    attn = attention(8, 2, (4, 4))
+    x = torch.randn(1, 3, 2, 8)
+    q_global = torch.randn(1, 2, 16, 4)
+    allowed = attn.allowed((3, 2), x.device)
+    assert allowed.view(4, 4).tolist() == [[True, True, False, False]] * 3 + [[False] * 4]
+    assert attn.attention_weights(x, q_global)[..., ~allowed[0, 0]].max() < 1e-20
+    weights = WindowAttention.attention_weights(attn, x, q_global)[0, 0]  # without the mask
+    kept = weights[..., allowed[0, 0]]
+    kept = kept / kept.sum(-1, keepdim=True)
+    _, _, v = attn.project(in_windows(x, (4, 4)), q_global)
+    mixed = (kept @ v[0, 0][:, allowed[0, 0]]).transpose(0, 1).flatten(1)
+    expected = attn.proj(mixed).view(1, 4, 4, 8)[:, :3, :2]
+    torch.testing.assert_close(attn(x, q_global), expected, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_shifted_windows_reach_over_the_border_of_two_windows_and_not_around_the_map():
+    attn = ShiftedWindowAttention(8, 2, (4, 4))
+    x = torch.randn(1, 8, 8, 8)
+    changed = x.clone()
+    changed[:, 3, 3] += 1  # the last token of the first window
+    seen = (attn(x, None) - attn(changed, None)).abs().amax(-1)[0] > 1e-6
+    assert seen.nonzero().amin(0).tolist() == [2, 2]
+    assert seen.nonzero().amax(0).tolist() == [5, 5]
+    assert seen.sum() == 16
+    changed = x.clone()
+    changed[:, 0, 0] += 1
+    seen = (attn(x, None) - attn(changed, None)).abs().amax(-1)[0] > 1e-6
+    assert seen.nonzero().amax(0).tolist() == [1, 1]
+
+
+SIZES = {'embed_dim': 16, 'depths': (2, 2, 3, 2), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
+TIMM_NAMES = {
+    r'^stem\.': 'patch_embed.',
+    r'^stages\.(\d)': r'layers.\1',
+    r'^downsamplers\.0': 'layers.1.downsample',
+    r'^downsamplers\.1': 'layers.2.downsample',
+    r'^downsamplers\.2': 'layers.3.downsample',
+    r'position\.relative': 'relative',
+    r'^norm3': 'norm',
+}
+MMDET_NAMES = {
+    r'^stem\.proj': 'patch_embed.projection',
+    r'^stem\.': 'patch_embed.',
+    r'^downsamplers\.(\d)': r'stages.\1.downsample',
+    r'attn\.(position\.)?': 'attn.w_msa.',
+    r'mlp\.fc1': 'ffn.layers.0.0',
+    r'mlp\.fc2': 'ffn.layers.1',
+}
+
+
+class Swin(SwinWithoutShifting):
+    """Swin Transformer, of parts that the rivals have between them."""
+
+    stage_type = ShiftedStage
+
+
+@pytest.fixture(params=[SwinWithoutShifting, Swin])
+def network(request):
+    return request.param
+
+
+def swin(network, window):
+    model = network(GCVIT, window_size=window, drop_path_rate=0.0).eval()
+    for name, parameter in model.named_parameters():
+        if 'bias' in name or 'norm' in name:  # initially 0 or 1, or too small to see
+            torch.nn.init.normal_(parameter, mean=float('norm' in name and 'weight' in name), std=0.3)
+    return model
+
+
+def renamed(model, names):
+    """A model's weights under others' names."""
+    state_dict = {}
+    for name, tensor in model.state_dict().items():
+        for pattern, theirs in names.items():
+            name = re.sub(pattern, theirs, name)
+        state_dict[name] = tensor
+    return state_dict
+
+
+def of_unfolded(weight):
+    """Patch merging's weights for the order of torch's unfold: channels first, then rows, then columns."""
+    return weight.unflatten(1, (2, 2, -1)).permute(0, 3, 2, 1).flatten(1)
+
+
+def unshift(blocks):
+    for block in blocks:
+        block.shift_size, block.attn_mask = (0, 0), None
+
+
+@torch.no_grad()
+def test_it_computes_what_timms_computes(network):
+    model = swin(network, 4)
+    theirs = TimmSwin(img_size=128, window_size=4, num_classes=0, global_pool='', **SIZES).eval()
+    missing, unexpected = theirs.load_state_dict(
+        {name: tensor for name, tensor in renamed(model, TIMM_NAMES).items() if not re.match(r'norm\d', name)},
+        strict=False,
+    )
+    assert not unexpected
+    assert all('relative_position_index' in name or 'attn_mask' in name for name in missing)
+    if network is SwinWithoutShifting:
+        for layer in theirs.layers:
+            unshift(layer.blocks)
+    images = torch.rand(2, 3, 128, 128)
+    torch.testing.assert_close(model(images)[3], theirs(images).permute(0, 3, 1, 2), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('size', [(104, 104), (123, 181)])
+def test_it_computes_what_the_hosts_computes_on_images_of_any_size(network, size):
+    model = swin(network, 3)
+    theirs = SwinTransformer(
+        embed_dims=16, window_size=3, drop_path_rate=0.0, **{key: SIZES[key] for key in ('depths', 'num_heads')},
+        mlp_ratio=2,
+    )  # fmt: skip
+    theirs.eval()
+    weights = renamed(model, MMDET_NAMES)
+    for name in weights:
+        if name.endswith('downsample.reduction.weight'):
+            weights[name] = of_unfolded(weights[name])
+        elif 'downsample.norm' in name:
+            weights[name] = of_unfolded(weights[name][None])[0]
+    missing, unexpected = theirs.load_state_dict(weights, strict=False)
+    assert not unexpected
+    assert all(name.endswith('relative_position_index') for name in missing)
+    if network is SwinWithoutShifting:
+        for stage in theirs.stages:
+            for block in stage.blocks:
+                block.attn.shift_size = 0
+    images = torch.rand(2, 3, *size)
+    for ours, host in zip(model(images), theirs(images), strict=True):
+        torch.testing.assert_close(ours, host, atol=1e-5, rtol=1e-5)
+
+
+def test_windows_that_are_shifted_are_put_back(tmp_path, picture):  # noqa: F811
+    """Of shifted windows of 4, the query in the corner shares its window with two rows and columns."""
+    model = classifier_of(tmp_path / 'run', type='mmgcvit.GCViTShifted', window_size=(4, 4, 2, 2))
+    _, shifted = attention(model, picture, stage=0, at=(0, 0)).blocks
+    assert np.argwhere(shifted.weights > 1e-6).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert np.nansum(shifted.weights) == pytest.approx(1, abs=1e-5)
+
+
+def test_global_keys_are_refused(tmp_path, picture):  # noqa: F811
+    model = classifier_of(tmp_path / 'run', type='mmgcvit.GCViTGlobalKeyValue')
+    with pytest.raises(UserError, match='has global keys'):
+        attention(model, picture)
+
+
+@pytest.mark.parametrize('kind', ['GCViTLocal', 'SwinWithoutShifting'])
+def test_a_network_without_a_global_query_is_refused(tmp_path, picture, kind):  # noqa: F811
+    model = classifier_of(tmp_path / 'run', type=f'mmgcvit.{kind}')
+    with pytest.raises(UserError, match=f'{kind} has no global query'):
+        queries(model, picture)
+
+
+def names_in(path):
+    """What a file imports, as far as it says so; and, of a config, all texts behind its head."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from (alias.name for alias in node.names)
+            yield getattr(node, 'module', None) or ''
+    if path.is_relative_to(ROOT / 'configs'):
+        for statement in tree.body[1:]:
+            yield from (str(node.value) for node in ast.walk(statement) if isinstance(node, ast.Constant))
+
+
+def test_nothing_else_imports_or_names_rivals():
+    """No module or command, and no config as its base, import, network or weights: both folders can be left out."""
+    files = [path for folder in ('mmgcvit', 'configs', 'tools') for path in sorted((ROOT / folder).rglob('*.py'))]
+    others = [path for path in files if not {'rivals', 'ablations'} & set(path.relative_to(ROOT).parts)]
+    assert len(others) > 150
+    assert [path for path in others if any('rivals' in name for name in names_in(path))] == []
+    configs = [path for path in others if path.is_relative_to(ROOT / 'configs')]
+    assert [path for path in configs if any('ablations' in name for name in names_in(path))] == []
