@@ -25,8 +25,7 @@ class BuildWithConfigs(build_py):
         )
         carried = site_packages / 'mmgcvit' / '.mim'
         shutil.rmtree(carried, ignore_errors=True)
-        # The benchmark stands beside the tests' plain formulations; the rest is for work on a clone.
-        left_out = shutil.ignore_patterns('__pycache__', 'benchmark*', 'installation', 'model_zoo*.py')
+        left_out = shutil.ignore_patterns('__pycache__', 'installation')  # the latter for work on a clone
         for folder in ('configs', 'tools'):
             shutil.copytree(ROOT / folder, carried / folder, ignore=left_out)
         shutil.copy(ROOT / 'model-index.yml', carried)

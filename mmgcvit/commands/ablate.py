@@ -21,22 +21,23 @@ from rich.console import Console
 
 from ..checkpoints.run_folder import LAST, kind_and_number
 from ..errors import UserError
-from ..experiments.ablation.changes import change_of, onto, write_config
-from ..experiments.ablation.plot import check_can_draw, draw
-from ..experiments.ablation.report import markdown, scores_of
-from ..experiments.ablation.runs import (
+from ..experiments.ablation_runs import (
     Result,
     Run,
+    check_can_draw,
     check_same,
+    draw,
     is_used,
+    markdown,
     note_finished,
     remove_runs,
     result_of,
     runs_of,
+    scores_of,
     seconds_left,
-    write_whole,
+    write,
 )
-from ..experiments.ablation.tables import METRICS, Table, TableError, read_tables
+from ..experiments.ablation_tables import METRICS, Table, change_of, onto, read_tables, write_config
 from ..hosts.configs import configs_with, digest_of
 from ..visualization.curves import latest_entry
 from .demo import DIGITS, check_digits
@@ -109,7 +110,7 @@ def main(args: argparse.Namespace) -> int | None:
         options = args.cfg_options or {}
         configs = begin(table, work_dir, options, args)
         setting = Setting(configs, options, args.gpus, args.device, args.data == 'own', note_of(args.data))
-    except TableError as error:
+    except UserError as error:
         raise SystemExit(f'ablate: {error}') from None
     end_steps_when_terminated()
     try:
@@ -126,27 +127,27 @@ def check_args(args: argparse.Namespace) -> None:
     """Refuse numbers that make no sense, data that are not there or cannot be made, a plot that cannot be drawn.
 
     Raises:
-        TableError: The message says what is expected.
+        UserError: The message says what is expected.
     """
     for name in ('seeds', 'gpus'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise TableError(f'--{name} is {getattr(args, name)}; expected at least 1')
+            raise UserError(f'--{name} is {getattr(args, name)}; expected at least 1')
     check_can_draw()
     if args.data == 'digits':
         check_digits()
     elif args.data != 'own' and not Path(args.data).is_file():
-        raise TableError(f'--data {args.data}: expected digits, own or a config, and there is no such file')
+        raise UserError(f'--data {args.data}: expected digits, own or a config, and there is no such file')
 
 
 def begin(table: Table, work_dir: Path, options: Mapping[str, Any], args: argparse.Namespace) -> dict[str, Path]:
     """Prepare the folder of a table; gives the config of each row, by its key. Nothing there changes before all fits.
 
     Raises:
-        TableError: An earlier call has begun there, and the user has not said what shall become of it, or goes on with
+        UserError: An earlier call has begun there, and the user has not said what shall become of it, or goes on with
             other configs; or the rows cannot be trained as asked.
     """
     if is_used(work_dir) and not args.resume and not args.overwrite:
-        raise TableError(
+        raise UserError(
             f'{work_dir} holds trainings of an earlier call. Go on with --resume, or take another folder (--work-dir), '
             'or give them up with --overwrite'
         )
@@ -165,13 +166,13 @@ def configs_of(table: Table, data: str, folder: Path) -> dict[str, Path]:
     """The config of each row, by its key: its own, or one that is written to a folder.
 
     Raises:
-        TableError: The table has no scale of that name, or a row changes what the config of that scale has not.
+        UserError: The table has no scale of that name, or a row changes what the config of that scale has not.
     """
     if data == 'own':
         return {row.key: row.config for row in table.rows}
     base = table.digits if data == 'digits' else Path(data)
     if base is None:
-        raise TableError(f"{table.key} cannot be trained on digits; take --data own, or a config's path")
+        raise UserError(f"{table.key} cannot be trained on digits; take --data own, or a config's path")
     settings = Config.fromfile(base).to_dict()
     folder.mkdir(exist_ok=True)
     configs = {}
@@ -249,5 +250,5 @@ def is_validated(work_dir: Path, metric: str) -> bool:
 def write_table(table: Table, runs: list[Run], setting: Setting, work_dir: Path) -> None:
     """Write the table and draw it, of the trainings that are finished."""
     scores = scores_of(table, runs)
-    write_whole(work_dir / TABLE, markdown(table, scores, setting.note))
+    write(work_dir / TABLE, markdown(table, scores, setting.note))
     draw(work_dir / PLOT, table, scores, setting.same_scale)

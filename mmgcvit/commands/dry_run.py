@@ -11,8 +11,8 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from ..errors import UserError
-from ..experiments.dry_run import Options, prepare, rehearse
-from ..experiments.dry_run.steps import in_new_process
+from ..experiments.rehearsal import in_new_process, rehearse
+from ..experiments.shrinking import Options, prepare
 from ..hosts.configs import read_config
 
 MARK = 'dry_run.txt'

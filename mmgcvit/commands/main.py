@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import distributions
-from pathlib import Path
 from platform import platform, python_version
 
 from torch.distributed.elastic.multiprocessing.errors import record
@@ -33,9 +32,11 @@ COMMANDS = {
     'convert': ('convert_checkpoint', 'convert a checkpoint between layouts'),
     'flops': ('get_flops', "count a model's parameters and multiply-adds"),
     'speed': ('speed', "a whole model's images per second and memory"),
+    'benchmark': ('benchmark', 'time and memory of backbones, side by side'),
     'ablate': ('ablate', "train a paper's ablation with several seeds, and write its table"),
     'digits': ('make_digits', "make the demo's data set"),
     'miniature': ('make_miniature', 'make miniatures of COCO, ADE20K and ImageNet-1K'),
+    'model-zoo': ('model_zoo', "the model zoo's page, written in a clone from its metafiles"),
 }
 # What a report of a fault needs: its name, and the distributions that it may come in.
 STANDS_ON = [
@@ -47,14 +48,11 @@ STANDS_ON = [
     ('mmseg', 'onedl-mmsegmentation', 'mmsegmentation'),
     ('mmpretrain', 'onedl-mmpretrain', 'mmpretrain'),
 ]
-# In a checkout only: it stands beside the plain formulations of the tests.
-BENCHMARK = 'time and memory of backbones, side by side (in a clone of the repository)'
 
 
 def usage() -> str:
     """What can be typed."""
-    rows = [*((name, what) for name, (_, what) in COMMANDS.items()), ('benchmark', BENCHMARK)]
-    lines = '\n'.join(f'    mmgcvit {name:<12}{what}' for name, what in rows)
+    lines = '\n'.join(f'    mmgcvit {name:<12}{what}' for name, (_, what) in COMMANDS.items())
     return f'Commands, each with --help:\n{lines}\n--version says which versions of what are installed.'
 
 
@@ -75,7 +73,7 @@ def main() -> None:
         print(usage())
     elif name == '--version':
         print(versions())
-    elif name not in (*COMMANDS, 'benchmark'):
+    elif name not in COMMANDS:
         raise SystemExit(f'mmgcvit has no command {name!r}. {usage()}')
     else:
         run_command(name, sys.argv[2:])
@@ -85,7 +83,7 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
     """Run a command in this process. Whatever a user can mend is said here, in one sentence, and nowhere else.
 
     Args:
-        name: One of :data:`COMMANDS`, or ``'benchmark'``.
+        name: One of :data:`COMMANDS`.
         arguments: What follows its name; by default what this program was called with.
 
     Raises:
@@ -106,8 +104,6 @@ def in_a_sentence(name: str) -> int | str | None:
     """Run a command on the arguments of this program; what to exit with."""
     full_disk = ''
     try:
-        if name == 'benchmark':
-            return benchmark()
         command = import_module(f'.{COMMANDS[name][0]}', __package__)
         args = command.parse_args()
         full_disk = getattr(command, 'FULL_DISK', '')
@@ -121,18 +117,6 @@ def in_a_sentence(name: str) -> int | str | None:
         if error.filename is None:
             raise
         return f'{name}: {printable(f"{error.filename}: {error.strerror}")}'
-
-
-def benchmark() -> None:
-    """Call the benchmark of the checkout that this package is imported from."""
-    tools = Path(__file__).resolve().parents[2] / 'tools'
-    if not (tools / 'benchmark.py').is_file():
-        raise UserError(
-            'the benchmark is not part of the installed package; clone the repository and call '
-            "'python tools/benchmark.py'"
-        )
-    sys.path.insert(0, str(tools))
-    import_module('benchmark').main()
 
 
 if __name__ == '__main__':

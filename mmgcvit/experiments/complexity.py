@@ -7,27 +7,22 @@ none. Transformers of the DETR family look at the values of their positions, so 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..errors import UserError
+
 # What papers count detectors with two stages at.
 NUM_BOX_ROIS, NUM_MASK_ROIS = 1000, 100
 
 
-@dataclass
-class Part:
-    """A part of a model.
-
-    Attributes:
-        name: For example ``'backbone'``.
-        parameters: How many numbers it learns.
-        macs: Multiply-adds for one image.
-    """
+class Part(NamedTuple):
+    """A part of a model, as ``'backbone'``: how many numbers it learns, and its multiply-adds for one image."""
 
     name: str
     parameters: int
@@ -56,7 +51,7 @@ def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
         size: Height and width of the image in pixels.
 
     Raises:
-        SystemExit: A part's computation is not known here; the message names it.
+        UserError: A part's computation is not known here; the message names it.
     """
     model.eval()
     for name, child in model.named_children():
@@ -92,7 +87,7 @@ def steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
     elif getattr(model, 'bbox_head', None) is not None:
         yield 'box head', model.bbox_head, model.bbox_head
     else:
-        raise SystemExit(f'{type(model).__name__}: how to count what follows its backbone is not known here')
+        raise UserError(f'{type(model).__name__}: how to count what follows its backbone is not known here')
 
 
 def is_of_transformer(model: nn.Module, child: str) -> bool:

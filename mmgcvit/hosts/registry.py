@@ -35,7 +35,7 @@ HOOKS = Registry(
     scope=SCOPE,
     locations=[
         *OF_MMDET,
-        'mmgcvit.experiments.dry_run.observer',
+        'mmgcvit.experiments.rehearsal',
         'mmgcvit.engine.saving',
         'mmgcvit.engine.early_end',
         'mmgcvit.engine.exact_resume',

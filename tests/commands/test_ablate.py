@@ -9,10 +9,11 @@ from mmengine.config import Config
 
 from mmgcvit.commands import ablate
 from mmgcvit.commands.ablate import PLOT, TABLE, Setting, begin, check_args, configs_of, is_validated, train_all
-from mmgcvit.experiments.ablation.runs import runs_of
-from mmgcvit.experiments.ablation.tables import Row, Table, TableError
+from mmgcvit.errors import UserError
+from mmgcvit.experiments.ablation_runs import runs_of
+from mmgcvit.experiments.ablation_tables import Row, Table
 
-from ..experiments.ablation.made import finish, made_table
+from ..experiments.made import finish, made_table
 
 
 def options(**given):
@@ -28,13 +29,13 @@ def options(**given):
     ],
 )
 def test_what_makes_no_sense_is_refused(given, message):
-    with pytest.raises(TableError, match=message):
+    with pytest.raises(UserError, match=message):
         check_args(options(**given))
 
 
 def test_without_what_draws_nothing_is_trained(monkeypatch):
-    monkeypatch.setattr('mmgcvit.experiments.ablation.plot.find_spec', lambda name: None)
-    with pytest.raises(TableError, match=r'mmgcvit\[benchmark\]'):
+    monkeypatch.setattr('mmgcvit.experiments.ablation_runs.find_spec', lambda name: None)
+    with pytest.raises(UserError, match=r'mmgcvit\[benchmark\]'):
         check_args(options())
 
 
@@ -51,7 +52,7 @@ def test_a_used_folder_is_refused_until_the_user_says_what_becomes_of_it(table, 
     (run,) = runs_of(table, 1, tmp_path)
     begin(table, tmp_path, {}, options())
     finish(run, 90)
-    with pytest.raises(TableError, match=r'trainings of an earlier call\. Go on with --resume, .* --overwrite'):
+    with pytest.raises(UserError, match=r'trainings of an earlier call\. Go on with --resume, .* --overwrite'):
         begin(table, tmp_path, {}, options())
     begin(table, tmp_path, {}, options(resume=True))
     assert run.folder.is_dir()
@@ -76,7 +77,7 @@ def test_what_cannot_go_on_changes_nothing(given, settings, table, tmp_path):
     before = sorted(tmp_path.rglob('*'))
     if given.get('data') == 'mine':
         given = {**given, 'data': str(tmp_path / 'mine.py')}
-    with pytest.raises(TableError):
+    with pytest.raises(UserError):
         begin(table, tmp_path / 'work', settings, options(**given))
     assert sorted(tmp_path.rglob('*')) == before
 
@@ -87,7 +88,7 @@ def test_in_full_each_row_has_its_own_config(tmp_path):
 
 
 def test_a_table_without_the_demos_scale_says_what_there_is(tmp_path):
-    with pytest.raises(TableError, match='made cannot be trained on digits; take --data own'):
+    with pytest.raises(UserError, match='made cannot be trained on digits; take --data own'):
         configs_of(made_table('a'), 'digits', tmp_path)
 
 

@@ -45,18 +45,12 @@ def test_a_command_gets_what_follows_its_name(name, call, monkeypatch):
 def test_without_a_command_all_are_listed(call, capsys):
     call()
     listed = capsys.readouterr().out
-    assert all(f'mmgcvit {name} ' in listed for name in (*main.COMMANDS, 'benchmark'))
+    assert all(f'mmgcvit {name} ' in listed for name in main.COMMANDS)
 
 
 def test_what_is_no_command_is_answered_by_those_there_are(call):
     with pytest.raises(SystemExit, match=r"no command 'trian'(.|\n)*mmgcvit train"):
         call('trian')
-
-
-def test_the_benchmark_of_an_installed_package_is_in_the_repository(call, monkeypatch, tmp_path):
-    monkeypatch.setattr(main, '__file__', str(tmp_path / 'mmgcvit' / 'commands' / 'main.py'))
-    with pytest.raises(SystemExit, match='clone the repository'):
-        call('benchmark')
 
 
 def test_version_names_what_the_package_stands_on(call, capsys):

@@ -162,7 +162,7 @@ TABLE = [
     Left(r'(train|test)\.py (configs/my_detector.py|configs/NAME.py|CONFIG)', 'hours on a CPU; dry runs go through it'),
     Left(
         'mmgcvit benchmark',
-        'measures for minutes, and nothing beside other tests; tests/experiments/benchmark calls each',
+        'measures for minutes, and nothing beside other tests; tests/experiments/test_benchmark.py calls each',
     ),
     Left('^--cfg-options', 'a part of a command'),
 ]

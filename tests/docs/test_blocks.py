@@ -2,7 +2,6 @@
 
 import ast
 import re
-import runpy
 import shlex
 import shutil
 import sys
@@ -15,6 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from packaging.version import Version
 
+from mmgcvit.commands import benchmark
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.hosts import registry
 from mmgcvit.hosts.configs import enter_scope
@@ -156,7 +156,7 @@ def understand(words, monkeypatch):
         assert find_spec(words[2])
     elif words[:2] == ['mmgcvit', 'benchmark']:
         monkeypatch.setattr(sys, 'argv', arguments)
-        runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))['parse_args']()
+        benchmark.parse_args()
     elif program == '--cfg-options':
         check_arguments('train', ['configs/mask_rcnn_gcvit_t.py', *words], monkeypatch)
     elif re.fullmatch(r'tools/dist_\w+\.sh', program):

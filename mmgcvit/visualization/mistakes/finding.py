@@ -83,9 +83,7 @@ def find_mistakes(model: Predictor, truths: Truths, most_worst: int, batch_size:
     return found
 
 
-def judge_batch(
-    model: Predictor, truths: Truths, numbers: range, found: Found, display: Display
-) -> Iterator[Judged]:
+def judge_batch(model: Predictor, truths: Truths, numbers: range, found: Found, display: Display) -> Iterator[Judged]:
     """Judge some images; those that cannot be used are named in ``found.failed`` and on the screen."""
 
     def fail(path: str, error: UserError) -> None:

@@ -6,8 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit.commands.ablate import TABLES, configs_of
-from mmgcvit.experiments.ablation.changes import change_of, difference
-from mmgcvit.experiments.ablation.tables import read_tables
+from mmgcvit.experiments.ablation_tables import change_of, difference, read_tables
 from mmgcvit.models.lsa.archs import ARCHS, LSAArch
 
 from ...configs.models import on_meta, read

@@ -1,0 +1,24 @@
+"""Write docs/model_zoo.md from model-index.yml and the files it names, in a clone: mmgcvit model-zoo.
+
+``--check`` changes nothing and fails where the page or its pictures are not what those files say. ``--draw`` draws the
+pictures too, which needs matplotlib.
+"""
+
+import argparse
+
+from ..experiments.model_zoo import check, write_page
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument('--check', action='store_true', help='change nothing; fail where the page is out of date')
+    what.add_argument('--draw', action='store_true', help='draw the pictures too')
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    if args.check:
+        check()
+    else:
+        write_page(args.draw)

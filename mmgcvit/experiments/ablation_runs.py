@@ -1,0 +1,231 @@
+"""The trainings of an ablation's table and what came of them: which are finished, how long the others take, the report.
+
+The report is the table in Markdown, mean and deviation over seeds beside the published scores, and a plot of it.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from ..errors import UserError
+from ..files import written_whole
+from .ablation_tables import Row, Table
+
+# The files by which a training tells of its end, and a table of the configs that it was begun with.
+FINISHED = 'finished.json'
+BEGUN = 'begun.json'
+MEASURED, PUBLISHED = '#0b62a4', '#c7522a'
+# Scores of a row by metric, one for each seed that is finished.
+Scores = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+class Run(NamedTuple):
+    """One training: of a row, with a seed, in a work dir."""
+
+    row: Row
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a training.
+
+    Attributes:
+        scores: By the names of the table's metrics, as papers print them.
+        seconds: How long the call took that brought it to its end.
+    """
+
+    scores: dict[str, float]
+    seconds: float
+
+
+def runs_of(table: Table, seeds: int, work_dir: Path) -> list[Run]:
+    """All trainings of a table: seed by seed over its rows, so that after each seed the table is complete."""
+    return [Run(row, seed, work_dir / f'seed_{seed}' / row.key) for seed in range(seeds) for row in table.rows]
+
+
+def result_of(run: Run) -> Result | None:
+    """What came of a training, None where it has not come to its end."""
+    path = run.folder / FINISHED
+    return Result(**json.loads(path.read_text())) if path.is_file() else None
+
+
+def note_finished(run: Run, result: Result) -> None:
+    """Note that a training has come to its end."""
+    write(run.folder / FINISHED, json.dumps(asdict(result), indent=1))
+
+
+def write(path: Path, content: str) -> None:
+    """Write a text, whole or not at all."""
+    with written_whole(path) as unfinished:
+        unfinished.write_text(content)
+
+
+def seconds_left(runs: Sequence[Run]) -> float | None:
+    """How long the trainings that are not finished will take, by those that are; None where none is.
+
+    A row that has been trained with another seed takes as long again, one that has not as long as the mean.
+    """
+    results = [(run.row.key, result_of(run)) for run in runs]
+    took: dict[str, list[float]] = {}
+    for key, result in results:
+        if result is not None:
+            took.setdefault(key, []).append(result.seconds)
+    if not took:
+        return None
+    usual = mean(second for seconds in took.values() for second in seconds)
+    return sum(mean(took.get(key, [usual])) for key, result in results if result is None)
+
+
+def folders_of_seeds(work_dir: Path) -> Iterator[Path]:
+    """The folders that hold trainings."""
+    return (path for path in work_dir.glob('seed_*') if re.fullmatch(r'seed_\d+', path.name) and path.is_dir())
+
+
+def is_used(work_dir: Path) -> bool:
+    """Whether an earlier call has begun a table in a folder."""
+    return (work_dir / BEGUN).is_file() or any(folders_of_seeds(work_dir))
+
+
+def remove_runs(work_dir: Path) -> None:
+    """Remove what an earlier call has trained.
+
+    Raises:
+        UserError: The folder does not say that an earlier call has begun there: these may be other people's files.
+    """
+    found = [*folders_of_seeds(work_dir)]
+    if found and not (work_dir / BEGUN).is_file():
+        raise UserError(f'{found[0]} is of no table ({work_dir / BEGUN} is missing); remove it, or take another folder')
+    for folder in found:
+        shutil.rmtree(folder)
+    (work_dir / BEGUN).unlink(missing_ok=True)
+
+
+def check_same(work_dir: Path, digests: Mapping[str, str]) -> None:
+    """Note the configs that a table is begun with, by their digests, or compare them with those noted.
+
+    Raises:
+        UserError: The table there was begun with others.
+    """
+    path = work_dir / BEGUN
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    other = [key for key, digest in digests.items() if before.get(key, digest) != digest]
+    if other or (before and set(before) != set(digests)):
+        raise UserError(
+            f'{work_dir} was begun with other configs ({", ".join(other) or "other rows"}), and its scores would be of '
+            'both; begin anew with --overwrite, or in another folder (--work-dir)'
+        )
+    write(path, json.dumps(dict(digests), indent=1))
+
+
+class Summary(NamedTuple):
+    """Scores over seeds: their mean, and the deviation of the sample (divided by n - 1), None of a single one."""
+
+    mean: float
+    deviation: float | None
+
+    def __str__(self) -> str:
+        return f'{self.mean:.2f}' if self.deviation is None else f'{self.mean:.2f} ± {self.deviation:.2f}'
+
+
+def summary(values: Sequence[float]) -> Summary | None:
+    """Mean and deviation, None where there is nothing."""
+    return Summary(mean(values), stdev(values) if len(values) > 1 else None) if values else None
+
+
+def scores_of(table: Table, runs: Sequence[Run]) -> dict[str, dict[str, list[float]]]:
+    """The scores of the trainings that are finished, by row and metric."""
+    scores: dict[str, dict[str, list[float]]] = {row.key: {name: [] for name in table.metrics} for row in table.rows}
+    for run in runs:
+        result = result_of(run)
+        for name in table.metrics if result is not None else ():
+            scores[run.row.key][name].append(result.scores[name])
+    return scores
+
+
+def markdown(table: Table, scores: Scores, note: str) -> str:
+    """The table, with a note below it; a row without a finished training has empty cells."""
+    heads = ['row', 'seeds']
+    for name in table.metrics:
+        heads += [name, f'{name}, published']
+    lines = [heads, ['---'] * len(heads)]
+    for row in table.rows:
+        found = scores[row.key]
+        line = [row.name, str(len(found[table.metrics[0]]))]
+        for number, name in enumerate(table.metrics):
+            line += [str(summary(found[name]) or ''), f'{row.published[number]:g}' if row.published else '']
+        lines.append(line)
+    body = ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+    return f'# {table.title}\n\n{body}\n{note}\n'
+
+
+def check_can_draw() -> None:
+    """Refuse before hours of training what would fail after them.
+
+    Raises:
+        UserError: The package that draws is missing; the message says how to get it.
+    """
+    if find_spec('matplotlib') is None:
+        raise UserError("the plot is drawn by matplotlib, not installed here: pip install 'mmgcvit[benchmark]'")
+
+
+def draw(path: Path, table: Table, scores: Scores, same_scale: bool) -> None:
+    """Draw a table that has at least one finished training: rows below each other, means with error bars.
+
+    Args:
+        path: The picture.
+        table: The table.
+        scores: Its scores.
+        same_scale: Whether published scores are of the same data, and so stand on the same axis. Otherwise they have an
+            axis of their own beside it.
+    """
+    from matplotlib.figure import Figure
+
+    published = any(row.published for row in table.rows)
+    columns = len(table.metrics) * (2 if published and not same_scale else 1)
+    figure = Figure(figsize=(3 + 3.2 * columns, 1.3 + 0.42 * len(table.rows)), layout='constrained')
+    axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0].tolist()
+    for number, name in enumerate(table.metrics):
+        axis = axes.pop(0)
+        draw_measured(axis, table, scores, name)
+        axis.set_xlabel(name if same_scale else f'{name} here, mean ± deviation')
+        if published and not same_scale:
+            draw_published(axes[0], table, number)
+            axes.pop(0).set_xlabel(f'{name}, published')
+        elif published:
+            draw_published(axis, table, number)
+        if same_scale:
+            axis.legend(loc='best', fontsize='small')
+        axis.set_yticks(range(len(table.rows)), [row.name for row in table.rows])
+        axis.set_ylim(len(table.rows) - 0.5, -0.5)
+    figure.suptitle(table.title, fontsize='medium')
+    figure.savefig(path, dpi=110)
+
+
+def draw_measured(axis: Any, table: Table, scores: Scores, name: str) -> None:
+    """Each seed as a small dot, and over them mean and deviation."""
+    axis.grid(axis='x', alpha=0.3)
+    for place, row in enumerate(table.rows):
+        values: Sequence[float] = scores[row.key][name]
+        found = summary(values)
+        if found is None:
+            continue
+        axis.plot(values, [place + 0.22] * len(values), '.', color=MEASURED, alpha=0.45, markersize=5)
+        label = 'here, mean ± deviation' if place == 0 else None
+        bar = {'fmt': 'o', 'color': MEASURED, 'capsize': 4, 'markersize': 6, 'label': label}
+        axis.errorbar([found.mean], [place], xerr=found.deviation, **bar)
+
+
+def draw_published(axis: Any, table: Table, number: int) -> None:
+    """The published scores of one metric."""
+    axis.grid(axis='x', alpha=0.3)
+    places = [place for place, row in enumerate(table.rows) if row.published]
+    values = [table.rows[place].published[number] for place in places]
+    axis.plot(values, places, 'D', color=PUBLISHED, markersize=6, label='published')

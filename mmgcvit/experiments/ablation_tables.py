@@ -1,0 +1,213 @@
+"""The tables of ablations, as configs/ablations/tables.yml has them, and what their rows change in a config.
+
+The tables are data: nothing here knows one of them, or a network. A row's change is read off its own config, and can be
+put on another one: other data, other sizes, another schedule.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pprint import pformat
+from typing import Any, NamedTuple
+
+import yaml
+from mmengine.config import Config
+
+from ..errors import UserError
+
+REPLACE = '_delete_'
+# What a row may change for the change to mean the same on any data.
+PORTABLE = ('custom_imports', 'custom_hooks', 'model')
+
+
+class Metric(NamedTuple):
+    """A score of a table: what the host calls it, and what makes of its number the one that papers print."""
+
+    key: str
+    times: float = 1
+
+
+METRICS = {
+    'top-1': Metric('accuracy/top1'),
+    'box AP': Metric('coco/bbox_mAP', 100),
+    'mask AP': Metric('coco/segm_mAP', 100),
+    'mIoU': Metric('mIoU'),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        key: What its folder is called.
+        name: What the table calls it.
+        config: Its own config, at full scale.
+        published: The paper's scores, one for each metric of the table; None where none is known.
+        at_digits: What it changes at the demo's scale, where that cannot be read off its own config: sizes.
+    """
+
+    key: str
+    name: str
+    config: Path
+    published: tuple[float, ...] | None = None
+    at_digits: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of rows that differ in one thing each from one config.
+
+    Attributes:
+        key: What one calls it on the command line.
+        title: Its heading.
+        metrics: Which scores it has, keys of :data:`METRICS`.
+        unchanged: The config that rows differ from, at full scale.
+        digits: The same at the demo's scale; None where the table has no such.
+        rows: In the paper's order.
+    """
+
+    key: str
+    title: str
+    metrics: tuple[str, ...]
+    unchanged: Path
+    rows: tuple[Row, ...]
+    digits: Path | None = None
+
+
+# Entries of a table and of a row; those with a question mark may be missing.
+TABLE_ENTRIES = {'title': str, 'metrics': list, 'unchanged': str, 'digits?': str, 'rows': dict}
+ROW_ENTRIES = {'name': str, 'config?': str, 'published?': list, 'at_digits?': dict}
+
+
+def read_tables(path: Path) -> dict[str, Table]:
+    """All tables of a file, by name; configs are named relative to the folder above the file's.
+
+    Raises:
+        UserError: There is no such file, or something in it is missing, unknown or of another kind.
+    """
+    if not path.is_file():
+        raise UserError(f'there are no tables: {path} is missing; it belongs to the ablations of the repository')
+    content = yaml.safe_load(path.read_text())
+    check_entries(str(path), content)
+    return {str(key): read_table(str(key), entries, path.parent.parent) for key, entries in content.items()}
+
+
+def check_entries(what: str, entries: Any, kinds: Mapping[str, type] | None = None) -> None:
+    """Refuse what is no mapping, and, where kinds are given, what is missing, unknown or of another kind."""
+    if not isinstance(entries, Mapping):
+        raise UserError(f'{what}: expected entries NAME: VALUE, got {entries!r:.100}')
+    known = {name.removesuffix('?'): kind for name, kind in (kinds or {}).items()}
+    for name, kind in known.items():
+        value = entries.get(name)
+        if not isinstance(value, kind) and not (value is None and f'{name}?' in kinds):
+            raise UserError(f'{what}: {name} is {value!r:.100}; expected a {kind.__name__}')
+    unknown = sorted(set(entries) - set(known)) if kinds else []
+    if unknown:
+        raise UserError(f'{what}: unknown {", ".join(unknown)}; known: {", ".join(sorted(known))}')
+
+
+def read_table(key: str, entries: Any, configs: Path) -> Table:
+    check_entries(f'table {key}', entries, TABLE_ENTRIES)
+
+    def config_at(name: str, what: str) -> Path:
+        if not (configs / name).is_file():
+            raise UserError(f'{what}: there is no config {configs / name}')
+        return configs / name
+
+    def read_row(name: str, row: Any) -> Row:
+        """Without a config it is the unchanged one."""
+        check_entries(f'row {name}', row, ROW_ENTRIES)
+        published = row.get('published')
+        if published is not None and len(published) != len(metrics):
+            raise UserError(f'row {name}: published is {published}; expected {len(metrics)}, one for each metric')
+        return Row(
+            name,
+            row['name'],
+            unchanged if row.get('config') is None else config_at(row['config'], name),
+            None if published is None else tuple(map(float, published)),
+            row.get('at_digits'),
+        )
+
+    metrics = tuple(entries['metrics'])
+    if not metrics or set(metrics) - set(METRICS):
+        raise UserError(f'table {key}: metrics are {list(metrics)}; expected some of {list(METRICS)}')
+    unchanged = config_at(entries['unchanged'], key)
+    digits = entries.get('digits')
+    rows = tuple(read_row(str(name), row) for name, row in entries['rows'].items())
+    return Table(key, entries['title'], metrics, unchanged, rows, digits and config_at(digits, key))
+
+
+def change_of(row: Row, table: Table, at_digits: bool) -> dict[str, Any]:
+    """What a row changes, to be inherited over another config; that may be the one of the demo's scale.
+
+    Raises:
+        UserError: The row changes data or schedule too.
+    """
+    if at_digits and row.at_digits is not None:
+        return dict(row.at_digits)
+    own, unchanged = (Config.fromfile(path).to_dict() for path in (row.config, table.unchanged))
+    # Numbers and tuples at the top are variables of the files, used in what follows them.
+    change = {name: value for name, value in difference(own, unchanged).items() if isinstance(value, (dict, list))}
+    others = sorted(set(change) - set(PORTABLE))
+    if others:
+        raise UserError(
+            f'row {row.key} changes {", ".join(others)}, which other data have of their own; train the table with '
+            '--data own'
+        )
+    return change
+
+
+def difference(config: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be inherited over ``other`` to get ``config``; keys at the top that only ``other`` has stay.
+
+    Mappings are compared key by key, all else as a whole.
+    """
+    changed = {}
+    for key, value in config.items():
+        before = other.get(key)
+        if key in other and value == before:
+            continue
+        if not isinstance(value, Mapping):
+            changed[key] = value
+        elif isinstance(before, Mapping) and set(before) <= set(value):
+            changed[key] = difference(value, before)
+        else:
+            changed[key] = {REPLACE: True, **value}
+    return changed
+
+
+def onto(change: Mapping[str, Any], base: Mapping[str, Any], where: str = '') -> dict[str, Any]:
+    """A change as it is inherited over one config: what is replaced there says so, and nothing else does.
+
+    Args:
+        change: The change.
+        base: The config.
+        where: What a message begins with.
+
+    Raises:
+        UserError: It changes attributes of what the config names by a single word.
+    """
+    put = {}
+    for key, value in change.items():
+        before = base.get(key)
+        if not isinstance(value, Mapping) or (key in base and REPLACE in value):
+            put[key] = value
+        elif key not in base:
+            # mmengine takes the word out only where there is something to replace.
+            put[key] = onto({name: content for name, content in value.items() if name != REPLACE}, {}, where)
+        elif isinstance(before, Mapping):
+            put[key] = onto(value, before, f'{where}{key}.')
+        else:
+            raise UserError(
+                f'{where}{key} is {before!r}, of which {", ".join(value)} cannot be changed; write it out as a dict '
+                'in a config that inherits from this one'
+            )
+    return put
+
+
+def write_config(path: Path, row: Row, change: Mapping[str, Any], base: Path) -> None:
+    """Write the config of a row over another one's data, sizes and schedule."""
+    settings = [f'{name} = {pformat(value, width=100, sort_dicts=False)}\n' for name, value in change.items()]
+    head = f'# {row.name!r}: what this row changes, and all else of the other config.\n'
+    path.write_text('\n'.join([head, f'_base_ = {str(base.resolve())!r}\n', *settings]))

@@ -1,0 +1,166 @@
+"""Time and peak memory of a step, whatever it is: in turns with others, and in processes of their own."""
+
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+
+Step = Callable[[], None]
+
+
+def wait_for(device: str) -> None:
+    """Have a GPU end what it was given to do."""
+    if device != 'cpu':
+        torch.cuda.synchronize(device)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of every call of one step, in the order of the rounds."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    def percentile(self, percent: float) -> float:
+        return float(np.percentile(self.seconds, percent))
+
+    def ratio_to(self, other: 'Timing') -> float:
+        """How many times as fast the other is: the median over rounds, each compared with its own."""
+        return statistics.median(ours / theirs for ours, theirs in zip(self.seconds, other.seconds, strict=True))
+
+
+def time_side_by_side(steps: Mapping[str, Step], rounds: int, warmup: int = 2) -> dict[str, Timing]:
+    """Call each step once a round, the first in turns, so that what else the machine does falls on all of them.
+
+    Args:
+        steps: What to time, by name.
+        rounds: How often.
+        warmup: How often before, untimed.
+    """
+    names = list(steps)
+    for name in names:
+        for _ in range(warmup):
+            steps[name]()
+    seconds = {name: [] for name in names}
+    for turn in range(rounds if names else 0):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            began = time.perf_counter()
+            steps[name]()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: Timing(tuple(found)) for name, found in seconds.items()}
+
+
+@contextmanager
+def imports_from(checkout: Path | None) -> Iterator[None]:
+    """A context in which processes are started that import from a folder before all others, if one is given."""
+    before = list(sys.path)
+    if checkout is not None:
+        sys.path.insert(0, str(checkout))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+class OwnProcess:
+    """Call a step, as often as wished, in a process that lives until the ``with`` block ends.
+
+    So what memory one model leaves behind makes no other faster.
+
+    Args:
+        prepare: Makes the step, there; of a kind that can be pickled.
+        checkout: The folder that the process imports this project from, another one than this process if it is given.
+
+    Raises:
+        RuntimeError: When called: what went wrong there, or that the process has ended.
+    """
+
+    def __init__(self, prepare: Callable[[], Step], checkout: Path | None = None) -> None:
+        context = multiprocessing.get_context('spawn')
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, prepare, torch.get_num_threads()))
+        with imports_from(checkout):
+            self.process.start()
+        theirs.close()
+
+    def __call__(self) -> None:
+        try:
+            self.connection.send(True)
+            error = self.connection.recv()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            self.process.join()
+            raise RuntimeError(
+                f'its process ended with exit code {self.process.exitcode}; -9 is often for want of memory'
+            ) from None
+        if error:
+            raise RuntimeError(error)
+
+    def __enter__(self) -> 'OwnProcess':
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def serve(connection: Connection, prepare: Callable[[], Step], num_threads: int) -> None:
+    """Make the step, and do it each time that something comes; send back what went wrong, or nothing."""
+    torch.set_num_threads(num_threads)
+    step = None
+    while connection.recv():
+        try:
+            step = step or prepare()
+            step()
+            connection.send('')
+        except Exception as error:
+            connection.send(str(error) or type(error).__name__)
+
+
+def peak_memory_of(prepare: Callable[[], Step], device: str, warmup: int = 0, checkout: Path | None = None) -> int:
+    """Bytes that two steps need at most beyond what their process, a new one, holds before them.
+
+    Args:
+        prepare: Makes the step; of a kind that can be pickled.
+        device: Whose memory: ``'cpu'``, as the system counts it, or ``'cuda'``, ``'cuda:N'``, as torch does.
+        warmup: So many steps come before, whose memory is not counted.
+        checkout: As in :class:`.OwnProcess`.
+    """
+    with imports_from(checkout), multiprocessing.get_context('spawn').Pool(1) as pool:
+        return pool.apply(measure_here, (prepare, device, warmup, torch.get_num_threads()))
+
+
+def measure_here(prepare: Callable[[], Step], device: str, warmup: int, num_threads: int) -> int:
+    """See :func:`peak_memory_of`; in the process that it starts."""
+    torch.set_num_threads(num_threads)
+    step = prepare()
+    for _ in range(warmup):
+        step()
+    if device == 'cpu':
+        Path('/proc/self/clear_refs').write_text('5')  # forgets the peak
+        before = status('VmRSS')
+    else:
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+    for _ in range(2):
+        step()
+    return (status('VmHWM') if device == 'cpu' else torch.cuda.max_memory_allocated(device)) - before
+
+
+def status(name: str) -> int:
+    """A figure of Linux's account of this process, in bytes."""
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
