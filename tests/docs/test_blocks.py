@@ -57,8 +57,12 @@ def is_config(block):
 
 
 def commands_that(kind):
-    """Commands of the pages, each with its block, in whose row of the table they are."""
-    return [(block, command) for block, command in SHELL if isinstance(row_of(command), kind)]
+    """Commands of the pages in whose row of the table they are, by the first block that has each."""
+    found = {}
+    for block, command in SHELL:
+        if isinstance(row_of(command), kind):
+            found.setdefault(command, block)
+    return [(block, command) for command, block in found.items()]
 
 
 SHELL = [(block, command) for block in blocks('bash', 'console', 'shell', 'sh') for command in commands_in(block)]

@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from pkgutil import resolve_name
 
 from mmgcvit.commands.main import COMMANDS
 
@@ -47,6 +48,23 @@ def test_every_page_is_in_the_index():
     pages = [str((ROOT / 'docs' / name).resolve().relative_to(ROOT.resolve())) for name in listed]
     files = [*PAGES, *(str(path.relative_to(ROOT)) for path in (ROOT / 'docs').glob('*.ipynb'))]
     assert sorted([*pages, 'docs/index']) == sorted(str(Path(file).with_suffix('')) for file in files)
+
+
+def test_files_and_modules_that_pages_name_are_there():
+    """In the text and among what api.md shows, which the site would miss when it is built."""
+    wrong = []
+    for page in PAGES:
+        text = '' if page == 'CHANGELOG.md' else (ROOT / page).read_text()
+        paths = re.findall(r'`((?:mmgcvit|tests|docs)/[\w./-]+)`', text)
+        wrong += [f'{page}: {path}' for path in paths if not (ROOT / path).exists()]
+        # In configs, names of classes stand behind the package's name alone.
+        names = re.findall(r'`(mmgcvit(?:\.[a-z_]\w*)+(?:\.[A-Z]\w*)?)`|^\.\. auto\w+:: (\S+)', text, re.MULTILINE)
+        for name in filter(None, (name for pair in names for name in pair)):
+            try:
+                resolve_name(name)
+            except (AttributeError, ImportError) as error:
+                wrong.append(f'{page}: {name}: {error}')
+    assert not wrong, '\n'.join(wrong)
 
 
 def test_every_command_has_its_options_on_the_page():

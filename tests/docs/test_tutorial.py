@@ -38,7 +38,7 @@ def run_again(tmp_path_factory):
     return json.loads(path.read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_its_cells_run_and_find_what_the_notebook_shows(run_again):
     stored = json.loads(TUTORIAL.read_text())
     for here, there in zip(code_cells(run_again), code_cells(stored), strict=True):
