@@ -43,9 +43,8 @@ def test_the_pyramid_is_torchvisions_over_the_networks_own_maps(saved):
     assert equal([found[name] for name in wanted], list(wanted.values()))
 
 
-@pytest.mark.parametrize('detector', [FasterRCNN, MaskRCNN, RetinaNet])
-@pytest.mark.parametrize('name', ['gcvit', 'lsa'])
-def test_a_detector_trains_and_predicts(name, detector):
+@pytest.mark.parametrize(('detector', 'name'), [(FasterRCNN, 'gcvit'), (MaskRCNN, 'lsa'), (RetinaNet, 'gcvit')])
+def test_a_detector_trains_and_predicts(detector, name):
     """A step with gradients for all of the backbone, which it changes; then boxes inside of the images."""
     model = with_pyramid(name, detector)
     images = [torch.rand(3, 64, 80), torch.rand(3, 72, 64)]
