@@ -6,7 +6,6 @@ without classes. Weights are read by this package, from what ``pretrained_cfg=di
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -59,17 +58,10 @@ class TimmBackbone(nn.Module):
         output_fmt: str = 'NCHW',
         intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """The maps of some stages, each normalised, and the last map before them unless it is not wanted.
+        """The maps of some stages, and the last map before them unless ``intermediates_only`` is asked for.
 
-        Args:
-            x: Images (B, in_chans, H, W).
-            indices: Stages, as timm names them: None for all, a number for as many of the last, or a sequence.
-            norm: Of timm's; maps are normalised in any case.
-            output_fmt: ``'NCHW'``.
-            intermediates_only: Return the list only.
-
-        Raises:
-            ValueError: Another format is wanted.
+        Stages are named as timm names them: None for all, a number for as many of the last, or a sequence. All maps are
+        normalised, whatever ``norm`` says, and NCHW; another format is a ValueError.
         """
         if output_fmt != 'NCHW':
             raise ValueError(f"output_fmt is {output_fmt!r}; expected 'NCHW'")
@@ -91,31 +83,6 @@ class TimmBackbone(nn.Module):
         return self.forward_head(self.forward_features(x))
 
 
-def build(
-    network: type[PyramidBackbone],
-    checkpoint: str | None,
-    given: dict[str, Any],
-    num_classes: int = 0,
-    global_pool: str = 'avg',
-    in_chans: int = 3,
-    **arguments: Any,
-) -> TimmBackbone:
-    """The model, with weights where a checkpoint is named; what timm's builder calls.
-
-    Args:
-        network: Its class.
-        checkpoint: What :meth:`PyramidBackbone.from_pretrained` takes, or None.
-        given: Arguments of the network that timm's builder has other uses for.
-        num_classes: See :class:`TimmBackbone`.
-        global_pool: See :class:`TimmBackbone`.
-        in_chans: Channels of the images.
-        arguments: Others of the network.
-    """
-    arguments = {**arguments, **given, 'in_channels': in_chans}
-    backbone = network(**arguments) if checkpoint is None else network.from_pretrained(checkpoint, **arguments)
-    return TimmBackbone(backbone, num_classes, global_pool)
-
-
 def create(
     network: type[PyramidBackbone],
     arch: str,
@@ -128,24 +95,12 @@ def create(
     out_indices: int | Sequence[int] | None = None,
     **kwargs: Any,
 ) -> nn.Module:
-    """What ``timm.create_model`` calls for one of the names.
+    """What ``timm.create_model`` calls for the name of a variant ``arch``; what is not said here is as in timm.
 
-    Args:
-        network: Its class.
-        arch: The variant.
-        name: Of timm's model.
-        pretrained: Take the weights that ``pretrained_cfg`` or its overlay name as ``file`` (whatever
-            :meth:`PyramidBackbone.from_pretrained` takes), ``url`` or ``hf_hub_id``.
-        pretrained_cfg: See timm.
-        pretrained_cfg_overlay: See timm.
-        cache_dir: Of timm's; files are cached where this package and huggingface_hub do.
-        features_only: Give a list of maps.
-        out_indices: Stages whose maps are given: all by default, a number for as many of the last, or a sequence.
-        kwargs: ``in_chans``, ``global_pool``, and arguments of the network.
-
-    Raises:
-        ValueError: ``pretrained`` without weights; or an argument is out of its range.
-        CheckpointError: The weights did not load, or are of another variant.
+    ``pretrained`` takes the weights that ``pretrained_cfg`` or its overlay name as ``file`` (whatever
+    :meth:`PyramidBackbone.from_pretrained` takes), ``url`` or ``hf_hub_id``; they are cached where this package and
+    huggingface_hub do, whatever ``cache_dir`` says. ``out_indices`` are all stages by default, a number for as many of
+    the last, or a sequence. Others are ``in_chans``, ``global_pool`` and arguments of the network.
     """
     cfg = resolve_pretrained_cfg(name, pretrained_cfg, {'num_classes': 0, **(pretrained_cfg_overlay or {})})
     checkpoint = (cfg.file or cfg.url or cfg.hf_hub_id) if pretrained else None
@@ -154,11 +109,17 @@ def create(
             f"{name} comes without weights; name some: pretrained_cfg_overlay=dict(file='gcvit_1k_tiny.pth.tar')"
         )
     taken, _ = feature_take_indices(len(network.archs[arch].depths), out_indices)
-    given = {'arch': arch, 'out_indices': taken}
     if features_only:
         kwargs |= {'features_only': True, 'feature_cls': FeatureGetterNet, 'out_indices': taken}
+
+    def build(num_classes: int = 0, global_pool: str = 'avg', in_chans: int = 3, **arguments: Any) -> TimmBackbone:
+        # timm's builder has other uses for out_indices, and keeps them.
+        arguments |= {'arch': arch, 'out_indices': taken, 'in_channels': in_chans}
+        backbone = network(**arguments) if checkpoint is None else network.from_pretrained(checkpoint, **arguments)
+        return TimmBackbone(backbone, num_classes, global_pool)
+
     # timm's own loading would not know the layouts.
-    return build_model_with_cfg(partial(build, network, checkpoint, given), name, False, cfg.to_dict(), **kwargs)
+    return build_model_with_cfg(build, name, False, cfg.to_dict(), **kwargs)
 
 
 def register(network: type[PyramidBackbone], arch: str) -> None:

@@ -133,12 +133,7 @@ class GCViT(PyramidBackbone):
 
 
 def drop_path_schedule(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
-    """Drop path rates of each stage's blocks, rising linearly over all blocks from 0 to ``drop_path_rate``.
-
-    Raises:
-        ValueError: The rate is not in [0, 1).
-        TypeError: The rate is no number.
-    """
+    """Drop path rates of each stage's blocks, rising linearly over all blocks from 0 to ``drop_path_rate``."""
     drop_path_rate = check_drop_path_rate(drop_path_rate)
     last = max(sum(depths) - 1, 1)
     rates = iter([drop_path_rate * block / last for block in range(sum(depths))])

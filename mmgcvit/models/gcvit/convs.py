@@ -11,12 +11,7 @@ from ..layers import LayerNorm, channels_first, channels_last, divide_up
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation, channels scaled by what the whole map holds: (B, C, H, W) to the same.
-
-    Args:
-        embed_dims: C.
-        reduction: Channels are squeezed to C / reduction.
-    """
+    """Squeeze-and-excitation, channels scaled by what the whole map holds: (B, C, H, W) to the same."""
 
     def __init__(self, embed_dims: int, reduction: int = 4) -> None:
         super().__init__()

@@ -12,12 +12,7 @@ from .convs import FusedMBConv
 
 
 class FeatureExtractor(nn.Module):
-    """One step of the generator: FusedMBConv, then max pooling of stride 2 unless the step keeps the size.
-
-    Args:
-        embed_dims: C.
-        pooled: Whether the map is halved, (B, C, H, W) to (B, C, ceil(H/2), ceil(W/2)).
-    """
+    """One step of the generator: FusedMBConv, then max pooling of stride 2 unless the step keeps the size."""
 
     def __init__(self, embed_dims: int, pooled: bool) -> None:
         super().__init__()
@@ -62,14 +57,6 @@ def query_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int
     window's size: stage 0 halves three times, stage 1 twice, stages 2 and 3 never. The arguments decide of stage 2
     only: it halves once unless its window is the whole map of such an image, as in the published networks, and the
     resize that follows makes up for a window that is larger.
-
-    Args:
-        windows: Each stage's window (h, w).
-        pretrain_img_size: Side in pixels of the images that the weights were trained on, or a pair (height, width).
-
-    Raises:
-        ValueError: A side of ``pretrain_img_size`` is below 32.
-        TypeError: It is neither a whole number nor a pair of them.
     """
     size = check_img_size('pretrain_img_size', pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])

@@ -22,15 +22,7 @@ from .global_query import GlobalQueryGenerator
 
 
 class Block(TransformerBlock):
-    """Window attention and an MLP, each a pre-norm residual branch.
-
-    Args:
-        embed_dims: C.
-        attn: Called with the normalised map and the global query.
-        hidden_dims: Channels inside the MLP.
-        layer_scale: Initial value of the layer scale, or None for none.
-        drop_path_rate: Probability with which a branch of one image is dropped in training.
-    """
+    """Window attention, which is called with the global query too, and an MLP, each a pre-norm residual branch."""
 
     mlp_type = Mlp
 

@@ -86,15 +86,8 @@ def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tenso
 def share_queries(q: Tensor, num_windows: int) -> Tensor:
     """Prepare queries that all windows of an image share, once for several calls of :func:`attend`.
 
-    CUDA kernels need a copy for each window. On a CPU one contiguous copy serves, from which the
-    backward pass sums gradients faster.
-
-    Args:
-        q: (B, nH, N, d).
-        num_windows: nW.
-
-    Returns:
-        (B, nW, nH, N, d), or (B, nH, N, d) where one copy serves.
+    (B, nH, N, d) to (B, nW, nH, N, d), as CUDA kernels need a copy for each window. On a CPU one contiguous copy does,
+    (B, nH, N, d), from which the backward pass sums gradients faster.
     """
     q = q.transpose(1, 2)  # tokens before heads in memory, as in projections
     if q.device.type != 'cuda':

@@ -56,12 +56,7 @@ class Mlp(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """Multiply every channel by a learned factor (CaiT): (..., C) to (..., C).
-
-    Args:
-        embed_dims: C.
-        init_value: The factors' initial value.
-    """
+    """Multiply every channel by a learned factor (CaiT): (..., C) to (..., C)."""
 
     def __init__(self, embed_dims: int, init_value: float) -> None:
         super().__init__()

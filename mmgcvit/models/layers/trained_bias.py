@@ -31,14 +31,8 @@ def serves_trained_bias(q: Tensor, bias: Tensor | None) -> bool:
 def attend_with_trained_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(d) + bias) v, with gradients for all four, but no double backward.
 
-    Args:
-        q: (B, nW, nH, N, d), or (B, 1, nH, N, d) where all windows of an image share their queries.
-        k: (B, nW, nH, N, d).
-        v: Likewise.
-        bias: (nH, N, N), [head, query, key], in the dtype of the others.
-
-    Returns:
-        (B, nW, nH, N, d).
+    k, v and the result are (B, nW, nH, N, d); q too, or (B, 1, nH, N, d) where all windows of an image share their
+    queries; the bias is (nH, N, N), [head, query, key], in their dtype.
     """
     return forward_operator(q, k, v, bias)[0]
 
@@ -80,19 +74,9 @@ def in_chunks(tensors: tuple[Tensor, ...], size: int) -> Iterator[tuple[Tensor, 
         yield tuple(x[start : start + size] if len(x) == num_windows else x for x in tensors)
 
 
-def backward_of_windows(
-    bias: Tensor,
-    grad_out: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    out: Tensor,
-    logsumexp: Tensor,
-    grad_q: Tensor,
-    grad_k: Tensor,
-    grad_v: Tensor,
-) -> Tensor:
+def backward_of_windows(bias: Tensor, *of_windows: Tensor) -> Tensor:
     """Of n windows, tensors (n, nH, N, d): add to grad_q, write grad_k and grad_v, return the bias' gradient."""
+    grad_out, q, k, v, out, logsumexp, grad_q, grad_k, grad_v = of_windows
     num_windows = len(k)
     precise = torch.promote_types(bias.dtype, torch.float32)
     bias, grad_out, q, k, v, out = (x.to(precise) for x in (bias, grad_out, q, k, v, out))

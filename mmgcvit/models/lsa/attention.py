@@ -23,13 +23,7 @@ from ..layers import (
 
 
 class GroupedAttention(nn.Module):
-    """The projections of attention whose query heads share key/value heads in groups.
-
-    Args:
-        embed_dims: C.
-        num_heads: nH.
-        num_kv_heads: nKV.
-    """
+    """The projections of attention whose query heads (nH) share key/value heads (nKV) in groups."""
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
         super().__init__()

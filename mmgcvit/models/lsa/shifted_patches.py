@@ -17,15 +17,8 @@ Shift = tuple[int, int]
 class PatchEmbedding(nn.Module):
     """A vector for each patch of an image: (B, in_channels, H, W) to (B, h, w, C).
 
-    Images are zero-padded on the right and at the bottom to whole strides.
-
-    Args:
-        in_channels: Channels of the images.
-        embed_dims: C.
-        kernel_size: K.
-        stride: S.
-        padding: P, zeros around the image.
-        num_convs: How many convolutions there are, 1 or one for each copy of the image.
+    Images are zero-padded on the right and at the bottom to whole strides. There is one convolution, or one for each
+    copy of the image.
     """
 
     def __init__(
@@ -109,12 +102,9 @@ class ShiftedPatchEmbedding(PatchEmbedding):
 
 
 def shifted_copies(images: Tensor, shifts: Sequence[Shift], shift_mode: str) -> list[Tensor]:
-    """Images (B, C, H, W) moved by each of the shifts, as views of one padded, channels-last tensor.
+    """Images (B, C, H, W) moved by each of the shifts (dy, dx), as views of one padded, channels-last tensor.
 
-    Args:
-        images: With sides longer than any shift.
-        shifts: (dy, dx) in pixels; positive moves the content down and to the right.
-        shift_mode: What comes in at the edges, a mode of ``torch.nn.functional.pad``.
+    Positive shifts move the content down and to the right; what comes in at the edges is a mode of ``F.pad``.
     """
     height, width = images.shape[2:]
     reach = max(abs(step) for shift in shifts for step in shift)

@@ -26,13 +26,8 @@ NORM_EPS = 1e-6
 class Block(TransformerBlock):
     """Attention and an MLP, each a pre-norm residual branch: (B, H, W, C) to the same.
 
-    Args:
-        embed_dims: C.
-        attn: Called with the normalised map.
-        hidden_dims: Channels inside the MLP.
-        drop_path_rate: Probability with which a branch of one image is dropped in training.
-        norms: The norms before attention and before the MLP. All blocks of a stage share them and the stage owns them;
-            a tuple keeps torch from registering them in each block too.
+    All blocks of a stage share the norms before attention and before the MLP, and the stage owns them; a tuple keeps
+    torch from registering them in each block too.
     """
 
     mlp_type = Mlp

@@ -79,12 +79,7 @@ class GCViTGlobalValue(GCViT):
 
 
 class NoPositionBias(nn.Module):
-    """In the place of the relative position bias: none.
-
-    Args:
-        window: Without effect.
-        num_heads: Without effect.
-    """
+    """In the place of the relative position bias: none."""
 
     def __init__(self, window: Window, num_heads: int) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ from ..layers import (
 )
 from ..lsa import LSA
 from ..lsa.attention import GroupedAttention
-from ..lsa.shifted_patches import PatchEmbedding, Shift
+from ..lsa.shifted_patches import PatchEmbedding
 from ..lsa.stage import NORM_EPS, Block, Stage
 
 # Divides the 32x32 tokens of a CIFAR image; the paper does not name the windows.
@@ -35,28 +35,18 @@ WINDOW = (8, 8)
 class UnshiftedStem(PatchEmbedding):
     """LSA's stem on the image alone: (B, in_channels, H, W) to (B, h, w, C).
 
-    Args: As :class:`ShiftedPatchEmbedding`; those of shifts have no effect.
+    Arguments as :class:`ShiftedPatchEmbedding`'s; those of shifts, the last three, have no effect.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        embed_dims: int,
-        kernel_size: int,
-        stride: int,
-        padding: int,
-        shifts: tuple[Shift, ...],
-        shift_mode: str,
-        shared_conv: bool,
-    ) -> None:
-        super().__init__(in_channels, embed_dims, kernel_size, stride, padding)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments[:5])
 
 
 class ConvolutionalTokenEmbedding(UnshiftedStem):
     """CvT's: a convolution whose patches overlap, and a LayerNorm (arXiv 2103.15808, 3.1)."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.token_norm = LayerNorm(self.embed_dims, eps=NORM_EPS)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -81,11 +71,8 @@ class SwinAttention(GroupedAttention):
 class ConvolutionalProjection(nn.Sequential):
     """What CvT has before each linear projection: depthwise 3x3 convolution, batch norm; maps are NCHW.
 
-    On a CPU a large batch passes in chunks (layers/cpu.py), and batch norm has statistics of each chunk.
-
-    Args:
-        embed_dims: C.
-        stride: 2 for keys and values, of which there are then a quarter as many.
+    On a CPU a large batch passes in chunks (layers/cpu.py), and batch norm has statistics of each chunk. Of stride 2
+    for keys and values, of which there are then a quarter as many.
     """
 
     def __init__(self, embed_dims: int, stride: int) -> None:

@@ -30,12 +30,7 @@ SWIN_STEM = replace(HERE, name='mmgcvit with patch embedding', anchor='stem.norm
 
 
 class PatchEmbedding(nn.Module):
-    """A vector for each patch of 4x4 px, normalised: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C).
-
-    Args:
-        in_channels: Channels of the images.
-        embed_dims: C.
-    """
+    """A vector for each patch of 4x4 px, normalised: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
 
     stride = PATCH
 
@@ -54,12 +49,7 @@ class PatchEmbedding(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Join 2x2 tokens to one: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
-
-    Args:
-        embed_dims: C.
-        out_dims: C_out.
-    """
+    """Join 2x2 tokens to one: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out)."""
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
         super().__init__()
@@ -77,14 +67,7 @@ def merge(x: Tensor) -> Tensor:
 
 
 class NoGlobalQuery(nn.Module):
-    """In the place of the global query generator: a query of no tokens, (B, H, W, C) to (B, nH, 0, d).
-
-    Args:
-        embed_dims: C.
-        num_heads: nH.
-        window: Without effect.
-        poolings: Without effect.
-    """
+    """In the place of the global query generator: a query of no tokens, (B, H, W, C) to (B, nH, 0, d)."""
 
     def __init__(self, embed_dims: int, num_heads: int, window: Window, poolings: tuple[bool, ...]) -> None:
         super().__init__()
