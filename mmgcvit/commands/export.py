@@ -8,10 +8,9 @@ with a config that trained weights come with (configs/demo).
 import argparse
 from pathlib import Path
 
-from ..export import check_target, write
+from ..export import check_onnx, check_target, write
 from ..export.graphs import BACKBONE
-from ..export.int8 import DynamicInt8, Quantization, StaticInt8
-from ..export.requirements import check_onnx
+from ..export.int8 import Quantization
 from ..inference import UserError, load
 from ..inference.loading import find_source
 from .options import add_trust_option
@@ -69,9 +68,9 @@ def quantization_of(args: argparse.Namespace) -> Quantization | None:
         UserError: They do not go together, or name images that cannot be read.
     """
     if args.calibrate is None:
-        return DynamicInt8() if args.int8 else None
+        return Quantization() if args.int8 else None
     if not args.int8:
         raise UserError('--calibrate is for weights in 8 bits; add --int8, or leave it out')
     if args.part is not None:
         raise UserError(f'--calibrate is for whole models; leave it out with --part {args.part}')
-    return StaticInt8(args.calibrate)
+    return Quantization(args.calibrate)

@@ -1,29 +1,42 @@
 """A detector as one graph: from normalised images to boxes, scores, classes and masks, suppression included.
 
+:class:`DetectorGraph` predicts what mmdet's two-stage detectors do, for a whole batch and any size, in operators that ONNX
+has. Its ``forward`` is the way of an image; each step stands below it in that order, then what they are made of.
+
 Legend: B batch, P proposals of an image, K classes, N objects of all images.
 """
 
+import math
+from typing import Any
+
 import torch
-from mmdet.models import CascadeRoIHead, StandardRoIHead, TwoStageDetector
+import torch.nn.functional as F
+from mmcv.ops import RoIAlign
+from mmdet.models import (
+    CascadeRoIHead,
+    ConvFCBBoxHead,
+    FCNMaskHead,
+    RPNHead,
+    SingleRoIExtractor,
+    StandardRoIHead,
+    TwoStageDetector,
+)
+from mmdet.models.task_modules import DeltaXYWHBBoxCoder
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
+from torch.onnx.operators import shape_as_tensor
+from torchvision.ops import nms, roi_align
 
-from ..inference import UserError
-from .box_stages import BoxStages
-from .mask_stages import MaskStages
-from .padding import padded, size_of
-from .proposals import Proposals
-from .suppression import IS_SOMETHING, NOTHING, suppressed
-from .thresholds import iou_threshold_of
+from ..errors import UserError
+from ..models.layers.windows import round_up
 
 SUPPORTED = 'Faster R-CNN, Mask R-CNN and Cascade R-CNN, with or without masks'
+# The score of places that nothing is at; others are from 0 to 1, and the two are told apart halfway.
+NOTHING, IS_SOMETHING = -1.0, -0.5
 
 
 class DetectorGraph(nn.Module):
-    """A two-stage detector of mmdet's.
-
-    Args:
-        model: In eval mode.
+    """A two-stage detector of mmdet's, in eval mode.
 
     Raises:
         UserError: It is another detector, or has parts that have no place in a graph; says what has.
@@ -31,24 +44,17 @@ class DetectorGraph(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        roi_head = getattr(model, 'roi_head', None)
-        if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
-            what = type(model).__name__ if roi_head is None else f'{type(model).__name__}, {type(roi_head).__name__}'
-            raise UserError(
-                f'the detector is a {what}; exported whole are {SUPPORTED}. Of any other, --part backbone exports the '
-                'backbone'
-            )
-        if roi_head.with_shared_head:
-            raise UserError(f'the detector has a shared head; exported are {SUPPORTED}, without one')
+        check_supported(model)
+        roi_head = model.roi_head
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
-        self.proposals = Proposals(model.rpn_head, model.test_cfg.rpn)
-        self.boxes = BoxStages(as_list(roi_head.bbox_head), as_list(roi_head.bbox_roi_extractor))
-        self.masks = None
-        if roi_head.with_mask:
-            self.masks = MaskStages(as_list(roi_head.mask_head), as_list(roi_head.mask_roi_extractor))
+        self.rpn_head = model.rpn_head
+        self.box_heads = nn.ModuleList(as_list(roi_head.bbox_head))
+        self.box_extractors = as_list(roi_head.bbox_roi_extractor)
+        self.mask_heads = nn.ModuleList(as_list(roi_head.mask_head) if roi_head.with_mask else [])
+        self.mask_extractors = as_list(roi_head.mask_roi_extractor) if roi_head.with_mask else []
         self.size_divisor = model.data_preprocessor.pad_size_divisor
-        self.choice = Choice(model.test_cfg.rcnn)
+        self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) to the objects of all of them, image by image, the surest of each first.
@@ -57,49 +63,263 @@ class DetectorGraph(nn.Module):
             Boxes (N, 4) in pixels of the images, scores (N,), classes (N,), the image's index (N,), and of a detector
             with masks (N, h, w), probabilities inside the boxes.
         """
-        size = size_of(images)
+        # In a trace, height and width of those images that the graph will be given.
+        size = shape_as_tensor(images)[-2:].to(images.device)
         maps = self.maps_of(images)
-        proposals, is_proposal = self.proposals(maps, size)
-        boxes, scores = self.boxes(maps, proposals, size)
+        proposals, is_proposal = self.proposals_of(maps, size)
+        boxes, scores = self.boxes_of(maps, proposals, size)
         scores = scores.masked_fill(~is_proposal.unsqueeze(1), NOTHING)
-        boxes, scores, labels, images_of = self.choice(boxes, scores)
+        boxes, scores, labels, images_of = chosen(boxes, scores, self.rcnn_cfg)
         found = (boxes, scores, labels, images_of)
-        if self.masks is None:
-            return found
-        rois = torch.cat([images_of.unsqueeze(1).to(boxes.dtype), boxes], dim=1)
-        return (*found, self.masks(maps, rois, labels))
+        return (*found, self.masks_of(maps, boxes, labels, images_of)) if self.mask_heads else found
 
     def maps_of(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, 3, H, W) to the neck's maps."""
+        """Images (B, 3, H, W) to the neck's maps (B, C, H_i, W_i)."""
         return self.neck(self.backbone(padded(images, self.size_divisor)))
 
+    def proposals_of(self, maps: tuple[Tensor, ...], size: Tensor) -> tuple[Tensor, Tensor]:
+        """Boxes (B, P, 4), the likeliest first, and whether they are proposals, (B, P): the last ones may be none."""
+        scores, deltas = self.rpn_head(maps)
+        anchors = self.rpn_head.prior_generator.grid_priors([s.shape[-2:] for s in scores], device=size.device)
+        nms_pre = self.rpn_cfg.get('nms_pre', -1)
+        levels = [best_of_level(*level, nms_pre) for level in zip(scores, deltas, anchors, strict=True)]
+        # Boxes overlap those of their own level only: a level is to suppression what a class is.
+        by_level = [
+            torch.cat([s if i == level else nothing_like(s) for i, (s, _, _) in enumerate(levels)], dim=1)
+            for level in range(len(levels))
+        ]
+        deltas, anchors = (torch.cat(parts, dim=1) for parts in list(zip(*levels, strict=True))[1:])
+        boxes = decoded(anchors, deltas, self.rpn_head.bbox_coder, size)
+        scores = torch.stack(by_level, dim=1)
+        smallest = self.rpn_cfg.get('min_bbox_size', -1)
+        if smallest >= 0:
+            is_large = (boxes[..., 2:] - boxes[..., :2] > smallest).all(-1)
+            scores = scores.masked_fill(~is_large.unsqueeze(1), NOTHING)
+        kept = suppressed(boxes, scores, self.rpn_cfg.nms.iou_threshold, IS_SOMETHING).amax(1)
+        kept, order = sorted_best(kept, self.rpn_cfg.max_per_img)
+        return rows_of(boxes, order), kept > IS_SOMETHING
 
-class Choice(nn.Module):
-    """The objects that a detector answers with.
+    def boxes_of(self, maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+        """From proposals (B, P, 4) boxes (B, K, P, 4) and scores (B, K, P), of every class.
+
+        Of several heads each looks at the boxes of the one before; the scores are of all, averaged before softmax.
+        """
+        images, proposals = boxes.shape[:2]
+        image = torch.arange(images, device=boxes.device, dtype=boxes.dtype)[:, None, None].expand(-1, proposals, -1)
+        found = []
+        for number, (head, extractor) in enumerate(zip(self.box_heads, self.box_extractors, strict=True)):
+            scores, deltas = head(cut_out(extractor, maps, torch.cat([image, boxes], dim=-1).flatten(0, 1)))
+            # Not by unflatten, of which the exporter makes the example's sizes.
+            found.append(scores.reshape(images, proposals, -1))
+            # Of one box for all classes, or one for each.
+            by_class = deltas.reshape(images, proposals, -1, 4)
+            by_class = decoded(boxes.unsqueeze(2), by_class, head.bbox_coder, size)
+            if number < len(self.box_heads) - 1:
+                boxes = by_class.squeeze(2) if by_class.shape[2] == 1 else of_likeliest(by_class, found[-1])
+        scores = (sum(found) / len(found)).softmax(-1)[..., :-1].transpose(1, 2)
+        return by_class.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
+
+    def masks_of(self, maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, images_of: Tensor) -> Tensor:
+        """The probability that a pixel of a box is the object's, (N, h, w); of several heads their average."""
+        rois = torch.cat([images_of.unsqueeze(1).to(boxes.dtype), boxes], dim=1)
+        # Convolutions of no region at all are nothing that every runtime takes: one goes along, and is left out.
+        rois = torch.cat([rois, rois.new_zeros(1, 5)])
+        heads = zip(self.mask_heads, self.mask_extractors, strict=True)
+        masks = [head(cut_out(extractor, maps, rois)).sigmoid() for head, extractor in heads]
+        masks = (sum(masks) / len(masks))[:-1]
+        if self.mask_heads[0].class_agnostic:
+            return masks[:, 0]
+        of_class = labels[:, None, None, None].expand(-1, -1, *masks.shape[2:])
+        return masks.gather(1, of_class)[:, 0]
+
+
+def padded(images: Tensor, divisor: int) -> Tensor:
+    """Images (B, C, H, W) with zeros at the right and at the bottom, so that ``divisor`` divides both sides."""
+    if divisor <= 1:
+        return images
+    below, right = (round_up(side, divisor) - side for side in images.shape[-2:])
+    return F.pad(images, (0, right, 0, below))
+
+
+def best_of_level(scores: Tensor, deltas: Tensor, anchors: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The likeliest of a map's A anchors a place, the likeliest first.
 
     Args:
-        test_cfg: ``score_thr``, ``nms`` and ``max_per_img``.
+        scores: Logits (B, A, H_i, W_i).
+        deltas: (B, 4A, H_i, W_i).
+        anchors: (A * H_i * W_i, 4).
+        most: So many are taken; all where it is not above 0.
+
+    Returns:
+        Scores from 0 to 1, (B, n); their deltas and anchors, (B, n, 4).
+    """
+    scores, order = sorted_best(scores.permute(0, 2, 3, 1).flatten(1).sigmoid(), most)
+    deltas = deltas.permute(0, 2, 3, 1).reshape(deltas.shape[0], -1, 4)
+    return scores, rows_of(deltas, order), anchors[order]
+
+
+def chosen(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of boxes (B, K, P, 4) and scores (B, K, P) the answer: boxes (N, 4), scores, classes, images' indices (N,)."""
+    iou_threshold, score_thr = rcnn_cfg.nms.iou_threshold, rcnn_cfg.score_thr
+    # Boxes differ from class to class, so that each class is to the operator an image of its own.
+    alone = suppressed(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), iou_threshold, score_thr)
+    kept, order = sorted_best(alone.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
+    image, rank = (kept > IS_SOMETHING).nonzero().unbind(1)
+    place = order[image, rank]
+    labels = torch.div(place, scores.shape[2], rounding_mode='floor')
+    return boxes.flatten(1, 2)[image, place], kept[image, rank], labels, image
+
+
+# No side of a box grows or shrinks by a larger factor: mmdet's default.
+LARGEST_FACTOR = 1000 / 16
+
+
+def decoded(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
+    """Move and scale boxes as predicted (Girshick et al., R-CNN, appendix C), and clip them to the image.
+
+    Args:
+        boxes: Corners in pixels (..., 4): left, top, right, bottom.
+        deltas: What is predicted for them, (..., 4): shifts of the centre in sides of the box, logarithms of factors.
+        coder: Their means and deviations.
+        size: Height and width of the images, (2,).
+
+    Returns:
+        Corners in pixels, of the shape that the two broadcast to.
+    """
+    deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
+    near, far = boxes[..., :2], boxes[..., 2:]
+    sides = far - near
+    centres = (near + far) * 0.5 + sides * deltas[..., :2]
+    limit = math.log(LARGEST_FACTOR)
+    halves = sides * deltas[..., 2:].clamp(-limit, limit).exp() * 0.5
+    limits = size.flip(0).to(boxes.dtype)
+    corners = [torch.minimum(corner.clamp(min=0.0), limits) for corner in (centres - halves, centres + halves)]
+    return torch.cat(corners, dim=-1)
+
+
+def cut_out(extractor: SingleRoIExtractor, maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+    """Regions (n, 5) of image index and corners, (n, C, h, w), out of the level that fits their size.
+
+    That is by the root of their area (Lin et al., FPN, equation 1).
+    """
+    layers = extractor.roi_layers
+    octaves = torch.log2((rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt() / extractor.finest_scale + 1e-6).floor()
+    levels = octaves.clamp(0, len(layers) - 1).long()
+    places = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]
+    pieces = [
+        roi_align(x, rois[place], layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned)
+        for x, place, layer in zip(maps, places, layers, strict=False)
+    ]
+    return torch.cat(pieces)[torch.cat(places).argsort()]
+
+
+def of_likeliest(by_class: Tensor, scores: Tensor) -> Tensor:
+    """Of boxes (B, P, K, 4) those of the likeliest object class by scores (B, P, K + 1): (B, P, 4)."""
+    likeliest = scores[..., :-1].argmax(-1)
+    return by_class.gather(2, likeliest[..., None, None].expand(-1, -1, 1, 4)).squeeze(2)
+
+
+def sorted_best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """So many of scores (B, n), the highest first, and their places; all where ``most`` is not above 0."""
+    scores, order = scores.sort(dim=1, descending=True)
+    return (scores[:, :most], order[:, :most]) if most > 0 else (scores, order)
+
+
+def rows_of(values: Tensor, order: Tensor) -> Tensor:
+    """Of values (B, n, 4) those at places (B, m): (B, m, 4)."""
+    return values.gather(1, order.unsqueeze(-1).expand(-1, -1, 4))
+
+
+def suppressed(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
+    """Scores (B, K, n) of boxes (B, n, 4), with ``NOTHING`` for those that suppression drops; see its operator."""
+    image, label, place = NonMaxSuppression.apply(boxes, scores, float(iou_threshold), float(score_thr)).unbind(1)
+    flat = scores.flatten()
+    index = (image * scores.shape[1] + label) * scores.shape[2] + place
+    kept = nothing_like(flat).scatter(0, index, flat[index])
+    return kept.reshape_as(scores)
+
+
+def nothing_like(scores: Tensor) -> Tensor:
+    """``NOTHING`` in the shape of some scores; of ``torch.full_like`` the exporter makes a constant of one shape."""
+    return scores.clamp(max=NOTHING)
+
+
+class NonMaxSuppression(torch.autograd.Function):
+    """ONNX's operator, and torchvision's where nothing is exported.
+
+    Boxes (B, n, 4) with their scores (B, K, n) in K classes to the places of those that are kept, (m, 3): image, class,
+    box. A box is a candidate where its score is greater than a threshold, and is dropped where its overlap (IoU) with
+    one of a higher score of the same image and class is greater than another.
     """
 
-    def __init__(self, test_cfg: ConfigDict) -> None:
-        super().__init__()
-        self.score_thr = float(test_cfg.score_thr)
-        self.iou_threshold = iou_threshold_of(test_cfg.nms)
-        self.max_per_img = test_cfg.max_per_img
+    # As many as there are: the operator asks for a number, which runtimes keep in 32 bits.
+    most = 2**31 - 1
 
-    def forward(self, boxes: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Boxes (B, K, P, 4) and scores (B, K, P) to boxes (N, 4), scores, classes and images' indices (N,)."""
-        # Boxes differ from class to class, so that each class is to the operator an image of its own.
-        alone = suppressed(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), self.iou_threshold, self.score_thr)
-        kept, order = alone.reshape_as(scores).flatten(1).sort(dim=1, descending=True)
-        if self.max_per_img > 0:
-            kept, order = kept[:, : self.max_per_img], order[:, : self.max_per_img]
-        image, rank = (kept > IS_SOMETHING).nonzero().unbind(1)
-        place = order[image, rank]
-        labels = torch.div(place, scores.shape[2], rounding_mode='floor')
-        return boxes.flatten(1, 2)[image, place], kept[image, rank], labels, image
+    @staticmethod
+    def forward(ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
+        rows = [torch.zeros((0, 3), dtype=torch.int64, device=boxes.device)]
+        for image, label in torch.cartesian_prod(torch.arange(scores.shape[0]), torch.arange(scores.shape[1])).tolist():
+            candidates = (scores[image, label] > score_thr).nonzero().squeeze(1)
+            kept = candidates[nms(boxes[image, candidates], scores[image, label, candidates], iou_threshold)]
+            rows.append(torch.stack([torch.full_like(kept, image), torch.full_like(kept, label), kept], dim=1))
+        return torch.cat(rows)
+
+    @staticmethod
+    def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
+        numbers = ([NonMaxSuppression.most], [iou_threshold], [score_thr])
+        constants = [g.op('Constant', value_t=torch.tensor(number)) for number in numbers]
+        places = g.op('NonMaxSuppression', boxes, scores, *constants)
+        # Else the exporter takes the number that the example has for the number that there always is.
+        places.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
+        return places
 
 
 def as_list(part: nn.Module) -> list[nn.Module]:
     """The parts of a head that has one, or one for each stage."""
     return list(part) if isinstance(part, nn.ModuleList) else [part]
+
+
+def check_supported(model: nn.Module) -> None:
+    """Refuse a detector with a part that the graph would read wrongly: a UserError says which, and what is exported."""
+    roi_head = getattr(model, 'roi_head', None)
+    if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
+        what = type(model).__name__ if roi_head is None else f'{type(model).__name__}, {type(roi_head).__name__}'
+        raise UserError(
+            f'the detector is a {what}; exported whole are {SUPPORTED}. Of any other, --part backbone exports the '
+            'backbone'
+        )
+    if roi_head.with_shared_head:
+        raise UserError(f'the detector has a shared head; exported are {SUPPORTED}, without one')
+    if not isinstance(model.rpn_head, RPNHead) or not model.rpn_head.use_sigmoid_cls:
+        raise UserError(f'the detector proposes by {type(model.rpn_head).__name__}; exported is RPNHead by sigmoid')
+    for head in as_list(roi_head.bbox_head):
+        if not isinstance(head, ConvFCBBoxHead) or not head.with_reg or head.custom_cls_channels:
+            raise UserError(
+                f'the detector has the box head {type(head).__name__}; exported are Shared2FCBBoxHead, '
+                'Shared4Conv1FCBBoxHead and ConvFCBBoxHead, with boxes and softmax scores'
+            )
+    for head in as_list(roi_head.mask_head) if roi_head.with_mask else ():
+        if type(head) is not FCNMaskHead:
+            raise UserError(f'the detector has the mask head {type(head).__name__}; exported is FCNMaskHead')
+    for coder in (model.rpn_head.bbox_coder, *(head.bbox_coder for head in as_list(roi_head.bbox_head))):
+        if type(coder) is not DeltaXYWHBBoxCoder or coder.add_ctr_clamp or not coder.clip_border:
+            raise UserError(
+                f'the detector codes boxes by {type(coder).__name__}; exported are those by DeltaXYWHBBoxCoder, '
+                'clipped to the image and without add_ctr_clamp'
+            )
+    masks = as_list(roi_head.mask_roi_extractor) if roi_head.with_mask else []
+    for extractor in (*as_list(roi_head.bbox_roi_extractor), *masks):
+        layers = getattr(extractor, 'roi_layers', [])
+        averages = all(isinstance(layer, RoIAlign) and layer.pool_mode == 'avg' for layer in layers)
+        if not isinstance(extractor, SingleRoIExtractor) or not averages:
+            raise UserError(
+                f'the detector cuts regions out by {type(extractor).__name__}; exported is SingleRoIExtractor with '
+                'RoIAlign that averages'
+            )
+    for suppression in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
+        others = set(suppression) - {'type', 'iou_threshold', 'split_thr'}
+        if suppression.get('type', 'nms') != 'nms' or others:
+            raise UserError(
+                f'the detector suppresses overlaps by {dict(suppression)}; exported is '
+                'dict(type="nms", iou_threshold=...) alone'
+            )

@@ -1,8 +1,17 @@
-"""Which graph a model becomes, and what its inputs and outputs are called."""
+"""Which graph a model becomes, and what its inputs and outputs are called; :mod:`.detector` has the detectors' own.
 
-from torch import nn
+Hosts are imported for the task that is there: one need not have the others.
+"""
 
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import UserError
 from ..inference import Predictor
+from ..models.layers.windows import divide_up
 
 INPUT = 'images'
 BACKBONE = 'backbone'
@@ -11,44 +20,124 @@ DYNAMIC_INPUT = {0: 'batch', 2: 'height', 3: 'width'}
 
 
 def graph_of(predictor: Predictor, part: str | None = None) -> nn.Module:
-    """What is exported of a model.
-
-    Args:
-        predictor: The model.
-        part: ``'backbone'`` for that alone; None for the whole.
-
-    Raises:
-        UserError: It has parts that cannot be exported; says which can.
-    """
-    model = predictor.network
+    """What is exported of a model, ``'backbone'`` for that alone; a UserError where it has parts that cannot be."""
     if part is not None:
-        from .backbone import BackboneGraph
-
-        graph = BackboneGraph(model)
-    # Hosts are imported for the task that is there: one need not have the others.
+        graph = BackboneGraph
     elif predictor.task == 'detection':
-        from .detector import DetectorGraph
-
-        graph = DetectorGraph(model)
-    elif predictor.task == 'segmentation':
-        from .segmentor import SegmentorGraph
-
-        graph = SegmentorGraph(model)
+        from .detector import DetectorGraph as graph  # noqa: N813
     else:
-        from .classifier import ClassifierGraph
-
-        graph = ClassifierGraph(model)
-    return graph.eval()
+        graph = SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph
+    return graph(predictor.network).eval()
 
 
 def outputs_of(predictor: Predictor, part: str | None = None) -> dict[str, dict[int, str]]:
-    """Names of a graph's outputs, and of those of their dimensions that change; arguments as of :func:`graph_of`."""
-    model = predictor.network
+    """Names of a graph's outputs, and of those of their dimensions that change."""
+    network = predictor.network
     if part is not None:
-        return {f'map{i}': {0: 'batch', 2: f'height{i}', 3: f'width{i}'} for i in model.backbone.out_indices}
+        return {f'map{i}': {0: 'batch', 2: f'height{i}', 3: f'width{i}'} for i in network.backbone.out_indices}
     if predictor.task == 'classification':
         return {'scores': {0: 'batch'}}
     if predictor.task == 'segmentation':
         return {'logits': DYNAMIC_INPUT}
-    names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if model.roi_head.with_mask else [])]
+    names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if network.roi_head.with_mask else [])]
     return {name: {0: 'objects'} for name in names}
+
+
+class BackboneGraph(nn.Module):
+    """The backbone of any model: images (B, 3, H, W) to its maps."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.backbone = model.backbone
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.backbone(images))
+
+
+class ClassifierGraph(nn.Module):
+    """A classifier of mmpretrain's: images (B, 3, H, W) to scores (B, K), of each image 1 in all."""
+
+    def __init__(self, model: nn.Module) -> None:
+        from mmpretrain.models import ClsHead, ImageClassifier
+
+        super().__init__()
+        head = getattr(model, 'head', None)
+        is_softmax = isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions
+        if not isinstance(model, ImageClassifier) or not is_softmax:
+            raise UserError(
+                f'the classifier is a {type(model).__name__} with the head {type(head).__name__}; exported is '
+                'ImageClassifier with a head of one label by softmax, such as LinearClsHead'
+            )
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images, mode='tensor').softmax(-1)
+
+
+class SegmentorGraph(nn.Module):
+    """A segmentor of mmseg's: images (B, 3, H, W) to logits (B, K, H, W)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        from mmseg.models import EncoderDecoder
+
+        super().__init__()
+        if type(model) is not EncoderDecoder:
+            raise UserError(f'the segmentor is a {type(model).__name__}; exported is EncoderDecoder')
+        if model.test_cfg.mode != 'whole':
+            raise UserError(
+                f'the segmentor is tested in mode {model.test_cfg.mode!r}; exported is whole: '
+                "model.test_cfg=dict(mode='whole') in the config"
+            )
+        padding = model.data_preprocessor.test_cfg or {}
+        if padding.get('size') or padding.get('size_divisor'):
+            raise UserError(
+                f'the segmentor pads images in tests (data_preprocessor.test_cfg={dict(padding)}); exported are '
+                'segmentors that take them as they are'
+            )
+        if model.decode_head.out_channels == 1:
+            raise UserError(
+                'the segmentor has one channel and a threshold for two classes; exported are a channel for each class'
+            )
+        self.backbone = model.backbone
+        self.neck = model.neck if model.with_neck else nn.Identity()
+        self.head = with_traceable_pooling(model.decode_head)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.head(self.neck(self.backbone(images)))
+        return F.interpolate(logits, size=images.shape[2:], mode='bilinear', align_corners=self.head.align_corners)
+
+
+def with_traceable_pooling(module: nn.Module) -> nn.Module:
+    """A copy of a module whose adaptive average pooling can be exported."""
+    module = deepcopy(module)
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.AdaptiveAvgPool2d:
+                size = child.output_size
+                setattr(parent, name, TraceablePooling(size if isinstance(size, tuple) else (size, size)))
+    return module
+
+
+class TraceablePooling(nn.Module):
+    """``nn.AdaptiveAvgPool2d`` as two small matrices: ONNX has no operator that does it for maps of any size."""
+
+    def __init__(self, output_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, h, w)."""
+        rows, columns = (averages(side, bins, x) for side, bins in zip(x.shape[2:], self.output_size, strict=True))
+        return rows @ x @ columns.transpose(0, 1)
+
+
+def averages(side: int, bins: int, like: Tensor) -> Tensor:
+    """The weights of ``side`` pixels in each of ``bins`` averages, (bins, side).
+
+    Bin i is from pixel ``i * side / bins``, rounded down, to ``(i + 1) * side / bins``, rounded up.
+    """
+    pixels = torch.arange(side, device=like.device)
+    first = torch.arange(bins, device=like.device) * side
+    begins, ends = torch.div(first, bins, rounding_mode='floor'), divide_up(first + side, bins)
+    inside = (pixels >= begins[:, None]) & (pixels < ends[:, None])
+    return inside.to(like.dtype) / (ends - begins)[:, None].to(like.dtype)

@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ..errors import first_line
-from ..inference import UserError
+from ..errors import UserError, first_line
 from ..inference.inputs import find_inputs
 from .checking import picture_of_chance, run, session_of
 from .graphs import INPUT
@@ -29,8 +28,22 @@ LAST_LAYERS = re.compile(r'/(rpn_cls|rpn_reg|fc_cls|fc_reg|conv_logits)[^/]*/')
 OPTIONS = {'per_channel': True, 'reduce_range': True, 'extra_options': {'MatMulConstBOnly': True}}
 
 
-class Quantization(Protocol):
-    """A way to weights in 8 bits."""
+class Quantization:
+    """Weights in 8 bits.
+
+    With images activations and convolutions are in 8 bits too, by the ranges that they have on these
+    (``quantize_static``, QDQ). Without, activations are by the range that each has when the file runs
+    (``quantize_dynamic``), and convolutions stay in float32, which onnxruntime runs faster.
+
+    Args:
+        named: Image files, folders and patterns, as ``mmgcvit predict`` takes them; None for no images.
+
+    Raises:
+        UserError: Something of it is not there, is no image, or cannot be read as one.
+    """
+
+    def __init__(self, named: Sequence[str] | None = None) -> None:
+        self.images = None if named is None else images_of(named)
 
     def quantize(self, path: Path) -> None:
         """Replace a float32 file by its quantized one, with its metadata and ``precision: int8``.
@@ -38,69 +51,41 @@ class Quantization(Protocol):
         Raises:
             UserError: onnxruntime's tool fails, or onnxruntime cannot run its file; the file is as before then.
         """
+        import onnx
+        from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic, quantize_static
 
-
-class StaticInt8:
-    """Weights and activations in 8 bits, by ranges that activations have on images (``quantize_static``, QDQ).
-
-    Args:
-        named: Image files, folders and patterns, as ``mmgcvit predict`` takes them.
-
-    Raises:
-        UserError: Something of it is not there, is no image, or cannot be read as one.
-    """
-
-    def __init__(self, named: Sequence[str]) -> None:
-        self.images = images_of(named)
-
-    def quantize(self, path: Path) -> None:
-        """See :class:`Quantization`; the file has to hold a whole model."""
-        from onnxruntime.quantization import QuantType, quantize_static
-
-        images = PreparedImages(path, self.images)
-        with replaced(path) as (prepared, quantized):
-            quantize_static(
-                prepared,
-                quantized,
-                images,
-                op_types_to_quantize=['Conv', 'MatMul', 'Gemm'],
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                nodes_to_exclude=left_in_float32(prepared),
-                **OPTIONS,
-            )
-
-
-class DynamicInt8:
-    """Weights in 8 bits, activations by the range that each has when the file runs (``quantize_dynamic``).
-
-    Convolutions stay in float32: onnxruntime runs them slower so than not quantized.
-    """
-
-    def quantize(self, path: Path) -> None:
-        """See :class:`Quantization`."""
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-
-        with replaced(path) as (prepared, quantized):
-            quantize_dynamic(
-                prepared,
-                quantized,
-                op_types_to_quantize=['MatMul', 'Gemm'],
-                weight_type=QuantType.QInt8,
-                nodes_to_exclude=left_in_float32(prepared),
-                **OPTIONS,
-            )
+        entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}') as folder, quiet():
+            prepared, quantized = Path(folder, 'prepared.onnx'), Path(folder, 'quantized.onnx')
+            try:
+                # Its symbolic shapes end in an assertion on graphs whose windows follow from the size of the map.
+                quant_pre_process(path, prepared, skip_symbolic_shape=True)
+                options = {
+                    'weight_type': QuantType.QInt8,
+                    'nodes_to_exclude': left_in_float32(prepared),
+                    'op_types_to_quantize': ['MatMul', 'Gemm'] if self.images is None else ['Conv', 'MatMul', 'Gemm'],
+                    **OPTIONS,
+                }
+                if self.images is None:
+                    quantize_dynamic(prepared, quantized, **options)
+                else:
+                    reader = PreparedImages(path, self.images)
+                    quantize_static(prepared, quantized, reader, activation_type=QuantType.QUInt8, **options)
+                model = onnx.load(quantized)
+                run(session_of(quantized.read_bytes()), picture_of_chance((1, 3, 64, 96), seed=0).numpy())
+            except (OSError, UserError):
+                raise
+            # The errors of onnxruntime and of its tool have no base class of their own.
+            except Exception as error:
+                raise UserError(f"onnxruntime's quantization fails: {first_line(error)}") from None
+        onnx.helper.set_model_props(model, {**entries, PRECISION: INT8})
+        onnx.save(model, path)
 
 
 class PreparedImages:
-    """onnxruntime's ``CalibrationDataReader``, of images prepared as the file's runner does.
+    """onnxruntime's ``CalibrationDataReader``, of image files prepared as the runner of a file does."""
 
-    Args:
-        path: A file of a whole model.
-        images: Image files.
-    """
-
-    def __init__(self, path: Path, images: Sequence[Path]) -> None:
+    def __init__(self, path: Path, images: Sequence[str]) -> None:
         from .runner import Runner, as_array
 
         runner = Runner(path)
@@ -111,12 +96,8 @@ class PreparedImages:
         return next(self.left, None)
 
 
-def images_of(named: Sequence[str]) -> list[Path]:
-    """The images to calibrate on, all of which can be read.
-
-    Raises:
-        UserError: Something of it is not there, is no image, or cannot be read as one.
-    """
+def images_of(named: Sequence[str]) -> list[str]:
+    """The images to calibrate on, all of which can be read."""
     from .runner import as_array
 
     inputs = find_inputs(named)
@@ -127,7 +108,7 @@ def images_of(named: Sequence[str]) -> list[Path]:
             as_array(image)
         except ValueError as error:
             raise UserError(f'--calibrate: {error}; leave it out') from None
-    return [Path(image) for image in inputs.images]
+    return inputs.images
 
 
 def left_in_float32(path: Path) -> list[str]:
@@ -144,34 +125,6 @@ def left_in_float32(path: Path) -> list[str]:
         for node in graph.node
         if LAST_LAYERS.search(node.name) or (node.op_type == 'MatMul' and tables & set(node.input))
     ]
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Where the tool reads a file, prepared for it, and where it writes what replaces the file afterwards.
-
-    Raises:
-        UserError: The tool fails, in its preparation or in what is done within, or onnxruntime cannot run its file.
-    """
-    import onnx
-    from onnxruntime.quantization import quant_pre_process
-
-    entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}') as folder, quiet():
-        prepared, quantized = Path(folder, 'prepared.onnx'), Path(folder, 'quantized.onnx')
-        try:
-            # Its symbolic shapes end in an assertion on graphs whose windows follow from the size of the map.
-            quant_pre_process(path, prepared, skip_symbolic_shape=True)
-            yield prepared, quantized
-            model = onnx.load(quantized)
-            run(session_of(quantized.read_bytes()), picture_of_chance((1, 3, 64, 96), seed=0).numpy())
-        except (OSError, UserError):
-            raise
-        # The errors of onnxruntime and of its tool have no base class of their own.
-        except Exception as error:
-            raise UserError(f"onnxruntime's quantization fails: {first_line(error)}") from None
-    onnx.helper.set_model_props(model, {**entries, PRECISION: INT8})
-    onnx.save(model, path)
 
 
 @contextmanager

@@ -1,49 +1,44 @@
 """What a file says of itself, so that it can be used without the config, the checkpoint and this package."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from ..checkpoints.integrity import sha256
 from ..checkpoints.reading import local_file
+from ..errors import UserError
 from ..inference import Predictor
 from ..inference.loading import Source
 from ..version import __version__
 from .graphs import BACKBONE
-from .pipelines import preparation_of
 
 
 def metadata_of(predictor: Predictor, source: Source, part: str | None = None) -> dict[str, str]:
     """The entries of a file, all text; lists, numbers and what is true or false as JSON.
 
-    Args:
-        predictor: The model.
-        source: What it was made of.
-        part: What of it the file holds; None for the whole.
-
     Raises:
-        UserError: Its test pipeline cannot be described.
+        UserError: The test pipeline cannot be described.
     """
-    prepared = preparation_of(predictor.pipeline.transforms)
+    prepared = preparation_of(predictor.pipeline.transforms)._asdict()
+    task = BACKBONE if part == BACKBONE else predictor.task
     entries = {
         'mmgcvit_version': __version__,
-        'task': BACKBONE if part == BACKBONE else predictor.task,
+        'task': task,
         'classes': json.dumps(predictor.classes, ensure_ascii=False),
-        'palette': json.dumps([list(colour) for colour in predictor.palette]),
+        'palette': json.dumps(predictor.palette),
         **normalisation_of(predictor.network.data_preprocessor),
         'size_divisor': '1',
-        **{name: json.dumps(value) for name, value in prepared._asdict().items() if not isinstance(value, str)},
-        **{name: value for name, value in prepared._asdict().items() if isinstance(value, str)},
+        **{name: value if isinstance(value, str) else json.dumps(value) for name, value in prepared.items()},
         'config': Path(source.config).name,
         'checkpoint_sha256': sha256(local_file(source.checkpoint)),
     }
-    if entries['task'] == 'detection':
+    if task == 'detection':
         rcnn = predictor.network.test_cfg.rcnn
-        entries |= {
-            'score_thr': json.dumps(float(rcnn.score_thr)),
-            'mask_thr_binary': json.dumps(float(rcnn.get('mask_thr_binary', 0.5))),
-        }
+        entries['score_thr'] = json.dumps(float(rcnn.score_thr))
+        entries['mask_thr_binary'] = json.dumps(float(rcnn.get('mask_thr_binary', 0.5)))
     return entries
 
 
@@ -57,3 +52,53 @@ def normalisation_of(preprocessor: nn.Module) -> dict[str, str]:
     if preprocessor._enable_normalize:
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
     return {'mean': json.dumps(mean), 'std': json.dumps(std), 'channel_order': 'rgb' if is_turned else 'bgr'}
+
+
+class Preparation(NamedTuple):
+    """What is done to an image before it is normalised.
+
+    Attributes:
+        scale: Width and height to resize to.
+        keep_ratio: Whether these are bounds, the longer of the longer side, or the size itself.
+        edge: ``'short'``, ``'long'``, ``'width'`` or ``'height'`` where that side becomes ``scale[0]``; else ``''``.
+        interpolation: As OpenCV's and Pillow's filters are called: ``'bilinear'``, ``'bicubic'``, ...
+        backend: ``'cv2'`` or ``'pillow'``.
+        crop: Width and height that are cut out of the middle afterwards; none where nothing is.
+    """
+
+    scale: tuple[int, int]
+    keep_ratio: bool = False
+    edge: str = ''
+    interpolation: str = 'bilinear'
+    backend: str = 'cv2'
+    crop: tuple[int, int] | None = None
+
+
+def preparation_of(steps: Sequence[Any]) -> Preparation:
+    """What the steps of a test pipeline do; a UserError where one has no place in a file, or none resizes."""
+    found = None
+    for step in steps:
+        name = type(step).__name__
+        if name in ('Resize', 'ResizeEdge') and found is None:
+            if step.scale is None:
+                raise UserError(
+                    'the test pipeline resizes by a factor (scale_factor), which no file can describe; use scale'
+                )
+            options = {'interpolation': step.interpolation, 'backend': step.backend}
+            if name == 'ResizeEdge':
+                found = Preparation((int(step.scale), int(step.scale)), True, step.edge, **options)
+            else:
+                width, height = step.scale
+                found = Preparation((int(width), int(height)), bool(step.keep_ratio), **options)
+        elif name == 'CenterCrop' and found is not None:
+            # mmcv's is width and height, mmpretrain's height and width.
+            width, height = step.crop_size if type(step).__module__.startswith('mmcv') else step.crop_size[::-1]
+            found = found._replace(crop=(int(width), int(height)))
+        elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
+            raise UserError(
+                f'the test pipeline has the step {name}, which a file cannot describe; described are Resize or '
+                'ResizeEdge, and CenterCrop behind it'
+            )
+    if found is None:
+        raise UserError('the test pipeline has neither Resize nor ResizeEdge, by which sizes are known')
+    return found

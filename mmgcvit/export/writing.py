@@ -2,23 +2,25 @@
 
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from ..errors import first_line
+from ..errors import UserError, first_line
 from ..files import written_whole
-from ..inference import Predictor, UserError
+from ..inference import Predictor
 from ..inference.loading import Source
 from .checking import Difference, compared
 from .graphs import DYNAMIC_INPUT, INPUT, graph_of, outputs_of
 from .int8 import Quantization
 from .metadata import metadata_of
-from .requirements import check_onnx
 
 SUFFIX = '.onnx'
+# torch's exporter asks for the first two, checks and quantization for the third.
+NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
 # The lowest that has all operators with what they are asked for here, LayerNormalization above all.
 OPSET = 17
 # Images of the example that is traced: of sizes that no window divides.
@@ -41,12 +43,15 @@ class Written(NamedTuple):
     difference: Difference | None
 
 
-def check_target(target: Path, overwrite: bool = False) -> None:
-    """Make sure that a file may be written.
+def check_onnx() -> None:
+    """Make sure that the packages are there that exports need beside the package's own requirements."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise UserError(f"{', '.join(missing)} not installed; pip install 'mmgcvit[export]' brings them")
 
-    Raises:
-        UserError: Its name does not end in .onnx, or it is there already and may not be replaced.
-    """
+
+def check_target(target: Path, overwrite: bool = False) -> None:
+    """Make sure that a file may be written: it ends in .onnx, and is not there already or may be replaced."""
     if target.suffix != SUFFIX:
         raise UserError(f'{target}: expected a name that ends in {SUFFIX}')
     if target.is_dir():
@@ -98,19 +103,16 @@ def write(
 
 
 def trace(graph: nn.Module, outputs: Mapping[str, Mapping[int, str]], metadata: Mapping[str, str], path: Path) -> None:
-    """Write a graph with what it says of itself.
+    """Write a graph from images to tensors with what it says of itself; a UserError where it is too large.
 
     torch's older exporter, by a trace: the newer one takes no windows as equal as possible and no suppression whose
     number of boxes nobody knows before.
 
     Args:
-        graph: From images to tensors.
+        graph: In eval mode.
         outputs: Their names, and the names of those of their dimensions that change.
         metadata: Texts by their names.
         path: The file.
-
-    Raises:
-        UserError: The file would be larger than a file of ONNX may be.
     """
     import onnx
 

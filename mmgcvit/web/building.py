@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..export.requirements import check_onnx
+from ..export import check_onnx
 from ..files import is_up_to_date, replaced_whole
 from ..hosts.configs import configs_with
 from ..version import __version__

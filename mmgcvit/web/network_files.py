@@ -9,8 +9,7 @@ from torch import nn
 
 from ..export.graphs import graph_of, outputs_of
 from ..export.metadata import metadata_of
-from ..export.requirements import check_onnx
-from ..export.writing import trace
+from ..export.writing import check_onnx, trace
 from ..inference import Predictor, UserError, load
 from ..inference.loading import find_source
 from ..visualization.networks import backbone_of, inputs_of, last_detailed_stage, stride_of
