@@ -1,7 +1,7 @@
 """Trained models as files of ONNX, for machines without this package, and without torch.
 
-:func:`write` makes one of a model: begin there, then read :mod:`.graphs` and :mod:`.detector`. :mod:`.runner` runs one with
-NumPy and onnxruntime alone, and imports nothing of this package. The rooms from ``web`` on may import this one.
+:func:`write` makes one of a model: begin there, then read :mod:`.graphs` and :mod:`.detector`. :mod:`.runner` runs one
+with NumPy and onnxruntime alone, and imports nothing of this package. The rooms from ``web`` on may import this one.
 """
 
 from .writing import Written, check_onnx, check_target, write

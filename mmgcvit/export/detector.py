@@ -1,7 +1,7 @@
 """A detector as one graph: from normalised images to boxes, scores, classes and masks, suppression included.
 
-:class:`DetectorGraph` predicts what mmdet's two-stage detectors do, for a whole batch and any size, in operators that ONNX
-has. Its ``forward`` is the way of an image; each step stands below it in that order, then what they are made of.
+:class:`DetectorGraph` predicts what mmdet's two-stage detectors do, for a whole batch and any size, in operators that
+ONNX has. Its ``forward`` is the way of an image; each step stands below it in that order, then what they are made of.
 
 Legend: B batch, P proposals of an image, K classes, N objects of all images.
 """

@@ -131,7 +131,7 @@ TABLE = [
     Elsewhere('mmgcvit dry-run configs', 'tests/experiments/dry_run/test_dry_run.py'),
     Elsewhere(r'dist_train.sh configs/demo/\S+ 2', 'tests/tools/test_launchers.py'),
     Elsewhere('^mmgcvit export .* --int8', 'tests/export/test_int8.py'),
-    Elsewhere('^mmgcvit export', 'tests/export/test_command.py, tests/export/test_files.py'),
+    Elsewhere('^mmgcvit export', 'tests/export/test_files.py'),
     Elsewhere('mmgcvit predict', 'tests/inference/test_docs.py'),
     Elsewhere(r'(tools/(train|test).py|check-data) configs/my_model.py', 'tests/configs/test_custom_dataset_page.py'),
     Elsewhere('^mmgcvit visualize', 'tests/visualization/test_visualize.py'),
@@ -193,7 +193,7 @@ model = GCViT(dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), m
 LONG_PROGRAMS = ('torch.onnx.export(',)
 # Programs that other tests run, by words in them.
 RUN_ELSEWHERE = {
-    'Runner(': 'tests/export/test_runner.py',
+    'Runner(': 'tests/export/test_files.py',
     'mmgcvit.load(': 'tests/inference/test_docs.py, tests/visualization/test_visualize.py',
     'Inferencer(': 'tests/inference/test_docs.py',
     "COCO('predictions/images.json')": 'tests/inference/test_docs.py',

@@ -1,92 +1,150 @@
-"""Files of all tasks and of both backbones are the model's equals at sizes and batches that were not exported."""
+"""Files of all tasks and both backbones are the model's equals; the runner predicts from them what the package does."""
 
 import json
+import shutil
+import sys
 
+import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
-from mmgcvit.export.checking import TOLERANCE, distance, session_of, without_threshold
-from mmgcvit.export.host_outputs import finding_everything, host_outputs
-from mmgcvit.export.objects import paired
+from mmgcvit.commands.main import run_command
+from mmgcvit.export import runner
+from mmgcvit.export.checking import TOLERANCE, distance, finding_everything, host_outputs, paired, session_of
+from mmgcvit.export.runner import Runner
 
-SMALL = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_gcvit_digits', 'upernet_lsa_digits']
-DETECTORS = ['mask_rcnn_gcvit_digits', 'mask_rcnn_lsa_digits', 'cascade', 'cascade_lsa']
+from ..programs import run
+from .conftest import DEMO, photo_of
+
+SMALL = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits']
+DETECTORS = ['mask_rcnn_gcvit_digits', 'cascade_lsa']
+LONG = ['upernet_gcvit_digits', 'mask_rcnn_lsa_digits', 'cascade']
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
 
 
-@pytest.fixture(params=SMALL + DETECTORS)
+@pytest.fixture(params=[*SMALL, *DETECTORS, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)])
 def one(request, exported):
     return exported(request.param)
 
 
-def test_the_check_finds_it_equal(one):
+def test_other_sizes_and_batches_give_what_the_host_gives(one):
+    """Of a detector all objects, whatever their scores, image by image, the surest first."""
     assert one.written.difference.largest <= TOLERANCE
     assert one.written.size == one.path.stat().st_size
     assert [path.name for path in one.path.parent.iterdir() if 'unfinished' in path.name] == []
+    model, content = one.model, one.path.read_bytes()
+    if model.task == 'detection':
+        model, content = finding_everything(model, one.path)
+    session = session_of(content)
+    for shape in ((1, 3, 33, 40), (3, 3, 75, 140)):
+        images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        expected = host_outputs(model, None, images)
+        found = dict(zip(expected, session.run(list(expected), {'images': images.numpy()}), strict=True))
+        if model.task == 'detection':
+            assert len({len(values) for values in found.values()}) == 1
+            assert (np.diff(found['image_indices']) >= 0).all()
+            for number in range(shape[0]):
+                assert (np.diff(found['scores'][found['image_indices'] == number]) <= 0).all()
+            found, expected = paired(found, expected, shape[2:])
+            assert len(expected['scores']) > 0
+        for output in expected:
+            assert distance(found[output], expected[output]) <= TOLERANCE, output
 
 
-@pytest.mark.parametrize('name', SMALL)
-@pytest.mark.parametrize('shape', [(1, 3, 33, 40), (4, 3, 100, 61)])
-def test_other_sizes_and_batches_give_what_the_host_gives(name, shape, exported):
-    one = exported(name)
-    images = torch.randn(shape)
-    ((output, expected),) = host_outputs(one.model, None, images).items()
-    (found,) = session_of(one.path.read_bytes()).run([output], {'images': images.numpy()})
-    assert distance(found, expected) <= TOLERANCE
-
-
-@pytest.mark.parametrize('name', DETECTORS)
-def test_other_sizes_and_batches_hold_the_objects_that_the_host_finds(name, exported):
-    """All of them, whatever their scores."""
-    one = exported(name)
-    images = torch.randn(3, 3, 75, 140)
-    expected = host_outputs(finding_everything(one.model), None, images)
-    found = session_of(without_threshold(one.path)).run(list(expected), {'images': images.numpy()})
-    found, expected = paired(dict(zip(expected, found, strict=True)), expected, images.shape[2:])
-    assert len(expected['scores']) > 0
-    for output in expected:
-        assert distance(found[output], expected[output]) <= TOLERANCE, output
-
-
-def test_it_holds_standard_operators_of_opset_17_and_no_weights_elsewhere(one):
+def test_it_holds_standard_operators_and_says_what_it_is(one):
     model = onnx.load(one.path, load_external_data=False)
     onnx.checker.check_model(model)
     assert {(opset.domain, opset.version) for opset in model.opset_import} == {('', 17)}
     assert {node.domain for node in model.graph.node} == {''}
     assert not any(tensor.external_data for tensor in model.graph.initializer)
+    texts = {entry.key: entry.value for entry in model.metadata_props}
+    assert texts['task'] == one.model.task
+    assert (texts['channel_order'], texts['size_divisor'], texts['config']) == ('rgb', '1', one.source.config.name)
+    assert len(texts['checkpoint_sha256']) == 64
+    preprocessor, task = one.model.network.data_preprocessor, one.model.task
+    for name, value in {
+        'classes': one.model.classes,
+        'palette': [list(colour) for colour in one.model.palette],
+        'mean': pytest.approx(preprocessor.mean.flatten().tolist()),
+        'std': pytest.approx(preprocessor.std.flatten().tolist()),
+        'keep_ratio': task == 'detection',
+        'scale': [32, 32] if task == 'classification' else [128, 128],
+        'crop': None,
+    }.items():
+        assert json.loads(texts[name]) == value, name
+    assert ('score_thr' in texts) == (task == 'detection')
 
 
-def test_it_says_what_it_is(one):
-    found = {entry.key: entry.value for entry in onnx.load(one.path).metadata_props}
-    assert found['task'] == one.model.task
-    assert json.loads(found['classes']) == one.model.classes
-    assert json.loads(found['palette']) == [list(colour) for colour in one.model.palette]
-    assert json.loads(found['mean']) == pytest.approx(one.model.network.data_preprocessor.mean.flatten().tolist())
-    assert json.loads(found['std']) == pytest.approx(one.model.network.data_preprocessor.std.flatten().tolist())
-    assert found['channel_order'] == 'rgb'
-    assert found['size_divisor'] == '1'
-    assert found['config'] == one.source.config.name
-    assert len(found['checkpoint_sha256']) == 64
-    assert json.loads(found['keep_ratio']) is (one.model.task == 'detection')
-    assert json.loads(found['scale']) == ([32, 32] if one.model.task == 'classification' else [128, 128])
-    assert ('score_thr' in found) == (one.model.task == 'detection')
+def test_the_backbone_alone_is_written(exported):
+    for name in ('gcvit_digits_cls', 'lsa_digits_cls'):
+        one = exported(name, 'backbone')
+        assert one.written.difference.largest <= TOLERANCE
+        names = [output.name for output in session_of(one.path.read_bytes()).get_outputs()]
+        assert names == [f'map{i}' for i in one.model.network.backbone.out_indices]
 
 
-@pytest.mark.parametrize('name', DETECTORS)
-def test_objects_lie_image_by_image_the_surest_first(name, exported):
-    images = torch.randn(3, 3, 96, 70).numpy()
-    boxes, scores, labels, of_image, masks = session_of(exported(name).path.read_bytes()).run(None, {'images': images})
-    assert len(boxes) == len(scores) == len(labels) == len(of_image) == len(masks)
-    assert (np.diff(of_image) >= 0).all()
-    for number in range(3):
-        assert (np.diff(scores[of_image == number]) <= 0).all()
+def test_a_config_with_weights_becomes_a_file(monkeypatch, tmp_path, capsys):
+    """By the command, which replaces nothing by itself."""
+    target = tmp_path / 'digits.onnx'
+    monkeypatch.setattr(sys, 'argv', ['mmgcvit export', str(DEMO / 'gcvit_digits_cls.py'), str(target)])
+    run_command('export')
+    printed = capsys.readouterr().out
+    assert f'{target}: classification, ' in printed
+    assert 'largest difference from the model in onnxruntime: ' in printed
+    content = target.read_bytes()
+    assert onnxruntime.InferenceSession(content).get_modelmeta().custom_metadata_map['task'] == 'classification'
+    with pytest.raises(SystemExit, match=r'^export: .* exists; name another file'):
+        run_command('export')
+    assert target.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize('name', ['gcvit_digits_cls', 'lsa_digits_cls'])
-def test_the_backbone_alone_is_written(name, exported):
-    one = exported(name, 'backbone')
-    assert one.written.difference.largest <= TOLERANCE
-    names = [output.name for output in session_of(one.path.read_bytes()).get_outputs()]
-    assert names == [f'map{i}' for i in one.model.network.backbone.out_indices]
+@pytest.mark.parametrize(
+    'name', ['mask_rcnn_gcvit_digits', pytest.param('mask_rcnn_lsa_digits', marks=pytest.mark.long)]
+)
+def test_the_runners_objects_are_those_of_the_package(name, exported):
+    one, photo = exported(name), photo_of()
+    found, expected = Runner(one.path)(photo), one.model(photo)
+    assert len(expected.boxes) > 0
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert found.class_names == expected.class_names
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+    np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.25)
+    assert found.masks.shape == expected.masks.shape
+    assert (found.masks != expected.masks).mean() < 1e-3
+
+
+def test_the_runners_scores_and_pixels_are_those_of_the_package(exported, tmp_path):
+    path = str(tmp_path / 'photo.png')
+    cv2.imwrite(path, photo_of(90, 70, '7'))
+    for name in ('gcvit_digits_cls', 'lsa_digits_cls'):
+        one = exported(name)
+        found, expected = Runner(one.path)(path), one.model(path)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+        assert (found.label, found.class_name) == (expected.label, expected.class_name)
+    one, photo = exported('upernet_lsa_digits'), photo_of()
+    assert (Runner(one.path)(photo).label_map == one.model(photo).label_map).mean() > 0.999
+
+
+def test_a_copy_of_the_runner_runs_where_torch_cannot_be_imported(exported, tmp_path):
+    shutil.copy(runner.__file__, tmp_path / 'copied.py')
+    program = (
+        'import sys; sys.modules.update(torch=None, mmgcvit=None, mmengine=None); sys.path.insert(0, sys.argv[1]); '
+        'import copied, numpy; '
+        'print(copied.Runner(sys.argv[2])(numpy.zeros((40, 30, 3), numpy.uint8)).label)'
+    )
+    one = exported('gcvit_digits_cls')
+    result = run([sys.executable, '-c', program, str(tmp_path), str(one.path)])
+    assert int(result.stdout) == one.model(np.zeros((40, 30, 3), np.uint8)).label
+
+
+def test_the_runner_refuses_a_backbone_and_what_is_no_image(exported, tmp_path):
+    with pytest.raises(ValueError, match='holds backbone; expected a detector'):
+        Runner(exported('gcvit_digits_cls', 'backbone').path)
+    text = tmp_path / 'text.png'
+    text.write_text('no image')
+    with pytest.raises(ValueError, match='cannot be read as an image'):
+        Runner(exported('gcvit_digits_cls').path)(text)

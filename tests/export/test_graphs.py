@@ -1,0 +1,202 @@
+"""Parts of graphs that stand for a host's are equal to it for any sizes; what cannot be exported is refused."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmdet.models.layers import multiclass_nms
+from mmdet.models.task_modules import DeltaXYWHBBoxCoder
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS, DefaultScope
+from mmseg.models import EncoderDecoder
+from torch import nn
+
+from mmgcvit.export import check_onnx, check_target, writing
+from mmgcvit.export.detector import check_supported, chosen, decoded, padded
+from mmgcvit.export.graphs import SegmentorGraph, TraceablePooling
+from mmgcvit.export.metadata import Preparation, preparation_of
+from mmgcvit.inference import UserError
+
+from ..tools.commands import CONFIGS
+
+sides = st.integers(1, 40)
+seeds = st.integers(0, 2**31 - 1)
+
+
+def boxes_of(*shape, generator):
+    corners = torch.rand(*shape, 2, generator=generator) * 60
+    return torch.cat([corners, corners + 1 + torch.rand(*shape, 2, generator=generator) * 40], dim=-1)
+
+
+@given(height=sides, width=sides, bins=st.integers(1, 7))
+@settings(deadline=None, max_examples=50)
+def test_pooling_is_torchs(height, width, bins):
+    x = torch.randn(2, 3, height, width)
+    torch.testing.assert_close(TraceablePooling((bins, bins))(x), nn.AdaptiveAvgPool2d(bins)(x), atol=1e-5, rtol=1e-5)
+
+
+@given(seed=seeds)
+@settings(deadline=None, max_examples=30)
+def test_decoding_is_the_hosts(seed):
+    generator = torch.Generator().manual_seed(seed)
+    coder = DeltaXYWHBBoxCoder(target_stds=(0.1, 0.1, 0.2, 0.2))
+    boxes, deltas = boxes_of(9, generator=generator), torch.randn(9, 4, generator=generator) * 5
+    expected = coder.decode(boxes, deltas, max_shape=(50, 70))
+    torch.testing.assert_close(decoded(boxes, deltas, coder, torch.tensor([50, 70])), expected, atol=1e-3, rtol=1e-5)
+
+
+@given(seed=seeds, images=st.integers(1, 3), num_boxes=st.integers(1, 25), most=st.sampled_from([4, 100]))
+@settings(deadline=None, max_examples=30)
+def test_the_choice_of_objects_is_the_hosts(seed, images, num_boxes, most):
+    generator = torch.Generator().manual_seed(seed)
+    nms = ConfigDict(type='nms', iou_threshold=0.5)
+    boxes = boxes_of(images, num_boxes, 3, generator=generator)
+    scores = torch.rand(images, num_boxes, 4, generator=generator)
+    cfg = ConfigDict(score_thr=0.3, nms=nms, max_per_img=most)
+    found = chosen(boxes.transpose(1, 2), scores[..., :3].transpose(1, 2), cfg)
+    for image in range(images):
+        dets, labels = multiclass_nms(boxes[image].flatten(1), scores[image], 0.3, nms, most)
+        ours = found[3] == image
+        torch.testing.assert_close(found[0][ours], dets[:, :4])
+        torch.testing.assert_close(found[1][ours], dets[:, 4])
+        assert found[2][ours].tolist() == labels.tolist()
+
+
+def test_padding_adds_zeros_at_the_right_and_at_the_bottom():
+    for shape in ((1, 3, 33, 64), (2, 3, 64, 32)):
+        images = torch.randn(shape)
+        out = padded(images, 32)
+        assert out.shape[2] % 32 == out.shape[3] % 32 == 0
+        torch.testing.assert_close(out[..., : shape[2], : shape[3]], images)
+        assert out.abs().sum() == images.abs().sum()
+
+
+@pytest.fixture(scope='module')
+def detector():
+    """A small Cascade Mask R-CNN."""
+    cfg = Config.fromfile(CONFIGS / 'cascade.py')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        return MODELS.build(cfg.model).eval()
+
+
+class DINO(nn.Module):
+    """Of a detector the name."""
+
+
+CHANGES = {
+    'roi_head.shared_head': (nn.Identity(), 'has a shared head'),
+    'rpn_head.use_sigmoid_cls': (False, 'proposes by RPNHead; exported is RPNHead by sigmoid'),
+    'roi_head.bbox_head.1.with_reg': (False, 'has the box head .*; exported are'),
+    'roi_head.bbox_head.2.bbox_coder.add_ctr_clamp': (True, 'codes boxes by DeltaXYWHBBoxCoder; exported are'),
+    'roi_head.mask_head.0': (DINO(), 'has the mask head DINO; exported is FCNMaskHead'),
+    'roi_head.bbox_roi_extractor.0.roi_layers.1.pool_mode': ('max', 'cuts regions out by SingleRoIExtractor'),
+    'test_cfg.rcnn.nms': (ConfigDict(type='soft_nms', iou_threshold=0.5), 'suppresses overlaps by'),
+    'test_cfg.rpn.nms': (ConfigDict(type='nms', iou_threshold=0.5, max_num=3), 'suppresses overlaps by'),
+}
+
+
+def test_detectors_with_other_parts_are_refused_by_these(detector, monkeypatch):
+    check_supported(detector)
+    with pytest.raises(UserError, match=r'a DINO; exported whole are Faster R-CNN.*--part backbone'):
+        check_supported(DINO())
+    for place, (value, words) in CHANGES.items():
+        *parents, name = place.split('.')
+        owner = detector
+        for parent in parents:
+            owner = owner[int(parent)] if parent.isdigit() else getattr(owner, parent)
+        with monkeypatch.context() as patch:
+            if name.isdigit() or isinstance(owner, dict):
+                patch.setitem(owner if isinstance(owner, dict) else owner._modules, name, value)
+            else:
+                patch.setattr(owner, name, value, raising=False)
+            with pytest.raises(UserError, match=words):
+                check_supported(detector)
+
+
+def test_segmentors_that_a_graph_is_not_equal_to_are_refused():
+    """One of one channel the host compares with a threshold, which is not in the file."""
+
+    def segmentor(channels=2, test_cfg=None, mode='whole'):
+        """Of it what is looked at before anything is built."""
+        model = EncoderDecoder.__new__(EncoderDecoder)
+        nn.Module.__init__(model)
+        model.test_cfg = ConfigDict(mode=mode)
+        model.data_preprocessor = SimpleNamespace(test_cfg=test_cfg)
+        model.decode_head = SimpleNamespace(out_channels=channels)
+        return model
+
+    for model, words in (
+        (DINO(), 'the segmentor is a DINO'),
+        (segmentor(mode='slide'), "tested in mode 'slide'"),
+        (segmentor(test_cfg={'size': (64, 64)}), 'pads images in tests'),
+        (segmentor(test_cfg={'size_divisor': 32}), 'pads images in tests'),
+        (segmentor(channels=1), 'one channel'),
+    ):
+        with pytest.raises(UserError, match=words):
+            SegmentorGraph(model)
+
+
+def step(name, **options):
+    return type(name, (SimpleNamespace,), {})(**options)
+
+
+def test_steps_of_a_pipeline_are_described_or_refused():
+    resized = step('Resize', scale=(128, 96), keep_ratio=True, interpolation='bilinear', backend='cv2')
+    assert preparation_of([resized, step('PackDetInputs')]) == Preparation((128, 96), True)
+    edge = step('ResizeEdge', scale=256, edge='short', interpolation='bicubic', backend='pillow')
+    cropped = Preparation((256, 256), True, 'short', 'bicubic', 'pillow', (224, 200))
+    assert preparation_of([edge, step('CenterCrop', crop_size=(200, 224))]) == cropped
+    factor = step('Resize', scale=None, scale_factor=0.5, interpolation='bilinear', backend='cv2')
+    for steps, words in (
+        ([resized, step('Pad')], 'has the step Pad'),
+        ([step('PackInputs')], 'neither Resize nor ResizeEdge'),
+        ([factor], 'by a factor'),
+    ):
+        with pytest.raises(UserError, match=words):
+            preparation_of(steps)
+
+
+def test_a_target_of_another_name_or_that_is_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r'expected a name that ends in \.onnx$'):
+        check_target(tmp_path / 'model.pth')
+    there = tmp_path / 'model.onnx'
+    there.write_text('precious')
+    with pytest.raises(UserError, match='--overwrite'):
+        check_target(there)
+    check_target(there, overwrite=True)
+    assert there.read_text() == 'precious'
+
+
+def test_missing_packages_are_named_with_the_extra(monkeypatch):
+    for missing in ('onnx', 'onnxruntime'):
+        monkeypatch.setattr(writing, 'find_spec', lambda name, missing=missing: None if name == missing else name)
+        with pytest.raises(UserError, match=rf'^{missing} not installed.*mmgcvit\[export\]'):
+            check_onnx()
+
+
+def test_an_export_that_fails_leaves_nothing(monkeypatch, tmp_path):
+    """Where the comparison finds a difference, the file does not stay."""
+
+    def refuse(*_):
+        raise UserError('differs')
+
+    stand_ins = {
+        'graph_of': lambda *_: nn.Identity(),
+        'metadata_of': lambda *_: {},
+        'outputs_of': lambda *_: {'scores': {}},
+        'trace': lambda graph, outputs, metadata, path: path.write_text('half'),
+        'compared': refuse,
+    }
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(writing, name, stand_in)
+    target = tmp_path / 'model.onnx'
+    target.write_text('before')
+    with pytest.raises(UserError, match='differs'):
+        writing.write(None, None, target, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ['model.onnx']
+    assert target.read_text() == 'before'
+    monkeypatch.setattr(writing, 'compared', lambda *_: None)
+    writing.write(None, None, target, overwrite=True)
+    assert target.read_text() == 'half'
