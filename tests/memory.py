@@ -41,15 +41,11 @@ def began(event):
 
 def grown_by(function):
     """Bytes by which a call makes this process larger, at most at a time, as the system counts them."""
-    before = count_anew()
+    # Have the system count this process's largest size anew.
+    Path('/proc/self/clear_refs').write_text('5')
+    before = resident('VmRSS')
     function()
     return resident('VmHWM') - before
-
-
-def count_anew():
-    """Have the system count this process's largest size anew; its size now, bytes."""
-    Path('/proc/self/clear_refs').write_text('5')
-    return resident('VmRSS')
 
 
 def resident(kind):

@@ -1,15 +1,84 @@
-"""Write the drawings of docs/how_gcvit_works.md and docs/how_lsa_works.md: python docs/drawings/draw.py.
+"""Write the drawings of docs/how_gcvit_works.md and docs/how_lsa_works.md as SVG: python docs/drawings/draw.py.
 
 The numbers are those of GC ViT-T and LSA's imagenet-tiny for an image of 224x224 px; tests/docs compares them with what
-the networks compute.
+the networks compute. Below are the few shapes that they are made of, then the drawings; lengths are pixels at full size.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-
-from svg import CONVOLUTION, GLOBAL, INK, LOCAL, MAP, RESULT, arrow, box, grid, line, picture, text
+from xml.sax.saxutils import escape
 
 IMAGES = Path(__file__).parent.parent / 'images'
+FONT = 'font-family="Helvetica, Arial, sans-serif"'
+INK = '#1f2933'
+GREY = '#5b6770'
+# What is made by convolutions, by attention inside a window, by attention with a query from the whole map.
+CONVOLUTION = '#e3e8ec'
+LOCAL = '#cfe3f7'
+GLOBAL = '#fbd9b5'
+MAP = '#ffffff'
+RESULT = '#dcefdc'
+
+
+def box(x: float, y: float, width: float, height: float, lines: str | Iterable[str], fill: str) -> str:
+    """A rectangle with centred lines; the first in bold."""
+    lines = [lines] if isinstance(lines, str) else list(lines)
+    first = y + height / 2 - 9 * (len(lines) - 1)
+    words = ''.join(
+        text(x + width / 2, first + 18 * i, line, anchor='middle', bold=i == 0, grey=i > 0)
+        for i, line in enumerate(lines)
+    )
+    frame = f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="5" fill="{fill}" stroke="{INK}"/>'
+    return frame + words
+
+
+def text(
+    x: float, y: float, words: str, anchor: str = 'start', bold: bool = False, grey: bool = False, size: int = 15
+) -> str:
+    """One line, its middle at height y."""
+    weight = ' font-weight="bold"' if bold else ''
+    return (
+        f'<text x="{x}" y="{y + size * 0.35:.1f}" {FONT} font-size="{size}" text-anchor="{anchor}" '
+        f'fill="{GREY if grey else INK}"{weight}>{escape(words)}</text>'
+    )
+
+
+def arrow(*points: tuple[float, float]) -> str:
+    """A line along the points, with a head at the last."""
+    path = ' '.join(f'{x},{y}' for x, y in points)
+    return f'<polyline points="{path}" fill="none" stroke="{INK}" stroke-width="1.5" marker-end="url(#head)"/>'
+
+
+def grid(x: float, y: float, cell: float, rows: int, columns: int, fill: str = MAP, every: int = 0) -> str:
+    """Rows and columns of cells; with ``every`` a heavier line around so many of them, the windows."""
+    width, height = cell * columns, cell * rows
+    lines = [
+        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{fill}" stroke="{INK}" stroke-width="1.5"/>'
+    ]
+    for i in range(1, columns):
+        lines.append(line(x + i * cell, y, x + i * cell, y + height, every and i % every == 0))
+    for i in range(1, rows):
+        lines.append(line(x, y + i * cell, x + width, y + i * cell, every and i % every == 0))
+    return ''.join(lines)
+
+
+def line(x1: float, y1: float, x2: float, y2: float, heavy: bool) -> str:
+    colour, width = (INK, 1.5) if heavy else ('#9aa5ad', 0.6)
+    return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{colour}" stroke-width="{width}"/>'
+
+
+def picture(width: int, height: int, title: str, parts: Iterable[str]) -> str:
+    """A whole drawing on white ground, so that it is read on a dark page too."""
+    body = '\n'.join(parts)
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">
+<title>{escape(title)}</title>
+<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">
+<path d="M0,0 L8,4 L0,8 z" fill="{INK}"/></marker></defs>
+<rect width="{width}" height="{height}" fill="#ffffff"/>
+{body}
+</svg>
+"""
 
 
 def gcvit_network() -> str:
@@ -133,7 +202,7 @@ def lsa_shift_attention() -> str:
     parts += [text(74, 112, 'the unshifted one', grey=True, size=13)]
     parts += [arrow((64, 83), (64, 148)), box(15, 150, 150, 52, ['q of t0', '4 heads x 1 x 48'], GLOBAL)]
     parts += [
-        line(40, 92, 628, 92, True, INK),
+        line(40, 92, 628, 92, heavy=True),
         arrow((380, 92), (380, 148)),
         box(250, 150, 260, 52, ['k, v of t0 to t9', '4 heads x 10 x 48'], LOCAL),
     ]
