@@ -1,7 +1,7 @@
 """Write the drawings of docs/how_gcvit_works.md and docs/how_lsa_works.md as SVG: python docs/drawings/draw.py.
 
 The numbers are those of GC ViT-T and LSA's imagenet-tiny for an image of 224x224 px; tests/docs compares them with what
-the networks compute. First the few shapes that drawings are made of, then the drawings; lengths are pixels at full size.
+the networks compute. First the few shapes that they are made of, then the drawings; lengths are pixels at full size.
 """
 
 from collections.abc import Iterable
