@@ -5,6 +5,7 @@ from functools import cache
 
 import mmdet
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
@@ -15,6 +16,12 @@ from torch.overrides import TorchFunctionMode
 
 from ..conftest import ROOT
 
+# What the metafiles say of each config.
+CONTENTS = [
+    yaml.safe_load((ROOT / path).read_text())
+    for path in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
+]
+ENTRIES = {model['Name']: model for content in CONTENTS for model in content['Models']}
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 read_once = cache(Config.fromfile)
 

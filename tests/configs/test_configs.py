@@ -1,13 +1,17 @@
-"""Every config builds, what follows the backbone fits it, and the recipe is what it says."""
+"""Every config builds, what follows the backbone fits it, its numbers are the model zoo's, the recipe what it says."""
 
 import re
+from collections import defaultdict
 
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
+from mmgcvit.experiments.complexity import count_macs, model_parts
+
 from ..conftest import ROOT
-from .models import head_of, norms_and_tables, on_meta, parameters_of, read, undecayed
+from ..tools.commands import call
+from .models import ENTRIES, head_of, norms_and_tables, on_meta, parameters_of, read, undecayed
 
 CONFIGS = sorted(
     str(path.relative_to(ROOT / 'configs').with_suffix(''))
@@ -29,43 +33,83 @@ PARAMETERS = {
 }
 
 
-@pytest.fixture(scope='module', params=CONFIGS)
-def built(request):
-    """Each config and its model."""
-    cfg = read(request.param)
-    return cfg, on_meta(cfg)
-
-
-@torch.no_grad()
-def test_the_model_builds_and_what_follows_takes_the_backbones_maps(built):
-    cfg, model = built
+def wrong_with(cfg, model, metadata):
+    """What does not hold of a config and its model on the meta device; with a metafile's numbers, if it has one."""
+    expected = norms_and_tables(cfg, model)
+    if not expected or undecayed(cfg, model) != expected:
+        yield 'weight decay: norms and position tables have none, in classification no vector has'
     model.eval()
-    maps = model.backbone(torch.zeros(1, 3, 64, 64, device='meta'))
+    maps = model.backbone(torch.empty(1, 3, 64, 64, device='meta'))
     channels = [found.shape[1] for found in maps]
     if cfg.default_scope == 'mmpretrain':
-        assert model.head(model.neck(maps)).shape == (1, cfg.model.head.num_classes)
+        if model.head(model.neck(maps)).shape != (1, cfg.model.head.num_classes):
+            yield 'its head gives other than a score a class'
     elif cfg.default_scope == 'mmseg':
-        assert channels == list(cfg.model.decode_head.in_channels)
-        assert channels[cfg.model.auxiliary_head.in_index] == cfg.model.auxiliary_head.in_channels
-        for head in (model.decode_head, model.auxiliary_head):
-            assert head(maps).shape[1] == cfg.model.decode_head.num_classes
-    else:
-        assert channels == list(cfg.model.neck.in_channels)
-        assert len(model.neck(maps)) == cfg.model.neck.num_outs
+        auxiliary = cfg.model.auxiliary_head
+        if channels != list(cfg.model.decode_head.in_channels) or channels[auxiliary.in_index] != auxiliary.in_channels:
+            yield f'its heads take other maps than of {channels} channels'
+        if {head(maps).shape[1] for head in (model.decode_head, model.auxiliary_head)} != {
+            model.decode_head.num_classes
+        }:
+            yield 'its heads give other than a score a class'
+    elif channels != list(cfg.model.neck.in_channels) or len(model.neck(maps)) != cfg.model.neck.num_outs:
+        yield f'its neck takes other maps than of {channels} channels, or gives another number'
+    if metadata and parameters_of(model) != metadata['Parameters']:
+        yield f'{parameters_of(model)} parameters, {metadata["Parameters"]} in the metafile'
+    # Detectors by queries compute for real, below.
+    if metadata and not hasattr(model, 'forward_transformer'):
+        parts = model_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+        macs = sum(part.macs for part in parts)
+        if parts[0].name != 'backbone' or macs != pytest.approx(metadata['FLOPs'], rel=1e-3):
+            yield f'{macs} multiply-adds, {metadata["FLOPs"]} in the metafile'
 
 
-def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(built):
-    """In classification no vector has any."""
-    expected = norms_and_tables(*built)
-    assert expected
-    assert undecayed(*built) == expected
+@pytest.mark.slow
+@pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmpretrain'])
+@torch.no_grad()
+def test_models_build_fit_together_and_have_the_numbers_of_the_metafiles(scope):
+    wrong = {}
+    for name in CONFIGS:
+        cfg = read(name)
+        if cfg.default_scope == scope:
+            wrong[name] = [*wrong_with(cfg, on_meta(cfg), ENTRIES.get(name, {}).get('Metadata'))]
+    assert len(wrong) > 8
+    assert {name: found for name, found in wrong.items() if found} == {}
 
 
-@pytest.mark.parametrize('name', PARAMETERS)
-def test_parameters_of_the_whole_model(name):
-    cfg = read(name)
-    cfg.model.backbone.window_size = 24
-    assert round(parameters_of(on_meta(cfg)) / 1e6, 2) == PARAMETERS[name]
+def test_parameters_of_the_whole_model():
+    counted = {}
+    for name in PARAMETERS:
+        cfg = read(name)
+        cfg.model.backbone.window_size = 24
+        counted[name] = round(parameters_of(on_meta(cfg)) / 1e6, 2)
+    assert counted == PARAMETERS
+
+
+BY_QUERIES = [name for name in ENTRIES if name.startswith('dino')]
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_multiply_adds_of_a_detector_by_queries_are_counted():
+    """It runs for real, which takes 1.5 GB: in another process, and one for all, which differ in backbone and neck."""
+    metadata = ENTRIES[BY_QUERIES[0]]['Metadata']
+    config, size = ENTRIES[BY_QUERIES[0]]['Config'], metadata['FLOPs Input Size'].split('x')
+    output = call('', '-m', 'mmgcvit', 'flops', config, '--shape', *size)
+    (counted,) = re.findall(r'\*\*whole model\*\* .* \*\*([\d.]+)\*\* \|$', output, re.MULTILINE)
+    assert float(counted) * 1e9 == pytest.approx(metadata['FLOPs'], rel=1e-3)
+
+
+def test_detectors_by_queries_differ_by_their_backbone_and_neck():
+    """What follows is the same and needs as many multiply-adds in all of them."""
+
+    def following(name):
+        model = on_meta(read(name)).eval()
+        image = torch.empty(1, 3, 800, 1280, device='meta')
+        return ENTRIES[name]['Metadata']['FLOPs'] - count_macs(lambda: model.neck(model.backbone(image)))
+
+    assert len(BY_QUERIES) == 6
+    assert len({following(name) for name in BY_QUERIES}) == 1
 
 
 def test_the_backbone_of_a_detector_by_queries_learns_at_a_tenth_of_the_rate():
@@ -82,81 +126,61 @@ EXPERIMENTS = [name for name in CONFIGS if not name.startswith(('demo/', 'custom
 README = (ROOT / 'configs' / 'README.md').read_text()
 
 
-@pytest.mark.parametrize('name', EXPERIMENTS)
-def test_a_head_says_what_to_expect_and_leaves_to_the_readme_what_all_share(name):
-    head = head_of(name)
-    assert re.search(r'^Expected: ', head, re.MULTILINE)
-    assert re.search(r'^Memory:   ', head, re.MULTILINE)
-    assert 'run in full' in head
-    assert 'dist_train.sh' not in head
-    assert 'CC BY-NC' not in head
+def test_every_config_has_the_switches_and_its_head_says_what_to_expect():
+    """What all share is left to the readme; demos and templates say themselves how to run them."""
+    wrong = defaultdict(list)
+    for name in CONFIGS:
+        cfg, head = read(name), head_of(name)
+        loops = ('mmgcvit.EpochBasedTrainLoop', 'mmgcvit.IterBasedTrainLoop')
+        checks = {
+            'a resumed run is the run': cfg.default_hooks.exact_resume.type == 'mmgcvit.ExactResumeHook'
+            and cfg.train_cfg.type in loops
+            and 'by_epoch' not in cfg.train_cfg,
+            'a switch for TF32': cfg.default_hooks.tf32 == {'type': 'mmgcvit.TF32Hook', 'enabled': True},
+        }
+        if name in EXPERIMENTS:
+            in_float32 = cfg.optim_wrapper.type == 'OptimWrapper'
+            checks |= {
+                'expectation': re.search(r'^Expected: ', head, re.MULTILINE),
+                'memory': re.search(r'^Memory:   ', head, re.MULTILINE),
+                'what was run': 'run in full' in head,
+                "no words of the readme's": 'dist_train.sh' not in head and 'CC BY-NC' not in head,
+                'what --amp gives': bool(re.search(r'^--amp: ', head, re.MULTILINE)) == in_float32,
+            }
+        else:
+            checks['how to run it'] = 'Run:' in head
+        wrong[name] = [what for what, is_so in checks.items() if not is_so]
+    assert len(CONFIGS) - len(EXPERIMENTS) == 11
+    assert {name: found for name, found in wrong.items() if found} == {}
 
 
-def test_demos_and_templates_say_how_to_run_them():
-    """Not by the readme's lines."""
-    others = [name for name in CONFIGS if name not in EXPERIMENTS]
-    assert len(others) == 11
-    for name in others:
-        assert 'Run:' in head_of(name), name
-
-
-@pytest.mark.parametrize('name', EXPERIMENTS)
-def test_the_head_of_a_config_in_float32_says_what_mixed_precision_gives_and_no_other_does(name):
-    in_float32 = read(name).optim_wrapper.type == 'OptimWrapper'
-    assert bool(re.search(r'^--amp: ', head_of(name), re.MULTILINE)) == in_float32
-
-
-def test_the_readme_of_the_configs_says_how_to_run_one_and_start_without_weights():
+def test_the_readme_of_the_configs_names_each_once_with_its_batch_and_says_how_to_run_one():
     for line in (
         'tools/dist_train.sh configs/NAME.py 8',
         'tools/dist_test.sh configs/NAME.py',
         '--cfg-options model.backbone.init_cfg=None',
         '--cfg-options model.backbone.init_cfg.checkpoint=FILE_OR_ADDRESS',
         '--cfg-options default_hooks.tf32.enabled=False',
+        'not for commercial use',
     ):
         assert line in README
-    assert 'not for commercial use' in README
-
-
-def readme_rows():
-    """The table of the readme: names of configs, and the column of the batch."""
+    batches = {}
     for line in README[: README.index('## How to run one')].splitlines():
         if line.startswith('| `'):
             cells = [cell.strip() for cell in line.strip('|').split(' | ')]
-            yield re.findall(r'`(\S+)`', cells[0]), cells[-1]
-
-
-def test_the_readme_of_the_configs_names_each_once():
-    named = [name for names, _ in readme_rows() for name in names]
-    assert sorted(named) == CONFIGS
-
-
-def test_the_readme_of_the_configs_says_their_batches():
-    for names, batch in readme_rows():
-        for name in names:
-            cfg = read(name)
-            images, accumulated = cfg.train_dataloader.batch_size, cfg.optim_wrapper.get('accumulative_counts', 1)
-            if name.startswith('demo/'):
-                assert batch == '1 process x 64 or 8'
-                assert images in (64, 8)
-            elif name.startswith('custom'):
-                assert batch == f'any x {images}, rate scaled'
-                assert cfg.auto_scale_lr.enable
-            else:
-                assert batch == ' x '.join(map(str, [8, images] + [accumulated] * (accumulated > 1)))
-
-
-@pytest.mark.parametrize('name', CONFIGS)
-def test_a_resumed_run_of_every_config_is_the_run(name):
-    cfg = read(name)
-    assert cfg.default_hooks.exact_resume.type == 'mmgcvit.ExactResumeHook'
-    assert cfg.train_cfg.type in ('mmgcvit.EpochBasedTrainLoop', 'mmgcvit.IterBasedTrainLoop')
-    assert 'by_epoch' not in cfg.train_cfg
-
-
-@pytest.mark.parametrize('name', CONFIGS)
-def test_every_config_has_the_switch_for_tf32(name):
-    assert read(name).default_hooks.tf32 == {'type': 'mmgcvit.TF32Hook', 'enabled': True}
+            for name in re.findall(r'`(\S+)`', cells[0]):
+                assert name not in batches, name
+                batches[name] = cells[-1]
+    assert sorted(batches) == CONFIGS
+    for name, batch in batches.items():
+        cfg = read(name)
+        images, accumulated = cfg.train_dataloader.batch_size, cfg.optim_wrapper.get('accumulative_counts', 1)
+        if name.startswith('demo/'):
+            assert (batch, images in (64, 8)) == ('1 process x 64 or 8', True), name
+        elif name.startswith('custom'):
+            assert (batch, cfg.auto_scale_lr.enable) == (f'any x {images}, rate scaled', True), name
+        else:
+            assert batch == ' x '.join(map(str, [8, images] + [accumulated] * (accumulated > 1))), name
 
 
 def flat(value, name=''):
@@ -188,16 +212,19 @@ SIZES = re.compile(
 START = re.compile(r'(released|model\.backbone\.init_cfg)')
 
 
-@pytest.mark.parametrize('demo', DEMOS)
-def test_a_demo_differs_from_its_full_config_only_in_data_sizes_schedule_and_start(demo):
-    small, full = (flat(read(name)._cfg_dict.to_dict()) for name in (demo, DEMOS[demo]))
-    different = {key for key in small.keys() | full.keys() if small.get(key) != full.get(key)}
+def different(*names):
+    """The settings in which two configs differ."""
+    one, other = (flat(read(name)._cfg_dict.to_dict()) for name in names)
+    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+
+
+def test_a_demo_differs_from_its_full_config_only_in_data_sizes_schedule_and_start():
     allowed = (DATA, SCHEDULE, SIZES, START)
-    assert not {key for key in different if not any(kind.match(key) for kind in allowed)}
+    for demo, full in DEMOS.items():
+        assert not {key for key in different(demo, full) if not any(kind.match(key) for kind in allowed)}, demo
 
 
 def test_the_digits_detector_takes_another_backbone_by_one_setting():
-    lsa, gcvit = (flat(read(f'demo/mask_rcnn_{name}_digits')._cfg_dict.to_dict()) for name in ('lsa', 'gcvit'))
-    different = {key for key in lsa.keys() | gcvit.keys() if lsa.get(key) != gcvit.get(key)}
-    assert {key.split('.')[0] for key in different} == {'model', 'lsa', 'start'}
-    assert {key.split('.')[1] for key in different if key.startswith('model')} == {'backbone'}
+    found = different('demo/mask_rcnn_lsa_digits', 'demo/mask_rcnn_gcvit_digits')
+    assert {key.split('.')[0] for key in found} == {'model', 'lsa', 'start'}
+    assert {key.split('.')[1] for key in found if key.startswith('model')} == {'backbone'}
