@@ -1,4 +1,4 @@
-"""A model and images so small that a whole run takes a moment: what the fuzzer's commands train and test."""
+"""A model and images so small that a whole run takes a moment: what tests of commands train and test."""
 
 import torch
 from mmengine.evaluator import BaseMetric
