@@ -30,14 +30,8 @@ Fetched = TypeVar('Fetched')
 def download(address: str, check: Callable[[Path], object]) -> Path:
     """Fetch a checkpoint, unless it is in the cache; the file there.
 
-    Its SHA-256 is the one that the address names, or else that of the first time: it is recorded beside the file.
-
-    Args:
-        address: http(s), with or without ``#sha256=...``.
-        check: Reads a file, and raises DamagedCheckpointError on what is no checkpoint; that is thrown away.
-
-    Raises:
-        CheckpointError: It cannot be downloaded, or is another file; in every process of a distributed run alike.
+    Its SHA-256 is the one that the address names (``#sha256=...``), or else that of the first time: it is recorded
+    beside the file. What ``check`` says is damaged is thrown away.
     """
     url, _, fragment = address.partition('#')
     wanted = re.fullmatch(r'sha256=([0-9a-fA-F]{64})', fragment)
@@ -112,10 +106,7 @@ def transfer(url: str, path: Path) -> None:
 def first_on_each_node(fetch: Callable[[], Fetched]) -> Fetched:
     """Call a function in the first process of each node, then in the others, which find in a cache what it fetched.
 
-    Every process has to call this.
-
-    Raises:
-        CheckpointError: ``fetch`` raised one in some process; every process raises it.
+    Every process has to call this; a CheckpointError in one is raised in all.
     """
     # mmengine's get_local_rank wants a process group that its own init_dist does not make.
     is_first = not is_distributed() or os.environ.get('LOCAL_RANK', '0') == '0'
@@ -136,13 +127,8 @@ def first_on_each_node(fetch: Callable[[], Fetched]) -> Fetched:
 def folder_of(source: str | Path, files: list[str], revision: str | None = None) -> Path | None:
     """The folder that a source names, here or on the Hub; None for a file, an address or ``timm://NAME``.
 
-    Args:
-        source: What the user named. ``OWNER/NAME`` is a name on the Hub where there is no such file or folder.
-        files: What to fetch from the Hub, all of one commit, into huggingface_hub's own cache.
-        revision: Of a name on the Hub: a branch, a tag or a commit.
-
-    Raises:
-        CheckpointError: The Hub has none, or cannot be reached; or a revision is given of something else.
+    ``OWNER/NAME`` is a name on the Hub where there is no such file or folder. The files are fetched from there, all of
+    one commit, into huggingface_hub's own cache.
     """
     path = Path(source).expanduser()
     name = str(source)

@@ -21,11 +21,8 @@ def register_reader(work_dir: str | Path | None = None, trusted: Collection[str]
     """Have mmengine read checkpoints as data, through its own registry of loaders.
 
     Its default runs code from a file where the safe way does not suffice. Importing the package calls this; commands
-    call it again with what they know.
-
-    Args:
-        work_dir: The run's work folder. Without one no path from a file reaches mmengine.
-        trusted: Files or addresses, named as the host will, that may run code: the user's own.
+    call it again with what they know: the run's work folder, without which no path from a file reaches mmengine, and
+    the user's own files, named as the host will, that may run code.
     """
 
     def load_from_mmgcvit(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
@@ -36,16 +33,7 @@ def register_reader(work_dir: str | Path | None = None, trusted: Collection[str]
 
 
 def read_for_host(source: str, work_dir: str | Path | None = None, trust: bool = False) -> dict[str, Any]:
-    """What a host gets of a checkpoint: its weights under ``state_dict`` wherever the file has them, and no orders.
-
-    Args:
-        source: See :func:`read_checkpoint`.
-        work_dir: The run's work folder.
-        trust: Whether code in it may run.
-
-    Raises:
-        CheckpointError: It cannot be read, is no dict, or its tensors' names are none.
-    """
+    """What a host gets of a checkpoint: its weights under ``state_dict`` wherever the file has them, and no orders."""
     content = read_trusted_checkpoint(source) if trust else read_checkpoint(source)
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{source} holds no weights: a {type(content).__name__} where a dict belongs')

@@ -38,13 +38,7 @@ def save_whole(content: Any, path: Path) -> None:
 
 
 def save_whole_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    """Likewise of a safetensors file, with its digest in a file beside it.
-
-    Args:
-        tensors: What to save.
-        path: A file that is there is replaced.
-        metadata: What stands in its header.
-    """
+    """Likewise of a safetensors file, with its digest in a file beside it."""
     with written_whole(path) as unfinished:
         write_safetensors(tensors, unfinished, metadata)
     write_digest_beside(path)
@@ -102,11 +96,7 @@ def beside(path: Path) -> Path:
 
 
 def recorded_digest(record: Path) -> str:
-    """The digest in a file of ``sha256sum``.
-
-    Raises:
-        CheckpointError: It holds none.
-    """
+    """The digest in a file of ``sha256sum``."""
     with record.open('rb') as file:
         digest = re.match(r'[0-9a-fA-F]{64}\b', file.read(4096).decode('latin-1'))
     if digest is None:
@@ -115,12 +105,7 @@ def recorded_digest(record: Path) -> str:
 
 
 def check_digest(path: Path) -> bool:
-    """Compare a file with its digests, inside of it and beside it; whether it has one inside.
-
-    Raises:
-        DamagedCheckpointError: It differs from one.
-        CheckpointError: The file beside holds no digest.
-    """
+    """Compare a file with its digests, inside of it and beside it; whether it has one inside."""
     with path.open('rb') as file:
         is_archive = file.read(len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
         file.seek(max(path.stat().st_size - len(DIGEST_MARK) - LENGTH_OF_DIGEST, 0))

@@ -132,17 +132,9 @@ def report(
 
 
 def check_fits(model: nn.Module, source: str, part: str = '', trust: bool = False) -> None:
-    """Make sure that a checkpoint has every tensor of a model: hosts load what fits, and leave the rest at random.
+    """Make sure that a checkpoint has every tensor of a model, or all under a prefix, for example ``backbone.``.
 
-    Args:
-        model: The model, wrapped or not.
-        source: The checkpoint.
-        part: Look at tensors under this prefix only, for example ``backbone.``.
-        trust: Whether code in it may run.
-
-    Raises:
-        CheckpointError: It lacks tensors, or has some of other shapes, or that are no finite weights; position tables
-            may differ, they are resized. Or it cannot be read.
+    Hosts load what fits, and leave the rest at random. Position tables may differ, they are resized.
     """
     check_content_fits(model, read_for_host(source, trust=trust), source, part)
 

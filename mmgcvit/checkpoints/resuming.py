@@ -33,17 +33,10 @@ def check_resumable(
     optimizer: torch.optim.Optimizer | None = None,
     schedulers: Sequence[Any] | None = None,
 ) -> None:
-    """Make sure that a run can go on from a checkpoint of mmengine's.
+    """Make sure that a run can go on from a checkpoint of mmengine's, which lacks nothing that it has of another shape.
 
-    Args:
-        checkpoint: What a host is to resume from.
-        source: For messages.
-        model: The model, without wrappers.
-        optimizer: The run's optimizer, None where each process has a share of it.
-        schedulers: The run's schedulers, None where they are not to be resumed.
-
-    Raises:
-        CheckpointError: It lacks something, or holds something of another kind or shape.
+    The model comes without wrappers; no optimizer where each process has a share of it, no schedulers where they are
+    not to be resumed.
     """
     try:
         check_counts(checkpoint.get('meta'))

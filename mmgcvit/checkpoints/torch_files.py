@@ -255,9 +255,7 @@ DATA_ONLY = SimpleNamespace(
 def as_data(value: Any, done: dict[int, Any]) -> Any:
     """What a pickle has made, without what is inert: an entry of a dict goes, a sequence goes as a whole.
 
-    Args:
-        value: Of the unpickler.
-        done: What has become of containers by their ids; what is shared stays so.
+    What has become of a container stands in ``done`` by its id, so that what is shared stays so.
     """
     kind = type(value)
     if kind is int and value.bit_length() > MOST_BITS:
@@ -284,16 +282,7 @@ def as_data(value: Any, done: dict[int, Any]) -> Any:
 
 
 def read_torch(path: Path, with_numbers: bool = True) -> Any:
-    """Read a file of torch.save; entries that agree with their checksums, and what they hold of data.
-
-    Args:
-        path: The file.
-        with_numbers: Without them tensors come on torch's meta device.
-
-    Raises:
-        CheckpointError: It holds other things than data, or they are not as torch writes them.
-        DamagedCheckpointError: It is torn or altered, or no such file.
-    """
+    """What a file of torch.save holds of data; without numbers, tensors come on torch's meta device."""
     with path.open('rb') as file:
         head = file.read(max(map(len, BEFORE_ZIP)))
     if not head:

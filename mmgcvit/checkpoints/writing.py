@@ -16,10 +16,7 @@ INDEX = 'relative_position_index'
 def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> dict[str, Any]:
     """The weights as a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``.
 
-    Args:
-        weights: What was read.
-        arch: The arch's name, for the meta.
-        digest: SHA-256 of the file that was read, if it was one.
+    The digest is that of the file that was read, if it was one.
     """
     state_dict = {}
     last_norm = norm_of_last_stage(weights.tensors)
@@ -40,11 +37,7 @@ def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> di
 
 
 def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
-    """The weights under another layout's names.
-
-    Raises:
-        CheckpointError: The layout has no place for a tensor, for example timm's for the output norms of a detector.
-    """
+    """The weights under another layout's names; one without a place there, as detectors' output norms, is an error."""
     state_dict, homeless = {}, []
     for name, tensor in with_classifier_names(weights.tensors).items():
         there = layout.name_there(name)

@@ -2,17 +2,23 @@
 
 import pytest
 import torch
+from torch import nn
 
-from mmgcvit import GCViT
-from mmgcvit.checkpoints import CheckpointError
-from mmgcvit.checkpoints.weights import Weights
+from mmgcvit import LSA, GCViT
+from mmgcvit.checkpoints import CheckpointError, Weights
+from mmgcvit.checkpoints.loading import check_fits
 from mmgcvit.checkpoints.writing import state_dict_for
+from mmgcvit.models.gcvit.archs import ARCHS as GCVIT_ARCHS
 from mmgcvit.models.gcvit.layouts import ORIGINAL, TIMM
 from mmgcvit.models.layers.position import resize_table
+from mmgcvit.models.lsa import ARCHS as LSA_ARCHS
 
-from ..reference import REFERENCES
+from ..reference import LSA_REFERENCES, REFERENCES
+from . import toy
 
 DENSE, ODD, _, CLASSIFIER, _ = REFERENCES
+TINY = LSA_REFERENCES[0]
+SMALL = {'embed_dims': 4, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 1, 1), 'mlp_ratio': 2}
 
 
 @pytest.fixture
@@ -21,82 +27,70 @@ def load(tmp_path, monkeypatch):
     lines = []
     monkeypatch.setattr('mmgcvit.checkpoints.loading.print_log', lambda line, *_: lines.append(line))
 
-    def load(content, reference=DENSE, arguments=None, **options):
+    def load(content, reference=DENSE, arguments=None, device='cpu', **options):
         path = tmp_path / 'checkpoint'
         torch.save(content, path)
         init_cfg = {'type': 'Pretrained', 'checkpoint': str(path), **options}
-        model = reference.backbone(init_cfg=init_cfg, **(arguments or {}))
+        model = reference.backbone(init_cfg=init_cfg, **(arguments or {})).to(device)
         model.init_weights()
-        (line,) = lines
-        return model, line
+        return model, lines[-1]
 
     return load
 
 
-def loaded_weights(reference, **arguments):
+def loaded_weights(reference):
     """A backbone's state dict as it must be after loading a reference."""
-    weights = Weights('here', ORIGINAL, '', False, {})
-    for name, tensor in reference.weights().items():
-        weights.tensors[ORIGINAL.name_here(name)] = tensor
-    return weights.tensors
+    return {ORIGINAL.name_here(name): tensor for name, tensor in reference.weights().items()}
 
 
-def assert_loaded(model, reference):
-    expected = loaded_weights(reference)
+def assert_same(model, expected):
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, expected[name]), name
 
 
-@pytest.mark.parametrize('prefix', ['', 'module.', 'backbone.', 'model.backbone.', 'module.student.backbone.'])
-def test_any_prefix_is_found(load, prefix):
-    content = {prefix + name: tensor for name, tensor in DENSE.weights().items()}
-    assert_loaded(load({'state_dict': content})[0], DENSE)
+def test_the_weights_are_found_under_any_prefix_wherever_trainers_put_them(load):
+    expected = loaded_weights(DENSE)
+    for prefix in ('', 'module.', 'backbone.', 'model.backbone.', 'module.student.backbone.'):
+        content = {prefix + name: tensor for name, tensor in DENSE.weights().items()}
+        assert_same(load({'state_dict': content})[0], expected)
+    for content in (DENSE.weights(), {'model': DENSE.weights(), 'epoch': 3}):
+        assert_same(load(content)[0], expected)
+    own = {f'backbone.{name}': tensor for name, tensor in expected.items()}
+    own |= {'head.fc.weight': torch.zeros(11, 64), 'rpn_head.rpn_conv.weight': torch.zeros(3)}
+    model, line = load({'state_dict': own, 'meta': {}})
+    assert_same(model, expected)
+    assert '2 ignored' in line
+    assert 'rpn_head.rpn_conv.weight' in line
 
 
-@pytest.mark.parametrize('wrap', [lambda s: s, lambda s: {'state_dict': s}, lambda s: {'model': s, 'epoch': 3}])
-def test_the_weights_are_found_wherever_trainers_put_them(load, wrap):
-    assert_loaded(load(wrap(DENSE.weights()))[0], DENSE)
-
-
-@pytest.mark.parametrize(('ema', 'factor'), [(False, 1), (True, 2)])
-def test_the_moving_average_is_taken_when_asked_for(load, ema, factor):
-    content = {
-        'state_dict': DENSE.weights(),
-        'state_dict_ema': {f'module.{name}': 2 * tensor for name, tensor in DENSE.weights().items()},
-    }
-    model, line = load(content, ema=ema)
-    torch.testing.assert_close(model.stem.proj.weight, factor * DENSE.weights()['patch_embed.proj.weight'])
-    assert ('moving average' in line) == ema
+def test_the_moving_average_is_taken_when_asked_for_or_when_it_is_alone(load):
+    average = {'state_dict_ema': {f'module.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}}
+    for content, ema, factor in (
+        ({'state_dict': DENSE.weights(), **average}, False, 1),
+        ({'state_dict': DENSE.weights(), **average}, True, 2),
+        (average, False, 2),
+    ):
+        model, line = load(content, ema=ema)
+        assert torch.equal(model.stem.proj.weight, factor * DENSE.weights()['patch_embed.proj.weight'])
+        assert ('moving average' in line) == (factor == 2)
+    with pytest.raises(CheckpointError, match=r'no moving average .*leave ema out'):
+        load({'state_dict': DENSE.weights()}, ema=True)
 
 
 def test_of_several_networks_the_named_one_is_taken(load):
     content = {f'teacher.{name}': tensor for name, tensor in DENSE.weights().items()}
     content |= {f'student.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}
-    model, _ = load(content, prefix='teacher')
-    assert_loaded(model, DENSE)
+    assert_same(load(content, prefix='teacher')[0], loaded_weights(DENSE))
     with pytest.raises(CheckpointError, match=r"several networks, under 'teacher\.', 'student\.'; name one as prefix"):
         load(content)
 
 
-def test_own_checkpoints_load_with_the_head_beside_the_backbone_ignored(load):
-    content = {f'backbone.{name}': tensor for name, tensor in loaded_weights(DENSE).items()}
-    content['head.fc.weight'] = torch.zeros(11, 64)
-    content['rpn_head.rpn_conv.weight'] = torch.zeros(3)
-    model, line = load({'state_dict': content, 'meta': {}})
-    assert_loaded(model, DENSE)
-    assert '2 ignored' in line
-    assert 'rpn_head.rpn_conv.weight' in line
-
-
 def test_timms_layout_loads(load):
     tensors = loaded_weights(CLASSIFIER)
-    content = state_dict_for(Weights('here', ORIGINAL, '', False, tensors), TIMM)
-    model, line = load(content, CLASSIFIER)
+    model, line = load(state_dict_for(Weights('here', ORIGINAL, '', False, tensors), TIMM), CLASSIFIER)
     assert torch.equal(model.norm3.weight, tensors['final_norm.weight'])
-    assert torch.equal(
-        model.stem.downsample.conv.squeeze_excite.squeeze.weight,
-        tensors['stem.downsample.conv.squeeze_excite.squeeze.weight'],
-    )
+    squeeze = 'stem.downsample.conv.squeeze_excite.squeeze.weight'
+    assert torch.equal(model.state_dict()[squeeze], tensors[squeeze])
     assert 'layout of timm' in line
 
 
@@ -112,86 +106,88 @@ def test_the_line_counts_what_was_loaded_resized_left_initial_and_ignored(load):
     assert "the last output norm is the classifier's final norm" in line
     assert torch.equal(model.norm3.bias, CLASSIFIER.weights()['norm.bias'])
     assert torch.equal(model.norm0.weight, torch.ones(8))
+    model, line = load({'state_dict': TINY.weights()}, TINY, {'out_indices': (0, 1, 2, 3)})
+    assert f'{len(model.state_dict()) - 6} tensors loaded' in line
+    assert '6 left initial (output norms norm0, norm1, norm2)' in line
+    assert 'layout of the original LSA' in line
+    assert torch.equal(model.norm3.bias, TINY.weights()['norm.bias'])
 
 
-def test_a_backbone_of_fewer_stages_takes_what_it_has(load):
-    model, line = load({'state_dict': DENSE.weights()}, arguments={'out_indices': (0, 1)})
-    expected = loaded_weights(DENSE)
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
-    assert ' 0 ignored' not in line
+def test_a_backbone_of_some_outputs_loads_from_one_of_all(load):
+    everything = DENSE.backbone().state_dict()
+    for out_indices in ((1, 2, 3), (3,), (0, 1)):
+        model, line = load({'state_dict': everything}, arguments={'out_indices': out_indices})
+        assert_same(model, everything)
+        assert ' 0 ignored' not in line
 
 
-def test_another_archs_weights_are_refused_naming_both(load):
-    with pytest.raises(CheckpointError, match=r'holds weights of GCViT of embed_dims 8, depths .*; the model is .*16'):
-        load({'state_dict': DENSE.weights()}, arguments={'arch': DENSE.backbone_config()['arch'] | {'embed_dims': 16}})
-
-
-@pytest.mark.parametrize(('source', 'target'), [('xxtiny', 'xtiny'), ('tiny', 'tiny2'), ('small', 'base')])
-def test_published_archs_are_called_by_name(source, target, tmp_path):
-    torch.save(GCViT(source).state_dict(), tmp_path / 'x.pth')
-    model = GCViT(target, init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
-    with pytest.raises(CheckpointError, match=rf"holds weights of GCViT '{source}'; the model is GCViT '{target}'"):
-        model.init_weights()
-
-
-def test_weights_with_layer_scale_are_another_arch(load):
-    with pytest.raises(CheckpointError, match=r'with layer scale; the model is .* without layer scale'):
-        load({'state_dict': ODD.weights()}, DENSE)
+@pytest.mark.parametrize('network', [GCViT, LSA], ids=lambda network: network.__name__)
+def test_published_archs_are_known_by_their_weights(network):
+    for arch in GCVIT_ARCHS if network is GCViT else LSA_ARCHS:
+        with torch.device('meta'):
+            assert network.describe_weights(network(arch).state_dict()) == repr(arch)
 
 
 @pytest.mark.parametrize(
-    ('content', 'message'),
+    ('source', 'target', 'message'),
     [
+        (GCViT('xxtiny'), GCViT('xtiny'), "holds weights of GCViT 'xxtiny'; the model is GCViT 'xtiny'"),
+        (LSA('imagenet-tiny'), LSA('cifar-tiny'), "weights of LSA 'imagenet-tiny'; the model is LSA 'cifar-tiny'"),
+        (DENSE.backbone(), GCViT({**SMALL, 'embed_dims': 16}), 'GCViT of embed_dims 8, depths .*; the model is .*16'),
+        (ODD.backbone(), DENSE.backbone(), 'with layer scale; the model is .* without layer scale'),
+        (
+            TINY.backbone(),
+            LSA({**TINY.arch, 'num_kv_heads': (1, 1, 1, 1)}),
+            r'32\) channels of keys.*the model is LSA .*8\) channels of keys',
+        ),
+        (TINY.backbone(), GCViT('xxtiny'), 'holds LSA weights; the model is GCViT'),
+        (GCViT('xxtiny', out_indices=(0,)), TINY.backbone(), 'holds GCViT weights; the model is LSA'),
+    ],
+    ids=range(7),
+)
+def test_another_archs_or_networks_weights_are_refused_naming_both(source, target, message, tmp_path):
+    torch.save(source.state_dict(), tmp_path / 'x.pth')
+    target.init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
+    with pytest.raises(CheckpointError, match=message):
+        target.init_weights()
+
+
+def test_a_checkpoint_without_the_network_is_refused(load):
+    others = dict.fromkeys(['layer1.0.conv1.weight', *'abcd'], torch.zeros(1))
+    for content, message in (
         ({'state_dict': {}}, 'holds no weights'),
         ({}, 'holds no weights'),
         ([1, 2], 'holds no weights'),
         (
-            {'state_dict': dict.fromkeys(['layer1.0.conv1.weight', *'abcd'], torch.zeros(1))},
-            r'holds no network .* its 5 tensors are layer1\.0\.conv1\.weight, a, b, c, \.\.\.; known layouts: \w+',
+            {'state_dict': others},
+            r'no network .* its 5 tensors are layer1\.0\.conv1\.weight, a, b, c, \.\.\.; known \w+',
         ),
-    ],
-)
-def test_a_checkpoint_without_the_network_is_refused(load, content, message):
-    with pytest.raises(CheckpointError, match=message):
-        load(content)
-
-
-def test_a_checkpoint_that_lacks_a_tensor_is_refused(load):
-    weights = DENSE.weights()
-    del weights['levels.1.blocks.1.mlp.fc2.weight']
-    with pytest.raises(CheckpointError, match=r'lacks 1 tensors of the model: stages\.1\.blocks\.1\.mlp\.fc2\.weight'):
-        load(weights)
-
-
-def test_a_tensor_of_another_shape_is_refused(load):
-    weights = DENSE.weights()
-    weights['levels.0.downsample.reduction.weight'] = torch.zeros(16, 8, 2, 2)
-    with pytest.raises(
-        CheckpointError, match=r'1 tensors of other shapes: downsamplers\.0\.reduction\.weight \(16, 8, 2, 2\)'
     ):
-        load(weights)
+        with pytest.raises(CheckpointError, match=message):
+            load(content)
 
 
-@pytest.mark.parametrize('spoil', ['missing', 'shape', 'table'])
-def test_a_refused_checkpoint_changes_nothing(spoil, tmp_path):
-    """The spoilt tensor is the last to be loaded."""
-    weights = DENSE.weights()
-    if spoil == 'missing':
-        del weights['norm3.weight'], weights['levels.3.blocks.0.mlp.fc2.bias']
-    elif spoil == 'shape':
-        weights['levels.3.blocks.0.mlp.fc2.bias'] = torch.zeros(3)
-    else:
-        weights['levels.3.blocks.0.attn.relative_position_bias_table'] = torch.zeros(35, 8)
-    torch.save(weights, tmp_path / 'x.pth')
-    model = DENSE.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
+@pytest.mark.parametrize('reference', [DENSE, TINY], ids=['GCViT', 'LSA'])
+def test_a_refused_checkpoint_is_told_and_changes_nothing(reference, tmp_path):
+    """The spoilt tensors are among the last to be loaded."""
+    model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    with pytest.raises(CheckpointError):
-        model.init_weights()
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    last = [name for name in before if 'fc2.bias' in name][-1]
+    table = [name for name in before if name.endswith(('bias_table', 'pos_embed'))][-1]
+    for name, tensor, message in (
+        (last, None, f'lacks 1 tensors of the model: {last}'),
+        (last, torch.zeros(3), rf'1 tensors of other shapes: {last} \(3,\)'),
+        (table, torch.zeros(*before[table].shape[:-2], 35, before[table].shape[-1]), 'belongs to no square grid'),
+    ):
+        weights = {**before, name: tensor}
+        torch.save({name: tensor for name, tensor in weights.items() if tensor is not None}, tmp_path / 'x.pth')
+        with pytest.raises(CheckpointError, match=message):
+            model.init_weights()
+        assert_same(model, before)
 
 
-@pytest.mark.parametrize('trained', [(4, 7), 7, (7, 4)], ids=str)
-@pytest.mark.parametrize('loaded', [(4, 7), (7, 4), 6, (2, 8)], ids=str)
+@pytest.mark.parametrize('trained', [(4, 7), 7], ids=str)
+@pytest.mark.parametrize('loaded', [(4, 7), (7, 4), 6], ids=str)
 def test_tables_of_oblong_windows_are_resized_from_the_windows_they_were_trained_at(trained, loaded, load):
     """The size of a table does not tell (4, 7) from (7, 4)."""
     source = DENSE.backbone(window_size=[trained] * 4)
@@ -204,35 +200,33 @@ def test_tables_of_oblong_windows_are_resized_from_the_windows_they_were_trained
     assert f'{0 if trained == loaded else 8} of them position tables resized' in line
 
 
-@pytest.mark.parametrize('out_indices', [(1, 2, 3), (3,), (0, 1)])
-def test_a_backbone_of_some_outputs_loads_into_one_of_all_and_back(out_indices, load):
-    some = DENSE.backbone(out_indices=out_indices)
-    everything = DENSE.backbone()
-    model, _ = load({'state_dict': everything.state_dict()}, arguments={'out_indices': out_indices})
-    expected = everything.state_dict()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
-    assert set(model.state_dict()) == set(some.state_dict())
+@pytest.mark.parametrize('size', [(112, 140), 56], ids=str)
+def test_position_embeddings_of_another_size_are_resized(load, size, device):
+    """Loaded on another grid, the model computes on images of that size what resizing in the forward gives."""
+    resized, line = load(TINY.weights(), TINY, {'pretrain_img_size': size}, device)
+    loaded, _ = load(TINY.weights(), TINY, device=device)
+    assert '4 of them position tables resized' in line
+    image = torch.randn(1, 3, *(size if isinstance(size, tuple) else (size, size)), device=device)
+    with torch.no_grad():
+        torch.testing.assert_close(resized(image), loaded(image), atol=1e-5, rtol=1e-5)
 
 
-def test_a_moving_average_that_is_not_there_is_not_replaced_by_something_else(load):
-    with pytest.raises(CheckpointError, match=r'no moving average .*leave ema out'):
-        load({'state_dict': DENSE.weights()}, ema=True)
-
-
-def test_a_moving_average_alone_is_taken_and_called_so(load):
-    model, line = load({'state_dict_ema': DENSE.weights()})
-    assert_loaded(model, DENSE)
-    assert 'moving average' in line
+def test_embeddings_on_oblong_grids_come_back(load):
+    source = TINY.backbone(pretrain_img_size=(112, 140)).state_dict()
+    model, line = load(source, TINY, {'pretrain_img_size': (140, 112)})
+    assert '4 of them position tables resized' in line
+    assert model.stages[0].position.grid_shape.tolist() == [20, 16]
+    again, line = load(source, TINY, {'pretrain_img_size': (112, 140)})
+    assert ' 0 of them position tables resized' in line
+    assert_same(again, source)
 
 
 @pytest.mark.parametrize('window_size', [None, 5], ids=['as trained', 'resized'])
-def test_weights_load_into_a_model_on_its_device(window_size, load, tmp_path, device):
+def test_weights_load_into_a_model_on_its_device(window_size, load, device):
     """They are what a model on the CPU gets, and it stays where it is."""
     arguments = {'window_size': window_size} if window_size else {}
     expected, _ = load(DENSE.weights(), arguments=arguments)
-    init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'checkpoint')}
-    model = DENSE.backbone(init_cfg=init_cfg, **arguments).to(device)
-    model.init_weights()
+    model, _ = load(DENSE.weights(), arguments=arguments, device=device)
     for name, tensor in model.state_dict().items():
         assert tensor.device.type == device, name
         torch.testing.assert_close(tensor.cpu(), expected.state_dict()[name], atol=1e-6, rtol=1e-6, msg=name)
@@ -250,7 +244,7 @@ def test_a_subclass_takes_its_networks_weights(tmp_path):
     del config['type']
     model = Own(**config)
     model.init_weights()
-    assert_loaded(model, DENSE)
+    assert_same(model, loaded_weights(DENSE))
 
 
 def test_other_initialisations_still_work():
@@ -264,24 +258,109 @@ def test_a_detector_loads_its_backbone_when_it_is_initialised(tmp_path):
     from mmdet.registry import MODELS
 
     torch.save({'state_dict': DENSE.weights()}, tmp_path / 'x.pth')
-    backbone = DENSE.backbone_config(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
+    anchors = {'type': 'AnchorGenerator', 'scales': [4], 'ratios': [1], 'strides': [4, 8, 16, 32, 64]}
     model = MODELS.build(
         {
             'type': 'RetinaNet',
-            'backbone': backbone,
+            'backbone': DENSE.backbone_config(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}),
             'neck': {'type': 'FPN', 'in_channels': [8, 16, 32, 64], 'out_channels': 16, 'num_outs': 5},
-            'bbox_head': {
-                'type': 'RetinaHead',
-                'num_classes': 2,
-                'in_channels': 16,
-                'anchor_generator': {
-                    'type': 'AnchorGenerator',
-                    'scales': [4],
-                    'ratios': [1],
-                    'strides': [4, 8, 16, 32, 64],
-                },
-            },
+            'bbox_head': {'type': 'RetinaHead', 'num_classes': 2, 'in_channels': 16, 'anchor_generator': anchors},
         }
     )
     model.init_weights()
-    assert_loaded(model.backbone, DENSE)
+    assert_same(model.backbone, loaded_weights(DENSE))
+
+
+class TestFromPretrained:
+    """A backbone with weights in one call, which no second one can be forgotten after."""
+
+    def save(self, model, path):
+        torch.save({'state_dict': {f'backbone.{name}': tensor for name, tensor in model.state_dict().items()}}, path)
+        return path
+
+    @pytest.mark.parametrize('made', [GCViT('xxtiny'), LSA()], ids=['GCViT', 'LSA'])
+    def test_the_weights_tell_their_arch_and_all_are_loaded(self, made, tmp_path):
+        path = self.save(made, tmp_path / 'weights.pth')
+        assert_same(type(made).from_pretrained(path, drop_path_rate=0.0), made.state_dict())
+
+    def test_arguments_are_the_constructors(self, tmp_path):
+        path = self.save(GCViT('xxtiny'), tmp_path / 'x.pth')
+        loaded = GCViT.from_pretrained(path, window_size=8, out_indices=(1, 3))
+        assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [128, 512]
+
+    def test_what_gives_no_backbone_is_told(self, tmp_path):
+        own = self.save(GCViT(SMALL), tmp_path / 'own.pth')
+        with pytest.raises(
+            CheckpointError, match=r'own\.pth holds weights of GCViT of embed_dims 4.*say which by arch='
+        ):
+            GCViT.from_pretrained(own)
+        assert GCViT.from_pretrained(own, arch=SMALL).stage_dims == (4, 8, 16, 32)
+        path = self.save(GCViT('xxtiny'), tmp_path / 'weights.pth')
+        with pytest.raises(CheckpointError, match='holds GCViT weights; the model is LSA'):
+            LSA.from_pretrained(path)
+        content = torch.load(path)
+        content['state_dict'].pop('backbone.stages.1.blocks.0.mlp.fc1.weight')
+        torch.save(content, path)
+        with pytest.raises(CheckpointError, match='lacks 1 tensors'):
+            GCViT.from_pretrained(path)
+        with pytest.raises(CheckpointError, match=r'nowhere\.pth'):
+            GCViT.from_pretrained('nowhere.pth')
+
+    def test_a_subclass_with_a_constructor_of_its_own_is_described(self):
+        """It is asked for its variants by name, as one argument among others."""
+
+        class Narrow(GCViT):
+            def __init__(self, **arguments):
+                super().__init__(**{'out_indices': (3,), **arguments})
+
+        assert Narrow.describe_weights(GCViT('xxtiny').state_dict()) == "'xxtiny'"
+
+
+class TestWhatHostsLoad:
+    """Commands refuse checkpoints that do not hold a whole model's weights."""
+
+    @pytest.fixture
+    def fits(self, tmp_path):
+        def fits(model, state_dict, **options):
+            torch.save({'state_dict': state_dict}, tmp_path / 'x')
+            check_fits(model, str(tmp_path / 'x'), **options)
+
+        return fits
+
+    def test_wrappers_around_the_model_do_not_matter(self, fits):
+        for prefix in ('', 'module.', 'module.module.'):
+            fits(nn.Linear(2, 3), {prefix + name: tensor for name, tensor in nn.Linear(2, 3).state_dict().items()})
+
+    def test_what_is_missing_of_another_shape_or_not_finite_is_named(self, fits, tmp_path):
+        with pytest.raises(CheckpointError, match=r'2 of its 2 tensors are missing or of other shapes \(weight, bias'):
+            fits(nn.Linear(2, 3), {'weight': torch.zeros(3, 3)})
+        torch.save({'meta': {}}, tmp_path / 'y')
+        with pytest.raises(CheckpointError, match='2 of its 2 tensors are missing'):
+            check_fits(nn.Linear(2, 3), str(tmp_path / 'y'))
+        for value in (float('nan'), float('inf')):
+            with pytest.raises(
+                CheckpointError, match=r'1 tensors that are no weights: weight \(values that are not fin'
+            ):
+                fits(nn.Linear(2, 3), {**nn.Linear(2, 3).state_dict(), 'weight': torch.full((3, 2), value)})
+
+    def test_running_statistics_are_finite_where_other_buffers_need_not_be(self, fits):
+        model = nn.Sequential(nn.BatchNorm1d(3))
+        model.register_buffer('mask', torch.tensor(float('-inf')))
+        fits(model, model.state_dict())
+        with pytest.raises(CheckpointError, match=r'0\.running_var'):
+            fits(model, model.state_dict() | {'0.running_var': torch.tensor([1.0, float('nan'), 1.0])})
+
+    def test_a_part_can_be_asked_for_alone(self, fits):
+        model = nn.ModuleDict({'backbone': nn.Linear(2, 2), 'head': nn.Linear(2, 5)})
+        other = nn.ModuleDict({'backbone': nn.Linear(2, 2), 'head': nn.Linear(2, 7)})
+        fits(other, model.state_dict(), part='backbone.')
+        with pytest.raises(CheckpointError):
+            fits(other, model.state_dict())
+
+    def test_a_position_table_may_be_of_another_grid_but_must_have_one(self, fits):
+        model = toy.backbone()
+        name = 'stages.1.blocks.0.attn.position.relative_position_bias_table'
+        fits(model, model.state_dict() | {name: torch.zeros(1, 1)})
+        for rows in (0, 8, 10, 50):
+            with pytest.raises(CheckpointError, match=name):
+                fits(model, model.state_dict() | {name: torch.zeros(rows, 1)})
