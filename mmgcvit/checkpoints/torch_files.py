@@ -6,6 +6,7 @@ to it and does nothing. What is inert is left out of what is read.
 """
 
 import io
+import os
 import pickle
 import re
 import zipfile
@@ -14,8 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ from torch.storage import TypedStorage
 from ..errors import CheckpointError, DamagedCheckpointError, first_line
 
 ZIP_SIGNATURE = b'PK\x03\x04'
-MAGIC_BEFORE_ZIP = 0x1950A86A20F9469CFC6C
-BEFORE_ZIP = tuple(pickle.dumps(MAGIC_BEFORE_ZIP, protocol) for protocol in range(2, 6))
+BEFORE_ZIP = tuple(pickle.dumps(0x1950A86A20F9469CFC6C, protocol) for protocol in range(2, 6))
+VERSION_BEFORE_ZIP = 1001
 # Python refuses to print the longest whole numbers, and none that is meant has so many bits.
 MOST_BITS = 256
 # Of what is hashed. Tuples are not among them: Python hashes nested ones without bounds, and crashes.
@@ -52,8 +52,7 @@ class Inert:
     """What a name beyond the table stands for, and all that a pickle makes of it."""
 
     def __init__(self, name: str) -> None:
-        # torch wants it of modules in files before zip.
-        self.__name__ = name
+        self.name = name
 
     def ignore(self, *_: Any) -> None:
         pass
@@ -146,7 +145,8 @@ def named_in_files() -> dict[str, Any]:
         'torch.UntypedStorage': StorageType(torch.uint8),
         **{f'torch.{name}Storage': StorageType(dtype) for name, dtype in STORAGE_DTYPES.items()},
         **dict.fromkeys(('torch.Tensor', 'torch._tensor.Tensor', 'torch.nn.parameter.Parameter')),
-        **{f'builtins.{kind.__name__}': kind for kind in (complex, dict, float, int, list)},
+        **{f'builtins.{kind.__name__}': kind for kind in (complex, float, int, list)},
+        'builtins.dict': lambda *_: {},
         'builtins.set': hashed,
         'builtins.frozenset': lambda items=(): frozenset(hashed(items)),
         'builtins.bytes': lambda: b'',
@@ -243,15 +243,6 @@ def versions_in(state: Any) -> OrderedDict:
     )
 
 
-# What torch.load takes for Python's module.
-DATA_ONLY = SimpleNamespace(
-    __name__='pickle',
-    Unpickler=DataUnpickler,
-    UnpicklingError=pickle.UnpicklingError,
-    load=lambda file, **options: DataUnpickler(file, **options).load(),
-)
-
-
 def as_data(value: Any, done: dict[int, Any]) -> Any:
     """What a pickle has made, without what is inert: an entry of a dict goes, a sequence goes as a whole.
 
@@ -282,7 +273,7 @@ def as_data(value: Any, done: dict[int, Any]) -> Any:
 
 
 def read_torch(path: Path, with_numbers: bool = True) -> Any:
-    """What a file of torch.save holds of data; without numbers, tensors come on torch's meta device."""
+    """What a file of torch.save holds of data; without numbers, tensors of archives come on torch's meta device."""
     with path.open('rb') as file:
         head = file.read(max(map(len, BEFORE_ZIP)))
     if not head:
@@ -290,12 +281,7 @@ def read_torch(path: Path, with_numbers: bool = True) -> Any:
     if not head.startswith((ZIP_SIGNATURE, *BEFORE_ZIP)):
         raise DamagedCheckpointError(f'{path} is no checkpoint: neither a file of torch.save nor safetensors')
     try:
-        if head.startswith(ZIP_SIGNATURE):
-            content = read_zip(path, with_numbers)
-        else:
-            # From memory: of a file on a disk torch would first try whether it is a tar archive, and unpack it.
-            file = io.BytesIO(path.read_bytes())
-            content = torch.load(file, map_location='cpu', weights_only=False, pickle_module=DATA_ONLY)
+        content = read_zip(path, with_numbers) if head.startswith(ZIP_SIGNATURE) else read_rows(path)
         data = as_data(content, {})
     except CheckpointError:
         raise
@@ -306,39 +292,61 @@ def read_torch(path: Path, with_numbers: bool = True) -> Any:
         ) from None
     if type(data) is Inert:
         raise CheckpointError(
-            f'{path} is refused: it holds {data.__name__}, which could run code, and nothing beside. If the file is '
+            f'{path} is refused: it holds {data.name}, which could run code, and nothing beside. If the file is '
             'your own, --trust-checkpoint lets it (train, test and convert have it); or save its weights alone '
             "(torch.save(checkpoint['state_dict'], ...)) where it was made"
         )
     return data
 
 
+def unpickle(file: IO[bytes], numbers: Callable[[str, int], torch.UntypedStorage]) -> Any:
+    """What a pickle describes; a function gives the numbers of tensors by their key and how many bytes they have."""
+
+    def find(reference: Any) -> TypedStorage | Inert:
+        what, kind, *others = reference
+        if what == 'module' or type(kind) is Inert:
+            return Inert('torch.nn.Module')
+        key, _, count, *view = others
+        if type(kind) is not StorageType or type(key) is not str or type(count) is not int or any(view):
+            raise ValueError('a reference to no storage')
+        storage = numbers(key, count * kind.dtype.itemsize)
+        return TypedStorage(wrap_storage=storage, dtype=kind.dtype, _internal=True)
+
+    unpickler = DataUnpickler(file, encoding='utf-8')
+    unpickler.persistent_load = find
+    return unpickler.load()
+
+
+def storage_of(size: int, device: str = 'cpu') -> torch.UntypedStorage:
+    """An empty storage of so many bytes."""
+    return torch.empty(size, dtype=torch.uint8, device=device).untyped_storage()
+
+
+def fill(storage: torch.UntypedStorage, raw: bytes) -> None:
+    """Put bytes into a storage, which must be as many as it has."""
+    if len(raw) != storage.nbytes():
+        raise ValueError(f'{len(raw)} bytes instead of {storage.nbytes()}')
+    if raw:
+        torch.empty(0, dtype=torch.uint8).set_(storage).copy_(torch.frombuffer(bytearray(raw), dtype=torch.uint8))
+
+
 def read_zip(path: Path, with_numbers: bool) -> Any:
-    """What a zip archive holds, all of it; see :func:`read_torch`.
+    """What a zip archive holds, all of it.
 
     By Python's zipfile, which compares checksums. torch's reader does not; runs TorchScript where an archive has some;
     and believes a pickle how many numbers a storage has.
     """
-    storages: dict[tuple, TypedStorage] = {}
+    storages: dict[str, torch.UntypedStorage] = {}
 
-    def find(reference: Any) -> TypedStorage | Inert:
-        _, kind, key, _, count, *_ = reference
-        if type(kind) is Inert:
-            return kind
-        if type(kind) is not StorageType or type(key) is not str or type(count) is not int or count < 0:
-            raise ValueError('a reference to no storage')
-        if (key, kind) not in storages:
-            size = count * kind.dtype.itemsize
-            if with_numbers:
-                raw = archive.read(f'{folder}/data/{key}')
-                if len(raw) != size:
-                    raise ValueError(f'a storage of {len(raw)} bytes instead of {size}')
-                numbers = torch.frombuffer(bytearray(raw), dtype=torch.uint8).untyped_storage() if raw else None
-            else:
-                numbers = torch.UntypedStorage(size, device='meta')
-            numbers = torch.UntypedStorage(0) if numbers is None else numbers
-            storages[key, kind] = TypedStorage(wrap_storage=numbers, dtype=kind.dtype, _internal=True)
-        return storages[key, kind]
+    def numbers(key: str, size: int) -> torch.UntypedStorage:
+        if not with_numbers:
+            return storage_of(size, 'meta')
+        if key not in storages:
+            storages[key] = storage_of(archive.getinfo(f'{folder}/data/{key}').file_size)
+            fill(storages[key], archive.read(f'{folder}/data/{key}'))
+        if storages[key].nbytes() != size:
+            raise ValueError(f'a storage of {storages[key].nbytes()} bytes instead of {size}')
+        return storages[key]
 
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
@@ -354,6 +362,32 @@ def read_zip(path: Path, with_numbers: bool) -> Any:
             raise DamagedCheckpointError(f"{path} is no checkpoint: a zip archive without torch's data.pkl")
         if f'{folder}/byteorder' in names and archive.read(f'{folder}/byteorder') != b'little':
             raise CheckpointError(f'{path} was written on a machine of the other byte order; save it anew on this one')
-        unpickler = DataUnpickler(io.BytesIO(archive.read(f'{folder}/data.pkl')), encoding='utf-8')
-        unpickler.persistent_load = find
-        return unpickler.load()
+        return unpickle(io.BytesIO(archive.read(f'{folder}/data.pkl')), numbers)
+
+
+def read_rows(path: Path) -> Any:
+    """What a file from before zip holds: five pickles, then the numbers, in the order of the keys in the last pickle.
+
+    torch's own reading would unpack a tar archive that begins so, and write patches of modules' source.
+    """
+    storages: dict[str, torch.UntypedStorage] = {}
+
+    def numbers(key: str, size: int) -> torch.UntypedStorage:
+        if storages.setdefault(key, storage_of(size)).nbytes() != size:
+            raise ValueError('one storage of two lengths')
+        return storages[key]
+
+    with path.open('rb') as file:
+        _, version, facts = (unpickle(file, numbers) for _ in range(3))
+        if version != VERSION_BEFORE_ZIP or facts['little_endian'] is not True:
+            raise ValueError('of another version or byte order')
+        content = unpickle(file, numbers)
+        keys = unpickle(file, numbers)
+        if not all(type(key) is str for key in keys) or {*keys} != storages.keys():
+            raise ValueError('the keys of other storages')
+        for key in keys:
+            file.seek(8, os.SEEK_CUR)  # How many numbers; their type stands in the pickle.
+            fill(storages[key], file.read(storages[key].nbytes()))
+        if file.read(1):
+            raise ValueError('more than it should have')
+        return content

@@ -164,7 +164,7 @@ def test_a_program_runs_nothing_and_gives_nothing(program, tmp_path, monkeypatch
 
 def test_the_table_has_nothing_that_does_more_than_make_data():
     """Exact names; what they stand for is of this package, or plain data, or makes such."""
-    plain = (dict, list, int, float, complex, torch.Size, torch.device)
+    plain = (list, int, float, complex, torch.Size, torch.device)
     for name, value in NAMES.items():
         is_ours = getattr(value, '__module__', '').startswith('mmgcvit.checkpoints')
         assert is_ours or value in plain or value is None or isinstance(value, torch.dtype), name
@@ -173,7 +173,11 @@ def test_the_table_has_nothing_that_does_more_than_make_data():
 def test_keys_are_plain_for_nested_ones_would_be_hashed_without_bounds():
     """Python's own machine crashes on the second."""
     assert read(pickle.dumps({(1, 2): 3, 'a': {(1,): 2}}, 2)) == {'a': {}}
-    assert read(b'\x80\x04}N' + b'\x85' * 200_000 + b'Ns.') == {}
+    nested = b'N' + b'\x85' * 200_000
+    assert read(b'\x80\x04}' + nested + b'Ns.') == {}
+    assert read(b'\x80\x04' + named('builtins dict') + b'](' + nested + b'N\x86e\x85R.') == {}
+    assert read(b'\x80\x04' + named('collections OrderedDict') + b'](' + nested + b'N\x86e\x85R.') == {}
+    assert read(b'\x80\x04' + named('collections Counter') + b'](' + nested + b'e\x85R.') == {}
     assert read(b'\x80\x04\x8f(N' + b'\x85' * 200_000 + b'\x90.') == set()
     assert read(b'\x80\x04(N' + b'\x85' * 200_000 + b'\x91.') == frozenset()
 
@@ -211,25 +215,34 @@ def test_a_tensor_lies_within_its_storage_which_is_as_large_as_its_numbers(tmp_p
     assert not accepted
 
 
-def test_of_files_before_zip_neither_tar_archives_nor_modules_are_opened(tmp_path, monkeypatch):
-    """torch would unpack the one and write patches of the other; a file can be a tar archive and begin as its own."""
+def test_a_file_before_zip_is_neither_unpacked_nor_are_modules_looked_at(tmp_path, monkeypatch):
+    """torch would do both: a file can be a tar archive and begin as its own; of modules it writes patches."""
     monkeypatch.chdir(tmp_path)
+    begin = [BEFORE_ZIP[0], pickle.dumps(1001, 2), pickle.dumps({'little_endian': True}, 2)]
     with tarfile.open(tmp_path / 'x', 'w') as archive:
         for name in (BEFORE_ZIP[0].decode('latin-1'), 'storages'):
             entry = tarfile.TarInfo(name)
             entry.type, entry.linkname = tarfile.SYMTYPE, '/dev/zero'
             archive.addfile(entry)
-    with pytest.raises(DamagedCheckpointError):
-        read_torch(tmp_path / 'x')
     content = (tmp_path / 'x').read_bytes().replace(BEFORE_ZIP[0].decode('latin-1').encode(), BEFORE_ZIP[0])
-    (tmp_path / 'x').write_bytes(content)
-    with pytest.raises(DamagedCheckpointError):
-        read_torch(tmp_path / 'x')
-    module = b'(' + text('module') + named('torch.nn Linear') + text('a.py') + text('class Linear') + b'tQ'
-    rows = [BEFORE_ZIP[0], pickle.dumps(1001, 2), pickle.dumps({}, 2), b'\x80\x02' + module + b'.', pickle.dumps([], 2)]
-    (tmp_path / 'x').write_bytes(b''.join(rows))
-    with pytest.raises(CheckpointError):
-        read_torch(tmp_path / 'x')
+    module = (
+        b'\x80\x02}' + text('a') + b'(' + text('module') + named('torch.nn Linear') + text('a.py') + text('b') + b'tQs.'
+    )
+    nested = b'\x80\x02N' + b'\x85' * 200_000 + b'.'
+    for file, found in (
+        (content, None),
+        (b''.join([*begin, module, pickle.dumps([], 2)]), {}),
+        (b''.join([*begin, module, pickle.dumps([], 2), b'x']), None),
+        (b''.join([*begin, module, pickle.dumps(['0'], 2)]), None),
+        (b''.join([*begin, module, nested]), None),
+        (b''.join([*begin[:2], pickle.dumps({'little_endian': False}, 2), module, pickle.dumps([], 2)]), None),
+    ):
+        (tmp_path / 'x').write_bytes(file)
+        if found is None:
+            with pytest.raises(DamagedCheckpointError):
+                read_torch(tmp_path / 'x')
+        else:
+            assert read_torch(tmp_path / 'x') == found
     assert [path.name for path in tmp_path.iterdir()] == ['x']
 
 
