@@ -169,6 +169,8 @@ def test_one_pass_counts_what_the_files_hold_and_keeps_the_worst(model, truths, 
     assert (every.images, every.failed) == (len(truths), [])
     order = sorted(every.worst, key=lambda judged: (judged.verdict.score, -judged.verdict.mistakes, judged.number))
     assert [judged.number for judged in every.worst] == [judged.number for judged in order]
+    none = found_by(model, truths, worst=0)
+    assert (none.images, none.worst) == (len(truths), [])
     two = found_by(model, truths, worst=2, batch_size=3)
     assert [judged.number for judged in two.worst] == [judged.number for judged in order[:2]]
     # In other batches the last digits differ, of which a pixel or a box at a threshold may turn.

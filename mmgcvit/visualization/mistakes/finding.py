@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -36,11 +36,6 @@ class Judged(NamedTuple):
     verdict: Verdict
     prediction: Prediction
 
-    @property
-    def badness(self) -> tuple[float, int, int]:
-        """Orders images, the worst last; of equal ones the first of the data set."""
-        return -self.verdict.score, self.verdict.mistakes, -self.number
-
 
 @dataclass
 class Found:
@@ -67,24 +62,21 @@ def find_mistakes(model: Predictor, truths: Truths, most_worst: int, batch_size:
     """
     classes = model.classes
     found = Found(Confusion(classes, COUNTED[model.task]) if model.task in COUNTED else objects(classes))
-    # The best of the worst is the first: the one that goes when a worse one comes.
-    heap: list[tuple[Any, Judged]] = []
-    display.begin('images', len(truths))
-    for begin in range(0, len(truths), batch_size):
-        numbers = range(begin, min(begin + batch_size, len(truths)))
-        for judged in judge_batch(model, truths, numbers, found, display):
-            found.images += 1
-            heapq.heappush(heap, (judged.badness, judged))
-            if len(heap) > most_worst:
-                heapq.heappop(heap)
-        display.advance(numbers[-1] + 1)
-    display.end()
-    found.worst = [judged for _, judged in sorted(heap, key=lambda item: item[0], reverse=True)]
+
+    def badness(judged: Judged) -> tuple[float, int, int]:
+        # Of equally bad ones the first of the data set.
+        return -judged.verdict.score, judged.verdict.mistakes, -judged.number
+
+    # One at least, so that all are judged.
+    judged = judged_images(model, truths, batch_size, found, display)
+    found.worst = heapq.nlargest(max(most_worst, 1), judged, key=badness)[:most_worst]
     return found
 
 
-def judge_batch(model: Predictor, truths: Truths, numbers: range, found: Found, display: Display) -> Iterator[Judged]:
-    """Judge some images; those that cannot be used are named in ``found.failed`` and on the screen."""
+def judged_images(
+    model: Predictor, truths: Truths, batch_size: int, found: Found, display: Display
+) -> Iterator[Judged]:
+    """Judge all images; those that cannot be used are named in ``found.failed`` and on the display."""
 
     def fail(path: str, error: UserError) -> None:
         # What concerns a file begins with its name already.
@@ -92,22 +84,27 @@ def judge_batch(model: Predictor, truths: Truths, numbers: range, found: Found, 
         found.failed.append(sentence)
         display.line(f'skipped: {sentence}')
 
-    batch = []
-    for number in numbers:
-        info = truths.info(number)
-        try:
-            image = truths.image(info)
-            batch.append((number, info['img_path'], image, truths.truth(info, image)))
-        except UserError as error:
-            fail(info['img_path'], error)
-    outcomes = model.outcomes([image for _, _, image, _ in batch])
-    for (number, path, _, truth), outcome in zip(batch, outcomes, strict=True):
-        try:
-            if isinstance(outcome, UserError):
-                raise outcome
-            yield Judged(number, judge(truth, outcome, found.confusion), outcome)
-        except UserError as error:
-            fail(path, error)
+    display.begin('images', len(truths))
+    for begin in range(0, len(truths), batch_size):
+        batch = []
+        for number in range(begin, min(begin + batch_size, len(truths))):
+            info = truths.info(number)
+            try:
+                image = truths.image(info)
+                batch.append((number, info['img_path'], image, truths.truth(info, image)))
+            except UserError as error:
+                fail(info['img_path'], error)
+        outcomes = model.outcomes([image for _, _, image, _ in batch])
+        for (number, path, _, truth), outcome in zip(batch, outcomes, strict=True):
+            try:
+                if isinstance(outcome, UserError):
+                    raise outcome
+                yield Judged(number, judge(truth, outcome, found.confusion), outcome)
+                found.images += 1
+            except UserError as error:
+                fail(path, error)
+        display.advance(min(begin + batch_size, len(truths)))
+    display.end()
 
 
 class Folder:
