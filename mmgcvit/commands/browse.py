@@ -1,4 +1,4 @@
-"""A data set as the network gets it: python tools/browse.py CONFIG [options].
+"""A data set as the network gets it: mmgcvit browse CONFIG [options].
 
 Draws samples into contact sheets, each as it is stored beside some draws of the pipeline's augmentations, with boxes,
 masks or labels; batches go through the model's preprocessor, so that padding, mixup and CutMix are seen too.
@@ -7,20 +7,19 @@ masks or labels; batches go through the model's preprocessor, so that padding, m
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from ..errors import UserError
 from ..files import check_writable
 from ..hosts.configs import enter_scope, read_config
-from ..inference import UserError
 from ..visualization.browsing import Samples, sheets_of
-from .data_check import check_presence
+from .check_data import check_presence
+from .options import CONFIG, add_cfg_options, check_at_least
 
 QUALITY = 90
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw samples of a data set with their augmentations.')
-    parser.add_argument('config', help='a config file, for example configs/mask_rcnn_gcvit_t.py')
+    parser.add_argument('config', help=CONFIG)
     parser.add_argument(
         '--split', choices=['train', 'val', 'test'], default='train', help='whose data (default: %(default)s)'
     )
@@ -31,16 +30,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of samples and augmentations (default: %(default)s)')
     parser.add_argument('--out-dir', type=Path, default='browse', help='folder to make (default: %(default)s)')
     parser.add_argument('--overwrite', action='store_true', help='replace sheets of the same names')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings of the config'
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    for name, least in (('number', 1), ('draws', 1), ('seed', 0)):
-        if getattr(args, name) < least:
-            raise UserError(f'--{name} {getattr(args, name)}: expected at least {least}')
+    check_at_least(args, number=1, draws=1, seed=0)
     folder = args.out_dir
     check_writable(folder, f'--out-dir {folder}')
     earlier = sorted(folder.glob(f'{args.split}_*.jpg'))

@@ -1,4 +1,4 @@
-"""Convert a checkpoint between the layouts in which it exists: tools/convert_checkpoint.py SRC DST [--to LAYOUT].
+"""Convert a checkpoint between the layouts in which it exists: mmgcvit convert SRC DST [--to LAYOUT].
 
 SRC is recognised by its content: a checkpoint of the original code, of timm, of this project or of another MM trainer,
 a file or an http(s) address, or ``timm://NAME``. No code in it is run.
@@ -6,7 +6,6 @@ a file or an http(s) address, or ``timm://NAME``. No code in it is run.
 
 import argparse
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from ..checkpoints.integrity import save_whole, save_whole_safetensors, sha256
 from ..checkpoints.reading import local_file, read_checkpoint, read_trusted_checkpoint
 from ..checkpoints.weights import FINAL_NORM, comparable_shape, grid_in, table_of, weights_in
 from ..checkpoints.writing import mmpretrain_checkpoint, state_dict_for
-from ..errors import UserError, first_line, shorten
+from ..errors import UserError, shorten
 from ..hosts.registry import MODELS
-from .options import add_trust_option
+from .options import add_trust_option, said_where_it_fails
 
 OPTIONAL = re.compile(r'norm\d+\.|final_norm\.|head\.')
 # The index of positions, which the original's layout has beside each table, grows with the window's fourth power.
@@ -28,7 +27,7 @@ LARGEST_WINDOW = 64
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description='Convert a checkpoint between the layouts in which it exists.')
     parser.add_argument('source', metavar='SRC', help='a file, an http(s) address, or timm://NAME')
     parser.add_argument('target', metavar='DST', type=Path, help='the file to write; .safetensors for that format')
     parser.add_argument(
@@ -41,6 +40,44 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--prefix', help='take the tensors under this prefix, where a file holds several networks')
     add_trust_option(parser)
     return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    if args.target.exists():
+        raise UserError(f'{args.target} exists; name another file, or remove it first')
+    if args.target.suffix == '.safetensors' and args.to == 'mmpretrain':
+        raise UserError(
+            f'{args.target}: mmpretrain reads no safetensors; name a .pth, or write another layout with --to'
+        )
+    read = read_trusted_checkpoint if args.trust_checkpoint else read_checkpoint
+    weights = weights_in(read(args.source), args.source, args.prefix, args.ema)
+    content = convert(weights, args.to)
+    with said_where_it_fails(args.target):
+        if args.target.suffix == '.safetensors':
+            save_whole_safetensors(content['state_dict'], args.target, {'format': 'pt'})
+        else:
+            save_whole(content, args.target)
+    arch = MODELS.get(weights.layout.network).describe_weights(weights.tensors)
+    kind = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
+    ignored = f' ({shorten(weights.ignored)})' if weights.ignored else ''
+    print(
+        f'{weights.layout.network} {arch}{kind} from {args.source} (layout of '
+        f'{weights.layout.name}{", moving average" if weights.ema else ""}): {len(content["state_dict"])} tensors '
+        f'written to {args.target}, {len(weights.ignored)} ignored{ignored}'
+    )
+
+
+def convert(weights: Weights, to: str) -> dict[str, Any]:
+    """The content of the file to write."""
+    check_complete(weights)
+    network = MODELS.get(weights.layout.network)
+    layouts = {layout.key: layout for layout in network.layouts if layout.key}
+    if to in layouts:
+        return {'state_dict': state_dict_for(weights, layouts[to])}
+    if to != 'mmpretrain':
+        raise CheckpointError(f'{weights.layout.network} weights have no layout of {to}; choose mmpretrain or original')
+    digest = None if weights.source.startswith('timm://') else sha256(local_file(weights.source))
+    return mmpretrain_checkpoint(weights, network.describe_weights(weights.tensors).strip("'"), digest)
 
 
 def check_complete(weights: Weights) -> None:
@@ -88,53 +125,3 @@ def is_as_expected(name: str, tensor: Tensor, expected: Tensor) -> bool:
     """Whether a tensor has the shape that its network gives it, and is of numbers of its kind."""
     same_shape = comparable_shape(name, tensor) == comparable_shape(name, expected)
     return same_shape and tensor.is_floating_point() == expected.is_floating_point()
-
-
-def convert(weights: Weights, to: str) -> dict[str, Any]:
-    """The content of the file to write."""
-    check_complete(weights)
-    network = MODELS.get(weights.layout.network)
-    layouts = {layout.key: layout for layout in network.layouts if layout.key}
-    if to in layouts:
-        return {'state_dict': state_dict_for(weights, layouts[to])}
-    if to != 'mmpretrain':
-        raise CheckpointError(f'{weights.layout.network} weights have no layout of {to}; choose mmpretrain or original')
-    digest = None if weights.source.startswith('timm://') else sha256(local_file(weights.source))
-    return mmpretrain_checkpoint(weights, network.describe_weights(weights.tensors).strip("'"), digest)
-
-
-def write(content: Mapping[str, Any], target: Path) -> None:
-    """Write a file beside its place, then move it there: never half a checkpoint. Its digest is in it, or beside it.
-
-    Raises:
-        UserError: It cannot be written, as on a full disk.
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix == '.safetensors':
-            save_whole_safetensors(content['state_dict'], target, {'format': 'pt'})
-        else:
-            save_whole(content, target)
-    except Exception as error:  # torch's and safetensors' own, with the disk's reason or without.
-        raise UserError(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None
-
-
-def main(args: argparse.Namespace) -> None:
-    if args.target.exists():
-        raise UserError(f'{args.target} exists; name another file, or remove it first')
-    if args.target.suffix == '.safetensors' and args.to == 'mmpretrain':
-        raise UserError(
-            f'{args.target}: mmpretrain reads no safetensors; name a .pth, or write another layout with --to'
-        )
-    read = read_trusted_checkpoint if args.trust_checkpoint else read_checkpoint
-    weights = weights_in(read(args.source), args.source, args.prefix, args.ema)
-    content = convert(weights, args.to)
-    write(content, args.target)
-    arch = MODELS.get(weights.layout.network).describe_weights(weights.tensors)
-    kind = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
-    ignored = f' ({shorten(weights.ignored)})' if weights.ignored else ''
-    print(
-        f'{weights.layout.network} {arch}{kind} from {args.source} (layout of '
-        f'{weights.layout.name}{", moving average" if weights.ema else ""}): {len(content["state_dict"])} tensors '
-        f'written to {args.target}, {len(weights.ignored)} ignored{ignored}'
-    )

@@ -1,4 +1,4 @@
-"""Rehearse a run in minutes before it takes days: python tools/dry_run.py CONFIG [options].
+"""Rehearse a run in minutes before it takes days: mmgcvit dry-run CONFIG [options].
 
 Builds the config's model, trains it for two iterations, resumes, validates and tests, through the commands that
 train and test, on a miniature of the data that the config names. Ends with code 1 at the first step that fails.
@@ -8,81 +8,60 @@ import argparse
 import shutil
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
 from ..errors import UserError
 from ..experiments.rehearsal import in_new_process, rehearse
 from ..experiments.shrinking import Options, prepare
 from ..hosts.configs import read_config
+from .options import CONFIG, add_cfg_options, check_at_least
 
 MARK = 'dry_run.txt'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='a config file, for example configs/mask_rcnn_gcvit_t.py')
+    parser = argparse.ArgumentParser(description='Rehearse a run in minutes before it takes days.')
+    parser.add_argument('config', help=CONFIG)
     parser.add_argument('--work-dir', type=Path, help='folder for everything (default: work_dirs/dry_run/CONFIG_NAME)')
     parser.add_argument('--depth', type=int, metavar='N', help='at most N blocks in each stage of the backbone')
     parser.add_argument('--shrink', type=int, default=8, metavar='N', help='divide image sizes (default: %(default)s)')
     parser.add_argument('--own-data', action='store_true', help="the first images of the config's own data")
     parser.add_argument('--keep-weights', action='store_true', help='load pretrained weights as the config says')
     parser.add_argument('--keep', action='store_true', help='keep the checkpoints')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings of the config'
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 
-def check_options(args: argparse.Namespace) -> Options:
-    """Refuse what cannot work.
-
-    Raises:
-        UserError: It cannot.
-    """
-    if args.shrink < 1 or (args.depth is not None and args.depth < 1):
-        raise UserError(f'--shrink {args.shrink} --depth {args.depth}: expected whole numbers of at least 1')
+def main(args: argparse.Namespace) -> int | None:
+    check_at_least(args, shrink=1, depth=1)
     if args.depth is not None and args.keep_weights:
         raise UserError('--depth and --keep-weights: weights of the whole model do not fit a part of it')
-    return Options(args.own_data, args.depth, args.shrink, args.keep_weights)
-
-
-def empty_folder(folder: Path) -> None:
-    """Make a folder, or empty one of an earlier rehearsal; another's is left alone.
-
-    Raises:
-        UserError: The folder holds other things.
-    """
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARK).is_file():
-            raise UserError(f'{folder} holds other things than a dry run; name another --work-dir')
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).write_text('Made by tools/dry_run.py, which empties this folder when it is called again.\n')
-
-
-def write_config(cfg: Config, args: argparse.Namespace, path: Path) -> None:
-    """Write the changed config, for the commands and to be read."""
-    cfg.dump(path)
-    path.write_text(f'# {args.config} as tools/dry_run.py changed it.\n{path.read_text()}')
-
-
-def say(words: str) -> None:
-    print(words, flush=True)
-
-
-def main(args: argparse.Namespace) -> int | None:
-    options = check_options(args)
     cfg = read_config(args.config, args.cfg_options)
     folder = args.work_dir or Path('work_dirs') / 'dry_run' / Path(args.config).stem
     empty_folder(folder)
     say(f'dry run of {args.config} in {folder}')
-    for note in prepare(cfg, folder, options):
+    for note in prepare(cfg, folder, Options(args.own_data, args.depth, args.shrink, args.keep_weights)):
         say(f'  {note}')
-    write_config(cfg, args, folder / 'config.py')
+    # For the steps, and to be read.
+    config = folder / 'config.py'
+    cfg.dump(config)
+    config.write_text(f'# {args.config} as mmgcvit dry-run changed it.\n{config.read_text()}')
     if not rehearse(cfg, folder, say, in_new_process):
         return 1
     if not args.keep:
         for checkpoint in (folder / 'run').glob('*.pth'):
             checkpoint.unlink()
-    say(f'all steps OK; the config as it was run: {folder / "config.py"}')
+    say(f'all steps OK; the config as it was run: {config}')
     return None
+
+
+def empty_folder(folder: Path) -> None:
+    """Make a folder, or empty one of an earlier rehearsal; another's is left alone."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARK).is_file():
+            raise UserError(f'{folder} holds other things than a dry run; name another --work-dir')
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text('Made by mmgcvit dry-run, which empties this folder when it is called again.\n')
+
+
+def say(words: str) -> None:
+    print(words, flush=True)

@@ -1,31 +1,22 @@
-"""A trained model as a file of ONNX: python tools/export.py CONFIG [CHECKPOINT] OUT.onnx [options].
+"""A trained model as a file of ONNX: mmgcvit export CONFIG [CHECKPOINT] OUT.onnx [options].
 
 For images of any size and batches of any number; classes, mean and deviation are inside. The file is compared with the
-model in onnxruntime before it has its name. CONFIG may be the work dir of a run; then CHECKPOINT may be left out, as
-with a config that trained weights come with (configs/demo).
+model in onnxruntime before it has its name.
 """
 
 import argparse
 from pathlib import Path
 
+from ..errors import UserError
 from ..export import check_onnx, check_target, write
 from ..export.graphs import BACKBONE
 from ..export.int8 import Quantization
-from ..inference import UserError, load
-from ..inference.loading import find_source
-from .options import add_trust_option
+from .options import add_model_options, load_model
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Write a trained model as a file of ONNX.')
-    parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
-    parser.add_argument(
-        'checkpoint',
-        metavar='CHECKPOINT',
-        nargs='?',
-        help='a checkpoint of that config; may be left out with a work dir, whose best or newest one is taken, and '
-        'with a config that trained weights come with',
-    )
+    add_model_options(parser, device=False)
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--part', choices=[BACKBONE], help='write that alone (default: the whole model)')
     parser.add_argument('--overwrite', action='store_true', help='replace OUT.onnx where it is there already')
@@ -38,7 +29,6 @@ def parse_args() -> argparse.Namespace:
         help='with --int8: image files or folders, by whose ranges activations and convolutions are in 8 bits too; '
         'some dozens, not those that accuracy is measured on',
     )
-    add_trust_option(parser)
     return parser.parse_args()
 
 
@@ -46,11 +36,10 @@ def main(args: argparse.Namespace) -> None:
     check_onnx()
     check_target(args.target, args.overwrite)
     quantization = quantization_of(args)
-    source = find_source(args.config, args.checkpoint)
-    predictor = load(source.config, source.checkpoint, 'cpu', trust_checkpoint=args.trust_checkpoint)
-    written = write(predictor, source, args.target, args.part, args.overwrite, not args.no_check, quantization)
+    source, model = load_model(args)
+    written = write(model, source, args.target, args.part, args.overwrite, not args.no_check, quantization)
     precision = ', int8' if args.int8 else ''
-    print(f'{written.path}: {args.part or predictor.task}{precision}, {written.size / 1e6:.1f} MB')
+    print(f'{written.path}: {args.part or model.task}{precision}, {written.size / 1e6:.1f} MB')
     if written.difference is None:
         print('not compared with the model')
     else:
@@ -62,11 +51,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def quantization_of(args: argparse.Namespace) -> Quantization | None:
-    """How the options ask for 8 bits; None where they do not.
-
-    Raises:
-        UserError: They do not go together, or name images that cannot be read.
-    """
+    """How the options ask for 8 bits; None where they do not."""
     if args.calibrate is None:
         return Quantization() if args.int8 else None
     if not args.int8:

@@ -1,4 +1,4 @@
-"""Count a model's parameters and multiply-adds: python tools/get_flops.py CONFIG --shape HEIGHT WIDTH.
+"""Count a model's parameters and multiply-adds: mmgcvit flops CONFIG --shape HEIGHT WIDTH.
 
 ``--table`` instead of a config prints the published variants beside the paper's figures, as Markdown.
 """
@@ -6,12 +6,12 @@
 import argparse
 
 import torch
-from mmengine.config import DictAction
 from mmengine.registry import MODELS
 
 from ..experiments.complexity import count_macs, count_parameters, model_parts
 from ..hosts.configs import enter_scope, read_config
 from ..hosts.registry import MODELS as OUR_MODELS
+from .options import add_cfg_options
 
 # Multiply-adds in billions and ImageNet top-1 of the variants as published (the paper, and the authors' list of
 # models), by arch, image size and windows. The last two are fine-tuned from ImageNet-21K.
@@ -31,13 +31,13 @@ NUM_CLASSES = 1000
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Count a model's parameters and multiply-adds.")
     parser.add_argument('config', nargs='?', help='a config file of any task')
     parser.add_argument(
         '--shape', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help='of the image in pixels, for example 800 1280'
     )
     parser.add_argument('--table', action='store_true', help="the published variants beside the paper's figures")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override settings')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.table == bool(args.config) or bool(args.config) != bool(args.shape):
         parser.error('give a CONFIG and --shape HEIGHT WIDTH, or --table alone')

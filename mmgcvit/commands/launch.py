@@ -18,67 +18,57 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple
 
-from ..engine.processes import check_port, free_port
+import torch
+
+from ..engine.processes import LOOPBACK, check_port, free_port
 from ..errors import UserError
 from ..hosts.machine import HIDING_VARIABLE, check_gpus
-from .loopback import LOOPBACK
-from .nodes import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_beside_other_nodes
-from .options import add_device_option
-from .torch_launcher import exit_code, start
+from .launcher import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_on
+from .options import add_cpu_option
 
 DEFAULT_PORT = 29500
 # A node that is well may be a few beats late.
 LEAST_SILENCE = int(5 * SECONDS_BETWEEN_BEATS)
-COMMANDS = ('train', 'test')
 
 
-def parse_args() -> list[str]:
-    if len(sys.argv) < 4 or sys.argv[2] not in COMMANDS:
+class Arguments(NamedTuple):
+    """What follows the command's name; its options are the other command's."""
+
+    gpus: str
+    command: str
+    config: str
+    options: Sequence[str]
+
+
+def parse_args() -> Arguments:
+    if len(sys.argv) < 4 or sys.argv[2] not in ('train', 'test'):
         raise SystemExit(__doc__)
-    return sys.argv[1:]
+    return Arguments(*sys.argv[1:4], sys.argv[4:])
 
 
-def main(args: list[str]) -> NoReturn:
-    processes, name, config, *arguments = args
-    processes = whole_number('GPUS', processes, least=1)
-    check_config(config)
+def main(args: Arguments) -> int:
+    processes = whole_number('GPUS', args.gpus, least=1)
+    if not Path(args.config).is_file():
+        raise UserError(f'there is no config {args.config}; the configs of this project are under configs/')
     nodes = read_nodes(os.environ)
     environment = os.environ | threads(processes, os.environ)
-    if asks_for_cpu(arguments):
+    if asks_for_cpu(args.options):
         environment[HIDING_VARIABLE] = '-1'
     else:
         check_gpus()
-        check_number_of_gpus(processes)
-    program = ['-m', 'mmgcvit', name, config, *arguments, '--launcher', 'pytorch']
-    module = ['mmgcvit.commands.loopback', str(nodes.port)] if nodes.count == 1 else ['mmgcvit.commands.torch_launcher']
-    command = [sys.executable, '-m', *module, *launcher_options(nodes, processes), *program]
-    if nodes.count > 1:
-        run_beside_other_nodes(command, environment, nodes)
-    child = start(command, environment)
-    child.wait()
-    raise SystemExit(exit_code(child))
-
-
-def launcher_options(nodes: Nodes, processes: int) -> list[str]:
-    """What torch's launcher is told, up to the program that it starts."""
-    return [
-        f'--nnodes={nodes.count}',
-        f'--node_rank={nodes.rank}',
-        f'--master_addr={nodes.address}',
-        f'--master_port={nodes.port}',
-        f'--nproc_per_node={processes}',
-        '--max_restarts=0',
-    ]
+        if torch.cuda.is_available() and processes > torch.cuda.device_count():
+            raise UserError(
+                f'GPUS={processes}, but {torch.cuda.device_count()} of them can be seen here; each process takes one '
+                '(CUDA_VISIBLE_DEVICES=-1 runs on the CPU)'
+            )
+    program = ['-m', 'mmgcvit', args.command, args.config, *args.options, '--launcher', 'pytorch']
+    return run_on(nodes, processes, program, environment)
 
 
 def whole_number(name: str, text: str, least: int) -> int:
-    """Read a number that the user gave as ``name``.
-
-    Raises:
-        UserError: It is none, or less than ``least``.
-    """
+    """Read a number that the user gave as ``name``."""
     if not (text.isascii() and text.isdigit()) or int(text) < least:
         raise UserError(f'{name} must be a whole number of {least} or more, not {text!r}')
     return int(text)
@@ -87,35 +77,13 @@ def whole_number(name: str, text: str, least: int) -> int:
 def asks_for_cpu(arguments: Sequence[str]) -> bool:
     """Whether options of training or testing say ``--device cpu``."""
     parser = argparse.ArgumentParser(add_help=False)
-    add_device_option(parser)
+    add_cpu_option(parser)
     options, _ = parser.parse_known_args(arguments)
     return options.device == 'cpu'
 
 
-def check_number_of_gpus(processes: int) -> None:
-    """Refuse more processes than the machine has GPUs; without GPUs there may be any number."""
-    import torch
-
-    count = torch.cuda.device_count()
-    if torch.cuda.is_available() and processes > count:
-        raise UserError(
-            f'GPUS={processes}, but {count} of them can be seen here; each process takes one '
-            '(CUDA_VISIBLE_DEVICES=-1 runs on the CPU)'
-        )
-
-
-def check_config(config: str) -> None:
-    """Refuse a config that does not exist once, instead of in every process."""
-    if not Path(config).is_file():
-        raise UserError(f'there is no config {config}; the configs of this project are under configs/')
-
-
 def read_nodes(environment: Mapping[str, str]) -> Nodes:
-    """The nodes as the environment variables say.
-
-    Raises:
-        UserError: A variable is missing or makes no sense, or another program has the port.
-    """
+    """The nodes as the environment variables say; another program must not have the port."""
     silence = whole_number('NODE_TIMEOUT', environment.get('NODE_TIMEOUT') or str(SECONDS_OF_SILENCE), LEAST_SILENCE)
     count = whole_number('NNODES', environment.get('NNODES') or '1', least=1)
     rank = whole_number('NODE_RANK', environment.get('NODE_RANK') or '0', least=0)

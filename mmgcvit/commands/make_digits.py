@@ -1,6 +1,6 @@
 """Make the digits data set: scanned handwritten digits in COCO's, ADE20K's and ImageNet's folder layouts.
 
-    python tools/make_digits.py data/digits
+    mmgcvit digits data/digits
 
 writes ``coco``, ``ADEChallengeData2016`` (the same scenes) and ``imagenet`` (single digits) under that folder, the same
 files for the same options.

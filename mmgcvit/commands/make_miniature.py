@@ -1,6 +1,6 @@
 """Make miniatures of COCO, ADE20K and ImageNet-1K: their layout, files and classes, a few images of scanned digits.
 
-    python tools/make_miniature.py data/miniature
+    mmgcvit miniature data/miniature
 
 writes ``coco``, ``ADEChallengeData2016`` and ``imagenet`` under that folder, the same files for the same seed. They
 show that a config reads its data; nothing can be learned from them.

@@ -1,7 +1,7 @@
-"""What a trained model gets wrong: python tools/mistakes.py CONFIG [CHECKPOINT] [options].
+"""What a trained model gets wrong: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
 Goes once through the validation data. Writes the confusion matrix, and the images that the model does worst on, each
-with the truth beside the prediction. CONFIG may be the work dir of a run; then CHECKPOINT may be left out.
+with the truth beside the prediction.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ..engine.progress import Display
-from ..inference import UserError
+from ..errors import UserError
 from ..inference.loading import find_source, in_words, load_for_command, read_config
 from ..visualization.mistakes import (
     SCORES,
@@ -21,8 +21,8 @@ from ..visualization.mistakes import (
     write_confusion,
     write_worst,
 )
-from .data_check import check_presence
-from .options import add_trust_option
+from .check_data import check_presence
+from .options import add_model_options, check_at_least
 
 FULL_DISK = '; {out_dir} has what was done until then'
 # So many pairs and images are named on the screen.
@@ -31,10 +31,7 @@ NAMED = 5
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Confusion matrix and worst images of a trained model.')
-    parser.add_argument('config', help='a config file, or the work dir of a run')
-    parser.add_argument(
-        'checkpoint', nargs='?', help='a checkpoint of that config: a file or an address; may be left out as in predict'
-    )
+    add_model_options(parser)
     parser.add_argument('--split', choices=['val', 'test'], default='val', help='whose data (default: %(default)s)')
     parser.add_argument('--out-dir', type=Path, default='mistakes', help='folder to make (default: %(default)s)')
     parser.add_argument('--overwrite', action='store_true', help="replace an earlier call's files")
@@ -42,18 +39,14 @@ def parse_args() -> argparse.Namespace:
         '--worst', type=int, default=20, metavar='N', help='draw the N worst images (default: %(default)s)'
     )
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='so many images at a time (default: 1)')
-    parser.add_argument('--device', default='auto', help='auto: a GPU where there is one (default); cpu, cuda, cuda:N')
     parser.add_argument(
         '--score-thr', type=float, metavar='SCORE', help='objects of lower scores are not found (default: 0.3)'
     )
-    add_trust_option(parser)
     return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> int | str:
-    for name, least in (('batch_size', 1), ('worst', 0)):
-        if getattr(args, name) < least:
-            raise UserError(f'--{name.replace("_", "-")} {getattr(args, name)}: expected at least {least}')
+def main(args: argparse.Namespace) -> int:
+    check_at_least(args, batch_size=1, worst=0)
     folder = Folder(args.out_dir, args.overwrite)
     source = find_source(args.config, args.checkpoint)
     cfg, loader = read_config(source.config), f'{args.split}_dataloader'
@@ -72,7 +65,9 @@ def main(args: argparse.Namespace) -> int | str:
     write_confusion(found.confusion, folder)
     write_worst(found, truths, folder)
     display.line('\n'.join([*in_words_of(found, truths), f'{folder.path}: written']))
-    return f'mistakes: {len(found.failed)} images could not be used, named above' if found.failed else 0
+    if found.failed:
+        raise UserError(f'{len(found.failed)} images could not be used, named above')
+    return 0
 
 
 def in_words_of(found: Found, truths: Truths) -> list[str]:

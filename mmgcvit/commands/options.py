@@ -1,32 +1,61 @@
-"""Options that MM users know from every MM code base, and what they do to a config."""
+"""Options that several commands take, and what they do."""
+
+from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmengine.config import Config, DictAction
 
+from ..errors import UserError, first_line
+from ..files import check_writable
 from ..hosts.configs import read_config
 from ..hosts.machine import check_gpus, use_cpu
 from ..hosts.operators import check_operators_load
 
+if TYPE_CHECKING:
+    from ..inference import Predictor
+    from ..inference.loading import Source
+
+CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
+LEFT_OUT = (
+    'a checkpoint of that config: a file or an address; may be left out with a work dir, whose best or newest one is '
+    'taken, and with a config that trained weights come with, as those of configs/demo'
+)
+
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    """Options of training and testing alike."""
+    """Options of training and testing alike, as MM users know them from every MM code base."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/CONFIG_NAME)')
+    add_cfg_options(parser)
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes'
+    )
+    add_cpu_option(parser)
+    add_trust_option(parser)
+    # Set by old versions of torch's launcher.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, of: str = 'the config') -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='override settings of the config, for example model.backbone.with_cp=True train_dataloader.batch_size=1',
+        help=f'override settings of {of}, for example model.backbone.with_cp=True train_dataloader.batch_size=1',
     )
+
+
+def add_cpu_option(parser: argparse.ArgumentParser) -> None:
+    """The option by which the CPU is asked for, where a launcher may deal out GPUs."""
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes'
+        '--device', choices=['auto', 'cpu'], default='auto', help='auto: on GPUs where there are any (default); or cpu'
     )
-    add_device_option(parser)
-    # Set by old versions of torch's launcher.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def add_trust_option(parser: argparse.ArgumentParser) -> None:
@@ -38,27 +67,41 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device_option(parser: argparse.ArgumentParser) -> None:
-    """The option by which the CPU is asked for."""
-    parser.add_argument(
-        '--device', choices=['auto', 'cpu'], default='auto', help='auto: on GPUs where there are any (default); or cpu'
-    )
+def add_model_options(
+    parser: argparse.ArgumentParser, config: str | None = None, checkpoint: str | None = LEFT_OUT, device: bool = True
+) -> None:
+    """CONFIG [CHECKPOINT] --device --trust-checkpoint of a trained model; :func:`load_model` takes them.
 
-
-def load_config(args: argparse.Namespace) -> Config:
-    """Read ``args.config`` and apply the common options.
-
-    Raises:
-        UserError: The file does not exist.
+    CONFIG may be left out where ``config`` is ``'?'``; what ``checkpoint`` is None for takes CHECKPOINT by itself.
     """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = read_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
-    return cfg
+    parser.add_argument('config', nargs=config, metavar='CONFIG', help='a config file, or the work dir of a run')
+    if checkpoint is not None:
+        parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=checkpoint)
+    if device:
+        parser.add_argument(
+            '--device', default='auto', help='auto: a GPU where there is one (default); cpu, cuda, cuda:N'
+        )
+    else:
+        parser.set_defaults(device='cpu')
+    add_trust_option(parser)
+
+
+def load_model(args: argparse.Namespace) -> tuple[Source, Predictor]:
+    """Which config and checkpoint are meant, and the model of them."""
+    # Training and testing, which take other options from here, need none of it.
+    from ..inference.loading import find_source, load_for_command
+
+    source = find_source(args.config, args.checkpoint)
+    return source, load_for_command(source, args.device, getattr(args, 'score_thr', None), args.trust_checkpoint)
+
+
+def check_at_least(args: argparse.Namespace, **least: int) -> None:
+    """Refuse numbers below the least that means something; an option that was not given is passed over."""
+    for name, number in least.items():
+        given = getattr(args, name)
+        for value in given if isinstance(given, list | tuple) else [given]:
+            if value is not None and value < number:
+                raise UserError(f'--{name.replace("_", "-")} {value}: expected at least {number}')
 
 
 def look_at_machine(command: str, device: str) -> None:
@@ -67,3 +110,32 @@ def look_at_machine(command: str, device: str) -> None:
         use_cpu(command)
     check_gpus()
     check_operators_load()
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read ``args.config`` and apply the common options."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = read_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    args.work_dir = cfg.work_dir
+    return cfg
+
+
+def make_work_dir(work_dir: str) -> None:
+    """Make a run's folder, with those above it, unless it is there; refuse one that cannot be written."""
+    check_writable(Path(work_dir), f'the work dir {work_dir} (--work-dir)')
+    Path(work_dir).mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def said_where_it_fails(target: Path) -> Iterator[None]:
+    """Say of a checkpoint that could not be written what it is; its folder is made."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except Exception as error:  # torch's and safetensors' own, with the disk's reason or without.
+        raise UserError(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None

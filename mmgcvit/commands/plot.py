@@ -1,4 +1,4 @@
-"""Curves of one training or of several, as a picture and in words: python tools/plot.py WORK_DIR [WORK_DIR ...]."""
+"""Curves of one training or of several, as a picture and in words: mmgcvit plot WORK_DIR [WORK_DIR ...]."""
 
 import argparse
 from pathlib import Path

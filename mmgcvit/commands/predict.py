@@ -1,7 +1,6 @@
-"""Use a trained model on one's own pictures: python tools/predict.py CONFIG CHECKPOINT INPUT ... [options].
+"""Use a trained model on one's own pictures: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options].
 
-Draws what it finds into copies of images and videos, and writes it as JSON. CONFIG may be the work dir of a run; then
-CHECKPOINT may be left out, as with a config that trained weights come with (configs/demo).
+Draws what it finds into copies of images and videos, and writes it as JSON.
 """
 
 import argparse
@@ -12,12 +11,12 @@ from pathlib import Path
 
 from ..checkpoints.reading import ADDRESSES
 from ..engine.progress import Display
-from ..inference import UserError
+from ..errors import UserError
 from ..inference.inputs import Inputs, find_inputs
 from ..inference.loading import find_source, has_checkpoint, in_words, load_for_command
 from ..inference.outputs import Outputs
 from ..inference.running import FRAMES_OF_A_CAMERA, Task, counted
-from .options import add_trust_option
+from .options import LEFT_OUT, add_model_options, check_at_least
 
 FULL_DISK = '; {out_dir} has what was done until then'
 INTERRUPTED = 128 + signal.SIGINT
@@ -27,14 +26,12 @@ CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 def parse_args() -> argparse.Namespace:
     usage = '%(prog)s CONFIG [CHECKPOINT] INPUT [INPUT ...] [options]'
     parser = argparse.ArgumentParser(usage=usage, description='Use a trained model on your own pictures.')
-    parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
+    add_model_options(parser, checkpoint=None)
     parser.add_argument(
         'rest',
         nargs='*',
         metavar='[CHECKPOINT] INPUT',
-        help='a checkpoint of that config, which may be left out with a work dir (its best or newest one is taken) '
-        'and with a config that trained weights come with, as those of configs/demo; '
-        "then images, videos, folders of them, patterns ('photos/**/*.jpg'), camera:0",
+        help=f"{LEFT_OUT}; then images, videos, folders of them, patterns ('photos/**/*.jpg'), camera:0",
     )
     parser.add_argument('--out-dir', type=Path, default='predictions', help='folder to make (default: %(default)s)')
     parser.add_argument(
@@ -43,7 +40,6 @@ def parse_args() -> argparse.Namespace:
         help="write beside an earlier call's files, over those of the same names; says how many others stay",
     )
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='so many images at a time (default: 1)')
-    parser.add_argument('--device', default='auto', help='auto: a GPU where there is one (default); cpu, cuda, cuda:N')
     parser.add_argument(
         '--score-thr',
         '--pred-score-thr',
@@ -60,15 +56,18 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help=f'take N frames of each video and camera (default: all; {FRAMES_OF_A_CAMERA} of a camera)',
     )
-    add_trust_option(parser)
     return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> int | str:
+def main(args: argparse.Namespace) -> int:
     # FFmpeg says in its own words what is wrong with videos, before we do; read when the first one is opened.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     checkpoint, named = split(args)
-    check_numbers(args)
+    check_at_least(args, batch_size=1, frames=1)
+    if args.camera is not None and args.camera < 0:
+        raise UserError(f'--camera {args.camera}: cameras are numbered from 0')
+    if args.no_save_vis and args.no_save_pred:
+        raise UserError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
     source = find_source(args.config, checkpoint)
     if not named:
         raise UserError(
@@ -91,7 +90,9 @@ def main(args: argparse.Namespace) -> int | str:
             number = counted(len(left_over), 'file')
             display.line(f'not replaced: {number} of an earlier call, {left_over[0]} the first')
         display.line(summary(task, inputs, args.out_dir))
-    return f'predict: {len(task.failed)} of the inputs could not be used, named above' if task.failed else 0
+    if task.failed:
+        raise UserError(f'{len(task.failed)} of the inputs could not be used, named above')
+    return 0
 
 
 def split(args: argparse.Namespace) -> tuple[str | None, list[str]]:
@@ -100,40 +101,15 @@ def split(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     if args.camera is not None:
         rest.append(f'camera:{args.camera}')
     # What stands alone and is no checkpoint by its name is to be looked at.
-    is_named = rest and (is_checkpoint(rest[0]) or (len(rest) > 1 and not has_checkpoint(args.config)))
-    return (rest[0], rest[1:]) if is_named else (None, rest)
-
-
-def is_checkpoint(name: str) -> bool:
-    """Whether a name is a checkpoint's and not that of something to look at."""
-    return name.startswith(ADDRESSES) or name.lower().endswith(CHECKPOINTS)
-
-
-def check_numbers(args: argparse.Namespace) -> None:
-    """Refuse numbers that mean nothing, and options by which nothing would be written.
-
-    Raises:
-        UserError: There is such a one.
-    """
-    for name in ('batch_size', 'frames'):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise UserError(f'--{name.replace("_", "-")} {value}: expected at least 1')
-    if args.camera is not None and args.camera < 0:
-        raise UserError(f'--camera {args.camera}: cameras are numbered from 0')
-    if args.no_save_vis and args.no_save_pred:
-        raise UserError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
+    is_checkpoint = rest and (rest[0].startswith(ADDRESSES) or rest[0].lower().endswith(CHECKPOINTS))
+    if is_checkpoint or (len(rest) > 1 and not has_checkpoint(args.config)):
+        return rest[0], rest[1:]
+    return None, rest
 
 
 def summary(task: Task, inputs: Inputs, out_dir: Path) -> str:
     """The last line."""
-    done = [
-        counted(number, what)
-        for number, what, named in (
-            (task.images, 'image', inputs.images),
-            (task.frames, 'frame', inputs.videos or inputs.cameras),
-        )
-        if named
-    ]
+    done = [counted(task.images, 'image')] if inputs.images else []
+    done += [counted(task.frames, 'frame')] if inputs.videos or inputs.cameras else []
     failed = f', {len(task.failed)} skipped' if task.failed else ''
     return f'{" and ".join(done)} predicted{failed}: {out_dir}'

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -23,10 +24,10 @@ from mmengine.runner import FlexibleRunner, Runner
 from ..engine.progress import Display, ProgressHook
 from ..errors import UserError, is_full_disk
 from ..hosts.mmengine import NEEDLESS
-from .console_log import last_lines, new_log
 
 INTERRUPTED = 128 + signal.SIGINT
 STDOUT, STDERR = 1, 2
+LINES_OF_A_FAILURE = 15
 
 # What is done to a runner before it trains or tests.
 Watch = Callable[[Runner | FlexibleRunner], None]
@@ -41,18 +42,10 @@ def add_progress_option(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def open_screen(cfg: Config, progress: bool) -> Iterator[Watch]:
-    """The screen for a run, as a context around it.
+    """The screen for a run, as a context around it; gives a function that takes the runner before it trains or tests.
 
-    Args:
-        cfg: The config, its work dir and launcher settled.
-        progress: Show how the run gets on instead of its log. Whatever else is printed goes to
-            ``<work_dir>/console_<time>.log``.
-
-    Yields:
-        A function that takes the runner before it trains or tests.
-
-    Raises:
-        SystemExit: The run fails or is interrupted while progress is shown; says the last lines of the log.
+    With ``progress`` it shows how the run gets on, and all that is printed goes to ``<work_dir>/console_<time>.log``,
+    whose last lines are said where the run fails.
     """
     if not progress:
         yield leave_parameter_options_to_the_file
@@ -145,3 +138,22 @@ def ended_in_a_few_lines(log: Path) -> Iterator[None]:
 def is_for_users(error: Exception) -> bool:
     """Whether an error says by itself what a user can do."""
     return isinstance(error, UserError) or is_full_disk(error)
+
+
+def new_log(work_dir: Path, rank: int = 0) -> Path:
+    """Make the log of a process, in a work dir that need not be there yet."""
+    work_dir.mkdir(parents=True, exist_ok=True)
+    log = work_dir / f'console_{time.strftime("%Y%m%d_%H%M%S")}{f"_rank{rank}" if rank else ""}.log'
+    log.touch()
+    return log
+
+
+def newest_log(work_dir: Path) -> Path | None:
+    """The log of the latest run."""
+    return max(work_dir.glob('console_*.log'), default=None)
+
+
+def last_lines(log: Path) -> str:
+    """What to say of a run that failed: the end of its log, and where it is."""
+    lines = log.read_text(encoding='utf-8', errors='replace').splitlines()[-LINES_OF_A_FAILURE:]
+    return '\n'.join(['the last lines of its log:', *(f'  | {line}' for line in lines), f'whole log: {log}'])

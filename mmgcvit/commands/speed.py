@@ -1,4 +1,4 @@
-"""Images per second and memory of a whole model: python tools/speed.py CONFIG [CHECKPOINT] [options].
+"""Images per second and memory of a whole model: mmgcvit speed CONFIG [CHECKPOINT] [options].
 
 In inference from prepared images to results at the photo's own size, post-processing included; with --train a training
 step with its optimizer. At the size that the config's pipelines make of a photo; no data set is needed. Backbones alone
@@ -8,12 +8,12 @@ are compared by the benchmark of a clone, parameters and multiply-adds are count
 import argparse
 from pathlib import Path
 
+from ..errors import UserError
 from ..experiments.speed import Inference, Row, Training, measure
 from ..hosts.machine import check_gpus
 from ..hosts.operators import check_operators_load
-from ..inference import UserError
 from ..inference.loading import chosen_device, config_of, find_source, has_checkpoint, in_words
-from .options import add_trust_option
+from .options import add_model_options, check_at_least
 
 MEGABYTE = 1 << 20
 # The most frequent size of COCO's photos.
@@ -22,12 +22,8 @@ PHOTO = (480, 640)
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Images per second and memory of a whole model.')
-    parser.add_argument('config', help='a config file, or the work dir of a run')
-    parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        help='a checkpoint of that config (default: random weights, which find other objects than trained ones do)',
-    )
+    random_weights = 'a checkpoint of that config (default: random weights, which find other objects than trained ones)'
+    add_model_options(parser, checkpoint=random_weights)
     parser.add_argument('--train', action='store_true', help='a training step: forward, backward, optimizer')
     parser.add_argument(
         '--batch-sizes', type=int, nargs='+', default=[1], metavar='N', help='images at a time (default: 1)'
@@ -43,14 +39,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--photo', metavar='FILE', help='a photo to take instead, as yours are; in inference')
     parser.add_argument('--rounds', type=int, default=10, metavar='N', help='timed steps (default: %(default)s)')
     parser.add_argument('--no-memory', action='store_true', help='leave out peak memory, a process for each figure')
-    parser.add_argument('--device', default='auto', help='auto: a GPU where there is one (default); cpu, cuda, cuda:N')
-    add_trust_option(parser)
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    if min(*args.batch_sizes, *args.photo_size, args.rounds) < 1:
-        raise UserError('--batch-sizes, --photo-size and --rounds: expected whole numbers of at least 1')
+    check_at_least(args, batch_sizes=1, photo_size=1, rounds=1)
     if args.train and (args.photo or args.checkpoint):
         raise UserError('--train takes random weights and a made-up photo; leave CHECKPOINT and --photo out')
     if args.device == 'auto':
@@ -80,11 +73,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def work_of(args: argparse.Namespace, device: str) -> Inference | Training:
-    """What is to be measured.
-
-    Raises:
-        UserError: There is no such config or checkpoint.
-    """
+    """What is to be measured."""
     size = tuple(args.photo_size)
     path = Path(args.config).expanduser()
     if args.train or not (args.checkpoint or has_checkpoint(path)):

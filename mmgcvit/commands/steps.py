@@ -4,11 +4,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from ..engine.processes import end_with_parent
-from .console_log import last_lines, newest_log
+from .screen import last_lines, newest_log
 
 SECONDS_TO_END = 5
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -20,15 +21,9 @@ def end_steps_when_terminated() -> None:
 
 
 def run(name: str, *arguments: object, seconds_to_end: float = SECONDS_TO_END) -> float:
-    """Run a command of this package; gives the seconds that it took.
+    """Run a command; gives the seconds that it took. Ends this one with its code where it failed.
 
-    Args:
-        name: What one types.
-        arguments: What follows it.
-        seconds_to_end: How long it may take to end by itself once it is asked to, before it is killed.
-
-    Raises:
-        SystemExit: It failed, and has said why, unless a signal ended it.
+    Where this process is asked to end, the step is, and is killed after ``seconds_to_end``.
     """
     began = time.monotonic()
     command = [sys.executable, '-m', 'mmgcvit', name, *map(str, arguments)]
@@ -37,30 +32,20 @@ def run(name: str, *arguments: object, seconds_to_end: float = SECONDS_TO_END) -
         code = child.wait()
     except KeyboardInterrupt:
         # From the terminal, which has sent it to the child too.
-        wait(child, seconds_to_end)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(seconds_to_end)
         raise
     finally:
-        end(child, seconds_to_end)
+        if child.poll() is None:
+            child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(seconds_to_end)
+            child.kill()
+            child.wait()
     if code:
+        # A step has said itself why it failed, unless a signal ended it.
         raise SystemExit(code if code > 0 else killed(-code, name, arguments))
     return time.monotonic() - began
-
-
-def wait(child: subprocess.Popen, seconds: float) -> None:
-    """Give a process time to end by itself."""
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return
-
-
-def end(child: subprocess.Popen, seconds: float) -> None:
-    """End a process that runs."""
-    if child.poll() is None:
-        child.terminate()
-        wait(child, seconds)
-        child.kill()
-        child.wait()
 
 
 def killed(number: int, command: str, arguments: tuple[object, ...]) -> str:

@@ -1,29 +1,32 @@
-"""Test a model of any task: python tools/test.py CONFIG CHECKPOINT [options]."""
+"""Test a model of any task: mmgcvit test CONFIG CHECKPOINT [options]."""
 
 import argparse
+from copy import deepcopy
+from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.runner import Runner
 
 from ..checkpoints.for_hosts import register_reader
 from ..checkpoints.loading import check_fits
+from ..datasets.checks import leaf_datasets
 from ..engine.processes import prepare_processes
+from ..errors import UserError
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators
 from ..hosts.torch import leave_processes
-from .data_check import check_data
-from .options import add_common_options, add_trust_option, load_config, look_at_machine
-from .outputs import draw_predictions, dump_metric, enable_tta
+from .check_data import check_data
+from .launcher import check_shared_folders
+from .options import CONFIG, add_common_options, load_config, look_at_machine, make_work_dir
 from .screen import add_progress_option, open_screen
-from .shared_folders import check_shared_folders
-from .work_dir import make_work_dir
 
 FULL_DISK = ': the test could not write, and has ended (work dir {work_dir}). Make room, then call it again'
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model of any task.')
-    parser.add_argument('config', help='a config file, for example configs/mask_rcnn_gcvit_t.py')
+    parser.add_argument('config', help=CONFIG)
     parser.add_argument('checkpoint', help='a checkpoint of that config: a file or an address')
     parser.add_argument('--show-dir', metavar='FOLDER', help='draw every image with its predictions into this folder')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
@@ -36,14 +39,12 @@ def parse_args() -> argparse.Namespace:
         help='test on the data that this config describes, for example one of configs/_base_/datasets/imagenet_v2_*.py',
     )
     add_progress_option(parser)
-    add_trust_option(parser)
     add_common_options(parser)
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
     cfg = prepare(args)
-    args.work_dir = cfg.work_dir
     with open_screen(cfg, args.progress) as watch:
         check_data(cfg, ['test_dataloader'])
         make_work_dir(cfg.work_dir)
@@ -71,8 +72,47 @@ def prepare(args: argparse.Namespace) -> Config:
     if args.tta:
         enable_tta(cfg)
     check_operators(cfg)
-    if args.out:
-        dump_metric(cfg, args.out)
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        raise UserError(f'--out {args.out}: predictions are pickled; expected a name ending in .pkl or .pickle')
     prepare_processes(cfg)
     register_reader(cfg.work_dir, trusted=[args.checkpoint] if args.trust_checkpoint else [])
     return cfg
+
+
+def draw_predictions(cfg: Config, show_dir: str) -> None:
+    """Have every tested image drawn with its predictions, into ``show_dir``."""
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None or 'visualizer' not in cfg:
+        raise UserError(
+            '--show-dir: the config has no default_hooks.visualization, or no visualizer; the configs of this project '
+            'have both'
+        )
+    # Absolute, because hosts put a relative folder under the work dir, mmdet once more for every batch.
+    folder = str(Path(show_dir).resolve())
+    scope = cfg.get('default_scope')
+    if scope == 'mmdet':
+        hook.update(draw=True, test_out_dir=folder)
+    elif scope == 'mmseg':
+        hook.update(draw=True)
+        cfg.visualizer.save_dir = folder
+    else:
+        hook.update(enable=True, out_dir=folder, interval=1)
+
+
+def dump_metric(cfg: Config, out: str) -> BaseMetric:
+    """The metric that writes predictions to a pickle file, masks run-length encoded."""
+    if cfg.get('default_scope') == 'mmdet':
+        from mmdet.evaluation import DumpDetResults
+
+        return DumpDetResults(out_file_path=out)
+    return DumpResults(out_file_path=out)
+
+
+def enable_tta(cfg: Config) -> None:
+    """Test each image in several views and merge them, as the config's ``tta_model`` and ``tta_pipeline`` say."""
+    missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+    if missing:
+        raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    for dataset in leaf_datasets(cfg.test_dataloader.dataset):
+        dataset.pipeline = deepcopy(cfg.tta_pipeline)

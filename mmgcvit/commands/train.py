@@ -1,10 +1,13 @@
-"""Train a model of any task: python tools/train.py CONFIG [options]."""
+"""Train a model of any task: mmgcvit train CONFIG [options]."""
 
 import argparse
 import logging
+from collections.abc import Sequence
 from copy import deepcopy
+from importlib.util import find_spec
 
-from mmengine.config import Config
+import torch
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, RUNNERS
@@ -23,14 +26,17 @@ from ..engine.processes import check_sharding, leaving_processes, prepare_proces
 from ..errors import UserError
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators
-from .data_check import check_data
-from .options import add_common_options, add_trust_option, load_config, look_at_machine
-from .precision import enable_amp
-from .screen import add_progress_option, open_screen
-from .shared_folders import check_shared_folders
-from .trackers import add_tracker_option, log_to
-from .work_dir import make_work_dir
+from .check_data import check_data
+from .launcher import check_shared_folders
+from .options import CONFIG, add_common_options, load_config, look_at_machine, make_work_dir
+from .screen import Watch, add_progress_option, open_screen
 
+AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
+# What one types, mmengine's backend for it, and the package that this needs.
+TRACKERS = {
+    'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
+    'wandb': ('WandbVisBackend', 'wandb'),
+}
 # What is said of a full disk, behind the system's words.
 FULL_DISK = (
     ': the run could not write, and has ended (work dir {work_dir}). Make room, then call it again; training goes on '
@@ -40,7 +46,7 @@ FULL_DISK = (
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model of any task.')
-    parser.add_argument('config', help='a config file, for example configs/mask_rcnn_gcvit_t.py')
+    parser.add_argument('config', help=CONFIG)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 where the GPU has it)')
     parser.add_argument(
         '--auto-scale-lr',
@@ -61,22 +67,23 @@ def parse_args() -> argparse.Namespace:
         help="begin anew in a work dir with an earlier run's checkpoints; they go once the run has saved its first",
     )
     add_progress_option(parser)
-    add_tracker_option(parser)
-    add_trust_option(parser)
+    parser.add_argument(
+        '--log-to',
+        nargs='+',
+        default=[],
+        choices=TRACKERS,
+        help='show losses and scores in these programs too: tensorboard --logdir WORK_DIR, or your W&B account',
+    )
     add_common_options(parser)
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
     cfg = prepare(args)
-    args.work_dir = cfg.work_dir
     with leaving_processes(), open_screen(cfg, args.progress) as watch:
         try:
             check(cfg, args)
-            runner = build(cfg)
-            watch(runner)
-            check_runner(runner, cfg, args)
-            runner.train()
+            build(cfg, args, watch).train()
         except DamagedCheckpointError as error:
             raise UserError(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
 
@@ -101,6 +108,47 @@ def prepare(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def check(cfg: Config, args: argparse.Namespace) -> None:
+    """Look at data, work dir and checkpoint before anything is built."""
+    check_data(cfg, ['train_dataloader', 'val_dataloader'])
+    make_work_dir(cfg.work_dir)
+    if args.resume is not None:
+        resume(cfg, args.resume)
+    register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if args.trust_checkpoint else [])
+
+
+def build(cfg: Config, args: argparse.Namespace, watch: Watch) -> Runner | FlexibleRunner:
+    """The runner with the model, and a look at what can be seen only now.
+
+    The hooks that the config names do the rest: engine/finite.py leaves out steps that are not finite,
+    engine/saving.py writes checkpoints, engine/early_end.py answers a scheduler's warning.
+    """
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    watch(runner)
+    check_shared_folders(cfg, ['val_evaluator'])
+    warning = other_batch_size(cfg, read_config(args.config), get_world_size())
+    if warning is not None:
+        print_log(warning, 'current', logging.WARNING)
+    if cfg.get('load_from'):
+        # mmengine's FlexibleRunner builds its own model only when training starts.
+        model = runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
+        check_fits(model, cfg.load_from, '' if cfg.get('resume') else 'backbone.', trust=args.trust_checkpoint)
+        if cfg.get('resume'):
+            runner.register_hook(ResumeCheckHook(cfg.load_from))
+    return runner
+
+
+def enable_amp(cfg: Config) -> None:
+    """Turn mixed precision on, for ``--amp``."""
+    if not torch.cuda.is_available():
+        raise UserError('--amp: mixed-precision training needs a GPU, and there is none here; leave the option out')
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind not in AMP_REPLACES:
+        raise UserError(f'--amp: the config has optim_wrapper.type={kind}; only {", ".join(AMP_REPLACES)} are replaced')
+    cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
 def scale_learning_rate(cfg: Config) -> None:
     """Turn on mmengine's scaling, for ``--auto-scale-lr``."""
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
@@ -119,33 +167,13 @@ def allow_overwriting(cfg: Config) -> None:
     hook.overwrite = True
 
 
-def check(cfg: Config, args: argparse.Namespace) -> None:
-    """Look at data, work dir and checkpoint before anything is built."""
-    check_data(cfg, ['train_dataloader', 'val_dataloader'])
-    make_work_dir(cfg.work_dir)
-    if args.resume is not None:
-        resume(cfg, args.resume)
-    register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if args.trust_checkpoint else [])
-
-
-def build(cfg: Config) -> Runner | FlexibleRunner:
-    """The runner, which builds the model; its hooks do what the config says.
-
-    A step that is not finite is left out by engine/finite.py, checkpoints are written by
-    engine/saving.py, a warning of a scheduler is answered by engine/early_end.py.
-    """
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-
-
-def check_runner(runner: Runner | FlexibleRunner, cfg: Config, args: argparse.Namespace) -> None:
-    """Look at what can only be seen once there are a model and other processes."""
-    check_shared_folders(cfg, ['val_evaluator'])
-    warning = other_batch_size(cfg, read_config(args.config), get_world_size())
-    if warning is not None:
-        print_log(warning, 'current', logging.WARNING)
-    if cfg.get('load_from'):
-        # mmengine's FlexibleRunner builds its own model only when training starts.
-        model = runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
-        check_fits(model, cfg.load_from, '' if cfg.get('resume') else 'backbone.', trust=args.trust_checkpoint)
-        if cfg.get('resume'):
-            runner.register_hook(ResumeCheckHook(cfg.load_from))
+def log_to(cfg: Config, trackers: Sequence[str]) -> None:
+    """Add the backends of ``trackers`` to those of a config's visualizer, for ``--log-to``."""
+    missing = [TRACKERS[name][1] for name in trackers if find_spec(TRACKERS[name][1]) is None]
+    if missing:
+        raise UserError(f'--log-to: {" and ".join(missing)} not installed: pip install {" ".join(missing)}')
+    visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
+    backends = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
+    present = {backend['type'] for backend in backends}
+    added = [TRACKERS[name][0] for name in trackers if TRACKERS[name][0] not in present]
+    visualizer.vis_backends = [*backends, *(ConfigDict(type=backend) for backend in added)]

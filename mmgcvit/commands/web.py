@@ -1,15 +1,15 @@
-"""A page on which one tries models in a browser: python tools/web.py --build FOLDER | CONFIG [CHECKPOINT] [options].
+"""A page on which one tries models in a browser: mmgcvit web --build FOLDER | CONFIG [CHECKPOINT] [options].
 
 ``--build`` writes a static page, whose digits detector and classifiers run in the browser. With CONFIG, a checkpoint of
-any task runs in this program, which serves the page to this machine only. CONFIG may be the work dir of a run.
+any task runs in this program, which serves the page to this machine only.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from ..inference import UserError
-from .options import add_trust_option
+from ..errors import UserError
+from .options import add_model_options, load_model
 
 PORT = 8000
 
@@ -17,13 +17,7 @@ PORT = 8000
 def parse_args() -> argparse.Namespace:
     usage = '%(prog)s --build FOLDER\n       %(prog)s CONFIG [CHECKPOINT] [options]'
     parser = argparse.ArgumentParser(usage=usage, description='Try a model on a page in the browser.')
-    parser.add_argument('config', nargs='?', metavar='CONFIG', help='a config file, or the work dir of a run')
-    parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        metavar='CHECKPOINT',
-        help='a checkpoint of that config; may be left out with a work dir, and with configs that weights come with',
-    )
+    add_model_options(parser, config='?')
     parser.add_argument(
         '--build',
         type=Path,
@@ -34,44 +28,29 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--port', type=int, default=PORT, help='of this machine; 0 for any that is free (default: %(default)s)'
     )
-    parser.add_argument('--device', default='auto', help='auto: a GPU where there is one (default); cpu, cuda, cuda:N')
-    add_trust_option(parser)
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
     if (args.build is None) == (args.config is None):
         raise UserError('name CONFIG to serve a model, or --build FOLDER to write a static page')
-    if args.build is not None:
-        build(args.build)
-    else:
+    if args.config is not None:
         serve(args)
-
-
-def build(folder: Path) -> None:
-    """Write the static page."""
+        return
     from ..web.building import build_page
 
-    for line in build_page(folder):
+    for line in build_page(args.build):
         print(line, flush=True)
 
 
 def serve(args: argparse.Namespace) -> None:
-    """Serve the page until the program is interrupted.
-
-    Raises:
-        UserError: The model cannot be loaded, or the port cannot be had.
-        CheckpointError: The checkpoint cannot be read, or is not the config's model's.
-    """
-    from ..inference import load
-    from ..inference.loading import find_source
+    """Serve the page until the program is interrupted."""
     from ..web.served_model import ServedModel
     from ..web.server import PageServer
 
     if not 0 <= args.port <= 65535:
         raise UserError(f'--port {args.port}: expected a number from 0 to 65535')
-    source = find_source(args.config, args.checkpoint)
-    model = load(source.config, source.checkpoint, args.device, trust_checkpoint=args.trust_checkpoint)
+    source, model = load_model(args)
     try:
         server = PageServer(args.port, ServedModel(model, source.config))
     except OSError as error:

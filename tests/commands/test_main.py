@@ -1,18 +1,22 @@
-"""The console command calls the file of each command with what follows its name."""
+"""The console command calls the file of each command, and says in one sentence what a user can mend."""
 
+import errno
+import os
+import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points, version
+from types import SimpleNamespace
 
 import mmengine
 import pytest
 
 import mmgcvit
 from mmgcvit.commands import main
+from mmgcvit.commands.main import COMMANDS, run_command
+from mmgcvit.errors import UserError
 
 from ..conftest import ROOT
-
-FILES = {path.stem for path in (ROOT / 'mmgcvit' / 'commands').glob('[!_]*.py')}
 
 
 @pytest.fixture
@@ -29,26 +33,16 @@ def test_the_package_brings_the_command():
     assert command.load() is main.main
 
 
-def test_every_file_is_a_command():
-    assert {module for module, _ in main.COMMANDS.values()} == FILES - {'main'}
+def test_every_file_that_takes_arguments_is_a_command():
+    files = {path.stem for path in (ROOT / 'mmgcvit' / 'commands').glob('*.py') if 'def parse_args' in path.read_text()}
+    assert {module for module, _ in COMMANDS.values()} == files
+    assert all(callable(import_module(f'mmgcvit.commands.{name}').main) for name in files)
 
 
-@pytest.mark.parametrize('name', main.COMMANDS)
-def test_a_command_gets_what_follows_its_name(name, call, monkeypatch):
-    called = []
-    module = import_module(f'mmgcvit.commands.{main.COMMANDS[name][0]}')
-    monkeypatch.setattr(module, 'main', lambda: called.append(sys.argv))
-    call(name, 'a', '--b')
-    assert called == [[f'mmgcvit {name}', 'a', '--b']]
-
-
-def test_without_a_command_all_are_listed(call, capsys):
+def test_without_a_command_all_are_listed_and_another_is_answered_by_them(call, capsys):
     call()
     listed = capsys.readouterr().out
-    assert all(f'mmgcvit {name} ' in listed for name in main.COMMANDS)
-
-
-def test_what_is_no_command_is_answered_by_those_there_are(call):
+    assert all(f'mmgcvit {name} ' in listed for name in COMMANDS)
     with pytest.raises(SystemExit, match=r"no command 'trian'(.|\n)*mmgcvit train"):
         call('trian')
 
@@ -59,4 +53,93 @@ def test_version_names_what_the_package_stands_on(call, capsys):
     assert printed['mmgcvit'] == mmgcvit.__version__
     assert printed['torch'] == version('torch')
     assert printed['mmengine'] == mmengine.__version__
-    assert not [name for name, found in printed.items() if found == 'none']
+    assert 'none' not in printed.values()
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Makes a command that raises or returns something; gives what it was called with."""
+
+    def make(result, **attributes):
+        called = []
+
+        def run(args):
+            called.append(sys.argv)
+            if isinstance(result, BaseException):
+                raise result
+            return result
+
+        parse = SimpleNamespace(parse_args=lambda: SimpleNamespace(folder='here'), main=run, **attributes)
+        monkeypatch.setitem(COMMANDS, 'made', ('made', ''))
+        monkeypatch.setitem(sys.modules, 'mmgcvit.commands.made', parse)
+        return called
+
+    return make
+
+
+def test_a_command_gets_what_follows_its_name_and_its_code_is_passed_on(command, call):
+    called = command(None)
+    call('made', 'a', '--b')
+    assert called == [['mmgcvit made', 'a', '--b']]
+    for code in (0, 1, 75):
+        command(code)
+        with pytest.raises(SystemExit) as ended:
+            call('made')
+        assert ended.value.code == code
+
+
+def system_error(number, *file):
+    return OSError(number, os.strerror(number), *file)
+
+
+@pytest.mark.parametrize(
+    ('error', 'sentence'),
+    [
+        (UserError('take another'), 'made: take another'),
+        (UserError('a\x1b[2J.py'), r'made: a\x1b[2J.py'),
+        (system_error(errno.EACCES, 'a\x1b[2J.py'), r'made: a\x1b[2J.py: Permission denied'),
+        (system_error(errno.ENOSPC), 'made: No space left on device; here has what is done'),
+        (system_error(errno.EDQUOT, 'x.pth'), 'made: Disk quota exceeded; here has what is done'),
+    ],
+)
+def test_what_a_user_can_mend_is_one_sentence(error, sentence, command):
+    command(error, FULL_DISK='; {folder} has what is done')
+    with pytest.raises(SystemExit) as ended:
+        run_command('made', [])
+    assert ended.value.code == sentence
+
+
+@pytest.mark.parametrize('error', [KeyError('x'), system_error(errno.EINVAL), system_error(errno.ENOSPC)])
+def test_what_only_a_programmer_can_mend_has_its_traceback(error, command):
+    """Also a full disk of which nobody knows where it is."""
+    command(error)
+    with pytest.raises(type(error)):
+        run_command('made', [])
+
+
+def test_torchs_launcher_gets_the_traceback_of_a_fault_and_not_of_a_sentence(command, monkeypatch, tmp_path):
+    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(tmp_path / 'error.json'))
+    command(UserError('take another'))
+    with pytest.raises(SystemExit, match='made: take another'):
+        run_command('made', [])
+    assert not (tmp_path / 'error.json').exists()
+    command(KeyError('the very words'))
+    with pytest.raises(KeyError):
+        run_command('made', [])
+    assert 'the very words' in (tmp_path / 'error.json').read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('program', [('-m', 'mmgcvit', 'train'), (ROOT / 'tools' / 'train.py',)], ids=str)
+def test_python_calls_it_as_the_shell_does(program):
+    ended = subprocess.run([sys.executable, *program, 'nowhere.py'], capture_output=True, text=True, cwd=ROOT)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith('train: there is no config nowhere.py')
+    assert 'Traceback' not in ended.stderr
+
+
+def test_a_training_on_a_full_disk_says_how_to_go_on():
+    for name in ('train', 'test'):
+        sentence = import_module(f'mmgcvit.commands.{name}').FULL_DISK.format(work_dir='runs/a')
+        assert 'work dir runs/a). Make room' in sentence
+        assert ('--resume' in sentence) == (name == 'train')

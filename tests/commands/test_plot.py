@@ -9,18 +9,9 @@ from mmgcvit.commands.main import run_command
 from ..visualization.conftest import iteration, validation, write_session
 
 
-@pytest.fixture
-def call(monkeypatch):
-    def call(*arguments):
-        monkeypatch.setattr('sys.argv', [])
-        run_command('plot', arguments)
-
-    return call
-
-
-def test_the_best_score_is_named_with_its_epoch(call, tmp_path, capsys):
+def test_the_best_score_is_named_with_its_epoch(tmp_path, capsys):
     entries = [iteration(1), validation(1, acc=0.9), iteration(2, math.nan, epoch=2), validation(2, acc=0.8)]
-    call(write_session(tmp_path / 'run', '20260101_000000', entries))
+    run_command('plot', [write_session(tmp_path / 'run', '20260101_000000', entries)])
     said = capsys.readouterr().out
     assert 'run: 2 iterations, 2 epochs' in said
     assert 'acc 0.8; best 0.9 (epoch 1)' in said
@@ -28,21 +19,18 @@ def test_the_best_score_is_named_with_its_epoch(call, tmp_path, capsys):
     assert (tmp_path / 'run' / 'curves.png').is_file()
 
 
-def test_runs_of_one_name_are_told_apart(call, tmp_path, capsys):
+def test_runs_of_one_name_are_told_apart(tmp_path, capsys):
     folders = [write_session(tmp_path / part / 'run', '20260101_000000', [iteration(1)]) for part in 'ab']
-    call(*folders, '--out', tmp_path / 'both.svg')
+    run_command('plot', [*folders, '--out', tmp_path / 'both.svg'])
     said = capsys.readouterr().out
     assert all(f'{folder}: 1 iterations' in said for folder in folders)
     assert all(str(folder) in (tmp_path / 'both.svg').read_text() for folder in folders)
 
 
-def test_a_folder_without_a_run_is_answered_in_a_sentence(call, tmp_path):
+def test_what_is_no_run_or_cannot_be_written_is_answered_in_a_sentence(tmp_path):
     with pytest.raises(SystemExit, match='is no work dir of a training'):
-        call(tmp_path)
-
-
-def test_a_picture_that_cannot_be_written_is_answered_in_a_sentence(call, tmp_path):
+        run_command('plot', [tmp_path])
     run = write_session(tmp_path / 'run', '20260101_000000', [iteration(1)])
     (tmp_path / 'file').write_text('of somebody')
     with pytest.raises(SystemExit, match=r'file/curves\.png cannot be written \(.*\); name another file'):
-        call(run, '--out', tmp_path / 'file' / 'curves.png')
+        run_command('plot', [run, '--out', tmp_path / 'file' / 'curves.png'])

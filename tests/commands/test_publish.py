@@ -1,7 +1,7 @@
 """A published file has the whole model's weights and nothing else, and predicts as the run's checkpoint does."""
 
 import json
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +12,7 @@ from safetensors.torch import load_file
 from mmgcvit import load
 from mmgcvit.checkpoints import save_whole
 from mmgcvit.checkpoints.integrity import sha256
-from mmgcvit.commands import publish
-from mmgcvit.inference import UserError
+from mmgcvit.commands.main import run_command
 
 from ..inference.conftest import CLASSES, TASKS, make_work_dir, picture_of
 
@@ -31,15 +30,10 @@ def runs(tmp_path_factory):
     return folders
 
 
-def publish_command(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, 'argv', ['publish', *map(str, arguments)])
-    publish.main()
-
-
 @pytest.mark.parametrize('task', TASKS)
-def test_a_published_file_is_the_model_without_its_training(task, runs, tmp_path, monkeypatch, capsys):
+def test_a_published_file_is_the_model_without_its_training(task, runs, tmp_path, capsys):
     target = tmp_path / 'model.safetensors'
-    publish_command(monkeypatch, runs[task], target)
+    run_command('publish', [runs[task], target])
     trained = torch.load(runs[task] / 'epoch_1.pth', weights_only=False)['state_dict']
     published = load_file(target)
     assert set(published) == set(trained)
@@ -54,47 +48,46 @@ def test_a_published_file_is_the_model_without_its_training(task, runs, tmp_path
     assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode, 'others may read it as any file'
 
 
-def test_half_the_size_predicts_nearly_the_same(runs, tmp_path, monkeypatch):
+def test_half_the_size_predicts_nearly_the_same_unless_numbers_are_beyond_float16(runs, tmp_path):
     target = tmp_path / 'half.safetensors'
-    publish_command(monkeypatch, runs['classification'], target, '--half')
+    run_command('publish', [runs['classification'], target, '--half'])
     assert target.stat().st_size < 0.55 * sum(t.numel() * 4 for t in load_file(target).values())
     (config,) = runs['classification'].glob('*.py')
     image = picture_of(90, 120)
     whole, half = (load(*source, device='cpu')(image) for source in ((runs['classification'],), (config, target)))
+    # Numbers are rounded by 2 ** -11 of their size; scores are sums of some, through a few layers.
     assert np.allclose(whole.scores, half.scores, atol=1e-2)
     assert whole.label == half.label
-
-
-def test_numbers_beyond_float16_are_refused_in_half(runs, tmp_path, monkeypatch):
-    folder = tmp_path / 'run'
-    make_work_dir(folder, 'classification')
-    content = torch.load(folder / 'epoch_1.pth', weights_only=False)
+    content = torch.load(runs['classification'] / 'epoch_1.pth', weights_only=False)
     content['state_dict']['head.fc.weight'][0, 0] = 1e6
-    save_whole(content, folder / 'epoch_1.pth')
+    save_whole(content, tmp_path / 'large.pth')
     with pytest.raises(SystemExit, match=r'publish: head\.fc\.weight holds numbers up to 1e\+06, beyond float16'):
-        publish_command(monkeypatch, folder, tmp_path / 'half.safetensors', '--half')
-    assert not list(tmp_path.glob('half*'))
+        run_command('publish', [config, tmp_path / 'large.pth', tmp_path / 'large.safetensors', '--half'])
+    assert not (tmp_path / 'large.safetensors').exists()
 
 
-@pytest.mark.parametrize(('name', 'sentence'), [('model.pth', r'ends in \.safetensors'), ('is.safetensors', 'exists')])
-def test_a_name_that_cannot_be_is_refused_before_anything_is_read(name, sentence, tmp_path, monkeypatch):
+def test_a_place_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / 'is.safetensors').write_bytes(b'of somebody')
-    with pytest.raises(SystemExit, match=sentence):
-        publish_command(monkeypatch, 'nowhere.py', tmp_path / name)
+    for target, sentence in (
+        (tmp_path / 'model.pth', r'expected a name that ends in \.safetensors'),
+        (tmp_path / 'is.safetensors', 'exists; name another file'),
+        ('/proc/x.safetensors', r'/proc/x\.safetensors cannot be written \(/proc: .*\); name another place$'),
+    ):
+        with pytest.raises(SystemExit, match=f'^publish: .*{sentence}'):
+            run_command('publish', ['nowhere.py', target])
     assert (tmp_path / 'is.safetensors').read_bytes() == b'of somebody'
 
 
-def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(monkeypatch):
-    sentence = r'publish: /proc/x\.safetensors cannot be written \(/proc: .*\); name another place$'
-    with pytest.raises(SystemExit, match=sentence):
-        publish_command(monkeypatch, 'nowhere.py', '/proc/x.safetensors')
+@pytest.mark.parametrize(('command', 'options'), [('publish', []), ('convert', ['--to', 'original'])])
+def test_a_file_that_could_not_be_written_leaves_no_half(command, options, runs, tmp_path, monkeypatch):
+    def fill(content, path, *_):
+        Path(path).touch()
+        raise RuntimeError('unexpected pos 64 vs 0\nand lines of C++')
 
-
-def test_where_nothing_can_be_written_one_sentence_says_so_and_nothing_is_left(tmp_path):
-    (tmp_path / 'file').write_text('of somebody')
-    with pytest.raises(UserError, match=r'file/out\.safetensors could not be written'):
-        publish.write({}, {}, tmp_path / 'file' / 'out.safetensors')
-    (tmp_path / 'folder' / 'out.safetensors').mkdir(parents=True)
-    with pytest.raises(UserError, match=r'folder/out\.safetensors could not be written'):
-        publish.write({'a': torch.zeros(1)}, {}, tmp_path / 'folder' / 'out.safetensors')
-    assert [path.name for path in (tmp_path / 'folder').iterdir()] == ['out.safetensors']
+    monkeypatch.setattr('torch.save', fill)
+    monkeypatch.setattr('safetensors.torch.save_file', fill)
+    source = runs['classification'] / ('epoch_1.pth' if command == 'convert' else '')
+    with pytest.raises(SystemExit, match=r'could not be written \(unexpected pos 64 vs 0\); is there room') as error:
+        run_command(command, [source, tmp_path / 'new' / 'x.safetensors', *options])
+    assert '\n' not in str(error.value)
+    assert not list((tmp_path / 'new').iterdir())

@@ -10,9 +10,18 @@ from types import SimpleNamespace
 import pytest
 from mmengine.logging import MMLogger
 
-from mmgcvit.commands.console_log import LINES_OF_A_FAILURE
-from mmgcvit.commands.screen import ended_in_a_few_lines, leave_parameter_options_to_the_file, output_to, show_progress
+from mmgcvit.commands.screen import (
+    LINES_OF_A_FAILURE,
+    ended_in_a_few_lines,
+    last_lines,
+    leave_parameter_options_to_the_file,
+    new_log,
+    newest_log,
+    output_to,
+    show_progress,
+)
 from mmgcvit.engine.progress import Display
+from mmgcvit.errors import UserError
 
 
 def test_a_file_takes_what_python_a_child_and_compiled_code_print_and_the_terminal_the_rest(tmp_path, capfd):
@@ -26,17 +35,17 @@ def test_a_file_takes_what_python_a_child_and_compiled_code_print_and_the_termin
     assert (tmp_path / 'log').read_text() == 'of python\nof a child\nof compiled code\n'
 
 
+def fail(log, error):
+    with ended_in_a_few_lines(log), output_to(log):
+        for number in range(100):
+            sys.stdout.write(f'line {number}\n')
+        raise error
+
+
 def test_a_failure_says_the_last_lines_of_the_log_and_where_it_is_and_the_log_ends_with_the_traceback(tmp_path):
     log = tmp_path / 'log'
-
-    def fail():
-        with ended_in_a_few_lines(log), output_to(log):
-            for number in range(100):
-                sys.stdout.write(f'line {number}\n')
-            raise ValueError('no such thing')
-
     with pytest.raises(SystemExit, match='no such thing') as error:
-        fail()
+        fail(log, ValueError('no such thing'))
     said = str(error.value)
     assert str(log) in said
     assert len(said.splitlines()) == LINES_OF_A_FAILURE + 2
@@ -45,11 +54,34 @@ def test_a_failure_says_the_last_lines_of_the_log_and_where_it_is_and_the_log_en
     assert log.read_text().endswith('ValueError: no such thing\n')
 
 
+@pytest.mark.parametrize('error', [UserError('take another'), OSError(28, 'No space left')])
+def test_what_a_user_can_mend_is_left_to_the_command_and_has_no_traceback(error, tmp_path):
+    with pytest.raises(type(error), match=r'take another|No space'):
+        fail(tmp_path / 'log', error)
+    assert (tmp_path / 'log').read_text().endswith('line 99\n')
+
+
 def test_an_interruption_is_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as error, ended_in_a_few_lines(tmp_path / 'log'):
         raise KeyboardInterrupt
     assert error.value.code == 130
     assert capsys.readouterr().err == f'interrupted; log: {tmp_path / "log"}\n'
+
+
+def test_each_process_has_a_log_and_the_newest_is_the_latest_runs(tmp_path):
+    assert newest_log(tmp_path) is None
+    for rank, pattern in ((0, 'console_????????_??????.log'), (3, 'console_*_rank3.log')):
+        log = new_log(tmp_path / 'not' / 'there', rank)
+        assert log.is_file()
+        assert log.match(pattern)
+    for time in ('20260101_000000', '20260102_000000'):
+        (tmp_path / f'console_{time}.log').write_bytes(time.encode() + b'\xff')
+    assert newest_log(tmp_path) == tmp_path / 'console_20260102_000000.log'
+    said = last_lines(newest_log(tmp_path))
+    assert said == (
+        'the last lines of its log:\n  | 20260102_000000\N{REPLACEMENT CHARACTER}\n'
+        f'whole log: {tmp_path}/console_20260102_000000.log'
+    )
 
 
 @pytest.fixture
@@ -79,24 +111,3 @@ def test_warnings_and_errors_of_the_log_are_shown_once_but_for_needless_ones(log
     logger.warning('"FileClient" will be deprecated in future.')
     assert shown.getvalue() == 'warning: the batch is small\nerror: the loss is not finite\n'
     assert 'FileClient' in (tmp_path / 'log').read_text()
-
-
-def test_lines_say_how_far_a_loop_is_every_few_seconds(monkeypatch):
-    """Not with every iteration; of an inner loop while it runs; never longer than a screen is wide."""
-    shown = io.StringIO()
-    lines = Display(shown)
-    lines.begin('training', 10, done=2)
-    lines.advance(3, 'loss 3.0')
-    assert shown.getvalue() == ''
-    monkeypatch.setattr('mmgcvit.engine.progress.SECONDS_BETWEEN_LINES', -1.0)
-    lines.advance(4, 'loss 2.0')
-    lines.begin('validating', 5)
-    lines.advance(1)
-    lines.end()
-    lines.advance(5, 'many losses, ' * 50)
-    training, validating, long = shown.getvalue().splitlines()
-    assert training.startswith('training: 4 of 10')
-    assert training.endswith(', loss 2.0')
-    assert validating.startswith('validating: 1 of 5')
-    assert long.startswith('training: 5 of 10')
-    assert len(long) <= 100

@@ -1,12 +1,24 @@
-"""A command of several steps ends with what a step says, and ends its steps with it."""
+"""A command of several steps ends with what a step says, and ends its steps with it; so the demo, which trains its
+classifier once.
+"""
 
+import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from mmgcvit.commands import steps
+from mmgcvit.commands import demo, steps
+from mmgcvit.commands.demo import CLASSIFIER, TRAINED, check_digits, is_trained, note_trained
+from mmgcvit.errors import UserError
+from mmgcvit.hosts.configs import configs_with
+
+from ..conftest import ROOT
+
+CONFIG = ROOT / 'configs' / 'demo' / CLASSIFIER.config
 
 
 @pytest.fixture
@@ -23,17 +35,18 @@ def program(tmp_path, monkeypatch):
     return write
 
 
-def test_a_step_is_a_command_of_this_package(program):
+def ended_by(*arguments):
+    with pytest.raises(SystemExit) as end:
+        steps.run(*arguments)
+    return end.value.code
+
+
+def test_a_step_is_a_command_of_this_package_whose_exit_code_is_passed_on(program):
     arguments = program('exit 0')
     assert 0 < steps.run('train', 'config.py', '--seed', 3) < 60
-    assert arguments.read_text() == '-m mmgcvit.commands.train config.py --seed 3\n'
-
-
-def test_the_exit_code_of_a_step_that_failed_is_passed_on(program):
+    assert arguments.read_text() == '-m mmgcvit train config.py --seed 3\n'
     program('exit 75')
-    with pytest.raises(SystemExit) as end:
-        steps.run('train')
-    assert end.value.code == 75
+    assert ended_by('train') == 75
 
 
 @pytest.mark.parametrize(
@@ -41,13 +54,10 @@ def test_the_exit_code_of_a_step_that_failed_is_passed_on(program):
 )
 def test_a_step_that_a_signal_ended_is_named_with_the_end_of_its_log(name, words, program, tmp_path):
     program(f'kill -{name} $$')
-    with pytest.raises(SystemExit) as end:
-        steps.run('train', '--work-dir', tmp_path)
-    assert end.value.code == f'train was ended by {words}'
+    assert ended_by('train', '--work-dir', tmp_path) == f'train was ended by {words}'
     (tmp_path / 'console_20260101_000000.log').write_text('the last word\n')
-    with pytest.raises(SystemExit) as end:
-        steps.run('train', '--work-dir', tmp_path)
-    assert end.value.code.startswith(f'train was ended by {words}; the last lines of its log:\n  | the last word\n')
+    said = ended_by('train', '--work-dir', tmp_path)
+    assert said.startswith(f'train was ended by {words}; the last lines of its log:\n  | the last word\n')
 
 
 @pytest.mark.parametrize('script', ['exec sleep 60', 'trap "" TERM; while :; do sleep 0.1; done'], ids=['', 'deaf'])
@@ -71,12 +81,86 @@ def test_a_step_ends_with_an_interrupted_command(script, program, monkeypatch):
     assert children[0].returncode in (-signal.SIGTERM, -signal.SIGKILL)
 
 
-def test_sigterm_ends_the_command_as_an_exception_does():
-    before = signal.getsignal(signal.SIGTERM)
+def test_a_classifier_is_trained_once_until_its_config_or_one_below_changes(tmp_path):
+    checkpoint, last = tmp_path / 'epoch_9.pth', tmp_path / 'last_checkpoint'
+    for missing in (None, checkpoint, last, tmp_path / TRAINED):
+        note_trained(tmp_path, CONFIG)
+        checkpoint.touch()
+        last.write_text(str(checkpoint))
+        if missing is None:
+            assert is_trained(tmp_path, CONFIG)
+            changed = tmp_path / 'changed.py'
+            changed.write_text(f'_base_ = {str(CONFIG)!r}\nlr = 1.0\noptim_wrapper = dict(optimizer=dict(lr=lr))\n')
+            assert not is_trained(tmp_path, changed)
+        else:
+            missing.unlink()
+            assert not is_trained(tmp_path, CONFIG)
+
+
+def test_what_a_demo_needs_is_found_or_named(monkeypatch, tmp_path):
+    """Its configs in a checkout and in an installed wheel."""
+    monkeypatch.setattr(demo, 'DIGITS_NEED', ('json', 'no_such_package'))
+    with pytest.raises(UserError, match=r'with no_such_package, .*mmgcvit\[digits\]'):
+        check_digits()
+    checkout, wheel = tmp_path / 'configs', tmp_path / 'mmgcvit' / '.mim' / 'configs'
+    monkeypatch.setattr('mmgcvit.hosts.configs.PLACES', (checkout, wheel))
+    with pytest.raises(UserError, match='install the package again'):
+        configs_with(f'demo/{CLASSIFIER.config}')
+    for place in (wheel, checkout):
+        (place / 'demo').mkdir(parents=True)
+        (place / 'demo' / CLASSIFIER.config).touch()
+        assert configs_with(f'demo/{CLASSIFIER.config}') == place
+
+
+def steps_of(pid):
+    """The demo's steps that run; what its imports start is none."""
+    children = Path(f'/proc/{pid}/task/{pid}/children').read_text().split()
+    return [child for child in children if b'mmgcvit\0digits' in command_line(child)]
+
+
+def command_line(pid):
     try:
-        steps.end_steps_when_terminated()
-        with pytest.raises(SystemExit) as end:
-            signal.raise_signal(signal.SIGTERM)
-        assert end.value.code == 143
+        return Path(f'/proc/{pid}/cmdline').read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b''
+
+
+def wait_for(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, 'waited in vain'
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('number', 'code'), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_ending_the_demo_ends_its_step(number, code, tmp_path):
+    """As Ctrl-C does, which the terminal sends to both, and whoever ends the demo alone."""
+    demo = subprocess.Popen(
+        [sys.executable, '-m', 'mmgcvit', 'demo', '--work-dir', str(tmp_path / 'work')],
+        cwd=tmp_path,
+        env=os.environ | {'PYTHONPATH': str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        # Shells have what they run in the background ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        wait_for(lambda: steps_of(demo.pid))
+        (step,) = steps_of(demo.pid)
+        demo.send_signal(number)
+        assert demo.wait(30) == code
+        wait_for(lambda: not Path(f'/proc/{step}').exists(), seconds=10)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        demo.kill()
+
+
+@pytest.mark.slow
+def test_a_step_that_fails_ends_the_demo_with_its_reason(tmp_path):
+    (tmp_path / 'data' / 'digits').mkdir(parents=True)
+    (tmp_path / 'data' / 'digits' / 'of someone else').touch()
+    command = [sys.executable, '-m', 'mmgcvit', 'demo']
+    environment = os.environ | {'PYTHONPATH': str(ROOT)}
+    demo = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert demo.returncode == 1
+    assert 'digits: data/digits exists and was not made by this tool' in demo.stderr
+    assert '2 of 4' not in demo.stdout

@@ -1,0 +1,226 @@
+"""Processes on one node or several: what the launcher reads, how nodes hear of each other, what folders they share."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from datetime import timedelta
+
+import pytest
+import torch.distributed as dist
+from mmengine.config import Config
+
+from mmgcvit.commands import launch, launcher
+from mmgcvit.commands.launch import read_nodes, threads
+from mmgcvit.commands.launcher import DONE, FAILED, Nodes, Pulse, check_shared_folders, needed_folders
+from mmgcvit.commands.main import run_command
+from mmgcvit.errors import UserError
+
+from ..processes import answers_of
+from ..programs import running, started
+
+SECOND_OF_TWO = {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'node0'}
+
+
+def test_nodes_are_described_by_the_variables_of_the_hosts_scripts():
+    assert read_nodes(SECOND_OF_TWO) == Nodes(2, 1, 'node0', 29500, silence=300)
+    assert read_nodes({**SECOND_OF_TWO, 'PORT': '1234', 'NODE_TIMEOUT': '60'}) == Nodes(2, 1, 'node0', 1234, silence=60)
+
+
+def test_one_node_takes_a_free_port_of_its_own():
+    """And its own address: schedulers export another one by which nobody could reach the loopback interface."""
+    nodes = [read_nodes(environment) for environment in ({}, {'MASTER_ADDR': '10.0.0.1'})]
+    assert {(node.count, node.rank, node.address) for node in nodes} == {(1, 0, '127.0.0.1')}
+    assert nodes[0].port != nodes[1].port
+
+
+def test_what_makes_no_sense_is_refused():
+    whole = 'NODE_TIMEOUT must be a whole number of 10 or more, not '
+    for environment, words in (
+        *(({**SECOND_OF_TWO, 'NODE_TIMEOUT': text}, whole + repr(text)) for text in ('9', '-1', '1.5', 'never')),
+        ({'NNODES': '2', 'MASTER_ADDR': 'node0'}, 'NNODES=2 needs NODE_RANK'),
+        ({'NNODES': '2', 'NODE_RANK': '1'}, 'NNODES=2 needs MASTER_ADDR'),
+        ({'NODE_RANK': '1'}, 'NODE_RANK=1, but the 1 nodes'),
+        ({'PORT': '70000'}, 'PORT=70000 cannot be used'),
+    ):
+        with pytest.raises(UserError, match=re.escape(words)):
+            read_nodes(environment)
+
+
+def test_threads_that_the_user_has_set_stay():
+    assert threads(1000, {}) == {'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
+    assert threads(1, {'OMP_NUM_THREADS': '3'}) == {'OMP_NUM_THREADS': '3', 'MKL_NUM_THREADS': '3'}
+
+
+def test_the_launcher_runs_the_command_with_its_options(monkeypatch):
+    called = []
+    monkeypatch.setattr(launch, 'run_on', lambda *given: called.append(given) or 75)
+    config = 'tests/data/configs/classify.py'
+    with pytest.raises(SystemExit) as ended:
+        run_command('launch', [2, 'train', config, '--device=cpu', '--resume'])
+    assert ended.value.code == 75
+    ((nodes, processes, program, environment),) = called
+    assert (nodes.count, processes, environment['CUDA_VISIBLE_DEVICES']) == (1, 2, '-1')
+    assert program == ['-m', 'mmgcvit', 'train', config, '--device=cpu', '--resume', '--launcher', 'pytorch']
+
+
+SILENCE = 1.0
+
+
+@pytest.fixture
+def store():
+    """What torch's launcher keeps on node 0."""
+    return dist.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=10))
+
+
+@pytest.fixture
+def pulses(store, monkeypatch):
+    """Three nodes that beat."""
+    monkeypatch.setattr(launcher, 'SECONDS_BETWEEN_BEATS', 0.05)
+    pulses = [Pulse(Nodes(3, rank, '127.0.0.1', store.port, SILENCE)) for rank in range(3)]
+    for pulse in pulses:
+        pulse.start()
+    wait_for(lambda: all(len(pulse.heard) == 2 for pulse in pulses))
+    yield pulses
+    for pulse in pulses:
+        pulse.stop(DONE)
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_nodes_that_beat_or_have_ended_well_are_no_trouble_and_a_failure_is_heard_by_all_others(pulses):
+    pulses[2].stop(DONE)
+    time.sleep(2 * SILENCE)
+    assert [pulse.trouble() for pulse in pulses[:2]] == [None] * 2
+    pulses[1].stop(FAILED)
+    wait_for(pulses[0].trouble)
+    assert pulses[0].trouble() == 'node 1 has failed, its output says why'
+
+
+def test_a_node_that_falls_silent_is_missed(store, pulses):
+    pulses[1].step = 0
+    wait_for(lambda: pulses[0].trouble() and pulses[2].trouble())
+    assert pulses[0].trouble().startswith('node 1 has not been heard of for')
+    assert pulses[1].trouble() is None
+
+
+def test_a_lost_connection_is_made_anew_and_the_node_not_missed(pulses, monkeypatch):
+    """The network was away for less than the silence that counts as death."""
+    lost = []
+
+    def listen(store):
+        if not lost:
+            lost.append(store)
+            raise RuntimeError('the connection was reset')
+        Pulse.listen(pulses[1], store)
+
+    monkeypatch.setattr(pulses[1], 'listen', listen)
+    wait_for(lambda: lost)
+    time.sleep(2 * SILENCE)
+    assert [pulse.trouble() for pulse in pulses] == [None] * 3
+
+
+@pytest.fixture
+def sleeping(store):
+    """Node 1 of 2, a process of its own that runs something endless."""
+    code = (
+        'import os\n'
+        'from mmgcvit.commands.launcher import Nodes, run_beside_other_nodes\n'
+        f"run_beside_other_nodes(['sleep', '100'], dict(os.environ), Nodes(2, 1, '127.0.0.1', {store.port}))\n"
+    )
+    with started([sys.executable, '-c', code], stderr=subprocess.PIPE, text=True) as process:
+        prefixed = dist.PrefixStore('mmgcvit/nodes', store)
+        wait_for(lambda: prefixed.add('1', 0) > 0, seconds=60)
+        yield process, prefixed
+
+
+@pytest.mark.slow
+def test_what_a_node_runs_is_ended_when_another_has_failed(sleeping):
+    process, store = sleeping
+    store.add('0', FAILED)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert not list(running(process)), 'what the node ran has ended too'
+    assert 'node 0 has failed, its output says why: ending the processes of node 1' in errors
+
+
+@pytest.mark.slow
+def test_what_a_node_runs_is_ended_when_its_launcher_is_killed(sleeping):
+    process, _ = sleeping
+    process.kill()
+    # The pipe is open as long as what the launcher ran is alive.
+    process.communicate(timeout=10)
+
+
+METRIC = {'type': 'CocoMetric'}
+ON_GPU = {'type': 'Accuracy', 'collect_device': 'gpu'}
+
+
+def config(evaluator=None, **settings):
+    return Config({'work_dir': 'work', 'val_evaluator': evaluator, **settings})
+
+
+def test_what_must_be_shared_follows_from_the_config():
+    for cfg, folders in (
+        (config(METRIC), ['.']),
+        (config([ON_GPU, METRIC]), ['.']),
+        (config(ON_GPU), []),
+        (config({**METRIC, 'collect_dir': '/shared'}), []),
+        (config(), []),
+        (config(METRIC, resume=True), ['.', 'work']),
+        (config(resume=True, load_from='a/checkpoint.pth'), []),
+    ):
+        assert [os.path.relpath(folder) for folder, _ in needed_folders(cfg, ['val_evaluator'])] == folders
+
+
+def test_one_process_shares_with_nobody(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_shared_folders(config(METRIC), ['val_evaluator'])
+    assert not list(tmp_path.iterdir())
+
+
+def check(folder, settings):
+    """What a process is told that is started in a folder."""
+    os.chdir(folder)
+    try:
+        return check_shared_folders(Config(settings), ['val_evaluator'])
+    except UserError as refusal:
+        return str(refusal)
+
+
+def check_in(folders, **settings):
+    """The answers of two processes that are started in these folders."""
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    return answers_of(check, [(folder, settings) for folder in folders])
+
+
+@pytest.mark.slow
+def test_a_common_folder_is_fine_and_left_as_it_was(tmp_path):
+    folder = tmp_path / 'common'
+    assert check_in([folder, folder], work_dir=str(folder), resume=True, val_evaluator=METRIC) == [None, None]
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_folders_of_their_own_are_refused_in_both_processes(tmp_path):
+    own = [tmp_path / '0', tmp_path / '1']
+    answers = check_in(own, work_dir=str(tmp_path), val_evaluator=METRIC)
+    assert all(f'{socket.gethostname()}: {tmp_path}' in answer for answer in answers)
+    assert all('collect their results for the metrics through the folder they are' in answer for answer in answers)
+    answers = check_in(own, work_dir='work', resume=True)
+    assert all('look there for the checkpoint to resume from' in answer for answer in answers)
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_is_named_in_both_processes(tmp_path):
+    (tmp_path / 'work').write_text('a file where a folder belongs')
+    answers = check_in([tmp_path, tmp_path], work_dir='work', resume=True)
+    assert all(f'process 0 cannot write into {tmp_path}/work ([Errno' in answer for answer in answers)
