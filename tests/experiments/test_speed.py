@@ -137,7 +137,7 @@ def test_a_batch_that_does_not_fit_is_said_and_the_others_go_on(call_it, work_di
 def test_what_means_nothing_is_refused_in_a_sentence(call_it, configs):  # noqa: F811
     config = CONFIGS / 'classify.py'
     for arguments, words in (
-        ([config, '--rounds', 0], 'expected whole numbers of at least 1'),
+        ([config, '--rounds', 0], '--rounds 0: expected at least 1'),
         ([config, '--train', '--photo', 'photo.png'], '--train takes random weights'),
         ([config, '--photo', 'nowhere.png'], 'nowhere.png: there is no such file'),
         (['nowhere.py'], 'there is no config nowhere.py, neither a file nor a work dir'),
