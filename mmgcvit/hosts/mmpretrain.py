@@ -10,6 +10,7 @@ from typing import Any
 from mmpretrain.engine.optimizers import LearningRateDecayOptimWrapperConstructor
 from torch import nn
 
+from ..errors import UserError
 from .registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
@@ -27,7 +28,7 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
         keys = self.paramwise_cfg.get('custom_keys', {})
         refused = [key for key, settings in keys.items() if 'lr_mult' in settings]
         if refused:
-            raise ValueError(
+            raise UserError(
                 f'paramwise_cfg.custom_keys: lr_mult of {", ".join(refused)} has no effect where the learning rate '
                 'follows the layers; remove the keys'
             )

@@ -1,7 +1,12 @@
-"""What stands in for mmcv's compiled operators computes what they compute: by definition, and beside them."""
+"""What stands in for mmcv's compiled operators is found where there are none, and computes what they compute."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +15,7 @@ from hypothesis import strategies as st
 
 from mmgcvit.hosts import finder, operators
 
+from ..conftest import ROOT
 from . import plain
 
 
@@ -74,12 +80,6 @@ def test_roi_align_and_its_gradient_are_those_of_the_definition(number, side, al
     assert (grad_maps - wanted).abs().max() < 1e-12
 
 
-def test_roi_align_by_maxima_is_refused_by_name():
-    maps, rois = torch.rand(1, 1, 4, 4), random_rois(1, 1)
-    with pytest.raises(NotImplementedError, match=r"roi_align with pool_mode='max'.*OPERATORS=compiled"):
-        STAND_INS.roi_align_forward(maps, rois, maps, maps, maps, 2, 2, 1.0, 0, 0, True)
-
-
 def focal(module_loss, logits, targets, weight, gamma):
     logits = logits.clone().requires_grad_()
     losses = module_loss(logits, targets, weight, gamma, 0.25)
@@ -99,34 +99,27 @@ def test_focal_loss_and_its_gradient_are_those_of_the_formula(number, classes, g
         torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('logit', [-120.0, 0.0, 120.0])
-def test_focal_loss_of_certain_logits_is_finite(logit):
-    logits, gradient = torch.full((1, 2), logit), torch.zeros(1, 2)
-    output = torch.zeros(1, 2)
-    STAND_INS.sigmoid_focal_loss_forward(logits, torch.tensor([1]), torch.empty(0), output, gamma=2.0, alpha=0.25)
-    STAND_INS.sigmoid_focal_loss_backward(logits, torch.tensor([1]), torch.empty(0), gradient, gamma=2.0, alpha=0.25)
+def test_focal_loss_of_certain_logits_is_finite_and_an_image_without_objects_is_background():
+    """Its target is one more than the last class, as mmdet numbers the background."""
+    options = {'gamma': 2.0, 'alpha': 0.25}
+    logits = torch.tensor([[-120.0, 0.0], [120.0, 120.0]])
+    output, gradient = torch.zeros(2, 2), torch.zeros(2, 2)
+    STAND_INS.sigmoid_focal_loss_forward(logits, torch.tensor([1, 1]), torch.empty(0), output, **options)
+    STAND_INS.sigmoid_focal_loss_backward(logits, torch.tensor([1, 1]), torch.empty(0), gradient, **options)
     assert output.isfinite().all()
     assert gradient.isfinite().all()
-
-
-def test_an_image_without_objects_is_background_in_the_focal_loss():
-    """Its target is one more than the last class, as mmdet numbers the background."""
     logits, output = torch.randn(2, 3), torch.zeros(2, 3)
-    STAND_INS.sigmoid_focal_loss_forward(logits, torch.tensor([3, 3]), torch.empty(0), output, gamma=2.0, alpha=0.25)
+    STAND_INS.sigmoid_focal_loss_forward(logits, torch.tensor([3, 3]), torch.empty(0), output, **options)
     p = logits.sigmoid()
+    # log(1 - p) has lost some of the 24 bits where p is near 0 or 1.
     torch.testing.assert_close(output, -0.75 * p**2 * torch.log(1 - p), rtol=1e-4, atol=1e-6)
 
 
-def deformable_inputs(shapes=((5, 7), (3, 4)), queries=3, points=2):
-    keys = sum(h * w for h, w in shapes)
-    value = torch.rand(2, keys, 2, 4, dtype=torch.float64)
-    locations = torch.rand(2, queries, 2, len(shapes), points, 2, dtype=torch.float64) * 1.2 - 0.1
-    weights = torch.rand(2, queries, 2, len(shapes), points, dtype=torch.float64)
-    return value, shapes, locations, weights
-
-
 def test_deformable_attention_and_its_gradients_are_those_of_the_definition():
-    value, shapes, locations, weights = deformable_inputs()
+    shapes = ((5, 7), (3, 4))
+    value = torch.rand(2, 47, 2, 4, dtype=torch.float64)
+    locations = torch.rand(2, 3, 2, len(shapes), 2, 2, dtype=torch.float64) * 1.2 - 0.1
+    weights = torch.rand(2, 3, 2, len(shapes), 2, dtype=torch.float64)
     given_shapes, starts = torch.tensor(shapes), torch.tensor([0, 35])
     output = STAND_INS.ms_deform_attn_forward(value, given_shapes, starts, locations, weights, im2col_step=64)
     inputs = [x.requires_grad_() for x in (value, locations, weights)]
@@ -141,10 +134,12 @@ def test_deformable_attention_and_its_gradients_are_those_of_the_definition():
         assert (a - b).abs().max() < 1e-10, name
 
 
-def test_any_other_operator_is_refused_by_name_when_it_is_called():
-    softnms = STAND_INS.softnms
+def test_any_other_operator_and_maxima_are_refused_by_name_when_they_are_called():
+    softnms, maps = STAND_INS.softnms, torch.rand(1, 1, 4, 4)
     with pytest.raises(NotImplementedError, match=r"mmcv's operator softnms .*make install OPERATORS=compiled"):
         softnms(torch.rand(1, 4), iou_threshold=0.5)
+    with pytest.raises(NotImplementedError, match=r"roi_align with pool_mode='max'.*OPERATORS=compiled"):
+        STAND_INS.roi_align_forward(maps, random_rois(1, 1), maps, maps, maps, 2, 2, 1.0, 0, 0, True)
 
 
 @needs_compiled
@@ -163,3 +158,73 @@ def test_roi_align_and_its_gradient_are_those_of_the_compiled_operator(compiled,
     ours, theirs = (align(module, maps, rois, (7, 7), 0.25, aligned, ratio) for module in (STAND_INS, compiled))
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture(scope='module')
+def plain_mmcv(tmp_path_factory):
+    """A folder with mmcv, but for its compiled operators."""
+    folder = tmp_path_factory.mktemp('plain')
+    (folder / 'mmcv').mkdir()
+    for path in Path(importlib.util.find_spec('mmcv').origin).parent.iterdir():
+        if not path.name.startswith('_ext'):
+            (folder / 'mmcv' / path.name).symlink_to(path)
+    return folder
+
+
+def printed(code, first, *arguments):
+    """The last line that some code prints, ``first`` being the first folder that Python looks for modules in."""
+    environment = os.environ | {'PYTHONPATH': f'{first}:{ROOT}', 'PYTHONWARNINGS': 'ignore'}
+    command = [sys.executable, '-c', code, *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()[-1]
+
+
+DETECT = """
+import sys
+import numpy as np
+from mmdet.apis import DetInferencer
+import mmcv._ext
+inferencer = DetInferencer(sys.argv[1], device='cpu', show_progress=False)
+found = inferencer(np.zeros((128, 128, 3), np.uint8), no_save_pred=True)['predictions']
+print(mmcv._ext.__file__, len(found), sorted(found[0]))
+"""
+NOT_TOLD_AT_START = """
+import sys
+sys.meta_path = [finder for finder in sys.meta_path if type(finder).__name__ != 'StandInFinder']
+import mmgcvit, mmcv.ops, mmcv._ext
+print(mmcv._ext.__file__)
+"""
+
+
+@pytest.mark.slow
+def test_mmdets_inferencer_works_before_an_import_of_mmgcvit(plain_mmcv):
+    """As mmdet's own scripts: they import its operators before a config can import mmgcvit."""
+    line = printed(DETECT, plain_mmcv, ROOT / 'tests' / 'data' / 'configs' / 'detect.py')
+    assert "mmgcvit/hosts/stand_ins.py 1 ['bboxes', 'labels'" in line
+
+
+@pytest.mark.slow
+def test_where_python_is_not_told_at_its_start_importing_mmgcvit_tells_it_and_compiled_ones_come_first(
+    plain_mmcv, tmp_path
+):
+    assert printed(NOT_TOLD_AT_START, plain_mmcv).endswith('mmgcvit/hosts/stand_ins.py')
+    (tmp_path / 'mmcv').mkdir()
+    for path in (plain_mmcv / 'mmcv').iterdir():
+        (tmp_path / 'mmcv' / path.name).symlink_to(path)
+    (tmp_path / 'mmcv' / '_ext.py').touch()
+    assert printed('import mmgcvit, mmcv._ext; print(mmcv._ext.__file__)', tmp_path).endswith('mmcv/_ext.py')
+
+
+def test_compiled_operators_are_known_as_such_in_a_folder_of_this_projects_name(monkeypatch, tmp_path):
+    """As in the environment of a clone: mmgcvit/.venv/lib/..."""
+    compiled = tmp_path / 'mmgcvit' / '.venv' / 'lib' / 'mmcv' / '_ext.so'
+    for origin, expected in ((compiled, True), (finder.__file__.replace('finder.py', 'stand_ins.py'), False)):
+        monkeypatch.setattr(operators, 'find_spec', lambda name, origin=origin: SimpleNamespace(origin=origin))
+        assert operators.are_compiled() == expected
+
+
+def test_what_python_imports_at_its_start_imports_nothing_else():
+    """It is paid by every process of the environment."""
+    code = 'import sys; before = set(sys.modules); import finder; finder.serve_stand_ins(); '
+    assert printed(f'{code}print(*set(sys.modules) - before)', Path(finder.__file__).parent) == 'finder'
