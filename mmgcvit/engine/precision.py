@@ -9,6 +9,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from torch.nn.utils import clip_grad_norm_
 
+from ..errors import UserError
 from ..hosts.registry import HOOKS, OPTIM_WRAPPERS
 from .sharding import clip_sharded_grad_norm
 
@@ -25,14 +26,14 @@ class TF32Hook(Hook):
         enabled: Whether both may use it. In this project's configs: ``default_hooks.tf32.enabled``.
 
     Raises:
-        TypeError: ``enabled`` is no bool.
+        UserError: ``enabled`` is no bool.
     """
 
     priority = 'VERY_HIGH'
 
     def __init__(self, enabled: bool) -> None:
         if not isinstance(enabled, bool):
-            raise TypeError(f'TF32Hook: enabled={enabled!r}; expected True or False')
+            raise UserError(f'TF32Hook: enabled={enabled!r}; expected True or False')
         self.enabled = enabled
         self.found: tuple[bool, bool] | None = None
 
@@ -70,7 +71,7 @@ def auto_precision(dtype: str | None = None, use_fsdp: bool = False, **kwargs: A
     wrapper = build_wrapper(dtype, use_fsdp=use_fsdp, **kwargs)
     if use_fsdp and wrapper.clip_grad_kwargs:
         if wrapper.clip_func is not clip_grad_norm_ or list(wrapper.clip_grad_kwargs) != ['max_norm']:
-            raise ValueError('clip_grad: of a sharded model gradients are clipped by dict(max_norm=...) only')
+            raise UserError('clip_grad: of a sharded model gradients are clipped by dict(max_norm=...) only')
         wrapper.clip_func = clip_sharded_grad_norm
     return wrapper
 

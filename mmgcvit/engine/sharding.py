@@ -9,6 +9,7 @@ from mmengine._strategy import FSDPStrategy as MMEngineFSDPStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from ..errors import UserError
 from ..hosts.registry import FUNCTIONS, STRATEGIES
 from ..models.layers import TransformerBlock
 
@@ -35,13 +36,13 @@ class FSDPStrategy(MMEngineFSDPStrategy):
         **kwargs: As for mmengine's strategy, all but ``state_dict_cfg``.
 
     Raises:
-        ValueError: ``model_wrapper`` has a ``sharding_strategy`` that keeps copies.
+        UserError: ``model_wrapper`` has a ``sharding_strategy`` that keeps copies.
     """
 
     def __init__(self, *, model_wrapper: dict, **kwargs: Any) -> None:
         strategy = model_wrapper.get('sharding_strategy') or SHARDING_STRATEGIES[0]
         if getattr(strategy, 'name', strategy) not in SHARDING_STRATEGIES:
-            raise ValueError(
+            raise UserError(
                 f'sharding_strategy is {strategy}; expected {" or ".join(SHARDING_STRATEGIES)}: of others gradients '
                 'would be clipped by a norm that counts every copy of a share'
             )

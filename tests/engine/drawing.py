@@ -1,4 +1,7 @@
-"""A run in which everything draws at random: samples, batches and layers, each by every generator it can have."""
+"""A run in which everything draws at random: samples, batches and layers, each by every generator it can have.
+
+And what two runs' checkpoints differ in.
+"""
 
 import random
 from itertools import count
@@ -14,6 +17,8 @@ from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
+
+from mmgcvit.checkpoints import read_checkpoint
 
 NUMBERS = count()
 IMAGES = 11
@@ -75,18 +80,7 @@ class StopHook(Hook):
 
 
 def config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, images=3, saves=1, **options):
-    """A run's config.
-
-    Args:
-        work_dir: Of the run.
-        loop: ``train_cfg``.
-        sampler: A class.
-        workers: Those that load; below 0 they persist.
-        accumulated: Iterations of a step.
-        images: In a batch.
-        saves: Iterations between checkpoints, None for epochs.
-        **options: Other entries.
-    """
+    """A run's config: ``loop`` is ``train_cfg``; workers below 0 persist; ``saves`` are iterations, None for epochs."""
     saving = {'interval': 1} if saves is None else {'interval': saves, 'by_epoch': False}
     loader = {'num_workers': abs(workers), 'persistent_workers': workers < 0, 'batch_size': images}
     return Config(
@@ -139,3 +133,23 @@ def run(cfg, stop=None, hook=None):
     finally:
         # Torch waits for workers, 5 s for each, if Python finds their loader among the garbage of a later run.
         runner.train_loop.dataloader = None
+
+
+def last_state(work_dir, parts=('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')):
+    """Weights, their average, and the states of optimizer and schedules in the newest checkpoint of a work folder."""
+    content = read_checkpoint((work_dir / 'last_checkpoint').read_text().strip())
+    return {name: content[name] for name in parts}
+
+
+def difference(found, expected, name='state'):
+    """The first place where two states are not the same to the last bit, None if there is none."""
+    if isinstance(expected, torch.Tensor):
+        is_same = torch.equal(found, expected)
+        return None if is_same else f'{name} by up to {(found - expected).abs().max():.1e}'
+    if isinstance(expected, dict | list | tuple):
+        places = list(expected) if isinstance(expected, dict) else range(len(expected))
+        if len(found) != len(expected):
+            return f'{name} in its length'
+        inside = (difference(found[place], expected[place], f'{name}.{place}') for place in places)
+        return next(filter(None, inside), None)
+    return None if found == expected else f'{name}: {found} instead of {expected}'

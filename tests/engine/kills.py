@@ -17,7 +17,7 @@ from rich.table import Table
 
 from .. import fork_server
 from ..tools.commands import CONFIGS, TOOLS, environment_for, make_digits, output_of
-from .states import difference, last_state
+from .drawing import difference, last_state
 
 TASKS = ('classify', 'segment')
 # That a training of either writes at least.
@@ -28,18 +28,13 @@ ENDED = ' (had ended: no kill)'
 
 @dataclass
 class Outcome:
-    """What came of one kill.
-
-    Attributes:
-        task: What was trained.
-        moment: Of the kill, in words.
-        resumed_from: Iteration of the checkpoint that was resumed; 0 where none was there yet.
-        difference: None if every number is the same, else the end of a sentence.
-    """
+    """What came of one kill."""
 
     task: str
     moment: str
+    # Iteration of the checkpoint that was resumed; 0 where none was there yet.
     resumed_from: int
+    # None if every number is the same, else the end of a sentence.
     difference: str | None
 
 

@@ -1,22 +1,34 @@
 """A resumed run is the run: after an interruption anywhere it ends with the same numbers, bit for bit."""
 
+import random
+from itertools import product
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
-from mmgcvit.checkpoints import CheckpointError, read_checkpoint
+from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.checkpoints.resuming import RUN
+from mmgcvit.engine.loops import WHOLE_BATCH, seed_generators
 
 from ..processes import answers_of
-from .drawing import IMAGES, DrawingImages, config, run
-from .states import difference, last_state
+from ..tools.commands import train as train_task
+from .drawing import IMAGES, DrawingImages, config, difference, last_state, run
+from .kills import TASKS, kill_often
 
 EPOCHS = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
 ITERATIONS = {'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 11}
+MMENGINES = (
+    {'loop': {'by_epoch': True, 'max_epochs': 3}},
+    {
+        'loop': {'by_epoch': False, 'max_iters': 11},
+        'sampler': 'InfiniteSampler',
+    },
+)
 SEEDED = {'randomness': {'seed': 5}}
 
 
@@ -29,9 +41,9 @@ def equal(one, other):
     assert difference(last_state(one), last_state(other)) is None
 
 
-def whole_and_resumed(tmp_path, stop, **options):
+def whole_and_resumed(folder, stop, **options):
     """Run once as a whole, and once to an iteration and from there."""
-    whole, torn = tmp_path / 'whole', tmp_path / 'torn'
+    whole, torn = folder / 'whole', folder / 'torn'
     run(config(whole, **SEEDED, **options))
     run(config(torn, **SEEDED, **options), stop)
     run(resumed(torn, **SEEDED, **options))
@@ -45,6 +57,29 @@ def nothing_but_training(monkeypatch):
     monkeypatch.setattr('mmengine.runner.runner.get_git_hash', str)
 
 
+@pytest.fixture
+def logged(monkeypatch):
+    """What the hook says, line by line."""
+    lines = []
+    monkeypatch.setattr('mmgcvit.engine.exact_resume.print_log', lambda line, *_: lines.append(line))
+    return lines
+
+
+def test_each_piece_of_a_run_draws_its_own_and_always_the_same():
+    """By every generator; numbers side by side may be the same in some pieces: 1 11, 11 1."""
+    pieces = list(product((0, 1, 11, 111), repeat=4))
+    for draw in (
+        lambda: random.getrandbits(64),
+        lambda: tuple(np.random.randint(0, 2**32, 2, dtype=np.uint64)),
+        lambda: torch.randint(2**62, ()).item(),
+    ):
+        drawn = [(seed_generators(*piece), draw())[1] for piece in pieces]
+        assert len(set(drawn)) == len(pieces)
+        assert [(seed_generators(*piece), draw())[1] for piece in reversed(pieces)] == drawn[::-1]
+    for seed in (0, 2**31, 2**32 - 1):
+        seed_generators(seed, rank=0, iteration=10**9, place=WHOLE_BATCH)
+
+
 # An epoch has 4 iterations: 3, 3, 3 and 2 images.
 CASES = {
     'at the end of an epoch': {'stop': 4, 'loop': EPOCHS, 'saves': None},
@@ -52,115 +87,110 @@ CASES = {
     'after the last batch of an epoch': {'stop': 8, 'loop': EPOCHS},
     'iterations': {'stop': 3, 'loop': ITERATIONS, 'sampler': 'InfiniteSampler'},
     'iterations, in the second pass over the images': {'stop': 6, 'loop': ITERATIONS},
+    # Of steps of 3 iterations; the last one has 2.
+    'within a step, in an epoch': {'stop': 5, 'loop': EPOCHS, 'accumulated': 3},
+    'after a step, in an epoch': {'stop': 6, 'loop': EPOCHS, 'accumulated': 3},
+    'within a step, iterations': {'stop': 7, 'loop': ITERATIONS, 'accumulated': 3},
+    'within a step, at the end of an epoch': {'stop': 4, 'loop': EPOCHS, 'accumulated': 3, 'saves': None},
 }
 
 
-@pytest.mark.parametrize('workers', [0, 2, -2], ids=['no worker', '2 workers', '2 persistent workers'])
 @pytest.mark.parametrize('case', CASES)
-def test_it_ends_as_without_an_interruption(case, workers, tmp_path):
-    equal(*whole_and_resumed(tmp_path, workers=workers, **CASES[case]))
+def test_it_ends_as_without_an_interruption(case, tmp_path, monkeypatch):
+    """With a seed, and with the one that it drew: the same for whole run and first part, another one when resumed."""
+    equal(*whole_and_resumed(tmp_path, **CASES[case]))
+    options = {**CASES[case]}
+    stop, drawn = options.pop('stop'), iter([7, 7, 8])
+    monkeypatch.setattr('mmengine.runner.utils.sync_random_seed', lambda: next(drawn))
+    run(config(tmp_path / 'unseeded', **options))
+    run(config(tmp_path / 'unseeded torn', **options), stop)
+    run(resumed(tmp_path / 'unseeded torn', **options))
+    equal(tmp_path / 'unseeded', tmp_path / 'unseeded torn')
 
 
 @pytest.mark.parametrize('loop', [EPOCHS, ITERATIONS], ids=['epochs', 'iterations'])
-def test_how_many_workers_load_changes_nothing(loop, tmp_path):
-    """Also where another number goes on."""
-    run(config(tmp_path / 'none', loop=loop, **SEEDED))
+def test_how_many_workers_load_and_whether_they_persist_changes_nothing(loop, tmp_path):
+    """Also where another number goes on; and every sample of every epoch draws anew, which they would not notice."""
+    collected = CollectHook()
+    run(config(tmp_path / 'none', loop=loop, **SEEDED), hook=collected)
+    drawn = torch.cat(collected.inputs)[:, 1:]
+    assert len(drawn) == 3 * IMAGES or loop is ITERATIONS
+    assert drawn.unique().numel() == drawn.numel()
     run(config(tmp_path / 'two', loop=loop, workers=2, **SEEDED), 5)
     run(resumed(tmp_path / 'two', loop=loop, workers=-1, **SEEDED))
     equal(tmp_path / 'none', tmp_path / 'two')
+    equal(*whole_and_resumed(tmp_path, 6, loop=loop, workers=-2))
 
 
-@pytest.mark.parametrize('case', CASES)
-def test_a_run_without_a_seed_goes_on_with_the_one_it_drew(case, tmp_path, monkeypatch):
-    """The same is drawn for the whole run and for the first part; another one when that is resumed."""
-    options = {**CASES[case]}
-    drawn = iter([7, 7, 8])
-    monkeypatch.setattr('mmengine.runner.utils.sync_random_seed', lambda: next(drawn))
-    whole, torn = tmp_path / 'whole', tmp_path / 'torn'
-    run(config(whole, **{k: v for k, v in options.items() if k != 'stop'}))
-    run(config(torn, **{k: v for k, v in options.items() if k != 'stop'}), options['stop'])
-    run(resumed(torn, **{k: v for k, v in options.items() if k != 'stop'}))
-    equal(whole, torn)
-
-
-@pytest.mark.parametrize('stop', [5, 6, 7])
-@pytest.mark.parametrize('loop', [EPOCHS, ITERATIONS], ids=['epochs', 'iterations'])
-def test_gradients_of_an_unfinished_step_are_gone_on_with(loop, stop, tmp_path):
-    """Of steps of 3 iterations; the last one has 2."""
-    equal(*whole_and_resumed(tmp_path, stop, loop=loop, accumulated=3))
-
-
-def test_the_end_of_an_epoch_may_lie_within_a_step(tmp_path):
-    equal(*whole_and_resumed(tmp_path, 4, loop=EPOCHS, accumulated=3, saves=None))
-
-
-MMENGINES = {
-    'epochs': {'loop': {'by_epoch': True, 'max_epochs': 3}},
-    'iterations': {'loop': {'by_epoch': False, 'max_iters': 11}, 'sampler': 'InfiniteSampler'},
-}
-
-
-@pytest.mark.parametrize('case', MMENGINES)
-def test_with_mmengines_loops_it_ends_elsewhere(case, tmp_path):
+def test_with_mmengines_loops_it_ends_elsewhere_and_that_is_said(tmp_path, logged):
     """Which the tests above would see."""
-    whole, torn = whole_and_resumed(tmp_path, 6, **MMENGINES[case])
-    assert difference(last_state(torn), last_state(whole)) is not None
+    for number, mmengines in enumerate(MMENGINES):
+        whole, torn = whole_and_resumed(tmp_path / str(number), 6, **mmengines)
+        assert difference(last_state(torn), last_state(whole)) is not None
+        assert sum('the resumed run repeats random draws' in line for line in logged) == number + 1
 
 
-def test_every_sample_of_every_epoch_draws_anew(tmp_path):
-    """Which they would not notice."""
-    collected = CollectHook()
-    run(config(tmp_path, loop=EPOCHS, workers=2, **SEEDED), hook=collected)
-    drawn = torch.cat(collected.inputs)[:, 1:]
-    assert len(drawn) == 3 * IMAGES
-    assert drawn.unique().numel() == drawn.numel()
+class CollectHook(Hook):
+    """Keeps what a run trains with, and how iterations are counted."""
+
+    def __init__(self):
+        self.inputs, self.numbers = [], []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.inputs.append(torch.stack(list(data_batch['inputs'])))
+        self.numbers.append((runner.iter, batch_idx))
 
 
-@pytest.mark.parametrize('loop', [EPOCHS, ITERATIONS], ids=['epochs', 'iterations'])
-def test_nothing_that_was_trained_with_is_loaded_again(loop, tmp_path):
-    run(config(tmp_path, loop=loop, **SEEDED), 6)
-    collected = CollectHook()
-    with mock.patch.object(DrawingImages, '__getitem__', autospec=True, side_effect=DrawingImages.__getitem__) as load:
-        run(resumed(tmp_path, loop=loop, **SEEDED), hook=collected)
-    assert load.call_count == sum(map(len, collected.inputs))
+def test_nothing_that_was_trained_with_is_loaded_again_and_the_log_counts_on(tmp_path, monkeypatch):
+    for name, loop in (('epochs', EPOCHS), ('iterations', ITERATIONS)):
+        run(config(tmp_path / name, loop=loop, **SEEDED), 6)
+        collected = CollectHook()
+        load = mock.patch.object(DrawingImages, '__getitem__', autospec=True, side_effect=DrawingImages.__getitem__)
+        with load as loaded:
+            run(resumed(tmp_path / name, loop=loop, **SEEDED), hook=collected)
+        assert loaded.call_count == sum(map(len, collected.inputs))
+        if loop is EPOCHS:
+            assert collected.numbers == [(6, 2), (7, 3), (8, 0), (9, 1), (10, 2), (11, 3)]
+    # A run past its end loads nothing: workers would pass over as many batches as a checkpoint says that there were.
+    monkeypatch.setattr(DataLoader, '__iter__', None)
+    run(resumed(tmp_path / 'iterations', loop=ITERATIONS, workers=2, **SEEDED))
 
 
-def test_the_log_counts_the_iterations_of_the_epoch_that_is_gone_on_with(tmp_path):
-    run(config(tmp_path, loop=EPOCHS, **SEEDED), 6)
-    collected = CollectHook()
-    run(resumed(tmp_path, loop=EPOCHS, **SEEDED), hook=collected)
-    assert collected.numbers == [(6, 2), (7, 3), (8, 0), (9, 1), (10, 2), (11, 3)]
-
-
-@pytest.mark.parametrize(('images', 'accumulated'), [(5, 1), (3, 2), (2, 2)])
-def test_another_number_of_images_in_a_step_stops_a_run_in_a_sentence(images, accumulated, tmp_path):
-    run(config(tmp_path, loop=EPOCHS), 4)
-    with pytest.raises(CheckpointError, match=r'trained with 3 \(1 processes x 3 images x 1 accumulated\) images'):
-        run(resumed(tmp_path, loop=EPOCHS, images=images, accumulated=accumulated))
-
-
-def test_an_epoch_of_more_images_is_gone_on_with_from_the_same_share_of_it(tmp_path, monkeypatch):
-    """In the middle of the second epoch, of 8 batches instead of 4."""
-    run(config(tmp_path, loop=EPOCHS, **SEEDED), 6)
-    monkeypatch.setattr(DrawingImages, '__len__', lambda _: 2 * IMAGES + 1)
-    collected = CollectHook()
-    run(resumed(tmp_path, loop=EPOCHS, **SEEDED), hook=collected)
-    assert collected.numbers[0] == (12, 4)
-    assert collected.numbers[-1] == (23, 7)
+def test_a_checkpoint_holds_plain_values_only_and_the_log_goes_on(tmp_path):
+    """What any reader takes as data; of a log that is none, as of earlier versions, the run goes on all the same."""
+    schedule = [{'type': 'OneCycleLR', 'eta_max': 0.1, 'by_epoch': False, 'total_steps': 12}]
+    options = {'loop': EPOCHS, 'param_scheduler': schedule, **SEEDED}
+    run(config(tmp_path, **options), 6)
+    path = (tmp_path / 'last_checkpoint').read_text()
+    content = torch.load(path, weights_only=True)
+    losses = content['message_hub']['log_scalars']['train/loss']
+    assert len(losses['history']) == len(losses['counts']) == 6
+    assert 'anneal_func' not in content['param_schedulers'][0], "mmengine's function"
+    hubs = []
+    for _ in range(2):
+        hook = mock.Mock(spec=Hook, priority='LOWEST', after_train=lambda runner: hubs.append(runner.message_hub))
+        run(resumed(tmp_path, **options), hook=hook)
+        content['message_hub']['log_scalars']['train/loss'] = 'no log'
+        torch.save(content, path := str(tmp_path / 'iter_6.pth'))
+        (tmp_path / 'last_checkpoint').write_text(path)
+    of_whole, of_cut = (hub.get_scalar('train/loss').data[0] for hub in hubs)
+    assert of_whole[:6].tolist() == losses['history'].tolist()
+    assert of_cut.tolist() == of_whole[6:].tolist()
 
 
 SCALED = {'auto_scale_lr': {'enable': True, 'base_batch_size': 3}}
 
 
-@pytest.mark.parametrize('stop', [4, 6])
-def test_the_learning_rate_follows_other_images_if_it_is_scaled(stop, tmp_path):
+def test_the_learning_rate_follows_other_images_if_it_is_scaled(tmp_path):
     """From an epoch's end or its middle; the schedules end as those of a run that had so many images all along."""
     run(config(tmp_path / 'whole', loop=EPOCHS, images=6, **SCALED))
-    run(config(tmp_path / 'resumed', loop=EPOCHS), stop)
-    run(resumed(tmp_path / 'resumed', loop=EPOCHS, images=6, **SCALED))
-    found, expected = (last_state(tmp_path / name) for name in ('resumed', 'whole'))
-    assert found['param_schedulers'] == expected['param_schedulers']
-    assert rates(found) == rates(expected)
+    expected = last_state(tmp_path / 'whole')
+    for name, stop in (('end', 4), ('middle', 6)):
+        run(config(tmp_path / name, loop=EPOCHS), stop)
+        run(resumed(tmp_path / name, loop=EPOCHS, images=6, **SCALED))
+        found = last_state(tmp_path / name)
+        assert found['param_schedulers'] == expected['param_schedulers']
+        assert rates(found) == rates(expected)
 
 
 def rates(checkpoint):
@@ -178,44 +208,41 @@ def test_scaling_that_is_turned_on_later_is_followed_too(tmp_path):
     equal(tmp_path / 'always', tmp_path / 'whole')
 
 
-@pytest.fixture
-def of_before(tmp_path):
-    """The folder of a run whose checkpoint says nothing of it."""
-    run(config(tmp_path, loop=EPOCHS), 4)
-    path = (tmp_path / 'last_checkpoint').read_text()
-    content = torch.load(path, weights_only=False)
+def test_an_epoch_of_more_images_is_gone_on_with_from_the_same_share_of_it(tmp_path, monkeypatch):
+    """In the middle of the second epoch, of 8 batches instead of 4."""
+    run(config(tmp_path, loop=EPOCHS, **SEEDED), 6)
+    monkeypatch.setattr(DrawingImages, '__len__', lambda _: 2 * IMAGES + 1)
+    collected = CollectHook()
+    run(resumed(tmp_path, loop=EPOCHS, **SEEDED), hook=collected)
+    assert (collected.numbers[0], collected.numbers[-1]) == ((12, 4), (23, 7))
+
+
+def test_what_cannot_be_gone_on_from_is_refused_in_a_sentence(tmp_path, logged):
+    run(config(tmp_path / 'epochs', loop=EPOCHS), 4)
+    run(config(tmp_path / 'iterations', loop=ITERATIONS, **SEEDED), 7)
+    for folder, options, message in (
+        *(
+            (
+                'epochs',
+                {'images': images, 'accumulated': counts},
+                r'trained with 3 \(1 processes x 3 images x 1 acc.*resume',
+            )
+            for images, counts in ((5, 1), (3, 2), (2, 2))
+        ),
+        ('iterations', SEEDED, r'counts iterations \(7, of 4 in an epoch, and 0 epochs\)'),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            run(resumed(tmp_path / folder, loop=EPOCHS, **options))
+    path = (tmp_path / 'epochs' / 'last_checkpoint').read_text()
+    content = torch.load(path, weights_only=True)
     del content[RUN]
     torch.save(content, path)
-    return tmp_path
-
-
-def test_a_checkpoint_of_before_cannot_have_its_rate_scaled(of_before):
     with pytest.raises(CheckpointError, match='does not say of how many images its batches were'):
-        run(resumed(of_before, loop=EPOCHS, images=6, **SCALED))
-
-
-def test_a_checkpoint_of_before_is_gone_on_with_and_that_is_said(of_before, logged):
-    run(resumed(of_before, loop=EPOCHS))
+        run(resumed(tmp_path / 'epochs', loop=EPOCHS, images=6, **SCALED))
+    # Without scaling it is gone on with, and that is said.
+    run(resumed(tmp_path / 'epochs', loop=EPOCHS))
     assert sum('saved without mmgcvit.ExactResumeHook' in line for line in logged) == 1
-
-
-@pytest.mark.parametrize('case', MMENGINES)
-def test_a_hosts_loop_is_said_to_repeat_draws(case, tmp_path, logged):
-    run(config(tmp_path, **MMENGINES[case]), 4)
-    run(resumed(tmp_path, **MMENGINES[case]))
-    assert sum('the resumed run repeats random draws' in line for line in logged) == 1
-
-
-@pytest.fixture
-def logged(monkeypatch):
-    """What the hook says, line by line."""
-    lines = []
-    monkeypatch.setattr('mmgcvit.engine.exact_resume.print_log', lambda line, *_: lines.append(line))
-    return lines
-
-
-def test_data_without_batches_of_indices_are_refused(tmp_path):
-    cfg = config(tmp_path, loop=EPOCHS)
+    cfg = config(tmp_path / 'new', loop=EPOCHS)
     cfg.train_dataloader.batch_size = None
     with pytest.raises(ValueError, match='train_dataloader has no batches of indices'):
         run(cfg)
@@ -226,80 +253,48 @@ WRAPPER = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_b
 TWO = {'launcher': 'pytorch', 'model_wrapper_cfg': WRAPPER}
 
 
-@pytest.mark.parametrize('accumulated', [1, 3])
-@pytest.mark.parametrize('saves', [1, None], ids=['iterations', 'epochs'])
-def test_of_two_processes_each_goes_on(saves, accumulated, tmp_path):
-    """With draws and half-summed gradients of its own. An epoch has 2 iterations: 3 and 3, and 3 and 2 images."""
-    stop = 3 if saves else 2
-    answers_of(train_in_two, [(str(tmp_path), stop, saves, accumulated)] * 2, RANKS)
-    equal(tmp_path / 'whole', tmp_path / 'torn')
+def test_of_two_processes_each_goes_on(tmp_path, logged):
+    """With draws and half-summed gradients of its own. An epoch has 2 iterations: 3 and 3, and 3 and 2 images.
 
-
-def train_in_two(folder, stop, saves, accumulated):
-    """What one of the processes does."""
-    whole_and_resumed(Path(folder), stop, loop=EPOCHS, saves=saves, accumulated=accumulated, **TWO)
-
-
-def test_other_processes_go_on_with_the_same_images_in_a_step(tmp_path, logged):
-    """Of two processes with 3 images each one with 6: said in a line."""
-    answers_of(train_first_in_two, [(str(tmp_path),)] * 2, RANKS)
-    run(resumed(tmp_path, loop=EPOCHS, images=6, **SEEDED))
+    And one process goes on with as many images in a step, which is said in a line.
+    """
+    answers_of(train_in_two, [(str(tmp_path),)] * 2, RANKS)
+    for saves, accumulated in ((1, 1), (1, 3), (None, 3)):
+        folder = tmp_path / f'{saves} saves, {accumulated} accumulated'
+        equal(folder / 'whole', folder / 'torn')
+    run(resumed(tmp_path / 'first', loop=EPOCHS, images=6, **SEEDED))
     assert sum('2 processes saved the checkpoint and 1 go on' in line for line in logged) == 1
 
 
-def train_first_in_two(folder):
-    run(config(Path(folder), loop=EPOCHS, **TWO, **SEEDED), 1)
+def train_in_two(folder):
+    """What one of the processes does."""
+    for saves, stop, accumulated in ((1, 3, 1), (1, 3, 3), (None, 2, 3)):
+        place = Path(folder, f'{saves} saves, {accumulated} accumulated')
+        whole_and_resumed(place, stop, loop=EPOCHS, saves=saves, accumulated=accumulated, **TWO)
+    run(config(Path(folder, 'first'), loop=EPOCHS, **TWO, **SEEDED), 1)
 
 
-class CollectHook(Hook):
-    """Keeps what a run trains with, and how iterations are counted."""
-
-    def __init__(self):
-        self.inputs, self.numbers = [], []
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.inputs.append(torch.stack(list(data_batch['inputs'])))
-        self.numbers.append((runner.iter, batch_idx))
+@pytest.mark.slow
+@pytest.mark.parametrize('task', [TASKS[0], pytest.param(TASKS[1], marks=pytest.mark.long)])
+def test_a_killed_training_that_is_resumed_ends_as_one_that_was_not_killed(task, digits, tmp_path):
+    """Whole trainings of the hosts' models; see :mod:`.kills`."""
+    for outcome in kill_often(digits, task, tmp_path, random.Random(0), kills=1, while_writing=1):
+        assert outcome.difference is None, outcome
 
 
-def test_a_run_that_counts_iterations_is_not_begun_anew_by_one_that_counts_epochs(tmp_path):
-    run(config(tmp_path, loop=ITERATIONS, **SEEDED), 7)
-    with pytest.raises(CheckpointError, match=r'counts iterations \(7, of 4 in an epoch, and 0 epochs\)'):
-        run(resumed(tmp_path, loop=EPOCHS, **SEEDED))
+@pytest.mark.long
+def test_a_detector_goes_on_after_an_epoch_as_without_an_end(digits, tmp_path):
+    """Mask R-CNN, which draws boxes too, in batches of like shapes. Its schedule keeps the length it was made for."""
+    options = ['--cfg-options', 'randomness.seed=0', 'train_dataloader.num_workers=2', 'train_dataloader.batch_size=2']
+    train_task(digits, 'detect', tmp_path / 'whole', *options, 'train_cfg.max_epochs=2')
+    train_task(digits, 'detect', tmp_path / 'torn', *options, 'train_cfg.max_epochs=1')
+    train_task(digits, 'detect', tmp_path / 'torn', '--resume', *options, 'train_cfg.max_epochs=2')
+    found, expected = (last_state(tmp_path / folder, ['state_dict', 'optimizer']) for folder in ('torn', 'whole'))
+    assert difference(found, expected) is None
 
 
-def test_a_run_past_its_end_loads_nothing(tmp_path, monkeypatch):
-    """Workers would pass over as many batches as a checkpoint says that there were."""
-    run(config(tmp_path, loop=ITERATIONS, **SEEDED))
-    monkeypatch.setattr(DataLoader, '__iter__', None)
-    run(resumed(tmp_path, loop=ITERATIONS, workers=2, **SEEDED))
-
-
-@pytest.mark.parametrize('by_epoch', [False, True])
-def test_a_schedule_that_keeps_a_function_is_resumed(by_epoch, tmp_path):
-    """mmengine saves OneCycleLR with one, which a reader that runs no code refuses."""
-    steps = {'total_steps': 3} if by_epoch else {'total_steps': 11}
-    schedule = [{'type': 'OneCycleLR', 'eta_max': 0.1, 'by_epoch': by_epoch, **steps}]
-    whole, torn = whole_and_resumed(tmp_path, 6, loop=ITERATIONS if not by_epoch else EPOCHS, param_scheduler=schedule)
-    equal(whole, torn)
-    last = read_checkpoint((torn / 'last_checkpoint').read_text())
-    assert 'anneal_func' not in last['param_schedulers'][0]
-
-
-def test_a_checkpoint_holds_plain_values_only_and_the_log_goes_on(tmp_path):
-    """What any reader takes as data; of a log that is none, as of earlier versions, the run goes on all the same."""
-    run(config(tmp_path, loop=EPOCHS, **SEEDED), 6)
-    path = (tmp_path / 'last_checkpoint').read_text()
-    content = torch.load(path, weights_only=True)
-    losses = content['message_hub']['log_scalars']['train/loss']
-    assert len(losses['history']) == len(losses['counts']) == 6
-    hubs = []
-    for _ in range(2):
-        hook = mock.Mock(spec=Hook, priority='LOWEST', after_train=lambda runner: hubs.append(runner.message_hub))
-        run(resumed(tmp_path, loop=EPOCHS, **SEEDED), hook=hook)
-        content['message_hub']['log_scalars']['train/loss'] = 'no log'
-        torch.save(content, path := str(tmp_path / 'iter_6.pth'))
-        (tmp_path / 'last_checkpoint').write_text(path)
-    of_whole, of_cut = (hub.get_scalar('train/loss').data[0] for hub in hubs)
-    assert of_whole[:6].tolist() == losses['history'].tolist()
-    assert of_cut.tolist() == of_whole[6:].tolist()
+def test_a_difference_of_the_last_bit_is_seen():
+    state, other = ({'weight': torch.ones(3), 'state': {0: {'step': torch.tensor(7.0)}}} for _ in range(2))
+    assert difference(state, other) is None
+    other['weight'][1] = torch.nextafter(torch.tensor(1.0), torch.tensor(2.0))
+    assert difference(state, other) == 'state.weight by up to 1.2e-07'

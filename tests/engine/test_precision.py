@@ -1,40 +1,153 @@
-"""Automatic precision: mixed where there is a GPU, bfloat16 where it has it, plain elsewhere, in any host's scripts."""
+"""Precision that fits the machine, TF32 by one switch, and a word where the batch is not the recipe's."""
 
 import pytest
 import torch
-from mmdet.registry import OPTIM_WRAPPERS
+from mmdet.registry import HOOKS, OPTIM_WRAPPERS
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.runner import Runner
 
-CONFIG = {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'loss_scale': 'dynamic', 'accumulative_counts': 2}
+from mmgcvit.engine.batch import other_batch_size
+from mmgcvit.hosts.configs import read_config
+
+from ..conftest import ROOT
 
 
-@pytest.fixture
-def build(monkeypatch):
-    """Build the wrapper of the config on a machine with or without a GPU, with or without bfloat16."""
-
-    def build(gpu, bf16=False, **changes):
-        monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
-        monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda: (8, 0) if bf16 else (7, 5))
-        monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', lambda: gpu)
+def test_training_is_mixed_in_the_gpus_best_type_and_plain_without_one(monkeypatch):
+    config = {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'loss_scale': 'dynamic', 'accumulative_counts': 2}
+    for capability, named, dtype in (
+        *((None, None, None), ((8, 0), None, torch.bfloat16)),
+        *(((7, 5), None, torch.float16), ((8, 0), 'float16', torch.float16)),
+    ):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda capability=capability: capability is not None)
+        monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda capability=capability: capability)
+        monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', lambda: True)
         optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
-        return OPTIM_WRAPPERS.build({**CONFIG, 'optimizer': optimizer, **changes})
-
-    return build
-
-
-def test_without_a_gpu_training_is_plain(build):
-    wrapper = build(gpu=False)
-    assert type(wrapper) is OptimWrapper
-    assert wrapper._accumulative_counts == 2
+        wrapper = OPTIM_WRAPPERS.build({**config, 'optimizer': optimizer, 'dtype': named})
+        assert type(wrapper) is (AmpOptimWrapper if dtype else OptimWrapper)
+        assert getattr(wrapper, 'cast_dtype', None) == dtype
+        assert wrapper._accumulative_counts == 2
 
 
-@pytest.mark.parametrize(('bf16', 'dtype'), [(True, torch.bfloat16), (False, torch.float16)])
-def test_with_a_gpu_training_is_mixed_in_its_best_type(build, bf16, dtype):
-    wrapper = build(gpu=True, bf16=bf16)
-    assert type(wrapper) is AmpOptimWrapper
-    assert wrapper.cast_dtype == dtype
-    assert wrapper._accumulative_counts == 2
+class TestTF32:
+    def settings(self):
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    @pytest.fixture(params=[(False, True), (True, False)])
+    def found(self, request):
+        """torch's settings as a run finds them: its own, and the opposite."""
+        before = self.settings()
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = request.param
+        yield request.param
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+    def run(self, folder, hooks):
+        """Train, validate and test one step with some default hooks: the settings in each, and between."""
+        noted = []
+
+        model = torch.nn.Linear(1, 1)
+
+        def step(data, optim_wrapper=None):
+            noted.append(self.settings())
+            if optim_wrapper is not None:
+                optim_wrapper.update_params(model(data).sum())
+            return {} if optim_wrapper else [model(data)]
+
+        model.train_step = model.val_step = model.test_step = step
+
+        data = {'dataset': [torch.ones(1)], 'batch_size': 1, 'sampler': {'type': 'DefaultSampler', 'shuffle': False}}
+        data['collate_fn'] = torch.stack
+        loops = {f'{loop}_cfg': {} for loop in ('val', 'test')}
+        runner = Runner(
+            model=model,
+            work_dir=str(folder),
+            **{f'{loop}_dataloader': data for loop in ('train', 'val', 'test')},
+            **{f'{loop}_evaluator': Evaluator([]) for loop in ('val', 'test')},
+            train_cfg={'by_epoch': True, 'max_epochs': 1},
+            **loops,
+            optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
+            default_hooks={**hooks, 'checkpoint': {'type': 'CheckpointHook', 'interval': -1, 'save_last': False}},
+            experiment_name=str(folder),
+            log_level='ERROR',
+        )
+        runner.train()
+        between = self.settings()
+        runner.test()
+        return noted, between
+
+    def test_training_validation_and_tests_compute_as_the_switch_says_and_torchs_settings_stay(self, tmp_path, found):
+        for enabled in (True, False):
+            cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'tf32.py')
+            cfg.merge_from_dict({'default_hooks.tf32.enabled': enabled})
+            noted, between = self.run(tmp_path / str(enabled), cfg.default_hooks.to_dict())
+            assert noted == [(enabled, enabled)] * 3
+            assert between == self.settings() == found
+        assert self.run(tmp_path / 'without', {})[0] == [found] * 3
+
+    @pytest.mark.skipif(not hasattr(torch.backends.mkldnn, 'matmul'), reason='torch has no such setting for CPUs yet')
+    def test_the_precision_of_cpus_stays(self):
+        """``torch.set_float32_matmul_precision('high')`` would change it."""
+        hook = HOOKS.build({'type': 'mmgcvit.TF32Hook', 'enabled': True})
+        before = torch.backends.mkldnn.matmul.fp32_precision
+        hook.before_run(None)
+        during = torch.backends.mkldnn.matmul.fp32_precision
+        hook.after_run(None)
+        assert during == before
+
+    def test_what_is_no_bool_is_refused(self):
+        for enabled in ('False', 0, None):
+            with pytest.raises((TypeError, ValueError), match='expected True or False'):
+                HOOKS.build({'type': 'mmgcvit.TF32Hook', 'enabled': enabled})
 
 
-def test_a_named_type_is_kept(build):
-    assert build(gpu=True, bf16=True, dtype='float16').cast_dtype == torch.float16
+def config(base=16, images=2, counts=1, enable=False):
+    return Config(
+        {
+            'auto_scale_lr': {'enable': enable, 'base_batch_size': base},
+            'train_dataloader': {'batch_size': images},
+            'optim_wrapper': {'accumulative_counts': counts},
+        }
+    )
+
+
+SUM = config(base=512, images=64, counts=2)
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'recipe', 'processes', 'meant', 'total'),
+    [
+        *((config(), config(), 16, 16, 32), (config(), config(), 1, 16, 2), (config(counts=4), config(), 8, 16, 64)),
+        # A recipe that accumulates is made for the sum.
+        (SUM, SUM, 4, 1024, 512),
+        # Who halves the base for two accumulated batches has the recipe's batch, as docs/large_models.md says.
+        (config(base=8, images=1, counts=2), config(), 4, 16, 8),
+    ],
+)
+def test_another_batch_than_the_recipes_is_told_in_one_line_with_both_totals(cfg, recipe, processes, meant, total):
+    warning = other_batch_size(cfg, recipe, processes)
+    assert f'made for {meant} images a step, and this run has {total}: {processes} processes x' in warning
+    assert '--auto-scale-lr' in warning
+    assert '\n' not in warning
+
+
+def test_the_recipes_batch_however_it_is_made_up_and_scaling_are_no_news():
+    for change, processes in (
+        *(({}, 8), ({'images': 1}, 16), ({'images': 1, 'counts': 2}, 8), ({'images': 16}, 1)),
+        *(({'enable': True}, 3), ({'base': 8, 'images': 1, 'counts': 2}, 8)),
+    ):
+        assert other_batch_size(config(**change), config(), processes) is None, change
+    assert other_batch_size(SUM, SUM, 8) is None
+    assert other_batch_size(config(base=512, images=64, counts=4), SUM, 4) is None
+    for missing in ('auto_scale_lr', 'train_dataloader'):
+        cfg = config()
+        cfg.pop(missing)
+        assert other_batch_size(cfg, cfg, 16) is None
+    for name, processes in (
+        *(('cascade_gcvit_b', 8), ('upernet_gcvit_b', 8), ('gcvit_t_in1k', 8), ('gcvit_l_384_in1k', 8)),
+        *(('dino_gcvit_l_fsdp', 8), ('demo/gcvit_digits_cls', 1), ('demo/lsa_digits_cls', 1)),
+        *((f'demo/{head}_digits', 1) for head in ('mask_rcnn_gcvit', 'mask_rcnn_lsa', 'upernet_gcvit')),
+    ):
+        cfg = read_config(f'configs/{name}.py')
+        assert cfg.auto_scale_lr.base_batch_size == processes * cfg.train_dataloader.batch_size, name
+        assert other_batch_size(cfg, cfg, processes) is None, name

@@ -2,7 +2,7 @@
 
 _base_ = '../checkpoints/toy_config.py'
 
-custom_imports = dict(imports=['mmgcvit', 'tests.checkpoints.toy', 'tests.engine.faults'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmgcvit', 'tests.checkpoints.toy', 'tests.engine.toy'], allow_failed_imports=False)
 log_level = 'WARNING'
 val_evaluator = dict(_delete_=True, type='BetterEveryTime')
 train_cfg = dict(max_epochs=3)

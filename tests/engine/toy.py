@@ -1,10 +1,11 @@
-"""Faults of machines and warnings of schedulers, at chosen moments of a training; see tests/engine/toy_config.py."""
+"""Trainings of a toy in processes of their own, with faults and warnings of schedulers at chosen moments."""
 
 import errno
 import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mmengine.evaluator import BaseMetric
@@ -13,7 +14,64 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS, METRICS
 
+from mmgcvit.checkpoints import check_whole, read_checkpoint
+
+from .. import fork_server
+from ..processes import free_port
+from ..programs import last_of
+from ..tools.commands import environment_for
+
+CONFIG = Path(__file__).with_name('toy_config.py')
 KILLED = 9
+ITERATIONS = (
+    *('train_cfg._delete_=True', 'train_cfg.by_epoch=False', 'train_cfg.max_iters=6', 'train_cfg.val_interval=2'),
+    *('default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=2'),
+    'train_dataloader.sampler.type=InfiniteSampler',
+)
+FLEXIBLE = ('runner_type=FlexibleRunner', 'custom_hooks.0.type=SyncBuffersHook')
+SHARDED = (
+    *(*FLEXIBLE, 'strategy.type=mmgcvit.FSDPStrategy', 'strategy.model_wrapper.use_orig_params=True'),
+    'strategy.model_wrapper.type=MMFullyShardedDataParallel',
+    'strategy.model_wrapper.auto_wrap_policy.type=mmgcvit.wrap_blocks',
+)
+
+
+def start(work_dir, *options, settings=(), config=CONFIG, **environment):
+    """Train the toy; how it ended."""
+    command = ['-m', 'mmgcvit', 'train', config, '--work-dir', work_dir, *options]
+    if settings:
+        command += ['--cfg-options', *settings]
+    return fork_server.run(*command, environment=environment_for(environment.pop('DIGITS', ''), **environment))
+
+
+def train(work_dir, *options, settings=(), code=0, **environment):
+    """Train the toy, which ends with a code; what it has printed."""
+    ended = start(work_dir, *options, settings=settings, **environment)
+    assert ended.returncode == code, last_of(ended.stdout, ended.stderr)
+    return ended.stdout + ended.stderr
+
+
+def train_in_two(work_dir, *options, **more):
+    """Train the toy in two processes, as torch's launcher starts them, which has tests of its own."""
+    together = {'WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port()), **more}
+
+    def run(rank):
+        return train(work_dir, '--launcher', 'pytorch', *options, RANK=rank, LOCAL_RANK=rank, **together)
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(run, '01'))
+
+
+def names(folder):
+    found = (path.name for path in folder.iterdir() if path.suffix in ('.pth', '.unfinished') or 'last' in path.name)
+    return sorted(found)
+
+
+def last(folder):
+    """What the checkpoint that is named as the last holds."""
+    path = Path((folder / 'last_checkpoint').read_text())
+    check_whole(path)
+    return read_checkpoint(str(path))
 
 
 @METRICS.register_module()
@@ -66,7 +124,7 @@ class IsWarned(Hook):
 
     Args:
         signals: Which ones when, and of several processes to which rank: ``SIGTERM@3``, ``SIGUSR1@3/1``; with ``group``
-            in front to all processes that it has started too. Without a file: none.
+            in front to all processes that it has started too. Without a number: none.
     """
 
     def __init__(self, signals):
