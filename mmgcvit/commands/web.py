@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> None:
 
 def serve(args: argparse.Namespace) -> None:
     """Serve the page until the program is interrupted."""
-    from ..web.served_model import ServedModel
+    from ..web.model import ServedModel
     from ..web.server import PageServer
 
     if not 0 <= args.port <= 65535:

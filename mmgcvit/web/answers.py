@@ -1,4 +1,4 @@
-"""Predictions as the page takes them: the form that page/outputs.js describes, with pixels as PNG files."""
+"""Predictions and attention as the page takes them: in the form of page/outputs.js, with pixels as PNG files."""
 
 import base64
 from functools import singledispatch
@@ -10,14 +10,13 @@ import numpy as np
 from ..inference import Classification, Detections, Prediction, Segmentation
 from ..visualization.attention import Attention
 
+# By the kind of an attention, as of visualization.attention.BlockAttention.
+QUERIES = {'global': 'global queries', 'local': 'queries of its window', 'all': 'all queries'}
+
 
 @singledispatch
 def answer_of(prediction: Prediction) -> dict[str, Any]:
-    """What is found in a picture; coordinates in its pixels.
-
-    Args:
-        prediction: For one picture.
-    """
+    """What is found in a picture; coordinates in its pixels."""
     raise TypeError(f'{type(prediction).__name__} is no prediction')
 
 
@@ -61,25 +60,22 @@ def png_of(numbers: np.ndarray) -> str:
     return base64.b64encode(content.tobytes()).decode()
 
 
-def attention_of(attention: Attention) -> dict[str, Any]:
+def attention_of(found: Attention) -> dict[str, Any]:
     """The attention that each token of a stage receives, in the last of the blocks that are looked at."""
-    received = attention.blocks[-1].received
-    rows, columns = received.shape
-    values = np.nan_to_num(received).flatten().tolist()
-    return {'rows': rows, 'columns': columns, 'values': values, 'box': list(attention.box)}
+    block = found.blocks[-1]
+    rows, columns = block.received.shape
+    return {
+        'rows': rows,
+        'columns': columns,
+        'values': np.nan_to_num(block.received).flatten().tolist(),
+        'box': list(found.box),
+        'title': attention_title(found.network, found.stage, block.block, block.kind),
+    }
 
 
 def attention_title(network: str, stage: int, block: int, kind: str) -> str:
-    """What the page says of the attention that it shows.
-
-    Args:
-        network: The backbone's class.
-        stage: From 0.
-        block: Likewise, in the stage.
-        kind: As of :class:`mmgcvit.visualization.attention.BlockAttention`.
-    """
-    queries = {'global': 'global queries', 'local': 'queries of its window', 'all': 'all queries'}[kind]
+    """What the page says of the attention that it shows."""
     return (
         f'Attention of {network}, stage {stage}, block {block}: the weight that each place receives as a key, averaged '
-        f'over the heads and the {queries}.'
+        f'over the heads and the {QUERIES[kind]}.'
     )

@@ -1,17 +1,25 @@
-"""The page and one model behind it, to be reached from this machine only."""
+"""The page, and one model behind it, to be reached from this machine only."""
 
 import json
 from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from ..engine.processes import LOOPBACK
-from ..inference import UserError
-from .page_files import CATALOGUE, CONTENT_TYPES, INDEX, page_files
-from .served_model import ServedModel
-from .uploads import LONGEST_SIDE, MOST_BYTES
+from ..errors import UserError
+from .model import LONGEST_SIDE, MOST_BYTES, ServedModel
 
+PAGE = Path(__file__).parent / 'page'
+INDEX = 'index.html'
+# What the page reads first: its mode, its models and its sample pictures.
+CATALOGUE = 'models.json'
+CONTENT_TYPES = {
+    '.html': 'text/html; charset=utf-8',
+    '.css': 'text/css; charset=utf-8',
+    '.js': 'text/javascript; charset=utf-8',
+}
 PREDICT = 'predict'
 # Seconds that a connection may stand still, in the middle of a picture too.
 PATIENCE = 30
@@ -26,13 +34,13 @@ HEADERS = {
 }
 
 
-class RequestError(Exception):
-    """A request that is not answered.
+def page_files() -> dict[str, Path]:
+    """The page's own files, as the package brings them, by their names."""
+    return {path.name: path for path in sorted(PAGE.iterdir()) if path.suffix in CONTENT_TYPES}
 
-    Args:
-        status: Of HTTP.
-        sentence: Why, for a person.
-    """
+
+class RequestError(Exception):
+    """A request that is not answered: a status of HTTP, and why, for a person."""
 
     def __init__(self, status: HTTPStatus, sentence: str) -> None:
         super().__init__(sentence)
@@ -95,28 +103,23 @@ class Handler(BaseHTTPRequestHandler):
         """Send what the work gives, or why there is nothing."""
         try:
             self.check_origin()
-            content, content_type = work()
+            self.send(HTTPStatus.OK, *work())
+            return
         except RequestError as refusal:
-            # What of the request was not read would be taken for the next one.
-            self.close_connection = True
-            self.send(refusal.status, str(refusal).encode(), 'text/plain; charset=utf-8')
+            status, sentence = refusal.status, str(refusal)
         # Of the connection: nobody is there to be answered.
         except OSError:
             raise
         # The program goes on serving, and the page says what happened.
         except Exception as error:
-            self.close_connection = True
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
             sentence = f'The program failed at this picture: {type(error).__name__}: {error}'
-            self.send(HTTPStatus.INTERNAL_SERVER_ERROR, sentence.encode(), 'text/plain; charset=utf-8')
-        else:
-            self.send(HTTPStatus.OK, content, content_type)
+        # What of the request was not read would be taken for the next one.
+        self.close_connection = True
+        self.send(status, sentence.encode(), 'text/plain; charset=utf-8')
 
     def check_origin(self) -> None:
-        """Answer pages of this server only.
-
-        Raises:
-            RequestError: The request is meant for another name, or comes from a page of another place.
-        """
+        """Refuse a request that is meant for another name, or comes from a page of another place."""
         if self.headers.get('Host') not in self.server.hosts:
             raise RequestError(HTTPStatus.MISDIRECTED_REQUEST, f'This server is {self.server.address} and no other.')
         origin = self.headers.get('Origin')
@@ -124,24 +127,16 @@ class Handler(BaseHTTPRequestHandler):
             raise RequestError(HTTPStatus.FORBIDDEN, f'Only the page {self.server.address} may ask this server.')
 
     def page_file(self) -> tuple[bytes, str]:
-        """A file of the page, or its catalogue.
-
-        Raises:
-            RequestError: There is no such one.
-        """
+        """A file of the page, or its catalogue, and its content type."""
         name = self.path.partition('?')[0].removeprefix('/') or INDEX
         if name == CATALOGUE:
             return as_json(self.server.model.catalogue)
         if name not in self.server.files:
             raise RequestError(HTTPStatus.NOT_FOUND, f'There is no such page here; open {self.server.address}')
-        return self.server.files[name], CONTENT_TYPES[f'.{name.rpartition(".")[2]}']
+        return self.server.files[name], CONTENT_TYPES[Path(name).suffix]
 
     def prediction(self) -> tuple[bytes, str]:
-        """What is found in the picture that the request brings.
-
-        Raises:
-            RequestError: It brings none that can be used.
-        """
+        """What is found in the picture that the request brings, and its content type."""
         if self.path != f'/{PREDICT}':
             raise RequestError(HTTPStatus.NOT_FOUND, f'Pictures go to {self.server.address}{PREDICT}')
         content = self.rfile.read(self.announced_length())
@@ -151,11 +146,7 @@ class Handler(BaseHTTPRequestHandler):
             raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
 
     def announced_length(self) -> int:
-        """How many bytes the picture has.
-
-        Raises:
-            RequestError: The request does not say, or there are too many or none.
-        """
+        """How many bytes the picture has."""
         length = self.headers.get('Content-Length', '')
         if not (length.isascii() and length.isdigit()):
             raise RequestError(HTTPStatus.LENGTH_REQUIRED, 'The request does not say how many bytes the picture has.')
@@ -174,10 +165,9 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, status: HTTPStatus, content: bytes, content_type: str) -> None:
         """Send an answer; of HEAD requests without the content."""
         self.send_response(status)
-        for name, value in HEADERS.items():
+        headers = {**HEADERS, 'Content-Type': content_type, 'Content-Length': str(len(content))}
+        for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header('Content-Type', content_type)
-        self.send_header('Content-Length', str(len(content)))
         if self.close_connection:
             self.send_header('Connection', 'close')
         self.end_headers()

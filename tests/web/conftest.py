@@ -1,13 +1,42 @@
 """Pages, models and a browser, each once a session."""
 
+import struct
 import threading
+import zlib
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
+from mmgcvit.web.model import ServedModel
+from mmgcvit.web.server import PageServer
+
 from ..inference.conftest import models, photo, picture, work_dirs  # noqa: F401  (fixtures)
 from .chromium import SECONDS, Page, started
+
+TASKS = ('detection', 'segmentation', 'classification')
+
+
+def png_header(width, height):
+    """A PNG file that announces a size, and ends where its pixels begin."""
+    header = b'IHDR' + struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    return (
+        b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13) + header + struct.pack('>II', zlib.crc32(header), 1000) + b'IDAT'
+    )
+
+
+@contextmanager
+def serving(of_tasks):
+    """Servers of models, each with the page."""
+    servers = {task: PageServer(0, ServedModel(model, Path('my_config.py'))) for task, model in of_tasks.items()}
+    for server in servers.values():
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield servers
+    for server in servers.values():
+        server.shutdown()
+        server.server_close()
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -7,10 +7,10 @@ import torch
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from PIL import Image
 
-from mmgcvit.web.page_files import PAGE
+from mmgcvit.web.server import PAGE
 
 from .chromium import Page
-from .pictures import png_header
+from .conftest import png_header
 
 pytestmark = pytest.mark.slow
 

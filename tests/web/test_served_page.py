@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmgcvit.web.served_model import ServedModel
+from mmgcvit.web.model import ServedModel
 from mmgcvit.web.server import PageServer
 
 from .chromium import SIZES, Page

@@ -3,34 +3,23 @@
 import base64
 import http.client
 import json
-import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from mmgcvit.web.page_files import page_files
-from mmgcvit.web.served_model import LEAST_SCORE, ServedModel
-from mmgcvit.web.server import PageServer
-from mmgcvit.web.uploads import LONGEST_SIDE, MOST_BYTES
+from mmgcvit.web.model import LEAST_SCORE, LONGEST_SIDE, MOST_BYTES, ServedModel
+from mmgcvit.web.server import page_files
 
-from .pictures import png_header
-
-TASKS = ('detection', 'segmentation', 'classification')
+from .conftest import TASKS, png_header, serving
 
 
 @pytest.fixture(scope='module')
 def servers(models):
     """One a task."""
-    started = {}
-    for task in TASKS:
-        started[task] = PageServer(0, ServedModel(models[task], Path('my_config.py')))
-        threading.Thread(target=started[task].serve_forever, daemon=True).start()
-    yield started
-    for server in started.values():
-        server.shutdown()
-        server.server_close()
+    with serving({task: models[task] for task in TASKS}) as started:
+        yield started
 
 
 @pytest.fixture(params=TASKS)
@@ -76,7 +65,8 @@ def pixels_of(png):
     return red.astype(int) + 256 * green.astype(int)
 
 
-def test_the_page_is_served_with_all_its_files(server):
+def test_the_page_is_served_with_all_its_files_on_this_machine_only(server):
+    assert server.server_address[0] == '127.0.0.1'
     status, _, content = ask(server, 'GET', '/')
     assert (status, content) == (200, page_files()['index.html'].read_bytes())
     for name, path in page_files().items():
@@ -86,19 +76,21 @@ def test_the_page_is_served_with_all_its_files(server):
         assert headers['Access-Control-Allow-Origin'] is None
 
 
-def test_the_catalogue_names_the_model_and_its_classes(servers, models, task):
-    catalogue = json.loads(ask(servers[task], 'GET', '/models.json')[2])
-    (entry,) = catalogue['models']
-    assert catalogue['mode'] == 'server'
-    assert (entry['task'], entry['title'], entry['classes']) == (task, 'my_config', models[task].classes)
-    assert len(entry['palette']) == len(entry['classes'])
+def test_the_catalogue_names_the_model_and_its_classes(servers, models):
+    for task, server in servers.items():
+        catalogue = json.loads(ask(server, 'GET', '/models.json')[2])
+        (entry,) = catalogue['models']
+        assert catalogue['mode'] == 'server'
+        assert (entry['task'], entry['title'], entry['classes']) == (task, 'my_config', models[task].classes)
+        assert len(entry['palette']) == len(entry['classes'])
 
 
-def test_an_answer_is_what_the_model_predicts(servers, models, task, picture):
+def test_an_answer_is_what_the_model_predicts_with_the_attention_that_its_backbone_pays(servers, models, task, picture):
     status, _, content = ask(servers[task], body=file_of(picture))
     assert status == 200
     answer, expected = json.loads(content), models[task](picture)
     assert answer['size'] == {'width': picture.shape[1], 'height': picture.shape[0]}
+    # Scores and boxes pass through JSON as decimal numbers, which are exact; both runs are of the same model.
     if task == 'classification':
         np.testing.assert_allclose(answer['scores'], expected.scores, atol=1e-5)
     elif task == 'segmentation':
@@ -114,10 +106,7 @@ def test_an_answer_is_what_the_model_predicts(servers, models, task, picture):
                 left, top = each['mask']['left'], each['mask']['top']
                 pasted[top : top + part.shape[0], left : left + part.shape[1]] = part == 1
             assert (pasted == mask).all()
-
-
-def test_an_answer_holds_the_attention_that_the_backbone_pays(servers, task, picture):
-    shown = json.loads(ask(servers[task], body=file_of(picture))[2])['attention']
+    shown = answer['attention']
     assert len(shown['values']) == shown['rows'] * shown['columns'] > 1
     assert min(shown['values']) >= 0
     assert shown['box'][:2] == [0, 0]
@@ -135,63 +124,49 @@ def test_a_detector_answers_with_objects_down_to_the_sliders_least_score(models)
         models['detection'].score_thr = threshold
 
 
-@pytest.mark.parametrize('host', ['evil.example', 'evil.example:{port}', '127.0.0.1', '127.0.0.1:1', ''])
-def test_a_request_by_another_name_is_refused(server, host):
-    """As pages of other places send it, whose name they have let point to this machine (DNS rebinding)."""
-    status, sentence = refusal(server, 'GET', '/', Host=host.format(port=server.server_port))
-    assert (status, server.address in sentence) == (421, True)
+def test_only_the_own_page_is_answered_by_both_of_its_names(server, picture):
+    """Pages of other places ask by a name that they have let point to this machine (DNS rebinding), or as they are."""
+    body, port = file_of(picture), server.server_port
+    for host in ('evil.example', f'evil.example:{port}', '127.0.0.1', '127.0.0.1:1', ''):
+        status, sentence = refusal(server, 'GET', '/', Host=host)
+        assert (status, server.address in sentence) == (421, True), host
+    for origin in ('https://evil.example', 'null', 'http://127.0.0.1:1'):
+        assert refusal(server, body=body, Origin=origin)[0] == 403, origin
+    for own in (f'127.0.0.1:{port}', f'localhost:{port}'):
+        assert ask(server, body=body, Host=own, Origin=f'http://{own}')[0] == 200
 
 
-@pytest.mark.parametrize('origin', ['https://evil.example', 'null', 'http://127.0.0.1:1'])
-def test_a_page_of_another_place_is_refused(server, picture, origin):
-    assert refusal(server, body=file_of(picture), Origin=origin)[0] == 403
+def test_nothing_but_the_page_can_be_read_or_asked(server, picture):
+    paths = ('/../setup.py', '/%2e%2e/server.py', '/server.py', '//etc/passwd', '/page/main.js', '/main.js/')
+    for path in (*paths, '/..\\server.py'):
+        assert refusal(server, 'GET', path)[0] == 404, path
+    assert refusal(server, path='/', body=file_of(picture))[0] == 404
+    assert ask(server, 'PUT', '/predict')[0] == 501
 
 
-def test_the_own_page_is_answered_by_both_of_its_names(server, picture):
-    for name in ('127.0.0.1', 'localhost'):
-        own = f'{name}:{server.server_port}'
-        assert ask(server, body=file_of(picture), Host=own, Origin=f'http://{own}')[0] == 200
+NO_PICTURES = {
+    b'just words': 'no image',
+    b'': 'empty',
+    png_header(20_000, 20_000): f'at most {LONGEST_SIDE} pixels',
+    png_header(20_000, 1): '20000 x 1 pixels',
+    png_header(100, 100): 'cannot be decoded',
+    # A program for a printer, which Pillow would have Ghostscript run.
+    b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n': 'no image',
+}
 
 
-@pytest.mark.parametrize(
-    'path',
-    ['/../setup.py', '/%2e%2e/server.py', '/server.py', '//etc/passwd', '/page/main.js', '/main.js/', '/..\\server.py'],
-)
-def test_nothing_but_the_page_can_be_read(server, path):
-    assert refusal(server, 'GET', path)[0] == 404
-
-
-@pytest.mark.parametrize(
-    ('content', 'words'),
-    [
-        (b'just words', 'no image'),
-        (b'', 'empty'),
-        (png_header(20_000, 20_000), f'at most {LONGEST_SIDE} pixels'),
-        (png_header(20_000, 1), '20000 x 1 pixels'),
-        (png_header(100, 100), 'cannot be decoded'),
-        (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', 'no image'),
-    ],
-    ids=['text', 'empty', 'huge', 'long', 'cut', 'program'],
-)
-def test_what_is_no_picture_is_refused(server, content, words):
-    assert words in refusal(server, body=content)[1]
+def test_what_is_no_picture_is_refused(server):
+    for content, words in NO_PICTURES.items():
+        assert words in refusal(server, body=content)[1], words
 
 
 def test_a_picture_without_a_length_or_with_a_false_one_is_refused(server):
+    """Also by a number of more digits than Python's int() takes."""
     assert refusal(server, body=iter([b'abc']), Transfer_Encoding='chunked')[0] == 411
     assert refusal(server, body=b'', Content_Length='-1')[0] == 411
-
-
-@pytest.mark.parametrize('length', [str(MOST_BYTES + 1), '9' * 5_000, '0' * 5_000 + str(MOST_BYTES + 1)])
-def test_a_picture_that_is_announced_too_large_is_refused(server, length):
-    """Also by a number of more digits than Python's int() takes."""
-    status, sentence = refusal(server, body=b'', Content_Length=length)
-    assert (status, f'at most {MOST_BYTES >> 20} MiB' in sentence) == (413, True)
-
-
-def test_other_requests_are_refused(server, picture):
-    assert refusal(server, path='/', body=file_of(picture))[0] == 404
-    assert ask(server, 'PUT', '/predict')[0] == 501
+    for length in (str(MOST_BYTES + 1), '9' * 5_000, '0' * 5_000 + str(MOST_BYTES + 1)):
+        status, sentence = refusal(server, body=b'', Content_Length=length)
+        assert (status, f'at most {MOST_BYTES >> 20} MiB' in sentence) == (413, True)
 
 
 def test_the_server_goes_on_after_a_failure(server, models, picture, monkeypatch):
@@ -200,7 +175,3 @@ def test_the_server_goes_on_after_a_failure(server, models, picture, monkeypatch
     assert (status, 'ZeroDivisionError' in sentence) == (500, True)
     monkeypatch.undo()
     assert ask(server, body=file_of(picture))[0] == 200
-
-
-def test_it_listens_on_this_machine_only(server):
-    assert server.server_address[0] == '127.0.0.1'

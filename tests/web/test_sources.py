@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from mmgcvit.web.page_files import PAGE, page_files
-from mmgcvit.web.runtime import HERE, PACKAGE, runtime_version
+from mmgcvit.web.building import HERE, RUNTIME, runtime_version
+from mmgcvit.web.server import PAGE, page_files
 
 STYLE = (PAGE / 'style.css').read_text()
 SCHEMES = dict(zip(('light', 'dark'), re.findall(r':root \{(.*?)\}', STYLE, re.DOTALL), strict=True))
@@ -57,6 +57,6 @@ def test_every_element_that_the_page_asks_for_is_there():
 def test_the_library_is_held_by_version_and_digest():
     """And from no place that is named: that is the machine's own setting."""
     locked = json.loads((HERE / 'package-lock.json').read_text())['packages']
-    assert locked[f'node_modules/{PACKAGE}']['version'] == runtime_version()
+    assert locked[f'node_modules/{RUNTIME}']['version'] == runtime_version()
     assert all(entry['integrity'].startswith('sha512-') for name, entry in locked.items() if name)
     assert not any('resolved' in entry for entry in locked.values())

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 import mmgcvit
-from mmgcvit.web.building import digits_models
-from mmgcvit.web.network_files import SHOWN_FROM
+from mmgcvit.web.building import SHOWN_FROM, digits_models
 
 from .chromium import SIZES, Page
-from .pictures import png_header
+from .conftest import png_header
 
 # Continuous integration, which needs a browser, fails without it in test_served_page.py.
 webdriver = pytest.importorskip('selenium.webdriver', reason='selenium not installed')

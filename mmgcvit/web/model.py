@@ -1,0 +1,117 @@
+"""One loaded model behind the page: what the page is told of it, the pictures that it takes, and its answers.
+
+Pictures come as bytes from somebody else's hands: they are checked by their headers before anything is decoded.
+"""
+
+import io
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ..errors import UserError, first_line
+from ..inference import Predictor
+from ..inference.loading import in_words
+from ..version import __version__
+from ..visualization.attention import attention
+from .answers import answer_of, attention_of
+
+# Below what the page's slider goes to; the slider begins at the model's own threshold.
+LEAST_SCORE = 0.05
+# As the page refuses them (page/image_header.js, page/picture.js).
+LONGEST_SIDE = 10_000
+MOST_BYTES = 64 << 20
+# Of Pillow's decoders those that browsers have too, and that are looked at most.
+FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP')
+
+
+class ServedModel:
+    """A model, as :func:`mmgcvit.load` makes it, that answers one question at a time; its config's name is shown."""
+
+    def __init__(self, model: Predictor, config: Path) -> None:
+        self.model = model
+        self.config = config
+        self.busy = threading.Lock()
+        self.score_thr = getattr(model, 'score_thr', None)
+        if self.score_thr is not None:
+            model.score_thr = min(LEAST_SCORE, self.score_thr)
+
+    @property
+    def catalogue(self) -> dict[str, Any]:
+        """What the page reads first; see page/main.js."""
+        model = self.model
+        network = type(getattr(model.network, 'backbone', model.network)).__name__
+        entry = {
+            'name': self.config.stem,
+            'title': self.config.stem,
+            'description': f'{model.task} with {network}, {len(model.classes)} classes',
+            'task': model.task,
+            'classes': model.classes,
+            'palette': [list(colour) for colour in model.palette],
+            'score_thr': self.score_thr,
+        }
+        return {
+            'mode': 'server',
+            'version': __version__,
+            'device': in_words(model.device),
+            'models': [entry],
+            'samples': [],
+        }
+
+    def answer(self, content: bytes) -> dict[str, Any]:
+        """What is found in a picture's file, in the form of page/outputs.js, with the attention that it pays.
+
+        That is of the stage and blocks that ``mmgcvit visualize attention`` draws by default; None of backbones that
+        are not this package's, and where a stage's attention is no map.
+
+        Raises:
+            UserError: It is no picture, or the network cannot take it.
+        """
+        picture = picture_of(content)
+        with self.busy:
+            prediction = self.model(picture)
+            try:
+                shown = attention_of(attention(self.model, picture))
+            except UserError:
+                shown = None
+        height, width = picture.shape[:2]
+        return {'size': {'width': width, 'height': height}, **answer_of(prediction), 'attention': shown}
+
+
+def picture_of(content: bytes) -> np.ndarray:
+    """Decode a file of one of :data:`FORMATS`: (height, width, 3) uint8, blue, green, red, turned upright.
+
+    Transparent parts are white, as on the page.
+
+    Raises:
+        UserError: It is none, damaged, or has a side of more than :data:`LONGEST_SIDE` pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of odd metadata, and of images that are large but not too large.
+            warnings.simplefilter('ignore')
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                width, height = image.size
+                if max(width, height) <= LONGEST_SIDE:
+                    return np.ascontiguousarray(on_white(ImageOps.exif_transpose(image))[..., ::-1])
+    except Image.UnidentifiedImageError:
+        raise UserError(f'The file is no image: take one of {", ".join(FORMATS)}.') from None
+    except Image.DecompressionBombError:
+        raise UserError(f'The picture is too large: take one of at most {LONGEST_SIDE} pixels a side.') from None
+    # Decoders raise errors of any class on damaged files.
+    except Exception as error:
+        raise UserError(f'The picture cannot be decoded: {first_line(error)}.') from None
+    raise UserError(f'The picture has {width} x {height} pixels; take one of at most {LONGEST_SIDE} pixels a side.')
+
+
+def on_white(image: Image.Image) -> np.ndarray:
+    """An image of any mode as an array (height, width, 3) uint8, red, green, blue."""
+    if image.mode.startswith('I;16'):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert('RGBA')
+        image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
+    return np.asarray(image.convert('RGB'))
