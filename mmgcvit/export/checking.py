@@ -21,12 +21,7 @@ TOLERANCE = 1e-4
 
 
 class Difference(NamedTuple):
-    """How far a file is from its model.
-
-    Attributes:
-        largest: Over all outputs and sizes, as a share of an output's largest number.
-        output: The output that it is in.
-    """
+    """The largest difference over all outputs and sizes, as a share of an output's largest number, and that output."""
 
     largest: float
     output: str
@@ -39,7 +34,7 @@ def compared(predictor: Predictor, part: str | None, path: Path) -> Difference:
         UserError: onnxruntime cannot run the file, or it differs by more than 1e-4.
     """
     is_detector = part is None and predictor.task == 'detection'
-    predictor, content = (finding_everything(predictor, path)) if is_detector else (predictor, path.read_bytes())
+    predictor, content = finding_everything(predictor, path) if is_detector else (predictor, path.read_bytes())
     session = session_of(content)
     worst = Difference(0.0, session.get_outputs()[0].name)
     for seed, (batch, height, width) in enumerate(SHAPES):

@@ -26,18 +26,12 @@ FRAMES_PER_SECOND, MOST_FRAMES_PER_SECOND = 25.0, 240.0
 
 @dataclass
 class Inputs:
-    """What is to be looked at, each once, in the order in which it was named.
-
-    Attributes:
-        images: Files.
-        videos: Files.
-        cameras: Their numbers.
-        left_out: Files of folders and patterns that are neither images nor videos by their names.
-    """
+    """What is to be looked at, files and numbers of cameras, each once, in the order in which it was named."""
 
     images: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
     cameras: list[int] = field(default_factory=list)
+    # Files of folders and patterns that are neither images nor videos by their names.
     left_out: list[str] = field(default_factory=list)
 
     @property
@@ -46,11 +40,7 @@ class Inputs:
 
 
 def find_inputs(named: Sequence[str]) -> Inputs:
-    """Find what is named.
-
-    Args:
-        named: Files; folders, whose images and videos are taken, not those of folders below; patterns with ``*``,
-            ``?``, ``[...]``, or ``**`` for all folders below; ``camera:N``.
+    """Find files; folders, of which images and videos are taken, not those of folders below; patterns; ``camera:N``.
 
     Raises:
         UserError: Something is not there, or a folder or pattern has nothing to look at.
@@ -108,28 +98,18 @@ def is_video(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Frames:
-    """An open video or camera.
-
-    Attributes:
-        name: For messages.
-        per_second: Frames a second.
-        expected: How many frames there will be, by the file's header, which may be wrong; None where nobody knows.
-        images: The frames, (height, width, 3) uint8, blue, green, red.
-    """
+    """An open video or camera: its frames, (height, width, 3) uint8, blue, green, red."""
 
     name: str
     per_second: float
+    # By the file's header, which may be wrong; None where nobody knows.
     expected: int | None
     images: Iterator[np.ndarray]
 
 
 @contextmanager
 def opened(source: str | int, most: int | None = None) -> Iterator[Frames]:
-    """A video file, or a camera by its number; of it so many frames, None for all.
-
-    Raises:
-        UserError: It is not there, or cannot be opened.
-    """
+    """A video file, or a camera by its number; of it so many frames, None for all."""
     if isinstance(source, int):
         name, reason = f'camera:{source}', f'there is no camera {source} that can be opened (/dev/video{source})'
     else:

@@ -10,6 +10,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
@@ -91,11 +92,7 @@ def load_for_command(
 
 
 def chosen_device(name: str | None = None) -> torch.device:
-    """``'cpu'``, ``'cuda'``, or ``'cuda:N'``; None or ``'auto'`` is a GPU where there is one, else the CPU.
-
-    Raises:
-        UserError: It is no such name, or there is no such GPU.
-    """
+    """``'cpu'``, ``'cuda'``, or ``'cuda:N'``; None or ``'auto'`` is a GPU where there is one, else the CPU."""
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try:
@@ -128,16 +125,10 @@ class Source(NamedTuple):
 
 
 def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Source:
-    """Settle the config and the checkpoint.
+    """Settle the config and the checkpoint; a UserError where there is none, or there are several configs.
 
-    Args:
-        config: A config file, or a work dir, of which the config in it is taken.
-        checkpoint: A file or an address. May be left out with a work dir: its best checkpoint is taken, as the
-            validation has named it, the latest of several; where there is none, the newest whole one. Also with a
-            config that trained weights come with.
-
-    Raises:
-        UserError: There is no config, or there are several; or a checkpoint is missing.
+    A checkpoint may be left out with a config that trained weights come with, and with a work dir: its best checkpoint
+    is taken, as the validation has named it, the latest of several; where there is none, the newest whole one.
     """
     path = Path(config).expanduser()
     if path.is_dir():
@@ -216,13 +207,11 @@ def untrained(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
     Args:
         cfg: The whole config; it is not changed.
         path: Its file, for messages.
-        meta: What a checkpoint says of itself under ``meta``; anything, as files may hold anything.
-
-    Raises:
-        UserError: It is of no task that is known here, or does not say how images are loaded in tests.
+        meta: What a checkpoint says of its classes under ``meta``; anything, as files may hold anything.
     """
     kind, cfg = kind_of(cfg, path), for_pictures(cfg, path)
     dataset = cfg.test_dataloader.dataset
+    loading = next(step for step in dataset.pipeline if type_name(step) == LOADING)
     steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *OF_ANNOTATIONS)]
     # Without its backends: a run at a tracking service would begin.
     visualizer = {'type': kind.drawn_by, **cfg.get('visualizer', {}), 'vis_backends': None}
@@ -231,7 +220,9 @@ def untrained(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
         model = build_model(cfg).eval()
         drawer = registered(VISUALIZERS, visualizer.pop('type'))(**visualizer)
         names = names_of(meta, dataset, model)
-        return kind(model, Compose(steps), loader_of(dataset), drawer, names, colours_of(meta, dataset, names))
+        predictor = kind(model, Compose(steps), loader_of(dataset), drawer, names, colours_of(meta, dataset, names))
+    predictor.dtype = np.float32 if loading.get('to_float32') else np.uint8
+    return predictor
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -294,7 +285,7 @@ def names_of(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
     """
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
-    for info in (info_of_checkpoint(meta), info_of_config(dataset)):
+    for info in infos_of(meta, dataset):
         names = info.get('classes')
         is_names = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)
         if is_names and not isinstance(names, str) and names and len(names) == (count or len(names)):
@@ -304,7 +295,7 @@ def names_of(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
 
 def colours_of(meta: Any, dataset: ConfigDict, names: Sequence[str]) -> list[Colour]:
     """A colour for each class, red, green, blue: of the checkpoint, else of the config, else of different hues."""
-    for info in (info_of_checkpoint(meta), info_of_config(dataset)):
+    for info in infos_of(meta, dataset):
         palette = info.get('palette')
         if isinstance(palette, Sequence) and len(palette) == len(names) and all(map(is_colour, palette)):
             return [tuple(colour) for colour in palette]
@@ -313,18 +304,17 @@ def colours_of(meta: Any, dataset: ConfigDict, names: Sequence[str]) -> list[Col
     return [tuple(round(255 * part) for part in colour) for colour in parts]
 
 
-def info_of_checkpoint(meta: Any) -> dict[str, Any]:
-    """Names and colours of a checkpoint's ``meta``: of OpenMMLab's second generation, or of its first."""
+def infos_of(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
+    """Names and colours of classes: of a checkpoint, then of its config's data set; in the host's scope."""
     meta = meta if isinstance(meta, Mapping) else {}
     info = meta.get('dataset_meta')
+    # Of OpenMMLab's second generation, or of its first.
     info = info if isinstance(info, Mapping) else {key: meta.get(key) for key in ('CLASSES', 'PALETTE')}
-    return {str(key).lower(): value for key, value in info.items()}
-
-
-def info_of_config(dataset: ConfigDict) -> dict[str, Any]:
-    """Names and colours that a data set's class has, or its config gives it; in the host's scope."""
-    found = registered(DATASETS, dataset.type)
-    return {**(getattr(found, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}
+    of_class = getattr(registered(DATASETS, dataset.type), 'METAINFO', None) or {}
+    return [
+        {str(key).lower(): value for key, value in info.items()},
+        {**of_class, **(dataset.get('metainfo') or {})},
+    ]
 
 
 def is_colour(value: Any) -> bool:

@@ -28,15 +28,7 @@ class Outputs:
 
     What is written keeps the names of the inputs; where two have the same one, all keep their paths below their common
     folder. Where the format changes, the ending does; where inputs differ in their endings alone, the old one stays
-    before it.
-
-    Args:
-        folder: The folder.
-        inputs: All files that are read.
-        overwrite: Whether files of an earlier call may be replaced.
-
-    Raises:
-        UserError: There are some, and they may not; or inputs lie where outputs go; or nothing can be written there.
+    before it. Files of an earlier call are replaced only where they may be, and inputs that lie among them never.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
@@ -59,13 +51,7 @@ class Outputs:
         return self.folder / name
 
     def place(self, kind: str, source: str, ending: str | None = None) -> Path:
-        """A path that nothing else of this call is written to.
-
-        Args:
-            kind: Of :data:`FOLDERS`.
-            source: The input, or what a camera's files are called.
-            ending: What to put in the place of the input's own; None to keep it.
-        """
+        """A path in one of :data:`FOLDERS` that nothing else of this call is written to, after an input or camera."""
         name = self.names.get(source, Path(source))
         wanted = name
         if ending not in (None, name.suffix):

@@ -40,6 +40,8 @@ class Predictor(ABC):
     task: str
     scope: str
     drawn_by: str
+    # Of the images that the test pipeline takes.
+    dtype: type = np.uint8
 
     def __init__(
         self,
@@ -138,6 +140,7 @@ class Predictor(ABC):
     def packed(self, image: np.ndarray) -> dict[str, Any]:
         """An image (height, width, 3), blue, green, red, after the test pipeline; a UserError where that fails."""
         height, width = size = image.shape[:2]
+        image = image.astype(self.dtype, copy=False)
         loaded = {'img': image, 'img_id': 0, 'img_path': None, 'img_shape': size, 'ori_shape': size}
         try:
             with self.in_scope():

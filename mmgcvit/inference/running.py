@@ -26,19 +26,7 @@ def counted(number: int, one: str) -> str:
 
 @dataclass
 class Task:
-    """What is done with each input, and what came of them.
-
-    Attributes:
-        model: Predicts.
-        outputs: Where results go.
-        display: Shows progress.
-        batch_size: So many images, or frames, at a time.
-        draw: Whether pictures are drawn.
-        write: Whether JSON and label maps are written.
-        images: So many images were predicted.
-        frames: So many frames of videos and cameras.
-        failed: What could not be, a sentence each.
-    """
+    """What is done with each input: predict, so many images or frames at a time, draw, write JSON and label maps."""
 
     model: Predictor
     outputs: Outputs
@@ -46,6 +34,7 @@ class Task:
     batch_size: int = 1
     draw: bool = True
     write: bool = True
+    # What came of them: so many were predicted; a sentence for each that could not be.
     images: int = 0
     frames: int = 0
     failed: list[str] = field(default_factory=list)
@@ -54,12 +43,7 @@ class Task:
         self.categories = categories_of(self.model.task, self.model.classes)
 
     def predict(self, inputs: Inputs, most_frames: int | None = None) -> None:
-        """Images, then videos, then cameras; of each video and camera so many frames.
-
-        Args:
-            inputs: What is there.
-            most_frames: None for all of a video, :data:`FRAMES_OF_A_CAMERA` of a camera.
-        """
+        """Images, then videos, then cameras; of each video and camera so many frames, None for all of a video."""
         if inputs.left_out:
             number = counted(len(inputs.left_out), 'file')
             self.display.line(f'left out, since by name neither image nor video: {number}')

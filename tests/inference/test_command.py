@@ -130,16 +130,6 @@ def test_an_earlier_result_is_kept_or_replaced_and_what_stays_is_counted(call_it
     assert 'an earlier call' not in call_it(folder, photos, '--overwrite')[1]
 
 
-def test_a_turned_photo_of_a_phone_is_drawn_upright(call_it, work_dirs, tmp_path, out):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(picture_of(240, 300)).save(tmp_path / 'phone.jpg', exif=exif)
-    assert call_it(work_dirs['segmentation'], 'phone.jpg')[0] == 0
-    (image,) = content(out / 'images.json')['images']
-    assert (image['width'], image['height']) == (240, 300)
-    assert cv2.imread(image['drawn'], cv2.IMREAD_IGNORE_ORIENTATION | cv2.IMREAD_COLOR).shape == (300, 240, 3)
-
-
 def test_of_an_animation_the_first_frame_is_taken_and_a_line_says_so(call_it, models, work_dirs, tmp_path):
     first, second = (Image.fromarray(picture_of(90, 120, seed=seed)) for seed in (0, 1))
     first.save(tmp_path / 'still.png')
@@ -202,22 +192,14 @@ def test_a_camera_gives_so_many_frames(call_it, work_dirs, out, camera, monkeypa
 REFUSED = {
     'RUN': 'name what to look at behind CONFIG and CHECKPOINT',
     'RUN/classify.py RUN/epoch_1.pth': 'name what to look at',
-    'nowhere.py x.pth photos': 'there is no config nowhere.py, neither a file nor a work dir',
-    'RUN/classify.py nowhere.pth photos': 'there is no checkpoint nowhere.pth',
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is no checkpoint',
     'runs/none photos/a.png': 'there is no config runs/none, neither a file nor',
-    'none.py photos/a.png': 'there is no config none.py, neither a file',
     'RUN/classify.py photos/a.png': 'classify.py has no checkpoint beside it',
-    'RUN/classify.py': 'name a checkpoint of it',
     'RUN/classify.py --camera 0': 'name a checkpoint of it',
     'photos/a.png RUN/classify.py': 'photos/a.png is no config (.py, ',
-    'RUN/classify.py OTHER/epoch_1.pth photos': "does not fit the config's model",
     'RUN empty': 'empty: none of its 0 files is an image or a video by its name',
-    'RUN *.jpg': '*.jpg: no file is called so',
-    'RUN photos --device cuda': 'sees no GPU here; take auto or cpu',
     'RUN photos --device tpu': "device 'tpu': expected auto, cpu, cuda or cuda:N",
     'RUN empty/none.mp4': 'empty/none.mp4: there is no such file',
-    'RUN photos none.jpg': 'none.jpg: there is no such file or folder',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
     'RUN photos --frames 0': '--frames 0: expected at least 1',
     'RUN --camera -1': '--camera -1: cameras are numbered from 0',
@@ -228,15 +210,11 @@ REFUSED = {
 }
 
 
-def test_what_cannot_be_is_one_sentence(call_it, work_dirs, photos, tmp_path, out, monkeypatch):
-    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+def test_what_cannot_be_is_one_sentence(call_it, work_dirs, photos, tmp_path, out):
     (tmp_path / 'empty').mkdir()
-    places = {'RUN': str(work_dirs['classification']), 'OTHER': str(work_dirs['segmentation'])}
     wrong = {}
     for arguments, words in REFUSED.items():
-        for name, place in places.items():
-            arguments = arguments.replace(name, place)
-        code, printed = call_it(*arguments.split())
+        code, printed = call_it(*arguments.replace('RUN', str(work_dirs['classification'])).split())
         if code != 1 or words not in printed or 'Traceback' in printed or out.exists():
             wrong[arguments] = printed
     assert wrong == {}
