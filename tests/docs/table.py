@@ -128,7 +128,7 @@ TABLE = [
     Runs('mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg', slow=True),
     Runs('mmgcvit test configs/demo', before=with_digits, slow=True),
     # What other tests run.
-    Elsewhere('mmgcvit dry-run configs', 'tests/experiments/dry_run/test_dry_run.py'),
+    Elsewhere('mmgcvit dry-run configs', 'tests/experiments/test_dry_run.py'),
     Elsewhere(r'dist_train.sh configs/demo/\S+ 2', 'tests/tools/test_launchers.py'),
     Elsewhere('^mmgcvit export .* --int8', 'tests/export/test_int8.py'),
     Elsewhere('^mmgcvit export', 'tests/export/test_files.py'),
