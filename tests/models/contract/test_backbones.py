@@ -9,17 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
-from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints.weights import known_layouts
-from mmgcvit.hosts.registry import MODELS
-from mmgcvit.models.gcvit.attention import LocalWindowAttention
-from mmgcvit.models.gcvit.convs import Downsampler, Stem
-from mmgcvit.models.gcvit.stage import Stage
 from mmgcvit.models.layers import cpu
-from mmgcvit.models.lsa.stage import Block as LSABlock
-from mmgcvit.models.lsa.stage import Stage as LSAStage
 
 from ...conftest import HALF_DTYPES
 from ..refusals import not_refused
@@ -351,72 +342,3 @@ def test_bad_images_are_refused_with_what_is_allowed(build):
     for dtype in (torch.uint8, torch.int64, torch.bool, torch.complex64):
         cases.append((torch.zeros(1, 3, 64, 64, dtype=dtype), TypeError, f'images are of {dtype}; expected floating'))
     assert not_refused(build(), cases) == []
-
-
-class MaxPooled(Downsampler):
-    """Section 2's drawing: max pooling in the strided convolution's place."""
-
-    def __init__(self, embed_dims, out_dims):
-        super().__init__(embed_dims, out_dims)
-        self.reduction = nn.Sequential(nn.Conv2d(embed_dims, out_dims, 1), nn.MaxPool2d(3, stride=2, padding=1))
-
-
-class MaxPooledStem(Stem):
-    downsampler_type = MaxPooled
-
-
-class RolledAttention(LocalWindowAttention):
-    """Windows shifted by half of their size: attention sees the map, and can roll it."""
-
-    def forward(self, x, q_global):
-        shift = tuple(side // 2 for side in self.window)
-        rolled = super().forward(x.roll((-shift[0], -shift[1]), (1, 2)), q_global)
-        return rolled.roll(shift, (1, 2))
-
-
-class RolledStage(Stage):
-    attention_types = (LocalWindowAttention, RolledAttention)
-
-
-class Ablation(GCViT):
-    stem_type = MaxPooledStem
-    downsampler_type = MaxPooled
-    stage_type = RolledStage
-
-
-class FirstIsGlobal(LSABlock):
-    """A global block around the unshifted map in the place of the shift block."""
-
-    def forward(self, copies):
-        return super().forward(copies[0])
-
-
-class LSAAblationStage(LSAStage):
-    first_block_type = FirstIsGlobal
-    first_attention_type = LSAStage.attention_type
-
-
-class LSAAblation(LSA):
-    stage_type = LSAAblationStage
-
-
-@pytest.mark.parametrize('build', [lambda: Ablation(GCVIT), lambda: LSAAblation(LSA_ARCH)], ids=['gcvit', 'lsa'])
-def test_an_ablation_is_a_subclass_that_names_its_parts(build):
-    model = build()
-    maps = model(torch.rand(2, 3, 75, 101))
-    assert len(maps) == 4
-    sum(found.square().mean() for found in maps).backward()
-    parts = {type(module).__name__ for module in model.modules()}
-    assert parts & {'RolledAttention', 'FirstIsGlobal'}
-    assert not parts & {'GlobalWindowAttention', 'ShiftAttention'}
-
-
-def test_an_ablation_registers_without_other_changes():
-    """It is found by its name, and its base's layouts are not found twice."""
-    before = known_layouts()
-    MODELS.register_module(module=Ablation)
-    try:
-        assert type(MODELS.build({'type': 'mmgcvit.Ablation', 'arch': GCVIT})) is Ablation
-        assert known_layouts() == before
-    finally:
-        MODELS.module_dict.pop('Ablation')

@@ -13,9 +13,6 @@ from mmgcvit.models.layers import (
     attend,
     attention,
     attention_weights,
-    merge_heads,
-    share_queries,
-    split_heads,
     trained_bias,
 )
 
@@ -123,14 +120,6 @@ def test_where_the_operator_cannot_serve_torchs_own_attention_does(known, monkey
     torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
 
 
-def test_heads_are_split_chunk_major_then_head_major_and_joined_again():
-    x = torch.arange(2 * HEADS * DIM).expand(B, WINDOWS, TOKENS, -1)
-    k, v = split_heads(x, HEADS, chunks=2)
-    assert k.shape == (B, WINDOWS, HEADS, TOKENS, DIM)
-    assert v[0, 0, 1, 0].tolist() == list(range(HEADS * DIM + DIM, HEADS * DIM + 2 * DIM))
-    assert torch.equal(torch.cat([merge_heads(k), merge_heads(v)], -1), x)
-
-
 @pytest.mark.parametrize('kind', ['no bias', 'one bias', 'a bias per window'])
 def test_windows_may_share_any_operand_and_have_a_bias_each(kind, device):
     def definition(q, k, v, bias=0.0):
@@ -152,12 +141,6 @@ def test_attention_weights_are_what_attend_weighs_by():
     q, k, v, bias = (leaf.detach() for leaf in arguments())
     torch.testing.assert_close(attention_weights(q, k, bias) @ v, attend(q, k, v, bias))
     torch.testing.assert_close(attention_weights(q[:, 0], k) @ v, attend(q[:, 0], k, v))
-
-
-def test_shared_queries_are_the_same_however_laid_out(device):
-    q = torch.randn(B, HEADS, DIM, TOKENS, device=device).transpose(2, 3)
-    k, v = torch.randn(2, B, WINDOWS, HEADS, TOKENS, DIM, device=device)
-    torch.testing.assert_close(attend(share_queries(q, WINDOWS), k, v), attend(q, k, v))
 
 
 FLASH, EFFICIENT, MATH = 'FLASH_ATTENTION', 'EFFICIENT_ATTENTION', 'MATH'

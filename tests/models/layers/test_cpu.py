@@ -1,7 +1,5 @@
 """Chunks that a CPU is faster with, linear layers by the faster library, and who is watching a layer."""
 
-from typing import ClassVar
-
 import pytest
 import torch
 from torch import nn
@@ -9,7 +7,7 @@ from torch.nn.utils import parametrize
 from torch.profiler import ProfilerActivity, profile
 
 from mmgcvit.models.layers import cpu, is_plain, linear
-from mmgcvit.models.layers.cpu import has_hooks, images_in_chunks, patches_in_chunks, tokens_in_chunks
+from mmgcvit.models.layers.cpu import has_hooks, images_in_chunks, tokens_in_chunks
 
 
 class Counting(nn.Linear):
@@ -54,15 +52,6 @@ def test_as_many_images_are_taken_as_fit():
 
 
 @pytest.mark.usefixtures('little_at_once')
-def test_tokens_are_taken_in_chunks_where_all_are_too_wide():
-    for num_tokens, expected in [(8, [8]), (9, [2, 2, 2, 2, 1])]:
-        layer = Counting(4, 8)
-        with torch.no_grad():
-            Tokens(layer, nn.Linear(8, 4))(torch.randn(num_tokens, 4))
-        assert layer.seen == expected
-
-
-@pytest.mark.usefixtures('little_at_once')
 def test_training_keeps_nothing_that_is_wide_and_has_the_same_gradients():
     layers, x = Tokens(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4)), torch.randn(2, 3, 5, 4, requires_grad=True)
     widths, wanted = [], [x, *layers.parameters()]
@@ -88,38 +77,6 @@ def test_a_dropout_inside_draws_the_same_again_in_the_backward_pass():
     out.sum().backward()
     assert set(out.unique().tolist()) == {0.0, 2.0}
     assert torch.equal(x.grad, out)
-
-
-@pytest.mark.usefixtures('little_at_once')
-def test_patches_are_taken_in_chunks_in_inference_only():
-    class Attention(nn.Module):
-        seen: ClassVar[list] = []
-
-        @patches_in_chunks
-        def forward(self, copies):
-            self.seen.append(copies[0].numel() // copies.shape[-1])
-            return copies.sum(0)
-
-    attention, copies = Attention(), torch.randn(3, 2, 2, 2, 4)
-    with torch.no_grad():
-        found = attention(copies)
-    assert attention.seen == [2, 2, 2, 2]
-    torch.testing.assert_close(found, copies.sum(0))
-    torch.testing.assert_close(attention(copies), copies.sum(0))
-    assert attention.seen[4:] == [8]
-
-
-@pytest.mark.usefixtures('little_at_once')
-def test_layers_with_hooks_in_them_and_other_devices_are_given_all_at_once():
-    inside = Counting(4, 8)
-    handle = inside.register_forward_hook(lambda *args: None)
-    images_in_chunks(nn.Linear(32, 4), nn.Sequential(inside), torch.randn(3, 32))
-    Tokens(inside)(torch.randn(20, 4))
-    assert inside.seen == [3, 20]
-    handle.remove()
-    Tokens(inside.to('meta'))(torch.randn(20, 4, device='meta'))
-    images_in_chunks(nn.Identity(), inside, torch.randn(30, 4, device='meta'))
-    assert inside.seen[2:] == [20, 30]
 
 
 def nothing(*_):

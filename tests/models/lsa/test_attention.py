@@ -10,13 +10,7 @@ from torch import nn
 
 from mmgcvit.models.layers import cpu
 from mmgcvit.models.lsa.attention import SelfAttention, ShiftAttention
-from mmgcvit.models.lsa.shifted_patches import (
-    PatchEmbedding,
-    ShiftedPatchEmbedding,
-    pad_to_stride,
-    patch_grid,
-    shifted_copies,
-)
+from mmgcvit.models.lsa.shifted_patches import shifted_copies
 from mmgcvit.models.lsa.stage import ShiftBlock
 
 from ...conftest import DEVICES
@@ -33,50 +27,6 @@ def test_copies_are_the_image_moved_down_and_to_the_right(shifts, mode, device):
     copies = shifted_copies(images, shifts, mode)
     for moved, (dy, dx) in zip(copies, shifts, strict=True):
         assert torch.equal(moved, shift(images, dy, dx, mode))
-
-
-def test_a_positive_shift_moves_down_and_to_the_right():
-    image = torch.zeros(1, 1, 5, 5)
-    image[0, 0, 1, 1] = 1
-    (moved,) = shifted_copies(image, [(2, 1)], 'circular')
-    assert moved[0, 0].nonzero().tolist() == [[3, 2]]
-
-
-@settings(max_examples=25)
-@given(
-    kernel=st.integers(1, 7),
-    stride=st.integers(1, 7),
-    padding=st.integers(0, 3),
-    size=st.tuples(st.integers(9, 30), st.integers(9, 30)),
-    shared_conv=st.booleans(),
-)
-@on_every_device
-def test_every_copy_passes_through_its_convolution(kernel, stride, padding, size, shared_conv, device):
-    """Padding zeros follow the shift; images are padded to whole strides before."""
-    shifts = ((0, 0), (1, 0), (-2, 3))
-    stem = ShiftedPatchEmbedding(3, 5, kernel, stride, padding, shifts, 'circular', shared_conv).to(device)
-    images = torch.rand(2, 3, *size, device=device)
-    found = stem(images)
-    assert found.shape[2:4] == patch_grid(size, kernel, stride, padding)
-    for i, (dy, dx) in enumerate(shifts):
-        moved = pad_to_stride(images, stride).roll((dy, dx), (2, 3))
-        expected = stem.convs[0 if shared_conv else i](moved).permute(0, 2, 3, 1)
-        torch.testing.assert_close(found[i], expected, atol=1e-5, rtol=1e-5)
-
-
-def test_without_shifts_there_is_one_copy():
-    stem = PatchEmbedding(3, 5, 4, 4, 0)
-    images = torch.rand(2, 3, 32, 40)
-    torch.testing.assert_close(stem(images), stem.convs[0](images).permute(0, 2, 3, 1), atol=1e-5, rtol=1e-5)
-
-
-def test_images_are_padded_to_whole_strides():
-    for side, padded in [(32, 35), (35, 35), (36, 42)]:
-        images = torch.rand(1, 2, side, 7)
-        found = pad_to_stride(images, 7)
-        assert found.shape == (1, 2, padded, 7)
-        assert torch.equal(found[:, :, :side], images)
-        assert not found[:, :, side:].any()
 
 
 @st.composite
