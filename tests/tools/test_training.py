@@ -1,0 +1,249 @@
+"""Training and testing as users call them: each task through one pair of scripts, and through the hosts' own scripts."""
+
+import os
+import pickle
+import pty
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.utils import import_modules_from_strings
+from packaging.version import Version
+
+from mmgcvit import GCViT
+from mmgcvit.checkpoints import read_checkpoint
+
+from ..conftest import ROOT
+from .commands import CONFIGS, NUM_VAL, TOOLS, call, call_in_shell, environment_for, evaluate, score, train
+
+TASKS = {'detect': 'coco/segm_mAP:', 'segment': 'mIoU:', 'classify': 'accuracy/top5:'}
+
+pytestmark = pytest.mark.slow
+
+
+def host_script(host, name):
+    """A host's own tool script, as its distribution carries it."""
+    return Path(find_spec(host).origin).parent / '.mim' / 'tools' / name
+
+
+@pytest.fixture(scope='module', params=TASKS)
+def trained(request, digits, tmp_path_factory):
+    """One trained model of each task: its name, work dir and what training printed; a detector's in a real process."""
+    work_dir = tmp_path_factory.mktemp(request.param)
+    if request.param != 'detect':
+        return request.param, work_dir, train(digits, request.param, work_dir)
+    command = [sys.executable, TOOLS / 'train.py', CONFIGS / 'detect.py', '--work-dir', work_dir]
+    return request.param, work_dir, call_in_shell(digits, *command)
+
+
+def test_training_shows_progress_and_ends_with_a_score(trained):
+    """mmengine logs options of single parameters, which hide the rest on a screen: they are in the log file only."""
+    task, work_dir, output = trained
+    assert 'eta:' in output
+    assert TASKS[task] in output
+    assert Path((work_dir / 'last_checkpoint').read_text()).is_file()
+    assert 'paramwise_options' not in output
+    assert task != 'detect' or any('paramwise_options' in log.read_text() for log in work_dir.glob('*/*.log'))
+
+
+def test_testing_gives_the_score_of_training_and_pictures_and_predictions(trained, digits, tmp_path):
+    task, work_dir, training = trained
+    out, pictures = tmp_path / 'predictions.pkl', tmp_path / 'pictures'
+    output = evaluate(digits, task, work_dir, '--show-dir', pictures, '--out', out)
+    assert score(output, TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
+    predictions = pickle.loads(out.read_bytes())
+    drawn = [path for path in pictures.rglob('*') if path.suffix in ('.png', '.jpg')]
+    expected = 8 if task == 'classify' else NUM_VAL
+    assert len(drawn) == len(predictions) == expected
+    assert all(cv2.imread(str(path)) is not None for path in drawn)
+    if task == 'classify':
+        # On other data, that are named.
+        data = tmp_path / 'other.py'
+        data.write_text(f'test_dataloader = dict(dataset=dict(data_root={str(digits / "imagenet" / "val")!r}))')
+        output = evaluate(digits, task, work_dir, '--test-data', data)
+        assert re.search(r'Epoch\(test\) \[180/180\]', output)
+
+
+def test_training_resumes_where_it_stopped(trained, digits):
+    task, work_dir, _ = trained
+    longer = ['train_cfg.max_iters=4'] if task == 'segment' else ['train_cfg.max_epochs=3']
+    output = train(digits, task, work_dir, '--resume', '--cfg-options', *longer)
+    assert re.search(r'resumed epoch: \d+, iter: [1-9]', output)
+    assert ('Iter(train) [3/4]' in output) if task == 'segment' else ('Epoch(val) [3]' in output)
+
+
+AUGMENTED = {'detect': 'coco/segm_mAP:', 'dino': 'coco/bbox_mAP:', 'segment': 'mIoU:'}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('task', AUGMENTED)
+def test_test_time_augmentation_of_each_family(task, digits, tmp_path):
+    options = [] if task == 'segment' else ['--cfg-options', 'train_cfg.max_epochs=1']
+    train(digits, task, tmp_path, *options)
+    assert AUGMENTED[task] in evaluate(digits, task, tmp_path, '--tta')
+
+
+@pytest.mark.parametrize(
+    ('host', 'task'), [('mmdet', 'detect'), pytest.param('mmseg', 'segment', marks=pytest.mark.long)]
+)
+def test_the_same_configs_run_under_the_hosts_own_scripts(host, task, digits, tmp_path):
+    """Training in a process that has imported nothing of this package but what the config says."""
+    command = [sys.executable, host_script(host, 'train.py'), CONFIGS / f'{task}.py', '--work-dir', tmp_path]
+    training = call_in_shell(digits, *command)
+    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    command = [host_script(host, 'test.py'), CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
+    assert score(call(digits, *command), TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
+
+
+@pytest.mark.skipif(Version(torch.__version__) < Version('2.4'), reason='compiled from torch 2.4 on')
+@pytest.mark.long
+def test_training_compiles_with_mmengines_setting(digits, tmp_path):
+    output = train(digits, 'classify', tmp_path, '--cfg-options', 'compile.backend=eager')
+    assert 'Model has been "compiled"' in output
+    assert TASKS['classify'] in output
+
+
+def test_what_is_missing_is_named_in_one_sentence(digits, tmp_path):
+    """Data before anything else, a GPU for --amp, a checkpoint."""
+    where = f'train_dataloader.dataset.data_root={tmp_path / "coco"}'
+    begun = [CONFIGS / 'detect.py', '--work-dir', tmp_path]
+    for command, words in (
+        (
+            ['train.py', 'configs/mask_rcnn_gcvit_t.py', '--work-dir', tmp_path, '--cfg-options', where],
+            str(tmp_path / 'coco' / 'annotations' / 'instances_train2017.json'),
+        ),
+        (['train.py', *begun, '--amp'], '--amp: mixed-precision training needs a GPU'),
+        (['test.py', CONFIGS / 'detect.py', 'nowhere.pth'], 'no checkpoint nowhere.pth'),
+    ):
+        output = call(digits, TOOLS / command[0], *command[1:], fails=True)
+        assert words in output
+        assert 'Traceback' not in output
+
+
+class RunsACommand:
+    """Unpickled, this touches a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.path}',)
+
+
+def test_a_bad_checkpoint_ends_training_and_testing_in_one_sentence_and_runs_nothing(digits, tmp_path):
+    path, ran = tmp_path / 'weights.pth', tmp_path / 'ran'
+    tensors = {'state_dict': {'a': torch.zeros(100_000)}}
+    torch.save(tensors, path)
+    whole = path.read_bytes()
+    other = {'state_dict': GCViT('xxtiny').state_dict()}
+    config = CONFIGS / 'classify.py'
+    loading = ['--cfg-options', f'model.backbone.init_cfg.checkpoint={path}', 'model.backbone.init_cfg.type=Pretrained']
+    training = [TOOLS / 'train.py', config, '--work-dir', tmp_path / 'work', *loading]
+    testing = [TOOLS / 'test.py', config, path, '--work-dir', tmp_path / 'work']
+    for command, content, message in (
+        (training, whole[:50_000], 'is damaged'),
+        (training, b'words', 'is no checkpoint'),
+        (training, {'state_dict': {}, 'extra': RunsACommand(ran)}, 'holds no weights'),
+        (training, other, 'holds weights of GCViT'),
+        (testing, {'state_dict': {}, 'extra': RunsACommand(ran)}, 'weights.pth'),
+        (testing, other, "does not fit the config's model"),
+    ):
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        output = call(digits, *command, fails=True)
+        assert message in output
+        assert 'Traceback' not in output
+        assert not ran.exists()
+    assert 'mmgcvit convert' in output
+
+
+def train_in_vain(digits, work_dir, *options):
+    command = [TOOLS / 'train.py', CONFIGS / 'detect.py', '--work-dir', work_dir, '--cfg-options', *options]
+    output = call(digits, *command, fails=True)
+    assert 'Traceback' not in output
+    return output
+
+
+def test_a_learning_rate_that_is_too_high_ends_in_a_sentence_and_leaves_finite_checkpoints(digits, tmp_path):
+    options = ['optim_wrapper.optimizer.lr=1e6', 'train_cfg.max_epochs=8', 'train_cfg.val_interval=8']
+    output = train_in_vain(digits, tmp_path, *options)
+    assert 'not finite in 3 steps in a row' in output
+    assert 'Lower the learning rate (1e+06)' in output
+    for path in tmp_path.glob('*.pth'):
+        content = read_checkpoint(str(path))
+        assert all(torch.isfinite(x).all() for part in ('state_dict', 'ema_state_dict') for x in content[part].values())
+
+
+def test_a_weight_that_is_loaded_and_not_finite_ends_in_a_sentence(digits, tmp_path):
+    """Into a head: those of the backbone are looked at before training. The first save comes after two steps."""
+    cfg = Config.fromfile(CONFIGS / 'detect.py')
+    import_modules_from_strings(**cfg.custom_imports)
+    init_default_scope('mmdet')
+    state = MODELS.build(cfg.model).state_dict()
+    state['roi_head.bbox_head.fc_cls.bias'][0] = float('nan')
+    torch.save({'state_dict': state}, tmp_path / 'loaded.pth')
+    output = train_in_vain(digits, tmp_path / 'work', f'load_from={tmp_path / "loaded.pth"}')
+    assert 'Iteration 2: the loss is not finite, and the step is left out (2 in a row' in output
+    assert 'state_dict.roi_head.bbox_head.fc_cls.bias' in output
+    assert not list((tmp_path / 'work').glob('*.pth'))
+
+
+def log_of(output):
+    (path,) = re.findall(r'^log: (\S+)$', output, re.MULTILINE)
+    return Path(path).read_text()
+
+
+def test_with_progress_training_and_testing_show_scores_in_a_handful_of_lines_and_name_the_log(digits, tmp_path):
+    output = train(digits, 'segment', tmp_path, '--progress')
+    assert len(output.splitlines()) <= 10
+    assert 'Iter(train) [2/2]' in log_of(output)
+    assert 'iteration 2 of 2 validated: ' in output
+    tested = evaluate(digits, 'segment', tmp_path, '--progress')
+    assert len(tested.splitlines()) <= 10
+    assert 'Load checkpoint' in log_of(tested)
+    assert score(tested, 'mIoU') == pytest.approx(score(output, 'mIoU'), abs=1e-2)
+
+
+def test_with_progress_a_run_that_fails_shows_the_end_of_its_log(digits, tmp_path):
+    command = [TOOLS / 'train.py', CONFIGS / 'classify.py', '--work-dir', tmp_path]
+    output = call(digits, *command, '--progress', '--cfg-options', 'model.head.type=NoSuch', fails=True)
+    assert 'NoSuch' in output
+    assert 'Traceback' in log_of(output)
+    assert re.search(r'^whole log: ', output, re.MULTILINE)
+    assert len(output.splitlines()) <= 20
+
+
+def test_with_progress_a_terminal_shows_a_bar(digits, tmp_path):
+    screen, terminal = pty.openpty()
+    command = [sys.executable, TOOLS / 'train.py', CONFIGS / 'classify.py', '--work-dir', tmp_path, '--progress']
+    environment = environment_for(digits, TERM='xterm', COLUMNS='80')
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, cwd=ROOT, env=environment) as run:
+        os.close(terminal)
+        shown = b''
+        try:
+            while part := os.read(screen, 4096):
+                shown += part
+        except OSError:  # by which Linux tells that the last writer has ended
+            pass
+        finally:
+            os.close(screen)
+    shown = shown.decode()
+    assert run.returncode == 0, shown
+    assert all(words in shown for words in ('training', '━━━', '4/4', 'accuracy/top5'))
+
+
+def test_flops_are_printed_with_the_size_and_beside_the_published():
+    output = call('', '-m', 'mmgcvit', 'flops', 'configs/gcvit_xxt_in1k.py', '--shape', '224', '224')
+    assert '224x224 px' in output
+    assert '| **whole model** | **12.00** | **2.12** |' in output
+    output = call('', '-m', 'mmgcvit', 'flops', '--table')
+    assert '| xtiny | 224x224 | 7, 7, 14, 7 | 19,981,294 | 2.912 | 2.6 | 82.0 |' in output
