@@ -1,4 +1,4 @@
-"""Training and testing as users call them: each task through one pair of scripts, and through the hosts' own scripts."""
+"""Training and testing as users call them: each task through one pair of scripts, and through the hosts' own."""
 
 import os
 import pickle
