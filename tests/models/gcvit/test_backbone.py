@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from mmgcvit import GCViT
-from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
 from mmgcvit.models.gcvit.backbone import drop_path_schedule
-from mmgcvit.models.gcvit.global_query import GlobalQueryGenerator, query_poolings
+from mmgcvit.models.gcvit.global_query import query_poolings
 from mmgcvit.models.layers import cpu
 
 from ...reference import REFERENCES
@@ -114,12 +113,6 @@ def test_outputs_of_the_original_implementation_within_2e_5(reference, tmp_path,
         torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)
 
 
-def test_even_blocks_attend_locally_and_odd_blocks_globally():
-    for stage in GCViT(GCVIT).stages:
-        for i, block in enumerate(stage.blocks):
-            assert isinstance(block.attn, GlobalWindowAttention if i % 2 else LocalWindowAttention)
-
-
 def test_drop_path_rises_linearly_over_all_blocks():
     assert drop_path_schedule(0.3, (1, 2, 1)) == [[0.0], pytest.approx([0.1, 0.2]), [pytest.approx(0.3)]]
     assert drop_path_schedule(0.3, (1,)) == [[0.0]]
@@ -137,22 +130,6 @@ def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
     ]:
         poolings = query_poolings([(w, w) for w in windows], pretrain_img_size)
         assert poolings == ((True, True, True), (True, True), (stage2_pooled,), (False,))
-
-
-@pytest.mark.parametrize(('size', 'window'), [((56, 56), (7, 7)), ((9, 31), (5, 8)), ((1, 1), (7, 7))])
-def test_the_global_query_has_the_windows_size_whatever_the_maps(size, window):
-    generator = GlobalQueryGenerator(16, num_heads=4, window=window, poolings=(True, True, True))
-    assert generator(torch.rand(2, *size, 16)).shape == (2, 4, window[0] * window[1], 4)
-
-
-def test_windows_may_differ_by_stage_and_be_oblong():
-    model = GCViT(GCVIT, window_size=(8, (4, 6), (7, 3), 5)).eval()
-    assert [tuple(out.shape[1:]) for out in model(torch.rand(1, 3, 70, 90))] == [
-        (16, 18, 23),
-        (32, 9, 12),
-        (64, 5, 6),
-        (128, 3, 3),
-    ]
 
 
 def test_whole_numbers_of_numpy_and_a_whole_layer_scale_serve():
@@ -187,21 +164,12 @@ def test_bad_arguments_are_refused_with_what_is_allowed():
         ({'arch': {**GCVIT, 'depths': (2, 2, 2)}}, ValueError, 'depths is .*4 whole numbers'),
         ({'arch': {**GCVIT, 'num_heads': (3, 2, 4, 8)}}, ValueError, '16 channels of stage 0.*3 heads'),
         ({'window_size': (7, 7, 14)}, ValueError, '3 entries.*4 of them'),
-        ({'window_size': 0}, ValueError, 'window_size is 0, .*at least 1'),
-        ({'window_size': (7, 7, -1, 7)}, ValueError, r'\(-1, -1\).*at least 1'),
-        ({'window_size': 7.0}, TypeError, '7.0.*whole number'),
-        ({'window_size': True}, TypeError, 'True is no whole number'),
-        ({'window_size': b'abcd'}, TypeError, 'whole number'),
         ({'arch': {**GCVIT, 'embed_dims': 2}}, ValueError, 'embed_dims is 2; expected .*at least 4'),
         ({'arch': {**GCVIT, 'embed_dims': 16.0}}, ValueError, r'embed_dims is 16\.0'),
         ({'arch': {**GCVIT, 'mlp_ratio': '2'}}, ValueError, "mlp_ratio is '2'; expected a number"),
         ({'arch': {**GCVIT, 'layer_scale': 'x'}}, ValueError, "layer_scale is 'x'"),
         ({'arch': {**GCVIT, 'depths': 2}}, ValueError, 'depths is 2; expected 4'),
-        ({'drop_path_rate': '0.1'}, TypeError, "'0.1'; expected a number"),
-        ({'window_size': (7, 7, '14', 7)}, TypeError, "'14'"),
-        ({'window_size': (7, 7, (1, 2, 3), 7)}, ValueError, r'\(1, 2, 3\).*pairs'),
         ({'pretrain_img_size': 16}, ValueError, '16.*32 px'),
-        ({'pretrain_img_size': '224'}, TypeError, "'224'"),
         ({'drop_path_rate': 1.0}, ValueError, r'1\.0.*less than 1'),
     ]
     assert not_refused(lambda arguments: GCViT(**{'arch': GCVIT, **arguments}), cases) == []
