@@ -156,22 +156,17 @@ def run_beside_other_nodes(command: list[str], environment: dict[str, str], node
     if child.poll() is None:
         sys.stderr.write(f'{pulse.trouble()}: ending the processes of node {nodes.rank}\n')
         sys.stderr.flush()
-        end(child)
+        # Torch's launcher ends its processes.
+        child.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(SECONDS_TO_END)
+        child.kill()
+        child.wait()
         pulse.stop(FAILED)
         # Not through Python's own end: the thread may be waiting for a machine that is lost.
         os._exit(1)
     pulse.stop(DONE if child.returncode in (0, RESUME_ME) else FAILED)
     os._exit(exit_code(child))
-
-
-def end(child: subprocess.Popen) -> None:
-    """End torch's launcher, which ends its processes."""
-    child.terminate()
-    try:
-        child.wait(SECONDS_TO_END)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 class Pulse(threading.Thread):
@@ -219,7 +214,10 @@ class Pulse(threading.Thread):
     def connect(self) -> Any:
         """Wait until node 0 keeps the store, without a word to the user: torch's launcher says what is awaited."""
         address = (self.nodes.address, self.nodes.port)
-        while not accepts_connections(address):
+        while True:
+            with suppress(OSError):
+                socket.create_connection(address, timeout=5).close()
+                break
             if self.stopping.wait(1):
                 raise RuntimeError('stopped before node 0 could be reached')
         store = dist.TCPStore(*address, is_master=False, timeout=timedelta(seconds=10), wait_for_workers=False)
@@ -234,15 +232,6 @@ class Pulse(threading.Thread):
             count = store.add(str(rank), 0)
             if count not in (0, self.heard.get(rank, (0,))[0]):
                 self.heard[rank] = (count, time.monotonic())
-
-
-def accepts_connections(address: tuple[str, int]) -> bool:
-    """Whether a program listens at an address."""
-    try:
-        socket.create_connection(address, timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 def check_shared_folders(cfg: Config, evaluators: Sequence[str]) -> None:
@@ -282,7 +271,16 @@ def collects_through_files(evaluator: dict | list | None) -> bool:
 
 def nodes_without(folder: Path) -> list[str]:
     """The nodes whose processes do not see what process 0 writes into a folder; where it cannot, all end."""
-    written = [write_into(folder) if get_rank() == 0 else None]
+    name = error = None
+    if get_rank() == 0:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, path = tempfile.mkstemp(prefix='.mmgcvit_shared_', dir=folder)
+            os.close(handle)
+            name = Path(path).name
+        except OSError as refusal:
+            error = str(refusal)
+    written = [(name, error)]
     broadcast_object_list(written)
     name, error = written[0]
     if error is not None:
@@ -292,17 +290,6 @@ def nodes_without(folder: Path) -> list[str]:
     if get_rank() == 0:
         (folder / name).unlink()
     return list(dict.fromkeys(node for node, sees in answers if not sees))
-
-
-def write_into(folder: Path) -> tuple[str | None, str | None]:
-    """Write an empty file into a folder; its name, or why there is none."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, path = tempfile.mkstemp(prefix='.mmgcvit_shared_', dir=folder)
-    except OSError as error:
-        return None, str(error)
-    os.close(handle)
-    return Path(path).name, None
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ from mmgcvit.errors import UserError
 from ..processes import answers_of
 from ..programs import running, started
 
+CONFIG = 'tests/data/configs/classify.py'
 SECOND_OF_TWO = {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'node0'}
 
 
@@ -47,6 +48,15 @@ def test_what_makes_no_sense_is_refused():
     ):
         with pytest.raises(UserError, match=re.escape(words)):
             read_nodes(environment)
+    whole = 'launch: GPUS must be a whole number of 1 or more, not '
+    for arguments, words in (
+        (['--help'], 'mmgcvit launch GPUS train CONFIG'),
+        (['x', 'train', CONFIG], whole + "'x'"),
+        (['0', 'train', CONFIG], whole + "'0'"),
+        (['2', 'train', 'no.py'], 'launch: there is no config no.py'),
+    ):
+        with pytest.raises(SystemExit, match=re.escape(words)):
+            run_command('launch', arguments)
 
 
 def test_threads_that_the_user_has_set_stay():
@@ -57,13 +67,12 @@ def test_threads_that_the_user_has_set_stay():
 def test_the_launcher_runs_the_command_with_its_options(monkeypatch):
     called = []
     monkeypatch.setattr(launch, 'run_on', lambda *given: called.append(given) or 75)
-    config = 'tests/data/configs/classify.py'
     with pytest.raises(SystemExit) as ended:
-        run_command('launch', [2, 'train', config, '--device=cpu', '--resume'])
+        run_command('launch', [2, 'train', CONFIG, '--device=cpu', '--resume'])
     assert ended.value.code == 75
     ((nodes, processes, program, environment),) = called
     assert (nodes.count, processes, environment['CUDA_VISIBLE_DEVICES']) == (1, 2, '-1')
-    assert program == ['-m', 'mmgcvit', 'train', config, '--device=cpu', '--resume', '--launcher', 'pytorch']
+    assert program == ['-m', 'mmgcvit', 'train', CONFIG, '--device=cpu', '--resume', '--launcher', 'pytorch']
 
 
 SILENCE = 1.0
