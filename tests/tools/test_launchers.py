@@ -13,6 +13,8 @@ import psutil
 import pytest
 import torch
 
+from mmgcvit.commands.main import run_command
+
 from ..processes import free_port
 from ..programs import ROOT, started
 from .commands import CONFIGS, TOOLS, call_in_shell, environment_for, evaluate, score, train
