@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
-import compile_mmcv
 import install as installer
 import pytest
 from packaging.requirements import Requirement
@@ -50,7 +49,7 @@ def install(tmp_path, monkeypatch):
         """Nothing before the first call of pip, unless the environment has a torch of its own."""
         return state.torch if state.calls else state.torch_before
 
-    def compile_recorded(pip, requirement, log, say):
+    def compile_recorded(pip, requirement, log):
         state.compiled.append(requirement)
 
     def call(*options):
@@ -75,36 +74,30 @@ LOCKED = ['--no-deps', '--require-hashes', '--requirement', str(ROOT / 'locks' /
 STEPS = [LOCKED, ['torch', 'torchvision'], ['--no-deps', '--editable', str(ROOT)]]
 
 
-@pytest.fixture
-def compiler(monkeypatch):
-    """Whether the machine that runs the test has one or not."""
-    monkeypatch.setattr(installer, 'check_compiler', lambda: None)
-    monkeypatch.setattr(installer, 'missing_compiler', lambda: None)
-
-
-def test_the_second_call_installs_nothing(install):
+def test_a_call_installs_once_until_its_pins_change_or_it_was_interrupted(install, monkeypatch):
     install.call()
     install.call()
     assert steps(install) == STEPS
-
-
-def test_changed_pins_install_again(install):
-    install.call()
     install.pins.write_text(install.pins.read_text() + 'something==1\n')
     install.call()
     assert steps(install) == STEPS * 2
 
-
-def test_an_interrupted_call_is_taken_up_again(install, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(installer, 'ensure_opencv_imports', stop)
-    with pytest.raises(KeyboardInterrupt):
-        install.call()
-    monkeypatch.setattr(installer, 'ensure_opencv_imports', lambda _: None)
+    install.pins.write_text(install.pins.read_text() + 'other==1\n')
+    with monkeypatch.context() as patch:
+        patch.setattr(installer, 'ensure_opencv_imports', stop)
+        with pytest.raises(KeyboardInterrupt):
+            install.call()
     install.call()
-    assert steps(install) == STEPS * 2
+    assert steps(install) == STEPS * 4
+
+
+@pytest.fixture
+def compiler(monkeypatch):
+    """Whether the machine that runs the test has one or not."""
+    monkeypatch.setattr(installer, 'missing_compiler', lambda: None)
 
 
 @pytest.mark.usefixtures('compiler')
@@ -186,32 +179,33 @@ def test_a_torch_that_is_there_is_kept(install):
         assert 'onedl-mmcv==2.3.6' in lines
 
 
-@pytest.mark.parametrize(
-    ('hosts', 'torch', 'words'),
-    [
+def test_a_torch_too_old_or_too_new_is_named_before_anything_is_installed(install):
+    for hosts, torch, words in (
         ('maintained', '2.0.1', 'torch 2.0.1; these packages need 2.1 or later'),
         ('upstream', '2.9.0', 'torch 2.9.0; these packages need 2.1 or later, and before 2.6'),
-    ],
-)
-def test_a_torch_too_old_or_too_new_is_named_before_anything_is_installed(hosts, torch, words, install):
-    install.torch_before = torch
-    with pytest.raises(SystemExit, match=words):
-        install.call('--hosts', hosts)
-    assert not install.calls
+    ):
+        install.torch_before = torch
+        with pytest.raises(SystemExit, match=words):
+            install.call('--hosts', hosts)
+        assert not install.calls
 
 
 def test_a_machine_without_a_compiler_is_told_what_to_install_or_to_do_without(install, monkeypatch):
-    monkeypatch.setattr(compile_mmcv.shutil, 'which', lambda _: None)
+    monkeypatch.setattr(installer.shutil, 'which', lambda _: None)
     with pytest.raises(SystemExit, match=r"C\+\+ compiler.*'apt-get install g\+\+ python3-dev'"):
         install.call('--operators', 'compiled')
     install.call()
     assert not install.compiled
 
 
-def test_too_new_a_python_is_refused_with_the_versions_that_serve(monkeypatch, tmp_path):
+def test_too_new_a_python_and_too_small_a_disk_are_named_before_anything_is_installed(monkeypatch, tmp_path):
+    hosts = installer.HOSTS['maintained']
+    monkeypatch.setattr(installer.shutil, 'disk_usage', lambda _: SimpleNamespace(free=3e9))
+    with pytest.raises(SystemExit, match=r'has 3\.0 GB free, and a new environment takes about 8; make room'):
+        installer.check_machine(hosts, tmp_path / 'new')
     monkeypatch.setattr(sys, 'version_info', (3, 14, 0))
     with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.13 is needed; .*make install PYTHON='):
-        installer.check_machine(installer.HOSTS['maintained'], tmp_path / 'new')
+        installer.check_machine(hosts, tmp_path / 'new')
 
 
 def test_too_old_a_python_hears_so_before_it_meets_what_it_cannot_read(monkeypatch):
@@ -220,15 +214,8 @@ def test_too_old_a_python_hears_so_before_it_meets_what_it_cannot_read(monkeypat
     ast.parse(text, feature_version=(3, 6))
     assert '__future__' not in text
     monkeypatch.setattr(sys, 'version_info', (3, 6, 15))
-    monkeypatch.setitem(sys.modules, 'compile_mmcv', None)
     with pytest.raises(SystemExit, match=r'Python 3\.10 or later is needed; .*make install PYTHON='):
         runpy.run_path(installer.__file__)
-
-
-def test_too_small_a_disk_is_named_before_anything_is_installed(monkeypatch, tmp_path):
-    monkeypatch.setattr(installer.shutil, 'disk_usage', lambda _: SimpleNamespace(free=3e9))
-    with pytest.raises(SystemExit, match=r'has 3\.0 GB free, and a new environment takes about 8; make room'):
-        installer.check_machine(installer.HOSTS['maintained'], tmp_path / 'new')
 
 
 PIP_FAILURES = {
@@ -238,30 +225,29 @@ PIP_FAILURES = {
 }
 
 
-@pytest.mark.parametrize('failure', PIP_FAILURES)
-def test_what_pip_fails_of_is_said_in_words(failure, tmp_path, capfd):
+def test_what_pip_fails_of_is_said_in_words(tmp_path, capfd):
     python = tmp_path / 'python'
-    python.write_text(f"#!/bin/sh\necho '{failure}' >&2\nexit 1\n")
-    python.chmod(0o755)
-    pip = installer.Pip(python, tmp_path / 'pins.txt')
-    with pytest.raises(SystemExit, match=PIP_FAILURES[failure]):
-        pip.install(['torch'])
-    assert failure in capfd.readouterr().err
+    for failure, words in PIP_FAILURES.items():
+        python.write_text(f"#!/bin/sh\necho '{failure}' >&2\nexit 1\n")
+        python.chmod(0o755)
+        with pytest.raises(SystemExit, match=words):
+            installer.Pip(python, tmp_path / 'pins.txt').install(['torch'])
+        assert failure in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(('cores', 'kilobytes', 'jobs'), [(64, 10_000_000, 4), (2, 64_000_000, 2), (8, 1_000_000, 1)])
-def test_as_many_compilers_as_cores_and_memory_allow(cores, kilobytes, jobs, monkeypatch):
-    monkeypatch.setattr(compile_mmcv.os, 'sched_getaffinity', lambda _: set(range(cores)))
-    monkeypatch.setattr(compile_mmcv.Path, 'read_text', lambda _: f'MemTotal: 1 kB\nMemAvailable:   {kilobytes} kB\n')
-    assert compile_mmcv.compilers_at_a_time() == jobs
+def test_as_many_compilers_as_cores_and_memory_allow_and_nvcc_of_torchs_cuda_version(monkeypatch):
+    for cores, kilobytes, jobs in (64, 10_000_000, 4), (2, 64_000_000, 2), (8, 1_000_000, 1):
+        said = f'MemTotal: 1 kB\nMemAvailable:   {kilobytes} kB\n'
+        with monkeypatch.context() as patch:
+            patch.setattr(installer.os, 'sched_getaffinity', lambda _, cores=cores: set(range(cores)))
+            patch.setattr(installer.Path, 'read_text', lambda _, said=said: said)
+            assert installer.compilers_at_a_time() == jobs
+    for nvcc, matches in ('13.1', True), ('12.6', False):
 
+        def run(command, nvcc=nvcc, **_):
+            said = f'Cuda compilation tools, release {nvcc}, V1' if command[0] == 'nvcc' else '13.0'
+            return SimpleNamespace(returncode=0, stdout=said)
 
-@pytest.mark.parametrize(('torch', 'nvcc', 'matches'), [('13.0', '13.1', True), ('13.0', '12.6', False)])
-def test_nvcc_must_be_of_torchs_cuda_version(torch, nvcc, matches, monkeypatch):
-    def run(command, **_):
-        said = f'Cuda compilation tools, release {nvcc}, V1' if command[0] == 'nvcc' else torch
-        return SimpleNamespace(returncode=0, stdout=said)
-
-    monkeypatch.setattr(compile_mmcv.shutil, 'which', lambda name: f'/bin/{name}')
-    monkeypatch.setattr(compile_mmcv.subprocess, 'run', run)
-    assert compile_mmcv.has_matching_nvcc('python') == matches
+        monkeypatch.setattr(installer.shutil, 'which', lambda name: f'/bin/{name}')
+        monkeypatch.setattr(installer.subprocess, 'run', run)
+        assert installer.has_matching_nvcc('python') == matches

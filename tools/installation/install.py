@@ -11,10 +11,12 @@ Environment variables, for compiled operators:
 
 import argparse
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,14 +24,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 OLDEST_PYTHON = (3, 10)
-# Here, because the rest of this file is none of an older Python's language.
+NAME_ANOTHER = "Name another interpreter: 'make install PYTHON=python3.11'"
+# Here, and this file is in an older Python's language, so that it hears of it.
 if sys.version_info < OLDEST_PYTHON:
-    raise SystemExit(
-        f'Python {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]} or later is needed; this is {sys.version.split()[0]}. '
-        "Name another interpreter: 'make install PYTHON=python3.11'"
-    )
-
-from compile_mmcv import check_compiler, compile_mmcv, has_matching_nvcc, missing_compiler  # noqa: E402
+    raise SystemExit(f'Python 3.10 or later is needed; this is {sys.version.split()[0]}. {NAME_ANOTHER}')
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Written by lock.sh.
@@ -42,10 +40,10 @@ class Hosts(NamedTuple):
     pins: Path
     lock: Path
     mmcv: str
-    newest_python: tuple[int, int]
-    torch_from: tuple[int, int]
-    torch_before: tuple[int, int]
-    compiles_before: tuple[int, int]
+    newest_python: tuple
+    torch_from: tuple
+    torch_before: tuple
+    compiles_before: tuple
 
 
 HOSTS = {
@@ -64,19 +62,24 @@ REASONS = {
         'the package index cannot be reached; check the network, or the index that pip is configured for'
     ),
 }
+GIGABYTES_PER_COMPILER = 2.5
+SECONDS_BETWEEN_REPORTS = 20
+LINES_OF_A_FAILURE = 30
 
 
 def main() -> None:
     args = parse_args()
     venv, hosts = args.venv.resolve(), HOSTS[args.hosts]
-    deciding_files = [hosts.pins, hosts.lock, ROOT / 'setup.py', *sorted(Path(__file__).parent.glob('*.py'))]
-    wanted = fingerprint(args.hosts, args.operators, *(path.read_text() for path in deciding_files))
+    deciding_files = [hosts.pins, hosts.lock, ROOT / 'setup.py', Path(__file__)]
+    texts = [args.hosts, args.operators, *(path.read_text() for path in deciding_files)]
+    wanted = hashlib.sha256('\0'.join(texts).encode()).hexdigest()
     stamp = venv / 'installed'
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     check_machine(hosts, venv)
-    if args.operators == 'compiled':
-        check_compiler()
+    missing = missing_compiler()
+    if args.operators == 'compiled' and missing:
+        raise SystemExit(missing)
     began = time.time()
     say('Installing into', venv, '(about 3 GB to download into a new one)')
     say('1 of 3: the environment')
@@ -93,11 +96,13 @@ def main() -> None:
         compiled = wants_compiled(args.operators, python, torch, hosts)
         pip.install(['--no-deps', '--editable', str(ROOT)])
         if compiled:
-            compile_mmcv(pip, pin_of(hosts, hosts.mmcv), venv / 'mmcv-build.log', say)
+            (pin,) = (line for line in hosts.pins.read_text().splitlines() if line.startswith(f'{hosts.mmcv}='))
+            compile_mmcv(pip, pin, venv / 'mmcv-build.log')
         ensure_opencv_imports(pip)
     check_imports(python)
     stamp.write_text(wanted)
-    say(f'Done in {clock(time.time() - began)}.')
+    seconds = int(time.time() - began)
+    say(f'Done in {seconds // 60}:{seconds % 60:02d}.')
 
 
 def parse_args() -> argparse.Namespace:
@@ -119,6 +124,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def say(*words: object) -> None:
+    print('[install]', *words, flush=True)
+
+
+def ask(python: Path, code: str) -> subprocess.CompletedProcess:
+    """Run a line of code by the environment's Python."""
+    return subprocess.run([str(python), '-W', 'ignore', '-c', code], capture_output=True, text=True)
+
+
 class Pip:
     """pip of an environment, with constraints."""
 
@@ -126,22 +140,16 @@ class Pip:
         self.python = python
         self.pins = pins
 
-    def command(self, what: Sequence[str]) -> list[str]:
+    def command(self, what: Sequence[str]) -> 'list[str]':
         """The call that installs."""
         call = [str(self.python), '-m', 'pip', 'install', '--disable-pip-version-check', '-c', str(self.pins)]
         return [*call, *what]
 
     def install(self, what: Sequence[str], show_progress: bool = False) -> None:
-        """Install; pip's own words are shown, and after a failure their meaning.
-
-        Raises:
-            SystemExit: pip failed.
-        """
-        quiet = [] if show_progress else ['--quiet']
-        with subprocess.Popen(
-            self.command([*quiet, *what]), stderr=subprocess.PIPE, text=True, errors='replace'
-        ) as process:
-            said = []
+        """Install; pip's own words are shown, and after a failure their meaning."""
+        command = self.command([*([] if show_progress else ['--quiet']), *what])
+        said = []
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors='replace') as process:
             for line in process.stderr:
                 said.append(line)
                 sys.stderr.write(line)
@@ -157,17 +165,10 @@ class Pip:
 
 
 def check_machine(hosts: Hosts, venv: Path) -> None:
-    """Stop early where something is missing that pip cannot install.
-
-    Raises:
-        SystemExit: It is: the right Python, ensurepip, or room for a new environment.
-    """
+    """Stop early where something is missing that pip cannot install: Python, ensurepip, room for a new environment."""
     if sys.version_info[:2] > hosts.newest_python:
-        oldest, newest = ('.'.join(map(str, version)) for version in (OLDEST_PYTHON, hosts.newest_python))
-        raise SystemExit(
-            f'Python {oldest} to {newest} is needed; this is {sys.version.split()[0]}. '
-            "Name another interpreter: 'make install PYTHON=python3.11'"
-        )
+        newest = '.'.join(map(str, hosts.newest_python))
+        raise SystemExit(f'Python 3.10 to {newest} is needed; this is {sys.version.split()[0]}. {NAME_ANOTHER}')
     try:
         import ensurepip  # noqa: F401
     except ImportError:
@@ -187,20 +188,18 @@ def check_machine(hosts: Hosts, venv: Path) -> None:
 def create_venv(venv: Path) -> Path:
     """Make the environment unless it is there and works; return its Python, which is this one only if it is new."""
     python = venv / 'bin' / 'python'
-    works = python.is_file() and subprocess.run([str(python), '-m', 'pip', '--version'], capture_output=True)
-    if not works or works.returncode:
+    if not python.is_file() or ask(python, 'import pip').returncode:
         subprocess.run([sys.executable, '-m', 'venv', '--clear', str(venv)], check=True)
     return python
 
 
-def version_of(python: Path, package: str) -> str | None:
+def version_of(python: Path, package: str) -> 'str | None':
     """The installed version of a package, without importing it."""
     query = f'from importlib.metadata import version; print(version({package!r}))'
-    found = subprocess.run([str(python), '-c', query], capture_output=True, text=True)
-    return found.stdout.strip() or None
+    return ask(python, query).stdout.strip() or None
 
 
-def pins_beside(torch: str | None, hosts: Hosts, folder: Path) -> Path:
+def pins_beside(torch: 'str | None', hosts: Hosts, folder: Path) -> Path:
     """The constraints for pip: the pins, or where another torch is there already, that one and the other pins."""
     pins = hosts.pins.read_text().splitlines()
     if torch is None or f'torch==={torch}' in pins:
@@ -213,18 +212,12 @@ def pins_beside(torch: str | None, hosts: Hosts, folder: Path) -> Path:
     return path
 
 
-def pin_of(hosts: Hosts, package: str) -> str:
-    """The requirement that the pins have for a package, ``NAME==VERSION``."""
-    (pin,) = (line for line in hosts.pins.read_text().splitlines() if re.match(rf'{package}=', line))
-    return pin
+def major_and_minor(version: str) -> tuple:
+    return tuple(map(int, version.split('.')[:2]))
 
 
 def check_torch(torch: str, hosts: Hosts) -> None:
-    """Refuse a torch that the hosts do not run beside.
-
-    Raises:
-        SystemExit: It is too old or too new.
-    """
+    """Refuse a torch that the hosts do not run beside."""
     if not hosts.torch_from <= major_and_minor(torch) < hosts.torch_before:
         oldest, beyond = ('.'.join(map(str, limit)) for limit in (hosts.torch_from, hosts.torch_before))
         raise SystemExit(
@@ -234,73 +227,98 @@ def check_torch(torch: str, hosts: Hosts) -> None:
 
 
 def wants_compiled(operators: str, python: Path, torch: str, hosts: Hosts) -> bool:
-    """Whether mmcv's own operators are to be compiled beside this torch.
-
-    Raises:
-        SystemExit: They are asked for, and mmcv's sources do not compile beside it.
-    """
-    if major_and_minor(torch) < hosts.compiles_before:
-        return operators == 'compiled' or (operators == 'auto' and can_compile_for_gpus(python))
-    if operators == 'compiled':
-        limit = '.'.join(map(str, hosts.compiles_before))
-        raise SystemExit(
-            f"mmcv's sources do not compile beside torch {torch}, but beside one before {limit}. Take one of these, or "
-            "torchvision's operators: 'make install OPERATORS=torchvision'"
-        )
-    return False
-
-
-def can_compile_for_gpus(python: Path) -> bool:
-    """Whether there are a GPU, an nvcc for it and a compiler; where only the last is missing, it is said."""
-    if not has_matching_nvcc(python):
+    """Whether mmcv's own operators are to be compiled beside this torch: where asked for, or for a GPU."""
+    if major_and_minor(torch) >= hosts.compiles_before:
+        if operators == 'compiled':
+            limit = '.'.join(map(str, hosts.compiles_before))
+            raise SystemExit(
+                f"mmcv's sources do not compile beside torch {torch}, but beside one before {limit}. Take one of "
+                "these, or torchvision's operators: 'make install OPERATORS=torchvision'"
+            )
         return False
+    if operators != 'auto' or not has_matching_nvcc(python):
+        return operators == 'compiled'
     missing = missing_compiler()
     if missing:
         say(f"   torchvision's operators are used: {missing}")
+    return not missing
+
+
+def missing_compiler() -> 'str | None':
+    """What mmcv's operators cannot be compiled without, in a sentence; None where nothing is missing."""
+    advice = "on Debian or Ubuntu: 'apt-get install g++ python3-dev'"
+    if not any(shutil.which(compiler) for compiler in (os.environ.get('CXX', 'c++'), 'g++', 'clang++')):
+        return f"A C++ compiler is needed for mmcv's operators, and there is none; {advice}"
+    if not (Path(sysconfig.get_paths()['include']) / 'Python.h').is_file():
+        return f"Python's headers (Python.h) are needed for mmcv's operators, and there are none; {advice}"
+    return None
+
+
+def has_matching_nvcc(python: Path) -> bool:
+    """Whether torch finds a GPU, and there is a compiler of torch's CUDA version for it."""
+    torch = ask(python, 'import torch; print(torch.version.cuda) if torch.cuda.is_available() else exit(1)')
+    if shutil.which('nvcc') is None or torch.returncode:
         return False
-    return True
+    nvcc = subprocess.run(['nvcc', '--version'], capture_output=True, text=True).stdout
+    return f'release {torch.stdout.split(".")[0]}.' in nvcc
 
 
-def major_and_minor(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split('.')[:2]))
+def compilers_at_a_time() -> int:
+    """As many as there are cores, and memory for: one takes about 2 GB, for the headers of torch."""
+    available = re.search(r'MemAvailable:\s+(\d+) kB', Path('/proc/meminfo').read_text())
+    return max(1, min(len(os.sched_getaffinity(0)), int(int(available[1]) / 1e6 / GIGABYTES_PER_COMPILER)))
+
+
+def compile_mmcv(pip: Pip, requirement: str, log: Path) -> None:
+    """Put a mmcv with all of its operators, compiled from its sources, in the place of the one without.
+
+    Without pip's cache, which forgets what torch a wheel was compiled beside.
+    """
+    if not ask(pip.python, 'import mmgcvit.hosts.operators as o; raise SystemExit(not o.are_compiled())').returncode:
+        return
+    cuda = os.environ.get('FORCE_CUDA') or str(int(has_matching_nvcc(pip.python)))
+    jobs = os.environ.get('MAX_JOBS') or str(compilers_at_a_time())
+    say(f"   mmcv's operators are compiled for {'GPUs' if cuda == '1' else 'the CPU'}, {jobs} files at a time")
+    pip.install(['setuptools', 'wheel', 'ninja', 'psutil'])
+    # Of the original distribution, whose two kinds of mmcv have two names.
+    pip.uninstall('mmcv-lite')
+    # ninja, which compiles in parallel, is found in the environment's bin folder.
+    path = f'{pip.python.parent}{os.pathsep}{os.environ["PATH"]}'
+    environment = {**os.environ, 'MMCV_WITH_OPS': '1', 'FORCE_CUDA': cuda, 'MAX_JOBS': jobs, 'PATH': path}
+    options = ['--verbose', '--no-build-isolation', '--no-cache-dir', '--no-deps', '--force-reinstall']
+    build = {'args': pip.command([*options, requirement]), 'env': environment, 'text': True}
+    reported = time.time()
+    with log.open('w') as file, subprocess.Popen(**build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        for line in process.stdout:
+            file.write(line)
+            step = re.match(r'\s*\[(\d+)/(\d+)\]', line)
+            if step and time.time() - reported > SECONDS_BETWEEN_REPORTS:
+                reported = time.time()
+                say(f'   {step[1]} of {step[2]} files compiled')
+    if process.returncode:
+        last = ''.join(log.read_text(errors='replace').splitlines(keepends=True)[-LINES_OF_A_FAILURE:])
+        raise SystemExit(
+            f"{last}\nmmcv could not be compiled: see above, and all of it in {log}. 'make install "
+            "OPERATORS=torchvision' does without"
+        )
 
 
 def ensure_opencv_imports(pip: Pip) -> None:
     """On a machine without graphics libraries (libGL), use OpenCV's build that needs none."""
-    if subprocess.run([str(pip.python), '-c', 'import cv2'], stderr=subprocess.DEVNULL).returncode == 0:
-        return
-    say('   No graphics libraries here: taking the headless build of OpenCV')
-    pip.uninstall('opencv-python', 'opencv-python-headless')
-    pip.install(['--no-deps', 'opencv-python-headless'])
+    if ask(pip.python, 'import cv2').returncode:
+        say('   No graphics libraries here: taking the headless build of OpenCV')
+        pip.uninstall('opencv-python', 'opencv-python-headless')
+        pip.install(['--no-deps', 'opencv-python-headless'])
 
 
 def check_imports(python: Path) -> None:
-    """Make sure that the hosts and their operators import.
-
-    Raises:
-        SystemExit: They do not; a mmcv compiled beside another torch is the usual reason.
-    """
-    query = 'import mmgcvit, mmcv.ops, mmdet, mmseg, mmpretrain'
-    run = subprocess.run([str(python), '-W', 'ignore', '-c', query], capture_output=True, text=True)
+    """Make sure that the hosts and their operators import; a mmcv compiled beside another torch is a usual reason."""
+    run = ask(python, 'import mmgcvit, mmcv.ops, mmdet, mmseg, mmpretrain')
     if run.returncode:
         raise SystemExit(
             f'{run.stderr[-2000:]}\nInstalled, but it does not import (exit code {run.returncode}); begin with a new '
             f"environment: 'rm -r {python.parent.parent}', then install again"
         )
-
-
-def fingerprint(*texts: str) -> str:
-    """A name for these texts that changes whenever one of them does."""
-    return hashlib.sha256('\0'.join(texts).encode()).hexdigest()
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, for example 4:05."""
-    return f'{int(seconds) // 60}:{int(seconds) % 60:02d}'
-
-
-def say(*words: object) -> None:
-    print('[install]', *words, flush=True)
 
 
 if __name__ == '__main__':
