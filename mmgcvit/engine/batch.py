@@ -10,16 +10,13 @@ from mmengine.dist import get_world_size
 
 @dataclass(frozen=True)
 class Batch:
-    """The images of one step of the optimizer.
+    """The images of one step of the optimizer."""
 
-    Attributes:
-        processes: On all nodes together.
-        images: Of each process in an iteration.
-        accumulated: Iterations whose gradients are added up.
-    """
-
+    # On all nodes together.
     processes: int
+    # Of each process in an iteration.
     images: int
+    # Iterations whose gradients are added up.
     accumulated: int
 
     def __str__(self) -> str:
@@ -47,16 +44,10 @@ def accumulated(cfg: ConfigDict) -> int:
 
 
 def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
-    """What to say where a run's batch is not its recipe's and its learning rate is not scaled, in one line.
+    """What to say where a run's batch is not its recipe's, as its file has it, and its learning rate is not scaled.
 
-    Args:
-        cfg: The config as it is run.
-        recipe: As its file has it. ``auto_scale_lr.base_batch_size`` goes with the number of accumulated batches of the
-            same source, the file or the options, as mmengine scales.
-        processes: How many there are on all nodes together.
-
-    Returns:
-        None where the batch is the recipe's, or nothing is known of it, or mmengine scales the learning rate.
+    ``auto_scale_lr.base_batch_size`` goes with the number of accumulated batches of the same source, the file or the
+    options, as mmengine scales. None where the batch is the recipe's, or nothing is known of it, or mmengine scales.
     """
     scaling = cfg.get('auto_scale_lr') or {}
     base, images = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')

@@ -92,13 +92,7 @@ def shelter_workers(loader: DataLoader) -> None:
 
 
 def begin_sheltered(number: int, own: int, then: Callable[[int], None] | None) -> None:
-    """What a worker begins with: it ends when its own process tells it to, and not when others do.
-
-    Args:
-        number: Of the worker.
-        own: The process that it loads for.
-        then: What it would begin with otherwise.
-    """
+    """What a worker begins with: it ends when its own process tells it to, not when others do. ``then`` follows."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=end_when_told, args=(own,), daemon=True).start()

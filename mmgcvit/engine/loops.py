@@ -36,11 +36,8 @@ def seed_generators(seed: int, rank: int, iteration: int, place: int) -> None:
     Python, 64 for torch, and 32 for NumPy, which takes several times as long for more. So of a million samples about a
     hundred have NumPy draw what it draws for another one too.
 
-    Args:
-        seed: The run's.
-        rank: Of the process that trains.
-        iteration: Counted from 0 over the whole run.
-        place: ``WHOLE_BATCH`` for what is drawn once it is loaded, from 1 for the samples of the batch.
+    Iterations are counted from 0 over the whole run; ``place`` is ``WHOLE_BATCH`` for what is drawn once a batch is
+    loaded, from 1 for its samples.
     """
     digest = blake2b(f'{seed} {rank} {iteration} {place}'.encode(), digest_size=28).digest()
     random.seed(int.from_bytes(digest[:16], 'little'))
@@ -144,7 +141,7 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
     Args:
         runner: The runner.
         dataloader: Of the training data, or its config.
-        **kwargs: As for mmengine's: ``max_epochs``, ``val_begin``, ``val_interval``, ``dynamic_intervals``.
+        **kwargs: As for mmengine's: ``max_epochs`` or ``max_iters``, ``val_begin``, ``val_interval``, ...
 
     Raises:
         UserError: The loader has no batch sampler, or no batch.
@@ -172,16 +169,7 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
 
 @LOOPS.register_module()
 class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
-    """mmengine's loop over iterations, resumable anywhere.
-
-    Args:
-        runner: The runner.
-        dataloader: Of the training data, or its config.
-        **kwargs: As for mmengine's: ``max_iters``, ``val_begin``, ``val_interval``, ``dynamic_intervals``.
-
-    Raises:
-        UserError: The loader has no batch sampler, or no batch.
-    """
+    """mmengine's loop over iterations, resumable anywhere; for arguments see :class:`EpochBasedTrainLoop`."""
 
     def __init__(self, runner: Any, dataloader: DataLoader | dict, **kwargs: Any) -> None:
         loader = built(runner, dataloader)

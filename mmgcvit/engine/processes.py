@@ -30,12 +30,7 @@ def free_port() -> int:
 
 
 def check_port(name: str, port: int) -> None:
-    """Refuse a port that another program has, or that there is not.
-
-    Args:
-        name: The variable by which the user sets it.
-        port: Its number.
-    """
+    """Refuse a port that another program has, or that there is not; ``name`` is the variable by which users set it."""
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -53,10 +48,8 @@ def end_with_parent(how: signal.Signals) -> None:
     """Have the kernel send this process a signal when its parent ends; elsewhere than on Linux nothing happens.
 
     It holds across ``exec``, not for children. By the kernel, because a thread that watches the parent would wait for
-    Python's lock, and a process may hang within a collective.
-
-    Args:
-        how: SIGTERM for a program that ends others when it is asked to, SIGKILL for one that may hang.
+    Python's lock, and a process may hang within a collective. SIGTERM is for a program that ends others when it is
+    asked to, SIGKILL for one that may hang.
     """
     if sys.platform != 'linux':
         return

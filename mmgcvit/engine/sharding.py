@@ -73,17 +73,10 @@ def wrap_blocks(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool
 
 @torch.no_grad()
 def clip_sharded_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
-    """Scale gradients down to ``max_norm`` where each process holds a share of them; the norm is over all shares.
+    """Scale gradients down to ``max_norm`` where each process holds a share of them; the norm before, over all shares.
 
     mmengine clips each process's share by that share's own norm, so that the processes would scale differently. To be
     removed once its ``OptimWrapper`` asks FSDP for the norm.
-
-    Args:
-        parameters: This process's shares, with gradients.
-        max_norm: The largest Euclidean norm that all gradients together keep.
-
-    Returns:
-        The norm before clipping, a scalar.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     squares = torch.stack([gradient.float().square().sum() for gradient in gradients]).sum()

@@ -49,7 +49,7 @@ class FinitePredictionsHook(Hook):
             instances = sample.get('pred_instances')
             if instances is None:
                 continue
-            kept = are_finite(instances.bboxes, instances.scores)
+            kept = torch.isfinite(instances.bboxes).all(1) & torch.isfinite(instances.scores)
             if not kept.all():
                 sample.pred_instances = instances[kept]
                 self.images.append(name_of(sample))
@@ -67,11 +67,6 @@ class FinitePredictionsHook(Hook):
 
     before_val = before_test = watch
     after_val = after_test = report
-
-
-def are_finite(boxes: Tensor, scores: Tensor) -> Tensor:
-    """Which of the boxes (n, 4) with their scores (n,) are finite: (n,)."""
-    return torch.isfinite(boxes).all(1) & torch.isfinite(scores)
 
 
 @MODELS.register_module()
@@ -186,10 +181,5 @@ def unflipped_instances(sample: DetDataSample) -> InstanceData:
     if sample.get('flip', False):
         found.bboxes = bbox_flip(found.bboxes, sample.ori_shape, sample.flip_direction)
         if 'masks' in found:
-            found.masks = flip_masks(found.masks, sample.flip_direction)
+            found.masks = found.masks.flip(FLIPPED_DIMS[sample.flip_direction])
     return found
-
-
-def flip_masks(masks: Tensor, direction: str) -> Tensor:
-    """Mirror masks (n, H, W): ``'horizontal'``, ``'vertical'`` or ``'diagonal'`` (both)."""
-    return masks.flip(FLIPPED_DIMS[direction])

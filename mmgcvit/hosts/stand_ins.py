@@ -19,13 +19,9 @@ NOT_COMPILED = 'not available'  # mmcv's words for an mmcv without CUDA
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """The boxes that non-maximum suppression keeps, as indices of falling scores (torchvision's).
+    """Which boxes (n, 4) non-maximum suppression keeps, as indices of falling scores (torchvision's).
 
-    Args:
-        boxes: (n, 4), corners in pixels.
-        scores: (n,).
-        iou_threshold: Boxes that overlap a better one by more are left out.
-        offset: 1 where a box includes its right and lower edge's pixels, else 0.
+    ``offset`` is 1 where a box includes its right and lower edge's pixels, else 0.
     """
     from torchvision.ops import nms as torchvision_nms
 
@@ -45,11 +41,7 @@ def roi_align_forward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """RoIAlign by averages (torchvision's): maps (B, C, H, W) and RoIs (n, 5) into ``output`` (n, C, h, w).
-
-    Raises:
-        NotImplementedError: ``pool_mode`` is 0, the maximum.
-    """
+    """RoIAlign by averages (torchvision's): maps (B, C, H, W) and RoIs (n, 5) into ``output`` (n, C, h, w)."""
     from torchvision.ops import roi_align
 
     check_pool_mode(pool_mode)
@@ -133,16 +125,8 @@ def ms_deform_attn_forward(
 ) -> Tensor:
     """Multi-scale deformable attention by mmcv's own formulation in torch, which mmcv itself uses on CPUs.
 
-    Args:
-        value: (B, keys, nH, d), the keys of all levels one after another.
-        spatial_shapes: (levels, 2), (H, W) of each.
-        level_start_index: Where each level begins; follows from the shapes.
-        sampling_locations: (B, queries, nH, levels, points, 2), (x, y) in [0, 1].
-        attention_weights: (B, queries, nH, levels, points).
-        im2col_step: How the compiled operator splits a batch; of no effect.
-
-    Returns:
-        (B, queries, nH * d).
+    Values (B, keys, nH, d), the keys of all levels one after another; (H, W) of each level; sampled places, (x, y) in
+    [0, 1], (B, queries, nH, levels, points, 2) and weights (B, queries, nH, levels, points) to (B, queries, nH * d).
     """
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
@@ -196,11 +180,7 @@ def get_compiling_cuda_version() -> str:
 
 
 def is_missing(name: str) -> NoReturn:
-    """Answer a call of an operator that there is no stand-in for.
-
-    Raises:
-        NotImplementedError: Always.
-    """
+    """Answer a call of an operator that there is no stand-in for."""
     raise NotImplementedError(
         f"mmcv's operator {name} is not here: this mmcv has no compiled operators, and mmgcvit stands in for those of "
         "its own configs only. Get a compiled mmcv: 'make install OPERATORS=compiled', or docs/installation.md"
