@@ -92,7 +92,7 @@ def check_complete(weights: Weights) -> None:
     wrong = [
         f'{name} {tuple(tensor.shape)} of {tensor.dtype} instead of {tuple(expected[name].shape)}'
         for name, tensor in weights.tensors.items()
-        if name in expected and not is_as_expected(name, tensor, expected[name])
+        if name in expected and kind_of(name, tensor) != kind_of(name, expected[name])
     ]
     if wrong:
         raise CheckpointError(f'{weights.source} has {len(wrong)} tensors of another shape or kind: {shorten(wrong)}')
@@ -121,7 +121,6 @@ def expected_tensors(weights: Weights) -> dict[str, Tensor]:
     return expected
 
 
-def is_as_expected(name: str, tensor: Tensor, expected: Tensor) -> bool:
-    """Whether a tensor has the shape that its network gives it, and is of numbers of its kind."""
-    same_shape = comparable_shape(name, tensor) == comparable_shape(name, expected)
-    return same_shape and tensor.is_floating_point() == expected.is_floating_point()
+def kind_of(name: str, tensor: Tensor) -> tuple[tuple[int, ...], bool]:
+    """The shape, and whether the numbers are fractions."""
+    return comparable_shape(name, tensor), tensor.is_floating_point()

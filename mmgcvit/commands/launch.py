@@ -15,10 +15,8 @@ Environment variables, as for mmdet's scripts:
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -26,29 +24,26 @@ from ..engine.processes import LOOPBACK, check_port, free_port
 from ..errors import UserError
 from ..hosts.machine import HIDING_VARIABLE, check_gpus
 from .launcher import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_on
-from .options import add_cpu_option
+from .options import CONFIG, add_cpu_option
 
 DEFAULT_PORT = 29500
 # A node that is well may be a few beats late.
 LEAST_SILENCE = int(5 * SECONDS_BETWEEN_BEATS)
 
 
-class Arguments(NamedTuple):
-    """What follows the command's name; its options are the other command's."""
-
-    gpus: str
-    command: str
-    config: str
-    options: Sequence[str]
-
-
-def parse_args() -> Arguments:
-    if len(sys.argv) < 4 or sys.argv[2] not in ('train', 'test'):
-        raise SystemExit(__doc__)
-    return Arguments(*sys.argv[1:4], sys.argv[4:])
+def parse_args() -> argparse.Namespace:
+    summary, _, more = __doc__.partition('\n\n')
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('gpus', metavar='GPUS', help='of this machine, or processes where there are none')
+    parser.add_argument('command', choices=('train', 'test'))
+    parser.add_argument('config', metavar='CONFIG', help=CONFIG)
+    parser.add_argument('options', nargs=argparse.REMAINDER, metavar='...', help='what else that command takes')
+    return parser.parse_args()
 
 
-def main(args: Arguments) -> int:
+def main(args: argparse.Namespace) -> int:
     processes = whole_number('GPUS', args.gpus, least=1)
     if not Path(args.config).is_file():
         raise UserError(f'there is no config {args.config}; the configs of this project are under configs/')

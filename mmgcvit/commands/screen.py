@@ -54,7 +54,8 @@ def open_screen(cfg: Config, progress: bool) -> Iterator[Watch]:
     log = new_log(Path(cfg.work_dir), rank)
     with ended_in_a_few_lines(log), output_to(log) as terminal:
         if rank:
-            yield show_nothing
+            # Of several processes the first shows them all.
+            yield lambda runner: None
             return
         display = Display(terminal)
         display.line(f'log: {log}')
@@ -75,10 +76,6 @@ def show_progress(runner: Runner | FlexibleRunner, display: Display) -> None:
     """Have a display told of progress, warnings and errors."""
     runner.register_hook(ProgressHook(display))
     runner.logger.addHandler(WarningsTo(display))
-
-
-def show_nothing(runner: Runner | FlexibleRunner) -> None:
-    """Of several processes the first shows them all."""
 
 
 class WarningsTo(logging.Handler):

@@ -50,7 +50,6 @@ def test_what_makes_no_sense_is_refused():
             read_nodes(environment)
     whole = 'launch: GPUS must be a whole number of 1 or more, not '
     for arguments, words in (
-        (['--help'], 'mmgcvit launch GPUS train CONFIG'),
         (['x', 'train', CONFIG], whole + "'x'"),
         (['0', 'train', CONFIG], whole + "'0'"),
         (['2', 'train', 'no.py'], 'launch: there is no config no.py'),
