@@ -9,8 +9,6 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     cores, workers = len(os.sched_getaffinity(0)), int(os.environ['PYTEST_XDIST_WORKER_COUNT'])
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores // workers)))
 
-from . import unformatted  # noqa: F401, I001  (before anything imports mmengine)
-
 import pytest
 import torch
 from hypothesis import settings

@@ -24,7 +24,7 @@ from .programs import ROOT, SECONDS, last_of
 HOSTS = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
 # What each host imports when a config names its scope; then what the commands import.
-PRELOADED = ['tests.unformatted', *(f'{host}.{part}' for host in HOSTS for part in PARTS), 'mmgcvit.hosts.mmdet']
+PRELOADED = ['tests', *(f'{host}.{part}' for host in HOSTS for part in PARTS), 'mmgcvit.hosts.mmdet']
 PRELOADED += [f'mmgcvit.commands.{path.stem}' for path in sorted((ROOT / 'mmgcvit' / 'commands').glob('[!_]*.py'))]
 PRELOADED += ['torch.distributed.fsdp', 'torch.distributed.elastic.multiprocessing.errors', 'matplotlib.pyplot', 'timm']
 CONTEXT = multiprocessing.get_context('forkserver')
