@@ -28,7 +28,7 @@ CONFIG, WEIGHTS = 'config.json', 'model.safetensors'
 FILES = [CONFIG, WEIGHTS, f'{WEIGHTS}.sha256']
 MODEL_TYPE = 'mmgcvit'
 KEYS = ('arguments', 'mmgcvit_version', 'model_type', 'network')
-# What transformers adds where it writes the folder (doors/transformers.py); it says nothing about how to build.
+# What transformers adds where it writes the folder (integrations/transformers.py); it says nothing about how to build.
 KEYS_OF_TRANSFORMERS = ('architectures', 'dtype', 'out_features', 'out_indices', 'stage_names', 'transformers_version')
 LARGEST_CONFIG = 1 << 16
 

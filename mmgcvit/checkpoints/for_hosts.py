@@ -59,11 +59,11 @@ def without_orders(content: Mapping[str, Any], source: str, work_dir: str | Path
         return content
     info = hub['runtime_info']
     left_out = [name for name in info if name in CONFIGS or not is_harmless(name, info[name], work_dir)]
-    content['message_hub'] = {
-        **hub,
-        'runtime_info': without(info, left_out),
-        'resumed_keys': without(hub.get('resumed_keys'), left_out),
-    }
+    resumed, logs = hub.get('resumed_keys'), hub.get('log_scalars')
+    if isinstance(resumed, dict) and isinstance(logs, dict):
+        known = {*info, *logs} - {*left_out}
+        resumed = {name: value for name, value in resumed.items() if name in known}
+    content['message_hub'] = {**hub, 'runtime_info': without(info, left_out), 'resumed_keys': resumed}
     best = [info[name] for name in left_out if str(name).startswith('best_ckpt')]
     foreign = [path for path in best if isinstance(path, str) and path]
     if work_dir is not None and foreign:

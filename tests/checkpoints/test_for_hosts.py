@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from mmgcvit.checkpoints import CheckpointError
@@ -69,9 +70,9 @@ def checkpoint_of_a_run(path, **runtime_info):
         'state_dict': {'a': torch.ones(1)},
         'meta': {'epoch': 1, 'cfg': 'import os', 'config': 'import os'},
         'message_hub': {
-            'log_scalars': {},
+            'log_scalars': {'loss': HistoryBuffer([1.0], [1])},
             'runtime_info': {'cfg': 'import os', 'epoch': 1, **runtime_info},
-            'resumed_keys': dict.fromkeys(['cfg', 'epoch', *runtime_info], True),
+            'resumed_keys': dict.fromkeys(['cfg', 'epoch', 'loss', *runtime_info], True),
         },
     }
     torch.save(content, path)
@@ -79,7 +80,10 @@ def checkpoint_of_a_run(path, **runtime_info):
 
 
 def test_no_config_from_a_file_reaches_a_host(tmp_path):
-    """mmengine's resume runs meta['config'], its inferencers runtime_info['cfg'] and meta['cfg']."""
+    """mmengine's resume runs meta['config'], its inferencers runtime_info['cfg'] and meta['cfg'].
+
+    Nor does what was left out in reading, as mmengine's own logs are.
+    """
     content = read_for_host(checkpoint_of_a_run(tmp_path / 'x.pth'))
     assert content['meta'] == {'epoch': 1}
     assert content['message_hub']['runtime_info'] == {'epoch': 1}
