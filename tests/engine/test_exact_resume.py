@@ -275,10 +275,10 @@ def train_in_two(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('task', [TASKS[0], pytest.param(TASKS[1], marks=pytest.mark.long)])
-def test_a_killed_training_that_is_resumed_ends_as_one_that_was_not_killed(task, digits, tmp_path):
-    """Whole trainings of the hosts' models; see :mod:`.kills`."""
-    for outcome in kill_often(digits, task, tmp_path, random.Random(0), kills=1, while_writing=1):
+@pytest.mark.parametrize(('task', 'kills'), [(TASKS[0], 0), pytest.param(TASKS[1], 2, marks=pytest.mark.long)])
+def test_a_killed_training_that_is_resumed_ends_as_one_that_was_not_killed(task, kills, digits, tmp_path):
+    """Whole trainings of the hosts' models, killed while they write and at other moments: :mod:`.kills`."""
+    for outcome in kill_often(digits, task, tmp_path, random.Random(0), kills, while_writing=1):
         assert outcome.difference is None, outcome
 
 

@@ -6,10 +6,14 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.logging import MessageHub
 
 from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
+from mmgcvit.checkpoints.for_hosts import register_reader
 from mmgcvit.checkpoints.run_folder import take_folder
 from mmgcvit.engine.early_end import RESUME_ME
 from mmgcvit.engine.saving import WholeCheckpointHook
@@ -17,6 +21,7 @@ from mmgcvit.errors import UserError
 
 from ..programs import ROOT, started
 from ..tools.commands import TOOLS, environment_for
+from .drawing import config, run
 from .toy import CONFIG, FLEXIBLE, ITERATIONS, KILLED, SHARDED, last, names, start, train, train_in_two
 
 DONE = ['best_score_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
@@ -117,6 +122,41 @@ def test_the_best_is_by_the_metrics_name_or_by_the_rule_and_no_score_that_is_not
         assert hook.is_better(runner, save_best, 0.6) == higher
         assert hook.is_better(runner, save_best, 0.4) != higher
         assert not any(hook.is_better(runner, save_best, score) for score in (float('inf'), float('nan'), None))
+
+
+class Scores(BaseMetric):
+    """Those of a first epoch, and of a later one."""
+
+    def process(self, data_batch, data_samples):
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        is_first = MessageHub.get_current_instance().get_info('epoch') == 0
+        return {'a/accuracy': np.float32(0.7 if is_first else 0.6), 'loss': 3.0 if is_first else 0.5, 'note': 'x'}
+
+
+@pytest.mark.parametrize(
+    ('save_best', 'best'),
+    [
+        ('auto', ['best_a_accuracy_epoch_1.pth']),
+        (['loss', 'a/accuracy'], ['best_a_accuracy_epoch_1.pth', 'best_loss_epoch_3.pth']),
+    ],
+)
+def test_the_best_by_each_metric_is_kept_and_what_a_resumed_run_finds_better_replaces_it(save_best, best, tmp_path):
+    loader = {'batch_size': 6, 'dataset': {'type': 'DrawingImages'}, 'sampler': {'type': 'DefaultSampler'}}
+    validating = {'val_cfg': {}, 'val_evaluator': Evaluator([Scores()]), 'val_dataloader': loader}
+    # Ended before the second validation.
+    register_reader(tmp_path)
+    for resume in (False, True):
+        loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
+        cfg = config(tmp_path, loop=loop, saves=None, resume=resume, **validating)
+        cfg.default_hooks.checkpoint.save_best = save_best
+        run(cfg, None if resume else 8)
+    register_reader()
+    assert names(tmp_path) == [*best, 'epoch_3.pth', 'last_checkpoint']
+    info = last(tmp_path)['message_hub']['runtime_info']
+    score = info['best_score' if save_best == 'auto' else 'best_score_a/accuracy']
+    assert (type(score), round(score, 6)) == (float, 0.7)
 
 
 @pytest.mark.parametrize(
