@@ -41,7 +41,8 @@ from ..hosts.configs import configs_with, digest_of
 from ..visualization.curves import latest_entry
 from .demo import DIGITS, check_digits, last_checkpoint
 from .options import add_cfg_options, add_cpu_option, check_at_least
-from .steps import INTERRUPTED, end_steps_when_terminated, run
+from .screen import INTERRUPTED
+from .steps import end_steps_when_terminated, run
 
 TABLES = 'ablations/tables.yml'
 TABLE, PLOT = 'table.md', 'table.png'

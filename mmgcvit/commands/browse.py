@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import check_writable
+from ..files import check_writable, written_whole
 from ..hosts.configs import enter_scope, read_config
 from ..visualization.browsing import Samples, sheets_of
 from .check_data import check_presence
@@ -48,11 +48,9 @@ def main(args: argparse.Namespace) -> None:
     check_presence(cfg, [loader])
     enter_scope(cfg)
     samples = Samples(cfg, loader)
-    folder.mkdir(parents=True, exist_ok=True)
     sheets = sheets_of(samples, samples.chosen(args.number, args.seed), args.draws, args.seed)
     for page, sheet in enumerate(sheets, start=1):
         path = folder / f'{args.split}_{page:02d}.jpg'
-        unfinished = path.with_suffix('.part')
-        sheet.save(unfinished, 'JPEG', quality=QUALITY)
-        unfinished.replace(path)
+        with written_whole(path, flush=False) as unfinished:
+            sheet.save(unfinished, 'JPEG', quality=QUALITY)
         print(path)

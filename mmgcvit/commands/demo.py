@@ -19,7 +19,8 @@ from rich.table import Table
 from ..errors import UserError
 from ..hosts.configs import configs_with, digest_of
 from ..visualization.curves import latest_entry
-from .steps import INTERRUPTED, end_steps_when_terminated, run
+from .screen import INTERRUPTED
+from .steps import end_steps_when_terminated, run
 
 DIGITS = Path('data/digits')
 # What the digits are made with: the package's extra of that name.

@@ -6,6 +6,7 @@ train and test, on a miniature of the data that the config names. Ends with code
 
 import argparse
 import shutil
+from functools import partial
 from pathlib import Path
 
 from ..errors import UserError
@@ -15,6 +16,7 @@ from ..hosts.configs import read_config
 from .options import CONFIG, add_cfg_options, check_at_least
 
 MARK = 'dry_run.txt'
+say = partial(print, flush=True)
 
 
 def parse_args() -> argparse.Namespace:
@@ -61,7 +63,3 @@ def empty_folder(folder: Path) -> None:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).write_text('Made by mmgcvit dry-run, which empties this folder when it is called again.\n')
-
-
-def say(words: str) -> None:
-    print(words, flush=True)

@@ -117,7 +117,3 @@ def in_a_sentence(name: str) -> int | str | None:
         if error.filename is None:
             raise
         return f'{name}: {printable(f"{error.filename}: {error.strerror}")}'
-
-
-if __name__ == '__main__':
-    main()

@@ -68,13 +68,15 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_options(
-    parser: argparse.ArgumentParser, config: str | None = None, checkpoint: str | None = LEFT_OUT, device: bool = True
+    parser: argparse.ArgumentParser, needed: bool = True, checkpoint: str | None = LEFT_OUT, device: bool = True
 ) -> None:
-    """CONFIG [CHECKPOINT] --device --trust-checkpoint of a trained model; :func:`load_model` takes them.
+    """CONFIG [CHECKPOINT] --device --trust-checkpoint of a trained model, which :func:`load_model` takes.
 
-    CONFIG may be left out where ``config`` is ``'?'``; what ``checkpoint`` is None for takes CHECKPOINT by itself.
+    Without ``needed`` CONFIG may be left out. ``checkpoint`` is its help; None where other files follow CONFIG, and
+    the command finds out itself whether the first is a checkpoint. Without ``device`` it runs on the CPU.
     """
-    parser.add_argument('config', nargs=config, metavar='CONFIG', help='a config file, or the work dir of a run')
+    nargs = None if needed else '?'
+    parser.add_argument('config', nargs=nargs, metavar='CONFIG', help='a config file, or the work dir of a run')
     if checkpoint is not None:
         parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=checkpoint)
     if device:

@@ -5,7 +5,6 @@ Draws what it finds into copies of images and videos, and writes it as JSON.
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -17,9 +16,9 @@ from ..inference.loading import find_source, has_checkpoint, in_words, load_for_
 from ..inference.outputs import Outputs
 from ..inference.running import FRAMES_OF_A_CAMERA, Task, counted
 from .options import LEFT_OUT, add_model_options, check_at_least
+from .screen import INTERRUPTED
 
 FULL_DISK = '; {out_dir} has what was done until then'
-INTERRUPTED = 128 + signal.SIGINT
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 

@@ -12,7 +12,7 @@ from ..engine.processes import end_with_parent
 from .screen import last_lines, newest_log
 
 SECONDS_TO_END = 5
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+TERMINATED = 128 + signal.SIGTERM
 
 
 def end_steps_when_terminated() -> None:

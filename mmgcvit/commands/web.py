@@ -17,7 +17,7 @@ PORT = 8000
 def parse_args() -> argparse.Namespace:
     usage = '%(prog)s --build FOLDER\n       %(prog)s CONFIG [CHECKPOINT] [options]'
     parser = argparse.ArgumentParser(usage=usage, description='Try a model on a page in the browser.')
-    add_model_options(parser, config='?')
+    add_model_options(parser, needed=False)
     parser.add_argument(
         '--build',
         type=Path,
