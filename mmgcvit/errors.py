@@ -24,10 +24,6 @@ class DamagedCheckpointError(CheckpointError):
     """A file is not what was once written: torn, altered, or no checkpoint at all."""
 
 
-class NotDataError(Exception):
-    """A pickle holds what is no data. The message says what, as the object of 'needs'."""
-
-
 def printable(text: str) -> str:
     """A text of bounded length that only prints: control characters and the like become escapes."""
     text = text if len(text) <= LONGEST_MESSAGE else f'{text[:LONGEST_MESSAGE]} ...'
