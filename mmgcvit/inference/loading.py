@@ -220,9 +220,9 @@ def untrained(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
         model = build_model(cfg).eval()
         drawer = registered(VISUALIZERS, visualizer.pop('type'))(**visualizer)
         names = names_of(meta, dataset, model)
-        predictor = kind(model, Compose(steps), loader_of(dataset), drawer, names, colours_of(meta, dataset, names))
-    predictor.dtype = np.float32 if loading.get('to_float32') else np.uint8
-    return predictor
+        colours = colours_of(meta, dataset, names)
+        dtype = np.float32 if loading.get('to_float32') else np.uint8
+        return kind(model, Compose(steps), loader_of(dataset), drawer, names, colours, dtype)
 
 
 def build_model(cfg: Config) -> nn.Module:

@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from .results import Classification, Detections, Prediction, Segmentation
 Colour = tuple[int, int, int]
 
 
+@dataclass(eq=False, repr=False)
 class Predictor(ABC):
     """A trained model; :func:`mmgcvit.load` makes one.
 
@@ -37,27 +39,18 @@ class Predictor(ABC):
     """
 
     # Of each kind: the scope by which a config says that it is meant; the host's class that draws.
-    task: str
-    scope: str
-    drawn_by: str
-    # Of the images that the test pipeline takes.
-    dtype: type = np.uint8
+    task: ClassVar[str]
+    scope: ClassVar[str]
+    drawn_by: ClassVar[str]
 
-    def __init__(
-        self,
-        network: nn.Module,
-        pipeline: Compose,
-        loader: Loader,
-        visualizer: Visualizer,
-        classes: list[str],
-        palette: list[Colour],
-    ) -> None:
-        self.network = network
-        self.pipeline = pipeline
-        self.loader = loader
-        self.visualizer = visualizer
-        self.classes = classes
-        self.palette = palette
+    network: nn.Module
+    pipeline: Compose
+    loader: Loader
+    visualizer: Visualizer
+    classes: list[str]
+    palette: list[Colour]
+    # Of the images that the pipeline takes.
+    dtype: type = np.uint8
 
     @abstractmethod
     def prediction_of(self, sample: Any) -> Prediction:
