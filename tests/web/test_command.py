@@ -1,14 +1,20 @@
 """``mmgcvit web`` as docs/web.md has it typed, and what it answers to mistakes: one sentence."""
 
+import hashlib
+import json
 import re
 import shlex
 import shutil
 import socket
 import subprocess
 
+import cv2
+import numpy as np
 import pytest
 
+import mmgcvit
 from mmgcvit.commands.main import run_command
+from mmgcvit.visualization.attention import attention
 from mmgcvit.web import building
 from mmgcvit.web.server import PageServer
 
@@ -80,3 +86,26 @@ def test_what_npm_cannot_fetch_is_named_and_nothing_is_left(tmp_path, monkeypatc
     sentence = sentence_of('--build', tmp_path / 'page')
     assert f'npm cannot fetch onnxruntime-web {building.runtime_version()}: npm error code EINTEGRITY' in sentence
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_network_of_the_page_names_a_digit_as_the_package_does_and_gives_its_attention(tmp_path, monkeypatch):
+    """The page without a browser, and without what npm fetches."""
+    onnxruntime = pytest.importorskip('onnxruntime')
+    monkeypatch.setattr(building, 'add_runtime', lambda page: None)
+    (page_model,) = (model for model in building.digits_models() if model.config.stem == 'lsa_digits_cls')
+    *_, last = building.build_page(tmp_path / 'page', [page_model])
+    assert str(tmp_path / 'page') in last
+    catalogue = json.loads((tmp_path / 'page' / 'models.json').read_text())
+    (entry,) = catalogue['models']
+    network = (tmp_path / 'page' / entry['file']).read_bytes()
+    assert (len(network), hashlib.sha256(network).hexdigest()) == (entry['bytes'], entry['sha256'])
+    file = str(tmp_path / 'page' / catalogue['samples'][-1]['file'])
+    model = mmgcvit.load(page_model.config, device='cpu')
+    resized = cv2.resize(cv2.imread(file), entry['scale'])[..., :: 1 if entry['channel_order'] == 'bgr' else -1]
+    inputs = ((resized - np.array(entry['mean'])) / entry['std']).astype(np.float32).transpose(2, 0, 1)[None]
+    session = onnxruntime.InferenceSession(network)
+    scores, received = session.run(['scores', 'attention'], {session.get_inputs()[0].name: inputs})
+    # Float32 in another order of sums; the network is a few layers deep.
+    np.testing.assert_allclose(scores[0], model(file).scores, atol=1e-4)
+    np.testing.assert_allclose(received[0], attention(model, file).blocks[-1].received, atol=1e-4)

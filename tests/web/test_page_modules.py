@@ -1,6 +1,9 @@
 """The page's own arithmetic, in a browser beside the libraries whose results it has to give."""
 
+from itertools import product
+
 import cv2
+import mmcv
 import numpy as np
 import pytest
 import torch
@@ -14,7 +17,11 @@ from .conftest import png_header
 
 pytestmark = pytest.mark.slow
 
-FORMATS = {'png': {}, 'jpg': {'quality': 90}, 'gif': {}, 'webp': {'lossless': True}, 'bmp': {}}
+FORMATS = [('png', {}), ('gif', {}), ('webp', {'lossless': True}), ('bmp', {})]
+FORMATS += [
+    ('jpg', options) for options in ({'quality': 90}, {'progressive': True}, {'exif': b'Exif\0\0' + bytes(60_000)})
+]
+BOXES = [(3.2, 4.7, 30.9, 25.1), (-5.5, -3, 20, 18), (30, 10, 60, 50), (10, 10, 10.4, 40), (0, 0, 40, 32)]
 PREPARE = """
     const { prepared } = await load('prepare.js');
     const [pixels, width, height, model] = given;
@@ -46,68 +53,52 @@ def opened(driver, served):
     return page
 
 
-@pytest.mark.parametrize('keep_ratio', [True, False])
-@pytest.mark.parametrize('shape', [(40, 60), (61, 33), (9, 150), (1, 1)])
-def test_pictures_are_resized_and_normalised_as_by_the_hosts(opened, shape, keep_ratio):
+def test_pictures_are_resized_and_normalised_as_by_the_hosts(opened):
     """mmcv's rescaling, OpenCV's interpolation to one of 255 steps, zeros up to the divisor."""
-    import mmcv
-
-    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    model = {
-        **{'scale': [64, 48], 'keep_ratio': keep_ratio, 'size_divisor': 32, 'channel_order': 'bgr'},
-        **{'mean': [10, 20, 30], 'std': [2, 4, 8]},
-    }
-    pixels = np.concatenate([picture[..., ::-1], np.full((*shape, 1), 255, np.uint8)], axis=2)
-    found = opened.call(PREPARE, pixels.flatten().tolist(), shape[1], shape[0], model)
-    resize = mmcv.imrescale if keep_ratio else mmcv.imresize
-    resized = resize(picture, (64, 48))
-    height, width = resized.shape[:2]
-    values = np.array(found['values']).reshape(found['dims'])
-    assert found['dims'] == [1, 3, -(-height // 32) * 32, -(-width // 32) * 32]
-    assert (found['across'], found['down']) == (width / shape[1], height / shape[0])
-    seen = values[0, :, :height, :width].transpose(1, 2, 0) * model['std'] + model['mean']
-    assert np.abs(seen - resized).max() <= 1.01
-    assert not values[0, :, height:].any()
-    assert not values[0, :, :, width:].any()
+    for shape, keep_ratio in product([(40, 60), (61, 33), (9, 150), (1, 1)], [True, False]):
+        picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        model = {
+            **{'scale': [64, 48], 'keep_ratio': keep_ratio, 'size_divisor': 32, 'channel_order': 'bgr'},
+            **{'mean': [10, 20, 30], 'std': [2, 4, 8]},
+        }
+        pixels = np.concatenate([picture[..., ::-1], np.full((*shape, 1), 255, np.uint8)], axis=2)
+        found = opened.call(PREPARE, pixels.flatten().tolist(), shape[1], shape[0], model)
+        resized = (mmcv.imrescale if keep_ratio else mmcv.imresize)(picture, (64, 48))
+        height, width = resized.shape[:2]
+        values = np.array(found['values']).reshape(found['dims'])
+        assert found['dims'] == [1, 3, -(-height // 32) * 32, -(-width // 32) * 32]
+        assert (found['across'], found['down']) == (width / shape[1], height / shape[0])
+        seen = values[0, :, :height, :width].transpose(1, 2, 0) * model['std'] + model['mean']
+        assert np.abs(seen - resized).max() <= 1.01, (shape, keep_ratio)
+        assert not values[0, :, height:].any()
+        assert not values[0, :, :, width:].any()
 
 
-@pytest.mark.parametrize(
-    'box', [(3.2, 4.7, 30.9, 25.1), (-5.5, -3, 20, 18), (30, 10, 60, 50), (10, 10, 10.4, 40), (0, 0, 40, 32)]
-)
-def test_masks_are_pasted_as_by_mmdet(opened, box):
+def test_masks_are_pasted_as_by_mmdet(opened):
+    """And a mask of a box outside of the picture is nothing."""
     cells = cv2.GaussianBlur(np.random.default_rng(0).random((28, 28), dtype=np.float32), (0, 0), 3)
     cells = (cells - cells.min()) / (cells.max() - cells.min())
-    expected, _ = _do_paste_mask(torch.from_numpy(cells)[None, None], torch.tensor([box]), 32, 40, skip_empty=False)
-    found = opened.call(PASTE, cells.flatten().tolist(), box, {'width': 40, 'height': 32})
-    pasted = np.zeros((32, 40), bool)
-    rows = slice(found['top'], found['top'] + found['height'])
-    columns = slice(found['left'], found['left'] + found['width'])
-    pasted[rows, columns] = np.reshape(found['bits'], (found['height'], found['width']))
-    sure = np.abs(expected[0].numpy() - 0.5) > 1e-4
-    assert (pasted == (expected[0].numpy() >= 0.5))[sure].all()
-
-
-def test_a_mask_of_a_box_outside_of_the_picture_is_nothing(opened):
+    for box in BOXES:
+        expected, _ = _do_paste_mask(torch.from_numpy(cells)[None, None], torch.tensor([box]), 32, 40, skip_empty=False)
+        found = opened.call(PASTE, cells.flatten().tolist(), box, {'width': 40, 'height': 32})
+        pasted = np.zeros((32, 40), bool)
+        rows = slice(found['top'], found['top'] + found['height'])
+        columns = slice(found['left'], found['left'] + found['width'])
+        pasted[rows, columns] = np.reshape(found['bits'], (found['height'], found['width']))
+        sure = np.abs(expected[0].numpy() - 0.5) > 1e-4
+        assert (pasted == (expected[0].numpy() >= 0.5))[sure].all(), box
     assert opened.call(PASTE, [1] * 784, (50, 10, 60, 20), {'width': 40, 'height': 32}) is None
 
 
-@pytest.mark.parametrize('ending', FORMATS)
-def test_a_header_says_the_size_of_an_image(opened, ending, tmp_path):
-    Image.fromarray(np.zeros((37, 151, 3), np.uint8)).save(tmp_path / f'x.{ending}', **FORMATS[ending])
-    content = (tmp_path / f'x.{ending}').read_bytes()
-    assert opened.call(HEADER, list(content)) == {'width': 151, 'height': 37}
-
-
-@pytest.mark.parametrize('options', [{'progressive': True}, {'exif': b'Exif\0\0' + bytes(60_000)}, {'quality': 10}])
-def test_a_jpeg_says_its_size_behind_whatever_comes_before(opened, options, tmp_path):
-    Image.fromarray(np.zeros((37, 151, 3), np.uint8)).save(tmp_path / 'x.jpg', **options)
-    assert opened.call(HEADER, list((tmp_path / 'x.jpg').read_bytes())) == {'width': 151, 'height': 37}
-
-
-@pytest.mark.parametrize('length', [8, 12, 20, 23])
-def test_a_header_that_is_cut_is_refused(opened, length):
-    with pytest.raises(AssertionError, match=r'x (is no image|begins as a PNG image and is damaged)'):
-        opened.call(HEADER, list(png_header(10, 10)[:length]))
+def test_a_header_says_the_size_of_an_image_and_a_cut_one_is_refused(opened, tmp_path):
+    """A JPEG's behind whatever comes before it."""
+    for ending, options in FORMATS:
+        Image.fromarray(np.zeros((37, 151, 3), np.uint8)).save(tmp_path / f'x.{ending}', **options)
+        content = (tmp_path / f'x.{ending}').read_bytes()
+        assert opened.call(HEADER, list(content)) == {'width': 151, 'height': 37}, (ending, options)
+    for length in (8, 12, 20, 23):
+        with pytest.raises(AssertionError, match=r'x (is no image|begins as a PNG image and is damaged)'):
+            opened.call(HEADER, list(png_header(10, 10)[:length]))
 
 
 def test_a_photo_is_turned_upright_and_a_transparent_one_lies_on_white(opened, tmp_path):

@@ -1,8 +1,11 @@
-"""The static page in a real browser: it finds and names digits as this package does, and says what goes wrong."""
+"""The page in a real browser, static and served: it shows what this package finds, and says what goes wrong.
+
+Its networks run in the browser, or behind the server a model of each task.
+"""
 
 import json
 import shutil
-from itertools import pairwise
+from itertools import pairwise, product
 
 import cv2
 import numpy as np
@@ -12,16 +15,15 @@ import mmgcvit
 from mmgcvit.web.building import SHOWN_FROM, digits_models
 
 from .chromium import SIZES, Page
-from .conftest import png_header
+from .conftest import TASKS, png_header, serving
 
-# Continuous integration, which needs a browser, fails without it in test_served_page.py.
+# Continuous integration, which needs a browser, fails without it in test_page_modules.py.
 webdriver = pytest.importorskip('selenium.webdriver', reason='selenium not installed')
 ActionChains, Keys = webdriver.ActionChains, webdriver.Keys
 pytestmark = pytest.mark.slow
 
 DETECTOR, CLASSIFIER = 'mask_rcnn_gcvit_digits', 'gcvit_digits_cls'
 CLASSIFIERS = (CLASSIFIER, 'lsa_digits_cls')
-OF_ALL_SIZES = pytest.mark.parametrize('size', SIZES.values(), ids=SIZES)
 # A seven, as shares of the drawing's sides.
 SEVEN = [(0.3, 0.2), (0.7, 0.2), (0.45, 0.82)]
 
@@ -57,10 +59,9 @@ def draw(page, points):
     actions.release().perform()
 
 
-@OF_ALL_SIZES
-def test_it_finds_the_digits_of_a_sample_where_the_package_does(page, site, loaded, size):
-    page.open(size).wait('Ready.')
-    for number, _, file in samples(site, 'Scene'):
+def test_it_finds_the_digits_of_a_sample_where_the_package_does(page, site, loaded):
+    for size, (number, _, file) in zip(SIZES.values(), samples(site, 'Scene'), strict=True):
+        page.open(size).wait('Ready.')
         page.take_sample(number)
         expected = loaded[DETECTOR](str(file))
         found = page.objects()
@@ -68,14 +69,13 @@ def test_it_finds_the_digits_of_a_sample_where_the_package_does(page, site, load
         np.testing.assert_allclose([score for _, score, _ in found], expected.scores, atol=0.02)
         np.testing.assert_allclose([box for _, _, box in found], expected.boxes, atol=1.5)
         assert page.summary == f'{len(found)} objects'
-    assert page.fits()
-    assert page.complaints() == []
+        assert page.fits()
+        assert page.complaints() == []
 
 
-@OF_ALL_SIZES
-def test_it_names_a_sample_as_the_package_does(page, site, loaded, size):
-    page.open(size).wait('Ready.')
-    for name in CLASSIFIERS:
+def test_it_names_a_sample_as_the_package_does(page, site, loaded):
+    for size, name in product(SIZES.values(), CLASSIFIERS):
+        page.open(size).wait('Ready.')
         page.choose_model(name)
         for number, title, file in samples(site, 'The digit'):
             page.take_sample(number)
@@ -83,8 +83,8 @@ def test_it_names_a_sample_as_the_package_does(page, site, loaded, size):
             expected = 100 * loaded[name](str(file)).scores
             np.testing.assert_allclose([shares[digit] for digit in '0123456789'], expected, atol=1.0)
             assert title == f'The digit {page.summary.split(",")[0]}'
-    assert page.fits()
-    assert page.complaints() == []
+        assert page.fits()
+        assert page.complaints() == []
 
 
 def test_masks_lie_on_the_digits(page, site, loaded):
@@ -114,20 +114,20 @@ def test_masks_lie_on_the_digits(page, site, loaded):
         assert (pasted & mask).sum() / (pasted | mask).sum() > 0.97
 
 
-@OF_ALL_SIZES
-def test_a_digit_drawn_by_the_mouse_is_named(page, size):
-    page.open(size).wait('Ready.')
-    page.choose_model(CLASSIFIER)
-    page.find('#draw').click()
-    page.wait('Draw a digit.')
-    assert page.fits()
-    assert len({page.find(f'#{name}').rect['y'] for name in ('undo', 'clear')}) == 1
-    draw(page, SEVEN)
-    page.wait('found in')
-    assert page.summary.startswith('7,')
-    page.find('#undo').click()
-    page.wait('Draw a digit.')
-    assert page.all('.bars li') == []
+def test_a_digit_drawn_by_the_mouse_is_named(page):
+    for size in SIZES.values():
+        page.open(size).wait('Ready.')
+        page.choose_model(CLASSIFIER)
+        page.find('#draw').click()
+        page.wait('Draw a digit.')
+        assert page.fits()
+        assert len({page.find(f'#{name}').rect['y'] for name in ('undo', 'clear')}) == 1
+        draw(page, SEVEN)
+        page.wait('found in')
+        assert page.summary.startswith('7,')
+        page.find('#undo').click()
+        page.wait('Draw a digit.')
+        assert page.all('.bars li') == []
 
 
 def test_a_digit_drawn_by_keys_is_seen(page):
@@ -204,58 +204,33 @@ def test_a_picture_larger_than_the_page_keeps_has_boxes_in_its_own_pixels(page, 
     np.testing.assert_allclose([box for *_, box in large], 10 * np.array([box for *_, box in small]), atol=40)
 
 
-def bad_file(folder, kind):
-    path = folder / f'{kind}.png'
-    content = {
-        'text': b'These are words.',
-        'empty': b'',
-        'huge': png_header(20_000, 20_000),
-        'long': png_header(20_000, 1),
-        'cut': png_header(100, 100),
-        'header': b'\x89PNG\r\n\x1a\n',
-        'zero': png_header(0, 10),
-    }
-    path.write_bytes(content[kind])
-    return path
-
-
 REFUSED = {
-    'text': 'text.png is no image: take a PNG, JPEG, WebP, GIF or BMP file.',
-    'empty': 'empty.png is empty: it has 0 bytes.',
-    'huge': 'huge.png has 20000 x 20000 pixels; take one of at most 10000 pixels a side.',
-    'long': 'long.png has 20000 x 1 pixels; take one of at most 10000 pixels a side.',
-    'cut': 'cut.png cannot be decoded: the file is damaged, or of a kind that this browser does not know.',
-    'header': 'header.png begins as a PNG image and is damaged: it does not say how large it is.',
-    'zero': 'zero.png begins as a PNG image and is damaged: it does not say how large it is.',
+    'text': (b'These are words.', 'text.png is no image: take a PNG, JPEG, WebP, GIF or BMP file.'),
+    'empty': (b'', 'empty.png is empty: it has 0 bytes.'),
+    'huge': (
+        png_header(20_000, 20_000),
+        'huge.png has 20000 x 20000 pixels; take one of at most 10000 pixels a side.',
+    ),
+    'long': (png_header(20_000, 1), 'long.png has 20000 x 1 pixels; take one of at most 10000 pixels a side.'),
+    'cut': (
+        png_header(100, 100),
+        'cut.png cannot be decoded: the file is damaged, or of a kind that this browser does not know.',
+    ),
+    'header': (
+        b'\x89PNG\r\n\x1a\n',
+        'header.png begins as a PNG image and is damaged: it does not say how large it is.',
+    ),
+    'zero': (png_header(0, 10), 'zero.png begins as a PNG image and is damaged: it does not say how large it is.'),
 }
 
 
 def test_a_file_that_is_no_picture_is_refused_in_one_sentence_and_the_page_goes_on(page, tmp_path):
     page.open().wait('Ready.')
-    for kind, words in REFUSED.items():
-        page.choose(bad_file(tmp_path, kind))
+    for name, (content, words) in REFUSED.items():
+        (tmp_path / f'{name}.png').write_bytes(content)
+        page.choose(tmp_path / f'{name}.png')
         assert page.wait_for_fault() == words
     page.take_sample(0)
-
-
-@pytest.mark.parametrize(
-    ('change', 'words'),
-    [
-        (lambda site: (site / 'models' / f'{DETECTOR}.onnx').unlink(), f'models/{DETECTOR}.onnx is missing'),
-        (lambda site: spoil(site / 'models' / f'{DETECTOR}.onnx'), f'models/{DETECTOR}.onnx is damaged'),
-        (lambda site: (site / 'models.json').unlink(), 'models.json is missing'),
-        (lambda site: (site / 'models.json').write_text('{"mode":'), 'models.json is damaged'),
-        (lambda site: shutil.rmtree(site / 'onnxruntime'), 'ONNX Runtime is missing or damaged'),
-    ],
-    ids=['no model', 'other model', 'no list', 'cut list', 'no runtime'],
-)
-def test_a_page_that_is_not_whole_says_so_in_one_sentence(driver, site, served, change, words, tmp_path):
-    broken = tmp_path / 'site'
-    shutil.copytree(site, broken, copy_function=shutil.copy)
-    change(broken)
-    sentence = Page(driver, served(broken)).open().wait_for_fault()
-    assert sentence.startswith(words)
-    assert 'make web' in sentence
 
 
 def spoil(path):
@@ -263,6 +238,25 @@ def spoil(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+BROKEN = {
+    f'models/{DETECTOR}.onnx is missing': lambda site: (site / 'models' / f'{DETECTOR}.onnx').unlink(),
+    f'models/{DETECTOR}.onnx is damaged': lambda site: spoil(site / 'models' / f'{DETECTOR}.onnx'),
+    'models.json is missing': lambda site: (site / 'models.json').unlink(),
+    'models.json is damaged': lambda site: (site / 'models.json').write_text('{"mode":'),
+    'ONNX Runtime is missing or damaged': lambda site: shutil.rmtree(site / 'onnxruntime'),
+}
+
+
+def test_a_page_that_is_not_whole_says_so_in_one_sentence(driver, site, served, tmp_path):
+    for number, (words, change) in enumerate(BROKEN.items()):
+        broken = tmp_path / str(number)
+        shutil.copytree(site, broken, copy_function=shutil.copy)
+        change(broken)
+        sentence = Page(driver, served(broken)).open().wait_for_fault()
+        assert sentence.startswith(words)
+        assert 'make web' in sentence
 
 
 def test_another_model_serves_where_the_first_is_missing(driver, site, served, tmp_path):
@@ -309,3 +303,44 @@ def test_the_browser_keeps_the_page_from_asking_elsewhere(page):
 def test_opened_as_a_file_it_says_how_to_open_it(driver, site):
     sentence = Page(driver, f'file://{site}/index.html').open().wait_for_fault()
     assert sentence.startswith('This page runs from a web address only')
+
+
+@pytest.fixture(scope='module')
+def servers(models):
+    with serving({task: models[task] for task in TASKS}) as started:
+        yield started
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_a_picture_is_answered_by_the_model_that_is_served(driver, models, servers, task, photo):
+    expected = models[task](photo)
+    for size in SIZES.values():
+        page = Page(driver, servers[task].address).open(size)
+        page.wait('Ready.')
+        assert 'pictures are sent there and not kept' in page.find('#privacy').text
+        page.choose(photo)
+        page.wait('found in')
+        if task == 'classification':
+            assert page.summary.startswith(expected.class_name)
+        elif task == 'segmentation':
+            assert page.texts('#results tbody td:first-child') == expected.class_names
+        else:
+            threshold = float(page.find('#threshold').get_attribute('value'))
+            assert len(page.objects()) == (expected.scores >= threshold).sum()
+        page.find('#attention').click()
+        assert 'GCViT, stage' in page.find('#attention-title').text
+        assert page.fits()
+        assert page.complaints() == []
+
+
+def test_a_drawing_is_answered_by_a_served_model_and_a_file_that_is_no_picture_refused(driver, servers, tmp_path):
+    page = Page(driver, servers['classification'].address).open()
+    page.wait('Ready.')
+    page.find('#draw').click()
+    page.wait('Draw a digit.')
+    page.forget_status()
+    page.find('#stage').click()
+    page.wait('found in')
+    (tmp_path / 'words.png').write_text('words')
+    page.choose(tmp_path / 'words.png')
+    assert page.wait_for_fault().startswith('words.png is no image')
