@@ -159,7 +159,7 @@ TABLE = [
     Left('^python -m pytest ', 'the tests themselves'),
     Left(r'^python -m tests\.', 'measures for minutes or hours'),
     Left(r'slurm_(train|test)\.sh', 'needs a cluster; tests/tools puts a stand-in for srun'),
-    Left('MASTER_ADDR=', 'needs two machines; tests/tools/test_launch.py starts two nodes on one'),
+    Left('MASTER_ADDR=', 'needs two machines; tests/tools/test_launchers.py starts two nodes on one'),
     Left(
         r'dist_(train|test)\.sh configs/\S+ (\S+ )?(4|8|16)\b', 'needs GPUs and data; tests/tools starts two processes'
     ),
