@@ -35,12 +35,7 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a training.
-
-    Attributes:
-        scores: By the names of the table's metrics, as papers print them.
-        seconds: How long the call took that brought it to its end.
-    """
+    """What came of a training: scores by metric, as papers print them, and the seconds of the call that ended it."""
 
     scores: dict[str, float]
     seconds: float
@@ -95,11 +90,7 @@ def is_used(work_dir: Path) -> bool:
 
 
 def remove_runs(work_dir: Path) -> None:
-    """Remove what an earlier call has trained.
-
-    Raises:
-        UserError: The folder does not say that an earlier call has begun there: these may be other people's files.
-    """
+    """Remove what an earlier call has trained; nothing where none says that it has begun there."""
     found = [*folders_of_seeds(work_dir)]
     if found and not (work_dir / BEGUN).is_file():
         raise UserError(f'{found[0]} is of no table ({work_dir / BEGUN} is missing); remove it, or take another folder')
@@ -109,11 +100,7 @@ def remove_runs(work_dir: Path) -> None:
 
 
 def check_same(work_dir: Path, digests: Mapping[str, str]) -> None:
-    """Note the configs that a table is begun with, by their digests, or compare them with those noted.
-
-    Raises:
-        UserError: The table there was begun with others.
-    """
+    """Note the configs that a table is begun with, by their digests, or compare them with those noted."""
     path = work_dir / BEGUN
     before = json.loads(path.read_text()) if path.is_file() else {}
     other = [key for key, digest in digests.items() if before.get(key, digest) != digest]
@@ -167,11 +154,7 @@ def markdown(table: Table, scores: Scores, note: str) -> str:
 
 
 def check_can_draw() -> None:
-    """Refuse before hours of training what would fail after them.
-
-    Raises:
-        UserError: The package that draws is missing; the message says how to get it.
-    """
+    """Refuse before hours of training what would fail after them."""
     if find_spec('matplotlib') is None:
         raise UserError("the plot is drawn by matplotlib, not installed here: pip install 'mmgcvit[benchmark]'")
 
@@ -179,12 +162,7 @@ def check_can_draw() -> None:
 def draw(path: Path, table: Table, scores: Scores, same_scale: bool) -> None:
     """Draw a table that has at least one finished training: rows below each other, means with error bars.
 
-    Args:
-        path: The picture.
-        table: The table.
-        scores: Its scores.
-        same_scale: Whether published scores are of the same data, and so stand on the same axis. Otherwise they have an
-            axis of their own beside it.
+    Published scores of the same scale, which are of the same data, stand on the same axis, others on one beside it.
     """
     from matplotlib.figure import Figure
 

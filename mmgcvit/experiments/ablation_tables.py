@@ -37,42 +37,25 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table.
+    """One line of a table."""
 
-    Attributes:
-        key: What its folder is called.
-        name: What the table calls it.
-        config: Its own config, at full scale.
-        published: The paper's scores, one for each metric of the table; None where none is known.
-        at_digits: What it changes at the demo's scale, where that cannot be read off its own config: sizes.
-    """
-
-    key: str
-    name: str
-    config: Path
-    published: tuple[float, ...] | None = None
-    at_digits: Mapping[str, Any] | None = None
+    key: str  # what its folder is called
+    name: str  # what the table calls it
+    config: Path  # at full scale
+    published: tuple[float, ...] | None = None  # one for each metric of the table
+    at_digits: Mapping[str, Any] | None = None  # sizes at the demo's scale, where its config cannot tell the change
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of rows that differ in one thing each from one config.
+    """A table of rows that differ in one thing each from one config, in the paper's order."""
 
-    Attributes:
-        key: What one calls it on the command line.
-        title: Its heading.
-        metrics: Which scores it has, keys of :data:`METRICS`.
-        unchanged: The config that rows differ from, at full scale.
-        digits: The same at the demo's scale; None where the table has no such.
-        rows: In the paper's order.
-    """
-
-    key: str
+    key: str  # what one calls it on the command line
     title: str
-    metrics: tuple[str, ...]
-    unchanged: Path
+    metrics: tuple[str, ...]  # keys of METRICS
+    unchanged: Path  # the config that rows differ from, at full scale
     rows: tuple[Row, ...]
-    digits: Path | None = None
+    digits: Path | None = None  # the same at the demo's scale
 
 
 # Entries of a table and of a row; those with a question mark may be missing.
@@ -81,11 +64,7 @@ ROW_ENTRIES = {'name': str, 'config?': str, 'published?': list, 'at_digits?': di
 
 
 def read_tables(path: Path) -> dict[str, Table]:
-    """All tables of a file, by name; configs are named relative to the folder above the file's.
-
-    Raises:
-        UserError: There is no such file, or something in it is missing, unknown or of another kind.
-    """
+    """All tables of a file, by name; configs are named relative to the folder above the file's."""
     if not path.is_file():
         raise UserError(f'there are no tables: {path} is missing; it belongs to the ablations of the repository')
     content = yaml.safe_load(path.read_text())
@@ -139,11 +118,7 @@ def read_table(key: str, entries: Any, configs: Path) -> Table:
 
 
 def change_of(row: Row, table: Table, at_digits: bool) -> dict[str, Any]:
-    """What a row changes, to be inherited over another config; that may be the one of the demo's scale.
-
-    Raises:
-        UserError: The row changes data or schedule too.
-    """
+    """What a row changes, to be inherited over another config, which must leave data and schedule as they are."""
     if at_digits and row.at_digits is not None:
         return dict(row.at_digits)
     own, unchanged = (Config.fromfile(path).to_dict() for path in (row.config, table.unchanged))
@@ -180,13 +155,7 @@ def difference(config: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
 def onto(change: Mapping[str, Any], base: Mapping[str, Any], where: str = '') -> dict[str, Any]:
     """A change as it is inherited over one config: what is replaced there says so, and nothing else does.
 
-    Args:
-        change: The change.
-        base: The config.
-        where: What a message begins with.
-
-    Raises:
-        UserError: It changes attributes of what the config names by a single word.
+    ``where`` is what a message begins with: a single word in the config has no attributes that could be changed.
     """
     put = {}
     for key, value in change.items():

@@ -41,20 +41,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Case:
-    """What a backbone is given to do.
+    """What a backbone is given to do."""
 
-    Attributes:
-        size: Height and width of the images in pixels.
-        batch: How many images at a time.
-        mode: ``'infer'``, or ``'train'``: forward and backward pass, without an optimizer.
-        precision: One of :data:`PRECISIONS`.
-        compiled: Whether by ``torch.compile``.
-        device: ``'cpu'`` or ``'cuda'``.
-    """
-
-    size: tuple[int, int]
+    size: tuple[int, int]  # height and width of the images in pixels
     batch: int
-    mode: str = 'infer'
+    mode: str = 'infer'  # or 'train': forward and backward pass, without an optimizer
     precision: str = 'fp32'
     compiled: bool = False
     device: str = 'cpu'
@@ -97,11 +88,7 @@ class Tuple(nn.Module):
 
 
 def build(name: str, size: tuple[int, int]) -> nn.Module:
-    """Build a backbone for images of a size: (B, 3, H, W) to its maps, in a tuple.
-
-    Raises:
-        UserError: Nobody has that name, or the model takes no such windows; or it needs a clone.
-    """
+    """Build a backbone for images of a size: (B, 3, H, W) to its maps, in a tuple."""
     kind, _, rest = name.partition(':')
     if kind == 'plain':
         return build_plain(rest, size)
@@ -220,11 +207,7 @@ class Series(NamedTuple):
 
 
 def compare_models(args: Namespace, say: Say) -> None:
-    """A table for each case, a row for each model.
-
-    Raises:
-        UserError: No model could do any of the cases.
-    """
+    """A table for each case, a row for each model."""
     tables, data, bars = [], [], {}
     for size, mode, precision, compiled in itertools.product(args.sizes, args.modes, args.precisions, RUNS[args.run]):
         case = Case(size, args.batch, mode, precision, compiled, args.device)
@@ -319,11 +302,7 @@ def roofline(cost: LayerCost, limits: Limits) -> list[str]:
 
 
 def time_data(args: Namespace, say: Say) -> None:
-    """Seconds a batch of a config's training data takes to load.
-
-    Raises:
-        UserError: There is one batch only.
-    """
+    """Seconds a batch of a config's training data takes to load."""
     cfg = read_config(args.config)
     enter_scope(cfg)
     batches = iter(Runner.build_dataloader(cfg.train_dataloader))

@@ -26,17 +26,11 @@ ATTENTION = 'aten::scaled_dot_product_attention'
 
 @dataclass
 class LayerCost:
-    """All layers of one type in one forward pass.
-
-    Attributes:
-        seconds: What they take.
-        flops: Floating-point operations, two for each multiply-add; 0 where there are no products.
-        bytes: What has to be read and written at least.
-    """
+    """All layers of one type in one forward pass."""
 
     seconds: float = 0.0
-    flops: int = 0
-    bytes: int = 0
+    flops: int = 0  # two for each multiply-add; 0 where there are no products
+    bytes: int = 0  # what has to be read and written at least
 
 
 class Limits(NamedTuple):

@@ -45,13 +45,7 @@ def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     """The parts of a model of mmpretrain, mmseg or mmdet that run when it predicts, for one image.
 
     Two-stage detectors: 1000 boxes and 100 masks. Segmentors: without the auxiliary head, which is for training.
-
-    Args:
-        model: Moved to the meta device in part, so that it is of no further use.
-        size: Height and width of the image in pixels.
-
-    Raises:
-        UserError: A part's computation is not known here; the message names it.
+    The model is moved to the meta device in part, so that it is of no further use.
     """
     model.eval()
     for name, child in model.named_children():

@@ -42,13 +42,7 @@ class Timing:
 
 
 def time_side_by_side(steps: Mapping[str, Step], rounds: int, warmup: int = 2) -> dict[str, Timing]:
-    """Call each step once a round, the first in turns, so that what else the machine does falls on all of them.
-
-    Args:
-        steps: What to time, by name.
-        rounds: How often.
-        warmup: How often before, untimed.
-    """
+    """Call each step once a round, the first in turns, so that what else the machine does falls on all of them."""
     names = list(steps)
     for name in names:
         for _ in range(warmup):
@@ -133,11 +127,7 @@ def serve(connection: Connection, prepare: Callable[[], Step], num_threads: int)
 def peak_memory_of(prepare: Callable[[], Step], device: str, warmup: int = 0, checkout: Path | None = None) -> int:
     """Bytes that two steps need at most beyond what their process, a new one, holds before them.
 
-    Args:
-        prepare: Makes the step; of a kind that can be pickled.
-        device: Whose memory: ``'cpu'``, as the system counts it, or ``'cuda'``, ``'cuda:N'``, as torch does.
-        warmup: So many steps come before, whose memory is not counted.
-        checkout: As in :class:`.OwnProcess`.
+    On a CPU as the system counts them, on a GPU as torch does. As for :class:`OwnProcess`, ``prepare`` is pickled.
     """
     with imports_from(checkout), multiprocessing.get_context('spawn').Pool(1) as pool:
         return pool.apply(measure_here, (prepare, device, warmup, torch.get_num_threads()))

@@ -60,11 +60,7 @@ METRICS = {
 
 
 def write_page(draw: bool) -> None:
-    """Write the page, and draw its pictures if wished.
-
-    Raises:
-        UserError: This is no clone; or the pictures cannot be drawn.
-    """
+    """Write the page, and draw its pictures if wished."""
     check_clone()
     PAGE.write_text(render())
     for path, charts in pictures().items() if draw else ():
@@ -72,11 +68,7 @@ def write_page(draw: bool) -> None:
 
 
 def check() -> None:
-    """Compare the page and its pictures with what they should be.
-
-    Raises:
-        UserError: One of them is out of date, or this is no clone.
-    """
+    """Compare the page and its pictures with what they should be."""
     check_clone()
     if not PAGE.is_file() or PAGE.read_text() != render():
         raise UserError(f"{PAGE} is out of date: run 'mmgcvit model-zoo'")

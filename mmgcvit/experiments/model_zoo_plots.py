@@ -30,39 +30,23 @@ class Point:
 
 @dataclass(frozen=True)
 class Chart:
-    """What one row of a picture shows.
-
-    Attributes:
-        title: Above it.
-        score: The score's name.
-        families: The points of each family of networks, ours first.
-        levels: Scores of the highest networks whose costs no source here states, by name.
-    """
+    """What one row of a picture shows."""
 
     title: str
-    score: str
-    families: dict[str, list[Point]]
-    levels: dict[str, float]
+    score: str  # its name
+    families: dict[str, list[Point]]  # of networks, ours first
+    levels: dict[str, float]  # scores of the highest networks whose costs no source here states
 
 
 class Kind(NamedTuple):
-    """Which models a chart is of.
-
-    Attributes:
-        title: Above the chart.
-        task: The rivals' task, in rivals.yml.
-        collection: Ours, in the metafiles.
-        metric: The score's name in the metafiles.
-        size: The image size of ours; larger ones are from other training data.
-        score: The score's name in the chart.
-    """
+    """Which models a chart is of."""
 
     title: str
-    task: str
-    collection: str
-    metric: str
-    size: str
-    score: str
+    task: str  # the rivals', in rivals.yml
+    collection: str  # ours, in the metafiles
+    metric: str  # the score's name in the metafiles
+    size: str  # the image size of ours; larger ones are from other training data
+    score: str  # the score's name in the chart
 
 
 COCO = {'metric': 'box AP', 'size': '800x1280', 'score': 'box AP, %'}
@@ -144,11 +128,7 @@ def text_in(picture: Path) -> str | None:
 
 
 def save(charts: list[Chart], picture: Path) -> None:
-    """Draw the charts into a PNG file.
-
-    Raises:
-        UserError: matplotlib is not installed.
-    """
+    """Draw the charts into a PNG file."""
     figure_of(charts).savefig(picture, dpi=100, metadata={KEY: text_of(charts), 'Software': None})
 
 

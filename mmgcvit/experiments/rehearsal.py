@@ -54,16 +54,9 @@ def in_new_process(program: list[str], log: TextIO) -> int:
 
 
 def rehearse(cfg: Config, folder: Path, say: Callable[[str], None], run: RunProgram = in_new_process) -> bool:
-    """Run a prepared config as users do, in processes of their own.
+    """Run a prepared config, written to ``<folder>/config.py``, as users do; tell whether every step succeeded.
 
-    Args:
-        cfg: The config, as written to ``<folder>/config.py``.
-        folder: Where the config is; logs go there too.
-        say: Takes each line for the user.
-        run: Runs each program.
-
-    Returns:
-        Whether every step succeeded. At the first that does not the rehearsal ends, and its last lines are said.
+    At the first that does not the rehearsal ends, and its last lines are said. Logs go into the folder.
     """
     seen: dict[str, Observed] = {}
     for step in steps(cfg, folder, seen):
@@ -187,7 +180,7 @@ class DryRunObserver(Hook):
     """Writes down where training began and ended, its losses, which weights had a gradient and moved, and scores.
 
     Of predictions a sum is kept, by which those of two processes are compared: the scores of a model that has learned
-    nothing are all zero. The file, :data:`FILE` in the work dir, is written after each event.
+    nothing are all zero.
     """
 
     def __init__(self) -> None:
@@ -235,10 +228,10 @@ class DryRunObserver(Hook):
         self.observed[f'{mode}_predictions'] += sum_of_predictions(outputs or ())
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        self.write(runner, val=without_nan(numbers_of(metrics)))
+        self.write(runner, val=scores_in(metrics))
 
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        self.write(runner, test=without_nan(numbers_of(metrics)))
+        self.write(runner, test=scores_in(metrics))
 
 
 def learned(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -283,6 +276,6 @@ def numbers_of(values: Mapping[str, Any] | None) -> dict[str, float]:
     }
 
 
-def without_nan(metrics: dict[str, float]) -> dict[str, float]:
+def scores_in(metrics: Mapping[str, float] | None) -> dict[str, float]:
     """The scores; those of classes that no image shows are none."""
-    return {name: value for name, value in metrics.items() if not math.isnan(value)}
+    return {name: value for name, value in numbers_of(metrics).items() if not math.isnan(value)}

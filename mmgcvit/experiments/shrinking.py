@@ -44,34 +44,18 @@ LOCAL_BACKENDS = ('LocalVisBackend', 'DetLocalVisBackend', 'SegLocalVisBackend')
 
 @dataclass
 class Options:
-    """What of a config is made small.
+    """What of a config is made small."""
 
-    Attributes:
-        own_data: Use the first images of the config's own data, not a miniature.
-        depth: Blocks of each stage of the backbone at most; None leaves them.
-        shrink: What images' sides are divided by.
-        keep_weights: Load pretrained weights as the config says.
-    """
-
-    own_data: bool = False
-    depth: int | None = None
-    shrink: int = 8
-    keep_weights: bool = False
+    own_data: bool = False  # use the first images of the config's own data, not a miniature
+    depth: int | None = None  # blocks of each stage of the backbone at most; None leaves them
+    shrink: int = 8  # what images' sides are divided by
+    keep_weights: bool = False  # load pretrained weights as the config says
 
 
 def prepare(cfg: Config, folder: Path, options: Options) -> list[str]:
-    """Make a whole config small, in place, and write the data that it then reads.
+    """Make a whole config small, in place, and write the data that it then reads; say what was changed.
 
-    Args:
-        cfg: The config.
-        folder: Where data and results go: ``<folder>/data`` and ``<folder>/run``.
-        options: What is made small.
-
-    Returns:
-        What was changed, a sentence each.
-
-    Raises:
-        UserError: The config's data is of a kind that there is no miniature of; the message says what to do.
+    Data go to ``<folder>/data``, what the run writes to ``<folder>/run``.
     """
     notes = [] if options.own_data else use_miniature_data(cfg, folder / 'data')
     notes += limit_data(cfg)

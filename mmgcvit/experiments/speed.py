@@ -42,29 +42,17 @@ DRAWS = 20
 
 @dataclass(frozen=True)
 class Inference:
-    """From prepared images to results: preprocessor, network, post-processing at the photo's own size.
-
-    Attributes:
-        config: The config file.
-        checkpoint: A file or an address; None for random weights.
-        device: By its name.
-        size: Height and width in pixels of the photo that the test pipeline gets, of random colours.
-        photo: A file to take instead.
-    """
+    """From prepared images to results: preprocessor, network, post-processing at the photo's own size."""
 
     config: str
-    checkpoint: str | None
+    checkpoint: str | None  # a file or an address; None for random weights
     device: str
-    size: tuple[int, int]
-    photo: str | None = None
+    size: tuple[int, int]  # height and width in pixels of the photo that the pipeline gets, of random colours
+    photo: str | None = None  # a file to take instead
     trust_checkpoint: bool = False
 
     def build(self, batch_size: int) -> tuple[nn.Module, Step, tuple[int, ...]]:
-        """The model, what does it once for a batch, and the shape (3, height, width) of one prepared image.
-
-        Raises:
-            UserError: The config's test pipeline cannot prepare the photo, or it or the checkpoint cannot be read.
-        """
+        """The model, what does it once for a batch, and the shape (3, height, width) of one prepared image."""
         if self.checkpoint is None:
             predictor = untrained(read_config(Path(self.config)), self.config)
         else:
@@ -84,24 +72,14 @@ class Inference:
 
 @dataclass(frozen=True)
 class Training:
-    """A training step: preprocessor, forward and backward pass, the optimizer; in the config's precision.
-
-    Attributes:
-        config: The config file.
-        device: By its name.
-        size: Height and width in pixels of the photo that the train pipeline gets, of random colours.
-    """
+    """A training step: preprocessor, forward and backward pass, the optimizer; in the config's precision."""
 
     config: str
     device: str
     size: tuple[int, int]
 
     def build(self, batch_size: int) -> tuple[nn.Module, Step, tuple[int, ...]]:
-        """As :meth:`Inference.build`; the shape is that of the largest of some draws of the train pipeline.
-
-        Raises:
-            UserError: There is no such pipeline, or it cannot prepare the photo.
-        """
+        """As :meth:`Inference.build`; the shape is that of the largest of some draws of the train pipeline."""
         cfg = read_config(Path(self.config))
         kind = kind_of(cfg, self.config)
         with DefaultScope.overwrite_default_scope(kind.scope), quiet_hosts():
@@ -187,23 +165,14 @@ def made(scope: str, image: np.ndarray) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured.
-
-    Attributes:
-        batch_size: So many images at a time.
-        shape: (3, height, width) of an image as it comes from the pipeline.
-        timing: Seconds of each round.
-        weights: Bytes of parameters and buffers.
-        peak: Bytes at most beyond the weights; None where it was not asked for.
-        parts: Seconds of each part of the model, in inference.
-    """
+    """What was measured."""
 
     batch_size: int
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # (3, height, width) of an image as it comes from the pipeline
     timing: Timing
-    weights: int
-    peak: int | None
-    parts: dict[str, float]
+    weights: int  # bytes of parameters and buffers
+    peak: int | None  # bytes at most beyond the weights; None where it was not asked for
+    parts: dict[str, float]  # seconds of each part of the model, in inference
 
     @property
     def images_per_second(self) -> float:
@@ -213,17 +182,7 @@ class Row:
 def measure(work: Inference | Training, batch_size: int, rounds: int, with_memory: bool = True) -> Row | str:
     """Time a step after a warm-up, and then its memory in a process of its own.
 
-    Args:
-        work: What to do.
-        batch_size: For so many images at a time.
-        rounds: Timed so often.
-        with_memory: Whether memory is measured.
-
-    Returns:
-        What was measured, or why it could not be done: there is not enough memory, above all.
-
-    Raises:
-        UserError: The work cannot be done at all.
+    Gives a sentence where that cannot be done for so many images: for want of memory, above all.
     """
     try:
         model, step, shape = work.build(batch_size)
