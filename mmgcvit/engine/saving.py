@@ -119,7 +119,8 @@ class WholeCheckpointHook(Hook):
 
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
         work_dir = Path(runner.work_dir)
-        self.folder = work_dir if self.out_dir is None else Path(self.out_dir) / work_dir.name
+        out_dir = Path(self.out_dir or work_dir)
+        self.folder = work_dir if out_dir == work_dir else out_dir / work_dir.name
         runner.logger.info(f'Checkpoints will be saved to {self.folder}.')
         do_in_process_0(lambda: self.begin_in_folder(is_new=runner.iter == 0))
 

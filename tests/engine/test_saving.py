@@ -159,20 +159,17 @@ def test_the_best_by_each_metric_is_kept_and_what_a_resumed_run_finds_better_rep
     assert (type(score), round(score, 6)) == (float, 0.7)
 
 
-@pytest.mark.parametrize(
-    ('settings', 'message'),
-    [
+def test_what_the_hook_does_not_do_is_refused_in_a_sentence():
+    for settings, message in (
         ({'out_dir': 's3://bucket'}, r"local folders only; mmengine's CheckpointHook"),
         ({'backend_args': {'backend': 'petrel'}}, r"no backend_args: .*local folders only; mmengine's CheckpointHook"),
-        ({'published_keys': ['meta']}, "no published_keys: 'mmgcvit publish'"),
-        ({'intervall': 1}, 'no intervall: there is no such setting'),
-        ({'save_best': 'score'}, "its name does not tell whether more is better; set rule='greater'"),
-        ({'save_best': ['acc', 'loss'], 'rule': ['greater']}, "rule=.*expected 'greater' or 'less'"),
-    ],
-)
-def test_what_the_hook_does_not_do_is_refused_in_a_sentence(settings, message):
-    with pytest.raises(UserError, match=message):
-        WholeCheckpointHook(**settings)
+        ({'published_keys': ['meta']}, r"no published_keys: 'mmgcvit publish'"),
+        ({'intervall': 1}, r'no intervall: there is no such setting'),
+        ({'save_best': 'score'}, r"its name does not tell whether more is better; set rule='greater'"),
+        ({'save_best': ['acc', 'loss'], 'rule': ['greater']}, r"rule=.*expected 'greater' or 'less'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            WholeCheckpointHook(**settings)
 
 
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1'])
