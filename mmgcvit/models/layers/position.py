@@ -20,7 +20,6 @@ from .tracing import constant, is_tracing
 
 Grid = tuple[int, int]
 
-TABLE_NAME = 'relative_position_bias_table'
 # CUDA's memory-efficient attention wants rows of a bias to begin at multiples of that many elements.
 ALIGNMENT = 8
 # Larger biases are gathered at each call, for one percent of the time: 30 blocks with windows of 24 would keep 340 MB.
@@ -30,19 +29,12 @@ MOST_BYTES_KEPT_ON_CPU = 1 << 20
 class GridValues(nn.Module):
     """Base of modules with one table of learned values on a grid, initially from a truncated normal distribution.
 
-    State dicts of oblong modules hold the shape beside the table, whose size does not tell it; others are square.
-
-    Args:
-        table_shape: (..., rows * columns of the grid, C).
-        shape: (h, w), from which :meth:`grid_of` derives the grid.
-
-    Attributes:
-        table_name: The parameter's name.
-        shape_name: The name of the buffer in which an oblong module keeps its shape.
+    State dicts of oblong modules hold the shape (h, w) beside the table (..., places of the grid, C), whose size does
+    not tell it; others are square.
     """
 
-    table_name: ClassVar[str]
-    shape_name: ClassVar[str]
+    table_name: ClassVar[str]  # of the parameter
+    shape_name: ClassVar[str]  # of the buffer in which an oblong module keeps its shape
 
     def __init__(self, table_shape: tuple[int, ...], shape: tuple[int, int]) -> None:
         super().__init__()
@@ -140,7 +132,7 @@ class RelativePositionBias(GridValues):
         num_heads: nH.
     """
 
-    table_name = TABLE_NAME
+    table_name = 'relative_position_bias_table'
     shape_name = 'window_shape'
 
     def __init__(self, window: Window, num_heads: int) -> None:
@@ -160,9 +152,17 @@ class RelativePositionBias(GridValues):
         return (grid[0] + 1) // 2, (grid[1] + 1) // 2
 
     @staticmethod
-    def index_of(shape: Window) -> Tensor:
-        """See :func:`relative_position_index`."""
-        return relative_position_index(shape)
+    def index_of(shape: Window, device: torch.device | None = None) -> Tensor:
+        """Rows of the table for every pair of tokens: (N, N), [query, key] -> (dy + h-1) * (2w-1) + (dx + w-1).
+
+        dy and dx are query minus key. The row is linear in both, so it is a difference of one number per token.
+        """
+        rows, columns = RelativePositionBias.grid_of(shape)
+        y = torch.arange(shape[0], device=device) * columns
+        x = torch.arange(shape[1], device=device)
+        token = (y[:, None] + x[None, :]).flatten()
+        centre = rows * columns // 2
+        return token[:, None] - token[None, :] + centre
 
     def forward(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return the bias, (nH, N, N), indexed [head, query, key], in the table's dtype or another."""
@@ -215,22 +215,9 @@ def can_be_kept(table: Tensor) -> bool:
     return not is_tracing() and type(table) is nn.Parameter and not table.is_inference() and not table.is_meta
 
 
-def relative_position_index(window: Window, device: torch.device | None = None) -> Tensor:
-    """Rows of the table for every pair of tokens: (N, N), [query, key] -> (dy + h-1) * (2w-1) + (dx + w-1).
-
-    dy and dx are query minus key. The row is linear in both, so it is a difference of one number per token.
-    """
-    rows, columns = RelativePositionBias.grid_of(window)
-    y = torch.arange(window[0], device=device) * columns
-    x = torch.arange(window[1], device=device)
-    token = (y[:, None] + x[None, :]).flatten()
-    centre = rows * columns // 2
-    return token[:, None] - token[None, :] + centre
-
-
 def aligned_index(window: Window, device: torch.device) -> Tensor:
     """The index with rows as attention kernels of the device want them: (N, N or a little more)."""
-    index = relative_position_index(window, device)
+    index = RelativePositionBias.index_of(window, device)
     return align_rows(index) if device.type == 'cuda' else index
 
 

@@ -53,14 +53,10 @@ class GlobalValueAttention(WindowAttention):
 
 
 class GlobalKeyValueStage(Stage):
-    """Blocks of local attention and of local queries among global keys and values in turns."""
-
     attention_types = (LocalWindowAttention, GlobalKeyValueAttention)
 
 
 class GlobalValueStage(Stage):
-    """Blocks of local attention and of local queries and keys with global values in turns."""
-
     attention_types = (LocalWindowAttention, GlobalValueAttention)
 
 
@@ -90,20 +86,14 @@ class NoPositionBias(nn.Module):
 
 
 class UnbiasedLocalAttention(LocalWindowAttention):
-    """Local attention without a position bias."""
-
     position_type = NoPositionBias
 
 
 class UnbiasedGlobalAttention(GlobalWindowAttention):
-    """Global attention without a position bias."""
-
     position_type = NoPositionBias
 
 
 class UnbiasedStage(Stage):
-    """Blocks of local and global attention in turns, without position biases."""
-
     attention_types = (UnbiasedLocalAttention, UnbiasedGlobalAttention)
 
 
@@ -145,8 +135,6 @@ class MaskedGlobalAttention(MaskedPaddingAttention, GlobalWindowAttention):
 
 
 class MaskedPaddingStage(Stage):
-    """Blocks of local and global attention in turns, without padded keys."""
-
     attention_types = (MaskedLocalAttention, MaskedGlobalAttention)
 
 

@@ -49,20 +49,14 @@ class ConvPoolDownsampler(nn.Module):
 
 
 class MaxPoolStem(Stem):
-    """GC ViT's stem with :class:`MaxPoolDownsampler`."""
-
     downsampler_type = MaxPoolDownsampler
 
 
 class ConvPoolStem(Stem):
-    """GC ViT's stem with :class:`ConvPoolDownsampler`."""
-
     downsampler_type = ConvPoolDownsampler
 
 
 class PatchMergingStem(Stem):
-    """GC ViT's stem with Swin's patch merging."""
-
     downsampler_type = PatchMerging
 
 

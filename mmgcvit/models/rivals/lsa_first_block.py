@@ -102,15 +102,11 @@ class CvTAttention(GroupedAttention):
 
 
 class SwinFirstStage(Stage):
-    """A stage whose first block is Swin's."""
-
     first_block_type = Block
     first_attention_type = SwinAttention
 
 
 class CvTFirstStage(Stage):
-    """A stage whose first block is CvT's."""
-
     first_block_type = Block
     first_attention_type = CvTAttention
 

@@ -79,8 +79,6 @@ class NoGlobalQuery(nn.Module):
 
 
 class LocalStage(Stage):
-    """Local attention in every block."""
-
     global_query_type = NoGlobalQuery
     attention_types = (LocalWindowAttention,)
 
@@ -124,8 +122,6 @@ class ShiftedWindowAttention(MaskedWindowAttention, LocalWindowAttention):
 
 
 class ShiftedStage(LocalStage):
-    """Blocks of local attention in windows and in shifted windows in turns."""
-
     attention_types = (LocalWindowAttention, ShiftedWindowAttention)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.models.layers import PositionEmbedding, RelativePositionBias
-from mmgcvit.models.layers.position import align_rows, relative_position_index, resize_table
+from mmgcvit.models.layers.position import align_rows, resize_table
 
 from ...conftest import DEVICES
 
@@ -98,7 +98,7 @@ def test_what_is_kept_serves_no_gradient_and_is_not_copied(device):
 
 def test_rows_are_aligned_for_cuda_and_mean_the_same():
     """torch's kernel would otherwise copy the bias at each call."""
-    meant = relative_position_index((7, 7))
+    meant = RelativePositionBias.index_of((7, 7))
     aligned = align_rows(meant)
     assert aligned.shape == (49, 56)
     assert torch.equal(aligned[:, :49], meant)
