@@ -1,9 +1,88 @@
-"""Folders are replaced whole, and nothing is removed that another tool or a user has made."""
+"""Files and folders are there whole or not at all, and nothing is removed that another tool or a user has made."""
 
+import errno
+import json
+import os
+
+import cv2
+import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.files import replaced_whole
+from mmgcvit.files import check_writable, is_up_to_date, replaced_whole, write_image, written_whole
+
+
+def test_a_file_is_there_whole_or_as_it_was(tmp_path):
+    path = tmp_path / 'folder' / 'file'
+    for flush in (True, False):
+        with written_whole(path, flush) as unfinished:
+            unfinished.write_text(f'{flush}')
+        assert path.read_text() == f'{flush}'
+
+    def interrupted(error):
+        with written_whole(path) as unfinished:
+            unfinished.write_text('half')
+            raise error
+
+    for error in (KeyboardInterrupt, OSError):
+        with pytest.raises(error):
+            interrupted(error)
+        assert [each.name for each in path.parent.iterdir()] == ['file']
+        assert path.read_text() == 'False'
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / 'photo').write_text('a photo')
+    (tmp_path / 'link').symlink_to(tmp_path / 'photo')
+    with written_whole(tmp_path / 'link') as unfinished:
+        unfinished.write_text('drawn')
+    assert (tmp_path / 'photo').read_text() == 'a photo'
+    assert not (tmp_path / 'link').is_symlink()
+
+
+def test_pictures_are_written_as_their_names_say_or_refused(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
+    assert (cv2.imread(str(write_image(tmp_path / 'a.png', pixels))) == pixels).all()
+    deep = pixels[..., 0].astype(np.uint16) * 257
+    assert (cv2.imread(str(write_image(tmp_path / 'b.png', deep)), cv2.IMREAD_UNCHANGED) == deep).all()
+    with pytest.raises(UserError, match=r'cannot write 70000 x 1 pixels as .*c\.jpg'):
+        write_image(tmp_path / 'c.jpg', np.zeros((1, 70_000, 3), np.uint8))
+    assert {path.name for path in tmp_path.iterdir()} == {'a.png', 'b.png'}
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_computed(tmp_path):
+    check_writable(tmp_path / 'new' / 'folder', '--out-dir')
+    assert not list(tmp_path.iterdir())
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match=rf'--out-dir cannot be written \({tmp_path}/file: Not a directory\)'):
+        check_writable(tmp_path / 'file' / 'folder', '--out-dir')
+
+
+def test_a_folder_is_up_to_date_with_the_options_that_made_it(tmp_path):
+    for options, answer in (({'size': 3}, True), ({'size': 4}, False)):
+        make(tmp_path / 'site')
+        assert is_up_to_date(tmp_path / 'site', 'options.json', options) == answer
+    assert json.loads((tmp_path / 'site' / 'options.json').read_text()) == {'size': 3}
+    assert not is_up_to_date(tmp_path / 'nothing', 'options.json', {})
+    (tmp_path / 'photos').mkdir()
+    assert not is_up_to_date(tmp_path / 'photos', 'options.json', {})
+    (tmp_path / 'photos' / 'a.jpg').touch()
+    with pytest.raises(UserError, match='photos exists and was not made by this tool'):
+        is_up_to_date(tmp_path / 'photos', 'options.json', {})
+
+
+def test_a_folder_for_which_there_is_no_room_leaves_nothing_and_what_was_there(tmp_path):
+    make(tmp_path / 'site')
+
+    def fill():
+        with replaced_whole(tmp_path / 'site', 'options.json', {}) as folder:
+            (folder / 'more.jpg').touch()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(UserError, match=r'site could not be written: .*No space left.*Make room'):
+        fill()
+    assert [path.name for path in tmp_path.iterdir()] == ['site']
+    assert (tmp_path / 'site' / 'picture.jpg').is_file()
 
 
 def make(out):
