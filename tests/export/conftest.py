@@ -31,9 +31,9 @@ def pytest_collection_modifyitems(items):
 class Exported:
     """A file, the model that it was made of, and what :func:`mmgcvit.export.write` says of it."""
 
-    def __init__(self, config, checkpoint, target, part=None, score_thr=None):
+    def __init__(self, config, checkpoint, target, part=None):
         self.source = find_source(config, checkpoint)
-        self.model = load(self.source.config, self.source.checkpoint, 'cpu', score_thr)
+        self.model = load(self.source.config, self.source.checkpoint, 'cpu')
         self.written = write(self.model, self.source, target, part)
         self.path = target
 
