@@ -23,7 +23,6 @@ from ..errors import UserError
 from ..experiments.ablation_runs import (
     Result,
     Run,
-    check_can_draw,
     check_same,
     draw,
     is_used,
@@ -98,7 +97,6 @@ def main(args: argparse.Namespace) -> int | None:
 def begin(args: argparse.Namespace) -> dict[str, Path]:
     """Prepare the folder of a table; the config of each row, by its key. Nothing there changes before all fits."""
     check_at_least(args, seeds=1, gpus=1)
-    check_can_draw()
     if args.data == 'digits':
         check_digits()
     elif args.data != 'own' and not Path(args.data).is_file():

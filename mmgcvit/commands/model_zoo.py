@@ -1,7 +1,7 @@
 """Write docs/model_zoo.md from model-index.yml and the files it names, in a clone: mmgcvit model-zoo.
 
 ``--check`` changes nothing and fails where the page or its pictures are not what those files say. ``--draw`` draws the
-pictures too, which needs matplotlib.
+pictures too.
 """
 
 import argparse

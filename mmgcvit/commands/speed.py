@@ -2,7 +2,7 @@
 
 In inference from prepared images to results at the photo's own size, post-processing included; with --train a training
 step with its optimizer. At the size that the config's pipelines make of a photo; no data set is needed. Backbones alone
-are compared by the benchmark of a clone, parameters and multiply-adds are counted by flops.
+are compared by mmgcvit benchmark, parameters and multiply-adds are counted by flops.
 """
 
 import argparse

@@ -8,10 +8,11 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
 
 from ..errors import UserError
 from ..files import written_whole
@@ -153,19 +154,11 @@ def markdown(table: Table, scores: Scores, note: str) -> str:
     return f'# {table.title}\n\n{body}\n{note}\n'
 
 
-def check_can_draw() -> None:
-    """Refuse before hours of training what would fail after them."""
-    if find_spec('matplotlib') is None:
-        raise UserError("the plot is drawn by matplotlib, not installed here: pip install 'mmgcvit[benchmark]'")
-
-
 def draw(path: Path, table: Table, scores: Scores, same_scale: bool) -> None:
     """Draw a table that has at least one finished training: rows below each other, means with error bars.
 
     Published scores of the same scale, which are of the same data, stand on the same axis, others on one beside it.
     """
-    from matplotlib.figure import Figure
-
     published = any(row.published for row in table.rows)
     columns = len(table.metrics) * (2 if published and not same_scale else 1)
     figure = Figure(figsize=(3 + 3.2 * columns, 1.3 + 0.42 * len(table.rows)), layout='constrained')

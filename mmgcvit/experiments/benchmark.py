@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -346,8 +347,6 @@ def processor_name() -> str:
 
 def plot_bars(file: Path, values: Mapping[str, Mapping[str, float]]) -> None:
     """Throughput: for each case, by its name, a bar for each model."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(8, 0.6 + sum(0.9 + 0.3 * len(bars) for bars in values.values())), layout='tight')
     for axes, (case, bars) in zip(figure.subplots(len(values), squeeze=False).flat, values.items(), strict=True):
         drawn = axes.barh(list(bars), list(bars.values()), color=[f'C{i}' for i in range(len(bars))])
@@ -362,8 +361,6 @@ def plot_bars(file: Path, values: Mapping[str, Mapping[str, float]]) -> None:
 
 def plot_growth(file: Path, title: str, x_label: str, panels: Mapping[str, Sequence[Series]]) -> None:
     """Log-log plots, one for each panel by the name of what it shows, with the slopes in the legend."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(5.5 * len(panels), 4.5), layout='tight')
     for axes, (y_label, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         for line in lines:

@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import UserError
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+from PIL import Image
 
 OURS = 'GC ViT'
 # Under which name a picture holds its points.
@@ -119,8 +121,6 @@ def text_of(charts: list[Chart]) -> str:
 
 def text_in(picture: Path) -> str | None:
     """What a picture holds; None where it holds nothing, or there is none."""
-    from PIL import Image
-
     if not picture.is_file():
         return None
     with Image.open(picture) as image:
@@ -132,12 +132,8 @@ def save(charts: list[Chart], picture: Path) -> None:
     figure_of(charts).savefig(picture, dpi=100, metadata={KEY: text_of(charts), 'Software': None})
 
 
-def figure_of(charts: list[Chart]) -> Any:
+def figure_of(charts: list[Chart]) -> Figure:
     """A matplotlib figure with a row for each chart: over parameters on the left, over multiply-adds on the right."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("drawing needs matplotlib: pip install 'mmgcvit[benchmark]'") from None
     figure = Figure(figsize=(12.5, 5.4 * len(charts)), layout='constrained')
     rows = figure.subplots(len(charts), 2, squeeze=False, sharey='row')
     for chart, row in zip(charts, rows, strict=True):
@@ -152,8 +148,6 @@ def figure_of(charts: list[Chart]) -> Any:
 
 def draw(axes: Any, chart: Chart, cost: str) -> None:
     """One panel: a line for each family, and each point's size beside it."""
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
-
     for family, points in chart.families.items():
         colour, marker, offset = STYLES[family]
         first = family == OURS
