@@ -7,8 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .hosts.finder import serve_stand_ins
-from .hosts.moved import name_moved_modules
-from .hosts.versions import check_hosts
+from .hosts.versions import check_hosts, name_moved_modules
 
 check_hosts()
 serve_stand_ins()

@@ -11,11 +11,10 @@ from mmengine.runner import Runner
 from ..checkpoints.for_hosts import register_reader
 from ..checkpoints.loading import check_fits
 from ..datasets.checks import leaf_datasets
-from ..engine.processes import prepare_processes
+from ..engine.processes import leaving_processes, prepare_processes
 from ..errors import UserError
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators
-from ..hosts.torch import leave_processes
 from .check_data import check_data
 from .launcher import check_shared_folders
 from .options import CONFIG, add_common_options, load_config, look_at_machine, make_work_dir
@@ -45,7 +44,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     cfg = prepare(args)
-    with open_screen(cfg, args.progress) as watch:
+    with leaving_processes(), open_screen(cfg, args.progress) as watch:
         check_data(cfg, ['test_dataloader'])
         make_work_dir(cfg.work_dir)
         cfg.load_from = args.checkpoint
@@ -57,7 +56,6 @@ def main(args: argparse.Namespace) -> None:
         if args.out:
             runner.test_evaluator.metrics.append(dump_metric(cfg, args.out))
         runner.test()
-    leave_processes()
 
 
 def prepare(args: argparse.Namespace) -> Config:

@@ -1,11 +1,15 @@
-"""How many images a run takes for one step of its optimizer, and how they are shared out."""
+"""How many images a run takes for one step of its optimizer, and the learning rate that follows from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
+from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
+
+from ..checkpoints import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,69 @@ def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
         f'{images} images x {counts} accumulated. --auto-scale-lr scales it; train_dataloader.batch_size and '
         'optim_wrapper.accumulative_counts change the number of images'
     )
+
+
+def is_whole(runner: Any) -> bool:
+    """Whether one optimizer of a runner's is to be seen here; a model that is shared out keeps its own."""
+    return isinstance(runner.optim_wrapper, OptimWrapper) and not hasattr(runner, 'strategy')
+
+
+def follow_batch(runner: Any, checkpoint: dict[str, Any], theirs: Batch, ours: Batch) -> None:
+    """Go on with the images of a step that the checkpoint was trained with, or with a learning rate that follows."""
+    can_follow = scales_rate(runner) and theirs.accumulated == ours.accumulated
+    is_same = theirs.of_iteration == ours.of_iteration and theirs.accumulated == ours.accumulated
+    if not is_same and not can_follow:
+        raise CheckpointError(
+            f'the checkpoint was trained with {theirs} images in a step, and the run has {ours}: resume with the same '
+            'numbers of images in an iteration and of accumulated ones (train_dataloader.batch_size, '
+            'optim_wrapper.accumulative_counts), or with the same accumulated ones and --auto-scale-lr, or start anew '
+            'from its weights (load_from)'
+        )
+    if can_follow and 'optimizer' in checkpoint and (not is_same or has_other_rates(checkpoint, runner)):
+        restate_schedules(checkpoint, runner)
+        rate = checkpoint['optimizer']['param_groups'][0]['lr']
+        print_log(
+            f"auto_scale_lr: the schedules are those of this run's batches from iteration {checkpoint['meta']['iter']} "
+            f'on, the learning rate {rate:.4g}',
+            'current',
+        )
+
+
+def scales_rate(runner: Any) -> bool:
+    """Whether a runner scales its learning rate, and leaves schedules and optimizer to be seen here."""
+    return is_whole(runner) and (runner.cfg.get('auto_scale_lr') or {}).get('enable', False)
+
+
+def has_other_rates(checkpoint: Mapping[str, Any], runner: Any) -> bool:
+    """Whether a checkpoint's schedules begin at other learning rates than the runner's, which are not begun."""
+    groups = checkpoint['optimizer']['param_groups'], runner.optim_wrapper.optimizer.param_groups
+    theirs, ours = ([group.get('initial_lr', group['lr']) for group in part] for part in groups)
+    return theirs != ours
+
+
+def restate_schedules(checkpoint: dict[str, Any], runner: Any) -> None:
+    """Put the runner's own schedules, not begun, in the place of a checkpoint's, stepped to where that was saved.
+
+    Changes ``param_schedulers`` and, in the optimizer's groups, what the schedules set.
+    """
+    schedules, theirs = runner.param_schedulers or [], checkpoint['optimizer']
+    if any(getattr(schedule, 'need_val_args', False) for schedule in schedules):
+        raise CheckpointError(
+            'the learning rate cannot be scaled in a resumed run where a schedule follows scores '
+            '(ReduceOnPlateauParamScheduler); resume with as many images in a batch as before'
+        )
+    for iteration in range(1, min(checkpoint['meta']['iter'], runner.max_iters) + 1):
+        epoch, within = divmod(iteration, len(runner.train_loop.dataloader))
+        # The last epoch may be saved before its end is told to schedules.
+        ends_epoch = within == 0 and epoch <= checkpoint['meta']['epoch']
+        for schedule in schedules:
+            if ends_epoch or not schedule.by_epoch:
+                schedule.step()
+    checkpoint['param_schedulers'] = [schedule.state_dict() for schedule in schedules]
+    ours = runner.optim_wrapper.state_dict()
+    pairs = list(zip(theirs['param_groups'], ours['param_groups'], strict=True))
+    if 'base_param_settings' in theirs:
+        pairs.append((theirs['base_param_settings'], ours['base_param_settings']))
+    names = {'lr', *(schedule.param_name for schedule in schedules)}
+    for one, own in pairs:
+        one |= {key: own[key] for name in names for key in (name, f'initial_{name}') if key in own}

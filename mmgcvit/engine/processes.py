@@ -1,6 +1,7 @@
 """The processes of a run: who each is, by which address and port they find each other, and how they end."""
 
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -10,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
 
 from ..errors import UserError
 from ..hosts.machine import say_that_the_cpu_is_used
 from ..hosts.mmengine import is_sharded, join_without_gpus
-from ..hosts.torch import leave_processes
 from .early_end import RESUME_ME
 
 # The address by which a machine reaches itself, and nobody else does.
@@ -139,7 +140,15 @@ def check_sharding(cfg: Config) -> None:
 
 @contextmanager
 def leaving_processes() -> Iterator[None]:
-    """Take leave of the other processes at the end of a training, also of one that ends early."""
+    """Take leave of the other processes at the end of a run, also of a training that a scheduler has ended early.
+
+    Over gloo the process ends here, its files written: otherwise torch now and then aborts a finished one ("terminate
+    called without an active exception"), and the launcher calls the whole run failed. Seen in a backtrace with torch
+    2.13 on Python 3.11: a thread of ``ProcessGroupGloo::runLoop`` drops the last all-reduce of DDP, with it a Python
+    object, and asks for the interpreter's lock for that; Python, which is ending, ends the thread instead, within a
+    destructor, where C++ allows no such thing. ``destroy_process_group`` before the end does not help. To be
+    removed once Python 3.14, which lets such threads wait, is the oldest supported.
+    """
     code = 0
     try:
         yield
@@ -147,4 +156,13 @@ def leaving_processes() -> Iterator[None]:
         if end.code != RESUME_ME:
             raise
         code = end.code
-    leave_processes(code)
+    if dist.is_initialized() and dist.get_backend() == 'gloo':
+        dist.barrier()
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    if code:
+        sys.exit(code)

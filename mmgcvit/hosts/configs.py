@@ -19,7 +19,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from mmengine.utils import import_modules_from_strings
 
 from ..errors import UserError
-from .moved import moved_in
+from .versions import moved_in
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # In a checkout, and in an installed wheel.
@@ -60,15 +60,9 @@ def digest_of(config: Path, options: Mapping[str, Any] | None = None) -> str:
 
 
 def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config and override settings of it, or variables by which its file writes them.
+    """Read a config and override settings of it, or variables by which its file writes them, by their dotted names.
 
-    Args:
-        path: The file.
-        options: Dotted names and values, from the command line.
-
-    Raises:
-        UserError: The file does not exist, or does not run with a value; or an option names what nothing reads, or a
-            variable that changes nothing.
+    Refused is an option that names what nothing reads, or a variable that changes nothing.
     """
     if not Path(path).is_file():
         raise UserError(f'there is no config {path}; the configs of this project are under configs/')
@@ -104,10 +98,7 @@ def names_read() -> frozenset[str]:
 def run_again(path: str, values: Mapping[str, Any], cfg: Config) -> Config:
     """Read a Python config with other values of variables that it writes out at its top and uses.
 
-    Args:
-        path: The file.
-        values: By name.
-        cfg: What it is with its own values.
+    ``cfg`` is what it is with its own values.
     """
     source = Path(path).read_text(encoding='utf-8') if Path(path).suffix == '.py' else ''
     try:

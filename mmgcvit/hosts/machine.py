@@ -93,10 +93,7 @@ def use_cpu(command: str) -> None:
     """Hide the GPUs from this process and those that it starts, for ``--device cpu``.
 
     mmengine asks for GPUs while it is imported, and CUDA looks at the variable once: where it has found some, the
-    command begins anew.
-
-    Args:
-        command: The command that runs, as one types it.
+    command begins anew, by its name as one types it.
     """
     if are_hidden(os.environ):
         return

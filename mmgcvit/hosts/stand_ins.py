@@ -80,7 +80,7 @@ def roi_align_backward(
 def check_pool_mode(pool_mode: int) -> None:
     """Refuse RoIAlign by maxima, which torchvision has not."""
     if pool_mode == 0:
-        is_missing("roi_align with pool_mode='max'")
+        refuse("roi_align with pool_mode='max'")
 
 
 def sigmoid_focal_loss_forward(
@@ -179,8 +179,8 @@ def get_compiling_cuda_version() -> str:
     return NOT_COMPILED
 
 
-def is_missing(name: str) -> NoReturn:
-    """Answer a call of an operator that there is no stand-in for."""
+def refuse(name: str, *args: object, **kwargs: object) -> NoReturn:
+    """Answer a call of an operator that there is no stand-in for, whatever it is called with."""
     raise NotImplementedError(
         f"mmcv's operator {name} is not here: this mmcv has no compiled operators, and mmgcvit stands in for those of "
         "its own configs only. Get a compiled mmcv: 'make install OPERATORS=compiled', or docs/installation.md"
@@ -192,8 +192,3 @@ def __getattr__(name: str) -> Callable[..., NoReturn]:
     if name.startswith('__'):
         raise AttributeError(name)
     return functools.partial(refuse, name)
-
-
-def refuse(name: str, *args: object, **kwargs: object) -> NoReturn:
-    """Whatever an operator is called with."""
-    is_missing(name)

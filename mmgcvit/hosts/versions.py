@@ -1,18 +1,38 @@
-"""What must be installed beside this package, whichever distribution it comes from."""
+"""Versions: which of the hosts are needed beside this package, and where its own modules were in earlier ones."""
 
+import sys
 from importlib import import_module
 
 from packaging.version import Version
 
 MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
+# To be removed in the version after 1.0.
+MOVED = {
+    'ablation_runs': 'experiments',
+    'ablations': 'models.rivals',
+    'browsing': 'visualization.browsing',
+    'cli': 'commands',
+    'data_checks': 'datasets.checks',
+    'detection': 'hosts.mmdet',
+    'doors': 'integrations',
+    'dry_run': 'experiments.rehearsal',
+    'gcvit': 'models.gcvit',
+    'layers': 'models.layers',
+    'lsa': 'models.lsa',
+    'measuring': 'experiments.measuring',
+    'mistakes': 'visualization.mistakes',
+    'operators': 'hosts.operators',
+    'pretrained': 'models.base',
+    'pyramid': 'models.base',
+    'registry': 'hosts.registry',
+    'requirements': 'hosts.versions',
+    'run_logs': 'visualization.curves',
+    'speed': 'experiments.speed',
+}
 
 
 def check_hosts() -> None:
-    """Refuse to go on beside missing or too old hosts.
-
-    Raises:
-        ImportError: A host is missing or too old; the message names it, its version and the version needed.
-    """
+    """Refuse to go on beside missing or too old hosts, in an ImportError."""
     for name, minimum in MINIMUM_VERSIONS.items():
         try:
             found = import_module(name).__version__
@@ -24,3 +44,30 @@ def check_hosts() -> None:
             ) from error
         if Version(found) < Version(minimum):
             raise ImportError(f'mmgcvit needs {name} {minimum} or later; installed is {found}')
+
+
+class ModuleMovedError(ModuleNotFoundError):
+    """What importing a module by an earlier version's path raises: one line with the new path."""
+
+
+class MovedModules:
+    """Last in ``sys.meta_path``: asked for modules of this package that nothing else has found."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        package, _, rest = name.partition('.')
+        old = rest.partition('.')[0]
+        if package == 'mmgcvit' and old in MOVED:
+            raise ModuleMovedError(f'{name} has moved: import mmgcvit.{MOVED[old]}', name=name)
+
+
+def name_moved_modules() -> None:
+    """Have earlier paths answered from now on."""
+    sys.meta_path.append(MovedModules)
+
+
+def moved_in(error: BaseException | None) -> ModuleMovedError | None:
+    """The import of an earlier path because of which an error was raised."""
+    while error is not None and not isinstance(error, ModuleMovedError):
+        error = error.__cause__ or error.__context__
+    return error
