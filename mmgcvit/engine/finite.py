@@ -120,9 +120,11 @@ class FiniteStepsHook(Hook):
         # Of a step that was judged finite, the device is not asked again.
         if not self.is_finite and self.losses and not math.isfinite(self.losses[-1]):
             self.spoiling += suspects(data_batch)
-            # Now, not when the step is complete: other hooks average and save the statistics, and log the losses.
+            # Now, not when the step is complete: other hooks average and save the statistics, and the log takes means
+            # of the losses.
             self.restore_statistics()
-            leave_out_of_log(outputs or {})
+            for name in [name for name, value in (outputs or {}).items() if not is_fine(torch.as_tensor(value))]:
+                del outputs[name]
         if isinstance(wrapper, OptimWrapper) and not wrapper.should_update():
             return
         is_fault = self.is_fault(wrapper)
@@ -168,12 +170,6 @@ class FiniteStepsHook(Hook):
                 f'ended, these steps left out. Lower the learning rate ({rate:.3g}) or mend the images of the last one '
                 f'({named}). {way_on(runner)}'
             )
-
-
-def leave_out_of_log(outputs: dict[str, Any]) -> None:
-    """Remove what is not finite from an iteration's losses: it would spoil the means of the log."""
-    for name in [name for name, value in outputs.items() if not torch.as_tensor(value).isfinite().all()]:
-        del outputs[name]
 
 
 def norms(optimizer: Optimizer) -> list[Tensor]:
