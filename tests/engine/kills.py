@@ -9,8 +9,8 @@ import re
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -26,8 +26,7 @@ CHECKPOINTS = 10
 ENDED = ' (had ended: no kill)'
 
 
-@dataclass
-class Outcome:
+class Outcome(NamedTuple):
     """What came of one kill."""
 
     task: str
@@ -58,41 +57,24 @@ def train(digits, task, work_dir):
     return output_of(fork_server.run(*command(task, work_dir), environment=environment_for(digits)), fails=False)
 
 
-class After:
-    """So many seconds after the number-th checkpoint of a training was begun, however fast the machine is then."""
+class Moment(NamedTuple):
+    """So many seconds after the number-th checkpoint of a training was begun: 0 is while it is written."""
 
-    def __init__(self, number, seconds):
-        self.number, self.seconds = number, seconds
-
-    def __str__(self):
-        return f'{self.seconds:.2f} s after checkpoint {self.number}'
-
-    def wait(self, process, work_dir):
-        WhileWriting(self.number).wait(process, work_dir)
-        process.join(self.seconds)
-
-
-class WhileWriting:
-    """While a checkpoint is written, the number-th of a training."""
-
-    def __init__(self, number):
-        self.number = number
+    number: int
+    seconds: float
 
     def __str__(self):
-        return f'while checkpoint {self.number} was written'
-
-    def wait(self, process, work_dir):
-        written = set()
-        while process.exitcode is None and len(written) < self.number:
-            written |= {path.name for path in work_dir.glob('*.pth.unfinished')}
-            process.join(0.0005)
+        return f'{self.seconds:.2f} s after checkpoint {self.number} was begun'
 
 
-def train_and_kill(digits, task, work_dir, moment):
+def kill(digits, task, work_dir, moment):
     """Begin a training, and kill it with all its processes at a moment; what it was at then, in words."""
-    log = work_dir.with_suffix('.log')
+    log, written = work_dir.with_suffix('.log'), set()
     process = fork_server.start(*command(task, work_dir), environment=environment_for(digits), output=log, errors=log)
-    moment.wait(process, work_dir)
+    while process.exitcode is None and len(written) < moment.number:
+        written |= {path.name for path in work_dir.glob('*.pth.unfinished')}
+        process.join(0.0005)
+    process.join(moment.seconds)
     has_ended = process.exitcode is not None
     fork_server.end(process)
     if has_ended:
@@ -103,9 +85,9 @@ def train_and_kill(digits, task, work_dir, moment):
 def kill_once(digits, task, folder, moment, expected):
     """One training, killed at a moment and resumed."""
     work_dir = Path(tempfile.mkdtemp(dir=folder))
-    moment = f'{moment}{train_and_kill(digits, task, work_dir, moment)}'
+    words = f'{moment}{kill(digits, task, work_dir, moment)}'
     resumed = re.search(r'resumed epoch: \d+, iter: (\d+)', train(digits, task, work_dir))
-    return Outcome(task, moment, int(resumed[1]) if resumed else 0, difference(last_state(work_dir), expected))
+    return Outcome(task, words, int(resumed[1]) if resumed else 0, difference(last_state(work_dir), expected))
 
 
 def kill_often(digits, task, folder, choose, kills, while_writing):
@@ -116,18 +98,10 @@ def kill_often(digits, task, folder, choose, kills, while_writing):
     train(digits, task, whole)
     took, expected = time.perf_counter() - began, last_state(whole)
     step = took / CHECKPOINTS / 2
-    moments = [After(choose.randint(0, CHECKPOINTS - 1), choose.uniform(0, step)) for _ in range(kills)]
-    moments += [WhileWriting(choose.randint(2, CHECKPOINTS)) for _ in range(while_writing)]
+    moments = [Moment(choose.randint(0, CHECKPOINTS - 1), choose.uniform(0, step)) for _ in range(kills)]
+    moments += [Moment(choose.randint(2, CHECKPOINTS), 0) for _ in range(while_writing)]
     for moment in moments:
         yield kill_once(digits, task, folder, moment, expected)
-
-
-def table_of(outcomes):
-    table = Table('task', 'killed', 'resumed from iteration', 'difference')
-    for outcome in outcomes:
-        row = (outcome.task, outcome.moment, str(outcome.resumed_from), outcome.difference or 'none')
-        table.add_row(*row)
-    return table
 
 
 def main():
@@ -138,8 +112,11 @@ def main():
         make_digits(folder / 'digits')
         for task in TASKS:
             outcomes += kill_often(folder / 'digits', task, folder, choose, args.kills, args.while_writing)
+    table = Table('task', 'killed', 'resumed from iteration', 'difference')
+    for outcome in outcomes:
+        table.add_row(outcome.task, outcome.moment, str(outcome.resumed_from), outcome.difference or 'none')
     killed = sum(not outcome.moment.endswith(ENDED) for outcome in outcomes)
-    Console().print(table_of(outcomes), f'{killed} of {len(outcomes)} were killed before their end')
+    Console().print(table, f'{killed} of {len(outcomes)} were killed before their end')
     sys.exit(any(outcome.difference for outcome in outcomes))
 
 

@@ -5,6 +5,7 @@ import torch
 from mmdet.registry import HOOKS, OPTIM_WRAPPERS
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 
@@ -12,6 +13,7 @@ from mmgcvit.engine.batch import other_batch_size
 from mmgcvit.hosts.configs import read_config
 
 from ..conftest import ROOT
+from .drawing import IMAGES, config
 
 
 def test_training_is_mixed_in_the_gpus_best_type_and_plain_without_one(monkeypatch):
@@ -30,51 +32,43 @@ def test_training_is_mixed_in_the_gpus_best_type_and_plain_without_one(monkeypat
         assert wrapper._accumulative_counts == 2
 
 
-class TestTF32:
-    def settings(self):
-        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+class NoteHook(Hook):
+    """Keeps what torch's settings are in each iteration."""
 
+    def __init__(self):
+        self.noted = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.noted.append(settings())
+
+    before_val_iter = before_test_iter = before_train_iter
+
+
+def settings():
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+class TestTF32:
     @pytest.fixture(params=[(False, True), (True, False)])
     def found(self, request):
         """torch's settings as a run finds them: its own, and the opposite."""
-        before = self.settings()
+        before = settings()
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = request.param
         yield request.param
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
     def run(self, folder, hooks):
         """Train, validate and test one step with some default hooks: the settings in each, and between."""
-        noted = []
-
-        model = torch.nn.Linear(1, 1)
-
-        def step(data, optim_wrapper=None):
-            noted.append(self.settings())
-            if optim_wrapper is not None:
-                optim_wrapper.update_params(model(data).sum())
-            return {} if optim_wrapper else [model(data)]
-
-        model.train_step = model.val_step = model.test_step = step
-
-        data = {'dataset': [torch.ones(1)], 'batch_size': 1, 'sampler': {'type': 'DefaultSampler', 'shuffle': False}}
-        data['collate_fn'] = torch.stack
-        loops = {f'{loop}_cfg': {} for loop in ('val', 'test')}
-        runner = Runner(
-            model=model,
-            work_dir=str(folder),
-            **{f'{loop}_dataloader': data for loop in ('train', 'val', 'test')},
-            **{f'{loop}_evaluator': Evaluator([]) for loop in ('val', 'test')},
-            train_cfg={'by_epoch': True, 'max_epochs': 1},
-            **loops,
-            optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
-            default_hooks={**hooks, 'checkpoint': {'type': 'CheckpointHook', 'interval': -1, 'save_last': False}},
-            experiment_name=str(folder),
-            log_level='ERROR',
-        )
+        data = {'dataset': {'type': 'DrawingImages'}, 'batch_size': IMAGES, 'sampler': {'type': 'DefaultSampler'}}
+        loops = {'cfg': {}, 'dataloader': data, 'evaluator': Evaluator([])}
+        more = {f'{loop}_{part}': value for loop in ('val', 'test') for part, value in loops.items()}
+        loop = {'by_epoch': True, 'max_epochs': 1}
+        runner = Runner.from_cfg(config(folder, loop, images=IMAGES, **more, default_hooks=hooks))
+        runner.register_hook(hook := NoteHook())
         runner.train()
-        between = self.settings()
+        between = settings()
         runner.test()
-        return noted, between
+        return hook.noted, between
 
     def test_training_validation_and_tests_compute_as_the_switch_says_and_torchs_settings_stay(self, tmp_path, found):
         for enabled in (True, False):
@@ -82,7 +76,7 @@ class TestTF32:
             cfg.merge_from_dict({'default_hooks.tf32.enabled': enabled})
             noted, between = self.run(tmp_path / str(enabled), cfg.default_hooks.to_dict())
             assert noted == [(enabled, enabled)] * 3
-            assert between == self.settings() == found
+            assert between == settings() == found
         assert self.run(tmp_path / 'without', {})[0] == [found] * 3
 
     @pytest.mark.skipif(not hasattr(torch.backends.mkldnn, 'matmul'), reason='torch has no such setting for CPUs yet')
@@ -101,7 +95,7 @@ class TestTF32:
                 HOOKS.build({'type': 'mmgcvit.TF32Hook', 'enabled': enabled})
 
 
-def config(base=16, images=2, counts=1, enable=False):
+def of_batch(base=16, images=2, counts=1, enable=False):
     return Config(
         {
             'auto_scale_lr': {'enable': enable, 'base_batch_size': base},
@@ -111,38 +105,31 @@ def config(base=16, images=2, counts=1, enable=False):
     )
 
 
-SUM = config(base=512, images=64, counts=2)
+PLAIN, SUM = of_batch(), of_batch(base=512, images=64, counts=2)
+# Who halves the base for two accumulated batches has the recipe's batch, as docs/large_models.md says.
+HALVED = of_batch(base=8, images=1, counts=2)
 
 
-@pytest.mark.parametrize(
-    ('cfg', 'recipe', 'processes', 'meant', 'total'),
-    [
-        *((config(), config(), 16, 16, 32), (config(), config(), 1, 16, 2), (config(counts=4), config(), 8, 16, 64)),
-        # A recipe that accumulates is made for the sum.
-        (SUM, SUM, 4, 1024, 512),
-        # Who halves the base for two accumulated batches has the recipe's batch, as docs/large_models.md says.
-        (config(base=8, images=1, counts=2), config(), 4, 16, 8),
-    ],
-)
-def test_another_batch_than_the_recipes_is_told_in_one_line_with_both_totals(cfg, recipe, processes, meant, total):
-    warning = other_batch_size(cfg, recipe, processes)
-    assert f'made for {meant} images a step, and this run has {total}: {processes} processes x' in warning
-    assert '--auto-scale-lr' in warning
-    assert '\n' not in warning
+def test_another_batch_than_the_recipes_is_told_in_one_line_with_both_totals():
+    """A recipe that accumulates is made for the sum."""
+    for cfg, recipe, processes, meant, total in (
+        *((PLAIN, PLAIN, 16, 16, 32), (PLAIN, PLAIN, 1, 16, 2), (of_batch(counts=4), PLAIN, 8, 16, 64)),
+        *((SUM, SUM, 4, 1024, 512), (HALVED, PLAIN, 4, 16, 8)),
+    ):
+        warning = other_batch_size(cfg, recipe, processes)
+        assert f'made for {meant} images a step, and this run has {total}: {processes} processes x' in warning
+        assert '--auto-scale-lr' in warning
+        assert '\n' not in warning
 
 
 def test_the_recipes_batch_however_it_is_made_up_and_scaling_are_no_news():
-    for change, processes in (
-        *(({}, 8), ({'images': 1}, 16), ({'images': 1, 'counts': 2}, 8), ({'images': 16}, 1)),
-        *(({'enable': True}, 3), ({'base': 8, 'images': 1, 'counts': 2}, 8)),
+    for cfg, recipe, processes in (
+        *((PLAIN, PLAIN, 8), (of_batch(images=1), PLAIN, 16), (of_batch(images=1, counts=2), PLAIN, 8)),
+        *((of_batch(images=16), PLAIN, 1), (of_batch(enable=True), PLAIN, 3), (HALVED, PLAIN, 8)),
+        *((SUM, SUM, 8), (of_batch(base=512, images=64, counts=4), SUM, 4)),
+        *((Config({'train_dataloader': PLAIN.train_dataloader}), PLAIN, 16), (Config(), PLAIN, 16)),
     ):
-        assert other_batch_size(config(**change), config(), processes) is None, change
-    assert other_batch_size(SUM, SUM, 8) is None
-    assert other_batch_size(config(base=512, images=64, counts=4), SUM, 4) is None
-    for missing in ('auto_scale_lr', 'train_dataloader'):
-        cfg = config()
-        cfg.pop(missing)
-        assert other_batch_size(cfg, cfg, 16) is None
+        assert other_batch_size(cfg, recipe, processes) is None, (cfg, processes)
     for name, processes in (
         *(('cascade_gcvit_b', 8), ('upernet_gcvit_b', 8), ('gcvit_t_in1k', 8), ('gcvit_l_384_in1k', 8)),
         *(('dino_gcvit_l_fsdp', 8), ('demo/gcvit_digits_cls', 1), ('demo/lsa_digits_cls', 1)),
