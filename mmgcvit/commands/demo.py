@@ -116,7 +116,7 @@ def run_steps(model: Model, work_dir: Path, console: Console) -> tuple[str, str]
         for name in (TRAINED, 'last_checkpoint'):
             (first / name).unlink(missing_ok=True)
         took_first = f'{run("train", config, "--work-dir", first, "--overwrite", "--progress") / 60:.1f}'
-        (first / TRAINED).write_text(digest_of(config))
+        note_trained(first, config)
     say(3, f"{model.folder}: {model.what} on the classifier's weights")
     config = folder / model.config
     start = f'model.backbone.init_cfg.checkpoint={last_checkpoint(first)}'
@@ -137,6 +137,11 @@ def is_trained(work_dir: Path, config: Path) -> bool:
     if not all(file.is_file() for file in files) or not Path(last_checkpoint(work_dir)).is_file():
         return False
     return (work_dir / TRAINED).read_text() == digest_of(config)
+
+
+def note_trained(work_dir: Path, config: Path) -> None:
+    """Note that a training of a config has come to its end."""
+    (work_dir / TRAINED).write_text(digest_of(config))
 
 
 def show_results(minutes: Sequence[tuple[Model, str]], work_dir: Path, console: Console) -> None:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -242,20 +242,21 @@ def check_shared_folders(cfg: Config, evaluators: Sequence[str]) -> None:
     """
     if get_world_size() == 1:
         return
-    needed = {}
-    if any(collects_through_files(cfg.get(name)) for name in evaluators):
-        needed[Path.cwd()] = (
-            'The processes collect their results for the metrics through the folder they are started in'
-        )
-    if cfg.get('resume') and Path(cfg.get('load_from') or f'{cfg.work_dir}/it').parent == Path(cfg.work_dir):
-        needed[Path(cfg.work_dir)] = 'The processes look there for the checkpoint to resume from'
-    for folder, use in needed.items():
+    for folder, use in needed_folders(cfg, evaluators):
         blind = nodes_without(folder)
         if blind:
             raise UserError(
                 f'{", ".join(blind)}: {folder.absolute()} is not the folder that process 0 has there. {use}; it must '
                 'be on a disk that all nodes share: docs/launching.md, "Several nodes"'
             )
+
+
+def needed_folders(cfg: Config, evaluators: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """The folders, and what for."""
+    if any(collects_through_files(cfg.get(name)) for name in evaluators):
+        yield Path.cwd(), 'The processes collect their results for the metrics through the folder they are started in'
+    if cfg.get('resume') and Path(cfg.get('load_from') or f'{cfg.work_dir}/it').parent == Path(cfg.work_dir):
+        yield Path(cfg.work_dir), 'The processes look there for the checkpoint to resume from'
 
 
 def collects_through_files(evaluator: dict | list | None) -> bool:
