@@ -31,33 +31,21 @@ UNLABELLED, BACKGROUND, FIRST_DIGIT = 0, 1, 2
 
 @dataclass
 class Scene:
-    """One image and what is on it.
-
-    Attributes:
-        image: (height, width, 3), RGB.
-        labels: The digit that each object shows, 0 to 9.
-        masks: (objects, height, width), each object's pixels; no two objects share one.
-        scans: Each object's index in scikit-learn's data set.
-        unclear: (height, width), pixels on the blurred edge of a digit, neither clearly digit nor background.
-    """
+    """One image, (height, width, 3) in RGB, and what is on it; no two objects share a pixel."""
 
     image: NDArray[np.uint8]
+    # The digits that the objects show, their pixels (objects, height, width), and their indices in scikit-learn's set.
     labels: list[int]
     masks: NDArray[np.bool_]
     scans: list[int]
+    # Blurred edges, neither clearly digit nor background: (height, width).
     unclear: NDArray[np.bool_]
 
 
 class SceneComposer:
-    """Endless scenes of one split, the same for the same seed.
+    """Endless scenes of one split, ``'train'`` or ``'val'``, the same for the same seed.
 
-    Args:
-        split: ``'train'`` or ``'val'``.
-        size: Side of the images in pixels, where no other shape is asked for.
-        seed: Chooses the split of the scans and everything random about the scenes.
-
-    Raises:
-        ValueError: Unknown split, or a size under 32.
+    The size is the side of the images in pixels, at least 32, where no other shape is asked for.
     """
 
     def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
@@ -79,13 +67,7 @@ class SceneComposer:
             yield self.compose()
 
     def compose(self, shape: tuple[int, int] | None = None, smallest: int = 3, largest: int = 9) -> Scene:
-        """Draw one scene of one to five digits.
-
-        Args:
-            shape: Height and width in pixels. Default: square, of the composer's size.
-            smallest: Smallest side of a digit's scan, in sixteenths of the image's shorter side.
-            largest: Largest side, likewise.
-        """
+        """Draw one to five digits, whose scans have such sides, in sixteenths of the image's shorter side."""
         image = self.dark_noise(shape)
         occupied = np.zeros(image.shape[:2], dtype=bool)
         unclear = occupied.copy()
@@ -111,11 +93,7 @@ class SceneComposer:
     def drawn_into(
         self, image: NDArray[np.float32], scan: int, occupied: NDArray[np.bool_], smallest: int, largest: int
     ) -> NDArray[np.float32] | None:
-        """Enlarge a scan and draw it, in a bright colour, where no other digit is (``occupied``, (height, width)).
-
-        Returns:
-            Its ink from 0 to 1, (height, width); None where no place is free.
-        """
+        """Draw a scan, in a bright colour, where no other digit is: its ink from 0 to 1, None without a place."""
         height, width = occupied.shape
         shorter = min(height, width)
         for _ in range(PLACEMENT_TRIES):

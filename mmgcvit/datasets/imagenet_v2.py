@@ -17,11 +17,7 @@ class ImageNetV2(ImageNet):
     """
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """The images with the labels that their folders' names are.
-
-        Raises:
-            UserError: A folder's name is no class number.
-        """
+        """The images with the labels that their folders' names are."""
         images = super().load_data_list()
         for image in images:
             folder = Path(image['img_path']).parent.name

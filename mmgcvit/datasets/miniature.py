@@ -42,8 +42,7 @@ def write_miniature_coco(root: Path, categories: Sequence[dict[str, Any]] = COCO
     """Write ``<root>/{train,val}2017/*.jpg`` and ``<root>/annotations/instances_{train,val}2017.json``.
 
     With the official set's keys and odd cases: polygons for single objects and uncompressed run lengths for crowds,
-    images without objects, both orientations, image ids that are not in a row, small objects. Categories have the keys
-    ``id``, ``name`` and ``supercategory``.
+    images without objects, both orientations, image ids that are not in a row, small objects.
     """
     (root / 'annotations').mkdir(parents=True)
     for split, number in NUM_COCO_IMAGES.items():

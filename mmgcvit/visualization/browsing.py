@@ -19,7 +19,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from ..datasets.checks import leaf_datasets, type_name
-from ..datasets.checks.contents import CELL, beside, captioned, drawn_by_host, loading_steps, stacked
+from ..datasets.checks.contents import CELL, captioned, drawn_by_host, loading_steps, stacked
 from ..errors import UserError, first_line
 from ..inference.loading import quiet_hosts
 
@@ -156,7 +156,7 @@ def sheets_of(samples: Samples, numbers: Sequence[int], draws: int, seed: int) -
         for draw in range(draws):
             drawn = samples.drawn(shown, seed + draw)
             columns.append([cell_of(sample, samples, words_of(sample, samples)) for sample in drawn])
-        yield stacked([beside(row, draws + 1) for row in zip(*columns, strict=True)])
+        yield stacked(list(zip(*columns, strict=True)))
 
 
 def cell_of(sample: Sample, samples: Samples, words: str) -> Image.Image:

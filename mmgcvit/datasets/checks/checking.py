@@ -61,17 +61,15 @@ def check_datasets(
         classes = dataset.metainfo.get('classes')
         # Unknown where a set could not be listed.
         if classes and list(classes) != list(classes_of.setdefault(kind, classes)):
-            words = f'{in_words(classes)} instead of {in_words(classes_of[kind])}'
-            report.add(OTHER_CLASSES, place_of(dataset), [words])
+            both = (classes, classes_of[kind])
+            words = [f'{len(names)} classes, {", ".join(map(str, names[:NUM_EXAMPLES]))}, ...' for names in both]
+            report.add(OTHER_CLASSES, place_of(dataset), [' instead of '.join(words)])
     return report
 
 
 @contextmanager
 def garbage_left() -> Iterator[None]:
-    """Have Python not look for garbage in a block that makes millions of objects, none of them garbage.
-
-    With a file of COCO's size the search takes longer than all else.
-    """
+    """No search for garbage in a block that makes millions of objects: of COCO's size it takes longer than all else."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -87,8 +85,3 @@ def look_at_picture(picture: Picture, loader: Loader, dataset: BaseDataset) -> l
     if size is None or picture.labels is None:
         return problems
     return [*problems, *look_at_labels(picture, size, dataset)]
-
-
-def in_words(classes: Sequence[str]) -> str:
-    """How many classes, and the first of them."""
-    return f'{len(classes)} classes, {", ".join(map(str, classes[:NUM_EXAMPLES]))}, ...'

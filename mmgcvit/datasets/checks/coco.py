@@ -1,8 +1,4 @@
-"""Annotation files in COCO's format, and a table of what may be wrong with them.
-
-Three parts: the file as a whole, without which nothing is known of its entries (:func:`entries_of`); its entries, by
-the table :data:`PROBLEMS`; its masks, by the table :data:`POLYGONS` and by counting run lengths.
-"""
+"""Annotation files in COCO's format: each as a whole, its entries by a table of problems, its masks by another."""
 
 import codecs
 import json
@@ -26,8 +22,6 @@ from .sources import steps_of
 
 STOPS, LEFT_OUT, REPAIRED = Outcome.STOPS, Outcome.LEFT_OUT, Outcome.REPAIRED
 Entry = Mapping[str, Any]
-
-# 1. The file as a whole.
 
 NOT_UTF8 = Kind('no text in UTF-8', STOPS, 'save it as UTF-8')
 BYTE_ORDER_MARK = Kind(
@@ -109,26 +103,8 @@ def entries_of(
     return tuple(whole) if is_told_apart else None
 
 
-# 2. Its entries.
-
-
 class CocoFile:
-    """A file's entries, and its annotations in columns.
-
-    Attributes:
-        images: As in the file; so ``annotations`` and ``categories``.
-        classes: Those of the config, else those of the file.
-        is_scored: Whether scores are computed from it, as of a validation's.
-        sizes: Width and height of each image, (images, 2); NaN for those that have none.
-        placed: The annotations whose image is listed and has a size. The columns are of these.
-        frames: Width and height of their images, (placed, 2).
-        start: Left and top of their boxes, (placed, 2); NaN where ``bbox`` is anything but four numbers.
-        extent: Width and height of their boxes, likewise.
-        areas: (placed,), likewise.
-        is_listed: Whether the file lists their categories, (placed,).
-        in_class: Whether these are of the classes, (placed,).
-        sound: Whether nothing has been found wrong with their boxes so far, (placed,).
-    """
+    """A file's entries as they are, and in columns those annotations (placed) whose image is listed and has a size."""
 
     def __init__(
         self, images: list[Entry], annotations: list[Entry], categories: list[Entry], classes: Any, is_scored: bool
@@ -136,6 +112,7 @@ class CocoFile:
         self.images, self.annotations, self.categories = images, annotations, categories
         names = {category['id']: category['name'] for category in categories}
         self.classes, self.is_scored = classes or list(names.values()), is_scored
+        # Width and height, (images, 2); NaN where an image has none.
         sizes = np.concatenate([as_numbers([image[key] for image in images], 1) for key in ('width', 'height')], 1)
         self.sizes = np.where(((sizes >= 1) & (sizes == np.floor(sizes))).all(1, keepdims=True), sizes, np.nan)
         number_of = {image['id']: number for number, image in enumerate(images)}
@@ -144,16 +121,18 @@ class CocoFile:
         frames = np.concatenate([self.sizes, np.full((1, 2), np.nan)])[numbers]
         placed = np.flatnonzero(np.isfinite(frames).all(1))
         self.placed, self.frames = [annotations[number] for number in placed], frames[placed]
+        # NaN where they are no such numbers.
         self.start, self.extent = np.hsplit(as_numbers([entry['bbox'] for entry in self.placed], 4), 2)
         self.areas = as_numbers([entry['area'] for entry in self.placed], 1)[:, 0]
         named = [names.get(entry['category_id']) for entry in self.placed]
         self.is_listed = np.array([name is not None for name in named], bool)
         known = frozenset(self.classes)
         self.in_class = np.array([name in known for name in named], bool)
+        # Nothing has been found wrong with their boxes so far.
         self.sound = np.ones(len(self.placed), bool)
 
     def said(self, key: str, concerned: Sequence[bool]) -> list[str]:
-        """Some of the placed annotations in words: ids, and what they say under a key."""
+        """Some of the placed annotations in words."""
         return [in_words(self.placed[number], key) for number in np.flatnonzero(concerned)]
 
     def flagged(self, key: str) -> NDArray[np.bool_]:
@@ -186,14 +165,6 @@ def changed_by_numpy(ids: Sequence[Any]) -> list[Any]:
     """The ids that an array does not give back, where it is not for being mixed."""
     given_back = set(ids if mixed(ids) else np.unique(ids).tolist())
     return [value for value in ids if value not in given_back]
-
-
-def zeros(ids: Sequence[Any]) -> list[Any]:
-    return [ids[number] for number in np.flatnonzero(as_numbers(ids, 1) == 0)]
-
-
-def no_numbers(ids: Sequence[Any]) -> list[Any]:
-    return [ids[number] for number in np.flatnonzero(~np.isfinite(as_numbers(ids, 1)))]
 
 
 def absent_classes(file: CocoFile) -> list[str]:
@@ -323,13 +294,13 @@ PROBLEMS_OF_SCORES = [
         'annotations of id 0 in a set that is scored',
         STOPS,
         'number annotations from 1: pycocotools takes an object of id 0 that was found for one that was not',
-        lambda file: ids_of(file, zeros, 'annotations'),
+        lambda file: ids_of(file, lambda ids: [value for value in ids if value == 0], 'annotations'),
     ),
     (
         'annotation ids that are no finite numbers, in a set that is scored',
         STOPS,
         'number annotations from 1: pycocotools writes their ids into arrays of numbers',
-        lambda file: ids_of(file, no_numbers, 'annotations'),
+        lambda file: ids_of(file, lambda ids: [value for value in ids if not is_number(value)], 'annotations'),
     ),
     (
         'ids that are text beside numbers, or numbers beside text, in a set that is scored',
@@ -350,15 +321,7 @@ NOTHING = Kind('nothing to train on', STOPS, 'no annotation is left of what the 
 def check_coco(
     dataset: BaseDataset, settings: ConfigDict, content: Entry, is_scored: bool, report: Report
 ) -> list[Picture]:
-    """Report what is wrong with an annotation file; the images that it names, have a size and are there.
-
-    Args:
-        dataset: mmdet's CocoDataset or one derived from it, not yet loaded.
-        settings: What it was built from.
-        content: The file's content.
-        is_scored: Whether scores are computed from it, as of a validation's.
-        report: Gets the problems.
-    """
+    """Report what is wrong with the content of a CocoDataset's file; the images that have a size and are there."""
     place = dataset.ann_file
     entries = entries_of(place, content, is_scored, report)
     if entries is None:
@@ -400,8 +363,6 @@ def is_number(value: Any) -> bool:
     """Whether something is a number that fits into a float; truth values are none."""
     return type(value) in (int, float) and abs(value) < sys.float_info.max
 
-
-# 3. Its masks.
 
 NO_MASK = Kind(
     'annotations without a mask (segmentation), which the config loads',
@@ -459,10 +420,8 @@ def check_masks(file: CocoFile, concerned: NDArray[np.bool_], place: str, report
 
 def are_finite(polygons: Any) -> bool:
     """Whether something is a list of lists of finite numbers."""
-    if not isinstance(polygons, list) or not all(isinstance(polygon, list) for polygon in polygons):
-        return False
     try:
-        return all(isfinite(sum(polygon)) for polygon in polygons)
+        return isinstance(polygons, list) and all(isinstance(each, list) and isfinite(sum(each)) for each in polygons)
     # No numbers, or a whole number that is too large for a float.
     except (TypeError, OverflowError):
         return False
@@ -471,13 +430,10 @@ def are_finite(polygons: Any) -> bool:
 def is_whole(mask: Entry, height: int, width: int) -> bool:
     """Whether run lengths, in a list or compressed, are of an image's size and add up to all of its pixels."""
     counts = mask.get('counts')
-    if mask.get('size') != [height, width]:
+    counts = decompressed(counts) if isinstance(counts, str) else counts
+    if mask.get('size') != [height, width] or not isinstance(counts, list):
         return False
-    if isinstance(counts, str):
-        counts = decompressed(counts)
-    if not isinstance(counts, list) or not all(isinstance(count, int) for count in counts):
-        return False
-    return min(counts, default=-1) >= 0 and sum(counts) == height * width
+    return all(isinstance(count, int) and count >= 0 for count in counts) and sum(counts) == height * width
 
 
 def decompressed(string: str) -> list[int] | None:

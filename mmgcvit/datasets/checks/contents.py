@@ -40,14 +40,7 @@ PACKED_BY = {'coco': 'PackDetInputs', 'ade20k': 'PackSegInputs', 'imagenet': 'Pa
 
 @dataclass(frozen=True)
 class Contents:
-    """What a data set holds.
-
-    Attributes:
-        place: Its annotation file, or the folder of its images.
-        summary: What is to be said of the whole, a line each.
-        columns: The names of what is counted, the first the class.
-        rows: For each class its name and its counts, in the order of the labels.
-    """
+    """What a data set holds: lines on the whole; the names of the columns, and a row for each class in their order."""
 
     place: str
     summary: list[str]
@@ -58,20 +51,11 @@ class Contents:
 def contents_of(
     kind: str, dataset: BaseDataset, pictures: Sequence[Picture], annotations: Entry | None
 ) -> Contents | None:
-    """What a data set holds; None where it cannot be said.
-
-    Args:
-        kind: Of :data:`.sources.LOOKED_INTO`.
-        dataset: Not yet loaded, its classes known.
-        pictures: Those of its images that are opened: sizes, and labels per pixel, are of these.
-        annotations: Of COCO's format, the content of its file.
-    """
+    """What a data set holds, sizes and labels per pixel of the pictures given; None where it cannot be said."""
     if not pictures:
         return None
-    if kind == 'ade20k':
-        return labelled_pixels(dataset, pictures)
-    if kind == 'imagenet':
-        return labelled_images(dataset, pictures)
+    if kind != 'coco':
+        return (labelled_pixels if kind == 'ade20k' else labelled_images)(dataset, pictures)
     entries = entries_of(dataset.ann_file, annotations, False, Report())
     return None if entries is None else labelled_objects(dataset, pictures, *entries)
 
@@ -95,7 +79,7 @@ def labelled_objects(
     by_size = (areas < SMALL**2, (areas >= SMALL**2) & (areas < LARGE**2), areas >= LARGE**2)
     small, medium, large = (share(which.sum(), len(areas)) for which in by_size)
     summary = [
-        f'{len(images)} images, {sizes_in_words(sizes_of(pictures))}',
+        f'{len(images)} images, {sizes_in_words(in_threads(size_of, pictures))}',
         f'{len(used)} objects, {len(used) / len(images):.1f} an image, at most {max(numbers)}; '
         f'{numbers.count(0)} images without',
         f'boxes: {small} small, {medium} medium, {large} large (COCO: below {SMALL}², from {LARGE}² px)',
@@ -109,11 +93,11 @@ def labelled_pixels(dataset: BaseDataset, pictures: Sequence[Picture]) -> Conten
     # Label files of 8 bits have no more.
     classes = tuple(dataset.metainfo.get('classes') or ())[: NUM_LABELS - 1]
     first = 1 if dataset.reduce_zero_label else 0
-    counts = in_threads(pixels_of_labels, [pair.labels for pair in pictures if pair.labels])
-    counts = np.array(counts).reshape(-1, NUM_LABELS)
+    label_files = [pair.labels for pair in pictures if pair.labels]
+    counts = np.array(in_threads(pixels_of_labels, label_files)).reshape(-1, NUM_LABELS)
     of_classes, total = counts[:, first : first + len(classes)], counts.sum()
     summary = [
-        f'{len(pictures)} images, {sizes_in_words(sizes_of(pictures))}',
+        f'{len(pictures)} images, {sizes_in_words(in_threads(size_of, pictures))}',
         f'{share(total - of_classes.sum(), total)} of the pixels are of no class',
     ]
     in_class, with_class = of_classes.sum(0), (of_classes > 0).sum(0)
@@ -129,11 +113,11 @@ def labelled_images(dataset: BaseDataset, pictures: Sequence[Picture]) -> Conten
     listed, classes = dataset.load_data_list(), dataset.CLASSES if dataset.with_label else None
     in_class = Counter(entry.get('gt_label') for entry in listed)
     rows = [(str(name), str(in_class[label])) for label, name in enumerate(classes or ())]
-    summary = [f'{len(listed)} images, {sizes_in_words(sizes_of(pictures))}']
+    summary = [f'{len(listed)} images, {sizes_in_words(in_threads(size_of, pictures))}']
     return Contents(place_of(dataset), summary, ('class', 'images'), rows)
 
 
-def pixels_of_labels(path: str) -> NDArray[np.int64] | None:
+def pixels_of_labels(path: str) -> NDArray[np.int64]:
     """How many pixels have each label in a file, (256,)."""
     with Image.open(path) as image:
         return np.bincount(np.array(image).astype(np.uint8).ravel(), minlength=NUM_LABELS)
@@ -145,11 +129,6 @@ def size_of(picture: Picture) -> tuple[int, int]:
         return picture.annotated
     with Image.open(picture.path) as image:
         return image.size
-
-
-def sizes_of(pictures: Sequence[Picture]) -> NDArray[np.int64]:
-    """Widths and heights, (images, 2)."""
-    return np.array(in_threads(size_of, pictures), np.int64).reshape(-1, 2)
 
 
 def in_threads(read: Callable[[Any], Any], files: Sequence[Any]) -> list[Any]:
@@ -165,17 +144,14 @@ def in_threads(read: Callable[[Any], Any], files: Sequence[Any]) -> list[Any]:
         return [found for found in pool.map(tried, files) if found is not None]
 
 
-def sizes_in_words(sizes: NDArray[np.int64]) -> str:
-    """The smallest, middle and largest of widths and heights, (images, 2)."""
-    if not len(sizes):
-        return 'of unknown sizes'
-    if (sizes == sizes[0]).all():
-        return f'all of {in_pixels(sizes[0])} px'
-    words = [
-        f'{name} {side.min()} to {side.max()} px (median {np.median(side):.0f})'
-        for name, side in zip(('width', 'height'), sizes.T, strict=True)
-    ]
-    return ', '.join(words)
+def sizes_in_words(sizes: Sequence[tuple[int, int]]) -> str:
+    """The smallest, middle and largest of widths and heights."""
+    if len(set(sizes)) <= 1:
+        return f'all of {in_pixels(sizes[0])} px' if sizes else 'of unknown sizes'
+    return ', '.join(
+        f'{name} {min(sides)} to {max(sides)} px (median {np.median(sides):.0f})'
+        for name, sides in zip(('width', 'height'), zip(*sizes, strict=True), strict=True)
+    )
 
 
 def share(part: int, whole: int) -> str:
@@ -185,14 +161,9 @@ def share(part: int, whole: int) -> str:
 
 
 def contact_sheet(cfg: Config, loaders: Sequence[str]) -> Image.Image:
-    """Draw samples of the data sets of some loaders, chosen by chance, the same each time.
+    """Draw samples of the data sets of some loaders, chosen by chance, the same each time, as training gets them.
 
-    Boxes, masks and labels are those that training gets, by the names that it gives them. What cannot be loaded is left
-    out.
-
-    Args:
-        cfg: A whole config, its scope entered.
-        loaders: Names of data loaders in it.
+    What cannot be loaded is left out.
     """
     rows = []
     for settings, kind, _ in datasets_of(cfg, loaders):
@@ -207,8 +178,8 @@ def contact_sheet(cfg: Config, loaders: Sequence[str]) -> Image.Image:
         # Whatever the hosts find wrong with a list or an annotation file: the table has it.
         except Exception as error:
             words += f' cannot be loaded: {first_line(error)}'
-        rows.append(line_of_text(words, COLUMNS * CELL[0]))
-        rows += [beside(cells[i : i + COLUMNS], COLUMNS) for i in range(0, len(cells), COLUMNS)]
+        rows.append([line_of_text(words, COLUMNS * CELL[0])])
+        rows += [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
     return stacked(rows)
 
 
@@ -247,14 +218,7 @@ def drawn_samples(dataset: BaseDataset, kind: str) -> Iterator[Image.Image]:
 
 
 def drawn_by_host(pixels: np.ndarray, data_sample: Any, metainfo: dict[str, Any], kind: str) -> Image.Image:
-    """An image with what is true of it.
-
-    Args:
-        pixels: (height, width, 3) uint8, red, green, blue.
-        data_sample: The host's; boxes as a tensor.
-        metainfo: The data set's, with the names of its classes.
-        kind: Of the data.
-    """
+    """An image, (height, width, 3) in red, green, blue, with what is true of it; boxes as a tensor."""
     pixels = np.ascontiguousarray(pixels)
     if kind not in VISUALIZERS_OF:
         return Image.fromarray(pixels)
@@ -292,20 +256,13 @@ def line_of_text(words: str, width: int) -> Image.Image:
     return line
 
 
-def beside(cells: Sequence[Image.Image], columns: int) -> Image.Image:
-    """Images side by side, in a row that has room for so many."""
-    row = Image.new('RGB', (columns * CELL[0], CELL[1] + CAPTION), 'white')
-    for number, cell in enumerate(cells):
-        row.paste(cell, (number * CELL[0], 0))
-    return row
-
-
-def stacked(rows: Sequence[Image.Image]) -> Image.Image:
-    """Images below each other."""
-    size = max((row.width for row in rows), default=COLUMNS * CELL[0]), max(1, sum(row.height for row in rows))
-    sheet = Image.new('RGB', size, 'white')
+def stacked(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Rows of images below each other, on white."""
+    width = max((sum(image.width for image in row) for row in rows), default=1)
+    sheet = Image.new('RGB', (width, max(1, sum(row[0].height for row in rows))), 'white')
     top = 0
     for row in rows:
-        sheet.paste(row, (0, top))
-        top += row.height
+        for number, image in enumerate(row):
+            sheet.paste(image, (number * CELL[0], top))
+        top += row[0].height
     return sheet

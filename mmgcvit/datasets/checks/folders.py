@@ -49,10 +49,7 @@ def listed_by_host(dataset: BaseDataset, report: Report) -> list[dict[str, Any]]
 
 
 def check_folders(dataset: BaseDataset, report: Report) -> list[Picture]:
-    """Report what is wrong with a classification set as it is listed; its images that are there.
-
-    The set is mmpretrain's CustomDataset or one derived from it, not yet loaded. Its classes are known afterwards.
-    """
+    """Report what is wrong with a classification set as it is listed, by which its classes are known; its images."""
     place = place_of(dataset)
     listed = listed_by_host(dataset, report)
     if listed is None:
@@ -72,8 +69,7 @@ def check_labels(place: str, listed: Sequence[Mapping[str, Any]], dataset: BaseD
     classes = dataset.CLASSES
     beyond = [entry for entry in listed if not 0 <= entry['gt_label'] < len(classes)]
     if beyond:
-        words = [f'{entry["img_path"]} has label {entry["gt_label"]}' for entry in beyond]
-        report.add(NO_SUCH_CLASS, place, words)
+        report.add(NO_SUCH_CLASS, place, [f'{entry["img_path"]} has label {entry["gt_label"]}' for entry in beyond])
         return
     # Each folder of the first level with each of its images' labels, in order.
     parts = [(entry['img_path'].removeprefix(dataset.img_prefix).lstrip('/').split('/'), entry) for entry in listed]

@@ -133,13 +133,7 @@ def check_all_listed(place: str, folder: str, listed: Collection[str], report: R
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file and what else is said of it.
-
-    Attributes:
-        path: The file.
-        annotated: Width and height as the annotations have them, where they do.
-        labels: The file of its labels per pixel, where there is one.
-    """
+    """An image file; its width and height as annotated, and the file of its labels per pixel, where it has such."""
 
     path: str
     annotated: tuple[int, int] | None = None
@@ -148,16 +142,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Loader:
-    """How a pipeline loads images.
-
-    Attributes:
-        flag: As mmcv's ``imfrombytes`` takes it.
-        backend: Likewise.
-        matches_annotated: Whether ``mmgcvit.MatchAnnotatedSize`` follows.
-    """
+    """How a pipeline loads images: flag and backend as mmcv's ``imfrombytes`` takes them."""
 
     flag: str = 'color'
     backend: str = 'cv2'
+    # Whether mmgcvit.MatchAnnotatedSize follows.
     matches_annotated: bool = False
 
     @property
@@ -181,30 +170,20 @@ def look_at(picture: Picture, loader: Loader) -> tuple[tuple[int, int] | None, l
         return None, [(problem, path)]
     content = Path(path).read_bytes()
     try:
+        # Both decoders are asked: Pillow refuses cut JPEG files that some versions of OpenCV fill up
+        # (opencv/opencv#17862); what mmcv makes of an image is what training sees.
         with Image.open(io.BytesIO(content)) as image:
-            return look_into(image, content, picture, loader)
+            stored, orientation = image.size, orientation_of(image)
+            image.load()
+        loaded = mmcv.imfrombytes(content, flag=loader.flag, backend=loader.backend)
+        if loaded is None:
+            raise ValueError(f'{loader.backend} cannot decode it')
     except Image.DecompressionBombError:
         return None, [(TOO_LARGE, path)]
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         return None, [(DAMAGED, f'{path} ({first_line(error)})')]
-
-
-def look_into(
-    image: Image.Image, content: bytes, picture: Picture, loader: Loader
-) -> tuple[tuple[int, int], list[Problem]]:
-    """What is to be said of an image that can be opened; an error where it cannot be decoded.
-
-    Both decoders are asked: Pillow refuses cut JPEG files that some versions of OpenCV fill up (opencv/opencv#17862);
-    what mmcv makes of an image is what training sees.
-    """
-    path, annotated, stored, orientation = picture.path, picture.annotated, image.size, orientation_of(image)
-    image.load()
-    loaded = mmcv.imfrombytes(content, flag=loader.flag, backend=loader.backend)
-    if loaded is None:
-        raise ValueError(f'{loader.backend} cannot decode it')
-    size = (loaded.shape[1], loaded.shape[0])
-    turned = f'{path} (orientation {orientation})'
+    annotated, size, turned = picture.annotated, loaded.shape[1::-1], f'{path} (orientation {orientation})'
     is_turned_away = annotated == stored != size
     if loader.matches_annotated and is_turned_away:
         return stored, [(LEFT_AS_STORED, turned)]

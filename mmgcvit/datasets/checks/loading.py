@@ -16,7 +16,7 @@ from ...hosts.registry import TRANSFORMS
 from .images import TOO_LARGE, in_pixels, is_too_large, problem_of
 from .sources import is_remote, leaf_datasets, type_name
 
-# What transforms are called that read files: Load..., and this project's that may read once more.
+# What names of transforms that read files begin with.
 LOADING = ('Load', 'MatchAnnotatedSize')
 # Where a sample names its files.
 FILES = ('img_path', 'seg_map_path')
@@ -84,9 +84,17 @@ class LoadReadable(BaseTransform):
         annotated = results.get('width'), results.get('height')
         files = [results[key] for key in FILES if results.get(key) is not None]
         try:
-            check_files(files)
+            for file in files:
+                problem = problem_of(file) or (TOO_LARGE if is_too_large(file) else None)
+                if problem is not None:
+                    raise ValueError(f'{file} is one of the {problem.what}')
             loaded = self.load(results)
-            check_size(loaded, annotated)
+            if loaded is None:
+                raise ValueError('nothing was loaded')
+            size = loaded['ori_shape'][::-1]
+            # As where EXIF data turn it away.
+            if None not in annotated and size != annotated:
+                raise ValueError(f'it is {in_pixels(size)}, annotated as {in_pixels(annotated)}')
         except MemoryError:
             raise
         # Decoders raise errors of any class on damaged files.
@@ -110,29 +118,10 @@ class LoadReadable(BaseTransform):
         print_log(words, 'current', logging.ERROR)
 
 
-def check_files(files: Sequence[str]) -> None:
-    """Refuse files that must not be opened: missing, none, empty, or too large to be decoded."""
-    for file in files:
-        problem = problem_of(file) or (TOO_LARGE if is_too_large(file) else None)
-        if problem is not None:
-            raise ValueError(f'{file} is one of the {problem.what}')
-
-
-def check_size(loaded: dict[str, Any] | None, annotated: tuple[int | None, int | None]) -> None:
-    """Refuse an image of another width and height than its annotations name, as where EXIF data turn it away."""
-    if loaded is None:
-        raise ValueError('nothing was loaded')
-    height, width = loaded['ori_shape']
-    if None not in annotated and (width, height) != annotated:
-        raise ValueError(f'it is {in_pixels((width, height))}, annotated as {in_pixels(annotated)}')
-
-
 def skip_damaged(cfg: Config, most: int) -> None:
-    """Have a config's training draw another image where one cannot be read.
+    """Have a config's training draw another image where one cannot be read: the steps that load are wrapped in place.
 
-    Args:
-        cfg: A whole config, changed in place: the first steps of its training pipelines, those that load, are wrapped.
-        most: So many different files may fail.
+    So many different files may fail at most.
     """
     for dataset in leaf_datasets((cfg.get('train_dataloader') or {}).get('dataset')):
         pipeline = list(dataset.get('pipeline') or [])

@@ -17,13 +17,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem.
-
-    Attributes:
-        what: The things that have it, as ``'images that are missing'``.
-        outcome: What becomes of them.
-        remedy: What to do, or what is done, as the second half of a sentence.
-    """
+    """A kind of problem: the things that have it, what becomes of them, and what to do, as half a sentence."""
 
     what: str
     outcome: Outcome
@@ -43,12 +37,7 @@ class Found:
 
 
 class Report:
-    """Collects problems by the file or folder that they are in.
-
-    Attributes:
-        found: The problems, by place and kind.
-        notes: What is no problem, such as data that cannot be looked at.
-    """
+    """Problems by the file or folder that they are in, and their kind; and notes on what is no problem."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, Kind], Found] = {}

@@ -21,24 +21,16 @@ TRAINING = 'train_dataloader'
 
 @dataclass(frozen=True)
 class Settings:
-    """What a config may say of the checks: ``data_checks = dict(images=100, damaged_images=20)``.
+    """What a config may say of the checks: ``data_checks = dict(images=100, damaged_images=20)``."""
 
-    Attributes:
-        images: Of each data set so many images, chosen by chance, are opened when training or testing starts.
-        damaged_images: So many different images may turn out to be unreadable while a process trains; one more stops
-            the run.
-    """
-
+    # So many of each data set, chosen by chance, are opened before a run.
     images: int = 100
+    # So many different ones may turn out to be unreadable while a process trains; one more stops the run.
     damaged_images: int = 20
 
 
 def settings_of(cfg: Config) -> Settings:
-    """The settings that a config names under ``data_checks``; the others as they are by default.
-
-    Raises:
-        UserError: It names something else, or no whole numbers.
-    """
+    """The settings that a config names under ``data_checks``; the others as they are by default."""
     given = dict(cfg.get('data_checks') or {})
     names = [entry.name for entry in fields(Settings)]
     wrong = {name: n for name, n in given.items() if name not in names or type(n) is not int or n < 0}
@@ -61,18 +53,14 @@ def leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
 
 
 def datasets_of(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[ConfigDict, str | None, bool]]:
-    """The innermost data sets of some loaders, each once.
-
-    Yields:
-        A data set's settings; its kind, None where it is not looked into; whether scores are computed on it.
-    """
+    """The innermost data sets of some loaders, each once: settings, kind if it is looked into, and whether scored."""
     seen = []
     for name in loaders:
         for settings in leaf_datasets((cfg.get(name) or {}).get('dataset')):
             if (settings, name != TRAINING) not in seen:
                 seen.append((settings, name != TRAINING))
-                kind = kind_of(settings)
-                yield settings, kind if kind in LOOKED_INTO and not is_remote(settings) else None, name != TRAINING
+                is_looked_into = kind_of(settings) in LOOKED_INTO and not is_remote(settings)
+                yield settings, kind_of(settings) if is_looked_into else None, name != TRAINING
 
 
 def type_name(cfg: Mapping[str, Any] | None) -> str:
@@ -82,11 +70,7 @@ def type_name(cfg: Mapping[str, Any] | None) -> str:
 
 
 def class_of(dataset: ConfigDict) -> type:
-    """The class that a data set's ``type`` stands for.
-
-    Raises:
-        UserError: There is none of that name.
-    """
+    """The class that a data set's ``type`` stands for."""
     if isinstance(dataset.type, type):
         return dataset.type
     with DATASETS.switch_scope_and_registry(None) as registry:

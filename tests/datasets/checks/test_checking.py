@@ -138,7 +138,7 @@ def test_annotations_that_are_left_out_and_sizes_that_are_none_are_no_objects(tm
 
 
 def test_sizes_are_summed_up_in_a_line():
-    sizes = np.array([[100, 50], [200, 60], [300, 400]])
+    sizes = [(100, 50), (200, 60), (300, 400)]
     assert sizes_in_words(sizes) == 'width 100 to 300 px (median 200), height 50 to 400 px (median 60)'
 
 
