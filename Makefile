@@ -39,9 +39,9 @@ web: install
 test: lint
 	$(RUN) -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal
 
+# The demos train in one process while the long tests run in the others.
 test-all: test
-	$(RUN) -m pytest -m long -n $(TEST_PROCESSES)
-	$(RUN) -m pytest -m demo
+	$(RUN) -m pytest -m 'long or demo' -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 	$(if $(filter maintained,$(HOSTS)),$(MAKE) test-transformers test-docs)
 
 # The tests that have a GPU to run on, and one table of what came of them; fails where torch sees none.

@@ -28,6 +28,11 @@ DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)] if torch.cuda.is_
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items):
+    """The demos come first: they take longest, and in one process."""
+    items.sort(key=lambda item: item.get_closest_marker('demo') is None)
+
+
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)

@@ -36,6 +36,7 @@ def backbone_gmacs(size, **arguments):
     return count_macs(lambda: model(images)) / 1e9
 
 
+@pytest.mark.long
 def test_backbones_count_what_is_published():
     """At 224 px, at the fine-tuned sizes of the large one, and densely with each size of windows."""
     cases = [((224, 224), {'arch': arch}, gmacs) for arch, gmacs in AT_224.items()]

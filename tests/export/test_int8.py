@@ -89,7 +89,7 @@ def test_the_file_is_smaller_and_finds_the_same(name, way, exported, folder, tmp
     assert_finds_the_same(Runner(before, score_thr=0.5), Runner(path, score_thr=0.5))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_calibrates_on_a_folder(monkeypatch, folder, tmp_path, capsys):
     target = tmp_path / 'model.onnx'
     options = ['--int8', '--calibrate', str(folder), '--no-check']

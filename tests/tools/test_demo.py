@@ -18,7 +18,7 @@ def make(target, work_dir):
     installed = {distribution.metadata['Name'] for distribution in distributions()}
     hosts = 'maintained' if 'onedl-mmcv' in installed else 'upstream'
     command = ['make', target, f'WORK_DIR={work_dir}', f'VENV={sys.prefix}', f'HOSTS={hosts}']
-    run = programs.run(command, timeout=1200, stderr=subprocess.STDOUT)
+    run = programs.run(command, timeout=3600, stderr=subprocess.STDOUT)
     assert run.returncode == 0, run.stdout[-3000:]
     assert '[install]' not in run.stdout, 'the second make of an environment must install nothing'
     return run.stdout

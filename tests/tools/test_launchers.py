@@ -199,8 +199,8 @@ def listening_of(process):
     return {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('number', [1, pytest.param(2, marks=LONG)])
+@pytest.mark.long
+@pytest.mark.parametrize('number', [1, 2])
 def test_a_killed_process_ends_the_whole_job_within_a_minute_and_is_named(number, job):
     """Processes of one node can be reached from that node only: torch's store and gloo obey whoever reaches them."""
     nodes, work_dir = job(number)

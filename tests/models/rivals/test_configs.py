@@ -213,6 +213,7 @@ def test_the_docs_name_every_config_by_its_name():
     assert all(path.rsplit('/', 1)[-1] == name for name, path, *_ in CELLS)
 
 
+@pytest.mark.long
 def test_the_docs_count_parameters_and_multiply_adds():
     """But of the transformer of a detector by queries, which computes for real: its figures are in the model zoo."""
     wrong, uncounted = [], []
@@ -296,6 +297,7 @@ def channels_of(model):
     return [last // 8, last // 4, last // 2, last]
 
 
+@pytest.mark.long
 def test_parameters_of_baselines_are_the_published_ones():
     """Of the backbone to the digit those of timm's classifier without its head; its norm is that of the last map, and
     each other map has one. What is behind has GC ViT's, but for the channels of the maps.
