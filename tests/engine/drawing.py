@@ -11,6 +11,7 @@ import torch
 from mmcv.cnn.bricks import DropPath
 from mmengine.config import Config
 from mmengine.dist import barrier
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS
@@ -113,6 +114,12 @@ def config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, i
             **options,
         }
     )
+
+
+def validating(*metrics, loop='val'):
+    """Of a run's config, what has it validate, or test, by some metrics."""
+    loader = {'batch_size': 6, 'dataset': {'type': 'DrawingImages'}, 'sampler': {'type': 'DefaultSampler'}}
+    return {f'{loop}_cfg': {}, f'{loop}_evaluator': Evaluator([*metrics]), f'{loop}_dataloader': loader}
 
 
 def run(cfg, stop=None, hook=None):

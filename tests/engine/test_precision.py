@@ -4,7 +4,6 @@ import pytest
 import torch
 from mmdet.registry import HOOKS, OPTIM_WRAPPERS
 from mmengine.config import Config
-from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
@@ -13,7 +12,7 @@ from mmgcvit.engine.batch import other_batch_size
 from mmgcvit.hosts.configs import read_config
 
 from ..conftest import ROOT
-from .drawing import IMAGES, config
+from .drawing import config, validating
 
 
 def test_training_is_mixed_in_the_gpus_best_type_and_plain_without_one(monkeypatch):
@@ -58,12 +57,10 @@ class TestTF32:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
     def run(self, folder, hooks):
-        """Train, validate and test one step with some default hooks: the settings in each, and between."""
-        data = {'dataset': {'type': 'DrawingImages'}, 'batch_size': IMAGES, 'sampler': {'type': 'DefaultSampler'}}
-        loops = {'cfg': {}, 'dataloader': data, 'evaluator': Evaluator([])}
-        more = {f'{loop}_{part}': value for loop in ('val', 'test') for part, value in loops.items()}
+        """Train, validate and test two steps each with some default hooks: the settings in all, and between."""
+        loops = validating() | validating(loop='test')
         loop = {'by_epoch': True, 'max_epochs': 1}
-        runner = Runner.from_cfg(config(folder, loop, images=IMAGES, **more, default_hooks=hooks))
+        runner = Runner.from_cfg(config(folder, loop, images=6, **loops, default_hooks=hooks))
         runner.register_hook(hook := NoteHook())
         runner.train()
         between = settings()
@@ -75,9 +72,9 @@ class TestTF32:
             cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'tf32.py')
             cfg.merge_from_dict({'default_hooks.tf32.enabled': enabled})
             noted, between = self.run(tmp_path / str(enabled), cfg.default_hooks.to_dict())
-            assert noted == [(enabled, enabled)] * 3
+            assert noted == [(enabled, enabled)] * 6
             assert between == settings() == found
-        assert self.run(tmp_path / 'without', {})[0] == [found] * 3
+        assert self.run(tmp_path / 'without', {})[0] == [found] * 6
 
     @pytest.mark.skipif(not hasattr(torch.backends.mkldnn, 'matmul'), reason='torch has no such setting for CPUs yet')
     def test_the_precision_of_cpus_stays(self):

@@ -3,12 +3,12 @@
 import io
 
 import pytest
-from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.evaluator import BaseMetric
 
 from mmgcvit.engine import progress
 from mmgcvit.engine.progress import Display, ProgressHook, shown_scores
 
-from .drawing import config, run
+from .drawing import config, run, validating
 
 
 class Terminal(io.StringIO):
@@ -95,10 +95,8 @@ class Score(BaseMetric):
     ],
 )
 def test_a_run_is_shown_with_every_iteration_its_loss_and_its_scores(loop, place, epoch_lines, at_once, tmp_path):
-    loader = {'batch_size': 6, 'dataset': {'type': 'DrawingImages'}, 'sampler': {'type': 'DefaultSampler'}}
-    validating = {'val_cfg': {}, 'val_evaluator': Evaluator([Score()]), 'val_dataloader': loader}
     display = Display(written := io.StringIO())
-    run(config(tmp_path, loop=loop, **validating), hook=ProgressHook(display))
+    run(config(tmp_path, loop=loop, **validating(Score())), hook=ProgressHook(display))
     lines = written.getvalue().splitlines()
     training = [line for line in lines if line.startswith('training: ')]
     assert [line.split(' of ')[0] for line in training] == [f'training: {done}' for done in range(1, 5)]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub
 
 from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
@@ -21,7 +21,7 @@ from mmgcvit.errors import UserError
 
 from ..programs import ROOT, started
 from ..tools.commands import TOOLS, environment_for
-from .drawing import config, run
+from .drawing import config, run, validating
 from .toy import CONFIG, FLEXIBLE, ITERATIONS, KILLED, SHARDED, last, names, start, train, train_in_two
 
 DONE = ['best_score_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
@@ -143,13 +143,11 @@ class Scores(BaseMetric):
     ],
 )
 def test_the_best_by_each_metric_is_kept_and_what_a_resumed_run_finds_better_replaces_it(save_best, best, tmp_path):
-    loader = {'batch_size': 6, 'dataset': {'type': 'DrawingImages'}, 'sampler': {'type': 'DefaultSampler'}}
-    validating = {'val_cfg': {}, 'val_evaluator': Evaluator([Scores()]), 'val_dataloader': loader}
     # Ended before the second validation.
     register_reader(tmp_path)
     for resume in (False, True):
         loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
-        cfg = config(tmp_path, loop=loop, saves=None, resume=resume, **validating)
+        cfg = config(tmp_path, loop=loop, saves=None, resume=resume, **validating(Scores()))
         cfg.default_hooks.checkpoint.save_best = save_best
         run(cfg, None if resume else 8)
     register_reader()
