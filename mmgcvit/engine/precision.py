@@ -40,17 +40,11 @@ class TF32Hook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Make the setting; ``set_float32_matmul_precision`` would concern CPUs too."""
         self.found = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
-        allow(self.enabled, self.enabled)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.enabled
 
     def after_run(self, runner: Runner) -> None:
         """Restore what was found."""
-        allow(*self.found)
-
-
-def allow(in_products: bool, in_convolutions: bool) -> None:
-    """Allow or forbid TF32 in this process."""
-    torch.backends.cuda.matmul.allow_tf32 = in_products
-    torch.backends.cudnn.allow_tf32 = in_convolutions
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = self.found
 
 
 # Older GPUs emulate bfloat16, slowly, and say that they support it.
@@ -68,19 +62,15 @@ def auto_precision(dtype: str | None = None, use_fsdp: bool = False, **kwargs: A
         use_fsdp: The model is sharded: gradients are scaled and clipped accordingly.
         **kwargs: As for ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``, ``loss_scale``, ...
     """
-    wrapper = build_wrapper(dtype, use_fsdp=use_fsdp, **kwargs)
+    if torch.cuda.is_available():
+        best = 'bfloat16' if torch.cuda.get_device_capability() >= FIRST_WITH_BFLOAT16 else 'float16'
+        wrapper = AmpOptimWrapper(dtype=dtype or best, use_fsdp=use_fsdp, **kwargs)
+    else:
+        print_log('No GPU: training in float32 instead of mixed precision.', 'current')
+        kwargs.pop('loss_scale', None)
+        wrapper = OptimWrapper(**kwargs)
     if use_fsdp and wrapper.clip_grad_kwargs:
         if wrapper.clip_func is not clip_grad_norm_ or list(wrapper.clip_grad_kwargs) != ['max_norm']:
             raise UserError('clip_grad: of a sharded model gradients are clipped by dict(max_norm=...) only')
         wrapper.clip_func = clip_sharded_grad_norm
     return wrapper
-
-
-def build_wrapper(dtype: str | None, use_fsdp: bool, **kwargs: Any) -> OptimWrapper:
-    """The wrapper of mmengine that fits the machine."""
-    if torch.cuda.is_available():
-        best = 'bfloat16' if torch.cuda.get_device_capability() >= FIRST_WITH_BFLOAT16 else 'float16'
-        return AmpOptimWrapper(dtype=dtype or best, use_fsdp=use_fsdp, **kwargs)
-    print_log('No GPU: training in float32 instead of mixed precision.', 'current')
-    kwargs.pop('loss_scale', None)
-    return OptimWrapper(**kwargs)

@@ -48,9 +48,7 @@ def samples(count, faults=None):
     """Images of three numbers; ``faults`` says what is wrong with some."""
     numbers = torch.randn(count, 3, generator=torch.Generator().manual_seed(1))
     faults = faults or {}
-    for index, fault in faults.items():
-        if fault == 'pixels':
-            numbers[index, 1] = NAN
+    numbers[[index for index, fault in faults.items() if fault == 'pixels'], 1] = NAN
     return [
         {
             'inputs': numbers[index],
@@ -157,8 +155,8 @@ def check_finite(path):
         assert torch.isfinite(tensor).all(), name
 
 
-def most_in_a_row(*count):
-    return {'finite_steps': dict(zip(('type', 'most_in_a_row'), ('mmgcvit.FiniteStepsHook', *count), strict=False))}
+def finite_steps(**settings):
+    return {'finite_steps': {'type': 'mmgcvit.FiniteStepsHook', **settings}}
 
 
 ALL = dict.fromkeys(range(40), 'loss')
@@ -175,10 +173,10 @@ ENDS = {
         r'After \S+iter_2\.pth, the newest checkpoint, no step was finite: begin anew',
     ),
     'how many is a setting': (
-        {'data': samples(4, {0: 'pixels'}), 'hooks': most_in_a_row(1)},
+        {'data': samples(4, {0: 'pixels'}), 'hooks': finite_steps(most_in_a_row=1)},
         r'in a step, up to iteration 1, .*last one \(0\.jpg\)\. No checkpoint has been saved: begin anew$',
     ),
-    'without it three': ({'data': samples(20, ALL), 'hooks': most_in_a_row()}, 'in 3 steps in a row'),
+    'without it three': ({'data': samples(20, ALL), 'hooks': finite_steps()}, 'in 3 steps in a row'),
     'a rate that bursts the weights': (
         {'data': samples(40), 'optim_wrapper': {'optimizer': {'type': 'SGD', 'lr': 1e30}}},
         r'Lower the learning rate \(1e\+30\)',
@@ -217,7 +215,7 @@ class TestGradScaler:
         """The first fault ends it. No dtype is float16 on GPUs, and runs on CPUs."""
         wrapper = {'type': 'AmpOptimWrapper', 'dtype': dtype, 'loss_scale': loss_scale}
         wrapper['optimizer'] = {'type': 'AdamW', 'lr': 0.01, **options}
-        return train(work_dir, data, hooks=most_in_a_row(1), optim_wrapper=wrapper)
+        return train(work_dir, data, hooks=finite_steps(most_in_a_row=1), optim_wrapper=wrapper)
 
     def test_what_it_leaves_out_while_it_looks_for_its_scale_is_no_fault(self, tmp_path):
         for name, options in (('plain', {}), ('fused', {'fused': True})):
