@@ -11,16 +11,8 @@ from pathlib import Path
 from ..engine.progress import Display
 from ..errors import UserError
 from ..inference.loading import find_source, in_words, load_for_command, read_config
-from ..visualization.mistakes import (
-    SCORES,
-    Folder,
-    Found,
-    Truths,
-    find_mistakes,
-    truths_of,
-    write_confusion,
-    write_worst,
-)
+from ..visualization.judging import SCORES, Truths, truths_of
+from ..visualization.mistakes import Folder, Found, find_mistakes, write_confusion, write_worst
 from .check_data import check_presence
 from .options import add_model_options, check_at_least
 
@@ -53,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     check_presence(cfg, [loader])
     model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
     truths = truths_of(cfg, loader, model)
-    folder.make()
+    folder.path.mkdir(parents=True, exist_ok=True)
     display = Display(sys.stdout)
     display.line(f'{model.task}, {len(truths)} images, on {in_words(model.device)}: {source.checkpoint}')
     try:

@@ -1,10 +1,10 @@
 """Pictures that explain what a trained network does, what it gets wrong, what it is given and how its training went.
 
 For each subject one file computes arrays and draws them: attention, global queries, Grad-CAM, LSA's shifts (begin with
-``attention.py``; ``networks.py`` is what they look at, ``drawing.py`` what they draw with); ``mistakes/`` compares
-predictions with the truth, ``browsing.py`` shows samples, ``curves.py`` logs. Models are loaded by
-:func:`mmgcvit.load`; networks are heard by hooks that are gone afterwards. The page, experiments and commands may
-import this room.
+``attention.py``; ``networks.py`` is what they look at, ``drawing.py`` what they draw with); ``mistakes.py`` shows
+where predictions are wrong, which ``judging.py`` tells, ``browsing.py`` shows samples, ``curves.py`` logs. Models are
+loaded by :func:`mmgcvit.load`; networks are heard by hooks that are gone afterwards. The page, experiments and commands
+may import this room.
 """
 
 from .attention import Attention, BlockAttention, attention, draw_attention

@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
 from ..models.layers import even_window, in_windows
-from .drawing import MARK, draw_borders, draw_box, draw_image, draw_map, height_for, limits_of
+from .drawing import MARK, draw_borders, draw_box, draw_image, draw_map, figure_of, height_for, limits_of
 from .networks import Box, View, backbone_of, check_number, inputs_of, last_detailed_stage, stride_of, view_of
 
 # Later maps are coarse.
@@ -61,24 +61,14 @@ class BlockAttention:
 
 @dataclass(frozen=True)
 class Attention:
-    """The attention of a stage, in one block or in a pair of a local and a global one.
-
-    Attributes:
-        view: The image.
-        network: The backbone's class.
-        stage: The stage.
-        head: The head, None for the mean of all.
-        at: x and y of the query in pixels of the image.
-        box: What the map covers, left, top, right, bottom in pixels of the image; with padding more than the image.
-        blocks: In the order of the network.
-    """
+    """The attention of a stage, in one block or in a pair of a local and a global one."""
 
     view: View
-    network: str
+    network: str  # the backbone's class
     stage: int
-    head: int | None
-    at: tuple[float, float]
-    box: Box
+    head: int | None  # None is the mean of all
+    at: tuple[float, float]  # the query, in pixels of the image
+    box: Box  # what the map covers, in pixels of the image; with padding more than the image
     blocks: list[BlockAttention]
 
 
@@ -99,9 +89,6 @@ def attention(
         block: From 0. Where blocks of two kinds take turns, the pair is taken that it belongs to. Default: the last.
         head: From 0. Default: the mean of all heads.
         at: Where the query is, x and y in pixels of the image. Default: the middle.
-
-    Raises:
-        UserError: There is no such stage, block, head or place; or the block's attention is of another kind.
     """
     backbone = backbone_of(model)
     check_number('stage', stage, backbone.num_stages)
@@ -122,26 +109,17 @@ def attention(
             raise UserError(f'{where} has {type(attn).__name__}, which does not tell its weights; take another block')
         if not hasattr(attn, 'window'):
             raise UserError(
-                f"{where} attends to shifted copies of each patch, not to other tokens: draw it by 'shifts', or take "
-                'another block'
+                f"{where} attends to shifted copies of each patch: draw it by 'shifts', or take another block"
             )
     check_number('head', head, attended[0].num_heads, f' in stage {stage}')
     inputs = inputs_of(backbone, view.inputs, attended)
     height, width = inputs[0][0].shape[1:3]
     stride = stride_of(backbone, stage)
     token = min(int(v / stride), height - 1), min(int(u / stride), width - 1)
-    return Attention(
-        view=view,
-        network=type(backbone).__name__,
-        stage=stage,
-        head=head,
-        at=view.in_image((u, v, u, v))[:2],
-        box=view.in_image((0, 0, width * stride, height * stride)),
-        blocks=[
-            block_attention(number, attn, x, token, head)
-            for number, attn, x in zip(numbers, attended, inputs, strict=True)
-        ],
-    )
+    each = zip(numbers, attended, inputs, strict=True)
+    found = [block_attention(number, attn, x, token, head) for number, attn, x in each]
+    place, box = view.in_image((u, v, u, v))[:2], view.in_image((0, 0, width * stride, height * stride))
+    return Attention(view, type(backbone).__name__, stage, head, place, box, found)
 
 
 @torch.no_grad()
@@ -160,13 +138,15 @@ def block_attention(
     here = slice(None) if kind == 'global' else slice(window, window + 1)
     asking = torch.zeros_like(weights[:, 0])
     asking[here, query] = 1
+    # Padding counts for nothing as a query, unless queries are global.
+    counted = (numbers > 0 if kind != 'global' else torch.ones_like(numbers)).to(weights.dtype)[:, :, None]
     return BlockAttention(
         block=number,
         kind=kind,
         name=type(attn).__name__,
         keys=numbers.shape[1],
         weights=assembled(weights[here, query], numbers[here], size),
-        received=assembled(received(weights, numbers > 0, kind), numbers, size),
+        received=assembled((weights * counted).sum(1) / counted.sum(1).clamp_min(1), numbers, size),
         windows=assembled(torch.arange(len(numbers)).to(numbers)[:, None].expand_as(numbers), numbers, size),
         asking=assembled(asking, numbers, size) == 1,
     )
@@ -198,17 +178,6 @@ def window_of(attn: nn.Module, size: tuple[int, int]) -> tuple[int, int] | None:
     return even_window(attn.window, size)  # without a position bias windows may have any shape
 
 
-def received(weights: Tensor, is_real: Tensor, kind: str) -> Tensor:
-    """How much each token is attended to on average over the queries: weights (nW, query, key) to (nW, key).
-
-    Padding, where ``is_real`` (nW, N) is false, counts for nothing as a query unless queries are global.
-    """
-    if kind == 'global':
-        return weights.mean(1)
-    asking = is_real.to(weights.dtype)[:, :, None]
-    return (weights * asking).sum(1) / asking.sum(1).clamp_min(1)
-
-
 def assembled(values: Tensor, numbers: Tensor, size: tuple[int, int]) -> Any:
     """Values of windows as a map, without padding: both (nW, N) to (H, W); nan at tokens without a value."""
     flat = torch.full((size[0] * size[1] + 1,), float('nan'), device=values.device)
@@ -222,9 +191,9 @@ def draw_attention(found: Attention) -> Figure:
     Attention is drawn as a multiple of the share that each key would have if all had the same.
     """
     view, rows = found.view, len(found.blocks)
-    figure = Figure(figsize=(3 * PANEL + 1.6, rows * (height_for(view, PANEL) + 0.5) + 0.6), layout='constrained')
     heads = 'mean of all heads' if found.head is None else f'head {found.head}'
-    figure.suptitle(f'{found.network}, stage {found.stage}, {heads}', fontsize=11)
+    title = f'{found.network}, stage {found.stage}, {heads}'
+    figure = figure_of(title, 3 * PANEL + 1.6, rows * (height_for(view, PANEL) + 0.5) + 0.6)
     grid = figure.add_gridspec(rows, 3)
     left = figure.add_subplot(grid[:, 0])
     height, width = found.blocks[0].weights.shape

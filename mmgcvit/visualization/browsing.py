@@ -37,25 +37,16 @@ CLASSES, SMALLEST_SHARE = 3, 0.005
 
 @dataclass(frozen=True)
 class Sample:
-    """An image in the form that a host can draw.
+    """An image in the form that a host can draw."""
 
-    Attributes:
-        pixels: (height, width, 3) uint8, red, green, blue: denormalised, with the padding that the network sees.
-        truth: The host's data sample, its boxes as a tensor.
-    """
-
-    pixels: np.ndarray
-    truth: Any
+    pixels: np.ndarray  # (height, width, 3) uint8, red, green, blue: denormalised, with the padding of the network
+    truth: Any  # the host's data sample, its boxes as a tensor
 
 
 class Samples:
     """The samples of a data loader of a whole config whose scope is entered.
 
     Of any loader but ``'train_dataloader'`` images go through the preprocessor one by one, as in tests, unmixed.
-
-    Attributes:
-        kind: ``'coco'``, ``'ade20k'`` or ``'imagenet'``, as contact sheets call data.
-        metainfo: The data set's.
     """
 
     def __init__(self, cfg: Config, loader: str) -> None:

@@ -44,19 +44,12 @@ class Curve:
 
 @dataclass
 class Run:
-    """What one run has logged, over all of its sessions: a resumed run logs each in a folder of its own.
+    """What one run has logged, over all of its sessions: a resumed run logs each in a folder of its own."""
 
-    Attributes:
-        name: The work dir's name.
-        training: Losses, learning rates and the like by name, over iterations.
-        scores: Scores of the validations by name, over epochs or iterations.
-        epochs: The last epoch that training has logged; 0 where runs go by iterations.
-    """
-
-    name: str
-    training: dict[str, Curve] = field(default_factory=dict)
-    scores: dict[str, Curve] = field(default_factory=dict)
-    epochs: int = 0
+    name: str  # the work dir's
+    training: dict[str, Curve] = field(default_factory=dict)  # losses, learning rates and the like, over iterations
+    scores: dict[str, Curve] = field(default_factory=dict)  # of the validations, over epochs or iterations
+    epochs: int = 0  # the last that training has logged; 0 where runs go by iterations
 
     @property
     def iterations(self) -> int:
@@ -132,14 +125,7 @@ class Panel:
 
 
 def draw_curves(runs: Sequence[Run], keys: Sequence[str], file: Path) -> None:
-    """Draw what runs have logged, beside each other, into a file.
-
-    Args:
-        runs: Of different names.
-        keys: Which quantities, each a panel; without any the loss (of one run its parts too), the norm of the
-            gradients, the learning rate, and the scores without their details.
-        file: Where to.
-    """
+    """Draw what runs of different names have logged, a panel for each key, into a file; see :func:`panels_of`."""
     check_ending(file)
     panels = panels_of(runs, keys)
     columns = min(COLUMNS, len(panels))
@@ -153,13 +139,12 @@ def draw_curves(runs: Sequence[Run], keys: Sequence[str], file: Path) -> None:
         for axes in figure.axes:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
                 found.setdefault(label, handle)
-        columns = min(len(runs), 4)
-        figure.legend(found.values(), found.keys(), loc='outside upper center', ncols=columns, frameon=False)
+        figure.legend(found.values(), found.keys(), loc='outside upper center', ncols=min(len(runs), 4), frameon=False)
     save(figure, file)
 
 
 def panels_of(runs: Sequence[Run], keys: Sequence[str]) -> list[Panel]:
-    """A panel for each key, or those that show how training goes."""
+    """A panel for each key, or those that show how training goes: loss, gradients, learning rate, main scores."""
     if keys:
         panels = [panel_of(runs, key) for key in keys]
         missing = [panel.title for panel in panels if not panel.curves]

@@ -22,11 +22,7 @@ MARK = '#00e5ff'
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Write a figure of matplotlib's.
-
-    Raises:
-        UserError: The file's ending is none of a picture, or it cannot be written.
-    """
+    """Write a figure of matplotlib's."""
     check_ending(file)
     try:
         with written_whole(file, flush=False) as unfinished:
@@ -36,13 +32,16 @@ def save(figure: Figure, file: Path) -> None:
 
 
 def check_ending(file: Path) -> None:
-    """Refuse a file that is no picture by its name.
-
-    Raises:
-        UserError: It is none.
-    """
+    """Refuse a file that is no picture by its name."""
     if file.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise UserError(f'{file}: pictures are written as .png, .pdf, .svg or .jpg')
+
+
+def figure_of(title: str, width: float, height: float) -> Figure:
+    """An empty figure of so many inches under a title."""
+    figure = Figure(figsize=(width, height), layout='constrained')
+    figure.suptitle(title, fontsize=11)
+    return figure
 
 
 def extent(box: Box) -> Box:
@@ -127,7 +126,6 @@ def limits_of(*maps: np.ndarray) -> tuple[float, float]:
 
 
 def draw_box(axes: Axes, box: Box, linewidth: float) -> None:
-    """A frame that marks something."""
     left, top, right, bottom = box
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=MARK, linewidth=linewidth))
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
-from .drawing import MARK, draw_box, draw_image, draw_map, height_for
+from .drawing import MARK, draw_box, draw_image, draw_map, figure_of, height_for
 from .networks import Box, View, backbone_of, check_number, last_detailed_stage, view_of
 
 # grad-cam adds 1e-7 to the maximum by which it divides.
@@ -31,27 +31,16 @@ PANEL = 4.4
 
 @dataclass(frozen=True)
 class GradCam:
-    """Which part of an image speaks for a class, or for a box of it.
-
-    Attributes:
-        view: The image.
-        method: ``'Grad-CAM'``, of a detector ``'HiResCAM'``.
-        stage: The stage whose map is weighted.
-        cam: (h, w), from 0 to 1, over what the network sees; all 0 where nothing speaks for it.
-        class_name: The class.
-        score: The class's or the box's score, from 0 to 1; of a segmentor the class's share of the image.
-        box: Of a detector, left, top, right, bottom in pixels of the image.
-        region: Of a segmentor, (h'', w'') bool, where it finds the class, over the inputs with their padding.
-    """
+    """Which part of an image speaks for a class, or for a box of it."""
 
     view: View
-    method: str
-    stage: int
-    cam: np.ndarray
+    method: str  # 'Grad-CAM', of a detector 'HiResCAM'
+    stage: int  # whose map is weighted
+    cam: np.ndarray  # (h, w), from 0 to 1, over what the network sees; all 0 where nothing speaks for it
     class_name: str
-    score: float
-    box: Box | None = None
-    region: np.ndarray | None = None
+    score: float  # the class's or the box's, from 0 to 1; of a segmentor the class's share of the image
+    box: Box | None = None  # of a detector, in pixels of the image
+    region: np.ndarray | None = None  # of a segmentor, (h'', w'') bool, where the class is, over the padded inputs
 
 
 # From what the model computes of one image to a scalar with a gradient; and what :class:`GradCam` says of it.
@@ -84,16 +73,13 @@ def gradcam(
     segmentor the mean score of the pixels that it gives to the class.
 
     Args:
-        model: As :func:`mmgcvit.load` makes it.
-        image: A path, an array (height, width, 3) in the order blue, green, red, or an image of Pillow's.
+        model: As of :func:`attention`.
+        image: Likewise.
         class_name: A class's name or number. Default: of a classifier the predicted one, of a detector the class of the
             surest box, of a segmentor the largest.
         box: Of a detector, the number of the box, from 0, the surest first; with ``class_name`` of those of the class.
         stage: From 0. Default: the last one whose map has at least 4 x 4 tokens, or if nothing speaks for the class
             there, the last one before it where something does.
-
-    Raises:
-        UserError: There is no such class, box or stage, or grad-cam is not installed.
     """
     if find_spec('pytorch_grad_cam') is None:
         raise UserError("Grad-CAM is computed by grad-cam, which is not installed: pip install 'grad-cam'")
@@ -168,13 +154,14 @@ def of_detector(model: Predictor, sample: Any, label: int | None, box: int | Non
         'score': float(objects.scores[number]),
         'box': tuple(objects.bboxes[number].tolist()),
     }
-    return lambda output: log_odds(output.pred_instances.scores[number]), described
 
+    def value(output: Any) -> Tensor:
+        """It has the gradient of the score's log odds, which does not vanish where the score is near 1."""
+        score = output.pred_instances.scores[number]
+        held = score.detach().double()
+        return score / (held * (1 - held)).clamp_min(1e-7).to(score.dtype)
 
-def log_odds(score: Tensor) -> Tensor:
-    """A value with the gradient of a score's log odds, which does not vanish where the score is near 1."""
-    held = score.detach().double()
-    return score / (held * (1 - held)).clamp_min(1e-7).to(score.dtype)
+    return value, described
 
 
 def of_segmentor(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
@@ -199,11 +186,9 @@ TARGETS = {'classification': of_classifier, 'detection': of_detector, 'segmentat
 def draw_gradcam(found: GradCam) -> Figure:
     """Draw the image with the box or region that is asked about, and beside it the map over it."""
     view = found.view
-    figure = Figure(figsize=(2 * PANEL + 1.2, height_for(view, PANEL) + 0.9), layout='constrained')
-    what = f'class {found.class_name}, ' + (
-        f'{100 * found.score:.1f} % of the pixels' if found.region is not None else f'score {found.score:.2f}'
-    )
-    figure.suptitle(f'{found.method}, stage {found.stage}: what speaks for {what}', fontsize=11)
+    share = f'score {found.score:.2f}' if found.region is None else f'{100 * found.score:.1f} % of the pixels'
+    title = f'{found.method}, stage {found.stage}: what speaks for class {found.class_name}, {share}'
+    figure = figure_of(title, 2 * PANEL + 1.2, height_for(view, PANEL) + 0.9)
     left, right = figure.subplots(1, 2)
     draw_image(left, view, 'image')
     title = found.method if found.cam.any() else 'nothing speaks for it at this stage'

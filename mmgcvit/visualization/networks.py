@@ -34,23 +34,14 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class View:
-    """An image as a network takes it.
+    """An image as a network takes it."""
 
-    Attributes:
-        image: (H, W, 3) uint8, red, green, blue.
-        inputs: (1, 3, h', w'), what the network gets: normalised, and padded on the right and at the bottom.
-        data_samples: The host's, of one image.
-        seen: (h, w), rows and columns of the inputs without padding.
-        scale: Pixels of the image for one of the inputs, down and across.
-        offset: Where in the image the inputs begin, in pixels from its top and left.
-    """
-
-    image: np.ndarray
-    inputs: Tensor
-    data_samples: list[Any]
-    seen: tuple[int, int]
-    scale: tuple[float, float]
-    offset: tuple[float, float]
+    image: np.ndarray  # (H, W, 3) uint8, red, green, blue
+    inputs: Tensor  # (1, 3, h', w'), what the network gets: normalised, and padded on the right and at the bottom
+    data_samples: list[Any]  # the host's, of one image
+    seen: tuple[int, int]  # (h, w), rows and columns of the inputs without padding
+    scale: tuple[float, float]  # pixels of the image for one of the inputs, down and across
+    offset: tuple[float, float]  # where in the image the inputs begin, in pixels from its top and left
 
     def in_image(self, box: Box) -> Box:
         """A box of the inputs in pixels of the image."""
@@ -63,11 +54,7 @@ class View:
         return self.in_image((0, 0, self.seen[1], self.seen[0]))
 
     def in_inputs(self, at: tuple[float, float] | None) -> tuple[float, float]:
-        """A place x, y of the image as u, v of the inputs; None is the middle of what is seen.
-
-        Raises:
-            UserError: It is not seen.
-        """
+        """A place x, y of the image as u, v of the inputs; None is the middle of what is seen."""
         if at is None:
             return self.seen[1] / 2, self.seen[0] / 2
         u, v = (at[0] - self.offset[1]) / self.scale[1], (at[1] - self.offset[0]) / self.scale[0]
@@ -88,14 +75,8 @@ def view_of(model: Predictor, image: ImageLike) -> View:
     with model.in_scope():
         batch = model.network.data_preprocessor(pseudo_collate([packed]), False)
     (down, top), (across, left) = (found_place(model, array.shape[:2], seen, axis) for axis in (0, 1))
-    return View(
-        image=np.ascontiguousarray(array[..., ::-1]),
-        inputs=batch['inputs'],
-        data_samples=batch['data_samples'],
-        seen=seen,
-        scale=(down, across),
-        offset=(top, left),
-    )
+    image = np.ascontiguousarray(array[..., ::-1])
+    return View(image, batch['inputs'], batch['data_samples'], seen, scale=(down, across), offset=(top, left))
 
 
 def found_place(model: Predictor, size: tuple[int, int], seen: tuple[int, int], axis: int) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
-from .drawing import HEAT, draw_image, extent, frame, height_for
+from .drawing import HEAT, draw_image, extent, figure_of, frame, height_for
 from .networks import View, backbone_of, inputs_of, view_of
 
 COMPONENTS = 3
@@ -22,48 +22,26 @@ PANEL = 3.0
 
 @dataclass(frozen=True)
 class StageQuery:
-    """The global query of a stage.
-
-    Attributes:
-        stage: The stage.
-        query: (nH, h, w, d).
-        norms: (nH, h, w), lengths of each head's vectors.
-        components: (h, w, 3), the first three principal components of the N tokens' C channels, each from 0 to 1.
-        explained: (3,), the share of the tokens' variance that each of them has.
-    """
+    """The global query of a stage, and what is drawn of it."""
 
     stage: int
-    query: np.ndarray
-    norms: np.ndarray
-    components: np.ndarray
-    explained: np.ndarray
+    query: np.ndarray  # (nH, h, w, d)
+    norms: np.ndarray  # (nH, h, w), lengths of each head's vectors
+    components: np.ndarray  # (h, w, 3), the first three principal components of the C channels, each from 0 to 1
+    explained: np.ndarray  # (3,), the share of the tokens' variance that each of them has
 
 
 @dataclass(frozen=True)
 class Queries:
-    """The global queries that a network makes of an image.
-
-    Attributes:
-        view: The image.
-        network: The backbone's class.
-        stages: Those that have one.
-    """
+    """The global queries that a network makes of an image."""
 
     view: View
-    network: str
-    stages: list[StageQuery]
+    network: str  # the backbone's class
+    stages: list[StageQuery]  # those that have one
 
 
 def queries(model: Predictor, image: ImageLike) -> Queries:
-    """The global queries that a network makes of an image, one for each stage.
-
-    Args:
-        model: As :func:`mmgcvit.load` makes it.
-        image: A path, an array (height, width, 3) in the order blue, green, red, or an image of Pillow's.
-
-    Raises:
-        UserError: The network has no global query.
-    """
+    """The global queries that a network makes of an image as of :func:`attention`, one for each stage."""
     backbone = backbone_of(model)
     # A stage of one block has no attention that uses its query.
     found = [
@@ -78,15 +56,12 @@ def queries(model: Predictor, image: ImageLike) -> Queries:
     made = [(i, window, q) for i, window, q in made if q.shape[2]]
     if not made:
         raise UserError(f'{type(backbone).__name__} has no global query')
-    stages = [stage_query(i, q[0].unflatten(1, window).float().cpu().numpy()) for i, window, q in made]
+    stages = []
+    for i, window, q in made:
+        query = q[0].unflatten(1, window).float().cpu().numpy()
+        components = principal_components(np.moveaxis(query, 0, 2).reshape(*window, -1))
+        stages.append(StageQuery(i, query, np.linalg.norm(query, axis=-1), *components))
     return Queries(view, type(backbone).__name__, stages)
-
-
-def stage_query(stage: int, query: np.ndarray) -> StageQuery:
-    """What is drawn of a stage's query (nH, h, w, d)."""
-    tokens = np.moveaxis(query, 0, 2).reshape(*query.shape[1:3], -1)
-    components, explained = principal_components(tokens)
-    return StageQuery(stage, query, np.linalg.norm(query, axis=-1), components, explained)
 
 
 def principal_components(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,11 +87,8 @@ def principal_components(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def draw_queries(found: Queries) -> Figure:
     """Draw each stage's global query as maps in the shape of the image: lengths, principal components, heads."""
     view, rows = found.view, len(found.stages)
-    figure = Figure(figsize=(4 * PANEL + 1.4, rows * (height_for(view, PANEL) + 0.55) + 0.6), layout='constrained')
-    figure.suptitle(
-        f'{found.network}: global query tokens, the whole image reduced to one window and asked of every window',
-        fontsize=11,
-    )
+    title = f'{found.network}: global query tokens, the whole image reduced to one window and asked of every window'
+    figure = figure_of(title, 4 * PANEL + 1.4, rows * (height_for(view, PANEL) + 0.55) + 0.6)
     grid = figure.add_gridspec(rows, 4)
     draw_image(figure.add_subplot(grid[0, 0]), view, 'image')
     seen = {'extent': extent(view.box), 'interpolation': 'nearest'}

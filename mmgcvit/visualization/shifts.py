@@ -16,7 +16,7 @@ from matplotlib.transforms import offset_copy
 from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
-from .drawing import MARK, draw_dimmed, draw_image, draw_map, extent, frame, height_for, limits_of
+from .drawing import MARK, draw_dimmed, draw_image, draw_map, extent, figure_of, frame, height_for, limits_of
 from .networks import Box, View, backbone_of, check_number, inputs_of, view_of
 
 PANEL = 3.7
@@ -31,24 +31,17 @@ SWATCH = 11
 class Shifts:
     """How the first block of LSA attends to shifted copies of an image.
 
-    Attributes:
-        view: The image.
-        shifts: T pairs (dy, dx) in pixels of the network's input: how far the copy's content moves down and to the
-            right. A patch of the copy therefore shows what lies as far up and to the left in the image.
-        stride: Pixels between two patches.
-        kernel_size: Side of a patch in pixels.
-        head: None for the mean of all.
-        weights: (h, w, T), how much each patch attends to each of its copies; they sum to 1.
-        preferred: (h, w), the number of the shift with the largest weight.
+    A shift is (dy, dx) in pixels of the network's input: how far the copy's content moves down and to the right. So a
+    patch of the copy shows what lies as far up and to the left in the image.
     """
 
     view: View
-    shifts: tuple[tuple[int, int], ...]
-    stride: int
-    kernel_size: int
-    head: int | None
-    weights: np.ndarray
-    preferred: np.ndarray
+    shifts: tuple[tuple[int, int], ...]  # T of them
+    stride: int  # pixels between two patches
+    kernel_size: int  # side of a patch in pixels
+    head: int | None  # None is the mean of all
+    weights: np.ndarray  # (h, w, T), how much each patch attends to each of its copies; they sum to 1
+    preferred: np.ndarray  # (h, w), the number of the shift with the largest weight
 
     @property
     def box(self) -> Box:
@@ -63,16 +56,7 @@ class Shifts:
 
 
 def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
-    """How LSA's first block attends to the shifted copies of an image.
-
-    Args:
-        model: As :func:`mmgcvit.load` makes it.
-        image: A path, an array (height, width, 3) in the order blue, green, red, or an image of Pillow's.
-        head: From 0. Default: the mean of all heads.
-
-    Raises:
-        UserError: The network has no shifts, or no such head.
-    """
+    """How LSA's first block attends to the shifted copies of an image; arguments are as of :func:`attention`."""
     backbone = backbone_of(model)
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):
@@ -90,17 +74,19 @@ def draw_shifts(found: Shifts) -> Figure:
     """Draw where the copies' patches lie (magnified), which copy each patch prefers, how much, and how many do."""
     view = found.view
     high = max(height_for(view, PANEL), 3.0)
-    figure = Figure(figsize=(3 * PANEL + 2.6, 2 * (high + 0.5) + 0.6), layout='constrained')
     heads = 'mean of all heads' if found.head is None else f'head {found.head}'
-    figure.suptitle(
-        f'LSA, first block, {heads}: attention of each patch to its {len(found.shifts)} shifted copies', fontsize=11
-    )
+    title = f'LSA, first block, {heads}: attention of each patch to its {len(found.shifts)} shifted copies'
+    figure = figure_of(title, 3 * PANEL + 2.6, 2 * (high + 0.5) + 0.6)
     grid = figure.add_gridspec(2, 3)
     colours = colours_of(found)
     rows, columns = found.preferred.shape
     axes = figure.add_subplot(grid[0, 0])
     draw_image(axes, view, f'image; {rows} x {columns} patches of {found.kernel_size} px')
-    part = magnified_part(found)
+    # Some patches in the middle of what is seen: left, top, right, bottom.
+    top, left = (max((count - MAGNIFIED) // 2, 0) * found.stride for count in (rows, columns))
+    margin = max(abs(step) for shift in found.shifts for step in shift) + 1
+    far = MAGNIFIED * found.stride + margin
+    part = np.array(view.in_image((left - margin, top - margin, left + far, top + far)))
     axes.plot(part[[0, 2, 2, 0, 0]], part[[1, 1, 3, 3, 1]], color=MARK, linewidth=1.2)
     draw_grids(figure.add_subplot(grid[1, 0]), found, part, colours)
     axes = figure.add_subplot(grid[0, 1])
@@ -126,15 +112,6 @@ def colours_of(found: Shifts) -> np.ndarray:
     return colours
 
 
-def magnified_part(found: Shifts) -> np.ndarray:
-    """Some patches in the middle of what is seen, as left, top, right, bottom in pixels of the image."""
-    rows, columns = found.preferred.shape
-    top, left = (max((count - MAGNIFIED) // 2, 0) * found.stride for count in (rows, columns))
-    side = MAGNIFIED * found.stride
-    margin = max(abs(step) for shift in found.shifts for step in shift) + 1
-    return np.array(found.view.in_image((left - margin, top - margin, left + side + margin, top + side + margin)))
-
-
 def draw_grids(axes: Axes, found: Shifts, part: np.ndarray, colours: np.ndarray) -> None:
     """The patches of each copy where their content lies in the image: a shift down shows what lies above."""
     draw_dimmed(axes, found.view)
@@ -145,17 +122,14 @@ def draw_grids(axes: Axes, found: Shifts, part: np.ndarray, colours: np.ndarray)
         down = [(column * found.stride - dx, -dy, rows * found.stride - dy) for column in range(columns + 1)]
         lines = [(x0, y, x1, y) for x0, y, x1 in across] + [(x, y0, x, y1) for x, y0, y1 in down]
         placed = [found.view.in_image(line) for line in lines]
-        is_first = (dy, dx) == (0, 0)
-        axes.add_collection(
-            LineCollection(
-                [[line[:2], line[2:]] for line in placed],
-                colors=[colours[number]],
-                linewidths=2.6 if is_first else 1.2,
-                zorder=3 if is_first else 2,
-            )
-        )
-    title = 'the framed part: patches of the image (thick, grey)\nand of its shifted copies, in their colours'
-    frame(axes, found.view, title)
+        width, order = (2.6, 3) if (dy, dx) == (0, 0) else (1.2, 2)
+        segments = [[line[:2], line[2:]] for line in placed]
+        axes.add_collection(LineCollection(segments, colors=[colours[number]], linewidths=width, zorder=order))
+    frame(
+        axes,
+        found.view,
+        'the framed part: patches of the image (thick, grey)\nand of its shifted copies, in their colours',
+    )
     axes.set_xlim(part[0], part[2])
     axes.set_ylim(part[3], part[1])
 

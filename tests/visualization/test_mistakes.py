@@ -16,10 +16,8 @@ from mmgcvit.engine.progress import Display
 from mmgcvit.errors import UserError
 from mmgcvit.inference import Classification, Detections, Segmentation
 from mmgcvit.inference.loading import read_config
-from mmgcvit.visualization.mistakes import Folder, find_mistakes, truths_of
-from mmgcvit.visualization.mistakes.confusion import Confusion, draw_confusion, objects
-from mmgcvit.visualization.mistakes.finding import COUNTED
-from mmgcvit.visualization.mistakes.judging import TrueDetections, iou_of, judge, match
+from mmgcvit.visualization.judging import COUNTED, Confusion, TrueDetections, iou_of, judge, match, objects, truths_of
+from mmgcvit.visualization.mistakes import Folder, draw_confusion, find_mistakes
 
 from ..inference import conftest as of_inference
 from .conftest import PER_CLASS, TASKS

@@ -1,6 +1,7 @@
-"""What is true of an image, as the hosts load it, and how well a prediction fits it: a number, words, counts."""
+"""What is true of an image, as the hosts load it, and how well a prediction fits it: a score, words, counts."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Any, NamedTuple
@@ -9,11 +10,10 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
-from ...errors import UserError, first_line
-from ...inference import Classification, Detections, Prediction, Predictor, Segmentation
-from ...inference.images import from_array, read_image
-from ...inference.loading import quiet_hosts
-from .confusion import Confusion
+from ..errors import UserError, first_line
+from ..inference import Classification, Detections, Prediction, Predictor, Segmentation
+from ..inference.images import from_array, read_image
+from ..inference.loading import quiet_hosts
 
 # So many kinds of mistakes are named of an image.
 NAMED = 3
@@ -23,16 +23,71 @@ SCORES = {
     'segmentation': 'mean IoU of its classes',
     'classification': 'score of the true class',
 }
+BACKGROUND = 'background'
+COUNTED = {'segmentation': 'pixels', 'classification': 'images'}
+
+
+class Confused(NamedTuple):
+    """A class and what it is taken for."""
+
+    truth: int  # the row's number
+    predicted: int  # the column's
+    count: int
+    share: float  # of the row
+
+
+class Confusion:
+    """A confusion matrix.
+
+    Attributes:
+        names: Of rows and columns alike.
+        counted: What is counted: ``'images'``, ``'pixels'`` or ``'objects'``.
+        counts: (n, n) int64; rows are what is true, columns what is predicted.
+    """
+
+    def __init__(self, names: Sequence[str], counted: str) -> None:
+        self.names = list(names)
+        self.counted = counted
+        self.counts = np.zeros((len(names), len(names)), np.int64)
+
+    def add(self, truths: np.ndarray, predicted: np.ndarray) -> None:
+        """Count pairs of a row and a column: two (k,) whole numbers from 0."""
+        size = len(self.names)
+        pairs = truths.astype(np.int64) * size + predicted
+        self.counts += np.bincount(pairs, minlength=size * size).reshape(size, size)
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(n, n) float64: each row by its sum; rows in which nothing is counted are 0."""
+        return self.counts / np.maximum(self.counts.sum(1, keepdims=True), 1)
+
+    @property
+    def right(self) -> float:
+        """The share of all counts that are on the diagonal; 0 where nothing is counted."""
+        return float(np.trace(self.counts) / max(self.counts.sum(), 1))
+
+    def most_confused(self, number: int) -> list[Confused]:
+        """The pairs of different classes with the highest counts, those first; of equal counts the higher share."""
+        counts, shares = self.counts.copy(), self.shares
+        np.fill_diagonal(counts, 0)
+        rows, columns = np.nonzero(counts)
+        order = np.lexsort((columns, rows, -shares[rows, columns], -counts[rows, columns]))[:number]
+        return [
+            Confused(int(row), int(column), int(counts[row, column]), float(shares[row, column]))
+            for row, column in zip(rows[order], columns[order], strict=True)
+        ]
+
+
+def objects(classes: Sequence[str]) -> Confusion:
+    """A matrix for objects: a row for what is there and no object, a column for objects that are not found."""
+    return Confusion([*classes, BACKGROUND if BACKGROUND not in classes else f'{BACKGROUND} (none)'], 'objects')
 
 
 @dataclass(frozen=True)
 class TrueDetections(Detections):
-    """The objects that are in an image, with scores of 1.
+    """The objects that are in an image, with scores of 1."""
 
-    Attributes:
-        crowds: (m, 4) float32, boxes in which nothing counts: of crowds, and of what is marked to be ignored.
-    """
-
+    # (m, 4) float32, boxes in which nothing counts: of crowds, and of what is marked to be ignored.
     crowds: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
@@ -133,17 +188,11 @@ LOADED = {'detection': true_objects, 'segmentation': true_pixels, 'classificatio
 
 
 class Verdict(NamedTuple):
-    """What is said of a prediction.
+    """What is said of a prediction."""
 
-    Attributes:
-        score: From 0 to 1, the higher the better; see :data:`SCORES`.
-        mistakes: How many, in the matrix's counts: of images of one score, those with more are worse.
-        why: What is wrong, in words.
-    """
-
-    score: float
-    mistakes: int
-    why: str
+    score: float  # from 0 to 1, the higher the better; see SCORES
+    mistakes: int  # in the matrix's counts: of images of one score, those with more are worse
+    why: str  # what is wrong, in words
 
 
 @singledispatch
@@ -212,18 +261,11 @@ def judge_class(truth: Classification, found: Classification, confusion: Confusi
 
 
 class Matching(NamedTuple):
-    """How objects that are there and objects that are found belong together.
+    """How objects that are there and objects that are found belong together, by their numbers."""
 
-    Attributes:
-        pairs: (k, 2) int64, numbers of an object that is there and of one that is found.
-        missed: Numbers of those that are there and not found.
-        false: Numbers of those that are found and not there, second boxes of one object among them; without those
-            that lie in a crowd.
-    """
-
-    pairs: np.ndarray
-    missed: np.ndarray
-    false: np.ndarray
+    pairs: np.ndarray  # (k, 2) int64, one that is there and one that is found
+    missed: np.ndarray  # those that are there and not found
+    false: np.ndarray  # found and not there, second boxes of one object among them; without those in a crowd
 
 
 def match(found: Detections, truth: TrueDetections, iou_thr: float = 0.5) -> Matching:

@@ -1,4 +1,7 @@
-"""One pass over a data set: the confusion matrix and the worst images, in a folder; nothing there is lost unasked."""
+"""What a trained model gets wrong on a data set: which classes it takes for which, and the images it does worst on.
+
+One pass, :func:`find_mistakes`, by the verdicts of ``judging.py``; its folder loses nothing unasked.
+"""
 
 import heapq
 import json
@@ -10,23 +13,28 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from ...engine.progress import Display
-from ...errors import UserError
-from ...files import write_image, written_whole
-from ...inference import Classification, Prediction, Predictor
-from ...inference.outputs import check_out_dir, write_json
-from ..drawing import save
-from .confusion import Confusion, draw_confusion, objects
-from .judging import SCORES, Truths, Verdict, judge
+from ..engine.progress import Display
+from ..errors import UserError
+from ..files import write_image, written_whole
+from ..inference import Classification, Prediction, Predictor
+from ..inference.outputs import check_out_dir, write_json
+from .drawing import save
+from .judging import COUNTED, SCORES, Confusion, Truths, Verdict, judge, objects
 
-COUNTED = {'segmentation': 'pixels', 'classification': 'images'}
 MATRIX, MATRIX_PICTURE, TABLE, PICTURES = 'confusion.json', 'confusion.png', 'worst.json', 'worst'
 PAIRS_WRITTEN = 100
 # Sides of a drawn image in pixels: as small ones as digits are enlarged, large photos are made smaller.
 SMALLEST, LARGEST = 320, 800
 FONT, LINE, GAP = 15, 24, 8
+# With more classes the matrix itself is a grey square: only the most confused pairs are drawn. With fewer there is
+# room for numbers in it.
+MOST_IN_A_MATRIX, MOST_WITH_NUMBERS = 160, 25
+PAIRS = 25
+INCHES_A_CLASS, SMALLEST_SIDE = 0.17, 5.0
 
 
 class Judged(NamedTuple):
@@ -39,19 +47,12 @@ class Judged(NamedTuple):
 
 @dataclass
 class Found:
-    """What one pass has found.
-
-    Attributes:
-        confusion: The matrix.
-        worst: The worst images, those first.
-        images: So many images were judged.
-        failed: What could not be, a sentence each.
-    """
+    """What one pass has found."""
 
     confusion: Confusion
-    worst: list[Judged] = field(default_factory=list)
-    images: int = 0
-    failed: list[str] = field(default_factory=list)
+    worst: list[Judged] = field(default_factory=list)  # the worst first
+    images: int = 0  # so many were judged
+    failed: list[str] = field(default_factory=list)  # what could not be, a sentence each
 
 
 def find_mistakes(model: Predictor, truths: Truths, most_worst: int, batch_size: int, display: Display) -> Found:
@@ -123,13 +124,61 @@ class Folder:
                 raise UserError(f'{table} is no table of this command; name another folder, or remove it') from None
             self.earlier_pictures = [path / PICTURES / name for name in names]
 
-    def make(self) -> None:
-        """Make the folder."""
-        self.path.mkdir(parents=True, exist_ok=True)
+
+def draw_confusion(confusion: Confusion) -> Figure:
+    """The matrix, each row by its sum, and the most confused pairs as bars; legible with 10, 80 and 1000 classes."""
+    number = len(confusion.names)
+    has_matrix = number <= MOST_IN_A_MATRIX
+    side = (
+        max(SMALLEST_SIDE, INCHES_A_CLASS * number * (2.2 if number <= MOST_WITH_NUMBERS else 1)) if has_matrix else 0
+    )
+    figure = Figure(figsize=(side * 1.2 + 6.5, max(side * 1.1, 6.0)), layout='constrained')
+    widths = [side * 1.2, 6.5] if has_matrix else [1]
+    axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
+    if has_matrix:
+        draw_matrix(axes[0], confusion)
+    draw_pairs(axes[-1], confusion)
+    return figure
+
+
+def draw_matrix(axes: Axes, confusion: Confusion) -> None:
+    """Shades for shares of rows, and numbers in per cent where there is room."""
+    names, shares = confusion.names, confusion.shares
+    axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+    size = 9 if len(names) <= MOST_WITH_NUMBERS else 6
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.set_xlabel('predicted')
+    axes.set_ylabel('truth')
+    axes.set_title(f'{confusion.counted}: shares of each row, %')
+    if len(names) > MOST_WITH_NUMBERS:
+        return
+    for row, column in np.argwhere(confusion.counts):
+        share = shares[row, column]
+        words = f'{100 * share:.0f}' if share >= 0.005 else '<1'
+        axes.text(column, row, words, ha='center', va='center', fontsize=8, color='white' if share > 0.5 else 'black')
+
+
+def draw_pairs(axes: Axes, confusion: Confusion) -> None:
+    """Bars, the most confused pair on top."""
+    names, pairs = confusion.names, confusion.most_confused(PAIRS)
+    axes.set_title(f'most confused, in {confusion.counted}')
+    if not pairs:
+        axes.text(0.5, 0.5, 'nothing is confused', ha='center', va='center', transform=axes.transAxes)
+        axes.set_axis_off()
+        return
+    axes.barh(range(len(pairs)), [pair.count for pair in pairs], color='tab:blue')
+    axes.set_yticks(range(len(pairs)), [f'{names[pair.truth]} → {names[pair.predicted]}' for pair in pairs], fontsize=9)
+    axes.set_ylim(PAIRS - 0.5, -0.5)
+    for place, pair in enumerate(pairs):
+        words = f' {pair.count} ({pair.share:.0%})'
+        axes.annotate(words, (pair.count, place), va='center', fontsize=8, annotation_clip=False)
+    axes.set_xlim(0, 1.3 * max(pair.count for pair in pairs))
+    axes.spines[['top', 'right']].set_visible(False)
 
 
 def write_confusion(confusion: Confusion, folder: Folder) -> None:
-    """Write the matrix as JSON, a row a line, and as a picture."""
+    """The matrix as JSON, a row a line, and as a picture."""
     pairs = [
         {
             'truth': confusion.names[pair.truth],
@@ -158,17 +207,8 @@ def write_worst(found: Found, truths: Truths, folder: Folder) -> None:
         path = truths.info(judged.number)['img_path']
         drawn = Path(PICTURES) / f'{rank:03d}_{Path(path).stem}.png'
         write_image(folder.path / drawn, picture_of(judged, truths))
-        verdict = judged.verdict
-        entries.append(
-            {
-                'rank': rank,
-                'file_name': path,
-                'score': round(verdict.score, 6),
-                'mistakes': verdict.mistakes,
-                'why': verdict.why,
-                'drawn': str(drawn),
-            }
-        )
+        verdict = {**judged.verdict._asdict(), 'score': round(judged.verdict.score, 6)}
+        entries.append({'rank': rank, 'file_name': path, **verdict, 'drawn': str(drawn)})
     write_json(folder.path / TABLE, {'score': SCORES[truths.model.task], 'images': entries})
 
 
