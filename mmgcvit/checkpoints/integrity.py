@@ -104,8 +104,8 @@ def recorded_digest(record: Path) -> str:
     return digest[0].lower()
 
 
-def check_digest(path: Path) -> bool:
-    """Compare a file with its digests, inside of it and beside it; whether it has one inside."""
+def check_content(path: Path) -> None:
+    """Compare a file of any format with its digests, inside of it and beside it; an archive without, its checksums."""
     with path.open('rb') as file:
         is_archive = file.read(len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
         file.seek(max(path.stat().st_size - len(DIGEST_MARK) - LENGTH_OF_DIGEST, 0))
@@ -122,7 +122,14 @@ def check_digest(path: Path) -> bool:
             f'{path} is not the file that its digest was recorded of: {recorded.name} beside it has another SHA-256. '
             'Fetch the file again; if you replaced it on purpose, remove that record'
         )
-    return has_digest
+    if is_archive and not has_digest:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                torn = archive.testzip()
+        except Exception as error:  # zipfile has no one kind of error for what a file can be.
+            torn = first_line(error)
+        if torn is not None:
+            raise DamagedCheckpointError(f'{path} is damaged ({torn}). Was it cut short?')
 
 
 def check_whole(path: Path) -> None:
@@ -143,12 +150,4 @@ def check_whole(path: Path) -> None:
         head = file.read(len(ZIP_SIGNATURE))
     if head != ZIP_SIGNATURE:
         raise DamagedCheckpointError(f'{path} is {"no file of torch.save" if head else "empty"}')
-    if check_digest(path):
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            torn = archive.testzip()
-    except Exception as error:  # zipfile has no one kind of error for what a file can be.
-        torn = first_line(error)
-    if torn is not None:
-        raise DamagedCheckpointError(f'{path} is damaged ({torn}). Was it cut short?')
+    check_content(path)

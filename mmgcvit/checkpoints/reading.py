@@ -8,7 +8,7 @@ import torch
 
 from ..errors import CheckpointError, DamagedCheckpointError, first_line
 from .downloads import download, first_on_each_node
-from .integrity import check_digest
+from .integrity import check_content
 from .torch_files import read_torch
 
 TIMM_SCHEME = 'timm://'
@@ -46,12 +46,12 @@ def read_trusted_checkpoint(source: str) -> Any:
 
     Raises:
         CheckpointError: There is no such file, or its classes cannot be imported here.
-        DamagedCheckpointError: Its digest says that it was altered.
+        DamagedCheckpointError: Its digest or checksums say that it was altered.
     """
     if source.startswith(TIMM_SCHEME):
         return read_checkpoint(source)
     path = local_file(source)
-    check_digest(path)
+    check_content(path)
     if is_safetensors(path):
         return read_safetensors(path)
     try:
@@ -71,7 +71,7 @@ def local_file(source: str) -> Path:
 
 def read_file(path: Path) -> Any:
     """Read a file of either format; see :func:`read_checkpoint`."""
-    check_digest(path)
+    check_content(path)
     return read_safetensors(path) if is_safetensors(path) else read_torch(path)
 
 

@@ -166,16 +166,11 @@ def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path):
             read_checkpoint(str(tmp_path / 'x'))
 
 
-@pytest.mark.filterwarnings('ignore:Duplicate name')
 def test_archives_that_torch_does_not_write_are_refused(tmp_path):
-    torch.save(WEIGHTS, tmp_path / 'x')
-    with zipfile.ZipFile(tmp_path / 'x') as archive:
-        entries = [(entry.filename, archive.read(entry)) for entry in archive.infolist()]
-    without_pickle = [item for item in entries if item[0] != 'x/data.pkl']
-    changes = {'two entries of one name': [*entries, ('x/data/0', b'')], "without torch's data.pkl": without_pickle}
-    for reason, changed in changes.items():
-        with zipfile.ZipFile(tmp_path / 'x', 'w') as archive:
-            for name, content in changed:
-                archive.writestr(name, content)
-        with pytest.raises(DamagedCheckpointError, match=reason):
-            read_checkpoint(str(tmp_path / 'x'))
+    torch.save(WEIGHTS, tmp_path / 'y')
+    with zipfile.ZipFile(tmp_path / 'y') as archive, zipfile.ZipFile(tmp_path / 'x', 'w') as changed:
+        for entry in archive.infolist():
+            if entry.filename != 'y/data.pkl':
+                changed.writestr(entry.filename, archive.read(entry))
+    with pytest.raises(DamagedCheckpointError, match="without torch's data.pkl"):
+        read_checkpoint(str(tmp_path / 'x'))
