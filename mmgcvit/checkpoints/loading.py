@@ -52,7 +52,9 @@ def load_pretrained(
         weights = read_weights(checkpoint, prefix, ema)
     except CheckpointError as error:
         raise CheckpointError(f'{error}; the model is {type(backbone).__name__} {describe(own)}') from None
-    check_same_network(weights, backbone, own, describe)
+    network, theirs, ours = type(backbone).__name__, arch_of(weights, type(backbone), describe), describe(own)
+    if theirs != ours:
+        raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
     # A classifier has its final norm where the backbone has the output norm of its network's last stage.
     is_last_stage = max(backbone.out_indices) == len(backbone.stage_dims) - 1
     last_norm = f'norm{max(backbone.out_indices)}.' if is_last_stage else None
@@ -61,13 +63,14 @@ def load_pretrained(
     ends = tuple(module.shape_name for module in known_tables().values())
     shapes = {name: tensor for name, tensor in tensors.items() if name.endswith(ends)}
     fitting = {name: tensor for name, tensor in tensors.items() if name in own and name not in shapes}
-    initial = [name for name in own if name not in fitting and not name.endswith(ends)]
-    check_complete(weights, initial, fitting, own)
+    wanted = {name: tensor for name, tensor in own.items() if not name.endswith(ends)}
+    check_complete(weights.source, fitting, wanted, OUTPUT_NORM)
+    initial = [name for name in wanted if name not in fitting]
     tables = filter(table_of, fitting)
     resized = sum(grid_in(tensors, name, weights.source) != grid_in(own, name, 'the model') for name in tables)
     backbone.load_state_dict(fitting | shapes, strict=False)
     ignored = [*weights.ignored, *(name for name in tensors if name not in own and name not in shapes)]
-    print_log(report(weights, describe(own), len(fitting), resized, initial, ignored, taken_final), 'current')
+    print_log(report(weights, ours, len(fitting), resized, initial, ignored, taken_final), 'current')
 
 
 def with_final_norm(tensors: Mapping[str, Tensor], last_norm: str | None) -> tuple[dict[str, Tensor], bool]:
@@ -79,33 +82,38 @@ def with_final_norm(tensors: Mapping[str, Tensor], last_norm: str | None) -> tup
     return {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}, True
 
 
-def check_same_network(weights: Weights, backbone: nn.Module, own: Mapping[str, Tensor], describe: Describe) -> None:
-    """Refuse another network's weights, and another arch's, naming both."""
-    network = type(backbone).__name__
-    if weights.layout.network not in [base.__name__ for base in type(backbone).__mro__]:
-        raise CheckpointError(f'{weights.source} holds {weights.layout.network} weights; the model is {network}')
+def arch_of(weights: Weights, network: type[nn.Module], describe: Describe) -> str:
+    """The arch that weights belong to, in words; another network's are refused."""
+    if weights.layout.network not in [base.__name__ for base in network.__mro__]:
+        raise CheckpointError(
+            f'{weights.source} holds {weights.layout.network} weights; the model is {network.__name__}'
+        )
     try:
-        theirs, ours = describe(weights.tensors), describe(own)
+        return describe(weights.tensors)
+    # Of tensors with fewer dimensions or none in them.
     except (ValueError, IndexError, ZeroDivisionError) as error:
-        raise CheckpointError(f'{weights.source} is no whole {network}: {first_line(error)}') from None
-    if theirs != ours:
-        raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
+        raise CheckpointError(f'{weights.source} is no whole {network.__name__}: {first_line(error)}') from None
 
 
 def check_complete(
-    weights: Weights, initial: list[str], fitting: Mapping[str, Tensor], own: Mapping[str, Tensor]
+    source: str, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: re.Pattern[str]
 ) -> None:
-    """Refuse a checkpoint that would leave more than output norms unloaded."""
-    missing = [name for name in initial if not OUTPUT_NORM.match(name)]
+    """Refuse weights that lack a tensor of their arch, or have one of another shape, or whole numbers for fractions."""
+    missing = [name for name in expected if name not in tensors and not optional.match(name)]
     if missing:
-        raise CheckpointError(f'{weights.source} lacks {len(missing)} tensors of the model: {shorten(missing)}')
+        raise CheckpointError(f'{source} lacks {len(missing)} tensors of the model: {shorten(missing)}')
     wrong = [
-        f'{name} {tuple(tensor.shape)} instead of {tuple(own[name].shape)}'
-        for name, tensor in fitting.items()
-        if comparable_shape(name, tensor) != comparable_shape(name, own[name])
+        f'{name} {tuple(tensor.shape)} of {tensor.dtype} instead of {tuple(expected[name].shape)}'
+        for name, tensor in tensors.items()
+        if name in expected and kind_of(name, tensor) != kind_of(name, expected[name])
     ]
     if wrong:
-        raise CheckpointError(f'{weights.source} has {len(wrong)} tensors of other shapes: {shorten(wrong)}')
+        raise CheckpointError(f'{source} has {len(wrong)} tensors of another shape or kind: {shorten(wrong)}')
+
+
+def kind_of(name: str, tensor: Tensor) -> tuple[tuple[int, ...], bool]:
+    """The shape, and whether the numbers are fractions."""
+    return comparable_shape(name, tensor), tensor.is_floating_point()
 
 
 def report(

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from ..checkpoints import CheckpointError, Weights
 from ..checkpoints.integrity import save_whole, save_whole_safetensors, sha256
+from ..checkpoints.loading import check_complete
 from ..checkpoints.reading import local_file, read_checkpoint, read_trusted_checkpoint
-from ..checkpoints.weights import FINAL_NORM, comparable_shape, grid_in, table_of, weights_in
+from ..checkpoints.weights import FINAL_NORM, grid_in, table_of, weights_in
 from ..checkpoints.writing import mmpretrain_checkpoint, state_dict_for
 from ..errors import UserError, shorten
 from ..hosts.registry import MODELS
@@ -69,7 +70,10 @@ def main(args: argparse.Namespace) -> None:
 
 def convert(weights: Weights, to: str) -> dict[str, Any]:
     """The content of the file to write."""
-    check_complete(weights)
+    check_complete(weights.source, weights.tensors, expected_tensors(weights), OPTIONAL)
+    for name in filter(table_of, weights.tensors):
+        if max(grid_in(weights.tensors, name, weights.source)) > 2 * LARGEST_WINDOW:
+            raise CheckpointError(f'{weights.source}: {name} is of windows larger than {LARGEST_WINDOW}')
     network = MODELS.get(weights.layout.network)
     layouts = {layout.key: layout for layout in network.layouts if layout.key}
     if to in layouts:
@@ -78,27 +82,6 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
         raise CheckpointError(f'{weights.layout.network} weights have no layout of {to}; choose mmpretrain or original')
     digest = None if weights.source.startswith('timm://') else sha256(local_file(weights.source))
     return mmpretrain_checkpoint(weights, network.describe_weights(weights.tensors).strip("'"), digest)
-
-
-def check_complete(weights: Weights) -> None:
-    """Refuse weights that lack a tensor of their arch, or have one of another shape or kind.
-
-    Output norms and a head need not be there. Position tables may be of any window up to :data:`LARGEST_WINDOW`.
-    """
-    expected = expected_tensors(weights)
-    missing = [name for name in expected if name not in weights.tensors and not OPTIONAL.match(name)]
-    if missing:
-        raise CheckpointError(f'{weights.source} lacks {len(missing)} tensors of its arch: {shorten(missing)}')
-    wrong = [
-        f'{name} {tuple(tensor.shape)} of {tensor.dtype} instead of {tuple(expected[name].shape)}'
-        for name, tensor in weights.tensors.items()
-        if name in expected and kind_of(name, tensor) != kind_of(name, expected[name])
-    ]
-    if wrong:
-        raise CheckpointError(f'{weights.source} has {len(wrong)} tensors of another shape or kind: {shorten(wrong)}')
-    for name in filter(table_of, weights.tensors):
-        if max(grid_in(weights.tensors, name, weights.source)) > 2 * LARGEST_WINDOW:
-            raise CheckpointError(f'{weights.source}: {name} is of windows larger than {LARGEST_WINDOW}')
 
 
 def expected_tensors(weights: Weights) -> dict[str, Tensor]:
@@ -119,8 +102,3 @@ def expected_tensors(weights: Weights) -> dict[str, Tensor]:
     except (ValueError, TypeError, IndexError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError(f'{weights.source} is no whole {weights.layout.network}: {error}') from None
     return expected
-
-
-def kind_of(name: str, tensor: Tensor) -> tuple[tuple[int, ...], bool]:
-    """The shape, and whether the numbers are fractions."""
-    return comparable_shape(name, tensor), tensor.is_floating_point()

@@ -24,6 +24,7 @@ from ..checkpoints.folder import (
     read_config,
     write_folder,
 )
+from ..checkpoints.loading import arch_of
 from ..hosts.registry import MODELS
 from .layers import (
     LayerNorm,
@@ -228,7 +229,11 @@ class PyramidBackbone(BaseModule):
             source['checkpoint'] = str(folder / WEIGHTS)
             arguments = {**config.arguments, **arguments}
         elif 'arch' not in arguments:
-            arguments['arch'] = cls.name_of_arch(**source)
+            weights = read_weights(str(checkpoint), prefix, ema)
+            found = arch_of(weights, cls, cls.describe_weights)
+            arguments['arch'] = found.strip("'")
+            if arguments['arch'] not in cls.archs:
+                raise CheckpointError(f'{checkpoint} holds weights of {cls.__name__} {found}; say which by arch=...')
         backbone = network(**arguments, init_cfg={'type': 'Pretrained', **source})
         backbone.init_weights()
         return backbone
@@ -300,21 +305,6 @@ class PyramidBackbone(BaseModule):
             options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
             load_pretrained(self, describe, **options)
         self._is_init = True
-
-    @classmethod
-    def name_of_arch(cls, checkpoint: str, prefix: str | None, ema: bool) -> str:
-        """The published variant that a checkpoint's weights belong to; CheckpointError where there is none."""
-        weights = read_weights(checkpoint, prefix, ema)
-        if weights.layout.network not in [base.__name__ for base in cls.__mro__]:
-            raise CheckpointError(f'{checkpoint} holds {weights.layout.network} weights; the model is {cls.__name__}')
-        try:
-            found = cls.describe_weights(weights.tensors)
-        # Of tensors with fewer dimensions or none in them.
-        except (ValueError, IndexError, ZeroDivisionError) as error:
-            raise CheckpointError(f'{checkpoint} is no whole {cls.__name__}: {error}') from None
-        if found.strip("'") not in cls.archs:
-            raise CheckpointError(f'{checkpoint} holds weights of {cls.__name__} {found}; say which by arch=...')
-        return found.strip("'")
 
     @classmethod
     def num_blocks(cls, arguments: Mapping[str, Any]) -> int:

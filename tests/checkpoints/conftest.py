@@ -1,4 +1,6 @@
-"""The converter's command line, called in this process."""
+"""The converter's command line, called in this process; and an object that does something when it is unpickled."""
+
+import os
 
 import pytest
 
@@ -20,3 +22,13 @@ def convert(monkeypatch, capsys):
         return end.value.code
 
     return convert
+
+
+class RunsACommand:
+    """Unpickled, this touches a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch '{self.path}'",)

@@ -129,8 +129,8 @@ def test_a_converted_backbone_computes_the_originals_maps(convert, reference, tm
 def test_weights_that_lack_a_tensor_are_not_converted(convert, tmp_path):
     """One like others, and those that tell the arch."""
     for reference, lacking, message in (
-        (REFERENCES[0], 'levels.1.blocks.0.mlp.fc2.weight', 'lacks 1 tensors of its arch: stages.1.blocks.0.mlp.fc2.'),
-        (CIFAR, 'layers.2.0.layers.0.1.fc2.weight', 'lacks 1 tensors of its arch: stages.2.blocks.0.mlp.fc2.weight'),
+        (REFERENCES[0], 'levels.1.blocks.0.mlp.fc2.weight', 'lacks 1 tensors of the model: stages.1.blocks.0.mlp.fc2.'),
+        (CIFAR, 'layers.2.0.layers.0.1.fc2.weight', 'lacks 1 tensors of the model: stages.2.blocks.0.mlp.fc2.weight'),
         (CIFAR, 'layers.0.0.pos_emb', ''),
         (CIFAR, 'layers.0.0.norm1.weight', ''),
         (CIFAR, 'layers.1.0.layers.0.0.Wkv_odd.weight', ''),
@@ -191,11 +191,11 @@ def test_what_was_converted_is_told(convert, tmp_path):
     assert meta['source_sha256'] == hashlib.sha256(source.read_bytes()).hexdigest()
     assert meta['moving_average'] is True
     assert 'embed_dims 8' in meta['arch']
-    torch.save(LSA('imagenet-small').state_dict() | {'optimizer_state': torch.zeros(1)}, tmp_path / 'x.pth')
+    torch.save(LSA('cifar-tiny').state_dict() | {'optimizer_state': torch.zeros(1)}, tmp_path / 'x.pth')
     output = convert(tmp_path / 'x.pth', tmp_path / 'y.pth')
     meta = read_checkpoint(str(tmp_path / 'y.pth'))['meta']
-    assert (meta['network'], meta['arch']) == ('LSA', 'imagenet-small')
-    assert "LSA 'imagenet-small', a backbone without a head" in output
+    assert (meta['network'], meta['arch']) == ('LSA', 'cifar-tiny')
+    assert "LSA 'cifar-tiny', a backbone without a head" in output
     assert '1 ignored (optimizer_state)' in output
     assert read_weights(str(tmp_path / 'y.pth')).prefix == 'backbone.'
 

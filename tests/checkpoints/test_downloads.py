@@ -17,7 +17,7 @@ from mmgcvit.checkpoints.integrity import beside, sha256
 
 from ..models.contract.backbones import GCVIT
 from ..processes import answers_of
-from .hostile import RunsACommand
+from .conftest import RunsACommand
 
 
 class Server:

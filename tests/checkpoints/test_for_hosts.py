@@ -11,7 +11,7 @@ from mmengine.runner import CheckpointLoader
 from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.checkpoints.for_hosts import read_for_host, register_reader
 
-from .hostile import RunsACommand
+from .conftest import RunsACommand
 
 
 @pytest.fixture

@@ -172,5 +172,5 @@ def test_archives_that_torch_does_not_write_are_refused(tmp_path):
         for entry in archive.infolist():
             if entry.filename != 'y/data.pkl':
                 changed.writestr(entry.filename, archive.read(entry))
-    with pytest.raises(DamagedCheckpointError, match="without torch's data.pkl"):
+    with pytest.raises(DamagedCheckpointError, match=r"without torch's data\.pkl"):
         read_checkpoint(str(tmp_path / 'x'))

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, read_checkpoint
 from mmgcvit.checkpoints.reading import read_trusted_checkpoint
 
-from .hostile import RunsACommand
+from .conftest import RunsACommand
 
 WEIGHTS = {'a.weight': torch.arange(6.0).reshape(2, 3)}
 

@@ -33,7 +33,7 @@ from mmgcvit.checkpoints.torch_files import (
     read_torch,
 )
 
-from .hostile import RunsACommand
+from .conftest import RunsACommand
 
 # Values that come out as they went in.
 DATA = {
