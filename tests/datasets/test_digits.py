@@ -1,6 +1,5 @@
 """The digits data set: real scans, honest split, COCO's, ADE20K's and ImageNet's conventions."""
 
-import json
 from itertools import islice
 
 import cv2
@@ -30,13 +29,7 @@ def digits(tmp_path_factory):
     return out
 
 
-@pytest.fixture(params=NUM)
-def split(request):
-    return request.param
-
-
-@pytest.fixture
-def coco(digits, split):
+def coco_of(digits, split):
     return COCO(str(digits / 'coco' / 'annotations' / f'instances_{split}2017.json'))
 
 
@@ -62,7 +55,9 @@ def test_bad_arguments_are_refused():
             SceneComposer(**arguments)
 
 
-def test_the_coco_set_is_what_cocos_own_api_reads(coco, digits, split):
+@pytest.mark.parametrize('split', NUM)
+def test_the_coco_set_is_what_cocos_own_api_reads(digits, split):
+    coco = coco_of(digits, split)
     assert len(coco.imgs) == NUM[split]
     assert [category['name'] for category in coco.loadCats(coco.getCatIds())] == list('0123456789')
     for annotation in coco.loadAnns(coco.getAnnIds()):
@@ -74,7 +69,9 @@ def test_the_coco_set_is_what_cocos_own_api_reads(coco, digits, split):
         assert cv2.imread(str(digits / 'coco' / f'{split}2017' / image['file_name'])).shape == (128, 128, 3)
 
 
-def test_the_ade20k_set_shows_the_same_scenes(coco, digits, split):
+@pytest.mark.parametrize('split', NUM)
+def test_the_ade20k_set_shows_the_same_scenes(digits, split):
+    coco = coco_of(digits, split)
     root, folder = digits / 'ADEChallengeData2016', ADE_FOLDERS[split]
     images, maps = (sorted((root / kind / folder).iterdir()) for kind in ('images', 'annotations'))
     assert len(images) == NUM[split]
@@ -92,9 +89,8 @@ def test_the_ade20k_set_shows_the_same_scenes(coco, digits, split):
 def test_single_digits_lie_in_the_folders_of_their_classes_and_the_splits_share_no_scan(digits):
     scans, composer = {}, SceneComposer('val')
     for split in NUM:
-        coco = json.loads((digits / 'coco' / 'annotations' / f'instances_{split}2017.json').read_text())
         images = list((digits / 'imagenet' / split).rglob('*.jpg'))
-        scans[split] = {annotation['scan'] for annotation in coco['annotations']}
+        scans[split] = {annotation['scan'] for annotation in coco_of(digits, split).anns.values()}
         scans[split] |= {int(path.stem[:4]) for path in images}
         assert all(path.parent.name == str(composer.digits[int(path.stem[:4])]) for path in images)
         assert cv2.imread(str(images[0])).shape == (32, 32, 3)

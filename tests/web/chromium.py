@@ -38,12 +38,7 @@ def started(profile):
 
 
 class Page:
-    """The page in a browser.
-
-    Args:
-        driver: Selenium's.
-        address: Its address.
-    """
+    """The page at an address, in a browser of selenium's."""
 
     def __init__(self, driver, address):
         self.driver = driver
@@ -77,14 +72,13 @@ class Page:
 
     @property
     def is_fault(self):
-        return 'fault' in self.find('#status').get_attribute('class').split()
+        return bool(self.all('#status.fault'))
 
     @property
     def summary(self):
         return self.find('#summary').text
 
     def wait_until(self, is_so, otherwise='it does not come'):
-        """Until something is so."""
         end = time.monotonic() + SECONDS
         while not is_so():
             assert time.monotonic() < end, f'{otherwise}; the status is {self.status!r}'
@@ -106,7 +100,6 @@ class Page:
         return self.status
 
     def choose(self, path):
-        """Pick a file."""
         self.forget_status()
         self.find('#file').send_keys(str(path))
 
@@ -121,7 +114,7 @@ class Page:
         self.find(f'#models input[value={name}]').click()
 
     def choose_model(self, name):
-        """Wait until it is loaded, and has answered where there is a picture."""
+        """And wait until it is loaded, and has answered where there is a picture."""
         self.click_model(name)
         self.wait('Ready.' if self.find('#empty').is_displayed() else 'found in')
 

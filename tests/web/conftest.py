@@ -28,15 +28,26 @@ def png_header(width, height):
 
 
 @contextmanager
-def serving(of_tasks):
-    """Servers of models, each with the page."""
-    servers = {task: PageServer(0, ServedModel(model, Path('my_config.py'))) for task, model in of_tasks.items()}
-    for server in servers.values():
+def running():
+    """Gives what starts a server in a thread; all are closed after the block."""
+    servers = []
+
+    def run(server):
+        servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield servers
-    for server in servers.values():
+        return server
+
+    yield run
+    for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope='session')
+def servers(models):  # noqa: F811
+    """Servers of a model of each task, with the page."""
+    with running() as run:
+        yield {task: run(PageServer(0, ServedModel(models[task], Path('my_config.py')))) for task in TASKS}
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -59,18 +70,13 @@ def site(tmp_path_factory):
 @pytest.fixture(scope='session')
 def served():
     """Serves folders; gives the address of one."""
-    servers = []
+    with running() as run:
 
-    def serve(folder):
-        server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(folder)))
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f'http://127.0.0.1:{server.server_port}/'
+        def serve(folder):
+            server = run(ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(folder))))
+            return f'http://127.0.0.1:{server.server_port}/'
 
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield serve
 
 
 @pytest.fixture(scope='session')

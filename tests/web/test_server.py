@@ -12,19 +12,7 @@ import pytest
 from mmgcvit.web.model import LEAST_SCORE, LONGEST_SIDE, MOST_BYTES, ServedModel
 from mmgcvit.web.server import page_files
 
-from .conftest import TASKS, png_header, serving
-
-
-@pytest.fixture(scope='module')
-def servers(models):
-    """One a task."""
-    with serving({task: models[task] for task in TASKS}) as started:
-        yield started
-
-
-@pytest.fixture(params=TASKS)
-def task(request):
-    return request.param
+from .conftest import TASKS, png_header
 
 
 @pytest.fixture
@@ -85,6 +73,7 @@ def test_the_catalogue_names_the_model_and_its_classes(servers, models):
         assert len(entry['palette']) == len(entry['classes'])
 
 
+@pytest.mark.parametrize('task', TASKS)
 def test_an_answer_is_what_the_model_predicts_with_the_attention_that_its_backbone_pays(servers, models, task, picture):
     status, _, content = ask(servers[task], body=file_of(picture))
     assert status == 200

@@ -38,8 +38,14 @@ def write_turned(path, orientation=6):
 
 def write_bomb(path, side=30_000):
     """The header of a large PNG file, and next to nothing of its pixels."""
-    header = struct.pack('>IIBBBBB', side, side, 8, 2, 0, 0, 0)
-    path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(bytes(100))))
+    chunks = (b'IHDR', struct.pack('>IIBBBBB', side, side, 8, 2, 0, 0, 0)), (b'IDAT', zlib.compress(bytes(100)))
+    path.write_bytes(
+        b'\x89PNG\r\n\x1a\n'
+        + b''.join(
+            struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
+            for name, content in chunks
+        )
+    )
 
 
 def write_jpeg_bomb(path, side=30_000):
@@ -47,11 +53,6 @@ def write_jpeg_bomb(path, side=30_000):
     write_image(path, format='JPEG')
     small, large = (struct.pack('>HH', *size) for size in ((HEIGHT, WIDTH), (side, side)))
     path.write_bytes(path.read_bytes().replace(small, large, 1))
-
-
-def chunk(name, content):
-    """A chunk of a PNG file."""
-    return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
 
 
 def pipe(path):
@@ -66,6 +67,16 @@ def folder(path):
 
 def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+# What makes files that no decoder is given, and what is said of them.
+NOT_DECODED = {
+    'missing': (lambda path: path.unlink(), 'files that are missing'),
+    'empty': (lambda path: path.write_bytes(b''), 'files of 0 bytes'),
+    'pipe': (pipe, 'no regular files'),
+    'folder': (folder, 'no regular files'),
+    'bomb': (write_bomb, 'more than .* pixels by their headers'),
+}
 
 
 def coco_content():
@@ -161,16 +172,7 @@ def refusal(dataset, loader='train_dataloader'):
 
 
 def expect_answers(faults, harmed, folder, place, outcome=Outcome.STOPS, loader='train_dataloader'):
-    """Have each fault be answered by one sentence of an outcome, with a file's name.
-
-    Args:
-        faults: Of each fault what makes it, and a pattern of what is said of it.
-        harmed: Gives a data set's settings, made in a folder with what makes a fault.
-        folder: Where data sets are made.
-        place: The file that is named, in the data set's folder.
-        outcome: What becomes of the faults.
-        loader: Of the data set.
-    """
+    """Have each fault, made by ``harmed(root, harm)``, be answered by one sentence with a file's name and its words."""
     wrong = []
     for number, (name, (harm, words)) in enumerate(faults.items()):
         root = folder / str(number)

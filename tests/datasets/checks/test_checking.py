@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmgcvit.datasets.checks import Outcome, checking
+from mmgcvit.datasets.checks import Outcome
 from mmgcvit.datasets.checks.contents import CAPTION, CELL, COLUMNS, contact_sheet, sizes_in_words
 from mmgcvit.datasets.classes import imagenet_folders
 from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
@@ -32,14 +32,6 @@ def test_wrapped_sets_are_looked_into(tmp_path):
         cfg.train_dataloader.dataset = wrap(settings)
         (sentence,) = look_at_all(cfg).sentences(Outcome.STOPS)
         assert f'(1: {tmp_path}/images/b.jpg' in sentence
-
-
-def test_a_file_that_all_loaders_name_is_read_once(tmp_path, monkeypatch):
-    read = []
-    monkeypatch.setattr(checking, 'read_json', lambda path, report: read.append(path))
-    settings = write_coco(tmp_path)
-    look_at_all(Config({'default_scope': 'mmdet', **{name: {'dataset': settings} for name in LOADERS}}))
-    assert read == [f'{tmp_path}/train.json']
 
 
 def test_classes_that_differ_between_loaders_are_refused(tmp_path):
@@ -87,13 +79,11 @@ def test_miniatures_of_the_public_sets_give_no_complaint(name, write, tmp_path):
     assert not report.notes
 
 
-@pytest.fixture
-def own(request, tmp_path):
+def own(name, folder):
     """A template's config, pointed at data of its kind."""
-    write, classes = TEMPLATES[request.param]
-    write(tmp_path)
-    path = str(ROOT / 'configs' / f'{request.param}.py')
-    return read_config(path, {'data_root': str(tmp_path), 'classes': classes})
+    write, classes = TEMPLATES[name]
+    write(folder)
+    return read_config(str(ROOT / 'configs' / f'{name}.py'), {'data_root': str(folder), 'classes': classes})
 
 
 def held_by(cfg):
@@ -102,27 +92,18 @@ def held_by(cfg):
     return contents
 
 
-@pytest.mark.parametrize('own', ['custom_coco'], indirect=True)
-def test_objects_are_counted_by_class_and_image_and_by_size(own):
-    train, val, *_ = held_by(own)
+def test_objects_pixels_and_images_are_counted_by_class(tmp_path):
+    train, val, *_ = held_by(own('custom_coco', tmp_path / 'coco'))
     assert train.summary[0] == f'{NUM_TRAIN} images, all of {WIDTH} x {HEIGHT} px'
     assert train.summary[1].startswith(f'{2 * NUM_TRAIN} objects, 2.0 an image, at most 2; 0 images without')
     assert '100 % medium' in train.summary[2]
     assert train.rows == [('disc', '4', '4'), ('square', '4', '4')]
     assert val.rows == [('disc', '2', '2'), ('square', '2', '2')]
-
-
-@pytest.mark.parametrize('own', ['custom_seg'], indirect=True)
-def test_pixels_are_counted_by_class(own):
-    train = held_by(own)[0]
     shares = [f'{100 * (label_map() == label).mean():.0f} %' for label in range(3)]
     names = ('background', 'disc', 'square')
-    assert train.rows == [(name, share, str(NUM_TRAIN)) for name, share in zip(names, shares, strict=True)]
-
-
-@pytest.mark.parametrize('own', ['custom_cls'], indirect=True)
-def test_images_are_counted_by_class(own):
-    train, val, *_ = held_by(own)
+    rows = [(name, share, str(NUM_TRAIN)) for name, share in zip(names, shares, strict=True)]
+    assert held_by(own('custom_seg', tmp_path / 'seg'))[0].rows == rows
+    train, val, *_ = held_by(own('custom_cls', tmp_path / 'cls'))
     assert train.rows == [('disc', '2'), ('square', '2')]
     assert val.summary[0].startswith(f'{NUM_VAL} images')
 
@@ -147,25 +128,25 @@ def sheet_of(cfg):
     return np.array(contact_sheet(cfg, ['train_dataloader', 'val_dataloader']))
 
 
-@pytest.mark.parametrize('own', ['custom_coco', 'custom_seg', 'custom_cls'], indirect=True)
-def test_the_contact_sheet_shows_samples_of_each_data_set(own):
+def test_the_contact_sheet_shows_samples_of_each_data_set(tmp_path):
     """A row of each, in other colours than white where there is a sample and in white where there is none."""
-    sheet = sheet_of(own)
-    assert sheet.shape == (2 * (CELL[1] + 2 * CAPTION), COLUMNS * CELL[0], 3)
-    last_row = sheet[-CELL[1] - CAPTION : -CAPTION]
-    assert (last_row[:, : NUM_VAL * CELL[0]] < 255).any(-1).mean() > 0.9
-    assert (last_row[:, NUM_VAL * CELL[0] :] == 255).all()
+    for name in TEMPLATES:
+        sheet = sheet_of(own(name, tmp_path / name))
+        assert sheet.shape == (2 * (CELL[1] + 2 * CAPTION), COLUMNS * CELL[0], 3), name
+        last_row = sheet[-CELL[1] - CAPTION : -CAPTION]
+        assert (last_row[:, : NUM_VAL * CELL[0]] < 255).any(-1).mean() > 0.9, name
+        assert (last_row[:, NUM_VAL * CELL[0] :] == 255).all(), name
 
 
-@pytest.mark.parametrize('own', ['custom_coco'], indirect=True)
-def test_a_sheet_shows_what_is_annotated_and_leaves_out_what_is_damaged(own, tmp_path):
-    sheet = sheet_of(own)
+def test_a_sheet_shows_what_is_annotated_and_leaves_out_what_is_damaged(tmp_path):
+    cfg = own('custom_coco', tmp_path)
+    sheet = sheet_of(cfg)
     path = tmp_path / 'annotations' / 'train.json'
     path.write_text(path.read_text().replace('"bbox": [50, 20', '"bbox": [44, 20'))
-    assert (sheet != sheet_of(own)).any()
+    assert (sheet != sheet_of(cfg)).any()
     (tmp_path / 'train' / '1.jpg').write_text('no image')
     (tmp_path / 'annotations' / 'val.json').write_text('{')
-    sheet = sheet_of(own)
+    sheet = sheet_of(cfg)
     assert sheet.shape[0] == CELL[1] + 3 * CAPTION
     assert (sheet[CAPTION : CAPTION + CELL[1], 3 * CELL[0] :] == 255).all()
 

@@ -7,6 +7,7 @@ from mmgcvit.datasets.checks import Outcome
 
 from .made import (
     HEIGHT,
+    NOT_DECODED,
     WIDTH,
     cut,
     expect_answers,
@@ -15,7 +16,6 @@ from .made import (
     pixels,
     refusal,
     write_ade20k,
-    write_bomb,
     write_folders,
     write_image,
     write_labels,
@@ -36,13 +36,9 @@ LISTS = {
     'no label': (['cat/a.jpg 0', 'dog/a.jpg'], 'cannot be listed'),
     'no such file': (['cat/a.jpg 0', 'dog/b.jpg 1'], 'dog/b.jpg'),
 }
-LABEL_FILES = {
-    'missing': (lambda path: path.unlink(), 'files that are missing'),
-    'empty': (lambda path: path.write_bytes(b''), 'files of 0 bytes'),
-    'pipe': (pipe, 'no regular files'),
+LABEL_FILES = NOT_DECODED | {
     'cut': (cut, 'cannot be read'),
     'text': (lambda path: path.write_text('Hello'), 'cannot be read .*no image'),
-    'bomb': (write_bomb, 'pixels by their headers'),
     'colours': (lambda path: Image.fromarray(pixels()).save(path), r'no single channel .*\(RGB\)'),
     'another size': (lambda path: write_labels(path, np.ones((5, 6))), 'is 6 x 5, not 40 x 30'),
     'a label too large': (lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3)), 'beyond the classes .*has 3'),

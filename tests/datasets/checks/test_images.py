@@ -12,12 +12,11 @@ from mmgcvit.datasets.checks.images import Loader, Picture, is_too_large, look_a
 
 from .made import (
     HEIGHT,
+    NOT_DECODED,
     WIDTH,
     cut,
     expect_answers,
-    folder,
     look,
-    pipe,
     pixels,
     write_bomb,
     write_coco,
@@ -27,15 +26,10 @@ from .made import (
     write_turned,
 )
 
-STOPPING = {
-    'missing': (lambda path: path.unlink(), 'files that are missing'),
-    'empty': (lambda path: path.write_bytes(b''), 'files of 0 bytes'),
+STOPPING = NOT_DECODED | {
     'cut': (cut, r'cannot be read .*truncated'),
     'a beginning': (lambda path: path.write_bytes(path.read_bytes()[:30]), 'cannot be read'),
     'text': (lambda path: path.write_text('Hello'), r'cannot be read .*no image'),
-    'pipe': (pipe, 'no regular files'),
-    'folder': (folder, 'no regular files'),
-    'bomb': (write_bomb, 'more than .* pixels by their headers'),
     'turned': (write_turned, 'EXIF orientation turns away .* is 30 x 40, annotated as 40 x 30'),
     'another size': (lambda path: Image.fromarray(pixels(7, 9)).save(path), 'is 7 x 9, annotated as 40 x 30'),
 }

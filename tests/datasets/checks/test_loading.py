@@ -1,5 +1,6 @@
 """An image that breaks while a run trains is replaced by another, named once and counted; too many stop the run."""
 
+import re
 from copy import deepcopy
 
 import pytest
@@ -14,25 +15,20 @@ from mmgcvit.hosts.configs import enter_scope
 
 from .made import (
     NAMES,
+    NOT_DECODED,
     WIDTH,
     coco_content,
     config,
     cut,
-    pipe,
     write_ade20k,
-    write_bomb,
     write_coco,
     write_jpeg_bomb,
     write_turned,
 )
 
-HARMS = {
-    'missing': (lambda path: path.unlink(), 'missing'),
-    'empty': (lambda path: path.write_bytes(b''), '0 bytes'),
+HARMS = NOT_DECODED | {
     'text': (lambda path: path.write_text('Hello'), 'failed to load image'),
     'cut': (cut, 'failed to load image'),
-    'pipe': (pipe, 'no regular file'),
-    'bomb': (write_bomb, 'pixels by their headers'),
     'bomb in JPEG': (write_jpeg_bomb, 'pixels by their headers'),
     'turned': (write_turned, 'it is 30 x 40, annotated as 40 x 30'),
 }
@@ -77,7 +73,7 @@ def test_an_image_that_cannot_be_loaded_is_replaced_and_named_once(tmp_path, sai
         assert all(found[::2] == ['a.jpg', 'c.jpg'] and found[1] != 'b.jpg' for found in names)
         (line,) = said
         assert line.startswith(f'{root}/images/b.jpg cannot be loaded')
-        assert words in line
+        assert re.search(words, line)
         assert '(1 of at most 20)' in line
 
 
