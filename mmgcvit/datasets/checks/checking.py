@@ -23,11 +23,7 @@ NOT_LOOKED_INTO = 'is not looked into: only files on this machine in the formats
 
 
 def check_datasets(
-    cfg: Config,
-    loaders: Sequence[str],
-    images: int | None,
-    progress: Progress,
-    contents: list[Contents] | None = None,
+    cfg: Config, loaders: Sequence[str], images: int | None, progress: Progress, contents: list[Contents] | None = None
 ) -> Report:
     """Look at the data sets of some loaders; each annotation file is read once and looked at as a whole.
 

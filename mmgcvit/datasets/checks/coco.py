@@ -282,8 +282,7 @@ PROBLEMS = [
         REPAIRED,
         'resizing clips them',
         lambda file: file.said(
-            'bbox',
-            file.sound & (np.maximum(-file.start, file.start + file.extent - file.frames) > PIXEL).any(1),
+            'bbox', file.sound & (np.maximum(-file.start, file.start + file.extent - file.frames) > PIXEL).any(1)
         ),
     ),
 ]

@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmgcvit.datasets.checks import Outcome
+from mmgcvit.datasets.checks import Outcome, checking
 from mmgcvit.datasets.checks.contents import CAPTION, CELL, COLUMNS, contact_sheet, sizes_in_words
 from mmgcvit.datasets.classes import imagenet_folders
 from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
@@ -32,6 +32,14 @@ def test_wrapped_sets_are_looked_into(tmp_path):
         cfg.train_dataloader.dataset = wrap(settings)
         (sentence,) = look_at_all(cfg).sentences(Outcome.STOPS)
         assert f'(1: {tmp_path}/images/b.jpg' in sentence
+
+
+def test_a_file_that_all_loaders_name_is_read_once(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(checking, 'read_json', lambda path, report: read.append(path))
+    settings = write_coco(tmp_path)
+    look_at_all(Config({'default_scope': 'mmdet', **{name: {'dataset': settings} for name in LOADERS}}))
+    assert read == [f'{tmp_path}/train.json']
 
 
 def test_classes_that_differ_between_loaders_are_refused(tmp_path):
