@@ -3,37 +3,18 @@
 import errno
 import json
 import os
-import sys
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from mmgcvit.commands.main import run_command
 from mmgcvit.inference import UserError, running
 from mmgcvit.inference.inputs import opened
 
-from ..tools.commands import call
+from ..tools import commands
 from .conftest import CLASSES, picture_of
 from .test_inputs import FakeCapture, camera, write_video  # noqa: F401  (a fixture)
-
-
-@pytest.fixture
-def call_it(monkeypatch, tmp_path, capsys):
-    """Call the command in this process, in a folder of its own; gives its exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-
-    def call_it(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['mmgcvit predict', *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            run_command('predict')
-        code, printed = ended.value.code, capsys.readouterr()
-        if isinstance(code, str):
-            return 1, f'{printed.out}{code}'
-        return code, printed.out + printed.err
-
-    return call_it
 
 
 @pytest.fixture
@@ -63,9 +44,9 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_folder_is_drawn_and_written(call_it, work_dir, task, photos, out):
+def test_a_folder_is_drawn_and_written(call, work_dir, task, photos, out):
     threshold = ['--score-thr', 0] if task == 'detection' else []
-    code, printed = call_it(work_dir, photos, '--device', 'cpu', '--batch-size', 2, *threshold)
+    code, printed = call('predict', work_dir, photos, '--device', 'cpu', '--batch-size', 2, *threshold)
     assert code == 0
     assert f'{task}, {len(CLASSES[task])} classes, on the CPU: {work_dir}/epoch_1.pth' in printed
     assert '3 images predicted: predictions' in printed
@@ -86,8 +67,8 @@ def test_a_folder_is_drawn_and_written(call_it, work_dir, task, photos, out):
     assert not list(out.rglob('*unfinished*'))
 
 
-def test_python_sees_what_the_command_writes(call_it, models, work_dirs, photos, out):
-    call_it(work_dirs['detection'], photos / 'a.png', '--score-thr', 0, '--device', 'cpu', '--no-save-vis')
+def test_python_sees_what_the_command_writes(call, models, work_dirs, photos, out):
+    call('predict', work_dirs['detection'], photos / 'a.png', '--score-thr', 0, '--device', 'cpu', '--no-save-vis')
     found = models['detection'](str(photos / 'a.png'))
     records = content(out / 'predictions.json')
     assert [record['score'] for record in records] == pytest.approx(found.scores.tolist(), abs=1e-5)
@@ -96,11 +77,11 @@ def test_python_sees_what_the_command_writes(call_it, models, work_dirs, photos,
     assert [path.name for path in out.iterdir() if path.is_dir()] == []
 
 
-def test_a_broken_one_of_many_is_named_and_counted_and_skipped(call_it, work_dirs, photos, tmp_path, out):
+def test_a_broken_one_of_many_is_named_and_counted_and_skipped(call, work_dirs, photos, tmp_path, out):
     (photos / 'words.jpg').write_text('words')
     (photos / 'notes.txt').write_text('words')
     os.mkfifo(tmp_path / 'pipe.jpg')
-    code, printed = call_it(work_dirs['classification'], photos, 'pipe.jpg', '--batch-size', 3)
+    code, printed = call('predict', work_dirs['classification'], photos, 'pipe.jpg', '--batch-size', 3)
     assert code == 1
     assert f'skipped: {photos}/words.jpg cannot be read: no image' in printed
     assert 'skipped: pipe.jpg: it is no regular file' in printed
@@ -112,32 +93,32 @@ def test_a_broken_one_of_many_is_named_and_counted_and_skipped(call_it, work_dir
     assert [image['id'] for image in content(out / 'images.json')['images']] == [1, 2, 3]
 
 
-def test_an_earlier_result_is_kept_or_replaced_and_what_stays_is_counted(call_it, work_dirs, photos, out):
+def test_an_earlier_result_is_kept_or_replaced_and_what_stays_is_counted(call, work_dirs, photos, out):
     """The pictures and label maps of two of three photos; or also all that is not drawn."""
     folder = work_dirs['segmentation']
-    assert 'an earlier call' not in call_it(folder, photos)[1]
+    assert 'an earlier call' not in call('predict', folder, photos)[1]
     before = {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
-    code, printed = call_it(folder, photos / 'a.png')
+    code, printed = call('predict', folder, photos / 'a.png')
     assert (code, 'replace it with --overwrite' in printed) == (1, True)
     assert before == {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
     for options, number in ((['--no-save-pred'], 7), ([], 4)):
-        code, printed = call_it(folder, photos / 'a.png', '--overwrite', *options)
+        code, printed = call('predict', folder, photos / 'a.png', '--overwrite', *options)
         assert code == 0
         assert f'not replaced: {number} files of an earlier call, predictions/' in printed
         assert sum(path.read_bytes() == content for path, content in before.items()) >= number
         assert before.keys() == {path for path in out.rglob('*') if path.is_file()}
     assert {record['image_id'] for record in content(out / 'predictions.json')} == {1}
-    assert 'an earlier call' not in call_it(folder, photos, '--overwrite')[1]
+    assert 'an earlier call' not in call('predict', folder, photos, '--overwrite')[1]
 
 
-def test_of_an_animation_the_first_frame_is_taken_and_a_line_says_so(call_it, models, work_dirs, tmp_path):
+def test_of_an_animation_the_first_frame_is_taken_and_a_line_says_so(call, models, work_dirs, tmp_path):
     first, second = (Image.fromarray(picture_of(90, 120, seed=seed)) for seed in (0, 1))
     first.save(tmp_path / 'still.png')
     for ending in ('gif', 'webp', 'png'):
         options = {'lossless': True} if ending == 'webp' else {}
         first.save(tmp_path / f'film.{ending}', save_all=True, append_images=[second], **options)
     films = [f'film.{ending}' for ending in ('gif', 'webp', 'png')]
-    code, printed = call_it(work_dirs['classification'], *films, 'still.png', '--device', 'cpu')
+    code, printed = call('predict', work_dirs['classification'], *films, 'still.png', '--device', 'cpu')
     assert code == 0
     assert [film for film in films if f'{film}: an animation, of which the first frame is taken\n' in printed] == films
     assert 'still.png: an animation' not in printed
@@ -146,14 +127,14 @@ def test_of_an_animation_the_first_frame_is_taken_and_a_line_says_so(call_it, mo
     assert png.scores == pytest.approx(still.scores, abs=1e-3)
 
 
-def test_a_video_gives_a_video_and_a_line_for_each_frame(call_it, models, work_dirs, photos, out):
+def test_a_video_gives_a_video_and_a_line_for_each_frame(call, models, work_dirs, photos, out):
     """Beside images; broken ones are named and stop no other; those of one name do not meet."""
     for folder in ('x', 'y'):
         (photos / folder).mkdir()
         write_video(photos / folder / 'film.avi')
     for name, broken in (('empty', b''), ('words', b'words'), ('cut', (photos / 'x' / 'film.avi').read_bytes()[:40])):
         (photos / f'{name}.avi').write_bytes(broken)
-    code, printed = call_it(work_dirs['classification'], photos, photos / 'x', photos / 'y', '--batch-size', 2)
+    code, printed = call('predict', work_dirs['classification'], photos, photos / 'x', photos / 'y', '--batch-size', 2)
     assert (code, '3 images and 10 frames predicted, 3 skipped: predictions' in printed) == (1, True)
     assert f'skipped: {photos}/empty.avi: it has 0 bytes' in printed
     for name in ('words', 'cut'):
@@ -171,18 +152,18 @@ def test_a_video_gives_a_video_and_a_line_for_each_frame(call_it, models, work_d
     assert lines[3]['predictions'][0]['score'] == pytest.approx(prediction.score, abs=1e-4)
 
 
-def test_a_camera_gives_so_many_frames(call_it, work_dirs, out, camera, monkeypatch):  # noqa: F811
+def test_a_camera_gives_so_many_frames(call, work_dirs, out, camera, monkeypatch):  # noqa: F811
     folder = work_dirs['classification']
-    assert '3 frames predicted' in call_it(folder, 'camera:0', '--frames', 3, '--no-save-vis')[1]
+    assert '3 frames predicted' in call('predict', folder, 'camera:0', '--frames', 3, '--no-save-vis')[1]
     assert len(lines_of(out / 'preds' / 'camera_0.jsonl')) == 3
     assert [path.name for path in out.iterdir()] == ['preds']
-    printed = call_it(folder, 'camera:0', '--out-dir', 'many', '--no-save-pred', '--batch-size', 50)[1]
+    printed = call('predict', folder, 'camera:0', '--out-dir', 'many', '--no-save-pred', '--batch-size', 50)[1]
     assert f'{running.FRAMES_OF_A_CAMERA} frames predicted' in printed
     monkeypatch.setattr(FakeCapture, 'frames', 2)
-    printed = call_it(folder, 'camera:0', '--frames', 5, '--out-dir', 'gone', '--no-save-vis')[1]
+    printed = call('predict', folder, 'camera:0', '--frames', 5, '--out-dir', 'gone', '--no-save-vis')[1]
     assert 'camera:0: ends after 2 frames; 5 were expected' in printed
     monkeypatch.setattr(FakeCapture, 'frames', 0)
-    code, printed = call_it(folder, 'camera:0', 'camera:3', '--out-dir', 'none')
+    code, printed = call('predict', folder, 'camera:0', 'camera:3', '--out-dir', 'none')
     assert code == 1
     assert 'skipped: camera:0: no frame of it can be read\n' in printed
     assert 'skipped: there is no camera 3 that can be opened (/dev/video3)\n' in printed
@@ -210,17 +191,17 @@ REFUSED = {
 }
 
 
-def test_what_cannot_be_is_one_sentence(call_it, work_dirs, photos, tmp_path, out):
+def test_what_cannot_be_is_one_sentence(call, work_dirs, photos, tmp_path, out):
     (tmp_path / 'empty').mkdir()
     wrong = {}
     for arguments, words in REFUSED.items():
-        code, printed = call_it(*arguments.replace('RUN', str(work_dirs['classification'])).split())
+        code, printed = call('predict', *arguments.replace('RUN', str(work_dirs['classification'])).split())
         if code != 1 or words not in printed or 'Traceback' in printed or out.exists():
             wrong[arguments] = printed
     assert wrong == {}
 
 
-def test_an_interrupted_call_leaves_whole_files(call_it, work_dirs, photos, out, monkeypatch):
+def test_an_interrupted_call_leaves_whole_files(call, work_dirs, photos, out, monkeypatch):
     read = running.read_image
 
     def interrupted(path, loader):
@@ -229,27 +210,27 @@ def test_an_interrupted_call_leaves_whole_files(call_it, work_dirs, photos, out,
         return read(path, loader)
 
     monkeypatch.setattr(running, 'read_image', interrupted)
-    code, printed = call_it(work_dirs['classification'], photos)
+    code, printed = call('predict', work_dirs['classification'], photos)
     assert code == 130
     assert printed.endswith('interrupted\n1 image predicted: predictions\n')
     assert {record['image_id'] for record in content(out / 'predictions.json')} == {1}
     assert len(content(out / 'images.json')['images']) == 1
 
 
-def test_what_cannot_be_written_later_is_one_sentence(call_it, work_dirs, photos, tmp_path, monkeypatch):
+def test_what_cannot_be_written_later_is_one_sentence(call, work_dirs, photos, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     (tmp_path / 'out' / 'images.json.unfinished').mkdir(parents=True)
-    code, printed = call_it(work_dirs['classification'], photos, '--out-dir', 'out')
+    code, printed = call('predict', work_dirs['classification'], photos, '--out-dir', 'out')
     assert (code, printed.splitlines()[-1]) == (1, 'predict: out/images.json.unfinished: Is a directory')
     monkeypatch.setattr('mmgcvit.inference.outputs.write_image', full)
-    code, printed = call_it(work_dirs['classification'], photos)
+    code, printed = call('predict', work_dirs['classification'], photos)
     said = 'predict: No space left on device; predictions has what was done until then'
     assert (code, printed.splitlines()[-1]) == (1, said)
 
 
-def test_an_option_tells_which_code_may_run(call_it, work_dirs, photos, monkeypatch):
+def test_an_option_tells_which_code_may_run(call, work_dirs, photos, monkeypatch):
     taken = []
 
     def loaded(*arguments):
@@ -257,14 +238,14 @@ def test_an_option_tells_which_code_may_run(call_it, work_dirs, photos, monkeypa
         raise UserError('enough')
 
     monkeypatch.setattr('mmgcvit.commands.predict.load_for_command', loaded)
-    call_it(work_dirs['classification'], photos)
-    call_it(work_dirs['classification'], photos, '--trust-checkpoint', '--device', 'cpu')
+    call('predict', work_dirs['classification'], photos)
+    call('predict', work_dirs['classification'], photos, '--trust-checkpoint', '--device', 'cpu')
     assert [arguments[-1] for arguments in taken] == [False, True]
 
 
 def test_the_script_calls_it(work_dirs, photos, tmp_path):
     command = ['-m', 'mmgcvit', 'predict', work_dirs['classification'], photos, '--out-dir', tmp_path / 'out']
-    assert call('', *command).splitlines() == [
+    assert commands.call('', *command).splitlines() == [
         f'classification, 10 classes, on the CPU: {work_dirs["classification"]}/epoch_1.pth',
         f'3 images predicted: {tmp_path / "out"}',
     ]

@@ -4,12 +4,10 @@ import json
 import re
 import shlex
 import shutil
-import sys
 
 import cv2
 import pytest
 
-from mmgcvit.commands.main import run_command
 from mmgcvit.inference import inputs
 
 from ..conftest import ROOT
@@ -53,18 +51,19 @@ def place(tmp_path, work_dirs, monkeypatch):
     return tmp_path
 
 
-def run_line(line, monkeypatch):
-    """Run a line as a shell would, in this process; gives its exit code."""
-    words = shlex.split(line, comments=True)
-    start = 2 if words[:2] == ['mmgcvit', 'predict'] else None
-    assert start, line
-    monkeypatch.setattr(sys, 'argv', ['mmgcvit predict', *words[start:]])
-    with pytest.raises(SystemExit) as ended:
-        run_command('predict')
-    return ended.value.code
+@pytest.fixture
+def run_line(call):
+    """Run a line as a shell would, in this process; gives its exit code and what it printed."""
+
+    def run_line(line):
+        program, name, *arguments = shlex.split(line, comments=True)
+        assert (program, name) == ('mmgcvit', 'predict'), line
+        return call(name, *arguments)
+
+    return run_line
 
 
-def test_commands_do_what_they_say(place, monkeypatch):
+def test_commands_do_what_they_say(place, run_line, monkeypatch):
     """Each as it stands there, beside nothing that another has written."""
     assert len(COMMANDS) >= 7
     for line in COMMANDS:
@@ -72,7 +71,7 @@ def test_commands_do_what_they_say(place, monkeypatch):
             if '--camera' in line:
                 patch.setattr(inputs.cv2, 'VideoCapture', FakeCapture)
                 patch.setattr(FakeCapture, 'frames', 2)
-            assert run_line(line, patch) == 0, line
+            assert run_line(line)[0] == 0, line
         found = re.search(r'--out-dir (\S+)', line)
         folder = place / (found[1] if found else 'predictions')
         assert any(folder.iterdir()), line
@@ -80,9 +79,9 @@ def test_commands_do_what_they_say(place, monkeypatch):
 
 
 @pytest.mark.parametrize('program', PROGRAMS, ids=lambda program: ' '.join(program.split()[:4]))
-def test_a_program_runs_as_it_stands(program, place, monkeypatch, capsys):
+def test_a_program_runs_as_it_stands(program, place, run_line, capsys):
     if 'COCO(' in program:
-        run_line('mmgcvit predict work_dirs/my_detector photo.jpg --score-thr 0', monkeypatch)
+        run_line('mmgcvit predict work_dirs/my_detector photo.jpg --score-thr 0')
     exec(compile(program, 'docs', 'exec'), {})
     assert capsys.readouterr().out or 'zip(' in program
 
@@ -92,13 +91,13 @@ def test_every_task_has_a_program():
     assert sum('mmgcvit.load' in program for program in PROGRAMS) >= 3
 
 
-def test_records_have_the_fields_that_the_docs_show(place, monkeypatch):
+def test_records_have_the_fields_that_the_docs_show(place, run_line):
     shown = dict(
         zip(('my_detector', 'my_segmentor', 'my_classifier'), map(json.loads, blocks(DOCS, 'json')), strict=True)
     )
     for work_dir, example in shown.items():
         threshold = '--score-thr 0' if work_dir == 'my_detector' else ''
-        run_line(f'mmgcvit predict work_dirs/{work_dir} photo.jpg --out-dir {work_dir} {threshold}', monkeypatch)
+        run_line(f'mmgcvit predict work_dirs/{work_dir} photo.jpg --out-dir {work_dir} {threshold}')
         record = json.loads((place / work_dir / 'predictions.json').read_text())[0]
         assert list(record) == list(example)
         assert [type(value) for value in record.values()] == [type(value) for value in example.values()]

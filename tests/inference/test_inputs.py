@@ -179,15 +179,13 @@ def camera(monkeypatch):
     return FakeCapture
 
 
-def test_a_camera_gives_so_many_frames_and_is_let_go(camera):
+def test_a_camera_gives_so_many_frames_and_is_let_go(camera, monkeypatch):
     with opened(0, 3) as frames:
         assert len(list(frames.images)) == frames.expected == 3
     assert (camera.opened[0].source, camera.opened[0].left) == (None, 997)
     with pytest.raises(UserError, match=r'^there is no camera 3 that can be opened \(/dev/video3\)$'), opened(3):
         pass
-
-
-def test_a_rate_that_cannot_be_is_not_taken(camera, monkeypatch):
+    # A rate that cannot be is not taken.
     for rate, taken in ((0.0, 25.0), (float('nan'), 25.0), (90_000.0, 25.0), (30.0, 30.0)):
         monkeypatch.setattr(FakeCapture, 'rate', rate)
         with opened(0, 1) as frames:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -11,12 +10,12 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmgcvit.checkpoints import save_whole
-from mmgcvit.commands.main import run_command
 from mmgcvit.hosts.configs import enter_scope, read_config
 from mmgcvit.inference import load
 
 from ..inference.conftest import (  # noqa: F401  (fixtures)
     TASKS,
+    call,
     config_of,
     make_work_dir,
     model,
@@ -65,14 +64,9 @@ def work_dirs(data, tmp_path_factory):
 
 
 def classifier_of(folder, pipeline=None, changed=None, head_dims=128, **backbone):
-    """A classifier on a backbone of these arguments, with random weights.
+    """A classifier on GC ViT with its last map as output but for these arguments, with random weights.
 
-    Args:
-        folder: Where it is written.
-        pipeline: Steps between loading and packing; by default a resize to 64 x 64.
-        changed: Called with the model before it is saved.
-        head_dims: Channels of the backbone's last output.
-        backbone: What differs from GC ViT with its last map as output.
+    Steps between loading and packing are by default a resize to 64 x 64; ``changed`` is called with the model.
     """
     cfg = config_of('classification')
     cfg.model.backbone = {'type': 'mmgcvit.GCViT', 'arch': SMALL, 'out_indices': (3,), **backbone}
@@ -104,7 +98,6 @@ def gcvit(tmp_path_factory):
 
 
 def hooks_of(loaded):
-    """How many hooks are in a loaded model."""
     kinds = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
     return sum(len(getattr(module, kind)) for module in loaded.network.modules() for kind in kinds)
 
@@ -117,24 +110,6 @@ def assert_leaves_no_trace(loaded, image, function):
     after = loaded(image)
     for name, value in vars(before).items():
         np.testing.assert_array_equal(value, getattr(after, name))
-
-
-@pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
-    """Call a command in this process, in a folder of its own; gives its exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(name, *arguments):
-        monkeypatch.setattr(sys, 'argv', [])
-        code = 0
-        try:
-            run_command(name, arguments)
-        except SystemExit as ended:
-            code = ended.code
-        printed = capsys.readouterr()
-        return (1, f'{code}{printed.out}{printed.err}') if isinstance(code, str) else (code, printed.out + printed.err)
-
-    return call
 
 
 def iteration(i, loss=1.0, epoch=1, **values):

@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 
 from mmgcvit.errors import UserError
-from mmgcvit.visualization import draw_queries, draw_shifts, queries, shifts
+from mmgcvit.visualization import attention, draw_attention, draw_queries, draw_shifts, queries, shifts
 from mmgcvit.visualization.queries import principal_components
 from mmgcvit.visualization.shifts import colours_of
 
@@ -44,11 +44,20 @@ def test_components_of_planted_tokens_are_found():
     assert not explained.any()
 
 
-def test_the_picture_has_a_row_for_each_stage(gcvit, picture):
-    found = queries(gcvit, picture)
-    titles = [axes.get_title() for axes in draw_queries(found).axes]
-    assert sum('principal components' in title for title in titles) == len(found.stages)
-    assert sum(title.startswith('stage') for title in titles) == len(found.stages)
+def test_pictures_have_a_panel_for_all_that_is_found(gcvit, lsa, picture):
+    """Titles, or what begins them, and how many panels have them."""
+    for figure, title, panels in (
+        (
+            draw_attention(attention(gcvit, picture, stage=1, head=1)),
+            'GCViT, stage 1, head 1',
+            {'block 0, local': 2, 'block 1, global': 2, 'times an even share': 4},
+        ),
+        (draw_queries(queries(gcvit, picture)), 'GCViT: global query', {'stage': 4, 'first three principal': 4}),
+        (draw_shifts(shifts(lsa, picture, head=0)), 'LSA, first block, head 0', {'image': 1, 'the copy that': 1}),
+    ):
+        words = [word for axes in figure.axes for word in (axes.get_title(), axes.get_ylabel())]
+        assert figure.get_suptitle().startswith(title)
+        assert {begin: sum(word.startswith(begin) for word in words) for begin in panels} == panels
 
 
 def test_weights_are_of_every_patch_and_shift_and_nothing_is_left(lsa, picture):
@@ -59,9 +68,9 @@ def test_weights_are_of_every_patch_and_shift_and_nothing_is_left(lsa, picture):
     assert hooks_of(lsa) == 0
 
 
-@pytest.mark.parametrize('winner', [0, 3])
-def test_a_planted_shift_wins_in_every_patch(tmp_path, picture, winner):
+def test_a_planted_shift_wins_in_every_patch(tmp_path, picture):
     """Embeddings of one copy alone point where the queries point."""
+    winner = 3
 
     def changed(model):
         stem, stage = model.backbone.stem, model.backbone.stages[0]
