@@ -4,7 +4,9 @@ A pickle is a program that names classes and functions and calls them. A name be
 which takes whatever is done to it and does nothing. What is inert is left out of what is read.
 """
 
+import io
 import pickle
+import pickletools
 import re
 import tarfile
 from collections import Counter, OrderedDict
@@ -22,6 +24,7 @@ from ..errors import CheckpointError, DamagedCheckpointError, first_line
 
 ZIP_SIGNATURE = b'PK\x03\x04'
 BEFORE_ZIP = tuple(pickle.dumps(0x1950A86A20F9469CFC6C, protocol) for protocol in range(2, 6))
+PICKLES_BEFORE_ZIP = 5
 # Python refuses to print the longest whole numbers, and none that is meant has so many bits.
 MOST_BITS = 256
 KEYS = (str, bytes, int, float, bool, type(None))
@@ -96,7 +99,10 @@ def named_in_files() -> dict[str, Any]:
         'torch._tensor._rebuild_from_type_v2': lambda make, kind, arguments, *_: make(*arguments),
         'torch.Size': torch.Size,
         'torch.device': torch.device,
-        **{f'builtins.{kind.__name__}': kind for kind in (complex, set, frozenset, bytes, bytearray)},
+        **{f'builtins.{kind.__name__}': kind for kind in (complex, set, frozenset)},
+        # Of a number both would be as long as it says.
+        'builtins.bytes': lambda: b'',
+        'builtins.bytearray': lambda content=b'', *_: bytearray(content if type(content) is bytes else b''),
         '_codecs.encode': lambda text, _: text.encode('latin-1'),
         'collections.OrderedDict': OrderedDict,
         'collections.defaultdict': lambda *_: {},
@@ -198,11 +204,15 @@ def read_torch(path: Path, with_numbers: bool = True) -> Any:
         if not head.startswith((ZIP_SIGNATURE, *BEFORE_ZIP)):
             raise DamagedCheckpointError(f'{path} is no checkpoint: neither a file of torch.save nor safetensors')
         try:
+            file.seek(0)
             if head.startswith(ZIP_SIGNATURE):
-                refuse_other_archives(path, file)
+                check_memo(io.BytesIO(pickle_of_archive(path, file)))
             # torch would unpack it, and a file can begin as both.
             elif tarfile.is_tarfile(path):
                 raise ValueError('it is a tar archive')
+            else:
+                for _ in range(PICKLES_BEFORE_ZIP):
+                    check_memo(file)
             file.seek(0)
             location = 'cpu' if with_numbers else 'meta'
             data = as_data(torch.load(file, location, READER, weights_only=False, mmap=False), {})
@@ -222,9 +232,11 @@ def read_torch(path: Path, with_numbers: bool = True) -> Any:
     return data
 
 
-def refuse_other_archives(path: Path, file: IO[bytes]) -> None:
-    """Refuse a zip archive that torch would run, or that is none of its own. Asked of torch's reader, as torch does."""
-    file.seek(0)
+def pickle_of_archive(path: Path, file: IO[bytes]) -> bytes:
+    """What an archive describes; one that torch would run, or that is none of its own, is refused.
+
+    Asked of torch's reader, as torch does: another might see another file.
+    """
     archive = torch._C.PyTorchFileReader(file)
     if archive.has_record('constants.pkl'):
         raise CheckpointError(
@@ -233,3 +245,14 @@ def refuse_other_archives(path: Path, file: IO[bytes]) -> None:
         )
     if not archive.has_record('data.pkl'):
         raise DamagedCheckpointError(f"{path} is no checkpoint: a zip archive without torch's data.pkl")
+    return archive.get_record('data.pkl')
+
+
+def check_memo(file: IO[bytes]) -> None:
+    """Refuse a pickle that numbers what it keeps beyond its steps: Python fills memory up to the number.
+
+    One bit that is turned in a file may ask for all there is.
+    """
+    for step, (code, argument, _) in enumerate(pickletools.genops(file)):
+        if code.name in ('PUT', 'LONG_BINPUT') and argument > step:
+            raise ValueError(f'{argument} kept after {step} steps')
