@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -115,13 +115,12 @@ def objects_in(file: Path) -> Iterator[dict[str, Any]]:
                 yield found
 
 
-@dataclass
-class Panel:
-    """One quantity: its curves, each with its run, and of parts of a loss the part's name."""
+class Panel(NamedTuple):
+    """One quantity."""
 
     title: str
     steps: str
-    curves: list[tuple[Run, str, Curve]]
+    curves: list[tuple[Run, str, Curve]]  # with the run, and of parts of a loss the part's name
 
 
 def draw_curves(runs: Sequence[Run], keys: Sequence[str], file: Path) -> None:

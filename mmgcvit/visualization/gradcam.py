@@ -52,8 +52,7 @@ class Outputs(nn.Module):
 
     def __init__(self, model: Predictor, view: View) -> None:
         super().__init__()
-        self.model = model.network
-        self.data_samples = view.data_samples
+        self.model, self.data_samples = model.network, view.data_samples
         self.mode = 'predict' if model.task == 'detection' else 'tensor'
 
     def forward(self, inputs: Tensor) -> Any:

@@ -129,9 +129,8 @@ def draw_confusion(confusion: Confusion) -> Figure:
     """The matrix, each row by its sum, and the most confused pairs as bars; legible with 10, 80 and 1000 classes."""
     number = len(confusion.names)
     has_matrix = number <= MOST_IN_A_MATRIX
-    side = (
-        max(SMALLEST_SIDE, INCHES_A_CLASS * number * (2.2 if number <= MOST_WITH_NUMBERS else 1)) if has_matrix else 0
-    )
+    a_class = INCHES_A_CLASS * (2.2 if number <= MOST_WITH_NUMBERS else 1)
+    side = max(SMALLEST_SIDE, a_class * number) if has_matrix else 0
     figure = Figure(figsize=(side * 1.2 + 6.5, max(side * 1.1, 6.0)), layout='constrained')
     widths = [side * 1.2, 6.5] if has_matrix else [1]
     axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]

@@ -45,7 +45,7 @@ def test_of_a_work_dir_the_best_checkpoint_is_taken_then_the_newest(run_dir):
     assert find_source(run_dir, 'other.pth').checkpoint == 'other.pth'
 
 
-def test_what_is_no_source_is_refused_in_a_sentence(run_dir, tmp_path, monkeypatch):
+def test_what_is_no_source_is_refused_in_a_sentence(run_dir, work_dirs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'words.py').write_text('these are words')
     (tmp_path / 'empty.py').write_text('')
@@ -72,9 +72,6 @@ def test_what_is_no_source_is_refused_in_a_sentence(run_dir, tmp_path, monkeypat
     }.items():
         with pytest.raises(UserError, match=words):
             load(*arguments)
-
-
-def test_a_threshold_is_a_score(work_dirs):
     for threshold in (-0.1, 1.1):
         with pytest.raises(UserError, match=r'expected a score from 0 to 1$'):
             load(work_dirs['detection'], device='cpu', score_thr=threshold)

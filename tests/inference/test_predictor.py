@@ -80,9 +80,7 @@ def test_a_picture_is_drawn_as_large_as_it_was(models, picture):
         np.testing.assert_array_equal(drawn, model.draw(picture, model(picture)))
         assert (np.random.get_state()[1] == state).all()
 
-
-def test_colours_stay_as_they_were_where_nothing_is_drawn(models):
-    """Hosts draw red, green, blue; an array is blue, green, red."""
+    # Hosts draw red, green, blue; an array is blue, green, red: colours stay where nothing is drawn.
     picture = np.zeros((300, 300, 3), np.uint8)
     picture[..., 0] = 200
     nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), [])

@@ -3,6 +3,7 @@
 import io
 import json
 from collections import Counter
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -186,16 +187,12 @@ def test_the_truth_itself_is_without_mistakes(model, truths, task):
 
 def test_a_damaged_image_is_named_and_the_rest_goes_on(model, truths):
     path = truths.info(1)['img_path']
-    with open(path, 'rb') as file:  # noqa: PTH123  (a host's path is a text)
-        whole = file.read()
-    screen = io.StringIO()
+    whole, screen = Path(path).read_bytes(), io.StringIO()
     try:
-        with open(path, 'wb') as file:  # noqa: PTH123
-            file.write(whole[:100])
+        Path(path).write_bytes(whole[:100])
         found = found_by(model, truths, screen=screen)
     finally:
-        with open(path, 'wb') as file:  # noqa: PTH123
-            file.write(whole)
+        Path(path).write_bytes(whole)
     assert found.images == len(truths) - 1
     assert len(found.failed) == 1
     assert found.failed[0].startswith(f'{path} cannot be read')
