@@ -21,7 +21,7 @@ from mmgcvit.models.base import PyramidBackbone
 
 from ..models.contract.backbones import BACKBONES, GCVIT, LSA_ARCH
 
-FEW_EXAMPLES = settings(max_examples=15, deadline=None)
+FEW_EXAMPLES = settings(max_examples=8, deadline=None)
 SIDES = st.integers(1, 9)
 WINDOWS = SIDES | st.tuples(SIDES, SIDES)
 STAGES = st.sets(st.integers(0, 3), min_size=1).map(sorted).map(tuple)
