@@ -1,4 +1,4 @@
-"""Imports run one way: each room imports only rooms below it, and backbone -> stage -> attention -> layers -> torch.
+"""Imports run one way: each room imports only rooms before it, and backbone -> stage -> attention -> layers -> torch.
 
 Read from the source, not by importing.
 """

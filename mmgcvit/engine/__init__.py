@@ -1,5 +1,7 @@
-"""Training beyond what hosts do: whole checkpoints, exact resuming, finite numbers, early ends, precision, sharding.
+"""Training beyond what hosts do. Rooms from ``inference`` on may import it; every hook stands alone.
 
-Hooks, loops and wrappers that configs name (docs/reliability.md), and the processes and the progress of a run. Rooms
-from ``inference`` on may import it. Begin with ``saving`` and ``exact_resume``; every hook stands alone.
+Hooks, loops and wrappers that configs name (docs/reliability.md): ``finite`` leaves out steps that are not finite,
+``saving`` writes whole checkpoints, ``exact_resume`` and ``loops`` have a resumed run be the same run, ``early_end``
+answers a scheduler, ``precision`` and ``sharding`` fit the machine. ``processes``, ``batch`` and ``progress`` are what
+the commands ask of a run. Begin with ``saving``.
 """

@@ -39,9 +39,10 @@ class FiniteStepsHook(Hook):
     same steps. The iteration counts all the same: for the schedule, and for the moving average, which takes the
     unchanged weights once more. The log names the images.
 
-    It works on any optimizer of torch, under any of mmengine's wrappers, through torch's own hooks: before a step it
-    takes the gradients away, and optimizers pass over parameters without. Steps that ``GradScaler`` leaves out, while
-    it looks for its scale, are no faults, unless the loss itself was not finite.
+    It works on any optimizer of torch, under any of mmengine's wrappers, through torch's own hooks: before a step
+    :meth:`judge_step` decides, and takes the gradients away where it leaves the step out; optimizers pass over
+    parameters without. Of several optimizers (``OptimWrapperDict``) each is judged by its own gradients. Steps that
+    ``GradScaler`` leaves out, while it looks for its scale, are no faults, unless the loss itself was not finite.
 
     Args:
         most_in_a_row: With so many such steps in a row the run ends.
@@ -106,7 +107,7 @@ class FiniteStepsHook(Hook):
                 self.losses.append(torch.stack([part.detach().float().mean() for part in parts]).sum())
 
     def judge_step(self, optimizer: Optimizer, arguments: Any, options: Any) -> None:
-        """What torch calls before the optimizer's step."""
+        """Leave a step out that is not finite: what torch calls before the optimizer's step."""
         is_finite = are_finite_everywhere([*self.losses, *norms(optimizer)])
         if not is_finite:
             optimizer.zero_grad(set_to_none=True)
@@ -139,7 +140,7 @@ class FiniteStepsHook(Hook):
         self.begin_step()
 
     def is_fault(self, wrapper: Any) -> bool:
-        """Whether the step was left out, by other than GradScaler's own doing."""
+        """Whether a step was left out, and not by GradScaler's search for its scale."""
         if self.is_finite is not None:
             self.by_scaler_in_a_row = 0
             return not self.is_finite
@@ -185,7 +186,7 @@ def norms(optimizer: Optimizer) -> list[Tensor]:
 
 
 def are_finite_everywhere(numbers: list[Tensor]) -> bool:
-    """Whether all numbers are finite, in every process; the only time that a step waits for the device."""
+    """Whether all numbers are finite, in every process: here a step waits for the device."""
     device = numbers[0].device if numbers else 'cpu'
     gathered = torch.stack([number.to(device, torch.float32) for number in numbers] or [torch.zeros(())])
     verdict = torch.isfinite(gathered).all().int()
