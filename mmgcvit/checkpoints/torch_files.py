@@ -226,7 +226,7 @@ def read_torch(path: Path, with_numbers: bool = True) -> Any:
     if isinstance(data, Inert):
         raise CheckpointError(
             f'{path} is refused: it holds {data.name}, which could run code, and nothing beside. If the file is '
-            'your own, --trust-checkpoint lets it (train, test and convert have it); or save its weights alone '
+            'your own, --trust-checkpoint lets it; or save its weights alone '
             "(torch.save(checkpoint['state_dict'], ...)) where it was made"
         )
     return data

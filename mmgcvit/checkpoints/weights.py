@@ -121,8 +121,7 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
         )
     raise CheckpointError(
         f'{source} holds no weights: expected a dict of tensors, or one under {" or ".join(keys)}. Within objects of '
-        'classes, which could run code, none are looked for: of a file of your own, --trust-checkpoint lets it (train, '
-        'test and convert have it)'
+        'classes, which could run code, none are looked for: of a file of your own, --trust-checkpoint lets it'
     )
 
 

@@ -91,7 +91,7 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {name}', *map(str, arguments)]
-    run = in_a_sentence
+    run = exit_of
     if 'TORCHELASTIC_ERROR_FILE' in os.environ:
         # One of several processes: torch's launcher gets the traceback of what nobody has foreseen, for its summary.
         run = record(run)
@@ -100,7 +100,7 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
         raise SystemExit(code)
 
 
-def in_a_sentence(name: str) -> int | str | None:
+def exit_of(name: str) -> int | str | None:
     """Run a command on the arguments of this program; what to exit with."""
     full_disk = ''
     try:

@@ -70,10 +70,11 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
 def add_model_options(
     parser: argparse.ArgumentParser, needed: bool = True, checkpoint: str | None = LEFT_OUT, device: bool = True
 ) -> None:
-    """CONFIG [CHECKPOINT] --device --trust-checkpoint of a trained model, which :func:`load_model` takes.
+    """CONFIG [CHECKPOINT] --device --trust-checkpoint of a trained model.
 
-    Without ``needed`` CONFIG may be left out. ``checkpoint`` is its help; None where other files follow CONFIG, and
-    the command finds out itself whether the first is a checkpoint. Without ``device`` it runs on the CPU.
+    Without ``needed`` CONFIG may be left out. ``checkpoint`` is its help, and :func:`load_model` takes what is parsed;
+    None where other files follow CONFIG, and the command finds out itself whether the first is a checkpoint. Without
+    ``device`` it runs on the CPU.
     """
     nargs = None if needed else '?'
     parser.add_argument('config', nargs=nargs, metavar='CONFIG', help='a config file, or the work dir of a run')

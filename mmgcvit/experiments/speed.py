@@ -28,7 +28,7 @@ from ..datasets.checks.loading import loads
 from ..errors import UserError, first_line
 from ..inference import load
 from ..inference.images import read_image
-from ..inference.loading import build_model, kind_of, quiet_hosts, read_config, untrained
+from ..inference.loading import build_model, kind_of, model_of_config, quiet_hosts, read_config
 from .measuring import Step, Timing, peak_memory_of, time_side_by_side, wait_for
 
 WARMUP = 2
@@ -54,7 +54,7 @@ class Inference:
     def build(self, batch_size: int) -> tuple[nn.Module, Step, tuple[int, ...]]:
         """The model, what does it once for a batch, and the shape (3, height, width) of one prepared image."""
         if self.checkpoint is None:
-            predictor = untrained(read_config(Path(self.config)), self.config)
+            predictor = model_of_config(read_config(Path(self.config)), self.config)
         else:
             predictor = load(self.config, self.checkpoint, self.device, trust_checkpoint=self.trust_checkpoint)
         model = predictor.network.to(self.device)

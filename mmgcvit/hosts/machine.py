@@ -45,7 +45,7 @@ def check_gpus() -> None:
     raise UserError(
         f'By {", ".join(signs)} there is a GPU on {socket.gethostname()}, but torch {torch.__version__} cannot use it: '
         f'"{reason}" {advice}: docs/installation.md, "When torch cannot use the GPU". To run on the CPU all the same: '
-        f'{HIDING_VARIABLE}=-1 (or --device cpu, for training and testing)'
+        f'{HIDING_VARIABLE}=-1 (or --device cpu, where a command has it)'
     )
 
 

@@ -44,7 +44,7 @@ def load(
     Args:
         config: A config file, or the work dir of a run, whose config is taken.
         checkpoint: A file or an address; it is read as data, no code in it runs. None takes the work dir's best one, or
-            its newest.
+            its newest; of a config of this project the one that comes with it (:func:`find_source`).
         device: ``'cpu'``, ``'cuda'``, ``'cuda:N'``; None for a GPU where there is one, else the CPU.
         score_thr: Objects of lower scores are left out; of detectors only, 0.3 by default.
         trust_checkpoint: Whether code in the checkpoint may run: only for files of one's own making.
@@ -65,7 +65,7 @@ def load(
     if score_thr is not None and not 0 <= score_thr <= 1:
         raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
     content = read_for_host(source.checkpoint, trust=trust_checkpoint)
-    predictor = untrained(cfg, source.config, content['meta'])
+    predictor = model_of_config(cfg, source.config, content['meta'])
     check_content_fits(predictor.network, content, source.checkpoint)
     weights = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}
     try:
@@ -81,7 +81,7 @@ def load(
 def load_for_command(
     source: 'Source', device: str, score_thr: float | None = None, trust_checkpoint: bool = False
 ) -> Predictor:
-    """As :func:`load`, but GPUs that torch does not see and operators that do not go with torch or the GPU are told."""
+    """As :func:`load`, but GPUs that torch does not see and operators that do not go with torch are refused first."""
     if device == 'auto':
         check_gpus()
     check_operators_load()
@@ -201,7 +201,7 @@ def kind_of(cfg: Config, path: str | Path) -> type[Predictor]:
     return kind
 
 
-def untrained(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
+def model_of_config(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
     """A config's model with random weights, on the CPU, in eval mode.
 
     Args:
@@ -218,6 +218,7 @@ def untrained(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
     # Hosts look for their parts in the scope that is set.
     with DefaultScope.overwrite_default_scope(kind.scope), quiet_hosts():
         model = build_model(cfg).eval()
+        # Not built by the registry: its visualizers are one a process.
         drawer = registered(VISUALIZERS, visualizer.pop('type'))(**visualizer)
         names = names_of(meta, dataset, model)
         colours = colours_of(meta, dataset, names)

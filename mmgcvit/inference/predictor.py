@@ -153,6 +153,8 @@ class Predictor(ABC):
         """Predict for prepared images of one group; where that fails, for each alone."""
         try:
             with self.in_scope(), torch.no_grad():
+                # The host's: its data_preprocessor normalises, then backbone, neck and heads; boxes and masks come back
+                # in the pixels of the image as it was loaded.
                 samples = self.network.test_step(pseudo_collate(batch))
             return [self.prediction_of(sample) for sample in samples]
         except UserError as error:

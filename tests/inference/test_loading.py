@@ -13,7 +13,7 @@ from mmpretrain.structures import DataSample
 from mmgcvit import GCViT, load
 from mmgcvit.checkpoints import CheckpointError, save_whole
 from mmgcvit.inference import UserError
-from mmgcvit.inference.loading import chosen_device, colours_of, find_source, for_pictures, names_of, untrained
+from mmgcvit.inference.loading import chosen_device, colours_of, find_source, for_pictures, model_of_config, names_of
 
 from .conftest import CLASSES, config_of, make_work_dir, picture_of
 
@@ -173,7 +173,7 @@ def test_a_config_is_made_fit_for_pictures():
     # A run at a tracking service would begin.
     cfg.visualizer.vis_backends = [{'type': 'WandbVisBackend'}]
     cfg.test_dataloader.dataset.dataset.pipeline[0]['to_float32'] = True
-    model = untrained(cfg, 'x.py')
+    model = model_of_config(cfg, 'x.py')
     assert not model.visualizer._vis_backends
     assert model.packed(picture_of(40, 64))['inputs'].dtype == torch.float32
     for name in ('mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t', 'gcvit_t_in1k', 'custom_coco'):

@@ -1,4 +1,8 @@
-"""Parts that mean the same in every backbone of this package. They import torch and mmcv only."""
+"""Parts that mean the same in every backbone of this package. They import torch and mmcv only.
+
+The network is in ``blocks``, ``windows``, ``position`` and ``attention``; ``cpu``, ``trained_bias``, ``resizing`` and
+``tracing`` make it fast, or fit for exports, and change no result.
+"""
 # ruff: noqa: F401
 
 from .arguments import (
