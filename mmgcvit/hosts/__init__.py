@@ -1,6 +1,6 @@
 """OpenMMLab, torch and the machine below this package: what it needs of them, and where it helps them out of a fault.
 
 One file a host, whose fault a workaround is: ``mmengine``, ``mmcv`` (its operators: ``operators``, ``finder`` and
-``stand_ins``), ``mmdet``, ``mmpretrain``; each fault says when its workaround may go. Every room may import it. Begin with
-``registry``, the names under which configs find what this package has, and ``configs``, which reads them.
+``stand_ins``), ``mmdet``, ``mmpretrain``; each fault says when its workaround may go. Every room may import it. Begin
+with ``registry``, the names under which configs find what this package has, and ``configs``, which reads them.
 """
