@@ -173,6 +173,7 @@ def answer(address):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_of_one_node_fetch_once_and_of_two_both_hear_of_a_failure(server, tmp_path):
     cache, broken = str(tmp_path / 'cache'), str(tmp_path / 'broken')
     (tmp_path / 'broken').write_text('a file where a folder belongs')

@@ -133,7 +133,14 @@ def wait_for(what, seconds=60):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('number', 'code'), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ('number', 'code'),
+    [
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.long),
+        (signal.SIGKILL, -9),
+    ],
+)
 def test_ending_the_demo_ends_its_step(number, code, tmp_path):
     """As Ctrl-C does, which the terminal sends to both, and whoever ends the demo alone."""
     demo = subprocess.Popen(

@@ -57,6 +57,7 @@ def run(folder, script, *more):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_first_afternoon(copied):
     folder = copied('custom_cls')
     assert 'no problem was found' in run(folder, 'check-data')

@@ -149,6 +149,7 @@ def drawn(cfg, place):
     return DATASETS.build(cfg.train_dataloader.dataset)[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize('name', MIXING)
 def test_mixed_images_have_more_objects_and_are_drawn_by_the_seed_and_the_place_alone(name, data):
     """So that a resumed run draws what the uninterrupted one does: docs/reliability.md."""

@@ -97,7 +97,7 @@ def test_the_command_goes_through_all_steps_in_processes_of_their_own(tmp_path):
     [
         ('model.neck.in_channels=[64,128,256,99]', 'train', 'expected input'),
         ('model.neck.type=Nothing', 'build', 'Nothing is not in'),
-        ('test_dataloader.dataset.pipeline.1.scale=(0,0)', 'test', 'exit code'),
+        pytest.param('test_dataloader.dataset.pipeline.1.scale=(0,0)', 'test', 'exit code', marks=pytest.mark.long),
     ],
 )
 def test_a_broken_config_is_stopped_where_it_breaks(option, step, message, dry_run, tmp_path):

@@ -90,9 +90,8 @@ def test_test_time_augmentation_of_each_family(task, digits, tmp_path):
     assert AUGMENTED[task] in evaluate(digits, task, tmp_path, '--tta')
 
 
-@pytest.mark.parametrize(
-    ('host', 'task'), [('mmdet', 'detect'), pytest.param('mmseg', 'segment', marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(('host', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment')])
 def test_the_same_configs_run_under_the_hosts_own_scripts(host, task, digits, tmp_path):
     """Training in a process that has imported nothing of this package but what the config says."""
     command = [sys.executable, host_script(host, 'train.py'), CONFIGS / f'{task}.py', '--work-dir', tmp_path]

@@ -105,6 +105,7 @@ def test_too_many_stop_the_run_in_one_sentence(workers, tmp_path):
     assert '\n' not in str(error.value)
 
 
+@pytest.mark.long
 def test_whole_images_are_drawn_as_without_it(tmp_path):
     settings = write_coco(tmp_path)
     ours, plain = training_set(settings), DATASETS.build(settings)
