@@ -49,7 +49,7 @@ def load_pretrained(
     """
     own = backbone.state_dict()
     try:
-        weights = read_weights(checkpoint, prefix, ema)
+        weights = read_weights(checkpoint, prefix, ema, type(backbone))
     except CheckpointError as error:
         raise CheckpointError(f'{error}; the model is {type(backbone).__name__} {describe(own)}') from None
     network, theirs, ours = type(backbone).__name__, arch_of(weights, type(backbone), describe), describe(own)

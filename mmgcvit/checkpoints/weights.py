@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import CheckpointError, shorten
 from ..hosts.registry import MODELS
@@ -73,24 +73,29 @@ class Weights:
     ignored: list[str] = field(default_factory=list)
 
 
-def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> Weights:
+def read_weights(
+    source: str, prefix: str | None = None, ema: bool = False, network: type[nn.Module] | None = None
+) -> Weights:
     """Read a network's weights from a checkpoint of any known layout.
 
     Args:
         source: See :func:`read_checkpoint`.
         prefix: Take the tensors under this prefix only, where a file holds several networks.
         ema: Take the exponential moving average of the weights where the file has one beside them.
+        network: Whose weights are wanted, where two networks' layouts have one anchor.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or holds no known network.
     """
-    return weights_in(read_checkpoint(source), source, prefix, ema)
+    return weights_in(read_checkpoint(source), source, prefix, ema, network)
 
 
-def weights_in(content: Any, source: str, prefix: str | None, ema: bool) -> Weights:
+def weights_in(
+    content: Any, source: str, prefix: str | None, ema: bool, network: type[nn.Module] | None = None
+) -> Weights:
     """A network's weights in what a checkpoint holds; see :func:`read_weights`."""
     state_dict, is_ema = find_state_dict(content, source, ema)
-    layout, found_prefix = find_layout(state_dict, source, prefix)
+    layout, found_prefix = find_layout(state_dict, source, prefix, network)
     weights = Weights(source, layout, found_prefix, is_ema, {})
     for name, tensor in state_dict.items():
         inside = name.removeprefix(found_prefix)
@@ -138,7 +143,9 @@ def tensors_of(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {name: value for name, value in content.items() if isinstance(value, Tensor)}
 
 
-def find_layout(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[Layout, str]:
+def find_layout(
+    state_dict: Mapping[str, Tensor], source: str, prefix: str | None, network: type[nn.Module] | None = None
+) -> tuple[Layout, str]:
     """Whose layout a state dict has, and what stands before the names."""
     found = [
         (layout, name.removesuffix(layout.anchor))
@@ -149,8 +156,14 @@ def find_layout(state_dict: Mapping[str, Tensor], source: str, prefix: str | Non
     if prefix is not None:
         wanted = f'{prefix.rstrip(".")}.' if prefix else ''
         found = [(layout, before) for layout, before in found if before == wanted]
+    if len(found) > 1 and network is not None and len({before for _, before in found}) == 1:
+        names = [base.__name__ for base in network.__mro__]
+        found = [(layout, before) for layout, before in found if layout.network in names] or found
     if len(found) == 1:
         return found[0]
+    if len({before for _, before in found}) == 1:
+        layouts = ' and '.join(layout.name for layout, _ in found)
+        raise CheckpointError(f'{source} may be of {layouts}, whose layouts know a network by the same tensor')
     if found:
         prefixes = ', '.join(repr(before) for _, before in found)
         raise CheckpointError(f'{source} holds several networks, under {prefixes}; name one as prefix')

@@ -109,6 +109,8 @@ class PyramidBackbone(BaseModule):
     @property
     def strides(self) -> tuple[int, ...]:
         """Pixels of the image between two places of each stage's map, all stages."""
+        if not isinstance(self.stem.stride, int):
+            raise TypeError(f'the stem has a stride of {self.stem.stride!r}; expected its pixels as a whole number')
         return tuple(self.stem.stride * 2**i for i in range(len(self.stage_dims)))
 
     def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
@@ -229,7 +231,7 @@ class PyramidBackbone(BaseModule):
             source['checkpoint'] = str(folder / WEIGHTS)
             arguments = {**config.arguments, **arguments}
         elif 'arch' not in arguments:
-            weights = read_weights(str(checkpoint), prefix, ema)
+            weights = read_weights(str(checkpoint), prefix, ema, cls)
             found = arch_of(weights, cls, cls.describe_weights)
             arguments['arch'] = found.strip("'")
             if arguments['arch'] not in cls.archs:
@@ -251,10 +253,17 @@ class PyramidBackbone(BaseModule):
         Raises:
             FileExistsError: There is one, and it may not.
             TypeError: The constructor was called with something that JSON does not have.
-            ValueError: The class is not registered, or parts of the backbone were changed after it was built.
+            ValueError: The class is not registered, or says nothing of its variants and layouts; or parts of the
+                backbone were changed after it was built.
             CheckpointError: A weight is not finite; or safetensors is not installed.
         """
         network, tensors = type(self), self.state_dict()
+        lacking = [name for name in ('archs', 'default_arch', 'arch_type', 'layouts') if not hasattr(network, name)]
+        if lacking:
+            raise ValueError(
+                f'{network.__name__} could not be found again by its weights: it has no {", ".join(lacking)}, which '
+                'docs/contributing.md asks of a backbone'
+            )
         if MODELS.module_dict.get(network.__name__) is not network:
             raise ValueError(
                 f'{network.__name__} is not registered, and could not be found again; decorate it with '

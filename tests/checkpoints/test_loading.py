@@ -1,13 +1,17 @@
 """Loading by naming: any layout, any prefix, complete or refused, and one line that says what came of it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints import CheckpointError, Weights
+from mmgcvit.checkpoints import CheckpointError, Weights, weights
 from mmgcvit.checkpoints.loading import check_fits
 from mmgcvit.checkpoints.writing import state_dict_for
+from mmgcvit.hosts.registry import MODELS
+from mmgcvit.models.base import PyramidBackbone
 from mmgcvit.models.gcvit.archs import ARCHS as GCVIT_ARCHS
 from mmgcvit.models.gcvit.layouts import ORIGINAL, TIMM
 from mmgcvit.models.layers.position import resize_table
@@ -245,6 +249,26 @@ def test_a_subclass_takes_its_networks_weights(tmp_path):
     model = Own(**config)
     model.init_weights()
     assert_same(model, loaded_weights(DENSE))
+
+
+def test_of_two_layouts_with_one_anchor_the_models_is_taken(load, monkeypatch):
+    """A network of somebody's own may name a tensor as another one that is registered too."""
+    other = replace(ORIGINAL, name='somebody else', network='SomebodyElse')
+    monkeypatch.setattr(weights, 'known_layouts', lambda: [other, *GCViT.layouts])
+    model, _ = load(DENSE.weights())
+    assert_same(model, loaded_weights(DENSE))
+    with pytest.raises(CheckpointError, match=r'may be of somebody else and .*, whose layouts'):
+        weights.find_layout(DENSE.weights(), 'x.pth', None)
+
+
+def test_a_backbone_that_could_not_be_found_again_is_not_saved(monkeypatch, tmp_path):
+    class Nameless(PyramidBackbone):
+        pass
+
+    monkeypatch.setitem(MODELS.module_dict, 'Nameless', Nameless)
+    with pytest.raises(ValueError, match='no archs, default_arch, arch_type, layouts, which docs/contributing'):
+        Nameless(3, (8, 16), (0, 1), -1, None).save_pretrained(tmp_path / 'folder')
+    assert not (tmp_path / 'folder').exists()
 
 
 def test_other_initialisations_still_work():
