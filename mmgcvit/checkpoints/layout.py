@@ -60,6 +60,12 @@ class Layout:
         return re.search(self.ignored, theirs) is not None
 
 
+def layout_here(network: str, anchor: str) -> Layout:
+    """The layout that checkpoints of this package have, whose names are those here, of a pyramid backbone."""
+    parts = ('stem.', 'stages.', 'downsamplers.', 'norm{number}.')
+    return Layout('mmgcvit', anchor, tuple((part, part, SAME) for part in parts), network)
+
+
 def rename(name: str, rows: Iterable[tuple[str, str, Parts]]) -> str | None:
     """Find the row that a name begins with, and put the other side in its place."""
     for source, target, parts in rows:

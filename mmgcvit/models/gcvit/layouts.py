@@ -3,7 +3,7 @@
 Values are the same in all; names differ, and some shapes by dimensions of one.
 """
 
-from ...checkpoints.layout import SAME, Layout
+from ...checkpoints.layout import SAME, Layout, layout_here
 
 ORIGINAL_FUSED_MBCONV = {
     'conv.0.': 'conv.depthwise.',
@@ -98,16 +98,6 @@ TIMM = Layout(
     convs=r'squeeze_excite\.\w+\.weight$',
 )
 
-HERE = Layout(
-    name='mmgcvit',
-    anchor='stem.downsample.reduction.weight',
-    rows=(
-        ('stem.', 'stem.', SAME),
-        ('stages.', 'stages.', SAME),
-        ('downsamplers.', 'downsamplers.', SAME),
-        ('norm{number}.', 'norm{number}.', SAME),
-    ),
-    network='GCViT',
-)
+HERE = layout_here('GCViT', anchor='stem.downsample.reduction.weight')
 
 LAYOUTS = (ORIGINAL, TIMM, HERE)

@@ -1,6 +1,6 @@
 """The two layouts in which LSA checkpoints exist. Values and shapes are the same in both; names differ."""
 
-from ...checkpoints.layout import SAME, Layout
+from ...checkpoints.layout import SAME, Layout, layout_here
 
 ORIGINAL_ATTENTION = 'layers.{number}.0.layers.{number}.0.'
 ATTENTION = 'stages.{number}.blocks.{number}.attn.'
@@ -28,16 +28,6 @@ ORIGINAL = Layout(
     key='original',
 )
 
-HERE = Layout(
-    name='mmgcvit',
-    anchor='stem.convs.0.weight',
-    rows=(
-        ('stem.', 'stem.', SAME),
-        ('stages.', 'stages.', SAME),
-        ('downsamplers.', 'downsamplers.', SAME),
-        ('norm{number}.', 'norm{number}.', SAME),
-    ),
-    network='LSA',
-)
+HERE = layout_here('LSA', anchor='stem.convs.0.weight')
 
 LAYOUTS = (ORIGINAL, HERE)
