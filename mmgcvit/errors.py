@@ -1,9 +1,12 @@
 """What goes wrong and a user can mend: one kind of error, raised anywhere and shown in one place (commands/main.py)."""
 
+import difflib
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 LONGEST_MESSAGE = 4000
+# By difflib's ratio: a family's name before an arch, as in gcvit_tiny, has still this much of tiny.
+LEAST_LIKENESS = 0.55
 
 
 class UserError(ValueError):
@@ -33,6 +36,13 @@ def printable(text: str) -> str:
 def shorten(names: Sequence[str], most: int = 3) -> str:
     """The first of many names."""
     return printable(', '.join(names[:most])) + (', ...' if len(names) > most else '')
+
+
+def meant(given: str, names: Iterable[str], called: Callable[[str], str] = str) -> str:
+    """What ends a message about an unknown name: the known one that is most like it, or nothing where none is."""
+    known = {name.lower(): name for name in names}
+    alike = difflib.get_close_matches(given.lower(), known, n=1, cutoff=LEAST_LIKENESS)
+    return f'; is {printable(called(known[alike[0]]))} meant?' if alike else ''
 
 
 def first_line(error: BaseException) -> str:

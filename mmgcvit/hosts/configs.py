@@ -5,7 +5,6 @@ settings would then change nothing. Such a file runs again, the variable having 
 """
 
 import ast
-import difflib
 import hashlib
 import inspect
 import tempfile
@@ -18,7 +17,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import FlexibleRunner, Runner
 from mmengine.utils import import_modules_from_strings
 
-from ..errors import UserError
+from ..errors import UserError, meant
 from .versions import moved_in
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -65,7 +64,7 @@ def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     Refused is an option that names what nothing reads, or a variable that changes nothing.
     """
     if not Path(path).is_file():
-        raise UserError(f'there is no config {path}; the configs of this project are under configs/')
+        raise UserError(f'there is no config {path}; the configs of this project are under configs/{alike(path)}')
     try:
         cfg = Config.fromfile(path)
     except ImportError as error:
@@ -74,19 +73,25 @@ def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     settings, variables = {}, {}
     read = names_read()
     for name, value in (options or {}).items():
-        first = name.split('.')[0]
+        first, dot, inside = name.partition('.')
         if first in read:
             settings[name] = value
         elif first not in cfg:
-            alike = difflib.get_close_matches(first, {*read, *cfg.keys()}, n=1)
-            meant = f'; is {name.replace(first, alike[0], 1)} meant?' if alike else ''
-            raise UserError(f'--cfg-options {name}: {path} has no {first!r}, and no runner reads it{meant}{OWN_CODE}')
+            instead = meant(first, {*read, *cfg.keys()}, lambda known, rest=dot + inside: known + rest)
+            raise UserError(f'--cfg-options {name}: {path} has no {first!r}, and no runner reads it{instead}{OWN_CODE}')
         elif name not in cfg or cfg[name] != value:
             variables[name] = value
     if variables:
         cfg = run_again(path, variables, cfg)
     cfg.merge_from_dict(settings)
     return cfg
+
+
+def alike(path: str | Path) -> str:
+    """What ends a message about a config that is not there: the one whose name is like it, beside it or of ours."""
+    folders = (*PLACES, Path(path).expanduser().parent)
+    files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
+    return meant(Path(path).stem, files, files.get)
 
 
 def names_read() -> frozenset[str]:

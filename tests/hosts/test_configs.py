@@ -58,6 +58,8 @@ def test_what_would_change_nothing_is_refused_in_a_sentence(config):
             read_config(config, options)
         assert re.search(message, str(error.value))
         assert '\n' not in str(error.value)
+    with pytest.raises(UserError, match=r'there is no config gcvit_xtiny\.py.*is .*/configs/gcvit_xt_in1k\.py meant\?'):
+        read_config('gcvit_xtiny.py')
 
 
 def test_a_setting_inside_a_variable_and_a_written_config_whose_settings_are_written_out_are_refused(config, tmp_path):

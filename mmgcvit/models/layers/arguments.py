@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from ...errors import meant
+
 Window = tuple[int, int]
 WindowSize = int | Sequence[int | Window | None]
 Reader = Callable[[Any], Any]
@@ -165,7 +167,10 @@ def resolve_variant(arch: str | Mapping[str, Any], variants: Mapping[str, Varian
     """
     if isinstance(arch, str):
         if arch not in variants:
-            raise ValueError(f'unknown arch {arch!r}; choose one of {", ".join(map(repr, variants))}, or give a dict')
+            raise ValueError(
+                f'unknown arch {arch!r}; choose one of {", ".join(map(repr, variants))}, or give a dict'
+                f'{meant(arch, variants)}'
+            )
         return variants[arch]
     if not isinstance(arch, Mapping):
         raise TypeError(f'arch must be a name or a dict, not {type(arch).__name__}: {arch!r}')

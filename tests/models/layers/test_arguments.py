@@ -118,7 +118,11 @@ def test_an_arch_is_a_name_or_a_dict():
     assert resolve_variant({'dims': 4}, VARIANTS) == VARIANTS['small']
     keys = r"; the keys are \['dims', 'scale'\]$"
     cases = [
-        ('Large', ValueError, r"^unknown arch 'Large'; choose one of 'small', 'large', or give a dict$"),
+        (
+            'Large',
+            ValueError,
+            r"^unknown arch 'Large'; choose one of 'small', 'large', or give a dict; is large meant\?$",
+        ),
         ({}, ValueError, r"^arch: unknown keys \[\], missing keys \['dims'\]" + keys),
         ({'dims': 4, 'heads': 1, 3: 1}, ValueError, r"^arch: unknown keys \['3', 'heads'\], missing keys \[\]" + keys),
         *((arch, TypeError, '^arch must be a name or a dict, not ') for arch in (None, 4, ['small'])),
