@@ -25,7 +25,11 @@ HOSTS = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
 # What each host imports when a config names its scope; then what the commands import.
 PRELOADED = ['tests', *(f'{host}.{part}' for host in HOSTS for part in PARTS), 'mmgcvit.hosts.mmdet']
-PRELOADED += [f'mmgcvit.commands.{path.stem}' for path in sorted((ROOT / 'mmgcvit' / 'commands').glob('[!_]*.py'))]
+# Commands import what does the work when they run.
+ROOMS = ('commands', 'engine', 'inference', 'visualization', 'export', 'web', 'experiments')
+PRELOADED += [
+    f'mmgcvit.{room}.{path.stem}' for room in ROOMS for path in sorted((ROOT / 'mmgcvit' / room).glob('[!_]*.py'))
+]
 PRELOADED += ['torch.distributed.fsdp', 'torch.distributed.elastic.multiprocessing.errors', 'matplotlib.pyplot', 'timm']
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(PRELOADED)

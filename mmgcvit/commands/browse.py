@@ -7,11 +7,11 @@ masks or labels; batches go through the model's preprocessor, so that padding, m
 import argparse
 from pathlib import Path
 
+from ..datasets.checks.presence import check_presence
 from ..errors import UserError
 from ..files import check_writable, written_whole
 from ..hosts.configs import enter_scope, read_config
 from ..visualization.browsing import Samples, sheets_of
-from .check_data import check_presence
 from .options import CONFIG, add_cfg_options, check_at_least
 
 QUALITY = 90

@@ -1,4 +1,4 @@
-"""What starts and ends the processes of a run together, on one node or several; and the folders that they must share.
+"""What starts and ends the processes of a run together, on one node or several.
 
     python -m mmgcvit.commands.launcher [options of torch.distributed.run] PROGRAM [arguments]
 
@@ -18,10 +18,8 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -30,14 +28,11 @@ from types import FrameType
 from typing import Any, NamedTuple, NoReturn
 
 import torch.distributed as dist
-from mmengine.config import Config
-from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, get_world_size
 from torch.distributed import run as torch_launcher
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from ..engine.early_end import RESUME_ME, WARNINGS
 from ..engine.processes import LOOPBACK, end_with_parent
-from ..errors import UserError
 
 LOOPBACK_INTERFACE = 'lo'
 # Where gloo and NCCL listen, which know no passwords.
@@ -232,64 +227,6 @@ class Pulse(threading.Thread):
             count = store.add(str(rank), 0)
             if count not in (0, self.heard.get(rank, (0,))[0]):
                 self.heard[rank] = (count, time.monotonic())
-
-
-def check_shared_folders(cfg: Config, evaluators: Sequence[str]) -> None:
-    """Make sure that every process sees the folders through which processes pass files to each other.
-
-    Asked at the start of a run with these evaluators of its config, not found out at the end of its first epoch. Where
-    a process does not, all end, and the message names its node.
-    """
-    if get_world_size() == 1:
-        return
-    for folder, use in needed_folders(cfg, evaluators):
-        blind = nodes_without(folder)
-        if blind:
-            raise UserError(
-                f'{", ".join(blind)}: {folder.absolute()} is not the folder that process 0 has there. {use}; it must '
-                'be on a disk that all nodes share: docs/launching.md, "Several nodes"'
-            )
-
-
-def needed_folders(cfg: Config, evaluators: Sequence[str]) -> Iterator[tuple[Path, str]]:
-    """The folders, and what for."""
-    if any(collects_through_files(cfg.get(name)) for name in evaluators):
-        yield Path.cwd(), 'The processes collect their results for the metrics through the folder they are started in'
-    if cfg.get('resume') and Path(cfg.get('load_from') or f'{cfg.work_dir}/it').parent == Path(cfg.work_dir):
-        yield Path(cfg.work_dir), 'The processes look there for the checkpoint to resume from'
-
-
-def collects_through_files(evaluator: dict | list | None) -> bool:
-    """Whether a metric of an evaluator collects as mmengine does by default: through files in the current folder."""
-    metrics = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
-    return any(
-        metric.get('collect_device', 'cpu') == 'cpu' and metric.get('collect_dir') is None
-        for metric in metrics
-        if metric
-    )
-
-
-def nodes_without(folder: Path) -> list[str]:
-    """The nodes whose processes do not see what process 0 writes into a folder; where it cannot, all end."""
-    name = error = None
-    if get_rank() == 0:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle, path = tempfile.mkstemp(prefix='.mmgcvit_shared_', dir=folder)
-            os.close(handle)
-            name = Path(path).name
-        except OSError as refusal:
-            error = str(refusal)
-    written = [(name, error)]
-    broadcast_object_list(written)
-    name, error = written[0]
-    if error is not None:
-        raise UserError(f'process 0 cannot write into {folder.absolute()} ({error}); start in a folder where it can')
-    sees = (folder / name).is_file()
-    answers = all_gather_object((socket.gethostname(), sees))
-    if get_rank() == 0:
-        (folder / name).unlink()
-    return list(dict.fromkeys(node for node, sees in answers if not sees))
 
 
 if __name__ == '__main__':

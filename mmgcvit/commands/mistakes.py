@@ -8,12 +8,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..datasets.checks.presence import check_presence
 from ..engine.progress import Display
 from ..errors import UserError
 from ..inference.loading import find_source, in_words, load_for_command, read_config
 from ..visualization.judging import SCORES, Truths, truths_of
 from ..visualization.mistakes import Folder, Found, find_mistakes, write_confusion, write_worst
-from .check_data import check_presence
 from .options import add_model_options, check_at_least
 
 FULL_DISK = '; {out_dir} has what was done until then'

@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 from ..errors import UserError, first_line
-from ..files import check_writable
-from ..hosts.configs import read_config
-from ..hosts.machine import check_gpus, use_cpu
-from ..hosts.operators import check_operators_load
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
+
     from ..inference import Predictor
     from ..inference.loading import Source
 
@@ -107,31 +105,14 @@ def check_at_least(args: argparse.Namespace, **least: int) -> None:
                 raise UserError(f'--{name.replace("_", "-")} {value}: expected at least {number}')
 
 
-def look_at_machine(command: str, device: str) -> None:
-    """Hide the GPUs if the user wants the CPU; refuse GPUs and operators that are there and do not work."""
-    if device == 'cpu':
-        use_cpu(command)
-    check_gpus()
-    check_operators_load()
+def config_of_run(args: argparse.Namespace) -> Config:
+    """The config of a training or test, as the common options say; they know its work dir from then on."""
+    from ..engine.starting import load_config
 
-
-def load_config(args: argparse.Namespace) -> Config:
-    """Read ``args.config`` and apply the common options."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = read_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     args.work_dir = cfg.work_dir
     return cfg
-
-
-def make_work_dir(work_dir: str) -> None:
-    """Make a run's folder, with those above it, unless it is there; refuse one that cannot be written."""
-    check_writable(Path(work_dir), f'the work dir {work_dir} (--work-dir)')
-    Path(work_dir).mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

@@ -2,6 +2,6 @@
 
 Hooks, loops and wrappers that configs name (docs/reliability.md): ``finite`` leaves out steps that are not finite,
 ``saving`` writes whole checkpoints, ``exact_resume`` and ``loops`` have a resumed run be the same run, ``early_end``
-answers a scheduler, ``precision`` and ``sharding`` fit the machine. ``processes``, ``batch`` and ``progress`` are what
-the commands ask of a run. Begin with ``saving``.
+answers a scheduler, ``precision`` and ``sharding`` fit the machine. A run is ``training`` or ``testing``, which begin
+with ``starting`` and ask ``processes`` and ``batch``; ``progress`` shows it. Begin with ``training``.
 """

@@ -192,7 +192,7 @@ def recount(runner: Any, meta: dict[str, Any], their_epoch_length: int) -> None:
 class ResumeCheckHook(Hook):
     """Refuses, before anything of it is taken over, a checkpoint (``source``) that a run cannot resume from.
 
-    commands/train.py registers it. With FSDP, where each process has a share of the optimizer, the optimizer's state
+    Training registers it. With FSDP, where each process has a share of the optimizer, the optimizer's state
     is left to torch's own checks.
     """
 

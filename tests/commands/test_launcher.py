@@ -1,8 +1,6 @@
 """Processes on one node or several: what the launcher reads, how nodes hear of each other, what folders they share."""
 
-import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -10,15 +8,13 @@ from datetime import timedelta
 
 import pytest
 import torch.distributed as dist
-from mmengine.config import Config
 
 from mmgcvit.commands import launch, launcher
 from mmgcvit.commands.launch import read_nodes, threads
-from mmgcvit.commands.launcher import DONE, FAILED, Nodes, Pulse, check_shared_folders, needed_folders
+from mmgcvit.commands.launcher import DONE, FAILED, Nodes, Pulse
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import UserError
 
-from ..processes import answers_of
 from ..programs import running, started
 
 CONFIG = 'tests/data/configs/classify.py'
@@ -165,70 +161,3 @@ def test_what_a_node_runs_is_ended_when_its_launcher_is_killed(sleeping):
     process.kill()
     # The pipe is open as long as what the launcher ran is alive.
     process.communicate(timeout=10)
-
-
-METRIC = {'type': 'CocoMetric'}
-ON_GPU = {'type': 'Accuracy', 'collect_device': 'gpu'}
-
-
-def config(evaluator=None, **settings):
-    return Config({'work_dir': 'work', 'val_evaluator': evaluator, **settings})
-
-
-def test_what_must_be_shared_follows_from_the_config():
-    for cfg, folders in (
-        (config(METRIC), ['.']),
-        (config([ON_GPU, METRIC]), ['.']),
-        (config(ON_GPU), []),
-        (config({**METRIC, 'collect_dir': '/shared'}), []),
-        (config(), []),
-        (config(METRIC, resume=True), ['.', 'work']),
-        (config(resume=True, load_from='a/checkpoint.pth'), []),
-    ):
-        assert [os.path.relpath(folder) for folder, _ in needed_folders(cfg, ['val_evaluator'])] == folders
-
-
-def test_one_process_shares_with_nobody(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    check_shared_folders(config(METRIC), ['val_evaluator'])
-    assert not list(tmp_path.iterdir())
-
-
-def check(folder, settings):
-    """What a process is told that is started in a folder."""
-    os.chdir(folder)
-    try:
-        return check_shared_folders(Config(settings), ['val_evaluator'])
-    except UserError as refusal:
-        return str(refusal)
-
-
-def check_in(folders, **settings):
-    """The answers of two processes that are started in these folders."""
-    for folder in folders:
-        folder.mkdir(exist_ok=True)
-    return answers_of(check, [(folder, settings) for folder in folders])
-
-
-@pytest.mark.slow
-def test_a_common_folder_is_fine_and_left_as_it_was(tmp_path):
-    folder = tmp_path / 'common'
-    assert check_in([folder, folder], work_dir=str(folder), resume=True, val_evaluator=METRIC) == [None, None]
-    assert not list(folder.iterdir())
-
-
-@pytest.mark.slow
-def test_folders_of_their_own_are_refused_in_both_processes(tmp_path):
-    own = [tmp_path / '0', tmp_path / '1']
-    answers = check_in(own, work_dir=str(tmp_path), val_evaluator=METRIC)
-    assert all(f'{socket.gethostname()}: {tmp_path}' in answer for answer in answers)
-    assert all('collect their results for the metrics through the folder they are' in answer for answer in answers)
-    answers = check_in(own, work_dir='work', resume=True)
-    assert all('look there for the checkpoint to resume from' in answer for answer in answers)
-
-
-@pytest.mark.slow
-def test_a_folder_that_cannot_be_written_is_named_in_both_processes(tmp_path):
-    (tmp_path / 'work').write_text('a file where a folder belongs')
-    answers = check_in([tmp_path, tmp_path], work_dir='work', resume=True)
-    assert all(f'process 0 cannot write into {tmp_path}/work ([Errno' in answer for answer in answers)

@@ -1,0 +1,75 @@
+"""Whether what a config names as its data is there, and how to get it where it is not."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+
+from ...errors import UserError
+from .sources import leaf_datasets
+
+CIFAR = """{name} belongs there: unpack cifar-{classes}-python.tar.gz from www.cs.toronto.edu/~kriz/cifar.html so that
+    {{root}}/{folder}/
+exists. Or have it downloaded:
+    --cfg-options train_dataloader.dataset.download=True val_dataloader.dataset.download=True
+        test_dataloader.dataset.download=True"""
+# The folder that a data set lives in by this project's configs, and what belongs there.
+ADVICE = {
+    'coco': """COCO 2017 belongs there: unpack train2017.zip, val2017.zip and annotations_trainval2017.zip from
+cocodataset.org so that
+    {root}/annotations/instances_train2017.json  {root}/train2017/  {root}/val2017/
+exist.""",
+    'ADEChallengeData2016': """ADE20K belongs there: unpack ADEChallengeData2016.zip of MIT's scene parsing benchmark
+(sceneparsing.csail.mit.edu) so that
+    {root}/images/training/  {root}/images/validation/
+    {root}/annotations/training/  {root}/annotations/validation/
+exist.""",
+    'imagenet': """ImageNet-1K belongs there: from image-net.org, so that {root}/train/ and {root}/val/ have a folder
+for each of the 1000 classes (n01440764, ...) with its images.""",
+    'imagenetv2': 'ImageNetV2 belongs there, as its authors publish it: folders 0 to 999 with ten images each.',
+    'cifar10': CIFAR.format(name='CIFAR-10', classes=10, folder='cifar-10-batches-py'),
+    'cifar100': CIFAR.format(name='CIFAR-100', classes=100, folder='cifar-100-python'),
+}
+ELSEWHERE = "If the data is elsewhere: 'ln -s /where/it/is {root}', or name it in the config (data_root)."
+# Data sets that mmpretrain can download by itself, and the folder in which it keeps those that configs here name.
+DOWNLOADABLE = {
+    'CIFAR10': 'cifar-10-batches-py',
+    'CIFAR100': 'cifar-100-python',
+    'MNIST': '',
+    'FashionMNIST': '',
+}
+
+
+def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
+    """Make sure that what a config names is there; the message has every missing path, and how to get it."""
+    datasets = [dataset for name in loaders for dataset in leaf_datasets((cfg.get(name) or {}).get('dataset'))]
+    missing = {path: dataset for dataset in datasets for path in local_paths(dataset) if not path.exists()}
+    if missing:
+        root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
+        paths = '\n'.join(f'    {path}' for path in missing)
+        raise UserError(f'The data set is not at {root}. Missing:\n{paths}\n{how_to_get(root)}')
+
+
+def local_paths(dataset: ConfigDict) -> Iterator[Path]:
+    """The annotation file and image folders that a data set's config names, except what lies on a server."""
+    root = dataset.get('data_root') or ''
+    kind = str(dataset.get('type')).split('.')[-1]
+    if kind in DOWNLOADABLE:
+        if not dataset.get('download', True):
+            yield Path(root, DOWNLOADABLE[kind])
+        return
+    named = [dataset.get(key) for key in ('ann_file', 'data_prefix', 'split')]
+    lists = [[value] if isinstance(value, str) else value for value in named if value]
+    parts = [part for value in lists for part in (value.values() if isinstance(value, Mapping) else value)]
+    for part in parts or [''] * bool(root):
+        if '://' not in f'{root}{part}':
+            yield Path(root, part)
+
+
+def how_to_get(root: Path) -> str:
+    """How to fill a missing data folder."""
+    folders = {folder.name: folder for folder in (*root.parents, root)}
+    if 'digits' in folders:
+        return f"'mmgcvit digits {folders['digits']}' makes it in seconds."
+    advice = [text for name, text in ADVICE.items() if name in folders]
+    return '\n'.join([*advice, ELSEWHERE]).format(root=root)

@@ -1,0 +1,133 @@
+"""What a run begins with, training or testing: the machine, its config, its data, its folders."""
+
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, get_world_size
+from rich.progress import Progress
+
+from ..datasets.checks import Outcome, check_datasets, settings_of
+from ..datasets.checks.presence import check_presence
+from ..errors import UserError
+from ..files import check_writable
+from ..hosts.configs import enter_scope, read_config
+from ..hosts.machine import check_gpus, use_cpu
+from ..hosts.operators import check_operators_load
+from .processes import RANK_VARIABLES
+
+
+def look_at_machine(command: str, device: str) -> None:
+    """Hide the GPUs if the user wants the CPU; refuse GPUs and operators that are there and do not work."""
+    if device == 'cpu':
+        use_cpu(command)
+    check_gpus()
+    check_operators_load()
+
+
+def load_config(
+    path: str, options: Mapping[str, Any] | None = None, work_dir: str | None = None, launcher: str = 'none'
+) -> Config:
+    """Read a config for a run, with options, and with its folder: the named one, its own, or one of its name."""
+    cfg = read_config(path, options)
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
+    return cfg
+
+
+def make_work_dir(work_dir: str) -> None:
+    """Make a run's folder, with those above it, unless it is there; refuse one that cannot be written."""
+    check_writable(Path(work_dir), f'the work dir {work_dir} (--work-dir)')
+    Path(work_dir).mkdir(parents=True, exist_ok=True)
+
+
+def check_data(cfg: Config, loaders: Sequence[str]) -> None:
+    """Make sure that the data sets of these loaders of a config are there and can be used, before anything is built.
+
+    On each node the first process looks into them: at annotations as a whole, at some images, chosen by chance. What
+    is repaired or left out is said; what would stop the run later, or make its results wrong, is refused by name.
+    """
+    check_presence(cfg, loaders)
+    settings = settings_of(cfg)
+    if not is_first_of_node(cfg):
+        return
+    enter_scope(cfg)
+    report = check_datasets(cfg, loaders, settings.images, Progress(disable=True))
+    refusals = report.sentences(Outcome.STOPS)
+    if refusals:
+        raise UserError('\n'.join([*refusals, "'mmgcvit check-data CONFIG' looks at all images"]))
+    for words in report.sentences(Outcome.LEFT_OUT) + report.sentences(Outcome.REPAIRED) + report.notes:
+        sys.stderr.write(f'data: {words}\n')
+    sys.stderr.flush()
+
+
+def is_first_of_node(cfg: Config) -> bool:
+    """Whether this is the first process of its node, or the only one."""
+    variables = RANK_VARIABLES.get(cfg.get('launcher'), {})
+    return os.environ.get(variables.get('LOCAL_RANK', ''), '0') == '0'
+
+
+def check_shared_folders(cfg: Config, evaluators: Sequence[str]) -> None:
+    """Make sure that every process sees the folders through which processes pass files to each other.
+
+    Asked at the start of a run with these evaluators of its config, not found out at the end of its first epoch. Where
+    a process does not, all end, and the message names its node.
+    """
+    if get_world_size() == 1:
+        return
+    for folder, use in needed_folders(cfg, evaluators):
+        blind = nodes_without(folder)
+        if blind:
+            raise UserError(
+                f'{", ".join(blind)}: {folder.absolute()} is not the folder that process 0 has there. {use}; it must '
+                'be on a disk that all nodes share: docs/launching.md, "Several nodes"'
+            )
+
+
+def needed_folders(cfg: Config, evaluators: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """The folders, and what for."""
+    if any(collects_through_files(cfg.get(name)) for name in evaluators):
+        yield Path.cwd(), 'The processes collect their results for the metrics through the folder they are started in'
+    if cfg.get('resume') and Path(cfg.get('load_from') or f'{cfg.work_dir}/it').parent == Path(cfg.work_dir):
+        yield Path(cfg.work_dir), 'The processes look there for the checkpoint to resume from'
+
+
+def collects_through_files(evaluator: dict | list | None) -> bool:
+    """Whether a metric of an evaluator collects as mmengine does by default: through files in the current folder."""
+    metrics = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
+    return any(
+        metric.get('collect_device', 'cpu') == 'cpu' and metric.get('collect_dir') is None
+        for metric in metrics
+        if metric
+    )
+
+
+def nodes_without(folder: Path) -> list[str]:
+    """The nodes whose processes do not see what process 0 writes into a folder; where it cannot, all end."""
+    name = error = None
+    if get_rank() == 0:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, path = tempfile.mkstemp(prefix='.mmgcvit_shared_', dir=folder)
+            os.close(handle)
+            name = Path(path).name
+        except OSError as refusal:
+            error = str(refusal)
+    written = [(name, error)]
+    broadcast_object_list(written)
+    name, error = written[0]
+    if error is not None:
+        raise UserError(f'process 0 cannot write into {folder.absolute()} ({error}); start in a folder where it can')
+    sees = (folder / name).is_file()
+    answers = all_gather_object((socket.gethostname(), sees))
+    if get_rank() == 0:
+        (folder / name).unlink()
+    return list(dict.fromkeys(node for node, sees in answers if not sees))

@@ -1,0 +1,92 @@
+"""Testing from a config: its options, what is looked at before anything is built, and the run."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import BaseMetric, DumpResults
+from mmengine.runner import Runner
+
+from ..checkpoints.for_hosts import register_reader
+from ..checkpoints.loading import check_fits
+from ..datasets.checks import leaf_datasets
+from ..errors import UserError
+from ..hosts.configs import read_config
+from ..hosts.operators import check_operators
+from .processes import prepare_processes
+from .starting import check_data, check_shared_folders, make_work_dir
+
+
+def prepare(cfg: Config, test_data: str | None = None, show_dir: str | None = None, tta: bool = False) -> None:
+    """Have a config do what the options ask for; the run's processes find each other."""
+    cfg.pop('strategy', None)
+    if test_data:
+        cfg.merge_from_dict(read_config(test_data).to_dict())
+    if show_dir:
+        draw_predictions(cfg, show_dir)
+    if tta:
+        enable_tta(cfg)
+    check_operators(cfg)
+    prepare_processes(cfg)
+
+
+def run(
+    cfg: Config,
+    checkpoint: str,
+    out: str | None = None,
+    trust_checkpoint: bool = False,
+    watch: Callable[[Runner], None] = lambda runner: None,
+) -> None:
+    """Test a checkpoint as a prepared config says; ``watch`` gets the built runner."""
+    register_reader(cfg.work_dir, trusted=[checkpoint] if trust_checkpoint else [])
+    check_data(cfg, ['test_dataloader'])
+    make_work_dir(cfg.work_dir)
+    cfg.load_from = checkpoint
+    # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
+    runner = Runner.from_cfg(cfg)
+    watch(runner)
+    check_shared_folders(cfg, ['test_evaluator'])
+    check_fits(runner.model, checkpoint, trust=trust_checkpoint)
+    if out:
+        runner.test_evaluator.metrics.append(dump_metric(cfg, out))
+    runner.test()
+
+
+def draw_predictions(cfg: Config, show_dir: str) -> None:
+    """Have every tested image drawn with its predictions, into ``show_dir``."""
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None or 'visualizer' not in cfg:
+        raise UserError(
+            '--show-dir: the config has no default_hooks.visualization, or no visualizer; the configs of this project '
+            'have both'
+        )
+    # Absolute, because hosts put a relative folder under the work dir, mmdet once more for every batch.
+    folder = str(Path(show_dir).resolve())
+    scope = cfg.get('default_scope')
+    if scope == 'mmdet':
+        hook.update(draw=True, test_out_dir=folder)
+    elif scope == 'mmseg':
+        hook.update(draw=True)
+        cfg.visualizer.save_dir = folder
+    else:
+        hook.update(enable=True, out_dir=folder, interval=1)
+
+
+def dump_metric(cfg: Config, out: str) -> BaseMetric:
+    """The metric that writes predictions to a pickle file, masks run-length encoded."""
+    if cfg.get('default_scope') == 'mmdet':
+        from mmdet.evaluation import DumpDetResults
+
+        return DumpDetResults(out_file_path=out)
+    return DumpResults(out_file_path=out)
+
+
+def enable_tta(cfg: Config) -> None:
+    """Test each image in several views and merge them, as the config's ``tta_model`` and ``tta_pipeline`` say."""
+    missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+    if missing:
+        raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    for dataset in leaf_datasets(cfg.test_dataloader.dataset):
+        dataset.pipeline = deepcopy(cfg.tta_pipeline)

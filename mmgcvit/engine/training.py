@@ -1,0 +1,142 @@
+"""Training from a config: its options, what is looked at before anything is built, and the run."""
+
+import logging
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from importlib.util import find_spec
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
+from mmengine.registry import MODELS, RUNNERS
+from mmengine.runner import FlexibleRunner, Runner
+from torch import nn
+
+from ..checkpoints import DamagedCheckpointError
+from ..checkpoints.for_hosts import register_reader
+from ..checkpoints.loading import check_fits
+from ..checkpoints.run_folder import resume, with_whole_one_beside
+from ..datasets.checks import settings_of, skip_damaged
+from ..errors import UserError
+from ..hosts.configs import read_config
+from ..hosts.operators import check_operators
+from .batch import other_batch_size
+from .early_end import resume_when_warned
+from .exact_resume import ResumeCheckHook
+from .processes import check_sharding, prepare_processes
+from .starting import check_data, check_shared_folders, make_work_dir
+
+AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
+# What one types, mmengine's backend for it, and the package that this needs.
+TRACKERS = {
+    'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
+    'wandb': ('WandbVisBackend', 'wandb'),
+}
+
+
+def prepare(
+    cfg: Config, amp: bool = False, auto_scale_lr: bool = False, overwrite: bool = False, trackers: Sequence[str] = ()
+) -> None:
+    """Have a config do what the options ask for; the run's processes find each other."""
+    resume_when_warned()
+    if amp:
+        enable_amp(cfg)
+    if auto_scale_lr:
+        scale_learning_rate(cfg)
+    if overwrite:
+        allow_overwriting(cfg)
+    if trackers:
+        log_to(cfg, trackers)
+    check_sharding(cfg)
+    check_operators(cfg)
+    skip_damaged(cfg, settings_of(cfg).damaged_images)
+    prepare_processes(cfg)
+
+
+def run(
+    cfg: Config,
+    config: str,
+    resume_from: str | None = None,
+    trust_checkpoint: bool = False,
+    watch: Callable[[Runner | FlexibleRunner], None] = lambda runner: None,
+) -> None:
+    """Train what a prepared config says, which was read from the file ``config``; ``watch`` gets the built runner."""
+    try:
+        check(cfg, resume_from, trust_checkpoint)
+        build(cfg, config, trust_checkpoint, watch).train()
+    except DamagedCheckpointError as error:
+        raise UserError(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
+
+
+def check(cfg: Config, resume_from: str | None, trust_checkpoint: bool) -> None:
+    """Look at data, work dir and checkpoint before anything is built."""
+    check_data(cfg, ['train_dataloader', 'val_dataloader'])
+    make_work_dir(cfg.work_dir)
+    if resume_from is not None:
+        resume(cfg, resume_from)
+    register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if trust_checkpoint else [])
+
+
+def build(
+    cfg: Config, config: str, trust_checkpoint: bool, watch: Callable[[Runner | FlexibleRunner], None]
+) -> Runner | FlexibleRunner:
+    """The runner with the model, and a look at what can be seen only now.
+
+    The hooks that the config names do the rest: ``finite`` leaves out steps that are not finite, ``saving`` writes
+    checkpoints, ``early_end`` answers a scheduler's warning.
+    """
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    watch(runner)
+    check_shared_folders(cfg, ['val_evaluator'])
+    warning = other_batch_size(cfg, read_config(config), get_world_size())
+    if warning is not None:
+        print_log(warning, 'current', logging.WARNING)
+    if cfg.get('load_from'):
+        # mmengine's FlexibleRunner builds its own model only when training starts.
+        model = runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
+        check_fits(model, cfg.load_from, '' if cfg.get('resume') else 'backbone.', trust=trust_checkpoint)
+        if cfg.get('resume'):
+            runner.register_hook(ResumeCheckHook(cfg.load_from))
+    return runner
+
+
+def enable_amp(cfg: Config) -> None:
+    """Turn mixed precision on, for ``--amp``."""
+    if not torch.cuda.is_available():
+        raise UserError('--amp: mixed-precision training needs a GPU, and there is none here; leave the option out')
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind not in AMP_REPLACES:
+        raise UserError(f'--amp: the config has optim_wrapper.type={kind}; only {", ".join(AMP_REPLACES)} are replaced')
+    cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def scale_learning_rate(cfg: Config) -> None:
+    """Turn on mmengine's scaling, for ``--auto-scale-lr``."""
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise UserError('--auto-scale-lr: the config does not say auto_scale_lr.base_batch_size')
+    cfg.auto_scale_lr.enable = True
+
+
+def allow_overwriting(cfg: Config) -> None:
+    """Have the checkpoint hook begin a run in an earlier one's folder, for ``--overwrite``."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if not str(hook.get('type')).endswith('WholeCheckpointHook'):
+        raise UserError(
+            f"--overwrite: the config's default_hooks.checkpoint is {hook.get('type')}, which overwrites without being "
+            'asked; leave the option out, or take mmgcvit.WholeCheckpointHook'
+        )
+    hook.overwrite = True
+
+
+def log_to(cfg: Config, trackers: Sequence[str]) -> None:
+    """Add the backends of ``trackers`` to those of a config's visualizer, for ``--log-to``."""
+    missing = [TRACKERS[name][1] for name in trackers if find_spec(TRACKERS[name][1]) is None]
+    if missing:
+        raise UserError(f'--log-to: {" and ".join(missing)} not installed: pip install {" ".join(missing)}')
+    visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
+    backends = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
+    present = {backend['type'] for backend in backends}
+    added = [TRACKERS[name][0] for name in trackers if TRACKERS[name][0] not in present]
+    visualizer.vis_backends = [*backends, *(ConfigDict(type=backend) for backend in added)]

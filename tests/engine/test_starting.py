@@ -1,0 +1,222 @@
+"""What a run begins with: its config and folder, a look at its data, folders that its processes share."""
+
+import errno
+import os
+import shutil
+import socket
+
+import pytest
+from mmengine.config import Config
+
+from mmgcvit.engine.starting import (
+    check_data,
+    check_shared_folders,
+    is_first_of_node,
+    load_config,
+    make_work_dir,
+    needed_folders,
+)
+from mmgcvit.errors import UserError
+
+from ..datasets.checks.made import config as config_with
+from ..datasets.checks.made import cut, write_coco, write_folders
+from ..processes import answers_of
+from ..tools.commands import CONFIGS, TOOLS, call, train
+
+
+def test_options_override_the_config_and_the_work_dir_is_named_after_it(tmp_path):
+    path = tmp_path / 'some_config.py'
+    path.write_text('env_cfg = dict(b=1, c=2)')
+    assert load_config(path).work_dir == 'work_dirs/some_config'
+    cfg = load_config(path, {'env_cfg.b': 3}, 'here')
+    assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
+
+
+def test_a_work_dir_is_made_with_those_above_it_or_refused(tmp_path, monkeypatch):
+    for _ in range(2):
+        make_work_dir(str(tmp_path / 'a' / 'b'))
+    assert (tmp_path / 'a' / 'b').is_dir()
+    (tmp_path / 'file').touch()
+    for place in ('file', 'file/run'):
+        with pytest.raises(UserError, match=rf'the work dir {tmp_path}/{place} \(--work-dir\) cannot be written'):
+            make_work_dir(str(tmp_path / place))
+
+    def refuse(dir):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    # Whoever runs the tests may write anywhere, so the system's answer is given.
+    monkeypatch.setattr('tempfile.TemporaryDirectory', refuse)
+    with pytest.raises(UserError, match='Read-only file system'):
+        make_work_dir(str(tmp_path / 'a'))
+
+
+def refusal_of(cfg, loader='train_dataloader'):
+    with pytest.raises(UserError) as refused:
+        check_data(cfg, [loader])
+    return str(refused.value)
+
+
+def test_what_is_missing_is_named_with_how_to_get_it(tmp_path):
+    """However a config names its data."""
+    coco, own = tmp_path / 'coco', {'type': 'X', 'data_root': '/nowhere'}
+    images = {'data_root': str(coco), 'ann_file': 'a.json', 'data_prefix': {'img': 'train2017/'}}
+    cifar = {'type': 'CIFAR100', 'data_root': '/nowhere/cifar100', 'download': False}
+    for dataset, missing in (
+        (images, [f'{coco}/a.json', f'{coco}/train2017', 'cocodataset.org', 'ln -s']),
+        ({'dataset': images}, [f'{coco}/a.json']),
+        ({'datasets': [images, images]}, [f'{coco}/a.json']),
+        ({**images, 'data_root': f'{tmp_path}/digits/coco'}, [f"'mmgcvit digits {tmp_path}/digits' makes it"]),
+        ({'type': 'ImageNet', 'data_root': '/nowhere/imagenet', 'split': 'val'}, ['/nowhere/imagenet/val', '1000']),
+        (own, ['/nowhere\n']),
+        ({**own, 'ann_file': ['a', 'b']}, ['/nowhere/a\n', '/nowhere/b\n']),
+        (cifar, ['/nowhere/cifar100/cifar-100-python', 'cs.toronto.edu/~kriz/cifar']),
+    ):
+        said = refusal_of(Config({'loader': {'dataset': dataset}}), 'loader')
+        assert all(words in said for words in missing), said
+
+
+def test_whole_data_pass_without_a_word_and_what_is_not_here_is_left_alone(tmp_path, capsys):
+    check_data(config_with(write_coco(tmp_path)), ['train_dataloader', 'a_loader_that_the_config_lacks'])
+    assert capsys.readouterr().err == ''
+    (tmp_path / 'cifar-10-batches-py').mkdir()
+    for settings in (
+        {'type': 'CIFAR10', 'data_root': str(tmp_path), 'download': True},
+        {'type': 'CIFAR10', 'data_root': str(tmp_path), 'download': False},
+        {'type': 'CocoDataset', 'data_root': 's3://bucket/coco/', 'ann_file': 'a.json'},
+    ):
+        check_data(config_with(settings), ['train_dataloader'])
+        assert 'not looked into' in capsys.readouterr().err
+
+
+def test_what_would_stop_the_run_is_refused_by_name_and_what_is_repaired_is_said(tmp_path, capsys):
+    settings = write_coco(tmp_path)
+    annotations, text = tmp_path / 'train.json', (tmp_path / 'train.json').read_text()
+    filtered = {**settings, 'pipeline': [{'type': 'LoadImageFromFile'}], 'filter_cfg': {'min_size': 32}}
+    annotations.write_text(text.replace('[2, 3, 10', '[-9, 3, 20'))
+    check_data(config_with(filtered), ['train_dataloader'])
+    assert 'partly outside of the image (3: annotation 10' in capsys.readouterr().err
+    annotations.write_text(text)
+    cut(tmp_path / 'images' / 'b.jpg')
+    first, *_, last = refusal_of(config_with(settings)).splitlines()
+    assert 'images/b.jpg' in first
+    assert 'mmgcvit check-data' in last
+    # Without images to open annotations are looked at still.
+    cfg = config_with(settings)
+    cfg.data_checks = {'images': 0}
+    check_data(cfg, ['train_dataloader'])
+    (tmp_path / 'images' / 'b.jpg').unlink()
+    assert 'images/b.jpg' in refusal_of(cfg)
+
+
+def test_settings_that_are_none_are_refused(tmp_path):
+    cfg = config_with(write_folders(tmp_path))
+    for settings in ({'imgs': 3}, {'images': -1}, {'damaged_images': 1.5}, {'images': True}):
+        cfg.data_checks = settings
+        assert 'whole numbers of at least 0 for images and damaged_images' in refusal_of(cfg)
+
+
+def test_on_each_node_one_process_looks(monkeypatch):
+    for name, rank in (('LOCAL_RANK', '3'), ('SLURM_LOCALID', '0')):
+        monkeypatch.setenv(name, rank)
+    first = {launcher: is_first_of_node(Config({'launcher': launcher})) for launcher in ('none', 'pytorch', 'slurm')}
+    assert first == {'none': True, 'pytorch': False, 'slurm': True}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('task', ['detect', 'segment', 'classify'])
+def test_training_looks_before_its_first_iteration(task, digits, tmp_path):
+    """Where the images of each task are, one is cut."""
+    folder = {'detect': 'coco', 'segment': 'ADEChallengeData2016', 'classify': 'classes'}[task]
+    own = tmp_path / 'digits'
+    shutil.copytree(digits / folder, own / folder)
+    image = min((own / folder).rglob('*train*/**/*.jpg' if task != 'classify' else '*.jpg'))
+    cut(image)
+    command = TOOLS / 'train.py', CONFIGS / f'{task}.py', '--work-dir', tmp_path / 'run'
+    output = call(own, *command, fails=True)
+    assert f'{image} (' in output
+    assert 'Traceback' not in output
+    assert 'Iter(train)' not in output
+
+
+@pytest.mark.slow
+def test_an_image_that_breaks_while_training_is_named_and_too_many_end_it(digits, tmp_path):
+    """Those that no sample has found: none is opened at the start."""
+    own = tmp_path / 'digits'
+    shutil.copytree(digits / 'coco', own / 'coco')
+    first, second = sorted((own / 'coco' / 'train2017').iterdir())[:2]
+    first.write_text('no image')
+    output = train(own, 'detect', tmp_path / 'run', '--cfg-options', 'data_checks.images=0')
+    assert output.count(f'{first} cannot be loaded') == 1
+    second.write_text('no image')
+    command = TOOLS / 'train.py', CONFIGS / 'detect.py', '--work-dir', tmp_path / 'other'
+    options = '--cfg-options', 'data_checks.images=0', 'data_checks.damaged_images=1', 'train_dataloader.num_workers=2'
+    output = call(own, *command, *options, fails=True)
+    assert 'more than data_checks.damaged_images=1 allows' in output
+    assert 'Traceback' not in output
+
+
+METRIC = {'type': 'CocoMetric'}
+ON_GPU = {'type': 'Accuracy', 'collect_device': 'gpu'}
+
+
+def config(evaluator=None, **settings):
+    return Config({'work_dir': 'work', 'val_evaluator': evaluator, **settings})
+
+
+def test_what_must_be_shared_follows_from_the_config():
+    for cfg, folders in (
+        (config(METRIC), ['.']),
+        (config([ON_GPU, METRIC]), ['.']),
+        (config(ON_GPU), []),
+        (config({**METRIC, 'collect_dir': '/shared'}), []),
+        (config(), []),
+        (config(METRIC, resume=True), ['.', 'work']),
+        (config(resume=True, load_from='a/checkpoint.pth'), []),
+    ):
+        assert [os.path.relpath(folder) for folder, _ in needed_folders(cfg, ['val_evaluator'])] == folders
+
+
+def test_one_process_shares_with_nobody(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_shared_folders(config(METRIC), ['val_evaluator'])
+    assert not list(tmp_path.iterdir())
+
+
+def check(folder, settings):
+    """What a process is told that is started in a folder."""
+    os.chdir(folder)
+    try:
+        return check_shared_folders(Config(settings), ['val_evaluator'])
+    except UserError as refusal:
+        return str(refusal)
+
+
+def check_in(folders, **settings):
+    """The answers of two processes that are started in these folders."""
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    return answers_of(check, [(folder, settings) for folder in folders])
+
+
+@pytest.mark.slow
+def test_a_common_folder_is_fine_and_left_as_it_was(tmp_path):
+    folder = tmp_path / 'common'
+    assert check_in([folder, folder], work_dir=str(folder), resume=True, val_evaluator=METRIC) == [None, None]
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_folders_of_their_own_are_refused_in_both_processes(tmp_path):
+    own = [tmp_path / '0', tmp_path / '1']
+    answers = check_in(own, work_dir=str(tmp_path), val_evaluator=METRIC)
+    assert all(f'{socket.gethostname()}: {tmp_path}' in answer for answer in answers)
+    assert all('collect their results for the metrics through the folder they are' in answer for answer in answers)
+    answers = check_in(own, work_dir='work', resume=True)
+    assert all('look there for the checkpoint to resume from' in answer for answer in answers)
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_is_named_in_both_processes(tmp_path):
+    (tmp_path / 'work').write_text('a file where a folder belongs')
+    answers = check_in([tmp_path, tmp_path], work_dir='work', resume=True)
+    assert all(f'process 0 cannot write into {tmp_path}/work ([Errno' in answer for answer in answers)

@@ -1,0 +1,47 @@
+"""What the options of training do to a config, and which it cannot do."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmgcvit.engine import training
+from mmgcvit.engine.training import allow_overwriting, enable_amp, log_to, scale_learning_rate
+from mmgcvit.errors import UserError
+
+
+def test_mixed_precision_is_for_gpus_and_keeps_what_the_config_says(monkeypatch):
+    cfg = Config({'optim_wrapper': {'optimizer': {'type': 'AdamW'}, 'loss_scale': 512.0}})
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(UserError, match=r'needs a GPU.*leave the option out'):
+        enable_amp(cfg)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    enable_amp(cfg)
+    assert cfg.optim_wrapper.type == 'mmgcvit.AutoPrecisionOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 512.0
+    with pytest.raises(UserError, match='ApexOptimWrapper'):
+        enable_amp(Config({'optim_wrapper': {'type': 'ApexOptimWrapper'}}))
+
+
+def test_options_that_the_config_cannot_do_are_refused():
+    for change, config, words in (
+        (scale_learning_rate, {}, '--auto-scale-lr: the config does not say'),
+        (allow_overwriting, {}, "--overwrite: the config's default_hooks.checkpoint is None"),
+    ):
+        with pytest.raises(UserError, match=words):
+            change(Config(config))
+
+
+def test_trackers_are_added_once_beside_those_of_the_config(monkeypatch):
+    monkeypatch.setattr(training, 'find_spec', lambda name: name)
+    cfg = Config({'visualizer': {'type': 'DetLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}})
+    log_to(cfg, ['tensorboard'])
+    log_to(cfg, ['tensorboard', 'wandb'])
+    assert cfg.visualizer.type == 'DetLocalVisualizer'
+    backends = ['LocalVisBackend', 'TensorboardVisBackend', 'WandbVisBackend']
+    assert [backend.type for backend in cfg.visualizer.vis_backends] == backends
+    cfg = Config({})
+    log_to(cfg, ['wandb'])
+    assert [backend.type for backend in cfg.visualizer.vis_backends] == ['LocalVisBackend', 'WandbVisBackend']
+    monkeypatch.setattr(training, 'find_spec', lambda name: None)
+    with pytest.raises(UserError, match='pip install tensorboard wandb'):
+        log_to(Config({}), ['tensorboard', 'wandb'])
