@@ -1,6 +1,5 @@
 """From a config and a checkpoint, or a work dir, to a model that one calls on images."""
 
-import colorsys
 import logging
 import os
 import warnings
@@ -16,7 +15,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, VISUALIZERS, DefaultScope, Registry
+from mmengine.registry import DATASETS, MODELS, DefaultScope, Registry
 from torch import nn
 
 from ..checkpoints import check_whole, newest_whole_checkpoint
@@ -27,7 +26,8 @@ from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import CheckpointError, UserError, first_line, printable
 from ..hosts.machine import check_gpus
 from ..hosts.operators import check_operators, check_operators_load
-from .predictor import Classifier, Colour, Detector, Predictor, Segmentor
+from .drawing import Colour, palette_of
+from .predictor import Classifier, Detector, Predictor, Segmentor
 
 KINDS = {kind.scope: kind for kind in (Detector, Segmentor, Classifier)}
 
@@ -213,17 +213,13 @@ def model_of_config(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     dataset = cfg.test_dataloader.dataset
     loading = next(step for step in dataset.pipeline if type_name(step) == LOADING)
     steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *OF_ANNOTATIONS)]
-    # Without its backends: a run at a tracking service would begin.
-    visualizer = {'type': kind.drawn_by, **cfg.get('visualizer', {}), 'vis_backends': None}
     # Hosts look for their parts in the scope that is set.
     with DefaultScope.overwrite_default_scope(kind.scope), quiet_hosts():
         model = build_model(cfg).eval()
-        # Not built by the registry: its visualizers are one a process.
-        drawer = registered(VISUALIZERS, visualizer.pop('type'))(**visualizer)
         names = names_of(meta, dataset, model)
         colours = colours_of(meta, dataset, names)
         dtype = np.float32 if loading.get('to_float32') else np.uint8
-        return kind(model, Compose(steps), loader_of(dataset), drawer, names, colours, dtype)
+        return kind(model, Compose(steps), loader_of(dataset), names, colours, dtype)
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -296,13 +292,7 @@ def names_of(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
 
 def colours_of(meta: Any, dataset: ConfigDict, names: Sequence[str]) -> list[Colour]:
     """A colour for each class, red, green, blue: of the checkpoint, else of the config, else of different hues."""
-    for info in infos_of(meta, dataset):
-        palette = info.get('palette')
-        if isinstance(palette, Sequence) and len(palette) == len(names) and all(map(is_colour, palette)):
-            return [tuple(colour) for colour in palette]
-    # Of neighbouring hues, golden-ratio steps keep those of neighbouring classes apart.
-    parts = [colorsys.hsv_to_rgb(number * 0.618 % 1.0, 0.75, 1.0) for number in range(len(names))]
-    return [tuple(round(255 * part) for part in colour) for colour in parts]
+    return palette_of(len(names), [info.get('palette') for info in infos_of(meta, dataset)])
 
 
 def infos_of(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
@@ -316,9 +306,3 @@ def infos_of(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
         {str(key).lower(): value for key, value in info.items()},
         {**of_class, **(dataset.get('metainfo') or {})},
     ]
-
-
-def is_colour(value: Any) -> bool:
-    """Whether something is red, green and blue of eight bits."""
-    is_three = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3
-    return is_three and all(isinstance(part, int) and 0 <= part <= 255 for part in value)

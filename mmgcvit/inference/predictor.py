@@ -1,10 +1,8 @@
 """A trained model that is called on images: what the three tasks share, then what each has of its own."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,16 +11,16 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
-from mmengine.structures import InstanceData, PixelData
-from mmengine.visualization import Visualizer
 from torch import nn
 
 from ..datasets.checks.images import Loader
 from ..errors import UserError, first_line
+from .drawing import Colour, drawn
 from .images import ImageLike, as_array
 from .results import Classification, Detections, Prediction, Segmentation
 
-Colour = tuple[int, int, int]
+# Words do not fit into smaller pictures of a class, which are enlarged, thin ones so far.
+SHORTEST_DRAWN, LONGEST_ENLARGED = 224, 2240
 
 
 @dataclass(eq=False, repr=False)
@@ -38,15 +36,13 @@ class Predictor(ABC):
         loader: How the config's data set decodes files.
     """
 
-    # Of each kind: the scope by which a config says that it is meant; the host's class that draws.
+    # Of each kind: the scope by which a config says that it is meant.
     task: ClassVar[str]
     scope: ClassVar[str]
-    drawn_by: ClassVar[str]
 
     network: nn.Module
     pipeline: Compose
     loader: Loader
-    visualizer: Visualizer
     classes: list[str]
     palette: list[Colour]
     # Of the images that the pipeline takes.
@@ -55,10 +51,6 @@ class Predictor(ABC):
     @abstractmethod
     def prediction_of(self, sample: Any) -> Prediction:
         """A host's prediction for one image, in plain values."""
-
-    @abstractmethod
-    def draw_into(self, image: np.ndarray, prediction: Prediction) -> None:
-        """Have the visualizer draw into an image (height, width, 3), red, green, blue."""
 
     @property
     def device(self) -> torch.device:
@@ -94,7 +86,7 @@ class Predictor(ABC):
         return found
 
     def draw(self, image: ImageLike, prediction: Prediction | None = None) -> np.ndarray:
-        """Draw what is predicted for an image into it, as the host does.
+        """Draw what is predicted for an image into a copy of it; several threads may.
 
         Args:
             image: As for a call.
@@ -107,11 +99,9 @@ class Predictor(ABC):
         image = as_array(image, self.loader)
         if prediction is None:
             prediction = self(image)
-        with self.in_scope(), warnings.catch_warnings():
-            # Of words that are cut off at an edge.
-            warnings.simplefilter('ignore')
-            self.draw_into(image[..., ::-1], prediction)
-        return np.ascontiguousarray(self.visualizer.get_image()[..., ::-1])
+        shorter, longer = sorted(image.shape[:2])
+        enlarged = max(1.0, min(SHORTEST_DRAWN / shorter, LONGEST_ENLARGED / longer))
+        return drawn(image, prediction, self.palette, enlarged if isinstance(prediction, Classification) else 1.0)
 
     def outcomes(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
         """Predict for a batch of (height, width, 3), blue, green, red; what cannot be predicted has an error there."""
@@ -184,7 +174,6 @@ class Detector(Predictor):
 
     task = 'detection'
     scope = 'mmdet'
-    drawn_by = 'DetLocalVisualizer'
     score_thr = 0.3
 
     def group_of(self, packed: dict[str, Any]) -> None:
@@ -205,44 +194,12 @@ class Detector(Predictor):
             masks=objects.masks.numpy().astype(bool) if 'masks' in objects else None,
         )
 
-    def draw_into(self, image: np.ndarray, prediction: Detections) -> None:
-        from mmdet.structures import DetDataSample
-
-        objects = InstanceData(
-            bboxes=torch.from_numpy(prediction.boxes),
-            scores=torch.from_numpy(prediction.scores),
-            labels=torch.from_numpy(prediction.labels),
-        )
-        if prediction.masks is not None:
-            objects.masks = torch.from_numpy(prediction.masks)
-        self.visualizer.dataset_meta = {'classes': self.classes, 'palette': self.palette}
-        with same_colours():
-            sample = DetDataSample(pred_instances=objects)
-            self.visualizer.add_datasample('', image, sample, draw_gt=False, pred_score_thr=-1.0)
-
-
-@contextmanager
-def same_colours() -> Iterator[None]:
-    """Draw masks in the same colours each time: mmdet changes them by chance, so that those of videos flicker.
-
-    It takes NumPy's global random numbers, which go on afterwards as if it had not.
-    """
-    state = np.random.get_state()
-    np.random.seed(0)
-    try:
-        yield
-    finally:
-        np.random.set_state(state)
-
 
 class Segmentor(Predictor):
     """Semantic segmentation."""
 
     task = 'segmentation'
     scope = 'mmseg'
-    drawn_by = 'SegLocalVisualizer'
-    # How much of a drawn picture is colour.
-    opacity = 0.5
 
     def prediction_of(self, sample: Any) -> Segmentation:
         if 'pred_sem_seg' not in sample:
@@ -253,53 +210,12 @@ class Segmentor(Predictor):
         labels, areas = labels[order].astype(np.int64), areas[order].astype(np.int64)
         return Segmentation(label_map, labels, self.names(labels), areas)
 
-    def draw_into(self, image: np.ndarray, prediction: Segmentation) -> None:
-        from mmseg.structures import SegDataSample
-
-        self.visualizer.set_dataset_meta(self.classes, self.palette)
-        self.visualizer.alpha = self.opacity
-        # As an array: one pixel of a tensor is no mask to NumPy.
-        sample = SegDataSample(pred_sem_seg=PixelData(data=prediction.label_map[None]))
-        # Its own names are placed by sorting all pixels of a class: 20 s for 3 megapixels, measured; and on edges.
-        self.visualizer.add_datasample('', image, sample, draw_gt=False, with_labels=False)
-        for label, name in zip(prediction.labels, prediction.class_names, strict=True):
-            place = middle_of(prediction.label_map == label)
-            if place is not None:
-                self.visualizer.draw_texts(
-                    name,
-                    np.array([place]),
-                    colors='white',
-                    horizontal_alignments='center',
-                    vertical_alignments='center',
-                    bboxes={'facecolor': 'black', 'alpha': 0.6, 'pad': 0.7, 'edgecolor': 'none'},
-                )
-
-
-# Names are placed in a map of this size at most, in areas of at least this share of it.
-LONGEST_SIDE, SMALLEST_SHARE = 512, 0.001
-
-
-def middle_of(mask: np.ndarray) -> tuple[float, float] | None:
-    """The point (x, y) of a mask (height, width) farthest from its edges and the image's; None of too small a mask."""
-    height, width = mask.shape
-    shrink = min(1.0, LONGEST_SIDE / max(height, width))
-    size = max(1, round(width * shrink)), max(1, round(height * shrink))
-    small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_NEAREST)
-    if small.sum() < SMALLEST_SHARE * small.size:
-        return None
-    depth = cv2.distanceTransform(np.pad(small, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    y, x = np.unravel_index(depth.argmax(), depth.shape)
-    return (x + 0.5) * width / size[0], (y + 0.5) * height / size[1]
-
 
 class Classifier(Predictor):
     """Classification."""
 
     task = 'classification'
     scope = 'mmpretrain'
-    drawn_by = 'UniversalVisualizer'
-    # Words do not fit into smaller pictures, which are enlarged, thin ones so far.
-    shortest_drawn, longest_enlarged = 224, 2240
 
     def prediction_of(self, sample: Any) -> Classification:
         if 'pred_score' not in sample:
@@ -309,12 +225,3 @@ class Classifier(Predictor):
             raise UserError("the network's scores are not finite")
         label = int(scores.argmax())
         return Classification(label, self.names([label])[0], float(scores[label]), scores)
-
-    def draw_into(self, image: np.ndarray, prediction: Classification) -> None:
-        from mmpretrain.structures import DataSample
-
-        sample = DataSample().set_pred_score(torch.from_numpy(prediction.scores)).set_pred_label(prediction.label)
-        shorter, longer = sorted(image.shape[:2])
-        factor = max(1.0, min(self.shortest_drawn / shorter, self.longest_enlarged / longer))
-        names = self.names(range(len(prediction.scores)))
-        self.visualizer.visualize_cls(image, sample, classes=names, rescale_factor=factor if factor > 1 else None)

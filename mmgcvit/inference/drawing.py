@@ -1,0 +1,188 @@
+"""What is predicted for an image, or true of it, drawn in: one look for all pictures, whatever the host.
+
+A class has one colour, and words are as large as the picture asks for, from contact sheets of the data to predictions.
+Calls share nothing but fonts: threads may draw at once.
+"""
+
+import colorsys
+import math
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, singledispatch
+from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .results import Classification, Detections, Prediction, Segmentation
+
+Colour = tuple[int, int, int]
+# Of neighbouring hues, golden-ratio steps keep those of neighbouring classes apart.
+GOLDEN_RATIO = 0.618
+# How much of a mask, or of a class's pixels, is colour.
+OPACITY = 0.5
+# How high letters are in pixels: at least, and as a share of a picture's mean side. Lines are a share of that.
+SMALLEST_LETTERS, LETTERS, LINES = 11, 1 / 48, 1 / 7
+# Names are placed in a map of this size at most, in areas of at least this share of it.
+LONGEST_SIDE, SMALLEST_SHARE = 512, 0.001
+
+
+def palette_of(number: int, palettes: Iterable[Any] = ()) -> list[Colour]:
+    """A colour for each of so many classes, red, green, blue: of the first palette that fits, else different hues."""
+    for palette in palettes:
+        if isinstance(palette, Sequence) and len(palette) == number and all(map(is_colour, palette)):
+            return [tuple(colour) for colour in palette]
+    return list(map(hue_of, range(number)))
+
+
+def is_colour(value: Any) -> bool:
+    """Whether something is red, green and blue of eight bits."""
+    is_three = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3
+    return is_three and all(isinstance(part, int) and 0 <= part <= 255 for part in value)
+
+
+def hue_of(label: int) -> Colour:
+    """The colour of a class that has none of its own."""
+    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(label * GOLDEN_RATIO % 1.0, 0.75, 1.0))
+
+
+def ink_on(colour: Colour) -> str:
+    """Black or white, whichever is easier to read on a colour: relative luminance as WCAG defines it."""
+    parts = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in np.divide(colour, 255))
+    return 'black' if np.dot((0.2126, 0.7152, 0.0722), list(parts)) > 0.179 else 'white'
+
+
+@lru_cache
+def font_of(height: int) -> ImageFont.FreeTypeFont:
+    """The font of all pictures, with letters so many pixels high."""
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')), height)
+
+
+def letters_of(canvas: np.ndarray) -> int:
+    """How high letters are in a picture (height, width, 3), in pixels."""
+    return max(SMALLEST_LETTERS, round(LETTERS * math.sqrt(canvas.shape[0] * canvas.shape[1])))
+
+
+def drawn(
+    image: np.ndarray, found: Prediction, palette: Sequence[Colour], scale: float = 1.0, with_scores: bool = True
+) -> np.ndarray:
+    """Draw what is predicted for an image, or true of it, into a copy of it.
+
+    Args:
+        image: (height, width, 3) uint8, blue, green, red.
+        found: In pixels of the image.
+        palette: Colours of classes, red, green, blue.
+        scale: The picture is so much larger than the image; lines and words are as large as it asks for.
+        with_scores: Whether scores stand behind names; what is true has none.
+
+    Returns:
+        (height, width, 3) uint8, blue, green, red.
+    """
+    canvas = np.array(image[..., ::-1], order='C')
+    if scale != 1:
+        size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+        canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    draw_into(found, canvas, palette, scale, with_scores)
+    return np.ascontiguousarray(canvas[..., ::-1])
+
+
+@singledispatch
+def draw_into(
+    found: Prediction, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
+) -> None:
+    """Draw into a picture (height, width, 3), red, green, blue."""
+    raise TypeError(f'{type(found).__name__} is no prediction')
+
+
+@draw_into.register
+def draw_objects(
+    found: Detections, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
+) -> None:
+    """Masks, boxes and names: of the surest last, over the others."""
+    size = canvas.shape[1::-1]
+    width = max(1, round(letters_of(canvas) * LINES))
+    boxes = (found.boxes * scale).round().clip(0, np.subtract(size * 2, 1)).astype(int).tolist()
+    order = range(len(found))[::-1]
+    colours = [colour_of(label, palette) for label in found.labels]
+    for number in order:
+        if found.masks is not None:
+            mask = resized(found.masks[number], size)
+            blend(canvas, mask.astype(bool), colours[number])
+            outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(canvas, outlines, -1, colours[number], 1)
+        cv2.rectangle(canvas, boxes[number][:2], boxes[number][2:], colours[number], width)
+    for number in order:
+        score = f' {found.scores[number]:.2f}' if with_scores else ''
+        left, top = boxes[number][:2]
+        write(canvas, found.class_names[number] + score, colours[number], left, top)
+
+
+@draw_into.register
+def draw_classes_of_pixels(
+    found: Segmentation, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
+) -> None:
+    """The classes that occur, and their names where most of each is; pixels of others stay as they are."""
+    label_map = resized(found.label_map, canvas.shape[1::-1])
+    for label in found.labels:
+        blend(canvas, label_map == label, colour_of(label, palette))
+    for label, name in zip(found.labels, found.class_names, strict=True):
+        place = middle_of(label_map == label)
+        if place is not None:
+            write(canvas, name, colour_of(label, palette), *place, is_centred=True)
+
+
+@draw_into.register
+def draw_class(
+    found: Classification, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
+) -> None:
+    """The name in the corner."""
+    score = f' {found.score:.2f}' if with_scores else ''
+    write(canvas, found.class_name + score, colour_of(found.label, palette), 0, 0)
+
+
+def colour_of(label: int, palette: Sequence[Colour]) -> Colour:
+    """The colour of a class; a palette may have fewer than a network."""
+    return palette[label] if label < len(palette) else hue_of(int(label))
+
+
+def resized(numbers: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask or label map in a picture's size (width, height)."""
+    numbers = numbers.astype(np.uint8 if numbers.dtype == bool else np.uint16)
+    return numbers if numbers.shape[::-1] == size else cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST)
+
+
+def blend(canvas: np.ndarray, mask: np.ndarray, colour: Colour) -> None:
+    """Colour the pixels of a mask (height, width), so that the picture is seen through."""
+    canvas[mask] = (1 - OPACITY) * canvas[mask] + OPACITY * np.array(colour)
+
+
+def write(canvas: np.ndarray, words: str, colour: Colour, x: float, y: float, is_centred: bool = False) -> None:
+    """Words on a ground of a class's colour: above a place, below it where there is no room, or around it."""
+    letters = letters_of(canvas)
+    font, margin = font_of(letters), letters // 4
+    width, height = math.ceil(font.getlength(words)) + 2 * margin, sum(font.getmetrics()) + margin
+    plate = Image.new('RGB', (width, height), tuple(colour))
+    ImageDraw.Draw(plate).text((margin, margin // 2), words, ink_on(colour), font)
+    y = y - height / 2 if is_centred else y - height if y >= height else y
+    x = x - width / 2 if is_centred else x
+    left, top = (
+        max(0, min(round(place), side - length))
+        for place, side, length in zip((x, y), canvas.shape[1::-1], (width, height), strict=True)
+    )
+    part = canvas[top : top + height, left : left + width]
+    part[:] = np.asarray(plate)[: part.shape[0], : part.shape[1]]
+
+
+def middle_of(mask: np.ndarray) -> tuple[float, float] | None:
+    """The point (x, y) of a mask (height, width) farthest from its edges and the image's; None of too small a mask."""
+    height, width = mask.shape
+    shrink = min(1.0, LONGEST_SIDE / max(height, width))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_NEAREST)
+    if small.sum() < SMALLEST_SHARE * small.size:
+        return None
+    depth = cv2.distanceTransform(np.pad(small, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    return (x + 0.5) * width / size[0], (y + 0.5) * height / size[1]
