@@ -1,10 +1,11 @@
 """Look at all data that a config names: mmgcvit check-data CONFIG [options].
 
-Reads each annotation file, decodes every image, and shows what there is of each class and what is wrong, in tables.
+Reads each annotation file, decodes every image, and shows what there is of each class and what is wrong.
 Ends with code 1 where something would stop a run. Training and testing look at a few images by themselves.
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -54,34 +55,30 @@ def main(args: argparse.Namespace) -> int | None:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         report = check_datasets(cfg, LOADERS, args.images, progress, contents)
     for held in contents:
-        console.print('\n'.join([held.place, *(f'  {line}' for line in held.summary)]))
+        console.print('\n'.join([held.place, *(f'  {line}' for line in held.summary)]), soft_wrap=True)
         if held.rows:
             console.print(contents_table(held))
     if sheet is not None:
         contact_sheet(cfg, LOADERS).save(sheet, quality=90)
-        console.print(f'{sheet}: samples of the data as models are taught them')
+        console.print(f'{sheet}: samples of the data as models are taught them', soft_wrap=True)
     for note in report.notes:
-        console.print(note)
+        console.print(note, soft_wrap=True)
     if not report.found:
-        console.print(f'{args.config}: no problem was found in its data')
+        console.print(f'{args.config}: no problem was found in its data', soft_wrap=True)
         return None
-    console.print(table_of(report))
+    for text in lines_of(report):
+        console.print(text, soft_wrap=True)
     return 1 if report.of(Outcome.STOPS) else None
 
 
-def table_of(report: Report) -> Table:
-    """The problems, those that stop a run first, with their number and examples."""
-    table = Table('outcome', show_lines=True)
-    table.add_column('number', justify='right')
-    for name in ('problem', 'where'):
-        table.add_column(name, overflow='fold')
+def lines_of(report: Report) -> Iterator[Text]:
+    """The problems, those that stop a run first, with their number and examples; names of files stay whole."""
     for outcome, style in STYLES.items():
         for (place, kind), found in report.of(outcome).items():
-            where = '\n'.join([place, *(f'  {example}' for example in found.examples)])
-            table.add_row(
-                Text(outcome.value, style=style), str(found.count), Text(f'{kind.what}: {kind.remedy}'), Text(where)
-            )
-    return table
+            where = '\n'.join(['', place, *(f'  {example}' for example in found.examples)]).replace('\n', '\n    ')
+            more = '\n      ...' if found.count > len(found.examples) else ''
+            number = f' ({found.count})' if found.examples else ''
+            yield Text.assemble((outcome.value, style), f': {kind.what}{number}; {kind.remedy}{where}{more}')
 
 
 def contents_table(contents: Contents) -> Table:

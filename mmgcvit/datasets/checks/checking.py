@@ -1,6 +1,7 @@
 """All data sets of a config are looked at: as they are annotated, as they are listed, and image by image."""
 
 import gc
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -9,6 +10,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from rich.progress import Progress
 
+from ...hosts.configs import settings_in
 from .coco import check_coco, read_json
 from .contents import Contents, contents_of
 from .folders import check_folders, check_pairs, look_at_labels
@@ -19,6 +21,11 @@ from .sources import built, datasets_of, place_of
 OTHER_CLASSES = Kind(
     'other classes than the data sets before it', Outcome.STOPS, 'give all the same: a label is the number of a class'
 )
+OTHER_OUTPUTS = Kind(
+    'another number of classes than the model predicts', Outcome.STOPS, "give the model's heads num_classes of the data"
+)
+# Of what is trained with a data set's labels; a region proposal network knows one class only.
+HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')
 NOT_LOOKED_INTO = 'is not looked into: only files on this machine in the formats of COCO, ADE20K and ImageNet are'
 
 
@@ -37,6 +44,7 @@ def check_datasets(
     report = Report()
     read = cache(partial(read_json, report=report))
     classes_of: dict[str, Sequence[str]] = {}
+    outputs = outputs_of(cfg)
     for settings, kind, is_scored in datasets_of(cfg, loaders):
         if kind is None:
             report.notes.append(f'{settings.type} ({settings.get("data_root")}) {NOT_LOOKED_INTO}')
@@ -60,7 +68,23 @@ def check_datasets(
             both = (classes, classes_of[kind])
             words = [f'{len(names)} classes, {", ".join(map(str, names[:NUM_EXAMPLES]))}, ...' for names in both]
             report.add(OTHER_CLASSES, place_of(dataset), [' instead of '.join(words)])
+        wrong = [f'{name}={number}' for name, number in outputs.items() if classes and number != len(classes)]
+        said = f'{len(classes or ())} classes, and {", ".join(wrong)}'
+        if wrong and kind == 'imagenet' and min(outputs.values()) >= len(classes):
+            # A classifier may have outputs that nothing is taught; other hosts' scores fail, or leave them out.
+            report.notes.append(f'{place_of(dataset)}: {said}: the last outputs are of no class')
+        elif wrong:
+            report.add(OTHER_OUTPUTS, place_of(dataset), [said])
     return report
+
+
+def outputs_of(cfg: Config) -> dict[str, int]:
+    """How many classes each head of a config's model predicts, by the setting's name."""
+    return {
+        f'{place}.num_classes': head['num_classes']
+        for place, head in settings_in(cfg.get('model') or {}, 'model')
+        if HEAD.search(place) and isinstance(head, dict) and 'num_classes' in head and not head.get('class_agnostic')
+    }
 
 
 @contextmanager

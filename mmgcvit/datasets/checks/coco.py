@@ -28,6 +28,9 @@ BYTE_ORDER_MARK = Kind(
     'begins with a byte order mark, which JSON must not', STOPS, 'save it as UTF-8 without one (no "BOM")'
 )
 NO_JSON = Kind('no whole JSON', STOPS, 'write the file again')
+OTHER_FORMAT = Kind(
+    "no JSON, which COCO's format is", STOPS, 'convert the annotations: CSV, XML and lines of numbers are other formats'
+)
 LONG_NUMBER = Kind('a whole number too long to be read', STOPS, 'correct it')
 NO_OBJECT = Kind('JSON, but no object', STOPS, 'it must begin with { and name images, annotations, categories')
 NO_COCO = Kind("no annotation file in COCO's format", STOPS, 'it must hold lists of images, annotations, categories')
@@ -57,7 +60,13 @@ def read_json(path: str, report: Report) -> dict[str, Any] | None:
         report.add(NOT_UTF8, path, [f'byte {error.start}'])
     # Brackets within brackets within brackets.
     except (json.JSONDecodeError, RecursionError) as error:
-        report.add(BYTE_ORDER_MARK if content.startswith(codecs.BOM_UTF8) else NO_JSON, path, [str(error)])
+        text = content.lstrip()
+        if text.startswith(codecs.BOM_UTF8):
+            report.add(BYTE_ORDER_MARK, path, [str(error)])
+        elif text[:1] in (b'{', b'['):
+            report.add(NO_JSON, path, [str(error)])
+        else:
+            report.add(OTHER_FORMAT, path, [f'it begins with {brief(text[:40].decode(errors="replace"))}'])
     # Of the errors of values only this one is left.
     except ValueError:
         report.add(LONG_NUMBER, path, [f'over {sys.get_int_max_str_digits():,} digits'])
@@ -215,13 +224,13 @@ PROBLEMS = [
     (
         'has no category of the name of a class',
         STOPS,
-        'spell metainfo.classes and the categories alike',
+        'spell the classes of the config and the categories alike',
         absent_classes,
     ),
     (
         'categories in another order than the classes of the config',
         STOPS,
-        "sort metainfo.classes as the file's categories: hosts number labels by the file, and names would be swapped",
+        "sort the config's classes as the file's categories: hosts number labels by the file, and would swap names",
         swapped_classes,
     ),
     (
@@ -249,7 +258,7 @@ PROBLEMS = [
     (
         'annotations of categories that are no classes of the config',
         LEFT_OUT,
-        'name them under metainfo.classes',
+        'name them among the classes of the config, or take them out',
         lambda file: file.said('category_id', file.is_listed & ~file.in_class),
     ),
     (

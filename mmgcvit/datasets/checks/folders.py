@@ -21,7 +21,7 @@ NO_SUCH_CLASS = Kind('labels beyond the classes', Outcome.STOPS, 'look at the cl
 OTHER_NAME = Kind(
     'folders whose label is another class than they are named after',
     Outcome.STOPS,
-    'sort metainfo.classes as the folders, or leave it out: labels are numbers of sorted folders',
+    "sort the config's classes as the folders, or leave them out: labels are numbers of sorted folders",
 )
 DAMAGED_LABELS = Kind('label files that cannot be read', Outcome.STOPS, 'copy or convert them again')
 NOT_ONE_CHANNEL = Kind(

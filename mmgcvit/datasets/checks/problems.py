@@ -58,7 +58,8 @@ class Report:
         """The problems that end so, a sentence each: place, number, examples and remedy."""
         sentences = []
         for (place, kind), found in self.of(outcome).items():
+            number = f'{found.count} of them: ' if found.count > 1 else ''
             more = ', ...' if found.count > len(found.examples) else ''
-            which = f' ({found.count}: {", ".join(found.examples)}{more})' if found.examples else ''
+            which = f' ({number}{", ".join(found.examples)}{more})' if found.examples else ''
             sentences.append(f'{place}: {kind.what}{which}; {kind.remedy}')
         return sentences

@@ -15,7 +15,18 @@ from mmgcvit.hosts.configs import enter_scope, read_config
 from ...configs.own_data import HEIGHT, NUM_TRAIN, NUM_VAL, TEMPLATES, WIDTH, label_map
 from ...conftest import ROOT
 from ...tools.commands import call
-from .made import LOADERS, coco_content, config, cut, look, look_at_all, refusal, write_coco, write_folders
+from .made import (
+    LOADERS,
+    coco_content,
+    config,
+    cut,
+    look,
+    look_at_all,
+    refusal,
+    write_ade20k,
+    write_coco,
+    write_folders,
+)
 
 WRAPPERS = [
     lambda dataset: {'type': 'RepeatDataset', 'times': 2, 'dataset': dataset},
@@ -31,7 +42,7 @@ def test_wrapped_sets_are_looked_into(tmp_path):
         cfg = config(settings)
         cfg.train_dataloader.dataset = wrap(settings)
         (sentence,) = look_at_all(cfg).sentences(Outcome.STOPS)
-        assert f'(1: {tmp_path}/images/b.jpg' in sentence
+        assert f'({tmp_path}/images/b.jpg' in sentence
 
 
 def test_a_file_that_all_loaders_name_is_read_once(tmp_path, monkeypatch):
@@ -47,6 +58,30 @@ def test_classes_that_differ_between_loaders_are_refused(tmp_path):
     cfg.val_dataloader = {'dataset': write_folders(tmp_path / 'b', ('ape', 'cat'))}
     (sentence,) = look_at_all(cfg).sentences(Outcome.STOPS)
     assert sentence.startswith(f'{tmp_path}/b/train: other classes than the data sets before it')
+
+
+def test_heads_of_other_classes_than_the_data_are_named_before_anything_is_built(tmp_path):
+    """Such heads end a training in an index error, or its scores in wrong ones; a classifier's spare outputs do not."""
+    coco, folders = write_coco(tmp_path / 'coco'), write_folders(tmp_path / 'folders')
+    labels = write_ade20k(tmp_path / 'labels')
+    rpn = {'rpn_head': {'num_classes': 1}}
+    cascade = {**rpn, 'roi_head': {'bbox_head': [{'num_classes': 2}, {'num_classes': 80}], 'mask_head': {}}}
+    for settings, model, named in (
+        (coco, cascade, 'model.roi_head.bbox_head.1.num_classes=80'),
+        (coco, {'module': {'bbox_head': {'num_classes': 1}}}, 'model.module.bbox_head.num_classes=1'),
+        (labels, {'decode_head': {'num_classes': 150}}, 'model.decode_head.num_classes=150'),
+        (folders, {'head': {'num_classes': 1}}, 'model.head.num_classes=1'),
+    ):
+        cfg = config(settings)
+        cfg.model = model
+        (sentence,) = look_at_all(cfg).sentences(Outcome.STOPS)
+        assert f'another number of classes than the model predicts (2 classes, and {named})' in sentence
+        cfg.model = {**rpn, 'head': {'num_classes': 2}}
+        assert not look_at_all(cfg).found
+    cfg.model = {'head': {'num_classes': 1000}}
+    report = look_at_all(cfg)
+    assert not report.found
+    assert 'head.num_classes=1000: the last outputs are of no class' in report.notes[0]
 
 
 def test_what_cannot_be_looked_into_is_said():

@@ -233,6 +233,7 @@ def test_a_file_that_is_no_json_is_refused_by_name(tmp_path):
     files = {
         'files of 0 bytes': b'',
         'no whole JSON': whole[:-40],
+        "no JSON, which COCO's format is .it begins with 'filename,.*CSV": b'filename,width,class\na.jpg,40,cat\n',
         'no whole JSON .*recursion': b'[' * 100_000,
         'byte order mark': b'\xef\xbb\xbf' + whole,
         'UTF-8': json.dumps(coco_content()).encode('utf-16'),
@@ -263,7 +264,7 @@ def test_several_faults_are_told_together_with_their_number(tmp_path):
     content['images'][0]['width'] = 0
     sentences = look(write_coco(tmp_path, content)).sentences(Outcome.STOPS)
     assert len(sentences) == 3
-    assert any('no finite numbers (2: ' in sentence for sentence in sentences)
+    assert any('no finite numbers (2 of them: ' in sentence for sentence in sentences)
 
 
 JUNK = st.one_of(
