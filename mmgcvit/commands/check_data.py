@@ -14,7 +14,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ..datasets.checks import Contents, Outcome, Report, check_datasets
-from ..datasets.checks.contents import contact_sheet
 from ..datasets.checks.presence import check_presence
 from ..errors import UserError
 from ..hosts.configs import enter_scope, read_config
@@ -59,6 +58,8 @@ def main(args: argparse.Namespace) -> int | None:
         if held.rows:
             console.print(contents_table(held))
     if sheet is not None:
+        from ..visualization.sheets import contact_sheet
+
         contact_sheet(cfg, LOADERS).save(sheet, quality=90)
         console.print(f'{sheet}: samples of the data as models are taught them', soft_wrap=True)
     for note in report.notes:

@@ -31,8 +31,11 @@ LONGEST_SIDE, SMALLEST_SHARE = 512, 0.001
 
 def palette_of(number: int, palettes: Iterable[Any] = ()) -> list[Colour]:
     """A colour for each of so many classes, red, green, blue: of the first palette that fits, else different hues."""
+    # mmseg's, of data sets that have none: by chance, so that classes may look alike.
+    made_up = np.random.RandomState(42).randint(0, 255, (number, 3)).tolist()
     for palette in palettes:
-        if isinstance(palette, Sequence) and len(palette) == number and all(map(is_colour, palette)):
+        fits = isinstance(palette, Sequence) and len(palette) == number and all(map(is_colour, palette))
+        if fits and list(map(list, palette)) != made_up:
             return [tuple(colour) for colour in palette]
     return list(map(hue_of, range(number)))
 
@@ -66,13 +69,17 @@ def letters_of(canvas: np.ndarray) -> int:
 
 
 def drawn(
-    image: np.ndarray, found: Prediction, palette: Sequence[Colour], scale: float = 1.0, with_scores: bool = True
+    image: np.ndarray,
+    found: Prediction | None,
+    palette: Sequence[Colour],
+    scale: float = 1.0,
+    with_scores: bool = True,
 ) -> np.ndarray:
     """Draw what is predicted for an image, or true of it, into a copy of it.
 
     Args:
         image: (height, width, 3) uint8, blue, green, red.
-        found: In pixels of the image.
+        found: In pixels of the image; None for the image alone.
         palette: Colours of classes, red, green, blue.
         scale: The picture is so much larger than the image; lines and words are as large as it asks for.
         with_scores: Whether scores stand behind names; what is true has none.
@@ -84,7 +91,8 @@ def drawn(
     if scale != 1:
         size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
         canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    draw_into(found, canvas, palette, scale, with_scores)
+    if found is not None:
+        draw_into(found, canvas, palette, scale, with_scores)
     return np.ascontiguousarray(canvas[..., ::-1])
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
@@ -16,12 +15,11 @@ from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import set_random_seed
 from PIL import Image
-from torch.nn.functional import interpolate
 
 from ..datasets.checks import leaf_datasets, type_name
-from ..datasets.checks.contents import CELL, captioned, drawn_by_host, loading_steps, stacked
 from ..errors import UserError, first_line
 from ..inference.loading import quiet_hosts
+from .sheets import cell_of_sample, loading_steps, stacked
 
 # By the scope of a config: what contact sheets call its data; and its preprocessor where it names none.
 KINDS = {'mmdet': 'coco', 'mmseg': 'ade20k', 'mmpretrain': 'imagenet'}
@@ -37,10 +35,10 @@ CLASSES, SMALLEST_SHARE = 3, 0.005
 
 @dataclass(frozen=True)
 class Sample:
-    """An image in the form that a host can draw."""
+    """An image, and what is true of it."""
 
     pixels: np.ndarray  # (height, width, 3) uint8, red, green, blue: denormalised, with the padding of the network
-    truth: Any  # the host's data sample, its boxes as a tensor
+    truth: Any  # the host's data sample
 
 
 class Samples:
@@ -75,8 +73,8 @@ class Samples:
                 f"{loader} cannot be loaded: {first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
             ) from None
         self.metainfo = self.dataset.metainfo
-        stored_red_first = any(type_name(leaf) in STORED_RED_FIRST for leaf in leaf_datasets(settings.dataset))
-        self.red_first = stored_red_first != bool(
+        self.stored_red_first = any(type_name(leaf) in STORED_RED_FIRST for leaf in leaf_datasets(settings.dataset))
+        self.red_first = self.stored_red_first != bool(
             getattr(self.preprocessor, '_channel_conversion', getattr(self.preprocessor, 'to_rgb', False))
         )
 
@@ -85,17 +83,15 @@ class Samples:
         return random.Random(seed).sample(range(len(self.dataset)), min(number, len(self.dataset)))
 
     def original(self, number: int) -> Sample:
-        """A sample as it is stored, made to fit into a cell of a sheet."""
+        """A sample as it is stored."""
         try:
             packed = self.stored[number]
         # What hosts and decoders raise on damaged files.
         except Exception as error:
             path = self.stored.get_data_info(number).get('img_path', f'sample {number}')
             raise UserError(f'{path} cannot be loaded: {first_line(error)}') from None
-        if self.kind == 'coco':
-            instances = packed['data_samples'].gt_instances
-            instances.bboxes = instances.bboxes.tensor
-        return Sample(packed['inputs'].permute(1, 2, 0).numpy()[..., ::-1], packed['data_samples'])
+        pixels = packed['inputs'].permute(1, 2, 0).numpy()
+        return Sample(pixels if self.stored_red_first else pixels[..., ::-1], packed['data_samples'])
 
     def drawn(self, numbers: Sequence[int], seed: int) -> list[Sample]:
         """Samples as the network gets them: augmented, in batches of the config's size, mixed where it mixes.
@@ -152,28 +148,7 @@ def sheets_of(samples: Samples, numbers: Sequence[int], draws: int, seed: int) -
 
 def cell_of(sample: Sample, samples: Samples, words: str) -> Image.Image:
     """A sample with boxes, masks or labels drawn in, and words under it."""
-    fitting = fitted(sample)
-    return captioned(drawn_by_host(fitting.pixels, fitting.truth, samples.metainfo, samples.kind), words)
-
-
-def fitted(sample: Sample) -> Sample:
-    """A sample as large as a cell, before lines and words are drawn, which would become illegible."""
-    height, width = sample.pixels.shape[:2]
-    factor = min(CELL[0] / width, CELL[1] / height)
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    pixels = cv2.resize(np.ascontiguousarray(sample.pixels), size, interpolation=interpolation)
-    truth = sample.truth.clone()
-    if 'gt_instances' in truth:
-        instances = truth.gt_instances.clone()
-        instances.bboxes = instances.bboxes * factor
-        if 'masks' in instances:
-            instances.masks = instances.masks.resize(size[::-1])
-        truth.gt_instances = instances
-    if 'gt_sem_seg' in truth:
-        labels = truth.gt_sem_seg.data[None].float()
-        truth.gt_sem_seg = type(truth.gt_sem_seg)(data=interpolate(labels, size[::-1], mode='nearest')[0].long())
-    return Sample(pixels, truth)
+    return cell_of_sample(sample.pixels[..., ::-1], sample.truth, samples.metainfo, words)
 
 
 def words_of(sample: Sample, samples: Samples) -> str:

@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
@@ -20,7 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ..engine.progress import Display
 from ..errors import UserError
 from ..files import write_image, written_whole
-from ..inference import Classification, Prediction, Predictor
+from ..inference import Prediction, Predictor
+from ..inference.drawing import drawn, font_of
 from ..inference.outputs import check_out_dir, write_json
 from .drawing import save
 from .judging import COUNTED, SCORES, Confusion, Truths, Verdict, judge, objects
@@ -216,36 +215,23 @@ def picture_of(judged: Judged, truths: Truths) -> np.ndarray:
     info = truths.info(judged.number)
     image = truths.image(info)
     truth = truths.truth(info, image)
-    predicted = fitted(truths.model.draw(image, judged.prediction))
-    if isinstance(truth, Classification):
-        # The host would write "prediction" into it.
-        heading, true = f'truth: {truth.class_name}', cv2.resize(image, predicted.shape[1::-1])
-    else:
-        heading, true = 'truth', fitted(truths.model.draw(image, truth))
+    scale = min(max(longest := max(image.shape[:2]), SMALLEST), LARGEST) / longest
+    true = drawn(image, truth, truths.model.palette, scale, with_scores=False)
+    predicted = drawn(image, judged.prediction, truths.model.palette, scale)
     gap = np.full((true.shape[0], GAP, 3), 255, np.uint8)
     both = np.concatenate([true, gap, predicted], axis=1)
     height, width = both.shape[:2]
-    font = ImageFont.truetype(font_manager.findfont('DejaVu Sans'), FONT)
+    font = font_of(FONT)
     words = f'{judged.verdict.score:.3f}: {judged.verdict.why}', info['img_path']
     lines = [line for text in words for line in broken(text, font, width - GAP)]
     canvas = Image.new('RGB', (width, height + LINE * (len(lines) + 1)), 'white')
     canvas.paste(Image.fromarray(np.ascontiguousarray(both[..., ::-1])), (0, LINE))
     draw = ImageDraw.Draw(canvas)
-    draw.text((GAP // 2, 3), heading, 'black', font)
+    draw.text((GAP // 2, 3), 'truth', 'black', font)
     draw.text((true.shape[1] + GAP, 3), 'prediction', 'black', font)
     for number, line in enumerate(lines):
         draw.text((GAP // 2, height + LINE * (number + 1) + 3), line, 'black', font)
     return np.ascontiguousarray(np.asarray(canvas)[..., ::-1])
-
-
-def fitted(image: np.ndarray) -> np.ndarray:
-    """An image whose longer side is legible, and no larger than a screen."""
-    longest = max(image.shape[:2])
-    scale = min(max(longest, SMALLEST), LARGEST) / longest
-    if scale == 1:
-        return image
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
 def broken(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:

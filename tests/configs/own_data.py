@@ -5,6 +5,10 @@ import json
 import numpy as np
 from PIL import Image
 
+from mmgcvit.hosts.configs import read_config
+
+from ..conftest import ROOT
+
 CLASSES = ('disc', 'square')
 WIDTH, HEIGHT = 96, 72
 NUM_TRAIN, NUM_VAL = 4, 2
@@ -92,3 +96,10 @@ TEMPLATES = {
     'custom_seg': (write_labelled, ('background', *CLASSES)),
     'custom_cls': (write_folders, ('square', 'disc')),
 }
+
+
+def own(name, folder):
+    """A template's config, pointed at data of its kind."""
+    write, classes = TEMPLATES[name]
+    write(folder)
+    return read_config(str(ROOT / 'configs' / f'{name}.py'), {'data_root': str(folder), 'classes': classes})

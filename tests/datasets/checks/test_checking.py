@@ -1,18 +1,17 @@
 """All data sets of a config are looked at, once each, and what is said to be in them is in them."""
 
-import numpy as np
 import pytest
 from mmengine.config import Config
 from PIL import Image
 
 from mmgcvit.datasets.checks import Outcome, checking
-from mmgcvit.datasets.checks.contents import CAPTION, CELL, COLUMNS, contact_sheet, sizes_in_words
+from mmgcvit.datasets.checks.contents import sizes_in_words
 from mmgcvit.datasets.classes import imagenet_folders
 from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from mmgcvit.errors import UserError
-from mmgcvit.hosts.configs import enter_scope, read_config
+from mmgcvit.visualization.sheets import CELL, COLUMNS
 
-from ...configs.own_data import HEIGHT, NUM_TRAIN, NUM_VAL, TEMPLATES, WIDTH, label_map
+from ...configs.own_data import HEIGHT, NUM_TRAIN, NUM_VAL, TEMPLATES, WIDTH, label_map, own
 from ...conftest import ROOT
 from ...tools.commands import call
 from .made import (
@@ -122,13 +121,6 @@ def test_miniatures_of_the_public_sets_give_no_complaint(name, write, tmp_path):
     assert not report.notes
 
 
-def own(name, folder):
-    """A template's config, pointed at data of its kind."""
-    write, classes = TEMPLATES[name]
-    write(folder)
-    return read_config(str(ROOT / 'configs' / f'{name}.py'), {'data_root': str(folder), 'classes': classes})
-
-
 def held_by(cfg):
     contents = []
     look_at_all(cfg, contents=contents)
@@ -164,34 +156,6 @@ def test_annotations_that_are_left_out_and_sizes_that_are_none_are_no_objects(tm
 def test_sizes_are_summed_up_in_a_line():
     sizes = [(100, 50), (200, 60), (300, 400)]
     assert sizes_in_words(sizes) == 'width 100 to 300 px (median 200), height 50 to 400 px (median 60)'
-
-
-def sheet_of(cfg):
-    enter_scope(cfg)
-    return np.array(contact_sheet(cfg, ['train_dataloader', 'val_dataloader']))
-
-
-def test_the_contact_sheet_shows_samples_of_each_data_set(tmp_path):
-    """A row of each, in other colours than white where there is a sample and in white where there is none."""
-    for name in TEMPLATES:
-        sheet = sheet_of(own(name, tmp_path / name))
-        assert sheet.shape == (2 * (CELL[1] + 2 * CAPTION), COLUMNS * CELL[0], 3), name
-        last_row = sheet[-CELL[1] - CAPTION : -CAPTION]
-        assert (last_row[:, : NUM_VAL * CELL[0]] < 255).any(-1).mean() > 0.9, name
-        assert (last_row[:, NUM_VAL * CELL[0] :] == 255).all(), name
-
-
-def test_a_sheet_shows_what_is_annotated_and_leaves_out_what_is_damaged(tmp_path):
-    cfg = own('custom_coco', tmp_path)
-    sheet = sheet_of(cfg)
-    path = tmp_path / 'annotations' / 'train.json'
-    path.write_text(path.read_text().replace('"bbox": [50, 20', '"bbox": [44, 20'))
-    assert (sheet != sheet_of(cfg)).any()
-    (tmp_path / 'train' / '1.jpg').write_text('no image')
-    (tmp_path / 'annotations' / 'val.json').write_text('{')
-    sheet = sheet_of(cfg)
-    assert sheet.shape[0] == CELL[1] + 3 * CAPTION
-    assert (sheet[CAPTION : CAPTION + CELL[1], 3 * CELL[0] :] == 255).all()
 
 
 @pytest.mark.slow

@@ -1,0 +1,136 @@
+"""Contact sheets: pictures in cells of one size, words under each, in rows; of a data set's samples as they are stored.
+
+``browsing.py`` has sheets of samples as networks get them, ``predictions.py`` of what is predicted for them.
+"""
+
+import contextlib
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DATASETS
+from PIL import Image, ImageDraw
+
+from ..datasets.checks.loading import loads
+from ..datasets.checks.sources import built, datasets_of, place_of
+from ..errors import first_line
+from ..inference import Detections, Prediction, Segmentation
+from ..inference.drawing import Colour, drawn, font_of, palette_of
+
+# Samples of a data set, and how many stand side by side.
+NUM_SAMPLES, COLUMNS = 8, 4
+# Width and height of a picture, and height of the line under it, in pixels.
+CELL, CAPTION = (400, 300), 26
+PACKED_BY = {'coco': 'PackDetInputs', 'ade20k': 'PackSegInputs', 'imagenet': 'PackInputs'}
+
+
+def contact_sheet(cfg: Config, loaders: Sequence[str]) -> Image.Image:
+    """Draw samples of the data sets of some loaders, chosen by chance, the same each time, as training gets them.
+
+    What cannot be loaded is left out.
+    """
+    rows = []
+    for settings, kind, _ in datasets_of(cfg, loaders):
+        if kind is None:
+            continue
+        words, cells = place_of(built(settings)), []
+        try:
+            # mmdet's data sets print how they are loaded.
+            with contextlib.redirect_stdout(None):
+                dataset = DATASETS.build({**settings, 'pipeline': loading_steps(settings, kind)})
+            cells += drawn_samples(dataset, kind)
+        # Whatever the hosts find wrong with a list or an annotation file: the table has it.
+        except Exception as error:
+            words += f' cannot be loaded: {first_line(error)}'
+        rows.append([line_of_text(words, COLUMNS * CELL[0])])
+        rows += [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
+    return stacked(rows)
+
+
+def loading_steps(settings: ConfigDict, kind: str) -> list[dict[str, Any]]:
+    """A pipeline that loads as a data set's own does, and does nothing else."""
+    pipeline = [step for step in settings.pipeline if loads(step)]
+    if kind != 'imagenet' and not any('LoadAnnotations' in str(step['type']) for step in pipeline):
+        pipeline.append({'type': 'LoadAnnotations', **({'with_bbox': True} if kind == 'coco' else {})})
+    return [*pipeline, {'type': PACKED_BY[kind]}]
+
+
+def drawn_samples(dataset: BaseDataset, kind: str) -> Iterator[Image.Image]:
+    """Some samples of a data set, each with its file's name under it, in classification its class too."""
+    shown = 0
+    for number in random.Random(0).sample(range(len(dataset)), len(dataset)):
+        try:
+            sample = dataset.prepare_data(number)
+        # As above.
+        except Exception:
+            continue
+        if sample is None:
+            continue
+        truth = sample['data_samples']
+        caption = Path(truth.metainfo.get('img_path', '')).name
+        if kind == 'imagenet' and dataset.with_label:
+            label = int(truth.gt_label[0])
+            caption = f'{dataset.CLASSES[label] if dataset.CLASSES else label}: {caption}'
+        yield cell_of_sample(sample['inputs'].permute(1, 2, 0).numpy(), truth, dataset.metainfo, caption)
+        shown += 1
+        if shown == NUM_SAMPLES:
+            return
+
+
+def cell_of_sample(image: np.ndarray, sample: Any, metainfo: dict[str, Any], words: str) -> Image.Image:
+    """An image (height, width, 3), blue, green, red, with what a host's data sample says is true of it."""
+    classes = metainfo.get('classes') or ()
+    palette = palette_of(len(classes), [metainfo.get('palette')])
+    return cell_of(image, truth_of(sample, classes), palette, words, with_scores=False)
+
+
+def truth_of(sample: Any, classes: Sequence[str]) -> Prediction | None:
+    """What a host's data sample says is true of its image, if it is something to be drawn in."""
+    if 'gt_instances' in sample:
+        objects = sample.gt_instances
+        boxes, labels = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy(), objects.labels.numpy()
+        masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
+        return Detections(boxes, np.ones(len(boxes)), labels, [classes[label] for label in labels], masks)
+    if 'gt_sem_seg' in sample:
+        label_map = sample.gt_sem_seg.data[0].numpy()
+        labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)
+        return Segmentation(label_map, labels, [classes[label] for label in labels], areas)
+    return None
+
+
+def cell_of(
+    image: np.ndarray, found: Prediction | None, palette: Sequence[Colour], words: str, with_scores: bool = True
+) -> Image.Image:
+    """An image (height, width, 3), blue, green, red, as large as a cell, what is found drawn in, and a line under it.
+
+    Lines and words are drawn into the larger or smaller image: they would become illegible.
+    """
+    scale = min(CELL[0] / image.shape[1], CELL[1] / image.shape[0])
+    picture = Image.fromarray(np.ascontiguousarray(drawn(image, found, palette, scale, with_scores)[..., ::-1]))
+    cell = Image.new('RGB', (CELL[0], CELL[1] + CAPTION), 'white')
+    cell.paste(picture, ((CELL[0] - picture.width) // 2, (CELL[1] - picture.height) // 2))
+    cell.paste(line_of_text(words, CELL[0]), (0, CELL[1]))
+    return cell
+
+
+def line_of_text(words: str, width: int) -> Image.Image:
+    """Words in black on white, as far as they fit."""
+    line = Image.new('RGB', (width, CAPTION), 'white')
+    ImageDraw.Draw(line).text((CAPTION // 4, CAPTION // 4), words, 'black', font_of(CAPTION // 2))
+    return line
+
+
+def stacked(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Rows of images below each other, on white."""
+    width = max((sum(image.width for image in row) for row in rows), default=1)
+    sheet = Image.new('RGB', (width, max(1, sum(row[0].height for row in rows))), 'white')
+    top = 0
+    for row in rows:
+        for number, image in enumerate(row):
+            sheet.paste(image, (number * CELL[0], top))
+        top += row[0].height
+    return sheet
