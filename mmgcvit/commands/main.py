@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import distributions
@@ -107,7 +108,10 @@ def exit_of(name: str) -> int | str | None:
         command = import_module(f'.{COMMANDS[name][0]}', __package__)
         args = command.parse_args()
         full_disk = getattr(command, 'FULL_DISK', '')
-        return command.main(args)
+        with warnings.catch_warnings():
+            # Of odd metadata, and of images that are large but not too large.
+            warnings.filterwarnings('ignore', module='PIL')
+            return command.main(args)
     except UserError as error:
         return f'{name}: {error}'
     except OSError as error:

@@ -19,13 +19,13 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, default_collate, pseudo_collate
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 from torch import nn
 
 from ..datasets.checks import leaf_datasets
 from ..datasets.checks.loading import loads
 from ..errors import UserError, first_line
+from ..hosts.mmengine import building_in
 from ..inference import load
 from ..inference.images import read_image
 from ..inference.loading import build_model, kind_of, model_of_config, quiet_hosts, read_config
@@ -53,17 +53,18 @@ class Inference:
 
     def build(self, batch_size: int) -> tuple[nn.Module, Step, tuple[int, ...]]:
         """The model, what does it once for a batch, and the shape (3, height, width) of one prepared image."""
-        if self.checkpoint is None:
-            predictor = model_of_config(read_config(Path(self.config)), self.config)
-        else:
-            predictor = load(self.config, self.checkpoint, self.device, trust_checkpoint=self.trust_checkpoint)
+        with quiet_hosts():
+            if self.checkpoint is None:
+                predictor = model_of_config(read_config(Path(self.config)), self.config)
+            else:
+                predictor = load(self.config, self.checkpoint, self.device, trust_checkpoint=self.trust_checkpoint)
         model = predictor.network.to(self.device)
         packed = predictor.packed(noise(self.size) if self.photo is None else read_image(self.photo, predictor.loader))
 
         def step() -> None:
             # Some preprocessors change what they are given.
             data = pseudo_collate([copied(packed) for _ in range(batch_size)])
-            with torch.no_grad(), predictor.in_scope():
+            with torch.no_grad():
                 model.test_step(data)
             wait_for(self.device)
 
@@ -82,7 +83,7 @@ class Training:
         """As :meth:`Inference.build`; the shape is that of the largest of some draws of the train pipeline."""
         cfg = read_config(Path(self.config))
         kind = kind_of(cfg, self.config)
-        with DefaultScope.overwrite_default_scope(kind.scope), quiet_hosts():
+        with building_in(kind.scope), quiet_hosts():
             model = build_model(cfg).to(self.device).train()
             try:
                 optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
@@ -92,7 +93,7 @@ class Training:
         collate = default_collate if kind.scope == 'mmpretrain' else pseudo_collate
 
         def step() -> None:
-            with DefaultScope.overwrite_default_scope(kind.scope):
+            with building_in(kind.scope):
                 model.train_step(collate([copied(sample) for sample in samples]), optim_wrapper=optimizer)
             wait_for(self.device)
 

@@ -94,7 +94,7 @@ def distance(found: np.ndarray, expected: np.ndarray) -> float:
 def host_outputs(predictor: Predictor, part: str | None, images: Tensor) -> Mapping[str, np.ndarray]:
     """The outputs for normalised images (B, 3, H, W), computed by the host's own prediction wherever it has them."""
     network, size = predictor.network, tuple(images.shape[2:])
-    with torch.no_grad(), predictor.in_scope():
+    with torch.no_grad():
         if part is not None:
             maps = network.backbone(images)
             return {f'map{i}': x.numpy() for i, x in zip(network.backbone.out_indices, maps, strict=True)}

@@ -1,7 +1,9 @@
-"""What mmengine's runners give, and where mmengine needs help: several processes without a GPU, needless warnings."""
+"""What mmengine's runners give, and where mmengine needs help: threads, processes without a GPU, needless warnings."""
 
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +11,20 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
+from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 # In a message.
 IMAGES_NAMED = 16
+BUILDING = threading.RLock()
+
+
+@contextmanager
+def building_in(scope: str) -> Iterator[None]:
+    """Have registries look for parts in a host's scope; threads take turns, as mmengine has one scope for them all."""
+    with BUILDING, DefaultScope.overwrite_default_scope(scope):
+        yield
 
 
 def names_of(batch: Any) -> list[str]:

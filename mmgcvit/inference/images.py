@@ -2,7 +2,6 @@
 
 import io
 import os
-import warnings
 from pathlib import Path
 
 import mmcv
@@ -51,11 +50,8 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
     check_is_file(path)
     content = Path(path).read_bytes()
     try:
-        with warnings.catch_warnings():
-            # Of odd metadata, and of images that are large but not too large.
-            warnings.simplefilter('ignore')
-            with Image.open(io.BytesIO(content)) as image:
-                image.load()
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()
         loaded = mmcv.imfrombytes(content, flag=loader.flag, backend=loader.backend)
     except Image.DecompressionBombError:
         raise UserError(f'{path}: {REASONS[TOO_LARGE]}') from None

@@ -15,7 +15,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, DefaultScope, Registry
+from mmengine.registry import DATASETS, MODELS, Registry
 from torch import nn
 
 from ..checkpoints import check_whole, newest_whole_checkpoint
@@ -25,6 +25,7 @@ from ..datasets.checks.images import loader_of
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import CheckpointError, UserError, first_line, printable
 from ..hosts.machine import check_gpus
+from ..hosts.mmengine import building_in
 from ..hosts.operators import check_operators, check_operators_load
 from .drawing import Colour, palette_of
 from .predictor import Classifier, Detector, Predictor, Segmentor
@@ -85,7 +86,8 @@ def load_for_command(
     if device == 'auto':
         check_gpus()
     check_operators_load()
-    model = load(source.config, source.checkpoint, device, score_thr, trust_checkpoint)
+    with quiet_hosts():
+        model = load(source.config, source.checkpoint, device, score_thr, trust_checkpoint)
     if model.device.type == 'cuda':
         check_operators(Config({'default_scope': model.scope}))
     return model
@@ -213,8 +215,7 @@ def model_of_config(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     dataset = cfg.test_dataloader.dataset
     loading = next(step for step in dataset.pipeline if type_name(step) == LOADING)
     steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *OF_ANNOTATIONS)]
-    # Hosts look for their parts in the scope that is set.
-    with DefaultScope.overwrite_default_scope(kind.scope), quiet_hosts():
+    with building_in(kind.scope):
         model = build_model(cfg).eval()
         names = names_of(meta, dataset, model)
         colours = colours_of(meta, dataset, names)
@@ -263,7 +264,10 @@ def for_pictures(cfg: Config, path: str | Path) -> Config:
 
 @contextmanager
 def quiet_hosts() -> Iterator[None]:
-    """Keep off the screen what hosts print while they build something. Errors are raised as ever."""
+    """Keep off the screen what hosts print while they build something. Errors are raised as ever.
+
+    For commands, which have a process to themselves: what prints, logs and warns is one for all threads.
+    """
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.ERROR)

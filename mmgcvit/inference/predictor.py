@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import DefaultScope
-from torch import nn
+from torch import Tensor, nn
 
 from ..datasets.checks.images import Loader
 from ..errors import UserError, first_line
@@ -25,7 +24,7 @@ SHORTEST_DRAWN, LONGEST_ENLARGED = 224, 2240
 
 @dataclass(eq=False, repr=False)
 class Predictor(ABC):
-    """A trained model; :func:`mmgcvit.load` makes one.
+    """A trained model; :func:`mmgcvit.load` makes one. Threads may share it: a call keeps and sets nothing.
 
     Attributes:
         task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
@@ -126,8 +125,7 @@ class Predictor(ABC):
         image = image.astype(self.dtype, copy=False)
         loaded = {'img': image, 'img_id': 0, 'img_path': None, 'img_shape': size, 'ori_shape': size}
         try:
-            with self.in_scope():
-                return self.pipeline(loaded)
+            return self.pipeline(loaded)
         # Steps of a pipeline raise errors of any class.
         except Exception as error:
             reason = f'the test pipeline cannot prepare it ({first_line(error)})'
@@ -142,7 +140,7 @@ class Predictor(ABC):
     def outcomes_of(self, batch: Sequence[dict[str, Any]]) -> list[Prediction | UserError]:
         """Predict for prepared images of one group; where that fails, for each alone."""
         try:
-            with self.in_scope(), torch.no_grad():
+            with torch.no_grad():
                 # The host's: its data_preprocessor normalises, then backbone, neck and heads; boxes and masks come back
                 # in the pixels of the image as it was loaded.
                 samples = self.network.test_step(pseudo_collate(batch))
@@ -156,13 +154,14 @@ class Predictor(ABC):
             return [outcome for packed in batch for outcome in self.outcomes_of([packed])]
         return [UserError(reason)]
 
-    def in_scope(self) -> Any:
-        """The scope of its host, which another model may have changed since."""
-        return DefaultScope.overwrite_default_scope(self.scope)
-
     def names(self, labels: Sequence[int]) -> list[str]:
         """The names of classes by their numbers."""
         return [self.classes[label] if label < len(self.classes) else f'class {label}' for label in labels]
+
+
+def as_float32(values: Tensor) -> np.ndarray:
+    """Numbers for NumPy, which knows no bfloat16: under autocast networks give that."""
+    return values.float().cpu().numpy()
 
 
 class Detector(Predictor):
@@ -187,8 +186,8 @@ class Detector(Predictor):
         objects = objects[(objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)]
         labels = objects.labels.numpy().astype(np.int64)
         return Detections(
-            boxes=objects.bboxes.numpy().astype(np.float32),
-            scores=objects.scores.numpy().astype(np.float32),
+            boxes=as_float32(objects.bboxes),
+            scores=as_float32(objects.scores),
             labels=labels,
             class_names=self.names(labels),
             masks=objects.masks.numpy().astype(bool) if 'masks' in objects else None,
@@ -220,7 +219,7 @@ class Classifier(Predictor):
     def prediction_of(self, sample: Any) -> Classification:
         if 'pred_score' not in sample:
             raise UserError('the model predicts no scores of classes')
-        scores = sample.pred_score.cpu().numpy().astype(np.float32)
+        scores = as_float32(sample.pred_score)
         if not np.isfinite(scores).all():
             raise UserError("the network's scores are not finite")
         label = int(scores.argmax())

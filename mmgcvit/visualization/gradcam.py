@@ -93,7 +93,7 @@ def gradcam(
     stages = range(last_detailed_stage(backbone, view.inputs, last), -1, -1) if stage is None else [stage]
     outputs = Outputs(model, view)
     try:
-        with model.in_scope(), torch.enable_grad():
+        with torch.enable_grad():
             with torch.no_grad():
                 value, described = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
             for stage in stages:

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DATASETS
 
 from ..errors import UserError, first_line
+from ..hosts.mmengine import building_in
 from ..inference import Classification, Detections, Prediction, Predictor, Segmentation
 from ..inference.images import from_array, read_image
 from ..inference.loading import quiet_hosts
@@ -121,8 +122,7 @@ class Truths:
         """What is true of an image, in the form in which models predict."""
         size = image.shape[:2]
         try:
-            with self.model.in_scope():
-                return LOADED[self.model.task]({**info, 'ori_shape': size, 'img_shape': size}, self.model)
+            return LOADED[self.model.task]({**info, 'ori_shape': size, 'img_shape': size}, self.model)
         except UserError:
             raise
         # What hosts raise on damaged files and annotations.
@@ -136,7 +136,7 @@ def truths_of(cfg: Config, loader: str, model: Predictor) -> Truths:
     if not settings:
         raise UserError(f'the config has no {loader} with a data set')
     try:
-        with quiet_hosts(), DefaultScope.overwrite_default_scope(model.scope):
+        with quiet_hosts(), building_in(model.scope):
             dataset = DATASETS.build(settings)
     # Whatever the hosts find wrong with a list or an annotation file.
     except Exception as error:

@@ -72,8 +72,7 @@ def view_of(model: Predictor, image: ImageLike) -> View:
     array = as_array(image, model.loader)
     packed = model.packed(array)
     seen = tuple(packed['inputs'].shape[-2:])
-    with model.in_scope():
-        batch = model.network.data_preprocessor(pseudo_collate([packed]), False)
+    batch = model.network.data_preprocessor(pseudo_collate([packed]), False)
     (down, top), (across, left) = (found_place(model, array.shape[:2], seen, axis) for axis in (0, 1))
     image = np.ascontiguousarray(array[..., ::-1])
     return View(image, batch['inputs'], batch['data_samples'], seen, scale=(down, across), offset=(top, left))

@@ -26,7 +26,7 @@ from ..export.writing import trace
 from ..files import is_up_to_date, replaced_whole, write_image
 from ..hosts.configs import configs_with
 from ..inference import Predictor, load
-from ..inference.loading import find_source
+from ..inference.loading import find_source, quiet_hosts
 from ..models.layers import out_of_windows
 from ..version import __version__
 from ..visualization.attention import window_of
@@ -173,7 +173,8 @@ def add_model(page: Path, model: PageModel) -> dict[str, Any]:
 def write_network(config: Path, checkpoint: str | None, file: Path) -> dict[str, Any]:
     """Write a model's network as an ONNX file; what the page must know to prepare pictures and to draw."""
     source = find_source(config, checkpoint)
-    model = load(source.config, source.checkpoint, 'cpu')
+    with quiet_hosts():
+        model = load(source.config, source.checkpoint, 'cpu')
     if model.task not in TASKS:
         raise UserError(f'{config}: {model.task}; the page runs detectors and classifiers in the browser')
     metadata, graph, outputs = metadata_of(model, source), graph_of(model), outputs_of(model)

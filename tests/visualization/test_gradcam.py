@@ -60,8 +60,7 @@ def defined(model, found, value_of):
     name = f'norm{found.stage}' if found.stage in backbone.out_indices else f'stages.{found.stage}'
     handle = backbone.get_submodule(name).register_forward_hook(lambda _, __, output: kept.update(map=output))
     mode = 'predict' if model.task == 'detection' else 'tensor'
-    with model.in_scope():
-        value = value_of(network(view.inputs, view.data_samples, mode=mode)[0])
+    value = value_of(network(view.inputs, view.data_samples, mode=mode)[0])
     handle.remove()
     (gradient,) = torch.autograd.grad(value, kept['map'])
     if model.task != 'detection':

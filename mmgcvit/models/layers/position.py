@@ -169,12 +169,13 @@ class RelativePositionBias(GridValues):
         table = self.relative_position_bias_table
         if self.training or torch.is_grad_enabled() or not can_be_kept(table):
             return self.gather(table, dtype)
-        if self.kept is None or not self.kept.is_of(table, dtype):
-            bias = self.gather(table, dtype)
-            if bias.device.type == 'cpu' and bias.nbytes > MOST_BYTES_KEPT_ON_CPU:
-                return bias
+        kept = self.kept  # which another thread may replace
+        if kept is not None and kept.is_of(table, dtype):
+            return kept.bias
+        bias = self.gather(table, dtype)
+        if bias.device.type != 'cpu' or bias.nbytes <= MOST_BYTES_KEPT_ON_CPU:
             self.kept = KeptBias(table, dtype, bias)
-        return self.kept.bias
+        return bias
 
     def gather(self, table: Tensor, dtype: torch.dtype | None) -> Tensor:
         """The table's rows at the index, head by head."""
