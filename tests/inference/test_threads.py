@@ -1,4 +1,4 @@
-"""Threads share a process and its models: their answers are those of one after the other, and nothing global changes."""
+"""Threads share a process and its models: answers are those of one after the other, and nothing global changes."""
 
 import sys
 import warnings
