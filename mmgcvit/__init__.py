@@ -7,11 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .hosts.finder import serve_stand_ins
-from .hosts.versions import check_hosts, name_moved_modules
+from .hosts.versions import answer_other_names, check_hosts
 
 check_hosts()
 serve_stand_ins()
-name_moved_modules()
+answer_other_names()
 
 from .checkpoints.for_hosts import register_reader  # noqa: E402  (beside missing hosts the check's message comes first)
 from .models.gcvit import GCViT  # noqa: E402

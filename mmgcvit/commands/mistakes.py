@@ -11,7 +11,8 @@ from pathlib import Path
 from ..datasets.checks.presence import check_presence
 from ..engine.progress import Display
 from ..errors import UserError
-from ..inference.loading import find_source, in_words, load_for_command, read_config
+from ..hosts.configs import read_config
+from ..inference.loading import find_source, in_words, load_for_command
 from ..visualization.judging import SCORES, Truths, truths_of
 from ..visualization.mistakes import Folder, Found, find_mistakes, write_confusion, write_worst
 from .options import add_model_options, check_at_least

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -25,10 +24,11 @@ from torch import nn
 from ..datasets.checks import leaf_datasets
 from ..datasets.checks.loading import loads
 from ..errors import UserError, first_line
+from ..hosts.configs import read_config
 from ..hosts.mmengine import building_in
 from ..inference import load
 from ..inference.images import read_image
-from ..inference.loading import build_model, kind_of, model_of_config, quiet_hosts, read_config
+from ..inference.loading import build_model, kind_of, model_of_config, quiet_hosts
 from .measuring import Step, Timing, peak_memory_of, time_side_by_side, wait_for
 
 WARMUP = 2
@@ -55,7 +55,7 @@ class Inference:
         """The model, what does it once for a batch, and the shape (3, height, width) of one prepared image."""
         with quiet_hosts():
             if self.checkpoint is None:
-                predictor = model_of_config(read_config(Path(self.config)), self.config)
+                predictor = model_of_config(read_config(self.config), self.config)
             else:
                 predictor = load(self.config, self.checkpoint, self.device, trust_checkpoint=self.trust_checkpoint)
         model = predictor.network.to(self.device)
@@ -81,7 +81,7 @@ class Training:
 
     def build(self, batch_size: int) -> tuple[nn.Module, Step, tuple[int, ...]]:
         """As :meth:`Inference.build`; the shape is that of the largest of some draws of the train pipeline."""
-        cfg = read_config(Path(self.config))
+        cfg = read_config(self.config)
         kind = kind_of(cfg, self.config)
         with building_in(kind.scope), quiet_hosts():
             model = build_model(cfg).to(self.device).train()

@@ -8,6 +8,7 @@ import ast
 import hashlib
 import inspect
 import tempfile
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import FlexibleRunner, Runner
 from mmengine.utils import import_modules_from_strings
 
-from ..errors import UserError, meant
+from ..errors import UserError, first_line, meant
 from .versions import moved_in
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -58,7 +59,7 @@ def digest_of(config: Path, options: Mapping[str, Any] | None = None) -> str:
     return hashlib.sha256(repr(cfg.to_dict()).encode()).hexdigest()
 
 
-def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
+def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Read a config and override settings of it, or variables by which its file writes them, by their dotted names.
 
     Refused is an option that names what nothing reads, or a variable that changes nothing.
@@ -67,9 +68,9 @@ def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         raise UserError(f'there is no config {path}; the configs of this project are under configs/{alike(path)}')
     try:
         cfg = Config.fromfile(path)
-    except ImportError as error:
-        # mmengine says only which of custom_imports it cannot import.
-        raise UserError(f'{path}: {moved}') if (moved := moved_in(error)) else error from None
+    # A config is a program: it fails as it likes.
+    except Exception as error:
+        raise UserError(f'{path}: {moved_in(error) or why_not_read(error)}') from None
     settings, variables = {}, {}
     read = names_read()
     for name, value in (options or {}).items():
@@ -92,6 +93,16 @@ def alike(path: str | Path) -> str:
     folders = (*PLACES, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return meant(Path(path).stem, files, files.get)
+
+
+def why_not_read(error: BaseException) -> str:
+    """Why a config cannot be read, and in which line of it, of one below it or of a module that it imports."""
+    # mmengine says only which of custom_imports it cannot import.
+    while isinstance(error, ImportError) and (inner := error.__cause__ or error.__context__):
+        error = inner
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
+    where = f' ({lines[-1].filename}, line {lines[-1].lineno})' if lines else ''
+    return f'it is no config: {type(error).__name__}: {first_line(error)}{where}'
 
 
 def names_read() -> frozenset[str]:

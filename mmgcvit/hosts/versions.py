@@ -2,6 +2,8 @@
 
 import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 
 from packaging.version import Version
 
@@ -61,9 +63,23 @@ class MovedModules:
             raise ModuleMovedError(f'{name} has moved: import mmgcvit.{MOVED[old]}', name=name)
 
 
-def name_moved_modules() -> None:
-    """Have earlier paths answered from now on."""
-    sys.meta_path.append(MovedModules)
+class Mmsegmentation:
+    """Last in ``sys.meta_path``: says where mmseg is, whichever distribution it is of, to who looks for mmsegmentation.
+
+    So mmengine does for ``_base_ = 'mmseg::...'``: for a distribution of that name, which the maintained fork is not,
+    then for a module. To be removed once mmengine looks for mmseg.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        found = find_spec('mmseg') if name == 'mmsegmentation' else None
+        # Without a loader it can be found, and not be imported a second time.
+        return found and ModuleSpec(name, None, origin=found.origin)
+
+
+def answer_other_names() -> None:
+    """Have earlier paths, and mmseg's other name, answered from now on."""
+    sys.meta_path.extend([MovedModules, Mmsegmentation])
 
 
 def moved_in(error: BaseException | None) -> ModuleMovedError | None:

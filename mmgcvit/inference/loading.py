@@ -24,6 +24,7 @@ from ..checkpoints.loading import WRAPPERS, check_content_fits
 from ..datasets.checks.images import loader_of
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import CheckpointError, UserError, first_line, printable
+from ..hosts.configs import alike, read_config
 from ..hosts.machine import check_gpus
 from ..hosts.mmengine import building_in
 from ..hosts.operators import check_operators, check_operators_load
@@ -136,7 +137,7 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Sou
     if path.is_dir():
         return Source(config_of(path), str(checkpoint) if checkpoint is not None else checkpoint_of(path))
     if not path.is_file():
-        raise UserError(f'there is no config {config}, neither a file nor a work dir')
+        raise UserError(f'there is no config {config}, neither a file nor a work dir{alike(path)}')
     if path.suffix not in CONFIG_ENDINGS:
         raise UserError(f'{config} is no config ({", ".join(CONFIG_ENDINGS)}); name a config or a work dir first')
     if checkpoint is None and not weights_of(path).is_file():
@@ -181,15 +182,6 @@ def checkpoint_of(work_dir: Path) -> str:
     if newest.path is None:
         raise UserError(f'{work_dir}: {newest}; name a checkpoint')
     return str(newest.path)
-
-
-def read_config(path: Path) -> Config:
-    """Read a config file, with what it imports; a UserError where it is no config."""
-    try:
-        return Config.fromfile(path)
-    # A config is a program: it fails as it likes.
-    except Exception as error:
-        raise UserError(f'{path} is no config: {first_line(error)}') from None
 
 
 def kind_of(cfg: Config, path: str | Path) -> type[Predictor]:

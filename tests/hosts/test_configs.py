@@ -1,5 +1,6 @@
 """An option that names a variable of a config file takes effect or is refused in a sentence that says what does."""
 
+import importlib
 import re
 
 import pytest
@@ -85,3 +86,37 @@ def test_a_config_that_imports_a_module_by_its_old_path_is_told_the_new_one(tmp_
     path.write_text("custom_imports = dict(imports=['mmgcvit.ablations'])")
     with pytest.raises(UserError, match=r'config\.py: mmgcvit\.ablations has moved: import mmgcvit\.models\.rivals$'):
         read_config(str(path))
+
+
+def test_a_config_inherits_from_those_of_all_hosts_whatever_distributions_they_are_of(tmp_path):
+    """mmengine looks for mmseg by the name of a distribution, which the maintained fork has not."""
+    for number, (base, scope) in enumerate(
+        (
+            ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'mmdet'),
+            ('mmseg::upernet/upernet_r50_4xb4-80k_ade20k-512x512.py', 'mmseg'),
+            ('mmseg::_base_/models/upernet_r50.py', 'mmseg'),
+            ('mmpretrain::resnet/resnet50_8xb32_in1k.py', 'mmpretrain'),
+        )
+    ):
+        path = tmp_path / f'{number}.py'
+        path.write_text(f'_base_ = {base!r}')
+        assert read_config(path).model['_scope_'] == scope, base
+    with pytest.raises(ImportError):
+        importlib.import_module('mmsegmentation')
+
+
+def test_why_a_config_cannot_be_read_is_said_in_a_sentence_with_its_line(tmp_path):
+    path = tmp_path / 'config.py'
+    for content, reason in (
+        ('a = 1\nb = c\n', f"NameError: name 'c' is not defined ({path}, line 2)"),
+        ('a = (', "SyntaxError: '(' was never closed"),
+        ("custom_imports = dict(imports=['no_such'])", "ModuleNotFoundError: No module named 'no_such'"),
+        ("_base_ = 'mmseg::upernet/none.py'", 'mmseg/.mim/configs/upernet/none.py" does not exist'),
+        ("_base_ = 'mmyolo::yolo/none.py'", 'ModuleNotFoundError: mmyolo is not installed'),
+    ):
+        path.write_text(content)
+        with pytest.raises(UserError) as error:
+            read_config(path)
+        assert str(error.value).startswith(f'{path}: it is no config: ')
+        assert reason in str(error.value)
+        assert '\n' not in str(error.value)

@@ -15,8 +15,8 @@ from PIL import Image
 
 from mmgcvit.engine.progress import Display
 from mmgcvit.errors import UserError
+from mmgcvit.hosts.configs import read_config
 from mmgcvit.inference import Classification, Detections, Segmentation
-from mmgcvit.inference.loading import read_config
 from mmgcvit.visualization.judging import COUNTED, Confusion, TrueDetections, iou_of, judge, match, objects, truths_of
 from mmgcvit.visualization.mistakes import Folder, draw_confusion, find_mistakes
 
