@@ -75,6 +75,14 @@ def read_file(path: Path) -> Any:
     return read_safetensors(path) if is_safetensors(path) else read_torch(path)
 
 
+def read_meta(source: str) -> dict[str, Any]:
+    """What a checkpoint of mmengine's says of itself under ``meta``; empty where it says nothing."""
+    path = None if source.startswith(TIMM_SCHEME) else local_file(source)
+    content = {} if path is None or is_safetensors(path) else read_torch(path, with_numbers=False)
+    meta = content.get('meta') if isinstance(content, dict) else None
+    return meta if isinstance(meta, dict) else {}
+
+
 def is_safetensors(path: Path) -> bool:
     """Whether a file begins as safetensors files do: the length of a JSON header, then the header."""
     with path.open('rb') as file:

@@ -12,7 +12,8 @@ from ..datasets.checks.presence import check_presence
 from ..engine.progress import Display
 from ..errors import UserError
 from ..hosts.configs import read_config
-from ..inference.loading import find_source, in_words, load_for_command
+from ..inference.loading import in_words, load_for_command
+from ..inference.sources import find_source
 from ..visualization.judging import SCORES, Truths, truths_of
 from ..visualization.mistakes import Folder, Found, find_mistakes, write_confusion, write_worst
 from .options import add_model_options, check_at_least

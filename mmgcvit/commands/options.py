@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
     from ..inference import Predictor
-    from ..inference.loading import Source
+    from ..inference.sources import Source
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
 LEFT_OUT = (
@@ -90,7 +90,8 @@ def add_model_options(
 def load_model(args: argparse.Namespace) -> tuple[Source, Predictor]:
     """Which config and checkpoint are meant, and the model of them."""
     # Training and testing, which take other options from here, need none of it.
-    from ..inference.loading import find_source, load_for_command
+    from ..inference.loading import load_for_command
+    from ..inference.sources import find_source
 
     source = find_source(args.config, args.checkpoint)
     return source, load_for_command(source, args.device, getattr(args, 'score_thr', None), args.trust_checkpoint)

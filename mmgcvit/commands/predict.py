@@ -12,9 +12,10 @@ from ..checkpoints.reading import ADDRESSES
 from ..engine.progress import Display
 from ..errors import UserError
 from ..inference.inputs import Inputs, find_inputs
-from ..inference.loading import find_source, has_checkpoint, in_words, load_for_command
+from ..inference.loading import in_words, load_for_command
 from ..inference.outputs import Outputs
 from ..inference.running import FRAMES_OF_A_CAMERA, Task, counted
+from ..inference.sources import find_source, has_checkpoint
 from .options import LEFT_OUT, add_model_options, check_at_least
 from .screen import INTERRUPTED
 

@@ -11,7 +11,7 @@ from ..checkpoints.integrity import sha256
 from ..checkpoints.reading import local_file
 from ..errors import UserError
 from ..inference import Predictor
-from ..inference.loading import Source
+from ..inference.sources import Source
 from ..version import __version__
 from .graphs import BACKBONE
 

@@ -12,7 +12,7 @@ from torch import nn
 from ..errors import UserError, first_line
 from ..files import written_whole
 from ..inference import Predictor
-from ..inference.loading import Source
+from ..inference.sources import Source
 from .checking import Difference, compared
 from .graphs import DYNAMIC_INPUT, INPUT, graph_of, outputs_of
 from .int8 import Quantization

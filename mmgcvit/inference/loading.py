@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,18 +18,18 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, Registry
 from torch import nn
 
-from ..checkpoints import check_whole, newest_whole_checkpoint
 from ..checkpoints.for_hosts import read_for_host
 from ..checkpoints.loading import WRAPPERS, check_content_fits
 from ..datasets.checks.images import loader_of
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import CheckpointError, UserError, first_line, printable
-from ..hosts.configs import alike, read_config
+from ..hosts.configs import read_config
 from ..hosts.machine import check_gpus
 from ..hosts.mmengine import building_in
 from ..hosts.operators import check_operators, check_operators_load
 from .drawing import Colour, palette_of
 from .predictor import Classifier, Detector, Predictor, Segmentor
+from .sources import Source, as_made, find_source
 
 KINDS = {kind.scope: kind for kind in (Detector, Segmentor, Classifier)}
 
@@ -44,7 +44,9 @@ def load(
     """Load a trained model.
 
     Args:
-        config: A config file, or the work dir of a run, whose config is taken.
+        config: A config file, or the work dir of a run, whose config is taken. Where its model or test pipeline is not
+            what the checkpoint was made with, a line says so: a file's is used all the same, of a work dir the
+            checkpoint's.
         checkpoint: A file or an address; it is read as data, no code in it runs. None takes the work dir's best one, or
             its newest; of a config of this project the one that comes with it (:func:`find_source`).
         device: ``'cpu'``, ``'cuda'``, ``'cuda:N'``; None for a GPU where there is one, else the CPU.
@@ -58,8 +60,14 @@ def load(
         UserError: There is no such config, checkpoint or device, or it is of no task that is known here.
         CheckpointError: The checkpoint cannot be read, or is not the config's model's.
     """
+    return load_source(find_source(config, checkpoint), device, score_thr, trust_checkpoint)
+
+
+def load_source(
+    source: Source, device: str | None = None, score_thr: float | None = None, trust_checkpoint: bool = False
+) -> Predictor:
+    """As :func:`load`, of a config and a checkpoint that were found."""
     chosen = chosen_device(device)
-    source = find_source(config, checkpoint)
     cfg = read_config(source.config)
     kind = kind_of(cfg, source.config)
     if score_thr is not None and kind is not Detector:
@@ -67,7 +75,7 @@ def load(
     if score_thr is not None and not 0 <= score_thr <= 1:
         raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
     content = read_for_host(source.checkpoint, trust=trust_checkpoint)
-    predictor = model_of_config(cfg, source.config, content['meta'])
+    predictor = model_of_config(as_made(cfg, source), source.config, content['meta'])
     check_content_fits(predictor.network, content, source.checkpoint)
     weights = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}
     try:
@@ -81,14 +89,14 @@ def load(
 
 
 def load_for_command(
-    source: 'Source', device: str, score_thr: float | None = None, trust_checkpoint: bool = False
+    source: Source, device: str, score_thr: float | None = None, trust_checkpoint: bool = False
 ) -> Predictor:
     """As :func:`load`, but GPUs that torch does not see and operators that do not go with torch are refused first."""
     if device == 'auto':
         check_gpus()
     check_operators_load()
     with quiet_hosts():
-        model = load(source.config, source.checkpoint, device, score_thr, trust_checkpoint)
+        model = load_source(source, device, score_thr, trust_checkpoint)
     if model.device.type == 'cuda':
         check_operators(Config({'default_scope': model.scope}))
     return model
@@ -114,74 +122,6 @@ def chosen_device(name: str | None = None) -> torch.device:
 def in_words(device: torch.device) -> str:
     """A device by its name for people."""
     return 'the CPU' if device.type == 'cpu' else f'{torch.cuda.get_device_name(device)} ({device})'
-
-
-# Of configs that mmengine reads.
-CONFIG_ENDINGS = ('.py', '.yaml', '.yml', '.json')
-
-
-class Source(NamedTuple):
-    """What a model is made of: the config file, and a checkpoint's file or address."""
-
-    config: Path
-    checkpoint: str
-
-
-def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Source:
-    """Settle the config and the checkpoint; a UserError where there is none, or there are several configs.
-
-    A checkpoint may be left out with a config that trained weights come with, and with a work dir: its best checkpoint
-    is taken, as the validation has named it, the latest of several; where there is none, the newest whole one.
-    """
-    path = Path(config).expanduser()
-    if path.is_dir():
-        return Source(config_of(path), str(checkpoint) if checkpoint is not None else checkpoint_of(path))
-    if not path.is_file():
-        raise UserError(f'there is no config {config}, neither a file nor a work dir{alike(path)}')
-    if path.suffix not in CONFIG_ENDINGS:
-        raise UserError(f'{config} is no config ({", ".join(CONFIG_ENDINGS)}); name a config or a work dir first')
-    if checkpoint is None and not weights_of(path).is_file():
-        raise UserError(
-            f'{config} has no checkpoint beside it ({weights_of(path)}); name a checkpoint of it, or take a work dir, '
-            'which has its own'
-        )
-    return Source(path, str(weights_of(path) if checkpoint is None else checkpoint))
-
-
-def has_checkpoint(config: str | Path) -> bool:
-    """Whether a checkpoint may be left out with a config: a work dir's, or one that trained weights come with."""
-    path = Path(config).expanduser()
-    return path.is_dir() or weights_of(path).is_file()
-
-
-def weights_of(config: Path) -> Path:
-    """Where trained weights that come with a config are, if there are any."""
-    return config.parent / 'weights' / f'{config.stem}.safetensors'
-
-
-def config_of(work_dir: Path) -> Path:
-    """The config that a run has left in its work dir; a UserError where there is none, or more than one."""
-    found = sorted(work_dir.glob('*.py'))
-    if not found:
-        raise UserError(f'{work_dir} holds no config (*.py), as the work dir of a run does; name the config')
-    if len(found) > 1:
-        raise UserError(f'{work_dir} holds {len(found)} configs ({", ".join(p.name for p in found)}); name one of them')
-    return found[0]
-
-
-def checkpoint_of(work_dir: Path) -> str:
-    """The whole checkpoint to take of a work dir; see :func:`find_source`."""
-    # So mmengine calls the best checkpoints of a run, by a score of validation.
-    for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        try:
-            check_whole(path)
-        except CheckpointError:
-            continue
-        return str(path)
-    newest = newest_whole_checkpoint(work_dir)
-    if newest.path is None:
-        raise UserError(f'{work_dir}: {newest}; name a checkpoint')
-    return str(newest.path)
 
 
 def kind_of(cfg: Config, path: str | Path) -> type[Predictor]:

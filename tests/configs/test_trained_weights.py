@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmgcvit import load
 from mmgcvit.checkpoints.integrity import sha256
-from mmgcvit.inference.loading import find_source
+from mmgcvit.inference.sources import find_source
 from mmgcvit.visualization.curves import latest_entry
 
 from .. import fork_server

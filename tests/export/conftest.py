@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmgcvit.checkpoints import save_whole
 from mmgcvit.export import write
 from mmgcvit.inference import load
-from mmgcvit.inference.loading import find_source
+from mmgcvit.inference.sources import find_source
 
 from ..programs import ROOT
 from ..tools.commands import CONFIGS

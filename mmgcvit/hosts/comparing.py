@@ -1,0 +1,150 @@
+"""Configs compared, setting by setting: those of files, and those that checkpoints hold as text, which is never run."""
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from math import inf
+from reprlib import Repr
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from .configs import names_read
+
+LONGEST_TEXT = 10**6
+# In a table's cell.
+BRIEF = Repr()
+BRIEF.maxstring = BRIEF.maxother = 40
+# One normalisation, of several processes or of one.
+ALIKE = {'SyncBN': 'BN'}
+
+
+class Absent:
+    """What a setting is where a config has none."""
+
+    def __repr__(self) -> str:
+        return '(none)'
+
+
+ABSENT = Absent()
+
+
+class Difference(NamedTuple):
+    """A setting that two configs have otherwise: its place, names and numbers of items; one value and the other."""
+
+    place: tuple[Any, ...]
+    then: Any
+    now: Any
+
+    @property
+    def name(self) -> str:
+        """The dotted name, as ``--cfg-options`` takes it."""
+        return '.'.join(map(str, self.place))
+
+    def __str__(self) -> str:
+        return f'{self.name}: {BRIEF.repr(self.then)} → {BRIEF.repr(self.now)}'
+
+
+def settings_of(cfg: Config) -> dict[str, Any]:
+    """What runners read of a config, as :func:`settings_in` gives it of a checkpoint's text."""
+    # Through the same text, so that classes and numbers come out alike; without yapf, which takes a second.
+    found = settings_in(Config(cfg.to_dict(), format_python_code=False).pretty_text)
+    return {} if found is None else found
+
+
+def settings_in(text: Any) -> dict[str, Any] | None:
+    """What runners read of a config that mmengine has written out; None where it is anything but plain values.
+
+    It is parsed, not run: literals, calls of ``dict``, and names, which become text. Two ways to write one thing become
+    one: a preprocessor beside the model is put into it, and steps that ``mmgcvit train`` has wrapped are unwrapped.
+    """
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+        return None
+    try:
+        tree = ast.parse(text)
+        values = {statement.targets[0].id: value_of(statement.value) for statement in tree.body}
+    # Of what mmengine did not write; the last two of text that is nested too deep.
+    except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
+        return None
+    settings = {name: unwrapped(values[name]) for name in values.keys() & names_read()}
+    if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
+        preprocessor = settings.pop('data_preprocessor')
+        settings['model'].setdefault('data_preprocessor', preprocessor)
+    return settings
+
+
+def value_of(node: ast.expr) -> Any:
+    """What an expression of literals, dicts and names stands for; an error where it is another."""
+    if isinstance(node, ast.Call):
+        if not isinstance(node.func, ast.Name) or node.func.id != 'dict':
+            raise ValueError(ast.unparse(node.func))
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise ValueError('**')
+        entries = [entry for inner in node.args for entry in dict(value_of(inner)).items()]
+        return dict(entries) | {keyword.arg: value_of(keyword.value) for keyword in node.keywords}
+    if isinstance(node, ast.Dict):
+        return {value_of(key): value_of(value) for key, value in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.List | ast.Tuple):
+        kind = list if isinstance(node, ast.List) else tuple
+        return kind(map(value_of, node.elts))
+    if isinstance(node, ast.Name | ast.Attribute):
+        return inf if ast.unparse(node) == 'inf' else ast.unparse(node)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -value_of(node.operand)
+    return ast.literal_eval(node)
+
+
+def unwrapped(value: Any) -> Any:
+    """A value in which no step of a pipeline is wrapped by ``mmgcvit.LoadReadable``."""
+    if isinstance(value, dict):
+        return {name: unwrapped(inner) for name, inner in value.items()}
+    if not isinstance(value, list | tuple):
+        return value
+    steps = []
+    for inner in map(unwrapped, value):
+        is_wrapper = isinstance(inner, dict) and inner.get('type') == 'mmgcvit.LoadReadable'
+        steps += inner.get('transforms', []) if is_wrapper else [inner]
+    return type(value)(steps)
+
+
+def differences(then: Any, now: Any, place: tuple[Any, ...] = ()) -> Iterator[Difference]:
+    """Where two configs, or values in them, are not the same; lists and tuples of the same items are."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        for name in {**then, **now}:
+            yield from differences(then.get(name, ABSENT), now.get(name, ABSENT), (*place, name))
+        return
+    are_lists = isinstance(then, list | tuple) and isinstance(now, list | tuple)
+    if are_lists and len(then) == len(now):
+        inner = [found for i in range(len(then)) for found in differences(then[i], now[i], (*place, i))]
+        # Of plain numbers, as a size, all are one setting.
+        yield from inner if holds_settings(then) else inner and [Difference(place, then, now)]
+    elif are_lists or alike(then) != alike(now):
+        yield Difference(place, then, now)
+
+
+def alike(value: Any) -> Any:
+    """A value, or the one that means the same here."""
+    return ALIKE.get(value, value) if isinstance(value, str) else value
+
+
+def holds_settings(value: Any) -> bool:
+    """Whether a value is a dict, or a list of them at some depth."""
+    return isinstance(value, dict) or (isinstance(value, list | tuple) and any(map(holds_settings, value)))
+
+
+def is_of(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a dotted name is one of some patterns', in which ``*`` is anything, or lies below one."""
+    return any(fnmatchcase(name, pattern) or fnmatchcase(name, f'{pattern}.*') for pattern in patterns)
+
+
+def changed(value: Any, place: Sequence[Any], new: Any) -> Any:
+    """A copy of a nested value with another one at a place in it, or with nothing there (:data:`ABSENT`)."""
+    if not place:
+        return new
+    first, *rest = place
+    if isinstance(value, Mapping):
+        entries = {**value, first: changed(value.get(first), rest, new)}
+        return {name: inner for name, inner in entries.items() if inner is not ABSENT}
+    items = list(value)
+    items[first] = changed(items[first], rest, new)
+    return type(value)(items)

@@ -1,0 +1,150 @@
+"""Which config and which checkpoint are meant, and whether the one was made with the other."""
+
+import logging
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+
+from ..checkpoints import check_whole, newest_whole_checkpoint
+from ..checkpoints.reading import read_meta
+from ..errors import CheckpointError, UserError, shorten
+from ..hosts.comparing import Difference, changed, differences, is_of, settings_in, settings_of
+from ..hosts.configs import alike, read_config
+
+# Of this project: a program that uses models hears of what a work dir says wrongly; without handlers it goes to stderr.
+LOGGER = logging.getLogger('mmgcvit')
+# Of configs that mmengine reads.
+CONFIG_ENDINGS = ('.py', '.yaml', '.yml', '.json')
+# What predictions depend on, by dotted names, and what of that they do not: it is of training, of memory, of places.
+PREDICTING = ('default_scope', 'model', 'test_dataloader*.pipeline')
+NOT_PREDICTING = (
+    *('*.init_cfg', '*.pretrained', '*.train_cfg', '*.batch_augments', '*.with_cp', '*.frozen_stages', '*.norm_eval'),
+    *('*.drop_path_rate', '*.backend_args', '*.file_client_args', '*.meta_keys'),
+)
+# Under what configs name code.
+NAMES_OF_CODE = ('type', '_scope_', 'default_scope')
+
+
+class Source(NamedTuple):
+    """What a model is made of: the config file, and a checkpoint's file or address; and whether the file was named."""
+
+    config: Path
+    checkpoint: str
+    is_named: bool = True
+
+
+def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Source:
+    """Settle the config and the checkpoint; a UserError where there is none, or none of several configs is known.
+
+    A checkpoint may be left out with a config that trained weights come with, and with a work dir: its best checkpoint
+    is taken, as the validation has named it, the latest of several; where there is none, the newest whole one. Of
+    several configs in a work dir the one that the checkpoint was made with is taken.
+    """
+    path = Path(config).expanduser()
+    if path.is_dir():
+        checkpoint = str(checkpoint) if checkpoint is not None else checkpoint_of(path)
+        return Source(config_of(path, checkpoint), checkpoint, is_named=False)
+    if not path.is_file():
+        raise UserError(f'there is no config {config}, neither a file nor a work dir{alike(path)}')
+    if path.suffix not in CONFIG_ENDINGS:
+        raise UserError(f'{config} is no config ({", ".join(CONFIG_ENDINGS)}); name a config or a work dir first')
+    if checkpoint is None and not weights_of(path).is_file():
+        raise UserError(
+            f'{config} has no checkpoint beside it ({weights_of(path)}); name a checkpoint of it, or take a work dir, '
+            'which has its own'
+        )
+    return Source(path, str(weights_of(path) if checkpoint is None else checkpoint))
+
+
+def has_checkpoint(config: str | Path) -> bool:
+    """Whether a checkpoint may be left out with a config: a work dir's, or one that trained weights come with."""
+    path = Path(config).expanduser()
+    return path.is_dir() or weights_of(path).is_file()
+
+
+def weights_of(config: Path) -> Path:
+    """Where trained weights that come with a config are, if there are any."""
+    return config.parent / 'weights' / f'{config.stem}.safetensors'
+
+
+def config_of(work_dir: Path, checkpoint: str | None = None) -> Path:
+    """The config that a run has left in its work dir, of several the one that is most like the checkpoint's."""
+    found = sorted(work_dir.glob('*.py'))
+    if not found:
+        raise UserError(f'{work_dir} holds no config (*.py), as the work dir of a run does; name the config')
+    made_with = None if checkpoint is None or len(found) == 1 else settings_of_checkpoint(checkpoint)
+    if len(found) > 1 and made_with is None:
+        raise UserError(f'{work_dir} holds {len(found)} configs ({", ".join(p.name for p in found)}); name one of them')
+    return min(found, key=lambda path: len(predicting(made_with, read_config(path)))) if made_with else found[0]
+
+
+def checkpoint_of(work_dir: Path) -> str:
+    """The whole checkpoint to take of a work dir; see :func:`find_source`."""
+    # So mmengine calls the best checkpoints of a run, by a score of validation.
+    for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        try:
+            check_whole(path)
+        except CheckpointError:
+            continue
+        return str(path)
+    newest = newest_whole_checkpoint(work_dir)
+    if newest.path is None:
+        raise UserError(f'{work_dir}: {newest}; name a checkpoint')
+    return str(newest.path)
+
+
+def settings_of_checkpoint(checkpoint: str) -> dict[str, Any] | None:
+    """The settings that a checkpoint says it was made with; None where it says none that are plain values."""
+    meta = read_meta(checkpoint)
+    # Of OpenMMLab's second generation, or of its first.
+    settings = settings_in(meta.get('cfg', meta.get('config')))
+    return settings if settings and 'model' in settings else None
+
+
+def predicting(made_with: dict[str, Any], cfg: Config) -> list[Difference]:
+    """What predictions depend on and a config has otherwise than a checkpoint's settings."""
+    found = differences(made_with, settings_of(cfg))
+    return [each for each in found if is_of(each.name, PREDICTING) and not is_of(each.name, NOT_PREDICTING)]
+
+
+def as_made(cfg: Config, source: Source, options: Collection[str] = ()) -> Config:
+    """The config that a checkpoint is to be used with: ``cfg``, as it was read from the source, or the checkpoint's.
+
+    Where they differ in what predictions depend on, one line says so. A config that was named is used as it is; that
+    of a work dir, which a later command may have written, gets the checkpoint's settings. They are data: code that
+    ``cfg`` does not name they cannot have run. ``options`` are dotted names that the user has set, and are left.
+    """
+    made_with = settings_of_checkpoint(source.checkpoint)
+    found = [] if made_with is None else [each for each in predicting(made_with, cfg) if not is_of(each.name, options)]
+    if not found:
+        return cfg
+    other = shorten([str(each) for each in found])
+    if source.is_named:
+        LOGGER.warning(
+            f'{source.checkpoint} was made with other settings than {source.config} ({other}): these are used'
+        )
+        return cfg
+    settings = cfg.to_dict()
+    unknown = {code for each in found for code in code_in(each.then, each.place[-1])} - {*code_in(settings)}
+    if unknown:
+        raise UserError(
+            f'{source.config} is not what {source.checkpoint} was made with ({other}), and does not name '
+            f'{shorten(sorted(unknown))}; name the config that it was made with'
+        )
+    if 'data_preprocessor' in settings:
+        settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
+    for each in found:
+        settings = changed(settings, each.place, each.then)
+    LOGGER.warning(f"{source.config} is not what {source.checkpoint} was made with ({other}): the checkpoint's is used")
+    return Config(settings, filename=cfg.filename)
+
+
+def code_in(value: Any, name: Any = None) -> Iterator[str]:
+    """What code a nested setting of some name has a host look up."""
+    if name in NAMES_OF_CODE:
+        yield str(value)
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, inner in entries:
+        yield from code_in(inner, key)
