@@ -4,7 +4,7 @@ Pictures come as bytes from somebody else's hands: they are checked by their hea
 """
 
 import io
-import threading
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,26 @@ LEAST_SCORE = 0.05
 # As the page refuses them (page/image_header.js, page/picture.js).
 LONGEST_SIDE = 10_000
 MOST_BYTES = 64 << 20
+# Pillow takes 15 bytes a pixel of WebP, 4 of others.
+MOST_PIXELS_OF_WEBP = 50_000_000
+# Larger pictures are reduced: every object's mask has their size, and every class's scores in a segmentor.
+MOST_PIXELS = 12_500_000
+MOST_SCORES = 320_000_000
+# Rows of a picture that are reduced at a time.
+STRIP = 64
 # Of Pillow's decoders those that browsers have too, and that are looked at most.
 FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP')
 
 
 class ServedModel:
-    """A model, as :func:`mmgcvit.load` makes it, that answers one question at a time; its config's name is shown."""
+    """A model, as :func:`mmgcvit.load` makes it, for the page; its config's name is shown."""
 
     def __init__(self, model: Predictor, config: Path) -> None:
         self.model = model
         self.config = config
-        self.busy = threading.Lock()
+        self.most_pixels = MOST_PIXELS
+        if model.task == 'segmentation':
+            self.most_pixels = min(MOST_PIXELS, MOST_SCORES // len(model.classes))
         self.score_thr = getattr(model, 'score_thr', None)
         if self.score_thr is not None:
             model.score_thr = min(LEAST_SCORE, self.score_thr)
@@ -70,24 +79,24 @@ class ServedModel:
         Raises:
             UserError: It is no picture, or the network cannot take it.
         """
-        picture = picture_of(content)
-        with self.busy:
-            prediction = self.model(picture)
-            try:
-                shown = attention_of(attention(self.model, picture))
-            except UserError:
-                shown = None
+        picture = picture_of(content, self.most_pixels)
+        prediction = self.model(picture)
+        try:
+            shown = attention_of(attention(self.model, picture))
+        except UserError:
+            shown = None
         height, width = picture.shape[:2]
         return {'size': {'width': width, 'height': height}, **answer_of(prediction), 'attention': shown}
 
 
-def picture_of(content: bytes) -> np.ndarray:
+def picture_of(content: bytes, most_pixels: int = MOST_PIXELS) -> np.ndarray:
     """Decode a file of one of :data:`FORMATS`: (height, width, 3) uint8, blue, green, red, turned upright.
 
-    Transparent parts are white, as on the page.
+    Transparent parts are white, as on the page. A picture of more pixels than told is reduced, to half of its sides, a
+    third, ...
 
     Raises:
-        UserError: It is none, damaged, or has a side of more than :data:`LONGEST_SIDE` pixels.
+        UserError: It is none, damaged, or has too many pixels.
     """
     try:
         with warnings.catch_warnings():
@@ -95,8 +104,11 @@ def picture_of(content: bytes) -> np.ndarray:
             warnings.simplefilter('ignore')
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 width, height = image.size
-                if max(width, height) <= LONGEST_SIDE:
-                    return np.ascontiguousarray(on_white(ImageOps.exif_transpose(image))[..., ::-1])
+                too_much_webp = image.format == 'WEBP' and width * height > MOST_PIXELS_OF_WEBP
+                if max(width, height) <= LONGEST_SIDE and not too_much_webp:
+                    factor = math.ceil(math.sqrt(width * height / most_pixels))
+                    upright = ImageOps.exif_transpose(reduced(image, factor))
+                    return np.ascontiguousarray(np.asarray(upright)[..., ::-1])
     except Image.UnidentifiedImageError:
         raise UserError(f'The file is no image: take one of {", ".join(FORMATS)}.') from None
     except Image.DecompressionBombError:
@@ -104,14 +116,29 @@ def picture_of(content: bytes) -> np.ndarray:
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         raise UserError(f'The picture cannot be decoded: {first_line(error)}.') from None
-    raise UserError(f'The picture has {width} x {height} pixels; take one of at most {LONGEST_SIDE} pixels a side.')
+    raise UserError(
+        f'The picture has {width} x {height} pixels; take one of at most {LONGEST_SIDE} pixels a side, of WebP at most '
+        f'{MOST_PIXELS_OF_WEBP // 10**6} megapixels.'
+    )
 
 
-def on_white(image: Image.Image) -> np.ndarray:
-    """An image of any mode as an array (height, width, 3) uint8, red, green, blue."""
+def reduced(image: Image.Image, factor: int) -> Image.Image:
+    """An image of any mode in RGB, on white, its sides divided; in strips: whole, each step would take 400 MB more."""
+    width, height = image.size
+    made = Image.new('RGB', (math.ceil(width / factor), math.ceil(height / factor)))
+    for top in range(0, made.height, STRIP):
+        strip = image.crop((0, top * factor, width, min((top + STRIP) * factor, height)))
+        made.paste(on_white(strip).reduce(factor), (0, top))
+    # Which side is up.
+    made.info = image.info
+    return made
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """An image of any mode in RGB."""
     if image.mode.startswith('I;16'):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert('RGBA')
         image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
-    return np.asarray(image.convert('RGB'))
+    return image.convert('RGB')

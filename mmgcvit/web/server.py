@@ -1,6 +1,8 @@
 """The page, and one model behind it, to be reached from this machine only."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +25,8 @@ CONTENT_TYPES = {
 PREDICT = 'predict'
 # Seconds that a connection may stand still, in the middle of a picture too.
 PATIENCE = 30
+# Pictures that are in memory as files, one of them at work; the other connections keep theirs.
+PICTURES_AT_HAND = 4
 # By names of others a page of another place could reach this one (DNS rebinding).
 OWN_NAMES = (LOOPBACK, 'localhost')
 HEADERS = {
@@ -59,9 +63,14 @@ class PageServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    # Connections that the system keeps until they are taken, of pages that send many pictures at once.
+    request_queue_size = 128
 
     def __init__(self, port: int, model: ServedModel) -> None:
         self.model = model
+        self.turns = threading.BoundedSemaphore(PICTURES_AT_HAND)
+        # One thread for all pictures: each keeps hundreds of megabytes of what it has worked with.
+        self.worker = ThreadPoolExecutor(1)
         self.files = {name: path.read_bytes() for name, path in page_files().items()}
         super().__init__((LOOPBACK, port), Handler)
 
@@ -76,6 +85,11 @@ class PageServer(ThreadingHTTPServer):
         named = {f'{name}:{self.server_port}' for name in OWN_NAMES}
         # Browsers leave out the port that is the protocol's own.
         return named | set(OWN_NAMES) if self.server_port == 80 else named
+
+    def server_close(self) -> None:
+        """Close, without working at what was asked before."""
+        super().server_close()
+        self.worker.shutdown(wait=False, cancel_futures=True)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: connections end as browsers like, and other errors are answered."""
@@ -139,9 +153,11 @@ class Handler(BaseHTTPRequestHandler):
         """What is found in the picture that the request brings, and its content type."""
         if self.path != f'/{PREDICT}':
             raise RequestError(HTTPStatus.NOT_FOUND, f'Pictures go to {self.server.address}{PREDICT}')
-        content = self.rfile.read(self.announced_length())
+        length = self.announced_length()
         try:
-            return as_json(self.server.model.answer(content))
+            with self.server.turns:
+                content = self.rfile.read(length)
+                return as_json(self.server.worker.submit(self.server.model.answer, content).result())
         except UserError as error:
             raise RequestError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
 

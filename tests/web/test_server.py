@@ -2,17 +2,24 @@
 
 import base64
 import http.client
+import io
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from mmgcvit.web.model import LEAST_SCORE, LONGEST_SIDE, MOST_BYTES, ServedModel
-from mmgcvit.web.server import page_files
+from mmgcvit.web.model import LEAST_SCORE, LONGEST_SIDE, MOST_BYTES, MOST_PIXELS, ServedModel, picture_of
+from mmgcvit.web.server import PageServer, page_files
 
-from .conftest import TASKS, png_header
+from ..inference.conftest import picture_of as spots
+from ..memory import grown_by
+from .conftest import TASKS, png_header, running
 
 
 @pytest.fixture
@@ -113,6 +120,60 @@ def test_a_detector_answers_with_objects_down_to_the_sliders_least_score(models)
         models['detection'].score_thr = threshold
 
 
+def saved(image, kind, **options):
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def test_large_pictures_are_reduced_in_strips_as_they_would_be_as_a_whole():
+    """Of each kind of pixels, and turned upright; smaller ones are as Pillow has them."""
+    width, height, orientation = 300, 200, Image.Exif()
+    orientation[0x112] = 6
+    colour = Image.fromarray(spots(height, width)[..., ::-1])
+    faded = colour.convert('RGBA')
+    faded.putalpha(colour.convert('L'))
+    white = Image.alpha_composite(Image.new('RGBA', faded.size, 'white'), faded).convert('RGB')
+    paletted, dark = colour.quantize(9), colour.convert('L').convert('1')
+    for expected, content in (
+        (colour, saved(colour, 'PNG', exif=orientation)),
+        (colour, saved(colour, 'WEBP', exif=orientation, lossless=True)),
+        (white, saved(faded, 'PNG', exif=orientation)),
+        (paletted.convert('RGB'), saved(paletted, 'PNG', exif=orientation)),
+        (dark.convert('RGB'), saved(dark, 'PNG', exif=orientation)),
+    ):
+        whole = expected.transpose(Image.Transpose.ROTATE_270)
+        assert (picture_of(content) == np.asarray(whole)[..., ::-1]).all()
+        third = expected.reduce(3).transpose(Image.Transpose.ROTATE_270)
+        assert (picture_of(content, width * height // 5) == np.asarray(third)[..., ::-1]).all()
+
+
+def test_many_large_pictures_at_once_take_the_memory_of_one_and_are_answered_alike(models):
+    """Of 100 megapixels, each 300 MB once decoded, and answered in the coordinates of a smaller one."""
+    body = saved(Image.new('1', (LONGEST_SIDE, LONGEST_SIDE)), 'PNG')
+    with running() as run:
+        server = run(PageServer(0, ServedModel(models['detection'], Path('x.py'))))
+        alone = ask(server, body=body)[::2]
+        answers = []
+
+        def all_at_once():
+            with ThreadPoolExecutor(12) as browsers:
+                answers.extend(browsers.map(lambda _: ask(server, body=body)[::2], range(12)))
+
+        assert grown_by(all_at_once) < 600 << 20
+    assert alone[0] == 200
+    size = json.loads(alone[1])['size']
+    assert MOST_PIXELS / 2 < size['width'] * size['height'] <= MOST_PIXELS
+    assert set(answers) == {alone}
+
+
+def test_as_many_connections_as_a_browser_opens_wait_to_be_taken(models):
+    server = PageServer(0, ServedModel(models['classification'], Path('x.py')))
+    with server, ExitStack() as connections:
+        for _ in range(100):
+            connections.enter_context(socket.create_connection(server.server_address, timeout=2))
+
+
 def test_only_the_own_page_is_answered_by_both_of_its_names(server, picture):
     """Pages of other places ask by a name that they have let point to this machine (DNS rebinding), or as they are."""
     body, port = file_of(picture), server.server_port
@@ -138,6 +199,8 @@ NO_PICTURES = {
     b'': 'empty',
     png_header(20_000, 20_000): f'at most {LONGEST_SIDE} pixels',
     png_header(20_000, 1): '20000 x 1 pixels',
+    # All black, 7100 x 7100.
+    b'RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0/\xbb\xdb\xee\x06\x07\x10\x11\xfd\x0fDD\xff\x03': 'of WebP at most 50 megapixels',
     png_header(100, 100): 'cannot be decoded',
     # A program for a printer, which Pillow would have Ghostscript run.
     b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n': 'no image',
