@@ -25,8 +25,9 @@ from ..export.metadata import metadata_of
 from ..export.writing import trace
 from ..files import is_up_to_date, replaced_whole, write_image
 from ..hosts.configs import configs_with
-from ..inference import Predictor, load
-from ..inference.loading import find_source, quiet_hosts
+from ..inference import Predictor
+from ..inference.loading import load_source, quiet_hosts
+from ..inference.sources import find_source
 from ..models.layers import out_of_windows
 from ..version import __version__
 from ..visualization.attention import window_of
@@ -174,7 +175,7 @@ def write_network(config: Path, checkpoint: str | None, file: Path) -> dict[str,
     """Write a model's network as an ONNX file; what the page must know to prepare pictures and to draw."""
     source = find_source(config, checkpoint)
     with quiet_hosts():
-        model = load(source.config, source.checkpoint, 'cpu')
+        model = load_source(source, 'cpu')
     if model.task not in TASKS:
         raise UserError(f'{config}: {model.task}; the page runs detectors and classifiers in the browser')
     metadata, graph, outputs = metadata_of(model, source), graph_of(model), outputs_of(model)
