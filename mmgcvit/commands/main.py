@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import distributions
@@ -13,6 +12,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from ..errors import UserError, is_full_disk, printable
 from ..version import __version__
+from .noise import without_noise
 
 # What one types, the module of this folder that does it, and what it is for.
 COMMANDS = {
@@ -108,9 +108,7 @@ def exit_of(name: str) -> int | str | None:
         command = import_module(f'.{COMMANDS[name][0]}', __package__)
         args = command.parse_args()
         full_disk = getattr(command, 'FULL_DISK', '')
-        with warnings.catch_warnings():
-            # Of odd metadata, and of images that are large but not too large.
-            warnings.filterwarnings('ignore', module='PIL')
+        with without_noise():
             return command.main(args)
     except UserError as error:
         return f'{name}: {error}'

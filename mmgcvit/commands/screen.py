@@ -1,4 +1,4 @@
-"""What a run shows on the screen: everything, as MM users know it, or with ``--progress`` how it gets on.
+"""What a run shows on the screen: its log without the dumps (noise.py), or with ``--progress`` how it gets on.
 
 mmengine logs to the terminal from the first moment on, hosts print, libraries warn. With ``--progress`` all of it goes
 to a file, as with the shell's ``> FILE 2>&1``, and the terminal is left to the display.
@@ -23,7 +23,7 @@ from mmengine.runner import FlexibleRunner, Runner
 
 from ..engine.progress import Display, ProgressHook
 from ..errors import UserError, is_full_disk
-from ..hosts.mmengine import NEEDLESS
+from .noise import NEEDLESS
 
 INTERRUPTED = 128 + signal.SIGINT
 STDOUT, STDERR = 1, 2
@@ -48,7 +48,7 @@ def open_screen(cfg: Config, progress: bool) -> Iterator[Watch]:
     whose last lines are said where the run fails.
     """
     if not progress:
-        yield leave_parameter_options_to_the_file
+        yield lambda runner: None
         return
     rank = 0 if cfg.launcher == 'none' else int(os.environ['RANK'])
     log = new_log(Path(cfg.work_dir), rank)
@@ -63,13 +63,6 @@ def open_screen(cfg: Config, progress: bool) -> Iterator[Watch]:
             yield partial(show_progress, display=display)
         finally:
             display.close()
-
-
-def leave_parameter_options_to_the_file(runner: Runner | FlexibleRunner) -> None:
-    """Keep off the terminal what mmengine's optimizer constructor logs, a line or two for each parameter."""
-    for handler in runner.logger.handlers:
-        if not isinstance(handler, logging.FileHandler):
-            handler.addFilter(lambda record: not record.getMessage().startswith('paramwise_options --'))
 
 
 def show_progress(runner: Runner | FlexibleRunner, display: Display) -> None:

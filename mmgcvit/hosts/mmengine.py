@@ -1,6 +1,5 @@
-"""What mmengine's runners give, and where mmengine needs help: threads, processes without a GPU, needless warnings."""
+"""What mmengine's runners give, and where mmengine needs help: threads, processes without a GPU."""
 
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,17 +61,6 @@ def running_statistics(model: nn.Module) -> dict[str, Tensor]:
         if isinstance(module, _NormBase)
         for name, buffer in module.named_buffers(recurse=False)
     }
-
-
-# Warnings of the hosts about what nobody who calls them can change; they stay in the log.
-NEEDLESS = re.compile(
-    # mmengine's CheckpointHook warns of its own use of both.
-    r'"FileClient" will be deprecated|"HardDiskBackend" is the alias'
-    # mmseg calls its scores aAcc, mIoU, mAcc.
-    r'|The prefix is not set in metric class'
-    # Hosts have no registry of functions: mmengine's is the one that is meant.
-    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
-)
 
 
 def join_without_gpus(cfg: Config, timeout: float | None) -> None:

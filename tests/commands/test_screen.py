@@ -14,7 +14,6 @@ from mmgcvit.commands.screen import (
     LINES_OF_A_FAILURE,
     ended_in_a_few_lines,
     last_lines,
-    leave_parameter_options_to_the_file,
     new_log,
     newest_log,
     output_to,
@@ -88,16 +87,6 @@ def test_each_process_has_a_log_and_the_newest_is_the_latest_runs(tmp_path):
 def logger(tmp_path):
     """A logger as runners have it, to the terminal and a file."""
     return MMLogger(f'of {tmp_path}', log_file=str(tmp_path / 'log'))
-
-
-def test_options_of_single_parameters_are_in_the_log_file_only(logger, tmp_path, capsys):
-    logger.handlers[0].setStream(stream := io.StringIO())
-    leave_parameter_options_to_the_file(SimpleNamespace(logger=logger))
-    logger.info('paramwise_options -- backbone.norm.weight:lr=0.1')
-    logger.info('training begins')
-    assert 'training begins' in stream.getvalue()
-    assert 'paramwise_options' not in stream.getvalue()
-    assert 'paramwise_options' in (tmp_path / 'log').read_text()
 
 
 def test_warnings_and_errors_of_the_log_are_shown_once_but_for_needless_ones(logger, tmp_path):

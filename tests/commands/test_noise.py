@@ -1,0 +1,72 @@
+"""What hosts say that nobody can use stays off the terminal and in the log; everything else comes through."""
+
+import io
+import os
+import sys
+import warnings
+from functools import partial
+
+from mmengine.logging import MMLogger
+
+from mmgcvit.commands.noise import without_noise
+
+say = partial(print, flush=True)
+DUMPED = (
+    f'\n{"-" * 60}\nSystem environment:\n    sys.platform: linux',
+    'Config:\nmodel = dict()',
+    'Hooks will be executed in the following order:\nbefore_run:',
+    'paramwise_options -- backbone.norm.weight:lr=0.1',
+)
+
+
+def say_all(log):
+    """What hosts say, once with a logger as runners have it; gives what came of it."""
+    logger = MMLogger(f'of {log}', log_file=str(log))
+    for message in DUMPED:
+        logger.info(message)
+    logger.warning('"FileClient" will be deprecated in future. Please use io functions')
+    logger.warning('Config: not of a dump')
+    say('Could not import OneDL. Skipping OneDL datasets.')
+    say('between')
+    say('Could not import OneDL')
+    say()
+    warnings.warn('old', DeprecationWarning, stacklevel=1)
+    warnings.warn('wrong', UserWarning, stacklevel=1)
+    logger.handlers[1].close()
+
+
+def test_dumps_needless_warnings_and_deprecations_are_left_out_and_nothing_else_is(tmp_path, monkeypatch):
+    for verbose in ('0', '1'):
+        monkeypatch.setenv('MMGCVIT_VERBOSE', verbose)
+        monkeypatch.setattr(sys, 'stdout', stream := io.StringIO())
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter('always')
+            monkeypatch.setattr(sys, 'warnoptions', [])
+            with without_noise():
+                say_all(tmp_path / verbose)
+        assert sys.stdout is stream
+        said = stream.getvalue()
+        noise = [*DUMPED, 'FileClient', 'OneDL']
+        if verbose == '1':
+            assert all(words in said for words in noise)
+            assert len(warned) == 2
+        else:
+            first, *rest = said.splitlines()
+            assert first.endswith('WARNING - Config: not of a dump')
+            assert rest == ['between', '']
+            assert [str(warning.message) for warning in warned] == ['wrong']
+        logged = (tmp_path / verbose).read_text()
+        assert all(words in logged for words in noise[:-1]), 'the file has them'
+
+
+def test_what_is_no_text_is_the_streams_own(tmp_path):
+    with (tmp_path / 'file').open('w') as file:
+        stream, sys.stdout = sys.stdout, file
+        try:
+            with without_noise():
+                assert (sys.stdout.fileno(), sys.stdout.isatty()) == (file.fileno(), False)
+                os.write(sys.stdout.fileno(), b'below\n')
+                say('above')
+        finally:
+            sys.stdout = stream
+    assert (tmp_path / 'file').read_text() == 'below\nabove\n'
