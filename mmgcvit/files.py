@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,28 +58,65 @@ def check_writable(folder: Path, name: str) -> None:
 def written_whole(path: Path, flush: bool = True) -> Iterator[Path]:
     """A file to write beside its place; it takes its name at the end: a kill or a power cut leaves the old one whole.
 
+    Several processes and threads may write the same file; the last one's stays.
+
     Args:
         path: The file; its folder is made. What is there is replaced, a link in its place too.
         flush: Whether to wait for the disk. Without it a power cut may leave an empty file, a kill still not.
 
     Yields:
-        The path to write to: the same name with :data:`UNFINISHED` behind it.
+        The path to write to: a name of its own that ends in :data:`UNFINISHED`.
 
     Raises:
         OSError: It cannot be written; nothing of it is left then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + UNFINISHED)
+    with written_together(path, flush=flush) as (unfinished,):
+        yield unfinished
+
+
+@contextmanager
+def written_together(*paths: Path, flush: bool = True) -> Iterator[list[Path]]:
+    """Likewise several files of one folder that belong together: none has its name before all of them are written.
+
+    The last one says that the others are there: it takes its name last, and an old one is removed before they do.
+    """
+    folder, token = paths[0].parent, secrets.token_hex(4)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = [path.with_name(f'{path.name}.{token}{UNFINISHED}') for path in paths]
     try:
         yield unfinished
         if flush:
-            flush_to_disk(unfinished)
-        unfinished.replace(path)
-        if flush:
-            flush_to_disk(path.parent)
+            for each in unfinished:
+                flush_to_disk(each)
+        with taking_turns(folder) if len(paths) > 1 else nullcontext():
+            for old in paths[1:][-1:]:
+                old.unlink(missing_ok=True)
+            for each, path in zip(unfinished, paths, strict=True):
+                take_place(each, path, flush)
     except BaseException:
-        unfinished.unlink(missing_ok=True)
+        for each in unfinished:
+            each.unlink(missing_ok=True)
         raise
+
+
+def take_place(unfinished: Path, path: Path, flush: bool = True) -> None:
+    """Give a file that is written its name, and have the disk keep that where it can be asked to."""
+    unfinished.replace(path)
+    if flush:
+        # The file is there: that a folder cannot be opened or flushed, as on some networks, takes nothing from it.
+        with suppress(OSError):
+            flush_to_disk(path.parent)
+
+
+@contextmanager
+def taking_turns(folder: Path) -> Iterator[None]:
+    """One process and thread at a time in a folder, where its file system has locks."""
+    with ExitStack() as opened:
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            opened.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def flush_to_disk(path: Path) -> None:
@@ -86,7 +125,7 @@ def flush_to_disk(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some file systems of networks do not know this of folders.
+        # Some file systems do not know this.
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:

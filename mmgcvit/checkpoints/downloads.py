@@ -14,8 +14,8 @@ import torch
 from mmengine.dist import all_gather_object, is_distributed
 
 from ..errors import CheckpointError, DamagedCheckpointError, first_line
-from ..files import written_whole
-from .integrity import beside, recorded_digest, sha256, write_digest_beside
+from ..files import written_together
+from .integrity import beside, recorded_digest, sha256
 
 # A server that says nothing for so long is given up.
 SECONDS_OF_SILENCE = 30
@@ -72,9 +72,10 @@ def fetch_unless_cached(url: str, path: Path, wanted: str | None, check: Callabl
         if sha256(path) == (wanted or recorded):
             return
         path.unlink()
-    with written_whole(path) as unfinished:
+    with written_together(path, record) as (unfinished, new_record):
         transfer(url, unfinished)
         digest = sha256(unfinished)
+        new_record.write_text(f'{digest}  {path.name}\n')
         if wanted not in (None, digest):
             raise CheckpointError(f'{url} gave a file with the SHA-256 {digest} instead of {wanted}')
         if wanted is None and recorded not in (None, digest):
@@ -88,7 +89,6 @@ def fetch_unless_cached(url: str, path: Path, wanted: str | None, check: Callabl
             raise CheckpointError(f'{url} gave no whole checkpoint; it was thrown away: {error}') from None
         except CheckpointError:  # One that is refused stays: fetching it again is no help.
             pass
-    write_digest_beside(path)
 
 
 def transfer(url: str, path: Path) -> None:

@@ -18,10 +18,10 @@ from packaging.version import InvalidVersion, Version
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, first_line, shorten
-from ..files import written_whole
+from ..files import written_together
 from ..hosts.registry import MODELS
 from ..version import __version__
-from .integrity import beside, write_digest_beside, write_safetensors
+from .integrity import beside, digest_line, write_safetensors
 from .weights import check_numbers, read_weights
 
 CONFIG, WEIGHTS = 'config.json', 'model.safetensors'
@@ -72,7 +72,7 @@ def plain(value: Any, name: str) -> Any:
 
 
 def write_folder(folder: Path, config: FolderConfig, tensors: Mapping[str, Tensor], overwrite: bool) -> None:
-    """Write a backbone's folder: both files beside their places, then into them, config.json last."""
+    """Write a backbone's folder whole or not at all."""
     if find_spec('safetensors') is None:
         raise CheckpointError(f"writing {folder / WEIGHTS} needs safetensors: 'pip install safetensors'")
     check_numbers(tensors, 'the backbone')
@@ -83,14 +83,11 @@ def write_folder(folder: Path, config: FolderConfig, tensors: Mapping[str, Tenso
         raise FileExistsError(
             f'{folder} has {" and ".join(found)} already; name another folder, or replace them with overwrite=True'
         )
-    # A folder without config.json is refused: what is interrupted here is never taken for a whole one.
-    with written_whole(folder / CONFIG) as unfinished:
-        unfinished.write_text(config.as_text())
-        with written_whole(folder / WEIGHTS) as unfinished_weights:
-            write_safetensors(tensors, unfinished_weights, {'format': 'pt'})
-            (folder / CONFIG).unlink(missing_ok=True)
-            beside(folder / WEIGHTS).unlink(missing_ok=True)
-        write_digest_beside(folder / WEIGHTS)
+    # A folder without config.json is refused: what is killed here is never taken for a whole one.
+    with written_together(folder / WEIGHTS, beside(folder / WEIGHTS), folder / CONFIG) as (weights, record, described):
+        write_safetensors(tensors, weights, {'format': 'pt'})
+        record.write_text(digest_line(weights, WEIGHTS))
+        described.write_text(config.as_text())
 
 
 def config_in(content: Any, source: str) -> FolderConfig:

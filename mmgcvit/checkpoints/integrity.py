@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, DamagedCheckpointError, first_line
-from ..files import written_whole
+from ..files import written_together, written_whole
 from .torch_files import ZIP_SIGNATURE
 
 # What the comment at the end of a zip archive begins with that is its digest; 64 hexadecimal digits follow.
@@ -38,10 +38,10 @@ def save_whole(content: Any, path: Path) -> None:
 
 
 def save_whole_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    """Likewise of a safetensors file, with its digest in a file beside it."""
-    with written_whole(path) as unfinished:
+    """Likewise of a safetensors file and its digest, a file beside it: both or neither."""
+    with written_together(path, beside(path)) as (unfinished, record):
         write_safetensors(tensors, unfinished, metadata)
-    write_digest_beside(path)
+        record.write_text(digest_line(unfinished, path.name))
 
 
 def write_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
@@ -85,9 +85,9 @@ def sha256(path: Path, without_last: int = 0) -> str:
     return digest.hexdigest()
 
 
-def write_digest_beside(path: Path) -> None:
-    """Write the SHA-256 of a file of any format to ``FILE.sha256``, as ``sha256sum`` does."""
-    beside(path).write_text(f'{sha256(path)}  {path.name}\n')
+def digest_line(path: Path, name: str) -> str:
+    """The SHA-256 of a file of any format as ``sha256sum`` writes it, for a file that will be called so."""
+    return f'{sha256(path)}  {name}\n'
 
 
 def beside(path: Path) -> Path:

@@ -22,7 +22,7 @@ from ..checkpoints.run_folder import (
     take_folder,
 )
 from ..errors import UserError
-from ..files import UNFINISHED, written_whole
+from ..files import UNFINISHED, flush_to_disk, take_place, written_whole
 from ..hosts.registry import HOOKS
 
 # What hosts call scores, parts of the names in lower case: of which more is better, and of which less is.
@@ -262,8 +262,9 @@ def give_place(unfinished: Path, path: Path) -> None:
         remove(path, path.parent)
         unfinished.rename(path)
     else:
-        with written_whole(path):
-            add_digest(unfinished)
+        add_digest(unfinished)
+        flush_to_disk(unfinished)
+        take_place(unfinished, path)
 
 
 def name_as_last(path: Path, work_dir: Path, replaced: Sequence[Path]) -> None:

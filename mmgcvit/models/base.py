@@ -25,6 +25,7 @@ from ..checkpoints.folder import (
     write_folder,
 )
 from ..checkpoints.loading import arch_of
+from ..errors import UserError
 from ..hosts.registry import MODELS
 from .layers import (
     LayerNorm,
@@ -251,12 +252,15 @@ class PyramidBackbone(BaseModule):
             overwrite: Whether a backbone that is there may be replaced.
 
         Raises:
+            UserError: The name of the folder is empty.
             FileExistsError: There is one, and it may not.
             TypeError: The constructor was called with something that JSON does not have.
             ValueError: The class is not registered, or says nothing of its variants and layouts; or parts of the
                 backbone were changed after it was built.
             CheckpointError: A weight is not finite; or safetensors is not installed.
         """
+        if not str(folder):
+            raise UserError("save_pretrained was given '' as the folder; name one ('.' is the current one)")
         network, tensors = type(self), self.state_dict()
         lacking = [name for name in ('archs', 'default_arch', 'arch_type', 'layouts') if not hasattr(network, name)]
         if lacking:

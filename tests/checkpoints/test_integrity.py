@@ -17,7 +17,7 @@ from mmgcvit.checkpoints import (
     read_checkpoint,
     save_whole,
 )
-from mmgcvit.checkpoints.integrity import beside, write_digest_beside
+from mmgcvit.checkpoints.integrity import beside, digest_line
 
 WEIGHTS = {'state_dict': {'a.weight': torch.arange(600.0).reshape(2, 300), 'b': torch.ones(7)}, 'meta': {'epoch': 3}}
 before_zip = partial(torch.save, _use_new_zipfile_serialization=False)
@@ -100,7 +100,7 @@ def test_what_nothing_refers_to_has_its_checksum_too(tmp_path):
 def test_a_digest_beside_a_file_serves_every_format(save, tmp_path):
     path = tmp_path / 'x'
     save(WEIGHTS, path)
-    write_digest_beside(path)
+    beside(path).write_text(digest_line(path, path.name))
     assert 'a.weight' in str(read_checkpoint(str(path)))
     subprocess.run(['sha256sum', '--check', 'x.sha256'], cwd=tmp_path, check=True, capture_output=True)
     bits = random.Random(0).sample(range(path.stat().st_size * 8), 30)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import time
@@ -83,6 +84,11 @@ class BetterEveryTime(BaseMetric):
         return {'score': float(MessageHub.get_current_instance().get_info('iter'))}
 
 
+def plain(path):
+    """The name of a file, of an unfinished one without the part that is another one each time."""
+    return re.sub(r'\.[0-9a-f]{8}(?=\.unfinished$)', '', Path(path).name)
+
+
 @HOOKS.register_module()
 class DiesWhileSaving(Hook):
     """Ends its process, as ``kill -9`` does, when something is about to be done with a file.
@@ -106,7 +112,7 @@ class DiesWhileSaving(Hook):
             sys.addaudithook(self.note)
 
     def note(self, event, arguments):
-        if event == self.what and isinstance(arguments[0], str | Path) and Path(arguments[0]).name == self.name:
+        if event == self.what and isinstance(arguments[0], str | Path) and plain(arguments[0]) == self.name:
             os._exit(KILLED)
 
     def put(self, content, path):
