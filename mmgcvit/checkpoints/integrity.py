@@ -45,13 +45,10 @@ def save_whole_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: 
 
 
 def write_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file that others may read as any new file; safetensors' own is for its owner alone."""
-    from safetensors.torch import save_file
+    """Write a safetensors file; safetensors' own are for their owner alone, and its errors have no number."""
+    from safetensors.torch import save
 
-    path.touch()
-    mode = path.stat().st_mode
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, dict(metadata))
-    path.chmod(mode)
+    path.write_bytes(save({name: tensor.contiguous() for name, tensor in tensors.items()}, dict(metadata)))
 
 
 def add_digest(path: Path) -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ..errors import UserError
-from ..files import UNFINISHED, check_writable, from_root, write_image, written_whole
+from ..files import check_writable, from_root, write_image, written_whole
 
 # Pictures and videos with predictions drawn in; label maps; what is predicted for each frame of videos.
 DRAWN, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
@@ -21,6 +21,8 @@ PREDICTIONS, IMAGES = FILES = ('predictions.json', 'images.json')
 KEPT_ENDINGS = ('.jpg', '.jpeg', '.png')
 # What OpenCV's wheels can write by themselves.
 CODEC = 'mp4v'
+# Bytes without which no video can be begun.
+LEAST_ROOM = 1024
 
 
 class Outputs:
@@ -129,22 +131,41 @@ def json_entries(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
 @contextmanager
 def video_written(path: Path, per_second: float) -> Iterator[Callable[[np.ndarray], None]]:
     """What adds a frame (height, width, 3), blue, green, red, to a video in the first frame's size; else likewise."""
-    # OpenCV tells the format by the ending.
-    unfinished = path.with_name(f'{path.stem}{UNFINISHED}{path.suffix}')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer, size = cv2.VideoWriter(), None
+    writer, size, number, ended = cv2.VideoWriter(), None, 0, None
+    with written_whole(path, flush=False) as unfinished:
+        # OpenCV tells the format by the ending.
+        video = unfinished.with_name(f'{unfinished.name}{path.suffix}')
 
-    def add(frame: np.ndarray) -> None:
-        nonlocal size
-        if size is None:
-            size = frame.shape[1::-1]
-            if not writer.open(str(unfinished), cv2.VideoWriter_fourcc(*CODEC), per_second, size):
-                raise UserError(f'{path}: this OpenCV writes no videos ({CODEC}); leave them out: --no-save-vis')
-        writer.write(frame if frame.shape[1::-1] == size else cv2.resize(frame, size))
+        def add(frame: np.ndarray) -> None:
+            nonlocal size, number
+            if size is None:
+                size = frame.shape[1::-1]
+                if not writer.open(str(video), cv2.VideoWriter_fourcc(*CODEC), per_second, size):
+                    raise UserError(f'{path}: this OpenCV writes no videos ({CODEC}); leave them out: --no-save-vis')
+            writer.write(frame if frame.shape[1::-1] == size else cv2.resize(frame, size))
+            number += 1
 
+        try:
+            # OpenCV says nothing of a full disk.
+            video.write_bytes(bytes(LEAST_ROOM))
+            try:
+                yield add
+            except BaseException as error:
+                ended = error
+            writer.release()
+            if not number or frames_in(video) != number:
+                raise ended or UserError(f'{path}: the video could not be written whole; is there room on the disk?')
+            video.replace(unfinished)
+        finally:
+            video.unlink(missing_ok=True)
+    if ended is not None:
+        raise ended
+
+
+def frames_in(video: Path) -> int:
+    """How many frames a video has by its header, which is written last; 0 where it has none."""
+    capture = cv2.VideoCapture(str(video))
     try:
-        yield add
+        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     finally:
-        writer.release()
-        if unfinished.exists():
-            unfinished.replace(path)
+        capture.release()

@@ -6,6 +6,7 @@ import pickle
 import re
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import CheckpointError
+from mmgcvit.errors import UserError
 from mmgcvit.hosts.registry import MODELS
 from mmgcvit.models.base import PyramidBackbone
 
@@ -198,6 +200,26 @@ def test_nothing_is_replaced_unless_that_is_wanted(saved):
         other.save_pretrained(place / 'README.md', overwrite=True)
 
 
+def test_several_may_save_to_one_folder_at_once(tmp_path):
+    """What is there afterwards is one of them, with its own digest and config."""
+    built = [GCViT(GCVIT), LSA(LSA_ARCH)]
+    for _ in range(3):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda network: network.save_pretrained(tmp_path, overwrite=True), built * 4))
+        loaded = PyramidBackbone.from_pretrained(tmp_path)
+        check_equal(loaded, built[isinstance(loaded, LSA)])
+        assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_folder_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UserError, match=r"save_pretrained was given '' as the folder; name one \('\.' is the current one"
+    ):
+        GCViT(GCVIT).save_pretrained('')
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_interrupted_is_not_taken_for_a_backbone(saved, monkeypatch):
     """From the first replaced file on; the weights' name is given first, then config.json's."""
     place, _ = saved
@@ -215,7 +237,7 @@ def test_what_is_interrupted_is_not_taken_for_a_backbone(saved, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_is_left_as_it_was(saved, monkeypatch):
     place, built = saved
-    monkeypatch.setattr('safetensors.torch.save_file', lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr('safetensors.torch.save', lambda *args, **kwargs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         LSA(LSA_ARCH).save_pretrained(place, overwrite=True)
     check_equal(GCViT.from_pretrained(place), built)
