@@ -13,7 +13,7 @@ default_hooks = dict(
     early_end=dict(type='mmgcvit.EndEarlyHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
-    visualization=dict(type='DetVisualizationHook'),
+    visualization=dict(type='mmgcvit.PredictionSheetHook'),
     finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),
     finite_checkpoints=dict(type='mmgcvit.FiniteCheckpointsHook'),
     finite_predictions=dict(type='mmgcvit.FinitePredictionsHook'),

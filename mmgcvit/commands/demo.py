@@ -33,7 +33,7 @@ class Model(NamedTuple):
     """A model of the demo: its config below configs/demo, and its work dir below the demo's.
 
     ``scores`` are what it reaches at least, by the name that is shown and the one that the host logs. Tests draw
-    pictures into ``show_dir`` below the demo's work dir, where the host puts them into ``pictures``.
+    pictures into ``show_dir`` below the demo's work dir.
     """
 
     what: str
@@ -41,7 +41,6 @@ class Model(NamedTuple):
     folder: str
     scores: Mapping[tuple[str, str], float]
     show_dir: str = ''
-    pictures: str = ''
 
 
 CLASSIFIER = Model('GC ViT', 'gcvit_digits_cls.py', 'classifier', {('top-1 accuracy, %', 'accuracy/top1'): 97})
@@ -59,7 +58,6 @@ MODELS = {
         'segmentor',
         {('mIoU, %', 'mIoU'): 50},
         'segmentations',
-        'vis_data/vis_image',
     ),
 }
 
@@ -156,7 +154,7 @@ def show_results(minutes: Sequence[tuple[Model, str]], work_dir: Path, console: 
             took = ''
     console.print()
     console.print(table)
-    console.print(f'pictures, the truth on the left: {work_dir / model.show_dir / model.pictures}', soft_wrap=True)
+    console.print(f'pictures, the truth on the left: {work_dir / model.show_dir}', soft_wrap=True)
     for model, _ in minutes:
         console.print(f'logs: {work_dir / model.folder}/console_*.log', soft_wrap=True)
     if low:

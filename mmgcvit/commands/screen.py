@@ -21,7 +21,7 @@ from mmengine.config import Config
 from mmengine.logging.logger import FilterDuplicateWarning
 from mmengine.runner import FlexibleRunner, Runner
 
-from ..engine.progress import Display, ProgressHook
+from ..engine.progress import TO_STAY, Display, ProgressHook
 from ..errors import UserError, is_full_disk
 from .noise import NEEDLESS
 
@@ -72,16 +72,18 @@ def show_progress(runner: Runner | FlexibleRunner, display: Display) -> None:
 
 
 class WarningsTo(logging.Handler):
-    """Tells a display of a log's warnings and errors, of each once, but for :data:`NEEDLESS` ones."""
+    """Tells a display of a log's warnings and errors, of each once, but for :data:`NEEDLESS` ones; and how it ends."""
 
     def __init__(self, display: Display) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self.display = display
+        self.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, *TO_STAY))
         self.addFilter(FilterDuplicateWarning())
         self.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.display.line(f'{record.levelname.lower()}: {record.getMessage()}')
+        level = f'{record.levelname.lower()}: ' if record.levelno >= logging.WARNING else ''
+        self.display.line(f'{level}{record.getMessage()}')
 
 
 @contextmanager

@@ -28,6 +28,8 @@ MOST_BY_SCALER = 32
 GOOD_CHECKPOINT = 'last_good_ckpt'
 # Likewise, how many steps were left out in a row: a run that is often resumed must end too.
 IN_A_ROW = 'steps_left_out_in_a_row'
+# Likewise, how many in all.
+LEFT_OUT = 'steps_left_out'
 
 
 @HOOKS.register_module()
@@ -133,6 +135,7 @@ class FiniteStepsHook(Hook):
         runner.message_hub.update_info(IN_A_ROW, self.in_a_row)
         if is_fault:
             self.restore_statistics()
+            runner.message_hub.update_info(LEFT_OUT, steps_left_out(runner) + 1)
             self.report(runner)
         elif (last := runner.message_hub.runtime_info.get('last_ckpt')) is not None:
             # Only now: a checkpoint that was saved just after weights burst is no good.
@@ -171,6 +174,12 @@ class FiniteStepsHook(Hook):
                 f'ended, these steps left out. Lower the learning rate ({rate:.3g}) or mend the images of the last one '
                 f'({named}). {way_on(runner)}'
             )
+
+
+def steps_left_out(runner: Runner) -> int:
+    """How many steps of a run were left out so far; what a checkpoint says may be anything."""
+    before = runner.message_hub.runtime_info.get(LEFT_OUT, 0)
+    return before if type(before) is int else 0
 
 
 def norms(optimizer: Optimizer) -> list[Tensor]:

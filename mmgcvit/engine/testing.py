@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, DumpResults
@@ -53,24 +52,11 @@ def run(
     runner.test()
 
 
-def draw_predictions(cfg: Config, show_dir: str) -> None:
-    """Have every tested image drawn with its predictions, into ``show_dir``."""
-    hook = cfg.get('default_hooks', {}).get('visualization')
-    if hook is None or 'visualizer' not in cfg:
-        raise UserError(
-            '--show-dir: the config has no default_hooks.visualization, or no visualizer; the configs of this project '
-            'have both'
-        )
-    # Absolute, because hosts put a relative folder under the work dir, mmdet once more for every batch.
-    folder = str(Path(show_dir).resolve())
-    scope = cfg.get('default_scope')
-    if scope == 'mmdet':
-        hook.update(draw=True, test_out_dir=folder)
-    elif scope == 'mmseg':
-        hook.update(draw=True)
-        cfg.visualizer.save_dir = folder
-    else:
-        hook.update(enable=True, out_dir=folder, interval=1)
+def draw_predictions(cfg: Config, folder: str) -> None:
+    """Have every tested image drawn with its predictions, into a folder, as the config's sheets of them."""
+    sheets = (cfg.get('default_hooks') or {}).get('visualization') or {}
+    hook = {'type': 'mmgcvit.PredictionPicturesHook', 'folder': folder, 'score_thr': sheets.get('score_thr', 0.3)}
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 def dump_metric(cfg: Config, out: str) -> BaseMetric:

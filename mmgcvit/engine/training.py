@@ -22,6 +22,7 @@ from ..errors import UserError
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators
 from .batch import other_batch_size
+from .conclusion import ConclusionHook
 from .early_end import resume_when_warned
 from .exact_resume import ResumeCheckHook
 from .processes import check_sharding, prepare_processes
@@ -88,6 +89,7 @@ def build(
     """
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     watch(runner)
+    runner.register_hook(ConclusionHook())
     check_shared_folders(cfg, ['val_evaluator'])
     warning = other_batch_size(cfg, read_config(config), get_world_size())
     if warning is not None:

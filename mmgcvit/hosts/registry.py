@@ -26,6 +26,7 @@ HOOKS = child_of(
     mmengine.HOOKS,
     *OF_MMDET,
     'mmgcvit.experiments.rehearsal',
+    'mmgcvit.visualization.predictions',
     'mmgcvit.engine.saving',
     'mmgcvit.engine.early_end',
     'mmgcvit.engine.exact_resume',

@@ -84,6 +84,12 @@ def objects(classes: Sequence[str]) -> Confusion:
     return Confusion([*classes, BACKGROUND if BACKGROUND not in classes else f'{BACKGROUND} (none)'], 'objects')
 
 
+def empty_confusion(model: Predictor) -> Confusion:
+    """A matrix for what a model takes for what, in which nothing is counted yet."""
+    counted = COUNTED.get(model.task)
+    return objects(model.classes) if counted is None else Confusion(model.classes, counted)
+
+
 @dataclass(frozen=True)
 class TrueDetections(Detections):
     """The objects that are in an image, with scores of 1."""

@@ -13,22 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
 
 from ..engine.progress import Display
 from ..errors import UserError
 from ..files import write_image, written_whole
 from ..inference import Prediction, Predictor
-from ..inference.drawing import drawn, font_of
 from ..inference.outputs import check_out_dir, write_json
 from .drawing import save
-from .judging import COUNTED, SCORES, Confusion, Truths, Verdict, judge, objects
+from .judging import SCORES, Confusion, Truths, Verdict, empty_confusion, judge
+from .sheets import side_by_side
 
 MATRIX, MATRIX_PICTURE, TABLE, PICTURES = 'confusion.json', 'confusion.png', 'worst.json', 'worst'
 PAIRS_WRITTEN = 100
-# Sides of a drawn image in pixels: as small ones as digits are enlarged, large photos are made smaller.
-SMALLEST, LARGEST = 320, 800
-FONT, LINE, GAP = 15, 24, 8
 # With more classes the matrix itself is a grey square: only the most confused pairs are drawn. With fewer there is
 # room for numbers in it.
 MOST_IN_A_MATRIX, MOST_WITH_NUMBERS = 160, 25
@@ -60,8 +56,7 @@ def find_mistakes(model: Predictor, truths: Truths, most_worst: int, batch_size:
     Of a detector, objects count as found from the score of the model's threshold on. Of the worst images so many are
     kept; those that cannot be used are named on the display.
     """
-    classes = model.classes
-    found = Found(Confusion(classes, COUNTED[model.task]) if model.task in COUNTED else objects(classes))
+    found = Found(empty_confusion(model))
 
     def badness(judged: Judged) -> tuple[float, int, int]:
         # Of equally bad ones the first of the data set.
@@ -211,35 +206,8 @@ def write_worst(found: Found, truths: Truths, folder: Folder) -> None:
 
 
 def picture_of(judged: Judged, truths: Truths) -> np.ndarray:
-    """An image twice, with the truth and with the prediction, and words: (height, width, 3), blue, green, red."""
+    """An image with the truth and with the prediction, and what is wrong."""
     info = truths.info(judged.number)
     image = truths.image(info)
-    truth = truths.truth(info, image)
-    scale = min(max(longest := max(image.shape[:2]), SMALLEST), LARGEST) / longest
-    true = drawn(image, truth, truths.model.palette, scale, with_scores=False)
-    predicted = drawn(image, judged.prediction, truths.model.palette, scale)
-    gap = np.full((true.shape[0], GAP, 3), 255, np.uint8)
-    both = np.concatenate([true, gap, predicted], axis=1)
-    height, width = both.shape[:2]
-    font = font_of(FONT)
-    words = f'{judged.verdict.score:.3f}: {judged.verdict.why}', info['img_path']
-    lines = [line for text in words for line in broken(text, font, width - GAP)]
-    canvas = Image.new('RGB', (width, height + LINE * (len(lines) + 1)), 'white')
-    canvas.paste(Image.fromarray(np.ascontiguousarray(both[..., ::-1])), (0, LINE))
-    draw = ImageDraw.Draw(canvas)
-    draw.text((GAP // 2, 3), 'truth', 'black', font)
-    draw.text((true.shape[1] + GAP, 3), 'prediction', 'black', font)
-    for number, line in enumerate(lines):
-        draw.text((GAP // 2, height + LINE * (number + 1) + 3), line, 'black', font)
-    return np.ascontiguousarray(np.asarray(canvas)[..., ::-1])
-
-
-def broken(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """A text in lines that are not wider than so many pixels, broken anywhere where a word is."""
-    lines = ['']
-    for letter in text:
-        if font.getlength(lines[-1] + letter) > width:
-            head, space, tail = lines[-1].rpartition(' ')
-            lines[-1:] = [head, tail] if space and head else [lines[-1], '']
-        lines[-1] += letter
-    return lines
+    words = [f'{judged.verdict.score:.3f}: {judged.verdict.why}', info['img_path']]
+    return side_by_side(image, truths.truth(info, image), judged.prediction, truths.model.palette, words)

@@ -1,6 +1,7 @@
 """Contact sheets: pictures in cells of one size, words under each, in rows; of a data set's samples as they are stored.
 
-``browsing.py`` has sheets of samples as networks get them, ``predictions.py`` of what is predicted for them.
+``browsing.py`` has sheets of samples as networks get them, ``predictions.py`` of what is predicted for them. Larger is
+a picture of one image, the truth and the prediction side by side.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from ..datasets.checks.loading import loads
 from ..datasets.checks.sources import built, datasets_of, place_of
@@ -25,6 +26,10 @@ from ..inference.drawing import Colour, drawn, font_of, palette_of
 NUM_SAMPLES, COLUMNS = 8, 4
 # Width and height of a picture, and height of the line under it, in pixels.
 CELL, CAPTION = (400, 300), 26
+# Of pictures side by side: sides in pixels, to which as small images as digits are enlarged and large photos made
+# smaller; and what is written.
+SMALLEST, LARGEST = 320, 800
+FONT, LINE, GAP = 15, 24, 8
 PACKED_BY = {'coco': 'PackDetInputs', 'ade20k': 'PackSegInputs', 'imagenet': 'PackInputs'}
 
 
@@ -134,3 +139,36 @@ def stacked(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
             sheet.paste(image, (number * CELL[0], top))
         top += row[0].height
     return sheet
+
+
+def side_by_side(
+    image: np.ndarray, truth: Prediction | None, found: Prediction, palette: Sequence[Colour], words: Sequence[str]
+) -> np.ndarray:
+    """An image with the truth, if it is known, and with the prediction, and words: (height, width, 3), BGR."""
+    longest = max(image.shape[:2])
+    scale = min(max(longest, SMALLEST), LARGEST) / longest
+    titled = {'prediction': drawn(image, found, palette, scale)}
+    if truth is not None:
+        titled = {'truth': drawn(image, truth, palette, scale, with_scores=False), **titled}
+    height, width = titled['prediction'].shape[:2]
+    font, whole = font_of(FONT), len(titled) * (width + GAP) - GAP
+    lines = [line for text in words for line in broken(text, font, whole - GAP)]
+    canvas = Image.new('RGB', (whole, height + LINE * (len(lines) + 1)), 'white')
+    draw = ImageDraw.Draw(canvas)
+    for number, (title, picture) in enumerate(titled.items()):
+        draw.text((number * (width + GAP) + GAP // 2, 3), title, 'black', font)
+        canvas.paste(Image.fromarray(np.ascontiguousarray(picture[..., ::-1])), (number * (width + GAP), LINE))
+    for number, line in enumerate(lines, start=1):
+        draw.text((GAP // 2, height + LINE * number + 3), line, 'black', font)
+    return np.ascontiguousarray(np.asarray(canvas)[..., ::-1])
+
+
+def broken(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """A text in lines that are not wider than so many pixels, broken anywhere where a word is."""
+    lines = ['']
+    for letter in text:
+        if font.getlength(lines[-1] + letter) > width:
+            head, space, tail = lines[-1].rpartition(' ')
+            lines[-1:] = [head, tail] if space and head else [lines[-1], '']
+        lines[-1] += letter
+    return lines

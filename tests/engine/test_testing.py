@@ -7,13 +7,9 @@ from mmengine.evaluator import DumpResults
 from mmgcvit.engine.testing import draw_predictions, dump_metric, enable_tta
 from mmgcvit.errors import UserError
 
-DRAWING = {'default_hooks': {'visualization': {'type': 'VisualizationHook'}}, 'visualizer': {'type': 'Visualizer'}}
-
 
 def test_options_that_the_config_cannot_do_are_refused():
     for change, config, words in (
-        (lambda cfg: draw_predictions(cfg, 'x'), {'visualizer': {}}, '--show-dir: the config has no default_hooks'),
-        (lambda cfg: draw_predictions(cfg, 'x'), {'default_hooks': DRAWING['default_hooks']}, 'no visualizer'),
         (enable_tta, {}, '--tta: the config has no tta_model and no tta_pipeline$'),
         (enable_tta, {'tta_model': {}}, '--tta: the config has no tta_pipeline$'),
         (enable_tta, {'tta_pipeline': []}, '--tta: the config has no tta_model$'),
@@ -22,20 +18,15 @@ def test_options_that_the_config_cannot_do_are_refused():
             change(Config(config))
 
 
-def test_pictures_of_a_test_go_to_the_very_folder_that_was_named(tmp_path, monkeypatch):
-    """Each host is asked in its own words."""
-    monkeypatch.chdir(tmp_path)
-    cfgs = {scope: Config({**DRAWING, 'default_scope': scope}) for scope in ('mmdet', 'mmseg', 'mmpretrain')}
-    for cfg in cfgs.values():
-        draw_predictions(cfg, 'shown')
-    hooks = {scope: dict(cfg.default_hooks.visualization, type=0) for scope, cfg in cfgs.items()}
-    shown = str(tmp_path / 'shown')
-    assert hooks == {
-        'mmdet': {'type': 0, 'draw': True, 'test_out_dir': shown},
-        'mmseg': {'type': 0, 'draw': True},
-        'mmpretrain': {'type': 0, 'enable': True, 'out_dir': shown, 'interval': 1},
-    }
-    assert cfgs['mmseg'].visualizer.save_dir == shown
+def test_pictures_of_a_test_are_drawn_whatever_the_config_has_and_by_its_threshold():
+    hook = {'type': 'mmgcvit.PredictionPicturesHook', 'folder': 'x', 'score_thr': 0.5}
+    for config, hooks in (
+        ({'default_hooks': {'visualization': {'score_thr': 0.5}}}, [hook]),
+        ({'custom_hooks': [{'type': 'EMAHook'}]}, [{'type': 'EMAHook'}, {**hook, 'score_thr': 0.3}]),
+    ):
+        cfg = Config(config)
+        draw_predictions(cfg, 'x')
+        assert cfg.custom_hooks == hooks
 
 
 def test_predictions_are_dumped_by_the_hosts_metric_into_a_pickle(tmp_path):

@@ -42,6 +42,6 @@ test_cfg = dict()
 default_hooks = dict(
     checkpoint=dict(type='mmgcvit.WholeCheckpointHook', interval=1),
     early_end=dict(type='mmgcvit.EndEarlyHook'),
-    visualization=dict(type='VisualizationHook', enable=False),
+    visualization=dict(type='mmgcvit.PredictionSheetHook'),
 )
 visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
