@@ -182,11 +182,9 @@ def use_coco(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: Path)
     classes = shared_classes(members) or ('object',)
     write_miniature_coco(root / 'coco', coco_categories(classes))
     for split, dataset in members:
-        dataset.update(
-            data_root=f'{root / "coco"}/',
-            ann_file=f'annotations/instances_{split}2017.json',
-            data_prefix={'img': f'{split}2017/'},
-        )
+        dataset.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
+        # An update would leave other prefixes, as that of segments.
+        dataset.data_prefix = {'img': f'{split}2017/'}
     return f'data: miniature COCO with {described(classes)} at {root / "coco"}{other_heads(cfg, len(classes))}'
 
 
@@ -201,13 +199,8 @@ def use_ade20k(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: Pat
     write_miniature_ade20k(folder, max(len(classes) if all(reduced) else len(classes) - 1, 1))
     for split, dataset in members:
         place = {'train': 'training', 'val': 'validation'}[split]
-        dataset.update(
-            data_root=str(folder),
-            ann_file='',
-            data_prefix={'img_path': f'images/{place}', 'seg_map_path': f'annotations/{place}'},
-            img_suffix='.jpg',
-            seg_map_suffix='.png',
-        )
+        dataset.update(data_root=str(folder), ann_file='', img_suffix='.jpg', seg_map_suffix='.png')
+        dataset.data_prefix = {'img_path': f'images/{place}', 'seg_map_path': f'annotations/{place}'}
     return f'data: miniature ADE20K with {described(classes)} at {folder}{other_heads(cfg, len(classes))}'
 
 

@@ -258,6 +258,13 @@ def test_own_data_stays_where_it_is(written, tmp_path):
     assert not written
 
 
+def test_of_prefixes_that_a_config_inherits_unread_none_is_left_beside_the_miniatures(written, tmp_path):
+    """As Mask2Former's for objects has one of panoptic segments; the miniature would be said to be incomplete."""
+    cfg = with_options(**{f'{loader}.dataset.data_prefix.seg': 'annotations/panoptic_train2017/' for loader in LOADERS})
+    prepare(cfg, tmp_path, Options())
+    assert [list(cfg[loader].dataset.data_prefix) for loader in LOADERS] == [['img']] * 3
+
+
 def test_the_depth_of_a_hosts_backbone_is_limited(written, tmp_path):
     """Where it is named, left to the default, or given."""
     named = {'arch': {'depths': (2, 2, 2, 2), 'channels': [96, 192, 384, 768]}}
