@@ -1,43 +1,46 @@
-"""Vision transformers of local and global attention for OpenMMLab: importing the package registers its backbones,
-and that hosts read checkpoints as data.
+"""Vision transformers of local and global attention for OpenMMLab.
+
+Importing the package imports neither torch nor a host, so that commands are quick to say no: a backbone is imported
+where it is asked for, and hosts find all that there is through :mod:`mmgcvit.registry`. What holds from the import on
+is that hosts read checkpoints as data, whether they are imported before it or after.
 """
 
-from __future__ import annotations
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from typing import TYPE_CHECKING
-
+from .hosts.after_import import after_import
 from .hosts.finder import serve_stand_ins
-from .hosts.versions import answer_other_names, check_hosts
-
-check_hosts()
-serve_stand_ins()
-answer_other_names()
-
-from .checkpoints.for_hosts import register_reader  # noqa: E402  (beside missing hosts the check's message comes first)
-from .models.gcvit import GCViT  # noqa: E402
-from .models.lsa import LSA  # noqa: E402
-from .version import __version__  # noqa: E402
+from .hosts.other_names import answer_other_names
+from .version import __version__
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .inference import Predictor
-
-register_reader()
-
-
-def load(
-    config: str | Path,
-    checkpoint: str | Path | None = None,
-    device: str | None = None,
-    score_thr: float | None = None,
-    trust_checkpoint: bool = False,
-) -> Predictor:
-    """Load a trained model to call it on images; arguments and errors: :func:`mmgcvit.inference.load`."""
-    # Hosts are imported where something is predicted, not with the package.
     from .inference import load
+    from .models.gcvit import GCViT
+    from .models.lsa import LSA
 
-    return load(config, checkpoint, device, score_thr, trust_checkpoint)
-
-
+PLACES = {'GCViT': 'models.gcvit', 'LSA': 'models.lsa', 'load': 'inference'}
 __all__ = ['LSA', 'GCViT', '__version__', 'load']
+
+
+def __getattr__(name: str) -> Any:
+    """What is imported where it is asked for (PEP 562), once it is known that the hosts are there."""
+    if name not in PLACES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    import_module('.registry', __name__)
+    found = globals()[name] = getattr(import_module(f'.{PLACES[name]}', __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *PLACES]
+
+
+def _read_checkpoints_as_data() -> None:
+    from .checkpoints.for_hosts import register_reader
+
+    register_reader()
+
+
+serve_stand_ins()
+answer_other_names()
+after_import('mmengine.runner.checkpoint', _read_checkpoints_as_data)

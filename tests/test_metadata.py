@@ -14,7 +14,7 @@ import yaml
 from mmengine.config import Config
 
 import mmgcvit
-from mmgcvit.hosts import versions as requirements
+from mmgcvit import registry as requirements
 
 from .programs import run
 

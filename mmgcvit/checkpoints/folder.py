@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, first_line, shorten
 from ..files import written_together
-from ..hosts.registry import MODELS
+from ..registry import MODELS
 from ..version import __version__
 from .integrity import beside, digest_line, write_safetensors
 from .weights import check_numbers, read_weights

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
+
+# The module itself, which may be all that there is of its package yet.
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..errors import CheckpointError, printable
 from .reading import read_checkpoint, read_trusted_checkpoint

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, shorten
-from ..hosts.registry import MODELS
+from ..registry import MODELS
 from .layout import Layout
 from .reading import read_checkpoint
 

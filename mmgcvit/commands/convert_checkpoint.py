@@ -19,7 +19,7 @@ from ..checkpoints.reading import local_file, read_checkpoint, read_trusted_chec
 from ..checkpoints.weights import FINAL_NORM, grid_in, table_of, weights_in
 from ..checkpoints.writing import mmpretrain_checkpoint, state_dict_for
 from ..errors import UserError, shorten
-from ..hosts.registry import MODELS
+from ..registry import MODELS
 from .options import add_trust_option, said_where_it_fails
 
 OPTIONAL = re.compile(r'norm\d+\.|final_norm\.|head\.')

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 
 from ..experiments.complexity import count_macs, count_parameters, model_parts
 from ..hosts.configs import enter_scope, read_config
-from ..hosts.registry import MODELS as OUR_MODELS
+from ..registry import MODELS as OUR_MODELS
 from .options import add_cfg_options
 
 # Multiply-adds in billions and ImageNet top-1 of the variants as published (the paper, and the authors' list of

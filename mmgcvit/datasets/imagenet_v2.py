@@ -6,7 +6,7 @@ from typing import Any
 from mmpretrain.datasets import ImageNet
 
 from ..errors import UserError
-from ..hosts.registry import DATASETS
+from ..registry import DATASETS
 
 
 @DATASETS.register_module()

@@ -19,7 +19,7 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import FlexibleRunner, Runner
 from torch.utils.data import DataLoader
 
-from ..hosts.registry import HOOKS
+from ..registry import HOOKS
 from .saving import save_early
 
 # The exit code of a training that is to be called again with --resume: a temporary failure.

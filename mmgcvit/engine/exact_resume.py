@@ -20,7 +20,7 @@ from torch import Tensor
 from ..checkpoints import CheckpointError
 from ..checkpoints.resuming import RUN, check_resumable
 from ..hosts.mmengine import plain_model
-from ..hosts.registry import HOOKS
+from ..registry import HOOKS
 from .batch import Batch, batch_of, follow_batch, has_other_rates, is_whole, scales_rate
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
 

@@ -19,7 +19,7 @@ from ..checkpoints import newest_whole_checkpoint
 from ..checkpoints.weights import are_finite
 from ..errors import UserError, shorten
 from ..hosts.mmengine import IMAGES_NAMED, names_of, plain_model, running_statistics, suspects
-from ..hosts.registry import HOOKS
+from ..registry import HOOKS
 
 # torch.amp.GradScaler begins at 2**16 and halves its scale at each step that it leaves out: to 2**-16, where float16
 # has no infinity left that came of scaling.

@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Sampler
 
 from ..errors import UserError
-from ..hosts.registry import LOOPS
+from ..registry import LOOPS
 
 WHOLE_BATCH = 0
 # What a DataLoader was built with beside its data set and its batches.

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from torch.nn.utils import clip_grad_norm_
 
 from ..errors import UserError
-from ..hosts.registry import HOOKS, OPTIM_WRAPPERS
+from ..registry import HOOKS, OPTIM_WRAPPERS
 from .sharding import clip_sharded_grad_norm
 
 

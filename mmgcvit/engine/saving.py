@@ -23,7 +23,7 @@ from ..checkpoints.run_folder import (
 )
 from ..errors import UserError
 from ..files import UNFINISHED, flush_to_disk, take_place, written_whole
-from ..hosts.registry import HOOKS
+from ..registry import HOOKS
 
 # What hosts call scores, parts of the names in lower case: of which more is better, and of which less is.
 GREATER = ('acc', 'top', 'ar@', 'auc', 'precision', 'map', 'mdice', 'miou')

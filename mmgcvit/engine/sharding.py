@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from ..errors import UserError
-from ..hosts.registry import FUNCTIONS, STRATEGIES
 from ..models.layers import TransformerBlock
+from ..registry import FUNCTIONS, STRATEGIES
 
 # Under the others several processes hold a copy of the same share, and clipping would count each copy's gradients.
 SHARDING_STRATEGIES = ('FULL_SHARD', 'SHARD_GRAD_OP')

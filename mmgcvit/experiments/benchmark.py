@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError, first_line
 from ..hosts.configs import enter_scope, read_config
-from ..hosts.registry import MODELS
 from ..models.base import PyramidBackbone
+from ..registry import MODELS
 from .benchmark_layers import LayerCost, Limits, machine_limits, profile_layers
 from .measuring import OwnProcess, Step, Timing, peak_memory_of, time_side_by_side, wait_for
 

@@ -24,7 +24,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ..errors import UserError, shorten
-from ..hosts.registry import HOOKS
+from ..registry import HOOKS
 from .shrinking import ITERATIONS, as_list, longer
 
 # What the observer writes, in the work dir.

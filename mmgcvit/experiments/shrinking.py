@@ -19,8 +19,8 @@ from ..datasets.classes import coco_categories, imagenet_folders
 from ..datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from ..errors import UserError
 from ..hosts.configs import enter_scope
-from ..hosts.registry import MODELS
 from ..models.layers import resolve_variant
+from ..registry import MODELS
 
 OBSERVER = 'mmgcvit.experiments.rehearsal'
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}

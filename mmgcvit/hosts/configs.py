@@ -19,7 +19,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from mmengine.utils import import_modules_from_strings
 
 from ..errors import UserError, first_line, meant
-from .versions import moved_in
+from .other_names import moved_in
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # In a checkout, and in an installed wheel.

@@ -22,8 +22,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ..errors import shorten
+from ..registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
 from .mmengine import IMAGES_NAMED, name_of
-from .registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
 
 
 @HOOKS.register_module()

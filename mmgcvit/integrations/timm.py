@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..hosts.registry import MODELS
 from ..models.base import PyramidBackbone
+from ..registry import MODELS
 from . import require
 
 require('timm', 'checkpoints')

@@ -26,7 +26,7 @@ from ..checkpoints.folder import (
 )
 from ..checkpoints.loading import arch_of
 from ..errors import UserError
-from ..hosts.registry import MODELS
+from ..registry import MODELS
 from .layers import (
     LayerNorm,
     PositionEmbedding,
@@ -271,7 +271,7 @@ class PyramidBackbone(BaseModule):
         if MODELS.module_dict.get(network.__name__) is not network:
             raise ValueError(
                 f'{network.__name__} is not registered, and could not be found again; decorate it with '
-                '@mmgcvit.hosts.registry.MODELS.register_module()'
+                '@mmgcvit.registry.MODELS.register_module()'
             )
         arguments = self.constructor_arguments()
         with torch.device('meta'):

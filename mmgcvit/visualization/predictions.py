@@ -21,9 +21,9 @@ from ..engine.progress import counts_iterations
 from ..errors import UserError, first_line
 from ..files import write_image, written_whole
 from ..hosts.mmengine import name_of, plain_model
-from ..hosts.registry import HOOKS
 from ..inference import Prediction
 from ..inference.loading import KINDS, colours_of, names_of
+from ..registry import HOOKS
 from .judging import Truths, empty_confusion, judge
 from .sheets import COLUMNS, cell_of, side_by_side, stacked
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.errors import UserError
-from mmgcvit.hosts.registry import MODELS
 from mmgcvit.models.base import PyramidBackbone
+from mmgcvit.registry import MODELS
 
 from ..models.contract.backbones import BACKBONES, GCVIT, LSA_ARCH
 

@@ -10,12 +10,12 @@ from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import CheckpointError, Weights, weights
 from mmgcvit.checkpoints.loading import check_fits
 from mmgcvit.checkpoints.writing import state_dict_for
-from mmgcvit.hosts.registry import MODELS
 from mmgcvit.models.base import PyramidBackbone
 from mmgcvit.models.gcvit.archs import ARCHS as GCVIT_ARCHS
 from mmgcvit.models.gcvit.layouts import ORIGINAL, TIMM
 from mmgcvit.models.layers.position import resize_table
 from mmgcvit.models.lsa import ARCHS as LSA_ARCHS
+from mmgcvit.registry import MODELS
 
 from ..reference import LSA_REFERENCES, REFERENCES
 from . import toy

@@ -13,8 +13,8 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.visualization import LocalVisBackend
 
 from mmgcvit.files import write_image
-from mmgcvit.hosts.registry import HOOKS
 from mmgcvit.inference.drawing import palette_of
+from mmgcvit.registry import HOOKS
 from mmgcvit.visualization.judging import truths_of
 from mmgcvit.visualization.predictions import FOLDER, PredictionPicturesHook, PredictionSheetHook
 from mmgcvit.visualization.sheets import CAPTION, CELL, COLUMNS

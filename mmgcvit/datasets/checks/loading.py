@@ -12,7 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.logging import print_log
 
 from ...errors import UserError, first_line
-from ...hosts.registry import TRANSFORMS
+from ...registry import TRANSFORMS
 from .images import TOO_LARGE, in_pixels, is_too_large, problem_of
 from .sources import is_remote, leaf_datasets, type_name
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...hosts.registry import MODELS
+from ...registry import MODELS
 from ..base import PyramidBackbone, WithCp, checkpointed_stages
 from ..layers import (
     PositionEmbedding,

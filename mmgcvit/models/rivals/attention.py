@@ -6,7 +6,7 @@ Legend: B batch, H x W feature map, nW windows of one image, N tokens of a windo
 import torch
 from torch import Tensor, nn
 
-from ...hosts.registry import MODELS
+from ...registry import MODELS
 from ..gcvit import GCViT
 from ..gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
 from ..gcvit.stage import Stage

@@ -5,7 +5,7 @@ Legend: B batch, H x W feature map, C channels.
 
 from torch import Tensor, nn
 
-from ...hosts.registry import MODELS
+from ...registry import MODELS
 from ..gcvit import GCViT
 from ..gcvit.convs import Downsampler, Stem
 from ..layers import LayerNorm, channels_first, channels_last

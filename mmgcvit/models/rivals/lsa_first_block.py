@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ...hosts.registry import MODELS
+from ...registry import MODELS
 from ..layers import (
     LayerNorm,
     RelativePositionBias,

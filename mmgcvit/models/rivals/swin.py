@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...hosts.registry import MODELS
+from ...registry import MODELS
 from ..gcvit import GCViT
 from ..gcvit.attention import LocalWindowAttention
 from ..gcvit.layouts import HERE

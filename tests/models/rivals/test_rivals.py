@@ -10,7 +10,6 @@ from mmdet.models.backbones import SwinTransformer
 
 from mmgcvit import GCViT
 from mmgcvit.errors import UserError
-from mmgcvit.hosts.registry import MODELS
 from mmgcvit.models import rivals
 from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
 from mmgcvit.models.layers import RelativePositionBias, in_windows
@@ -22,6 +21,7 @@ from mmgcvit.models.rivals.attention import (
 )
 from mmgcvit.models.rivals.downsamplers import ConvPoolDownsampler, MaxPoolDownsampler
 from mmgcvit.models.rivals.swin import PatchMerging, ShiftedStage, ShiftedWindowAttention, SwinWithoutShifting
+from mmgcvit.registry import MODELS
 from mmgcvit.visualization import attention, queries
 
 from ...conftest import ROOT

@@ -1,13 +1,9 @@
-"""Versions: which of the hosts are needed beside this package, and where its own modules were in earlier ones."""
+"""Names of modules that are others now: of this package in earlier versions, and of mmseg."""
 
 import sys
-from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
-from packaging.version import Version
-
-MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 # To be removed in the version after 1.0.
 MOVED = {
     'ablation_runs': 'experiments',
@@ -26,26 +22,10 @@ MOVED = {
     'operators': 'hosts.operators',
     'pretrained': 'models.base',
     'pyramid': 'models.base',
-    'registry': 'hosts.registry',
-    'requirements': 'hosts.versions',
+    'requirements': 'registry',
     'run_logs': 'visualization.curves',
     'speed': 'experiments.speed',
 }
-
-
-def check_hosts() -> None:
-    """Refuse to go on beside missing or too old hosts, in an ImportError."""
-    for name, minimum in MINIMUM_VERSIONS.items():
-        try:
-            found = import_module(name).__version__
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
-            raise ImportError(
-                f'mmgcvit needs {name} {minimum} or later, and there is none; see docs/installation.md'
-            ) from error
-        if Version(found) < Version(minimum):
-            raise ImportError(f'mmgcvit needs {name} {minimum} or later; installed is {found}')
 
 
 class ModuleMovedError(ModuleNotFoundError):

@@ -1,0 +1,70 @@
+"""The package's registries, children of mmengine's; importing them checks that the hosts are there, and new enough.
+
+mmengine, mmdet, mmseg and mmpretrain find ``dict(type='mmgcvit.GCViT', ...)`` from their own scopes: mmengine imports
+the ``registry`` of a scope that a type names, and a registry the modules of its locations.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from .errors import UserError
+
+MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
+
+
+class HostsError(UserError, ImportError):
+    """A host is missing, or older than this package needs."""
+
+
+def check_hosts() -> None:
+    """Refuse to go on beside missing or too old hosts."""
+    from packaging.version import Version
+
+    for name, minimum in MINIMUM_VERSIONS.items():
+        try:
+            found = import_module(name).__version__
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            raise HostsError(
+                f'mmgcvit needs {name} {minimum} or later, and there is none; see docs/installation.md'
+            ) from error
+        if Version(found) < Version(minimum):
+            raise HostsError(f'mmgcvit needs {name} {minimum} or later; installed is {found}')
+
+
+check_hosts()
+
+from mmengine import registry as mmengine  # noqa: E402  (beside missing hosts the check's message comes first)
+from mmengine.registry import Registry  # noqa: E402
+
+SCOPE = 'mmgcvit'
+# Without the host there is nothing to register.
+OF_MMDET, OF_MMPRETRAIN = ([f'mmgcvit.hosts.{host}'] if find_spec(host) else [] for host in ('mmdet', 'mmpretrain'))
+
+
+def child_of(parent: Registry, *locations: str) -> Registry:
+    """A registry of what these modules hold, which are imported when something is looked for."""
+    return Registry(parent.name, parent=parent, scope=SCOPE, locations=[*locations])
+
+
+MODELS = child_of(mmengine.MODELS, 'mmgcvit.models.gcvit', 'mmgcvit.models.lsa', *OF_MMDET)
+DATASETS = child_of(mmengine.DATASETS, 'mmgcvit.datasets.imagenet_v2')
+TASK_UTILS = child_of(mmengine.TASK_UTILS, *OF_MMDET)
+TRANSFORMS = child_of(mmengine.TRANSFORMS, 'mmgcvit.datasets.checks.loading', *OF_MMDET)
+HOOKS = child_of(
+    mmengine.HOOKS,
+    *OF_MMDET,
+    'mmgcvit.experiments.rehearsal',
+    'mmgcvit.visualization.predictions',
+    'mmgcvit.engine.saving',
+    'mmgcvit.engine.early_end',
+    'mmgcvit.engine.exact_resume',
+    'mmgcvit.engine.finite',
+    'mmgcvit.engine.precision',
+)
+LOOPS = child_of(mmengine.LOOPS, 'mmgcvit.engine.loops')
+OPTIM_WRAPPERS = child_of(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.precision')
+FUNCTIONS = child_of(mmengine.FUNCTIONS, 'mmgcvit.engine.sharding')
+STRATEGIES = child_of(mmengine.STRATEGIES, 'mmgcvit.engine.sharding')
+OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, *OF_MMPRETRAIN)
