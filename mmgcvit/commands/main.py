@@ -8,8 +8,6 @@ from importlib import import_module
 from importlib.metadata import distributions
 from platform import platform, python_version
 
-from torch.distributed.elastic.multiprocessing.errors import record
-
 from ..errors import UserError, is_full_disk, printable
 from ..version import __version__
 from .noise import without_noise
@@ -95,6 +93,8 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
     run = exit_of
     if 'TORCHELASTIC_ERROR_FILE' in os.environ:
         # One of several processes: torch's launcher gets the traceback of what nobody has foreseen, for its summary.
+        from torch.distributed.elastic.multiprocessing.errors import record
+
         run = record(run)
     code = run(name)
     if code is not None:
@@ -112,6 +112,13 @@ def exit_of(name: str) -> int | str | None:
             return command.main(args)
     except UserError as error:
         return f'{name}: {error}'
+    except ModuleNotFoundError:
+        # Of a missing host the registries say a sentence.
+        try:
+            import_module('mmgcvit.registry')
+        except UserError as error:
+            return f'{name}: {error}'
+        raise
     except OSError as error:
         if full_disk and is_full_disk(error):
             return f'{name}: {error.strerror}{full_disk.format(**vars(args))}'

@@ -2,5 +2,6 @@
 
 One file a host, whose fault a workaround is: ``mmengine``, ``mmcv`` (its operators: ``operators``, ``finder`` and
 ``stand_ins``), ``mmdet``, ``mmpretrain``; each fault says when its workaround may go. Every room may import it. Begin
-with ``registry``, the names under which configs find what this package has, and ``configs``, which reads them.
+with ``configs``, which reads configs; the names under which these find what this package has are in
+:mod:`mmgcvit.registry`.
 """

@@ -1,0 +1,128 @@
+"""What the package has is found from every host's registry, without an import of it; old module paths name the new."""
+
+import re
+import sys
+from importlib import import_module
+
+import pytest
+import torch
+
+import mmgcvit
+
+from .programs import run
+
+SCOPES = ['mmengine', 'mmdet', 'mmseg', 'mmpretrain']
+BACKBONES = {mmgcvit.GCViT: 'xxtiny', mmgcvit.LSA: 'imagenet-tiny'}
+HEAVY = ['torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'packaging']
+NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.hosts.mmdet', 'mmgcvit.commands', 'mmcv.ops', 'timm', *SCOPES[1:]]
+REGISTERED = {
+    'MODELS': ['RPNHead', 'SingleRoIExtractor', 'DINO', 'InstanceTTAModel', 'GCViT'],
+    'DATASETS': ['ImageNetV2'],
+    'OPTIM_WRAPPERS': ['AutoPrecisionOptimWrapper'],
+    'OPTIM_WRAPPER_CONSTRUCTORS': ['LayerDecayOptimWrapperConstructor'],
+    'STRATEGIES': ['FSDPStrategy'],
+    'FUNCTIONS': ['wrap_blocks'],
+    'TASK_UTILS': ['HungarianAssigner'],
+    'TRANSFORMS': ['LoadReadable', 'MatchAnnotatedSize'],
+    'HOOKS': [
+        *('DryRunObserver', 'EndEarlyHook', 'ExactResumeHook', 'FiniteCheckpointsHook', 'FinitePredictionsHook'),
+        *('FiniteStepsHook', 'TF32Hook', 'WholeCheckpointHook'),
+    ],
+    'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
+}
+
+
+def test_the_backbones_build_in_every_scope():
+    for scope in SCOPES:
+        models = import_module(f'{scope}.registry').MODELS
+        for network, arch in BACKBONES.items():
+            assert type(models.build({'type': f'mmgcvit.{network.__name__}', 'arch': arch})) is network, scope
+
+
+# What a process does that has only begun: one way round or the other, by a config's custom_imports or without.
+BEGINNINGS = {
+    'mmengine.registry': '',
+    'mmdet.registry': 'import mmgcvit; import mmdet.registry',
+    'mmseg.registry': 'from mmgcvit import GCViT; import mmseg.registry',
+    'mmpretrain.registry': 'import mmengine.runner, mmpretrain.registry; Config.fromfile("config.py")',
+}
+FOUND = """
+from importlib import import_module
+import mmengine.registry
+from mmengine.config import Config
+{beginning}
+scope = import_module({scope!r})
+missing = []
+for registry, names in {names}:
+    # One that the host has not is mmengine's.
+    registry = getattr(scope, registry, getattr(mmengine.registry, registry))
+    missing += [name for name in names if registry.get('mmgcvit.' + name) is None]
+print(missing, type(scope.MODELS.build(dict(type='mmgcvit.GCViT', arch='xxtiny'))).__name__)
+"""
+READ = '{}; from mmengine.runner import CheckpointLoader; CheckpointLoader.load_checkpoint("orders.pth")'
+
+
+class Order:
+    """What a pickled file may have Python do."""
+
+    def __reduce__(self):
+        return print, ('code of the file ran',)
+
+
+@pytest.mark.long
+def test_what_the_package_registers_is_found_in_every_scope_of_a_fresh_process(tmp_path):
+    (tmp_path / 'config.py').write_text("custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)")
+    wrong = {}
+    for scope, beginning in BEGINNINGS.items():
+        code = FOUND.format(beginning=beginning, scope=scope, names=[*REGISTERED.items()])
+        ended = run([sys.executable, '-c', code], cwd=tmp_path)
+        if ended.stdout.splitlines()[-1:] != ['[] GCViT']:
+            wrong[scope] = ended.stdout + ended.stderr
+    assert not wrong
+
+
+@pytest.mark.slow
+def test_hosts_read_checkpoints_as_data_whichever_is_imported_first(tmp_path):
+    torch.save({'state_dict': {'a': torch.ones(1)}, 'meta': Order()}, tmp_path / 'orders.pth')
+    for beginning in ('import mmgcvit', 'import mmengine.runner; import mmgcvit', 'import mmgcvit, mmengine.model'):
+        ended = run([sys.executable, '-c', READ.format(beginning)], cwd=tmp_path)
+        assert (ended.returncode, 'code of the file ran' in ended.stdout) == (0, False), (beginning, ended.stderr)
+
+
+@pytest.mark.slow
+def test_importing_the_package_imports_nothing_that_it_does_not_need_yet_and_warns_of_nothing():
+    code = 'import sys, mmgcvit; before = set(sys.modules); print({"GCViT", "load"} <= {*dir(mmgcvit)})'
+    code += f'; print(sorted(before.intersection({HEAVY}))); from mmgcvit import LSA, GCViT'
+    code += f'; print(sorted(set(sys.modules).intersection({NEEDED_BY_NO_BACKBONE})))'
+    ended = run([sys.executable, '-c', code])
+    assert ended.stdout.splitlines()[-3:] == ['True', '[]', '[]'], ended.stderr
+    ended = run([sys.executable, '-W', 'error', '-c', 'import mmgcvit'])
+    assert (ended.returncode, ended.stderr) == (0, '')
+
+
+@pytest.mark.slow
+def test_a_missing_host_is_named_where_it_is_needed():
+    """By Python, and by a command."""
+    sentence = 'mmgcvit needs mmengine 0.10.0 or later, and there is none; see docs/installation.md'
+    hide = 'import sys; sys.modules["mmengine"] = None; import mmgcvit'
+    ended = run([sys.executable, '-c', f'{hide}; from mmgcvit import GCViT'])
+    assert ended.stderr.splitlines()[-1].endswith(f'HostsError: {sentence}')
+    call = 'from mmgcvit.commands.main import run_command; run_command("flops", ["--table"])'
+    ended = run([sys.executable, '-c', f'{hide}; {call}'])
+    assert ended.stderr == f'flops: {sentence}\n'
+
+
+def test_module_paths_of_earlier_versions_name_the_new_one_in_a_line():
+    moved = {
+        'gcvit': 'models.gcvit',
+        'cli.options': 'commands',
+        'data_checks': 'datasets.checks',
+        'operators': 'hosts.',
+    }
+    for old, new in moved.items():
+        with pytest.raises(
+            ModuleNotFoundError, match=rf'^mmgcvit\.{re.escape(old)[:4]}.* has moved: import mmgcvit\.{new}'
+        ):
+            import_module(f'mmgcvit.{old}')
+    with pytest.raises(ModuleNotFoundError, match=r"^No module named 'mmgcvit\.never'"):
+        import_module('mmgcvit.never')
