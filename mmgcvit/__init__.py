@@ -8,9 +8,9 @@ is that hosts read checkpoints as data, whether they are imported before it or a
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .hosts.after_import import after_import
 from .hosts.finder import serve_stand_ins
 from .hosts.other_names import answer_other_names
+from .hosts.reader import register_reader
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ def __dir__() -> list[str]:
     return [*globals(), *PLACES]
 
 
-def _read_checkpoints_as_data() -> None:
-    from .checkpoints.for_hosts import register_reader
+def _read_as_data(source: str) -> dict[str, Any]:
+    from .checkpoints.for_hosts import read_for_host
 
-    register_reader()
+    return read_for_host(source)
 
 
 serve_stand_ins()
 answer_other_names()
-after_import('mmengine.runner.checkpoint', _read_checkpoints_as_data)
+register_reader(_read_as_data)

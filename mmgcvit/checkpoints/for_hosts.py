@@ -6,32 +6,23 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-# The module itself, which may be all that there is of its package yet.
-from mmengine.runner.checkpoint import CheckpointLoader
-
 from ..errors import CheckpointError, printable
+from ..hosts import reader
 from .reading import read_checkpoint, read_trusted_checkpoint
 from .weights import find_state_dict, tensors_of
 
-# Local files, and addresses; schemes that hosts serve from their own model zoos are left to them.
-READ_HERE = ('', 'http://', 'https://')
 # Where files hold a config as text: mmengine runs it, as Python, when it resumes and when an inferencer has no other.
 CONFIGS = ('config', 'cfg')
 
 
 def register_reader(work_dir: str | Path | None = None, trusted: Collection[str] = ()) -> None:
-    """Have mmengine read checkpoints as data, through its own registry of loaders.
+    """Have mmengine read checkpoints as data, as importing the package does, with what a command knows.
 
-    Its default runs code from a file where the safe way does not suffice. Importing the package calls this; commands
-    call it again with what they know: the run's work folder, without which no path from a file reaches mmengine, and
-    the user's own files, named as the host will, that may run code.
+    That is the run's work folder, without which no path from a file reaches mmengine, and the user's own files, named
+    as the host will, that may run code. By its default mmengine runs code from a file where the safe way does not
+    suffice.
     """
-
-    def load_from_mmgcvit(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
-        return read_for_host(filename, work_dir, trust=filename in trusted)
-
-    for scheme in READ_HERE:
-        CheckpointLoader.register_scheme(scheme, load_from_mmgcvit, force=True)
+    reader.register_reader(lambda source: read_for_host(source, work_dir, trust=source in trusted))
 
 
 def read_for_host(source: str, work_dir: str | Path | None = None, trust: bool = False) -> dict[str, Any]:
