@@ -13,7 +13,7 @@ from mmgcvit.datasets.checks.loading import LoadReadable
 from mmgcvit.engine.conclusion import ConclusionHook, commands, damaged_images, in_words
 from mmgcvit.engine.early_end import EndEarlyHook
 from mmgcvit.errors import UserError
-from mmgcvit.inference.loading import checkpoint_of
+from mmgcvit.inference.sources import checkpoint_of
 
 from .drawing import config, validating
 
