@@ -39,7 +39,7 @@ from ..experiments.ablation_tables import METRICS, Table, change_of, onto, read_
 from ..hosts.configs import configs_with, digest_of
 from ..visualization.curves import latest_entry
 from .demo import DIGITS, check_digits, last_checkpoint
-from .options import add_cfg_options, add_cpu_option, check_at_least
+from .options import add_cfg_options, add_device_option, check_at_least
 from .screen import INTERRUPTED
 from .steps import end_steps_when_terminated, run
 
@@ -72,7 +72,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', type=Path, help='folder for all of it (default: work_dirs/ablations/TABLE_DATA)')
     parser.add_argument('--gpus', type=int, help='train each on so many, as tools/dist_train.sh (default: one, or CPU)')
     add_cfg_options(parser, of='all rows')
-    add_cpu_option(parser)
+    add_device_option(parser)
     args = parser.parse_args()
     args.table = tables[args.table]
     args.cfg_options = args.cfg_options or {}

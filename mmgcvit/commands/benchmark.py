@@ -28,6 +28,8 @@ from ..experiments.benchmark import (
     show_layers,
     time_data,
 )
+from ..hosts.machine import chosen_device, use_gpus
+from .options import add_device_option
 
 
 def parse_args() -> argparse.Namespace:
@@ -69,7 +71,7 @@ def add_command(commands: Any, name: str, function: Callable, help_text: str, ro
     parser = commands.add_parser(name, help=help_text)
     parser.set_defaults(command=function, name=name)
     parser.add_argument('models', nargs='+', metavar='MODEL', help='the first is what others are compared with')
-    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cuda' if torch.cuda.is_available() else 'cpu')
+    add_device_option(parser)
     parser.add_argument('--threads', type=positive, help='of torch on a CPU (default: all cores)')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/benchmark'), help='folder (default: %(default)s)')
     if rounds:
@@ -94,6 +96,9 @@ def image_size(text: str) -> tuple[int, int]:
 
 
 def main(args: argparse.Namespace) -> None:
+    if 'device' in args:
+        use_gpus('benchmark', args.device)
+        args.device = chosen_device(args.device).type
     if args.threads:
         torch.set_num_threads(args.threads)
     args.command(args, partial(print, flush=True))

@@ -22,9 +22,9 @@ import torch
 
 from ..engine.processes import LOOPBACK, check_port, free_port
 from ..errors import UserError
-from ..hosts.machine import HIDING_VARIABLE, check_gpus
+from ..hosts.machine import HIDING_VARIABLE, check_gpus, use_gpus
 from .launcher import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_on
-from .options import CONFIG, add_cpu_option
+from .options import CONFIG, add_device_option
 
 DEFAULT_PORT = 29500
 # A node that is well may be a few beats late.
@@ -49,10 +49,12 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f'there is no config {args.config}; the configs of this project are under configs/')
     nodes = read_nodes(os.environ)
     environment = os.environ | threads(processes, os.environ)
-    if asks_for_cpu(args.options):
+    device = device_in(args.options)
+    if device == 'cpu':
         environment[HIDING_VARIABLE] = '-1'
     else:
         check_gpus()
+        use_gpus(args.command, device, 'pytorch')
         if torch.cuda.is_available() and processes > torch.cuda.device_count():
             raise UserError(
                 f'GPUS={processes}, but {torch.cuda.device_count()} of them can be seen here; each process takes one '
@@ -69,12 +71,11 @@ def whole_number(name: str, text: str, least: int) -> int:
     return int(text)
 
 
-def asks_for_cpu(arguments: Sequence[str]) -> bool:
-    """Whether options of training or testing say ``--device cpu``."""
+def device_in(arguments: Sequence[str]) -> str:
+    """What options of training or testing say of ``--device``."""
     parser = argparse.ArgumentParser(add_help=False)
-    add_cpu_option(parser)
-    options, _ = parser.parse_known_args(arguments)
-    return options.device == 'cpu'
+    add_device_option(parser)
+    return parser.parse_known_args(arguments)[0].device
 
 
 def read_nodes(environment: Mapping[str, str]) -> Nodes:

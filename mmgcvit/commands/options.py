@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes'
     )
-    add_cpu_option(parser)
+    add_device_option(parser)
     add_trust_option(parser)
     # Set by old versions of torch's launcher.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -49,11 +50,20 @@ def add_cfg_options(parser: argparse.ArgumentParser, of: str = 'the config') -> 
     )
 
 
-def add_cpu_option(parser: argparse.ArgumentParser) -> None:
-    """The option by which the CPU is asked for, where a launcher may deal out GPUs."""
+def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        '--device', choices=['auto', 'cpu'], default='auto', help='auto: on GPUs where there are any (default); or cpu'
+        '--device',
+        type=device,
+        default='auto',
+        help='auto: on GPUs where there are any (default); cpu, cuda, cuda:N',
     )
+
+
+def device(text: str) -> str:
+    """What every command takes for ``--device``; whether there is such a GPU is seen later."""
+    if re.fullmatch(r'auto|cpu|cuda(:\d+)?', text) is None:
+        raise argparse.ArgumentTypeError(f'device {text!r}: expected auto, cpu, cuda or cuda:N')
+    return text
 
 
 def add_trust_option(parser: argparse.ArgumentParser) -> None:
@@ -79,9 +89,7 @@ def add_model_options(
     if checkpoint is not None:
         parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=checkpoint)
     if device:
-        parser.add_argument(
-            '--device', default='auto', help='auto: a GPU where there is one (default); cpu, cuda, cuda:N'
-        )
+        add_device_option(parser)
     else:
         parser.set_defaults(device='cpu')
     add_trust_option(parser)

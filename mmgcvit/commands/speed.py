@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..experiments.speed import Inference, Row, Training, measure
-from ..hosts.machine import check_gpus
+from ..hosts.machine import check_gpus, chosen_device
 from ..hosts.operators import check_operators_load
-from ..inference.loading import chosen_device, in_words
+from ..inference.loading import in_words
 from ..inference.sources import config_of, find_source, has_checkpoint
 from .options import add_model_options, check_at_least
 

@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
 
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {args.out}: predictions are pickled; expected a name ending in .pkl or .pickle')
-    look_at_machine('test', args.device)
+    look_at_machine('test', args.device, args.launcher)
     cfg = config_of_run(args)
     testing.prepare(cfg, args.test_data, args.show_dir, args.tta)
     with leaving_processes(), open_screen(cfg, args.progress) as watch:

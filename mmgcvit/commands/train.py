@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
     from ..engine.processes import leaving_processes
     from ..engine.starting import look_at_machine
 
-    look_at_machine('train', args.device)
+    look_at_machine('train', args.device, args.launcher)
     cfg = config_of_run(args)
     training.prepare(cfg, args.amp, args.auto_scale_lr, args.overwrite, args.log_to)
     with leaving_processes(), open_screen(cfg, args.progress) as watch:

@@ -17,16 +17,17 @@ from ..datasets.checks.presence import check_presence
 from ..errors import UserError
 from ..files import check_writable
 from ..hosts.configs import enter_scope, read_config
-from ..hosts.machine import check_gpus, use_cpu
+from ..hosts.machine import check_gpus, use_cpu, use_gpus
 from ..hosts.operators import check_operators_load
 from .processes import RANK_VARIABLES
 
 
-def look_at_machine(command: str, device: str) -> None:
-    """Hide the GPUs if the user wants the CPU; refuse GPUs and operators that are there and do not work."""
+def look_at_machine(command: str, device: str, launcher: str = 'none') -> None:
+    """Hide the GPUs that the user does not want; refuse GPUs and operators that are there and do not work."""
     if device == 'cpu':
         use_cpu(command)
     check_gpus()
+    use_gpus(command, device, launcher)
     check_operators_load()
 
 

@@ -89,19 +89,56 @@ def torchs_reason() -> str:
     return 'torch gives no reason'
 
 
-def use_cpu(command: str) -> None:
-    """Hide the GPUs from this process and those that it starts, for ``--device cpu``.
+def chosen_device(name: str | None = None) -> torch.device:
+    """``'cpu'``, ``'cuda'``, or ``'cuda:N'``; None or ``'auto'`` is a GPU where there is one, else the CPU."""
+    if name in (None, 'auto'):
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        device = None
+    if device is None or device.type not in ('cpu', 'cuda') or (device.type == 'cpu' and device.index is not None):
+        raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
+    if device.type == 'cuda' and not torch.cuda.is_available():
+        raise UserError(f'device {name}: torch {torch.__version__} sees no GPU here; take auto or cpu')
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f'device {name}: torch sees {torch.cuda.device_count()} GPUs here, numbered from 0')
+    return device
 
-    mmengine asks for GPUs while it is imported, and CUDA looks at the variable once: where it has found some, the
-    command begins anew, by its name as one types it.
-    """
+
+def use_cpu(command: str) -> None:
+    """Hide the GPUs from this process and those that it starts, for ``--device cpu``."""
     if are_hidden(os.environ):
         return
     os.environ[HIDING_VARIABLE] = '-1'
     if torch.cuda.is_available():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execv(sys.executable, [sys.executable, '-m', 'mmgcvit', command, *sys.argv[1:]])
+        begin_anew(command)
+
+
+def use_gpus(command: str, device: str, processes: str = 'none') -> None:
+    """Refuse GPUs that are asked for and not there; for ``--device cuda:N`` hide the others.
+
+    ``processes`` is who has started several of them; each takes a GPU of its own.
+    """
+    number = chosen_device(device).index
+    if number is None:
+        return
+    if processes != 'none':
+        raise UserError(f'--device {device}: each of several processes takes another GPU; choose by {HIDING_VARIABLE}')
+    names = os.environ.get(HIDING_VARIABLE) or ','.join(map(str, range(torch.cuda.device_count())))
+    os.environ[HIDING_VARIABLE] = names.split(',')[number].strip()
+    if torch.cuda.device_count() > 1:
+        begin_anew(command, '--device', 'cuda')
+
+
+def begin_anew(command: str, *options: str) -> None:
+    """Call a command again, by its name as one types it, with what it was called with and more.
+
+    mmengine asks for GPUs while it is imported, and CUDA looks once at the variable that hides them.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, '-m', 'mmgcvit', command, *sys.argv[1:], *options])
 
 
 def say_that_the_cpu_is_used(processes: int) -> None:

@@ -24,7 +24,7 @@ from ..datasets.checks.images import loader_of
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import CheckpointError, UserError, first_line, printable
 from ..hosts.configs import read_config
-from ..hosts.machine import check_gpus
+from ..hosts.machine import check_gpus, chosen_device
 from ..hosts.mmengine import building_in
 from ..hosts.operators import check_operators, check_operators_load
 from .drawing import Colour, palette_of
@@ -100,23 +100,6 @@ def load_for_command(
     if model.device.type == 'cuda':
         check_operators(Config({'default_scope': model.scope}))
     return model
-
-
-def chosen_device(name: str | None = None) -> torch.device:
-    """``'cpu'``, ``'cuda'``, or ``'cuda:N'``; None or ``'auto'`` is a GPU where there is one, else the CPU."""
-    if name in (None, 'auto'):
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError):
-        device = None
-    if device is None or device.type not in ('cpu', 'cuda') or (device.type == 'cpu' and device.index is not None):
-        raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
-    if device.type == 'cuda' and not torch.cuda.is_available():
-        raise UserError(f'device {name}: torch {torch.__version__} sees no GPU here; take auto or cpu')
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f'device {name}: torch sees {torch.cuda.device_count()} GPUs here, numbered from 0')
-    return device
 
 
 def in_words(device: torch.device) -> str:

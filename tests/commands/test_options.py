@@ -16,10 +16,16 @@ def test_common_options_leave_to_the_config_and_the_machine_what_is_not_asked_fo
     assert vars(parser.parse_args([])) == {**expected, 'trust_checkpoint': False}
     for option in ('--local_rank', '--local-rank'):
         assert parser.parse_args([f'{option}=3']).local_rank == 3
-    for given in (('--launcher', 'torch'), ('--device', 'cuda:1')):
+    for device in ('auto', 'cpu', 'cuda', 'cuda:1'):
+        assert parser.parse_args(['--device', device]).device == device
+    refused = {
+        'torch': 'invalid choice',
+        **dict.fromkeys(('gpu', 'cuda:x', 'cpu:1', ''), 'expected auto, cpu, cuda or'),
+    }
+    for given, words in refused.items():
         with pytest.raises(SystemExit):
-            parser.parse_args(given)
-        assert 'invalid choice' in capsys.readouterr().err
+            parser.parse_args(['--launcher' if given == 'torch' else '--device', given])
+        assert words in capsys.readouterr().err
 
 
 def test_numbers_that_mean_nothing_are_refused():

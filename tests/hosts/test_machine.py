@@ -17,6 +17,7 @@ from mmgcvit.hosts.machine import (
     say_that_the_cpu_is_used,
     signs_of_gpus,
     use_cpu,
+    use_gpus,
 )
 from mmgcvit.hosts.operators import check_operators, check_operators_load
 
@@ -136,6 +137,33 @@ def test_where_cuda_has_found_gpus_already_the_command_begins_anew(machine, monk
     command = [sys.executable, '-m', 'mmgcvit', 'train', 'config.py', '--device', 'cpu']
     assert called == [(sys.executable, command)]
     assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
+
+
+def test_of_several_gpus_the_named_one_is_seen_alone_and_one_that_is_not_there_is_refused(machine, monkeypatch):
+    called = []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(os, 'execv', lambda *arguments: called.append(arguments[1][2:]))
+    monkeypatch.setattr(sys, 'argv', ['mmgcvit train', 'config.py', '--device', 'cuda:1'])
+    for visible, seen in (('', '1'), ('4, 7', '7')):
+        machine(CUDA_VISIBLE_DEVICES=visible)
+        monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+        use_gpus('train', 'cuda:1')
+        # What the call that follows asks for, among those that are left.
+        assert called.pop() == ['mmgcvit', 'train', 'config.py', '--device', 'cuda:1', '--device', 'cuda']
+        assert os.environ['CUDA_VISIBLE_DEVICES'] == seen
+        monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+        for device in ('cuda', 'auto', 'cuda:0'):
+            use_gpus('train', device)
+        assert (called, os.environ['CUDA_VISIBLE_DEVICES']) == ([], seen)
+    with pytest.raises(UserError, match='sees 1 GPUs'):
+        use_gpus('train', 'cuda:1')
+    with pytest.raises(UserError, match='each of several processes takes another GPU'):
+        use_gpus('train', 'cuda:0', 'slurm')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr('mmgcvit.hosts.machine.signs_of_gpus', list)
+    for command in COMMANDS:
+        with pytest.raises(SystemExit, match=f'{command}: device cuda: torch .* sees no GPU here; take auto or cpu'):
+            run_command(command, [*COMMANDS[command], '--device', 'cuda'])
 
 
 def test_several_processes_on_the_cpu_are_one_loud_line(machine, capsys):

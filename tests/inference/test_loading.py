@@ -12,8 +12,9 @@ from mmpretrain.structures import DataSample
 
 from mmgcvit import GCViT, load
 from mmgcvit.checkpoints import CheckpointError, save_whole
+from mmgcvit.hosts.machine import chosen_device
 from mmgcvit.inference import UserError
-from mmgcvit.inference.loading import chosen_device, colours_of, for_pictures, model_of_config, names_of
+from mmgcvit.inference.loading import colours_of, for_pictures, model_of_config, names_of
 from mmgcvit.inference.sources import find_source
 
 from .conftest import CLASSES, config_of, make_work_dir, picture_of
