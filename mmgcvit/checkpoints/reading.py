@@ -1,12 +1,11 @@
 """Reading checkpoint files, wherever they are, as data: no code that they carry is ever run."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..errors import CheckpointError, DamagedCheckpointError, first_line
+from ..errors import CheckpointError, DamagedCheckpointError, first_line, meant
 from .downloads import download, first_on_each_node
 from .integrity import check_content
 from .torch_files import read_torch
@@ -22,7 +21,7 @@ def read_checkpoint(source: str) -> Any:
     code that a file names is run.
 
     Args:
-        source: A file, an http(s) address, or ``timm://NAME`` for one of timm's pretrained models.
+        source: A file, an http(s) address, or ``timm://NAME`` for one of timm's pretrained GC ViTs.
 
     Returns:
         What the file holds, tensors on the CPU.
@@ -103,14 +102,17 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def read_timm(name: str) -> dict[str, torch.Tensor]:
-    """The pretrained weights of one of timm's own models."""
-    # timm takes 'hf-hub:ANYONE/ANYTHING' and 'local-dir:...' too, and reads them in its own way.
-    if not re.fullmatch(r'[\w.]+', name):
-        raise CheckpointError(f"{TIMM_SCHEME}{name} is no name of a model of timm's, as {TIMM_SCHEME}gcvit_tiny is")
+    """The pretrained weights of one of timm's GC ViTs."""
     try:
         import timm
     except ModuleNotFoundError:
         raise CheckpointError(f"{TIMM_SCHEME}{name} needs timm: 'pip install timm'") from None
+    # Of others the weights do not fit, and timm asks for them for a minute. It takes 'hf-hub:ANYONE/ANYTHING' too.
+    tagged = timm.list_models('gcvit_*', pretrained=True)
+    plain = [known.partition('.')[0] for known in tagged]
+    if name not in (*plain, *tagged):
+        instead = meant(name, plain, lambda known: f'{TIMM_SCHEME}{known}')
+        raise CheckpointError(f"{TIMM_SCHEME}{name} is no GC ViT of timm's; there are {', '.join(plain)}{instead}")
 
     def fetch() -> dict[str, torch.Tensor]:
         try:

@@ -34,7 +34,7 @@ def test_only_what_is_trusted_may_run_code(tmp_path):
         read_trusted_checkpoint(str(tmp_path / 'x.pth'))
 
 
-def test_timms_models_are_named(monkeypatch):
+def test_timms_models_are_named_and_nothing_else_is_looked_for(monkeypatch):
     import timm
 
     asked = {}
@@ -43,11 +43,19 @@ def test_timms_models_are_named(monkeypatch):
         asked.update(name=name, pretrained=pretrained)
         return torch.nn.Linear(2, 3)
 
-    with pytest.raises(CheckpointError, match='timm could not give the pretrained model gcvit_enormous'):
-        read_checkpoint('timm://gcvit_enormous')
+    monkeypatch.setattr(timm, 'create_model', lambda *_, **__: 1 / 0)
+    with pytest.raises(CheckpointError, match='timm could not give the pretrained model gcvit_tiny: division'):
+        read_checkpoint('timm://gcvit_tiny')
+    for other, instead in (
+        ('gcvit_tinny', 'is timm://gcvit_tiny meant'),
+        ('resnet50', ''),
+        ('hf-hub:anyone/thing', ''),
+    ):
+        with pytest.raises(
+            CheckpointError, match=f"is no GC ViT of timm's; there are gcvit_base, .*gcvit_xxtiny.*{instead}"
+        ):
+            read_checkpoint(f'timm://{other}')
     monkeypatch.setattr(timm, 'create_model', create_model)
     for read in (read_checkpoint, read_trusted_checkpoint):
         assert set(read('timm://gcvit_tiny')) == {'weight', 'bias'}
         assert asked == {'name': 'gcvit_tiny', 'pretrained': True}
-    with pytest.raises(CheckpointError, match="is no name of a model of timm's"):
-        read_checkpoint('timm://hf-hub:anyone/anything')
