@@ -8,8 +8,12 @@ Copy this file beside the others in configs/ and change the first lines.
 
 _base_ = 'gcvit_t_in1k.py'
 
-# The folder with train/ and val/, in each a folder for each class with its images.
+# The folder of the data; in it those with a folder for each class. Or lists: names of images and numbers of classes.
 data_root = 'data/my_dataset'
+train_images = 'train'
+val_images = 'val'
+train_list = ''
+val_list = ''
 # The classes: the names of these folders, in any order.
 classes = ('cat', 'dog')
 # Images are squares of this side in pixels: in training a part of the image, in tests its middle.
@@ -48,9 +52,15 @@ test_pipeline = [
 ]
 dataset = dict(_delete_=True, type='CustomDataset', data_root=data_root, metainfo=metainfo)
 train_dataloader = dict(
-    batch_size=32, num_workers=4, dataset=dict(**dataset, data_prefix='train', pipeline=train_pipeline)
+    batch_size=32,
+    num_workers=4,
+    dataset=dict(**dataset, data_prefix=train_images, ann_file=train_list, pipeline=train_pipeline),
 )
-val_dataloader = dict(batch_size=32, num_workers=4, dataset=dict(**dataset, data_prefix='val', pipeline=test_pipeline))
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    dataset=dict(**dataset, data_prefix=val_images, ann_file=val_list, pipeline=test_pipeline),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(topk=(1,))
 test_evaluator = val_evaluator

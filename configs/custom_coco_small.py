@@ -11,8 +11,12 @@ Copy this file beside the others in configs/ and change the first lines.
 
 _base_ = 'demo/mask_rcnn_gcvit_digits.py'
 
-# The folder with annotations/train.json, annotations/val.json and the images in train/ and val/.
+# The folder of the data; from it on, the annotation files, and the folders from which these name their images.
 data_root = 'data/my_dataset'
+train_annotations = 'annotations/train.json'
+val_annotations = 'annotations/val.json'
+train_images = 'train/'
+val_images = 'val/'
 # The classes, spelled and in the order of the categories in the annotation files.
 classes = ('cat', 'dog')
 # Images get this short side in pixels, in training less by chance, and a long side of at most 5/3 of it.
@@ -69,8 +73,8 @@ train_dataset = dict(
     type='CocoDataset',
     data_root=data_root,
     metainfo=metainfo,
-    ann_file='annotations/train.json',
-    data_prefix=dict(img='train/'),
+    ann_file=train_annotations,
+    data_prefix=dict(img=train_images),
     filter_cfg=dict(filter_empty_gt=True, min_size=32),
     pipeline=train_pipeline,
 )
@@ -79,13 +83,13 @@ val_dataloader = dict(
     dataset=dict(
         data_root=data_root,
         metainfo=metainfo,
-        ann_file='annotations/val.json',
-        data_prefix=dict(img='val/'),
+        ann_file=val_annotations,
+        data_prefix=dict(img=val_images),
         pipeline=test_pipeline,
     )
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(metric='bbox', ann_file=f'{data_root}/annotations/val.json')
+val_evaluator = dict(metric='bbox', ann_file=f'{data_root}/{val_annotations}')
 test_evaluator = val_evaluator
 
 model = dict(

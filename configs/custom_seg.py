@@ -8,8 +8,14 @@ Copy this file beside the others in configs/ and change the first lines.
 
 _base_ = 'upernet_gcvit_t_win16.py'
 
-# The folder with images/train/, images/val/, and for each image labels of its name in labels/train/ and labels/val/.
+# The folder of the data; in it those of images, and of labels of their names. Or lists of names, without endings.
 data_root = 'data/my_dataset'
+train_images = 'images/train'
+val_images = 'images/val'
+train_labels = 'labels/train'
+val_labels = 'labels/val'
+train_list = ''
+val_list = ''
 # The classes: the first is label 0 in the label files, the second 1, and so on; 255 is not labelled.
 classes = ('background', 'object')
 # How the names of the images end, and those of the label files.
@@ -75,19 +81,27 @@ dataset = dict(
 )
 train_dataloader = dict(
     dataset=dict(
-        **dataset, data_prefix=dict(img_path='images/train', seg_map_path='labels/train'), pipeline=train_pipeline
+        **dataset,
+        data_prefix=dict(img_path=train_images, seg_map_path=train_labels),
+        ann_file=train_list,
+        pipeline=train_pipeline,
     )
 )
 val_dataloader = dict(
-    dataset=dict(**dataset, data_prefix=dict(img_path='images/val', seg_map_path='labels/val'), pipeline=test_pipeline)
+    dataset=dict(
+        **dataset,
+        data_prefix=dict(img_path=val_images, seg_map_path=val_labels),
+        ann_file=val_list,
+        pipeline=test_pipeline,
+    )
 )
 test_dataloader = val_dataloader
 
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None),
-    decode_head=dict(num_classes=num_classes),
-    auxiliary_head=dict(num_classes=num_classes),
+    decode_head=dict(num_classes=num_classes, loss_decode=dict(class_weight=None)),
+    auxiliary_head=dict(num_classes=num_classes, loss_decode=dict(class_weight=None)),
 )
 
 # Ten validations and checkpoints, however long the run; a twentieth of it is warm-up.

@@ -14,12 +14,13 @@ from .hosts.reader import register_reader
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .engine.own_data import train
     from .inference import load
     from .models.gcvit import GCViT
     from .models.lsa import LSA
 
-PLACES = {'GCViT': 'models.gcvit', 'LSA': 'models.lsa', 'load': 'inference'}
-__all__ = ['LSA', 'GCViT', '__version__', 'load']
+PLACES = {'GCViT': 'models.gcvit', 'LSA': 'models.lsa', 'load': 'inference', 'train': 'engine.own_data'}
+__all__ = ['LSA', 'GCViT', '__version__', 'load', 'train']
 
 
 def __getattr__(name: str) -> Any:

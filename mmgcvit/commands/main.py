@@ -20,6 +20,7 @@ COMMANDS = {
     'predict': ('predict', 'use a trained model on your own pictures'),
     'web': ('web', 'try a model on a page in the browser'),
     'check-data': ('check_data', 'look at all data that a config names'),
+    'convert-data': ('convert_data', "write YOLO's or Pascal VOC's annotations in COCO's format"),
     'browse': ('browse', 'samples of a data set, with their augmentations'),
     'plot': ('plot', 'curves of trainings, one or several'),
     'mistakes': ('mistakes', 'confusion matrix and worst images of a trained model'),

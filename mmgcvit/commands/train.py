@@ -2,6 +2,7 @@
 
 import argparse
 
+from ..errors import UserError
 from .options import CONFIG, add_common_options, config_of_run
 from .screen import add_progress_option, open_screen
 
@@ -14,7 +15,8 @@ FULL_DISK = (
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model of any task.')
-    parser.add_argument('config', help=CONFIG)
+    parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
+    add_data_options(parser)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 where the GPU has it)')
     parser.add_argument(
         '--auto-scale-lr',
@@ -46,12 +48,63 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """``--data`` in place of CONFIG, and what may be said of it."""
+    own = parser.add_argument_group('own data, instead of CONFIG')
+    own.add_argument(
+        '--data',
+        metavar='FOLDER',
+        help='train on a folder of COCO, YOLO or Pascal VOC annotations, of a folder for each class, or of images with '
+        'label files; the config made for it is written into the work dir (default: work_dirs/FOLDER)',
+    )
+    own.add_argument('--task', choices=('detect', 'segment', 'classify'), help='default: what the data are made for')
+    own.add_argument(
+        '--size',
+        metavar='SIZE',
+        help='mini, tiny, small or base; to classify also xxtiny, xtiny, large (default: tiny with a GPU, else mini)',
+    )
+    own.add_argument('--epochs', type=int, metavar='N', help='default: by the number of images')
+    own.add_argument(
+        '--image-size', type=int, metavar='PIXELS', help='side that images are brought to (default: by task and size)'
+    )
+    own.add_argument(
+        '--pretrained',
+        metavar='WEIGHTS',
+        help="the backbone's: a file, an address, timm://NAME or none (default: those released; of mini the demo's)",
+    )
+
+
+OF_DATA = ('task', 'size', 'epochs', 'image_size', 'pretrained')
+
+
+def check_args(args: argparse.Namespace) -> None:
+    """Refuse a CONFIG beside ``--data``, and options that belong to the other."""
+    if (args.config is None) == (args.data is None):
+        raise UserError('expected a CONFIG, or own data by --data FOLDER, and not both')
+    given = [f'--{name.replace("_", "-")}' for name in OF_DATA if getattr(args, name) is not None]
+    if args.data is None and given:
+        raise UserError(f'{" ".join(given)}: only with --data; of a CONFIG change the lines, or take --cfg-options')
+    if args.data is not None and (args.resume or args.launcher != 'none'):
+        raise UserError(
+            '--data begins a run in one process; to resume it, or to train on several GPUs, name the config that it '
+            'has made: mmgcvit train work_dirs/NAME/made/NAME.py --resume'
+        )
+
+
 def main(args: argparse.Namespace) -> None:
+    check_args(args)
     from ..engine import training
     from ..engine.processes import leaving_processes
     from ..engine.starting import look_at_machine
 
     look_at_machine('train', args.device, args.launcher)
+    if args.data is not None:
+        from ..datasets.layouts import find_layout
+        from ..engine.own_data import make_config
+
+        chosen = {name: getattr(args, name) for name in OF_DATA}
+        args.config, said = make_config(find_layout(args.data), args.work_dir, **chosen, overwrite=args.overwrite)
+        print(said)
     cfg = config_of_run(args)
     training.prepare(cfg, args.amp, args.auto_scale_lr, args.overwrite, args.log_to)
     with leaving_processes(), open_screen(cfg, args.progress) as watch:

@@ -16,7 +16,7 @@ from mmengine.config import ConfigDict
 from PIL import ExifTags, Image
 from rich.progress import Progress
 
-from ...errors import first_line
+from ...errors import UserError, first_line
 from .problems import Kind, Outcome, Problem, Report
 from .sources import steps_of, type_name
 
@@ -59,6 +59,8 @@ LEFT_AS_STORED = Kind(
 ROTATED = Kind(
     'images with an EXIF orientation', Outcome.REPAIRED, 'loading turns them upright, as their annotations must be'
 )
+# Of EXIF's orientations, 1 to 8.
+FIRST_ON_ITS_SIDE = 5
 # In a PNG file, after the signature and the head of its first chunk: width, height, then bits per channel.
 PNG_BIT_DEPTH = 24
 # What of an image's pixels loading changes, and whether an image of Pillow's, and of these bytes, has it; the first
@@ -203,6 +205,17 @@ def orientation_of(image: Image.Image) -> int:
     # Pillow raises errors of any class on damaged metadata; images are loaded without them.
     except Exception:
         return 1
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image as loading turns it, by its header alone; a UserError where there is none."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            return (height, width) if orientation_of(image) >= FIRST_ON_ITS_SIDE else (width, height)
+    # Decoders raise errors of any class on damaged files.
+    except Exception as error:
+        raise UserError(f'{path} is no whole image ({first_line(error)}); copy it again, or take it out') from None
 
 
 def in_pixels(size: tuple[int, int]) -> str:

@@ -1,0 +1,108 @@
+"""Which layout a folder has; of one that is nearly right, what it lacks."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from ...errors import UserError, shorten
+from ..checks.images import ENDINGS
+from .coco import read_coco
+from .images import read_class_folders, read_label_maps
+from .parts import Found, files_below, part_of
+from .voc import read_voc
+from .yolo import labels_of, of_images, read_yolo, settings_in
+
+# Files with the names of the classes, a line each, as labelling tools write them.
+NAMES = ('classes.txt', 'obj.names')
+KNOWN = (
+    'annotations in JSON as of COCO; data.yaml with images and labels as of YOLO; Annotations/*.xml and JPEGImages as '
+    'of Pascal VOC; train/CLASS/*.jpg; or images and labels with a PNG file for each image (docs/custom_dataset.md)'
+)
+
+
+def find_layout(folder: str | Path) -> Found:
+    """Find out what a folder holds.
+
+    Args:
+        folder: A folder; nothing is written into it.
+
+    Returns:
+        What there is, in COCO's format where it is objects.
+
+    Raises:
+        UserError: It is of no layout that is known, or of more than one, or something in it is wrong.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        beside = f'; name the folder that it is in, {folder.parent}' if folder.is_file() else ''
+        raise UserError(f'{folder} is no folder of data{beside}')
+    files: dict[str, list[Path]] = defaultdict(list)
+    for file in files_below(folder):
+        suffix = file.suffix.lower()
+        files['image' if suffix in ENDINGS else suffix].append(file)
+    images = files['image']
+    if not images and not files['.yaml'] and not files['.json']:
+        raise UserError(f'{folder} holds no images{archives(folder)}; expected {KNOWN}')
+    yolo = [
+        file
+        for file in (*files['.yaml'], *files['.yml'])
+        if file.stem in ('data', 'dataset') or (len(file.parts) == 1 and 'train' in settings_in(folder / file))
+    ]
+    coco = read_coco(folder, files['.json'])
+    several = {'COCO (JSON)': coco, 'YOLO (YAML)': yolo, 'Pascal VOC (XML)': files['.xml']}
+    several = [name for name, signs in several.items() if signs]
+    if len(several) > 1 or len(yolo) > 1:
+        what = ' and '.join(several) if len(several) > 1 else shorten([*map(str, yolo)])
+        raise UserError(f'{folder} holds {what}: which is meant? Move what is not meant to another folder')
+    if coco:
+        return coco
+    if yolo:
+        return read_yolo(folder, folder / yolo[0])
+    if files['.xml']:
+        return read_voc(folder, files['.xml'])
+    names = names_in(folder)
+    found = read_label_maps(folder, images, names)
+    if found:
+        return found
+    labelled = [file for file in images if labels_of(folder / file).is_file()]
+    if labelled:
+        if names is None:
+            raise UserError(
+                f'{folder} has label files as of YOLO ({labels_of(labelled[0])}) but no data.yaml; expected one with '
+                f'train: {labelled[0].parent} and names: [the classes, in the order of their numbers]'
+            )
+        parts = defaultdict(list)
+        for file in images:
+            parts[part_of(file.parent) or 'train'].append(folder / file)
+        return of_images(folder, f'YOLO ({NAMES[0]})', parts, names, points=False)
+    found = read_class_folders(folder, images)
+    if found:
+        return found
+    raise UserError(f'{folder} holds {len(images)} images{nearest(folder, files)}; expected {KNOWN}')
+
+
+def names_in(folder: Path) -> list[str] | None:
+    """The names of the classes, where a file has them."""
+    file = next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    return file and [line.strip() for line in file.read_text(encoding='utf-8').splitlines() if line.strip()]
+
+
+def archives(folder: Path) -> str:
+    """What to say of archives in a folder."""
+    found = [file.name for file in folder.iterdir() if file.suffix in ('.zip', '.tar', '.gz', '.tgz')]
+    return f', but {shorten(found)}: unpack it' if found else ''
+
+
+def nearest(folder: Path, files: dict[str, list[Path]]) -> str:
+    """What a folder of images has that is nearly a layout, and what is missing of that."""
+    if (folder / 'JPEGImages').is_dir():
+        return ' and JPEGImages as of Pascal VOC, but no Annotations/*.xml'
+    if files['.json']:
+        return f' and {files[".json"][0]}, which has no lists of images, annotations and categories as COCO has'
+    if files['.csv']:
+        return f' and {files[".csv"][0]}, and tables of that kind are not read'
+    if files['.txt']:
+        return f' and {files[".txt"][0]}, but YOLO has labels/a.txt for images/a.jpg, or a.txt beside a.jpg'
+    tops = {file.parts[0] for file in files['image'] if len(file.parts) > 1}
+    if len(tops) == 1:
+        return f' in one folder, {tops.pop()}: name that one if it holds the folders of the classes'
+    return ' and nothing that says what is on them'

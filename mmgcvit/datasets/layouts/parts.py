@@ -1,0 +1,163 @@
+"""What a folder holds, whatever its layout, as training takes it; and a part for validation, where it has none."""
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError
+from ...files import written_whole
+
+VAL_SHARE = 0.2
+# By these words in the names of folders and files one tells what they are for.
+WORD = re.compile(r'(?P<train>train(ing)?\d*)|(?P<val>val(id|idation)?\d*)|(?P<test>test(ing)?\d*)')
+OBJECTS = ('boxes', 'masks')
+
+
+@dataclass
+class Part:
+    """Images for one purpose: to train on, to validate, to test.
+
+    Attributes:
+        images: The folder from which the images' names go on.
+        content: What is on them: an object of COCO's format; or a line for each, its name and with classes of whole
+            images a space and the class's number.
+        file: The user's own annotation file, where that has just this content.
+        labels: The folder of label files, of images with a label for each pixel.
+    """
+
+    images: Path
+    content: dict[str, Any] | list[str]
+    file: Path | None = None
+    labels: Path | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The images' names."""
+        if isinstance(self.content, dict):
+            return [image['file_name'] for image in self.content['images']]
+        return self.content
+
+    def classes_of_each(self) -> list[set[Any]]:
+        """The classes on each image; of labels for each pixel none is known."""
+        if isinstance(self.content, dict):
+            found = {image['id']: set() for image in self.content['images']}
+            for annotation in self.content['annotations']:
+                found.get(annotation['image_id'], set()).add(annotation['category_id'])
+            return list(found.values())
+        return [set() if self.labels else {line.rsplit(' ', 1)[-1]} for line in self.content]
+
+    def only(self, chosen: set[int]) -> 'Part':
+        """The part of the images with these numbers."""
+        if not isinstance(self.content, dict):
+            return Part(self.images, [line for i, line in enumerate(self.content) if i in chosen], labels=self.labels)
+        images = [image for i, image in enumerate(self.content['images']) if i in chosen]
+        ids = {image['id'] for image in images}
+        annotations = [each for each in self.content['annotations'] if each['image_id'] in ids]
+        return Part(self.images, {**self.content, 'images': images, 'annotations': annotations})
+
+
+@dataclass
+class Found:
+    """What a folder holds.
+
+    Attributes:
+        folder: The folder.
+        layout: Its layout in words.
+        kinds: What can be learned of it, first what is meant to be: ``boxes``, ``masks``, ``labels`` for each pixel or
+            ``classes`` of whole images.
+        classes: The names of the classes, in the order of their numbers.
+        parts: ``train``, and perhaps ``val`` and ``test``.
+        notes: What the user should know.
+        suffixes: How the names of images and label files go on, of labels for each pixel.
+    """
+
+    folder: Path
+    layout: str
+    kinds: tuple[str, ...]
+    classes: tuple[str, ...]
+    parts: dict[str, Part]
+    notes: list[str] = field(default_factory=list)
+    suffixes: tuple[str, str] = ('', '')
+
+    def __str__(self) -> str:
+        """In a line what there is, in others what should be known."""
+        counts = ', '.join(f'{len(part.names)} images ({name})' for name, part in self.parts.items())
+        objects = sum(len(part.content['annotations']) for part in self.parts.values() if self.kinds[0] in OBJECTS)
+        of = f', {objects} objects' if objects else ''
+        names = ', '.join(self.classes[:8]) + (', ...' if len(self.classes) > 8 else '')
+        many = f'{len(self.classes)} classes' if len(self.classes) > 1 else '1 class'
+        return '\n'.join([f'{self.folder}: {self.layout}, {counts}{of}, {many} ({names})', *self.notes])
+
+    def with_validation(self) -> None:
+        """Set a fifth of the training images aside for validation, unless there are such.
+
+        The same ones each time, and few others where images are added: chosen by a digest of their names. No class is
+        left without an image to train on.
+        """
+        train = self.parts['train']
+        if 'val' in self.parts:
+            return
+        if len(train.names) < 2:
+            raise UserError(f'{self.folder} has {len(train.names)} image to train on; one more is needed to validate')
+        classes = train.classes_of_each()
+        left = Counter(name for each in classes for name in each)
+        chosen = set()
+        order = sorted(range(len(classes)), key=lambda i: hashlib.sha256(train.names[i].encode()).digest())
+        for number in order:
+            if len(chosen) < max(1, round(VAL_SHARE * len(order))) and all(left[name] > 1 for name in classes[number]):
+                chosen.add(number)
+                left.subtract(classes[number])
+        if not chosen:
+            raise UserError(f'{self.folder}: each image is the only one of a class; more are needed to validate')
+        rest = {name: part for name, part in self.parts.items() if name != 'train'}
+        self.parts = {'train': train.only({*order} - chosen), 'val': train.only(chosen), **rest}
+        self.notes.append(f'no part for validation: {len(chosen)} of {len(order)} images are set aside, by their names')
+
+
+def part_of(path: Path) -> str | None:
+    """Which part a path belongs to, if any, by a word in its names as ``train2017`` and ``instances_val.json``."""
+    found = (WORD.fullmatch(word) for name in path.parts for word in re.split(r'[_.\- ]', name.lower()))
+    return next((match.lastgroup for match in found if match), None)
+
+
+def named_from(folder: Path, content: dict[str, Any]) -> Part:
+    """The part whose images are named from a folder on; those elsewhere keep their whole paths."""
+    for image in content['images']:
+        path = Path(image['file_name']).resolve()
+        image['file_name'] = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    return Part(folder, content)
+
+
+def write_annotations(found: Found, folder: Path, relative: bool = False) -> None:
+    """Write the annotation files of parts that have none of the user's own, and let these be theirs.
+
+    With ``relative`` the images' names go on from that folder, else from where they are.
+    """
+    for name, part in found.parts.items():
+        if part.file is not None:
+            continue
+        if relative:
+            start = Path(os.path.relpath(part.images, folder))
+            for image in part.content['images']:
+                image['file_name'] = str(start / image['file_name'])
+            part.images = folder
+        is_json = isinstance(part.content, dict)
+        part.file = folder / f'{name}{".json" if is_json else ".txt"}'
+        text = json.dumps(part.content) if is_json else '\n'.join(part.content) + '\n'
+        with written_whole(part.file) as unfinished:
+            unfinished.write_text(text, encoding='utf-8')
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, in the order of their names, by their paths from it; hidden ones are passed over."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        for name in sorted(names):
+            if not name.startswith('.'):
+                yield Path(parent, name).relative_to(folder)
