@@ -29,7 +29,7 @@ pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth
 load_from = None
 
 # What follows from these lines.
-metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes)
+metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=None)
 num_classes = len(metainfo['classes'])
 long_side = image_size * 5 // 3
 

@@ -29,7 +29,7 @@ pretrained = None
 load_from = 'configs/demo/weights/mask_rcnn_gcvit_digits.safetensors'
 
 # What follows from these lines.
-metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes)
+metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=None)
 num_classes = len(metainfo['classes'])
 long_side = image_size * 5 // 3
 

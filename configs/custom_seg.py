@@ -32,7 +32,7 @@ pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth
 load_from = None
 
 # What follows from these lines.
-metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes)
+metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=[])
 num_classes = len(metainfo['classes'])
 scale = (4 * image_size, image_size)
 crop_size = (image_size, image_size)

@@ -88,6 +88,42 @@ def write_folders(root):
             write_picture(root / split / CLASSES[number % 2] / f'{number}.jpg', number)
 
 
+def write_yolo(root, outlines=False):
+    """YOLO's layout without a part for validation: boxes, or outlines of four corners."""
+    for number in range(NUM_TRAIN + NUM_VAL):
+        write_picture(root / 'images' / f'{number}.jpg', number)
+        file = root / 'labels' / f'{number}.txt'
+        file.parent.mkdir(exist_ok=True)
+        lines = []
+        for label, (left, top, right, bottom) in enumerate(BOXES):
+            middle = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+            corners = [left, top, right, top, right, bottom, left, bottom]
+            numbers = np.reshape(corners if outlines else middle, (-1, 2)) / (WIDTH, HEIGHT)
+            lines.append(f'{label} {" ".join(map(str, numbers.ravel()))}')
+        file.write_text('\n'.join(lines) + '\n')
+    (root / 'data.yaml').write_text(f'train: images\nnc: 2\nnames: [{", ".join(CLASSES)}]\n')
+
+
+def write_voc(root):
+    """Pascal VOC's layout; the square is difficult in the last image."""
+    for part, numbers in splits():
+        for number in numbers:
+            write_picture(root / 'JPEGImages' / f'{number}.jpg', number)
+            objects = ''
+            for name, (left, top, right, bottom) in zip(CLASSES, BOXES, strict=True):
+                difficult = int(name == 'square' and number == NUM_TRAIN + NUM_VAL - 1)
+                box = f'<xmin>{left + 1}</xmin><ymin>{top + 1}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax>'
+                objects += (
+                    f'<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>{box}</bndbox></object>'
+                )
+            file = root / 'Annotations' / f'{number}.xml'
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(f'<annotation><filename>{number}.jpg</filename>{objects}</annotation>')
+        listed = root / 'ImageSets' / 'Main' / f'{part}.txt'
+        listed.parent.mkdir(parents=True, exist_ok=True)
+        listed.write_text(''.join(f'{number}\n' for number in numbers))
+
+
 # A template: what writes its data, and the classes as an option.
 TEMPLATES = {
     'custom_coco': (write_coco, CLASSES),

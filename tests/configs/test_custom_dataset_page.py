@@ -105,9 +105,10 @@ def test_a_hosts_config_is_inherited_by_name(base, tmp_path):
 def test_dino_takes_the_place_of_faster_rcnn_as_the_page_says(tmp_path):
     """Two changes of the template: what it inherits from, and where the number of classes stands."""
     text = (ROOT / 'configs' / 'custom_coco_boxonly.py').read_text()
+    roi_head = 'roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_roi_extractor=None, mask_head=None),'
     changes = {
         "_base_ = 'faster_rcnn_gcvit_t_boxonly.py'": f"_base_ = '{ROOT}/configs/dino_gcvit_t_12e.py'",
-        'roi_head=dict(bbox_head=dict(num_classes=num_classes)),': 'bbox_head=dict(num_classes=num_classes),',
+        roi_head: 'bbox_head=dict(num_classes=num_classes),',
     }
     for before, after in changes.items():
         assert before in text

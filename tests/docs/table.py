@@ -142,6 +142,7 @@ TABLE = [
     Elsewhere('^mmgcvit visualize', 'tests/visualization/test_visualize.py'),
     Elsewhere('^mmgcvit web (?!.*--build)', 'tests/web/test_command.py'),
     Elsewhere('^mmgcvit web .*--build|^make web$', 'tests/web/conftest.py'),
+    Elsewhere('^mmgcvit train --data', 'tests/engine/test_own_data.py'),
     Elsewhere('mmgcvit ablate', 'tests/commands/test_ablate.py'),
     Elsewhere('mmgcvit publish configs/demo', 'tests/commands/test_publish.py'),
     Elsewhere(

@@ -102,7 +102,7 @@ def nearest(folder: Path, files: dict[str, list[Path]]) -> str:
         return f' and {files[".csv"][0]}, and tables of that kind are not read'
     if files['.txt']:
         return f' and {files[".txt"][0]}, but YOLO has labels/a.txt for images/a.jpg, or a.txt beside a.jpg'
-    tops = {file.parts[0] for file in files['image'] if len(file.parts) > 1}
-    if len(tops) == 1:
-        return f' in one folder, {tops.pop()}: name that one if it holds the folders of the classes'
+    tops = {file.parts[0] for file in files['image']}
+    if len(tops) == 1 and len({file.parts[1] for file in files['image'] if len(file.parts) > 2}) > 1:
+        return f' in one folder, {tops.pop()}: is that to be named'
     return ' and nothing that says what is on them'

@@ -1,0 +1,293 @@
+"""What a folder holds is found out in whatever layout; what is nearly one is refused with what it lacks."""
+
+import json
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from mmgcvit.commands.main import run_command
+from mmgcvit.datasets.layouts import find_layout
+from mmgcvit.datasets.layouts.parts import part_of
+from mmgcvit.errors import UserError
+
+from ...configs.own_data import BOXES, CLASSES, write_coco, write_folders, write_labelled, write_voc, write_yolo
+
+ALL = range(6)
+
+
+def moved(root, **places):
+    """Move what is in a folder of data; a file's lines too where a text is given in place of a new place."""
+    for source, target in places.items():
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(root / source, root / target)
+
+
+def objects_in(found):
+    """Each object by the name of its image and of its class, with its box; crowds by themselves."""
+    objects = {}
+    for part in found.parts.values():
+        names = {each['id']: each['name'] for each in part.content['categories']}
+        files = {each['id']: Path(each['file_name']) for each in part.content['images']}
+        assert all((part.images / file).is_file() for file in files.values())
+        for each in part.content['annotations']:
+            assert each['area'] == pytest.approx(each['bbox'][2] * each['bbox'][3], abs=0.1)
+            objects[files[each['image_id']].stem, names[each['category_id']]] = each['bbox']
+    return objects
+
+
+EXPECTED = {
+    (str(number), name): [left, top, right - left, bottom - top]
+    for number in ALL
+    for name, (left, top, right, bottom) in zip(CLASSES, BOXES, strict=True)
+}
+
+
+def as_roboflow(root):
+    write_yolo(root)
+    for part, numbers in {'train': range(4), 'valid': range(4, 6)}.items():
+        for number in numbers:
+            moved(root, **{f'images/{number}.jpg': f'{part}/images/{number}.jpg'})
+            moved(root, **{f'labels/{number}.txt': f'{part}/labels/{number}.txt'})
+    (root / 'data.yaml').write_text('train: ../train/images\nval: ../valid/images\nnames: {0: disc, 1: square}\n')
+
+
+def with_lists(root):
+    write_yolo(root)
+    (root / 'train.txt').write_text(''.join(f'./images/{number}.jpg\n' for number in ALL[:4]))
+    (root / 'set.yaml').write_text(f'path: {root}\ntrain: [train.txt]\nval: more/\nnames: [disc, square]\n')
+    (root / 'data.yaml').unlink()
+    for number in ALL[4:]:
+        moved(root, **{f'images/{number}.jpg': f'more/{number}.jpg', f'labels/{number}.txt': f'more/{number}.txt'})
+
+
+def with_names_alone(root):
+    write_yolo(root)
+    (root / 'data.yaml').unlink()
+    (root / 'classes.txt').write_text('disc\nsquare\n')
+
+
+def as_exported(root):
+    """COCO as Roboflow exports it: beside the images, with a category above the others."""
+    write_coco(root)
+    for part, name in {'train': 'train', 'val': 'valid'}.items():
+        content = json.loads((root / 'annotations' / f'{part}.json').read_text())
+        for each in content['categories']:
+            each['supercategory'] = 'things'
+        content['categories'].insert(0, {'id': 0, 'name': 'things', 'supercategory': 'none'})
+        shutil.move(root / part, root / name)
+        (root / name / '_annotations.coco.json').write_text(json.dumps(content))
+    shutil.rmtree(root / 'annotations')
+
+
+def xml_beside_images(root):
+    write_voc(root)
+    for number in ALL:
+        moved(root, **{f'Annotations/{number}.xml': f'JPEGImages/{number}.xml'})
+    shutil.rmtree(root / 'ImageSets')
+
+
+LAYOUTS = {
+    write_coco: ('COCO', 'masks'),
+    as_exported: ('COCO', 'masks'),
+    write_yolo: ('YOLO', 'boxes'),
+    partial(write_yolo, outlines=True): ('YOLO', 'masks'),
+    as_roboflow: ('YOLO', 'boxes'),
+    with_lists: ('YOLO', 'boxes'),
+    with_names_alone: ('YOLO', 'boxes'),
+    write_voc: ('Pascal VOC', 'boxes'),
+    xml_beside_images: ('Pascal VOC', 'boxes'),
+}
+
+
+def test_the_same_objects_are_read_of_every_layout_and_nothing_is_written_into_it(tmp_path):
+    for number, (write, (layout, kind)) in enumerate(LAYOUTS.items()):
+        root = tmp_path / str(number)
+        write(root)
+        before = sorted(root.rglob('*'))
+        found = find_layout(root)
+        own = set(found.parts)
+        found.with_validation()
+        assert (found.layout.startswith(layout), found.kinds[0], found.classes) == (True, kind, CLASSES), write
+        assert objects_in(found) == {key: pytest.approx(box, abs=0.02) for key, box in EXPECTED.items()}, write
+        assert len(found.parts['val'].names) == (2 if 'val' in own else 1), write
+        assert sorted(root.rglob('*')) == before, write
+
+
+def test_difficult_objects_count_neither_way(tmp_path):
+    write_voc(tmp_path)
+    annotations = find_layout(tmp_path).parts['val'].content['annotations']
+    assert [each['iscrowd'] for each in annotations] == [0, 0, 0, 1]
+
+
+def test_images_are_measured_as_loading_turns_them(tmp_path):
+    write_yolo(tmp_path)
+    image = Image.open(tmp_path / 'images' / '0.jpg')
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / 'images' / '0.jpg', exif=exif)
+    first = find_layout(tmp_path).parts['train'].content['images'][0]
+    assert (first['width'], first['height']) == (image.height, image.width)
+
+
+def test_folders_of_classes_and_labels_for_each_pixel(tmp_path):
+    write_folders(tmp_path / 'parts')
+    found = find_layout(tmp_path / 'parts')
+    assert (found.kinds, found.classes) == (('classes',), tuple(sorted(CLASSES)))
+    assert found.parts['val'].content == ['val/disc/4.jpg 0', 'val/square/5.jpg 1']
+    found = find_layout(tmp_path / 'parts' / 'train')
+    assert sorted(found.parts) == ['train']
+    assert len(found.parts['train'].names) == 4
+    write_labelled(tmp_path / 'labelled')
+    found = find_layout(tmp_path / 'labelled')
+    assert (found.kinds, found.suffixes) == (('labels',), ('.jpg', '.png'))
+    assert found.classes == ('class 0', 'class 1', 'class 2')
+    assert found.parts['val'].names == ['val/4', 'val/5']
+    (tmp_path / 'labelled' / 'classes.txt').write_text('background\ndisc\nsquare\n')
+    assert find_layout(tmp_path / 'labelled').classes == ('background', *CLASSES)
+
+
+def test_what_is_set_aside_is_the_same_each_time_and_leaves_each_class_to_be_trained_on(tmp_path):
+    chosen = []
+    for number in (40, 40, 44):
+        root = tmp_path / str(len(chosen))
+        for image in range(number):
+            # Of the second class there is one image.
+            folder = root / ('rare' if image == 3 else 'common')
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.new('RGB', (8, 8)).save(folder / f'{image}.png')
+        found = find_layout(root)
+        found.with_validation()
+        assert not set(found.parts['train'].names) & set(found.parts['val'].names)
+        assert 'rare/3.png 1' in found.parts['train'].names
+        chosen.append(set(found.parts['val'].names))
+    first, again, more = chosen
+    assert (len(first), first == again, len(first - more) <= 3) == (8, True, True)
+    for file in tmp_path.glob('0/common/[1-9]*.png'):
+        file.unlink()
+    with pytest.raises(UserError, match='the only one of a class'):
+        find_layout(tmp_path / '0').with_validation()
+
+
+def text(file, content):
+    return lambda root: (root / file).write_text(content)
+
+
+def without(*names):
+    return lambda root: [(shutil.rmtree if (root / name).is_dir() else Path.unlink)(root / name) for name in names]
+
+
+def label_map(pixels):
+    def write(root):
+        for file in (root / 'labels').rglob('*.png'):
+            Image.fromarray(np.array(pixels, np.uint8)).save(file)
+
+    return write
+
+
+# What writes the data, what is done to them, and what is said.
+WRONG = [
+    (write_yolo, text('labels/0.txt', '0 0.5 0.5 0.2\n'), r'labels/0.txt line 1 has 4 numbers; expected CLASS X Y'),
+    (write_yolo, text('labels/0.txt', '\n0 .5 .5 .2 .2 .9\n'), r'labels/0.txt line 2 has 6 numbers'),
+    (write_yolo, text('labels/1.txt', '2 .5 .5 .2 .2\n'), r'labels/1.txt line 1: class 2, but names has 2, 0 to 1'),
+    (write_yolo, text('labels/1.txt', '0 48 36 20 20\n'), r'line 1: 48 is not from 0 to 1; .* not pixels'),
+    (write_yolo, text('labels/1.txt', '0 nan .5 .2 .2\n'), r'line 1: nan is not from 0 to 1'),
+    (write_yolo, text('labels/1.txt', 'disc .5 .5 .2 .2\n'), r"line 1: could not convert .*'disc'"),
+    (write_yolo, without('data.yaml'), r'but no data.yaml; expected one with train: images and names'),
+    (write_yolo, without('labels'), r'no label files: expected .*labels/0.txt'),
+    (write_yolo, text('data.yaml', 'train: images\n'), r'data.yaml names no classes; expected names: \[cat, dog\]'),
+    (write_yolo, text('data.yaml', 'train: images\nnc: 3\nnames: [a, b]\n'), r'nc is 3, but names has 2'),
+    (write_yolo, text('data.yaml', 'train: images\nnames: {1: a, 2: b}\n'), r'keys 1, 2; expected 0 to 1'),
+    (
+        write_yolo,
+        text('data.yaml', 'train: pictures\nnames: [a, b]\n'),
+        r'train is pictures, but there is no .*/pictures',
+    ),
+    (write_yolo, text('data.yaml', 'names: [disc, square]\n'), r'names no training images'),
+    (write_yolo, text('data.yaml', 'train: [\n'), r'data.yaml is no YAML'),
+    (write_yolo, text('images/0.jpg', 'text'), r'images/0.jpg is no whole image'),
+    (write_yolo, lambda root: write_voc(root), r'holds YOLO \(YAML\) and Pascal VOC \(XML\): which is meant'),
+    (write_voc, without('Annotations'), r'JPEGImages as of Pascal VOC, but no Annotations/\*.xml'),
+    (write_voc, text('Annotations/0.xml', '<annotation>'), r'Annotations/0.xml is no whole XML'),
+    (
+        write_voc,
+        text('Annotations/0.xml', '<annotation><object><name>a</name></object></annotation>'),
+        r'0.xml: object 1 \(a\) has xmin None.*expected a name, and pixels',
+    ),
+    (write_voc, without('JPEGImages/0.jpg'), r'Annotations/0.xml: its image 0.jpg is not in'),
+    (write_coco, without('train'), r'train.json names images that are nowhere in'),
+    (write_coco, text('annotations/train.json', '{'), r'train.json: no whole JSON'),
+    (write_coco, text('annotations/train.json', '{"shapes": []}'), r'none to train on .*expected train.json'),
+    (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), r'both annotation files of COCO for'),
+    (
+        write_labelled,
+        label_map([[0, 255]]),
+        r'no label but 0, and 255, which is not labelled; expected 0 for the first',
+    ),
+    (write_labelled, label_map([[[0, 1, 2]]]), r'is of kind RGB; expected one channel'),
+    (write_labelled, without('labels/val/5.png'), r'1 images have no label file of their name \(images/val/5.jpg\)'),
+    (write_labelled, text('classes.txt', 'background\ndisc\n'), r'labels up to 2, but only 2 classes have names'),
+    (write_folders, without('val/disc', 'train/disc'), r'nothing that says what is on them|holds 3 images'),
+    (write_folders, without('train/disc'), r'expected annotations in JSON'),
+    (
+        write_folders,
+        lambda root: (root / 'val/disc').rename(root / 'val/dics'),
+        r'val has folders of no class of train',
+    ),
+    (write_labelled, without('labels'), r'holds 6 images.*expected annotations in JSON'),
+    (lambda root: root.mkdir(), lambda root: (root / 'a.zip').touch(), r'holds no images, but a.zip: unpack it'),
+    (lambda root: root.mkdir(), lambda root: root.rmdir(), r'is no folder of data'),
+]
+
+
+def test_what_is_nearly_a_layout_is_refused_with_what_it_lacks(tmp_path):
+    wrong = []
+    for number, (write, spoil, words) in enumerate(WRONG):
+        root = tmp_path / str(number)
+        write(root)
+        spoil(root)
+        try:
+            found = find_layout(root)
+        except UserError as error:
+            if not re.search(words, str(error)):
+                wrong.append(f'{number}: {error}, expected {words}')
+        else:
+            wrong.append(f'{number}: taken as {found}, expected {words}')
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_parts_are_told_by_whole_words():
+    names = {
+        'train2017/a': 'train',
+        'annotations/instances_val2017.json': 'val',
+        'valid/_annotations.coco.json': 'val',
+        'images/validation': 'val',
+        'Test': 'test',
+        'trains/valves': None,
+        'contest': None,
+    }
+    assert {name: part_of(Path(name)) for name in names} == names
+
+
+def test_the_command_converts_for_whatever_reads_coco(tmp_path, capsys):
+    write_yolo(tmp_path / 'yolo', outlines=True)
+    run_command('convert-data', [tmp_path / 'yolo', tmp_path / 'out'])
+    assert f'{tmp_path}/out/train.json: 6 images' in capsys.readouterr().out
+    annotations = COCO(tmp_path / 'out' / 'train.json')
+    assert all((tmp_path / 'out' / each['file_name']).is_file() for each in annotations.dataset['images'])
+    masks = [annotations.annToMask(each).sum() for each in annotations.dataset['annotations']]
+    assert masks == pytest.approx([each['area'] for each in annotations.dataset['annotations']], rel=0.05)
+    assert objects_in(find_layout(tmp_path / 'out')) == {
+        key: pytest.approx(box, abs=0.02) for key, box in EXPECTED.items()
+    }
+    for folder, words in (
+        ('yolo', 'exist; name another folder, or replace them with --overwrite'),
+        ('out', "in COCO's format"),
+    ):
+        with pytest.raises(SystemExit, match=words):
+            run_command('convert-data', [tmp_path / folder, tmp_path / 'out'])

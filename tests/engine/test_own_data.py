@@ -1,0 +1,131 @@
+"""One line for own data: the config that is made of what a folder holds, what is refused, and whole runs."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+from mmengine.config import Config
+
+import mmgcvit
+from mmgcvit.commands.main import run_command
+from mmgcvit.datasets.layouts import find_layout
+from mmgcvit.engine.own_data import KINDS, MINI, TASKS, make_config
+from mmgcvit.engine.starting import check_data
+from mmgcvit.errors import UserError
+
+from ..configs.models import on_meta
+from ..configs.own_data import CLASSES, write_coco, write_folders, write_labelled, write_voc, write_yolo
+from ..tools.commands import call
+
+DATA = {'boxes': write_yolo, 'masks': write_coco, 'labels': write_labelled, 'classes': write_folders}
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write data of a kind, and make a config for it."""
+
+    def make(kind, **options):
+        root = tmp_path / kind
+        if not root.exists():
+            DATA[kind](root)
+        options = {'work_dir': tmp_path / 'work_dirs' / kind} | options
+        path, said = make_config(find_layout(root), **options)
+        return SimpleNamespace(path=path, said=said, cfg=Config.fromfile(path))
+
+    return make
+
+
+def test_each_size_there_is_trains_the_data_that_were_found(make):
+    wrong = []
+    for kind, learned in KINDS.items():
+        for size in (MINI, *learned.sizes):
+            made = make(kind, size=size)
+            check_data(made.cfg, ['train_dataloader', 'val_dataloader'])
+            on_meta(made.cfg)
+            heads = set(re.findall(r"'num_classes': (\d+)", str(made.cfg.model.to_dict())))
+            if heads != {'3' if kind == 'labels' else '2'}:
+                wrong.append(f'{kind} {size}: heads of {heads} classes')
+            arch = made.cfg.model.backbone.arch
+            if arch != size and (size != MINI or arch.embed_dims != 16):
+                wrong.append(f'{kind} {size}: {arch}')
+            start = made.cfg.load_from if size == MINI else made.cfg.pretrained
+            if not start.endswith((f'{learned.demo}.safetensors', f'gcvit_1k_{size}.pth.tar')):
+                wrong.append(f'{kind} {size} starts from {start}')
+    assert not wrong, '\n'.join(wrong)
+
+
+def test_what_is_asked_for_stands_in_the_lines_of_the_config_and_is_said(make, tmp_path):
+    weights = tmp_path / 'weights.pth'
+    weights.touch()
+    made = make('boxes', size='small', epochs=7, image_size=320, pretrained=weights)
+    text = made.path.read_text()
+    for line in ('max_epochs = 7', 'image_size = 320', f'pretrained = {str(weights)!r}', f'classes = {CLASSES!r}'):
+        assert f'\n{line}\n' in text
+    for words in ('YOLO', '5 images (train), 1 images (val)', 'Faster R-CNN, --size small, at 320 px, 7 epochs'):
+        assert words in made.said
+    made = make('labels', pretrained='none', size=MINI, epochs=3)
+    # 4 images in batches of 8.
+    assert (made.cfg.max_iters, made.cfg.load_from, made.cfg.pretrained) == (3, None, None)
+    assert 'scores will be low' in made.said
+    assert make('masks', task='detect').cfg.train_pipeline[2].get('with_mask') is None
+    # The user's own annotation files are trained on where they are.
+    assert make('masks').cfg.data_root == str(tmp_path / 'masks')
+
+
+def test_what_cannot_be_is_refused_and_a_finished_run_left_alone(make, tmp_path):
+    for kind, options, words in (
+        ('boxes', {'task': 'segment'}, 'does not say what is needed to segment; expected --task detect'),
+        ('boxes', {'size': 'large'}, '--size large: to detect there are mini, tiny, small, base'),
+        ('classes', {'size': 'huge'}, 'to classify there are mini, xxtiny, xtiny, tiny, small, base, large'),
+        ('boxes', {'epochs': 0}, '--epochs 0: expected at least 1'),
+        ('boxes', {'image_size': 8}, '--image-size 8: expected at least 32'),
+        ('boxes', {'pretrained': 'no.pth'}, '--pretrained no.pth: there is no such file; expected one, an address'),
+    ):
+        with pytest.raises(UserError, match=re.escape(words)):
+            make(kind, **options)
+    assert not (tmp_path / 'work_dirs').exists()
+    made = make('boxes', epochs=3)
+    (made.path.parent.parent / 'epoch_3.pth').touch()
+    before = made.path.read_text()
+    with pytest.raises(UserError, match="holds an earlier run's checkpoints"):
+        make('boxes', epochs=4)
+    assert made.path.read_text() == before
+    assert make('boxes', epochs=4, overwrite=True).cfg.max_epochs == 4
+    for arguments, words in (
+        ([], 'expected a CONFIG, or own data by --data FOLDER, and not both'),
+        (['a.py', '--data', tmp_path], 'and not both'),
+        (['a.py', '--epochs', 3], '--epochs: only with --data; of a CONFIG change the lines, or take --cfg-options'),
+        (['--data', tmp_path, '--resume'], '--data begins a run in one process'),
+    ):
+        with pytest.raises(SystemExit, match=re.escape(words)):
+            run_command('train', arguments)
+    assert TASKS == ('detect', 'segment', 'classify')
+
+
+@pytest.mark.long
+@pytest.mark.parametrize('write', [write_yolo, write_coco, write_voc, write_labelled, write_folders])
+def test_a_folder_becomes_a_model_in_one_line(write, tmp_path):
+    write(tmp_path / 'photos')
+    in_folder = '--work-dir', tmp_path / 'run'
+    said = call('', '-m', 'mmgcvit', 'train', '--data', tmp_path / 'photos', '--epochs', 1, *in_folder)
+    assert re.search(r'(bbox_mAP|mIoU|accuracy/top1): ', said)
+    photo = next((tmp_path / 'photos').rglob('*.jpg'))
+    call('', '-m', 'mmgcvit', 'predict', tmp_path / 'run', photo, '--out-dir', tmp_path / 'found', '--device', 'cpu')
+    assert (tmp_path / 'found' / 'vis' / photo.name).is_file()
+    # What was made is a config like others.
+    again = tmp_path / 'run' / 'made' / 'photos.py'
+    call('', '-m', 'mmgcvit', 'train', again, '--work-dir', tmp_path / 'again')
+    assert list((tmp_path / 'again').glob('best_*.pth'))
+
+
+@pytest.mark.long
+def test_the_same_in_python(tmp_path):
+    write_voc(tmp_path / 'photos')
+    program = f"""
+import mmgcvit
+work_dir = {str(tmp_path / 'run')!r}
+run = mmgcvit.train({str(tmp_path / 'photos')!r}, epochs=1, image_size=64, work_dir=work_dir, device='cpu')
+print('classes', mmgcvit.load(run).class_names)
+"""
+    assert f'classes {CLASSES}' in call('', '-c', program)
+    assert 'train' in mmgcvit.__all__
