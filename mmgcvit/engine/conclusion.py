@@ -6,7 +6,7 @@ One that fails or is ended early says how to go on instead.
 import os
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mmengine.dist import all_gather_object, get_rank
@@ -26,12 +26,13 @@ EXPORTED = ('FasterRCNN', 'MaskRCNN', 'CascadeRCNN', 'EncoderDecoder', 'ImageCla
 
 
 class ConclusionHook(Hook):
-    """Logs a conclusion when a training has come to its end; ``training`` registers it."""
+    """Logs a conclusion when a training has come to its end; ``training`` registers it, with the images passed over."""
 
     # After the last checkpoint.
     priority = 'LOWEST'
 
-    def __init__(self) -> None:
+    def __init__(self, passed_over: Mapping[str, int]) -> None:
+        self.passed_over = passed_over
         self.validations: list[float] = []
 
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
@@ -48,10 +49,19 @@ class ConclusionHook(Hook):
         # Each process has loaded other images.
         damaged = set().union(*all_gather_object(damaged_images(runner.train_dataloader.dataset)))
         if get_rank() == 0:
-            counts = (len(damaged), 'damaged image', ''), (steps_left_out(runner), 'step', ' not finite')
-            left_out = ', '.join(f'{number} {what}{"s" * (number > 1)}{how}' for number, what, how in counts if number)
-            lines = [*checkpoints(runner), self.took(runner, seconds), *([f'left out: {left_out}'] if left_out else [])]
-            runner.logger.info('\n'.join(['finished', *lines, *commands(runner)]), extra=TO_STAY)
+            said = [self.took(runner, seconds), *checkpoints(runner), *self.left_out(runner, len(damaged))]
+            runner.logger.info('\n'.join([*said, *commands(runner)]), extra=TO_STAY)
+
+    def left_out(self, runner: Runner | FlexibleRunner, damaged: int) -> Iterator[str]:
+        """What the run has not learned from, in a line; none where it is nothing."""
+        counts = [
+            *((number, 'image', f' {why}') for why, number in self.passed_over.items()),
+            (damaged, 'damaged image', ''),
+            (steps_left_out(runner), 'step', ' not finite'),
+        ]
+        words = [f'{number} {what}{"s" * (number > 1)}{behind}' for number, what, behind in counts if number]
+        if words:
+            yield f'left out: {", ".join(words)}'
 
     def took(self, runner: Runner | FlexibleRunner, seconds: float) -> str:
         """How long the run was, and how long a part of it took, of the part that this process has trained."""
@@ -59,7 +69,7 @@ class ConclusionHook(Hook):
             unit, done, planned, length = 'iteration', runner.iter, runner.max_iters, 1
         else:
             unit, done, planned, length = 'epoch', runner.epoch, runner.max_epochs, len(runner.train_dataloader)
-        words, trained = f'{done} of {planned} {unit}s', runner.iter - self.first
+        words, trained = f'finished: {done} of {planned} {unit}s', runner.iter - self.first
         if trained:
             words += f', {in_words((seconds - sum(self.validations)) / trained * length)} each'
         if self.validations:

@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,16 +51,19 @@ def make_work_dir(work_dir: str) -> None:
     Path(work_dir).mkdir(parents=True, exist_ok=True)
 
 
-def check_data(cfg: Config, loaders: Sequence[str]) -> None:
+def check_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
     """Make sure that the data sets of these loaders of a config are there and can be used, before anything is built.
 
     On each node the first process looks into them: at annotations as a whole, at some images, chosen by chance. What
     is repaired or left out is said; what would stop the run later, or make its results wrong, is refused by name.
+
+    Returns:
+        How many images training passes over as its config asks it to, and why.
     """
     check_presence(cfg, loaders)
     settings = settings_of(cfg)
     if not is_first_of_node(cfg):
-        return
+        return Counter()
     enter_scope(cfg)
     report = check_datasets(cfg, loaders, settings.images, Progress(disable=True))
     refusals = report.sentences(Outcome.STOPS)
@@ -68,6 +72,7 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> None:
     for words in report.sentences(Outcome.LEFT_OUT) + report.sentences(Outcome.REPAIRED) + report.notes:
         sys.stderr.write(f'data: {words}\n')
     sys.stderr.flush()
+    return report.passed_over
 
 
 def is_first_of_node(cfg: Config) -> bool:

@@ -1,6 +1,7 @@
 """Training from a config: its options, what is looked at before anything is built, and the run."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from importlib.util import find_spec
@@ -64,19 +65,22 @@ def run(
 ) -> None:
     """Train what a prepared config says, which was read from the file ``config``; ``watch`` gets the built runner."""
     try:
-        check(cfg, resume_from, trust_checkpoint)
-        build(cfg, config, trust_checkpoint, watch).train()
+        passed_over = check(cfg, resume_from, trust_checkpoint)
+        runner = build(cfg, config, trust_checkpoint, watch)
+        runner.register_hook(ConclusionHook(passed_over))
+        runner.train()
     except DamagedCheckpointError as error:
         raise UserError(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
 
 
-def check(cfg: Config, resume_from: str | None, trust_checkpoint: bool) -> None:
-    """Look at data, work dir and checkpoint before anything is built."""
-    check_data(cfg, ['train_dataloader', 'val_dataloader'])
+def check(cfg: Config, resume_from: str | None, trust_checkpoint: bool) -> Counter[str]:
+    """Look at data, work dir and checkpoint before anything is built; which images training passes over."""
+    passed_over = check_data(cfg, ['train_dataloader', 'val_dataloader'])
     make_work_dir(cfg.work_dir)
     if resume_from is not None:
         resume(cfg, resume_from)
     register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if trust_checkpoint else [])
+    return passed_over
 
 
 def build(
@@ -89,7 +93,6 @@ def build(
     """
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     watch(runner)
-    runner.register_hook(ConclusionHook())
     check_shared_folders(cfg, ['val_evaluator'])
     warning = other_batch_size(cfg, read_config(config), get_world_size())
     if warning is not None:

@@ -104,12 +104,6 @@ class Truths:
     def __init__(self, dataset: Any, model: Predictor) -> None:
         self.dataset = dataset
         self.model = model
-        names = dataset.metainfo.get('classes')
-        if names and len(names) != len(model.classes):
-            raise UserError(
-                f'the data set has {len(names)} classes, the model {len(model.classes)}: name the config that this '
-                'checkpoint was trained with'
-            )
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -149,6 +143,12 @@ def truths_of(cfg: Config, loader: str, model: Predictor) -> Truths:
         raise UserError(
             f"the data set of {loader} cannot be loaded: {first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
         ) from None
+    names = dataset.metainfo.get('classes')
+    if names and len(names) != len(model.classes):
+        raise UserError(
+            f'the data set has {len(names)} classes, the model {len(model.classes)}: name the config that this '
+            'checkpoint was trained with'
+        )
     return Truths(dataset, model)
 
 

@@ -34,7 +34,9 @@ def truths_of_run(runner: Runner, loader: DataLoader, settings: ConfigDict, scor
     """What is true of the data of a runner's loader, whose settings these are, for its model."""
     kind, settings = KINDS[runner.cfg.default_scope], next(leaf_datasets(settings.dataset))
     network, meta = plain_model(runner), {'dataset_meta': loader.dataset.metainfo}
-    names = names_of(meta, settings, network)
+    names, known = names_of(meta, settings, network), loader.dataset.metainfo.get('classes') or ()
+    # A network may have more.
+    names[: len(known)] = known
     # Its images are those that the loader has prepared.
     model = kind(network, Compose([]), loader_of(settings), names, colours_of(meta, settings, names))
     model.score_thr = score_thr

@@ -55,11 +55,11 @@ class WarnHook(Hook):
 
 
 def concluded(work_dir, loop, *hooks, ends_with=None, **options):
-    """What the log of a run has after the word ``finished``, by lines; None where it says none."""
+    """What the log of a run has from the word ``finished`` on, by lines; None where it says none."""
     cfg = config(work_dir, loop, log_level='INFO', **options)
     cfg.default_hooks.update({name: {'type': f'mmgcvit.{name}'} for name in ('FiniteStepsHook', 'EndEarlyHook')})
     runner = Runner.from_cfg(cfg)
-    for hook in (*hooks, ConclusionHook()):
+    for hook in (*hooks, ConclusionHook({'without an object': 5, 'under min_size': 0})):
         runner.register_hook(hook)
     if ends_with is None:
         runner.train()
@@ -68,23 +68,23 @@ def concluded(work_dir, loop, *hooks, ends_with=None, **options):
             runner.train()
     runner.train_loop.dataloader = None
     (log,) = work_dir.glob('*/*.log')
-    _, finished, lines = log.read_text().partition(' - finished\n')
+    _, finished, lines = log.read_text().partition(' - finished: ')
     return lines.splitlines() if finished else None
 
 
 def test_the_best_checkpoint_and_the_time_are_said_and_what_was_left_out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     work_dir = tmp_path / 'my run'
-    best, took, left_out, *rest = concluded(work_dir, EPOCHS, SpoilHook(1), saves=None, **validating(Falling()))
+    took, best, left_out, *rest = concluded(work_dir, EPOCHS, SpoilHook(1), saves=None, **validating(Falling()))
     assert best == f'last checkpoint: {shlex.quote("my run/epoch_3.pth")}'
     assert re.fullmatch(r'3 of 3 epochs, [\d.]+ s each, and [\d.e-]+ s a validation', took)
-    assert left_out == 'left out: 1 step not finite'
+    assert left_out == 'left out: 5 images without an object, 1 step not finite'
     assert rest[0] == 'next:'
 
     work_dir, saving = tmp_path / 'best', {'interval': 2, 'by_epoch': False, 'save_best': 'auto'}
     hooks = {'checkpoint': {'type': 'mmgcvit.WholeCheckpointHook', **saving}}
     options = {'sampler': 'InfiniteSampler', 'default_hooks': hooks, **validating(Falling())}
-    best, took, *_ = concluded(work_dir, ITERATIONS, **options)
+    took, best, *_ = concluded(work_dir, ITERATIONS, **options)
     assert best == 'best toy_mAP 0.375: best/best_toy_mAP_iter_2.pth'
     assert checkpoint_of(work_dir) == str(work_dir / 'best_toy_mAP_iter_2.pth')
     assert took.startswith('4 of 4 iterations, ')

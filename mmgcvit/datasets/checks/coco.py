@@ -341,6 +341,8 @@ def check_coco(
     # Training gets crowds with their masks, though not as objects to find.
     if not is_scored and not (is_used & ~file.flagged('iscrowd')).any():
         report.add(NOTHING, place)
+    if not is_scored:
+        report.passed_over.update(passed_over(file, dataset.filter_cfg or {}))
     if any(step.get('with_mask') for step in steps_of(settings.get('pipeline') or [])):
         check_masks(file, is_used | is_scored, place, report)
     # As the hosts join them.
@@ -349,6 +351,16 @@ def check_coco(
     absent = check_presence(place, paths, report)
     sizes = file.sizes[sized].astype(int).tolist()
     return [Picture(path, tuple(size)) for path, size in zip(paths, sizes, strict=True) if path not in absent]
+
+
+def passed_over(file: CocoFile, filter_cfg: Mapping[str, Any]) -> dict[str, int]:
+    """How many images mmdet's filter takes out of a training set, and why."""
+    seen = {entry['image_id'] for entry, is_known in zip(file.placed, file.in_class, strict=True) if is_known}
+    is_empty = np.array([image['id'] not in seen for image in file.images], bool) & filter_cfg.get(
+        'filter_empty_gt', False
+    )
+    is_small = file.sizes.min(1, initial=np.inf) < filter_cfg.get('min_size', 0)
+    return {'without an object': int(is_empty.sum()), 'under min_size': int((is_small & ~is_empty).sum())}
 
 
 def as_numbers(values: Sequence[Any], width: int) -> NDArray[np.float64]:

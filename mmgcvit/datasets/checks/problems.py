@@ -1,5 +1,6 @@
 """What is wrong with data: kinds of problems, what each means for a run, and how many there are."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -37,11 +38,15 @@ class Found:
 
 
 class Report:
-    """Problems by the file or folder that they are in, and their kind; and notes on what is no problem."""
+    """Problems by the file or folder that they are in, and their kind; and notes on what is no problem.
+
+    So many images training passes over as its config asks it to, and why.
+    """
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, Kind], Found] = {}
         self.notes: list[str] = []
+        self.passed_over: Counter[str] = Counter()
 
     def add(self, kind: Kind, place: str, examples: Sequence[str] | None = None) -> None:
         """Note problems of a kind: what has it, each in words; None where the place itself is the problem."""

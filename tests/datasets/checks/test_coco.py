@@ -312,3 +312,20 @@ def test_run_lengths_of_any_length_are_read_and_what_is_none_is_not():
         assert decompressed(string) is None, string
     for counts, is_one in {(4, 2): True, (0, 6): True, (4, 1): False, (7, -1): False, (5.0, 1): False}.items():
         assert is_whole({'size': [2, 3], 'counts': list(counts)}, 2, 3) == is_one, counts
+
+
+def test_images_that_training_passes_over_are_those_that_the_host_filters_out(tmp_path):
+    content = coco_content()
+    content['annotations'].pop()
+    content['images'][0]['width'] = 8
+    for filter_cfg, empty, small in (
+        ({}, 0, 0),
+        ({'filter_empty_gt': True}, 1, 0),
+        ({'filter_empty_gt': True, 'min_size': 9}, 1, 1),
+        ({'min_size': 9}, 0, 1),
+    ):
+        dataset = {**write_coco(tmp_path, content), 'filter_cfg': filter_cfg}
+        expected = {'without an object': empty, 'under min_size': small}
+        assert look(dataset).passed_over == expected, filter_cfg
+        assert len(DATASETS.build(dataset)) == len(NAMES) - empty - small, filter_cfg
+        assert not look(dataset, 'val_dataloader').passed_over
