@@ -130,8 +130,14 @@ def model_of_config(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     dataset = cfg.test_dataloader.dataset
     loading = next(step for step in dataset.pipeline if type_name(step) == LOADING)
     steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *OF_ANNOTATIONS)]
-    with building_in(kind.scope):
-        model = build_model(cfg).eval()
+    if torch.get_default_dtype() not in (torch.float32, torch.float64):
+        # Of half precision some constants of a model would be rounded, and would stay so.
+        raise UserError(
+            f"torch's default dtype is {torch.get_default_dtype()}; load with torch.float32 (torch.set_default_dtype)"
+        )
+    with building_in(kind.scope), torch.device('cpu'):
+        # In the precision of images, which hosts convert to float32.
+        model = build_model(cfg).float().eval()
         names = names_of(meta, dataset, model)
         colours = colours_of(meta, dataset, names)
         dtype = np.float32 if loading.get('to_float32') else np.uint8

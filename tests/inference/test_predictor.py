@@ -145,6 +145,34 @@ def test_models_of_several_hosts_are_used_in_turns(models, picture):
         assert_same(one, other)
 
 
+def test_a_callers_precision_and_device_do_not_change_how_a_model_is_loaded(work_dir, picture, model, task):
+    """Torch's default dtype and device, and autocast, which lowers the precision of a call as it is asked to."""
+    options = {'score_thr': 0.0} if task == 'detection' else {}
+
+    def answer():
+        return load(work_dir, device='cpu', **options)(picture)
+
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert_same(answer(), model(picture), tolerance=0)
+        torch.set_default_dtype(torch.bfloat16)
+        with pytest.raises(UserError, match=r'default dtype is torch\.bfloat16; load with torch\.float32'):
+            answer()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    with torch.device('meta'):
+        built = load(work_dir, device='cpu', **options)
+    assert_same(built(picture), model(picture), tolerance=0)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = model(picture)
+    for name, value in vars(model(picture)).items():
+        assert getattr(found, name).__class__ is value.__class__, name
+        if isinstance(value, np.ndarray):
+            assert getattr(found, name).dtype == value.dtype, name
+    if task == 'classification':
+        np.testing.assert_allclose(found.scores, model(picture).scores, atol=1e-2)
+
+
 def test_a_model_runs_on_the_named_device(device, work_dir, picture, model, task):
     options = {'score_thr': 0.0} if task == 'detection' else {}
     placed = load(work_dir, device=device, **options)

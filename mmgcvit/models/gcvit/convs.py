@@ -4,10 +4,9 @@ Legend: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv wo
 return channels-last ones.
 """
 
-import torch
 from torch import Tensor, nn
 
-from ..layers import LayerNorm, channels_first, channels_last, divide_up
+from ..layers import LayerNorm, channels_first, channels_last, divide_up, in_channels_last
 
 
 class SqueezeExcite(nn.Module):
@@ -90,5 +89,5 @@ class Stem(nn.Module):
         return self.proj.out_channels * divide_up(size[0], 2) * divide_up(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=torch.channels_last)  # or each norm would copy the maps
+        images = in_channels_last(images)  # or each norm would copy the maps
         return self.downsample(channels_last(self.proj(images)))

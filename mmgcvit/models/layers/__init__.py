@@ -21,7 +21,7 @@ from .blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, init_t
 from .cpu import images_in_chunks, is_plain, linear, patches_in_chunks
 from .position import PositionEmbedding, RelativePositionBias
 from .resizing import resize
-from .tracing import channels_first, channels_last, is_exporting, is_tracing
+from .tracing import channels_first, channels_last, in_channels_last, is_exporting, is_tracing
 from .windows import (
     count_windows,
     divide_up,

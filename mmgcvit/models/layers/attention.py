@@ -3,6 +3,7 @@
 Legend: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .tracing import is_exporting
+from .tracing import is_exporting, is_tracing
 from .trained_bias import attend_with_trained_bias, serves_trained_bias
 from .windows import windows_as_batch
 
@@ -21,6 +22,7 @@ try:
 except ImportError:  # before torch 2.3
     ORDERED = False
 
+SWITCHES = threading.RLock()
 # The largest number of blocks in two of the three dimensions of a CUDA launch.
 MOST_IN_A_LAUNCH = 65535
 
@@ -70,7 +72,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     if bias is not None:
         # Always four dimensions: with three torch silently leaves its fused kernel for CPUs.
         bias = bias.unsqueeze(0) if bias.ndim == 3 else bias.expand(batch, *bias.shape).flatten(0, 1)
-    with chosen_backends(values, bias):
+    with taking_turns(values), chosen_backends(values, bias):
         chunks = [F.scaled_dot_product_attention(*chunk) for chunk in launches(queries, keys, values, bias)]
     out = chunks[0] if len(chunks) == 1 else torch.cat(chunks)
     return out.unflatten(0, (batch, num_windows))
@@ -108,6 +110,12 @@ def backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[SDPB
         return [SDPBackend.MATH]
     flash = [SDPBackend.FLASH_ATTENTION] if not has_bias and dtype != torch.float32 else []
     return [*flash, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+def taking_turns(values: Tensor) -> AbstractContextManager:
+    """The context for :func:`chosen_backends` among threads: torch's switches are one for all, and must be set back."""
+    wanted = ORDERED and not is_tracing() and backends(values.device.type, values.dtype, False)
+    return SWITCHES if wanted else nullcontext()
 
 
 def chosen_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManager:

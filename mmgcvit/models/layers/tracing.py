@@ -40,6 +40,16 @@ def sizes_are_symbols() -> bool:
     return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
 
 
+def is_transformed() -> bool:
+    """Whether the caller runs under a transform of torch.func (grad, vmap, ...), which know torch's operators only."""
+    return not is_compiling() and torch._C._are_functorch_transforms_active()
+
+
+def in_channels_last(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) with channels last in memory; under transforms, where vmap knows of no such, as they are."""
+    return images if is_transformed() else images.contiguous(memory_format=torch.channels_last)
+
+
 def channels_first(x: Tensor) -> Tensor:
     """(B, H, W, C), as transformers have maps, to (B, C, H, W), as convolutions take them."""
     x = x.permute(0, 3, 1, 2)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .tracing import is_exporting
+from .tracing import is_exporting, is_transformed
 from .windows import windows_as_batch
 
 # How many scores the backward pass holds at a time: 1 MB of float32, which stays in a core's cache.
@@ -25,7 +25,7 @@ def serves_trained_bias(q: Tensor, bias: Tensor | None) -> bool:
     """Whether :func:`attend_with_trained_bias` serves these tensors, and is the faster way for them."""
     if bias is None or bias.ndim != 3 or not bias.requires_grad or not torch.is_grad_enabled() or is_exporting():
         return False
-    return OPERATORS_KNOWN and q.device.type == 'cpu' and q.dtype in DTYPES
+    return OPERATORS_KNOWN and q.device.type == 'cpu' and q.dtype in DTYPES and not is_transformed()
 
 
 def attend_with_trained_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import is_exporting, is_plain, round_up
+from ..layers import in_channels_last, is_exporting, is_plain, round_up
 
 Shift = tuple[int, int]
 
@@ -108,7 +108,7 @@ def shifted_copies(images: Tensor, shifts: Sequence[Shift], shift_mode: str) -> 
     """
     height, width = images.shape[2:]
     reach = max(abs(step) for shift in shifts for step in shift)
-    padded = F.pad(images, (reach,) * 4, mode=shift_mode).contiguous(memory_format=torch.channels_last)
+    padded = in_channels_last(F.pad(images, (reach,) * 4, mode=shift_mode))
     return [padded[:, :, reach - dy : reach - dy + height, reach - dx : reach - dx + width] for dy, dx in shifts]
 
 

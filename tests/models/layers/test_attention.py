@@ -1,6 +1,8 @@
 """Attention: equal to its definition, gradients too, on every device, and computed by fused kernels."""
 
 import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -160,6 +162,27 @@ def test_backends_follow_from_device_dtype_and_bias():
         ('cuda', torch.float16, False): [FLASH, EFFICIENT, MATH],
     }
     assert {asked: [backend.name for backend in attention.backends(*asked)] for asked in expected} == expected
+
+
+@needs_order
+def test_threads_have_the_chosen_backends_each_in_turn(monkeypatch):
+    """Torch's switches are one for all threads: one's call would end another's choice, or keep it for good."""
+    from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends
+
+    before, wanted, seen = _cur_sdpa_kernel_backends(with_priority=True), [SDPBackend.MATH], []
+
+    def watch(q, *_):
+        time.sleep(0.002)
+        seen.append(_cur_sdpa_kernel_backends())
+        return q
+
+    monkeypatch.setattr(attention, 'backends', lambda *_: wanted)
+    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention', watch)
+    operands = [each.detach() for each in arguments()]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: attend(*operands), range(12)))
+    assert seen == [wanted] * 12
+    assert _cur_sdpa_kernel_backends(with_priority=True) == before
 
 
 @needs_order
