@@ -1,4 +1,4 @@
-"""Sphinx: the repository's Markdown pages as a site, beside the API and the commands' options. Built by `make docs`.
+"""Sphinx: the repository's Markdown pages as a site, beside the API. Built by `make docs`.
 
 The source folder is the repository's root, so that every relative link means the same on the site and in the files:
 
@@ -29,7 +29,6 @@ extensions = [
     'sphinx.ext.viewcode',
     'sphinx_copybutton',
     'source_pages',
-    'command_help',
 ]
 root_doc = 'docs/index'
 include_patterns = [

@@ -213,7 +213,6 @@ OTHER_LANGUAGES = {
     'yaml': 'needs a Kubernetes cluster',
     '{toctree}': 'the site',
     '{eval-rst}': 'the site',
-    '{command-help}': 'the site',
 }
 # What stands for a name of the reader's.
 PLACEHOLDERS = {

@@ -1,0 +1,37 @@
+"""``python -m tests.docs.commands_page`` writes into docs/commands.md what ``mmgcvit COMMAND --help`` prints."""
+
+import io
+import re
+import sys
+from contextlib import redirect_stdout, suppress
+from unittest import mock
+
+from mmgcvit.commands import main
+
+from ..conftest import ROOT
+
+PAGE = ROOT / 'docs' / 'commands.md'
+# A heading, and the block below it.
+SECTION = re.compile(r'^(# Commands|## mmgcvit (\S+))$(.*?^```text\n).*?^```$', re.MULTILINE | re.DOTALL)
+
+
+def help_of(*command):
+    """In lines of 100 columns."""
+    printed = io.StringIO()
+    with (
+        mock.patch.object(sys, 'argv', ['mmgcvit', *command, '--help']),
+        mock.patch.dict('os.environ', COLUMNS='100'),
+        redirect_stdout(printed),
+        suppress(SystemExit),
+    ):
+        main.main()
+    return printed.getvalue().strip()
+
+
+def written_anew():
+    """The page as it should be; what stands between headings and blocks is kept."""
+    return SECTION.sub(lambda found: f'{found[1]}{found[3]}{help_of(*filter(None, [found[2]]))}\n```', PAGE.read_text())
+
+
+if __name__ == '__main__':
+    PAGE.write_text(written_anew())
