@@ -14,9 +14,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from packaging.version import Version
 
+from mmgcvit import registry
 from mmgcvit.commands import benchmark
 from mmgcvit.commands.main import COMMANDS
-from mmgcvit.hosts import registry
 from mmgcvit.hosts.configs import enter_scope
 
 from .. import fork_server, programs
