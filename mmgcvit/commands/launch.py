@@ -1,7 +1,7 @@
 """Train or test on several GPUs, or in several processes where there is no GPU, with torch's launcher.
 
     mmgcvit launch GPUS train CONFIG [options of mmgcvit train]
-    mmgcvit launch GPUS test CONFIG CHECKPOINT [options of mmgcvit test]
+    mmgcvit launch GPUS test CONFIG [CHECKPOINT] [options of mmgcvit test]
 
 tools/dist_train.sh and tools/dist_test.sh call it.
 
@@ -22,6 +22,7 @@ import torch
 
 from ..engine.processes import LOOPBACK, check_port, free_port
 from ..errors import UserError
+from ..hosts.configs import alike
 from ..hosts.machine import HIDING_VARIABLE, check_gpus, use_gpus
 from .launcher import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_on
 from .options import CONFIG, add_device_option
@@ -45,8 +46,8 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> int:
     processes = whole_number('GPUS', args.gpus, least=1)
-    if not Path(args.config).is_file():
-        raise UserError(f'there is no config {args.config}; the configs of this project are under configs/')
+    if not (Path(args.config).is_file() or (args.command == 'test' and Path(args.config).is_dir())):
+        raise UserError(f'there is no config {args.config}; those of this project are in configs/{alike(args.config)}')
     nodes = read_nodes(os.environ)
     environment = os.environ | threads(processes, os.environ)
     device = device_in(args.options)

@@ -1,4 +1,4 @@
-"""The console command: ``mmgcvit train CONFIG``, ``mmgcvit test CONFIG CHECKPOINT``, ..."""
+"""The console command: ``mmgcvit train CONFIG``, ``mmgcvit test WORK_DIR``, ..."""
 
 import os
 import re

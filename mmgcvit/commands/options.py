@@ -27,9 +27,9 @@ LEFT_OUT = (
 )
 
 
-def add_common_options(parser: argparse.ArgumentParser) -> None:
+def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:
     """Options of training and testing alike, as MM users know them from every MM code base."""
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument('--work-dir', help=f'folder for logs and checkpoints (default: {work_dir})')
     add_cfg_options(parser)
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes'
@@ -75,6 +75,14 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_source(parser: argparse.ArgumentParser, needed: bool = True, checkpoint: str | None = LEFT_OUT) -> None:
+    """CONFIG [CHECKPOINT] of a trained model, or its work dir, as ``find_source`` settles them."""
+    nargs = None if needed else '?'
+    parser.add_argument('config', nargs=nargs, metavar='CONFIG', help='a config file, or the work dir of a run')
+    if checkpoint is not None:
+        parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=checkpoint)
+
+
 def add_model_options(
     parser: argparse.ArgumentParser, needed: bool = True, checkpoint: str | None = LEFT_OUT, device: bool = True
 ) -> None:
@@ -84,10 +92,7 @@ def add_model_options(
     None where other files follow CONFIG, and the command finds out itself whether the first is a checkpoint. Without
     ``device`` it runs on the CPU.
     """
-    nargs = None if needed else '?'
-    parser.add_argument('config', nargs=nargs, metavar='CONFIG', help='a config file, or the work dir of a run')
-    if checkpoint is not None:
-        parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=checkpoint)
+    add_source(parser, needed, checkpoint)
     if device:
         add_device_option(parser)
     else:

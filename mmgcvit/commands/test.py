@@ -1,9 +1,10 @@
-"""Test a model of any task: mmgcvit test CONFIG CHECKPOINT [options]."""
+"""Test a model of any task: mmgcvit test CONFIG [CHECKPOINT] [options]."""
 
 import argparse
+from pathlib import Path
 
 from ..errors import UserError
-from .options import CONFIG, add_common_options, config_of_run
+from .options import add_common_options, add_source, config_of_run
 from .screen import add_progress_option, open_screen
 
 FULL_DISK = ': the test could not write, and has ended (work dir {work_dir}). Make room, then call it again'
@@ -11,8 +12,7 @@ FULL_DISK = ': the test could not write, and has ended (work dir {work_dir}). Ma
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model of any task.')
-    parser.add_argument('config', help=CONFIG)
-    parser.add_argument('checkpoint', help='a checkpoint of that config: a file or an address')
+    add_source(parser)
     parser.add_argument('--show-dir', metavar='FOLDER', help='draw every image with its predictions into this folder')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
     parser.add_argument(
@@ -24,19 +24,26 @@ def parse_args() -> argparse.Namespace:
         help='test on the data that this config describes, for example one of configs/_base_/datasets/imagenet_v2_*.py',
     )
     add_progress_option(parser)
-    add_common_options(parser)
-    return parser.parse_args()
+    add_common_options(parser, work_dir='work_dirs/CONFIG_NAME; of a work dir, its folder test')
+    # CHECKPOINT may also follow options, although it may be left out.
+    return parser.parse_intermixed_args()
 
 
 def main(args: argparse.Namespace) -> None:
     from ..engine import testing
     from ..engine.processes import leaving_processes
     from ..engine.starting import look_at_machine
+    from ..inference.sources import as_made, find_source
 
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {args.out}: predictions are pickled; expected a name ending in .pkl or .pickle')
     look_at_machine('test', args.device, args.launcher)
-    cfg = config_of_run(args)
+    source = find_source(args.config, args.checkpoint)
+    if args.work_dir is None and not source.is_named:
+        # A run's own folder stays as the run has left it.
+        args.work_dir = str(Path(args.config) / 'test')
+    args.config = str(source.config)
+    cfg = as_made(config_of_run(args), source, args.cfg_options or ())
     testing.prepare(cfg, args.test_data, args.show_dir, args.tta)
     with leaving_processes(), open_screen(cfg, args.progress) as watch:
-        testing.run(cfg, args.checkpoint, args.out, args.trust_checkpoint, watch)
+        testing.run(cfg, source.checkpoint, args.out, args.trust_checkpoint, watch)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmgcvit.commands.main import run_command
+from mmgcvit.engine import testing
 from mmgcvit.inference import UserError, running
 from mmgcvit.inference.inputs import opened
 
@@ -251,3 +253,25 @@ def test_the_script_calls_it(work_dirs, photos, tmp_path):
         f'classification, 10 classes, on the CPU: {work_dirs["classification"]}/epoch_1.pth',
         f'3 images predicted: {tmp_path / "out"}',
     ]
+
+
+def test_a_test_takes_a_work_dir_or_a_config_and_a_checkpoint_as_other_commands_do(work_dirs, tmp_path, monkeypatch):
+    """Before or behind its options; the folder of a run that is named stays as the run has left it."""
+    tested = []
+    monkeypatch.setattr(testing, 'prepare', lambda *_: None)
+    monkeypatch.setattr(testing, 'run', lambda cfg, checkpoint, *_: tested.append((cfg, checkpoint)))
+    run = work_dirs['classification']
+    own, other = ['--work-dir', tmp_path / 'own'], str(tmp_path / 'other.pth')
+    (tmp_path / 'other.pth').write_bytes((run / 'epoch_1.pth').read_bytes())
+    for arguments, checkpoint, folder in (
+        ([run], run / 'epoch_1.pth', run / 'test'),
+        ([run, other, *own], other, tmp_path / 'own'),
+        ([run / 'classify.py', *own, other], other, tmp_path / 'own'),
+    ):
+        run_command('test', [*arguments, '--device', 'cpu', '--cfg-options', 'randomness.seed=3'])
+        cfg, named = tested.pop()
+        assert (named, cfg.work_dir) == (str(checkpoint), str(folder))
+        assert (cfg.filename, cfg.randomness.seed) == (str(run / 'classify.py'), 3)
+    for arguments, words in (([run / 'classify.py'], 'has no checkpoint beside it'), (['none'], 'neither a file nor')):
+        with pytest.raises(SystemExit, match=words):
+            run_command('test', [*arguments, '--device', 'cpu'])
