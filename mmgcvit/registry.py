@@ -48,7 +48,8 @@ def child_of(parent: Registry, *locations: str) -> Registry:
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=[*locations])
 
 
-MODELS = child_of(mmengine.MODELS, 'mmgcvit.models.gcvit', 'mmgcvit.models.lsa', *OF_MMDET)
+NETWORKS = ('mmgcvit.models.gcvit', 'mmgcvit.models.lsa')
+MODELS = child_of(mmengine.MODELS, *NETWORKS, *OF_MMDET)
 DATASETS = child_of(mmengine.DATASETS, 'mmgcvit.datasets.imagenet_v2')
 TASK_UTILS = child_of(mmengine.TASK_UTILS, *OF_MMDET)
 TRANSFORMS = child_of(mmengine.TRANSFORMS, 'mmgcvit.datasets.checks.loading', *OF_MMDET)
@@ -68,3 +69,10 @@ OPTIM_WRAPPERS = child_of(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.precision')
 FUNCTIONS = child_of(mmengine.FUNCTIONS, 'mmgcvit.engine.sharding')
 STRATEGIES = child_of(mmengine.STRATEGIES, 'mmgcvit.engine.sharding')
 OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, *OF_MMPRETRAIN)
+
+
+def networks() -> dict[str, type]:
+    """What is registered as a model, this package's networks at least, by name; of others what has been imported."""
+    for module in NETWORKS:
+        import_module(module)
+    return MODELS.module_dict

@@ -82,6 +82,20 @@ def test_what_the_package_registers_is_found_in_every_scope_of_a_fresh_process(t
 
 
 @pytest.mark.slow
+def test_the_networks_are_known_to_what_asks_for_all_of_them_in_a_fresh_process():
+    for code, words in (
+        (
+            'from mmgcvit.checkpoints.weights import known_layouts; print({each.network for each in known_layouts()})',
+            "'LSA'",
+        ),
+        ('import timm, mmgcvit.integrations.timm; print(timm.list_models("mmgcvit_*"))', 'mmgcvit_lsa_imagenet_tiny'),
+        ('from mmgcvit.experiments.benchmark import build; print(type(build("lsa:imagenet-tiny", (64, 64))))', 'LSA'),
+    ):
+        ended = run([sys.executable, '-c', code])
+        assert words in ended.stdout, (code, ended.stderr)
+
+
+@pytest.mark.slow
 def test_hosts_read_checkpoints_as_data_whichever_is_imported_first(tmp_path):
     torch.save({'state_dict': {'a': torch.ones(1)}, 'meta': Order()}, tmp_path / 'orders.pth')
     for beginning in ('import mmgcvit', 'import mmengine.runner; import mmgcvit', 'import mmgcvit, mmengine.model'):

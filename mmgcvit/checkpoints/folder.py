@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, first_line, shorten
 from ..files import written_together
-from ..registry import MODELS
+from ..registry import networks
 from ..version import __version__
 from .integrity import beside, digest_line, write_safetensors
 from .weights import check_numbers, read_weights
@@ -125,7 +125,7 @@ def check_types(arguments: dict[str, Any], source: str) -> None:
         value = waiting.pop()
         if isinstance(value, dict):
             named = value.get('type')
-            if named is not None and (not isinstance(named, str) or named not in MODELS.module_dict):
+            if named is not None and (not isinstance(named, str) or named not in networks()):
                 raise CheckpointError(f'{source} names a type {named!r:.80}, which is not registered in mmgcvit')
             waiting += value.values()
         elif isinstance(value, list):
@@ -148,7 +148,7 @@ def read_config(folder: Path) -> FolderConfig:
 
 def network_in(config: FolderConfig, base: type[nn.Module], source: str) -> type[nn.Module]:
     """The registered class that a config names, which must be a base or derived from it."""
-    network = MODELS.module_dict.get(config.network)
+    network = networks().get(config.network)
     if network is None:
         raise CheckpointError(
             f'{source} names the network {config.network!r:.80}, which is not registered; import what '

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, shorten
-from ..registry import MODELS
+from ..registry import networks
 from .layout import Layout
 from .reading import read_checkpoint
 
@@ -21,15 +21,13 @@ LONGEST_NAME = 500
 
 def known_layouts() -> list[Layout]:
     """The layouts of all registered networks; what a network inherits is its base's."""
-    return [layout for network in MODELS.module_dict.values() for layout in vars(network).get('layouts', ())]
+    return [layout for network in networks().values() for layout in vars(network).get('layouts', ())]
 
 
 def known_tables() -> dict[str, Any]:
     """The modules with position tables of all registered networks, by the end of the table's name."""
     return {
-        module.table_name: module
-        for network in MODELS.module_dict.values()
-        for module in getattr(network, 'table_types', ())
+        module.table_name: module for network in networks().values() for module in getattr(network, 'table_types', ())
     }
 
 

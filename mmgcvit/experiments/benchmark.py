@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from ..errors import UserError, first_line
 from ..hosts.configs import enter_scope, read_config
 from ..models.base import PyramidBackbone
-from ..registry import MODELS
+from ..registry import networks
 from .benchmark_layers import LayerCost, Limits, machine_limits, profile_layers
 from .measuring import OwnProcess, Step, Timing, peak_memory_of, time_side_by_side, wait_for
 
@@ -95,11 +95,11 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
         return build_plain(rest, size)
     arch, _, window = rest.partition('@')
     # Not what the ablations make of them.
-    networks = {name.lower(): kind for name, kind in MODELS.module_dict.items() if PyramidBackbone in kind.__bases__}
-    if window and kind not in (with_windows := (*networks, 'swin')):
+    known = {name.lower(): kind for name, kind in networks().items() if PyramidBackbone in kind.__bases__}
+    if window and kind not in (with_windows := (*known, 'swin')):
         raise UserError(f'{name!r} sets windows, which only {", ".join(with_windows)} models take here')
-    if kind in networks:
-        return networks[kind](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
+    if kind in known:
+        return known[kind](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
     if kind == 'swin':
         from mmpretrain.models import SwinTransformer
 
@@ -117,7 +117,7 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
             return Tuple(create(img_size=size))
         except TypeError:  # a model for images of any size
             return Tuple(create())
-    kinds = ', '.join(f'{kind}:...' for kind in (*networks, 'plain', 'swin', 'convnext', 'timm'))
+    kinds = ', '.join(f'{kind}:...' for kind in (*known, 'plain', 'swin', 'convnext', 'timm'))
     raise UserError(f'there is no model {name!r}; expected one of {kinds}')
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..models.base import PyramidBackbone
-from ..registry import MODELS
+from ..registry import networks
 from . import require
 
 require('timm', 'checkpoints')
@@ -136,7 +136,7 @@ def register(network: type[PyramidBackbone], arch: str) -> None:
 
 # Where timm looks for them, in the module of what is registered.
 default_cfgs: dict[str, Any] = {}
-for registered in list(MODELS.module_dict.values()):
+for registered in list(networks().values()):
     # What is derived from a network, as ablations are, has its variants and no names of its own.
     for variant in vars(registered).get('archs', ()):
         register(registered, variant)
