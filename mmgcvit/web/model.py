@@ -5,7 +5,6 @@ Pictures come as bytes from somebody else's hands: they are checked by their hea
 
 import io
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +98,13 @@ def picture_of(content: bytes, most_pixels: int = MOST_PIXELS) -> np.ndarray:
         UserError: It is none, damaged, or has too many pixels.
     """
     try:
-        with warnings.catch_warnings():
-            # Of odd metadata, and of images that are large but not too large.
-            warnings.simplefilter('ignore')
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                width, height = image.size
-                too_much_webp = image.format == 'WEBP' and width * height > MOST_PIXELS_OF_WEBP
-                if max(width, height) <= LONGEST_SIDE and not too_much_webp:
-                    factor = math.ceil(math.sqrt(width * height / most_pixels))
-                    upright = ImageOps.exif_transpose(reduced(image, factor))
-                    return np.ascontiguousarray(np.asarray(upright)[..., ::-1])
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            width, height = image.size
+            too_much_webp = image.format == 'WEBP' and width * height > MOST_PIXELS_OF_WEBP
+            if max(width, height) <= LONGEST_SIDE and not too_much_webp:
+                factor = math.ceil(math.sqrt(width * height / most_pixels))
+                upright = ImageOps.exif_transpose(reduced(image, factor))
+                return np.ascontiguousarray(np.asarray(upright)[..., ::-1])
     except Image.UnidentifiedImageError:
         raise UserError(f'The file is no image: take one of {", ".join(FORMATS)}.') from None
     except Image.DecompressionBombError:

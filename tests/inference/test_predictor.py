@@ -186,4 +186,4 @@ def test_a_model_runs_on_the_named_device(device, work_dir, picture, model, task
 def test_the_package_offers_it_and_imports_no_host_for_it():
     assert mmgcvit.load.__name__ == load.__name__
     program = "import sys, mmgcvit; print({'mmdet', 'mmseg', 'mmpretrain', 'mmgcvit.inference'} & set(sys.modules))"
-    assert run([sys.executable, '-c', program]).stdout == 'set()\n'
+    assert run([sys.executable, '-W', 'error', '-c', program]).stdout == 'set()\n'
