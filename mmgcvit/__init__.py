@@ -5,12 +5,12 @@ where it is asked for, and hosts find all that there is through :mod:`mmgcvit.re
 is that hosts read checkpoints as data, whether they are imported before it or after.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .hosts.finder import serve_stand_ins
 from .hosts.other_names import answer_other_names
 from .hosts.reader import register_reader
+from .on_demand import on_demand
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -19,21 +19,9 @@ if TYPE_CHECKING:
     from .models.gcvit import GCViT
     from .models.lsa import LSA
 
-PLACES = {'GCViT': 'models.gcvit', 'LSA': 'models.lsa', 'load': 'inference', 'train': 'engine.own_data'}
 __all__ = ['LSA', 'GCViT', '__version__', 'load', 'train']
-
-
-def __getattr__(name: str) -> Any:
-    """What is imported where it is asked for (PEP 562), once it is known that the hosts are there."""
-    if name not in PLACES:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    import_module('.registry', __name__)
-    found = globals()[name] = getattr(import_module(f'.{PLACES[name]}', __name__), name)
-    return found
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *PLACES]
+PLACES = {'GCViT': 'models.gcvit', 'LSA': 'models.lsa', 'load': 'inference', 'train': 'engine.own_data'}
+__getattr__, __dir__ = on_demand(__name__, PLACES)
 
 
 def _read_as_data(source: str) -> dict[str, Any]:

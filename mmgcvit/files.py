@@ -19,6 +19,10 @@ from .errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+# What is read as an image by its name, and from elsewhere.
+IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
+IMAGE_ENDINGS += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
+ADDRESSES = ('http://', 'https://')
 # What the name of a file or folder ends in while it is written.
 UNFINISHED = '.unfinished'
 
@@ -52,6 +56,21 @@ def check_writable(folder: Path, name: str) -> None:
     refusal = refusal_of(existing)
     if refusal is not None:
         raise UserError(f'{name} cannot be written ({existing}: {refusal.strerror}); name another place')
+
+
+def check_target(target: Path, ending: str, overwrite: bool | None = False) -> None:
+    """Refuse a file to write that has another ending, is there already, or cannot be written.
+
+    Where it is there, ``overwrite`` allows to replace it; None where a command knows no such option.
+    """
+    if target.suffix != ending:
+        raise UserError(f'{target}: expected a name that ends in {ending}')
+    if target.is_dir():
+        raise UserError(f'{target} is a folder; name a file')
+    if target.exists() and not overwrite:
+        instead = 'remove it first' if overwrite is None else 'replace it with --overwrite'
+        raise UserError(f'{target} exists; name another file, or {instead}')
+    check_writable(target.parent, str(target))
 
 
 @contextmanager

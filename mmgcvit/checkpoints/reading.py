@@ -6,12 +6,12 @@ from typing import Any
 import torch
 
 from ..errors import CheckpointError, DamagedCheckpointError, first_line, meant
+from ..files import ADDRESSES
 from .downloads import download, first_on_each_node
 from .integrity import check_content
 from .torch_files import read_torch
 
 TIMM_SCHEME = 'timm://'
-ADDRESSES = ('http://', 'https://')
 
 
 def read_checkpoint(source: str) -> Any:

@@ -15,10 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mmengine.config import Config
 from rich.console import Console
 
-from ..checkpoints.run_folder import kind_and_number
 from ..errors import UserError
 from ..experiments.ablation_runs import (
     Result,
@@ -36,10 +34,9 @@ from ..experiments.ablation_runs import (
     write,
 )
 from ..experiments.ablation_tables import METRICS, Table, change_of, onto, read_tables, write_config
-from ..hosts.configs import configs_with, digest_of
-from ..visualization.curves import latest_entry
+from ..hosts.configs import configs_with, digest_of, overrides
 from .demo import DIGITS, check_digits, last_checkpoint
-from .options import add_cfg_options, add_device_option, check_at_least
+from .options import Parser, add_cfg_options, add_device_option, check_at_least
 from .screen import INTERRUPTED
 from .steps import end_steps_when_terminated, run
 
@@ -52,7 +49,7 @@ SECONDS_TO_SAVE = 60
 def parse_args() -> argparse.Namespace:
     tables = read_tables(configs_with('gcvit_t_in1k.py') / TABLES)
     listed = '\n'.join(f'  {key:<16}{table.title}' for key, table in tables.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__.splitlines()[0],
         epilog=f'tables:\n{listed}',
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -109,8 +106,9 @@ def begin(args: argparse.Namespace) -> dict[str, Path]:
     args.work_dir.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix='configs_', dir=args.work_dir) as folder:
         configs = configs_of(args.table, args.data, Path(folder))
+        options = overrides(args.cfg_options)
         # Of another number of processes the batch is another one.
-        digests = {key: f'{digest_of(path, args.cfg_options)} x {args.gpus or 1}' for key, path in configs.items()}
+        digests = {key: f'{digest_of(path, options)} x {args.gpus or 1}' for key, path in configs.items()}
     if args.overwrite:
         remove_runs(args.work_dir)
     check_same(args.work_dir, digests)
@@ -124,6 +122,8 @@ def configs_of(table: Table, data: str, folder: Path) -> dict[str, Path]:
     base = table.digits if data == 'digits' else Path(data)
     if base is None:
         raise UserError(f"{table.key} cannot be trained on digits; take --data own, or a config's path")
+    from mmengine.config import Config
+
     settings = Config.fromfile(base).to_dict()
     folder.mkdir(exist_ok=True)
     configs = {}
@@ -162,6 +162,8 @@ def train(one: Run, args: argparse.Namespace, configs: Mapping[str, Path]) -> Re
     common = ['--work-dir', one.folder, '--device', args.device, '--progress']
     common += ['--cfg-options', *(f'{name}={value}' for name, value in options.items())]
     took = call('train', '--resume')
+    from ..visualization.curves import latest_entry
+
     metrics = {name: METRICS[name] for name in args.table.metrics}
     if not is_validated(one.folder, next(iter(metrics.values())).key):
         took += call('test', last_checkpoint(one.folder))
@@ -171,6 +173,9 @@ def train(one: Run, args: argparse.Namespace, configs: Mapping[str, Path]) -> Re
 
 def is_validated(work_dir: Path, metric: str) -> bool:
     """Whether the latest score is of the last checkpoint: a training may be stopped between that and its validation."""
+    from ..checkpoints.run_folder import kind_and_number
+    from ..visualization.curves import latest_entry
+
     try:
         entry = latest_entry(work_dir, metric)
     except UserError:

@@ -12,62 +12,47 @@ checkout of this project, on a CPU. Results go to the screen as Markdown and, wi
 """
 
 import argparse
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ..experiments.benchmark import (
-    PRECISIONS,
-    RUNS,
-    compare_models,
-    grow_batches,
-    grow_sizes,
-    show_layers,
-    time_data,
-)
-from ..hosts.machine import chosen_device, use_gpus
-from .options import add_device_option
+from .options import Parser, add_device_option
 
 
 def parse_args() -> argparse.Namespace:
     summary, _, usage = __doc__.partition('\n\n')
-    parser = argparse.ArgumentParser(
-        description=summary, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=summary, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
-    compare = add_command(commands, 'compare', compare_models, 'several models, several cases', rounds=10)
+    compare = add_command(commands, 'compare', 'compare_models', 'several models, several cases', rounds=10)
     compare.add_argument(
         '--sizes', type=image_size, nargs='+', default=[(224, 224)], metavar='SIZE', help='224, 800x1333'
     )
     compare.add_argument('--batch', type=positive, default=1, help='images at a time (default: %(default)s)')
     compare.add_argument('--modes', choices=('infer', 'train'), nargs='+', default=['infer'])
-    compare.add_argument('--precisions', choices=PRECISIONS, nargs='+', default=['fp32'])
-    compare.add_argument('--run', choices=RUNS, default='eager')
+    compare.add_argument('--precisions', choices=('fp32', 'bf16', 'fp16'), nargs='+', default=['fp32'])
+    compare.add_argument('--run', choices=('eager', 'compiled', 'both'), default='eager')
     compare.add_argument('--no-memory', action='store_true', help='leave out peak memory, a process for each figure')
-    sizes = add_command(commands, 'sizes', grow_sizes, 'cost against image size', rounds=3)
+    sizes = add_command(commands, 'sizes', 'grow_sizes', 'cost against image size', rounds=3)
     sizes.add_argument('--sides', type=positive, nargs='+', default=[256, 512, 1024, 2048], help='pixels a side')
-    batches = add_command(commands, 'batches', grow_batches, 'cost against the number of images', rounds=5)
+    batches = add_command(commands, 'batches', 'grow_batches', 'cost against the number of images', rounds=5)
     batches.add_argument('--size', type=image_size, default=(224, 224))
     batches.add_argument('--batches', type=positive, nargs='+', default=[1, 2, 4, 8, 16, 32])
     for command in (sizes, batches):
         command.add_argument('--mode', choices=('infer', 'train'), default='infer')
     layers = add_command(
-        commands, 'layers', show_layers, 'where the time goes in inference, by type of layer', rounds=0
+        commands, 'layers', 'show_layers', 'where the time goes in inference, by type of layer', rounds=0
     )
     layers.add_argument('--size', type=image_size, default=(224, 224))
     layers.add_argument('--batch', type=positive, default=1)
     data = commands.add_parser('data', help="loading of a config's training data, without a model")
     data.add_argument('config')
     data.add_argument('--batches', type=positive, default=50, help='how many to load (default: %(default)s)')
-    data.set_defaults(command=time_data, threads=None)
+    data.set_defaults(command='time_data', threads=None)
     return parser.parse_args()
 
 
-def add_command(commands: Any, name: str, function: Callable, help_text: str, rounds: int) -> argparse.ArgumentParser:
-    """A command with the options that all that measure models have."""
+def add_command(commands: Any, name: str, function: str, help_text: str, rounds: int) -> argparse.ArgumentParser:
+    """A command, done by a function of the experiment, with the options that all that measure models have."""
     parser = commands.add_parser(name, help=help_text)
     parser.set_defaults(command=function, name=name)
     parser.add_argument('models', nargs='+', metavar='MODEL', help='the first is what others are compared with')
@@ -96,9 +81,14 @@ def image_size(text: str) -> tuple[int, int]:
 
 
 def main(args: argparse.Namespace) -> None:
+    import torch
+
+    from ..experiments import benchmark
+    from ..hosts.machine import chosen_device, use_gpus
+
     if 'device' in args:
         use_gpus('benchmark', args.device)
         args.device = chosen_device(args.device).type
     if args.threads:
         torch.set_num_threads(args.threads)
-    args.command(args, partial(print, flush=True))
+    getattr(benchmark, args.command)(args, partial(print, flush=True))

@@ -7,18 +7,16 @@ masks or labels; batches go through the model's preprocessor, so that padding, m
 import argparse
 from pathlib import Path
 
-from ..datasets.checks.presence import check_presence
 from ..errors import UserError
 from ..files import check_writable, written_whole
-from ..hosts.configs import enter_scope, read_config
-from ..visualization.browsing import Samples, sheets_of
-from .options import CONFIG, add_cfg_options, check_at_least
+from ..hosts.configs import check_config, enter_scope, overrides, read_config
+from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
 QUALITY = 90
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Draw samples of a data set with their augmentations.')
+    parser = Parser(description='Draw samples of a data set with their augmentations.')
     parser.add_argument('config', help=CONFIG)
     parser.add_argument(
         '--split', choices=['train', 'val', 'test'], default='train', help='whose data (default: %(default)s)'
@@ -44,7 +42,11 @@ def main(args: argparse.Namespace) -> None:
             f'{folder} holds sheets of an earlier call ({earlier[0].name}); name another folder with --out-dir, or '
             'replace them with --overwrite'
         )
-    cfg, loader = read_config(args.config, args.cfg_options), f'{args.split}_dataloader'
+    check_config(args.config)
+    from ..datasets.checks.presence import check_presence
+    from ..visualization.browsing import Samples, sheets_of
+
+    cfg, loader = read_config(args.config, overrides(args.cfg_options)), f'{args.split}_dataloader'
     check_presence(cfg, [loader])
     enter_scope(cfg)
     samples = Samples(cfg, loader)

@@ -4,29 +4,34 @@ Reads each annotation file, decodes every image, and shows what there is of each
 Ends with code 1 where something would stop a run. Training and testing look at a few images by themselves.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from ..datasets.checks import Contents, Outcome, Report, check_datasets
-from ..datasets.checks.presence import check_presence
 from ..errors import UserError
-from ..hosts.configs import enter_scope, read_config
-from .options import CONFIG, add_cfg_options, check_at_least
+from ..hosts.configs import check_config, enter_scope, overrides, read_config
+from .options import CONFIG, Parser, add_cfg_options, check_at_least
+
+if TYPE_CHECKING:
+    from ..datasets.checks import Contents, Report
 
 PICTURES = ('.jpg', '.jpeg', '.png')
 LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
 MOST_ROWS = 200
-STYLES = {Outcome.STOPS: 'red', Outcome.LEFT_OUT: 'yellow', Outcome.REPAIRED: 'green'}
+# Of outcomes, by their names.
+STYLES = {'STOPS': 'red', 'LEFT_OUT': 'yellow', 'REPAIRED': 'green'}
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Look at all data that a config names.')
+    parser = Parser(description='Look at all data that a config names.')
     parser.add_argument('config', help=CONFIG)
     parser.add_argument(
         '--images', type=int, metavar='N', help='open N images of each data set, chosen by chance (default: all)'
@@ -46,7 +51,11 @@ def main(args: argparse.Namespace) -> int | None:
     sheet = args.contact_sheet
     if sheet is not None and (sheet.suffix.lower() not in PICTURES or not sheet.absolute().parent.is_dir()):
         raise UserError(f'--contact-sheet {sheet}: expected the name of a {", ".join(PICTURES)} file in a folder')
-    cfg = read_config(args.config, args.cfg_options)
+    check_config(args.config)
+    from ..datasets.checks import Outcome, check_datasets
+    from ..datasets.checks.presence import check_presence
+
+    cfg = read_config(args.config, overrides(args.cfg_options))
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
     console = Console(highlight=False, markup=False)
@@ -74,12 +83,16 @@ def main(args: argparse.Namespace) -> int | None:
 
 def lines_of(report: Report) -> Iterator[Text]:
     """The problems, those that stop a run first, with their number and examples; names of files stay whole."""
-    for outcome, style in STYLES.items():
+    from ..datasets.checks import Outcome
+
+    for outcome in map(Outcome.__getitem__, STYLES):
         for (place, kind), found in report.of(outcome).items():
             where = '\n'.join(['', place, *(f'  {example}' for example in found.examples)]).replace('\n', '\n    ')
             more = '\n      ...' if found.count > len(found.examples) else ''
             number = f' ({found.count})' if found.examples else ''
-            yield Text.assemble((outcome.value, style), f': {kind.what}{number}; {kind.remedy}{where}{more}')
+            yield Text.assemble(
+                (outcome.value, STYLES[outcome.name]), f': {kind.what}{number}; {kind.remedy}{where}{more}'
+            )
 
 
 def contents_table(contents: Contents) -> Table:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from ..errors import UserError
 from ..hosts.configs import configs_with, digest_of
-from ..visualization.curves import latest_entry
+from .options import Parser
 from .screen import INTERRUPTED
 from .steps import end_steps_when_terminated, run
 
@@ -63,7 +63,7 @@ MODELS = {
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='See it work: train and score a small model of digits.')
+    parser = Parser(description='See it work: train and score a small model of digits.')
     parser.add_argument('task', nargs='?', choices=MODELS, default='detect', help='default: %(default)s')
     parser.add_argument(
         '--work-dir', type=Path, default='work_dirs/demo', help='folder for everything but data (default: %(default)s)'
@@ -144,6 +144,8 @@ def note_trained(work_dir: Path, config: Path) -> None:
 
 def show_results(minutes: Sequence[tuple[Model, str]], work_dir: Path, console: Console) -> None:
     """The table, and where everything is; a score that is lower than expected fails."""
+    from ..visualization.curves import latest_entry
+
     table = Table('model', 'score', 'expected', 'reached', 'minutes')
     low = []
     for model, took in minutes:

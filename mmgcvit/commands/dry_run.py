@@ -10,17 +10,15 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import UserError
-from ..experiments.rehearsal import in_new_process, rehearse
-from ..experiments.shrinking import Options, prepare
-from ..hosts.configs import read_config
-from .options import CONFIG, add_cfg_options, check_at_least
+from ..hosts.configs import overrides, read_config
+from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
 MARK = 'dry_run.txt'
 say = partial(print, flush=True)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Rehearse a run in minutes before it takes days.')
+    parser = Parser(description='Rehearse a run in minutes before it takes days.')
     parser.add_argument('config', help=CONFIG)
     parser.add_argument('--work-dir', type=Path, help='folder for everything (default: work_dirs/dry_run/CONFIG_NAME)')
     parser.add_argument('--depth', type=int, metavar='N', help='at most N blocks in each stage of the backbone')
@@ -36,7 +34,10 @@ def main(args: argparse.Namespace) -> int | None:
     check_at_least(args, shrink=1, depth=1)
     if args.depth is not None and args.keep_weights:
         raise UserError('--depth and --keep-weights: weights of the whole model do not fit a part of it')
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, overrides(args.cfg_options))
+    from ..experiments.rehearsal import in_new_process, rehearse
+    from ..experiments.shrinking import Options, prepare
+
     folder = args.work_dir or Path('work_dirs') / 'dry_run' / Path(args.config).stem
     empty_folder(folder)
     say(f'dry run of {args.config} in {folder}')

@@ -4,21 +4,26 @@ For images of any size and batches of any number; classes, mean and deviation ar
 model in onnxruntime before it has its name.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..export import check_onnx, check_target, write
-from ..export.graphs import BACKBONE
-from ..export.int8 import Quantization
-from .options import add_model_options, load_model
+from ..files import check_target
+from ..inference.sources import check_named
+from .options import Parser, add_model_options, load_model
+
+if TYPE_CHECKING:
+    from ..export.int8 import Quantization
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Write a trained model as a file of ONNX.')
+    parser = Parser(description='Write a trained model as a file of ONNX.')
     add_model_options(parser, device=False)
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
-    parser.add_argument('--part', choices=[BACKBONE], help='write that alone (default: the whole model)')
+    parser.add_argument('--part', choices=['backbone'], help='write that alone (default: the whole model)')
     parser.add_argument('--overwrite', action='store_true', help='replace OUT.onnx where it is there already')
     parser.add_argument('--no-check', action='store_true', help='do not compare the file with the model')
     parser.add_argument('--int8', action='store_true', help='weights in 8 bits (default: float32)')
@@ -33,8 +38,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    check_target(args.target, '.onnx', args.overwrite)
+    check_named(args.config, args.checkpoint)
+    from ..export import check_onnx, write
+
     check_onnx()
-    check_target(args.target, args.overwrite)
     quantization = quantization_of(args)
     source, model = load_model(args)
     written = write(model, source, args.target, args.part, args.overwrite, not args.no_check, quantization)
@@ -52,6 +60,8 @@ def main(args: argparse.Namespace) -> None:
 
 def quantization_of(args: argparse.Namespace) -> Quantization | None:
     """How the options ask for 8 bits; None where they do not."""
+    from ..export.int8 import Quantization
+
     if args.calibrate is None:
         return Quantization() if args.int8 else None
     if not args.int8:

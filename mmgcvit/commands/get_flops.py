@@ -5,13 +5,8 @@
 
 import argparse
 
-import torch
-from mmengine.registry import MODELS
-
-from ..experiments.complexity import count_macs, count_parameters, model_parts
-from ..hosts.configs import enter_scope, read_config
-from ..registry import MODELS as OUR_MODELS
-from .options import add_cfg_options
+from ..hosts.configs import enter_scope, overrides, read_config
+from .options import Parser, add_cfg_options
 
 # Multiply-adds in billions and ImageNet top-1 of the variants as published (the paper, and the authors' list of
 # models), by arch, image size and windows. The last two are fine-tuned from ImageNet-21K.
@@ -31,7 +26,7 @@ NUM_CLASSES = 1000
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Count a model's parameters and multiply-adds.")
+    parser = Parser(description="Count a model's parameters and multiply-adds.")
     parser.add_argument('config', nargs='?', help='a config file of any task')
     parser.add_argument(
         '--shape', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help='of the image in pixels, for example 800 1280'
@@ -47,6 +42,10 @@ def parse_args() -> argparse.Namespace:
 def print_model(config: str, size: tuple[int, int], options: dict | None) -> None:
     """A row for each part of a config's model."""
     cfg = read_config(config, options)
+    from mmengine.registry import MODELS
+
+    from ..experiments.complexity import count_parameters, model_parts
+
     enter_scope(cfg)
     model = MODELS.build(cfg.model)
     parameters = count_parameters(model)
@@ -60,11 +59,16 @@ def print_model(config: str, size: tuple[int, int], options: dict | None) -> Non
 
 def print_variants() -> None:
     """A row for each published classifier."""
+    import torch
+
+    from .. import registry
+    from ..experiments.complexity import count_macs, count_parameters
+
     print('| arch | image | windows | parameters | multiply-adds (G) | published (G) | top-1, published |')
     print('|---|---|---|---|---|---|---|')
     for (arch, side, windows), (published_macs, top1) in PUBLISHED.items():
         with torch.device('meta'):
-            backbone = OUR_MODELS.get('GCViT')(
+            backbone = registry.MODELS.get('GCViT')(
                 arch, window_size=windows, pretrain_img_size=side, out_indices=(3,)
             ).eval()
             head = torch.nn.Linear(backbone.stage_dims[-1], NUM_CLASSES)
@@ -79,4 +83,4 @@ def main(args: argparse.Namespace) -> None:
     if args.table:
         print_variants()
     else:
-        print_model(args.config, tuple(args.shape), args.cfg_options)
+        print_model(args.config, tuple(args.shape), overrides(args.cfg_options))

@@ -13,30 +13,27 @@ Environment variables, as for mmdet's scripts:
     NODE_TIMEOUT  Seconds after which a node that has not been heard of is taken for lost (default 300).
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from ..engine.processes import LOOPBACK, check_port, free_port
 from ..errors import UserError
-from ..hosts.configs import alike
-from ..hosts.machine import HIDING_VARIABLE, check_gpus, use_gpus
-from .launcher import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes, run_on
-from .options import CONFIG, add_device_option
+from ..hosts.configs import check_config
+from .options import CONFIG, Parser, add_device_option
+
+if TYPE_CHECKING:
+    from .launcher import Nodes
 
 DEFAULT_PORT = 29500
-# A node that is well may be a few beats late.
-LEAST_SILENCE = int(5 * SECONDS_BETWEEN_BEATS)
 
 
 def parse_args() -> argparse.Namespace:
     summary, _, more = __doc__.partition('\n\n')
-    parser = argparse.ArgumentParser(
-        description=summary, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=summary, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('gpus', metavar='GPUS', help='of this machine, or processes where there are none')
     parser.add_argument('command', choices=('train', 'test'))
     parser.add_argument('config', metavar='CONFIG', help=CONFIG)
@@ -46,11 +43,16 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> int:
     processes = whole_number('GPUS', args.gpus, least=1)
-    if not (Path(args.config).is_file() or (args.command == 'test' and Path(args.config).is_dir())):
-        raise UserError(f'there is no config {args.config}; those of this project are in configs/{alike(args.config)}')
+    if not (args.command == 'test' and Path(args.config).is_dir()):
+        check_config(args.config)
+    device = device_in(args.options)
+    import torch
+
+    from ..hosts.machine import HIDING_VARIABLE, check_gpus, use_gpus
+    from .launcher import run_on
+
     nodes = read_nodes(os.environ)
     environment = os.environ | threads(processes, os.environ)
-    device = device_in(args.options)
     if device == 'cpu':
         environment[HIDING_VARIABLE] = '-1'
     else:
@@ -74,14 +76,19 @@ def whole_number(name: str, text: str, least: int) -> int:
 
 def device_in(arguments: Sequence[str]) -> str:
     """What options of training or testing say of ``--device``."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = Parser(add_help=False)
     add_device_option(parser)
     return parser.parse_known_args(arguments)[0].device
 
 
 def read_nodes(environment: Mapping[str, str]) -> Nodes:
     """The nodes as the environment variables say; another program must not have the port."""
-    silence = whole_number('NODE_TIMEOUT', environment.get('NODE_TIMEOUT') or str(SECONDS_OF_SILENCE), LEAST_SILENCE)
+    from ..engine.processes import LOOPBACK, check_port, free_port
+    from .launcher import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes
+
+    # A node that is well may be a few beats late.
+    least = int(5 * SECONDS_BETWEEN_BEATS)
+    silence = whole_number('NODE_TIMEOUT', environment.get('NODE_TIMEOUT') or str(SECONDS_OF_SILENCE), least)
     count = whole_number('NNODES', environment.get('NNODES') or '1', least=1)
     rank = whole_number('NODE_RANK', environment.get('NODE_RANK') or '0', least=0)
     if rank >= count:

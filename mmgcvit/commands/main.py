@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import distributions
 from platform import platform, python_version
 
-from ..errors import UserError, is_full_disk, printable
+from ..errors import UserError, is_full_disk, meant, printable
 from ..version import __version__
 from .noise import without_noise
 
@@ -74,7 +74,7 @@ def main() -> None:
     elif name == '--version':
         print(versions())
     elif name not in COMMANDS:
-        raise SystemExit(f'mmgcvit has no command {name!r}. {usage()}')
+        raise SystemExit(f'mmgcvit has no command {name!r}{meant(name, COMMANDS)}\n{usage()}')
     else:
         run_command(name, sys.argv[2:])
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rich.progress import track
 
-from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
 from ..errors import UserError
 from ..files import is_up_to_date, replaced_whole
+from .options import Parser
 
 OPTIONS_FILE = 'digits.json'
 # Of what this tool writes: sets of another version are made again.
@@ -26,7 +26,7 @@ SINGLE_DIGITS_SMALLER = 4
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument('out', type=Path, help='the folder to make, for example data/digits')
     parser.add_argument('--train', type=int, default=800, help='number of training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=80, help='number of validation images (default: %(default)s)')
@@ -45,6 +45,8 @@ def main(args: argparse.Namespace) -> None:
     if is_up_to_date(args.out, OPTIONS_FILE, options):
         print(f'{args.out} is up to date')
         return
+    from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
+
     with replaced_whole(args.out, OPTIONS_FILE, options) as folder:
         for split, num_images in (('train', args.train), ('val', args.val)):
             scenes = islice(SceneComposer(split, args.size, args.seed), num_images)

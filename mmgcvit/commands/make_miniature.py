@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from ..datasets.classes import imagenet_folders
-from ..datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from ..files import is_up_to_date, replaced_whole
+from .options import Parser
 
 OPTIONS_FILE = 'miniature.json'
 # Of what this tool writes: sets of another version are made again.
@@ -19,7 +19,7 @@ VERSION = 1
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument('out', type=Path, help='the folder to make, for example data/miniature')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
     return parser.parse_args()
@@ -30,6 +30,8 @@ def main(args: argparse.Namespace) -> None:
     if is_up_to_date(args.out, OPTIONS_FILE, options):
         print(f'{args.out} is up to date')
         return
+    from ..datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
+
     with replaced_whole(args.out, OPTIONS_FILE, options) as folder:
         write_miniature_coco(folder / 'coco', seed=args.seed)
         write_miniature_ade20k(folder / 'ADEChallengeData2016', seed=args.seed)

@@ -4,19 +4,21 @@ Goes once through the validation data. Writes the confusion matrix, and the imag
 with the truth beside the prediction.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..datasets.checks.presence import check_presence
-from ..engine.progress import Display
 from ..errors import UserError
 from ..hosts.configs import read_config
-from ..inference.loading import in_words, load_for_command
-from ..inference.sources import find_source
-from ..visualization.judging import SCORES, Truths, truths_of
-from ..visualization.mistakes import Folder, Found, find_mistakes, write_confusion, write_worst
-from .options import add_model_options, check_at_least
+from ..inference.sources import check_named, find_source
+from .options import Parser, add_model_options, check_at_least
+
+if TYPE_CHECKING:
+    from ..visualization.judging import Truths
+    from ..visualization.mistakes import Found
 
 FULL_DISK = '; {out_dir} has what was done until then'
 # So many pairs and images are named on the screen.
@@ -24,7 +26,7 @@ NAMED = 5
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Confusion matrix and worst images of a trained model.')
+    parser = Parser(description='Confusion matrix and worst images of a trained model.')
     add_model_options(parser)
     parser.add_argument('--split', choices=['val', 'test'], default='val', help='whose data (default: %(default)s)')
     parser.add_argument('--out-dir', type=Path, default='mistakes', help='folder to make (default: %(default)s)')
@@ -41,6 +43,13 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> int:
     check_at_least(args, batch_size=1, worst=0)
+    check_named(args.config, args.checkpoint)
+    from ..datasets.checks.presence import check_presence
+    from ..engine.progress import Display
+    from ..inference.loading import in_words, load_for_command
+    from ..visualization.judging import truths_of
+    from ..visualization.mistakes import Folder, find_mistakes, write_confusion, write_worst
+
     folder = Folder(args.out_dir, args.overwrite)
     source = find_source(args.config, args.checkpoint)
     cfg, loader = read_config(source.config), f'{args.split}_dataloader'
@@ -66,6 +75,8 @@ def main(args: argparse.Namespace) -> int:
 
 def in_words_of(found: Found, truths: Truths) -> list[str]:
     """The most confused pairs and the worst images, a line each."""
+    from ..visualization.judging import SCORES
+
     confusion = found.confusion
     names = confusion.names
     lines = [f'{found.images} images, {confusion.right:.1%} of {confusion.counts.sum():,} {confusion.counted} right']

@@ -6,11 +6,11 @@ pictures too.
 
 import argparse
 
-from ..experiments.model_zoo import check, write_page
+from .options import Parser
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     what = parser.add_mutually_exclusive_group()
     what.add_argument('--check', action='store_true', help='change nothing; fail where the page is out of date')
     what.add_argument('--draw', action='store_true', help='draw the pictures too')
@@ -18,6 +18,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    from ..experiments.model_zoo import check, write_page
+
     if args.check:
         check()
     else:

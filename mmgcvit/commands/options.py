@@ -7,12 +7,12 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from mmengine.config import DictAction
-
-from ..errors import UserError, first_line
+from ..errors import UserError, first_line, meant
+from ..hosts.configs import overrides
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -40,11 +40,37 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse's, which names the option that is meant by one that there is not."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.match(r'unrecognized arguments:.*?(--[\w-]+)', message)
+        super().error(message + meant(unknown[1], self.options()) if unknown else message)
+
+    def options(self) -> list[str]:
+        """All that there are, also those of its commands."""
+        below = [action.choices.values() for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return [*self._option_string_actions, *(option for each in chain(*below) for option in each.options())]
+
+
+class Overrides(argparse.Action):
+    """KEY=VALUE ... as texts by their keys; they are read with the config."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str], option: str
+    ) -> None:
+        for text in values:
+            if '=' not in text:
+                parser.error(f'argument {option}: {text!r}: expected KEY=VALUE')
+        earlier = getattr(namespace, self.dest) or {}
+        setattr(namespace, self.dest, {**earlier, **dict(text.split('=', 1) for text in values)})
+
+
 def add_cfg_options(parser: argparse.ArgumentParser, of: str = 'the config') -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Overrides,
         metavar='KEY=VALUE',
         help=f'override settings of {of}, for example model.backbone.with_cp=True train_dataloader.batch_size=1',
     )
@@ -124,7 +150,7 @@ def config_of_run(args: argparse.Namespace) -> Config:
     from ..engine.starting import load_config
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    cfg = load_config(args.config, overrides(args.cfg_options), args.work_dir, args.launcher)
     args.work_dir = cfg.work_dir
     return cfg
 

@@ -1,16 +1,22 @@
 """Curves of one training or of several, as a picture and in words: mmgcvit plot WORK_DIR [WORK_DIR ...]."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..visualization.curves import Run, draw_curves, read_run
+from .options import Parser
+
+if TYPE_CHECKING:
+    from ..visualization.curves import Run
 
 # Of these a lower value is the better one.
 LOWER_IS_BETTER = ('loss', 'error')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Draw losses, learning rates and scores of trainings.')
+    parser = Parser(description='Draw losses, learning rates and scores of trainings.')
     parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work dirs of trainings')
     parser.add_argument(
         '--keys',
@@ -41,6 +47,8 @@ def in_words(run: Run) -> list[str]:
 
 def main(args: argparse.Namespace) -> None:
     out = args.out or args.work_dirs[0] / 'curves.png'
+    from ..visualization.curves import draw_curves, read_run
+
     runs = [read_run(work_dir) for work_dir in args.work_dirs]
     if len({run.name for run in runs}) < len(runs):
         for run, work_dir in zip(runs, args.work_dirs, strict=True):

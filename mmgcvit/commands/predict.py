@@ -3,21 +3,23 @@
 Draws what it finds into copies of images and videos, and writes it as JSON.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..checkpoints.reading import ADDRESSES
-from ..engine.progress import Display
 from ..errors import UserError
-from ..inference.inputs import Inputs, find_inputs
-from ..inference.loading import in_words, load_for_command
-from ..inference.outputs import Outputs
-from ..inference.running import FRAMES_OF_A_CAMERA, Task, counted
-from ..inference.sources import find_source, has_checkpoint
-from .options import LEFT_OUT, add_model_options, check_at_least
+from ..files import ADDRESSES
+from ..inference.inputs import FRAMES_OF_A_CAMERA, Inputs, find_inputs
+from ..inference.sources import check_named, find_source, has_checkpoint
+from .options import LEFT_OUT, Parser, add_model_options, check_at_least
 from .screen import INTERRUPTED
+
+if TYPE_CHECKING:
+    from ..inference.running import Task
 
 FULL_DISK = '; {out_dir} has what was done until then'
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
@@ -25,7 +27,7 @@ CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 def parse_args() -> argparse.Namespace:
     usage = '%(prog)s CONFIG [CHECKPOINT] INPUT [INPUT ...] [options]'
-    parser = argparse.ArgumentParser(usage=usage, description='Use a trained model on your own pictures.')
+    parser = Parser(usage=usage, description='Use a trained model on your own pictures.')
     add_model_options(parser, checkpoint=None)
     parser.add_argument(
         'rest',
@@ -68,13 +70,20 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f'--camera {args.camera}: cameras are numbered from 0')
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
-    source = find_source(args.config, checkpoint)
+    check_named(args.config, checkpoint)
     if not named:
         raise UserError(
             'name what to look at behind CONFIG and CHECKPOINT: images, videos, folders, patterns, or camera:0'
         )
     inputs = find_inputs(named)
+    from ..inference.outputs import Outputs
+
     outputs = Outputs(args.out_dir, inputs.files, args.overwrite)
+    from ..engine.progress import Display
+    from ..inference.loading import in_words, load_for_command
+    from ..inference.running import Task, counted
+
+    source = find_source(args.config, checkpoint)
     model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
     display = Display(sys.stdout)
     display.line(f'{model.task}, {len(model.classes)} classes, on {in_words(model.device)}: {source.checkpoint}')
@@ -109,6 +118,8 @@ def split(args: argparse.Namespace) -> tuple[str | None, list[str]]:
 
 def summary(task: Task, inputs: Inputs, out_dir: Path) -> str:
     """The last line."""
+    from ..inference.running import counted
+
     done = [counted(task.images, 'image')] if inputs.images else []
     done += [counted(task.frames, 'frame')] if inputs.videos or inputs.cameras else []
     failed = f', {len(task.failed)} skipped' if task.failed else ''

@@ -4,24 +4,27 @@ Of a checkpoint of a run it keeps the weights of the whole model, the moving ave
 optimizer and schedules, in a format that holds no code. ``mmgcvit predict``, ``test`` and ``load_from`` take the file.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from ..checkpoints.integrity import save_whole_safetensors, sha256
-from ..checkpoints.reading import local_file
 from ..errors import UserError
-from ..files import check_writable
+from ..files import check_target
+from ..inference.sources import check_named
 from ..version import __version__
-from .options import add_model_options, load_model, said_where_it_fails
+from .options import Parser, add_model_options, load_model, said_where_it_fails
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIX = '.safetensors'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Write a trained model's weights as a file to give to others.")
+    parser = Parser(description="Write a trained model's weights as a file to give to others.")
     add_model_options(parser, device=False)
     parser.add_argument('target', metavar=f'OUT{SUFFIX}', type=Path, help='the file to write')
     parser.add_argument('--half', action='store_true', help='in float16: half the size, 3 to 4 digits of each number')
@@ -30,11 +33,11 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     target = args.target
-    if target.suffix != SUFFIX:
-        raise UserError(f'{target}: expected a name that ends in {SUFFIX}')
-    if target.exists():
-        raise UserError(f'{target} exists; name another file, or remove it first')
-    check_writable(target.parent, str(target))
+    check_target(target, SUFFIX, overwrite=None)
+    check_named(args.config, args.checkpoint)
+    from ..checkpoints.integrity import save_whole_safetensors, sha256
+    from ..checkpoints.reading import local_file
+
     source, model = load_model(args)
     tensors = model.network.state_dict()
     if args.half:

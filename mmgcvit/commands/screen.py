@@ -4,6 +4,8 @@ mmengine logs to the terminal from the first moment on, hosts print, libraries w
 to a file, as with the shell's ``> FILE 2>&1``, and the terminal is left to the display.
 """
 
+from __future__ import annotations
+
 import argparse
 import logging
 import os
@@ -15,13 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from mmengine.config import Config
-from mmengine.logging.logger import FilterDuplicateWarning
-from mmengine.runner import FlexibleRunner, Runner
-
-from ..engine.progress import TO_STAY, Display, ProgressHook
 from ..errors import UserError, is_full_disk
 from .noise import NEEDLESS
 
@@ -29,8 +26,14 @@ INTERRUPTED = 128 + signal.SIGINT
 STDOUT, STDERR = 1, 2
 LINES_OF_A_FAILURE = 15
 
-# What is done to a runner before it trains or tests.
-Watch = Callable[[Runner | FlexibleRunner], None]
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.runner import FlexibleRunner, Runner
+
+    from ..engine.progress import Display
+
+    # What is done to a runner before it trains or tests.
+    Watch = Callable[[Runner | FlexibleRunner], None]
 
 
 def add_progress_option(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +60,8 @@ def open_screen(cfg: Config, progress: bool) -> Iterator[Watch]:
             # Of several processes the first shows them all.
             yield lambda runner: None
             return
+        from ..engine.progress import Display
+
         display = Display(terminal)
         display.line(f'log: {log}')
         try:
@@ -67,6 +72,8 @@ def open_screen(cfg: Config, progress: bool) -> Iterator[Watch]:
 
 def show_progress(runner: Runner | FlexibleRunner, display: Display) -> None:
     """Have a display told of progress, warnings and errors."""
+    from ..engine.progress import ProgressHook
+
     runner.register_hook(ProgressHook(display))
     runner.logger.addHandler(WarningsTo(display))
 
@@ -75,6 +82,10 @@ class WarningsTo(logging.Handler):
     """Tells a display of a log's warnings and errors, of each once, but for :data:`NEEDLESS` ones; and how it ends."""
 
     def __init__(self, display: Display) -> None:
+        from mmengine.logging.logger import FilterDuplicateWarning
+
+        from ..engine.progress import TO_STAY
+
         super().__init__()
         self.display = display
         self.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, *TO_STAY))

@@ -5,16 +5,18 @@ step with its optimizer. At the size that the config's pipelines make of a photo
 are compared by mmgcvit benchmark, parameters and multiply-adds are counted by flops.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..experiments.speed import Inference, Row, Training, measure
-from ..hosts.machine import check_gpus, chosen_device
-from ..hosts.operators import check_operators_load
-from ..inference.loading import in_words
-from ..inference.sources import config_of, find_source, has_checkpoint
-from .options import add_model_options, check_at_least
+from ..inference.sources import check_named, config_of, find_source, has_checkpoint
+from .options import Parser, add_model_options, check_at_least
+
+if TYPE_CHECKING:
+    from ..experiments.speed import Inference, Row, Training
 
 MEGABYTE = 1 << 20
 # The most frequent size of COCO's photos.
@@ -22,7 +24,7 @@ PHOTO = (480, 640)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Images per second and memory of a whole model.')
+    parser = Parser(description='Images per second and memory of a whole model.')
     random_weights = 'a checkpoint of that config (default: random weights, which find other objects than trained ones)'
     add_model_options(parser, checkpoint=random_weights)
     parser.add_argument('--train', action='store_true', help='a training step: forward, backward, optimizer')
@@ -47,6 +49,14 @@ def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_sizes=1, photo_size=1, rounds=1)
     if args.train and (args.photo or args.checkpoint):
         raise UserError('--train takes random weights and a made-up photo; leave CHECKPOINT and --photo out')
+    path = Path(args.config).expanduser()
+    if not (path.is_file() and args.checkpoint is None):
+        check_named(path, args.checkpoint)
+    from ..experiments.speed import Row, measure
+    from ..hosts.machine import check_gpus, chosen_device
+    from ..hosts.operators import check_operators_load
+    from ..inference.loading import in_words
+
     if args.device == 'auto':
         check_gpus()
     check_operators_load()
@@ -75,6 +85,8 @@ def main(args: argparse.Namespace) -> None:
 
 def work_of(args: argparse.Namespace, device: str) -> Inference | Training:
     """What is to be measured."""
+    from ..experiments.speed import Inference, Training
+
     size = tuple(args.photo_size)
     path = Path(args.config).expanduser()
     if args.train or not (args.checkpoint or has_checkpoint(path)):

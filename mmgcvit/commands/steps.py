@@ -8,7 +8,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from ..engine.processes import end_with_parent
 from .screen import last_lines, newest_log
 
 SECONDS_TO_END = 5
@@ -25,6 +24,8 @@ def run(name: str, *arguments: object, seconds_to_end: float = SECONDS_TO_END) -
 
     Where this process is asked to end, the step is, and is killed after ``seconds_to_end``.
     """
+    from ..engine.processes import end_with_parent
+
     began = time.monotonic()
     command = [sys.executable, '-m', 'mmgcvit', name, *map(str, arguments)]
     child = subprocess.Popen(command, preexec_fn=partial(end_with_parent, signal.SIGTERM))

@@ -4,14 +4,16 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from .options import add_common_options, add_source, config_of_run
+from ..hosts.configs import check_config
+from ..inference.sources import as_made, check_named, find_source
+from .options import Parser, add_common_options, add_source, config_of_run
 from .screen import add_progress_option, open_screen
 
 FULL_DISK = ': the test could not write, and has ended (work dir {work_dir}). Make room, then call it again'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Test a model of any task.')
+    parser = Parser(description='Test a model of any task.')
     add_source(parser)
     parser.add_argument('--show-dir', metavar='FOLDER', help='draw every image with its predictions into this folder')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
@@ -30,13 +32,15 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        raise UserError(f'--out {args.out}: predictions are pickled; expected a name ending in .pkl or .pickle')
+    if args.test_data is not None:
+        check_config(args.test_data)
+    check_named(args.config, args.checkpoint)
     from ..engine import testing
     from ..engine.processes import leaving_processes
     from ..engine.starting import look_at_machine
-    from ..inference.sources import as_made, find_source
 
-    if args.out and not args.out.endswith(('.pkl', '.pickle')):
-        raise UserError(f'--out {args.out}: predictions are pickled; expected a name ending in .pkl or .pickle')
     look_at_machine('test', args.device, args.launcher)
     source = find_source(args.config, args.checkpoint)
     if args.work_dir is None and not source.is_named:

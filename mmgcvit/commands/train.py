@@ -1,9 +1,11 @@
 """Train a model of any task: mmgcvit train CONFIG [options]."""
 
 import argparse
+from pathlib import Path
 
 from ..errors import UserError
-from .options import CONFIG, add_common_options, config_of_run
+from ..hosts.configs import check_config
+from .options import CONFIG, Parser, add_common_options, config_of_run
 from .screen import add_progress_option, open_screen
 
 # What is said of a full disk, behind the system's words.
@@ -14,7 +16,7 @@ FULL_DISK = (
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train a model of any task.')
+    parser = Parser(description='Train a model of any task.')
     parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
     add_data_options(parser)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 where the GPU has it)')
@@ -81,6 +83,8 @@ def check_args(args: argparse.Namespace) -> None:
     """Refuse a CONFIG beside ``--data``, and options that belong to the other."""
     if (args.config is None) == (args.data is None):
         raise UserError('expected a CONFIG, or own data by --data FOLDER, and not both')
+    if args.data is not None and not Path(args.data).is_dir():
+        raise UserError(f'--data {args.data}: there is no such folder')
     given = [f'--{name.replace("_", "-")}' for name in OF_DATA if getattr(args, name) is not None]
     if args.data is None and given:
         raise UserError(f'{" ".join(given)}: only with --data; of a CONFIG change the lines, or take --cfg-options')
@@ -93,6 +97,8 @@ def check_args(args: argparse.Namespace) -> None:
 
 def main(args: argparse.Namespace) -> None:
     check_args(args)
+    if args.config is not None:
+        check_config(args.config)
     from ..engine import training
     from ..engine.processes import leaving_processes
     from ..engine.starting import look_at_machine

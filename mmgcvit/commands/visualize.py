@@ -1,13 +1,17 @@
 """Pictures that explain a trained network: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE [options]."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .. import visualization
 from ..errors import UserError
-from ..inference import Predictor
-from .options import LEFT_OUT, add_model_options, load_model
+from ..inference.sources import check_named
+from .options import LEFT_OUT, Parser, add_model_options, load_model
+
+if TYPE_CHECKING:
+    from ..inference import Predictor
 
 KINDS = {
     'attention': 'local and global attention of a stage: of one query, and what each token receives',
@@ -19,7 +23,7 @@ SHAPE = 'CONFIG [CHECKPOINT] IMAGE [options]'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Draw what a trained network does with an image.')
+    parser = Parser(description='Draw what a trained network does with an image.')
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     parsers = {}
     for kind, what in KINDS.items():
@@ -61,9 +65,14 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'expected CONFIG, CHECKPOINT and one IMAGE; {len(checkpoint) + 2} were given')
     args.checkpoint = checkpoint[0] if checkpoint else None
     out = args.out or Path(f'{Path(image).stem}_{args.kind}.png')
-    visualization.check_ending(out)
     if out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the image itself; name another file')
+    check_named(args.config, args.checkpoint)
+    if not Path(image).is_file():
+        raise UserError(f'{image}: there is no such file')
+    from .. import visualization
+
+    visualization.check_ending(out)
     _, model = load_model(args)
     visualization.save(drawn(args, model, image), out)
     print(f'{args.kind}: {out}')
@@ -71,6 +80,8 @@ def main(args: argparse.Namespace) -> None:
 
 def drawn(args: argparse.Namespace, model: Predictor, image: str) -> Any:
     """The figure of one kind."""
+    from .. import visualization
+
     if args.kind == 'attention':
         found = visualization.attention(model, image, args.stage, args.block, args.head, args.at)
         return visualization.draw_attention(found)

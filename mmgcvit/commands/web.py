@@ -9,14 +9,15 @@ import sys
 from pathlib import Path
 
 from ..errors import UserError
-from .options import add_model_options, load_model
+from ..inference.sources import check_named
+from .options import Parser, add_model_options, load_model
 
 PORT = 8000
 
 
 def parse_args() -> argparse.Namespace:
     usage = '%(prog)s --build FOLDER\n       %(prog)s CONFIG [CHECKPOINT] [options]'
-    parser = argparse.ArgumentParser(usage=usage, description='Try a model on a page in the browser.')
+    parser = Parser(usage=usage, description='Try a model on a page in the browser.')
     add_model_options(parser, needed=False)
     parser.add_argument(
         '--build',
@@ -45,11 +46,12 @@ def main(args: argparse.Namespace) -> None:
 
 def serve(args: argparse.Namespace) -> None:
     """Serve the page until the program is interrupted."""
+    if not 0 <= args.port <= 65535:
+        raise UserError(f'--port {args.port}: expected a number from 0 to 65535')
+    check_named(args.config, args.checkpoint)
     from ..web.model import ServedModel
     from ..web.server import PageServer
 
-    if not 0 <= args.port <= 65535:
-        raise UserError(f'--port {args.port}: expected a number from 0 to 65535')
     source, model = load_model(args)
     try:
         server = PageServer(args.port, ServedModel(model, source.config))

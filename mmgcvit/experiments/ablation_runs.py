@@ -12,8 +12,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from matplotlib.figure import Figure
-
 from ..errors import UserError
 from ..files import written_whole
 from .ablation_tables import Row, Table
@@ -161,6 +159,8 @@ def draw(path: Path, table: Table, scores: Scores, same_scale: bool) -> None:
     """
     published = any(row.published for row in table.rows)
     columns = len(table.metrics) * (2 if published and not same_scale else 1)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(3 + 3.2 * columns, 1.3 + 0.42 * len(table.rows)), layout='constrained')
     axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0].tolist()
     for number, name in enumerate(table.metrics):

@@ -11,7 +11,6 @@ from pprint import pformat
 from typing import Any, NamedTuple
 
 import yaml
-from mmengine.config import Config
 
 from ..errors import UserError
 
@@ -121,6 +120,8 @@ def change_of(row: Row, table: Table, at_digits: bool) -> dict[str, Any]:
     """What a row changes, to be inherited over another config, which must leave data and schedule as they are."""
     if at_digits and row.at_digits is not None:
         return dict(row.at_digits)
+    from mmengine.config import Config
+
     own, unchanged = (Config.fromfile(path).to_dict() for path in (row.config, table.unchanged))
     # Numbers and tuples at the top are variables of the files, used in what follows them.
     change = {name: value for name, value in difference(own, unchanged).items() if isinstance(value, (dict, list))}

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..errors import UserError, first_line
-from ..files import written_whole
+from ..files import check_target, written_whole
 from ..inference import Predictor
 from ..inference.sources import Source
 from .checking import Difference, compared
@@ -50,16 +50,6 @@ def check_onnx() -> None:
         raise UserError(f"{', '.join(missing)} not installed; pip install 'mmgcvit[export]' brings them")
 
 
-def check_target(target: Path, overwrite: bool = False) -> None:
-    """Make sure that a file may be written: it ends in .onnx, and is not there already or may be replaced."""
-    if target.suffix != SUFFIX:
-        raise UserError(f'{target}: expected a name that ends in {SUFFIX}')
-    if target.is_dir():
-        raise UserError(f'{target} is a folder; name a file')
-    if target.exists() and not overwrite:
-        raise UserError(f'{target} exists; name another file, or replace it with --overwrite')
-
-
 def write(
     predictor: Predictor,
     source: Source,
@@ -88,7 +78,7 @@ def write(
             model; then nothing is left of it.
     """
     check_onnx()
-    check_target(target, overwrite)
+    check_target(target, SUFFIX, overwrite)
     graph = graph_of(predictor, part)
     metadata = metadata_of(predictor, source, part)
     try:

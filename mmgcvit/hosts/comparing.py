@@ -1,15 +1,18 @@
 """Configs compared, setting by setting: those of files, and those that checkpoints hold as text, which is never run."""
 
+from __future__ import annotations
+
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import inf
 from reprlib import Repr
-from typing import Any, NamedTuple
-
-from mmengine.config import Config
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .configs import names_read
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 LONGEST_TEXT = 10**6
 # In a table's cell.
@@ -48,6 +51,8 @@ class Difference(NamedTuple):
 def settings_of(cfg: Config) -> dict[str, Any]:
     """What runners read of a config, as :func:`settings_in` gives it of a checkpoint's text."""
     # Through the same text, so that classes and numbers come out alike; without yapf, which takes a second.
+    from mmengine.config import Config
+
     found = settings_in(Config(cfg.to_dict(), format_python_code=False).pretty_text)
     return {} if found is None else found
 

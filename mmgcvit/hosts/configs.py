@@ -4,22 +4,23 @@ A config is a program that has run when options are merged: an option that names
 settings would then change nothing. Such a file runs again, the variable having the new value.
 """
 
+from __future__ import annotations
+
 import ast
 import hashlib
 import inspect
 import tempfile
 import traceback
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmengine.runner import FlexibleRunner, Runner
-from mmengine.utils import import_modules_from_strings
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, first_line, meant
 from .other_names import moved_in
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # In a checkout, and in an installed wheel.
@@ -49,6 +50,9 @@ def configs_with(name: str) -> Path:
 
 def enter_scope(cfg: Config) -> None:
     """Import the modules that a config asks for, and look its types up where it says; runners do so by themselves."""
+    from mmengine.registry import init_default_scope
+    from mmengine.utils import import_modules_from_strings
+
     import_modules_from_strings(**(cfg.get('custom_imports') or {'imports': []}))
     init_default_scope(cfg.get('default_scope') or 'mmengine')
 
@@ -64,8 +68,9 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
     Refused is an option that names what nothing reads, or a variable that changes nothing.
     """
-    if not Path(path).is_file():
-        raise UserError(f'there is no config {path}; the configs of this project are under configs/{alike(path)}')
+    check_config(path)
+    from mmengine.config import Config
+
     try:
         cfg = Config.fromfile(path)
     # A config is a program: it fails as it likes.
@@ -88,6 +93,21 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     return cfg
 
 
+def overrides(texts: Mapping[str, str] | None) -> dict[str, Any]:
+    """What ``--cfg-options`` has as texts, read as mmengine reads them on a command line."""
+    from mmengine.config import DictAction
+
+    given = Namespace(options={})
+    DictAction([], 'options')(None, given, [f'{name}={text}' for name, text in (texts or {}).items()])
+    return given.options
+
+
+def check_config(path: str | Path) -> None:
+    """Refuse a config that is not there."""
+    if not Path(path).is_file():
+        raise UserError(f'there is no config {path}; the configs of this project are under configs/{alike(path)}')
+
+
 def alike(path: str | Path) -> str:
     """What ends a message about a config that is not there: the one whose name is like it, beside it or of ours."""
     folders = (*PLACES, Path(path).expanduser().parent)
@@ -107,6 +127,8 @@ def why_not_read(error: BaseException) -> str:
 
 def names_read() -> frozenset[str]:
     """The names at the top of a config that a runner, a host's script or this project reads."""
+    from mmengine.runner import FlexibleRunner, Runner
+
     arguments = (inspect.signature(runner.__init__).parameters for runner in (Runner, FlexibleRunner))
     return ALSO_READ.union(*arguments)
 
@@ -116,6 +138,8 @@ def run_again(path: str, values: Mapping[str, Any], cfg: Config) -> Config:
 
     ``cfg`` is what it is with its own values.
     """
+    from mmengine.config import Config
+
     source = Path(path).read_text(encoding='utf-8') if Path(path).suffix == '.py' else ''
     try:
         tree = ast.parse('' if any(word in source for word in OWN_FOLDER) else source)

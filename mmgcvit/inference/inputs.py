@@ -1,5 +1,7 @@
 """What a user names to be looked at: images, folders, patterns, videos, cameras; and the frames of these two."""
 
+from __future__ import annotations
+
 import glob
 import math
 import re
@@ -8,20 +10,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
-from ..datasets.checks.images import ENDINGS
 from ..errors import UserError
-from ..files import from_root
-from .images import check_is_file
+from ..files import IMAGE_ENDINGS, from_root
+
+if TYPE_CHECKING:
+    import cv2
+    import numpy as np
 
 VIDEO_ENDINGS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
 CAMERA = re.compile(r'camera:(\d+)')
 PATTERN = re.compile(r'[*?\[]')
 # Of videos that do not say their own, and no faster than any is.
 FRAMES_PER_SECOND, MOST_FRAMES_PER_SECOND = 25.0, 240.0
+FRAMES_OF_A_CAMERA = 100
 
 
 @dataclass
@@ -63,7 +66,18 @@ def find_inputs(named: Sequence[str]) -> Inputs:
             raise UserError(f'{name}: there is no such file or folder')
     inputs.images, inputs.videos = each_once(inputs.images), each_once(inputs.videos)
     inputs.cameras = list(dict.fromkeys(inputs.cameras))
+    if inputs.images and not inputs.videos and not inputs.cameras and not any(map(may_be_image, inputs.images)):
+        raise UserError(f'{inputs.images[0]} is neither an image nor a video')
     return inputs
+
+
+def may_be_image(name: str) -> bool:
+    """Whether a file is an image by its name, or by its first bytes."""
+    if name.lower().endswith(IMAGE_ENDINGS):
+        return True
+    import cv2
+
+    return cv2.haveImageReader(name)
 
 
 def take(inputs: Inputs, name: str, paths: Sequence[Path]) -> None:
@@ -72,7 +86,7 @@ def take(inputs: Inputs, name: str, paths: Sequence[Path]) -> None:
     is_folder = Path(name).is_dir()
     if not files and not is_folder:
         raise UserError(f'{name}: no file is called so')
-    images = [path for path in files if path.lower().endswith(ENDINGS)]
+    images = [path for path in files if path.lower().endswith(IMAGE_ENDINGS)]
     videos = [path for path in files if is_video(path)]
     if not images and not videos:
         below = f"; for those in folders below it, name '{Path(name) / '**' / '*'}'" if is_folder else ''
@@ -110,6 +124,10 @@ class Frames:
 @contextmanager
 def opened(source: str | int, most: int | None = None) -> Iterator[Frames]:
     """A video file, or a camera by its number; of it so many frames, None for all."""
+    import cv2
+
+    from .images import check_is_file
+
     if isinstance(source, int):
         name, reason = f'camera:{source}', f'there is no camera {source} that can be opened (/dev/video{source})'
     else:

@@ -11,12 +11,10 @@ import numpy as np
 from ..engine.progress import Display
 from ..errors import UserError
 from .images import is_animated, read_image
-from .inputs import Frames, Inputs, opened
+from .inputs import FRAMES_OF_A_CAMERA, Frames, Inputs, opened
 from .outputs import DRAWN, FRAMES, IMAGES, PREDICTIONS, Outputs, json_entries, video_written, write_json
 from .predictor import Predictor
 from .results import Prediction, Segmentation, categories_of, records_of
-
-FRAMES_OF_A_CAMERA = 100
 
 
 def counted(number: int, one: str) -> str:

@@ -1,17 +1,18 @@
 """Which config and which checkpoint are meant, and whether the one was made with the other."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mmengine.config import Config
-
-from ..checkpoints import check_whole, newest_whole_checkpoint
-from ..checkpoints.reading import read_meta
 from ..errors import CheckpointError, UserError, shorten
 from ..hosts.comparing import Difference, changed, differences, is_of, settings_in, settings_of
 from ..hosts.configs import alike, read_config
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 # Of this project: a program that uses models hears of what a work dir says wrongly; without handlers it goes to stderr.
 LOGGER = logging.getLogger('mmgcvit')
@@ -42,20 +43,31 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Sou
     is taken, as the validation has named it, the latest of several; where there is none, the newest whole one. Of
     several configs in a work dir the one that the checkpoint was made with is taken.
     """
+    check_named(config, checkpoint)
     path = Path(config).expanduser()
     if path.is_dir():
         checkpoint = str(checkpoint) if checkpoint is not None else checkpoint_of(path)
         return Source(config_of(path, checkpoint), checkpoint, is_named=False)
-    if not path.is_file():
+    return Source(path, str(weights_of(path) if checkpoint is None else checkpoint))
+
+
+def check_named(config: str | Path, checkpoint: str | Path | None = None) -> None:
+    """Refuse a config or a checkpoint that is not there, before what reads them is imported."""
+    path = Path(config).expanduser()
+    if path.is_dir():
+        if not any(path.glob('*.py')):
+            raise UserError(f'{config} holds no config (*.py), as the work dir of a run does; name the config')
+    elif not path.is_file():
         raise UserError(f'there is no config {config}, neither a file nor a work dir{alike(path)}')
-    if path.suffix not in CONFIG_ENDINGS:
+    elif path.suffix not in CONFIG_ENDINGS:
         raise UserError(f'{config} is no config ({", ".join(CONFIG_ENDINGS)}); name a config or a work dir first')
-    if checkpoint is None and not weights_of(path).is_file():
+    elif checkpoint is None and not weights_of(path).is_file():
         raise UserError(
             f'{config} has no checkpoint beside it ({weights_of(path)}); name a checkpoint of it, or take a work dir, '
             'which has its own'
         )
-    return Source(path, str(weights_of(path) if checkpoint is None else checkpoint))
+    if checkpoint is not None and '://' not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
+        raise CheckpointError(f'there is no checkpoint {checkpoint}')
 
 
 def has_checkpoint(config: str | Path) -> bool:
@@ -82,6 +94,8 @@ def config_of(work_dir: Path, checkpoint: str | None = None) -> Path:
 
 def checkpoint_of(work_dir: Path) -> str:
     """The whole checkpoint to take of a work dir; see :func:`find_source`."""
+    from ..checkpoints import check_whole, newest_whole_checkpoint
+
     # So mmengine calls the best checkpoints of a run, by a score of validation.
     for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
@@ -97,6 +111,8 @@ def checkpoint_of(work_dir: Path) -> str:
 
 def settings_of_checkpoint(checkpoint: str) -> dict[str, Any] | None:
     """The settings that a checkpoint says it was made with; None where it says none that are plain values."""
+    from ..checkpoints.reading import read_meta
+
     meta = read_meta(checkpoint)
     # Of OpenMMLab's second generation, or of its first.
     settings = settings_in(meta.get('cfg', meta.get('config')))
@@ -126,6 +142,8 @@ def as_made(cfg: Config, source: Source, options: Collection[str] = ()) -> Confi
             f'{source.checkpoint} was made with other settings than {source.config} ({other}): these are used'
         )
         return cfg
+    from mmengine.config import Config
+
     settings = cfg.to_dict()
     unknown = {code for each in found for code in code_in(each.then, each.place[-1])} - {*code_in(settings)}
     if unknown:

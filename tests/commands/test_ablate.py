@@ -118,7 +118,9 @@ def test_a_row_is_trained_by_the_train_command_with_its_seed(tmp_path, monkeypat
     called = []
     monkeypatch.setattr(ablate, 'run', lambda *arguments, **_: called.append(list(map(str, arguments))) or 5.0)
     monkeypatch.setattr(ablate, 'is_validated', lambda *_: True)
-    monkeypatch.setattr(ablate, 'latest_entry', lambda *_: {'coco/bbox_mAP': 0.44, 'coco/segm_mAP': 0.4})
+    monkeypatch.setattr(
+        'mmgcvit.visualization.curves.latest_entry', lambda *_: {'coco/bbox_mAP': 0.44, 'coco/segm_mAP': 0.4}
+    )
     table = made_table('a', metrics=('box AP', 'mask AP'))
     args = arguments(table, tmp_path, gpus=8, cfg_options={'train_cfg.max_epochs': 3})
     result = ablate.train(runs_of(table, 4, tmp_path)[3], args, {'a': Path('a.py')})

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 import torch.distributed as dist
 
-from mmgcvit.commands import launch, launcher
+from mmgcvit.commands import launcher
 from mmgcvit.commands.launch import read_nodes, threads
 from mmgcvit.commands.launcher import DONE, FAILED, Nodes, Pulse
 from mmgcvit.commands.main import run_command
@@ -61,7 +61,7 @@ def test_threads_that_the_user_has_set_stay():
 
 def test_the_launcher_runs_the_command_with_its_options(monkeypatch):
     called = []
-    monkeypatch.setattr(launch, 'run_on', lambda *given: called.append(given) or 75)
+    monkeypatch.setattr(launcher, 'run_on', lambda *given: called.append(given) or 75)
     with pytest.raises(SystemExit) as ended:
         run_command('launch', [2, 'train', CONFIG, '--device=cpu', '--resume'])
     assert ended.value.code == 75

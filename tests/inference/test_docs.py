@@ -8,8 +8,6 @@ import shutil
 import cv2
 import pytest
 
-from mmgcvit.inference import inputs
-
 from ..conftest import ROOT
 from .conftest import picture_of
 from .test_inputs import FakeCapture, write_video
@@ -72,7 +70,7 @@ def test_commands_do_what_they_say(place, run_line, monkeypatch):
     for line in COMMANDS:
         with monkeypatch.context() as patch:
             if '--camera' in line:
-                patch.setattr(inputs.cv2, 'VideoCapture', FakeCapture)
+                patch.setattr('cv2.VideoCapture', FakeCapture)
                 patch.setattr(FakeCapture, 'frames', 2)
             assert run_line(line)[0] == 0, line
         found = re.search(r'--out-dir (\S+)', line)

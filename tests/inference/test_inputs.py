@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mmgcvit.datasets.checks.images import Loader
-from mmgcvit.inference import UserError, inputs
+from mmgcvit.inference import UserError
 from mmgcvit.inference.images import as_array
 from mmgcvit.inference.inputs import find_inputs, opened
 
@@ -175,7 +175,7 @@ class FakeCapture:
 @pytest.fixture
 def camera(monkeypatch):
     monkeypatch.setattr(FakeCapture, 'opened', [])
-    monkeypatch.setattr(inputs.cv2, 'VideoCapture', FakeCapture)
+    monkeypatch.setattr('cv2.VideoCapture', FakeCapture)
     return FakeCapture
 
 

@@ -44,7 +44,7 @@ def test_of_a_work_dir_the_best_checkpoint_is_taken_then_the_newest(run_dir):
     for path in (run_dir / 'epoch_2.pth', best):
         shutil.copy(run_dir / 'epoch_1.pth', path)
         assert find_source(run_dir).checkpoint == str(path)
-    assert find_source(run_dir, 'other.pth').checkpoint == 'other.pth'
+    assert find_source(run_dir, run_dir / 'epoch_1.pth').checkpoint == str(run_dir / 'epoch_1.pth')
 
 
 def test_what_is_no_source_is_refused_in_a_sentence(run_dir, work_dirs, tmp_path, monkeypatch):

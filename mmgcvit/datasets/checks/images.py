@@ -17,13 +17,12 @@ from PIL import ExifTags, Image
 from rich.progress import Progress
 
 from ...errors import UserError, first_line
+from ...files import IMAGE_ENDINGS as ENDINGS
 from .problems import Kind, Outcome, Problem, Report
 from .sources import steps_of, type_name
 
 # Pillow's own limit.
 MOST_PIXELS = 2 * Image.MAX_IMAGE_PIXELS
-# How image files end that data sets may have been meant to list.
-ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff', '.ppm', '.pgm', '.jp2', '.avif', '.heic')
 # Pillow and OpenCV decode outside of Python's lock; each thread holds an image or two.
 MOST_THREADS = 16
 

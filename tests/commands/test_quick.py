@@ -1,0 +1,96 @@
+"""What a command can say no to without torch and the hosts it says without them."""
+
+import json
+import sys
+
+import pytest
+
+from mmgcvit.commands.main import COMMANDS
+
+from ..programs import ROOT, run
+
+HEAVY = ('torch', 'mmengine', 'mmcv', 'mmdet')
+# Runs each call in a process forked from one that has imported nothing; gives code, output and what was imported.
+PROGRAM = """
+import contextlib, io, json, os, sys
+from mmgcvit.commands import main
+for call in json.loads(sys.argv[1]):
+    read, write = os.pipe()
+    if os.fork() == 0:
+        said, code = io.StringIO(), 0
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            sys.argv = ['mmgcvit', *call]
+            try:
+                main.main()
+            except SystemExit as end:
+                code = end.code
+        heavy = [name for name in {heavy} if name in sys.modules]
+        answer = code if isinstance(code, int) else 1, f'{{said.getvalue()}}{{code}}', heavy
+        os.write(write, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        print(answer.read())
+"""
+CONFIG, NO_CONFIG = 'configs/mask_rcnn_gcvit_t.py', 'configs/mask_rcnn_gcvit_tt.py'
+DEMO = 'configs/demo/mask_rcnn_gcvit_digits.py'
+MISTAKES = {
+    ('trian', CONFIG): 'is train meant?',
+    ('train', CONFIG, '--ampp'): 'unrecognized arguments: --ampp; is --amp meant?',
+    ('visualize', 'attention', DEMO, 'a.jpg', '--haed', '1'): 'is --head meant?',
+    ('train', CONFIG, '--device', 'gpu'): "'gpu': expected auto, cpu, cuda or cuda:N",
+    ('train', CONFIG, '--cfg-options', 'a'): 'expected KEY=VALUE',
+    ('train', '--data', 'nowhere'): 'there is no such folder',
+    ('test', CONFIG, 'missing.pth'): 'there is no checkpoint missing.pth',
+    ('test', NO_CONFIG, 'missing.pth'): 'there is no config',
+    ('predict', DEMO, 'setup.py'): 'setup.py is neither an image nor a video',
+    ('predict', DEMO, 'missing.jpg'): 'there is no such file',
+    ('predict', DEMO, 'missing.pth', 'a.jpg'): 'there is no checkpoint missing.pth',
+    ('predict', DEMO, 'docs', '--batch-size', '0'): '--batch-size 0: expected at least 1',
+    ('predict', 'locks', 'a.jpg'): 'holds no config',
+    ('mistakes', 'nowhere'): 'there is no config nowhere',
+    ('export', 'nowhere', 'out.onnx'): 'there is no config nowhere',
+    ('export', DEMO, 'out.pdf'): 'expected a name that ends in .onnx',
+    ('publish', DEMO, 'out.pth'): 'expected a name that ends in .safetensors',
+    ('publish', DEMO, 'missing.pth', 'out.safetensors'): 'there is no checkpoint missing.pth',
+    ('visualize', 'gradcam', DEMO, 'missing.jpg'): 'missing.jpg: there is no such file',
+    ('web', 'nowhere'): 'there is no config nowhere',
+    ('web', DEMO, '--port', '-1'): '--port -1: expected a number',
+    ('convert', 'missing.pth', 'out.pth'): 'there is no checkpoint missing.pth',
+    ('launch', '0', 'train', CONFIG): 'GPUS must be a whole number',
+    ('benchmark', 'sizes', 'gcvit:tiny', '--sides', '0'): 'expected at least 1',
+    ('digits', 'nowhere', '--size', '1'): 'expected at least one image each',
+    **{
+        (name, NO_CONFIG): 'is configs/mask_rcnn_gcvit_t.py meant?'
+        for name in ('train', 'check-data', 'browse', 'dry-run')
+    },
+    ('launch', '2', 'train', NO_CONFIG): 'is configs/mask_rcnn_gcvit_t.py meant?',
+    ('flops', NO_CONFIG, '--shape', '64', '64'): 'there is no config',
+    ('speed', NO_CONFIG): 'there is no config',
+}
+
+
+def answers(calls):
+    ended = run([sys.executable, '-c', PROGRAM.format(heavy=HEAVY), json.dumps(calls)], cwd=ROOT)
+    assert ended.returncode == 0, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+@pytest.mark.slow
+def test_help_of_every_command_comes_without_torch_and_hosts():
+    calls = [[], ['--help'], ['--version'], *([name, '--help'] for name in COMMANDS)]
+    wrong = {
+        ' '.join(call): answer for call, answer in zip(calls, answers(calls), strict=True) if answer[0] or answer[2]
+    }
+    assert not wrong
+
+
+@pytest.mark.slow
+def test_a_mistake_is_named_without_torch_and_hosts():
+    found = zip(MISTAKES.items(), answers(list(MISTAKES)), strict=True)
+    wrong = {
+        ' '.join(call): (code, said[-300:], heavy)
+        for (call, words), (code, said, heavy) in found
+        if not code or heavy or words not in said
+    }
+    assert not wrong
