@@ -74,12 +74,12 @@ def read_file(path: Path) -> Any:
     return read_safetensors(path) if is_safetensors(path) else read_torch(path)
 
 
-def read_meta(source: str) -> dict[str, Any]:
-    """What a checkpoint of mmengine's says of itself under ``meta``; empty where it says nothing."""
+def read_outline(source: str) -> dict[str, Any]:
+    """A checkpoint of mmengine's without the numbers of its tensors, ``meta`` a dict; of another file that alone."""
     path = None if source.startswith(TIMM_SCHEME) else local_file(source)
-    content = {} if path is None or is_safetensors(path) else read_torch(path, with_numbers=False)
-    meta = content.get('meta') if isinstance(content, dict) else None
-    return meta if isinstance(meta, dict) else {}
+    content = None if path is None or is_safetensors(path) else read_torch(path, with_numbers=False)
+    is_mmengines = isinstance(content, dict) and isinstance(content.get('meta'), dict)
+    return content if is_mmengines else {'meta': {}}
 
 
 def is_safetensors(path: Path) -> bool:

@@ -175,6 +175,14 @@ def refuse_used(folder: Path, found: Sequence[Path]) -> None:
     )
 
 
+def check_free(folder: Path, is_new: bool) -> None:
+    """Refuse a folder in which another process trains, for a new run also one with an earlier run's checkpoints."""
+    if is_taken(folder):
+        refuse_taken(folder)
+    if is_new:
+        refuse_used(folder, checkpoints_in(folder))
+
+
 def set_aside(found: Sequence[Path], folder: Path) -> None:
     """Move an earlier run's checkpoints into a folder below theirs, where nothing looks for them."""
     for path in found:
@@ -206,6 +214,33 @@ def remove(path: Path, folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def can_lock(file: TextIO) -> bool:
+    """Lock a file for this process, where no other has it; an OSError on a disk that knows no locks."""
+    try:
+        # Unlike flock's, this lock is not inherited: workers may outlive a process that is killed by seconds.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether another process has a folder (:func:`take_folder`); nothing is written."""
+    try:
+        with (folder / LOCK).open('r+') as file:
+            return not can_lock(file)
+    except OSError:
+        return False
+
+
+def refuse_taken(folder: Path) -> None:
+    """Say of a folder which process trains in it."""
+    raise CheckpointError(
+        f'another training runs in {folder} ({(folder / LOCK).read_text() or "another process"}), and two would remove '
+        "each other's checkpoints. Wait for its end, or end it, or train in another folder (--work-dir)"
+    )
+
+
 def take_folder(folder: Path) -> TextIO:
     """Take a folder for this process, until it ends or closes what is returned.
 
@@ -216,16 +251,9 @@ def take_folder(folder: Path) -> TextIO:
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / LOCK).open('a+')
     try:
-        # Unlike flock's, this lock is not inherited: workers may outlive a process that is killed by seconds.
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        file.seek(0)
-        with file:
-            holder = file.read() or 'another process'
-        raise CheckpointError(
-            f"another training runs in {folder} ({holder}), and two would remove each other's checkpoints. Wait for "
-            'its end, or end it, or train in another folder (--work-dir)'
-        ) from None
+        if not can_lock(file):
+            with file:
+                refuse_taken(folder)
     except OSError:
         return file
     file.truncate(0)

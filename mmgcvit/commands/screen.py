@@ -44,17 +44,19 @@ def add_progress_option(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def open_screen(cfg: Config, progress: bool) -> Iterator[Watch]:
+def open_screen(cfg: Config, progress: bool, files: list[Path]) -> Iterator[Watch]:
     """The screen for a run, as a context around it; gives a function that takes the runner before it trains or tests.
 
     With ``progress`` it shows how the run gets on, and all that is printed goes to ``<work_dir>/console_<time>.log``,
-    whose last lines are said where the run fails.
+    whose last lines are said where the run fails;
+    it is one of ``files``, which a refusal takes away.
     """
     if not progress:
         yield lambda runner: None
         return
     rank = 0 if cfg.launcher == 'none' else int(os.environ['RANK'])
     log = new_log(Path(cfg.work_dir), rank)
+    files.append(log)
     with ended_in_a_few_lines(log), output_to(log) as terminal:
         if rank:
             # Of several processes the first shows them all.

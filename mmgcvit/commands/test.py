@@ -38,6 +38,7 @@ def main(args: argparse.Namespace) -> None:
         check_config(args.test_data)
     check_named(args.config, args.checkpoint)
     from ..engine import testing
+    from ..engine.beginning import Beginning
     from ..engine.processes import leaving_processes
     from ..engine.starting import look_at_machine
 
@@ -49,5 +50,9 @@ def main(args: argparse.Namespace) -> None:
     args.config = str(source.config)
     cfg = as_made(config_of_run(args), source, args.cfg_options or ())
     testing.prepare(cfg, args.test_data, args.show_dir, args.tta)
-    with leaving_processes(), open_screen(cfg, args.progress) as watch:
-        testing.run(cfg, source.checkpoint, args.out, args.trust_checkpoint, watch)
+    with (
+        leaving_processes(),
+        Beginning(cfg.work_dir) as beginning,
+        open_screen(cfg, args.progress, beginning.files) as watch,
+    ):
+        testing.run(cfg, source.checkpoint, beginning, args.out, args.trust_checkpoint, watch)

@@ -38,6 +38,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="begin anew in a work dir with an earlier run's checkpoints; they go once the run has saved its first",
     )
+    parser.add_argument(
+        '--resume-with-changes',
+        action='store_true',
+        help='go on with settings that are not those of the run that is resumed, and write them into the checkpoints',
+    )
     add_progress_option(parser)
     parser.add_argument(
         '--log-to',
@@ -47,7 +52,10 @@ def parse_args() -> argparse.Namespace:
         help='show losses and scores in these programs too: tensorboard --logdir WORK_DIR, or your W&B account',
     )
     add_common_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.resume_with_changes and args.resume is None:
+        parser.error('--resume-with-changes goes with --resume')
+    return args
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +108,7 @@ def main(args: argparse.Namespace) -> None:
     if args.config is not None:
         check_config(args.config)
     from ..engine import training
+    from ..engine.beginning import Beginning
     from ..engine.processes import leaving_processes
     from ..engine.starting import look_at_machine
 
@@ -113,5 +122,10 @@ def main(args: argparse.Namespace) -> None:
         print(said)
     cfg = config_of_run(args)
     training.prepare(cfg, args.amp, args.auto_scale_lr, args.overwrite, args.log_to)
-    with leaving_processes(), open_screen(cfg, args.progress) as watch:
-        training.run(cfg, args.config, args.resume, args.trust_checkpoint, watch)
+    changes = training.settle(cfg, args.resume, args.resume_with_changes)
+    with (
+        leaving_processes(),
+        Beginning(cfg.work_dir) as beginning,
+        open_screen(cfg, args.progress, beginning.files) as watch,
+    ):
+        training.run(cfg, args.config, beginning, changes, args.trust_checkpoint, watch)

@@ -74,23 +74,34 @@ def is_whole(runner: Any) -> bool:
     return isinstance(runner.optim_wrapper, OptimWrapper) and not hasattr(runner, 'strategy')
 
 
-def follow_batch(runner: Any, checkpoint: dict[str, Any], theirs: Batch, ours: Batch) -> None:
-    """Go on with the images of a step that the checkpoint was trained with, or with a learning rate that follows."""
+def follow_batch(
+    runner: Any,
+    checkpoint: dict[str, Any],
+    theirs: Batch,
+    ours: Batch,
+    may_differ: bool = False,
+    other_schedules: bool = False,
+) -> None:
+    """Go on with the images of a step that the checkpoint was trained with, or with a learning rate that follows.
+
+    With others if they ``may_differ``, and by the run's own schedules where these are ``other_schedules``.
+    """
     can_follow = scales_rate(runner) and theirs.accumulated == ours.accumulated
     is_same = theirs.of_iteration == ours.of_iteration and theirs.accumulated == ours.accumulated
-    if not is_same and not can_follow:
+    if not is_same and not can_follow and not may_differ:
         raise CheckpointError(
             f'the checkpoint was trained with {theirs} images in a step, and the run has {ours}: resume with the same '
             'numbers of images in an iteration and of accumulated ones (train_dataloader.batch_size, '
-            'optim_wrapper.accumulative_counts), or with the same accumulated ones and --auto-scale-lr, or start anew '
-            'from its weights (load_from)'
+            'optim_wrapper.accumulative_counts), or with the same accumulated ones and --auto-scale-lr, or with these '
+            'and --resume-with-changes, or start anew from its weights (load_from)'
         )
-    if can_follow and 'optimizer' in checkpoint and (not is_same or has_other_rates(checkpoint, runner)):
+    follows = can_follow and (not is_same or has_other_rates(checkpoint, runner))
+    if 'optimizer' in checkpoint and (follows or other_schedules or not is_same):
         restate_schedules(checkpoint, runner)
         rate = checkpoint['optimizer']['param_groups'][0]['lr']
         print_log(
-            f"auto_scale_lr: the schedules are those of this run's batches from iteration {checkpoint['meta']['iter']} "
-            f'on, the learning rate {rate:.4g}',
+            f"the schedules are those of this run's config and batches from iteration {checkpoint['meta']['iter']} on, "
+            f'the learning rate {rate:.4g}',
             'current',
         )
 
@@ -110,7 +121,7 @@ def has_other_rates(checkpoint: Mapping[str, Any], runner: Any) -> bool:
 def restate_schedules(checkpoint: dict[str, Any], runner: Any) -> None:
     """Put the runner's own schedules, not begun, in the place of a checkpoint's, stepped to where that was saved.
 
-    Changes ``param_schedulers`` and, in the optimizer's groups, what the schedules set.
+    Changes ``param_schedulers`` and, in the optimizer's groups, the settings.
     """
     schedules, theirs = runner.param_schedulers or [], checkpoint['optimizer']
     if any(getattr(schedule, 'need_val_args', False) for schedule in schedules):
@@ -130,6 +141,5 @@ def restate_schedules(checkpoint: dict[str, Any], runner: Any) -> None:
     pairs = list(zip(theirs['param_groups'], ours['param_groups'], strict=True))
     if 'base_param_settings' in theirs:
         pairs.append((theirs['base_param_settings'], ours['base_param_settings']))
-    names = {'lr', *(schedule.param_name for schedule in schedules)}
     for one, own in pairs:
-        one |= {key: own[key] for name in names for key in (name, f'initial_{name}') if key in own}
+        one |= {name: value for name, value in own.items() if name != 'params'}

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from ..checkpoints import CheckpointError
 from ..checkpoints.resuming import RUN, check_resumable
+from ..errors import printable
 from ..hosts.mmengine import plain_model
 from ..registry import HOOKS
 from .batch import Batch, batch_of, follow_batch, has_other_rates, is_whole, scales_rate
+from .changes import NO_CHANGES, RESUMED_WITH, Changes, in_a_line
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
 
 
@@ -160,7 +162,8 @@ def go_on(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any]) -> None:
     if is_exact(runner):
         runner.train_loop.batches.take_seed(run['seed'])
     recount(runner, checkpoint['meta'], run['epoch_length'])
-    follow_batch(runner, checkpoint, theirs, ours)
+    changes = next((hook.changes for hook in runner.hooks if isinstance(hook, ResumeCheckHook)), NO_CHANGES)
+    follow_batch(runner, checkpoint, theirs, ours, changes.is_free, changes.schedules)
     if theirs.processes != ours.processes:
         warn(
             f'{theirs.processes} processes saved the checkpoint and {ours.processes} go on: they draw other random '
@@ -192,17 +195,60 @@ def recount(runner: Any, meta: dict[str, Any], their_epoch_length: int) -> None:
 class ResumeCheckHook(Hook):
     """Refuses, before anything of it is taken over, a checkpoint (``source``) that a run cannot resume from.
 
-    Training registers it. With FSDP, where each process has a share of the optimizer, the optimizer's state
-    is left to torch's own checks.
+    And writes down what the run has otherwise than the checkpoint's (``changes``), into the log, and what of that was
+    accepted into the checkpoints. Training registers it. With FSDP, where each process has a share of the optimizer,
+    the optimizer's state is left to torch's own checks.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self, source: str, changes: Changes = NO_CHANGES) -> None:
+        self.source, self.changes = source, changes
+        # One line for each time that the run was resumed with accepted changes.
+        self.history: list[str] = []
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         restore_histories(checkpoint.get('message_hub'))
         optimizer = runner.optim_wrapper.optimizer if is_whole(runner) else None
-        schedules = runner.param_schedulers if isinstance(runner.param_schedulers, list) else None
+        # Where they are the run's own, the checkpoint's are not loaded.
+        are_loaded = isinstance(runner.param_schedulers, list) and not self.changes.schedules
+        schedules = runner.param_schedulers if are_loaded else None
         check_resumable(checkpoint, self.source, plain_model(runner), optimizer, schedules)
+        if self.changes.schedules and not (is_whole(runner) and RUN in checkpoint):
+            raise CheckpointError(
+                f'{self.source}: a resumed run takes other schedules and optimizer settings only where one process has '
+                'the whole optimizer and the checkpoint was saved with mmgcvit.ExactResumeHook; set them as they were, '
+                'or start anew from its weights (load_from)'
+            )
+        if RUN in checkpoint and not self.changes.is_free:
+            check_length(runner, checkpoint[RUN])
+        self.write_down(checkpoint['meta'])
+
+    def write_down(self, meta: dict[str, Any]) -> None:
+        """Log what differs, and keep what was accepted for the checkpoints, behind what earlier ones say."""
+        lines = meta.get(RESUMED_WITH)
+        self.history = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
+        for line in self.history:
+            print_log(printable(f'resumed before with other settings: {line}'), 'current')
+        if self.changes.harmless:
+            print_log(f'resumed, other settings, which may be: {in_a_line(self.changes.harmless)}', 'current')
+        if self.changes.accepted:
+            accepted = f'epoch {meta["epoch"]}, iteration {meta["iter"]}: {in_a_line(self.changes.accepted)}'
+            warn(f'resumed with other settings (--resume-with-changes): {accepted}')
+            self.history.append(accepted)
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        if self.history:
+            checkpoint['meta'][RESUMED_WITH] = list(self.history)
+
+
+def check_length(runner: Any, run: dict[str, Any]) -> None:
+    """Refuse a data set of another size: as many images in an iteration, and other numbers of iterations an epoch."""
+    ours, length = batch_of(runner), len(runner.train_loop.dataloader)
+    is_same = ours is not None and (ours.processes, ours.images) == (run['processes'], run['images'])
+    if is_same and length != run['epoch_length']:
+        raise CheckpointError(
+            f"the checkpoint's training images make {run['epoch_length']} iterations an epoch, and the run's {length}: "
+            'resume it with the same data set, or go on with this one with --resume-with-changes, or start anew from '
+            'its weights (load_from)'
+        )

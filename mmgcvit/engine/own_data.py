@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from ..checkpoints.run_folder import checkpoints_in, refuse_used
+from ..checkpoints.run_folder import check_free
 from ..datasets.layouts import Found, find_layout, write_annotations
 from ..errors import UserError, printable
 from ..files import from_root, written_whole
 from ..hosts.configs import configs_with
 from . import training
-from .starting import load_config, look_at_machine, make_work_dir
+from .beginning import Beginning
+from .starting import check_work_dir, load_config, look_at_machine
 
 # Parts of the configs' names. The smallest network is that of configs/demo, with its weights; the others start from the
 # weights that the authors have released.
@@ -98,7 +99,9 @@ def train(
     sys.stdout.write(f'{said}\n')
     cfg = load_config(str(config), work_dir=work_dir and str(work_dir))
     training.prepare(cfg, overwrite=overwrite)
-    training.run(cfg, str(config))
+    changes = training.settle(cfg)
+    with Beginning(cfg.work_dir) as beginning:
+        training.run(cfg, str(config), beginning, changes)
     return Path(cfg.work_dir)
 
 
@@ -126,11 +129,11 @@ def make_config(
     start = None if pretrained is None else start_of(str(pretrained))
     name = re.sub(r'\W+', '_', from_root(found.folder).name).strip('_') or 'own_data'
     work_dir = Path(work_dir or Path('work_dirs') / name)
-    if not overwrite:
-        refuse_used(work_dir, checkpoints_in(work_dir))
+    check_free(work_dir, is_new=not overwrite)
     found.with_validation()
-    make_work_dir(str(work_dir))
+    check_work_dir(str(work_dir))
     folder = work_dir / MADE
+    folder.mkdir(parents=True, exist_ok=True)
     write_annotations(found, folder)
     template, values = lines_for(found, kind, size, folder, epochs, image_size)
     if pretrained is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from mmengine.config import Config
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, Runner
@@ -13,6 +14,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from ..checkpoints import add_digest
 from ..checkpoints.run_folder import (
     LAST,
+    check_free,
     checkpoints_in,
     refuse_used,
     remove,
@@ -118,9 +120,7 @@ class WholeCheckpointHook(Hook):
         self.lock: TextIO | None = None
 
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
-        work_dir = Path(runner.work_dir)
-        out_dir = Path(self.out_dir or work_dir)
-        self.folder = work_dir if out_dir == work_dir else out_dir / work_dir.name
+        self.folder = folder_of(runner.work_dir, self.out_dir)
         runner.logger.info(f'Checkpoints will be saved to {self.folder}.')
         do_in_process_0(lambda: self.begin_in_folder(is_new=runner.iter == 0))
 
@@ -228,6 +228,21 @@ class WholeCheckpointHook(Hook):
         many. To be removed once it takes them from ``meta``, as its Runner does.
         """
         checkpoint['meta'].update(self.counts)
+
+
+def folder_of(work_dir: str | Path, out_dir: str | Path | None) -> Path:
+    """Where checkpoints go, as mmengine's hook puts them."""
+    work_dir = Path(work_dir).absolute()
+    return work_dir if out_dir is None or Path(out_dir) == work_dir else Path(out_dir) / work_dir.name
+
+
+def check_folder(cfg: Config) -> None:
+    """Refuse before anything is built what a config's :class:`WholeCheckpointHook` refuses when training begins."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if not str(hook.get('type')).endswith('WholeCheckpointHook'):
+        return
+    goes_on = (cfg.get('resume') and cfg.get('load_from')) or hook.get('overwrite')
+    check_free(folder_of(cfg.work_dir, hook.get('out_dir')), is_new=not goes_on)
 
 
 def rule_of(metric: str) -> str:

@@ -45,10 +45,9 @@ def load_config(
     return cfg
 
 
-def make_work_dir(work_dir: str) -> None:
-    """Make a run's folder, with those above it, unless it is there; refuse one that cannot be written."""
+def check_work_dir(work_dir: str) -> None:
+    """Refuse a run's folder that cannot be written; it need not be there."""
     check_writable(Path(work_dir), f'the work dir {work_dir} (--work-dir)')
-    Path(work_dir).mkdir(parents=True, exist_ok=True)
 
 
 def check_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:

@@ -13,8 +13,9 @@ from ..datasets.checks import leaf_datasets
 from ..errors import UserError
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators
+from .beginning import Beginning
 from .processes import prepare_processes
-from .starting import check_data, check_shared_folders, make_work_dir
+from .starting import check_data, check_shared_folders, check_work_dir
 
 
 def prepare(cfg: Config, test_data: str | None = None, show_dir: str | None = None, tta: bool = False) -> None:
@@ -33,17 +34,18 @@ def prepare(cfg: Config, test_data: str | None = None, show_dir: str | None = No
 def run(
     cfg: Config,
     checkpoint: str,
+    beginning: Beginning,
     out: str | None = None,
     trust_checkpoint: bool = False,
     watch: Callable[[Runner], None] = lambda runner: None,
 ) -> None:
-    """Test a checkpoint as a prepared config says; ``watch`` gets the built runner."""
+    """Test a checkpoint as a prepared config says, within the context ``beginning``; ``watch`` gets the runner."""
     register_reader(cfg.work_dir, trusted=[checkpoint] if trust_checkpoint else [])
     check_data(cfg, ['test_dataloader'])
-    make_work_dir(cfg.work_dir)
+    check_work_dir(cfg.work_dir)
     cfg.load_from = checkpoint
     # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
-    runner = Runner.from_cfg(cfg)
+    runner = beginning.build(cfg, Runner)
     watch(runner)
     check_shared_folders(cfg, ['test_evaluator'])
     check_fits(runner.model, checkpoint, trust=trust_checkpoint)

@@ -1,8 +1,8 @@
 """Training from a config: its options, what is looked at before anything is built, and the run."""
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from importlib.util import find_spec
 
@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
-from mmengine.registry import MODELS, RUNNERS
+from mmengine.registry import MODELS
 from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 
@@ -23,11 +23,14 @@ from ..errors import UserError
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators
 from .batch import other_batch_size
+from .beginning import Beginning
+from .changes import NO_CHANGES, Changes, check_changes
 from .conclusion import ConclusionHook
 from .early_end import resume_when_warned
 from .exact_resume import ResumeCheckHook
 from .processes import check_sharding, prepare_processes
-from .starting import check_data, check_shared_folders, make_work_dir
+from .saving import check_folder
+from .starting import check_data, check_shared_folders, check_work_dir
 
 AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
 # What one types, mmengine's backend for it, and the package that this needs.
@@ -59,40 +62,52 @@ def prepare(
 def run(
     cfg: Config,
     config: str,
-    resume_from: str | None = None,
+    beginning: Beginning,
+    changes: Changes = NO_CHANGES,
     trust_checkpoint: bool = False,
     watch: Callable[[Runner | FlexibleRunner], None] = lambda runner: None,
 ) -> None:
-    """Train what a prepared config says, which was read from the file ``config``; ``watch`` gets the built runner."""
-    try:
-        passed_over = check(cfg, resume_from, trust_checkpoint)
-        runner = build(cfg, config, trust_checkpoint, watch)
+    """Train what a prepared config says, which was read from the file ``config``, within the context ``beginning``.
+
+    ``watch`` gets the built runner.
+    """
+    passed_over = check_data(cfg, ['train_dataloader', 'val_dataloader'])
+    register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if trust_checkpoint else [])
+    with whole_one_named(cfg):
+        runner = beginning.build(cfg)
+        watch(runner)
+        check_built(runner, cfg, config, changes, trust_checkpoint)
         runner.register_hook(ConclusionHook(passed_over))
         runner.train()
+
+
+def settle(cfg: Config, resume_from: str | None = None, with_changes: bool = False) -> Changes:
+    """Look at work dir and checkpoint before anything is written; what a resumed run has otherwise than before."""
+    check_work_dir(cfg.work_dir)
+    if resume_from is not None:
+        resume(cfg, resume_from)
+    check_folder(cfg)
+    with whole_one_named(cfg):
+        return check_changes(cfg, with_changes)
+
+
+@contextmanager
+def whole_one_named(cfg: Config) -> Iterator[None]:
+    """Say of a damaged checkpoint which one beside it is whole."""
+    try:
+        yield
     except DamagedCheckpointError as error:
         raise UserError(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
 
 
-def check(cfg: Config, resume_from: str | None, trust_checkpoint: bool) -> Counter[str]:
-    """Look at data, work dir and checkpoint before anything is built; which images training passes over."""
-    passed_over = check_data(cfg, ['train_dataloader', 'val_dataloader'])
-    make_work_dir(cfg.work_dir)
-    if resume_from is not None:
-        resume(cfg, resume_from)
-    register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if trust_checkpoint else [])
-    return passed_over
-
-
-def build(
-    cfg: Config, config: str, trust_checkpoint: bool, watch: Callable[[Runner | FlexibleRunner], None]
-) -> Runner | FlexibleRunner:
-    """The runner with the model, and a look at what can be seen only now.
+def check_built(
+    runner: Runner | FlexibleRunner, cfg: Config, config: str, changes: Changes, trust_checkpoint: bool
+) -> None:
+    """Look at what can be seen only when the runner is built.
 
     The hooks that the config names do the rest: ``finite`` leaves out steps that are not finite, ``saving`` writes
     checkpoints, ``early_end`` answers a scheduler's warning.
     """
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    watch(runner)
     check_shared_folders(cfg, ['val_evaluator'])
     warning = other_batch_size(cfg, read_config(config), get_world_size())
     if warning is not None:
@@ -102,8 +117,7 @@ def build(
         model = runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
         check_fits(model, cfg.load_from, '' if cfg.get('resume') else 'backbone.', trust=trust_checkpoint)
         if cfg.get('resume'):
-            runner.register_hook(ResumeCheckHook(cfg.load_from))
-    return runner
+            runner.register_hook(ResumeCheckHook(cfg.load_from, changes))
 
 
 def enable_amp(cfg: Config) -> None:

@@ -71,7 +71,8 @@ def settings_in(text: Any) -> dict[str, Any] | None:
     # Of what mmengine did not write; the last two of text that is nested too deep.
     except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
         return None
-    settings = {name: unwrapped(values[name]) for name in values.keys() & names_read()}
+    read = names_read()
+    settings = {name: unwrapped(value) for name, value in values.items() if name in read}
     if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
         preprocessor = settings.pop('data_preprocessor')
         settings['model'].setdefault('data_preprocessor', preprocessor)

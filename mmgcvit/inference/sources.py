@@ -111,9 +111,9 @@ def checkpoint_of(work_dir: Path) -> str:
 
 def settings_of_checkpoint(checkpoint: str) -> dict[str, Any] | None:
     """The settings that a checkpoint says it was made with; None where it says none that are plain values."""
-    from ..checkpoints.reading import read_meta
+    from ..checkpoints.reading import read_outline
 
-    meta = read_meta(checkpoint)
+    meta = read_outline(checkpoint)['meta']
     # Of OpenMMLab's second generation, or of its first.
     settings = settings_in(meta.get('cfg', meta.get('config')))
     return settings if settings and 'model' in settings else None

@@ -11,9 +11,9 @@ from mmengine.config import Config
 from mmgcvit.engine.starting import (
     check_data,
     check_shared_folders,
+    check_work_dir,
     is_first_of_node,
     load_config,
-    make_work_dir,
     needed_folders,
 )
 from mmgcvit.errors import UserError
@@ -32,14 +32,13 @@ def test_options_override_the_config_and_the_work_dir_is_named_after_it(tmp_path
     assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
 
 
-def test_a_work_dir_is_made_with_those_above_it_or_refused(tmp_path, monkeypatch):
-    for _ in range(2):
-        make_work_dir(str(tmp_path / 'a' / 'b'))
-    assert (tmp_path / 'a' / 'b').is_dir()
+def test_a_work_dir_that_cannot_be_written_is_refused_and_none_is_made(tmp_path, monkeypatch):
+    check_work_dir(str(tmp_path / 'a' / 'b'))
+    assert not list(tmp_path.iterdir())
     (tmp_path / 'file').touch()
     for place in ('file', 'file/run'):
         with pytest.raises(UserError, match=rf'the work dir {tmp_path}/{place} \(--work-dir\) cannot be written'):
-            make_work_dir(str(tmp_path / place))
+            check_work_dir(str(tmp_path / place))
 
     def refuse(dir):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -47,7 +46,7 @@ def test_a_work_dir_is_made_with_those_above_it_or_refused(tmp_path, monkeypatch
     # Whoever runs the tests may write anywhere, so the system's answer is given.
     monkeypatch.setattr('tempfile.TemporaryDirectory', refuse)
     with pytest.raises(UserError, match='Read-only file system'):
-        make_work_dir(str(tmp_path / 'a'))
+        check_work_dir(str(tmp_path / 'a'))
 
 
 def refusal_of(cfg, loader='train_dataloader'):

@@ -6,12 +6,9 @@ custom_imports = dict(imports=['mmgcvit', 'tests.checkpoints.toy', 'tests.engine
 log_level = 'WARNING'
 val_evaluator = dict(_delete_=True, type='BetterEveryTime')
 train_cfg = dict(max_epochs=3)
-custom_hooks = [
-    dict(type='EMAHook'),
-    dict(type='DiesWhileSaving', moment='{{$DIES_AT:nothing}}', epoch='{{$DIES_IN:1}}'),
-    dict(type='IsWarned', signals='{{$WARNED:nothing}}'),
-]
 default_hooks = dict(
     checkpoint=dict(type='mmgcvit.WholeCheckpointHook', max_keep_ckpts=1),
     early_end=dict(type='mmgcvit.EndEarlyHook'),
+    dies=dict(type='DiesWhileSaving', moment='{{$DIES_AT:nothing}}', epoch='{{$DIES_IN:1}}'),
+    warned=dict(type='IsWarned', signals='{{$WARNED:nothing}}'),
 )

@@ -1,0 +1,97 @@
+"""How a run begins: until its first iteration its work dir is as it was, but for logs, which a refusal takes away.
+
+mmengine's runners write their config into the work dir when they are built, over that of a finished run. Here it is
+written after the first iteration of a training, and by a test never.
+"""
+
+import logging
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+from mmengine.registry import RUNNERS
+from mmengine.runner import FlexibleRunner, Runner
+
+from ..checkpoints.run_folder import is_taken
+from ..errors import UserError
+from ..files import written_whole
+
+
+class WritesNoConfig:
+    """What keeps a runner from writing its config when it is built."""
+
+    def dump_config(self) -> None:
+        """Write nothing; :class:`Beginning` does later."""
+
+
+class Beginning(Hook):
+    """A context from before anything is looked at to a run's end, and a hook of the run.
+
+    A UserError before training or testing begins is a refusal: the logs that this process has made in the work dir are
+    removed, with folders that were not there. Other errors leave them.
+
+    Args:
+        work_dir: The run's folder, which need not be there.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self, work_dir: str | Path) -> None:
+        self.folder = Path(work_dir).absolute()
+        self.made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+        self.before = set(self.folder.glob('*'))
+        # Files that others have made for this run, as a log of what it prints.
+        self.files: list[Path] = []
+        self.has_begun = self.has_written = False
+
+    def build(self, cfg: Config, kind: type | None = None) -> Runner | FlexibleRunner:
+        """The runner of a config, or of a kind, that writes no config and has this hook."""
+        kind = kind or RUNNERS.get(cfg.get('runner_type', 'Runner'))
+        runner = type(kind.__name__, (WritesNoConfig, kind), {}).from_cfg(cfg)
+        runner.register_hook(self)
+        return runner
+
+    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+        self.has_begun = True
+
+    before_test = before_train
+
+    def after_train_iter(self, runner: Runner | FlexibleRunner, *_: Any, **__: Any) -> None:
+        """Write the config, once."""
+        if not self.has_written and is_main_process():
+            name = Path(runner.cfg.filename or f'{runner.timestamp}.py').name
+            with written_whole(self.folder / name) as unfinished:
+                unfinished.write_text(runner.cfg.dump(), encoding='utf-8')
+        self.has_written = True
+
+    def __enter__(self) -> 'Beginning':
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, UserError) and not self.has_begun:
+            self.leave()
+
+    def leave(self) -> None:
+        """Remove what this process has made, unless another trains there: begun in one second both have one log."""
+        for path in self.files:
+            path.unlink(missing_ok=True)
+        if is_taken(self.folder):
+            return
+        logger = MMLogger.get_current_instance()
+        for handler in [each for each in logger.handlers if isinstance(each, logging.FileHandler)]:
+            folder = Path(handler.baseFilename).parent
+            if folder.parent == self.folder and folder not in self.before:
+                logger.removeHandler(handler)
+                handler.close()
+                shutil.rmtree(folder, ignore_errors=True)
+        for folder in self.made:
+            with suppress(OSError):  # Somebody else has put something there.
+                folder.rmdir()

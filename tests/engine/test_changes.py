@@ -1,0 +1,183 @@
+"""A resumed run with other settings: which may change, which are refused, and what becomes of accepted ones."""
+
+import shutil
+
+import pytest
+from mmengine.config import Config
+
+from mmgcvit.checkpoints import read_checkpoint
+from mmgcvit.engine.changes import RESUMED_WITH, may_change, past_of
+from mmgcvit.hosts.comparing import differences, settings_of
+
+from ..checkpoints.toy import ToyImages
+from .calling import CONFIG, as_before, call
+
+pytestmark = pytest.mark.usefixtures('as_before')
+__all__ = ['as_before']
+
+TRAIN, VAL = 'train_dataloader.dataset', 'val_dataloader.dataset'
+# Of custom_coco, set otherwise: the resumed run is still that run, or it is not.
+MAY = {
+    'train_cfg': {'max_epochs': 50, 'val_interval': 5},
+    'default_hooks.checkpoint.interval': 5,
+    'work_dir': 'x',
+    'launcher': 'slurm',
+    'log_level': 'WARNING',
+    'visualizer.line_width': 5,
+    'data_checks': {'images': 3},
+    'strategy': {'type': 'FSDPStrategy'},
+    'env_cfg.cudnn_benchmark': True,
+    'model.backbone.with_cp': True,
+    'model.backbone.init_cfg.checkpoint': 'x.pth',
+    'optim_wrapper.type': 'AmpOptimWrapper',
+    'train_dataloader.num_workers': 7,
+    'train_dataloader.batch_size': 1,
+    f'{TRAIN}.data_root': '/moved',
+    f'{TRAIN}.ann_file': '/moved/train.json',
+    f'{TRAIN}.data_prefix.img': '/moved/train',
+    'val_dataloader.batch_size': 4,
+    'val_evaluator.ann_file': '/moved/val.json',
+    'test_dataloader.dataset.pipeline.2.scale': (3, 3),
+}
+MAY_NOT = {
+    'default_scope': 'mmseg',
+    'model.backbone.drop_path_rate': 0.5,
+    'model.backbone.type': 'SwinTransformer',
+    'model.roi_head.bbox_head.num_classes': 3,
+    'model.data_preprocessor.bgr_to_rgb': False,
+    f'{TRAIN}.ann_file': 'annotations/other.json',
+    f'{TRAIN}.data_prefix.img': 'other/',
+    f'{TRAIN}.metainfo.classes': ('a', 'b'),
+    f'{TRAIN}.pipeline.3.prob': 0.1,
+    'train_dataloader.sampler.shuffle': False,
+    f'{VAL}.ann_file': 'annotations/other.json',
+    f'{VAL}.pipeline.2.scale': (3, 3),
+    'optim_wrapper.optimizer': {'lr': 1.0},
+    'optim_wrapper.clip_grad': {'max_norm': 1},
+    'param_scheduler.1.gamma': 0.5,
+    'custom_hooks': [{'type': 'EMAHook'}],
+}
+
+
+def refused(cfg, name, value, is_exact=True):
+    """What is refused of a config with one setting otherwise."""
+    now = cfg.copy()
+    now.merge_from_dict({name: value})
+    found = list(differences(settings_of(cfg), settings_of(now)))
+    assert found, name
+    return [each.name for each in found if not may_change(each, same_past=False, is_exact=is_exact)]
+
+
+def test_the_table_of_what_may_change():
+    cfg = Config.fromfile('configs/custom_coco.py')
+    assert [name for name, value in MAY.items() if refused(cfg, name, value)] == []
+    assert [name for name, value in MAY_NOT.items() if not refused(cfg, name, value)] == []
+    assert refused(cfg, 'train_dataloader.batch_size', 1, is_exact=False), 'nobody else compares it'
+
+
+def test_only_what_schedules_have_done_counts():
+    """After 6 epochs, 600 iterations."""
+    meta = {'epoch': 6, 'iter': 600}
+
+    def is_same(then, now):
+        return not list(differences(past_of(then, meta), past_of(now, meta)))
+
+    steps = {'type': 'MultiStepLR', 'by_epoch': True, 'begin': 0, 'end': 12, 'milestones': [4, 8], 'gamma': 0.1}
+    cosine = {'type': 'CosineAnnealingLR', 'begin': 1, 'T_max': 12}
+    for then, now, expected in (
+        (steps, {**steps, 'end': 24}, True),
+        (steps, {**steps, 'milestones': [4, 9, 11]}, True),
+        (steps, {**steps, 'milestones': [5, 8]}, False),
+        (steps, {**steps, 'gamma': 0.2}, False),
+        (cosine, {**cosine, 'T_max': 24}, False),
+        (cosine, [cosine, {'type': 'LinearLR', 'begin': 6, 'end': 8}], True),
+        (cosine, [cosine, {'type': 'LinearLR', 'by_epoch': False, 'begin': 599, 'end': 700}], False),
+        ({'model': [steps]}, {'model': [{**steps, 'end': 24}]}, True),
+        ({'model': [steps]}, {'model': [cosine]}, False),
+        (None, [{'type': 'LinearLR', 'begin': 7}], True),
+    ):
+        assert is_same(then, now) == expected, (then, now)
+
+
+@pytest.fixture(scope='module')
+def before(tmp_path_factory):
+    """A run of two epochs."""
+    folder = tmp_path_factory.mktemp('runs') / 'run'
+    assert call('train', CONFIG, '--work-dir', folder) is None
+    return folder
+
+
+@pytest.fixture
+def run_dir(before, tmp_path):
+    return shutil.copytree(before, tmp_path / 'run')
+
+
+def resumed(folder, *options, changes=False, config=CONFIG):
+    more = ['--resume-with-changes'] if changes else []
+    return call('train', config, '--work-dir', folder, '--resume', *more, options=['train_cfg.max_epochs=3', *options])
+
+
+def last(folder):
+    return read_checkpoint((folder / 'last_checkpoint').read_text())
+
+
+def test_a_longer_run_in_another_folder_goes_on_and_is_shown_in_a_table(run_dir, capfd):
+    assert resumed(run_dir) is None
+    printed = capfd.readouterr().out
+    assert 'train_cfg.max_epochs' in printed
+    assert 'load_from' not in printed.split('train_cfg.max_epochs')[0]
+    assert last(run_dir)['meta']['epoch'] == 3
+    assert RESUMED_WITH not in last(run_dir)['meta']
+
+
+def test_what_changes_the_run_is_refused_unless_it_is_accepted_then_it_takes_effect_and_is_written_down(run_dir, capfd):
+    """A learning rate, which mmengine would take from the checkpoint whatever the config says."""
+    option, name = 'optim_wrapper.optimizer.lr=0.004', 'optim_wrapper.optimizer.lr'
+    said = resumed(run_dir, option)
+    assert f'{name}: 0.001 → 0.004' in said
+    assert '--resume-with-changes' in said
+    rate = last(run_dir)['optimizer']['param_groups'][0]['lr']
+    assert resumed(run_dir, option, 'log_level=INFO', changes=True) is None
+    content = last(run_dir)
+    (line,) = content['meta'][RESUMED_WITH]
+    assert line == f'epoch 2, iteration 2: {name}: 0.001 → 0.004'
+    # A schedule of a run that had it from the start.
+    group = content['optimizer']['param_groups'][0]
+    assert group['initial_lr'] == 0.004
+    assert group['lr'] == pytest.approx(4 * rate * (0.5 + 3 / 18) / (0.5 + 2 / 18))
+    assert line in (log := ''.join(path.read_text() for path in run_dir.glob('*/*.log')))
+    assert 'resumed with other settings' in log
+    # The next one is compared with what is in effect now, and its checkpoints still tell.
+    capfd.readouterr()
+    assert 'lr: 0.004 → 0.001' in resumed(run_dir, 'train_cfg.max_epochs=4')
+    assert resumed(run_dir, option, 'train_cfg.max_epochs=4') is None
+    assert last(run_dir)['meta'][RESUMED_WITH] == [line]
+
+
+def test_a_schedules_future_may_change_and_takes_effect(run_dir):
+    """mmengine takes the checkpoint's, whatever the config says."""
+    config, name = run_dir.parent / 'toy_config.py', 'param_scheduler'
+    linear = {'type': 'LinearLR', 'start_factor': 0.5, 'by_epoch': False, 'end': 10}
+    later = {'type': 'ConstantLR', 'factor': 0.1, 'begin': 2, 'end': 9}
+    for schedules in ([linear | {'end': 9}], [linear, later | {'begin': 0}]):
+        config.write_text(f'_base_ = {CONFIG!r}\n{name} = {schedules}\n')
+        assert name in resumed(run_dir, config=config)
+    rate = last(run_dir)['optimizer']['param_groups'][0]['lr']
+    config.write_text(f'_base_ = {CONFIG!r}\n{name} = {[linear, later]}\n')
+    assert resumed(run_dir, config=config) is None
+    assert last(run_dir)['optimizer']['param_groups'][0]['lr'] < 0.2 * rate
+
+
+def test_other_images_in_a_step_are_accepted_too(run_dir):
+    option = 'train_dataloader.batch_size=1'
+    assert '--resume-with-changes' in resumed(run_dir, option)
+    assert resumed(run_dir, option, changes=True) is None
+    assert last(run_dir)['meta']['iter'] == 6
+
+
+def test_a_data_set_of_another_size_is_another(run_dir, monkeypatch):
+    """Whose settings are the same."""
+    monkeypatch.setattr(ToyImages, '__len__', lambda _: 3)
+    assert "make 1 iterations an epoch, and the run's 2" in resumed(run_dir)
+    assert resumed(run_dir, changes=True) is None
+    assert last(run_dir)['meta']['epoch'] == 3
