@@ -90,7 +90,7 @@ class WarningsTo(logging.Handler):
 
         super().__init__()
         self.display = display
-        self.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, *TO_STAY))
+        self.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, TO_STAY))
         self.addFilter(FilterDuplicateWarning())
         self.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
 

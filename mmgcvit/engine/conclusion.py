@@ -50,7 +50,7 @@ class ConclusionHook(Hook):
         damaged = set().union(*all_gather_object(damaged_images(runner.train_dataloader.dataset)))
         if get_rank() == 0:
             said = [self.took(runner, seconds), *checkpoints(runner), *self.left_out(runner, len(damaged))]
-            runner.logger.info('\n'.join([*said, *commands(runner)]), extra=TO_STAY)
+            runner.logger.info('\n'.join([*said, *commands(runner)]), extra={TO_STAY: True})
 
     def left_out(self, runner: Runner | FlexibleRunner, damaged: int) -> Iterator[str]:
         """What the run has not learned from, in a line; none where it is nothing."""

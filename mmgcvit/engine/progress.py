@@ -22,8 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-# Of a log's record that is shown with progress, though it is no warning.
-TO_STAY = {'to_stay': True}
+# What a log's record has that is shown with progress, though it is no warning.
+TO_STAY = 'to_stay'
 SECONDS_BETWEEN_REFRESHES = 0.25
 SECONDS_BETWEEN_LINES = 10.0
 LONGEST_LINE = 100

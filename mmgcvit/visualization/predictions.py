@@ -59,17 +59,14 @@ class PredictionSheetHook(Hook):
 
     def __init__(self, score_thr: float = 0.3, images: int = 8) -> None:
         self.score_thr, self.images = score_thr, images
-        self.draws = False
+        self.draws = self.is_new = False
         # The numbers in the data set of the images by their names, and what is predicted for them.
         self.numbers: dict[str, int] = {}
         self.found: dict[int, Prediction] = {}
 
     def before_train(self, runner: Runner) -> None:
-        self.draws = self.images > 0 and get_rank() == 0 and runner.val_loop is not None
-        if self.draws and runner.iter == 0:
-            # Sheets of another training, which this one replaces.
-            for earlier in Path(runner.work_dir, FOLDER).glob('*.jpg'):
-                earlier.unlink()
+        self.draws = self.images > 0 and get_rank() == 0
+        self.is_new = runner.iter == 0
 
     def before_val_epoch(self, runner: Runner) -> None:
         self.found = {}
@@ -94,6 +91,10 @@ class PredictionSheetHook(Hook):
 
     def choose(self, runner: Runner) -> None:
         """Choose the images, of those that this process validates: samplers deal them out in turns."""
+        if self.is_new:
+            # Sheets of another training, which this one replaces.
+            for earlier in Path(runner.work_dir, FOLDER).glob('*.jpg'):
+                earlier.unlink()
         self.truths = truths_of_run(runner, runner.val_dataloader, runner.cfg.val_dataloader, self.score_thr)
         own = len(self.truths) // get_world_size()
         shown = min(self.images, own)

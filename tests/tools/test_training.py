@@ -49,6 +49,8 @@ def test_training_shows_progress_and_ends_with_a_score(trained):
     assert 'eta:' in output
     assert TASKS[task] in output
     assert Path((work_dir / 'last_checkpoint').read_text()).is_file()
+    assert f'mmgcvit predict {work_dir} YOUR_PICTURES' in output
+    assert list((work_dir / 'sheets').glob('*.jpg'))
     assert 'paramwise_options' not in output
     assert task != 'detect' or any('paramwise_options' in log.read_text() for log in work_dir.glob('*/*.log'))
 
@@ -206,6 +208,7 @@ def test_with_progress_training_and_testing_show_scores_in_a_handful_of_lines_an
     assert len(output.splitlines()) <= 10
     assert 'Iter(train) [2/2]' in log_of(output)
     assert 'iteration 2 of 2 validated: ' in output
+    assert '\nfinished: 2 of 2 iterations, ' in output
     tested = evaluate(digits, 'segment', tmp_path, '--progress')
     assert len(tested.splitlines()) <= 10
     assert 'Load checkpoint' in log_of(tested)

@@ -83,11 +83,11 @@ def test_a_sheet_shows_the_same_images_each_time_and_draws_no_random_number(runn
     hook = HOOKS.build({'type': 'mmgcvit.PredictionSheetHook', 'score_thr': 0.0})
     earlier = write_image(tmp_path / FOLDER / 'epoch_99.jpg', np.zeros((8, 8, 3), np.uint8))
     hook.before_train(runner)
-    assert not earlier.exists()
     by = 'iter' if task == 'segmentation' else 'epoch'
     for step in (1, 2):
         runner.epoch = runner.iter = step
         assert drawn_after(hook, runner) == drawn_after(PredictionSheetHook(images=0), runner)
+    assert not earlier.exists()
     shown = min(8, len(runner.val_dataloader.dataset))
     assert len(hook.numbers) == shown
     # Spread over the data.
@@ -103,7 +103,9 @@ def test_a_sheet_shows_the_same_images_each_time_and_draws_no_random_number(runn
     assert [(name, step) for name, _, step in tracked] == [('predictions', 1), ('predictions', 2)]
     assert tracked[0][1].shape == first.shape
     # A resumed run keeps the sheets before it.
+    hook = PredictionSheetHook()
     hook.before_train(runner)
+    validate(hook, runner)
     assert sheet_of(runner, f'{by}_1') is not None
 
 
