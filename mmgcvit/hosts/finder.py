@@ -1,7 +1,8 @@
 """Where Python looks last for mmcv's compiled operators.
 
 Also installed as the module ``_mmgcvit_operators``, which every Python process of the environment imports when it
-starts (setup.py): therefore nothing is imported here before it is needed.
+starts (setup.py): therefore nothing is imported here before it is needed. Where the stand-ins are is known from the
+installation, whatever else on Python's path is called mmgcvit.
 """
 
 import sys
@@ -12,22 +13,23 @@ MODULE = 'mmcv._ext'
 class StandInFinder:
     """Finds the stand-ins as ``mmcv._ext``; last in ``sys.meta_path``, so that compiled operators come first."""
 
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> object:
-        """The stand-ins' module, for that name and while mmgcvit is installed."""
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        """The stand-ins' module, for that name, while the file is there and mmcv is one with operators to call."""
         if name != MODULE:
             return None
-        from importlib.util import find_spec, spec_from_file_location
+        from importlib.util import spec_from_file_location
         from pathlib import Path
 
-        package = find_spec('mmgcvit')
-        if package is None:
-            return None
-        folder = Path(next(iter(package.submodule_search_locations)))
-        return spec_from_file_location(MODULE, folder / 'hosts' / 'stand_ins.py')
+        file = Path(__file__).resolve().parent / self.folder / 'stand_ins.py'
+        # Another's module of mmcv's name has no operators.
+        is_mmcv = any(Path(package, 'ops', '__init__.py').is_file() for package in path or ())
+        return spec_from_file_location(MODULE, file) if is_mmcv and file.is_file() else None
 
 
-def serve_stand_ins() -> None:
-    """Have the stand-ins found from now on; once a process."""
-    if not any(type(finder).__name__ == StandInFinder.__name__ for finder in sys.meta_path):
-        sys.meta_path.append(StandInFinder())
+def serve_stand_ins(folder: str = '') -> None:
+    """Have the stand-ins found from now on, in a folder seen from this file's; in the place of an earlier call's."""
+    others = [finder for finder in sys.meta_path if type(finder).__name__ != StandInFinder.__name__]
+    sys.meta_path[:] = [*others, StandInFinder(folder)]

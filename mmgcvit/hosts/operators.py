@@ -24,8 +24,8 @@ from .finder import MODULE
 def are_compiled() -> bool:
     """Whether mmcv's own compiled operators are the ones in use."""
     spec = find_spec(MODULE)
-    stand_ins = Path(__file__).with_name('stand_ins.py').resolve()
-    return spec is not None and Path(spec.origin).resolve() != stand_ins
+    # By its name: those of another installation may have been found before this package was imported.
+    return spec is not None and Path(spec.origin).name != 'stand_ins.py'
 
 
 def check_operators_load() -> None:
