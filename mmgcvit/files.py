@@ -10,7 +10,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,9 +107,10 @@ def written_together(*paths: Path, flush: bool = True) -> Iterator[list[Path]]:
         if flush:
             for each in unfinished:
                 flush_to_disk(each)
-        with taking_turns(folder) if len(paths) > 1 else nullcontext():
-            for old in paths[1:][-1:]:
-                old.unlink(missing_ok=True)
+        with ExitStack() as turn:
+            if len(paths) > 1:
+                turn.enter_context(taking_turns(folder))
+                paths[-1].unlink(missing_ok=True)
             for each, path in zip(unfinished, paths, strict=True):
                 take_place(each, path, flush)
     except BaseException:
@@ -135,6 +136,8 @@ def taking_turns(folder: Path) -> Iterator[None]:
             descriptor = os.open(folder, os.O_RDONLY)
             opened.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Before it is closed: in a process that is forked meanwhile it stays open.
+            opened.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
         yield
 
 
