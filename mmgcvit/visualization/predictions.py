@@ -77,7 +77,8 @@ class PredictionSheetHook(Hook):
         self.attempt(runner, self.keep, outputs)
 
     def after_val_epoch(self, runner: Runner, metrics: Any = None) -> None:
-        self.attempt(runner, self.write)
+        if self.found:
+            self.attempt(runner, self.write)
 
     def attempt(self, runner: Runner, step: Callable[..., None], *arguments: Any) -> None:
         """Go a step towards a sheet, or towards none any more where it fails, for whatever reason."""
@@ -96,7 +97,7 @@ class PredictionSheetHook(Hook):
             for earlier in Path(runner.work_dir, FOLDER).glob('*.jpg'):
                 earlier.unlink()
         self.truths = truths_of_run(runner, runner.val_dataloader, runner.cfg.val_dataloader, self.score_thr)
-        own = len(self.truths) // get_world_size()
+        own = -(-len(self.truths) // get_world_size())
         shown = min(self.images, own)
         numbers = [number * own // shown * get_world_size() for number in range(shown)]
         self.numbers = {name_of(self.truths.dataset.get_data_info(number)): number for number in numbers}
