@@ -48,8 +48,7 @@ def open_screen(cfg: Config, progress: bool, files: list[Path]) -> Iterator[Watc
     """The screen for a run, as a context around it; gives a function that takes the runner before it trains or tests.
 
     With ``progress`` it shows how the run gets on, and all that is printed goes to ``<work_dir>/console_<time>.log``,
-    whose last lines are said where the run fails;
-    it is one of ``files``, which a refusal takes away.
+    whose last lines are said where the run fails; it joins ``files``, which a refusal takes away.
     """
     if not progress:
         yield lambda runner: None

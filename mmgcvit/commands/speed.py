@@ -95,7 +95,8 @@ def work_of(args: argparse.Namespace, device: str) -> Inference | Training:
             raise UserError(f'there is no config {args.config}, neither a file nor a work dir')
         return Training(config, device, size) if args.train else Inference(config, None, device, size, args.photo)
     source = find_source(args.config, args.checkpoint)
-    return Inference(str(source.config), source.checkpoint, device, size, args.photo, args.trust_checkpoint)
+    # Of a work dir the checkpoint's settings are taken, as it is loaded.
+    return Inference(str(path), source.checkpoint, device, size, args.photo, args.trust_checkpoint)
 
 
 def line_of(row: Row) -> str:

@@ -20,7 +20,7 @@ from mmengine.runner import FlexibleRunner, Runner
 
 from ..checkpoints.run_folder import is_taken
 from ..errors import UserError
-from ..files import written_whole
+from ..files import from_root, written_whole
 
 
 class WritesNoConfig:
@@ -43,7 +43,7 @@ class Beginning(Hook):
     priority = 'LOWEST'
 
     def __init__(self, work_dir: str | Path) -> None:
-        self.folder = Path(work_dir).absolute()
+        self.folder = from_root(work_dir)
         self.made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         self.before = set(self.folder.glob('*'))
         # Files that others have made for this run, as a log of what it prints.
@@ -53,6 +53,10 @@ class Beginning(Hook):
     def build(self, cfg: Config, kind: type | None = None) -> Runner | FlexibleRunner:
         """The runner of a config, or of a kind, that writes no config and has this hook."""
         kind = kind or RUNNERS.get(cfg.get('runner_type', 'Runner'))
+        if kind is None:
+            raise UserError(
+                f'runner_type={cfg.runner_type}: there is no such runner; expected Runner or FlexibleRunner'
+            )
         runner = type(kind.__name__, (WritesNoConfig, kind), {}).from_cfg(cfg)
         runner.register_hook(self)
         return runner

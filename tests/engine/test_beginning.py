@@ -70,6 +70,7 @@ REFUSALS = {
         [],
         'does not fit',
     ),
+    'no runner': ('train', ['--overwrite'], ['runner_type=NoRunner'], 'there is no such runner'),
     'hook': ('train', ['--overwrite'], ['default_hooks.checkpoint.no_such=1'], 'takes no no_such'),
     'weights': ('train', ['--overwrite'], ['load_from={}/other_network.pth'], 'does not fit'),
     'test, no file': ('test', ['nowhere.pth'], [], 'there is no checkpoint'),

@@ -105,9 +105,11 @@ def test_a_new_run_in_an_earlier_ones_folder_is_refused_or_overwrites_once_it_ha
 
 def test_in_a_folder_in_which_another_trains_a_run_does_not_start(tmp_path):
     lock = take_folder(tmp_path)
-    for options in ((), ('--resume',), ('--overwrite',)):
+    before = (tmp_path / '.in_use').read_text()
+    for options in ((), ('--resume',), ('--overwrite',), ('--progress',)):
         assert f'another training runs in {tmp_path} (process {os.getpid()} ' in train(tmp_path, *options, code=1)
-    assert names(tmp_path) == []
+    assert [path.name for path in tmp_path.iterdir()] == ['.in_use']
+    assert (tmp_path / '.in_use').read_text() == before
     lock.close()
 
 
