@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import json
 import os
 import secrets
@@ -30,6 +31,12 @@ UNFINISHED = '.unfinished'
 def from_root(path: str | Path) -> Path:
     """A path from the root without ``..`` in it; links keep their own names."""
     return Path(os.path.normpath(Path(path).absolute()))
+
+
+def counted_up(path: Path) -> Path:
+    """The path, if nothing or an empty folder is there, or else the first such of its name with 2, 3, ... behind it."""
+    others = (path.with_name(f'{path.stem}{number}{path.suffix}') for number in itertools.count(2))
+    return next(p for p in itertools.chain([path], others) if not p.exists() or (p.is_dir() and not any(p.iterdir())))
 
 
 def refusal_of(folder: Path) -> OSError | None:

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.files import check_writable, is_up_to_date, replaced_whole, write_image, written_together, written_whole
+from mmgcvit.files import (
+    check_writable,
+    counted_up,
+    is_up_to_date,
+    replaced_whole,
+    write_image,
+    written_together,
+    written_whole,
+)
 
 
 def test_a_file_is_there_whole_or_as_it_was(tmp_path):
@@ -166,3 +174,14 @@ def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
     with pytest.raises(UserError, match='is the current folder'):
         make(type(tmp_path)('.'))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_is_counted_up_until_nothing_is_there(tmp_path):
+    folder, file = tmp_path / 'out', tmp_path / 'drawn.png'
+    for path, names in ((folder, ('out', 'out2', 'out3')), (file, ('drawn.png', 'drawn2.png', 'drawn3.png'))):
+        for name in names:
+            free = counted_up(path)
+            assert free == tmp_path / name
+            free.mkdir()
+            assert counted_up(path) == free, 'an empty folder'
+            (free / 'filled').touch()

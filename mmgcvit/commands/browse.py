@@ -5,12 +5,11 @@ masks or labels; batches go through the model's preprocessor, so that padding, m
 """
 
 import argparse
-from pathlib import Path
 
 from ..errors import UserError
 from ..files import check_writable, written_whole
 from ..hosts.configs import check_config, enter_scope, overrides, read_config
-from .options import CONFIG, Parser, add_cfg_options, check_at_least
+from .options import CONFIG, Parser, add_cfg_options, add_out_dir, check_at_least, settle_out_dir
 
 QUALITY = 90
 
@@ -26,14 +25,14 @@ def parse_args() -> argparse.Namespace:
         '--draws', type=int, default=3, metavar='K', help='augment each so often (default: %(default)s)'
     )
     parser.add_argument('--seed', type=int, default=0, help='of samples and augmentations (default: %(default)s)')
-    parser.add_argument('--out-dir', type=Path, default='browse', help='folder to make (default: %(default)s)')
-    parser.add_argument('--overwrite', action='store_true', help='replace sheets of the same names')
+    add_out_dir(parser, 'browse', overwrite='replace sheets of the same names')
     add_cfg_options(parser)
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, number=1, draws=1, seed=0)
+    settle_out_dir(args)
     folder = args.out_dir
     check_writable(folder, f'--out-dir {folder}')
     earlier = sorted(folder.glob(f'{args.split}_*.jpg'))

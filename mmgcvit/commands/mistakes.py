@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..hosts.configs import read_config
 from ..inference.sources import check_named, find_source
-from .options import Parser, add_model_options, check_at_least
+from .options import Parser, add_model_options, add_out_dir, check_at_least, settle_out_dir
 
 if TYPE_CHECKING:
     from ..visualization.judging import Truths
@@ -29,8 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser = Parser(description='Confusion matrix and worst images of a trained model.')
     add_model_options(parser)
     parser.add_argument('--split', choices=['val', 'test'], default='val', help='whose data (default: %(default)s)')
-    parser.add_argument('--out-dir', type=Path, default='mistakes', help='folder to make (default: %(default)s)')
-    parser.add_argument('--overwrite', action='store_true', help="replace an earlier call's files")
+    add_out_dir(parser, 'mistakes', overwrite="replace an earlier call's files")
     parser.add_argument(
         '--worst', type=int, default=20, metavar='N', help='draw the N worst images (default: %(default)s)'
     )
@@ -43,6 +41,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> int:
     check_at_least(args, batch_size=1, worst=0)
+    settle_out_dir(args)
     check_named(args.config, args.checkpoint)
     from ..datasets.checks.presence import check_presence
     from ..engine.progress import Display

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import UserError, first_line, meant
+from ..files import counted_up
 from ..hosts.configs import overrides
 
 if TYPE_CHECKING:
@@ -134,6 +135,21 @@ def load_model(args: argparse.Namespace) -> tuple[Source, Predictor]:
 
     source = find_source(args.config, args.checkpoint)
     return source, load_for_command(source, args.device, getattr(args, 'score_thr', None), args.trust_checkpoint)
+
+
+def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite: str) -> None:
+    """--out-dir and --overwrite, whose help is given; :func:`settle_out_dir` takes what is parsed."""
+    parser.set_defaults(default_dir=Path(default))
+    parser.add_argument(
+        '--out-dir', type=Path, help=f'folder to make (default: {default}; where that is filled, {default}2, ...)'
+    )
+    parser.add_argument('--overwrite', action='store_true', help=overwrite)
+
+
+def settle_out_dir(args: argparse.Namespace) -> None:
+    """Count up the default folder, so that a second call needs no option, unless what is there may be replaced."""
+    if args.out_dir is None:
+        args.out_dir = args.default_dir if args.overwrite else counted_up(args.default_dir)
 
 
 def check_at_least(args: argparse.Namespace, **least: int) -> None:

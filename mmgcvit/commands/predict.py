@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..files import ADDRESSES
 from ..inference.inputs import FRAMES_OF_A_CAMERA, Inputs, find_inputs
 from ..inference.sources import check_named, find_source, has_checkpoint
-from .options import LEFT_OUT, Parser, add_model_options, check_at_least
+from .options import LEFT_OUT, Parser, add_model_options, add_out_dir, check_at_least, settle_out_dir
 from .screen import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -35,11 +35,10 @@ def parse_args() -> argparse.Namespace:
         metavar='[CHECKPOINT] INPUT',
         help=f"{LEFT_OUT}; then images, videos, folders of them, patterns ('photos/**/*.jpg'), camera:0",
     )
-    parser.add_argument('--out-dir', type=Path, default='predictions', help='folder to make (default: %(default)s)')
-    parser.add_argument(
-        '--overwrite',
-        action='store_true',
-        help="write beside an earlier call's files, over those of the same names; says how many others stay",
+    add_out_dir(
+        parser,
+        'predictions',
+        "write beside an earlier call's files, over those of the same names; says how many others stay",
     )
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='so many images at a time (default: 1)')
     parser.add_argument(
@@ -66,6 +65,7 @@ def main(args: argparse.Namespace) -> int:
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     checkpoint, named = split(args)
     check_at_least(args, batch_size=1, frames=1)
+    settle_out_dir(args)
     if args.camera is not None and args.camera < 0:
         raise UserError(f'--camera {args.camera}: cameras are numbered from 0')
     if args.no_save_vis and args.no_save_pred:

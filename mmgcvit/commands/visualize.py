@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..files import counted_up
 from ..inference.sources import check_named
 from .options import LEFT_OUT, Parser, add_model_options, load_model
 
@@ -35,7 +36,7 @@ def parse_args() -> argparse.Namespace:
             '--out',
             type=Path,
             metavar='FILE.png',
-            help='default: IMAGE_KIND.png in this folder; also .pdf, .svg',
+            help='default: IMAGE_KIND.png in this folder, IMAGE_KIND2.png, ...; also .pdf, .svg',
         )
     number = {'type': int, 'metavar': 'N'}
     attention, gradcam, shifts = (parsers[kind].add_argument for kind in ('attention', 'gradcam', 'shifts'))
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
     if len(checkpoint) > 1:
         raise UserError(f'expected CONFIG, CHECKPOINT and one IMAGE; {len(checkpoint) + 2} were given')
     args.checkpoint = checkpoint[0] if checkpoint else None
-    out = args.out or Path(f'{Path(image).stem}_{args.kind}.png')
+    out = args.out or counted_up(Path(f'{Path(image).stem}_{args.kind}.png'))
     if out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the image itself; name another file')
     check_named(args.config, args.checkpoint)

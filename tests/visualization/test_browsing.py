@@ -103,9 +103,9 @@ def test_the_command_overwrites_nothing_unasked_and_refuses_in_a_sentence(call, 
     config = configs['classification']
     one = [config, '--number', 1, '--draws', 1]
     call('browse', *one, '--split', 'val')
-    assert '--overwrite' in call('browse', *one, '--split', 'val')[1]
-    assert 'val_01.jpg' in call('browse', *one, '--split', 'val', '--overwrite')[1]
-    assert 'train_01.jpg' in call('browse', *one)[1]
+    assert '--overwrite' in call('browse', *one, '--split', 'val', '--out-dir', 'browse')[1]
+    assert 'browse/val_01.jpg' in call('browse', *one, '--split', 'val', '--overwrite')[1]
+    assert 'browse2/train_01.jpg' in call('browse', *one)[1]
     missing = 'train_dataloader.dataset.data_root=nowhere/digits/imagenet'
     for arguments, message in (
         (['--number', -1], '--number -1: expected at least'),

@@ -234,7 +234,7 @@ def test_matrix_pictures_and_table_are_written_and_nothing_is_overwritten_unaske
     if task == 'classification':
         kept = out / 'worst' / 'mine.png'
         kept.write_bytes(b'mine')
-        code, printed = call('mistakes', *arguments, '--worst', 1)
+        code, printed = call('mistakes', *arguments, '--worst', 1, '--out-dir', out.name)
         assert code
         assert 'confusion.json' in printed
         assert '--overwrite' in printed

@@ -60,10 +60,10 @@ def test_an_empty_map_is_said_with_another_stage_to_try(call, work_dirs, photo, 
         return replace(found, cam=np.zeros_like(found.cam))
 
     monkeypatch.setattr(visualization, 'gradcam', empty)
-    for stage, other in ((3, 2), (0, 1)):
+    for stage, other, number in ((3, 2, ''), (0, 1, 2)):
         _, printed = call('visualize', 'gradcam', work_dirs['classification'], photo, '--stage', stage, '--class', 7)
         assert f'nothing speaks for class digit 7 at stage {stage}; try --stage {other}\n' in printed
-        assert printed.endswith('gradcam: photo_gradcam.png\n')
+        assert printed.endswith(f'gradcam: photo_gradcam{number}.png\n'), 'nothing is overwritten'
 
 
 def test_errors_are_one_sentence(call, work_dirs, photo):
