@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import nn
 
-from mmgcvit.commands import dry_run as command
 from mmgcvit.commands.main import run_command
 from mmgcvit.datasets.checks import leaf_datasets, type_name
 from mmgcvit.errors import UserError
@@ -55,7 +54,7 @@ def dry_run(monkeypatch, capfd):
 
     def dry_run(config, work_dir, *options):
         forked = lambda program, log: fork_server.run('-m', *program, log=log.name).returncode  # noqa: E731
-        monkeypatch.setattr(command, 'in_new_process', forked)
+        monkeypatch.setattr('mmgcvit.experiments.rehearsal.in_new_process', forked)
         code = 0
         try:
             run_command('dry-run', [config, '--work-dir', work_dir, *options])

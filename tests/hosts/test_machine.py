@@ -106,8 +106,8 @@ def test_who_hides_the_gpus_or_has_none_gets_the_cpu_and_one_that_torch_can_use_
 
 
 COMMANDS = {
-    'train': ['no.py'],
-    'test': ['no.py', 'no.pth'],
+    'train': ['tests/data/configs/classify.py'],
+    'test': ['configs/demo/gcvit_digits_cls.py'],
     'launch': ['2', 'train', 'tests/data/configs/classify.py'],
 }
 
@@ -119,8 +119,8 @@ def test_a_command_refuses_before_anything_else_and_takes_the_option_for_the_cpu
     with pytest.raises(SystemExit, match=r'CUDA_VISIBLE_DEVICES=0 there is a GPU on .* cannot use it'):
         run_command(command)
     if command != 'launch':
-        monkeypatch.setattr(sys, 'argv', [command, *COMMANDS[command], '--device', 'cpu'])
-        with pytest.raises(SystemExit, match=r'there is no config no\.py'):
+        monkeypatch.setattr(sys, 'argv', [command, *COMMANDS[command], '--device', 'cpu', '--cfg-options', 'xyzzy=1'])
+        with pytest.raises(SystemExit, match="has no 'xyzzy'"):
             run_command(command)
         assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
 

@@ -186,7 +186,6 @@ REFUSED = {
     'RUN/classify.py --camera 0': 'name a checkpoint of it',
     'photos/a.png RUN/classify.py': 'photos/a.png is no config (.py, ',
     'RUN empty': 'empty: none of its 0 files is an image or a video by its name',
-    'RUN photos --device tpu': "device 'tpu': expected auto, cpu, cuda or cuda:N",
     'RUN empty/none.mp4': 'empty/none.mp4: there is no such file',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
     'RUN photos --frames 0': '--frames 0: expected at least 1',
@@ -245,7 +244,7 @@ def test_an_option_tells_which_code_may_run(call, work_dirs, photos, monkeypatch
         taken.append(arguments)
         raise UserError('enough')
 
-    monkeypatch.setattr('mmgcvit.commands.predict.load_for_command', loaded)
+    monkeypatch.setattr('mmgcvit.inference.loading.load_for_command', loaded)
     call('predict', work_dirs['classification'], photos)
     call('predict', work_dirs['classification'], photos, '--trust-checkpoint', '--device', 'cpu')
     assert [arguments[-1] for arguments in taken] == [False, True]

@@ -70,7 +70,9 @@ def test_commands_do_what_they_say(place, run_line, monkeypatch):
     for line in COMMANDS:
         with monkeypatch.context() as patch:
             if '--camera' in line:
-                patch.setattr('cv2.VideoCapture', FakeCapture)
+                # Files are read as ever: what is written is looked at.
+                opened = {int: FakeCapture, str: cv2.VideoCapture}
+                patch.setattr('cv2.VideoCapture', lambda source, opened=opened: opened[type(source)](source))
                 patch.setattr(FakeCapture, 'frames', 2)
             assert run_line(line)[0] == 0, line
         found = re.search(r'--out-dir (\S+)', line)
