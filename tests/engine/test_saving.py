@@ -105,12 +105,14 @@ def test_a_new_run_in_an_earlier_ones_folder_is_refused_or_overwrites_once_it_ha
 
 def test_in_a_folder_in_which_another_trains_a_run_does_not_start(tmp_path):
     lock = take_folder(tmp_path)
-    before = (tmp_path / '.in_use').read_text()
+    lock.seek(0)
+    before = lock.read()
     for options in ((), ('--resume',), ('--overwrite',), ('--progress',)):
         assert f'another training runs in {tmp_path} (process {os.getpid()} ' in train(tmp_path, *options, code=1)
     assert [path.name for path in tmp_path.iterdir()] == ['.in_use']
-    assert (tmp_path / '.in_use').read_text() == before
+    # Whoever closes the file gives the lock back, also by reading it.
     lock.close()
+    assert (tmp_path / '.in_use').read_text() == before
 
 
 def test_the_best_is_by_the_metrics_name_or_by_the_rule_and_no_score_that_is_not_finite():
