@@ -76,7 +76,7 @@ model = dict(
 interval = max(1, max_epochs // 10)
 lr = 1e-4
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
-default_hooks = dict(checkpoint=dict(interval=interval), logger=dict(interval=10))
+default_hooks = dict(checkpoint=dict(interval=interval, save_best='auto'), logger=dict(interval=10))
 param_scheduler = [
     dict(
         type='LinearLR',
