@@ -107,18 +107,22 @@ def main(args: argparse.Namespace) -> None:
     check_args(args)
     if args.config is not None:
         check_config(args.config)
+    found = None
+    if args.data is not None:
+        from ..datasets.layouts import find_layout
+
+        found = find_layout(args.data)
     from ..engine import training
     from ..engine.beginning import Beginning
     from ..engine.processes import leaving_processes
     from ..engine.starting import look_at_machine
 
     look_at_machine('train', args.device, args.launcher)
-    if args.data is not None:
-        from ..datasets.layouts import find_layout
+    if found is not None:
         from ..engine.own_data import make_config
 
         chosen = {name: getattr(args, name) for name in OF_DATA}
-        args.config, said = make_config(find_layout(args.data), args.work_dir, **chosen, overwrite=args.overwrite)
+        args.config, said = make_config(found, args.work_dir, **chosen, overwrite=args.overwrite)
         print(said)
     cfg = config_of_run(args)
     training.prepare(cfg, args.amp, args.auto_scale_lr, args.overwrite, args.log_to)

@@ -11,6 +11,7 @@ from mmengine.dataset import BaseDataset
 from PIL import Image
 
 from ...errors import first_line
+from ..headers import IGNORED, ONE_CHANNEL
 from .images import TOO_LARGE, Picture, check_all_listed, check_presence, in_pixels, problem_of
 from .problems import NUM_EXAMPLES, Kind, Outcome, Problem, Report
 from .sources import place_of
@@ -31,8 +32,6 @@ SIZE_OF_LABELS = Kind('label files of another size than their images', Outcome.S
 OUT_OF_RANGE = Kind(
     'label files with labels beyond the classes', Outcome.STOPS, 'look at the classes and reduce_zero_label'
 )
-ONE_CHANNEL = ('1', 'L', 'P')
-IGNORED = 255
 
 
 def listed_by_host(dataset: BaseDataset, report: Report) -> list[dict[str, Any]] | None:

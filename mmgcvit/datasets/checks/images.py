@@ -13,11 +13,12 @@ from pathlib import Path
 
 import mmcv
 from mmengine.config import ConfigDict
-from PIL import ExifTags, Image
+from PIL import Image
 from rich.progress import Progress
 
-from ...errors import UserError, first_line
+from ...errors import first_line
 from ...files import IMAGE_ENDINGS as ENDINGS
+from ..headers import orientation_of
 from .problems import Kind, Outcome, Problem, Report
 from .sources import steps_of, type_name
 
@@ -58,8 +59,6 @@ LEFT_AS_STORED = Kind(
 ROTATED = Kind(
     'images with an EXIF orientation', Outcome.REPAIRED, 'loading turns them upright, as their annotations must be'
 )
-# Of EXIF's orientations, 1 to 8.
-FIRST_ON_ITS_SIDE = 5
 # In a PNG file, after the signature and the head of its first chunk: width, height, then bits per channel.
 PNG_BIT_DEPTH = 24
 # What of an image's pixels loading changes, and whether an image of Pillow's, and of these bytes, has it; the first
@@ -195,26 +194,6 @@ def look_at(picture: Picture, loader: Loader) -> tuple[tuple[int, int] | None, l
     if orientation != 1 and loader.turns_upright and not is_turned_away:
         problems.append((ROTATED, turned))
     return size, problems
-
-
-def orientation_of(image: Image.Image) -> int:
-    """The orientation that an image's EXIF data name, 1 for upright; upright too where they cannot be read."""
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
-    # Pillow raises errors of any class on damaged metadata; images are loaded without them.
-    except Exception:
-        return 1
-
-
-def upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image as loading turns it, by its header alone; a UserError where there is none."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            return (height, width) if orientation_of(image) >= FIRST_ON_ITS_SIDE else (width, height)
-    # Decoders raise errors of any class on damaged files.
-    except Exception as error:
-        raise UserError(f'{path} is no whole image ({first_line(error)}); copy it again, or take it out') from None
 
 
 def in_pixels(size: tuple[int, int]) -> str:

@@ -4,8 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ...errors import UserError, shorten
-from ..checks.images import ENDINGS
-from .coco import read_coco
+from ...files import IMAGE_ENDINGS
 from .images import read_class_folders, read_label_maps
 from .parts import Found, files_below, part_of
 from .voc import read_voc
@@ -38,7 +37,7 @@ def find_layout(folder: str | Path) -> Found:
     files: dict[str, list[Path]] = defaultdict(list)
     for file in files_below(folder):
         suffix = file.suffix.lower()
-        files['image' if suffix in ENDINGS else suffix].append(file)
+        files['image' if suffix in IMAGE_ENDINGS else suffix].append(file)
     images = files['image']
     if not images and not files['.yaml'] and not files['.json']:
         raise UserError(f'{folder} holds no images{archives(folder)}; expected {KNOWN}')
@@ -47,7 +46,12 @@ def find_layout(folder: str | Path) -> Found:
         for file in (*files['.yaml'], *files['.yml'])
         if file.stem in ('data', 'dataset') or (len(file.parts) == 1 and 'train' in settings_in(folder / file))
     ]
-    coco = read_coco(folder, files['.json'])
+    coco = None
+    if files['.json']:
+        # With it comes what training needs.
+        from .coco import read_coco
+
+        coco = read_coco(folder, files['.json'])
     several = {'COCO (JSON)': coco, 'YOLO (YAML)': yolo, 'Pascal VOC (XML)': files['.xml']}
     several = [name for name, signs in several.items() if signs]
     if len(several) > 1 or len(yolo) > 1:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import UserError, first_line, shorten
-from ..checks.folders import IGNORED, ONE_CHANNEL
+from ..headers import IGNORED, ONE_CHANNEL
 from .parts import WORD, Found, Part, part_of
 
 # Folders beside each other, whose files have the same names.

@@ -7,8 +7,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ...errors import UserError, first_line, shorten
-from ..checks.images import ENDINGS, upright_size
+from ...files import IMAGE_ENDINGS
 from ..classes import coco_categories
+from ..headers import upright_size
 from .parts import Found, named_from, part_of
 
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -104,10 +105,10 @@ def image_of(folder: Path, file: Path, root: ElementTree.Element) -> Path:
     """The image that an XML file is about, by the name in it or by its own."""
     named = Path((root.findtext('filename') or '').replace('\\', '/').strip()).name
     folders = [file.parent, *(file.parent.parent / name for name in IMAGES), folder]
-    names = [*([named] if named else []), *(file.stem + ending for ending in ENDINGS)]
-    names += [file.stem + ending.upper() for ending in ENDINGS]
+    names = [*([named] if named else []), *(file.stem + ending for ending in IMAGE_ENDINGS)]
+    names += [file.stem + ending.upper() for ending in IMAGE_ENDINGS]
     places = (place / name for place in folders for name in names)
-    found = next((path for path in places if path.is_file() and path.suffix.lower() in ENDINGS), None)
+    found = next((path for path in places if path.is_file() and path.suffix.lower() in IMAGE_ENDINGS), None)
     if found is None:
         looked = shorten([*dict.fromkeys(str(place) for place in folders)], most=6)
         raise UserError(f'{file}: its image {named or file.stem} is not in {looked}')

@@ -8,8 +8,9 @@ import numpy as np
 import yaml
 
 from ...errors import UserError, first_line, shorten
-from ..checks.images import ENDINGS, upright_size
+from ...files import IMAGE_ENDINGS
 from ..classes import coco_categories
+from ..headers import upright_size
 from .parts import Found, files_below, named_from
 
 LINE = 'expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 ... of an outline'
@@ -113,7 +114,7 @@ def images_of(root: Path, named: Any, place: str) -> list[Path]:
         if path is None:
             raise UserError(f'{place} is {name}, but there is no {places[0]}')
         if path.is_dir():
-            found += [path / each for each in files_below(path) if each.suffix.lower() in ENDINGS]
+            found += [path / each for each in files_below(path) if each.suffix.lower() in IMAGE_ENDINGS]
         else:
             lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
             found += [path.parent / line.strip() for line in lines if line.strip()]
