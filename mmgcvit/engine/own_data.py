@@ -11,7 +11,7 @@ import torch
 
 from ..checkpoints.run_folder import check_free
 from ..datasets.layouts import Found, find_layout, write_annotations
-from ..errors import UserError, printable
+from ..errors import UserError, meant, printable
 from ..files import from_root, written_whole
 from ..hosts.configs import configs_with
 from . import training
@@ -121,8 +121,8 @@ def make_config(
     """
     kind = kind_for(found, task)
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
-    if size not in (MINI, *KINDS[kind].sizes):
-        raise UserError(f'--size {size}: to {KINDS[kind].task} there are {", ".join((MINI, *KINDS[kind].sizes))}')
+    if size not in (sizes := (MINI, *KINDS[kind].sizes)):
+        raise UserError(f'--size {size}: to {KINDS[kind].task} there are {", ".join(sizes)}{meant(size, sizes)}')
     for option, value, least in (('epochs', epochs, 1), ('image-size', image_size, LEAST_SIDE)):
         if value is not None and value < least:
             raise UserError(f'--{option} {value}: expected at least {least}')

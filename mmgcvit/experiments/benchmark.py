@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ..errors import UserError, first_line
+from ..errors import UserError, first_line, meant
 from ..hosts.configs import enter_scope, read_config
 from ..models.base import PyramidBackbone
 from ..registry import networks
@@ -117,8 +117,9 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
             return Tuple(create(img_size=size))
         except TypeError:  # a model for images of any size
             return Tuple(create())
-    kinds = ', '.join(f'{kind}:...' for kind in (*known, 'plain', 'swin', 'convnext', 'timm'))
-    raise UserError(f'there is no model {name!r}; expected one of {kinds}')
+    kinds = {each: f'{each}:...' for each in (*known, 'plain', 'swin', 'convnext', 'timm')}
+    asked = meant(kind, kinds, kinds.get)
+    raise UserError(f'there is no model {name!r}; expected one of {", ".join(kinds.values())}{asked}')
 
 
 def build_plain(name: str, size: tuple[int, int]) -> nn.Module:

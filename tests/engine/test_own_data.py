@@ -75,6 +75,7 @@ def test_what_cannot_be_is_refused_and_a_finished_run_left_alone(make, tmp_path)
     for kind, options, words in (
         ('boxes', {'task': 'segment'}, 'does not say what is needed to segment; expected --task detect'),
         ('boxes', {'size': 'large'}, '--size large: to detect there are mini, tiny, small, base'),
+        ('boxes', {'size': 'Tinny'}, 'base; is tiny meant?'),
         ('classes', {'size': 'huge'}, 'to classify there are mini, xxtiny, xtiny, tiny, small, base, large'),
         ('boxes', {'epochs': 0}, '--epochs 0: expected at least 1'),
         ('boxes', {'image_size': 8}, '--image-size 8: expected at least 32'),
