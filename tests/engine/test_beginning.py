@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmgcvit.checkpoints import read_checkpoint, save_whole
 
 from .calling import CONFIG, as_before, call
-from .toy import FLEXIBLE
+from .toy import FLEXIBLE, train_in_two
 
 pytestmark = pytest.mark.usefixtures('as_before')
 __all__ = ['as_before']
@@ -93,6 +93,16 @@ def test_a_refused_start_changes_nothing(case, finished, tmp_path):
         said = call(name, *given, '--work-dir', tmp_path / 'a' / 'b', options=options)
         assert said is not None
         assert not list(tmp_path.iterdir()), said
+
+
+def test_of_two_processes_that_are_refused_neither_changes_anything(finished, tmp_path):
+    other = finished.parent / 'other_network.pth'
+    folder = shutil.copytree(finished, tmp_path / 'run')
+    before = content_of(folder)
+    for options in ([], ['--progress']):
+        for printed in train_in_two(folder, '--resume', other, *options, code=1):
+            assert 'does not fit' in printed
+        assert content_of(folder) == before
 
 
 def test_a_test_leaves_the_config_of_the_run_as_it_is(finished, tmp_path):
