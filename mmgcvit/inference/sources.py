@@ -139,7 +139,7 @@ def as_made(cfg: Config, source: Source, options: Collection[str] = ()) -> Confi
     other = shorten([str(each) for each in found])
     if source.is_named:
         LOGGER.warning(
-            f'{source.checkpoint} was made with other settings than {source.config} ({other}): these are used'
+            f'{source.checkpoint} was made with other settings than {source.config} ({other}): the named config is used'
         )
         return cfg
     from mmengine.config import Config

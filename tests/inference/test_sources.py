@@ -59,7 +59,7 @@ def test_of_a_work_dir_the_checkpoints_settings_are_used_and_of_a_named_file_its
     assert differs in said[0]
     assert said[0].endswith("the checkpoint's is used")
     assert differs in said[1]
-    assert said[1].endswith('these are used')
+    assert said[1].endswith('the named config is used')
     assert len(said) == 2
 
 
