@@ -54,7 +54,7 @@ TASKS = tuple(dict.fromkeys(kind.task for kind in KINDS.values()))
 # Of the smallest classifier, which the template's rate is too low for.
 MINI_RATE = 1e-3
 # Images that a training goes through where no number of epochs is asked for, in so many epochs at least.
-SEEN, SEEN_BY_MINI, FEWEST_EPOCHS = 6000, 2400, 12
+SEEN, SEEN_BY_MINI, FEWEST_EPOCHS = 6000, 1600, 12
 # Of segmentors that are not the smallest.
 BATCH = 2
 LEAST_SIDE = 32

@@ -142,11 +142,11 @@ TABLE = [
     Elsewhere('^mmgcvit visualize', 'tests/visualization/test_visualize.py'),
     Elsewhere('^mmgcvit web (?!.*--build)', 'tests/web/test_command.py'),
     Elsewhere('^mmgcvit web .*--build|^make web$', 'tests/web/conftest.py'),
-    Elsewhere('^mmgcvit train --data', 'tests/engine/test_own_data.py'),
+    Elsewhere('^mmgcvit train --data photos', 'tests/engine/test_own_data.py'),
     Elsewhere('mmgcvit ablate', 'tests/commands/test_ablate.py'),
     Elsewhere('mmgcvit publish configs/demo', 'tests/commands/test_publish.py'),
     Elsewhere(
-        r'^mv |^mmgcvit digits .*--seed|^mmgcvit train configs/my_detector.py', 'tests/docs/test_first_afternoon.py'
+        r'^mv |^mmgcvit digits .*--seed|--data data/photos/coco|my_detector/made/', 'tests/docs/test_first_afternoon.py'
     ),
     # What no test runs.
     Left(

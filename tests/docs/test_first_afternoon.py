@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from ..tools.commands import environment_for, output_of
 
 PAGE = (ROOT / 'docs' / 'first_afternoon.md').read_text()
 COMMANDS = [line for block in re.findall(r'```bash\n(.*?)```', PAGE, re.DOTALL) for line in block.splitlines()]
-(CLASSES,) = re.findall(r'`(classes = .*?)`', PAGE)
 (PROGRAM,) = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
 AS_JSON = '\nimport json\nprint(json.dumps([found.class_names, found.boxes.tolist(), found.scores.tolist()]))'
 
@@ -30,17 +28,7 @@ def in_shell(folder, *lines):
 
 @pytest.mark.long
 def test_an_afternoon_ends_with_a_file_that_finds_what_the_model_finds(tmp_path):
-    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
-    (after_copy,) = (i for i, line in enumerate(COMMANDS) if line.startswith('cp '))
-    in_shell(tmp_path, *COMMANDS[: after_copy + 1])
-    config = tmp_path / 'configs' / 'my_detector.py'
-    text, changed = re.subn('(?m)^classes = .*$', CLASSES, config.read_text())
-    assert changed == 1
-    config.write_text(text)
-    shorter = [
-        f'{line} --cfg-options max_epochs=2' if ' train ' in line else line for line in COMMANDS[after_copy + 1 :]
-    ]
-    in_shell(tmp_path, *shorter)
+    in_shell(tmp_path, *(line.replace('--epochs 40', '--epochs 2') for line in COMMANDS))
     assert (tmp_path / 'samples.jpg').is_file()
     assert (tmp_path / 'work_dirs' / 'my_detector' / 'curves.png').is_file()
     assert (tmp_path / 'found' / 'vis' / '61st.jpg').is_file()
