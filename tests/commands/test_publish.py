@@ -84,8 +84,7 @@ def test_a_file_that_could_not_be_written_leaves_no_half(command, options, runs,
         Path(path).touch()
         raise RuntimeError('unexpected pos 64 vs 0\nand lines of C++')
 
-    monkeypatch.setattr('torch.save', fill)
-    monkeypatch.setattr('safetensors.torch.save_file', fill)
+    monkeypatch.setattr('mmgcvit.checkpoints.integrity.write_safetensors', fill)
     source = runs['classification'] / ('epoch_1.pth' if command == 'convert' else '')
     with pytest.raises(SystemExit, match=r'could not be written \(unexpected pos 64 vs 0\); is there room') as error:
         run_command(command, [source, tmp_path / 'new' / 'x.safetensors', *options])
