@@ -20,6 +20,12 @@ NEEDLESS = re.compile(
     # Hosts have no registry of functions: mmengine's is the one that is meant.
     r'|Failed to search registry with scope "\w+" in the "function" registry tree'
 )
+# Python's, by their beginnings: of mmdet's second metric, which nothing here uses; of mmseg's defaults, which its own
+# configs have; of loaders, on a machine without a GPU.
+NEEDLESS_WARNINGS = (
+    'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` will be deprecated'
+    "|'pin_memory' argument is set as true but no accelerator"
+)
 # What hosts print, and what runners log before they begin: hundreds of lines.
 DUMPS = re.compile(
     r'^Could not import OneDL|INFO(\x1b\[0m)? - '
@@ -60,6 +66,5 @@ def without_noise() -> Iterator[None]:
                 warnings.simplefilter('ignore', category)
             # Of odd metadata, and of images that are large but not too large.
             warnings.filterwarnings('ignore', module='PIL')
-            # Of mmdet's second metric, which nothing here uses.
-            warnings.filterwarnings('ignore', message='faster_coco_eval is not installed')
+            warnings.filterwarnings('ignore', message=NEEDLESS_WARNINGS)
         yield
