@@ -129,6 +129,8 @@ def make_config(
     start = None if pretrained is None else start_of(str(pretrained))
     name = re.sub(r'\W+', '_', from_root(found.folder).name).strip('_') or 'own_data'
     work_dir = Path(work_dir or Path('work_dirs') / name)
+    if from_root(work_dir).resolve().is_relative_to(from_root(found.folder).resolve()):
+        raise UserError(f'{work_dir} would be within the data; start in another folder, or name one by --work-dir')
     check_free(work_dir, is_new=not overwrite)
     found.with_validation()
     check_work_dir(str(work_dir))

@@ -79,6 +79,7 @@ def test_what_cannot_be_is_refused_and_a_finished_run_left_alone(make, tmp_path)
         ('classes', {'size': 'huge'}, 'to classify there are mini, xxtiny, xtiny, tiny, small, base, large'),
         ('boxes', {'epochs': 0}, '--epochs 0: expected at least 1'),
         ('boxes', {'image_size': 8}, '--image-size 8: expected at least 32'),
+        ('boxes', {'work_dir': tmp_path / 'boxes' / 'run'}, 'would be within the data; start in another folder'),
         ('boxes', {'pretrained': 'no.pth'}, '--pretrained no.pth: there is no such file; expected one, an address'),
     ):
         with pytest.raises(UserError, match=re.escape(words)):

@@ -1,13 +1,12 @@
 """COCO's format as exported by tools of all kinds: which JSON file is what, and where the images are that it names."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 from ...errors import UserError, shorten
 from ..checks.coco import KEYS, entries_of, read_json
 from ..checks.problems import Outcome, Report
-from .parts import Found, Part, part_of
+from .parts import Found, Part, files_below, part_of
 
 # Images by which the right folder is known.
 SAMPLE = 20
@@ -41,6 +40,8 @@ def read_coco(folder: Path, files: list[Path]) -> Found | None:
         raise UserError(f'{folder} has annotations of COCO, but none to train on ({names}); expected train.json')
     train = parts['train'].content
     used = {annotation['category_id'] for annotation in train['annotations']}
+    if not train['categories']:
+        raise UserError(f'{parts["train"].file} has no categories')
     # Roboflow's files begin with a category of no objects, above all others.
     is_above = train['categories'][0]['id'] not in used and all(
         each.get('supercategory') == train['categories'][0]['name'] for each in train['categories'][1:]
@@ -71,7 +72,9 @@ def images_of(folder: Path, file: Path, content: dict[str, Any]) -> Path:
     if not names:
         raise UserError(f'{folder / file} lists no images')
     own, part = (folder / file).parent, part_of(file)
-    folders = [own, *(Path(parent) for parent, _, _ in os.walk(folder))]
+    folders = dict.fromkeys(
+        [own, folder, *(folder / parent for file in files_below(folder) for parent in file.parents)]
+    )
 
     def found_in(place: Path) -> tuple[int, bool]:
         return sum((place / name).is_file() for name in names), part_of(place.relative_to(folder)) == part

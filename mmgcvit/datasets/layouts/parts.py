@@ -100,6 +100,8 @@ class Found:
         The same ones each time, and few others where images are added: chosen by a digest of their names. No class is
         left without an image to train on.
         """
+        if 'train' not in self.parts:
+            raise UserError(f'{self.folder} has images for {" and ".join(self.parts)}, but none to train on')
         train = self.parts['train']
         if 'val' in self.parts:
             return
@@ -156,8 +158,13 @@ def write_annotations(found: Found, folder: Path, relative: bool = False) -> Non
 
 def files_below(folder: Path) -> Iterator[Path]:
     """All files below a folder, in the order of their names, by their paths from it; hidden ones are passed over."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = Path(parent).resolve()
+        # Links may lead round in a circle.
+        is_new = real not in seen
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if is_new and not name.startswith('.'))
         for name in sorted(names):
-            if not name.startswith('.'):
+            if is_new and not name.startswith('.'):
                 yield Path(parent, name).relative_to(folder)

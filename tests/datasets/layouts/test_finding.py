@@ -85,6 +85,16 @@ def as_exported(root):
     shutil.rmtree(root / 'annotations')
 
 
+def behind_links(root):
+    """The images elsewhere, and a link that leads round in a circle."""
+    write_coco(root)
+    for part in ('train', 'val'):
+        elsewhere = root.with_name(f'{root.name}_{part}')
+        shutil.move(root / part, elsewhere)
+        (root / part).symlink_to(elsewhere)
+    (root / 'round').symlink_to(root)
+
+
 def xml_beside_images(root):
     write_voc(root)
     for number in ALL:
@@ -95,6 +105,7 @@ def xml_beside_images(root):
 LAYOUTS = {
     write_coco: ('COCO', 'masks'),
     as_exported: ('COCO', 'masks'),
+    behind_links: ('COCO', 'masks'),
     write_yolo: ('YOLO', 'boxes'),
     partial(write_yolo, outlines=True): ('YOLO', 'masks'),
     as_roboflow: ('YOLO', 'boxes'),
@@ -221,6 +232,11 @@ WRONG = [
     ),
     (write_voc, without('JPEGImages/0.jpg'), r'Annotations/0.xml: its image 0.jpg is not in'),
     (write_coco, without('train'), r'train.json names images that are nowhere in'),
+    (
+        write_coco,
+        text('annotations/train.json', '{"images": [], "annotations": [], "categories": []}'),
+        r'lists no images',
+    ),
     (write_coco, text('annotations/train.json', '{'), r'train.json: no whole JSON'),
     (write_coco, text('annotations/train.json', '{"shapes": []}'), r'none to train on .*expected train.json'),
     (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), r'both annotation files of COCO for'),
