@@ -85,7 +85,7 @@ def train(
         pretrained: A file, an address or ``timm://NAME`` with the backbone's weights, or ``'none'`` to start from
             random ones; None takes those released for the size, or the demo's.
         work_dir: The folder of the run; None takes ``work_dirs/`` and the name of the data's.
-        device: ``'auto'`` for a GPU where there is one, or ``'cpu'``.
+        device: ``'auto'`` for a GPU where there is one, ``'cpu'``, ``'cuda'`` or ``'cuda:N'``.
         overwrite: Begin anew in a work dir with an earlier run's checkpoints.
 
     Returns:
@@ -94,7 +94,7 @@ def train(
     Raises:
         UserError: The folder is of no layout that is known, or something of what is asked for cannot be.
     """
-    look_at_machine('train', device)
+    look_at_machine(None, device)
     config, said = make_config(find_layout(data), work_dir, task, size, epochs, image_size, pretrained, overwrite)
     sys.stdout.write(f'{said}\n')
     cfg = load_config(str(config), work_dir=work_dir and str(work_dir))

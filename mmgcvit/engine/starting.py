@@ -23,8 +23,11 @@ from ..hosts.operators import check_operators_load
 from .processes import RANK_VARIABLES
 
 
-def look_at_machine(command: str, device: str, launcher: str = 'none') -> None:
-    """Hide the GPUs that the user does not want; refuse GPUs and operators that are there and do not work."""
+def look_at_machine(command: str | None, device: str, launcher: str = 'none') -> None:
+    """Hide the GPUs that the user does not want; refuse GPUs and operators that are there and do not work.
+
+    Where it is too late to hide them, the command of this name begins anew; None is a program of the user's.
+    """
     if device == 'cpu':
         use_cpu(command)
     check_gpus()

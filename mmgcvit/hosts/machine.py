@@ -106,7 +106,7 @@ def chosen_device(name: str | None = None) -> torch.device:
     return device
 
 
-def use_cpu(command: str) -> None:
+def use_cpu(command: str | None) -> None:
     """Hide the GPUs from this process and those that it starts, for ``--device cpu``."""
     if are_hidden(os.environ):
         return
@@ -115,7 +115,7 @@ def use_cpu(command: str) -> None:
         begin_anew(command)
 
 
-def use_gpus(command: str, device: str, processes: str = 'none') -> None:
+def use_gpus(command: str | None, device: str, processes: str = 'none') -> None:
     """Refuse GPUs that are asked for and not there; for ``--device cuda:N`` hide the others.
 
     ``processes`` is who has started several of them; each takes a GPU of its own.
@@ -131,11 +131,15 @@ def use_gpus(command: str, device: str, processes: str = 'none') -> None:
         begin_anew(command, '--device', 'cuda')
 
 
-def begin_anew(command: str, *options: str) -> None:
+def begin_anew(command: str | None, *options: str) -> None:
     """Call a command again, by its name as one types it, with what it was called with and more.
 
-    mmengine asks for GPUs while it is imported, and CUDA looks once at the variable that hides them.
+    mmengine asks for GPUs while it is imported, and CUDA looks once at the variable that hides them. None is a program
+    of the user's, which is refused.
     """
+    if command is None:
+        variable = f'{HIDING_VARIABLE}={os.environ[HIDING_VARIABLE]}'
+        raise UserError(f'device: this program has looked for GPUs already; begin it with {variable} to use others')
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, '-m', 'mmgcvit', command, *sys.argv[1:], *options])

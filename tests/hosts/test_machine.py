@@ -134,6 +134,10 @@ def test_where_cuda_has_found_gpus_already_the_command_begins_anew(machine, monk
     monkeypatch.setattr(sys, 'argv', ['tools/train.py', 'config.py', '--device', 'cpu'])
     for _ in range(2):
         use_cpu('train')
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES')
+    with pytest.raises(UserError, match='begin it with CUDA_VISIBLE_DEVICES=-1'):
+        # A program of the user's, which is no command.
+        use_cpu(None)
     command = [sys.executable, '-m', 'mmgcvit', 'train', 'config.py', '--device', 'cpu']
     assert called == [(sys.executable, command)]
     assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
