@@ -93,7 +93,7 @@ def test_what_would_stop_the_run_is_refused_by_name_and_what_is_repaired_is_said
     filtered = {**settings, 'pipeline': [{'type': 'LoadImageFromFile'}], 'filter_cfg': {'min_size': 32}}
     annotations.write_text(text.replace('[2, 3, 10', '[-9, 3, 20'))
     check_data(config_with(filtered), ['train_dataloader'])
-    assert 'partly outside of the image (3: annotation 10' in capsys.readouterr().err
+    assert 'partly outside of the image (3 of them: annotation 10' in capsys.readouterr().err
     annotations.write_text(text)
     cut(tmp_path / 'images' / 'b.jpg')
     first, *_, last = refusal_of(config_with(settings)).splitlines()
