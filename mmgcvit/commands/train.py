@@ -1,7 +1,6 @@
 """Train a model of any task: mmgcvit train CONFIG [options]."""
 
 import argparse
-from pathlib import Path
 
 from ..errors import UserError
 from ..hosts.configs import check_config
@@ -70,8 +69,8 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     own.add_argument('--task', choices=('detect', 'segment', 'classify'), help='default: what the data are made for')
     own.add_argument(
         '--size',
-        metavar='SIZE',
-        help='mini, tiny, small or base; to classify also xxtiny, xtiny, large (default: tiny with a GPU, else mini)',
+        choices=('mini', 'xxtiny', 'xtiny', 'tiny', 'small', 'base', 'large'),
+        help='xxtiny, xtiny and large to classify only (default: tiny with a GPU, else mini)',
     )
     own.add_argument('--epochs', type=int, metavar='N', help='default: by the number of images')
     own.add_argument(
@@ -91,8 +90,6 @@ def check_args(args: argparse.Namespace) -> None:
     """Refuse a CONFIG beside ``--data``, and options that belong to the other."""
     if (args.config is None) == (args.data is None):
         raise UserError('expected a CONFIG, or own data by --data FOLDER, and not both')
-    if args.data is not None and not Path(args.data).is_dir():
-        raise UserError(f'--data {args.data}: there is no such folder')
     given = [f'--{name.replace("_", "-")}' for name in OF_DATA if getattr(args, name) is not None]
     if args.data is None and given:
         raise UserError(f'{" ".join(given)}: only with --data; of a CONFIG change the lines, or take --cfg-options')

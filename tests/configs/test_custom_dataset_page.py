@@ -89,12 +89,6 @@ def test_the_quoted_lines_are_the_templates():
     assert blocks('python')[0] in (ROOT / 'configs' / 'custom_coco.py').read_text()
 
 
-def test_a_path_in_a_package_is_inherited_from(tmp_path):
-    (line,) = [block for block in blocks('python') if '_base_' in block]
-    (tmp_path / 'config.py').write_text(line)
-    assert Config.fromfile(tmp_path / 'config.py').model.decode_head.type == 'UPerHead'
-
-
 @pytest.mark.parametrize('base', ["'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'"])
 def test_a_hosts_config_is_inherited_by_name(base, tmp_path):
     assert base in PAGE

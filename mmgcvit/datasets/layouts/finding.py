@@ -31,9 +31,10 @@ def find_layout(folder: str | Path) -> Found:
         UserError: It is of no layout that is known, or of more than one, or something in it is wrong.
     """
     folder = Path(folder).expanduser()
+    if folder.is_file():
+        raise UserError(f'{folder} is a file; name the folder with the data, for example {folder.parent}')
     if not folder.is_dir():
-        beside = f'; name the folder that it is in, {folder.parent}' if folder.is_file() else ''
-        raise UserError(f'{folder} is no folder of data{beside}')
+        raise UserError(f'{folder}: there is no such folder')
     files: dict[str, list[Path]] = defaultdict(list)
     for file in files_below(folder):
         suffix = file.suffix.lower()

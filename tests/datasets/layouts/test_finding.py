@@ -257,7 +257,7 @@ WRONG = [
     ),
     (write_labelled, without('labels'), r'holds 6 images.*expected annotations in JSON'),
     (lambda root: root.mkdir(), lambda root: (root / 'a.zip').touch(), r'holds no images, but a.zip: unpack it'),
-    (lambda root: root.mkdir(), lambda root: root.rmdir(), r'is no folder of data'),
+    (lambda root: root.mkdir(), lambda root: root.rmdir(), r'there is no such folder'),
 ]
 
 
