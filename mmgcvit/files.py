@@ -33,6 +33,14 @@ def from_root(path: str | Path) -> Path:
     return Path(os.path.normpath(Path(path).absolute()))
 
 
+def text_of(file: Path) -> str:
+    """The text of a file in UTF-8, without the mark of that which some editors begin it with."""
+    try:
+        return file.read_text(encoding='utf-8-sig')
+    except UnicodeDecodeError:
+        raise UserError(f'{file} is no text in UTF-8; save it as such') from None
+
+
 def counted_up(path: Path) -> Path:
     """The path, if nothing or an empty folder is there, or else the first such of its name with 2, 3, ... behind it."""
     others = (path.with_name(f'{path.stem}{number}{path.suffix}') for number in itertools.count(2))

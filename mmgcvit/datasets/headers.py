@@ -24,10 +24,15 @@ def orientation_of(image: Image.Image) -> int:
 
 def upright_size(path: Path) -> tuple[int, int]:
     """Width and height of an image as loading turns it, by its header alone; a UserError where there is none."""
+    return stored_and_upright_size(path)[1]
+
+
+def stored_and_upright_size(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Width and height of an image as it is stored and as loading turns it."""
     try:
         with Image.open(path) as image:
-            width, height = image.size
-            return (height, width) if orientation_of(image) >= FIRST_ON_ITS_SIDE else (width, height)
+            is_on_its_side = orientation_of(image) >= FIRST_ON_ITS_SIDE
+            return image.size, image.size[:: -1 if is_on_its_side else 1]
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         raise UserError(f'{path} is no whole image ({first_line(error)}); copy it again, or take it out') from None

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ...errors import UserError, first_line, shorten
-from ...files import IMAGE_ENDINGS
+from ...errors import UserError, first_line
+from ...files import IMAGE_ENDINGS, text_of
 from ..classes import coco_categories
-from ..headers import upright_size
-from .parts import Found, named_from, part_of
+from ..headers import stored_and_upright_size
+from .parts import Found, files_below, named_from, part_of
 
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
-# Folders of images beside that of the XML files.
-IMAGES = ('JPEGImages', 'images', 'imgs', '.')
+# Of folders that have files of one name it is these that hold the images.
+OF_IMAGES = {'jpegimages', 'images', 'imgs'}
 
 
 def read_voc(folder: Path, files: list[Path]) -> Found:
@@ -24,41 +24,66 @@ def read_voc(folder: Path, files: list[Path]) -> Found:
         folder: The folder of the data.
         files: The XML files in it, from it.
     """
+    roots = {file: parsed(folder / file) for file in files}
+    annotations = {file: root for file, root in roots.items() if root.tag == 'annotation'}
     listed = image_sets(folder)
     parts: dict[str, list[tuple[Path, ElementTree.Element]]] = defaultdict(list)
-    for file in files:
-        root = parsed(folder / file)
-        part = listed.get(file.stem) if listed else part_of(file.parent) or 'train'
-        # Of what ImageSets/Main does not list nothing is taken.
-        if root.tag == 'annotation' and part:
+    for file, root in annotations.items():
+        if listed:
+            # Of what ImageSets/Main does not list nothing is taken.
+            part = next((listed[end] for end in ends_of(file) if end in listed), None)
+        else:
+            part = part_of(file.parent) or 'train'
+        if part:
             parts[part].append((folder / file, root))
+    if annotations and not parts:
+        raise UserError(
+            f'{folder}: ImageSets/Main lists none of the {len(annotations)} XML files; it has {next(iter(listed))}, '
+            f'expected names as {next(iter(annotations)).stem}'
+        )
     if not parts['train']:
-        raise UserError(f'{folder}: no XML file in it has annotations of Pascal VOC for training')
+        of_cvat = next((file for file, root in roots.items() if root.tag == 'annotations'), None)
+        known = f"; {of_cvat} is of CVAT's own format, export as COCO 1.0 instead" if of_cvat else ''
+        raise UserError(f'{folder}: no XML file in it has annotations of Pascal VOC for training{known}')
     names = sorted({name for part in parts.values() for file, root in part for name, *_ in objects_in(file, root)})
     if not names:
         raise UserError(f'{folder}: none of its {len(files)} XML files has an object')
-    contents = {name: content_of(folder, parts[name], names) for name in ('train', 'val', 'test') if parts[name]}
+    images = images_of(folder, [each for part in parts.values() for each in part])
+    contents = {name: content_of(images, parts[name], names) for name in ('train', 'val', 'test') if parts[name]}
     parts = {name: named_from(folder.resolve(), content) for name, content in contents.items()}
     return Found(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), parts)
 
 
 def image_sets(folder: Path) -> dict[str, str]:
-    """The part of each image that ``ImageSets/Main`` lists, by the name of its XML file."""
+    """The part of each image that ``ImageSets/Main`` lists, by all that ends as the line does: ``train/0``, ``0``."""
     listed = {}
     for part in ('trainval', 'train', 'val', 'test'):
         for file in folder.rglob(f'ImageSets/Main/{part}.txt'):
-            lines = file.read_text(encoding='utf-8', errors='replace').splitlines()
-            listed |= {line.strip(): part.removesuffix('val') or 'val' for line in lines if line.strip()}
+            for line in text_of(file).splitlines():
+                listed |= dict.fromkeys(ends_of(path_of(line)), part.removesuffix('val') or 'val')
     return listed
 
 
-def content_of(folder: Path, files: list[tuple[Path, ElementTree.Element]], names: list[str]) -> dict[str, Any]:
-    """An annotation file's content."""
+def ends_of(path: Path) -> list[str]:
+    """The ends of a path, the longest first, without what an image's or an XML file's name ends in."""
+    path = path.with_suffix('') if path.suffix.lower() in (*IMAGE_ENDINGS, '.xml') else path
+    return ['/'.join(path.parts[start:]) for start in range(len(path.parts))]
+
+
+def path_of(text: str) -> Path:
+    """A path as it is written here or on Windows."""
+    return Path(text.strip().replace('\\', '/'))
+
+
+def content_of(
+    images: dict[Path, Path], files: list[tuple[Path, ElementTree.Element]], names: list[str]
+) -> dict[str, Any]:
+    """An annotation file's content, of XML files and their images."""
     content = {'images': [], 'annotations': [], 'categories': coco_categories(names)}
     id_of = {category['name']: category['id'] for category in content['categories']}
     for number, (file, root) in enumerate(files, start=1):
-        path = image_of(folder, file, root)
-        width, height = upright_size(path)
+        path = images[file]
+        width, height = annotated_size(file, root, path)
         content['images'].append({'id': number, 'file_name': str(path), 'width': width, 'height': height})
         for name, is_difficult, (left, top, right, bottom) in objects_in(file, root):
             content['annotations'].append(
@@ -78,8 +103,9 @@ def content_of(folder: Path, files: list[tuple[Path, ElementTree.Element]], name
 def parsed(file: Path) -> ElementTree.Element:
     try:
         return ElementTree.parse(file).getroot()
-    except ElementTree.ParseError as error:
-        raise UserError(f'{file} is no whole XML ({first_line(error)})') from None
+    # Of encodings that the parser does not know it raises the others.
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise UserError(f'{file} is no whole XML in UTF-8 ({first_line(error)})') from None
 
 
 def objects_in(file: Path, root: ElementTree.Element) -> Iterator[tuple[str, bool, list[float]]]:
@@ -101,15 +127,47 @@ def objects_in(file: Path, root: ElementTree.Element) -> Iterator[tuple[str, boo
         yield name, (each.findtext('difficult') or '0').strip() == '1', box
 
 
-def image_of(folder: Path, file: Path, root: ElementTree.Element) -> Path:
-    """The image that an XML file is about, by the name in it or by its own."""
-    named = Path((root.findtext('filename') or '').replace('\\', '/').strip()).name
-    folders = [file.parent, *(file.parent.parent / name for name in IMAGES), folder]
-    names = [*([named] if named else []), *(file.stem + ending for ending in IMAGE_ENDINGS)]
-    names += [file.stem + ending.upper() for ending in IMAGE_ENDINGS]
-    places = (place / name for place in folders for name in names)
-    found = next((path for path in places if path.is_file() and path.suffix.lower() in IMAGE_ENDINGS), None)
-    if found is None:
-        looked = shorten([*dict.fromkeys(str(place) for place in folders)], most=6)
-        raise UserError(f'{file}: its image {named or file.stem} is not in {looked}')
-    return found
+def images_of(folder: Path, files: list[tuple[Path, ElementTree.Element]]) -> dict[Path, Path]:
+    """The image of each XML file: by the file's own name, else by that in it, which stays when files are renamed."""
+    there, images = defaultdict(list), {}
+    for path in files_below(folder):
+        if path.suffix.lower() in IMAGE_ENDINGS:
+            there[path.stem].append(path)
+            there[path.name].append(path)
+    for file, root in files:
+        named = path_of(root.findtext('filename') or '').name
+        found = there.get(file.stem) or there.get(named) or []
+        if not found:
+            raise UserError(f'{file}: its image {named or file.stem} is not in {folder}')
+        *others, nearest = sorted((nearness(path, file.relative_to(folder), named), path) for path in found)
+        if others and others[-1][0] == nearest[0]:
+            raise UserError(f'{file}: its image may be {others[-1][1]} or {nearest[1]}; leave one of them there')
+        images[file] = folder / nearest[1]
+    file_of = {}
+    for file, image in images.items():
+        if file_of.setdefault(image, file) != file:
+            raise UserError(
+                f'{file_of[image]} and {file} are both about {image}; name each XML file as its image, or leave one out'
+            )
+    return images
+
+
+def nearness(image: Path, file: Path, named: str) -> tuple[int, bool, bool]:
+    """How well an image suits an XML file: by folders that both are in, one for images, and the name in the file."""
+    folders = {*image.parent.parts}
+    is_of_images = not OF_IMAGES.isdisjoint(name.lower() for name in folders)
+    return len(folders.intersection(file.parent.parts)), is_of_images, image.name == named
+
+
+def annotated_size(file: Path, root: ElementTree.Element, image: Path) -> tuple[int, int]:
+    """Width and height that boxes go by: what an XML file says, if so the image is stored or turned upright."""
+    stored, upright = stored_and_upright_size(image)
+    said = [(root.findtext(f'size/{side}') or '0').strip().removesuffix('.0') for side in ('width', 'height')]
+    if '0' in said or said == [*map(str, upright)]:
+        return upright
+    if said == [*map(str, stored)]:
+        return stored
+    raise UserError(
+        f'{file}: size is {" x ".join(said)}, but {image} is {" x ".join(map(str, upright))}; '
+        'expected the image that was annotated, or no size where only that is wrong'
+    )

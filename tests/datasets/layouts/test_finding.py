@@ -16,7 +16,16 @@ from mmgcvit.datasets.layouts import find_layout
 from mmgcvit.datasets.layouts.parts import part_of
 from mmgcvit.errors import UserError
 
-from ...configs.own_data import BOXES, CLASSES, write_coco, write_folders, write_labelled, write_voc, write_yolo
+from ...configs.own_data import (
+    BOXES,
+    CLASSES,
+    write_coco,
+    write_folders,
+    write_labelled,
+    write_picture,
+    write_voc,
+    write_yolo,
+)
 
 ALL = range(6)
 
@@ -102,6 +111,30 @@ def xml_beside_images(root):
     shutil.rmtree(root / 'ImageSets')
 
 
+def sized(root, width, height):
+    """State the size in each XML file."""
+    for file in (root / 'Annotations').rglob('*.xml'):
+        size = f'<size><width>{width}</width><height>{height}</height></size>'
+        file.write_text(file.read_text().replace('<annotation>', f'<annotation>{size}'))
+
+
+def xml_named_otherwise(root):
+    """Images and XML files renamed after they were labelled, of the size stated, listed as CVAT lists them."""
+    write_voc(root)
+    sized(root, 96, 72)
+    for number in ALL:
+        file = root / 'Annotations' / f'{number}.xml'
+        file.write_text(file.read_text().replace(f'{number}.jpg', f'C:\\photos\\{(number + 1) % len(ALL)}.jpg'))
+        moved(root, **{f'Annotations/{number}.xml': f'Annotations/train/{number}.xml'})
+        moved(root, **{f'JPEGImages/{number}.jpg': f'JPEGImages/train/{number}.jpg'})
+        # Label maps by the same names, which are not the images.
+        (root / 'SegmentationClass/train').mkdir(parents=True, exist_ok=True)
+        Image.new('L', (96, 72)).save(root / 'SegmentationClass/train' / f'{number}.png')
+    for part, numbers in {'train': ALL[:4], 'val': ALL[4:]}.items():
+        lines = [f'train/{number}{".jpg" if number % 2 else ""}\n' for number in numbers]
+        (root / f'ImageSets/Main/{part}.txt').write_text(''.join(lines))
+
+
 LAYOUTS = {
     write_coco: ('COCO', 'masks'),
     as_exported: ('COCO', 'masks'),
@@ -113,6 +146,7 @@ LAYOUTS = {
     with_names_alone: ('YOLO', 'boxes'),
     write_voc: ('Pascal VOC', 'boxes'),
     xml_beside_images: ('Pascal VOC', 'boxes'),
+    xml_named_otherwise: ('Pascal VOC', 'boxes'),
 }
 
 
@@ -136,14 +170,24 @@ def test_difficult_objects_count_neither_way(tmp_path):
     assert [each['iscrowd'] for each in annotations] == [0, 0, 0, 1]
 
 
-def test_images_are_measured_as_loading_turns_them(tmp_path):
-    write_yolo(tmp_path)
-    image = Image.open(tmp_path / 'images' / '0.jpg')
+def on_its_side(file):
+    image = Image.open(file)
     exif = image.getexif()
     exif[0x0112] = 6
-    image.save(tmp_path / 'images' / '0.jpg', exif=exif)
-    first = find_layout(tmp_path).parts['train'].content['images'][0]
-    assert (first['width'], first['height']) == (image.height, image.width)
+    image.save(file, exif=exif)
+
+
+def test_images_are_measured_as_loading_turns_them_or_as_they_were_annotated(tmp_path):
+    sizes = {}
+    for name, write in {'yolo': write_yolo, 'none': write_voc, 'upright': write_voc, 'stored': write_voc}.items():
+        write(tmp_path / name)
+        for file in tmp_path.glob(f'{name}/*/*.jpg'):
+            on_its_side(file)
+        if name in ('upright', 'stored'):
+            sized(tmp_path / name, *((72, 96) if name == 'upright' else (96, 72)))
+        first = find_layout(tmp_path / name).parts['train'].content['images'][0]
+        sizes[name] = first['width'], first['height']
+    assert sizes == {'yolo': (72, 96), 'none': (72, 96), 'upright': (72, 96), 'stored': (96, 72)}
 
 
 def test_folders_of_classes_and_labels_for_each_pixel(tmp_path):
@@ -231,6 +275,40 @@ WRONG = [
         r'0.xml: object 1 \(a\) has xmin None.*expected a name, and pixels',
     ),
     (write_voc, without('JPEGImages/0.jpg'), r'Annotations/0.xml: its image 0.jpg is not in'),
+    (write_voc, lambda root: sized(root, 960, 720), r'0.xml: size is 960 x 720, but .*0.jpg is 96 x 72; expected the'),
+    (write_voc, lambda root: sized(root, 72, 96), r'size is 72 x 96, but .*0.jpg is 96 x 72'),
+    (
+        write_voc,
+        text('ImageSets/Main/train.txt', 'a\n'),
+        'no XML file in it has annotations of Pascal VOC for training',
+    ),
+    (
+        lambda root: (write_voc(root), (root / 'ImageSets/Main/val.txt').unlink()),
+        text('ImageSets/Main/train.txt', 'a\n'),
+        r'ImageSets/Main lists none of the 6 XML files; it has a, expected names as 0',
+    ),
+    (
+        lambda root: (write_voc(root), shutil.rmtree(root / 'ImageSets')),
+        text('Annotations/copy of 0.xml', '<annotation><filename>0.jpg</filename></annotation>'),
+        r'0.xml and .*copy of 0.xml are both about .*0.jpg',
+    ),
+    (
+        write_voc,
+        lambda root: shutil.copytree(root / 'JPEGImages', root / 'images'),
+        r'0.xml: its image may be .*images/0.jpg',
+    ),
+    (
+        write_voc,
+        lambda root: (root / 'Annotations/0.xml').write_bytes(
+            '<?xml version="1.0" encoding="GB2312"?><a>猫</a>'.encode('gb2312')
+        ),
+        r'0.xml is no whole XML in UTF-8',
+    ),
+    (
+        lambda root: write_picture(root / 'images/0.jpg', 0),
+        text('annotations.xml', '<annotations/>'),
+        r"annotations.xml is of CVAT's own format, export as COCO 1.0",
+    ),
     (write_coco, without('train'), r'train.json names images that are nowhere in'),
     (
         write_coco,
