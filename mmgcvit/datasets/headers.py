@@ -35,4 +35,6 @@ def stored_and_upright_size(path: Path) -> tuple[tuple[int, int], tuple[int, int
             return image.size, image.size[:: -1 if is_on_its_side else 1]
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
+        if path.suffix.lower() not in Image.registered_extensions():
+            raise UserError(f'{path}: images of this kind are not read here; convert it to JPEG') from None
         raise UserError(f'{path} is no whole image ({first_line(error)}); copy it again, or take it out') from None

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError, shorten
-from ..checks.coco import KEYS, entries_of, read_json
+from ..checks.coco import KEYS, NO_OBJECT, entries_of, read_json
 from ..checks.problems import Outcome, Report
 from .parts import Found, Part, files_below, part_of
 
@@ -12,58 +12,81 @@ from .parts import Found, Part, files_below, part_of
 SAMPLE = 20
 
 
-def read_coco(folder: Path, files: list[Path]) -> Found | None:
-    """The data of annotation files, of which each part has one; None where no JSON file is one.
+def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> Found:
+    """The data of annotation files, of which each part has one.
 
     Args:
         folder: The folder of the data.
-        files: The JSON files in it, from it.
+        contents: What :func:`contents_of` gives.
     """
+    files: dict[str, Path] = {}
+    for file in contents:
+        part = part_of(file) or 'train'
+        if part in files:
+            apart = len(file.parts) > 1 and file.parts[0] != files[part].parts[0]
+            raise UserError(
+                f'{folder}: {files[part]} and {file} are both annotation files of COCO for {part}; expected one each, '
+                "with train, val or test in its name or its folder's, as train.json"
+                + (f'; or name one of the folders, as {folder / file.parts[0]}' if apart else '')
+            )
+        files[part] = file
+    if 'train' not in files:
+        raise UserError(
+            f'{folder} has annotations of COCO, but none to train on ({shorten([*map(str, contents)])}); expected '
+            'train.json'
+        )
+    train = folder / files['train']
+    classes = [each['name'] for each in categories_of(contents[files['train']])]
+    parts = {}
+    for part, file in files.items():
+        content = fitted(contents[file], classes)
+        own_file = folder / file if content == contents[file] else None
+        parts[part] = Part(images_of(folder, file, content), content, own_file)
+    if not classes:
+        raise UserError(f'{train} has no categories')
+    notes = [f'the classes are those of {train}'] if len(parts) > 1 else []
+    return Found(folder, 'COCO (JSON)', ('boxes',), tuple(classes), parts, notes)
+
+
+def contents_of(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]:
+    """What those of a folder's JSON files hold that are annotation files."""
     # Of COCO itself the others are captions and key points of the same images.
     files = [file for file in files if file.name.startswith('instances')] or files
-    parts: dict[str, Part] = {}
+    contents = {}
     for file in files:
-        content = content_of(folder / file)
-        if content is None:
-            continue
-        part = part_of(file) or 'train'
-        if part in parts:
-            raise UserError(
-                f'{folder}: {parts[part].file.relative_to(folder)} and {file} are both annotation files of COCO for '
-                f"{part}; expected one each, with train, val or test in its name or its folder's, as train.json"
-            )
-        parts[part] = Part(images_of(folder, file, content), content, folder / file)
-    if not parts:
-        return None
-    if 'train' not in parts:
-        names = shorten([str(part.file) for part in parts.values()])
-        raise UserError(f'{folder} has annotations of COCO, but none to train on ({names}); expected train.json')
-    train = parts['train'].content
-    used = {annotation['category_id'] for annotation in train['annotations']}
-    if not train['categories']:
-        raise UserError(f'{parts["train"].file} has no categories')
-    # Roboflow's files begin with a category of no objects, above all others.
-    is_above = train['categories'][0]['id'] not in used and all(
-        each.get('supercategory') == train['categories'][0]['name'] for each in train['categories'][1:]
-    )
-    classes = [each['name'] for each in train['categories'][is_above and len(train['categories']) > 1 :]]
-    has_masks = all(annotation.get('segmentation') for annotation in train['annotations'])
-    kinds = ('masks', 'boxes') if has_masks and train['annotations'] else ('boxes',)
-    notes = [f'the classes are those of {parts["train"].file}'] if len(parts) > 1 else []
-    return Found(folder, 'COCO (JSON)', kinds, tuple(classes), parts, notes)
+        report = Report()
+        content = read_json(str(folder / file), report)
+        if content is not None and KEYS.keys() <= content.keys():
+            entries_of(str(folder / file), content, False, report)
+            contents[file] = content
+        if any(kind is not NO_OBJECT for _, kind in report.found):
+            raise UserError('\n'.join(report.sentences(Outcome.STOPS)))
+    return contents
 
 
-def content_of(file: Path) -> dict[str, Any] | None:
-    """What an annotation file holds; None of a JSON file of something else."""
-    report = Report()
-    content = read_json(str(file), report)
-    if content is not None:
-        if not KEYS.keys() <= content.keys():
-            return None
-        entries_of(str(file), content, False, report)
-        if not report.found:
-            return content
-    raise UserError('\n'.join(report.sentences(Outcome.STOPS)))
+def categories_of(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The categories without the one of no objects above all others with which Roboflow's files begin."""
+    categories = content['categories']
+    used = {annotation['category_id'] for annotation in content['annotations']}
+    is_above = len(categories) > 1 and categories[0]['id'] not in used
+    is_above &= all(each.get('supercategory') == categories[0]['name'] for each in categories[1:])
+    return categories[is_above:]
+
+
+def fitted(content: dict[str, Any], classes: list[str]) -> dict[str, Any]:
+    """The content as hosts and pycocotools want it: equal to what it was where it is so already."""
+    annotations, order = content['annotations'], {name: number for number, name in enumerate(classes)}
+    # pycocotools takes an object of id 0 for none; of one without the key it knows not whether it is a crowd.
+    if any(each['id'] == 0 or 'iscrowd' not in each for each in annotations):
+        annotations = [{'iscrowd': 0, **each, 'id': number} for number, each in enumerate(annotations, start=1)]
+    return {
+        **content,
+        # As written on Windows.
+        'images': [{**each, 'file_name': each['file_name'].replace('\\', '/')} for each in content['images']],
+        'annotations': annotations,
+        # By the order hosts number labels.
+        'categories': sorted(categories_of(content), key=lambda each: order.get(each['name'], len(order))),
+    }
 
 
 def images_of(folder: Path, file: Path, content: dict[str, Any]) -> Path:

@@ -1,17 +1,21 @@
 """Which layout a folder has; of one that is nearly right, what it lacks."""
 
+import re
 from collections import defaultdict
 from pathlib import Path
 
 from ...errors import UserError, shorten
 from ...files import IMAGE_ENDINGS
-from .images import read_class_folders, read_label_maps
+from .images import is_part, read_class_folders, read_label_maps
 from .parts import Found, files_below, part_of
 from .voc import read_voc
 from .yolo import labels_of, of_images, read_yolo, settings_in
 
 # Files with the names of the classes, a line each, as labelling tools write them.
-NAMES = ('classes.txt', 'obj.names')
+NAMES = ('classes.txt', 'obj.names', 'labels/classes.txt')
+# What mmgcvit's commands write into the current folder, which may be that of the data.
+OURS = ('predictions', 'work_dirs')
+LABELS_BESIDE = re.compile(r'.+[_-](mask|masks|label|labels|gt|seg)')
 KNOWN = (
     'annotations in JSON as of COCO; data.yaml with images and labels as of YOLO; Annotations/*.xml and JPEGImages as '
     'of Pascal VOC; train/CLASS/*.jpg; or images and labels with a PNG file for each image (docs/custom_dataset.md)'
@@ -37,33 +41,33 @@ def find_layout(folder: str | Path) -> Found:
         raise UserError(f'{folder}: there is no such folder')
     files: dict[str, list[Path]] = defaultdict(list)
     for file in files_below(folder):
+        if file.parts[0] in OURS:
+            continue
         suffix = file.suffix.lower()
         files['image' if suffix in IMAGE_ENDINGS else suffix].append(file)
     images = files['image']
     if not images and not files['.yaml'] and not files['.json']:
         raise UserError(f'{folder} holds no images{archives(folder)}; expected {KNOWN}')
-    yolo = [
-        file
-        for file in (*files['.yaml'], *files['.yml'])
-        if file.stem in ('data', 'dataset') or (len(file.parts) == 1 and 'train' in settings_in(folder / file))
-    ]
-    coco = None
+    yolo = [file for file in (*files['.yaml'], *files['.yml']) if describes_data(folder, file)]
+    coco = {}
     if files['.json']:
         # With it comes what training needs.
-        from .coco import read_coco
+        from .coco import contents_of, read_coco
 
-        coco = read_coco(folder, files['.json'])
-    several = {'COCO (JSON)': coco, 'YOLO (YAML)': yolo, 'Pascal VOC (XML)': files['.xml']}
+        coco = contents_of(folder, files['.json'])
+    # COCO's own file for validation may lie beside labels of YOLO's.
+    is_coco = any(part_of(file) in (None, 'train') for file in coco)
+    several = {'COCO (JSON)': is_coco, 'YOLO (YAML)': yolo, 'Pascal VOC (XML)': files['.xml']}
     several = [name for name, signs in several.items() if signs]
     if len(several) > 1 or len(yolo) > 1:
         what = ' and '.join(several) if len(several) > 1 else shorten([*map(str, yolo)])
         raise UserError(f'{folder} holds {what}: which is meant? Move what is not meant to another folder')
-    if coco:
-        return coco
     if yolo:
         return read_yolo(folder, folder / yolo[0])
     if files['.xml']:
         return read_voc(folder, files['.xml'])
+    if coco:
+        return read_coco(folder, coco)
     names = names_in(folder)
     found = read_label_maps(folder, images, names)
     if found:
@@ -79,16 +83,38 @@ def find_layout(folder: str | Path) -> Found:
         for file in images:
             parts[part_of(file.parent) or 'train'].append(folder / file)
         return of_images(folder, f'YOLO ({NAMES[0]})', parts, names, points=False)
-    found = read_class_folders(folder, images)
-    if found:
-        return found
+    # Beside the images of a class nothing else says what is on them.
+    if not beside(images, files):
+        found = read_class_folders(folder, images)
+        if found:
+            return found
     raise UserError(f'{folder} holds {len(images)} images{nearest(folder, files)}; expected {KNOWN}')
 
 
 def names_in(folder: Path) -> list[str] | None:
     """The names of the classes, where a file has them."""
     file = next((folder / name for name in NAMES if (folder / name).is_file()), None)
-    return file and [line.strip() for line in file.read_text(encoding='utf-8').splitlines() if line.strip()]
+    try:
+        return file and [line.strip() for line in file.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise UserError(f'{file} is no text in UTF-8 (byte {error.start}); save it as such') from None
+
+
+def describes_data(folder: Path, file: Path) -> bool:
+    """Whether a YAML file is one of YOLO's: by its name, or beside the images by what it says."""
+    if file.stem in ('data', 'dataset'):
+        return True
+    try:
+        return len(file.parts) == 1 and 'train' in settings_in(folder / file)
+    # Other programs' files may be of another YAML.
+    except UserError:
+        return False
+
+
+def beside(images: list[Path], files: dict[str, list[Path]]) -> list[Path]:
+    """Tables and JSON files that lie with images in a folder below that of the data."""
+    folders = {file.parent for file in images} - {Path()}
+    return [file for suffix in ('.json', '.csv') for file in files[suffix] if file.parent in folders]
 
 
 def archives(folder: Path) -> str:
@@ -101,10 +127,16 @@ def nearest(folder: Path, files: dict[str, list[Path]]) -> str:
     """What a folder of images has that is nearly a layout, and what is missing of that."""
     if (folder / 'JPEGImages').is_dir():
         return ' and JPEGImages as of Pascal VOC, but no Annotations/*.xml'
+    named = next((file for file in files['image'] if LABELS_BESIDE.fullmatch(file.stem.lower())), None)
+    if named:
+        return f' such as {named}; a label file has the name of its image: masks/a.png for images/a.jpg'
     if files['.json']:
         return f' and {files[".json"][0]}, which has no lists of images, annotations and categories as COCO has'
     if files['.csv']:
         return f' and {files[".csv"][0]}, and tables of that kind are not read'
+    flat = sorted({file.parts[0] for file in files['image'] if len(file.parts) == 2 and is_part(file.parts[0])})
+    if flat:
+        return f' directly in {" and ".join(flat)}; of classes each has a folder there, as {flat[0]}/CLASS/a.jpg'
     if files['.txt']:
         return f' and {files[".txt"][0]}, but YOLO has labels/a.txt for images/a.jpg, or a.txt beside a.jpg'
     tops = {file.parts[0] for file in files['image']}

@@ -1,5 +1,6 @@
 """Images without annotation files: in a folder for each class, or with an image of labels for each."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,10 @@ from ..headers import IGNORED, ONE_CHANNEL
 from .parts import WORD, Found, Part, part_of
 
 # Folders beside each other, whose files have the same names.
-OF_IMAGES = ('images', 'image', 'imgs', 'img')
-OF_LABELS = ('labels', 'label', 'masks', 'mask', 'annotations')
+OF_IMAGES = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')
+OF_LABELS = ('labels', 'label', 'masks', 'mask', 'annotations', 'ann_dir', 'segmentationclass')
+# What else is in the names of parts' folders.
+BESIDE_PARTS = ('set', 'seg', 'data', 'dataset', 'images', 'img', 'split')
 LABEL_ENDINGS = ('.png', '.bmp', '.tif', '.tiff')
 
 
@@ -49,7 +52,10 @@ def read_label_maps(folder: Path, files: Sequence[Path], names: Sequence[str] | 
         raise UserError(f'{folder}: {len(alone)} images have no label file of their name ({shorten(alone)})')
     if len(endings) > 1:
         said = ', '.join(' with '.join(each) for each in sorted(endings))
-        raise UserError(f'{folder} has images and label files of several endings ({said}); expected one of each')
+        raise UserError(
+            f'{folder} has images and label files of several endings ({said}); expected one of each, capitals alike: '
+            'rename or convert the fewer'
+        )
     found = {}
     for (part, images, of_labels), lines in parts.items():
         if part in found:
@@ -76,7 +82,7 @@ def highest_label(files: Sequence[Path]) -> int:
         white = ', and 255, which is not labelled' if used[IGNORED] else ''
         raise UserError(
             f'{files[0]} and the other label files have no label but 0{white}; expected 0 for the first class, '
-            '1 for the second, and so on'
+            '1 for the second, and so on; of a mask of 0 and 255 PIL.Image.open(file).point(lambda v: v // 255) is such'
         )
     return int(labels.max())
 
@@ -93,7 +99,11 @@ def labels_in(file: Path) -> np.ndarray:
         raise UserError(
             f'{file} is of kind {mode}; expected one channel of eight bits: the number of a class each pixel'
         )
-    return np.array(histogram) > 0
+    used = np.array(histogram) > 0
+    if mode == '1':
+        # Loading gives 0 and 1 of such files, histograms 0 and 255.
+        used[1], used[IGNORED] = used[IGNORED], False
+    return used
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> Found | None:
@@ -103,18 +113,23 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> Found | None:
         folder: The folder of the data.
         files: The image files in it, from it.
     """
-    has_parts = any(len(file.parts) > 2 and WORD.fullmatch(file.parts[0].lower()) for file in files)
+    deep = [file.parts for file in files if len(file.parts) > 2]
+    # Archives often have a part's name twice, as seg_train/seg_train/sea.
+    depth = any(is_part(names[0]) for names in deep) * (1 + all(names[0] == names[1] for names in deep))
     # Of each part the images of each class, and what lies elsewhere.
     parts: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     stray = []
     for file in files:
-        part = part_of(Path(file.parts[0])) if has_parts else 'train'
-        if part is None or len(file.parts) < 2 + has_parts:
+        part = part_of(Path(file.parts[0])) if depth else 'train'
+        if part is None or len(file.parts) < 2 + depth:
             stray.append(str(file))
         else:
-            parts[part][file.parts[has_parts]].append(str(file))
+            parts[part][file.parts[depth]].append(str(file))
     names = tuple(sorted(parts['train']))
     if len(names) < 2 or len(stray) > len(files) / 2:
+        return None
+    # Folders of another layout, of which something is missing.
+    if any(name.lower() in OF_IMAGES or (not depth and is_part(name)) for name in names):
         return None
     for part, classes in parts.items():
         others = sorted(classes.keys() - {*names})
@@ -126,3 +141,9 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> Found | None:
         for part, classes in parts.items()
     }
     return Found(folder, 'a folder for each class', ('classes',), names, found, notes)
+
+
+def is_part(name: str) -> bool:
+    """Whether a folder is called as a part of data, and as nothing else: ``val2017``, ``seg_train``, ``test_set``."""
+    words = [word for word in re.split(r'[_.\- ]', name.lower()) if word not in BESIDE_PARTS]
+    return len(words) == 1 and WORD.fullmatch(words[0]) is not None

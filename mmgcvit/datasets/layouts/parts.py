@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,8 @@ VAL_SHARE = 0.2
 # By these words in the names of folders and files one tells what they are for.
 WORD = re.compile(r'(?P<train>train(ing)?\d*)|(?P<val>val(id|idation)?\d*)|(?P<test>test(ing)?\d*)')
 OBJECTS = ('boxes', 'masks')
+# What Roboflow puts between an image's name and the number of a changed copy.
+COPY = '.rf.'
 
 
 @dataclass
@@ -42,6 +44,12 @@ class Part:
         if isinstance(self.content, dict):
             return [image['file_name'] for image in self.content['images']]
         return self.content
+
+    def paths(self) -> list[str]:
+        """Where the images are, links followed; of those with label files without the names' endings."""
+        has_classes = not isinstance(self.content, dict) and not self.labels
+        names = [line.rsplit(' ', 1)[0] for line in self.content] if has_classes else self.names
+        return [os.path.realpath(self.images / name) for name in names]
 
     def classes_of_each(self) -> list[set[Any]]:
         """The classes on each image; of labels for each pixel none is known."""
@@ -69,8 +77,8 @@ class Found:
     Attributes:
         folder: The folder.
         layout: Its layout in words.
-        kinds: What can be learned of it, first what is meant to be: ``boxes``, ``masks``, ``labels`` for each pixel or
-            ``classes`` of whole images.
+        kinds: What can be learned of it, first what is meant to be: ``boxes`` (and ``masks``, where all objects have
+            some), ``labels`` for each pixel or ``classes`` of whole images.
         classes: The names of the classes, in the order of their numbers.
         parts: ``train``, and perhaps ``val`` and ``test``.
         notes: What the user should know.
@@ -85,6 +93,28 @@ class Found:
     notes: list[str] = field(default_factory=list)
     suffixes: tuple[str, str] = ('', '')
 
+    def __post_init__(self) -> None:
+        if self.kinds[0] in OBJECTS:
+            objects = (each for part in self.parts.values() for each in part.content['annotations'])
+            masked = {bool(each.get('segmentation')) for each in objects}
+            self.kinds = ('masks', 'boxes') if masked == {True} else ('boxes',)
+            if len(masked) > 1:
+                self.notes.append('some objects have outlines, others boxes: of all the boxes are taken')
+        if 'train' in self.parts and 'val' in self.parts:
+            self.separate_validation()
+
+    def separate_validation(self) -> None:
+        """Train on no image that validates; where none would be left to train on, nothing is set aside so far."""
+        train, held_out = self.parts['train'], {*self.parts['val'].paths()}
+        rest = {number for number, path in enumerate(train.paths()) if path not in held_out}
+        count = len(train.names) - len(rest)
+        if not rest:
+            del self.parts['val']
+            self.notes.append('all training images are named for validation too: that part is not used')
+        elif count:
+            self.parts['train'] = train.only(rest)
+            self.notes.append(f'{count} of the training images are for validation too: they are not trained on')
+
     def __str__(self) -> str:
         """In a line what there is, in others what should be known."""
         counts = ', '.join(f'{len(part.names)} images ({name})' for name, part in self.parts.items())
@@ -97,8 +127,8 @@ class Found:
     def with_validation(self) -> None:
         """Set a fifth of the training images aside for validation, unless there are such.
 
-        The same ones each time, and few others where images are added: chosen by a digest of their names. No class is
-        left without an image to train on.
+        The same ones each time, and few others where images are added: chosen by a digest of their names, copies of
+        one image together. No class is left without an image to train on.
         """
         if 'train' not in self.parts:
             raise UserError(f'{self.folder} has images for {" and ".join(self.parts)}, but none to train on')
@@ -109,22 +139,29 @@ class Found:
             raise UserError(f'{self.folder} has {len(train.names)} image to train on; one more is needed to validate')
         classes = train.classes_of_each()
         left = Counter(name for each in classes for name in each)
-        chosen = set()
-        order = sorted(range(len(classes)), key=lambda i: hashlib.sha256(train.names[i].encode()).digest())
-        for number in order:
-            if len(chosen) < max(1, round(VAL_SHARE * len(order))) and all(left[name] > 1 for name in classes[number]):
-                chosen.add(number)
-                left.subtract(classes[number])
+        copies = defaultdict(set)
+        for number, name in enumerate(train.names):
+            copies[name.split(COPY)[0]].add(number)
+        chosen, total = set(), len(classes)
+        for name in sorted(copies, key=lambda name: hashlib.sha256(name.encode()).digest()):
+            used = Counter(each for number in copies[name] for each in classes[number])
+            is_left = len(chosen | copies[name]) < total and all(left[each] > used[each] for each in used)
+            if len(chosen) < max(1, round(VAL_SHARE * total)) and is_left:
+                chosen |= copies[name]
+                left.subtract(used)
         if not chosen:
-            raise UserError(f'{self.folder}: each image is the only one of a class; more are needed to validate')
+            raise UserError(
+                f'{self.folder}: each image is the only one of a class, or all are copies of one; more are needed to '
+                'validate'
+            )
         rest = {name: part for name, part in self.parts.items() if name != 'train'}
-        self.parts = {'train': train.only({*order} - chosen), 'val': train.only(chosen), **rest}
-        self.notes.append(f'no part for validation: {len(chosen)} of {len(order)} images are set aside, by their names')
+        self.parts = {'train': train.only({*range(total)} - chosen), 'val': train.only(chosen), **rest}
+        self.notes.append(f'no part for validation: {len(chosen)} of {total} images are set aside, by their names')
 
 
 def part_of(path: Path) -> str | None:
-    """Which part a path belongs to, if any, by a word in its names as ``train2017`` and ``instances_val.json``."""
-    found = (WORD.fullmatch(word) for name in path.parts for word in re.split(r'[_.\- ]', name.lower()))
+    """Which part a path belongs to, if any, by a word in its names, the last first: ``train2017``, ``my_val.json``."""
+    found = (WORD.fullmatch(word) for name in reversed(path.parts) for word in re.split(r'[_.\- ]', name.lower()))
     return next((match.lastgroup for match in found if match), None)
 
 

@@ -29,14 +29,10 @@ def read_yolo(folder: Path, settings_file: Path) -> Found:
         raise UserError(
             f"{settings_file}: path {settings['path']} is no folder; leave it out, or name the images' folder"
         )
-    parts, seen = {}, set()
+    parts = {}
     for part, key in (('train', 'train'), ('val', 'val'), ('val', 'valid'), ('test', 'test')):
         if settings.get(key) and part not in parts:
-            images = images_of(root, settings[key], f'{settings_file}: {key}')
-            # A file without a part for validation often names its training images once more.
-            if part == 'train' or not seen.issuperset(images):
-                parts[part] = images
-                seen.update(images)
+            parts[part] = images_of(root, settings[key], f'{settings_file}: {key}')
     if 'train' not in parts:
         raise UserError(f'{settings_file} names no training images; expected train: images/train, or another folder')
     return of_images(folder, f'YOLO ({settings_file.name})', parts, names, 'kpt_shape' in settings)
@@ -44,7 +40,7 @@ def read_yolo(folder: Path, settings_file: Path) -> Found:
 
 def of_images(folder: Path, layout: str, images: dict[str, list[Path]], names: Sequence[str], points: bool) -> Found:
     """The data of images whose label files lie where YOLO looks for them; of lines with key points the box is read."""
-    contents, shapes, notes = {}, set(), ['of key points only the boxes are taken'] * points
+    contents, notes = {}, ['of key points only the boxes are taken'] * points
     for part, paths in images.items():
         content = {'images': [], 'annotations': [], 'categories': coco_categories(names)}
         labelled = 0
@@ -56,7 +52,6 @@ def of_images(folder: Path, layout: str, images: dict[str, list[Path]], names: S
                 continue
             labelled += 1
             for name, values in objects_in(file, names, points):
-                shapes.add(len(values) > BOX)
                 content['annotations'].append(
                     {
                         'id': len(content['annotations']) + 1,
@@ -73,11 +68,8 @@ def of_images(folder: Path, layout: str, images: dict[str, list[Path]], names: S
         if labelled < len(paths):
             notes.append(f'{part}: {len(paths) - labelled} images without a label file are taken as without objects')
         contents[part] = content
-    if True in shapes and False in shapes:
-        notes.append('some objects have outlines, others boxes: of all the boxes are taken')
-    kinds = ('masks', 'boxes') if shapes == {True} else ('boxes',)
     parts = {name: named_from(folder.resolve(), content) for name, content in contents.items()}
-    return Found(folder, layout, kinds, tuple(names), parts, notes)
+    return Found(folder, layout, ('boxes',), tuple(names), parts, notes)
 
 
 def settings_in(file: Path) -> dict[str, Any]:
