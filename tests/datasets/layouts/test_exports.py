@@ -95,7 +95,10 @@ def test_coco_is_written_anew_where_hosts_would_not_read_it(tmp_path):
         'roboflow': (coco('0.jpg', '1.jpg'), coco('2.jpg')),
         'order': (coco('0.jpg', '1.jpg', first=1), coco('2.jpg', categories=('b', 'a'), first=1)),
         'windows': (coco('x\\0.jpg', 'x\\1.jpg', first=1), coco('x\\2.jpg', first=1)),
-        'above': (coco('0.jpg', '1.jpg', categories=('ball', 'ball'), **above), coco('2.jpg', categories=('ball', 'ball'), **above)),
+        'above': (
+            coco('0.jpg', '1.jpg', categories=('ball', 'ball'), **above),
+            coco('2.jpg', categories=('ball', 'ball'), **above),
+        ),
     }
     for name, (train, val) in layouts.items():
         root, made = tmp_path / name, tmp_path / f'{name}_made'
@@ -125,7 +128,7 @@ def test_what_coco_file_is_meant(tmp_path):
     assert find_layout(tmp_path / 'yolo').layout == 'YOLO (data.yaml)'
     tasks = {f'task{each}/annotations/instances_default.json': coco(f'{each}.jpg') for each in '12'}
     data(tmp_path / 'cvat', 'task1/images/1.jpg task2/images/2.jpg', **tasks)
-    with pytest.raises(UserError, match='or name one of the folders, as .*cvat/task2'):
+    with pytest.raises(UserError, match=r'or name one of the folders, as .*cvat/task2'):
         find_layout(tmp_path / 'cvat')
 
 
