@@ -32,6 +32,6 @@ def main(args: argparse.Namespace) -> None:
     if there and not args.overwrite:
         raise UserError(f'{shorten(there)} exist; name another folder, or replace them with --overwrite')
     check_writable(args.out, f'OUT {args.out}')
-    write_annotations(found, args.out.absolute(), relative=True)
+    write_annotations(found, args.out.resolve(), relative=True)
     print(found)
     print('\n'.join(f'{args.out / part.file.name}: {len(part.names)} images' for part in found.parts.values()))

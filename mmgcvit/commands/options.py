@@ -42,11 +42,16 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, which names the option that is meant by one that there is not."""
+    """argparse's, which names the option, or the choice, that is meant by one that there is not."""
 
     def error(self, message: str) -> NoReturn:
-        unknown = re.match(r'unrecognized arguments:.*?(--[\w-]+)', message)
-        super().error(message + meant(unknown[1], self.options()) if unknown else message)
+        option = re.match(r'unrecognized arguments:.*?(--[\w-]+)', message)
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
+        if option:
+            message += meant(option[1], self.options())
+        elif choice:
+            message += meant(choice[1], re.findall(r'[\w-]+', choice[2]))
+        super().error(message)
 
     def options(self) -> list[str]:
         """All that there are, also those of its commands."""

@@ -1,10 +1,12 @@
 """Train a model of any task: mmgcvit train CONFIG [options]."""
 
 import argparse
+from contextlib import ExitStack
+from pathlib import Path
 
 from ..errors import UserError
 from ..hosts.configs import check_config
-from .options import CONFIG, Parser, add_common_options, config_of_run
+from .options import CONFIG, Parser, add_common_options, check_at_least, config_of_run
 from .screen import add_progress_option, open_screen
 
 # What is said of a full disk, behind the system's words.
@@ -93,10 +95,14 @@ def check_args(args: argparse.Namespace) -> None:
     given = [f'--{name.replace("_", "-")}' for name in OF_DATA if getattr(args, name) is not None]
     if args.data is None and given:
         raise UserError(f'{" ".join(given)}: only with --data; of a CONFIG change the lines, or take --cfg-options')
-    if args.data is not None and (args.resume or args.launcher != 'none'):
+    if args.data is not None and args.launcher != 'none':
+        raise UserError('--data trains in one process; on several GPUs, name the config that it has made')
+    # As engine/own_data.py has them, which takes a second to import.
+    check_at_least(args, epochs=1, image_size=32)
+    if args.config is not None and Path(args.config).is_dir():
         raise UserError(
-            '--data begins a run in one process; to resume it, or to train on several GPUs, name the config that it '
-            'has made: mmgcvit train work_dirs/NAME/made/NAME.py --resume'
+            f'{args.config} is a folder; own data are trained with --data {args.config}, and a run is resumed by the '
+            'config in its work dir'
         )
 
 
@@ -115,18 +121,27 @@ def main(args: argparse.Namespace) -> None:
     from ..engine.starting import look_at_machine
 
     look_at_machine('train', args.device, args.launcher)
-    if found is not None:
-        from ..engine.own_data import make_config
+    with leaving_processes(), ExitStack() as stack:
+        beginning = None
+        if found is not None:
+            from ..engine.own_data import make_config, run_of
 
-        chosen = {name: getattr(args, name) for name in OF_DATA}
-        args.config, said = make_config(found, args.work_dir, **chosen, overwrite=args.overwrite)
-        print(said)
-    cfg = config_of_run(args)
-    training.prepare(cfg, args.amp, args.auto_scale_lr, args.overwrite, args.log_to)
-    changes = training.settle(cfg, args.resume, args.resume_with_changes)
-    with (
-        leaving_processes(),
-        Beginning(cfg.work_dir) as beginning,
-        open_screen(cfg, args.progress, beginning.files) as watch,
-    ):
+            name, work_dir = run_of(found, args.work_dir)
+            args.work_dir = str(work_dir)
+            own = work_dir / f'{name}.py'
+            if args.resume and own.is_file():
+                args.config = str(own)
+                print(f'resumes {own}, with its size, epochs, image size and weights')
+            else:
+                beginning = stack.enter_context(Beginning(work_dir))
+                chosen = {name: getattr(args, name) for name in OF_DATA}
+                made, said = make_config(found, work_dir, **chosen, overwrite=args.overwrite)
+                beginning.files.append(made.parent)
+                args.config = str(made)
+                print(said)
+        cfg = config_of_run(args)
+        training.prepare(cfg, args.amp, args.auto_scale_lr, args.overwrite, args.log_to)
+        changes = training.settle(cfg, args.resume, args.resume_with_changes)
+        beginning = beginning or stack.enter_context(Beginning(cfg.work_dir))
+        watch = stack.enter_context(open_screen(cfg, args.progress, beginning.files))
         training.run(cfg, args.config, beginning, changes, args.trust_checkpoint, watch)

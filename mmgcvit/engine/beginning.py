@@ -46,7 +46,7 @@ class Beginning(Hook):
         self.folder = from_root(work_dir)
         self.made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         self.before = set(self.folder.glob('*'))
-        # Files that others have made for this run, as a log of what it prints.
+        # What others have made for this run: a log of what it prints, the folder of its config.
         self.files: list[Path] = []
         self.has_begun = self.has_written = False
 
@@ -86,6 +86,8 @@ class Beginning(Hook):
     def leave(self) -> None:
         """Remove what this process has made, unless another trains there: begun in one second both have one log."""
         for path in self.files:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
             path.unlink(missing_ok=True)
         if is_taken(self.folder):
             return

@@ -140,6 +140,8 @@ def table_of(others: Sequence[Difference], harmless: Sequence[Difference]) -> Ta
     table = Table('setting', 'then', 'now', box=box.SIMPLE_HEAD)
     for column in table.columns:
         column.overflow = 'fold'
+    # Values are broken first, names only where little room would be left for these.
+    table.columns[0].min_width = min(48, max((len(each.name) for each in (*others, *harmless)), default=0))
     for found, style in ((others, 'red'), (harmless, 'dim')):
         for each in found:
             cells = (each.name, *(BRIEF.repr(value) for value in (each.then, each.now)))

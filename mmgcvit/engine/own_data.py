@@ -12,7 +12,7 @@ import torch
 from ..checkpoints.run_folder import check_free
 from ..datasets.layouts import Found, find_layout, write_annotations
 from ..errors import UserError, meant, printable
-from ..files import from_root, written_whole
+from ..files import counted_up, from_root, written_whole
 from ..hosts.configs import configs_with
 from . import training
 from .beginning import Beginning
@@ -58,7 +58,8 @@ SEEN, SEEN_BY_MINI, FEWEST_EPOCHS = 6000, 1600, 12
 # Of segmentors that are not the smallest.
 BATCH = 2
 LEAST_SIDE = 32
-# The folder in a work dir for what is made for a run. The copy that a run keeps of its config lies beside it.
+# The folder in a work dir for what is made for a run; of a later run there made2, as the earlier one's config names the
+# files in it. The copy that a run keeps of its config lies beside it.
 MADE = 'made'
 
 
@@ -95,14 +96,22 @@ def train(
         UserError: The folder is of no layout that is known, or something of what is asked for cannot be.
     """
     look_at_machine(None, device)
-    config, said = make_config(find_layout(data), work_dir, task, size, epochs, image_size, pretrained, overwrite)
-    sys.stdout.write(f'{said}\n')
-    cfg = load_config(str(config), work_dir=work_dir and str(work_dir))
-    training.prepare(cfg, overwrite=overwrite)
-    changes = training.settle(cfg)
-    with Beginning(cfg.work_dir) as beginning:
-        training.run(cfg, str(config), beginning, changes)
-    return Path(cfg.work_dir)
+    found = find_layout(data)
+    work_dir = run_of(found, work_dir)[1]
+    with Beginning(work_dir) as beginning:
+        config, said = make_config(found, work_dir, task, size, epochs, image_size, pretrained, overwrite)
+        beginning.files.append(config.parent)
+        sys.stdout.write(f'{said}\n')
+        cfg = load_config(str(config), work_dir=str(work_dir))
+        training.prepare(cfg, overwrite=overwrite)
+        training.run(cfg, str(config), beginning, training.settle(cfg))
+    return work_dir
+
+
+def run_of(found: Found, work_dir: str | Path | None) -> tuple[str, Path]:
+    """The name of a config for what was found, and the run's folder."""
+    name = re.sub(r'\W+', '_', from_root(found.folder).name).strip('_') or 'own_data'
+    return name, Path(work_dir or Path('work_dirs') / name)
 
 
 def make_config(
@@ -117,7 +126,7 @@ def make_config(
 ) -> tuple[Path, str]:
     """Write the config that trains what was found, and the annotation files it needs, into a work dir; say so.
 
-    The arguments are those of :func:`train`. Nothing is written where there are an earlier run's checkpoints.
+    The arguments are those of :func:`train`. Nothing that is there is replaced.
     """
     kind = kind_for(found, task)
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
@@ -127,23 +136,22 @@ def make_config(
         if value is not None and value < least:
             raise UserError(f'--{option} {value}: expected at least {least}')
     start = None if pretrained is None else start_of(str(pretrained))
-    name = re.sub(r'\W+', '_', from_root(found.folder).name).strip('_') or 'own_data'
-    work_dir = Path(work_dir or Path('work_dirs') / name)
+    name, work_dir = run_of(found, work_dir)
     if from_root(work_dir).resolve().is_relative_to(from_root(found.folder).resolve()):
         raise UserError(f'{work_dir} would be within the data; start in another folder, or name one by --work-dir')
     check_free(work_dir, is_new=not overwrite)
     found.with_validation()
     check_work_dir(str(work_dir))
-    folder = work_dir / MADE
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = counted_up(work_dir / MADE)
     write_annotations(found, folder)
     template, values = lines_for(found, kind, size, folder, epochs, image_size)
     if pretrained is not None:
         values |= {'pretrained': start, 'load_from': None}
     path = folder / f'{name}.py'
     with written_whole(path) as unfinished:
-        unfinished.write_text(filled(template, values, from_root(found.folder)), encoding='utf-8')
-    length = f'{values["max_iters"]} iterations' if kind == 'labels' else f'{values["max_epochs"]} epochs'
+        unfinished.write_text(filled(template, values, from_root(found.folder), from_root(work_dir)), encoding='utf-8')
+    length, unit = (values['max_iters'], 'iteration') if kind == 'labels' else (values['max_epochs'], 'epoch')
+    length = f'{length} {unit}' + ('s' if length > 1 else '')
     said = f"""{found}
 trains {KINDS[kind].network}, --size {size}, at {values['image_size']} px, {length}, from {in_words(values)}
 config: {path}"""
@@ -218,7 +226,7 @@ def places(found: Found, made: Path) -> dict[str, str]:
     return lines
 
 
-def filled(template: Path, values: dict[str, Any], data: Path) -> str:
+def filled(template: Path, values: dict[str, Any], data: Path, work_dir: Path) -> str:
     """The text of a template with other values in some of its lines, and what it was made of in place of its head."""
     text = template.read_text(encoding='utf-8')
     text = text[text.index('"""', 3) + 3 :]
@@ -229,6 +237,7 @@ def filled(template: Path, values: dict[str, Any], data: Path) -> str:
             raise KeyError(f'{template} has no line {name}')
     return f"""# Made by mmgcvit train --data of {template.name}, for what is in {printable(str(data))}.
 # To change it, edit the lines below, and train it by its name: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
+work_dir = {str(work_dir)!r}
 {text}"""
 
 

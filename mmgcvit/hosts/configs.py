@@ -36,7 +36,7 @@ ALSO_READ = frozenset(
 # Files with these words name their own folder, or import from it: they cannot be run from another one.
 OWN_FOLDER = ('fileDirname', 'read_base')
 MOST_PLACES = 6
-OWN_CODE = '. Where code of yours reads it, write it into the file'
+OWN_CODE = ' Where code of yours reads it, write it into the file'
 
 
 def configs_with(name: str) -> Path:
@@ -84,7 +84,9 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
             settings[name] = value
         elif first not in cfg:
             instead = meant(first, {*read, *cfg.keys()}, lambda known, rest=dot + inside: known + rest)
-            raise UserError(f'--cfg-options {name}: {path} has no {first!r}, and no runner reads it{instead}{OWN_CODE}')
+            raise UserError(
+                f'--cfg-options {name}: {path} has no {first!r}, and no runner reads it{instead or "."}{OWN_CODE}'
+            )
         elif name not in cfg or cfg[name] != value:
             variables[name] = value
     if variables:
@@ -207,7 +209,7 @@ def without_effect(name: str, cfg: Config, path: str) -> UserError:
     instead = ' '.join(f'{place}{inside and "."}{inside}=...' for place in places[:MOST_PLACES])
     return UserError(
         f'--cfg-options {name} would change nothing: {first!r} is a variable of {path} or of a config below it, and no '
-        f'runner reads it; change {instead or "the settings that are made of it"} instead{OWN_CODE}'
+        f'runner reads it; change {instead or "the settings that are made of it"} instead.{OWN_CODE}'
     )
 
 

@@ -1,13 +1,15 @@
 """A resumed run with other settings: which may change, which are refused, and what becomes of accepted ones."""
 
 import shutil
+from io import StringIO
 
 import pytest
 from mmengine.config import Config
+from rich.console import Console
 
 from mmgcvit.checkpoints import read_checkpoint
-from mmgcvit.engine.changes import RESUMED_WITH, may_change, past_of
-from mmgcvit.hosts.comparing import differences, settings_of
+from mmgcvit.engine.changes import RESUMED_WITH, may_change, past_of, table_of
+from mmgcvit.hosts.comparing import Difference, differences, settings_of
 
 from ..checkpoints.toy import ToyImages
 from .calling import CONFIG, as_before, call
@@ -119,6 +121,13 @@ def resumed(folder, *options, changes=False, config=CONFIG):
 
 def last(folder):
     return read_checkpoint((folder / 'last_checkpoint').read_text())
+
+
+def test_names_in_the_table_are_not_broken_at_80_columns():
+    name = 'val_dataloader.dataset.pipeline.1.scale'
+    screen = Console(width=80, file=StringIO())
+    screen.print(table_of([Difference(tuple(name.split('.')), '/a' * 30, '/b' * 30)], []))
+    assert name in screen.file.getvalue()
 
 
 def test_a_longer_run_in_another_folder_goes_on_and_is_shown_in_a_table(run_dir, capfd):

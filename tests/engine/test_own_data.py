@@ -15,6 +15,7 @@ from mmgcvit.errors import UserError
 from ..configs.models import on_meta
 from ..configs.own_data import CLASSES, write_coco, write_folders, write_labelled, write_voc, write_yolo
 from ..tools.commands import call
+from .test_beginning import content_of
 
 DATA = {'boxes': write_yolo, 'masks': write_coco, 'labels': write_labelled, 'classes': write_folders}
 
@@ -96,11 +97,37 @@ def test_what_cannot_be_is_refused_and_a_finished_run_left_alone(make, tmp_path)
         ([], 'expected a CONFIG, or own data by --data FOLDER, and not both'),
         (['a.py', '--data', tmp_path], 'and not both'),
         (['a.py', '--epochs', 3], '--epochs: only with --data; of a CONFIG change the lines, or take --cfg-options'),
-        (['--data', tmp_path, '--resume'], '--data begins a run in one process'),
+        (['--data', tmp_path, '--launcher', 'pytorch'], '--data trains in one process'),
+        (['--data', tmp_path, '--epochs', 0], '--epochs 0: expected at least 1'),
+        ([tmp_path], f'{tmp_path} is a folder; own data are trained with --data {tmp_path}'),
     ):
         with pytest.raises(SystemExit, match=re.escape(words)):
             run_command('train', arguments)
     assert TASKS == ('detect', 'segment', 'classify')
+
+
+def test_a_refused_start_leaves_the_run_that_is_there_as_it_was_and_nothing_new(make, tmp_path):
+    made = make('classes', size=MINI)
+    data, run, new = tmp_path / 'classes', tmp_path / 'work_dirs' / 'classes', tmp_path / 'new'
+    (run / 'epoch_3.pth').touch()
+    before = content_of(run)
+    # Without one image the parts are others.
+    next((data / 'train').rglob('*.jpg')).unlink()
+    for refused in (['--amp'], ['--cfg-options', 'data_checks.images=-1'], ['--cfg-options', 'xyzzy=1']):
+        for folder, overwrite in ((run, ['--overwrite']), (new, [])):
+            arguments = ['--data', data, '--work-dir', folder, *overwrite, '--device', 'cpu', *refused]
+            with pytest.raises(SystemExit, match=re.split(r'[.=]', refused[-1])[0]):
+                run_command('train', arguments)
+        assert content_of(run) == before
+        assert not new.exists()
+    again = make('classes', size=MINI, overwrite=True)
+    assert (again.path.parent.name, content_of(run).items() >= before.items()) == ('made2', True)
+    assert made.cfg.work_dir == again.cfg.work_dir == str(run)
+
+
+def test_yolos_own_file_stands_for_its_folder(tmp_path):
+    write_yolo(tmp_path)
+    assert find_layout(tmp_path / 'data.yaml').folder == tmp_path
 
 
 @pytest.mark.long
@@ -113,8 +140,11 @@ def test_a_folder_becomes_a_model_in_one_line(write, tmp_path):
     photo = next((tmp_path / 'photos').rglob('*.jpg'))
     call('', '-m', 'mmgcvit', 'predict', tmp_path / 'run', photo, '--out-dir', tmp_path / 'found', '--device', 'cpu')
     assert (tmp_path / 'found' / 'vis' / photo.name).is_file()
-    # What was made is a config like others.
+    # The same line goes on with the run, and so does the config that was made.
     again = tmp_path / 'run' / 'made' / 'photos.py'
+    for source in (['--data', tmp_path / 'photos', '--epochs', 1, *in_folder], [again]):
+        said = call('', '-m', 'mmgcvit', 'train', *source, '--resume', '--device', 'cpu')
+        assert re.search(r'resumed epoch: \d+, iter: [1-9]', said)
     call('', '-m', 'mmgcvit', 'train', again, '--work-dir', tmp_path / 'again')
     assert list((tmp_path / 'again').glob('best_*.pth'))
 

@@ -35,6 +35,8 @@ def find_layout(folder: str | Path) -> Found:
         UserError: It is of no layout that is known, or of more than one, or something in it is wrong.
     """
     folder = Path(folder).expanduser()
+    if folder.suffix in ('.yaml', '.yml') and folder.is_file():
+        folder = folder.parent  # as others' programs are given YOLO's
     if folder.is_file():
         raise UserError(f'{folder} is a file; name the folder with the data, for example {folder.parent}')
     if not folder.is_dir():
