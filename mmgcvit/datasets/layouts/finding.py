@@ -12,7 +12,7 @@ from .voc import read_voc
 from .yolo import labels_of, of_images, read_yolo, settings_in
 
 # Files with the names of the classes, a line each, as labelling tools write them.
-NAMES = ('classes.txt', 'obj.names', 'labels/classes.txt')
+NAMES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'images/classes.txt')
 # What mmgcvit's commands write into the current folder, which may be that of the data.
 OURS = ('predictions', 'work_dirs')
 LABELS_BESIDE = re.compile(r'.+[_-](mask|masks|label|labels|gt|seg)')

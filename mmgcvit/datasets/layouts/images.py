@@ -79,10 +79,13 @@ def highest_label(files: Sequence[Path]) -> int:
         used = np.any([*pool.map(labels_in, files)], axis=0)
     labels = np.flatnonzero(used[:IGNORED])
     if labels.max(initial=0) == 0:
-        white = ', and 255, which is not labelled' if used[IGNORED] else ''
+        white, out = '', ''
+        if used[IGNORED]:
+            white = ', and 255, which is not labelled'
+            out = '; copies with 1 for 255: PIL.Image.open(file).point(lambda value: value // 255).save(copy)'
         raise UserError(
             f'{files[0]} and the other label files have no label but 0{white}; expected 0 for the first class, '
-            '1 for the second, and so on; of a mask of 0 and 255 PIL.Image.open(file).point(lambda v: v // 255) is such'
+            f'1 for the second, and so on{out}'
         )
     return int(labels.max())
 

@@ -321,7 +321,7 @@ WRONG = [
     (
         write_labelled,
         label_map([[0, 255]]),
-        r'no label but 0, and 255, which is not labelled; expected 0 for the first',
+        r'no label but 0, and 255, which is not labelled; expected 0 for the first.*; copies with 1 for 255: PIL',
     ),
     (write_labelled, label_map([[[0, 1, 2]]]), r'is of kind RGB; expected one channel'),
     (write_labelled, without('labels/val/5.png'), r'1 images have no label file of their name \(images/val/5.jpg\)'),
