@@ -1,6 +1,6 @@
 """How many images a run takes for one step of its optimizer, and the learning rate that follows from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,22 +79,25 @@ def follow_batch(
     checkpoint: dict[str, Any],
     theirs: Batch,
     ours: Batch,
-    may_differ: bool = False,
+    accept: Callable[[str], None] | None = None,
     other_schedules: bool = False,
 ) -> None:
     """Go on with the images of a step that the checkpoint was trained with, or with a learning rate that follows.
 
-    With others if they ``may_differ``, and by the run's own schedules where these are ``other_schedules``.
+    With others where there is an ``accept``, which is told of them, and by the run's own schedules where these are
+    ``other_schedules``.
     """
     can_follow = scales_rate(runner) and theirs.accumulated == ours.accumulated
     is_same = theirs.of_iteration == ours.of_iteration and theirs.accumulated == ours.accumulated
-    if not is_same and not can_follow and not may_differ:
-        raise CheckpointError(
-            f'the checkpoint was trained with {theirs} images in a step, and the run has {ours}: resume with the same '
-            'numbers of images in an iteration and of accumulated ones (train_dataloader.batch_size, '
-            'optim_wrapper.accumulative_counts), or with the same accumulated ones and --auto-scale-lr, or with these '
-            'and --resume-with-changes, or start anew from its weights (load_from)'
-        )
+    if not is_same and not can_follow:
+        if accept is None:
+            raise CheckpointError(
+                f'the checkpoint was trained with {theirs} images in a step, and the run has {ours}: resume with the '
+                'same numbers of images in an iteration and of accumulated ones (train_dataloader.batch_size, '
+                'optim_wrapper.accumulative_counts), or with the same accumulated ones and --auto-scale-lr, or with '
+                'these and --resume-with-changes, or start anew from its weights (load_from)'
+            )
+        accept(f'images in a step: {theirs} → {ours}')
     follows = can_follow and (not is_same or has_other_rates(checkpoint, runner))
     if 'optimizer' in checkpoint and (follows or other_schedules or not is_same):
         restate_schedules(checkpoint, runner)

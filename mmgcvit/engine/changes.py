@@ -15,15 +15,20 @@ from rich.text import Text
 from ..checkpoints.reading import read_outline
 from ..checkpoints.resuming import RUN
 from ..errors import CheckpointError, printable, shorten
-from ..hosts.comparing import BRIEF, Difference, differences, is_of, settings_in, settings_of
+from ..hosts.comparing import BRIEF, Difference, differences, is_of, plain_settings, settings_of_text
 
 # What may be otherwise in a resumed run, by dotted names ('*' is anything, and what lies below is meant too). The rest
 # may not: it makes another model of the run, other data, other steps.
 MAY_CHANGE = (
     # How long it trains; a loop that counts otherwise is refused by exact_resume.py.
     'train_cfg',
-    # When it saves, logs and draws, and what is scored; pictures and labels of validation may not.
-    *('default_hooks', 'log_*', 'visualizer', 'val_cfg', 'val_evaluator', 'test_*', 'tta_*', 'data_checks'),
+    # When it saves, logs and draws, how it ends; other hooks change what is trained.
+    *(
+        f'default_hooks.{name}'
+        for name in ('checkpoint', 'logger', 'timer', 'visualization', 'early_end', 'exact_resume', 'finite_*', 'tf32')
+    ),
+    # What is scored; pictures and labels of validation may not.
+    *('log_*', 'visualizer', 'val_cfg', 'val_evaluator', 'test_*', 'tta_*', 'data_checks'),
     *('*.damaged_images', 'custom_imports'),
     # Where files are; of annotations and images see MOVED.
     *('work_dir', 'experiment_name', '*.data_root', '*.backend_args', '*.file_client_args'),
@@ -45,6 +50,11 @@ IMAGES_OF_A_STEP = ('train_dataloader.batch_size', 'optim_wrapper.accumulative_c
 MOVED = ('*.ann_file', '*.data_prefix')
 # Schedules of which the past does not depend on when they end.
 STEPWISE = ('MultiStep', 'Step', 'Exponential', 'Constant')
+# What to do where a longer run's schedules would stretch what they have done.
+LONGER = (
+    '. To train longer at the learning rate that it has come to, keep param_scheduler as it was, and set '
+    'train_cfg.max_epochs (or max_iters) alone'
+)
 # Under what name in a checkpoint's meta it is written down, a line for each resuming with changes.
 RESUMED_WITH = 'resumed_with_changes'
 
@@ -56,6 +66,8 @@ class Changes(NamedTuple):
     accepted: tuple[Difference, ...] = ()
     # The user's word for all that is compared later too, as the images of a step.
     is_free: bool = False
+    # Why the checkpoint's config and the run's were not compared.
+    not_compared: str = ''
 
     @property
     def schedules(self) -> bool:
@@ -79,22 +91,31 @@ def check_changes(cfg: Config, with_changes: bool) -> Changes:
         return Changes(is_free=with_changes)
     outline = read_outline(source)
     meta = outline['meta']
-    then = settings_in(meta.get('cfg'))
-    if then is None:
-        print_log(printable(f'{source} does not say what config it was trained with: not compared'), 'current')
-        return Changes(is_free=with_changes)
-    now, is_exact = settings_of(cfg), RUN in outline
+    text = meta.get('cfg')
+    then, now = settings_of_text(text), plain_settings(cfg)
+    if then is None or now is None:
+        why = (
+            f'{source} does not say what config it was trained with'
+            if not text
+            else f'what {source} says of the config that it was trained with cannot be read'
+            if then is None
+            else 'the config has values that cannot be written out'
+        )
+        print_log(printable(f'{why}: not compared'), 'current')
+        return Changes(is_free=with_changes, not_compared=why)
+    is_exact = RUN in outline
     found = [each for each in differences(then, now) if not is_of(each.name, OF_THE_COMMAND)]
-    same_past = is_same(*(past_of(settings.get('param_scheduler'), meta) for settings in (then, now)))
+    same_past = have_same_past(then.get('param_scheduler'), now.get('param_scheduler'), meta)
     harmless = tuple(each for each in found if may_change(each, same_past, is_exact))
     others = tuple(each for each in found if each not in harmless)
     if found and os.environ.get('RANK', '0') == '0':
         Console(highlight=False).print(table_of(others, harmless))
     if others and not with_changes:
+        longer = LONGER if any(is_of(each.name, ('param_scheduler',)) for each in others) else ''
         raise CheckpointError(
             f'--resume: {source} was trained with other settings, and would not go on as that run '
             f'({shorten([str(each) for each in others])}). Set them as they were, or go on with the new ones with '
-            '--resume-with-changes, or start anew from its weights (load_from)'
+            f'--resume-with-changes, or start anew from its weights (load_from){longer}'
         )
     return Changes(harmless, others, with_changes)
 
@@ -113,8 +134,13 @@ def may_change(found: Difference, same_past: bool, is_exact: bool) -> bool:
     return is_of(found.name, MAY_CHANGE)
 
 
-def is_same(one: Any, other: Any) -> bool:
-    return next(differences(one, other), None) is None
+def have_same_past(then: Any, now: Any, meta: Mapping[str, Any]) -> bool:
+    """Whether two configs' schedules have done the same before a checkpoint."""
+    try:
+        return not any(differences(past_of(then, meta), past_of(now, meta)))
+    # A checkpoint may hold anything in their place.
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def past_of(schedules: Any, meta: Mapping[str, Any]) -> Any:

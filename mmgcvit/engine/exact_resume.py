@@ -162,8 +162,9 @@ def go_on(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any]) -> None:
     if is_exact(runner):
         runner.train_loop.batches.take_seed(run['seed'])
     recount(runner, checkpoint['meta'], run['epoch_length'])
-    changes = next((hook.changes for hook in runner.hooks if isinstance(hook, ResumeCheckHook)), NO_CHANGES)
-    follow_batch(runner, checkpoint, theirs, ours, changes.is_free, changes.schedules)
+    check = next((hook for hook in runner.hooks if isinstance(hook, ResumeCheckHook)), None)
+    changes = check.changes if check else NO_CHANGES
+    follow_batch(runner, checkpoint, theirs, ours, check.accept if changes.is_free else None, changes.schedules)
     if theirs.processes != ours.processes:
         warn(
             f'{theirs.processes} processes saved the checkpoint and {ours.processes} go on: they draw other random '
@@ -204,8 +205,9 @@ class ResumeCheckHook(Hook):
 
     def __init__(self, source: str, changes: Changes = NO_CHANGES) -> None:
         self.source, self.changes = source, changes
-        # One line for each time that the run was resumed with accepted changes.
+        # One line for each change that the user has accepted, and where it took effect.
         self.history: list[str] = []
+        self.moment = ''
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         restore_histories(checkpoint.get('message_hub'))
@@ -220,9 +222,9 @@ class ResumeCheckHook(Hook):
                 'the whole optimizer and the checkpoint was saved with mmgcvit.ExactResumeHook; set them as they were, '
                 'or start anew from its weights (load_from)'
             )
-        if RUN in checkpoint and not self.changes.is_free:
-            check_length(runner, checkpoint[RUN])
         self.write_down(checkpoint['meta'])
+        if RUN in checkpoint:
+            self.check_length(runner, checkpoint[RUN])
 
     def write_down(self, meta: dict[str, Any]) -> None:
         """Log what differs, and keep what was accepted for the checkpoints, behind what earlier ones say."""
@@ -230,23 +232,33 @@ class ResumeCheckHook(Hook):
         self.history = [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
         for line in self.history:
             print_log(printable(f'resumed before with other settings: {line}'), 'current')
+        self.moment = f'epoch {meta["epoch"]}, iteration {meta["iter"]}'
         if self.changes.harmless:
-            print_log(f'resumed, other settings, which may be: {in_a_line(self.changes.harmless)}', 'current')
+            print_log(f'resumed, settings that were otherwise: {in_a_line(self.changes.harmless)}', 'current')
         if self.changes.accepted:
-            accepted = f'epoch {meta["epoch"]}, iteration {meta["iter"]}: {in_a_line(self.changes.accepted)}'
-            warn(f'resumed with other settings (--resume-with-changes): {accepted}')
-            self.history.append(accepted)
+            self.accept(in_a_line(self.changes.accepted))
+        if self.changes.is_free and self.changes.not_compared:
+            self.accept(f'{self.changes.not_compared}: not compared')
+
+    def accept(self, change: str) -> None:
+        """Write down what only ``--resume-with-changes`` lets through."""
+        line = printable(f'{self.moment}: {change}')
+        warn(f'resumed with other settings (--resume-with-changes): {line}')
+        self.history.append(line)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         if self.history:
             checkpoint['meta'][RESUMED_WITH] = list(self.history)
 
-
-def check_length(runner: Any, run: dict[str, Any]) -> None:
-    """Refuse a data set of another size: as many images in an iteration, and other numbers of iterations an epoch."""
-    ours, length = batch_of(runner), len(runner.train_loop.dataloader)
-    is_same = ours is not None and (ours.processes, ours.images) == (run['processes'], run['images'])
-    if is_same and length != run['epoch_length']:
+    def check_length(self, runner: Any, run: dict[str, Any]) -> None:
+        """Refuse a data set of another size: as many images in an iteration, and other iterations an epoch."""
+        ours, length = batch_of(runner), len(runner.train_loop.dataloader)
+        is_same = ours is not None and (ours.processes, ours.images) == (run['processes'], run['images'])
+        if not is_same or length == run['epoch_length']:
+            return
+        if self.changes.is_free:
+            self.accept(f'iterations an epoch: {run["epoch_length"]} → {length}')
+            return
         raise CheckpointError(
             f"the checkpoint's training images make {run['epoch_length']} iterations an epoch, and the run's {length}: "
             'resume it with the same data set, or go on with this one with --resume-with-changes, or start anew from '

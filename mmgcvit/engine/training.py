@@ -84,6 +84,8 @@ def run(
 def settle(cfg: Config, resume_from: str | None = None, with_changes: bool = False) -> Changes:
     """Look at work dir and checkpoint before anything is written; what a resumed run has otherwise than before."""
     check_work_dir(cfg.work_dir)
+    if resume_from is None and cfg.get('resume') and not cfg.get('load_from'):
+        resume_from = 'auto'
     if resume_from is not None:
         resume(cfg, resume_from)
     check_folder(cfg)

@@ -32,6 +32,12 @@ class Absent:
 ABSENT = Absent()
 
 
+class Expression(str):
+    """What a config's text has in the place of a plain value; equal to the same text, and never evaluated."""
+
+    __slots__ = ()
+
+
 class Difference(NamedTuple):
     """A setting that two configs have otherwise: its place, names and numbers of items; one value and the other."""
 
@@ -48,20 +54,19 @@ class Difference(NamedTuple):
         return f'{self.name}: {BRIEF.repr(self.then)} → {BRIEF.repr(self.now)}'
 
 
-def settings_of(cfg: Config) -> dict[str, Any]:
-    """What runners read of a config, as :func:`settings_in` gives it of a checkpoint's text."""
+def plain_settings(cfg: Config) -> dict[str, Any] | None:
+    """What runners read of a config, as :func:`settings_of_text` gives it of a checkpoint's text."""
     # Through the same text, so that classes and numbers come out alike; without yapf, which takes a second.
     from mmengine.config import Config
 
-    found = settings_in(Config(cfg.to_dict(), format_python_code=False).pretty_text)
-    return {} if found is None else found
+    return settings_of_text(Config(cfg.to_dict(), format_python_code=False).pretty_text)
 
 
-def settings_in(text: Any) -> dict[str, Any] | None:
-    """What runners read of a config that mmengine has written out; None where it is anything but plain values.
+def settings_of_text(text: Any) -> dict[str, Any] | None:
+    """What runners read of a config that mmengine has written out; None where it cannot be read as one.
 
-    It is parsed, not run: literals, calls of ``dict``, and names, which become text. Two ways to write one thing become
-    one: a preprocessor beside the model is put into it, and steps that ``mmgcvit train`` has wrapped are unwrapped.
+    It is parsed, not run. Two ways to write one thing become one: a preprocessor beside the model is put into it, and
+    steps that ``mmgcvit train`` has wrapped are unwrapped.
     """
     if not isinstance(text, str) or len(text) > LONGEST_TEXT:
         return None
@@ -80,24 +85,22 @@ def settings_in(text: Any) -> dict[str, Any] | None:
 
 
 def value_of(node: ast.expr) -> Any:
-    """What an expression of literals, dicts and names stands for; an error where it is another."""
-    if isinstance(node, ast.Call):
-        if not isinstance(node.func, ast.Name) or node.func.id != 'dict':
-            raise ValueError(ast.unparse(node.func))
-        if any(keyword.arg is None for keyword in node.keywords):
-            raise ValueError('**')
-        entries = [entry for inner in node.args for entry in dict(value_of(inner)).items()]
-        return dict(entries) | {keyword.arg: value_of(keyword.value) for keyword in node.keywords}
-    if isinstance(node, ast.Dict):
+    """What literals and calls of ``dict`` stand for; the text of what is neither, as a name or ``range(3)``."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
+        parts = [value_of(inner) for inner in node.args]
+        parts += [{word.arg: value_of(word.value)} if word.arg else value_of(word.value) for word in node.keywords]
+        if all(isinstance(part, dict) for part in parts):
+            return {name: inner for part in parts for name, inner in part.items()}
+    if isinstance(node, ast.Dict) and all(node.keys):
         return {value_of(key): value_of(value) for key, value in zip(node.keys, node.values, strict=True)}
     if isinstance(node, ast.List | ast.Tuple):
         kind = list if isinstance(node, ast.List) else tuple
         return kind(map(value_of, node.elts))
-    if isinstance(node, ast.Name | ast.Attribute):
-        return inf if ast.unparse(node) == 'inf' else ast.unparse(node)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -value_of(node.operand)
-    return ast.literal_eval(node)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        text = ast.unparse(node)
+    return {'inf': inf, '-inf': -inf}.get(text, Expression(text))
 
 
 def unwrapped(value: Any) -> Any:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import CheckpointError, UserError, shorten
-from ..hosts.comparing import Difference, changed, differences, is_of, settings_in, settings_of
-from ..hosts.configs import alike, read_config
+from ..errors import CheckpointError, UserError, first_line, shorten
+from ..hosts.comparing import (
+    Difference,
+    Expression,
+    changed,
+    differences,
+    is_of,
+    plain_settings,
+    settings_of_text,
+    unwrapped,
+)
+from ..hosts.configs import alike, overrides
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -86,10 +95,17 @@ def config_of(work_dir: Path, checkpoint: str | None = None) -> Path:
     found = sorted(work_dir.glob('*.py'))
     if not found:
         raise UserError(f'{work_dir} holds no config (*.py), as the work dir of a run does; name the config')
-    made_with = None if checkpoint is None or len(found) == 1 else settings_of_checkpoint(checkpoint)
-    if len(found) > 1 and made_with is None:
+    if len(found) == 1:
+        return found[0]
+    # As mmengine has written them out; what else lies beside them, as a script, is not run to find out what it is.
+    texts = {path: settings_of_text(path.read_text(encoding='utf-8', errors='replace')) for path in found}
+    configs = {path: settings for path, settings in texts.items() if is_model(settings)}
+    if len(configs) == 1:
+        return next(iter(configs))
+    made_with = None if checkpoint is None or not configs else settings_of_checkpoint(checkpoint)
+    if made_with is None:
         raise UserError(f'{work_dir} holds {len(found)} configs ({", ".join(p.name for p in found)}); name one of them')
-    return min(found, key=lambda path: len(predicting(made_with, read_config(path)))) if made_with else found[0]
+    return min(configs, key=lambda path: len(predicting(made_with, configs[path])))
 
 
 def checkpoint_of(work_dir: Path) -> str:
@@ -110,30 +126,41 @@ def checkpoint_of(work_dir: Path) -> str:
 
 
 def settings_of_checkpoint(checkpoint: str) -> dict[str, Any] | None:
-    """The settings that a checkpoint says it was made with; None where it says none that are plain values."""
+    """The settings that a checkpoint says it was made with; None where it says none that can be read, with a line."""
     from ..checkpoints.reading import read_outline
 
     meta = read_outline(checkpoint)['meta']
     # Of OpenMMLab's second generation, or of its first.
-    settings = settings_in(meta.get('cfg', meta.get('config')))
-    return settings if settings and 'model' in settings else None
+    text = meta.get('cfg', meta.get('config'))
+    settings = settings_of_text(text)
+    if text and not is_model(settings):
+        LOGGER.warning(f'{checkpoint} does not say in readable text what config it was made with: not compared')
+    return settings if is_model(settings) else None
 
 
-def predicting(made_with: dict[str, Any], cfg: Config) -> list[Difference]:
-    """What predictions depend on and a config has otherwise than a checkpoint's settings."""
-    found = differences(made_with, settings_of(cfg))
+def is_model(settings: dict[str, Any] | None) -> bool:
+    """Whether settings are those of a config with a model."""
+    return bool(settings) and isinstance(settings.get('model'), dict)
+
+
+def predicting(made_with: dict[str, Any], settings: dict[str, Any]) -> list[Difference]:
+    """What predictions depend on and a config's settings have otherwise than a checkpoint's."""
+    found = differences(made_with, settings)
     return [each for each in found if is_of(each.name, PREDICTING) and not is_of(each.name, NOT_PREDICTING)]
 
 
-def as_made(cfg: Config, source: Source, options: Collection[str] = ()) -> Config:
+def as_made(cfg: Config, source: Source, options: Mapping[str, str] | None = None) -> Config:
     """The config that a checkpoint is to be used with: ``cfg``, as it was read from the source, or the checkpoint's.
 
     Where they differ in what predictions depend on, one line says so. A config that was named is used as it is; that
     of a work dir, which a later command may have written, gets the checkpoint's settings. They are data: code that
-    ``cfg`` does not name they cannot have run. ``options`` are dotted names that the user has set, and are left.
+    ``cfg`` does not name they cannot have run. ``options``, those of the user in ``cfg``, are set in the checkpoint's
+    settings too.
     """
-    made_with = settings_of_checkpoint(source.checkpoint)
-    found = [] if made_with is None else [each for each in predicting(made_with, cfg) if not is_of(each.name, options)]
+    made_with, given = settings_of_checkpoint(source.checkpoint), plain_settings(cfg)
+    if made_with is None or given is None:
+        return cfg
+    found = predicting(with_options(made_with, options, source.checkpoint) if options else made_with, given)
     if not found:
         return cfg
     other = shorten([str(each) for each in found])
@@ -144,7 +171,7 @@ def as_made(cfg: Config, source: Source, options: Collection[str] = ()) -> Confi
         return cfg
     from mmengine.config import Config
 
-    settings = cfg.to_dict()
+    settings = unwrapped(cfg.to_dict())
     unknown = {code for each in found for code in code_in(each.then, each.place[-1])} - {*code_in(settings)}
     if unknown:
         raise UserError(
@@ -159,9 +186,26 @@ def as_made(cfg: Config, source: Source, options: Collection[str] = ()) -> Confi
     return Config(settings, filename=cfg.filename)
 
 
+def with_options(settings: dict[str, Any], options: Mapping[str, str], checkpoint: str) -> dict[str, Any]:
+    """A checkpoint's settings with options, as ``--cfg-options`` has them."""
+    from mmengine.config import Config
+
+    cfg = Config(settings)
+    # The preprocessor stands in the model, wherever it was.
+    places = {name: f'model.{name}' if is_of(name, ['data_preprocessor']) else name for name in options}
+    try:
+        cfg.merge_from_dict({places[name]: value for name, value in overrides(options).items()})
+    except (KeyError, TypeError) as error:  # no such item of a list, or no dict
+        raise UserError(
+            f'--cfg-options do not fit the config that {checkpoint} was made with ({first_line(error)}); '
+            'name a config that they are of'
+        ) from None
+    return cfg.to_dict()
+
+
 def code_in(value: Any, name: Any = None) -> Iterator[str]:
-    """What code a nested setting of some name has a host look up."""
-    if name in NAMES_OF_CODE:
+    """What code a nested setting of some name has a host look up, or a config evaluate."""
+    if name in NAMES_OF_CODE or isinstance(value, Expression):
         yield str(value)
     entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
     for key, inner in entries:

@@ -7,9 +7,9 @@ import pytest
 from mmengine.config import Config
 from rich.console import Console
 
-from mmgcvit.checkpoints import read_checkpoint
-from mmgcvit.engine.changes import RESUMED_WITH, may_change, past_of, table_of
-from mmgcvit.hosts.comparing import Difference, differences, settings_of
+from mmgcvit.checkpoints import read_checkpoint, save_whole
+from mmgcvit.engine.changes import RESUMED_WITH, have_same_past, may_change, table_of
+from mmgcvit.hosts.comparing import Difference, differences, plain_settings
 
 from ..checkpoints.toy import ToyImages
 from .calling import CONFIG, as_before, call
@@ -22,6 +22,8 @@ TRAIN, VAL = 'train_dataloader.dataset', 'val_dataloader.dataset'
 MAY = {
     'train_cfg': {'max_epochs': 50, 'val_interval': 5},
     'default_hooks.checkpoint.interval': 5,
+    'default_hooks.visualization': {'type': 'DetVisualizationHook'},
+    'default_hooks.finite_steps.most_in_a_row': 5,
     'work_dir': 'x',
     'launcher': 'slurm',
     'log_level': 'WARNING',
@@ -58,6 +60,9 @@ MAY_NOT = {
     'optim_wrapper.clip_grad': {'max_norm': 1},
     'param_scheduler.1.gamma': 0.5,
     'custom_hooks': [{'type': 'EMAHook'}],
+    'default_hooks.ema': {'type': 'EMAHook'},
+    'default_hooks.param_scheduler': None,
+    'default_hooks.sampler_seed': None,
 }
 
 
@@ -65,7 +70,7 @@ def refused(cfg, name, value, is_exact=True):
     """What is refused of a config with one setting otherwise."""
     now = cfg.copy()
     now.merge_from_dict({name: value})
-    found = list(differences(settings_of(cfg), settings_of(now)))
+    found = list(differences(plain_settings(cfg), plain_settings(now)))
     assert found, name
     return [each.name for each in found if not may_change(each, same_past=False, is_exact=is_exact)]
 
@@ -81,9 +86,6 @@ def test_only_what_schedules_have_done_counts():
     """After 6 epochs, 600 iterations."""
     meta = {'epoch': 6, 'iter': 600}
 
-    def is_same(then, now):
-        return not list(differences(past_of(then, meta), past_of(now, meta)))
-
     steps = {'type': 'MultiStepLR', 'by_epoch': True, 'begin': 0, 'end': 12, 'milestones': [4, 8], 'gamma': 0.1}
     cosine = {'type': 'CosineAnnealingLR', 'begin': 1, 'T_max': 12}
     for then, now, expected in (
@@ -98,7 +100,9 @@ def test_only_what_schedules_have_done_counts():
         ({'model': [steps]}, {'model': [cosine]}, False),
         (None, [{'type': 'LinearLR', 'begin': 7}], True),
     ):
-        assert is_same(then, now) == expected, (then, now)
+        assert have_same_past(then, now, meta) == expected, (then, now)
+    for odd in ('abc', 7, [{'begin': 0}], ['abc'], [{**steps, 'milestones': None}], [{**steps, 'begin': 'a'}]):
+        assert not have_same_past(odd, steps, meta), odd
 
 
 @pytest.fixture(scope='module')
@@ -163,6 +167,42 @@ def test_what_changes_the_run_is_refused_unless_it_is_accepted_then_it_takes_eff
     assert last(run_dir)['meta'][RESUMED_WITH] == [line]
 
 
+def test_a_setting_that_is_no_plain_value_is_compared_as_text_and_the_rest_as_ever(run_dir):
+    config = run_dir.parent / 'toy_config.py'
+    content = last(run_dir)
+    content['meta']['cfg'] += '\nenv_cfg = dict(a=range(3, 4))\n'
+    save_whole(content, run_dir / 'epoch_2.pth')
+    config.write_text(f'_base_ = {CONFIG!r}\nenv_cfg = dict(a=range(3, 4))\noptim_wrapper = dict(clip_grad=range(2))\n')
+    said = resumed(run_dir, 'optim_wrapper.optimizer.lr=0.7', config=config)
+    assert 'optim_wrapper.optimizer.lr: 0.001 → 0.7' in said
+    assert 'optim_wrapper.clip_grad: (none) → ' in said
+    assert 'default_scope' not in said
+
+
+def test_what_was_not_compared_is_said_as_it_is(run_dir, capfd):
+    for text, why in ((None, 'does not say what config'), ('model = <odd>', 'cannot be read')):
+        content = last(run_dir)
+        content['meta']['cfg'] = text
+        save_whole(content, run_dir / 'epoch_2.pth')
+        folder = shutil.copytree(run_dir, run_dir.parent / why.replace(' ', '_'))
+        (folder / 'last_checkpoint').unlink()
+        assert resumed(folder, changes=True) is None
+        (line,) = last(folder)['meta'][RESUMED_WITH]
+        assert why in line, line
+
+
+def test_a_config_that_resumes_is_compared_too(run_dir):
+    said = call('train', CONFIG, '--work-dir', run_dir, options=['resume=True', 'optim_wrapper.optimizer.lr=0.004'])
+    assert 'optim_wrapper.optimizer.lr: 0.001 → 0.004' in said
+    assert last(run_dir)['meta']['epoch'] == 2
+
+
+def test_a_longer_schedule_is_refused_with_what_to_do(run_dir):
+    config = run_dir.parent / 'toy_config.py'
+    config.write_text(f"_base_ = {CONFIG!r}\nparam_scheduler = [dict(type='LinearLR', by_epoch=False, end=99)]\n")
+    assert 'keep param_scheduler as it was, and set train_cfg.max_epochs' in resumed(run_dir, config=config)
+
+
 def test_a_schedules_future_may_change_and_takes_effect(run_dir):
     """mmengine takes the checkpoint's, whatever the config says."""
     config, name = run_dir.parent / 'toy_config.py', 'param_scheduler'
@@ -182,6 +222,8 @@ def test_other_images_in_a_step_are_accepted_too(run_dir):
     assert '--resume-with-changes' in resumed(run_dir, option)
     assert resumed(run_dir, option, changes=True) is None
     assert last(run_dir)['meta']['iter'] == 6
+    (line,) = last(run_dir)['meta'][RESUMED_WITH]
+    assert line.startswith('epoch 2, iteration 2: images in a step: 2 (1 processes x 2 images x 1 accumulated) → 1 (')
 
 
 def test_a_data_set_of_another_size_is_another(run_dir, monkeypatch):
@@ -190,3 +232,4 @@ def test_a_data_set_of_another_size_is_another(run_dir, monkeypatch):
     assert "make 1 iterations an epoch, and the run's 2" in resumed(run_dir)
     assert resumed(run_dir, changes=True) is None
     assert last(run_dir)['meta']['epoch'] == 3
+    assert last(run_dir)['meta'][RESUMED_WITH] == ['epoch 2, iteration 2: iterations an epoch: 1 → 2']

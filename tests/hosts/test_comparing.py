@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.hosts.comparing import ABSENT, changed, differences, settings_in, settings_of
+from mmgcvit.hosts.comparing import ABSENT, Expression, changed, differences, plain_settings, settings_of_text
 
 CONFIGS = ('custom_coco', 'dino_gcvit_l_fsdp', 'lsa_t_cifar10', 'upernet_gcvit_t')
 
@@ -14,32 +14,41 @@ CONFIGS = ('custom_coco', 'dino_gcvit_l_fsdp', 'lsa_t_cifar10', 'upernet_gcvit_t
 @pytest.mark.parametrize('name', CONFIGS)
 def test_what_mmengine_writes_out_is_read_back_as_it_was(name):
     cfg = Config.fromfile(f'configs/{name}.py')
-    assert not list(differences(settings_in(cfg.pretty_text), settings_of(cfg)))
-    assert settings_of(cfg)['train_cfg'] == cfg.train_cfg.to_dict()
+    assert not list(differences(settings_of_text(cfg.pretty_text), plain_settings(cfg)))
+    assert plain_settings(cfg)['train_cfg'] == cfg.train_cfg.to_dict()
 
 
 def test_all_kinds_of_values_are_read():
     model = {'type': int, 'a-b': {'c': (1, -2.5)}, 1: [{'d': None}, []], 'clip': inf, 'low': -inf, 'text': 'dict(a=b)'}
-    found = settings_of(Config({'model': model, 'data_preprocessor': {'type': 'P'}, 'my_variable': 1}))
+    found = plain_settings(Config({'model': model, 'data_preprocessor': {'type': 'P'}, 'my_variable': 1}))
     assert found == {'model': {**model, 'type': 'int', 'data_preprocessor': {'type': 'P'}}}
 
 
-def test_a_text_that_is_no_config_of_plain_values_runs_nothing_and_counts_as_none(tmp_path, monkeypatch):
+def test_a_text_runs_nothing_what_is_no_plain_value_stays_text_and_what_is_no_config_counts_as_none(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     for text in (
-        'model = open("ran", "w")',
-        'model = dict(a=open("ran", "w"))',
-        'model = (lambda: open("ran", "w"))()',
-        'model = [open("ran", "w") for _ in "a"]',
-        'model = f"{open(chr(97), chr(119))}"',
+        'open("ran", "w")',
+        '(lambda: open("ran", "w"))()',
+        '[open("ran", "w") for _ in "a"]',
+        'f"{open(chr(97), chr(119))}"',
+        'dict(**open("ran", "w"))',
+        *('range(3, 4)', 'torch.float32', '{**a}', '-a', 'nan'),
+    ):
+        found = settings_of_text(f'model = dict(a={text}, b=1)')
+        assert isinstance(found['model']['a'], Expression), text
+        assert [each.name for each in differences(found, settings_of_text(f'model = dict(a={text}, b=2)'))] == [
+            'model.b'
+        ]
+    for text in (
         'import antigravity',
-        'model = dict(**dict)',
         'model = dict(a=1)\nopen("ran", "w")',
         'model = {[]: 1}',
         *('model = 1 +', '(', 'model = ' + '(' * 1000, 'model = ' + '-' * 10**5 + '1', 'model = a' + '.a' * 10**5),
-        *('model = 1  #' + 'x' * 10**6, None, b'model = 1', 7),
+        *('model = 1  #' + 'x' * 10**6, 'model = <odd>', None, b'model = 1', 7),
     ):
-        assert settings_in(text) is None, text
+        assert settings_of_text(text) is None, text
     assert not list(Path().iterdir())
 
 
@@ -66,4 +75,4 @@ def test_steps_that_training_wraps_are_those_that_it_was_given():
         Config({'train_dataloader': {'dataset': {'pipeline': [*pipeline, {'type': 'Pack'}]}}})
         for pipeline in (steps, [wrapped])
     )
-    assert not list(differences(settings_of(as_given), settings_of(as_run)))
+    assert not list(differences(plain_settings(as_given), plain_settings(as_run)))
