@@ -5,11 +5,11 @@ from collections import defaultdict
 from pathlib import Path
 
 from ...errors import UserError, shorten
-from ...files import IMAGE_ENDINGS
+from ...files import IMAGE_ENDINGS, text_of
 from .images import is_part, read_class_folders, read_label_maps
 from .parts import Found, files_below, part_of
 from .voc import read_voc
-from .yolo import labels_of, of_images, read_yolo, settings_in
+from .yolo import distinct, labels_of, of_images, read_yolo, settings_in
 
 # Files with the names of the classes, a line each, as labelling tools write them.
 NAMES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'images/classes.txt')
@@ -84,7 +84,7 @@ def find_layout(folder: str | Path) -> Found:
         parts = defaultdict(list)
         for file in images:
             parts[part_of(file.parent) or 'train'].append(folder / file)
-        return of_images(folder, f'YOLO ({NAMES[0]})', parts, names, points=False)
+        return of_images(folder, f'YOLO ({NAMES[0]})', parts, names)
     # Beside the images of a class nothing else says what is on them.
     if not beside(images, files):
         found = read_class_folders(folder, images)
@@ -96,10 +96,7 @@ def find_layout(folder: str | Path) -> Found:
 def names_in(folder: Path) -> list[str] | None:
     """The names of the classes, where a file has them."""
     file = next((folder / name for name in NAMES if (folder / name).is_file()), None)
-    try:
-        return file and [line.strip() for line in file.read_text(encoding='utf-8-sig').splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise UserError(f'{file} is no text in UTF-8 (byte {error.start}); save it as such') from None
+    return file and distinct([line.strip() for line in text_of(file).splitlines() if line.strip()], file)
 
 
 def describes_data(folder: Path, file: Path) -> bool:

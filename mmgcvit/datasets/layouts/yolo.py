@@ -1,5 +1,6 @@
 """YOLO's layout: ``data.yaml``, and for each image a text file with a line for each object, read as COCO's format."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,10 @@ import numpy as np
 import yaml
 
 from ...errors import UserError, first_line, shorten
-from ...files import IMAGE_ENDINGS
+from ...files import IMAGE_ENDINGS, text_of
 from ..classes import coco_categories
 from ..headers import upright_size
-from .parts import Found, files_below, named_from
+from .parts import Found, files_below, named_from, part_of
 
 LINE = 'expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 ... of an outline'
 # Rounded numbers reach over the edge by less.
@@ -23,24 +24,35 @@ def read_yolo(folder: Path, settings_file: Path) -> Found:
     """The data that a ``data.yaml`` describes."""
     settings = settings_in(settings_file)
     names = names_in(settings, settings_file)
-    root = Path(settings.get('path') or '')
-    root = next((each for each in (settings_file.parent / root, folder.parent / root) if each.is_dir()), None)
-    if root is None:
-        raise UserError(
-            f"{settings_file}: path {settings['path']} is no folder; leave it out, or name the images' folder"
-        )
-    parts = {}
+    path = Path(str(settings.get('path') or ''))
+    # The path is often one of another machine, and everything beside the file.
+    roots = (settings_file.parent / path, folder.parent / path, settings_file.parent)
+    root = next(each for each in roots if each.is_dir())
+    parts, notes = {}, []
     for part, key in (('train', 'train'), ('val', 'val'), ('val', 'valid'), ('test', 'test')):
         if settings.get(key) and part not in parts:
-            parts[part] = images_of(root, settings[key], f'{settings_file}: {key}')
+            try:
+                parts[part] = images_of(root, settings[key], f'{settings_file}: {key}')
+            except UserError as error:
+                # Tools name folders that they don't write.
+                if part == 'train':
+                    raise
+                notes.append(f'{error}: done without')
     if 'train' not in parts:
         raise UserError(f'{settings_file} names no training images; expected train: images/train, or another folder')
-    return of_images(folder, f'YOLO ({settings_file.name})', parts, names, 'kpt_shape' in settings)
+    return of_images(folder, f'YOLO ({settings_file.name})', parts, names, notes, 'kpt_shape' in settings)
 
 
-def of_images(folder: Path, layout: str, images: dict[str, list[Path]], names: Sequence[str], points: bool) -> Found:
+def of_images(
+    folder: Path,
+    layout: str,
+    images: dict[str, list[Path]],
+    names: Sequence[str],
+    notes: Sequence[str] = (),
+    points: bool = False,
+) -> Found:
     """The data of images whose label files lie where YOLO looks for them; of lines with key points the box is read."""
-    contents, notes = {}, ['of key points only the boxes are taken'] * points
+    contents, notes = {}, [*notes, *['of key points only the boxes are taken'] * points]
     for part, paths in images.items():
         content = {'images': [], 'annotations': [], 'categories': coco_categories(names)}
         labelled = 0
@@ -61,12 +73,16 @@ def of_images(folder: Path, layout: str, images: dict[str, list[Path]], names: S
                         **in_pixels(values, width, height),
                     }
                 )
+        if not labelled and part == 'test':
+            notes.append(f'test: none of the {len(paths)} images has a label file: done without')
+            continue
         if paths and not labelled:
             raise UserError(
                 f'{paths[0]} and {len(paths) - 1} other images have no label files: expected {labels_of(paths[0])}'
             )
         if labelled < len(paths):
-            notes.append(f'{part}: {len(paths) - labelled} images without a label file are taken as without objects')
+            passed = ', which training passes over' if part == 'train' else ''
+            notes.append(f'{part}: {len(paths) - labelled} images without a label file are without objects{passed}')
         contents[part] = content
     parts = {name: named_from(folder.resolve(), content) for name, content in contents.items()}
     return Found(folder, layout, ('boxes',), tuple(names), parts, notes)
@@ -74,10 +90,10 @@ def of_images(folder: Path, layout: str, images: dict[str, list[Path]], names: S
 
 def settings_in(file: Path) -> dict[str, Any]:
     try:
-        settings = yaml.safe_load(file.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        settings = yaml.safe_load(text_of(file))
+    except yaml.YAMLError as error:
         raise UserError(f'{file} is no YAML ({" ".join(str(error).split())})') from None
-    return settings if isinstance(settings, dict) else {}
+    return {str(key).lower(): value for key, value in settings.items()} if isinstance(settings, dict) else {}
 
 
 def names_in(settings: dict[str, Any], file: Path) -> list[str]:
@@ -86,30 +102,43 @@ def names_in(settings: dict[str, Any], file: Path) -> list[str]:
     if names is None and isinstance(count, int):
         names = [f'class {number}' for number in range(count)]
     if isinstance(names, dict):
-        if sorted(names, key=str) != sorted(range(len(names)), key=str):
+        # Some tools write numbers in quotes.
+        by_number = {str(key): name for key, name in names.items()}
+        numbers = [*map(str, range(len(names)))]
+        if by_number.keys() != {*numbers}:
             raise UserError(f'{file}: names has the keys {shorten([*map(str, names)])}; expected 0 to {len(names) - 1}')
-        names = [names[number] for number in range(len(names))]
+        names = [by_number[number] for number in numbers]
     if not isinstance(names, list) or not names:
         raise UserError(f'{file} names no classes; expected names: [cat, dog], or a line for each as 0: cat')
     if isinstance(count, int) and count != len(names):
         raise UserError(f'{file}: nc is {count}, but names has {len(names)}; make them alike')
-    return [str(name) for name in names]
+    unnamed = [name for name in names if isinstance(name, bool) or not isinstance(name, (str, int, float))]
+    if unnamed:
+        raise UserError(f'{file}: names has {unnamed[0]}, as YAML reads yes, no and null; put such names in quotes')
+    return distinct([str(name) for name in names], file)
+
+
+def distinct(names: list[str], file: Path) -> list[str]:
+    """The names of classes, refused where two are alike."""
+    twice = [name for number, name in enumerate(names) if name in names[:number]]
+    if twice:
+        raise UserError(f'{file} names two classes {twice[0]}; give each a name of its own')
+    return names
 
 
 def images_of(root: Path, named: Any, place: str) -> list[Path]:
     """The images of a part: all in a folder, those that a list names, or of several of these."""
     found = []
     for name in named if isinstance(named, list) else [named]:
-        # Roboflow writes ../train/images of what lies beside the file.
-        places = [root / str(name), root / str(name).removeprefix('../')]
-        path = next((each for each in places if each.exists()), None)
-        if path is None:
-            raise UserError(f'{place} is {name}, but there is no {places[0]}')
+        path = place_of(root, str(name))
+        if not path.exists():
+            raise UserError(f'{place} is {name}, but there is no {path}')
         if path.is_dir():
             found += [path / each for each in files_below(path) if each.suffix.lower() in IMAGE_ENDINGS]
+        elif path.suffix.lower() in IMAGE_ENDINGS:
+            found.append(path)
         else:
-            lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
-            found += [path.parent / line.strip() for line in lines if line.strip()]
+            found += [place_of(path.parent, line.strip()) for line in text_of(path).splitlines() if line.strip()]
     found = [*dict.fromkeys(found)]
     if not found:
         raise UserError(f'{place} is {named}, in which there are no images')
@@ -119,18 +148,34 @@ def images_of(root: Path, named: Any, place: str) -> list[Path]:
     return found
 
 
+def place_of(root: Path, name: str) -> Path:
+    """Where a name leads, which may go on from another folder; where nothing is there, the first place looked in.
+
+    Roboflow writes ``../train/images`` of what lies beside the file, others begin with folders of their own machines:
+    such are left out, but none that says for which part the images are.
+    """
+    path = Path(os.path.normpath(name.replace('\\', '/')))
+    inner = [part for part in path.parts if part not in ('..', path.anchor)]
+    ends = [Path(*inner[start:]) for start in range(len(inner))]
+    places = [root / end for end in ends if part_of(end) == part_of(path)]
+    places.insert(0 if path.is_absolute() else 1, root / path)
+    return next((each for each in places if each.exists()), places[0])
+
+
 def labels_of(image: Path) -> Path:
     """Where the label file of an image is: in ``labels`` instead of the last ``images`` of its path, or beside it."""
-    parts = [*image.parts]
-    if 'images' in parts[:-1]:
-        parts[len(parts) - 1 - parts[::-1].index('images')] = 'labels'
-    return Path(*parts).with_suffix('.txt')
+    places, folders = [], [part.lower() for part in image.parts[:-1]]
+    if 'images' in folders:
+        last = len(folders) - 1 - folders[::-1].index('images')
+        places = [Path(*image.parts[:last], each, *image.parts[last + 1 :]) for each in ('labels', 'Labels', 'LABELS')]
+    places = [each.with_suffix('.txt') for each in (*places, image)]
+    return next((each for each in places if each.is_file()), places[0])
 
 
 def objects_in(file: Path, names: Sequence[str], points: bool) -> list[tuple[int, list[float]]]:
     """The class and the numbers of each object: a box's middle and size, or an outline's corners, from 0 to 1."""
     objects = []
-    for number, line in enumerate(file.read_text(encoding='utf-8', errors='replace').splitlines(), start=1):
+    for number, line in enumerate(text_of(file).splitlines(), start=1):
         if not line.strip():
             continue
         place = f'{file} line {number}'
