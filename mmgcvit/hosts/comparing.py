@@ -127,11 +127,11 @@ def differences(then: Any, now: Any, place: tuple[Any, ...] = ()) -> Iterator[Di
         inner = [found for i in range(len(then)) for found in differences(then[i], now[i], (*place, i))]
         # Of plain numbers, as a size, all are one setting.
         yield from inner if holds_settings(then) else inner and [Difference(place, then, now)]
-    elif are_lists or alike(then) != alike(now):
+    elif are_lists or main_name(then) != main_name(now):
         yield Difference(place, then, now)
 
 
-def alike(value: Any) -> Any:
+def main_name(value: Any) -> Any:
     """A value, or the one that means the same here."""
     return ALIKE.get(value, value) if isinstance(value, str) else value
 

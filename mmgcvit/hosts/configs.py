@@ -107,10 +107,12 @@ def overrides(texts: Mapping[str, str] | None) -> dict[str, Any]:
 def check_config(path: str | Path) -> None:
     """Refuse a config that is not there."""
     if not Path(path).is_file():
-        raise UserError(f'there is no config {path}; the configs of this project are under configs/{alike(path)}')
+        raise UserError(
+            f'there is no config {path}; the configs of this project are under configs/{config_meant(path)}'
+        )
 
 
-def alike(path: str | Path) -> str:
+def config_meant(path: str | Path) -> str:
     """What ends a message about a config that is not there: the one whose name is like it, beside it or of ours."""
     folders = (*PLACES, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}

@@ -18,7 +18,7 @@ from ..hosts.comparing import (
     settings_of_text,
     unwrapped,
 )
-from ..hosts.configs import alike, overrides
+from ..hosts.configs import config_meant, overrides
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -67,7 +67,7 @@ def check_named(config: str | Path, checkpoint: str | Path | None = None) -> Non
         if not any(path.glob('*.py')):
             raise UserError(f'{config} holds no config (*.py), as the work dir of a run does; name the config')
     elif not path.is_file():
-        raise UserError(f'there is no config {config}, neither a file nor a work dir{alike(path)}')
+        raise UserError(f'there is no config {config}, neither a file nor a work dir{config_meant(path)}')
     elif path.suffix not in CONFIG_ENDINGS:
         raise UserError(f'{config} is no config ({", ".join(CONFIG_ENDINGS)}); name a config or a work dir first')
     elif checkpoint is None and not weights_of(path).is_file():
