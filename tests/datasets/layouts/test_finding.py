@@ -372,8 +372,12 @@ def test_the_command_converts_for_whatever_reads_coco(tmp_path, capsys):
     write_yolo(tmp_path / 'yolo', outlines=True)
     run_command('convert-data', [tmp_path / 'yolo', tmp_path / 'out'])
     assert f'{tmp_path}/out/train.json: 6 images' in capsys.readouterr().out
-    annotations = COCO(tmp_path / 'out' / 'train.json')
-    assert all((tmp_path / 'out' / each['file_name']).is_file() for each in annotations.dataset['images'])
+    (tmp_path / 'on' / 'another' / 'disk').mkdir(parents=True)
+    (tmp_path / 'link').symlink_to(tmp_path / 'on' / 'another' / 'disk')
+    run_command('convert-data', [tmp_path / 'yolo', tmp_path / 'link' / 'out'])
+    for out in (tmp_path / 'link' / 'out', tmp_path / 'out'):
+        annotations = COCO(out / 'train.json')
+        assert all((out / each['file_name']).is_file() for each in annotations.dataset['images'])
     masks = [annotations.annToMask(each).sum() for each in annotations.dataset['annotations']]
     assert masks == pytest.approx([each['area'] for each in annotations.dataset['annotations']], rel=0.05)
     assert objects_in(find_layout(tmp_path / 'out')) == {
