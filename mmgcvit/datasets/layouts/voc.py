@@ -152,11 +152,12 @@ def images_of(folder: Path, files: list[tuple[Path, ElementTree.Element]]) -> di
     return images
 
 
-def nearness(image: Path, file: Path, named: str) -> tuple[int, bool, bool]:
-    """How well an image suits an XML file: by folders that both are in, one for images, and the name in the file."""
+def nearness(image: Path, file: Path, named: str) -> tuple[bool, int, bool, bool]:
+    """How well an image suits an XML file: beside it, in folders of its names, in one for images, by the name in it."""
     folders = {*image.parent.parts}
     is_of_images = not OF_IMAGES.isdisjoint(name.lower() for name in folders)
-    return len(folders.intersection(file.parent.parts)), is_of_images, image.name == named
+    is_beside = image.parent == file.parent
+    return is_beside, len(folders.intersection(file.parent.parts)), is_of_images, image.name == named
 
 
 def annotated_size(file: Path, root: ElementTree.Element, image: Path) -> tuple[int, int]:

@@ -50,6 +50,10 @@ def objects_in(found):
     return objects
 
 
+def sizes_in(part):
+    return {(each['width'], each['height']) for each in part.content['images']}
+
+
 EXPECTED = {
     (str(number), name): [left, top, right - left, bottom - top]
     for number in ALL
@@ -105,9 +109,18 @@ def behind_links(root):
 
 
 def xml_beside_images(root):
+    """Both in the folder itself, and smaller images of the same names in others."""
     write_voc(root)
     for number in ALL:
-        moved(root, **{f'Annotations/{number}.xml': f'JPEGImages/{number}.xml'})
+        moved(
+            root,
+            **{
+                f'{folder}/{number}.{ending}': f'{number}.{ending}'
+                for folder, ending in (('Annotations', 'xml'), ('JPEGImages', 'jpg'))
+            },
+        )
+        (root / 'images').mkdir(exist_ok=True)
+        Image.new('RGB', (8, 6)).save(root / 'images' / f'{number}.jpg')
     shutil.rmtree(root / 'ImageSets')
 
 
@@ -158,6 +171,7 @@ def test_the_same_objects_are_read_of_every_layout_and_nothing_is_written_into_i
         found = find_layout(root)
         own = set(found.parts)
         found.with_validation()
+        assert all(sizes_in(part) == {(96, 72)} for part in found.parts.values()), write
         assert (found.layout.startswith(layout), found.kinds[0], found.classes) == (True, kind, CLASSES), write
         assert objects_in(found) == {key: pytest.approx(box, abs=0.02) for key, box in EXPECTED.items()}, write
         assert len(found.parts['val'].names) == (2 if 'val' in own else 1), write
