@@ -132,6 +132,7 @@ def test_module_paths_of_earlier_versions_name_the_new_one_in_a_line():
         'cli.options': 'commands',
         'data_checks': 'datasets.checks',
         'operators': 'hosts.',
+        'hosts.registry': 'registry',
     }
     for old, new in moved.items():
         with pytest.raises(

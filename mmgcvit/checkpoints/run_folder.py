@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import TextIO
+from weakref import WeakSet
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -214,21 +215,35 @@ def remove(path: Path, folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def can_lock(file: TextIO) -> bool:
-    """Lock a file for this process, where no other has it; an OSError on a disk that knows no locks."""
+# What holds folders for this process: such a lock ends when its process closes the file, by whichever opening.
+OWN: WeakSet[TextIO] = WeakSet()
+
+
+def own_locks(folder: Path) -> list[TextIO]:
+    """What holds a folder for this process."""
+    path = folder / LOCK
+    if not path.exists():
+        return []
+    return [file for file in OWN if not file.closed and os.path.samestat(os.fstat(file.fileno()), path.stat())]
+
+
+def can_lock(file: TextIO, kind: int) -> bool:
+    """Lock a file for this process, where others' locks allow it; an OSError on a disk that knows no locks."""
     try:
         # Unlike flock's, this lock is not inherited: workers may outlive a process that is killed by seconds.
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(file, kind | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
     return True
 
 
 def is_taken(folder: Path) -> bool:
-    """Whether another process has a folder (:func:`take_folder`); nothing is written."""
+    """Whether another process has a folder (:func:`take_folder`); nothing is written; any number may ask at once."""
     try:
-        with (folder / LOCK).open('r+') as file:
-            return not can_lock(file)
+        if own_locks(folder):
+            return False
+        with (folder / LOCK).open() as file:
+            return not can_lock(file, fcntl.LOCK_SH)
     except OSError:
         return False
 
@@ -249,13 +264,16 @@ def take_folder(folder: Path) -> TextIO:
     be kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for own in own_locks(folder):
+        own.close()
     file = (folder / LOCK).open('a+')
     try:
-        if not can_lock(file):
+        if not can_lock(file, fcntl.LOCK_EX):
             with file:
                 refuse_taken(folder)
     except OSError:
         return file
+    OWN.add(file)
     file.truncate(0)
     file.write(f'process {os.getpid()} on {socket.gethostname()}')
     file.flush()

@@ -117,6 +117,7 @@ def main(args: argparse.Namespace) -> None:
         found = find_layout(args.data)
     from ..engine import training
     from ..engine.beginning import Beginning
+    from ..engine.early_end import resume_when_warned
     from ..engine.processes import leaving_processes
     from ..engine.starting import look_at_machine
 
@@ -140,6 +141,7 @@ def main(args: argparse.Namespace) -> None:
                 args.config = str(made)
                 print(said)
         cfg = config_of_run(args)
+        resume_when_warned()
         training.prepare(cfg, args.amp, args.auto_scale_lr, args.overwrite, args.log_to)
         changes = training.settle(cfg, args.resume, args.resume_with_changes)
         beginning = beginning or stack.enter_context(Beginning(cfg.work_dir))

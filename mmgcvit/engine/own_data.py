@@ -104,7 +104,8 @@ def train(
         sys.stdout.write(f'{said}\n')
         cfg = load_config(str(config), work_dir=str(work_dir))
         training.prepare(cfg, overwrite=overwrite)
-        training.run(cfg, str(config), beginning, training.settle(cfg))
+        with training.within_a_program(cfg):
+            training.run(cfg, str(config), beginning, training.settle(cfg))
     return work_dir
 
 

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, is_main_process
@@ -30,6 +30,7 @@ from ..registry import HOOKS
 # What hosts call scores, parts of the names in lower case: of which more is better, and of which less is.
 GREATER = ('acc', 'top', 'ar@', 'auc', 'precision', 'map', 'mdice', 'miou')
 LESS = ('loss',)
+Result = TypeVar('Result')
 # Where a run notes the checkpoint of an early end, a file's name; the next regular one replaces it.
 EARLY = 'early_checkpoint'
 # Arguments of mmengine's hook that this one does not take, and what does it instead.
@@ -312,11 +313,11 @@ def do_in_process_0(what: Callable[[], None]) -> None:
     do_together(lambda: what() if is_main_process() else None)
 
 
-def do_together(what: Callable[[], None]) -> None:
+def do_together(what: Callable[[], Result]) -> Result:
     """Do something in all processes, which go on when all have done it; what failed in one is an error in all."""
-    failure = None
+    result = failure = None
     try:
-        what()
+        result = what()
     except Exception as error:
         failure = error
     failures = all_gather_object('' if failure is None else str(failure) or type(failure).__name__)
@@ -324,3 +325,4 @@ def do_together(what: Callable[[], None]) -> None:
         raise failure
     if any(failures):
         raise UserError(next(filter(None, failures)))
+    return result

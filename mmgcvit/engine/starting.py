@@ -21,6 +21,7 @@ from ..hosts.configs import enter_scope, read_config
 from ..hosts.machine import check_gpus, use_cpu, use_gpus
 from ..hosts.operators import check_operators_load
 from .processes import RANK_VARIABLES
+from .saving import do_together
 
 
 def look_at_machine(command: str | None, device: str, launcher: str = 'none') -> None:
@@ -57,11 +58,17 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
     """Make sure that the data sets of these loaders of a config are there and can be used, before anything is built.
 
     On each node the first process looks into them: at annotations as a whole, at some images, chosen by chance. What
-    is repaired or left out is said; what would stop the run later, or make its results wrong, is refused by name.
+    is repaired or left out is said; what would stop the run later, or make its results wrong, is refused by name, in
+    all processes that have joined.
 
     Returns:
         How many images training passes over as its config asks it to, and why.
     """
+    return do_together(lambda: look_at_data(cfg, loaders))
+
+
+def look_at_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
+    """What :func:`check_data` does in one process."""
     check_presence(cfg, loaders)
     settings = settings_of(cfg)
     if not is_first_of_node(cfg):

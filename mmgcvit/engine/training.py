@@ -1,6 +1,8 @@
 """Training from a config: its options, what is looked at before anything is built, and the run."""
 
 import logging
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -10,7 +12,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 
@@ -26,10 +28,10 @@ from .batch import other_batch_size
 from .beginning import Beginning
 from .changes import NO_CHANGES, Changes, check_changes
 from .conclusion import ConclusionHook
-from .early_end import resume_when_warned
+from .early_end import WARNINGS
 from .exact_resume import ResumeCheckHook
 from .processes import check_sharding, prepare_processes
-from .saving import check_folder
+from .saving import check_folder, do_together
 from .starting import check_data, check_shared_folders, check_work_dir
 
 AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
@@ -44,7 +46,6 @@ def prepare(
     cfg: Config, amp: bool = False, auto_scale_lr: bool = False, overwrite: bool = False, trackers: Sequence[str] = ()
 ) -> None:
     """Have a config do what the options ask for; the run's processes find each other."""
-    resume_when_warned()
     if amp:
         enable_amp(cfg)
     if auto_scale_lr:
@@ -88,9 +89,22 @@ def settle(cfg: Config, resume_from: str | None = None, with_changes: bool = Fal
         resume_from = 'auto'
     if resume_from is not None:
         resume(cfg, resume_from)
-    check_folder(cfg)
+    do_together(lambda: check_folder(cfg))
     with whole_one_named(cfg):
         return check_changes(cfg, with_changes)
+
+
+@contextmanager
+def within_a_program(cfg: Config) -> Iterator[None]:
+    """However a run ends, leave to the program that called it its answers to signals, and where it looks types up."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in WARNINGS if is_main}
+    try:
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
+            yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 @contextmanager

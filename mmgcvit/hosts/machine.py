@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -110,9 +110,7 @@ def use_cpu(command: str | None) -> None:
     """Hide the GPUs from this process and those that it starts, for ``--device cpu``."""
     if are_hidden(os.environ):
         return
-    os.environ[HIDING_VARIABLE] = '-1'
-    if torch.cuda.is_available():
-        begin_anew(command)
+    show_gpus('-1', torch.cuda.is_available, command)
 
 
 def use_gpus(command: str | None, device: str, processes: str = 'none') -> None:
@@ -126,20 +124,25 @@ def use_gpus(command: str | None, device: str, processes: str = 'none') -> None:
     if processes != 'none':
         raise UserError(f'--device {device}: each of several processes takes another GPU; choose by {HIDING_VARIABLE}')
     names = os.environ.get(HIDING_VARIABLE) or ','.join(map(str, range(torch.cuda.device_count())))
-    os.environ[HIDING_VARIABLE] = names.split(',')[number].strip()
-    if torch.cuda.device_count() > 1:
-        begin_anew(command, '--device', 'cuda')
+    show_gpus(names.split(',')[number].strip(), lambda: torch.cuda.device_count() > 1, command, '--device', 'cuda')
 
 
-def begin_anew(command: str | None, *options: str) -> None:
-    """Call a command again, by its name as one types it, with what it was called with and more.
+def show_gpus(names: str, others_are_seen: Callable[[], bool], command: str | None, *options: str) -> None:
+    """Have CUDA see the GPUs of these names alone; where it is too late, call a command again, with options more.
 
     mmengine asks for GPUs while it is imported, and CUDA looks once at the variable that hides them. None is a program
-    of the user's, which is refused.
+    of the user's, which is refused, as often as it asks.
     """
+    before = os.environ.get(HIDING_VARIABLE)
+    os.environ[HIDING_VARIABLE] = names
+    if not others_are_seen():
+        return
     if command is None:
-        variable = f'{HIDING_VARIABLE}={os.environ[HIDING_VARIABLE]}'
-        raise UserError(f'device: this program has looked for GPUs already; begin it with {variable} to use others')
+        del os.environ[HIDING_VARIABLE]
+        os.environ.update({} if before is None else {HIDING_VARIABLE: before})
+        raise UserError(
+            f'device: this program has looked for GPUs already; begin it with {HIDING_VARIABLE}={names} to use others'
+        )
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, '-m', 'mmgcvit', command, *sys.argv[1:], *options])

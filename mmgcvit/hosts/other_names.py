@@ -15,6 +15,7 @@ MOVED = {
     'doors': 'integrations',
     'dry_run': 'experiments.rehearsal',
     'gcvit': 'models.gcvit',
+    'hosts.registry': 'registry',
     'layers': 'models.layers',
     'lsa': 'models.lsa',
     'measuring': 'experiments.measuring',
@@ -38,9 +39,9 @@ class MovedModules:
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:
         package, _, rest = name.partition('.')
-        old = rest.partition('.')[0]
-        if package == 'mmgcvit' and old in MOVED:
-            raise ModuleMovedError(f'{name} has moved: import mmgcvit.{MOVED[old]}', name=name)
+        new = MOVED.get(rest) or MOVED.get(rest.partition('.')[0])
+        if package == 'mmgcvit' and new:
+            raise ModuleMovedError(f'{name} has moved: import mmgcvit.{new}', name=name)
 
 
 class Mmsegmentation:

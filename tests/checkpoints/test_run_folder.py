@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, newest_whole_checkpoint, save_whole
 from mmgcvit.checkpoints.run_folder import (
     checkpoints_in,
+    is_taken,
     refuse_used,
     remove,
     remove_set_aside,
@@ -217,7 +218,26 @@ def take_and_wait(folder, pipe):
     lock.close()
 
 
+def ask(folder, times):
+    return {is_taken(folder) for _ in range(times)}
+
+
 class TestOneTrainingAtATime:
+    def test_those_who_ask_at_once_do_not_refuse_each_other_and_who_has_the_folder_keeps_it(self, tmp_path):
+        """As the processes of one run ask; a process may also take a folder that it has, after a run that failed."""
+        fork_server.ensure_running()
+        take_folder(tmp_path).close()
+        with fork_server.CONTEXT.Pool(2) as pool:
+            assert pool.starmap(ask, [(tmp_path, 1000)] * 2, chunksize=1) == [{False}] * 2
+            failed = take_folder(tmp_path)
+            assert ask(tmp_path, 2) == {False}
+            assert pool.apply(ask, (tmp_path, 1)) == {True}
+            lock = take_folder(tmp_path)
+            failed.close()
+            assert pool.apply(ask, (tmp_path, 1)) == {True}
+            lock.close()
+            assert pool.apply(ask, (tmp_path, 1)) == {False}
+
     def test_a_second_training_is_refused_and_told_who_has_the_folder(self, tmp_path):
         fork_server.ensure_running()
         ours, theirs = fork_server.CONTEXT.Pipe()

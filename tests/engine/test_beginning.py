@@ -9,7 +9,8 @@ from mmengine.config import Config
 
 from mmgcvit.checkpoints import read_checkpoint, save_whole
 
-from .calling import CONFIG, as_before, call
+from ..datasets.checks.made import cut, write_folders
+from .calling import CONFIG, HOOKS, as_before, call
 from .toy import FLEXIBLE, train_in_two
 
 pytestmark = pytest.mark.usefixtures('as_before')
@@ -96,12 +97,21 @@ def test_a_refused_start_changes_nothing(case, finished, tmp_path):
 
 
 def test_of_two_processes_that_are_refused_neither_changes_anything(finished, tmp_path):
-    other = finished.parent / 'other_network.pth'
+    """Also where only the first has looked, as it does into the data."""
     folder = shutil.copytree(finished, tmp_path / 'run')
     before = content_of(folder)
-    for options in ([], ['--progress']):
-        for printed in train_in_two(folder, '--resume', other, *options, code=1):
-            assert 'does not fit' in printed
+    data = {**write_folders(tmp_path / 'data'), 'type': 'mmpretrain.CustomDataset', 'pipeline': '[]'}
+    cut(tmp_path / 'data' / 'train' / 'cat' / 'a.jpg')
+    data = ['--overwrite', '--cfg-options', *(f'train_dataloader.dataset.{name}={data[name]}' for name in data), *HOOKS]
+    other = ['--resume', finished.parent / 'other_network.pth']
+    for options, words in (
+        (other, 'does not fit'),
+        (['--progress', *other], 'does not fit'),
+        (['--progress', *data], 'train/cat/a.jpg'),
+    ):
+        for printed in train_in_two(folder, *options, code=1):
+            assert words in printed
+            assert 'Traceback' not in printed
         assert content_of(folder) == before
 
 

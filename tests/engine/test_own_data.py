@@ -154,9 +154,15 @@ def test_the_same_in_python(tmp_path):
     write_voc(tmp_path / 'photos')
     (tmp_path / 'program.py').write_text(
         f"""
+import signal
 import mmgcvit
+from mmengine.registry import DefaultScope
 run = mmgcvit.train('{tmp_path}/photos', epochs=1, image_size=64, work_dir='{tmp_path}/run', device='cpu')
+# A program that it leaves as it was.
+print(DefaultScope.get_current_instance(), signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
 print('classes', mmgcvit.load(run).classes)
 """
     )
-    assert re.search(r"classes \W'disc', 'square'", call('', tmp_path / 'program.py'))
+    said = call('', tmp_path / 'program.py')
+    assert 'None True' in said.splitlines()
+    assert re.search(r"classes \W'disc', 'square'", said)

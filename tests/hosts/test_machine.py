@@ -134,13 +134,17 @@ def test_where_cuda_has_found_gpus_already_the_command_begins_anew(machine, monk
     monkeypatch.setattr(sys, 'argv', ['tools/train.py', 'config.py', '--device', 'cpu'])
     for _ in range(2):
         use_cpu('train')
-    monkeypatch.delenv('CUDA_VISIBLE_DEVICES')
-    with pytest.raises(UserError, match='begin it with CUDA_VISIBLE_DEVICES=-1'):
-        # A program of the user's, which is no command.
-        use_cpu(None)
+        assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
+    for visible in ('0', None) * 2:
+        # A program of the user's, which is no command: as it was, so that a second call is refused too.
+        machine(CUDA_VISIBLE_DEVICES='0')
+        if visible is None:
+            monkeypatch.delenv('CUDA_VISIBLE_DEVICES')
+        with pytest.raises(UserError, match='begin it with CUDA_VISIBLE_DEVICES=-1'):
+            use_cpu(None)
+        assert os.environ.get('CUDA_VISIBLE_DEVICES') == visible
     command = [sys.executable, '-m', 'mmgcvit', 'train', 'config.py', '--device', 'cpu']
     assert called == [(sys.executable, command)]
-    assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
 
 
 def test_of_several_gpus_the_named_one_is_seen_alone_and_one_that_is_not_there_is_refused(machine, monkeypatch):
