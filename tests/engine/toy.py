@@ -93,15 +93,15 @@ def plain(path):
 class DiesWhileSaving(Hook):
     """Ends its process, as ``kill -9`` does, when something is about to be done with a file.
 
-    Args:
-        moment: What and the file's name, ``os.rename epoch_2.pth.unfinished``; what is one of Python's audit events,
+    Of the environment, so that a run that is resumed without a fault has the same config:
+        DIES_AT: What and the file's name, ``os.rename epoch_2.pth.unfinished``; what is one of Python's audit events,
             or ``half-written`` or ``disk full``. Without a file: none.
-        epoch: The first time of its kind in this epoch, from 1.
+        DIES_IN: The first time of its kind in this epoch, from 1.
     """
 
-    def __init__(self, moment, epoch):
-        self.what, _, self.name = moment.rpartition(' ')
-        self.epoch = int(epoch)
+    def __init__(self):
+        self.what, _, self.name = os.environ.get('DIES_AT', '').rpartition(' ')
+        self.epoch = int(os.environ.get('DIES_IN', '1'))
 
     def before_train_epoch(self, runner):
         if runner.epoch + 1 != self.epoch:
@@ -128,13 +128,13 @@ class DiesWhileSaving(Hook):
 class IsWarned(Hook):
     """Sends its process signals within iterations.
 
-    Args:
-        signals: Which ones when, and of several processes to which rank: ``SIGTERM@3``, ``SIGUSR1@3/1``; with ``group``
+    Of the environment:
+        WARNED: Which ones when, and of several processes to which rank: ``SIGTERM@3``, ``SIGUSR1@3/1``; with ``group``
             in front to all processes that it has started too. Without a number: none.
     """
 
-    def __init__(self, signals):
-        what, _, self.rank = signals.partition('/')
+    def __init__(self):
+        what, _, self.rank = os.environ.get('WARNED', '').partition('/')
         self.name, _, self.iteration = what.partition('@')
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):

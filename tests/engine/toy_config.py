@@ -9,6 +9,6 @@ train_cfg = dict(max_epochs=3)
 default_hooks = dict(
     checkpoint=dict(type='mmgcvit.WholeCheckpointHook', max_keep_ckpts=1),
     early_end=dict(type='mmgcvit.EndEarlyHook'),
-    dies=dict(type='DiesWhileSaving', moment='{{$DIES_AT:nothing}}', epoch='{{$DIES_IN:1}}'),
-    warned=dict(type='IsWarned', signals='{{$WARNED:nothing}}'),
+    dies=dict(type='DiesWhileSaving'),
+    warned=dict(type='IsWarned'),
 )
