@@ -72,7 +72,12 @@ OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, *OF_M
 
 
 def networks() -> dict[str, type]:
-    """What is registered as a model, this package's networks at least, by name; of others what has been imported."""
+    """What is registered as a model by name, in one order: this package's networks, then what has been imported."""
     for module in NETWORKS:
         import_module(module)
-    return MODELS.module_dict
+
+    def place(item: tuple[str, type]) -> tuple[bool, str]:
+        name, kind = item
+        return not kind.__module__.startswith(NETWORKS), name
+
+    return dict(sorted(MODELS.module_dict.items(), key=place))

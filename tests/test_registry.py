@@ -90,6 +90,11 @@ def test_the_networks_are_known_to_what_asks_for_all_of_them_in_a_fresh_process(
         ),
         ('import timm, mmgcvit.integrations.timm; print(timm.list_models("mmgcvit_*"))', 'mmgcvit_lsa_imagenet_tiny'),
         ('from mmgcvit.experiments.benchmark import build; print(type(build("lsa:imagenet-tiny", (64, 64))))', 'LSA'),
+        # In one order, whichever is imported first.
+        (
+            'from mmgcvit import LSA; from mmgcvit.registry import networks; print(list(networks())[:2])',
+            "['GCViT', 'LSA']",
+        ),
     ):
         ended = run([sys.executable, '-c', code])
         assert words in ended.stdout, (code, ended.stderr)
