@@ -68,8 +68,10 @@ def test_make_demo_shows_what_one_wants_to_see_and_leaves_the_rest_to_its_logs(d
     assert re.search(r'training: \d+ of \d+, 0:\d\d:\d\d left, loss', demo)
     assert not re.search('warn|Could not|deprecat', demo, re.IGNORECASE)
     assert max(len(line) for line in demo.splitlines() if '/' not in line) <= 100
-    # The most are lines of progress, one every ten seconds where there is no terminal.
-    assert len([line for line in demo.splitlines() if not re.match(r'(training|testing|validating): ', line)]) <= 50
+    # The most are lines of progress, one every ten seconds where there is no terminal; a conclusion has six.
+    lines = [line for line in demo.splitlines() if not re.match(r'(training|testing|validating): ', line)]
+    assert len(re.findall('^next:$', demo, re.MULTILINE)) == 2
+    assert len(lines) <= 50 + 2 * 6
 
 
 @pytest.mark.usefixtures('demo')
