@@ -25,7 +25,7 @@ from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import CheckpointError, UserError, first_line, printable
 from ..hosts.configs import read_config
 from ..hosts.machine import check_gpus, chosen_device
-from ..hosts.mmengine import building_in
+from ..hosts.mmengine import BUILDING, building_in
 from ..hosts.operators import check_operators, check_operators_load
 from .drawing import Colour, palette_of
 from .predictor import Classifier, Detector, Predictor, Segmentor
@@ -60,7 +60,9 @@ def load(
         UserError: There is no such config, checkpoint or device, or it is of no task that is known here.
         CheckpointError: The checkpoint cannot be read, or is not the config's model's.
     """
-    return load_source(find_source(config, checkpoint), device, score_thr, trust_checkpoint)
+    # Threads take turns from the config on: some Pythons, 3.11.7 among them, cannot parse in two at once (gh-106905).
+    with BUILDING:
+        return load_source(find_source(config, checkpoint), device, score_thr, trust_checkpoint)
 
 
 def load_source(
