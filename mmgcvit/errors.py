@@ -45,6 +45,11 @@ def meant(given: str, names: Iterable[str], called: Callable[[str], str] = str) 
     return f'; is {printable(called(known[alike[0]]))} meant?' if alike else ''
 
 
+def counted(number: int, one: str) -> str:
+    """``1 image``, ``2 images``: a number before what it counts, whose plural ends in -s."""
+    return f'{number} {one}' if number == 1 else f'{number} {one}s'
+
+
 def first_line(error: BaseException) -> str:
     """What an error says, in one line; its kind where it says nothing, as a MemoryError."""
     line = next(iter(str(error).splitlines()), '') or type(error).__name__

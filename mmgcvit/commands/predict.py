@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from ..errors import UserError, counted
 from ..files import ADDRESSES
 from ..inference.inputs import FRAMES_OF_A_CAMERA, Inputs, find_inputs
 from ..inference.sources import check_named, find_source, has_checkpoint
@@ -81,7 +81,7 @@ def main(args: argparse.Namespace) -> int:
     outputs = Outputs(args.out_dir, inputs.files, args.overwrite)
     from ..engine.progress import Display
     from ..inference.loading import in_words, load_for_command
-    from ..inference.running import Task, counted
+    from ..inference.running import Task
 
     source = find_source(args.config, checkpoint)
     model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
@@ -118,8 +118,6 @@ def split(args: argparse.Namespace) -> tuple[str | None, list[str]]:
 
 def summary(task: Task, inputs: Inputs, out_dir: Path) -> str:
     """The last line."""
-    from ..inference.running import counted
-
     done = [counted(task.images, 'image')] if inputs.images else []
     done += [counted(task.frames, 'frame')] if inputs.videos or inputs.cameras else []
     failed = f', {len(task.failed)} skipped' if task.failed else ''

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from ..datasets.checks.loading import LoadReadable
 from ..datasets.checks.sources import type_name
+from ..errors import counted
 from .finite import steps_left_out
 from .progress import TO_STAY, counts_iterations
 
@@ -59,7 +60,7 @@ class ConclusionHook(Hook):
             (damaged, 'damaged image', ''),
             (steps_left_out(runner), 'step', ' not finite'),
         ]
-        words = [f'{number} {what}{"s" * (number > 1)}{behind}' for number, what, behind in counts if number]
+        words = [f'{counted(number, what)}{behind}' for number, what, behind in counts if number]
         if words:
             yield f'left out: {", ".join(words)}'
 

@@ -11,7 +11,7 @@ import torch
 
 from ..checkpoints.run_folder import check_free
 from ..datasets.layouts import Found, find_layout, write_annotations
-from ..errors import UserError, meant, printable
+from ..errors import UserError, counted, meant, printable
 from ..files import counted_up, from_root, written_whole
 from ..hosts.configs import configs_with
 from . import training
@@ -151,10 +151,9 @@ def make_config(
     path = folder / f'{name}.py'
     with written_whole(path) as unfinished:
         unfinished.write_text(filled(template, values, from_root(found.folder), from_root(work_dir)), encoding='utf-8')
-    length, unit = (values['max_iters'], 'iteration') if kind == 'labels' else (values['max_epochs'], 'epoch')
-    length = f'{length} {unit}' + ('s' if length > 1 else '')
+    length = (values['max_iters'], 'iteration') if kind == 'labels' else (values['max_epochs'], 'epoch')
     said = f"""{found}
-trains {KINDS[kind].network}, --size {size}, at {values['image_size']} px, {length}, from {in_words(values)}
+trains {KINDS[kind].network}, --size {size}, at {values['image_size']} px, {counted(*length)}, from {in_words(values)}
 config: {path}"""
     return path, said
 

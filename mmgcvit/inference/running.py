@@ -9,17 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..engine.progress import Display
-from ..errors import UserError
+from ..errors import UserError, counted
 from .images import is_animated, read_image
 from .inputs import FRAMES_OF_A_CAMERA, Frames, Inputs, opened
 from .outputs import DRAWN, FRAMES, IMAGES, PREDICTIONS, Outputs, json_entries, video_written, write_json
 from .predictor import Predictor
 from .results import Prediction, Segmentation, categories_of, records_of
-
-
-def counted(number: int, one: str) -> str:
-    """``1 image``, ``2 images``: a number before what it counts, whose plural ends in -s."""
-    return f'{number} {one}' if number == 1 else f'{number} {one}s'
 
 
 @dataclass
