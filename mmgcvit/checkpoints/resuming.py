@@ -106,19 +106,26 @@ def check_average(state: Any, model: nn.Module) -> None:
 
 
 def check_run(run: Any, model: nn.Module) -> None:
-    """The seed, the batch, and the gradients of each process where a step was not complete."""
+    """The seed, the batch, and the gradients where a step was not complete."""
     demand(isinstance(run, dict), f'its {RUN} is none')
     demand_count(run.get('seed'), f'its {RUN}.seed is no seed', most=2**32 - 1)
     for name in ('processes', 'images', 'accumulated', 'epoch_length'):
         demand_count(run.get(name), f'its {RUN}.{name} is no number', least=1)
     gradients = run.get('gradients')
-    are_of_processes = isinstance(gradients, list) and len(gradients) in (0, run['processes'])
-    demand(are_of_processes, f'its {RUN}.gradients are not those of its processes')
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
-    for own in gradients:
+    for own in gradients if isinstance(gradients, list) else [gradients]:
         demand(isinstance(own, dict), f'its {RUN}.gradients are none')
         wrong = [str(name) for name, value in own.items() if getattr(value, 'shape', None) != shapes.get(name, 0)]
         demand(not wrong, f'its gradients do not fit the model ({shorten(wrong)})')
+
+
+def gradients_in(run: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The gradients of an unfinished step; of those of each process, as earlier versions saved them, their mean."""
+    gradients = run['gradients']
+    if isinstance(gradients, dict):
+        return gradients
+    names = dict.fromkeys(name for own in gradients for name in own)
+    return {name: sum(own[name] for own in gradients if name in own) / len(gradients) for name in names}
 
 
 def check_optimizer(state: Any, optimizer: torch.optim.Optimizer) -> None:

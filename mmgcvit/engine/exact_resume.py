@@ -11,20 +11,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import all_gather_object, gather, get_rank, get_world_size
+from mmengine.dist import all_gather_object, all_reduce_params, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from torch import Tensor
 
 from ..checkpoints import CheckpointError
-from ..checkpoints.resuming import RUN, check_resumable
+from ..checkpoints.resuming import RUN, check_resumable, gradients_in
 from ..errors import printable
 from ..hosts.mmengine import plain_model
 from ..registry import HOOKS
 from .batch import Batch, batch_of, follow_batch, has_other_rates, is_whole, scales_rate
 from .changes import NO_CHANGES, RESUMED_WITH, Changes, in_a_line
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
+
+# Of gradients that processes exchange, which take their memory once more meanwhile.
+MEGABYTES_AT_ONCE = 25
 
 
 @HOOKS.register_module()
@@ -33,7 +36,8 @@ class ExactResumeHook(Hook):
 
     Order and random draws follow from seed and iteration where ``train_cfg.type`` is ``mmgcvit.EpochBasedTrainLoop`` or
     ``mmgcvit.IterBasedTrainLoop``; other loops begin them anew, which is said. Gradients of an unfinished step, where
-    several iterations are added up, are saved of one process, or of all by ``mmgcvit.WholeCheckpointHook``.
+    several iterations are added up, are saved of one process; of several by ``mmgcvit.WholeCheckpointHook``, which has
+    all of them go on from their mean: it is what DDP steps with in the end, and is held once.
 
     Raises:
         CheckpointError: A run is to be resumed with other images in a step, and its learning rate does not follow.
@@ -43,19 +47,19 @@ class ExactResumeHook(Hook):
     priority = 'HIGH'
 
     def __init__(self) -> None:
-        # Of all processes, which only act together, where process 0 saves alone.
-        self.gradients: list[dict[str, Tensor]] = []
+        # Of several processes only their mean, which they make together before one of them saves.
+        self.gradients: dict[str, Tensor] = {}
 
     def before_save_in_all(self, runner: Any) -> None:
-        """Have process 0 hold the gradients of all, before it is asked to save."""
-        self.gradients = gradients_of_all(runner)
+        """Have all processes hold the same gradients, before one is asked to save."""
+        self.gradients = mean_gradients(runner)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         for part in ('meta', 'message_hub', 'param_schedulers'):
             if part in checkpoint:
                 checkpoint[part] = plain(checkpoint[part])
-        gradients = self.gradients if get_world_size() > 1 else gradients_of_all(runner)
-        self.gradients = []
+        gradients = self.gradients if get_world_size() > 1 else mean_gradients(runner)
+        self.gradients = {}
         batch = batch_of(runner)
         if batch is not None:
             checkpoint[RUN] = {
@@ -63,7 +67,7 @@ class ExactResumeHook(Hook):
                 **asdict(batch),
                 'epoch_length': len(runner.train_loop.dataloader),
                 # What is saved without its optimizer is not gone on from.
-                'gradients': gradients if 'optimizer' in checkpoint else [],
+                'gradients': {n: g.cpu() for n, g in gradients.items()} if 'optimizer' in checkpoint else {},
             }
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
@@ -100,24 +104,23 @@ def is_exact(runner: Any) -> bool:
     return isinstance(runner.train_loop, EpochBasedTrainLoop | IterBasedTrainLoop)
 
 
-def gradients_of_all(runner: Any) -> list[dict[str, Tensor]]:
-    """The gradients of a step that is not complete, of each process by rank, on the CPU; on other ranks than 0 none.
+def mean_gradients(runner: Any) -> dict[str, Tensor]:
+    """The gradients of a step that is not complete, which become the mean of all processes', in place.
 
-    All processes call it. One parameter after the other: all at once would take the memory of process 0's device.
+    All processes call it. What they then add, DDP averages with the mean of means, the mean itself.
     """
     if not is_whole(runner) or runner.optim_wrapper.should_update():
-        return []
+        return {}
     parameters = dict(plain_model(runner).named_parameters())
     own = [name for name, parameter in parameters.items() if parameter.grad is not None]
     # A process may have none for a part of the model that its images did not need.
-    names = dict.fromkeys(name for names in all_gather_object(own) for name in names)
-    everyones: list[dict[str, Tensor]] = [{} for _ in range(get_world_size())]
-    for name in names:
-        gradient = parameters[name].grad
-        sent = torch.zeros_like(parameters[name]) if gradient is None else gradient
-        for gradients, received in zip(everyones, gather(sent.detach().contiguous()), strict=False):
-            gradients[name] = received.cpu().clone()
-    return everyones if get_rank() == 0 else []
+    names = list(dict.fromkeys(name for names in all_gather_object(own) for name in names))
+    for parameter in map(parameters.get, names):
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = {name: parameters[name].grad for name in names}
+    all_reduce_params(gradients.values(), bucket_size_mb=MEGABYTES_AT_ONCE, op='mean')
+    return gradients
 
 
 def plain(value: Any) -> Any:
@@ -171,11 +174,11 @@ def go_on(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any]) -> None:
             'numbers, and where images are batched by their shapes, other batches; of an epoch that is resumed in its '
             'middle some images then come twice and others not'
         )
-    elif run['gradients'] and theirs == ours:
-        gradients = run['gradients'][get_rank()]
+    gradients = gradients_in(run)
+    if gradients and (theirs.of_iteration, theirs.accumulated) == (ours.of_iteration, ours.accumulated):
         for name, parameter in plain_model(runner).named_parameters():
             if name in gradients:
-                parameter.grad = gradients[name].to(parameter.device, parameter.dtype)
+                parameter.grad = gradients[name].to(parameter.device, parameter.dtype, copy=True)
         print_log('The gradients of the unfinished step are restored, whatever is said of their loss', 'current')
 
 

@@ -3,16 +3,22 @@
 import random
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.checkpoints.resuming import RUN
+from mmgcvit.engine.exact_resume import mean_gradients
 from mmgcvit.engine.loops import WHOLE_BATCH, seed_generators
 
 from ..processes import answers_of
@@ -246,15 +252,24 @@ TWO = {'launcher': 'pytorch', 'model_wrapper_cfg': WRAPPER}
 
 
 def test_of_two_processes_each_goes_on(tmp_path, logged):
-    """With draws and half-summed gradients of its own. An epoch has 2 iterations: 3 and 3, and 3 and 2 images.
+    """With draws of its own, and half-summed gradients of which the checkpoint holds one, the mean.
 
-    And one process goes on with as many images in a step, which is said in a line.
+    An epoch has 2 iterations: 3 and 3, and 3 and 2 images. And one process goes on with as many images in a step, which
+    is said in a line, from the same gradients.
     """
     answers_of(train_in_two, [(str(tmp_path),)] * 2, RANKS)
     for saves, accumulated in ((1, 1), (1, 3), (None, 3)):
         folder = tmp_path / f'{saves} saves, {accumulated} accumulated'
         equal(folder / 'whole', folder / 'torn')
-    run(resumed(tmp_path / 'first', loop=EPOCHS, images=6, **SEEDED))
+    held = last_state(tmp_path / 'first', [RUN])[RUN]['gradients']
+    found = {}
+    hook = mock.Mock(spec=Hook, priority='LOWEST')
+    hook.before_train_iter.side_effect = lambda runner, **_: (
+        found or found.update({name: parameter.grad.clone() for name, parameter in runner.model.named_parameters()})
+    )
+    run(resumed(tmp_path / 'first', loop=EPOCHS, images=6, accumulated=3, **SEEDED), hook=hook)
+    assert len(held) == 6
+    assert difference(found, held) is None
     assert sum('2 processes saved the checkpoint and 1 go on' in line for line in logged) == 1
 
 
@@ -263,7 +278,40 @@ def train_in_two(folder):
     for saves, stop, accumulated in ((1, 3, 1), (1, 3, 3), (None, 2, 3)):
         place = Path(folder, f'{saves} saves, {accumulated} accumulated')
         whole_and_resumed(place, stop, loop=EPOCHS, saves=saves, accumulated=accumulated, **TWO)
-    run(config(Path(folder, 'first'), loop=EPOCHS, **TWO, **SEEDED), 1)
+    run(config(Path(folder, 'first'), loop=EPOCHS, accumulated=3, **TWO, **SEEDED), 1)
+
+
+@pytest.mark.parametrize('as_views', [False, True])
+def test_that_a_step_is_saved_within_changes_it_by_roundings_only(as_views):
+    """Though one process has no gradient for a part, and where gradients are views into what DDP exchanges."""
+    (plain, nothing), others = answers_of(weights_after_a_step, [(False, as_views)] * 2)
+    (saved, held), (other_saved, other_held) = answers_of(weights_after_a_step, [(True, as_views)] * 2)
+    assert (others, other_saved, other_held) == ((plain, nothing), saved, held)
+    assert (nothing, list(held)) == ({}, ['0.weight', '1.weight'])
+    np.testing.assert_allclose(saved, plain, rtol=1e-6)
+
+
+def weights_after_a_step(saves, as_views):
+    """What one of the processes has after a step of three iterations, and what it would save after the second."""
+    torch.manual_seed(0)
+    layers = nn.ModuleList(nn.Linear(4, 4, bias=False) for _ in range(3))
+    # A part for both, one for the second process at first, and one for the first process at last.
+    layers.forward = lambda images, parts: sum(layers[part](images).square().sum() for part in parts)
+    model = DistributedDataParallel(layers, find_unused_parameters=True, gradient_as_bucket_view=as_views)
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 0.1), accumulative_counts=3)
+    wrapper.initialize_count_status(model, 0, 3)
+    runner, held = SimpleNamespace(model=model, optim_wrapper=wrapper), {}
+    for iteration in range(3):
+        parts = [
+            0,
+            *([1] if (get_rank(), iteration) == (1, 0) else []),
+            *([2] if (get_rank(), iteration) == (0, 2) else []),
+        ]
+        with wrapper.optim_context(model):
+            wrapper.update_params(model(torch.rand(2, 4) + get_rank(), parts))
+        if saves and iteration == 1:
+            held = {name: gradient.tolist() for name, gradient in mean_gradients(runner).items()}
+    return [weights.tolist() for weights in model.parameters()], held
 
 
 @pytest.mark.slow
