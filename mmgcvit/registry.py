@@ -68,7 +68,7 @@ LOOPS = child_of(mmengine.LOOPS, 'mmgcvit.engine.loops')
 OPTIM_WRAPPERS = child_of(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.precision')
 FUNCTIONS = child_of(mmengine.FUNCTIONS, 'mmgcvit.engine.sharding')
 STRATEGIES = child_of(mmengine.STRATEGIES, 'mmgcvit.engine.sharding')
-OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, *OF_MMPRETRAIN)
+OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.hosts.optimizers', *OF_MMPRETRAIN)
 
 
 def networks() -> dict[str, type]:

@@ -19,7 +19,7 @@ REGISTERED = {
     'MODELS': ['RPNHead', 'SingleRoIExtractor', 'DINO', 'InstanceTTAModel', 'GCViT'],
     'DATASETS': ['ImageNetV2'],
     'OPTIM_WRAPPERS': ['AutoPrecisionOptimWrapper'],
-    'OPTIM_WRAPPER_CONSTRUCTORS': ['LayerDecayOptimWrapperConstructor'],
+    'OPTIM_WRAPPER_CONSTRUCTORS': ['LayerDecayOptimWrapperConstructor', 'MergingOptimWrapperConstructor'],
     'STRATEGIES': ['FSDPStrategy'],
     'FUNCTIONS': ['wrap_blocks'],
     'TASK_UTILS': ['HungarianAssigner'],

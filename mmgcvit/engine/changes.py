@@ -15,7 +15,7 @@ from rich.text import Text
 from ..checkpoints.reading import read_outline
 from ..checkpoints.resuming import RUN
 from ..errors import CheckpointError, printable, shorten
-from ..hosts.comparing import BRIEF, Difference, differences, is_of, plain_settings, settings_of_text
+from ..hosts.comparing import ABSENT, BRIEF, Difference, differences, is_of, plain_settings, settings_of_text
 
 # What may be otherwise in a resumed run, by dotted names ('*' is anything, and what lies below is meant too). The rest
 # may not: it makes another model of the run, other data, other steps.
@@ -37,7 +37,7 @@ MAY_CHANGE = (
     # Which machine it runs on, in how many processes, in which precision and memory.
     *('launcher', 'env_cfg', 'strategy', 'runner_type', 'model_wrapper_cfg', 'compile', 'sync_bn', 'model*.with_cp'),
     *('find_unused_parameters', 'activation_checkpointing', 'efficient_conv_bn_eval', 'val_dataloader.batch_size'),
-    *('optim_wrapper.type', 'optim_wrapper.dtype', 'optim_wrapper.loss_scale'),
+    *(f'optim_wrapper.{name}' for name in ('type', 'dtype', 'loss_scale', 'optimizer.fused', 'optimizer.foreach')),
     *(f'*_dataloader.{name}' for name in ('num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor')),
     # The checkpoint's seed is taken.
     'randomness',
@@ -48,6 +48,8 @@ OF_THE_COMMAND = ('load_from', 'resume')
 IMAGES_OF_A_STEP = ('train_dataloader.batch_size', 'optim_wrapper.accumulative_counts', 'auto_scale_lr')
 # Files and folders of which the last name says what they are, wherever they lie.
 MOVED = ('*.ann_file', '*.data_prefix')
+# One rule for the parameters' settings, in one group for each parameter or in few; without a name it is mmengine's.
+CONSTRUCTORS = (ABSENT, 'DefaultOptimWrapperConstructor', 'mmgcvit.MergingOptimWrapperConstructor')
 # Schedules of which the past does not depend on when they end.
 STEPWISE = ('MultiStep', 'Step', 'Exponential', 'Constant')
 # What to do where a longer run's schedules would stretch what they have done.
@@ -131,6 +133,8 @@ def may_change(found: Difference, same_past: bool, is_exact: bool) -> bool:
         return is_exact
     if is_of(found.name, MOVED) and isinstance(found.then, str) and isinstance(found.now, str):
         return PurePath(found.then).name == PurePath(found.now).name
+    if is_of(found.name, ('optim_wrapper.constructor',)):
+        return found.then in CONSTRUCTORS and found.now in CONSTRUCTORS
     return is_of(found.name, MAY_CHANGE)
 
 

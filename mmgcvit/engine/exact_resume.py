@@ -21,6 +21,7 @@ from ..checkpoints import CheckpointError
 from ..checkpoints.resuming import RUN, check_resumable, gradients_in
 from ..errors import printable
 from ..hosts.mmengine import plain_model
+from ..hosts.optimizers import follow_groups
 from ..registry import HOOKS
 from .batch import Batch, batch_of, follow_batch, has_other_rates, is_whole, scales_rate
 from .changes import NO_CHANGES, RESUMED_WITH, Changes, in_a_line
@@ -75,6 +76,7 @@ class ExactResumeHook(Hook):
         if not runner._resume:
             return
         restore_histories(checkpoint.get('message_hub'))
+        follow_groups(checkpoint, plain_model(runner), runner.optim_wrapper)
         if not is_exact(runner):
             warn(
                 f"train_cfg.type is a host's {type(runner.train_loop).__name__}: the resumed run repeats random draws; "
@@ -214,6 +216,7 @@ class ResumeCheckHook(Hook):
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         restore_histories(checkpoint.get('message_hub'))
+        follow_groups(checkpoint, plain_model(runner), runner.optim_wrapper)
         optimizer = runner.optim_wrapper.optimizer if is_whole(runner) else None
         # Where they are the run's own, the checkpoint's are not loaded.
         are_loaded = isinstance(runner.param_schedulers, list) and not self.changes.schedules

@@ -12,11 +12,12 @@ from torch import nn
 
 from ..errors import UserError
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
+from .optimizers import MergesGroups
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor):
-    """mmpretrain's constructor for any model with a ``backbone`` of this package.
+class LayerDecayOptimWrapperConstructor(MergesGroups, LearningRateDecayOptimWrapperConstructor):
+    """mmpretrain's constructor for any model with a ``backbone`` of this package; groups of equal settings are merged.
 
     ``optim_wrapper=dict(constructor='mmgcvit.LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(
     layer_decay_rate=0.9, norm_decay_mult=0.0))``: each block's learning rate is that share of the next one's; neck and

@@ -12,6 +12,7 @@ RATE, DECAY = 1e-3, 0.9
 CONSTRUCTORS = {
     'mask_rcnn_gcvit_t': 'mmgcvit.LayerDecayOptimWrapperConstructor',
     'upernet_gcvit_t': 'mmgcvit.LayerDecayOptimWrapperConstructor',
+    'gcvit_t_in1k': 'mmgcvit.LayerDecayOptimWrapperConstructor',
     'gcvit_xxt_in1k': 'mmpretrain.LearningRateDecayOptimWrapperConstructor',
 }
 
@@ -32,8 +33,8 @@ def test_blocks_learn_the_slower_the_earlier_they_are(name):
         'paramwise_cfg': {'layer_decay_rate': DECAY, 'norm_decay_mult': 0.0},
     }
     groups = build_optim_wrapper(model, settings).optimizer.param_groups
-    rates = {group['param_name']: group['lr'] for group in groups}
-    assert len(rates) == len(list(model.parameters()))
+    rate_of = {parameter: group['lr'] for group in groups for parameter in group['params']}
+    rates = {name: rate_of[parameter] for name, parameter in model.named_parameters()}
     num_blocks = [len(stage.blocks) for stage in model.backbone.stages]
     for parameter, blocks_behind in (
         ('stem.proj.weight', sum(num_blocks) + 1),

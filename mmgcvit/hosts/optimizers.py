@@ -1,0 +1,112 @@
+"""Few groups of parameters for the optimizer, whose step is fused where torch can.
+
+mmengine's constructor makes a group of each parameter, hundreds for a detector, and torch's optimizers take one group
+after the other: kernels for many parameters at once get one, and schedules and logs walk over all groups at each step.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.registry import OPTIMIZERS
+from torch import nn
+
+from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+# What constructors note in a group beside the settings that they have made of it; optimizers read none of these.
+NOTES = ('params', 'param_name', 'lr_mult', 'decay_mult')
+# How a step is computed, in numbers that differ by rounding; the rest of a group's settings says what is computed.
+KERNELS = ('fused', 'foreach')
+
+
+class MergesGroups:
+    """For a constructor of mmengine's kind: has its groups of equal settings merged, and its optimizer fused."""
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        # Sharded, found_inf is a sum over processes, and torch's fused kernels pass over a step only where it is 1.
+        is_free = {*KERNELS, 'differentiable'}.isdisjoint(self.optimizer_cfg)
+        if is_free and not self.optim_wrapper_cfg.get('use_fsdp') and can_be_fused(self.optimizer_cfg, model):
+            self.optimizer_cfg = {**self.optimizer_cfg, 'fused': True}
+        return super().__call__(model)
+
+    def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any) -> None:
+        """Add a module's parameters to the groups; the whole model's call, which has no prefix, merges them."""
+        super().add_params(params, module, prefix=prefix, **kwargs)
+        if prefix:
+            return
+        given = {'lr': self.base_lr, 'weight_decay': self.base_wd}
+        defaults = {name: value for name, value in given.items() if value is not None}
+        merged: list[tuple[dict, dict]] = []
+        for group in params:
+            settings = defaults | {name: value for name, value in group.items() if name not in NOTES}
+            members = next((members for found, members in merged if found == settings), None)
+            if members is None:
+                merged.append((settings, members := {}))
+            # A parameter that several modules share comes once.
+            members |= dict.fromkeys(group['params'])
+        params[:] = [{'params': list(members), **settings} for settings, members in merged]
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class MergingOptimWrapperConstructor(MergesGroups, DefaultOptimWrapperConstructor):
+    """mmengine's constructor, whose groups of equal settings become one, and whose optimizer is fused where it can be.
+
+    ``optim_wrapper=dict(constructor='mmgcvit.MergingOptimWrapperConstructor', ...)``, all else as for mmengine's. Set
+    ``optimizer.fused`` or ``optimizer.foreach`` to choose torch's kernels yourself.
+    """
+
+
+def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
+    """Whether torch has a fused step of an optimizer where a model is: versions differ in which have one."""
+    for device, dtype in {(parameter.device, parameter.dtype) for parameter in model.parameters()}:
+        number = nn.Parameter(torch.zeros(1, device=device, dtype=dtype))
+        number.grad = torch.zeros_like(number)
+        try:
+            optimizer = OPTIMIZERS.build({**settings, 'params': [number], 'fused': True})
+            optimizer.step()
+        except Exception:  # Whatever it says, also of wrong settings: with these the optimizer itself is built next.
+            return False
+        if not optimizer.defaults.get('fused'):
+            return False
+    return True
+
+
+def follow_groups(checkpoint: dict[str, Any], model: nn.Module, wrapper: OptimWrapper) -> None:
+    """Have a checkpoint go on in the run's groups, where it has one for each parameter, and with the run's kernels.
+
+    Hosts' constructors make groups in the order of the model's parameters.
+    """
+    # Whatever it lacks or has otherwise, its checks say.
+    with suppress(AttributeError, IndexError, KeyError, TypeError):
+        theirs, ours = checkpoint['optimizer']['param_groups'], wrapper.optimizer.param_groups
+        changes = []
+        numbers = {parameter: i for i, parameter in enumerate(p for p in model.parameters() if p.requires_grad)}
+        if len(ours) < len(theirs) == len(numbers) and all(len(group['params']) == 1 for group in theirs):
+            members = [[numbers[parameter] for parameter in group['params']] for group in ours]
+            settings = [{name: value for name, value in group.items() if name not in NOTES} for group in theirs]
+            if any(settings[i] != settings[first] for first, *others in members for i in others):
+                return
+            for schedule in checkpoint['param_schedulers']:
+                for name in {'base_values', '_last_value', 'min_values'} & schedule.keys():
+                    values = schedule[name]
+                    # Behind those of the groups mmengine has that of the config.
+                    schedule[name] = [values[first] for first, *_ in members] + values[len(theirs) :]
+            ids = [group['params'][0] for group in theirs]
+            changes.append(f'{len(theirs)} groups have become {len(ours)}')
+            theirs = [{**settings[own[0]], 'params': [ids[i] for i in own]} for own in members]
+            checkpoint['optimizer']['param_groups'] = theirs
+        for name in KERNELS:
+            then, now = (group[0].get(name) for group in (theirs, ours))
+            if then != now:
+                changes.append(f'{name} was {then} and is {now}')
+                for group in theirs:
+                    group[name] = now
+        if changes:
+            print_log(
+                f'resumed, the optimizer: {", ".join(changes)}; its steps differ by rounding from those of the run '
+                'without this (docs/reliability.md: how to go on exactly)',
+                'current',
+            )
