@@ -62,6 +62,7 @@ HOOKS = child_of(
     'mmgcvit.engine.early_end',
     'mmgcvit.engine.exact_resume',
     'mmgcvit.engine.finite',
+    'mmgcvit.engine.late',
     'mmgcvit.engine.precision',
 )
 LOOPS = child_of(mmengine.LOOPS, 'mmgcvit.engine.loops')

@@ -26,7 +26,7 @@ REGISTERED = {
     'TRANSFORMS': ['LoadReadable', 'MatchAnnotatedSize'],
     'HOOKS': [
         *('DryRunObserver', 'EndEarlyHook', 'ExactResumeHook', 'FiniteCheckpointsHook', 'FinitePredictionsHook'),
-        *('FiniteStepsHook', 'TF32Hook', 'WholeCheckpointHook'),
+        *('FiniteStepsHook', 'LateRuntimeInfoHook', 'TF32Hook', 'WholeCheckpointHook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
 }

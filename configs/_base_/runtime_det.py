@@ -6,6 +6,7 @@ default_scope = 'mmdet'
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.hosts.mmdet'], allow_failed_imports=False)
 
 default_hooks = dict(
+    runtime_info=dict(type='mmgcvit.LateRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

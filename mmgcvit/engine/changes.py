@@ -25,7 +25,10 @@ MAY_CHANGE = (
     # When it saves, logs and draws, how it ends; other hooks change what is trained.
     *(
         f'default_hooks.{name}'
-        for name in ('checkpoint', 'logger', 'timer', 'visualization', 'early_end', 'exact_resume', 'finite_*', 'tf32')
+        for name in (
+            *('checkpoint', 'logger', 'timer', 'runtime_info', 'visualization'),
+            *('early_end', 'exact_resume', 'finite_*', 'tf32'),
+        )
     ),
     # What is scored; pictures and labels of validation may not.
     *('log_*', 'visualizer', 'val_cfg', 'val_evaluator', 'test_*', 'tta_*', 'data_checks'),

@@ -7,16 +7,17 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
-from mmengine.runner import FlexibleRunner, Runner
+from mmengine.runner import FlexibleRunner, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from ..registry import HOOKS
@@ -25,6 +26,8 @@ from .saving import save_early
 # The exit code of a training that is to be called again with --resume: a temporary failure.
 RESUME_ME = os.EX_TEMPFAIL
 WARNINGS = (signal.SIGTERM, signal.SIGUSR1)
+# Between processes; each question waits for the device.
+SECONDS_BETWEEN_QUESTIONS = 1.0
 
 
 def resume_when_warned() -> None:
@@ -38,8 +41,9 @@ def resume_when_warned() -> None:
 class EndEarlyHook(Hook):
     """On SIGTERM or SIGUSR1 finishes the step, saves ``iter_N.pth`` in the work dir, and ends with :data:`RESUME_ME`.
 
-    It is enough that one process of a run gets the signal. With accumulated gradients the step is the optimizer's. A
-    warning during validation is answered after the next step; a training that is at its last one ends as usual.
+    It is enough that one process of a run gets the signal; they ask each other about once a second, and before each
+    validation. With accumulated gradients the step is the optimizer's. A warning during validation is answered after
+    it; a training that is at its last step ends as usual.
 
     Workers that load data do not end on a warning, which schedulers and launchers send to every process of a job.
     """
@@ -50,9 +54,13 @@ class EndEarlyHook(Hook):
     def __init__(self) -> None:
         self.warned_by = 0
         self.found: dict[signal.Signals, Any] = {}
+        # The iteration and the moment of the last question, and the iteration of the next.
+        self.asked = (0, 0.0)
+        self.next_asked = 0
 
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
         """Listen; only a program's main thread can."""
+        self.asked = (runner.iter, time.monotonic())
         for loop in filter(None, (runner.train_loop, runner.val_loop)):
             shelter_workers(loop.dataloader)
         if threading.current_thread() is threading.main_thread():
@@ -66,18 +74,38 @@ class EndEarlyHook(Hook):
         self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Where a process was warned, save and end."""
-        heard = torch.tensor([self.warned_by])
-        all_reduce(heard, 'max')
-        wrapper = runner.optim_wrapper if heard.item() else None
+        number = self.warned_by
+        if get_world_size() > 1:
+            if runner.iter < self.next_asked and not self.is_before_validation(runner, batch_idx):
+                return
+            number = self.ask(runner)
+        wrapper = runner.optim_wrapper if number else None
         # Gradients under way are in no checkpoint.
         has_stepped = isinstance(wrapper, OptimWrapperDict) or (wrapper is not None and wrapper.should_update())
         if has_stepped and not self.is_last_train_iter(runner):
             path = save_early(runner)
             runner.logger.warning(
-                f'{signal.Signals(heard.item()).name}: saved {path} and ended with exit code {RESUME_ME}; call it '
-                'again with --resume to go on'
+                f'{signal.Signals(number).name}: saved {path} and ended with exit code {RESUME_ME}; call it again with '
+                '--resume to go on'
             )
             raise SystemExit(RESUME_ME)
+
+    def ask(self, runner: Runner | FlexibleRunner) -> int:
+        """The signal that any process got, if one did. When to ask next, all find alike: by the slowest one's pace."""
+        iteration, then = self.asked
+        self.asked = runner.iter, time.monotonic()
+        told = torch.tensor([self.warned_by, (self.asked[1] - then) / max(runner.iter - iteration, 1)])
+        all_reduce(told, 'max')
+        number, seconds = told.tolist()
+        steps = 1 if number else round(SECONDS_BETWEEN_QUESTIONS / max(seconds, 1e-6))
+        self.next_asked = runner.iter + max(steps, 1)
+        return int(number)
+
+    def is_before_validation(self, runner: Runner | FlexibleRunner, batch_idx: int) -> bool:
+        """Whether no step follows for long."""
+        if isinstance(runner.train_loop, IterBasedTrainLoop):
+            return self.every_n_train_iters(runner, runner.train_loop.val_interval)
+        return self.end_of_epoch(runner.train_dataloader, batch_idx)
 
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
         """Restore what signals did before."""

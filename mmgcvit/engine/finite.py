@@ -1,25 +1,25 @@
 """Numbers of a run that are not finite: steps with such are left out, checkpoints with such are not saved."""
 
 import logging
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
-from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import Adam, AdamW, Optimizer
 
 from ..checkpoints import newest_whole_checkpoint
 from ..checkpoints.weights import are_finite
 from ..errors import UserError, shorten
-from ..hosts.mmengine import IMAGES_NAMED, names_of, plain_model, running_statistics, suspects
+from ..hosts.mmengine import IMAGES_NAMED, names_of, optim_wrappers, plain_model, running_statistics, suspects
 from ..registry import HOOKS
+from .late import LateNumbers
 
 # torch.amp.GradScaler begins at 2**16 and halves its scale at each step that it leaves out: to 2**-16, where float16
 # has no infinity left that came of scaling.
@@ -32,6 +32,18 @@ IN_A_ROW = 'steps_left_out_in_a_row'
 LEFT_OUT = 'steps_left_out'
 
 
+class Judged(NamedTuple):
+    """An iteration whose verdict is on its way from the device."""
+
+    iteration: int
+    batch: Any
+    is_step: bool
+    # The last checkpoint before it.
+    checkpoint: str | None
+    # Whether its loss is finite, whether its step is, and whether GradScaler left the step out.
+    verdict: LateNumbers
+
+
 @HOOKS.register_module()
 class FiniteStepsHook(Hook):
     """Leaves out a step of the optimizer whose loss or gradients are not finite, and ends a run that has only such.
@@ -42,9 +54,11 @@ class FiniteStepsHook(Hook):
     unchanged weights once more. The log names the images.
 
     It works on any optimizer of torch, under any of mmengine's wrappers, through torch's own hooks: before a step
-    :meth:`judge_step` decides, and takes the gradients away where it leaves the step out; optimizers pass over
-    parameters without. Of several optimizers (``OptimWrapperDict``) each is judged by its own gradients. Steps that
-    ``GradScaler`` leaves out, while it looks for its scale, are no faults, unless the loss itself was not finite.
+    :meth:`judge_step` decides. A fused Adam or AdamW leaves the step out on the device, and the host waits for nothing:
+    it reads the verdict an iteration later, and before anything is saved or validated. Of other optimizers the
+    gradients are taken away; they pass over parameters without. Of several (``OptimWrapperDict``) each is judged by its
+    own gradients. Steps that ``GradScaler`` leaves out, while it looks for its scale, are no faults, unless the loss
+    itself was not finite.
 
     Args:
         most_in_a_row: With so many such steps in a row the run ends.
@@ -53,7 +67,7 @@ class FiniteStepsHook(Hook):
         UserError: ``most_in_a_row`` is no positive number; or while training: there have been so many.
     """
 
-    # Before the hooks that log the losses and those that average the weights.
+    # Before the hooks that average the weights.
     priority = 'HIGHEST'
 
     def __init__(self, most_in_a_row: int = 3) -> None:
@@ -62,16 +76,16 @@ class FiniteStepsHook(Hook):
         self.most_in_a_row = most_in_a_row
         self.in_a_row = 0
         self.by_scaler_in_a_row = 0
+        self.has_scaler = self.looks_for_scale = False
         self.handles: list[Any] = []
-        self.begin_step()
-
-    def begin_step(self) -> None:
-        """Forget the step before."""
+        # Of the step under way, on the device; verdicts are of the optimizers that GradScaler has called.
         self.losses: list[Tensor] = []
+        self.verdicts: list[Tensor] = []
+        self.by_scaler: list[Tensor] = []
+        # What the host has yet to read, and of the step that it reads all images and those whose loss is not finite.
+        self.judged: Judged | None = None
         self.images: list[str] = []
         self.spoiling: list[str] = []
-        # None until the optimizer is called: GradScaler may not call it.
-        self.is_finite: bool | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Look at what the model and the optimizer do from now on."""
@@ -80,13 +94,20 @@ class FiniteStepsHook(Hook):
         model = plain_model(runner)
         self.statistics = list(running_statistics(model).values())
         self.handles = [model.register_forward_hook(self.note_loss)]
-        wrapper = runner.optim_wrapper
-        for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
-            if isinstance(getattr(each, 'optimizer', None), Optimizer):
-                self.handles.append(each.optimizer.register_step_pre_hook(self.judge_step))
+        # mmengine's hook says only to process 0 that it saves.
+        others = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+        self.intervals = {hook.interval for hook in others if not hook.by_epoch}
+        for wrapper in optim_wrappers(runner):
+            if isinstance(wrapper, AmpOptimWrapper):
+                # bfloat16 has the range of float32: there is no scale to look for.
+                self.has_scaler, self.looks_for_scale = True, wrapper.cast_dtype is not torch.bfloat16
+            if isinstance(getattr(wrapper, 'optimizer', None), Optimizer):
+                self.handles.append(wrapper.optimizer.register_step_pre_hook(self.judge_step))
+                self.handles.append(wrapper.optimizer.register_step_post_hook(take_verdict_back))
 
     def after_train(self, runner: Runner) -> None:
         """Look no more."""
+        self.settle(runner)
         for handle in self.handles:
             handle.remove()
 
@@ -94,11 +115,6 @@ class FiniteStepsHook(Hook):
         if not self.losses:
             # A forward pass changes them before its loss is known.
             self.kept_statistics = [buffer.clone() for buffer in self.statistics]
-
-    def restore_statistics(self) -> None:
-        """Make the running statistics what they were before the step."""
-        for buffer, kept in zip(self.statistics, self.kept_statistics, strict=True):
-            buffer.copy_(kept)
 
     def note_loss(self, model: nn.Module, arguments: Any, outputs: Any) -> None:
         """What torch calls after the model's forward pass: keep a number that is finite if every loss is."""
@@ -110,58 +126,82 @@ class FiniteStepsHook(Hook):
 
     def judge_step(self, optimizer: Optimizer, arguments: Any, options: Any) -> None:
         """Leave a step out that is not finite: what torch calls before the optimizer's step."""
-        is_finite = are_finite_everywhere([*self.losses, *norms(optimizer)])
-        if not is_finite:
+        # GradScaler judges the gradients of a fused optimizer, which are still scaled, itself.
+        by_scaler = getattr(optimizer, 'found_inf', None)
+        is_finite = are_finite_everywhere([*self.losses, *(norms(optimizer) if by_scaler is None else [])])
+        if by_scaler is not None:
+            by_scaler = by_scaler.reshape(())
+            self.by_scaler.append(by_scaler)
+        self.verdicts.append(is_finite)
+        if skips_on_device(optimizer):
+            # 1 and no other number is what its kernels leave a step out for.
+            optimizer.found_inf = (~is_finite if by_scaler is None else ~is_finite | (by_scaler > 0)).float()
+        elif not is_finite:
             optimizer.zero_grad(set_to_none=True)
-        self.is_finite = is_finite and self.is_finite is not False
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
+        self.settle(runner)
         wrapper = runner.optim_wrapper
-        self.images += names_of(data_batch)
-        # Of a step that was judged finite, the device is not asked again.
-        if not self.is_finite and self.losses and not math.isfinite(self.losses[-1]):
-            self.spoiling += suspects(data_batch)
-            # Now, not when the step is complete: other hooks average and save the statistics, and the log takes means
-            # of the losses.
-            self.restore_statistics()
-            for name in [name for name, value in (outputs or {}).items() if not is_fine(torch.as_tensor(value))]:
-                del outputs[name]
-        if isinstance(wrapper, OptimWrapper) and not wrapper.should_update():
+        is_step = not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
+        loss_is_finite = torch.isfinite(self.losses[-1]) if self.losses else torch.tensor(True)
+        is_finite = loss_is_finite
+        if is_step:
+            is_finite = torch.stack(self.verdicts or [are_finite_everywhere(self.losses)]).all()
+        by_scaler = torch.full_like(is_finite, is_step and self.has_scaler and not self.verdicts)
+        for found in self.by_scaler:
+            by_scaler = by_scaler | (found > 0)
+        if not self.looks_for_scale:
+            is_finite = is_finite & ~by_scaler
+        # At once: other hooks average and save the statistics.
+        for buffer, kept in zip(self.statistics, self.kept_statistics, strict=True):
+            buffer.copy_(torch.where(is_finite, buffer, kept))
+        last = runner.message_hub.runtime_info.get('last_ckpt')
+        verdict = LateNumbers([loss_is_finite, is_finite, by_scaler])
+        self.judged = Judged(runner.iter, data_batch, is_step, last, verdict)
+        if is_step:
+            self.losses, self.verdicts, self.by_scaler = [], [], []
+        if any(self.every_n_train_iters(runner, interval) for interval in self.intervals):
+            self.settle(runner)
+
+    def settle(self, runner: Runner) -> None:
+        """Count, report and end the run by an iteration whose verdict the host has not read; all processes call it."""
+        judged, self.judged = self.judged, None
+        if judged is None:
             return
-        is_fault = self.is_fault(wrapper)
+        loss_is_finite, is_finite, by_scaler = map(bool, judged.verdict.read())
+        self.images += names_of(judged.batch)
+        if not loss_is_finite:
+            self.spoiling += suspects(judged.batch)
+        if not judged.is_step:
+            return
+        is_fault = self.is_fault(is_finite, by_scaler)
         self.in_a_row = self.in_a_row + 1 if is_fault else 0
         runner.message_hub.update_info(IN_A_ROW, self.in_a_row)
         if is_fault:
-            self.restore_statistics()
             runner.message_hub.update_info(LEFT_OUT, steps_left_out(runner) + 1)
-            self.report(runner)
-        elif (last := runner.message_hub.runtime_info.get('last_ckpt')) is not None:
+            self.report(runner, judged.iteration + 1)
+        elif judged.checkpoint is not None:
             # Only now: a checkpoint that was saved just after weights burst is no good.
-            runner.message_hub.update_info(GOOD_CHECKPOINT, last)
-        self.begin_step()
+            runner.message_hub.update_info(GOOD_CHECKPOINT, judged.checkpoint)
+        self.images, self.spoiling = [], []
 
-    def is_fault(self, wrapper: Any) -> bool:
+    # What is saved is as if no verdict had been late; a validation begins no run that is to end.
+    before_save_in_all = after_train_epoch = before_val = settle
+
+    def is_fault(self, is_finite: bool, by_scaler: bool) -> bool:
         """Whether a step was left out, and not by GradScaler's search for its scale."""
-        if self.is_finite is not None:
-            self.by_scaler_in_a_row = 0
-            return not self.is_finite
-        if not are_finite_everywhere(self.losses):
-            return True
-        if not isinstance(wrapper, AmpOptimWrapper):
-            return False
-        self.by_scaler_in_a_row += 1
-        # bfloat16 has the range of float32: there is no scale to look for.
-        return wrapper.cast_dtype is torch.bfloat16 or self.by_scaler_in_a_row > MOST_BY_SCALER
+        self.by_scaler_in_a_row = self.by_scaler_in_a_row + 1 if by_scaler else 0
+        return not is_finite or self.by_scaler_in_a_row > MOST_BY_SCALER
 
-    def report(self, runner: Runner) -> None:
+    def report(self, runner: Runner, iteration: int) -> None:
         """Say what was left out, and end the run where it was one too many."""
         told = all_gather_object((self.spoiling, self.images))
         spoiling, images = ([name for of_process in part for name in of_process] for part in zip(*told, strict=True))
         named = shorten(spoiling or images, IMAGES_NAMED) or 'unknown'
         print_log(
-            f'Iteration {runner.iter + 1}: {"the loss is" if spoiling else "the gradients are"} not finite, and the '
+            f'Iteration {iteration}: {"the loss is" if spoiling else "the gradients are"} not finite, and the '
             f'step is left out ({self.in_a_row} in a row; the run ends at {self.most_in_a_row}). Images: {named}',
             'current',
             logging.WARNING,
@@ -170,7 +210,7 @@ class FiniteStepsHook(Hook):
             steps = 'a step' if self.in_a_row == 1 else f'{self.in_a_row} steps in a row'
             rate = max(rate for rates in runner.optim_wrapper.get_lr().values() for rate in rates)
             raise UserError(
-                f'Loss or gradients were not finite in {steps}, up to iteration {runner.iter + 1}, and the run has '
+                f'Loss or gradients were not finite in {steps}, up to iteration {iteration}, and the run has '
                 f'ended, these steps left out. Lower the learning rate ({rate:.3g}) or mend the images of the last one '
                 f'({named}). {way_on(runner)}'
             )
@@ -183,24 +223,30 @@ def steps_left_out(runner: Runner) -> int:
 
 
 def norms(optimizer: Optimizer) -> list[Tensor]:
-    """The norm of each gradient that this process holds.
-
-    Those of a fused optimizer under ``GradScaler`` are still scaled; it judges them itself.
-    """
-    if getattr(optimizer, 'found_inf', None) is not None:
-        return []
+    """The norm of each gradient that this process holds."""
     held = [parameter.grad for group in optimizer.param_groups for parameter in group['params']]
     gradients = [gradient for gradient in held if gradient is not None and gradient.numel()]
     return list(torch._foreach_norm(gradients)) if gradients else []
 
 
-def are_finite_everywhere(numbers: list[Tensor]) -> bool:
-    """Whether all numbers are finite, in every process: here a step waits for the device."""
+def are_finite_everywhere(numbers: list[Tensor]) -> Tensor:
+    """Whether all numbers are finite, in every process, as the device knows it."""
     device = numbers[0].device if numbers else 'cpu'
     gathered = torch.stack([number.to(device, torch.float32) for number in numbers] or [torch.zeros(())])
     verdict = torch.isfinite(gathered).all().int()
     all_reduce(verdict, 'min')
-    return bool(verdict)
+    return verdict.bool()
+
+
+def skips_on_device(optimizer: Optimizer) -> bool:
+    """Whether an optimizer leaves a step out by ``found_inf``; SGD's first one would begin with any momentum."""
+    return isinstance(optimizer, Adam | AdamW) and all(group.get('fused') for group in optimizer.param_groups)
+
+
+def take_verdict_back(optimizer: Optimizer, arguments: Any, options: Any) -> None:
+    """What torch calls after a step; what GradScaler has set, with ``grad_scale``, it takes back itself."""
+    if not hasattr(optimizer, 'grad_scale'):
+        vars(optimizer).pop('found_inf', None)
 
 
 @HOOKS.register_module()

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -51,6 +52,12 @@ def name_of(sample: Any) -> str:
 def plain_model(runner: Any) -> nn.Module:
     """A runner's model without the wrapper for several processes."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def optim_wrappers(runner: Any) -> list[Any]:
+    """The wrappers of a runner's optimizers, of which it may have several."""
+    wrapper = runner.optim_wrapper
+    return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
 
 
 def running_statistics(model: nn.Module) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.optim import AmpOptimWrapper
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
@@ -58,11 +57,14 @@ def samples(count, faults=None):
     ]
 
 
+CHECKPOINTS = {'type': 'CheckpointHook', 'interval': 1, 'by_epoch': False, 'max_keep_ckpts': 5}
+
+
 def runner_of(work_dir, data, hooks=None, **options):
     """Two images a batch, in their order; a checkpoint every iteration."""
     runtime = Config.fromfile(ROOT / 'configs' / '_base_' / 'runtime_cls.py').default_hooks.to_dict()
-    default_hooks = {name: runtime[name] for name in ('finite_steps', 'finite_checkpoints')}
-    default_hooks['checkpoint'] = {'type': 'CheckpointHook', 'interval': 1, 'by_epoch': False, 'max_keep_ckpts': 5}
+    default_hooks = {name: runtime[name] for name in ('runtime_info', 'finite_steps', 'finite_checkpoints')}
+    default_hooks['checkpoint'] = CHECKPOINTS | {'type': 'mmgcvit.WholeCheckpointHook'}
     settings = {
         'model': Tiny(),
         'work_dir': str(work_dir),
@@ -108,13 +110,23 @@ def without(data, *left_out):
     return [sample for index, sample in enumerate(data) if index not in left_out]
 
 
-def adamw(**options):
-    return {'optim_wrapper': {'optimizer': {'type': 'AdamW', 'lr': 0.1}, **options}}
+def adamw(fused=False, **options):
+    return {'optim_wrapper': {'optimizer': {'type': 'AdamW', 'lr': 0.1, 'fused': fused}, **options}}
 
 
-@pytest.mark.parametrize('options', [adamw(), adamw(clip_grad={'max_norm': 1.0})], ids=['', 'clipped'])
-def test_a_step_with_a_fault_is_as_if_its_batch_had_not_been(tmp_path, options):
+FUSED_ON_CPUS = Version(torch.__version__) >= Version('2.4')
+
+
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.skipif(not FUSED_ON_CPUS, reason='none on CPUs'))])
+def fused(request):
+    """Whether the optimizer leaves a step out on the device."""
+    return request.param
+
+
+@pytest.mark.parametrize('clip', [{}, {'clip_grad': {'max_norm': 1.0}}], ids=['', 'clipped'])
+def test_a_step_with_a_fault_is_as_if_its_batch_had_not_been(tmp_path, fused, clip):
     """To the last bit: weights, running statistics, the optimizer's moments. The log names the images."""
+    options = adamw(fused, **clip)
     whole = train(tmp_path / 'whole', without(samples(8), 2, 3), **options)
     for fault, what, images in (
         ('pixels', 'the loss is', '3.jpg'),
@@ -126,9 +138,9 @@ def test_a_step_with_a_fault_is_as_if_its_batch_had_not_been(tmp_path, options):
         assert f'Images: {images}\n' in logged(tmp_path / fault)
 
 
-def test_of_accumulated_gradients_all_are_left_out(tmp_path):
+def test_of_accumulated_gradients_all_are_left_out(tmp_path, fused):
     """Iterations 3 and 4 make one step; only the images of the one with the fault are named where the loss tells."""
-    options = adamw(accumulative_counts=2)
+    options = adamw(fused, accumulative_counts=2)
     whole = train(tmp_path / 'whole', without(samples(12), 4, 5, 6, 7), **options)
     for at in (4, 7):
         named = {'pixels': f'{at}.jpg', 'loss': '4.jpg, 5.jpg' if at == 4 else '6.jpg, 7.jpg'}
@@ -138,12 +150,14 @@ def test_of_accumulated_gradients_all_are_left_out(tmp_path):
             assert f'Images: {named.get(fault, "4.jpg, 5.jpg, 6.jpg, 7.jpg")}\n' in logged(folder)
 
 
-def test_faults_that_are_not_in_a_row_end_no_run_and_average_and_log_stay_finite(tmp_path):
-    faults = dict.fromkeys((0, 2, 6, 8, 12), 'loss')
-    runner = train(tmp_path / 'a', samples(16, faults))
-    check_same(runner, train(tmp_path / 'b', without(samples(16), *faults, *(index + 1 for index in faults))))
+def test_faults_that_are_not_in_a_row_end_no_run_and_average_and_log_stay_finite(tmp_path, fused):
+    faults, options = dict.fromkeys((0, 2, 6, 8, 12), 'loss'), adamw(fused, clip_grad={'max_norm': 9.0})
+    runner = train(tmp_path / 'a', samples(16, faults), **options)
+    check_same(
+        runner, train(tmp_path / 'b', without(samples(16), *faults, *(index + 1 for index in faults)), **options)
+    )
     check_finite(tmp_path / 'a' / 'iter_8.pth')
-    for name in ('loss', 'loss_a', 'loss_b', 'acc'):
+    for name in ('loss', 'loss_a', 'loss_b', 'acc', 'grad_norm'):
         history, _ = runner.message_hub.get_scalar(f'train/{name}').data
         assert torch.isfinite(torch.as_tensor(history)).all()
 
@@ -172,6 +186,10 @@ ENDS = {
         {'data': samples(20, ALL)},
         r'After \S+iter_2\.pth, the newest checkpoint, no step was finite: begin anew',
     ),
+    "with mmengine's hook that saves likewise": (
+        {'data': samples(20, ALL), 'hooks': {'checkpoint': CHECKPOINTS}},
+        r'After \S+iter_2\.pth, the newest checkpoint, no step was finite: begin anew',
+    ),
     'how many is a setting': (
         {'data': samples(4, {0: 'pixels'}), 'hooks': finite_steps(most_in_a_row=1)},
         r'in a step, up to iteration 1, .*last one \(0\.jpg\)\. No checkpoint has been saved: begin anew$',
@@ -185,10 +203,10 @@ ENDS = {
 
 
 @pytest.mark.parametrize('case', ENDS)
-def test_so_many_in_a_row_end_a_run_with_only_finite_checkpoints(case, tmp_path):
+def test_so_many_in_a_row_end_a_run_with_only_finite_checkpoints(case, tmp_path, fused):
     options, message = ENDS[case]
     with pytest.raises(UserError, match=message):
-        train(tmp_path, **options)
+        train(tmp_path, **adamw(fused) | options)
     for path in tmp_path.glob('*.pth'):
         check_finite(path)
 
@@ -235,18 +253,16 @@ class TestGradScaler:
         ],
         ids=['pixels', 'loss', 'a scale that is never found', 'bfloat16, where there is none to look for'],
     )
-    def test_others_are(self, data, scale, dtype, iteration, tmp_path):
+    def test_others_are(self, data, scale, dtype, iteration, tmp_path, fused):
         with pytest.raises(UserError, match=rf'up to iteration {iteration}\b'):
-            self.train(tmp_path, data, scale, dtype)
+            self.train(tmp_path, data, scale, dtype, fused=fused)
 
     def test_it_begins_to_count_anew_after_a_step(self):
-        hook, wrapper = FiniteStepsHook(), AmpOptimWrapper.__new__(AmpOptimWrapper)
-        wrapper.cast_dtype = torch.float16
+        hook = FiniteStepsHook()
         for _ in range(2):
-            hook.is_finite = True
-            assert not hook.is_fault(wrapper)
-            hook.is_finite = None
-            assert [hook.is_fault(wrapper) for _ in range(MOST_BY_SCALER + 1)] == [False] * MOST_BY_SCALER + [True]
+            assert not hook.is_fault(is_finite=True, by_scaler=False)
+            found = [hook.is_fault(is_finite=True, by_scaler=True) for _ in range(MOST_BY_SCALER + 1)]
+            assert found == [False] * MOST_BY_SCALER + [True]
 
 
 def test_only_losses_of_training_are_judged_and_only_while_it_lasts(tmp_path):
@@ -258,7 +274,7 @@ def test_only_losses_of_training_are_judged_and_only_while_it_lasts(tmp_path):
     hook = next(hook for hook in runner.hooks if isinstance(hook, FiniteStepsHook))
     runner.model.train()(**next(iter(runner.train_dataloader)), mode='loss')
     runner.optim_wrapper.optimizer.step()
-    assert (hook.losses, hook.is_finite) == ([], None)
+    assert (hook.losses, hook.verdicts, hook.judged) == ([], [], None)
 
 
 def test_of_several_optimizers_each_is_judged_and_a_process_without_gradients_judges_its_losses():
@@ -270,14 +286,14 @@ def test_of_several_optimizers_each_is_judged_and_a_process_without_gradients_ju
             parameter.grad = torch.tensor([value])
             hook.judge_step(torch.optim.SGD([parameter]), (), {})
             assert (parameter.grad is None) == (value is NAN)
-        assert hook.is_finite == (NAN not in values)
+        assert all(hook.verdicts) == (NAN not in values)
     empty = nn.Parameter(torch.ones(0))
     empty.grad = torch.ones(0)
     for losses, is_finite in (([], True), ([torch.tensor(NAN)], False)):
         hook = FiniteStepsHook()
         hook.losses = losses
         hook.judge_step(torch.optim.SGD([nn.Parameter(torch.ones(2)), empty]), (), {})
-        assert hook.is_finite == is_finite
+        assert hook.verdicts == [is_finite]
 
 
 def test_a_number_of_steps_that_is_none_is_refused():
@@ -286,10 +302,10 @@ def test_a_number_of_steps_that_is_none_is_refused():
             FiniteStepsHook(count)
 
 
-def train_in_two_processes(folder):
+def train_in_two_processes(folder, fused):
     """What each does: of 16 images every other one; the weights after it, or how it ended."""
     wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
-    options = {'launcher': 'pytorch', 'cfg': {'model_wrapper_cfg': wrapper}}
+    options = {'launcher': 'pytorch', 'cfg': {'model_wrapper_cfg': wrapper}, **adamw(fused)}
     results = []
     for name, faults in (('one', {5: 'loss'}), ('both', dict.fromkeys(range(4, 8), 'loss'))):
         runner = train(folder / name, samples(16, faults), **options)
@@ -301,10 +317,10 @@ def train_in_two_processes(folder):
 
 
 @pytest.mark.slow
-def test_two_processes_leave_out_the_same_steps_and_end_together(tmp_path):
+def test_two_processes_leave_out_the_same_steps_and_end_together(tmp_path, fused):
     """The loss of one only is not finite, and its gradients are."""
     environments = [{'LOCAL_RANK': str(rank)} for rank in range(2)]
-    (one, both, ended), other = answers_of(train_in_two_processes, [(tmp_path,)] * 2, environments)
+    (one, both, ended), other = answers_of(train_in_two_processes, [(tmp_path, fused)] * 2, environments)
     assert one == both
     assert other == (one, both, ended)
     assert 'Images: 5.jpg, 7.jpg\n' in logged(tmp_path / 'one')
@@ -314,7 +330,7 @@ def test_two_processes_leave_out_the_same_steps_and_end_together(tmp_path):
 def test_every_runtime_has_the_hooks():
     for task in ('cls', 'det', 'seg'):
         hooks = Config.fromfile(ROOT / 'configs' / '_base_' / f'runtime_{task}.py').default_hooks
-        for name in ('FiniteSteps', 'FiniteCheckpoints', 'ExactResume', 'EndEarly'):
+        for name in ('LateRuntimeInfo', 'FiniteSteps', 'FiniteCheckpoints', 'ExactResume', 'EndEarly'):
             assert f'mmgcvit.{name}Hook' in {hook.type for hook in hooks.values()}, (task, name)
     assert hooks.checkpoint.type == 'mmgcvit.WholeCheckpointHook'
     hooks = Config.fromfile(ROOT / 'configs' / '_base_' / 'runtime_det.py').default_hooks
