@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 import torch
+from packaging.version import Version
 from torch.storage import TypedStorage
 
 from ..errors import CheckpointError, DamagedCheckpointError, first_line
@@ -80,6 +81,8 @@ def tensor_in(storage: TypedStorage, dtype: torch.dtype, offset: int, size: Iter
     numbers, size, stride = storage._untyped_storage, tuple(size), tuple(stride)
     held, count = numbers.nbytes() // dtype.itemsize, prod(size)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
+    if str(dtype) not in NAMES:
+        raise ValueError(f'a tensor of {dtype}')
     if min((offset, *size, *stride)) < 0 or (count and last >= held) or count > held:
         raise ValueError(f'a tensor of {size} in a storage of {held}')
     return Numbers(
@@ -120,6 +123,9 @@ UNTYPED = ('torch.UntypedStorage', 'torch.storage.UntypedStorage')
 class DataUnpickler(pickle.Unpickler):
     """Python's unpickler, which looks names up in :data:`NAMES` alone."""
 
+    # What it reads from, where storages have to be compared with it.
+    archive: Any = None
+
     def find_class(self, module: str, name: str) -> Any:
         full_name = f'{module.replace("__builtin__", "builtins")}.{name}'
         found = NAMES.get(full_name)
@@ -131,10 +137,10 @@ class DataUnpickler(pickle.Unpickler):
         return found if isinstance(found, torch.dtype) else lambda *arguments: found(*arguments)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, numbers_only(value) if name == 'persistent_load' else value)
+        super().__setattr__(name, numbers_only(value, self.archive) if name == 'persistent_load' else value)
 
 
-def numbers_only(find: Callable[[Any], TypedStorage]) -> Callable[[Any], Any]:
+def numbers_only(find: Callable[[Any], TypedStorage], archive: Any) -> Callable[[Any], Any]:
     """The way of torch from a reference to a storage, for nothing else: of modules it may write patches into files."""
 
     def persistent_load(reference: Any) -> Any:
@@ -144,6 +150,8 @@ def numbers_only(find: Callable[[Any], TypedStorage]) -> Callable[[Any], Any]:
         key, _, count, *view = others
         if what != 'storage' or type(key) is not str or type(count) is not int or count < 0 or any(view):
             raise ValueError('a reference to no storage')
+        if archive is not None and len(archive.get_record(f'data/{key}')) != count * kind.dtype.itemsize:
+            raise ValueError('a storage that is not as long as its record')
         storage = find(reference)
         if storage._untyped_storage.nbytes() != count * kind.dtype.itemsize:
             raise ValueError('one storage of two lengths')
@@ -152,11 +160,14 @@ def numbers_only(find: Callable[[Any], TypedStorage]) -> Callable[[Any], Any]:
     return persistent_load
 
 
-READER = SimpleNamespace(
-    __name__=__name__,
-    Unpickler=DataUnpickler,
-    load=lambda file, **options: DataUnpickler(file, **options).load(),
-)
+def reader_of(archive: Any) -> SimpleNamespace:
+    """What torch takes for Python's module pickle."""
+    # torch 2.13 looks itself; 2.1 shows what lies in memory behind a record.
+    looked_at = archive if Version(torch.__version__) < Version('2.13') else None
+    unpickler = type('DataUnpickler', (DataUnpickler,), {'archive': looked_at})
+    return SimpleNamespace(
+        __name__=__name__, Unpickler=unpickler, load=lambda file, **options: unpickler(file, **options).load()
+    )
 
 
 def as_data(value: Any, done: dict[int, Any]) -> Any:
@@ -205,8 +216,10 @@ def read_torch(path: Path, with_numbers: bool = True) -> Any:
             raise DamagedCheckpointError(f'{path} is no checkpoint: neither a file of torch.save nor safetensors')
         try:
             file.seek(0)
+            archive = None
             if head.startswith(ZIP_SIGNATURE):
-                check_memo(io.BytesIO(pickle_of_archive(path, file)))
+                archive = archive_in(path, file)
+                check_memo(io.BytesIO(archive.get_record('data.pkl')))
             # torch would unpack it, and a file can begin as both.
             elif tarfile.is_tarfile(path):
                 raise ValueError('it is a tar archive')
@@ -215,7 +228,7 @@ def read_torch(path: Path, with_numbers: bool = True) -> Any:
                     check_memo(file)
             file.seek(0)
             location = 'cpu' if with_numbers else 'meta'
-            data = as_data(torch.load(file, location, READER, weights_only=False, mmap=False), {})
+            data = as_data(torch.load(file, location, reader_of(archive), weights_only=False, mmap=False), {})
         except CheckpointError:
             raise
         except Exception as error:  # torch and a crafted pickle can end in any.
@@ -232,8 +245,8 @@ def read_torch(path: Path, with_numbers: bool = True) -> Any:
     return data
 
 
-def pickle_of_archive(path: Path, file: IO[bytes]) -> bytes:
-    """What an archive describes; one that torch would run, or that is none of its own, is refused.
+def archive_in(path: Path, file: IO[bytes]) -> Any:
+    """Torch's reader of an archive; one that torch would run, or that is none of its own, is refused.
 
     Asked of torch's reader, as torch does: another might see another file.
     """
@@ -245,7 +258,7 @@ def pickle_of_archive(path: Path, file: IO[bytes]) -> bytes:
         )
     if not archive.has_record('data.pkl'):
         raise DamagedCheckpointError(f"{path} is no checkpoint: a zip archive without torch's data.pkl")
-    return archive.get_record('data.pkl')
+    return archive
 
 
 def check_memo(file: IO[bytes]) -> None:

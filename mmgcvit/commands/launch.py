@@ -11,6 +11,9 @@ Environment variables, as for mmdet's scripts:
     MASTER_ADDR   The address of node 0.
     PORT          A port of node 0, by which processes find each other (default: a free one, with several nodes 29500).
     NODE_TIMEOUT  Seconds after which a node that has not been heard of is taken for lost (default 300).
+
+Where one of the first four is not set, it is PET_NNODES, PET_NODE_RANK, PET_MASTER_ADDR or PET_MASTER_PORT, which
+Kubeflow's operators set in each pod.
 """
 
 from __future__ import annotations
@@ -29,6 +32,13 @@ if TYPE_CHECKING:
     from .launcher import Nodes
 
 DEFAULT_PORT = 29500
+# How torch's launcher calls what it and this one read.
+OF_TORCH = {
+    'PET_NNODES': 'NNODES',
+    'PET_NODE_RANK': 'NODE_RANK',
+    'PET_MASTER_ADDR': 'MASTER_ADDR',
+    'PET_MASTER_PORT': 'PORT',
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,7 +62,9 @@ def main(args: argparse.Namespace) -> int:
     from .launcher import run_on
 
     nodes = read_nodes(os.environ)
-    environment = os.environ | threads(processes, os.environ)
+    # Of torch's launcher they would change options that are not given here.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith('PET_')}
+    environment = kept | threads(processes, os.environ)
     if device == 'cpu':
         environment[HIDING_VARIABLE] = '-1'
     else:
@@ -86,20 +98,27 @@ def read_nodes(environment: Mapping[str, str]) -> Nodes:
     from ..engine.processes import LOOPBACK, check_port, free_port
     from .launcher import SECONDS_BETWEEN_BEATS, SECONDS_OF_SILENCE, Nodes
 
+    given = {name: value for name, value in environment.items() if value}
+    environment = {OF_TORCH[name]: value for name, value in given.items() if name in OF_TORCH} | given
+    if 'NNODES' not in environment and environment.get('WORLD_SIZE', '1') != '1':
+        raise UserError(
+            f'WORLD_SIZE={environment["WORLD_SIZE"]} is set, and NNODES is not: set NNODES=1 if this node is alone, '
+            'and NNODES=$WORLD_SIZE NODE_RANK=$RANK if these count nodes, as in pods of a PyTorchJob'
+        )
     # A node that is well may be a few beats late.
     least = int(5 * SECONDS_BETWEEN_BEATS)
-    silence = whole_number('NODE_TIMEOUT', environment.get('NODE_TIMEOUT') or str(SECONDS_OF_SILENCE), least)
-    count = whole_number('NNODES', environment.get('NNODES') or '1', least=1)
-    rank = whole_number('NODE_RANK', environment.get('NODE_RANK') or '0', least=0)
+    silence = whole_number('NODE_TIMEOUT', environment.get('NODE_TIMEOUT', str(SECONDS_OF_SILENCE)), least)
+    count = whole_number('NNODES', environment.get('NNODES', '1'), least=1)
+    rank = whole_number('NODE_RANK', environment.get('NODE_RANK', '0'), least=0)
     if rank >= count:
         raise UserError(f'NODE_RANK={rank}, but the {count} nodes of NNODES are counted from 0 to {count - 1}')
     for name in ('NODE_RANK', 'MASTER_ADDR'):
-        if count > 1 and not environment.get(name):
+        if count > 1 and name not in environment:
             raise UserError(
                 f'NNODES={count} needs {name}: NODE_RANK is 0 to {count - 1}, MASTER_ADDR the address of node 0'
             )
     address = environment['MASTER_ADDR'] if count > 1 else LOOPBACK
-    port = whole_number('PORT', environment.get('PORT') or str(DEFAULT_PORT if count > 1 else free_port()), least=1)
+    port = whole_number('PORT', environment.get('PORT', str(DEFAULT_PORT if count > 1 else free_port())), least=1)
     if rank == 0:
         check_port('PORT', port)
     return Nodes(count, rank, address, port, silence)

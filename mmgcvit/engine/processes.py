@@ -136,6 +136,12 @@ def check_sharding(cfg: Config) -> None:
             'The config shares its model out among processes (FSDPStrategy): start it with '
             "'tools/dist_train.sh CONFIG NUMBER_OF_GPUS'"
         )
+    # Its FSDP makes streams for the CPU, which has none ("Stream() takes no arguments").
+    if is_sharded(cfg) and torch.__version__.startswith('2.1.') and not torch.cuda.is_available():
+        raise UserError(
+            'The config shares its model out among processes (FSDPStrategy), which torch 2.1 does on GPUs only, and '
+            'none is used here: take GPUs, or a later torch'
+        )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import nn
 from ..checkpoints.integrity import sha256
 from ..checkpoints.reading import local_file
 from ..errors import UserError
+from ..hosts.mmengine import reorders_channels
 from ..inference import Predictor
 from ..inference.sources import Source
 from ..version import __version__
@@ -44,14 +45,11 @@ def metadata_of(predictor: Predictor, source: Source, part: str | None = None) -
 
 def normalisation_of(preprocessor: nn.Module) -> dict[str, str]:
     """Mean, deviation and order of the channels that a network wants, of values from 0 to 255."""
-    # Of the hosts' base class, or of mmpretrain's, which has another name for it.
-    is_turned = getattr(preprocessor, 'to_rgb', None)
-    if is_turned is None:
-        is_turned = preprocessor._channel_conversion
+    order = 'rgb' if reorders_channels(preprocessor) else 'bgr'
     mean, std = [0.0] * 3, [1.0] * 3
     if preprocessor._enable_normalize:
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
-    return {'mean': json.dumps(mean), 'std': json.dumps(std), 'channel_order': 'rgb' if is_turned else 'bgr'}
+    return {'mean': json.dumps(mean), 'std': json.dumps(std), 'channel_order': order}
 
 
 class Preparation(NamedTuple):

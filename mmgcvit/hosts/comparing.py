@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import inf
@@ -71,7 +72,8 @@ def settings_of_text(text: Any) -> dict[str, Any] | None:
     if not isinstance(text, str) or len(text) > LONGEST_TEXT:
         return None
     try:
-        tree = ast.parse(text)
+        # As mmengine 0.10.7 writes a class; later ones write its name.
+        tree = ast.parse(re.sub(r"<class '([\w.]+)'>", r'\1', text))
         values = {statement.targets[0].id: value_of(statement.value) for statement in tree.body}
     # Of what mmengine did not write; the last two of text that is nested too deep.
     except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):

@@ -60,6 +60,13 @@ def optim_wrappers(runner: Any) -> list[Any]:
     return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
 
 
+def reorders_channels(preprocessor: nn.Module) -> bool:
+    """Whether a host's data preprocessor puts blue, green, red into red, green, blue."""
+    # As mmengine, mmseg 1.2 and mmpretrain call it.
+    names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
+    return any(getattr(preprocessor, name, False) for name in names)
+
+
 def running_statistics(model: nn.Module) -> dict[str, Tensor]:
     """What normalisation layers keep of the batches that they have seen, by its name in the model."""
     return {

@@ -25,7 +25,10 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     """
     from torchvision.ops import nms as torchvision_nms
 
-    return torchvision_nms(boxes + boxes.new_tensor([0, 0, offset, offset]), scores, iou_threshold)
+    # Half precision, of which autocast may give boxes and scores different kinds, has no kernel everywhere.
+    dtype = torch.promote_types(scores.dtype, torch.float32)
+    boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
+    return torchvision_nms(boxes.to(dtype), scores.to(dtype), iou_threshold)
 
 
 def roi_align_forward(

@@ -18,6 +18,7 @@ from PIL import Image
 
 from ..datasets.checks import leaf_datasets, type_name
 from ..errors import UserError, first_line
+from ..hosts.mmengine import reorders_channels
 from ..inference.loading import quiet_hosts
 from .sheets import cell_of_sample, loading_steps, stacked
 
@@ -74,9 +75,7 @@ class Samples:
             ) from None
         self.metainfo = self.dataset.metainfo
         self.stored_red_first = any(type_name(leaf) in STORED_RED_FIRST for leaf in leaf_datasets(settings.dataset))
-        self.red_first = self.stored_red_first != bool(
-            getattr(self.preprocessor, '_channel_conversion', getattr(self.preprocessor, 'to_rgb', False))
-        )
+        self.red_first = self.stored_red_first != reorders_channels(self.preprocessor)
 
     def chosen(self, number: int, seed: int) -> list[int]:
         """So many samples by chance, of those that there are, by their numbers."""

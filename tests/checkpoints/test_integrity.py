@@ -41,7 +41,8 @@ def test_what_is_saved_is_read_by_us_and_by_torch_wherever_it_is_moved(tmp_path)
     check_whole(tmp_path / 'renamed')
     assert same(tmp_path / 'renamed')
     for options in ({}, {'mmap': True}):
-        content = torch.load(tmp_path / 'renamed', weights_only=True, **options)
+        # torch 2.1 maps only what a text names.
+        content = torch.load(str(tmp_path / 'renamed'), weights_only=True, **options)
         assert torch.equal(content['state_dict']['b'], torch.ones(7))
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before], 'reading writes nothing'
 

@@ -8,13 +8,18 @@ from datetime import timedelta
 
 import pytest
 import torch.distributed as dist
+import yaml
+from mmengine.config import Config
 
-from mmgcvit.commands import launcher
+from mmgcvit.commands import launcher, train
 from mmgcvit.commands.launch import read_nodes, threads
 from mmgcvit.commands.launcher import DONE, FAILED, Nodes, Pulse
 from mmgcvit.commands.main import run_command
+from mmgcvit.engine import processes
+from mmgcvit.engine.early_end import RESUME_ME
 from mmgcvit.errors import UserError
 
+from ..docs.pages import blocks
 from ..programs import running, started
 
 CONFIG = 'tests/data/configs/classify.py'
@@ -24,6 +29,69 @@ SECOND_OF_TWO = {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'node0'}
 def test_nodes_are_described_by_the_variables_of_the_hosts_scripts():
     assert read_nodes(SECOND_OF_TWO) == Nodes(2, 1, 'node0', 29500, silence=300)
     assert read_nodes({**SECOND_OF_TWO, 'PORT': '1234', 'NODE_TIMEOUT': '60'}) == Nodes(2, 1, 'node0', 1234, silence=60)
+
+
+def pods_of(manifest):
+    """The containers of a manifest, each with the variables that it has in a cluster.
+
+    As kubeflow/training-operator 1.7 and later sets them, and Kubernetes the index of a pod of an indexed job.
+    """
+    spec = manifest['spec']
+    if manifest['kind'] == 'PyTorchJob':
+        parts = spec['pytorchReplicaSpecs']
+        templates = [part['template'] for part in parts.values() for _ in range(part['replicas'])]
+        address = f'{manifest["metadata"]["name"]}-master-0'
+        of_all = {'WORLD_SIZE': str(len(templates)), 'PET_NNODES': str(len(templates)), 'PET_NPROC_PER_NODE': 'auto'}
+        for prefix in ('', 'PET_'):
+            of_all |= {f'{prefix}MASTER_ADDR': address, f'{prefix}MASTER_PORT': '23456'}
+        given = [of_all | {'RANK': str(rank), 'PET_NODE_RANK': str(rank)} for rank in range(len(templates))]
+    elif manifest['kind'] == 'JobSet':
+        (part,) = spec['replicatedJobs']
+        spec = part['template']['spec']
+        templates = [spec['template']] * spec['completions']
+        given = [{"metadata.annotations['batch.kubernetes.io/job-completion-index']": str(rank)} for rank in (0, 1)]
+    else:
+        templates, given = [spec['template']], [{}]
+    for template, variables in zip(templates, given, strict=True):
+        (container,) = template['spec']['containers']
+        for entry in container.get('env', ()):
+            is_field = 'valueFrom' in entry
+            path = entry['valueFrom']['fieldRef']['fieldPath'] if is_field else None
+            variables[entry['name']] = variables[path] if is_field else entry['value']
+        yield template['spec'], container, variables
+
+
+@pytest.mark.parametrize('block', blocks('yaml'), ids=str)
+def test_each_pod_of_a_manifest_is_the_node_that_it_should_be_and_its_command_is_understood(block, monkeypatch):
+    manifest = yaml.safe_load(block.text)
+    called = []
+    monkeypatch.setattr(launcher, 'run_on', lambda *given: called.append(given) or 75)
+    monkeypatch.setattr(processes, 'check_port', lambda *_: None)
+    for spec, container, variables in pods_of(manifest):
+        assert spec['terminationGracePeriodSeconds'] >= 60
+        assert {'name': 'shm', 'emptyDir': {'medium': 'Memory'}} in spec['volumes']
+        script, config, number, *options = container['command']
+        assert (script, '--resume' in options) == ('tools/dist_train.sh', True)
+        for name in ('NNODES', *variables):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            run_command('launch', [number, 'train', config, '--device=cpu', *options])
+        assert ended.value.code == 75
+        assert not [name for name in called[-1][3] if name.startswith('PET_')], "they are torch's options"
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, 'argv', ['train', *called[-1][2][3:]])
+            args = train.parse_args()
+        Config.fromfile(args.config).merge_from_dict(args.cfg_options or {})
+        assert args.work_dir.startswith(f'{container["volumeMounts"][0]["mountPath"]}/')
+    nodes = [nodes for nodes, *_ in called]
+    name = manifest['metadata']['name']
+    address = {'Job': '127.0.0.1', 'JobSet': f'{name}-node-0-0.{name}', 'PyTorchJob': f'{name}-master-0'}
+    assert {(each.count, each.address) for each in nodes} == {(len(nodes), address[manifest['kind']])}
+    assert [each.rank for each in nodes] == list(range(len(nodes)))
+    assert len(nodes) == (1 if manifest['kind'] == 'Job' else 2)
+    assert f'{RESUME_ME}' in block.text or manifest['kind'] == 'PyTorchJob'
 
 
 def test_one_node_takes_a_free_port_of_its_own():
@@ -41,6 +109,8 @@ def test_what_makes_no_sense_is_refused():
         ({'NNODES': '2', 'NODE_RANK': '1'}, 'NNODES=2 needs MASTER_ADDR'),
         ({'NODE_RANK': '1'}, 'NODE_RANK=1, but the 1 nodes'),
         ({'PORT': '70000'}, 'PORT=70000 cannot be used'),
+        ({'WORLD_SIZE': '2', 'RANK': '1'}, 'NNODES=$WORLD_SIZE NODE_RANK=$RANK if these count nodes'),
+        ({'PET_NNODES': '1:3'}, "NNODES must be a whole number of 1 or more, not '1:3'"),
     ):
         with pytest.raises(UserError, match=re.escape(words)):
             read_nodes(environment)

@@ -210,7 +210,7 @@ OTHER_LANGUAGES = {
     '': 'output, or a tree of files',
     'text': 'output',
     'json': 'output; tests/inference/test_docs.py compares it',
-    'yaml': 'needs a Kubernetes cluster',
+    'yaml': 'needs a Kubernetes cluster; tests/commands/test_launcher.py looks at it',
     '{toctree}': 'the site',
     '{eval-rst}': 'the site',
 }

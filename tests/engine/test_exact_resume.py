@@ -159,7 +159,8 @@ def test_nothing_that_was_trained_with_is_loaded_again_and_the_log_counts_on(tmp
         if loop is EPOCHS:
             assert collected.numbers == [(6, 2), (7, 3), (8, 0), (9, 1), (10, 2), (11, 3)]
     # A run past its end loads nothing: workers would pass over as many batches as a checkpoint says that there were.
-    monkeypatch.setattr(DataLoader, '__iter__', None)
+    iterate = DataLoader.__iter__
+    monkeypatch.setattr(DataLoader, '__iter__', lambda loader: iterate(loader) if not loader.num_workers else None)
     run(resumed(tmp_path / 'iterations', loop=ITERATIONS, workers=2, **SEEDED))
 
 

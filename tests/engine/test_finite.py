@@ -284,7 +284,7 @@ def test_of_several_optimizers_each_is_judged_and_a_process_without_gradients_ju
         for value in values:
             parameter = nn.Parameter(torch.ones(1))
             parameter.grad = torch.tensor([value])
-            hook.judge_step(torch.optim.SGD([parameter]), (), {})
+            hook.judge_step(torch.optim.SGD([parameter], lr=0.1), (), {})
             assert (parameter.grad is None) == (value is NAN)
         assert all(hook.verdicts) == (NAN not in values)
     empty = nn.Parameter(torch.ones(0))
@@ -292,7 +292,7 @@ def test_of_several_optimizers_each_is_judged_and_a_process_without_gradients_ju
     for losses, is_finite in (([], True), ([torch.tensor(NAN)], False)):
         hook = FiniteStepsHook()
         hook.losses = losses
-        hook.judge_step(torch.optim.SGD([nn.Parameter(torch.ones(2)), empty]), (), {})
+        hook.judge_step(torch.optim.SGD([nn.Parameter(torch.ones(2)), empty], lr=0.1), (), {})
         assert hook.verdicts == [is_finite]
 
 

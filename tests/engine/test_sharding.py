@@ -57,6 +57,7 @@ def test_a_sharded_config_started_as_one_process_says_how_to_start_it(tmp_path):
     assert 'Traceback' not in output
 
 
+@toy.SHARDS_HERE
 @pytest.mark.slow
 def test_a_sharded_training_saved_and_resumed_ends_with_the_weights_of_a_plain_one(tmp_path):
     """A toy on GC ViT, every step's gradients clipped to a norm of 0.1, by SGD: what it learns follows every factor.
@@ -79,6 +80,7 @@ def test_a_sharded_training_saved_and_resumed_ends_with_the_weights_of_a_plain_o
     torch.testing.assert_close(sharded, plain, atol=steps * rate * norm * 100 * EPS, rtol=10 * EPS)
 
 
+@toy.SHARDS_HERE
 @pytest.mark.long
 def test_a_sharded_detector_trained_and_resumed_ends_with_the_weights_of_a_plain_one(digits, tmp_path):
     """DINO with gradient clipping, an epoch and, resumed, one more: with DDP and with FSDP.
@@ -160,6 +162,7 @@ def train_shared_out():
     return results
 
 
+@toy.SHARDS_HERE
 @pytest.mark.slow
 def test_two_processes_with_an_image_each_equal_one_with_two():
     """To 1,000 roundings of each tensor's largest number, before the step and after.

@@ -124,7 +124,9 @@ def test_of_an_animation_the_first_frame_is_taken_and_a_line_says_so(call, model
     for ending in ('gif', 'webp', 'png'):
         options = {'lossless': True} if ending == 'webp' else {}
         first.save(tmp_path / f'film.{ending}', save_all=True, append_images=[second], **options)
-    films = [f'film.{ending}' for ending in ('gif', 'webp', 'png')]
+    # OpenCV before 4.12 reads no GIF.
+    films = [film for film in ('film.gif', 'film.webp', 'film.png') if cv2.haveImageReader(film)]
+    assert len(films) > 1
     code, printed = call('predict', work_dirs['classification'], *films, 'still.png', '--device', 'cpu')
     assert code == 0
     assert [film for film in films if f'{film}: an animation, of which the first frame is taken\n' in printed] == films

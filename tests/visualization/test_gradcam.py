@@ -39,9 +39,9 @@ def spots_are_class_1(model):
 @needs_gradcam
 def test_the_map_lies_on_the_planted_object(tmp_path):
     """Also where the object was not when the answer was planted; the picture is twice as large as what is seen."""
-    arch = {'embed_dims': 16, 'depths': (2, 2, 1, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
+    arch = {'embed_dims': 32, 'depths': (2, 2, 1, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
     backbone = {'arch': arch, 'out_indices': (1,), 'window_size': (4, 4, 2, 2)}
-    planted = classifier_of(tmp_path / 'run', changed=spots_are_class_1, head_dims=32, **backbone)
+    planted = classifier_of(tmp_path / 'run', changed=spots_are_class_1, head_dims=64, **backbone)
     for row, column in ((8, 8), (40, 16), (24, 40)):
         found = gradcam(planted, spot(128, 2 * row, 2 * column, 32), class_name=1)
         on = spot(64, row, column, 16)[..., 0] > 0

@@ -93,7 +93,7 @@ def test_what_is_kept_serves_no_gradient_and_is_not_copied(device):
     replaced = {TABLE: torch.zeros(35, 2, dtype=torch.double, device=device)}
     with torch.no_grad():
         position()
-        assert not torch.func.functional_call(position, replaced).any()
+        assert not torch.func.functional_call(position, replaced, ()).any()
 
 
 def test_rows_are_aligned_for_cuda_and_mean_the_same():
