@@ -26,6 +26,9 @@ IMAGE_ENDINGS += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
 ADDRESSES = ('http://', 'https://')
 # What the name of a file or folder ends in while it is written.
 UNFINISHED = '.unfinished'
+# How a file system, or who has mounted it, says that it does not do what it was asked for.
+NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.ESPIPE)
+NOT_OFFERED += (errno.EPERM, errno.EACCES, errno.EROFS)
 
 
 def from_root(path: str | Path) -> Path:
@@ -47,14 +50,37 @@ def counted_up(path: Path) -> Path:
     return next(p for p in itertools.chain([path], others) if not p.exists() or (p.is_dir() and not any(p.iterdir())))
 
 
+def is_not_offered(error: OSError) -> bool:
+    """Whether a file system does not do what it was asked for at all, as networks' do not lock, clouds' not append."""
+    return error.errno in NOT_OFFERED
+
+
+def existing(path: Path) -> Path:
+    """A path, or the nearest folder above it that is there."""
+    return next(each for each in (path, *from_root(path).parents) if each.exists())
+
+
 def refusal_of(folder: Path) -> OSError | None:
-    """What the system says where nothing can be written into a folder that is there; None where something can."""
+    """What the system says where files cannot be written and renamed in a folder that is there; None where they can."""
     try:
         # Permissions do not tell of everything: root may write, and file systems refuse.
-        with tempfile.TemporaryDirectory(dir=folder):
-            return None
+        with tempfile.TemporaryDirectory(dir=folder) as made:
+            for name in 'ab':
+                Path(made, name).touch()
+            Path(made, 'a').replace(Path(made, 'b'))
     except OSError as error:
         return error
+
+
+def append_refusal(folder: Path) -> OSError | None:
+    """What a file system says that lets nobody write on at a file's end, as mounts of object stores; None otherwise."""
+    with suppress(OSError), tempfile.TemporaryDirectory(dir=existing(folder)) as made:
+        (file := Path(made, 'file')).touch()
+        try:
+            file.open('a').close()
+        except OSError as error:
+            return error if is_not_offered(error) else None
+    return None
 
 
 def check_writable(folder: Path, name: str) -> None:
@@ -67,10 +93,9 @@ def check_writable(folder: Path, name: str) -> None:
     Raises:
         UserError: It cannot be written to, or not be made.
     """
-    existing = next(path for path in (folder, *from_root(folder).parents) if path.exists())
-    refusal = refusal_of(existing)
+    refusal = refusal_of(there := existing(folder))
     if refusal is not None:
-        raise UserError(f'{name} cannot be written ({existing}: {refusal.strerror}); name another place')
+        raise UserError(f'{name} cannot be written ({there}: {refusal.strerror}); name another place')
 
 
 def check_target(target: Path, ending: str, overwrite: bool | None = False) -> None:
@@ -144,11 +169,12 @@ def take_place(unfinished: Path, path: Path, flush: bool = True) -> None:
 
 
 @contextmanager
-def taking_turns(folder: Path) -> Iterator[None]:
-    """One process and thread at a time in a folder, where its file system has locks."""
+def taking_turns(path: Path) -> Iterator[None]:
+    """One process and thread at a time with a folder, or with a file made for this; all at once where nothing locks."""
     with ExitStack() as opened:
         with suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY)
+            # On NFS only what is open for writing can be locked so.
+            descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT)
             opened.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             # Before it is closed: in a process that is forked meanwhile it stays open.
@@ -158,15 +184,15 @@ def taking_turns(folder: Path) -> Iterator[None]:
 
 def flush_to_disk(path: Path) -> None:
     """Have the disk keep a file's content, or a folder's names, through a power cut, where it can be asked to."""
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        # Some file systems do not know this.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+        if not is_not_offered(error):
             raise
-    finally:
-        os.close(descriptor)
 
 
 def write_image(path: Path, picture: np.ndarray) -> Path:

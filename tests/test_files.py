@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import stat
 
 import cv2
 import numpy as np
@@ -38,36 +37,6 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path):
             interrupted(error)
         assert [each.name for each in path.parent.iterdir()] == ['file']
         assert path.read_text() == 'False'
-
-
-def test_a_folder_that_cannot_be_flushed_takes_nothing_from_a_file_in_it(tmp_path, monkeypatch):
-    """As file systems of networks refuse it, or folders that nobody may read."""
-    flush, opened = os.fsync, os.open
-
-    for name, number in (
-        ('open', errno.EACCES),
-        ('fsync', errno.EINVAL),
-        ('fsync', errno.ENOTSUP),
-        ('fsync', errno.EIO),
-    ):
-        call = opened if name == 'open' else flush
-
-        def refuse(path, *options, call=call, number=number):
-            # A path or a number of an open one.
-            if stat.S_ISDIR(os.stat(path).st_mode):  # noqa: PTH116
-                raise OSError(number, os.strerror(number))
-            return call(path, *options)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(f'os.{name}', refuse)
-            with written_whole(tmp_path / 'alone') as unfinished:
-                unfinished.write_text(f'{number}')
-            with written_together(tmp_path / 'one', tmp_path / 'other') as both:
-                for each in both:
-                    each.write_text(f'{number}')
-        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
-            ('alone', 'one', 'other'), f'{number}'
-        )
 
 
 def test_files_that_belong_together_are_there_all_or_none(tmp_path):

@@ -1,25 +1,27 @@
 """Checkpoints from the network, addresses and the Hugging Face Hub: fetched once a node, whole, the same every time."""
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import torch
 from mmengine.dist import all_gather_object, is_distributed
 
 from ..errors import CheckpointError, DamagedCheckpointError, first_line
-from ..files import written_together
+from ..files import taking_turns, written_together
 from .integrity import beside, recorded_digest, sha256
 
 # A server that says nothing for so long is given up.
 SECONDS_OF_SILENCE = 30
 LONGEST_NAME = 100
+# What names of torch's and OpenMMLab's files begin the file's SHA-256 with.
+NAMED_DIGEST = re.compile(r'-([0-9a-f]{8,})\.')
 NAME_ON_HUB = re.compile(r'\w[\w.-]*/\w[\w.-]*')
 # What ends so is a file that is not there, not a name on the Hub.
 ENDINGS_OF_FILES = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors', '.tar')
@@ -37,15 +39,16 @@ def download(address: str, check: Callable[[Path], object]) -> Path:
     wanted = re.fullmatch(r'sha256=([0-9a-fA-F]{64})', fragment)
     if fragment and wanted is None:
         raise CheckpointError(f'{address}: after # belongs sha256= and 64 hexadecimal digits, or nothing')
-    path = place_in_cache(url)
+    path, digest = place_in_cache(url), wanted and wanted[1].lower()
 
     def fetch() -> Path:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Other runs on this machine that fetch the same file wait meanwhile.
-            with path.with_name(f'{path.name}.lock').open('w') as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                fetch_unless_cached(url, path, wanted and wanted[1].lower(), check)
+            found = find_in_cache(url, digest, check)
+            if found is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # Others that fetch it wait meanwhile; where nothing locks each fetches it, and the last one's stays.
+                with taking_turns(path.with_name(f'{path.name}.lock')):
+                    found = find_in_cache(url, digest, check) or fetch_into_cache(url, digest, check)
         except CheckpointError:
             raise
         except Exception as error:  # The network, the server, the disk or the address.
@@ -53,7 +56,7 @@ def download(address: str, check: Callable[[Path], object]) -> Path:
                 f'{address} could not be downloaded ({first_line(error)}). Download it elsewhere, then name the file '
                 'instead'
             ) from None
-        return path
+        return found
 
     return first_on_each_node(fetch)
 
@@ -64,14 +67,36 @@ def place_in_cache(url: str) -> Path:
     return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
 
-def fetch_unless_cached(url: str, path: Path, wanted: str | None, check: Callable[[Path], object]) -> None:
-    """Fetch a file unless it is there as it was; one that has changed, here or on the server, is not taken for it."""
+def find_in_cache(url: str, wanted: str | None, check: Callable[[Path], object]) -> Path | None:
+    """The file of an address if it is there as it was, by its own name or by that of torch.hub; nothing is written.
+
+    By the digest that is wanted or recorded, or else that torch's names begin with; without one it has to be whole.
+    """
+    path = place_in_cache(url)
+    for place in (path, path.with_name(PurePosixPath(urlsplit(url).path).name or path.name)):
+        if not place.is_file():
+            continue
+        record, named = beside(place), NAMED_DIGEST.search(place.name)
+        expected = wanted or (recorded_digest(record) if record.is_file() else named and named[1])
+        if expected:
+            if sha256(place).startswith(expected):
+                return place
+            continue
+        try:
+            check(place)
+        except DamagedCheckpointError:
+            continue
+        except CheckpointError:  # One that is refused stays: fetching it again is no help.
+            pass
+        return place
+    return None
+
+
+def fetch_into_cache(url: str, wanted: str | None, check: Callable[[Path], object]) -> Path:
+    """Fetch a file in place of what may be there; one that has changed on the server is not taken for it."""
+    path = place_in_cache(url)
     record = beside(path)
     recorded = recorded_digest(record) if record.is_file() else None
-    if path.is_file():
-        if sha256(path) == (wanted or recorded):
-            return
-        path.unlink()
     with written_together(path, record) as (unfinished, new_record):
         transfer(url, unfinished)
         digest = sha256(unfinished)
@@ -89,6 +114,7 @@ def fetch_unless_cached(url: str, path: Path, wanted: str | None, check: Callabl
             raise CheckpointError(f'{url} gave no whole checkpoint; it was thrown away: {error}') from None
         except CheckpointError:  # One that is refused stays: fetching it again is no help.
             pass
+    return path
 
 
 def transfer(url: str, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Whether a checkpoint is what was written: digests inside and beside it, the zip's checksums; and writing it so."""
 
 import hashlib
+import logging
 import os
 import re
 import zipfile
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from ..errors import CheckpointError, DamagedCheckpointError, first_line
-from ..files import written_together, written_whole
+from ..files import is_not_offered, written_together, written_whole
 from .torch_files import ZIP_SIGNATURE
 
 # What the comment at the end of a zip archive begins with that is its digest; 64 hexadecimal digits follow.
@@ -54,22 +56,29 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappi
 def add_digest(path: Path) -> None:
     """Give a file of torch.save its SHA-256, as the comment that a zip archive may end in; torch reads past it.
 
-    It covers every byte before it, so that a file carries its digest wherever it is copied or renamed.
+    It covers every byte before it, so that a file carries its digest wherever it is copied or renamed. Where a file
+    system lets nobody change a file that is written, the checksums of the archive are all that it has.
 
     Raises:
         ValueError: It is no archive, or has a comment already.
     """
-    with path.open('r+b') as file:
-        if file.read(len(ZIP_SIGNATURE)) != ZIP_SIGNATURE:
-            raise ValueError(f'{path} is no zip archive; torch.save writes one')
-        file.seek(-COMMENT_LENGTH, os.SEEK_END)
-        if file.read() != bytes(COMMENT_LENGTH):
-            raise ValueError(f'{path} has a comment already')
-        file.seek(-COMMENT_LENGTH, os.SEEK_END)
-        file.write((len(DIGEST_MARK) + LENGTH_OF_DIGEST).to_bytes(COMMENT_LENGTH, 'little') + DIGEST_MARK)
-    digest = sha256(path)
-    with path.open('ab') as file:
-        file.write(digest.encode())
+    size = path.stat().st_size
+    try:
+        with path.open('r+b') as file:
+            if file.read(len(ZIP_SIGNATURE)) != ZIP_SIGNATURE:
+                raise ValueError(f'{path} is no zip archive; torch.save writes one')
+            file.seek(-COMMENT_LENGTH, os.SEEK_END)
+            if file.read() != bytes(COMMENT_LENGTH):
+                raise ValueError(f'{path} has a comment already')
+            file.seek(-COMMENT_LENGTH, os.SEEK_END)
+            file.write((len(DIGEST_MARK) + LENGTH_OF_DIGEST).to_bytes(COMMENT_LENGTH, 'little') + DIGEST_MARK)
+            file.flush()
+            file.write(sha256(path).encode())
+    except OSError as error:
+        if not is_not_offered(error) or path.stat().st_size != size:
+            raise
+        message = 'checkpoints have no digest: their file system changes no file that is written'
+        print_log(f'{message} ({error.strerror})', 'current', logging.WARNING)
 
 
 def sha256(path: Path, without_last: int = 0) -> str:

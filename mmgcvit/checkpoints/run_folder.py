@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ..errors import CheckpointError, DamagedCheckpointError, shorten
-from ..files import UNFINISHED
+from ..files import UNFINISHED, is_not_offered
 from .integrity import check_whole
 from .torch_files import read_torch
 
@@ -256,25 +256,32 @@ def refuse_taken(folder: Path) -> None:
     )
 
 
-def take_folder(folder: Path) -> TextIO:
+def take_folder(folder: Path) -> TextIO | None:
     """Take a folder for this process, until it ends or closes what is returned.
 
     The system gives the folder back however the process ends, on file systems of several machines too; processes that
-    it has started do not hold it. On a disk that knows no locks the folder is taken by nobody. What is returned is to
-    be kept.
+    it has started do not hold it. On a disk that knows no locks the folder is taken by nobody, which is said. What is
+    returned is to be kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for own in own_locks(folder):
         own.close()
-    file = (folder / LOCK).open('a+')
     try:
+        file = (folder / LOCK).open('a+')
         if not can_lock(file, fcntl.LOCK_EX):
             with file:
                 refuse_taken(folder)
-    except OSError:
-        return file
-    OWN.add(file)
-    file.truncate(0)
-    file.write(f'process {os.getpid()} on {socket.gethostname()}')
-    file.flush()
+        OWN.add(file)
+        file.truncate(0)
+        file.write(f'process {os.getpid()} on {socket.gethostname()}')
+        file.flush()
+    except OSError as error:
+        if not is_not_offered(error):
+            raise
+        print_log(
+            f'{folder} cannot be locked ({error.strerror}); nothing keeps another training out of it',
+            'current',
+            logging.WARNING,
+        )
+        return None
     return file

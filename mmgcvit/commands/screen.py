@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.runner import FlexibleRunner, Runner
 
+    from ..engine.beginning import Beginning
     from ..engine.progress import Display
 
     # What is done to a runner before it trains or tests.
@@ -44,18 +45,18 @@ def add_progress_option(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def open_screen(cfg: Config, progress: bool, files: list[Path]) -> Iterator[Watch]:
+def open_screen(cfg: Config, progress: bool, beginning: Beginning) -> Iterator[Watch]:
     """The screen for a run, as a context around it; gives a function that takes the runner before it trains or tests.
 
     With ``progress`` it shows how the run gets on, and all that is printed goes to ``<work_dir>/console_<time>.log``,
-    whose last lines are said where the run fails; it joins ``files``, which a refusal takes away.
+    whose last lines are said where the run fails; a refusal takes it away.
     """
     if not progress:
         yield lambda runner: None
         return
     rank = 0 if cfg.launcher == 'none' else int(os.environ['RANK'])
-    log = new_log(Path(cfg.work_dir), rank)
-    files.append(log)
+    log = new_log(beginning.logs, rank)
+    beginning.files.append(log)
     with ended_in_a_few_lines(log), output_to(log) as terminal:
         if rank:
             # Of several processes the first shows them all.

@@ -53,6 +53,6 @@ def main(args: argparse.Namespace) -> None:
     with (
         leaving_processes(),
         Beginning(cfg.work_dir) as beginning,
-        open_screen(cfg, args.progress, beginning.files) as watch,
+        open_screen(cfg, args.progress, beginning) as watch,
     ):
         testing.run(cfg, source.checkpoint, beginning, args.out, args.trust_checkpoint, watch)

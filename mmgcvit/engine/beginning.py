@@ -1,11 +1,14 @@
 """How a run begins: until its first iteration its work dir is as it was, but for logs, which a refusal takes away.
 
 mmengine's runners write their config into the work dir when they are built, over that of a finished run. Here it is
-written after the first iteration of a training, and by a test never.
+written after the first iteration of a training, and by a test never. Logs are written elsewhere where the work dir's
+file system does not append to files, and copied there at the end.
 """
 
 import logging
 import shutil
+import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,17 +20,31 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
+from mmengine.visualization import Visualizer
 
 from ..checkpoints.run_folder import is_taken
 from ..errors import UserError
-from ..files import from_root, written_whole
+from ..files import append_refusal, from_root, written_whole
 
 
-class WritesNoConfig:
-    """What keeps a runner from writing its config when it is built."""
+class AsBegun:
+    """What a runner does otherwise: it writes no config when built, and its logs where :class:`Beginning` says."""
+
+    logs: Path
 
     def dump_config(self) -> None:
         """Write nothing; :class:`Beginning` does later."""
+
+    def build_logger(self, log_level: int | str = 'INFO', log_file: str | None = None, **more: Any) -> MMLogger:
+        (folder := self.logs / self.timestamp).mkdir(parents=True, exist_ok=True)
+        return super().build_logger(log_level, log_file or str(folder / f'{self.timestamp}.log'), **more)
+
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        if visualizer is None:
+            visualizer = {'type': 'Visualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}
+        if isinstance(visualizer, dict):
+            visualizer.setdefault('save_dir', str(self.logs / self.timestamp))
+        return super().build_visualizer(visualizer)
 
 
 class Beginning(Hook):
@@ -49,6 +66,16 @@ class Beginning(Hook):
         # What others have made for this run: a log of what it prints, the folder of its config.
         self.files: list[Path] = []
         self.has_begun = self.has_written = False
+        # Where the run's logs are written.
+        self.logs = self.folder
+        refusal = append_refusal(self.folder)
+        if refusal is not None:
+            self.logs = Path(tempfile.mkdtemp(prefix='mmgcvit_logs_'))
+            if is_main_process():
+                sys.stderr.write(
+                    f'logs: {self.logs}, copied into the work dir when the run ends: its file system does not append '
+                    f'to files ({refusal.strerror})\n'
+                )
 
     def build(self, cfg: Config, kind: type | None = None) -> Runner | FlexibleRunner:
         """The runner of a config, or of a kind, that writes no config and has this hook."""
@@ -57,7 +84,7 @@ class Beginning(Hook):
             raise UserError(
                 f'runner_type={cfg.runner_type}: there is no such runner; expected Runner or FlexibleRunner'
             )
-        runner = type(kind.__name__, (WritesNoConfig, kind), {}).from_cfg(cfg)
+        runner = type(kind.__name__, (AsBegun, kind), {'logs': self.logs}).from_cfg(cfg)
         runner.register_hook(self)
         return runner
 
@@ -82,6 +109,9 @@ class Beginning(Hook):
     ) -> None:
         if isinstance(error, UserError) and not self.has_begun:
             self.leave()
+        elif self.logs != self.folder:
+            with suppress(OSError):  # They are where the first line says.
+                shutil.copytree(self.logs, self.folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
 
     def leave(self) -> None:
         """Remove what this process has made, unless another trains there: begun in one second both have one log."""
@@ -89,12 +119,14 @@ class Beginning(Hook):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             path.unlink(missing_ok=True)
+        if self.logs != self.folder:
+            shutil.rmtree(self.logs)
         if is_taken(self.folder):
             return
         logger = MMLogger.get_current_instance()
         for handler in [each for each in logger.handlers if isinstance(each, logging.FileHandler)]:
             folder = Path(handler.baseFilename).parent
-            if folder.parent == self.folder and folder not in self.before:
+            if folder.parent == self.logs and folder not in self.before:
                 logger.removeHandler(handler)
                 handler.close()
                 shutil.rmtree(folder, ignore_errors=True)

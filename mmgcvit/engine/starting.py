@@ -1,11 +1,13 @@
 """What a run begins with, training or testing: the machine, its config, its data, its folders."""
 
 import os
+import secrets
 import socket
 import sys
-import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from ..hosts.machine import check_gpus, use_cpu, use_gpus
 from ..hosts.operators import check_operators_load
 from .processes import RANK_VARIABLES
 from .saving import do_together
+
+# What one machine has written the others see within this time, where they look at the same disk.
+SECONDS_TO_APPEAR = 3
 
 
 def look_at_machine(command: str | None, device: str, launcher: str = 'none') -> None:
@@ -131,9 +136,8 @@ def nodes_without(folder: Path) -> list[str]:
     if get_rank() == 0:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            handle, path = tempfile.mkstemp(prefix='.mmgcvit_shared_', dir=folder)
-            os.close(handle)
-            name = Path(path).name
+            name = f'.mmgcvit_shared_{secrets.token_hex(4)}'
+            (folder / name).touch()
         except OSError as refusal:
             error = str(refusal)
     written = [(name, error)]
@@ -141,8 +145,21 @@ def nodes_without(folder: Path) -> list[str]:
     name, error = written[0]
     if error is not None:
         raise UserError(f'process 0 cannot write into {folder.absolute()} ({error}); start in a folder where it can')
-    sees = (folder / name).is_file()
-    answers = all_gather_object((socket.gethostname(), sees))
+    answers = all_gather_object((socket.gethostname(), appears(folder / name)))
     if get_rank() == 0:
         (folder / name).unlink()
     return list(dict.fromkeys(node for node, sees in answers if not sees))
+
+
+def appears(path: Path) -> bool:
+    """Whether a file can be seen that another machine has just written: absence is remembered a while."""
+    until = time.monotonic() + SECONDS_TO_APPEAR
+    while not path.is_file():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+        # Opening a folder has NFS ask its server again.
+        for folder in reversed(path.parents):
+            with suppress(OSError):
+                os.close(os.open(folder, os.O_RDONLY))
+    return True

@@ -108,7 +108,7 @@ def build_page(out: Path, models: Sequence[PageModel] | None = None) -> Iterator
     is_up_to_date(out, OPTIONS_FILE, OPTIONS)
     with replaced_whole(out, OPTIONS_FILE, OPTIONS) as page:
         for name, path in page_files().items():
-            shutil.copy(path, page / name)
+            shutil.copyfile(path, page / name)
         add_runtime(page)
         yield f'ONNX Runtime Web {runtime_version()}'
         (page / MODELS).mkdir()
@@ -142,7 +142,7 @@ def add_runtime(page: Path) -> None:
     with TemporaryDirectory(dir=page.parent) as name:
         folder = Path(name)
         for file in ('package.json', 'package-lock.json', '.npmrc'):
-            shutil.copy(HERE / file, folder)
+            shutil.copyfile(HERE / file, folder / file)
         # Scripts of packages are programs of others, and none is needed.
         command = [npm, 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
         ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -150,9 +150,9 @@ def add_runtime(page: Path) -> None:
             said = [line for line in ended.stderr.splitlines() if line.strip()] or ['it says nothing']
             raise UserError(f'npm cannot fetch {RUNTIME} {runtime_version()}: {said[0].strip()}')
         for file in RUNTIME_FILES:
-            shutil.copy(folder / 'node_modules' / RUNTIME / 'dist' / file, target)
+            shutil.copyfile(folder / 'node_modules' / RUNTIME / 'dist' / file, target / file)
     for file in LICENCES:
-        shutil.copy(Path(find_spec('onnxruntime').origin).parent / file, target)
+        shutil.copyfile(Path(find_spec('onnxruntime').origin).parent / file, target / file)
 
 
 def add_model(page: Path, model: PageModel) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Checkpoints from the network: fetched once a node, whole, the same every time; a failure ends all processes."""
 
+import errno
 import os
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -126,6 +128,41 @@ def test_a_file_that_changed_in_the_cache_is_fetched_again(server):
     place.write_bytes(b'a login page')
     assert fetched(server.address)
     assert len(server.asked) == 3
+
+
+def test_what_torch_hub_or_mmengine_has_fetched_is_taken_if_it_is_whole_and_what_its_name_or_the_address_says(
+    server, tmp_path
+):
+    digest = sha256(tmp_path / 'x.pth')
+    for name, named_digest in (('x.pth', ''), (f'x-{digest[:8]}.pth', ''), ('x.pth', f'#sha256={digest}')):
+        address = server.address.replace('x.pth', name)
+        plain = place_in_cache(address).with_name(name)
+        plain.parent.mkdir(parents=True, exist_ok=True)
+        plain.write_bytes(server.content)
+        assert fetched(address + named_digest)
+        assert not server.asked
+        assert not place_in_cache(address).exists(), 'nothing is written'
+    torch.save({'a': torch.zeros(1)}, plain)
+    assert fetched(f'{server.address}#sha256={digest}'), 'a file of the same name'
+    place_in_cache(server.address).unlink()
+    os.truncate(plain, 1000)
+    assert fetched(server.address)
+    assert len(server.asked) == 2
+    other = server.address.replace('x.pth', 'x-01234567.pth')
+    plain.with_name('x-01234567.pth').write_bytes(server.content)
+    assert 'HTTP Error 404' in refusal(other)
+
+
+def test_where_nothing_locks_all_may_fetch_at_once_and_each_reads_a_whole_file(server, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr('fcntl.flock', refuse)
+    for _ in range(5):
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(fetched, [server.address] * 8))
+        assert cached(server.address) == ['', '.sha256']
+        place_in_cache(server.address).unlink()
 
 
 def test_a_file_that_changed_on_the_server_is_told(server, tmp_path):

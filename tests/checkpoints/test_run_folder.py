@@ -274,10 +274,3 @@ class TestOneTrainingAtATime:
             take_folder(tmp_path)
         finally:
             os.kill(worker, signal.SIGKILL)
-
-    def test_a_disk_without_locks_is_nobodys(self, tmp_path, monkeypatch):
-        def refuse(*arguments):
-            raise OSError(37, 'No locks available')
-
-        monkeypatch.setattr('fcntl.lockf', refuse)
-        take_folder(tmp_path)
