@@ -1,7 +1,7 @@
 """Fixtures for all tests."""
 
 import os
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from pathlib import Path
 
 # Tests that run beside each other share the cores; read when torch is imported.
@@ -66,7 +66,7 @@ def digits(tmp_path_factory):
     return out
 
 
-@pytest.fixture(params=DEVICES)
+@pytest.fixture(params=DEVICES, scope='session')
 def device(request):
     """Every kind of device that is here, by name."""
     return request.param
@@ -79,19 +79,3 @@ def exact_products():
     torch.backends.cudnn.allow_tf32 = False
     yield
     torch.backends.cudnn.allow_tf32 = before
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    """With ``-m gpu`` (make test-gpu): one table in Markdown, for the docs."""
-    if config.option.markexpr != 'gpu':
-        return
-    rows = Counter()
-    for outcome in ('passed', 'failed', 'skipped', 'error'):
-        for report in terminalreporter.stats.get(outcome, []):
-            rows[report.nodeid.split('[')[0].removeprefix('tests/'), outcome] += 1
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
-    lines = [f'{name}, torch {torch.__version__}', '', '| test | passed | failed | skipped |', '|---|---|---|---|']
-    for test in dict.fromkeys(test for test, _ in rows):
-        failed = rows[test, 'failed'] + rows[test, 'error']
-        lines.append(f'| {test} | {rows[test, "passed"]} | {failed} | {rows[test, "skipped"]} |')
-    terminalreporter.write_line('\n'.join(lines))

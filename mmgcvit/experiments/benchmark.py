@@ -60,9 +60,7 @@ class Case:
         model.to(self.device)
         model.train(self.mode == 'train')  # of which some hosts' models return nothing
         images = torch.randn(self.batch, 3, *self.size, device=self.device)
-        if self.compiled:
-            torch.compiler.reset()  # or the graph would be one for the sizes of all cases
-        called = torch.compile(model) if self.compiled else model
+        called = torch.compile(model, dynamic=False) if self.compiled else model
         lowered = self.precision != 'fp32'
         autocast = torch.autocast(self.device, PRECISIONS[self.precision]) if lowered else nullcontext()
 
@@ -164,6 +162,7 @@ def make_step(name: str, case: Case) -> AbstractContextManager[Step]:
 def time_models(models: Sequence[str], case: Case, rounds: int) -> dict[str, Timing]:
     """Time models side by side; those that cannot do a case are named on the error stream and left out."""
     steps = {}
+    torch.compiler.reset()  # or the cases before would count towards the graphs that torch makes of one model
     with ExitStack() as processes:
         for name in models:
             try:

@@ -125,18 +125,22 @@ def serve(connection: Connection, prepare: Callable[[], Step], num_threads: int)
 
 
 def peak_memory_of(prepare: Callable[[], Step], device: str, warmup: int = 0, checkout: Path | None = None) -> int:
-    """Bytes that two steps need at most beyond what their process, a new one, holds before them.
+    """Bytes that two steps need at most beyond what is held before them.
 
-    On a CPU as the system counts them, on a GPU as torch does. As for :class:`OwnProcess`, ``prepare`` is pickled.
+    On a CPU as the system counts them, in a new process, for which ``prepare`` is pickled (:class:`OwnProcess`); on a
+    GPU as torch counts them, which knows what is another's.
     """
+    if device != 'cpu':
+        return measure_here(prepare, device, warmup, torch.get_num_threads())
     with imports_from(checkout), multiprocessing.get_context('spawn').Pool(1) as pool:
         return pool.apply(measure_here, (prepare, device, warmup, torch.get_num_threads()))
 
 
 def measure_here(prepare: Callable[[], Step], device: str, warmup: int, num_threads: int) -> int:
-    """See :func:`peak_memory_of`; in the process that it starts."""
+    """See :func:`peak_memory_of`; in the process that does it."""
     torch.set_num_threads(num_threads)
     step = prepare()
+    before = 0 if device == 'cpu' else torch.cuda.memory_allocated(device)
     for _ in range(warmup):
         step()
     if device == 'cpu':
@@ -144,7 +148,6 @@ def measure_here(prepare: Callable[[], Step], device: str, warmup: int, num_thre
         before = status('VmRSS')
     else:
         torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
     for _ in range(2):
         step()
     return (status('VmHWM') if device == 'cpu' else torch.cuda.max_memory_allocated(device)) - before

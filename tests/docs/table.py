@@ -150,7 +150,7 @@ TABLE = [
     ),
     # What no test runs.
     Left(
-        '^make (demo|demo-seg|install|test|test-all|lint|docs|docs-links)$',
+        '^make (demo|demo-seg|install|test|test-all|test-gpu DEVICE=cpu|gpu-wheels|lint|docs|docs-links)$',
         'installs, or is what runs the tests; tests/tools/test_demo.py',
     ),
     Left(r'^cp -r "\$\(python -c', 'of an installed package; tests/test_metadata.py holds that they are there'),
@@ -158,7 +158,7 @@ TABLE = [
     Left('^python -m http.server', "the standard library's; it serves until it is ended"),
     Left('^pip install', 'changes the environment'),
     Left('^python -m pytest ', 'the tests themselves'),
-    Left(r'^python -m tests\.', 'measures for minutes or hours'),
+    Left(r'^python3? -m tests\.', 'measures for minutes or hours'),
     Left(r'slurm_(train|test)\.sh', 'needs a cluster; tests/tools puts a stand-in for srun'),
     Left('MASTER_ADDR=', 'needs two machines; tests/tools/test_launchers.py starts two nodes on one'),
     Left(

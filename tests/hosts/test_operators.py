@@ -44,10 +44,10 @@ def random_rois(number, num_images, size=40.0):
 @given(
     number=st.integers(0, 12), threshold=st.floats(0.1, 0.9), offset=st.sampled_from([0, 1]), seed=st.integers(0, 99)
 )
-def test_nms_keeps_what_the_definition_keeps_in_its_order(number, threshold, offset, seed):
+def test_nms_keeps_what_the_definition_keeps_in_its_order(number, threshold, offset, seed, device):
     torch.manual_seed(seed)
     boxes, scores = random_boxes(number), torch.rand(number)
-    kept = STAND_INS.nms(boxes, scores, iou_threshold=threshold, offset=offset)
+    kept = STAND_INS.nms(boxes.to(device), scores.to(device), iou_threshold=threshold, offset=offset)
     assert kept.tolist() == plain.nms(boxes.tolist(), scores.tolist(), threshold, offset)
 
 
@@ -63,10 +63,12 @@ def align(module, maps, rois, size=(3, 2), scale=0.25, aligned=True, ratio=0):
 
 
 @given(number=st.integers(1, 4), side=st.integers(2, 12), aligned=st.booleans(), seed=st.integers(0, 99))
-def test_roi_align_and_its_gradient_are_those_of_the_definition(number, side, aligned, seed):
+def test_roi_align_and_its_gradient_are_those_of_the_definition(number, side, aligned, seed, device):
     torch.manual_seed(seed)
     maps, rois = torch.rand(2, 3, side, side + 1, dtype=torch.float64), random_rois(number, 2).double()
-    output, grad_output, grad_maps = align(STAND_INS, maps, rois, aligned=aligned)
+    output, grad_output, grad_maps = (
+        x.cpu() for x in align(STAND_INS, maps.to(device), rois.to(device), aligned=aligned)
+    )
     maps.requires_grad_()
     expected = plain.roi_align(maps, rois, (3, 2), 0.25, aligned)
     assert (output - expected).abs().max() < 1e-12
@@ -82,16 +84,17 @@ def focal(module_loss, logits, targets, weight, gamma):
 
 
 @given(number=st.integers(1, 5), classes=st.integers(1, 4), gamma=st.sampled_from([1.5, 2.0]), seed=st.integers(0, 99))
-def test_focal_loss_and_its_gradient_are_those_of_the_formula(number, classes, gamma, seed):
+def test_focal_loss_and_its_gradient_are_those_of_the_formula(number, classes, gamma, seed, device):
     torch.manual_seed(seed)
     logits, targets = torch.randn(number, classes) * 4, torch.randint(classes, (number,))
     weight = torch.rand(classes) if seed % 2 else torch.empty(0)
     expected = focal(plain.sigmoid_focal_loss, logits.double(), targets, weight.double(), gamma)
+    logits, targets, weight = (x.to(device) for x in (logits, targets, weight))
     output, gradient = torch.zeros_like(logits), torch.zeros_like(logits)
     STAND_INS.sigmoid_focal_loss_forward(logits, targets, weight, output, gamma=gamma, alpha=0.25)
     STAND_INS.sigmoid_focal_loss_backward(logits, targets, weight, gradient, gamma=gamma, alpha=0.25)
     for found, wanted in zip((output, gradient), expected, strict=True):
-        torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found.cpu().double(), wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_focal_loss_of_certain_logits_is_finite_and_an_image_without_objects_is_background():
@@ -110,23 +113,25 @@ def test_focal_loss_of_certain_logits_is_finite_and_an_image_without_objects_is_
     torch.testing.assert_close(output, -0.75 * p**2 * torch.log(1 - p), rtol=1e-4, atol=1e-6)
 
 
-def test_deformable_attention_and_its_gradients_are_those_of_the_definition():
+def test_deformable_attention_and_its_gradients_are_those_of_the_definition(device):
     shapes = ((5, 7), (3, 4))
     value = torch.rand(2, 47, 2, 4, dtype=torch.float64)
     locations = torch.rand(2, 3, 2, len(shapes), 2, 2, dtype=torch.float64) * 1.2 - 0.1
     weights = torch.rand(2, 3, 2, len(shapes), 2, dtype=torch.float64)
     given_shapes, starts = torch.tensor(shapes), torch.tensor([0, 35])
-    output = STAND_INS.ms_deform_attn_forward(value, given_shapes, starts, locations, weights, im2col_step=64)
+    layout = (given_shapes.to(device), starts.to(device))
+    there = [x.to(device) for x in (value, locations, weights)]
+    output = STAND_INS.ms_deform_attn_forward(there[0], *layout, *there[1:], im2col_step=64).cpu()
     inputs = [x.requires_grad_() for x in (value, locations, weights)]
     expected = plain.deformable_attention(inputs[0], shapes, *inputs[1:])
     assert (output - expected).abs().max() < 1e-12
     grad_output = torch.cos(torch.arange(output.numel())).double().view(output.shape)
     wanted = torch.autograd.grad(expected, inputs, grad_output)
-    found = [torch.zeros_like(x) for x in inputs]
-    arguments = (value.detach(), given_shapes, starts, locations.detach(), weights.detach(), grad_output)
+    found = [torch.zeros_like(x) for x in there]
+    arguments = (there[0], *layout, *there[1:], grad_output.to(device))
     STAND_INS.ms_deform_attn_backward(*arguments, *found, im2col_step=64)
     for name, a, b in zip(('value', 'locations', 'weights'), found, wanted, strict=True):
-        assert (a - b).abs().max() < 1e-10, name
+        assert (a.cpu() - b).abs().max() < 1e-10, name
 
 
 def test_any_other_operator_and_maxima_are_refused_by_name_when_they_are_called():

@@ -4,6 +4,9 @@ What the base class alone decides is tried with one backbone of each network.
 """
 
 from collections import Counter
+from contextlib import nullcontext
+from copy import deepcopy
+from functools import partial
 
 import pytest
 import torch
@@ -275,16 +278,34 @@ def test_pretrained_weights_come_through_init_cfg(build, tmp_path):
     torch.testing.assert_close(model.state_dict(), source.state_dict(), rtol=0, atol=0)
 
 
-def test_autocast_is_within_2_percent_of_float32(build, device):
-    """Of each map: the mean error relative to the mean size."""
-    model, images = build(drop_path_rate=0.0).to(device), torch.randn(2, 3, 96, 130, device=device)
-    for dtype in HALF_DTYPES:
-        with torch.no_grad():
-            expected = model.eval()(images)
-            with torch.autocast(device, dtype=dtype):
-                maps = model(images)
-        for found, wanted in zip(maps, expected, strict=True):
-            assert (found.float() - wanted).norm() <= 2e-2 * wanted.norm()
+# GC ViT with windows of 15 and 17 is reported wrong in bfloat16 by a kernel of CUDA (pytorch#191937).
+WINDOWED = {f'window_{side}': partial(small_gcvit, window_size=side) for side in (7, 14, 15, 16, 17, 24)}
+
+
+@pytest.mark.parametrize(
+    'build', [*(build for build, _ in BACKBONES.values()), *WINDOWED.values()], ids=[*BACKBONES, *WINDOWED]
+)
+def test_maps_and_gradients_are_near_those_of_float64_on_a_cpu(build, device):
+    """The error of each map, and of all gradients together, relative to their size; half precision by autocast."""
+    model, images = build(drop_path_rate=0.0).train(), torch.randn(2, 3, 96, 130)
+    expected, wanted = maps_and_gradient(deepcopy(model).double(), images.double(), nullcontext())
+    for dtype, near in {torch.float32: 1e-5, **dict.fromkeys(HALF_DTYPES, 2e-2)}.items():
+        context = nullcontext() if dtype is torch.float32 else torch.autocast(device, dtype=dtype)
+        maps, gradient = maps_and_gradient(deepcopy(model).to(device), images.to(device), context)
+        errors = [(found.cpu() - exact).norm() / exact.norm() for found, exact in zip(maps, expected, strict=True)]
+        assert max(errors) <= near, (dtype, errors)
+        # In which terms nearly cancel.
+        assert (gradient.cpu() - wanted).norm() <= 6 * near * wanted.norm(), dtype
+
+
+def maps_and_gradient(model, images, context):
+    """Of a loss in which each place and channel weighs otherwise; the gradients of all parameters in one."""
+    with context:
+        maps = model(images)
+    sum(
+        (found * torch.arange(found[0].numel()).to(found).view(found.shape[1:]).cos()).sum() for found in maps
+    ).backward()
+    return [found.detach() for found in maps], torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 
 
 def test_large_weights_and_images_stay_finite_under_autocast(build, device):

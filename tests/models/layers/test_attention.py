@@ -237,7 +237,8 @@ def test_each_window_is_near_float64(dtype, device):
     if device == 'cpu' and dtype not in (torch.float32, *HALF_DTYPES):
         pytest.skip('not computed on a CPU by this torch')
     resolution = {torch.float32: 1e-4}.get(dtype, 4e-2)
-    for tokens in (7**2, 15**2, 16**2, 17**2):
+    # Of 15 and 17 the memory-efficient kernel is reported wrong on CUDA (pytorch#191937); 24 is large, on a GPU alone.
+    for tokens in (7**2, 14**2, 15**2, 16**2, 17**2, *([24**2] if device == 'cuda' else [])):
         shapes = [(2, 2, tokens, 32), (2, 3, 2, tokens, 32), (2, 3, 2, tokens, 32), (2, tokens, tokens)]
         leaves = [torch.randn(shape, device=device).to(dtype).requires_grad_() for shape in shapes]
         precise = [leaf.detach().double().requires_grad_() for leaf in leaves]

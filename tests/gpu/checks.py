@@ -1,0 +1,57 @@
+"""The tests that take a device, on it: a row of a table for each, as soon as it has ended."""
+
+import sys
+from contextlib import redirect_stdout
+
+import pytest
+
+from .machine import say
+
+# What of them a rehearsal runs, on a CPU: all of them run there in make test.
+REHEARSED = 'near_float64 or (nms and definition) or deformable'
+
+
+class Rows:
+    """A plugin of pytest that prints as the tests go on: whatever ends them later, those before are known."""
+
+    def __init__(self):
+        self.test, self.counts, self.error, self.seconds = None, {}, '', 0.0
+        say('test', 'passed', 'failed', 'skipped', 'time', 'error')
+        say(*['---'] * 6)
+
+    def pytest_runtest_logreport(self, report):
+        test = report.nodeid.split('[')[0].removeprefix('tests/')
+        if test != self.test:
+            self.end()
+            self.test, self.counts, self.error, self.seconds = (
+                test,
+                dict.fromkeys(('passed', 'failed', 'skipped'), 0),
+                '',
+                0,
+            )
+        self.seconds += report.duration
+        if report.when == 'call' or report.outcome != 'passed':
+            self.counts[report.outcome] += 1
+        if report.failed and not self.error:
+            lines = str(getattr(report.longrepr, 'reprcrash', None) or report.longrepr).splitlines()
+            self.error = f'{report.nodeid.partition("[")[2].removesuffix("]")}: {lines[0]}'.replace('|', '\\|')
+
+    def end(self):
+        """Print the row of the test that has ended."""
+        if self.test:
+            say(self.test, *self.counts.values(), f'{self.seconds:.1f} s', self.error)
+
+    def pytest_sessionfinish(self):
+        self.end()
+
+
+def main(device, *selection):
+    long = '--long' in selection
+    paths = [path for path in selection if path != '--long']
+    chosen = ['-m', f'gpu and {"" if long else "not "}long'] if device == 'cuda' else ['-k', REHEARSED]
+    with redirect_stdout(sys.stderr):
+        return pytest.main(['-p', 'no:cacheprovider', '-p', 'no:xdist', '--tb=short', *chosen, *paths], [Rows()])
+
+
+if __name__ == '__main__':
+    raise SystemExit(main(*sys.argv[1:]))

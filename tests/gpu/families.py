@@ -1,0 +1,131 @@
+"""Each family trains on miniature data, is resumed and scored, by the commands that users call."""
+
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
+
+import torch
+
+from mmgcvit.checkpoints import read_checkpoint
+from mmgcvit.datasets import miniature
+from mmgcvit.experiments import rehearsal, shrinking
+from mmgcvit.experiments.rehearsal import LINES_OF_A_FAILURE, in_new_process, rehearse
+from mmgcvit.experiments.shrinking import Options, longer, prepare
+from mmgcvit.hosts.configs import read_config
+
+from ..engine.toy import CONFIG, SHARDED
+from ..programs import ROOT
+from .machine import say
+
+DETECTORS = ('mask_rcnn_gcvit_t', 'cascade_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t')
+CLASSIFIERS = ('gcvit_xxt_in1k', 'lsa_t_in1k')
+# How each is trained: in mixed precision or not, by the processes of a launcher, or so that it ends the same again.
+CASES = {
+    'cuda': [
+        *((name, way) for way in ('amp', 'float32') for name in (*DETECTORS, *CLASSIFIERS)),
+        *((name, 'launched') for name in ('mask_rcnn_gcvit_t', 'gcvit_xxt_in1k')),
+        *((name, 'deterministic') for name in CLASSIFIERS),
+    ],
+    'cpu': [('lsa_t_in1k', 'deterministic')],
+}
+# From the beginning, and as many once resumed; of COCO images for as many of two.
+ITERATIONS = {'cuda': 10, 'cpu': 2}
+IMAGES = {'train': 32, 'val': 6}
+SMALL = {'cuda': Options(depth=2, shrink=4), 'cpu': Options(depth=1, shrink=16)}
+
+
+def main(device):
+    # What torch asks for where products on CUDA are to be the same each time.
+    os.environ['CUBLAS_WORKSPACE_CONFIG'] = ':4096:8'
+    say('config', 'how', 'outcome', 'found')
+    say(*['---'] * 4)
+    iterations = {'ITERATIONS': ITERATIONS[device]}
+    with (
+        redirect_stdout(sys.stderr),  # for what the hosts say when they are imported
+        TemporaryDirectory() as folder,
+        ThreadPoolExecutor(max(2, len(os.sched_getaffinity(0)) // 2)) as pool,
+        mock.patch.multiple(shrinking, **iterations),
+        mock.patch.multiple(rehearsal, **iterations),
+        mock.patch.dict(miniature.NUM_COCO_IMAGES, IMAGES),
+    ):
+        going = [pool.submit(tell, train_sharded, 'toy', 'FSDP', Path(folder, 'sharded'))]
+        for name, way in CASES[device]:
+            where = Path(folder, f'{name}-{way}')
+            # Here, one after the other: registries have one scope for all threads.
+            cfg = made_small(name, way, where, SMALL[device])
+            going.append(pool.submit(tell, train, name, way, cfg, where))
+        succeeded = [future.result() for future in going]
+    if not all(succeeded):
+        raise SystemExit(f'{succeeded.count(False)} of {len(succeeded)} failed')
+
+
+def made_small(name, way, folder, options):
+    """A config of this project for a dry run."""
+    cfg = read_config(str(ROOT / 'configs' / f'{name}.py'))
+    folder.mkdir()
+    prepare(cfg, folder, options)
+    if way != 'amp':
+        plain = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('dtype', 'loss_scale')}
+        cfg.optim_wrapper = {**plain, 'type': 'OptimWrapper'}
+    if way == 'deterministic':
+        cfg.randomness = {**cfg.randomness, 'deterministic': True}
+    cfg.dump(folder / 'config.py')
+    return cfg
+
+
+def tell(run, name, way, *arguments):
+    """Run something that says whether it succeeded, and what it found; print its row."""
+    succeeded, found = run(name, way, *arguments)
+    say(name, way, 'ok' if succeeded else '**FAILED**', found.replace('|', '\\|').replace('\n', '<br>'))
+    return succeeded
+
+
+def train(name, way, cfg, folder):
+    """A dry run; of what is deterministic the same run without the stop in between, too, which ends with the same."""
+    said = []
+    succeeded = rehearse(cfg, folder, said.append, partial(call, way))
+    if succeeded and way == 'deterministic':
+        program = ['mmgcvit', 'train', str(folder / 'config.py'), '--work-dir', str(folder / 'straight')]
+        with (folder / 'straight.log').open('w') as log:
+            call(way, [*program, '--cfg-options', longer(cfg)], log)
+        resumed, straight = weights_of(folder / 'run'), weights_of(folder / 'straight')
+        others = [key for key in resumed if not torch.equal(resumed[key], straight[key])]
+        said.append(f'{len(others)} of {len(resumed)} tensors differ from those of the same run without a stop')
+        succeeded = not others
+    return succeeded, '\n'.join(said)
+
+
+def train_sharded(name, way, folder):
+    """A toy whose blocks FSDP gathers, in as many processes as there are GPUs; resumed."""
+    settings = [*SHARDED, 'optim_wrapper.type=mmgcvit.AutoPrecisionOptimWrapper', 'optim_wrapper.use_fsdp=True']
+    for more in (['--cfg-options', *settings, 'train_cfg.max_epochs=1'], ['--resume', '--cfg-options', *settings]):
+        log = folder.with_suffix('.log')
+        with log.open('w') as file:
+            code = call('launched', ['mmgcvit', 'train', str(CONFIG), '--work-dir', str(folder), *more], file)
+        if code:
+            return False, '\n'.join(log.read_text().splitlines()[-LINES_OF_A_FAILURE:])
+    return True, 'trained and resumed'
+
+
+def call(way, program, log):
+    """Run a step of a dry run, the way that the case asks for."""
+    package, command, *rest = program
+    if way == 'amp' and command == 'train':
+        rest.append('--amp')
+    if way == 'launched':
+        rest = [str(min(max(torch.cuda.device_count(), 1), 2)), command, *rest]
+        command = 'launch'
+    return in_new_process([package, command, *rest], log)
+
+
+def weights_of(work_dir):
+    return read_checkpoint((work_dir / 'last_checkpoint').read_text().strip())['state_dict']
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -1,0 +1,43 @@
+"""The benchmarks of docs/performance.md, the most telling ones first, by the command that users call."""
+
+import subprocess
+import sys
+import tempfile
+
+SMALL = ('--batch', '64', '--rounds', '8')
+LARGE = ('--sizes', '800x1333', '--batch', '2', '--rounds', '4')
+BOTH = ('--modes', 'infer', 'train')
+OTHERS = ('timm:gcvit_tiny', 'swin:tiny', 'convnext:tiny')
+WINDOWS = ('gcvit:tiny@24', 'plain:gcvit:tiny@24', 'gcvit:tiny@16', 'plain:gcvit:tiny@16', 'swin:tiny', 'convnext:tiny')
+COMPILED = [
+    ['gcvit:tiny', *OTHERS, *SMALL, '--modes', 'infer', '--precisions', 'bf16', '--run', 'compiled'],
+    ['gcvit:tiny', 'timm:gcvit_tiny', *SMALL, '--modes', 'train', '--precisions', 'bf16', '--run', 'compiled'],
+]
+TABLES = {
+    'cuda': [
+        ['gcvit:tiny', 'plain:gcvit:tiny', *OTHERS, *SMALL, *BOTH, '--precisions', 'bf16'],
+        [*WINDOWS, *LARGE, *BOTH, '--precisions', 'bf16'],
+        *COMPILED,
+        ['gcvit:tiny', 'plain:gcvit:tiny', *OTHERS, *SMALL, *BOTH, '--precisions', 'fp32'],
+        [*WINDOWS, *LARGE, *BOTH, '--precisions', 'fp32'],
+    ],
+    'cpu': [
+        ['gcvit:xxtiny', 'plain:gcvit:xxtiny', '--sizes', '64', '--rounds', '1', *BOTH],
+        ['gcvit:xxtiny@16', '--sizes', '96x130', '--rounds', '1', '--precisions', 'bf16', '--no-memory'],
+    ],
+}
+
+
+def main(device, *options):
+    """``--compile-ahead`` makes what compiling leaves in its cache, so that the tables need not wait for it."""
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for table in TABLES[device] if not options else COMPILED if device == 'cuda' else []:
+            rounds = ['--rounds', '1', '--no-memory'] if options else []
+            command = ['compare', *table, *rounds, '--device', device, '--out', folder]
+            failed += bool(subprocess.run([sys.executable, '-m', 'mmgcvit', 'benchmark', *command]).returncode)
+    return failed
+
+
+if __name__ == '__main__':
+    raise SystemExit(main(*sys.argv[1:]))
