@@ -1,6 +1,7 @@
 """The folder of a run: its newest whole checkpoint, those of an earlier run, and that one run at a time has it."""
 
 import fcntl
+import json
 import logging
 import os
 import re
@@ -22,10 +23,11 @@ from ..files import UNFINISHED, is_not_offered
 from .integrity import check_whole
 from .torch_files import read_torch
 
-# What mmengine's checkpoint hook calls them; best_* hold no optimizer and cannot be resumed.
+# What mmengine's checkpoint hook calls them; best_* are others under a second name.
 NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
 OF_A_RUN = re.compile(r'(best_.+_)?(epoch|iter)_\d+\.pth')
 LAST = 'last_checkpoint'
+BEST = 'kept_as_best.json'
 SET_ASIDE = 'overwritten'
 LOCK = '.in_use'
 
@@ -161,7 +163,26 @@ def with_whole_one_beside(error: DamagedCheckpointError, source: str) -> str:
 
 def checkpoints_in(folder: Path) -> list[Path]:
     """The checkpoints that a run has left in a folder, and what names the last of them; of any run, whole or not."""
-    return sorted(path for path in folder.glob('*') if path.name == LAST or OF_A_RUN.fullmatch(path.name))
+    return sorted(path for path in folder.glob('*') if path.name in (LAST, BEST) or OF_A_RUN.fullmatch(path.name))
+
+
+def bests_in(folder: Path) -> dict[str, tuple[str, float]]:
+    """The best checkpoint of a run by each metric and its score, of those in its folder."""
+    path = folder / BEST
+    if not path.exists():
+        return {}
+    try:
+        noted = {metric: [*scores.items()] for metric, scores in json.loads(path.read_text()).items()}
+        there = {
+            metric: [(name, float(score)) for name, score in of if (folder / name).exists()]
+            for metric, of in noted.items()
+        }
+    except (AttributeError, TypeError, ValueError):
+        raise CheckpointError(
+            f'{path} does not say which checkpoints are the best; remove it, and the next best one is taken for it'
+        ) from None
+    # Noted before it was written: the last one of a run that was killed may not be there.
+    return {metric: of[-1] for metric, of in there.items() if of}
 
 
 def refuse_used(folder: Path, found: Sequence[Path]) -> None:

@@ -1,19 +1,24 @@
 """Saving a run: there is a whole checkpoint at any moment, also after a kill or a power cut."""
 
+import json
 import math
+import os
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
-from mmengine.config import Config
-from mmengine.dist import all_gather_object, is_main_process
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, Runner
 
 from ..checkpoints import add_digest
 from ..checkpoints.run_folder import (
+    BEST,
     LAST,
+    bests_in,
     check_free,
     checkpoints_in,
     refuse_used,
@@ -52,6 +57,10 @@ class WholeCheckpointHook(Hook):
     Here a file is written beside its place, with a digest, flushed to disk and renamed: ``epoch_N.pth``, ``best_*.pth``
     and ``last_checkpoint`` alike. So the disk holds one more than ``max_keep_ckpts`` for a while. Only files of the
     run's own folder are ever removed.
+
+    What a validation finds to be the best is given a second name, ``best_*.pth``, a link where the file system has
+    links: nothing is written again, and a run can be resumed from it. Which are the best and their scores stands beside
+    them in ``kept_as_best.json``, as checkpoints are saved before they are scored.
 
     A new run is refused in a folder with an earlier run's checkpoints, and any run in one in which another trains.
 
@@ -114,7 +123,8 @@ class WholeCheckpointHook(Hook):
             metric: given or (None if metric == 'auto' else rule_of(metric))
             for metric, given in zip(metrics, rules, strict=True)
         }
-        self.has_saved = False
+        # The checkpoint that was saved last, and after how many iterations.
+        self.newest: tuple[Path, int] | None = None
         # Epochs and iterations of the checkpoint that is being saved.
         self.counts: dict[str, int] = {}
         # What holds the folder for this run, in process 0.
@@ -123,16 +133,23 @@ class WholeCheckpointHook(Hook):
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
         self.folder = folder_of(runner.work_dir, self.out_dir)
         runner.logger.info(f'Checkpoints will be saved to {self.folder}.')
-        do_in_process_0(lambda: self.begin_in_folder(is_new=runner.iter == 0))
+        bests = do_in_process_0(lambda: self.begin_in_folder(is_new=runner.iter == 0))
+        # 'auto' is the metric that was noted last.
+        for metric in [metric for metric in bests if 'auto' in self.rules or metric in self.rules]:
+            self.note_best(runner, metric, *bests[metric])
 
-    def begin_in_folder(self, is_new: bool) -> None:
-        """Take the folder, put an earlier run's checkpoints aside, and remove what a killed one had begun to write."""
+    def begin_in_folder(self, is_new: bool) -> dict[str, tuple[str, float]]:
+        """Take the folder, put an earlier run's checkpoints aside, and remove what a killed one had begun to write.
+
+        What the run has found to be the best before; it may be more than the checkpoint that it is resumed from says.
+        """
         self.lock = take_folder(self.folder)
         found = checkpoints_in(self.folder) if is_new else []
         if not self.overwrite:
             refuse_used(self.folder, found)
         set_aside(found, self.folder)
         remove_unfinished(self.folder)
+        return bests_in(self.folder)
 
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
         """Give the folder back."""
@@ -152,7 +169,7 @@ class WholeCheckpointHook(Hook):
             self.save_step(runner, {'epoch': runner.epoch + 1, 'iter': runner.iter})
 
     def after_val_epoch(self, runner: Runner | FlexibleRunner, metrics: Mapping[str, Any] | None = None) -> None:
-        """Save what is the best by a metric, then the last once more, which names it; then remove the one before."""
+        """Give what is the best by a metric its name, and only then remove the one before."""
         if not metrics or not self.rules:
             return
         if 'auto' in self.rules:
@@ -161,14 +178,26 @@ class WholeCheckpointHook(Hook):
         lacking = ', '.join(self.rules.keys() - metrics.keys())
         if lacking:
             raise UserError(f'save_best: a validation gives no {lacking}; it gives {", ".join(metrics)}')
-        counts = {'epoch': runner.epoch, 'iter': runner.iter}
+        counts, bests, replaced = {'epoch': runner.epoch, 'iter': runner.iter}, {}, []
         better = [metric for metric in self.rules if self.is_better(runner, metric, metrics[metric])]
-        replaced = [self.save_best(runner, metric, float(metrics[metric]), counts) for metric in better]
-        if better and self.has_saved:
-            self.save_step(runner, counts)
+        for metric in self.rules:
+            before = self.best_of(runner, metric)
+            bests[metric] = dict([before] if before else [])
+            if metric in better:
+                name = f'best_{metric}_{self.name_of(counts)}'.replace('/', '_')
+                replaced += {*bests[metric]} - {name}
+                bests[metric][name] = score = float(metrics[metric])
+                self.note_best(runner, metric, name, score)
+        if better:
+            # Before its files are there: of those that it names, the last that is there is the best.
+            do_in_process_0(lambda: note_bests(bests, self.folder))
+        for metric in better:
+            name, score = self.best_of(runner, metric)
+            self.save_as(runner, self.folder / name, counts)
+            runner.logger.info(f'The best checkpoint with {score:0.4f} {metric} is saved to {name}.')
         if is_main_process():
-            for path in filter(None, replaced):
-                remove(path, self.folder)
+            for name in replaced:
+                remove(self.folder / name, self.folder)
 
     def is_better(self, runner: Runner | FlexibleRunner, metric: str, score: float | None) -> bool:
         """Whether a score is better than the best of its metric so far; nothing would ever be better than infinity."""
@@ -177,18 +206,23 @@ class WholeCheckpointHook(Hook):
         best = runner.message_hub.runtime_info.get(f'best_score{self.suffix(metric)}')
         return best is None or (score > best if self.rules[metric] == 'greater' else score < best)
 
-    def save_best(
-        self, runner: Runner | FlexibleRunner, metric: str, score: float, counts: dict[str, int]
-    ) -> Path | None:
-        """Save the best checkpoint by a metric; the one that it replaces, if that has another name."""
-        path = self.folder / f'best_{metric}_{self.name_of(counts)}'.replace('/', '_')
-        name = f'best_ckpt{self.suffix(metric)}'
-        before = runner.message_hub.runtime_info.get(name)
+    def best_of(self, runner: Runner | FlexibleRunner, metric: str) -> tuple[str, float] | None:
+        """The name of the best checkpoint by a metric and its score, None where the folder has had none."""
+        info, suffix = runner.message_hub.runtime_info, self.suffix(metric)
+        path = Path(info.get(f'best_ckpt{suffix}') or '')
+        return (path.name, info[f'best_score{suffix}']) if path.parent == self.folder else None
+
+    def note_best(self, runner: Runner | FlexibleRunner, metric: str, name: str, score: float) -> None:
+        """Note the best checkpoint by a metric where mmengine does."""
         runner.message_hub.update_info(f'best_score{self.suffix(metric)}', score)
-        runner.message_hub.update_info(name, str(path))
-        self.save(runner, path, counts, by_epoch=False, save_optimizer=False, save_param_scheduler=False)
-        runner.logger.info(f'The best checkpoint with {score:0.4f} {metric} is saved to {path.name}.')
-        return Path(before) if before and Path(before).name != path.name else None
+        runner.message_hub.update_info(f'best_ckpt{self.suffix(metric)}', str(self.folder / name))
+
+    def save_as(self, runner: Runner | FlexibleRunner, path: Path, counts: dict[str, int]) -> None:
+        """Have a checkpoint of these counts under one more name; where there is none yet, save it."""
+        if self.newest is None or self.newest[1] != counts['iter']:
+            self.save(runner, path, counts)
+        else:
+            do_in_process_0(lambda: give_second_name(self.newest[0], path))
 
     def suffix(self, metric: str) -> str:
         """What mmengine puts behind the names of what it keeps of a metric."""
@@ -207,8 +241,7 @@ class WholeCheckpointHook(Hook):
             ]
             runner.message_hub.update_info('keep_ckpt_ids', steps[-self.max_keep_ckpts :])
         runner.message_hub.update_info('last_ckpt', str(path))
-        self.save(runner, path, counts, by_epoch=self.by_epoch, **self.states)
-        self.has_saved = True
+        self.save(runner, path, counts)
         do_in_process_0(lambda: name_as_last(path, Path(runner.work_dir), replaced))
         do_in_process_0(lambda: remove_set_aside(self.folder))
 
@@ -216,11 +249,11 @@ class WholeCheckpointHook(Hook):
         """A checkpoint's name."""
         return f'epoch_{counts["epoch"]}.pth' if self.by_epoch else f'iter_{counts["iter"]}.pth'
 
-    def save(self, runner: Runner | FlexibleRunner, path: Path, counts: dict[str, int], **options: Any) -> None:
+    def save(self, runner: Runner | FlexibleRunner, path: Path, counts: dict[str, int]) -> None:
         """Save what holds these counts; see :func:`save_run`."""
         self.counts = dict(counts)
-        save_run(runner, path, meta=dict(counts), **options)
-        self.counts = {}
+        save_run(runner, path, meta=dict(counts), by_epoch=self.by_epoch, **self.states)
+        self.counts, self.newest = {}, (path, counts['iter'])
 
     def before_save_checkpoint(self, runner: Runner | FlexibleRunner, checkpoint: dict[str, Any]) -> None:
         """Write the counts that were asked for.
@@ -237,13 +270,18 @@ def folder_of(work_dir: str | Path, out_dir: str | Path | None) -> Path:
     return work_dir if out_dir is None or Path(out_dir) == work_dir else Path(out_dir) / work_dir.name
 
 
+def hook_of(cfg: Config) -> tuple[ConfigDict, bool]:
+    """What a config says of its checkpoint hook, and whether it is :class:`WholeCheckpointHook`."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or ConfigDict()
+    return hook, str(hook.get('type')).endswith(WholeCheckpointHook.__name__)
+
+
 def check_folder(cfg: Config) -> None:
     """Refuse before anything is built what a config's :class:`WholeCheckpointHook` refuses when training begins."""
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    if not str(hook.get('type')).endswith('WholeCheckpointHook'):
-        return
+    hook, is_ours = hook_of(cfg)
     goes_on = (cfg.get('resume') and cfg.get('load_from')) or hook.get('overwrite')
-    check_free(folder_of(cfg.work_dir, hook.get('out_dir')), is_new=not goes_on)
+    if is_ours:
+        check_free(folder_of(cfg.work_dir, hook.get('out_dir')), is_new=not goes_on)
 
 
 def rule_of(metric: str) -> str:
@@ -265,22 +303,51 @@ def save_run(runner: Runner | FlexibleRunner, path: Path, **options: Any) -> Non
     runner.call_hook('before_save_in_all')
     try:
         do_together(lambda: runner.save_checkpoint(str(path.parent), unfinished.name, **options))
-        do_in_process_0(lambda: give_place(unfinished, path))
+        do_in_process_0(lambda: complete(unfinished, path))
     except BaseException:
         if is_main_process():
             remove(unfinished, path.parent)
         raise
 
 
+def complete(unfinished: Path, path: Path) -> None:
+    """Give what was written beside a place its digest and the place."""
+    if unfinished.is_file():
+        add_digest(unfinished)
+    give_place(unfinished, path)
+
+
+def give_second_name(path: Path, other: Path) -> None:
+    """Have a checkpoint under another name too: by links where the file system has them, else by copies."""
+    unfinished = other.with_name(other.name + UNFINISHED)
+    if path.is_dir():
+        shutil.copytree(path, unfinished, copy_function=link_or_copy)
+    else:
+        link_or_copy(path, unfinished)
+    give_place(unfinished, other)
+
+
+def link_or_copy(path: str | Path, other: str | Path) -> None:
+    """A file under another name."""
+    try:
+        os.link(path, other)
+    except OSError:
+        shutil.copyfile(path, other)
+
+
 def give_place(unfinished: Path, path: Path) -> None:
     """Give what was written beside a place the place."""
     if unfinished.is_dir():
         remove(path, path.parent)
-        unfinished.rename(path)
     else:
-        add_digest(unfinished)
         flush_to_disk(unfinished)
-        take_place(unfinished, path)
+    take_place(unfinished, path)
+
+
+def note_bests(bests: Mapping[str, Mapping[str, float]], folder: Path) -> None:
+    """Write down, by metric, the name of the best checkpoint so far and of the next, and their scores."""
+    with written_whole(folder / BEST) as unfinished:
+        unfinished.write_text(json.dumps(bests, indent=2))
 
 
 def name_as_last(path: Path, work_dir: Path, replaced: Sequence[Path]) -> None:
@@ -308,9 +375,11 @@ def forget_early_checkpoint(runner: Runner | FlexibleRunner) -> list[Path]:
     return [Path(runner.work_dir) / name] if type(name) is str and re.fullmatch(r'iter_\d+\.pth', name) else []
 
 
-def do_in_process_0(what: Callable[[], None]) -> None:
-    """Do something in the first process; where it fails, all end."""
-    do_together(lambda: what() if is_main_process() else None)
+def do_in_process_0(what: Callable[[], Result]) -> Result:
+    """Do something in the first process, for all; where it fails, all end."""
+    results = [do_together(lambda: what() if is_main_process() else None)]
+    broadcast_object_list(results)
+    return results[0]
 
 
 def do_together(what: Callable[[], Result]) -> Result:

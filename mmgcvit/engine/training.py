@@ -31,7 +31,7 @@ from .conclusion import ConclusionHook
 from .early_end import WARNINGS
 from .exact_resume import ResumeCheckHook
 from .processes import check_sharding, prepare_processes
-from .saving import check_folder, do_together
+from .saving import check_folder, do_together, hook_of
 from .starting import check_data, check_shared_folders, check_work_dir
 
 AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
@@ -156,8 +156,8 @@ def scale_learning_rate(cfg: Config) -> None:
 
 def allow_overwriting(cfg: Config) -> None:
     """Have the checkpoint hook begin a run in an earlier one's folder, for ``--overwrite``."""
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    if not str(hook.get('type')).endswith('WholeCheckpointHook'):
+    hook, is_ours = hook_of(cfg)
+    if not is_ours:
         raise UserError(
             f"--overwrite: the config's default_hooks.checkpoint is {hook.get('type')}, which overwrites without being "
             'asked; leave the option out, or take mmgcvit.WholeCheckpointHook'

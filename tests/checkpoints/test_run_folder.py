@@ -1,5 +1,6 @@
 """The folder of a run: which checkpoint is gone on from, whose checkpoints they are, and that one training has it."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ from mmengine.config import Config
 
 from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, newest_whole_checkpoint, save_whole
 from mmgcvit.checkpoints.run_folder import (
+    bests_in,
     checkpoints_in,
     is_taken,
     refuse_used,
@@ -175,11 +177,23 @@ class TestWhoseCheckpoints:
         return tmp_path / 'run'
 
     def test_what_counts_as_a_runs_checkpoints(self, folder):
-        ours = ['best_coco_bbox_mAP_epoch_3.pth', 'epoch_12.pth', 'iter_9.pth', 'last_checkpoint']
+        ours = ['best_a_mAP_epoch_3.pth', 'epoch_12.pth', 'iter_9.pth', 'kept_as_best.json', 'last_checkpoint']
         for name in [*ours, 'weights.pth', 'epoch_1.pth.unfinished', 'my_epoch_1.pth', 'epoch_x.pth', 'log.json']:
             (folder / name).touch()
         assert [path.name for path in checkpoints_in(folder)] == ours
         assert checkpoints_in(folder / 'nowhere') == []
+
+    def test_of_the_best_that_are_noted_the_last_that_is_there_is_the_best(self, folder):
+        assert bests_in(folder) == {}
+        for name in ('best_a_b_epoch_1.pth', 'best_a_b_epoch_3.pth'):
+            (folder / name).touch()
+        scores = {f'best_a_b_epoch_{epoch}.pth': epoch / 2 for epoch in (1, 3, 4)}
+        (folder / 'kept_as_best.json').write_text(json.dumps({'a/b': scores, 'c': {'best_c_epoch_1.pth': 1}}))
+        assert bests_in(folder) == {'a/b': ('best_a_b_epoch_3.pth', 1.5)}
+        for content in ('', '[]', '{"a/b": 3}', '{"a/b": {"best_a_b_epoch_1.pth": "x"}}'):
+            (folder / 'kept_as_best.json').write_text(content)
+            with pytest.raises(CheckpointError, match=r'kept_as_best\.json does not say .*remove it'):
+                bests_in(folder)
 
     def test_a_used_folder_is_refused_and_of_many_checkpoints_three_are_named(self, folder):
         refuse_used(folder, [])

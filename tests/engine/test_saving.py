@@ -5,23 +5,25 @@ import signal
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
 from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
 from mmgcvit.checkpoints.for_hosts import register_reader
-from mmgcvit.checkpoints.run_folder import take_folder
+from mmgcvit.checkpoints.run_folder import bests_in, take_folder
 from mmgcvit.engine.early_end import RESUME_ME
-from mmgcvit.engine.saving import WholeCheckpointHook
+from mmgcvit.engine.saving import WholeCheckpointHook, save_run
 from mmgcvit.errors import UserError
 
 from ..programs import ROOT, started
 from ..tools.commands import TOOLS, environment_for
-from .drawing import config, run, validating
+from .drawing import StoppedError, config, difference, run, validating
 from .toy import CONFIG, FLEXIBLE, ITERATIONS, KILLED, SHARDED, SHARDS_HERE, last, names, start, train, train_in_two
 
 DONE = ['best_score_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
@@ -33,7 +35,9 @@ MOMENTS = [
     'open last_checkpoint.unfinished',
     'os.rename last_checkpoint.unfinished',
     'os.remove epoch_1.pth',
-    'half-written best_score_epoch_2.pth.unfinished',
+    'open kept_as_best.json.unfinished',
+    'os.rename kept_as_best.json.unfinished',
+    'os.link epoch_2.pth',
     'os.rename best_score_epoch_2.pth.unfinished',
     'os.remove best_score_epoch_1.pth',
 ]
@@ -47,11 +51,13 @@ def test_killed_at_any_moment_a_run_leaves_a_whole_last_and_best_one_and_goes_on
         check_whole(path)
     assert Path((tmp_path / 'last_checkpoint').read_text()).is_file()
     assert newest_whole_checkpoint(tmp_path).path is not None
-    assert list(tmp_path.glob('best_*.pth'))
+    is_second = moment == MOMENTS[-1]
+    assert bests_in(tmp_path) == {'score': (f'best_score_epoch_{1 + is_second}.pth', 0.0 + is_second)}
     train(tmp_path, '--resume')
     assert last(tmp_path)['meta']['epoch'] == 3
     assert not list(tmp_path.glob('*.unfinished'))
     assert set(DONE) <= set(names(tmp_path))
+    assert bests_in(tmp_path) == {'score': ('best_score_epoch_3.pth', 2.0)}
 
 
 @pytest.mark.parametrize(
@@ -143,22 +149,48 @@ class Scores(BaseMetric):
     ('save_best', 'best'),
     [
         ('auto', ['best_a_accuracy_epoch_1.pth']),
-        (['loss', 'a/accuracy'], ['best_a_accuracy_epoch_1.pth', 'best_loss_epoch_3.pth']),
+        (['loss', 'a/accuracy'], ['best_a_accuracy_epoch_1.pth', 'best_loss_epoch_2.pth']),
     ],
 )
 def test_the_best_by_each_metric_is_kept_and_what_a_resumed_run_finds_better_replaces_it(save_best, best, tmp_path):
-    # Ended before the second validation.
+    # Ended after the first validation, of which its only checkpoint knows nothing.
     register_reader(tmp_path)
+    ending = mock.Mock(spec=Hook, priority='LOWEST', after_val_epoch=mock.Mock(side_effect=StoppedError))
     for resume in (False, True):
         loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
         cfg = config(tmp_path, loop=loop, saves=None, resume=resume, **validating(Scores()))
         cfg.default_hooks.checkpoint.save_best = save_best
-        run(cfg, None if resume else 8)
+        run(cfg, hook=None if resume else ending)
     register_reader()
     assert names(tmp_path) == [*best, 'epoch_3.pth', 'last_checkpoint']
     info = last(tmp_path)['message_hub']['runtime_info']
     score = info['best_score' if save_best == 'auto' else 'best_score_a/accuracy']
     assert (type(score), round(score, 6)) == (float, 0.7)
+
+
+def test_what_is_the_best_is_written_once_and_can_be_resumed_from(tmp_path, monkeypatch):
+    """Under a second name if it is the last, without links as a copy; written if it is not the last."""
+    for name, saves, has_links in (('links', None, True), ('none', None, False), ('apart', 8, True)):
+        work_dir, saved = tmp_path / name, mock.Mock(side_effect=save_run)
+        loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
+        cfg = config(work_dir, loop=loop, saves=saves, **validating(Scores()))
+        cfg.default_hooks.checkpoint.update(save_best='loss')
+        with monkeypatch.context() as patch:
+            patch.setattr('mmgcvit.engine.saving.save_run', saved)
+            if not has_links:
+                patch.setattr(os, 'link', mock.Mock(side_effect=OSError('no links here')))
+            run(cfg)
+        (best,) = work_dir.glob('best_*.pth')
+        check_whole(best)
+        newest = work_dir / ('iter_8.pth' if saves else 'epoch_2.pth')
+        assert best.name == f'best_loss_{newest.name}'
+        assert best.samefile(newest) == has_links
+        assert saved.call_count == 2
+        found, expected = (torch.load(path, weights_only=True) for path in (best, newest))
+        assert difference(found, expected) is None
+        cfg = config(work_dir, loop={**loop, 'max_epochs': 3}, saves=saves, resume=True, load_from=str(best))
+        run(cfg)
+        assert last(work_dir)['meta']['iter'] == 12
 
 
 def test_what_the_hook_does_not_do_is_refused_in_a_sentence():
