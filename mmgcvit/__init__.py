@@ -1,15 +1,14 @@
 """Vision transformers of local and global attention for OpenMMLab.
 
 Importing the package imports neither torch nor a host, so that commands are quick to say no: a backbone is imported
-where it is asked for, and hosts find all that there is through :mod:`mmgcvit.registry`. What holds from the import on
-is that hosts read checkpoints as data, whether they are imported before it or after.
+where it is asked for, and hosts find all that there is through :mod:`mmgcvit.registry`. What else runs in the process
+is left as it is (docs/other_frameworks.md, "Beside other projects").
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .hosts.finder import serve_stand_ins
 from .hosts.other_names import answer_other_names
-from .hosts.reader import register_reader
 from .on_demand import on_demand
 from .version import __version__
 
@@ -23,13 +22,5 @@ __all__ = ['LSA', 'GCViT', '__version__', 'load', 'train']
 PLACES = {'GCViT': 'models.gcvit', 'LSA': 'models.lsa', 'load': 'inference', 'train': 'engine.own_data'}
 __getattr__, __dir__ = on_demand(__name__, PLACES)
 
-
-def _read_as_data(source: str) -> dict[str, Any]:
-    from .checkpoints.for_hosts import read_for_host
-
-    return read_for_host(source)
-
-
 serve_stand_ins()
 answer_other_names()
-register_reader(_read_as_data)

@@ -56,6 +56,7 @@ TRANSFORMS = child_of(mmengine.TRANSFORMS, 'mmgcvit.datasets.checks.loading', *O
 HOOKS = child_of(
     mmengine.HOOKS,
     *OF_MMDET,
+    'mmgcvit.checkpoints.for_hosts',
     'mmgcvit.experiments.rehearsal',
     'mmgcvit.visualization.predictions',
     'mmgcvit.engine.saving',

@@ -98,9 +98,8 @@ def test_a_wheel_tells_python_at_its_start_where_operators_are(wheel, tmp_path):
     (site_packages / 'mmcv' / 'ops').mkdir(parents=True)
     for package in ('mmcv', 'mmcv/ops'):
         (site_packages / package / '__init__.py').touch()
-    code = (
-        'import sys; from importlib.util import find_spec; print(find_spec("mmcv._ext").origin, "torch" in sys.modules)'
-    )
+    code = 'import sys, mmcv.ops; from importlib.util import find_spec; '
+    code += 'print(find_spec("mmcv._ext").origin, "torch" in sys.modules)'
     ended = run([tmp_path / 'bin' / 'python', '-c', code])
     stand_ins = site_packages / 'mmgcvit' / 'hosts' / 'stand_ins.py'
     assert (ended.stdout, ended.stderr) == (f'{stand_ins.resolve()} False\n', '')

@@ -16,6 +16,7 @@ default_hooks = dict(
     early_end=dict(type='mmgcvit.EndEarlyHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
+    read_as_data=dict(type='mmgcvit.ReadAsDataHook'),
     visualization=dict(type='mmgcvit.PredictionSheetHook'),
     finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),
     finite_checkpoints=dict(type='mmgcvit.FiniteCheckpointsHook'),

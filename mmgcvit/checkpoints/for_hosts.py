@@ -1,28 +1,84 @@
-"""Checkpoints for the hosts: mmengine reads every file and http(s) address through this project's reading."""
+"""Checkpoints for the hosts: where it is asked to, mmengine reads files and http(s) addresses as this project does."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader
+from mmengine.utils import apply_to
+from torch import Tensor
 
 from ..errors import CheckpointError, printable
-from ..hosts import reader
+from ..registry import HOOKS
 from .reading import read_checkpoint, read_trusted_checkpoint
 from .weights import find_state_dict, tensors_of
 
 # Where files hold a config as text: mmengine runs it, as Python, when it resumes and when an inferencer has no other.
 CONFIGS = ('config', 'cfg')
+# Local files, and addresses; schemes that hosts serve from their own model zoos are left to them.
+READ_HERE = ('', 'http://', 'https://')
 
 
-def register_reader(work_dir: str | Path | None = None, trusted: Collection[str] = ()) -> None:
-    """Have mmengine read checkpoints as data, as importing the package does, with what a command knows.
+@dataclass
+class ReadingAsData:
+    """A context in which mmengine reads checkpoints as data, whoever asks for them in this process.
 
-    That is the run's work folder, without which no path from a file reaches mmengine, and the user's own files, named
-    as the host will, that may run code. By its default mmengine runs code from a file where the safe way does not
-    suffice.
+    By its default mmengine runs code from a file where the safe way does not suffice. Without the config that a file
+    holds as text, which mmengine would run: an Inferencer is given one.
+
+    Args:
+        work_dir: The run's folder, without which no path from a file reaches mmengine.
+        trusted: The user's own files, named as the host will, that may run code.
     """
-    reader.register_reader(lambda source: read_for_host(source, work_dir, trust=source in trusted))
+
+    work_dir: str | Path | None = None
+    trusted: Collection[str] = ()
+    # Of a loader's name mmengine logs what follows the tenth letter.
+    __name__ = 'load_from_mmgcvit'
+
+    def __enter__(self) -> 'ReadingAsData':
+        self.found = {scheme: CheckpointLoader._get_checkpoint_loader(scheme) for scheme in READ_HERE}
+        CheckpointLoader.register_scheme(READ_HERE, self, force=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for scheme, loader in self.found.items():
+            CheckpointLoader.register_scheme(scheme, loader, force=True)
+
+    def __call__(self, filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
+        return on_device(read_for_host(filename, self.work_dir, trust=filename in self.trusted), map_location)
+
+
+@HOOKS.register_module()
+class ReadAsDataHook(Hook):
+    """Has mmengine read checkpoints as data from a run's beginning to its end, under the hosts' own scripts too.
+
+    mmengine's FlexibleRunner loads before it asks its hooks: of its runs those of ``mmgcvit train`` do so.
+    """
+
+    def before_run(self, runner: Any) -> None:
+        # What a command has been told to trust stays so.
+        trusted = getattr(CheckpointLoader._get_checkpoint_loader(''), 'trusted', ())
+        self.reading = ReadingAsData(runner.work_dir, trusted).__enter__()
+
+    def after_run(self, runner: Any) -> None:
+        self.reading.__exit__()
+
+
+def on_device(content: dict[str, Any], map_location: Any) -> dict[str, Any]:
+    """What was read onto the CPU, its tensors where ``torch.load`` would have put them by ``map_location``."""
+    if callable(map_location):
+        storage = map_location(torch.UntypedStorage(0), 'cpu')
+        map_location = None if storage is None else storage.device
+    elif isinstance(map_location, dict):
+        map_location = map_location.get('cpu')
+    if map_location is None or torch.device(map_location).type == 'cpu':
+        return content
+    return apply_to(content, lambda value: isinstance(value, Tensor), lambda tensor: tensor.to(map_location))
 
 
 def read_for_host(source: str, work_dir: str | Path | None = None, trust: bool = False) -> dict[str, Any]:

@@ -29,7 +29,7 @@ NEEDLESS_WARNINGS = (
 # What hosts print, and what runners log before they begin: hundreds of lines.
 DUMPS = re.compile(
     r'^Could not import OneDL|INFO(\x1b\[0m)? - '
-    r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --)'
+    r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --|mmcv has no compiled operators)'
 )
 # A dump is known by its beginning.
 LONGEST_BEGINNING = 400

@@ -7,7 +7,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.runner import Runner
 
-from ..checkpoints.for_hosts import register_reader
+from ..checkpoints.for_hosts import ReadingAsData
 from ..checkpoints.loading import check_fits
 from ..datasets.checks import leaf_datasets
 from ..errors import UserError
@@ -40,7 +40,6 @@ def run(
     watch: Callable[[Runner], None] = lambda runner: None,
 ) -> None:
     """Test a checkpoint as a prepared config says, within the context ``beginning``; ``watch`` gets the runner."""
-    register_reader(cfg.work_dir, trusted=[checkpoint] if trust_checkpoint else [])
     check_data(cfg, ['test_dataloader'])
     check_work_dir(cfg.work_dir)
     cfg.load_from = checkpoint
@@ -51,7 +50,8 @@ def run(
     check_fits(runner.model, checkpoint, trust=trust_checkpoint)
     if out:
         runner.test_evaluator.metrics.append(dump_metric(cfg, out))
-    runner.test()
+    with ReadingAsData(cfg.work_dir, [checkpoint] if trust_checkpoint else []):
+        runner.test()
 
 
 def draw_predictions(cfg: Config, folder: str) -> None:

@@ -17,7 +17,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 
 from ..checkpoints import DamagedCheckpointError
-from ..checkpoints.for_hosts import register_reader
+from ..checkpoints.for_hosts import ReadingAsData
 from ..checkpoints.loading import check_fits
 from ..checkpoints.run_folder import resume, with_whole_one_beside
 from ..datasets.checks import settings_of, skip_damaged
@@ -73,8 +73,8 @@ def run(
     ``watch`` gets the built runner.
     """
     passed_over = check_data(cfg, ['train_dataloader', 'val_dataloader'])
-    register_reader(cfg.work_dir, trusted=[cfg.get('load_from')] if trust_checkpoint else [])
-    with whole_one_named(cfg):
+    trusted = [cfg.get('load_from')] if trust_checkpoint else []
+    with ReadingAsData(cfg.work_dir, trusted), whole_one_named(cfg):
         runner = beginning.build(cfg)
         watch(runner)
         check_built(runner, cfg, config, changes, trust_checkpoint)

@@ -2,9 +2,10 @@
 
 Also installed as the module ``_mmgcvit_operators``, which every Python process of the environment imports when it
 starts (setup.py): therefore nothing is imported here before it is needed. Where the stand-ins are is known from the
-installation, whatever else on Python's path is called mmgcvit.
+installation, whatever else on Python's path is called mmgcvit. MMGCVIT_STAND_INS=0 in the environment turns it off.
 """
 
+import os
 import sys
 
 MODULE = 'mmcv._ext'
@@ -17,19 +18,22 @@ class StandInFinder:
         self.folder = folder
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> object:
-        """The stand-ins' module, for that name, while the file is there and mmcv is one with operators to call."""
-        if name != MODULE:
+        """The stand-ins' module, for that name, while the file is there, once something imports mmcv.ops.
+
+        So who asks whether mmcv has operators, as by mmengine's ``mmcv_full_available``, hears no until then: to a
+        finder one who looks for a module and one who imports it are the same.
+        """
+        if name != MODULE or 'mmcv.ops' not in sys.modules:
             return None
         from importlib.util import spec_from_file_location
         from pathlib import Path
 
         file = Path(__file__).resolve().parent / self.folder / 'stand_ins.py'
-        # Another's module of mmcv's name has no operators.
-        is_mmcv = any(Path(package, 'ops', '__init__.py').is_file() for package in path or ())
-        return spec_from_file_location(MODULE, file) if is_mmcv and file.is_file() else None
+        return spec_from_file_location(MODULE, file) if file.is_file() else None
 
 
 def serve_stand_ins(folder: str = '') -> None:
     """Have the stand-ins found from now on, in a folder seen from this file's; in the place of an earlier call's."""
     others = [finder for finder in sys.meta_path if type(finder).__name__ != StandInFinder.__name__]
-    sys.meta_path[:] = [*others, StandInFinder(folder)]
+    is_on = os.environ.get('MMGCVIT_STAND_INS') != '0'
+    sys.meta_path[:] = [*others, StandInFinder(folder)] if is_on else others

@@ -16,6 +16,10 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 NOT_COMPILED = 'not available'  # mmcv's words for an mmcv without CUDA
+# Once a process, when something imports mmcv.ops; mmengine's logger speaks for the first of several processes only.
+print_log(
+    "mmcv has no compiled operators: mmgcvit's take their place (MMGCVIT_STAND_INS=0 keeps them away).", 'current'
+)
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:

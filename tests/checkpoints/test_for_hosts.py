@@ -1,6 +1,8 @@
-"""mmengine reads checkpoints through this project's reading from the import on, and gets data without orders."""
+"""Where mmengine is to read checkpoints through this project's reading it gets data without orders."""
 
 import pickle
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,40 +11,58 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from mmgcvit.checkpoints import CheckpointError
-from mmgcvit.checkpoints.for_hosts import read_for_host, register_reader
+from mmgcvit.checkpoints.for_hosts import READ_HERE, ReadAsDataHook, ReadingAsData, read_for_host
 
 from .conftest import RunsACommand
 
 
-@pytest.fixture
-def loaders(monkeypatch):
-    """mmengine's registry, to be changed for one test."""
-    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
-
-
 def test_a_host_runs_no_code_from_a_file_whatever_its_name(tmp_path, monkeypatch):
-    """By the import of the package alone. Read twice by two readers, a file could be one thing to each."""
+    """Read twice by two readers, a file could be one thing to each."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'a:').mkdir()
-    for name in ('x.pth', 'a://x.pth'):
-        (tmp_path / name).write_bytes(pickle.dumps(RunsACommand(tmp_path / 'ran'), protocol=2))
-        with pytest.raises(CheckpointError):
-            CheckpointLoader.load_checkpoint(name)
+    with ReadingAsData() as reading:
+        for name in ('x.pth', 'a://x.pth'):
+            (tmp_path / name).write_bytes(pickle.dumps(RunsACommand(tmp_path / 'ran'), protocol=2))
+            with pytest.raises(CheckpointError):
+                CheckpointLoader.load_checkpoint(name)
+        for name in ('x.pth', 'https://somewhere/x.pth', 'timm://gcvit_tiny'):
+            assert CheckpointLoader._get_checkpoint_loader(name) is reading
     assert not (tmp_path / 'ran').exists()
-    for name in ('x.pth', 'https://somewhere/x.pth', 'timm://gcvit_tiny'):
-        assert CheckpointLoader._get_checkpoint_loader(name).__name__ == 'load_from_mmgcvit'
 
 
-@pytest.mark.usefixtures('loaders')
+def test_a_hook_has_a_run_read_as_data_from_its_beginning_to_its_end():
+    """In its own folder, and with what a command has been told to trust."""
+    hook, runner = ReadAsDataHook(), SimpleNamespace(work_dir='run')
+    for trusted, around in (((), nullcontext()), (['mine'], ReadingAsData('other run', ['mine']))):
+        with around:
+            before = dict(CheckpointLoader._schemes)
+            hook.before_run(runner)
+            assert CheckpointLoader._schemes == before | dict.fromkeys(READ_HERE, ReadingAsData('run', trusted))
+            hook.after_run(runner)
+            assert before == CheckpointLoader._schemes
+
+
+def test_a_host_gets_tensors_where_it_asks_for_them(tmp_path):
+    file = str(tmp_path / 'x.pth')
+    torch.save({'state_dict': {'a': torch.ones(1)}, 'optimizer': {'state': [(torch.ones(1),)]}}, file)
+    for map_location, place in (
+        *((None, 'cpu'), ('cpu', 'cpu'), ('meta', 'meta'), (torch.device('meta'), 'meta'), ({'cpu': 'meta'}, 'meta')),
+        *(({'cuda:1': 'meta'}, 'cpu'), (lambda storage, place: storage, 'cpu'), (lambda storage, place: None, 'cpu')),
+    ):
+        content = ReadingAsData()(file, map_location)
+        found = [content['state_dict']['a'].device.type, content['optimizer']['state'][0][0].device.type]
+        assert found == [place, place], map_location
+
+
 def test_only_the_file_that_is_trusted_may_run_code(tmp_path):
     for name in ('mine', 'other'):
         torch.save(
             {'state_dict': {'a': torch.ones(1)}, 'extra': RunsACommand(tmp_path / f'{name} ran')}, tmp_path / name
         )
-    register_reader(trusted=[str(tmp_path / 'mine')])
-    assert CheckpointLoader.load_checkpoint(str(tmp_path / 'mine'))['state_dict']['a'] == 1
+    reading = ReadingAsData(trusted=[str(tmp_path / 'mine')])
+    assert reading(str(tmp_path / 'mine'))['state_dict']['a'] == 1
     assert (tmp_path / 'mine ran').exists()
-    assert 'extra' not in CheckpointLoader.load_checkpoint(str(tmp_path / 'other'))
+    assert 'extra' not in reading(str(tmp_path / 'other'))
     assert not (tmp_path / 'other ran').exists()
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import CheckpointLoader, Runner
-from mmengine.runner.checkpoint import load_from_local
+from mmengine.runner import Runner
 
 from mmgcvit.checkpoints import check_whole, read_checkpoint
+from mmgcvit.checkpoints.for_hosts import ReadingAsData
 from mmgcvit.commands.main import run_command
 
 from . import toy
@@ -49,10 +49,11 @@ class Trained:
     def resume(self, *name, options=()):
         self.run('train', CONFIG, '--resume', *name, options=options)
 
-    def resume_as_hosts_do(self, file, hook='CheckpointHook'):
+    def resume_as_hosts_do(self, file, saving='CheckpointHook', **hooks):
         cfg = Config.fromfile(CONFIG)
         cfg.merge_from_dict({'work_dir': str(self.work_dir), 'resume': True, 'load_from': str(file)})
-        cfg.default_hooks.checkpoint.type = hook
+        cfg.default_hooks.checkpoint.type = saving
+        cfg.default_hooks.update(hooks)
         Runner.from_cfg(cfg).train()
 
     def save(self, content, name='x.pth'):
@@ -81,8 +82,6 @@ class Trained:
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
-    """mmengine's loaders are as before when the test has ended."""
-    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
     return Trained(tmp_path, monkeypatch)
 
 
@@ -92,19 +91,18 @@ def test_no_order_in_a_file_is_followed(trained):
     trained.check(epoch=2)
     trained.resume(hostile, options=FLEXIBLE)
     # A host's own script, and its inferencer by the file alone, which would execute a config that it finds there.
-    trained.resume_as_hosts_do(hostile)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(ValueError):
+    trained.resume_as_hosts_do(hostile, read_as_data={'type': 'mmgcvit.ReadAsDataHook'})
+    with ReadingAsData(), contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(ValueError):
         toy.ToyInferencer(None, str(hostile), device='cpu', scope='mmengine')
     assert trained.harm() == []
 
 
 @pytest.mark.parametrize(
-    ('hook', 'harm'), [('CheckpointHook', ['ran', 'gone']), ('mmgcvit.WholeCheckpointHook', ['ran'])]
+    ('saving', 'harm'), [('CheckpointHook', ['ran', 'gone']), ('mmgcvit.WholeCheckpointHook', ['ran'])]
 )
-def test_left_to_itself_the_host_follows_them_and_this_projects_hook_removes_nothing(hook, harm, trained):
+def test_left_to_itself_the_host_follows_them_and_this_projects_hook_removes_nothing(saving, harm, trained):
     """What the test above would see."""
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
-    trained.resume_as_hosts_do(trained.hostile(), hook)
+    trained.resume_as_hosts_do(trained.hostile(), saving)
     assert trained.harm() == harm
 
 

@@ -5,7 +5,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from mmengine.runner import CheckpointLoader
 
 from mmgcvit.commands.main import run_command
 
@@ -20,7 +19,6 @@ HOOKS = (
 @pytest.fixture
 def as_before(monkeypatch):
     """What commands change in their process."""
-    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
     monkeypatch.setattr(sys, 'argv', [])
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
 

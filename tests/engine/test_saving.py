@@ -15,7 +15,6 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
 from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
-from mmgcvit.checkpoints.for_hosts import register_reader
 from mmgcvit.checkpoints.run_folder import bests_in, take_folder
 from mmgcvit.engine.early_end import RESUME_ME
 from mmgcvit.engine.saving import WholeCheckpointHook, save_run
@@ -154,14 +153,13 @@ class Scores(BaseMetric):
 )
 def test_the_best_by_each_metric_is_kept_and_what_a_resumed_run_finds_better_replaces_it(save_best, best, tmp_path):
     # Ended after the first validation, of which its only checkpoint knows nothing.
-    register_reader(tmp_path)
     ending = mock.Mock(spec=Hook, priority='LOWEST', after_val_epoch=mock.Mock(side_effect=StoppedError))
     for resume in (False, True):
         loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
         cfg = config(tmp_path, loop=loop, saves=None, resume=resume, **validating(Scores()))
         cfg.default_hooks.checkpoint.save_best = save_best
+        cfg.default_hooks.read_as_data = {'type': 'mmgcvit.ReadAsDataHook'}
         run(cfg, hook=None if resume else ending)
-    register_reader()
     assert names(tmp_path) == [*best, 'epoch_3.pth', 'last_checkpoint']
     info = last(tmp_path)['message_hub']['runtime_info']
     score = info['best_score' if save_best == 'auto' else 'best_score_a/accuracy']

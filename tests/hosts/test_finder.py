@@ -13,8 +13,9 @@ from mmgcvit.hosts import finder
 
 # What the line of the .pth does, and then a program.
 START = f'import {finder.__name__.split(".")[-1]} as start; start.serve_stand_ins("mmgcvit/hosts"); '
+FINDERS = '[type(each).__name__ for each in sys.meta_path].count("StandInFinder")'
 USE = 'import mmcv.ops; print(mmcv.ops._ext.__file__)'
-LOOK = 'import mmcv; from importlib.util import find_spec; print(find_spec("mmcv._ext"))'
+LOOK = 'from importlib.util import find_spec; print(find_spec("mmcv._ext") is not None)'
 
 
 def write(path, text=''):
@@ -35,11 +36,11 @@ def site(tmp_path):
     return site
 
 
-def told(site, program, start=START):
+def told(site, program, **environment):
     """What a program prints that is started in the working folder, which Python looks into first."""
-    command = [sys.executable, '-S', '-c', start + program]
-    folders = {'PYTHONPATH': f'{site.parent / "work"}:{site}'}
-    ended = subprocess.run(command, capture_output=True, text=True, env=folders, cwd=site.parent / 'work')
+    command = [sys.executable, '-S', '-c', START + program]
+    environment['PYTHONPATH'] = f'{site.parent / "work"}:{site}'
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=site.parent / 'work')
     return (ended.stdout + ended.stderr).splitlines()[-1]
 
 
@@ -51,9 +52,14 @@ def test_the_installations_own_are_found_whatever_else_is_called_mmgcvit(beside,
     assert told(site, USE) == str(site / 'mmgcvit' / 'hosts' / 'stand_ins.py')
 
 
-def test_another_mmcv_gets_none(site):
-    write(site.parent / 'work' / 'mmcv' / '__init__.py')
-    assert told(site, LOOK) == 'None'
+def test_who_only_asks_whether_there_are_any_hears_no_until_something_has_imported_mmcv_ops(site):
+    """As mmengine's ``mmcv_full_available`` does, of an mmcv with or without them, here or elsewhere."""
+    assert [told(site, program) for program in (LOOK, f'import mmcv.ops; {LOOK}')] == ['False', 'True']
+
+
+def test_the_environment_can_turn_them_off(site):
+    assert told(site, USE, MMGCVIT_STAND_INS='0').startswith("ImportError: cannot import name '_ext' from 'mmcv'")
+    assert told(site, f'import sys; print({FINDERS})', MMGCVIT_STAND_INS='0') == '0'
 
 
 def test_compiled_ones_come_first(site):
@@ -63,7 +69,6 @@ def test_compiled_ones_come_first(site):
 
 def test_of_a_package_that_is_gone_nothing_is_named(site):
     shutil.rmtree(site / 'mmgcvit')
-    assert told(site, LOOK) == 'None'
     assert told(site, USE).startswith("ImportError: cannot import name '_ext' from 'mmcv'")
 
 
@@ -73,8 +78,6 @@ def test_the_package_that_is_imported_serves_its_own_once(site):
     other = (
         f'sys.path.insert(0, {str(package)!r}); del sys.modules["finder"]; import finder; finder.serve_stand_ins(); '
     )
-    found = told(
-        site,
-        f'import sys; {other}{LOOK[:-1]}.origin, [type(f).__name__ for f in sys.meta_path].count("StandInFinder"))',
-    )
+    write(site / 'mmcv' / 'ops' / '__init__.py')
+    found = told(site, f'import sys, mmcv.ops; {other}{LOOK[:-13]}.origin, {FINDERS})')
     assert found == f'{package / "stand_ins.py"} 1'

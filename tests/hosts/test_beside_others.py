@@ -1,0 +1,102 @@
+"""In another project's process: importing the package and building a backbone changes nothing of what others use."""
+
+import sys
+
+import pytest
+import torch
+from mmengine.runner import CheckpointLoader
+
+from mmgcvit import GCViT
+
+from ..checkpoints.conftest import RunsACommand
+from ..programs import ROOT, run
+
+STATES = """
+import logging, os, random, sys, warnings
+import numpy as np
+import scipy.special, torch, torch._dynamo, torchvision, timm
+import mmdet.models, mmengine.hooks, mmengine.registry, mmengine.runner
+import mmdet.registry
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope, Registry
+from mmengine.runner import CheckpointLoader
+
+def loggers():
+    known = {'root': logging.root, **logging.Logger.manager.loggerDict}
+    return {name: (each.level, each.handlers) for name, each in known.items() if isinstance(each, logging.Logger)}
+
+def states():
+    registries = [each for host in (mmengine, mmdet) for each in vars(host.registry).values()]
+    return dict(
+        finders=[each for each in sys.meta_path if 'mmgcvit' not in str(getattr(each, '__module__', ''))],
+        loaders=dict(CheckpointLoader._schemes),
+        logging=loggers() | {'mmengine': MMLogger._instance_dict.copy()},
+        warnings=[*warnings.filters],
+        environment=dict(os.environ),
+        path=[*sys.path],
+        hooks=(sys.excepthook, sys.breakpointhook, sys.displayhook, sys.unraisablehook),
+        scope=DefaultScope.get_current_instance(),
+        registered=[dict(each.module_dict) for each in registries if isinstance(each, Registry)],
+        backends=[torch.backends.cudnn.flags, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32,
+            torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic, torch.get_default_dtype(),
+            torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(),
+            torch.is_grad_enabled(), torch.backends.cuda.flash_sdp_enabled(), torch.is_anomaly_enabled()],
+        printing=np.get_printoptions(),
+        random=(random.getstate()[1][:5], torch.initial_seed()),
+    )
+"""
+BUILD = """
+before = states()
+import mmgcvit
+backbone = mmdet.registry.MODELS.build(dict(type='mmgcvit.GCViT', arch='xxtiny'))
+backbone.init_weights()
+backbone(torch.rand(1, 3, 64, 64)), mmgcvit.LSA('imagenet-tiny')
+after = states()
+print('changed:', {name: (before[name], after[name]) for name in before if before[name] != after[name]})
+"""
+
+
+@pytest.mark.long
+def test_importing_the_package_and_building_a_backbone_change_nothing_of_the_process():
+    ended = run([sys.executable, '-c', STATES + BUILD])
+    assert ended.stdout.splitlines()[-1:] == ['changed: {}'], ended.stdout + ended.stderr
+
+
+def test_a_backbones_weights_are_read_as_data_and_what_others_read_is_their_business(tmp_path):
+    arch = {'embed_dims': 4, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 1, 1), 'mlp_ratio': 1, 'layer_scale': None}
+    file = str(tmp_path / 'x.pth')
+    torch.save({'state_dict': GCViT(arch).state_dict(), 'trainer': RunsACommand(tmp_path / 'ran')}, file)
+    GCViT(arch, init_cfg={'type': 'Pretrained', 'checkpoint': file}).init_weights()
+    assert not (tmp_path / 'ran').exists()
+    assert 'trainer' in CheckpointLoader.load_checkpoint(file)
+    assert (tmp_path / 'ran').exists()
+
+
+INFER = """
+import sys
+from importlib import import_module
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+import mmgcvit
+
+for config, scope, kind in (('detect', 'mmdet', 'DetInferencer'), ('segment', 'mmseg', 'MMSegInferencer')):
+    cfg = Config.fromfile(f'tests/data/configs/{config}.py')
+    init_default_scope(scope)
+    weights = import_module(f'{scope}.registry').MODELS.build(cfg.model).state_dict()
+    names = dict(classes=[*'0123456789'], palette=[[0, 0, 0]] * 10)
+    file = f'{sys.argv[1]}/{config}.pth'
+    torch.save(dict(state_dict=weights, meta=dict(cfg=cfg.pretty_text, dataset_meta=names)), file)
+    for _ in range(2):
+        inferencer = getattr(import_module(f'{scope}.apis'), kind)(model=None, weights=file, device='cpu')
+        found = inferencer(np.zeros((96, 96, 3), np.uint8))['predictions']
+        print('found:', type(inferencer.model.backbone).__name__)
+"""
+
+
+@pytest.mark.long
+def test_inferencers_find_the_config_in_a_checkpoint_of_ours_as_often_as_they_are_made(tmp_path):
+    """It is one of the configs that have their runs read checkpoints as data: no run, no change."""
+    ended = run([sys.executable, '-c', INFER, tmp_path], cwd=ROOT)
+    assert ended.stdout.count('found: GCViT') == 4, ended.stdout + ended.stderr
