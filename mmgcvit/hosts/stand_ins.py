@@ -16,10 +16,14 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 NOT_COMPILED = 'not available'  # mmcv's words for an mmcv without CUDA
-# Once a process, when something imports mmcv.ops; mmengine's logger speaks for the first of several processes only.
-print_log(
-    "mmcv has no compiled operators: mmgcvit's take their place (MMGCVIT_STAND_INS=0 keeps them away).", 'current'
-)
+
+
+@functools.cache
+def say_who_serves() -> None:
+    """Once a process, when the first operator is called; mmengine's logger speaks for the first process only."""
+    print_log(
+        "mmcv has no compiled operators: mmgcvit's take their place (MMGCVIT_STAND_INS=0 keeps them away).", 'current'
+    )
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
@@ -29,6 +33,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     """
     from torchvision.ops import nms as torchvision_nms
 
+    say_who_serves()
     # Half precision, of which autocast may give boxes and scores different kinds, has no kernel everywhere.
     dtype = torch.promote_types(scores.dtype, torch.float32)
     boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
@@ -51,6 +56,7 @@ def roi_align_forward(
     """RoIAlign by averages (torchvision's): maps (B, C, H, W) and RoIs (n, 5) into ``output`` (n, C, h, w)."""
     from torchvision.ops import roi_align
 
+    say_who_serves()
     check_pool_mode(pool_mode)
     with torch.no_grad():
         output.copy_(roi_align(input, rois, output.shape[2:], spatial_scale, max(sampling_ratio, 0), aligned))
@@ -94,6 +100,7 @@ def sigmoid_focal_loss_forward(
     input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
 ) -> None:
     """Focal loss of logits (n, C) and classes (n,), C and more for none, into ``output`` (n, C)."""
+    say_who_serves()
     with torch.no_grad():
         output.copy_(sigmoid_focal_loss(input, target, weight, gamma, alpha))
 

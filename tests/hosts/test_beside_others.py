@@ -7,6 +7,7 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 from mmgcvit import GCViT
+from mmgcvit.hosts import operators
 
 from ..checkpoints.conftest import RunsACommand
 from ..programs import ROOT, run
@@ -100,3 +101,5 @@ def test_inferencers_find_the_config_in_a_checkpoint_of_ours_as_often_as_they_ar
     """It is one of the configs that have their runs read checkpoints as data: no run, no change."""
     ended = run([sys.executable, '-c', INFER, tmp_path], cwd=ROOT)
     assert ended.stdout.count('found: GCViT') == 4, ended.stdout + ended.stderr
+    # Once a process, when an operator is first called.
+    assert ended.stdout.count("mmgcvit's take their place") == (not operators.are_compiled())
