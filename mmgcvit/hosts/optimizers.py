@@ -89,7 +89,7 @@ def follow_groups(checkpoint: dict[str, Any], model: nn.Module, wrapper: OptimWr
             settings = [{name: value for name, value in group.items() if name not in NOTES} for group in theirs]
             if any(settings[i] != settings[first] for first, *others in members for i in others):
                 return
-            for schedule in checkpoint['param_schedulers']:
+            for schedule in checkpoint.get('param_schedulers', ()):
                 for name in {'base_values', '_last_value', 'min_values'} & schedule.keys():
                     values = schedule[name]
                     # Behind those of the groups mmengine has that of the config.

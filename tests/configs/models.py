@@ -23,6 +23,8 @@ CONTENTS = [
 ]
 ENTRIES = {model['Name']: model for content in CONTENTS for model in content['Models']}
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
+# With and without decay, of a backbone at another rate twice.
+MOST_GROUPS = 4
 read_once = cache(Config.fromfile)
 
 
@@ -60,12 +62,26 @@ def parameters_of(model):
     return number
 
 
-def undecayed(cfg, model):
-    """The names of the parameters that a config's optimizer has without weight decay."""
+def wrong_groups(cfg, model):
+    """What does not hold of the groups in which a config's optimizer has the weights."""
     init_default_scope(cfg.default_scope)
-    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    return {names[id(p)] for group in optimizer.param_groups if group['weight_decay'] == 0 for p in group['params']}
+    names = {weight: name for name, weight in model.named_parameters() if weight.requires_grad}
+
+    def built(**changes):
+        return build_optim_wrapper(model, {**cfg.optim_wrapper, **changes}).optimizer.param_groups
+
+    def settings(groups):
+        return sorted((names[w], group['lr'], group['weight_decay']) for group in groups for w in group['params'])
+
+    groups = built()
+    ours, hosts = settings(groups), settings(built(constructor='DefaultOptimWrapperConstructor'))
+    if len(groups) > MOST_GROUPS:
+        yield f'{len(groups)} groups'
+    if ours != hosts or len(ours) != len(names):
+        yield "rates and decays other than by the host's rules, or weights that come twice or not at all"
+    expected = norms_and_tables(cfg, model)
+    if not expected or {name for name, _, decay in ours if decay == 0} != expected:
+        yield 'weight decay: norms and position tables have none, in classification no vector has'
 
 
 def norms_and_tables(cfg, model):

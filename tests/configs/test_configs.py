@@ -11,7 +11,7 @@ from mmgcvit.experiments.complexity import count_macs, model_parts
 
 from ..conftest import ROOT
 from ..tools.commands import call
-from .models import ENTRIES, head_of, norms_and_tables, on_meta, parameters_of, read, undecayed
+from .models import ENTRIES, head_of, on_meta, parameters_of, read, wrong_groups
 
 CONFIGS = sorted(
     str(path.relative_to(ROOT / 'configs').with_suffix(''))
@@ -35,9 +35,7 @@ PARAMETERS = {
 
 def wrong_with(cfg, model, metadata):
     """What does not hold of a config and its model on the meta device; with a metafile's numbers, if it has one."""
-    expected = norms_and_tables(cfg, model)
-    if not expected or undecayed(cfg, model) != expected:
-        yield 'weight decay: norms and position tables have none, in classification no vector has'
+    yield from wrong_groups(cfg, model)
     model.eval()
     maps = model.backbone(torch.empty(1, 3, 64, 64, device='meta'))
     channels = [found.shape[1] for found in maps]

@@ -4,6 +4,7 @@ import shutil
 from io import StringIO
 
 import pytest
+import torch
 from mmengine.config import Config
 from rich.console import Console
 
@@ -34,6 +35,8 @@ MAY = {
     'model.backbone.with_cp': True,
     'model.backbone.init_cfg.checkpoint': 'x.pth',
     'optim_wrapper.type': 'AmpOptimWrapper',
+    'optim_wrapper.constructor': 'DefaultOptimWrapperConstructor',
+    'optim_wrapper.optimizer.fused': False,
     'train_dataloader.num_workers': 7,
     'train_dataloader.batch_size': 1,
     f'{TRAIN}.data_root': '/moved',
@@ -58,6 +61,7 @@ MAY_NOT = {
     f'{VAL}.pipeline.2.scale': (3, 3),
     'optim_wrapper.optimizer': {'lr': 1.0},
     'optim_wrapper.clip_grad': {'max_norm': 1},
+    'optim_wrapper.constructor': 'mmgcvit.LayerDecayOptimWrapperConstructor',
     'param_scheduler.1.gamma': 0.5,
     'custom_hooks': [{'type': 'EMAHook'}],
     'default_hooks.ema': {'type': 'EMAHook'},
@@ -195,6 +199,33 @@ def test_a_config_that_resumes_is_compared_too(run_dir):
     said = call('train', CONFIG, '--work-dir', run_dir, options=['resume=True', 'optim_wrapper.optimizer.lr=0.004'])
     assert 'optim_wrapper.optimizer.lr: 0.001 → 0.004' in said
     assert last(run_dir)['meta']['epoch'] == 2
+
+
+def test_a_run_with_a_group_for_each_parameter_goes_on_in_few_and_exactly_where_it_is_told_to(tmp_path):
+    """As runs before there was a constructor of this package, whose configs named none."""
+    rules = ['optim_wrapper.paramwise_cfg.norm_decay_mult=0.0', 'optim_wrapper.optimizer.weight_decay=0.1']
+    assert call('train', CONFIG, '--work-dir', tmp_path / 'begun', options=rules) is None
+    number = len(last(tmp_path / 'begun')['optimizer']['param_groups'])
+    assert number > 50
+    ends = []
+    for constructor, fused, groups, rounding in (
+        *((None, None, number, 0.0), ('DefaultOptimWrapperConstructor', None, number, 0.0)),
+        *(
+            ('mmgcvit.MergingOptimWrapperConstructor', fused, 2, 0.0 if fused is False else 1e-5)
+            for fused in (False, None)
+        ),
+    ):
+        folder = shutil.copytree(tmp_path / 'begun', tmp_path / f'{constructor} {fused}')
+        (folder / 'last_checkpoint').write_text(str(folder / 'epoch_2.pth'))
+        options = {'optim_wrapper.constructor': constructor, 'optim_wrapper.optimizer.fused': fused}
+        set_otherwise = [f'{name}={value}' for name, value in options.items() if value is not None]
+        assert resumed(folder, *rules, *set_otherwise, 'log_level=INFO') is None
+        ends.append(last(folder))
+        assert len(ends[-1]['optimizer']['param_groups']) == groups
+        log = ''.join(path.read_text() for path in folder.glob('*/*.log'))
+        assert (f'{number} groups have become 2' in log) == (groups == 2)
+        for part in ('state_dict', 'ema_state_dict'):
+            torch.testing.assert_close(ends[-1][part], ends[0][part], atol=rounding, rtol=rounding)
 
 
 def test_a_longer_schedule_is_refused_with_what_to_do(run_dir):

@@ -11,7 +11,7 @@ from mmcv.cnn.bricks import DropPath
 from mmgcvit.experiments.complexity import count_macs, model_parts
 from mmgcvit.models import rivals
 
-from ...configs.models import head_of, norms_and_tables, on_meta, parameters_of, read, undecayed
+from ...configs.models import head_of, on_meta, parameters_of, read, wrong_groups
 from ...conftest import ROOT
 
 ABLATIONS, BASELINES = (
@@ -174,14 +174,9 @@ def test_every_model_builds_and_what_follows_takes_the_backbones_maps(names):
 
 
 @pytest.mark.parametrize('names', [ABLATIONS, BASELINES], ids=['ablations', 'baselines'])
-def test_norms_and_position_tables_have_no_weight_decay_and_nothing_else(names):
-    """In classification no vector has any."""
-    wrong = []
-    for name in names:
-        cfg, model = read(name), model_of(name)
-        if undecayed(cfg, model) != norms_and_tables(cfg, model):
-            wrong.append(name)
-    assert wrong == []
+def test_weights_come_in_few_groups_and_norms_and_position_tables_have_no_decay(names):
+    wrong = {name: [*wrong_groups(read(name), model_of(name))] for name in names}
+    assert {name: found for name, found in wrong.items() if found} == {}
 
 
 def test_drop_path_is_the_recipes():
