@@ -1,0 +1,169 @@
+"""A training step on a CUDA device that need not be there, of every config: shapes, dtypes, devices and strides.
+
+torch's fake tensors have all of these but no numbers. Reading a number raises, a size that depends on numbers, and
+mixing devices. What they lack is a backward pass, as torch's engine asks the driver for streams: here Python walks the
+graph instead.
+
+The cases also run on a real device, whose tensors must come out the same.
+"""
+
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from unittest import mock
+
+import torch
+from mmengine.structures import PixelData
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from ..configs.models import ENTRIES, on_meta, read
+
+# By the configs' scopes.
+SIZES = {'mmdet': (800, 1333), 'mmseg': (512, 512), 'mmpretrain': (224, 224)}
+BATCH = 2
+DTYPES = (torch.bfloat16, torch.float16, None)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A config with what is different in it, on images of a size; autocast to a dtype, or none."""
+
+    config: str
+    size: tuple[int, int]
+    dtype: torch.dtype | None
+    changes: tuple[tuple[str, object], ...] = ()
+
+    def __str__(self):
+        changes = [f'{name.rsplit(".", 1)[-1]}={value}' for name, value in self.changes]
+        return ' '.join(
+            [self.config, f'{self.size[0]}x{self.size[1]}', str(self.dtype).removeprefix('torch.'), *changes]
+        )
+
+
+def cases():
+    """Every published config once, in each dtype, with activation checkpointing and frozen stages in turns."""
+    for i, name in enumerate(name for name in ENTRIES if not name.startswith('demo')):
+        size = SIZES[read(name).default_scope] if i % 5 else (203, 331)
+        changes = (('model.backbone.with_cp', i % 2 == 1), ('model.backbone.frozen_stages', (-1, 2)[i // 2 % 2]))
+        yield Case(name, size, DTYPES[i % 3], changes)
+
+
+@contextmanager
+def fake_cuda():
+    """A context in which ``'cuda'`` is a device of fake tensors, with CUDA's autocast."""
+    with ExitStack() as stack:
+        # torch.autocast would turn itself off.
+        for name, answer in (('amp.common.amp_definitely_not_available', False), ('is_bf16_supported', True)):
+            stack.enter_context(mock.patch(f'torch.cuda.{name}', return_value=answer))
+        yield stack.enter_context(FakeTensorMode())
+
+
+def run(case, device, fake=False):
+    """Shape, dtype, strides by name: of the maps in inference, and of losses and gradients in a training step."""
+    cfg = read(case.config)
+    cfg.merge_from_dict(dict(case.changes))
+    model = on_meta(cfg)
+    with fake_cuda() if fake else nullcontext():
+        # Some numbers as weights: initialisation would read some.
+        model._apply(lambda x: torch.full(x.shape, 0.01, dtype=x.dtype, device=device))
+        model.data_preprocessor.to(device)
+        with torch.no_grad(), autocast(case, device):
+            maps = model.eval().extract_feat(torch.rand(BATCH, 3, *case.size, device=device))
+        with autocast(case, device):
+            losses = LOSSES[type(model.data_preprocessor).__name__](model.train(), case, device)
+        back(sum(losses.values()))
+        gradients = {f'gradient of {name}': p.grad for name, p in model.named_parameters() if p.grad is not None}
+        found = {f'map {i}': x for i, x in enumerate(maps)} | losses | gradients
+        return {name: facts(x) for name, x in found.items()}
+
+
+def facts(x):
+    return tuple(x.shape), x.dtype, x.stride(), x.device.type
+
+
+def autocast(case, device):
+    return torch.autocast(device, case.dtype, enabled=case.dtype is not None)
+
+
+def back(loss):
+    """``loss.backward()``; of fake tensors, by Python's hand. What torch's engine mends silently is refused."""
+    if not isinstance(loss, FakeTensor):
+        loss.backward()
+        return
+    waiting = {loss.grad_fn: {0: torch.ones_like(loss)}}
+    # Recomputes activations once, as in torch's own backward pass.
+    with torch.no_grad(), torch.utils.checkpoint.GraphExecGroup():
+        while waiting:
+            node = max(waiting, key=lambda node: node._sequence_nr())
+            arrived, expected = waiting.pop(node), node._input_metadata
+            for i, gradient in arrived.items():
+                assert gradient.device == expected[i].device, node
+                assert gradient.shape == tuple(expected[i].shape), node
+            if hasattr(node, 'variable'):
+                gradient, x = arrived[0], node.variable
+                assert gradient.dtype == x.dtype, node
+                x.grad = gradient if x.grad is None else x.grad + gradient
+                continue
+            of_python = isinstance(node, torch.autograd.function.BackwardCFunction)
+            missing = partial(torch.zeros, device=loss.device) if of_python else lambda *_, **__: None
+            inputs = [
+                arrived[i] if i in arrived else missing(tuple(x.shape), dtype=x.dtype) for i, x in enumerate(expected)
+            ]
+            outputs = node.apply(*inputs) if of_python else node(*inputs)
+            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+            for (before, i), gradient in zip(node.next_functions, outputs, strict=True):
+                if before is not None and gradient is not None:
+                    wanted = before._input_metadata[i]
+                    gradient = gradient.to(wanted.dtype).sum_to_size(tuple(wanted.shape))
+                    others = waiting.setdefault(before, {})
+                    others[i] = others[i] + gradient if i in others else gradient
+
+
+def classification_losses(model, case, device):
+    """The whole step, with mixup or cutmix."""
+    from mmpretrain.structures import DataSample
+
+    # Scores, as mmpretrain reads labels that are numbers to check them.
+    samples = [DataSample().set_gt_score(torch.rand(model.head.num_classes)) for _ in range(BATCH)]
+    images = torch.randint(256, (BATCH, 3, *case.size), dtype=torch.uint8)
+    data = model.data_preprocessor({'inputs': images, 'data_samples': samples}, training=True)
+    return model(**data, mode='loss')
+
+
+def segmentation_losses(model, case, device):
+    """The whole step, but for the log's accuracy, which counts the pixels that are labelled."""
+    from mmseg.structures import SegDataSample
+
+    images = list(torch.randint(256, (BATCH, 3, *case.size), dtype=torch.uint8))
+    labels = torch.randint(150, (BATCH, 1, *case.size))
+    samples = [SegDataSample(metainfo={'img_shape': case.size}, gt_sem_seg=PixelData(data=x)) for x in labels]
+    data = model.data_preprocessor({'inputs': images, 'data_samples': samples}, training=True)
+    with mock.patch('mmseg.models.decode_heads.decode_head.accuracy'):
+        return {name: x for name, x in model(**data, mode='loss').items() if 'loss' in name}
+
+
+def detection_outputs(model, case, device):
+    """What does not depend on the boxes: of all anchors, and of the heads for some regions; of DINO, the maps."""
+    maps = model.extract_feat(torch.rand(BATCH, 3, *case.size, device=device))
+    if not hasattr(model, 'rpn_head'):
+        return means(maps=maps)
+    scores, deltas = model.rpn_head(maps)
+    found = means(maps=maps, scores=scores, deltas=deltas)
+    for kind in ('bbox', 'mask'):
+        heads = getattr(model.roi_head, f'{kind}_head', ())
+        for i, head in enumerate(heads if isinstance(heads, nn.ModuleList | tuple) else [heads]):
+            outputs = head(torch.rand(8, 256, *(2 * [14 if kind == 'mask' else 7]), device=device))
+            found |= means(**{f'{kind} head {i}': outputs if isinstance(outputs, tuple) else [outputs]})
+    return found
+
+
+def means(**outputs):
+    return {f'{name}, {i}': x.float().mean() for name, several in outputs.items() for i, x in enumerate(several)}
+
+
+LOSSES = {
+    'ClsDataPreprocessor': classification_losses,
+    'SegDataPreProcessor': segmentation_losses,
+    'DetDataPreprocessor': detection_outputs,
+}

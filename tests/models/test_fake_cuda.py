@@ -1,0 +1,55 @@
+"""A training step on a CUDA device reads no number from it, mixes no devices and keeps dtypes apart: without a GPU."""
+
+import pytest
+import torch
+
+from mmgcvit import GCViT
+
+from .fake_cuda import Case, cases, run
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.utils.checkpoint, 'GraphExecGroup'), reason='a backward pass by hand comes with torch 2.10'
+)
+WITH_CP, FROZEN = ('model.backbone.with_cp', True), ('model.backbone.frozen_stages', 2)
+# One of each network, task and kind of step.
+ONE_OF_EACH = [
+    Case('gcvit_xxt_in1k', (224, 224), torch.float16, (WITH_CP,)),
+    Case('lsa_t_cifar10', (32, 32), torch.bfloat16),
+    Case('mask_rcnn_gcvit_t_win24', (203, 331), torch.bfloat16),
+    Case('mask_rcnn_lsa_s', (800, 1333), torch.float16, (FROZEN,)),
+    Case('upernet_gcvit_t', (512, 512), None),
+    Case('dino_gcvit_t_12e', (203, 331), torch.bfloat16, (WITH_CP, FROZEN)),
+]
+
+
+def wrong_with(case):
+    """What is not as it should be in a step of a case."""
+    try:
+        found = run(case, 'cuda', fake=True)
+    except Exception as error:
+        yield f'{type(error).__name__}: {error}'
+        return
+    for name, (shape, dtype, _, device) in found.items():
+        if device != 'cuda' or (dtype != torch.float32 and not name.startswith('map ')):
+            yield f'{name} {shape}: {dtype} on {device}'
+
+
+@pytest.mark.parametrize('chosen', [ONE_OF_EACH, pytest.param([*cases()], marks=pytest.mark.long)], ids=['few', 'all'])
+def test_training_and_inference_run_on_a_device_whose_numbers_nobody_reads(chosen):
+    wrong = {str(case): [*wrong_with(case)] for case in chosen}
+    assert {case: found for case, found in wrong.items() if found} == {}
+
+
+FAULTS = {
+    'DataDependentOutputException': lambda x: x * x.mean().item(),
+    'DynamicOutputShapeException': lambda x: x + x[x > 0].sum(),
+    'FakeTensorDeviceMismatchError': lambda x: x * torch.ones(x.shape[-1]),
+}
+
+
+@pytest.mark.parametrize('error', FAULTS)
+def test_a_forward_pass_that_reads_or_counts_numbers_or_makes_a_tensor_on_the_cpu_is_found(error, monkeypatch):
+    forward, fault = GCViT.forward, FAULTS[error]
+    monkeypatch.setattr(GCViT, 'forward', lambda *args: tuple(map(fault, forward(*args))))
+    (found,) = wrong_with(Case('gcvit_xxt_in1k', (64, 64), None))
+    assert error in found
