@@ -210,119 +210,92 @@ MOST_NAMES = 20
 # Rounded numbers reach over the edge by less, and COCO's own do.
 PIXEL = 1.0
 DEGENERATE = 'training leaves them out, scores count them'
-# What is wrong; what becomes of it; what to do; and the test, which gives all that have it, in words.
-PROBLEMS = [
-    (
-        'ids that are used twice',
-        STOPS,
-        'give each entry an id of its own',
+# What may be wrong, and the test for it, which gives all that have it, in words.
+PROBLEMS = {
+    Kind('ids that are used twice', STOPS, 'give each entry an id of its own'): (
         lambda file: [
             *ids_of(file, used_twice, 'images', 'annotations', 'categories'),
             *(f'categories name {name}' for name in used_twice([entry['name'] for entry in file.categories])),
-        ],
+        ]
     ),
-    (
-        'has no category of the name of a class',
-        STOPS,
-        'spell the classes of the config and the categories alike',
-        absent_classes,
-    ),
-    (
+    Kind(
+        'has no category of the name of a class', STOPS, 'spell the classes of the config and the categories alike'
+    ): absent_classes,
+    Kind(
         'categories in another order than the classes of the config',
         STOPS,
         "sort the config's classes as the file's categories: hosts number labels by the file, and would swap names",
-        swapped_classes,
-    ),
-    (
-        'images without a width and height above zero',
-        STOPS,
-        'write both in pixels, as whole numbers',
+    ): swapped_classes,
+    Kind('images without a width and height above zero', STOPS, 'write both in pixels, as whole numbers'): (
         lambda file: [
             f'{image["file_name"]} {image["width"]} x {image["height"]}'
             for image, (width, _) in zip(file.images, file.sizes, strict=True)
             if np.isnan(width)
-        ],
+        ]
     ),
-    (
-        'annotations of images that the file does not list',
-        LEFT_OUT,
-        'list them under images',
-        lambda file: [in_words(entry, 'image_id') for entry in file.strays],
+    Kind('annotations of images that the file does not list', LEFT_OUT, 'list them under images'): (
+        lambda file: [in_words(entry, 'image_id') for entry in file.strays]
     ),
-    (
-        'annotations of categories that the file does not list',
-        STOPS,
-        'list them under categories',
-        lambda file: file.said('category_id', ~file.is_listed),
+    Kind('annotations of categories that the file does not list', STOPS, 'list them under categories'): (
+        lambda file: file.said('category_id', ~file.is_listed)
     ),
-    (
+    Kind(
         'annotations of categories that are no classes of the config',
         LEFT_OUT,
         'name them among the classes of the config, or take them out',
-        lambda file: file.said('category_id', file.is_listed & ~file.in_class),
-    ),
-    (
+    ): (lambda file: file.said('category_id', file.is_listed & ~file.in_class)),
+    Kind(
         'annotations whose iscrowd or ignore is neither 0 nor 1',
         STOPS,
         "write these as numbers: hosts take any text for 1, '0' too, and scores cannot be computed with null",
+    ): (
         lambda file: [
             *file.said('iscrowd', [entry.get('iscrowd', 0) not in (0, 1) for entry in file.placed]),
             # Hosts take an ignore that is null for 0.
             *file.said('ignore', [entry.get('ignore') not in (0, 1, None) for entry in file.placed]),
-        ],
+        ]
     ),
-    (
-        'boxes or areas that are no finite numbers',
-        STOPS,
-        'write bbox as [x, y, width, height] and area in pixels',
-        boxes(lambda file: ~np.isfinite(np.column_stack([file.start, file.extent, file.areas])).all(1)),
+    Kind(
+        'boxes or areas that are no finite numbers', STOPS, 'write bbox as [x, y, width, height] and area in pixels'
+    ): boxes(lambda file: ~np.isfinite(np.column_stack([file.start, file.extent, file.areas])).all(1)),
+    Kind('boxes of negative width or height', LEFT_OUT, DEGENERATE): boxes(lambda file: (file.extent < 0).any(1)),
+    Kind('boxes under a pixel in width or height', LEFT_OUT, DEGENERATE): boxes(
+        lambda file: (file.extent < PIXEL).any(1)
     ),
-    ('boxes of negative width or height', LEFT_OUT, DEGENERATE, boxes(lambda file: (file.extent < 0).any(1))),
-    ('boxes under a pixel in width or height', LEFT_OUT, DEGENERATE, boxes(lambda file: (file.extent < PIXEL).any(1))),
-    (
-        'boxes wholly outside of the image',
-        LEFT_OUT,
-        DEGENERATE,
-        boxes(lambda file: ((file.start + file.extent <= 0) | (file.start >= file.frames)).any(1)),
+    Kind('boxes wholly outside of the image', LEFT_OUT, DEGENERATE): boxes(
+        lambda file: ((file.start + file.extent <= 0) | (file.start >= file.frames)).any(1)
     ),
-    ('areas of zero or less', LEFT_OUT, DEGENERATE, boxes(lambda file: file.areas <= 0)),
-    (
-        'boxes partly outside of the image',
-        REPAIRED,
-        'resizing clips them',
+    Kind('areas of zero or less', LEFT_OUT, DEGENERATE): boxes(lambda file: file.areas <= 0),
+    Kind('boxes partly outside of the image', REPAIRED, 'resizing clips them'): (
         lambda file: file.said(
             'bbox', file.sound & (np.maximum(-file.start, file.start + file.extent - file.frames) > PIXEL).any(1)
-        ),
+        )
     ),
-]
+}
 # Likewise, of files that scores are computed from.
-PROBLEMS_OF_SCORES = [
-    (
-        # pycocotools notes in an array, at first of zeros, which annotation each detection matches.
+PROBLEMS_OF_SCORES = {
+    # pycocotools notes in an array, at first of zeros, which annotation each detection matches.
+    Kind(
         'annotations of id 0 in a set that is scored',
         STOPS,
         'number annotations from 1: pycocotools takes an object of id 0 that was found for one that was not',
-        lambda file: ids_of(file, lambda ids: [value for value in ids if value == 0], 'annotations'),
-    ),
-    (
+    ): (lambda file: ids_of(file, lambda ids: [value for value in ids if value == 0], 'annotations')),
+    Kind(
         'annotation ids that are no finite numbers, in a set that is scored',
         STOPS,
         'number annotations from 1: pycocotools writes their ids into arrays of numbers',
-        lambda file: ids_of(file, lambda ids: [value for value in ids if not is_number(value)], 'annotations'),
-    ),
-    (
+    ): (lambda file: ids_of(file, lambda ids: [value for value in ids if not is_number(value)], 'annotations')),
+    Kind(
         'ids that are text beside numbers, or numbers beside text, in a set that is scored',
         STOPS,
         'write all in the same way: pycocotools sorts them',
-        lambda file: ids_of(file, mixed, 'images', 'categories'),
-    ),
-    (
+    ): (lambda file: ids_of(file, mixed, 'images', 'categories')),
+    Kind(
         'ids that NumPy rounds or cuts, in a set that is scored',
         STOPS,
         'use whole numbers below 2**53: pycocotools would not find what belongs to these',
-        lambda file: ids_of(file, changed_by_numpy, 'images', 'categories'),
-    ),
-]
+    ): (lambda file: ids_of(file, changed_by_numpy, 'images', 'categories')),
+}
 NOTHING = Kind('nothing to train on', STOPS, 'no annotation is left of what the config asks for')
 
 
@@ -335,8 +308,8 @@ def check_coco(
     if entries is None:
         return []
     file = CocoFile(*entries, dataset.metainfo.get('classes'), is_scored)
-    for what, outcome, remedy, test in PROBLEMS + PROBLEMS_OF_SCORES * is_scored:
-        report.add(Kind(what, outcome, remedy), place, test(file))
+    for kind, test in (PROBLEMS | PROBLEMS_OF_SCORES if is_scored else PROBLEMS).items():
+        report.add(kind, place, test(file))
     is_used = file.sound & file.in_class & ~file.flagged('ignore')
     # Training gets crowds with their masks, though not as objects to find.
     if not is_scored and not (is_used & ~file.flagged('iscrowd')).any():
