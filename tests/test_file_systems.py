@@ -43,7 +43,7 @@ RENAME = [('os.rename', lambda *_: True), ('os.replace', lambda *_: True)]
 NOT_LOCKED = r'{} cannot be locked \(.*\); nothing keeps another training out of it'
 NO_LOGS = r'logs: \S+, copied into the work dir when the run ends: its file system does not append to files \('
 FAULTS = {
-    'folders are not flushed': (FLUSH_FOLDER, [errno.EINVAL, errno.ENOTSUP, errno.EIO], []),
+    'folders are not flushed': (FLUSH_FOLDER, [errno.EINVAL, errno.EIO], []),
     'folders are not opened': (OPEN_FOLDER, [errno.EACCES], []),
     'nothing is flushed': (FLUSH, [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS], []),
     'no locks': (LOCK, [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL], [NOT_LOCKED]),
