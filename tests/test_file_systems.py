@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -38,6 +39,7 @@ FLUSH = [('os.fsync', lambda *_: True)]
 LOCK = [('fcntl.flock', lambda *_: True), ('fcntl.lockf', lambda *_: True)]
 WRITE_ON = [(name, lambda path, mode='r', *_: 'a' in mode or '+' in mode) for name in ('builtins.open', 'io.open')]
 LINKS_AND_MODES = [(f'os.{name}', lambda *_: True) for name in ('link', 'symlink', 'chmod', 'utime')]
+MAP = [('safetensors.torch.load_file', lambda *_: True)]
 RENAME = [('os.rename', lambda *_: True), ('os.replace', lambda *_: True)]
 # What is refused, with which errors, and what a user reads of a training and its resuming.
 NOT_LOCKED = r'{} cannot be locked \(.*\); nothing keeps another training out of it'
@@ -52,6 +54,7 @@ FAULTS = {
         [errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL],
         [NOT_LOCKED, NO_LOGS, 'checkpoints have no digest: their file system changes no file that is written'],
     ),
+    'no files in memory': (MAP, [errno.ENODEV], []),
     'no links and modes': (LINKS_AND_MODES, [errno.EPERM, errno.EIO], []),
 }
 
@@ -69,9 +72,7 @@ def refusing(folder, number, calls):
 
     with pytest.MonkeyPatch.context() as patch:
         for name, applies in calls:
-            module, function = name.split('.')
-            real = getattr(__import__(module), function)
-            patch.setattr(name, partial(answer, real=real, applies=applies))
+            patch.setattr(name, partial(answer, real=pkgutil.resolve_name(name), applies=applies))
         yield
 
 

@@ -92,11 +92,14 @@ def is_safetensors(path: Path) -> bool:
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file; see :func:`read_checkpoint`."""
     try:
-        from safetensors.torch import load_file
+        from safetensors.torch import load, load_file
     except ModuleNotFoundError:
         raise CheckpointError(f"{path} is a safetensors file; 'pip install safetensors' to read it") from None
     try:
-        return load_file(path)
+        try:
+            return load_file(path)
+        except OSError:  # Not every file system has files mapped into memory.
+            return load(path.read_bytes())
     except Exception as error:  # Beside its own errors those of json, and KeyErrors for dtypes that torch lacks.
         raise DamagedCheckpointError(f'{path} is damaged: {first_line(error)}') from None
 
