@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import time
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,16 +30,17 @@ __all__ = ['as_before', 'disk']
 ADDRESS = 'http://127.0.0.1:9/weights.pth'
 REMOUNT, READ_ONLY = 32, 1
 
-# Which calls of Python's, and for which paths.
+# Which calls, and for which paths; Python 3.10's Path calls others than those of os and io.
+PATH = 'pathlib.Path.'
 FLUSH_FOLDER = [('os.fsync', lambda path, *_: path.is_dir())]
 # That of a user who may write there and not list; what is made there is their own.
 OPEN_FOLDER = [('os.open', lambda path, *_: path.is_dir() and not path.name.startswith('tmp'))]
 FLUSH = [('os.fsync', lambda *_: True)]
 LOCK = [('fcntl.flock', lambda *_: True), ('fcntl.lockf', lambda *_: True)]
-WRITE_ON = [(name, lambda path, mode='r', *_: 'a' in mode or '+' in mode) for name in ('builtins.open', 'io.open')]
+WRITE_ON = [(name, lambda path, mode='r', *_: 'a' in mode or '+' in mode) for name in ('builtins.open', PATH + 'open')]
 LINKS_AND_MODES = [(f'os.{name}', lambda *_: True) for name in ('link', 'symlink', 'chmod', 'utime')]
 MAP = [('safetensors.torch.load_file', lambda *_: True)]
-RENAME = [('os.rename', lambda *_: True), ('os.replace', lambda *_: True)]
+RENAME = [(PATH + name, lambda *_: True) for name in ('rename', 'replace')]
 # What is refused, with which errors, and what a user reads of a training and its resuming.
 NOT_LOCKED = r'{} cannot be locked \(.*\); nothing keeps another training out of it'
 NO_LOGS = r'logs: \S+, copied into the work dir when the run ends: its file system does not append to files \('
@@ -61,19 +61,26 @@ FAULTS = {
 
 @contextmanager
 def refusing(folder, number, calls):
-    """Within this context such calls fail in this process for what is there and lies in the folder."""
+    """Within this context such calls fail in this process for what lies in the folder; gives what was refused."""
+    refused = []
 
-    def answer(what, *options, real, applies, **more):
-        descriptor = what.fileno() if hasattr(what, 'fileno') else what
-        path = Path(f'/proc/self/fd/{descriptor}').readlink() if isinstance(descriptor, int) else Path(what).absolute()
-        if path.is_relative_to(folder) and applies(path, *options):
-            raise OSError(number, os.strerror(number), str(path))
-        return real(what, *options, **more)
+    def answering(real, applies):
+        def answer(what, *options, **more):
+            number_of = what.fileno() if hasattr(what, 'fileno') else what
+            path = (
+                Path(f'/proc/self/fd/{number_of}').readlink() if isinstance(number_of, int) else Path(what).absolute()
+            )
+            if path.is_relative_to(folder) and applies(path, *options):
+                refused.append(path)
+                raise OSError(number, os.strerror(number), str(path))
+            return real(what, *options, **more)
+
+        return answer
 
     with pytest.MonkeyPatch.context() as patch:
         for name, applies in calls:
-            patch.setattr(name, partial(answer, real=pkgutil.resolve_name(name), applies=applies))
-        yield
+            patch.setattr(name, answering(pkgutil.resolve_name(name), applies))
+        yield refused
 
 
 def weights_in_cache(monkeypatch, home):
@@ -106,12 +113,12 @@ def train_and_resume(folder):
 @pytest.mark.parametrize('fault', FAULTS)
 def test_a_file_system_that_lacks_something_loads_trains_resumes_and_publishes(fault, tmp_path, monkeypatch, capfd):
     calls, numbers, lines = FAULTS[fault]
-    place = weights_in_cache(monkeypatch, tmp_path / 'cache')
+    weights_in_cache(monkeypatch, tmp_path / 'cache')
     run = make_work_dir(tmp_path / 'run', 'classification')
     built = GCViT(GCVIT, window_size=2)
     for number in numbers:
         out = tmp_path / errno.errorcode[number]
-        with refusing(tmp_path, number, calls):
+        with refusing(tmp_path, number, calls) as refused:
             assert read_checkpoint(ADDRESS)['a'].sum() == 3
             built.save_pretrained(out / 'saved')
             loaded = GCViT.from_pretrained(out / 'saved')
@@ -119,12 +126,12 @@ def test_a_file_system_that_lacks_something_loads_trains_resumes_and_publishes(f
             capfd.readouterr()
             train_and_resume(out / 'run')
         said = ''.join(capfd.readouterr())
+        assert refused
         assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in built.state_dict().items())
         assert read_checkpoint(str(out / 'model.safetensors'))
         for line in lines:
             assert re.search(line.format(out / 'run'), said), line
         assert lines or not re.search('WARNING(?! - train_cfg)', said), said
-    assert place.is_file()
 
 
 def test_where_nothing_is_renamed_a_run_is_refused_before_it_begins(tmp_path):
