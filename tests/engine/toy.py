@@ -133,17 +133,22 @@ class IsWarned(Hook):
 
     Of the environment:
         WARNED: Which ones when, and of several processes to which rank: ``SIGTERM@3``, ``SIGUSR1@3/1``; with ``group``
-            in front to all processes that it has started too. Without a number: none.
+            in front to all processes that it has started too. Without a number: none, nor where torchrun has started
+            the processes again.
+        WARNED_PROCESS: The number of a process that gets it in the place of its own.
     """
 
     def __init__(self):
         what, _, self.rank = os.environ.get('WARNED', '').partition('/')
         self.name, _, self.iteration = what.partition('@')
+        if os.environ.get('TORCHELASTIC_RESTART_COUNT', '0') != '0':
+            self.iteration = ''
+        self.process = os.environ.get('WARNED_PROCESS', os.getpid())
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.iteration and runner.iter + 1 == int(self.iteration) and self.rank in ('', str(runner.rank)):
             is_group, name = self.name.startswith('group'), self.name.removeprefix('group SIG').removeprefix('SIG')
             # From another process, as signals come: from their own one workers take them otherwise.
-            subprocess.run(['kill', f'-{name}', '--', f'{"-" if is_group else ""}{os.getpid()}'], check=False)
+            subprocess.run(['kill', f'-{name}', '--', f'{"-" if is_group else ""}{self.process}'], check=False)
             # Time for workers that end to be missed.
             time.sleep(0.5)

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,42 +16,54 @@ import torch
 
 from mmgcvit.commands.main import run_command
 
+from ..docs.pages import blocks
+from ..engine import toy
 from ..processes import free_port
 from ..programs import ROOT, started
 from .commands import CONFIGS, TOOLS, call_in_shell, environment_for, evaluate, score, train
 
 LONG = pytest.mark.long
 SECONDS_TO_START, SECONDS_TO_END = 240, 60
-# Shows what it was asked for, and runs all tasks at a time on this machine: they meet.
-SRUN = """#!/usr/bin/env bash
-for ((i = 1; i <= $#; i++)); do
-    case ${!i} in
-        --ntasks=*) export SLURM_NTASKS=${!i#--ntasks=} ;;
-        -p) ((i++)) ;;
-        -*) ;;
-        *) break ;;
-    esac
-done
-echo "srun ${*:1:i-1}"
-export SLURM_JOB_ID=$RANDOM SLURM_STEP_ID=0 SLURM_NNODES=1 SLURM_NODELIST=here
-for ((task = 0; task < SLURM_NTASKS; task++)); do
-    SLURM_PROCID=$task SLURM_LOCALID=$task "${@:i}" &
-    tasks[task]=$!
-done
-for task in "${tasks[@]}"; do
-    wait "$task" || exit 1
-done
+# As its manual says: a task for each process, on nodes that are this machine here; signals go to all tasks; with
+# --kill-on-bad-exit the others end with the first that fails; the highest code is its own.
+SRUN = f"""#!{sys.executable}
+import os, signal, subprocess, sys, time
+words = sys.argv[1:]
+begin = next(i for i, word in enumerate(words) if not word.startswith('-') and words[i - 1] != '-p')
+print('srun', *words[:begin], flush=True)
+asked = dict(word[2:].split('=', 1) for word in words[:begin] if word.startswith('--') and '=' in word)
+tasks, on_each = int(asked['ntasks']), int(asked['ntasks-per-node'])
+nodes = -(-tasks // on_each)
+job = dict(SLURM_JOB_ID=str(os.getpid()), SLURM_STEP_ID='0', SLURM_NTASKS=str(tasks), SLURM_NNODES=str(nodes))
+job |= os.environ | dict(SLURM_NODELIST=f'127.0.0.[1-{{nodes}}]')
+started = []
+signal.signal(signal.SIGUSR1, lambda number, _: [task.send_signal(number) for task in started])
+for rank in range(tasks):
+    own = dict(SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank % on_each), SLURM_NODEID=str(rank // on_each))
+    started.append(subprocess.Popen(words[begin:], env=job | own))
+while any([task.poll() is None for task in started]):
+    if asked.get('kill-on-bad-exit') == '1' and any(task.returncode for task in started):
+        [task.kill() for task in started]
+    time.sleep(0.05)
+sys.exit(max(task.returncode if task.returncode >= 0 else 128 - task.returncode for task in started))
+"""
+SCONTROL = """#!/usr/bin/env bash
+case "$1 $2" in
+    'show hostnames') seq -f "${3%[*}%g" $(tr -- '-]' '  ' <<< "${3#*[}") ;;
+    requeue*) echo "$2" >> "$(dirname "$0")/requeued" ;;
+esac
 """
 
 
 @pytest.fixture
 def slurm(tmp_path):
-    """An environment in which there is an srun: it runs all tasks on this machine."""
-    srun = tmp_path / 'bin' / 'srun'
-    srun.parent.mkdir()
-    srun.write_text(SRUN)
-    srun.chmod(0o755)
-    return {'PATH': f'{srun.parent}:{os.environ["PATH"]}', 'GPUS': '2', 'CPUS_PER_TASK': '1', 'GRES': ''}
+    """An environment in which there are slurm's commands; ``bin/requeued`` lists the jobs that are to run again."""
+    folder = tmp_path / 'bin'
+    folder.mkdir()
+    for name, text in (('srun', SRUN), ('scontrol', SCONTROL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return {'PATH': f'{folder}:{os.environ["PATH"]}', 'GPUS': '2', 'CPUS_PER_TASK': '1', 'GRES': ''}
 
 
 class Started:
@@ -114,6 +127,14 @@ def summary_in(output):
     return output[output.index('mmgcvit FAILED') :]
 
 
+def same_as_unbroken(work_dir, folder, settings):
+    """Whether a run of two processes has ended with the weights of one that nothing has stopped, to the bit."""
+    toy.train_in_two(folder, settings=settings)
+    broken, whole = toy.last(work_dir), toy.last(folder)
+    assert broken['meta']['iter'] == whole['meta']['iter']
+    return all(torch.equal(tensor, whole['state_dict'][name]) for name, tensor in broken['state_dict'].items())
+
+
 def weights(work_dir):
     checkpoint = torch.load((work_dir / 'last_checkpoint').read_text(), weights_only=False)
     return torch.cat([tensor.flatten() for tensor in checkpoint['state_dict'].values()])
@@ -157,6 +178,7 @@ def test_a_step_of_two_processes_with_one_image_each_is_that_of_one_process_with
         assert output.count(': 2 processes run on the CPU') == 1
         assert output.count('made for 16 images a step, and this run has 2: 2 processes x 1 images') == 1
     elif launcher == 'slurm':
+        slurm['GPUS_PER_NODE'] = '1'
         call_in_shell(digits, TOOLS / 'slurm_train.sh', 'gpu', 'job', config, work_dir, *options, **slurm)
         assert 'Distributed launcher: slurm' in log_in(work_dir)
     else:
@@ -289,6 +311,46 @@ def test_who_asks_slurm_for_no_gpus_gets_the_cpu_also_on_a_node_that_shows_some(
         if 'GRES' not in asked:
             del environment['GRES']
         assert call_in_shell('', *script, **environment).count(f'GPUs: {hidden}\n') == 2, asked
+
+
+@LONG
+def test_the_batch_script_of_the_page_is_queued_again_when_it_was_warned_and_goes_on(slurm, tmp_path):
+    (script,) = (block.text for block in blocks('bash') if '#SBATCH' in block.text)
+    assert '--signal=B:USR1@' in script, 'it is the script that is signalled'
+    settings = [*toy.ITERATIONS, 'train_dataloader.batch_size=1', 'randomness.seed=0']
+    own = {
+        'GPUS=16 GPUS_PER_NODE=8': 'GPUS=2 GPUS_PER_NODE=1',
+        'configs/cascade_gcvit_b.py': str(toy.CONFIG),
+        'work_dirs/cascade_gcvit_b': str(tmp_path / 'work'),
+        'train_dataloader.batch_size=1': ' '.join(settings),
+    }
+    for theirs, ours in own.items():
+        assert theirs in script
+        script = script.replace(theirs, ours)
+    (tmp_path / 'batch.sh').write_text(script)
+    requeued = tmp_path / 'bin' / 'requeued'
+    # The script's shell is the process that is known before it begins.
+    command = ['bash', '-c', f'export WARNED_PROCESS=$$; exec bash {tmp_path}/batch.sh']
+    call_in_shell('', *command, fails=True, **slurm, SLURM_JOB_ID='123', WARNED='SIGUSR1@3/0')
+    assert requeued.read_text() == '123\n'
+    assert 3 <= toy.last(tmp_path / 'work')['meta']['iter'] < 6
+    call_in_shell('', *command, **slurm, SLURM_JOB_ID='123', SLURM_RESTART_COUNT='1')
+    assert requeued.read_text() == '123\n', 'not once more'
+    assert same_as_unbroken(tmp_path / 'work', tmp_path / 'whole', settings)
+
+
+@LONG
+def test_torchrun_starts_again_what_was_killed_which_goes_on_from_its_last_checkpoint(tmp_path):
+    settings = [*toy.ITERATIONS, 'train_dataloader.batch_size=1', 'randomness.seed=0']
+    (line,) = (line for block in blocks('bash') for line in block.text.splitlines() if line.startswith('torchrun'))
+    _, *options = line.replace('--nproc-per-node 8', '--standalone --nproc-per-node 2').split()
+    config = next(word for word in options if word.endswith('.py'))
+    options[options.index(config)] = toy.CONFIG
+    command = [sys.executable, '-m', 'torch.distributed.run', *options, '--work-dir', tmp_path / 'work']
+    output = call_in_shell('', *command, '--cfg-options', *settings, WARNED='SIGKILL@4/1')
+    assert 'exitcode: -9' in output
+    assert f'--resume: the newest whole checkpoint is {tmp_path}/work/iter_2.pth' in output
+    assert same_as_unbroken(tmp_path / 'work', tmp_path / 'whole', settings)
 
 
 CONFIG = str(CONFIGS / 'detect.py')
