@@ -1,7 +1,7 @@
 """Checkpoints for the hosts: where it is asked to, mmengine reads files and http(s) addresses as this project does."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,12 @@ class ReadingAsData:
     Args:
         work_dir: The run's folder, without which no path from a file reaches mmengine.
         trusted: The user's own files, named as the host will, that may run code.
+        checked: Files that were found to be whole and are not written into while they are read: they are mapped.
     """
 
     work_dir: str | Path | None = None
     trusted: Collection[str] = ()
+    checked: Collection[str] = ()
     # Of a loader's name mmengine logs what follows the tenth letter.
     __name__ = 'load_from_mmgcvit'
 
@@ -50,7 +52,8 @@ class ReadingAsData:
             CheckpointLoader.register_scheme(scheme, loader, force=True)
 
     def __call__(self, filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
-        return on_device(read_for_host(filename, self.work_dir, trust=filename in self.trusted), map_location)
+        options = {'trust': filename in self.trusted, 'checked': filename in self.checked}
+        return on_device(read_for_host(filename, self.work_dir, **options), map_location)
 
 
 @HOOKS.register_module()
@@ -62,8 +65,9 @@ class ReadAsDataHook(Hook):
 
     def before_run(self, runner: Any) -> None:
         # What a command has been told to trust stays so.
-        trusted = getattr(CheckpointLoader._get_checkpoint_loader(''), 'trusted', ())
-        self.reading = ReadingAsData(runner.work_dir, trusted).__enter__()
+        found = CheckpointLoader._get_checkpoint_loader('')
+        known = found if isinstance(found, ReadingAsData) else ReadingAsData()
+        self.reading = replace(known, work_dir=runner.work_dir).__enter__()
 
     def after_run(self, runner: Any) -> None:
         self.reading.__exit__()
@@ -81,9 +85,11 @@ def on_device(content: dict[str, Any], map_location: Any) -> dict[str, Any]:
     return apply_to(content, lambda value: isinstance(value, Tensor), lambda tensor: tensor.to(map_location))
 
 
-def read_for_host(source: str, work_dir: str | Path | None = None, trust: bool = False) -> dict[str, Any]:
+def read_for_host(
+    source: str, work_dir: str | Path | None = None, trust: bool = False, checked: bool = False
+) -> dict[str, Any]:
     """What a host gets of a checkpoint: its weights under ``state_dict`` wherever the file has them, and no orders."""
-    content = read_trusted_checkpoint(source) if trust else read_checkpoint(source)
+    content = read_trusted_checkpoint(source) if trust else read_checkpoint(source, checked)
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{source} holds no weights: a {type(content).__name__} where a dict belongs')
     if holds_weights(content):

@@ -110,17 +110,25 @@ def recorded_digest(record: Path) -> str:
     return digest[0].lower()
 
 
-def check_content(path: Path) -> None:
-    """Compare a file of any format with its digests, inside of it and beside it; an archive without, its checksums."""
+def digest_in(path: Path) -> str | None:
+    """The digest in a file of torch.save, ``''`` if it has none; None for a file of another format."""
     with path.open('rb') as file:
-        is_archive = file.read(len(ZIP_SIGNATURE)) == ZIP_SIGNATURE
+        if file.read(len(ZIP_SIGNATURE)) != ZIP_SIGNATURE:
+            return None
         file.seek(max(path.stat().st_size - len(DIGEST_MARK) - LENGTH_OF_DIGEST, 0))
         end = file.read()
-    has_digest = is_archive and end.startswith(DIGEST_MARK)
+    if end.startswith(DIGEST_MARK):
+        return end[len(DIGEST_MARK) :].decode('latin-1')
     # torch writes no comments: another one is a digest of which something was altered.
-    if is_archive and not has_digest and not end[-LENGTH_OF_END:].startswith(SIGNATURE_OF_END):
+    if not end[-LENGTH_OF_END:].startswith(SIGNATURE_OF_END):
         raise DamagedCheckpointError(f'{path} is damaged: it does not end as a checkpoint does. Was it cut short?')
-    if has_digest and sha256(path, without_last=LENGTH_OF_DIGEST) != end[len(DIGEST_MARK) :].decode('latin-1'):
+    return ''
+
+
+def check_content(path: Path) -> None:
+    """Compare a file of any format with its digests, inside of it and beside it; an archive without, its checksums."""
+    inside = digest_in(path)
+    if inside and sha256(path, without_last=LENGTH_OF_DIGEST) != inside:
         raise DamagedCheckpointError(f'{path} is damaged: its content does not agree with the digest at its end')
     recorded = beside(path)
     if recorded.is_file() and sha256(path) != recorded_digest(recorded):
@@ -128,7 +136,7 @@ def check_content(path: Path) -> None:
             f'{path} is not the file that its digest was recorded of: {recorded.name} beside it has another SHA-256. '
             'Fetch the file again; if you replaced it on purpose, remove that record'
         )
-    if is_archive and not has_digest:
+    if inside == '':
         try:
             with zipfile.ZipFile(path) as archive:
                 torn = archive.testzip()
@@ -152,8 +160,6 @@ def check_whole(path: Path) -> None:
     """
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {path}')
-    with path.open('rb') as file:
-        head = file.read(len(ZIP_SIGNATURE))
-    if head != ZIP_SIGNATURE:
-        raise DamagedCheckpointError(f'{path} is {"no file of torch.save" if head else "empty"}')
+    if digest_in(path) is None:
+        raise DamagedCheckpointError(f'{path} is {"no file of torch.save" if path.stat().st_size else "empty"}')
     check_content(path)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, first_line, shorten
 from ..hosts.mmengine import running_statistics
-from .for_hosts import read_for_host
 from .weights import (
     FINAL_NORM,
     Weights,
@@ -139,16 +138,12 @@ def report(
     return f'{weights.layout.network} {arch} from {weights.source} ({layout}): {"; ".join(parts)}.'
 
 
-def check_fits(model: nn.Module, source: str, part: str = '', trust: bool = False) -> None:
+def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: str = '') -> None:
     """Make sure that a checkpoint has every tensor of a model, or all under a prefix, for example ``backbone.``.
 
-    Hosts load what fits, and leave the rest at random. Position tables may differ, they are resized.
+    Hosts load what fits of what :func:`read_for_host` gives, and leave the rest at random. Position tables may differ,
+    they are resized.
     """
-    check_content_fits(model, read_for_host(source, trust=trust), source, part)
-
-
-def check_content_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: str = '') -> None:
-    """Likewise, of a checkpoint that :func:`read_for_host` has read; see :func:`check_fits`."""
     held = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
     wanted = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
     wanted = {name: tensor for name, tensor in wanted.items() if name.startswith(part)}

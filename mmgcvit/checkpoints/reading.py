@@ -8,13 +8,13 @@ import torch
 from ..errors import CheckpointError, DamagedCheckpointError, first_line, meant
 from ..files import ADDRESSES
 from .downloads import download, first_on_each_node
-from .integrity import check_content
+from .integrity import check_content, digest_in
 from .torch_files import read_torch
 
 TIMM_SCHEME = 'timm://'
 
 
-def read_checkpoint(source: str) -> Any:
+def read_checkpoint(source: str, checked: bool = False) -> Any:
     """Read a checkpoint: torch's formats and safetensors, recognised by content.
 
     What comes out is data: tensors, numbers, text and plain containers. Objects of other classes are left out, and no
@@ -22,6 +22,8 @@ def read_checkpoint(source: str) -> Any:
 
     Args:
         source: A file, an http(s) address, or ``timm://NAME`` for one of timm's pretrained GC ViTs.
+        checked: That it is whole has been found before: a file with a digest inside is mapped, for whoever does not
+            write into it while the tensors are in use.
 
     Returns:
         What the file holds, tensors on the CPU.
@@ -32,7 +34,7 @@ def read_checkpoint(source: str) -> Any:
     """
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
-    return read_file(local_file(source))
+    return read_file(local_file(source), checked)
 
 
 def read_trusted_checkpoint(source: str) -> Any:
@@ -68,10 +70,13 @@ def local_file(source: str) -> Path:
     return path
 
 
-def read_file(path: Path) -> Any:
+def read_file(path: Path, checked: bool = False) -> Any:
     """Read a file of either format; see :func:`read_checkpoint`."""
-    check_content(path)
-    return read_safetensors(path) if is_safetensors(path) else read_torch(path)
+    if not checked:
+        check_content(path)
+    return (
+        read_safetensors(path) if is_safetensors(path) else read_torch(path, mapped=checked and bool(digest_in(path)))
+    )
 
 
 def read_outline(source: str) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ..errors import CheckpointError, DamagedCheckpointError, shorten
-from ..files import UNFINISHED, is_not_offered
-from .integrity import check_whole
+from ..files import ADDRESSES, UNFINISHED, is_not_offered
+from .integrity import check_content, check_whole
+from .reading import local_file
 from .torch_files import read_torch
 
 # What mmengine's checkpoint hook calls them; best_* are others under a second name.
@@ -132,10 +133,12 @@ def resume(cfg: Config, name: str) -> None:
     """Have a run go on from a checkpoint, or with ``auto`` from the newest whole one of its work folder.
 
     Where that has no checkpoint at all the run begins, so that one command line serves a job that is started again.
-    Where checkpoints are there, and none is whole, that is an error.
+    Where checkpoints are there, and none is whole, that is an error. Nor does it go on from a file that is not whole.
     """
     cfg.resume, cfg.load_from = True, None if name == 'auto' else name
     if name != 'auto':
+        if is_checked(name):
+            check_content(local_file(name))
         return
     newest = newest_whole_checkpoint(Path(cfg.work_dir))
     if newest.path is not None:
@@ -145,14 +148,20 @@ def resume(cfg: Config, name: str) -> None:
         raise CheckpointError(f'--resume: {newest}. Name a checkpoint, or train in another folder (--work-dir)')
     elif (last := Path(cfg.work_dir) / LAST).is_file():
         # Checkpoints may be saved elsewhere (out_dir of the hook); the name of the last one stands here all the same.
-        cfg.load_from = last.read_text(errors='replace').strip()
-        if not Path(cfg.load_from or '?').is_file():
+        named = last.read_text(errors='replace').strip()
+        if not Path(named or '?').is_file():
             raise CheckpointError(
                 f'--resume: {cfg.work_dir} has no checkpoint, and {last} names none that is there '
-                f'({cfg.load_from!r:.200}). Name a checkpoint; to begin anew, remove {last}'
+                f'({named!r:.200}). Name a checkpoint; to begin anew, remove {last}'
             )
+        resume(cfg, named)
     else:
         print_log(f'--resume: {cfg.work_dir} has no checkpoint; the run begins', 'current')
+
+
+def is_checked(name: str | None) -> bool:
+    """Whether :func:`resume` looks at a whole file before a run does; what is fetched is looked at where it is read."""
+    return name is not None and not name.startswith(ADDRESSES)
 
 
 def with_whole_one_beside(error: DamagedCheckpointError, source: str) -> str:

@@ -206,8 +206,12 @@ def versions_in(metadata: Any) -> OrderedDict:
     )
 
 
-def read_torch(path: Path, with_numbers: bool = True) -> Any:
-    """What a file of torch.save holds of data; without numbers, its tensors come on torch's meta device."""
+def read_torch(path: Path, with_numbers: bool = True, mapped: bool = False) -> Any:
+    """What a file of torch.save holds of data; without numbers, its tensors come on torch's meta device.
+
+    Of a mapped file only what is used is read, by all processes of a machine once. It must not be written into while
+    its tensors are in use, and be as torch.save wrote it: nothing compressed is unpacked, no checksum looked at.
+    """
     with path.open('rb') as file:
         head = file.read(max(map(len, BEFORE_ZIP)))
         if not head:
@@ -228,7 +232,11 @@ def read_torch(path: Path, with_numbers: bool = True) -> Any:
                     check_memo(file)
             file.seek(0)
             location = 'cpu' if with_numbers else 'meta'
-            data = as_data(torch.load(file, location, reader_of(archive), weights_only=False, mmap=False), {})
+            # Slices of a mapped file end where it ends; torch maps what it opens itself.
+            reader = reader_of(None if mapped else archive)
+            data = as_data(
+                torch.load(str(path) if mapped else file, location, reader, weights_only=False, mmap=mapped), {}
+            )
         except CheckpointError:
             raise
         except Exception as error:  # torch and a crafted pickle can end in any.

@@ -47,10 +47,10 @@ def run(
     runner = beginning.build(cfg, Runner)
     watch(runner)
     check_shared_folders(cfg, ['test_evaluator'])
-    check_fits(runner.model, checkpoint, trust=trust_checkpoint)
-    if out:
-        runner.test_evaluator.metrics.append(dump_metric(cfg, out))
-    with ReadingAsData(cfg.work_dir, [checkpoint] if trust_checkpoint else []):
+    with ReadingAsData(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read:
+        check_fits(runner.model, read(checkpoint), checkpoint)
+        if out:
+            runner.test_evaluator.metrics.append(dump_metric(cfg, out))
         runner.test()
 
 

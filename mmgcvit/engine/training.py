@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import get_world_size
+from mmengine.dist import broadcast_object_list, get_world_size
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import FlexibleRunner, Runner
@@ -19,7 +20,7 @@ from torch import nn
 from ..checkpoints import DamagedCheckpointError
 from ..checkpoints.for_hosts import ReadingAsData
 from ..checkpoints.loading import check_fits
-from ..checkpoints.run_folder import resume, with_whole_one_beside
+from ..checkpoints.run_folder import is_checked, resume, with_whole_one_beside
 from ..datasets.checks import settings_of, skip_damaged
 from ..errors import UserError
 from ..hosts.configs import read_config
@@ -32,7 +33,7 @@ from .early_end import WARNINGS
 from .exact_resume import ResumeCheckHook
 from .processes import check_sharding, prepare_processes
 from .saving import check_folder, do_together, hook_of
-from .starting import check_data, check_shared_folders, check_work_dir
+from .starting import check_data, check_shared_folders, check_work_dir, is_first_of_node
 
 AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
 # What one types, mmengine's backend for it, and the package that this needs.
@@ -73,11 +74,12 @@ def run(
     ``watch`` gets the built runner.
     """
     passed_over = check_data(cfg, ['train_dataloader', 'val_dataloader'])
-    trusted = [cfg.get('load_from')] if trust_checkpoint else []
-    with ReadingAsData(cfg.work_dir, trusted), whole_one_named(cfg):
+    start = cfg.get('load_from')
+    trusted, checked = [start] if trust_checkpoint else [], [start] if cfg.get('resume') and is_checked(start) else []
+    with ReadingAsData(cfg.work_dir, trusted, checked) as read, whole_one_named(cfg):
         runner = beginning.build(cfg)
         watch(runner)
-        check_built(runner, cfg, config, changes, trust_checkpoint)
+        check_built(runner, cfg, config, changes, read)
         runner.register_hook(ConclusionHook(passed_over))
         runner.train()
 
@@ -85,12 +87,16 @@ def run(
 def settle(cfg: Config, resume_from: str | None = None, with_changes: bool = False) -> Changes:
     """Look at work dir and checkpoint before anything is written; what a resumed run has otherwise than before."""
     check_work_dir(cfg.work_dir)
-    if resume_from is None and cfg.get('resume') and not cfg.get('load_from'):
-        resume_from = 'auto'
-    if resume_from is not None:
-        resume(cfg, resume_from)
-    do_together(lambda: check_folder(cfg))
+    if resume_from is None and cfg.get('resume'):
+        resume_from = cfg.get('load_from') or 'auto'
     with whole_one_named(cfg):
+        if resume_from is not None:
+            # Its digest is computed once on each node: all then map the file.
+            do_together(lambda: resume(cfg, resume_from) if is_first_of_node(cfg) else None)
+            named = [cfg.get('load_from')]
+            broadcast_object_list(named)
+            cfg.resume, cfg.load_from = True, named[0]
+        do_together(lambda: check_folder(cfg))
         return check_changes(cfg, with_changes)
 
 
@@ -117,7 +123,7 @@ def whole_one_named(cfg: Config) -> Iterator[None]:
 
 
 def check_built(
-    runner: Runner | FlexibleRunner, cfg: Config, config: str, changes: Changes, trust_checkpoint: bool
+    runner: Runner | FlexibleRunner, cfg: Config, config: str, changes: Changes, read: Callable[[str], dict[str, Any]]
 ) -> None:
     """Look at what can be seen only when the runner is built.
 
@@ -131,7 +137,7 @@ def check_built(
     if cfg.get('load_from'):
         # mmengine's FlexibleRunner builds its own model only when training starts.
         model = runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
-        check_fits(model, cfg.load_from, '' if cfg.get('resume') else 'backbone.', trust=trust_checkpoint)
+        check_fits(model, read(cfg.load_from), cfg.load_from, '' if cfg.get('resume') else 'backbone.')
         if cfg.get('resume'):
             runner.register_hook(ResumeCheckHook(cfg.load_from, changes))
 

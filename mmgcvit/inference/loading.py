@@ -19,7 +19,7 @@ from mmengine.registry import DATASETS, MODELS, Registry
 from torch import nn
 
 from ..checkpoints.for_hosts import read_for_host
-from ..checkpoints.loading import WRAPPERS, check_content_fits
+from ..checkpoints.loading import WRAPPERS, check_fits
 from ..datasets.checks.images import loader_of
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import CheckpointError, UserError, first_line, printable
@@ -78,7 +78,7 @@ def load_source(
         raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
     content = read_for_host(source.checkpoint, trust=trust_checkpoint)
     predictor = model_of_config(as_made(cfg, source), source.config, content['meta'])
-    check_content_fits(predictor.network, content, source.checkpoint)
+    check_fits(predictor.network, content, source.checkpoint)
     weights = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}
     try:
         predictor.network.load_state_dict(weights, strict=False)

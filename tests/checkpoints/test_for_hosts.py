@@ -31,13 +31,13 @@ def test_a_host_runs_no_code_from_a_file_whatever_its_name(tmp_path, monkeypatch
 
 
 def test_a_hook_has_a_run_read_as_data_from_its_beginning_to_its_end():
-    """In its own folder, and with what a command has been told to trust."""
+    """In its own folder, and with what a command has been told to trust or has checked."""
     hook, runner = ReadAsDataHook(), SimpleNamespace(work_dir='run')
-    for trusted, around in (((), nullcontext()), (['mine'], ReadingAsData('other run', ['mine']))):
+    for told, around in (((), nullcontext()), ((['mine'], ['checked']), ReadingAsData('other', ['mine'], ['checked']))):
         with around:
             before = dict(CheckpointLoader._schemes)
             hook.before_run(runner)
-            assert CheckpointLoader._schemes == before | dict.fromkeys(READ_HERE, ReadingAsData('run', trusted))
+            assert CheckpointLoader._schemes == before | dict.fromkeys(READ_HERE, ReadingAsData('run', *told))
             hook.after_run(runner)
             assert before == CheckpointLoader._schemes
 

@@ -47,6 +47,24 @@ def test_what_is_saved_is_read_by_us_and_by_torch_wherever_it_is_moved(tmp_path)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before], 'reading writes nothing'
 
 
+def test_a_file_that_was_checked_is_mapped_if_it_has_its_digest(tmp_path):
+    """What is written into its tensors stays in memory; one without may be an archive that is packed."""
+    save_whole(WEIGHTS, tmp_path / 'x.pth')
+    weights = read_checkpoint(str(tmp_path / 'x.pth'), checked=True)['state_dict']
+    assert torch.equal(weights['a.weight'], WEIGHTS['state_dict']['a.weight'])
+    weights['a.weight'].zero_()
+    assert same(tmp_path / 'x.pth')
+    torch.save(WEIGHTS, tmp_path / 'y')
+    with (
+        zipfile.ZipFile(tmp_path / 'y') as archive,
+        zipfile.ZipFile(tmp_path / 'z', 'w', zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in archive.infolist():
+            packed.writestr(entry.filename, archive.read(entry))
+    weights = read_checkpoint(str(tmp_path / 'z'), checked=True)['state_dict']
+    assert torch.equal(weights['a.weight'], WEIGHTS['state_dict']['a.weight'])
+
+
 def flips(path, bits):
     """A file with each of these bits turned, one at a time."""
     content = bytearray(path.read_bytes())

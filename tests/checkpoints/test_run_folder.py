@@ -133,13 +133,15 @@ class TestResume:
         return Config({'work_dir': str(tmp_path)})
 
     def test_the_newest_whole_one_is_taken_or_the_one_that_is_named(self, cfg, tmp_path):
-        resume(cfg, 'epoch_1.pth')
-        assert (cfg.resume, cfg.load_from) == (True, 'epoch_1.pth')
+        resume(cfg, str(tmp_path / 'epoch_1.pth'))
+        assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'epoch_1.pth'))
         resume(cfg, 'auto')
         assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'epoch_3.pth'))
         os.truncate(tmp_path / 'epoch_3.pth', 100)
         resume(cfg, 'auto')
         assert cfg.load_from == str(tmp_path / 'epoch_2.pth')
+        with pytest.raises(DamagedCheckpointError, match=r'epoch_3\.pth is damaged'):
+            resume(cfg, str(tmp_path / 'epoch_3.pth'))
 
     def test_where_all_are_damaged_nothing_begins_anew(self, cfg, tmp_path):
         for path in tmp_path.glob('*.pth'):
