@@ -14,36 +14,32 @@ from ..programs import ROOT, run
 
 STATES = """
 import logging, os, random, sys, warnings
-import numpy as np
-import scipy.special, torch, torch._dynamo, torchvision, timm
-import mmdet.models, mmengine.hooks, mmengine.registry, mmengine.runner
-import mmdet.registry
+import scipy.special, timm, torch, torch._dynamo
+import mmdet.models, mmdet.registry, mmengine.registry
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import CheckpointLoader
 
-def loggers():
-    known = {'root': logging.root, **logging.Logger.manager.loggerDict}
-    return {name: (each.level, each.handlers) for name, each in known.items() if isinstance(each, logging.Logger)}
-
 def states():
+    loggers = {'root': logging.root, 'mmengine': MMLogger.get_current_instance(), **logging.Logger.manager.loggerDict}
     registries = [each for host in (mmengine, mmdet) for each in vars(host.registry).values()]
+    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
     return dict(
         finders=[each for each in sys.meta_path if 'mmgcvit' not in str(getattr(each, '__module__', ''))],
         loaders=dict(CheckpointLoader._schemes),
-        logging=loggers() | {'mmengine': MMLogger._instance_dict.copy()},
+        loggers={name: (each.level, [*each.handlers], [*each.filters], each.propagate)
+            for name, each in loggers.items() if isinstance(each, logging.Logger)},
         warnings=[*warnings.filters],
         environment=dict(os.environ),
         path=[*sys.path],
-        hooks=(sys.excepthook, sys.breakpointhook, sys.displayhook, sys.unraisablehook),
+        hooks=(sys.excepthook, sys.displayhook, sys.unraisablehook, warnings.showwarning),
         scope=DefaultScope.get_current_instance(),
         registered=[dict(each.module_dict) for each in registries if isinstance(each, Registry)],
-        backends=[torch.backends.cudnn.flags, torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32,
-            torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic, torch.get_default_dtype(),
-            torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(),
-            torch.is_grad_enabled(), torch.backends.cuda.flash_sdp_enabled(), torch.is_anomaly_enabled()],
-        printing=np.get_printoptions(),
-        random=(random.getstate()[1][:5], torch.initial_seed()),
+        settings=(torch.get_default_dtype(), torch.get_num_threads(),
+            torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled(), torch.is_grad_enabled(),
+            cuda.matmul.allow_tf32, cuda.flash_sdp_enabled(), cuda.math_sdp_enabled(), cuda.mem_efficient_sdp_enabled(),
+            cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32),
+        seeds=(random.getstate(), torch.initial_seed()),
     )
 """
 BUILD = """
