@@ -46,7 +46,7 @@ def parts_on(device):
     networks = ['tests/models', 'tests/checkpoints/test_loading.py', 'tests/inference/test_predictor.py']
     every = [
         part('The machine', 'machine', 20, 30),
-        part('Networks beside float64 and plain formulations', 'checks', 90, 30, *networks),
+        part('Networks beside float64 and plain formulations', 'checks', 90, 60, *networks),
         part("Stand-ins for mmcv's operators", 'checks', 25, 30, 'tests/hosts/test_operators.py'),
         part('Training of each family', 'families', 110, 120),
         part('Speed of backbones', 'speed', 130, 60, alone=True),

@@ -25,7 +25,19 @@ HOSTS = ('onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'onedl-mmsegmentat
 OTHERS = (
     *('addict', 'yapf', 'platformdirs', 'tomli', 'termcolor', 'pyyaml', 'rich', 'markdown-it-py', 'mdurl', 'pygments'),
     *('pycocotools', 'shapely', 'terminaltables', 'tqdm', 'imaug', 'imageio', 'lazy-loader', 'tifffile'),
-    *('ftfy', 'wcwidth', 'regex', 'prettytable', 'einops', 'mat4py', 'modelindex', 'ordered-set', 'markdown', 'click'),
+    *(
+        'ftfy',
+        'wcwidth',
+        'regex',
+        'prettytable',
+        'einops',
+        'mat4py',
+        'modelindex',
+        'model-index',
+        'ordered-set',
+        'markdown',
+        'click',
+    ),
     *('timm', 'safetensors', 'packaging', 'psutil'),
     *('pytest', 'pluggy', 'iniconfig', 'exceptiongroup', 'hypothesis', 'sortedcontainers'),
 )
