@@ -46,11 +46,12 @@ def parts_on(device):
     networks = ['tests/models', 'tests/checkpoints/test_loading.py', 'tests/inference/test_predictor.py']
     every = [
         part('The machine', 'machine', 20, 30),
-        part('Networks beside float64 and plain formulations', 'checks', 90, 60, *networks),
+        part('Fake CUDA tensors beside real ones', 'fake', 40, 60),
+        part('Networks beside float64 and plain formulations', 'checks', 80, 60, *networks),
         part("Stand-ins for mmcv's operators", 'checks', 25, 30, 'tests/hosts/test_operators.py'),
         part('Training of each family', 'families', 110, 120),
-        part('Speed of backbones', 'speed', 130, 60, alone=True),
-        part('Memory and time of training steps', 'memory', 80, 60, alone=True),
+        part('Speed of backbones', 'speed', 125, 60, alone=True),
+        part('Memory and time of training steps', 'memory', 75, 60, alone=True),
         part('Where a training step goes', 'steps', 40, 60, alone=True),
         part('Networks compiled', 'checks', 15, 0, '--long', *networks, may_be_cut=True),
         Part('The demo', ['-m', 'mmgcvit', 'demo', 'detect'], 10 if device == 'cuda' else 0, may_be_cut=True),
