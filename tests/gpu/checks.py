@@ -1,5 +1,6 @@
 """The tests that take a device, on it: a row of a table for each, as soon as it has ended."""
 
+import os
 import sys
 from contextlib import redirect_stdout
 
@@ -15,26 +16,25 @@ class Rows:
     """A plugin of pytest that prints as the tests go on: whatever ends them later, those before are known."""
 
     def __init__(self):
-        self.test, self.counts, self.error, self.seconds = None, {}, '', 0.0
         say('test', 'passed', 'failed', 'skipped', 'time', 'error')
         say(*['---'] * 6)
+        self.begin(None)
+
+    def begin(self, test):
+        self.test, self.error, self.seconds = test, '', 0.0
+        self.counts = {'passed': 0, 'failed': 0, 'skipped': 0}
 
     def pytest_runtest_logreport(self, report):
-        test = report.nodeid.split('[')[0].removeprefix('tests/')
+        test, _, case = report.nodeid.removeprefix('tests/').partition('[')
         if test != self.test:
             self.end()
-            self.test, self.counts, self.error, self.seconds = (
-                test,
-                dict.fromkeys(('passed', 'failed', 'skipped'), 0),
-                '',
-                0,
-            )
+            self.begin(test)
         self.seconds += report.duration
         if report.when == 'call' or report.outcome != 'passed':
             self.counts[report.outcome] += 1
         if report.failed and not self.error:
             lines = str(getattr(report.longrepr, 'reprcrash', None) or report.longrepr).splitlines()
-            self.error = f'{report.nodeid.partition("[")[2].removesuffix("]")}: {lines[0]}'.replace('|', '\\|')
+            self.error = f'{case.removesuffix("]")}: {lines[0]}'.replace('|', '\\|')
 
     def end(self):
         """Print the row of the test that has ended."""
@@ -49,8 +49,10 @@ def main(device, *selection):
     long = '--long' in selection
     paths = [path for path in selection if path != '--long']
     chosen = ['-m', f'gpu and {"" if long else "not "}long'] if device == 'cuda' else ['-k', REHEARSED]
+    # Those of other projects, which may be there.
+    os.environ['PYTEST_DISABLE_PLUGIN_AUTOLOAD'] = '1'
     with redirect_stdout(sys.stderr):
-        return pytest.main(['-p', 'no:cacheprovider', '-p', 'no:xdist', '--tb=short', *chosen, *paths], [Rows()])
+        return pytest.main(['-p', 'no:cacheprovider', '--tb=short', *chosen, *paths], [Rows()])
 
 
 if __name__ == '__main__':

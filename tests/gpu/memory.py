@@ -6,6 +6,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import torch
@@ -65,7 +66,7 @@ def training_step(name, device, amp):
     cfg = read_config(str(ROOT / 'configs' / f'{name}.py'))
     if amp:
         enable_amp(cfg)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):  # where mmengine logs
         config = Path(folder, 'config.py')
         cfg.dump(config)
         _, step, shape = Training(str(config), device, PHOTO[device]).build(IMAGES)

@@ -45,14 +45,14 @@ def parts_on(device):
 
     networks = ['tests/models', 'tests/checkpoints/test_loading.py', 'tests/inference/test_predictor.py']
     every = [
-        part('The machine', 'machine', 20, 30),
-        part('Fake CUDA tensors beside real ones', 'fake', 40, 60),
-        part('Networks beside float64 and plain formulations', 'checks', 80, 60, *networks),
-        part("Stand-ins for mmcv's operators", 'checks', 25, 30, 'tests/hosts/test_operators.py'),
-        part('Training of each family', 'families', 110, 120),
-        part('Speed of backbones', 'speed', 125, 60, alone=True),
-        part('Memory and time of training steps', 'memory', 75, 60, alone=True),
-        part('Where a training step goes', 'steps', 40, 60, alone=True),
+        part('The machine', 'machine', 20, 120),
+        part('Fake CUDA tensors beside real ones', 'fake', 40, 120),
+        part('Networks beside float64 and plain formulations', 'checks', 80, 120, *networks),
+        part("Stand-ins for mmcv's operators", 'checks', 25, 120, 'tests/hosts/test_operators.py'),
+        part('Training of each family', 'families', 110, 240),
+        part('Speed of backbones', 'speed', 125, 120, alone=True),
+        part('Memory and time of training steps', 'memory', 75, 120, alone=True),
+        part('Where a training step goes', 'steps', 40, 120, alone=True),
         part('Networks compiled', 'checks', 15, 0, '--long', *networks, may_be_cut=True),
         Part('The demo', ['-m', 'mmgcvit', 'demo', 'detect'], 10 if device == 'cuda' else 0, may_be_cut=True),
     ]
@@ -70,8 +70,10 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         said = unpack(args.wheels, Path(folder)) if args.wheels else ''
         path = os.pathsep.join([str(ROOT), folder, *filter(None, [os.environ.get('PYTHONPATH')])])
+        # A rehearsal is on small tensors, beside other programs.
+        threads = {'OMP_NUM_THREADS': '1'} if args.device == 'cpu' else {}
         ahead = ['-m', 'tests.gpu.speed', args.device, '--compile-ahead']
-        return run(parts_on(args.device), target, os.environ | {'PYTHONPATH': path}, ahead, said)
+        return run(parts_on(args.device), target, os.environ | threads | {'PYTHONPATH': path}, ahead, said)
 
 
 def unpack(wheels, folder):
