@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
@@ -14,7 +15,7 @@ from mmengine.dist import all_gather_object, broadcast_object_list, is_main_proc
 from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, Runner
 
-from ..checkpoints import add_digest
+from ..checkpoints.integrity import add_digest, digest_in
 from ..checkpoints.run_folder import (
     BEST,
     LAST,
@@ -193,7 +194,10 @@ class WholeCheckpointHook(Hook):
             do_in_process_0(lambda: note_bests(bests, self.folder))
         for metric in better:
             name, score = self.best_of(runner, metric)
-            self.save_as(runner, self.folder / name, counts)
+            if self.newest is not None and self.newest[1] == counts['iter']:
+                do_in_process_0(partial(give_second_name, self.newest[0], self.folder / name))
+            else:
+                self.save(runner, self.folder / name, counts)
             runner.logger.info(f'The best checkpoint with {score:0.4f} {metric} is saved to {name}.')
         if is_main_process():
             for name in replaced:
@@ -216,13 +220,6 @@ class WholeCheckpointHook(Hook):
         """Note the best checkpoint by a metric where mmengine does."""
         runner.message_hub.update_info(f'best_score{self.suffix(metric)}', score)
         runner.message_hub.update_info(f'best_ckpt{self.suffix(metric)}', str(self.folder / name))
-
-    def save_as(self, runner: Runner | FlexibleRunner, path: Path, counts: dict[str, int]) -> None:
-        """Have a checkpoint of these counts under one more name; where there is none yet, save it."""
-        if self.newest is None or self.newest[1] != counts['iter']:
-            self.save(runner, path, counts)
-        else:
-            do_in_process_0(lambda: give_second_name(self.newest[0], path))
 
     def suffix(self, metric: str) -> str:
         """What mmengine puts behind the names of what it keeps of a metric."""
@@ -303,23 +300,17 @@ def save_run(runner: Runner | FlexibleRunner, path: Path, **options: Any) -> Non
     runner.call_hook('before_save_in_all')
     try:
         do_together(lambda: runner.save_checkpoint(str(path.parent), unfinished.name, **options))
-        do_in_process_0(lambda: complete(unfinished, path))
+        do_in_process_0(lambda: give_place(unfinished, path))
     except BaseException:
         if is_main_process():
             remove(unfinished, path.parent)
         raise
 
 
-def complete(unfinished: Path, path: Path) -> None:
-    """Give what was written beside a place its digest and the place."""
-    if unfinished.is_file():
-        add_digest(unfinished)
-    give_place(unfinished, path)
-
-
 def give_second_name(path: Path, other: Path) -> None:
     """Have a checkpoint under another name too: by links where the file system has them, else by copies."""
     unfinished = other.with_name(other.name + UNFINISHED)
+    remove(unfinished, other.parent)
     if path.is_dir():
         shutil.copytree(path, unfinished, copy_function=link_or_copy)
     else:
@@ -336,10 +327,12 @@ def link_or_copy(path: str | Path, other: str | Path) -> None:
 
 
 def give_place(unfinished: Path, path: Path) -> None:
-    """Give what was written beside a place the place."""
+    """Give what was written beside a place the place, a file also its digest."""
     if unfinished.is_dir():
         remove(path, path.parent)
     else:
+        if not digest_in(unfinished):
+            add_digest(unfinished)
         flush_to_disk(unfinished)
     take_place(unfinished, path)
 
