@@ -70,25 +70,26 @@ def place_in_cache(url: str) -> Path:
 def find_in_cache(url: str, wanted: str | None, check: Callable[[Path], object]) -> Path | None:
     """The file of an address if it is there as it was, by its own name or by that of torch.hub; nothing is written.
 
-    By the digest that is wanted or recorded, or else that torch's names begin with; without one it has to be whole.
+    By the digest that is wanted, or recorded, or begins in torch's names; without one it has to be whole.
     """
     path = place_in_cache(url)
+    record = beside(path)
+    expected = wanted or (recorded_digest(record) if record.is_file() else None)
     for place in (path, path.with_name(PurePosixPath(urlsplit(url).path).name or path.name)):
-        if not place.is_file():
-            continue
-        record, named = beside(place), NAMED_DIGEST.search(place.name)
-        expected = wanted or (recorded_digest(record) if record.is_file() else named and named[1])
-        if expected:
-            if sha256(place).startswith(expected):
-                return place
-            continue
-        try:
-            check(place)
-        except DamagedCheckpointError:
-            continue
-        except CheckpointError:  # One that is refused stays: fetching it again is no help.
-            pass
-        return place
+        beginning = expected or ''.join(NAMED_DIGEST.findall(place.name)[-1:])
+        if place.is_file() and (sha256(place).startswith(beginning) if beginning else damage(place, check) is None):
+            return place
+    return None
+
+
+def damage(path: Path, check: Callable[[Path], object]) -> DamagedCheckpointError | None:
+    """What is damaged of a file; one that is refused otherwise is whole: fetching it again is no help."""
+    try:
+        check(path)
+    except DamagedCheckpointError as error:
+        return error
+    except CheckpointError:
+        pass
     return None
 
 
@@ -108,12 +109,8 @@ def fetch_into_cache(url: str, wanted: str | None, check: Callable[[Path], objec
                 f'{url} gave another file (SHA-256 {digest}) than the first time ({recorded}). If the new one is '
                 f'right, remove {record}; an address that names a commit always gives the same file'
             )
-        try:
-            check(unfinished)
-        except DamagedCheckpointError as error:
-            raise CheckpointError(f'{url} gave no whole checkpoint; it was thrown away: {error}') from None
-        except CheckpointError:  # One that is refused stays: fetching it again is no help.
-            pass
+        if error := damage(unfinished, check):
+            raise CheckpointError(f'{url} gave no whole checkpoint; it was thrown away: {error}')
     return path
 
 
