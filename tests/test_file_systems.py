@@ -125,6 +125,10 @@ def test_a_file_system_that_lacks_something_loads_trains_resumes_and_publishes(f
             run_command('publish', [run, out / 'model.safetensors'])
             capfd.readouterr()
             train_and_resume(out / 'run')
+            refusal = call('train', CONFIG, '--work-dir', out / 'none', options=['default_hooks.checkpoint.no_such=1'])
+        assert 'takes no no_such' in refusal
+        # A folder that cannot be opened is not removed.
+        assert calls is OPEN_FOLDER or not (out / 'none').exists()
         said = ''.join(capfd.readouterr())
         assert refused
         assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in built.state_dict().items())

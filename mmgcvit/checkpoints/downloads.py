@@ -73,8 +73,7 @@ def find_in_cache(url: str, wanted: str | None, check: Callable[[Path], object])
     By the digest that is wanted, or recorded, or begins in torch's names; without one it has to be whole.
     """
     path = place_in_cache(url)
-    record = beside(path)
-    expected = wanted or (recorded_digest(record) if record.is_file() else None)
+    expected = wanted or recorded_digest(beside(path))
     for place in (path, path.with_name(PurePosixPath(urlsplit(url).path).name or path.name)):
         beginning = expected or ''.join(NAMED_DIGEST.findall(place.name)[-1:])
         if place.is_file() and (sha256(place).startswith(beginning) if beginning else damage(place, check) is None):
@@ -97,7 +96,7 @@ def fetch_into_cache(url: str, wanted: str | None, check: Callable[[Path], objec
     """Fetch a file in place of what may be there; one that has changed on the server is not taken for it."""
     path = place_in_cache(url)
     record = beside(path)
-    recorded = recorded_digest(record) if record.is_file() else None
+    recorded = recorded_digest(record)
     with written_together(path, record) as (unfinished, new_record):
         transfer(url, unfinished)
         digest = sha256(unfinished)

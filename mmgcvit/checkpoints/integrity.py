@@ -101,10 +101,13 @@ def beside(path: Path) -> Path:
     return path.with_name(f'{path.name}.sha256')
 
 
-def recorded_digest(record: Path) -> str:
-    """The digest in a file of ``sha256sum``."""
-    with record.open('rb') as file:
-        digest = re.match(r'[0-9a-fA-F]{64}\b', file.read(4096).decode('latin-1'))
+def recorded_digest(record: Path) -> str | None:
+    """The digest in a file of ``sha256sum``; None where there is no such file, as while another process replaces it."""
+    try:
+        with record.open('rb') as file:
+            digest = re.match(r'[0-9a-fA-F]{64}\b', file.read(4096).decode('latin-1'))
+    except (FileNotFoundError, IsADirectoryError):
+        return None
     if digest is None:
         raise CheckpointError(f'{record} holds no SHA-256; write it anew (sha256sum {record.stem} > {record.name})')
     return digest[0].lower()
@@ -130,11 +133,11 @@ def check_content(path: Path) -> None:
     inside = digest_in(path)
     if inside and sha256(path, without_last=LENGTH_OF_DIGEST) != inside:
         raise DamagedCheckpointError(f'{path} is damaged: its content does not agree with the digest at its end')
-    recorded = beside(path)
-    if recorded.is_file() and sha256(path) != recorded_digest(recorded):
+    recorded = recorded_digest(beside(path))
+    if recorded is not None and sha256(path) != recorded:
         raise DamagedCheckpointError(
-            f'{path} is not the file that its digest was recorded of: {recorded.name} beside it has another SHA-256. '
-            'Fetch the file again; if you replaced it on purpose, remove that record'
+            f'{path} is not the file that its digest was recorded of: {beside(path).name} beside it has another '
+            'SHA-256. Fetch the file again; if you replaced it on purpose, remove that record'
         )
     if inside == '':
         try:

@@ -125,8 +125,9 @@ class Beginning(Hook):
             return
         logger = MMLogger.get_current_instance()
         for handler in [each for each in logger.handlers if isinstance(each, logging.FileHandler)]:
-            folder = Path(handler.baseFilename).parent
-            if folder.parent == self.logs and folder not in self.before:
+            logs = Path(handler.baseFilename).parent
+            folder = self.folder / logs.name
+            if logs.parent == self.logs and folder not in self.before:
                 logger.removeHandler(handler)
                 handler.close()
                 shutil.rmtree(folder, ignore_errors=True)
