@@ -51,7 +51,7 @@ class ReadingAsData:
         for scheme, loader in self.found.items():
             CheckpointLoader.register_scheme(scheme, loader, force=True)
 
-    def __call__(self, filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
+    def __call__(self, filename: str, map_location: Any = None) -> dict[str, Any]:
         options = {'trust': filename in self.trusted, 'checked': filename in self.checked}
         return on_device(read_for_host(filename, self.work_dir, **options), map_location)
 

@@ -157,9 +157,12 @@ def test_the_same_in_python(tmp_path):
 import signal
 import mmgcvit
 from mmengine.registry import DefaultScope
+from mmengine.runner import CheckpointLoader
+loaders = dict(CheckpointLoader._schemes)
 run = mmgcvit.train('{tmp_path}/photos', epochs=1, image_size=64, work_dir='{tmp_path}/run', device='cpu')
 # A program that it leaves as it was.
-print(DefaultScope.get_current_instance(), signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+is_as_before = loaders == CheckpointLoader._schemes and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+print(DefaultScope.get_current_instance(), is_as_before)
 print('classes', mmgcvit.load(run).classes)
 """
     )
