@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
+from torch.optim import Adam, AdamW
 
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -52,7 +53,7 @@ class MergesGroups:
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class MergingOptimWrapperConstructor(MergesGroups, DefaultOptimWrapperConstructor):
-    """mmengine's constructor, whose groups of equal settings become one, and whose optimizer is fused where it can be.
+    """mmengine's constructor, whose groups of equal settings become one, and whose Adam or AdamW is fused if it can be.
 
     ``optim_wrapper=dict(constructor='mmgcvit.MergingOptimWrapperConstructor', ...)``, all else as for mmengine's. Set
     ``optimizer.fused`` or ``optimizer.foreach`` to choose torch's kernels yourself.
@@ -60,7 +61,7 @@ class MergingOptimWrapperConstructor(MergesGroups, DefaultOptimWrapperConstructo
 
 
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
-    """Whether torch has a fused step of an optimizer where a model is: versions differ in which have one."""
+    """Whether an optimizer is Adam or AdamW and torch has a fused step of it where a model is: versions differ."""
     for device, dtype in {(parameter.device, parameter.dtype) for parameter in model.parameters()}:
         number = nn.Parameter(torch.zeros(1, device=device, dtype=dtype))
         number.grad = torch.zeros_like(number)
@@ -69,7 +70,8 @@ def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
             optimizer.step()
         except Exception:  # Whatever it says, also of wrong settings: with these the optimizer itself is built next.
             return False
-        if not optimizer.defaults.get('fused'):
+        # A fused SGD whose first step GradScaler leaves out begins with whatever its momentum's memory held.
+        if type(optimizer) not in (Adam, AdamW):
             return False
     return True
 
@@ -106,7 +108,7 @@ def follow_groups(checkpoint: dict[str, Any], model: nn.Module, wrapper: OptimWr
                     group[name] = now
         if changes:
             print_log(
-                f'resumed, the optimizer: {", ".join(changes)}; its steps differ by rounding from those of the run '
-                'without this (docs/reliability.md: how to go on exactly)',
+                f'resumed, the optimizer: {", ".join(changes)}; its steps may differ by rounding from '
+                'those of the run as it was (docs/reliability.md: how to go on exactly)',
                 'current',
             )

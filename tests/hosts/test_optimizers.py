@@ -134,8 +134,9 @@ def test_a_step_is_fused_where_torch_can_and_the_config_says_nothing_else():
         ('cpu', {'fused': False}, {}, False),
         ('cpu', {'foreach': False}, {}, None),
         ('cpu', {'differentiable': True}, {}, None),
-        # Has none in any version.
+        # Of one torch has none; the other's first step must not be left out.
         ('cpu', {'type': 'RMSprop'}, {}, None),
+        ('cpu', {'type': 'SGD'}, {}, None),
         ('meta', {}, {}, None),
         # found_inf would be a sum over processes.
         ('cpu', {}, {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'use_fsdp': True}, None),
