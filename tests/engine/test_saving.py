@@ -158,7 +158,8 @@ def test_the_best_by_each_metric_is_kept_and_what_a_resumed_run_finds_better_rep
         loop = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 3}
         cfg = config(tmp_path, loop=loop, saves=None, resume=resume, **validating(Scores()))
         cfg.default_hooks.checkpoint.save_best = save_best
-        cfg.default_hooks.read_as_data = {'type': 'mmgcvit.ReadAsDataHook'}
+        if resume:
+            cfg.default_hooks.read_as_data = {'type': 'mmgcvit.ReadAsDataHook'}
         run(cfg, hook=None if resume else ending)
     assert names(tmp_path) == [*best, 'epoch_3.pth', 'last_checkpoint']
     info = last(tmp_path)['message_hub']['runtime_info']
