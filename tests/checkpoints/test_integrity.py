@@ -4,6 +4,7 @@ import random
 import subprocess
 import zipfile
 from functools import partial
+from unittest import mock
 
 import pytest
 import torch
@@ -47,13 +48,18 @@ def test_what_is_saved_is_read_by_us_and_by_torch_wherever_it_is_moved(tmp_path)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before], 'reading writes nothing'
 
 
-def test_a_file_that_was_checked_is_mapped_if_it_has_its_digest(tmp_path):
+def test_a_file_that_was_checked_is_mapped_if_it_can_be_and_has_its_digest(tmp_path, monkeypatch):
     """What is written into its tensors stays in memory; one without may be an archive that is packed."""
     save_whole(WEIGHTS, tmp_path / 'x.pth')
     weights = read_checkpoint(str(tmp_path / 'x.pth'), checked=True)['state_dict']
     assert torch.equal(weights['a.weight'], WEIGHTS['state_dict']['a.weight'])
     weights['a.weight'].zero_()
     assert same(tmp_path / 'x.pth')
+    with monkeypatch.context() as patch:
+        patch.setattr('mmgcvit.checkpoints.reading.mmap', mock.Mock(side_effect=OSError(19, 'No such device')))
+        patch.setattr(torch.UntypedStorage, 'from_file', None)
+        weights = read_checkpoint(str(tmp_path / 'x.pth'), checked=True)['state_dict']
+        assert torch.equal(weights['a.weight'], WEIGHTS['state_dict']['a.weight'])
     torch.save(WEIGHTS, tmp_path / 'y')
     with (
         zipfile.ZipFile(tmp_path / 'y') as archive,
