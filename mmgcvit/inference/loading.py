@@ -76,7 +76,7 @@ def load_source(
         raise UserError(f'score_thr={score_thr}: only of a detector are objects left out by score; this is {kind.task}')
     if score_thr is not None and not 0 <= score_thr <= 1:
         raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
-    content = read_for_host(source.checkpoint, trust=trust_checkpoint)
+    content = read_for_host(source.checkpoint, trust=trust_checkpoint, checked=not source.is_checkpoint_named)
     predictor = model_of_config(as_made(cfg, source), source.config, content['meta'])
     check_fits(predictor.network, content, source.checkpoint)
     weights = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}

@@ -38,11 +38,15 @@ NAMES_OF_CODE = ('type', '_scope_', 'default_scope')
 
 
 class Source(NamedTuple):
-    """What a model is made of: the config file, and a checkpoint's file or address; and whether the file was named."""
+    """What a model is made of: the config file, and a checkpoint's file or address; and whether each was named.
+
+    A checkpoint that was not named has been found to be whole.
+    """
 
     config: Path
     checkpoint: str
     is_named: bool = True
+    is_checkpoint_named: bool = True
 
 
 def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Source:
@@ -55,8 +59,8 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Sou
     check_named(config, checkpoint)
     path = Path(config).expanduser()
     if path.is_dir():
-        checkpoint = str(checkpoint) if checkpoint is not None else checkpoint_of(path)
-        return Source(config_of(path, checkpoint), checkpoint, is_named=False)
+        found = str(checkpoint) if checkpoint is not None else checkpoint_of(path)
+        return Source(config_of(path, found), found, is_named=False, is_checkpoint_named=checkpoint is not None)
     return Source(path, str(weights_of(path) if checkpoint is None else checkpoint))
 
 
