@@ -18,12 +18,19 @@ from torch import Tensor
 NOT_COMPILED = 'not available'  # mmcv's words for an mmcv without CUDA
 
 
-@functools.cache
+# Once a process, and of several processes mmengine's logger speaks for the first.
+say_once = functools.cache(print_log)
+
+
 def say_who_serves() -> None:
-    """Once a process, when the first operator is called; mmengine's logger speaks for the first process only."""
-    print_log(
+    """When the first operator is called; where it is compiled, while torch traces it."""
+    say_once(
         "mmcv has no compiled operators: mmgcvit's take their place (MMGCVIT_STAND_INS=0 keeps them away).", 'current'
     )
+
+
+# As torch.compiler.assume_constant_result does, which imports torch's compiler.
+say_who_serves._dynamo_marked_constant = True
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:

@@ -134,6 +134,15 @@ def test_deformable_attention_and_its_gradients_are_those_of_the_definition(devi
         assert (a.cpu() - b).abs().max() < 1e-10, name
 
 
+def test_the_line_about_who_serves_is_no_part_of_a_compiled_graph():
+    STAND_INS.say_once.cache_clear()
+    logits, output = torch.randn(2, 3), torch.zeros(2, 3)
+    compiled = torch.compile(STAND_INS.sigmoid_focal_loss_forward, backend='eager', fullgraph=True)
+    compiled(logits, torch.tensor([0, 1]), torch.empty(0), output, gamma=2.0, alpha=0.25)
+    assert output.all()
+    assert STAND_INS.say_once.cache_info().currsize == 1
+
+
 def test_any_other_operator_and_maxima_are_refused_by_name_when_they_are_called():
     softnms, maps = STAND_INS.softnms, torch.rand(1, 1, 4, 4)
     with pytest.raises(NotImplementedError, match=r"mmcv's operator softnms .*make install OPERATORS=compiled"):
