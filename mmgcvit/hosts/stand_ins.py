@@ -8,7 +8,7 @@ Loaded by its path under mmcv's name, before mmgcvit itself may be imported: it 
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import torch
@@ -144,16 +144,16 @@ def ms_deform_attn_forward(
     attention_weights: Tensor,
     im2col_step: int,
 ) -> Tensor:
-    """Multi-scale deformable attention by mmcv's own formulation in torch, which mmcv itself uses on CPUs.
+    """Multi-scale deformable attention, a level of a few heads at a time.
 
     Values (B, keys, nH, d), the keys of all levels one after another; (H, W) of each level; sampled places, (x, y) in
     [0, 1], (B, queries, nH, levels, points, 2) and weights (B, queries, nH, levels, points) to (B, queries, nH * d).
     """
-    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
-
     say_that_deformable_attention_is_slower()
-    with torch.no_grad():
-        return multi_scale_deformable_attn_pytorch(value, spatial_shapes, sampling_locations, attention_weights)
+    out = value.new_zeros(*sampling_locations.shape[:3], value.shape[3])
+    for heads, _, _, maps, grids, weights in in_parts(value, spatial_shapes, sampling_locations, attention_weights):
+        out[heads] += (torch.grid_sampler_2d(maps, grids, *BILINEAR) * weights).sum(-1).permute(2, 0, 1)
+    return out.flatten(2)
 
 
 def ms_deform_attn_backward(
@@ -168,22 +168,57 @@ def ms_deform_attn_backward(
     grad_attn_weight: Tensor,
     im2col_step: int,
 ) -> None:
-    """The gradients of :func:`ms_deform_attn_forward`, by autograd, into the last three tensors."""
-    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+    """The gradients of :func:`ms_deform_attn_forward`, into the last three tensors; samples are taken once more."""
+    grad_output = grad_output.unflatten(2, value.shape[2:])
+    backward = torch.ops.aten.grid_sampler_2d_backward
+    for heads, keys, level, maps, grids, weights in in_parts(
+        value, spatial_shapes, sampling_locations, attention_weights
+    ):
+        gradient = grad_output[heads].permute(1, 2, 0).unsqueeze(-1)
+        samples = torch.grid_sampler_2d(maps, grids, *BILINEAR)
+        grad_attn_weight[(*heads, level)] = (samples * gradient).sum(1).transpose(0, 1)
+        grad_maps, grad_grids = backward(gradient * weights, maps, grids, *BILINEAR, (True, True))
+        grad_value[keys] = grad_maps.flatten(2).permute(2, 0, 1)
+        grad_sampling_loc[(*heads, level)] = 2 * grad_grids.transpose(0, 1)
 
-    with torch.enable_grad():
-        given = [x.detach().requires_grad_() for x in (value, sampling_locations, attention_weights)]
-        out = multi_scale_deformable_attn_pytorch(given[0], spatial_shapes, *given[1:])
-    found = torch.autograd.grad(out, given, grad_output)
-    for target, gradient in zip((grad_value, grad_sampling_loc, grad_attn_weight), found, strict=True):
-        target.copy_(gradient)
+
+# Modes of torch's samplers: bilinear, zeros outside of the map, corners not aligned.
+BILINEAR = (0, 0, False)
+# The largest samples of a part: (n heads, d, queries, points). About three such tensors are there at a time.
+MOST_SAMPLE_BYTES = 64 << 20
+
+
+def in_parts(value: Tensor, spatial_shapes: Tensor, locations: Tensor, weights: Tensor) -> Iterator[tuple]:
+    """Each level of a few heads of each image: indices of queries and of keys, the level's number, maps (n, d, H, W),
+    places in [-1, 1] (n, queries, points, 2) and weights (n, 1, queries, points).
+    """
+    batch, queries, num_heads, _, points, _ = locations.shape
+    count = max(MOST_SAMPLE_BYTES // (value.shape[3] * queries * points * value.element_size()), 1)
+    for image in range(batch):
+        for first in range(0, num_heads, count):
+            heads, start = (image, slice(None), slice(first, first + count)), 0
+            for level, size in enumerate(sizes_of(spatial_shapes)):
+                keys = (image, slice(start, start + size[0] * size[1]), heads[2])
+                start = keys[1].stop
+                maps = value[keys].permute(1, 2, 0).unflatten(2, size)
+                grids = 2 * locations[(*heads, level)].transpose(0, 1) - 1
+                yield heads, keys, level, maps, grids, weights[(*heads, level)].transpose(0, 1).unsqueeze(1)
+
+
+def sizes_of(spatial_shapes: Tensor) -> list[list[int]]:
+    """(H, W) of each level as numbers, for which a GPU has to be waited for: once a batch, noted on the tensor that all
+    layers share.
+    """
+    if not hasattr(spatial_shapes, 'as_numbers'):
+        spatial_shapes.as_numbers = spatial_shapes.tolist()
+    return spatial_shapes.as_numbers
 
 
 @functools.cache
 def say_that_deformable_attention_is_slower() -> None:
     """Once a process: the compiled operator is asked for on GPUs only, and there it is faster."""
     print_log(
-        "Deformable attention runs on this GPU without mmcv's compiled operator, slower and with more memory: "
+        "Deformable attention runs on this GPU without mmcv's compiled operator, which is faster: "
         "'make install OPERATORS=compiled' builds it (docs/installation.md).",
         'current',
         logging.WARNING,

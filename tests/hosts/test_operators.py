@@ -12,10 +12,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from mmgcvit.hosts import finder, operators
 
 from ..conftest import ROOT
+from ..memory import peak_here
+from ..models.fake_cuda import fake_cuda
 from . import plain
 
 
@@ -113,25 +116,70 @@ def test_focal_loss_of_certain_logits_is_finite_and_an_image_without_objects_is_
     torch.testing.assert_close(output, -0.75 * p**2 * torch.log(1 - p), rtol=1e-4, atol=1e-6)
 
 
-def test_deformable_attention_and_its_gradients_are_those_of_the_definition(device):
+def deformable(shapes, queries=3, batch=2, heads=2, width=4, dtype=torch.float64, device='cpu'):
+    """Arguments of deformable attention, some places outside of the maps, and a gradient of its result."""
+    options = {'dtype': dtype, 'device': device}
+    value = torch.rand(batch, sum(h * w for h, w in shapes), heads, width, **options)
+    locations = torch.rand(batch, queries, heads, len(shapes), 2, 2, **options) * 1.2 - 0.1
+    weights = torch.rand(batch, queries, heads, len(shapes), 2, **options)
+    given_shapes, starts = torch.tensor(shapes, device=device), torch.zeros(len(shapes), device=device)
+    return (value, given_shapes, starts, locations, weights), torch.rand(batch, queries, heads * width, **options)
+
+
+def deformable_step(arguments, grad_output):
+    """The result and the gradients of values, locations and weights."""
+    found = [torch.zeros_like(arguments[i]) for i in (0, 3, 4)]
+    output = STAND_INS.ms_deform_attn_forward(*arguments, im2col_step=64)
+    STAND_INS.ms_deform_attn_backward(*arguments, grad_output, *found, im2col_step=64)
+    return output, *found
+
+
+@pytest.mark.parametrize('most_bytes', [STAND_INS.MOST_SAMPLE_BYTES, 1], ids=['all heads', 'a head at a time'])
+def test_deformable_attention_and_its_gradients_are_those_of_the_definition(most_bytes, monkeypatch):
+    monkeypatch.setattr(STAND_INS, 'MOST_SAMPLE_BYTES', most_bytes)
     shapes = ((5, 7), (3, 4))
-    value = torch.rand(2, 47, 2, 4, dtype=torch.float64)
-    locations = torch.rand(2, 3, 2, len(shapes), 2, 2, dtype=torch.float64) * 1.2 - 0.1
-    weights = torch.rand(2, 3, 2, len(shapes), 2, dtype=torch.float64)
-    given_shapes, starts = torch.tensor(shapes), torch.tensor([0, 35])
-    layout = (given_shapes.to(device), starts.to(device))
-    there = [x.to(device) for x in (value, locations, weights)]
-    output = STAND_INS.ms_deform_attn_forward(there[0], *layout, *there[1:], im2col_step=64).cpu()
-    inputs = [x.requires_grad_() for x in (value, locations, weights)]
+    arguments, grad_output = deformable(shapes)
+    output, *found = deformable_step(arguments, grad_output)
+    inputs = [arguments[i].requires_grad_() for i in (0, 3, 4)]
     expected = plain.deformable_attention(inputs[0], shapes, *inputs[1:])
     assert (output - expected).abs().max() < 1e-12
-    grad_output = torch.cos(torch.arange(output.numel())).double().view(output.shape)
     wanted = torch.autograd.grad(expected, inputs, grad_output)
-    found = [torch.zeros_like(x) for x in there]
-    arguments = (there[0], *layout, *there[1:], grad_output.to(device))
-    STAND_INS.ms_deform_attn_backward(*arguments, *found, im2col_step=64)
     for name, a, b in zip(('value', 'locations', 'weights'), found, wanted, strict=True):
-        assert (a.cpu() - b).abs().max() < 1e-10, name
+        assert (a - b).abs().max() < 1e-10, name
+
+
+def test_deformable_attention_reads_nothing_from_a_gpu_but_the_sizes_and_these_once_a_batch():
+    """Layers of a batch share the tensor of sizes, forward and backward."""
+    arguments, grad_output = deformable(((5, 7), (3, 4)))
+    deformable_step(arguments, grad_output)
+    noted = arguments[1].as_numbers
+    with fake_cuda():
+        arguments, grad_output = deformable(((5, 7), (3, 4)), device='cuda')
+        with pytest.raises(DataDependentOutputException):
+            deformable_step(arguments, grad_output)
+        arguments[1].as_numbers = noted
+        output, *found = deformable_step(arguments, grad_output)
+        assert output.device.type == 'cuda'
+        assert [x.shape for x in found] == [arguments[i].shape for i in (0, 3, 4)]
+
+
+def test_deformable_attention_takes_a_fifth_of_the_memory_of_mmcvs_formulation(monkeypatch):
+    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+
+    monkeypatch.setattr(STAND_INS, 'MOST_SAMPLE_BYTES', 1 << 20)  # as these are fewer places than images have
+    arguments, grad_output = deformable(((48, 64), (24, 32), (12, 16), (6, 8)), 4080, 1, 8, 32, torch.float32)
+
+    def of_mmcv():
+        inputs = [arguments[i].detach().requires_grad_() for i in (0, 3, 4)]
+        torch.autograd.grad(
+            multi_scale_deformable_attn_pytorch(inputs[0], arguments[1], *inputs[1:]), inputs, grad_output
+        )
+
+    ours, theirs = (
+        peak_here(torch.nn.Module(), SimpleNamespace(prepare=lambda model, step=step: step))
+        for step in (lambda: deformable_step(arguments, grad_output), of_mmcv)
+    )
+    assert ours < 0.2 * theirs
 
 
 def test_the_line_about_who_serves_is_no_part_of_a_compiled_graph():

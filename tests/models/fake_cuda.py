@@ -101,7 +101,7 @@ def back(loss):
                 assert gradient.device == expected[i].device, node
                 assert gradient.shape == tuple(expected[i].shape), node
             if hasattr(node, 'variable'):
-                gradient, x = arrived[0], node.variable
+                gradient, x = arrived[0].contiguous(), node.variable  # laid out as torch's engine does
                 assert gradient.dtype == x.dtype, node
                 x.grad = gradient if x.grad is None else x.grad + gradient
                 continue
