@@ -173,6 +173,8 @@ def mount(tmp_path):
                 pytest.skip(f'nothing can be mounted by FUSE here: {server.stderr.read()}')
             yield mounted
         finally:
+            # At once, also where a test that failed has files open there; rclone ends with its mount.
+            subprocess.run(['fusermount3', '-uz', mounted], check=False, stderr=subprocess.DEVNULL)
             server.terminate()
 
 
