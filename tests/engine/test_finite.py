@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.runner import Runner
@@ -14,6 +15,7 @@ from torch import nn
 
 from mmgcvit.checkpoints import read_checkpoint
 from mmgcvit.engine.finite import MOST_BY_SCALER, FiniteStepsHook, tensors_of
+from mmgcvit.engine.late import LateNumbers
 from mmgcvit.errors import UserError
 
 from ..conftest import ROOT
@@ -294,6 +296,27 @@ def test_of_several_optimizers_each_is_judged_and_a_process_without_gradients_ju
         hook.losses = losses
         hook.judge_step(torch.optim.SGD([nn.Parameter(torch.ones(2)), empty], lr=0.1), (), {})
         assert hook.verdicts == [is_finite]
+
+
+def test_the_host_reads_a_verdict_an_iteration_later_and_before_a_checkpoint(tmp_path, monkeypatch):
+    read = []
+
+    def now():
+        return MessageHub.get_current_instance().get_info('iter')
+
+    class Watched(LateNumbers):
+        def __init__(self, numbers):
+            super().__init__(numbers)
+            self.made = now()
+
+        def read(self):
+            read.append((self.made, now()))
+            return super().read()
+
+    monkeypatch.setattr('mmgcvit.engine.finite.LateNumbers', Watched)
+    checkpoints = {'type': 'mmgcvit.WholeCheckpointHook', 'by_epoch': False, 'interval': 4}
+    train(tmp_path, samples(12), hooks={'checkpoint': checkpoints})
+    assert read == [(0, 1), (1, 2), (2, 3), (3, 3), (4, 5), (5, 5)]
 
 
 def test_a_number_of_steps_that_is_none_is_refused():
