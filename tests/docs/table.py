@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import mmseg
 import torch
 
 from mmgcvit import GCViT
@@ -98,6 +99,8 @@ ONE_EPOCH = 'train_cfg.max_epochs=1 train_dataloader.num_workers=0 train_dataloa
 ONE_EPOCH += ' val_dataloader.num_workers=0 val_dataloader.persistent_workers=False'
 ONE_ITERATION = ONE_EPOCH.replace('max_epochs', 'max_iters')
 
+UPERNET = 'train.py configs/demo/upernet_lsa_digits.py'
+
 TABLE = [
     # What makes and looks at data.
     Runs('^mmgcvit digits data/digits$', options='--train 8 --val 4 --size 128'),
@@ -116,12 +119,9 @@ TABLE = [
         with_digits,
         slow=True,
     ),
-    Runs(
-        'train.py configs/demo/upernet_lsa_digits.py',
-        f'--cfg-options {ONE_ITERATION} model.backbone.init_cfg=None',
-        with_digits,
-        slow=True,
-    ),
+    Left(UPERNET, 'mmseg 1.2.2 weighs no classes beside pixels without a label')
+    if mmseg.__version__ == '1.2.2'
+    else Runs(UPERNET, f'--cfg-options {ONE_ITERATION} model.backbone.init_cfg=None', with_digits, slow=True),
     # Runs, and weights.
     Runs('mmgcvit plot', before=with_runs),
     # What looks at the demo's models and data.
@@ -134,7 +134,9 @@ TABLE = [
     Runs('mmgcvit test configs/demo', before=with_digits, slow=True),
     # What other tests run.
     Elsewhere('mmgcvit dry-run configs', 'tests/experiments/test_dry_run.py'),
-    Elsewhere(r'dist_train.sh configs/demo/\S+ 2', 'tests/tools/test_launchers.py'),
+    Elsewhere(
+        r'dist_train.sh configs/demo/\S+ 2|#SBATCH|TORCH_DISABLE_SHARE|torchrun', 'tests/tools/test_launchers.py'
+    ),
     Elsewhere('^mmgcvit export .* --int8', 'tests/export/test_int8.py'),
     Elsewhere('^mmgcvit export', 'tests/export/test_files.py'),
     Elsewhere('mmgcvit predict', 'tests/inference/test_docs.py'),
@@ -176,6 +178,7 @@ TABLE = [
 # Programs that begin in the middle: what a reader has by then.
 BEFORE = {
     'model.backbone.compile()': """
+import mmseg
 import torch
 from mmgcvit import GCViT
 model = torch.nn.Module()
@@ -190,6 +193,7 @@ from mmgcvit import GCViT
 GCViT('tiny').save_pretrained('backbone')
 """,
     'torch.onnx.export(': """
+import mmseg
 import torch
 from torch.export import Dim
 from mmgcvit import GCViT

@@ -3,12 +3,14 @@
 import pytest
 import torch
 import torch.distributed as dist
+from mmengine.config import Config
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
 from torch.nn.parallel import DistributedDataParallel
 
 from mmgcvit import GCViT
 from mmgcvit.engine.precision import auto_precision
+from mmgcvit.engine.processes import check_sharding
 from mmgcvit.engine.sharding import FSDPStrategy, wrap_blocks
 from mmgcvit.errors import UserError
 
@@ -55,6 +57,16 @@ def test_a_sharded_config_started_as_one_process_says_how_to_start_it(tmp_path):
     output = call('', TOOLS / 'train.py', 'configs/dino_gcvit_l_fsdp.py', '--work-dir', tmp_path, fails=True)
     assert 'tools/dist_train.sh CONFIG NUMBER_OF_GPUS' in output
     assert 'Traceback' not in output
+
+
+def test_torch_2_1_is_not_asked_to_share_out_on_a_cpu(monkeypatch):
+    cfg = Config({'launcher': 'pytorch', 'strategy': {'type': 'mmgcvit.FSDPStrategy'}})
+    monkeypatch.setattr(torch, '__version__', '2.1.2')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(UserError, match=r'torch 2\.1 does on GPUs only'):
+        check_sharding(cfg)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    check_sharding(cfg)
 
 
 @toy.SHARDS_HERE

@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import distributions
 
 import cv2
+import mmseg
 import pytest
 
 from mmgcvit.visualization.sheets import GAP, SMALLEST
@@ -74,6 +75,7 @@ def test_make_demo_shows_what_one_wants_to_see_and_leaves_the_rest_to_its_logs(d
     assert len(lines) <= 50 + 2 * 6
 
 
+@pytest.mark.skipif(mmseg.__version__ == '1.2.2', reason='it weighs no classes beside pixels without a label')
 @pytest.mark.usefixtures('demo')
 def test_make_demo_seg_takes_the_classifier_and_reaches_its_score(work_dir):
     """An mIoU of 50 % or better over background and ten digits."""
