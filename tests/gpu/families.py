@@ -33,15 +33,17 @@ CASES = {
     ],
     'cpu': [('lsa_t_in1k', 'deterministic')],
 }
-# From the beginning, and as many once resumed; of COCO images for as many of two.
+# From the beginning, and as many once resumed; images for two processes that take two each.
 ITERATIONS = {'cuda': 10, 'cpu': 2}
-IMAGES = {'train': 32, 'val': 6}
+IMAGES = {'train': 60}
 SMALL = {'cuda': Options(depth=2, shrink=4), 'cpu': Options(depth=1, shrink=16)}
 
 
 def main(device):
     # What torch asks for where products on CUDA are to be the same each time.
     os.environ['CUBLAS_WORKSPACE_CONFIG'] = ':4096:8'
+    # Several train beside each other.
+    os.environ.setdefault('OMP_NUM_THREADS', '2')
     say('config', 'how', 'outcome', 'found')
     say(*['---'] * 4)
     iterations = {'ITERATIONS': ITERATIONS[device]}
@@ -52,6 +54,7 @@ def main(device):
         mock.patch.multiple(shrinking, **iterations),
         mock.patch.multiple(rehearsal, **iterations),
         mock.patch.dict(miniature.NUM_COCO_IMAGES, IMAGES),
+        mock.patch.dict(miniature.NUM_ADE20K_IMAGES, IMAGES),
     ):
         going = [pool.submit(tell, train_sharded, 'toy', 'FSDP', Path(folder, 'sharded'))]
         for name, way in CASES[device]:
