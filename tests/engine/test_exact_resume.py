@@ -282,6 +282,7 @@ def train_in_two(folder):
     run(config(Path(folder, 'first'), loop=EPOCHS, accumulated=3, **TWO, **SEEDED), 1)
 
 
+@pytest.mark.skipif(torch.__version__.startswith('2.1.'), reason='its DDP sums only what the last iteration used')
 @pytest.mark.parametrize('as_views', [False, True])
 def test_that_a_step_is_saved_within_changes_it_by_roundings_only(as_views):
     """Though one process has no gradient for a part, and where gradients are views into what DDP exchanges."""
