@@ -19,6 +19,7 @@ def ours(waits):
     return [line for line in waits.found if line.startswith('mmgcvit/') and not line.startswith('mmgcvit/engine/late')]
 
 
+@pytest.mark.skipif(torch.__version__.startswith('2.1.'), reason='it has no fused AdamW for CPUs')
 def test_a_classifiers_step_waits_nowhere_and_the_numbers_of_the_one_before_are_read(tmp_path):
     waits = waits_of('gcvit_xxt_in1k', tmp_path, iterations=8)
     assert [line for line in waits.found if not line.startswith(NO_WAITS)] == []

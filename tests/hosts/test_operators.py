@@ -148,6 +148,7 @@ def test_deformable_attention_and_its_gradients_are_those_of_the_definition(most
         assert (a - b).abs().max() < 1e-10, name
 
 
+@pytest.mark.skipif(torch.__version__.startswith('2.1.'), reason='its fake tensors want a driver')
 def test_deformable_attention_reads_nothing_from_a_gpu_but_the_sizes_and_these_once_a_batch():
     """Layers of a batch share the tensor of sizes, forward and backward."""
     arguments, grad_output = deformable(((5, 7), (3, 4)))
