@@ -54,6 +54,13 @@ def run(command, environment=None, timeout=SECONDS, **options):
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
+def wait_for(is_so, seconds=60):
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, 'waited in vain'
+        time.sleep(0.02)
+
+
 def last_of(output, errors, characters=3000):
     """The end of what a process has printed."""
     return f'{(output or "")[-characters:]}{(errors or "")[-characters:]}'

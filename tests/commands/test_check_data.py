@@ -36,6 +36,8 @@ def test_problems_are_shown_with_what_becomes_of_them_and_a_code(check, tmp_path
     code, output = check('--contact-sheet', tmp_path / 'sheet.jpg')
     assert (code, 'no problem was found' in output) == (None, True)
     assert (tmp_path / 'sheet.jpg').is_file()
+    assert '3 images, all of 40 x 30 px' in output
+    assert 'cat' in output
     write_turned(tmp_path / 'images' / 'c.jpg', orientation=3)
     code, output = check()
     assert (code, 'orientation 3' in output) == (None, True)

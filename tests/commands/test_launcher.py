@@ -20,7 +20,7 @@ from mmgcvit.engine.early_end import RESUME_ME
 from mmgcvit.errors import UserError
 
 from ..docs.pages import blocks
-from ..programs import running, started
+from ..programs import running, started, wait_for
 
 CONFIG = 'tests/data/configs/classify.py'
 SECOND_OF_TWO = {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'node0'}
@@ -162,13 +162,6 @@ def pulses(store, monkeypatch):
         pulse.stop(DONE)
 
 
-def wait_for(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_nodes_that_beat_or_have_ended_well_are_no_trouble_and_a_failure_is_heard_by_all_others(pulses):
     pulses[2].stop(DONE)
     time.sleep(2 * SILENCE)
@@ -211,7 +204,7 @@ def sleeping(store):
     )
     with started([sys.executable, '-c', code], stderr=subprocess.PIPE, text=True) as process:
         prefixed = dist.PrefixStore('mmgcvit/nodes', store)
-        wait_for(lambda: prefixed.add('1', 0) > 0, seconds=60)
+        wait_for(lambda: prefixed.add('1', 0) > 0)
         yield process, prefixed
 
 

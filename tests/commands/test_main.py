@@ -2,7 +2,6 @@
 
 import errno
 import os
-import subprocess
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points, version
@@ -127,15 +126,6 @@ def test_torchs_launcher_gets_the_traceback_of_a_fault_and_not_of_a_sentence(com
     with pytest.raises(KeyError):
         run_command('made', [])
     assert 'the very words' in (tmp_path / 'error.json').read_text()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('program', [('-m', 'mmgcvit', 'train'), (ROOT / 'tools' / 'train.py',)], ids=str)
-def test_python_calls_it_as_the_shell_does(program):
-    ended = subprocess.run([sys.executable, *program, 'nowhere.py'], capture_output=True, text=True, cwd=ROOT)
-    assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1].startswith('train: there is no config nowhere.py')
-    assert 'Traceback' not in ended.stderr
 
 
 def test_a_training_on_a_full_disk_says_how_to_go_on():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from mmgcvit.errors import UserError
 from mmgcvit.hosts.configs import configs_with
 
 from ..conftest import ROOT
+from ..programs import run, running, started, wait_for
 
 CONFIG = ROOT / 'configs' / 'demo' / CLASSIFIER.config
+IN_CHECKOUT = os.environ | {'PYTHONPATH': str(ROOT)}
 
 
 @pytest.fixture
@@ -112,24 +115,12 @@ def test_what_a_demo_needs_is_found_or_named(monkeypatch, tmp_path):
         assert configs_with(f'demo/{CLASSIFIER.config}') == place
 
 
-def steps_of(pid):
+def steps_of(demo):
     """The demo's steps that run; what its imports start is none."""
-    children = Path(f'/proc/{pid}/task/{pid}/children').read_text().split()
-    return [child for child in children if b'mmgcvit\0digits' in command_line(child)]
-
-
-def command_line(pid):
-    try:
-        return Path(f'/proc/{pid}/cmdline').read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b''
-
-
-def wait_for(what, seconds=60):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, 'waited in vain'
-        time.sleep(0.1)
+    for number in running(demo):
+        with suppress(OSError):
+            if b'mmgcvit\0digits' in Path(f'/proc/{number}/cmdline').read_bytes():
+                yield number
 
 
 @pytest.mark.slow
@@ -143,31 +134,21 @@ def wait_for(what, seconds=60):
 )
 def test_ending_the_demo_ends_its_step(number, code, tmp_path):
     """As Ctrl-C does, which the terminal sends to both, and whoever ends the demo alone."""
-    demo = subprocess.Popen(
-        [sys.executable, '-m', 'mmgcvit', 'demo', '--work-dir', str(tmp_path / 'work')],
-        cwd=tmp_path,
-        env=os.environ | {'PYTHONPATH': str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        # Shells have what they run in the background ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        wait_for(lambda: steps_of(demo.pid))
-        (step,) = steps_of(demo.pid)
+    command = [sys.executable, '-m', 'mmgcvit', 'demo', '--work-dir', tmp_path / 'work']
+    # Shells have what they run in the background ignore SIGINT.
+    listening = {'preexec_fn': lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with started(command, IN_CHECKOUT, cwd=tmp_path, stdout=subprocess.DEVNULL, **listening) as demo:
+        wait_for(lambda: any(steps_of(demo)))
         demo.send_signal(number)
         assert demo.wait(30) == code
-        wait_for(lambda: not Path(f'/proc/{step}').exists(), seconds=10)
-    finally:
-        demo.kill()
+        wait_for(lambda: not any(steps_of(demo)), seconds=10)
 
 
 @pytest.mark.slow
 def test_a_step_that_fails_ends_the_demo_with_its_reason(tmp_path):
     (tmp_path / 'data' / 'digits').mkdir(parents=True)
     (tmp_path / 'data' / 'digits' / 'of someone else').touch()
-    command = [sys.executable, '-m', 'mmgcvit', 'demo']
-    environment = os.environ | {'PYTHONPATH': str(ROOT)}
-    demo = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    demo = run([sys.executable, '-m', 'mmgcvit', 'demo'], IN_CHECKOUT, cwd=tmp_path)
     assert demo.returncode == 1
     assert 'digits: data/digits exists and was not made by this tool' in demo.stderr
     assert '2 of 4' not in demo.stdout

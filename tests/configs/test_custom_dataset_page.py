@@ -1,71 +1,25 @@
-"""docs/custom_dataset.md: its commands run as they stand there, and what it quotes is so."""
+"""docs/custom_dataset.md: its commands are in order, its options take effect, and what it quotes is so."""
 
-import re
 import shlex
-import shutil
+import sys
 
-import pytest
 from mmengine.config import Config
 
-from mmgcvit.hosts.configs import read_config
+from mmgcvit.commands import train
+from mmgcvit.hosts.configs import overrides, read_config
 
 from ..conftest import ROOT
-from ..tools.commands import call
-from .own_data import TEMPLATES
+from ..docs.pages import blocks_of
 
 PAGE = (ROOT / 'docs' / 'custom_dataset.md').read_text()
-
-
-def blocks(language):
-    return re.findall(rf'^```{language}\n(.*?)^```', PAGE, re.MULTILINE | re.DOTALL)
-
-
-def commands(script):
-    """The arguments of the page's calls of a script of tools/, or of a command."""
-    lines = [line for block in blocks('bash') for line in block.splitlines()]
-    begins = (f'python tools/{script}.py', f'mmgcvit {script} ')
-    return [shlex.split(line)[2:] for line in lines if line.startswith(begins)]
-
-
-@pytest.fixture
-def copied(tmp_path):
-    """A copy of configs/, in it the copy of a template that the page speaks of, its lines changed."""
-
-    def copy(template):
-        write, classes = TEMPLATES[template]
-        write(tmp_path / 'data')
-        shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
-        text = (ROOT / 'configs' / f'{template}.py').read_text()
-        lines = {'data_root': str(tmp_path / 'data'), 'classes': classes, 'image_size': 64, 'max_epochs': 1}
-        for name, value in (lines | {'pretrained': None}).items():
-            text = re.sub(rf'^{name} = .*', f'{name} = {value!r}', text, flags=re.MULTILINE)
-        (tmp_path / 'configs' / 'my_model.py').write_text(text)
-        return tmp_path
-
-    return copy
-
-
-def run(folder, script, *more):
-    """Run the page's first command of a script, in the folder instead of the project's."""
-    arguments = [
-        str(folder / argument) if argument.startswith(('configs/', 'samples', 'pictures')) else argument
-        for argument in commands(script)[-1]
-    ]
-    found = [str(path) for path in (folder / 'work_dirs').rglob('best_*.pth')]
-    arguments = [part for word in arguments for part in (found if word.startswith('work_dirs/') else [word])]
-    return call('', '-m', 'mmgcvit', script, *arguments, *more, COLUMNS='400')
-
-
-@pytest.mark.slow
-@pytest.mark.long
-def test_the_first_afternoon(copied):
-    folder = copied('custom_cls')
-    assert 'no problem was found' in run(folder, 'check-data')
-    assert (folder / 'samples.jpg').is_file()
-    in_folder = '--work-dir', folder / 'work_dirs' / 'my_model'
-    run(folder, 'train', *in_folder)
-    assert 'accuracy/top1' in run(folder, 'test', *in_folder)
-    assert len(list((folder / 'pictures').rglob('*.png')) + list((folder / 'pictures').rglob('*.jpg'))) == 2
+BLOCKS = list(blocks_of('docs/custom_dataset.md'))
+TRAINED = [
+    shlex.split(line)[2:]
+    for block in BLOCKS
+    if block.language == 'bash'
+    for line in block.text.splitlines()
+    if line.startswith('python tools/train.py')
+]
 
 
 def test_the_page_names_the_commands_in_their_order():
@@ -74,23 +28,25 @@ def test_the_page_names_the_commands_in_their_order():
         for command in ('mmgcvit check-data', 'mmgcvit dry-run', 'python tools/test.py')
     ]
     assert order == sorted(order)
-    assert ['configs/my_model.py'] in commands('train')
+    assert ['configs/my_model.py'] in TRAINED
 
 
-def test_the_options_of_the_page_take_effect():
-    (arguments,) = [words for words in commands('train') if '--cfg-options' in words]
-    options = dict(word.split('=') for word in arguments[2:])
-    given = {'max_epochs': int(options['max_epochs']), 'image_size': int(options['image_size'])}
-    cfg = read_config('configs/custom_coco.py', given | {'classes': options['classes'].split(',')})
+def test_the_options_of_the_page_take_effect(monkeypatch):
+    (arguments,) = [words for words in TRAINED if '--cfg-options' in words]
+    arguments[0] = 'configs/custom_coco.py'
+    monkeypatch.setattr(sys, 'argv', ['train', *arguments])
+    args = train.parse_args()
+    cfg = read_config(args.config, overrides(args.cfg_options))
     assert (cfg.train_cfg.max_epochs, cfg.test_pipeline[2].scale, cfg.num_classes) == (24, (1066, 640), 2)
 
 
 def test_the_quoted_lines_are_the_templates():
-    assert blocks('python')[0] in (ROOT / 'configs' / 'custom_coco.py').read_text()
+    first = next(block.text for block in BLOCKS if block.language == 'python')
+    assert first in (ROOT / 'configs' / 'custom_coco.py').read_text()
 
 
-@pytest.mark.parametrize('base', ["'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'"])
-def test_a_hosts_config_is_inherited_by_name(base, tmp_path):
+def test_a_hosts_config_is_inherited_by_name(tmp_path):
+    base = "'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'"
     assert base in PAGE
     (tmp_path / 'config.py').write_text(f'_base_ = {base}')
     assert Config.fromfile(tmp_path / 'config.py').model.type == 'MaskRCNN'

@@ -5,16 +5,14 @@ from itertools import product
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from mmgcvit.engine.loops import seed_generators
 from mmgcvit.hosts.configs import enter_scope, read_config
 
 from ..conftest import ROOT
-from ..tools.commands import TOOLS, call
 from .models import on_meta
-from .own_data import TEMPLATES
+from .own_data import CLASSES, TEMPLATES, write_coco
 
 MIXING = {'custom_coco': 'copy_paste', 'custom_coco_boxonly': 'mosaic'}
 LENGTH = {'custom_seg': 'max_iters'}
@@ -25,51 +23,7 @@ def path_of(name):
     return str(ROOT / 'configs' / f'{name}.py')
 
 
-def options_for(name, root):
-    """The lines that a user changes, made small."""
-    lines = {'data_root': str(root), 'classes': TEMPLATES[name][1], 'image_size': 64, 'pretrained': None}
-    return lines | {LENGTH.get(name, 'max_epochs'): 2 if name in LENGTH else 1}
-
-
-def on_the_command_line(options):
-    for key, value in options.items():
-        yield f'{key}={",".join(value) if isinstance(value, tuple) else value}'
-
-
-@pytest.fixture
-def data(request, tmp_path):
-    """Data for the template that the test is about."""
-    root = tmp_path / 'data'
-    TEMPLATES[request.getfixturevalue('name')][0](root)
-    return root
-
-
-# Boxes that detectors choose from and learn from.
-FEW_BOXES = {
-    'model.train_cfg.rpn_proposal.nms_pre': 50,
-    'model.train_cfg.rpn_proposal.max_per_img': 20,
-    'model.train_cfg.rcnn.sampler.num': 16,
-    'model.test_cfg.rpn.nms_pre': 50,
-    'model.test_cfg.rpn.max_per_img': 20,
-    'model.test_cfg.rcnn.max_per_img': 10,
-}
 WITH_MIXING = [(name, {}) for name in TEMPLATES] + [(name, {option: True}) for name, option in MIXING.items()]
-
-
-@pytest.mark.slow
-@pytest.mark.long
-@pytest.mark.parametrize(('name', 'mixing'), WITH_MIXING)
-def test_two_iterations_train_and_are_scored(name, mixing, data, tmp_path):
-    small = {} if name == 'custom_coco_small' else {'model.backbone.arch': 'xxtiny'}
-    for loader in LOADERS:
-        small |= {f'{loader}.num_workers': 0, f'{loader}.persistent_workers': False, f'{loader}.batch_size': 2}
-    if 'coco' in name:
-        small |= FEW_BOXES
-    options = [*on_the_command_line(options_for(name, data) | mixing | small)]
-    output = call('', TOOLS / 'train.py', path_of(name), '--work-dir', tmp_path / 'run', '--cfg-options', *options)
-    assert re.search(r'(bbox_mAP|mIoU|accuracy/top1): ', output)
-    written = Config.fromfile(tmp_path / 'run' / f'{name}.py')
-    assert written.num_classes == len(TEMPLATES[name][1])
 
 
 def test_classes_and_weights_to_start_from_are_one_line_each():
@@ -151,9 +105,11 @@ def drawn(cfg, place):
 
 @pytest.mark.long
 @pytest.mark.parametrize('name', MIXING)
-def test_mixed_images_have_more_objects_and_are_drawn_by_the_seed_and_the_place_alone(name, data):
+def test_mixed_images_have_more_objects_and_are_drawn_by_the_seed_and_the_place_alone(name, tmp_path):
     """So that a resumed run draws what the uninterrupted one does: docs/reliability.md."""
-    cfg = read_config(path_of(name), options_for(name, data) | {MIXING[name]: True})
+    write_coco(tmp_path)
+    lines = {'data_root': str(tmp_path), 'classes': CLASSES, 'image_size': 64}
+    cfg = read_config(path_of(name), lines | {MIXING[name]: True})
     enter_scope(cfg)
     first, again, other = (drawn(cfg, place) for place in (1, 1, 2))
     assert torch.equal(first['inputs'], again['inputs'])

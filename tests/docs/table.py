@@ -105,7 +105,7 @@ TABLE = [
     # What makes and looks at data.
     Runs('^mmgcvit digits data/digits$', options='--train 8 --val 4 --size 128'),
     Runs(r'^cp configs/custom_\w+.py configs/my_\w+.py'),
-    Runs('check-data configs/my_detector.py', before=with_own_data, slow=True),
+    Runs(r'check-data configs/my_\w+.py', before=with_own_data, slow=True),
     # Trainings of the demo's size.
     Runs(
         'train.py configs/demo/lsa_digits_cls.py',
@@ -140,7 +140,7 @@ TABLE = [
     Elsewhere('^mmgcvit export .* --int8', 'tests/export/test_int8.py'),
     Elsewhere('^mmgcvit export', 'tests/export/test_files.py'),
     Elsewhere('mmgcvit predict', 'tests/inference/test_docs.py'),
-    Elsewhere(r'(tools/(train|test).py|check-data) configs/my_model.py', 'tests/configs/test_custom_dataset_page.py'),
+    Elsewhere('train.py configs/my_model.py --cfg-options', 'tests/configs/test_custom_dataset_page.py'),
     Elsewhere('^mmgcvit visualize', 'tests/visualization/test_visualize.py'),
     Elsewhere('^mmgcvit web (?!.*--build)', 'tests/web/test_command.py'),
     Elsewhere('^mmgcvit web .*--build|^make web$', 'tests/web/conftest.py'),
@@ -152,7 +152,7 @@ TABLE = [
     ),
     # What no test runs.
     Left(
-        '^make (demo|demo-seg|install|test|test-all|test-gpu DEVICE=cpu|gpu-wheels|lint|docs|docs-links)$',
+        '^make (demo|demo-seg|install|test|test-all|test-gpu( DEVICE=cpu)?|gpu-wheels|lint|docs|docs-links)$',
         'installs, or is what runs the tests; tests/tools/test_demo.py',
     ),
     Left(r'^cp -r "\$\(python -c', 'of an installed package; tests/test_metadata.py holds that they are there'),
@@ -167,7 +167,7 @@ TABLE = [
         r'dist_(train|test)\.sh configs/\S+ (\S+ )?(4|8|16)\b', 'needs GPUs and data; tests/tools starts two processes'
     ),
     Left(r'test\.py configs/gcvit_t_in1k.py', 'needs ImageNet'),
-    Left(r'(train|test)\.py (configs/my_detector.py|configs/NAME.py|CONFIG)', 'hours on a CPU; dry runs go through it'),
+    Left(r'(train|test)\.py (configs/my_\w+.py|configs/NAME.py|CONFIG)', 'hours on a CPU; dry runs go through it'),
     Left(
         'mmgcvit benchmark',
         'measures for minutes, and nothing beside other tests; tests/experiments/test_benchmark.py calls each',

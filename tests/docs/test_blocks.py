@@ -22,7 +22,7 @@ from mmgcvit.hosts.configs import enter_scope
 from .. import fork_server, programs
 from ..conftest import ROOT
 from ..tools.commands import environment_for, output_of
-from .pages import PAGES, Block, blocks, blocks_of
+from .pages import PAGES, blocks, blocks_of
 from .table import (
     BEFORE,
     LONG_PROGRAMS,
@@ -86,19 +86,6 @@ def test_every_block_is_run_or_listed_with_a_reason():
     files = {file for row in TABLE if isinstance(row, Elsewhere) for file in row.files.split(', ')}
     files |= {file for value in RUN_ELSEWHERE.values() for file in value.split(', ')}
     assert [file for file in files if not (ROOT / file).is_file()] == []
-
-
-@pytest.mark.parametrize(
-    ('text', 'commands'),
-    [
-        ('make x   # why\n', ['make x']),
-        ('# only words\n', []),
-        ('a --b \\\n    c\nd && e\n', ['a --b c', 'd', 'e']),
-        ('#!/bin/sh\na\nb\n', ['#!/bin/sh\na\nb\n']),
-    ],
-)
-def test_commands_are_told_from_comments(text, commands):
-    assert commands_in(Block('page', 1, 'bash', text)) == commands
 
 
 @pytest.fixture

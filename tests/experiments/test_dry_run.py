@@ -39,6 +39,7 @@ FAMILIES = {
     'configs/cascade_gcvit_t.py': [],
     'configs/custom_coco_boxonly.py': ['--cfg-options', 'mosaic=True'],
     'configs/custom_coco.py': ['--cfg-options', 'copy_paste=True'],
+    'configs/custom_coco_small.py': [],
     'configs/custom_seg.py': [],
     'configs/custom_cls.py': [],
     'configs/upernet_gcvit_t.py': ['--cfg-options', 'model.backbone.window_size=8'],

@@ -3,13 +3,13 @@
 import json
 import re
 import statistics
-import time
 
 import cv2
 import pytest
 import yaml
 
 from .. import fork_server
+from ..programs import wait_for
 from .commands import CONFIGS, call, environment_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -36,14 +36,6 @@ def tables(tmp_path):
     return program
 
 
-def wait_for(path, process, seconds=300):
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < end, f'waited for {path} in vain'
-        assert process.exitcode is None, f'ended before {path}'
-        time.sleep(0.05)
-
-
 def score_of(folder):
     return json.loads((folder / 'finished.json').read_text())['scores']['top-1']
 
@@ -56,16 +48,14 @@ def test_a_table_that_is_killed_goes_on_and_loses_nothing_that_was_finished(tabl
     output = tmp_path / 'output'
     process = fork_server.start(tables, *options, environment=environment_for(digits), output=output, errors=output)
     try:
-        wait_for(work_dir / 'seed_0' / 'wide' / 'epoch_1.pth', process)
+        checkpoint = work_dir / 'seed_0' / 'wide' / 'epoch_1.pth'
+        wait_for(lambda: checkpoint.exists() or process.exitcode is not None, seconds=300)
     finally:
         fork_server.end(process)
     first = work_dir / 'seed_0' / 'plain' / 'finished.json'
     noted = first.stat().st_mtime_ns
     assert '| wide MLPs | 0 |' in (work_dir / 'table.md').read_text()
 
-    refused = call(digits, tables, *options, fails=True)
-    assert 'Go on with --resume' in refused
-    assert 'Traceback' not in refused
     shown = call(digits, tables, *options, '--resume')
 
     assert re.findall(r'^(\d of 4)  seed (\d), ([\w ]+)', shown, re.MULTILINE) == [
@@ -81,6 +71,3 @@ def test_a_table_that_is_killed_goes_on_and_loses_nothing_that_was_finished(tabl
         mean = statistics.mean(score_of(work_dir / f'seed_{seed}' / key) for seed in range(2))
         assert re.search(rf'^\| {name} \| 2 \| {mean:.2f} ± [\d.]+ \| {published} \|$', text, re.MULTILINE)
     assert cv2.imread(str(work_dir / 'table.png')) is not None
-
-    changed = call(digits, tables, *options, 'optim_wrapper.optimizer.lr=0.1', '--resume', fails=True)
-    assert 'was begun with other configs (plain, wide)' in changed

@@ -2,18 +2,15 @@
 
 import pytest
 from mmengine.config import Config
-from PIL import Image
 
 from mmgcvit.datasets.checks import Outcome, checking
 from mmgcvit.datasets.checks.contents import sizes_in_words
 from mmgcvit.datasets.classes import imagenet_folders
 from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from mmgcvit.errors import UserError
-from mmgcvit.visualization.sheets import CELL, COLUMNS
 
-from ...configs.own_data import HEIGHT, NUM_TRAIN, NUM_VAL, TEMPLATES, WIDTH, label_map, own
+from ...configs.own_data import HEIGHT, NUM_TRAIN, NUM_VAL, WIDTH, label_map, own
 from ...conftest import ROOT
-from ...tools.commands import call
 from .made import (
     LOADERS,
     coco_content,
@@ -156,17 +153,3 @@ def test_annotations_that_are_left_out_and_sizes_that_are_none_are_no_objects(tm
 def test_sizes_are_summed_up_in_a_line():
     sizes = [(100, 50), (200, 60), (300, 400)]
     assert sizes_in_words(sizes) == 'width 100 to 300 px (median 200), height 50 to 400 px (median 60)'
-
-
-@pytest.mark.slow
-def test_the_command_shows_both(tmp_path):
-    write, classes = TEMPLATES['custom_cls']
-    write(tmp_path)
-    command = ['-m', 'mmgcvit', 'check-data', 'configs/custom_cls.py', '--contact-sheet', tmp_path / 'sheet.jpg']
-    options = ['--cfg-options', f'data_root={tmp_path}', f'classes={",".join(classes)}']
-    output = call('', *command, *options, COLUMNS='200')
-    assert '4 images, all of 96 x 72 px' in output
-    assert 'square' in output
-    assert Image.open(tmp_path / 'sheet.jpg').width == COLUMNS * CELL[0]
-    refused = call('', *command[:-1], tmp_path / 'sheet.gif', *options, fails=True)
-    assert 'expected the name of a .jpg, .jpeg, .png file' in refused
