@@ -110,22 +110,6 @@ def test_a_converted_classifier_computes_the_originals_logits(convert, reference
         torch.testing.assert_close(model(reference.image()), reference.outputs()[0], atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize('reference', REFERENCES, ids=lambda reference: reference.name)
-def test_a_converted_backbone_computes_the_originals_maps(convert, reference, tmp_path):
-    """Within 2e-5, through the converter and then ``init_cfg``."""
-    torch.save({'state_dict': reference.weights()}, tmp_path / 'original.pth.tar')
-    convert(tmp_path / 'original.pth.tar', tmp_path / 'here.pth')
-    models = []
-    for name in ('here.pth', 'original.pth.tar'):
-        models.append(reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / name)}))
-        models[-1].init_weights()
-    with torch.no_grad():
-        found, unconverted = (model(reference.image()) for model in models)
-    expected = unconverted if reference.is_classifier else reference.outputs()
-    for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)
-
-
 def test_weights_that_lack_a_tensor_are_not_converted(convert, tmp_path):
     """One like others, and those that tell the arch."""
     for reference, lacking, message in (
@@ -242,17 +226,6 @@ def test_timm_computes_the_same_both_ways(arch):
     assert not missing.missing_keys
     with torch.no_grad():
         torch.testing.assert_close(other(image), theirs(image), rtol=0, atol=0)
-
-
-def test_own_detectors_checkpoints_convert(convert, tmp_path):
-    """The backbone of a whole detector, to the original's layout."""
-    original = original_checkpoint(REFERENCES[0])
-    torch.save({'state_dict': original}, tmp_path / 'x.pth')
-    tensors = read_weights(str(tmp_path / 'x.pth')).tensors
-    detector = {f'backbone.{name}': tensor for name, tensor in tensors.items()} | {'neck.conv.weight': torch.zeros(1)}
-    torch.save({'state_dict': detector, 'meta': {}}, tmp_path / 'detector.pth')
-    convert(tmp_path / 'detector.pth', tmp_path / 'back.pth', '--to', 'original')
-    assert_same(state_dict_of(tmp_path / 'back.pth'), original)
 
 
 FC2 = 'levels.1.blocks.0.mlp.fc2.weight'

@@ -160,21 +160,6 @@ def test_what_is_no_archive_or_has_one_gets_no_digest(tmp_path):
         add_digest(tmp_path / 'y')
 
 
-def test_a_failed_save_leaves_the_file_before(tmp_path, monkeypatch):
-    save_whole(WEIGHTS, tmp_path / 'x.pth')
-
-    def fail(*_):
-        raise OSError('No space left on device')
-
-    for step in ('mmgcvit.checkpoints.integrity.add_digest', 'mmgcvit.files.flush_to_disk'):
-        with monkeypatch.context() as patch:
-            patch.setattr(step, fail)
-            with pytest.raises(OSError, match='No space'):
-                save_whole({}, tmp_path / 'x.pth')
-    assert same(tmp_path / 'x.pth')
-    assert [path.name for path in tmp_path.iterdir()] == ['x.pth']
-
-
 def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path):
     for content, to_check, to_read in (
         (b'', 'is empty', 'is empty'),

@@ -7,13 +7,12 @@ import torch
 from torch import nn
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints import CheckpointError, Weights, weights
+from mmgcvit.checkpoints import CheckpointError, weights
 from mmgcvit.checkpoints.for_hosts import read_for_host
 from mmgcvit.checkpoints.loading import check_fits
-from mmgcvit.checkpoints.writing import state_dict_for
 from mmgcvit.models.base import PyramidBackbone
 from mmgcvit.models.gcvit.archs import ARCHS as GCVIT_ARCHS
-from mmgcvit.models.gcvit.layouts import ORIGINAL, TIMM
+from mmgcvit.models.gcvit.layouts import ORIGINAL
 from mmgcvit.models.layers.position import resize_table
 from mmgcvit.models.lsa import ARCHS as LSA_ARCHS
 from mmgcvit.registry import MODELS
@@ -88,15 +87,6 @@ def test_of_several_networks_the_named_one_is_taken(load):
     assert_same(load(content, prefix='teacher')[0], loaded_weights(DENSE))
     with pytest.raises(CheckpointError, match=r"several networks, under 'teacher\.', 'student\.'; name one as prefix"):
         load(content)
-
-
-def test_timms_layout_loads(load):
-    tensors = loaded_weights(CLASSIFIER)
-    model, line = load(state_dict_for(Weights('here', ORIGINAL, '', False, tensors), TIMM), CLASSIFIER)
-    assert torch.equal(model.norm3.weight, tensors['final_norm.weight'])
-    squeeze = 'stem.downsample.conv.squeeze_excite.squeeze.weight'
-    assert torch.equal(model.state_dict()[squeeze], tensors[squeeze])
-    assert 'layout of timm' in line
 
 
 def test_the_line_counts_what_was_loaded_resized_left_initial_and_ignored(load):
@@ -240,18 +230,6 @@ def test_weights_load_into_a_model_on_its_device(window_size, load, device):
         torch.testing.assert_close(model(images)[-1].cpu(), expected(images.cpu())[-1], atol=2e-5, rtol=0)
 
 
-def test_a_subclass_takes_its_networks_weights(tmp_path):
-    class Own(GCViT):
-        pass
-
-    torch.save(DENSE.weights(), tmp_path / 'x.pth')
-    config = DENSE.backbone_config(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
-    del config['type']
-    model = Own(**config)
-    model.init_weights()
-    assert_same(model, loaded_weights(DENSE))
-
-
 def test_of_two_layouts_with_one_anchor_the_models_is_taken(load, monkeypatch):
     """A network of somebody's own may name a tensor as another one that is registered too."""
     other = replace(ORIGINAL, name='somebody else', network='SomebodyElse')
@@ -276,24 +254,6 @@ def test_other_initialisations_still_work():
     model = DENSE.backbone(init_cfg={'type': 'Constant', 'layer': 'Linear', 'val': 0.5})
     model.init_weights()
     assert model.stages[0].blocks[0].mlp.fc1.weight.unique().tolist() == [0.5]
-
-
-def test_a_detector_loads_its_backbone_when_it_is_initialised(tmp_path):
-    """As the Runner does it: the model's ``init_weights``, with the backbone's ``init_cfg``."""
-    from mmdet.registry import MODELS
-
-    torch.save({'state_dict': DENSE.weights()}, tmp_path / 'x.pth')
-    anchors = {'type': 'AnchorGenerator', 'scales': [4], 'ratios': [1], 'strides': [4, 8, 16, 32, 64]}
-    model = MODELS.build(
-        {
-            'type': 'RetinaNet',
-            'backbone': DENSE.backbone_config(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}),
-            'neck': {'type': 'FPN', 'in_channels': [8, 16, 32, 64], 'out_channels': 16, 'num_outs': 5},
-            'bbox_head': {'type': 'RetinaHead', 'num_classes': 2, 'in_channels': 16, 'anchor_generator': anchors},
-        }
-    )
-    model.init_weights()
-    assert_same(model.backbone, loaded_weights(DENSE))
 
 
 class TestFromPretrained:

@@ -20,7 +20,6 @@ from mmgcvit.checkpoints.run_folder import (
     resume,
     set_aside,
     take_folder,
-    with_whole_one_beside,
 )
 
 from .. import fork_server
@@ -164,11 +163,6 @@ class TestResume:
         cfg.work_dir = str(tmp_path / 'run')
         resume(cfg, 'auto')
         assert cfg.load_from == str(tmp_path / 'epoch_3.pth')
-
-    @pytest.mark.usefixtures('cfg')
-    def test_beside_a_damaged_one_that_was_named_the_whole_one_is_told(self, tmp_path):
-        message = with_whole_one_beside(DamagedCheckpointError('x is damaged'), str(tmp_path / 'epoch_3.pth'))
-        assert message == f'x is damaged. Whole, beside it: {tmp_path / "epoch_3.pth"}'
 
 
 class TestWhoseCheckpoints:

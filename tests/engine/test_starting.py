@@ -122,22 +122,6 @@ def test_on_each_node_one_process_looks(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('task', ['detect', 'segment', 'classify'])
-def test_training_looks_before_its_first_iteration(task, digits, tmp_path):
-    """Where the images of each task are, one is cut."""
-    folder = {'detect': 'coco', 'segment': 'ADEChallengeData2016', 'classify': 'classes'}[task]
-    own = tmp_path / 'digits'
-    shutil.copytree(digits / folder, own / folder)
-    image = min((own / folder).rglob('*train*/**/*.jpg' if task != 'classify' else '*.jpg'))
-    cut(image)
-    command = TOOLS / 'train.py', CONFIGS / f'{task}.py', '--work-dir', tmp_path / 'run'
-    output = call(own, *command, fails=True)
-    assert f'{image} (' in output
-    assert 'Traceback' not in output
-    assert 'Iter(train)' not in output
-
-
-@pytest.mark.slow
 def test_an_image_that_breaks_while_training_is_named_and_too_many_end_it(digits, tmp_path):
     """Those that no sample has found: none is opened at the start."""
     own = tmp_path / 'digits'

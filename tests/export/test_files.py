@@ -96,7 +96,7 @@ def test_a_config_with_weights_becomes_a_file(monkeypatch, tmp_path, capsys):
     assert 'largest difference from the model in onnxruntime: ' in printed
     content = target.read_bytes()
     assert onnxruntime.InferenceSession(content).get_modelmeta().custom_metadata_map['task'] == 'classification'
-    with pytest.raises(SystemExit, match=r'^export: .* exists; name another file'):
+    with pytest.raises(SystemExit, match=r'^export: .* exists; name another file, or replace it with --overwrite'):
         run_command('export')
     assert target.read_bytes() == content
     assert list(tmp_path.iterdir()) == [target]

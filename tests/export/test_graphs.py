@@ -17,7 +17,6 @@ from mmgcvit.export import check_onnx, writing
 from mmgcvit.export.detector import check_supported, chosen, decoded, padded
 from mmgcvit.export.graphs import SegmentorGraph, TraceablePooling
 from mmgcvit.export.metadata import Preparation, preparation_of
-from mmgcvit.files import check_target
 from mmgcvit.inference import UserError
 
 from ..tools.commands import CONFIGS
@@ -157,17 +156,6 @@ def test_steps_of_a_pipeline_are_described_or_refused():
     ):
         with pytest.raises(UserError, match=words):
             preparation_of(steps)
-
-
-def test_a_target_of_another_name_or_that_is_there_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r'expected a name that ends in \.onnx$'):
-        check_target(tmp_path / 'model.pth', '.onnx')
-    there = tmp_path / 'model.onnx'
-    there.write_text('precious')
-    with pytest.raises(UserError, match='--overwrite'):
-        check_target(there, '.onnx')
-    check_target(there, '.onnx', overwrite=True)
-    assert there.read_text() == 'precious'
 
 
 def test_missing_packages_are_named_with_the_extra(monkeypatch):

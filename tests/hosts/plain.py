@@ -1,4 +1,4 @@
-"""The operators once more, from their definitions: one sample, one box, one place at a time, in float64."""
+"""NMS and RoIAlign once more, from their definitions: one sample, one box, one place at a time, in float64."""
 
 import math
 
@@ -65,39 +65,3 @@ def bin_average(image, top, left, bin_height, bin_width, row, column, steps):
         for j in range(steps[1])
     ]
     return sum(samples, torch.zeros_like(image[:, 0, 0])) / max(len(samples), 1)
-
-
-def sigmoid_focal_loss(logits, targets, weight, gamma, alpha):
-    """Of each logit (n, C) by the paper's formula (Lin et al., 2017)."""
-    losses = torch.zeros_like(logits)
-    for n, target in enumerate(targets.tolist()):
-        for c in range(logits.shape[1]):
-            p = torch.sigmoid(logits[n, c])
-            is_target = c == target
-            right, balance = (p, alpha) if is_target else (1 - p, 1 - alpha)
-            loss = -balance * (1 - right) ** gamma * torch.log(right)
-            losses[n, c] = loss * (weight[target] if len(weight) else 1)
-    return losses
-
-
-def deformable_attention(value, shapes, locations, weights):
-    """Weighted samples of each level's map: see ``ms_deform_attn_forward`` for the shapes; outside there is nothing."""
-    batch, queries, heads, _, points, _ = locations.shape
-    starts = [0, *torch.tensor([h * w for h, w in shapes]).cumsum(0).tolist()]
-    out = torch.zeros(batch, queries, heads, value.shape[-1], dtype=value.dtype)
-    for b in range(batch):
-        for head in range(heads):
-            for level, (height, width) in enumerate(shapes):
-                tokens = value[b, starts[level] : starts[level + 1], head]
-                image = tokens.T.unflatten(1, (height, width))
-                # A ring of nothing around the map.
-                image = torch.nn.functional.pad(image, (1, 1, 1, 1))
-                for query in range(queries):
-                    for point in range(points):
-                        x, y = locations[b, query, head, level, point]
-                        place = (y * height - 0.5 + 1, x * width - 0.5 + 1)
-                        inside = -1 < place[0] - 1 < height and -1 < place[1] - 1 < width
-                        if inside:
-                            found = sample(image, *place)
-                            out[b, query, head] = out[b, query, head] + weights[b, query, head, level, point] * found
-    return out.flatten(2)

@@ -13,6 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import DataDependentOutputException
+from torch.nn.functional import one_hot
+from torchvision.ops import sigmoid_focal_loss
 
 from mmgcvit.hosts import finder, operators
 
@@ -80,18 +82,20 @@ def test_roi_align_and_its_gradient_are_those_of_the_definition(number, side, al
     assert (grad_maps - wanted).abs().max() < 1e-12
 
 
-def focal(module_loss, logits, targets, weight, gamma):
-    logits = logits.clone().requires_grad_()
-    losses = module_loss(logits, targets, weight, gamma, 0.25)
+def focal(logits, targets, weight, gamma):
+    """Torchvision's, which has no weights of classes, and its gradient, in float64."""
+    logits = logits.double().requires_grad_()
+    losses = sigmoid_focal_loss(logits, one_hot(targets, logits.shape[1]).double(), 0.25, gamma)
+    losses = losses * weight.double()[targets, None] if len(weight) else losses
     return losses.detach(), torch.autograd.grad(losses.sum(), logits)[0]
 
 
 @given(number=st.integers(1, 5), classes=st.integers(1, 4), gamma=st.sampled_from([1.5, 2.0]), seed=st.integers(0, 99))
-def test_focal_loss_and_its_gradient_are_those_of_the_formula(number, classes, gamma, seed, device):
+def test_focal_loss_and_its_gradient_are_torchvisions(number, classes, gamma, seed, device):
     torch.manual_seed(seed)
     logits, targets = torch.randn(number, classes) * 4, torch.randint(classes, (number,))
     weight = torch.rand(classes) if seed % 2 else torch.empty(0)
-    expected = focal(plain.sigmoid_focal_loss, logits.double(), targets, weight.double(), gamma)
+    expected = focal(logits, targets, weight, gamma)
     logits, targets, weight = (x.to(device) for x in (logits, targets, weight))
     output, gradient = torch.zeros_like(logits), torch.zeros_like(logits)
     STAND_INS.sigmoid_focal_loss_forward(logits, targets, weight, output, gamma=gamma, alpha=0.25)
@@ -135,13 +139,15 @@ def deformable_step(arguments, grad_output):
 
 
 @pytest.mark.parametrize('most_bytes', [STAND_INS.MOST_SAMPLE_BYTES, 1], ids=['all heads', 'a head at a time'])
-def test_deformable_attention_and_its_gradients_are_those_of_the_definition(most_bytes, monkeypatch):
+def test_deformable_attention_and_its_gradients_are_those_of_mmcvs_formulation(most_bytes, monkeypatch):
+    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch as of_mmcv
+
     monkeypatch.setattr(STAND_INS, 'MOST_SAMPLE_BYTES', most_bytes)
     shapes = ((5, 7), (3, 4))
     arguments, grad_output = deformable(shapes)
     output, *found = deformable_step(arguments, grad_output)
     inputs = [arguments[i].requires_grad_() for i in (0, 3, 4)]
-    expected = plain.deformable_attention(inputs[0], shapes, *inputs[1:])
+    expected = of_mmcv(inputs[0], torch.tensor(shapes), *inputs[1:])
     assert (output - expected).abs().max() < 1e-12
     wanted = torch.autograd.grad(expected, inputs, grad_output)
     for name, a, b in zip(('value', 'locations', 'weights'), found, wanted, strict=True):

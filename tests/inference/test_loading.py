@@ -1,6 +1,5 @@
 """From a config and a checkpoint, or from a work dir alone, to a model; what does not belong together is refused."""
 
-import os
 import shutil
 
 import numpy as np
@@ -17,6 +16,7 @@ from mmgcvit.inference import UserError
 from mmgcvit.inference.loading import colours_of, for_pictures, model_of_config, names_of
 from mmgcvit.inference.sources import find_source
 
+from ..checkpoints.conftest import RunsACommand
 from .conftest import CLASSES, config_of, make_work_dir, picture_of
 
 
@@ -87,16 +87,6 @@ def test_a_checkpoint_of_another_network_is_refused(work_dirs, tmp_path):
             load(work_dirs['classification'] / 'classify.py', checkpoint)
 
 
-class RunsACommand:
-    """Unpickled, this touches a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f'touch {self.path}',)
-
-
 def test_no_code_of_a_checkpoint_runs_unless_it_is_trusted(run_dir, tmp_path):
     content = torch.load(run_dir / 'epoch_1.pth', weights_only=False)
     torch.save({**content, 'extra': RunsACommand(tmp_path / 'ran')}, run_dir / 'own.pth')
@@ -145,16 +135,10 @@ def test_classes_without_colours_get_different_ones():
 
 
 def test_a_device_is_named_or_the_gpu_where_there_is_one(monkeypatch):
-    assert chosen_device('cpu') == torch.device('cpu')
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    assert chosen_device() == torch.device('cpu')
-    with pytest.raises(UserError, match='sees no GPU here'):
-        chosen_device('cuda')
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
-    assert chosen_device() == chosen_device('auto') == torch.device('cuda')
-    with pytest.raises(UserError, match='sees 2 GPUs'):
-        chosen_device('cuda:2')
+    """For what a GPU is refused is in tests/hosts/test_machine.py."""
+    for is_here, kind in ((False, 'cpu'), (True, 'cuda')):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda is_here=is_here: is_here)
+        assert chosen_device() == chosen_device('auto') == torch.device(kind)
     for name in ('gpu', 'cuda:x', 'cpu:3', 'mps', ''):
         with pytest.raises(UserError, match='expected auto, cpu, cuda or cuda:N'):
             chosen_device(name)

@@ -57,16 +57,6 @@ def test_attention_and_blocks_are_the_formula(sizes, ratio):
     assert counted(block, *sizes) == omega(height, width, dims, window) + 2 * ratio * projection
 
 
-@settings(max_examples=20)
-@given(maps())
-def test_one_window_of_the_whole_map_costs_what_attention_without_windows_does(sizes):
-    """Omega(MSA) = 4HWC^2 + 2(HW)^2C."""
-    height, width, dims, _, heads = sizes
-    attention = on_meta(LocalWindowAttention, dims, heads, (height, width))
-    omega_msa = 4 * height * width * dims**2 + 2 * (height * width) ** 2 * dims
-    assert counted(attention, height, width, dims, (height, width), heads) == omega_msa
-
-
 def test_a_map_that_windows_do_not_divide_costs_as_much_as_the_padded_one():
     """The formula takes H and W as multiples of h and w."""
     attention = on_meta(LocalWindowAttention, 32, 2, (7, 7))

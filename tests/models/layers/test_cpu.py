@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
-from torch.profiler import ProfilerActivity, profile
 
 from mmgcvit.models.layers import cpu, is_plain, linear
 from mmgcvit.models.layers.cpu import has_hooks, images_in_chunks, tokens_in_chunks
+
+from .test_attention import operators_called
 
 
 class Counting(nn.Linear):
@@ -117,12 +118,6 @@ def as_convolution(request, monkeypatch):
     monkeypatch.setattr(cpu, 'FEWEST_ELEMENTS', 0)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     return request.param
-
-
-def operators_called(function):
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        function()
-    return {event.name for event in profiled.events()}
 
 
 def test_outputs_and_gradients_are_those_of_torchs_linear(as_convolution):

@@ -72,7 +72,6 @@ PARTS = {
     'GCViTMaskedPadding': {MaskedLocalAttention, MaskedGlobalAttention},
 }
 KINDS = set.union(*PARTS.values())
-KINDS = set.union(*PARTS.values())
 
 
 def test_a_rival_is_made_of_its_parts():

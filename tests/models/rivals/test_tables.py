@@ -68,16 +68,11 @@ def value_at(config, path):
     return config
 
 
-def test_at_the_demos_scale_rows_differ_in_the_model_only(small):
+def test_at_the_demos_scale_every_row_builds_and_is_another_network_and_nothing_else(small):
     table, configs = small
     base = Config.fromfile(table.digits).to_dict()
     for cfg in configs.values():
         assert set(difference(cfg.to_dict(), base)) <= {'model', 'custom_imports'}
-
-
-def test_at_the_demos_scale_every_row_builds_and_is_another_network(small):
-    _, configs = small
-    for cfg in configs.values():
         on_meta(cfg)
     assert len({repr(cfg.model) for cfg in configs.values()}) == len(configs)
 
