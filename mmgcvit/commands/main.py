@@ -80,14 +80,9 @@ def main() -> None:
 
 
 def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
-    """Run a command in this process. Whatever a user can mend is said here, in one sentence, and nowhere else.
+    """Run one of :data:`COMMANDS` in this process, by default with what this program was called with.
 
-    Args:
-        name: One of :data:`COMMANDS`.
-        arguments: What follows its name; by default what this program was called with.
-
-    Raises:
-        SystemExit: The command failed, with what to say of it; or ended with a code.
+    Whatever a user can mend is said here, in one sentence, and nowhere else: by a SystemExit.
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {name}', *map(str, arguments)]

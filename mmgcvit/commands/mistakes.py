@@ -77,10 +77,9 @@ def in_words_of(found: Found, truths: Truths) -> list[str]:
     from ..visualization.judging import SCORES
 
     confusion = found.confusion
-    names = confusion.names
     lines = [f'{found.images} images, {confusion.right:.1%} of {confusion.counts.sum():,} {confusion.counted} right']
     for pair in confusion.most_confused(NAMED):
-        confused = f'{names[pair.truth]} → {names[pair.predicted]}'
+        confused = f'{pair.truth} → {pair.predicted}'
         lines.append(f'    {confused}: {pair.count:,}, {pair.share:.1%} of its {confusion.counted}')
     lines.append(f'worst by {SCORES[truths.model.task]}')
     for judged in found.worst[:NAMED]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from ..errors import UserError, counted
 from ..files import ADDRESSES
 from ..inference.inputs import FRAMES_OF_A_CAMERA, Inputs, find_inputs
-from ..inference.sources import check_named, find_source, has_checkpoint
-from .options import LEFT_OUT, Parser, add_model_options, add_out_dir, check_at_least, settle_out_dir
+from ..inference.sources import check_named, has_checkpoint
+from .options import LEFT_OUT, Parser, add_model_options, add_out_dir, check_at_least, load_model, settle_out_dir
 from .screen import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -63,14 +63,14 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> int:
     # FFmpeg says in its own words what is wrong with videos, before we do; read when the first one is opened.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    checkpoint, named = split(args)
+    args.checkpoint, named = split(args)
     check_at_least(args, batch_size=1, frames=1)
     settle_out_dir(args)
     if args.camera is not None and args.camera < 0:
         raise UserError(f'--camera {args.camera}: cameras are numbered from 0')
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
-    check_named(args.config, checkpoint)
+    check_named(args.config, args.checkpoint)
     if not named:
         raise UserError(
             'name what to look at behind CONFIG and CHECKPOINT: images, videos, folders, patterns, or camera:0'
@@ -80,11 +80,10 @@ def main(args: argparse.Namespace) -> int:
 
     outputs = Outputs(args.out_dir, inputs.files, args.overwrite)
     from ..engine.progress import Display
-    from ..inference.loading import in_words, load_for_command
+    from ..inference.loading import in_words
     from ..inference.running import Task
 
-    source = find_source(args.config, checkpoint)
-    model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
+    source, model = load_model(args)
     display = Display(sys.stdout)
     display.line(f'{model.task}, {len(model.classes)} classes, on {in_words(model.device)}: {source.checkpoint}')
     task = Task(model, outputs, display, args.batch_size, not args.no_save_vis, not args.no_save_pred)

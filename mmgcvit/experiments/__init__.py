@@ -5,3 +5,10 @@ one experiment: ``shrinking`` makes a config small, which ``rehearsal`` runs; ``
 ``ablation_runs`` keeps account of; ``speed`` times whole models and ``benchmark`` backbones, both by ``measuring``;
 ``complexity`` counts; ``model_zoo`` writes docs/model_zoo.md. Begin with ``rehearsal``: the commands of a real run.
 """
+
+from collections.abc import Sequence
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return ''.join(f'| {" | ".join(line)} |\n' for line in [heads, ['---'] * len(heads), *rows])

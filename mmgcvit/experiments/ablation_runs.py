@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UserError
 from ..files import written_whole
+from . import table as in_markdown
 from .ablation_tables import Row, Table
 
 # The files by which a training tells of its end, and a table of the configs that it was begun with.
@@ -141,15 +142,14 @@ def markdown(table: Table, scores: Scores, note: str) -> str:
     heads = ['row', 'seeds']
     for name in table.metrics:
         heads += [name, f'{name}, published']
-    lines = [heads, ['---'] * len(heads)]
+    lines = []
     for row in table.rows:
         found = scores[row.key]
         line = [row.name, str(len(found[table.metrics[0]]))]
         for number, name in enumerate(table.metrics):
             line += [str(summary(found[name]) or ''), f'{row.published[number]:g}' if row.published else '']
         lines.append(line)
-    body = ''.join(f'| {" | ".join(line)} |\n' for line in lines)
-    return f'# {table.title}\n\n{body}\n{note}\n'
+    return f'# {table.title}\n\n{in_markdown(heads, lines)}\n{note}\n'
 
 
 def draw(path: Path, table: Table, scores: Scores, same_scale: bool) -> None:

@@ -14,7 +14,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ from ..errors import UserError, first_line, meant
 from ..hosts.configs import enter_scope, read_config
 from ..models.base import PyramidBackbone
 from ..registry import networks
+from . import table
 from .benchmark_layers import LayerCost, Limits, machine_limits, profile_layers
 from .measuring import OwnProcess, Step, Timing, peak_memory_of, time_side_by_side, wait_for
 
@@ -181,19 +182,6 @@ def measure_memory(name: str, case: Case) -> int:
     return peak_memory_of(partial(prepare, model, case), case.device, int(case.compiled), checkout)
 
 
-@dataclass
-class Table:
-    """A Markdown table with a line above it."""
-
-    caption: str
-    columns: Sequence[str]
-    rows: list[Sequence[str]] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        lines = [self.columns, ['---'] * len(self.columns), *self.rows]
-        return f'{self.caption}\n\n' + '\n'.join('| ' + ' | '.join(map(str, line)) + ' |' for line in lines)
-
-
 class Series(NamedTuple):
     """Values over a growing quantity."""
 
@@ -219,24 +207,24 @@ def compare_models(args: Namespace, say: Say) -> None:
             bars[str(case)] = {name: args.batch / timing.median for name, timing in timings.items()}
         seconds = {name: timing.seconds for name, timing in timings.items()}
         data.append({'case': asdict(case), 'seconds': seconds, 'peak_bytes': memory})
-        say(f'{tables[-1]}\n')
+        say(tables[-1])
     if not bars:
         raise UserError('nothing was measured: no model could do any of the cases, see above')
     save(args, tables, {'cases': data})
     plot_bars(args.out / 'compare.png', bars)
 
 
-def comparison(case: Case, timings: dict[str, Timing], memory: dict[str, int]) -> Table:
+def comparison(case: Case, timings: dict[str, Timing], memory: dict[str, int]) -> str:
     """The table of a case."""
     (first_name, first) = next(iter(timings.items()), ('', None))
     columns = ['model', 'median, ms', 'p10 to p90', 'p99', 'images/s', f'speed, {first_name} = 1', 'peak memory, MB']
-    table = Table(f'{case}; {case.device}', columns)
+    rows = []
     for name, timing in timings.items():
         tenth, ninetieth, last = (milliseconds(timing.percentile(percent)) for percent in (10, 90, 99))
         cells = [name, milliseconds(timing.median), f'{tenth} to {ninetieth}', last]
         cells += [f'{case.batch / timing.median:.3g}', f'{first.ratio_to(timing):.2f}']
-        table.rows.append([*cells, f'{memory[name] / MEGABYTE:.0f}' if memory else ''])
-    return table
+        rows.append([*cells, f'{memory[name] / MEGABYTE:.0f}' if memory else ''])
+    return f'{case}; {case.device}\n\n{table(columns, rows)}'
 
 
 def grow_sizes(args: Namespace, say: Say) -> None:
@@ -262,12 +250,13 @@ def grow(args: Namespace, say: Say, quantity: str, cases: dict[int, Case]) -> No
         panels['peak memory, MB'].append(Series(name, amounts, peaks))
     tables = []
     for panel, lines in panels.items():
-        table = Table(f'{panel}, {args.mode}, {args.device}', [quantity, *(line.name for line in lines)])
+        rows = []
         for amount in sorted({amount for line in lines for amount in line.x}):
             found = [dict(zip(line.x, line.y, strict=True)).get(amount) for line in lines]
-            table.rows.append([f'{amount:,}', *('' if value is None else f'{value:.3g}' for value in found)])
-        table.rows.append(['slope', *(f'{line.slope:.2f}' for line in lines)])
-        tables.append(table)
+            rows.append([f'{amount:,}', *('' if value is None else f'{value:.3g}' for value in found)])
+        rows.append(['slope', *(f'{line.slope:.2f}' for line in lines)])
+        heads = [quantity, *(line.name for line in lines)]
+        tables.append(f'{panel}, {args.mode}, {args.device}\n\n{table(heads, rows)}')
     data = {panel: {line.name: [line.x, line.y] for line in lines} for panel, lines in panels.items()}
     say(save(args, tables, data))
     plot_growth(args.out / f'{args.name}.png', f'Cost, {args.mode}', quantity, panels)
@@ -283,12 +272,12 @@ def show_layers(args: Namespace, say: Say) -> None:
         costs = profile_layers(model, case.prepare(model), args.device)
         whole = sum(cost.seconds for cost in costs.values())
         columns = ['layers', 'ms', 'share', 'GFLOP', 'GFLOP/s', 'FLOP/byte', 'of the roofline']
-        table = Table(f'{name}, {case}: {milliseconds(whole)} ms', columns)
+        rows = []
         for layer, cost in costs.items():
             if cost.seconds >= whole / 200:
                 share = f'{cost.seconds / whole:.0%}'
-                table.rows.append([layer, milliseconds(cost.seconds), share, *roofline(cost, limits)])
-        tables.append(table)
+                rows.append([layer, milliseconds(cost.seconds), share, *roofline(cost, limits)])
+        tables.append(f'{name}, {case}: {milliseconds(whole)} ms\n\n{table(columns, rows)}')
     reached = f'{limits.flops / 1e9:.0f} GFLOP/s in products, {limits.bytes / 1e9:.1f} GB/s in copies'
     say(f'The machine reaches {reached}.\n\n{save(args, tables, {"limits": limits._asdict()})}')
 
@@ -322,14 +311,14 @@ def milliseconds(seconds: float) -> str:
     return f'{seconds * 1000:.3g}' if seconds < 0.1 else f'{seconds * 1000:.0f}'
 
 
-def save(args: Namespace, tables: Sequence[Table], data: Mapping[str, Any]) -> str:
+def save(args: Namespace, tables: Sequence[str], data: Mapping[str, Any]) -> str:
     """Write NAME.md and NAME.json into the folder of the options, and return the Markdown."""
     if args.device == 'cuda':
         machine = f'{torch.cuda.get_device_name()}; torch {torch.__version__}'
     else:
         threads = f'{torch.get_num_threads()} threads'
         machine = f'{processor_name()}, {threads}; torch {torch.__version__}'
-    text = '\n\n'.join([f'`mmgcvit benchmark {" ".join(sys.argv[1:])}`, {machine}', *map(str, tables)]) + '\n'
+    text = '\n'.join([f'`mmgcvit benchmark {" ".join(sys.argv[1:])}`, {machine}\n', *tables])
     content = {'command': sys.argv[1:], 'machine': machine, **data}
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / f'{args.name}.md').write_text(text)

@@ -72,14 +72,9 @@ def imports_from(checkout: Path | None) -> Iterator[None]:
 class OwnProcess:
     """Call a step, as often as wished, in a process that lives until the ``with`` block ends.
 
-    So what memory one model leaves behind makes no other faster.
-
-    Args:
-        prepare: Makes the step, there; of a kind that can be pickled.
-        checkout: The folder that the process imports this project from, another one than this process if it is given.
-
-    Raises:
-        RuntimeError: When called: what went wrong there, or that the process has ended.
+    So what memory one model leaves behind makes no other faster. ``prepare``, which can be pickled, makes the step
+    there; ``checkout`` is a folder from which the process imports this project, if another one. A call raises what
+    went wrong there, or that the process has ended, as a RuntimeError.
     """
 
     def __init__(self, prepare: Callable[[], Step], checkout: Path | None = None) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from ..errors import UserError
-from .model_zoo_plots import PICTURES, Chart, charts_of, save, text_in, text_of
+from . import table
+from .model_zoo_plots import PICTURES, Chart, charts_of, save, scores_of, text_in, text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 INDEX = ROOT / 'model-index.yml'
@@ -105,11 +106,6 @@ def render() -> str:
     return '\n'.join([HEAD, *sections, BESIDE_OTHERS, points_table(), HIGHEST, highest_table()])
 
 
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    return ''.join(f'| {" | ".join(line)} |\n' for line in [heads, ['---'] * len(heads), *rows])
-
-
 def render_metafile(content: dict[str, Any]) -> Iterator[str]:
     """A section for each collection of models."""
     for collection in content['Collections']:
@@ -140,11 +136,6 @@ def models_table(models: list[dict[str, Any]]) -> str:
         cells = [link(model), parameters, macs, metadata['FLOPs Input Size'], metadata['Training Schedule']]
         rows.append([*cells, *(str(scores.get(metric, '')) for metric in metrics)])
     return table(['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics], rows)
-
-
-def scores_of(model: dict[str, Any]) -> dict[str, float]:
-    """The scores of a model by metric, of all its tasks."""
-    return {name: value for result in model['Results'] for name, value in result['Metrics'].items()}
 
 
 def releases_table(models: list[dict[str, Any]]) -> str:

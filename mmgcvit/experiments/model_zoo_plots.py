@@ -104,14 +104,18 @@ def ours(kind: Kind, metafiles: list[dict[str, Any]]) -> list[Point]:
     """Our models that have the score: parameters and multiply-adds as counted, scores as published."""
     points = []
     for model in (model for content in metafiles for model in content['Models']):
-        metadata = model['Metadata']
-        scores = {name: value for result in model['Results'] for name, value in result['Metrics'].items()}
+        metadata, scores = model['Metadata'], scores_of(model)
         of_kind = (model['In Collection'], metadata['FLOPs Input Size']) == (kind.collection, kind.size)
         if of_kind and kind.metric in scores:
             size = re.search(r'gcvit_([a-z0-9]+)', model['Name'])[1].upper()
             costs = round(metadata['Parameters'] / 1e6, 2), round(metadata['FLOPs'] / 1e9, 1)
             points.append(Point(size, *costs, scores[kind.metric]))
     return points
+
+
+def scores_of(model: dict[str, Any]) -> dict[str, float]:
+    """The scores of a model by metric, of all its tasks."""
+    return {name: value for result in model['Results'] for name, value in result['Metrics'].items()}
 
 
 def text_of(charts: list[Chart]) -> str:

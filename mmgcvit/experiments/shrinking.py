@@ -18,7 +18,7 @@ from ..datasets.checks import class_of, kind_of, leaf_datasets, type_name
 from ..datasets.classes import coco_categories, imagenet_folders
 from ..datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from ..errors import UserError
-from ..hosts.configs import enter_scope
+from ..hosts.configs import enter_scope, settings_in
 from ..models.layers import resolve_variant
 from ..registry import MODELS
 
@@ -171,8 +171,7 @@ def described(classes: Sequence[str] | None) -> str:
 
 def other_heads(cfg: Config, num_classes: int) -> str:
     """A warning where heads have another number of classes than the data; a single one is "object or not"."""
-    numbers = set()
-    rewritten(cfg.model, lambda settings: numbers.add(settings.get('num_classes', 1)) or settings)
+    numbers = {number for place, number in settings_in(cfg.model, 'model') if place.endswith('.num_classes')}
     others = sorted(numbers - {1, num_classes})
     return f'\n  WARNING: num_classes of the model is {", ".join(map(str, others))}' if others else ''
 

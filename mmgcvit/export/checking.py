@@ -28,11 +28,7 @@ class Difference(NamedTuple):
 
 
 def compared(predictor: Predictor, part: str | None, path: Path) -> Difference:
-    """Compare a file with its model, for images of chance; of a detector the objects of all scores.
-
-    Raises:
-        UserError: onnxruntime cannot run the file, or it differs by more than 1e-4.
-    """
+    """Compare a file with its model, for images of chance; of a detector the objects of all scores."""
     is_detector = part is None and predictor.task == 'detection'
     predictor, content = finding_everything(predictor, path) if is_detector else (predictor, path.read_bytes())
     session = session_of(content)
@@ -150,11 +146,7 @@ CLOSE = 1e-3
 def paired(
     found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: tuple[int, int]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The objects that are on both sides, in one order, of images of height and width ``size``.
-
-    Raises:
-        UserError: Objects that have more than a fiftieth of the sum of scores are on one side only.
-    """
+    """The objects that are on both sides, in one order, of images of height and width ``size``."""
     ours, theirs = [], []
     for number, box in enumerate(expected['boxes']):
         is_same = np.abs(found['boxes'] - box).max(axis=1, initial=0.0) <= CLOSE * max(size)

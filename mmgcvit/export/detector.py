@@ -36,11 +36,7 @@ NOTHING, IS_SOMETHING = -1.0, -0.5
 
 
 class DetectorGraph(nn.Module):
-    """A two-stage detector of mmdet's, in eval mode.
-
-    Raises:
-        UserError: It is another detector, or has parts that have no place in a graph; says what has.
-    """
+    """A two-stage detector of mmdet's, in eval mode; another is refused (:func:`check_supported`)."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -59,9 +55,8 @@ class DetectorGraph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) to the objects of all of them, image by image, the surest of each first.
 
-        Returns:
-            Boxes (N, 4) in pixels of the images, scores (N,), classes (N,), the image's index (N,), and of a detector
-            with masks (N, h, w), probabilities inside the boxes.
+        That is boxes (N, 4) in pixels of the images, scores (N,), classes (N,), the image's index (N,), and of a
+        detector with masks (N, h, w), probabilities inside the boxes.
         """
         # In a trace, height and width of those images that the graph will be given.
         size = shape_as_tensor(images)[-2:].to(images.device)
@@ -142,16 +137,10 @@ def padded(images: Tensor, divisor: int) -> Tensor:
 
 
 def best_of_level(scores: Tensor, deltas: Tensor, anchors: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The likeliest of a map's A anchors a place, the likeliest first.
+    """The likeliest ``most`` of a map's A anchors a place (all where it is not above 0), the likeliest first.
 
-    Args:
-        scores: Logits (B, A, H_i, W_i).
-        deltas: (B, 4A, H_i, W_i).
-        anchors: (A * H_i * W_i, 4).
-        most: So many are taken; all where it is not above 0.
-
-    Returns:
-        Scores from 0 to 1, (B, n); their deltas and anchors, (B, n, 4).
+    From logits (B, A, H_i, W_i), deltas (B, 4A, H_i, W_i) and anchors (A * H_i * W_i, 4) to scores from 0 to 1, (B, n),
+    their deltas and anchors, (B, n, 4).
     """
     scores, order = sorted_best(scores.permute(0, 2, 3, 1).flatten(1).sigmoid(), most)
     deltas = deltas.permute(0, 2, 3, 1).reshape(deltas.shape[0], -1, 4)
@@ -175,16 +164,10 @@ LARGEST_FACTOR = 1000 / 16
 
 
 def decoded(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
-    """Move and scale boxes as predicted (Girshick et al., R-CNN, appendix C), and clip them to the image.
+    """Move and scale boxes as predicted (Girshick et al., R-CNN, appendix C), and clip them to images of a size (2,).
 
-    Args:
-        boxes: Corners in pixels (..., 4): left, top, right, bottom.
-        deltas: What is predicted for them, (..., 4): shifts of the centre in sides of the box, logarithms of factors.
-        coder: Their means and deviations.
-        size: Height and width of the images, (2,).
-
-    Returns:
-        Corners in pixels, of the shape that the two broadcast to.
+    Boxes (..., 4) are corners in pixels: left, top, right, bottom; deltas (..., 4) shifts of the centre in sides of the
+    box, and logarithms of factors. The two may be broadcast.
     """
     deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
     near, far = boxes[..., :2], boxes[..., 2:]

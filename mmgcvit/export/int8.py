@@ -35,11 +35,7 @@ class Quantization:
     (``quantize_static``, QDQ). Without, activations are by the range that each has when the file runs
     (``quantize_dynamic``), and convolutions stay in float32, which onnxruntime runs faster.
 
-    Args:
-        named: Image files, folders and patterns, as ``mmgcvit predict`` takes them; None for no images.
-
-    Raises:
-        UserError: Something of it is not there, is no image, or cannot be read as one.
+    Images are named as files, folders and patterns, as ``mmgcvit predict`` takes them; None for no images.
     """
 
     def __init__(self, named: Sequence[str] | None = None) -> None:
@@ -48,8 +44,7 @@ class Quantization:
     def quantize(self, path: Path) -> None:
         """Replace a float32 file by its quantized one, with its metadata and ``precision: int8``.
 
-        Raises:
-            UserError: onnxruntime's tool fails, or onnxruntime cannot run its file; the file is as before then.
+        Where onnxruntime's tool fails, or onnxruntime cannot run its file, the file is as before.
         """
         import onnx
         from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic, quantize_static

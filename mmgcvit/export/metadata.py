@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import nn
-
 from ..checkpoints.integrity import sha256
 from ..checkpoints.reading import local_file
 from ..errors import UserError
@@ -18,19 +16,21 @@ from .graphs import BACKBONE
 
 
 def metadata_of(predictor: Predictor, source: Source, part: str | None = None) -> dict[str, str]:
-    """The entries of a file, all text; lists, numbers and what is true or false as JSON.
-
-    Raises:
-        UserError: The test pipeline cannot be described.
-    """
+    """The entries of a file, all text; lists, numbers and what is true or false as JSON."""
     prepared = preparation_of(predictor.pipeline.transforms)._asdict()
+    # Of values from 0 to 255.
+    preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
+    if preprocessor._enable_normalize:
+        mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
     task = BACKBONE if part == BACKBONE else predictor.task
     entries = {
         'mmgcvit_version': __version__,
         'task': task,
         'classes': json.dumps(predictor.classes, ensure_ascii=False),
         'palette': json.dumps(predictor.palette),
-        **normalisation_of(predictor.network.data_preprocessor),
+        'mean': json.dumps(mean),
+        'std': json.dumps(std),
+        'channel_order': 'rgb' if reorders_channels(preprocessor) else 'bgr',
         'size_divisor': '1',
         **{name: value if isinstance(value, str) else json.dumps(value) for name, value in prepared.items()},
         'config': Path(source.config).name,
@@ -43,33 +43,15 @@ def metadata_of(predictor: Predictor, source: Source, part: str | None = None) -
     return entries
 
 
-def normalisation_of(preprocessor: nn.Module) -> dict[str, str]:
-    """Mean, deviation and order of the channels that a network wants, of values from 0 to 255."""
-    order = 'rgb' if reorders_channels(preprocessor) else 'bgr'
-    mean, std = [0.0] * 3, [1.0] * 3
-    if preprocessor._enable_normalize:
-        mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
-    return {'mean': json.dumps(mean), 'std': json.dumps(std), 'channel_order': order}
-
-
 class Preparation(NamedTuple):
-    """What is done to an image before it is normalised.
+    """What is done to an image before it is normalised."""
 
-    Attributes:
-        scale: Width and height to resize to.
-        keep_ratio: Whether these are bounds, the longer of the longer side, or the size itself.
-        edge: ``'short'``, ``'long'``, ``'width'`` or ``'height'`` where that side becomes ``scale[0]``; else ``''``.
-        interpolation: As OpenCV's and Pillow's filters are called: ``'bilinear'``, ``'bicubic'``, ...
-        backend: ``'cv2'`` or ``'pillow'``.
-        crop: Width and height that are cut out of the middle afterwards; none where nothing is.
-    """
-
-    scale: tuple[int, int]
-    keep_ratio: bool = False
-    edge: str = ''
-    interpolation: str = 'bilinear'
-    backend: str = 'cv2'
-    crop: tuple[int, int] | None = None
+    scale: tuple[int, int]  # width and height to resize to
+    keep_ratio: bool = False  # whether these are bounds, the longer of the longer side, or the size itself
+    edge: str = ''  # 'short', 'long', 'width' or 'height' where that side becomes scale[0]
+    interpolation: str = 'bilinear'  # as OpenCV's and Pillow's filters are called
+    backend: str = 'cv2'  # or 'pillow'
+    crop: tuple[int, int] | None = None  # width and height that are cut out of the middle afterwards
 
 
 def preparation_of(steps: Sequence[Any]) -> Preparation:

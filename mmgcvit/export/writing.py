@@ -30,17 +30,11 @@ LARGEST_FILE = 2**31 - 1
 
 
 class Written(NamedTuple):
-    """A file that is there.
-
-    Attributes:
-        path: The file.
-        size: In bytes.
-        difference: Of the float32 file from the model; None where it was not checked.
-    """
+    """A file that is there."""
 
     path: Path
-    size: int
-    difference: Difference | None
+    size: int  # in bytes
+    difference: Difference | None  # of the float32 file from the model; None where it was not checked
 
 
 def check_onnx() -> None:
@@ -96,13 +90,8 @@ def trace(graph: nn.Module, outputs: Mapping[str, Mapping[int, str]], metadata: 
     """Write a graph from images to tensors with what it says of itself; a UserError where it is too large.
 
     torch's older exporter, by a trace: the newer one takes no windows as equal as possible and no suppression whose
-    number of boxes nobody knows before.
-
-    Args:
-        graph: In eval mode.
-        outputs: Their names, and the names of those of their dimensions that change.
-        metadata: Texts by their names.
-        path: The file.
+    number of boxes nobody knows before. The graph is in eval mode; outputs have the names of those of their dimensions
+    that change.
     """
     import onnx
 

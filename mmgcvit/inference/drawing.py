@@ -75,17 +75,10 @@ def drawn(
     scale: float = 1.0,
     with_scores: bool = True,
 ) -> np.ndarray:
-    """Draw what is predicted for an image, or true of it, into a copy of it.
+    """Draw what is predicted for an image, or true of it (None: nothing), into a copy of it that is so much larger.
 
-    Args:
-        image: (height, width, 3) uint8, blue, green, red.
-        found: In pixels of the image; None for the image alone.
-        palette: Colours of classes, red, green, blue.
-        scale: The picture is so much larger than the image; lines and words are as large as it asks for.
-        with_scores: Whether scores stand behind names; what is true has none.
-
-    Returns:
-        (height, width, 3) uint8, blue, green, red.
+    Both are (height, width, 3) uint8, blue, green, red; lines and words are as large as the picture asks for. What is
+    true has no scores behind names.
     """
     canvas = np.array(image[..., ::-1], order='C')
     if scale != 1:

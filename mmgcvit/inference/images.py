@@ -29,9 +29,6 @@ def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
     A file; an array of shape (height, width), (height, width, 1), with 3 channels in the order **blue, green, red** as
     ``cv2.imread`` gives them, or with alpha behind them, of 8 or 16 bits; or an image of Pillow's become an array
     (height, width, 3) uint8, blue, green, red, turned upright by its EXIF data.
-
-    Raises:
-        UserError: It cannot be read, or is none of these.
     """
     if isinstance(image, (str, os.PathLike)):
         return read_image(os.fspath(image), loader)

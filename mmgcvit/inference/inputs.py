@@ -43,11 +43,7 @@ class Inputs:
 
 
 def find_inputs(named: Sequence[str]) -> Inputs:
-    """Find files; folders, of which images and videos are taken, not those of folders below; patterns; ``camera:N``.
-
-    Raises:
-        UserError: Something is not there, or a folder or pattern has nothing to look at.
-    """
+    """Find files; folders, of which images and videos are taken, not those of folders below; patterns; ``camera:N``."""
     inputs = Inputs()
     for name in named:
         path = Path(name)

@@ -15,7 +15,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, Registry
+from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
 from ..checkpoints.for_hosts import read_for_host
@@ -121,12 +121,9 @@ def kind_of(cfg: Config, path: str | Path) -> type[Predictor]:
 
 
 def model_of_config(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
-    """A config's model with random weights, on the CPU, in eval mode.
+    """The model of a whole config, which is not changed, with random weights, on the CPU, in eval mode.
 
-    Args:
-        cfg: The whole config; it is not changed.
-        path: Its file, for messages.
-        meta: What a checkpoint says of its classes under ``meta``; anything, as files may hold anything.
+    ``meta`` is what a checkpoint says of its classes under that key; anything, as files may hold anything.
     """
     kind, cfg = kind_of(cfg, path), for_pictures(cfg, path)
     dataset = cfg.test_dataloader.dataset
@@ -153,14 +150,6 @@ def build_model(cfg: Config) -> nn.Module:
     if cfg.get('data_preprocessor'):
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
     return revert_sync_batchnorm(MODELS.build(settings))
-
-
-def registered(registry: Registry, kind: str | type) -> type:
-    """What a config's ``type`` stands for in the scope that is set."""
-    if isinstance(kind, type):
-        return kind
-    with registry.switch_scope_and_registry(None) as of_scope:
-        return of_scope.get(kind)
 
 
 LOADING = 'LoadImageFromFile'
@@ -228,7 +217,11 @@ def infos_of(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
     info = meta.get('dataset_meta')
     # Of OpenMMLab's second generation, or of its first.
     info = info if isinstance(info, Mapping) else {key: meta.get(key) for key in ('CLASSES', 'PALETTE')}
-    of_class = getattr(registered(DATASETS, dataset.type), 'METAINFO', None) or {}
+    kind = dataset.type
+    if not isinstance(kind, type):
+        with DATASETS.switch_scope_and_registry(None) as registry:
+            kind = registry.get(kind)
+    of_class = getattr(kind, 'METAINFO', None) or {}
     return [
         {str(key).lower(): value for key, value in info.items()},
         {**of_class, **(dataset.get('metainfo') or {})},

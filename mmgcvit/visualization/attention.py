@@ -33,30 +33,22 @@ WHO = {
 
 @dataclass(frozen=True)
 class BlockAttention:
-    """The attention of one block.
+    """The attention of one block, as maps (H, W).
 
-    Attributes:
-        block: Its number in the stage.
-        kind: ``'local'``: queries and keys of the same window; ``'global'``: queries of the whole image, keys of each
-            window; ``'all'``: queries and keys are all tokens of the map.
-        name: The class of its attention.
-        keys: N, how many keys a query has, those of padding among them.
-        weights: (H, W), how much a query attends to each token; nan at tokens that are none of its keys. The query is
-            that of a local token, or the global one at the same place of each window. Over the keys of a window, those
-            of padding included, they sum to 1.
-        received: (H, W), the weight with which a token is attended to, averaged over the queries of its window.
-        windows: (H, W), the number of each token's window.
-        asking: (H, W) bool, the tokens at whose places the query is.
+    The kind is ``'local'``: queries and keys of the same window; ``'global'``: queries of the whole image, keys of each
+    window; ``'all'``: queries and keys are all tokens of the map.
     """
 
-    block: int
+    block: int  # its number in the stage
     kind: str
-    name: str
-    keys: int
+    name: str  # the class of its attention
+    keys: int  # N, how many a query has, those of padding among them
+    # How much a query attends to each token; nan at tokens that are none of its keys. The query is that of a local
+    # token, or the global one at the same place of each window. Over a window's keys, with padding, they sum to 1.
     weights: np.ndarray
-    received: np.ndarray
-    windows: np.ndarray
-    asking: np.ndarray
+    received: np.ndarray  # the weight with which a token is attended to, averaged over the queries of its window
+    windows: np.ndarray  # the number of each token's window
+    asking: np.ndarray  # bool, the tokens at whose places the query is
 
 
 @dataclass(frozen=True)

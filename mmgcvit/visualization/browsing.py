@@ -1,6 +1,5 @@
 """A data set as a network gets it: each sample as it is stored, beside what augmentation makes of it."""
 
-import contextlib
 import random
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -19,15 +18,13 @@ from PIL import Image
 from ..datasets.checks import leaf_datasets, type_name
 from ..errors import UserError, first_line
 from ..hosts.mmengine import reorders_channels
-from ..inference.loading import quiet_hosts
+from ..inference.loading import CIFAR, quiet_hosts
 from .sheets import cell_of_sample, loading_steps, stacked
 
 # By the scope of a config: what contact sheets call its data; and its preprocessor where it names none.
 KINDS = {'mmdet': 'coco', 'mmseg': 'ade20k', 'mmpretrain': 'imagenet'}
 PREPROCESSORS = {'mmdet': 'DetDataPreprocessor', 'mmseg': 'SegDataPreProcessor', 'mmpretrain': 'ClsDataPreprocessor'}
 TRAINING = 'train_dataloader'
-# Their files hold arrays in the order red, green, blue.
-STORED_RED_FIRST = ('CIFAR10', 'CIFAR100')
 # Of a sheet.
 ROWS = 8
 # Of classes that are mixed in an image so many are named, from this share on.
@@ -64,7 +61,7 @@ class Samples:
         preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
         try:
             # mmdet's data sets print how they are loaded.
-            with quiet_hosts(), contextlib.redirect_stdout(None):
+            with quiet_hosts():
                 self.dataset = DATASETS.build(settings.dataset)
                 self.stored = DATASETS.build(without_augmentation(settings.dataset, self.kind))
                 self.preprocessor = MODELS.build({'type': PREPROCESSORS[scope], **mixing, **preprocessor})
@@ -74,7 +71,8 @@ class Samples:
                 f"{loader} cannot be loaded: {first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
             ) from None
         self.metainfo = self.dataset.metainfo
-        self.stored_red_first = any(type_name(leaf) in STORED_RED_FIRST for leaf in leaf_datasets(settings.dataset))
+        # Its files hold arrays in the order red, green, blue.
+        self.stored_red_first = any(type_name(leaf) in CIFAR for leaf in leaf_datasets(settings.dataset))
         self.red_first = self.stored_red_first != reorders_channels(self.preprocessor)
 
     def chosen(self, number: int, seed: int) -> list[int]:

@@ -29,26 +29,21 @@ COUNTED = {'segmentation': 'pixels', 'classification': 'images'}
 
 
 class Confused(NamedTuple):
-    """A class and what it is taken for."""
+    """A class and what it is taken for, by their names."""
 
-    truth: int  # the row's number
-    predicted: int  # the column's
+    truth: str
+    predicted: str
     count: int
-    share: float  # of the row
+    share: float  # of all that is true of the class
 
 
 class Confusion:
-    """A confusion matrix.
-
-    Attributes:
-        names: Of rows and columns alike.
-        counted: What is counted: ``'images'``, ``'pixels'`` or ``'objects'``.
-        counts: (n, n) int64; rows are what is true, columns what is predicted.
-    """
+    """A confusion matrix; ``counted`` are ``'images'``, ``'pixels'`` or ``'objects'``."""
 
     def __init__(self, names: Sequence[str], counted: str) -> None:
-        self.names = list(names)
+        self.names = list(names)  # of rows and columns alike
         self.counted = counted
+        # (n, n); rows are what is true, columns what is predicted.
         self.counts = np.zeros((len(names), len(names)), np.int64)
 
     def add(self, truths: np.ndarray, predicted: np.ndarray) -> None:
@@ -74,20 +69,19 @@ class Confusion:
         rows, columns = np.nonzero(counts)
         order = np.lexsort((columns, rows, -shares[rows, columns], -counts[rows, columns]))[:number]
         return [
-            Confused(int(row), int(column), int(counts[row, column]), float(shares[row, column]))
+            Confused(self.names[row], self.names[column], int(counts[row, column]), float(shares[row, column]))
             for row, column in zip(rows[order], columns[order], strict=True)
         ]
 
 
-def objects(classes: Sequence[str]) -> Confusion:
-    """A matrix for objects: a row for what is there and no object, a column for objects that are not found."""
+def empty_confusion(task: str, classes: Sequence[str]) -> Confusion:
+    """A matrix for what models of a task take for what, in which nothing is counted yet.
+
+    For objects it has a last row for what is there and no object, and a last column for objects that are not found.
+    """
+    if task in COUNTED:
+        return Confusion(classes, COUNTED[task])
     return Confusion([*classes, BACKGROUND if BACKGROUND not in classes else f'{BACKGROUND} (none)'], 'objects')
-
-
-def empty_confusion(model: Predictor) -> Confusion:
-    """A matrix for what a model takes for what, in which nothing is counted yet."""
-    counted = COUNTED.get(model.task)
-    return objects(model.classes) if counted is None else Confusion(model.classes, counted)
 
 
 @dataclass(frozen=True)
@@ -250,10 +244,9 @@ def judge_pixels(truth: Segmentation, found: Segmentation, confusion: Confusion)
     both = np.diag(ours.counts)
     union = ours.counts.sum(0) + ours.counts.sum(1) - both
     score = float((both[union > 0] / union[union > 0]).mean())
-    names = confusion.names
     words = [f'{ours.right:.0%} of the pixels right']
     for pair in ours.most_confused(NAMED):
-        words.append(f'{pair.count / total:.1%} {names[pair.truth]} taken for {names[pair.predicted]}')
+        words.append(f'{pair.count / total:.1%} {pair.truth} taken for {pair.predicted}')
     return Verdict(score, total - int(both.sum()), '; '.join(words))
 
 
@@ -266,19 +259,13 @@ def judge_class(truth: Classification, found: Classification, confusion: Confusi
     return Verdict(score, 1, f'{truth.class_name} taken for {found.class_name}, {score:.2f} against {found.score:.2f}')
 
 
-class Matching(NamedTuple):
-    """How objects that are there and objects that are found belong together, by their numbers."""
-
-    pairs: np.ndarray  # (k, 2) int64, one that is there and one that is found
-    missed: np.ndarray  # those that are there and not found
-    false: np.ndarray  # found and not there, second boxes of one object among them; without those in a crowd
-
-
-def match(found: Detections, truth: TrueDetections, iou_thr: float = 0.5) -> Matching:
+def match(found: Detections, truth: TrueDetections, iou_thr: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Match objects one to one: of a class first, then those left over of any, the surest first.
 
-    So a row of the confusion matrix sums to what is there: mmdet's own confusion matrix counts an object once for every
-    box that overlaps it, and a box once for every object.
+    Gives numbers: (k, 2) of one that is there and one that is found; of those that are there and not found; and of
+    those found and not there, second boxes of one object among them, without those in a crowd. So a row of the
+    confusion matrix sums to what is there: mmdet's own counts an object once for every box that overlaps it, and a box
+    once for every object.
     """
     overlaps = iou_of(found.boxes, truth.boxes)
     free_truths, free_found = np.ones(len(truth), bool), np.ones(len(found), bool)
@@ -292,9 +279,8 @@ def match(found: Detections, truth: TrueDetections, iou_thr: float = 0.5) -> Mat
                 pairs.append((best, number))
                 free_truths[best] = free_found[number] = False
     in_crowd = (iou_of(found.boxes, truth.crowds, mode='iof') >= iou_thr).any(1)
-    return Matching(
-        np.array(pairs, np.int64).reshape(-1, 2), np.flatnonzero(free_truths), np.flatnonzero(free_found & ~in_crowd)
-    )
+    pairs = np.array(pairs, np.int64).reshape(-1, 2)
+    return pairs, np.flatnonzero(free_truths), np.flatnonzero(free_found & ~in_crowd)
 
 
 def iou_of(boxes: np.ndarray, others: np.ndarray, mode: str = 'iou') -> np.ndarray:

@@ -56,7 +56,7 @@ def find_mistakes(model: Predictor, truths: Truths, most_worst: int, batch_size:
     Of a detector, objects count as found from the score of the model's threshold on. Of the worst images so many are
     kept; those that cannot be used are named on the display.
     """
-    found = Found(empty_confusion(model))
+    found = Found(empty_confusion(model.task, model.classes))
 
     def badness(judged: Judged) -> tuple[float, int, int]:
         # Of equally bad ones the first of the data set.
@@ -154,14 +154,14 @@ def draw_matrix(axes: Axes, confusion: Confusion) -> None:
 
 def draw_pairs(axes: Axes, confusion: Confusion) -> None:
     """Bars, the most confused pair on top."""
-    names, pairs = confusion.names, confusion.most_confused(PAIRS)
+    pairs = confusion.most_confused(PAIRS)
     axes.set_title(f'most confused, in {confusion.counted}')
     if not pairs:
         axes.text(0.5, 0.5, 'nothing is confused', ha='center', va='center', transform=axes.transAxes)
         axes.set_axis_off()
         return
     axes.barh(range(len(pairs)), [pair.count for pair in pairs], color='tab:blue')
-    axes.set_yticks(range(len(pairs)), [f'{names[pair.truth]} → {names[pair.predicted]}' for pair in pairs], fontsize=9)
+    axes.set_yticks(range(len(pairs)), [f'{pair.truth} → {pair.predicted}' for pair in pairs], fontsize=9)
     axes.set_ylim(PAIRS - 0.5, -0.5)
     for place, pair in enumerate(pairs):
         words = f' {pair.count} ({pair.share:.0%})'
@@ -172,15 +172,8 @@ def draw_pairs(axes: Axes, confusion: Confusion) -> None:
 
 def write_confusion(confusion: Confusion, folder: Folder) -> None:
     """The matrix as JSON, a row a line, and as a picture."""
-    pairs = [
-        {
-            'truth': confusion.names[pair.truth],
-            'predicted': confusion.names[pair.predicted],
-            'count': pair.count,
-            'share': round(pair.share, 6),
-        }
-        for pair in confusion.most_confused(PAIRS_WRITTEN)
-    ]
+    most_confused = confusion.most_confused(PAIRS_WRITTEN)
+    pairs = [{**pair._asdict(), 'share': round(pair.share, 6)} for pair in most_confused]
     head = {'counted': confusion.counted, 'rows': 'truth', 'columns': 'predicted', 'classes': confusion.names}
     lines = [f'"{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in head.items()]
     for key, rows in (('most_confused', pairs), ('matrix', confusion.counts.tolist())):

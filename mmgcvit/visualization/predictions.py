@@ -127,7 +127,7 @@ class PredictionSheetHook(Hook):
             info = self.truths.info(number)
             image = self.truths.image(info)
             truth = self.truths.truth(info, image)
-            verdict = judge(truth, found, empty_confusion(model))
+            verdict = judge(truth, found, empty_confusion(model.task, model.classes))
             above = cell_of(image, truth, model.palette, f'truth: {Path(info["img_path"]).name}', with_scores=False)
             pairs.append((above, cell_of(image, found, model.palette, f'{verdict.score:.2f}: {verdict.why}')))
         rows = [zip(*pairs[begin : begin + COLUMNS], strict=True) for begin in range(0, len(pairs), COLUMNS)]

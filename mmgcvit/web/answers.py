@@ -1,32 +1,24 @@
 """Predictions and attention as the page takes them: in the form of page/outputs.js, with pixels as PNG files."""
 
 import base64
-from functools import singledispatch
 from typing import Any
 
 import cv2
 import numpy as np
 
-from ..inference import Classification, Detections, Prediction, Segmentation
+from ..inference import Classification, Prediction, Segmentation
 from ..visualization.attention import Attention
 
 # By the kind of an attention, as of visualization.attention.BlockAttention.
 QUERIES = {'global': 'global queries', 'local': 'queries of its window', 'all': 'all queries'}
 
 
-@singledispatch
 def answer_of(prediction: Prediction) -> dict[str, Any]:
     """What is found in a picture; coordinates in its pixels."""
-    raise TypeError(f'{type(prediction).__name__} is no prediction')
-
-
-@answer_of.register
-def answer_of_classification(prediction: Classification) -> dict[str, Any]:
-    return {'scores': prediction.scores.tolist()}
-
-
-@answer_of.register
-def answer_of_detections(prediction: Detections) -> dict[str, Any]:
+    if isinstance(prediction, Classification):
+        return {'scores': prediction.scores.tolist()}
+    if isinstance(prediction, Segmentation):
+        return {'labelMap': {'png': png_of(prediction.label_map)}}
     masks = [None] * len(prediction) if prediction.masks is None else map(mask_of, prediction.masks)
     rows = zip(prediction.labels, prediction.scores, prediction.boxes, masks, strict=True)
     return {
@@ -35,11 +27,6 @@ def answer_of_detections(prediction: Detections) -> dict[str, Any]:
             for label, score, box, mask in rows
         ]
     }
-
-
-@answer_of.register
-def answer_of_segmentation(prediction: Segmentation) -> dict[str, Any]:
-    return {'labelMap': {'png': png_of(prediction.label_map)}}
 
 
 def mask_of(mask: np.ndarray) -> dict[str, Any] | None:

@@ -62,19 +62,12 @@ SEED, NUM_SCENES, FEWEST_DIGITS, SCENE_SIZE, NUM_SINGLE, SINGLE_SIZE = 7, 3, 3, 
 
 
 class PageModel(NamedTuple):
-    """A model of the page.
-
-    Attributes:
-        config: A config file.
-        checkpoint: A checkpoint of it; None for the weights that come with the config.
-        title: What it does, for people.
-        description: What it is.
-    """
+    """A model of the page."""
 
     config: Path
-    checkpoint: str | None
-    title: str
-    description: str
+    checkpoint: str | None  # None for the weights that come with the config
+    title: str  # what it does, for people
+    description: str  # what it is
 
 
 def digits_models() -> list[PageModel]:
@@ -90,18 +83,9 @@ def digits_models() -> list[PageModel]:
 
 
 def build_page(out: Path, models: Sequence[PageModel] | None = None) -> Iterator[str]:
-    """Write the page.
+    """Write the page into a folder, in which another page is replaced; what is done, for the screen.
 
-    Args:
-        out: The folder; a page that is there is replaced.
-        models: What it offers, in this order; None for those of the digits.
-
-    Yields:
-        What is done, for the screen.
-
-    Raises:
-        UserError: The folder holds something else or cannot be written; a model's weights are missing or cannot be
-            read; a package is missing, or npm cannot fetch the library.
+    Models are offered in this order; None for those of the digits.
     """
     check_onnx()
     models = digits_models() if models is None else models
@@ -208,11 +192,9 @@ def attended_block(model: Predictor, images: Tensor) -> tuple[nn.Module | None, 
 
 
 class WithAttention(nn.Module):
-    """A network whose last output is the attention that each token of a stage receives.
+    """A network whose last output is the attention that each token of a stage receives in one of its blocks.
 
-    Args:
-        network: From images (B, 3, H, W) to a tensor, or a tuple of them.
-        attn: The attention of a block in it, whose keys are the tokens of a map.
+    The network gives a tensor or a tuple of them; the keys of the block's attention are the tokens of a map.
     """
 
     def __init__(self, network: nn.Module, attn: nn.Module) -> None:

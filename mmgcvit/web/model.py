@@ -74,9 +74,6 @@ class ServedModel:
 
         That is of the stage and blocks that ``mmgcvit visualize attention`` draws by default; None of backbones that
         are not this package's, and where a stage's attention is no map.
-
-        Raises:
-            UserError: It is no picture, or the network cannot take it.
         """
         picture = picture_of(content, self.most_pixels)
         prediction = self.model(picture)
@@ -93,9 +90,6 @@ def picture_of(content: bytes, most_pixels: int = MOST_PIXELS) -> np.ndarray:
 
     Transparent parts are white, as on the page. A picture of more pixels than told is reduced, to half of its sides, a
     third, ...
-
-    Raises:
-        UserError: It is none, damaged, or has too many pixels.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:

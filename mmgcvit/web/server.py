@@ -52,15 +52,7 @@ class RequestError(Exception):
 
 
 class PageServer(ThreadingHTTPServer):
-    """Serves the page on the loopback interface.
-
-    Args:
-        port: 0 for any that is free.
-        model: What answers.
-
-    Raises:
-        OSError: The port cannot be had.
-    """
+    """Serves the page on the loopback interface, at a port that is had or an OSError; 0 for any that is free."""
 
     daemon_threads = True
     # Connections that the system keeps until they are taken, of pages that send many pictures at once.

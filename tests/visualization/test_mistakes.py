@@ -17,7 +17,7 @@ from mmgcvit.engine.progress import Display
 from mmgcvit.errors import UserError
 from mmgcvit.hosts.configs import read_config
 from mmgcvit.inference import Classification, Detections, Segmentation
-from mmgcvit.visualization.judging import COUNTED, Confusion, TrueDetections, iou_of, judge, match, objects, truths_of
+from mmgcvit.visualization.judging import Confusion, TrueDetections, empty_confusion, iou_of, judge, match, truths_of
 from mmgcvit.visualization.mistakes import Folder, draw_confusion, find_mistakes
 
 from ..inference import conftest as of_inference
@@ -53,14 +53,14 @@ def test_objects_are_matched_one_to_one_and_counted_once(there, found):
     assert sorted([*pairs[:, 1], *false]) == list(range(len(found)))
     overlaps = iou_of(boxes_of(found), boxes_of(there))
     assert all(overlaps[number, truth] >= 0.5 for truth, number in pairs)
-    confusion = objects(CLASSES)
+    confusion = empty_confusion('detection', CLASSES)
     judge(true(there), detections(found), confusion)
     for label in range(len(CLASSES)):
         assert confusion.counts[label].sum() == sum(other == label for _, other in there)
         assert confusion.counts[:, label].sum() == sum(other == label for _, other in found)
     assert confusion.counts[-1, -1] == 0
     # What is there, found again, is without mistakes; two objects in one place may be found in either order.
-    confusion = objects(CLASSES)
+    confusion = empty_confusion('detection', CLASSES)
     verdict = judge(true(there), detections(there), confusion)
     assert (verdict.score, verdict.mistakes, confusion.right) == (1.0, 0, 1.0 if there else 0.0)
 
@@ -68,18 +68,20 @@ def test_objects_are_matched_one_to_one_and_counted_once(there, found):
 def test_objects_in_one_place():
     """A second box is false; the right class comes first though another is surer; another class is taken for it."""
     place = (0, 0, 4, 4)
-    confusion = objects(CLASSES)
+    confusion = empty_confusion('detection', CLASSES)
     verdict = judge(true([(place, 0)]), detections([(place, 0), (place, 0)]), confusion)
     assert (confusion.counts[0, 0], confusion.counts[-1, 0]) == (1, 1)
     assert (verdict.score, verdict.why) == (2 / 3, '1 of 1 found; 1 × cat where none is')
     pairs, _, false = match(detections([(place, 1), (place, 0)]), true([(place, 0)]))
     assert pairs.tolist() == [[0, 1]]
     assert false.tolist() == [0]
-    confusion = objects(CLASSES)
+    confusion = empty_confusion('detection', CLASSES)
     verdict = judge(true([(place, 0)]), detections([(place, 1)]), confusion)
     assert confusion.counts[0, 1] == 1
     assert (verdict.score, verdict.why) == (0.0, '0 of 1 found; 1 × cat taken for dog')
-    verdict = judge(true([], crowds=[(0, 0, 9, 9)]), detections([((1, 1, 2, 2), 0)]), objects(CLASSES))
+    verdict = judge(
+        true([], crowds=[(0, 0, 9, 9)]), detections([((1, 1, 2, 2), 0)]), empty_confusion('detection', CLASSES)
+    )
     assert (verdict.score, verdict.mistakes) == (1.0, 0)
 
 
@@ -133,7 +135,7 @@ def test_the_most_confused_are_different_classes_in_order(pairs, number):
     most = confusion.most_confused(number)
     assert len(most) == min(number, len(wrong))
     assert [pair.count for pair in most] == sorted(wrong.values(), reverse=True)[:number]
-    assert all(wrong[pair.truth, pair.predicted] == pair.count for pair in most)
+    assert all(wrong[CLASSES.index(pair.truth), CLASSES.index(pair.predicted)] == pair.count for pair in most)
 
 
 @pytest.fixture
@@ -177,7 +179,7 @@ def test_one_pass_counts_what_the_files_hold_and_keeps_the_worst(model, truths, 
 
 
 def test_the_truth_itself_is_without_mistakes(model, truths, task):
-    confusion = Confusion(model.classes, 'all') if task in COUNTED else objects(model.classes)
+    confusion = empty_confusion(model.task, model.classes)
     for number in range(len(truths)):
         info = truths.info(number)
         truth = truths.truth(info, truths.image(info))

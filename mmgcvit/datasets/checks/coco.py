@@ -316,7 +316,7 @@ def check_coco(
         report.add(NOTHING, place)
     if not is_scored:
         report.passed_over.update(passed_over(file, dataset.filter_cfg or {}))
-    if any(step.get('with_mask') for step in steps_of(settings.get('pipeline') or [])):
+    if any(step.get('with_mask') for step in steps_of(settings)):
         check_masks(file, is_used | is_scored, place, report)
     # As the hosts join them.
     folder, sized = dataset.data_prefix.get('img', ''), np.flatnonzero(~np.isnan(file.sizes[:, 0]))

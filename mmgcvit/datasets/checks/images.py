@@ -149,15 +149,10 @@ class Loader:
     # Whether mmgcvit.MatchAnnotatedSize follows.
     matches_annotated: bool = False
 
-    @property
-    def turns_upright(self) -> bool:
-        """Whether it applies the orientation that a file's EXIF data name."""
-        return self.flag in ('color', 'grayscale') and self.backend in ('cv2', 'pillow')
-
 
 def loader_of(settings: ConfigDict) -> Loader:
     """How a data set's pipeline decodes images."""
-    steps = {type_name(step): step for step in steps_of(settings.get('pipeline') or [])}
+    steps = {type_name(step): step for step in steps_of(settings)}
     step = steps.get('LoadImageFromFile', {})
     return Loader(step.get('color_type', 'color'), step.get('imdecode_backend') or 'cv2', 'MatchAnnotatedSize' in steps)
 
@@ -191,7 +186,8 @@ def look_at(picture: Picture, loader: Loader) -> tuple[tuple[int, int] | None, l
     if annotated not in (None, size):
         words = f'{path} is {in_pixels(size)}, annotated as {in_pixels(annotated)}'
         problems.append((ROTATED_AWAY if is_turned_away else OTHER_SIZE, words))
-    if orientation != 1 and loader.turns_upright and not is_turned_away:
+    turns_upright = loader.flag in ('color', 'grayscale') and loader.backend in ('cv2', 'pillow')
+    if orientation != 1 and turns_upright and not is_turned_away:
         problems.append((ROTATED, turned))
     return size, problems
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
@@ -60,18 +59,15 @@ def local_paths(dataset: ConfigDict) -> Iterator[Path]:
             yield Path(root, DOWNLOADABLE[kind])
         return
     named = [dataset.get(key) for key in ('ann_file', 'data_prefix', 'split')]
-    if isinstance(named[1], Mapping) and not any(map(loads_segments, steps_of(dataset.get('pipeline')))):
+    # Configs for objects inherit data_prefix.seg unread: these steps of mmdet's read what is there.
+    read = any(step.get('with_seg', 'Panoptic' in type_name(step)) for step in steps_of(dataset))
+    if isinstance(named[1], Mapping) and not read:
         named[1] = {name: prefix for name, prefix in named[1].items() if name != 'seg'}
     lists = [[value] if isinstance(value, str) else value for value in named if value]
     parts = [part for value in lists for part in (value.values() if isinstance(value, Mapping) else value)]
     for part in parts or [''] * bool(root):
         if '://' not in f'{root}{part}':
             yield Path(root, part)
-
-
-def loads_segments(step: Mapping[str, Any]) -> bool:
-    """Whether a step of mmdet's reads the files below ``data_prefix.seg``, which configs for objects inherit unread."""
-    return bool(step.get('with_seg', 'Panoptic' in type_name(step)))
 
 
 def how_to_get(root: Path) -> str:

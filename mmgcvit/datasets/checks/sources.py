@@ -10,6 +10,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
 from ...errors import UserError
+from ...hosts.configs import settings_in
 
 # The hosts' classes that a data set's class derives from, and the kind of data that it then reads.
 KINDS = {'CocoDataset': 'coco', 'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CIFAR10': 'cifar'}
@@ -95,16 +96,10 @@ def is_remote(dataset: ConfigDict) -> bool:
     return has_client or any('://' in str(value) for value in named)
 
 
-def steps_of(value: Any) -> Iterator[dict[str, Any]]:
-    """All transforms in a pipeline, those inside others too: the dicts with a ``type`` in a nested config."""
-    if isinstance(value, dict):
-        if 'type' in value:
-            yield value
-        value = value.values()
-    elif not isinstance(value, (list, tuple)):
-        return
-    for inner in value:
-        yield from steps_of(inner)
+def steps_of(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
+    """All transforms in a data set's pipeline, those inside others too: the dicts with a ``type``."""
+    settings = settings_in(dataset.get('pipeline'), 'pipeline')
+    return (step for _, step in settings if isinstance(step, dict) and 'type' in step)
 
 
 def built(dataset: ConfigDict) -> BaseDataset:
