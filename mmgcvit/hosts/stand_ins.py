@@ -22,15 +22,17 @@ NOT_COMPILED = 'not available'  # mmcv's words for an mmcv without CUDA
 say_once = functools.cache(print_log)
 
 
-def say_who_serves() -> None:
+def line_about_who_serves() -> None:
     """When the first operator is called; where it is compiled, while torch traces it."""
     say_once(
         "mmcv has no compiled operators: mmgcvit's take their place (MMGCVIT_STAND_INS=0 keeps them away).", 'current'
     )
 
 
-# As torch.compiler.assume_constant_result does, which imports torch's compiler.
-say_who_serves._dynamo_marked_constant = True
+# As torch.compiler.assume_constant_result does, which imports torch's compiler. Called by a second name, as torch 2.1's
+# overwrites the global of the function's own name with the result.
+line_about_who_serves._dynamo_marked_constant = True
+say_who_serves = line_about_who_serves
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:

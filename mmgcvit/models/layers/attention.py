@@ -126,7 +126,7 @@ def chosen_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManag
     return sdpa_kernel(wanted, set_priority=True) if wanted else nullcontext()
 
 
-def user_chose_backends() -> bool:
+def excludes_a_backend() -> bool:
     """Whether a ``torch.nn.attention.sdpa_kernel`` context or a switch of ``torch.backends.cuda`` excludes a kernel."""
     cuda = torch.backends.cuda
     enabled = cuda.flash_sdp_enabled() and cuda.mem_efficient_sdp_enabled() and cuda.math_sdp_enabled()
@@ -134,8 +134,10 @@ def user_chose_backends() -> bool:
 
 
 # A compiled graph keeps the choice from when it was made. As torch.compiler.assume_constant_result does, which would
-# import the compiler.
-user_chose_backends._dynamo_marked_constant = True
+# import the compiler. Called by a second name, as earlier compilers overwrite the global of the function's own name
+# with the result.
+excludes_a_backend._dynamo_marked_constant = True
+user_chose_backends = excludes_a_backend
 
 
 def launches(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
