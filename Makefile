@@ -52,9 +52,9 @@ DEVICE ?= cuda
 test-gpu: install
 	$(RUN) -m tests.gpu.run --device $(DEVICE)
 
-# On the other machine: python3 -m tests.gpu.run --wheels build/gpu-wheels
+# GPU_PYTHON=3.12: for that Python alone. On the other machine: python3 -m tests.gpu.run --wheels build/gpu-wheels
 gpu-wheels: install
-	$(RUN) -m tests.gpu.wheels build/gpu-wheels
+	$(RUN) -m tests.gpu.wheels build/gpu-wheels $(if $(GPU_PYTHON),--python $(GPU_PYTHON))
 
 # Of each folder what takes seconds: three minutes behind one and a half of installing.
 UPSTREAM = VENV=$(VENV)-upstream HOSTS=upstream

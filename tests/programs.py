@@ -10,6 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 600
+# A process that waits for a device that is lost cannot be killed.
+SECONDS_TO_DIE = 20
 # In the environment of a process and of all that it starts, whatever group, session or parent these give themselves.
 MARK = 'STARTED_BY_TEST'
 
@@ -30,12 +32,14 @@ def started(command, environment=None, **options):
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        while numbers := list(running(process)):
+        end = time.monotonic() + SECONDS_TO_DIE
+        while (numbers := list(running(process))) and time.monotonic() < end:
             for number in numbers:
                 with suppress(ProcessLookupError):
                     os.kill(number, signal.SIGKILL)
             time.sleep(0.05)
-        process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1 if numbers else None)
 
 
 def run(command, environment=None, timeout=SECONDS, **options):

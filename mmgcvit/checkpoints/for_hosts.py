@@ -1,7 +1,7 @@
 """Checkpoints for the hosts: where it is asked to, mmengine reads files and http(s) addresses as this project does."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class ReadingAsData:
         return on_device(read_for_host(filename, self.work_dir, **options), map_location)
 
 
+class OfARun(ReadingAsData):
+    """The one that a run's hook has switched on."""
+
+
 @HOOKS.register_module()
 class ReadAsDataHook(Hook):
     """Has mmengine read checkpoints as data from a run's beginning to its end, under the hosts' own scripts too.
@@ -64,10 +68,12 @@ class ReadAsDataHook(Hook):
     """
 
     def before_run(self, runner: Any) -> None:
+        # mmengine calls no after_run of a run that raised.
+        while isinstance(found := CheckpointLoader._get_checkpoint_loader(''), OfARun):
+            found.__exit__()
         # What a command has been told to trust stays so.
-        found = CheckpointLoader._get_checkpoint_loader('')
         known = found if isinstance(found, ReadingAsData) else ReadingAsData()
-        self.reading = replace(known, work_dir=runner.work_dir).__enter__()
+        self.reading = OfARun(runner.work_dir, known.trusted, known.checked).__enter__()
 
     def after_run(self, runner: Any) -> None:
         self.reading.__exit__()

@@ -11,7 +11,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from mmgcvit.checkpoints import CheckpointError
-from mmgcvit.checkpoints.for_hosts import READ_HERE, ReadAsDataHook, ReadingAsData, read_for_host
+from mmgcvit.checkpoints.for_hosts import READ_HERE, OfARun, ReadAsDataHook, ReadingAsData, read_for_host
 
 from .conftest import RunsACommand
 
@@ -31,13 +31,15 @@ def test_a_host_runs_no_code_from_a_file_whatever_its_name(tmp_path, monkeypatch
 
 
 def test_a_hook_has_a_run_read_as_data_from_its_beginning_to_its_end():
-    """In its own folder, and with what a command has been told to trust or has checked."""
+    """In its own folder, and with what a command has been told to trust or has checked; the one after a run that raised
+    leaves nothing of that one's."""
     hook, runner = ReadAsDataHook(), SimpleNamespace(work_dir='run')
     for told, around in (((), nullcontext()), ((['mine'], ['checked']), ReadingAsData('other', ['mine'], ['checked']))):
         with around:
             before = dict(CheckpointLoader._schemes)
+            ReadAsDataHook().before_run(SimpleNamespace(work_dir='raised'))
             hook.before_run(runner)
-            assert CheckpointLoader._schemes == before | dict.fromkeys(READ_HERE, ReadingAsData('run', *told))
+            assert CheckpointLoader._schemes == before | dict.fromkeys(READ_HERE, OfARun('run', *told))
             hook.after_run(runner)
             assert before == CheckpointLoader._schemes
 

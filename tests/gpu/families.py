@@ -1,26 +1,30 @@
 """Each family trains on miniature data, is resumed and scored, by the commands that users call."""
 
 import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from unittest import mock
 
 import torch
 
 from mmgcvit.checkpoints import read_checkpoint
 from mmgcvit.datasets import miniature
+from mmgcvit.errors import first_line
 from mmgcvit.experiments import rehearsal, shrinking
-from mmgcvit.experiments.rehearsal import LINES_OF_A_FAILURE, in_new_process, rehearse
+from mmgcvit.experiments.rehearsal import LINES_OF_A_FAILURE, rehearse
 from mmgcvit.experiments.shrinking import Options, longer, prepare
 from mmgcvit.hosts.configs import read_config
 
 from ..engine.toy import CONFIG, SHARDED
 from ..programs import ROOT
 from .machine import say
+from .run import seconds_left
 
 DETECTORS = ('mask_rcnn_gcvit_t', 'cascade_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t')
 CLASSIFIERS = ('gcvit_xxt_in1k', 'lsa_t_in1k')
@@ -36,6 +40,10 @@ CASES = {
 # From the beginning, and as many once resumed; images for two processes that take two each.
 ITERATIONS = {'cuda': 10, 'cpu': 2}
 IMAGES = {'train': 60}
+# What is not begun with less left; after how long a command hangs; what saying so takes.
+SECONDS_OF_ONE, SECONDS_OF_A_HANG, SECONDS_TO_END = 25, 100, 3
+# Registries have one scope for all threads.
+BUILDING = Lock()
 SMALL = {'cuda': Options(depth=2, shrink=4), 'cpu': Options(depth=1, shrink=16)}
 
 
@@ -58,12 +66,9 @@ def main(device):
     ):
         going = [pool.submit(tell, train_sharded, 'toy', 'FSDP', Path(folder, 'sharded'))]
         for name, way in CASES[device]:
-            where = Path(folder, f'{name}-{way}')
-            # Here, one after the other: registries have one scope for all threads.
-            cfg = made_small(name, way, where, SMALL[device])
-            going.append(pool.submit(tell, train, name, way, cfg, where))
+            going.append(pool.submit(tell, train, name, way, Path(folder, f'{name}-{way}'), SMALL[device]))
         succeeded = [future.result() for future in going]
-    if not all(succeeded):
+    if False in succeeded:
         raise SystemExit(f'{succeeded.count(False)} of {len(succeeded)} failed')
 
 
@@ -82,20 +87,30 @@ def made_small(name, way, folder, options):
 
 
 def tell(run, name, way, *arguments):
-    """Run something that says whether it succeeded, and what it found; print its row."""
-    succeeded, found = run(name, way, *arguments)
-    say(name, way, 'ok' if succeeded else '**FAILED**', found.replace('|', '\\|').replace('\n', '<br>'))
+    """Run something that says whether it succeeded, and what it found (None: no time); print its row."""
+    succeeded, found = None, 'no time was left'
+    try:
+        if seconds_left() > SECONDS_OF_ONE:
+            succeeded, found = run(name, way, *arguments)
+    except subprocess.TimeoutExpired as error:
+        succeeded, found = False if error.timeout == SECONDS_OF_A_HANG else None, str(error)
+    except Exception as error:
+        succeeded, found = False, f'{type(error).__name__}: {first_line(error)}'
+    outcome = {True: 'ok', False: '**FAILED**', None: '**left out**'}[succeeded]
+    say(name, way, outcome, found.replace('|', '\\|').replace('\n', '<br>'))
     return succeeded
 
 
-def train(name, way, cfg, folder):
+def train(name, way, folder, options):
     """A dry run; of what is deterministic the same run without the stop in between, too, which ends with the same."""
     said = []
+    with BUILDING:
+        cfg = made_small(name, way, folder, options)
     succeeded = rehearse(cfg, folder, said.append, partial(call, way))
     if succeeded and way == 'deterministic':
         program = ['mmgcvit', 'train', str(folder / 'config.py'), '--work-dir', str(folder / 'straight')]
-        with (folder / 'straight.log').open('w') as log:
-            call(way, [*program, '--cfg-options', longer(cfg)], log)
+        if failure := failure_of(way, [*program, '--cfg-options', longer(cfg)], folder / 'straight.log'):
+            return False, failure
         resumed, straight = weights_of(folder / 'run'), weights_of(folder / 'straight')
         others = [key for key in resumed if not torch.equal(resumed[key], straight[key])]
         said.append(f'{len(others)} of {len(resumed)} tensors differ from those of the same run without a stop')
@@ -107,12 +122,18 @@ def train_sharded(name, way, folder):
     """A toy whose blocks FSDP gathers, in as many processes as there are GPUs; resumed."""
     settings = [*SHARDED, 'optim_wrapper.type=mmgcvit.AutoPrecisionOptimWrapper', 'optim_wrapper.use_fsdp=True']
     for more in (['--cfg-options', *settings, 'train_cfg.max_epochs=1'], ['--resume', '--cfg-options', *settings]):
-        log = folder.with_suffix('.log')
-        with log.open('w') as file:
-            code = call('launched', ['mmgcvit', 'train', str(CONFIG), '--work-dir', str(folder), *more], file)
-        if code:
-            return False, '\n'.join(log.read_text().splitlines()[-LINES_OF_A_FAILURE:])
+        program = ['mmgcvit', 'train', str(CONFIG), '--work-dir', str(folder), *more]
+        if failure := failure_of('launched', program, folder.with_suffix('.log')):
+            return False, failure
     return True, 'trained and resumed'
+
+
+def failure_of(way, program, log):
+    """Run a command; its last words, if it failed."""
+    with log.open('w') as file:
+        code = call(way, program, file)
+    last = log.read_text(errors='replace').splitlines()[-LINES_OF_A_FAILURE:]
+    return '\n'.join([f'exit code {code}', *last]) if code else ''
 
 
 def call(way, program, log):
@@ -123,7 +144,10 @@ def call(way, program, log):
     if way == 'launched':
         rest = [str(min(max(torch.cuda.device_count(), 1), 2)), command, *rest]
         command = 'launch'
-    return in_new_process([package, command, *rest], log)
+    # What a launcher started ends with it.
+    timeout = max(min(seconds_left() - SECONDS_TO_END, SECONDS_OF_A_HANG), 0)
+    program = [sys.executable, '-m', package, command, *rest]
+    return subprocess.run(program, stdout=log, stderr=subprocess.STDOUT, timeout=timeout).returncode
 
 
 def weights_of(work_dir):

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from contextlib import redirect_stdout, suppress
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
@@ -49,7 +48,7 @@ def main(device):
             say(name, f'**{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ""}**')
         else:
             if '.' not in name:
-                say(name, getattr(module, '__version__', None) or of_distribution(name))
+                say(name, getattr(module, '__version__', 'imports'))
     if 'mmgcvit' not in missing and 'mmcv' not in missing:
         from mmgcvit.experiments.benchmark import processor_name
         from mmgcvit.experiments.benchmark_layers import fastest, machine_limits
@@ -68,13 +67,6 @@ def main(device):
         say('bfloat16 products', f'{reached / 1e12:.3g} TFLOP/s')
     if missing:
         raise SystemExit(f'does not import: {", ".join(missing)}')
-
-
-def of_distribution(name):
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return 'of no known version'
 
 
 def say(*cells):

@@ -1,7 +1,6 @@
 """Peak memory and seconds of training steps with real heads, two images, for each config of COCO and ADE20K."""
 
 import gc
-import os
 import statistics
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from mmgcvit.hosts.configs import read_config
 
 from ..programs import ROOT
 from .machine import say
-from .run import ENDS
+from .run import seconds_left
 
 IMAGES, STEPS = 2, 3
 # Of a photo, before the config's own pipeline.
@@ -38,7 +37,7 @@ def main(device):
     say(*['---'] * 6)
     left_out, failed = [], []
     for name in configs if device == 'cuda' else REHEARSED:
-        if time.time() > float(os.environ.get(ENDS, 'inf')) - SECONDS_OF_ONE:
+        if seconds_left() < SECONDS_OF_ONE:
             left_out.append(name)
             continue
         amp = device == 'cuda'

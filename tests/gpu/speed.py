@@ -1,12 +1,10 @@
 """The benchmarks of docs/performance.md, the most telling ones first, by the command that users call."""
 
-import os
 import subprocess
 import sys
 import tempfile
-import time
 
-from .run import ENDS
+from .run import seconds_left
 
 SECONDS_TO_END = 3
 
@@ -38,14 +36,17 @@ def main(device, *options):
     """``--compile-ahead`` makes what compiling leaves in its cache, so that the tables need not wait for it."""
     tables = TABLES[device]
     if options:
-        tables = [[*table, '--rounds', '1', '--no-memory'] for table in COMPILED] if device == 'cuda' else []
+        tables = [[*table, '--rounds', '1', '--no-memory'] for table in COMPILED]
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         for table in tables:
             command = ['mmgcvit', 'benchmark', 'compare', *table, '--device', device, '--out', folder]
-            left = float(os.environ.get(ENDS, 'inf')) - time.time() - SECONDS_TO_END
             try:
-                failed += bool(subprocess.run([sys.executable, '-m', *command], timeout=max(left, 0)).returncode)
+                failed += bool(
+                    subprocess.run(
+                        [sys.executable, '-m', *command], timeout=max(seconds_left() - SECONDS_TO_END, 0)
+                    ).returncode
+                )
             except subprocess.TimeoutExpired:
                 sys.stdout.write(f'No time was left for {" ".join(command)}\n\n')
     return failed

@@ -38,7 +38,8 @@ def tell(name, shape, profiled, device):
     spent, calls = Counter(), Counter()
     for event in events:
         calls[event.name] += 1
-        if event.device_type == computes:
+        # A range of the profiler spans kernels that are counted themselves.
+        if event.device_type == computes and not getattr(event, 'is_user_annotation', False):
             own = event.self_device_time_total if device == 'cuda' else event.self_cpu_time_total
             spent[event.name] += own / 1000 / STEPS
     whole = (max(event.time_range.end for event in events) - min(event.time_range.start for event in events)) / 1000

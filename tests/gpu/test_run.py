@@ -1,10 +1,16 @@
 """The report of a GPU: what one part does to itself the next one does not feel."""
 
+import os
+import signal
 import sys
+from contextlib import suppress
 from zipfile import ZipFile
 
+import pytest
+
+from .. import programs
 from ..programs import ROOT
-from .run import Part, fits, parts_on, run, unpack
+from .run import Part, fits, main, parts_on, run, unpack
 
 
 def part(heading, code, seconds=20, **options):
@@ -19,6 +25,7 @@ def test_a_part_that_fails_hangs_or_crashes_stops_no_other_and_the_report_has_wh
         part('Crashes', crashes),
         part('Hangs', sleeps, -38),  # what the two before have left over is taken from it
         part('Is cut', sleeps, 1, may_be_cut=True),
+        part('Half a character', r'import os; os.write(1, b"half \xc3")'),
         part('Next', 'print("| a | table |")', 20),
     ]
     target = tmp_path / 'out' / 'report.md'
@@ -30,12 +37,44 @@ def test_a_part_that_fails_hangs_or_crashes_stops_no_other_and_the_report_has_wh
         '## Crashes: FAILED, exit code -6',
         '## Hangs: FAILED, not ended in time',
         '## Is cut: cut',
+        '## Half a character: ok',
         '## Next: ok',
     ]
     for found in ('no such kernel', 'half a table', 'a row', '| a | table |', '| Next | ok |'):
         assert found in report
     assert '## Next: ok' in capfd.readouterr().out
     assert run(parts[3:], target, {}) == 0
+
+
+def test_a_process_that_cannot_be_killed_stops_no_other(tmp_path, monkeypatch):
+    stuck = []
+    monkeypatch.setattr(programs, 'SECONDS_TO_DIE', 0.2)
+    monkeypatch.setattr(os, 'killpg', lambda number, _: stuck.append(number))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, 'kill', lambda *_: None)
+        parts = [part('Hangs', 'import time; time.sleep(60)', 1), part('Next', 'print("a row")')]
+        run(parts, tmp_path / 'report.md', {})
+    with suppress(ProcessLookupError):
+        os.kill(stuck[0], signal.SIGKILL)
+    report = (tmp_path / 'report.md').read_text()
+    assert '## Hangs: FAILED, not ended in time' in report
+    assert '## Next: ok' in report
+
+
+def test_transformers_of_the_machine_is_not_found_and_a_folder_of_wheels_that_is_not_there_is_said(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / 'transformers.py').touch()
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    monkeypatch.setenv('OUT', str(tmp_path))
+    monkeypatch.setattr('sys.argv', ['run', '--device', 'cpu'])
+    monkeypatch.setattr('tests.gpu.run.parts_on', lambda _: [part('Imports', 'import transformers')])
+    assert main() == 1
+    assert 'ModuleNotFoundError' in (tmp_path / 'gpu_report.md').read_text()
+    monkeypatch.setattr('sys.argv', ['run', '--wheels', str(tmp_path / 'nowhere')])
+    with pytest.raises(SystemExit):
+        main()
+    assert 'there is no folder' in capsys.readouterr().err
 
 
 def test_what_computes_in_the_background_has_ended_before_a_part_measures(tmp_path):

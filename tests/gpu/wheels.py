@@ -22,38 +22,15 @@ LOCK = ROOT / 'locks' / 'maintained.txt'
 PYTHONS = ('3.10', '3.11', '3.12', '3.13')
 HOSTS = ('onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain')
 # What they import when they are imported, timm, and what the tests need.
-OTHERS = (
-    *('addict', 'yapf', 'platformdirs', 'tomli', 'termcolor', 'pyyaml', 'rich', 'markdown-it-py', 'mdurl', 'pygments'),
-    *('pycocotools', 'shapely', 'terminaltables', 'tqdm', 'imaug', 'imageio', 'lazy-loader', 'tifffile'),
-    *(
-        'ftfy',
-        'wcwidth',
-        'regex',
-        'prettytable',
-        'einops',
-        'mat4py',
-        'modelindex',
-        'model-index',
-        'ordered-set',
-        'markdown',
-        'click',
-    ),
-    *('timm', 'safetensors', 'packaging', 'psutil'),
-    *('pytest', 'pluggy', 'iniconfig', 'exceptiongroup', 'hypothesis', 'sortedcontainers'),
-)
-LARGE = (
-    *(
-        'pillow',
-        'opencv-python-headless',
-        'scipy',
-        'scikit-image',
-        'scikit-learn',
-        'joblib',
-        'threadpoolctl',
-        'narwhals',
-    ),
-    *('matplotlib', 'kiwisolver', 'contourpy', 'cycler', 'fonttools', 'pyparsing', 'python-dateutil', 'six'),
-)
+OTHERS = """
+addict yapf platformdirs tomli termcolor pyyaml rich markdown-it-py mdurl pygments pycocotools shapely terminaltables
+tqdm imaug imageio lazy-loader tifffile ftfy wcwidth regex prettytable einops mat4py modelindex model-index ordered-set
+markdown click timm safetensors packaging psutil pytest pluggy iniconfig exceptiongroup hypothesis sortedcontainers
+"""
+LARGE = """
+pillow opencv-python-headless scipy scikit-image scikit-learn joblib threadpoolctl narwhals
+matplotlib kiwisolver contourpy cycler fonttools pyparsing python-dateutil six
+"""
 PLATFORMS = [f'manylinux_2_{minor}_x86_64' for minor in (28, 27, 24, 17, 12, 5)]
 
 
@@ -61,7 +38,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', type=Path)
     parser.add_argument('--python', nargs='+', choices=PYTHONS, default=PYTHONS, help='(default: all of these)')
-    parser.add_argument('--large', action='store_true', help=f'also {", ".join(LARGE)}')
+    parser.add_argument('--large', action='store_true', help=f'also {LARGE}')
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     for old in args.folder.glob('*.whl'):
@@ -69,10 +46,10 @@ def main():
     pip('wheel', args.folder, HOSTS, f'{sys.version_info.major}.{sys.version_info.minor}')
     for python in args.python:
         platforms = [word for name in PLATFORMS for word in ('--platform', name)]
-        others = (*OTHERS, *(LARGE if args.large else ()))
+        others = (OTHERS + LARGE if args.large else OTHERS).split()
         pip('download', args.folder, others, python, '--only-binary=:all:', '--python-version', python, *platforms)
     sizes = {path: path.stat().st_size for path in args.folder.glob('*.whl')}
-    left_out = '' if args.large else f'; not in it, and needed: {", ".join(LARGE)}'
+    left_out = '' if args.large else f'; not in it, and needed: {", ".join(LARGE.split())}'
     sys.stdout.write(f'{args.folder}: {len(sizes)} wheels, {sum(sizes.values()) / 1e6:.1f} MB{left_out}\n')
 
 
