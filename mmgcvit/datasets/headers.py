@@ -22,13 +22,8 @@ def orientation_of(image: Image.Image) -> int:
         return 1
 
 
-def upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image as loading turns it, by its header alone; a UserError where there is none."""
-    return stored_and_upright_size(path)[1]
-
-
 def stored_and_upright_size(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Width and height of an image as it is stored and as loading turns it."""
+    """Width and height of an image as it is stored and as loading turns it, by its header alone, or a UserError."""
     try:
         with Image.open(path) as image:
             is_on_its_side = orientation_of(image) >= FIRST_ON_ITS_SIDE

@@ -1,9 +1,7 @@
 """Time and peak memory of backbones, side by side in one run: what ``mmgcvit benchmark`` does.
 
-Models are named ``gcvit:ARCH``, ``lsa:ARCH`` and mmpretrain's ``swin:ARCH``, with ``@WINDOW`` for windows of that side
-in all stages; ``plain:gcvit:ARCH`` and so on, the same computed plainly, as the tests do for comparison;
-``convnext:ARCH`` of mmpretrain; ``timm:NAME``. ``PATH::MODEL`` is the MODEL of another checkout of this project.
-Weights are random, drop path is off. Each command takes its parsed options, and what takes a text for the user.
+How models are named, commands/benchmark.py says. Weights are random, drop path is off. Each command takes its parsed
+options, and what takes a text for the user.
 """
 
 import itertools

@@ -13,12 +13,7 @@ SAMPLE = 20
 
 
 def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> Found:
-    """The data of annotation files, of which each part has one.
-
-    Args:
-        folder: The folder of the data.
-        contents: What :func:`contents_of` gives.
-    """
+    """The data of a folder's annotation files, of which each part has one, as :func:`contents_of` reads them."""
     files: dict[str, Path] = {}
     for file in contents:
         part = part_of(file) or 'train'

@@ -24,10 +24,7 @@ LABEL_ENDINGS = ('.png', '.bmp', '.tif', '.tiff')
 def read_label_maps(folder: Path, files: Sequence[Path], names: Sequence[str] | None) -> Found | None:
     """The data of images and label files of one name, in ``images`` and ``labels`` or ``masks``; None without such.
 
-    Args:
-        folder: The folder of the data.
-        files: The image files in it, from it.
-        names: Those of the classes, where a file has them.
+    ``files`` are all image files in the folder, from it; the classes have names where a file has them.
     """
     there = {str(file).lower(): file for file in files}
     alone, labels, parts, endings = [], [], defaultdict(list), set()
@@ -110,12 +107,7 @@ def labels_in(file: Path) -> np.ndarray:
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> Found | None:
-    """The data of a folder for each class, also below ``train`` and ``val``; None without such folders.
-
-    Args:
-        folder: The folder of the data.
-        files: The image files in it, from it.
-    """
+    """The data of a folder for each class, also below ``train`` and ``val``, likewise; None without such folders."""
     deep = [file.parts for file in files if len(file.parts) > 2]
     # Archives often have a part's name twice, as seg_train/seg_train/sea.
     depth = any(is_part(names[0]) for names in deep) * (1 + all(names[0] == names[1] for names in deep))

@@ -5,13 +5,14 @@ import json
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
 from ...files import written_whole
+from ..classes import coco_categories
 
 VAL_SHARE = 0.2
 # By these words in the names of folders and files one tells what they are for.
@@ -23,20 +24,14 @@ COPY = '.rf.'
 
 @dataclass
 class Part:
-    """Images for one purpose: to train on, to validate, to test.
+    """Images for one purpose: to train on, to validate, to test."""
 
-    Attributes:
-        images: The folder from which the images' names go on.
-        content: What is on them: an object of COCO's format; or a line for each, its name and with classes of whole
-            images a space and the class's number.
-        file: The user's own annotation file, where that has just this content.
-        labels: The folder of label files, of images with a label for each pixel.
-    """
-
-    images: Path
+    images: Path  # the folder from which the images' names go on
+    # What is on them: an object of COCO's format; or a line for each, its name and with classes of whole images a space
+    # and the class's number.
     content: dict[str, Any] | list[str]
-    file: Path | None = None
-    labels: Path | None = None
+    file: Path | None = None  # the user's own annotation file, where that has just this content
+    labels: Path | None = None  # the folder of label files, of images with a label for each pixel
 
     @property
     def names(self) -> list[str]:
@@ -72,26 +67,17 @@ class Part:
 
 @dataclass
 class Found:
-    """What a folder holds.
-
-    Attributes:
-        folder: The folder.
-        layout: Its layout in words.
-        kinds: What can be learned of it, first what is meant to be: ``boxes`` (and ``masks``, where all objects have
-            some), ``labels`` for each pixel or ``classes`` of whole images.
-        classes: The names of the classes, in the order of their numbers.
-        parts: ``train``, and perhaps ``val`` and ``test``.
-        notes: What the user should know.
-        suffixes: How the names of images and label files go on, of labels for each pixel.
-    """
+    """What a folder holds."""
 
     folder: Path
-    layout: str
+    layout: str  # in words
+    # What can be learned of it, first what is meant to be: boxes (and masks, where all objects have some), labels for
+    # each pixel or classes of whole images.
     kinds: tuple[str, ...]
-    classes: tuple[str, ...]
-    parts: dict[str, Part]
-    notes: list[str] = field(default_factory=list)
-    suffixes: tuple[str, str] = ('', '')
+    classes: tuple[str, ...]  # their names, in the order of their numbers
+    parts: dict[str, Part]  # train, and perhaps val and test
+    notes: list[str] = field(default_factory=list)  # what the user should know
+    suffixes: tuple[str, str] = ('', '')  # how names of images and label files go on, of labels for each pixel
 
     def __post_init__(self) -> None:
         if self.kinds[0] in OBJECTS:
@@ -163,6 +149,19 @@ def part_of(path: Path) -> str | None:
     """Which part a path belongs to, if any, by a word in its names, the last first: ``train2017``, ``my_val.json``."""
     found = (WORD.fullmatch(word) for name in reversed(path.parts) for word in re.split(r'[_.\- ]', name.lower()))
     return next((match.lastgroup for match in found if match), None)
+
+
+def content_of(
+    names: Sequence[str], images: Iterable[tuple[Path, tuple[int, int], Iterable[tuple[int, dict[str, Any]]]]]
+) -> dict[str, Any]:
+    """A content of COCO's format, of classes and of images: width and height, and of each object class and entries."""
+    content = {'images': [], 'annotations': [], 'categories': coco_categories(names)}
+    for number, (path, (width, height), objects) in enumerate(images, start=1):
+        content['images'].append({'id': number, 'file_name': str(path), 'width': width, 'height': height})
+        for label, entries in objects:
+            ids = {'id': len(content['annotations']) + 1, 'image_id': number}
+            content['annotations'].append({**ids, 'category_id': content['categories'][label]['id'], **entries})
+    return content
 
 
 def named_from(folder: Path, content: dict[str, Any]) -> Part:

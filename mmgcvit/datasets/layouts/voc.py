@@ -3,14 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from ...errors import UserError, first_line
 from ...files import IMAGE_ENDINGS, text_of
-from ..classes import coco_categories
 from ..headers import stored_and_upright_size
-from .parts import Found, files_below, named_from, part_of
+from .parts import Found, content_of, files_below, named_from, part_of
 
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 # Of folders that have files of one name it is these that hold the images.
@@ -18,12 +16,7 @@ OF_IMAGES = {'jpegimages', 'images', 'imgs'}
 
 
 def read_voc(folder: Path, files: list[Path]) -> Found:
-    """The data of XML files; parts by ``ImageSets/Main``, or by the names of the folders that they lie in.
-
-    Args:
-        folder: The folder of the data.
-        files: The XML files in it, from it.
-    """
+    """The data of a folder's XML files; parts by ``ImageSets/Main``, or by the names of the folders they lie in."""
     roots = {file: parsed(folder / file) for file in files}
     annotations = {file: root for file, root in roots.items() if root.tag == 'annotation'}
     listed = image_sets(folder)
@@ -49,8 +42,27 @@ def read_voc(folder: Path, files: list[Path]) -> Found:
     if not names:
         raise UserError(f'{folder}: none of its {len(files)} XML files has an object')
     images = images_of(folder, [each for part in parts.values() for each in part])
-    contents = {name: content_of(images, parts[name], names) for name in ('train', 'val', 'test') if parts[name]}
-    parts = {name: named_from(folder.resolve(), content) for name, content in contents.items()}
+
+    def described(file: Path, root: ElementTree.Element) -> tuple[Path, tuple[int, int], list[tuple[int, dict]]]:
+        objects = [
+            (
+                names.index(name),
+                {
+                    'bbox': [left, top, right - left, bottom - top],
+                    'area': (right - left) * (bottom - top),
+                    # Neither taught nor scored, as in VOC's own scores.
+                    'iscrowd': int(is_difficult),
+                },
+            )
+            for name, is_difficult, (left, top, right, bottom) in objects_in(file, root)
+        ]
+        return images[file], annotated_size(file, root, images[file]), objects
+
+    parts = {
+        name: named_from(folder.resolve(), content_of(names, (described(*each) for each in parts[name])))
+        for name in ('train', 'val', 'test')
+        if parts[name]
+    }
     return Found(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), parts)
 
 
@@ -73,31 +85,6 @@ def ends_of(path: Path) -> list[str]:
 def path_of(text: str) -> Path:
     """A path as it is written here or on Windows."""
     return Path(text.strip().replace('\\', '/'))
-
-
-def content_of(
-    images: dict[Path, Path], files: list[tuple[Path, ElementTree.Element]], names: list[str]
-) -> dict[str, Any]:
-    """An annotation file's content, of XML files and their images."""
-    content = {'images': [], 'annotations': [], 'categories': coco_categories(names)}
-    id_of = {category['name']: category['id'] for category in content['categories']}
-    for number, (file, root) in enumerate(files, start=1):
-        path = images[file]
-        width, height = annotated_size(file, root, path)
-        content['images'].append({'id': number, 'file_name': str(path), 'width': width, 'height': height})
-        for name, is_difficult, (left, top, right, bottom) in objects_in(file, root):
-            content['annotations'].append(
-                {
-                    'id': len(content['annotations']) + 1,
-                    'image_id': number,
-                    'category_id': id_of[name],
-                    'bbox': [left, top, right - left, bottom - top],
-                    'area': (right - left) * (bottom - top),
-                    # Neither taught nor scored, as in VOC's own scores.
-                    'iscrowd': int(is_difficult),
-                }
-            )
-    return content
 
 
 def parsed(file: Path) -> ElementTree.Element:

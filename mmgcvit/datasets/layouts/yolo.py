@@ -10,9 +10,8 @@ import yaml
 
 from ...errors import UserError, first_line, shorten
 from ...files import IMAGE_ENDINGS, text_of
-from ..classes import coco_categories
-from ..headers import upright_size
-from .parts import Found, files_below, named_from, part_of
+from ..headers import stored_and_upright_size
+from .parts import Found, content_of, files_below, named_from, part_of
 
 LINE = 'expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 ... of an outline'
 # Rounded numbers reach over the edge by less.
@@ -52,27 +51,16 @@ def of_images(
     points: bool = False,
 ) -> Found:
     """The data of images whose label files lie where YOLO looks for them; of lines with key points the box is read."""
-    contents, notes = {}, [*notes, *['of key points only the boxes are taken'] * points]
+    parts, notes = {}, [*notes, *['of key points only the boxes are taken'] * points]
+
+    def described(path: Path) -> tuple[Path, tuple[int, int], list[tuple[int, dict[str, Any]]]]:
+        (_, size), file = stored_and_upright_size(path), labels_of(path)
+        objects = objects_in(file, names, points) if file.is_file() else []
+        return path, size, [(label, {'iscrowd': 0, **in_pixels(values, *size)}) for label, values in objects]
+
     for part, paths in images.items():
-        content = {'images': [], 'annotations': [], 'categories': coco_categories(names)}
-        labelled = 0
-        for number, path in enumerate(paths, start=1):
-            width, height = upright_size(path)
-            content['images'].append({'id': number, 'file_name': str(path), 'width': width, 'height': height})
-            file = labels_of(path)
-            if not file.is_file():
-                continue
-            labelled += 1
-            for name, values in objects_in(file, names, points):
-                content['annotations'].append(
-                    {
-                        'id': len(content['annotations']) + 1,
-                        'image_id': number,
-                        'category_id': content['categories'][name]['id'],
-                        'iscrowd': 0,
-                        **in_pixels(values, width, height),
-                    }
-                )
+        content = content_of(names, map(described, paths))
+        labelled = sum(labels_of(path).is_file() for path in paths)
         if not labelled and part == 'test':
             notes.append(f'test: none of the {len(paths)} images has a label file: done without')
             continue
@@ -83,8 +71,7 @@ def of_images(
         if labelled < len(paths):
             passed = ', which training passes over' if part == 'train' else ''
             notes.append(f'{part}: {len(paths) - labelled} images without a label file are without objects{passed}')
-        contents[part] = content
-    parts = {name: named_from(folder.resolve(), content) for name, content in contents.items()}
+        parts[part] = named_from(folder.resolve(), content)
     return Found(folder, layout, ('boxes',), tuple(names), parts, notes)
 
 
