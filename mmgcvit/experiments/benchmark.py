@@ -29,7 +29,7 @@ from ..models.base import PyramidBackbone
 from ..registry import networks
 from . import table
 from .benchmark_layers import LayerCost, Limits, machine_limits, profile_layers
-from .measuring import OwnProcess, Step, Timing, peak_memory_of, time_side_by_side, wait_for
+from .measuring import Step, Timing, own_process, peak_memory_of, time_side_by_side, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 MEGABYTE = 1 << 20
@@ -152,7 +152,7 @@ def make_step(name: str, case: Case) -> AbstractContextManager[Step]:
     """What to call for a case: on a CPU in a process of its own, on a GPU in this one, which keeps memory for all."""
     checkout, model = split_checkout(name)
     if case.device == 'cpu':
-        return OwnProcess(partial(prepare, model, case), checkout)
+        return own_process(partial(prepare, model, case), checkout)
     if checkout is not None:
         raise UserError('another checkout needs a process of its own, which models have on a CPU only')
     return nullcontext(prepare(name, case))

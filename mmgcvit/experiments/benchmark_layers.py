@@ -4,7 +4,6 @@ Layers are timed by torch's profiler in inference. A layer's work is its multipl
 output and weights; their quotient, arithmetic intensity, tells whether arithmetic or memory limits it.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from .measuring import Step, wait_for
+from .measuring import Step, time_side_by_side, wait_for
 
 LAYER = 'layer '
 ATTENTION = 'aten::scaled_dot_product_attention'
@@ -119,10 +118,9 @@ def machine_limits(device: str) -> Limits:
 
 def fastest(function: Callable[[], object], device: str) -> float:
     """Seconds of the fastest of five calls, after one that is not timed."""
-    found = []
-    for _ in range(6):
-        began = time.perf_counter()
+
+    def step() -> None:
         function()
         wait_for(device)
-        found.append(time.perf_counter() - began)
-    return min(found[1:])
+
+    return min(time_side_by_side({'': step}, rounds=5, warmup=1)[''].seconds)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import torch
@@ -69,41 +68,38 @@ def imports_from(checkout: Path | None) -> Iterator[None]:
         sys.path[:] = before
 
 
-class OwnProcess:
-    """Call a step, as often as wished, in a process that lives until the ``with`` block ends.
+@contextmanager
+def own_process(prepare: Callable[[], Step], checkout: Path | None = None) -> Iterator[Step]:
+    """A step to be called, as often as wished, in a process that lives until the ``with`` block ends.
 
     So what memory one model leaves behind makes no other faster. ``prepare``, which can be pickled, makes the step
     there; ``checkout`` is a folder from which the process imports this project, if another one. A call raises what
     went wrong there, or that the process has ended, as a RuntimeError.
     """
+    context = multiprocessing.get_context('spawn')
+    connection, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, prepare, torch.get_num_threads()))
+    with imports_from(checkout):
+        process.start()
+    theirs.close()
 
-    def __init__(self, prepare: Callable[[], Step], checkout: Path | None = None) -> None:
-        context = multiprocessing.get_context('spawn')
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, prepare, torch.get_num_threads()))
-        with imports_from(checkout):
-            self.process.start()
-        theirs.close()
-
-    def __call__(self) -> None:
+    def step() -> None:
         try:
-            self.connection.send(True)
-            error = self.connection.recv()
+            connection.send(True)
+            error = connection.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            self.process.join()
-            raise RuntimeError(
-                f'its process ended with exit code {self.process.exitcode}; -9 is often for want of memory'
-            ) from None
+            process.join()
+            code = process.exitcode
+            raise RuntimeError(f'its process ended with exit code {code}; -9 is often for want of memory') from None
         if error:
             raise RuntimeError(error)
 
-    def __enter__(self) -> 'OwnProcess':
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
+    try:
+        yield step
+    finally:
+        process.kill()
+        process.join()
+        connection.close()
 
 
 def serve(connection: Connection, prepare: Callable[[], Step], num_threads: int) -> None:
@@ -122,7 +118,7 @@ def serve(connection: Connection, prepare: Callable[[], Step], num_threads: int)
 def peak_memory_of(prepare: Callable[[], Step], device: str, warmup: int = 0, checkout: Path | None = None) -> int:
     """Bytes that two steps need at most beyond what is held before them.
 
-    On a CPU as the system counts them, in a new process, for which ``prepare`` is pickled (:class:`OwnProcess`); on a
+    On a CPU as the system counts them, in a new process, for which ``prepare`` is pickled (:func:`own_process`); on a
     GPU as torch counts them, which knows what is another's.
     """
     if device != 'cpu':

@@ -53,23 +53,11 @@ def write(
     check: bool = True,
     quantization: Quantization | None = None,
 ) -> Written:
-    """Write a model as a file of ONNX, for images of any size and batches of any number.
+    """Write a model on the CPU, or its ``'backbone'``, as a file of ONNX, for images of any size and any number.
 
-    It is written beside its place, compared with the model in onnxruntime, quantized where that is asked for, and moved
-    there.
-
-    Args:
-        predictor: The model, on the CPU.
-        source: What it was made of.
-        target: The file.
-        part: ``'backbone'`` for that alone; None for the whole.
-        overwrite: Whether a file may be replaced.
-        check: Whether to compare it with the model, in float32.
-        quantization: To weights of 8 bits; None for float32.
-
-    Raises:
-        UserError: The model has parts that cannot be exported, the file cannot be written, or it differs from the
-            model; then nothing is left of it.
+    It is written beside its place, compared in float32 with the model in onnxruntime, quantized where that is asked
+    for, and moved there. Where the model has parts that cannot be exported, the file cannot be written or differs from
+    the model, a UserError says so, and nothing is left of it.
     """
     check_onnx()
     check_target(target, SUFFIX, overwrite)
