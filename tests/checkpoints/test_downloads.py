@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -225,34 +226,20 @@ def test_two_processes_of_one_node_fetch_once_and_of_two_both_hear_of_a_failure(
     assert all('x.pth could not be downloaded ([Errno' in answer for answer in answers)
 
 
-class TestTurns:
-    """Who calls the function when, with the other processes' answers put in."""
-
-    @pytest.fixture
-    def group(self, monkeypatch):
-        """Takes this process's local rank, and what the others' errors are in the first and the second turn."""
-
-        def join(local_rank, *others):
-            answers = iter(others)
-            monkeypatch.setenv('LOCAL_RANK', str(local_rank))
-            monkeypatch.setattr(downloads, 'is_distributed', lambda: True)
-            monkeypatch.setattr(downloads, 'all_gather_object', lambda error: [error, next(answers)])
-
-        return join
-
-    def test_a_process_that_is_not_the_first_fetches_after_it(self, group):
-        group(1, None, None)
-        assert first_on_each_node(lambda: 'from the cache') == 'from the cache'
-
-    def test_after_a_failure_of_the_first_the_others_do_not_try(self, group):
-        group(1, 'no network')
-        with pytest.raises(CheckpointError, match='no network'):
-            first_on_each_node(lambda: pytest.fail('it tried'))
-
-    def test_the_first_hears_of_a_failure_of_the_others(self, group):
-        group(0, None, 'full disk')
-        with pytest.raises(CheckpointError, match='full disk'):
-            first_on_each_node(lambda: 'fetched')
+def test_a_process_that_is_not_the_first_of_its_node_fetches_after_it_and_all_hear_of_a_failure(monkeypatch):
+    """With the others' errors of the first and the second turn put in."""
+    monkeypatch.setattr(downloads, 'is_distributed', lambda: True)
+    for rank, others, fetches, said in (
+        ('1', (None, None), 1, None),
+        ('1', ('no network',), 0, 'no network'),
+        ('0', (None, 'full disk'), 1, 'full disk'),
+    ):
+        answers, fetched = iter(others), []
+        monkeypatch.setenv('LOCAL_RANK', rank)
+        monkeypatch.setattr(downloads, 'all_gather_object', lambda error, answers=answers: [error, next(answers)])
+        with nullcontext() if said is None else pytest.raises(CheckpointError, match=said):
+            first_on_each_node(lambda fetched=fetched: fetched.append(1))
+        assert len(fetched) == fetches
 
 
 class TestHub:

@@ -10,18 +10,17 @@ import contextlib
 import io
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from rich.console import Console
 from sklearn.metrics import jaccard_score
 
-from mmgcvit.export.runner import Detections, Runner
+from mmgcvit.export.runner import Runner
+from mmgcvit.inference.results import records_of
 
 CROPS, SCENES = 'imagenet/val/*/*.jpg', 'ADEChallengeData2016/images/validation'
 ANNOTATIONS = 'ADEChallengeData2016/annotations/validation'
@@ -65,27 +64,16 @@ def average_precisions(runner: Runner, digits: Path) -> str:
     """COCO's mAP (0.50 to 0.95) of boxes and of masks on the validation scenes."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(digits / 'coco/annotations/instances_val2017.json'))
-        numbers = {category['name']: category['id'] for category in truth.dataset['categories']}
-        found = []
-        for image in truth.dataset['images']:
-            found += records(runner(digits / 'coco/val2017' / image['file_name']), image['id'], numbers.__getitem__)
+        by_name = {category['name']: category for category in truth.dataset['categories']}
+        categories = [by_name[name] for name in runner.classes]
+        found = [
+            {'image_id': image['id'], **record}
+            for image in truth.dataset['images']
+            for record in records_of(runner(digits / 'coco/val2017' / image['file_name']), categories)
+        ]
         results = truth.loadRes(found)
         scores = {kind: average_precision(truth, results, kind) for kind in ('bbox', 'segm')}
     return ', '.join(f'{kind} mAP {100 * score:.2f}' for kind, score in scores.items())
-
-
-def records(found: Detections, image: int, number_of: Callable[[str], int]) -> list[dict]:
-    """The objects of an image as COCO's results."""
-    return [
-        {
-            'image_id': image,
-            'category_id': number_of(name),
-            'score': float(score),
-            'bbox': [float(each) for each in (box[0], box[1], box[2] - box[0], box[3] - box[1])],
-            'segmentation': coco_masks.encode(np.asfortranarray(mask, np.uint8)),
-        }
-        for box, score, name, mask in zip(found.boxes, found.scores, found.class_names, found.masks, strict=True)
-    ]
 
 
 def average_precision(truth: COCO, results: COCO, kind: str) -> float:

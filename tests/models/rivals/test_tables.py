@@ -11,7 +11,7 @@ from mmgcvit.models.lsa.archs import ARCHS, LSAArch
 
 from ...configs.models import on_meta, read
 from ...conftest import ROOT
-from .test_configs import FIGURES
+from .test_configs import FIGURES, leaves
 
 CONFIGS = ROOT / 'configs'
 ALL = read_tables(CONFIGS / TABLES)
@@ -25,15 +25,6 @@ def test_published_scores_are_those_of_the_docs():
     for row in (row for table in ALL.values() for row in table.rows):
         name = str(row.config.relative_to(CONFIGS).with_suffix('')).replace('ablations/_base_/lsa', 'lsa')
         assert [float(score) for score in re.findall(r'\d\d\.\d+', FIGURES[name][2])] == list(row.published or ()), name
-
-
-def leaves(change, path=()):
-    """The settings that a change names, as paths."""
-    for key, value in change.items():
-        if isinstance(value, dict):
-            yield from leaves(value, (*path, key))
-        elif key != '_delete_':
-            yield (*path, key)
 
 
 @pytest.fixture(scope='module', params=SMALL)
