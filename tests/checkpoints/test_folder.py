@@ -23,7 +23,6 @@ from mmgcvit.registry import MODELS
 
 from ..models.contract.backbones import BACKBONES, GCVIT, LSA_ARCH
 
-FEW_EXAMPLES = settings(max_examples=8, deadline=None)
 SIDES = st.integers(1, 9)
 WINDOWS = SIDES | st.tuples(SIDES, SIDES)
 STAGES = st.sets(st.integers(0, 3), min_size=1).map(sorted).map(tuple)
@@ -97,17 +96,11 @@ def edit(place, **changes):
     (place / 'config.json').write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
 
 
-@FEW_EXAMPLES
-@given(GCVIT_ARGUMENTS)
-def test_whatever_gcvit_was_built_with_comes_back(arguments):
-    built = GCViT(**{'arch': GCVIT, **arguments})
-    check_equal(round_trip(built), built)
-
-
-@FEW_EXAMPLES
-@given(LSA_ARGUMENTS)
-def test_whatever_lsa_was_built_with_comes_back(arguments):
-    built = LSA(**{'arch': LSA_ARCH, **arguments})
+@pytest.mark.parametrize(('network', 'arguments'), [(GCViT, GCVIT_ARGUMENTS), (LSA, LSA_ARGUMENTS)])
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_whatever_a_backbone_was_built_with_comes_back(network, arguments, data):
+    built = network(**{'arch': GCVIT if network is GCViT else LSA_ARCH, **data.draw(arguments)})
     check_equal(round_trip(built), built)
 
 

@@ -123,12 +123,6 @@ def test_behind_a_torn_file_the_whole_one_is_resumed_and_told_of(trained):
     trained.check(epoch=3)
 
 
-def test_a_file_without_a_run_in_it_is_not_resumed(trained):
-    file = trained.save({'state_dict': trained.content['state_dict']})
-    with pytest.raises(SystemExit, match=r'x\.pth cannot be resumed: its meta\.epoch'):
-        trained.resume(file)
-
-
 def test_weights_within_an_object_are_read_if_trusted(trained):
     """Another object beside them is left out in any case."""
     weights = trained.content['state_dict']

@@ -1,16 +1,11 @@
-"""Who a process is, as its launcher says it; where it finds the others; that it ends with the one that started it."""
+"""Who a process is, as its launcher says it, and where it finds the others."""
 
-import inspect
 import os
-import signal
 import socket
-import subprocess
-import sys
 
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.engine import processes
 from mmgcvit.engine.processes import prepare_processes, settle_meeting_place, settle_rank
 from mmgcvit.errors import UserError
 from mmgcvit.hosts.mmengine import replace_type
@@ -68,38 +63,3 @@ def test_without_gpus_a_type_is_replaced_at_every_depth():
     replace_type(cfg.model, 'SyncBN', 'BN')
     assert 'SyncBN' not in str(cfg)
     assert str(cfg).count("'BN'") == 2
-
-
-# The function alone, not the package: seconds less of imports in each of the processes.
-CHILD = f"""
-import ctypes, os, signal, sys, time
-PR_SET_PDEATHSIG = {processes.PR_SET_PDEATHSIG}
-{inspect.getsource(processes.end_with_parent)}
-if sys.argv[1] != 'none':
-    end_with_parent(signal.Signals[sys.argv[1]])
-if sys.argv[1] == 'SIGKILL':
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print('ready', flush=True)
-time.sleep(int(sys.argv[2]))
-"""
-STARTER = 'import subprocess, sys\nsubprocess.run([sys.executable, "-c", *sys.argv[1:]])\n'
-
-
-def start_and_kill(how, seconds):
-    """A process that starts another, and is killed; both write to the pipe, which is open as long as one lives."""
-    command = [sys.executable, '-c', STARTER, CHILD, how, str(seconds)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == 'ready\n'
-    process.send_signal(signal.SIGKILL)
-    return process
-
-
-@pytest.mark.skipif(sys.platform != 'linux', reason="by Linux's kernel")
-def test_a_child_that_asks_for_it_ends_when_its_parent_is_killed():
-    for how in ('SIGKILL', 'SIGTERM'):
-        start_and_kill(how, seconds=60).communicate(timeout=10)
-    # So that this is about the request, not about how processes end anyway.
-    process = start_and_kill('none', seconds=2)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.communicate(timeout=1)
-    process.communicate(timeout=10)

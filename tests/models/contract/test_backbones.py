@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import nullcontext
 from copy import deepcopy
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -119,30 +120,20 @@ def outputs_and_gradients(model, images):
     return maps, [gradient / gradient.abs().max().clamp(min=1e-3) for gradient in gradients]
 
 
-def watched(function, calls):
-    """A function that notes its calls."""
-
-    def call(*args):
-        calls.append(args)
-        return function(*args)
-
-    return call
-
-
 def test_chunks_change_neither_outputs_nor_gradients(build, monkeypatch):
     """Within 1e-5 and 1e-4: images one by one, tokens a few at a time, as large ones are on a CPU."""
     model, images = build(drop_path_rate=0.0), torch.randn(3, 3, 64, 96)
     with torch.no_grad():
         inferred = model(images)
     trained = outputs_and_gradients(model, images)
-    calls = []
-    monkeypatch.setattr(model.stages[0], 'forward', watched(model.stages[0].forward, calls))
+    watched = Mock(wraps=model.stages[0].forward)
+    monkeypatch.setattr(model.stages[0], 'forward', watched)
     monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 1)
     monkeypatch.setattr(cpu, 'TOKEN_CHUNK_BYTES', 1 << 14)
     with torch.no_grad():
         torch.testing.assert_close(model(images), inferred, atol=1e-5, rtol=0)
     torch.testing.assert_close(outputs_and_gradients(model, images), trained, atol=1e-4, rtol=0)
-    assert len(calls) == 2 * 3
+    assert watched.call_count == 2 * 3
 
 
 @one_of_each

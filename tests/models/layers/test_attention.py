@@ -165,15 +165,16 @@ def test_backends_follow_from_device_dtype_and_bias():
 
 
 @needs_order
-def test_threads_have_the_chosen_backends_each_in_turn(monkeypatch):
+def test_the_chosen_backends_are_in_force_during_the_call_only_in_each_thread_and_a_callers_before_them(monkeypatch):
     """Torch's switches are one for all threads: one's call would end another's choice, or keep it for good."""
-    from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends
+    from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends, sdpa_kernel
 
-    before, wanted, seen = _cur_sdpa_kernel_backends(with_priority=True), [SDPBackend.MATH], []
+    before, seen = _cur_sdpa_kernel_backends(with_priority=True), []
+    wanted, own = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH], [SDPBackend.FLASH_ATTENTION]
 
     def watch(q, *_):
         time.sleep(0.002)
-        seen.append(_cur_sdpa_kernel_backends())
+        seen.append(_cur_sdpa_kernel_backends(with_priority=True))
         return q
 
     monkeypatch.setattr(attention, 'backends', lambda *_: wanted)
@@ -181,30 +182,9 @@ def test_threads_have_the_chosen_backends_each_in_turn(monkeypatch):
     operands = [each.detach() for each in arguments()]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: attend(*operands), range(12)))
-    assert seen == [wanted] * 12
-    assert _cur_sdpa_kernel_backends(with_priority=True) == before
-
-
-@needs_order
-def test_the_chosen_backends_are_in_force_during_the_call_only(monkeypatch):
-    """As on CUDA, on whichever device this runs."""
-    from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends
-
-    before, seen = _cur_sdpa_kernel_backends(with_priority=True), []
-    wanted = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
-    kernel = torch.nn.functional.scaled_dot_product_attention
-
-    def watch(*operands):
-        seen.append(_cur_sdpa_kernel_backends(with_priority=True))
-        return kernel(*operands)
-
-    monkeypatch.setattr(attention, 'backends', lambda *_: wanted)
-    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention', watch)
-    with torch.no_grad():
-        attend(*arguments())
-        with torch.nn.attention.sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-            attend(*arguments()[:3])
-    assert seen == [wanted, [SDPBackend.FLASH_ATTENTION]]
+    with sdpa_kernel(own):
+        attend(*operands[:3])
+    assert seen == [wanted] * 12 + [own]
     assert _cur_sdpa_kernel_backends(with_priority=True) == before
 
 

@@ -31,14 +31,11 @@ def heads(x, num_heads):
 
 
 def linear(layer, x):
-    """(..., C) to (..., C_out)."""
-    return x @ layer.weight.T + layer.bias
+    return F.linear(x, layer.weight, layer.bias)
 
 
 def layer_norm(norm, x):
-    """Over the channels of (..., C)."""
-    centred = x - x.mean(-1, keepdim=True)
-    return centred / (centred.square().mean(-1, keepdim=True) + norm.eps).sqrt() * norm.weight + norm.bias
+    return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
 def attention(attn, queries, others):
