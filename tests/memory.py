@@ -5,6 +5,7 @@ And what the system counts, where it matters.
 
 from pathlib import Path
 
+from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
 
 from . import fork_server
@@ -37,6 +38,19 @@ def peak_here(model, case):
 def began(event):
     """Its time; torch 2.1 has it in microseconds only."""
     return event.start_ns() if hasattr(event, 'start_ns') else event.start_us()
+
+
+def kept_for_backward(function):
+    """The sizes in bytes of what autograd keeps of a call for the backward pass, each storage once."""
+    sizes = {}
+
+    def pack(tensor):
+        sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        function()
+    return [*sizes.values()]
 
 
 def grown_by(function):

@@ -1,5 +1,6 @@
 """Files in 8 bits are smaller, say what they are, and find in pictures of digits what the float32 files do."""
 
+import itertools
 import shutil
 import sys
 
@@ -62,14 +63,9 @@ def assert_finds_the_same(first, second):
 
 
 TASKS = [('lsa_digits_cls', 'static'), ('upernet_lsa_digits', 'dynamic'), ('mask_rcnn_gcvit_digits', 'dynamic')]
-LONG = [
-    *(('gcvit_digits_cls', way) for way in ('static', 'dynamic')),
-    *(('upernet_gcvit_digits', way) for way in ('static', 'dynamic')),
-    *(('mask_rcnn_lsa_digits', way) for way in ('static', 'dynamic')),
-    ('lsa_digits_cls', 'dynamic'),
-    ('upernet_lsa_digits', 'static'),
-    ('mask_rcnn_gcvit_digits', 'static'),
-]
+NAMES = [f'{model}_{backbone}_digits' for model in ('upernet', 'mask_rcnn') for backbone in ('gcvit', 'lsa')]
+EVERY = itertools.product(['gcvit_digits_cls', 'lsa_digits_cls', *NAMES], ['static', 'dynamic'])
+LONG = [case for case in EVERY if case not in TASKS]
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from mmgcvit.models.lsa.shifted_patches import shifted_copies
 from mmgcvit.models.lsa.stage import ShiftBlock
 
 from ...conftest import DEVICES
+from ...memory import kept_for_backward
 from .plain import attention, shift
 
 on_every_device = pytest.mark.parametrize('device', DEVICES)
@@ -142,13 +143,6 @@ def test_no_keys_or_values_of_copies_are_kept_for_the_backward_pass():
     """Beside the normalised copies themselves, nothing as large as they are."""
     attn, norm = ShiftAttention(32, 4, 4), nn.LayerNorm(32)
     copies = torch.randn(16, 1, 20, 20, 32, requires_grad=True)
-    kept = {}
-
-    def pack(tensor):
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        attn(norm(copies))
     stack = copies.numel() * 4
-    assert [size for size in kept.values() if size >= stack] == [stack, stack]  # what the norm got, what it gave
+    kept = kept_for_backward(lambda: attn(norm(copies)))
+    assert [size for size in kept if size >= stack] == [stack, stack]  # what the norm got, what it gave
