@@ -70,13 +70,16 @@ def place_in_cache(url: str) -> Path:
 def find_in_cache(url: str, wanted: str | None, check: Callable[[Path], object]) -> Path | None:
     """The file of an address if it is there as it was, by its own name or by that of torch.hub; nothing is written.
 
-    By the digest that is wanted, or recorded, or begins in torch's names; without one it has to be whole.
+    By the digest that is wanted, or recorded, or begins in torch's names. Without one it has to be whole, and have its
+    own name: another address may end as this one does.
     """
     path = place_in_cache(url)
     expected = wanted or recorded_digest(beside(path))
     for place in (path, path.with_name(PurePosixPath(urlsplit(url).path).name or path.name)):
         beginning = expected or ''.join(NAMED_DIGEST.findall(place.name)[-1:])
-        if place.is_file() and (sha256(place).startswith(beginning) if beginning else damage(place, check) is None):
+        if place.is_file() and (
+            sha256(place).startswith(beginning) if beginning else place == path and damage(place, check) is None
+        ):
             return place
     return None
 

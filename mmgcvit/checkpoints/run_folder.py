@@ -176,14 +176,18 @@ def checkpoints_in(folder: Path) -> list[Path]:
 
 
 def bests_in(folder: Path) -> dict[str, tuple[str, float]]:
-    """The best checkpoint of a run by each metric and its score, of those in its folder."""
+    """The best checkpoint of a run by each metric and its score, of those in its folder; its epoch's will do."""
     path = folder / BEST
     if not path.exists():
         return {}
     try:
         noted = {metric: [*scores.items()] for metric, scores in json.loads(path.read_text()).items()}
         there = {
-            metric: [(name, float(score)) for name, score in of if (folder / name).exists()]
+            metric: [
+                (name, float(score))
+                for name, score in of
+                if (folder / name).exists() or (folder / NAME.search(name)[0]).exists()
+            ]
             for metric, of in noted.items()
         }
     except (AttributeError, TypeError, ValueError):

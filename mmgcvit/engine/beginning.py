@@ -6,6 +6,7 @@ file system does not append to files, and copied there at the end.
 """
 
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -71,7 +72,8 @@ class Beginning(Hook):
         refusal = append_refusal(self.folder)
         if refusal is not None:
             self.logs = Path(tempfile.mkdtemp(prefix='mmgcvit_logs_'))
-            if is_main_process():
+            # On GPUs the processes join later.
+            if os.environ.get('RANK', '0') == '0':
                 sys.stderr.write(
                     f'logs: {self.logs}, copied into the work dir when the run ends: its file system does not append '
                     f'to files ({refusal.strerror})\n'

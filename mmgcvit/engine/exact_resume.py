@@ -75,6 +75,7 @@ class ExactResumeHook(Hook):
         # mmengine keeps it to itself whether a checkpoint is loaded to be resumed.
         if not runner._resume:
             return
+        # ResumeCheckHook has done both, where there is one.
         restore_histories(checkpoint.get('message_hub'))
         follow_groups(checkpoint, plain_model(runner), runner.optim_wrapper)
         if not is_exact(runner):

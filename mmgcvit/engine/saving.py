@@ -19,6 +19,7 @@ from ..checkpoints.integrity import add_digest, digest_in
 from ..checkpoints.run_folder import (
     BEST,
     LAST,
+    NAME,
     bests_in,
     check_free,
     checkpoints_in,
@@ -140,7 +141,9 @@ class WholeCheckpointHook(Hook):
             self.note_best(runner, metric, *bests[metric])
 
     def begin_in_folder(self, is_new: bool) -> dict[str, tuple[str, float]]:
-        """Take the folder, put an earlier run's checkpoints aside, and remove what a killed one had begun to write.
+        """Take the folder, put an earlier run's checkpoints aside, remove what a killed one had begun to write.
+
+        A best one that it had noted and not named yet gets its name.
 
         What the run has found to be the best before; it may be more than the checkpoint that it is resumed from says.
         """
@@ -150,7 +153,11 @@ class WholeCheckpointHook(Hook):
             refuse_used(self.folder, found)
         set_aside(found, self.folder)
         remove_unfinished(self.folder)
-        return bests_in(self.folder)
+        bests = bests_in(self.folder)
+        for name, _ in bests.values():
+            if not (self.folder / name).exists():
+                give_second_name(self.folder / NAME.search(name)[0], self.folder / name)
+        return bests
 
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
         """Give the folder back."""
@@ -316,6 +323,8 @@ def give_second_name(path: Path, other: Path) -> None:
     else:
         link_or_copy(path, unfinished)
     give_place(unfinished, other)
+    # Of two names of one file that are one already, renaming leaves both.
+    remove(unfinished, other.parent)
 
 
 def link_or_copy(path: str | Path, other: str | Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import broadcast_object_list, get_world_size
+from mmengine.dist import broadcast_object_list, get_world_size, is_distributed
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import FlexibleRunner, Runner
@@ -91,8 +91,8 @@ def settle(cfg: Config, resume_from: str | None = None, with_changes: bool = Fal
         resume_from = cfg.get('load_from') or 'auto'
     with whole_one_named(cfg):
         if resume_from is not None:
-            # Its digest is computed once on each node: all then map the file.
-            do_together(lambda: resume(cfg, resume_from) if is_first_of_node(cfg) else None)
+            # Its digest is computed once on each node, if its processes have joined: on GPUs they do with the runner.
+            do_together(lambda: resume(cfg, resume_from) if is_first_of_node(cfg) or not is_distributed() else None)
             named = [cfg.get('load_from')]
             broadcast_object_list(named)
             cfg.resume, cfg.load_from = True, named[0]

@@ -27,7 +27,7 @@ class MergesGroups:
     """For a constructor of mmengine's kind: has its groups of equal settings merged, and its optimizer fused."""
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        # Sharded, found_inf is a sum over processes, and torch's fused kernels pass over a step only where it is 1.
+        # A sharded scaler's found_inf is a sum over processes; torch's fused kernels leave a step out where it is 1.
         is_free = {*KERNELS, 'differentiable'}.isdisjoint(self.optimizer_cfg)
         if is_free and not self.optim_wrapper_cfg.get('use_fsdp') and can_be_fused(self.optimizer_cfg, model):
             self.optimizer_cfg = {**self.optimizer_cfg, 'fused': True}
@@ -62,16 +62,16 @@ class MergingOptimWrapperConstructor(MergesGroups, DefaultOptimWrapperConstructo
 
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
     """Whether an optimizer is Adam or AdamW and torch has a fused step of it where a model is: versions differ."""
+    kind = settings.get('type')
+    # A fused SGD whose first step GradScaler leaves out begins with whatever its momentum's memory held.
+    if (OPTIMIZERS.get(kind) if isinstance(kind, str) else kind) not in (Adam, AdamW):
+        return False
     for device, dtype in {(parameter.device, parameter.dtype) for parameter in model.parameters()}:
         number = nn.Parameter(torch.zeros(1, device=device, dtype=dtype))
         number.grad = torch.zeros_like(number)
         try:
-            optimizer = OPTIMIZERS.build({**settings, 'params': [number], 'fused': True})
-            optimizer.step()
+            OPTIMIZERS.build({**settings, 'params': [number], 'fused': True}).step()
         except Exception:  # Whatever it says, also of wrong settings: with these the optimizer itself is built next.
-            return False
-        # A fused SGD whose first step GradScaler leaves out begins with whatever its momentum's memory held.
-        if type(optimizer) not in (Adam, AdamW):
             return False
     return True
 

@@ -131,11 +131,9 @@ def test_a_file_that_changed_in_the_cache_is_fetched_again(server):
     assert len(server.asked) == 3
 
 
-def test_what_torch_hub_or_mmengine_has_fetched_is_taken_if_it_is_whole_and_what_its_name_or_the_address_says(
-    server, tmp_path
-):
+def test_what_torch_hub_or_mmengine_has_fetched_is_taken_if_its_name_or_the_address_says_its_digest(server, tmp_path):
     digest = sha256(tmp_path / 'x.pth')
-    for name, named_digest in (('x.pth', ''), (f'x-{digest[:8]}.pth', ''), ('x.pth', f'#sha256={digest}')):
+    for name, named_digest in ((f'x-{digest[:8]}.pth', ''), ('x.pth', f'#sha256={digest}')):
         address = server.address.replace('x.pth', name)
         plain = place_in_cache(address).with_name(name)
         plain.parent.mkdir(parents=True, exist_ok=True)
@@ -149,8 +147,7 @@ def test_what_torch_hub_or_mmengine_has_fetched_is_taken_if_it_is_whole_and_what
     assert fetched(server.address), 'nor is it the one of the first time'
     for path in (place_in_cache(server.address), beside(place_in_cache(server.address))):
         path.unlink()
-    os.truncate(plain, 1000)
-    assert fetched(server.address)
+    assert fetched(server.address), "it may be another address's"
     assert len(server.asked) == 3
     other = server.address.replace('x.pth', 'x-01234567.pth')
     plain.with_name('x-01234567.pth').write_bytes(server.content)

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmgcvit.checkpoints import read_checkpoint, save_whole
+from mmgcvit.engine import beginning
 
 from ..datasets.checks.made import cut, write_folders
 from .calling import CONFIG, HOOKS, as_before, call
@@ -148,3 +149,12 @@ def test_every_runner_writes_its_config_into_the_work_dir_and_into_its_checkpoin
         for path in folder.glob('*.pth'):
             assert read_checkpoint(str(path))['meta']['cfg'] == text, path
         assert len(list(folder.glob('*.pth'))) == 2
+
+
+def test_where_logs_are_is_said_once_also_before_processes_have_joined(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(beginning, 'append_refusal', lambda folder: OSError(95, 'Operation not supported'))
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
+    for rank in '012':
+        monkeypatch.setenv('RANK', rank)
+        beginning.Beginning(tmp_path / 'run')
+    assert capsys.readouterr().err.count('logs: ') == 1

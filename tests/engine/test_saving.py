@@ -1,5 +1,6 @@
 """A checkpoint is whole or not there, whenever a run is killed; a warned run ends with one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,9 +16,10 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
 from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
+from mmgcvit.checkpoints.integrity import save_whole
 from mmgcvit.checkpoints.run_folder import bests_in, take_folder
 from mmgcvit.engine.early_end import RESUME_ME
-from mmgcvit.engine.saving import WholeCheckpointHook, save_run
+from mmgcvit.engine.saving import WholeCheckpointHook, give_second_name, save_run
 from mmgcvit.errors import UserError
 
 from ..programs import ROOT, started
@@ -50,7 +52,7 @@ def test_killed_at_any_moment_a_run_leaves_a_whole_last_and_best_one_and_goes_on
         check_whole(path)
     assert Path((tmp_path / 'last_checkpoint').read_text()).is_file()
     assert newest_whole_checkpoint(tmp_path).path is not None
-    is_second = moment == MOMENTS[-1]
+    is_second = moment in MOMENTS[MOMENTS.index('os.link epoch_2.pth') :]
     assert bests_in(tmp_path) == {'score': (f'best_score_epoch_{1 + is_second}.pth', 0.0 + is_second)}
     train(tmp_path, '--resume')
     assert last(tmp_path)['meta']['epoch'] == 3
@@ -190,6 +192,20 @@ def test_what_is_the_best_is_written_once_and_can_be_resumed_from(tmp_path, monk
         cfg = config(work_dir, loop={**loop, 'max_epochs': 3}, saves=saves, resume=True, load_from=str(best))
         run(cfg)
         assert last(work_dir)['meta']['iter'] == 12
+
+
+def test_what_was_killed_before_the_best_had_its_second_name_is_given_it(tmp_path):
+    names = [f'best_score_epoch_{epoch}.pth' for epoch in (1, 2)]
+    save_whole({'state_dict': {}}, tmp_path / 'epoch_2.pth')
+    (tmp_path / names[0]).touch()
+    (tmp_path / 'kept_as_best.json').write_text(json.dumps({'score': dict(zip(names, (0.5, 0.9), strict=True))}))
+    hook = WholeCheckpointHook(save_best='score', rule='greater')
+    hook.folder = tmp_path
+    assert hook.begin_in_folder(is_new=False) == {'score': (names[1], 0.9)}
+    hook.after_train(None)
+    assert (tmp_path / names[1]).samefile(tmp_path / 'epoch_2.pth')
+    give_second_name(tmp_path / 'epoch_2.pth', tmp_path / names[1])
+    assert not [*tmp_path.glob('*.unfinished')], 'two names of one file are not renamed into one another'
 
 
 def test_what_the_hook_does_not_do_is_refused_in_a_sentence():

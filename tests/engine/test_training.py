@@ -4,8 +4,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmgcvit.checkpoints.integrity import save_whole
 from mmgcvit.engine import training
-from mmgcvit.engine.training import allow_overwriting, enable_amp, log_to, scale_learning_rate
+from mmgcvit.engine.training import allow_overwriting, enable_amp, log_to, scale_learning_rate, settle
 from mmgcvit.errors import UserError
 
 
@@ -45,3 +46,15 @@ def test_trackers_are_added_once_beside_those_of_the_config(monkeypatch):
     monkeypatch.setattr(training, 'find_spec', lambda name: None)
     with pytest.raises(UserError, match='pip install tensorboard wandb'):
         log_to(Config({}), ['tensorboard', 'wandb'])
+
+
+def test_before_processes_have_joined_as_on_gpus_each_finds_its_checkpoint_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    monkeypatch.setattr(training, 'check_changes', lambda *_: None)
+    for number in (1, 2):
+        save_whole({'state_dict': {}}, tmp_path / f'epoch_{number}.pth')
+    for name, found in (('auto', 'epoch_2.pth'), (str(tmp_path / 'epoch_1.pth'), 'epoch_1.pth')):
+        hook = {'type': 'mmgcvit.WholeCheckpointHook'}
+        cfg = Config({'work_dir': str(tmp_path), 'launcher': 'pytorch', 'default_hooks': {'checkpoint': hook}})
+        settle(cfg, name)
+        assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / found))

@@ -2,6 +2,7 @@
 
 import copy
 from functools import partial
+from unittest import mock
 
 import pytest
 import torch
@@ -127,7 +128,8 @@ def wrapper_of(model, rules=DECAY, optimizer=None, **options):
     )
 
 
-def test_a_step_is_fused_where_torch_can_and_the_config_says_nothing_else():
+def test_a_step_is_fused_where_torch_can_and_the_config_says_nothing_else(monkeypatch):
+    monkeypatch.setattr(torch.optim.SGD, 'step', mock.Mock())
     model = nn.Linear(2, 2)
     for device, optimizer, options, expected in (
         ('cpu', {}, {}, HAS_FUSED or None),
@@ -145,6 +147,7 @@ def test_a_step_is_fused_where_torch_can_and_the_config_says_nothing_else():
             optimizer_of = wrapper_of(copy.deepcopy(model).to(device), rules, optimizer, **options).optimizer
             found = [group.get('fused') for group in optimizer_of.param_groups]
             assert found == [expected] * len(found), (device, optimizer, options)
+    assert not torch.optim.SGD.step.called, 'others than Adam are not tried'
 
 
 def test_a_parameter_of_several_modules_comes_once():
