@@ -51,6 +51,8 @@ def test_trackers_are_added_once_beside_those_of_the_config(monkeypatch):
 def test_before_processes_have_joined_as_on_gpus_each_finds_its_checkpoint_itself(tmp_path, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '1')
     monkeypatch.setattr(training, 'check_changes', lambda *_: None)
+    # mmengine's logger would ask for the GPU of that number.
+    monkeypatch.setattr('mmgcvit.checkpoints.run_folder.print_log', lambda *_: None)
     for number in (1, 2):
         save_whole({'state_dict': {}}, tmp_path / f'epoch_{number}.pth')
     for name, found in (('auto', 'epoch_2.pth'), (str(tmp_path / 'epoch_1.pth'), 'epoch_1.pth')):
