@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import os
+import sys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import torch
 from hypothesis import settings
 from mmengine.registry import DefaultScope
 from packaging.version import Version
+
+from mmgcvit.commands.main import run_command
 
 from .tools.commands import make_digits
 
@@ -64,6 +67,24 @@ def digits(tmp_path_factory):
     out = tmp_path_factory.mktemp('data') / 'digits'
     make_digits(out)
     return out
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    """Call a command in this process, in a folder of its own; gives its exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(name, *arguments):
+        monkeypatch.setattr(sys, 'argv', [])
+        code = 0
+        try:
+            run_command(name, arguments)
+        except SystemExit as ended:
+            code = ended.code
+        printed = capsys.readouterr()
+        return (1, f'{printed.out}{code}') if isinstance(code, str) else (code, printed.out + printed.err)
+
+    return call
 
 
 @pytest.fixture(params=DEVICES, scope='session')

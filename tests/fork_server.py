@@ -36,17 +36,9 @@ CONTEXT.set_forkserver_preload(PRELOADED)
 
 
 def run(*command, environment=None, log=None, timeout=SECONDS, folder=None):
-    """What ``subprocess.run([sys.executable, *command])`` does and returns, with the output captured.
+    """What ``subprocess.run([sys.executable, *command])`` does and returns, the output captured or in a file, the log.
 
-    Args:
-        command: A script and its arguments, or ``-m``, a module and its arguments.
-        environment: As for a subprocess.
-        log: A file that gets output and errors, instead of their being returned.
-        timeout: In seconds.
-        folder: Where it runs, by default in the project's root.
-
-    Raises:
-        AssertionError: The program has not ended in time; the message shows the last of its output.
+    In time, or the end of the output is in the error; by default in the project's root.
     """
     with tempfile.TemporaryDirectory() as outputs:
         files = [Path(log)] * 2 if log else [Path(outputs, 'output'), Path(outputs, 'errors')]

@@ -17,13 +17,7 @@ def free_port():
 
 
 def answers_of(function, arguments, environments=({}, {})):
-    """What a function returns in each of several processes of a group.
-
-    Args:
-        function: One that can be imported.
-        arguments: For each process, by rank.
-        environments: What each has in its environment besides.
-    """
+    """What a function, which can be imported, returns in each process of a group, given arguments for each by rank."""
     fork_server.ensure_running()
     answers = fork_server.CONTEXT.Queue()
     common = {'WORLD_SIZE': str(len(arguments)), 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}

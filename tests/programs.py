@@ -43,11 +43,7 @@ def started(command, environment=None, **options):
 
 
 def run(command, environment=None, timeout=SECONDS, **options):
-    """``subprocess.run`` with the output captured as text; nothing of it outlives the call.
-
-    Raises:
-        AssertionError: It has not ended in time; the message shows the last of its output.
-    """
+    """``subprocess.run`` with the output captured as text; nothing of it outlives the call, which ends in time."""
     options = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True, **options}
     try:
         with started(command, environment, **options) as process:

@@ -12,6 +12,7 @@ from mmgcvit.models.lsa.archs import CIFAR_SHIFTS, IMAGENET_SHIFTS
 DATA = Path(__file__).parent / 'data'
 ARCH = {'embed_dims': 8, 'depths': (2, 2, 3, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 3}
 NUM_CLASSES = 11
+NETWORKS = {'mmgcvit.GCViT': GCViT, 'mmgcvit.LSA': LSA}
 
 
 class Original:
@@ -28,6 +29,10 @@ class Original:
         data = self.data
         return {key[2:]: torch.from_numpy(data[key]).float() for key in data if key.startswith('w:')}
 
+    def backbone(self, **arguments) -> GCViT | LSA:
+        config = self.backbone_config(**arguments)
+        return NETWORKS[config.pop('type')](**config).eval()
+
     def image(self) -> torch.Tensor:
         return torch.from_numpy(self.data['image']).float()
 
@@ -39,15 +44,7 @@ class Original:
 
 @dataclass
 class Reference(Original):
-    """A GC ViT.
-
-    Attributes:
-        name: The file's, under tests/data.
-        window_size: The windows that the outputs were computed with.
-        pretrain_img_size: The resolution of pretraining.
-        layer_scale: None, or a value that the weights replace.
-        stored_windows: The windows of the position tables in the file.
-    """
+    """A GC ViT; layer scale is a value that the weights replace, the stored windows those of the tables in the file."""
 
     name: str
     window_size: int | tuple[int, ...]
@@ -69,20 +66,10 @@ class Reference(Original):
             **arguments,
         }
 
-    def backbone(self, **arguments) -> GCViT:
-        config = self.backbone_config(**arguments)
-        del config['type']
-        return GCViT(**config).eval()
-
 
 @dataclass
 class LSAReference(Original):
-    """An LSA classifier.
-
-    Attributes:
-        name: The file's, under tests/data.
-        arch: What the weights belong to.
-    """
+    """An LSA classifier."""
 
     name: str
     arch: dict
@@ -93,11 +80,6 @@ class LSAReference(Original):
 
     def backbone_config(self, **arguments) -> dict:
         return {'type': 'mmgcvit.LSA', 'arch': self.arch, 'out_indices': (self.last_stage,), **arguments}
-
-    def backbone(self, **arguments) -> LSA:
-        config = self.backbone_config(**arguments)
-        del config['type']
-        return LSA(**config).eval()
 
 
 REFERENCES = [

@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -74,13 +75,6 @@ def test_a_score_is_taken_from_the_validation_of_the_last_checkpoint(tmp_path):
         assert is_validated(tmp_path, 'mIoU') == validated
 
 
-class Lines(list):
-    """A screen."""
-
-    def print(self, text, **_):
-        self.append(text)
-
-
 def test_the_table_is_whole_after_each_training_and_nothing_finished_is_trained_again(monkeypatch, tmp_path):
     order, failing = [], set()
 
@@ -93,7 +87,8 @@ def test_the_table_is_whole_after_each_training_and_nothing_finished_is_trained_
         return ablate.Result({'top-1': 80.0 + len(order)}, 60.0)
 
     monkeypatch.setattr(ablate, 'train', train)
-    table, screen = made_table('a', 'b'), Lines()
+    table, said = made_table('a', 'b'), []
+    screen = SimpleNamespace(print=lambda text, **_: said.append(text))
     args = arguments(table, tmp_path, seeds=2)
     finish(runs_of(table, 2, tmp_path)[0], 70.0, seconds=60)
     failing.add((1, 'a'))
@@ -107,7 +102,7 @@ def test_the_table_is_whole_after_each_training_and_nothing_finished_is_trained_
     assert order == [(0, 'b'), (1, 'a'), (1, 'b')]
     assert '| row a | 2 | 76.00 ± 8.49 |' in (tmp_path / TABLE).read_text()
     assert (tmp_path / PLOT).is_file()
-    assert [line for line in screen if ' of 4' in line] == [
+    assert [line for line in said if ' of 4' in line] == [
         '\n[bold]2 of 4[/bold]  seed 0, row b, about 0:03:00 left',
         *2 * ['\n[bold]3 of 4[/bold]  seed 1, row a, about 0:02:00 left'],
         '\n[bold]4 of 4[/bold]  seed 1, row b, about 0:01:00 left',

@@ -9,17 +9,11 @@ from mmgcvit.commands import train
 from mmgcvit.hosts.configs import overrides, read_config
 
 from ..conftest import ROOT
-from ..docs.pages import blocks_of
+from ..docs.pages import texts_of
 
 PAGE = (ROOT / 'docs' / 'custom_dataset.md').read_text()
-BLOCKS = list(blocks_of('docs/custom_dataset.md'))
-TRAINED = [
-    shlex.split(line)[2:]
-    for block in BLOCKS
-    if block.language == 'bash'
-    for line in block.text.splitlines()
-    if line.startswith('python tools/train.py')
-]
+COMMANDS = [line for text in texts_of('docs/custom_dataset.md', 'bash') for line in text.splitlines()]
+TRAINED = [shlex.split(line)[2:] for line in COMMANDS if line.startswith('python tools/train.py')]
 
 
 def test_the_page_names_the_commands_in_their_order():
@@ -41,8 +35,7 @@ def test_the_options_of_the_page_take_effect(monkeypatch):
 
 
 def test_the_quoted_lines_are_the_templates():
-    first = next(block.text for block in BLOCKS if block.language == 'python')
-    assert first in (ROOT / 'configs' / 'custom_coco.py').read_text()
+    assert texts_of('docs/custom_dataset.md', 'python')[0] in (ROOT / 'configs' / 'custom_coco.py').read_text()
 
 
 def test_a_hosts_config_is_inherited_by_name(tmp_path):

@@ -65,6 +65,10 @@ def blocks_of(page):
             yield Block(page, token.map[0] + 2, token.info.strip(), token.content)
 
 
+def texts_of(page, language):
+    return [block.text for block in blocks_of(page) if block.language == language]
+
+
 def blocks(*languages):
     return [block for page in PAGES for block in blocks_of(page) if block.language in languages]
 

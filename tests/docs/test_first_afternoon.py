@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -12,10 +11,11 @@ import pytest
 from .. import programs
 from ..conftest import ROOT
 from ..tools.commands import environment_for, output_of
+from .pages import texts_of
 
-PAGE = (ROOT / 'docs' / 'first_afternoon.md').read_text()
-COMMANDS = [line for block in re.findall(r'```bash\n(.*?)```', PAGE, re.DOTALL) for line in block.splitlines()]
-(PROGRAM,) = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
+PAGE = 'docs/first_afternoon.md'
+COMMANDS = [line for text in texts_of(PAGE, 'bash') for line in text.splitlines()]
+(PROGRAM,) = texts_of(PAGE, 'python')
 AS_JSON = '\nimport json\nprint(json.dumps([found.class_names, found.boxes.tolist(), found.scores.tolist()]))'
 
 

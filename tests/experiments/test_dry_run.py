@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -119,22 +118,14 @@ def test_a_folder_of_other_things_is_left_alone_and_impossible_options_are_refus
     assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']
 
 
-@contextmanager
-def data_noted():
+@pytest.fixture
+def written(monkeypatch):
     """Write no data, but note what would be."""
     calls = {}
-    with pytest.MonkeyPatch.context() as patch:
-        for kind in ('coco', 'ade20k', 'imagenet'):
-            patch.setattr(
-                shrinking, f'write_miniature_{kind}', lambda *given, kind=kind, **more: calls.update({kind: given})
-            )
-        yield calls
-
-
-@pytest.fixture
-def written():
-    with data_noted() as calls:
-        yield calls
+    for kind in ('coco', 'ade20k', 'imagenet'):
+        note = lambda *given, kind=kind, **_: calls.update({kind: given})  # noqa: E731
+        monkeypatch.setattr(shrinking, f'write_miniature_{kind}', note)
+    return calls
 
 
 def walk(value):

@@ -1,7 +1,5 @@
 """Small models with random weights in work dirs, as runs leave them, and pictures to use them on."""
 
-import sys
-
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +8,6 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmgcvit.checkpoints import save_whole
-from mmgcvit.commands.main import run_command
 from mmgcvit.inference import load
 
 from ..tools.commands import CONFIGS
@@ -89,24 +86,6 @@ def photo(picture, tmp_path):
     path = tmp_path / 'photo.png'
     cv2.imwrite(str(path), picture)
     return str(path)
-
-
-@pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
-    """Call a command in this process, in a folder of its own; gives its exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(name, *arguments):
-        monkeypatch.setattr(sys, 'argv', [])
-        code = 0
-        try:
-            run_command(name, arguments)
-        except SystemExit as ended:
-            code = ended.code
-        printed = capsys.readouterr()
-        return (1, f'{printed.out}{code}') if isinstance(code, str) else (code, printed.out + printed.err)
-
-    return call
 
 
 def assert_same(first, second, tolerance=1e-4):

@@ -15,7 +15,6 @@ from mmgcvit.inference import load
 
 from ..inference.conftest import (  # noqa: F401  (fixtures)
     TASKS,
-    call,
     config_of,
     make_work_dir,
     model,

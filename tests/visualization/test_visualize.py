@@ -1,6 +1,5 @@
 """``mmgcvit visualize``: what docs/visualization.md says to type, on small models in folders so named; refusals."""
 
-import re
 import shlex
 from dataclasses import replace
 
@@ -11,14 +10,13 @@ import torch
 from mmgcvit import visualization
 from mmgcvit.checkpoints import save_whole
 
-from ..conftest import ROOT
+from ..docs.pages import texts_of
 from ..inference.conftest import CLASSES, make_work_dir, picture_of
 from .conftest import LSA, classifier_of
 from .test_gradcam import needs_gradcam
 
-DOCS = (ROOT / 'docs' / 'visualization.md').read_text()
-BASH, PYTHON = (re.findall(rf'(?ms)^```{language}\n(.*?)^```$', DOCS) for language in ('bash', 'python'))
-COMMANDS = [line for block in BASH for line in block.splitlines() if line.startswith('mmgcvit ')]
+BASH, PYTHON = (texts_of('docs/visualization.md', language) for language in ('bash', 'python'))
+COMMANDS = [line for text in BASH for line in text.splitlines() if line.startswith('mmgcvit ')]
 
 
 @needs_gradcam
@@ -70,13 +68,10 @@ def test_errors_are_one_sentence(call, work_dirs, photo):
     before = cv2.imread(photo)
     folder = work_dirs['classification']
     for arguments, message in (
-        (['shifts', folder, photo], 'visualize: this GCViT has no shifted copies of the image, which only LSA has'),
         (['attention', folder, photo, '--stage', 9], 'visualize: there is no stage 9; there are 0 to 3'),
         (['attention', folder, photo, '--at', 'middle'], "'middle': expected X,Y, for example 120,80"),
         (['queries', folder, photo, '--out', 'it.txt'], 'it.txt: pictures are written as .png, .pdf, .svg or .jpg'),
-        (['queries', folder, photo, '--device', 'tpu'], "device 'tpu': expected auto, cpu, cuda or cuda:N"),
         (['queries', folder, photo, '--out', photo], 'is the image itself'),
-        (['queries', folder, 'no.png', '--device', 'cpu'], 'visualize: no.png: there is no such file'),
         (['queries', folder, 'a.pth', photo, photo], 'one IMAGE'),
         (['queries', folder, photo, '--out', f'{photo}/it.png', '--device', 'cpu'], 'it.png cannot be written ('),
     ):

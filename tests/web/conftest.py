@@ -1,8 +1,6 @@
 """Pages, models and a browser, each once a session."""
 
-import struct
 import threading
-import zlib
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,14 +15,6 @@ from ..inference.conftest import models, photo, picture, work_dirs  # noqa: F401
 from .chromium import SECONDS, Page, started
 
 TASKS = ('detection', 'segmentation', 'classification')
-
-
-def png_header(width, height):
-    """A PNG file that announces a size, and ends where its pixels begin."""
-    header = b'IHDR' + struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    return (
-        b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13) + header + struct.pack('>II', zlib.crc32(header), 1000) + b'IDAT'
-    )
 
 
 @contextmanager

@@ -65,7 +65,6 @@ def test_a_mistake_is_answered_in_a_sentence(work_dirs, tmp_path):
     """And what is there is left alone."""
     assert 'name CONFIG' in sentence_of()
     assert 'name CONFIG' in sentence_of('x.py', '--build', tmp_path / 'out')
-    assert 'there is no config nowhere.py' in sentence_of('nowhere.py')
     assert '--port 70000' in sentence_of(work_dirs['classification'], '--port', 70000)
     with socket.create_server(('127.0.0.1', 0)) as other:
         port = other.getsockname()[1]

@@ -12,8 +12,8 @@ from PIL import Image
 
 from mmgcvit.web.server import PAGE
 
+from ..datasets.checks.made import png_header
 from .chromium import Page
-from .conftest import png_header
 
 pytestmark = pytest.mark.slow
 

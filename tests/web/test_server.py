@@ -17,9 +17,10 @@ from PIL import Image
 from mmgcvit.web.model import LEAST_SCORE, LONGEST_SIDE, MOST_BYTES, MOST_PIXELS, ServedModel, picture_of
 from mmgcvit.web.server import PageServer, page_files
 
+from ..datasets.checks.made import png_header
 from ..inference.conftest import picture_of as spots
 from ..memory import grown_by
-from .conftest import TASKS, png_header, running
+from .conftest import TASKS, running
 
 
 @pytest.fixture

@@ -36,16 +36,16 @@ def write_turned(path, orientation=6):
     write_image(path, exif=exif)
 
 
-def write_bomb(path, side=30_000):
-    """The header of a large PNG file, and next to nothing of its pixels."""
-    chunks = (b'IHDR', struct.pack('>IIBBBBB', side, side, 8, 2, 0, 0, 0)), (b'IDAT', zlib.compress(bytes(100)))
-    path.write_bytes(
-        b'\x89PNG\r\n\x1a\n'
-        + b''.join(
-            struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
-            for name, content in chunks
-        )
+def png_header(width, height):
+    """A PNG file that announces a size, and ends where its pixels begin."""
+    header = b'IHDR' + struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    return (
+        b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13) + header + struct.pack('>II', zlib.crc32(header), 1000) + b'IDAT'
     )
+
+
+def write_bomb(path):
+    path.write_bytes(png_header(30_000, 30_000))
 
 
 def write_jpeg_bomb(path, side=30_000):

@@ -90,32 +90,26 @@ def test_what_cannot_be_looked_into_is_said():
         refusal({'type': 'Cocoa'})
 
 
-@pytest.mark.parametrize('name', ['mask_rcnn_gcvit_digits', 'upernet_gcvit_digits', 'gcvit_digits_cls'])
-def test_the_demos_data_give_no_complaint(name, digits):
-    cfg = Config.fromfile(ROOT / 'configs' / 'demo' / f'{name}.py')
-    for loader in LOADERS:
-        dataset = cfg[loader].dataset
-        dataset.data_root = dataset.data_root.replace('data/digits', str(digits))
-    report = look_at_all(cfg)
-    assert not report.sentences(Outcome.STOPS) + report.sentences(Outcome.LEFT_OUT) + report.notes
-
-
 @pytest.mark.parametrize(
     ('name', 'write'),
     [
+        *((f'demo/{name}', None) for name in ('mask_rcnn_gcvit_digits', 'upernet_gcvit_digits', 'gcvit_digits_cls')),
         ('mask_rcnn_gcvit_t', write_miniature_coco),
         ('upernet_gcvit_t', write_miniature_ade20k),
         ('gcvit_xxt_in1k', lambda root: write_miniature_imagenet(root, imagenet_folders())),
     ],
 )
-def test_miniatures_of_the_public_sets_give_no_complaint(name, write, tmp_path):
+def test_the_demos_data_and_miniatures_of_the_public_sets_give_no_complaint(name, write, digits, tmp_path):
+    """Of the demo's data some are repaired: they are grey."""
     cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
-    write(tmp_path / 'set')
+    if write:
+        write(tmp_path / 'set')
     for loader in LOADERS:
-        cfg[loader].dataset.data_root = str(tmp_path / 'set')
+        dataset = cfg[loader].dataset
+        dataset.data_root = str(tmp_path / 'set') if write else dataset.data_root.replace('data/digits', str(digits))
     report = look_at_all(cfg)
-    assert not report.found
     assert not report.notes
+    assert not (report.found if write else report.sentences(Outcome.STOPS) + report.sentences(Outcome.LEFT_OUT))
 
 
 def held_by(cfg):

@@ -61,30 +61,6 @@ EXPECTED = {
 }
 
 
-def as_roboflow(root):
-    write_yolo(root)
-    for part, numbers in {'train': range(4), 'valid': range(4, 6)}.items():
-        for number in numbers:
-            moved(root, **{f'images/{number}.jpg': f'{part}/images/{number}.jpg'})
-            moved(root, **{f'labels/{number}.txt': f'{part}/labels/{number}.txt'})
-    (root / 'data.yaml').write_text('train: ../train/images\nval: ../valid/images\nnames: {0: disc, 1: square}\n')
-
-
-def with_lists(root):
-    write_yolo(root)
-    (root / 'train.txt').write_text(''.join(f'./images/{number}.jpg\n' for number in ALL[:4]))
-    (root / 'set.yaml').write_text(f'path: {root}\ntrain: [train.txt]\nval: more/\nnames: [disc, square]\n')
-    (root / 'data.yaml').unlink()
-    for number in ALL[4:]:
-        moved(root, **{f'images/{number}.jpg': f'more/{number}.jpg', f'labels/{number}.txt': f'more/{number}.txt'})
-
-
-def with_names_alone(root):
-    write_yolo(root)
-    (root / 'data.yaml').unlink()
-    (root / 'classes.txt').write_text('disc\nsquare\n')
-
-
 def as_exported(root):
     """COCO as Roboflow exports it: beside the images, with a category above the others."""
     write_coco(root)
@@ -154,9 +130,6 @@ LAYOUTS = {
     behind_links: ('COCO', 'masks'),
     write_yolo: ('YOLO', 'boxes'),
     partial(write_yolo, outlines=True): ('YOLO', 'masks'),
-    as_roboflow: ('YOLO', 'boxes'),
-    with_lists: ('YOLO', 'boxes'),
-    with_names_alone: ('YOLO', 'boxes'),
     write_voc: ('Pascal VOC', 'boxes'),
     xml_beside_images: ('Pascal VOC', 'boxes'),
     xml_named_otherwise: ('Pascal VOC', 'boxes'),

@@ -12,6 +12,7 @@ from ...configs.own_data import write_picture
 
 LINE = '0 0.5 0.5 0.2 0.2\n'
 PARTS = {'train': range(4), 'val': range(4, 6)}
+IN_PARTS = 'train: ../train/images\nval: ../val/images\nnames: {0: cat}\n'
 SETTINGS = 'train: images/train\nval: images/val\nnames: [cat]\n'
 
 
@@ -35,13 +36,12 @@ def counts(root):
 
 
 def listed(root):
-    """Lists with the folders of another machine, and images by themselves."""
+    """Lists with the folders of another machine, and images by themselves; the file is called otherwise."""
     (root / 'train.txt').write_text(
         '\ufeff' + ''.join(f'data/images/train/{number}.jpg\n' for number in PARTS['train'])
     )
-    (root / 'data.yaml').write_text(
-        'train: /darknet/data/train.txt\nval: [images/val/4.jpg, images/val/5.jpg]\nnc: 1\n'
-    )
+    (root / 'data.yaml').unlink()
+    (root / 'set.yaml').write_text('train: /darknet/data/train.txt\nval: [images/val/4.jpg, images/val/5.jpg]\nnc: 1\n')
 
 
 def beside_another(root):
@@ -57,6 +57,13 @@ MEANT = [
     ({'settings': SETTINGS.replace('images/', 'C:\\photos\\images\\')}, None, BOTH, '^$'),
     ({'settings': SETTINGS.replace('train:', 'Train:').replace('names: [cat]', 'NAMES: {"0": cat}')}, None, BOTH, '^$'),
     ({}, listed, BOTH, '^$'),
+    # As Roboflow writes it.
+    (
+        {'settings': IN_PARTS, 'images': '{part}/images/{number}.jpg', 'labels': '{part}/labels/{number}.txt'},
+        None,
+        BOTH,
+        '^$',
+    ),
     ({'settings': SETTINGS.replace('images/', '../images/')}, beside_another, BOTH, '^$'),
     (
         {'settings': SETTINGS + 'test: ../test/images\n'},
