@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MethodType
 from typing import Any, NamedTuple
 
 import torch
@@ -102,6 +103,7 @@ class FiniteStepsHook(Hook):
                 # bfloat16 has the range of float32: there is no scale to look for.
                 self.has_scaler, self.looks_for_scale = True, wrapper.cast_dtype is not torch.bfloat16
             if isinstance(getattr(wrapper, 'optimizer', None), Optimizer):
+                have_hooks_called(wrapper.optimizer)
                 self.handles.append(wrapper.optimizer.register_step_pre_hook(self.judge_step))
                 self.handles.append(wrapper.optimizer.register_step_post_hook(take_verdict_back))
 
@@ -241,6 +243,23 @@ def are_finite_everywhere(numbers: list[Tensor]) -> Tensor:
 def skips_on_device(optimizer: Optimizer) -> bool:
     """Whether an optimizer leaves a step out by ``found_inf``; SGD's first one would begin with any momentum."""
     return isinstance(optimizer, Adam | AdamW) and all(group.get('fused') for group in optimizer.param_groups)
+
+
+def have_hooks_called(optimizer: Optimizer) -> None:
+    """Give an optimizer the calls of its hooks back: torch 2.1 takes them from all once anything is compiled."""
+    step = optimizer.step
+    if not calls_hooks(type(optimizer).step) and not calls_hooks(step):
+        optimizer.step = MethodType(
+            Optimizer.profile_hook_step(lambda _, *args, **kwargs: step(*args, **kwargs)), optimizer
+        )
+
+
+def calls_hooks(step: Any) -> bool:
+    """Whether a step is what torch makes of an optimizer's, by itself or within what schedulers make of that."""
+    code = Optimizer.profile_hook_step(step).__code__
+    while step is not None and getattr(step, '__code__', None) is not code:
+        step = getattr(step, '__wrapped__', None)
+    return step is not None
 
 
 def take_verdict_back(optimizer: Optimizer, arguments: Any, options: Any) -> None:
