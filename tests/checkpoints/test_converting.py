@@ -15,7 +15,6 @@ from mmgcvit.checkpoints import DamagedCheckpointError, Weights, read_checkpoint
 from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
 from mmgcvit.models.gcvit.layouts import LAYOUTS as GCVIT_LAYOUTS
 from mmgcvit.models.gcvit.layouts import ORIGINAL as GCVIT_ORIGINAL
-from mmgcvit.models.gcvit.layouts import TIMM
 from mmgcvit.models.lsa.layouts import LAYOUTS as LSA_LAYOUTS
 from mmgcvit.models.lsa.layouts import ORIGINAL as LSA_ORIGINAL
 
@@ -188,23 +187,16 @@ def test_what_was_converted_is_told(convert, tmp_path):
 @pytest.mark.parametrize(
     'arch', ['xxtiny', *(pytest.param(arch, marks=pytest.mark.long) for arch in ('xtiny', 'tiny', 'small', 'base'))]
 )
-def test_timm_computes_the_same_both_ways(arch):
+def test_timm_computes_the_same_both_ways(convert, arch, tmp_path):
     """At 224 px with timm's random weights: logits and each stage's map within 1e-4; and our weights in timm."""
     theirs = timm.create_model(f'gcvit_{arch}').eval()
     # Random weights of some size, or differences would drown in the initial ones.
     for parameter in theirs.parameters():
         torch.nn.init.normal_(parameter, std=0.05 if parameter.ndim > 1 else 0.5)
     ours = build_classifier({'type': 'mmgcvit.GCViT', 'arch': arch, 'out_indices': (3,)}, 1000)
-    weights = Weights('timm', TIMM, '', False, {})
-    for name, tensor in theirs.state_dict().items():
-        here = TIMM.name_here(name)
-        if here is not None:
-            weights.tensors[here] = TIMM.shape_here(here, tensor)
-    state_dict = {
-        name if name.startswith('head') else f'backbone.{name.replace("final_norm", "norm3")}': tensor
-        for name, tensor in weights.tensors.items()
-    }
-    ours.load_state_dict(state_dict, strict=True)
+    torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
+    convert(tmp_path / 'timm.pth', tmp_path / 'ours.pth')
+    load_checkpoint(ours, str(tmp_path / 'ours.pth'), strict=True)
     image = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
         torch.testing.assert_close(ours(image), theirs(image), atol=1e-4, rtol=1e-4)
@@ -218,10 +210,9 @@ def test_timm_computes_the_same_both_ways(arch):
             if i == 3:
                 found = ours.backbone.norm3(found.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
-    del ours, state_dict
-    back = state_dict_for(weights, TIMM)
+    convert(tmp_path / 'ours.pth', tmp_path / 'back.safetensors', '--to', 'timm')
     other = timm.create_model(f'gcvit_{arch}').eval()
-    missing = other.load_state_dict(back, strict=False)
+    missing = other.load_state_dict(state_dict_of(tmp_path / 'back.safetensors'), strict=False)
     assert not missing.unexpected_keys
     assert not missing.missing_keys
     with torch.no_grad():

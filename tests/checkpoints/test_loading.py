@@ -206,16 +206,6 @@ def test_position_embeddings_of_another_size_are_resized(load, size, device):
         torch.testing.assert_close(resized(image), loaded(image), atol=1e-5, rtol=1e-5)
 
 
-def test_embeddings_on_oblong_grids_come_back(load):
-    source = TINY.backbone(pretrain_img_size=(112, 140)).state_dict()
-    model, line = load(source, TINY, {'pretrain_img_size': (140, 112)})
-    assert '4 of them position tables resized' in line
-    assert model.stages[0].position.grid_shape.tolist() == [20, 16]
-    again, line = load(source, TINY, {'pretrain_img_size': (112, 140)})
-    assert ' 0 of them position tables resized' in line
-    assert_same(again, source)
-
-
 @pytest.mark.parametrize('window_size', [None, 5], ids=['as trained', 'resized'])
 def test_weights_load_into_a_model_on_its_device(window_size, load, device):
     """They are what a model on the CPU gets, and it stays where it is."""

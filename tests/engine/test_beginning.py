@@ -66,12 +66,6 @@ REFUSALS = {
     'no run': ('train', ['--resume', '{}/no_run.pth'], [], 'cannot be resumed'),
     'no counts': ('train', ['--resume', '{}/no_counts.pth', '--progress'], [], 'cannot be resumed'),
     'another network': ('train', ['--resume', '{}/other_network.pth'], [], 'does not fit'),
-    'another network, display': (
-        'train',
-        ['--resume', '{}/other_network.pth', '--progress'],
-        [],
-        'does not fit',
-    ),
     'no runner': ('train', ['--overwrite'], ['runner_type=NoRunner'], 'there is no such runner'),
     'hook': ('train', ['--overwrite'], ['default_hooks.checkpoint.no_such=1'], 'takes no no_such'),
     'weights': ('train', ['--overwrite'], ['load_from={}/other_network.pth'], 'does not fit'),

@@ -1,12 +1,9 @@
 """Layer-wise learning rates for detectors and segmentors."""
 
 import pytest
-import torch
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, init_default_scope
 
-from ..conftest import ROOT
+from ..configs.models import on_meta, read
 
 RATE, DECAY = 1e-3, 0.9
 CONSTRUCTORS = {
@@ -17,16 +14,9 @@ CONSTRUCTORS = {
 }
 
 
-def model_of(name):
-    cfg = Config.fromfile(ROOT / 'configs' / f'{name}.py')
-    init_default_scope(cfg.default_scope)
-    with torch.device('meta'):
-        return MODELS.build(cfg.model), cfg
-
-
 @pytest.mark.parametrize('name', CONSTRUCTORS)
 def test_blocks_learn_the_slower_the_earlier_they_are(name):
-    model, _ = model_of(name)
+    model = on_meta(read(name))
     settings = {
         'optimizer': {'type': 'AdamW', 'lr': RATE, 'weight_decay': 0.05},
         'constructor': CONSTRUCTORS[name],
@@ -46,7 +36,7 @@ def test_blocks_learn_the_slower_the_earlier_they_are(name):
 
 
 def test_multipliers_that_would_have_no_effect_are_refused():
-    model, cfg = model_of('dino_gcvit_t_12e')
+    cfg = read('dino_gcvit_t_12e')
     cfg.optim_wrapper.constructor = 'mmgcvit.LayerDecayOptimWrapperConstructor'
     with pytest.raises(ValueError, match='lr_mult of backbone'):
-        build_optim_wrapper(model, cfg.optim_wrapper)
+        build_optim_wrapper(on_meta(cfg), cfg.optim_wrapper)

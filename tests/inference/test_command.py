@@ -69,16 +69,6 @@ def test_a_folder_is_drawn_and_written(call, work_dir, task, photos, out):
     assert not list(out.rglob('*unfinished*'))
 
 
-def test_python_sees_what_the_command_writes(call, models, work_dirs, photos, out):
-    call('predict', work_dirs['detection'], photos / 'a.png', '--score-thr', 0, '--device', 'cpu', '--no-save-vis')
-    found = models['detection'](str(photos / 'a.png'))
-    records = content(out / 'predictions.json')
-    assert [record['score'] for record in records] == pytest.approx(found.scores.tolist(), abs=1e-5)
-    left, top, width, height = records[0]['bbox']
-    assert [left, top, left + width, top + height] == pytest.approx(found.boxes[0].tolist(), abs=0.02)
-    assert [path.name for path in out.iterdir() if path.is_dir()] == []
-
-
 def test_a_broken_one_of_many_is_named_and_counted_and_skipped(call, work_dirs, photos, tmp_path, out):
     (photos / 'words.jpg').write_text('words')
     (photos / 'notes.txt').write_text('words')
