@@ -20,9 +20,11 @@ from mmgcvit.engine.early_end import RESUME_ME
 from mmgcvit.errors import UserError
 
 from ..docs.pages import blocks
-from ..programs import running, started, wait_for
+from ..programs import ROOT, running, started, wait_for
 
 CONFIG = 'tests/data/configs/classify.py'
+# Configs read data/...
+IN_IMAGE = re.search('WORKDIR (.+)', (ROOT / 'docker' / 'Dockerfile').read_text())[1]
 SECOND_OF_TWO = {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'node0'}
 
 
@@ -70,6 +72,7 @@ def test_each_pod_of_a_manifest_is_the_node_that_it_should_be_and_its_command_is
     for spec, container, variables in pods_of(manifest):
         assert spec['terminationGracePeriodSeconds'] >= 60
         assert {'name': 'shm', 'emptyDir': {'medium': 'Memory'}} in spec['volumes']
+        assert {f'{IN_IMAGE}/data', '/dev/shm'} < {mount['mountPath'] for mount in container['volumeMounts']}
         script, config, number, *options = container['command']
         assert (script, '--resume' in options) == ('tools/dist_train.sh', True)
         for name in ('NNODES', *variables):

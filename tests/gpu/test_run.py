@@ -13,6 +13,9 @@ from ..programs import ROOT
 from .run import Part, fits, main, parts_on, run, unpack
 
 
+LOOKS = 'import importlib.util; assert not importlib.util.find_spec("transformers"); import transformers'
+
+
 def part(heading, code, seconds=20, **options):
     return Part(heading, ['-c', code], seconds, **options)
 
@@ -68,7 +71,7 @@ def test_transformers_of_the_machine_is_not_found_and_a_folder_of_wheels_that_is
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     monkeypatch.setenv('OUT', str(tmp_path))
     monkeypatch.setattr('sys.argv', ['run', '--device', 'cpu'])
-    monkeypatch.setattr('tests.gpu.run.parts_on', lambda _: [part('Imports', 'import transformers')])
+    monkeypatch.setattr('tests.gpu.run.parts_on', lambda _: [part('Imports', LOOKS)])
     assert main() == 1
     assert 'ModuleNotFoundError' in (tmp_path / 'gpu_report.md').read_text()
     monkeypatch.setattr('sys.argv', ['run', '--wheels', str(tmp_path / 'nowhere')])

@@ -329,13 +329,16 @@ def test_the_batch_script_of_the_page_is_queued_again_when_it_was_warned_and_goe
         script = script.replace(theirs, ours)
     (tmp_path / 'batch.sh').write_text(script)
     requeued = tmp_path / 'bin' / 'requeued'
+    # Preemption signals the tasks alone, which end together and before the script hears of it.
+    call_in_shell('', 'bash', tmp_path / 'batch.sh', fails=True, **slurm, SLURM_JOB_ID='123', WARNED='SIGTERM@1')
+    assert requeued.read_text() == '123\n'
     # The script's shell is the process that is known before it begins.
     command = ['bash', '-c', f'export WARNED_PROCESS=$$; exec bash {tmp_path}/batch.sh']
     call_in_shell('', *command, fails=True, **slurm, SLURM_JOB_ID='123', WARNED='SIGUSR1@3/0')
-    assert requeued.read_text() == '123\n'
+    assert requeued.read_text() == 2 * '123\n'
     assert 3 <= toy.last(tmp_path / 'work')['meta']['iter'] < 6
     call_in_shell('', *command, **slurm, SLURM_JOB_ID='123', SLURM_RESTART_COUNT='1')
-    assert requeued.read_text() == '123\n', 'not once more'
+    assert requeued.read_text() == 2 * '123\n', 'not once more'
     assert same_as_unbroken(tmp_path / 'work', tmp_path / 'whole', settings)
 
 
