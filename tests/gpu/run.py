@@ -23,8 +23,7 @@ from zipfile import ZipFile
 from ..programs import ROOT, started
 
 LINES_OF_AN_ERROR = 25
-# mmpretrain and mmdet do not import beside transformers 5, which images for machines with a GPU have.
-WITHOUT_TRANSFORMERS = "import sys; sys.modules['transformers'] = None  # neither find_spec nor import finds it"
+STARTED_FIRST = ROOT / 'tests' / 'gpu' / 'start'
 # When the part that reads it is to have ended, in seconds as time.time() counts them.
 ENDS = 'GPU_PART_ENDS'
 
@@ -75,8 +74,7 @@ def main():
     target = Path(os.environ.get('OUT') or ROOT / 'build') / 'gpu_report.md'
     with tempfile.TemporaryDirectory() as folder:
         said = unpack(args.wheels, Path(folder)) if args.wheels else ''
-        Path(folder, 'sitecustomize.py').write_text(WITHOUT_TRANSFORMERS)
-        path = os.pathsep.join([str(ROOT), folder, *filter(None, [os.environ.get('PYTHONPATH')])])
+        path = os.pathsep.join([str(ROOT), str(STARTED_FIRST), folder, *filter(None, [os.environ.get('PYTHONPATH')])])
         own = {'PYTHONPATH': path, 'PYTHONUTF8': '1'}
         if args.device == 'cpu':  # a rehearsal: small tensors, nothing compiled, beside other programs
             return run(parts_on('cpu'), target, os.environ | own | {'OMP_NUM_THREADS': '1'}, said=said)

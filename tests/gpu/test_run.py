@@ -12,8 +12,11 @@ from .. import programs
 from ..programs import ROOT
 from .run import Part, fits, main, parts_on, run, unpack
 
-
-LOOKS = 'import importlib.util; assert not importlib.util.find_spec("transformers"); import transformers'
+LOOKS = """
+from mmengine.utils import is_installed
+assert not is_installed('transformers')
+import transformers
+"""
 
 
 def part(heading, code, seconds=20, **options):
@@ -68,6 +71,8 @@ def test_transformers_of_the_machine_is_not_found_and_a_folder_of_wheels_that_is
     tmp_path, monkeypatch, capsys
 ):
     (tmp_path / 'transformers.py').touch()
+    (tmp_path / 'transformers-5.0.dist-info').mkdir()
+    (tmp_path / 'transformers-5.0.dist-info' / 'METADATA').write_text('Name: transformers\nVersion: 5.0\n')
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     monkeypatch.setenv('OUT', str(tmp_path))
     monkeypatch.setattr('sys.argv', ['run', '--device', 'cpu'])

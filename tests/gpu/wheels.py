@@ -29,7 +29,7 @@ markdown click timm safetensors packaging psutil pytest pluggy iniconfig excepti
 """
 LARGE = """
 pillow opencv-python-headless scipy scikit-image scikit-learn joblib threadpoolctl narwhals
-matplotlib kiwisolver contourpy cycler fonttools pyparsing python-dateutil six
+matplotlib kiwisolver contourpy cycler fonttools pyparsing python-dateutil six cloudpickle
 """
 PLATFORMS = [f'manylinux_2_{minor}_x86_64' for minor in (28, 27, 24, 17, 12, 5)]
 
