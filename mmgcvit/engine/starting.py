@@ -15,8 +15,9 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, get_world_size
 from rich.progress import Progress
 
-from ..datasets.checks import Outcome, check_datasets, settings_of
+from ..datasets.checks import Outcome, check_datasets
 from ..datasets.checks.presence import check_presence
+from ..datasets.checks.sources import settings_of
 from ..errors import UserError
 from ..files import check_writable
 from ..hosts.configs import enter_scope, read_config

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 
 from ..checkpoints.for_hosts import ReadingAsData
 from ..checkpoints.loading import check_fits
-from ..datasets.checks import leaf_datasets
+from ..datasets.checks.sources import leaf_datasets
 from ..errors import UserError
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators

@@ -21,7 +21,8 @@ from ..checkpoints import DamagedCheckpointError
 from ..checkpoints.for_hosts import ReadingAsData
 from ..checkpoints.loading import check_fits
 from ..checkpoints.run_folder import is_checked, resume, with_whole_one_beside
-from ..datasets.checks import settings_of, skip_damaged
+from ..datasets.checks import skip_damaged
+from ..datasets.checks.sources import settings_of
 from ..errors import UserError
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, ConfigDict
 
-from ..datasets.checks import class_of, kind_of, leaf_datasets, type_name
+from ..datasets.checks.sources import class_of, kind_of, leaf_datasets, type_name
 from ..datasets.classes import coco_categories, imagenet_folders
 from ..datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from ..errors import UserError

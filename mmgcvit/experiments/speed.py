@@ -21,8 +21,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner import set_random_seed
 from torch import nn
 
-from ..datasets.checks import leaf_datasets
 from ..datasets.checks.loading import loads
+from ..datasets.checks.sources import leaf_datasets
 from ..errors import UserError, first_line
 from ..hosts.configs import read_config
 from ..hosts.mmengine import building_in

@@ -15,7 +15,7 @@ from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import set_random_seed
 from PIL import Image
 
-from ..datasets.checks import leaf_datasets, type_name
+from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import UserError, first_line
 from ..hosts.mmengine import reorders_channels
 from ..inference.loading import CIFAR, quiet_hosts

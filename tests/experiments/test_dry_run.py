@@ -13,7 +13,7 @@ from mmengine.structures import BaseDataElement, InstanceData
 from torch import nn
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.datasets.checks import leaf_datasets, type_name
+from mmgcvit.datasets.checks.sources import leaf_datasets, type_name
 from mmgcvit.errors import UserError
 from mmgcvit.experiments import shrinking
 from mmgcvit.experiments.rehearsal import (

@@ -7,19 +7,5 @@ from .checking import check_datasets
 from .contents import Contents
 from .loading import TooManyDamagedError, skip_damaged
 from .problems import Outcome, Report
-from .sources import Settings, class_of, kind_of, leaf_datasets, settings_of, type_name
 
-__all__ = [
-    'Contents',
-    'Outcome',
-    'Report',
-    'Settings',
-    'TooManyDamagedError',
-    'check_datasets',
-    'class_of',
-    'kind_of',
-    'leaf_datasets',
-    'settings_of',
-    'skip_damaged',
-    'type_name',
-]
+__all__ = ['Contents', 'Outcome', 'Report', 'TooManyDamagedError', 'check_datasets', 'skip_damaged']

@@ -42,14 +42,13 @@ export function classesList(scores, { classes }) {
     const bar = element('span', { className: 'bar' }, element('span', { className: 'filled' }));
     bar.firstChild.style.width = percent(score).replace(' ', '');
     bar.setAttribute('aria-hidden', 'true');
-    const row = element(
+    return element(
       'li',
       { className: label === best ? 'best' : '' },
       element('span', { className: 'name', textContent: classes[label] }),
       bar,
       element('span', { className: 'share', textContent: percent(score) }),
     );
-    return row;
   }));
   return { summary: `${classes[best]}, ${percent(scores[best])}`, content: list };
 }
