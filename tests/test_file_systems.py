@@ -148,10 +148,12 @@ def test_where_nothing_is_renamed_a_run_is_refused_before_it_begins(tmp_path):
 
 def test_weights_load_from_a_read_only_disk_and_what_is_not_there_is_a_sentence(disk, monkeypatch):
     place = weights_in_cache(monkeypatch, disk / 'cache')
-    shutil.copy(place, place.with_name(plain := f'plain-{sha256(place)[:8]}.pth'))
+    names = ('plain.pth', f'plain-{sha256(place)[:8]}.pth')
+    for name in names:
+        shutil.copy(place, place.with_name(name))
     if LIBC.mount(b'none', str(disk).encode(), None, REMOUNT | READ_ONLY, None):
         pytest.skip(f'no disk can be made read-only here: {os.strerror(ctypes.get_errno())}')
-    for address in (ADDRESS, ADDRESS.replace('weights.pth', plain)):
+    for address in (ADDRESS, *(ADDRESS.replace('weights.pth', name) for name in names)):
         assert read_checkpoint(address)['a'].sum() == 3
     with pytest.raises(CheckpointError, match=r'could not be downloaded \(.*Read-only file system: .*/cache/'):
         read_checkpoint(ADDRESS.replace('weights', 'other'))

@@ -1,6 +1,7 @@
 """Checkpoints from the network, addresses and the Hugging Face Hub: fetched once a node, whole, the same every time."""
 
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from urllib.request import Request, urlopen
 
 import torch
 from mmengine.dist import all_gather_object, is_distributed
+from mmengine.logging import print_log
 
 from ..errors import CheckpointError, DamagedCheckpointError, first_line
 from ..files import taking_turns, written_together
@@ -52,9 +54,14 @@ def download(address: str, check: Callable[[Path], object]) -> Path:
         except CheckpointError:
             raise
         except Exception as error:  # The network, the server, the disk or the address.
+            reason, plain = first_line(error), plain_place_in_cache(url)
+            if plain.is_file() and not (digest or recorded_digest(beside(path)) or NAMED_DIGEST.search(plain.name)):
+                if damage(plain, check) is None:
+                    message = f'{address} could not be downloaded ({reason}); {plain} is taken for it, by its name'
+                    print_log(message, 'current', logging.WARNING)
+                    return plain
             raise CheckpointError(
-                f'{address} could not be downloaded ({first_line(error)}). Download it elsewhere, then name the file '
-                'instead'
+                f'{address} could not be downloaded ({reason}). Download it elsewhere, then name the file instead'
             ) from None
         return found
 
@@ -67,15 +74,21 @@ def place_in_cache(url: str) -> Path:
     return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
 
+def plain_place_in_cache(url: str) -> Path:
+    """Where torch.hub and mmengine put it, named after the end of the address: another one may end so too."""
+    path = place_in_cache(url)
+    return path.with_name(PurePosixPath(urlsplit(url).path).name or path.name)
+
+
 def find_in_cache(url: str, wanted: str | None, check: Callable[[Path], object]) -> Path | None:
     """The file of an address if it is there as it was, by its own name or by that of torch.hub; nothing is written.
 
     By the digest that is wanted, or recorded, or begins in torch's names. Without one it has to be whole, and have its
-    own name: another address may end as this one does.
+    own name.
     """
     path = place_in_cache(url)
     expected = wanted or recorded_digest(beside(path))
-    for place in (path, path.with_name(PurePosixPath(urlsplit(url).path).name or path.name)):
+    for place in (path, plain_place_in_cache(url)):
         beginning = expected or ''.join(NAMED_DIGEST.findall(place.name)[-1:])
         if place.is_file() and (
             sha256(place).startswith(beginning) if beginning else place == path and damage(place, check) is None

@@ -131,7 +131,9 @@ def test_a_file_that_changed_in_the_cache_is_fetched_again(server):
     assert len(server.asked) == 3
 
 
-def test_what_torch_hub_or_mmengine_has_fetched_is_taken_if_its_name_or_the_address_says_its_digest(server, tmp_path):
+def test_what_torch_hub_or_mmengine_has_fetched_is_taken_by_a_digest_or_where_nothing_else_is_to_be_had(
+    server, tmp_path
+):
     digest = sha256(tmp_path / 'x.pth')
     for name, named_digest in ((f'x-{digest[:8]}.pth', ''), ('x.pth', f'#sha256={digest}')):
         address = server.address.replace('x.pth', name)
@@ -152,6 +154,12 @@ def test_what_torch_hub_or_mmengine_has_fetched_is_taken_if_its_name_or_the_addr
     other = server.address.replace('x.pth', 'x-01234567.pth')
     plain.with_name('x-01234567.pth').write_bytes(server.content)
     assert 'HTTP Error 404' in refusal(other)
+    missing = server.address.replace('x.pth', 'y.pth')
+    plain.with_name('y.pth').write_bytes(server.content[:-9])
+    assert 'HTTP Error 404' in refusal(missing), 'a torn one'
+    plain.with_name('y.pth').write_bytes(server.content)
+    assert fetched(missing), 'no other is to be had'
+    assert 'HTTP Error 404' in refusal(f'{missing}#sha256={"0" * 64}')
 
 
 def test_where_nothing_locks_all_may_fetch_at_once_and_each_reads_a_whole_file(server, monkeypatch):
