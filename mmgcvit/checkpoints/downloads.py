@@ -55,11 +55,11 @@ def download(address: str, check: Callable[[Path], object]) -> Path:
             raise
         except Exception as error:  # The network, the server, the disk or the address.
             reason, plain = first_line(error), plain_place_in_cache(url)
-            if plain.is_file() and not (digest or recorded_digest(beside(path)) or NAMED_DIGEST.search(plain.name)):
-                if damage(plain, check) is None:
-                    message = f'{address} could not be downloaded ({reason}); {plain} is taken for it, by its name'
-                    print_log(message, 'current', logging.WARNING)
-                    return plain
+            is_there = plain.is_file() and not (digest or NAMED_DIGEST.search(plain.name))
+            if is_there and not recorded_digest(beside(path)) and damage(plain, check) is None:
+                message = f'{address} could not be downloaded ({reason}); {plain} is taken for it, by its name'
+                print_log(message, 'current', logging.WARNING)
+                return plain
             raise CheckpointError(
                 f'{address} could not be downloaded ({reason}). Download it elsewhere, then name the file instead'
             ) from None
