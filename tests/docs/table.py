@@ -152,7 +152,7 @@ TABLE = [
     ),
     # What no test runs.
     Left(
-        '^make (demo|demo-seg|install|test|test-all|test-gpu( DEVICE=cpu)?|gpu-wheels|lint|docs|docs-links)$',
+        r'^make (demo|demo-seg|install|test|test-all|test-gpu|gpu-wheels|lint|docs|docs-links)( [A-Z_]+=[\w.]+)?$',
         'installs, or is what runs the tests; tests/tools/test_demo.py',
     ),
     Left(r'^cp -r "\$\(python -c', 'of an installed package; tests/test_metadata.py holds that they are there'),
