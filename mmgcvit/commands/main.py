@@ -36,7 +36,6 @@ COMMANDS = {
     'ablate': ('ablate', "train a paper's ablation with several seeds, and write its table"),
     'digits': ('make_digits', "make the demo's data set"),
     'miniature': ('make_miniature', 'make miniatures of COCO, ADE20K and ImageNet-1K'),
-    'model-zoo': ('model_zoo', "the model zoo's page, written in a clone from its metafiles"),
 }
 # What a report of a fault needs: its name, and the distributions that it may come in.
 STANDS_ON = [

@@ -1,9 +1,9 @@
-"""What is done with configs and models beside using them: dry runs, ablation tables, speed and memory, the model zoo.
+"""What is done with configs and models beside using them: dry runs, ablation tables, speed and memory.
 
 Only ``commands`` imports this room, and the registry, for the hook that observes a rehearsal. Each file, or pair, is
 one experiment: ``shrinking`` makes a config small, which ``rehearsal`` runs; ``ablation_tables`` reads what
 ``ablation_runs`` keeps account of; ``speed`` times whole models and ``benchmark`` backbones, both by ``measuring``;
-``complexity`` counts; ``model_zoo`` writes docs/model_zoo.md. Begin with ``rehearsal``: the commands of a real run.
+``complexity`` counts. Begin with ``rehearsal``: the commands of a real run.
 """
 
 from collections.abc import Sequence

@@ -6,14 +6,12 @@ from itertools import combinations
 
 import modelindex
 import pytest
-import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from mmgcvit.errors import UserError
-from mmgcvit.experiments import model_zoo
-from mmgcvit.experiments import model_zoo_plots as plots
-
 from ..conftest import ROOT
+from ..docs import model_zoo
+from ..docs import model_zoo_plots as plots
+from ..docs.model_zoo import PAGE, RIVALS
 from .models import CONTENTS, ENTRIES, head_of
 
 COLLECTIONS = {collection['Name']: collection for content in CONTENTS for collection in content['Collections']}
@@ -84,8 +82,7 @@ def test_multiply_adds_as_counted_are_the_published_to_one_percent():
         assert metadata['FLOPs'] / 1e9 == pytest.approx(published, rel=0.01), name
 
 
-PAGE = ROOT / 'docs' / 'model_zoo.md'
-FIRST, SECOND = PICTURES = list(plots.PICTURES)
+PICTURES = list(plots.PICTURES)
 
 
 def charts_in(picture):
@@ -100,21 +97,12 @@ def charts_in(picture):
 CHARTS = [chart for picture in PICTURES for chart in charts_in(picture)]
 
 
-def test_the_page_and_its_pictures_say_what_the_files_say_or_are_refused(monkeypatch, tmp_path):
-    model_zoo.check()
-    with monkeypatch.context() as patch:
-        patch.setattr(model_zoo, 'PAGE', ROOT / 'README.md')
-        with pytest.raises(UserError, match=r"run 'mmgcvit model-zoo'"):
-            model_zoo.check()
-    monkeypatch.setattr(model_zoo, 'pictures', lambda: {tmp_path / FIRST: charts_in(FIRST)})
-    for drawn in (False, True):
-        if drawn:
-            plots.save(charts_in(SECOND), tmp_path / FIRST)
-        with pytest.raises(UserError, match=rf'{FIRST} is out of date.*mmgcvit model-zoo --draw'):
-            model_zoo.check()
-    monkeypatch.setattr(model_zoo, 'INDEX', tmp_path / 'model-index.yml')
-    with pytest.raises(UserError, match='in a clone'):
-        model_zoo.write_page(draw=False)
+def test_the_page_and_its_pictures_say_what_the_files_say(tmp_path):
+    assert PAGE.read_text() == model_zoo.render(), 'python -m tests.docs.model_zoo'
+    for path, charts in model_zoo.pictures().items():
+        assert plots.text_in(path) == plots.text_of(charts), 'python -m tests.docs.model_zoo --draw'
+    plots.save(charts, tmp_path / 'drawn.png')
+    assert plots.text_in(tmp_path / 'drawn.png') == plots.text_of(charts)
 
 
 def test_our_points_in_the_pictures_are_those_of_the_metafiles_and_of_the_page():
@@ -129,9 +117,6 @@ def test_our_points_in_the_pictures_are_those_of_the_metafiles_and_of_the_page()
             assert point.parameters == round(metadata['Parameters'] / 1e6, 2) == float(row[1])
             assert point.macs == round(metadata['FLOPs'] / 1e9, 1) == float(row[2])
             assert point.score == float(row[5]) == next(iter(ENTRIES[name]['Results'][0]['Metrics'].values()))
-
-
-RIVALS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'rivals.yml').read_text())
 
 
 def test_rivals_in_the_pictures_are_those_of_the_file_each_with_a_source():

@@ -6,10 +6,8 @@ it shows, by which it is known to be up to date.
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
@@ -81,7 +79,7 @@ STYLES = {
 LEVEL = '#666666'
 
 
-def charts_of(kinds: Iterable[Kind], metafiles: list[dict[str, Any]], rivals: dict[str, Any]) -> list[Chart]:
+def charts_of(kinds, metafiles, rivals):
     """The charts of a picture, from what the metafiles and rivals.yml say."""
     charts = []
     for kind in kinds:
@@ -100,7 +98,7 @@ def charts_of(kinds: Iterable[Kind], metafiles: list[dict[str, Any]], rivals: di
     return charts
 
 
-def ours(kind: Kind, metafiles: list[dict[str, Any]]) -> list[Point]:
+def ours(kind, metafiles):
     """Our models that have the score: parameters and multiply-adds as counted, scores as published."""
     points = []
     for model in (model for content in metafiles for model in content['Models']):
@@ -113,30 +111,28 @@ def ours(kind: Kind, metafiles: list[dict[str, Any]]) -> list[Point]:
     return points
 
 
-def scores_of(model: dict[str, Any]) -> dict[str, float]:
+def scores_of(model):
     """The scores of a model by metric, of all its tasks."""
     return {name: value for result in model['Results'] for name, value in result['Metrics'].items()}
 
 
-def text_of(charts: list[Chart]) -> str:
+def text_of(charts):
     """What a picture of the charts holds."""
     return json.dumps([asdict(chart) for chart in charts])
 
 
-def text_in(picture: Path) -> str | None:
-    """What a picture holds; None where it holds nothing, or there is none."""
-    if not picture.is_file():
-        return None
+def text_in(picture):
+    """What a picture holds."""
     with Image.open(picture) as image:
         return image.text.get(KEY)
 
 
-def save(charts: list[Chart], picture: Path) -> None:
+def save(charts, picture):
     """Draw the charts into a PNG file."""
     figure_of(charts).savefig(picture, dpi=100, metadata={KEY: text_of(charts), 'Software': None})
 
 
-def figure_of(charts: list[Chart]) -> Figure:
+def figure_of(charts):
     """A matplotlib figure with a row for each chart: over parameters on the left, over multiply-adds on the right."""
     figure = Figure(figsize=(12.5, 5.4 * len(charts)), layout='constrained')
     rows = figure.subplots(len(charts), 2, squeeze=False, sharey='row')
@@ -150,7 +146,7 @@ def figure_of(charts: list[Chart]) -> Figure:
     return figure
 
 
-def draw(axes: Any, chart: Chart, cost: str) -> None:
+def draw(axes, chart, cost):
     """One panel: a line for each family, and each point's size beside it."""
     for family, points in chart.families.items():
         colour, marker, offset = STYLES[family]
@@ -177,7 +173,7 @@ def draw(axes: Any, chart: Chart, cost: str) -> None:
     axes.grid(alpha=0.3)
 
 
-def ticks(least: float, most: float) -> list[float]:
+def ticks(least, most):
     """Round numbers between two, closer together where the two are."""
     steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9) if most < 4 * least else (1, 2, 3, 5)
     return [step * 10**power for power in range(4) for step in steps if 0.85 * least <= step * 10**power <= 1.18 * most]

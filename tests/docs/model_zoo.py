@@ -1,26 +1,24 @@
-"""docs/model_zoo.md from model-index.yml and the files it names: what ``mmgcvit model-zoo`` writes in a clone.
+"""``python -m tests.docs.model_zoo`` writes docs/model_zoo.md from the metafiles; with ``--draw`` its pictures too.
 
-The numbers live in those files only; :func:`check` tells where the page or its pictures are not what they say.
+The numbers live in the files that model-index.yml names, and those of other networks in rivals.yml, only.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import argparse
 
 import yaml
 
-from ..errors import UserError
-from . import table
-from .model_zoo_plots import PICTURES, Chart, charts_of, save, scores_of, text_in, text_of
+from mmgcvit.experiments import table
 
-ROOT = Path(__file__).resolve().parents[2]
-INDEX = ROOT / 'model-index.yml'
-RIVALS = ROOT / 'configs' / 'metafiles' / 'rivals.yml'
+from ..configs.models import CONTENTS, ENTRIES
+from ..conftest import ROOT
+from .model_zoo_plots import PICTURES, charts_of, save, scores_of
+
+RIVALS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'rivals.yml').read_text())
 PAGE = ROOT / 'docs' / 'model_zoo.md'
 IMAGES = ROOT / 'docs' / 'images'
 HEAD = """# Model zoo
 
-Made by `mmgcvit model-zoo` from `configs/metafiles/`, which `mim` reads too; tests count parameters and
+Made by `python -m tests.docs.model_zoo` from `configs/metafiles/`, which `mim` reads too; tests count parameters and
 multiply-adds again and compare. Multiply-adds (what MM projects call FLOPs) are for one image of the size beside
 them, height x width; detectors of two stages with 1000 boxes and 100 masks, UPerNet without its auxiliary head; LSA's
 shift attention as it is computed here ([lsa.md](lsa.md)). Scores are the papers', single scale. **None of these
@@ -36,8 +34,8 @@ BESIDE_OTHERS = """## Beside other networks
 
 GC ViT's figure 1 over again, and the same for detection. The orange lines are the models of the tables above, with
 their parameters and multiply-adds as counted here. All scores are published ones, and so are the costs of the other
-networks; **nothing in these pictures has been measured here** but what GC ViT costs. `mmgcvit model-zoo --draw`
-draws them from `configs/metafiles/`.
+networks; **nothing in these pictures has been measured here** but what GC ViT costs.
+`python -m tests.docs.model_zoo --draw` draws them from `configs/metafiles/`.
 
 ![Top-1 on ImageNet-1K over parameters and over multiply-adds: GC ViT, Swin, ConvNeXt, MaxViT, TransNeXt,
 RMT](images/zoo_imagenet.png)
@@ -60,53 +58,18 @@ METRICS = {
 }
 
 
-def write_page(draw: bool) -> None:
-    """Write the page, and draw its pictures if wished."""
-    check_clone()
-    PAGE.write_text(render())
-    for path, charts in pictures().items() if draw else ():
-        save(charts, path)
-
-
-def check() -> None:
-    """Compare the page and its pictures with what they should be."""
-    check_clone()
-    if not PAGE.is_file() or PAGE.read_text() != render():
-        raise UserError(f"{PAGE} is out of date: run 'mmgcvit model-zoo'")
-    for path, charts in pictures().items():
-        if text_in(path) != text_of(charts):
-            raise UserError(f"{path} is out of date: run 'mmgcvit model-zoo --draw'")
-
-
-def check_clone() -> None:
-    if not INDEX.is_file():
-        raise UserError(f'{INDEX} is missing: the model zoo is written in a clone of the repository')
-
-
-def metafiles() -> Iterator[dict[str, Any]]:
-    """The content of each file that the index names."""
-    for path in yaml.safe_load(INDEX.read_text())['Import']:
-        yield yaml.safe_load((ROOT / path).read_text())
-
-
-def rivals() -> dict[str, Any]:
-    """Other networks' published figures."""
-    return yaml.safe_load(RIVALS.read_text())
-
-
-def pictures() -> dict[Path, list[Chart]]:
+def pictures():
     """The charts of each picture."""
-    contents = list(metafiles())
-    return {IMAGES / name: charts_of(kinds, contents, rivals()) for name, kinds in PICTURES.items()}
+    return {IMAGES / name: charts_of(kinds, CONTENTS, RIVALS) for name, kinds in PICTURES.items()}
 
 
-def render() -> str:
+def render():
     """The whole page."""
-    sections = [section for content in metafiles() for section in render_metafile(content)]
+    sections = [section for content in CONTENTS for section in render_metafile(content)]
     return '\n'.join([HEAD, *sections, BESIDE_OTHERS, points_table(), HIGHEST, highest_table()])
 
 
-def render_metafile(content: dict[str, Any]) -> Iterator[str]:
+def render_metafile(content):
     """A section for each collection of models."""
     for collection in content['Collections']:
         models = [model for model in content['Models'] if model['In Collection'] == collection['Name']]
@@ -119,7 +82,7 @@ def render_metafile(content: dict[str, Any]) -> Iterator[str]:
             yield releases_table(models)
 
 
-def models_table(models: list[dict[str, Any]]) -> str:
+def models_table(models):
     """The models of one collection, with a column for each score; the lesser ones only where a model has them."""
     results = [result for model in models for result in model['Results']]
     metrics = [
@@ -138,7 +101,7 @@ def models_table(models: list[dict[str, Any]]) -> str:
     return table(['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics], rows)
 
 
-def releases_table(models: list[dict[str, Any]]) -> str:
+def releases_table(models):
     """The older weights of those models that have any."""
     heads = ['config', 'weights', 'Top 1 Accuracy', 'ImageNetV2 Top 1 Accuracy']
     olders = [(model, model['First Release']) for model in models if 'First Release' in model]
@@ -147,31 +110,40 @@ def releases_table(models: list[dict[str, Any]]) -> str:
     )
 
 
-def link(model: dict[str, Any]) -> str:
+def link(model):
     """The name of a model, leading to its config."""
     return f'[`{model["Name"]}`](../{model["Config"]})'
 
 
-def points_table() -> str:
+def points_table():
     """The points of other networks."""
     rows = []
-    for group in rivals()['Rivals']:
+    for group in RIVALS['Rivals']:
         points = [f'{it["Name"]}: {it["Parameters"]} / {it["FLOPs"]} / {it["Score"]}' for it in group['Models']]
         rows.append([group['Task'], group['Family'], '; '.join(points), source(group)])
     return table(['task', 'network', 'size: parameters (M) / multiply-adds (G) / score', 'source'], rows)
 
 
-def highest_table() -> str:
+def highest_table():
     """The highest figures of other networks beside those of GC ViT of the same size; empty where its paper has none."""
-    models = {model['Name']: model for content in metafiles() for model in content['Models']}
     rows = []
-    for entry in rivals()['Highest']:
-        scores = scores_of(models[entry['Ours']])
+    for entry in RIVALS['Highest']:
+        scores = scores_of(ENTRIES[entry['Ours']])
         ours = ' / '.join(str(scores[name]) for name in ('box AP', 'mask AP', 'mIoU') if name in scores)
         rows.append([entry['Table'], entry['Size'], entry['Network'], entry['Score'], ours, source(entry)])
     return table(['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source'], rows)
 
 
-def source(entry: dict[str, Any]) -> str:
+def source(entry):
     """Where a figure is published, as a link."""
     return f'[{entry["Source"]["Title"]}]({entry["Source"]["URL"]})'
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(prog='python -m tests.docs.model_zoo', description=__doc__.splitlines()[0])
+    parser.add_argument('--draw', action='store_true', help='draw the pictures too')
+    args = parser.parse_args()
+    PAGE.write_text(render())
+    if args.draw:
+        for path, charts in pictures().items():
+            save(charts, path)
