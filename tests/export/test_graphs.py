@@ -69,8 +69,7 @@ def test_padding_adds_zeros_at_the_right_and_at_the_bottom():
         images = torch.randn(shape)
         out = padded(images, 32)
         assert out.shape[2] % 32 == out.shape[3] % 32 == 0
-        torch.testing.assert_close(out[..., : shape[2], : shape[3]], images)
-        assert out.abs().sum() == images.abs().sum()
+        assert torch.equal(out, nn.functional.pad(images, (0, -shape[3] % 32, 0, -shape[2] % 32)))
 
 
 @pytest.fixture(scope='module')

@@ -21,6 +21,9 @@ from ...memory import kept_for_backward
 from ..refusals import not_refused
 from .backbones import BACKBONES, GCVIT, LSA_ARCH, small_gcvit, small_lsa
 
+# Of one number computed in two orders, each within 1e-5 of the exact one as the test beside float64 has it: other
+# processors, batches and chunks have other kernels.
+TWICE_ROUNDED = {'atol': 2e-5, 'rtol': 0}
 one_of_each = pytest.mark.parametrize('build', [small_gcvit, small_lsa], ids=['gcvit', 'lsa'])
 
 
@@ -83,13 +86,13 @@ def test_any_options_compute_finite_maps_and_come_back_from_a_state_dict(build, 
 
 
 def test_an_image_gives_the_same_alone_and_among_others(build, device):
-    """Within 1e-5, in a batch of four different images."""
+    """In a batch of four different images."""
     model = build().eval().to(device)
     images = torch.randn(4, 3, 75, 101, device=device)
     with torch.no_grad():
         together, alone = model(images), [model(image[None]) for image in images]
     for i, found in enumerate(together):
-        torch.testing.assert_close(found, torch.cat([maps[i] for maps in alone]), atol=1e-5, rtol=0)
+        torch.testing.assert_close(found, torch.cat([maps[i] for maps in alone]), **TWICE_ROUNDED)
 
 
 def test_twenty_sizes_are_the_same_at_their_first_and_second_call(build, device):
@@ -102,8 +105,8 @@ def test_twenty_sizes_are_the_same_at_their_first_and_second_call(build, device)
     with torch.no_grad():
         second = [model(image) for image in images]
     trained = [model.train()(image) for image in images]
-    torch.testing.assert_close(second, first, atol=1e-5, rtol=0)
-    torch.testing.assert_close(trained, first, atol=1e-5, rtol=0)
+    torch.testing.assert_close(second, first, **TWICE_ROUNDED)
+    torch.testing.assert_close(trained, first, **TWICE_ROUNDED)
     sum(found.square().mean() for maps in trained for found in maps).backward()
 
 
@@ -122,7 +125,7 @@ def outputs_and_gradients(model, images):
 
 
 def test_chunks_change_neither_outputs_nor_gradients(build, monkeypatch):
-    """Within 1e-5 and 1e-4: images one by one, tokens a few at a time, as large ones are on a CPU."""
+    """Gradients within 1e-4: images one by one, tokens a few at a time, as large ones are on a CPU."""
     model, images = build(drop_path_rate=0.0), torch.randn(3, 3, 64, 96)
     with torch.no_grad():
         inferred = model(images)
@@ -132,7 +135,7 @@ def test_chunks_change_neither_outputs_nor_gradients(build, monkeypatch):
     monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 1)
     monkeypatch.setattr(cpu, 'TOKEN_CHUNK_BYTES', 1 << 14)
     with torch.no_grad():
-        torch.testing.assert_close(model(images), inferred, atol=1e-5, rtol=0)
+        torch.testing.assert_close(model(images), inferred, **TWICE_ROUNDED)
     torch.testing.assert_close(outputs_and_gradients(model, images), trained, atol=1e-4, rtol=0)
     assert watched.call_count == 2 * 3
 
