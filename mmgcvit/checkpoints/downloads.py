@@ -54,15 +54,13 @@ def download(address: str, check: Callable[[Path], object]) -> Path:
         except CheckpointError:
             raise
         except Exception as error:  # The network, the server, the disk or the address.
-            reason, plain = first_line(error), plain_place_in_cache(url)
-            is_there = plain.is_file() and not (digest or NAMED_DIGEST.search(plain.name))
-            if is_there and not recorded_digest(beside(path)) and damage(plain, check) is None:
-                message = f'{address} could not be downloaded ({reason}); {plain} is taken for it, by its name'
-                print_log(message, 'current', logging.WARNING)
-                return plain
-            raise CheckpointError(
-                f'{address} could not be downloaded ({reason}). Download it elsewhere, then name the file instead'
-            ) from None
+            failure, found = (
+                f'{address} could not be downloaded ({first_line(error)})',
+                find_by_name(url, digest, check),
+            )
+            if found is None:
+                raise CheckpointError(f'{failure}. Download it elsewhere, then name the file instead') from None
+            print_log(f'{failure}; {found} is taken for it, by its name', 'current', logging.WARNING)
         return found
 
     return first_on_each_node(fetch)
@@ -95,6 +93,14 @@ def find_in_cache(url: str, wanted: str | None, check: Callable[[Path], object])
         ):
             return place
     return None
+
+
+def find_by_name(url: str, wanted: str | None, check: Callable[[Path], object]) -> Path | None:
+    """A whole file under torch.hub's name for an address of which no digest is known: where nothing can be fetched."""
+    path, plain = place_in_cache(url), plain_place_in_cache(url)
+    if wanted or NAMED_DIGEST.search(plain.name) or recorded_digest(beside(path)) or not plain.is_file():
+        return None
+    return plain if damage(plain, check) is None else None
 
 
 def damage(path: Path, check: Callable[[Path], object]) -> DamagedCheckpointError | None:

@@ -33,7 +33,8 @@ class ReadingAsData:
     Args:
         work_dir: The run's folder, without which no path from a file reaches mmengine.
         trusted: The user's own files, named as the host will, that may run code.
-        checked: Files that were found to be whole and are not written into while they are read: they are mapped.
+        checked: Files that were found to be whole and are not written into while they are read: they are mapped, as is
+            what this context has read once.
     """
 
     work_dir: str | Path | None = None
@@ -53,7 +54,9 @@ class ReadingAsData:
 
     def __call__(self, filename: str, map_location: Any = None) -> dict[str, Any]:
         options = {'trust': filename in self.trusted, 'checked': filename in self.checked}
-        return on_device(read_for_host(filename, self.work_dir, **options), map_location)
+        content = on_device(read_for_host(filename, self.work_dir, **options), map_location)
+        self.checked = {*self.checked, filename}
+        return content
 
 
 class OfARun(ReadingAsData):

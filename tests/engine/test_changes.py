@@ -129,14 +129,20 @@ def resumed(folder, *options, changes=False, config=CONFIG):
 
 
 def test_a_checkpoint_is_looked_through_once_and_then_mapped(run_dir, monkeypatch):
-    """Where it is found, and where it is named."""
+    """To resume where it is found and where it is named, to start from and to test."""
     digests, loads = mock.Mock(side_effect=integrity.sha256), mock.Mock(side_effect=torch.load)
     monkeypatch.setattr(integrity, 'sha256', digests)
     monkeypatch.setattr(torch, 'load', loads)
-    for name in ([], [str(run_dir / 'epoch_2.pth')]):
-        assert call('train', CONFIG, '--work-dir', run_dir, '--resume', *name) is None
+    named = str(run_dir / 'epoch_2.pth')
+    for command, options, first in (
+        (['train', CONFIG, '--work-dir', run_dir, '--resume'], [], True),
+        (['train', CONFIG, '--work-dir', run_dir, '--resume', named], [], True),
+        (['train', CONFIG, '--work-dir', run_dir / 'other'], [f'load_from={named}'], False),
+        (['test', CONFIG, named, '--work-dir', run_dir / 'other'], [], False),
+    ):
+        assert call(*command, options=options) is None
         assert sum('without_last' in made.kwargs for made in digests.call_args_list) == 1
-        assert [made.kwargs['mmap'] for made in loads.call_args_list if 'meta' not in made.args] == [True, True]
+        assert [made.kwargs['mmap'] for made in loads.call_args_list if 'meta' not in made.args] == [first, True]
         for recorded in (digests, loads):
             recorded.reset_mock()
 
