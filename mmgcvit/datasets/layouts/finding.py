@@ -50,6 +50,14 @@ def find_layout(folder: str | Path) -> Found:
     images = files['image']
     if not images and not files['.yaml'] and not files['.json']:
         raise UserError(f'{folder} holds no images{archives(folder)}; expected {KNOWN}')
+    found = read_annotations(folder, files) or read_images(folder, files)
+    if not found:
+        raise UserError(f'{folder} holds {len(images)} images{nearest(folder, files)}; expected {KNOWN}')
+    return found
+
+
+def read_annotations(folder: Path, files: dict[str, list[Path]]) -> Found | None:
+    """The data of files that say of themselves what they annotate: COCO's, YOLO's with its YAML file, Pascal VOC's."""
     yolo = [file for file in (*files['.yaml'], *files['.yml']) if describes_data(folder, file)]
     coco = {}
     if files['.json']:
@@ -68,9 +76,12 @@ def find_layout(folder: str | Path) -> Found:
         return read_yolo(folder, folder / yolo[0])
     if files['.xml']:
         return read_voc(folder, files['.xml'])
-    if coco:
-        return read_coco(folder, coco)
-    names = names_in(folder)
+    return read_coco(folder, coco) if coco else None
+
+
+def read_images(folder: Path, files: dict[str, list[Path]]) -> Found | None:
+    """The data of images by what lies beside them, or by their folders."""
+    images, names = files['image'], names_in(folder)
     found = read_label_maps(folder, images, names)
     if found:
         return found
@@ -86,11 +97,7 @@ def find_layout(folder: str | Path) -> Found:
             parts[part_of(file.parent) or 'train'].append(folder / file)
         return of_images(folder, f'YOLO ({NAMES[0]})', parts, names)
     # Beside the images of a class nothing else says what is on them.
-    if not beside(images, files):
-        found = read_class_folders(folder, images)
-        if found:
-            return found
-    raise UserError(f'{folder} holds {len(images)} images{nearest(folder, files)}; expected {KNOWN}')
+    return None if beside(images, files) else read_class_folders(folder, images)
 
 
 def names_in(folder: Path) -> list[str] | None:
