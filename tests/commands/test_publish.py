@@ -14,27 +14,14 @@ from mmgcvit.checkpoints import save_whole
 from mmgcvit.checkpoints.integrity import sha256
 from mmgcvit.commands.main import run_command
 
-from ..inference.conftest import CLASSES, TASKS, make_work_dir, picture_of
-
-
-@pytest.fixture(scope='module')
-def runs(tmp_path_factory):
-    """A work dir of each task, with what a training's checkpoint holds beside the weights."""
-    folders = {}
-    for task in TASKS:
-        folder = make_work_dir(tmp_path_factory.mktemp('runs') / task, task)
-        content = torch.load(folder / 'epoch_1.pth', weights_only=False)
-        moments = {name: torch.zeros_like(tensor) for name, tensor in content['state_dict'].items()}
-        save_whole({**content, 'optimizer': {'state': moments, 'param_groups': []}}, folder / 'epoch_1.pth')
-        folders[task] = folder
-    return folders
+from ..inference.conftest import CLASSES, TASKS, picture_of
 
 
 @pytest.mark.parametrize('task', TASKS)
-def test_a_published_file_is_the_model_without_its_training(task, runs, tmp_path, capsys):
+def test_a_published_file_is_the_model_without_its_training(task, work_dirs, tmp_path, capsys):
     target = tmp_path / 'model.safetensors'
-    run_command('publish', [runs[task], target])
-    trained = torch.load(runs[task] / 'epoch_1.pth', weights_only=False)['state_dict']
+    run_command('publish', [work_dirs[task], target])
+    trained = torch.load(work_dirs[task] / 'epoch_1.pth', weights_only=False)['state_dict']
     published = load_file(target)
     assert set(published) == set(trained)
     assert all(torch.equal(published[name], trained[name]) for name in trained)
@@ -42,23 +29,23 @@ def test_a_published_file_is_the_model_without_its_training(task, runs, tmp_path
         metadata = file.metadata()
     assert metadata['task'] == task
     assert json.loads(metadata['classes']) == CLASSES[task]
-    assert metadata['trained_sha256'] == sha256(runs[task] / 'epoch_1.pth')
+    assert metadata['trained_sha256'] == sha256(work_dirs[task] / 'epoch_1.pth')
     assert sha256(target) in capsys.readouterr().out
     (tmp_path / 'any').touch()
     assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode, 'others may read it as any file'
 
 
-def test_half_the_size_predicts_nearly_the_same_unless_numbers_are_beyond_float16(runs, tmp_path):
+def test_half_the_size_predicts_nearly_the_same_unless_numbers_are_beyond_float16(work_dirs, tmp_path):
     target = tmp_path / 'half.safetensors'
-    run_command('publish', [runs['classification'], target, '--half'])
+    run_command('publish', [work_dirs['classification'], target, '--half'])
     assert target.stat().st_size < 0.55 * sum(t.numel() * 4 for t in load_file(target).values())
-    (config,) = runs['classification'].glob('*.py')
+    (config,) = work_dirs['classification'].glob('*.py')
     image = picture_of(90, 120)
-    whole, half = (load(*source, device='cpu')(image) for source in ((runs['classification'],), (config, target)))
+    whole, half = (load(*source, device='cpu')(image) for source in ((work_dirs['classification'],), (config, target)))
     # Numbers are rounded by 2 ** -11 of their size; scores are sums of some, through a few layers.
     assert np.allclose(whole.scores, half.scores, atol=1e-2)
     assert whole.label == half.label
-    content = torch.load(runs['classification'] / 'epoch_1.pth', weights_only=False)
+    content = torch.load(work_dirs['classification'] / 'epoch_1.pth', weights_only=False)
     content['state_dict']['head.fc.weight'][0, 0] = 1e6
     save_whole(content, tmp_path / 'large.pth')
     with pytest.raises(SystemExit, match=r'publish: head\.fc\.weight holds numbers up to 1e\+06, beyond float16'):
@@ -79,13 +66,13 @@ def test_a_place_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(('command', 'options'), [('publish', []), ('convert', ['--to', 'original'])])
-def test_a_file_that_could_not_be_written_leaves_no_half(command, options, runs, tmp_path, monkeypatch):
+def test_a_file_that_could_not_be_written_leaves_no_half(command, options, work_dirs, tmp_path, monkeypatch):
     def fill(content, path, *_):
         Path(path).touch()
         raise RuntimeError('unexpected pos 64 vs 0\nand lines of C++')
 
     monkeypatch.setattr('mmgcvit.checkpoints.integrity.write_safetensors', fill)
-    source = runs['classification'] / ('epoch_1.pth' if command == 'convert' else '')
+    source = work_dirs['classification'] / ('epoch_1.pth' if command == 'convert' else '')
     with pytest.raises(SystemExit, match=r'could not be written \(unexpected pos 64 vs 0\); is there room') as error:
         run_command(command, [source, tmp_path / 'new' / 'x.safetensors', *options])
     assert '\n' not in str(error.value)

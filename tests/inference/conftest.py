@@ -1,5 +1,7 @@
 """Small models with random weights in work dirs, as runs leave them, and pictures to use them on."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -34,10 +36,22 @@ def make_work_dir(folder, task):
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
     info = {'classes': CLASSES[task], 'palette': [(20 * number, 99, 0) for number in range(len(CLASSES[task]))]}
-    content = {'state_dict': model.state_dict(), 'meta': {'dataset_meta': info}}
-    save_whole(content, folder / 'epoch_1.pth')
+    weights = model.state_dict()
+    moments = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+    content = {'state_dict': weights, 'optimizer': {'state': moments, 'param_groups': []}}
+    save_whole({**content, 'meta': {'dataset_meta': info}}, folder / 'epoch_1.pth')
     (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
     return folder
+
+
+def copy_work_dirs(work_dirs, place, names):
+    """Work dirs as a page names them, each with its task and its checkpoint's name."""
+    for name, (task, checkpoint) in names.items():
+        folder = place / 'work_dirs' / name
+        folder.mkdir(parents=True)
+        (config,) = work_dirs[task].glob('*.py')
+        shutil.copy(config, folder / f'{name}.py')
+        shutil.copy(work_dirs[task] / 'epoch_1.pth', folder / checkpoint)
 
 
 @pytest.fixture(scope='session')

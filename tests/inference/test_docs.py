@@ -9,7 +9,7 @@ import cv2
 import pytest
 
 from ..conftest import ROOT
-from .conftest import picture_of
+from .conftest import copy_work_dirs, picture_of
 from .test_inputs import FakeCapture, write_video
 
 SECTION = re.compile(r'## Use it on your own pictures\n(.*?)\n## ', re.DOTALL)
@@ -36,12 +36,7 @@ PROGRAMS = [block for text in (DOCS, README) for block in blocks(text, 'python')
 def place(tmp_path, work_dirs, monkeypatch):
     """A folder with everything that the docs name."""
     monkeypatch.chdir(tmp_path)
-    for name, (task, checkpoint) in WORK_DIRS.items():
-        folder = tmp_path / 'work_dirs' / name
-        folder.mkdir(parents=True)
-        (config,) = work_dirs[task].glob('*.py')
-        shutil.copy(config, folder / f'{name}.py')
-        shutil.copy(work_dirs[task] / 'epoch_1.pth', folder / checkpoint)
+    copy_work_dirs(work_dirs, tmp_path, WORK_DIRS)
     (tmp_path / 'photos' / 'below').mkdir(parents=True)
     for number, name in enumerate(('photo.jpg', 'photos/a.jpg', 'photos/below/a.jpg')):
         cv2.imwrite(str(tmp_path / name), picture_of(90, 120, number))

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 
@@ -19,6 +18,7 @@ from mmgcvit.web import building
 from mmgcvit.web.server import PageServer
 
 from ..conftest import ROOT
+from ..inference.conftest import copy_work_dirs
 
 SERVED = re.findall(r'^mmgcvit web (?!.*--build).*$', (ROOT / 'docs' / 'web.md').read_text(), re.MULTILINE)
 WORK_DIRS = {'my_detector': ('detection', 'epoch_12.pth'), 'my_segmentor': ('segmentation', 'iter_160000.pth')}
@@ -28,12 +28,7 @@ WORK_DIRS = {'my_detector': ('detection', 'epoch_12.pth'), 'my_segmentor': ('seg
 def place(tmp_path, work_dirs, monkeypatch):
     """A folder with the work dirs that the page names."""
     monkeypatch.chdir(tmp_path)
-    for name, (task, checkpoint) in WORK_DIRS.items():
-        folder = tmp_path / 'work_dirs' / name
-        folder.mkdir(parents=True)
-        (config,) = work_dirs[task].glob('*.py')
-        shutil.copy(config, folder / f'{name}.py')
-        shutil.copy(work_dirs[task] / 'epoch_1.pth', folder / checkpoint)
+    copy_work_dirs(work_dirs, tmp_path, WORK_DIRS)
     return tmp_path
 
 
