@@ -1,19 +1,14 @@
 """Several processes that join over gloo, without a launcher: none of them is ended because another has ended."""
 
 import os
-import socket
 
 import torch.distributed as dist
+
+from mmgcvit.engine.processes import free_port
 
 from . import fork_server
 
 SECONDS_TO_END = 60
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 def answers_of(function, arguments, environments=({}, {})):

@@ -12,9 +12,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-
 from .. import fork_server
 from ..tools.commands import CONFIGS, TOOLS, environment_for, make_digits, output_of
 from .drawing import difference, last_state
@@ -29,20 +26,11 @@ ENDED = ' (had ended: no kill)'
 class Outcome(NamedTuple):
     """What came of one kill."""
 
-    task: str
     moment: str
     # Iteration of the checkpoint that was resumed; 0 where none was there yet.
     resumed_from: int
     # None if every number is the same, else the end of a sentence.
     difference: str | None
-
-
-def parse_args():
-    parser = argparse.ArgumentParser(prog='python -m tests.engine.kills', description=__doc__.splitlines()[0])
-    parser.add_argument('--kills', type=int, default=10, help='of each task')
-    parser.add_argument('--while-writing', type=int, default=5, help='of each task, while a checkpoint is written')
-    parser.add_argument('--seed', type=int, default=0, help='of the moments')
-    return parser.parse_args()
 
 
 def command(task, work_dir):
@@ -87,7 +75,7 @@ def kill_once(digits, task, folder, moment, expected):
     work_dir = Path(tempfile.mkdtemp(dir=folder))
     words = f'{moment}{kill(digits, task, work_dir, moment)}'
     resumed = re.search(r'resumed epoch: \d+, iter: (\d+)', train(digits, task, work_dir))
-    return Outcome(task, words, int(resumed[1]) if resumed else 0, difference(last_state(work_dir), expected))
+    return Outcome(words, int(resumed[1]) if resumed else 0, difference(last_state(work_dir), expected))
 
 
 def kill_often(digits, task, folder, choose, kills, while_writing):
@@ -105,18 +93,21 @@ def kill_often(digits, task, folder, choose, kills, while_writing):
 
 
 def main():
-    args = parse_args()
+    parser = argparse.ArgumentParser(prog='python -m tests.engine.kills', description=__doc__.splitlines()[0])
+    parser.add_argument('--kills', type=int, default=10, help='of each task')
+    parser.add_argument('--while-writing', type=int, default=5, help='of each task, while a checkpoint is written')
+    parser.add_argument('--seed', type=int, default=0, help='of the moments')
+    args = parser.parse_args()
     choose, outcomes = random.Random(args.seed), []
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         make_digits(folder / 'digits')
         for task in TASKS:
-            outcomes += kill_often(folder / 'digits', task, folder, choose, args.kills, args.while_writing)
-    table = Table('task', 'killed', 'resumed from iteration', 'difference')
-    for outcome in outcomes:
-        table.add_row(outcome.task, outcome.moment, str(outcome.resumed_from), outcome.difference or 'none')
+            for outcome in kill_often(folder / 'digits', task, folder, choose, args.kills, args.while_writing):
+                sys.stdout.write(f'{task}: {outcome}\n')
+                outcomes.append(outcome)
     killed = sum(not outcome.moment.endswith(ENDED) for outcome in outcomes)
-    Console().print(table, f'{killed} of {len(outcomes)} were killed before their end')
+    sys.stdout.write(f'{killed} of {len(outcomes)} were killed before their end\n')
     sys.exit(any(outcome.difference for outcome in outcomes))
 
 

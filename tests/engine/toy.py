@@ -18,9 +18,9 @@ from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS, METRICS
 
 from mmgcvit.checkpoints import check_whole, read_checkpoint
+from mmgcvit.engine.processes import free_port
 
 from .. import fork_server
-from ..processes import free_port
 from ..programs import last_of
 from ..tools.commands import environment_for
 

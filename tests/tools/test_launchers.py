@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from mmgcvit.commands.main import run_command
+from mmgcvit.engine.processes import free_port
 
 from ..docs.pages import blocks
 from ..engine import toy
-from ..processes import free_port
 from ..programs import ROOT, started
 from .commands import CONFIGS, TOOLS, call_in_shell, environment_for, evaluate, score, train
 
