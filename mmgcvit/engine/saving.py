@@ -135,29 +135,20 @@ class WholeCheckpointHook(Hook):
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
         self.folder = folder_of(runner.work_dir, self.out_dir)
         runner.logger.info(f'Checkpoints will be saved to {self.folder}.')
-        bests = do_in_process_0(lambda: self.begin_in_folder(is_new=runner.iter == 0))
+        do_in_process_0(lambda: self.begin_in_folder(is_new=runner.iter == 0))
+        bests = do_in_process_0(lambda: named_bests(self.folder))
         # 'auto' is the metric that was noted last.
         for metric in [metric for metric in bests if 'auto' in self.rules or metric in self.rules]:
             self.note_best(runner, metric, *bests[metric])
 
-    def begin_in_folder(self, is_new: bool) -> dict[str, tuple[str, float]]:
-        """Take the folder, put an earlier run's checkpoints aside, remove what a killed one had begun to write.
-
-        A best one that it had noted and not named yet gets its name.
-
-        What the run has found to be the best before; it may be more than the checkpoint that it is resumed from says.
-        """
+    def begin_in_folder(self, is_new: bool) -> None:
+        """Take the folder, put an earlier run's checkpoints aside, and remove what a killed one had begun to write."""
         self.lock = take_folder(self.folder)
         found = checkpoints_in(self.folder) if is_new else []
         if not self.overwrite:
             refuse_used(self.folder, found)
         set_aside(found, self.folder)
         remove_unfinished(self.folder)
-        bests = bests_in(self.folder)
-        for name, _ in bests.values():
-            if not (self.folder / name).exists():
-                give_second_name(self.folder / NAME.search(name)[0], self.folder / name)
-        return bests
 
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
         """Give the folder back."""
@@ -325,6 +316,18 @@ def give_second_name(path: Path, other: Path) -> None:
     give_place(unfinished, other)
     # Of two names of one file that are one already, renaming leaves both.
     remove(unfinished, other.parent)
+
+
+def named_bests(folder: Path) -> dict[str, tuple[str, float]]:
+    """What a run has found to be the best, perhaps after the checkpoint that it is resumed from was saved.
+
+    One that it had noted and not named yet when it was killed gets its name.
+    """
+    bests = bests_in(folder)
+    for name, _ in bests.values():
+        if not (folder / name).exists():
+            give_second_name(folder / NAME.search(name)[0], folder / name)
+    return bests
 
 
 def link_or_copy(path: str | Path, other: str | Path) -> None:

@@ -19,7 +19,7 @@ from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
 from mmgcvit.checkpoints.integrity import save_whole
 from mmgcvit.checkpoints.run_folder import bests_in, take_folder
 from mmgcvit.engine.early_end import RESUME_ME
-from mmgcvit.engine.saving import WholeCheckpointHook, give_second_name, save_run
+from mmgcvit.engine.saving import WholeCheckpointHook, give_second_name, named_bests, save_run
 from mmgcvit.errors import UserError
 
 from ..programs import ROOT, started
@@ -199,10 +199,7 @@ def test_what_was_killed_before_the_best_had_its_second_name_is_given_it(tmp_pat
     save_whole({'state_dict': {}}, tmp_path / 'epoch_2.pth')
     (tmp_path / names[0]).touch()
     (tmp_path / 'kept_as_best.json').write_text(json.dumps({'score': dict(zip(names, (0.5, 0.9), strict=True))}))
-    hook = WholeCheckpointHook(save_best='score', rule='greater')
-    hook.folder = tmp_path
-    assert hook.begin_in_folder(is_new=False) == {'score': (names[1], 0.9)}
-    hook.after_train(None)
+    assert named_bests(tmp_path) == {'score': (names[1], 0.9)}
     assert (tmp_path / names[1]).samefile(tmp_path / 'epoch_2.pth')
     give_second_name(tmp_path / 'epoch_2.pth', tmp_path / names[1])
     assert not [*tmp_path.glob('*.unfinished')], 'two names of one file are not renamed into one another'
