@@ -118,6 +118,8 @@ def begin(args: argparse.Namespace) -> dict[str, Path]:
 def configs_of(table: Table, data: str, folder: Path) -> dict[str, Path]:
     """The config of each row, by its key: its own, or one that is written to a folder."""
     if data == 'own':
+        if table.unchanged is None:
+            raise UserError(f"{table.key} is of digits alone; leave --data out, or take a config's path")
         return {row.key: row.config for row in table.rows}
     base = table.digits if data == 'digits' else Path(data)
     if base is None:
@@ -187,8 +189,9 @@ def write_table(args: argparse.Namespace, runs: Sequence[Run]) -> None:
     """Write the table and draw it, of the trainings that are finished, with what a reader must know of the scores."""
     note = 'Mean ± deviation of the sample over seeds, of the scores at the end of training.'
     if args.data != 'own':
-        what = 'scanned digits' if args.data == 'digits' else f'`{args.data}`'
-        note += f" Trained on {what}; the published scores are of the papers' data and sizes, not comparable in value."
+        note += f' Trained on {"scanned digits" if args.data == "digits" else f"`{args.data}`"}.'
+        if any(row.published for row in args.table.rows):
+            note += " The published scores are of the papers' data and sizes, not comparable in value."
     scores = scores_of(args.table, runs)
     write(args.work_dir / TABLE, markdown(args.table, scores, note))
     draw(args.work_dir / PLOT, args.table, scores, same_scale=args.data == 'own')

@@ -139,15 +139,18 @@ def scores_of(table: Table, runs: Sequence[Run]) -> dict[str, dict[str, list[flo
 
 def markdown(table: Table, scores: Scores, note: str) -> str:
     """The table, with a note below it; a row without a finished training has empty cells."""
+    published = any(row.published for row in table.rows)
     heads = ['row', 'seeds']
     for name in table.metrics:
-        heads += [name, f'{name}, published']
+        heads += [name, f'{name}, published'] if published else [name]
     lines = []
     for row in table.rows:
         found = scores[row.key]
         line = [row.name, str(len(found[table.metrics[0]]))]
         for number, name in enumerate(table.metrics):
-            line += [str(summary(found[name]) or ''), f'{row.published[number]:g}' if row.published else '']
+            line.append(str(summary(found[name]) or ''))
+            if published:
+                line.append(f'{row.published[number]:g}' if row.published else '')
         lines.append(line)
     return f'# {table.title}\n\n{in_markdown(heads, lines)}\n{note}\n'
 

@@ -40,7 +40,7 @@ class Row:
 
     key: str  # what its folder is called
     name: str  # what the table calls it
-    config: Path  # at full scale
+    config: Path | None  # at full scale
     published: tuple[float, ...] | None = None  # one for each metric of the table
     at_digits: Mapping[str, Any] | None = None  # sizes at the demo's scale, where its config cannot tell the change
 
@@ -52,13 +52,13 @@ class Table:
     key: str  # what one calls it on the command line
     title: str
     metrics: tuple[str, ...]  # keys of METRICS
-    unchanged: Path  # the config that rows differ from, at full scale
+    unchanged: Path | None  # the config that rows differ from, at full scale; None in a table of digits alone
     rows: tuple[Row, ...]
     digits: Path | None = None  # the same at the demo's scale
 
 
 # Entries of a table and of a row; those with a question mark may be missing.
-TABLE_ENTRIES = {'title': str, 'metrics': list, 'unchanged': str, 'digits?': str, 'rows': dict}
+TABLE_ENTRIES = {'title': str, 'metrics': list, 'unchanged?': str, 'digits?': str, 'rows': dict}
 ROW_ENTRIES = {'name': str, 'config?': str, 'published?': list, 'at_digits?': dict}
 
 
@@ -110,16 +110,17 @@ def read_table(key: str, entries: Any, configs: Path) -> Table:
     metrics = tuple(entries['metrics'])
     if not metrics or set(metrics) - set(METRICS):
         raise UserError(f'table {key}: metrics are {list(metrics)}; expected some of {list(METRICS)}')
-    unchanged = config_at(entries['unchanged'], key)
-    digits = entries.get('digits')
+    unchanged, digits = (name and config_at(name, key) for name in (entries.get('unchanged'), entries.get('digits')))
+    if unchanged is None and digits is None:
+        raise UserError(f'table {key}: expected unchanged, digits or both')
     rows = tuple(read_row(str(name), row) for name, row in entries['rows'].items())
-    return Table(key, entries['title'], metrics, unchanged, rows, digits and config_at(digits, key))
+    return Table(key, entries['title'], metrics, unchanged, rows, digits)
 
 
 def change_of(row: Row, table: Table, at_digits: bool) -> dict[str, Any]:
     """What a row changes, to be inherited over another config, which must leave data and schedule as they are."""
-    if at_digits and row.at_digits is not None:
-        return dict(row.at_digits)
+    if table.unchanged is None or (at_digits and row.at_digits is not None):
+        return dict(row.at_digits or {})
     from mmengine.config import Config
 
     own, unchanged = (Config.fromfile(path).to_dict() for path in (row.config, table.unchanged))

@@ -78,6 +78,7 @@ WRONG = {
     r'metrics are \[\]; expected some of': lambda table: table.update(metrics=[]),
     'expected 2, one for each': lambda table: table['rows']['a'].update(published=[40]),
     'there is no config .*b.py': lambda table: table['rows']['a'].update(config='b.py'),
+    'expected unchanged, digits or both': lambda table: (table.pop('unchanged'), table.pop('digits')),
     'expected a dict': lambda table: table.update(rows=['a']),
     'expected entries NAME: VALUE': lambda table: table['rows'].update(a='A other'),
 }
@@ -131,6 +132,13 @@ def test_a_change_is_read_off_a_rows_own_config_unless_it_is_of_the_schedule(tmp
     written(tmp_path / 'a.py', model={}, train_dataloader={'batch_size': 64})
     with pytest.raises(UserError, match=r'row a changes train_dataloader, .* --data own'):
         change_of(row, table, at_digits=False)
+
+
+def test_rows_of_a_table_of_digits_alone_change_the_same_on_any_data(tmp_path):
+    rows = (Row('a', 'A other', None, at_digits={'model': {'shifts': 1}}), Row('b', 'nothing', None))
+    table = Table('made', 'A table', ('top-1',), None, rows, tmp_path / 'small.py')
+    for at_digits in (True, False):
+        assert [change_of(row, table, at_digits) for row in rows] == [{'model': {'shifts': 1}}, {}]
 
 
 def test_attributes_of_a_variant_that_is_only_named_cannot_be_changed():
@@ -230,7 +238,7 @@ def test_the_table_has_a_line_a_row_with_seeds_and_published_scores(half_done):
     assert '| row c | 0 |  | 44 |  | 40.25 |\n' in text
     assert text.endswith('\n\nA note.\n')
     table = made_table('unpublished')
-    assert '| row unpublished | 0 |  |  |' in markdown(table, scores_of(table, []), '')
+    assert '| row unpublished | 0 |  |\n' in markdown(table, scores_of(table, []), '')
 
 
 def test_the_plot_has_a_panel_for_what_is_not_of_the_same_scale(half_done, tmp_path):
