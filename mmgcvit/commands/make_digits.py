@@ -2,8 +2,8 @@
 
     mmgcvit digits data/digits
 
-writes ``coco``, ``ADEChallengeData2016`` (the same scenes) and ``imagenet`` (single digits) under that folder, the same
-files for the same options.
+writes ``coco``, ``ADEChallengeData2016`` (the same scenes), ``imagenet`` (single digits) and, in ADE20K's layout,
+``pages`` (upright or upside down) under that folder, the same files for the same options.
 """
 
 import argparse
@@ -18,11 +18,13 @@ from .options import Parser
 
 OPTIONS_FILE = 'digits.json'
 # Of what this tool writes: sets of another version are made again.
-VERSION = 2
+VERSION = 3
 SMALLEST = 128
 # Of each scan for classification; and how much smaller than the scenes its images are.
 COPIES = {'train': 4, 'val': 1}
 SINGLE_DIGITS_SMALLER = 4
+# Pages are small: their side, and how many there are for each scene.
+PAGE_SIZE, PAGES = 72, 2
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,6 +48,7 @@ def main(args: argparse.Namespace) -> None:
         print(f'{args.out} is up to date')
         return
     from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
+    from ..datasets.pages import compose_page, labels_of_page
 
     with replaced_whole(args.out, OPTIONS_FILE, options) as folder:
         for split, num_images in (('train', args.train), ('val', args.val)):
@@ -55,4 +58,7 @@ def main(args: argparse.Namespace) -> None:
             write_ade20k(folder / 'ADEChallengeData2016', scenes, split)
             single = SceneComposer(split, args.size // SINGLE_DIGITS_SMALLER, args.seed)
             write_imagenet(folder / 'imagenet', single, split, COPIES[split])
+            of_pages = SceneComposer(split, PAGE_SIZE, args.seed)
+            pages = (compose_page(of_pages) for _ in range(PAGES * num_images))
+            write_ade20k(folder / 'pages', pages, split, labels_of_page)
     print(f'{args.out}: {args.train} training and {args.val} validation images')

@@ -31,6 +31,8 @@ METRICS = {
     'box AP': Metric('coco/bbox_mAP', 100),
     'mask AP': Metric('coco/segm_mAP', 100),
     'mIoU': Metric('mIoU'),
+    'accuracy of 3, 7': Metric('accuracy/3, 7'),
+    'accuracy of 6, 9': Metric('accuracy/6, 9'),
 }
 
 

@@ -86,6 +86,15 @@ def test_the_ade20k_set_shows_the_same_scenes(digits, split):
         assert (labels > 1).sum() == sum(annotation['area'] for annotation in objects)
 
 
+@pytest.mark.parametrize('split', NUM)
+def test_pages_are_as_many_again_twice_and_both_ways_up(digits, split):
+    folder = ADE_FOLDERS[split]
+    images, maps = (sorted((digits / 'pages' / kind / folder).iterdir()) for kind in ('images', 'annotations'))
+    assert [image.stem for image in images] == [labels.stem for labels in maps]
+    assert len(maps) == 2 * NUM[split]
+    assert {(*np.unique(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)),) for path in maps} == {(0, 1, 3), (0, 2, 4)}
+
+
 def test_single_digits_lie_in_the_folders_of_their_classes_and_the_splits_share_no_scan(digits):
     scans, composer = {}, SceneComposer('val')
     for split in NUM:

@@ -7,7 +7,15 @@ package imports this folder: the configs under configs/ablations do, by ``custom
 from .attention import GCViTGlobalKeyValue, GCViTGlobalValue, GCViTMaskedPadding, GCViTWithoutPosition
 from .downsamplers import GCViTConvPool, GCViTMaxPool, GCViTPatchMerging
 from .lsa_first_block import LSAWithCvTBlock, LSAWithSwinBlock
-from .swin import GCViTLocal, GCViTShifted, SwinWithGCViTStem, SwinWithGlobalQuery, SwinWithoutShifting
+from .swin import (
+    GCViTLocal,
+    GCViTShifted,
+    Swin,
+    SwinWithGCViTStem,
+    SwinWithGlobalKeyValue,
+    SwinWithGlobalQuery,
+    SwinWithoutShifting,
+)
 
 __all__ = [
     'GCViTConvPool',
@@ -21,7 +29,9 @@ __all__ = [
     'GCViTWithoutPosition',
     'LSAWithCvTBlock',
     'LSAWithSwinBlock',
+    'Swin',
     'SwinWithGCViTStem',
+    'SwinWithGlobalKeyValue',
     'SwinWithGlobalQuery',
     'SwinWithoutShifting',
 ]

@@ -3,7 +3,8 @@
 Table 5, each row with one part more of GC ViT's: Swin-T without shifting and, by its ``arch`` alone, the same with
 GC ViT-T's sizes, :class:`SwinWithoutShifting`; with its stem, :class:`SwinWithGCViTStem`; with its downsampler,
 :class:`GCViTLocal`; with global attention it is GC ViT. Table S.3: Swin with global attention in the place of shifted
-windows, :class:`SwinWithGlobalQuery`. In no table: GC ViT with shifted windows, :class:`GCViTShifted`.
+windows, :class:`SwinWithGlobalQuery`. In no table: :class:`Swin` itself, Swin with global keys and values,
+:class:`SwinWithGlobalKeyValue`, and GC ViT with shifted windows, :class:`GCViTShifted`.
 
 Legend: B batch, H x W image or feature map, h x w window, nW windows of one image, N = h*w tokens of a window, C
 channels, nH heads, d = C/nH.
@@ -21,7 +22,7 @@ from ..gcvit.attention import LocalWindowAttention
 from ..gcvit.layouts import HERE
 from ..gcvit.stage import Stage
 from ..layers import LayerNorm, Window, channels_last, divide_up, linear, pad_to_windows, unpad, window_partition
-from .attention import MaskedWindowAttention
+from .attention import GlobalKeyValueStage, MaskedWindowAttention
 
 PATCH = 4
 MERGED = 2
@@ -136,6 +137,13 @@ class SwinWithoutShifting(GCViT):
 
 
 @MODELS.register_module()
+class Swin(SwinWithoutShifting):
+    """Swin Transformer."""
+
+    stage_type = ShiftedStage
+
+
+@MODELS.register_module()
 class SwinWithGCViTStem(GCViT):
     """Swin without shifting, with GC ViT's stem (table 5, row 3)."""
 
@@ -155,6 +163,13 @@ class SwinWithGlobalQuery(SwinWithoutShifting):
     """Swin without shifting, with GC ViT's global attention in every second block (table S.3)."""
 
     stage_type = GCViT.stage_type
+
+
+@MODELS.register_module()
+class SwinWithGlobalKeyValue(SwinWithoutShifting):
+    """The same with global keys and values, and local queries (table S.2, row 1)."""
+
+    stage_type = GlobalKeyValueStage
 
 
 @MODELS.register_module()

@@ -20,7 +20,7 @@ from mmgcvit.models.rivals.attention import (
     MaskedLocalAttention,
 )
 from mmgcvit.models.rivals.downsamplers import ConvPoolDownsampler, MaxPoolDownsampler
-from mmgcvit.models.rivals.swin import PatchMerging, ShiftedStage, ShiftedWindowAttention, SwinWithoutShifting
+from mmgcvit.models.rivals.swin import PatchMerging, ShiftedWindowAttention, Swin, SwinWithoutShifting
 from mmgcvit.registry import MODELS
 from mmgcvit.visualization import attention, queries
 
@@ -60,6 +60,8 @@ def test_every_rival_trains_in_all_of_its_parts_and_starts_from_weights_that_it_
 
 PARTS = {
     'SwinWithoutShifting': {LocalWindowAttention, PatchMerging},
+    'Swin': {LocalWindowAttention, ShiftedWindowAttention, PatchMerging},
+    'SwinWithGlobalKeyValue': {LocalWindowAttention, GlobalKeyValueAttention, PatchMerging},
     'SwinWithGCViTStem': {LocalWindowAttention, PatchMerging},
     'GCViTLocal': {LocalWindowAttention},
     'SwinWithGlobalQuery': {LocalWindowAttention, GlobalWindowAttention, PatchMerging},
@@ -119,12 +121,6 @@ MMDET_NAMES = {
     r'mlp\.fc1': 'ffn.layers.0.0',
     r'mlp\.fc2': 'ffn.layers.1',
 }
-
-
-class Swin(SwinWithoutShifting):
-    """Swin Transformer, of parts that the rivals have between them."""
-
-    stage_type = ShiftedStage
 
 
 def swin(network, window):

@@ -3,26 +3,33 @@
 import re
 
 import pytest
+import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 
 from mmgcvit.commands.ablate import TABLES, configs_of
+from mmgcvit.commands.make_digits import PAGE_SIZE
+from mmgcvit.datasets.pages import CELLS, MARGIN
 from mmgcvit.experiments.ablation_tables import change_of, difference, read_tables
 from mmgcvit.models.lsa.archs import ARCHS, LSAArch
+from mmgcvit.registry import MODELS
 
 from ...configs.models import on_meta, read
 from ...conftest import ROOT
 from .test_configs import FIGURES, leaves
 
+CELL = PAGE_SIZE // CELLS
 CONFIGS = ROOT / 'configs'
 ALL = read_tables(CONFIGS / TABLES)
 SMALL = {key: table for key, table in ALL.items() if table.digits is not None}
+IN_FULL = {key: table for key, table in ALL.items() if table.unchanged is not None}
 # What says how large a network is; at the demo's scale all of it is other.
 SIZES = {'embed_dims', 'depths', 'num_heads', 'mlp_ratio', 'drop_path_rate', 'window_size', 'in_channels'}
 
 
 def test_published_scores_are_those_of_the_docs():
     """And where one has none, the other has none."""
-    for row in (row for table in ALL.values() for row in table.rows):
+    for row in (row for table in IN_FULL.values() for row in table.rows):
         name = str(row.config.relative_to(CONFIGS).with_suffix('')).replace('ablations/_base_/lsa', 'lsa')
         assert [float(score) for score in re.findall(r'\d\d\.\d+', FIGURES[name][2])] == list(row.published or ()), name
 
@@ -35,6 +42,7 @@ def small(request, tmp_path_factory):
     return table, {key: Config.fromfile(path) for key, path in paths.items()}
 
 
+@pytest.mark.parametrize('small', [key for key in SMALL if key in IN_FULL], indirect=True)
 def test_at_the_demos_scale_a_row_changes_what_it_changes_in_full(small):
     """The same settings to the same values, but for sizes; and no other."""
     table, configs = small
@@ -68,9 +76,23 @@ def test_at_the_demos_scale_every_row_builds_and_is_another_network_and_nothing_
     assert len({repr(cfg.model) for cfg in configs.values()}) == len(configs)
 
 
+def test_of_pages_windows_alone_see_no_digit_but_one(tmp_path):
+    """What is found at its pixels has no gradient with respect to other cells; in all other rows it has."""
+    seen = {}
+    inner, side = slice(CELL + MARGIN, 2 * CELL - MARGIN), slice(CELL, 2 * CELL)
+    for key, path in configs_of(ALL['context'], 'digits', tmp_path).items():
+        backbone = MODELS.build(Config.fromfile(path).model.backbone)
+        images = torch.rand(1, 3, PAGE_SIZE, PAGE_SIZE, requires_grad=True)
+        found = F.interpolate(backbone(images)[0], images.shape[2:], mode='bilinear')  # as the linear head's scores
+        found[..., inner, inner].square().sum().backward()
+        images.grad[..., side, side] = 0
+        seen[key] = images.grad.abs().max() > 0
+    assert [key for key, others in seen.items() if not others] == ['local']
+
+
 def test_every_ablation_is_in_a_table():
     """But for those of which no two belong together: Swin with global attention, and windows and padding."""
-    named = {row.config.stem for table in ALL.values() for row in table.rows}
+    named = {row.config.stem for table in IN_FULL.values() for row in table.rows}
     missing = {path.stem for path in (CONFIGS / 'ablations').glob('*.py')} - named
     assert {name for name in missing if not re.search(r'global_query|^(mask_rcnn|upernet)_gcvit', name)} == set()
 

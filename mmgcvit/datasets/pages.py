@@ -1,0 +1,52 @@
+"""Pages that lie upright or upside down, which a 6 does not tell, as it may be a 9: only the other digits do.
+
+Each digit stands in a cell of a grid. Who sees no more than one cell is right of 6 and 9 half of the time at best: both
+are scans of a 6, turned or not, as often on pages that lie one way as on those that lie the other.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .digits import DIGIT_INK, Scene, SceneComposer
+
+CELLS = 3  # along a side of the page
+# Digits that show which way up they are, and those that do not; how many of each are on a page.
+TELLING, TOLD = (3, 7), (6, 9)
+NUM_TELLING, NUM_TOLD = 3, 4
+# What a digit is labelled as: which way up it is, of both kinds apart. With 1 for what is upside down, 2 for 6 and 9.
+CLASSES = ('3, 7 upright', '3, 7 upside down', '6, 9 upright', '6, 9 upside down')
+# Pixels around a digit that are its cell's: what is predicted at an eighth of the size is there of this cell alone.
+MARGIN = 4
+# Sides of the scans, in sixteenths of what is inside.
+SMALLEST, LARGEST = 12, 16
+
+
+def compose_page(composer: SceneComposer) -> Scene:
+    """Draw a page, half of the time upside down, each digit in a cell of its own; labels are indices of CLASSES."""
+    image, rng = composer.dark_noise(), composer.rng
+    side = composer.size // CELLS
+    inside = side - 2 * MARGIN
+    nothing = np.zeros((inside, inside), dtype=bool)
+    upside_down = bool(rng.integers(2))
+    masks, labels, scans = [], [], []
+    for number, place in enumerate(rng.permutation(CELLS**2)[: NUM_TELLING + NUM_TOLD]):
+        told = number >= NUM_TELLING
+        digit = int(rng.choice(TOLD if told else TELLING))
+        scan = int(rng.choice([scan for scan in composer.scans if composer.digits[scan] == (6 if told else digit)]))
+        top, left = side * np.array(divmod(place, CELLS)) + MARGIN
+        cell = np.s_[top : top + inside, left : left + inside]
+        turn = -1 if upside_down != (digit == 9) else 1  # what is drawn into the turned cell is turned
+        ink = composer.drawn_into(image[cell][::turn, ::turn], scan, nothing, SMALLEST, LARGEST)
+        masks.append(np.zeros(image.shape[:2], dtype=bool))
+        masks[-1][cell] = ink[::turn, ::turn] >= DIGIT_INK
+        labels.append(upside_down + 2 * told)
+        scans.append(scan)
+    return Scene(image.round().astype(np.uint8), labels, np.stack(masks), scans, np.zeros_like(masks[0]))
+
+
+def labels_of_page(scene: Scene) -> NDArray[np.uint8]:
+    """A page's labels per pixel, (height, width): 0 not labelled, which is all but digits, then CLASSES from 1."""
+    labels = np.zeros(scene.unclear.shape, dtype=np.uint8)
+    for label, mask in zip(scene.labels, scene.masks, strict=True):
+        labels[mask] = 1 + label
+    return labels
