@@ -36,22 +36,25 @@ def sample(image, y, x):
     return (1 - down) * upper + down * lower
 
 
-def roi_align(maps, rois, size, scale, aligned):
-    """Averages of samples, as many a bin as it is pixels long: (B, C, H, W) and (n, 5) to (n, C, h, w)."""
+def roi_align(maps, rois, size, scale, aligned, ratio):
+    """Averages of samples of maps (B, C, H, W) in boxes (n, 5), (n, C, h, w).
+
+    A bin has ``ratio`` samples a side, or with 0 as many as it is pixels long.
+    """
     out = []
     for index, *corners in rois.tolist():
         left, top, right, bottom = (corner * scale - 0.5 * aligned for corner in corners)
         width, height = right - left, bottom - top
         if not aligned:
             width, height = max(width, 1.0), max(height, 1.0)
-        steps = math.ceil(height / size[0]), math.ceil(width / size[1])
+        steps = (ratio or math.ceil(height / size[0]), ratio or math.ceil(width / size[1]))
         bins = [
             bin_average(maps[int(index)], top, left, height / size[0], width / size[1], row, column, steps)
             for row in range(size[0])
             for column in range(size[1])
         ]
         out.append(torch.stack(bins, 1).unflatten(1, size))
-    return torch.stack(out)
+    return torch.stack(out) if out else maps.new_zeros(0, maps.shape[1], *size)
 
 
 def bin_average(image, top, left, bin_height, bin_width, row, column, steps):
