@@ -101,11 +101,12 @@ class SceneComposer:
             digit = cv2.resize(self.ink[scan], (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
             digit[digit < 0.05] = 0
             top, left = self.rng.integers(0, [height - side, width - side], endpoint=True)
-            ink = np.zeros((height, width), dtype=np.float32)
-            ink[top : top + side, left : left + side] = digit
-            if not (occupied & (ink > 0)).any():
+            place = np.s_[top : top + side, left : left + side]
+            if not (occupied[place] & (digit > 0)).any():
                 tint = self.rng.uniform(150, 255, size=3).astype(np.float32)
-                image += ink[..., None] * (tint - image)
+                image[place] += digit[..., None] * (tint - image[place])
+                ink = np.zeros((height, width), dtype=np.float32)
+                ink[place] = digit
                 return ink
         return None
 
@@ -113,7 +114,7 @@ class SceneComposer:
         """A dark background: (height, width, 3), values from 0 to 255."""
         shade = self.rng.uniform(10, 50, size=3)
         noise = self.rng.normal(shade, 12, size=(*(shape or (self.size, self.size)), 3))
-        return noise.clip(0, 255).astype(np.float32)
+        return noise.clip(0, 255, out=noise).astype(np.float32)
 
     def class_of(self, digit: int, num_classes: int) -> int:
         """A class for a digit where there are not ten: one of those whose number ends in it, from 0."""
