@@ -1,7 +1,7 @@
-# make demo   train a GC ViT classifier and from it a detector on real images, and score it (installs first; minutes)
+# make demo   train a detector on real images, from a GC ViT classifier, and score it (installs first; minutes)
 # make test   lint and all tests but long ones and the demos'
 # make test-all        these too: it trains both demos and scores them
-# make demo-seg        likewise with semantic segmentation: UPerNet, from the classifier
+# make demo-seg        likewise with semantic segmentation: UPerNet
 # make test-upstream   the tests of what meets the hosts on the original OpenMMLab packages and torch 2.1, in an
 #                      environment of their own; make test-upstream-all runs all there
 # make test-gpu        on a GPU: is all right there, how fast is it, what does it take? A report in nine minutes;

@@ -1,8 +1,9 @@
-"""A small GC ViT classifier of scanned digits, 32 px, 2 CPU cores: three minutes. The demo detector starts from it.
+"""A small GC ViT classifier of scanned digits, 32 px, 2 CPU cores: minutes. The demo's detector and
+segmentor start from its weights, which come with the project.
 
 Differs from ../gcvit_xxt_in1k.py only in data, sizes and schedule.
 
-Run:  make demo
+Run:  mmgcvit demo classify
 """
 
 _base_ = '../gcvit_xxt_in1k.py'

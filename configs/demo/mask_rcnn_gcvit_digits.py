@@ -71,7 +71,7 @@ model = dict(
         window_size=(4, 4, 8, 4),
         pretrain_img_size=128,
         drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/classifier/epoch_14.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='configs/demo/weights/gcvit_digits_cls.safetensors'),
     ),
     neck=dict(in_channels=[16, 32, 64, 128], out_channels=64, num_outs=4),
     rpn_head=dict(
@@ -94,7 +94,7 @@ model = dict(
 )
 
 # Schedule
-max_epochs = 5
+max_epochs = 4
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),

@@ -20,5 +20,5 @@ lsa = dict(
     img_size=128,
     drop_path_rate=0.0,
 )
-start = dict(type='Pretrained', checkpoint='work_dirs/lsa_digits_cls/epoch_14.pth')
+start = dict(type='Pretrained', checkpoint='configs/demo/weights/lsa_digits_cls.safetensors')
 model = dict(backbone=dict(_delete_=True, type='mmgcvit.LSA', arch=lsa, init_cfg=start))

@@ -76,7 +76,7 @@ model = dict(
         window_size=(4, 4, 8, 4),
         pretrain_img_size=128,
         drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/demo/classifier/epoch_14.pth'),
+        init_cfg=dict(type='Pretrained', checkpoint='configs/demo/weights/gcvit_digits_cls.safetensors'),
     ),
     decode_head=dict(
         in_channels=[16, 32, 64, 128],

@@ -35,7 +35,7 @@ from ..experiments.ablation_runs import (
 )
 from ..experiments.ablation_tables import METRICS, Table, change_of, onto, read_tables, write_config
 from ..hosts.configs import configs_with, digest_of, overrides
-from .demo import DIGITS, check_digits, last_checkpoint
+from .demo import DIGITS, check_digits
 from .options import Parser, add_cfg_options, add_device_option, check_at_least
 from .screen import INTERRUPTED
 from .steps import end_steps_when_terminated, run
@@ -183,6 +183,10 @@ def is_validated(work_dir: Path, metric: str) -> bool:
     except UserError:
         return False
     return entry.get('step') == kind_and_number(Path(last_checkpoint(work_dir)))[1]
+
+
+def last_checkpoint(work_dir: Path) -> str:
+    return (work_dir / 'last_checkpoint').read_text().strip()
 
 
 def write_table(args: argparse.Namespace, runs: Sequence[Run]) -> None:

@@ -1,6 +1,4 @@
-"""A command of several steps ends with what a step says, and ends its steps with it; so the demo, which trains its
-classifier once.
-"""
+"""A command of several steps ends with what a step says, and ends its steps with it; so the demo."""
 
 import os
 import signal
@@ -13,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from mmgcvit.commands import demo, steps
-from mmgcvit.commands.demo import CLASSIFIER, TRAINED, check_digits, is_trained, note_trained
+from mmgcvit.commands.demo import check_digits
 from mmgcvit.errors import UserError
 from mmgcvit.hosts.configs import configs_with
 
 from ..conftest import ROOT
 from ..programs import run, running, started, wait_for
 
-CONFIG = ROOT / 'configs' / 'demo' / CLASSIFIER.config
+CONFIG = 'demo/gcvit_digits_cls.py'
 IN_CHECKOUT = os.environ | {'PYTHONPATH': str(ROOT)}
 
 
@@ -84,22 +82,6 @@ def test_a_step_ends_with_an_interrupted_command(script, program, monkeypatch):
     assert children[0].returncode in (-signal.SIGTERM, -signal.SIGKILL)
 
 
-def test_a_classifier_is_trained_once_until_its_config_or_one_below_changes(tmp_path):
-    checkpoint, last = tmp_path / 'epoch_9.pth', tmp_path / 'last_checkpoint'
-    for missing in (None, checkpoint, last, tmp_path / TRAINED):
-        note_trained(tmp_path, CONFIG)
-        checkpoint.touch()
-        last.write_text(str(checkpoint))
-        if missing is None:
-            assert is_trained(tmp_path, CONFIG)
-            changed = tmp_path / 'changed.py'
-            changed.write_text(f'_base_ = {str(CONFIG)!r}\nlr = 1.0\noptim_wrapper = dict(optimizer=dict(lr=lr))\n')
-            assert not is_trained(tmp_path, changed)
-        else:
-            missing.unlink()
-            assert not is_trained(tmp_path, CONFIG)
-
-
 def test_what_a_demo_needs_is_found_or_named(monkeypatch, tmp_path):
     """Its configs in a checkout and in an installed wheel."""
     monkeypatch.setattr(demo, 'DIGITS_NEED', ('json', 'no_such_package'))
@@ -108,11 +90,11 @@ def test_what_a_demo_needs_is_found_or_named(monkeypatch, tmp_path):
     checkout, wheel = tmp_path / 'configs', tmp_path / 'mmgcvit' / '.mim' / 'configs'
     monkeypatch.setattr('mmgcvit.hosts.configs.PLACES', (checkout, wheel))
     with pytest.raises(UserError, match='install the package again'):
-        configs_with(f'demo/{CLASSIFIER.config}')
+        configs_with(CONFIG)
     for place in (wheel, checkout):
         (place / 'demo').mkdir(parents=True)
-        (place / 'demo' / CLASSIFIER.config).touch()
-        assert configs_with(f'demo/{CLASSIFIER.config}') == place
+        (place / CONFIG).touch()
+        assert configs_with(CONFIG) == place
 
 
 def steps_of(demo):
@@ -151,4 +133,4 @@ def test_a_step_that_fails_ends_the_demo_with_its_reason(tmp_path):
     demo = run([sys.executable, '-m', 'mmgcvit', 'demo'], IN_CHECKOUT, cwd=tmp_path)
     assert demo.returncode == 1
     assert 'digits: data/digits exists and was not made by this tool' in demo.stderr
-    assert '2 of 4' not in demo.stdout
+    assert '2 of 2' not in demo.stdout

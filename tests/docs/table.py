@@ -147,6 +147,7 @@ TABLE = [
     Elsewhere('^mmgcvit train --data photos', 'tests/engine/test_own_data.py'),
     Elsewhere('mmgcvit ablate', 'tests/commands/test_ablate.py'),
     Elsewhere('mmgcvit publish configs/demo', 'tests/commands/test_publish.py'),
+    Elsewhere('^mmgcvit demo ', 'tests/tools/test_demo.py'),
     Elsewhere(
         r'^mv |^mmgcvit digits .*--seed|--data data/photos/coco|my_detector/made/', 'tests/docs/test_first_afternoon.py'
     ),

@@ -81,15 +81,15 @@ def main() -> None:
     if args.operators == 'compiled' and missing:
         raise SystemExit(missing)
     began = time.time()
-    say('Installing into', venv, '(about 3 GB to download into a new one)')
+    say('Installing into', venv)
     say('1 of 3: the environment')
     python = create_venv(venv)
     stamp.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         pip = Pip(python, pins_beside(version_of(python, 'torch'), hosts, Path(folder)))
-        say('2 of 3: mmengine, mmcv, mmdet, mmseg, mmpretrain and what they need')
+        say(f'2 of 3, after {minutes_since(began)}: mmengine, mmcv, mmdet, mmseg, mmpretrain and what they need')
         pip.install(['--no-deps', '--require-hashes', '--requirement', str(hosts.lock)])
-        say('3 of 3: torch (minutes, as fast as the network), and this project')
+        say(f'3 of 3, after {minutes_since(began)}: torch, most of a download of 3 GB, and this project')
         pip.install(['torch', 'torchvision'], show_progress=sys.stdout.isatty())
         torch = version_of(python, 'torch')
         check_torch(torch, hosts)
@@ -101,8 +101,7 @@ def main() -> None:
         ensure_opencv_imports(pip)
     check_imports(python)
     stamp.write_text(wanted)
-    seconds = int(time.time() - began)
-    say(f'Done in {seconds // 60}:{seconds % 60:02d}.')
+    say(f'Done in {minutes_since(began)}.')
 
 
 def parse_args() -> argparse.Namespace:
@@ -128,6 +127,11 @@ def say(*words: object) -> None:
     print('[install]', *words, flush=True)
 
 
+def minutes_since(began: float) -> str:
+    seconds = int(time.time() - began)
+    return f'{seconds // 60}:{seconds % 60:02d}'
+
+
 def ask(python: Path, code: str) -> subprocess.CompletedProcess:
     """Run a line of code by the environment's Python."""
     return subprocess.run([str(python), '-W', 'ignore', '-c', code], capture_output=True, text=True)
@@ -143,7 +147,8 @@ class Pip:
     def command(self, what: Sequence[str]) -> 'list[str]':
         """The call that installs."""
         call = [str(self.python), '-m', 'pip', 'install', '--disable-pip-version-check', '-c', str(self.pins)]
-        return [*call, *what]
+        # Python compiles what is imported, a small part of it all.
+        return [*call, '--no-compile', *what]
 
     def install(self, what: Sequence[str], show_progress: bool = False) -> None:
         """Install; pip's own words are shown, and after a failure their meaning."""
