@@ -87,9 +87,9 @@ def main() -> None:
     stamp.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         pip = Pip(python, pins_beside(version_of(python, 'torch'), hosts, Path(folder)))
-        say(f'2 of 3, after {minutes_since(began)}: mmengine, mmcv, mmdet, mmseg, mmpretrain and what they need')
+        say(f'2 of 3, after {minutes_since(began)}: mmengine, mmcv, mmdet, mmseg, mmpretrain and their needs, 0.4 GB')
         pip.install(['--no-deps', '--require-hashes', '--requirement', str(hosts.lock)])
-        say(f'3 of 3, after {minutes_since(began)}: torch, most of a download of 3 GB, and this project')
+        say(f'3 of 3, after {minutes_since(began)}: torch, 2.7 GB, and this project')
         pip.install(['torch', 'torchvision'], show_progress=sys.stdout.isatty())
         torch = version_of(python, 'torch')
         check_torch(torch, hosts)
