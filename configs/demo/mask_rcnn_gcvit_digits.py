@@ -94,7 +94,7 @@ model = dict(
 )
 
 # Schedule
-max_epochs = 4
+max_epochs = 5
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
