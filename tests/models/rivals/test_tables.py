@@ -68,12 +68,27 @@ def value_at(config, path):
 
 
 def test_at_the_demos_scale_every_row_builds_and_is_another_network_and_nothing_else(small):
+    """But in the table that is about where digits lie."""
     table, configs = small
     base = Config.fromfile(table.digits).to_dict()
+    changed = {'model', 'custom_imports'}
+    if table.key == 'shifts':
+        changed |= {'train_dataloader', 'val_dataloader', 'test_dataloader'}
     for cfg in configs.values():
-        assert set(difference(cfg.to_dict(), base)) <= {'model', 'custom_imports'}
+        assert set(difference(cfg.to_dict(), base)) <= changed
         on_meta(cfg)
-    assert len({repr(cfg.model) for cfg in configs.values()}) == len(configs)
+    assert len({repr((cfg.model, cfg.train_dataloader)) for cfg in configs.values()}) == len(configs)
+
+
+def test_off_the_grid_some_copy_has_every_digit_on_it(tmp_path):
+    """Whatever is drawn 1 px apart; and rows differ in the step of all three sets alike."""
+    configs = {key: Config.fromfile(path) for key, path in configs_of(ALL['shifts'], 'digits', tmp_path).items()}
+    for key, cfg in configs.items():
+        steps = {cfg[f'{name}_dataloader'].dataset.step for name in ('train', 'val', 'test')}
+        assert steps == {cfg.model.backbone.arch.stride if key.startswith('on_') else 1}
+    arch = configs['off_lsa'].model.backbone.arch
+    moved = {(dy % arch.stride, dx % arch.stride) for dy, dx in arch.shifts}
+    assert len(moved) == arch.stride**2
 
 
 def test_of_pages_windows_alone_see_no_digit_but_one(tmp_path):
