@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 from torch.utils.checkpoint import checkpoint
 
-from .tracing import is_tracing, is_transformed
+from .tracing import is_tracing
 
 # The largest tensor in a chunk of images: 4 to 16 MB are equally fast in inference, 12 to 24 in training.
 IMAGE_CHUNK_BYTES = 16 << 20
@@ -29,12 +28,8 @@ TOKEN_CHUNK_BYTES = 4 << 20
 PATCH_CHUNK_BYTES = 4 << 20
 # The largest tensor whose memory glibc can keep: 32 MB, less its own overhead.
 MOST_BYTES_KEPT = (32 << 20) - (64 << 10)
-# A call of oneDNN takes 10 us longer than one of MKL, which products of fewer elements do not make up for.
+# torch gives 1x1 convolutions of maps with no more elements, and all of them where one thread computes, to MKL too.
 FEWEST_ELEMENTS = 20480
-# Whether torch has both libraries, and, from torch 2.4 on, tells whether autocast is on.
-ONEDNN_KNOWN = (
-    torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available() and hasattr(torch, 'get_autocast_dtype')
-)
 CPUINFO = Path('/proc/cpuinfo')
 HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
@@ -123,68 +118,46 @@ def keep_freed_memory() -> None:
 def linear(layer: nn.Module, x: Tensor) -> Tensor:
     """``layer(x)``, for a linear layer or what a tool has put in its place: (..., C) to (..., C').
 
-    torch computes float32 linear layers with MKL. On processors of other makers than Intel oneDNN is up to twice as
-    fast, so there ``F.linear`` is computed by it while the layer is called. The layer stays torch's own, so that hooks,
-    adapters and quantization work.
+    torch computes float32 linear layers with MKL and convolutions with oneDNN. On processors of other makers than Intel
+    oneDNN is up to twice as fast, so there ``F.linear`` is computed as a 1x1 convolution while the layer is called,
+    with more threads than one.
+    The layer stays torch's own, so that hooks, adapters and quantization work.
     """
-    if suits_onednn(x):
-        with ProductsByOneDNN():
+    if not is_tracing() and mkl_is_slow() and suits_onednn(x):
+        with ProductsAsConvolutions():
             return layer(x)
     return layer(x)
 
 
-class ProductsByOneDNN(TorchFunctionMode):
+class ProductsAsConvolutions(TorchFunctionMode):
     """A context in which ``F.linear`` is computed by oneDNN, for tensors that it takes."""
 
     def __torch_function__(
         self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if function is F.linear and not kwargs and suits_onednn(*args[:2]):
-            x, weight, *bias = args
-            tokens = x.reshape(-1, x.shape[-1])  # here, as a function that returns a view costs a copy in training
-            return Product.apply(tokens, weight, *bias).reshape(*x.shape[:-1], len(weight))
+            return linear_as_convolution(*args)
         return function(*args, **(kwargs or {}))
 
 
-def suits_onednn(x: Tensor, *weights: Tensor) -> bool:
-    """Whether oneDNN is to compute linear layers of these tokens, or the one with this weight."""
-    if is_tracing() or is_transformed() or not ONEDNN_KNOWN or not torch.backends.mkldnn.enabled:
-        return False
-    # Autocast, and modes that count or fake operators, know torch's public ones only.
-    if torch.is_autocast_enabled('cpu') or _get_current_dispatch_mode() is not None or x.numel() <= FEWEST_ELEMENTS:
-        return False
-    return mkl_is_slow() and all(is_ordinary(each) for each in (x, *weights))
+def suits_onednn(*tensors: Tensor) -> bool:
+    """Whether torch gives a 1x1 convolution of tokens, or of tokens and weights, to oneDNN."""
+    plain = all(x.device.type == 'cpu' and x.dtype == torch.float32 for x in tensors)
+    many = tensors[0].numel() > FEWEST_ELEMENTS and torch.get_num_threads() > 1
+    return plain and many and type(tensors[-1]) in (Tensor, nn.Parameter)
 
 
-def is_ordinary(x: Tensor) -> bool:
-    """Whether a tensor is float32, on a CPU, and of no subclass."""
-    return type(x) in (Tensor, nn.Parameter) and x.device.type == 'cpu' and x.dtype == torch.float32
-
-
-class Product(torch.autograd.Function):
-    """``F.linear`` by oneDNN: tokens (M, C), weight (C', C) and bias (C') to (M, C')."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        wants_x, wants_weight, *wants_bias = ctx.needs_input_grad
-        grad_x = Product.apply(grad, weight.mT) if wants_x else None
-        grad_weight = None
-        if wants_weight:  # oneDNN is faster with more columns than rows
-            wide = len(weight) < weight.shape[1]
-            grad_weight = Product.apply(grad.mT, x.mT) if wide else Product.apply(x.mT, grad.mT).mT
-        return grad_x, grad_weight, *(grad.sum(0) if wants else None for wants in wants_bias)
+def linear_as_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear layer of tokens (..., C) as a 1x1 convolution of a channels-last map, without a copy."""
+    tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
+    out = F.conv2d(tokens, weight[:, :, None, None], bias)
+    return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])
 
 
 @functools.cache
 def mkl_is_slow() -> bool:
-    """Whether the processor is of another maker than Intel, for which MKL takes slower code."""
-    return CPUINFO.is_file() and 'GenuineIntel' not in CPUINFO.read_text()
+    """Whether torch computes linear layers with MKL, and the processor is of another maker than Intel."""
+    return torch.backends.mkl.is_available() and CPUINFO.is_file() and 'GenuineIntel' not in CPUINFO.read_text()
 
 
 def has_hooks(layer: nn.Module) -> bool:

@@ -4,14 +4,11 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmgcvit.models.layers import cpu, is_plain, linear
 from mmgcvit.models.layers.cpu import has_hooks, images_in_chunks, tokens_in_chunks
 
 from .test_attention import operators_called
-
-ONEDNN = 'mkldnn::_linear_pointwise'
 
 
 class Counting(nn.Linear):
@@ -115,45 +112,28 @@ def test_plain_layers_are_torchs_own_with_ordinary_weights():
         assert not is_plain(layer)
 
 
-@pytest.fixture(params=[True, False], ids=['oneDNN', 'MKL'])
-def by_onednn(request, monkeypatch):
+@pytest.fixture(params=[True, False], ids=['as convolution', 'as it is'])
+def as_convolution(request, monkeypatch):
     monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: request.param)
     monkeypatch.setattr(cpu, 'FEWEST_ELEMENTS', 0)
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     return request.param
 
 
-def derivatives(call, layer, x, direction):
-    """Output, gradients, and gradients of what the gradient of the tokens is in a direction."""
-    out, wanted = call(layer, x), [x, *layer.parameters()]
-    first = torch.autograd.grad(out.sin().sum(), wanted, create_graph=True)
-    return out, first, torch.autograd.grad((first[0] * direction).sum(), wanted[:2])
+def test_outputs_and_gradients_are_those_of_torchs_linear(as_convolution):
+    for shape in [(7,), (5, 7), (2, 5, 7), (2, 3, 4, 7), (2, 3, 4, 5, 7), (0, 3, 7), (2, 0, 7)]:
+        for bias in (True, False):
+            layer, results = nn.Linear(7, 6, bias=bias), []
+            for call in (linear, nn.Linear.__call__):
+                x = torch.arange(float(torch.Size(shape).numel())).reshape(shape).sin().requires_grad_()
+                out = call(layer, x)
+                results.append((out, torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
+            torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
+    layer, x = nn.Linear(7, 6), torch.randn(5, 7)
+    assert ('aten::conv2d' in operators_called(lambda: linear(layer, x))) == as_convolution
 
 
-def test_outputs_gradients_and_second_derivatives_are_those_of_torchs_linear(by_onednn):
-    for shape in [(5,), (5, 5), (2, 5, 5), (2, 3, 4, 5), (2, 3, 4, 5, 5), (0, 3, 5), (2, 0, 5)]:
-        for bias, channels in [(True, 6), (False, 6), (True, 4)]:
-            layer = nn.Linear(5, channels, bias=bias)
-            x = torch.arange(float(torch.Size(shape).numel())).reshape(shape).sin().requires_grad_()
-            found, expected = (derivatives(call, layer, x, x.detach().cos()) for call in (linear, nn.Linear.__call__))
-            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.skipif(not cpu.ONEDNN_KNOWN, reason='this torch has no oneDNN, or none that is called')
-def test_onednn_is_called_where_nothing_needs_torchs_own_operator(by_onednn):
-    x, mapped = torch.randn(9, 6), torch.randn(2, 9, 6)
-    layer = nn.Linear(6, 7)
-    assert (ONEDNN in operators_called(lambda: linear(layer, x))) == by_onednn
-    with torch.backends.mkldnn.flags(enabled=False):
-        assert ONEDNN not in operators_called(lambda: linear(layer, x))
-    with torch.autocast('cpu', torch.bfloat16):
-        assert linear(layer, x).dtype == torch.bfloat16
-    with FlopCounterMode(display=False) as counter:
-        linear(layer, x)
-    assert counter.get_total_flops() == 2 * 9 * 6 * 7
-    torch.testing.assert_close(torch.vmap(lambda x: linear(layer, x))(mapped), layer(mapped))
-
-
-def test_maps_that_are_not_contiguous_other_dtypes_hooks_and_adapters_serve(by_onednn):
+def test_maps_that_are_not_contiguous_other_dtypes_hooks_and_adapters_serve(as_convolution):
     layer, x = nn.Linear(7, 6), torch.randn(2, 7, 4, 3).permute(0, 2, 3, 1)
     torch.testing.assert_close(linear(layer, x), layer(x))
     for dtype in (torch.float64, torch.bfloat16):
@@ -167,13 +147,40 @@ def test_maps_that_are_not_contiguous_other_dtypes_hooks_and_adapters_serve(by_o
     assert linear(layer, x) is seen[0]
 
 
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='this torch has no oneDNN')
+@pytest.mark.parametrize('number', [1, 2])
+def test_convolutions_are_made_of_just_those_products_that_torch_gives_to_onednn(number, threads, monkeypatch):
+    """A convolution of less, or in one thread, is computed by MKL after all, and slower than a linear layer."""
+    monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: True)
+    threads(number)
+    for more in (0, 1):
+        layer, x = nn.Linear(1, 1), torch.zeros(cpu.FEWEST_ELEMENTS + more, 1)
+        called = operators_called(lambda layer=layer, x=x: cpu.linear_as_convolution(x, layer.weight))
+        convolved = 'aten::conv2d' in operators_called(lambda layer=layer, x=x: linear(layer, x))
+        assert convolved == ('aten::mkldnn_convolution' in called) == (number > 1 and more > 0)
+
+
 @pytest.mark.parametrize(
-    ('cpuinfo', 'slow'), [('vendor_id\t: GenuineIntel\n', False), ('vendor_id\t: AuthenticAMD\n', True), (None, False)]
+    ('cpuinfo', 'mkl', 'slow'),
+    [
+        ('vendor_id\t: GenuineIntel\n', True, False),
+        ('vendor_id\t: AuthenticAMD\n', True, True),
+        ('vendor_id\t: AuthenticAMD\n', False, False),
+        (None, True, False),
+    ],
 )
-def test_the_processor_decides(cpuinfo, slow, tmp_path, monkeypatch):
-    """MKL is slow only where the processor is known not to be Intel's."""
+def test_the_processor_decides(cpuinfo, mkl, slow, tmp_path, monkeypatch):
+    """Only where torch has MKL, and the processor is known not to be Intel's."""
     file = tmp_path / 'cpuinfo'
     if cpuinfo:
         file.write_text(cpuinfo)
     monkeypatch.setattr(cpu, 'CPUINFO', file)
+    monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: mkl)
     assert cpu.mkl_is_slow.__wrapped__() is slow
