@@ -71,11 +71,12 @@ def roi_align_forward(
     say_who_serves()
     check_pool_mode(pool_mode)
     options = (output.shape[2:], spatial_scale, max(sampling_ratio, 0), aligned)
-    with torch.no_grad():
-        few = input.shape[1] < FEWEST_CHANNELS or input[:, 0].numel() > MOST_CELLS_A_BOX * len(rois)
-        if few or not takes_products(input):
+    few = input.shape[1] < FEWEST_CHANNELS or input[:, 0].numel() > MOST_CELLS_A_BOX * len(rois)
+    if few or not takes_products(input):
+        with torch.no_grad():
             output.copy_(roi_align(input, rois, *options))
-            return
+        return
+    with torch.no_grad(), torch.autocast('cpu', enabled=False):
         cells = input.new_empty(input[0, 0].numel(), input.shape[1])
         pooled = output.new_empty(output.permute(0, 2, 3, 1).shape)
         parts = pooled.unbind()
@@ -116,14 +117,15 @@ def roi_align_backward(
             out = roi_align(maps, rois, *options)
         grad_input.copy_(torch.autograd.grad(out, maps, grad_output)[0])
         return
-    cells = grad_input.new_empty(grad_input[0, 0].numel(), grad_input.shape[1])
-    parts = grad_output.permute(0, 2, 3, 1).contiguous().unbind()
-    for maps, boxes in zip(grad_input, boxes_of_images(rois, grad_input.shape, *options), strict=True):
-        cells.zero_()
-        for number, rows, columns, crop in boxes:
-            across = columns.transpose(1, 2).bmm(parts[number])
-            cells.as_strided(*crop).addmm_(rows.t(), across.flatten(1))
-        maps.view(len(maps), -1).copy_(cells.t())
+    with torch.autocast('cpu', enabled=False):
+        cells = grad_input.new_empty(grad_input[0, 0].numel(), grad_input.shape[1])
+        parts = grad_output.permute(0, 2, 3, 1).contiguous().unbind()
+        for maps, boxes in zip(grad_input, boxes_of_images(rois, grad_input.shape, *options), strict=True):
+            cells.zero_()
+            for number, rows, columns, crop in boxes:
+                across = columns.transpose(1, 2).bmm(parts[number])
+                cells.as_strided(*crop).addmm_(rows.t(), across.flatten(1))
+            maps.view(len(maps), -1).copy_(cells.t())
 
 
 # The products lay out each map anew, and are slower than torchvision's forward pass (never than its backward pass) with
@@ -133,9 +135,12 @@ MOST_CELLS_A_BOX = 500
 
 
 def takes_products(maps: Tensor) -> bool:
-    """Whether RoIAlign of such maps may be products: on CPUs, and in no graph, as boxes are looked at one by one."""
-    is_compiling = getattr(torch.compiler, 'is_compiling', bool)()
-    return maps.device.type == 'cpu' and maps.dtype in (torch.float32, torch.float64) and not is_compiling
+    """Whether RoIAlign of such maps may be products: on CPUs, and not traced, as boxes are looked at one by one.
+
+    Autocast has to be off for them: it would cast their factors, but not what they are written into.
+    """
+    is_traced = type(maps) is not Tensor or getattr(torch.compiler, 'is_compiling', bool)()
+    return maps.device.type == 'cpu' and maps.dtype in (torch.float32, torch.float64) and not is_traced
 
 
 def boxes_of_images(
@@ -176,9 +181,10 @@ def averages(
     lengths = ends - starts if aligned else (ends - starts).clamp(min=1)
     steps = (lengths / bins)[:, None, None]
     counts = torch.full_like(steps, samples) if samples else steps.ceil().clamp(min=0)
-    index = torch.arange(max(int(counts.max()), 1))
+    # The largest box sets how many samples all are given room for: hosts clip boxes to their images.
+    index = torch.arange(max(int(counts.max()), 1), device=starts.device)
     are_taken, counts = index < counts, counts.clamp(min=1)
-    in_bins = torch.arange(bins).unsqueeze(1) + (index.minimum(counts - 1) + 0.5) / counts
+    in_bins = torch.arange(bins, device=starts.device).unsqueeze(1) + (index.minimum(counts - 1) + 0.5) / counts
     places = starts[:, None, None] + steps * in_bins
     shares = (are_taken & (places >= -1) & (places <= cells)) / counts
     places = places.clamp(0, cells - 1)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch._subclasses.fake_tensor import DataDependentOutputException
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.nn.functional import one_hot
 from torchvision.ops import sigmoid_focal_loss
 
@@ -21,6 +21,7 @@ from mmgcvit.hosts import finder, operators
 from ..conftest import ROOT
 from ..memory import peak_here
 from ..models.fake_cuda import fake_cuda
+from ..models.layers.test_attention import operators_called
 from . import plain
 
 
@@ -83,19 +84,18 @@ def rois_beside_steps(number, num_images, side):
     channels=st.sampled_from([2, STAND_INS.FEWEST_CHANNELS]),
     aligned=st.booleans(),
     ratio=st.sampled_from([0, 2]),
+    autocast=st.booleans(),
     dtype=st.sampled_from([torch.float32, torch.float64]),
     seed=st.integers(0, 99),
 )
 def test_roi_align_and_its_gradient_are_those_of_the_definition(
-    number, side, channels, aligned, ratio, dtype, seed, device
+    number, side, channels, aligned, ratio, autocast, dtype, seed, device
 ):
-    """And to the last bit the same at each call."""
     torch.manual_seed(seed)
     maps, rois = torch.rand(2, channels, side, side + 1, dtype=torch.float64), rois_beside_steps(number, 2, side)
-    given_to_both = maps.to(device, dtype), rois.to(device, dtype)
-    found, again = ([x.cpu() for x in align(STAND_INS, *given_to_both, (3, 2), 0.25, aligned, ratio)] for _ in '12')
-    assert all(torch.equal(*pair) for pair in zip(found, again, strict=True))
-    output, grad_output, grad_maps = found
+    with torch.autocast(device, enabled=autocast):
+        found = align(STAND_INS, maps.to(device, dtype), rois.to(device, dtype), (3, 2), 0.25, aligned, ratio)
+    output, grad_output, grad_maps = (x.cpu() for x in found)
     maps.requires_grad_()
     expected = plain.roi_align(maps, rois.double(), (3, 2), 0.25, aligned, ratio)
     # A place is off by five roundings of up to three sides, across and down, and values of up to 1 change by no more
@@ -113,6 +113,24 @@ def test_roi_align_and_its_gradient_are_those_of_the_definition(
 def test_roi_align_of_boxes_that_are_not_finite_goes_on(ratio):
     rois = torch.tensor([[0, float('nan'), 0, 4, 4], [1, 0, 0, float('inf'), 4]])
     assert all(x.isfinite().all() for x in align(STAND_INS, torch.rand(2, 128, 6, 6), rois, ratio=ratio))
+
+
+@pytest.mark.parametrize(
+    ('channels', 'height', 'by_torchvision'),
+    [(128, 50, set()), (127, 50, {'torchvision::roi_align'}), (128, 51, {'torchvision::roi_align'})],
+)
+def test_roi_align_on_cpus_is_products_but_for_the_forward_pass_of_few_channels_or_boxes(
+    channels, height, by_torchvision
+):
+    maps, rois = torch.rand(1, channels, height, 20), random_rois(2, 1)
+    called = operators_called(lambda: align(STAND_INS, maps, rois))
+    assert {name for name in called if name.startswith('torchvision::')} == by_torchvision
+
+
+def test_roi_align_reads_no_numbers_of_fake_tensors():
+    with FakeTensorMode():
+        output, _, grad_maps = align(STAND_INS, torch.rand(1, 128, 6, 6), random_rois(2, 1))
+    assert (output.shape, grad_maps.shape) == ((2, 128, 3, 2), (1, 128, 6, 6))
 
 
 def focal(logits, targets, weight, gamma):
