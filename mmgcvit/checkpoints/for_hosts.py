@@ -34,12 +34,12 @@ class ReadingAsData:
         work_dir: The run's folder, without which no path from a file reaches mmengine.
         trusted: The user's own files, named as the host will, that may run code.
         checked: Files that were found to be whole and are not written into while they are read: they are mapped, as is
-            what this context has read once.
+            what this context has read once, until it is replaced.
     """
 
     work_dir: str | Path | None = None
     trusted: Collection[str] = ()
-    checked: Collection[str] = ()
+    checked: Collection[str | tuple] = ()
     # Of a loader's name mmengine logs what follows the tenth letter.
     __name__ = 'load_from_mmgcvit'
 
@@ -53,9 +53,11 @@ class ReadingAsData:
             CheckpointLoader.register_scheme(scheme, loader, force=True)
 
     def __call__(self, filename: str, map_location: Any = None) -> dict[str, Any]:
-        options = {'trust': filename in self.trusted, 'checked': filename in self.checked}
+        # Before it is read: one that is replaced meanwhile is looked through when it is read again.
+        file = state_of(filename)
+        options = {'trust': filename in self.trusted, 'checked': not {filename, file}.isdisjoint(self.checked)}
         content = on_device(read_for_host(filename, self.work_dir, **options), map_location)
-        self.checked = {*self.checked, filename}
+        self.checked = {*self.checked, file}
         return content
 
 
@@ -80,6 +82,12 @@ class ReadAsDataHook(Hook):
 
     def after_run(self, runner: Any) -> None:
         self.reading.__exit__()
+
+
+def state_of(filename: str) -> tuple[str, int | None, int | None]:
+    """A file's name, and what changes when it is replaced: time in ns, and bytes; of an address the name alone."""
+    path = Path(filename).expanduser()
+    return (filename, path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else (filename, None, None)
 
 
 def on_device(content: dict[str, Any], map_location: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Where mmengine is to read checkpoints through this project's reading it gets data without orders."""
 
+import os
 import pickle
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-from mmgcvit.checkpoints import CheckpointError
+from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, save_whole
 from mmgcvit.checkpoints.for_hosts import READ_HERE, OfARun, ReadAsDataHook, ReadingAsData, read_for_host
 
 from .conftest import RunsACommand
@@ -66,6 +67,18 @@ def test_only_the_file_that_is_trusted_may_run_code(tmp_path):
     assert (tmp_path / 'mine ran').exists()
     assert 'extra' not in reading(str(tmp_path / 'other'))
     assert not (tmp_path / 'other ran').exists()
+
+
+def test_what_was_read_once_is_looked_through_again_when_it_was_replaced(tmp_path):
+    file = tmp_path / 'x.pth'
+    save_whole({'state_dict': {'a': torch.ones(99)}}, file)
+    reading = ReadingAsData()
+    reading(str(file))
+    damaged = file.read_bytes().replace(torch.ones(99).numpy().tobytes(), torch.zeros(99).numpy().tobytes())
+    file.write_bytes(damaged)
+    os.utime(file, (1, 1))  # a clock may be too coarse
+    with pytest.raises(DamagedCheckpointError):
+        reading(str(file))
 
 
 def test_hosts_find_the_weights_wherever_trainers_put_them(tmp_path):
