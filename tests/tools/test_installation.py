@@ -58,7 +58,8 @@ def install(tmp_path, monkeypatch):
 
     state.call = call
     replaced = {'HOSTS': own, 'Pip': RecordingPip, 'version_of': version_of, 'compile_mmcv': compile_recorded}
-    replaced |= {name: lambda *_: None for name in ('check_machine', 'check_imports', 'ensure_opencv_imports')}
+    for name in ('check_machine', 'check_imports', 'compile_bytecode', 'ensure_opencv_imports'):
+        replaced[name] = lambda *_: None
     replaced['has_matching_nvcc'] = lambda python: state.matching_nvcc
     replaced['create_venv'] = lambda venv: venv.mkdir(exist_ok=True) or venv / 'bin' / 'python'
     for name, value in replaced.items():
@@ -169,9 +170,10 @@ def test_locks_have_what_the_project_asks_for_but_torch(hosts, extra):
             assert (canonicalize_name(requirement.name) in entries) != requirement.name.startswith('torch')
 
 
-def test_a_torch_that_is_there_is_kept(install):
+def test_a_torch_that_is_there_is_kept(install, capsys):
     install.torch_before = install.torch = '2.9.1+cu126'
     install.call()
+    assert '2.7 GB' not in capsys.readouterr().out
     for _, pins in install.calls:
         lines = pins.splitlines()
         assert 'torch===2.9.1+cu126' in lines
@@ -188,6 +190,15 @@ def test_a_torch_too_old_or_too_new_is_named_before_anything_is_installed(instal
         with pytest.raises(SystemExit, match=words):
             install.call('--hosts', hosts)
         assert not install.calls
+
+
+def test_of_the_hosts_all_that_is_imported_is_compiled(tmp_path, monkeypatch):
+    for name in ('mmdet/a.py', 'mmdet/.mim/config.py', 'torch/b.py'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(installer, 'ask', lambda *_: SimpleNamespace(stdout=f'{tmp_path}\n'))
+    installer.compile_bytecode(Path(sys.executable))
+    assert [path.parent for path in tmp_path.rglob('*.pyc')] == [tmp_path / 'mmdet' / '__pycache__']
 
 
 def test_a_machine_without_a_compiler_is_told_what_to_install_or_to_do_without(install, monkeypatch):

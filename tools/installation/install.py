@@ -86,10 +86,11 @@ def main() -> None:
     python = create_venv(venv)
     stamp.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        pip = Pip(python, pins_beside(version_of(python, 'torch'), hosts, Path(folder)))
+        kept = version_of(python, 'torch')
+        pip = Pip(python, pins_beside(kept, hosts, Path(folder)))
         say(f'2 of 3, after {minutes_since(began)}: mmengine, mmcv, mmdet, mmseg, mmpretrain and their needs, 0.4 GB')
         pip.install(['--no-deps', '--require-hashes', '--requirement', str(hosts.lock)])
-        say(f'3 of 3, after {minutes_since(began)}: torch, 2.7 GB, and this project')
+        say(f'3 of 3, after {minutes_since(began)}: {"" if kept else "torch, 2.7 GB, and "}this project')
         pip.install(['torch', 'torchvision'], show_progress=sys.stdout.isatty())
         torch = version_of(python, 'torch')
         check_torch(torch, hosts)
@@ -99,6 +100,7 @@ def main() -> None:
             (pin,) = (line for line in hosts.pins.read_text().splitlines() if line.startswith(f'{hosts.mmcv}='))
             compile_mmcv(pip, pin, venv / 'mmcv-build.log')
         ensure_opencv_imports(pip)
+    compile_bytecode(python)
     check_imports(python)
     stamp.write_text(wanted)
     say(f'Done in {minutes_since(began)}.')
@@ -147,7 +149,7 @@ class Pip:
     def command(self, what: Sequence[str]) -> 'list[str]':
         """The call that installs."""
         call = [str(self.python), '-m', 'pip', 'install', '--disable-pip-version-check', '-c', str(self.pins)]
-        # Python compiles what is imported, a small part of it all.
+        # What is imported is a small part of it all: compile_bytecode.
         return [*call, '--no-compile', *what]
 
     def install(self, what: Sequence[str], show_progress: bool = False) -> None:
@@ -314,6 +316,14 @@ def ensure_opencv_imports(pip: Pip) -> None:
         say('   No graphics libraries here: taking the headless build of OpenCV')
         pip.uninstall('opencv-python', 'opencv-python-headless')
         pip.install(['--no-deps', 'opencv-python-headless'])
+
+
+def compile_bytecode(python: Path) -> None:
+    """Compile the hosts, in seconds; where nobody may write, each start would. The rest: docs/installation.md."""
+    site = ask(python, 'import sysconfig; print(sysconfig.get_paths()["purelib"])').stdout.strip()
+    folders = [f'{site}/{host}' for host in ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')]
+    # Below .mim are configs, which are read.
+    subprocess.run([str(python), '-m', 'compileall', '-qq', '-j', '0', '-x', r'/\.mim/', *folders])
 
 
 def check_imports(python: Path) -> None:
