@@ -117,9 +117,9 @@ def begin(args: argparse.Namespace) -> dict[str, Path]:
 
 def configs_of(table: Table, data: str, folder: Path) -> dict[str, Path]:
     """The config of each row, by its key: its own, or one that is written to a folder."""
+    if table.unchanged is None and data != 'digits':
+        raise UserError(f'{table.key} is of digits alone; leave --data out')
     if data == 'own':
-        if table.unchanged is None:
-            raise UserError(f"{table.key} is of digits alone; leave --data out, or take a config's path")
         return {row.key: row.config for row in table.rows}
     base = table.digits if data == 'digits' else Path(data)
     if base is None:

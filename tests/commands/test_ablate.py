@@ -61,8 +61,9 @@ def test_what_cannot_be_trained_changes_nothing(table, tmp_path):
 
 def test_each_row_has_its_own_config_or_puts_what_it_changes_on_a_users(table, tmp_path):
     assert configs_of(table, 'own', tmp_path) == {'a': tmp_path / 'a.py'}
-    with pytest.raises(UserError, match='made is of digits alone'):
-        configs_of(replace(table, unchanged=None), 'own', tmp_path)
+    for data in ('own', str(tmp_path / 'mine.py')):
+        with pytest.raises(UserError, match='made is of digits alone'):
+            configs_of(replace(table, unchanged=None), data, tmp_path)
     (path,) = configs_of(table, str(tmp_path / 'mine.py'), tmp_path / 'configs').values()
     assert Config.fromfile(path).to_dict() == {'lr': 0.5, 'model': {'kind': 'B', 'width': 3}}
 
