@@ -66,7 +66,6 @@ HOOKS = child_of(
     'mmgcvit.engine.late',
     'mmgcvit.engine.precision',
 )
-METRICS = child_of(mmengine.METRICS, 'mmgcvit.experiments.group_accuracy')
 LOOPS = child_of(mmengine.LOOPS, 'mmgcvit.engine.loops')
 OPTIM_WRAPPERS = child_of(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.precision')
 FUNCTIONS = child_of(mmengine.FUNCTIONS, 'mmgcvit.engine.sharding')

@@ -69,6 +69,14 @@ def digits(tmp_path_factory):
     return out
 
 
+@pytest.fixture(scope='session')
+def work_dirs(tmp_path_factory):
+    """One of a small model of each task."""
+    from .inference.conftest import TASKS, make_work_dir
+
+    return {task: make_work_dir(tmp_path_factory.mktemp('runs') / task, task) for task in TASKS}
+
+
 @pytest.fixture
 def call(monkeypatch, tmp_path, capsys):
     """Call a command in this process, in a folder of its own; gives its exit code and what it printed."""

@@ -27,7 +27,6 @@ REGISTERED = {
         *('DryRunObserver', 'EndEarlyHook', 'ExactResumeHook', 'FiniteCheckpointsHook', 'FinitePredictionsHook'),
         *('FiniteStepsHook', 'LateRuntimeInfoHook', 'ReadAsDataHook', 'TF32Hook', 'WholeCheckpointHook'),
     ],
-    'METRICS': ['GroupAccuracy'],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
 }
 

@@ -54,10 +54,8 @@ def download(address: str, check: Callable[[Path], object]) -> Path:
         except CheckpointError:
             raise
         except Exception as error:  # The network, the server, the disk or the address.
-            failure, found = (
-                f'{address} could not be downloaded ({first_line(error)})',
-                find_by_name(url, digest, check),
-            )
+            failure = f'{address} could not be downloaded ({first_line(error)})'
+            found = find_by_name(url, digest, check)
             if found is None:
                 raise CheckpointError(f'{failure}. Download it elsewhere, then name the file instead') from None
             print_log(f'{failure}; {found} is taken for it, by its name', 'current', logging.WARNING)

@@ -25,7 +25,7 @@ from .screen import INTERRUPTED
 from .steps import end_steps_when_terminated, run
 
 DIGITS = Path('data/digits')
-TAKES = 'a few minutes on two cores; the time left is shown when training has begun'
+TAKES = 'It takes a few minutes on two cores; the time left is shown when training has begun.'
 # What the digits are made with: the package's extra of that name.
 DIGITS_NEED = ('sklearn', 'cv2', 'pycocotools', 'timm')
 

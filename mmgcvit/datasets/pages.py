@@ -13,8 +13,6 @@ CELLS = 3  # along a side of the page
 # Digits that show which way up they are, and those that do not; how many of each are on a page.
 TELLING, TOLD = (3, 7), (6, 9)
 NUM_TELLING, NUM_TOLD = 3, 4
-# What a digit is labelled as: which way up it is, of both kinds apart. With 1 for what is upside down, 2 for 6 and 9.
-CLASSES = ('3, 7 upright', '3, 7 upside down', '6, 9 upright', '6, 9 upside down')
 # Pixels around a digit that are its cell's: what is predicted at an eighth of the size is there of this cell alone.
 MARGIN = 4
 # Sides of the scans, in sixteenths of what is inside.
@@ -22,7 +20,7 @@ SMALLEST, LARGEST = 12, 16
 
 
 def compose_page(composer: SceneComposer) -> Scene:
-    """Draw a page, half of the time upside down, each digit in a cell of its own; labels are indices of CLASSES."""
+    """Draw a page, half of the time upside down, each digit in its own cell; labels: + 1 upside down, + 2 of 6, 9."""
     image, rng = composer.dark_noise(), composer.rng
     side = composer.size // CELLS
     inside = side - 2 * MARGIN
@@ -45,7 +43,7 @@ def compose_page(composer: SceneComposer) -> Scene:
 
 
 def labels_of_page(scene: Scene) -> NDArray[np.uint8]:
-    """A page's labels per pixel, (height, width): 0 not labelled, which is all but digits, then CLASSES from 1."""
+    """A page's labels per pixel, (height, width): 0 not labelled, which is all but digits, then from 1."""
     labels = np.zeros(scene.unclear.shape, dtype=np.uint8)
     for label, mask in zip(scene.labels, scene.masks, strict=True):
         labels[mask] = 1 + label

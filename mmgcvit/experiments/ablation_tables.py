@@ -1,7 +1,7 @@
 """The tables of ablations, as configs/ablations/tables.yml has them, and what their rows change in a config.
 
-The tables are data: nothing here knows one of them, or a network. A row's change is read off its own config, and can be
-put on another one: other data, other sizes, another schedule.
+The tables are data: nothing here knows a network, and of a table no more than its metrics. A row's change is read off
+its own config, and can be put on another one: other data, other sizes, another schedule.
 """
 
 from collections.abc import Mapping

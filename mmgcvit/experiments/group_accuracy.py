@@ -5,9 +5,8 @@ from typing import Any
 
 import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
 from torch import Tensor
-
-from ..registry import METRICS
 
 LABELS = 256
 

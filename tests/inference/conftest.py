@@ -55,12 +55,6 @@ def copy_work_dirs(work_dirs, place, names):
 
 
 @pytest.fixture(scope='session')
-def work_dirs(tmp_path_factory):
-    """One of each task."""
-    return {task: make_work_dir(tmp_path_factory.mktemp('runs') / task, task) for task in TASKS}
-
-
-@pytest.fixture(scope='session')
 def models(work_dirs):
     """One of each task; a detector's objects are all taken, however low their scores."""
     threshold = {'detection': {'score_thr': 0.0}}

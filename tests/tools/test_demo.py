@@ -68,10 +68,7 @@ def test_make_demo_shows_what_one_wants_to_see_and_leaves_the_rest_to_its_logs(d
     assert re.search(r'training: \d+ of \d+, 0:\d\d:\d\d left, loss', demo)
     assert not re.search('warn|Could not|deprecat', demo, re.IGNORECASE)
     assert max(len(line) for line in demo.splitlines() if '/' not in line) <= 100
-    # The most are lines of progress, one every ten seconds where there is no terminal; a conclusion has six.
-    lines = [line for line in demo.splitlines() if not re.match(r'(training|validating): ', line)]
     assert len(re.findall('^next:$', demo, re.MULTILINE)) == 1
-    assert len(lines) <= 24 + 6
 
 
 SEGMENTS = pytest.mark.skipif(mmseg.__version__ == '1.2.2', reason='it weighs no classes beside pixels without a label')

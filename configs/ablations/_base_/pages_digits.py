@@ -6,7 +6,7 @@ patches that do not overlap: nothing passes from one cell to another but by the 
 
 _base_ = '../../upernet_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.rivals', 'mmgcvit.experiments.group_accuracy'])
 
 # Data
 dataset_type = 'BaseSegDataset'
@@ -34,7 +34,7 @@ val_dataloader = dict(batch_size=16, **workers, dataset=dict(**dataset, pipeline
 test_dataloader = val_dataloader
 val_evaluator = dict(
     _delete_=True,
-    type='mmgcvit.GroupAccuracy',
+    type='GroupAccuracy',
     groups={name: (f'{name} upright', f'{name} upside down') for name in ('3, 7', '6, 9')},
 )
 test_evaluator = val_evaluator
