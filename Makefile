@@ -1,6 +1,6 @@
 # make demo   train a detector on real images, from a GC ViT classifier, and score it (installs first; minutes)
 # make test   lint and all tests but long ones and the demos'
-# make test-all        these too: it trains both demos and scores them
+# make test-all        these too: it trains the demos and scores them
 # make demo-seg        likewise with semantic segmentation: UPerNet
 # make test-upstream   the tests of what meets the hosts on the original OpenMMLab packages and torch 2.1, in an
 #                      environment of their own; make test-upstream-all runs all there
