@@ -11,7 +11,7 @@ import pytest
 from mmgcvit.web.model import ServedModel
 from mmgcvit.web.server import PageServer
 
-from ..inference.conftest import models, photo, picture, work_dirs  # noqa: F401  (fixtures)
+from ..inference.conftest import models, photo, picture  # noqa: F401  (fixtures)
 from .chromium import SECONDS, Page, started
 
 TASKS = ('detection', 'segmentation', 'classification')
