@@ -96,7 +96,7 @@ def find_in_cache(url: str, wanted: str | None, check: Callable[[Path], object])
 def find_by_name(url: str, wanted: str | None, check: Callable[[Path], object]) -> Path | None:
     """A whole file under torch.hub's name for an address of which no digest is known: where nothing can be fetched."""
     path, plain = place_in_cache(url), plain_place_in_cache(url)
-    if wanted or NAMED_DIGEST.search(plain.name) or recorded_digest(beside(path)) or not plain.is_file():
+    if not plain.is_file() or wanted or NAMED_DIGEST.search(plain.name) or recorded_digest(beside(path)):
         return None
     return plain if damage(plain, check) is None else None
 
