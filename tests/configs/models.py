@@ -63,7 +63,12 @@ def parameters_of(model):
 
 
 def wrong_groups(cfg, model):
-    """What does not hold of the groups in which a config's optimizer has the weights."""
+    """What does not hold of the groups in which a config's optimizer has the weights.
+
+    A host's recipe, with its constructor or with decay of norms, is compared with the host's in test_recipes.py.
+    """
+    if 'norm_decay_mult' not in cfg.optim_wrapper.paramwise_cfg:
+        return
     init_default_scope(cfg.default_scope)
     names = {weight: name for name, weight in model.named_parameters() if weight.requires_grad}
 

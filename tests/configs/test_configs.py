@@ -106,7 +106,7 @@ def test_detectors_by_queries_differ_by_their_backbone_and_neck():
         image = torch.empty(1, 3, 800, 1280, device='meta')
         return ENTRIES[name]['Metadata']['FLOPs'] - count_macs(lambda: model.neck(model.backbone(image)))
 
-    assert len(BY_QUERIES) == 6
+    assert len(BY_QUERIES) == 8
     assert len({following(name) for name in BY_QUERIES}) == 1
 
 

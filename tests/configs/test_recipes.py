@@ -1,16 +1,22 @@
 """Recipes are what the papers and the released code say: each number read off the config as it is built."""
 
 import re
+from copy import deepcopy
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmcv.cnn.bricks import DropPath
+from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.utils import import_modules_from_strings
+
+from mmgcvit.hosts.configs import read_config
 
 from ..conftest import ROOT
 from .models import head_of, on_meta, read
@@ -37,13 +43,40 @@ LSA_CIFAR = {
 }
 CLASSIFIERS = {**GCVIT, **LSA_IN1K, **LSA_CIFAR}
 SQUASHED = {'gcvit_l_384_in1k': 384, 'gcvit_l_512_in1k': 512}
-SIZES = {'t': 0.2, 's': 0.3, 'b': 0.5}
 # name: drop path of the last block
 DENSE = {
-    **{f'{head}_gcvit_{size}': rate for head in ('mask_rcnn', 'cascade', 'upernet') for size, rate in SIZES.items()},
-    **{f'dino_gcvit_{size}_12e': rate for size, rate in SIZES.items()},
-    **dict.fromkeys(('dino_gcvit_l', 'dino_gcvit_l_12e', 'dino_gcvit_l_fsdp'), 0.2),
+    **{f'{head}_gcvit_{size}': 0.2 for head in ('mask_rcnn', 'cascade') for size in 'tsb'},
+    **{f'upernet_gcvit_{size}': 0.3 for size in 'tsb'},
+    **{f'dino_gcvit_{size}_12e': 0.2 for size in 'tsbl'},
+    **dict.fromkeys(('dino_gcvit_l', 'dino_gcvit_l_fsdp'), 0.2),
 }
+# name: a host's config whose recipe it claims to have
+CLAIMED = {
+    'baselines/mask_rcnn_swin_t': 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco.py',
+    'baselines/mask_rcnn_swin_s': 'mmdet::swin/mask-rcnn_swin-s-p4-w7_fpn_amp-ms-crop-3x_coco.py',
+    'baselines/mask_rcnn_convnext_t': 'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco.py',
+    **{
+        f'baselines/cascade_convnext_{size}': 'mmdet::convnext/'
+        f'cascade-mask-rcnn_convnext-{size}-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py'
+        for size in 'ts'
+    },
+    **{
+        f'{ours}_{size[0]}': f'mmseg::swin/swin-{size}-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'
+        for ours in ('upernet_gcvit', 'baselines/upernet_swin')
+        for size in ('tiny', 'small', 'base')
+    },
+    **{
+        f'baselines/upernet_convnext_{size[0]}': 'mmseg::convnext/'
+        f'convnext-{size}_upernet_8xb2-amp-160k_ade20k-512x512.py'
+        for size in ('tiny', 'small', 'base')
+    },
+    'baselines/dino_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco.py',
+    'dino_gcvit_l_dino_recipe': 'mmdet::dino/dino-4scale_r50_8xb2-36e_coco.py',
+    'dino_gcvit_t_12e_dino_recipe': 'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py',
+}
+# What mends faults of hosts and leaves healthy images as they are; sizes that follow from the backbone or the levels.
+MENDING = ('mmgcvit.MatchAnnotatedSize', 'FilterAnnotations')
+FITTING = ('in_channels', 'num_levels', 'num_feature_levels', 'num_outs', 'pad_size_divisor')
 # In units of a pixel's whole range: mean and standard deviation.
 CIFAR = {
     10: ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),
@@ -180,6 +213,72 @@ def test_learning_rates_of_a_classifier_from_the_first_to_the_last_step():
         peak = 1e-3 * total_batch(cfg) / 1024 if name in GCVIT else 5e-4 * total_batch(cfg) / 512
         assert max(rates) == pytest.approx(peak), name
         assert rates.index(max(rates)) == pytest.approx(STEPS * warm_up, abs=1), name
+
+
+def plain(value, without=()):
+    """Settings without what says nothing: names of our package, tuples for lists, and keys that are left out."""
+    if isinstance(value, dict):
+        return {key: plain(inner, without) for key, inner in value.items() if key not in without}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner, without) for inner in value]
+    return value.removeprefix('mmgcvit.') if isinstance(value, str) else value
+
+
+def rate_and_decay(model, optim_wrapper):
+    """Of each weight; of heads' batch norms, which our recipes never decay, the rate alone."""
+    names = {weight: name for name, weight in model.named_parameters()}
+    settings = {
+        key: value for key, value in optim_wrapper.items() if key in ('constructor', 'optimizer', 'paramwise_cfg')
+    }
+    groups = build_optim_wrapper(model, {**settings, 'type': 'OptimWrapper'}).optimizer.param_groups
+    return {
+        names[weight]: (group['lr'], None if '.bn.' in names[weight] else group['weight_decay'])
+        for group in groups
+        for weight in group['params']
+    }
+
+
+def recipe_of(cfg, model):
+    """What a config of a host and one of ours must have in common to be one recipe, on a model of ours."""
+    loaders = (cfg.train_dataloader, cfg.test_dataloader)
+    images, *tests = ([step for step in loader.dataset.pipeline if step.type not in MENDING] for loader in loaders)
+    return {
+        'images': plain(images, ('backend_args',)),
+        'tests': plain(tests, ('backend_args',)),
+        'total batch': total_batch(cfg),
+        'length': [cfg.train_cfg.get(key) for key in ('max_epochs', 'max_iters')],
+        'schedule': plain(cfg.param_scheduler),
+        'weights': rate_and_decay(model, cfg.optim_wrapper),
+        'clipping': (cfg.optim_wrapper.get('clip_grad') or {}).get('max_norm'),
+        'mixed precision': cfg.optim_wrapper.type != 'OptimWrapper',
+        'heads': plain({**cfg.model, 'backbone': None, 'pretrained': None, 'data_preprocessor': None}, FITTING),
+    }
+
+
+@pytest.mark.parametrize('name', CLAIMED)
+def test_a_recipe_that_is_claimed_to_be_a_hosts_is_what_the_host_publishes(name):
+    """Backbones too, where they are the host's: with all sizes and drop path."""
+    package, _, path = CLAIMED[name].partition('::')
+    ours = read(name)
+    theirs = Config.fromfile(Path(import_module(package).__file__).parent / '.mim' / 'configs' / path)
+    model = on_meta(deepcopy(ours))
+    (expected, found) = (recipe_of(cfg, model) for cfg in (theirs, ours))
+    assert found == expected
+    if name.startswith('baselines/'):
+        backbone = {**theirs.model.backbone, 'init_cfg': None, 'out_indices': model.backbone.out_indices}
+        theirs = on_meta(Config({**ours._cfg_dict, 'model': backbone}))
+        model.backbone.init_cfg = theirs.init_cfg
+        assert str(model.backbone) == str(theirs)
+
+
+def test_the_other_learning_rates_for_imagenet_are_one_option():
+    """The paper's and the released files', whose warm-up begins as much lower as they are."""
+    for peak in (0.001, 0.005):
+        cfg = read_config(ROOT / 'configs' / 'gcvit_t_in1k.py', {'optim_wrapper.optimizer.lr': peak})
+        rates = rates_of(cfg)
+        assert max(rates) == pytest.approx(peak)
+        assert rates[0] == pytest.approx(peak / 4000)
+        assert rates[-1] == pytest.approx(5e-6, rel=1e-3)
 
 
 def test_heads_of_dino_say_what_differs_from_its_own_recipe():

@@ -12,7 +12,7 @@ model = dict(
         seg_pad_val=255,
         size=(512, 512),
     ),
-    backbone=dict(type='mmgcvit.GCViT', arch='tiny', window_size=24, drop_path_rate=0.2),
+    backbone=dict(type='mmgcvit.GCViT', arch='tiny', window_size=24, drop_path_rate=0.3),
     decode_head=dict(
         type='UPerHead',
         in_channels=[64, 128, 256, 512],

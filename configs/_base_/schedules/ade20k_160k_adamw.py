@@ -1,4 +1,7 @@
-"""160,000 iterations of ADE20K with AdamW at a total batch of 16 (8 GPUs x 2 images), as Swin's published recipe."""
+"""160,000 iterations of ADE20K with AdamW at a total batch of 16 (8 GPUs x 2 images), as Swin's published recipe.
+
+No decay on norms, those of the heads included, which Swin's recipe decays: its key "norm" does not match their "bn".
+"""
 
 max_iters = 160_000
 train_cfg = dict(type='mmgcvit.IterBasedTrainLoop', max_iters=max_iters, val_interval=16_000)

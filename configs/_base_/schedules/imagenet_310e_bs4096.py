@@ -1,8 +1,9 @@
 """310 epochs of ImageNet-1K at a total batch of 4096: 8 GPUs x 128 images x 4 accumulated steps.
 
 As imagenet_310e_bs1024.py, whose head says how many epochs the sources name, with the learning rate scaled linearly to
-0.004; the paper says 0.001 for this batch too, the released files 0.005. 32 GPUs x 128 images in the paper, for xxtiny,
-xtiny and tiny; of tiny2 it says nothing, the released files put it here.
+0.004. The paper says 0.001 for this batch too, the released files 0.005; with either the warm-up begins at a
+four-thousandth of it. 32 GPUs x 128 images in the paper, for xxtiny, xtiny and tiny; of tiny2 it says nothing, the
+released files put it here.
 """
 
 _base_ = 'imagenet_310e_bs1024.py'
