@@ -3,10 +3,12 @@
 Counted on torch's meta device, where nothing is computed: there attention is made of plain products, which torch's
 counter sees (it misses the CPU's fused kernel), and images of any size cost nothing. Every linear layer, convolution
 and attention product counts once; norms, activations, resizing, RoIAlign and the sampling of deformable attention hold
-none. Transformers of the DETR family look at the values of their positions, so these run for real, on the CPU.
+none. Transformers of the DETR and MaskFormer families look at the values of their positions, so these run for real, on
+the CPU.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -49,7 +51,7 @@ def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     """
     model.eval()
     for name, child in model.named_children():
-        if not is_of_transformer(model, name):
+        if not is_of_transformer(model, name) and not is_by_masks(child):
             child.to('meta')
     maps: tuple[Tensor, ...] = (torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size, device='meta'),)
     parts = []
@@ -71,8 +73,11 @@ def steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
         yield 'rpn head', model.rpn_head, model.rpn_head
     if getattr(model, 'roi_head', None) is not None:
         yield from roi_steps(model.roi_head)
+    elif getattr(model, 'panoptic_head', None) is not None:
+        yield 'panoptic head', model.panoptic_head, partial(segment_by_queries, model.panoptic_head)
     elif getattr(model, 'decode_head', None) is not None:
-        yield 'decode head', model.decode_head, model.decode_head
+        head = model.decode_head
+        yield 'decode head', head, partial(segment_by_queries, head) if is_by_masks(head) else head
     elif getattr(model, 'head', None) is not None:
         yield 'head', model.head, model.head
     elif hasattr(model, 'forward_transformer'):
@@ -89,15 +94,32 @@ def is_of_transformer(model: nn.Module, child: str) -> bool:
     return hasattr(model, 'forward_transformer') and child not in ('data_preprocessor', 'backbone', 'neck')
 
 
+def is_by_masks(head: nn.Module) -> bool:
+    """Whether a head is of the MaskFormer family."""
+    return hasattr(head, 'pixel_decoder')
+
+
+def segment_by_queries(head: nn.Module, maps: tuple[Tensor, ...]) -> object:
+    """Pixel decoder and decoder of a head of the MaskFormer family, for maps of these shapes of one image."""
+    with counted_attention():
+        return head([torch.zeros(found.shape) for found in maps], [])
+
+
 def detect_by_queries(model: nn.Module, maps: tuple[Tensor, ...]) -> object:
     """Encoder, decoder and box head of a detector of the DETR family, for maps of these shapes of one image."""
     from mmdet.structures import DetDataSample
 
     size = tuple(8 * side for side in maps[0].shape[2:])
     sample = DetDataSample(metainfo={'batch_input_shape': size, 'img_shape': size})
-    # Without gradients torch's attention takes a fused kernel that its counter does not see; nothing is kept for them.
-    with torch.enable_grad(), saved_tensors_hooks(lambda _: None, lambda _: None):
+    with counted_attention():
         return model.bbox_head(**model.forward_transformer([torch.zeros(found.shape) for found in maps], [sample]))
+
+
+@contextmanager
+def counted_attention() -> Iterator[None]:
+    """Gradients, without which torch's attention takes a kernel that its counter does not see; nothing is kept."""
+    with torch.enable_grad(), saved_tensors_hooks(lambda _: None, lambda _: None):
+        yield
 
 
 def roi_steps(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:

@@ -16,7 +16,12 @@ from mmengine.config import Config, ConfigDict
 
 from ..datasets.checks.sources import class_of, kind_of, leaf_datasets, type_name
 from ..datasets.classes import coco_categories, imagenet_folders
-from ..datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
+from ..datasets.miniature import (
+    write_miniature_ade20k,
+    write_miniature_coco,
+    write_miniature_imagenet,
+    write_miniature_panoptic,
+)
 from ..errors import UserError
 from ..hosts.configs import enter_scope, settings_in
 from ..models.layers import resolve_variant
@@ -126,8 +131,13 @@ def use_miniature_data(cfg: Config, root: Path) -> list[str]:
     notes = [MAKERS[kind](cfg, members, root) for kind, members in sorted(found.items())]
     for name in ('val_evaluator', 'test_evaluator'):
         for evaluator in as_list(cfg.get(name)):
-            if evaluator.get('ann_file'):
-                evaluator.ann_file = str(root / 'coco' / 'annotations' / 'instances_val2017.json')
+            annotations = root / 'coco' / 'annotations'
+            if evaluator.get('seg_prefix'):
+                evaluator.update(
+                    ann_file=f'{annotations}/panoptic_val2017.json', seg_prefix=f'{annotations}/panoptic_val2017'
+                )
+            elif evaluator.get('ann_file'):
+                evaluator.ann_file = f'{annotations}/instances_val2017.json'
     rewrite(cfg, ('val_evaluator', 'test_evaluator'), without_servers)
     return notes
 
@@ -187,6 +197,23 @@ def use_coco(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: Path)
     return f'data: miniature COCO with {described(classes)} at {root / "coco"}{other_heads(cfg, len(classes))}'
 
 
+def use_panoptic(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: Path) -> str:
+    """Panoptic segmentation."""
+    classes, folder = shared_classes(members), root / 'coco'
+    _, first = members[0]
+    info = {**class_of(first).METAINFO, **(first.get('metainfo') or {})}
+    of_kind = {True: [], False: []}
+    for category in coco_categories(classes):
+        of_kind[category['name'] in info['thing_classes']].append(category)
+    write_miniature_coco(folder, of_kind[True])
+    write_miniature_panoptic(folder, of_kind[False])
+    for split, dataset in members:
+        segments = f'annotations/panoptic_{split}2017'
+        dataset.update(data_root=f'{folder}/', ann_file=f'{segments}.json')
+        dataset.data_prefix = {'img': f'{split}2017/', 'seg': f'{segments}/'}
+    return f'data: miniature COCO with panoptic annotations, {described(classes)}, at {folder}'
+
+
 def use_ade20k(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: Path) -> str:
     """Semantic segmentation."""
     classes = shared_classes(members) or ('background', 'object')
@@ -232,7 +259,13 @@ def use_cifar(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: Path
     return f'data: folders of images with {described(classes)} at {root / "cifar"}; NOT rehearsed: reading CIFAR itself'
 
 
-MAKERS = {'coco': use_coco, 'ade20k': use_ade20k, 'imagenet': use_imagenet, 'cifar': use_cifar}
+MAKERS = {
+    'coco': use_coco,
+    'panoptic': use_panoptic,
+    'ade20k': use_ade20k,
+    'imagenet': use_imagenet,
+    'cifar': use_cifar,
+}
 
 
 def shrink_images(cfg: Config, divisor: int) -> list[str]:

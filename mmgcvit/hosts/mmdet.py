@@ -1,6 +1,7 @@
 """What detection configs need beyond mmdet. The registry imports this; without mmdet there is nothing to register."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import mmcv
@@ -9,6 +10,7 @@ from mmcv.ops import batched_nms
 from mmcv.transforms import BaseTransform
 from mmdet import models as mmdet
 from mmdet.models import BaseDetector, DetTTAModel
+from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder
 from mmdet.models.task_modules import AssignResult
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
 from mmdet.structures import DetDataSample, SampleList
@@ -100,27 +102,38 @@ class DINO(mmdet.DINO):
             return self.bbox_head.loss(**found, batch_data_samples=batch_data_samples)
 
 
+@MODELS.register_module()
+class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
+    """mmdet's of Mask2Former, in float32 as in its authors' code."""
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Maps (B, C_i, H_i, W_i) to that of masks (B, C, H_0, W_0), and to some of C channels, the smallest first."""
+        with torch.autocast(feats[0].device.type, enabled=False):
+            return super().forward([x.float() for x in feats])
+
+
 # Beyond any logit, and any side of an image in pixels.
 LARGEST = 1e6
 
 
 @TASK_UTILS.register_module()
 class HungarianAssigner(MMDetHungarianAssigner):
-    """mmdet's, which also matches predictions that are not finite, to anything.
+    """mmdet's, in float32, which also matches predictions that are not finite, to anything.
 
     SciPy refuses such costs, and the run would end in its error. So the losses come out not finite instead, and the
     step is left out. To be removed once mmdet matches them.
     """
 
     def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
-        """Match ``bboxes`` (n, 4) and ``scores`` (n, C), logits, of predictions to the truth."""
-        numbers = InstanceData(bboxes=finite(pred_instances.bboxes), scores=finite(pred_instances.scores))
-        return super().assign(numbers, *args, **kwargs)
+        """Match ``scores`` (n, C), logits, and ``bboxes`` (n, 4) or ``masks`` (n, ...) of predictions to the truth."""
+        numbers = InstanceData(**{name: finite(values) for name, values in pred_instances.items()})
+        with torch.autocast(numbers.scores.device.type, enabled=False):
+            return super().assign(numbers, *args, **kwargs)
 
 
 def finite(predictions: Tensor) -> Tensor:
-    """Predictions, with numbers where they are not finite."""
-    return predictions.nan_to_num().clamp(-LARGEST, LARGEST)
+    """Predictions in float32, with numbers where they are not finite."""
+    return predictions.float().nan_to_num().clamp(-LARGEST, LARGEST)
 
 
 @TRANSFORMS.register_module()

@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .results import Classification, Detections, Prediction, Segmentation
+from .results import Classification, Detections, Panoptic, Prediction, Segmentation
 
 Colour = tuple[int, int, int]
 # Of neighbouring hues, golden-ratio steps keep those of neighbouring classes apart.
@@ -110,14 +110,30 @@ def draw_objects(
     for number in order:
         if found.masks is not None:
             mask = resized(found.masks[number], size)
-            blend(canvas, mask.astype(bool), colours[number])
-            outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(canvas, outlines, -1, colours[number], 1)
+            blend(canvas, mask.astype(bool), colours[number], is_outlined=True)
         cv2.rectangle(canvas, boxes[number][:2], boxes[number][2:], colours[number], width)
     for number in order:
         score = f' {found.scores[number]:.2f}' if with_scores else ''
         left, top = boxes[number][:2]
         write(canvas, found.class_names[number] + score, colours[number], left, top)
+
+
+@draw_into.register
+def draw_segments(
+    found: Panoptic, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
+) -> None:
+    """The segments with outlines, and their names where most of each is; pixels of none stay as they are."""
+    segment_map = resized(found.segment_map, canvas.shape[1::-1])
+    segments = [
+        (segment_map == number, colour_of(label, palette), name)
+        for number, (label, name) in enumerate(zip(found.segment_labels, found.segment_names, strict=True), start=1)
+    ]
+    for mask, colour, _ in segments:
+        blend(canvas, mask, colour, is_outlined=True)
+    for mask, colour, name in segments:
+        place = middle_of(mask)
+        if place is not None:
+            write(canvas, name, colour, *place, is_centred=True)
 
 
 @draw_into.register
@@ -154,9 +170,12 @@ def resized(numbers: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return numbers if numbers.shape[::-1] == size else cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST)
 
 
-def blend(canvas: np.ndarray, mask: np.ndarray, colour: Colour) -> None:
+def blend(canvas: np.ndarray, mask: np.ndarray, colour: Colour, is_outlined: bool = False) -> None:
     """Colour the pixels of a mask (height, width), so that the picture is seen through."""
     canvas[mask] = (1 - OPACITY) * canvas[mask] + OPACITY * np.array(colour)
+    if is_outlined:
+        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, outlines, -1, colour, 1)
 
 
 def write(canvas: np.ndarray, words: str, colour: Colour, x: float, y: float, is_centred: bool = False) -> None:

@@ -16,7 +16,7 @@ from ..datasets.checks.images import Loader
 from ..errors import UserError, first_line
 from .drawing import Colour, drawn
 from .images import ImageLike, as_array
-from .results import Classification, Detections, Prediction, Segmentation
+from .results import Classification, Detections, Panoptic, Prediction, Segmentation
 
 # Words do not fit into smaller pictures of a class, which are enlarged, thin ones so far.
 SHORTEST_DRAWN, LONGEST_ENLARGED = 224, 2240
@@ -165,7 +165,7 @@ def as_float32(values: Tensor) -> np.ndarray:
 
 
 class Detector(Predictor):
-    """Detection and instance segmentation.
+    """Detection, instance segmentation and panoptic segmentation.
 
     Attributes:
         score_thr: Objects of lower scores are left out.
@@ -184,13 +184,34 @@ class Detector(Predictor):
         objects = sample.pred_instances.cpu()
         # A network that has burst finds boxes without numbers.
         objects = objects[(objects.scores >= self.score_thr) & torch.isfinite(objects.bboxes).all(1)]
+        # Those of Mask2Former have no order.
+        objects = objects[objects.scores.argsort(descending=True, stable=True)]
         labels = objects.labels.numpy().astype(np.int64)
-        return Detections(
+        found = Detections(
             boxes=as_float32(objects.bboxes),
             scores=as_float32(objects.scores),
             labels=labels,
             class_names=self.names(labels),
             masks=objects.masks.numpy().astype(bool) if 'masks' in objects else None,
+        )
+        return self.with_segments(found, sample.pred_panoptic_seg) if 'pred_panoptic_seg' in sample else found
+
+    def with_segments(self, found: Detections, host_map: Any) -> Panoptic:
+        """With the segments of a host's map: of each pixel its class, and 1000 times the number of a thing."""
+        from mmdet.evaluation.functional import INSTANCE_OFFSET
+
+        ids = host_map.sem_seg[0].cpu().numpy()
+        numbers, places, areas = np.unique(ids, return_inverse=True, return_counts=True)
+        labels = numbers % INSTANCE_OFFSET
+        # Of no class are pixels of no segment, until mmdet's metric has written 0 for them, which is no thing's.
+        are_segments = (labels < len(self.classes)) & (numbers > 0)
+        labels = labels[are_segments].astype(np.int64)
+        return Panoptic(
+            **vars(found),
+            segment_map=np.where(are_segments, are_segments.cumsum(), 0)[places].reshape(ids.shape).astype(np.int32),
+            segment_labels=labels,
+            segment_names=self.names(labels),
+            segment_areas=areas[are_segments].astype(np.int64),
         )
 
 

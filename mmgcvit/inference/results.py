@@ -32,6 +32,23 @@ class Detections:
         return len(self.boxes)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Panoptic(Detections):
+    """What each pixel of an image belongs to, one thing or stuff; and a detector's objects.
+
+    Attributes:
+        segment_map: (height, width) int32, numbers of segments from 1; 0 for pixels of none.
+        segment_labels: (n,) int64, their classes, from 0.
+        segment_names: The n names of these.
+        segment_areas: (n,) int64, how many pixels each has.
+    """
+
+    segment_map: np.ndarray
+    segment_labels: np.ndarray
+    segment_names: list[str]
+    segment_areas: np.ndarray
+
+
 @dataclass(frozen=True)
 class Segmentation:
     """The class of every pixel of an image.
@@ -83,7 +100,7 @@ def categories_of(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def records_of(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is written of a prediction for one image: a record for each object, class of pixels, or likeliest class.
+    """What is written of a prediction for one image: an object, segment, class of pixels or likely class each.
 
     ``bbox`` is left, top, width, height in pixels; ``segmentation`` a run-length encoded mask; ``area`` its pixels.
     """
@@ -95,6 +112,12 @@ def records_of(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> 
     if isinstance(prediction, Classification):
         likeliest = np.argsort(-prediction.scores, kind='stable')[:MOST_CLASSES]
         return [{**named(label), 'score': float(prediction.scores[label])} for label in likeliest]
+    if isinstance(prediction, Panoptic):
+        segments = zip(prediction.segment_labels, prediction.segment_areas, strict=True)
+        return [
+            {**named(label), 'area': int(area), 'segmentation': run_lengths(prediction.segment_map == number)}
+            for number, (label, area) in enumerate(segments, start=1)
+        ]
     if isinstance(prediction, Segmentation):
         return [
             {**named(label), 'area': int(area), 'segmentation': run_lengths(prediction.label_map == label)}

@@ -6,6 +6,7 @@ from functools import cache
 import mmdet
 import torch
 import yaml
+from mmdet.models.dense_heads import Mask2FormerHead
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
@@ -21,7 +22,7 @@ CONTENTS = [
     yaml.safe_load((ROOT / path).read_text())
     for path in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
 ]
-ENTRIES = {model['Name']: model for content in CONTENTS for model in content['Models']}
+ENTRIES = {model['Config'][len('configs/') : -len('.py')]: model for content in CONTENTS for model in content['Models']}
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 # With and without decay, of a backbone at another rate twice.
 MOST_GROUPS = 4
@@ -92,14 +93,16 @@ def wrong_groups(cfg, model):
 def norms_and_tables(cfg, model):
     """The names of the parameters that the recipes leave without weight decay.
 
-    Those of norms, and the tables of positions. In classification, as in timm's trainer, no vector has any: biases and
-    layer scale besides.
+    Those of norms, and the tables of positions; Mask2Former's queries and embeddings of levels. In classification, as
+    in timm's trainer, no vector has any: biases and layer scale besides.
     """
     names = [name for name, _ in model.named_parameters()]
     expected = {name for name in names if name.endswith(('relative_position_bias_table', 'pos_embed'))}
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS):
             expected |= {f'{prefix}.{name}' for name, _ in module.named_parameters()}
+        if isinstance(module, Mask2FormerHead):
+            expected |= {f'{prefix}.{name}.weight' for name in ('query_embed', 'query_feat', 'level_embed')}
     if cfg.default_scope == 'mmpretrain':
         expected |= {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
     return expected

@@ -15,7 +15,7 @@ from .models import ENTRIES, head_of, on_meta, parameters_of, read, wrong_groups
 
 CONFIGS = sorted(
     str(path.relative_to(ROOT / 'configs').with_suffix(''))
-    for folder in ('configs', 'configs/demo')
+    for folder in ('configs', 'configs/demo', 'configs/other_heads')
     for path in (ROOT / folder).glob('*.py')
 )
 # Parameters in millions of the whole model with the position tables of windows of 24.
@@ -33,6 +33,27 @@ PARAMETERS = {
 }
 
 
+def head_by_masks(model):
+    """Mask2Former's head, as of mmdet or of mmseg."""
+    heads = (getattr(model, name, None) for name in ('panoptic_head', 'decode_head'))
+    return next((head for head in heads if hasattr(head, 'pixel_decoder')), None)
+
+
+def convs_of(head):
+    """Those which the maps go through first in a head by masks, of the largest map first."""
+    return [conv.conv for conv in (*head.pixel_decoder.lateral_convs, *head.pixel_decoder.input_convs[::-1])]
+
+
+def channels_for(head):
+    return [conv.in_channels for conv in convs_of(head)]
+
+
+def maps_of(model, *size):
+    """What backbone and neck make of an image on the meta device."""
+    maps = model.backbone(torch.empty(1, 3, *size, device='meta'))
+    return model.neck(maps) if model.with_neck else maps
+
+
 def wrong_with(cfg, model, metadata):
     """What does not hold of a config and its model on the meta device; with a metafile's numbers, if it has one."""
     yield from wrong_groups(cfg, model)
@@ -42,6 +63,11 @@ def wrong_with(cfg, model, metadata):
     if cfg.default_scope == 'mmpretrain':
         if model.head(model.neck(maps)).shape != (1, cfg.model.head.num_classes):
             yield 'its head gives other than a score a class'
+    elif masks := head_by_masks(model):
+        if channels_for(masks) != [found.shape[1] for found in maps_of(model, 64, 64)]:
+            yield f'its head takes other maps than those of {channels} channels behind the neck'
+        if masks.cls_embed.out_features != masks.num_classes + 1 or len(masks.class_weight) != masks.num_classes + 1:
+            yield 'its head gives other than a score a class and one for none'
     elif cfg.default_scope == 'mmseg':
         auxiliary = cfg.model.auxiliary_head
         if channels != list(cfg.model.decode_head.in_channels) or channels[auxiliary.in_index] != auxiliary.in_channels:
@@ -54,8 +80,8 @@ def wrong_with(cfg, model, metadata):
         yield f'its neck takes other maps than of {channels} channels, or gives another number'
     if metadata and parameters_of(model) != metadata['Parameters']:
         yield f'{parameters_of(model)} parameters, {metadata["Parameters"]} in the metafile'
-    # Detectors by queries compute for real, below.
-    if metadata and not hasattr(model, 'forward_transformer'):
+    # What finds by queries computes for real, below.
+    if metadata and not hasattr(model, 'forward_transformer') and head_by_masks(model) is None:
         parts = model_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
         macs = sum(part.macs for part in parts)
         if parts[0].name != 'backbone' or macs != pytest.approx(metadata['FLOPs'], rel=1e-3):
@@ -85,14 +111,20 @@ def test_parameters_of_the_whole_model():
 
 
 BY_QUERIES = [name for name in ENTRIES if name.startswith('dino')]
+# By their task and data, the smallest of each first.
+BY_MASKS = defaultdict(list)
+for name in ENTRIES:
+    if name.startswith('other_heads/mask2former'):
+        BY_MASKS[re.sub('.*_[tsb](_|$)', '', name)].append(name)
 
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_multiply_adds_of_a_detector_by_queries_are_counted():
+@pytest.mark.parametrize('name', [BY_QUERIES[0], *(BY_MASKS[task][0] for task in ('', 'ade20k'))])
+def test_multiply_adds_of_what_finds_by_queries_are_counted(name):
     """It runs for real, which takes 1.5 GB: in another process, and one for all, which differ in backbone and neck."""
-    metadata = ENTRIES[BY_QUERIES[0]]['Metadata']
-    config, size = ENTRIES[BY_QUERIES[0]]['Config'], metadata['FLOPs Input Size'].split('x')
+    metadata = ENTRIES[name]['Metadata']
+    config, size = ENTRIES[name]['Config'], metadata['FLOPs Input Size'].split('x')
     output = call('', '-m', 'mmgcvit', 'flops', config, '--shape', *size)
     (counted,) = re.findall(r'\*\*whole model\*\* .* \*\*([\d.]+)\*\* \|$', output, re.MULTILINE)
     assert float(counted) * 1e9 == pytest.approx(metadata['FLOPs'], rel=1e-3)
@@ -110,8 +142,31 @@ def test_detectors_by_queries_differ_by_their_backbone_and_neck():
     assert len({following(name) for name in BY_QUERIES}) == 1
 
 
-def test_the_backbone_of_a_detector_by_queries_learns_at_a_tenth_of_the_rate():
-    cfg = read('dino_gcvit_t_12e')
+@pytest.mark.slow
+def test_mask2formers_of_a_task_differ_by_what_makes_maps_and_takes_them():
+    def following(name):
+        model, metadata = on_meta(read(name)).eval(), ENTRIES[name]['Metadata']
+        size = map(int, metadata['FLOPs Input Size'].split('x'))
+
+        def maps_taken():
+            for conv, found in zip(convs_of(head_by_masks(model)), maps_of(model, *size), strict=True):
+                conv(found)
+
+        return metadata['FLOPs'] - count_macs(maps_taken)
+
+    assert {task: len(names) for task, names in BY_MASKS.items()} == {
+        '': 4,
+        'panoptic': 3,
+        'ade20k': 3,
+        'cityscapes': 3,
+    }
+    for task, names in BY_MASKS.items():
+        assert len({following(name) for name in names}) == 1, task
+
+
+@pytest.mark.parametrize('name', ['dino_gcvit_t_12e', *(names[0] for names in BY_MASKS.values())])
+def test_the_backbone_of_what_finds_by_queries_learns_at_a_tenth_of_the_rate(name):
+    cfg = read(name)
     model = on_meta(cfg)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     backbone = {id(parameter) for parameter in model.backbone.parameters()}
@@ -149,7 +204,7 @@ def test_every_config_has_the_switches_and_its_head_says_what_to_expect():
         else:
             checks['how to run it'] = 'Run:' in head
         wrong[name] = [what for what, is_so in checks.items() if not is_so]
-    assert len(CONFIGS) - len(EXPERIMENTS) == 11
+    assert len(CONFIGS) - len(EXPERIMENTS) == 12
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
@@ -196,17 +251,20 @@ DEMOS = {
     'demo/gcvit_digits_cls': 'gcvit_xxt_in1k',
     'demo/upernet_gcvit_digits': 'upernet_gcvit_t',
     'demo/lsa_digits_cls': 'lsa_t_in1k',
+    'demo/mask2former_gcvit_digits': 'other_heads/mask2former_gcvit_t',
 }
 DATA = re.compile(
-    r'(data_|dataset|metainfo|crop_size|model\.data_preprocessor\.size|class_weight|\w+\.\w+\.loss_decode\.class_weight|scale|slant|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)'
+    r'(data_|dataset|metainfo|crop_size|image_size|model\.data_preprocessor\.(size|batch_augments)|class_weight|\w+\.\w+\.loss_decode\.class_weight|scale|slant|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)'
 )
 SCHEDULE = re.compile(
-    r'(lr|accumulative_counts|param_scheduler|max_epochs|max_iters|train_cfg|optim_wrapper\.(optimizer\.lr|clip_grad|accumulative)|'
+    r'(lr|accumulative_counts|param_scheduler|max_epochs|max_iters|interval|train_cfg|optim_wrapper\.(optimizer\.lr|clip_grad|accumulative)|'
     r'custom_hooks|default_hooks|randomness|auto_scale_lr|model\.train_cfg\.augments)'
 )
 SIZES = re.compile(
-    r'model\..*(embed_dims|depths|num_heads|mlp_ratio|arch|window_size|pretrain_img_size|drop_path_rate|channels|num_outs|'
-    r'scales|ratios|strides|finest_scale|kernel_size|stride|padding|shifts|img_size|num_classes|num_convs|num|nms_pre|max_per_img)(\.\d+)?$'
+    r'(model\..*|attention\.|positions\.|)(embed_dims|depths|num_heads|mlp_ratio|arch|window_size|pretrain_img_size|drop_path_rate|channels|num_outs|'
+    r'scales|ratios|strides|finest_scale|kernel_size|stride|padding|shifts|img_size|num_classes|num_convs|num|nms_pre|'
+    r'max_per_img|num_feats|feedforward_channels|num_layers|num_queries|num_points|num_things_classes|max_per_image|'
+    r'loss_cls\.class_weight)(\.\d+)?$'
 )
 START = re.compile(r'(released|model\.backbone\.init_cfg)')
 

@@ -53,6 +53,7 @@ AP, or box AP, or mIoU. None has been measured here.
 METRICS = {
     'Object Detection': ['box AP', 'box AP50', 'box AP75'],
     'Instance Segmentation': ['mask AP', 'mask AP50', 'mask AP75'],
+    'Panoptic Segmentation': ['PQ'],
     'Semantic Segmentation': ['mIoU'],
     'Image Classification': ['Top 1 Accuracy'],
 }

@@ -44,6 +44,8 @@ FAMILIES = {
     'configs/upernet_gcvit_t.py': ['--cfg-options', 'model.backbone.window_size=8'],
     'configs/dino_gcvit_t_12e.py': [],
     'configs/mask_rcnn_lsa_s.py': [],
+    'configs/other_heads/mask2former_gcvit_t_panoptic.py': [],
+    'configs/other_heads/mask2former_gcvit_t_ade20k.py': [],
 }
 FIRST, *OTHERS = FAMILIES
 
@@ -234,7 +236,7 @@ def test_what_cannot_be_made_small_is_refused_with_advice(written, tmp_path):
     for options, message in (
         ({'train_dataloader.dataset.metainfo': OWN}, r'val data set \(CocoDataset\) has 80 classes .* same metainfo'),
         ({'train_dataloader.dataset.type': 'VOCDataset'}, 'no miniature of what VOCDataset reads.*--own-data'),
-        ({'train_dataloader.dataset.type': 'CocoPanopticDataset'}, 'of what CocoPanopticDataset reads.*--own-data'),
+        ({'train_dataloader.dataset.type': 'LVISV1Dataset'}, 'of what LVISV1Dataset reads.*--own-data'),
         ({'model.backbone': {'_delete_': True, 'type': 'ResNet', 'depth': 50}}, 'how to limit ResNet'),
     ):
         with pytest.raises(UserError, match=message):

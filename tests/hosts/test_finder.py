@@ -29,6 +29,8 @@ def site(tmp_path):
     site = tmp_path / 'site'
     write(site / 'mmgcvit' / '__init__.py')
     write(site / 'mmgcvit' / 'hosts' / 'stand_ins.py')
+    write(site / 'mmgcvit' / 'hosts' / 'panoptic.py', 'rgb2id = PQStat = None')
+    write(site / 'mmdet' / '__init__.py', 'from panopticapi import utils; from panopticapi.evaluation import PQStat')
     write(site / 'mmcv' / '__init__.py')
     write(site / 'mmcv' / 'ops' / '__init__.py', 'from .. import _ext')
     shutil.copy(finder.__file__, site)
@@ -55,6 +57,15 @@ def test_the_installations_own_are_found_whatever_else_is_called_mmgcvit(beside,
 def test_who_only_asks_whether_there_are_any_hears_no_until_something_has_imported_mmcv_ops(site):
     """As mmengine's ``mmcv_full_available`` does."""
     assert [told(site, program) for program in (LOOK, f'import mmcv.ops; {LOOK}')] == ['False', 'True']
+
+
+def test_panopticapi_is_found_by_mmdet_and_a_real_one_first(site):
+    assert told(site, 'import mmdet; print(mmdet.utils.__file__)') == str(site / 'mmgcvit' / 'hosts' / 'panoptic.py')
+    assert told(site, 'import panopticapi') == "ModuleNotFoundError: No module named 'panopticapi'"
+    for module in ('__init__', 'utils'):
+        write(site / 'panopticapi' / f'{module}.py')
+    write(site / 'panopticapi' / 'evaluation.py', 'PQStat = None')
+    assert told(site, 'import mmdet; print(mmdet.utils.__file__)') == str(site / 'panopticapi' / 'utils.py')
 
 
 def test_the_environment_can_turn_them_off(site):

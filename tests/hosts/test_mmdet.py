@@ -12,6 +12,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
 from mmengine.model import BaseTTAModel
 from mmengine.registry import MODELS, TASK_UTILS, init_default_scope
@@ -27,6 +28,7 @@ from mmgcvit.hosts.mmdet import FinitePredictionsHook, InstanceTTAModel, MatchAn
 from ..conftest import ROOT
 
 NAN, INF = float('nan'), float('inf')
+MASK2FORMER = 'other_heads/mask2former_gcvit_t'
 SMALL = {'embed_dims': 16, 'depths': (1, 1, 1, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
 
 
@@ -35,7 +37,11 @@ def small_detector(name):
     import_modules_from_strings(**cfg.custom_imports)
     init_default_scope('mmdet')
     cfg.model.backbone.update(arch=SMALL, init_cfg=None)
-    cfg.model.neck.in_channels = [16 * 2**i for i in cfg.model.backbone.get('out_indices', range(4))]
+    after = cfg.model.get('neck') or cfg.model.panoptic_head
+    after.in_channels = [16 * 2**i for i in cfg.model.backbone.get('out_indices', range(4))]
+    if 'panoptic_head' in cfg.model:
+        cfg.model.train_cfg.num_points = 100
+        cfg.model.panoptic_head.transformer_decoder.num_layers = 3
     if 'num_queries' in cfg.model:
         cfg.model.update(num_queries=20)
         cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
@@ -46,7 +52,9 @@ def small_detector(name):
 def truth():
     sample = DetDataSample(metainfo={'batch_input_shape': (64, 64), 'img_shape': (64, 64), 'pad_shape': (64, 64)})
     boxes, labels = torch.tensor([[4.0, 4.0, 40.0, 50.0]]), torch.tensor([3])
-    sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
+    mask = np.zeros((1, 64, 64), np.uint8)
+    mask[:, 4:50, 4:40] = 1
+    sample.gt_instances = InstanceData(bboxes=boxes, labels=labels, masks=BitmapMasks(mask, 64, 64))
     return [sample]
 
 
@@ -91,6 +99,13 @@ class TestMixedPrecision:
         seen = self.dtypes_in_training(model, parts, truth)
         assert seen.pop('backbone') == {torch.bfloat16}
         assert seen == {'attention': {torch.float32}, 'focal loss': {torch.float32}}
+
+    def test_the_pixel_decoder_of_mask2former_gets_float32(self, truth):
+        model = small_detector(MASK2FORMER)
+        decoder = model.panoptic_head.pixel_decoder
+        parts = {'attention': decoder.encoder.layers[0].self_attn, 'masks': decoder.mask_feature}
+        seen = self.dtypes_in_training(model, parts, truth)
+        assert seen == {'backbone': {torch.bfloat16}, 'attention': {torch.float32}, 'masks': {torch.float32}}
 
     def test_every_detector_of_two_stages_has_these_parts(self):
         for path in (
@@ -168,7 +183,7 @@ class TestPredictionsThatAreNotFinite:
                 assert (assigned > 0).sum() == 2, (part, value)
 
 
-@pytest.mark.parametrize('name', ['faster_rcnn_gcvit_t_boxonly', 'dino_gcvit_t_12e'])
+@pytest.mark.parametrize('name', ['faster_rcnn_gcvit_t_boxonly', 'dino_gcvit_t_12e', MASK2FORMER])
 def test_an_image_that_is_not_finite_shows_in_the_losses_and_in_no_error(truth, name):
     model = small_detector(name)
     for value in (NAN, INF, 1e38):

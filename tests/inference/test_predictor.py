@@ -6,11 +6,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, DefaultScope
+from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
-from mmgcvit.inference import Classification, Detections, Segmentation, UserError, load
+from mmgcvit.inference import Classification, Detections, Panoptic, Segmentation, UserError, load
+from mmgcvit.inference.results import categories_of, records_of
 
 from .conftest import CLASSES, assert_same, config_of, picture_of
 
@@ -29,6 +32,28 @@ def test_predictions_are_plain_values(models, picture):
     assert answer.class_name == CLASSES['classification'][answer.label]
     assert answer.score == pytest.approx(answer.scores.max())
     assert answer.scores.sum() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_segments_of_a_panoptic_model_are_things_and_stuff_and_its_objects_are_sorted(models):
+    model = models['detection']
+    ids = torch.full((1, 60, 80), len(model.classes), dtype=torch.int32)
+    ids[0, :30], ids[0, 20:50, 10:40], ids[0, 20:50, 40:70] = 9, 1003, 2003
+    scores = torch.tensor([0.4, 0.1, 0.9])
+    objects = InstanceData(bboxes=torch.zeros(3, 4), scores=scores, labels=torch.tensor([3, 3, 5]))
+    sample = DetDataSample(pred_instances=objects, pred_panoptic_seg=PixelData(sem_seg=ids))
+    found = model.prediction_of(sample)
+    assert isinstance(found, Panoptic)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.4, 0.1])
+    assert found.segment_labels.tolist() == [9, 3, 3]
+    assert found.segment_map[[5, 25, 25, 55], [5, 20, 50, 5]].tolist() == [1, 2, 3, 0]
+    assert found.segment_areas.tolist() == [30 * 80 - 10 * 60, 900, 900]
+    records = records_of(found, categories_of(model.task, model.classes))
+    assert [record['area'] for record in records] == found.segment_areas.tolist()
+    # mmdet's metric writes 0 where there is no segment.
+    ids[ids == len(model.classes)] = 0
+    np.testing.assert_array_equal(model.prediction_of(sample).segment_map, found.segment_map)
+    picture = np.full((60, 80, 3), 100, np.uint8)
+    assert (model.draw(picture, found) == 100).all(2)[found.segment_map == 0].all()
 
 
 def test_a_path_an_array_and_an_image_of_pillow_are_one(model, picture, photo):

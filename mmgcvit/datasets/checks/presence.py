@@ -18,11 +18,15 @@ ADVICE = {
     'coco': """COCO 2017 belongs there: unpack train2017.zip, val2017.zip and annotations_trainval2017.zip from
 cocodataset.org so that
     {root}/annotations/instances_train2017.json  {root}/train2017/  {root}/val2017/
-exist.""",
+exist; for panoptic segmentation panoptic_annotations_trainval2017.zip too, and the two archives in it beside it.""",
     'ADEChallengeData2016': """ADE20K belongs there: unpack ADEChallengeData2016.zip of MIT's scene parsing benchmark
 (sceneparsing.csail.mit.edu) so that
     {root}/images/training/  {root}/images/validation/
     {root}/annotations/training/  {root}/annotations/validation/
+exist.""",
+    'cityscapes': """Cityscapes belongs there: unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip from
+cityscapes-dataset.com, and make the files of 19 classes with cityscapesScripts' csCreateTrainIdLabelImgs, so that
+    {root}/leftImg8bit/train/  {root}/leftImg8bit/val/  {root}/gtFine/train/  {root}/gtFine/val/
 exist.""",
     'imagenet': """ImageNet-1K belongs there: from image-net.org, so that {root}/train/ and {root}/val/ have a folder
 for each of the 1000 classes (n01440764, ...) with its images.""",

@@ -13,9 +13,15 @@ from ...errors import UserError
 from ...hosts.configs import settings_in
 
 # The hosts' classes that a data set's class derives from, and the kind of data that it then reads.
-KINDS = {'CocoDataset': 'coco', 'BaseSegDataset': 'ade20k', 'CustomDataset': 'imagenet', 'CIFAR10': 'cifar'}
+KINDS = {
+    'CocoPanopticDataset': 'panoptic',
+    'CocoDataset': 'coco',
+    'BaseSegDataset': 'ade20k',
+    'CustomDataset': 'imagenet',
+    'CIFAR10': 'cifar',
+}
 # Classes that derive from those and read files of another format.
-OTHER_LAYOUTS = ('CocoPanopticDataset', 'LVISV05Dataset')
+OTHER_LAYOUTS = ('LVISV05Dataset',)
 LOOKED_INTO = ('coco', 'ade20k', 'imagenet')
 TRAINING = 'train_dataloader'
 

@@ -1,0 +1,92 @@
+"""Mask2Former on a small GC ViT, the digits data set: minutes on a CPU instead of days.
+
+Differs from ../other_heads/mask2former_gcvit_t.py only in data, sizes, schedule, and the weights it starts from: the
+classifier's of gcvit_digits_cls.py.
+
+Run:  mmgcvit digits data/digits
+      python tools/train.py configs/demo/mask2former_gcvit_digits.py
+"""
+
+_base_ = '../other_heads/mask2former_gcvit_t.py'
+
+# Data
+data_root = 'data/digits/coco/'
+metainfo = dict(classes=tuple('0123456789'))
+image_size = (128, 128)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='Resize', scale=image_size, keep_ratio=True),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=image_size, keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+train_dataloader = dict(
+    batch_size=8, num_workers=2, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline)
+)
+val_dataloader = dict(batch_size=8, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+test_evaluator = val_evaluator
+
+# Sizes
+num_classes = 10
+channels = 64
+attention = dict(embed_dims=channels)
+positions = dict(num_feats=channels // 2)
+model = dict(
+    data_preprocessor=dict(batch_augments=None),
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
+        window_size=(4, 4, 8, 4),
+        pretrain_img_size=128,
+        drop_path_rate=0.0,
+        init_cfg=dict(type='Pretrained', checkpoint='configs/demo/weights/gcvit_digits_cls.safetensors'),
+    ),
+    panoptic_head=dict(
+        in_channels=[16, 32, 64, 128],
+        feat_channels=channels,
+        out_channels=channels,
+        num_things_classes=num_classes,
+        num_queries=20,
+        pixel_decoder=dict(
+            encoder=dict(
+                num_layers=1,
+                layer_cfg=dict(
+                    self_attn_cfg=attention, ffn_cfg=dict(embed_dims=channels, feedforward_channels=4 * channels)
+                ),
+            ),
+            positional_encoding=positions,
+        ),
+        positional_encoding=positions,
+        transformer_decoder=dict(
+            num_layers=3,
+            layer_cfg=dict(
+                self_attn_cfg=attention,
+                cross_attn_cfg=attention,
+                ffn_cfg=dict(embed_dims=channels, feedforward_channels=4 * channels),
+            ),
+        ),
+        loss_cls=dict(class_weight=[1.0] * num_classes + [0.1]),
+    ),
+    panoptic_fusion_head=dict(num_things_classes=num_classes),
+    train_cfg=dict(num_points=1024),
+    test_cfg=dict(max_per_image=30),
+)
+
+# Schedule
+max_iters = 800
+train_cfg = dict(_delete_=True, type='mmgcvit.IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters),
+]
+optim_wrapper = dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=1.0))
+custom_hooks = [dict(type='EMAHook', momentum=0.02)]
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_iters), visualization=dict(score_thr=0.5))
+randomness = dict(seed=0)
+auto_scale_lr = dict(base_batch_size=8)

@@ -1,0 +1,16 @@
+"""Mask2Former, GC ViT-S, semantic segmentation of ADE20K, 160,000 iterations.
+
+Expected: no figure is published. Not run in full by this project.
+Memory:   not measured on a GPU.
+--amp:    as in mask2former_gcvit_t.py.
+
+mmseg's mask2former_swin-s_8xb2-160k_ade20k-512x512 with another backbone; drop path 0.3 too.
+"""
+
+_base_ = 'mask2former_gcvit_t_ade20k.py'
+
+released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_small.pth.tar'
+model = dict(
+    backbone=dict(arch='small', init_cfg=dict(type='Pretrained', checkpoint=released)),
+    decode_head=dict(in_channels=[96, 192, 384, 768]),
+)

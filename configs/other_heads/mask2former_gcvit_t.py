@@ -1,0 +1,23 @@
+"""Mask2Former, GC ViT-T, instance segmentation of COCO 2017, 50 epochs.
+
+Expected: no figure is published. Not run in full by this project.
+Memory:   not measured on a GPU.
+--amp:    without it float32; with it backbone and decoder in bfloat16 where the GPU has it, else in float16; pixel
+          decoder and matching still in float32.
+
+mmdet's mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco with another backbone: head, losses, crops of 1024 px, schedule
+and drop path 0.3 are its. Windows of 16 in every stage, as in GC ViT's other COCO models.
+"""
+
+_base_ = [
+    '../_base_/models/mask2former_gcvit.py',
+    '../_base_/datasets/coco_instance_lsj.py',
+    '../_base_/schedules/mask2former_50e_adamw.py',
+    '../_base_/runtime_det.py',
+]
+
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=5000))
+log_processor = dict(by_epoch=False)
+
+released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))

@@ -1,0 +1,39 @@
+"""Mask2Former, GC ViT-T, semantic segmentation of ADE20K, 160,000 iterations.
+
+Expected: no figure is published. Not run in full by this project.
+Memory:   not measured on a GPU.
+--amp:    as in mask2former_gcvit_t.py.
+
+mmseg's mask2former_swin-t_8xb2-160k_ade20k-512x512 with another backbone: head, losses, crops, schedule and drop path
+0.3 are its. Windows of 16 in every stage: maps of the crops divide into them without padding in the first three.
+"""
+
+_base_ = [
+    '../_base_/models/mask2former_gcvit_seg.py',
+    '../_base_/datasets/ade20k_512.py',
+    '../_base_/schedules/mask2former_160k_adamw.py',
+    '../_base_/runtime_seg.py',
+]
+
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.hosts.mmdet'])
+default_hooks = dict(checkpoint=dict(interval=5000))
+
+crop_size = (512, 512)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(
+        type='RandomChoiceResize',
+        scales=[512 * tenth // 10 for tenth in range(5, 21)],
+        resize_type='ResizeShortestEdge',
+        max_size=2048,
+    ),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
+model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)))

@@ -1,0 +1,31 @@
+"""Mask2Former, GC ViT-T, semantic segmentation of Cityscapes, 90,000 iterations.
+
+Expected: no figure is published. Not run in full by this project.
+Memory:   not measured on a GPU.
+--amp:    as in mask2former_gcvit_t.py.
+
+mmseg's mask2former_swin-t_8xb2-90k_cityscapes-512x1024 with another backbone: head, losses, crops, schedule and drop
+path 0.3 are its. Windows of 16 in every stage.
+"""
+
+_base_ = [
+    '../_base_/models/mask2former_gcvit_seg.py',
+    '../_base_/datasets/cityscapes_512x1024.py',
+    '../_base_/schedules/mask2former_160k_adamw.py',
+    '../_base_/runtime_seg.py',
+]
+
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.hosts.mmdet'])
+default_hooks = dict(checkpoint=dict(interval=5000))
+
+max_iters = 90_000
+train_cfg = dict(max_iters=max_iters)
+param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
+
+num_classes = 19
+released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
+model = dict(
+    data_preprocessor=dict(size=(512, 1024)),
+    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=released)),
+    decode_head=dict(num_classes=num_classes, loss_cls=dict(class_weight=[1.0] * num_classes + [0.1])),
+)
