@@ -14,12 +14,19 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .engine.own_data import train
+    from .hosts.configs import config_path
     from .inference import load
     from .models.gcvit import GCViT
     from .models.lsa import LSA
 
-__all__ = ['LSA', 'GCViT', '__version__', 'load', 'train']
-PLACES = {'GCViT': 'models.gcvit', 'LSA': 'models.lsa', 'load': 'inference', 'train': 'engine.own_data'}
+__all__ = ['LSA', 'GCViT', '__version__', 'config_path', 'load', 'train']
+PLACES = {
+    'GCViT': 'models.gcvit',
+    'LSA': 'models.lsa',
+    'config_path': 'hosts.configs',
+    'load': 'inference',
+    'train': 'engine.own_data',
+}
 __getattr__, __dir__ = on_demand(__name__, PLACES)
 
 serve_stand_ins()

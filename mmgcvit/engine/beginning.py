@@ -26,6 +26,7 @@ from mmengine.visualization import Visualizer
 from ..checkpoints.run_folder import is_taken
 from ..errors import UserError
 from ..files import append_refusal, from_root, written_whole
+from ..hosts.comparing import unwrapped
 
 
 class AsBegun:
@@ -96,11 +97,11 @@ class Beginning(Hook):
     before_test = before_train
 
     def after_train_iter(self, runner: Runner | FlexibleRunner, *_: Any, **__: Any) -> None:
-        """Write the config, once."""
+        """Write the config, once, and as it was given: a host trains it without this project's steps that load."""
         if not self.has_written and is_main_process():
             name = Path(runner.cfg.filename or f'{runner.timestamp}.py').name
             with written_whole(self.folder / name) as unfinished:
-                unfinished.write_text(runner.cfg.dump(), encoding='utf-8')
+                unfinished.write_text(Config(unwrapped(runner.cfg.to_dict())).dump(), encoding='utf-8')
         self.has_written = True
 
     def __enter__(self) -> 'Beginning':

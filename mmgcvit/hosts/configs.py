@@ -48,6 +48,11 @@ def configs_with(name: str) -> Path:
     raise UserError(f'{name} is not in {looked}; install the package again, from a wheel or clone')
 
 
+def config_path(name: str) -> str:
+    """The path of a config of this project by its path under ``configs/``, wherever that is, for another's ``_base_``."""
+    return str(configs_with(name) / name)
+
+
 def enter_scope(cfg: Config) -> None:
     """Import the modules that a config asks for, and look its types up where it says; runners do so by themselves."""
     from mmengine.registry import init_default_scope

@@ -38,11 +38,17 @@ def test_the_quoted_lines_are_the_templates():
     assert texts_of('docs/custom_dataset.md', 'python')[0] in (ROOT / 'configs' / 'custom_coco.py').read_text()
 
 
-def test_a_hosts_config_is_inherited_by_name(tmp_path):
-    base = "'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'"
-    assert base in PAGE
-    (tmp_path / 'config.py').write_text(f'_base_ = {base}')
-    assert Config.fromfile(tmp_path / 'config.py').model.type == 'MaskRCNN'
+def test_a_config_of_a_host_or_of_this_project_is_inherited_by_name(tmp_path):
+    """Anywhere, also with options that have the file read again."""
+    config = tmp_path / 'config.py'
+    for base in (
+        "'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'",
+        "__import__('mmgcvit').config_path('mask_rcnn_gcvit_t.py')",
+    ):
+        assert base in PAGE
+        config.write_text(f'_base_ = {base}\nrate = 0.1\noptim_wrapper = dict(optimizer=dict(lr=rate))')
+        assert Config.fromfile(config).model.type == 'MaskRCNN'
+        assert read_config(config, {'rate': 0.2}).optim_wrapper.optimizer.lr == 0.2
 
 
 def test_dino_takes_the_place_of_faster_rcnn_as_the_page_says(tmp_path):

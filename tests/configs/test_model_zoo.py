@@ -12,7 +12,7 @@ from ..conftest import ROOT
 from ..docs import model_zoo
 from ..docs import model_zoo_plots as plots
 from ..docs.model_zoo import PAGE, RIVALS
-from .models import CONTENTS, ENTRIES, head_of
+from .models import CONTENTS, ENTRIES, LONG_NAMES, head_of, read
 
 COLLECTIONS = {collection['Name']: collection for content in CONTENTS for collection in content['Collections']}
 TEMPLATES = {'custom_coco', 'custom_coco_boxonly', 'custom_coco_small', 'custom_seg', 'custom_cls'}
@@ -23,13 +23,26 @@ IN_HEADS = {'box AP': 'box AP', 'mask AP': 'mask AP', 'mIoU': 'mIoU', 'Top 1 Acc
 def test_the_index_is_what_mim_reads_and_every_config_has_an_entry_and_every_entry_a_config():
     index = modelindex.load(str(ROOT / 'model-index.yml'))
     index.build_models_with_collections()
-    assert sorted(model.name for model in index.models) == sorted(entry['Name'] for entry in ENTRIES.values())
+    entries = [*ENTRIES.values(), *LONG_NAMES['Models']]
+    assert sorted(model.name for model in index.models) == sorted(entry['Name'] for entry in entries)
     configs = {path.stem for path in (ROOT / 'configs').glob('*.py')} - TEMPLATES
     others = {f'other_heads/{path.stem}' for path in (ROOT / 'configs' / 'other_heads').glob('*.py')}
     assert configs | others == set(ENTRIES)
     for name, entry in ENTRIES.items():
         assert entry['Config'] == f'configs/{name}.py'
         assert entry['Name'] == name.rpartition('/')[2]
+
+
+def test_every_config_has_a_name_of_the_hosts_kind_too():
+    """mim takes small letters only. Hosts' names say how many images a GPU takes, detectors' where it is not two."""
+    found = {entry['Config'][len('configs/') : -len('.py')]: entry for entry in LONG_NAMES['Models']}
+    assert len(found) == len(LONG_NAMES['Models']) == len({entry['Name'] for entry in found.values()})
+    assert {name for name in ENTRIES if '/' not in name} <= set(found) <= set(ENTRIES)
+    for name, entry in found.items():
+        assert entry['In Collection'] == ENTRIES[name]['In Collection']
+        assert re.fullmatch(r'[a-z0-9-]+(_[a-z0-9-]+)+', entry['Name'])
+        batch = re.search(r'_8xb(\d+)', entry['Name'])
+        assert int(batch[1] if batch else 2) == read(name).train_dataloader.batch_size, name
 
 
 def test_a_head_expects_the_scores_and_hours_of_the_metafile():

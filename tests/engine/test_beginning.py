@@ -2,12 +2,14 @@
 
 import hashlib
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
 
 from mmgcvit.checkpoints import read_checkpoint, save_whole
+from mmgcvit.datasets.checks import skip_damaged
 from mmgcvit.engine import beginning
 
 from ..datasets.checks.made import cut, write_folders
@@ -143,6 +145,14 @@ def test_every_runner_writes_its_config_into_the_work_dir_and_into_its_checkpoin
         for path in folder.glob('*.pth'):
             assert read_checkpoint(str(path))['meta']['cfg'] == text, path
         assert len(list(folder.glob('*.pth'))) == 2
+
+
+def test_a_written_config_loads_as_it_was_given_so_that_a_host_trains_it_without_this_package(tmp_path):
+    pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'RandomFlip', 'prob': 0.5}]
+    cfg = Config({'train_dataloader': {'dataset': {'type': 'CocoDataset', 'pipeline': pipeline}}})
+    skip_damaged(cfg, 20)
+    beginning.Beginning(tmp_path).after_train_iter(SimpleNamespace(cfg=cfg, timestamp='config'))
+    assert Config.fromfile(tmp_path / 'config.py').train_dataloader.dataset.pipeline == pipeline
 
 
 def test_where_logs_are_is_said_once_also_before_processes_have_joined(tmp_path, monkeypatch, capsys):
