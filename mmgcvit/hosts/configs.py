@@ -49,7 +49,7 @@ def configs_with(name: str) -> Path:
 
 
 def config_path(name: str) -> str:
-    """The path of a config of this project by its path under ``configs/``, wherever that is, for another's ``_base_``."""
+    """The path of a config of this project by that under ``configs/``, wherever these are, for another's ``_base_``."""
     return str(configs_with(name) / name)
 
 
