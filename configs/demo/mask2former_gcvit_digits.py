@@ -64,7 +64,7 @@ model = dict(
         ),
         positional_encoding=positions,
         transformer_decoder=dict(
-            num_layers=3,
+            num_layers=6,
             layer_cfg=dict(
                 self_attn_cfg=attention,
                 cross_attn_cfg=attention,
@@ -79,13 +79,13 @@ model = dict(
 )
 
 # Schedule
-max_iters = 800
+max_iters = 1000
 train_cfg = dict(_delete_=True, type='mmgcvit.IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters),
 ]
-optim_wrapper = dict(optimizer=dict(lr=1.5e-3), clip_grad=dict(max_norm=1.0))
+optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=1.0))
 custom_hooks = [dict(type='EMAHook', momentum=0.02)]
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=max_iters), visualization=dict(score_thr=0.5))
 randomness = dict(seed=0)

@@ -87,7 +87,7 @@ class Samples:
         except Exception as error:
             path = self.stored.get_data_info(number).get('img_path', f'sample {number}')
             raise UserError(f'{path} cannot be loaded: {first_line(error)}') from None
-        pixels = packed['inputs'].permute(1, 2, 0).numpy()
+        pixels = packed['inputs'].byte().permute(1, 2, 0).numpy()
         return Sample(pixels if self.stored_red_first else pixels[..., ::-1], packed['data_samples'])
 
     def drawn(self, numbers: Sequence[int], seed: int) -> list[Sample]:

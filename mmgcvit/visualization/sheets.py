@@ -80,7 +80,7 @@ def drawn_samples(dataset: BaseDataset, kind: str) -> Iterator[Image.Image]:
         if kind == 'imagenet' and dataset.with_label:
             label = int(truth.gt_label[0])
             caption = f'{dataset.CLASSES[label] if dataset.CLASSES else label}: {caption}'
-        yield cell_of_sample(sample['inputs'].permute(1, 2, 0).numpy(), truth, dataset.metainfo, caption)
+        yield cell_of_sample(sample['inputs'].byte().permute(1, 2, 0).numpy(), truth, dataset.metainfo, caption)
         shown += 1
         if shown == NUM_SAMPLES:
             return

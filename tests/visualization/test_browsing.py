@@ -27,6 +27,16 @@ def test_pixels_are_those_of_the_pipeline(cfg_of, unmixed):
     np.testing.assert_array_equal(drawn.pixels[:height, :width], expected)
 
 
+def test_images_that_are_loaded_as_decimal_numbers_are_the_same(cfg_of):
+    """As in mmdet's recipe of Mask2Former."""
+    cfg = cfg_of('detection')
+    as_stored = Samples(cfg, VAL).original(0)
+    cfg[VAL].dataset.pipeline[0].to_float32 = True
+    found = Samples(cfg, VAL).original(0)
+    assert found.pixels.dtype == np.uint8
+    np.testing.assert_array_equal(found.pixels, as_stored.pixels)
+
+
 def test_images_are_red_green_blue_as_in_their_files(cfg_of):
     samples = Samples(cfg_of('segmentation'), VAL)
     (drawn,) = samples.drawn([0], seed=0)
