@@ -89,10 +89,10 @@ def share_queries(q: Tensor, num_windows: int) -> Tensor:
     """Prepare queries that all windows of an image share, once for several calls of :func:`attend`.
 
     (B, nH, N, d) to (B, nW, nH, N, d), as CUDA kernels need a copy for each window. On a CPU one contiguous copy does,
-    (B, nH, N, d), from which the backward pass sums gradients faster.
+    (B, nH, N, d), from which the backward pass sums gradients faster; and in exports, for any number of windows.
     """
     q = q.transpose(1, 2)  # tokens before heads in memory, as in projections
-    if q.device.type != 'cuda':
+    if q.device.type != 'cuda' or is_exporting():
         return q.contiguous().transpose(1, 2)
     return q.unsqueeze(1).expand(-1, num_windows, -1, -1, -1).contiguous().transpose(2, 3)
 

@@ -40,6 +40,11 @@ def sizes_are_symbols() -> bool:
     return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
 
 
+def counted(number: int) -> int:
+    """A size as data, where it is of symbols: else torch.export makes one graph where it is 1, and one for the rest."""
+    return number if isinstance(number, int) else torch.scalar_tensor(number, dtype=torch.int64).item()
+
+
 def is_transformed() -> bool:
     """Whether the caller runs under a transform of torch.func (grad, vmap, ...), which know torch's operators only."""
     return not is_compiling() and torch._C._are_functorch_transforms_active()

@@ -1,6 +1,6 @@
 """Files that leave the training machine: exported once, right for batches and images of other sizes.
 
-Each is beside the eager network at three sizes that were not exported, in onnxruntime where it is ONNX.
+Each is beside the eager network at sizes that were not exported, in onnxruntime where it is ONNX.
 """
 
 import importlib.util
@@ -14,11 +14,11 @@ from mmgcvit.models.layers import cpu
 from .backbones import BACKBONES
 
 EXPORTED = (2, 3, 99, 132)
-OTHERS = [(1, 3, 64, 96), (2, 3, 75, 101), (3, 3, 131, 70)]
+# Maps of one window and of several, wide and tall ones too, whatever the window.
+OTHERS = [(1, 3, 64, 96), (2, 3, 75, 101), (3, 3, 131, 70), (1, 3, 224, 224), (1, 3, 33, 640), (2, 3, 520, 40)]
 KINDS = ['gcvit', 'gcvit_window_12', 'lsa', 'lsa_one_kv_head', 'lsa_reflections', 'lsa_no_shifts', 'lsa_windows']
-# torch.export takes a side of one token, of images of 32 px, for another network than longer ones. Windows as equal as
-# possible have symbolic sides themselves: those it takes apart for batches of one image only.
-SYMBOLIC = ['gcvit', 'lsa']
+# torch.export takes a side of one token, of images of 32 px, for another network than longer ones.
+SYMBOLIC = ['gcvit', 'lsa', 'lsa_windows']
 
 needs_symbols = pytest.mark.skipif(Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on')
 needs_onnx = pytest.mark.skipif(
@@ -31,17 +31,20 @@ def build(name, **arguments):
     return BACKBONES[name][0](**arguments).eval()
 
 
-def dynamic_shapes():
-    dims = {0: torch.export.Dim('batch', max=64)}
-    return ({**dims, 2: torch.export.Dim('height', min=33, max=2048), 3: torch.export.Dim('width', min=33, max=2048)},)
+def dynamic_shapes(height=2, least=33):
+    """Of images (B, 3, H, W); of maps (B, H, W, C) the height is dimension 1."""
+    sides = {height + i: torch.export.Dim(side, min=least, max=2048) for i, side in enumerate(('height', 'width'))}
+    return ({0: torch.export.Dim('batch', max=64), **sides},)
 
 
-def check(exported, model):
+def check(exported, model, shapes=OTHERS):
     """Within 1e-4 of the eager network."""
-    for shape in OTHERS:
+    for shape in shapes:
         images = torch.randn(shape)
         with torch.no_grad():
             found, expected = exported(images), model(images)
+        if isinstance(expected, torch.Tensor):
+            found, expected = [found], [expected]
         for ours, eager in zip(found, expected, strict=True):
             torch.testing.assert_close(torch.as_tensor(ours), eager, atol=1e-4, rtol=0)
 
@@ -69,22 +72,35 @@ def test_a_trace_is_right_at_other_sizes_and_needs_nothing_of_this_package(name,
 
 
 @needs_symbols
-def test_one_stage_is_exported_right_for_other_sizes():
-    """Batch, height and width are symbols."""
-    check_program(build('gcvit', out_indices=(0,)))
+@pytest.mark.parametrize('window', [3, 7])
+@pytest.mark.parametrize('name', ['gcvit', 'lsa'])
+def test_one_stage_is_exported_right_for_any_number_of_windows(name, window):
+    """Batch, height and width are symbols; from maps of 2 tokens to those of several windows, even and odd."""
+    stage, channels = build(name, window_size=window).stages[3], BACKBONES[name][1][3]
+    shapes = [(1, *size, channels) for size in [(2, 2), (4, 3), (15, 2), (3, 20), (7, 14)]]
+    check_program(stage, (2, 9, 13, channels), shapes, height=1, least=2)
 
 
 @pytest.mark.long
 @needs_symbols
-@pytest.mark.parametrize('name', SYMBOLIC)
-def test_an_exported_program_is_right_at_other_sizes(name):
-    check_program(build(name))
+@pytest.mark.parametrize(
+    ('name', 'window', 'exported'),
+    [
+        ('gcvit', (7, 7, 14, 7), EXPORTED),
+        ('gcvit', 16, (2, 3, 512, 512)),
+        ('gcvit', 24, EXPORTED),
+        ('lsa', None, EXPORTED),
+        ('lsa', 7, EXPORTED),
+    ],
+)
+def test_an_exported_program_is_right_at_other_sizes(name, window, exported):
+    check_program(build(name, window_size=window), exported, OTHERS)
 
 
-def check_program(model):
+def check_program(model, exported, shapes, **sides):
     with torch.no_grad():
-        program = torch.export.export(model, (torch.randn(EXPORTED),), dynamic_shapes=dynamic_shapes())
-    check(program.module(), model)
+        program = torch.export.export(model, (torch.randn(exported),), dynamic_shapes=dynamic_shapes(**sides))
+    check(program.module(), model, shapes)
     assert 'mmgcvit::' not in program.graph_module.code
 
 
