@@ -77,8 +77,8 @@ def write(
 def trace(graph: nn.Module, outputs: Mapping[str, Mapping[int, str]], metadata: Mapping[str, str], path: Path) -> None:
     """Write a graph from images to tensors with what it says of itself; a UserError where it is too large.
 
-    torch's older exporter, by a trace: the newer one takes no suppression whose number of boxes nobody knows before. The
-    graph is in eval mode; outputs have the names of those of their dimensions that change.
+    torch's older exporter, by a trace: the newer one takes no suppression whose number of boxes nobody knows before.
+    The graph is in eval mode; outputs have the names of those of their dimensions that change.
     """
     import onnx
 
