@@ -40,7 +40,15 @@ def parse_args() -> argparse.Namespace:
         'predictions',
         "write beside an earlier call's files, over those of the same names; says how many others stay",
     )
-    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='so many images at a time (default: 1)')
+    parser.add_argument(
+        '--batch-size', type=int, default=1, metavar='N', help='so many images, or tiles, at a time (default: 1)'
+    )
+    parser.add_argument(
+        '--tiles',
+        type=int,
+        metavar='SIDE',
+        help='predict larger images in overlapping squares of so many pixels a side (detection and segmentation)',
+    )
     parser.add_argument(
         '--score-thr',
         '--pred-score-thr',
@@ -64,7 +72,7 @@ def main(args: argparse.Namespace) -> int:
     # FFmpeg says in its own words what is wrong with videos, before we do; read when the first one is opened.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     args.checkpoint, named = split(args)
-    check_at_least(args, batch_size=1, frames=1)
+    check_at_least(args, batch_size=1, frames=1, tiles=32)
     settle_out_dir(args)
     if args.camera is not None and args.camera < 0:
         raise UserError(f'--camera {args.camera}: cameras are numbered from 0')
@@ -86,7 +94,7 @@ def main(args: argparse.Namespace) -> int:
     source, model = load_model(args)
     display = Display(sys.stdout)
     display.line(f'{model.task}, {len(model.classes)} classes, on {in_words(model.device)}: {source.checkpoint}')
-    task = Task(model, outputs, display, args.batch_size, not args.no_save_vis, not args.no_save_pred)
+    task = Task(model, outputs, display, args.batch_size, not args.no_save_vis, not args.no_save_pred, args.tiles)
     try:
         task.predict(inputs, args.frames)
     except KeyboardInterrupt:

@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .results import Classification, Detections, Panoptic, Prediction, Segmentation
+from .results import Classification, Detections, Panoptic, Part, Prediction, Segmentation
 
 Colour = tuple[int, int, int]
 # Of neighbouring hues, golden-ratio steps keep those of neighbouring classes apart.
@@ -63,9 +63,12 @@ def font_of(height: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')), height)
 
 
-def letters_of(canvas: np.ndarray) -> int:
-    """How high letters are in a picture (height, width, 3), in pixels."""
-    return max(SMALLEST_LETTERS, round(LETTERS * math.sqrt(canvas.shape[0] * canvas.shape[1])))
+def letters_of(canvas: np.ndarray, boxes: np.ndarray | None = None) -> int:
+    """How high letters are in a picture (height, width, 3), in pixels; a third of most of its boxes (n, 4) at most."""
+    letters = LETTERS * math.sqrt(canvas.shape[0] * canvas.shape[1])
+    if boxes is not None and len(boxes):
+        letters = min(letters, np.median(boxes[:, 3] - boxes[:, 1]) / 3)
+    return max(SMALLEST_LETTERS, round(letters))
 
 
 def drawn(
@@ -103,19 +106,20 @@ def draw_objects(
 ) -> None:
     """Masks, boxes and names: of the surest last, over the others."""
     size = canvas.shape[1::-1]
-    width = max(1, round(letters_of(canvas) * LINES))
+    letters = letters_of(canvas, found.boxes * scale)
+    width = max(1, round(letters * LINES))
     boxes = (found.boxes * scale).round().clip(0, np.subtract(size * 2, 1)).astype(int).tolist()
     order = range(len(found))[::-1]
     colours = [colour_of(label, palette) for label in found.labels]
     for number in order:
         if found.masks is not None:
-            mask = resized(found.masks[number], size)
-            blend(canvas, mask.astype(bool), colours[number], is_outlined=True)
+            part = found.part(number) if scale == 1 else Part(resized(found.masks[number], size), 0, 0)
+            blend(canvas[part.place()], part.mask.astype(bool), colours[number], is_outlined=True)
         cv2.rectangle(canvas, boxes[number][:2], boxes[number][2:], colours[number], width)
     for number in order:
         score = f' {found.scores[number]:.2f}' if with_scores else ''
         left, top = boxes[number][:2]
-        write(canvas, found.class_names[number] + score, colours[number], left, top)
+        write(canvas, found.class_names[number] + score, colours[number], left, top, letters)
 
 
 @draw_into.register
@@ -133,7 +137,7 @@ def draw_segments(
     for mask, colour, name in segments:
         place = middle_of(mask)
         if place is not None:
-            write(canvas, name, colour, *place, is_centred=True)
+            write(canvas, name, colour, *place, letters_of(canvas), is_centred=True)
 
 
 @draw_into.register
@@ -147,7 +151,7 @@ def draw_classes_of_pixels(
     for label, name in zip(found.labels, found.class_names, strict=True):
         place = middle_of(label_map == label)
         if place is not None:
-            write(canvas, name, colour_of(label, palette), *place, is_centred=True)
+            write(canvas, name, colour_of(label, palette), *place, letters_of(canvas), is_centred=True)
 
 
 @draw_into.register
@@ -156,7 +160,7 @@ def draw_class(
 ) -> None:
     """The name in the corner."""
     score = f' {found.score:.2f}' if with_scores else ''
-    write(canvas, found.class_name + score, colour_of(found.label, palette), 0, 0)
+    write(canvas, found.class_name + score, colour_of(found.label, palette), 0, 0, letters_of(canvas))
 
 
 def colour_of(label: int, palette: Sequence[Colour]) -> Colour:
@@ -178,9 +182,10 @@ def blend(canvas: np.ndarray, mask: np.ndarray, colour: Colour, is_outlined: boo
         cv2.drawContours(canvas, outlines, -1, colour, 1)
 
 
-def write(canvas: np.ndarray, words: str, colour: Colour, x: float, y: float, is_centred: bool = False) -> None:
+def write(
+    canvas: np.ndarray, words: str, colour: Colour, x: float, y: float, letters: int, is_centred: bool = False
+) -> None:
     """Words on a ground of a class's colour: above a place, below it where there is no room, or around it."""
-    letters = letters_of(canvas)
     font, margin = font_of(letters), letters // 4
     width, height = math.ceil(font.getlength(words)) + 2 * margin, sum(font.getmetrics()) + margin
     plate = Image.new('RGB', (width, height), tuple(colour))

@@ -17,6 +17,7 @@ from ..errors import UserError, first_line
 from .drawing import Colour, drawn
 from .images import ImageLike, as_array
 from .results import Classification, Detections, Panoptic, Prediction, Segmentation
+from .tiles import InTiles
 
 # Words do not fit into smaller pictures of a class, which are enlarged, thin ones so far.
 SHORTEST_DRAWN, LONGEST_ENLARGED = 224, 2240
@@ -56,13 +57,16 @@ class Predictor(ABC):
         """Where it runs."""
         return next(self.network.parameters()).device
 
-    def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
+    def __call__(
+        self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1, tiles: int | None = None
+    ) -> Prediction | list[Prediction]:
         """Predict.
 
         Args:
             images: An image, or several in a list or tuple. An image is a path; an array of shape (height, width, 3),
                 in the order **blue, green, red**, as ``cv2.imread`` gives it; or an image of Pillow's.
-            batch_size: So many images at a time.
+            batch_size: So many images at a time, or tiles.
+            tiles: Of larger images overlapping squares of so many pixels a side are predicted, as images of their own.
 
         Returns:
             :class:`Detections`, :class:`Segmentation` or :class:`Classification`; of several images a list of them.
@@ -71,13 +75,14 @@ class Predictor(ABC):
             UserError: An image cannot be read, or the network cannot take it; says which.
         """
         if not isinstance(images, (list, tuple)):
-            return self([images])[0]
+            return self([images], batch_size, tiles)[0]
         if batch_size < 1:
             raise UserError(f'batch_size={batch_size}: expected at least 1')
+        model, batch_size = (self, batch_size) if tiles is None else (InTiles(self, tiles, batch_size), 1)
         found = []
         for begin in range(0, len(images), batch_size):
             batch = [as_array(image, self.loader) for image in images[begin : begin + batch_size]]
-            for number, outcome in enumerate(self.outcomes(batch), start=begin):
+            for number, outcome in enumerate(model.outcomes(batch), start=begin):
                 if isinstance(outcome, UserError):
                     what = images[number] if isinstance(images[number], str) else f'image {number}'
                     raise UserError(f'{what}: {outcome}')
@@ -224,7 +229,10 @@ class Segmentor(Predictor):
     def prediction_of(self, sample: Any) -> Segmentation:
         if 'pred_sem_seg' not in sample:
             raise UserError('the model predicts no classes of pixels')
-        label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
+        return self.segments_of(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32))
+
+    def segments_of(self, label_map: np.ndarray) -> Segmentation:
+        """The classes that occur in a map (height, width), the largest first."""
         labels, areas = np.unique(label_map, return_counts=True)
         order = np.argsort(-areas, kind='stable')
         labels, areas = labels[order].astype(np.int64), areas[order].astype(np.int64)

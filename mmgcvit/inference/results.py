@@ -2,12 +2,49 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..datasets.classes import coco_categories
 from ..errors import UserError
+
+
+class Part(NamedTuple):
+    """The part of a mask that holds the object, (height, width) bool, and where its corner lies in the image."""
+
+    mask: np.ndarray
+    left: int
+    top: int
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom."""
+        return self.left, self.top, self.left + self.mask.shape[1], self.top + self.mask.shape[0]
+
+    def place(self, left: int = 0, top: int = 0) -> tuple[slice, slice]:
+        """Its rows and columns, counted from a point."""
+        return np.s_[self.top - top : self.box[3] - top, self.left - left : self.box[2] - left]
+
+
+@dataclass(frozen=True)
+class Masks(Sequence):
+    """Masks (height, width) bool of a large image: the parts with objects are held, a mask is made when asked for."""
+
+    parts: Sequence[Part]
+    size: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self), *self.size
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        whole = np.zeros(self.size, bool)
+        whole[self.parts[number].place()] = self.parts[number].mask
+        return whole
 
 
 @dataclass(frozen=True)
@@ -19,17 +56,22 @@ class Detections:
         scores: (n,) float32, from 0 to 1.
         labels: (n,) int64, numbers of classes, from 0.
         class_names: The n names of these.
-        masks: (n, height, width) bool, None where the model predicts boxes only.
+        masks: (n, height, width) bool, None where the model predicts boxes only. Of an image that was predicted in
+            tiles :class:`Masks`, of which each is (height, width) when it is asked for.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     labels: np.ndarray
     class_names: list[str]
-    masks: np.ndarray | None = None
+    masks: np.ndarray | Masks | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def part(self, number: int) -> Part:
+        """What is held of an object's mask."""
+        return self.masks.parts[number] if isinstance(self.masks, Masks) else Part(self.masks[number], 0, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,20 +165,29 @@ def records_of(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> 
             {**named(label), 'area': int(area), 'segmentation': run_lengths(prediction.label_map == label)}
             for label, area in zip(prediction.labels, prediction.areas, strict=True)
         ]
-    records = []
+    records, masks = [], prediction.masks
     for number, (label, score) in enumerate(zip(prediction.labels, prediction.scores, strict=True)):
         left, top, right, bottom = map(float, prediction.boxes[number])
         bbox = [round(value, 2) for value in (left, top, right - left, bottom - top)]
-        masks = {} if prediction.masks is None else {'segmentation': run_lengths(prediction.masks[number])}
-        records.append({**named(label), 'score': float(score), 'bbox': bbox, **masks})
+        runs = {} if masks is None else {'segmentation': run_lengths(*prediction.part(number), masks.shape[1:])}
+        records.append({**named(label), 'score': float(score), 'bbox': bbox, **runs})
     return records
 
 
-def run_lengths(mask: np.ndarray) -> dict[str, Any]:
-    """A mask (height, width) as COCO's format has it: ``size`` and compressed ``counts``."""
+def run_lengths(mask: np.ndarray, left: int = 0, top: int = 0, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """A mask as COCO's format has it: ``size`` and compressed ``counts``.
+
+    It is (height, width) bool, or the part of one of this size whose corner lies there.
+    """
     try:
         from pycocotools import mask as coco_mask
     except ModuleNotFoundError:
         raise UserError("masks are written by pycocotools, not installed here: 'pip install pycocotools'") from None
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {'size': list(mask.shape), 'counts': encoded['counts'].decode('ascii')}
+    height, width = size = size or mask.shape
+    # COCO counts down the columns: those that have no part of it need not be there.
+    columns = np.zeros((height, mask.shape[1]), bool)
+    columns[top : top + len(mask)] = mask
+    changes = left * height + np.flatnonzero(np.diff(columns.ravel(order='F'), prepend=False, append=False))
+    counts = np.diff(changes[changes < height * width], prepend=0, append=height * width).tolist()
+    encoded = coco_mask.frPyObjects({'size': size, 'counts': counts}, height, width)
+    return {'size': list(size), 'counts': encoded['counts'].decode('ascii')}

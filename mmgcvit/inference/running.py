@@ -15,11 +15,15 @@ from .inputs import FRAMES_OF_A_CAMERA, Frames, Inputs, opened
 from .outputs import DRAWN, FRAMES, IMAGES, PREDICTIONS, Outputs, json_entries, video_written, write_json
 from .predictor import Predictor
 from .results import Prediction, Segmentation, categories_of, records_of
+from .tiles import InTiles
 
 
 @dataclass
 class Task:
-    """What is done with each input: predict, so many images or frames at a time, draw, write JSON and label maps."""
+    """What is done with each input: predict, so many images or frames at a time, draw, write JSON and label maps.
+
+    Where ``tiles`` says how large they are, it is one image at a time, and so many of its tiles.
+    """
 
     model: Predictor
     outputs: Outputs
@@ -27,6 +31,7 @@ class Task:
     batch_size: int = 1
     draw: bool = True
     write: bool = True
+    tiles: int | None = None
     # What came of them: so many were predicted; a sentence for each that could not be.
     images: int = 0
     frames: int = 0
@@ -34,6 +39,9 @@ class Task:
 
     def __post_init__(self) -> None:
         self.categories = categories_of(self.model.task, self.model.classes)
+        self.predictor = self.model
+        if self.tiles is not None:
+            self.predictor, self.batch_size = InTiles(self.model, self.tiles, self.batch_size), 1
 
     def predict(self, inputs: Inputs, most_frames: int | None = None) -> None:
         """Images, then videos, then cameras; of each video and camera so many frames, None for all of a video."""
@@ -82,7 +90,7 @@ class Task:
                     self.display.line(f'{path}: an animation, of which the first frame is taken')
             except UserError as error:
                 self.fail(str(error))
-        outcomes = self.model.outcomes(list(loaded.values()))
+        outcomes = self.predictor.outcomes(list(loaded.values()))
         for (number, image), outcome in zip(loaded.items(), outcomes, strict=True):
             if isinstance(outcome, UserError):
                 self.fail(f'{paths[number - first]}: {outcome}')
@@ -135,7 +143,8 @@ class Task:
         """Frames and what is predicted for them, predicted batch by batch."""
         done = 0
         while batch := list(islice(frames.images, self.batch_size)):
-            for number, (image, outcome) in enumerate(zip(batch, self.model.outcomes(batch), strict=True), start=done):
+            outcomes = self.predictor.outcomes(batch)
+            for number, (image, outcome) in enumerate(zip(batch, outcomes, strict=True), start=done):
                 if isinstance(outcome, UserError):
                     raise UserError(f'{frames.name}, frame {number}: {outcome}')
                 yield image, outcome

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ..inference import Classification, Prediction, Segmentation
+from ..inference.tiles import part_of
 from ..visualization.attention import Attention
 
 # By the kind of an attention, as of visualization.attention.BlockAttention.
@@ -31,11 +32,8 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
 
 def mask_of(mask: np.ndarray) -> dict[str, Any] | None:
     """A mask (height, width) as the part of it that holds the object; None where it holds nothing."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return None
-    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return {'left': int(columns[0]), 'top': int(rows[0]), 'png': png_of(part)}
+    part, left, top = part_of(mask)
+    return {'left': left, 'top': top, 'png': png_of(part)} if part.size else None
 
 
 def png_of(numbers: np.ndarray) -> str:

@@ -180,6 +180,8 @@ REFUSED = {
     'RUN empty/none.mp4': 'empty/none.mp4: there is no such file',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
     'RUN photos --frames 0': '--frames 0: expected at least 1',
+    'RUN photos --tiles 31': '--tiles 31: expected at least 32',
+    'RUN photos --tiles 64': 'tiles are for detection and segmentation; this is classification',
     'RUN --camera -1': '--camera -1: cameras are numbered from 0',
     'RUN photos --score-thr 0.5': 'by score; this is classification',
     'RUN photos --no-save-vis --no-save-pred': 'nothing would be written',
