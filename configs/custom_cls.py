@@ -25,6 +25,8 @@ max_epochs = 30
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A whole classifier of these classes to start from; None starts from the backbone's weights.
 load_from = None
+# What of the backbone is trained: 'all'; 'lora', small additions to its attention; or nothing, 'head'.
+fine_tune = 'all'
 
 # What follows from these lines. The hosts number classes by their folders, sorted.
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else tuple(sorted(classes)))
@@ -67,7 +69,10 @@ test_evaluator = val_evaluator
 
 # Neither mixed images nor other colours, which the training on ImageNet has: colours may tell the classes apart.
 model = dict(
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None),
+    backbone=dict(
+        init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
+        **dict(all={}, lora=dict(lora_rank=8), head=dict(frozen_stages=4))[fine_tune],
+    ),
     head=dict(num_classes=num_classes),
     train_cfg=None,
 )

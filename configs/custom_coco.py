@@ -27,6 +27,8 @@ copy_paste = False
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A whole detector to start from, for example one trained on COCO; None starts from the backbone's weights.
 load_from = None
+# What of the backbone is trained: 'all'; 'lora', small additions to its attention; or nothing, 'head'.
+fine_tune = 'all'
 
 # What follows from these lines.
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=None)
@@ -145,7 +147,10 @@ val_evaluator = dict(ann_file=f'{data_root}/{val_annotations}')
 test_evaluator = val_evaluator
 
 model = dict(
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None),
+    backbone=dict(
+        init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
+        **dict(all={}, lora=dict(lora_rank=8), head=dict(frozen_stages=4))[fine_tune],
+    ),
     roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_head=dict(num_classes=num_classes)),
 )
 

@@ -27,6 +27,8 @@ max_epochs = 40
 pretrained = None
 # A whole detector to start from: the one that comes with this project, or None.
 load_from = 'configs/demo/weights/mask_rcnn_gcvit_digits.safetensors'
+# What of the backbone is trained: 'all'; 'lora', small additions to its attention; or nothing, 'head'.
+fine_tune = 'all'
 
 # What follows from these lines.
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=None)
@@ -93,7 +95,10 @@ val_evaluator = dict(metric='bbox', ann_file=f'{data_root}/{val_annotations}')
 test_evaluator = val_evaluator
 
 model = dict(
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None),
+    backbone=dict(
+        init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
+        **dict(all={}, lora=dict(lora_rank=8), head=dict(frozen_stages=4))[fine_tune],
+    ),
     roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_roi_extractor=None, mask_head=None),
 )
 

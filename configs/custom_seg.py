@@ -30,6 +30,8 @@ max_iters = 4000
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
 # A whole segmentor to start from, for example one of this project trained on ADE20K; None starts from the backbone's.
 load_from = None
+# What of the backbone is trained: 'all'; 'lora', small additions to its attention; or nothing, 'head'.
+fine_tune = 'all'
 
 # What follows from these lines.
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=[])
@@ -99,7 +101,10 @@ test_dataloader = val_dataloader
 
 model = dict(
     data_preprocessor=dict(size=crop_size),
-    backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None),
+    backbone=dict(
+        init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
+        **dict(all={}, lora=dict(lora_rank=8), head=dict(frozen_stages=4))[fine_tune],
+    ),
     decode_head=dict(num_classes=num_classes, loss_decode=dict(class_weight=None)),
     auxiliary_head=dict(num_classes=num_classes, loss_decode=dict(class_weight=None)),
 )

@@ -11,6 +11,7 @@ from ..errors import CheckpointError, first_line, shorten
 from ..hosts.mmengine import running_statistics
 from .weights import (
     FINAL_NORM,
+    LORA,
     Weights,
     check_numbers,
     comparable_shape,
@@ -46,7 +47,7 @@ def load_pretrained(
     Raises:
         CheckpointError: The checkpoint cannot be read, or is not this network's, or not this arch's.
     """
-    own = backbone.state_dict()
+    own = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA)}
     try:
         weights = read_weights(checkpoint, prefix, ema, type(backbone))
     except CheckpointError as error:
@@ -142,11 +143,16 @@ def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: 
     """Make sure that a checkpoint has every tensor of a model, or all under a prefix, for example ``backbone.``.
 
     Hosts load what fits of what :func:`read_for_host` gives, and leave the rest at random. Position tables may differ,
-    they are resized.
+    they are resized; LoRA, which adds nothing at first, may be missing.
     """
     held = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
     wanted = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
-    wanted = {name: tensor for name, tensor in wanted.items() if name.startswith(part)}
+    # What is not there of LoRA adds nothing.
+    wanted = {
+        name: tensor
+        for name, tensor in wanted.items()
+        if name.startswith(part) and (name in held or not name.endswith(LORA))
+    }
     wrong = [
         name
         for name, tensor in wanted.items()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, shorten
+from ..errors import CheckpointError, first_line, shorten
 from ..registry import networks
 from .layout import Layout
 from .reading import read_checkpoint
@@ -16,6 +16,8 @@ EMA_KEYS = ('state_dict_ema', 'model_ema')
 PLAIN_KEYS = ('state_dict', 'model')
 # A classifier's norm before pooling: the last stage's output norm in a backbone here.
 FINAL_NORM = 'final_norm.'
+# The names of LoRALinear's own parameters end so.
+LORA = ('.lora_up', '.lora_down')
 LONGEST_NAME = 500
 
 
@@ -103,7 +105,19 @@ def weights_in(
         elif not layout.is_ignored(inside):
             weights.ignored.append(name)
     check_numbers(weights.tensors, source)
+    merge_lora(weights.tensors)
     return weights
+
+
+def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
+    """Make of layers with LoRA, under a prefix, plain ones: with the weights that ``LoRALinear`` computes with."""
+    for name in [name for name in tensors if name.startswith(prefix) and name.endswith('.lora_up')]:
+        layer = name.removesuffix('lora_up')
+        try:
+            addition = tensors.pop(name) @ tensors.pop(f'{layer}lora_down')
+            tensors[f'{layer}weight'] = tensors[f'{layer}weight'] + addition
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(f'{name} goes with no weight beside it: {first_line(error)}') from None
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:

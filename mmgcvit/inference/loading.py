@@ -159,7 +159,7 @@ CIFAR = ('CIFAR10', 'CIFAR100')
 
 
 def for_pictures(cfg: Config, path: str | Path) -> Config:
-    """A copy of a config that tests on one data set, by a pipeline that any picture can go through."""
+    """A copy of a config that tests on one data set, by a pipeline that any picture can go through, without LoRA."""
     cfg = deepcopy(cfg)
     dataset = next(leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
     if type_name(dataset) in CIFAR:
@@ -171,6 +171,9 @@ def for_pictures(cfg: Config, path: str | Path) -> Config:
     if LOADING not in map(type_name, dataset.get('pipeline') or []):
         raise UserError(f'{path}: its test_dataloader names no pipeline with {LOADING}, by which images are prepared')
     cfg.test_dataloader.dataset = dataset
+    # A plain network, which adds what LoRA has learned to its weights when it loads them.
+    if 'lora_rank' in (cfg.model.get('backbone') or {}):
+        cfg.model.backbone.lora_rank = 0
     return cfg
 
 

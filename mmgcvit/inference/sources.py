@@ -31,7 +31,7 @@ CONFIG_ENDINGS = ('.py', '.yaml', '.yml', '.json')
 PREDICTING = ('default_scope', 'model', 'test_dataloader*.pipeline')
 NOT_PREDICTING = (
     *('*.init_cfg', '*.pretrained', '*.train_cfg', '*.batch_augments', '*.with_cp', '*.frozen_stages', '*.norm_eval'),
-    *('*.drop_path_rate', '*.backend_args', '*.file_client_args', '*.meta_keys'),
+    *('*.lora_rank', '*.drop_path_rate', '*.backend_args', '*.file_client_args', '*.meta_keys'),
 )
 # Under what configs name code.
 NAMES_OF_CODE = ('type', '_scope_', 'default_scope')

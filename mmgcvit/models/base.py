@@ -25,10 +25,12 @@ from ..checkpoints.folder import (
     write_folder,
 )
 from ..checkpoints.loading import arch_of
+from ..checkpoints.weights import merge_lora
 from ..errors import UserError
 from ..registry import MODELS
 from .layers import (
     LayerNorm,
+    LoRALinear,
     PositionEmbedding,
     RelativePositionBias,
     Variant,
@@ -47,8 +49,8 @@ class PyramidBackbone(BaseModule):
     """Base of backbones in published variants, whose stages make ever smaller maps.
 
     A subclass builds ``self.stem``, which has a ``stride`` in pixels, ``self.stages``, the first ``self.num_stages`` of
-    them, each with its ``blocks``, and between them ``self.downsamplers``; it calls :meth:`freeze` at the end of its
-    constructor, and implements ``forward``. Output i passes through a LayerNorm of its own, ``norm<i>``.
+    them, each with its ``blocks``, and between them ``self.downsamplers``; it calls :meth:`adapt` and :meth:`freeze` at
+    the end of its constructor, and implements ``forward``. Output i passes through a LayerNorm of its own, ``norm<i>``.
 
     Args:
         in_channels: Channels of the images.
@@ -75,6 +77,8 @@ class PyramidBackbone(BaseModule):
     arch_type: ClassVar[type[Variant]]
     layouts: ClassVar[Sequence[Layout]]
     table_types: ClassVar[Sequence[type[nn.Module]]] = (RelativePositionBias, PositionEmbedding)
+
+    lora_rank = 0
 
     def __new__(cls, *args: Any, **kwargs: Any) -> 'PyramidBackbone':
         """Note what the constructor is called with, a subclass's too, for :meth:`constructor_arguments`."""
@@ -147,6 +151,29 @@ class PyramidBackbone(BaseModule):
                 f'images have shape {shape}, {shape[2]}x{shape[3]} px; '
                 f'expected at least {MIN_IMAGE_SIZE} px on both sides'
             )
+
+    def adapt(self, lora_rank: int) -> None:
+        """Have nothing of the backbone trained but LoRA of that rank in attention's linear layers; 0 does nothing.
+
+        Raises:
+            ValueError: The rank is negative.
+            TypeError: It is no whole number.
+        """
+        self.lora_rank = check_whole_number('lora_rank', lora_rank)
+        if self.lora_rank < 0:
+            raise ValueError(f'lora_rank is {lora_rank}; expected 0 (no LoRA) or more')
+        if not self.lora_rank:
+            return
+        self.requires_grad_(False)
+        for attn in (block.attn for stage in self.stages for block in stage.blocks):
+            for name, layer in attn.named_children():
+                if isinstance(layer, nn.Linear):
+                    setattr(attn, name, LoRALinear(layer, self.lora_rank))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        if not self.lora_rank:
+            merge_lora(state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def freeze(self) -> None:
         """Put the stem and the frozen stages, each with the downsampler after it and its output norm, in eval mode, and
@@ -245,7 +272,8 @@ class PyramidBackbone(BaseModule):
         """Write the backbone as a folder of ``config.json`` and ``model.safetensors``.
 
         :meth:`from_pretrained` builds it again, with all arguments of the constructor and all weights, so that maps are
-        equal to the bit. Not with another dtype: weights of half precision come back in torch's default one.
+        equal to the bit. Not with another dtype: weights of half precision come back in torch's default one; and LoRA
+        comes back added to the weights.
 
         Args:
             folder: Made if it is not there.
@@ -262,6 +290,7 @@ class PyramidBackbone(BaseModule):
         if not str(folder):
             raise UserError("save_pretrained was given '' as the folder; name one ('.' is the current one)")
         network, tensors = type(self), self.state_dict()
+        merge_lora(tensors)
         lacking = [name for name in ('archs', 'default_arch', 'arch_type', 'layouts') if not hasattr(network, name)]
         if lacking:
             raise ValueError(
@@ -274,6 +303,8 @@ class PyramidBackbone(BaseModule):
                 '@mmgcvit.registry.MODELS.register_module()'
             )
         arguments = self.constructor_arguments()
+        if self.lora_rank:
+            arguments['lora_rank'] = 0
         with torch.device('meta'):
             built = network(**arguments).state_dict()
         if {name: x.shape for name, x in built.items()} != {name: x.shape for name, x in tensors.items()}:

@@ -148,9 +148,9 @@ def test_the_config_can_be_read(tmp_path):
     GCViT('xxtiny', window_size=8, out_indices=[2]).save_pretrained(tmp_path)
     assert (tmp_path / 'config.json').read_text() == (
         '{\n  "arguments": {\n    "arch": "xxtiny",\n    "drop_path_rate": null,\n    "frozen_stages": -1,\n'
-        '    "in_channels": 3,\n    "out_indices": [\n      2\n    ],\n    "pretrain_img_size": 224,\n'
-        '    "window_size": 8,\n    "with_cp": false\n  },\n  "mmgcvit_version": "0.1.0",\n'
-        '  "model_type": "mmgcvit",\n  "network": "GCViT"\n}\n'
+        '    "in_channels": 3,\n    "lora_rank": 0,\n    "out_indices": [\n      2\n    ],\n'
+        '    "pretrain_img_size": 224,\n    "window_size": 8,\n    "with_cp": false\n  },\n'
+        '  "mmgcvit_version": "0.1.0",\n  "model_type": "mmgcvit",\n  "network": "GCViT"\n}\n'
     )
 
 

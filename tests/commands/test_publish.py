@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import MODELS, DefaultScope
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -15,6 +18,7 @@ from mmgcvit.checkpoints.integrity import sha256
 from mmgcvit.commands.main import run_command
 
 from ..inference.conftest import CLASSES, TASKS, picture_of
+from ..models.contract.backbones import GCVIT, LSA_ARCH
 
 
 @pytest.mark.parametrize('task', TASKS)
@@ -33,6 +37,39 @@ def test_a_published_file_is_the_model_without_its_training(task, work_dirs, tmp
     assert sha256(target) in capsys.readouterr().out
     (tmp_path / 'any').touch()
     assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode, 'others may read it as any file'
+
+
+@pytest.mark.parametrize('network', ['GCViT', 'LSA'])
+def test_of_a_run_with_lora_a_plain_model_is_published_and_used(network, work_dirs, tmp_path):
+    """Plain names, predictions within rounding of the network that was trained, and a config that has LoRA or not."""
+    (config,) = work_dirs['classification'].glob('*.py')
+    cfg = Config.fromfile(config)
+    arch = GCVIT if network == 'GCViT' else LSA_ARCH
+    cfg.model.backbone = {'type': f'mmgcvit.{network}', 'arch': arch, 'out_indices': (3,), 'lora_rank': 2}
+    cfg.model.head.in_channels = 128 if network == 'GCViT' else 64
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model).eval()
+    for name, factor in model.named_parameters():
+        if name.endswith('lora_up'):
+            torch.nn.init.normal_(factor, std=0.3)
+    folder, target = tmp_path / 'run', tmp_path / 'model.safetensors'
+    folder.mkdir()
+    cfg.dump(folder / 'own.py')
+    save_whole({'state_dict': model.state_dict(), 'meta': {'cfg': cfg.pretty_text}}, folder / 'epoch_1.pth')
+    (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
+    run_command('publish', [folder, target])
+    assert set(load_file(target)) == {name for name in model.state_dict() if 'lora' not in name}
+    image = picture_of(90, 120)
+    found = load(folder / 'own.py', target, device='cpu')
+    packed = pseudo_collate([found.packed(image)])
+    with torch.no_grad():
+        (expected,) = model.test_step(packed)
+    cfg.model.backbone.lora_rank = 0
+    cfg.dump(tmp_path / 'plain.py')
+    for plain in (found, load(folder, device='cpu'), load(tmp_path / 'plain.py', folder / 'epoch_1.pth', device='cpu')):
+        assert not any('lora' in name for name in plain.network.state_dict())
+        # Scores are below 1, of logits that are some ten rounded sums.
+        assert np.allclose(plain(image).scores, expected.pred_score, atol=1e-5)
 
 
 def test_half_the_size_predicts_nearly_the_same_unless_numbers_are_beyond_float16(work_dirs, tmp_path):

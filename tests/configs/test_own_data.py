@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 import torch
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, MODELS
 
 from mmgcvit.engine.loops import seed_generators
 from mmgcvit.hosts.configs import enter_scope, read_config
@@ -44,6 +44,17 @@ def test_classes_and_weights_to_start_from_are_one_line_each():
         assert (cfg.num_classes, cfg.model.backbone.init_cfg) == (1, None), name
         if 'huggingface' in (text := (ROOT / 'configs' / f'{name}.py').read_text()):
             assert 'not for commercial use' in text
+
+
+def test_one_line_says_what_of_the_backbone_is_trained():
+    for name in TEMPLATES:
+        trained = {}
+        for fine_tune in ('all', 'lora', 'head'):
+            cfg = read_config(path_of(name), {'fine_tune': fine_tune})
+            with torch.device('meta'):
+                backbone = MODELS.build(cfg.model.backbone)
+            trained[fine_tune] = sum(weights.numel() for weights in backbone.parameters() if weights.requires_grad)
+        assert 0 == trained['head'] < trained['lora'] < trained['all'] / 10, name
 
 
 def pixels_in(value, key=''):

@@ -47,6 +47,8 @@ class GCViT(PyramidBackbone):
             training.
         out_indices: Stages whose maps are returned, 0 to 3. Stages after the last of them are not built.
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
+        lora_rank: Train nothing but LoRA, additions of that rank to the weights of attention's linear layers; 0: none.
+            Checkpoints with it load into plain backbones too, added up.
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
             in all stages, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
@@ -79,6 +81,7 @@ class GCViT(PyramidBackbone):
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
+        lora_rank: int = 0,
         with_cp: WithCp = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -115,6 +118,7 @@ class GCViT(PyramidBackbone):
             self.downsampler_type(dims[i - 1], dims[i]) for i in range(1, self.num_stages)
         )
         self.apply(init_transformer_weights)
+        self.adapt(lora_rank)
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -19,6 +19,7 @@ from .arguments import (
 from .attention import attend, attention_weights, merge_heads, share_queries, split_heads
 from .blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, init_transformer_weights, recomputed
 from .cpu import images_in_chunks, is_plain, linear, patches_in_chunks
+from .lora import LoRALinear
 from .position import PositionEmbedding, RelativePositionBias
 from .resizing import resize
 from .tracing import channels_first, channels_last, in_channels_last, is_exporting, is_tracing

@@ -46,6 +46,8 @@ class LSA(PyramidBackbone):
         drop_path_rate: Drop path rate of every block. Default: the variant's in training.
         out_indices: Stages whose maps are returned, from 0. Stages after the last of them are not built. Default: all.
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
+        lora_rank: Train nothing but LoRA, additions of that rank to the weights of attention's linear layers; 0: none.
+            Checkpoints with it load into plain backbones too, added up.
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
             in all stages, or one bool per stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
@@ -80,6 +82,7 @@ class LSA(PyramidBackbone):
         drop_path_rate: float | None = None,
         out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
+        lora_rank: int = 0,
         with_cp: WithCp = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -116,6 +119,7 @@ class LSA(PyramidBackbone):
             self.downsampler_type(arch.embed_dims[i - 1], arch.embed_dims[i]) for i in range(1, self.num_stages)
         )
         self.apply(init_weights)
+        self.adapt(lora_rank)
         self.freeze()
 
     def build_stem(self, arch: LSAArch) -> nn.Module:

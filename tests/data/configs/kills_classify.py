@@ -1,4 +1,4 @@
-"""A small classifier that draws wherever one can, for runs that are killed and resumed. DIGITS names the data."""
+"""A small classifier, with LoRA, that draws wherever one can, for runs that are killed. DIGITS names the data."""
 
 _base_ = 'classify.py'
 
@@ -15,7 +15,9 @@ images = dict(
 train_dataloader = dict(num_workers=2, persistent_workers=True, sampler=dict(shuffle=True), dataset=images)
 model = dict(
     backbone=dict(
-        arch=dict(embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1), mlp_ratio=1), drop_path_rate=0.3
+        arch=dict(embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1), mlp_ratio=1),
+        drop_path_rate=0.3,
+        lora_rank=2,
     ),
     head=dict(in_channels=64, loss=dict(use_soft=True)),
     train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),

@@ -13,7 +13,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmengine.runner import load_checkpoint
+from torch import nn
 
+from mmgcvit.checkpoints import save_whole
 from mmgcvit.models.layers import cpu
 
 from ...conftest import HALF_DTYPES
@@ -243,6 +246,38 @@ def test_frozen_stages_get_no_gradient_and_stay_in_eval_mode(build):
         assert all(p.grad is not None and id(p) not in parameters_frozen for p in trained)
 
 
+@one_of_each
+def test_lora_alone_is_trained_in_every_layer_of_attention_and_merges_into_plain_weights(build, tmp_path):
+    """Each factor gets gradients, so each layer is called; other ways to the plain network are tried with its file."""
+    plain, images = build(drop_path_rate=0.0), torch.randn(2, 3, 64, 80)
+    model = build(drop_path_rate=0.0, lora_rank=2)
+    lacking = model.load_state_dict(plain.state_dict(), strict=False)
+    linears = [name for name, layer in plain.named_modules() if '.attn.' in name and isinstance(layer, nn.Linear)]
+    factors = {f'{name}.{factor}' for name in linears for factor in ('lora_down', 'lora_up')}
+    assert (set(lacking.missing_keys), lacking.unexpected_keys) == (factors, [])
+    torch.testing.assert_close(model(images), plain(images), **TWICE_ROUNDED)
+    for name in factors:
+        if name.endswith('lora_up'):
+            nn.init.normal_(model.get_parameter(name), std=0.1)
+    maps_and_gradient(model, images, nullcontext())
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert set(gradients) == factors
+    assert all(gradient.abs().max() > 0 for gradient in gradients.values())
+
+    file = tmp_path / 'run.pth'
+    save_whole({'state_dict': {f'backbone.{name}': tensor for name, tensor in model.state_dict().items()}}, file)
+    model.save_pretrained(tmp_path / 'folder')
+    start = {'type': 'Pretrained', 'checkpoint': str(file)}
+    found = [nn.ModuleDict({'backbone': build()}), build(init_cfg=start), build(init_cfg=start, lora_rank=3)]
+    load_checkpoint(found[0], str(file), strict=True)  # as hosts do
+    for built in found[1:]:
+        built.init_weights()
+    found = [found[0].backbone, *found[1:], type(model).from_pretrained(tmp_path / 'folder')]
+    for merged in found:
+        torch.testing.assert_close(merged.eval()(images), model.eval()(images), **TWICE_ROUNDED)
+    assert set(found[-1].state_dict()) == set(plain.state_dict())
+
+
 # GC ViT with windows of 15 and 17 is reported wrong in bfloat16 by a kernel of CUDA (pytorch#191937).
 WINDOWED = {f'window_{side}': partial(small_gcvit, window_size=side) for side in (7, 14, 15, 16, 17, 24)}
 
@@ -264,13 +299,14 @@ def test_maps_and_gradients_are_near_those_of_float64_on_a_cpu(build, device):
 
 
 def maps_and_gradient(model, images, context):
-    """Of a loss in which each place and channel weighs otherwise; the gradients of all parameters in one."""
+    """Of a loss in which each place and channel weighs otherwise; the gradients of all trained parameters in one."""
     with context:
         maps = model(images)
     sum(
         (found * torch.arange(found[0].numel()).to(found).view(found.shape[1:]).cos()).sum() for found in maps
     ).backward()
-    return [found.detach() for found in maps], torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+    gradients = [parameter.grad.flatten() for parameter in model.parameters() if parameter.requires_grad]
+    return [found.detach() for found in maps], torch.cat(gradients)
 
 
 def test_large_weights_and_images_stay_finite_under_autocast(build, device):
@@ -304,6 +340,8 @@ def test_bad_arguments_are_refused_with_what_is_allowed(build):
         ({'out_indices': '0'}, TypeError, 'sequence of stage numbers'),
         ({'frozen_stages': 5}, ValueError, r'frozen_stages is 5.*up to 4'),
         ({'frozen_stages': -2}, ValueError, 'frozen_stages is -2'),
+        ({'lora_rank': -1}, ValueError, 'lora_rank is -1'),
+        ({'lora_rank': 0.5}, TypeError, r'lora_rank is 0\.5'),
         ({'in_channels': 0}, ValueError, 'in_channels is 0'),
         ({'in_channels': '3'}, TypeError, "in_channels is '3'"),
         ({'frozen_stages': 1.0}, TypeError, r'frozen_stages is 1\.0'),

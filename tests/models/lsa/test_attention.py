@@ -6,9 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmpretrain.models.peft.lora import LoRALinear as HostsLoRALinear
 from torch import nn
 
-from mmgcvit.models.layers import cpu
+from mmgcvit.models.layers import LoRALinear, cpu
 from mmgcvit.models.lsa.attention import SelfAttention, ShiftAttention
 from mmgcvit.models.lsa.shifted_patches import shifted_copies
 from mmgcvit.models.lsa.stage import ShiftBlock
@@ -67,33 +68,21 @@ def test_shift_attention_is_that_of_each_patchs_copies(heads, num_copies, size, 
     assert bool(seen) == watched
 
 
-class Adapter(nn.Module):
-    """What a low-rank adapter puts in a linear layer's place."""
-
-    def __init__(self, layer):
-        super().__init__()
-        self.base_layer = layer
-        self.down, self.up = nn.Linear(layer.in_features, 2, bias=False), nn.Linear(2, layer.out_features, bias=False)
-
-    def forward(self, x):
-        return self.base_layer(x) + self.up(self.down(x))
-
-    def merged(self):
-        """One linear layer that computes the same."""
-        layer = copy.deepcopy(self.base_layer)
-        layer.weight.data += self.up.weight.data @ self.down.weight.data
-        return layer
-
-
+@pytest.mark.parametrize('adapter', [LoRALinear, HostsLoRALinear], ids=['own', 'mmpretrain'])
 @pytest.mark.parametrize('name', ['q', 'kv', 'proj'])
 @pytest.mark.parametrize('kind', [ShiftAttention, SelfAttention])
-def test_an_adapter_on_any_layer_takes_effect_and_learns(kind, name, device):
+def test_an_adapter_on_any_layer_takes_effect_and_learns(kind, name, adapter, device):
     attn = initialised(kind(24, 6, 2), device)
     x = torch.randn(*((3, 2) if kind is ShiftAttention else (2,)), 4, 5, 24, device=device)
-    setattr(attn, name, initialised(Adapter(getattr(attn, name)), device))
+    adapted = initialised(adapter(getattr(attn, name), rank=2), device)
+    setattr(attn, name, adapted)
     found = attn(x)
     merged = copy.deepcopy(attn)
-    setattr(merged, name, getattr(attn, name).merged())
+    with torch.no_grad():
+        bias, rows = adapted(torch.zeros(24, device=device)), adapted(torch.eye(24, device=device))
+        setattr(merged, name, plain := nn.Linear(24, len(bias), device=device))
+        plain.weight.copy_((rows - bias).T)
+        plain.bias.copy_(bias)
     if kind is ShiftAttention:
         expected = plain_shift_attention(merged, x)
     else:
@@ -101,7 +90,9 @@ def test_an_adapter_on_any_layer_takes_effect_and_learns(kind, name, device):
         expected = attention(merged, tokens, tokens).view_as(x)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     found.square().sum().backward()
-    assert getattr(attn, name).up.weight.grad.abs().max() > 0
+    learned = [parameter.grad for factor, parameter in adapted.named_parameters() if 'lora_' in factor]
+    assert len(learned) == 2
+    assert all(gradient.abs().max() > 0 for gradient in learned)
 
 
 @pytest.mark.parametrize('num_kv_heads', [4, 1])
