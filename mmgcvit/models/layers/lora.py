@@ -1,7 +1,7 @@
 """LoRA (arXiv 2106.09685): of a linear layer a low-rank addition to its weight is trained, and nothing else.
 
-Not by mmpretrain's ``LoRAModel`` or peft, which work on these backbones too: both put the layer into another, so that
-its weight has another name, and no checkpoint of the network loads.
+Not by mmpretrain's ``LoRAModel`` or peft, which learn on these backbones too: both put layers into others, mmpretrain's
+the backbone as well, so that a model's weights have names that neither its checkpoints nor layer decay know.
 """
 
 import math
