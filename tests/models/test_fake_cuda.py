@@ -13,13 +13,14 @@ pytestmark = pytest.mark.skipif(
     not hasattr(torch.utils.checkpoint, 'GraphExecGroup'), reason='a backward pass by hand comes with torch 2.10'
 )
 WITH_CP, FROZEN = ('model.backbone.with_cp', True), ('model.backbone.frozen_stages', 2)
+LORA = ('model.backbone.lora_rank', 8)
 # One of each network, task and kind of step.
 ONE_OF_EACH = [
     Case('gcvit_xxt_in1k', (224, 224), torch.float16, (WITH_CP,)),
     Case('lsa_t_cifar10', (32, 32), torch.bfloat16),
     Case('mask_rcnn_gcvit_t_win24', (203, 331), torch.bfloat16),
-    Case('mask_rcnn_lsa_s', (800, 1333), torch.float16, (FROZEN,)),
-    Case('upernet_gcvit_t', (512, 512), None),
+    Case('mask_rcnn_lsa_s', (800, 1333), torch.float16, (FROZEN, LORA)),
+    Case('upernet_gcvit_t', (512, 512), None, (LORA,)),
     Case('dino_gcvit_t_12e', (203, 331), torch.bfloat16, (WITH_CP, FROZEN)),
 ]
 
