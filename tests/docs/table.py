@@ -168,6 +168,7 @@ TABLE = [
         r'dist_(train|test)\.sh configs/\S+ (\S+ )?(4|8|16)\b', 'needs GPUs and data; tests/tools starts two processes'
     ),
     Left(r'test\.py configs/gcvit_t_in1k.py', 'needs ImageNet'),
+    Left('data/digits20', 'a training of a minute; tests/engine/test_own_data.py trains such'),
     Left(r'(train|test)\.py (configs/my_\w+.py|configs/NAME.py|CONFIG)', 'hours on a CPU; dry runs go through it'),
     Left(
         'mmgcvit benchmark',

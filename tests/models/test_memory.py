@@ -6,16 +6,16 @@ import torch
 from mmgcvit import LSA, GCViT
 from mmgcvit.experiments.benchmark import Case
 
-from ..memory import peak_of_tensors
+from ..memory import kept_for_backward, peak_of_tensors
 from .gcvit.plain import PlainGCViT
 
 pytestmark = pytest.mark.slow
 
 
-def small_gcvit(window_size=8, depths=(2, 2, 2, 2)):
+def small_gcvit(window_size=8, depths=(2, 2, 2, 2), **arguments):
     """Narrow, so that few bytes show what a wide one takes gigabytes for."""
     arch = {'embed_dims': 16, 'depths': depths, 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
-    return GCViT(arch, window_size=window_size, drop_path_rate=0.0)
+    return GCViT(arch, window_size=window_size, drop_path_rate=0.0, **arguments)
 
 
 def lsa_with_windows():
@@ -29,6 +29,17 @@ def test_training_takes_at_most_55_percent_of_the_plain_formulations_memory():
     models = small_gcvit(24, depths), PlainGCViT(small_gcvit(24, depths))
     fast, plain = (peak_of_tensors(model, case) for model in models)
     assert fast <= 0.55 * plain
+
+
+@pytest.mark.parametrize('build', [small_gcvit, LSA])
+def test_with_lora_less_is_kept_for_the_backward_pass(build):
+    """At most 0.9 of it, and nothing of a frozen backbone."""
+    images, kept = torch.rand(1, 3, 224, 224), []
+    for arguments in ({}, {'lora_rank': 2}, {'frozen_stages': 4}):
+        model = build(**arguments)
+        kept.append(sum(kept_for_backward(lambda model=model: model(images))))
+    assert kept[1] <= 0.9 * kept[0]
+    assert kept[2] == 0
 
 
 @pytest.mark.parametrize('mode', ['infer', 'train'])
