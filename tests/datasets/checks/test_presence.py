@@ -17,7 +17,7 @@ def test_segments_are_asked_for_only_where_a_step_of_the_pipeline_reads_them():
     """Mask2Former's config for objects inherits the folders of the one for panoptic segmentation."""
     objects = missing('mask2former/mask2former_r50_8xb2-lsj-50e')
     assert 'data/coco/train2017' in objects
-    assert 'panoptic' not in objects
+    assert 'annotations/panoptic' not in objects
     assert 'data/coco/stuffthingmaps/train2017' in missing('htc/htc_r50_fpn_1x')
     panoptic = missing('panoptic_fpn/panoptic-fpn_r50_fpn_1x')
     assert 'data/coco/annotations/panoptic_train2017\n' in panoptic
