@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import UserError
 from ..files import check_target
 from ..inference.sources import check_named
-from .options import Parser, add_model_options, load_model
+from .options import Parser, add_model_options, check_at_least, load_model
 
 if TYPE_CHECKING:
     from ..export.int8 import Quantization
@@ -34,13 +34,21 @@ def parse_args() -> argparse.Namespace:
         help='with --int8: image files or folders, by whose ranges activations and convolutions are in 8 bits too; '
         'some dozens, not those that accuracy is measured on',
     )
+    parser.add_argument(
+        '--trtexec',
+        metavar='IMAGES',
+        type=int,
+        help="print the call of TensorRT's trtexec that makes an engine of the file, for so many images at most",
+    )
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
     check_target(args.target, '.onnx', args.overwrite)
     check_named(args.config, args.checkpoint)
+    check_at_least(args, trtexec=1)
     from ..export import check_onnx, write
+    from ..export.tensorrt import trtexec_line
 
     check_onnx()
     quantization = quantization_of(args)
@@ -56,6 +64,8 @@ def main(args: argparse.Namespace) -> None:
             f'largest difference from the model in onnxruntime{before}: {written.difference.largest:.1e} of the '
             f'largest number ({written.difference.output})'
         )
+    if args.trtexec is not None:
+        print(trtexec_line(written.path, args.trtexec))
 
 
 def quantization_of(args: argparse.Namespace) -> Quantization | None:

@@ -193,7 +193,9 @@ def cut_out(extractor: SingleRoIExtractor, maps: tuple[Tensor, ...], rois: Tenso
         roi_align(x, rois[place], layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned)
         for x, place, layer in zip(maps, places, layers, strict=False)
     ]
-    return torch.cat(pieces)[torch.cat(places).argsort()]
+    order = torch.cat(places)
+    numbers = torch.arange(order.shape[0], device=order.device)
+    return torch.cat(pieces)[torch.empty_like(order).scatter(0, order, numbers)]
 
 
 def of_likeliest(by_class: Tensor, scores: Tensor) -> Tensor:
@@ -204,8 +206,10 @@ def of_likeliest(by_class: Tensor, scores: Tensor) -> Tensor:
 
 def sorted_best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
     """So many of scores (B, n), the highest first, and their places; all where ``most`` is not above 0."""
-    scores, order = scores.sort(dim=1, descending=True)
-    return (scores[:, :most], order[:, :most]) if most > 0 else (scores, order)
+    if most <= 0:
+        return scores.sort(dim=1, descending=True)
+    # Not sorted as a whole, which TensorRT does for less than 3840 only. A tensor, as the trace is to keep the number.
+    return scores.topk(torch.minimum(shape_as_tensor(scores)[1], torch.tensor(most)), dim=1)
 
 
 def rows_of(values: Tensor, order: Tensor) -> Tensor:

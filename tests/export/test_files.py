@@ -15,9 +15,11 @@ from mmgcvit.commands.main import run_command
 from mmgcvit.export import runner
 from mmgcvit.export.checking import TOLERANCE, distance, finding_everything, host_outputs, paired, session_of
 from mmgcvit.export.runner import Runner
+from mmgcvit.export.tensorrt import sizes_of
 
 from ..programs import run
 from .conftest import DEMO, photo_of
+from .tensorrt_operators import refused
 
 SMALL = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits']
 DETECTORS = ['mask_rcnn_gcvit_digits', 'cascade_lsa']
@@ -54,11 +56,12 @@ def test_other_sizes_and_batches_give_what_the_host_gives(one):
             assert distance(found[output], expected[output]) <= TOLERANCE, output
 
 
-def test_it_holds_standard_operators_and_says_what_it_is(one):
+def test_it_holds_operators_that_tensorrt_takes_and_says_what_it_is(one):
     model = onnx.load(one.path, load_external_data=False)
     onnx.checker.check_model(model)
     assert {(opset.domain, opset.version) for opset in model.opset_import} == {('', 17)}
     assert {node.domain for node in model.graph.node} == {''}
+    assert refused(model) == set()
     assert not any(tensor.external_data for tensor in model.graph.initializer)
     texts = {entry.key: entry.value for entry in model.metadata_props}
     assert texts['task'] == one.model.task
@@ -86,14 +89,35 @@ def test_the_backbone_alone_is_written(exported):
         assert names == [f'map{i}' for i in one.model.network.backbone.out_indices]
 
 
+@pytest.mark.parametrize('name', ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits'])
+def test_tensorrt_for_rtx_makes_an_engine(name, exported):
+    """For images of the profile, for a GPU that need not be there."""
+    trt = pytest.importorskip('tensorrt_rtx_bindings', reason='tensorrt-rtx is not installed')
+    path = exported(name).path
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network()
+    parser = trt.OnnxParser(network, logger)
+    assert parser.parse_from_file(str(path)), parser.get_error(0).desc()
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    sizes = sizes_of(session_of(path.read_bytes()).get_modelmeta().custom_metadata_map)
+    profile.set_shape('images', *[(images, 3, *size) for images, size in zip((1, 2, 2), sizes, strict=True)])
+    config.add_optimization_profile(profile)
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM89, 0)
+    assert builder.build_serialized_network(network, config)
+
+
 def test_a_config_with_weights_becomes_a_file(monkeypatch, tmp_path, capsys):
     """By the command, which replaces nothing by itself."""
     target = tmp_path / 'digits.onnx'
-    monkeypatch.setattr(sys, 'argv', ['mmgcvit export', str(DEMO / 'gcvit_digits_cls.py'), str(target)])
+    argv = ['mmgcvit export', str(DEMO / 'gcvit_digits_cls.py'), str(target), '--trtexec', '8']
+    monkeypatch.setattr(sys, 'argv', argv)
     run_command('export')
     printed = capsys.readouterr().out
     assert f'{target}: classification, ' in printed
     assert 'largest difference from the model in onnxruntime: ' in printed
+    assert '--optShapes=images:8x3x32x32 --maxShapes=images:8x3x32x32' in printed
     content = target.read_bytes()
     assert onnxruntime.InferenceSession(content).get_modelmeta().custom_metadata_map['task'] == 'classification'
     with pytest.raises(SystemExit, match=r'^export: .* exists; name another file, or replace it with --overwrite'):

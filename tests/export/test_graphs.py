@@ -1,5 +1,6 @@
 """Parts of graphs that stand for a host's are equal to it for any sizes; what cannot be exported is refused."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,7 @@ from mmgcvit.export import check_onnx, writing
 from mmgcvit.export.detector import check_supported, chosen, decoded, padded
 from mmgcvit.export.graphs import SegmentorGraph, TraceablePooling
 from mmgcvit.export.metadata import Preparation, preparation_of
+from mmgcvit.export.tensorrt import sizes_of
 from mmgcvit.inference import UserError
 
 from ..tools.commands import CONFIGS
@@ -155,6 +157,19 @@ def test_steps_of_a_pipeline_are_described_or_refused():
     ):
         with pytest.raises(UserError, match=words):
             preparation_of(steps)
+
+
+def test_a_profile_of_tensorrt_has_every_size_that_the_pipeline_brings():
+    """Height and width: of images that lie and stand, where they keep their ratio."""
+    for preparation, sizes in (
+        (Preparation((1333, 800), True), [(33, 33), (800, 1333), (1333, 1333)]),
+        (Preparation((128, 96)), [(96, 128)] * 3),
+        (Preparation((256, 256), True, 'short', crop=(224, 200)), [(200, 224)] * 3),
+        (Preparation((256, 256), True, 'long'), [(33, 33), (256, 256), (256, 256)]),
+        (Preparation((256, 256), True, 'short'), [(33, 33), (256, 512), (512, 512)]),
+    ):
+        texts = {name: value if name == 'edge' else json.dumps(value) for name, value in preparation._asdict().items()}
+        assert list(sizes_of(texts)) == sizes
 
 
 def test_missing_packages_are_named_with_the_extra(monkeypatch):

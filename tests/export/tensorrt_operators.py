@@ -1,0 +1,65 @@
+"""What TensorRT's parser takes: the operators of ONNX that NVIDIA lists for TensorRT 10.15, opsets 9 to 24.
+
+From docs/operators.md of onnx/onnx-tensorrt, but that NonZero takes truth values, as NVIDIA's page of that layer says.
+Without recurrent networks, windows of signals, strings, sequences and random numbers.
+"""
+
+import onnx
+from onnx import TensorProto
+
+FLOATS = """
+    Acos Acosh Asin Asinh Atan Atanh Attention AveragePool BatchNormalization Ceil Celu Clip Conv ConvTranspose Cos Cosh
+    CumSum DeformConv Dropout Einsum Elu Erf Exp Floor Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample
+    GroupNormalization HardSigmoid HardSwish Hardmax InstanceNormalization IsInf LayerNormalization LeakyRelu Log
+    LogSoftmax LpNormalization LpPool MatMul MaxPool Mish NonMaxSuppression PRelu Reciprocal Resize RoiAlign Round Selu
+    Sigmoid Sin Softmax Softplus Softsign Sqrt Tan Tanh
+"""
+NUMBERS = """
+    Abs Add ArgMax ArgMin DepthToSpace Div Equal Gelu Greater GreaterOrEqual IsNaN Less LessOrEqual Max Mean Min Mod Mul
+    Neg Pad Pow Range ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu ScatterElements
+    ScatterND Sign Sub Sum TopK
+"""
+TRUTHS = 'And Not Or Xor'
+ALL = """
+    Cast CastLike Concat Constant ConstantOfShape Expand EyeLike Flatten Gather GatherElements GatherND Identity If Loop
+    NonZero OneHot Reshape Shape Size Slice Split Squeeze Tile Transpose Trilu Unsqueeze Where
+"""
+# Of float64 it makes float32.
+FLOAT_TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE}
+INT_TYPES, TRUTH_TYPES = {TensorProto.INT32, TensorProto.INT64}, {TensorProto.BOOL}
+TYPES = {
+    FLOATS: FLOAT_TYPES,
+    NUMBERS: FLOAT_TYPES | INT_TYPES,
+    TRUTHS: TRUTH_TYPES,
+    ALL: FLOAT_TYPES | INT_TYPES | TRUTH_TYPES,
+}
+TAKEN = {name: types for names, types in TYPES.items() for name in names.split()}
+# TopK takes fewer.
+MOST_SORTED = 3840
+
+
+def refused(model):
+    """What of a file is not in the list: names of operators, with the type of their first input."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in [*graph.value_info, *graph.input, *graph.output]}
+    types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+    makers = {output: node for node in graph.node for output in node.output}
+    found = set()
+    for node in graph.node:
+        first = types[node.input[0]] if node.input else TensorProto.FLOAT
+        if first not in TAKEN.get(node.op_type, ()):
+            found.add((node.op_type, TensorProto.DataType.Name(first)))
+        if node.op_type == 'TopK' and not bound_of(node.input[1], makers) < MOST_SORTED:
+            found.add(('TopK', f'of {MOST_SORTED} and more'))
+    return found
+
+
+def bound_of(name, makers):
+    """The largest number that a tensor can be by constants that its maker takes the smallest of; else infinite."""
+    node = makers[name]
+    if node.op_type == 'Constant':
+        return onnx.numpy_helper.to_array(node.attribute[0].t).max()
+    if node.op_type in ('Reshape', 'Min'):
+        names = node.input[:1] if node.op_type == 'Reshape' else node.input
+        return min(bound_of(each, makers) for each in names)
+    return float('inf')
