@@ -103,7 +103,7 @@ UPERNET = 'train.py configs/demo/upernet_lsa_digits.py'
 
 TABLE = [
     # What makes and looks at data.
-    Runs('^mmgcvit digits data/digits$', options='--train 8 --val 4 --size 128'),
+    Runs('^mmgcvit digits data/digits(20 --train 20)?$', options='--train 8 --val 4 --size 128'),
     Runs(r'^cp configs/custom_\w+.py configs/my_\w+.py'),
     Runs(r'check-data configs/my_\w+.py', before=with_own_data, slow=True),
     # Trainings of the demo's size.
@@ -144,7 +144,7 @@ TABLE = [
     Elsewhere('^mmgcvit visualize', 'tests/visualization/test_visualize.py'),
     Elsewhere('^mmgcvit web (?!.*--build)', 'tests/web/test_command.py'),
     Elsewhere('^mmgcvit web .*--build|^make web$', 'tests/web/conftest.py'),
-    Elsewhere('^mmgcvit train --data photos', 'tests/engine/test_own_data.py'),
+    Elsewhere('^mmgcvit train --data (photos|data/digits20/coco)', 'tests/engine/test_own_data.py'),
     Elsewhere('mmgcvit ablate', 'tests/commands/test_ablate.py'),
     Elsewhere('mmgcvit publish configs/demo', 'tests/commands/test_publish.py'),
     Elsewhere('^mmgcvit demo ', 'tests/tools/test_demo.py'),
@@ -168,7 +168,6 @@ TABLE = [
         r'dist_(train|test)\.sh configs/\S+ (\S+ )?(4|8|16)\b', 'needs GPUs and data; tests/tools starts two processes'
     ),
     Left(r'test\.py configs/gcvit_t_in1k.py', 'needs ImageNet'),
-    Left('data/digits20', 'a training of a minute; tests/engine/test_own_data.py trains such'),
     Left(r'(train|test)\.py (configs/my_\w+.py|configs/NAME.py|CONFIG)', 'hours on a CPU; dry runs go through it'),
     Left(
         'mmgcvit benchmark',
