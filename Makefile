@@ -6,7 +6,8 @@
 #                      environment of their own; make test-upstream-all runs all there
 # make test-gpu        on a GPU: is all right there, how fast is it, what does it take? A report in nine minutes;
 #                      DEVICE=cpu rehearses it. make gpu-wheels gathers what a machine without a network lacks for it
-# make test-transformers   the tests beside transformers, which goes into a folder of its own; test-all runs them too
+# make test-beside     the tests beside packages that go into folders of their own: transformers, lap and trackeval (track);
+#                      test-track is one of them, and test-all runs them too
 # make test-docs       the site is built and looked at; test-all runs this too
 # make install, make lint
 # make docs            the site, build/docs/index.html; make docs-links asks every external address that it names
@@ -26,7 +27,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
-.PHONY: demo demo-seg web test test-all test-gpu gpu-wheels test-transformers test-docs test-upstream \
+.PHONY: demo demo-seg web test test-all test-gpu gpu-wheels test-beside test-docs test-upstream \
 	test-upstream-all lint docs docs-links install clean distclean
 
 demo: install
@@ -45,7 +46,7 @@ test: lint
 test-all: test
 	$(RUN) -m pytest -m 'long or demo' -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 	$(MAKE) test-gpu DEVICE=cpu
-	$(if $(filter maintained,$(HOSTS)),$(MAKE) test-transformers test-docs)
+	$(if $(filter maintained,$(HOSTS)),$(MAKE) test-beside test-docs)
 
 # Each part is a process with its share of the time, and the report is written after each: tests/gpu/run.py.
 DEVICE ?= cuda
@@ -79,18 +80,19 @@ docs-links: $(VENV)/installed-docs
 
 $(VENV)/installed-docs: locks/docs.txt | install
 	@$(RUN) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "The site is built by Python 3.11 or later: make docs VENV=.venv-docs PYTHON=python3.11")'
-	$(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --requirement locks/docs.txt
+	$(ADD) --requirement locks/docs.txt
 	@touch $@
 
-# transformers, in a folder of its own beside the environment: in it, mmpretrain's models could not be imported.
-TRANSFORMERS = build/transformers
-test-transformers: $(TRANSFORMERS)/installed
-	PYTHONPATH=$(TRANSFORMERS) $(RUN) -m pytest tests/integrations/test_transformers.py
+# Packages in folders beside the environment: in it, transformers would keep mmpretrain's models from being imported.
+BESIDE = transformers track
+test-beside: $(BESIDE:%=test-%)
+$(BESIDE:%=test-%): test-%: build/%/installed
+	PYTHONPATH=build/$* $(RUN) -m pytest tests/integrations/test_$*.py
 
-$(TRANSFORMERS)/installed: locks/transformers.txt | install
-	rm -rf $(TRANSFORMERS)
-	$(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --target $(TRANSFORMERS) \
-		--requirement locks/transformers.txt
+ADD = $(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes
+build/%/installed: locks/%.txt | install
+	rm -rf build/$*
+	$(ADD) --target build/$* --requirement locks/$*.txt
 	@touch $@
 
 # What only the site's own packages can show: that it builds, and what its pages hold.
@@ -108,4 +110,4 @@ clean:
 	rm -rf $(WORK_DIR) $(DIGITS) build/web build/docs build/doctrees build/links
 
 distclean: clean
-	rm -rf $(VENV) $(VENV)-upstream $(TRANSFORMERS)
+	rm -rf $(VENV) $(VENV)-upstream $(BESIDE:%=build/%)

@@ -105,6 +105,8 @@ setup(
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         # Stands beside timm's models, and draws.
         'benchmark': ['matplotlib', 'timm'],
+        # Follows objects through videos.
+        'track': ['lap'],
         # Draws curves of trainings.
         'plot': ['matplotlib'],
         # Draws attention and computes Grad-CAM.

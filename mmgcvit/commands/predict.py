@@ -54,7 +54,12 @@ def parse_args() -> argparse.Namespace:
         '--pred-score-thr',
         type=float,
         metavar='SCORE',
-        help='leave out objects of lower scores, from pictures and JSON (default: 0.3; detection only)',
+        help='leave out objects of lower scores, from pictures and JSON (default: 0.3, --track: 0.1; detection only)',
+    )
+    parser.add_argument(
+        '--track',
+        action='store_true',
+        help='number the objects of videos and cameras, each the same in all frames (detection only; needs lap)',
     )
     parser.add_argument('--no-save-vis', action='store_true', help='draw no pictures')
     parser.add_argument('--no-save-pred', action='store_true', help='write no JSON and no label maps')
@@ -84,6 +89,12 @@ def main(args: argparse.Namespace) -> int:
             'name what to look at behind CONFIG and CHECKPOINT: images, videos, folders, patterns, or camera:0'
         )
     inputs = find_inputs(named)
+    if args.track:
+        if inputs.images:
+            raise UserError(f'--track: {inputs.images[0]} is an image; name videos and cameras alone')
+        from ..inference.tracking import SCORES, check_installed
+
+        check_installed()
     from ..inference.outputs import Outputs
 
     outputs = Outputs(args.out_dir, inputs.files, args.overwrite)
@@ -94,7 +105,12 @@ def main(args: argparse.Namespace) -> int:
     source, model = load_model(args)
     display = Display(sys.stdout)
     display.line(f'{model.task}, {len(model.classes)} classes, on {in_words(model.device)}: {source.checkpoint}')
-    task = Task(model, outputs, display, args.batch_size, not args.no_save_vis, not args.no_save_pred, args.tiles)
+    if args.track:
+        if model.task != 'detection':
+            raise UserError(f'--track: objects are what detectors find; this is {model.task}')
+        model.score_thr = SCORES['low'] if args.score_thr is None else args.score_thr
+    drawn, written = not args.no_save_vis, not args.no_save_pred
+    task = Task(model, outputs, display, args.batch_size, drawn, written, args.tiles, args.track)
     try:
         task.predict(inputs, args.frames)
     except KeyboardInterrupt:

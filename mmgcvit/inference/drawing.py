@@ -1,6 +1,7 @@
 """What is predicted for an image, or true of it, drawn in: one look for all pictures, whatever the host.
 
-A class has one colour, and words are as large as the picture asks for, from contact sheets of the data to predictions.
+A class has one colour, of a tracked video an object. Words are as large as the picture asks for, from contact sheets of
+the data to predictions.
 Calls share nothing but fonts: threads may draw at once.
 """
 
@@ -104,13 +105,17 @@ def draw_into(
 def draw_objects(
     found: Detections, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
 ) -> None:
-    """Masks, boxes and names: of the surest last, over the others."""
+    """Masks, boxes and names: of the surest last, over the others. A tracked object has a number and its colour."""
     size = canvas.shape[1::-1]
     letters = letters_of(canvas, found.boxes * scale)
     width = max(1, round(letters * LINES))
     boxes = (found.boxes * scale).round().clip(0, np.subtract(size * 2, 1)).astype(int).tolist()
     order = range(len(found))[::-1]
     colours = [colour_of(label, palette) for label in found.labels]
+    names = found.class_names
+    if found.ids is not None:
+        colours = list(map(hue_of, found.ids))
+        names = [f'{name} #{number}' for name, number in zip(names, found.ids, strict=True)]
     for number in order:
         if found.masks is not None:
             part = found.part(number) if scale == 1 else Part(resized(found.masks[number], size), 0, 0)
@@ -119,7 +124,7 @@ def draw_objects(
     for number in order:
         score = f' {found.scores[number]:.2f}' if with_scores else ''
         left, top = boxes[number][:2]
-        write(canvas, found.class_names[number] + score, colours[number], left, top, letters)
+        write(canvas, names[number] + score, colours[number], left, top, letters)
 
 
 @draw_into.register

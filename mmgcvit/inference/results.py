@@ -58,6 +58,7 @@ class Detections:
         class_names: The n names of these.
         masks: (n, height, width) bool, None where the model predicts boxes only. Of an image that was predicted in
             tiles :class:`Masks`, of which each is (height, width) when it is asked for.
+        ids: (n,) int64, which object of the video each is, from 0; None where none are tracked.
     """
 
     boxes: np.ndarray
@@ -65,6 +66,7 @@ class Detections:
     labels: np.ndarray
     class_names: list[str]
     masks: np.ndarray | Masks | None = None
+    ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -170,7 +172,8 @@ def records_of(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> 
         left, top, right, bottom = map(float, prediction.boxes[number])
         bbox = [round(value, 2) for value in (left, top, right - left, bottom - top)]
         runs = {} if masks is None else {'segmentation': run_lengths(*prediction.part(number), masks.shape[1:])}
-        records.append({**named(label), 'score': float(score), 'bbox': bbox, **runs})
+        track = {} if prediction.ids is None else {'track_id': int(prediction.ids[number])}
+        records.append({**named(label), **track, 'score': float(score), 'bbox': bbox, **runs})
     return records
 
 

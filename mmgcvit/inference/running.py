@@ -16,6 +16,7 @@ from .outputs import DRAWN, FRAMES, IMAGES, PREDICTIONS, Outputs, json_entries, 
 from .predictor import Predictor
 from .results import Prediction, Segmentation, categories_of, records_of
 from .tiles import InTiles
+from .tracking import Tracker
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Task:
     draw: bool = True
     write: bool = True
     tiles: int | None = None
+    # Whether the objects of a video are followed from frame to frame.
+    track: bool = False
     # What came of them: so many were predicted; a sentence for each that could not be.
     images: int = 0
     frames: int = 0
@@ -141,13 +144,13 @@ class Task:
 
     def found_in(self, frames: Frames) -> Iterator[tuple[np.ndarray, Prediction]]:
         """Frames and what is predicted for them, predicted batch by batch."""
-        done = 0
+        done, tracker = 0, Tracker() if self.track else None
         while batch := list(islice(frames.images, self.batch_size)):
             outcomes = self.predictor.outcomes(batch)
             for number, (image, outcome) in enumerate(zip(batch, outcomes, strict=True), start=done):
                 if isinstance(outcome, UserError):
                     raise UserError(f'{frames.name}, frame {number}: {outcome}')
-                yield image, outcome
+                yield image, outcome if tracker is None else tracker(outcome)
             done += len(batch)
             self.display.advance(done)
 

@@ -26,7 +26,12 @@ def test_the_index_is_what_mim_reads_and_every_config_has_an_entry_and_every_ent
     entries = [*ENTRIES.values(), *LONG_NAMES['Models']]
     assert sorted(model.name for model in index.models) == sorted(entry['Name'] for entry in entries)
     configs = {path.stem for path in (ROOT / 'configs').glob('*.py')} - TEMPLATES
-    others = {f'other_heads/{path.stem}' for path in (ROOT / 'configs' / 'other_heads').glob('*.py')}
+    others = {
+        f'{folder}/{path.stem}'
+        for folder in ('other_heads', 'other_tasks')
+        for path in (ROOT / 'configs' / folder).glob('*.py')
+        if not path.stem.endswith('_digits')
+    }
     assert configs | others == set(ENTRIES)
     for name, entry in ENTRIES.items():
         assert entry['Config'] == f'configs/{name}.py'

@@ -56,6 +56,7 @@ METRICS = {
     'Panoptic Segmentation': ['PQ'],
     'Semantic Segmentation': ['mIoU'],
     'Image Classification': ['Top 1 Accuracy'],
+    'Multiple Object Tracking': ['HOTA'],
 }
 
 

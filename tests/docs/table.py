@@ -139,6 +139,7 @@ TABLE = [
     ),
     Elsewhere('^mmgcvit export .* --int8', 'tests/export/test_int8.py'),
     Elsewhere('^mmgcvit export', 'tests/export/test_files.py'),
+    Elsewhere(r'--track|^python -m tests\.inference\.clip', 'tests/integrations/test_track.py'),
     Elsewhere('mmgcvit predict', 'tests/inference/test_docs.py'),
     Elsewhere('train.py configs/my_model.py --cfg-options', 'tests/configs/test_custom_dataset_page.py'),
     Elsewhere('^mmgcvit visualize', 'tests/visualization/test_visualize.py'),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.engine import testing
-from mmgcvit.inference import UserError, running
+from mmgcvit.inference import UserError, running, tracking
 from mmgcvit.inference.inputs import opened
 
 from .conftest import CLASSES, picture_of
@@ -184,6 +184,7 @@ REFUSED = {
     'RUN photos --tiles 64': 'tiles are for detection and segmentation; this is classification',
     'RUN --camera -1': '--camera -1: cameras are numbered from 0',
     'RUN photos --score-thr 0.5': 'by score; this is classification',
+    'RUN photos --track': 'photos/a.png is an image; name videos and cameras alone',
     'RUN photos --no-save-vis --no-save-pred': 'nothing would be written',
     'RUN photos --out-dir /proc/x': '/proc/x cannot be written',
     'RUN photos --out-dir photos/a.png': 'photos/a.png cannot be written (photos/a.png: Not a directory)',
@@ -198,6 +199,13 @@ def test_what_cannot_be_is_one_sentence(call, work_dirs, photos, tmp_path, out):
         if code != 1 or words not in printed or 'Traceback' in printed or out.exists():
             wrong[arguments] = printed
     assert wrong == {}
+
+
+def test_tracking_names_the_extra_that_is_missing_and_asks_for_a_detector(call, work_dirs, monkeypatch):
+    for found, words in ((None, "pip install 'mmgcvit[track]' brings it"), ('lap', 'this is classification')):
+        monkeypatch.setattr(tracking, 'find_spec', lambda name, found=found: found)
+        code, printed = call('predict', work_dirs['classification'], '--camera', 0, '--track')
+        assert (code, words in printed) == (1, True), printed
 
 
 def test_an_interrupted_call_leaves_whole_files(call, work_dirs, photos, out, monkeypatch):
