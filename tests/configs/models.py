@@ -105,4 +105,6 @@ def norms_and_tables(cfg, model):
             expected |= {f'{prefix}.{name}.weight' for name in ('query_embed', 'query_feat', 'level_embed')}
     if cfg.default_scope == 'mmpretrain':
         expected |= {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
+    if 'bias_decay_mult' in cfg.optim_wrapper.paramwise_cfg:  # RTMDet's recipe
+        expected |= {name for name in names if name.endswith('.bias')}
     return expected

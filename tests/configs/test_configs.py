@@ -76,7 +76,7 @@ def wrong_with(cfg, model, metadata):
             model.decode_head.num_classes
         }:
             yield 'its heads give other than a score a class'
-    elif channels != list(cfg.model.neck.in_channels) or len(model.neck(maps)) != cfg.model.neck.num_outs:
+    elif channels != list(cfg.model.neck.in_channels) or len(model.neck(maps)) != cfg.model.neck.get('num_outs', 3):
         yield f'its neck takes other maps than of {channels} channels, or gives another number'
     if metadata and parameters_of(model) != metadata['Parameters']:
         yield f'{parameters_of(model)} parameters, {metadata["Parameters"]} in the metafile'

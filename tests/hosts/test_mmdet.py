@@ -28,7 +28,7 @@ from mmgcvit.hosts.mmdet import FinitePredictionsHook, InstanceTTAModel, MatchAn
 from ..conftest import ROOT
 
 NAN, INF = float('nan'), float('inf')
-MASK2FORMER = 'other_heads/mask2former_gcvit_t'
+MASK2FORMER, RTMDET = 'other_heads/mask2former_gcvit_t', 'other_heads/rtmdet_ins_gcvit_t'
 SMALL = {'embed_dims': 16, 'depths': (1, 1, 1, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
 
 
@@ -107,6 +107,11 @@ class TestMixedPrecision:
         seen = self.dtypes_in_training(model, parts, truth)
         assert seen == {'backbone': {torch.bfloat16}, 'attention': {torch.float32}, 'masks': {torch.float32}}
 
+    def test_rtmdet_finds_masks_in_bfloat16(self, truth):
+        model = small_detector(RTMDET)
+        seen = self.dtypes_in_training(model, {'masks': model.bbox_head.mask_head.projection}, truth)
+        assert seen == {'backbone': {torch.bfloat16}, 'masks': {torch.bfloat16}}
+
     def test_every_detector_of_two_stages_has_these_parts(self):
         for path in (
             path for name in ('*rcnn*', 'cascade*', 'custom_coco*') for path in ROOT.glob(f'configs/{name}.py')
@@ -183,7 +188,7 @@ class TestPredictionsThatAreNotFinite:
                 assert (assigned > 0).sum() == 2, (part, value)
 
 
-@pytest.mark.parametrize('name', ['faster_rcnn_gcvit_t_boxonly', 'dino_gcvit_t_12e', MASK2FORMER])
+@pytest.mark.parametrize('name', ['faster_rcnn_gcvit_t_boxonly', 'dino_gcvit_t_12e', MASK2FORMER, RTMDET])
 def test_an_image_that_is_not_finite_shows_in_the_losses_and_in_no_error(truth, name):
     model = small_detector(name)
     for value in (NAN, INF, 1e38):

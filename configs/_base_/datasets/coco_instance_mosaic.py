@@ -1,0 +1,55 @@
+"""COCO 2017 with boxes and masks at data/coco/ in images of 640 px: four in one, resized to 0.1 to 2 times, two mixed.
+
+As in mmdet's rtmdet-ins_l_8xb32-300e_coco; ``train_pipeline_stage2``, of single images, is for the last epochs. Which
+images are put together hangs on those that a worker has loaded before, up to 40: a resumed run mixes others.
+"""
+
+_base_ = 'coco_instance.py'
+
+image_size = (640, 640)
+pad = dict(type='Pad', size=image_size, pad_val=dict(img=(114, 114, 114)))
+load = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=False),
+]
+crop = dict(type='RandomCrop', crop_size=image_size, recompute_bbox=True, allow_negative_crop=True)
+colours_and_flip = [dict(type='YOLOXHSVRandomAug'), dict(type='RandomFlip', prob=0.5)]
+filtered = dict(type='FilterAnnotations', min_gt_bbox_wh=(1, 1))
+train_pipeline = [
+    *load,
+    dict(type='CachedMosaic', img_scale=image_size, pad_val=114.0),
+    dict(type='RandomResize', scale=(1280, 1280), ratio_range=(0.1, 2.0), keep_ratio=True),
+    crop,
+    *colours_and_flip,
+    pad,
+    dict(
+        type='CachedMixUp',
+        img_scale=image_size,
+        ratio_range=(1.0, 1.0),
+        max_cached_images=20,
+        pad_val=(114, 114, 114),
+    ),
+    filtered,
+    dict(type='PackDetInputs'),
+]
+train_pipeline_stage2 = [
+    *load,
+    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
+    crop,
+    filtered,
+    *colours_and_flip,
+    pad,
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='Resize', scale=image_size, keep_ratio=True),
+    pad,
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+train_dataloader = dict(batch_size=16, num_workers=10, batch_sampler=None, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(batch_size=5, dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
