@@ -15,8 +15,12 @@ NO_WAITS = (
 )
 
 
+# Read an iteration later; RoIAlign by products, which CPUs alone take.
+LATER_OR_NEVER = ('mmgcvit/engine/late', 'mmgcvit/hosts/stand_ins.py')
+
+
 def ours(waits):
-    return [line for line in waits.found if line.startswith('mmgcvit/') and not line.startswith('mmgcvit/engine/late')]
+    return [line for line in waits.found if line.startswith('mmgcvit/') and not line.startswith(LATER_OR_NEVER)]
 
 
 @pytest.mark.skipif(torch.__version__.startswith('2.1.'), reason='it has no fused AdamW for CPUs')

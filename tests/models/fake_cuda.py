@@ -1,6 +1,6 @@
 """Training steps on a CUDA device that need not be there: shapes, dtypes, devices and strides.
 
-Of every config: of classifiers and segmentors the whole step, of detectors what does not depend on boxes.
+Of every config: of classifiers and segmentors the whole step, of detectors what does not depend on boxes or classes.
 
 torch's fake tensors have all of these but no numbers. Reading a number raises, a size that depends on numbers, and
 mixing devices. What they lack is a backward pass, as torch's engine asks the driver for streams: here Python walks the
@@ -25,6 +25,10 @@ from ..configs.models import ENTRIES, on_meta, read
 SIZES = {'mmdet': (800, 1333), 'mmseg': (512, 512), 'mmpretrain': (224, 224)}
 BATCH = 2
 DTYPES = (torch.bfloat16, torch.float16, None)
+# A model of two models, of which one is another config's.
+TRACKERS = 'other_tasks/bytetrack'
+# Their necks take what their preprocessors have padded.
+PADDED = 'other_heads/rtmdet'
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,10 @@ class Case:
 
 def cases():
     """Every published config once, in each dtype, with activation checkpointing and frozen stages in turns."""
-    for i, name in enumerate(name for name in ENTRIES if not name.startswith('demo')):
+    for i, name in enumerate(name for name in ENTRIES if not name.startswith(('demo', TRACKERS))):
         size = SIZES[read(name).default_scope] if i % 5 else (203, 331)
+        if name.startswith(PADDED):
+            size = tuple(-(-side // 32) * 32 for side in size)
         changes = (('model.backbone.with_cp', i % 2 == 1), ('model.backbone.frozen_stages', (-1, 2)[i // 2 % 2]))
         yield Case(name, size, DTYPES[i % 3], changes)
 
@@ -136,7 +142,12 @@ def classification_losses(model, case, device):
 
 
 def segmentation_losses(model, case, device):
-    """The whole step, but for the log's accuracy, which counts the pixels that are labelled."""
+    """The whole step, but for the log's accuracy, which counts the pixels that are labelled; of Mask2Former the maps.
+
+    It looks which classes there are.
+    """
+    if hasattr(model.decode_head, 'pixel_decoder'):
+        return means(maps=model.extract_feat(torch.rand(BATCH, 3, *case.size, device=device)))
     from mmseg.structures import SegDataSample
 
     images = list(torch.randint(256, (BATCH, 3, *case.size), dtype=torch.uint8))
