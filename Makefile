@@ -6,8 +6,8 @@
 #                      environment of their own; make test-upstream-all runs all there
 # make test-gpu        on a GPU: is all right there, how fast is it, what does it take? A report in nine minutes;
 #                      DEVICE=cpu rehearses it. make gpu-wheels gathers what a machine without a network lacks for it
-# make test-beside     the tests beside packages that go into folders of their own: transformers, lap and trackeval (track);
-#                      test-track is one of them, and test-all runs them too
+# make test-beside     the tests beside packages that go into folders of their own: transformers, lap and trackeval (track),
+#                      mmrotate (rotated), mmpose (keypoints); test-track is one of them, and test-all runs them too
 # make test-docs       the site is built and looked at; test-all runs this too
 # make install, make lint
 # make docs            the site, build/docs/index.html; make docs-links asks every external address that it names
@@ -83,8 +83,9 @@ $(VENV)/installed-docs: locks/docs.txt | install
 	$(ADD) --requirement locks/docs.txt
 	@touch $@
 
-# Packages in folders beside the environment: in it, transformers would keep mmpretrain's models from being imported.
-BESIDE = transformers track
+# Packages in folders beside the environment: in it, transformers would keep mmpretrain's models from being imported, and
+# what a config says where mmrotate or mmpose is missing could not be seen.
+BESIDE = transformers track rotated keypoints
 test-beside: $(BESIDE:%=test-%)
 $(BESIDE:%=test-%): test-%: build/%/installed
 	PYTHONPATH=build/$* $(RUN) -m pytest tests/integrations/test_$*.py
@@ -93,6 +94,14 @@ ADD = $(RUN) -m pip install --disable-pip-version-check --quiet --no-deps --requ
 build/%/installed: locks/%.txt | install
 	rm -rf build/$*
 	$(ADD) --target build/$* --requirement locks/$*.txt
+	@touch $@
+
+# xtcocotools, the last of its file, has no wheel for NumPy 2: Cython, which stands before it, and gcc make one.
+build/keypoints/installed: locks/keypoints.txt | install
+	rm -rf $(@D)
+	csplit --silent --prefix build/keypoints- $< /^xtcocotools/
+	$(ADD) --target $(@D) --requirement build/keypoints-00
+	PYTHONPATH=$(@D) $(ADD) --target $(@D) --requirement build/keypoints-01 --no-build-isolation --no-binary xtcocotools
 	@touch $@
 
 # What only the site's own packages can show: that it builds, and what its pages hold.

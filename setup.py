@@ -101,6 +101,9 @@ setup(
         # Knows the backbones by its Auto classes (mmgcvit/integrations). Not beside mmpretrain, whose models it keeps
         # from being imported: they import what transformers 5 no longer has.
         'transformers': ['transformers>=5.20', 'safetensors'],
+        # Keypoints and rotated boxes: the hosts of configs/other_tasks.
+        'keypoints': ['mmpose'],
+        'rotated': ['onedl-mmrotate'],
         # Writes and runs ONNX files: torch.onnx.export asks for onnx and onnxscript where they are missing.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         # Stands beside timm's models, and draws.

@@ -7,6 +7,7 @@ end in them.
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pycocotools import mask as coco_mask
 from ..files import write_image
 from ..hosts.panoptic import id2rgb
 from .classes import COCO_CATEGORIES
-from .digits import SPLITS, UNLABELLED, Scene, SceneComposer, write_ade20k
+from .digits import SPLITS, UNLABELLED, Scene, SceneComposer, write_ade20k, write_coco, write_dota
 
 NUM_COCO_IMAGES, NUM_ADE20K_IMAGES = {'train': 16, 'val': 6}, {'train': 8, 'val': 4}
 # Height and width as they are common in the data set, one after the other.
@@ -42,8 +43,9 @@ LICENSES = [{'id': 1, 'name': 'Attribution License', 'url': 'https://creativecom
 def write_miniature_coco(root: Path, categories: Sequence[dict[str, Any]] = COCO_CATEGORIES, seed: int = 0) -> None:
     """Write ``<root>/{train,val}2017/*.jpg`` and ``<root>/annotations/instances_{train,val}2017.json``.
 
-    With the official set's keys and odd cases: polygons for single objects and uncompressed run lengths for crowds,
-    images without objects, both orientations, image ids that are not in a row, small objects.
+    With the official set's keys, among them those of persons, with 17 keypoints, and odd cases: polygons for single
+    objects and uncompressed run lengths for crowds, images without objects, both orientations, image ids that are not
+    in a row, small objects.
     """
     (root / 'annotations').mkdir(parents=True)
     for split, number in NUM_COCO_IMAGES.items():
@@ -93,14 +95,17 @@ def described(
 def annotation(
     segmentation: list | dict[str, Any], shape: tuple[int, int], category: dict[str, Any], is_crowd: int
 ) -> dict[str, Any]:
-    """An annotation with the area and the box of its segmentation."""
+    """An annotation with the area and the box of its segmentation, and keypoints down the box' diagonal."""
     runs = runs_of(segmentation, shape)
+    x, y, width, height = box = coco_mask.toBbox(runs).tolist()
     return {
         'segmentation': segmentation,
         'area': float(coco_mask.area(runs)),
         'iscrowd': is_crowd,
-        'bbox': coco_mask.toBbox(runs).tolist(),
+        'bbox': box,
         'category_id': category['id'],
+        'keypoints': [number for i in range(17) for number in (x + i / 17 * width, y + i / 17 * height, 2)],
+        'num_keypoints': 17,
     }
 
 
@@ -153,6 +158,14 @@ def segment(number: int, mask: NDArray[np.bool_], category: int, is_crowd: int) 
     runs = coco_mask.encode(np.asfortranarray(mask, np.uint8))
     area, box = int(coco_mask.area(runs)), coco_mask.toBbox(runs).tolist()
     return {'id': number, 'category_id': category, 'iscrowd': is_crowd, 'bbox': box, 'area': area}
+
+
+def write_miniature_dota(root: Path, names: Sequence[str], seed: int = 0) -> None:
+    """Write ``<root>/{train,val}2017/*.jpg`` and boxes at angles, ``<root>/{train,val}/*.txt``."""
+    for split, number in NUM_ADE20K_IMAGES.items():
+        scenes = list(islice(SceneComposer(split, seed=seed, turn=90), number))
+        write_coco(root, scenes, split)
+        write_dota(root, scenes, split, names)
 
 
 def write_miniature_ade20k(root: Path, num_classes: int = 150, seed: int = 0) -> None:

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from ..datasets.checks.loading import LoadReadable
 from ..datasets.checks.sources import type_name
 from ..errors import counted
+from ..hosts.configs import EXTRAS
 from .finite import steps_left_out
 from .progress import TO_STAY, counts_iterations
 
@@ -108,11 +109,11 @@ def checkpoints(runner: Runner | FlexibleRunner) -> Iterator[str]:
 
 
 def commands(runner: Runner | FlexibleRunner) -> list[str]:
-    """What to call next, to be copied into a shell; nothing where commands would not find the checkpoint."""
+    """What to call next, to be copied into a shell; nothing where commands know no such checkpoint or task."""
     info, work_dir = runner.message_hub.runtime_info, Path(runner.work_dir)
     path = Path(next((info[name] for name in info if name.startswith((BEST, 'last_ckpt'))), ''))
     # Folders are what several processes have saved together.
-    if not path.is_file() or path.parent != work_dir:
+    if not path.is_file() or path.parent != work_dir or runner.cfg.get('default_scope') in EXTRAS:
         return []
     run = in_shell(work_dir)
     lines = [f'predict {run} YOUR_PICTURES']

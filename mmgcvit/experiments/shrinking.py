@@ -19,6 +19,7 @@ from ..datasets.classes import coco_categories, imagenet_folders
 from ..datasets.miniature import (
     write_miniature_ade20k,
     write_miniature_coco,
+    write_miniature_dota,
     write_miniature_imagenet,
     write_miniature_panoptic,
 )
@@ -148,7 +149,7 @@ def miniature_of(dataset: ConfigDict) -> str:
     if kind is None or OTHER_FOLDERS in [base.__name__ for base in inspect.getmro(class_of(dataset))]:
         raise UserError(
             f'there is no miniature of what {type_name(dataset)} reads, only of data laid out as COCO, ADE20K, '
-            'ImageNet or CIFAR; --own-data takes the first images of the data that the config names'
+            'ImageNet, CIFAR or DOTA; --own-data takes the first images of the data that the config names'
         )
     return kind
 
@@ -194,7 +195,19 @@ def use_coco(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: Path)
         dataset.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
         # An update would leave other prefixes, as that of segments.
         dataset.data_prefix = {'img': f'{split}2017/'}
+        if 'bbox_file' in dataset:  # boxes that a detector has found
+            dataset.bbox_file = None
     return f'data: miniature COCO with {described(classes)} at {root / "coco"}{other_heads(cfg, len(classes))}'
+
+
+def use_dota(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: Path) -> str:
+    """Boxes at angles."""
+    classes, folder = shared_classes(members), root / 'dota'
+    write_miniature_dota(folder, classes)
+    for split, dataset in members:
+        dataset.update(data_root=f'{folder}/', ann_file=f'{split}/', img_suffix='jpg')
+        dataset.data_prefix = {'img_path': f'{split}2017/'}
+    return f'data: miniature DOTA with {described(classes)} at {folder}{other_heads(cfg, len(classes))}'
 
 
 def use_panoptic(cfg: Config, members: Sequence[tuple[str, ConfigDict]], root: Path) -> str:
@@ -265,6 +278,7 @@ MAKERS = {
     'ade20k': use_ade20k,
     'imagenet': use_imagenet,
     'cifar': use_cifar,
+    'dota': use_dota,
 }
 
 

@@ -36,6 +36,8 @@ ALSO_READ = frozenset(
 # Files with these words name their own folder, or import from it: they cannot be run from another one.
 OWN_FOLDER = ('fileDirname', 'read_base')
 MOST_PLACES = 6
+# Hosts that are no part of the environment, and the extras of this package that bring them.
+EXTRAS = {'mmpose': 'keypoints', 'mmrotate': 'rotated'}
 OWN_CODE = ' Where code of yours reads it, write it into the file'
 
 
@@ -129,6 +131,8 @@ def why_not_read(error: BaseException) -> str:
     # mmengine says only which of custom_imports it cannot import.
     while isinstance(error, ImportError) and (inner := error.__cause__ or error.__context__):
         error = inner
+    if isinstance(error, ModuleNotFoundError) and (host := str(error).split()[0]) in EXTRAS:
+        return f'it inherits from {host}, not installed here: mmgcvit[{EXTRAS[host]}] brings it (docs/other_tasks.md)'
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
     where = f' ({lines[-1].filename}, line {lines[-1].lineno})' if lines else ''
     return f'it is no config: {type(error).__name__}: {first_line(error)}{where}'

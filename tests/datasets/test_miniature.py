@@ -67,7 +67,7 @@ def test_coco_has_the_official_keys_and_its_odd_cases(coco, root, split):
     content = json.loads((root / 'coco' / 'annotations' / f'instances_{split}2017.json').read_text())
     assert set(content) == {'info', 'licenses', 'images', 'annotations', 'categories'}
     keys = {'segmentation', 'area', 'iscrowd', 'image_id', 'bbox', 'category_id', 'id'}
-    assert set(content['annotations'][0]) == keys
+    assert set(content['annotations'][0]) == keys | {'keypoints', 'num_keypoints'}
     images, annotations = list(coco.imgs.values()), list(coco.anns.values())
     assert len(images) == SPLITS[split]
     for image in images:

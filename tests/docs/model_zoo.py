@@ -57,6 +57,8 @@ METRICS = {
     'Semantic Segmentation': ['mIoU'],
     'Image Classification': ['Top 1 Accuracy'],
     'Multiple Object Tracking': ['HOTA'],
+    'Body 2D Keypoint': ['AP'],
+    'Rotated Object Detection': ['mAP'],
 }
 
 

@@ -133,6 +133,7 @@ TABLE = [
     Runs('mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg', slow=True),
     Runs('mmgcvit test configs/demo', before=with_digits, slow=True),
     # What other tests run.
+    Elsewhere('other_tasks/|--turn 60|work_dirs/(keypoints|rotated)', 'tests/integrations/other_tasks.py'),
     Elsewhere('mmgcvit dry-run configs', 'tests/experiments/test_dry_run.py'),
     Elsewhere(
         r'dist_train.sh configs/demo/\S+ 2|#SBATCH|TORCH_DISABLE_SHARE|torchrun', 'tests/tools/test_launchers.py'

@@ -8,6 +8,8 @@ import pytest
 from mmgcvit.errors import UserError
 from mmgcvit.hosts.configs import read_config
 
+from ..conftest import ROOT
+
 BASE = """
 data_root = 'data/here'
 epochs = 9
@@ -103,6 +105,13 @@ def test_a_config_inherits_from_those_of_all_hosts_whatever_distributions_they_a
         assert read_config(path).model['_scope_'] == scope, base
     with pytest.raises(ImportError):
         importlib.import_module('mmsegmentation')
+
+
+def test_a_config_of_another_task_names_the_extra_that_brings_its_host(monkeypatch):
+    monkeypatch.setattr('mmengine.config.config.is_installed', lambda host: False)
+    for name, host, extra in (('keypoints', 'mmpose', 'keypoints'), ('rotated_fcos', 'mmrotate', 'rotated')):
+        with pytest.raises(UserError, match=rf'inherits from {host}, not installed here: mmgcvit\[{extra}\] brings it'):
+            read_config(ROOT / 'configs' / 'other_tasks' / f'{name}_gcvit_t.py')
 
 
 def test_why_a_config_cannot_be_read_is_said_in_a_sentence_with_its_line(tmp_path):

@@ -133,6 +133,42 @@ def test_roi_align_reads_no_numbers_of_fake_tensors():
     assert (output.shape, grad_maps.shape) == ((2, 128, 3, 2), (1, 128, 6, 6))
 
 
+def overlaps(boxes, others, mode=0, aligned=False):
+    ious = torch.zeros(len(boxes) * (1 if aligned else len(others)), dtype=boxes.dtype)
+    STAND_INS.box_iou_rotated(boxes, others, ious, mode_flag=mode, aligned=aligned)
+    return ious if aligned else ious.view(len(boxes), -1)
+
+
+@given(number=st.integers(1, 12), angle=st.floats(-4, 4), threshold=st.floats(0.1, 0.9), seed=st.integers(0, 99))
+def test_boxes_that_are_turned_together_overlap_and_are_suppressed_as_upright_ones(number, angle, threshold, seed):
+    torch.manual_seed(seed)
+    upright, scores, classes = random_boxes(number).double(), torch.rand(number), torch.randint(2, (number,))
+    angles = torch.full((number,), angle, dtype=torch.float64)
+    centres = torch.view_as_complex(upright.view(-1, 2, 2)).mean(1) * torch.polar(torch.ones_like(angles), angles)
+    sides = upright[:, 2:] - upright[:, :2]
+    boxes = torch.cat([torch.view_as_real(centres), sides, angles[:, None]], 1)
+    expected = [[plain.iou(a, b, 0) for b in upright.tolist()] for a in upright.tolist()]
+    # Places of up to 60 px and sides from 1: a few roundings of products of up to 60 * 40.
+    torch.testing.assert_close(overlaps(boxes, boxes), boxes.new_tensor(expected), rtol=0, atol=1e-11)
+    for labels, apart in ((classes, 1e3), (None, 0)):
+        order = scores.argsort(descending=True)
+        given_boxes = boxes if labels is None else torch.cat([boxes, labels[:, None]], 1)
+        kept = STAND_INS.nms_rotated(boxes, scores, order, given_boxes[order], labels, threshold, labels is not None)
+        # Classes far from each other are matters of their own.
+        moved = (upright + apart * classes[:, None]).tolist()
+        assert kept.tolist() == plain.nms(moved, scores.tolist(), threshold, 0)
+
+
+def test_turned_boxes_overlap_in_polygons_and_those_without_numbers_not_at_all():
+    """Two squares, one turned by 45 degrees, share a regular octagon."""
+    # With scores behind them, as mmrotate's metric has them.
+    square, nothing = torch.tensor([[5, 5, 4, 4, 0, 0.9]]), torch.tensor([[5, float('nan'), 4, 0, 0, 0.9]])
+    turned = torch.tensor([[5, 5, 4, 4, torch.pi / 4]])
+    for mode, expected in ((0, 2**-0.5), (1, 2 * 2**0.5 - 2)):
+        assert overlaps(square, turned, mode).item() == pytest.approx(expected, abs=1e-6)  # of float32's angle
+    assert overlaps(torch.cat([square, nothing]), torch.cat([turned, turned]), aligned=True)[1] == 0
+
+
 def focal(logits, targets, weight, gamma):
     """Torchvision's, which has no weights of classes, and its gradient, in float64."""
     logits = logits.double().requires_grad_()

@@ -27,20 +27,22 @@ END
 lock pins.txt hosts locks/maintained.txt --universal
 lock pins-upstream.txt hosts-upstream locks/upstream.txt
 
-# What `make docs` and `make test-beside` add, and nothing that is locked above. Sphinx's own extensions begin with
-# Python 3.11.
+# What `make docs` and the tests beside the environment add, and nothing that is locked above or comes with torch. Sphinx's
+# own extensions begin with Python 3.11.
 add() {
     local extra=$1 python=$2
     shift 2
     uv pip compile setup.py --generate-hashes --no-annotate --no-header --upgrade --quiet --universal \
-        --python-version "$python" -c locks/maintained.txt --extra "$extra" -o "locks/$extra.txt" "$@"
+        --python-version "$python" -c locks/maintained.txt --extra "$extra" -o "locks/$extra.txt" \
+        "${with_torch[@]/#/--no-emit-package=}" "$@"
     python3 - "$extra" << 'END'
 import re, sys
 from pathlib import Path
 extra = sys.argv[1]
 entries = {name: re.split(r'(?m)^(?=\S)', Path('locks', f'{name}.txt').read_text()) for name in ('maintained', extra)}
 there = {entry.split('==')[0] for entry in entries['maintained']}
-Path('locks', f'{extra}.txt').write_text(''.join(entry for entry in entries[extra] if entry.split('==')[0] not in there))
+added = [entry for entry in entries[extra] if entry.split('==')[0] not in there and not entry.startswith('nvidia-')]
+Path('locks', f'{extra}.txt').write_text(''.join(added))
 END
 }
 
@@ -48,3 +50,6 @@ add docs 3.11
 add transformers 3.10 -c pins.txt
 # trackeval names a later NumPy than it needs.
 add track 3.10 <(echo trackeval) --override <(echo numpy)
+add rotated 3.10 -c pins.txt
+# mmpose names chumpy, which only pip itself can build, and imports it nowhere.
+add keypoints 3.10 -c pins.txt --override <(echo "chumpy; python_version < '3'")

@@ -19,6 +19,7 @@ KINDS = {
     'BaseSegDataset': 'ade20k',
     'CustomDataset': 'imagenet',
     'CIFAR10': 'cifar',
+    'DOTADataset': 'dota',
 }
 # Classes that derive from those and read files of another format.
 OTHER_LAYOUTS = ('LVISV05Dataset',)

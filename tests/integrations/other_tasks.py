@@ -1,0 +1,28 @@
+"""What the tests of other tasks share: each runs beside a host that is no part of the environment."""
+
+from mmgcvit.experiments.complexity import model_parts
+
+from ..configs.models import ENTRIES, on_meta, parameters_of, read
+from ..conftest import ROOT
+from ..tools.commands import call
+
+
+def wrong_with(name):
+    """What of a config's model is not what the metafile says."""
+    cfg, metadata = read(f'other_tasks/{name}'), ENTRIES[f'other_tasks/{name}']['Metadata']
+    model = on_meta(cfg)
+    found = {
+        'Parameters': parameters_of(model),
+        'FLOPs': sum(
+            part.macs for part in model_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+        ),
+    }
+    return {key: value for key, value in found.items() if value != metadata[key]}
+
+
+def rehearsed(name, folder, digits=(), **settings):
+    """What a training on a few digits prints, by the commands that the config's head has."""
+    call('', '-m', 'mmgcvit', 'digits', folder / 'digits', '--train', 200, '--val', 20, *digits)
+    options = [f'{key}={value}' for key, value in {'data_root': f'{folder}/digits/', **settings}.items()]
+    config = ROOT / 'configs' / 'other_tasks' / f'{name}.py'
+    return call('', '-m', 'mmgcvit', 'train', config, '--work-dir', folder / 'run', '--cfg-options', *options)
