@@ -147,7 +147,6 @@ def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: 
     """
     held = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
     wanted = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
-    # What is not there of LoRA adds nothing.
     wanted = {
         name: tensor
         for name, tensor in wanted.items()

@@ -140,9 +140,7 @@ def draw_segments(
     for mask, colour, _ in segments:
         blend(canvas, mask, colour, is_outlined=True)
     for mask, colour, name in segments:
-        place = middle_of(mask)
-        if place is not None:
-            write(canvas, name, colour, *place, letters_of(canvas), is_centred=True)
+        write_inside(canvas, mask, name, colour)
 
 
 @draw_into.register
@@ -154,9 +152,7 @@ def draw_classes_of_pixels(
     for label in found.labels:
         blend(canvas, label_map == label, colour_of(label, palette))
     for label, name in zip(found.labels, found.class_names, strict=True):
-        place = middle_of(label_map == label)
-        if place is not None:
-            write(canvas, name, colour_of(label, palette), *place, letters_of(canvas), is_centred=True)
+        write_inside(canvas, label_map == label, name, colour_of(label, palette))
 
 
 @draw_into.register
@@ -203,6 +199,13 @@ def write(
     )
     part = canvas[top : top + height, left : left + width]
     part[:] = np.asarray(plate)[: part.shape[0], : part.shape[1]]
+
+
+def write_inside(canvas: np.ndarray, mask: np.ndarray, words: str, colour: Colour) -> None:
+    """Words where most of a mask (height, width) is; none in too small a mask."""
+    place = middle_of(mask)
+    if place is not None:
+        write(canvas, words, colour, *place, letters_of(canvas), is_centred=True)
 
 
 def middle_of(mask: np.ndarray) -> tuple[float, float] | None:

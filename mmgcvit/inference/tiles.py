@@ -82,6 +82,11 @@ class InTiles:
                 yield tile, outcome
 
 
+def predicting(model: Predictor, side: int | None, at_once: int) -> tuple[Predictor | InTiles, int]:
+    """What predicts, and how many images at a time: the model so many; by tiles of a side one, and so many tiles."""
+    return (model, at_once) if side is None else (InTiles(model, side, at_once), 1)
+
+
 def tiles_of(size: tuple[int, int], side: int) -> list[Box]:
     """Tiles that cover an image (height, width), evenly spread, row by row; no larger than it."""
     spans = []
