@@ -42,11 +42,13 @@ web: install
 test: lint
 	$(RUN) -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal
 
-# The demos train in one process while the long tests run in the others.
+# The demos train in one process while the long tests run in the others. What is left, and what ALSO names, takes one
+# process each: as many run beside each other, in an environment that nothing changes, and are shown when they have ended.
 test-all: test
 	$(RUN) -m pytest -m 'long or demo' -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
-	$(MAKE) test-gpu DEVICE=cpu
-	$(if $(filter maintained,$(HOSTS)),$(MAKE) test-beside test-docs)
+	$(if $(filter maintained,$(HOSTS)),$(MAKE) $(VENV)/installed-docs)
+	OMP_NUM_THREADS=1 $(MAKE) --jobs $(TEST_PROCESSES) --keep-going --output-sync TEST_PROCESSES=1 DEVICE=cpu \
+		$(ALSO) test-gpu $(if $(filter maintained,$(HOSTS)),test-beside test-docs)
 
 # Each part is a process with its share of the time, and the report is written after each: tests/gpu/run.py.
 DEVICE ?= cuda

@@ -46,6 +46,8 @@ def parts_on(device):
         return Part(heading, program, on_gpu if device == 'cuda' else on_cpu, **options)
 
     networks = ['tests/models', 'tests/checkpoints/test_loading.py', 'tests/inference/test_predictor.py']
+    if device == 'cpu':
+        networks = ['tests/models/layers/test_attention.py']
     every = [
         part('The machine', 'machine', 40, 120),
         part('Fake CUDA tensors beside real ones', 'fake', 40, 120),
