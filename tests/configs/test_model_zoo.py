@@ -1,6 +1,5 @@
 """The model zoo: one entry for each config, and the page and pictures made of them up to date."""
 
-import json
 import re
 from itertools import combinations
 
@@ -105,54 +104,12 @@ def test_multiply_adds_as_counted_are_the_published_to_one_percent():
         assert metadata['FLOPs'] / 1e9 == pytest.approx(published, rel=0.01), name
 
 
-PICTURES = list(plots.PICTURES)
-
-
-def charts_in(picture):
-    """The charts that a committed picture holds."""
-    charts = json.loads(plots.text_in(ROOT / 'docs' / 'images' / picture))
-    for chart in charts:
-        points = {name: [plots.Point(**point) for point in family] for name, family in chart['families'].items()}
-        chart['families'] = points
-    return [plots.Chart(**chart) for chart in charts]
-
-
-CHARTS = [chart for picture in PICTURES for chart in charts_in(picture)]
-
-
 def test_the_page_and_its_pictures_say_what_the_files_say(tmp_path):
     assert PAGE.read_text() == model_zoo.render(), 'python -m tests.docs.model_zoo'
     for path, charts in model_zoo.pictures().items():
         assert plots.text_in(path) == plots.text_of(charts), 'python -m tests.docs.model_zoo --draw'
     plots.save(charts, tmp_path / 'drawn.png')
     assert plots.text_in(tmp_path / 'drawn.png') == plots.text_of(charts)
-
-
-def test_our_points_in_the_pictures_are_those_of_the_metafiles_and_of_the_page():
-    assert [len(chart.families['GC ViT']) for chart in CHARTS] == [8, 3, 1]
-    lines = [line for line in PAGE.read_text().splitlines() if '`timm' not in line]
-    for chart, config in zip(CHARTS, ('gcvit_{}_in1k', 'cascade_gcvit_{}', 'mask_rcnn_gcvit_{}'), strict=True):
-        for point in chart.families['GC ViT']:
-            name = config.format(point.name.lower())
-            metadata = ENTRIES[name]['Metadata']
-            (line,) = (line for line in lines if line.startswith(f'| [`{name}`]'))
-            row = [cell.strip() for cell in line.strip('|').split('|')]
-            assert point.parameters == round(metadata['Parameters'] / 1e6, 2) == float(row[1])
-            assert point.macs == round(metadata['FLOPs'] / 1e9, 1) == float(row[2])
-            assert point.score == float(row[5]) == next(iter(ENTRIES[name]['Results'][0]['Metrics'].values()))
-
-
-def test_rivals_in_the_pictures_are_those_of_the_file_each_with_a_source():
-    drawn = {
-        (name, *vars(point).values())
-        for chart in CHARTS
-        for name, points in chart.families.items()
-        for point in points
-        if name != 'GC ViT'
-    }
-    groups = RIVALS['Rivals']
-    assert drawn == {(group['Family'], *model.values()) for group in groups for model in group['Models']}
-    assert all(entry['Source']['URL'].startswith('https://') for entry in [*groups, *RIVALS['Highest']])
 
 
 def test_rivals_that_have_a_config_have_its_published_score_and_its_size():
@@ -170,8 +127,8 @@ def test_rivals_that_have_a_config_have_its_published_score_and_its_size():
 
 
 def test_no_label_in_a_picture_covers_another():
-    for picture in PICTURES:
-        figure = plots.figure_of(charts_in(picture))
+    for charts in model_zoo.pictures().values():
+        figure = plots.figure_of(charts)
         FigureCanvasAgg(figure).draw()
         for axes in figure.axes:
             assert len(axes.texts) >= 7

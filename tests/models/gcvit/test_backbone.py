@@ -3,7 +3,6 @@
 What every backbone must do is in tests/models/contract.
 """
 
-import numpy as np
 import pytest
 import torch
 
@@ -120,12 +119,6 @@ def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
     ]:
         poolings = query_poolings([(w, w) for w in windows], pretrain_img_size)
         assert poolings == ((True, True, True), (True, True), (stage2_pooled,), (False,))
-
-
-def test_whole_numbers_of_numpy_and_a_whole_layer_scale_serve():
-    arch = {**GCVIT, 'depths': np.array([2, 2, 3, 2]), 'layer_scale': 1}
-    model = GCViT(arch, window_size=np.int64(7), out_indices=[np.int64(3)], in_channels=np.int32(3))
-    assert model(torch.rand(1, 3, 32, 32))[0].shape == (1, 128, 1, 1)
 
 
 def test_a_stage_of_one_block_keeps_its_generator_out_of_training():

@@ -3,7 +3,6 @@
 What every backbone must do is in tests/models/contract.
 """
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -121,11 +120,6 @@ def test_sharding_gathers_each_block_on_its_own():
     model = LSA(SMALL)
     blocks = [module for module in model.modules() if wrap_blocks(module, recurse=False, nonwrapped_numel=0)]
     assert blocks == [block for stage in model.stages for block in stage.blocks]
-
-
-def test_whole_numbers_of_numpy_and_lists_serve():
-    arch = {**SMALL, 'depths': np.array([2, 1, 1]), 'shifts': [[0, 0], [np.int64(1), 2]]}
-    assert LSA(arch, window_size=[np.int64(7), [3, 4], None])(torch.rand(1, 3, 32, 32))[2].shape == (1, 32, 2, 2)
 
 
 def test_bad_arguments_are_refused_with_what_is_allowed():

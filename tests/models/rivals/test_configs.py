@@ -262,11 +262,6 @@ def test_dense_rows_start_from_the_classifier_of_their_row():
             assert read(f'ablations/{classifier}').train_cfg.max_epochs == 310
 
 
-def test_without_moving_average_there_is_no_hook_for_it():
-    assert any(hook.type == 'EMAHook' for hook in read('gcvit_t_in1k').custom_hooks)
-    assert read('ablations/gcvit_t_no_ema_in1k').custom_hooks == []
-
-
 def test_the_batch_of_1024():
     cfg = read('ablations/gcvit_t_bs1024_in1k')
     assert 8 * cfg.train_dataloader.batch_size * cfg.optim_wrapper.accumulative_counts == 1024
