@@ -7,24 +7,13 @@ Run:  mmgcvit digits data/digits
       python tools/train.py configs/demo/mask2former_gcvit_digits.py
 """
 
-_base_ = '../other_heads/mask2former_gcvit_t.py'
+_base_ = ['../other_heads/mask2former_gcvit_t.py', '../_base_/digits.py']
 
 # Data
 data_root = 'data/digits/coco/'
-metainfo = dict(classes=tuple('0123456789'))
-image_size = (128, 128)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=image_size, keep_ratio=True),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=image_size, keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
+metainfo = _base_.digits.metainfo
+train_pipeline = _base_.digits.train_pipeline
+test_pipeline = _base_.digits.test_pipeline
 train_dataloader = dict(
     batch_size=8, num_workers=2, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline)
 )
@@ -40,13 +29,7 @@ attention = dict(embed_dims=channels)
 positions = dict(num_feats=channels // 2)
 model = dict(
     data_preprocessor=dict(batch_augments=None),
-    backbone=dict(
-        arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
-        window_size=(4, 4, 8, 4),
-        pretrain_img_size=128,
-        drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint='configs/demo/weights/gcvit_digits_cls.safetensors'),
-    ),
+    backbone=_base_.digits.backbone,
     panoptic_head=dict(
         in_channels=[16, 32, 64, 128],
         feat_channels=channels,

@@ -6,38 +6,13 @@ gcvit_digits_cls.py.
 Run:  make demo
 """
 
-_base_ = '../mask_rcnn_gcvit_t.py'
+_base_ = ['../mask_rcnn_gcvit_t.py', '../_base_/digits.py']
 
 # Data
 data_root = 'data/digits/coco/'
-metainfo = dict(
-    classes=tuple('0123456789'),
-    palette=[
-        (255, 99, 71),
-        (64, 160, 255),
-        (255, 200, 40),
-        (80, 220, 120),
-        (220, 110, 255),
-        (255, 140, 200),
-        (60, 230, 230),
-        (255, 165, 80),
-        (170, 255, 80),
-        (150, 150, 255),
-    ],
-)
-scale = (128, 128)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
+metainfo = _base_.digits.metainfo
+train_pipeline = _base_.digits.train_pipeline
+test_pipeline = _base_.digits.test_pipeline
 # Digits are not the same mirrored: no flips.
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -66,13 +41,7 @@ test_evaluator = val_evaluator
 
 # Sizes
 model = dict(
-    backbone=dict(
-        arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
-        window_size=(4, 4, 8, 4),
-        pretrain_img_size=128,
-        drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint='configs/demo/weights/gcvit_digits_cls.safetensors'),
-    ),
+    backbone=_base_.digits.backbone,
     neck=dict(in_channels=[16, 32, 64, 128], out_channels=64, num_outs=4),
     rpn_head=dict(
         in_channels=64,

@@ -6,26 +6,13 @@ from: the classifier's of gcvit_digits_cls.py.
 Run:  make demo-seg
 """
 
-_base_ = '../upernet_gcvit_t.py'
+_base_ = ['../upernet_gcvit_t.py', '../_base_/digits.py']
 
 # Data
 dataset_type = 'BaseSegDataset'
 data_root = 'data/digits/ADEChallengeData2016'
 metainfo = dict(
-    classes=('background', *'0123456789'),
-    palette=[
-        (0, 0, 0),
-        (255, 99, 71),
-        (64, 160, 255),
-        (255, 200, 40),
-        (80, 220, 120),
-        (220, 110, 255),
-        (255, 140, 200),
-        (60, 230, 230),
-        (255, 165, 80),
-        (170, 255, 80),
-        (150, 150, 255),
-    ],
+    classes=('background', *_base_.digits.metainfo.classes), palette=[(0, 0, 0), *_base_.digits.metainfo.palette]
 )
 scale = (128, 128)
 dataset = dict(
@@ -71,13 +58,7 @@ class_weight = [0.1, *[1.0] * 10]
 # Sizes
 model = dict(
     data_preprocessor=dict(size=scale),
-    backbone=dict(
-        arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
-        window_size=(4, 4, 8, 4),
-        pretrain_img_size=128,
-        drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint='configs/demo/weights/gcvit_digits_cls.safetensors'),
-    ),
+    backbone=_base_.digits.backbone,
     decode_head=dict(
         in_channels=[16, 32, 64, 128],
         channels=64,

@@ -7,25 +7,11 @@ Run:  mmgcvit digits data/turned_digits --turn 60
       mmgcvit train configs/other_tasks/rotated_fcos_gcvit_digits.py
 """
 
-_base_ = 'rotated_fcos_gcvit_t.py'
+_base_ = ['rotated_fcos_gcvit_t.py', '../_base_/digits.py']
 
 # Data
 data_root = 'data/turned_digits/'
-metainfo = dict(
-    classes=tuple('0123456789'),
-    palette=[
-        (255, 99, 71),
-        (64, 160, 255),
-        (255, 200, 40),
-        (80, 220, 120),
-        (220, 110, 255),
-        (255, 140, 200),
-        (60, 230, 230),
-        (255, 165, 80),
-        (170, 255, 80),
-        (150, 150, 255),
-    ],
-)
+metainfo = _base_.digits.metainfo
 scale = (128, 128)
 boxes = [
     dict(type='mmdet.LoadAnnotations', with_bbox=True, box_type='qbox'),
@@ -59,14 +45,7 @@ test_dataloader = val_dataloader
 
 # Sizes
 model = dict(
-    backbone=dict(
-        arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
-        window_size=(4, 4, 8, 4),
-        pretrain_img_size=128,
-        drop_path_rate=0.0,
-        out_indices=(0, 1, 2, 3),
-        init_cfg=dict(type='Pretrained', checkpoint='configs/demo/weights/gcvit_digits_cls.safetensors'),
-    ),
+    backbone=dict(_base_.digits.backbone, out_indices=(0, 1, 2, 3)),
     neck=dict(in_channels=[16, 32, 64, 128], out_channels=64, num_outs=4),
     bbox_head=dict(
         num_classes=10,

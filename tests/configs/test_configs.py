@@ -254,7 +254,7 @@ DEMOS = {
     'demo/mask2former_gcvit_digits': 'other_heads/mask2former_gcvit_t',
 }
 DATA = re.compile(
-    r'(data_|dataset|metainfo|crop_size|image_size|model\.data_preprocessor\.(size|batch_augments)|class_weight|\w+\.\w+\.loss_decode\.class_weight|scale|slant|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)'
+    r'(data_|digits|dataset|metainfo|crop_size|image_size|model\.data_preprocessor\.(size|batch_augments)|class_weight|\w+\.\w+\.loss_decode\.class_weight|scale|slant|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)'
 )
 SCHEDULE = re.compile(
     r'(lr|accumulative_counts|param_scheduler|max_epochs|max_iters|interval|train_cfg|optim_wrapper\.(optimizer\.lr|clip_grad|accumulative)|'

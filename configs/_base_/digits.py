@@ -1,0 +1,42 @@
+"""What trainings on scanned digits share: classes in colours, images of 128 px with masks, a small GC ViT.
+
+A config names this file beside the one that it makes small, and takes parts of it: ``backbone=_base_.digits.backbone``.
+"""
+
+digits = dict(
+    metainfo=dict(
+        classes=tuple('0123456789'),
+        palette=[
+            (255, 99, 71),
+            (64, 160, 255),
+            (255, 200, 40),
+            (80, 220, 120),
+            (220, 110, 255),
+            (255, 140, 200),
+            (60, 230, 230),
+            (255, 165, 80),
+            (170, 255, 80),
+            (150, 150, 255),
+        ],
+    ),
+    # Digits are not the same mirrored: no flips.
+    train_pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+        dict(type='Resize', scale=(128, 128), keep_ratio=True),
+        dict(type='PackDetInputs'),
+    ],
+    test_pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(128, 128), keep_ratio=True),
+        dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+        dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    ],
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dims=16, depths=(2, 2, 4, 2), num_heads=(1, 2, 4, 8), mlp_ratio=3),
+        window_size=(4, 4, 8, 4),
+        pretrain_img_size=128,
+        drop_path_rate=0.0,
+        init_cfg=dict(type='Pretrained', checkpoint='configs/demo/weights/gcvit_digits_cls.safetensors'),
+    ),
+)
