@@ -45,12 +45,15 @@ def print_model(config: str, size: tuple[int, int], options: dict | None) -> Non
     from mmengine.registry import MODELS
 
     from ..experiments.complexity import count_parameters, model_parts
+    from ..models.layers.windows import divide_up
 
     enter_scope(cfg)
     model = MODELS.build(cfg.model)
     parameters = count_parameters(model)
-    parts = model_parts(model, size)
-    print(f'{config}, one image of {size[0]}x{size[1]} px (height x width)\n')
+    divisor = getattr(getattr(model, 'data_preprocessor', None), 'pad_size_divisor', 1)
+    height, width = padded = tuple(divide_up(side, divisor) * divisor for side in size)
+    parts = model_parts(model, padded)
+    print(f'{config}, one image of {height}x{width} px (height x width){"" if padded == size else ", padded"}\n')
     print('| part | parameters (M) | multiply-adds (G) |\n|---|---|---|')
     for part in parts:
         print(f'| {part.name} | {part.parameters / 1e6:.2f} | {part.macs / 1e9:.2f} |')

@@ -47,9 +47,10 @@ def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     """The parts of a model of mmpretrain, mmseg or mmdet that run when it predicts, for one image.
 
     Two-stage detectors: 1000 boxes and 100 masks. Segmentors: without the auxiliary head, which is for training.
-    The model is moved to the meta device in part, so that it is of no further use.
+    Trackers: of their detector, for one frame. The model is moved to the meta device in part, so that it is of no
+    further use.
     """
-    model.eval()
+    model = getattr(model, 'detector', model).eval()
     for name, child in model.named_children():
         if not is_of_transformer(model, name) and not is_by_masks(child):
             child.to('meta')

@@ -83,6 +83,11 @@ class SegmentorGraph(nn.Module):
         super().__init__()
         if type(model) is not EncoderDecoder:
             raise UserError(f'the segmentor is a {type(model).__name__}; exported is EncoderDecoder')
+        if hasattr(model.decode_head, 'pixel_decoder'):
+            raise UserError(
+                f"the segmentor's head is a {type(model.decode_head).__name__}, whose queries find masks; exported are "
+                'heads that give logits of classes, such as UPerHead'
+            )
         if model.test_cfg.mode != 'whole':
             raise UserError(
                 f'the segmentor is tested in mode {model.test_cfg.mode!r}; exported is whole: '

@@ -28,7 +28,9 @@ class StandInFinder:
         So who asks whether mmcv has operators, as by mmengine's ``mmcv_full_available``, hears no until then: to a
         finder one who looks for a module and one who imports it are the same.
         """
-        stand_in, user = STAND_INS.get(name, ('', ''))
+        if name not in STAND_INS:
+            return None
+        stand_in, user = STAND_INS[name]
         if user not in sys.modules:
             return None
         from importlib.util import spec_from_file_location

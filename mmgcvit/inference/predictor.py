@@ -17,7 +17,7 @@ from ..errors import UserError, first_line
 from .drawing import Colour, drawn
 from .images import ImageLike, as_array
 from .results import Classification, Detections, Panoptic, Prediction, Segmentation
-from .tiles import predicting
+from .tiles import whole_or_in_tiles
 
 # Words do not fit into smaller pictures of a class, which are enlarged, thin ones so far.
 SHORTEST_DRAWN, LONGEST_ENLARGED = 224, 2240
@@ -78,7 +78,7 @@ class Predictor(ABC):
             return self([images], batch_size, tiles)[0]
         if batch_size < 1:
             raise UserError(f'batch_size={batch_size}: expected at least 1')
-        model, batch_size = predicting(self, tiles, batch_size)
+        model, batch_size = whole_or_in_tiles(self, tiles, batch_size)
         found = []
         for begin in range(0, len(images), batch_size):
             batch = [as_array(image, self.loader) for image in images[begin : begin + batch_size]]

@@ -15,7 +15,7 @@ from .inputs import FRAMES_OF_A_CAMERA, Frames, Inputs, opened
 from .outputs import DRAWN, FRAMES, IMAGES, PREDICTIONS, Outputs, json_entries, video_written, write_json
 from .predictor import Predictor
 from .results import Prediction, Segmentation, categories_of, records_of
-from .tiles import predicting
+from .tiles import whole_or_in_tiles
 from .tracking import Tracker
 
 
@@ -42,7 +42,7 @@ class Task:
 
     def __post_init__(self) -> None:
         self.categories = categories_of(self.model.task, self.model.classes)
-        self.predictor, self.batch_size = predicting(self.model, self.tiles, self.batch_size)
+        self.predictor, self.batch_size = whole_or_in_tiles(self.model, self.tiles, self.batch_size)
 
     def predict(self, inputs: Inputs, most_frames: int | None = None) -> None:
         """Images, then videos, then cameras; of each video and camera so many frames, None for all of a video."""

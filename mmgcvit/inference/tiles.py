@@ -7,16 +7,13 @@ maps of scores nothing. Tiles and boxes are left, top, right, bottom in pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from ..errors import UserError
 from .results import Detections, Masks, Panoptic, Part, Prediction, Segmentation
@@ -33,8 +30,6 @@ OVERLAP = 0.25
 AGREEMENT = 0.5
 # A tile cuts an object whose box comes so near to its edge, as a share of its side.
 MARGIN = 1 / 64
-# By which the sides of boxes are counted towards their middles.
-INWARDS = np.array([1, 1, -1, -1])
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ class InTiles:
                 yield tile, outcome
 
 
-def predicting(model: Predictor, side: int | None, at_once: int) -> tuple[Predictor | InTiles, int]:
+def whole_or_in_tiles(model: Predictor, side: int | None, at_once: int) -> tuple[Predictor | InTiles, int]:
     """What predicts, and how many images at a time: the model so many; by tiles of a side one, and so many tiles."""
     return (model, at_once) if side is None else (InTiles(model, side, at_once), 1)
 
@@ -114,48 +109,60 @@ def joined_objects(found: Iterable[tuple[Box, Detections]], size: tuple[int, int
     Of several detections of one object that of a tile that sees it whole is kept, the surest; where tiles only see
     parts, that of the largest, with what the others see of it.
     """
-    tiles, boxes, scores, labels, names, parts, has_masks = [], [], [], [], [], [], False
+    tiles, seen, parts = gathered(found)
+    # Near an edge of the tile that is none of the image.
+    gaps = np.where(tiles == (0, 0, *size[::-1]), np.inf, np.abs(seen.boxes - tiles))
+    cut = gaps.min(1) < MARGIN * (tiles[:, 2:] - tiles[:, :2]).max(1)
+    rank = np.lexsort((seen.scores * np.where(cut, areas(seen.boxes), 1), ~cut)).argsort()
+    pairs = [sorted(pair, key=rank.__getitem__) for pair in seen_twice(tiles, seen.boxes, seen.labels, cut)]
+    left_out = {worse for worse, better in pairs if not cut[better]}
+    for members in tied_together(pair for pair in pairs if left_out.isdisjoint(pair)):
+        best = max(members, key=rank.__getitem__)
+        left_out |= members - {best}
+        boxes = seen.boxes[list(members)]
+        seen.boxes[best] = np.r_[boxes[:, :2].min(0), boxes[:, 2:].max(0)]
+        if parts:
+            parts[best] = united([parts[member] for member in members])
+    chosen = [number for number in np.argsort(-seen.scores, kind='stable').tolist() if number not in left_out]
+    return Detections(
+        seen.boxes[chosen],
+        seen.scores[chosen],
+        seen.labels[chosen],
+        [seen.class_names[number] for number in chosen],
+        None if parts is None else Masks([parts[number] for number in chosen], size),
+    )
+
+
+def gathered(found: Iterable[tuple[Box, Detections]]) -> tuple[np.ndarray, Detections, list[Part] | None]:
+    """What tiles hold in the image's coordinates: the tile (n, 4) of each object, all objects, parts of their masks.
+
+    Parts are None of a detector without masks; whole masks of tiles are not held.
+    """
+    tiles, each, parts = [], [], None
     for tile, seen in found:
         tiles += [tile] * len(seen)
-        boxes.append(seen.boxes + np.float32(tile[:2] * 2))
-        scores.append(seen.scores)
-        labels.append(seen.labels)
-        names += seen.class_names
+        each.append(replace(seen, boxes=seen.boxes + np.float32(tile[:2] * 2), masks=None))
         if seen.masks is not None:
-            has_masks = True
-            parts += [part_of(mask, *tile[:2]) for mask in seen.masks]
-    tiles = np.array(tiles).reshape(-1, 4)
-    boxes, scores, labels = map(np.concatenate, (boxes, scores, labels))
-    # Near an edge of the tile that is none of the image.
-    gaps = np.where(tiles == (0, 0, *size[::-1]), np.inf, np.abs(boxes - tiles))
-    cut = gaps.min(1) < MARGIN * (tiles[:, 2:] - tiles[:, :2]).max(1)
-    rank = np.argsort(np.lexsort((scores * np.where(cut, areas(boxes), 1), ~cut)))
-    pairs = np.array([*seen_twice(tiles, boxes, labels, cut), (0, 0)])[:-1]
-    worse, better = np.take_along_axis(pairs, rank[pairs].argsort(1), 1).T
-    kept = np.ones(len(boxes), bool)
-    kept[worse[~cut[better]]] = False
-    linked = np.stack([worse, better])[:, kept[worse] & kept[better]]
-    links = coo_matrix((np.ones(linked.shape[1]), linked), shape=(len(boxes),) * 2)
-    objects = connected_components(links, directed=False)[1]
-    for number in np.flatnonzero(np.bincount(objects) > 1):
-        members = np.flatnonzero(objects == number)
-        best = members[rank[members].argmax()]
-        kept[members] = members == best
-        boxes[best] = np.r_[boxes[members, :2].min(0), boxes[members, 2:].max(0)]
-        if has_masks:
-            parts[best] = united([parts[member] for member in members])
-    surest_first = np.argsort(-scores, kind='stable')
-    chosen = surest_first[kept[surest_first]]
-    masks = Masks([parts[number] for number in chosen], size) if has_masks else None
-    return Detections(boxes[chosen], scores[chosen], labels[chosen], [names[number] for number in chosen], masks)
+            parts = [*(parts or []), *(part_of(mask, *tile[:2]) for mask in seen.masks)]
+    objects = Detections(
+        np.concatenate([seen.boxes for seen in each]),
+        np.concatenate([seen.scores for seen in each]),
+        np.concatenate([seen.labels for seen in each]),
+        [name for seen in each for name in seen.class_names],
+        None,
+    )
+    return np.array(tiles).reshape(-1, 4), objects, parts
 
 
 def seen_twice(tiles: np.ndarray, boxes: np.ndarray, labels: np.ndarray, cut: np.ndarray) -> Iterator[tuple[int, int]]:
     """Pairs of detections of one object: their boxes (n, 4) agree in what both of their tiles (n, 4) see.
 
     Those of two tiles are matched one to one, of the same class first. What one tile cuts is also whatever it agrees
-    with that the other sees whole. Within a tile nothing is compared: the detector has settled that.
+    with that the other sees whole, and lies inside of that: where a small object fills what both tiles see, a large one
+    behind it stays. Within a tile nothing is compared: the detector has settled that.
     """
+    from scipy.optimize import linear_sum_assignment
+
     distinct = np.unique(tiles, axis=0)
     of_tile = [np.flatnonzero((tiles == tile).all(1)) for tile in distinct]
     for number, first in enumerate(of_tile):
@@ -165,11 +172,23 @@ def seen_twice(tiles: np.ndarray, boxes: np.ndarray, labels: np.ndarray, cut: np
             one, other = inner(boxes[first, None], common[neighbour]), inner(boxes[second], common[neighbour])
             shared = areas(inner(one, other))
             agreement = shared / np.maximum(areas(one) + areas(other) - shared, 1e-6)
-            agrees = agreement > AGREEMENT
+            is_half_seen = cut[first, None] != cut[second]
+            halves = np.where(cut[second], areas(boxes[second]), areas(boxes[first, None]))
+            is_inside = areas(inner(boxes[first, None], boxes[second])) > AGREEMENT * halves
+            agrees = (agreement > AGREEMENT) & (is_inside | ~is_half_seen)
             matched = np.zeros_like(agrees)
             matched[linear_sum_assignment(agrees * (agreement + (labels[first, None] == labels[second])), True)] = True
-            rows, columns = (agrees & (matched | (cut[first, None] != cut[second]))).nonzero()
+            rows, columns = (agrees & (matched | is_half_seen)).nonzero()
             yield from zip(first[rows].tolist(), second[columns].tolist(), strict=True)
+
+
+def tied_together(pairs: Iterable[Sequence[int]]) -> Collection[set[int]]:
+    """Numbers that pairs tie together, directly or over others."""
+    of_number: dict[int, set[int]] = {}
+    for pair in pairs:
+        together = set().union(*(of_number.get(number, {number}) for number in pair))
+        of_number.update(dict.fromkeys(together, together))
+    return {id(together): together for together in of_number.values()}.values()
 
 
 def areas(boxes: np.ndarray) -> np.ndarray:
@@ -178,7 +197,8 @@ def areas(boxes: np.ndarray) -> np.ndarray:
 
 def inner(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """What boxes have in common."""
-    return np.maximum(boxes * INWARDS, others * INWARDS) * INWARDS
+    corners = np.maximum(boxes[..., :2], others[..., :2]), np.minimum(boxes[..., 2:], others[..., 2:])
+    return np.concatenate(corners, axis=-1)
 
 
 def part_of(mask: np.ndarray, x: int = 0, y: int = 0) -> Part:

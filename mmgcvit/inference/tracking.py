@@ -7,7 +7,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from ..errors import UserError
-from .results import Detections, Masks
+from .results import Detections, Masks, Panoptic
 
 # Surer objects are matched with tracks first, those between the two with what is left of tracks; others are left out.
 SCORES = {'high': 0.6, 'low': 0.1}
@@ -42,6 +42,8 @@ class Tracker:
         """Those of the objects that belong to a track, with its number from 0; an object of a class stays one of it."""
         from mmdet.structures import DetDataSample
 
+        if isinstance(found, Panoptic):
+            raise UserError('--track: segments of panoptic segmentation are not followed; predict without it')
         objects = InstanceData(
             bboxes=torch.from_numpy(found.boxes),
             scores=torch.from_numpy(found.scores),

@@ -17,6 +17,8 @@ def test_parts_of_a_classifier_add_up_and_variants_are_beside_the_published(caps
     *parts, whole = [[float(number) for number in row[1:]] for row in rows]
     assert whole == pytest.approx([sum(column) for column in zip(*parts, strict=True)], abs=0.02)
     assert whole[0] > 0
+    run_command('flops', [ROOT / 'configs' / 'demo' / 'mask_rcnn_gcvit_digits.py', '--shape', 60, 90])
+    assert capsys.readouterr().out.splitlines()[0].endswith('one image of 64x96 px (height x width), padded')
     monkeypatch.setattr(get_flops, 'PUBLISHED', {('xxtiny', 224, (7, 7, 14, 7)): (2.1, 79.9)})
     run_command('flops', ['--table'])
     row = capsys.readouterr().out.splitlines()[-1]

@@ -1,5 +1,7 @@
 """Multiply-adds are those of the published networks, counted once and completely."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -123,5 +125,7 @@ def test_every_part_that_predicts_is_counted():
     ):
         found = model_parts(Network(**parts, auxiliary_head=pointwise()), (32, 64))
         assert [(part.name, part.parameters, part.macs) for part in found] == [BACKBONE, *counted]
+    (tracked,) = model_parts(SimpleNamespace(detector=Network(head=pointwise())), (32, 64))[1:]
+    assert tracked.name == 'head'
     with pytest.raises(UserError, match='Network: how to count what follows its backbone is not known here'):
         model_parts(Network(), (32, 64))

@@ -119,13 +119,13 @@ def test_detectors_with_other_parts_are_refused_by_these(detector, monkeypatch):
 def test_segmentors_that_a_graph_is_not_equal_to_are_refused():
     """One of one channel the host compares with a threshold, which is not in the file."""
 
-    def segmentor(channels=2, test_cfg=None, mode='whole'):
+    def segmentor(channels=2, test_cfg=None, mode='whole', **head):
         """Of it what is looked at before anything is built."""
         model = EncoderDecoder.__new__(EncoderDecoder)
         nn.Module.__init__(model)
         model.test_cfg = ConfigDict(mode=mode)
         model.data_preprocessor = SimpleNamespace(test_cfg=test_cfg)
-        model.decode_head = SimpleNamespace(out_channels=channels)
+        model.decode_head = SimpleNamespace(out_channels=channels, **head)
         return model
 
     for model, words in (
@@ -134,6 +134,7 @@ def test_segmentors_that_a_graph_is_not_equal_to_are_refused():
         (segmentor(test_cfg={'size': (64, 64)}), 'pads images in tests'),
         (segmentor(test_cfg={'size_divisor': 32}), 'pads images in tests'),
         (segmentor(channels=1), 'one channel'),
+        (segmentor(pixel_decoder=None, test_cfg={'size_divisor': 32}), 'whose queries find masks'),
     ):
         with pytest.raises(UserError, match=words):
             SegmentorGraph(model)

@@ -40,6 +40,8 @@ LARGE = 0
 def scene(size=(700, 900)):
     """Ellipses: one larger than a tile, pairs of which one nearly covers the other, rows of neighbours at all seams."""
     boxes = [(40, 500, 880, 690)]
+    # In front of it, each of them fills what two tiles both see of it, or most of that.
+    boxes += [(x, 502, x + 62, 688) for x in range(60, 810, 63)]
     boxes += [(x + more, 110 + more, x + 50, 160) for x in range(5, 850, 60) for more in (0, 3)]
     boxes += [(x, y, x + 44, y + 52) for y in range(210, 440, 56) for x in range(5, 850, 47)]
     masks = np.zeros((len(boxes), *size), bool)

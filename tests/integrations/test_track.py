@@ -8,6 +8,8 @@ pytest.importorskip('lap', reason='beside the environment: make test-track')
 pytest.importorskip('trackeval', reason='beside the environment: make test-track')
 
 from mmgcvit.experiments.complexity import model_parts
+from mmgcvit.inference import Panoptic, UserError
+from mmgcvit.inference.tracking import Tracker
 
 from ..configs.models import ENTRIES, on_meta, parameters_of, read, wrong_groups
 from ..inference import clip
@@ -25,12 +27,17 @@ def test_digits_that_cross_and_leave_are_followed(tmp_path):
     assert scores['switches'] < 12, scores
 
 
+def test_what_has_segments_is_not_followed():
+    with pytest.raises(UserError, match='segments of panoptic segmentation are not followed'):
+        Tracker()(object.__new__(Panoptic))
+
+
 def test_the_config_of_mot17_trains_and_scores_a_detector(tmp_path):
     """With that of the digits in it, on the clip."""
     cfg, detector = read('other_tasks/bytetrack_gcvit_t_mot17'), read(f'demo/{DIGITS}').model
     model, metadata = on_meta(cfg), ENTRIES['other_tasks/bytetrack_gcvit_t_mot17']['Metadata']
     assert [*wrong_groups(cfg, model)] == []
-    parts = model_parts(model.detector.eval(), tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+    parts = model_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
     assert (parameters_of(model), sum(part.macs for part in parts)) == (metadata['Parameters'], metadata['FLOPs'])
     clip.write_mot(tmp_path)
     weights = load_file(f'configs/demo/weights/{DIGITS}.safetensors')
