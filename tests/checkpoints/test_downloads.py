@@ -218,7 +218,6 @@ def answer(address):
         return str(error)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_two_processes_of_one_node_fetch_once_and_of_two_both_hear_of_a_failure(server, tmp_path):
     cache, broken = str(tmp_path / 'cache'), str(tmp_path / 'broken')

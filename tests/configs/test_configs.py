@@ -118,7 +118,6 @@ for name in ENTRIES:
         BY_MASKS[re.sub('.*_[tsb](_|$)', '', name)].append(name)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize('name', [BY_QUERIES[0], *(BY_MASKS[task][0] for task in ('', 'ade20k'))])
 def test_multiply_adds_of_what_finds_by_queries_are_counted(name):

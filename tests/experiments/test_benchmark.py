@@ -189,7 +189,6 @@ def test_a_model_that_cannot_do_a_case_is_named_and_left_out(call, tmp_path):
         call('compare', names[2], '--sizes', '32')
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_the_command_line_writes_a_table_its_data_and_a_plot(call, tmp_path):
     """The plain model is that of this very checkout, named as another."""

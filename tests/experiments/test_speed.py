@@ -72,7 +72,6 @@ def test_inference_ends_at_the_size_of_the_photo_and_its_parts_are_all_of_it(con
     assert not model.backbone._forward_pre_hooks
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_training_needs_more_memory_than_inference(work_dirs):
     config = str(work_dirs['classification'] / 'classify.py')

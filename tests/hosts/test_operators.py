@@ -346,7 +346,6 @@ print(mmcv._ext.__file__)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_mmdets_inferencer_works_before_an_import_of_mmgcvit(plain_mmcv):
     """As mmdet's own scripts: they import its operators before a config can import mmgcvit."""

@@ -21,7 +21,7 @@ from .conftest import TASKS
 # Continuous integration, which needs a browser, fails without it in test_page_modules.py.
 webdriver = pytest.importorskip('selenium.webdriver', reason='selenium not installed')
 ActionChains, Keys = webdriver.ActionChains, webdriver.Keys
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 DETECTOR, CLASSIFIER = 'mask_rcnn_gcvit_digits', 'gcvit_digits_cls'
 CLASSIFIERS = (CLASSIFIER, 'lsa_digits_cls')
