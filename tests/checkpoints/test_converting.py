@@ -184,11 +184,12 @@ def test_what_was_converted_is_told(convert, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    'arch', ['xxtiny', *(pytest.param(arch, marks=pytest.mark.long) for arch in ('xtiny', 'tiny', 'small', 'base'))]
-)
+@pytest.mark.parametrize('arch', ['xxtiny', pytest.param('small', marks=pytest.mark.long)])
 def test_timm_computes_the_same_both_ways(convert, arch, tmp_path):
-    """At 224 px with timm's random weights: logits and each stage's map within 1e-4; and our weights in timm."""
+    """At 224 px with timm's random weights: logits and each stage's map within 1e-4; and our weights in timm.
+
+    Without layer scale and with it; other archs have other widths and depths.
+    """
     theirs = timm.create_model(f'gcvit_{arch}').eval()
     # Random weights of some size, or differences would drown in the initial ones.
     for parameter in theirs.parameters():

@@ -238,7 +238,7 @@ class TestOneTrainingAtATime:
         fork_server.ensure_running()
         take_folder(tmp_path).close()
         with fork_server.CONTEXT.Pool(2) as pool:
-            assert pool.starmap(ask, [(tmp_path, 1000)] * 2, chunksize=1) == [{False}] * 2
+            assert pool.starmap(ask, [(tmp_path, 300)] * 2, chunksize=1) == [{False}] * 2
             failed = take_folder(tmp_path)
             assert ask(tmp_path, 2) == {False}
             assert pool.apply(ask, (tmp_path, 1)) == {True}

@@ -23,7 +23,7 @@ from .tensorrt_operators import refused
 
 SMALL = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits']
 DETECTORS = ['mask_rcnn_gcvit_digits', 'cascade_lsa']
-LONG = ['upernet_gcvit_digits', 'mask_rcnn_lsa_digits', 'cascade']
+LONG = ['upernet_gcvit_digits', 'mask_rcnn_lsa_digits']
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
 
 
