@@ -1,5 +1,6 @@
 """What the package has is found from every host's registry, without an import of it; old module paths name the new."""
 
+import json
 import re
 import sys
 from importlib import import_module
@@ -29,6 +30,32 @@ REGISTERED = {
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
 }
+
+
+# Runs each piece of code in a process forked from one that has imported torch and mmengine, no other host and nothing
+# of this package; gives what each has printed, errors too.
+FORKED = """
+import contextlib, io, json, os, sys, traceback
+import mmengine.runner
+for code in json.loads(sys.argv[1]):
+    if os.fork() == 0:
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            try:
+                exec(code, {})
+            except BaseException:
+                print(traceback.format_exc())
+        sys.stdout.write(json.dumps(said.getvalue()) + chr(10))
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+"""
+
+
+def printed_by(*codes, **options):
+    ended = run([sys.executable, '-c', FORKED, json.dumps(codes)], **options)
+    said = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith('"')]
+    assert len(said) == len(codes), ended.stderr
+    return said
 
 
 def test_the_backbones_build_in_every_scope():
@@ -63,32 +90,23 @@ print(missing, type(scope.MODELS.build(dict(type='mmgcvit.GCViT', arch='xxtiny')
 @pytest.mark.long
 def test_what_the_package_registers_is_found_in_every_scope_of_a_fresh_process(tmp_path):
     (tmp_path / 'config.py').write_text("custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)")
-    wrong = {}
-    for scope, beginning in BEGINNINGS.items():
-        code = FOUND.format(beginning=beginning, scope=scope, names=[*REGISTERED.items()])
-        ended = run([sys.executable, '-c', code], cwd=tmp_path)
-        if ended.stdout.splitlines()[-1:] != ['[] GCViT']:
-            wrong[scope] = ended.stdout + ended.stderr
-    assert not wrong
+    names = [*REGISTERED.items()]
+    codes = [FOUND.format(beginning=beginning, scope=scope, names=names) for scope, beginning in BEGINNINGS.items()]
+    for scope, said in zip(BEGINNINGS, printed_by(*codes, cwd=tmp_path), strict=True):
+        assert said.splitlines()[-1:] == ['[] GCViT'], (scope, said)
 
 
 @pytest.mark.slow
 def test_the_networks_are_known_to_what_asks_for_all_of_them_in_a_fresh_process():
-    for code, words in (
-        (
-            'from mmgcvit.checkpoints.weights import known_layouts; print({each.network for each in known_layouts()})',
-            "'LSA'",
-        ),
-        ('import timm, mmgcvit.integrations.timm; print(timm.list_models("mmgcvit_*"))', 'mmgcvit_lsa_imagenet_tiny'),
-        ('from mmgcvit.experiments.benchmark import build; print(type(build("lsa:imagenet-tiny", (64, 64))))', 'LSA'),
+    words = {
+        'from mmgcvit.checkpoints.weights import known_layouts; print({x.network for x in known_layouts()})': "'LSA'",
+        'import timm, mmgcvit.integrations.timm; print(timm.list_models("mmgcvit_*"))': 'mmgcvit_lsa_imagenet_tiny',
+        'from mmgcvit.experiments.benchmark import build; print(type(build("lsa:imagenet-tiny", (64, 64))))': 'LSA',
         # In one order, whichever is imported first.
-        (
-            'from mmgcvit import LSA; from mmgcvit.registry import networks; print(list(networks())[:2])',
-            "['GCViT', 'LSA']",
-        ),
-    ):
-        ended = run([sys.executable, '-c', code])
-        assert words in ended.stdout, (code, ended.stderr)
+        'from mmgcvit import LSA; from mmgcvit.registry import networks; print([*networks()][:2])': "['GCViT', 'LSA']",
+    }
+    for expected, said in zip(words.values(), printed_by(*words), strict=True):
+        assert expected in said, said
 
 
 @pytest.mark.slow

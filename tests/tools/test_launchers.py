@@ -20,7 +20,7 @@ from mmgcvit.engine.processes import free_port
 from ..docs.pages import blocks
 from ..engine import toy
 from ..programs import ROOT, started
-from .commands import CONFIGS, TOOLS, call_in_shell, environment_for, evaluate, score, train
+from .commands import CONFIGS, TOOLS, call_in_shell, environment_for, evaluate, score
 
 LONG = pytest.mark.long
 SECONDS_TO_START, SECONDS_TO_END = 240, 60
@@ -89,7 +89,7 @@ class Started:
 
 
 @pytest.fixture
-def start(digits):
+def start():
     """Start commands, which the test's end ends."""
     with ExitStack() as running:
 
@@ -97,7 +97,8 @@ def start(digits):
             folder.mkdir()
             with (folder / 'output.txt').open('w') as log:
                 output = {'stdout': log, 'stderr': subprocess.STDOUT}
-                process = running.enter_context(started(command, environment_for(digits, **environment), **output))
+                environment = environment_for('', PYTHONPATH=str(ROOT), **environment)
+                process = running.enter_context(started(command, environment, **output))
             return Started(process, folder / 'output.txt')
 
         yield start
@@ -141,17 +142,16 @@ def weights(work_dir):
 
 
 # One step with the learning rate 1, so that the weights change by the gradient.
-ONE_STEP = ['train_dataloader.dataset.indices=2', 'val_dataloader.dataset.indices=2', 'randomness.seed=0']
-ONE_STEP += ['optim_wrapper.optimizer.type=SGD', 'optim_wrapper.optimizer.lr=1']
+ONE_STEP = ['train_cfg.max_epochs=1', 'randomness.seed=0', 'custom_hooks.0.type=SyncBuffersHook', 'log_level=INFO']
+ONE_STEP += ['param_scheduler=None', 'optim_wrapper.optimizer.type=SGD', 'optim_wrapper.optimizer.lr=1']
 
 
 @pytest.fixture(scope='module')
-def step_of_one_process(digits, tmp_path_factory):
-    """The weights after one step on two images, and how far the step led."""
+def step_of_one_process(tmp_path_factory):
+    """The toy's weights after one step on two images, and how far the step led."""
     after, before = tmp_path_factory.mktemp('after'), tmp_path_factory.mktemp('before')
-    train(digits, 'classify', after, '--cfg-options', *ONE_STEP, 'train_dataloader.batch_size=2')
-    still = [*ONE_STEP[:-1], 'optim_wrapper.optimizer.lr=0', 'train_dataloader.batch_size=2']
-    train(digits, 'classify', before, '--cfg-options', *still)
+    toy.train(after, settings=ONE_STEP)
+    toy.train(before, settings=[*ONE_STEP[:-1], 'optim_wrapper.optimizer.lr=0'])
     return weights(after), (weights(after) - weights(before)).abs().max()
 
 
@@ -166,20 +166,20 @@ def log_in(work_dir):
     'launcher', ['one node', pytest.param('two nodes', marks=LONG), pytest.param('slurm', marks=LONG)]
 )
 def test_a_step_of_two_processes_with_one_image_each_is_that_of_one_process_with_two(
-    launcher, step_of_one_process, slurm, start, digits, tmp_path
+    launcher, step_of_one_process, slurm, start, tmp_path
 ):
     """What all processes know is said once. Gradients are summed in another order: a few roundings of float32."""
     expected, length = step_of_one_process
-    config, work_dir = CONFIGS / 'classify.py', tmp_path / 'work'
+    config, work_dir = toy.CONFIG, tmp_path / 'work'
     options = ['--cfg-options', *ONE_STEP, 'train_dataloader.batch_size=1', 'auto_scale_lr.base_batch_size=16']
     if launcher == 'one node':
-        output = call_in_shell(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', work_dir, *options)
+        output = call_in_shell('', TOOLS / 'dist_train.sh', config, 2, '--work-dir', work_dir, *options)
         assert 'Distributed training: True' in log_in(work_dir)
         assert output.count(': 2 processes run on the CPU') == 1
         assert output.count('made for 16 images a step, and this run has 2: 2 processes x 1 images') == 1
     elif launcher == 'slurm':
         slurm['GPUS_PER_NODE'] = '1'
-        call_in_shell(digits, TOOLS / 'slurm_train.sh', 'gpu', 'job', config, work_dir, *options, **slurm)
+        call_in_shell('', TOOLS / 'slurm_train.sh', 'gpu', 'job', config, work_dir, *options, **slurm)
         assert 'Distributed launcher: slurm' in log_in(work_dir)
     else:
         for node in start_nodes(start, tmp_path, 'dist_train.sh', config, '--work-dir', work_dir, *options):
@@ -188,14 +188,14 @@ def test_a_step_of_two_processes_with_one_image_each_is_that_of_one_process_with
     assert (weights(work_dir) - expected).abs().max() < 1e-5
 
 
-@pytest.mark.slow
 @LONG
 def test_two_processes_test_as_one_does_and_the_first_shows_how_training_gets_on(digits, tmp_path):
     """SyncBN, which has no CPU version, becomes BN by itself. A pixel at a rim is 0.01 of this mIoU."""
     config = CONFIGS / 'segment.py'
-    output = call_in_shell(digits, TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path, '--progress')
-    assert len(re.findall(r'^iteration 2 of 2 validated: .*mIoU \d', output, re.MULTILINE)) == 1
-    assert 'Iter(train)' not in output
+    outputs = toy.train_in_two(tmp_path, '--progress', config=config, DIGITS=str(digits))
+    validated = re.compile(r'^iteration 2 of 2 validated: .*mIoU \d', re.MULTILINE)
+    assert [len(validated.findall(output)) for output in outputs] == [1, 0]
+    assert not any('Iter(train)' in output for output in outputs)
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
     tested = call_in_shell(digits, TOOLS / 'dist_test.sh', config, checkpoint, 2, '--work-dir', tmp_path)
     assert score(tested, 'mIoU:') == pytest.approx(score(evaluate(digits, 'segment', tmp_path), 'mIoU:'), abs=0.011)
@@ -207,13 +207,12 @@ def job(start, tmp_path):
 
     def job(nodes):
         work_dir = tmp_path / 'work'
-        endless = ['train_cfg.max_iters=100000', 'train_cfg.val_interval=100000']
-        options = ['--work-dir', work_dir, '--cfg-options', *endless]
+        endless = ['train_cfg.max_iters=1000000', 'train_cfg.val_interval=1000000', 'log_level=INFO']
+        options = ['--work-dir', work_dir, '--cfg-options', *toy.ITERATIONS, *endless]
         if nodes == 1:
-            command = [TOOLS / 'dist_train.sh', CONFIGS / 'segment.py', 2, *options]
-            started = [start(tmp_path / 'node', *command)]
+            started = [start(tmp_path / 'node', TOOLS / 'dist_train.sh', toy.CONFIG, 2, *options)]
         else:
-            started = start_nodes(start, tmp_path, 'dist_train.sh', CONFIGS / 'segment.py', *options)
+            started = start_nodes(start, tmp_path, 'dist_train.sh', toy.CONFIG, *options)
         started[0].wait_until_it_trains()
         return started, work_dir
 
@@ -244,7 +243,6 @@ def test_a_killed_process_ends_the_whole_job_within_a_minute_and_is_named(number
     assert process_of_rank(0, work_dir) is None
 
 
-@pytest.mark.slow
 @LONG
 @pytest.mark.parametrize('number', [1, 2])
 def test_a_launcher_that_is_killed_leaves_no_process_behind(number, job):
@@ -259,9 +257,8 @@ def test_a_launcher_that_is_killed_leaves_no_process_behind(number, job):
     assert all(node.end(SECONDS_TO_END) != 0 for node in nodes)
 
 
-@pytest.mark.slow
 @LONG
-def test_an_error_in_one_process_ends_the_job_and_its_traceback_is_in_the_summary(digits, tmp_path):
+def test_an_error_in_one_process_ends_the_job_and_its_traceback_is_in_the_summary(tmp_path):
     (tmp_path / 'breaking.py').write_text(
         'import torch.distributed as dist\n'
         'from mmengine.hooks import Hook\n'
@@ -274,12 +271,12 @@ def test_an_error_in_one_process_ends_the_job_and_its_traceback_is_in_the_summar
     )
     config = tmp_path / 'breaks.py'
     config.write_text(
-        f'_base_ = {str(CONFIGS / "segment.py")!r}\n'
-        "custom_imports = dict(imports=['mmgcvit', 'breaking'], allow_failed_imports=False)\n"
+        f'_base_ = {str(toy.CONFIG)!r}\n'
+        "custom_imports = dict(imports=['mmgcvit', 'tests.engine.toy', 'tests.checkpoints.toy', 'breaking'])\n"
         "custom_hooks = [dict(type='Breaking')]\n"
     )
     command = [TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path / 'work']
-    output = call_in_shell(digits, *command, fails=True, PYTHONPATH=f'{tmp_path}:{ROOT}')
+    output = call_in_shell('', *command, fails=True, PYTHONPATH=f'{tmp_path}:{ROOT}')
     summary = summary_in(output)
     assert 'ZeroDivisionError: the very words' in summary
     assert 'in after_train_iter' in summary

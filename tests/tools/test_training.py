@@ -4,7 +4,7 @@ import os
 import pickle
 import pty
 import re
-import subprocess
+import select
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +19,7 @@ from packaging.version import Version
 
 from mmgcvit import GCViT
 
-from ..conftest import ROOT
+from .. import fork_server
 from .commands import CONFIGS, NUM_VAL, TOOLS, call, call_in_shell, environment_for, evaluate, score, train
 
 TASKS = {'detect': 'coco/segm_mAP:', 'segment': 'mIoU:', 'classify': 'accuracy/top5:'}
@@ -161,18 +161,15 @@ def test_with_progress_a_run_that_fails_shows_the_end_of_its_log(digits, tmp_pat
 
 def test_with_progress_a_terminal_shows_a_bar(digits, tmp_path):
     screen, terminal = pty.openpty()
-    command = [sys.executable, TOOLS / 'train.py', CONFIGS / 'classify.py', '--work-dir', tmp_path, '--progress']
+    command = [TOOLS / 'train.py', CONFIGS / 'classify.py', '--work-dir', tmp_path, '--progress']
     environment = environment_for(digits, TERM='xterm', COLUMNS='80')
-    with subprocess.Popen(command, stdout=terminal, stderr=terminal, cwd=ROOT, env=environment) as run:
-        os.close(terminal)
-        shown = b''
-        try:
-            while part := os.read(screen, 4096):
-                shown += part
-        except OSError:  # by which Linux tells that the last writer has ended
-            pass
-        finally:
-            os.close(screen)
+    run = fork_server.start(*command, environment=environment, output=(name := os.ttyname(terminal)), errors=name)
+    shown = b''
+    while run.exitcode is None or select.select([screen], [], [], 0)[0]:
+        if select.select([screen], [], [], 0.1)[0]:
+            shown += os.read(screen, 4096)
+    os.close(terminal)
+    os.close(screen)
     shown = shown.decode()
-    assert run.returncode == 0, shown
+    assert run.exitcode == 0, shown
     assert all(words in shown for words in ('training', '━━━', '4/4', 'accuracy/top5'))
