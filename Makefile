@@ -1,6 +1,6 @@
 # make demo   train a detector on real images, from a GC ViT classifier, and score it (installs first; minutes)
 # make test   lint and all tests but long ones and the demos'
-# make test-all        these too: it trains the demos and scores them
+# make test-all        these too: it trains the demo and scores it
 # make demo-seg        likewise with semantic segmentation: UPerNet
 # make test-upstream   the tests of what meets the hosts on the original OpenMMLab packages and torch 2.1, in an
 #                      environment of their own; make test-upstream-all runs all there
@@ -59,9 +59,10 @@ test-gpu: install
 gpu-wheels: install
 	$(RUN) -m tests.gpu.wheels build/gpu-wheels $(if $(GPU_PYTHON),--python $(GPU_PYTHON))
 
-# Of each folder what takes seconds: three minutes behind one and a half of installing.
+# Of what a host or an older torch may have otherwise what takes seconds.
 UPSTREAM = VENV=$(VENV)-upstream HOSTS=upstream
-MEETS_HOSTS = $(addprefix tests/,checkpoints engine export hosts inference models tools)
+MEETS_HOSTS = $(addprefix tests/,checkpoints engine export/test_files.py hosts inference models/contract models/gcvit \
+	models/layers models/lsa tools/test_launchers.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)
 	$(VENV)-upstream/bin/python -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal $(MEETS_HOSTS)

@@ -79,7 +79,7 @@ class Started:
 
     def wait_until_it_trains(self):
         deadline = time.monotonic() + SECONDS_TO_START
-        while 'Iter(train)' not in self.output:
+        while '(train)' not in self.output:
             assert time.monotonic() < deadline, self.output[-3000:]
             assert self.process.poll() is None, self.output[-3000:]
             time.sleep(0.2)
@@ -207,7 +207,8 @@ def job(start, tmp_path):
 
     def job(nodes):
         work_dir = tmp_path / 'work'
-        endless = ['train_cfg.max_iters=1000000', 'train_cfg.val_interval=1000000', 'log_level=INFO']
+        endless = [f'{name}=1000000' for name in ('train_cfg.max_iters', 'train_cfg.val_interval')]
+        endless += ['default_hooks.checkpoint.interval=1000000', 'log_level=INFO']
         options = ['--work-dir', work_dir, '--cfg-options', *toy.ITERATIONS, *endless]
         if nodes == 1:
             started = [start(tmp_path / 'node', TOOLS / 'dist_train.sh', toy.CONFIG, 2, *options)]
