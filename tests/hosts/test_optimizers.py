@@ -47,7 +47,7 @@ class Training:
                 'paramwise_cfg': copy.deepcopy(rules),
             },
         )
-        self.schedules = [LinearLR(self.wrapper, start_factor=0.1, end=20), MultiStepLR(self.wrapper, milestones=[30])]
+        self.schedules = [LinearLR(self.wrapper, start_factor=0.1, end=4), MultiStepLR(self.wrapper, milestones=[6])]
         self.steps = 0
 
     @property
@@ -113,9 +113,9 @@ def test_merged_groups_train_and_go_on_as_a_group_for_each_parameter_to_the_last
             patch.setattr(MergesGroups, 'add_params', merge_nothing)
             apart = Training(detector, constructor, rules, **kernels)
         assert (len(merged.groups), len(apart.groups)) == (number, len(list(detector.parameters())))
-        resumed.resumed(apart.run(25))
+        resumed.resumed(apart.run(5))
         for training in (merged, apart, resumed):
-            training.run(50)
+            training.run(10)
         assert not torch.equal(merged.model.neck.fpn_convs[0].conv.weight, detector.neck.fpn_convs[0].conv.weight)
         assert_same(merged, apart)
         assert_same(resumed, apart)
