@@ -32,9 +32,9 @@ def parse_args() -> argparse.Namespace:
     compare.add_argument('--precisions', choices=('fp32', 'bf16', 'fp16'), nargs='+', default=['fp32'])
     compare.add_argument('--run', choices=('eager', 'compiled', 'both'), default='eager')
     compare.add_argument('--no-memory', action='store_true', help='leave out peak memory, a process for each figure')
-    sizes = add_command(commands, 'sizes', 'grow_sizes', 'cost against image size', rounds=3)
+    sizes = add_command(commands, 'sizes', 'grow', 'cost against image size', rounds=3)
     sizes.add_argument('--sides', type=positive, nargs='+', default=[256, 512, 1024, 2048], help='pixels a side')
-    batches = add_command(commands, 'batches', 'grow_batches', 'cost against the number of images', rounds=5)
+    batches = add_command(commands, 'batches', 'grow', 'cost against the number of images', rounds=5)
     batches.add_argument('--size', type=image_size, default=(224, 224))
     batches.add_argument('--batches', type=positive, nargs='+', default=[1, 2, 4, 8, 16, 32])
     for command in (sizes, batches):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from ..errors import UserError
-from ..models.layers import TransformerBlock
+from ..models.layers.blocks import TransformerBlock
 from ..registry import FUNCTIONS, STRATEGIES
 
 # Under the others several processes hold a copy of the same share, and clipping would count each copy's gradients.

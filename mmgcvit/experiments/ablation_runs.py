@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import UserError
 from ..files import written_whole
@@ -160,46 +160,38 @@ def draw(path: Path, table: Table, scores: Scores, same_scale: bool) -> None:
 
     Published scores of the same scale, which are of the same data, stand on the same axis, others on one beside it.
     """
-    published = any(row.published for row in table.rows)
-    columns = len(table.metrics) * (2 if published and not same_scale else 1)
     from matplotlib.figure import Figure
 
+    published = [place for place, row in enumerate(table.rows) if row.published]
+    apart = bool(published) and not same_scale
+    columns = len(table.metrics) * (1 + apart)
     figure = Figure(figsize=(3 + 3.2 * columns, 1.3 + 0.42 * len(table.rows)), layout='constrained')
-    axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0].tolist()
+    axes = iter(figure.subplots(1, columns, sharey=True, squeeze=False)[0])
     for number, name in enumerate(table.metrics):
-        axis = axes.pop(0)
-        draw_measured(axis, table, scores, name)
+        axis = next(axes)
         axis.set_xlabel(name if same_scale else f'{name} here, mean ± deviation')
-        if published and not same_scale:
-            draw_published(axes[0], table, number)
-            axes.pop(0).set_xlabel(f'{name}, published')
-        elif published:
-            draw_published(axis, table, number)
-        if same_scale:
-            axis.legend(loc='best', fontsize='small')
+        axis.grid(axis='x', alpha=0.3)
+        # Each seed as a small dot, and over them mean and deviation.
+        for place, row in enumerate(table.rows):
+            values = scores[row.key][name]
+            found = summary(values)
+            if found is None:
+                continue
+            axis.plot(values, [place + 0.22] * len(values), '.', color=MEASURED, alpha=0.45, markersize=5)
+            label = 'here, mean ± deviation' if place == 0 else None
+            bar = {'fmt': 'o', 'color': MEASURED, 'capsize': 4, 'markersize': 6, 'label': label}
+            axis.errorbar([found.mean], [place], xerr=found.deviation, **bar)
         axis.set_yticks(range(len(table.rows)), [row.name for row in table.rows])
         axis.set_ylim(len(table.rows) - 0.5, -0.5)
+        if apart:
+            beside = next(axes)
+            beside.set_xlabel(f'{name}, published')
+            beside.grid(axis='x', alpha=0.3)
+        if published:
+            values = [table.rows[place].published[number] for place in published]
+            place = beside if apart else axis
+            place.plot(values, published, 'D', color=PUBLISHED, markersize=6, label='published')
+        if same_scale:
+            axis.legend(loc='best', fontsize='small')
     figure.suptitle(table.title, fontsize='medium')
     figure.savefig(path, dpi=110)
-
-
-def draw_measured(axis: Any, table: Table, scores: Scores, name: str) -> None:
-    """Each seed as a small dot, and over them mean and deviation."""
-    axis.grid(axis='x', alpha=0.3)
-    for place, row in enumerate(table.rows):
-        values: Sequence[float] = scores[row.key][name]
-        found = summary(values)
-        if found is None:
-            continue
-        axis.plot(values, [place + 0.22] * len(values), '.', color=MEASURED, alpha=0.45, markersize=5)
-        label = 'here, mean ± deviation' if place == 0 else None
-        bar = {'fmt': 'o', 'color': MEASURED, 'capsize': 4, 'markersize': 6, 'label': label}
-        axis.errorbar([found.mean], [place], xerr=found.deviation, **bar)
-
-
-def draw_published(axis: Any, table: Table, number: int) -> None:
-    """The published scores of one metric."""
-    axis.grid(axis='x', alpha=0.3)
-    places = [place for place, row in enumerate(table.rows) if row.published]
-    values = [table.rows[place].published[number] for place in places]
-    axis.plot(values, places, 'D', color=PUBLISHED, markersize=6, label='published')

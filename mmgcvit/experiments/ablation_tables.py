@@ -4,7 +4,7 @@ The tables are data: nothing here knows a network, and of a table no more than i
 its own config, and can be put on another one: other data, other sizes, another schedule.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pprint import pformat
@@ -43,7 +43,7 @@ class Row:
     key: str  # what its folder is called
     name: str  # what the table calls it
     config: Path | None  # at full scale
-    published: tuple[float, ...] | None = None  # one for each metric of the table
+    published: Sequence[float] | None = None  # one for each metric of the table
     at_digits: Mapping[str, Any] | None = None  # sizes at the demo's scale, where its config cannot tell the change
 
 
@@ -53,70 +53,28 @@ class Table:
 
     key: str  # what one calls it on the command line
     title: str
-    metrics: tuple[str, ...]  # keys of METRICS
+    metrics: Sequence[str]  # keys of METRICS
     unchanged: Path | None  # the config that rows differ from, at full scale; None in a table of digits alone
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     digits: Path | None = None  # the same at the demo's scale
 
 
-# Entries of a table and of a row; those with a question mark may be missing.
-TABLE_ENTRIES = {'title': str, 'metrics': list, 'unchanged?': str, 'digits?': str, 'rows': dict}
-ROW_ENTRIES = {'name': str, 'config?': str, 'published?': list, 'at_digits?': dict}
-
-
 def read_tables(path: Path) -> dict[str, Table]:
-    """All tables of a file, by name; configs are named relative to the folder above the file's."""
+    """All tables of a file, by name; configs are named relative to the folder above the file's.
+
+    A row without a config is the unchanged one.
+    """
     if not path.is_file():
         raise UserError(f'there are no tables: {path} is missing; it belongs to the ablations of the repository')
-    content = yaml.safe_load(path.read_text())
-    check_entries(str(path), content)
-    return {str(key): read_table(str(key), entries, path.parent.parent) for key, entries in content.items()}
-
-
-def check_entries(what: str, entries: Any, kinds: Mapping[str, type] | None = None) -> None:
-    """Refuse what is no mapping, and, where kinds are given, what is missing, unknown or of another kind."""
-    if not isinstance(entries, Mapping):
-        raise UserError(f'{what}: expected entries NAME: VALUE, got {entries!r:.100}')
-    known = {name.removesuffix('?'): kind for name, kind in (kinds or {}).items()}
-    for name, kind in known.items():
-        value = entries.get(name)
-        if not isinstance(value, kind) and not (value is None and f'{name}?' in kinds):
-            raise UserError(f'{what}: {name} is {value!r:.100}; expected a {kind.__name__}')
-    unknown = sorted(set(entries) - set(known)) if kinds else []
-    if unknown:
-        raise UserError(f'{what}: unknown {", ".join(unknown)}; known: {", ".join(sorted(known))}')
-
-
-def read_table(key: str, entries: Any, configs: Path) -> Table:
-    check_entries(f'table {key}', entries, TABLE_ENTRIES)
-
-    def config_at(name: str, what: str) -> Path:
-        if not (configs / name).is_file():
-            raise UserError(f'{what}: there is no config {configs / name}')
-        return configs / name
-
-    def read_row(name: str, row: Any) -> Row:
-        """Without a config it is the unchanged one."""
-        check_entries(f'row {name}', row, ROW_ENTRIES)
-        published = row.get('published')
-        if published is not None and len(published) != len(metrics):
-            raise UserError(f'row {name}: published is {published}; expected {len(metrics)}, one for each metric')
-        return Row(
-            name,
-            row['name'],
-            unchanged if row.get('config') is None else config_at(row['config'], name),
-            None if published is None else tuple(map(float, published)),
-            row.get('at_digits'),
-        )
-
-    metrics = tuple(entries['metrics'])
-    if not metrics or set(metrics) - set(METRICS):
-        raise UserError(f'table {key}: metrics are {list(metrics)}; expected some of {list(METRICS)}')
-    unchanged, digits = (name and config_at(name, key) for name in (entries.get('unchanged'), entries.get('digits')))
-    if unchanged is None and digits is None:
-        raise UserError(f'table {key}: expected unchanged, digits or both')
-    rows = tuple(read_row(str(name), row) for name, row in entries['rows'].items())
-    return Table(key, entries['title'], metrics, unchanged, rows, digits)
+    configs, tables = path.parent.parent, {}
+    for key, entries in yaml.safe_load(path.read_text()).items():
+        unchanged, digits = (entries.get(name) and configs / entries[name] for name in ('unchanged', 'digits'))
+        rows = []
+        for name, row in entries['rows'].items():
+            config = configs / row['config'] if 'config' in row else unchanged
+            rows.append(Row(name, row['name'], config, row.get('published'), row.get('at_digits')))
+        tables[key] = Table(key, entries['title'], entries['metrics'], unchanged, rows, digits)
+    return tables
 
 
 def change_of(row: Row, table: Table, at_digits: bool) -> dict[str, Any]:

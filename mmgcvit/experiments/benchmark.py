@@ -89,7 +89,16 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
     """Build a backbone for images of a size: (B, 3, H, W) to its maps, in a tuple."""
     kind, _, rest = name.partition(':')
     if kind == 'plain':
-        return build_plain(rest, size)
+        if not (ROOT / 'tests').is_dir():
+            raise UserError(
+                f"{name} is computed by the tests' plain formulations, which are not part of the installed package; "
+                "clone the repository and call 'mmgcvit benchmark' there"
+            )
+        sys.path.append(str(ROOT))
+        from tests.models.gcvit.plain import PlainGCViT
+        from tests.models.lsa.plain import PlainLSA
+
+        return (PlainLSA if rest.startswith('lsa') else PlainGCViT)(build(rest, size))
     arch, _, window = rest.partition('@')
     # Not what the ablations make of them.
     known = {name.lower(): kind for name, kind in networks().items() if PyramidBackbone in kind.__bases__}
@@ -117,20 +126,6 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
     kinds = {each: f'{each}:...' for each in (*known, 'plain', 'swin', 'convnext', 'timm')}
     asked = meant(kind, kinds, kinds.get)
     raise UserError(f'there is no model {name!r}; expected one of {", ".join(kinds.values())}{asked}')
-
-
-def build_plain(name: str, size: tuple[int, int]) -> nn.Module:
-    """A network of this project as the tests compute it for comparison."""
-    if not (ROOT / 'tests').is_dir():
-        raise UserError(
-            f"plain:{name} is computed by the tests' plain formulations, which are not part of the installed package; "
-            "clone the repository and call 'mmgcvit benchmark' there"
-        )
-    sys.path.append(str(ROOT))
-    from tests.models.gcvit.plain import PlainGCViT
-    from tests.models.lsa.plain import PlainLSA
-
-    return (PlainLSA if name.startswith('lsa') else PlainGCViT)(build(name, size))
 
 
 def prepare(name: str, case: Case) -> Step:
@@ -200,7 +195,23 @@ def compare_models(args: Namespace, say: Say) -> None:
         case = Case(size, args.batch, mode, precision, compiled, args.device)
         timings = time_models(args.models, case, args.rounds)
         memory = {} if args.no_memory else {name: measure_memory(name, case) for name in timings}
-        tables.append(comparison(case, timings, memory))
+        first_name, first = next(iter(timings.items()), ('', None))
+        columns = [
+            'model',
+            'median, ms',
+            'p10 to p90',
+            'p99',
+            'images/s',
+            f'speed, {first_name} = 1',
+            'peak memory, MB',
+        ]
+        rows = []
+        for name, timing in timings.items():
+            tenth, ninetieth, last = (milliseconds(timing.percentile(percent)) for percent in (10, 90, 99))
+            cells = [name, milliseconds(timing.median), f'{tenth} to {ninetieth}', last]
+            cells += [f'{args.batch / timing.median:.3g}', f'{first.ratio_to(timing):.2f}']
+            rows.append([*cells, f'{memory[name] / MEGABYTE:.0f}' if memory else ''])
+        tables.append(f'{case}; {case.device}\n\n{table(columns, rows)}')
         if timings:
             bars[str(case)] = {name: args.batch / timing.median for name, timing in timings.items()}
         seconds = {name: timing.seconds for name, timing in timings.items()}
@@ -212,33 +223,14 @@ def compare_models(args: Namespace, say: Say) -> None:
     plot_bars(args.out / 'compare.png', bars)
 
 
-def comparison(case: Case, timings: dict[str, Timing], memory: dict[str, int]) -> str:
-    """The table of a case."""
-    (first_name, first) = next(iter(timings.items()), ('', None))
-    columns = ['model', 'median, ms', 'p10 to p90', 'p99', 'images/s', f'speed, {first_name} = 1', 'peak memory, MB']
-    rows = []
-    for name, timing in timings.items():
-        tenth, ninetieth, last = (milliseconds(timing.percentile(percent)) for percent in (10, 90, 99))
-        cells = [name, milliseconds(timing.median), f'{tenth} to {ninetieth}', last]
-        cells += [f'{case.batch / timing.median:.3g}', f'{first.ratio_to(timing):.2f}']
-        rows.append([*cells, f'{memory[name] / MEGABYTE:.0f}' if memory else ''])
-    return f'{case}; {case.device}\n\n{table(columns, rows)}'
-
-
-def grow_sizes(args: Namespace, say: Say) -> None:
-    """Cost against image size."""
-    cases = {side * side: Case((side, side), 1, args.mode, device=args.device) for side in args.sides}
-    grow(args, say, 'pixels of one image', cases)
-
-
-def grow_batches(args: Namespace, say: Say) -> None:
-    """Cost against the number of images."""
-    cases = {batch: Case(args.size, batch, args.mode, device=args.device) for batch in args.batches}
-    grow(args, say, f'images of {args.size[0]}x{args.size[1]} px at a time', cases)
-
-
-def grow(args: Namespace, say: Say, quantity: str, cases: dict[int, Case]) -> None:
-    """Time and memory of each model against a quantity, with the slope of both in a log-log plot."""
+def grow(args: Namespace, say: Say) -> None:
+    """Time and memory of each model against image size or the number of images, with their slopes in log-log plots."""
+    if args.name == 'sizes':
+        quantity = 'pixels of one image'
+        cases = {side * side: Case((side, side), 1, args.mode, device=args.device) for side in args.sides}
+    else:
+        quantity = f'images of {args.size[0]}x{args.size[1]} px at a time'
+        cases = {batch: Case(args.size, batch, args.mode, device=args.device) for batch in args.batches}
     timings = {amount: time_models(args.models, case, args.rounds) for amount, case in cases.items()}
     panels: dict[str, list[Series]] = {'seconds': [], 'peak memory, MB': []}
     for name in args.models:

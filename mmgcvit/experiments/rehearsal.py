@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 import torch
 from mmengine.config import Config
@@ -39,15 +39,6 @@ Observed = dict[str, Any]
 RunProgram = Callable[[list[str], TextIO], int]
 
 
-class Step(NamedTuple):
-    """One command of a run: what it shows; a module that is a program, and its arguments; what reads the observed."""
-
-    name: str
-    what: str
-    program: list[str]
-    check: Callable[[Observed], str]
-
-
 def in_new_process(program: list[str], log: TextIO) -> int:
     """Run a program as users do: nothing that this process has imported hides what it does not import itself."""
     return subprocess.run([sys.executable, '-m', *program], stdout=log, stderr=subprocess.STDOUT).returncode
@@ -59,50 +50,50 @@ def rehearse(cfg: Config, folder: Path, say: Callable[[str], None], run: RunProg
     At the first that does not the rehearsal ends, and its last lines are said. Logs go into the folder.
     """
     seen: dict[str, Observed] = {}
-    for step in steps(cfg, folder, seen):
+    for name, what, program, check in steps(cfg, folder, seen):
         began = time.perf_counter()
-        error, found = run_step(step, folder, seen, run)
+        observed, log = folder / 'run' / FILE, folder / f'{name}.log'
+        observed.unlink(missing_ok=True)
+        with log.open('w') as file:
+            exit_code = run(program, file)
+        if observed.is_file():
+            seen[name] = json.loads(observed.read_text())
+        failure = None
+        if exit_code:
+            last = log.read_text(errors='replace').splitlines()[-LINES_OF_A_FAILURE:]
+            failure = '\n'.join([f'exit code {exit_code}', *(f'  | {line}' for line in last)])
+        elif name not in seen:
+            failure = 'it ended without having trained or tested'
+        else:
+            try:
+                found = check(seen[name])
+            except UserError as error:
+                failure = str(error)
         took = f'{time.perf_counter() - began:.0f} s'
-        if error is not None:
-            name = 'build' if step.name == 'train' and not seen else step.name
-            say(f'{name}: FAILED after {took}: {error}\n  whole log: {folder / step.name}.log')
+        if failure:
+            say(f'{name if seen else "build"}: FAILED after {took}: {failure}\n  whole log: {log}')
             return False
-        say(f'{step.name}: OK ({took}; {step.what})\n  {found}')
+        say(f'{name}: OK ({took}; {what})\n  {found}')
     return True
 
 
-def steps(cfg: Config, folder: Path, seen: dict[str, Observed]) -> Iterator[Step]:
-    """The commands; the checkpoint of the last is known only when the ones before it have run."""
+def steps(
+    cfg: Config, folder: Path, seen: dict[str, Observed]
+) -> Iterator[tuple[str, str, list[str], Callable[[Observed], str]]]:
+    """The commands of a run: name; what it shows; a module that is a program, with arguments; what reads the observed.
+
+    The checkpoint of the last is known only when the ones before it have run.
+    """
     train = ['mmgcvit', 'train', str(folder / 'config.py')]
-    what = f'model and data build, {ITERATIONS} iterations, checkpoint'
-    yield Step('train', what, train, partial(check_training, cfg))
+    yield 'train', f'model and data build, {ITERATIONS} iterations, checkpoint', train, partial(check_training, cfg)
     what = f'{ITERATIONS} more iterations from the checkpoint, validation'
     resume = [*train, '--resume', '--cfg-options', longer(cfg)]
-    yield Step('resume', what, resume, lambda observed: check_resumed(cfg, seen['train'], observed))
+    yield 'resume', what, resume, lambda observed: check_resumed(cfg, seen['train'], observed)
     if cfg.get('test_cfg') is not None and cfg.get('test_dataloader'):
         checkpoint = (folder / 'run' / 'last_checkpoint').read_text().strip()
         test = ['mmgcvit', 'test', str(folder / 'config.py'), checkpoint]
         what = 'the checkpoint loads and is scored'
-        yield Step('test', what, test, lambda observed: check_tested(cfg, seen['resume'], observed))
-
-
-def run_step(step: Step, folder: Path, seen: dict[str, Observed], run: RunProgram) -> tuple[str | None, str]:
-    """Run a command and check what it did; return what went wrong, if anything, and what was found."""
-    observed, log = folder / 'run' / FILE, folder / f'{step.name}.log'
-    observed.unlink(missing_ok=True)
-    with log.open('w') as file:
-        exit_code = run(step.program, file)
-    if observed.is_file():
-        seen[step.name] = json.loads(observed.read_text())
-    if exit_code:
-        last = log.read_text(errors='replace').splitlines()[-LINES_OF_A_FAILURE:]
-        return f'exit code {exit_code}\n' + '\n'.join(f'  | {line}' for line in last), ''
-    if step.name not in seen:
-        return 'it ended without having trained or tested', ''
-    try:
-        return None, step.check(seen[step.name])
-    except UserError as error:
-        return str(error), ''
+        yield 'test', what, test, lambda observed: check_tested(cfg, seen['resume'], observed)
 
 
 def check_training(cfg: Config, observed: Observed) -> str:
@@ -251,20 +242,13 @@ def state_of(runner: Runner) -> list[float]:
 
 def sum_of_predictions(samples: Sequence[Any]) -> float:
     """The sum of all numbers that images' data samples have as predictions: boxes, scores, label maps, ..."""
-    predictions = [
-        value
-        for sample in samples
-        if isinstance(sample, BaseDataElement)
-        for name, value in sample.all_items()
-        if name.startswith('pred')
-    ]
-    tensors = [
-        tensor
-        for value in predictions
-        for tensor in (value.values() if isinstance(value, BaseDataElement) else [value])
-        if isinstance(tensor, Tensor)
-    ]
-    return sum(float(tensor.double().sum()) for tensor in tensors)
+    total = 0.0
+    for sample in samples:
+        for name, value in sample.all_items() if isinstance(sample, BaseDataElement) else ():
+            if name.startswith('pred'):
+                tensors = value.values() if isinstance(value, BaseDataElement) else [value]
+                total += sum(float(tensor.double().sum()) for tensor in tensors if isinstance(tensor, Tensor))
+    return total
 
 
 def numbers_of(values: Mapping[str, Any] | None) -> dict[str, float]:

@@ -6,7 +6,6 @@
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from ..datasets.miniature import (
 )
 from ..errors import UserError
 from ..hosts.configs import enter_scope, settings_in
-from ..models.layers import resolve_variant
+from ..models.layers.arguments import resolve_variant
 from ..registry import MODELS
 
 OBSERVER = 'mmgcvit.experiments.rehearsal'
@@ -126,7 +125,7 @@ def use_miniature_data(cfg: Config, root: Path) -> list[str]:
     found: dict[str, list[tuple[str, ConfigDict]]] = {}
     for name in filter(cfg.get, LOADERS):
         # Loaders that are one and the same in the file get data sets of their own.
-        cfg[name].dataset = rewritten(deepcopy(cfg[name].dataset), without_servers)
+        cfg[name].dataset = rewritten(cfg[name].dataset, without_servers)
         for dataset in leaf_datasets(cfg[name].dataset):
             found.setdefault(miniature_of(dataset), []).append((LOADERS[name], dataset))
     notes = [MAKERS[kind](cfg, members, root) for kind, members in sorted(found.items())]

@@ -13,7 +13,7 @@ from ..checkpoints.folder import KEYS, MODEL_TYPE, FolderConfig, config_in, netw
 from ..checkpoints.loading import OUTPUT_NORM
 from ..errors import shorten
 from ..models.base import PyramidBackbone
-from ..models.layers import resolve_variant
+from ..models.layers.arguments import resolve_variant
 from ..version import __version__
 from . import require
 

@@ -28,17 +28,11 @@ from ..checkpoints.loading import arch_of
 from ..checkpoints.weights import merge_lora
 from ..errors import UserError
 from ..registry import MODELS
-from .layers import (
-    LayerNorm,
-    LoRALinear,
-    PositionEmbedding,
-    RelativePositionBias,
-    Variant,
-    is_exporting,
-    resolve_variant,
-    whole_number,
-    whole_numbers,
-)
+from .layers.arguments import Variant, resolve_variant, whole_number, whole_numbers
+from .layers.blocks import LayerNorm
+from .layers.lora import LoRALinear
+from .layers.position import PositionEmbedding, RelativePositionBias
+from .layers.tracing import is_exporting
 
 WithCp = bool | Sequence[bool]
 

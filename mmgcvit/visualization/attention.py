@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
-from ..models.layers import even_window, in_windows
+from ..models.layers import in_windows
+from ..models.layers.windows import even_window
 from .drawing import MARK, draw_borders, draw_box, draw_image, draw_map, figure_of, height_for, limits_of
 from .networks import Box, View, backbone_of, check_number, inputs_of, last_detailed_stage, stride_of, view_of
 

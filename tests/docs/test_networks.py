@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.models.layers import count_windows, even_window, round_up
+from mmgcvit.models.layers.windows import count_windows, even_window, round_up
 
 from ..conftest import ROOT
 from .pages import tables_of

@@ -2,8 +2,7 @@
 
 import gc
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache, partial
 
 from mmengine.config import Config
@@ -50,13 +49,16 @@ def check_datasets(
             report.notes.append(f'{settings.type} ({settings.get("data_root")}) {NOT_LOOKED_INTO}')
             continue
         dataset, annotations = built(settings), None
-        with garbage_left():
+        gc.disable()  # which among millions of objects, as COCO has, takes longer than all else
+        try:
             if kind == 'coco':
                 annotations = read(dataset.ann_file)
                 readable = annotations is not None
                 pictures = check_coco(dataset, settings, annotations, is_scored, report) if readable else []
             else:
                 pictures = (check_pairs if kind == 'ade20k' else check_folders)(dataset, report)
+        finally:
+            gc.enable()
         look = partial(look_at_picture, loader=loader_of(settings), dataset=dataset)
         opened = open_some(place_of(dataset), pictures, images, look, report, progress)
         if contents is not None:
@@ -85,18 +87,6 @@ def outputs_of(cfg: Config) -> dict[str, int]:
         for place, head in settings_in(cfg.get('model') or {}, 'model')
         if HEAD.search(place) and isinstance(head, dict) and 'num_classes' in head and not head.get('class_agnostic')
     }
-
-
-@contextmanager
-def garbage_left() -> Iterator[None]:
-    """No search for garbage in a block that makes millions of objects: of COCO's size it takes longer than all else."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def look_at_picture(picture: Picture, loader: Loader, dataset: BaseDataset) -> list[Problem]:

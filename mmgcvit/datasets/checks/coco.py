@@ -194,17 +194,6 @@ def swapped_classes(file: CocoFile) -> list[str]:
     return [f'{name!r} would be called {called!r}' for name, called in pairs if name != called]
 
 
-def boxes(wrong: Callable[[CocoFile], NDArray[np.bool_]]) -> Callable[[CocoFile], list[str]]:
-    """A test of boxes; each is reported once, for the first that is wrong with it."""
-
-    def find(file: CocoFile) -> list[str]:
-        found = file.sound & wrong(file)
-        file.sound &= ~found
-        return file.said('bbox', found)
-
-    return find
-
-
 # Of categories in a complaint.
 MOST_NAMES = 20
 # Rounded numbers reach over the edge by less, and COCO's own do.
@@ -255,21 +244,20 @@ PROBLEMS = {
             *file.said('ignore', [entry.get('ignore') not in (0, 1, None) for entry in file.placed]),
         ]
     ),
+}
+# What may be wrong with boxes, and which have it; each is reported once, for the first.
+BOXES = {
     Kind(
         'boxes or areas that are no finite numbers', STOPS, 'write bbox as [x, y, width, height] and area in pixels'
-    ): boxes(lambda file: ~np.isfinite(np.column_stack([file.start, file.extent, file.areas])).all(1)),
-    Kind('boxes of negative width or height', LEFT_OUT, DEGENERATE): boxes(lambda file: (file.extent < 0).any(1)),
-    Kind('boxes under a pixel in width or height', LEFT_OUT, DEGENERATE): boxes(
-        lambda file: (file.extent < PIXEL).any(1)
-    ),
-    Kind('boxes wholly outside of the image', LEFT_OUT, DEGENERATE): boxes(
+    ): (lambda file: ~np.isfinite(np.column_stack([file.start, file.extent, file.areas])).all(1)),
+    Kind('boxes of negative width or height', LEFT_OUT, DEGENERATE): lambda file: (file.extent < 0).any(1),
+    Kind('boxes under a pixel in width or height', LEFT_OUT, DEGENERATE): lambda file: (file.extent < PIXEL).any(1),
+    Kind('boxes wholly outside of the image', LEFT_OUT, DEGENERATE): (
         lambda file: ((file.start + file.extent <= 0) | (file.start >= file.frames)).any(1)
     ),
-    Kind('areas of zero or less', LEFT_OUT, DEGENERATE): boxes(lambda file: file.areas <= 0),
+    Kind('areas of zero or less', LEFT_OUT, DEGENERATE): lambda file: file.areas <= 0,
     Kind('boxes partly outside of the image', REPAIRED, 'resizing clips them'): (
-        lambda file: file.said(
-            'bbox', file.sound & (np.maximum(-file.start, file.start + file.extent - file.frames) > PIXEL).any(1)
-        )
+        lambda file: (np.maximum(-file.start, file.start + file.extent - file.frames) > PIXEL).any(1)
     ),
 }
 # Likewise, of files that scores are computed from.
@@ -310,6 +298,11 @@ def check_coco(
     file = CocoFile(*entries, dataset.metainfo.get('classes'), is_scored)
     for kind, test in (PROBLEMS | PROBLEMS_OF_SCORES if is_scored else PROBLEMS).items():
         report.add(kind, place, test(file))
+    for kind, has_it in BOXES.items():
+        found = file.sound & has_it(file)
+        report.add(kind, place, file.said('bbox', found))
+        if kind.outcome is not REPAIRED:
+            file.sound &= ~found
     is_used = file.sound & file.in_class & ~file.flagged('ignore')
     # Training gets crowds with their masks, though not as objects to find.
     if not is_scored and not (is_used & ~file.flagged('iscrowd')).any():
@@ -388,10 +381,6 @@ POLYGONS = {
     FAR_OUTSIDE: lambda polygons, side: any(min(p) < -side or max(p) > 2 * side for p in polygons if p),
     SHORT: lambda polygons, _: any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons),
 }
-# In run lengths a character is 48 and six bits: five of a number, the lowest five first, and one that says that more
-# follow. Seven characters are more than the 32 bits that pycocotools counts in.
-FIRST_CHARACTER, BITS, LONGEST_NUMBER = 48, 5, 6
-MORE, SIGN, DATA = 0x20, 0x10, 0x1F
 
 
 def check_masks(file: CocoFile, concerned: NDArray[np.bool_], place: str, report: Report) -> None:
@@ -435,17 +424,17 @@ def decompressed(string: str) -> list[int] | None:
     Written from the description of the format in COCO's ``maskApi.h``: from the fourth length on what is written is the
     difference to the length two before. pycocotools' own reading takes any string, past its end too.
     """
-    codes = np.frombuffer(string.encode(), np.uint8).astype(np.int64) - FIRST_CHARACTER
-    if not codes.size or codes.min() < 0 or codes.max() > (MORE | DATA) or codes[-1] & MORE:
-        return None
-    ends = np.flatnonzero(codes < MORE)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    characters = ends - starts + 1
-    if characters.max() > LONGEST_NUMBER:
-        return None
-    places = np.arange(codes.size) - np.repeat(starts, characters)
-    numbers = np.add.reduceat((codes & DATA) << (BITS * places), starts)
-    numbers -= np.where(codes[ends] & SIGN, 1 << (BITS * characters), 0)
-    numbers[1::2] = numbers[1::2].cumsum()
-    numbers[2::2] = numbers[2::2].cumsum()
-    return numbers.tolist()
+    lengths, length, bits = [], 0, 0
+    for character in string.encode():
+        # 48 and six bits: five of a number, the lowest five first, and one that says that more follow. Seven characters
+        # are more than the 32 bits that pycocotools counts in.
+        code = character - 48
+        if not 0 <= code < 64 or bits > 25:
+            return None
+        length |= (code & 31) << bits
+        bits += 5
+        if not code & 32:
+            length -= (code & 16) << (bits - 4)  # the sign
+            lengths.append(length + (lengths[-2] if len(lengths) > 2 else 0))
+            length, bits = 0, 0
+    return lengths if lengths and not bits else None

@@ -39,18 +39,20 @@ def contents_of(
     """What a data set holds, sizes and labels per pixel of the pictures given; None where it cannot be said."""
     if not pictures:
         return None
-    if kind != 'coco':
-        return (labelled_pixels if kind == 'ade20k' else labelled_images)(dataset, pictures)
-    entries = entries_of(dataset.ann_file, annotations, False, Report())
-    return None if entries is None else labelled_objects(dataset, pictures, *entries)
+    sizes = sizes_in_words(in_threads(size_of, pictures))
+    if kind == 'coco':
+        entries = entries_of(dataset.ann_file, annotations, False, Report())
+        return entries and labelled_objects(dataset, sizes, *entries)
+    if kind == 'ade20k':
+        return labelled_pixels(dataset, sizes, pictures)
+    listed, classes = dataset.load_data_list(), dataset.CLASSES if dataset.with_label else None
+    in_class = Counter(entry.get('gt_label') for entry in listed)
+    rows = [(str(name), str(in_class[label])) for label, name in enumerate(classes or ())]
+    return Contents(place_of(dataset), [f'{len(listed)} images, {sizes}'], ('class', 'images'), rows)
 
 
 def labelled_objects(
-    dataset: BaseDataset,
-    pictures: Sequence[Picture],
-    images: Sequence[Entry],
-    annotations: Sequence[Entry],
-    categories: Sequence[Entry],
+    dataset: BaseDataset, sizes: str, images: list[Entry], annotations: list[Entry], categories: list[Entry]
 ) -> Contents:
     """Objects of each class, how many an image has, and how large they are; crowds are counted as objects."""
     names = {category['id']: category['name'] for category in categories}
@@ -64,7 +66,7 @@ def labelled_objects(
     by_size = (areas < SMALL**2, (areas >= SMALL**2) & (areas < LARGE**2), areas >= LARGE**2)
     small, medium, large = (share(which.sum(), len(areas)) for which in by_size)
     summary = [
-        f'{len(images)} images, {sizes_in_words(in_threads(size_of, pictures))}',
+        f'{len(images)} images, {sizes}',
         f'{len(used)} objects, {len(used) / len(images):.1f} an image, at most {max(numbers)}; '
         f'{numbers.count(0)} images without',
         f'boxes: {small} small, {medium} medium, {large} large (COCO: below {SMALL}², from {LARGE}² px)',
@@ -73,7 +75,7 @@ def labelled_objects(
     return Contents(place_of(dataset), summary, ('class', 'objects', 'images'), rows)
 
 
-def labelled_pixels(dataset: BaseDataset, pictures: Sequence[Picture]) -> Contents:
+def labelled_pixels(dataset: BaseDataset, sizes: str, pictures: Sequence[Picture]) -> Contents:
     """Pixels of each class, and in how many images it is."""
     # Label files of 8 bits have no more.
     classes = tuple(dataset.metainfo.get('classes') or ())[: NUM_LABELS - 1]
@@ -82,24 +84,12 @@ def labelled_pixels(dataset: BaseDataset, pictures: Sequence[Picture]) -> Conten
     counts = np.array(in_threads(pixels_of_labels, label_files)).reshape(-1, NUM_LABELS)
     of_classes, total = counts[:, first : first + len(classes)], counts.sum()
     summary = [
-        f'{len(pictures)} images, {sizes_in_words(in_threads(size_of, pictures))}',
+        f'{len(pictures)} images, {sizes}',
         f'{share(total - of_classes.sum(), total)} of the pixels are of no class',
     ]
-    in_class, with_class = of_classes.sum(0), (of_classes > 0).sum(0)
-    rows = [
-        (name, share(pixels, total), str(images))
-        for name, pixels, images in zip(classes, in_class, with_class, strict=True)
-    ]
+    shares = [share(pixels, total) for pixels in of_classes.sum(0)]
+    rows = list(zip(classes, shares, map(str, (of_classes > 0).sum(0)), strict=True))
     return Contents(place_of(dataset), summary, ('class', 'pixels', 'images'), rows)
-
-
-def labelled_images(dataset: BaseDataset, pictures: Sequence[Picture]) -> Contents:
-    """Images of each class."""
-    listed, classes = dataset.load_data_list(), dataset.CLASSES if dataset.with_label else None
-    in_class = Counter(entry.get('gt_label') for entry in listed)
-    rows = [(str(name), str(in_class[label])) for label, name in enumerate(classes or ())]
-    summary = [f'{len(listed)} images, {sizes_in_words(in_threads(size_of, pictures))}']
-    return Contents(place_of(dataset), summary, ('class', 'images'), rows)
 
 
 def pixels_of_labels(path: str) -> NDArray[np.int64]:

@@ -124,16 +124,11 @@ def look_at_labels(pair: Picture, size: tuple[int, int], dataset: BaseDataset) -
             return
         if labels.shape[::-1] != size:
             yield SIZE_OF_LABELS, f'{pair.labels} is {in_pixels(labels.shape[::-1])}, not {in_pixels(size)}'
-        beyond = labels_beyond(np.unique(labels).tolist(), dataset)
+        if not dataset.metainfo.get('classes'):
+            return
+        # Labels that a data set maps to others are of the classes that it was published with.
+        classes = dataset.label_map or dataset.metainfo['classes']
+        known = {*range(len(classes) + bool(dataset.reduce_zero_label)), IGNORED, dataset.ignore_index}
+        beyond = [str(label) for label in np.unique(labels).tolist() if label not in known]
         if beyond:
-            yield OUT_OF_RANGE, f'{pair.labels} has {", ".join(map(str, beyond))}'
-
-
-def labels_beyond(labels: Sequence[int], dataset: BaseDataset) -> list[int]:
-    """The labels of a file that stand for no class, as they are in the file."""
-    # Labels that a data set maps to others are of the classes that it was published with.
-    classes = dataset.label_map or dataset.metainfo.get('classes')
-    if not dataset.metainfo.get('classes'):
-        return []
-    num_labels = len(classes) + (1 if dataset.reduce_zero_label else 0)
-    return [label for label in labels if label >= num_labels and label not in (IGNORED, dataset.ignore_index)]
+            yield OUT_OF_RANGE, f'{pair.labels} has {", ".join(beyond)}'

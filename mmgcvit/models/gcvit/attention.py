@@ -8,17 +8,11 @@ Legend: B batch, H x W feature map, nW windows of one image, N tokens of a windo
 
 from torch import Tensor, nn
 
-from ..layers import (
-    RelativePositionBias,
-    Window,
-    attend,
-    attention_weights,
-    in_windows,
-    linear,
-    merge_heads,
-    out_of_windows,
-    split_heads,
-)
+from ..layers.arguments import Window
+from ..layers.attention import attend, attention_weights, merge_heads, split_heads
+from ..layers.cpu import linear
+from ..layers.position import RelativePositionBias
+from ..layers.windows import in_windows, out_of_windows
 
 
 class WindowAttention(nn.Module):

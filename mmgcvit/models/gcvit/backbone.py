@@ -14,14 +14,9 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone, WithCp, checkpointed_stages
-from ..layers import (
-    WindowSize,
-    check_drop_path_rate,
-    images_in_chunks,
-    init_transformer_weights,
-    resolve_variant,
-    resolve_windows,
-)
+from ..layers.arguments import WindowSize, check_drop_path_rate, resolve_variant, resolve_windows
+from ..layers.blocks import init_transformer_weights
+from ..layers.cpu import images_in_chunks
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
 from .global_query import query_poolings

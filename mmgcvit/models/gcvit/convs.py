@@ -6,7 +6,9 @@ return channels-last ones.
 
 from torch import Tensor, nn
 
-from ..layers import LayerNorm, channels_first, channels_last, divide_up, in_channels_last
+from ..layers.blocks import LayerNorm
+from ..layers.tracing import channels_first, channels_last, in_channels_last
+from ..layers.windows import divide_up
 
 
 class SqueezeExcite(nn.Module):

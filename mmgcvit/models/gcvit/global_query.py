@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..layers import Window, channels_first, check_img_size, is_tracing, resize
+from ..layers.arguments import Window, check_img_size
+from ..layers.resizing import resize
+from ..layers.tracing import channels_first, is_tracing
 from .convs import FusedMBConv
 
 

@@ -7,16 +7,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..layers import (
-    LayerNorm,
-    Mlp,
-    ResidualConnection,
-    TransformerBlock,
-    Window,
-    count_windows,
-    recomputed,
-    share_queries,
-)
+from ..layers.arguments import Window
+from ..layers.attention import share_queries
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, recomputed
+from ..layers.windows import count_windows
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
 

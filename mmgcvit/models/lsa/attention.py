@@ -8,18 +8,10 @@ M patches.
 import torch
 from torch import Tensor, nn
 
-from ..layers import (
-    Window,
-    attend,
-    attention_weights,
-    even_window,
-    in_windows,
-    is_plain,
-    linear,
-    merge_heads,
-    out_of_windows,
-    split_heads,
-)
+from ..layers.arguments import Window
+from ..layers.attention import attend, attention_weights, merge_heads, split_heads
+from ..layers.cpu import is_plain, linear
+from ..layers.windows import even_window, in_windows, out_of_windows
 
 
 class GroupedAttention(nn.Module):

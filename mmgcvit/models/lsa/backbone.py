@@ -14,16 +14,10 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone, WithCp, checkpointed_stages
-from ..layers import (
-    PositionEmbedding,
-    WindowSize,
-    check_drop_path_rate,
-    check_img_size,
-    images_in_chunks,
-    init_transformer_weights,
-    resolve_variant,
-    resolve_windows,
-)
+from ..layers.arguments import WindowSize, check_drop_path_rate, check_img_size, resolve_variant, resolve_windows
+from ..layers.blocks import init_transformer_weights
+from ..layers.cpu import images_in_chunks
+from ..layers.position import PositionEmbedding
 from .archs import ARCHS, LSAArch
 from .layouts import LAYOUTS
 from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid

@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import in_channels_last, is_exporting, is_plain, round_up
+from ..layers.cpu import is_plain
+from ..layers.tracing import in_channels_last, is_exporting
+from ..layers.windows import round_up
 
 Shift = tuple[int, int]
 

@@ -7,17 +7,10 @@ block, a ShiftBlock, makes one.
 
 from torch import Tensor, nn
 
-from ..layers import (
-    LayerNorm,
-    Mlp,
-    ResidualConnection,
-    TransformerBlock,
-    Window,
-    channels_first,
-    channels_last,
-    patches_in_chunks,
-    recomputed,
-)
+from ..layers.arguments import Window
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, recomputed
+from ..layers.cpu import patches_in_chunks
+from ..layers.tracing import channels_first, channels_last
 from .attention import SelfAttention, ShiftAttention
 
 NORM_EPS = 1e-6

@@ -3,6 +3,7 @@
 Each network here is its paper's with one choice changed; docs/ablations.md lists them by table. Nothing else in the
 package imports this folder: the configs under configs/ablations do, by ``custom_imports``.
 """
+# ruff: noqa: F401
 
 from .attention import GCViTGlobalKeyValue, GCViTGlobalValue, GCViTMaskedPadding, GCViTWithoutPosition
 from .downsamplers import GCViTConvPool, GCViTMaxPool, GCViTPatchMerging
@@ -16,22 +17,3 @@ from .swin import (
     SwinWithGlobalQuery,
     SwinWithoutShifting,
 )
-
-__all__ = [
-    'GCViTConvPool',
-    'GCViTGlobalKeyValue',
-    'GCViTGlobalValue',
-    'GCViTLocal',
-    'GCViTMaskedPadding',
-    'GCViTMaxPool',
-    'GCViTPatchMerging',
-    'GCViTShifted',
-    'GCViTWithoutPosition',
-    'LSAWithCvTBlock',
-    'LSAWithSwinBlock',
-    'Swin',
-    'SwinWithGCViTStem',
-    'SwinWithGlobalKeyValue',
-    'SwinWithGlobalQuery',
-    'SwinWithoutShifting',
-]

@@ -10,7 +10,10 @@ from ...registry import MODELS
 from ..gcvit import GCViT
 from ..gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
 from ..gcvit.stage import Stage
-from ..layers import Window, in_windows, linear, split_heads
+from ..layers.arguments import Window
+from ..layers.attention import split_heads
+from ..layers.cpu import linear
+from ..layers.windows import in_windows
 
 # As in Swin: finite, so that a row of masked keys gives no nan; exp(-100) is 0 beside the weights of other keys.
 MASKED = -100.0

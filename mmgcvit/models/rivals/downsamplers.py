@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..gcvit import GCViT
 from ..gcvit.convs import Downsampler, Stem
-from ..layers import LayerNorm, channels_first, channels_last
+from ..layers.blocks import LayerNorm
+from ..layers.tracing import channels_first, channels_last
 from .swin import PatchMerging
 
 

@@ -11,18 +11,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..layers import (
-    LayerNorm,
-    RelativePositionBias,
-    attend,
-    channels_first,
-    channels_last,
-    in_windows,
-    linear,
-    merge_heads,
-    out_of_windows,
-    split_heads,
-)
+from ..layers.attention import attend, merge_heads, split_heads
+from ..layers.blocks import LayerNorm
+from ..layers.cpu import linear
+from ..layers.position import RelativePositionBias
+from ..layers.tracing import channels_first, channels_last
+from ..layers.windows import in_windows, out_of_windows
 from ..lsa import LSA
 from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import PatchEmbedding

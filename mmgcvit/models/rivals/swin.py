@@ -21,7 +21,11 @@ from ..gcvit import GCViT
 from ..gcvit.attention import LocalWindowAttention
 from ..gcvit.layouts import HERE
 from ..gcvit.stage import Stage
-from ..layers import LayerNorm, Window, channels_last, divide_up, linear, pad_to_windows, unpad, window_partition
+from ..layers.arguments import Window
+from ..layers.blocks import LayerNorm
+from ..layers.cpu import linear
+from ..layers.tracing import channels_last
+from ..layers.windows import divide_up, pad_to_windows, unpad, window_partition
 from .attention import GlobalKeyValueStage, MaskedWindowAttention
 
 PATCH = 4

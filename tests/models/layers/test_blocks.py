@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmgcvit.models.layers import LayerNorm, ResidualConnection
+from mmgcvit.models.layers import ResidualConnection
+from mmgcvit.models.layers.blocks import LayerNorm
 
 from ...conftest import HALF_DTYPES
 

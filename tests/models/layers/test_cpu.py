@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from mmgcvit.models.layers import cpu, is_plain, linear
-from mmgcvit.models.layers.cpu import has_hooks, images_in_chunks, tokens_in_chunks
+from mmgcvit.models.layers import cpu
+from mmgcvit.models.layers.cpu import has_hooks, images_in_chunks, is_plain, linear, tokens_in_chunks
 
 from .test_attention import operators_called
 

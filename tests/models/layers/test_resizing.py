@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.models.layers import resize, tracing
-from mmgcvit.models.layers.resizing import bicubic_matrix
+from mmgcvit.models.layers import tracing
+from mmgcvit.models.layers.resizing import bicubic_matrix, resize
 from mmgcvit.models.layers.tracing import constant
 
 from ...conftest import DEVICES

@@ -5,8 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmgcvit.models.layers import even_window, in_windows, pad_to_windows, unpad, window_partition
-from mmgcvit.models.layers.windows import gather_map, gather_windows, window_unpartition
+from mmgcvit.models.layers import in_windows
+from mmgcvit.models.layers.windows import (
+    even_window,
+    gather_map,
+    gather_windows,
+    pad_to_windows,
+    unpad,
+    window_partition,
+    window_unpartition,
+)
 
 from ...conftest import DEVICES
 

@@ -28,6 +28,8 @@ from ...conftest import ROOT
 from ...visualization.conftest import classifier_of, picture  # noqa: F401  (a fixture)
 from ..contract.backbones import GCVIT, LSA_ARCH
 
+ALL = [name for name, kind in vars(rivals).items() if isinstance(kind, type)]
+
 
 def small(name):
     network = getattr(rivals, name)
@@ -36,7 +38,7 @@ def small(name):
     return network(GCVIT, window_size=(7, 5, 4, 3))
 
 
-@pytest.mark.parametrize('name', rivals.__all__)
+@pytest.mark.parametrize('name', ALL)
 def test_every_rival_trains_in_all_of_its_parts_and_starts_from_weights_that_it_saved(name, tmp_path):
     """On images that divide into nothing; in each of the maps. Of its own classifier's, for dense prediction."""
     assert MODELS.get(f'mmgcvit.{name}') is getattr(rivals, name)

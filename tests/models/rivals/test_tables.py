@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmgcvit.commands.ablate import TABLES, configs_of
 from mmgcvit.commands.make_digits import PAGE_SIZE
 from mmgcvit.datasets.pages import CELLS, MARGIN
-from mmgcvit.experiments.ablation_tables import change_of, difference, read_tables
+from mmgcvit.experiments.ablation_tables import METRICS, change_of, difference, read_tables
 from mmgcvit.models.lsa.archs import ARCHS, LSAArch
 from mmgcvit.registry import MODELS
 
@@ -27,8 +27,12 @@ IN_FULL = {key: table for key, table in ALL.items() if table.unchanged is not No
 SIZES = {'embed_dims', 'depths', 'num_heads', 'mlp_ratio', 'drop_path_rate', 'window_size', 'in_channels'}
 
 
-def test_published_scores_are_those_of_the_docs():
+def test_metrics_are_known_and_published_scores_those_of_the_docs():
     """And where one has none, the other has none."""
+    assert METRICS.keys() >= {name for table in ALL.values() for name in table.metrics}
+    assert all(
+        len(row.published or table.metrics) == len(table.metrics) for table in ALL.values() for row in table.rows
+    )
     for row in (row for table in IN_FULL.values() for row in table.rows):
         name = str(row.config.relative_to(CONFIGS).with_suffix('')).replace('ablations/_base_/lsa', 'lsa')
         assert [float(score) for score in re.findall(r'\d\d\.\d+', FIGURES[name][2])] == list(row.published or ()), name
