@@ -170,12 +170,14 @@ def run_again(path: str, values: Mapping[str, Any], cfg: Config) -> Config:
         except (ValueError, TypeError):
             continue
         if name == '_base_':
-            node.value = literal(found_from_anywhere(value, Path(path).parent))
+            bases = [value] if isinstance(value, str) else value
+            # Those in packages, PACKAGE::PATH, are found from anywhere.
+            node.value = ast.Constant([b if '::' in b else str((Path(path).parent / b).resolve()) for b in bases])
         elif name in left and name in used:
             given = left.pop(name)
             # A single name makes a tuple of one.
             is_one = isinstance(value, tuple) and not isinstance(given, (list, tuple))
-            node.value = literal((given,) if is_one else tuple(given) if isinstance(value, tuple) else given)
+            node.value = ast.Constant((given,) if is_one else tuple(given) if isinstance(value, tuple) else given)
     if left:
         raise without_effect(next(iter(left)), cfg, path)
     with tempfile.TemporaryDirectory() as folder:
@@ -188,18 +190,6 @@ def run_again(path: str, values: Mapping[str, Any], cfg: Config) -> Config:
             given = ', '.join(f'{name}={value!r}' for name, value in values.items())
             raise UserError(f'{path} cannot be read with {given}: {type(error).__name__}: {error}') from None
     return Config(dict(read.items()), cfg_text=read.text, filename=str(path))
-
-
-def literal(value: Any) -> ast.expr:
-    """A value as it is written in a program."""
-    return ast.parse(repr(value), mode='eval').body
-
-
-def found_from_anywhere(bases: Any, folder: Path) -> Any:
-    """The configs that one inherits from by absolute paths; those in packages, PACKAGE::PATH, as they are."""
-    if isinstance(bases, str):
-        return bases if '::' in bases else str((folder / bases).resolve())
-    return [found_from_anywhere(base, folder) for base in bases]
 
 
 def without_effect(name: str, cfg: Config, path: str) -> UserError:

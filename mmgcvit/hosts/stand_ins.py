@@ -71,7 +71,8 @@ def roi_align_forward(
     from torchvision.ops import roi_align
 
     say_who_serves()
-    check_pool_mode(pool_mode)
+    if pool_mode == 0:
+        refuse("roi_align with pool_mode='max'")  # which torchvision has not
     options = (output.shape[2:], spatial_scale, max(sampling_ratio, 0), aligned)
     few = input.shape[1] < FEWEST_CHANNELS or input[:, 0].numel() > MOST_CELLS_A_BOX * len(rois)
     if few or not takes_products(input):
@@ -110,7 +111,8 @@ def roi_align_backward(
     """
     from torchvision.ops import roi_align
 
-    check_pool_mode(pool_mode)
+    if pool_mode == 0:
+        refuse("roi_align with pool_mode='max'")
     options = ((aligned_height, aligned_width), spatial_scale, max(sampling_ratio, 0), aligned)
     if not takes_products(grad_input):
         with torch.enable_grad():
@@ -198,12 +200,6 @@ def averages(
     return weights, low.flatten(1).amin(1), high.flatten(1).amax(1) + 1
 
 
-def check_pool_mode(pool_mode: int) -> None:
-    """Refuse RoIAlign by maxima, which torchvision has not."""
-    if pool_mode == 0:
-        refuse("roi_align with pool_mode='max'")
-
-
 def box_iou_rotated(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode_flag: int, aligned: bool) -> None:
     """Overlaps of turned boxes (n, 5) and (m, 5) into ``ious`` (n * m), or of pairs, aligned, (n,).
 
@@ -284,12 +280,10 @@ def sigmoid_focal_loss_backward(
 
 def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
     """-alpha (1 - p)^gamma log p where the class is the target's, -(1 - alpha) p^gamma log(1 - p) elsewhere: (n, C)."""
-    logits = input.float()
+    from torchvision.ops import sigmoid_focal_loss as with_logits
+
     positive = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
-    # Of the outcome that is right for each logit.
-    log_p = torch.nn.functional.logsigmoid(torch.where(positive, logits, -logits))
-    balance = torch.where(positive, alpha, 1 - alpha)
-    losses = -balance * (-torch.expm1(log_p)).pow(gamma) * log_p
+    losses = with_logits(input.float(), positive.float(), alpha, gamma)
     if weight.numel():
         # A class of its own for "none" has no weight, and no logit either.
         losses = losses * weight[target.clamp(max=input.shape[1] - 1)].unsqueeze(1)
@@ -309,7 +303,13 @@ def ms_deform_attn_forward(
     Values (B, keys, nH, d), the keys of all levels one after another; (H, W) of each level; sampled places, (x, y) in
     [0, 1], (B, queries, nH, levels, points, 2) and weights (B, queries, nH, levels, points) to (B, queries, nH * d).
     """
-    say_that_deformable_attention_is_slower()
+    # The compiled operator is asked for on GPUs only.
+    say_once(
+        "Deformable attention runs on this GPU without mmcv's compiled operator, which is faster: "
+        "'make install OPERATORS=compiled' builds it (docs/installation.md).",
+        'current',
+        logging.WARNING,
+    )
     out = value.new_zeros(*sampling_locations.shape[:3], value.shape[3])
     for heads, _, _, maps, grids, weights in in_parts(value, spatial_shapes, sampling_locations, attention_weights):
         out[heads] += (torch.grid_sampler_2d(maps, grids, *BILINEAR) * weights).sum(-1).permute(2, 0, 1)
@@ -354,35 +354,18 @@ def in_parts(value: Tensor, spatial_shapes: Tensor, locations: Tensor, weights: 
     """
     batch, queries, num_heads, _, points, _ = locations.shape
     count = max(MOST_SAMPLE_BYTES // (value.shape[3] * queries * points * value.element_size()), 1)
+    # A GPU has to be waited for: once a batch, whose layers share the tensor.
+    if not hasattr(spatial_shapes, 'as_numbers'):
+        spatial_shapes.as_numbers = spatial_shapes.tolist()
     for image in range(batch):
         for first in range(0, num_heads, count):
             heads, start = (image, slice(None), slice(first, first + count)), 0
-            for level, size in enumerate(sizes_of(spatial_shapes)):
+            for level, size in enumerate(spatial_shapes.as_numbers):
                 keys = (image, slice(start, start + size[0] * size[1]), heads[2])
                 start = keys[1].stop
                 maps = value[keys].permute(1, 2, 0).unflatten(2, size)
                 grids = 2 * locations[(*heads, level)].transpose(0, 1) - 1
                 yield heads, keys, level, maps, grids, weights[(*heads, level)].transpose(0, 1).unsqueeze(1)
-
-
-def sizes_of(spatial_shapes: Tensor) -> list[list[int]]:
-    """(H, W) of each level as numbers, for which a GPU has to be waited for: once a batch, noted on the tensor that all
-    layers share.
-    """
-    if not hasattr(spatial_shapes, 'as_numbers'):
-        spatial_shapes.as_numbers = spatial_shapes.tolist()
-    return spatial_shapes.as_numbers
-
-
-@functools.cache
-def say_that_deformable_attention_is_slower() -> None:
-    """Once a process: the compiled operator is asked for on GPUs only, and there it is faster."""
-    print_log(
-        "Deformable attention runs on this GPU without mmcv's compiled operator, which is faster: "
-        "'make install OPERATORS=compiled' builds it (docs/installation.md).",
-        'current',
-        logging.WARNING,
-    )
 
 
 def get_compiler_version() -> str:

@@ -15,15 +15,16 @@ from ..layers.arguments import (
     count_blocks,
     mlp_ratio,
     number,
-    optional,
     side,
-    where,
     whole_numbers,
 )
 
 NUM_STAGES = 4
-COUNTS = where(whole_numbers, lambda counts: len(counts) == NUM_STAGES and min(counts) >= 1)
-PER_STAGE = f'{NUM_STAGES} whole numbers of at least 1'
+PER_STAGE = (
+    f'{NUM_STAGES} whole numbers of at least 1',
+    whole_numbers,
+    lambda counts: len(counts) == NUM_STAGES and min(counts) >= 1,
+)
 TABLE = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
 
 
@@ -41,10 +42,10 @@ class GCViTArch(Variant):
     """
 
     embed_dims: int = attribute(*at_least(4))
-    depths: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
-    num_heads: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
+    depths: tuple[int, ...] = attribute(*PER_STAGE)
+    num_heads: tuple[int, ...] = attribute(*PER_STAGE)
     mlp_ratio: float = attribute(*MLP_RATIO)
-    layer_scale: float | None = attribute(optional(number), 'a number, or None', default=None)
+    layer_scale: float | None = attribute('a number, or None', number, default=None)
     drop_path_rate: float = attribute(*NUMBER, default=0.0)
 
     def __post_init__(self) -> None:

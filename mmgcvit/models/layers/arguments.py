@@ -18,7 +18,6 @@ from ...errors import meant
 
 Window = tuple[int, int]
 WindowSize = int | Sequence[int | Window | None]
-Reader = Callable[[Any], Any]
 VariantType = TypeVar('VariantType', bound='Variant')
 
 
@@ -109,11 +108,17 @@ class Variant:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            value = getattr(self, each.name)
+            given = getattr(self, each.name)
+            if given is None and each.default is None:
+                continue
             try:
-                object.__setattr__(self, each.name, each.metadata['read'](value))
+                value = each.metadata['read'](given)
+                is_allowed = each.metadata['holds'](value)
             except (TypeError, ValueError):
-                raise ValueError(f'arch: {each.name} is {value!r}; expected {each.metadata["expected"]}') from None
+                is_allowed = False
+            if not is_allowed:
+                raise ValueError(f'arch: {each.name} is {given!r}; expected {each.metadata["expected"]}')
+            object.__setattr__(self, each.name, value)
 
     @staticmethod
     def seen_in(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
@@ -126,36 +131,24 @@ class Variant:
         raise NotImplementedError
 
 
-def attribute(read: Reader, expected: str, **default: Any) -> Any:
-    """A field of a :class:`Variant`: ``read`` returns a value in its type or raises; ``expected`` is allowed."""
-    return field(metadata={'read': read, 'expected': expected}, **default)
+def attribute(
+    expected: str, read: Callable[[Any], Any], holds: Callable[[Any], bool] = lambda value: True, **default: Any
+) -> Any:
+    """A field of a :class:`Variant`: ``read`` returns a value in its type or raises, and that must hold.
 
-
-def where(read: Reader, holds: Callable[[Any], bool]) -> Reader:
-    """A reader of what ``read`` reads, as far as a condition holds for it."""
-
-    def read_and_check(value: Any) -> Any:
-        value = read(value)
-        if not holds(value):
-            raise ValueError(f'{value!r}')
-        return value
-
-    return read_and_check
-
-
-def optional(read: Reader) -> Reader:
-    """A reader of what ``read`` reads, or None."""
-    return lambda value: None if value is None else read(value)
+    ``expected`` says what is allowed. None is where it is the default.
+    """
+    return field(metadata={'expected': expected, 'read': read, 'holds': holds}, **default)
 
 
 # Arguments of attribute().
-NUMBER = number, 'a number'
-MLP_RATIO = where(number, lambda ratio: ratio >= 0.1), 'a number of at least 0.1'
+NUMBER = 'a number', number
+MLP_RATIO = 'a number of at least 0.1', number, lambda ratio: ratio >= 0.1
 
 
-def at_least(least: int) -> tuple[Reader, str]:
+def at_least(least: int) -> tuple[str, Callable[[Any], int], Callable[[int], bool]]:
     """Arguments of :func:`attribute` for a whole number of at least that."""
-    return where(whole_number, lambda value: value >= least), f'a whole number of at least {least}'
+    return f'a whole number of at least {least}', whole_number, lambda value: value >= least
 
 
 def resolve_variant(arch: str | Mapping[str, Any], variants: Mapping[str, VariantType]) -> VariantType:

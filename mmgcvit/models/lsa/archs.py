@@ -15,9 +15,7 @@ from ..layers.arguments import (
     attribute,
     count_blocks,
     mlp_ratio,
-    optional,
     side,
-    where,
     whole_numbers,
 )
 
@@ -33,8 +31,10 @@ CIFAR_SHIFTS = (
 )
 
 
-def read_shifts(values: Any) -> tuple[tuple[int, int], ...]:
-    """Shifts, the first of which moves nothing."""
+def read_shifts(values: Any) -> tuple[tuple[int, int], ...] | None:
+    """Shifts, the first of which moves nothing, or None."""
+    if values is None:
+        return None
     shifts = tuple((dy, dx) for dy, dx in map(whole_numbers, values))
     longest = max(abs(step) for shift in shifts for step in shift)
     if shifts[0] != (0, 0) or len(shifts) < 2 or longest > LONGEST_SHIFT:
@@ -42,10 +42,10 @@ def read_shifts(values: Any) -> tuple[tuple[int, int], ...]:
     return shifts
 
 
-COUNTS = where(whole_numbers, lambda counts: min(counts, default=0) >= 1)
-PER_STAGE = 'whole numbers of at least 1, one per stage'
+COUNTS = 'whole numbers of at least 1, one per stage'
+PER_STAGE = whole_numbers, lambda counts: min(counts, default=0) >= 1
 SHIFTS = f'None, or at least two pairs (dy, dx) of at most {LONGEST_SHIFT} px, the first (0, 0)'
-FLAG = where(lambda value: value, lambda value: isinstance(value, bool)), 'True or False'
+FLAG = 'True or False', lambda value: value, lambda value: isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ class LSAArch(Variant):
         img_size: Side of the images in training, in pixels.
     """
 
-    embed_dims: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
-    depths: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
-    num_heads: tuple[int, ...] = attribute(COUNTS, PER_STAGE)
+    embed_dims: tuple[int, ...] = attribute(COUNTS, *PER_STAGE)
+    depths: tuple[int, ...] = attribute(COUNTS, *PER_STAGE)
+    num_heads: tuple[int, ...] = attribute(COUNTS, *PER_STAGE)
     kernel_size: int = attribute(*at_least(1))
     stride: int = attribute(*at_least(1))
     padding: int = attribute(*at_least(0))
-    shifts: tuple[tuple[int, int], ...] | None = attribute(optional(read_shifts), SHIFTS)
-    num_kv_heads: tuple[int, ...] | None = attribute(optional(COUNTS), f'None, or {PER_STAGE}', default=None)
-    shift_mode: str = attribute(where(str, SHIFT_MODES.__contains__), f'one of {SHIFT_MODES}', default='circular')
+    shifts: tuple[tuple[int, int], ...] | None = attribute(SHIFTS, read_shifts)
+    num_kv_heads: tuple[int, ...] | None = attribute(f'None, or {COUNTS}', *PER_STAGE, default=None)
+    shift_mode: str = attribute(f'one of {SHIFT_MODES}', str, SHIFT_MODES.__contains__, default='circular')
     shared_conv: bool = attribute(*FLAG, default=False)
     shared_position: bool = attribute(*FLAG, default=False)
     mlp_ratio: float = attribute(*MLP_RATIO, default=4.0)

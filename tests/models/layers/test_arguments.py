@@ -15,7 +15,6 @@ from mmgcvit.models.layers.arguments import (
     count_blocks,
     mlp_ratio,
     number,
-    optional,
     resolve_variant,
     resolve_windows,
     side,
@@ -31,7 +30,7 @@ class Arch(Variant):
     """A variant of two attributes."""
 
     dims: int = attribute(*at_least(4))
-    scale: float | None = attribute(optional(number), 'a number, or None', default=None)
+    scale: float | None = attribute('a number, or None', number, default=None)
 
 
 VARIANTS = {'small': Arch(4), 'large': Arch(8, 1)}
