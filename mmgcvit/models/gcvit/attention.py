@@ -6,6 +6,8 @@ Both classes take the global query, so that a stage alternates them without aski
 Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
@@ -18,11 +20,24 @@ from ..layers.windows import in_windows, out_of_windows
 class WindowAttention(nn.Module):
     """Attention inside each window of a map.
 
-    A subclass is built from ``embed_dims`` (C), ``num_heads`` (nH) and ``window`` ((h, w), N = h*w), has a projection
-    of its own to queries, keys and values, and sets ``window``, ``num_heads``, ``position`` and ``proj``.
+    A subclass says what one linear layer, of that name, makes of the windows' tokens: ``'qkv'``, ``'kv'``, ...
+
+    Args:
+        embed_dims: C.
+        num_heads: nH.
+        window: (h, w), N = h*w.
     """
 
+    projected: ClassVar[str]
     position_type = RelativePositionBias
+
+    def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.window = window
+        self.add_module(self.projected, nn.Linear(embed_dims, len(self.projected) * embed_dims))
+        self.position = self.position_type(window, num_heads)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Map of any size (B, H, W, C) and global query (B, nH, N, d) or (B, nW, nH, N, d) to (B, H, W, C)."""
@@ -51,13 +66,7 @@ class WindowAttention(nn.Module):
 class LocalWindowAttention(WindowAttention):
     """Self-attention: queries, keys and values come from the window's tokens. The global query is ignored."""
 
-    def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.window = window
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
-        self.position = self.position_type(window, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+    projected = 'qkv'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return split_heads(linear(self.qkv, windows), self.num_heads, chunks=3)
@@ -66,13 +75,7 @@ class LocalWindowAttention(WindowAttention):
 class GlobalWindowAttention(WindowAttention):
     """The queries are the image's global query; only keys and values come from the window's tokens."""
 
-    def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.window = window
-        self.kv = nn.Linear(embed_dims, 2 * embed_dims)
-        self.position = self.position_type(window, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+    projected = 'kv'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         k, v = split_heads(linear(self.kv, windows), self.num_heads, chunks=2)

@@ -26,13 +26,7 @@ class GlobalKeyValueAttention(WindowAttention):
     it (the paper does not say).
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.window = window
-        self.q = nn.Linear(embed_dims, embed_dims)
-        self.position = self.position_type(window, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+    projected = 'q'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         (q,) = split_heads(linear(self.q, windows), self.num_heads)
@@ -42,13 +36,7 @@ class GlobalKeyValueAttention(WindowAttention):
 class GlobalValueAttention(WindowAttention):
     """Queries and keys come from the window's tokens; the values are the image's global tokens (table S.2, row 2)."""
 
-    def __init__(self, embed_dims: int, num_heads: int, window: Window) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.window = window
-        self.qk = nn.Linear(embed_dims, 2 * embed_dims)
-        self.position = self.position_type(window, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+    projected = 'qk'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q, k = split_heads(linear(self.qk, windows), self.num_heads, chunks=2)
