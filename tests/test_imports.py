@@ -27,7 +27,7 @@ FILES_DOWNWARD = {
     'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs', 'layouts'],
     'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'archs', 'layouts'],
     'layers': [
-        *('__init__', 'attention', 'trained_bias', 'blocks', 'cpu', 'lora', 'position', 'resizing', 'windows'),
+        *('__init__', 'attention', 'trained_bias', 'blocks', 'cpu', 'position', 'resizing', 'windows'),
         *('tracing', 'arguments'),
     ],
     'rivals': ['__init__', 'downsamplers', 'swin', 'attention', 'lsa_first_block'],

@@ -18,22 +18,27 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from ..errors import UserError
-from ..experiments.ablation_runs import (
+from ..experiments.ablations import (
+    METRICS,
     Result,
     Run,
+    Table,
+    change_of,
     check_same,
     draw,
     is_used,
     markdown,
     note_finished,
+    onto,
+    read_tables,
     remove_runs,
     result_of,
     runs_of,
     scores_of,
     seconds_left,
     write,
+    write_config,
 )
-from ..experiments.ablation_tables import METRICS, Table, change_of, onto, read_tables, write_config
 from ..hosts.configs import configs_with, digest_of, overrides
 from .demo import DIGITS, check_digits
 from .options import Parser, add_cfg_options, add_device_option, check_at_least

@@ -1,8 +1,8 @@
 """What is done with configs and models beside using them: dry runs, ablation tables, speed and memory.
 
 Only ``commands`` imports this room, and the registry, for the hook that observes a rehearsal. Each file, or pair, is
-one experiment: ``shrinking`` makes a config small, which ``rehearsal`` runs; ``ablation_tables`` reads what
-``ablation_runs`` keeps account of; ``speed`` times whole models and ``benchmark`` backbones, both by ``measuring``;
+one experiment: ``shrinking`` makes a config small, which ``rehearsal`` runs; ``ablations`` keeps account of tables and
+their trainings; ``speed`` times whole models and ``benchmark`` backbones, both by ``measuring``;
 ``complexity`` counts. Begin with ``rehearsal``: the commands of a real run.
 """
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 # To be removed in the version after 1.0.
 MOVED = {
-    'ablation_runs': 'experiments',
+    'ablation_runs': 'experiments.ablations',
     'ablations': 'models.rivals',
     'browsing': 'visualization.browsing',
     'cli': 'commands',

@@ -29,8 +29,7 @@ from ..checkpoints.weights import merge_lora
 from ..errors import UserError
 from ..registry import MODELS
 from .layers.arguments import Variant, resolve_variant, whole_number, whole_numbers
-from .layers.blocks import LayerNorm
-from .layers.lora import LoRALinear
+from .layers.blocks import LayerNorm, LoRALinear
 from .layers.position import PositionEmbedding, RelativePositionBias
 from .layers.tracing import is_exporting
 

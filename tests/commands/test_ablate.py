@@ -12,8 +12,7 @@ from mmengine.config import Config
 from mmgcvit.commands import ablate
 from mmgcvit.commands.ablate import PLOT, TABLE, begin, configs_of, is_validated, train_all
 from mmgcvit.errors import UserError
-from mmgcvit.experiments.ablation_runs import runs_of
-from mmgcvit.experiments.ablation_tables import Row, Table
+from mmgcvit.experiments.ablations import Row, Table, runs_of
 
 from ..experiments.made import finish, made_table
 

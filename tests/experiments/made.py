@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from mmgcvit.experiments.ablation_runs import Result, note_finished
-from mmgcvit.experiments.ablation_tables import Row, Table
+from mmgcvit.experiments.ablations import Result, Row, Table, note_finished
 
 CONFIG = Path('unread.py')
 

@@ -10,23 +10,29 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 
 from mmgcvit.errors import UserError
-from mmgcvit.experiments.ablation_runs import (
+from mmgcvit.experiments.ablations import (
     BEGUN,
     FINISHED,
     Result,
+    Row,
     Summary,
+    Table,
+    change_of,
     check_same,
+    difference,
     draw,
     is_used,
     markdown,
+    onto,
+    read_tables,
     remove_runs,
     result_of,
     runs_of,
     scores_of,
     seconds_left,
     summary,
+    write_config,
 )
-from mmgcvit.experiments.ablation_tables import Row, Table, change_of, difference, onto, read_tables, write_config
 
 from .made import finish, made_table
 

@@ -1,8 +1,10 @@
-"""What a transformer block is made of besides attention: norm, MLP, the residual branch around either; initial weights.
+"""What a transformer block is made of besides attention: norm, MLP, the residual branch around either; LoRA;
+initial weights.
 
 Legend: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
 
+import math
 from typing import Any
 
 import torch
@@ -88,6 +90,28 @@ class ResidualConnection(nn.Module):
         # Both factors are multiplied first, as (B or 1, 1, 1, C), so that the maps are read and written only once.
         factors = self.drop_path(self.layer_scale(x.new_ones(len(x) if drops else 1, 1, 1, 1)))
         return torch.addcmul(x, branch, factors)
+
+
+class LoRALinear(nn.Linear):
+    """A linear layer with the weight W + B A, of which B A is trained (LoRA, arXiv 2106.09685): (..., C) to (..., C').
+
+    Not by mmpretrain's ``LoRAModel`` or peft, which learn on these backbones too: both put layers into others,
+    mmpretrain's the backbone as well, so that weights have names that neither checkpoints nor layer decay know.
+
+    W and the bias are those of a layer that it replaces, under the same names. A (``lora_down``, rank x C) begins as in
+    the paper's code, B (``lora_up``, C' x rank) as zero. The paper's factor alpha / rank is 1, as in mmpretrain's
+    config. The sum is made at each call: a plain layer with it as its weight gives the same to the bit.
+    """
+
+    def __init__(self, layer: nn.Linear, rank: int) -> None:
+        super().__init__(layer.in_features, layer.out_features, bias=layer.bias is not None, device='meta')
+        self.weight, self.bias = layer.weight, layer.bias
+        self.lora_down = nn.Parameter(layer.weight.new_empty(rank, layer.in_features))
+        self.lora_up = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
+        nn.init.kaiming_uniform_(self.lora_down, a=math.sqrt(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight + self.lora_up @ self.lora_down, self.bias)
 
 
 def init_transformer_weights(module: nn.Module) -> None:

@@ -10,7 +10,7 @@ from mmpretrain.models.peft.lora import LoRALinear as HostsLoRALinear
 from torch import nn
 
 from mmgcvit.models.layers import cpu
-from mmgcvit.models.layers.lora import LoRALinear
+from mmgcvit.models.layers.blocks import LoRALinear
 from mmgcvit.models.lsa.attention import SelfAttention, ShiftAttention
 from mmgcvit.models.lsa.shifted_patches import shifted_copies
 from mmgcvit.models.lsa.stage import ShiftBlock

@@ -8,7 +8,7 @@ import timm
 import torch
 from mmcv.cnn.bricks import DropPath
 
-from mmgcvit.experiments.ablation_tables import difference
+from mmgcvit.experiments.ablations import difference
 from mmgcvit.experiments.complexity import count_macs, model_parts
 
 from ...configs.models import head_of, on_meta, parameters_of, read, wrong_groups

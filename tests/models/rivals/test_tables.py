@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmgcvit.commands.ablate import TABLES, configs_of
 from mmgcvit.commands.make_digits import PAGE_SIZE
 from mmgcvit.datasets.pages import CELLS, MARGIN
-from mmgcvit.experiments.ablation_tables import METRICS, change_of, difference, read_tables
+from mmgcvit.experiments.ablations import METRICS, change_of, difference, read_tables
 from mmgcvit.models.lsa.archs import ARCHS, LSAArch
 from mmgcvit.registry import MODELS
 
