@@ -1,6 +1,6 @@
 """Ablations: the tables, what their rows change in a config, the trainings, and what came of them.
 
-The tables are data, configs/ablations/tables.yml: nothing here knows a network, and of a table only its metrics. A row's
+The tables are data, configs/ablations/tables.yml: nothing here knows a network, and of a table only metrics. A row's
 change is read off its own config, and can be put on another one: other data, other sizes, another schedule. Of
 trainings it is known which are finished and how long the others take. The report is the table in Markdown, mean and
 deviation over seeds beside the published scores, and a plot of it.

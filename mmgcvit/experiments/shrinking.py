@@ -5,7 +5,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,9 @@ def prepare(cfg: Config, folder: Path, options: Options) -> list[str]:
 
     Data go to ``<folder>/data``, what the run writes to ``<folder>/run``.
     """
+    # What files name twice becomes two, which are made small once each.
+    for name, value in cfg.to_dict().items():
+        cfg[name] = value
     notes = [] if options.own_data else use_miniature_data(cfg, folder / 'data')
     notes += limit_data(cfg)
     notes += shrink_images(cfg, options.shrink) + limit_boxes(cfg)
@@ -76,20 +79,9 @@ def prepare(cfg: Config, folder: Path, options: Options) -> list[str]:
     return notes
 
 
-def rewritten(value: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-    """A copy of a nested config in which every dict, the inner ones first, is what ``change`` makes of it."""
-    if isinstance(value, dict):
-        return ConfigDict(change({key: rewritten(inner, change) for key, inner in value.items()}))
-    if isinstance(value, (list, tuple)):
-        return type(value)(rewritten(inner, change) for inner in value)
-    return value
-
-
-def rewrite(holder: Any, names: Sequence[str], change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Rewrite some entries of a config, as far as it has them."""
-    for name in names:
-        if holder.get(name):
-            holder[name] = rewritten(holder[name], change)
+def dicts_in(*values: Any) -> Iterator[ConfigDict]:
+    """All dicts in nested configs, which may be changed meanwhile."""
+    return (inner for _, inner in settings_in(list(values), '') if isinstance(inner, dict))
 
 
 def as_list(value: Any) -> list[Any]:
@@ -118,14 +110,8 @@ def limit_data(cfg: Config) -> list[str]:
 def use_miniature_data(cfg: Config, root: Path) -> list[str]:
     """Write miniature data with the config's classes, and have the config read that, from the disk."""
     enter_scope(cfg)
-
-    def without_servers(settings: dict[str, Any]) -> dict[str, Any]:
-        return {key: None if key in REMOTE else value for key, value in settings.items()}
-
     found: dict[str, list[tuple[str, ConfigDict]]] = {}
     for name in filter(cfg.get, LOADERS):
-        # Loaders that are one and the same in the file get data sets of their own.
-        cfg[name].dataset = rewritten(cfg[name].dataset, without_servers)
         for dataset in leaf_datasets(cfg[name].dataset):
             found.setdefault(miniature_of(dataset), []).append((LOADERS[name], dataset))
     notes = [MAKERS[kind](cfg, members, root) for kind, members in sorted(found.items())]
@@ -138,7 +124,9 @@ def use_miniature_data(cfg: Config, root: Path) -> list[str]:
                 )
             elif evaluator.get('ann_file'):
                 evaluator.ann_file = f'{annotations}/instances_val2017.json'
-    rewrite(cfg, ('val_evaluator', 'test_evaluator'), without_servers)
+    evaluators = cfg.get('val_evaluator'), cfg.get('test_evaluator')
+    for settings in dicts_in(*evaluators, *(cfg[name].dataset for name in LOADERS if cfg.get(name))):
+        settings.update(dict.fromkeys(settings.keys() & set(REMOTE)))
     return notes
 
 
@@ -285,14 +273,10 @@ def shrink_images(cfg: Config, divisor: int) -> list[str]:
     """Divide all image sizes, but never below 64 px; those below are left as they are."""
     if divisor == 1:
         return []
-
-    def shrink(settings: dict[str, Any]) -> dict[str, Any]:
-        return {key: shrunk(value, divisor) if key in IN_PIXELS else value for key, value in settings.items()}
-
-    for name in filter(cfg.get, LOADERS):
-        rewrite(cfg[name], ['dataset'], shrink)
-    rewrite(cfg, ('data_preprocessor', 'tta_pipeline'), shrink)
-    rewrite(cfg.model, ('data_preprocessor', 'test_cfg'), shrink)
+    holders = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
+    holders += [cfg.get('data_preprocessor'), cfg.get('tta_pipeline')]
+    for settings in dicts_in(*holders, cfg.model.get('data_preprocessor'), cfg.model.get('test_cfg')):
+        settings.update({key: shrunk(settings[key], divisor) for key in settings.keys() & set(IN_PIXELS)})
     return [f'image sizes divided by {divisor}, none below {SMALLEST} px']
 
 
@@ -308,17 +292,14 @@ def shrunk(value: Any, divisor: int) -> Any:
 def limit_boxes(cfg: Config) -> list[str]:
     """Have detectors work on few boxes, and keep those that they are unsure of: untrained ones are sure of none."""
     found = []
-
-    def limit(settings: dict[str, Any]) -> dict[str, Any]:
-        limited = {key: min(value, AT_MOST[key]) if key in AT_MOST else value for key, value in settings.items()}
+    for settings in dicts_in(cfg.model.get('train_cfg'), cfg.model.get('test_cfg')):
+        limited = {key: min(settings[key], most) for key, most in AT_MOST.items() if key in settings}
         if 'Sampler' in type_name(settings) and isinstance(settings.get('num'), int):
             limited['num'] = min(settings['num'], SAMPLED_AT_MOST)
         if isinstance(settings.get('score_thr'), float):
             limited['score_thr'] = 0.0
-        found.extend(key for key in limited if limited[key] != settings[key])
-        return limited
-
-    rewrite(cfg.model, ('train_cfg', 'test_cfg'), limit)
+        found += [key for key in limited if limited[key] != settings[key]]
+        settings.update(limited)
     if cfg.model.get('num_queries', 0) > QUERIES_AT_MOST:
         found.append('num_queries')
         cfg.model.num_queries = QUERIES_AT_MOST
@@ -355,19 +336,15 @@ def limit_depth(cfg: Config, depth: int) -> list[str]:
 def leave_weights_out(cfg: Config) -> list[str]:
     """Start from random weights: what the config loads may have to be downloaded."""
     found = []
-
-    def leave_out(settings: dict[str, Any]) -> dict[str, Any]:
+    for settings in dicts_in(cfg.model):
         if settings.get('pretrained'):
             found.append(str(settings['pretrained']))
-            settings = {**settings, 'pretrained': type(settings['pretrained'])() or None}
+            settings.pretrained = None
         inits = as_list(settings.get('init_cfg'))
         kept = [init for init in inits if type_name(init) != 'Pretrained']
         if len(kept) < len(inits):
-            found.extend(str(init.get('checkpoint')) for init in inits if init not in kept)
-            settings = {**settings, 'init_cfg': kept or None}
-        return settings
-
-    cfg.model = rewritten(cfg.model, leave_out)
+            found += [str(init.get('checkpoint')) for init in inits if init not in kept]
+            settings.init_cfg = kept or None
     if cfg.get('load_from'):
         found.append(cfg.load_from)
     cfg.load_from, cfg.resume = None, False
