@@ -49,7 +49,9 @@ def find_layout(folder: str | Path) -> Found:
         files['image' if suffix in IMAGE_ENDINGS else suffix].append(file)
     images = files['image']
     if not images and not files['.yaml'] and not files['.json']:
-        raise UserError(f'{folder} holds no images{archives(folder)}; expected {KNOWN}')
+        packed = [file.name for file in folder.iterdir() if file.suffix in ('.zip', '.tar', '.gz', '.tgz')]
+        unpack = f', but {shorten(packed)}: unpack it' if packed else ''
+        raise UserError(f'{folder} holds no images{unpack}; expected {KNOWN}')
     found = read_annotations(folder, files) or read_images(folder, files)
     if not found:
         raise UserError(f'{folder} holds {len(images)} images{nearest(folder, files)}; expected {KNOWN}')
@@ -96,8 +98,10 @@ def read_images(folder: Path, files: dict[str, list[Path]]) -> Found | None:
         for file in images:
             parts[part_of(file.parent) or 'train'].append(folder / file)
         return of_images(folder, f'YOLO ({NAMES[0]})', parts, names)
-    # Beside the images of a class nothing else says what is on them.
-    return None if beside(images, files) else read_class_folders(folder, images)
+    # Beside the images of a class, below the folder of the data, nothing else says what is on them.
+    folders = {file.parent for file in images} - {Path()}
+    is_said = any(file.parent in folders for file in files['.json'] + files['.csv'])
+    return None if is_said else read_class_folders(folder, images)
 
 
 def names_in(folder: Path) -> list[str] | None:
@@ -115,18 +119,6 @@ def describes_data(folder: Path, file: Path) -> bool:
     # Other programs' files may be of another YAML.
     except UserError:
         return False
-
-
-def beside(images: list[Path], files: dict[str, list[Path]]) -> list[Path]:
-    """Tables and JSON files that lie with images in a folder below that of the data."""
-    folders = {file.parent for file in images} - {Path()}
-    return [file for suffix in ('.json', '.csv') for file in files[suffix] if file.parent in folders]
-
-
-def archives(folder: Path) -> str:
-    """What to say of archives in a folder."""
-    found = [file.name for file in folder.iterdir() if file.suffix in ('.zip', '.tar', '.gz', '.tgz')]
-    return f', but {shorten(found)}: unpack it' if found else ''
 
 
 def nearest(folder: Path, files: dict[str, list[Path]]) -> str:

@@ -42,17 +42,14 @@ def read_voc(folder: Path, files: list[Path]) -> Found:
     if not names:
         raise UserError(f'{folder}: none of its {len(files)} XML files has an object')
     images = images_of(folder, [each for part in parts.values() for each in part])
-    numbers = {name: number for number, name in enumerate(names)}
 
     def described(file: Path, root: ElementTree.Element) -> tuple[Path, tuple[int, int], list[tuple[int, dict]]]:
         objects = []
         for name, is_difficult, (left, top, right, bottom) in objects_in(file, root):
-            width, height = right - left, bottom - top
-            # Neither taught nor scored, as in VOC's own scores.
-            ignored = int(is_difficult)
-            objects.append(
-                (numbers[name], {'bbox': [left, top, width, height], 'area': width * height, 'iscrowd': ignored})
-            )
+            box = [left, top, right - left, bottom - top]
+            # As crowds difficult ones are neither taught nor scored, as in VOC's own scores.
+            entries = {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}
+            objects.append((names.index(name), entries))
         return images[file], annotated_size(file, root, images[file]), objects
 
     parts = {
