@@ -14,14 +14,14 @@ from .coco import check_coco, read_json
 from .contents import Contents, contents_of
 from .folders import check_folders, check_pairs, look_at_labels
 from .images import Loader, Picture, loader_of, look_at, open_some
-from .problems import NUM_EXAMPLES, Kind, Outcome, Problem, Report
+from .problems import NUM_EXAMPLES, Kind, Problem, Report
 from .sources import built, datasets_of, place_of
 
 OTHER_CLASSES = Kind(
-    'other classes than the data sets before it', Outcome.STOPS, 'give all the same: a label is the number of a class'
+    'other classes than the data sets before it', 'give all the same: a label is the number of a class'
 )
 OTHER_OUTPUTS = Kind(
-    'another number of classes than the model predicts', Outcome.STOPS, "give the model's heads num_classes of the data"
+    'another number of classes than the model predicts', "give the model's heads num_classes of the data"
 )
 # Of what is trained with a data set's labels; a region proposal network knows one class only.
 HEAD = re.compile(r'\.(head|decode_head|auxiliary_head|bbox_head|mask_head)(\.\d+)?$')

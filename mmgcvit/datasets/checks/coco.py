@@ -20,22 +20,20 @@ from .images import Picture, check_presence, problem_of
 from .problems import Kind, Outcome, Report
 from .sources import steps_of
 
-STOPS, LEFT_OUT, REPAIRED = Outcome.STOPS, Outcome.LEFT_OUT, Outcome.REPAIRED
+LEFT_OUT, REPAIRED = Outcome.LEFT_OUT, Outcome.REPAIRED
 Entry = Mapping[str, Any]
 
-NOT_UTF8 = Kind('no text in UTF-8', STOPS, 'save it as UTF-8')
-BYTE_ORDER_MARK = Kind(
-    'begins with a byte order mark, which JSON must not', STOPS, 'save it as UTF-8 without one (no "BOM")'
-)
-NO_JSON = Kind('no whole JSON', STOPS, 'write the file again')
+NOT_UTF8 = Kind('no text in UTF-8', 'save it as UTF-8')
+BYTE_ORDER_MARK = Kind('begins with a byte order mark, which JSON must not', 'save it as UTF-8 without one (no "BOM")')
+NO_JSON = Kind('no whole JSON', 'write the file again')
 OTHER_FORMAT = Kind(
-    "no JSON, which COCO's format is", STOPS, 'convert the annotations: CSV, XML and lines of numbers are other formats'
+    "no JSON, which COCO's format is", 'convert the annotations: CSV, XML and lines of numbers are other formats'
 )
-LONG_NUMBER = Kind('a whole number too long to be read', STOPS, 'correct it')
-NO_OBJECT = Kind('JSON, but no object', STOPS, 'it must begin with { and name images, annotations, categories')
-NO_COCO = Kind("no annotation file in COCO's format", STOPS, 'it must hold lists of images, annotations, categories')
-LACKING = Kind('entries that lack a key', STOPS, 'add what is missing')
-NO_ID = Kind('ids that are neither numbers nor text, or names that are no text', STOPS, 'correct them')
+LONG_NUMBER = Kind('a whole number too long to be read', 'correct it')
+NO_OBJECT = Kind('JSON, but no object', 'it must begin with { and name images, annotations, categories')
+NO_COCO = Kind("no annotation file in COCO's format", 'it must hold lists of images, annotations, categories')
+LACKING = Kind('entries that lack a key', 'add what is missing')
+NO_ID = Kind('ids that are neither numbers nor text, or names that are no text', 'correct them')
 
 # What an id may be; classes that are compared exactly, because there are millions of ids.
 ID = (int, float, str)
@@ -201,41 +199,39 @@ PIXEL = 1.0
 DEGENERATE = 'training leaves them out, scores count them'
 # What may be wrong, and the test for it, which gives all that have it, in words.
 PROBLEMS = {
-    Kind('ids that are used twice', STOPS, 'give each entry an id of its own'): (
+    Kind('ids that are used twice', 'give each entry an id of its own'): (
         lambda file: [
             *ids_of(file, used_twice, 'images', 'annotations', 'categories'),
             *(f'categories name {name}' for name in used_twice([entry['name'] for entry in file.categories])),
         ]
     ),
     Kind(
-        'has no category of the name of a class', STOPS, 'spell the classes of the config and the categories alike'
+        'has no category of the name of a class', 'spell the classes of the config and the categories alike'
     ): absent_classes,
     Kind(
         'categories in another order than the classes of the config',
-        STOPS,
         "sort the config's classes as the file's categories: hosts number labels by the file, and would swap names",
     ): swapped_classes,
-    Kind('images without a width and height above zero', STOPS, 'write both in pixels, as whole numbers'): (
+    Kind('images without a width and height above zero', 'write both in pixels, as whole numbers'): (
         lambda file: [
             f'{image["file_name"]} {image["width"]} x {image["height"]}'
             for image, (width, _) in zip(file.images, file.sizes, strict=True)
             if np.isnan(width)
         ]
     ),
-    Kind('annotations of images that the file does not list', LEFT_OUT, 'list them under images'): (
+    Kind('annotations of images that the file does not list', 'list them under images', LEFT_OUT): (
         lambda file: [in_words(entry, 'image_id') for entry in file.strays]
     ),
-    Kind('annotations of categories that the file does not list', STOPS, 'list them under categories'): (
+    Kind('annotations of categories that the file does not list', 'list them under categories'): (
         lambda file: file.said('category_id', ~file.is_listed)
     ),
     Kind(
         'annotations of categories that are no classes of the config',
-        LEFT_OUT,
         'name them among the classes of the config, or take them out',
+        LEFT_OUT,
     ): (lambda file: file.said('category_id', file.is_listed & ~file.in_class)),
     Kind(
         'annotations whose iscrowd or ignore is neither 0 nor 1',
-        STOPS,
         "write these as numbers: hosts take any text for 1, '0' too, and scores cannot be computed with null",
     ): (
         lambda file: [
@@ -247,16 +243,16 @@ PROBLEMS = {
 }
 # What may be wrong with boxes, and which have it; each is reported once, for the first.
 BOXES = {
-    Kind(
-        'boxes or areas that are no finite numbers', STOPS, 'write bbox as [x, y, width, height] and area in pixels'
-    ): (lambda file: ~np.isfinite(np.column_stack([file.start, file.extent, file.areas])).all(1)),
-    Kind('boxes of negative width or height', LEFT_OUT, DEGENERATE): lambda file: (file.extent < 0).any(1),
-    Kind('boxes under a pixel in width or height', LEFT_OUT, DEGENERATE): lambda file: (file.extent < PIXEL).any(1),
-    Kind('boxes wholly outside of the image', LEFT_OUT, DEGENERATE): (
+    Kind('boxes or areas that are no finite numbers', 'write bbox as [x, y, width, height] and area in pixels'): (
+        lambda file: ~np.isfinite(np.column_stack([file.start, file.extent, file.areas])).all(1)
+    ),
+    Kind('boxes of negative width or height', DEGENERATE, LEFT_OUT): lambda file: (file.extent < 0).any(1),
+    Kind('boxes under a pixel in width or height', DEGENERATE, LEFT_OUT): lambda file: (file.extent < PIXEL).any(1),
+    Kind('boxes wholly outside of the image', DEGENERATE, LEFT_OUT): (
         lambda file: ((file.start + file.extent <= 0) | (file.start >= file.frames)).any(1)
     ),
-    Kind('areas of zero or less', LEFT_OUT, DEGENERATE): lambda file: file.areas <= 0,
-    Kind('boxes partly outside of the image', REPAIRED, 'resizing clips them'): (
+    Kind('areas of zero or less', DEGENERATE, LEFT_OUT): lambda file: file.areas <= 0,
+    Kind('boxes partly outside of the image', 'resizing clips them', REPAIRED): (
         lambda file: (np.maximum(-file.start, file.start + file.extent - file.frames) > PIXEL).any(1)
     ),
 }
@@ -265,26 +261,22 @@ PROBLEMS_OF_SCORES = {
     # pycocotools notes in an array, at first of zeros, which annotation each detection matches.
     Kind(
         'annotations of id 0 in a set that is scored',
-        STOPS,
         'number annotations from 1: pycocotools takes an object of id 0 that was found for one that was not',
     ): (lambda file: ids_of(file, lambda ids: [value for value in ids if value == 0], 'annotations')),
     Kind(
         'annotation ids that are no finite numbers, in a set that is scored',
-        STOPS,
         'number annotations from 1: pycocotools writes their ids into arrays of numbers',
     ): (lambda file: ids_of(file, lambda ids: [value for value in ids if not is_number(value)], 'annotations')),
     Kind(
         'ids that are text beside numbers, or numbers beside text, in a set that is scored',
-        STOPS,
         'write all in the same way: pycocotools sorts them',
     ): (lambda file: ids_of(file, mixed, 'images', 'categories')),
     Kind(
         'ids that NumPy rounds or cuts, in a set that is scored',
-        STOPS,
         'use whole numbers below 2**53: pycocotools would not find what belongs to these',
     ): (lambda file: ids_of(file, changed_by_numpy, 'images', 'categories')),
 }
-NOTHING = Kind('nothing to train on', STOPS, 'no annotation is left of what the config asks for')
+NOTHING = Kind('nothing to train on', 'no annotation is left of what the config asks for')
 
 
 def check_coco(
@@ -352,28 +344,23 @@ def is_number(value: Any) -> bool:
 
 NO_MASK = Kind(
     'annotations without a mask (segmentation), which the config loads',
-    STOPS,
     'with boxes only, start from configs/custom_coco_boxonly.py',
 )
 NO_POLYGONS = Kind(
     'masks that are neither lists of polygons nor run lengths',
-    STOPS,
     'write [[x1, y1, x2, y2, x3, y3, ...], ...] in finite numbers, or {"size": [height, width], "counts": ...}',
 )
 FAR_OUTSIDE = Kind(
     'masks with polygons that reach out of the image by more than its longer side',
-    STOPS,
     'correct them: drawing them takes memory in proportion to their length',
 )
 SHORT = Kind(
     'masks with polygons of fewer than six numbers, or of an odd number',
-    LEFT_OUT,
     'training leaves the polygons out, and objects that have no other',
+    LEFT_OUT,
 )
-SHORT_IN_SCORES = Kind(SHORT.what, STOPS, 'remove these polygons: scores of masks cannot be computed with them')
-BROKEN_RUNS = Kind(
-    "run lengths that do not make up a mask of the image's height and width", STOPS, 'encode these masks again'
-)
+SHORT_IN_SCORES = Kind(SHORT.what, 'remove these polygons: scores of masks cannot be computed with them')
+BROKEN_RUNS = Kind("run lengths that do not make up a mask of the image's height and width", 'encode these masks again')
 # What may be wrong with polygons, and whether it is, in an image of such a longer side; the first that fits is said.
 POLYGONS = {
     NO_MASK: lambda polygons, _: not polygons,

@@ -13,25 +13,20 @@ from PIL import Image
 from ...errors import first_line
 from ..headers import IGNORED, ONE_CHANNEL
 from .images import TOO_LARGE, Picture, check_all_listed, check_presence, in_pixels, problem_of
-from .problems import NUM_EXAMPLES, Kind, Outcome, Problem, Report
+from .problems import NUM_EXAMPLES, Kind, Problem, Report
 from .sources import place_of
 
-NO_LIST = Kind('cannot be listed', Outcome.STOPS, 'look at data_prefix, ann_file, classes and endings in the config')
-NO_IMAGES = Kind('no images', Outcome.STOPS, 'look at data_prefix, ann_file and img_suffix in the config')
-NO_SUCH_CLASS = Kind('labels beyond the classes', Outcome.STOPS, 'look at the classes')
+NO_LIST = Kind('cannot be listed', 'look at data_prefix, ann_file, classes and endings in the config')
+NO_IMAGES = Kind('no images', 'look at data_prefix, ann_file and img_suffix in the config')
+NO_SUCH_CLASS = Kind('labels beyond the classes', 'look at the classes')
 OTHER_NAME = Kind(
     'folders whose label is another class than they are named after',
-    Outcome.STOPS,
     "sort the config's classes as the folders, or leave them out: labels are numbers of sorted folders",
 )
-DAMAGED_LABELS = Kind('label files that cannot be read', Outcome.STOPS, 'copy or convert them again')
-NOT_ONE_CHANNEL = Kind(
-    'label files that are no single channel of eight bits', Outcome.STOPS, "write each pixel's label as one byte"
-)
-SIZE_OF_LABELS = Kind('label files of another size than their images', Outcome.STOPS, 'make them alike')
-OUT_OF_RANGE = Kind(
-    'label files with labels beyond the classes', Outcome.STOPS, 'look at the classes and reduce_zero_label'
-)
+DAMAGED_LABELS = Kind('label files that cannot be read', 'copy or convert them again')
+NOT_ONE_CHANNEL = Kind('label files that are no single channel of eight bits', "write each pixel's label as one byte")
+SIZE_OF_LABELS = Kind('label files of another size than their images', 'make them alike')
+OUT_OF_RANGE = Kind('label files with labels beyond the classes', 'look at the classes and reduce_zero_label')
 
 
 def listed_by_host(dataset: BaseDataset, report: Report) -> list[dict[str, Any]] | None:

@@ -27,37 +27,31 @@ MOST_PIXELS = 2 * Image.MAX_IMAGE_PIXELS
 # Pillow and OpenCV decode outside of Python's lock; each thread holds an image or two.
 MOST_THREADS = 16
 
-MISSING = Kind('files that are missing', Outcome.STOPS, 'put them there, or take them out of the annotations')
-NO_FILE = Kind(
-    'entries that are no regular files (folders, pipes, devices)', Outcome.STOPS, 'put the files themselves there'
-)
-EMPTY = Kind('files of 0 bytes', Outcome.STOPS, 'copy them again')
+MISSING = Kind('files that are missing', 'put them there, or take them out of the annotations')
+NO_FILE = Kind('entries that are no regular files (folders, pipes, devices)', 'put the files themselves there')
+EMPTY = Kind('files of 0 bytes', 'copy them again')
 NOT_LISTED = Kind(
     'images that the data set does not list, for their endings, places or kinds of file',
-    Outcome.LEFT_OUT,
     'look at the endings that the config names (img_suffix, extensions), and whether they lie in a folder of a class',
+    Outcome.LEFT_OUT,
 )
-DAMAGED = Kind('images that cannot be read', Outcome.STOPS, 'copy or convert them again, or take them out')
+DAMAGED = Kind('images that cannot be read', 'copy or convert them again, or take them out')
 TOO_LARGE = Kind(
     f'images of more than {MOST_PIXELS:,} pixels by their headers',
-    Outcome.STOPS,
     'cut them into tiles: they are not decoded, which would take gigabytes',
 )
-OTHER_SIZE = Kind(
-    'images of another size than their annotations say', Outcome.STOPS, 'correct width and height, or the files'
-)
+OTHER_SIZE = Kind('images of another size than their annotations say', 'correct width and height, or the files')
 ROTATED_AWAY = Kind(
     'images that their EXIF orientation turns away from their annotations',
-    Outcome.STOPS,
     "load them as they are stored, LoadImageFromFile(color_type='color_ignore_orientation'), or remove the tag",
 )
 LEFT_AS_STORED = Kind(
     'images that their annotations take as stored, against their EXIF orientation',
-    Outcome.REPAIRED,
     'mmgcvit.MatchAnnotatedSize does not turn them',
+    Outcome.REPAIRED,
 )
 ROTATED = Kind(
-    'images with an EXIF orientation', Outcome.REPAIRED, 'loading turns them upright, as their annotations must be'
+    'images with an EXIF orientation', 'loading turns them upright, as their annotations must be', Outcome.REPAIRED
 )
 # In a PNG file, after the signature and the head of its first chunk: width, height, then bits per channel.
 PNG_BIT_DEPTH = 24
@@ -65,14 +59,14 @@ PNG_BIT_DEPTH = 24
 # that fits is said.
 PIXELS = {
     # Pillow reads colour of 16 bits as of eight.
-    Kind('images of 16 bits and more', Outcome.REPAIRED, 'loading keeps the upper eight bits of each value'): (
+    Kind('images of 16 bits and more', 'loading keeps the upper eight bits of each value', Outcome.REPAIRED): (
         lambda image, content: image.mode[0] in 'IF' or (image.format == 'PNG' and content[PNG_BIT_DEPTH] > 8)
     ),
-    Kind('CMYK images', Outcome.REPAIRED, 'loading makes them RGB'): lambda image, _: image.mode == 'CMYK',
-    Kind('images with an alpha channel', Outcome.REPAIRED, 'loading drops the channel'): (
+    Kind('CMYK images', 'loading makes them RGB', Outcome.REPAIRED): lambda image, _: image.mode == 'CMYK',
+    Kind('images with an alpha channel', 'loading drops the channel', Outcome.REPAIRED): (
         lambda image, _: 'A' in image.getbands() or 'transparency' in image.info
     ),
-    Kind('grayscale images', Outcome.REPAIRED, 'loading repeats the channel three times'): (
+    Kind('grayscale images', 'loading repeats the channel three times', Outcome.REPAIRED): (
         lambda image, _: image.mode in ('1', 'L')
     ),
 }

@@ -18,11 +18,11 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem: the things that have it, what becomes of them, and what to do, as half a sentence."""
+    """A kind of problem: the things that have it, what to do, as half a sentence, and what becomes of them."""
 
     what: str
-    outcome: Outcome
     remedy: str
+    outcome: Outcome = Outcome.STOPS
 
 
 # A kind, and what has it in words.
