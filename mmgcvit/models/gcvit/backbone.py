@@ -85,16 +85,9 @@ class GCViT(PyramidBackbone):
         windows = resolve_windows(window_size, NUM_STAGES)
         poolings = query_poolings(windows, pretrain_img_size)
         checkpointed = checkpointed_stages(with_cp, NUM_STAGES)
-        drop_path_rates = drop_path_schedule(
-            arch.drop_path_rate if drop_path_rate is None else drop_path_rate, arch.depths
-        )
-        super().__init__(
-            in_channels=in_channels,
-            stage_dims=dims,
-            out_indices=out_indices,
-            frozen_stages=frozen_stages,
-            init_cfg=init_cfg,
-        )
+        rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
+        drop_path_rates = drop_path_schedule(rate, arch.depths)
+        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg)
         self.stem = self.stem_type(in_channels, arch.embed_dims)
         self.stages = nn.ModuleList(
             self.stage_type(

@@ -42,20 +42,14 @@ def images_in_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Ten
     if suit_chunks(images):
         keep_freed_memory()
         if len(images) > 1:
-            chunk_size = max(IMAGE_CHUNK_BYTES // (most_elements(before, images) * images.element_size()), 1)
+            # Of the largest map that one image has on its way. A stem has a method that tells; a downsampler halves the
+            # number of elements, and MLPs multiply it by about four.
+            is_stem = hasattr(before, 'most_elements')
+            elements = before.most_elements(images.shape[2:]) if is_stem else 2 * images.numel() // len(images)
+            chunk_size = max(IMAGE_CHUNK_BYTES // (elements * images.element_size()), 1)
             if len(images) > chunk_size and not has_hooks(before) and not has_hooks(stage):
                 return torch.cat([stage(before(chunk)) for chunk in images.split(chunk_size)])
     return stage(before(images))
-
-
-def most_elements(before: nn.Module, images: Tensor) -> int:
-    """Elements of the largest feature map that one image has on its way through ``stage(before(images))``.
-
-    A stem has a method that tells. A downsampler halves the number of elements, and MLPs multiply it by about four.
-    """
-    if hasattr(before, 'most_elements'):
-        return before.most_elements(images.shape[2:])
-    return 2 * images.numel() // len(images)
 
 
 def tokens_in_chunks(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:

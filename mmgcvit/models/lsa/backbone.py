@@ -85,15 +85,13 @@ class LSA(PyramidBackbone):
         checkpointed = checkpointed_stages(with_cp, arch.num_stages)
         grids = stage_grids(arch, arch.img_size if pretrain_img_size is None else pretrain_img_size)
         rate = check_drop_path_rate(arch.drop_path_rate if drop_path_rate is None else drop_path_rate)
-        super().__init__(
-            in_channels=in_channels,
-            stage_dims=arch.embed_dims,
-            out_indices=range(arch.num_stages) if out_indices is None else out_indices,
-            frozen_stages=frozen_stages,
-            init_cfg=init_cfg,
-            norm_eps=NORM_EPS,
-        )
-        self.stem = self.build_stem(arch)
+        out_indices = range(arch.num_stages) if out_indices is None else out_indices
+        super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
+        patch = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
+        if arch.shifts is None:
+            self.stem = self.unshifted_stem_type(*patch)
+        else:
+            self.stem = self.stem_type(*patch, arch.shifts, arch.shift_mode, arch.shared_conv)
         self.stages = nn.ModuleList(
             self.stage_type(
                 embed_dims=arch.embed_dims[i],
@@ -115,13 +113,6 @@ class LSA(PyramidBackbone):
         self.apply(init_weights)
         self.adapt(lora_rank)
         self.freeze()
-
-    def build_stem(self, arch: LSAArch) -> nn.Module:
-        """The embedding of patches, and of their shifted copies where the variant has shifts."""
-        patch = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
-        if arch.shifts is None:
-            return self.unshifted_stem_type(*patch)
-        return self.stem_type(*patch, arch.shifts, arch.shift_mode, arch.shared_conv)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, in_channels, H, W) to one map (B, C_i, H_i, W_i) for each i in ``out_indices``.
