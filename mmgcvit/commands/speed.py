@@ -107,7 +107,7 @@ def line_of(row: Row) -> str:
         f'{row.shape[1]} × {row.shape[2]}',
         f'{1000 * timing.median:.4g}',
         f'{1000 * timing.percentile(10):.4g} to {1000 * timing.percentile(90):.4g}',
-        f'{row.images_per_second:.3g}',
+        f'{row.batch_size / timing.median:.3g}',
         f'{row.weights / MEGABYTE:.0f}',
         '' if row.peak is None else f'{row.peak / MEGABYTE:.0f}',
     ]

@@ -11,7 +11,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -143,16 +143,6 @@ def split_checkout(name: str) -> tuple[Path | None, str]:
     return Path(checkout).resolve(), model
 
 
-def make_step(name: str, case: Case) -> AbstractContextManager[Step]:
-    """What to call for a case: on a CPU in a process of its own, on a GPU in this one, which keeps memory for all."""
-    checkout, model = split_checkout(name)
-    if case.device == 'cpu':
-        return own_process(partial(prepare, model, case), checkout)
-    if checkout is not None:
-        raise UserError('another checkout needs a process of its own, which models have on a CPU only')
-    return nullcontext(prepare(name, case))
-
-
 def time_models(models: Sequence[str], case: Case, rounds: int) -> dict[str, Timing]:
     """Time models side by side; those that cannot do a case are named on the error stream and left out."""
     steps = {}
@@ -160,7 +150,14 @@ def time_models(models: Sequence[str], case: Case, rounds: int) -> dict[str, Tim
     with ExitStack() as processes:
         for name in models:
             try:
-                step = processes.enter_context(make_step(name, case))
+                checkout, model = split_checkout(name)
+                # A GPU in this process keeps memory for all.
+                if case.device == 'cpu':
+                    step = processes.enter_context(own_process(partial(prepare, model, case), checkout))
+                elif checkout is None:
+                    step = prepare(model, case)
+                else:
+                    raise UserError('another checkout needs a process of its own, which models have on a CPU only')
                 step()
             except Exception as error:
                 sys.stderr.write(f'{name} left out of {case}: {first_line(error)}\n')

@@ -52,7 +52,7 @@ def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     """
     model = getattr(model, 'detector', model).eval()
     for name, child in model.named_children():
-        if not is_of_transformer(model, name) and not is_by_masks(child):
+        if not is_of_transformer(model, name) and not hasattr(child, 'pixel_decoder'):  # of the MaskFormer family
             child.to('meta')
     maps: tuple[Tensor, ...] = (torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size, device='meta'),)
     parts = []
@@ -78,7 +78,8 @@ def steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
         yield 'panoptic head', model.panoptic_head, partial(segment_by_queries, model.panoptic_head)
     elif getattr(model, 'decode_head', None) is not None:
         head = model.decode_head
-        yield 'decode head', head, partial(segment_by_queries, head) if is_by_masks(head) else head
+        is_by_masks = hasattr(head, 'pixel_decoder')
+        yield 'decode head', head, partial(segment_by_queries, head) if is_by_masks else head
     elif getattr(model, 'head', None) is not None:
         yield 'head', model.head, model.head
     elif hasattr(model, 'forward_transformer'):
@@ -93,11 +94,6 @@ def steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
 def is_of_transformer(model: nn.Module, child: str) -> bool:
     """Whether a model is of the DETR family, and this child is part of what it has behind its neck."""
     return hasattr(model, 'forward_transformer') and child not in ('data_preprocessor', 'backbone', 'neck')
-
-
-def is_by_masks(head: nn.Module) -> bool:
-    """Whether a head is of the MaskFormer family."""
-    return hasattr(head, 'pixel_decoder')
 
 
 def segment_by_queries(head: nn.Module, maps: tuple[Tensor, ...]) -> object:

@@ -175,10 +175,6 @@ class Row:
     peak: int | None  # bytes at most beyond the weights; None where it was not asked for
     parts: dict[str, float]  # seconds of each part of the model, in inference
 
-    @property
-    def images_per_second(self) -> float:
-        return self.batch_size / self.timing.median
-
 
 def measure(work: Inference | Training, batch_size: int, rounds: int, with_memory: bool = True) -> Row | str:
     """Time a step after a warm-up, and then its memory in a process of its own.

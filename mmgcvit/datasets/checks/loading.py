@@ -99,23 +99,21 @@ class LoadReadable(BaseTransform):
             raise
         # Decoders raise errors of any class on damaged files.
         except Exception as error:
-            self.count(' with '.join(files), first_line(error))
-            return None
-        return loaded
-
-    def count(self, files: str, reason: str) -> None:
-        """Name and count the files of a sample, another of which takes its place."""
-        count, most = self.damaged.add(files), self.damaged.most
-        if count is None:
-            return
-        if count > most:
+            reason = first_line(error)
+        else:
+            return loaded
+        named, most = ' with '.join(files), self.damaged.most
+        count = self.damaged.add(named)
+        if count is not None and count > most:
             raise TooManyDamagedError(
-                f'{files} cannot be loaded ({reason}), and {most} others could not: more than '
+                f'{named} cannot be loaded ({reason}), and {most} others could not: more than '
                 f"data_checks.damaged_images={most} allows; 'mmgcvit check-data CONFIG' names all that are damaged"
             )
-        words = f'{files} cannot be loaded ({reason}): another image takes its place ({count} of at most {most})'
-        # Of other processes than the first, the screen shows errors only.
-        print_log(words, 'current', logging.ERROR)
+        if count is not None:
+            words = f'{named} cannot be loaded ({reason}): another image takes its place ({count} of at most {most})'
+            # Of other processes than the first, the screen shows errors only.
+            print_log(words, 'current', logging.ERROR)
+        return None
 
 
 def skip_damaged(cfg: Config, most: int) -> None:
