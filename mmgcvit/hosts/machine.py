@@ -64,14 +64,11 @@ def signs_of_gpus(
         for name, none in NAMING_VARIABLES.items()
         if name in environment and environment[name].strip() not in none
     ]
-    files = [str(file) for file in sorted(devices.glob('nvidia[0-9]*'))]
-    return (files + variables) or listed_gpus(list_gpus)
-
-
-def listed_gpus(command: Sequence[str]) -> list[str]:
-    """The GPUs that ``nvidia-smi`` knows, by their names."""
+    signs = [str(file) for file in sorted(devices.glob('nvidia[0-9]*'))] + variables
+    if signs:
+        return signs
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_LIST)
+        run = subprocess.run(list_gpus, capture_output=True, text=True, timeout=SECONDS_TO_LIST)
     except (OSError, subprocess.TimeoutExpired):
         return []
     lines = [line.split(' (UUID')[0] for line in run.stdout.splitlines() if line.startswith('GPU ')]
@@ -108,9 +105,8 @@ def chosen_device(name: str | None = None) -> torch.device:
 
 def use_cpu(command: str | None) -> None:
     """Hide the GPUs from this process and those that it starts, for ``--device cpu``."""
-    if are_hidden(os.environ):
-        return
-    show_gpus('-1', torch.cuda.is_available, command)
+    if not are_hidden(os.environ):
+        show_gpus('-1', torch.cuda.is_available, command)
 
 
 def use_gpus(command: str | None, device: str, processes: str = 'none') -> None:

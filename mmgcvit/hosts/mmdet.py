@@ -126,14 +126,10 @@ class HungarianAssigner(MMDetHungarianAssigner):
 
     def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
         """Match ``scores`` (n, C), logits, and ``bboxes`` (n, 4) or ``masks`` (n, ...) of predictions to the truth."""
-        numbers = InstanceData(**{name: finite(values) for name, values in pred_instances.items()})
+        finite = {name: values.float().nan_to_num().clamp(-LARGEST, LARGEST) for name, values in pred_instances.items()}
+        numbers = InstanceData(**finite)
         with torch.autocast(numbers.scores.device.type, enabled=False):
             return super().assign(numbers, *args, **kwargs)
-
-
-def finite(predictions: Tensor) -> Tensor:
-    """Predictions in float32, with numbers where they are not finite."""
-    return predictions.float().nan_to_num().clamp(-LARGEST, LARGEST)
 
 
 @TRANSFORMS.register_module()
