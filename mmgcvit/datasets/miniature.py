@@ -160,10 +160,10 @@ def segment(number: int, mask: NDArray[np.bool_], category: int, is_crowd: int) 
     return {'id': number, 'category_id': category, 'iscrowd': is_crowd, 'bbox': box, 'area': area}
 
 
-def write_miniature_dota(root: Path, names: Sequence[str], seed: int = 0) -> None:
+def write_miniature_dota(root: Path, names: Sequence[str]) -> None:
     """Write ``<root>/{train,val}2017/*.jpg`` and boxes at angles, ``<root>/{train,val}/*.txt``."""
     for split, number in NUM_ADE20K_IMAGES.items():
-        scenes = list(islice(SceneComposer(split, seed=seed, turn=90), number))
+        scenes = list(islice(SceneComposer(split, turn=90), number))
         write_coco(root, scenes, split)
         write_dota(root, scenes, split, names)
 

@@ -36,12 +36,7 @@ for each of the 1000 classes (n01440764, ...) with its images.""",
 }
 ELSEWHERE = "If the data is elsewhere: 'ln -s /where/it/is {root}', or name it in the config (data_root)."
 # Data sets that mmpretrain can download by itself, and the folder in which it keeps those that configs here name.
-DOWNLOADABLE = {
-    'CIFAR10': 'cifar-10-batches-py',
-    'CIFAR100': 'cifar-100-python',
-    'MNIST': '',
-    'FashionMNIST': '',
-}
+DOWNLOADABLE = {'CIFAR10': 'cifar-10-batches-py', 'CIFAR100': 'cifar-100-python', 'MNIST': '', 'FashionMNIST': ''}
 
 
 def check_presence(cfg: Config, loaders: Sequence[str]) -> None:

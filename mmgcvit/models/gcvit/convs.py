@@ -14,12 +14,11 @@ from ..layers.windows import divide_up
 class SqueezeExcite(nn.Module):
     """Squeeze-and-excitation, channels scaled by what the whole map holds: (B, C, H, W) to the same."""
 
-    def __init__(self, embed_dims: int, reduction: int = 4) -> None:
+    def __init__(self, embed_dims: int) -> None:
         super().__init__()
-        squeezed = embed_dims // reduction
-        self.squeeze = nn.Linear(embed_dims, squeezed, bias=False)
+        self.squeeze = nn.Linear(embed_dims, embed_dims // 4, bias=False)
         self.act = nn.GELU()
-        self.excite = nn.Linear(squeezed, embed_dims, bias=False)
+        self.excite = nn.Linear(embed_dims // 4, embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         weights = self.excite(self.act(self.squeeze(channels_last(x).mean((1, 2))))).sigmoid()

@@ -51,7 +51,7 @@ def check_drop_path_rate(drop_path_rate: float) -> float:
     return float(drop_path_rate)
 
 
-def check_img_size(name: str, img_size: int | tuple[int, int], least: int = 32) -> tuple[int, int]:
+def check_img_size(name: str, img_size: int | tuple[int, int]) -> tuple[int, int]:
     """Read an image size in pixels, one side or a pair (height, width), or refuse it by its name."""
     try:
         size = whole_numbers(img_size if isinstance(img_size, Sequence) else (img_size, img_size))
@@ -59,8 +59,8 @@ def check_img_size(name: str, img_size: int | tuple[int, int], least: int = 32) 
         size = ()
     if len(size) != 2:
         raise TypeError(f'{name} is {img_size!r}; expected pixels, one whole number or a pair')
-    if min(size) < least:
-        raise ValueError(f'{name} is {img_size!r}; expected at least {least} px on both sides')
+    if min(size) < 32:
+        raise ValueError(f'{name} is {img_size!r}; expected at least 32 px on both sides')
     return size
 
 

@@ -48,7 +48,6 @@ def test_numbers_are_read_in_their_types():
         assert (check_drop_path_rate(rate), type(check_drop_path_rate(rate))) == (rate, float)
     for given, read in [(32, (32, 32)), ((32, 40), (32, 40)), ([np.int64(64), 32], (64, 32))]:
         assert check_img_size('img_size', given) == read
-    assert check_img_size('img_size', 8, least=8) == (8, 8)
 
 
 def test_nothing_else_is_a_number():
