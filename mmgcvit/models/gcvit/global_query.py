@@ -60,6 +60,6 @@ def query_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int
     only: it halves once unless its window is the whole map of such an image, as in the published networks, and the
     resize that follows makes up for a window that is larger.
     """
-    size = check_img_size('pretrain_img_size', pretrain_img_size)
+    size = check_img_size(pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])
     return (True, True, True), (True, True), (not window_is_map,), (False,)

@@ -51,16 +51,16 @@ def check_drop_path_rate(drop_path_rate: float) -> float:
     return float(drop_path_rate)
 
 
-def check_img_size(name: str, img_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Read an image size in pixels, one side or a pair (height, width), or refuse it by its name."""
+def check_img_size(img_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Read ``pretrain_img_size``, pixels of one side or a pair (height, width), or refuse it."""
     try:
         size = whole_numbers(img_size if isinstance(img_size, Sequence) else (img_size, img_size))
     except TypeError:
         size = ()
     if len(size) != 2:
-        raise TypeError(f'{name} is {img_size!r}; expected pixels, one whole number or a pair')
+        raise TypeError(f'pretrain_img_size is {img_size!r}; expected pixels, one whole number or a pair')
     if min(size) < 32:
-        raise ValueError(f'{name} is {img_size!r}; expected at least 32 px on both sides')
+        raise ValueError(f'pretrain_img_size is {img_size!r}; expected at least 32 px on both sides')
     return size
 
 

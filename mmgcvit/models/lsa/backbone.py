@@ -131,7 +131,7 @@ class LSA(PyramidBackbone):
 
 def stage_grids(arch: LSAArch, img_size: int | tuple[int, int]) -> list[tuple[int, int]]:
     """The size (H_i, W_i) of each stage's map of images of that size in pixels."""
-    size = check_img_size('pretrain_img_size', img_size)
+    size = check_img_size(img_size)
     grids = [patch_grid(size, arch.kernel_size, arch.stride, arch.padding)]
     for _ in range(1, arch.num_stages):
         rows, columns = grids[-1]

@@ -47,7 +47,7 @@ def test_numbers_are_read_in_their_types():
     for rate in (0, 0.3, np.float64(0.999)):
         assert (check_drop_path_rate(rate), type(check_drop_path_rate(rate))) == (rate, float)
     for given, read in [(32, (32, 32)), ((32, 40), (32, 40)), ([np.int64(64), 32], (64, 32))]:
-        assert check_img_size('img_size', given) == read
+        assert check_img_size(given) == read
 
 
 def test_nothing_else_is_a_number():
@@ -62,7 +62,7 @@ def test_nothing_else_is_a_number():
         *((size, TypeError, 'one whole number or a pair') for size in ((64,), (64, 64, 64), 64.0, '64')),
     ]
     cases = [(size, error, f'^pretrain_img_size is .*; expected .*{words}') for size, error, words in sizes]
-    assert not_refused(lambda size: check_img_size('pretrain_img_size', size), cases) == []
+    assert not_refused(check_img_size, cases) == []
 
 
 @pytest.mark.parametrize('may_be_none', [False, True])
