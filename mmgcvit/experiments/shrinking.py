@@ -5,7 +5,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ..datasets.miniature import (
     write_miniature_panoptic,
 )
 from ..errors import UserError
-from ..hosts.configs import enter_scope, settings_in
+from ..hosts.configs import dicts_in, enter_scope, settings_in
 from ..models.layers.arguments import resolve_variant
 from ..registry import MODELS
 
@@ -77,11 +77,6 @@ def prepare(cfg: Config, folder: Path, options: Options) -> list[str]:
     observe(cfg)
     cfg.work_dir = str(folder / 'run')
     return notes
-
-
-def dicts_in(*values: Any) -> Iterator[ConfigDict]:
-    """All dicts in nested configs, which may be changed meanwhile."""
-    return (inner for _, inner in settings_in(list(values), '') if isinstance(inner, dict))
 
 
 def as_list(value: Any) -> list[Any]:

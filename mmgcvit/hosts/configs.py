@@ -224,3 +224,8 @@ def settings_in(value: Any, place: str) -> Iterator[tuple[str, Any]]:
     for key, inner in entries:
         yield f'{place}.{key}', inner
         yield from settings_in(inner, f'{place}.{key}')
+
+
+def dicts_in(*values: Any) -> Iterator[dict[str, Any]]:
+    """All dicts in nested configs, which may be changed meanwhile."""
+    return (inner for _, inner in settings_in(list(values), '') if isinstance(inner, dict))

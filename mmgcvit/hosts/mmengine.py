@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+
+from .configs import dicts_in
 
 # In a message.
 IMAGES_NAMED = 16
@@ -97,12 +99,8 @@ def is_sharded(cfg: Config) -> bool:
     return 'FSDP' in cfg.get('strategy', {}).get('type', '')
 
 
-def replace_type(cfg: ConfigDict | list | tuple, old: str, new: str) -> None:
+def replace_type(cfg: Any, old: str, new: str) -> None:
     """Change ``type=old`` to ``type=new`` in every dict of a config, in place."""
-    if isinstance(cfg, dict):
-        if cfg.get('type') == old:
-            cfg['type'] = new
-        cfg = list(cfg.values())
-    for value in cfg:
-        if isinstance(value, (dict, list, tuple)):
-            replace_type(value, old, new)
+    for settings in dicts_in(cfg):
+        if settings.get('type') == old:
+            settings['type'] = new

@@ -17,9 +17,6 @@ from mmengine.logging import print_log
 from numpy.typing import NDArray
 from torch import Tensor
 
-NOT_COMPILED = 'not available'  # mmcv's words for an mmcv without CUDA
-
-
 # Once a process, and of several processes mmengine's logger speaks for the first.
 say_once = functools.cache(print_log)
 
@@ -374,8 +371,8 @@ def get_compiler_version() -> str:
 
 
 def get_compiling_cuda_version() -> str:
-    """Likewise."""
-    return NOT_COMPILED
+    """Likewise; mmcv's words for an mmcv without CUDA."""
+    return 'not available'
 
 
 def refuse(name: str, *args: object, **kwargs: object) -> NoReturn:

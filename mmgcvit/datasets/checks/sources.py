@@ -10,7 +10,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
 from ...errors import UserError
-from ...hosts.configs import settings_in
+from ...hosts.configs import dicts_in
 
 # The hosts' classes that a data set's class derives from, and the kind of data that it then reads.
 KINDS = {
@@ -105,8 +105,7 @@ def is_remote(dataset: ConfigDict) -> bool:
 
 def steps_of(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
     """All transforms in a data set's pipeline, those inside others too: the dicts with a ``type``."""
-    settings = settings_in(dataset.get('pipeline'), 'pipeline')
-    return (step for _, step in settings if isinstance(step, dict) and 'type' in step)
+    return (step for step in dicts_in(dataset.get('pipeline')) if 'type' in step)
 
 
 def built(dataset: ConfigDict) -> BaseDataset:

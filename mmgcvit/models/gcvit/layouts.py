@@ -11,11 +11,8 @@ ORIGINAL_FUSED_MBCONV = {
     'conv.2.fc.2.': 'conv.squeeze_excite.excite.',
     'conv.3.': 'conv.pointwise.',
 }
-ORIGINAL_DOWNSAMPLER = ORIGINAL_FUSED_MBCONV | {
-    'norm1.': 'norm_in.',
-    'reduction.': 'reduction.',
-    'norm2.': 'norm_out.',
-}
+BESIDE_MBCONV = {'norm1.': 'norm_in.', 'reduction.': 'reduction.', 'norm2.': 'norm_out.'}
+ORIGINAL_DOWNSAMPLER = ORIGINAL_FUSED_MBCONV | BESIDE_MBCONV
 ORIGINAL_BLOCK = {
     'norm1.': 'norm1.',
     'attn.relative_position_bias_table': 'attn.position.relative_position_bias_table',
@@ -57,11 +54,7 @@ TIMM_FUSED_MBCONV = {
     'se.fc2.': 'conv.squeeze_excite.excite.',
     'conv_pw.': 'conv.pointwise.',
 }
-TIMM_DOWNSAMPLER = {
-    'norm1.': 'norm_in.',
-    'reduction.': 'reduction.',
-    'norm2.': 'norm_out.',
-} | {f'conv_block.{theirs}': ours for theirs, ours in TIMM_FUSED_MBCONV.items()}
+TIMM_DOWNSAMPLER = BESIDE_MBCONV | {f'conv_block.{theirs}': ours for theirs, ours in TIMM_FUSED_MBCONV.items()}
 TIMM_BLOCK = {
     'norm1.': 'norm1.',
     'attn.rel_pos.relative_position_bias_table': 'attn.position.relative_position_bias_table',
