@@ -80,7 +80,7 @@ def look_at_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
     if not is_first_of_node(cfg):
         return Counter()
     enter_scope(cfg)
-    report = check_datasets(cfg, loaders, settings.images, Progress(disable=True))
+    report = check_datasets(cfg, loaders, settings['images'], Progress(disable=True))
     refusals = report.sentences(Outcome.STOPS)
     if refusals:
         raise UserError('\n'.join([*refusals, "'mmgcvit check-data CONFIG' looks at all images"]))

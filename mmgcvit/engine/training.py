@@ -58,7 +58,7 @@ def prepare(
         log_to(cfg, trackers)
     check_sharding(cfg)
     check_operators(cfg)
-    skip_damaged(cfg, settings_of(cfg).damaged_images)
+    skip_damaged(cfg, settings_of(cfg)['damaged_images'])
     prepare_processes(cfg)
 
 

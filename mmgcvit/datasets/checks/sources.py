@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -25,26 +24,18 @@ KINDS = {
 OTHER_LAYOUTS = ('LVISV05Dataset',)
 LOOKED_INTO = ('coco', 'ade20k', 'imagenet')
 TRAINING = 'train_dataloader'
+# So many images of each data set, chosen by chance, are opened before a run; so many different ones may turn out to be
+# unreadable while a process trains, and one more stops the run.
+SETTINGS = {'images': 100, 'damaged_images': 20}
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a config may say of the checks: ``data_checks = dict(images=100, damaged_images=20)``."""
-
-    # So many of each data set, chosen by chance, are opened before a run.
-    images: int = 100
-    # So many different ones may turn out to be unreadable while a process trains; one more stops the run.
-    damaged_images: int = 20
-
-
-def settings_of(cfg: Config) -> Settings:
-    """The settings that a config names under ``data_checks``; the others as they are by default."""
+def settings_of(cfg: Config) -> dict[str, int]:
+    """:data:`SETTINGS`, those that a config names under ``data_checks`` as it has them."""
     given = dict(cfg.get('data_checks') or {})
-    names = [entry.name for entry in fields(Settings)]
-    wrong = {name: n for name, n in given.items() if name not in names or type(n) is not int or n < 0}
+    wrong = {name: n for name, n in given.items() if name not in SETTINGS or type(n) is not int or n < 0}
     if wrong:
-        raise UserError(f'data_checks={wrong}: expected whole numbers of at least 0 for {" and ".join(names)}')
-    return Settings(**given)
+        raise UserError(f'data_checks={wrong}: expected whole numbers of at least 0 for {" and ".join(SETTINGS)}')
+    return SETTINGS | given
 
 
 def leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
