@@ -7,7 +7,8 @@
 # make test-gpu        on a GPU: is all right there, how fast is it, what does it take? A report in nine minutes;
 #                      DEVICE=cpu rehearses it. make gpu-wheels gathers what a machine without a network lacks for it
 # make test-beside     the tests beside packages that go into folders of their own: transformers, lap and trackeval (track),
-#                      mmrotate (rotated), mmpose (keypoints); test-track is one of them, and test-all runs them too
+#                      mmrotate (rotated), mmpose (keypoints), BERT (grounding); test-track is one of them, and test-all
+#                      runs them too
 # make test-docs       the site is built and looked at; test-all runs this too
 # make install, make lint
 # make docs            the site, build/docs/index.html; make docs-links asks every external address that it names
@@ -88,7 +89,7 @@ $(VENV)/installed-docs: locks/docs.txt | install
 
 # Packages in folders beside the environment: in it, transformers would keep mmpretrain's models from being imported, and
 # what a config says where mmrotate or mmpose is missing could not be seen.
-BESIDE = transformers track rotated keypoints
+BESIDE = transformers track rotated keypoints grounding
 test-beside: $(BESIDE:%=test-%)
 $(BESIDE:%=test-%): test-%: build/%/installed
 	PYTHONPATH=build/$* $(RUN) -m pytest tests/integrations/test_$*.py

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import mmcv
@@ -10,6 +12,7 @@ from mmcv.ops import batched_nms
 from mmcv.transforms import BaseTransform
 from mmdet import models as mmdet
 from mmdet.models import BaseDetector, DetTTAModel
+from mmdet.models.layers import MLP
 from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder
 from mmdet.models.task_modules import AssignResult
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
@@ -23,7 +26,7 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ..errors import shorten
+from ..errors import UserError, shorten
 from ..registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
 from .mmengine import IMAGES_NAMED, name_of
 
@@ -100,6 +103,36 @@ class DINO(mmdet.DINO):
         with torch.autocast(batch_inputs.device.type, enabled=False):
             found = self.forward_transformer(tuple(x.float() for x in maps), batch_data_samples)
             return self.bbox_head.loss(**found, batch_data_samples=batch_data_samples)
+
+
+class BoxPositions(MLP):
+    """mmdet's of reference boxes, for as many frequencies as its weights are for.
+
+    The fork (onedl-mmdetection 3.5.1, its issue 25) encodes a box with twice as many as Grounding DINO's weights take;
+    every second one of these is mmdet's. To be removed once they fit there.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sines and cosines (B, n, 4 * 2F * k) of four coordinates to positions (B, n, C), of every k-th frequency."""
+        frequencies = x.unflatten(-1, (4, -1, 2))
+        more = x.shape[-1] // self.layers[0].in_features
+        return super().forward(frequencies[..., ::more, :].flatten(-3))
+
+
+@MODELS.register_module()
+class GroundingDINO(mmdet.GroundingDINO):
+    """mmdet's, whose decoder runs in the fork too, on released weights as in the original."""
+
+    def _init_layers(self) -> None:
+        found = version('transformers') if find_spec('transformers') else 'none'
+        if not found.startswith('4.'):
+            raise UserError(
+                f"mmdet's BERT needs transformers 4, and there is {found} here: mmgcvit[grounding] brings it, "
+                'docs/other_heads.md'
+            )
+        super()._init_layers()
+        channels = self.embed_dims
+        self.decoder.ref_point_head = BoxPositions(2 * channels, channels, channels, 2)
 
 
 @MODELS.register_module()

@@ -29,7 +29,7 @@ class Predictor(ABC):
 
     Attributes:
         task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
-        classes: The names of its classes, by their numbers.
+        classes: The names of its classes, by their numbers; of Grounding DINO what it looks for, which may be set.
         palette: Their colours, red, green, blue.
         network: The host's network.
         pipeline: What the config's tests do to an image between loading it and the network.
@@ -129,6 +129,8 @@ class Predictor(ABC):
         height, width = size = image.shape[:2]
         image = image.astype(self.dtype, copy=False)
         loaded = {'img': image, 'img_id': 0, 'img_path': None, 'img_shape': size, 'ori_shape': size}
+        # For what finds the classes by their names, as Grounding DINO.
+        loaded.update(text=tuple(self.classes), custom_entities=True)
         try:
             return self.pipeline(loaded)
         # Steps of a pipeline raise errors of any class.

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import LoadImageFromFile
+from mmdet.models.layers import MLP, coordinate_to_encoding
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
 from mmdet.registry import DATASETS
 from mmdet.structures import DetDataSample
@@ -20,7 +21,8 @@ from mmengine.utils import import_modules_from_strings
 from PIL import Image
 from torch import nn
 
-from mmgcvit.hosts.mmdet import FinitePredictionsHook, InstanceTTAModel, MatchAnnotatedSize
+from mmgcvit.errors import UserError
+from mmgcvit.hosts.mmdet import BoxPositions, FinitePredictionsHook, InstanceTTAModel, MatchAnnotatedSize
 
 from ..conftest import ROOT
 
@@ -302,3 +304,18 @@ class TestMergedViews:
         empty = self.view([], [], masks=False)
         assert len(self.merge(empty, empty)) == 0
         assert len(self.merge(self.view([[0.0, 0.0, 5.0, 5.0]], [0.5], masks=False))) == 1
+
+
+def test_grounding_dinos_positions_of_boxes_are_mmdets_where_more_frequencies_are_encoded_too():
+    """To the bit: 10000 ** (2k / 128) is 10000 ** (4k / 256). 128 is what mmdet's decoder takes, 256 the fork's."""
+    boxes, positions, mmdets = torch.rand(2, 5, 4), BoxPositions(512, 256, 256, 2), MLP(512, 256, 256, 2)
+    mmdets.load_state_dict(positions.state_dict())
+    for frequencies in (128, 256):
+        encoded = coordinate_to_encoding(boxes, num_feats=frequencies)
+        assert torch.equal(positions(encoded), mmdets(coordinate_to_encoding(boxes)))
+
+
+def test_without_bert_grounding_dino_says_what_brings_it(monkeypatch):
+    monkeypatch.setattr('mmgcvit.hosts.mmdet.find_spec', lambda _: None)
+    with pytest.raises(UserError, match=r'needs transformers 4, .* none here: mmgcvit\[grounding\] brings it'):
+        small_detector('other_heads/grounding_dino_gcvit_t')

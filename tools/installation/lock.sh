@@ -33,15 +33,15 @@ add() {
     local extra=$1 python=$2
     shift 2
     uv pip compile setup.py --generate-hashes --no-annotate --no-header --upgrade --quiet --universal \
-        --python-version "$python" -c locks/maintained.txt --extra "$extra" -o "locks/$extra.txt" \
+        --python-version "$python" -c "${constraints:-locks/maintained.txt}" --extra "$extra" -o "locks/$extra.txt" \
         "${with_torch[@]/#/--no-emit-package=}" "$@"
     python3 - "$extra" << 'END'
 import re, sys
 from pathlib import Path
 extra = sys.argv[1]
 entries = {name: re.split(r'(?m)^(?=\S)', Path('locks', f'{name}.txt').read_text()) for name in ('maintained', extra)}
-there = {entry.split('==')[0] for entry in entries['maintained']}
-added = [entry for entry in entries[extra] if entry.split('==')[0] not in there and not entry.startswith('nvidia-')]
+there = {entry.split(' ')[0] for entry in entries['maintained']}
+added = [entry for entry in entries[extra] if entry.split(' ')[0] not in there and not entry.startswith('nvidia-')]
 Path('locks', f'{extra}.txt').write_text(''.join(added))
 END
 }
@@ -53,3 +53,5 @@ add track 3.10 <(echo trackeval) --override <(echo numpy)
 add rotated 3.10 -c pins.txt
 # mmpose names chumpy, which only pip itself can build, and imports it nowhere.
 add keypoints 3.10 -c pins.txt --override <(echo "chumpy; python_version < '3'")
+# transformers 4 takes an older huggingface_hub than the environment has, which stands before it in a folder of its own.
+constraints=<(sed -n '/^[a-z]/s/ \\$//p' locks/maintained.txt | grep -v '^huggingface-hub==') add grounding 3.10
