@@ -76,7 +76,9 @@ def wrong_with(cfg, model, metadata):
             model.decode_head.num_classes
         }:
             yield 'its heads give other than a score a class'
-    elif channels != list(cfg.model.neck.in_channels) or len(model.neck(maps)) != cfg.model.neck.get('num_outs', 3):
+    elif channels != list(cfg.model.neck.in_channels) or len(model.neck(maps)) != cfg.model.neck.get(
+        'num_outs', len(channels)
+    ):
         yield f'its neck takes other maps than of {channels} channels, or gives another number'
     if metadata and parameters_of(model) != metadata['Parameters']:
         yield f'{parameters_of(model)} parameters, {metadata["Parameters"]} in the metafile'
@@ -204,7 +206,7 @@ def test_every_config_has_the_switches_and_its_head_says_what_to_expect():
         else:
             checks['how to run it'] = 'Run:' in head
         wrong[name] = [what for what, is_so in checks.items() if not is_so]
-    assert len(CONFIGS) - len(EXPERIMENTS) == 12
+    assert len(CONFIGS) - len(EXPERIMENTS) == 13
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
@@ -252,6 +254,7 @@ DEMOS = {
     'demo/upernet_gcvit_digits': 'upernet_gcvit_t',
     'demo/lsa_digits_cls': 'lsa_t_in1k',
     'demo/mask2former_gcvit_digits': 'other_heads/mask2former_gcvit_t',
+    'demo/rtmdet_ins_gcvit_digits': 'other_heads/rtmdet_ins_gcvit_t',
 }
 DATA = re.compile(
     r'(data_|digits|dataset|metainfo|crop_size|image_size|model\.data_preprocessor\.(size|batch_augments)|class_weight|\w+\.\w+\.loss_decode\.class_weight|scale|slant|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)'
@@ -261,8 +264,8 @@ SCHEDULE = re.compile(
     r'custom_hooks|default_hooks|randomness|auto_scale_lr|model\.train_cfg\.augments)'
 )
 SIZES = re.compile(
-    r'(model\..*|attention\.|positions\.|)(embed_dims|depths|num_heads|mlp_ratio|arch|window_size|pretrain_img_size|drop_path_rate|channels|num_outs|'
-    r'scales|ratios|strides|finest_scale|kernel_size|stride|padding|shifts|img_size|num_classes|num_convs|num|nms_pre|'
+    r'(model\..*|attention\.|positions\.|groups\.|)(embed_dims|depths|num_heads|mlp_ratio|arch|window_size|pretrain_img_size|drop_path_rate|channels|num_outs|'
+    r'out_indices|with_cp|num_csp_blocks|num_groups|scales|ratios|strides|finest_scale|kernel_size|stride|padding|shifts|img_size|num_classes|num_convs|num|nms_pre|'
     r'max_per_img|num_feats|feedforward_channels|num_layers|num_queries|num_points|num_things_classes|max_per_image|'
     r'loss_cls\.class_weight)(\.\d+)?$'
 )
