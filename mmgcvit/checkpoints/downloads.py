@@ -55,7 +55,7 @@ def download(address: str, check: Callable[[Path], object]) -> Path:
             raise
         except Exception as error:  # The network, the server, the disk or the address.
             failure = f'{address} could not be downloaded ({first_line(error)})'
-            found = find_by_name(url, digest, check)
+            found = find_in_cache(url, digest, check, by_name=True)
             if found is None:
                 raise CheckpointError(f'{failure}. Download it elsewhere, then name the file instead') from None
             print_log(f'{failure}; {found} is taken for it, by its name', 'current', logging.WARNING)
@@ -70,35 +70,25 @@ def place_in_cache(url: str) -> Path:
     return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
 
-def plain_place_in_cache(url: str) -> Path:
-    """Where torch.hub and mmengine put it, named after the end of the address: another one may end so too."""
-    path = place_in_cache(url)
-    return path.with_name(PurePosixPath(urlsplit(url).path).name or path.name)
-
-
-def find_in_cache(url: str, wanted: str | None, check: Callable[[Path], object]) -> Path | None:
+def find_in_cache(url: str, wanted: str | None, check: Callable[[Path], object], by_name: bool = False) -> Path | None:
     """The file of an address if it is there as it was, by its own name or by that of torch.hub; nothing is written.
 
     By the digest that is wanted, or recorded, or begins in torch's names. Without one it has to be whole, and have its
-    own name.
+    own name; ``by_name``, where nothing can be fetched, torch.hub's will do.
     """
     path = place_in_cache(url)
     expected = wanted or recorded_digest(beside(path))
-    for place in (path, plain_place_in_cache(url)):
+    # torch.hub and mmengine name it after the end of the address: another one may end so too.
+    plain = path.with_name(PurePosixPath(urlsplit(url).path).name or path.name)
+    for place in filter(Path.is_file, (path, plain)):
         beginning = expected or ''.join(NAMED_DIGEST.findall(place.name)[-1:])
-        if place.is_file() and (
-            sha256(place).startswith(beginning) if beginning else place == path and damage(place, check) is None
-        ):
+        if beginning:
+            is_found = sha256(place).startswith(beginning)
+        else:
+            is_found = (by_name or place == path) and damage(place, check) is None
+        if is_found:
             return place
     return None
-
-
-def find_by_name(url: str, wanted: str | None, check: Callable[[Path], object]) -> Path | None:
-    """A whole file under torch.hub's name for an address of which no digest is known: where nothing can be fetched."""
-    path, plain = place_in_cache(url), plain_place_in_cache(url)
-    if not plain.is_file() or wanted or NAMED_DIGEST.search(plain.name) or recorded_digest(beside(path)):
-        return None
-    return plain if damage(plain, check) is None else None
 
 
 def damage(path: Path, check: Callable[[Path], object]) -> DamagedCheckpointError | None:

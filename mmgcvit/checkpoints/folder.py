@@ -7,7 +7,6 @@ run, and it can name no class but the registered networks.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
@@ -33,29 +32,6 @@ KEYS_OF_TRANSFORMERS = ('architectures', 'dtype', 'out_features', 'out_indices',
 LARGEST_CONFIG = 1 << 16
 
 
-@dataclass(frozen=True)
-class FolderConfig:
-    """How a backbone is built.
-
-    Attributes:
-        network: The name of its class in the registry.
-        arguments: Those of the constructor, as plain JSON values.
-    """
-
-    network: str
-    arguments: dict[str, Any]
-
-    def as_text(self) -> str:
-        """The content of config.json."""
-        content = {
-            'arguments': self.arguments,
-            'mmgcvit_version': __version__,
-            'model_type': MODEL_TYPE,
-            'network': self.network,
-        }
-        return json.dumps(content, indent=2, sort_keys=True) + '\n'
-
-
 def plain(value: Any, name: str) -> Any:
     """A constructor's argument as JSON has it, sequences as lists, NumPy's numbers as Python's; or a TypeError."""
     value = value.tolist() if hasattr(value, 'tolist') else value
@@ -71,8 +47,10 @@ def plain(value: Any, name: str) -> Any:
     )
 
 
-def write_folder(folder: Path, config: FolderConfig, tensors: Mapping[str, Tensor], overwrite: bool) -> None:
-    """Write a backbone's folder whole or not at all."""
+def write_folder(
+    folder: Path, network: str, arguments: dict[str, Any], tensors: Mapping[str, Tensor], overwrite: bool
+) -> None:
+    """Write a backbone's folder whole or not at all; its class is registered by that name."""
     if find_spec('safetensors') is None:
         raise CheckpointError(f"writing {folder / WEIGHTS} needs safetensors: 'pip install safetensors'")
     check_numbers(tensors, 'the backbone')
@@ -83,15 +61,19 @@ def write_folder(folder: Path, config: FolderConfig, tensors: Mapping[str, Tenso
         raise FileExistsError(
             f'{folder} has {" and ".join(found)} already; name another folder, or replace them with overwrite=True'
         )
+    content = dict(zip(KEYS, (arguments, __version__, MODEL_TYPE, network), strict=True))
     # A folder without config.json is refused: what is killed here is never taken for a whole one.
     with written_together(folder / WEIGHTS, beside(folder / WEIGHTS), folder / CONFIG) as (weights, record, described):
         write_safetensors(tensors, weights, {'format': 'pt'})
         record.write_text(digest_line(weights, WEIGHTS))
-        described.write_text(config.as_text())
+        described.write_text(json.dumps(content, indent=2, sort_keys=True) + '\n')
 
 
-def config_in(content: Any, source: str) -> FolderConfig:
-    """What a config.json holds; refused if it is a later version's, or would do more than build a backbone."""
+def config_in(content: Any, source: str, base: type[nn.Module]) -> tuple[type[nn.Module], dict[str, Any]]:
+    """The registered class, a base or derived from it, and the arguments that a config.json names.
+
+    Refused if it is a later version's, or would do more than build a backbone.
+    """
     if not isinstance(content, dict) or content.get('model_type') != MODEL_TYPE:
         raise CheckpointError(f'{source} is no config of mmgcvit: its model_type is not {MODEL_TYPE!r}')
     missing = [key for key in KEYS if key not in content]
@@ -114,26 +96,29 @@ def config_in(content: Any, source: str) -> FolderConfig:
         raise CheckpointError(f'{source}: network must be a name, and arguments an object')
     if 'init_cfg' in arguments:
         raise CheckpointError(f'{source}: arguments must not have init_cfg; the weights are in {WEIGHTS}')
-    check_types(arguments, source)
-    return FolderConfig(network, arguments)
-
-
-def check_types(arguments: dict[str, Any], source: str) -> None:
-    """Refuse ``type=`` dicts that name anything but what this package has registered, as a dotted path would."""
     waiting: list[Any] = [arguments]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
             named = value.get('type')
+            # A dotted path would name anything.
             if named is not None and (not isinstance(named, str) or named not in networks()):
                 raise CheckpointError(f'{source} names a type {named!r:.80}, which is not registered in mmgcvit')
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
+    if network not in networks():
+        raise CheckpointError(
+            f'{source} names the network {network!r:.80}, which is not registered; import what '
+            'registers it, as mmgcvit.models.rivals does those of the ablations'
+        )
+    if not issubclass(networks()[network], base):
+        raise CheckpointError(f'{source} is of a {networks()[network].__name__}; the model is {base.__name__}')
+    return networks()[network], arguments
 
 
-def read_config(folder: Path) -> FolderConfig:
-    """What a folder's config.json says, if it is one that :func:`write_folder` writes."""
+def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], dict[str, Any]]:
+    """What a folder's config.json says, if it is one that :func:`write_folder` writes; see :func:`config_in`."""
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(f'there is no {CONFIG} in {folder}, which save_pretrained writes; or name a file')
@@ -143,23 +128,10 @@ def read_config(folder: Path) -> FolderConfig:
         content = json.loads(path.read_text(encoding='utf-8'))
     except (ValueError, RecursionError) as error:  # Of the encoding, of JSON, of numbers and lists without end.
         raise CheckpointError(f'{path} is no JSON: {first_line(error)}') from None
-    return config_in(content, str(path))
+    return config_in(content, str(path), base)
 
 
-def network_in(config: FolderConfig, base: type[nn.Module], source: str) -> type[nn.Module]:
-    """The registered class that a config names, which must be a base or derived from it."""
-    network = networks().get(config.network)
-    if network is None:
-        raise CheckpointError(
-            f'{source} names the network {config.network!r:.80}, which is not registered; import what '
-            'registers it, as mmgcvit.models.rivals does those of the ablations'
-        )
-    if not issubclass(network, base):
-        raise CheckpointError(f'{source} is of a {network.__name__}; the model is {base.__name__}')
-    return network
-
-
-def check_belongs(network: type[nn.Module], config: FolderConfig, folder: Path) -> None:
+def check_belongs(network: type[nn.Module], arguments: Mapping[str, Any], folder: Path) -> None:
     """Make sure, before a network is built, that its weights are there and are those of its config.
 
     Without memory for the network: what config.json says of its size is not believed.
@@ -167,11 +139,11 @@ def check_belongs(network: type[nn.Module], config: FolderConfig, folder: Path) 
     source = str(folder / WEIGHTS)
     found = read_weights(source).tensors
     try:
-        blocks = network.num_blocks(config.arguments)
+        blocks = network.num_blocks(arguments)
         if blocks > len(found):
             raise ValueError(f'{blocks} blocks, and {len(found)} tensors in {WEIGHTS}')
         with torch.device('meta'):
-            expected = network(**config.arguments).state_dict()
+            expected = network(**arguments).state_dict()
     # Of arguments, and torch's of sizes without end.
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise CheckpointError(f'{folder / CONFIG} describes no {network.__name__}: {first_line(error)}') from None

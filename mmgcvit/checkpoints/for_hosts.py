@@ -109,7 +109,8 @@ def read_for_host(
     content = read_trusted_checkpoint(source) if trust else read_checkpoint(source, checked)
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{source} holds no weights: a {type(content).__name__} where a dict belongs')
-    if holds_weights(content):
+    # A strategy's files of other things hold none.
+    if any(tensors_of(part) for part in (content, *content.values()) if isinstance(part, Mapping)):
         state_dict, _ = find_state_dict(content, source)
         content = {**content, 'state_dict': state_dict} if 'state_dict' in content else {'state_dict': state_dict}
     elif 'state_dict' in content:
@@ -117,53 +118,36 @@ def read_for_host(
     return without_orders(content, source, work_dir)
 
 
-def holds_weights(content: Mapping[str, Any]) -> bool:
-    """Whether a dict holds tensors, or a dict that does; a strategy's files of other things do not."""
-    return any(tensors_of(part) for part in (content, *content.values()) if isinstance(part, Mapping))
-
-
 def without_orders(content: Mapping[str, Any], source: str, work_dir: str | Path | None) -> dict[str, Any]:
     """A checkpoint without what mmengine would run, and without what it would remove outside of the work folder."""
     content = {'meta': {}, **content}
-    content['meta'] = without(content['meta'], CONFIGS)
+    if isinstance(content['meta'], dict):
+        content['meta'] = {name: value for name, value in content['meta'].items() if name not in CONFIGS}
     hub = content.get('message_hub')
     if not isinstance(hub, dict) or not isinstance(hub.get('runtime_info'), dict):
         return content
     info = hub['runtime_info']
-    left_out = [name for name in info if name in CONFIGS or not is_harmless(name, info[name], work_dir)]
+    kept = {name: value for name, value in info.items() if is_harmless(name, value, work_dir)}
     resumed, logs = hub.get('resumed_keys'), hub.get('log_scalars')
     if isinstance(resumed, dict) and isinstance(logs, dict):
-        known = {*info, *logs} - {*left_out}
-        resumed = {name: value for name, value in resumed.items() if name in known}
-    content['message_hub'] = {**hub, 'runtime_info': without(info, left_out), 'resumed_keys': resumed}
-    best = [info[name] for name in left_out if str(name).startswith('best_ckpt')]
-    foreign = [path for path in best if isinstance(path, str) and path]
+        resumed = {name: value for name, value in resumed.items() if name in kept or name in logs}
+    content['message_hub'] = {**hub, 'runtime_info': kept, 'resumed_keys': resumed}
+    best = [info[name] for name in info if name not in kept and str(name).startswith('best_ckpt')]
+    foreign = ', '.join(path for path in best if isinstance(path, str) and path)
     if work_dir is not None and foreign:
-        named = ', '.join(foreign)
-        print_log(printable(f'{source}: not of {work_dir}, and so not replaced by better ones: {named}'), 'current')
+        print_log(printable(f'{source}: not of {work_dir}, and so not replaced by better ones: {foreign}'), 'current')
     return content
 
 
-def without(entries: Any, names: Collection[str]) -> Any:
-    """A dict without some entries; anything else as it is."""
-    if not isinstance(entries, dict):
-        return entries
-    return {name: value for name, value in entries.items() if name not in names}
-
-
 def is_harmless(name: Any, value: Any, work_dir: str | Path | None) -> bool:
-    """Whether mmengine's checkpoint hook, which removes files by these entries, may have one."""
+    """Whether mmengine may have an entry: it runs configs, and its checkpoint hook removes files by some."""
     if name == 'keep_ckpt_ids':
         return type(value) is list and all(type(step) is int and step >= 0 for step in value)
-    if name == 'last_ckpt' or str(name).startswith('best_ckpt'):
-        return value is None or (work_dir is not None and is_best_checkpoint(value, Path(work_dir)))
-    return True
-
-
-def is_best_checkpoint(path: Any, work_dir: Path) -> bool:
-    """Whether a path is that of a checkpoint that a hook has saved as the best one in a work folder."""
-    if type(path) is not str or '\0' in path:
+    if not (name == 'last_ckpt' or str(name).startswith('best_ckpt')) or value is None:
+        return name not in CONFIGS
+    if work_dir is None or type(value) is not str or '\0' in value:
         return False
-    path = Path(path)
-    is_there = path.parent.resolve() == work_dir.resolve() and not path.is_symlink() and not path.is_dir()
+    # What a hook has saved as the best one in the work folder.
+    path = Path(value)
+    is_there = path.parent.resolve() == Path(work_dir).resolve() and not path.is_symlink() and not path.is_dir()
     return is_there and path.name.startswith('best_') and path.suffix == '.pth'

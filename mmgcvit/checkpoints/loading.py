@@ -57,8 +57,12 @@ def load_pretrained(
         raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
     # A classifier has its final norm where the backbone has the output norm of its network's last stage.
     is_last_stage = max(backbone.out_indices) == len(backbone.stage_dims) - 1
-    last_norm = f'norm{max(backbone.out_indices)}.' if is_last_stage else None
-    tensors, taken_final = with_final_norm(weights.tensors, last_norm)
+    last_norm = f'norm{max(backbone.out_indices)}.'
+    has_norm, has_final = (any(n.startswith(norm) for n in weights.tensors) for norm in (last_norm, FINAL_NORM))
+    taken_final = is_last_stage and has_final and not has_norm
+    tensors = {
+        name.replace(FINAL_NORM, last_norm) if taken_final else name: tensor for name, tensor in weights.tensors.items()
+    }
     # The shapes of oblong tables stand beside them.
     ends = tuple(module.shape_name for module in known_tables().values())
     shapes = {name: tensor for name, tensor in tensors.items() if name.endswith(ends)}
@@ -70,16 +74,17 @@ def load_pretrained(
     resized = sum(grid_in(tensors, name, weights.source) != grid_in(own, name, 'the model') for name in tables)
     backbone.load_state_dict(fitting | shapes, strict=False)
     ignored = [*weights.ignored, *(name for name in tensors if name not in own and name not in shapes)]
-    print_log(report(weights, ours, len(fitting), resized, initial, ignored, taken_final), 'current')
-
-
-def with_final_norm(tensors: Mapping[str, Tensor], last_norm: str | None) -> tuple[dict[str, Tensor], bool]:
-    """Put a classifier's final norm in the place of the last stage's output norm, unless the weights have that."""
-    takes = last_norm is not None and not any(name.startswith(last_norm) for name in tensors)
-    takes = takes and any(name.startswith(FINAL_NORM) for name in tensors)
-    if not takes:
-        return dict(tensors), False
-    return {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in tensors.items()}, True
+    layout = f'layout of {weights.layout.name}' + (', moving average' if weights.ema else '')
+    norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
+    parts = [
+        f'{len(fitting)} tensors loaded',
+        f'{resized} of them position tables resized',
+        f'{len(initial)} left initial' + (f' (output norms {norms})' if norms else ''),
+        f'{len(ignored)} ignored' + (f' ({shorten(ignored)})' if ignored else ''),
+    ]
+    if taken_final:
+        parts.append("the last output norm is the classifier's final norm")
+    print_log(f'{weights.layout.network} {ours} from {weights.source} ({layout}): {"; ".join(parts)}.', 'current')
 
 
 def arch_of(weights: Weights, network: type[nn.Module], describe: Describe) -> str:
@@ -114,29 +119,6 @@ def check_complete(
 def kind_of(name: str, tensor: Tensor) -> tuple[tuple[int, ...], bool]:
     """The shape, and whether the numbers are fractions."""
     return comparable_shape(name, tensor), tensor.is_floating_point()
-
-
-def report(
-    weights: Weights,
-    arch: str,
-    num_loaded: int,
-    num_resized: int,
-    initial: list[str],
-    ignored: list[str],
-    taken_final: bool,
-) -> str:
-    """What was loaded, resized, left as it was and ignored, in one line."""
-    layout = f'layout of {weights.layout.name}' + (', moving average' if weights.ema else '')
-    norms = sorted({name.split('.')[0] for name in initial})
-    parts = [
-        f'{num_loaded} tensors loaded',
-        f'{num_resized} of them position tables resized',
-        f'{len(initial)} left initial' + (f' (output norms {", ".join(norms)})' if norms else ''),
-        f'{len(ignored)} ignored' + (f' ({shorten(ignored)})' if ignored else ''),
-    ]
-    if taken_final:
-        parts.append("the last output norm is the classifier's final norm")
-    return f'{weights.layout.network} {arch} from {weights.source} ({layout}): {"; ".join(parts)}.'
 
 
 def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: str = '') -> None:

@@ -97,9 +97,14 @@ def weights_in(
     state_dict, is_ema = find_state_dict(content, source, ema)
     layout, found_prefix = find_layout(state_dict, source, prefix, network)
     weights = Weights(source, layout, found_prefix, is_ema, {})
+    # A classifier's head stands beside the backbone.
+    head = found_prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
-        inside = name.removeprefix(found_prefix)
-        here = layout.name_here(inside) if name.startswith(found_prefix) else head_name(name, found_prefix)
+        inside, here = name.removeprefix(found_prefix), None
+        if name.startswith(found_prefix):
+            here = layout.name_here(inside)
+        elif name.startswith(head):
+            here = 'head.fc.' + name.removeprefix(head)
         if here is not None:
             weights.tensors[here] = layout.shape_here(here, tensor)
         elif not layout.is_ignored(inside):
@@ -186,12 +191,6 @@ def find_layout(
         f'{source} holds no network of this package{under}: its {len(state_dict)} tensors are {some}, ...; known '
         f'layouts: {known}'
     )
-
-
-def head_name(name: str, backbone_prefix: str) -> str | None:
-    """The name here of a classifier's head that stands beside the backbone: ``head.fc.*`` beside ``backbone.*``."""
-    beside = backbone_prefix.removesuffix('backbone.') + 'head.fc.'
-    return 'head.fc.' + name.removeprefix(beside) if name.startswith(beside) else None
 
 
 def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:

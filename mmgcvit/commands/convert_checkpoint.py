@@ -36,10 +36,10 @@ def main(args: argparse.Namespace) -> None:
         )
     if '://' not in args.source and not Path(args.source).expanduser().is_file():
         raise UserError(f'there is no checkpoint {args.source}')
-    from ..checkpoints.converting import convert
     from ..checkpoints.integrity import save_whole, save_whole_safetensors
     from ..checkpoints.reading import read_checkpoint, read_trusted_checkpoint
     from ..checkpoints.weights import weights_in
+    from ..checkpoints.writing import convert
     from ..registry import MODELS
 
     read = read_trusted_checkpoint if args.trust_checkpoint else read_checkpoint

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..checkpoints import CheckpointError
-from ..checkpoints.folder import KEYS, MODEL_TYPE, FolderConfig, config_in, network_in
+from ..checkpoints.folder import KEYS, MODEL_TYPE, config_in
 from ..checkpoints.loading import OUTPUT_NORM
 from ..errors import shorten
 from ..models.base import PyramidBackbone
@@ -66,8 +66,7 @@ class MMGCViTConfig(BackboneConfigMixin, PreTrainedConfig):
     def network_type(self) -> type[PyramidBackbone]:
         """The class of the network."""
         content = {'model_type': MODEL_TYPE, **{key: getattr(self, key) for key in KEYS if key != 'model_type'}}
-        config: FolderConfig = config_in(content, 'the config')
-        return network_in(config, PyramidBackbone, 'the config')
+        return config_in(content, 'the config', PyramidBackbone)[0]
 
     def stages(self) -> list[int]:
         """The stages whose maps are wanted, from 0."""

@@ -13,17 +13,7 @@ from torch import Tensor, nn
 
 from ..checkpoints import CheckpointError, Layout, load_pretrained, read_weights
 from ..checkpoints.downloads import folder_of
-from ..checkpoints.folder import (
-    CONFIG,
-    FILES,
-    WEIGHTS,
-    FolderConfig,
-    check_belongs,
-    network_in,
-    plain,
-    read_config,
-    write_folder,
-)
+from ..checkpoints.folder import FILES, WEIGHTS, check_belongs, plain, read_config, write_folder
 from ..checkpoints.loading import arch_of
 from ..checkpoints.weights import merge_lora
 from ..errors import UserError
@@ -246,11 +236,10 @@ class PyramidBackbone(BaseModule):
         network, source = cls, {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
         folder = folder_of(checkpoint, FILES, revision)
         if folder is not None:
-            config = read_config(folder)
-            network = network_in(config, cls, str(folder / CONFIG))
-            check_belongs(network, config, folder)
+            network, described = read_config(folder, cls)
+            check_belongs(network, described, folder)
             source['checkpoint'] = str(folder / WEIGHTS)
-            arguments = {**config.arguments, **arguments}
+            arguments = {**described, **arguments}
         elif 'arch' not in arguments:
             weights = read_weights(str(checkpoint), prefix, ema, cls)
             found = arch_of(weights, cls, cls.describe_weights)
@@ -305,7 +294,7 @@ class PyramidBackbone(BaseModule):
                 f'the {network.__name__} has other tensors than one built with its arguments, as parts were changed '
                 'after it was built; make a subclass that names them (stem_type, stage_type, ...), and register it'
             )
-        write_folder(Path(folder).expanduser(), FolderConfig(network.__name__, arguments), tensors, overwrite)
+        write_folder(Path(folder).expanduser(), network.__name__, arguments, tensors, overwrite)
 
     def constructor_arguments(self) -> dict[str, Any]:
         """What the backbone was built with, defaults included, without ``init_cfg``, as plain JSON values.
