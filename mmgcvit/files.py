@@ -133,6 +133,12 @@ def written_whole(path: Path, flush: bool = True) -> Iterator[Path]:
         yield unfinished
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file of UTF-8 whole; see :func:`written_whole`."""
+    with written_whole(path) as unfinished:
+        unfinished.write_text(text, encoding='utf-8')
+
+
 @contextmanager
 def written_together(*paths: Path, flush: bool = True) -> Iterator[list[Path]]:
     """Likewise several files of one folder that belong together: none has its name before all of them are written.

@@ -39,7 +39,12 @@ def check_resumable(
     not to be resumed.
     """
     try:
-        check_counts(checkpoint.get('meta'))
+        meta = checkpoint.get('meta')
+        demand(isinstance(meta, dict), 'it has no meta')
+        for name in ('epoch', 'iter'):
+            demand_count(meta.get(name), f'its meta.{name} is no number of steps')
+        if meta.get('seed') is not None:
+            demand_count(meta['seed'], 'its meta.seed is no seed', most=2**32 - 1)
         check_hub(checkpoint.get('message_hub'))
         if 'ema_state_dict' in checkpoint:
             check_average(checkpoint['ema_state_dict'], model)
@@ -56,25 +61,15 @@ def check_resumable(
         ) from None
 
 
-def demand(condition: bool, otherwise: str, value: Any = None) -> None:
+def demand(condition: bool, otherwise: str, *values: Any) -> None:
     """Refuse a checkpoint of which something is not so, and say what stands there instead."""
     if not condition:
-        raise NotResumableError(otherwise if value is None else f'{otherwise} ({brief(value)})')
+        raise NotResumableError(' '.join([otherwise, *(f'({brief(value)})' for value in values)]))
 
 
 def demand_count(value: Any, otherwise: str, least: int = 0, most: int = MOST_STEPS) -> None:
     """Refuse what is no whole number of a range."""
-    if type(value) is not int or not least <= value <= most:
-        raise NotResumableError(f'{otherwise} ({brief(value)})')
-
-
-def check_counts(meta: Any) -> None:
-    """Epochs, iterations and the seed."""
-    demand(isinstance(meta, dict), 'it has no meta')
-    for name in ('epoch', 'iter'):
-        demand_count(meta.get(name), f'its meta.{name} is no number of steps')
-    if meta.get('seed') is not None:
-        demand_count(meta['seed'], 'its meta.seed is no seed', most=2**32 - 1)
+    demand(type(value) is int and least <= value <= most, otherwise, value)
 
 
 def check_hub(hub: Any) -> None:
@@ -112,20 +107,10 @@ def check_run(run: Any, model: nn.Module) -> None:
     for name in ('processes', 'images', 'accumulated', 'epoch_length'):
         demand_count(run.get(name), f'its {RUN}.{name} is no number', least=1)
     gradients = run.get('gradients')
+    demand(isinstance(gradients, dict), f'its {RUN}.gradients are none')
     shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
-    for own in gradients if isinstance(gradients, list) else [gradients]:
-        demand(isinstance(own, dict), f'its {RUN}.gradients are none')
-        wrong = [str(name) for name, value in own.items() if getattr(value, 'shape', None) != shapes.get(name, 0)]
-        demand(not wrong, f'its gradients do not fit the model ({shorten(wrong)})')
-
-
-def gradients_in(run: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The gradients of an unfinished step; of those of each process, as earlier versions saved them, their mean."""
-    gradients = run['gradients']
-    if isinstance(gradients, dict):
-        return gradients
-    names = dict.fromkeys(name for own in gradients for name in own)
-    return {name: sum(own[name] for own in gradients if name in own) / len(gradients) for name in names}
+    wrong = [str(name) for name, value in gradients.items() if getattr(value, 'shape', None) != shapes.get(name, 0)]
+    demand(not wrong, f'its gradients do not fit the model ({shorten(wrong)})')
 
 
 def check_optimizer(state: Any, optimizer: torch.optim.Optimizer) -> None:
@@ -161,8 +146,7 @@ def check_settings(theirs: Any, ours: Mapping[str, Any]) -> None:
     demand(isinstance(theirs, dict) and 'lr' in theirs, "its optimizer's settings are none")
     for name, value in theirs.items():
         demand(name in ours or name == 'initial_lr', f"its optimizer's groups have a setting {brief(name)}")
-        if name != 'params' and not is_like(value, ours.get(name, 0.0)):
-            raise NotResumableError(f"its optimizer's {name} is none ({brief(value)})")
+        demand(name == 'params' or is_like(value, ours.get(name, 0.0)), f"its optimizer's {name} is none", value)
 
 
 def check_moment(name: str, value: Any, parameter: Tensor) -> None:
@@ -189,8 +173,7 @@ def check_schedulers(states: Any, schedulers: Sequence[Any]) -> None:
         own = {name: value for name, value in scheduler.state_dict().items() if not callable(value)}
         demand(isinstance(state, dict) and set(state) == set(own), f'it has no {kind} where the run has')
         for name, value in state.items():
-            if not is_like(value, own[name]):
-                raise NotResumableError(f"its {kind}'s {name} is none ({brief(value)})")
+            demand(is_like(value, own[name]), f"its {kind}'s {name} is none", value)
 
 
 def is_like(value: Any, ours: Any) -> bool:

@@ -18,8 +18,8 @@ from weakref import WeakSet
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ..errors import CheckpointError, DamagedCheckpointError, shorten
-from ..files import ADDRESSES, UNFINISHED, is_not_offered
+from ..errors import CheckpointError, shorten
+from ..files import ADDRESSES, is_not_offered
 from .integrity import check_content, check_whole
 from .reading import local_file
 from .torch_files import read_torch
@@ -29,6 +29,7 @@ NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
 OF_A_RUN = re.compile(r'(best_.+_)?(epoch|iter)_\d+\.pth')
 LAST = 'last_checkpoint'
 BEST = 'kept_as_best.json'
+# Where an earlier run's are moved, until the new one has saved its first.
 SET_ASIDE = 'overwritten'
 LOCK = '.in_use'
 
@@ -137,7 +138,8 @@ def resume(cfg: Config, name: str) -> None:
     """
     cfg.resume, cfg.load_from = True, None if name == 'auto' else name
     if name != 'auto':
-        if is_checked(name):
+        # What is fetched is looked at where it is read.
+        if not name.startswith(ADDRESSES):
             check_content(local_file(name))
         return
     newest = newest_whole_checkpoint(Path(cfg.work_dir))
@@ -157,17 +159,6 @@ def resume(cfg: Config, name: str) -> None:
         resume(cfg, named)
     else:
         print_log(f'--resume: {cfg.work_dir} has no checkpoint; the run begins', 'current')
-
-
-def is_checked(name: str | None) -> bool:
-    """Whether :func:`resume` looks at a whole file before a run does; what is fetched is looked at where it is read."""
-    return name is not None and not name.startswith(ADDRESSES)
-
-
-def with_whole_one_beside(error: DamagedCheckpointError, source: str) -> str:
-    """What to say of a damaged checkpoint that a user has named: which one beside it is whole."""
-    newest = newest_whole_checkpoint(Path(source).parent)
-    return str(error) if newest.path is None else f'{error}. Whole, beside it: {newest.path}'
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
@@ -200,14 +191,13 @@ def bests_in(folder: Path) -> dict[str, tuple[str, float]]:
 
 def refuse_used(folder: Path, found: Sequence[Path]) -> None:
     """Say of a folder with an earlier run's checkpoints that a new run would overwrite them."""
-    if not found:
-        return
-    names = shorten([path.name for path in found])
-    raise CheckpointError(
-        f"{folder} holds an earlier run's checkpoints ({names}), which a new run would overwrite. Go on from them with "
-        "--resume, or train in another folder (--work-dir), or give them up with --overwrite (of hosts' scripts: "
-        '--cfg-options default_hooks.checkpoint.overwrite=True)'
-    )
+    if found:
+        names = shorten([path.name for path in found])
+        raise CheckpointError(
+            f"{folder} holds an earlier run's checkpoints ({names}), which a new run would overwrite. Go on from them "
+            "with --resume, or train in another folder (--work-dir), or give them up with --overwrite (of hosts' "
+            'scripts: --cfg-options default_hooks.checkpoint.overwrite=True)'
+        )
 
 
 def check_free(folder: Path, is_new: bool) -> None:
@@ -225,18 +215,6 @@ def set_aside(found: Sequence[Path], folder: Path) -> None:
         place.parent.mkdir(exist_ok=True)
         remove(place, place.parent)
         path.rename(place)
-
-
-def remove_set_aside(folder: Path) -> None:
-    """Remove what :func:`set_aside` has moved."""
-    if (folder / SET_ASIDE).is_dir():
-        remove(folder / SET_ASIDE, folder)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a run that was killed had begun to write."""
-    for path in folder.glob(f'*{UNFINISHED}'):
-        remove(path, folder)
 
 
 def remove(path: Path, folder: Path) -> None:

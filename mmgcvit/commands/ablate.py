@@ -36,9 +36,9 @@ from ..experiments.ablations import (
     runs_of,
     scores_of,
     seconds_left,
-    write,
     write_config,
 )
+from ..files import write_text
 from ..hosts.configs import configs_with, digest_of, overrides
 from .demo import DIGITS, check_digits
 from .options import Parser, add_cfg_options, add_device_option, check_at_least
@@ -202,5 +202,5 @@ def write_table(args: argparse.Namespace, runs: Sequence[Run]) -> None:
         if any(row.published for row in args.table.rows):
             note += " The published scores are of the papers' data and sizes, not comparable in value."
     scores = scores_of(args.table, runs)
-    write(args.work_dir / TABLE, markdown(args.table, scores, note))
+    write_text(args.work_dir / TABLE, markdown(args.table, scores, note))
     draw(args.work_dir / PLOT, args.table, scores, same_scale=args.data == 'own')

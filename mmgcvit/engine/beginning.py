@@ -25,7 +25,7 @@ from mmengine.visualization import Visualizer
 
 from ..checkpoints.run_folder import is_taken
 from ..errors import UserError
-from ..files import append_refusal, from_root, written_whole
+from ..files import append_refusal, from_root, write_text
 from ..hosts.comparing import unwrapped
 
 
@@ -100,8 +100,7 @@ class Beginning(Hook):
         """Write the config, once, and as it was given: a host trains it without this project's steps that load."""
         if not self.has_written and is_main_process():
             name = Path(runner.cfg.filename or f'{runner.timestamp}.py').name
-            with written_whole(self.folder / name) as unfinished:
-                unfinished.write_text(Config(unwrapped(runner.cfg.to_dict())).dump(), encoding='utf-8')
+            write_text(self.folder / name, Config(unwrapped(runner.cfg.to_dict())).dump())
         self.has_written = True
 
     def __enter__(self) -> 'Beginning':

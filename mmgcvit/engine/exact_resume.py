@@ -18,7 +18,7 @@ from mmengine.runner import EpochBasedTrainLoop as MMEngineEpochBasedTrainLoop
 from torch import Tensor
 
 from ..checkpoints import CheckpointError
-from ..checkpoints.resuming import RUN, check_resumable, gradients_in
+from ..checkpoints.resuming import RUN, check_resumable
 from ..errors import printable
 from ..hosts.mmengine import plain_model
 from ..hosts.optimizers import follow_groups
@@ -144,22 +144,14 @@ def plain(value: Any) -> Any:
 
 
 def restore_histories(hub: Any) -> None:
-    """Make what :func:`plain` has made of logs what mmengine keeps; others, as of earlier versions, are left out."""
+    """Make what :func:`plain` has made of logs what mmengine keeps; what is no log stays, to be refused."""
     logs = hub.get('log_scalars') if isinstance(hub, dict) else None
-    if not isinstance(logs, dict):
-        return
-    restored = {name: log for name, log in logs.items() if isinstance(log, HistoryBuffer)}
-    for name, log in logs.items():
-        history, counts, length = (
-            map(log.get, ('history', 'counts', 'max_length')) if isinstance(log, dict) else [None] * 3
-        )
+    for name, log in logs.items() if isinstance(logs, dict) else ():
+        parts = map(log.get, ('history', 'counts', 'max_length')) if isinstance(log, dict) else [None] * 3
+        history, counts, length = parts
         are_lists = all(isinstance(part, Tensor) and part.ndim == 1 for part in (history, counts))
         if are_lists and len(history) == len(counts) and type(length) is int and length > 0:
-            restored[name] = HistoryBuffer(history.tolist(), counts.tolist(), length)
-    hub['log_scalars'] = restored
-    if isinstance(hub.get('resumed_keys'), dict):
-        lost = logs.keys() - restored.keys()
-        hub['resumed_keys'] = {name: value for name, value in hub['resumed_keys'].items() if name not in lost}
+            logs[name] = HistoryBuffer(history.tolist(), counts.tolist(), length)
 
 
 def go_on(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any]) -> None:
@@ -177,7 +169,7 @@ def go_on(runner: Any, checkpoint: dict[str, Any], run: dict[str, Any]) -> None:
             'numbers, and where images are batched by their shapes, other batches; of an epoch that is resumed in its '
             'middle some images then come twice and others not'
         )
-    gradients = gradients_in(run)
+    gradients = run['gradients']
     if gradients and (theirs.of_iteration, theirs.accumulated) == (ours.of_iteration, ours.accumulated):
         for name, parameter in plain_model(runner).named_parameters():
             if name in gradients:

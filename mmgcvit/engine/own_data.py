@@ -12,7 +12,7 @@ import torch
 from ..checkpoints.run_folder import check_free
 from ..datasets.layouts import Found, find_layout, write_annotations
 from ..errors import UserError, counted, meant, printable
-from ..files import counted_up, from_root, written_whole
+from ..files import counted_up, from_root, write_text
 from ..hosts.configs import configs_with
 from . import training
 from .beginning import Beginning
@@ -149,8 +149,7 @@ def make_config(
     if pretrained is not None:
         values |= {'pretrained': start, 'load_from': None}
     path = folder / f'{name}.py'
-    with written_whole(path) as unfinished:
-        unfinished.write_text(filled(template, values, from_root(found.folder), from_root(work_dir)), encoding='utf-8')
+    write_text(path, filled(template, values, from_root(found.folder), from_root(work_dir)))
     length = (values['max_iters'], 'iteration') if kind == 'labels' else (values['max_epochs'], 'epoch')
     said = f"""{found}
 trains {KINDS[kind].network}, --size {size}, at {values['image_size']} px, {counted(*length)}, from {in_words(values)}

@@ -20,18 +20,17 @@ from ..checkpoints.run_folder import (
     BEST,
     LAST,
     NAME,
+    SET_ASIDE,
     bests_in,
     check_free,
     checkpoints_in,
     refuse_used,
     remove,
-    remove_set_aside,
-    remove_unfinished,
     set_aside,
     take_folder,
 )
 from ..errors import UserError
-from ..files import UNFINISHED, flush_to_disk, take_place, written_whole
+from ..files import UNFINISHED, flush_to_disk, take_place, write_text
 from ..registry import HOOKS
 
 # What hosts call scores, parts of the names in lower case: of which more is better, and of which less is.
@@ -135,20 +134,24 @@ class WholeCheckpointHook(Hook):
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
         self.folder = folder_of(runner.work_dir, self.out_dir)
         runner.logger.info(f'Checkpoints will be saved to {self.folder}.')
-        do_in_process_0(lambda: self.begin_in_folder(is_new=runner.iter == 0))
-        bests = do_in_process_0(lambda: named_bests(self.folder))
+        bests = do_in_process_0(lambda: self.begin_in_folder(is_new=runner.iter == 0))
         # 'auto' is the metric that was noted last.
         for metric in [metric for metric in bests if 'auto' in self.rules or metric in self.rules]:
             self.note_best(runner, metric, *bests[metric])
 
-    def begin_in_folder(self, is_new: bool) -> None:
-        """Take the folder, put an earlier run's checkpoints aside, and remove what a killed one had begun to write."""
+    def begin_in_folder(self, is_new: bool) -> dict[str, tuple[str, float]]:
+        """Take the folder, put an earlier run's checkpoints aside, and remove what a killed one had begun to write.
+
+        Gives what is the best in it, by metric.
+        """
         self.lock = take_folder(self.folder)
         found = checkpoints_in(self.folder) if is_new else []
         if not self.overwrite:
             refuse_used(self.folder, found)
         set_aside(found, self.folder)
-        remove_unfinished(self.folder)
+        for unfinished in self.folder.glob(f'*{UNFINISHED}'):
+            remove(unfinished, self.folder)
+        return named_bests(self.folder)
 
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
         """Give the folder back."""
@@ -189,7 +192,7 @@ class WholeCheckpointHook(Hook):
                 self.note_best(runner, metric, name, score)
         if better:
             # Before its files are there: of those that it names, the last that is there is the best.
-            do_in_process_0(lambda: note_bests(bests, self.folder))
+            do_in_process_0(lambda: write_text(self.folder / BEST, json.dumps(bests, indent=2)))
         for metric in better:
             name, score = self.best_of(runner, metric)
             if self.newest is not None and self.newest[1] == counts['iter']:
@@ -237,8 +240,8 @@ class WholeCheckpointHook(Hook):
             runner.message_hub.update_info('keep_ckpt_ids', steps[-self.max_keep_ckpts :])
         runner.message_hub.update_info('last_ckpt', str(path))
         self.save(runner, path, counts)
+        replaced.append(self.folder / SET_ASIDE)
         do_in_process_0(lambda: name_as_last(path, Path(runner.work_dir), replaced))
-        do_in_process_0(lambda: remove_set_aside(self.folder))
 
     def name_of(self, counts: Mapping[str, int]) -> str:
         """A checkpoint's name."""
@@ -349,16 +352,9 @@ def give_place(unfinished: Path, path: Path) -> None:
     take_place(unfinished, path)
 
 
-def note_bests(bests: Mapping[str, Mapping[str, float]], folder: Path) -> None:
-    """Write down, by metric, the name of the best checkpoint so far and of the next, and their scores."""
-    with written_whole(folder / BEST) as unfinished:
-        unfinished.write_text(json.dumps(bests, indent=2))
-
-
 def name_as_last(path: Path, work_dir: Path, replaced: Sequence[Path]) -> None:
     """Write down which checkpoint is a run's last, where mmengine does, and remove those that it replaces."""
-    with written_whole(work_dir / LAST) as unfinished:
-        unfinished.write_text(str(path))
+    write_text(work_dir / LAST, str(path))
     for old in replaced:
         remove(old, old.parent)
 

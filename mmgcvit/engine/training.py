@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,10 +21,11 @@ from torch import nn
 from ..checkpoints import DamagedCheckpointError
 from ..checkpoints.for_hosts import ReadingAsData
 from ..checkpoints.loading import check_fits
-from ..checkpoints.run_folder import is_checked, resume, with_whole_one_beside
+from ..checkpoints.run_folder import newest_whole_checkpoint, resume
 from ..datasets.checks import skip_damaged
 from ..datasets.checks.sources import settings_of
 from ..errors import UserError
+from ..files import ADDRESSES
 from ..hosts.configs import read_config
 from ..hosts.operators import check_operators
 from .batch import other_batch_size
@@ -75,9 +77,10 @@ def run(
     ``watch`` gets the built runner.
     """
     passed_over = check_data(cfg, ['train_dataloader', 'val_dataloader'])
-    start = cfg.get('load_from')
-    trusted, checked = [start] if trust_checkpoint else [], [start] if cfg.get('resume') and is_checked(start) else []
-    with ReadingAsData(cfg.work_dir, trusted, checked) as read, whole_one_named(cfg):
+    named = [cfg.load_from] if cfg.get('load_from') else []
+    # Those on disk :func:`settle` has looked at.
+    checked = [path for path in named if cfg.get('resume') and not path.startswith(ADDRESSES)]
+    with ReadingAsData(cfg.work_dir, named if trust_checkpoint else [], checked) as read, whole_one_named(cfg):
         runner = beginning.build(cfg)
         watch(runner)
         check_built(runner, cfg, config, changes, read)
@@ -120,7 +123,9 @@ def whole_one_named(cfg: Config) -> Iterator[None]:
     try:
         yield
     except DamagedCheckpointError as error:
-        raise UserError(with_whole_one_beside(error, cfg.get('load_from') or '')) from None
+        newest = newest_whole_checkpoint(Path(cfg.get('load_from') or '').parent)
+        beside = f'. Whole, beside it: {newest.path}' if newest.path else ''
+        raise UserError(f'{error}{beside}') from None
 
 
 def check_built(

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ..errors import UserError
-from ..files import written_whole
+from ..files import write_text
 from . import table as in_markdown
 
 REPLACE = '_delete_'
@@ -189,13 +189,7 @@ def result_of(run: Run) -> Result | None:
 
 def note_finished(run: Run, result: Result) -> None:
     """Note that a training has come to its end."""
-    write(run.folder / FINISHED, json.dumps(asdict(result), indent=1))
-
-
-def write(path: Path, content: str) -> None:
-    """Write a text, whole or not at all."""
-    with written_whole(path) as unfinished:
-        unfinished.write_text(content)
+    write_text(run.folder / FINISHED, json.dumps(asdict(result), indent=1))
 
 
 def seconds_left(runs: Sequence[Run]) -> float | None:
@@ -244,7 +238,7 @@ def check_same(work_dir: Path, digests: Mapping[str, str]) -> None:
             f'{work_dir} was begun with other configs ({", ".join(other) or "other rows"}), and its scores would be of '
             'both; begin anew with --overwrite, or in another folder (--work-dir)'
         )
-    write(path, json.dumps(dict(digests), indent=1))
+    write_text(path, json.dumps(dict(digests), indent=1))
 
 
 class Summary(NamedTuple):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from ..errors import UserError
-from ..files import check_writable, from_root, write_image, written_whole
+from ..files import check_writable, from_root, write_image, write_text, written_whole
 
 # Pictures and videos with predictions drawn in; label maps; what is predicted for each frame of videos.
 DRAWN, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
@@ -98,8 +98,7 @@ def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file whole."""
-    with written_whole(path) as unfinished:
-        unfinished.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding='utf-8')
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=1))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from ..engine.progress import Display
 from ..errors import UserError
-from ..files import write_image, written_whole
+from ..files import write_image
 from ..inference import Prediction, Predictor
 from ..inference.outputs import check_out_dir, write_json
 from .drawing import save
@@ -179,8 +179,7 @@ def write_confusion(confusion: Confusion, folder: Folder) -> None:
     for key, rows in (('most_confused', pairs), ('matrix', confusion.counts.tolist())):
         inner = ',\n'.join(json.dumps(row, ensure_ascii=False) for row in rows)
         lines.append(f'"{key}": [\n{inner}\n]')
-    with written_whole(folder.path / MATRIX, flush=False) as unfinished:
-        unfinished.write_text('{\n' + ',\n'.join(lines) + '\n}\n', encoding='utf-8')
+    write_text(folder.path / MATRIX, '{\n' + ',\n'.join(lines) + '\n}\n')
     save(draw_confusion(confusion), folder.path / MATRIX_PICTURE)
 
 

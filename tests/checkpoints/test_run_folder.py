@@ -16,7 +16,6 @@ from mmgcvit.checkpoints.run_folder import (
     is_taken,
     refuse_used,
     remove,
-    remove_set_aside,
     resume,
     set_aside,
     take_folder,
@@ -205,7 +204,7 @@ class TestWhoseCheckpoints:
             assert checkpoints_in(folder) == []
             assert (folder / 'overwritten' / 'epoch_1.pth').read_text() == content
             assert (folder / 'overwritten' / 'epoch_2.pth' / 'rank0.pth').read_text() == content
-        remove_set_aside(folder)
+        remove(folder / 'overwritten', folder)
         assert [path.name for path in folder.iterdir()] == ['inner']
 
     def test_nothing_outside_of_a_folder_is_removed(self, folder):
