@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from ..engine.progress import Display
 from ..errors import UserError
-from ..files import write_image
+from ..files import write_image, write_text
 from ..inference import Prediction, Predictor
 from ..inference.outputs import check_out_dir, write_json
 from .drawing import save
