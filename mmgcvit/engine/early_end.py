@@ -18,7 +18,6 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import FlexibleRunner, IterBasedTrainLoop, Runner
-from torch.utils.data import DataLoader
 
 from ..registry import HOOKS
 from .saving import save_early
@@ -61,8 +60,10 @@ class EndEarlyHook(Hook):
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
         """Listen; only a program's main thread can."""
         self.asked = (runner.iter, time.monotonic())
-        for loop in filter(None, (runner.train_loop, runner.val_loop)):
-            shelter_workers(loop.dataloader)
+        # On Linux alone a process can wait for a signal and its sender.
+        for loop in filter(None, (runner.train_loop, runner.val_loop)) if sys.platform == 'linux' else ():
+            then = loop.dataloader.worker_init_fn
+            loop.dataloader.worker_init_fn = partial(begin_sheltered, own=os.getpid(), then=then)
         if threading.current_thread() is threading.main_thread():
             self.found = {number: signal.signal(number, self.note) for number in WARNINGS}
 
@@ -76,7 +77,11 @@ class EndEarlyHook(Hook):
         """Where a process was warned, save and end."""
         number = self.warned_by
         if get_world_size() > 1:
-            if runner.iter < self.next_asked and not self.is_before_validation(runner, batch_idx):
+            if isinstance(runner.train_loop, IterBasedTrainLoop):
+                is_before_validation = self.every_n_train_iters(runner, runner.train_loop.val_interval)
+            else:
+                is_before_validation = self.end_of_epoch(runner.train_dataloader, batch_idx)
+            if runner.iter < self.next_asked and not is_before_validation:
                 return
             number = self.ask(runner)
         wrapper = runner.optim_wrapper if number else None
@@ -101,35 +106,23 @@ class EndEarlyHook(Hook):
         self.next_asked = runner.iter + max(steps, 1)
         return int(number)
 
-    def is_before_validation(self, runner: Runner | FlexibleRunner, batch_idx: int) -> bool:
-        """Whether no step follows for long."""
-        if isinstance(runner.train_loop, IterBasedTrainLoop):
-            return self.every_n_train_iters(runner, runner.train_loop.val_interval)
-        return self.end_of_epoch(runner.train_dataloader, batch_idx)
-
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
         """Restore what signals did before."""
         for number, handler in self.found.items():
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def shelter_workers(loader: DataLoader) -> None:
-    """Have the processes that load data, once they start, outlive the signals that warn a run; on Linux only."""
-    if sys.platform == 'linux':
-        loader.worker_init_fn = partial(begin_sheltered, own=os.getpid(), then=loader.worker_init_fn)
-
-
 def begin_sheltered(number: int, own: int, then: Callable[[int], None] | None) -> None:
-    """What a worker begins with: it ends when its own process tells it to, not when others do. ``then`` follows."""
+    """What a worker begins with: it outlives the signals that warn a run. ``then`` follows."""
+
+    def end_when_told() -> None:
+        """Wait for the SIGTERM by which torch ends its workers, from the process that they load for."""
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != own:
+            pass
+        os._exit(0)
+
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=end_when_told, args=(own,), daemon=True).start()
+    threading.Thread(target=end_when_told, daemon=True).start()
     if then is not None:
         then(number)
-
-
-def end_when_told(own: int) -> None:
-    """Wait for the SIGTERM by which torch ends its workers, from the process that they load for."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != own:
-        pass
-    os._exit(0)

@@ -115,18 +115,15 @@ def settle_meeting_place(launcher: str, port: int | None) -> None:
         job = int(os.environ.get('SLURM_JOB_ID', 0)) + int(os.environ.get('SLURM_STEP_ID', 0))
         os.environ.setdefault('MASTER_PORT', str(20000 + job % 10000))
     os.environ.setdefault('MASTER_PORT', '29500')
-    if 'MASTER_ADDR' not in os.environ:
-        os.environ['MASTER_ADDR'] = first_node(launcher)
-
-
-def first_node(launcher: str) -> str:
-    """The address of the node of process 0."""
+    if 'MASTER_ADDR' in os.environ:
+        return
+    os.environ['MASTER_ADDR'] = LOOPBACK
     if launcher == 'slurm' and os.environ.get('SLURM_NNODES') != '1':
         command = ['scontrol', 'show', 'hostnames', os.environ.get('SLURM_NODELIST', '')]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
+        nodes = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        os.environ['MASTER_ADDR'] = nodes.split()[0]
     if launcher == 'mpi' and os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') != os.environ['WORLD_SIZE']:
         raise UserError('--launcher mpi on several nodes needs MASTER_ADDR, the address of the node of process 0')
-    return LOOPBACK
 
 
 def check_sharding(cfg: Config) -> None:

@@ -70,24 +70,23 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
     Returns:
         How many images training passes over as its config asks it to, and why.
     """
-    return do_together(lambda: look_at_data(cfg, loaders))
 
+    def look() -> Counter[str]:
+        check_presence(cfg, loaders)
+        settings = settings_of(cfg)
+        if not is_first_of_node(cfg):
+            return Counter()
+        enter_scope(cfg)
+        report = check_datasets(cfg, loaders, settings['images'], Progress(disable=True))
+        refusals = report.sentences(Outcome.STOPS)
+        if refusals:
+            raise UserError('\n'.join([*refusals, "'mmgcvit check-data CONFIG' looks at all images"]))
+        for words in report.sentences(Outcome.LEFT_OUT) + report.sentences(Outcome.REPAIRED) + report.notes:
+            sys.stderr.write(f'data: {words}\n')
+        sys.stderr.flush()
+        return report.passed_over
 
-def look_at_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
-    """What :func:`check_data` does in one process."""
-    check_presence(cfg, loaders)
-    settings = settings_of(cfg)
-    if not is_first_of_node(cfg):
-        return Counter()
-    enter_scope(cfg)
-    report = check_datasets(cfg, loaders, settings['images'], Progress(disable=True))
-    refusals = report.sentences(Outcome.STOPS)
-    if refusals:
-        raise UserError('\n'.join([*refusals, "'mmgcvit check-data CONFIG' looks at all images"]))
-    for words in report.sentences(Outcome.LEFT_OUT) + report.sentences(Outcome.REPAIRED) + report.notes:
-        sys.stderr.write(f'data: {words}\n')
-    sys.stderr.flush()
-    return report.passed_over
+    return do_together(look)
 
 
 def is_first_of_node(cfg: Config) -> bool:
@@ -115,20 +114,13 @@ def check_shared_folders(cfg: Config, evaluators: Sequence[str]) -> None:
 
 def needed_folders(cfg: Config, evaluators: Sequence[str]) -> Iterator[tuple[Path, str]]:
     """The folders, and what for."""
-    if any(collects_through_files(cfg.get(name)) for name in evaluators):
+    of_each = (cfg.get(name) for name in evaluators)
+    metrics = [metric for each in of_each for metric in (each if isinstance(each, list | tuple) else [each]) if metric]
+    # By mmengine's default, through files in the current folder.
+    if any(each.get('collect_device', 'cpu') == 'cpu' and each.get('collect_dir') is None for each in metrics):
         yield Path.cwd(), 'The processes collect their results for the metrics through the folder they are started in'
     if cfg.get('resume') and Path(cfg.get('load_from') or f'{cfg.work_dir}/it').parent == Path(cfg.work_dir):
         yield Path(cfg.work_dir), 'The processes look there for the checkpoint to resume from'
-
-
-def collects_through_files(evaluator: dict | list | None) -> bool:
-    """Whether a metric of an evaluator collects as mmengine does by default: through files in the current folder."""
-    metrics = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
-    return any(
-        metric.get('collect_device', 'cpu') == 'cpu' and metric.get('collect_dir') is None
-        for metric in metrics
-        if metric
-    )
 
 
 def nodes_without(folder: Path) -> list[str]:

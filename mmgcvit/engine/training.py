@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -74,7 +73,8 @@ def run(
 ) -> None:
     """Train what a prepared config says, which was read from the file ``config``, within the context ``beginning``.
 
-    ``watch`` gets the built runner.
+    ``watch`` gets the built runner. The hooks that the config names do the rest: ``finite`` leaves out steps that are
+    not finite, ``saving`` writes checkpoints, ``early_end`` answers a scheduler's warning.
     """
     passed_over = check_data(cfg, ['train_dataloader', 'val_dataloader'])
     named = [cfg.load_from] if cfg.get('load_from') else []
@@ -83,7 +83,16 @@ def run(
     with ReadingAsData(cfg.work_dir, named if trust_checkpoint else [], checked) as read, whole_one_named(cfg):
         runner = beginning.build(cfg)
         watch(runner)
-        check_built(runner, cfg, config, changes, read)
+        check_shared_folders(cfg, ['val_evaluator'])
+        warning = other_batch_size(cfg, read_config(config), get_world_size())
+        if warning is not None:
+            print_log(warning, 'current', logging.WARNING)
+        if named:
+            # mmengine's FlexibleRunner builds its own model only when training starts.
+            model = runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
+            check_fits(model, read(cfg.load_from), cfg.load_from, '' if cfg.get('resume') else 'backbone.')
+            if cfg.get('resume'):
+                runner.register_hook(ResumeCheckHook(cfg.load_from, changes))
         runner.register_hook(ConclusionHook(passed_over))
         runner.train()
 
@@ -126,26 +135,6 @@ def whole_one_named(cfg: Config) -> Iterator[None]:
         newest = newest_whole_checkpoint(Path(cfg.get('load_from') or '').parent)
         beside = f'. Whole, beside it: {newest.path}' if newest.path else ''
         raise UserError(f'{error}{beside}') from None
-
-
-def check_built(
-    runner: Runner | FlexibleRunner, cfg: Config, config: str, changes: Changes, read: Callable[[str], dict[str, Any]]
-) -> None:
-    """Look at what can be seen only when the runner is built.
-
-    The hooks that the config names do the rest: ``finite`` leaves out steps that are not finite, ``saving`` writes
-    checkpoints, ``early_end`` answers a scheduler's warning.
-    """
-    check_shared_folders(cfg, ['val_evaluator'])
-    warning = other_batch_size(cfg, read_config(config), get_world_size())
-    if warning is not None:
-        print_log(warning, 'current', logging.WARNING)
-    if cfg.get('load_from'):
-        # mmengine's FlexibleRunner builds its own model only when training starts.
-        model = runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))
-        check_fits(model, read(cfg.load_from), cfg.load_from, '' if cfg.get('resume') else 'backbone.')
-        if cfg.get('resume'):
-            runner.register_hook(ResumeCheckHook(cfg.load_from, changes))
 
 
 def enable_amp(cfg: Config) -> None:
