@@ -8,7 +8,7 @@ is left as it is (docs/other_frameworks.md, "Beside other projects").
 from typing import TYPE_CHECKING
 
 from .hosts.finder import serve_stand_ins
-from .hosts.other_names import answer_other_names
+from .hosts.mmseg import serve_mmsegmentation
 from .on_demand import on_demand
 from .version import __version__
 
@@ -30,4 +30,4 @@ PLACES = {
 __getattr__, __dir__ = on_demand(__name__, PLACES)
 
 serve_stand_ins()
-answer_other_names()
+serve_mmsegmentation()

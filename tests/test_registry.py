@@ -1,7 +1,6 @@
-"""What the package has is found from every host's registry, without an import of it; old module paths name the new."""
+"""What the package has is found from every host's registry, without an import of it."""
 
 import json
-import re
 import sys
 from importlib import import_module
 
@@ -130,20 +129,3 @@ def test_a_missing_host_is_named_where_it_is_needed():
     call = 'from mmgcvit.commands.main import run_command; run_command("flops", ["--table"])'
     ended = run([sys.executable, '-c', f'{hide}; {call}'])
     assert ended.stderr == f'flops: {sentence}\n'
-
-
-def test_module_paths_of_earlier_versions_name_the_new_one_in_a_line():
-    moved = {
-        'gcvit': 'models.gcvit',
-        'cli.options': 'commands',
-        'data_checks': 'datasets.checks',
-        'operators': 'hosts.',
-        'hosts.registry': 'registry',
-    }
-    for old, new in moved.items():
-        with pytest.raises(
-            ModuleNotFoundError, match=rf'^mmgcvit\.{re.escape(old)[:4]}.* has moved: import mmgcvit\.{new}'
-        ):
-            import_module(f'mmgcvit.{old}')
-    with pytest.raises(ModuleNotFoundError, match=r"^No module named 'mmgcvit\.never'"):
-        import_module('mmgcvit.never')

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, first_line, meant
-from .other_names import moved_in
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -82,7 +81,7 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         cfg = Config.fromfile(path)
     # A config is a program: it fails as it likes.
     except Exception as error:
-        raise UserError(f'{path}: {moved_in(error) or why_not_read(error)}') from None
+        raise UserError(f'{path}: {why_not_read(error)}') from None
     settings, variables = {}, {}
     read = names_read()
     for name, value in (options or {}).items():

@@ -83,13 +83,6 @@ def test_variables_of_the_environment_do_not_hinder_others(tmp_path):
     assert read_config(str(path), {'k': 4}).model.k == 4
 
 
-def test_a_config_that_imports_a_module_by_its_old_path_is_told_the_new_one(tmp_path):
-    path = tmp_path / 'config.py'
-    path.write_text("custom_imports = dict(imports=['mmgcvit.ablations'])")
-    with pytest.raises(UserError, match=r'config\.py: mmgcvit\.ablations has moved: import mmgcvit\.models\.rivals$'):
-        read_config(str(path))
-
-
 def test_a_config_inherits_from_those_of_all_hosts_whatever_distributions_they_are_of(tmp_path):
     """mmengine looks for mmseg by the name of a distribution, which the maintained fork has not."""
     for number, (base, scope) in enumerate(
