@@ -1,5 +1,6 @@
 """Reading checkpoint files, wherever they are, as data: no code that they carry is ever run."""
 
+from contextlib import suppress
 from mmap import ACCESS_COPY, mmap
 from pathlib import Path
 from typing import Any
@@ -77,16 +78,12 @@ def read_file(path: Path, checked: bool = False) -> Any:
         check_content(path)
     if is_safetensors(path):
         return read_safetensors(path)
-    return read_torch(path, mapped=checked and bool(digest_in(path)) and can_be_mapped(path))
-
-
-def can_be_mapped(path: Path) -> bool:
-    """Whether a file can be mapped into memory for this process alone, as torch does it; not on every file system."""
-    try:
-        with path.open('rb') as file, mmap(file.fileno(), 1, access=ACCESS_COPY):
-            return True
-    except OSError:
-        return False
+    mapped = False
+    if checked and digest_in(path):
+        # For this process alone, as torch does it; not on every file system.
+        with suppress(OSError), path.open('rb') as file, mmap(file.fileno(), 1, access=ACCESS_COPY):
+            mapped = True
+    return read_torch(path, mapped=mapped)
 
 
 def read_outline(source: str) -> dict[str, Any]:

@@ -90,33 +90,32 @@ def tensor_in(storage: TypedStorage, dtype: torch.dtype, offset: int, size: Iter
     )
 
 
-def named_in_files() -> dict[str, Any]:
-    """What stands for the names that files may hold: functions that make data, and torch's dtypes."""
-    plain = (dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype))
-    return {
-        **{str(dtype): dtype for dtype in plain if not re.match(r'torch\.(q|bits)', str(dtype))},
-        # Without gradients, hooks and attributes of its own, as FSDP's has.
-        'torch._utils._rebuild_tensor_v2': lambda storage, *place: tensor_in(storage, storage.dtype, *place[:3]),
-        'torch._utils._rebuild_tensor_v3': lambda storage, *place: tensor_in(storage, place[5], *place[:3]),
-        'torch._utils._rebuild_parameter': lambda data, *_: data,
-        'torch._tensor._rebuild_from_type_v2': lambda make, kind, arguments, *_: make(*arguments),
-        'torch.Size': torch.Size,
-        'torch.device': torch.device,
-        **{f'builtins.{kind.__name__}': kind for kind in (complex, set, frozenset)},
-        # Of a number both would be as long as it says.
-        'builtins.bytes': lambda: b'',
-        'builtins.bytearray': lambda content=b'', *_: bytearray(content if type(content) is bytes else b''),
-        '_codecs.encode': lambda text, _: text.encode('latin-1'),
-        'collections.OrderedDict': OrderedDict,
-        'collections.defaultdict': lambda *_: {},
-        'collections.Counter': Counter,
-        'numpy.dtype': NumberType,
-        # Arrays are left out.
-        **dict.fromkeys(('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar'), number_in),
-    }
-
-
-NAMES = named_in_files()
+# What stands for the names that files may hold: functions that make data, and torch's dtypes.
+NAMES: dict[str, Any] = {
+    **{
+        str(each): each
+        for each in vars(torch).values()
+        if isinstance(each, torch.dtype) and not re.match(r'torch\.(q|bits)', str(each))
+    },
+    # Without gradients, hooks and attributes of its own, as FSDP's has.
+    'torch._utils._rebuild_tensor_v2': lambda storage, *place: tensor_in(storage, storage.dtype, *place[:3]),
+    'torch._utils._rebuild_tensor_v3': lambda storage, *place: tensor_in(storage, place[5], *place[:3]),
+    'torch._utils._rebuild_parameter': lambda data, *_: data,
+    'torch._tensor._rebuild_from_type_v2': lambda make, kind, arguments, *_: make(*arguments),
+    'torch.Size': torch.Size,
+    'torch.device': torch.device,
+    **{f'builtins.{kind.__name__}': kind for kind in (complex, set, frozenset)},
+    # Of a number both would be as long as it says.
+    'builtins.bytes': lambda: b'',
+    'builtins.bytearray': lambda content=b'', *_: bytearray(content if type(content) is bytes else b''),
+    '_codecs.encode': lambda text, _: text.encode('latin-1'),
+    'collections.OrderedDict': OrderedDict,
+    'collections.defaultdict': lambda *_: {},
+    'collections.Counter': Counter,
+    'numpy.dtype': NumberType,
+    # Arrays are left out.
+    **dict.fromkeys(('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar'), number_in),
+}
 UNTYPED = ('torch.UntypedStorage', 'torch.storage.UntypedStorage')
 
 
@@ -158,16 +157,6 @@ def numbers_only(find: Callable[[Any], TypedStorage], archive: Any) -> Callable[
         return storage
 
     return persistent_load
-
-
-def reader_of(archive: Any) -> SimpleNamespace:
-    """What torch takes for Python's module pickle."""
-    # torch 2.13 looks itself; 2.1 shows what lies in memory behind a record.
-    looked_at = archive if Version(torch.__version__) < Version('2.13') else None
-    unpickler = type('DataUnpickler', (DataUnpickler,), {'archive': looked_at})
-    return SimpleNamespace(
-        __name__=__name__, Unpickler=unpickler, load=lambda file, **options: unpickler(file, **options).load()
-    )
 
 
 def as_data(value: Any, done: dict[int, Any]) -> Any:
@@ -222,7 +211,15 @@ def read_torch(path: Path, with_numbers: bool = True, mapped: bool = False) -> A
             file.seek(0)
             archive = None
             if head.startswith(ZIP_SIGNATURE):
-                archive = archive_in(path, file)
+                # Asked of torch's reader, as torch does: another might see another file.
+                archive = torch._C.PyTorchFileReader(file)
+                if archive.has_record('constants.pkl'):
+                    raise CheckpointError(
+                        f'{path} is a TorchScript program, not a checkpoint; save its weights alone where it was made '
+                        '(torch.save(program.state_dict(), ...))'
+                    )
+                if not archive.has_record('data.pkl'):
+                    raise DamagedCheckpointError(f"{path} is no checkpoint: a zip archive without torch's data.pkl")
                 check_memo(io.BytesIO(archive.get_record('data.pkl')))
             # torch would unpack it, and a file can begin as both.
             elif tarfile.is_tarfile(path):
@@ -232,8 +229,15 @@ def read_torch(path: Path, with_numbers: bool = True, mapped: bool = False) -> A
                     check_memo(file)
             file.seek(0)
             location = 'cpu' if with_numbers else 'meta'
-            # Slices of a mapped file end where it ends; torch maps what it opens itself.
-            reader = reader_of(None if mapped else archive)
+            # Slices of a mapped file end where it ends, and torch 2.13 looks itself; 2.1 shows what lies in memory
+            # behind a record.
+            looks_itself = mapped or Version(torch.__version__) >= Version('2.13')
+            unpickler = type('DataUnpickler', (DataUnpickler,), {'archive': None if looks_itself else archive})
+            # What torch takes for Python's module pickle.
+            reader = SimpleNamespace(
+                __name__=__name__, Unpickler=unpickler, load=lambda file, **options: unpickler(file, **options).load()
+            )
+            # Torch maps what it opens itself.
             data = as_data(
                 torch.load(str(path) if mapped else file, location, reader, weights_only=False, mmap=mapped), {}
             )
@@ -251,22 +255,6 @@ def read_torch(path: Path, with_numbers: bool = True, mapped: bool = False) -> A
             "(torch.save(checkpoint['state_dict'], ...)) where it was made"
         )
     return data
-
-
-def archive_in(path: Path, file: IO[bytes]) -> Any:
-    """Torch's reader of an archive; one that torch would run, or that is none of its own, is refused.
-
-    Asked of torch's reader, as torch does: another might see another file.
-    """
-    archive = torch._C.PyTorchFileReader(file)
-    if archive.has_record('constants.pkl'):
-        raise CheckpointError(
-            f'{path} is a TorchScript program, not a checkpoint; save its weights alone where it was made '
-            '(torch.save(program.state_dict(), ...))'
-        )
-    if not archive.has_record('data.pkl'):
-        raise DamagedCheckpointError(f"{path} is no checkpoint: a zip archive without torch's data.pkl")
-    return archive
 
 
 def check_memo(file: IO[bytes]) -> None:

@@ -75,7 +75,10 @@ def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> di
         'source_sha256': digest,
         'moving_average': weights.ema,
     }
-    if windows := window_sizes(weights.tensors):
+    tables = filter(table_of, sorted(weights.tensors))
+    firsts = (name for name in tables if re.match(r'stages\.\d+\.blocks\.0\.', name))
+    # The windows (h, w) of the stages.
+    if windows := tuple(table_of(name).stored_shape(weights.tensors, name) for name in firsts):
         meta['window_size'] = windows
     return {'meta': meta, 'state_dict': state_dict}
 
@@ -111,9 +114,3 @@ def norm_of_last_stage(tensors: Mapping[str, Tensor]) -> str:
     """What the names of the last stage's output norm begin with, for example ``norm3.``."""
     stages = [re.match(r'stages\.(\d+)\.', name) for name in tensors]
     return f'norm{max(int(stage[1]) for stage in stages if stage)}.'
-
-
-def window_sizes(tensors: Mapping[str, Tensor]) -> tuple[tuple[int, int], ...]:
-    """The windows (h, w) of the stages."""
-    firsts = sorted(name for name in tensors if re.match(r'stages\.\d+\.blocks\.0\.', name) and table_of(name))
-    return tuple(table_of(name).stored_shape(tensors, name) for name in firsts)
