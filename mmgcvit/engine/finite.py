@@ -178,9 +178,7 @@ class FiniteStepsHook(Hook):
             self.spoiling += suspects(judged.batch)
         if not judged.is_step:
             return
-        # GradScaler's search for its scale is none.
-        self.by_scaler_in_a_row = self.by_scaler_in_a_row + 1 if by_scaler else 0
-        is_fault = not is_finite or self.by_scaler_in_a_row > MOST_BY_SCALER
+        is_fault = self.is_fault(is_finite, by_scaler)
         self.in_a_row = self.in_a_row + 1 if is_fault else 0
         runner.message_hub.update_info(IN_A_ROW, self.in_a_row)
         if is_fault:
@@ -193,6 +191,11 @@ class FiniteStepsHook(Hook):
 
     # What is saved is as if no verdict had been late; a validation begins no run that is to end.
     before_save_in_all = after_train_epoch = before_val = settle
+
+    def is_fault(self, is_finite: bool, by_scaler: bool) -> bool:
+        """Whether a step was left out, and not by GradScaler's search for its scale."""
+        self.by_scaler_in_a_row = self.by_scaler_in_a_row + 1 if by_scaler else 0
+        return not is_finite or self.by_scaler_in_a_row > MOST_BY_SCALER
 
     def report(self, runner: Runner, iteration: int) -> None:
         """Say what was left out, and end the run where it was one too many."""
