@@ -124,7 +124,6 @@ def fetch_into_cache(url: str, wanted: str | None, check: Callable[[Path], objec
 
 
 def transfer(url: str, path: Path) -> None:
-    """Write what an address gives into a file."""
     request = Request(url, headers={'Accept-Encoding': 'identity', 'User-Agent': 'mmgcvit'})
     with urlopen(request, timeout=SECONDS_OF_SILENCE) as response, path.open('wb') as file:
         if url.startswith('https://') and not response.geturl().startswith('https://'):

@@ -65,7 +65,6 @@ def add_command(commands: Any, name: str, function: str, help_text: str, rounds:
 
 
 def positive(text: str) -> int:
-    """Read a whole number of at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f'{number}, expected at least 1')

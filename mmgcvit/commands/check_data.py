@@ -96,7 +96,6 @@ def lines_of(report: Report) -> Iterator[Text]:
 
 
 def contents_table(contents: Contents) -> Table:
-    """How much a data set holds of each class."""
     table = Table(contents.columns[0])
     for name in contents.columns[1:]:
         table.add_column(name, justify='right')

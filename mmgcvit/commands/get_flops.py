@@ -40,7 +40,6 @@ def parse_args() -> argparse.Namespace:
 
 
 def print_model(config: str, size: tuple[int, int], options: dict | None) -> None:
-    """A row for each part of a config's model."""
     cfg = read_config(config, options)
     from mmengine.registry import MODELS
 
@@ -61,7 +60,6 @@ def print_model(config: str, size: tuple[int, int], options: dict | None) -> Non
 
 
 def print_variants() -> None:
-    """A row for each published classifier."""
     import torch
 
     from .. import registry

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,10 @@ def main(args: argparse.Namespace) -> int:
     processes = whole_number('GPUS', args.gpus, least=1)
     if not (args.command == 'test' and Path(args.config).is_dir()):
         check_config(args.config)
-    device = device_in(args.options)
+    # What options of training or testing say of it.
+    parser = Parser(add_help=False)
+    add_device_option(parser)
+    device = parser.parse_known_args(args.options)[0].device
     import torch
 
     from ..hosts.machine import HIDING_VARIABLE, check_gpus, use_gpus
@@ -84,13 +87,6 @@ def whole_number(name: str, text: str, least: int) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) < least:
         raise UserError(f'{name} must be a whole number of {least} or more, not {text!r}')
     return int(text)
-
-
-def device_in(arguments: Sequence[str]) -> str:
-    """What options of training or testing say of ``--device``."""
-    parser = Parser(add_help=False)
-    add_device_option(parser)
-    return parser.parse_known_args(arguments)[0].device
 
 
 def read_nodes(environment: Mapping[str, str]) -> Nodes:

@@ -193,18 +193,16 @@ class Pulse(threading.Thread):
     def run(self) -> None:
         """Beat until stopped, over a new connection where one is lost: the network may come back within the silence."""
         while not self.stopping.is_set():
+            # This error says that the connection is lost.
             with suppress(RuntimeError):
-                self.beat_over(self.connect())
-
-    def beat_over(self, store: Any) -> None:
-        """Beat over one connection until stopped; a RuntimeError says that it is lost."""
-        while True:
-            step = self.step
-            store.add(str(self.nodes.rank), step)
-            if step in (DONE, FAILED):
-                return
-            self.listen(store)
-            self.stopping.wait(SECONDS_BETWEEN_BEATS)
+                store = self.connect()
+                while True:
+                    step = self.step
+                    store.add(str(self.nodes.rank), step)
+                    if step in (DONE, FAILED):
+                        return
+                    self.listen(store)
+                    self.stopping.wait(SECONDS_BETWEEN_BEATS)
 
     def connect(self) -> Any:
         """Wait until node 0 keeps the store, without a word to the user: torch's launcher says what is awaited."""

@@ -50,7 +50,6 @@ STANDS_ON = [
 
 
 def usage() -> str:
-    """What can be typed."""
     lines = '\n'.join(f'    mmgcvit {name:<14}{what}' for name, (_, what) in COMMANDS.items())
     return f'Commands, each with --help:\n{lines}\n--version says which versions of what are installed.'
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError, counted
 from ..files import ADDRESSES
-from ..inference.inputs import FRAMES_OF_A_CAMERA, Inputs, find_inputs
+from ..inference.inputs import FRAMES_OF_A_CAMERA, find_inputs
 from ..inference.sources import check_named, has_checkpoint
 from .options import LEFT_OUT, Parser, add_model_options, add_out_dir, check_at_least, load_model, settle_out_dir
 from .screen import INTERRUPTED
 
 if TYPE_CHECKING:
-    from ..inference.running import Task
+    pass
 
 FULL_DISK = '; {out_dir} has what was done until then'
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
@@ -121,7 +120,10 @@ def main(args: argparse.Namespace) -> int:
         if left_over := outputs.left_over():
             number = counted(len(left_over), 'file')
             display.line(f'not replaced: {number} of an earlier call, {left_over[0]} the first')
-        display.line(summary(task, inputs, args.out_dir))
+        done = [counted(task.images, 'image')] if inputs.images else []
+        done += [counted(task.frames, 'frame')] if inputs.videos or inputs.cameras else []
+        failed = f', {len(task.failed)} skipped' if task.failed else ''
+        display.line(f'{" and ".join(done)} predicted{failed}: {args.out_dir}')
     if task.failed:
         raise UserError(f'{len(task.failed)} of the inputs could not be used, named above')
     return 0
@@ -137,11 +139,3 @@ def split(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     if is_checkpoint or (len(rest) > 1 and not has_checkpoint(args.config)):
         return rest[0], rest[1:]
     return None, rest
-
-
-def summary(task: Task, inputs: Inputs, out_dir: Path) -> str:
-    """The last line."""
-    done = [counted(task.images, 'image')] if inputs.images else []
-    done += [counted(task.frames, 'frame')] if inputs.videos or inputs.cameras else []
-    failed = f', {len(task.failed)} skipped' if task.failed else ''
-    return f'{" and ".join(done)} predicted{failed}: {out_dir}'

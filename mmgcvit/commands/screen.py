@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -33,41 +33,38 @@ if TYPE_CHECKING:
     from ..engine.beginning import Beginning
     from ..engine.progress import Display
 
-    # What is done to a runner before it trains or tests.
-    Watch = Callable[[Runner | FlexibleRunner], None]
-
 
 def add_progress_option(parser: argparse.ArgumentParser) -> None:
-    """Offer ``--progress``."""
     parser.add_argument(
         '--progress', action='store_true', help='show a bar, losses and scores instead of the log, which goes to a file'
     )
 
 
 @contextmanager
-def open_screen(cfg: Config, progress: bool, beginning: Beginning) -> Iterator[Watch]:
-    """The screen for a run, as a context around it; gives a function that takes the runner before it trains or tests.
+def open_screen(cfg: Config, progress: bool, beginning: Beginning) -> Iterator[None]:
+    """The screen for a run, as a context around it, within that of its beginning.
 
     With ``progress`` it shows how the run gets on, and all that is printed goes to ``<work_dir>/console_<time>.log``,
     whose last lines are said where the run fails; a refusal takes it away.
     """
     if not progress:
-        yield lambda runner: None
+        yield
         return
     rank = 0 if cfg.launcher == 'none' else int(os.environ['RANK'])
     log = new_log(beginning.logs, rank)
     beginning.files.append(log)
-    with ended_in_a_few_lines(log), output_to(log) as terminal:
+    with output_to(log) as terminal:
         if rank:
             # Of several processes the first shows them all.
-            yield lambda runner: None
+            yield
             return
         from ..engine.progress import Display
 
         display = Display(terminal)
         display.line(f'log: {log}')
+        beginning.watch = partial(show_progress, display=display)
         try:
-            yield partial(show_progress, display=display)
+            yield
         finally:
             display.close()
 
@@ -100,49 +97,44 @@ class WarningsTo(logging.Handler):
 
 
 @contextmanager
-def output_to(path: Path) -> Iterator[TextIO]:
-    """Have a file take what this process and those that it starts print, a traceback last; gives the terminal."""
+def output_to(log: Path) -> Iterator[TextIO]:
+    """Have a file take what this process and those that it starts print, a traceback last; gives the terminal.
+
+    Where a run fails by a fault, the last lines of the log are said, and where it is.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     kept = {stream: os.dup(stream) for stream in (STDOUT, STDERR)}
-    with (
-        os.fdopen(kept[STDOUT], 'w', encoding='utf-8', errors='replace', closefd=False) as terminal,
-        path.open('a', encoding='utf-8', errors='replace', buffering=1) as file,
-        redirect_stdout(file),
-        redirect_stderr(file),
-    ):
-        for stream in kept:
-            os.dup2(file.fileno(), stream)
-        try:
-            yield terminal
-        except Exception as error:
-            if not is_for_users(error):
-                traceback.print_exc()
-            raise
-        finally:
-            terminal.flush()
-            for stream, copy in kept.items():
-                os.dup2(copy, stream)
-                os.close(copy)
-
-
-@contextmanager
-def ended_in_a_few_lines(log: Path) -> Iterator[None]:
-    """Say the last lines of a log where a run fails by a fault, and where it is."""
+    failed = False
     try:
-        yield
+        with (
+            os.fdopen(kept[STDOUT], 'w', encoding='utf-8', errors='replace', closefd=False) as terminal,
+            log.open('a', encoding='utf-8', errors='replace', buffering=1) as file,
+            redirect_stdout(file),
+            redirect_stderr(file),
+        ):
+            for stream in kept:
+                os.dup2(file.fileno(), stream)
+            try:
+                yield terminal
+            except Exception as error:
+                # Others say by themselves what a user can do.
+                failed = not (isinstance(error, UserError) or is_full_disk(error))
+                if failed:
+                    traceback.print_exc()
+                raise
+            finally:
+                terminal.flush()
+                for stream, copy in kept.items():
+                    os.dup2(copy, stream)
+                    os.close(copy)
     except KeyboardInterrupt:
         sys.stderr.write(f'interrupted; log: {log}\n')
         raise SystemExit(INTERRUPTED) from None
-    except Exception as error:
-        if is_for_users(error):
-            raise
-        raise SystemExit(f'failed; {last_lines(log)}') from None
-
-
-def is_for_users(error: Exception) -> bool:
-    """Whether an error says by itself what a user can do."""
-    return isinstance(error, UserError) or is_full_disk(error)
+    except Exception:
+        if failed:
+            raise SystemExit(f'failed; {last_lines(log)}') from None
+        raise
 
 
 def new_log(work_dir: Path, rank: int = 0) -> Path:
@@ -154,7 +146,6 @@ def new_log(work_dir: Path, rank: int = 0) -> Path:
 
 
 def newest_log(work_dir: Path) -> Path | None:
-    """The log of the latest run."""
     return max(work_dir.glob('console_*.log'), default=None)
 
 

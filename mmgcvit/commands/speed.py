@@ -84,7 +84,6 @@ def main(args: argparse.Namespace) -> None:
 
 
 def work_of(args: argparse.Namespace, device: str) -> Inference | Training:
-    """What is to be measured."""
     from ..experiments.speed import Inference, Training
 
     size = tuple(args.photo_size)
@@ -100,7 +99,6 @@ def work_of(args: argparse.Namespace, device: str) -> Inference | Training:
 
 
 def line_of(row: Row) -> str:
-    """A row of the table."""
     timing = row.timing
     cells = [
         str(row.batch_size),

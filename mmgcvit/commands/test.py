@@ -50,9 +50,5 @@ def main(args: argparse.Namespace) -> None:
     args.config = str(source.config)
     cfg = as_made(config_of_run(args), source, args.cfg_options or ())
     testing.prepare(cfg, args.test_data, args.show_dir, args.tta)
-    with (
-        leaving_processes(),
-        Beginning(cfg.work_dir) as beginning,
-        open_screen(cfg, args.progress, beginning) as watch,
-    ):
-        testing.run(cfg, source.checkpoint, beginning, args.out, args.trust_checkpoint, watch)
+    with leaving_processes(), Beginning(cfg.work_dir) as beginning, open_screen(cfg, args.progress, beginning):
+        testing.run(cfg, source.checkpoint, beginning, args.out, args.trust_checkpoint)

@@ -145,5 +145,5 @@ def main(args: argparse.Namespace) -> None:
         training.prepare(cfg, args.amp, args.auto_scale_lr, args.overwrite, args.log_to)
         changes = training.settle(cfg, args.resume, args.resume_with_changes)
         beginning = beginning or stack.enter_context(Beginning(cfg.work_dir))
-        watch = stack.enter_context(open_screen(cfg, args.progress, beginning))
-        training.run(cfg, args.config, beginning, changes, args.trust_checkpoint, watch)
+        stack.enter_context(open_screen(cfg, args.progress, beginning))
+        training.run(cfg, args.config, beginning, changes, args.trust_checkpoint)

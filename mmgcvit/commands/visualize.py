@@ -52,7 +52,6 @@ def parse_args() -> argparse.Namespace:
 
 
 def place(text: str) -> tuple[float, float]:
-    """X,Y as two numbers."""
     try:
         x, y = map(float, text.split(','))
     except ValueError:
@@ -80,7 +79,6 @@ def main(args: argparse.Namespace) -> None:
 
 
 def drawn(args: argparse.Namespace, model: Predictor, image: str) -> Any:
-    """The figure of one kind."""
     from .. import visualization
 
     if args.kind == 'attention':

@@ -24,7 +24,6 @@ class Batch:
     accumulated: int
 
     def __str__(self) -> str:
-        """As users set it."""
         total = self.processes * self.images * self.accumulated
         return f'{total} ({self.processes} processes x {self.images} images x {self.accumulated} accumulated)'
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -67,6 +68,8 @@ class Beginning(Hook):
         self.before = set(self.folder.glob('*'))
         # What others have made for this run: a log of what it prints, the folder of its config.
         self.files: list[Path] = []
+        # What is done to the runner when it is built, as by who shows its progress.
+        self.watch: Callable[[Runner | FlexibleRunner], None] = lambda runner: None
         self.has_begun = self.has_written = False
         # Where the run's logs are written.
         self.logs = self.folder
@@ -89,6 +92,7 @@ class Beginning(Hook):
             )
         runner = type(kind.__name__, (AsBegun, kind), {'logs': self.logs}).from_cfg(cfg)
         runner.register_hook(self)
+        self.watch(runner)
         return runner
 
     def before_train(self, runner: Runner | FlexibleRunner) -> None:

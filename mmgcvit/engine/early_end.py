@@ -68,7 +68,6 @@ class EndEarlyHook(Hook):
             self.found = {number: signal.signal(number, self.note) for number in WARNINGS}
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Remember a signal until the step is done."""
         self.warned_by = number
 
     def after_train_iter(
@@ -107,7 +106,6 @@ class EndEarlyHook(Hook):
         return int(number)
 
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
-        """Restore what signals did before."""
         for number, handler in self.found.items():
             signal.signal(number, handler or signal.SIG_DFL)
 

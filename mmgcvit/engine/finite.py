@@ -89,7 +89,6 @@ class FiniteStepsHook(Hook):
         self.spoiling: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Look at what the model and the optimizer do from now on."""
         before = runner.message_hub.runtime_info.get(IN_A_ROW, 0)
         self.in_a_row = max(before, 0) if type(before) is int else 0
         model = plain_model(runner)
@@ -108,7 +107,6 @@ class FiniteStepsHook(Hook):
                 self.handles.append(wrapper.optimizer.register_step_post_hook(take_verdict_back))
 
     def after_train(self, runner: Runner) -> None:
-        """Look no more."""
         self.settle(runner)
         for handle in self.handles:
             handle.remove()

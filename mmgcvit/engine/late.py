@@ -57,7 +57,6 @@ class LateRuntimeInfoHook(RuntimeInfoHook):
             wrapper.clip_func = partial(self.clip, clip, wrapper.grad_name)
 
     def clip(self, clip: Callable[..., Tensor | None], name: str, gradients: Sequence[Tensor], **settings: Any) -> None:
-        """Clip as before, and keep the norm."""
         norm = clip(gradients, **settings)
         if norm is not None:
             self.norms[name] = norm

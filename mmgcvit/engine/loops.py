@@ -103,7 +103,6 @@ class NumberedBatches(Sampler):
             yield SeededIndices(indices, self.seed, self.rank, iteration)
 
     def passes(self) -> Iterator[list[int]]:
-        """The batches of one pass after the other."""
         for number in count():
             if hasattr(self.sampler, 'set_epoch'):
                 self.sampler.set_epoch(number)
@@ -202,6 +201,5 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         return self.runner.model
 
     def run_iter(self, data_batch: Any) -> None:
-        """Iterate one batch."""
         seed_generators(self.batches.seed, self.batches.rank, self._iter, WHOLE_BATCH)
         super().run_iter(data_batch)

@@ -43,7 +43,6 @@ class TF32Hook(Hook):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.enabled
 
     def after_run(self, runner: Runner) -> None:
-        """Restore what was found."""
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = self.found
 
 

@@ -154,7 +154,6 @@ class WholeCheckpointHook(Hook):
         return named_bests(self.folder)
 
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
-        """Give the folder back."""
         if self.lock is not None:
             self.lock.close()
 
@@ -244,7 +243,6 @@ class WholeCheckpointHook(Hook):
         do_in_process_0(lambda: name_as_last(path, Path(runner.work_dir), replaced))
 
     def name_of(self, counts: Mapping[str, int]) -> str:
-        """A checkpoint's name."""
         return f'epoch_{counts["epoch"]}.pth' if self.by_epoch else f'iter_{counts["iter"]}.pth'
 
     def save(self, runner: Runner | FlexibleRunner, path: Path, counts: dict[str, int]) -> None:

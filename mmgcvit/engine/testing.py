@@ -1,6 +1,5 @@
 """Testing from a config: its options, what is looked at before anything is built, and the run."""
 
-from collections.abc import Callable
 from copy import deepcopy
 
 from mmengine.config import Config, ConfigDict
@@ -32,20 +31,14 @@ def prepare(cfg: Config, test_data: str | None = None, show_dir: str | None = No
 
 
 def run(
-    cfg: Config,
-    checkpoint: str,
-    beginning: Beginning,
-    out: str | None = None,
-    trust_checkpoint: bool = False,
-    watch: Callable[[Runner], None] = lambda runner: None,
+    cfg: Config, checkpoint: str, beginning: Beginning, out: str | None = None, trust_checkpoint: bool = False
 ) -> None:
-    """Test a checkpoint as a prepared config says, within the context ``beginning``; ``watch`` gets the runner."""
+    """Test a checkpoint as a prepared config says, within the context ``beginning``."""
     check_data(cfg, ['test_dataloader'])
     check_work_dir(cfg.work_dir)
     cfg.load_from = checkpoint
     # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
     runner = beginning.build(cfg, Runner)
-    watch(runner)
     check_shared_folders(cfg, ['test_evaluator'])
     with ReadingAsData(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read:
         check_fits(runner.model, read(checkpoint), checkpoint)

@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib.util import find_spec
@@ -14,7 +14,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dist import broadcast_object_list, get_world_size, is_distributed
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import FlexibleRunner, Runner
 from torch import nn
 
 from ..checkpoints import DamagedCheckpointError
@@ -64,17 +63,12 @@ def prepare(
 
 
 def run(
-    cfg: Config,
-    config: str,
-    beginning: Beginning,
-    changes: Changes = NO_CHANGES,
-    trust_checkpoint: bool = False,
-    watch: Callable[[Runner | FlexibleRunner], None] = lambda runner: None,
+    cfg: Config, config: str, beginning: Beginning, changes: Changes = NO_CHANGES, trust_checkpoint: bool = False
 ) -> None:
     """Train what a prepared config says, which was read from the file ``config``, within the context ``beginning``.
 
-    ``watch`` gets the built runner. The hooks that the config names do the rest: ``finite`` leaves out steps that are
-    not finite, ``saving`` writes checkpoints, ``early_end`` answers a scheduler's warning.
+    The hooks that the config names do the rest: ``finite`` leaves out steps that are not finite, ``saving`` writes
+    checkpoints, ``early_end`` answers a scheduler's warning.
     """
     passed_over = check_data(cfg, ['train_dataloader', 'val_dataloader'])
     named = [cfg.load_from] if cfg.get('load_from') else []
@@ -82,7 +76,6 @@ def run(
     checked = [path for path in named if cfg.get('resume') and not path.startswith(ADDRESSES)]
     with ReadingAsData(cfg.work_dir, named if trust_checkpoint else [], checked) as read, whole_one_named(cfg):
         runner = beginning.build(cfg)
-        watch(runner)
         check_shared_folders(cfg, ['val_evaluator'])
         warning = other_batch_size(cfg, read_config(config), get_world_size())
         if warning is not None:

@@ -12,7 +12,6 @@ from mmengine.logging import MMLogger
 
 from mmgcvit.commands.screen import (
     LINES_OF_A_FAILURE,
-    ended_in_a_few_lines,
     last_lines,
     new_log,
     newest_log,
@@ -35,7 +34,7 @@ def test_a_file_takes_what_python_a_child_and_compiled_code_print_and_the_termin
 
 
 def fail(log, error):
-    with ended_in_a_few_lines(log), output_to(log):
+    with output_to(log):
         for number in range(100):
             sys.stdout.write(f'line {number}\n')
         raise error
@@ -61,7 +60,7 @@ def test_what_a_user_can_mend_is_left_to_the_command_and_has_no_traceback(error,
 
 
 def test_an_interruption_is_one_line(tmp_path, capsys):
-    with pytest.raises(SystemExit) as error, ended_in_a_few_lines(tmp_path / 'log'):
+    with pytest.raises(SystemExit) as error, output_to(tmp_path / 'log'):
         raise KeyboardInterrupt
     assert error.value.code == 130
     assert capsys.readouterr().err == f'interrupted; log: {tmp_path / "log"}\n'
