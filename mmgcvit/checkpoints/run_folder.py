@@ -80,20 +80,14 @@ def by_age(folder: Path) -> list[Path]:
     """The checkpoints of a folder, the newest first."""
     found = times_of(path for path in folder.glob('*.pth') if NAME.fullmatch(path.name) and path.is_file())
     named = named_as_last(folder)
-    newest = max(found, key=found.__getitem__, default=None)
-    kind = kind_and_number(named or newest)[0] if found else ''
-    progress = (
-        iterations_in
-        if len({kind_and_number(path)[0] for path in found}) > 1
-        else lambda path: kind_and_number(path)[1]
-    )
-    limit, since = (progress(named), times_of([folder / LAST]).get(folder / LAST, 0)) if named else (0, 0)
+    has_both = len({kind_and_number(path)[0] for path in found}) > 1
+    progress = iterations_in if has_both else lambda path: kind_and_number(path)[1]
+    limit, since = (progress(named), times_of([folder / LAST]).get(folder / LAST, 0)) if named else (inf, 0)
 
-    def rank(path: Path) -> tuple[bool, float, bool, int]:
-        own_kind, number = kind_and_number(path)
+    def rank(path: Path) -> tuple[bool, float, int]:
         done = progress(path)
-        is_earlier_runs = named is not None and done > limit and found[path] < since
-        return not is_earlier_runs, done, own_kind == kind, number
+        is_earlier_runs = done > limit and found[path] < since
+        return not is_earlier_runs, done, found[path]
 
     return sorted(found, key=rank, reverse=True)
 
