@@ -51,14 +51,11 @@ TABLE, PLOT = 'table.md', 'table.png'
 SECONDS_TO_SAVE = 60
 
 
-def parse_args() -> argparse.Namespace:
+def add_options(parser: Parser) -> None:
     tables = read_tables(configs_with('gcvit_t_in1k.py') / TABLES)
     listed = '\n'.join(f'  {key:<16}{table.title}' for key, table in tables.items())
-    parser = Parser(
-        description=__doc__.splitlines()[0],
-        epilog=f'tables:\n{listed}',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser.epilog, parser.formatter_class = f'tables:\n{listed}', argparse.RawDescriptionHelpFormatter
+    parser.set_defaults(tables=tables)
     parser.add_argument('table', choices=tables, metavar='TABLE', help='which one, see below')
     parser.add_argument('--seeds', type=int, default=5, help='how many: 0, 1, ... (default: %(default)s)')
     parser.add_argument(
@@ -75,15 +72,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--gpus', type=int, help='train each on so many, as tools/dist_train.sh (default: one, or CPU)')
     add_cfg_options(parser, of='all rows')
     add_device_option(parser)
-    args = parser.parse_args()
-    args.table = tables[args.table]
-    args.cfg_options = args.cfg_options or {}
-    args.work_dir = args.work_dir or Path('work_dirs', 'ablations', f'{args.table.key}_{Path(args.data).stem}')
-    return args
 
 
 def main(args: argparse.Namespace) -> int | None:
     console = Console(highlight=False)
+    args.table, args.cfg_options = args.tables[args.table], args.cfg_options or {}
+    args.work_dir = args.work_dir or Path('work_dirs', 'ablations', f'{args.table.key}_{Path(args.data).stem}')
     configs = begin(args)
     end_steps_when_terminated()
     try:

@@ -19,9 +19,9 @@ from typing import Any
 from .options import Parser, add_device_option
 
 
-def parse_args() -> argparse.Namespace:
-    summary, _, usage = __doc__.partition('\n\n')
-    parser = Parser(description=summary, epilog=usage, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: Parser) -> None:
+    parser.epilog = __doc__.partition('\n\n')[2]
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     compare = add_command(commands, 'compare', 'compare_models', 'several models, several cases', rounds=10)
     compare.add_argument(
@@ -48,7 +48,6 @@ def parse_args() -> argparse.Namespace:
     data.add_argument('config')
     data.add_argument('--batches', type=positive, default=50, help='how many to load (default: %(default)s)')
     data.set_defaults(command='time_data', threads=None)
-    return parser.parse_args()
 
 
 def add_command(commands: Any, name: str, function: str, help_text: str, rounds: int) -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""A data set as the network gets it: mmgcvit browse CONFIG [options].
+"""Draw samples of a data set with their augmentations: mmgcvit browse CONFIG [options].
 
 Draws samples into contact sheets, each as it is stored beside some draws of the pipeline's augmentations, with boxes,
 masks or labels; batches go through the model's preprocessor, so that padding, mixup and CutMix are seen too.
@@ -14,8 +14,7 @@ from .options import CONFIG, Parser, add_cfg_options, add_out_dir, check_at_leas
 QUALITY = 90
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Draw samples of a data set with their augmentations.')
+def add_options(parser: Parser) -> None:
     parser.add_argument('config', help=CONFIG)
     parser.add_argument(
         '--split', choices=['train', 'val', 'test'], default='train', help='whose data (default: %(default)s)'
@@ -27,7 +26,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of samples and augmentations (default: %(default)s)')
     add_out_dir(parser, 'browse', overwrite='replace sheets of the same names')
     add_cfg_options(parser)
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:

@@ -30,8 +30,7 @@ MOST_ROWS = 200
 STYLES = {'STOPS': 'red', 'LEFT_OUT': 'yellow', 'REPAIRED': 'green'}
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Look at all data that a config names.')
+def add_options(parser: Parser) -> None:
     parser.add_argument('config', help=CONFIG)
     parser.add_argument(
         '--images', type=int, metavar='N', help='open N images of each data set, chosen by chance (default: all)'
@@ -43,7 +42,6 @@ def parse_args() -> argparse.Namespace:
         help='draw samples of each data set with their boxes, masks or labels into one picture',
     )
     add_cfg_options(parser)
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> int | None:

@@ -11,8 +11,7 @@ from ..errors import UserError, shorten
 from .options import Parser, add_trust_option, said_where_it_fails
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Convert a checkpoint between the layouts in which it exists.')
+def add_options(parser: Parser) -> None:
     parser.add_argument('source', metavar='SRC', help='a file, an http(s) address, or timm://NAME')
     parser.add_argument('target', metavar='DST', type=Path, help='the file to write; .safetensors for that format')
     parser.add_argument(
@@ -24,7 +23,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ema', action='store_true', help='take the moving average where the file has one')
     parser.add_argument('--prefix', help='take the tensors under this prefix, where a file holds several networks')
     add_trust_option(parser)
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:

@@ -10,12 +10,10 @@ from ..errors import UserError, shorten
 from .options import Parser
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description=__doc__.splitlines()[0])
+def add_options(parser: Parser) -> None:
     parser.add_argument('folder', metavar='FOLDER', help='data in the layout of YOLO or Pascal VOC')
     parser.add_argument('out', type=Path, metavar='OUT', help='the folder for train.json, and val.json and test.json')
     parser.add_argument('--overwrite', action='store_true', help='replace such files in OUT')
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:

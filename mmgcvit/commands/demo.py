@@ -1,4 +1,4 @@
-"""See it work: train a small GC ViT of handwritten digits, and score it.
+"""See it work: train and score a small model of digits.
 
     mmgcvit demo detect
     mmgcvit demo segment
@@ -62,13 +62,11 @@ MODELS = {
 }
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='See it work: train and score a small model of digits.')
+def add_options(parser: Parser) -> None:
     parser.add_argument('task', nargs='?', choices=MODELS, default='detect', help='default: %(default)s')
     parser.add_argument(
         '--work-dir', type=Path, default='work_dirs/demo', help='folder for everything but data (default: %(default)s)'
     )
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> int | None:

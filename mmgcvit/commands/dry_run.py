@@ -17,8 +17,7 @@ MARK = 'dry_run.txt'
 say = partial(print, flush=True)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Rehearse a run in minutes before it takes days.')
+def add_options(parser: Parser) -> None:
     parser.add_argument('config', help=CONFIG)
     parser.add_argument('--work-dir', type=Path, help='folder for everything (default: work_dirs/dry_run/CONFIG_NAME)')
     parser.add_argument('--depth', type=int, metavar='N', help='at most N blocks in each stage of the backbone')
@@ -27,7 +26,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--keep-weights', action='store_true', help='load pretrained weights as the config says')
     parser.add_argument('--keep', action='store_true', help='keep the checkpoints')
     add_cfg_options(parser)
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> int | None:

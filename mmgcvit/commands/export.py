@@ -1,4 +1,4 @@
-"""A trained model as a file of ONNX: mmgcvit export CONFIG [CHECKPOINT] OUT.onnx [options].
+"""Write a trained model as a file of ONNX: mmgcvit export CONFIG [CHECKPOINT] OUT.onnx [options].
 
 For images of any size and batches of any number; classes, mean and deviation are inside. The file is compared with the
 model in onnxruntime before it has its name.
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from ..export.int8 import Quantization
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Write a trained model as a file of ONNX.')
+def add_options(parser: Parser) -> None:
     add_model_options(parser, device=False)
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
     parser.add_argument('--part', choices=['backbone'], help='write that alone (default: the whole model)')
@@ -40,7 +39,6 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help="print the call of TensorRT's trtexec that makes an engine of the file, for so many images at most",
     )
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:

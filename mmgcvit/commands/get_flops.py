@@ -5,6 +5,7 @@
 
 import argparse
 
+from ..errors import UserError
 from ..hosts.configs import check_config, enter_scope, overrides, read_config
 from .options import Parser, add_cfg_options
 
@@ -25,18 +26,13 @@ PUBLISHED = {
 NUM_CLASSES = 1000
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description="Count a model's parameters and multiply-adds.")
+def add_options(parser: Parser) -> None:
     parser.add_argument('config', nargs='?', help='a config file of any task')
     parser.add_argument(
         '--shape', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'), help='of the image in pixels, for example 800 1280'
     )
     parser.add_argument('--table', action='store_true', help="the published variants beside the paper's figures")
     add_cfg_options(parser)
-    args = parser.parse_args()
-    if args.table == bool(args.config) or bool(args.config) != bool(args.shape):
-        parser.error('give a CONFIG and --shape HEIGHT WIDTH, or --table alone')
-    return args
 
 
 def print_model(config: str, size: tuple[int, int], options: dict | None) -> None:
@@ -81,6 +77,8 @@ def print_variants() -> None:
 
 
 def main(args: argparse.Namespace) -> None:
+    if args.table == bool(args.config) or bool(args.config) != bool(args.shape):
+        raise UserError('give a CONFIG and --shape HEIGHT WIDTH, or --table alone')
     if args.table:
         print_variants()
     else:

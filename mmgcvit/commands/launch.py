@@ -41,14 +41,13 @@ OF_TORCH = {
 }
 
 
-def parse_args() -> argparse.Namespace:
-    summary, _, more = __doc__.partition('\n\n')
-    parser = Parser(description=summary, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: Parser) -> None:
+    parser.epilog = __doc__.partition('\n\n')[2]
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument('gpus', metavar='GPUS', help='of this machine, or processes where there are none')
     parser.add_argument('command', choices=('train', 'test'))
     parser.add_argument('config', metavar='CONFIG', help=CONFIG)
     parser.add_argument('options', nargs=argparse.REMAINDER, metavar='...', help='what else that command takes')
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from platform import platform, python_version
 from ..errors import UserError, is_full_disk, meant, printable
 from ..version import __version__
 from .noise import without_noise
+from .options import parse
 
 # What one types, the module of this folder that does it, and what it is for.
 COMMANDS = {
@@ -100,7 +101,7 @@ def exit_of(name: str) -> int | str | None:
     full_disk = ''
     try:
         command = import_module(f'.{COMMANDS[name][0]}', __package__)
-        args = command.parse_args()
+        args = parse(command)
         full_disk = getattr(command, 'FULL_DISK', '')
         with without_noise():
             return command.main(args)

@@ -28,8 +28,7 @@ SINGLE_DIGITS_SMALLER = 4
 PAGE_SIZE, PAGES = 72, 2
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description=__doc__.splitlines()[0])
+def add_options(parser: Parser) -> None:
     parser.add_argument('out', type=Path, help='the folder to make, for example data/digits')
     parser.add_argument('--train', type=int, default=800, help='number of training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=80, help='number of validation images (default: %(default)s)')
@@ -38,7 +37,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--turn', type=int, default=0, metavar='DEGREES', help='turn digits by up to so much (default: %(default)s)'
     )
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:

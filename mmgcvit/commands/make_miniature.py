@@ -18,11 +18,9 @@ OPTIONS_FILE = 'miniature.json'
 VERSION = 1
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description=__doc__.splitlines()[0])
+def add_options(parser: Parser) -> None:
     parser.add_argument('out', type=Path, help='the folder to make, for example data/miniature')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What a trained model gets wrong: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
+"""Confusion matrix and worst images of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
 Goes once through the validation data. Writes the confusion matrix, and the images that the model does worst on, each
 with the truth beside the prediction.
@@ -24,8 +24,7 @@ FULL_DISK = '; {out_dir} has what was done until then'
 NAMED = 5
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Confusion matrix and worst images of a trained model.')
+def add_options(parser: Parser) -> None:
     add_model_options(parser)
     parser.add_argument('--split', choices=['val', 'test'], default='val', help='whose data (default: %(default)s)')
     add_out_dir(parser, 'mistakes', overwrite="replace an earlier call's files")
@@ -36,7 +35,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--score-thr', type=float, metavar='SCORE', help='objects of lower scores are not found (default: 0.3)'
     )
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import UserError, first_line, meant
@@ -44,6 +45,9 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
 class Parser(argparse.ArgumentParser):
     """argparse's, which names the option, or the choice, that is meant by one that there is not."""
 
+    # Whether positional arguments may follow options although they may be left out.
+    is_intermixed = False
+
     def error(self, message: str) -> NoReturn:
         option = re.match(r'unrecognized arguments:.*?(--[\w-]+)', message)
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
@@ -57,6 +61,13 @@ class Parser(argparse.ArgumentParser):
         """All that there are, also those of its commands."""
         below = [action.choices.values() for action in self._actions if isinstance(action, argparse._SubParsersAction)]
         return [*self._option_string_actions, *(option for each in chain(*below) for option in each.options())]
+
+
+def parse(command: ModuleType) -> argparse.Namespace:
+    """What this program was called with, by the options of a command; its docstring says what that is for."""
+    parser = Parser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
+    command.add_options(parser)
+    return parser.parse_intermixed_args() if parser.is_intermixed else parser.parse_args()
 
 
 class Overrides(argparse.Action):

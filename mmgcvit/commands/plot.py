@@ -1,4 +1,4 @@
-"""Curves of one training or of several, as a picture and in words: mmgcvit plot WORK_DIR [WORK_DIR ...]."""
+"""Draw losses, learning rates and scores of trainings: mmgcvit plot WORK_DIR [WORK_DIR ...]."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 LOWER_IS_BETTER = ('loss', 'error')
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Draw losses, learning rates and scores of trainings.')
+def add_options(parser: Parser) -> None:
     parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work dirs of trainings')
     parser.add_argument(
         '--keys',
@@ -28,7 +27,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', type=Path, metavar='FILE.png', help='default: curves.png in the (first) work dir; also .pdf and .svg'
     )
-    return parser.parse_args()
 
 
 def in_words(run: Run) -> list[str]:

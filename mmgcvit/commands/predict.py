@@ -1,4 +1,4 @@
-"""Use a trained model on one's own pictures: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options].
+"""Use a trained model on your own pictures: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options].
 
 Draws what it finds into copies of images and videos, and writes it as JSON.
 """
@@ -24,9 +24,8 @@ FULL_DISK = '; {out_dir} has what was done until then'
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 
-def parse_args() -> argparse.Namespace:
-    usage = '%(prog)s CONFIG [CHECKPOINT] INPUT [INPUT ...] [options]'
-    parser = Parser(usage=usage, description='Use a trained model on your own pictures.')
+def add_options(parser: Parser) -> None:
+    parser.usage = '%(prog)s CONFIG [CHECKPOINT] INPUT [INPUT ...] [options]'
     add_model_options(parser, checkpoint=None)
     parser.add_argument(
         'rest',
@@ -69,7 +68,6 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help=f'take N frames of each video and camera (default: all; {FRAMES_OF_A_CAMERA} of a camera)',
     )
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""A trained model's weights, to give to others: mmgcvit publish CONFIG [CHECKPOINT] OUT.safetensors [--half].
+"""Write a trained model's weights as a file to give to others: mmgcvit publish CONFIG [CHECKPOINT] OUT.safetensors.
 
 Of a checkpoint of a run it keeps the weights of the whole model, the moving average where the run has one, without
 optimizer and schedules, in a format that holds no code. ``mmgcvit predict``, ``test`` and ``load_from`` take the file.
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 SUFFIX = '.safetensors'
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description="Write a trained model's weights as a file to give to others.")
+def add_options(parser: Parser) -> None:
     add_model_options(parser, device=False)
     parser.add_argument('target', metavar=f'OUT{SUFFIX}', type=Path, help='the file to write')
     parser.add_argument('--half', action='store_true', help='in float16: half the size, 3 to 4 digits of each number')
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:

@@ -23,8 +23,7 @@ MEGABYTE = 1 << 20
 PHOTO = (480, 640)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Images per second and memory of a whole model.')
+def add_options(parser: Parser) -> None:
     random_weights = 'a checkpoint of that config (default: random weights, which find other objects than trained ones)'
     add_model_options(parser, checkpoint=random_weights)
     parser.add_argument('--train', action='store_true', help='a training step: forward, backward, optimizer')
@@ -42,7 +41,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--photo', metavar='FILE', help='a photo to take instead, as yours are; in inference')
     parser.add_argument('--rounds', type=int, default=10, metavar='N', help='timed steps (default: %(default)s)')
     parser.add_argument('--no-memory', action='store_true', help='leave out peak memory, a process for each figure')
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:

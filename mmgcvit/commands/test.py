@@ -12,8 +12,7 @@ from .screen import add_progress_option, open_screen
 FULL_DISK = ': the test could not write, and has ended (work dir {work_dir}). Make room, then call it again'
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Test a model of any task.')
+def add_options(parser: Parser) -> None:
     add_source(parser)
     parser.add_argument('--show-dir', metavar='FOLDER', help='draw every image with its predictions into this folder')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
@@ -28,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     add_progress_option(parser)
     add_common_options(parser, work_dir='work_dirs/CONFIG_NAME; of a work dir, its folder test')
     # CHECKPOINT may also follow options, although it may be left out.
-    return parser.parse_intermixed_args()
+    parser.is_intermixed = True
 
 
 def main(args: argparse.Namespace) -> None:

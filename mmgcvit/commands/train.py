@@ -16,8 +16,7 @@ FULL_DISK = (
 )
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Train a model of any task.')
+def add_options(parser: Parser) -> None:
     parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
     add_data_options(parser)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 where the GPU has it)')
@@ -53,10 +52,6 @@ def parse_args() -> argparse.Namespace:
         help='show losses and scores in these programs too: tensorboard --logdir WORK_DIR, or your W&B account',
     )
     add_common_options(parser)
-    args = parser.parse_args()
-    if args.resume_with_changes and args.resume is None:
-        parser.error('--resume-with-changes goes with --resume')
-    return args
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +87,8 @@ def check_args(args: argparse.Namespace) -> None:
     """Refuse a CONFIG beside ``--data``, and options that belong to the other."""
     if (args.config is None) == (args.data is None):
         raise UserError('expected a CONFIG, or own data by --data FOLDER, and not both')
+    if args.resume_with_changes and args.resume is None:
+        raise UserError('--resume-with-changes goes with --resume')
     given = [f'--{name.replace("_", "-")}' for name in OF_DATA if getattr(args, name) is not None]
     if args.data is None and given:
         raise UserError(f'{" ".join(given)}: only with --data; of a CONFIG change the lines, or take --cfg-options')

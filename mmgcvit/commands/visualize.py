@@ -1,4 +1,4 @@
-"""Pictures that explain a trained network: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE [options]."""
+"""Draw what a trained network does with an image: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE [options]."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ KINDS = {
 SHAPE = 'CONFIG [CHECKPOINT] IMAGE [options]'
 
 
-def parse_args() -> argparse.Namespace:
-    parser = Parser(description='Draw what a trained network does with an image.')
+def add_options(parser: Parser) -> None:
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     parsers = {}
     for kind, what in KINDS.items():
@@ -48,7 +47,6 @@ def parse_args() -> argparse.Namespace:
     gradcam('--stage', help='from 0 (default: the last of at least 4 x 4 tokens that has something)', **number)
     gradcam('--class', dest='class_name', metavar='NAME', help='name or number (default: what the model finds first)')
     gradcam('--box', help="of a detector, from 0, the surest first; with --class among the class's", **number)
-    return parser.parse_args()
 
 
 def place(text: str) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""A page on which one tries models in a browser: mmgcvit web --build FOLDER | CONFIG [CHECKPOINT] [options].
+"""Try a model on a page in the browser: mmgcvit web --build FOLDER | CONFIG [CHECKPOINT] [options].
 
 ``--build`` writes a static page, whose digits detector and classifiers run in the browser. With CONFIG, a checkpoint of
 any task runs in this program, which serves the page to this machine only.
@@ -15,9 +15,8 @@ from .options import Parser, add_model_options, load_model
 PORT = 8000
 
 
-def parse_args() -> argparse.Namespace:
-    usage = '%(prog)s --build FOLDER\n       %(prog)s CONFIG [CHECKPOINT] [options]'
-    parser = Parser(usage=usage, description='Try a model on a page in the browser.')
+def add_options(parser: Parser) -> None:
+    parser.usage = '%(prog)s --build FOLDER\n       %(prog)s CONFIG [CHECKPOINT] [options]'
     add_model_options(parser, needed=False)
     parser.add_argument(
         '--build',
@@ -29,7 +28,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--port', type=int, default=PORT, help='of this machine; 0 for any that is free (default: %(default)s)'
     )
-    return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:

@@ -25,9 +25,8 @@ def test_parts_of_a_classifier_add_up_and_variants_are_beside_the_published(caps
     assert row == '| xxtiny | 224x224 | 7, 7, 14, 7 | 11,995,428 | 2.120 | 2.1 | 79.9 |'
 
 
-def test_other_calls_are_answered(capsys):
+def test_other_calls_are_answered():
     size = ['--shape', 2, 3]
     for arguments in ([], ['config.py'], size, ['config.py', *size, '--table'], ['--table', *size]):
-        with pytest.raises(SystemExit):
+        with pytest.raises(SystemExit, match='give a CONFIG and --shape HEIGHT WIDTH, or --table alone'):
             run_command('flops', arguments)
-        assert 'give a CONFIG and --shape HEIGHT WIDTH, or --table alone' in capsys.readouterr().err

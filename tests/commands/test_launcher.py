@@ -15,6 +15,7 @@ from mmgcvit.commands import launcher, train
 from mmgcvit.commands.launch import read_nodes, threads
 from mmgcvit.commands.launcher import DONE, FAILED, Nodes, Pulse
 from mmgcvit.commands.main import run_command
+from mmgcvit.commands.options import parse
 from mmgcvit.engine import processes
 from mmgcvit.engine.early_end import RESUME_ME
 from mmgcvit.errors import UserError
@@ -85,7 +86,7 @@ def test_each_pod_of_a_manifest_is_the_node_that_it_should_be_and_its_command_is
         assert not [name for name in called[-1][3] if name.startswith('PET_')], "they are torch's options"
         with monkeypatch.context() as patched:
             patched.setattr(sys, 'argv', ['train', *called[-1][2][3:]])
-            args = train.parse_args()
+            args = parse(train)
         Config.fromfile(args.config).merge_from_dict(args.cfg_options or {})
         assert args.work_dir.startswith(f'{container["volumeMounts"][0]["mountPath"]}/')
     nodes = [nodes for nodes, *_ in called]

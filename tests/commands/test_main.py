@@ -33,7 +33,7 @@ def test_the_package_brings_the_command():
 
 
 def test_every_file_that_takes_arguments_is_a_command():
-    files = {path.stem for path in (ROOT / 'mmgcvit' / 'commands').glob('*.py') if 'def parse_args' in path.read_text()}
+    files = {path.stem for path in (ROOT / 'mmgcvit' / 'commands').glob('*.py') if 'def add_options' in path.read_text()}
     assert {module for module, _ in COMMANDS.values()} == files
     assert all(callable(import_module(f'mmgcvit.commands.{name}').main) for name in files)
 
@@ -68,9 +68,14 @@ def command(monkeypatch):
                 raise result
             return result
 
-        parse = SimpleNamespace(parse_args=lambda: SimpleNamespace(folder='here'), main=run, **attributes)
+        def add_options(parser):
+            parser.set_defaults(folder='here')
+            parser.add_argument('a', nargs='?')
+            parser.add_argument('--b', action='store_true')
+
+        module = SimpleNamespace(__doc__='Made.', add_options=add_options, main=run, **attributes)
         monkeypatch.setitem(COMMANDS, 'made', ('made', ''))
-        monkeypatch.setitem(sys.modules, 'mmgcvit.commands.made', parse)
+        monkeypatch.setitem(sys.modules, 'mmgcvit.commands.made', module)
         return called
 
     return make

@@ -6,6 +6,7 @@ import sys
 from mmengine.config import Config
 
 from mmgcvit.commands import train
+from mmgcvit.commands.options import parse
 from mmgcvit.hosts.configs import overrides, read_config
 
 from ..conftest import ROOT
@@ -29,7 +30,7 @@ def test_the_options_of_the_page_take_effect(monkeypatch):
     (arguments,) = [words for words in TRAINED if '--cfg-options' in words]
     arguments[0] = 'configs/custom_coco.py'
     monkeypatch.setattr(sys, 'argv', ['train', *arguments])
-    args = train.parse_args()
+    args = parse(train)
     cfg = read_config(args.config, overrides(args.cfg_options))
     assert (cfg.train_cfg.max_epochs, cfg.test_pipeline[2].scale, cfg.num_classes) == (24, (1066, 640), 2)
 

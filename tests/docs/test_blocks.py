@@ -17,6 +17,7 @@ from packaging.version import Version
 from mmgcvit import registry
 from mmgcvit.commands import benchmark
 from mmgcvit.commands.main import COMMANDS
+from mmgcvit.commands.options import parse
 from mmgcvit.hosts.configs import enter_scope
 
 from .. import fork_server, programs
@@ -147,7 +148,7 @@ def understand(words, monkeypatch):
         assert find_spec(words[2])
     elif words[:2] == ['mmgcvit', 'benchmark']:
         monkeypatch.setattr(sys, 'argv', arguments)
-        benchmark.parse_args()
+        parse(benchmark)
     elif program == '--cfg-options':
         check_arguments('train', ['configs/mask_rcnn_gcvit_t.py', *words], monkeypatch)
     elif re.fullmatch(r'tools/dist_\w+\.sh', program):
@@ -171,7 +172,7 @@ def check_arguments(command, arguments, monkeypatch):
     """The command's own parser takes them; the config is there, and has what is set."""
     module = import_module(f'mmgcvit.commands.{command}')
     monkeypatch.setattr(sys, 'argv', [command, *arguments])
-    args = module.parse_args()
+    args = parse(module)
     cfg = Config.fromfile(ROOT / args.config)
     for key in getattr(args, 'cfg_options', None) or {}:
         parent = key.rpartition('.')[0]
