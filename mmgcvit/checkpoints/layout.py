@@ -69,22 +69,10 @@ def layout_here(network: str, anchor: str) -> Layout:
 def rename(name: str, rows: Iterable[tuple[str, str, Parts]]) -> str | None:
     """Find the row that a name begins with, and put the other side in its place."""
     for source, target, parts in rows:
-        module = module_pattern(source).match(name)
-        if module:
+        pattern = re.sub(r'\\\{(\w+)\\\}', lambda kind: f'({DIGITS[kind[1]]})', re.escape(source))
+        if module := re.match(pattern, name):
             inside = name[module.end() :]
             for old, new in parts.items():
                 if inside.startswith(old):
-                    return fill_numbers(target, module.groups()) + new + inside[len(old) :]
+                    return re.sub(r'\{\w+\}', '{}', target).format(*module.groups()) + new + inside[len(old) :]
     return None
-
-
-def module_pattern(module: str) -> re.Pattern[str]:
-    """What finds a row's prefix in a name, its numbers as groups."""
-    return re.compile(re.sub(r'\\\{(\w+)\\\}', lambda kind: f'({DIGITS[kind[1]]})', re.escape(module)))
-
-
-def fill_numbers(module: str, numbers: Iterable[str]) -> str:
-    """Put numbers into the placeholders of a row's prefix, in their order."""
-    for number in numbers:
-        module = re.sub(r'\{\w+\}', number, module, count=1)
-    return module

@@ -21,7 +21,7 @@ from ..hosts.configs import check_config, enter_scope, overrides, read_config
 from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
 if TYPE_CHECKING:
-    from ..datasets.checks import Contents, Report
+    from ..datasets.checks import Report
 
 PICTURES = ('.jpg', '.jpeg', '.png')
 LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
@@ -63,7 +63,14 @@ def main(args: argparse.Namespace) -> int | None:
     for held in contents:
         console.print('\n'.join([held.place, *(f'  {line}' for line in held.summary)]), soft_wrap=True)
         if held.rows:
-            console.print(contents_table(held))
+            table = Table(held.columns[0])
+            for name in held.columns[1:]:
+                table.add_column(name, justify='right')
+            for row in held.rows[:MOST_ROWS]:
+                table.add_row(*map(Text, row))
+            if len(held.rows) > MOST_ROWS:
+                table.add_row(f'and {len(held.rows) - MOST_ROWS} more')
+            console.print(table)
     if sheet is not None:
         from ..visualization.sheets import contact_sheet
 
@@ -91,14 +98,3 @@ def lines_of(report: Report) -> Iterator[Text]:
             yield Text.assemble(
                 (outcome.value, STYLES[outcome.name]), f': {kind.what}{number}; {kind.remedy}{where}{more}'
             )
-
-
-def contents_table(contents: Contents) -> Table:
-    table = Table(contents.columns[0])
-    for name in contents.columns[1:]:
-        table.add_column(name, justify='right')
-    for row in contents.rows[:MOST_ROWS]:
-        table.add_row(*map(Text, row))
-    if len(contents.rows) > MOST_ROWS:
-        table.add_row(f'and {len(contents.rows) - MOST_ROWS} more')
-    return table

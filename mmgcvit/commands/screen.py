@@ -70,30 +70,22 @@ def open_screen(cfg: Config, progress: bool, beginning: Beginning) -> Iterator[N
 
 
 def show_progress(runner: Runner | FlexibleRunner, display: Display) -> None:
-    """Have a display told of progress, warnings and errors."""
-    from ..engine.progress import ProgressHook
+    """Have a display told of progress, and of the log's warnings and errors, once and but for :data:`NEEDLESS` ones."""
+    from mmengine.logging.logger import FilterDuplicateWarning
 
-    runner.register_hook(ProgressHook(display))
-    runner.logger.addHandler(WarningsTo(display))
+    from ..engine.progress import TO_STAY, ProgressHook
 
-
-class WarningsTo(logging.Handler):
-    """Tells a display of a log's warnings and errors, of each once, but for :data:`NEEDLESS` ones; and how it ends."""
-
-    def __init__(self, display: Display) -> None:
-        from mmengine.logging.logger import FilterDuplicateWarning
-
-        from ..engine.progress import TO_STAY
-
-        super().__init__()
-        self.display = display
-        self.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, TO_STAY))
-        self.addFilter(FilterDuplicateWarning())
-        self.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
-
-    def emit(self, record: logging.LogRecord) -> None:
+    def emit(record: logging.LogRecord) -> None:
         level = f'{record.levelname.lower()}: ' if record.levelno >= logging.WARNING else ''
-        self.display.line(f'{level}{record.getMessage()}')
+        display.line(f'{level}{record.getMessage()}')
+
+    shown = logging.Handler()
+    shown.emit = emit
+    shown.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, TO_STAY))
+    shown.addFilter(FilterDuplicateWarning())
+    shown.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
+    runner.register_hook(ProgressHook(display))
+    runner.logger.addHandler(shown)
 
 
 @contextmanager

@@ -50,20 +50,18 @@ class ConclusionHook(Hook):
         seconds = time.monotonic() - self.begin
         # Each process has loaded other images.
         damaged = set().union(*all_gather_object(damaged_images(runner.train_dataloader.dataset)))
-        if get_rank() == 0:
-            said = [self.took(runner, seconds), *checkpoints(runner), *self.left_out(runner, len(damaged))]
-            runner.logger.info('\n'.join([*said, *commands(runner)]), extra={TO_STAY: True})
-
-    def left_out(self, runner: Runner | FlexibleRunner, damaged: int) -> Iterator[str]:
-        """What the run has not learned from, in a line; none where it is nothing."""
+        if get_rank() != 0:
+            return
+        # What the run has not learned from.
         counts = [
             *((number, 'image', f' {why}') for why, number in self.passed_over.items()),
-            (damaged, 'damaged image', ''),
+            (len(damaged), 'damaged image', ''),
             (steps_left_out(runner), 'step', ' not finite'),
         ]
-        words = [f'{counted(number, what)}{behind}' for number, what, behind in counts if number]
-        if words:
-            yield f'left out: {", ".join(words)}'
+        words = ', '.join(f'{counted(number, what)}{behind}' for number, what, behind in counts if number)
+        left_out = [f'left out: {words}'] if words else []
+        said = [self.took(runner, seconds), *checkpoints(runner), *left_out, *commands(runner)]
+        runner.logger.info('\n'.join(said), extra={TO_STAY: True})
 
     def took(self, runner: Runner | FlexibleRunner, seconds: float) -> str:
         """How long the run was, and how long a part of it took, of the part that this process has trained."""

@@ -129,7 +129,12 @@ def make_config(
 
     The arguments are those of :func:`train`. Nothing that is there is replaced.
     """
-    kind = kind_for(found, task)
+    kind = next((kind for kind in found.kinds if task in (None, KINDS[kind].task)), None)
+    if kind is None:
+        possible = ' or '.join(KINDS[kind].task for kind in found.kinds)
+        raise UserError(
+            f'{found.folder} ({found.layout}) does not say what is needed to {task}; expected --task {possible}'
+        )
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
     if size not in (sizes := (MINI, *KINDS[kind].sizes)):
         raise UserError(f'--size {size}: to {KINDS[kind].task} there are {", ".join(sizes)}{meant(size, sizes)}')
@@ -155,17 +160,6 @@ def make_config(
 trains {KINDS[kind].network}, --size {size}, at {values['image_size']} px, {counted(*length)}, from {in_words(values)}
 config: {path}"""
     return path, said
-
-
-def kind_for(found: Found, task: str | None) -> str:
-    """What is learned of the data for a task, by default what they are made for."""
-    kind = next((kind for kind in found.kinds if task in (None, KINDS[kind].task)), None)
-    if kind is None:
-        possible = ' or '.join(KINDS[kind].task for kind in found.kinds)
-        raise UserError(
-            f'{found.folder} ({found.layout}) does not say what is needed to {task}; expected --task {possible}'
-        )
-    return kind
 
 
 def start_of(pretrained: str) -> str | None:
