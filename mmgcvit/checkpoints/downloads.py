@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import torch
-from mmengine.dist import all_gather_object, is_distributed
+from mmengine.dist import is_distributed
 from mmengine.logging import print_log
 
 from ..errors import CheckpointError, DamagedCheckpointError, first_line
 from ..files import taking_turns, written_together
+from ..hosts.mmengine import do_together
 from .integrity import beside, recorded_digest, sha256
 
 # A server that says nothing for so long is given up.
@@ -137,22 +138,12 @@ def transfer(url: str, path: Path) -> None:
 def first_on_each_node(fetch: Callable[[], Fetched]) -> Fetched:
     """Call a function in the first process of each node, then in the others, which find in a cache what it fetched.
 
-    Every process has to call this; a CheckpointError in one is raised in all.
+    Every process has to call this; an error of one is one of all.
     """
     # mmengine's get_local_rank wants a process group that its own init_dist does not make.
     is_first = not is_distributed() or os.environ.get('LOCAL_RANK', '0') == '0'
-    fetched = None
-    for turn_of_the_first in (True, False):
-        error = None
-        if is_first == turn_of_the_first:
-            try:
-                fetched = fetch()
-            except CheckpointError as failure:
-                error = str(failure)
-        errors = [error for error in all_gather_object(error) if error is not None]
-        if errors:
-            raise CheckpointError(errors[0])
-    return fetched
+    fetched = do_together(lambda: fetch() if is_first else None)
+    return do_together(lambda: fetched if is_first else fetch())
 
 
 def folder_of(source: str | Path, files: list[str], revision: str | None = None) -> Path | None:

@@ -5,13 +5,13 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO
 
 from mmengine.config import Config, ConfigDict
-from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, Runner
 
@@ -31,12 +31,12 @@ from ..checkpoints.run_folder import (
 )
 from ..errors import UserError
 from ..files import UNFINISHED, flush_to_disk, take_place, write_text
+from ..hosts.mmengine import do_in_process_0, do_together
 from ..registry import HOOKS
 
 # What hosts call scores, parts of the names in lower case: of which more is better, and of which less is.
 GREATER = ('acc', 'top', 'ar@', 'auc', 'precision', 'map', 'mdice', 'miou')
 LESS = ('loss',)
-Result = TypeVar('Result')
 # Where a run notes the checkpoint of an early end, a file's name; the next regular one replaces it.
 EARLY = 'early_checkpoint'
 # Arguments of mmengine's hook that this one does not take, and what does it instead.
@@ -372,25 +372,3 @@ def forget_early_checkpoint(runner: Runner | FlexibleRunner) -> list[Path]:
     """The checkpoint of an early end that a new one replaces, if there is one; it is noted no more."""
     name = runner.message_hub.pop_info(EARLY, None)
     return [Path(runner.work_dir) / name] if type(name) is str and re.fullmatch(r'iter_\d+\.pth', name) else []
-
-
-def do_in_process_0(what: Callable[[], Result]) -> Result:
-    """Do something in the first process, for all; where it fails, all end."""
-    results = [do_together(lambda: what() if is_main_process() else None)]
-    broadcast_object_list(results)
-    return results[0]
-
-
-def do_together(what: Callable[[], Result]) -> Result:
-    """Do something in all processes, which go on when all have done it; what failed in one is an error in all."""
-    result = failure = None
-    try:
-        result = what()
-    except Exception as error:
-        failure = error
-    failures = all_gather_object('' if failure is None else str(failure) or type(failure).__name__)
-    if failure is not None:
-        raise failure
-    if any(failures):
-        raise UserError(next(filter(None, failures)))
-    return result

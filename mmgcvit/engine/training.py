@@ -25,6 +25,7 @@ from ..datasets.checks.sources import settings_of
 from ..errors import UserError
 from ..files import ADDRESSES
 from ..hosts.configs import read_config
+from ..hosts.mmengine import do_together
 from ..hosts.operators import check_operators
 from .batch import other_batch_size
 from .beginning import Beginning
@@ -33,7 +34,7 @@ from .conclusion import ConclusionHook
 from .early_end import WARNINGS
 from .exact_resume import ResumeCheckHook
 from .processes import check_sharding, prepare_processes
-from .saving import check_folder, do_together, hook_of
+from .saving import check_folder, hook_of
 from .starting import check_data, check_shared_folders, check_work_dir, is_first_of_node
 
 AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')

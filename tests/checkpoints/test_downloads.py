@@ -238,9 +238,10 @@ def test_a_process_that_is_not_the_first_of_its_node_fetches_after_it_and_all_he
         ('1', ('no network',), 0, 'no network'),
         ('0', (None, 'full disk'), 1, 'full disk'),
     ):
-        answers, fetched = iter(others), []
+        answers, fetched = iter([text and CheckpointError(text) for text in others]), []
         monkeypatch.setenv('LOCAL_RANK', rank)
-        monkeypatch.setattr(downloads, 'all_gather_object', lambda error, answers=answers: [error, next(answers)])
+        gathered = 'mmgcvit.hosts.mmengine.all_gather_object'
+        monkeypatch.setattr(gathered, lambda error, answers=answers: [error, next(answers)])
         with nullcontext() if said is None else pytest.raises(CheckpointError, match=said):
             first_on_each_node(lambda fetched=fetched: fetched.append(1))
         assert len(fetched) == fetches
