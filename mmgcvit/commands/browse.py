@@ -6,8 +6,7 @@ masks or labels; batches go through the model's preprocessor, so that padding, m
 
 import argparse
 
-from ..errors import UserError
-from ..files import check_writable, written_whole
+from ..files import written_whole
 from ..hosts.configs import check_config, enter_scope, overrides, read_config
 from .options import CONFIG, Parser, add_cfg_options, add_out_dir, check_at_least, settle_out_dir
 
@@ -31,15 +30,11 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, number=1, draws=1, seed=0)
     settle_out_dir(args)
-    folder = args.out_dir
-    check_writable(folder, f'--out-dir {folder}')
-    earlier = sorted(folder.glob(f'{args.split}_*.jpg'))
-    if earlier and not args.overwrite:
-        raise UserError(
-            f'{folder} holds sheets of an earlier call ({earlier[0].name}); name another folder with --out-dir, or '
-            'replace them with --overwrite'
-        )
     check_config(args.config)
+    from ..inference.outputs import check_out_dir
+
+    folder = args.out_dir
+    check_out_dir(folder, sorted(path.name for path in folder.glob(f'{args.split}_*.jpg'))[:1], args.overwrite)
     from ..datasets.checks.presence import check_presence
     from ..visualization.browsing import Samples, sheets_of
 

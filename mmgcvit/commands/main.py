@@ -1,11 +1,10 @@
 """The console command: ``mmgcvit train CONFIG``, ``mmgcvit test WORK_DIR``, ..."""
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import distributions
+from importlib.metadata import packages_distributions, version
 from platform import platform, python_version
 
 from ..errors import UserError, is_full_disk, meant, printable
@@ -38,16 +37,8 @@ COMMANDS = {
     'digits': ('make_digits', "make the demo's data set"),
     'miniature': ('make_miniature', 'make miniatures of COCO, ADE20K and ImageNet-1K'),
 }
-# What a report of a fault needs: its name, and the distributions that it may come in.
-STANDS_ON = [
-    ('torch', 'torch'),
-    ('torchvision', 'torchvision'),
-    ('mmengine', 'onedl-mmengine', 'mmengine'),
-    ('mmcv', 'onedl-mmcv', 'mmcv', 'mmcv-lite'),
-    ('mmdet', 'onedl-mmdetection', 'mmdet'),
-    ('mmseg', 'onedl-mmsegmentation', 'mmsegmentation'),
-    ('mmpretrain', 'onedl-mmpretrain', 'mmpretrain'),
-]
+# What a report of a fault needs.
+STANDS_ON = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
 
 
 def usage() -> str:
@@ -57,12 +48,11 @@ def usage() -> str:
 
 def versions() -> str:
     """What a report of a fault should name: this package and what it stands on, a line each."""
-    installed = {re.sub(r'[-_.]+', '-', dist.name).lower(): dist.version for dist in distributions()}
-    rows = [('mmgcvit', __version__)]
-    for name, *names in STANDS_ON:
-        rows.append((name, next((installed[each] for each in names if each in installed), 'none')))
-    rows += [('Python', python_version()), ('system', platform())]
-    return '\n'.join(f'{name:<12}{version}' for name, version in rows)
+    # By whichever distributions they are of.
+    installed = packages_distributions()
+    rows = [(name, version(installed[name][0]) if name in installed else 'none') for name in STANDS_ON]
+    rows = [('mmgcvit', __version__), *rows, ('Python', python_version()), ('system', platform())]
+    return '\n'.join(f'{name:<12}{number}' for name, number in rows)
 
 
 def main() -> None:
