@@ -4,19 +4,13 @@ For images of any size and batches of any number; classes, mean and deviation ar
 model in onnxruntime before it has its name.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..files import check_target
 from ..inference.sources import check_named
 from .options import Parser, add_model_options, check_at_least, load_model
-
-if TYPE_CHECKING:
-    from ..export.int8 import Quantization
 
 
 def add_options(parser: Parser) -> None:
@@ -46,10 +40,15 @@ def main(args: argparse.Namespace) -> None:
     check_named(args.config, args.checkpoint)
     check_at_least(args, trtexec=1)
     from ..export import check_onnx, write
+    from ..export.int8 import Quantization
     from ..export.tensorrt import trtexec_line
 
     check_onnx()
-    quantization = quantization_of(args)
+    if args.calibrate is not None and not args.int8:
+        raise UserError('--calibrate is for weights in 8 bits; add --int8, or leave it out')
+    if args.calibrate is not None and args.part is not None:
+        raise UserError(f'--calibrate is for whole models; leave it out with --part {args.part}')
+    quantization = Quantization(args.calibrate) if args.int8 else None
     source, model = load_model(args)
     written = write(model, source, args.target, args.part, args.overwrite, not args.no_check, quantization)
     precision = ', int8' if args.int8 else ''
@@ -64,16 +63,3 @@ def main(args: argparse.Namespace) -> None:
         )
     if args.trtexec is not None:
         print(trtexec_line(written.path, args.trtexec))
-
-
-def quantization_of(args: argparse.Namespace) -> Quantization | None:
-    """How the options ask for 8 bits; None where they do not."""
-    from ..export.int8 import Quantization
-
-    if args.calibrate is None:
-        return Quantization() if args.int8 else None
-    if not args.int8:
-        raise UserError('--calibrate is for weights in 8 bits; add --int8, or leave it out')
-    if args.part is not None:
-        raise UserError(f'--calibrate is for whole models; leave it out with --part {args.part}')
-    return Quantization(args.calibrate)

@@ -4,20 +4,13 @@ Goes once through the validation data. Writes the confusion matrix, and the imag
 with the truth beside the prediction.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..hosts.configs import read_config
 from ..inference.sources import check_named, find_source
 from .options import Parser, add_model_options, add_out_dir, check_at_least, settle_out_dir
-
-if TYPE_CHECKING:
-    from ..visualization.judging import Truths
-    from ..visualization.mistakes import Found
 
 FULL_DISK = '; {out_dir} has what was done until then'
 # So many pairs and images are named on the screen.
@@ -44,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
     from ..datasets.checks.presence import check_presence
     from ..engine.progress import Display
     from ..inference.loading import in_words, load_for_command
-    from ..visualization.judging import truths_of
+    from ..visualization.judging import SCORES, truths_of
     from ..visualization.mistakes import Folder, find_mistakes, write_confusion, write_worst
 
     folder = Folder(args.out_dir, args.overwrite)
@@ -64,22 +57,17 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f'none of the {len(truths)} images of {loader} could be used')
     write_confusion(found.confusion, folder)
     write_worst(found, truths, folder)
-    display.line('\n'.join([*in_words_of(found, truths), f'{folder.path}: written']))
+    confusion = found.confusion
+    display.line(
+        f'{found.images} images, {confusion.right:.1%} of {confusion.counts.sum():,} {confusion.counted} right'
+    )
+    for pair in confusion.most_confused(NAMED):
+        confused = f'{pair.truth} → {pair.predicted}'
+        display.line(f'    {confused}: {pair.count:,}, {pair.share:.1%} of its {confusion.counted}')
+    display.line(f'worst by {SCORES[truths.model.task]}')
+    for judged in found.worst[:NAMED]:
+        display.line(f'    {judged.verdict.score:.3f} {truths.info(judged.number)["img_path"]}: {judged.verdict.why}')
+    display.line(f'{folder.path}: written')
     if found.failed:
         raise UserError(f'{len(found.failed)} images could not be used, named above')
     return 0
-
-
-def in_words_of(found: Found, truths: Truths) -> list[str]:
-    """The most confused pairs and the worst images, a line each."""
-    from ..visualization.judging import SCORES
-
-    confusion = found.confusion
-    lines = [f'{found.images} images, {confusion.right:.1%} of {confusion.counts.sum():,} {confusion.counted} right']
-    for pair in confusion.most_confused(NAMED):
-        confused = f'{pair.truth} → {pair.predicted}'
-        lines.append(f'    {confused}: {pair.count:,}, {pair.share:.1%} of its {confusion.counted}')
-    lines.append(f'worst by {SCORES[truths.model.task]}')
-    for judged in found.worst[:NAMED]:
-        lines.append(f'    {judged.verdict.score:.3f} {truths.info(judged.number)["img_path"]}: {judged.verdict.why}')
-    return lines

@@ -1,15 +1,9 @@
 """Draw losses, learning rates and scores of trainings: mmgcvit plot WORK_DIR [WORK_DIR ...]."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .options import Parser
-
-if TYPE_CHECKING:
-    from ..visualization.curves import Run
 
 # Of these a lower value is the better one.
 LOWER_IS_BETTER = ('loss', 'error')
@@ -29,20 +23,6 @@ def add_options(parser: Parser) -> None:
     )
 
 
-def in_words(run: Run) -> list[str]:
-    """How far a run is, its last loss, and the best of each score."""
-    lines = [f'{run.name}: {run.iterations} iterations' + (f', {run.epochs} epochs' if run.epochs else '')]
-    if loss := run.training.get('loss'):
-        lines.append(f'    loss {loss.last:.4g}')
-        if len(loss.finite) < len(loss.points):
-            lines.append(f'    {len(loss.points) - len(loss.finite)} of {len(loss.points)} losses are not finite')
-    for name, curve in run.scores.items():
-        if curve.finite:
-            best = (min if name.endswith(LOWER_IS_BETTER) else max)(curve.finite.items(), key=lambda point: point[1])
-            lines.append(f'    {name} {curve.last:.4g}; best {best[1]:.4g} ({run.scores_by} {best[0]})')
-    return lines
-
-
 def main(args: argparse.Namespace) -> None:
     out = args.out or args.work_dirs[0] / 'curves.png'
     from ..visualization.curves import draw_curves, read_run
@@ -53,5 +33,14 @@ def main(args: argparse.Namespace) -> None:
             run.name = str(work_dir)
     draw_curves(runs, args.keys, out)
     for run in runs:
-        print('\n'.join(in_words(run)))
+        print(f'{run.name}: {run.iterations} iterations' + (f', {run.epochs} epochs' if run.epochs else ''))
+        if loss := run.training.get('loss'):
+            print(f'    loss {loss.last:.4g}')
+            if len(loss.finite) < len(loss.points):
+                print(f'    {len(loss.points) - len(loss.finite)} of {len(loss.points)} losses are not finite')
+        for name, curve in run.scores.items():
+            if curve.finite:
+                better = min if name.endswith(LOWER_IS_BETTER) else max
+                best = better(curve.finite.items(), key=lambda point: point[1])
+                print(f'    {name} {curve.last:.4g}; best {best[1]:.4g} ({run.scores_by} {best[0]})')
     print(f'curves: {out}')

@@ -3,12 +3,9 @@
 Draws what it finds into copies of images and videos, and writes it as JSON.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from ..errors import UserError, counted
 from ..files import ADDRESSES
@@ -16,9 +13,6 @@ from ..inference.inputs import FRAMES_OF_A_CAMERA, find_inputs
 from ..inference.sources import check_named, has_checkpoint
 from .options import LEFT_OUT, Parser, add_model_options, add_out_dir, check_at_least, load_model, settle_out_dir
 from .screen import INTERRUPTED
-
-if TYPE_CHECKING:
-    pass
 
 FULL_DISK = '; {out_dir} has what was done until then'
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')

@@ -4,21 +4,15 @@ Of a checkpoint of a run it keeps the weights of the whole model, the moving ave
 optimizer and schedules, in a format that holds no code. ``mmgcvit predict``, ``test`` and ``load_from`` take the file.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..files import check_target
 from ..inference.sources import check_named
 from ..version import __version__
 from .options import Parser, add_model_options, load_model, said_where_it_fails
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SUFFIX = '.safetensors'
 
@@ -38,8 +32,14 @@ def main(args: argparse.Namespace) -> None:
 
     source, model = load_model(args)
     tensors = model.network.state_dict()
-    if args.half:
-        tensors = {name: in_half(name, tensor) for name, tensor in tensors.items()}
+    for name, tensor in tensors.items() if args.half else ():
+        # Whole numbers stay.
+        if tensor.is_floating_point():
+            tensors[name] = tensor.half()
+            if not tensors[name].isfinite().all():
+                raise UserError(
+                    f'{name} holds numbers up to {tensor.abs().max():.3g}, beyond float16; leave --half out'
+                )
     metadata = {
         'format': 'pt',
         'mmgcvit': __version__,
@@ -53,13 +53,3 @@ def main(args: argparse.Namespace) -> None:
     numbers = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {numbers / 1e6:.2f} M numbers, {target.stat().st_size / 1e6:.1f} MB')
     print(f'SHA-256 {sha256(target)}')
-
-
-def in_half(name: str, tensor: Tensor) -> Tensor:
-    """A tensor in float16, if it can hold its numbers; whole numbers stay."""
-    if not tensor.is_floating_point():
-        return tensor
-    half = tensor.half()
-    if not half.isfinite().all():
-        raise UserError(f'{name} holds numbers up to {tensor.abs().max():.3g}, beyond float16; leave --half out')
-    return half

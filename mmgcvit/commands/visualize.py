@@ -1,18 +1,12 @@
 """Draw what a trained network does with an image: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE [options]."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..files import counted_up
 from ..inference.sources import check_named
 from .options import LEFT_OUT, Parser, add_model_options, load_model
-
-if TYPE_CHECKING:
-    from ..inference import Predictor
 
 KINDS = {
     'attention': 'local and global attention of a stage: of one query, and what each token receives',
@@ -72,22 +66,18 @@ def main(args: argparse.Namespace) -> None:
 
     visualization.check_ending(out)
     _, model = load_model(args)
-    visualization.save(drawn(args, model, image), out)
-    print(f'{args.kind}: {out}')
-
-
-def drawn(args: argparse.Namespace, model: Predictor, image: str) -> Any:
-    from .. import visualization
-
     if args.kind == 'attention':
         found = visualization.attention(model, image, args.stage, args.block, args.head, args.at)
-        return visualization.draw_attention(found)
-    if args.kind == 'queries':
-        return visualization.draw_queries(visualization.queries(model, image))
-    if args.kind == 'gradcam':
+        figure = visualization.draw_attention(found)
+    elif args.kind == 'queries':
+        figure = visualization.draw_queries(visualization.queries(model, image))
+    elif args.kind == 'gradcam':
         found = visualization.gradcam(model, image, args.class_name, args.box, args.stage)
         if not found.cam.any():
             other = found.stage - 1 if found.stage else 1
             print(f'nothing speaks for class {found.class_name} at stage {found.stage}; try --stage {other}')
-        return visualization.draw_gradcam(found)
-    return visualization.draw_shifts(visualization.shifts(model, image, args.head))
+        figure = visualization.draw_gradcam(found)
+    else:
+        figure = visualization.draw_shifts(visualization.shifts(model, image, args.head))
+    visualization.save(figure, out)
+    print(f'{args.kind}: {out}')
