@@ -75,9 +75,17 @@ def main(args: argparse.Namespace) -> int | None:
     end_steps_when_terminated()
     console = Console(highlight=False)
     model, work_dir = MODELS[args.task], args.work_dir / MODELS[args.task].folder
-    console.print(TAKES)
+    folder = configs_with(f'demo/{model.config}.py') / 'demo'
+    start = []
+    if model.config != CLASSIFIER:
+        weights = folder / 'weights' / f'{CLASSIFIER}.safetensors'
+        start = ['--cfg-options', f'model.backbone.init_cfg.checkpoint={weights}']
+    console.print(f'{TAKES}\n\n[bold]1 of 2[/bold]  data: scenes of scanned handwritten digits')
     try:
-        minutes = run_steps(model, work_dir, console)
+        run('digits', DIGITS)
+        console.print(f'\n[bold]2 of 2[/bold]  {model.folder}: {model.what}; scored on scans that it has not seen')
+        config = folder / f'{model.config}.py'
+        minutes = run('train', config, '--work-dir', work_dir, '--overwrite', '--progress', *start) / 60
     except KeyboardInterrupt:
         console.print('interrupted')
         return INTERRUPTED
@@ -92,20 +100,6 @@ def check_digits() -> None:
         raise UserError(
             f"the digits are made with {', '.join(missing)}, not installed here: pip install 'mmgcvit[digits]'"
         )
-
-
-def run_steps(model: Model, work_dir: Path, console: Console) -> float:
-    """Data, and the model that is trained and scored; the minutes that it took."""
-    folder = configs_with(f'demo/{model.config}.py') / 'demo'
-    console.print('\n[bold]1 of 2[/bold]  data: scenes of scanned handwritten digits')
-    run('digits', DIGITS)
-    console.print(f'\n[bold]2 of 2[/bold]  {model.folder}: {model.what}; scored on scans that it has not seen')
-    start = []
-    if model.config != CLASSIFIER:
-        weights = folder / 'weights' / f'{CLASSIFIER}.safetensors'
-        start = ['--cfg-options', f'model.backbone.init_cfg.checkpoint={weights}']
-    config = folder / f'{model.config}.py'
-    return run('train', config, '--work-dir', work_dir, '--overwrite', '--progress', *start) / 60
 
 
 def show_results(model: Model, minutes: float, work_dir: Path, console: Console) -> None:

@@ -38,7 +38,13 @@ def main(args: argparse.Namespace) -> int | None:
     from ..experiments.shrinking import Options, prepare
 
     folder = args.work_dir or Path('work_dirs') / 'dry_run' / Path(args.config).stem
-    empty_folder(folder)
+    # One of an earlier rehearsal is emptied, another's is left alone.
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARK).is_file():
+            raise UserError(f'{folder} holds other things than a dry run; name another --work-dir')
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text('Made by mmgcvit dry-run, which empties this folder when it is called again.\n')
     say(f'dry run of {args.config} in {folder}')
     for note in prepare(cfg, folder, Options(args.own_data, args.depth, args.shrink, args.keep_weights)):
         say(f'  {note}')
@@ -53,13 +59,3 @@ def main(args: argparse.Namespace) -> int | None:
             checkpoint.unlink()
     say(f'all steps OK; the config as it was run: {config}')
     return None
-
-
-def empty_folder(folder: Path) -> None:
-    """Make a folder, or empty one of an earlier rehearsal; another's is left alone."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARK).is_file():
-            raise UserError(f'{folder} holds other things than a dry run; name another --work-dir')
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).write_text('Made by mmgcvit dry-run, which empties this folder when it is called again.\n')

@@ -14,11 +14,34 @@ FULL_DISK = (
     ': the run could not write, and has ended (work dir {work_dir}). Make room, then call it again; training goes on '
     'from its latest checkpoint with --resume'
 )
+# What may be said of --data.
+OF_DATA = ('task', 'size', 'epochs', 'image_size', 'pretrained')
 
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('config', nargs='?', metavar='CONFIG', help=CONFIG)
-    add_data_options(parser)
+    own = parser.add_argument_group('own data, instead of CONFIG')
+    own.add_argument(
+        '--data',
+        metavar='FOLDER',
+        help='train on a folder of COCO, YOLO or Pascal VOC annotations, of a folder for each class, or of images with '
+        'label files; the config made for it is written into the work dir (default: work_dirs/FOLDER)',
+    )
+    own.add_argument('--task', choices=('detect', 'segment', 'classify'), help='default: what the data are made for')
+    own.add_argument(
+        '--size',
+        choices=('mini', 'xxtiny', 'xtiny', 'tiny', 'small', 'base', 'large'),
+        help='xxtiny, xtiny and large to classify only (default: tiny with a GPU, else mini)',
+    )
+    own.add_argument('--epochs', type=int, metavar='N', help='default: by the number of images')
+    own.add_argument(
+        '--image-size', type=int, metavar='PIXELS', help='side that images are brought to (default: by task and size)'
+    )
+    own.add_argument(
+        '--pretrained',
+        metavar='WEIGHTS',
+        help="the backbone's: a file, an address, timm://NAME or none (default: those released; of mini the demo's)",
+    )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (bfloat16 where the GPU has it)')
     parser.add_argument(
         '--auto-scale-lr',
@@ -52,35 +75,6 @@ def add_options(parser: Parser) -> None:
         help='show losses and scores in these programs too: tensorboard --logdir WORK_DIR, or your W&B account',
     )
     add_common_options(parser)
-
-
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """``--data`` in place of CONFIG, and what may be said of it."""
-    own = parser.add_argument_group('own data, instead of CONFIG')
-    own.add_argument(
-        '--data',
-        metavar='FOLDER',
-        help='train on a folder of COCO, YOLO or Pascal VOC annotations, of a folder for each class, or of images with '
-        'label files; the config made for it is written into the work dir (default: work_dirs/FOLDER)',
-    )
-    own.add_argument('--task', choices=('detect', 'segment', 'classify'), help='default: what the data are made for')
-    own.add_argument(
-        '--size',
-        choices=('mini', 'xxtiny', 'xtiny', 'tiny', 'small', 'base', 'large'),
-        help='xxtiny, xtiny and large to classify only (default: tiny with a GPU, else mini)',
-    )
-    own.add_argument('--epochs', type=int, metavar='N', help='default: by the number of images')
-    own.add_argument(
-        '--image-size', type=int, metavar='PIXELS', help='side that images are brought to (default: by task and size)'
-    )
-    own.add_argument(
-        '--pretrained',
-        metavar='WEIGHTS',
-        help="the backbone's: a file, an address, timm://NAME or none (default: those released; of mini the demo's)",
-    )
-
-
-OF_DATA = ('task', 'size', 'epochs', 'image_size', 'pretrained')
 
 
 def check_args(args: argparse.Namespace) -> None:
