@@ -84,14 +84,9 @@ def append_refusal(folder: Path) -> OSError | None:
 
 
 def check_writable(folder: Path, name: str) -> None:
-    """Refuse a folder in which nothing can be written, before anything is computed; it need not be there, nor is made.
+    """Refuse a folder in which nothing can be written, or that cannot be made, before anything is computed.
 
-    Args:
-        folder: The folder.
-        name: What to call it in the message.
-
-    Raises:
-        UserError: It cannot be written to, or not be made.
+    It need not be there, nor is made. A UserError calls it by the name.
     """
     refusal = refusal_of(there := existing(folder))
     if refusal is not None:

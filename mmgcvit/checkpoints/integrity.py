@@ -30,9 +30,7 @@ CHUNK = 1 << 20
 def save_whole(content: Any, path: Path) -> None:
     """``torch.save`` of a file that is whole or not there: written beside, with its digest, flushed to disk, renamed.
 
-    Args:
-        content: What to save.
-        path: A file that is there is replaced.
+    A file that is there is replaced.
     """
     with written_whole(path) as unfinished:
         torch.save(content, unfinished)
@@ -153,9 +151,6 @@ def check_whole(path: Path) -> None:
     """Make sure that a file of torch.save is what was written, without loading it.
 
     By its digest, or where it has none by the checksums of the zip archive that it is.
-
-    Args:
-        path: The file.
 
     Raises:
         DamagedCheckpointError: It is empty, torn or altered, or no archive.

@@ -81,8 +81,6 @@ def check_hub(hub: Any) -> None:
     are_logs = all(isinstance(value, HistoryBuffer) for value in hub['log_scalars'].values())
     demand(are_logs, 'its message_hub.log_scalars are no logs')
     demand(all(type(value) is bool for value in hub['resumed_keys'].values()), 'its resumed_keys are no truth values')
-    kept = hub['runtime_info'].get('keep_ckpt_ids', [])
-    demand(isinstance(kept, list) and all(type(step) is int for step in kept), 'its keep_ckpt_ids are no steps')
     for name, value in hub['runtime_info'].items():
         if name.startswith('best_score'):
             demand(is_like(value, 0.0), f'its {name} is no score', value)

@@ -54,15 +54,12 @@ class NewestCheckpoint:
 
 
 def newest_whole_checkpoint(folder: Path) -> NewestCheckpoint:
-    """Find the newest checkpoint of a work folder that is what was written.
+    """Find the newest checkpoint of a run's work folder that is what was written.
 
     ``epoch_N.pth`` or ``iter_N.pth`` with the highest number, or where there are both, as when a run that counts epochs
     has ended within one, of the most iterations; whether or not ``last_checkpoint`` names it: a run may have ended
     between the two. Files further on than that of ``last_checkpoint``, and older than it, are an earlier run's; they
     come last.
-
-    Args:
-        folder: A run's work folder.
     """
     damaged = {}
     for path in by_age(Path(folder)):

@@ -54,10 +54,7 @@ class Beginning(Hook):
     """A context from before anything is looked at to a run's end, and a hook of the run.
 
     A UserError before training or testing begins is a refusal: the logs that this process has made in the work dir are
-    removed, with folders that were not there. Other errors leave them.
-
-    Args:
-        work_dir: The run's folder, which need not be there.
+    removed, with folders that were not there, as the work dir need not be. Other errors leave them.
     """
 
     priority = 'LOWEST'
