@@ -9,8 +9,8 @@ from platform import platform, python_version
 
 from ..errors import UserError, is_full_disk, meant, printable
 from ..version import __version__
-from .noise import without_noise
 from .options import parse
+from .screen import without_noise
 
 # What one types, the module of this folder that does it, and what it is for.
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""What a run shows on the screen: its log without the dumps (noise.py), or with ``--progress`` how it gets on.
+"""What a run shows on the screen: its log without the dumps, or with ``--progress`` how it gets on.
 
 mmengine logs to the terminal from the first moment on, hosts print, libraries warn. With ``--progress`` all of it goes
 to a file, as with the shell's ``> FILE 2>&1``, and the terminal is left to the display.
@@ -9,22 +9,45 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import UserError, is_full_disk
-from .noise import NEEDLESS
 
 INTERRUPTED = 128 + signal.SIGINT
 STDOUT, STDERR = 1, 2
 LINES_OF_A_FAILURE = 15
+# Warnings in logs.
+NEEDLESS = re.compile(
+    # mmengine's CheckpointHook warns of its own use of both.
+    r'"FileClient" will be deprecated|"HardDiskBackend" is the alias'
+    # mmseg calls its scores aAcc, mIoU, mAcc.
+    r'|The prefix is not set in metric class'
+    # Hosts have no registry of functions: mmengine's is the one that is meant.
+    r'|Failed to search registry with scope "\w+" in the "function" registry tree'
+)
+# Python's, by their beginnings: of mmdet's second metric, which nothing here uses; of mmseg's defaults, which its own
+# configs have; of loaders, on a machine without a GPU.
+NEEDLESS_WARNINGS = (
+    'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` will be deprecated'
+    "|'pin_memory' argument is set as true but no accelerator"
+)
+# What hosts print, and what runners log before they begin: hundreds of lines.
+DUMPS = re.compile(
+    r'^Could not import OneDL|INFO(\x1b\[0m)? - '
+    r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --|mmcv has no compiled operators)'
+)
+# A dump is known by its beginning.
+LONGEST_BEGINNING = 400
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -32,6 +55,45 @@ if TYPE_CHECKING:
 
     from ..engine.beginning import Beginning
     from ..engine.progress import Display
+
+
+class WithoutNoise:
+    """A stream that leaves out such lines, and is the other one in everything else."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.left_out = False
+
+    def write(self, text: str) -> int:
+        beginning = text[:LONGEST_BEGINNING]
+        # print writes the end of a line by itself.
+        is_its_end = self.left_out and text == '\n'
+        self.left_out = bool(DUMPS.search(beginning) or NEEDLESS.search(beginning))
+        return len(text) if self.left_out or is_its_end else self.stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def without_noise() -> Iterator[None]:
+    """Leave noise out of what a command prints and warns of; it has the process to itself.
+
+    That is what the hosts say that nobody who calls a command can use or change; a run's log has it. With
+    MMGCVIT_VERBOSE=1 in the environment all of it is shown.
+    """
+    if os.environ.get('MMGCVIT_VERBOSE') == '1':
+        yield
+        return
+    with warnings.catch_warnings(), redirect_stdout(WithoutNoise(sys.stdout)):
+        # Python's own way to ask for them: -W and PYTHONWARNINGS.
+        if not sys.warnoptions:
+            for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+                warnings.simplefilter('ignore', category)
+            # Of odd metadata, and of images that are large but not too large.
+            warnings.filterwarnings('ignore', module='PIL')
+            warnings.filterwarnings('ignore', message=NEEDLESS_WARNINGS)
+        yield
 
 
 def add_progress_option(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,9 @@ def test_the_package_brings_the_command():
 
 
 def test_every_file_that_takes_arguments_is_a_command():
-    files = {path.stem for path in (ROOT / 'mmgcvit' / 'commands').glob('*.py') if 'def add_options' in path.read_text()}
+    files = {
+        path.stem for path in (ROOT / 'mmgcvit' / 'commands').glob('*.py') if 'def add_options' in path.read_text()
+    }
     assert {module for module, _ in COMMANDS.values()} == files
     assert all(callable(import_module(f'mmgcvit.commands.{name}').main) for name in files)
 

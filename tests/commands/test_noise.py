@@ -8,7 +8,7 @@ from functools import partial
 
 from mmengine.logging import MMLogger
 
-from mmgcvit.commands.noise import without_noise
+from mmgcvit.commands.screen import without_noise
 
 say = partial(print, flush=True)
 DUMPED = (
