@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
@@ -31,18 +31,6 @@ GOOD_CHECKPOINT = 'last_good_ckpt'
 IN_A_ROW = 'steps_left_out_in_a_row'
 # Likewise, how many in all.
 LEFT_OUT = 'steps_left_out'
-
-
-class Judged(NamedTuple):
-    """An iteration whose verdict is on its way from the device."""
-
-    iteration: int
-    batch: Any
-    is_step: bool
-    # The last checkpoint before it.
-    checkpoint: str | None
-    # Whether its loss is finite, whether its step is, and whether GradScaler left the step out.
-    verdict: LateNumbers
 
 
 @HOOKS.register_module()
@@ -84,7 +72,7 @@ class FiniteStepsHook(Hook):
         self.verdicts: list[Tensor] = []
         self.by_scaler: list[Tensor] = []
         # What the host has yet to read, and of the step that it reads all images and those whose loss is not finite.
-        self.judged: Judged | None = None
+        self.judged: tuple[int, Any, bool, str | None, LateNumbers] | None = None
         self.images: list[str] = []
         self.spoiling: list[str] = []
 
@@ -157,9 +145,9 @@ class FiniteStepsHook(Hook):
         # At once: other hooks average and save the statistics.
         for buffer, kept in zip(self.statistics, self.kept_statistics, strict=True):
             buffer.copy_(torch.where(is_finite, buffer, kept))
-        last = runner.message_hub.runtime_info.get('last_ckpt')
+        last_before = runner.message_hub.runtime_info.get('last_ckpt')
         verdict = LateNumbers([loss_is_finite, is_finite, by_scaler])
-        self.judged = Judged(runner.iter, data_batch, is_step, last, verdict)
+        self.judged = runner.iter, data_batch, is_step, last_before, verdict
         if is_step:
             self.losses, self.verdicts, self.by_scaler = [], [], []
         if any(self.every_n_train_iters(runner, interval) for interval in self.intervals):
@@ -170,21 +158,22 @@ class FiniteStepsHook(Hook):
         judged, self.judged = self.judged, None
         if judged is None:
             return
-        loss_is_finite, is_finite, by_scaler = map(bool, judged.verdict.read())
-        self.images += names_of(judged.batch)
+        iteration, batch, is_step, last_before, verdict = judged
+        loss_is_finite, is_finite, by_scaler = map(bool, verdict.read())
+        self.images += names_of(batch)
         if not loss_is_finite:
-            self.spoiling += suspects(judged.batch)
-        if not judged.is_step:
+            self.spoiling += suspects(batch)
+        if not is_step:
             return
         is_fault = self.is_fault(is_finite, by_scaler)
         self.in_a_row = self.in_a_row + 1 if is_fault else 0
         runner.message_hub.update_info(IN_A_ROW, self.in_a_row)
         if is_fault:
             runner.message_hub.update_info(LEFT_OUT, steps_left_out(runner) + 1)
-            self.report(runner, judged.iteration + 1)
-        elif judged.checkpoint is not None:
+            self.report(runner, iteration + 1)
+        elif last_before is not None:
             # Only now: a checkpoint that was saved just after weights burst is no good.
-            runner.message_hub.update_info(GOOD_CHECKPOINT, judged.checkpoint)
+            runner.message_hub.update_info(GOOD_CHECKPOINT, last_before)
         self.images, self.spoiling = [], []
 
     # What is saved is as if no verdict had been late; a validation begins no run that is to end.
