@@ -1,10 +1,12 @@
-"""With ``--progress`` the terminal has what a person wants to see, and a file everything else."""
+"""The terminal has what a person wants to see, with ``--progress`` no more, and a file everything else."""
 
 import io
 import logging
 import os
 import subprocess
 import sys
+import warnings
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +19,7 @@ from mmgcvit.commands.screen import (
     newest_log,
     output_to,
     show_progress,
+    without_noise,
 )
 from mmgcvit.engine.progress import Display
 from mmgcvit.errors import UserError
@@ -99,3 +102,67 @@ def test_warnings_and_errors_of_the_log_are_shown_once_but_for_needless_ones(log
     logger.warning('"FileClient" will be deprecated in future.')
     assert shown.getvalue() == 'warning: the batch is small\nerror: the loss is not finite\n'
     assert 'FileClient' in (tmp_path / 'log').read_text()
+
+
+say = partial(print, flush=True)
+DUMPED = (
+    f'\n{"-" * 60}\nSystem environment:\n    sys.platform: linux',
+    'Config:\nmodel = dict()',
+    'Hooks will be executed in the following order:\nbefore_run:',
+    'paramwise_options -- backbone.norm.weight:lr=0.1',
+    'mmcv has no compiled operators',
+)
+
+
+def say_all(log):
+    """What hosts say, once with a logger as runners have it; gives what came of it."""
+    logger = MMLogger(f'of {log}', log_file=str(log))
+    for message in DUMPED:
+        logger.info(message)
+    logger.warning('"FileClient" will be deprecated in future. Please use io functions')
+    logger.warning('Config: not of a dump')
+    say('Could not import OneDL. Skipping OneDL datasets.')
+    say('between')
+    say('Could not import OneDL')
+    say()
+    warnings.warn('old', DeprecationWarning, stacklevel=1)
+    warnings.warn('wrong', UserWarning, stacklevel=1)
+    warnings.warn('Default ``avg_non_ignore`` is False, if you', UserWarning, stacklevel=1)
+    logger.handlers[1].close()
+
+
+def test_dumps_needless_warnings_and_deprecations_are_left_out_and_nothing_else_is(tmp_path, monkeypatch):
+    for verbose in ('0', '1'):
+        monkeypatch.setenv('MMGCVIT_VERBOSE', verbose)
+        monkeypatch.setattr(sys, 'stdout', stream := io.StringIO())
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter('always')
+            monkeypatch.setattr(sys, 'warnoptions', [])
+            with without_noise():
+                say_all(tmp_path / verbose)
+        assert sys.stdout is stream
+        said = stream.getvalue()
+        noise = [*DUMPED, 'FileClient', 'OneDL']
+        if verbose == '1':
+            assert all(words in said for words in noise)
+            assert len(warned) == 3
+        else:
+            first, *rest = said.splitlines()
+            assert first.endswith('WARNING - Config: not of a dump')
+            assert rest == ['between', '']
+            assert [str(warning.message) for warning in warned] == ['wrong']
+        logged = (tmp_path / verbose).read_text()
+        assert all(words in logged for words in noise[:-1]), 'the file has them'
+
+
+def test_what_is_no_text_is_the_streams_own(tmp_path):
+    with (tmp_path / 'file').open('w') as file:
+        stream, sys.stdout = sys.stdout, file
+        try:
+            with without_noise():
+                assert (sys.stdout.fileno(), sys.stdout.isatty()) == (file.fileno(), False)
+                os.write(sys.stdout.fileno(), b'below\n')
+                say('above')
+        finally:
+            sys.stdout = stream
+    assert (tmp_path / 'file').read_text() == 'below\nabove\n'
