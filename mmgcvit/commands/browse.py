@@ -7,7 +7,7 @@ masks or labels; batches go through the model's preprocessor, so that padding, m
 import argparse
 
 from ..files import written_whole
-from ..hosts.configs import check_config, enter_scope, overrides, read_config
+from ..hosts.configs import enter_scope, overrides, read_config
 from .options import CONFIG, Parser, add_cfg_options, add_out_dir, check_at_least, settle_out_dir
 
 QUALITY = 90
@@ -30,7 +30,7 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, number=1, draws=1, seed=0)
     settle_out_dir(args)
-    check_config(args.config)
+    cfg, loader = read_config(args.config, overrides(args.cfg_options)), f'{args.split}_dataloader'
     from ..inference.outputs import check_out_dir
 
     folder = args.out_dir
@@ -38,7 +38,6 @@ def main(args: argparse.Namespace) -> None:
     from ..datasets.checks.presence import check_presence
     from ..visualization.browsing import Samples, sheets_of
 
-    cfg, loader = read_config(args.config, overrides(args.cfg_options)), f'{args.split}_dataloader'
     check_presence(cfg, [loader])
     enter_scope(cfg)
     samples = Samples(cfg, loader)

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import UserError
-from ..hosts.configs import check_config, enter_scope, overrides, read_config
+from ..hosts.configs import enter_scope, overrides, read_config
 from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
 if TYPE_CHECKING:
@@ -49,11 +49,10 @@ def main(args: argparse.Namespace) -> int | None:
     sheet = args.contact_sheet
     if sheet is not None and (sheet.suffix.lower() not in PICTURES or not sheet.absolute().parent.is_dir()):
         raise UserError(f'--contact-sheet {sheet}: expected the name of a {", ".join(PICTURES)} file in a folder')
-    check_config(args.config)
+    cfg = read_config(args.config, overrides(args.cfg_options))
     from ..datasets.checks import Outcome, check_datasets
     from ..datasets.checks.presence import check_presence
 
-    cfg = read_config(args.config, overrides(args.cfg_options))
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
     console = Console(highlight=False, markup=False)

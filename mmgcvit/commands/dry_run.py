@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import UserError
-from ..hosts.configs import check_config, overrides, read_config
+from ..hosts.configs import overrides, read_config
 from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
 MARK = 'dry_run.txt'
@@ -32,7 +32,6 @@ def main(args: argparse.Namespace) -> int | None:
     check_at_least(args, shrink=1, depth=1)
     if args.depth is not None and args.keep_weights:
         raise UserError('--depth and --keep-weights: weights of the whole model do not fit a part of it')
-    check_config(args.config)
     cfg = read_config(args.config, overrides(args.cfg_options))
     from ..experiments.rehearsal import in_new_process, rehearse
     from ..experiments.shrinking import Options, prepare

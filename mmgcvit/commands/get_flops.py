@@ -6,7 +6,7 @@
 import argparse
 
 from ..errors import UserError
-from ..hosts.configs import check_config, enter_scope, overrides, read_config
+from ..hosts.configs import enter_scope, overrides, read_config
 from .options import Parser, add_cfg_options
 
 # Multiply-adds in billions and ImageNet top-1 of the variants as published (the paper, and the authors' list of
@@ -82,5 +82,4 @@ def main(args: argparse.Namespace) -> None:
     if args.table:
         print_variants()
     else:
-        check_config(args.config)
         print_model(args.config, tuple(args.shape), overrides(args.cfg_options))

@@ -103,10 +103,12 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
 def overrides(texts: Mapping[str, str] | None) -> dict[str, Any]:
     """What ``--cfg-options`` has as texts, read as mmengine reads them on a command line."""
+    if not texts:
+        return {}
     from mmengine.config import DictAction
 
     given = Namespace(options={})
-    DictAction([], 'options')(None, given, [f'{name}={text}' for name, text in (texts or {}).items()])
+    DictAction([], 'options')(None, given, [f'{name}={text}' for name, text in texts.items()])
     return given.options
 
 
