@@ -234,14 +234,13 @@ def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> b
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
-    made_with = out / options_file
-    check_made_by_tool(out, made_with)
-    return json.loads(made_with.read_text()) == options
+    check_made_by_tool(out, options_file)
+    return json.loads((out / options_file).read_text()) == options
 
 
-def check_made_by_tool(folder: Path, sign: Path) -> None:
+def check_made_by_tool(folder: Path, options_file: str) -> None:
     """Refuse to replace what somebody else has made, which has no such file."""
-    if not sign.is_file():
+    if not (folder / options_file).is_file():
         raise UserError(f'{folder} exists and was not made by this tool; name another folder, or remove it first')
 
 
@@ -262,16 +261,13 @@ def replaced_whole(out: Path, options_file: str, options: Mapping[str, Any]) -> 
     if out == Path.cwd():
         raise UserError(f'{out} is the current folder, and would be replaced; name one in it')
     unfinished = out.with_name(out.name + UNFINISHED)
-    sign = unfinished / f'{options_file}{UNFINISHED}'
     if unfinished.exists():
-        check_made_by_tool(unfinished, sign)
+        check_made_by_tool(unfinished, options_file)
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         unfinished.mkdir(parents=True)
-        sign.touch()
-        yield unfinished
-        sign.unlink()
         (unfinished / options_file).write_text(json.dumps(options))
+        yield unfinished
         shutil.rmtree(out, ignore_errors=True)
         unfinished.rename(out)
     except BaseException as error:

@@ -132,7 +132,7 @@ def test_what_an_interrupted_call_has_left_is_replaced(tmp_path):
         raise KeyboardInterrupt
     left = tmp_path / 'site.unfinished'
     left.mkdir()
-    (left / 'options.json.unfinished').touch()
+    (left / 'options.json').touch()
     make(tmp_path / 'site')
     assert sorted(path.name for path in (tmp_path / 'site').iterdir()) == ['options.json', 'picture.jpg']
     assert not left.exists()
