@@ -1,6 +1,7 @@
 """Training steps on a CUDA device that need not be there: shapes, dtypes, devices and strides.
 
-Of every config: of classifiers and segmentors the whole step, of detectors what does not depend on boxes or classes.
+Of every family of configs: of classifiers and segmentors the whole step, of detectors what does not depend on boxes
+or classes.
 
 torch's fake tensors have all of these but no numbers. Reading a number raises, a size that depends on numbers, and
 mixing devices. What they lack is a backward pass, as torch's engine asks the driver for streams: here Python walks the
@@ -9,6 +10,7 @@ graph instead.
 The cases also run on a real device, whose tensors must come out the same.
 """
 
+import re
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -19,14 +21,20 @@ from mmengine.structures import PixelData
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
+from mmgcvit.experiments.shrinking import limit_depth
+
 from ..configs.models import ENTRIES, on_meta, read
 
 # By the configs' scopes.
 SIZES = {'mmdet': (800, 1333), 'mmseg': (512, 512), 'mmpretrain': (224, 224)}
 BATCH = 2
-DTYPES = (torch.bfloat16, torch.float16, None)
-# Trackers are a model of two; the hosts of the others are no part of the environment.
-OTHER_TASKS = 'other_tasks'
+DTYPES = (torch.bfloat16, torch.float16, torch.bfloat16, torch.float16, None)
+# In the names of configs: another one has other widths and depths, whose operations are the same.
+SIZE = re.compile(r'_(xxt|xt|[tsbl]2?)(?=_|$)')
+# Blocks of a stage at most: two kinds take turns.
+DEPTH = 2
+# Trackers are a model of two; the hosts of other tasks, and what reads text, are no part of the environment.
+LEFT_OUT = ('demo', 'other_tasks', 'other_heads/grounding_dino')
 # Their necks take what their preprocessors have padded.
 PADDED = 'other_heads/rtmdet'
 
@@ -48,13 +56,14 @@ class Case:
 
 
 def cases():
-    """Every published config once, in each dtype, with activation checkpointing and frozen stages in turns."""
-    for i, name in enumerate(name for name in ENTRIES if not name.startswith(('demo', OTHER_TASKS))):
+    """The largest of each family of configs, with dtypes, activation checkpointing and frozen stages in turns."""
+    largest = {SIZE.sub('', name): name for name in ENTRIES if not name.startswith(LEFT_OUT)}
+    for i, name in enumerate(largest.values()):
         size = SIZES[read(name).default_scope] if i % 5 else (203, 331)
         if name.startswith(PADDED):
             size = tuple(-(-side // 32) * 32 for side in size)
         changes = (('model.backbone.with_cp', i % 2 == 1), ('model.backbone.frozen_stages', (-1, 2)[i // 2 % 2]))
-        yield Case(name, size, DTYPES[i % 3], changes)
+        yield Case(name, size, DTYPES[i % len(DTYPES)], changes)
 
 
 @contextmanager
@@ -71,6 +80,7 @@ def run(case, device, fake=False):
     """Shape, dtype, strides by name: of the maps in inference, and of losses and gradients in a training step."""
     cfg = read(case.config)
     cfg.merge_from_dict(dict(case.changes))
+    limit_depth(cfg, DEPTH)
     model = on_meta(cfg)
     with fake_cuda() if fake else nullcontext():
         # Some numbers as weights: initialisation would read some.
