@@ -8,7 +8,7 @@ Calls share nothing but fonts: threads may draw at once.
 import colorsys
 import math
 from collections.abc import Iterable, Sequence
-from functools import lru_cache, singledispatch
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,22 +88,23 @@ def drawn(
     if scale != 1:
         size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
         canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    if found is not None:
-        draw_into(found, canvas, palette, scale, with_scores)
+    if isinstance(found, Classification):
+        score = f' {found.score:.2f}' if with_scores else ''
+        write(canvas, found.class_name + score, colour_of(found.label, palette), 0, 0, letters_of(canvas))
+    elif isinstance(found, Panoptic):
+        segments = enumerate(zip(found.segment_labels, found.segment_names, strict=True), start=1)
+        regions = [(number, name, colour_of(label, palette)) for number, (label, name) in segments]
+        draw_regions(canvas, found.segment_map, regions, is_outlined=True)
+    elif isinstance(found, Segmentation):
+        classes = zip(found.labels, found.class_names, strict=True)
+        draw_regions(canvas, found.label_map, [(label, name, colour_of(label, palette)) for label, name in classes])
+    elif found is not None:
+        draw_objects(canvas, found, palette, scale, with_scores)
     return np.ascontiguousarray(canvas[..., ::-1])
 
 
-@singledispatch
-def draw_into(
-    found: Prediction, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
-) -> None:
-    """Draw into a picture (height, width, 3), red, green, blue."""
-    raise TypeError(f'{type(found).__name__} is no prediction')
-
-
-@draw_into.register
 def draw_objects(
-    found: Detections, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
+    canvas: np.ndarray, found: Detections, palette: Sequence[Colour], scale: float, with_scores: bool
 ) -> None:
     """Masks, boxes and names: of the surest last, over the others. A tracked object has a number and its colour."""
     size = canvas.shape[1::-1]
@@ -118,8 +119,8 @@ def draw_objects(
         names = [f'{name} #{number}' for name, number in zip(names, found.ids, strict=True)]
     for number in order:
         if found.masks is not None:
-            part = found.part(number) if scale == 1 else Part(resized(found.masks[number], size), 0, 0)
-            blend(canvas[part.place()], part.mask.astype(bool), colours[number], is_outlined=True)
+            part = found.part(number) if scale == 1 else Part.of(resized(found.masks[number], size))
+            blend(canvas, part, colours[number], is_outlined=True)
         cv2.rectangle(canvas, boxes[number][:2], boxes[number][2:], colours[number], width)
     for number in order:
         score = f' {found.scores[number]:.2f}' if with_scores else ''
@@ -127,41 +128,17 @@ def draw_objects(
         write(canvas, names[number] + score, colours[number], left, top, letters)
 
 
-@draw_into.register
-def draw_segments(
-    found: Panoptic, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
+def draw_regions(
+    canvas: np.ndarray, numbers: np.ndarray, regions: Sequence[tuple[int, str, Colour]], is_outlined: bool = False
 ) -> None:
-    """The segments with outlines, and their names where most of each is; pixels of none stay as they are."""
-    segment_map = resized(found.segment_map, canvas.shape[1::-1])
-    segments = [
-        (segment_map == number, colour_of(label, palette), name)
-        for number, (label, name) in enumerate(zip(found.segment_labels, found.segment_names, strict=True), start=1)
-    ]
-    for mask, colour, _ in segments:
-        blend(canvas, mask, colour, is_outlined=True)
-    for mask, colour, name in segments:
-        write_inside(canvas, mask, name, colour)
-
-
-@draw_into.register
-def draw_classes_of_pixels(
-    found: Segmentation, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
-) -> None:
-    """The classes that occur, and their names where most of each is; pixels of others stay as they are."""
-    label_map = resized(found.label_map, canvas.shape[1::-1])
-    for label in found.labels:
-        blend(canvas, label_map == label, colour_of(label, palette))
-    for label, name in zip(found.labels, found.class_names, strict=True):
-        write_inside(canvas, label_map == label, name, colour_of(label, palette))
-
-
-@draw_into.register
-def draw_class(
-    found: Classification, canvas: np.ndarray, palette: Sequence[Colour], scale: float, with_scores: bool
-) -> None:
-    """The name in the corner."""
-    score = f' {found.score:.2f}' if with_scores else ''
-    write(canvas, found.class_name + score, colour_of(found.label, palette), 0, 0, letters_of(canvas))
+    """Regions of a map (height, width) of numbers, and their names where most of each is; other pixels stay."""
+    numbers = resized(numbers, canvas.shape[1::-1])
+    for number, _, colour in regions:
+        blend(canvas, Part.of(numbers == number), colour, is_outlined)
+    for number, name, colour in regions:
+        place = middle_of(numbers == number)
+        if place is not None:
+            write(canvas, name, colour, *place, letters_of(canvas), is_centred=True)
 
 
 def colour_of(label: int, palette: Sequence[Colour]) -> Colour:
@@ -175,12 +152,17 @@ def resized(numbers: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return numbers if numbers.shape[::-1] == size else cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST)
 
 
-def blend(canvas: np.ndarray, mask: np.ndarray, colour: Colour, is_outlined: bool = False) -> None:
-    """Colour the pixels of a mask (height, width), so that the picture is seen through."""
-    canvas[mask] = (1 - OPACITY) * canvas[mask] + OPACITY * np.array(colour)
+def blend(canvas: np.ndarray, part: Part, colour: Colour, is_outlined: bool = False) -> None:
+    """Colour the pixels of a mask, so that the picture is seen through."""
+    if not part.mask.size:
+        return
+    seen, mask = canvas[part.place()], part.mask.astype(bool)
+    # Of the 256 values of a channel each with the colour over it: no picture of decimal numbers is made.
+    table = ((1 - OPACITY) * np.arange(256)[:, None] + OPACITY * np.array(colour)).astype(np.uint8)
+    np.copyto(seen, cv2.LUT(seen, table[None]), where=mask[..., None])
     if is_outlined:
         outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(canvas, outlines, -1, colour, 1)
+        cv2.drawContours(seen, outlines, -1, colour, 1)
 
 
 def write(
@@ -199,13 +181,6 @@ def write(
     )
     part = canvas[top : top + height, left : left + width]
     part[:] = np.asarray(plate)[: part.shape[0], : part.shape[1]]
-
-
-def write_inside(canvas: np.ndarray, mask: np.ndarray, words: str, colour: Colour) -> None:
-    """Words where most of a mask (height, width) is; none in too small a mask."""
-    place = middle_of(mask)
-    if place is not None:
-        write(canvas, words, colour, *place, letters_of(canvas), is_centred=True)
 
 
 def middle_of(mask: np.ndarray) -> tuple[float, float] | None:

@@ -47,8 +47,7 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
     check_is_file(path)
     content = Path(path).read_bytes()
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            image.load()
+        Image.open(io.BytesIO(content)).load()
         loaded = mmcv.imfrombytes(content, flag=loader.flag, backend=loader.backend)
     except Image.DecompressionBombError:
         raise UserError(f'{path}: {REASONS[TOO_LARGE]}') from None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from ..datasets.classes import coco_categories
@@ -16,6 +17,12 @@ class Part(NamedTuple):
     mask: np.ndarray
     left: int
     top: int
+
+    @classmethod
+    def of(cls, mask: np.ndarray, left: int = 0, top: int = 0) -> 'Part':
+        """A copy of it, of a mask whose own corner lies there; of (0, 0) pixels where the mask holds nothing."""
+        x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+        return cls(mask[y : y + height, x : x + width].copy(), left + x, top + y)
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -72,8 +79,8 @@ class Detections:
         return len(self.boxes)
 
     def part(self, number: int) -> Part:
-        """What is held of an object's mask."""
-        return self.masks.parts[number] if isinstance(self.masks, Masks) else Part(self.masks[number], 0, 0)
+        """The part of an object's mask that holds it."""
+        return self.masks.parts[number] if isinstance(self.masks, Masks) else Part.of(self.masks[number])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,44 +160,39 @@ def records_of(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> 
         category = categories[label] if label < len(categories) else {'id': int(label), 'name': f'class {label}'}
         return {'category_id': category['id'], 'category_name': category['name']}
 
+    def region(mask: np.ndarray, label: int, area: int) -> dict[str, Any]:
+        return {**named(label), 'area': int(area), 'segmentation': run_lengths(Part.of(mask), mask.shape)}
+
     if isinstance(prediction, Classification):
         likeliest = np.argsort(-prediction.scores, kind='stable')[:MOST_CLASSES]
         return [{**named(label), 'score': float(prediction.scores[label])} for label in likeliest]
     if isinstance(prediction, Panoptic):
-        segments = zip(prediction.segment_labels, prediction.segment_areas, strict=True)
-        return [
-            {**named(label), 'area': int(area), 'segmentation': run_lengths(prediction.segment_map == number)}
-            for number, (label, area) in enumerate(segments, start=1)
-        ]
+        segments = enumerate(zip(prediction.segment_labels, prediction.segment_areas, strict=True), start=1)
+        return [region(prediction.segment_map == number, label, area) for number, (label, area) in segments]
     if isinstance(prediction, Segmentation):
-        return [
-            {**named(label), 'area': int(area), 'segmentation': run_lengths(prediction.label_map == label)}
-            for label, area in zip(prediction.labels, prediction.areas, strict=True)
-        ]
+        classes = zip(prediction.labels, prediction.areas, strict=True)
+        return [region(prediction.label_map == label, label, area) for label, area in classes]
     records, masks = [], prediction.masks
     for number, (label, score) in enumerate(zip(prediction.labels, prediction.scores, strict=True)):
         left, top, right, bottom = map(float, prediction.boxes[number])
         bbox = [round(value, 2) for value in (left, top, right - left, bottom - top)]
-        runs = {} if masks is None else {'segmentation': run_lengths(*prediction.part(number), masks.shape[1:])}
+        runs = {} if masks is None else {'segmentation': run_lengths(prediction.part(number), masks.shape[1:])}
         track = {} if prediction.ids is None else {'track_id': int(prediction.ids[number])}
         records.append({**named(label), **track, 'score': float(score), 'bbox': bbox, **runs})
     return records
 
 
-def run_lengths(mask: np.ndarray, left: int = 0, top: int = 0, size: tuple[int, int] | None = None) -> dict[str, Any]:
-    """A mask as COCO's format has it: ``size`` and compressed ``counts``.
-
-    It is (height, width) bool, or the part of one of this size whose corner lies there.
-    """
+def run_lengths(part: Part, size: tuple[int, int]) -> dict[str, Any]:
+    """A mask of height and width ``size`` as COCO's format has it: ``size`` and compressed ``counts``."""
     try:
         from pycocotools import mask as coco_mask
     except ModuleNotFoundError:
         raise UserError("masks are written by pycocotools, not installed here: 'pip install pycocotools'") from None
-    height, width = size = size or mask.shape
+    height, width = size
     # COCO counts down the columns: those that have no part of it need not be there.
-    columns = np.zeros((height, mask.shape[1]), bool)
-    columns[top : top + len(mask)] = mask
-    changes = left * height + np.flatnonzero(np.diff(columns.ravel(order='F'), prepend=False, append=False))
+    columns = np.zeros((height, part.mask.shape[1]), bool)
+    columns[part.top : part.box[3]] = part.mask
+    changes = part.left * height + np.flatnonzero(np.diff(columns.ravel(order='F'), prepend=False, append=False))
     counts = np.diff(changes[changes < height * width], prepend=0, append=height * width).tolist()
     encoded = coco_mask.frPyObjects({'size': size, 'counts': counts}, height, width)
     return {'size': list(size), 'counts': encoded['counts'].decode('ascii')}

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from ..errors import UserError
@@ -143,7 +142,7 @@ def gathered(found: Iterable[tuple[Box, Detections]]) -> tuple[np.ndarray, Detec
         tiles += [tile] * len(seen)
         each.append(replace(seen, boxes=seen.boxes + np.float32(tile[:2] * 2), masks=None))
         if seen.masks is not None:
-            parts = [*(parts or []), *(part_of(mask, *tile[:2]) for mask in seen.masks)]
+            parts = [*(parts or []), *(Part.of(mask, *tile[:2]) for mask in seen.masks)]
     objects = Detections(
         np.concatenate([seen.boxes for seen in each]),
         np.concatenate([seen.scores for seen in each]),
@@ -199,12 +198,6 @@ def inner(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """What boxes have in common."""
     corners = np.maximum(boxes[..., :2], others[..., :2]), np.minimum(boxes[..., 2:], others[..., 2:])
     return np.concatenate(corners, axis=-1)
-
-
-def part_of(mask: np.ndarray, x: int = 0, y: int = 0) -> Part:
-    """A copy of the part that holds the object, of the mask of a tile whose corner lies there."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return Part(mask[top : top + height, left : left + width].copy(), x + left, y + top)
 
 
 def united(parts: Sequence[Part]) -> Part:

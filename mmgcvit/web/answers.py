@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from ..inference import Classification, Prediction, Segmentation
-from ..inference.tiles import part_of
+from ..inference.results import Part
 from ..visualization.attention import Attention
 
 # By the kind of an attention, as of visualization.attention.BlockAttention.
@@ -32,7 +32,7 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
 
 def mask_of(mask: np.ndarray) -> dict[str, Any] | None:
     """A mask (height, width) as the part of it that holds the object; None where it holds nothing."""
-    part, left, top = part_of(mask)
+    part, left, top = Part.of(mask)
     return {'left': left, 'top': top, 'png': png_of(part)} if part.size else None
 
 
