@@ -40,17 +40,17 @@ def main(args: argparse.Namespace) -> None:
     check_named(args.config, args.checkpoint)
     check_at_least(args, trtexec=1)
     from ..export import check_onnx, write
-    from ..export.int8 import Quantization
-    from ..export.tensorrt import trtexec_line
+    from ..export.int8 import calibration_images
+    from ..export.metadata import trtexec_line
 
     check_onnx()
     if args.calibrate is not None and not args.int8:
         raise UserError('--calibrate is for weights in 8 bits; add --int8, or leave it out')
     if args.calibrate is not None and args.part is not None:
         raise UserError(f'--calibrate is for whole models; leave it out with --part {args.part}')
-    quantization = Quantization(args.calibrate) if args.int8 else None
+    images = None if args.calibrate is None else calibration_images(args.calibrate)
     source, model = load_model(args)
-    written = write(model, source, args.target, args.part, args.overwrite, not args.no_check, quantization)
+    written = write(model, source, args.target, args.part, args.overwrite, not args.no_check, args.int8, images)
     precision = ', int8' if args.int8 else ''
     print(f'{written.path}: {args.part or model.task}{precision}, {written.size / 1e6:.1f} MB')
     if written.difference is None:

@@ -38,15 +38,15 @@ def main(args: argparse.Namespace) -> int:
     from ..engine.progress import Display
     from ..inference.loading import in_words, load_for_command
     from ..visualization.judging import SCORES, truths_of
-    from ..visualization.mistakes import Folder, find_mistakes, write_confusion, write_worst
+    from ..visualization.mistakes import check_folder, find_mistakes, write_confusion, write_worst
 
-    folder = Folder(args.out_dir, args.overwrite)
+    folder, earlier = args.out_dir, check_folder(args.out_dir, args.overwrite)
     source = find_source(args.config, args.checkpoint)
     cfg, loader = read_config(source.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader])
     model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
     truths = truths_of(cfg, loader, model)
-    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     display = Display(sys.stdout)
     display.line(f'{model.task}, {len(truths)} images, on {in_words(model.device)}: {source.checkpoint}')
     try:
@@ -56,6 +56,8 @@ def main(args: argparse.Namespace) -> int:
     if not found.images:
         raise UserError(f'none of the {len(truths)} images of {loader} could be used')
     write_confusion(found.confusion, folder)
+    for path in earlier:
+        path.unlink(missing_ok=True)
     write_worst(found, truths, folder)
     confusion = found.confusion
     display.line(
@@ -67,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     display.line(f'worst by {SCORES[truths.model.task]}')
     for judged in found.worst[:NAMED]:
         display.line(f'    {judged.verdict.score:.3f} {truths.info(judged.number)["img_path"]}: {judged.verdict.why}')
-    display.line(f'{folder.path}: written')
+    display.line(f'{folder}: written')
     if found.failed:
         raise UserError(f'{len(found.failed)} images could not be used, named above')
     return 0

@@ -25,7 +25,7 @@ def add_options(parser: Parser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     out = args.out or args.work_dirs[0] / 'curves.png'
-    from ..visualization.curves import draw_curves, read_run
+    from ..visualization.curves import draw_curves, finite, read_run
 
     runs = [read_run(work_dir) for work_dir in args.work_dirs]
     if len({run.name for run in runs}) < len(runs):
@@ -35,12 +35,11 @@ def main(args: argparse.Namespace) -> None:
     for run in runs:
         print(f'{run.name}: {run.iterations} iterations' + (f', {run.epochs} epochs' if run.epochs else ''))
         if loss := run.training.get('loss'):
-            print(f'    loss {loss.last:.4g}')
-            if len(loss.finite) < len(loss.points):
-                print(f'    {len(loss.points) - len(loss.finite)} of {len(loss.points)} losses are not finite')
+            print(f'    loss {loss[max(loss)]:.4g}')
+            if broken := len(loss) - len(finite(loss)):
+                print(f'    {broken} of {len(loss)} losses are not finite')
         for name, curve in run.scores.items():
-            if curve.finite:
-                better = min if name.endswith(LOWER_IS_BETTER) else max
-                best = better(curve.finite.items(), key=lambda point: point[1])
-                print(f'    {name} {curve.last:.4g}; best {best[1]:.4g} ({run.scores_by} {best[0]})')
+            if points := finite(curve):
+                best = (min if name.endswith(LOWER_IS_BETTER) else max)(points, key=points.get)
+                print(f'    {name} {curve[max(curve)]:.4g}; best {points[best]:.4g} ({run.scores_by} {best})')
     print(f'curves: {out}')

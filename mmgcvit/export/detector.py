@@ -110,7 +110,8 @@ class DetectorGraph(nn.Module):
             by_class = deltas.reshape(images, proposals, -1, 4)
             by_class = decoded(boxes.unsqueeze(2), by_class, head.bbox_coder, size)
             if number < len(self.box_heads) - 1:
-                boxes = by_class.squeeze(2) if by_class.shape[2] == 1 else of_likeliest(by_class, found[-1])
+                likeliest = scores[..., :-1].argmax(-1).reshape(images, proposals, 1, 1).expand(-1, -1, 1, 4)
+                boxes = (by_class if by_class.shape[2] == 1 else by_class.gather(2, likeliest)).squeeze(2)
         scores = (sum(found) / len(found)).softmax(-1)[..., :-1].transpose(1, 2)
         return by_class.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
 
@@ -196,12 +197,6 @@ def cut_out(extractor: SingleRoIExtractor, maps: tuple[Tensor, ...], rois: Tenso
     order = torch.cat(places)
     numbers = torch.arange(order.shape[0], device=order.device)
     return torch.cat(pieces)[torch.empty_like(order).scatter(0, order, numbers)]
-
-
-def of_likeliest(by_class: Tensor, scores: Tensor) -> Tensor:
-    """Of boxes (B, P, K, 4) those of the likeliest object class by scores (B, P, K + 1): (B, P, 4)."""
-    likeliest = scores[..., :-1].argmax(-1)
-    return by_class.gather(2, likeliest[..., None, None].expand(-1, -1, 1, 4)).squeeze(2)
 
 
 def sorted_best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:

@@ -21,13 +21,15 @@ DYNAMIC_INPUT = {0: 'batch', 2: 'height', 3: 'width'}
 
 def graph_of(predictor: Predictor, part: str | None = None) -> nn.Module:
     """What is exported of a model, ``'backbone'`` for that alone; a UserError where it has parts that cannot be."""
+    network = predictor.network
     if part is not None:
-        graph = BackboneGraph
-    elif predictor.task == 'detection':
-        from .detector import DetectorGraph as graph  # noqa: N813
-    else:
-        graph = SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph
-    return graph(predictor.network).eval()
+        return network.backbone
+    if predictor.task == 'detection':
+        from .detector import DetectorGraph
+
+        return DetectorGraph(network).eval()
+    graph = SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph
+    return graph(network).eval()
 
 
 def outputs_of(predictor: Predictor, part: str | None = None) -> dict[str, dict[int, str]]:
@@ -41,17 +43,6 @@ def outputs_of(predictor: Predictor, part: str | None = None) -> dict[str, dict[
         return {'logits': DYNAMIC_INPUT}
     names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if network.roi_head.with_mask else [])]
     return {name: {0: 'objects'} for name in names}
-
-
-class BackboneGraph(nn.Module):
-    """The backbone of any model: images (B, 3, H, W) to its maps."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.backbone = model.backbone
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.backbone(images))
 
 
 class ClassifierGraph(nn.Module):

@@ -7,10 +7,9 @@ of attention, softmax, LayerNorm, boxes and their suppression; and what a detect
 import logging
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 from ..errors import UserError, first_line
 from ..inference.inputs import find_inputs
@@ -28,71 +27,56 @@ LAST_LAYERS = re.compile(r'/(rpn_cls|rpn_reg|fc_cls|fc_reg|conv_logits)[^/]*/')
 OPTIONS = {'per_channel': True, 'reduce_range': True, 'extra_options': {'MatMulConstBOnly': True}}
 
 
-class Quantization:
-    """Weights in 8 bits.
+def quantize(path: Path, images: Sequence[str] | None = None) -> None:
+    """Replace a float32 file by its quantized one, with its metadata and ``precision: int8``.
 
-    With images activations and convolutions are in 8 bits too, by the ranges that they have on these
+    With image files activations and convolutions are in 8 bits too, by the ranges that they have on these
     (``quantize_static``, QDQ). Without, activations are by the range that each has when the file runs
     (``quantize_dynamic``), and convolutions stay in float32, which onnxruntime runs faster.
 
-    Images are named as files, folders and patterns, as ``mmgcvit predict`` takes them; None for no images.
+    Where onnxruntime's tool fails, or onnxruntime cannot run its file, the file is as before.
     """
+    import onnx
+    from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic, quantize_static
 
-    def __init__(self, named: Sequence[str] | None = None) -> None:
-        self.images = None if named is None else images_of(named)
+    from .runner import Runner, as_array
 
-    def quantize(self, path: Path) -> None:
-        """Replace a float32 file by its quantized one, with its metadata and ``precision: int8``.
-
-        Where onnxruntime's tool fails, or onnxruntime cannot run its file, the file is as before.
-        """
-        import onnx
-        from onnxruntime.quantization import QuantType, quant_pre_process, quantize_dynamic, quantize_static
-
-        entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}') as folder, quiet():
+    entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    # The tool gives advice to prepare the file, also where that is done.
+    logging.disable(logging.WARNING)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}') as folder:
             prepared, quantized = Path(folder, 'prepared.onnx'), Path(folder, 'quantized.onnx')
-            try:
-                # Its symbolic shapes end in an assertion on graphs whose windows follow from the size of the map.
-                quant_pre_process(path, prepared, skip_symbolic_shape=True)
-                options = {
-                    'weight_type': QuantType.QInt8,
-                    'nodes_to_exclude': left_in_float32(prepared),
-                    'op_types_to_quantize': ['MatMul', 'Gemm'] if self.images is None else ['Conv', 'MatMul', 'Gemm'],
-                    **OPTIONS,
-                }
-                if self.images is None:
-                    quantize_dynamic(prepared, quantized, **options)
-                else:
-                    reader = PreparedImages(path, self.images)
-                    quantize_static(prepared, quantized, reader, activation_type=QuantType.QUInt8, **options)
-                model = onnx.load(quantized)
-                run(session_of(quantized.read_bytes()), picture_of_chance((1, 3, 64, 96), seed=0).numpy())
-            except (OSError, UserError):
-                raise
-            # The errors of onnxruntime and of its tool have no base class of their own.
-            except Exception as error:
-                raise UserError(f"onnxruntime's quantization fails: {first_line(error)}") from None
-        onnx.helper.set_model_props(model, {**entries, PRECISION: INT8})
-        onnx.save(model, path)
+            # Its symbolic shapes end in an assertion on graphs whose windows follow from the size of the map.
+            quant_pre_process(path, prepared, skip_symbolic_shape=True)
+            options = {
+                'weight_type': QuantType.QInt8,
+                'nodes_to_exclude': left_in_float32(prepared),
+                'op_types_to_quantize': ['MatMul', 'Gemm'] if images is None else ['Conv', 'MatMul', 'Gemm'],
+                **OPTIONS,
+            }
+            if images is None:
+                quantize_dynamic(prepared, quantized, **options)
+            else:
+                runner = Runner(path)
+                left = ({INPUT: runner.normalised(runner.prepared(as_array(image)))} for image in images)
+                reader = SimpleNamespace(get_next=lambda: next(left, None))
+                quantize_static(prepared, quantized, reader, activation_type=QuantType.QUInt8, **options)
+            model = onnx.load(quantized)
+            run(session_of(quantized.read_bytes()), picture_of_chance((1, 3, 64, 96), seed=0).numpy())
+    except (OSError, UserError):
+        raise
+    # The errors of onnxruntime and of its tool have no base class of their own.
+    except Exception as error:
+        raise UserError(f"onnxruntime's quantization fails: {first_line(error)}") from None
+    finally:
+        logging.disable(logging.NOTSET)
+    onnx.helper.set_model_props(model, {**entries, PRECISION: INT8})
+    onnx.save(model, path)
 
 
-class PreparedImages:
-    """onnxruntime's ``CalibrationDataReader``, of image files prepared as the runner of a file does."""
-
-    def __init__(self, path: Path, images: Sequence[str]) -> None:
-        from .runner import Runner, as_array
-
-        runner = Runner(path)
-        self.left = ({INPUT: runner.normalised(runner.prepared(as_array(image)))} for image in images)
-
-    def get_next(self) -> dict[str, Any] | None:
-        """The next image as the graph's input, (1, 3, H, W) float32; None after the last."""
-        return next(self.left, None)
-
-
-def images_of(named: Sequence[str]) -> list[str]:
-    """The images to calibrate on, all of which can be read."""
+def calibration_images(named: Sequence[str]) -> list[str]:
+    """The images to calibrate on, named as ``mmgcvit predict`` takes them, all of which can be read."""
     from .runner import as_array
 
     inputs = find_inputs(named)
@@ -120,15 +104,3 @@ def left_in_float32(path: Path) -> list[str]:
         for node in graph.node
         if LAST_LAYERS.search(node.name) or (node.op_type == 'MatMul' and tables & set(node.input))
     ]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the tool's advice to prepare the file, which it also gives where that is done."""
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

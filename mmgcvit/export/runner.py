@@ -124,14 +124,22 @@ class Runner:
             label = int(scores.argmax())
             return Classification(label, self.classes[label], float(scores[label]), scores)
         if self.task == 'segmentation':
-            return Segmentation(label_map_of(outputs['logits'][0], image.shape[:2]))
+            size = image.shape[1::-1]
+            logits = [cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in outputs['logits'][0]]
+            return Segmentation(np.argmax(logits, axis=0).astype(np.int32))
         return self.detections(outputs, prepared.shape[:2], image.shape[:2])
 
     def prepared(self, image: np.ndarray) -> np.ndarray:
         """An image resized and cropped as the test pipeline does: (height, width, 3) uint8 to the same."""
-        resized = resize(image, self.size_of(image.shape[:2]), self.metadata['interpolation'], self.metadata['backend'])
-        crop = json.loads(self.metadata['crop'])
-        return resized if crop is None else middle_of(resized, crop)
+        size, interpolation = self.size_of(image.shape[:2]), self.metadata['interpolation']
+        if self.metadata['backend'] == 'pillow':
+            resized = np.array(Image.fromarray(image).resize(size, PILLOW[interpolation]))
+        else:
+            resized = cv2.resize(image, size, interpolation=CV2[interpolation])
+        # Width and height, out of the middle.
+        crop = json.loads(self.metadata['crop']) or size
+        top, left = (max(0, round((have - want) / 2)) for have, want in zip(size[::-1], crop[::-1], strict=True))
+        return resized[top : top + crop[1], left : left + crop[0]]
 
     def size_of(self, size: tuple[int, int]) -> tuple[int, int]:
         """Width and height that an image of height and width ``size`` is resized to."""
@@ -183,25 +191,6 @@ def as_array(image: str | Path | np.ndarray) -> np.ndarray:
     if loaded is None:
         raise ValueError(f'{image} cannot be read as an image')
     return loaded
-
-
-def resize(image: np.ndarray, size: tuple[int, int], interpolation: str, backend: str) -> np.ndarray:
-    """An image (height, width, 3) at another width and height."""
-    if backend == 'pillow':
-        return np.array(Image.fromarray(image).resize(size, PILLOW[interpolation]))
-    return cv2.resize(image, size, interpolation=CV2[interpolation])
-
-
-def middle_of(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The middle of an image, of width and height ``size`` or as large as it is."""
-    top, left = (max(0, round((have - want) / 2)) for have, want in zip(image.shape, size[::-1], strict=False))
-    return image[top : top + size[1], left : left + size[0]]
-
-
-def label_map_of(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Logits (classes, height, width) to the likeliest class of each pixel of an image of height and width ``size``."""
-    resized = [cv2.resize(each, size[::-1], interpolation=cv2.INTER_LINEAR) for each in logits]
-    return np.argmax(resized, axis=0).astype(np.int32)
 
 
 def paste(mask: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """From a trained model to a file of ONNX that has been compared with it."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from ..inference import Predictor
 from ..inference.sources import Source
 from .checking import Difference, compared
 from .graphs import DYNAMIC_INPUT, INPUT, graph_of, outputs_of
-from .int8 import Quantization
+from .int8 import quantize
 from .metadata import metadata_of
 
 SUFFIX = '.onnx'
@@ -51,13 +51,14 @@ def write(
     part: str | None = None,
     overwrite: bool = False,
     check: bool = True,
-    quantization: Quantization | None = None,
+    int8: bool = False,
+    images: Sequence[str] | None = None,
 ) -> Written:
     """Write a model on the CPU, or its ``'backbone'``, as a file of ONNX, for images of any size and any number.
 
-    It is written beside its place, compared in float32 with the model in onnxruntime, quantized where that is asked
-    for, and moved there. Where the model has parts that cannot be exported, the file cannot be written or differs from
-    the model, a UserError says so, and nothing is left of it.
+    It is written beside its place, compared in float32 with the model in onnxruntime, with ``int8`` quantized (by these
+    image files, :func:`~.int8.quantize`), and moved there. Where the model has parts that cannot be exported, the file
+    cannot be written or differs from the model, a UserError says so, and nothing is left of it.
     """
     check_onnx()
     check_target(target, SUFFIX, overwrite)
@@ -67,8 +68,8 @@ def write(
         with written_whole(target) as unfinished:
             trace(graph, outputs_of(predictor, part), metadata, unfinished)
             difference = compared(predictor, part, unfinished) if check else None
-            if quantization is not None:
-                quantization.quantize(unfinished)
+            if int8:
+                quantize(unfinished, images)
     except OSError as error:
         raise UserError(f'{target} could not be written: {error.strerror or first_line(error)}') from None
     return Written(target, target.stat().st_size, difference)

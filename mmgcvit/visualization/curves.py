@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ..errors import UserError
-from .drawing import check_ending, save
+from .drawing import save
 
 # What mmengine logs beside scores when it validates, and what says when.
 NO_SCORES = ('data_time', 'time', 'step', 'epoch', 'iter')
@@ -26,20 +27,8 @@ MEDIANS = 40
 DETAILS = ('_s', '_m', '_l', '_50', '_75')
 
 
-@dataclass
-class Curve:
-    """Values over steps."""
-
-    points: dict[int, float] = field(default_factory=dict)
-
-    @property
-    def last(self) -> float:
-        return self.points[max(self.points)]
-
-    @property
-    def finite(self) -> dict[int, float]:
-        """The points that are numbers, ascending."""
-        return {step: value for step, value in sorted(self.points.items()) if math.isfinite(value)}
+# Values by their steps.
+Curve = dict[int, float]
 
 
 @dataclass
@@ -68,16 +57,22 @@ class Run:
         for curves, session in ((self.training, training), (self.scores, scores)):
             first = min((entry['step'] for entry in session), default=math.inf)
             for curve in curves.values():
-                curve.points = {step: value for step, value in curve.points.items() if step < first}
+                for step in [step for step in curve if step >= first]:
+                    del curve[step]
             for entry in session:
                 for name, value in entry.items():
                     if name not in NO_SCORES and isinstance(value, int | float):
-                        curves.setdefault(name, Curve()).points[entry['step']] = float(value)
+                        curves.setdefault(name, {})[entry['step']] = float(value)
         self.epochs = max([self.epochs, *(entry.get('epoch', 0) for entry in training)])
 
 
 def last_step(curves: dict[str, Curve]) -> int:
-    return max((step for curve in curves.values() for step in curve.points), default=0)
+    return max((step for curve in curves.values() for step in curve), default=0)
+
+
+def finite(curve: Curve) -> Curve:
+    """The points that are numbers, ascending."""
+    return {step: value for step, value in sorted(curve.items()) if math.isfinite(value)}
 
 
 def read_run(work_dir: Path) -> Run:
@@ -125,7 +120,6 @@ class Panel(NamedTuple):
 
 def draw_curves(runs: Sequence[Run], keys: Sequence[str], file: Path) -> None:
     """Draw what runs of different names have logged, a panel for each key, into a file; see :func:`panels_of`."""
-    check_ending(file)
     panels = panels_of(runs, keys)
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
@@ -133,12 +127,8 @@ def draw_curves(runs: Sequence[Run], keys: Sequence[str], file: Path) -> None:
     for i, panel in enumerate(panels):
         draw_panel(figure.add_subplot(rows, columns, i + 1), panel, runs)
     if len(runs) > 1:
-        # One entry for each run, from whichever panel has it.
-        found = {}
-        for axes in figure.axes:
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-                found.setdefault(label, handle)
-        figure.legend(found.values(), found.keys(), loc='outside upper center', ncols=min(len(runs), 4), frameon=False)
+        lines = [Line2D([], [], color=f'C{number}', label=run.name) for number, run in enumerate(runs)]
+        figure.legend(handles=lines, loc='outside upper center', ncols=min(len(runs), 4), frameon=False)
     save(figure, file)
 
 
@@ -175,14 +165,15 @@ def draw_panel(axes: Axes, panel: Panel, runs: Sequence[Run]) -> None:
     all_finite = True
     for i, (run, part, curve) in enumerate(panel.curves):
         colour = f'C{i if part else list(runs).index(run)}'
-        steps, values = list(curve.finite), list(curve.finite.values())
+        points = finite(curve)
+        steps, values = list(points), list(points.values())
         label = part or run.name
         if len(steps) > 2 * MEDIANS:
             axes.plot(steps, values, color=colour, alpha=0.2, linewidth=0.8)
             axes.plot(*medians(steps, values), color=colour, label=label)
         else:
             axes.plot(steps, values, color=colour, marker='.', label=label)
-        broken = sorted(set(curve.points) - set(steps))
+        broken = sorted(set(curve) - set(steps))
         axes.plot(broken, [0.02] * len(broken), 'x', color=colour, transform=axes.get_xaxis_transform())
         all_finite &= not broken
     axes.set_title(panel.title)

@@ -18,6 +18,8 @@ from ..inference.loading import quiet_hosts
 
 # So many kinds of mistakes are named of an image.
 NAMED = 3
+# Boxes of one object overlap by this IoU at least.
+SAME_OBJECT = 0.5
 # What scores are called, by the task of a model.
 SCORES = {
     'detection': 'F1 of the objects',
@@ -259,7 +261,7 @@ def judge_class(truth: Classification, found: Classification, confusion: Confusi
     return Verdict(score, 1, f'{truth.class_name} taken for {found.class_name}, {score:.2f} against {found.score:.2f}')
 
 
-def match(found: Detections, truth: TrueDetections, iou_thr: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def match(found: Detections, truth: TrueDetections) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Match objects one to one: of a class first, then those left over of any, the surest first.
 
     Gives numbers: (k, 2) of one that is there and one that is found; of those that are there and not found; and of
@@ -275,10 +277,10 @@ def match(found: Detections, truth: TrueDetections, iou_thr: float = 0.5) -> tup
         for number in order[free_found[order]]:
             fitting = np.where(allowed[number] & free_truths, overlaps[number], -1.0)
             best = int(fitting.argmax()) if len(fitting) else -1
-            if best >= 0 and fitting[best] >= iou_thr:
+            if best >= 0 and fitting[best] >= SAME_OBJECT:
                 pairs.append((best, number))
                 free_truths[best] = free_found[number] = False
-    in_crowd = (iou_of(found.boxes, truth.crowds, mode='iof') >= iou_thr).any(1)
+    in_crowd = (iou_of(found.boxes, truth.crowds, mode='iof') >= SAME_OBJECT).any(1)
     pairs = np.array(pairs, np.int64).reshape(-1, 2)
     return pairs, np.flatnonzero(free_truths), np.flatnonzero(free_found & ~in_crowd)
 

@@ -5,7 +5,6 @@ One pass, :func:`find_mistakes`, by the verdicts of ``judging.py``; its folder l
 
 import heapq
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -62,17 +61,6 @@ def find_mistakes(model: Predictor, truths: Truths, most_worst: int, batch_size:
         # Of equally bad ones the first of the data set.
         return -judged.verdict.score, judged.verdict.mistakes, -judged.number
 
-    # One at least, so that all are judged.
-    judged = judged_images(model, truths, batch_size, found, display)
-    found.worst = heapq.nlargest(max(most_worst, 1), judged, key=badness)[:most_worst]
-    return found
-
-
-def judged_images(
-    model: Predictor, truths: Truths, batch_size: int, found: Found, display: Display
-) -> Iterator[Judged]:
-    """Judge all images; those that cannot be used are named in ``found.failed`` and on the display."""
-
     def fail(path: str, error: UserError) -> None:
         # What concerns a file begins with its name already.
         sentence = str(error) if str(error).startswith(path) else f'{path}: {error}'
@@ -94,29 +82,30 @@ def judged_images(
             try:
                 if isinstance(outcome, UserError):
                     raise outcome
-                yield Judged(number, judge(truth, outcome, found.confusion), outcome)
-                found.images += 1
+                judged = Judged(number, judge(truth, outcome, found.confusion), outcome)
             except UserError as error:
                 fail(path, error)
+            else:
+                found.images += 1
+                found.worst = heapq.nlargest(most_worst, [*found.worst, judged], key=badness)
         display.advance(min(begin + batch_size, len(truths)))
     display.end()
+    return found
 
 
-class Folder:
-    """A folder for the mistakes of one model, refused where something is in the way, before anything is computed."""
+def check_folder(folder: Path, overwrite: bool = False) -> list[Path]:
+    """Refuse a folder where something is in the way, before anything is computed.
 
-    def __init__(self, path: Path, overwrite: bool = False) -> None:
-        check_out_dir(path, (MATRIX, MATRIX_PICTURE, TABLE, PICTURES), overwrite)
-        self.path = path
-        # The pictures that an earlier call's table names: beside new ones they would be taken for these.
-        self.earlier_pictures = []
-        table = path / TABLE
-        if table.is_file():
-            try:
-                names = [Path(entry['drawn']).name for entry in json.loads(table.read_text())['images']]
-            except (ValueError, KeyError, TypeError):
-                raise UserError(f'{table} is no table of this command; name another folder, or remove it') from None
-            self.earlier_pictures = [path / PICTURES / name for name in names]
+    Gives the pictures that an earlier call's table names: beside new ones they would be taken for these.
+    """
+    check_out_dir(folder, (MATRIX, MATRIX_PICTURE, TABLE, PICTURES), overwrite)
+    table = folder / TABLE
+    if not table.is_file():
+        return []
+    try:
+        return [folder / PICTURES / Path(entry['drawn']).name for entry in json.loads(table.read_text())['images']]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f'{table} is no table of this command; name another folder, or remove it') from None
 
 
 def draw_confusion(confusion: Confusion) -> Figure:
@@ -170,7 +159,7 @@ def draw_pairs(axes: Axes, confusion: Confusion) -> None:
     axes.spines[['top', 'right']].set_visible(False)
 
 
-def write_confusion(confusion: Confusion, folder: Folder) -> None:
+def write_confusion(confusion: Confusion, folder: Path) -> None:
     """The matrix as JSON, a row a line, and as a picture."""
     most_confused = confusion.most_confused(PAIRS_WRITTEN)
     pairs = [{**pair._asdict(), 'share': round(pair.share, 6)} for pair in most_confused]
@@ -179,27 +168,20 @@ def write_confusion(confusion: Confusion, folder: Folder) -> None:
     for key, rows in (('most_confused', pairs), ('matrix', confusion.counts.tolist())):
         inner = ',\n'.join(json.dumps(row, ensure_ascii=False) for row in rows)
         lines.append(f'"{key}": [\n{inner}\n]')
-    write_text(folder.path / MATRIX, '{\n' + ',\n'.join(lines) + '\n}\n')
-    save(draw_confusion(confusion), folder.path / MATRIX_PICTURE)
+    write_text(folder / MATRIX, '{\n' + ',\n'.join(lines) + '\n}\n')
+    save(draw_confusion(confusion), folder / MATRIX_PICTURE)
 
 
-def write_worst(found: Found, truths: Truths, folder: Folder) -> None:
+def write_worst(found: Found, truths: Truths, folder: Path) -> None:
     """Write the worst images, the truth beside the prediction, and a table of them."""
-    for path in folder.earlier_pictures:
-        path.unlink(missing_ok=True)
     entries = []
     for rank, judged in enumerate(found.worst, start=1):
-        path = truths.info(judged.number)['img_path']
+        info = truths.info(judged.number)
+        image, path, verdict = truths.image(info), info['img_path'], judged.verdict
+        words = [f'{verdict.score:.3f}: {verdict.why}', path]
+        picture = side_by_side(image, truths.truth(info, image), judged.prediction, truths.model.palette, words)
         drawn = Path(PICTURES) / f'{rank:03d}_{Path(path).stem}.png'
-        write_image(folder.path / drawn, picture_of(judged, truths))
-        verdict = {**judged.verdict._asdict(), 'score': round(judged.verdict.score, 6)}
-        entries.append({'rank': rank, 'file_name': path, **verdict, 'drawn': str(drawn)})
-    write_json(folder.path / TABLE, {'score': SCORES[truths.model.task], 'images': entries})
-
-
-def picture_of(judged: Judged, truths: Truths) -> np.ndarray:
-    """An image with the truth and with the prediction, and what is wrong."""
-    info = truths.info(judged.number)
-    image = truths.image(info)
-    words = [f'{judged.verdict.score:.3f}: {judged.verdict.why}', info['img_path']]
-    return side_by_side(image, truths.truth(info, image), judged.prediction, truths.model.palette, words)
+        write_image(folder / drawn, picture)
+        said = {**verdict._asdict(), 'score': round(verdict.score, 6)}
+        entries.append({'rank': rank, 'file_name': path, **said, 'drawn': str(drawn)})
+    write_json(folder / TABLE, {'score': SCORES[truths.model.task], 'images': entries})

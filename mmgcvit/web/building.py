@@ -32,7 +32,7 @@ from ..models.layers import out_of_windows
 from ..version import __version__
 from ..visualization.attention import window_of
 from ..visualization.networks import backbone_of, inputs_of, last_detailed_stage, recorded_inputs, stride_of
-from .answers import attention_title
+from .model import attention_title
 from .server import CATALOGUE, page_files
 
 HERE = Path(__file__).parent
@@ -64,8 +64,7 @@ SEED, NUM_SCENES, FEWEST_DIGITS, SCENE_SIZE, NUM_SINGLE, SINGLE_SIZE = 7, 3, 3, 
 class PageModel(NamedTuple):
     """A model of the page."""
 
-    config: Path
-    checkpoint: str | None  # None for the weights that come with the config
+    config: Path  # that weights come with
     title: str  # what it does, for people
     description: str  # what it is
 
@@ -76,9 +75,9 @@ def digits_models() -> list[PageModel]:
     detects = 'Mask R-CNN on GC ViT: boxes and masks of the digits in a picture'
     names = 'GC ViT: a picture that one digit fills is which one?'
     return [
-        PageModel(configs / 'mask_rcnn_gcvit_digits.py', None, 'Find digits', detects),
-        PageModel(configs / 'gcvit_digits_cls.py', None, 'Name one digit', names),
-        PageModel(configs / 'lsa_digits_cls.py', None, 'Name one digit, by LSA', 'The same with the other network'),
+        PageModel(configs / 'mask_rcnn_gcvit_digits.py', 'Find digits', detects),
+        PageModel(configs / 'gcvit_digits_cls.py', 'Name one digit', names),
+        PageModel(configs / 'lsa_digits_cls.py', 'Name one digit, by LSA', 'The same with the other network'),
     ]
 
 
@@ -139,25 +138,10 @@ def add_runtime(page: Path) -> None:
         shutil.copyfile(Path(find_spec('onnxruntime').origin).parent / file, target / file)
 
 
-def add_model(page: Path, model: PageModel) -> dict[str, Any]:
-    """Write a model's network into a page; returns its entry in models.json."""
-    file = f'{MODELS}/{model.config.stem}.onnx'
-    described = write_network(model.config, model.checkpoint, page / file)
-    content = (page / file).read_bytes()
-    return {
-        'name': model.config.stem,
-        'title': model.title,
-        'description': model.description,
-        'file': file,
-        'bytes': len(content),
-        'sha256': hashlib.sha256(content).hexdigest(),
-        **described,
-    }
-
-
-def write_network(config: Path, checkpoint: str | None, file: Path) -> dict[str, Any]:
-    """Write a model's network as an ONNX file; what the page must know to prepare pictures and to draw."""
-    source = find_source(config, checkpoint)
+def add_model(page: Path, page_model: PageModel) -> dict[str, Any]:
+    """Write a model's network into a page; its entry in models.json, with what prepares pictures and draws."""
+    config = page_model.config
+    source = find_source(config)
     with quiet_hosts():
         model = load_source(source, 'cpu')
     if model.task not in TASKS:
@@ -171,8 +155,20 @@ def write_network(config: Path, checkpoint: str | None, file: Path) -> dict[str,
     attn, shown = attended_block(model, torch.zeros(1, 3, *reversed(described['scale'])))
     if attn is not None:
         graph, outputs = WithAttention(graph, attn), {**outputs, **ATTENTION}
-    trace(graph.eval(), outputs, metadata, file)
-    return {**described, 'score_thr': SHOWN_FROM, 'attention': shown}
+    file = f'{MODELS}/{config.stem}.onnx'
+    trace(graph.eval(), outputs, metadata, page / file)
+    content = (page / file).read_bytes()
+    return {
+        'name': config.stem,
+        'title': page_model.title,
+        'description': page_model.description,
+        'file': file,
+        'bytes': len(content),
+        'sha256': hashlib.sha256(content).hexdigest(),
+        **described,
+        'score_thr': SHOWN_FROM,
+        'attention': shown,
+    }
 
 
 def attended_block(model: Predictor, images: Tensor) -> tuple[nn.Module | None, dict[str, Any] | None]:

@@ -1,22 +1,25 @@
 """One loaded model behind the page: what the page is told of it, the pictures that it takes, and its answers.
 
-Pictures come as bytes from somebody else's hands: they are checked by their headers before anything is decoded.
+These are in the form of page/outputs.js, with pixels as PNG files. Pictures come as bytes from somebody else's hands:
+they are checked by their headers before anything is decoded.
 """
 
+import base64
 import io
 import math
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import UserError, first_line
-from ..inference import Predictor
+from ..inference import Classification, Prediction, Predictor, Segmentation
 from ..inference.loading import in_words
+from ..inference.results import Part
 from ..version import __version__
-from ..visualization.attention import attention
-from .answers import answer_of, attention_of
+from ..visualization.attention import Attention, attention
 
 # Below what the page's slider goes to; the slider begins at the model's own threshold.
 LEAST_SCORE = 0.05
@@ -32,6 +35,8 @@ MOST_SCORES = 320_000_000
 STRIP = 64
 # Of Pillow's decoders those that browsers have too, and that are looked at most.
 FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP')
+# By the kind of an attention, as of visualization.attention.BlockAttention.
+QUERIES = {'global': 'global queries', 'local': 'queries of its window', 'all': 'all queries'}
 
 
 class ServedModel:
@@ -83,6 +88,58 @@ class ServedModel:
             shown = None
         height, width = picture.shape[:2]
         return {'size': {'width': width, 'height': height}, **answer_of(prediction), 'attention': shown}
+
+
+def answer_of(prediction: Prediction) -> dict[str, Any]:
+    """What is found in a picture; coordinates in its pixels."""
+    if isinstance(prediction, Classification):
+        return {'scores': prediction.scores.tolist()}
+    if isinstance(prediction, Segmentation):
+        return {'labelMap': {'png': png_of(prediction.label_map)}}
+    masks = [None] * len(prediction) if prediction.masks is None else map(mask_of, prediction.masks)
+    rows = zip(prediction.labels, prediction.scores, prediction.boxes, masks, strict=True)
+    return {
+        'objects': [
+            {'label': int(label), 'score': float(score), 'box': box.tolist(), 'mask': mask}
+            for label, score, box, mask in rows
+        ]
+    }
+
+
+def mask_of(mask: np.ndarray) -> dict[str, Any] | None:
+    """A mask (height, width) as the part of it that holds the object; None where it holds nothing."""
+    part, left, top = Part.of(mask)
+    return {'left': left, 'top': top, 'png': png_of(part)} if part.size else None
+
+
+def png_of(numbers: np.ndarray) -> str:
+    """Numbers (height, width) below 65536 as a PNG file in base64: red, and 256 times green."""
+    numbers = numbers.astype(np.uint16)
+    # Blue, green, red, as OpenCV writes them. Grey of 16 bits browsers reduce to 8.
+    pixels = np.stack([np.zeros_like(numbers), numbers >> 8, numbers & 0xFF], axis=2).astype(np.uint8)
+    _, content = cv2.imencode('.png', pixels)
+    return base64.b64encode(content.tobytes()).decode()
+
+
+def attention_of(found: Attention) -> dict[str, Any]:
+    """The attention that each token of a stage receives, in the last of the blocks that are looked at."""
+    block = found.blocks[-1]
+    rows, columns = block.received.shape
+    return {
+        'rows': rows,
+        'columns': columns,
+        'values': np.nan_to_num(block.received).flatten().tolist(),
+        'box': list(found.box),
+        'title': attention_title(found.network, found.stage, block.block, block.kind),
+    }
+
+
+def attention_title(network: str, stage: int, block: int, kind: str) -> str:
+    """What the page says of the attention that it shows."""
+    return (
+        f'Attention of {network}, stage {stage}, block {block}: the weight that each place receives as a key, averaged '
+        f'over the heads and the {QUERIES[kind]}.'
+    )
 
 
 def picture_of(content: bytes, most_pixels: int = MOST_PIXELS) -> np.ndarray:

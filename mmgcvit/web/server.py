@@ -1,6 +1,7 @@
 """The page, and one model behind it, to be reached from this machine only."""
 
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -99,8 +100,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answered(self.page_file)
 
-    def do_HEAD(self) -> None:
-        self.answered(self.page_file)
+    do_HEAD = do_GET  # noqa: N815
 
     def do_POST(self) -> None:
         self.answered(self.prediction)
@@ -155,20 +155,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def announced_length(self) -> int:
         """How many bytes the picture has."""
-        length = self.headers.get('Content-Length', '')
-        if not (length.isascii() and length.isdigit()):
+        digits = re.fullmatch(r'0*(\d*)', self.headers.get('Content-Length') or 'none', re.ASCII)
+        if digits is None:
             raise RequestError(HTTPStatus.LENGTH_REQUIRED, 'The request does not say how many bytes the picture has.')
-        digits = length.lstrip('0')
-        if not digits:
-            raise RequestError(HTTPStatus.BAD_REQUEST, 'The picture is empty: it has 0 bytes.')
         # int() raises an error of its own at thousands of digits.
-        if len(digits) > len(str(MOST_BYTES)) or int(digits) > MOST_BYTES:
+        length = int(digits[1][: len(str(MOST_BYTES)) + 1] or 0)
+        if not length:
+            raise RequestError(HTTPStatus.BAD_REQUEST, 'The picture is empty: it has 0 bytes.')
+        if length > MOST_BYTES:
             raise RequestError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f'The picture has more than {MOST_BYTES >> 20} MiB; take one of at most {MOST_BYTES >> 20} MiB and '
                 f'{LONGEST_SIDE} pixels a side.',
             )
-        return int(digits)
+        return length
 
     def send(self, status: HTTPStatus, content: bytes, content_type: str) -> None:
         """Send an answer; of HEAD requests without the content."""

@@ -20,7 +20,7 @@ from rich.console import Console
 from sklearn.metrics import jaccard_score
 
 from mmgcvit.export.runner import Runner
-from mmgcvit.inference.results import records_of
+from mmgcvit.inference.results import Detections, records_of
 
 CROPS, SCENES = 'imagenet/val/*/*.jpg', 'ADEChallengeData2016/images/validation'
 ANNOTATIONS = 'ADEChallengeData2016/annotations/validation'
@@ -66,11 +66,10 @@ def average_precisions(runner: Runner, digits: Path) -> str:
         truth = COCO(str(digits / 'coco/annotations/instances_val2017.json'))
         by_name = {category['name']: category for category in truth.dataset['categories']}
         categories = [by_name[name] for name in runner.classes]
-        found = [
-            {'image_id': image['id'], **record}
-            for image in truth.dataset['images']
-            for record in records_of(runner(digits / 'coco/val2017' / image['file_name']), categories)
-        ]
+        found = []
+        for image in truth.dataset['images']:
+            objects = Detections(**vars(runner(digits / 'coco/val2017' / image['file_name'])))
+            found += [{'image_id': image['id'], **record} for record in records_of(objects, categories)]
         results = truth.loadRes(found)
         scores = {kind: average_precision(truth, results, kind) for kind in ('bbox', 'segm')}
     return ', '.join(f'{kind} mAP {100 * score:.2f}' for kind, score in scores.items())

@@ -14,8 +14,8 @@ import torch
 from mmgcvit.commands.main import run_command
 from mmgcvit.export import runner
 from mmgcvit.export.checking import TOLERANCE, distance, finding_everything, host_outputs, paired, session_of
+from mmgcvit.export.metadata import sizes_of
 from mmgcvit.export.runner import Runner
-from mmgcvit.export.tensorrt import sizes_of
 
 from ..programs import run
 from .conftest import DEMO, photo_of

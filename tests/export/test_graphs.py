@@ -17,8 +17,7 @@ from torch import nn
 from mmgcvit.export import check_onnx, writing
 from mmgcvit.export.detector import check_supported, chosen, decoded, padded
 from mmgcvit.export.graphs import SegmentorGraph, TraceablePooling
-from mmgcvit.export.metadata import Preparation, preparation_of
-from mmgcvit.export.tensorrt import sizes_of
+from mmgcvit.export.metadata import Preparation, preparation_of, sizes_of
 from mmgcvit.inference import UserError
 
 from ..tools.commands import CONFIGS

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.export.int8 import Quantization
+from mmgcvit.export.int8 import calibration_images, quantize
 from mmgcvit.export.runner import Runner
 from mmgcvit.inference import UserError
 
@@ -71,7 +71,7 @@ LONG = [('gcvit_digits_cls', 'dynamic'), ('upernet_gcvit_digits', 'static'), ('m
 def test_the_file_is_smaller_and_finds_the_same(name, way, exported, folder, tmp_path):
     before = exported(name).path
     path = shutil.copy(before, tmp_path / 'model.onnx')
-    Quantization([str(folder)] if way == 'static' else None).quantize(path)
+    quantize(path, calibration_images([str(folder)]) if way == 'static' else None)
     # The names and shapes of a graph of thousands of small operators stay, and by the dynamic way convolutions.
     assert path.stat().st_size < (0.6 if way == 'static' else 0.8) * before.stat().st_size
     assert metadata_of(path) == {**metadata_of(before), 'precision': 'int8'}
@@ -107,10 +107,10 @@ def test_where_the_tool_fails_or_onnxruntime_refuses_its_file_that_is_as_before(
     with monkeypatch.context() as patch:
         patch.setattr('onnxruntime.quantization.quantize_dynamic', fail)
         with pytest.raises(UserError, match=r"onnxruntime's quantization fails: .*no such operator"):
-            Quantization().quantize(path)
+            quantize(path)
     monkeypatch.setattr('mmgcvit.export.int8.left_in_float32', lambda path: [])
     with pytest.raises(UserError, match=r'onnxruntime cannot run the file for .*position'):
-        Quantization([str(image)]).quantize(path)
+        quantize(path, [str(image)])
     assert path.read_bytes() == before.read_bytes()
     assert {*tmp_path.iterdir()} == {path, image}
 

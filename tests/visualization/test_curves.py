@@ -5,7 +5,7 @@ import math
 import pytest
 
 from mmgcvit.errors import UserError
-from mmgcvit.visualization.curves import MEDIANS, draw_curves, latest_entry, medians, panels_of, read_run
+from mmgcvit.visualization.curves import MEDIANS, draw_curves, finite, latest_entry, medians, panels_of, read_run
 
 from .conftest import iteration, validation, write_session
 
@@ -14,9 +14,9 @@ def test_losses_go_by_iterations_and_scores_by_epochs_unless_runs_do_not(tmp_pat
     entries = [iteration(10, 3.0), iteration(20, 2.0), validation(1, acc=0.5), iteration(30, 1.0, epoch=2)]
     run = read_run(write_session(tmp_path / 'run', '20260101_000000', entries))
     assert run.name == 'run'
-    assert run.training['loss'].points == {10: 3.0, 20: 2.0, 30: 1.0}
+    assert run.training['loss'] == {10: 3.0, 20: 2.0, 30: 1.0}
     assert set(run.scores) == {'acc'}
-    assert run.scores['acc'].points == {1: 0.5}
+    assert run.scores['acc'] == {1: 0.5}
     assert (run.iterations, run.epochs, run.scores_by) == (30, 2, 'epoch')
     entries = [iteration(500), validation(500, mIoU=40.0), iteration(1000), validation(1000, mIoU=41.0)]
     assert read_run(write_session(tmp_path / 'other', '20260101_000000', entries)).scores_by == 'iteration'
@@ -28,15 +28,15 @@ def test_a_resumed_session_replaces_what_was_lost_of_the_one_before(tmp_path):
     write_session(tmp_path, '20260101_000000', first)
     write_session(tmp_path, '20260102_000000', [iteration(20, 2.5), validation(2, acc=0.2)])
     run = read_run(tmp_path)
-    assert run.training['loss'].points == {10: 3.0, 20: 2.5}
-    assert run.scores['acc'].points == {1: 0.1, 2: 0.2}
+    assert run.training['loss'] == {10: 3.0, 20: 2.5}
+    assert run.scores['acc'] == {1: 0.1, 2: 0.2}
 
 
 def test_a_line_that_a_killed_run_left_unfinished_is_passed_over(tmp_path):
     entries = [iteration(10, math.nan), validation(1, acc=0.5), iteration(20, 2.0)]
     run = read_run(write_session(tmp_path, '20260101_000000', entries, end='\n{"lr": 0.1, "los'))
     assert run.iterations == 20
-    assert run.training['loss'].finite == {20: 2.0}
+    assert finite(run.training['loss']) == {20: 2.0}
     assert latest_entry(tmp_path, 'acc') == {'acc': 0.5, 'data_time': 0.1, 'time': 0.2, 'step': 1}
 
 

@@ -18,7 +18,7 @@ from mmgcvit.errors import UserError
 from mmgcvit.hosts.configs import read_config
 from mmgcvit.inference import Classification, Detections, Segmentation
 from mmgcvit.visualization.judging import Confusion, TrueDetections, empty_confusion, iou_of, judge, match, truths_of
-from mmgcvit.visualization.mistakes import Folder, draw_confusion, find_mistakes
+from mmgcvit.visualization.mistakes import check_folder, draw_confusion, find_mistakes
 
 from ..inference import conftest as of_inference
 from .conftest import PER_CLASS, TASKS
@@ -260,7 +260,7 @@ def test_what_means_nothing_is_refused_before_anything_is_computed(call, work_di
     for content in ('{"images": [', '[]', '{"images": [{"file_name": "a.jpg"}]}'):
         (tmp_path / 'worst.json').write_text(content)
         with pytest.raises(UserError, match=r'worst\.json is no table of this command'):
-            Folder(tmp_path, overwrite=True)
+            check_folder(tmp_path, overwrite=True)
         assert (tmp_path / 'worst.json').read_text() == content
 
 
