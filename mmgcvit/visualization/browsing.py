@@ -19,10 +19,10 @@ from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import UserError, first_line
 from ..hosts.mmengine import reorders_channels
 from ..inference.loading import CIFAR, quiet_hosts
-from .sheets import cell_of_sample, loading_steps, stacked
+from .judging import KINDS, loading_steps
+from .sheets import cell_of_sample, stacked
 
-# By the scope of a config: what contact sheets call its data; and its preprocessor where it names none.
-KINDS = {'mmdet': 'coco', 'mmseg': 'ade20k', 'mmpretrain': 'imagenet'}
+# By the scope of a config its preprocessor where it names none.
 PREPROCESSORS = {'mmdet': 'DetDataPreprocessor', 'mmseg': 'SegDataPreProcessor', 'mmpretrain': 'ClsDataPreprocessor'}
 TRAINING = 'train_dataloader'
 # Of a sheet.

@@ -7,15 +7,21 @@ from functools import singledispatch
 from typing import Any, NamedTuple
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose
 from mmengine.registry import DATASETS
 
+from ..datasets.checks.loading import loads
+from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import UserError, first_line
 from ..hosts.mmengine import building_in
 from ..inference import Classification, Detections, Prediction, Predictor, Segmentation
 from ..inference.images import from_array, read_image
-from ..inference.loading import quiet_hosts
+from ..inference.loading import LOADING, quiet_hosts
 
+# By the scope of a config: what kind of data it has; and what packs that.
+KINDS = {'mmdet': 'coco', 'mmseg': 'ade20k', 'mmpretrain': 'imagenet'}
+PACKED_BY = {'coco': 'PackDetInputs', 'ade20k': 'PackSegInputs', 'imagenet': 'PackInputs'}
 # So many kinds of mistakes are named of an image.
 NAMED = 3
 # Boxes of one object overlap by this IoU at least.
@@ -97,9 +103,12 @@ class TrueDetections(Detections):
 class Truths:
     """A data set's images and what is true of them; files are decoded as the model has them decoded."""
 
-    def __init__(self, dataset: Any, model: Predictor) -> None:
+    def __init__(self, dataset: Any, settings: ConfigDict, model: Predictor) -> None:
         self.dataset = dataset
         self.model = model
+        steps = loading_steps(next(leaf_datasets(settings)), KINDS[model.scope])
+        with building_in(model.scope):
+            self.annotations = Compose([step for step in steps if type_name(step) != LOADING])
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -118,12 +127,45 @@ class Truths:
         """What is true of an image, in the form in which models predict."""
         size = image.shape[:2]
         try:
-            return LOADED[self.model.task]({**info, 'ori_shape': size, 'img_shape': size}, self.model)
+            sample = self.annotations({**info, 'img': image, 'ori_shape': size, 'img_shape': size})['data_samples']
+            return truth_of(sample, self.model.classes)
         except UserError:
             raise
         # What hosts raise on damaged files and annotations.
         except Exception as error:
             raise UserError(f'what is true of it cannot be loaded: {first_line(error)}') from None
+
+
+def loading_steps(settings: ConfigDict, kind: str) -> list[dict[str, Any]]:
+    """A pipeline that loads as a data set's own does, and does nothing else."""
+    pipeline = [step for step in settings.pipeline if loads(step)]
+    if kind != 'imagenet' and not any('LoadAnnotations' in str(step['type']) for step in pipeline):
+        pipeline.append({'type': 'LoadAnnotations', **({'with_bbox': True} if kind == 'coco' else {})})
+    return [*pipeline, {'type': PACKED_BY[kind]}]
+
+
+def truth_of(sample: Any, classes: Sequence[str]) -> Prediction:
+    """What a host's data sample says is true of its image; pixels that are not labelled have a number of no class."""
+
+    def names(labels: np.ndarray) -> list[str]:
+        return [classes[label] if label < len(classes) else f'class {label}' for label in labels]
+
+    if 'gt_instances' in sample:
+        objects = sample.gt_instances
+        labels = objects.labels.numpy()
+        masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
+        boxes, crowds = (
+            getattr(each.bboxes, 'tensor', each.bboxes).numpy() for each in (objects, sample.ignored_instances)
+        )
+        return TrueDetections(boxes, np.ones(len(boxes), np.float32), labels, names(labels), masks, crowds=crowds)
+    if 'gt_sem_seg' in sample:
+        label_map = sample.gt_sem_seg.data[0].numpy()
+        labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)
+        return Segmentation(label_map, labels, names(labels), areas)
+    labels = sample.gt_label.numpy()
+    if len(labels) != 1:
+        raise UserError(f'it is of {len(labels)} classes; mistakes are counted for images of one class each')
+    return Classification(int(labels[0]), names(labels)[0], 1.0, np.eye(len(classes), dtype=np.float32)[labels[0]])
 
 
 def truths_of(cfg: Config, loader: str, model: Predictor) -> Truths:
@@ -145,48 +187,7 @@ def truths_of(cfg: Config, loader: str, model: Predictor) -> Truths:
             f'the data set has {len(names)} classes, the model {len(model.classes)}: name the config that this '
             'checkpoint was trained with'
         )
-    return Truths(dataset, model)
-
-
-def true_objects(info: dict[str, Any], model: Predictor) -> TrueDetections:
-    """Boxes, and masks where the annotations have them."""
-    from mmdet.datasets.transforms import LoadAnnotations
-
-    with_masks = bool(info['instances']) and all('mask' in instance for instance in info['instances'])
-    found = LoadAnnotations(with_bbox=True, with_mask=with_masks, box_type=None)(info)
-    counted = ~found['gt_ignore_flags']
-    boxes, labels = found['gt_bboxes'].reshape(-1, 4), found['gt_bboxes_labels'][counted]
-    return TrueDetections(
-        boxes=boxes[counted],
-        scores=np.ones(len(labels), np.float32),
-        labels=labels,
-        class_names=model.names(labels),
-        masks=found['gt_masks'].to_ndarray().astype(bool)[counted] if with_masks else None,
-        crowds=boxes[~counted],
-    )
-
-
-def true_pixels(info: dict[str, Any], model: Predictor) -> Segmentation:
-    """The class of every pixel; those that are not labelled have a number that is none of a class."""
-    from mmseg.datasets.transforms import LoadAnnotations
-
-    label_map = LoadAnnotations()(info)['gt_seg_map'].astype(np.int32)
-    if label_map.shape != info['ori_shape']:
-        raise UserError(f'its labels have {label_map.shape} rows and columns, its pixels {info["ori_shape"]}')
-    labels, areas = np.unique(label_map[label_map < len(model.classes)], return_counts=True)
-    return Segmentation(label_map, labels.astype(np.int64), model.names(labels), areas.astype(np.int64))
-
-
-def true_class(info: dict[str, Any], model: Predictor) -> Classification:
-    labels = np.atleast_1d(info['gt_label'])
-    if len(labels) != 1:
-        raise UserError(f'it is of {len(labels)} classes; mistakes are counted for images of one class each')
-    scores = np.zeros(len(model.classes), np.float32)
-    scores[labels[0]] = 1.0
-    return Classification(int(labels[0]), model.names(labels)[0], 1.0, scores)
-
-
-LOADED = {'detection': true_objects, 'segmentation': true_pixels, 'classification': true_class}
+    return Truths(dataset, settings, model)
 
 
 class Verdict(NamedTuple):

@@ -40,7 +40,7 @@ def truths_of_run(runner: Runner, loader: DataLoader, settings: ConfigDict, scor
     # Its images are those that the loader has prepared.
     model = kind(network, Compose([]), loader_of(settings), names, colours_of(meta, settings, names))
     model.score_thr = score_thr
-    return Truths(loader.dataset, model)
+    return Truths(loader.dataset, settings, model)
 
 
 @HOOKS.register_module()

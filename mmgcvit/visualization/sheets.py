@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from PIL import Image, ImageDraw, ImageFont
 
-from ..datasets.checks.loading import loads
 from ..datasets.checks.sources import built, datasets_of, place_of
 from ..errors import first_line
-from ..inference import Detections, Prediction, Segmentation
+from ..inference import Prediction
 from ..inference.drawing import Colour, drawn, font_of, palette_of
+from .judging import loading_steps, truth_of
 
 # Samples of a data set, and how many stand side by side.
 NUM_SAMPLES, COLUMNS = 8, 4
@@ -30,7 +30,6 @@ CELL, CAPTION = (400, 300), 26
 # smaller; and what is written.
 SMALLEST, LARGEST = 320, 800
 FONT, LINE, GAP = 15, 24, 8
-PACKED_BY = {'coco': 'PackDetInputs', 'ade20k': 'PackSegInputs', 'imagenet': 'PackInputs'}
 
 
 def contact_sheet(cfg: Config, loaders: Sequence[str]) -> Image.Image:
@@ -54,14 +53,6 @@ def contact_sheet(cfg: Config, loaders: Sequence[str]) -> Image.Image:
         rows.append([line_of_text(words, COLUMNS * CELL[0])])
         rows += [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
     return stacked(rows)
-
-
-def loading_steps(settings: ConfigDict, kind: str) -> list[dict[str, Any]]:
-    """A pipeline that loads as a data set's own does, and does nothing else."""
-    pipeline = [step for step in settings.pipeline if loads(step)]
-    if kind != 'imagenet' and not any('LoadAnnotations' in str(step['type']) for step in pipeline):
-        pipeline.append({'type': 'LoadAnnotations', **({'with_bbox': True} if kind == 'coco' else {})})
-    return [*pipeline, {'type': PACKED_BY[kind]}]
 
 
 def drawn_samples(dataset: BaseDataset, kind: str) -> Iterator[Image.Image]:
@@ -90,21 +81,9 @@ def cell_of_sample(image: np.ndarray, sample: Any, metainfo: dict[str, Any], wor
     """An image (height, width, 3), blue, green, red, with what a host's data sample says is true of it."""
     classes = metainfo.get('classes') or ()
     palette = palette_of(len(classes), [metainfo.get('palette')])
-    return cell_of(image, truth_of(sample, classes), palette, words, with_scores=False)
-
-
-def truth_of(sample: Any, classes: Sequence[str]) -> Prediction | None:
-    """What a host's data sample says is true of its image, if it is something to be drawn in."""
-    if 'gt_instances' in sample:
-        objects = sample.gt_instances
-        boxes, labels = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy(), objects.labels.numpy()
-        masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
-        return Detections(boxes, np.ones(len(boxes)), labels, [classes[label] for label in labels], masks)
-    if 'gt_sem_seg' in sample:
-        label_map = sample.gt_sem_seg.data[0].numpy()
-        labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)
-        return Segmentation(label_map, labels, [classes[label] for label in labels], areas)
-    return None
+    is_drawn_in = 'gt_instances' in sample or 'gt_sem_seg' in sample
+    found = truth_of(sample, classes) if is_drawn_in else None
+    return cell_of(image, found, palette, words, with_scores=False)
 
 
 def cell_of(
