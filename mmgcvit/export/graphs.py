@@ -14,7 +14,6 @@ from ..inference import Predictor
 from ..models.layers.windows import divide_up
 
 INPUT = 'images'
-BACKBONE = 'backbone'
 # What changes from call to call, by the numbers of dimensions; whatever has no name is fixed.
 DYNAMIC_INPUT = {0: 'batch', 2: 'height', 3: 'width'}
 

@@ -16,7 +16,7 @@ from ..hosts.mmengine import reorders_channels
 from ..inference import Predictor
 from ..inference.sources import Source
 from ..version import __version__
-from .graphs import BACKBONE, INPUT
+from .graphs import INPUT
 
 Size = tuple[int, int]  # height, width
 # No file takes smaller images.
@@ -30,7 +30,7 @@ def metadata_of(predictor: Predictor, source: Source, part: str | None = None) -
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
     if preprocessor._enable_normalize:
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
-    task = BACKBONE if part == BACKBONE else predictor.task
+    task = part or predictor.task
     entries = {
         'mmgcvit_version': __version__,
         'task': task,

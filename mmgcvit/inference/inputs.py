@@ -62,18 +62,12 @@ def find_inputs(named: Sequence[str]) -> Inputs:
             raise UserError(f'{name}: there is no such file or folder')
     inputs.images, inputs.videos = each_once(inputs.images), each_once(inputs.videos)
     inputs.cameras = list(dict.fromkeys(inputs.cameras))
-    if inputs.images and not inputs.videos and not inputs.cameras and not any(map(may_be_image, inputs.images)):
-        raise UserError(f'{inputs.images[0]} is neither an image nor a video')
+    if inputs.images and not inputs.videos and not inputs.cameras:
+        import cv2
+
+        if not any(name.lower().endswith(IMAGE_ENDINGS) or cv2.haveImageReader(name) for name in inputs.images):
+            raise UserError(f'{inputs.images[0]} is neither an image nor a video')
     return inputs
-
-
-def may_be_image(name: str) -> bool:
-    """Whether a file is an image by its name, or by its first bytes."""
-    if name.lower().endswith(IMAGE_ENDINGS):
-        return True
-    import cv2
-
-    return cv2.haveImageReader(name)
 
 
 def take(inputs: Inputs, name: str, paths: Sequence[Path]) -> None:

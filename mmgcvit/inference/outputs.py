@@ -163,8 +163,4 @@ def video_written(path: Path, per_second: float) -> Iterator[Callable[[np.ndarra
 
 def frames_in(video: Path) -> int:
     """How many frames a video has by its header, which is written last; 0 where it has none."""
-    capture = cv2.VideoCapture(str(video))
-    try:
-        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    finally:
-        capture.release()
+    return int(cv2.VideoCapture(str(video)).get(cv2.CAP_PROP_FRAME_COUNT))

@@ -1,7 +1,7 @@
 """Predicting for all that a user has named, and writing what comes of it. The broken is named, counted and skipped."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
@@ -64,8 +64,9 @@ class Task:
         """``predictions.json`` and ``images.json``, whole also where something ends the call; pictures, label maps."""
         images: list[dict[str, Any]] = []
         records = json_entries(self.outputs.file(PREDICTIONS)) if self.write else nullcontext()
+        self.display.begin('images', len(paths))
         try:
-            with self.shown('images', len(paths)), records as add_record:
+            with records as add_record:
                 for begin in range(0, len(paths), self.batch_size):
                     batch = paths[begin : begin + self.batch_size]
                     for number, image, prediction in self.found_of(batch, begin + 1):
@@ -78,6 +79,7 @@ class Task:
                             self.images += 1
                     self.display.advance(begin + len(batch), batch[-1])
         finally:
+            self.display.end()
             if self.write:
                 write_json(self.outputs.file(IMAGES), {'images': images, 'categories': self.categories})
 
@@ -119,7 +121,10 @@ class Task:
 
     def predict_frames(self, frames: Frames, called: str) -> None:
         """A video below ``vis``, and below ``preds`` a line of JSON for each frame, both so called."""
-        with self.shown(frames.name, frames.expected or 1), ExitStack() as files:
+        with ExitStack() as files:
+            # Where nobody knows how many frames there are, the end is a step ahead.
+            self.display.begin(frames.name, frames.expected or 1)
+            files.callback(self.display.end)
             found = self.found_in(frames)
             first, done = next(found, None), 0
             if first is None:
@@ -151,15 +156,6 @@ class Task:
                 yield image, outcome if tracker is None else tracker(outcome)
             done += len(batch)
             self.display.advance(done)
-
-    @contextmanager
-    def shown(self, name: str, total: int) -> Iterator[None]:
-        """A bar for what is done in the block; where nobody knows how much that is, its end is a step ahead."""
-        self.display.begin(name, total)
-        try:
-            yield
-        finally:
-            self.display.end()
 
     def fail(self, sentence: str) -> None:
         """Name and count something that cannot be predicted."""

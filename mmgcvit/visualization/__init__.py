@@ -7,29 +7,11 @@ loaded by :func:`mmgcvit.load`; networks are heard by hooks that are gone afterw
 may import this room.
 """
 
-from .attention import Attention, BlockAttention, attention, draw_attention
+from .attention import attention, draw_attention
 from .drawing import check_ending, save
-from .gradcam import GradCam, draw_gradcam, gradcam
-from .networks import View
-from .queries import Queries, StageQuery, draw_queries, queries
-from .shifts import Shifts, draw_shifts, shifts
+from .gradcam import draw_gradcam, gradcam
+from .queries import draw_queries, queries
+from .shifts import draw_shifts, shifts
 
-__all__ = [
-    'Attention',
-    'BlockAttention',
-    'GradCam',
-    'Queries',
-    'Shifts',
-    'StageQuery',
-    'View',
-    'attention',
-    'check_ending',
-    'draw_attention',
-    'draw_gradcam',
-    'draw_queries',
-    'draw_shifts',
-    'gradcam',
-    'queries',
-    'save',
-    'shifts',
-]
+__all__ = ['attention', 'check_ending', 'gradcam', 'queries', 'save', 'shifts']
+__all__ += ['draw_attention', 'draw_gradcam', 'draw_queries', 'draw_shifts']

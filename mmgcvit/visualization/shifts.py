@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.colors import hsv_to_rgb, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
@@ -116,20 +115,17 @@ def draw_grids(axes: Axes, found: Shifts, part: np.ndarray, colours: np.ndarray)
     """The patches of each copy where their content lies in the image: a shift down shows what lies above."""
     draw_dimmed(axes, found.view)
     rows, columns = found.preferred.shape
+    (down, across), (top, left) = found.view.scale, found.view.offset
     for number in reversed(range(len(found.shifts))):
         dy, dx = found.shifts[number]
-        across = [(-dx, row * found.stride - dy, columns * found.stride - dx) for row in range(rows + 1)]
-        down = [(column * found.stride - dx, -dy, rows * found.stride - dy) for column in range(columns + 1)]
-        lines = [(x0, y, x1, y) for x0, y, x1 in across] + [(x, y0, x, y1) for x, y0, y1 in down]
-        placed = [found.view.in_image(line) for line in lines]
+        x = (np.arange(columns + 1) * found.stride - dx) * across + left
+        y = (np.arange(rows + 1) * found.stride - dy) * down + top
         width, order = (2.6, 3) if (dy, dx) == (0, 0) else (1.2, 2)
-        segments = [[line[:2], line[2:]] for line in placed]
-        axes.add_collection(LineCollection(segments, colors=[colours[number]], linewidths=width, zorder=order))
-    frame(
-        axes,
-        found.view,
-        'the framed part: patches of the image (thick, grey)\nand of its shifted copies, in their colours',
-    )
+        style = {'colors': [colours[number]], 'linewidths': width, 'zorder': order}
+        axes.hlines(y, x[0], x[-1], **style)
+        axes.vlines(x, y[0], y[-1], **style)
+    title = 'the framed part: patches of the image (thick, grey)\nand of its shifted copies, in their colours'
+    frame(axes, found.view, title)
     axes.set_xlim(part[0], part[2])
     axes.set_ylim(part[3], part[1])
 
