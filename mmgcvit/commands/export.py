@@ -50,16 +50,16 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'--calibrate is for whole models; leave it out with --part {args.part}')
     images = None if args.calibrate is None else calibration_images(args.calibrate)
     source, model = load_model(args)
-    written = write(model, source, args.target, args.part, args.overwrite, not args.no_check, args.int8, images)
+    difference = write(model, source, args.target, args.part, args.overwrite, not args.no_check, args.int8, images)
     precision = ', int8' if args.int8 else ''
-    print(f'{written.path}: {args.part or model.task}{precision}, {written.size / 1e6:.1f} MB')
-    if written.difference is None:
+    print(f'{args.target}: {args.part or model.task}{precision}, {args.target.stat().st_size / 1e6:.1f} MB')
+    if difference is None:
         print('not compared with the model')
     else:
         before = ', before quantization' if args.int8 else ''
         print(
-            f'largest difference from the model in onnxruntime{before}: {written.difference.largest:.1e} of the '
-            f'largest number ({written.difference.output})'
+            f'largest difference from the model in onnxruntime{before}: {difference.largest:.1e} of the '
+            f'largest number ({difference.output})'
         )
     if args.trtexec is not None:
-        print(trtexec_line(written.path, args.trtexec))
+        print(trtexec_line(args.target, args.trtexec))

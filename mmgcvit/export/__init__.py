@@ -4,6 +4,6 @@
 with NumPy and onnxruntime alone, and imports nothing of this package. The rooms from ``web`` on may import this one.
 """
 
-from .writing import Written, check_onnx, write
+from .writing import check_onnx, write
 
-__all__ = ['Written', 'check_onnx', 'write']
+__all__ = ['check_onnx', 'write']

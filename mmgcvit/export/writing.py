@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -29,14 +28,6 @@ EXAMPLE = (2, 3, 99, 132)
 LARGEST_FILE = 2**31 - 1
 
 
-class Written(NamedTuple):
-    """A file that is there."""
-
-    path: Path
-    size: int  # in bytes
-    difference: Difference | None  # of the float32 file from the model; None where it was not checked
-
-
 def check_onnx() -> None:
     """Make sure that the packages are there that exports need beside the package's own requirements."""
     missing = [name for name in NEEDED if find_spec(name) is None]
@@ -53,12 +44,13 @@ def write(
     check: bool = True,
     int8: bool = False,
     images: Sequence[str] | None = None,
-) -> Written:
+) -> Difference | None:
     """Write a model on the CPU, or its ``'backbone'``, as a file of ONNX, for images of any size and any number.
 
     It is written beside its place, compared in float32 with the model in onnxruntime, with ``int8`` quantized (by these
     image files, :func:`~.int8.quantize`), and moved there. Where the model has parts that cannot be exported, the file
     cannot be written or differs from the model, a UserError says so, and nothing is left of it.
+    Gives the difference of the float32 file from the model; None where it is not checked.
     """
     check_onnx()
     check_target(target, SUFFIX, overwrite)
@@ -72,7 +64,7 @@ def write(
                 quantize(unfinished, images)
     except OSError as error:
         raise UserError(f'{target} could not be written: {error.strerror or first_line(error)}') from None
-    return Written(target, target.stat().st_size, difference)
+    return difference
 
 
 def trace(graph: nn.Module, outputs: Mapping[str, Mapping[int, str]], metadata: Mapping[str, str], path: Path) -> None:

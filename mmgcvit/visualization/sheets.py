@@ -27,9 +27,9 @@ NUM_SAMPLES, COLUMNS = 8, 4
 # Width and height of a picture, and height of the line under it, in pixels.
 CELL, CAPTION = (400, 300), 26
 # Of pictures side by side: sides in pixels, to which as small images as digits are enlarged and large photos made
-# smaller; and what is written.
+# smaller; and what is between them.
 SMALLEST, LARGEST = 320, 800
-FONT, LINE, GAP = 15, 24, 8
+GAP = 8
 
 
 def contact_sheet(cfg: Config, loaders: Sequence[str]) -> Image.Image:
@@ -94,11 +94,16 @@ def cell_of(
     Lines and words are drawn into the larger or smaller image: they would become illegible.
     """
     scale = min(CELL[0] / image.shape[1], CELL[1] / image.shape[0])
-    picture = Image.fromarray(np.ascontiguousarray(drawn(image, found, palette, scale, with_scores)[..., ::-1]))
+    picture = image_of(drawn(image, found, palette, scale, with_scores))
     cell = Image.new('RGB', (CELL[0], CELL[1] + CAPTION), 'white')
     cell.paste(picture, ((CELL[0] - picture.width) // 2, (CELL[1] - picture.height) // 2))
     cell.paste(line_of_text(words, CELL[0]), (0, CELL[1]))
     return cell
+
+
+def image_of(picture: np.ndarray) -> Image.Image:
+    """Of a picture (height, width, 3), blue, green, red."""
+    return Image.fromarray(np.ascontiguousarray(picture[..., ::-1]))
 
 
 def line_of_text(words: str, width: int) -> Image.Image:
@@ -114,8 +119,10 @@ def stacked(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
     sheet = Image.new('RGB', (width, max(1, sum(row[0].height for row in rows))), 'white')
     top = 0
     for row in rows:
-        for number, image in enumerate(row):
-            sheet.paste(image, (number * CELL[0], top))
+        left = 0
+        for image in row:
+            sheet.paste(image, (left, top))
+            left += image.width
         top += row[0].height
     return sheet
 
@@ -129,17 +136,12 @@ def side_by_side(
     titled = {'prediction': drawn(image, found, palette, scale)}
     if truth is not None:
         titled = {'truth': drawn(image, truth, palette, scale, with_scores=False), **titled}
-    height, width = titled['prediction'].shape[:2]
-    font, whole = font_of(FONT), len(titled) * (width + GAP) - GAP
-    lines = [line for text in words for line in broken(text, font, whole - GAP)]
-    canvas = Image.new('RGB', (whole, height + LINE * (len(lines) + 1)), 'white')
-    draw = ImageDraw.Draw(canvas)
-    for number, (title, picture) in enumerate(titled.items()):
-        draw.text((number * (width + GAP) + GAP // 2, 3), title, 'black', font)
-        canvas.paste(Image.fromarray(np.ascontiguousarray(picture[..., ::-1])), (number * (width + GAP), LINE))
-    for number, line in enumerate(lines, start=1):
-        draw.text((GAP // 2, height + LINE * number + 3), line, 'black', font)
-    return np.ascontiguousarray(np.asarray(canvas)[..., ::-1])
+    width = titled['prediction'].shape[1] + GAP
+    pictures = [stacked([[line_of_text(title, width)], [image_of(each)]]) for title, each in titled.items()]
+    whole = len(pictures) * width
+    lines = [line for text in words for line in broken(text, font_of(CAPTION // 2), whole - CAPTION // 2)]
+    sheet = stacked([pictures, *([line_of_text(line, whole)] for line in lines)])
+    return np.ascontiguousarray(np.asarray(sheet)[..., ::-1])
 
 
 def broken(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:

@@ -29,12 +29,12 @@ def pytest_collection_modifyitems(items):
 
 
 class Exported:
-    """A file, the model that it was made of, and what :func:`mmgcvit.export.write` says of it."""
+    """A file, the model that it was made of, and how far it differs from that."""
 
     def __init__(self, config, checkpoint, target, part=None):
         self.source = find_source(config, checkpoint)
         self.model = load(self.source.config, self.source.checkpoint, 'cpu')
-        self.written = write(self.model, self.source, target, part)
+        self.difference = write(self.model, self.source, target, part)
         self.path = target
 
 
