@@ -71,7 +71,7 @@ def main(args: argparse.Namespace) -> int | None:
                 table.add_row(f'and {len(held.rows) - MOST_ROWS} more')
             console.print(table)
     if sheet is not None:
-        from ..visualization.sheets import contact_sheet
+        from ..visualization.browsing import contact_sheet
 
         contact_sheet(cfg, LOADERS).save(sheet, quality=90)
         console.print(f'{sheet}: samples of the data as models are taught them', soft_wrap=True)

@@ -1,7 +1,8 @@
-"""A data set as a network gets it: each sample as it is stored, beside what augmentation makes of it."""
+"""A data set's samples as they are stored, and beside them as a network gets them, augmented."""
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dataset import default_collate, pseudo_collate
+from mmengine.dataset import BaseDataset, default_collate, pseudo_collate
 from mmengine.registry import DATASETS, MODELS
 from mmengine.runner import set_random_seed
 from PIL import Image
 
-from ..datasets.checks.sources import leaf_datasets, type_name
+from ..datasets.checks.sources import built, datasets_of, leaf_datasets, place_of, type_name
 from ..errors import UserError, first_line
 from ..hosts.mmengine import reorders_channels
+from ..inference.drawing import palette_of
 from ..inference.loading import CIFAR, quiet_hosts
-from .judging import KINDS, loading_steps
-from .sheets import cell_of_sample, stacked
+from .judging import KINDS, loading_steps, truth_of
+from .sheets import CELL, COLUMNS, cell_of, line_of_text, stacked
 
 # By the scope of a config its preprocessor where it names none.
 PREPROCESSORS = {'mmdet': 'DetDataPreprocessor', 'mmseg': 'SegDataPreProcessor', 'mmpretrain': 'ClsDataPreprocessor'}
 TRAINING = 'train_dataloader'
-# Of a sheet.
-ROWS = 8
+# Of a sheet; and samples of a data set on a contact sheet.
+ROWS, NUM_SAMPLES = 8, 8
 # Of classes that are mixed in an image so many are named, from this share on.
 CLASSES, SMALLEST_SHARE = 3, 0.005
 
@@ -71,24 +73,13 @@ class Samples:
                 f"{loader} cannot be loaded: {first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
             ) from None
         self.metainfo = self.dataset.metainfo
-        # Its files hold arrays in the order red, green, blue.
-        self.stored_red_first = any(type_name(leaf) in CIFAR for leaf in leaf_datasets(settings.dataset))
-        self.red_first = self.stored_red_first != reorders_channels(self.preprocessor)
+        # CIFAR's samples are red, green, blue before.
+        are_red_first = any(type_name(leaf) in CIFAR for leaf in leaf_datasets(settings.dataset))
+        self.red_first = are_red_first != reorders_channels(self.preprocessor)
 
     def chosen(self, number: int, seed: int) -> list[int]:
         """So many samples by chance, of those that there are, by their numbers."""
         return random.Random(seed).sample(range(len(self.dataset)), min(number, len(self.dataset)))
-
-    def original(self, number: int) -> Sample:
-        """A sample as it is stored."""
-        try:
-            packed = self.stored[number]
-        # What hosts and decoders raise on damaged files.
-        except Exception as error:
-            path = self.stored.get_data_info(number).get('img_path', f'sample {number}')
-            raise UserError(f'{path} cannot be loaded: {first_line(error)}') from None
-        pixels = packed['inputs'].byte().permute(1, 2, 0).numpy()
-        return Sample(pixels if self.stored_red_first else pixels[..., ::-1], packed['data_samples'])
 
     def drawn(self, numbers: Sequence[int], seed: int) -> list[Sample]:
         """Samples as the network gets them: augmented, in batches of the config's size, mixed where it mixes.
@@ -131,21 +122,66 @@ def sheets_of(samples: Samples, numbers: Sequence[int], draws: int, seed: int) -
     """Sheets of at most eight rows, one for each sample, augmented so often, each time with the next seed."""
     for begin in range(0, len(numbers), ROWS):
         shown = numbers[begin : begin + ROWS]
-        columns = [[]]
-        for number in shown:
-            sample = samples.original(number)
-            name = Path(sample.truth.metainfo.get('img_path') or f'sample {number}').name
-            classes = f'{classes_of(sample.truth, samples.metainfo)}: ' if samples.kind == 'imagenet' else ''
-            columns[0].append(cell_of(sample, samples, f'{classes}{name}'))
+        columns = [[original_cell(samples.stored, number, samples.kind) for number in shown]]
         for draw in range(draws):
             drawn = samples.drawn(shown, seed + draw)
-            columns.append([cell_of(sample, samples, words_of(sample, samples)) for sample in drawn])
+            columns.append([sample_cell(sample, samples.metainfo, words_of(sample, samples)) for sample in drawn])
         yield stacked(list(zip(*columns, strict=True)))
 
 
-def cell_of(sample: Sample, samples: Samples, words: str) -> Image.Image:
+def contact_sheet(cfg: Config, loaders: Sequence[str]) -> Image.Image:
+    """Draw samples of the data sets of some loaders, chosen by chance, the same each time, as they are stored.
+
+    What cannot be loaded is left out.
+    """
+    rows = []
+    for settings, kind, _ in datasets_of(cfg, loaders):
+        if kind is None:
+            continue
+        words, cells = place_of(built(settings)), []
+        try:
+            with quiet_hosts():
+                dataset = DATASETS.build(without_augmentation(settings, kind))
+            for number in random.Random(0).sample(range(len(dataset)), len(dataset)):
+                if len(cells) < NUM_SAMPLES:
+                    with suppress(UserError):
+                        cells.append(original_cell(dataset, number, kind))
+        # Whatever the hosts find wrong with a list or an annotation file: the table has it.
+        except Exception as error:
+            words += f' cannot be loaded: {first_line(error)}'
+        rows.append([line_of_text(words, COLUMNS * CELL[0])])
+        rows += [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
+    return stacked(rows)
+
+
+def original_cell(dataset: BaseDataset, number: int, kind: str) -> Image.Image:
+    """A sample as it is stored, with its file's name under it, in classification its class too."""
+    sample = original(dataset, number)
+    name = Path(sample.truth.metainfo.get('img_path') or f'sample {number}').name
+    classes = f'{classes_of(sample.truth, dataset.metainfo)}: ' if kind == 'imagenet' else ''
+    return sample_cell(sample, dataset.metainfo, f'{classes}{name}')
+
+
+def original(dataset: BaseDataset, number: int) -> Sample:
+    """A sample of a data set :func:`without_augmentation`."""
+    info = dataset.get_data_info(number)
+    try:
+        packed = dataset[number]
+    # What hosts and decoders raise on damaged files.
+    except Exception as error:
+        raise UserError(f'{info.get("img_path", f"sample {number}")} cannot be loaded: {first_line(error)}') from None
+    pixels = packed['inputs'].byte().permute(1, 2, 0).numpy()
+    # CIFAR's files hold arrays, red, green, blue.
+    return Sample(pixels if 'img' in info else pixels[..., ::-1], packed['data_samples'])
+
+
+def sample_cell(sample: Sample, metainfo: dict[str, Any], words: str) -> Image.Image:
     """A sample with boxes, masks or labels drawn in, and words under it."""
-    return cell_of_sample(sample.pixels[..., ::-1], sample.truth, samples.metainfo, words)
+    classes = metainfo.get('classes') or ()
+    is_drawn_in = 'gt_instances' in sample.truth or 'gt_sem_seg' in sample.truth
+    found = truth_of(sample.truth, classes) if is_drawn_in else None
+    palette = palette_of(len(classes), [metainfo.get('palette')])
+    return cell_of(sample.pixels[..., ::-1], found, palette, words, with_scores=False)
 
 
 def words_of(sample: Sample, samples: Samples) -> str:

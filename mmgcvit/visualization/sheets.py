@@ -1,89 +1,25 @@
-"""Contact sheets: pictures in cells of one size, words under each, in rows; of a data set's samples as they are stored.
+"""Sheets: pictures in cells of one size, words under each, in rows. Larger is a picture of one image, the truth and the
+prediction side by side.
 
-``browsing.py`` has sheets of samples as networks get them, ``predictions.py`` of what is predicted for them. Larger is
-a picture of one image, the truth and the prediction side by side.
+``browsing.py`` has sheets of a data set's samples, ``predictions.py`` of what is predicted for them.
 """
 
-import contextlib
-import random
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from mmengine.config import Config
-from mmengine.dataset import BaseDataset
-from mmengine.registry import DATASETS
 from PIL import Image, ImageDraw, ImageFont
 
-from ..datasets.checks.sources import built, datasets_of, place_of
-from ..errors import first_line
 from ..inference import Prediction
-from ..inference.drawing import Colour, drawn, font_of, palette_of
-from .judging import loading_steps, truth_of
+from ..inference.drawing import Colour, drawn, font_of
 
-# Samples of a data set, and how many stand side by side.
-NUM_SAMPLES, COLUMNS = 8, 4
+# So many cells stand side by side.
+COLUMNS = 4
 # Width and height of a picture, and height of the line under it, in pixels.
 CELL, CAPTION = (400, 300), 26
 # Of pictures side by side: sides in pixels, to which as small images as digits are enlarged and large photos made
 # smaller; and what is between them.
 SMALLEST, LARGEST = 320, 800
 GAP = 8
-
-
-def contact_sheet(cfg: Config, loaders: Sequence[str]) -> Image.Image:
-    """Draw samples of the data sets of some loaders, chosen by chance, the same each time, as training gets them.
-
-    What cannot be loaded is left out.
-    """
-    rows = []
-    for settings, kind, _ in datasets_of(cfg, loaders):
-        if kind is None:
-            continue
-        words, cells = place_of(built(settings)), []
-        try:
-            # mmdet's data sets print how they are loaded.
-            with contextlib.redirect_stdout(None):
-                dataset = DATASETS.build({**settings, 'pipeline': loading_steps(settings, kind)})
-            cells += drawn_samples(dataset, kind)
-        # Whatever the hosts find wrong with a list or an annotation file: the table has it.
-        except Exception as error:
-            words += f' cannot be loaded: {first_line(error)}'
-        rows.append([line_of_text(words, COLUMNS * CELL[0])])
-        rows += [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
-    return stacked(rows)
-
-
-def drawn_samples(dataset: BaseDataset, kind: str) -> Iterator[Image.Image]:
-    """Some samples of a data set, each with its file's name under it, in classification its class too."""
-    shown = 0
-    for number in random.Random(0).sample(range(len(dataset)), len(dataset)):
-        try:
-            sample = dataset.prepare_data(number)
-        # As above.
-        except Exception:
-            continue
-        if sample is None:
-            continue
-        truth = sample['data_samples']
-        caption = Path(truth.metainfo.get('img_path', '')).name
-        if kind == 'imagenet' and dataset.with_label:
-            label = int(truth.gt_label[0])
-            caption = f'{dataset.CLASSES[label] if dataset.CLASSES else label}: {caption}'
-        yield cell_of_sample(sample['inputs'].byte().permute(1, 2, 0).numpy(), truth, dataset.metainfo, caption)
-        shown += 1
-        if shown == NUM_SAMPLES:
-            return
-
-
-def cell_of_sample(image: np.ndarray, sample: Any, metainfo: dict[str, Any], words: str) -> Image.Image:
-    """An image (height, width, 3), blue, green, red, with what a host's data sample says is true of it."""
-    classes = metainfo.get('classes') or ()
-    palette = palette_of(len(classes), [metainfo.get('palette')])
-    is_drawn_in = 'gt_instances' in sample or 'gt_sem_seg' in sample
-    found = truth_of(sample, classes) if is_drawn_in else None
-    return cell_of(image, found, palette, words, with_scores=False)
 
 
 def cell_of(

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmgcvit.errors import UserError
 from mmgcvit.visualization import browsing
-from mmgcvit.visualization.browsing import Samples, cell_of, classes_of, words_of
+from mmgcvit.visualization.browsing import Samples, classes_of, original, sample_cell, words_of
 from mmgcvit.visualization.sheets import CAPTION, CELL
 
 from .conftest import CONFIGS
@@ -30,9 +30,9 @@ def test_pixels_are_those_of_the_pipeline(cfg_of, unmixed):
 def test_images_that_are_loaded_as_decimal_numbers_are_the_same(cfg_of):
     """As in mmdet's recipe of Mask2Former."""
     cfg = cfg_of('detection')
-    as_stored = Samples(cfg, VAL).original(0)
+    as_stored = original(Samples(cfg, VAL).stored, 0)
     cfg[VAL].dataset.pipeline[0].to_float32 = True
-    found = Samples(cfg, VAL).original(0)
+    found = original(Samples(cfg, VAL).stored, 0)
     assert found.pixels.dtype == np.uint8
     np.testing.assert_array_equal(found.pixels, as_stored.pixels)
 
@@ -56,11 +56,11 @@ def test_draws_are_of_the_stored_sample_and_fill_a_cell(cfg_of, name):
     assert all(np.array_equal(one.pixels, two.pixels) for one, two in zip(first, again, strict=True))
     assert any(not np.array_equal(one.pixels, two.pixels) for one, two in zip(first, other, strict=True))
     if name == 'mosaic':
-        stored = sum(len(samples.original(number).truth.gt_instances) for number in numbers)
+        stored = sum(len(original(samples.stored, number).truth.gt_instances) for number in numbers)
         assert sum(len(sample.truth.gt_instances) for sample in first) > stored
     for number, sample in zip(numbers, first, strict=True):
-        assert samples.original(number).truth.img_path == sample.truth.img_path
-        cell = np.array(cell_of(sample, samples, ''))
+        assert original(samples.stored, number).truth.img_path == sample.truth.img_path
+        cell = np.array(sample_cell(sample, samples.metainfo, ''))
         assert cell.shape == (CELL[1] + CAPTION, CELL[0], 3)
         white = (cell[: CELL[1]] == 255).all(-1)
         # The image fills the cell in one direction.
@@ -88,7 +88,7 @@ def test_damaged_data_are_named(cfg_of, tmp_path):
     cfg.train_dataloader.dataset.update(data_root=str(tmp_path), metainfo={'classes': ('0',)})
     samples = Samples(cfg, TRAIN)
     with pytest.raises(UserError, match=r'broken\.jpg cannot be loaded'):
-        samples.original(0)
+        original(samples.stored, 0)
     cfg = cfg_of('detection')
     cfg.train_dataloader.dataset.ann_file = 'nowhere.json'
     with pytest.raises(UserError, match=r'train_dataloader cannot be loaded.*check-data'):

@@ -4,8 +4,8 @@ import numpy as np
 
 from mmgcvit.hosts.configs import enter_scope
 from mmgcvit.inference.loading import model_of_config
-from mmgcvit.visualization.browsing import Samples, cell_of
-from mmgcvit.visualization.sheets import CAPTION, CELL, COLUMNS, contact_sheet
+from mmgcvit.visualization.browsing import Samples, contact_sheet, original, sample_cell
+from mmgcvit.visualization.sheets import CAPTION, CELL, COLUMNS
 
 from ..configs.own_data import NUM_VAL, TEMPLATES, own
 
@@ -46,7 +46,7 @@ def test_a_class_has_the_colour_that_predictions_have(tmp_path):
         palette = model_of_config(cfg, name).palette[-2:]
         sheet = sheet_of(cfg)
         samples = Samples(cfg, 'val_dataloader')
-        cell = np.array(cell_of(samples.original(0), samples, ''))
+        cell = np.array(sample_cell(original(samples.stored, 0), samples.metainfo, ''))
         for picture in (sheet, cell):
             for colour in palette:
                 assert (picture == colour).all(-1).any(), (name, colour)
