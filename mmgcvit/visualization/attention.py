@@ -42,7 +42,6 @@ class BlockAttention:
 
     block: int  # its number in the stage
     kind: str
-    name: str  # the class of its attention
     keys: int  # N, how many a query has, those of padding among them
     # How much a query attends to each token; nan at tokens that are none of its keys. The query is that of a local
     # token, or the global one at the same place of each window. Over a window's keys, with padding, they sum to 1.
@@ -136,7 +135,6 @@ def block_attention(
     return BlockAttention(
         block=number,
         kind=kind,
-        name=type(attn).__name__,
         keys=numbers.shape[1],
         weights=assembled(weights[here, query], numbers[here], size),
         received=assembled((weights * counted).sum(1) / counted.sum(1).clamp_min(1), numbers, size),
