@@ -78,11 +78,10 @@ def find_in_cache(url: str, wanted: str | None, check: Callable[[Path], object],
     own name; ``by_name``, where nothing can be fetched, torch.hub's will do.
     """
     path = place_in_cache(url)
-    expected = wanted or recorded_digest(beside(path))
     # torch.hub and mmengine name it after the end of the address: another one may end so too.
     plain = path.with_name(PurePosixPath(urlsplit(url).path).name or path.name)
     for place in filter(Path.is_file, (path, plain)):
-        beginning = expected or ''.join(NAMED_DIGEST.findall(place.name)[-1:])
+        beginning = wanted or recorded_digest(beside(path)) or ''.join(NAMED_DIGEST.findall(place.name)[-1:])
         if beginning:
             is_found = sha256(place).startswith(beginning)
         else:
