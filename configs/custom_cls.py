@@ -29,6 +29,7 @@ load_from = None
 fine_tune = 'all'
 
 # What follows from these lines. The hosts number classes by their folders, sorted.
+assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else tuple(sorted(classes)))
 num_classes = len(metainfo['classes'])
 data_preprocessor = dict(num_classes=num_classes)

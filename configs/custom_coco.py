@@ -31,6 +31,7 @@ load_from = None
 fine_tune = 'all'
 
 # What follows from these lines.
+assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=None)
 num_classes = len(metainfo['classes'])
 long_side = image_size * 5 // 3

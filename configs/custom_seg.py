@@ -34,6 +34,7 @@ load_from = None
 fine_tune = 'all'
 
 # What follows from these lines.
+assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=[])
 num_classes = len(metainfo['classes'])
 scale = (4 * image_size, image_size)

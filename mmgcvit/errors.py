@@ -3,10 +3,25 @@
 import difflib
 import errno
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 
 LONGEST_MESSAGE = 4000
 # By difflib's ratio: a family's name before an arch, as in gcvit_tiny, has still this much of tiny.
 LEAST_LIKENESS = 0.55
+# What pip installs of packages that not everybody needs, by the names that they are imported under: mostly extras.
+BROUGHT_BY = {
+    **dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[hosts]'"),
+    **dict.fromkeys(('sklearn', 'cv2', 'pycocotools'), "'mmgcvit[digits]'"),
+    **dict.fromkeys(('safetensors', 'timm'), "'mmgcvit[checkpoints]'"),
+    **dict.fromkeys(('onnx', 'onnxscript', 'onnxruntime'), "'mmgcvit[export]'"),
+    **dict.fromkeys(('pytorch_grad_cam', 'matplotlib'), "'mmgcvit[visualize]'"),
+    'huggingface_hub': "'mmgcvit[hub]'",
+    'lap': "'mmgcvit[track]'",
+    'mmpose': "'mmgcvit[keypoints]', as docs/other_tasks.md says",
+    'mmrotate': "'mmgcvit[rotated]'",
+    'trackeval': '--no-deps trackeval tabulate',
+    'transformers': "'mmgcvit[transformers]'",
+}
 
 
 class UserError(ValueError):
@@ -25,6 +40,23 @@ class CheckpointError(UserError):
 
 class DamagedCheckpointError(CheckpointError):
     """A file is not what was once written: torn, altered, or no checkpoint at all."""
+
+
+class MissingPackageError(UserError, ImportError):
+    """A package is not installed that not everybody needs."""
+
+
+def check_installed(what: str, *names: str) -> None:
+    """Refuse what needs packages of :data:`BROUGHT_BY` of which some are missing."""
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        raise MissingPackageError(needs(what, *missing))
+
+
+def needs(what: str, *missing: str) -> str:
+    """What is said of that which needs packages of :data:`BROUGHT_BY`."""
+    pip = ' '.join(dict.fromkeys(BROUGHT_BY[name] for name in missing))
+    return f'{what} needs {", ".join(missing)}, not installed here: pip install {pip}'
 
 
 def printable(text: str) -> str:

@@ -27,7 +27,8 @@ def check_hosts() -> None:
             if error.name != name:
                 raise
             raise HostsError(
-                f'mmgcvit needs {name} {minimum} or later, and there is none; see docs/installation.md'
+                f"mmgcvit needs {name} {minimum} or later, and there is none: pip install 'mmgcvit[hosts]', or see "
+                'docs/installation.md'
             ) from error
         if Version(found) < Version(minimum):
             raise HostsError(f'mmgcvit needs {name} {minimum} or later; installed is {found}')

@@ -1,6 +1,46 @@
 """Messages print as they are meant, do nothing else to a terminal, and name what was probably meant."""
 
-from mmgcvit.errors import LONGEST_MESSAGE, UserError, meant
+import sys
+from importlib import import_module
+
+import pytest
+
+from mmgcvit.commands.demo import check_digits
+from mmgcvit.commands.main import run_command
+from mmgcvit.errors import LONGEST_MESSAGE, MissingPackageError, UserError, meant
+from mmgcvit.export import check_onnx
+from mmgcvit.inference.tracking import Tracker
+from mmgcvit.visualization import gradcam
+
+# What needs a package, and how the sentence begins that says so.
+NEEDING = {
+    'sklearn': (check_digits, 'making the digits', 'digits'),
+    'onnxruntime': (check_onnx, 'an export', 'export'),
+    'lap': (Tracker, 'tracking', 'track'),
+    'pytorch_grad_cam': (lambda: gradcam(None, None), 'Grad-CAM', 'visualize'),
+    **{
+        name: (lambda name=name: import_module(f'mmgcvit.integrations.{name}'), f'mmgcvit.integrations.{name}', extra)
+        for name, extra in (('timm', 'checkpoints'), ('transformers', 'transformers'))
+    },
+}
+
+
+@pytest.mark.parametrize('name', NEEDING)
+def test_a_missing_package_is_a_sentence_with_the_call_of_pip(name, monkeypatch):
+    call, what, extra = NEEDING[name]
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, f'mmgcvit.integrations.{name}', raising=False)
+    with pytest.raises(MissingPackageError) as refusal:
+        call()
+    assert str(refusal.value) == f"{what} needs {name}, not installed here: pip install 'mmgcvit[{extra}]'"
+
+
+def test_a_command_says_so_of_what_it_imports(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pycocotools', None)
+    monkeypatch.delitem(sys.modules, 'mmgcvit.datasets.digits', raising=False)
+    with pytest.raises(SystemExit) as end:
+        run_command('digits', [tmp_path / 'digits'])
+    assert str(end.value) == "digits: this needs pycocotools, not installed here: pip install 'mmgcvit[digits]'"
 
 
 def test_what_prints_stays_and_what_does_not_is_written_out_or_cut():

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from importlib.metadata import requires, version
+from importlib.metadata import metadata, requires, version
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from mmengine.config import Config
 
 import mmgcvit
 from mmgcvit import registry as requirements
+from mmgcvit.errors import BROUGHT_BY
 
 from .programs import run
 
@@ -26,6 +27,11 @@ def test_a_plain_install_requires_neither_torch_nor_hosts():
     plain = [requirement for requirement in requires('mmgcvit') if 'extra ==' not in requirement]
     assert plain
     assert not [requirement for requirement in plain if HEAVY.match(requirement)]
+
+
+def test_extras_that_messages_name_are_there():
+    extras = re.findall(r'\[(\w+)\]', ' '.join(BROUGHT_BY.values()))
+    assert {*extras} <= {*metadata('mmgcvit').get_all('Provides-Extra')}
 
 
 def test_the_pinned_torch_is_the_plain_build():

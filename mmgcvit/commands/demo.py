@@ -11,14 +11,13 @@ in a process of its own.
 
 import argparse
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import UserError
+from ..errors import UserError, check_installed
 from ..hosts.configs import configs_with
 from .options import Parser
 from .screen import INTERRUPTED
@@ -26,8 +25,6 @@ from .steps import end_steps_when_terminated, run
 
 DIGITS = Path('data/digits')
 TAKES = 'It takes a few minutes on two cores; the time left is shown when training has begun.'
-# What the digits are made with: the package's extra of that name.
-DIGITS_NEED = ('sklearn', 'cv2', 'pycocotools', 'timm')
 
 
 class Model(NamedTuple):
@@ -95,11 +92,7 @@ def main(args: argparse.Namespace) -> int | None:
 
 def check_digits() -> None:
     """Refuse to begin where the data could not be made."""
-    missing = [name for name in DIGITS_NEED if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"the digits are made with {', '.join(missing)}, not installed here: pip install 'mmgcvit[digits]'"
-        )
+    check_installed('making the digits', 'sklearn', 'cv2', 'pycocotools', 'timm')
 
 
 def show_results(model: Model, minutes: float, work_dir: Path, console: Console) -> None:

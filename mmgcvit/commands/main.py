@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.metadata import packages_distributions, version
 from platform import platform, python_version
 
-from ..errors import UserError, is_full_disk, meant, printable
+from ..errors import BROUGHT_BY, UserError, is_full_disk, meant, needs, printable
 from ..version import __version__
 from .options import parse
 from .screen import without_noise
@@ -97,13 +97,15 @@ def exit_of(name: str) -> int | str | None:
             return command.main(args)
     except UserError as error:
         return f'{name}: {error}'
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
         # Of a missing host the registries say a sentence.
         try:
             import_module('mmgcvit.registry')
-        except UserError as error:
-            return f'{name}: {error}'
-        raise
+        except UserError as host_missing:
+            return f'{name}: {host_missing}'
+        if error.name not in BROUGHT_BY:
+            raise
+        return f'{name}: {needs("this", error.name)}'
     except OSError as error:
         if full_disk and is_full_disk(error):
             return f'{name}: {error.strerror}{full_disk.format(**vars(args))}'

@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 
-from ..errors import UserError, counted
+from ..errors import UserError, check_installed, counted
 from ..files import ADDRESSES
 from ..inference.inputs import FRAMES_OF_A_CAMERA, find_inputs
 from ..inference.sources import check_named, has_checkpoint
@@ -83,9 +83,9 @@ def main(args: argparse.Namespace) -> int:
     if args.track:
         if inputs.images:
             raise UserError(f'--track: {inputs.images[0]} is an image; name videos and cameras alone')
-        from ..inference.tracking import SCORES, check_installed
+        check_installed('--track', 'lap')
+        from ..inference.tracking import SCORES
 
-        check_installed()
     from ..inference.outputs import Outputs
 
     outputs = Outputs(args.out_dir, inputs.files, args.overwrite)

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from ..datasets.checks.loading import LoadReadable
 from ..datasets.checks.sources import type_name
 from ..errors import counted
-from ..hosts.configs import EXTRAS
+from ..hosts.configs import is_drawn
 from .finite import steps_left_out
 from .progress import TO_STAY, counts_iterations
 
@@ -107,13 +107,15 @@ def checkpoints(runner: Runner | FlexibleRunner) -> Iterator[str]:
 
 
 def commands(runner: Runner | FlexibleRunner) -> list[str]:
-    """What to call next, to be copied into a shell; nothing where commands know no such checkpoint or task."""
+    """What to call next, to be copied into a shell; nothing where commands know no such checkpoint."""
     info, work_dir = runner.message_hub.runtime_info, Path(runner.work_dir)
     path = Path(next((info[name] for name in info if name.startswith((BEST, 'last_ckpt'))), ''))
     # Folders are what several processes have saved together.
-    if not path.is_file() or path.parent != work_dir or runner.cfg.get('default_scope') in EXTRAS:
+    if not path.is_file() or path.parent != work_dir:
         return []
     run = in_shell(work_dir)
+    if not is_drawn(runner.cfg):
+        return ['next:', f'  mmgcvit test {run}'] if runner.val_loop is not None else []
     lines = [f'predict {run} YOUR_PICTURES']
     if runner.val_loop is not None:
         lines.append(f'mistakes {run}')

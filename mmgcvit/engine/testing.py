@@ -8,9 +8,9 @@ from mmengine.runner import Runner
 
 from ..checkpoints.for_hosts import ReadingAsData
 from ..checkpoints.loading import check_fits
-from ..datasets.checks.sources import leaf_datasets
+from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import UserError
-from ..hosts.configs import read_config
+from ..hosts.configs import is_drawn, read_config
 from ..hosts.operators import check_operators
 from .beginning import Beginning
 from .processes import prepare_processes
@@ -49,6 +49,11 @@ def run(
 
 def draw_predictions(cfg: Config, folder: str) -> None:
     """Have every tested image drawn with its predictions, into a folder, as the config's sheets of them."""
+    if not is_drawn(cfg):
+        raise UserError(
+            f'--show-dir: nothing here draws {type_name(cfg.model)} of {cfg.get("default_scope")}; its host does, by '
+            'default_hooks.visualization: docs/other_tasks.md'
+        )
     sheets = (cfg.get('default_hooks') or {}).get('visualization') or {}
     hook = {'type': 'mmgcvit.PredictionPicturesHook', 'folder': folder, 'score_thr': sheets.get('score_thr', 0.3)}
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]

@@ -2,13 +2,12 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from ..errors import UserError, first_line
+from ..errors import UserError, check_installed, first_line
 from ..files import check_target, written_whole
 from ..inference import Predictor
 from ..inference.sources import Source
@@ -19,7 +18,6 @@ from .metadata import metadata_of
 
 SUFFIX = '.onnx'
 # torch's exporter asks for the first two, checks and quantization for the third.
-NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
 # The lowest that has all operators with what they are asked for here, LayerNormalization above all.
 OPSET = 17
 # Images of the example that is traced: of sizes that no window divides.
@@ -30,9 +28,7 @@ LARGEST_FILE = 2**31 - 1
 
 def check_onnx() -> None:
     """Make sure that the packages are there that exports need beside the package's own requirements."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise UserError(f"{', '.join(missing)} not installed; pip install 'mmgcvit[export]' brings them")
+    check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
 
 
 def write(

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError, first_line, meant
+from ..errors import BROUGHT_BY, UserError, first_line, meant, needs
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -35,8 +35,6 @@ ALSO_READ = frozenset(
 # Files with these words name their own folder, or import from it: they cannot be run from another one.
 OWN_FOLDER = ('fileDirname', 'read_base')
 MOST_PLACES = 6
-# Hosts that are no part of the environment, and the extras of this package that bring them.
-EXTRAS = {'mmpose': 'keypoints', 'mmrotate': 'rotated'}
 OWN_CODE = ' Where code of yours reads it, write it into the file'
 
 
@@ -61,6 +59,11 @@ def enter_scope(cfg: Config) -> None:
 
     import_modules_from_strings(**(cfg.get('custom_imports') or {'imports': []}))
     init_default_scope(cfg.get('default_scope') or 'mmengine')
+
+
+def is_drawn(cfg: Config) -> bool:
+    """Whether a config's model is of a task whose predictions are drawn here: of these hosts, and no tracker."""
+    return cfg.get('default_scope') in ('mmdet', 'mmseg', 'mmpretrain') and 'tracker' not in cfg.model
 
 
 def digest_of(config: Path, options: Mapping[str, Any] | None = None) -> str:
@@ -132,8 +135,11 @@ def why_not_read(error: BaseException) -> str:
     # mmengine says only which of custom_imports it cannot import.
     while isinstance(error, ImportError) and (inner := error.__cause__ or error.__context__):
         error = inner
-    if isinstance(error, ModuleNotFoundError) and (host := str(error).split()[0]) in EXTRAS:
-        return f'it inherits from {host}, not installed here: mmgcvit[{EXTRAS[host]}] brings it (docs/other_tasks.md)'
+    # It says of a package that it inherits from, in its words alone, that it is not there.
+    if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in BROUGHT_BY:
+        return needs('it', name)
+    if isinstance(error, AssertionError):  # the config's own word
+        return first_line(error)
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
     where = f' ({lines[-1].filename}, line {lines[-1].lineno})' if lines else ''
     return f'it is no config: {type(error).__name__}: {first_line(error)}{where}'
@@ -189,7 +195,8 @@ def run_again(path: str, values: Mapping[str, Any], cfg: Config) -> Config:
         # A config is a program: it fails as it likes.
         except Exception as error:
             given = ', '.join(f'{name}={value!r}' for name, value in values.items())
-            raise UserError(f'{path} cannot be read with {given}: {type(error).__name__}: {error}') from None
+            said = first_line(error) if isinstance(error, AssertionError) else f'{type(error).__name__}: {error}'
+            raise UserError(f'{path} cannot be read with {given}: {said}') from None
     return Config(dict(read.items()), cfg_text=read.text, filename=str(path))
 
 

@@ -1,22 +1,15 @@
 """Objects of a video get numbers that stay theirs: mmdet's ByteTracker on what a detector finds in each frame."""
 
 from dataclasses import replace
-from importlib.util import find_spec
 
 import torch
 from mmengine.structures import InstanceData
 
-from ..errors import UserError
+from ..errors import UserError, check_installed
 from .results import Detections, Masks, Panoptic
 
 # Surer objects are matched with tracks first, those between the two with what is left of tracks; others are left out.
 SCORES = {'high': 0.6, 'low': 0.1}
-
-
-def check_installed() -> None:
-    """Refuse to track where what solves the tracker's assignments is missing."""
-    if find_spec('lap') is None:
-        raise UserError("objects are tracked with lap, not installed here: pip install 'mmgcvit[track]' brings it")
 
 
 class Tracker:
@@ -26,7 +19,7 @@ class Tracker:
     """
 
     def __init__(self) -> None:
-        check_installed()
+        check_installed('tracking', 'lap')
         from mmdet.models.trackers import ByteTracker
 
         self.tracker = ByteTracker(

@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..errors import check_installed
 from ..models.base import PyramidBackbone
 from ..registry import networks
-from . import require
 
-require('timm', 'checkpoints')
+check_installed('mmgcvit.integrations.timm', 'timm')
 
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, resolve_pretrained_cfg  # noqa: E402
 from timm.models._features import FeatureGetterNet, feature_take_indices  # noqa: E402

@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from ..checkpoints import CheckpointError
 from ..checkpoints.folder import KEYS, MODEL_TYPE, config_in
 from ..checkpoints.loading import OUTPUT_NORM
-from ..errors import shorten
+from ..errors import check_installed, shorten
 from ..models.base import PyramidBackbone
 from ..models.layers.arguments import resolve_variant
 from ..version import __version__
-from . import require
 
-require('transformers', 'transformers')
+check_installed('mmgcvit.integrations.transformers', 'transformers')
 
 from transformers import AutoBackbone, AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel  # noqa: E402
 from transformers.backbone_utils import BackboneConfigMixin, BackboneMixin  # noqa: E402

@@ -8,7 +8,6 @@ Legend: h x w pixels that the network sees, K classes.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import UserError, check_installed
 from ..inference import Predictor
 from ..inference.images import ImageLike
 from .drawing import MARK, draw_box, draw_image, draw_map, figure_of, height_for
@@ -80,8 +79,7 @@ def gradcam(
         stage: From 0. Default: the last one whose map has at least 4 x 4 tokens, or if nothing speaks for the class
             there, the last one before it where something does.
     """
-    if find_spec('pytorch_grad_cam') is None:
-        raise UserError("Grad-CAM is computed by grad-cam, which is not installed: pip install 'grad-cam'")
+    check_installed('Grad-CAM', 'pytorch_grad_cam')
     if box is not None and model.task != 'detection':
         raise UserError(f'box {box}: boxes are of detectors; this is {model.task}')
     backbone = backbone_of(model)

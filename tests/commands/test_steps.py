@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmgcvit.commands import demo, steps
-from mmgcvit.commands.demo import check_digits
+from mmgcvit.commands import steps
 from mmgcvit.errors import UserError
 from mmgcvit.hosts.configs import configs_with
 
@@ -82,11 +81,7 @@ def test_a_step_ends_with_an_interrupted_command(script, program, monkeypatch):
     assert children[0].returncode in (-signal.SIGTERM, -signal.SIGKILL)
 
 
-def test_what_a_demo_needs_is_found_or_named(monkeypatch, tmp_path):
-    """Its configs in a checkout and in an installed wheel."""
-    monkeypatch.setattr(demo, 'DIGITS_NEED', ('json', 'no_such_package'))
-    with pytest.raises(UserError, match=r'with no_such_package, .*mmgcvit\[digits\]'):
-        check_digits()
+def test_configs_are_found_in_a_checkout_and_in_an_installed_wheel(monkeypatch, tmp_path):
     checkout, wheel = tmp_path / 'configs', tmp_path / 'mmgcvit' / '.mim' / 'configs'
     monkeypatch.setattr('mmgcvit.hosts.configs.PLACES', (checkout, wheel))
     with pytest.raises(UserError, match='install the package again'):

@@ -8,6 +8,7 @@ import torch
 from mmengine.registry import DATASETS, MODELS
 
 from mmgcvit.engine.loops import seed_generators
+from mmgcvit.errors import UserError
 from mmgcvit.hosts.configs import enter_scope, read_config
 
 from ..conftest import ROOT
@@ -55,6 +56,8 @@ def test_one_line_says_what_of_the_backbone_is_trained():
                 backbone = MODELS.build(cfg.model.backbone)
             trained[fine_tune] = sum(weights.numel() for weights in backbone.parameters() if weights.requires_grad)
         assert 0 == trained['head'] < trained['lora'] < trained['all'] / 10, name
+        with pytest.raises(UserError, match=r"fine_tune = 'lor': expected 'all', 'lora' or 'head'$"):
+            read_config(path_of(name), {'fine_tune': 'lor'})
 
 
 def pixels_in(value, key=''):

@@ -96,12 +96,12 @@ def test_a_run_that_fails_or_is_ended_early_says_no_such_thing(tmp_path):
     assert concluded(tmp_path / 'failed', EPOCHS, SpoilHook(0, 1, 2), ends_with=UserError) is None
 
 
-def runner_of(work_dir, kind, name='epoch_1.pth', validates=True, scope='mmdet'):
+def runner_of(work_dir, kind, name='epoch_1.pth', validates=True, scope='mmdet', **model):
     """A runner as far as what to call next goes by it."""
     info = {'last_ckpt': str(work_dir / name)}
     return SimpleNamespace(
         work_dir=str(work_dir),
-        cfg=ConfigDict(model={'type': kind}, default_scope=scope),
+        cfg=ConfigDict(model={'type': kind, **model}, default_scope=scope),
         val_loop=validates or None,
         message_hub=SimpleNamespace(runtime_info=info),
     )
@@ -126,8 +126,13 @@ def test_commands_can_be_copied_into_a_shell_and_are_of_this_model(tmp_path, mon
         'predict',
         'publish',
     ]
-    # Folders, which several processes have saved together, checkpoints elsewhere, and tasks of other hosts.
-    assert commands(runner_of(work_dir, 'TopdownPoseEstimator', scope='mmpose')) == []
+    # What only scores: tasks of other hosts, and what follows objects.
+    for runner in (
+        runner_of(work_dir, 'TopdownPoseEstimator', scope='mmpose'),
+        runner_of(work_dir, 'ByteTrack', tracker={'type': 'ByteTracker'}),
+    ):
+        assert commands(runner) == ['next:', '  mmgcvit test .']
+    # Folders, which several processes have saved together, and checkpoints elsewhere.
     assert commands(runner_of(work_dir, 'DINO', 'epoch_2.pth')) == []
     assert commands(runner_of(work_dir, 'DINO', '../epoch_1.pth')) == []
 

@@ -103,7 +103,7 @@ def test_a_config_inherits_from_those_of_all_hosts_whatever_distributions_they_a
 def test_a_config_of_another_task_names_the_extra_that_brings_its_host(monkeypatch):
     monkeypatch.setattr('mmengine.config.config.is_installed', lambda host: False)
     for name, host, extra in (('keypoints', 'mmpose', 'keypoints'), ('rotated_fcos', 'mmrotate', 'rotated')):
-        with pytest.raises(UserError, match=rf'inherits from {host}, not installed here: mmgcvit\[{extra}\] brings it'):
+        with pytest.raises(UserError, match=rf"needs {host}, not installed here: pip install 'mmgcvit\[{extra}\]'"):
             read_config(ROOT / 'configs' / 'other_tasks' / f'{name}_gcvit_t.py')
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.engine import testing
-from mmgcvit.inference import UserError, running, tracking
+from mmgcvit.inference import UserError, running
 from mmgcvit.inference.inputs import opened
 
 from .conftest import CLASSES, picture_of
@@ -202,8 +202,11 @@ def test_what_cannot_be_is_one_sentence(call, work_dirs, photos, tmp_path, out):
 
 
 def test_tracking_names_the_extra_that_is_missing_and_asks_for_a_detector(call, work_dirs, monkeypatch):
-    for found, words in ((None, "pip install 'mmgcvit[track]' brings it"), ('lap', 'this is classification')):
-        monkeypatch.setattr(tracking, 'find_spec', lambda name, found=found: found)
+    for found, words in (
+        (None, "needs lap, not installed here: pip install 'mmgcvit[track]'"),
+        ('lap', 'this is classification'),
+    ):
+        monkeypatch.setattr('mmgcvit.errors.find_spec', lambda name, found=found: found)
         code, printed = call('predict', work_dirs['classification'], '--camera', 0, '--track')
         assert (code, words in printed) == (1, True), printed
 

@@ -185,9 +185,3 @@ def test_what_is_not_there_is_refused(models, picture, monkeypatch):
     monkeypatch.setattr(network, 'predict', nothing)
     with pytest.raises(UserError, match='the detector finds no box in the image'):
         gradcam(models['detection'], picture)
-
-
-def test_without_the_package_one_sentence_says_what_to_install(models, picture, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'pytorch_grad_cam', None)
-    with pytest.raises(UserError, match="grad-cam, which is not installed: pip install 'grad-cam'"):
-        gradcam(models['classification'], picture)
