@@ -2,7 +2,6 @@
 
 import json
 import re
-import statistics
 
 import cv2
 import pytest
@@ -12,7 +11,7 @@ from .. import fork_server
 from ..programs import wait_for
 from .commands import CONFIGS, call, environment_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 EPOCHS = 6
 
@@ -41,9 +40,9 @@ def score_of(folder):
 
 
 def test_a_table_that_is_killed_goes_on_and_loses_nothing_that_was_finished(tables, digits, tmp_path):
-    """Two rows, two seeds; killed within the second training, which goes on from its checkpoint."""
+    """Two rows; killed within the second training, which goes on from its checkpoint."""
     work_dir = tmp_path / 'work'
-    options = ['small', '--data', CONFIGS / 'classify.py', '--seeds', 2, '--work-dir', work_dir]
+    options = ['small', '--data', CONFIGS / 'classify.py', '--seeds', 1, '--work-dir', work_dir]
     options += ['--cfg-options', f'train_cfg.max_epochs={EPOCHS}', f'train_cfg.val_interval={EPOCHS}']
     output = tmp_path / 'output'
     process = fork_server.start(tables, *options, environment=environment_for(digits), output=output, errors=output)
@@ -58,16 +57,12 @@ def test_a_table_that_is_killed_goes_on_and_loses_nothing_that_was_finished(tabl
 
     shown = call(digits, tables, *options, '--resume')
 
-    assert re.findall(r'^(\d of 4)  seed (\d), ([\w ]+)', shown, re.MULTILINE) == [
-        ('2 of 4', '0', 'wide MLPs'),
-        ('3 of 4', '1', 'plain'),
-        ('4 of 4', '1', 'wide MLPs'),
-    ]
+    assert re.findall(r'^(\d of 2)  seed 0, ([\w ]+)', shown, re.MULTILINE) == [('2 of 2', 'wide MLPs')]
     assert first.stat().st_mtime_ns == noted
     logs = [path.read_text() for path in sorted((work_dir / 'seed_0' / 'wide').glob('console_*.log'))]
     assert re.search(r'resumed epoch: [1-9]', logs[-1])
     text = (work_dir / 'table.md').read_text()
     for key, name, published in (('plain', 'plain', '50'), ('wide', 'wide MLPs', '')):
-        mean = statistics.mean(score_of(work_dir / f'seed_{seed}' / key) for seed in range(2))
-        assert re.search(rf'^\| {name} \| 2 \| {mean:.2f} ± [\d.]+ \| {published} \|$', text, re.MULTILINE)
+        score = score_of(work_dir / 'seed_0' / key)
+        assert re.search(rf'^\| {name} \| 1 \| {score:.2f} \| {published} \|$', text, re.MULTILINE)
     assert cv2.imread(str(work_dir / 'table.png')) is not None
