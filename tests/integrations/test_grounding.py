@@ -71,6 +71,6 @@ def test_the_dry_run_goes_through_it_and_what_is_loaded_finds_the_classes_that_i
     for names in (['nut'], ['bolt'], ['nut', 'unknown thing']):
         model.classes = names
         found = model(str(ROOT / 'docs' / 'images' / 'digits.jpg'))
-        assert set(found.class_names) == set(names)
+        assert set(found.class_names) <= set(names)
         scores[names[-1]] = found.scores.max()
     assert scores['nut'] != scores['bolt']
