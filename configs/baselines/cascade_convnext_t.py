@@ -10,10 +10,7 @@ ConvNeXt's recipe as mmdet's cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-gio
 _base_ = 'cascade_convnext_t_gcvit_recipe.py'
 
 model = dict(backbone=dict(drop_path_rate=0.4))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', begin=0, end=36, by_epoch=True, milestones=[27, 33], gamma=0.1),
-]
+param_scheduler = [dict(_base_.param_scheduler[0], end=1000), _base_.param_scheduler[1]]
 optim_wrapper = dict(
     type='mmgcvit.AutoPrecisionOptimWrapper',
     loss_scale='dynamic',

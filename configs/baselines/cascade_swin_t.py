@@ -9,8 +9,5 @@ has no such config.
 
 _base_ = 'cascade_swin_t_gcvit_recipe.py'
 
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', begin=0, end=36, by_epoch=True, milestones=[27, 33], gamma=0.1),
-]
+param_scheduler = [dict(_base_.param_scheduler[0], end=1000), _base_.param_scheduler[1]]
 optim_wrapper = dict(type='mmgcvit.AutoPrecisionOptimWrapper', loss_scale='dynamic')

@@ -8,16 +8,9 @@ Memory:   not measured on a GPU.
 Swin-T in the place of GC ViT, all else as ../cascade_gcvit_t.py, drop path included, for a comparison like for like.
 """
 
-_base_ = '../cascade_gcvit_t.py'
+_base_ = ['../cascade_gcvit_t.py', '../_base_/models/swin_t.py']
 
-released = 'https://github.com/SwinTransformer/storage/releases/download/v1.0.0/swin_tiny_patch4_window7_224.pth'
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='SwinTransformer',
-        drop_path_rate=0.2,
-        convert_weights=True,
-        init_cfg=dict(type='Pretrained', checkpoint=released),
-    ),
+    backbone=dict(_base_.swin, _delete_=True),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )

@@ -10,9 +10,7 @@ whose figure that is, steps after 33 epochs only, and starts from the weights fi
 
 _base_ = 'dino_swin_l_gcvit_recipe.py'
 
-param_scheduler = [
-    dict(type='MultiStepLR', begin=0, end=36, by_epoch=True, milestones=[27, 33], gamma=0.1),
-]
+param_scheduler = _base_.param_scheduler[1:]
 optim_wrapper = dict(
     optimizer=dict(weight_decay=1e-4),
     paramwise_cfg=dict(_delete_=True, custom_keys=dict(backbone=dict(lr_mult=0.1))),

@@ -8,7 +8,4 @@ Swin's recipe as mmdet's mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco has it: 
 
 _base_ = 'mask_rcnn_swin_t_gcvit_recipe.py'
 
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', begin=0, end=36, by_epoch=True, milestones=[27, 33], gamma=0.1),
-]
+param_scheduler = [dict(_base_.param_scheduler[0], end=1000), _base_.param_scheduler[1]]

@@ -18,21 +18,13 @@ _base_ = [
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.hosts.mmdet'])
 default_hooks = dict(checkpoint=dict(interval=5000))
 
-crop_size = (512, 512)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
-    dict(
-        type='RandomChoiceResize',
-        scales=[512 * tenth // 10 for tenth in range(5, 21)],
-        resize_type='ResizeShortestEdge',
-        max_size=2048,
-    ),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
-]
+resize = dict(
+    type='RandomChoiceResize',
+    scales=[512 * tenth // 10 for tenth in range(5, 21)],
+    resize_type='ResizeShortestEdge',
+    max_size=2048,
+)
+train_pipeline = [resize if step.type == 'RandomResize' else step for step in _base_.train_pipeline]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'

@@ -70,7 +70,7 @@ def dump_metric(cfg: Config, out: str) -> BaseMetric:
 
 def enable_tta(cfg: Config) -> None:
     """Test each image in several views and merge them, as the config's ``tta_model`` and ``tta_pipeline`` say."""
-    missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+    missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
         raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)

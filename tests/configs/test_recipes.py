@@ -73,10 +73,42 @@ CLAIMED = {
     'baselines/dino_swin_l': 'mmdet::dino/dino-5scale_swin-l_8xb2-36e_coco.py',
     'dino_gcvit_l_dino_recipe': 'mmdet::dino/dino-4scale_r50_8xb2-36e_coco.py',
     'dino_gcvit_t_12e_dino_recipe': 'mmdet::dino/dino-4scale_r50_8xb2-12e_coco.py',
+    **{
+        f'other_heads/mask2former_gcvit_{ours}': 'mmdet::mask2former/'
+        f'mask2former_swin-{swin}_8xb2-lsj-50e_coco{task}.py'
+        for ours, swin, task in (
+            ('t', 't-p4-w7-224', ''),
+            ('s', 's-p4-w7-224', ''),
+            ('b', 's-p4-w7-224', ''),  # mmdet has none with Swin-B
+            ('t_panoptic', 't-p4-w7-224', '-panoptic'),
+            ('s_panoptic', 's-p4-w7-224', '-panoptic'),
+            ('b_panoptic', 'b-p4-w12-384', '-panoptic'),
+        )
+    },
+    **{
+        f'other_heads/mask2former_gcvit_{ours}': f'mmseg::mask2former/mask2former_swin-{theirs}.py'
+        for ours, theirs in (
+            ('t_ade20k', 't_8xb2-160k_ade20k-512x512'),
+            ('s_ade20k', 's_8xb2-160k_ade20k-512x512'),
+            ('b_ade20k', 'b-in1k-384x384-pre_8xb2-160k_ade20k-640x640'),
+            ('t_cityscapes', 't_8xb2-90k_cityscapes-512x1024'),
+            ('s_cityscapes', 's_8xb2-90k_cityscapes-512x1024'),
+            ('b_cityscapes', 'b-in22k-384x384-pre_8xb2-90k_cityscapes-512x1024'),
+        )
+    },
+    **{f'other_heads/rtmdet_ins_gcvit_{size}': 'mmdet::rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py' for size in 'ts'},
 }
 # What mends faults of hosts and leaves healthy images as they are; sizes that follow from the backbone or the levels.
 MENDING = ('mmgcvit.MatchAnnotatedSize', 'FilterAnnotations')
 FITTING = ('in_channels', 'num_levels', 'num_feature_levels', 'num_outs', 'pad_size_divisor')
+# Kinds of segments, which mmseg's Mask2Former does not have.
+SEGMENTS = ('num_things_classes', 'num_stuff_classes')
+# Defaults that a host restates, and we at times.
+RESTATED = {
+    **dict.fromkeys(('init_cfg', 'norm_cfg', 'dropout_layer', 'loss_panoptic')),
+    **dict.fromkeys(('attn_drop', 'proj_drop', 'dropout'), 0.0),
+    **{'align_corners': False, 'semantic_on': False, 'add_identity': True, 'im2col_step': 64, 'resize_type': 'Resize'},
+}
 # In units of a pixel's whole range: mean and standard deviation.
 CIFAR = {
     10: ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)),
@@ -91,8 +123,8 @@ RATES = {
 }
 
 
-def total_batch(cfg):
-    return GPUS * cfg.train_dataloader.batch_size * cfg.optim_wrapper.get('accumulative_counts', 1)
+def total_batch(cfg, gpus=GPUS):
+    return gpus * cfg.train_dataloader.batch_size * cfg.optim_wrapper.get('accumulative_counts', 1)
 
 
 def last_drop_path(cfg):
@@ -216,54 +248,83 @@ def test_learning_rates_of_a_classifier_from_the_first_to_the_last_step():
 
 
 def plain(value, without=()):
-    """Settings without what says nothing: names of our package, tuples for lists, and keys that are left out."""
+    """Settings without what says nothing: names of packages, tuples for lists, defaults, and keys that are left out."""
     if isinstance(value, dict):
-        return {key: plain(inner, without) for key, inner in value.items() if key not in without}
+        return {
+            key: plain(inner, without)
+            for key, inner in value.items()
+            if key not in without and inner != RESTATED.get(key, Ellipsis)
+        }
     if isinstance(value, (list, tuple)):
         return [plain(inner, without) for inner in value]
-    return value.removeprefix('mmgcvit.') if isinstance(value, str) else value
+    return re.sub(r'^(mmgcvit|mmdet)\.', '', value) if isinstance(value, str) else value
 
 
-def rate_and_decay(model, optim_wrapper):
-    """Of each weight; of heads' batch norms, which our recipes never decay, the rate alone."""
+def rate_and_decay(model, optim_wrapper, rate_alone):
+    """Of each weight; of those with certain words in their names the rate alone."""
     names = {weight: name for name, weight in model.named_parameters()}
     settings = {
         key: value for key, value in optim_wrapper.items() if key in ('constructor', 'optimizer', 'paramwise_cfg')
     }
     groups = build_optim_wrapper(model, {**settings, 'type': 'OptimWrapper'}).optimizer.param_groups
     return {
-        names[weight]: (group['lr'], None if '.bn.' in names[weight] else group['weight_decay'])
+        names[weight]: (group['lr'], None if re.search(rate_alone, names[weight]) else group['weight_decay'])
         for group in groups
         for weight in group['params']
     }
 
 
-def recipe_of(cfg, model):
+def recipe_of(cfg, model, gpus, rate_alone):
     """What a config of a host and one of ours must have in common to be one recipe, on a model of ours."""
     loaders = (cfg.train_dataloader, cfg.test_dataloader)
     images, *tests = ([step for step in loader.dataset.pipeline if step.type not in MENDING] for loader in loaders)
     return {
         'images': plain(images, ('backend_args',)),
-        'tests': plain(tests, ('backend_args',)),
-        'total batch': total_batch(cfg),
+        # What is loaded beside the image is for scores alone; how it is rounded after resizing docs/recipes.md says.
+        'tests': plain(tests, ('backend_args', 'with_mask', 'to_float32')),
+        'total batch': total_batch(cfg, gpus),
         'length': [cfg.train_cfg.get(key) for key in ('max_epochs', 'max_iters')],
-        'schedule': plain(cfg.param_scheduler),
-        'weights': rate_and_decay(model, cfg.optim_wrapper),
+        'schedule': plain(cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]),
+        'weights': rate_and_decay(model, cfg.optim_wrapper, rate_alone),
         'clipping': (cfg.optim_wrapper.get('clip_grad') or {}).get('max_norm'),
         'mixed precision': cfg.optim_wrapper.type != 'OptimWrapper',
-        'heads': plain({**cfg.model, 'backbone': None, 'pretrained': None, 'data_preprocessor': None}, FITTING),
+        'heads': plain(
+            {**cfg.model, 'backbone': None, 'pretrained': None, 'data_preprocessor': None},
+            (*FITTING, *SEGMENTS),
+        ),
     }
+
+
+def views_of(cfg):
+    """The views at test, in any order, and how they are merged."""
+    steps = (step for step in transforms_of(cfg.tta_pipeline) if step.type in ('Resize', 'RandomFlip', 'Pad'))
+    return sorted(map(str, steps)), cfg.tta_model.get('tta_cfg')
+
+
+def hosts_config(path):
+    """A host's config by its name; RTMDet's with Swin-B gets the masks, and what goes with them, of RTMDet-Ins."""
+    package, _, path = path.partition('::')
+    folder = Path(import_module(package).__file__).parent / '.mim' / 'configs'
+    cfg = Config.fromfile(folder / path)
+    if 'rtmdet' in path:
+        masks = Config.fromfile(folder / 'rtmdet/rtmdet-ins_l_8xb32-300e_coco.py')
+        cfg.model.bbox_head = {**masks.model.bbox_head, 'norm_cfg': cfg.norm_cfg}
+        cfg.model.test_cfg = masks.model.test_cfg
+        cfg.train_dataloader.dataset.pipeline = masks.train_dataloader.dataset.pipeline
+    return cfg
 
 
 @pytest.mark.parametrize('name', CLAIMED)
 def test_a_recipe_that_is_claimed_to_be_a_hosts_is_what_the_host_publishes(name):
-    """Backbones too, where they are the host's: with all sizes and drop path."""
-    package, _, path = CLAIMED[name].partition('::')
-    ours = read(name)
-    theirs = Config.fromfile(Path(import_module(package).__file__).parent / '.mim' / 'configs' / path)
+    """Backbones too, where they are the host's: with all sizes and drop path. Hosts name those norms of Swin only."""
+    ours, theirs = read(name), hosts_config(CLAIMED[name])
     model = on_meta(deepcopy(ours))
-    (expected, found) = (recipe_of(cfg, model) for cfg in (theirs, ours))
-    assert found == expected
+    # Our recipes never decay the heads' batch norms.
+    rate_alone = r'\.bn\.|^backbone\..*(norm|position)' if name.startswith('other_heads/') else r'\.bn\.'
+    gpus = int((re.search(r'_(\d)xb', CLAIMED[name]) or [0, GPUS])[1])
+    assert recipe_of(ours, model, GPUS, rate_alone) == recipe_of(theirs, model, gpus, rate_alone)
+    if 'tta_pipeline' in theirs:
+        assert views_of(ours) == views_of(theirs)
     if name.startswith('baselines/'):
         backbone = {**theirs.model.backbone, 'init_cfg': None, 'out_indices': model.backbone.out_indices}
         theirs = on_meta(Config({**ours._cfg_dict, 'model': backbone}))

@@ -15,8 +15,8 @@ def show(cfg):
 def test_options_that_the_config_cannot_do_are_refused():
     for change, config, words in (
         (enable_tta, {}, '--tta: the config has no tta_model and no tta_pipeline$'),
-        (enable_tta, {'tta_model': {}}, '--tta: the config has no tta_pipeline$'),
-        (enable_tta, {'tta_pipeline': []}, '--tta: the config has no tta_model$'),
+        (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, 'the config has no tta_pipeline$'),
+        (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, 'the config has no tta_model$'),
         (show, {'default_scope': 'mmpose', 'model': {'type': 'Pose'}}, '--show-dir: nothing here draws Pose of mmpose'),
         (
             show,

@@ -5,26 +5,19 @@ _base_ = 'ade20k_512.py'
 dataset_type = 'CityscapesDataset'
 data_root = 'data/cityscapes/'
 crop_size = (512, 1024)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(
+replaced = dict(
+    LoadAnnotations=dict(type='LoadAnnotations'),
+    RandomResize=dict(
         type='RandomChoiceResize',
         scales=[1024 * tenth // 10 for tenth in range(5, 21)],
         resize_type='ResizeShortestEdge',
         max_size=4096,
     ),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
+    RandomCrop=dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    Resize=dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
+)
+train_pipeline = [replaced.get(step.type, step) for step in _base_.train_pipeline]
+test_pipeline = [replaced.get(step.type, step) for step in _base_.test_pipeline]
 train_dataloader = dict(
     dataset=dict(
         type=dataset_type,
@@ -42,18 +35,5 @@ val_dataloader = dict(
     )
 )
 test_dataloader = val_dataloader
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale_factor=factor, keep_ratio=True) for factor in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)],
-            [
-                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
-                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
-            ],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
-    ),
-]
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[-1].transforms[2] = [replaced['LoadAnnotations']]

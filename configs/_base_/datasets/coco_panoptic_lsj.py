@@ -1,6 +1,6 @@
 """COCO 2017 with panoptic annotations at data/coco/, augmented as coco_instance_lsj.py; as in mmdet's Mask2Former.
 
-Scored by PQ, and objects by AP of masks and boxes.
+Scored by PQ, and objects by AP of masks and boxes. Views at test cannot be merged: mmdet does so for boxes alone.
 """
 
 _base_ = 'coco_instance_lsj.py'
@@ -55,3 +55,6 @@ val_evaluator = [
     ),
 ]
 test_evaluator = val_evaluator
+
+tta_model = None
+tta_pipeline = None
