@@ -47,7 +47,7 @@ test: lint
 # process each: as many run beside each other, in an environment that nothing changes, and are shown when they have ended.
 test-all: test
 	$(RUN) -m pytest -m 'long or demo' -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
-	$(if $(filter maintained,$(HOSTS)),$(MAKE) $(VENV)/installed-docs)
+	-$(if $(filter maintained,$(HOSTS)),$(MAKE) $(VENV)/installed-docs)
 	OMP_NUM_THREADS=1 $(MAKE) --jobs $(TEST_PROCESSES) --keep-going --output-sync TEST_PROCESSES=1 DEVICE=cpu \
 		$(ALSO) test-gpu $(if $(filter maintained,$(HOSTS)),test-beside test-docs)
 

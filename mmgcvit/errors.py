@@ -55,8 +55,8 @@ def check_installed(what: str, *names: str) -> None:
 
 def needs(what: str, *missing: str) -> str:
     """What is said of that which needs packages of :data:`BROUGHT_BY`."""
-    pip = ' '.join(dict.fromkeys(BROUGHT_BY[name] for name in missing))
-    return f'{what} needs {", ".join(missing)}, not installed here: pip install {pip}'
+    calls = ' and '.join(f'pip install {packages}' for packages in dict.fromkeys(BROUGHT_BY[name] for name in missing))
+    return f'{what} needs {", ".join(missing)}, not installed here: {calls}'
 
 
 def printable(text: str) -> str:

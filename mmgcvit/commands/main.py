@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import distributions
 from platform import platform, python_version
 
 from ..errors import BROUGHT_BY, UserError, is_full_disk, meant, needs, printable
@@ -48,9 +48,9 @@ def usage() -> str:
 
 def versions() -> str:
     """What a report of a fault should name: this package and what it stands on, a line each."""
-    # By whichever distributions they are of.
-    installed = packages_distributions()
-    rows = [(name, version(installed[name][0]) if name in installed else 'none') for name in STANDS_ON]
+    # By the files of whichever distributions they are of: Python 3.10 has no better way.
+    installed = {file.parts[0]: found.version for found in distributions() for file in found.files or ()}
+    rows = [(name, installed.get(name, 'none')) for name in STANDS_ON]
     rows = [('mmgcvit', __version__), *rows, ('Python', python_version()), ('system', platform())]
     return '\n'.join(f'{name:<12}{number}' for name, number in rows)
 

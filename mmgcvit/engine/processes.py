@@ -117,13 +117,14 @@ def settle_meeting_place(launcher: str, port: int | None) -> None:
     os.environ.setdefault('MASTER_PORT', '29500')
     if 'MASTER_ADDR' in os.environ:
         return
-    os.environ['MASTER_ADDR'] = LOOPBACK
+    address = LOOPBACK
     if launcher == 'slurm' and os.environ.get('SLURM_NNODES') != '1':
         command = ['scontrol', 'show', 'hostnames', os.environ.get('SLURM_NODELIST', '')]
         nodes = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        os.environ['MASTER_ADDR'] = nodes.split()[0]
+        address = nodes.split()[0]
     if launcher == 'mpi' and os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') != os.environ['WORLD_SIZE']:
         raise UserError('--launcher mpi on several nodes needs MASTER_ADDR, the address of the node of process 0')
+    os.environ['MASTER_ADDR'] = address
 
 
 def check_sharding(cfg: Config) -> None:

@@ -96,15 +96,15 @@ def settle(cfg: Config, resume_from: str | None = None, with_changes: bool = Fal
     check_work_dir(cfg.work_dir)
     if resume_from is None and cfg.get('resume'):
         resume_from = cfg.get('load_from') or 'auto'
-    with whole_one_named(cfg):
-        if resume_from is not None:
-            # Its digest is computed once on each node, if its processes have joined: on GPUs they do with the runner.
-            do_together(lambda: resume(cfg, resume_from) if is_first_of_node(cfg) or not is_distributed() else None)
-            named = [cfg.get('load_from')]
-            broadcast_object_list(named)
-            cfg.resume, cfg.load_from = True, named[0]
-        do_together(lambda: check_folder(cfg))
-        return check_changes(cfg, with_changes)
+    if resume_from is not None:
+        # Its digest is computed once on each node, if its processes have joined: on GPUs they do with the runner.
+        looks = is_first_of_node(cfg) or not is_distributed()
+        do_together(whole_one_named(cfg)(lambda: resume(cfg, resume_from) if looks else None))
+        named = [cfg.get('load_from')]
+        broadcast_object_list(named)
+        cfg.resume, cfg.load_from = True, named[0]
+    do_together(whole_one_named(cfg)(lambda: check_folder(cfg)))
+    return whole_one_named(cfg)(check_changes)(cfg, with_changes)
 
 
 @contextmanager

@@ -232,7 +232,7 @@ def test_the_readme_of_the_configs_names_each_once_with_its_batch_and_says_how_t
         cfg = read(name)
         images, accumulated = cfg.train_dataloader.batch_size, cfg.optim_wrapper.get('accumulative_counts', 1)
         if name.startswith('demo/'):
-            assert (batch, images in (64, 8)) == ('1 process x 64 or 8', True), name
+            assert (batch[:11], str(images) in batch.split()) == ('1 process x', True), name
         elif name.startswith('custom'):
             assert (batch, cfg.auto_scale_lr.enable) == (f'any x {images}, rate scaled', True), name
         else:
