@@ -17,7 +17,6 @@ from .int8 import quantize
 from .metadata import metadata_of
 
 SUFFIX = '.onnx'
-# torch's exporter asks for the first two, checks and quantization for the third.
 # The lowest that has all operators with what they are asked for here, LayerNormalization above all.
 OPSET = 17
 # Images of the example that is traced: of sizes that no window divides.

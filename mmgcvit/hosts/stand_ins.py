@@ -277,10 +277,13 @@ def sigmoid_focal_loss_backward(
 
 def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
     """-alpha (1 - p)^gamma log p where the class is the target's, -(1 - alpha) p^gamma log(1 - p) elsewhere: (n, C)."""
-    from torchvision.ops import sigmoid_focal_loss as with_logits
-
+    logits = input.float()
     positive = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
-    losses = with_logits(input.float(), positive.float(), alpha, gamma)
+    # Of the outcome that is right for each logit. torchvision's loses the last digits of 1 - p, and below a gamma of 1
+    # its gradient with them.
+    log_p = torch.nn.functional.logsigmoid(torch.where(positive, logits, -logits))
+    balance = torch.where(positive, alpha, 1 - alpha)
+    losses = -balance * (-torch.expm1(log_p)).pow(gamma) * log_p
     if weight.numel():
         # A class of its own for "none" has no weight, and no logit either.
         losses = losses * weight[target.clamp(max=input.shape[1] - 1)].unsqueeze(1)

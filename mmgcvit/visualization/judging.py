@@ -12,7 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DATASETS
 
 from ..datasets.checks.loading import loads
-from ..datasets.checks.sources import leaf_datasets, type_name
+from ..datasets.checks.sources import leaf_datasets, steps_of, type_name
 from ..errors import UserError, first_line
 from ..hosts.mmengine import building_in
 from ..inference import Classification, Detections, Prediction, Predictor, Segmentation
@@ -100,6 +100,10 @@ class TrueDetections(Detections):
     crowds: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
+# What makes the image that is seen, which stays as it is.
+SEEN = (LOADING, 'MatchAnnotatedSize')
+
+
 class Truths:
     """A data set's images and what is true of them; files are decoded as the model has them decoded."""
 
@@ -108,7 +112,7 @@ class Truths:
         self.model = model
         steps = loading_steps(next(leaf_datasets(settings)), KINDS[model.scope])
         with building_in(model.scope):
-            self.annotations = Compose([step for step in steps if type_name(step) != LOADING])
+            self.annotations = Compose([step for step in steps if type_name(step) not in SEEN])
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -138,7 +142,7 @@ class Truths:
 
 def loading_steps(settings: ConfigDict, kind: str) -> list[dict[str, Any]]:
     """A pipeline that loads as a data set's own does, and does nothing else."""
-    pipeline = [step for step in settings.pipeline if loads(step)]
+    pipeline = [step for step in steps_of(settings) if loads(step)]
     if kind != 'imagenet' and not any('LoadAnnotations' in str(step['type']) for step in pipeline):
         pipeline.append({'type': 'LoadAnnotations', **({'with_bbox': True} if kind == 'coco' else {})})
     return [*pipeline, {'type': PACKED_BY[kind]}]

@@ -177,7 +177,9 @@ def focal(logits, targets, weight, gamma):
     return losses.detach(), torch.autograd.grad(losses.sum(), logits)[0]
 
 
-@given(number=st.integers(1, 5), classes=st.integers(1, 4), gamma=st.sampled_from([1.5, 2.0]), seed=st.integers(0, 99))
+@given(
+    number=st.integers(1, 5), classes=st.integers(1, 4), gamma=st.sampled_from([0.5, 1.5, 2.0]), seed=st.integers(0, 99)
+)
 def test_focal_loss_and_its_gradient_are_those_of_the_definition(number, classes, gamma, seed, device):
     torch.manual_seed(seed)
     logits, targets = torch.randn(number, classes) * 4, torch.randint(classes, (number,))
@@ -191,10 +193,11 @@ def test_focal_loss_and_its_gradient_are_those_of_the_definition(number, classes
         torch.testing.assert_close(found.cpu().double(), wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_focal_loss_of_certain_logits_is_finite_and_an_image_without_objects_is_background():
+@pytest.mark.parametrize(('gamma', 'certain'), [(2.0, 120.0), (0.5, 40.0)])
+def test_focal_loss_of_certain_logits_is_finite_and_an_image_without_objects_is_background(gamma, certain):
     """Its target is one more than the last class, as mmdet numbers the background."""
-    options = {'gamma': 2.0, 'alpha': 0.25}
-    logits = torch.tensor([[-120.0, 0.0], [120.0, 120.0]])
+    options = {'gamma': gamma, 'alpha': 0.25}
+    logits = torch.tensor([[-certain, 0.0], [certain, certain]])
     output, gradient = torch.zeros(2, 2), torch.zeros(2, 2)
     STAND_INS.sigmoid_focal_loss_forward(logits, torch.tensor([1, 1]), torch.empty(0), output, **options)
     STAND_INS.sigmoid_focal_loss_backward(logits, torch.tensor([1, 1]), torch.empty(0), gradient, **options)
@@ -204,7 +207,7 @@ def test_focal_loss_of_certain_logits_is_finite_and_an_image_without_objects_is_
     STAND_INS.sigmoid_focal_loss_forward(logits, torch.tensor([3, 3]), torch.empty(0), output, **options)
     p = logits.sigmoid()
     # log(1 - p) has lost some of the 24 bits where p is near 0 or 1.
-    torch.testing.assert_close(output, -0.75 * p**2 * torch.log(1 - p), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(output, -0.75 * p**gamma * torch.log(1 - p), rtol=1e-4, atol=1e-6)
 
 
 def deformable(shapes, queries=3, batch=2, heads=2, width=4, dtype=torch.float64, device='cpu'):
