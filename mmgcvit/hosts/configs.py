@@ -138,11 +138,16 @@ def why_not_read(error: BaseException) -> str:
     # It says of a package that it inherits from, in its words alone, that it is not there.
     if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in BROUGHT_BY:
         return needs('it', name)
-    if isinstance(error, AssertionError) and str(error):  # the config's own word
+    if is_own_word(error):
         return first_line(error)
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
     where = f' ({lines[-1].filename}, line {lines[-1].lineno})' if lines else ''
     return f'it is no config: {type(error).__name__}: {first_line(error)}{where}'
+
+
+def is_own_word(error: BaseException) -> bool:
+    """Whether a config itself says, by an assertion, what is wrong with it."""
+    return isinstance(error, AssertionError) and bool(str(error))
 
 
 def names_read() -> frozenset[str]:
@@ -195,8 +200,7 @@ def run_again(path: str, values: Mapping[str, Any], cfg: Config) -> Config:
         # A config is a program: it fails as it likes.
         except Exception as error:
             given = ', '.join(f'{name}={value!r}' for name, value in values.items())
-            is_own = isinstance(error, AssertionError) and str(error)
-            said = first_line(error) if is_own else f'{type(error).__name__}: {error}'
+            said = first_line(error) if is_own_word(error) else f'{type(error).__name__}: {error}'
             raise UserError(f'{path} cannot be read with {given}: {said}') from None
     return Config(dict(read.items()), cfg_text=read.text, filename=str(path))
 

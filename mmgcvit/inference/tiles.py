@@ -142,7 +142,8 @@ def gathered(found: Iterable[tuple[Box, Detections]]) -> tuple[np.ndarray, Detec
         tiles += [tile] * len(seen)
         each.append(replace(seen, boxes=seen.boxes + np.float32(tile[:2] * 2), masks=None))
         if seen.masks is not None:
-            parts = [*(parts or []), *(Part.of(mask, *tile[:2]) for mask in seen.masks)]
+            parts = parts or []
+            parts += [Part.of(mask, *tile[:2]) for mask in seen.masks]
     objects = Detections(
         np.concatenate([seen.boxes for seen in each]),
         np.concatenate([seen.scores for seen in each]),
