@@ -80,7 +80,8 @@ setup(
     options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
-    install_requires=['numpy', 'packaging', 'rich'],
+    # supervision reads YOLO and VOC, cuts images into tiles, reads and writes videos; torch brings filelock.
+    install_requires=['filelock', 'numpy', 'packaging', 'rich', 'supervision'],
     extras_require={
         # The forks are kept alive and install beside current torch; the originals serve as well and need torch 2.1.
         'hosts': [
@@ -108,6 +109,8 @@ setup(
         'grounding': ['transformers>=4.57,<5'],
         # Writes and runs ONNX files: torch.onnx.export asks for onnx and onnxscript where they are missing.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
+        # The page of `mmgcvit web`.
+        'web': ['gradio'],
         # Stands beside timm's models, and draws.
         'benchmark': ['matplotlib', 'timm'],
         # Follows objects through videos.
