@@ -63,8 +63,8 @@ HOOKS = child_of(
     'mmgcvit.engine.saving',
     'mmgcvit.engine.early_end',
     'mmgcvit.engine.exact_resume',
-    'mmgcvit.engine.finite',
-    'mmgcvit.engine.late',
+    'mmgcvit.engine.hooks.async_loss_log',
+    'mmgcvit.engine.hooks.skip_nonfinite',
     'mmgcvit.engine.precision',
 )
 LOOPS = child_of(mmengine.LOOPS, 'mmgcvit.engine.loops')

@@ -24,8 +24,8 @@ REGISTERED = {
     'TASK_UTILS': ['HungarianAssigner'],
     'TRANSFORMS': ['LoadReadable', 'MatchAnnotatedSize'],
     'HOOKS': [
-        *('DryRunObserver', 'EndEarlyHook', 'ExactResumeHook', 'FiniteCheckpointsHook', 'FinitePredictionsHook'),
-        *('FiniteStepsHook', 'LateRuntimeInfoHook', 'ReadAsDataHook', 'TF32Hook', 'WholeCheckpointHook'),
+        *('DryRunObserver', 'EndEarlyHook', 'ExactResumeHook', 'FinitePredictionsHook'),
+        *('AsyncLossLogHook', 'ReadAsDataHook', 'SkipNonFiniteStepHook', 'TF32Hook', 'WholeCheckpointHook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
 }

@@ -6,7 +6,7 @@ default_scope = 'mmdet'
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.hosts.mmdet'], allow_failed_imports=False)
 
 default_hooks = dict(
-    runtime_info=dict(type='mmgcvit.LateRuntimeInfoHook'),
+    runtime_info=dict(type='mmgcvit.AsyncLossLogHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
@@ -16,8 +16,7 @@ default_hooks = dict(
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
     read_as_data=dict(type='mmgcvit.ReadAsDataHook'),
     visualization=dict(type='mmgcvit.PredictionSheetHook'),
-    finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),
-    finite_checkpoints=dict(type='mmgcvit.FiniteCheckpointsHook'),
+    skip_nonfinite=dict(type='mmgcvit.SkipNonFiniteStepHook', max_consecutive=3),
     finite_predictions=dict(type='mmgcvit.FinitePredictionsHook'),
 )
 env_cfg = dict(

@@ -6,7 +6,7 @@ default_scope = 'mmseg'
 custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)
 
 default_hooks = dict(
-    runtime_info=dict(type='mmgcvit.LateRuntimeInfoHook'),
+    runtime_info=dict(type='mmgcvit.AsyncLossLogHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
@@ -18,8 +18,7 @@ default_hooks = dict(
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
     read_as_data=dict(type='mmgcvit.ReadAsDataHook'),
     visualization=dict(type='mmgcvit.PredictionSheetHook'),
-    finite_steps=dict(type='mmgcvit.FiniteStepsHook', most_in_a_row=3),
-    finite_checkpoints=dict(type='mmgcvit.FiniteCheckpointsHook'),
+    skip_nonfinite=dict(type='mmgcvit.SkipNonFiniteStepHook', max_consecutive=3),
 )
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -18,7 +18,7 @@ from ..datasets.checks.loading import LoadReadable
 from ..datasets.checks.sources import type_name
 from ..errors import counted
 from ..hosts.configs import is_drawn
-from .finite import steps_left_out
+from .hooks.skip_nonfinite import SKIPPED_STEPS
 from .progress import TO_STAY, counts_iterations
 
 # Where mmengine's message hub has the best checkpoint and its score; of several metrics their names stand behind.
@@ -56,7 +56,7 @@ class ConclusionHook(Hook):
         counts = [
             *((number, 'image', f' {why}') for why, number in self.passed_over.items()),
             (len(damaged), 'damaged image', ''),
-            (steps_left_out(runner), 'step', ' not finite'),
+            (runner.message_hub.runtime_info.get(SKIPPED_STEPS, 0), 'step', ' not finite'),
         ]
         words = ', '.join(f'{counted(number, what)}{behind}' for number, what, behind in counts if number)
         left_out = [f'left out: {words}'] if words else []

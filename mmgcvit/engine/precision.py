@@ -1,4 +1,4 @@
-"""TF32, in which NVIDIA GPUs since Ampere multiply float32: with the inputs' mantissas rounded to 10 bits."""
+"""Mixed precision that fits the GPU, and TF32, in which NVIDIA GPUs since Ampere may multiply float32."""
 
 from typing import Any
 
@@ -16,17 +16,17 @@ from .sharding import clip_sharded_grad_norm
 
 @HOOKS.register_module()
 class TF32Hook(Hook):
-    """Allow or forbid TF32 in matrix products and convolutions for as long as a runner trains, validates or tests.
+    """Allow or forbid TF32 in matrix products and convolutions while a runner trains, validates or tests.
 
-    mmengine has no setting for it. Left alone, torch allows TF32 in convolutions and, since version 1.12, forbids it in
-    matrix products, of which transformers are made. Only computation on GPUs is concerned, and in mixed precision only
-    what stays in float32. Once the run is over, torch's settings are what they were before.
+    mmengine has no setting for it. By default torch allows TF32 in convolutions and, since version 1.12, forbids it in
+    matrix products, of which transformers are made. It affects GPUs only, and in mixed precision only what stays in
+    float32. After the run torch's settings are what they were before.
 
     Args:
-        enabled: Whether both may use it. In this project's configs: ``default_hooks.tf32.enabled``.
+        enabled: Whether both may use TF32. In this project's configs: ``default_hooks.tf32.enabled``.
 
     Raises:
-        UserError: ``enabled`` is no bool.
+        UserError: ``enabled`` is not a bool.
     """
 
     priority = 'VERY_HIGH'
@@ -35,41 +35,58 @@ class TF32Hook(Hook):
         if not isinstance(enabled, bool):
             raise UserError(f'TF32Hook: enabled={enabled!r}; expected True or False')
         self.enabled = enabled
-        self.found: tuple[bool, bool] | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Make the setting; ``set_float32_matmul_precision`` would concern CPUs too."""
-        self.found = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.enabled
+        # Not set_float32_matmul_precision, which affects CPUs too.
+        matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+        try:
+            self.previous = [(part, 'allow_tf32', part.allow_tf32) for part in (matmul, cudnn)]
+            value: bool | str = self.enabled
+        except RuntimeError:
+            # From torch 2.9 on allow_tf32 raises in programs that have set its successor, fp32_precision.
+            self.previous = [(part, 'fp32_precision', part.fp32_precision) for part in (matmul, cudnn.conv)]
+            value = 'tf32' if self.enabled else 'ieee'
+        for part, name, _ in self.previous:
+            setattr(part, name, value)
 
     def after_run(self, runner: Runner) -> None:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = self.found
+        for part, name, value in self.previous:
+            setattr(part, name, value)
 
 
-# Older GPUs emulate bfloat16, slowly, and say that they support it.
-FIRST_WITH_BFLOAT16 = (8, 0)
+# Older GPUs emulate bfloat16, slowly, and report that they support it.
+FIRST_CAPABILITY_WITH_BFLOAT16 = (8, 0)
 
 
 @OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
-def auto_precision(dtype: str | None = None, use_fsdp: bool = False, **kwargs: Any) -> OptimWrapper:
-    """Train in mixed precision where there is a GPU, bfloat16 where it has it, else in float32.
+def build_auto_precision_wrapper(dtype: str | None = None, use_fsdp: bool = False, **kwargs: Any) -> OptimWrapper:
+    """Train in mixed precision on a GPU, in bfloat16 where the GPU supports it; in float32 on a CPU.
 
-    mmengine's ``AmpOptimWrapper`` stops on machines without a GPU, and takes float16 unless told otherwise.
+    mmengine's ``AmpOptimWrapper`` stops on machines without a GPU, and uses float16 by default. It also scales the loss
+    under bfloat16, which has the range of float32 and needs no scale: there the scale would double every 2,000 steps
+    until it overflows, at step 222,000 with torch's defaults. So bfloat16 trains without a gradient scaler.
 
     Args:
-        dtype: ``'bfloat16'`` or ``'float16'`` to insist on one.
-        use_fsdp: The model is sharded: gradients are scaled and clipped accordingly.
-        **kwargs: As for ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``, ``loss_scale``, ...
+        dtype: ``'bfloat16'`` or ``'float16'`` to choose one.
+        use_fsdp: The model is sharded; gradients are scaled and clipped accordingly.
+        **kwargs: As for ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``, ``loss_scale``
+            (float16 only), ...
+
+    Raises:
+        UserError: ``clip_grad`` of a sharded model has more than ``max_norm``.
     """
     if torch.cuda.is_available():
-        best = 'bfloat16' if torch.cuda.get_device_capability() >= FIRST_WITH_BFLOAT16 else 'float16'
-        wrapper = AmpOptimWrapper(dtype=dtype or best, use_fsdp=use_fsdp, **kwargs)
+        supported = torch.cuda.get_device_capability() >= FIRST_CAPABILITY_WITH_BFLOAT16
+        dtype = dtype or ('bfloat16' if supported else 'float16')
+        if dtype == 'bfloat16':
+            kwargs['loss_scale'] = {'enabled': False}
+        wrapper = AmpOptimWrapper(dtype=dtype, use_fsdp=use_fsdp, **kwargs)
     else:
         print_log('No GPU: training in float32 instead of mixed precision.', 'current')
         kwargs.pop('loss_scale', None)
         wrapper = OptimWrapper(**kwargs)
     if use_fsdp and wrapper.clip_grad_kwargs:
         if wrapper.clip_func is not clip_grad_norm_ or list(wrapper.clip_grad_kwargs) != ['max_norm']:
-            raise UserError('clip_grad: of a sharded model gradients are clipped by dict(max_norm=...) only')
+            raise UserError('clip_grad: gradients of a sharded model are clipped by dict(max_norm=...) only')
         wrapper.clip_func = clip_sharded_grad_norm
     return wrapper

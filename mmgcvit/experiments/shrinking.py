@@ -395,8 +395,8 @@ def shorten_hooks(cfg: Config) -> None:
     checkpoint = {'type': 'CheckpointHook', **(hooks.get('checkpoint') or {})}
     checkpoint.update(interval=1 if checkpoint.get('by_epoch', True) else ITERATIONS, save_begin=0, save_last=True)
     logger = {'type': 'LoggerHook', **(hooks.get('logger') or {}), 'interval': 1}
-    finite_steps = {'type': 'mmgcvit.FiniteStepsHook', **(hooks.get('finite_steps') or {}), 'most_in_a_row': 1}
-    cfg.default_hooks = {**hooks, 'checkpoint': checkpoint, 'logger': logger, 'finite_steps': finite_steps}
+    skip = {'type': 'mmgcvit.SkipNonFiniteStepHook', **(hooks.get('skip_nonfinite') or {}), 'max_consecutive': 1}
+    cfg.default_hooks = {**hooks, 'checkpoint': checkpoint, 'logger': logger, 'skip_nonfinite': skip}
     cfg.custom_hooks = [
         {**hook, 'interval': min(hook.get('interval', 1), ITERATIONS)} if 'EMAHook' in type_name(hook) else hook
         for hook in cfg.get('custom_hooks') or []

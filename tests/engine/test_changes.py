@@ -25,7 +25,7 @@ MAY = {
     'train_cfg': {'max_epochs': 50, 'val_interval': 5},
     'default_hooks.checkpoint.interval': 5,
     'default_hooks.visualization': {'type': 'DetVisualizationHook'},
-    'default_hooks.finite_steps.most_in_a_row': 5,
+    'default_hooks.skip_nonfinite.max_consecutive': 5,
     'work_dir': 'x',
     'launcher': 'slurm',
     'log_level': 'WARNING',

@@ -58,7 +58,7 @@ class WarnHook(Hook):
 def concluded(work_dir, loop, *hooks, ends_with=None, **options):
     """What the log of a run has from the word ``finished`` on, by lines; None where it says none."""
     cfg = config(work_dir, loop, log_level='INFO', **options)
-    cfg.default_hooks.update({name: {'type': f'mmgcvit.{name}'} for name in ('FiniteStepsHook', 'EndEarlyHook')})
+    cfg.default_hooks.update({name: {'type': f'mmgcvit.{name}'} for name in ('SkipNonFiniteStepHook', 'EndEarlyHook')})
     runner = Runner.from_cfg(cfg)
     for hook in (*hooks, ConclusionHook({'without an object': 5, 'under min_size': 0})):
         runner.register_hook(hook)

@@ -1,5 +1,7 @@
 """Precision that fits the machine, TF32 by one switch, and a word where the batch is not the recipe's."""
 
+import sys
+
 import pytest
 import torch
 from mmdet.registry import HOOKS, OPTIM_WRAPPERS
@@ -11,6 +13,7 @@ from mmengine.runner import Runner
 from mmgcvit.engine.batch import other_batch_size
 from mmgcvit.hosts.configs import read_config
 
+from .. import programs
 from ..conftest import ROOT
 from .drawing import config, validating
 
@@ -29,6 +32,7 @@ def test_training_is_mixed_in_the_gpus_best_type_and_plain_without_one(monkeypat
         assert type(wrapper) is (AmpOptimWrapper if dtype else OptimWrapper)
         assert getattr(wrapper, 'cast_dtype', None) == dtype
         assert wrapper._accumulative_counts == 2
+        assert not dtype or wrapper.loss_scaler.is_enabled() == (dtype is torch.float16)
 
 
 class NoteHook(Hook):
@@ -55,6 +59,23 @@ class TestTF32:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = request.param
         yield request.param
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+    @pytest.mark.skipif(not hasattr(torch.backends.cuda.matmul, 'fp32_precision'), reason='torch before 2.9')
+    def test_a_program_that_has_set_the_new_switch_gets_it_back(self):
+        """``allow_tf32`` raises there."""
+        code = """
+import torch
+from mmgcvit.registry import HOOKS
+matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+matmul.fp32_precision = 'tf32'
+hook = HOOKS.build({'type': 'mmgcvit.TF32Hook', 'enabled': False})
+hook.before_run(None)
+print(matmul.fp32_precision, conv.fp32_precision)
+hook.after_run(None)
+print(matmul.fp32_precision, conv.fp32_precision)
+"""
+        ended = programs.run([sys.executable, '-W', 'ignore', '-c', code])
+        assert ended.stdout.split('\n')[:2] == ['ieee ieee', 'tf32 tf32'], ended.stderr
 
     def run(self, folder, hooks):
         """Train, validate and test two steps each with some default hooks: the settings in all, and between."""

@@ -9,7 +9,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
 from torch.nn.parallel import DistributedDataParallel
 
 from mmgcvit import GCViT
-from mmgcvit.engine.precision import auto_precision
+from mmgcvit.engine.precision import build_auto_precision_wrapper
 from mmgcvit.engine.processes import check_sharding
 from mmgcvit.engine.sharding import FSDPStrategy, wrap_blocks
 from mmgcvit.errors import UserError
@@ -35,7 +35,7 @@ def test_gradients_of_shares_are_clipped_by_the_norm_of_all(monkeypatch):
     monkeypatch.setattr('torch.distributed.all_reduce', lambda squares: squares.mul_(2))
     parameter = nn.Parameter(torch.zeros(2))
     optimizer = torch.optim.SGD([parameter], lr=1.0)
-    wrapper = auto_precision(use_fsdp=True, optimizer=optimizer, clip_grad={'max_norm': 1.0})
+    wrapper = build_auto_precision_wrapper(use_fsdp=True, optimizer=optimizer, clip_grad={'max_norm': 1.0})
     parameter.grad = torch.tensor([3.0, 4.0])
     wrapper.step()
     torch.testing.assert_close(parameter.data, -torch.tensor([3.0, 4.0]) / (5 * 2**0.5))
@@ -46,7 +46,7 @@ def test_other_ways_of_clipping_and_strategies_that_keep_copies_are_refused():
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     for clip_grad in ({'type': 'value', 'clip_value': 1.0}, {'max_norm': 1.0, 'norm_type': 1.0}):
         with pytest.raises(UserError, match=r'dict\(max_norm=\.\.\.\) only'):
-            auto_precision(use_fsdp=True, optimizer=optimizer, clip_grad=clip_grad)
+            build_auto_precision_wrapper(use_fsdp=True, optimizer=optimizer, clip_grad=clip_grad)
     for strategy in ('HYBRID_SHARD', 'NO_SHARD', ShardingStrategy.HYBRID_SHARD):
         wrapper = {'type': 'MMFullyShardedDataParallel', 'sharding_strategy': strategy}
         with pytest.raises(UserError, match=r'sharding_strategy is .*expected FULL_SHARD or SHARD_GRAD_OP'):

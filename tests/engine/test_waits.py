@@ -9,14 +9,14 @@ from .waits import waits_of
 
 # What a step of a classifier has beside: of the iteration before, and what is on the CPU whatever trains.
 NO_WAITS = (
-    *('mmgcvit/engine/late.py', 'mmengine/model/averaged_model.py', 'mmengine/model/utils.py'),
+    *('mmgcvit/engine/hooks/async_loss_log.py', 'mmengine/model/averaged_model.py', 'mmengine/model/utils.py'),
     # torch looks at labels on CPUs only.
     'mmpretrain/structures/utils.py',
 )
 
 
 # Read an iteration later; RoIAlign by products, which CPUs alone take.
-LATER_OR_NEVER = ('mmgcvit/engine/late', 'mmgcvit/hosts/stand_ins.py')
+LATER_OR_NEVER = ('mmgcvit/engine/hooks/async_loss_log', 'mmgcvit/hosts/stand_ins.py')
 
 
 def ours(waits):

@@ -199,7 +199,7 @@ def test_sizes_are_divided_ratios_kept_and_schedulers_end_where_those_of_the_rea
     assert choice[0].scales == [(64, 166), (64, 166), (75, 166)]
     assert choice[1].crop_size == (64, 75)
     assert [scheduler['end'] for scheduler in cfg.param_scheduler] == [2500, 36]
-    assert cfg.default_hooks.finite_steps == {'type': 'mmgcvit.FiniteStepsHook', 'most_in_a_row': 1}
+    assert cfg.default_hooks.skip_nonfinite == {'type': 'mmgcvit.SkipNonFiniteStepHook', 'max_consecutive': 1}
 
 
 def test_what_one_process_cannot_do_is_taken_out_and_said(written, tmp_path):

@@ -1,0 +1,211 @@
+"""Skip optimizer steps whose loss or gradients are NaN or infinite, and stop a run that has several in a row."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, all_reduce
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from ...checkpoints.weights import are_finite
+from ...errors import UserError, shorten
+from ...hosts.mmengine import IMAGES_NAMED, optim_wrappers, plain_model, running_statistics, suspects
+from ...registry import HOOKS
+from .async_loss_log import AsyncScalars
+
+# torch.amp.GradScaler starts at 2**16 and halves its scale with each step that it skips. Scaled by so little, float16
+# gradients that still overflow are the run's fault, not the scale's.
+SMALLEST_SCALE = 2.0**-16
+# How often the scale is read, which synchronises the GPU.
+SCALE_INTERVAL = 100
+# The key of mmengine's message hub under which the number of skipped steps is saved.
+SKIPPED_STEPS = 'skipped_steps'
+
+
+@HOOKS.register_module()
+class SkipNonFiniteStepHook(Hook):
+    """Skip an optimizer step whose loss or gradients are not finite; stop the run after several in a row.
+
+    A skipped step changes no weights, no optimizer state and no running statistics of normalisation layers; all
+    processes skip the same steps. With ``accumulative_counts`` a step is all the iterations whose gradients it adds up.
+    The log names the images. A checkpoint whose weights are not finite is not saved.
+
+    The check runs in torch's own optimizer hooks. A fused Adam or AdamW skips the step on the GPU, and the CPU reads
+    the verdict one iteration later, without waiting; other optimizers find no gradients. Steps that ``GradScaler``
+    skips while it looks for its scale do not count.
+
+    Args:
+        max_consecutive: The run stops after this many skipped steps in a row.
+
+    Raises:
+        UserError: ``max_consecutive`` is not a positive int. While training: that many steps were skipped in a row,
+            float16 gradients overflow at any scale, or the weights to save are not finite.
+    """
+
+    # Before the hooks that average the weights.
+    priority = 'HIGHEST'
+
+    def __init__(self, max_consecutive: int = 3) -> None:
+        if type(max_consecutive) is not int or max_consecutive < 1:
+            raise UserError(f'SkipNonFiniteStepHook: max_consecutive={max_consecutive!r}; expected a positive int')
+        self.max_consecutive = max_consecutive
+        self.consecutive = 0
+        self.handles: list[Any] = []
+        # Of the current step, on the device: its losses, and whether each optimizer's step is finite.
+        self.losses: list[Tensor] = []
+        self.verdicts: list[Tensor] = []
+        self.images: list[str] = []
+        # Of the previous step, to be read by the CPU: its iteration, its images, and the verdicts.
+        self.pending: tuple[int, list[str], AsyncScalars] | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        model = plain_model(runner)
+        self.statistics = list(running_statistics(model).values())
+        # Masks, for example, hold infinities on purpose.
+        self.infinite_buffers = {name for name, buffer in model.named_buffers() if not is_finite(buffer)}
+        self.infinite_buffers -= running_statistics(model).keys()
+        self.handles = [model.register_forward_hook(self.record_loss)]
+        for wrapper in optim_wrappers(runner):
+            if isinstance(getattr(wrapper, 'optimizer', None), Optimizer):
+                self.handles.append(wrapper.optimizer.register_step_pre_hook(self.check_step))
+                self.handles.append(wrapper.optimizer.register_step_post_hook(remove_found_inf))
+
+    def after_train(self, runner: Runner) -> None:
+        self.read_verdict(runner)
+        for handle in self.handles:
+            handle.remove()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        if not self.losses:
+            self.statistics_before = [buffer.clone() for buffer in self.statistics]
+
+    def record_loss(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
+        """Keep a scalar that is finite if every loss is. torch calls this after the model's forward pass."""
+        if model.training and isinstance(outputs, Mapping):
+            losses = [value for name, value in outputs.items() if 'loss' in name]
+            parts = [part for value in losses for part in ([value] if isinstance(value, Tensor) else value)]
+            if parts:
+                self.losses.append(torch.stack([part.detach().float().mean() for part in parts]).sum())
+
+    def check_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """Skip a step that is not finite. torch calls this before the optimizer's step."""
+        # GradScaler checks the gradients of a fused optimizer, which are still scaled, itself.
+        found_inf = getattr(optimizer, 'found_inf', None)
+        finite = are_finite_on_all_ranks([*self.losses, *(gradient_norms(optimizer) if found_inf is None else [])])
+        self.verdicts.append(finite)
+        if skips_on_device(optimizer):
+            # The kernels skip a step at exactly 1.
+            optimizer.found_inf = (~finite if found_inf is None else ~finite | (found_inf.reshape(()) > 0)).float()
+        elif not finite:
+            optimizer.zero_grad(set_to_none=True)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        self.read_verdict(runner)
+        self.images += suspects(data_batch)
+        wrapper = runner.optim_wrapper
+        is_step = not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
+        loss_finite = finite = torch.isfinite(torch.stack(self.losses or [torch.zeros(())])).all()
+        if is_step:
+            # GradScaler does not call an optimizer whose gradients overflow; then only the loss tells.
+            finite = torch.stack(self.verdicts or [are_finite_on_all_ranks(self.losses)]).all()
+        for buffer, before in zip(self.statistics, self.statistics_before, strict=True):
+            buffer.copy_(torch.where(finite, buffer, before))
+        if not is_step:
+            return
+        self.pending = runner.iter + 1, self.images, AsyncScalars([loss_finite, finite])
+        self.losses, self.verdicts, self.images = [], [], []
+        if self.every_n_train_iters(runner, SCALE_INTERVAL):
+            check_scale(wrapper)
+
+    def read_verdict(self, runner: Runner) -> None:
+        """Read the previous step's verdict; report a skipped step, and stop where it was one too many."""
+        pending, self.pending = self.pending, None
+        if pending is None:
+            return
+        iteration, images, scalars = pending
+        loss_finite, step_finite = map(bool, scalars.read())
+        if step_finite:
+            self.consecutive = 0
+            return
+        self.consecutive += 1
+        runner.message_hub.update_info(SKIPPED_STEPS, runner.message_hub.runtime_info.get(SKIPPED_STEPS, 0) + 1)
+        losses_finite, images = zip(*all_gather_object((loss_finite, images)), strict=True)
+        names = shorten([name for rank in images for name in rank], IMAGES_NAMED) or 'unknown'
+        cause = 'the gradients are' if all(losses_finite) else 'the loss is'
+        print_log(
+            f'Iteration {iteration}: {cause} not finite; the step is skipped '
+            f'({self.consecutive} in a row; the run stops at {self.max_consecutive}). Images: {names}',
+            'current',
+            logging.WARNING,
+        )
+        if self.consecutive >= self.max_consecutive:
+            rate = max(rate for rates in runner.optim_wrapper.get_lr().values() for rate in rates)
+            raise UserError(
+                f'Loss or gradients were not finite in {self.consecutive} steps in a row, up to iteration {iteration}; '
+                f'these steps were skipped, and the run has stopped. Lower the learning rate ({rate:.3g}), or check '
+                f'the images of the last step ({names}); then continue from an earlier checkpoint with '
+                '--resume CHECKPOINT'
+            )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        wrong = [
+            name
+            for name, tensor in checkpoint['state_dict'].items()
+            if not is_finite(tensor) and name not in self.infinite_buffers
+        ]
+        if wrong:
+            raise UserError(
+                f'{len(wrong)} weights are not finite at iteration {runner.iter + 1} ({shorten(wrong)}); they are not '
+                'saved, and the run has stopped. Lower the learning rate, and continue from an earlier checkpoint with '
+                '--resume CHECKPOINT'
+            )
+
+
+def gradient_norms(optimizer: Optimizer) -> list[Tensor]:
+    """Return the norm of each gradient that this process holds."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
+    gradients = [each.grad for each in parameters if each.grad is not None and each.grad.numel()]
+    return list(torch._foreach_norm(gradients)) if gradients else []
+
+
+def are_finite_on_all_ranks(scalars: list[Tensor]) -> Tensor:
+    """Return, on the device, whether all scalars are finite on every rank."""
+    device = scalars[0].device if scalars else 'cpu'
+    stacked = torch.stack([scalar.to(device, torch.float32) for scalar in scalars] or [torch.zeros(())])
+    finite = torch.isfinite(stacked).all().int()
+    all_reduce(finite, 'min')
+    return finite.bool()
+
+
+def skips_on_device(optimizer: Optimizer) -> bool:
+    """Return whether an optimizer skips a step by ``found_inf``. Not SGD: its first step initialises momentum."""
+    return isinstance(optimizer, Adam | AdamW) and all(group.get('fused') for group in optimizer.param_groups)
+
+
+def remove_found_inf(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    """Remove what :meth:`check_step` has set. GradScaler, which sets ``grad_scale`` too, removes its own."""
+    if not hasattr(optimizer, 'grad_scale'):
+        vars(optimizer).pop('found_inf', None)
+
+
+def check_scale(wrapper: Any) -> None:
+    """Stop a run in float16 whose gradients overflow at any scale: GradScaler would skip its steps for ever."""
+    if isinstance(wrapper, AmpOptimWrapper) and wrapper.loss_scaler.is_enabled():
+        scale = wrapper.loss_scaler.get_scale()
+        if scale < SMALLEST_SCALE:
+            raise UserError(
+                f'float16 gradients overflow even at a loss scale of {scale:.3g}, and GradScaler skips every step. Use '
+                "optim_wrapper.dtype='bfloat16', or lower the learning rate"
+            )
+
+
+def is_finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or are_finite(tensor)
