@@ -26,6 +26,7 @@ from .layers.tracing import is_exporting
 WithCp = bool | Sequence[bool]
 
 MIN_IMAGE_SIZE = 32
+MEMORY_FORMATS = ('contiguous_format', 'channels_last')
 
 
 class PyramidBackbone(BaseModule):
@@ -42,6 +43,7 @@ class PyramidBackbone(BaseModule):
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
         init_cfg: See mmengine's ``BaseModule``.
         norm_eps: Epsilon of the output norms.
+        memory_format: torch's name of the memory format of the returned maps.
 
     Attributes:
         archs: The published variants by name.
@@ -51,7 +53,8 @@ class PyramidBackbone(BaseModule):
         table_types: The modules whose tables are resized when they are loaded.
 
     Raises:
-        ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1.
+        ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1, or
+            ``memory_format`` is not known.
         TypeError: An argument is no whole number, or ``out_indices`` no sequence of them.
     """
 
@@ -77,8 +80,12 @@ class PyramidBackbone(BaseModule):
         frozen_stages: int,
         init_cfg: dict | list[dict] | None,
         norm_eps: float = 1e-5,
+        memory_format: str = 'contiguous_format',
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if memory_format not in MEMORY_FORMATS:
+            raise ValueError(f'memory_format is {memory_format!r}; expected {" or ".join(map(repr, MEMORY_FORMATS))}')
+        self.memory_format = memory_format
         self.in_channels = check_whole_number('in_channels', in_channels)
         if self.in_channels < 1:
             raise ValueError(f'in_channels is {in_channels}; expected at least 1')
@@ -107,7 +114,8 @@ class PyramidBackbone(BaseModule):
 
     def output(self, i: int, x: Tensor) -> Tensor:
         """Output i of stage i's map: (B, H_i, W_i, C_i) to (B, C_i, H_i, W_i), normalised."""
-        return self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous()
+        normalised = self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2)
+        return normalised.contiguous(memory_format=getattr(torch, self.memory_format))
 
     def check_images(self, images: Tensor) -> None:
         """Refuse what a backbone cannot process. Not in exports, which serve all sizes.

@@ -46,6 +46,9 @@ class GCViT(PyramidBackbone):
             Checkpoints with it load into plain backbones too, added up.
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
             in all stages, or one bool per stage.
+        memory_format: ``'channels_last'`` returns maps in that memory format, in which GPUs compute the convolutions of
+            necks and heads in half precision; ``'contiguous_format'`` is torch's default. mmdet's RoI extractors read
+            the former wrongly with mmcv's CUDA operators; use ``mmgcvit.SingleRoIExtractor``.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
@@ -78,6 +81,7 @@ class GCViT(PyramidBackbone):
         frozen_stages: int = -1,
         lora_rank: int = 0,
         with_cp: WithCp = False,
+        memory_format: str = 'contiguous_format',
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_variant(arch, ARCHS)
@@ -87,7 +91,7 @@ class GCViT(PyramidBackbone):
         checkpointed = checkpointed_stages(with_cp, NUM_STAGES)
         rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
         drop_path_rates = drop_path_schedule(rate, arch.depths)
-        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg)
+        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg, memory_format=memory_format)
         self.stem = self.stem_type(in_channels, arch.embed_dims)
         self.stages = nn.ModuleList(
             self.stage_type(

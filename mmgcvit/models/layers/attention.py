@@ -23,7 +23,8 @@ except ImportError:  # before torch 2.3
     ORDERED = False
 
 SWITCHES = threading.RLock()
-# The largest number of blocks in two of the three dimensions of a CUDA launch.
+# The largest number of blocks in two of the three dimensions of a CUDA launch; torch's kernels have heads in one and
+# windows in the other.
 MOST_IN_A_LAUNCH = 65535
 
 
@@ -142,7 +143,7 @@ user_chose_backends = excludes_a_backend
 
 def launches(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Split q, k, v (B*nW, nH, N, d) and a bias (B*nW or 1, nH, N, N) into what one CUDA launch can take."""
-    size = MOST_IN_A_LAUNCH // v.shape[1]
+    size = MOST_IN_A_LAUNCH
     if not needs_launches(v) or v.shape[0] <= size:
         yield q, k, v, bias
         return
@@ -153,5 +154,5 @@ def launches(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Iterator[t
 
 
 def needs_launches(values: Tensor) -> bool:
-    """Whether the device limits how many windows times heads a kernel takes at a time."""
+    """Whether the device limits how many windows a kernel takes at a time."""
     return values.device.type == 'cuda'

@@ -16,7 +16,8 @@ A = -0.75
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize images (bicubic, corners not aligned, no antialiasing): (..., H, W) to (..., h, w) with ``size`` = (h, w).
 
-    Computed in float32 at least, whatever autocast says; in the dtype of ``x``.
+    Computed in float32 at least, whatever autocast says; in the dtype of ``x``. On GPUs with TF32 allowed, as
+    ``TF32Hook`` does, the products round their inputs to 10 bits, as those of linear layers do.
     """
     if x.is_meta:  # nothing is computed there, and no products are counted: papers count none for resizing
         return x.new_empty(*x.shape[:-2], *size)

@@ -44,6 +44,9 @@ class LSA(PyramidBackbone):
             Checkpoints with it load into plain backbones too, added up.
         with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
             in all stages, or one bool per stage.
+        memory_format: ``'channels_last'`` returns maps in that memory format, in which GPUs compute the convolutions of
+            necks and heads in half precision; ``'contiguous_format'`` is torch's default. mmdet's RoI extractors read
+            the former wrongly with mmcv's CUDA operators; use ``mmgcvit.SingleRoIExtractor``.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
@@ -78,6 +81,7 @@ class LSA(PyramidBackbone):
         frozen_stages: int = -1,
         lora_rank: int = 0,
         with_cp: WithCp = False,
+        memory_format: str = 'contiguous_format',
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_variant(arch, ARCHS)
@@ -86,7 +90,7 @@ class LSA(PyramidBackbone):
         grids = stage_grids(arch, arch.img_size if pretrain_img_size is None else pretrain_img_size)
         rate = check_drop_path_rate(arch.drop_path_rate if drop_path_rate is None else drop_path_rate)
         out_indices = range(arch.num_stages) if out_indices is None else out_indices
-        super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
+        super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS, memory_format)
         patch = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
         if arch.shifts is None:
             self.stem = self.unshifted_stem_type(*patch)
