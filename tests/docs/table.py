@@ -161,7 +161,7 @@ TABLE = [
     Left(r'^cp -r "\$\(python -c', 'of an installed package; tests/test_metadata.py holds that they are there'),
     Left('^(git clone|cd|source) ', "a reader's own folder and shell"),
     Left('^python -m http.server', "the standard library's; it serves until it is ended"),
-    Left('^(pip install|python3 -m venv|\.venv/bin/)', 'changes the environment'),
+    Left(r'^(pip install|python3 -m venv|\.venv/bin/)', 'changes the environment'),
     Left('^python -m pytest ', 'the tests themselves'),
     Left(r'^python3? -m tests\.', 'measures for minutes or hours'),
     Left(r'slurm_(train|test)\.sh', 'needs a cluster; tests/tools puts a stand-in for srun'),
