@@ -1,4 +1,4 @@
-"""Every block of the pages runs, or table.py says why not; what is not run is understood all the same."""
+"""Blocks of the pages: Python runs, commands are parsed by the commands' own parsers, and six of them run."""
 
 import ast
 import re
@@ -6,7 +6,6 @@ import shlex
 import shutil
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 
 import pytest
 import torch
@@ -14,226 +13,218 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from packaging.version import Version
 
-from mmgcvit import registry
-from mmgcvit.commands import benchmark
+from mmgcvit import GCViT, registry
+from mmgcvit.checkpoints import Weights
+from mmgcvit.checkpoints.writing import state_dict_for
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.commands.options import parse
 from mmgcvit.hosts.configs import enter_scope
+from mmgcvit.models.gcvit.layouts import LAYOUTS
 
-from .. import fork_server, programs
+from .. import fork_server
 from ..conftest import ROOT
+from ..inference.conftest import make_work_dir
 from ..tools.commands import environment_for, output_of
-from .pages import PAGES, blocks, blocks_of
-from .table import (
-    BEFORE,
-    LONG_PROGRAMS,
-    OTHER_LANGUAGES,
-    PLACEHOLDERS,
-    RUN_ELSEWHERE,
-    SETTINGS_OF_HOSTS,
-    TABLE,
-    Elsewhere,
-    Left,
-    Runs,
-    with_released_weights,
+from ..visualization.conftest import iteration, validation, write_session
+from .pages import blocks
+
+# Programs of commands that are not this project's.
+OTHER_PROGRAMS = set(
+    '.venv/bin/pip .venv/bin/uv bash cat cd cp curl docker export git kill ls mim mkdir mv nvidia-smi pip python3 sbatch '
+    'source srun tar tensorboard trtexec unzip uv wget'.split()
 )
+# What stands for a name of the reader's.
+PLACEHOLDERS = {
+    r'configs/(NAME|my_\w+)\.py|\bCONFIG\b': 'configs/custom_coco.py',
+    r'\bCHECKPOINT\b': 'checkpoint.pth',
+    r'\bNUMBER_OF_GPUS\b': '8',
+}
+# Settings that mmengine reads where a config has them, and that no config of ours has.
+MMENGINE_SETTINGS = ('compile', 'env_cfg.dist_cfg.timeout')
 
 
-def commands_in(block):
-    """The commands of a shell block, each in one line and without its comment; a whole script is one."""
-    if block.text.startswith('#!'):
-        return [block.text]
-    lines = block.text.replace('\\\n', ' ').splitlines()
-    bare = [re.sub(r'(^|\s)#.*$', '', line.removeprefix('$ ')) for line in lines]
-    return [' '.join(command.split()) for line in bare for command in line.split(' && ') if command.strip()]
+def commands_in(text):
+    """The commands of a shell block, each as a list of words, without environment variables and comments."""
+    for line in text.replace('\\\n', ' ').splitlines():
+        for command in line.removeprefix('$ ').split(' && '):
+            for name, value in PLACEHOLDERS.items():
+                command = re.sub(name, value, command)
+            words = shlex.split(command, comments=True)
+            while words and re.match(r'[A-Z_]+=', words[0]):
+                words = words[1:]
+            if words:
+                yield words
 
 
-def row_of(command):
-    """The first row of the table that has the command."""
-    return next((row for row in TABLE if re.search(row.pattern, command)), None)
+SHELL = [block for block in blocks('bash', 'console', 'shell', 'sh') if not block.text.startswith('#!')]
 
 
-def is_config(block):
-    return all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)
+@pytest.mark.parametrize('block', SHELL, ids=str)
+def test_commands_are_understood(block, monkeypatch):
+    """Options are the command's, configs exist and have the settings that are changed, files of tests exist."""
+    for program, *arguments in commands_in(block.text):
+        if program == 'make':
+            assert re.search(rf'^{re.escape(arguments[0])}:', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+        elif program == 'mmgcvit':
+            module, *_ = COMMANDS[arguments[0]]
+            check_options(module, arguments[1:], monkeypatch)
+        elif program == '--cfg-options':
+            check_options('train', ['configs/mask_rcnn_gcvit_t.py', program, *arguments], monkeypatch)
+        elif match := re.fullmatch(r'tools/(dist|slurm)_(train|test)\.sh', program):
+            check_launch(*match.groups(), arguments, monkeypatch)
+        elif program == 'python' and arguments[0].startswith('tools/'):
+            check_options(arguments[0].removeprefix('tools/').removesuffix('.py'), arguments[1:], monkeypatch)
+        elif program == 'python':
+            assert all((ROOT / word).exists() for word in arguments if word.startswith(('tests/', 'tools/')))
+        else:
+            assert program in OTHER_PROGRAMS or (ROOT / program).is_file(), program
 
 
-def commands_that(kind):
-    """Commands of the pages in whose row of the table they are, by the first block that has each."""
-    found = {}
-    for block, command in SHELL:
-        if isinstance(row_of(command), kind):
-            found.setdefault(command, block)
-    return [(block, command) for command, block in found.items()]
-
-
-SHELL = [(block, command) for block in blocks('bash', 'console', 'shell', 'sh') for command in commands_in(block)]
-PYTHON = blocks('python')
-CONFIGS = [block for block in PYTHON if is_config(block)]
-PROGRAMS = [
-    block for block in PYTHON if not is_config(block) and not any(words in block.text for words in RUN_ELSEWHERE)
-]
-
-
-def test_every_block_is_run_or_listed_with_a_reason():
-    """Of the table every row is used, and files of tests that it names are there."""
-    missing = [f'{block}: {command}' for block, command in SHELL if row_of(command) is None]
-    assert not missing, 'add a row to tests/docs/table.py'
-    used = [row_of(command) for _, command in SHELL]
-    assert [row.pattern for row in TABLE if row not in used] == []
-    assert [words for words in RUN_ELSEWHERE if not any(words in block.text for block in PYTHON)] == []
-    known = {'python', 'bash', 'console', 'shell', 'sh', *OTHER_LANGUAGES}
-    found = {block.language.split(' ')[0] for page in PAGES for block in blocks_of(page)}
-    assert found - known == set(), 'add it to OTHER_LANGUAGES of tests/docs/table.py'
-    files = {file for row in TABLE if isinstance(row, Elsewhere) for file in row.files.split(', ')}
-    files |= {file for value in RUN_ELSEWHERE.values() for file in value.split(', ')}
-    assert [file for file in files if not (ROOT / file).is_file()] == []
-
-
-@pytest.fixture
-def clone(tmp_path):
-    """What a reader has: the configs, which may be added to, and the rest by links."""
-    folder = tmp_path / 'clone'
-    shutil.copytree(ROOT / 'configs', folder / 'configs')
-    for name in ('docs', 'tools', 'mmgcvit', 'tests', 'README.md'):
-        (folder / name).symlink_to(ROOT / name)
-    return folder
-
-
-@pytest.mark.parametrize(
-    'command',
-    [
-        pytest.param(command, id=f'{block}:{command}', marks=[pytest.mark.slow] if row_of(command).slow else [])
-        for block, command in commands_that(Runs)
-    ],
-)
-def test_a_command_runs(command, clone, digits):
-    """In a process forked from one that has imported the hosts."""
-    row = row_of(command)
-    if row.before:
-        row.before(clone, digits)
-    words = shlex.split(f'{command} {row.options}')
-    if words[0] in ('python', 'mmgcvit'):
-        program = words[1:] if words[0] == 'python' else ['-m', 'mmgcvit', *words[1:]]
-        ended = fork_server.run(*program, environment=environment_for(''), folder=clone)
+def check_launch(launcher, task, arguments, monkeypatch):
+    """Check the arguments of tools/dist_*.sh and slurm_*.sh, which are those of the MM scripts."""
+    if launcher == 'slurm':
+        _, _, config, third, *options = arguments
+        given = ['--work-dir', third] if task == 'train' else [third]
+    elif task == 'train':
+        config, count, *options = arguments
+        given = [] if int(count) else None
     else:
-        ended = programs.run(words, environment_for(''), cwd=clone)
+        config, checkpoint, count, *options = arguments
+        given = [checkpoint] if int(count) else None
+    check_options(task, [config, *given, *options], monkeypatch)
+
+
+def check_options(command, arguments, monkeypatch):
+    if '--help' in arguments:
+        return
+    monkeypatch.setattr(sys, 'argv', [command, *arguments])
+    args = parse(import_module(f'mmgcvit.commands.{command}'))
+    # A work dir instead of a config has the reader's settings.
+    config = ROOT / getattr(args, 'config', '') if str(getattr(args, 'config', '')).endswith('.py') else None
+    for key in getattr(args, 'cfg_options', None) or {} if config else ():
+        value = Config.fromfile(config)
+        for part in key.split('.')[:-1] if key not in MMENGINE_SETTINGS else ():
+            value = value[int(part)] if isinstance(value, list) else value.get(part)
+            assert value is not None, key
+
+
+def add_digits(clone, digits):
+    """Put the demo's data where its configs look for them."""
+    (clone / 'data').mkdir()
+    (clone / 'data' / 'digits').symlink_to(digits)
+
+
+def add_run(clone, digits):
+    """Put the work dir of a training there, with a checkpoint and a log."""
+    folder = clone / 'work_dirs' / 'my_detector'
+    make_work_dir(folder, 'detection')
+    entries = [iteration(10, loss_mask=0.5), iteration(20, loss_mask=0.4)]
+    write_session(folder, '20260101_000000', [*entries, validation(1, **{'coco/segm_mAP_50': 0.3})])
+
+
+def add_released_weights(clone, digits=None):
+    """Write random weights under the names of the authors' file."""
+    (layout,) = (layout for layout in LAYOUTS if layout.key == 'original')
+    tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
+    tensors |= {'head.fc.weight': torch.zeros(10, 512), 'head.fc.bias': torch.zeros(10)}
+    state_dict = state_dict_for(Weights('', layout, '', False, tensors), layout)
+    torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
+
+
+# Commands that run: as a page has them, with options that make them small, and with what a reader has by then.
+RUN = {
+    'mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg': ('', None),
+    'mmgcvit digits data/digits': ('--train 8 --val 4 --size 128', None),
+    'mmgcvit convert gcvit_1k_tiny.pth.tar gcvit_t.pth': ('', add_released_weights),
+    'mmgcvit publish work_dirs/my_detector': ('', add_run),
+    'mmgcvit plot work_dirs/my_detector': ('', add_run),
+    'mmgcvit test configs/demo': ('', add_digits),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('start', RUN)
+def test_a_command_runs(start, digits, tmp_path):
+    """In a clone with the tests' few digits, in a process forked from one that has imported torch and mmdet."""
+    lines = [line for block in SHELL for line in block.text.replace('\\\n', ' ').splitlines()]
+    command = next(line for line in lines if line.startswith(start))
+    clone = tmp_path / 'clone'
+    shutil.copytree(ROOT / 'configs', clone / 'configs')
+    for name in ('docs', 'tools', 'mmgcvit', 'README.md'):
+        (clone / name).symlink_to(ROOT / name)
+    options, prepare = RUN[start]
+    if prepare is not None:
+        prepare(clone, digits)
+    words = shlex.split(f'{command} {options}', comments=True)
+    ended = fork_server.run('-m', *words, environment=environment_for(''), folder=clone)
     output_of(ended, fails=False)
 
 
-def test_commands_that_are_not_run_are_understood(monkeypatch):
-    """What of it is this project's: the options are the command's, the config is there and has the settings."""
-    wrong = []
-    for block, command in commands_that(Left):
-        for name, instead in PLACEHOLDERS.items():
-            command = re.sub(rf'(?<![\w./]){re.escape(name)}(?!\w)', instead, command)
-        for line in command.replace('\\\n', ' ').splitlines():
-            words = [word for word in shlex.split(line, comments=True) if not re.match(r'[A-Z_]+=', word)]
-            try:
-                understand(words, monkeypatch)
-            except (AssertionError, OSError, SystemExit) as error:
-                wrong.append(f'{block}: {line}: {error}')
-    assert not wrong, '\n'.join(wrong)
+PYTHON = blocks('python')
+CONFIGS = [block for block in PYTHON if all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)]
+# Programs that other tests run, by words in them.
+RUN_ELSEWHERE = {
+    'Runner(': 'tests/export/test_files.py',
+    'mmgcvit.load(': 'tests/inference/test_docs.py',
+    'Inferencer(': 'tests/inference/test_docs.py',
+    "COCO('predictions/images.json')": 'tests/inference/test_docs.py',
+}
+PROGRAMS = [
+    block for block in PYTHON if block not in CONFIGS and not any(words in block.text for words in RUN_ELSEWHERE)
+]
+# What a reader has by the time of a program, by words in it.
+BEFORE = {
+    'model.backbone.compile()': """
+import mmseg
+import torch
+from mmgcvit import GCViT
+model = torch.nn.Module()
+model.backbone = GCViT('xxtiny')
+""",
+    "GCViT.from_pretrained('backbone'), out_channels": """
+from mmgcvit import GCViT
+GCViT('xxtiny').save_pretrained('backbone')
+""",
+    'torch.onnx.export(': """
+import mmseg
+import torch
+from torch.export import Dim
+from mmgcvit import GCViT
+model = GCViT(dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), mlp_ratio=2))
+""",
+}
+LONG_PROGRAM = 'torch.onnx.export('
 
 
-def understand(words, monkeypatch):
-    if not words:
-        return
-    program, *arguments = words
-    script = arguments[0] if program == 'python' else program
-    if program == 'make':
-        assert re.search(rf'^{re.escape(arguments[0])}:', (ROOT / 'Makefile').read_text(), re.MULTILINE)
-    elif words[:3] == ['python', '-m', 'pytest']:
-        assert all((ROOT / word).exists() for word in words if word.startswith('tests/'))
-    elif words[:2] == ['python', '-m']:
-        assert find_spec(words[2])
-    elif words[:2] == ['mmgcvit', 'benchmark']:
-        monkeypatch.setattr(sys, 'argv', arguments)
-        parse(benchmark)
-    elif program == '--cfg-options':
-        check_arguments('train', ['configs/mask_rcnn_gcvit_t.py', *words], monkeypatch)
-    elif re.fullmatch(r'tools/dist_\w+\.sh', program):
-        config, processes, *options = arguments if program.endswith('train.sh') else [arguments[0], *arguments[2:]]
-        assert int(processes) > 0
-        more = [] if program.endswith('train.sh') else [arguments[1]]
-        check_arguments(program[11:-3], [config, *more, *options], monkeypatch)
-    elif re.fullmatch(r'tools/slurm_\w+\.sh', program):
-        _, _, config, third, *options = arguments
-        task = program[12:-3]
-        given = ['--work-dir', third] if task == 'train' else [third]
-        check_arguments(task, [config, *given, *options], monkeypatch)
-    elif program == 'mmgcvit':
-        check_arguments(COMMANDS[arguments[0]][0], arguments[1:], monkeypatch)
-    elif program == 'python':
-        assert (ROOT / script).is_file()
-        check_arguments(script.removeprefix('tools/').removesuffix('.py'), arguments[1:], monkeypatch)
-
-
-def check_arguments(command, arguments, monkeypatch):
-    """The command's own parser takes them; the config is there, and has what is set."""
-    module = import_module(f'mmgcvit.commands.{command}')
-    monkeypatch.setattr(sys, 'argv', [command, *arguments])
-    args = parse(module)
-    cfg = Config.fromfile(ROOT / args.config)
-    for key in getattr(args, 'cfg_options', None) or {}:
-        parent = key.rpartition('.')[0]
-        assert key in SETTINGS_OF_HOSTS or isinstance(cfg.get(parent.split('.')[0]), dict), key
-        assert key in SETTINGS_OF_HOSTS or is_there(cfg, parent), key
-
-
-def is_there(cfg, key):
-    for part in key.split('.'):
-        cfg = cfg.get(part)
-        if cfg is None:
-            return False
-    return True
-
-
-def test_parts_of_configs_are_such(tmp_path):
-    """They read as configs, this project's types are registered, backbones build, and whole models do."""
-    wrong = []
-    for number, block in enumerate(CONFIGS):
-        path = tmp_path / f'config_{number}.py'
-        path.write_text(block.text)
-        try:
-            cfg = Config.fromfile(path)
-            for name in re.findall(r"'mmgcvit\.(\w+)'", block.text):
-                assert any(name in known.module_dict or known.get(name) for known in registries()), name
-            if '_base_' in block.text:
-                enter_scope(cfg)
-                MODELS.build(cfg.model)
-            elif 'backbone' in cfg:
-                MODELS.build(cfg.backbone)
-        # Whatever is wrong with a block, the others are looked at too.
-        except Exception as error:
-            wrong.append(f'{block}: {error!r}')
-    assert not wrong, '\n'.join(wrong)
-
-
-def registries():
-    return [
-        value for value in vars(registry).values() if isinstance(value, registry.Registry) and value.scope == 'mmgcvit'
-    ]
+@pytest.mark.parametrize('block', CONFIGS, ids=str)
+def test_a_part_of_a_config_builds(block, tmp_path):
+    """It reads as a config, this project's types are registered, and its model or backbone builds."""
+    (tmp_path / 'config.py').write_text(block.text)
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    registries = [value for value in vars(registry).values() if isinstance(value, registry.Registry)]
+    for name in re.findall(r"'mmgcvit\.(\w+)'", block.text):
+        assert any(known.get(f'mmgcvit.{name}') for known in registries), name
+    if '_base_' in block.text:
+        enter_scope(cfg)
+        with torch.device('meta'):
+            MODELS.build(cfg.model)
+    elif 'backbone' in cfg:
+        MODELS.build(cfg.backbone)
 
 
 @pytest.mark.parametrize(
-    'block',
-    [
-        pytest.param(
-            block, id=str(block), marks=[pytest.mark.long] * any(words in block.text for words in LONG_PROGRAMS)
-        )
-        for block in PROGRAMS
-    ],
+    'block', [pytest.param(b, id=str(b), marks=[pytest.mark.long] * (LONG_PROGRAM in b.text)) for b in PROGRAMS]
 )
 def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkeypatch, capsys):
     if '.compile()' in block.text and Version(torch.__version__) < Version('2.4'):
         pytest.skip('from torch 2.4 on, as the page says')
     monkeypatch.chdir(tmp_path)
-    with_released_weights(tmp_path, None)
+    add_released_weights(tmp_path)
     before = ''.join(code for words, code in BEFORE.items() if words in block.text)
     exec(compile(before + block.text, str(block), 'exec'), {'__name__': '__main__'})
     # Where nothing has logged before, the log begins here.
     printed = [line for line in capsys.readouterr().out.splitlines() if ' - mmengine - INFO - ' not in line]
-    said = re.findall(r'^print\(.*\)  # (.*)$', block.text, re.MULTILINE)
-    assert len(said) == len([line for line in block.text.splitlines() if line.startswith('print(')])
-    for line, comment in zip(printed, said, strict=bool(said)):
+    comments = re.findall(r'^print\(.*\)  # (.*)$', block.text, re.MULTILINE)
+    assert len(comments) == len([line for line in block.text.splitlines() if line.startswith('print(')])
+    for line, comment in zip(printed, comments, strict=bool(comments)):
         assert comment in line
