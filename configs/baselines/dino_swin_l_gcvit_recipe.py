@@ -6,7 +6,8 @@ Memory:   not measured on a GPU.
 --amp:    as in ../dino_gcvit_l.py.
 
 Swin-L in the place of GC ViT, all else as ../dino_gcvit_l.py, drop path included, for a comparison like for like. Two
-of Swin's norms have names that the recipe's rules do not know.
+of Swin's norms have names that the recipe's rules do not know. ``mmgcvit.DINO`` comes from there too: mmdet's own
+decoder has another layer in onedl-mmdetection 3.5.1, docs/forks.md.
 """
 
 _base_ = '../dino_gcvit_l.py'

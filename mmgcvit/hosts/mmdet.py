@@ -98,9 +98,37 @@ class SingleRoIExtractor(mmdet.SingleRoIExtractor):
         return regions.contiguous(memory_format=torch.channels_last) if channels_last else regions
 
 
+class RefPointHead(MLP):
+    """DINO's ``ref_point_head`` as its authors, mmdet 3.3.0 and detrex have it: reference boxes to positional queries.
+
+    It takes C / 2 features per coordinate, 128 of 256 channels. onedl-mmdetection 3.5.1 encodes boxes with C features
+    and makes its head twice as wide (its issue 25): other positional queries, and no released weights fit. Every second
+    frequency of that encoding is one of mmdet's. To be removed once the fork has mmdet's decoder again.
+
+    Args:
+        channels: Of the decoder's queries, ``embed_dims``.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(2 * channels, channels, channels, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sine encoding (B, n, 4 * F) of boxes, F being C / 2 or a multiple, to positional queries (B, n, C)."""
+        frequencies = x.unflatten(-1, (4, -1, 2))  # pairs of a sine and a cosine
+        step = x.shape[-1] // self.layers[0].in_features
+        return super().forward(frequencies[..., ::step, :].flatten(-3))
+
+
 @MODELS.register_module()
 class DINO(mmdet.DINO):
-    """mmdet's, of which only backbone and neck train in mixed precision; transformer and head in float32."""
+    """mmdet's with the decoder of mmdet 3.3.0, and of which only backbone and neck train in mixed precision.
+
+    Transformer and head compute in float32.
+    """
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        self.decoder.ref_point_head = RefPointHead(self.embed_dims)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Images (B, 3, H, W) and their truth to losses by name."""
@@ -110,23 +138,9 @@ class DINO(mmdet.DINO):
             return self.bbox_head.loss(**found, batch_data_samples=batch_data_samples)
 
 
-class BoxPositions(MLP):
-    """mmdet's of reference boxes, for as many frequencies as its weights are for.
-
-    The fork (onedl-mmdetection 3.5.1, its issue 25) encodes a box with twice as many as Grounding DINO's weights take;
-    every second one of these is mmdet's. To be removed once they fit there.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Sines and cosines (B, n, 4 * 2F * k) of four coordinates to positions (B, n, C), of every k-th frequency."""
-        frequencies = x.unflatten(-1, (4, -1, 2))
-        more = x.shape[-1] // self.layers[0].in_features
-        return super().forward(frequencies[..., ::more, :].flatten(-3))
-
-
 @MODELS.register_module()
 class GroundingDINO(mmdet.GroundingDINO):
-    """mmdet's, whose decoder runs in the fork too, on released weights as in the original."""
+    """mmdet's with the decoder of mmdet 3.3.0; onedl-mmdetection 3.5.1 cannot run its own (:class:`RefPointHead`)."""
 
     def _init_layers(self) -> None:
         found = version('transformers') if find_spec('transformers') else 'none'
@@ -136,8 +150,7 @@ class GroundingDINO(mmdet.GroundingDINO):
                 'docs/other_heads.md'
             )
         super()._init_layers()
-        channels = self.embed_dims
-        self.decoder.ref_point_head = BoxPositions(2 * channels, channels, channels, 2)
+        self.decoder.ref_point_head = RefPointHead(self.embed_dims)
 
 
 @MODELS.register_module()

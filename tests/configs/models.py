@@ -3,7 +3,6 @@
 from copy import deepcopy
 from functools import cache
 
-import mmdet
 import torch
 import yaml
 from mmdet.models.dense_heads import Mask2FormerHead
@@ -11,7 +10,6 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.utils import import_modules_from_strings
-from packaging.version import Version
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -56,11 +54,8 @@ def on_meta(cfg):
 
 
 def parameters_of(model):
-    """A model's parameters as a current mmdet counts them."""
-    number = sum(parameter.numel() for parameter in model.parameters())
-    if type(model).__name__ == 'DINO' and Version(mmdet.__version__) < Version('3.4'):
-        number += 131_072  # One layer of the decoder was half as wide.
-    return number
+    """How many parameters a model has."""
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def wrong_groups(cfg, model):

@@ -29,7 +29,7 @@ PARAMETERS = {
     'upernet_gcvit_t': 58.45,
     'upernet_gcvit_s': 83.40,
     'upernet_gcvit_b': 124.70,
-    'dino_gcvit_l': 224.76,
+    'dino_gcvit_l': 224.63,
 }
 
 

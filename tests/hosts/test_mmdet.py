@@ -22,10 +22,11 @@ from PIL import Image
 from torch import nn
 
 from mmgcvit.errors import UserError
-from mmgcvit.hosts.mmdet import BoxPositions, FinitePredictionsHook, InstanceTTAModel, MatchAnnotatedSize
+from mmgcvit.hosts.mmdet import FinitePredictionsHook, InstanceTTAModel, MatchAnnotatedSize, RefPointHead
 
 from ..conftest import ROOT
 
+DATA = ROOT / 'tests' / 'data'
 NAN, INF = float('nan'), float('inf')
 MASK2FORMER, RTMDET = 'other_heads/mask2former_gcvit_t', 'other_heads/rtmdet_ins_gcvit_t'
 SMALL = {'embed_dims': 16, 'depths': (1, 1, 1, 1), 'num_heads': (1, 2, 4, 8), 'mlp_ratio': 2}
@@ -306,13 +307,66 @@ class TestMergedViews:
         assert len(self.merge(self.view([[0.0, 0.0, 5.0, 5.0]], [0.5], masks=False))) == 1
 
 
-def test_grounding_dinos_positions_of_boxes_are_mmdets_where_more_frequencies_are_encoded_too():
-    """To the bit: 10000 ** (2k / 128) is 10000 ** (4k / 256). 128 is what mmdet's decoder takes, 256 the fork's."""
-    boxes, positions, mmdets = torch.rand(2, 5, 4), BoxPositions(512, 256, 256, 2), MLP(512, 256, 256, 2)
-    mmdets.load_state_dict(positions.state_dict())
-    for frequencies in (128, 256):
-        encoded = coordinate_to_encoding(boxes, num_feats=frequencies)
-        assert torch.equal(positions(encoded), mmdets(coordinate_to_encoding(boxes)))
+class TestDINO:
+    """DINO has the weights of mmdet 3.3.0's, on either distribution, and computes what that computes with them.
+
+    tests/data/dino_r50_mmdet.txt has names and shapes of all but the backbone's weights of mmdet 3.3.0's
+    dino-4scale_r50_8xb2-12e_coco, dino_decoder_mmdet.npy what ``decoded('mmdet.DINO')`` is there, on torch 2.1.
+    """
+
+    CONFIGS = sorted({*ROOT.glob('configs/dino_*.py'), *ROOT.glob('configs/baselines/dino_*.py')})
+
+    @pytest.mark.parametrize('config', CONFIGS, ids=lambda path: path.stem)
+    def test_on_resnet_50_has_the_weights_of_mmdets(self, config):
+        init_default_scope('mmdet')
+        settings = Config.fromfile(config).model
+        settings.backbone = {'type': 'ResNet', 'depth': 50}
+        settings.neck.in_channels = [512, 1024, 2048]
+        with torch.device('meta'):
+            model = MODELS.build(settings)
+        found = [
+            f'{name} {tuple(x.shape)}' for name, x in model.state_dict().items() if not name.startswith('backbone')
+        ]
+        assert found == (DATA / 'dino_r50_mmdet.txt').read_text().splitlines()
+        assert sum(parameter.numel() for parameter in model.parameters()) == 47_702_412
+
+    @torch.no_grad()
+    def decoded(self, kind):
+        """Queries (2, 1, 6, 256) behind two layers of a decoder; NumPy draws weights and inputs alike everywhere."""
+        init_default_scope('mmdet')
+        settings = Config.fromfile(ROOT / 'configs' / 'dino_gcvit_t_12e.py').model
+        settings.type, settings.backbone, settings.neck = kind, {'type': 'ResNet', 'depth': 18}, None
+        settings.decoder.num_layers = 2
+        settings.decoder.layer_cfg.ffn_cfg.feedforward_channels = 8
+        decoder = MODELS.build(settings).decoder.eval()
+        draw = np.random.RandomState(0)
+        for _, weights in sorted(decoder.named_parameters()):
+            weights.copy_(torch.from_numpy(draw.standard_normal(weights.shape) / weights.shape[-1] ** 0.5))
+        sides = torch.tensor([8, 4, 2, 1])
+        return decoder(
+            query=torch.from_numpy(draw.standard_normal((1, 6, 256))).float(),
+            value=torch.from_numpy(draw.standard_normal((1, 85, 256))).float(),
+            key_padding_mask=None,
+            self_attn_mask=None,
+            reference_points=torch.from_numpy(draw.uniform(0.1, 0.9, (1, 6, 4))).float(),
+            spatial_shapes=torch.stack([sides, sides], -1),
+            level_start_index=torch.tensor([0, 64, 80, 84]),
+            valid_ratios=torch.ones(1, 4, 2),
+            reg_branches=[lambda queries: queries[..., :4]] * 2,
+        )[0]
+
+    def test_computes_what_mmdets_computes(self):
+        expected = torch.from_numpy(np.load(DATA / 'dino_decoder_mmdet.npy'))
+        torch.testing.assert_close(self.decoded('mmgcvit.DINO'), expected, rtol=0, atol=1e-6)
+
+    @pytest.mark.parametrize('channels', [256, 128])
+    def test_positional_queries_are_mmdets_where_more_frequencies_are_encoded(self, channels):
+        """To the bit: 10000 ** (2k / 128) is 10000 ** (4k / 256). C / 2 features are encoded in mmdet 3.3.0, or C."""
+        boxes, head, mmdets = torch.rand(2, 5, 4), RefPointHead(channels), MLP(2 * channels, channels, channels, 2)
+        mmdets.load_state_dict(head.state_dict())
+        for features in (channels // 2, channels):
+            encoded = coordinate_to_encoding(boxes, num_feats=features)
+            assert torch.equal(head(encoded), mmdets(coordinate_to_encoding(boxes, num_feats=channels // 2)))
 
 
 def test_without_bert_grounding_dino_says_what_brings_it(monkeypatch):
