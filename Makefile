@@ -6,13 +6,12 @@
 #                      environment of their own; make test-upstream-all runs all there
 # make test-gpu        on a GPU: is all right there, how fast is it, what does it take? A report in nine minutes;
 #                      DEVICE=cpu rehearses it. make gpu-wheels gathers what a machine without a network lacks for it
-# make test-beside     the tests beside packages that go into folders of their own: transformers, lap and trackeval (track),
-#                      mmrotate (rotated), mmpose (keypoints), BERT (grounding); test-track is one of them, and test-all
+# make test-beside     the tests beside packages that go into folders of their own: lap and trackeval (track), mmrotate
+#                      (rotated), mmpose (keypoints), BERT (grounding); test-track is one of them, and test-all
 #                      runs them too
 # make test-docs       the site is built and looked at; test-all runs this too
 # make install, make lint
 # make docs            the site, build/docs/index.html; make docs-links asks every external address that it names
-# make web             a page on which the browser runs the digits models, build/web (needs npm)
 # make clean      remove what the demo made; make distclean removes the environment too
 
 PYTHON ?= python3
@@ -28,7 +27,7 @@ TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 DIGITS := data/digits
 WORK_DIR ?= work_dirs/demo
 
-.PHONY: demo demo-seg web test test-all test-gpu gpu-wheels test-beside test-docs test-upstream \
+.PHONY: demo demo-seg test test-all test-gpu gpu-wheels test-beside test-docs test-upstream \
 	test-upstream-all lint docs docs-links install clean distclean
 
 demo: install
@@ -36,9 +35,6 @@ demo: install
 
 demo-seg: install
 	@$(RUN) -m mmgcvit demo segment --work-dir $(WORK_DIR)
-
-web: install
-	@$(RUN) -m mmgcvit web --build build/web
 
 test: lint
 	$(RUN) -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal
@@ -87,9 +83,8 @@ $(VENV)/installed-docs: locks/docs.txt | install
 	$(ADD) --requirement locks/docs.txt
 	@touch $@
 
-# Packages in folders beside the environment: in it, transformers would keep mmpretrain's models from being imported, and
-# what a config says where mmrotate or mmpose is missing could not be seen.
-BESIDE = transformers track rotated keypoints grounding
+# Packages in folders beside the environment, whose own tests see what is said where mmpose or mmrotate is missing.
+BESIDE = track rotated keypoints grounding
 test-beside: $(BESIDE:%=test-%)
 $(BESIDE:%=test-%): test-%: build/%/installed
 	PYTHONPATH=build/$* $(RUN) -m pytest tests/integrations/test_$*.py
@@ -120,7 +115,7 @@ install:
 	@$(PYTHON) tools/installation/install.py $(VENV) --hosts $(HOSTS) --operators $(OPERATORS)
 
 clean:
-	rm -rf $(WORK_DIR) $(DIGITS) build/web build/docs build/doctrees build/links
+	rm -rf $(WORK_DIR) $(DIGITS) build/docs build/doctrees build/links
 
 distclean: clean
 	rm -rf $(VENV) $(VENV)-upstream $(BESIDE:%=build/%)

@@ -73,8 +73,6 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['mmgcvit', 'mmgcvit.*']),
-    # The page of `mmgcvit web`, and what npm fetches for it.
-    package_data={'mmgcvit.web': ['page/*', 'package.json', 'package-lock.json', '.npmrc']},
     cmdclass={'build_py': BuildWithConfigs},
     # The clone on Python's path: other modes hide it behind the folder in which mim finds its files.
     options={'editable_wheel': {'mode': 'compat'}},
@@ -99,9 +97,6 @@ setup(
         'checkpoints': ['safetensors', 'timm'],
         # Takes backbones from the Hugging Face Hub by name.
         'hub': ['huggingface_hub', 'safetensors'],
-        # Knows the backbones by its Auto classes (mmgcvit/integrations). Not beside mmpretrain, whose models it keeps
-        # from being imported: they import what transformers 5 no longer has.
-        'transformers': ['transformers>=5.20', 'safetensors'],
         # Keypoints and rotated boxes: the hosts of configs/other_tasks.
         'keypoints': ['mmpose'],
         'rotated': ['onedl-mmrotate'],

@@ -20,7 +20,7 @@ BROUGHT_BY = {
     'mmpose': "'mmgcvit[keypoints]', as docs/other_tasks.md says",
     'mmrotate': "'mmgcvit[rotated]'",
     'trackeval': '--no-deps trackeval tabulate',
-    'transformers': "'mmgcvit[transformers]'",
+    'gradio': "'mmgcvit[web]'",
 }
 
 

@@ -1,8 +1,8 @@
 """A backbone as a folder: ``config.json`` says how it is built, ``model.safetensors`` has its weights.
 
 config.json is an object of four keys: ``network``, a registered class; ``arguments``, those of its constructor;
-``mmgcvit_version``, which wrote it; and ``model_type``, by which transformers' Auto classes know it. Nothing in it is
-run, and it can name no class but the registered networks.
+``mmgcvit_version``, which wrote it; and ``model_type``, as the Hub's folders have one. Nothing in it is run, and it can
+name no class but the registered networks.
 """
 
 import json
@@ -27,8 +27,6 @@ CONFIG, WEIGHTS = 'config.json', 'model.safetensors'
 FILES = [CONFIG, WEIGHTS, f'{WEIGHTS}.sha256']
 MODEL_TYPE = 'mmgcvit'
 KEYS = ('arguments', 'mmgcvit_version', 'model_type', 'network')
-# What transformers adds where it writes the folder (integrations/transformers.py); it says nothing about how to build.
-KEYS_OF_TRANSFORMERS = ('architectures', 'dtype', 'out_features', 'out_indices', 'stage_names', 'transformers_version')
 LARGEST_CONFIG = 1 << 16
 
 
@@ -77,7 +75,7 @@ def config_in(content: Any, source: str, base: type[nn.Module]) -> tuple[type[nn
     if not isinstance(content, dict) or content.get('model_type') != MODEL_TYPE:
         raise CheckpointError(f'{source} is no config of mmgcvit: its model_type is not {MODEL_TYPE!r}')
     missing = [key for key in KEYS if key not in content]
-    unknown = sorted(set(content) - {*KEYS, *KEYS_OF_TRANSFORMERS})
+    unknown = sorted(set(content) - set(KEYS))
     if missing or unknown:
         raise CheckpointError(f'{source}: unknown keys {unknown}, missing keys {missing}; the keys are {list(KEYS)}')
     version = content['mmgcvit_version']

@@ -1,5 +1,1 @@
-"""The backbones in other frameworks, one file each: transformers, timm, and torchvision's detectors.
-
-Each is a module that users import where they use its framework; nothing else in the package does. Begin with
-torchvision.py, the shortest.
-"""
+"""The backbones in other frameworks. Users import the module of their framework; the package itself imports none."""

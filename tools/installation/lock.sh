@@ -47,7 +47,6 @@ END
 }
 
 add docs 3.11
-add transformers 3.10 -c pins.txt
 # trackeval names a later NumPy than it needs.
 add track 3.10 <(echo trackeval) --override <(echo numpy)
 add rotated 3.10 -c pins.txt
