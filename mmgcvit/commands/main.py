@@ -28,7 +28,7 @@ COMMANDS = {
     'launch': ('launch', 'train or test on several GPUs, of one or more nodes'),
     'dry-run': ('dry_run', 'rehearse a run in minutes before it takes days'),
     'publish': ('publish', "a trained model's weights, to give to others"),
-    'export': ('export', 'write a trained model as a file of ONNX, for other machines'),
+    'export': ('export', 'write a trained model as an ONNX file, for other machines'),
     'convert': ('convert_checkpoint', 'convert a checkpoint between layouts'),
     'flops': ('get_flops', "count a model's parameters and multiply-adds"),
     'speed': ('speed', "a whole model's images per second and memory"),

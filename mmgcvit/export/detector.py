@@ -1,9 +1,9 @@
-"""A detector as one graph: from normalised images to boxes, scores, classes and masks, suppression included.
+"""A two-stage detector as one graph: from normalised images to boxes, scores, classes and masks, NMS included.
 
-:class:`DetectorGraph` predicts what mmdet's two-stage detectors do, for a whole batch and any size, in operators that
-ONNX has. Its ``forward`` is the way of an image; each step stands below it in that order, then what they are made of.
+:class:`DetectorGraph` predicts what mmdet's two-stage detectors do, for any batch and image size, in ONNX's operators.
+Read its ``forward``, then the steps below it in that order, then the functions that they call.
 
-Legend: B batch, P proposals of an image, K classes, N objects of all images.
+Shapes: B batch, P proposals of an image, K classes, N objects of all images.
 """
 
 import math
@@ -31,12 +31,12 @@ from ..errors import UserError
 from ..models.layers.windows import round_up
 
 SUPPORTED = 'Faster R-CNN, Mask R-CNN and Cascade R-CNN, with or without masks'
-# The score of places that nothing is at; others are from 0 to 1, and the two are told apart halfway.
+# The score of positions without an object; other scores are from 0 to 1, and the threshold is halfway.
 NOTHING, IS_SOMETHING = -1.0, -0.5
 
 
 class DetectorGraph(nn.Module):
-    """A two-stage detector of mmdet's, in eval mode; another is refused (:func:`check_supported`)."""
+    """A two-stage detector of mmdet in eval mode; :func:`check_supported` rejects others."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -53,75 +53,75 @@ class DetectorGraph(nn.Module):
         self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, 3, H, W) to the objects of all of them, image by image, the surest of each first.
+        """Images (B, 3, H, W) to the objects of all of them, image by image, the highest-scoring first.
 
-        That is boxes (N, 4) in pixels of the images, scores (N,), classes (N,), the image's index (N,), and of a
-        detector with masks (N, h, w), probabilities inside the boxes.
+        Boxes (N, 4) in pixels of the images, scores (N,), classes (N,), the image's index (N,), and from a detector
+        with masks (N, h, w), probabilities inside the boxes.
         """
-        # In a trace, height and width of those images that the graph will be given.
+        # In a trace a function of the input, not the example's height and width.
         size = shape_as_tensor(images)[-2:].to(images.device)
-        maps = self.maps_of(images)
-        proposals, is_proposal = self.proposals_of(maps, size)
-        boxes, scores = self.boxes_of(maps, proposals, size)
+        maps = self.compute_maps(images)
+        proposals, is_proposal = self.propose(maps, size)
+        boxes, scores = self.predict_boxes(maps, proposals, size)
         scores = scores.masked_fill(~is_proposal.unsqueeze(1), NOTHING)
-        boxes, scores, labels, images_of = chosen(boxes, scores, self.rcnn_cfg)
+        boxes, scores, labels, images_of = select_objects(boxes, scores, self.rcnn_cfg)
         found = (boxes, scores, labels, images_of)
-        return (*found, self.masks_of(maps, boxes, labels, images_of)) if self.mask_heads else found
+        return (*found, self.predict_masks(maps, boxes, labels, images_of)) if self.mask_heads else found
 
-    def maps_of(self, images: Tensor) -> tuple[Tensor, ...]:
+    def compute_maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) to the neck's maps (B, C, H_i, W_i)."""
-        return self.neck(self.backbone(padded(images, self.size_divisor)))
+        return self.neck(self.backbone(pad_images(images, self.size_divisor)))
 
-    def proposals_of(self, maps: tuple[Tensor, ...], size: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes (B, P, 4), the likeliest first, and whether they are proposals, (B, P): the last ones may be none."""
+    def propose(self, maps: tuple[Tensor, ...], size: Tensor) -> tuple[Tensor, Tensor]:
+        """Sorted boxes (B, P, 4), and whether they are proposals, (B, P): the last may be padding."""
         scores, deltas = self.rpn_head(maps)
         anchors = self.rpn_head.prior_generator.grid_priors([s.shape[-2:] for s in scores], device=size.device)
         nms_pre = self.rpn_cfg.get('nms_pre', -1)
-        levels = [best_of_level(*level, nms_pre) for level in zip(scores, deltas, anchors, strict=True)]
-        # Boxes overlap those of their own level only: a level is to suppression what a class is.
+        levels = [select_from_level(*level, nms_pre) for level in zip(scores, deltas, anchors, strict=True)]
+        # NMS is done in each level by itself: its levels are the operator's classes.
         by_level = [
-            torch.cat([s if i == level else nothing_like(s) for i, (s, _, _) in enumerate(levels)], dim=1)
+            torch.cat([s if i == level else fill_nothing(s) for i, (s, _, _) in enumerate(levels)], dim=1)
             for level in range(len(levels))
         ]
         deltas, anchors = (torch.cat(parts, dim=1) for parts in list(zip(*levels, strict=True))[1:])
-        boxes = decoded(anchors, deltas, self.rpn_head.bbox_coder, size)
+        boxes = decode_boxes(anchors, deltas, self.rpn_head.bbox_coder, size)
         scores = torch.stack(by_level, dim=1)
         smallest = self.rpn_cfg.get('min_bbox_size', -1)
         if smallest >= 0:
             is_large = (boxes[..., 2:] - boxes[..., :2] > smallest).all(-1)
             scores = scores.masked_fill(~is_large.unsqueeze(1), NOTHING)
-        kept = suppressed(boxes, scores, self.rpn_cfg.nms.iou_threshold, IS_SOMETHING).amax(1)
-        kept, order = sorted_best(kept, self.rpn_cfg.max_per_img)
-        return rows_of(boxes, order), kept > IS_SOMETHING
+        kept = suppress(boxes, scores, self.rpn_cfg.nms.iou_threshold, IS_SOMETHING).amax(1)
+        kept, order = take_best(kept, self.rpn_cfg.max_per_img)
+        return gather_rows(boxes, order), kept > IS_SOMETHING
 
-    def boxes_of(self, maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """From proposals (B, P, 4) boxes (B, K, P, 4) and scores (B, K, P), of every class.
+    def predict_boxes(self, maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+        """Proposals (B, P, 4) to boxes (B, K, P, 4) and scores (B, K, P) of every class.
 
-        Of several heads each looks at the boxes of the one before; the scores are of all, averaged before softmax.
+        In a cascade each head takes the boxes of the one before; scores are averaged over the heads before softmax.
         """
         images, proposals = boxes.shape[:2]
         image = torch.arange(images, device=boxes.device, dtype=boxes.dtype)[:, None, None].expand(-1, proposals, -1)
         found = []
         for number, (head, extractor) in enumerate(zip(self.box_heads, self.box_extractors, strict=True)):
-            scores, deltas = head(cut_out(extractor, maps, torch.cat([image, boxes], dim=-1).flatten(0, 1)))
-            # Not by unflatten, of which the exporter makes the example's sizes.
+            scores, deltas = head(extract_regions(extractor, maps, torch.cat([image, boxes], dim=-1).flatten(0, 1)))
+            # Not unflatten: the exporter makes its sizes constants.
             found.append(scores.reshape(images, proposals, -1))
-            # Of one box for all classes, or one for each.
+            # One box for all classes, or one for each.
             by_class = deltas.reshape(images, proposals, -1, 4)
-            by_class = decoded(boxes.unsqueeze(2), by_class, head.bbox_coder, size)
+            by_class = decode_boxes(boxes.unsqueeze(2), by_class, head.bbox_coder, size)
             if number < len(self.box_heads) - 1:
                 likeliest = scores[..., :-1].argmax(-1).reshape(images, proposals, 1, 1).expand(-1, -1, 1, 4)
                 boxes = (by_class if by_class.shape[2] == 1 else by_class.gather(2, likeliest)).squeeze(2)
         scores = (sum(found) / len(found)).softmax(-1)[..., :-1].transpose(1, 2)
         return by_class.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
 
-    def masks_of(self, maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, images_of: Tensor) -> Tensor:
-        """The probability that a pixel of a box is the object's, (N, h, w); of several heads their average."""
+    def predict_masks(self, maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, images_of: Tensor) -> Tensor:
+        """The probability that a pixel of a box is the object's, (N, h, w), averaged over the heads."""
         rois = torch.cat([images_of.unsqueeze(1).to(boxes.dtype), boxes], dim=1)
-        # Convolutions of no region at all are nothing that every runtime takes: one goes along, and is left out.
+        # Not every runtime takes convolutions of zero regions: one is added, and removed afterwards.
         rois = torch.cat([rois, rois.new_zeros(1, 5)])
         heads = zip(self.mask_heads, self.mask_extractors, strict=True)
-        masks = [head(cut_out(extractor, maps, rois)).sigmoid() for head, extractor in heads]
+        masks = [head(extract_regions(extractor, maps, rois)).sigmoid() for head, extractor in heads]
         masks = (sum(masks) / len(masks))[:-1]
         if self.mask_heads[0].class_agnostic:
             return masks[:, 0]
@@ -129,46 +129,46 @@ class DetectorGraph(nn.Module):
         return masks.gather(1, of_class)[:, 0]
 
 
-def padded(images: Tensor, divisor: int) -> Tensor:
-    """Images (B, C, H, W) with zeros at the right and at the bottom, so that ``divisor`` divides both sides."""
+def pad_images(images: Tensor, divisor: int) -> Tensor:
+    """Pad images (B, C, H, W) with zeros at the right and bottom, so that ``divisor`` divides both sides."""
     if divisor <= 1:
         return images
     below, right = (round_up(side, divisor) - side for side in images.shape[-2:])
     return F.pad(images, (0, right, 0, below))
 
 
-def best_of_level(scores: Tensor, deltas: Tensor, anchors: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The likeliest ``most`` of a map's A anchors a place (all where it is not above 0), the likeliest first.
+def select_from_level(scores: Tensor, deltas: Tensor, anchors: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Select the ``most`` highest-scoring anchors of a level (all if it is not above 0), sorted.
 
-    From logits (B, A, H_i, W_i), deltas (B, 4A, H_i, W_i) and anchors (A * H_i * W_i, 4) to scores from 0 to 1, (B, n),
-    their deltas and anchors, (B, n, 4).
+    From logits (B, A, H_i, W_i) of A anchors at each position, deltas (B, 4A, H_i, W_i) and anchors (A * H_i * W_i, 4)
+    to scores from 0 to 1, (B, n), their deltas and anchors, (B, n, 4).
     """
-    scores, order = sorted_best(scores.permute(0, 2, 3, 1).flatten(1).sigmoid(), most)
+    scores, order = take_best(scores.permute(0, 2, 3, 1).flatten(1).sigmoid(), most)
     deltas = deltas.permute(0, 2, 3, 1).reshape(deltas.shape[0], -1, 4)
-    return scores, rows_of(deltas, order), anchors[order]
+    return scores, gather_rows(deltas, order), anchors[order]
 
 
-def chosen(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of boxes (B, K, P, 4) and scores (B, K, P) the answer: boxes (N, 4), scores, classes, images' indices (N,)."""
+def select_objects(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Boxes (B, K, P, 4) and scores (B, K, P) to the objects: boxes (N, 4), scores, classes, image indices (N,)."""
     iou_threshold, score_thr = rcnn_cfg.nms.iou_threshold, rcnn_cfg.score_thr
-    # Boxes differ from class to class, so that each class is to the operator an image of its own.
-    alone = suppressed(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), iou_threshold, score_thr)
-    kept, order = sorted_best(alone.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
+    # Boxes differ from class to class: each class is an image of its own to the operator.
+    alone = suppress(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), iou_threshold, score_thr)
+    kept, order = take_best(alone.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
     image, rank = (kept > IS_SOMETHING).nonzero().unbind(1)
     place = order[image, rank]
     labels = torch.div(place, scores.shape[2], rounding_mode='floor')
     return boxes.flatten(1, 2)[image, place], kept[image, rank], labels, image
 
 
-# No side of a box grows or shrinks by a larger factor: mmdet's default.
+# mmdet's default limit of the factor by which a side of a box changes.
 LARGEST_FACTOR = 1000 / 16
 
 
-def decoded(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
-    """Move and scale boxes as predicted (Girshick et al., R-CNN, appendix C), and clip them to images of a size (2,).
+def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
+    """Move and scale boxes by deltas (Girshick et al., R-CNN, appendix C), and clip them to images of ``size`` (2,).
 
-    Boxes (..., 4) are corners in pixels: left, top, right, bottom; deltas (..., 4) shifts of the centre in sides of the
-    box, and logarithms of factors. The two may be broadcast.
+    Boxes (..., 4) are left, top, right, bottom in pixels; deltas (..., 4) are shifts of the centre in sides of the box,
+    and logarithms of the sides' factors. The two are broadcast.
     """
     deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
     near, far = boxes[..., :2], boxes[..., 2:]
@@ -181,10 +181,10 @@ def decoded(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tens
     return torch.cat(corners, dim=-1)
 
 
-def cut_out(extractor: SingleRoIExtractor, maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
-    """Regions (n, 5) of image index and corners, (n, C, h, w), out of the level that fits their size.
+def extract_regions(extractor: SingleRoIExtractor, maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+    """Regions (n, 5), image index and corners, to features (n, C, h, w) of the level that fits their size.
 
-    That is by the root of their area (Lin et al., FPN, equation 1).
+    The level follows from the root of the area (Lin et al., FPN, equation 1).
     """
     layers = extractor.roi_layers
     octaves = torch.log2((rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt() / extractor.finest_scale + 1e-6).floor()
@@ -199,42 +199,42 @@ def cut_out(extractor: SingleRoIExtractor, maps: tuple[Tensor, ...], rois: Tenso
     return torch.cat(pieces)[torch.empty_like(order).scatter(0, order, numbers)]
 
 
-def sorted_best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """So many of scores (B, n), the highest first, and their places; all where ``most`` is not above 0."""
+def take_best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The ``most`` highest of scores (B, n), sorted, and their indices; all if it is not above 0."""
     if most <= 0:
         return scores.sort(dim=1, descending=True)
-    # Not sorted as a whole, which TensorRT does for less than 3840 only. A tensor, as the trace is to keep the number.
+    # TensorRT sorts fewer than 3840 only. A tensor, so that the trace does not make the minimum a constant.
     return scores.topk(torch.minimum(shape_as_tensor(scores)[1], torch.tensor(most)), dim=1)
 
 
-def rows_of(values: Tensor, order: Tensor) -> Tensor:
-    """Of values (B, n, 4) those at places (B, m): (B, m, 4)."""
+def gather_rows(values: Tensor, order: Tensor) -> Tensor:
+    """Values (B, n, 4) at indices (B, m): (B, m, 4)."""
     return values.gather(1, order.unsqueeze(-1).expand(-1, -1, 4))
 
 
-def suppressed(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
-    """Scores (B, K, n) of boxes (B, n, 4), with ``NOTHING`` for those that suppression drops; see its operator."""
+def suppress(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
+    """Set the scores (B, K, n) of boxes (B, n, 4) that NMS drops to ``NOTHING``; see :class:`NonMaxSuppression`."""
     image, label, place = NonMaxSuppression.apply(boxes, scores, float(iou_threshold), float(score_thr)).unbind(1)
     flat = scores.flatten()
     index = (image * scores.shape[1] + label) * scores.shape[2] + place
-    kept = nothing_like(flat).scatter(0, index, flat[index])
+    kept = fill_nothing(flat).scatter(0, index, flat[index])
     return kept.reshape_as(scores)
 
 
-def nothing_like(scores: Tensor) -> Tensor:
-    """``NOTHING`` in the shape of some scores; of ``torch.full_like`` the exporter makes a constant of one shape."""
+def fill_nothing(scores: Tensor) -> Tensor:
+    """``NOTHING`` in the shape of scores; the exporter makes ``torch.full_like`` a constant of one shape."""
     return scores.clamp(max=NOTHING)
 
 
 class NonMaxSuppression(torch.autograd.Function):
-    """ONNX's operator, and torchvision's where nothing is exported.
+    """ONNX's operator in an export, else torchvision's.
 
-    Boxes (B, n, 4) with their scores (B, K, n) in K classes to the places of those that are kept, (m, 3): image, class,
-    box. A box is a candidate where its score is greater than a threshold, and is dropped where its overlap (IoU) with
-    one of a higher score of the same image and class is greater than another.
+    Boxes (B, n, 4) with scores (B, K, n) of K classes to the indices of those that are kept, (m, 3): image, class, box.
+    Boxes that score above ``score_thr`` are candidates; a candidate is dropped if its IoU with a higher-scoring one of
+    the same image and class is above ``iou_threshold``.
     """
 
-    # As many as there are: the operator asks for a number, which runtimes keep in 32 bits.
+    # No limit: the operator needs a number, which runtimes keep in 32 bits.
     most = 2**31 - 1
 
     @staticmethod
@@ -251,18 +251,18 @@ class NonMaxSuppression(torch.autograd.Function):
         numbers = ([NonMaxSuppression.most], [iou_threshold], [score_thr])
         constants = [g.op('Constant', value_t=torch.tensor(number)) for number in numbers]
         places = g.op('NonMaxSuppression', boxes, scores, *constants)
-        # Else the exporter takes the number that the example has for the number that there always is.
+        # Otherwise the exporter makes the example's number of boxes a constant.
         places.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
         return places
 
 
 def as_list(part: nn.Module) -> list[nn.Module]:
-    """The parts of a head that has one, or one for each stage."""
+    """The parts of a head, which has one or, in a cascade, one for each stage."""
     return list(part) if isinstance(part, nn.ModuleList) else [part]
 
 
 def check_supported(model: nn.Module) -> None:
-    """Refuse a detector with a part that the graph would read wrongly: a UserError says which, and what is exported."""
+    """Reject detectors with parts that the graph does not implement; the UserError says which, and what is exported."""
     roi_head = getattr(model, 'roi_head', None)
     if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
         what = type(model).__name__ if roi_head is None else f'{type(model).__name__}, {type(roi_head).__name__}'

@@ -1,6 +1,6 @@
-"""Which graph a model becomes, and what its inputs and outputs are called; :mod:`.detector` has the detectors' own.
+"""The graph that is exported of a model, and the names of its inputs and outputs; :mod:`.detector` has the detectors'.
 
-Hosts are imported for the task that is there: one need not have the others.
+Each task imports its own OpenMMLab package only.
 """
 
 from copy import deepcopy
@@ -14,12 +14,12 @@ from ..inference import Predictor
 from ..models.layers.windows import divide_up
 
 INPUT = 'images'
-# What changes from call to call, by the numbers of dimensions; whatever has no name is fixed.
+# Dynamic dimensions by number.
 DYNAMIC_INPUT = {0: 'batch', 2: 'height', 3: 'width'}
 
 
-def graph_of(predictor: Predictor, part: str | None = None) -> nn.Module:
-    """What is exported of a model, ``'backbone'`` for that alone; a UserError where it has parts that cannot be."""
+def build_graph(predictor: Predictor, part: str | None = None) -> nn.Module:
+    """The graph of a model, or of its ``'backbone'``; a UserError if it has parts that cannot be exported."""
     network = predictor.network
     if part is not None:
         return network.backbone
@@ -31,8 +31,8 @@ def graph_of(predictor: Predictor, part: str | None = None) -> nn.Module:
     return graph(network).eval()
 
 
-def outputs_of(predictor: Predictor, part: str | None = None) -> dict[str, dict[int, str]]:
-    """Names of a graph's outputs, and of those of their dimensions that change."""
+def name_outputs(predictor: Predictor, part: str | None = None) -> dict[str, dict[int, str]]:
+    """The names of a graph's outputs, and their dynamic dimensions by number."""
     network = predictor.network
     if part is not None:
         return {f'map{i}': {0: 'batch', 2: f'height{i}', 3: f'width{i}'} for i in network.backbone.out_indices}
@@ -45,7 +45,7 @@ def outputs_of(predictor: Predictor, part: str | None = None) -> dict[str, dict[
 
 
 class ClassifierGraph(nn.Module):
-    """A classifier of mmpretrain's: images (B, 3, H, W) to scores (B, K), of each image 1 in all."""
+    """A classifier of mmpretrain: images (B, 3, H, W) to scores (B, K) after softmax."""
 
     def __init__(self, model: nn.Module) -> None:
         from mmpretrain.models import ClsHead, ImageClassifier
@@ -65,7 +65,7 @@ class ClassifierGraph(nn.Module):
 
 
 class SegmentorGraph(nn.Module):
-    """A segmentor of mmseg's: images (B, 3, H, W) to logits (B, K, H, W)."""
+    """A segmentor of mmseg: images (B, 3, H, W) to logits (B, K, H, W)."""
 
     def __init__(self, model: nn.Module) -> None:
         from mmseg.models import EncoderDecoder
@@ -95,15 +95,15 @@ class SegmentorGraph(nn.Module):
             )
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
-        self.head = with_traceable_pooling(model.decode_head)
+        self.head = replace_pooling(model.decode_head)
 
     def forward(self, images: Tensor) -> Tensor:
         logits = self.head(self.neck(self.backbone(images)))
         return F.interpolate(logits, size=images.shape[2:], mode='bilinear', align_corners=self.head.align_corners)
 
 
-def with_traceable_pooling(module: nn.Module) -> nn.Module:
-    """A copy of a module whose adaptive average pooling can be exported."""
+def replace_pooling(module: nn.Module) -> nn.Module:
+    """Copy a module, with adaptive average pooling that can be exported."""
     module = deepcopy(module)
     for parent in list(module.modules()):
         for name, child in parent.named_children():
@@ -114,7 +114,7 @@ def with_traceable_pooling(module: nn.Module) -> nn.Module:
 
 
 class TraceablePooling(nn.Module):
-    """``nn.AdaptiveAvgPool2d`` as two small matrices: ONNX has no operator that does it for maps of any size."""
+    """``nn.AdaptiveAvgPool2d`` as two matrix products: ONNX has no such operator for maps of any size."""
 
     def __init__(self, output_size: tuple[int, int]) -> None:
         super().__init__()
@@ -122,14 +122,16 @@ class TraceablePooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, h, w)."""
-        rows, columns = (averages(side, bins, x) for side, bins in zip(x.shape[2:], self.output_size, strict=True))
+        rows, columns = (
+            compute_bin_weights(side, bins, x) for side, bins in zip(x.shape[2:], self.output_size, strict=True)
+        )
         return rows @ x @ columns.transpose(0, 1)
 
 
-def averages(side: int, bins: int, like: Tensor) -> Tensor:
+def compute_bin_weights(side: int, bins: int, like: Tensor) -> Tensor:
     """The weights of ``side`` pixels in each of ``bins`` averages, (bins, side).
 
-    Bin i is from pixel ``i * side / bins``, rounded down, to ``(i + 1) * side / bins``, rounded up.
+    Bin i covers pixels ``floor(i * side / bins)`` to ``ceil((i + 1) * side / bins)``.
     """
     pixels = torch.arange(side, device=like.device)
     first = torch.arange(bins, device=like.device) * side

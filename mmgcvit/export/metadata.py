@@ -1,11 +1,7 @@
-"""What a file says of itself, so that it can be used without the config, the checkpoint and this package.
-
-And the sizes that NVIDIA's TensorRT makes an engine of it for: those that the file's own test pipeline brings.
-"""
+"""The metadata of an ONNX file, with which it can be used without the config, the checkpoint and this package."""
 
 import json
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,16 +12,11 @@ from ..hosts.mmengine import reorders_channels
 from ..inference import Predictor
 from ..inference.sources import Source
 from ..version import __version__
-from .graphs import INPUT
-
-Size = tuple[int, int]  # height, width
-# No file takes smaller images.
-SMALLEST = 33
 
 
-def metadata_of(predictor: Predictor, source: Source, part: str | None = None) -> dict[str, str]:
-    """The entries of a file, all text; lists, numbers and what is true or false as JSON."""
-    prepared = preparation_of(predictor.pipeline.transforms)._asdict()
+def collect_metadata(predictor: Predictor, source: Source, part: str | None = None) -> dict[str, str]:
+    """The metadata of a file, all strings; lists, numbers and bools are JSON."""
+    prepared = describe_preparation(predictor.pipeline.transforms)._asdict()
     # Of values from 0 to 255.
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
     if preprocessor._enable_normalize:
@@ -52,7 +43,7 @@ def metadata_of(predictor: Predictor, source: Source, part: str | None = None) -
 
 
 class Preparation(NamedTuple):
-    """What is done to an image before it is normalised."""
+    """How an image is resized and cropped before it is normalised."""
 
     scale: tuple[int, int]  # width and height to resize to
     keep_ratio: bool = False  # whether these are bounds, the longer of the longer side, or the size itself
@@ -62,8 +53,8 @@ class Preparation(NamedTuple):
     crop: tuple[int, int] | None = None  # width and height that are cut out of the middle afterwards
 
 
-def preparation_of(steps: Sequence[Any]) -> Preparation:
-    """What the steps of a test pipeline do; a UserError where one has no place in a file, or none resizes."""
+def describe_preparation(steps: Sequence[Any]) -> Preparation:
+    """The resizing and cropping of a test pipeline; a UserError if a step cannot be described, or none resizes."""
     found = None
     for step in steps:
         name = type(step).__name__
@@ -90,28 +81,3 @@ def preparation_of(steps: Sequence[Any]) -> Preparation:
     if found is None:
         raise UserError('the test pipeline has neither Resize nor ResizeEdge, by which sizes are known')
     return found
-
-
-def trtexec_line(path: Path, images: int) -> str:
-    """The call of ``trtexec`` for a file of :func:`mmgcvit.export.write`, for batches of up to so many images."""
-    import onnx
-
-    smallest, usual, largest = sizes_of({entry.key: entry.value for entry in onnx.load(path).metadata_props})
-    shapes = {'min': (1, smallest), 'opt': (images, usual), 'max': (images, largest)}
-    options = [f'--{name}Shapes={INPUT}:{batch}x3x{h}x{w}' for name, (batch, (h, w)) in shapes.items()]
-    return shlex.join(['trtexec', f'--onnx={path}', f'--saveEngine={path.with_suffix(".engine")}', *options])
-
-
-def sizes_of(metadata: Mapping[str, str]) -> tuple[Size, Size, Size]:
-    """The smallest, the usual and the largest size of an image that the file's test pipeline has resized.
-
-    Images that keep their ratio may lie or stand; those of which one edge is set are at most twice as long as wide.
-    """
-    scale, crop = json.loads(metadata['scale']), json.loads(metadata['crop'])
-    if crop or not json.loads(metadata['keep_ratio']):
-        width, height = crop or scale
-        return ((height, width),) * 3
-    short, long = min(scale), max(scale)
-    if metadata['edge'] not in ('', 'long'):
-        long = 2 * short
-    return (SMALLEST, SMALLEST), (short, long), (long, long)

@@ -1,7 +1,7 @@
-"""From a trained model to a file of ONNX that has been compared with it."""
+"""Write a trained model as an ONNX file, and compare the two."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,10 +11,9 @@ from ..errors import UserError, check_installed, first_line
 from ..files import check_target, written_whole
 from ..inference import Predictor
 from ..inference.sources import Source
-from .checking import Difference, compared
-from .graphs import DYNAMIC_INPUT, INPUT, graph_of, outputs_of
-from .int8 import quantize
-from .metadata import metadata_of
+from .checking import Difference, compare
+from .graphs import DYNAMIC_INPUT, INPUT, build_graph, name_outputs
+from .metadata import collect_metadata
 
 SUFFIX = '.onnx'
 # The lowest that has all operators with what they are asked for here, LayerNormalization above all.
@@ -37,46 +36,46 @@ def write(
     part: str | None = None,
     overwrite: bool = False,
     check: bool = True,
-    int8: bool = False,
-    images: Sequence[str] | None = None,
 ) -> Difference | None:
-    """Write a model on the CPU, or its ``'backbone'``, as a file of ONNX, for images of any size and any number.
+    """Write a model on the CPU, or its ``'backbone'``, as an ONNX file for images of any size and any batch size.
 
-    It is written beside its place, compared in float32 with the model in onnxruntime, with ``int8`` quantized (by these
-    image files, :func:`~.int8.quantize`), and moved there. Where the model has parts that cannot be exported, the file
-    cannot be written or differs from the model, a UserError says so, and nothing is left of it.
-    Gives the difference of the float32 file from the model; None where it is not checked.
+    The file gets its name only after it was compared with the model in onnxruntime.
+
+    Returns:
+        The difference of the file from the model; None where it is not checked.
+
+    Raises:
+        UserError: The model has parts that cannot be exported, or the file cannot be written or differs from the
+            model. Nothing is left of it.
     """
     check_onnx()
     check_target(target, SUFFIX, overwrite)
-    graph = graph_of(predictor, part)
-    metadata = metadata_of(predictor, source, part)
+    graph = build_graph(predictor, part)
+    metadata = collect_metadata(predictor, source, part)
     try:
         with written_whole(target) as unfinished:
-            trace(graph, outputs_of(predictor, part), metadata, unfinished)
-            difference = compared(predictor, part, unfinished) if check else None
-            if int8:
-                quantize(unfinished, images)
+            trace(graph, name_outputs(predictor, part), metadata, unfinished)
+            difference = compare(predictor, part, unfinished) if check else None
     except OSError as error:
         raise UserError(f'{target} could not be written: {error.strerror or first_line(error)}') from None
     return difference
 
 
 def trace(graph: nn.Module, outputs: Mapping[str, Mapping[int, str]], metadata: Mapping[str, str], path: Path) -> None:
-    """Write a graph from images to tensors with what it says of itself; a UserError where it is too large.
+    """Write a graph in eval mode and its metadata; a UserError if it is too large for an ONNX file.
 
-    torch's older exporter, by a trace: the newer one takes no suppression whose number of boxes nobody knows before.
-    The graph is in eval mode; outputs have the names of those of their dimensions that change.
+    It is traced by torch's older exporter: the newer one rejects NMS, whose number of boxes depends on the data.
+    ``outputs`` names the outputs, and their dynamic dimensions by number.
     """
     import onnx
 
     size = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
     if size > LARGEST_FILE:
-        raise UserError(f'the model has {size / 1e9:.1f} GB of weights; a file of ONNX holds 2 GB')
+        raise UserError(f'the model has {size / 1e9:.1f} GB of weights; an ONNX file holds 2 GB')
     example = torch.randn(EXAMPLE, generator=torch.Generator().manual_seed(0))
     options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
     with torch.no_grad(), warnings.catch_warnings():
-        # Of values that the trace keeps: by the comparison none is one that should change.
+        # It warns of values that the trace makes constant; the comparison shows that all of them are.
         warnings.simplefilter('ignore')
         torch.onnx.export(
             graph,

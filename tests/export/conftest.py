@@ -1,4 +1,4 @@
-"""The digits' trained models of the project and small random ones, as files of ONNX, each written once a session."""
+"""The digits' trained models of the project and small random ones, as ONNX files, each written once a session."""
 
 import importlib.util
 

@@ -13,8 +13,7 @@ import torch
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.export import runner
-from mmgcvit.export.checking import TOLERANCE, distance, finding_everything, host_outputs, paired, session_of
-from mmgcvit.export.metadata import sizes_of
+from mmgcvit.export.checking import TOLERANCE, compute_expected, distance, keep_all_scores, match_objects, open_session
 from mmgcvit.export.runner import Runner
 
 from ..programs import run
@@ -38,18 +37,18 @@ def test_other_sizes_and_batches_give_what_the_host_gives(one):
     assert [path.name for path in one.path.parent.iterdir() if 'unfinished' in path.name] == []
     model, content = one.model, one.path.read_bytes()
     if model.task == 'detection':
-        model, content = finding_everything(model, one.path)
-    session = session_of(content)
+        model, content = keep_all_scores(model, one.path)
+    session = open_session(content)
     for shape in ((1, 3, 33, 40), (3, 3, 75, 140)):
         images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        expected = host_outputs(model, None, images)
+        expected = compute_expected(model, None, images)
         found = dict(zip(expected, session.run(list(expected), {'images': images.numpy()}), strict=True))
         if model.task == 'detection':
             assert len({len(values) for values in found.values()}) == 1
             assert (np.diff(found['image_indices']) >= 0).all()
             for number in range(shape[0]):
                 assert (np.diff(found['scores'][found['image_indices'] == number]) <= 0).all()
-            found, expected = paired(found, expected, shape[2:])
+            found, expected = match_objects(found, expected, shape[2:])
             assert len(expected['scores']) > 0
         for output in expected:
             assert distance(found[output], expected[output]) <= TOLERANCE, output
@@ -84,39 +83,19 @@ def test_the_backbone_alone_is_written(exported):
     for name in ('gcvit_digits_cls', 'lsa_digits_cls'):
         one = exported(name, 'backbone')
         assert one.difference.largest <= TOLERANCE
-        names = [output.name for output in session_of(one.path.read_bytes()).get_outputs()]
+        names = [output.name for output in open_session(one.path.read_bytes()).get_outputs()]
         assert names == [f'map{i}' for i in one.model.network.backbone.out_indices]
-
-
-@pytest.mark.parametrize('name', ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits'])
-def test_tensorrt_for_rtx_makes_an_engine(name, exported):
-    """For images of the profile, for a GPU that need not be there."""
-    trt = pytest.importorskip('tensorrt_rtx_bindings', reason='tensorrt-rtx is not installed')
-    path = exported(name).path
-    logger = trt.Logger(trt.Logger.ERROR)
-    builder = trt.Builder(logger)
-    network = builder.create_network()
-    parser = trt.OnnxParser(network, logger)
-    assert parser.parse_from_file(str(path)), parser.get_error(0).desc()
-    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
-    sizes = sizes_of(session_of(path.read_bytes()).get_modelmeta().custom_metadata_map)
-    profile.set_shape('images', *[(images, 3, *size) for images, size in zip((1, 2, 2), sizes, strict=True)])
-    config.add_optimization_profile(profile)
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM89, 0)
-    assert builder.build_serialized_network(network, config)
 
 
 def test_a_config_with_weights_becomes_a_file(monkeypatch, tmp_path, capsys):
     """By the command, which replaces nothing by itself."""
     target = tmp_path / 'digits.onnx'
-    argv = ['mmgcvit export', str(DEMO / 'gcvit_digits_cls.py'), str(target), '--trtexec', '8']
+    argv = ['mmgcvit export', str(DEMO / 'gcvit_digits_cls.py'), str(target)]
     monkeypatch.setattr(sys, 'argv', argv)
     run_command('export')
     printed = capsys.readouterr().out
     assert f'{target}: classification, ' in printed
     assert 'largest difference from the model in onnxruntime: ' in printed
-    assert '--optShapes=images:8x3x32x32 --maxShapes=images:8x3x32x32' in printed
     content = target.read_bytes()
     assert onnxruntime.InferenceSession(content).get_modelmeta().custom_metadata_map['task'] == 'classification'
     with pytest.raises(SystemExit, match=r'^export: .* exists; name another file, or replace it with --overwrite'):

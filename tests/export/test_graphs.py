@@ -1,6 +1,5 @@
 """Parts of graphs that stand for a host's are equal to it for any sizes; what cannot be exported is refused."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -15,9 +14,9 @@ from mmseg.models import EncoderDecoder
 from torch import nn
 
 from mmgcvit.export import writing
-from mmgcvit.export.detector import check_supported, chosen, decoded, padded
+from mmgcvit.export.detector import check_supported, decode_boxes, pad_images, select_objects
 from mmgcvit.export.graphs import SegmentorGraph, TraceablePooling
-from mmgcvit.export.metadata import Preparation, preparation_of, sizes_of
+from mmgcvit.export.metadata import Preparation, describe_preparation
 from mmgcvit.inference import UserError
 
 from ..tools.commands import CONFIGS
@@ -45,7 +44,9 @@ def test_decoding_is_the_hosts(seed):
     coder = DeltaXYWHBBoxCoder(target_stds=(0.1, 0.1, 0.2, 0.2))
     boxes, deltas = boxes_of(9, generator=generator), torch.randn(9, 4, generator=generator) * 5
     expected = coder.decode(boxes, deltas, max_shape=(50, 70))
-    torch.testing.assert_close(decoded(boxes, deltas, coder, torch.tensor([50, 70])), expected, atol=1e-3, rtol=1e-5)
+    torch.testing.assert_close(
+        decode_boxes(boxes, deltas, coder, torch.tensor([50, 70])), expected, atol=1e-3, rtol=1e-5
+    )
 
 
 @given(seed=seeds, images=st.integers(1, 3), num_boxes=st.integers(1, 25), most=st.sampled_from([4, 100]))
@@ -56,7 +57,7 @@ def test_the_choice_of_objects_is_the_hosts(seed, images, num_boxes, most):
     boxes = boxes_of(images, num_boxes, 3, generator=generator)
     scores = torch.rand(images, num_boxes, 4, generator=generator)
     cfg = ConfigDict(score_thr=0.3, nms=nms, max_per_img=most)
-    found = chosen(boxes.transpose(1, 2), scores[..., :3].transpose(1, 2), cfg)
+    found = select_objects(boxes.transpose(1, 2), scores[..., :3].transpose(1, 2), cfg)
     for image in range(images):
         dets, labels = multiclass_nms(boxes[image].flatten(1), scores[image], 0.3, nms, most)
         ours = found[3] == image
@@ -68,7 +69,7 @@ def test_the_choice_of_objects_is_the_hosts(seed, images, num_boxes, most):
 def test_padding_adds_zeros_at_the_right_and_at_the_bottom():
     for shape in ((1, 3, 33, 64), (2, 3, 64, 32)):
         images = torch.randn(shape)
-        out = padded(images, 32)
+        out = pad_images(images, 32)
         assert out.shape[2] % 32 == out.shape[3] % 32 == 0
         assert torch.equal(out, nn.functional.pad(images, (0, -shape[3] % 32, 0, -shape[2] % 32)))
 
@@ -145,10 +146,10 @@ def step(name, **options):
 
 def test_steps_of_a_pipeline_are_described_or_refused():
     resized = step('Resize', scale=(128, 96), keep_ratio=True, interpolation='bilinear', backend='cv2')
-    assert preparation_of([resized, step('PackDetInputs')]) == Preparation((128, 96), True)
+    assert describe_preparation([resized, step('PackDetInputs')]) == Preparation((128, 96), True)
     edge = step('ResizeEdge', scale=256, edge='short', interpolation='bicubic', backend='pillow')
     cropped = Preparation((256, 256), True, 'short', 'bicubic', 'pillow', (224, 200))
-    assert preparation_of([edge, step('CenterCrop', crop_size=(200, 224))]) == cropped
+    assert describe_preparation([edge, step('CenterCrop', crop_size=(200, 224))]) == cropped
     factor = step('Resize', scale=None, scale_factor=0.5, interpolation='bilinear', backend='cv2')
     for steps, words in (
         ([resized, step('Pad')], 'has the step Pad'),
@@ -156,20 +157,7 @@ def test_steps_of_a_pipeline_are_described_or_refused():
         ([factor], 'by a factor'),
     ):
         with pytest.raises(UserError, match=words):
-            preparation_of(steps)
-
-
-def test_a_profile_of_tensorrt_has_every_size_that_the_pipeline_brings():
-    """Height and width: of images that lie and stand, where they keep their ratio."""
-    for preparation, sizes in (
-        (Preparation((1333, 800), True), [(33, 33), (800, 1333), (1333, 1333)]),
-        (Preparation((128, 96)), [(96, 128)] * 3),
-        (Preparation((256, 256), True, 'short', crop=(224, 200)), [(200, 224)] * 3),
-        (Preparation((256, 256), True, 'long'), [(33, 33), (256, 256), (256, 256)]),
-        (Preparation((256, 256), True, 'short'), [(33, 33), (256, 512), (512, 512)]),
-    ):
-        texts = {name: value if name == 'edge' else json.dumps(value) for name, value in preparation._asdict().items()}
-        assert list(sizes_of(texts)) == sizes
+            describe_preparation(steps)
 
 
 def test_an_export_that_fails_leaves_nothing(monkeypatch, tmp_path):
@@ -179,11 +167,11 @@ def test_an_export_that_fails_leaves_nothing(monkeypatch, tmp_path):
         raise UserError('differs')
 
     stand_ins = {
-        'graph_of': lambda *_: nn.Identity(),
-        'metadata_of': lambda *_: {},
-        'outputs_of': lambda *_: {'scores': {}},
+        'build_graph': lambda *_: nn.Identity(),
+        'collect_metadata': lambda *_: {},
+        'name_outputs': lambda *_: {'scores': {}},
         'trace': lambda graph, outputs, metadata, path: path.write_text('half'),
-        'compared': refuse,
+        'compare': refuse,
     }
     for name, stand_in in stand_ins.items():
         monkeypatch.setattr(writing, name, stand_in)
@@ -193,6 +181,6 @@ def test_an_export_that_fails_leaves_nothing(monkeypatch, tmp_path):
         writing.write(None, None, target, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ['model.onnx']
     assert target.read_text() == 'before'
-    monkeypatch.setattr(writing, 'compared', lambda *_: None)
+    monkeypatch.setattr(writing, 'compare', lambda *_: None)
     writing.write(None, None, target, overwrite=True)
     assert target.read_text() == 'half'
