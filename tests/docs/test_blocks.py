@@ -164,7 +164,7 @@ PYTHON = blocks('python')
 CONFIGS = [block for block in PYTHON if all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)]
 # Programs that other tests run, by words in them.
 RUN_ELSEWHERE = {
-    'Runner(': 'tests/export/test_files.py',
+    'found = Runner(': 'tests/export/test_files.py',
     'mmgcvit.load(': 'tests/inference/test_docs.py',
     'Inferencer(': 'tests/inference/test_docs.py',
     "COCO('predictions/images.json')": 'tests/inference/test_docs.py',
@@ -185,6 +185,12 @@ model.backbone = GCViT('xxtiny')
 from mmgcvit import GCViT
 GCViT('xxtiny').save_pretrained('backbone')
 """,
+    'quantize_static': f"""
+import shutil
+from mmgcvit.commands.main import run_command
+run_command('export', ['{ROOT}/configs/demo/gcvit_digits_cls.py', 'model.onnx', '--no-check'])
+shutil.copytree('{ROOT}/docs/images', 'images', ignore=shutil.ignore_patterns('*.png', '*.svg'))
+""",
     'torch.onnx.export(': """
 import mmseg
 import torch
@@ -193,7 +199,7 @@ from mmgcvit import GCViT
 model = GCViT(dict(embed_dims=16, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8), mlp_ratio=2))
 """,
 }
-LONG_PROGRAM = 'torch.onnx.export('
+LONG_PROGRAMS = r'torch\.onnx\.export\(|quantize_static'
 
 
 @pytest.mark.parametrize('block', CONFIGS, ids=str)
@@ -213,7 +219,8 @@ def test_a_part_of_a_config_builds(block, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'block', [pytest.param(b, id=str(b), marks=[pytest.mark.long] * (LONG_PROGRAM in b.text)) for b in PROGRAMS]
+    'block',
+    [pytest.param(b, id=str(b), marks=[pytest.mark.long] * bool(re.search(LONG_PROGRAMS, b.text))) for b in PROGRAMS],
 )
 def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkeypatch, capsys):
     if '.compile()' in block.text and Version(torch.__version__) < Version('2.4'):
