@@ -88,7 +88,7 @@ def check_args(args: argparse.Namespace) -> None:
         raise UserError(f'{" ".join(given)}: only with --data; of a CONFIG change the lines, or take --cfg-options')
     if args.data is not None and args.launcher != 'none':
         raise UserError('--data trains in one process; on several GPUs, name the config that it has made')
-    # As engine/own_data.py has them, which takes a second to import.
+    # As datasets/own_data.py has them, which takes a second to import.
     check_at_least(args, epochs=1, image_size=32)
     if args.config is not None and Path(args.config).is_dir():
         raise UserError(
@@ -103,9 +103,9 @@ def main(args: argparse.Namespace) -> None:
         check_config(args.config)
     found = None
     if args.data is not None:
-        from ..datasets.layouts import find_layout
+        from ..datasets.formats import read_folder
 
-        found = find_layout(args.data)
+        found = read_folder(args.data)
     from ..engine import training
     from ..engine.beginning import Beginning
     from ..engine.early_end import resume_when_warned
@@ -116,9 +116,11 @@ def main(args: argparse.Namespace) -> None:
     with leaving_processes(), ExitStack() as stack:
         beginning = None
         if found is not None:
-            from ..engine.own_data import make_config, run_of
+            from ..checkpoints.run_folder import check_free
+            from ..datasets.own_data import get_run, make_config
+            from ..engine.starting import check_work_dir
 
-            name, work_dir = run_of(found, args.work_dir)
+            name, work_dir = get_run(found, args.work_dir)
             args.work_dir = str(work_dir)
             own = work_dir / f'{name}.py'
             if args.resume and own.is_file():
@@ -127,7 +129,9 @@ def main(args: argparse.Namespace) -> None:
             else:
                 beginning = stack.enter_context(Beginning(work_dir))
                 chosen = {name: getattr(args, name) for name in OF_DATA}
-                made, said = make_config(found, work_dir, **chosen, overwrite=args.overwrite)
+                check_free(work_dir, is_new=not args.overwrite)
+                check_work_dir(str(work_dir))
+                made, said = make_config(found, work_dir, **chosen)
                 beginning.files.append(made.parent)
                 args.config = str(made)
                 print(said)

@@ -78,10 +78,10 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
             return Counter()
         enter_scope(cfg)
         report = check_datasets(cfg, loaders, settings['images'], Progress(disable=True))
-        refusals = report.sentences(Outcome.STOPS)
+        refusals = report.format_sentences(Outcome.STOPS)
         if refusals:
             raise UserError('\n'.join([*refusals, "'mmgcvit check-data CONFIG' looks at all images"]))
-        for words in report.sentences(Outcome.LEFT_OUT) + report.sentences(Outcome.REPAIRED) + report.notes:
+        for words in report.format_sentences(Outcome.LEFT_OUT) + report.sentences(Outcome.REPAIRED) + report.notes:
             sys.stderr.write(f'data: {words}\n')
         sys.stderr.flush()
         return report.passed_over

@@ -31,7 +31,7 @@ from .pages import blocks
 # Programs of commands that are not this project's.
 OTHER_PROGRAMS = (
     r'(\.venv/bin/)?(bash|cat|cd|cp|curl|docker|export|git|kill|ls|mim|mkdir|mv|nvidia-smi|pip|python3|sbatch|source|srun|'
-    'tar|tensorboard|torchrun|trtexec|unzip|uv|wget)'
+    'tar|tensorboard|torchrun|trtexec|unzip|uv|wget|zip)'
 )
 # What stands for a name of the reader's.
 PLACEHOLDERS = {

@@ -75,7 +75,7 @@ def read_json(path: str, report: Report) -> dict[str, Any] | None:
     return None
 
 
-def entries_of(
+def select_entries(
     place: str, content: Entry, is_scored: bool, report: Report
 ) -> tuple[list[Entry], list[Entry], list[Entry]] | None:
     """Images, annotations and categories that have all keys; None where they say too little."""
@@ -284,7 +284,7 @@ def check_coco(
 ) -> list[Picture]:
     """Report what is wrong with the content of a CocoDataset's file; the images that have a size and are there."""
     place = dataset.ann_file
-    entries = entries_of(place, content, is_scored, report)
+    entries = select_entries(place, content, is_scored, report)
     if entries is None:
         return []
     file = CocoFile(*entries, dataset.metainfo.get('classes'), is_scored)
@@ -409,7 +409,7 @@ def decompressed(string: str) -> list[int] | None:
     """The lengths that compressed run lengths stand for; None for a string that is none.
 
     Written from the description of the format in COCO's ``maskApi.h``: from the fourth length on what is written is the
-    difference to the length two before. pycocotools' own reading takes any string, past its end too.
+    difference to the length two before. pycocotools decodes '' and '~~~~' without an error, into uninitialised memory.
     """
     lengths, length, bits = [], 0, 0
     for character in string.encode():

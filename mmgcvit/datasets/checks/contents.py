@@ -12,7 +12,7 @@ from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 from PIL import Image
 
-from .coco import Entry, as_numbers, entries_of
+from .coco import Entry, as_numbers, select_entries
 from .images import Picture, in_pixels
 from .problems import Report
 from .sources import place_of
@@ -41,7 +41,7 @@ def contents_of(
         return None
     sizes = sizes_in_words(in_threads(size_of, pictures))
     if kind == 'coco':
-        entries = entries_of(dataset.ann_file, annotations, False, Report())
+        entries = select_entries(dataset.ann_file, annotations, False, Report())
         return entries and labelled_objects(dataset, sizes, *entries)
     if kind == 'ade20k':
         return labelled_pixels(dataset, sizes, pictures)

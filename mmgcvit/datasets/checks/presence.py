@@ -8,33 +8,21 @@ from mmengine.config import Config, ConfigDict
 from ...errors import UserError
 from .sources import leaf_datasets, steps_of, type_name
 
-CIFAR = """{name} belongs there: unpack cifar-{classes}-python.tar.gz from www.cs.toronto.edu/~kriz/cifar.html so that
-    {{root}}/{folder}/
-exists. Or have it downloaded:
-    --cfg-options train_dataloader.dataset.download=True val_dataloader.dataset.download=True
-        test_dataloader.dataset.download=True"""
 # The folder that a data set lives in by this project's configs, and what belongs there.
 ADVICE = {
-    'coco': """COCO 2017 belongs there: unpack train2017.zip, val2017.zip and annotations_trainval2017.zip from
-cocodataset.org so that
-    {root}/annotations/instances_train2017.json  {root}/train2017/  {root}/val2017/
-exist; for panoptic segmentation panoptic_annotations_trainval2017.zip too, and the two archives in it beside it.""",
-    'ADEChallengeData2016': """ADE20K belongs there: unpack ADEChallengeData2016.zip of MIT's scene parsing benchmark
-(sceneparsing.csail.mit.edu) so that
-    {root}/images/training/  {root}/images/validation/
-    {root}/annotations/training/  {root}/annotations/validation/
-exist.""",
-    'cityscapes': """Cityscapes belongs there: unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip from
-cityscapes-dataset.com, and make the files of 19 classes with cityscapesScripts' csCreateTrainIdLabelImgs, so that
-    {root}/leftImg8bit/train/  {root}/leftImg8bit/val/  {root}/gtFine/train/  {root}/gtFine/val/
-exist.""",
-    'imagenet': """ImageNet-1K belongs there: from image-net.org, so that {root}/train/ and {root}/val/ have a folder
-for each of the 1000 classes (n01440764, ...) with its images.""",
+    'coco': 'COCO 2017 of cocodataset.org belongs there: annotations/, train2017/, val2017/.',
+    'ADEChallengeData2016': "ADEChallengeData2016.zip of MIT's scene parsing benchmark belongs there, unpacked.",
+    'cityscapes': """leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of cityscapes-dataset.com belong there,
+and the label files of 19 classes that cityscapesScripts' csCreateTrainIdLabelImgs makes.""",
+    'imagenet': 'ImageNet-1K of image-net.org belongs there: in train/ and val/ a folder for each class.',
     'imagenetv2': 'ImageNetV2 belongs there, as its authors publish it: folders 0 to 999 with ten images each.',
-    'cifar10': CIFAR.format(name='CIFAR-10', classes=10, folder='cifar-10-batches-py'),
-    'cifar100': CIFAR.format(name='CIFAR-100', classes=100, folder='cifar-100-python'),
+    'cifar10': 'cifar-10-python.tar.gz of www.cs.toronto.edu/~kriz/cifar.html belongs there, unpacked.',
+    'cifar100': 'cifar-100-python.tar.gz of www.cs.toronto.edu/~kriz/cifar.html belongs there, unpacked.',
 }
-ELSEWHERE = "If the data is elsewhere: 'ln -s /where/it/is {root}', or name it in the config (data_root)."
+ELSEWHERE = (
+    "docs/data.md has the commands. If the data is elsewhere: 'ln -s /where/it/is {root}', or name it in the config "
+    '(data_root).'
+)
 # Data sets that mmpretrain can download by itself, and the folder in which it keeps those that configs here name.
 DOWNLOADABLE = {'CIFAR10': 'cifar-10-batches-py', 'CIFAR100': 'cifar-100-python', 'MNIST': '', 'FashionMNIST': ''}
 
@@ -75,4 +63,4 @@ def how_to_get(root: Path) -> str:
     if 'digits' in folders:
         return f"'mmgcvit digits {folders['digits']}' makes it in seconds."
     advice = [text for name, text in ADVICE.items() if name in folders]
-    return '\n'.join([*advice, ELSEWHERE]).format(root=root)
+    return '\n'.join([*advice, ELSEWHERE.format(root=root)])

@@ -59,7 +59,7 @@ class Report:
         """The problems that end so."""
         return {key: found for key, found in self.found.items() if key[1].outcome is outcome}
 
-    def sentences(self, outcome: Outcome) -> list[str]:
+    def format_sentences(self, outcome: Outcome) -> list[str]:
         """The problems that end so, a sentence each: place, number, examples and remedy."""
         sentences = []
         for (place, kind), found in self.of(outcome).items():

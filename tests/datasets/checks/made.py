@@ -167,7 +167,7 @@ def look_at_all(cfg, loaders=LOADERS, images=None, contents=None):
 
 def refusal(dataset, loader='train_dataloader'):
     """The one sentence that refuses a data set."""
-    (sentence,) = look(dataset, loader).sentences(Outcome.STOPS)
+    (sentence,) = look(dataset, loader).format_sentences(Outcome.STOPS)
     return sentence
 
 
@@ -177,7 +177,7 @@ def expect_answers(faults, harmed, folder, place, outcome=Outcome.STOPS, loader=
     for number, (name, (harm, words)) in enumerate(faults.items()):
         root = folder / str(number)
         report = look(harmed(root, harm), loader)
-        said = report.sentences(outcome)
+        said = report.format_sentences(outcome)
         if len(said) != 1 or f'{root}/{place}' not in said[0] or not re.search(words, said[0]):
             wrong.append(f'{name}: {words!r} expected of {place}, not {said}')
         if outcome is not Outcome.STOPS and len(report.found) != 1:

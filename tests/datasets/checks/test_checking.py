@@ -37,7 +37,7 @@ def test_wrapped_sets_are_looked_into(tmp_path):
     for wrap in WRAPPERS:
         cfg = config(settings)
         cfg.train_dataloader.dataset = wrap(settings)
-        (sentence,) = look_at_all(cfg).sentences(Outcome.STOPS)
+        (sentence,) = look_at_all(cfg).format_sentences(Outcome.STOPS)
         assert f'({tmp_path}/images/b.jpg' in sentence
 
 
@@ -52,7 +52,7 @@ def test_a_file_that_all_loaders_name_is_read_once(tmp_path, monkeypatch):
 def test_classes_that_differ_between_loaders_are_refused(tmp_path):
     cfg = config(write_folders(tmp_path / 'a'))
     cfg.val_dataloader = {'dataset': write_folders(tmp_path / 'b', ('ape', 'cat'))}
-    (sentence,) = look_at_all(cfg).sentences(Outcome.STOPS)
+    (sentence,) = look_at_all(cfg).format_sentences(Outcome.STOPS)
     assert sentence.startswith(f'{tmp_path}/b/train: other classes than the data sets before it')
 
 
@@ -70,7 +70,7 @@ def test_heads_of_other_classes_than_the_data_are_named_before_anything_is_built
     ):
         cfg = config(settings)
         cfg.model = model
-        (sentence,) = look_at_all(cfg).sentences(Outcome.STOPS)
+        (sentence,) = look_at_all(cfg).format_sentences(Outcome.STOPS)
         assert f'another number of classes than the model predicts (2 classes, and {named})' in sentence
         cfg.model = {**rpn, 'head': {'num_classes': 2}}
         assert not look_at_all(cfg).found
@@ -109,7 +109,7 @@ def test_the_demos_data_and_miniatures_of_the_public_sets_give_no_complaint(name
         dataset.data_root = str(tmp_path / 'set') if write else dataset.data_root.replace('data/digits', str(digits))
     report = look_at_all(cfg)
     assert not report.notes
-    assert not (report.found if write else report.sentences(Outcome.STOPS) + report.sentences(Outcome.LEFT_OUT))
+    assert not (report.found if write else report.format_sentences(Outcome.STOPS) + report.sentences(Outcome.LEFT_OUT))
 
 
 def held_by(cfg):

@@ -262,7 +262,7 @@ def test_without_annotations_there_is_nothing_to_score_against(tmp_path):
 def test_several_faults_are_told_together_with_their_number(tmp_path):
     content = changed(each_annotation(bbox=[1, 2, NAN, 4]))
     content['images'][0]['width'] = 0
-    sentences = look(write_coco(tmp_path, content)).sentences(Outcome.STOPS)
+    sentences = look(write_coco(tmp_path, content)).format_sentences(Outcome.STOPS)
     assert len(sentences) == 3
     assert any('no finite numbers (2 of them: ' in sentence for sentence in sentences)
 
@@ -286,7 +286,7 @@ def test_whatever_stands_in_a_file_the_check_ends_with_an_answer(data, tmp_path)
     entry = data.draw(st.sampled_from([entry for entries in content.values() for entry in entries]))
     entry[data.draw(st.sampled_from(sorted(entry)))] = data.draw(JUNK)
     dataset = write_coco(tmp_path, content)
-    if not look(dataset).sentences(Outcome.STOPS):
+    if not look(dataset).format_sentences(Outcome.STOPS):
         loaded = DATASETS.build(dataset)
         assert all(loaded[number] is not None for number in range(len(loaded)))
 

@@ -133,5 +133,5 @@ def test_what_a_set_of_pairs_does_not_list_is_said(tmp_path):
     assert 'has 2' in refusal(settings | {'reduce_zero_label': False})
     assert f'{tmp_path}/images: no images; ' in refusal(settings | {'img_suffix': '.tif'})
     (tmp_path / 'images' / 'b.jpg').rename(tmp_path / 'images' / 'b.JPG')
-    (sentence,) = look(settings).sentences(Outcome.LEFT_OUT)
+    (sentence,) = look(settings).format_sentences(Outcome.LEFT_OUT)
     assert f'{tmp_path}/images/b.JPG' in sentence

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmgcvit.datasets.layouts import find_layout, write_annotations
+from mmgcvit.datasets.formats import read_folder, write_annotations
 from mmgcvit.errors import UserError
 
 LINE = '0 0.5 0.5 0.5 0.5\n'
@@ -50,13 +50,11 @@ CLASSIFIED = {
 }
 # Images, other files, and what is said.
 NO_CLASSES = [
-    ('train/0.jpg valid/1.jpg', {'train/_annotations.csv': 'a', 'valid/_annotations.csv': 'a'}, 'tables of that kind'),
-    ('one/0.jpg two/1.jpg', {'one/0.json': '{"shapes": []}'}, 'one/0.json, which has no lists of images'),
-    ('train/0.jpg train/0_mask.png valid/1.jpg', {}, 'the name of its image: masks/a.png for images/a.jpg'),
-    ('images/0.jpg masks/0_mask.png', {}, 'such as masks/0_mask.png; a label file has the name of its image'),
-    ('train/0.jpg valid/1.jpg', {}, 'directly in train and valid; of classes each has a folder there'),
-    ('training_set/0.jpg test_set/1.jpg', {}, 'directly in test_set and training_set'),
-    ('JPEGImages/0.jpg SegmentationObject/0.png', {}, 'JPEGImages as of Pascal VOC, but no'),
+    ('train/0.jpg valid/1.jpg', {'train/_annotations.csv': 'a', 'valid/_annotations.csv': 'a'}, 'tables are not read'),
+    ('one/0.jpg two/1.jpg', {'one/0.json': '{"shapes": []}'}, 'one/0.json, which has no images, annotations'),
+    ('train/0.jpg valid/1.jpg', {}, 'nothing that says what is on them'),
+    ('images/0.jpg masks/0_mask.png', {}, 'nothing that says what is on them'),
+    ('JPEGImages/0.jpg SegmentationObject/0.png', {}, 'JPEGImages as in Pascal VOC, but no'),
     ('cat/0.jpg', {'classes.txt': 'cat', 'cat/0.heic': ''}, 'labels/a.txt for images/a.jpg'),
 ]
 
@@ -64,13 +62,13 @@ NO_CLASSES = [
 def test_classes_are_folders_that_are_called_as_nothing_else(tmp_path):
     for number, (names, classes) in enumerate(CLASSIFIED.items()):
         data(tmp_path / f'c{number}', names)
-        found = find_layout(tmp_path / f'c{number}')
-        assert (found.kinds, found.classes, len(found.parts['train'].names)) == (('classes',), classes, 2), names
+        found = read_folder(tmp_path / f'c{number}')
+        assert (found.kinds, found.classes, len(found.splits['train'].names)) == (('classes',), classes, 2), names
     wrong = []
     for number, (names, files, words) in enumerate(NO_CLASSES):
         data(tmp_path / f'n{number}', names, **files)
         try:
-            wrong.append(f'{names}: taken as {find_layout(tmp_path / f"n{number}")}')
+            wrong.append(f'{names}: taken as {read_folder(tmp_path / f"n{number}")}')
         except UserError as error:
             wrong += [] if re.search(words, str(error)) else [f'{names}: {error}, expected {words}']
     assert not wrong, '\n'.join(wrong)
@@ -79,14 +77,14 @@ def test_classes_are_folders_that_are_called_as_nothing_else(tmp_path):
 @pytest.mark.parametrize('names', ['img_dir/{}.jpg ann_dir/{}.png', 'JPEGImages/{}.jpg SegmentationClass/{}.png'])
 def test_labels_for_each_pixel_in_folders_of_other_names(tmp_path, names):
     data(tmp_path, ' '.join(names.format(each, each) for each in ('train/0', 'train/1', 'val/2')))
-    assert find_layout(tmp_path).kinds == ('labels',)
+    assert read_folder(tmp_path).kinds == ('labels',)
     # Of one bit, which loading gives as 0 and 1.
     for file in tmp_path.rglob('*.png'):
         Image.fromarray(np.eye(8, dtype=bool)).save(file)
-    assert find_layout(tmp_path).classes == ('class 0', 'class 1')
+    assert read_folder(tmp_path).classes == ('class 0', 'class 1')
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(next(iter(tmp_path.rglob('*.jpg'))).with_suffix('.JPG'))
-    with pytest.raises(UserError, match=r'no label file|several endings'):
-        find_layout(tmp_path)
+    with pytest.raises(UserError, match=r'without a segmentation map|several suffixes'):
+        read_folder(tmp_path)
 
 
 def test_coco_is_written_anew_where_hosts_would_not_read_it(tmp_path):
@@ -105,9 +103,9 @@ def test_coco_is_written_anew_where_hosts_would_not_read_it(tmp_path):
         images = 'x/0.jpg x/1.jpg x/2.jpg'
         data(root, images, **{'annotations/train.json': train, 'annotations/val.json': val})
         made.mkdir()
-        found = find_layout(root)
+        found = read_folder(root)
         write_annotations(found, made)
-        for part in found.parts.values():
+        for part in found.splits.values():
             content = json.loads(part.file.read_text())
             called = {each['id']: each['name'] for each in content['categories']}
             objects = content['annotations']
@@ -122,22 +120,22 @@ def test_coco_is_written_anew_where_hosts_would_not_read_it(tmp_path):
 def test_what_coco_file_is_meant(tmp_path):
     inner = tmp_path / 'test project'
     data(inner, 'a/0.jpg', **{'annotations/train.json': coco('0.jpg'), 'mkdocs.yml': 'a: !!python/name:x.y'})
-    assert [*find_layout(inner).parts] == [*find_layout(tmp_path).parts] == ['train']
+    assert [*read_folder(inner).splits] == [*read_folder(tmp_path).splits] == ['train']
     yolo = {'data.yaml': 'train: images/train\nnames: [a]\n', 'labels/train/0.txt': LINE}
     data(tmp_path / 'yolo', 'images/train/0.jpg', **yolo, **{'annotations/instances_val2017.json': coco('0.jpg')})
-    assert find_layout(tmp_path / 'yolo').layout == 'YOLO (data.yaml)'
+    assert read_folder(tmp_path / 'yolo').format == 'YOLO (data.yaml)'
     tasks = {f'task{each}/annotations/instances_default.json': coco(f'{each}.jpg') for each in '12'}
     data(tmp_path / 'cvat', 'task1/images/1.jpg task2/images/2.jpg', **tasks)
-    with pytest.raises(UserError, match=r'or name one of the folders, as .*cvat/task2'):
-        find_layout(tmp_path / 'cvat')
+    with pytest.raises(UserError, match=r'or name one of the folders'):
+        read_folder(tmp_path / 'cvat')
 
 
 def test_one_note_says_that_not_all_objects_have_outlines(tmp_path):
     data(tmp_path / 'coco', '0.jpg 1.jpg', **{'a.json': coco('0.jpg', '1.jpg', boxed=[1])})
     lines = {'classes.txt': 'a', '0.txt': LINE, '1.txt': '0 .1 .1 .5 .1 .5 .5\n'}
     data(tmp_path / 'yolo', '0.jpg 1.jpg', **lines)
-    notes = [find_layout(tmp_path / name).notes for name in ('coco', 'yolo')]
-    assert notes[0] == notes[1] == ['some objects have outlines, others boxes: of all the boxes are taken']
+    notes = [read_folder(tmp_path / name).notes for name in ('coco', 'yolo')]
+    assert notes[0] == notes[1] == ['1 of 2 objects have no outline: boxes are learned of all']
 
 
 def test_no_image_both_trains_and_validates(tmp_path):
@@ -145,27 +143,29 @@ def test_no_image_both_trains_and_validates(tmp_path):
     lines = {name.replace('images', 'labels').replace('jpg', 'txt'): LINE for name in names.split()}
     for yaml, counts in (('train: images\nval: images/val', (2, 2)), ('train: images\nval: images', (3, 1))):
         data(tmp_path / 'yolo', names, **lines, **{'data.yaml': f'{yaml}\nnames: [a]\n'})
-        found = find_layout(tmp_path / 'yolo')
-        assert re.search('for validation too: (they are not trained on|that part is not used)', str(found))
-        found.with_validation()
-        assert tuple(len(found.parts[part].names) for part in ('train', 'val')) == counts
-        assert not {*found.parts['train'].paths()} & {*found.parts['val'].paths()}
+        found = read_folder(tmp_path / 'yolo')
+        assert re.search(
+            '(in val too: they are not trained on|val has the images of train: it is not used)', str(found)
+        )
+        found.split_validation()
+        assert tuple(len(found.splits[part].names) for part in ('train', 'val')) == counts
+        assert not {*found.splits['train'].get_paths()} & {*found.splits['val'].get_paths()}
     files = {'train.json': coco('0.jpg', '1.jpg', first=1), 'val.json': coco('1.jpg', first=1)}
     data(tmp_path / 'coco', 'x/0.jpg x/1.jpg', **files)
-    assert find_layout(tmp_path / 'coco').parts['train'].names == ['0.jpg']
+    assert read_folder(tmp_path / 'coco').splits['train'].names == ['0.jpg']
 
 
 def test_copies_of_an_image_stay_together(tmp_path):
     names = [f'train/images/{image}_jpg.rf.{copy}.jpg' for image in range(6) for copy in 'abc']
     lines = {name.replace('images', 'labels').replace('.jpg', '.txt'): LINE for name in names}
     data(tmp_path, ' '.join(names), **lines, **{'classes.txt': 'a'})
-    found = find_layout(tmp_path)
-    found.with_validation()
-    train, val = ({name.split('.rf.')[0] for name in found.parts[part].names} for part in ('train', 'val'))
+    found = read_folder(tmp_path)
+    found.split_validation()
+    train, val = ({name.split('.rf.')[0] for name in found.splits[part].names} for part in ('train', 'val'))
     assert (len(train | val), train & val) == (6, set())
 
 
 def test_images_of_a_kind_that_is_not_read_are_to_be_converted(tmp_path):
     data(tmp_path, '', **{'0.heic': '', '0.txt': LINE, 'classes.txt': 'a'})
     with pytest.raises(UserError, match=r'0\.heic: images of this kind are not read here; convert it to JPEG'):
-        find_layout(tmp_path)
+        read_folder(tmp_path)

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from mmgcvit.datasets.layouts import find_layout
+from mmgcvit.datasets.formats import read_folder
 from mmgcvit.errors import UserError
 
 from ...configs.own_data import write_picture
@@ -28,9 +28,9 @@ def write(root, settings=SETTINGS, labels='labels/{part}/{number}.txt', images='
 
 
 def counts(root):
-    found = find_layout(root)
-    assert all((part.images / name).is_file() for part in found.parts.values() for name in part.names)
-    return {name: (len(part.names), len(part.content['annotations'])) for name, part in found.parts.items()}, ' '.join(
+    found = read_folder(root)
+    assert all((part.images / name).is_file() for part in found.splits.values() for name in part.names)
+    return {name: (len(part.names), len(part.content['annotations'])) for name, part in found.splits.items()}, ' '.join(
         found.notes
     )
 
@@ -69,13 +69,13 @@ MEANT = [
         {'settings': SETTINGS + 'test: ../test/images\n'},
         None,
         BOTH,
-        'test is ../test/images, but there is no .*without',
+        'test is ../test/images, but there is no .*left out',
     ),
     (
         {'settings': SETTINGS + 'test: images/test\n'},
         lambda root: write_picture(root / 'images/test/9.jpg', 9),
         BOTH,
-        'test: none of the 1 images has a label file',
+        'test: no image has a label file',
     ),
     (
         {'settings': SETTINGS.replace('images/val', '../valid/images')},
@@ -88,7 +88,7 @@ MEANT = [
         {},
         lambda root: [(root / 'labels' / name).unlink() for name in ('train/0.txt', 'val/4.txt')],
         {'train': (4, 3), 'val': (2, 1)},
-        'train: 1 images .* training passes over val: 1 images without a label file are without objects$',
+        'train: 1 image without .* training skips val: 1 image without a label file: no objects$',
     ),
     ({'labels': 'images/{part}/{number}.txt'}, None, BOTH, '^$'),
     (
@@ -124,24 +124,24 @@ def test_what_tools_write_is_read_as_it_is_meant(tmp_path):
 def test_names_are_those_that_are_meant(tmp_path):
     write(tmp_path)
     for names, words in {
-        '[yes, no]': 'names has True, as YAML reads yes, no and null; put such names in quotes',
-        '[cat, cat]': 'names two classes cat; give each a name of its own',
+        '[yes, no]': 'names has yes, no or null, which YAML does not read as text; put them in quotes',
+        '[cat, cat]': 'two classes have the same name (cat, cat); give each a name of its own',
         '{a: cat}': 'names has the keys a; expected 0 to 0',
         '{0: cat, "0": dog}': 'names has the keys 0, 0; expected 0 to 1',
     }.items():
         (tmp_path / 'data.yaml').write_text(SETTINGS.replace('[cat]', names))
         with pytest.raises(UserError, match=re.escape(words)):
-            find_layout(tmp_path)
+            read_folder(tmp_path)
     (tmp_path / 'data.yaml').write_text(SETTINGS.replace('[cat]', '{"1": "yes", "0": 7}'))
-    assert find_layout(tmp_path).classes == ('7', 'yes')
+    assert read_folder(tmp_path).classes == ('7', 'yes')
     (tmp_path / 'data.yaml').unlink()
     (tmp_path / 'classes.txt').write_text('Bär\n', encoding='latin-1')
     with pytest.raises(UserError, match=r'classes.txt is no text in UTF-8'):
-        find_layout(tmp_path)
+        read_folder(tmp_path)
 
 
 def test_images_of_one_part_are_not_taken_for_another(tmp_path):
     """A folder that is named with its part and is not there: that above it has the images of all."""
     write(tmp_path, SETTINGS.replace('images/train', '../train/images'))
     with pytest.raises(UserError, match=r'train is ../train/images, but there is no .*/train/images'):
-        find_layout(tmp_path)
+        read_folder(tmp_path)

@@ -1,4 +1,4 @@
-"""What a folder holds is found out in whatever layout; what is nearly one is refused with what it lacks."""
+"""Each data format is detected and read; data with a fault are refused by the file's name and what to do."""
 
 import json
 import re
@@ -12,8 +12,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.datasets.layouts import find_layout
-from mmgcvit.datasets.layouts.parts import part_of
+from mmgcvit.datasets.formats import read_folder
+from mmgcvit.datasets.formats.dataset_info import find_split
 from mmgcvit.errors import UserError
 
 from ...configs.own_data import (
@@ -22,7 +22,6 @@ from ...configs.own_data import (
     write_coco,
     write_folders,
     write_labelled,
-    write_picture,
     write_voc,
     write_yolo,
 )
@@ -40,7 +39,7 @@ def moved(root, **places):
 def objects_in(found):
     """Each object by the name of its image and of its class, with its box; crowds by themselves."""
     objects = {}
-    for part in found.parts.values():
+    for part in found.splits.values():
         names = {each['id']: each['name'] for each in part.content['categories']}
         files = {each['id']: Path(each['file_name']) for each in part.content['images']}
         assert all((part.images / file).is_file() for file in files.values())
@@ -124,7 +123,7 @@ def xml_named_otherwise(root):
         (root / f'ImageSets/Main/{part}.txt').write_text(''.join(lines))
 
 
-LAYOUTS = {
+FORMATS = {
     write_coco: ('COCO', 'masks'),
     as_exported: ('COCO', 'masks'),
     behind_links: ('COCO', 'masks'),
@@ -136,24 +135,24 @@ LAYOUTS = {
 }
 
 
-def test_the_same_objects_are_read_of_every_layout_and_nothing_is_written_into_it(tmp_path):
-    for number, (write, (layout, kind)) in enumerate(LAYOUTS.items()):
+def test_the_same_objects_are_read_of_every_format_and_nothing_is_written_into_it(tmp_path):
+    for number, (write, (layout, kind)) in enumerate(FORMATS.items()):
         root = tmp_path / str(number)
         write(root)
         before = sorted(root.rglob('*'))
-        found = find_layout(root)
-        own = set(found.parts)
-        found.with_validation()
-        assert all(sizes_in(part) == {(96, 72)} for part in found.parts.values()), write
-        assert (found.layout.startswith(layout), found.kinds[0], found.classes) == (True, kind, CLASSES), write
+        found = read_folder(root)
+        own = set(found.splits)
+        found.split_validation()
+        assert all(sizes_in(part) == {(96, 72)} for part in found.splits.values()), write
+        assert (found.format.startswith(layout), found.kinds[0], found.classes) == (True, kind, CLASSES), write
         assert objects_in(found) == {key: pytest.approx(box, abs=0.02) for key, box in EXPECTED.items()}, write
-        assert len(found.parts['val'].names) == (2 if 'val' in own else 1), write
+        assert len(found.splits['val'].names) == (2 if 'val' in own else 1), write
         assert sorted(root.rglob('*')) == before, write
 
 
 def test_difficult_objects_count_neither_way(tmp_path):
     write_voc(tmp_path)
-    annotations = find_layout(tmp_path).parts['val'].content['annotations']
+    annotations = read_folder(tmp_path).splits['val'].content['annotations']
     assert [each['iscrowd'] for each in annotations] == [0, 0, 0, 1]
 
 
@@ -172,26 +171,26 @@ def test_images_are_measured_as_loading_turns_them_or_as_they_were_annotated(tmp
             on_its_side(file)
         if name in ('upright', 'stored'):
             sized(tmp_path / name, *((72, 96) if name == 'upright' else (96, 72)))
-        first = find_layout(tmp_path / name).parts['train'].content['images'][0]
+        first = read_folder(tmp_path / name).splits['train'].content['images'][0]
         sizes[name] = first['width'], first['height']
     assert sizes == {'yolo': (72, 96), 'none': (72, 96), 'upright': (72, 96), 'stored': (96, 72)}
 
 
 def test_folders_of_classes_and_labels_for_each_pixel(tmp_path):
     write_folders(tmp_path / 'parts')
-    found = find_layout(tmp_path / 'parts')
+    found = read_folder(tmp_path / 'parts')
     assert (found.kinds, found.classes) == (('classes',), tuple(sorted(CLASSES)))
-    assert found.parts['val'].content == ['val/disc/4.jpg 0', 'val/square/5.jpg 1']
-    found = find_layout(tmp_path / 'parts' / 'train')
-    assert sorted(found.parts) == ['train']
-    assert len(found.parts['train'].names) == 4
+    assert found.splits['val'].content == ['val/disc/4.jpg 0', 'val/square/5.jpg 1']
+    found = read_folder(tmp_path / 'parts' / 'train')
+    assert sorted(found.splits) == ['train']
+    assert len(found.splits['train'].names) == 4
     write_labelled(tmp_path / 'labelled')
-    found = find_layout(tmp_path / 'labelled')
+    found = read_folder(tmp_path / 'labelled')
     assert (found.kinds, found.suffixes) == (('labels',), ('.jpg', '.png'))
     assert found.classes == ('class 0', 'class 1', 'class 2')
-    assert found.parts['val'].names == ['val/4', 'val/5']
+    assert found.splits['val'].names == ['val/4', 'val/5']
     (tmp_path / 'labelled' / 'classes.txt').write_text('background\ndisc\nsquare\n')
-    assert find_layout(tmp_path / 'labelled').classes == ('background', *CLASSES)
+    assert read_folder(tmp_path / 'labelled').classes == ('background', *CLASSES)
 
 
 def test_what_is_set_aside_is_the_same_each_time_and_leaves_each_class_to_be_trained_on(tmp_path):
@@ -203,17 +202,17 @@ def test_what_is_set_aside_is_the_same_each_time_and_leaves_each_class_to_be_tra
             folder = root / ('rare' if image == 3 else 'common')
             folder.mkdir(parents=True, exist_ok=True)
             Image.new('RGB', (8, 8)).save(folder / f'{image}.png')
-        found = find_layout(root)
-        found.with_validation()
-        assert not set(found.parts['train'].names) & set(found.parts['val'].names)
-        assert 'rare/3.png 1' in found.parts['train'].names
-        chosen.append(set(found.parts['val'].names))
+        found = read_folder(root)
+        found.split_validation()
+        assert not set(found.splits['train'].names) & set(found.splits['val'].names)
+        assert 'rare/3.png' in found.splits['train'].names
+        chosen.append(set(found.splits['val'].names))
     first, again, more = chosen
     assert (len(first), first == again, len(first - more) <= 3) == (8, True, True)
     for file in tmp_path.glob('0/common/[1-9]*.png'):
         file.unlink()
-    with pytest.raises(UserError, match='the only one of a class'):
-        find_layout(tmp_path / '0').with_validation()
+    with pytest.raises(UserError, match='too few images to validate'):
+        read_folder(tmp_path / '0').split_validation()
 
 
 def text(file, content):
@@ -241,7 +240,7 @@ WRONG = [
     (write_yolo, text('labels/1.txt', '0 nan .5 .2 .2\n'), r'line 1: nan is not from 0 to 1'),
     (write_yolo, text('labels/1.txt', 'disc .5 .5 .2 .2\n'), r"line 1: could not convert .*'disc'"),
     (write_yolo, without('data.yaml'), r'but no data.yaml; expected one with train: images and names'),
-    (write_yolo, without('labels'), r'no label files: expected .*labels/0.txt'),
+    (write_yolo, without('labels'), r'none of 6 images has a label file; expected .*labels/0.txt'),
     (write_yolo, text('data.yaml', 'train: images\n'), r'data.yaml names no classes; expected names: \[cat, dog\]'),
     (write_yolo, text('data.yaml', 'train: images\nnc: 3\nnames: [a, b]\n'), r'nc is 3, but names has 2'),
     (write_yolo, text('data.yaml', 'train: images\nnames: {1: a, 2: b}\n'), r'keys 1, 2; expected 0 to 1'),
@@ -251,11 +250,11 @@ WRONG = [
         r'train is pictures, but there is no .*/pictures',
     ),
     (write_yolo, text('data.yaml', 'names: [disc, square]\n'), r'names no training images'),
-    (write_yolo, text('data.yaml', 'train: [\n'), r'data.yaml is no YAML'),
+    (write_yolo, text('data.yaml', 'train: [\n'), r'data.yaml is not valid YAML'),
     (write_yolo, text('images/0.jpg', 'text'), r'images/0.jpg is no whole image'),
-    (write_yolo, lambda root: write_voc(root), r'holds YOLO \(YAML\) and Pascal VOC \(XML\): which is meant'),
-    (write_voc, without('Annotations'), r'JPEGImages as of Pascal VOC, but no Annotations/\*.xml'),
-    (write_voc, text('Annotations/0.xml', '<annotation>'), r'Annotations/0.xml is no whole XML'),
+    (write_yolo, lambda root: write_voc(root), r'holds YOLO \(YAML\) and Pascal VOC \(XML\): move what is not'),
+    (write_voc, without('Annotations'), r'JPEGImages as in Pascal VOC, but no Annotations/\*.xml'),
+    (write_voc, text('Annotations/0.xml', '<annotation>'), r'Annotations/0.xml is not valid XML'),
     (
         write_voc,
         text('Annotations/0.xml', '<annotation><object><name>a</name></object></annotation>'),
@@ -267,17 +266,17 @@ WRONG = [
     (
         write_voc,
         text('ImageSets/Main/train.txt', 'a\n'),
-        'no XML file in it has annotations of Pascal VOC for training',
+        'no XML file in it has Pascal VOC annotations to train on',
     ),
     (
         lambda root: (write_voc(root), (root / 'ImageSets/Main/val.txt').unlink()),
         text('ImageSets/Main/train.txt', 'a\n'),
-        r'ImageSets/Main lists none of the 6 XML files; it has a, expected names as 0',
+        r'to train on; ImageSets/Main has a, the files 0',
     ),
     (
         lambda root: (write_voc(root), shutil.rmtree(root / 'ImageSets')),
         text('Annotations/copy of 0.xml', '<annotation><filename>0.jpg</filename></annotation>'),
-        r'0.xml and .*copy of 0.xml are both about .*0.jpg',
+        r'0.jpg has two XML files',
     ),
     (
         write_voc,
@@ -289,51 +288,46 @@ WRONG = [
         lambda root: (root / 'Annotations/0.xml').write_bytes(
             '<?xml version="1.0" encoding="GB2312"?><a>猫</a>'.encode('gb2312')
         ),
-        r'0.xml is no whole XML in UTF-8',
-    ),
-    (
-        lambda root: write_picture(root / 'images/0.jpg', 0),
-        text('annotations.xml', '<annotations/>'),
-        r"annotations.xml is of CVAT's own format, export as COCO 1.0",
+        r'0.xml is not valid XML in UTF-8',
     ),
     (write_coco, without('train'), r'train.json names images that are nowhere in'),
     (
         write_coco,
-        text('annotations/train.json', '{"images": [], "annotations": [], "categories": []}'),
+        text('annotations/train.json', '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}'),
         r'lists no images',
     ),
     (write_coco, text('annotations/train.json', '{'), r'train.json: no whole JSON'),
     (write_coco, text('annotations/train.json', '{"shapes": []}'), r'none to train on .*expected train.json'),
-    (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), r'both annotation files of COCO for'),
+    (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), r'are both COCO annotations for'),
     (
         write_labelled,
         label_map([[0, 255]]),
-        r'no label but 0, and 255, which is not labelled; expected 0 for the first.*; copies with 1 for 255: PIL',
+        r'no label but 0 and 255, which means not labelled; expected 0 for the first.*To write 1 for 255: PIL',
     ),
-    (write_labelled, label_map([[[0, 1, 2]]]), r'is of kind RGB; expected one channel'),
-    (write_labelled, without('labels/val/5.png'), r'1 images have no label file of their name \(images/val/5.jpg\)'),
+    (write_labelled, label_map([[[0, 1, 2]]]), r'is RGB; expected one channel'),
+    (write_labelled, without('labels/val/5.png'), r'without a segmentation map of their name: images/val/5.jpg'),
     (write_labelled, text('classes.txt', 'background\ndisc\n'), r'labels up to 2, but only 2 classes have names'),
     (write_folders, without('val/disc', 'train/disc'), r'nothing that says what is on them|holds 3 images'),
-    (write_folders, without('train/disc'), r'expected annotations in JSON'),
+    (write_folders, without('train/disc'), r'expected COCO annotations'),
     (
         write_folders,
         lambda root: (root / 'val/disc').rename(root / 'val/dics'),
         r'val has folders of no class of train',
     ),
-    (write_labelled, without('labels'), r'holds 6 images.*expected annotations in JSON'),
+    (write_labelled, without('labels'), r'holds 6 images.*expected COCO annotations'),
     (lambda root: root.mkdir(), lambda root: (root / 'a.zip').touch(), r'holds no images, but a.zip: unpack it'),
-    (lambda root: root.mkdir(), lambda root: root.rmdir(), r'there is no such folder'),
+    (lambda root: root.mkdir(), lambda root: root.rmdir(), r'is not there'),
 ]
 
 
-def test_what_is_nearly_a_layout_is_refused_with_what_it_lacks(tmp_path):
+def test_what_is_nearly_a_format_is_refused_with_what_it_lacks(tmp_path):
     wrong = []
     for number, (write, spoil, words) in enumerate(WRONG):
         root = tmp_path / str(number)
         write(root)
         spoil(root)
         try:
-            found = find_layout(root)
+            found = read_folder(root)
         except UserError as error:
             if not re.search(words, str(error)):
                 wrong.append(f'{number}: {error}, expected {words}')
@@ -342,7 +336,7 @@ def test_what_is_nearly_a_layout_is_refused_with_what_it_lacks(tmp_path):
     assert not wrong, '\n'.join(wrong)
 
 
-def test_parts_are_told_by_whole_words():
+def test_splits_are_told_by_whole_words():
     names = {
         'train2017/a': 'train',
         'annotations/instances_val2017.json': 'val',
@@ -352,7 +346,7 @@ def test_parts_are_told_by_whole_words():
         'trains/valves': None,
         'contest': None,
     }
-    assert {name: part_of(Path(name)) for name in names} == names
+    assert {name: find_split(Path(name)) for name in names} == names
 
 
 def test_the_command_converts_for_whatever_reads_coco(tmp_path, capsys):
@@ -367,12 +361,12 @@ def test_the_command_converts_for_whatever_reads_coco(tmp_path, capsys):
         assert all((out / each['file_name']).is_file() for each in annotations.dataset['images'])
     masks = [annotations.annToMask(each).sum() for each in annotations.dataset['annotations']]
     assert masks == pytest.approx([each['area'] for each in annotations.dataset['annotations']], rel=0.05)
-    assert objects_in(find_layout(tmp_path / 'out')) == {
+    assert objects_in(read_folder(tmp_path / 'out')) == {
         key: pytest.approx(box, abs=0.02) for key, box in EXPECTED.items()
     }
     for folder, words in (
         ('yolo', 'exist; name another folder, or replace them with --overwrite'),
-        ('out', "in COCO's format"),
+        ('out', 'only YOLO and Pascal VOC are converted'),
     ):
         with pytest.raises(SystemExit, match=words):
             run_command('convert-data', [tmp_path / folder, tmp_path / 'out'])

@@ -1,0 +1,99 @@
+"""COCO's format as labelling tools export it: find the split of each JSON file and the folder of its images."""
+
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError, shorten
+from ..checks.coco import KEYS, read_json, select_entries
+from ..checks.problems import Outcome, Report
+from .dataset_info import DatasetInfo, Split, find_split, list_files
+
+# So many images are looked for to find their folder.
+SAMPLE = 20
+
+
+def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]:
+    """The contents of those JSON files that are COCO annotations."""
+    # COCO itself has captions and keypoints of the same images beside them.
+    files = [file for file in files if file.name.startswith('instances')] or files
+    contents = {}
+    for file in files:
+        report = Report()
+        content = read_json(str(folder / file), report)
+        if isinstance(content, dict) and KEYS.keys() <= content.keys():
+            select_entries(str(folder / file), content, False, report)
+            contents[file] = content
+        refusals = report.format_sentences(Outcome.STOPS)
+        if refusals:
+            raise UserError('\n'.join(refusals))
+    return contents
+
+
+def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo:
+    """The data of a folder's COCO files, one for each split."""
+    files: dict[str, Path] = {}
+    for file in contents:
+        split = find_split(file) or 'train'
+        if split in files:
+            raise UserError(
+                f'{folder}: {files[split]} and {file} are both COCO annotations for {split}; expected one file each, '
+                'with train, val or test in its name or folder, as train.json; or name one of the folders'
+            )
+        files[split] = file
+    if 'train' not in files:
+        raise UserError(
+            f'{folder} has COCO annotations, but none to train on ({shorten([*map(str, contents)])}); expected '
+            'train.json'
+        )
+    classes = [each['name'] for each in drop_root_category(contents[files['train']])]
+    if not classes:
+        raise UserError(f'{folder / files["train"]} has no categories')
+    splits = {}
+    for split, file in files.items():
+        content = normalize(contents[file], classes)
+        own_file = folder / file if content == contents[file] else None
+        splits[split] = Split(find_images(folder, file, content), content, own_file)
+    notes = [f'the classes are those of {folder / files["train"]}'] if len(splits) > 1 else []
+    return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), tuple(classes), splits, notes)
+
+
+def drop_root_category(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The categories without the one that Roboflow puts first: no object has it, all others are below it."""
+    categories = content['categories']
+    used = {each['category_id'] for each in content['annotations']}
+    is_root = len(categories) > 1 and categories[0]['id'] not in used
+    is_root &= all(each.get('supercategory') == categories[0]['name'] for each in categories[1:])
+    return categories[is_root:]
+
+
+def normalize(content: dict[str, Any], classes: list[str]) -> dict[str, Any]:
+    """The content as mmdet and pycocotools need it; equal to what it was where nothing had to be changed."""
+    annotations, order = content['annotations'], {name: number for number, name in enumerate(classes)}
+    # pycocotools ignores an object of id 0, and reads iscrowd of all.
+    if any(each['id'] == 0 or 'iscrowd' not in each for each in annotations):
+        annotations = [{'iscrowd': 0, **each, 'id': number} for number, each in enumerate(annotations, start=1)]
+    return {
+        **content,
+        'images': [{**each, 'file_name': each['file_name'].replace('\\', '/')} for each in content['images']],
+        'annotations': annotations,
+        # mmdet numbers labels by this order.
+        'categories': sorted(drop_root_category(content), key=lambda each: order.get(each['name'], len(order))),
+    }
+
+
+def find_images(folder: Path, file: Path, content: dict[str, Any]) -> Path:
+    """The folder that the images' names are relative to: where most of some images are, a split's own first."""
+    names = [image['file_name'] for image in content['images'][:SAMPLE]]
+    if not names:
+        raise UserError(f'{folder / file} lists no images')
+    split = find_split(file)
+    below = (folder / parent for file in list_files(folder) for parent in file.parents)
+    folders = dict.fromkeys([(folder / file).parent, folder, *below])
+
+    def rate(place: Path) -> tuple[int, bool]:
+        return sum((place / name).is_file() for name in names), find_split(place.relative_to(folder)) == split
+
+    place = max(folders, key=rate)
+    if not rate(place)[0]:
+        raise UserError(f'{folder / file} names images that are nowhere in {folder}: {shorten(names)}')
+    return place.resolve()

@@ -1,0 +1,228 @@
+"""What a folder of data holds, whatever its format, and the train / val split."""
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError, counted
+from ..classes import coco_categories
+
+VAL_SHARE = 0.2
+# Folders and files that are named so hold a split.
+SPLIT_NAME = re.compile(r'(?P<train>train(ing)?\d*)|(?P<val>val(id|idation)?\d*)|(?P<test>test(ing)?\d*)')
+# Roboflow writes augmented copies of an image as NAME.rf.HASH.jpg.
+COPY = '.rf.'
+
+
+@dataclass
+class Split:
+    """Images to train, validate or test on.
+
+    Attributes:
+        images: The folder that the images' names are relative to.
+        content: The content of a COCO file; or a line for each image: its name, for classification followed by a space
+            and the number of its class.
+        file: The annotation file, once there is one with this content.
+        labels: The folder of segmentation maps.
+    """
+
+    images: Path
+    content: dict[str, Any] | list[str]
+    file: Path | None = None
+    labels: Path | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The images' names."""
+        if isinstance(self.content, dict):
+            return [image['file_name'] for image in self.content['images']]
+        return self.content if self.labels else [line.rsplit(' ', 1)[0] for line in self.content]
+
+    def get_paths(self) -> list[str]:
+        """The real paths of the images, without their suffixes where there are segmentation maps."""
+        return [os.path.realpath(self.images / name) for name in self.names]
+
+    def get_classes(self) -> list[set[Any]]:
+        """The classes on each image, unknown (empty) where there are segmentation maps."""
+        if isinstance(self.content, dict):
+            classes = {image['id']: set() for image in self.content['images']}
+            for each in self.content['annotations']:
+                classes.get(each['image_id'], set()).add(each['category_id'])
+            return list(classes.values())
+        return [set() if self.labels else {line.rsplit(' ', 1)[1]} for line in self.content]
+
+    def select(self, indices: set[int]) -> 'Split':
+        """The split of the images with these indices."""
+        if not isinstance(self.content, dict):
+            return Split(self.images, [line for i, line in enumerate(self.content) if i in indices], None, self.labels)
+        images = [image for i, image in enumerate(self.content['images']) if i in indices]
+        ids = {image['id'] for image in images}
+        annotations = [each for each in self.content['annotations'] if each['image_id'] in ids]
+        return Split(self.images, {**self.content, 'images': images, 'annotations': annotations})
+
+
+@dataclass
+class DatasetInfo:
+    """What a folder of data holds.
+
+    Attributes:
+        folder: The folder.
+        format: The name of its format, in words.
+        kinds: What can be learned, the default first: ``'masks'``, ``'boxes'``, ``'labels'`` (of pixels), ``'classes'``
+            (of images).
+        classes: Their names, in the order of their numbers.
+        splits: ``'train'``, and maybe ``'val'`` and ``'test'``.
+        notes: What the user should know.
+        suffixes: Of image and label files, where there are segmentation maps.
+    """
+
+    folder: Path
+    format: str
+    kinds: tuple[str, ...]
+    classes: tuple[str, ...]
+    splits: dict[str, Split]
+    notes: list[str] = field(default_factory=list)
+    suffixes: tuple[str, str] = ('', '')
+
+    def __post_init__(self) -> None:
+        if self.has_objects:
+            objects = [each for split in self.splits.values() for each in split.content['annotations']]
+            without = [each for each in objects if not each.get('segmentation')]
+            self.kinds = ('boxes',) if without or not objects else ('masks', 'boxes')
+            if 0 < len(without) < len(objects):
+                self.notes.append(f'{len(without)} of {len(objects)} objects have no outline: boxes are learned of all')
+        if 'train' in self.splits and 'val' in self.splits:
+            self._drop_validation_images()
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether it has annotations of objects."""
+        return self.kinds[0] in ('boxes', 'masks')
+
+    def _drop_validation_images(self) -> None:
+        """Take images that are in both splits out of training; without a rest there is no validation split."""
+        train, held_out = self.splits['train'], {*self.splits['val'].get_paths()}
+        rest = {index for index, path in enumerate(train.get_paths()) if path not in held_out}
+        if not rest:
+            del self.splits['val']
+            self.notes.append('val has the images of train: it is not used')
+        elif len(rest) < len(train.names):
+            self.splits['train'] = train.select(rest)
+            self.notes.append(f'{len(train.names) - len(rest)} images of train are in val too: they are not trained on')
+
+    def __str__(self) -> str:
+        counts = ', '.join(f'{counted(len(split.names), "image")} ({name})' for name, split in self.splits.items())
+        objects = sum(len(split.content['annotations']) for split in self.splits.values() if self.has_objects)
+        names = ', '.join(self.classes[:8]) + (', ...' if len(self.classes) > 8 else '')
+        number = f'{len(self.classes)} classes' if len(self.classes) > 1 else '1 class'
+        number = f'{objects} objects, {number}' if objects else number
+        return '\n'.join([f'{self.folder}: {self.format}, {counts}, {number} ({names})', *self.notes])
+
+    def split_validation(self) -> None:
+        """Set a fifth of the training images aside for validation, unless there is such a split.
+
+        Images are chosen by a hash of their names: the same ones each time, and nearly the same ones when images are
+        added. Roboflow's copies of an image stay together; each class keeps an image to train on.
+
+        Raises:
+            UserError: There are too few images.
+        """
+        if 'train' not in self.splits:
+            raise UserError(f'{self.folder} has images for {" and ".join(self.splits)}, but none to train on')
+        if 'val' in self.splits:
+            return
+        train = self.splits['train']
+        classes, copies = train.get_classes(), defaultdict(set)
+        left = Counter(name for each in classes for name in each)
+        for index, name in enumerate(train.names):
+            copies[name.split(COPY)[0]].add(index)
+        chosen: set[int] = set()
+        for name in sorted(copies, key=lambda name: hashlib.sha256(name.encode()).digest()):
+            used = Counter(each for index in copies[name] for each in classes[index])
+            is_left = len(chosen | copies[name]) < len(classes) and all(left[each] > used[each] for each in used)
+            if is_left and len(chosen) < max(1, round(VAL_SHARE * len(classes))):
+                chosen |= copies[name]
+                left.subtract(used)
+        if not chosen:
+            raise UserError(
+                f'{self.folder}: too few images to validate ({len(classes)}): each is the only one of a class, or all '
+                'are copies of one'
+            )
+        rest = {*range(len(classes))} - chosen
+        self.splits |= {'train': train.select(rest), 'val': train.select(chosen)}
+        self.notes.append(f'no val split: {len(chosen)} of {len(classes)} images are set aside, by their names')
+
+
+def find_split(path: Path) -> str | None:
+    """The split that a path names, by its last such word, or None: ``'train'`` of ``train2017/a.jpg``."""
+    matches = (
+        SPLIT_NAME.fullmatch(word) for name in reversed(path.parts) for word in re.split(r'[_.\- ]', name.lower())
+    )
+    return next((match.lastgroup for match in matches if match), None)
+
+
+def make_content(
+    classes: Sequence[str], images: Iterable[tuple[Path, tuple[int, int], Iterable[tuple[int, dict[str, Any]]]]]
+) -> dict[str, Any]:
+    """The content of a COCO file.
+
+    Args:
+        classes: Names.
+        images: Of each image its path, width and height, and of each object the class index and entries such as bbox.
+    """
+    content = {'images': [], 'annotations': [], 'categories': coco_categories(classes)}
+    for number, (path, (width, height), objects) in enumerate(images, start=1):
+        content['images'].append({'id': number, 'file_name': str(path), 'width': width, 'height': height})
+        for label, entries in objects:
+            ids = {'id': len(content['annotations']) + 1, 'image_id': number}
+            content['annotations'].append({**ids, 'category_id': content['categories'][label]['id'], **entries})
+    return content
+
+
+def make_split(folder: Path, content: dict[str, Any]) -> Split:
+    """A split whose images are named relative to a folder where they lie in it, else by whole paths."""
+    for image in content['images']:
+        path = Path(image['file_name']).resolve()
+        image['file_name'] = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    return Split(folder, content)
+
+
+def write_annotations(dataset: DatasetInfo, folder: Path, relative: bool = False) -> None:
+    """Write an annotation file of each split that has none of its own, into ``folder``.
+
+    Args:
+        dataset: Its splits get the names of the files.
+        folder: It is made.
+        relative: Whether to name images relative to ``folder`` instead of where they are.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, split in dataset.splits.items():
+        if split.file is not None:
+            continue
+        is_coco = isinstance(split.content, dict)
+        if relative:
+            for image in split.content['images']:
+                image['file_name'] = os.path.relpath(split.images / image['file_name'], folder)
+            split.images = folder
+        split.file = folder / f'{name}{".json" if is_coco else ".txt"}'
+        text = json.dumps(split.content) if is_coco else '\n'.join(split.content) + '\n'
+        split.file.write_text(text, encoding='utf-8')
+
+
+def list_files(folder: Path) -> Iterator[Path]:
+    """Files below a folder, sorted, relative to it, through links; hidden ones are left out."""
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        yield from (Path(parent, name).relative_to(folder) for name in sorted(names) if not name.startswith('.'))
