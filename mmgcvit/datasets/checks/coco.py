@@ -1,6 +1,5 @@
 """Annotation files in COCO's format: each as a whole, its entries by a table of problems, its masks by another."""
 
-import codecs
 import json
 import os
 import sys
@@ -16,6 +15,7 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
+from ...errors import first_line
 from .images import Picture, check_presence, problem_of
 from .problems import Kind, Outcome, Report
 from .sources import steps_of
@@ -23,13 +23,7 @@ from .sources import steps_of
 LEFT_OUT, REPAIRED = Outcome.LEFT_OUT, Outcome.REPAIRED
 Entry = Mapping[str, Any]
 
-NOT_UTF8 = Kind('no text in UTF-8', 'save it as UTF-8')
-BYTE_ORDER_MARK = Kind('begins with a byte order mark, which JSON must not', 'save it as UTF-8 without one (no "BOM")')
-NO_JSON = Kind('no whole JSON', 'write the file again')
-OTHER_FORMAT = Kind(
-    "no JSON, which COCO's format is", 'convert the annotations: CSV, XML and lines of numbers are other formats'
-)
-LONG_NUMBER = Kind('a whole number too long to be read', 'correct it')
+INVALID_JSON = Kind('is not valid JSON in UTF-8', 'export it again; CSV, XML and text files are of other formats')
 NO_OBJECT = Kind('JSON, but no object', 'it must begin with { and name images, annotations, categories')
 NO_COCO = Kind("no annotation file in COCO's format", 'it must hold lists of images, annotations, categories')
 LACKING = Kind('entries that lack a key', 'add what is missing')
@@ -51,28 +45,16 @@ def read_json(path: str, report: Report) -> dict[str, Any] | None:
     if problem is not None:
         report.add(problem, path)
         return None
-    content = Path(path).read_bytes()
     try:
-        loaded = json.loads(content.decode())
-    except UnicodeDecodeError as error:
-        report.add(NOT_UTF8, path, [f'byte {error.start}'])
-    # Brackets within brackets within brackets.
-    except (json.JSONDecodeError, RecursionError) as error:
-        text = content.lstrip()
-        if text.startswith(codecs.BOM_UTF8):
-            report.add(BYTE_ORDER_MARK, path, [str(error)])
-        elif text[:1] in (b'{', b'['):
-            report.add(NO_JSON, path, [str(error)])
-        else:
-            report.add(OTHER_FORMAT, path, [f'it begins with {brief(text[:40].decode(errors="replace"))}'])
-    # Of the errors of values only this one is left.
-    except ValueError:
-        report.add(LONG_NUMBER, path, [f'over {sys.get_int_max_str_digits():,} digits'])
-    else:
-        if isinstance(loaded, dict):
-            return loaded
+        loaded = json.loads(Path(path).read_text(encoding='utf-8'))
+    # Not UTF-8, not JSON, an integer of over 4,300 digits; brackets within brackets within brackets.
+    except (ValueError, RecursionError) as error:
+        report.add(INVALID_JSON, path, [first_line(error)])
+        return None
+    if not isinstance(loaded, dict):
         report.add(NO_OBJECT, path)
-    return None
+        return None
+    return loaded
 
 
 def select_entries(

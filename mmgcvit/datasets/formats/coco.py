@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError, shorten
-from ..checks.coco import KEYS, read_json, select_entries
+from ..checks.coco import KEYS, NO_OBJECT, read_json, select_entries
 from ..checks.problems import Outcome, Report
 from .dataset_info import DatasetInfo, Split, find_split, list_files
 
@@ -20,12 +20,11 @@ def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]
     for file in files:
         report = Report()
         content = read_json(str(folder / file), report)
-        if isinstance(content, dict) and KEYS.keys() <= content.keys():
+        if content is not None and KEYS.keys() <= content.keys():
             select_entries(str(folder / file), content, False, report)
             contents[file] = content
-        refusals = report.format_sentences(Outcome.STOPS)
-        if refusals:
-            raise UserError('\n'.join(refusals))
+        if any(kind is not NO_OBJECT for _, kind in report.found):
+            raise UserError('\n'.join(report.format_sentences(Outcome.STOPS)))
     return contents
 
 

@@ -232,12 +232,12 @@ def test_a_file_that_is_no_json_is_refused_by_name(tmp_path):
     whole = json.dumps(coco_content()).encode()
     files = {
         'files of 0 bytes': b'',
-        'no whole JSON': whole[:-40],
-        "no JSON, which COCO's format is .it begins with 'filename,.*CSV": b'filename,width,class\na.jpg,40,cat\n',
-        'no whole JSON .*recursion': b'[' * 100_000,
-        'byte order mark': b'\xef\xbb\xbf' + whole,
-        'UTF-8': json.dumps(coco_content()).encode('utf-16'),
-        'over 4,300 digits': b'{"images": ' + b'1' * 5000 + b'}',
+        'not valid JSON': whole[:-40],
+        'not valid JSON .*Expecting value': b'filename,width,class\na.jpg,40,cat\n',
+        'not valid JSON .*recursion': b'[' * 100_000,
+        'not valid JSON .*BOM': b'\xef\xbb\xbf' + whole,
+        'not valid JSON in UTF-8': json.dumps(coco_content()).encode('utf-16'),
+        'not valid JSON .*4300 digits': b'{"images": ' + b'1' * 5000 + b'}',
         'no object': b'[]',
         'no regular files': None,
     }

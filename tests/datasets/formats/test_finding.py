@@ -296,7 +296,7 @@ WRONG = [
         text('annotations/train.json', '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}'),
         r'lists no images',
     ),
-    (write_coco, text('annotations/train.json', '{'), r'train.json: no whole JSON'),
+    (write_coco, text('annotations/train.json', '{'), r'train.json: is not valid JSON'),
     (write_coco, text('annotations/train.json', '{"shapes": []}'), r'none to train on .*expected train.json'),
     (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), r'are both COCO annotations for'),
     (
