@@ -96,14 +96,8 @@ def make_config(
 ) -> tuple[Path, str]:
     """Write the config that trains on a data set, and the annotation files it needs, into a work dir.
 
-    Args:
-        dataset: What :func:`.formats.read_folder` has found; gets a validation split where it has none.
-        work_dir: Default: ``work_dirs/`` and the name of the data's folder. Nothing in it is replaced.
-        task: One of :data:`TASKS`; default: the first that the data allow.
-        size: ``'mini'`` or one of :data:`SIZES`; default: ``'tiny'`` with a GPU, else ``'mini'``.
-        epochs: Passes over the training images; default: by their number.
-        image_size: The short side of images in pixels; default: the template's.
-        pretrained: The backbone's weights: a file, an address, ``timm://NAME`` or ``'none'``; default: those released.
+    The arguments are those of :func:`mmgcvit.train`. The data set gets a validation split where it has none. Nothing in
+    the work dir is replaced.
 
     Returns:
         The path of the config, and what is trained, in words.
