@@ -95,6 +95,7 @@ CLASSIFIERS = {
     'gcvit_t_global_kv_in1k': GCVIT_T - of_all_global_blocks(lambda dims: linear(dims, dims)),
     'gcvit_t_global_v_in1k': GCVIT_T,
     'gcvit_t_no_position_in1k': GCVIT_T - tables((7, 7, 14, 7)),
+    'gcvit_t_win7_in1k': GCVIT_T - tables((7, 7, 14, 7)) + tables((7,) * 4),
     'gcvit_t_no_ema_in1k': GCVIT_T,
     'gcvit_t_bs1024_in1k': GCVIT_T,
     'swin_t_global_query_in1k': SWIN_T
