@@ -3,7 +3,8 @@
 Expected: top-1 82.2 (the paper's). Not run in full by this project.
 Memory:   not measured on a GPU.
 
-20 epochs of warm-up, as the paper says for ImageNet; the released script's default for this model is 5.
+Rate 5e-4 for each 512 images and 20 epochs of warm-up, as the paper says; the released script of this model has 2.5e-4
+and 5.
 What the paper leaves open, and what was chosen: heads of the schedule and the data under _base_.
 """
 
