@@ -4,8 +4,8 @@ Expected: no figure is published. Asked for one, the authors said: for some mode
           this project.
 Memory:   not measured on a GPU.
 
-GC ViT-T has windows of 7, 7, 14 and 7: in the third stage attention reaches twice as far as Swin-T's. In no table of the
-paper; https://github.com/NVlabs/GCVit/issues/22.
+GC ViT-T has windows of 7, 7, 14 and 7: in the third stage attention reaches twice as far as Swin-T's. In no table of
+the paper; https://github.com/NVlabs/GCVit/issues/22.
 """
 
 _base_ = '../gcvit_t_in1k.py'
