@@ -1,10 +1,6 @@
 """GC ViT-XTiny, ImageNet-1K, 310 epochs at 224 px, total batch 4096 (8 GPUs x 128 images x 4 accumulated steps).
 
 Expected: top-1 82.0 (the paper's, table 1). Not run in full by this project.
-Hours:    32 on 32 A100, the average of the paper's classifiers.
-Memory:   not measured on a GPU.
-
-What the paper leaves open, and what was chosen: heads of the schedule and the data under _base_.
 """
 
 _base_ = [

@@ -2,10 +2,6 @@
 
 Expected: mIoU 47.0 (the paper's, table 4), with windows that the paper does not name: 16 and 24 are both possible. Not
           run in full by this project.
-Hours:    34 on 8 A40, the average of the paper's segmentors.
-Memory:   not measured on a GPU.
---amp:    without it float32, as Swin's recipe; with it backbone and heads in bfloat16 where the GPU has it, else in
-          float16, losses still in float32.
 
 Windows of 24 in every stage as in the base model. The paper states 947 G multiply-adds at 512x2048 px: with windows of
 16 this model has 954 G, with 24 it has 1020 G, or 948 G without the products of attention.

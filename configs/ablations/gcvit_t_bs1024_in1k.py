@@ -2,7 +2,6 @@
 
 Expected: the paper's figure (table S.4) is not known here; its text says about the same as with a batch of 4096. Not
           run in full by this project.
-Memory:   not measured on a GPU.
 
 Table S.4. The row of a batch of 4096 is ../gcvit_t_in1k.py; its learning rate is the same.
 """

@@ -2,7 +2,6 @@
 
 Expected: the paper's figure (table S.4) is not known here; its text says slightly less than with it. Not run in full
           by this project.
-Memory:   not measured on a GPU.
 
 Table S.4: no exponential moving average of the weights.
 """

@@ -2,7 +2,6 @@
 
 Expected: no figure is published. Asked for one, the authors said: for some models a negligible loss. Not run in full by
           this project.
-Memory:   not measured on a GPU.
 
 GC ViT-T has windows of 7, 7, 14 and 7: in the third stage attention reaches twice as far as Swin-T's. In no table of
 the paper; https://github.com/NVlabs/GCVit/issues/22.

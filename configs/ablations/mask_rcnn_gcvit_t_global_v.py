@@ -2,7 +2,6 @@
 
 Expected: the paper's figure (table S.2) is not known here; its text says worse, most for dense tasks. Not run in full
           by this project.
-Memory:   not measured on a GPU.
 
 Table S.2, row 2: queries and keys are local, values are the global tokens.
 Starts from gcvit_t_global_v_in1k.py's weights, which you train first.

@@ -1,7 +1,6 @@
 """GC ViT-T without position bias, Mask R-CNN, COCO 2017, 36 epochs.
 
 Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
 
 No relative position bias in any attention. In no table of the paper.
 Starts from gcvit_t_no_position_in1k.py's weights, which you train first.

@@ -1,7 +1,6 @@
 """GC ViT-T with shifted windows, Mask R-CNN, COCO 2017, 36 epochs.
 
 Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
 
 Swin's shifted windows in the place of global attention, all else as GC ViT-T. In no table of the paper.
 Starts from gcvit_t_shifted_in1k.py's weights, which you train first.

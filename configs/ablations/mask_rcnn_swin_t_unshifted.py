@@ -2,7 +2,6 @@
 
 Expected: box AP 44.0, mask AP 40.1 (table 5; derived from the differences that the paper's text states). Not run in
           full by this project.
-Memory:   not measured on a GPU.
 
 Table 5, row 1: Swin-T whose windows are never shifted. Trained as GC ViT-T; the paper does not say how.
 Swin's windows of 7.

@@ -2,7 +2,6 @@
 
 Expected: top-1 82.2 (table 5; derived from the differences that the paper's text states). Not run in full by this
           project.
-Memory:   not measured on a GPU.
 
 Table 5, row 3: row 2 with GC ViT's stem; between stages still Swin's patch merging. Trained as GC ViT-T; the paper
 does not say how.

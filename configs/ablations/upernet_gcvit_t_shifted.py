@@ -1,8 +1,6 @@
 """GC ViT-T with shifted windows, UPerNet, ADE20K, 160,000 iterations.
 
 Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in ../upernet_gcvit_t.py.
 
 Swin's shifted windows in the place of global attention, all else as GC ViT-T. In no table of the paper.
 Starts from gcvit_t_shifted_in1k.py's weights, which you train first.

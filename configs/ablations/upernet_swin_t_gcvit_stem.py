@@ -2,8 +2,6 @@
 
 Expected: mIoU 45.5 (table 5; derived from the differences that the paper's text states). Not run in full by this
           project.
-Memory:   not measured on a GPU.
---amp:    as in ../upernet_gcvit_t.py.
 
 Table 5, row 3: row 2 with GC ViT's stem; between stages still Swin's patch merging. Trained as GC ViT-T; the paper
 does not say how.

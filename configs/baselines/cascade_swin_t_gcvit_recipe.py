@@ -2,8 +2,6 @@
 
 Expected: no figure is published for this recipe; cascade_swin_t.py has the network's own. Not run in full by this
           project.
-Memory:   not measured on a GPU.
---amp:    as in ../cascade_gcvit_t.py.
 
 Swin-T in the place of GC ViT, all else as ../cascade_gcvit_t.py, drop path included, for a comparison like for like.
 """

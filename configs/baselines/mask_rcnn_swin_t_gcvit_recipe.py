@@ -2,7 +2,6 @@
 
 Expected: no figure is published for this recipe; mask_rcnn_swin_t.py has the network's own. Not run in full by this
           project.
-Memory:   not measured on a GPU.
 
 Swin-T in the place of GC ViT, all else as ../mask_rcnn_gcvit_t.py, drop path included, for a comparison like for like.
 """

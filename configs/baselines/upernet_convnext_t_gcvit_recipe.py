@@ -2,8 +2,6 @@
 
 Expected: no figure is published for this recipe; upernet_convnext_t.py has the network's own. Not run in full by this
           project.
-Memory:   not measured on a GPU.
---amp:    as in ../upernet_gcvit_t.py.
 
 ConvNeXt-T in the place of GC ViT, all else as ../upernet_gcvit_t.py, drop path included, for a comparison like for
 like.

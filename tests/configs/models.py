@@ -15,8 +15,8 @@ from torch.overrides import TorchFunctionMode
 
 from ..conftest import ROOT
 
-# What the metafiles say of each config; the last names them again.
-*CONTENTS, LONG_NAMES = [
+# What the metafiles say of each config.
+CONTENTS = [
     yaml.safe_load((ROOT / path).read_text())
     for path in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
 ]

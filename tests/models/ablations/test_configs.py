@@ -127,7 +127,7 @@ ROWS = {
     'gcvit_t_global_v': 'gcvit_t_global_v_in1k',
 }
 # Dense models with GC ViT-T's weights, but for their position tables: windows of 16 or 24 have others.
-CHANGED_TABLES = ('gcvit_t_masked_padding', 'gcvit_t_no_position', 'gcvit_t_win7', 'gcvit_t_win14')
+CHANGED_TABLES = ('gcvit_t_masked_padding', 'gcvit_t_no_position')
 # Whole models in millions, as GC ViT's paper states them (table 2).
 PUBLISHED = {
     'mask_rcnn_swin_t': 48,
@@ -184,11 +184,7 @@ def test_a_head_says_what_to_expect_as_the_docs_do():
     for name in ABLATIONS:
         head = head_of(name)
         assert re.search(r'^Expected: ', head, re.MULTILINE), name
-        assert re.search(r'^Memory:   ', head, re.MULTILINE), name
         assert 'run in full' in re.sub(r'\s+', ' ', head), name
-        assert bool(re.search(r'^--amp: ', head, re.MULTILINE)) == (read(name).optim_wrapper.type == 'OptimWrapper'), (
-            name
-        )
         scores = re.findall(r'\b\d\d\.\d+', head.split('Expected:')[1].split('Not run')[0])
         assert re.findall(r'\d\d\.\d+', FIGURES[name][2]) == scores, name
 
@@ -230,12 +226,11 @@ def test_parameters_of_every_classifier_are_what_its_change_implies():
 
 
 def test_parameters_of_dense_models():
-    """A change of the backbone changes them by as much as the classifier's; windows change the tables."""
+    """A change of the backbone changes them by as much as the classifier's."""
     for task, (full, window) in DENSE.items():
         whole = parameters_of(model_of(full))
         expected = {row: CLASSIFIERS[classifier] - GCVIT_T for row, classifier in ROWS.items()}
         expected |= {'gcvit_t_masked_padding': 0, 'gcvit_t_no_position': -tables((window,) * 4)}
-        expected |= {f'gcvit_t_win{other}': tables((other,) * 4) - tables((window,) * 4) for other in (7, 14)}
         assert {row: parameters_of(model_of(f'ablations/{task}_{row}')) - whole for row in expected} == expected
 
 
