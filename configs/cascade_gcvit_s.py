@@ -1,6 +1,6 @@
 """Cascade Mask R-CNN, GC ViT-S, COCO 2017, 36 epochs.
 
-Expected: box AP 52.4, mask AP 45.4 (the paper's, table 2). Not run in full by this project.
+Expected: box AP 52.4, mask AP 45.4 (the paper's, table 2). Not run in full.
 
 Windows of 16 in every stage: with them the model has the 866 G multiply-adds that the paper states.
 Drop path 0.2, the released files' for the two widths that they have, and Swin-S's; the paper states none for COCO.

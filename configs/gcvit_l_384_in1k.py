@@ -2,7 +2,7 @@
 
 Expected: top-1 87.4 (the paper's, table 1): of the released weights, which `mmgcvit convert` makes a CHECKPOINT of. A
           training here starts from these very weights, with a new head, so that its score reproduces nothing. Not run
-          in full by this project.
+          in full.
 
 The paper does not state how it fine-tuned. Chosen here: 30 epochs at 2e-5 with little weight decay, no mixing and no
 RandAugment, as mmpretrain fine-tunes at 384 px. The released gc_vit_large_384.yml is no fine-tuning: it trains from

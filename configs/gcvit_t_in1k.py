@@ -1,6 +1,6 @@
 """GC ViT-Tiny, ImageNet-1K, 310 epochs at 224 px, total batch 4096 (8 GPUs x 128 images x 4 accumulated steps).
 
-Expected: top-1 83.5 (the paper's, table 1). Not run in full by this project.
+Expected: top-1 83.5 (the paper's, table 1). Not run in full.
 """
 
 _base_ = [

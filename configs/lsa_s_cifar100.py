@@ -1,6 +1,6 @@
 """LSA-Small, CIFAR-100, 300 epochs, total batch 320 (8 GPUs x 40 images).
 
-Expected: top-1 83.66 (the paper's). Not run in full by this project.
+Expected: top-1 83.66 (the paper's). Not run in full.
 """
 
 _base_ = 'lsa_t_cifar100.py'

@@ -1,6 +1,6 @@
 """LSA-Small, ImageNet-1K, 300 epochs, total batch 512 (8 GPUs x 64 images).
 
-Expected: top-1 82.2 (the paper's). Not run in full by this project.
+Expected: top-1 82.2 (the paper's). Not run in full.
 
 Rate 5e-4 for each 512 images and 20 epochs of warm-up, as the paper says; the released script of this model has 2.5e-4
 and 5.

@@ -1,6 +1,6 @@
 """LSA-Tiny, ImageNet-1K, 300 epochs, total batch 736 (8 GPUs x 92 images).
 
-Expected: top-1 76.0 (the paper's). Not run in full by this project.
+Expected: top-1 76.0 (the paper's). Not run in full.
 
 The learning rate starts from 5e-7 and ends at 5e-6 for each 512 images: the released script multiplies both by 736/512
 as it does the rate itself, unlike the other models' scripts; the paper names neither.

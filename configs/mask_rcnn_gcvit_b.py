@@ -1,6 +1,6 @@
 """Mask R-CNN, GC ViT-B, COCO 2017, 36 epochs.
 
-Expected: the paper has no figure for this model. Not run in full by this project.
+Expected: the paper has no figure for this model. Not run in full.
 
 Windows of 16 in every stage, as in the models whose multiply-adds the paper states.
 Drop path 0.2, of the only released model files of this width; the paper states none for COCO. Swin-B's 0.3, or that of

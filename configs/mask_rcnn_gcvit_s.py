@@ -1,6 +1,6 @@
 """Mask R-CNN, GC ViT-S, COCO 2017, 36 epochs.
 
-Expected: the paper has no figure for this model. Not run in full by this project.
+Expected: the paper has no figure for this model. Not run in full.
 
 Windows of 16 in every stage, as in the models whose multiply-adds the paper states.
 Drop path 0.2, the released files' for the two widths that they have, and Swin-S's; the paper states none for COCO.

@@ -1,7 +1,6 @@
 """GC ViT-T with global values, ImageNet-1K, 310 epochs, total batch 4096.
 
-Expected: the paper's figure (table S.2) is not known here; its text says worse, most for dense tasks. Not run in full
-          by this project.
+Expected: the paper's figure (table S.2) is not known here; its text says worse, most for dense tasks. Not run in full.
 
 Table S.2, row 2: queries and keys are local, values are the global tokens.
 """

@@ -1,6 +1,6 @@
 """GC ViT-T without position bias, ImageNet-1K, 310 epochs, total batch 4096.
 
-Expected: no figure is published. Not run in full by this project.
+Expected: no figure is published. Not run in full.
 
 No relative position bias in any attention. In no table of the paper.
 """

@@ -1,6 +1,6 @@
 """GC ViT-T with Swin's patch merging as downsampler, ImageNet-1K, 310 epochs, total batch 4096.
 
-Expected: top-1 82.9 (the paper's, table 8). Not run in full by this project.
+Expected: top-1 82.9 (the paper's, table 8). Not run in full.
 
 Table 8, row 2. In the stem too, which the paper leaves open.
 """

@@ -1,6 +1,6 @@
 """GC ViT-T with shifted windows, ImageNet-1K, 310 epochs, total batch 4096.
 
-Expected: no figure is published. Not run in full by this project.
+Expected: no figure is published. Not run in full.
 
 Swin's shifted windows in the place of global attention, all else as GC ViT-T. In no table of the paper.
 """

@@ -1,6 +1,6 @@
 """LSA-T with a CvT block, CIFAR-10, 300 epochs, total batch 736.
 
-Expected: top-1 96.0 (the paper's, table 6). Not run in full by this project.
+Expected: top-1 96.0 (the paper's, table 6). Not run in full.
 
 Table 6, row II: CvT's attention with convolutional projections in the place of the local attention block, and its
 convolutional token embedding.

@@ -1,6 +1,6 @@
 """LSA-T with a Swin block, CIFAR-10, 300 epochs, total batch 736.
 
-Expected: top-1 96.3 (the paper's, table 6). Not run in full by this project.
+Expected: top-1 96.3 (the paper's, table 6). Not run in full.
 
 Table 6, row I: a Swin block, with windows of 8, in the place of the local attention block. The paper does not name
 the windows.

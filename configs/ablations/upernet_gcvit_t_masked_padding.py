@@ -1,6 +1,6 @@
 """GC ViT-T with masked padding, UPerNet, ADE20K, 160,000 iterations.
 
-Expected: no figure is published. Not run in full by this project.
+Expected: no figure is published. Not run in full.
 
 Padded keys are masked, to which the published networks attend; in training at 224 px nothing is padded, so that it
 starts from the same weights. In no table of the paper.

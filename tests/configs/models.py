@@ -53,6 +53,12 @@ def on_meta(cfg):
         return MODELS.build(cfg.model)
 
 
+@cache
+def model_of(name):
+    """The model of a config by its name, for inference, built once: nothing of it changes on the meta device."""
+    return on_meta(read(name)).eval()
+
+
 def parameters_of(model):
     """How many parameters a model has."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,7 +1,6 @@
 """Configs of ablations and baselines build, with the parameters that their one change implies, as the docs say."""
 
 import re
-from functools import cache
 
 import pytest
 import timm
@@ -11,7 +10,7 @@ from mmcv.cnn.bricks import DropPath
 from mmgcvit.experiments.ablations import difference
 from mmgcvit.experiments.complexity import count_macs, model_parts
 
-from ...configs.models import head_of, on_meta, parameters_of, read, wrong_groups
+from ...configs.models import head_of, model_of, parameters_of, read, wrong_groups
 from ...conftest import ROOT
 from .test_variants import ALL
 
@@ -35,8 +34,6 @@ SIZES = {
     'in1k': (224, 224),
     'cifar10': (32, 32),
 }
-
-model_of = cache(lambda name: on_meta(read(name)).eval())
 
 DIMS, DEPTHS = (64, 128, 256, 512), (3, 4, 19, 5)
 GLOBAL_BLOCKS = [depth // 2 for depth in DEPTHS]
