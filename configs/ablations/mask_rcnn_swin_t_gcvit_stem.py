@@ -12,4 +12,4 @@ _base_ = '../mask_rcnn_gcvit_t.py'
 custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.ablations'])
 
 start = 'work_dirs/swin_t_gcvit_stem_in1k/epoch_310.pth'
-model = dict(backbone=dict(type='mmgcvit.SwinWithGCViTStem', init_cfg=dict(checkpoint=start)))
+model = dict(backbone=dict(type='mmgcvit.SwinWithGCViTStem', init_cfg=dict(type='Pretrained', checkpoint=start)))

@@ -10,4 +10,4 @@ _base_ = '../upernet_gcvit_t.py'
 custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 start = 'work_dirs/gcvit_t_global_v_in1k/epoch_310.pth'
-model = dict(backbone=dict(type='mmgcvit.GCViTGlobalValue', init_cfg=dict(checkpoint=start)))
+model = dict(backbone=dict(type='mmgcvit.GCViTGlobalValue', init_cfg=dict(type='Pretrained', checkpoint=start)))
