@@ -193,17 +193,6 @@ def test_interpolation_in_training_is_random_for_gcvit_and_bicubic_for_lsa():
         assert found == (set() if name in SQUASHED else expected), name
 
 
-def test_a_random_interpolation_crops_once(ramp):
-    """One of the two is chosen for each image."""
-    cfg = read('gcvit_t_in1k')
-    import_modules_from_strings(**cfg.custom_imports)
-    choice = cfg.train_dataloader.dataset.pipeline[1]
-    branches = [[{**step, 'type': f'mmpretrain.{step.type}'} for step in branch] for branch in choice.transforms]
-    pipeline = Compose([{'type': f'mmpretrain.{choice.type}', 'transforms': branches}])
-    for _ in range(4):
-        assert pipeline({'img': ramp, 'img_shape': ramp.shape[:2]})['img'].shape == (224, 224, 3)
-
-
 def test_cifar_is_normalised_with_its_own_statistics():
     for name in LSA_CIFAR:
         cfg = read(name)
@@ -339,17 +328,6 @@ def test_the_released_learning_rate_for_imagenet_is_two_options_and_keeps_both_e
     rates = rates_of(read_config(ROOT / 'configs' / 'gcvit_t_in1k.py', options))
     assert (rates[0], max(rates)) == pytest.approx((1e-6, 0.005))
     assert rates[-1] == pytest.approx(5e-6, rel=1e-3)
-
-
-def test_heads_of_dino_say_what_differs_from_its_own_recipe():
-    for name in (name for name in DENSE if name.startswith('dino')):
-        cfg, head = read(name), head_of(name)
-        assert cfg.optim_wrapper.optimizer.weight_decay == 0.05
-        assert cfg.param_scheduler[0].end == (5000 if name.endswith('fsdp') else 2500)
-        if 'dino_gcvit_l.py' not in head:
-            assert re.search(
-                r"^Weight decay 0\.05 .* warm-up of 2500 .* DINO's own .* 1e-4 and none", head, re.MULTILINE
-            )
 
 
 def test_the_schedule_names_the_three_answers_to_how_many_epochs():
