@@ -38,21 +38,74 @@ metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes)
 num_classes = len(metainfo['classes'])
 long_side = image_size * 5 // 3
 
-short_sides = [(long_side, image_size * part // 25) for part in range(15, 26)]
-train_pipeline = _base_.train_pipeline
-loading = train_pipeline[:3]
-resized, cropped = train_pipeline[4].transforms
-resized[0].scales = cropped[2].scales = short_sides
-cropped[0].scales = [(long_side, image_size * part // 8) for part in (4, 5, 6)]
-cropped[1].crop_size = (image_size * 12 // 25, image_size * 3 // 4)
-test_pipeline = _base_.test_pipeline
-test_pipeline[2].scale = (long_side, image_size)
-tta_pipeline = _base_.tta_pipeline
-tta_pipeline[2].transforms[0] = [
-    dict(type='Resize', scale=(long_side * wide // 5, image_size * part // 5), keep_ratio=True)
-    for wide, part in ((5, 4), (5, 5), (6, 6))
+loading = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='LoadAnnotations', with_bbox=True),
 ]
-del resized, cropped
+short_sides = [(long_side, image_size * part // 25) for part in range(15, 26)]
+train_pipeline = [
+    *loading,
+    dict(type='RandomFlip', prob=0.5),
+    dict(
+        type='RandomChoice',
+        transforms=[
+            [dict(type='RandomChoiceResize', scales=short_sides, keep_ratio=True)],
+            [
+                dict(
+                    type='RandomChoiceResize',
+                    scales=[(long_side, image_size * part // 8) for part in (4, 5, 6)],
+                    keep_ratio=True,
+                ),
+                dict(
+                    type='RandomCrop',
+                    crop_type='absolute_range',
+                    crop_size=(image_size * 12 // 25, image_size * 3 // 4),
+                    allow_negative_crop=True,
+                ),
+                dict(type='RandomChoiceResize', scales=short_sides, keep_ratio=True),
+            ],
+        ],
+    ),
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0), keep_empty=False),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='Resize', scale=(long_side, image_size), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale=(long_side * wide // 5, image_size * part // 5), keep_ratio=True)
+                for wide, part in ((5, 4), (5, 5), (6, 6))
+            ],
+            [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],
+            [dict(type='LoadAnnotations', with_bbox=True)],
+            [
+                dict(
+                    type='PackDetInputs',
+                    meta_keys=(
+                        'img_id',
+                        'img_path',
+                        'ori_shape',
+                        'img_shape',
+                        'scale_factor',
+                        'flip',
+                        'flip_direction',
+                    ),
+                )
+            ],
+        ],
+    ),
+]
 
 train_dataset = dict(
     type='CocoDataset',

@@ -40,22 +40,39 @@ num_classes = len(metainfo['classes'])
 scale = (4 * image_size, image_size)
 crop_size = (image_size, image_size)
 
-# All labels are classes: none is taken off.
-annotations = dict(type='LoadAnnotations')
-train_pipeline = _base_.train_pipeline
-train_pipeline[1] = annotations
-train_pipeline[2].scale = scale
-train_pipeline[3].crop_size = crop_size
-test_pipeline = _base_.test_pipeline
-test_pipeline[1].scale = scale
-test_pipeline[2] = annotations
-tta_pipeline = _base_.tta_pipeline
-tta_pipeline[1].transforms[0] = [
-    dict(type='Resize', scale=(image_size * part, image_size * part // 4), keep_ratio=True)
-    for part in (2, 3, 4, 5, 6, 7)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
 ]
-tta_pipeline[1].transforms[2] = [annotations]
-del annotations
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [
+                dict(type='Resize', scale=(image_size * part, image_size * part // 4), keep_ratio=True)
+                for part in (2, 3, 4, 5, 6, 7)
+            ],
+            [
+                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
+                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+            ],
+            [dict(type='LoadAnnotations')],
+            [dict(type='PackSegInputs')],
+        ],
+    ),
+]
 
 dataset = dict(
     type='BaseSegDataset',
