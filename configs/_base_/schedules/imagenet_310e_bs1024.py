@@ -5,7 +5,7 @@ The released trainer's scheduler: 10 of cooling down after those 310, 320 in all
 cosine to 5e-6 until 300, 10 of cooling down there.
 
 Learning rate 0.001 for every model and batch, as the paper says. The released files say 0.005 (XXT, T, T2, S, S2) or
-0.001 (XT, B, L), and 0.001 in older versions: none says anything that holds for every size. Theirs, from the same 1e-6:
+0.001 (L, the versions seen of XT and B, older ones of T and S). Theirs, from the same 1e-6:
     --cfg-options optim_wrapper.optimizer.lr=0.005 param_scheduler.0.start_factor=2e-4
 
 Batches as the paper states them, 32 GPUs x 32 images for small, base and large; of small2 it says nothing, the released
