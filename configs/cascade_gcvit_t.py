@@ -1,10 +1,6 @@
 """Cascade Mask R-CNN, GC ViT-T, COCO 2017, 36 epochs.
 
-Expected: box AP 51.6, mask AP 44.6 (the paper's, table 2). Not run in full by this project.
-Hours:    56 on 8 A40, the average of the paper's detectors.
-Memory:   not measured on a GPU.
---amp:    without it float32, as released; with it backbone, neck and heads in bfloat16 where the GPU has it, else in
-          float16, proposals and RoIAlign still in float32.
+Expected: box AP 51.6, mask AP 44.6 (the paper's, table 2). Not run in full.
 
 Windows of 16 in every stage: with them the model has the 770 G multiply-adds that the paper states.
 """

@@ -1,10 +1,6 @@
 """DINO with 4 scales, GC ViT-L pretrained on ImageNet-21K, COCO 2017, 36 epochs.
 
-Expected: box AP 58.3 (the paper's, table 2). Not run in full by this project.
-Hours:    56 on 8 A40, the average of the paper's detectors; whether of this one too it does not say.
-Memory:   not measured on a GPU.
---amp:    without it float32; with it backbone and neck in bfloat16 where the GPU has it, else in float16, transformer
-          and head still in float32.
+Expected: box AP 58.3 (the paper's, table 2). Not run in full.
 
 Windows of 16 in every stage, as in the paper's other COCO models; it states no multiply-adds for this one.
 Weight decay 0.05 and a warm-up of 2500 iterations, as the paper's other detectors; DINO's own recipe has 1e-4 and none.

@@ -1,8 +1,6 @@
 """DINO with 4 scales, GC ViT-L pretrained on ImageNet-21K, COCO 2017, 12 epochs.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in dino_gcvit_l.py.
+Expected: no figure is published. Not run in full.
 
 dino_gcvit_l.py, whose head says what differs from DINO's own recipe, with the short schedule.
 """

@@ -1,9 +1,6 @@
 """DINO with 4 scales, GC ViT-L pretrained on ImageNet-21K, COCO 2017, 36 epochs, with DINO's own decay and schedule.
 
-Expected: no figure is published for these settings; dino_gcvit_l.py has those of the paper's text. Not run in full by
-          this project.
-Memory:   not measured on a GPU.
---amp:    as in dino_gcvit_l.py.
+Expected: no figure is published for these settings; dino_gcvit_l.py has those of the paper's text. Not run in full.
 
 As mmdet's dino-4scale_r50_8xb2-36e_coco: weight decay 1e-4, of norms too, no warm-up, one step, after 30 epochs. On
 Swin-L mmdet, with 5 scales, steps after 27 and 33, detrex, with 4, after 33.

@@ -1,6 +1,6 @@
 """DINO with 4 scales, GC ViT-L, COCO 2017, 36 epochs, its weights and optimizer shared out among the GPUs (FSDP).
 
-Expected: as dino_gcvit_l.py, box AP 58.3 (the paper's, table 2). Not run in full by this project.
+Expected: as dino_gcvit_l.py, box AP 58.3 (the paper's, table 2). Not run in full.
 Memory:   not measured on a GPU. Of weights and optimizer states each of 8 GPUs holds an eighth; gradients are whole
           until the second image is in.
 

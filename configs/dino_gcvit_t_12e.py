@@ -1,9 +1,6 @@
 """DINO with 4 scales, GC ViT-T, COCO 2017, 12 epochs.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    without it float32; with it backbone and neck in bfloat16 where the GPU has it, else in float16, transformer
-          and head still in float32.
+Expected: no figure is published. Not run in full.
 
 Windows of 16 in every stage, as in the paper's other COCO models.
 Weight decay 0.05 and a warm-up of 2500 iterations, as the paper's other detectors; DINO's own recipe has 1e-4 and none.

@@ -1,8 +1,6 @@
 """DINO with 4 scales, GC ViT-T, COCO 2017, 12 epochs, with DINO's own decay and schedule.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in dino_gcvit_t_12e.py.
+Expected: no figure is published. Not run in full.
 
 As mmdet's dino-4scale_r50_8xb2-12e_coco and DINO's own files: weight decay 1e-4, of norms too, no warm-up, a step after
 11 epochs. Other networks of this size are published with it.

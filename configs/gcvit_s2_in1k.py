@@ -1,18 +1,10 @@
 """GC ViT-Small2, ImageNet-1K, 310 epochs at 224 px, total batch 1024 (8 GPUs x 64 images x 2 accumulated steps).
 
-Expected: top-1 84.8 (the paper's, table 1). Not run in full by this project.
-Hours:    32 on 32 A100, the average of the paper's classifiers.
-Memory:   not measured on a GPU.
+Expected: top-1 84.8 (the paper's, table 1). Not run in full.
 
 The total batch is the released files'; the paper does not name this model's.
-What the paper leaves open, and what was chosen: heads of the schedule and the data under _base_.
 """
 
-_base_ = [
-    '_base_/models/gcvit_classifier.py',
-    '_base_/datasets/imagenet_1k_gcvit.py',
-    '_base_/schedules/imagenet_310e_bs1024.py',
-    '_base_/runtime_cls.py',
-]
+_base_ = 'gcvit_s_in1k.py'
 
-model = dict(backbone=dict(arch='small2'), head=dict(in_channels=768))
+model = dict(backbone=dict(arch='small2'))

@@ -1,10 +1,6 @@
 """GC ViT-Small, ImageNet-1K, 310 epochs at 224 px, total batch 1024 (8 GPUs x 64 images x 2 accumulated steps).
 
-Expected: top-1 84.3 (the paper's, table 1). Not run in full by this project.
-Hours:    32 on 32 A100, the average of the paper's classifiers.
-Memory:   not measured on a GPU.
-
-What the paper leaves open, and what was chosen: heads of the schedule and the data under _base_.
+Expected: top-1 84.3 (the paper's, table 1). Not run in full.
 """
 
 _base_ = [

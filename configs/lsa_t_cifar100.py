@@ -1,9 +1,6 @@
 """LSA-Tiny, CIFAR-100, 300 epochs, total batch 736 (8 GPUs x 92 images).
 
-Expected: top-1 81.80 (the paper's). Not run in full by this project.
-Memory:   not measured on a GPU.
-
-What the paper leaves open, and what was chosen: heads of the schedule and the data under _base_.
+Expected: top-1 81.80 (the paper's). Not run in full.
 """
 
 _base_ = [

@@ -1,25 +1,16 @@
 """Mask R-CNN, GC ViT-B, COCO 2017, 36 epochs.
 
-Expected: the paper has no figure for this model. Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: the paper has no figure for this model. Not run in full.
 
 Windows of 16 in every stage, as in the models whose multiply-adds the paper states.
-Mixed precision as released: bfloat16 where the GPU has it, else float16.
 Drop path 0.2, of the only released model files of this width; the paper states none for COCO. Swin-B's 0.3, or that of
 ImageNet, which nobody has published for COCO, 0.5: --cfg-options model.backbone.drop_path_rate=0.3
 """
 
-_base_ = [
-    '_base_/models/mask_rcnn_gcvit.py',
-    '_base_/datasets/coco_instance.py',
-    '_base_/schedules/coco_36e_adamw.py',
-    '_base_/runtime_det.py',
-]
-
-optim_wrapper = dict(type='mmgcvit.AutoPrecisionOptimWrapper', loss_scale='dynamic')
+_base_ = 'mask_rcnn_gcvit_t.py'
 
 released = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_base.pth.tar'
 model = dict(
-    backbone=dict(arch='base', init_cfg=dict(type='Pretrained', checkpoint=released)),
+    backbone=dict(arch='base', init_cfg=dict(checkpoint=released)),
     neck=dict(in_channels=[128, 256, 512, 1024]),
 )

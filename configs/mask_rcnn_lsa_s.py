@@ -1,7 +1,6 @@
 """Mask R-CNN, LSA-Small, COCO 2017, 36 epochs.
 
-Expected: nobody has published LSA for detection. Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: nobody has published LSA for detection. Not run in full.
 
 mask_rcnn_gcvit_t.py with another backbone, whose first two stages attend in windows: globally, an image of 800x1333 px,
 padded to 1344, has 67,200 tokens there. Three stages, of strides 4 to 16; the neck adds those of 32 and 64.

@@ -1,8 +1,6 @@
 """UPerNet, GC ViT-B with windows of 16, ADE20K, 160,000 iterations.
 
-Expected: no figure is published for these windows, see upernet_gcvit_b.py. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in upernet_gcvit_b.py.
+Expected: no figure is published for these windows, see upernet_gcvit_b.py. Not run in full.
 
 Windows of 16 in every stage: cheaper than 24, and maps of 512x512 crops divide into them without padding in the first
 three stages.

@@ -1,8 +1,6 @@
 """UPerNet, LSA-Small, ADE20K, 160,000 iterations.
 
-Expected: nobody has published LSA for segmentation. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in upernet_gcvit_t.py.
+Expected: nobody has published LSA for segmentation. Not run in full.
 
 upernet_gcvit_t.py with another backbone, whose first two stages attend in windows: globally, a crop of 512x512 px has
 16,384 tokens there. Three stages, of strides 4 to 16.

@@ -1,8 +1,6 @@
 """GC ViT-T without moving average, ImageNet-1K, 310 epochs, total batch 4096.
 
-Expected: the paper's figure (table S.4) is not known here; its text says slightly less than with it. Not run in full
-          by this project.
-Memory:   not measured on a GPU.
+Expected: the paper's figure (table S.4) is not known here; its text says slightly less than with it. Not run in full.
 
 Table S.4: no exponential moving average of the weights.
 """

@@ -1,7 +1,6 @@
 """LSA-T without shifts, CIFAR-10, 300 epochs, total batch 736.
 
-Expected: top-1 96.50 (the paper's, table 5). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: top-1 96.50 (the paper's, table 5). Not run in full.
 
 Table 5, row A: the first block is a plain one of global attention; one convolution, one position embedding.
 """

@@ -1,7 +1,6 @@
 """LSA-T with 9 shifts, CIFAR-10, 300 epochs, total batch 736.
 
-Expected: top-1 96.70 (the paper's, table 5). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: top-1 96.70 (the paper's, table 5). Not run in full.
 
 Table 5, row B: the image, and shifts by one and two pixels along each axis.
 """

@@ -1,7 +1,6 @@
 """LSA-T with reflections, CIFAR-10, 300 epochs, total batch 736.
 
-Expected: top-1 96.69 (the paper's, table 5). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: top-1 96.69 (the paper's, table 5). Not run in full.
 
 Table 5, row C: shifts by translation with reflection at the edges; one convolution and one position embedding for
 all.

@@ -1,7 +1,6 @@
 """LSA-T with reflections and an embedding per shift, CIFAR-10, 300 epochs, total batch 736.
 
-Expected: top-1 96.77 (the paper's, table 5). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: top-1 96.77 (the paper's, table 5). Not run in full.
 
 Table 5, row D: row C with a position embedding for each shift.
 """

@@ -1,7 +1,6 @@
 """GC ViT-T with masked padding, Mask R-CNN, COCO 2017, 36 epochs.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: no figure is published. Not run in full.
 
 Padded keys are masked, to which the published networks attend; in training at 224 px nothing is padded, so that it
 starts from the same weights. In no table of the paper.
@@ -9,6 +8,6 @@ starts from the same weights. In no table of the paper.
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.GCViTMaskedPadding'))

@@ -1,17 +1,15 @@
 """Swin-T without shifting, Mask R-CNN, COCO 2017, 36 epochs.
 
 Expected: box AP 44.0, mask AP 40.1 (table 5; derived from the differences that the paper's text states). Not run in
-          full by this project.
-Memory:   not measured on a GPU.
+          full.
 
 Table 5, row 1: Swin-T whose windows are never shifted. Trained as GC ViT-T; the paper does not say how.
 Swin's windows of 7.
-Starts from swin_t_unshifted_in1k.py's weights, which you train first.
 """
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.ablations'])
 
 model = dict(
     backbone=dict(

@@ -1,14 +1,13 @@
 """Swin-S with global attention, ImageNet-1K, 310 epochs, total batch 1024.
 
-Expected: top-1 83.7 (the paper's, table S.3), Swin-S 83.0. Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: top-1 83.7 (the paper's, table S.3), Swin-S 83.0. Not run in full.
 
 Table S.3, row 2: as swin_t_global_query_in1k.py. Trained as GC ViT-S; the paper does not say how.
 """
 
 _base_ = '../gcvit_s_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(
     backbone=dict(

@@ -1,7 +1,6 @@
 """Swin-T with global attention, ImageNet-1K, 310 epochs, total batch 4096.
 
-Expected: top-1 82.2 (the paper's, table S.3), Swin-T 81.3. Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: top-1 82.2 (the paper's, table S.3), Swin-T 81.3. Not run in full.
 
 Table S.3, row 1: GC ViT's global attention in the place of Swin's shifted windows, and its generator in each stage.
 Trained as GC ViT-T; the paper does not say how.
@@ -9,7 +8,7 @@ Trained as GC ViT-T; the paper does not say how.
 
 _base_ = '../gcvit_t_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(
     backbone=dict(

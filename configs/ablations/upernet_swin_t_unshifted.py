@@ -1,18 +1,14 @@
 """Swin-T without shifting, UPerNet, ADE20K, 160,000 iterations.
 
-Expected: mIoU 43.6 (table 5; derived from the differences that the paper's text states). Not run in full by this
-          project.
-Memory:   not measured on a GPU.
---amp:    as in ../upernet_gcvit_t.py.
+Expected: mIoU 43.6 (table 5; derived from the differences that the paper's text states). Not run in full.
 
 Table 5, row 1: Swin-T whose windows are never shifted. Trained as GC ViT-T; the paper does not say how.
 Swin's windows of 7.
-Starts from swin_t_unshifted_in1k.py's weights, which you train first.
 """
 
 _base_ = '../upernet_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(
     backbone=dict(

@@ -1,7 +1,6 @@
 """Cascade Mask R-CNN, ConvNeXt-B, COCO 2017, 36 epochs.
 
-Expected: box AP 52.7, mask AP 45.6 (as GC ViT's paper states them, table 2). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: box AP 52.7, mask AP 45.6 (as GC ViT's paper states them, table 2). Not run in full.
 
 As cascade_convnext_t.py, with the values of ConvNeXt's repository for B, which mmdet does not have: drop path 0.7,
 rates that fall by 0.8 a layer, of twelve.

@@ -1,7 +1,6 @@
 """Cascade Mask R-CNN, ConvNeXt-T, COCO 2017, 36 epochs.
 
-Expected: box AP 50.4, mask AP 43.7 (as GC ViT's paper states them, table 2). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: box AP 50.4, mask AP 43.7 (as GC ViT's paper states them, table 2). Not run in full.
 
 ConvNeXt's recipe as mmdet's cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco has it: drop path
 0.4, a rate of 2e-4 that falls by 0.7 a layer, a shorter warm-up. Mixed precision, as published.

@@ -1,9 +1,6 @@
 """Cascade Mask R-CNN, ConvNeXt-T, COCO 2017, 36 epochs: GC ViT's recipe.
 
-Expected: no figure is published for this recipe; cascade_convnext_t.py has the network's own. Not run in full by this
-          project.
-Memory:   not measured on a GPU.
---amp:    as in ../cascade_gcvit_t.py.
+Expected: no figure is published for this recipe; cascade_convnext_t.py has the network's own. Not run in full.
 
 ConvNeXt-T in the place of GC ViT, all else as ../cascade_gcvit_t.py, drop path included, for a comparison like for
 like.

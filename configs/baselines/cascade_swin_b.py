@@ -1,7 +1,6 @@
 """Cascade Mask R-CNN, Swin-B, COCO 2017, 36 epochs.
 
-Expected: box AP 51.9, mask AP 45.0 (as GC ViT's paper states them, table 2). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: box AP 51.9, mask AP 45.0 (as GC ViT's paper states them, table 2). Not run in full.
 
 As cascade_swin_t.py, with the drop path of 0.3 of Swin's repository.
 """

@@ -1,7 +1,6 @@
 """Cascade Mask R-CNN, Swin-T, COCO 2017, 36 epochs.
 
-Expected: box AP 50.4, mask AP 43.7 (as GC ViT's paper states them, table 2). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: box AP 50.4, mask AP 43.7 (as GC ViT's paper states them, table 2). Not run in full.
 
 Swin's recipe: of Swin's repository drop path 0.2 and mixed precision, of mmdet's Mask R-CNN on Swin the warm-up; mmdet
 has no such config.

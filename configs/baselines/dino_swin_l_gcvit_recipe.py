@@ -1,9 +1,6 @@
 """DINO with 4 scales, Swin-L pretrained on ImageNet-21K, COCO 2017, 36 epochs: GC ViT's recipe.
 
-Expected: no figure is published for this recipe; dino_swin_l.py has the network's own. Not run in full by this
-          project.
-Memory:   not measured on a GPU.
---amp:    as in ../dino_gcvit_l.py.
+Expected: no figure is published for this recipe; dino_swin_l.py has the network's own. Not run in full.
 
 Swin-L in the place of GC ViT, all else as ../dino_gcvit_l.py, drop path included, for a comparison like for like. Two
 of Swin's norms have names that the recipe's rules do not know. ``mmgcvit.DINO`` comes from there too: mmdet's own

@@ -1,7 +1,6 @@
 """Mask R-CNN, ConvNeXt-T, COCO 2017, 36 epochs.
 
-Expected: box AP 46.2, mask AP 41.7 (as GC ViT's paper states them, table 2). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: box AP 46.2, mask AP 41.7 (as GC ViT's paper states them, table 2). Not run in full.
 
 ConvNeXt's recipe as mmdet's mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco has it: drop path 0.4, rates that fall
 by 0.95 a layer, a shorter warm-up.

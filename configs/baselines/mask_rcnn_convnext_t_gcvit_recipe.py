@@ -1,8 +1,6 @@
 """Mask R-CNN, ConvNeXt-T, COCO 2017, 36 epochs: GC ViT's recipe.
 
-Expected: no figure is published for this recipe; mask_rcnn_convnext_t.py has the network's own. Not run in full by this
-          project.
-Memory:   not measured on a GPU.
+Expected: no figure is published for this recipe; mask_rcnn_convnext_t.py has the network's own. Not run in full.
 
 ConvNeXt-T in the place of GC ViT, all else as ../mask_rcnn_gcvit_t.py, drop path included, for a comparison like for
 like.

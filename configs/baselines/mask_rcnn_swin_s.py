@@ -1,7 +1,6 @@
 """Mask R-CNN, Swin-S, COCO 2017, 36 epochs.
 
-Expected: box AP 48.5, mask AP 43.3 (Swin's repository's). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: box AP 48.5, mask AP 43.3 (Swin's repository's). Not run in full.
 
 Swin's recipe as mmdet's mask-rcnn_swin-s-p4-w7_fpn_amp-ms-crop-3x_coco has it: drop path 0.2.
 """

@@ -1,7 +1,6 @@
 """Mask R-CNN, Swin-T, COCO 2017, 36 epochs.
 
-Expected: box AP 46.0, mask AP 41.6 (as GC ViT's paper states them, table 2). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: box AP 46.0, mask AP 41.6 (as GC ViT's paper states them, table 2). Not run in full.
 
 Swin's recipe as mmdet's mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco has it: GC ViT's with a shorter warm-up.
 """

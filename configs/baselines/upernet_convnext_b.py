@@ -1,7 +1,6 @@
 """UPerNet, ConvNeXt-B, ADE20K, 160,000 iterations.
 
-Expected: mIoU 48.71 (mmseg's). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: mIoU 48.71 (mmseg's). Not run in full.
 
 As upernet_convnext_t.py, with mmseg's values for B: drop path 0.4, twelve layers.
 """

@@ -1,7 +1,6 @@
 """UPerNet, ConvNeXt-S, ADE20K, 160,000 iterations.
 
-Expected: mIoU 48.56 (mmseg's). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: mIoU 48.56 (mmseg's). Not run in full.
 
 As upernet_convnext_t.py, with mmseg's values for S: drop path 0.3, twelve layers.
 """

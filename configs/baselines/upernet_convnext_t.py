@@ -1,7 +1,6 @@
 """UPerNet, ConvNeXt-T, ADE20K, 160,000 iterations.
 
-Expected: mIoU 46.11 (mmseg's). Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: mIoU 46.11 (mmseg's). Not run in full.
 
 ConvNeXt's recipe as mmseg's convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512 has it: drop path 0.4, a rate of 1e-4
 that falls by 0.9 a stage, weight decay 0.05, tests by sliding windows. Mixed precision, as published.

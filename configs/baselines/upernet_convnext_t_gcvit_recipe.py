@@ -1,9 +1,6 @@
 """UPerNet, ConvNeXt-T, ADE20K, 160,000 iterations: GC ViT's recipe.
 
-Expected: no figure is published for this recipe; upernet_convnext_t.py has the network's own. Not run in full by this
-          project.
-Memory:   not measured on a GPU.
---amp:    as in ../upernet_gcvit_t.py.
+Expected: no figure is published for this recipe; upernet_convnext_t.py has the network's own. Not run in full.
 
 ConvNeXt-T in the place of GC ViT, all else as ../upernet_gcvit_t.py, drop path included, for a comparison like for
 like.

@@ -1,8 +1,6 @@
 """UPerNet, Swin-B, ADE20K, 160,000 iterations.
 
-Expected: mIoU 47.99 (mmseg's). Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in ../upernet_gcvit_b.py.
+Expected: mIoU 47.99 (mmseg's). Not run in full.
 
 As upernet_swin_t.py, drop path included.
 """

@@ -63,7 +63,8 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=90),
     dict(type='CosineAnnealingLR', by_epoch=True, begin=1, end=max_epochs, convert_to_iter_based=True),
 ]
-optim_wrapper = dict(optimizer=dict(lr=lr))
+# Its weights were trained without decay of the position embeddings; the recipe decays them.
+optim_wrapper = dict(optimizer=dict(lr=lr), paramwise_cfg=dict(custom_keys=dict(pos_embed=dict(decay_mult=0.0))))
 custom_hooks = [dict(type='EMAHook', momentum=0.02)]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=max_epochs, save_best=None))
 randomness = dict(seed=0)

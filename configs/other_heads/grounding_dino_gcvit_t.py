@@ -1,9 +1,6 @@
 """MM-Grounding-DINO, GC ViT-T, COCO 2017, 12 epochs: finds what a text names. Needs BERT: docs/other_heads.md.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    without it float32; with it all of it in half precision, as in mmdet; not tried. mmcv's operators have no
-          bfloat16: optim_wrapper.dtype=float16.
+Expected: no figure is published. Not run in full.
 
 mmdet's mm_grounding_dino/coco/grounding_dino_swin-t_finetune_16xb4_1x_coco with another backbone: text, fusion, losses,
 learning rate and decay, total batch, steps and drop path 0.2 are its. Windows of 16, as in GC ViT's other COCO models.

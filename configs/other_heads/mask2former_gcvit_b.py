@@ -1,8 +1,6 @@
 """Mask2Former, GC ViT-B, instance segmentation of COCO 2017, 50 epochs.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in mask2former_gcvit_t.py.
+Expected: no figure is published. Not run in full.
 
 mask2former_gcvit_t.py with a larger backbone. Drop path 0.3, as mmdet's mask2former_swin-b-p4-w12-384_8xb2-lsj-50e_
 coco-panoptic; with Swin-B it has none for instances.

@@ -1,8 +1,6 @@
 """Mask2Former, GC ViT-B, panoptic segmentation of COCO 2017, 50 epochs.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in mask2former_gcvit_t.py.
+Expected: no figure is published. Not run in full.
 
 mask2former_gcvit_t_panoptic.py with a larger backbone; drop path 0.3 as in mask2former_gcvit_b.py.
 """

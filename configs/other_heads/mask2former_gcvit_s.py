@@ -1,8 +1,6 @@
 """Mask2Former, GC ViT-S, instance segmentation of COCO 2017, 50 epochs.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in mask2former_gcvit_t.py.
+Expected: no figure is published. Not run in full.
 
 mask2former_gcvit_t.py with a larger backbone, as mmdet's mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco; drop path
 0.3 too.

@@ -1,8 +1,6 @@
 """Mask2Former, GC ViT-S, semantic segmentation of Cityscapes, 90,000 iterations.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in mask2former_gcvit_t.py.
+Expected: no figure is published. Not run in full.
 
 mmseg's mask2former_swin-s_8xb2-90k_cityscapes-512x1024 with another backbone; drop path 0.3 too.
 """

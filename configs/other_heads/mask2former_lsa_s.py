@@ -1,8 +1,6 @@
 """Mask2Former, LSA-Small, instance segmentation of COCO 2017, 50 epochs.
 
-Expected: nobody has published LSA for instance segmentation. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in mask2former_gcvit_t.py.
+Expected: nobody has published LSA for instance segmentation. Not run in full.
 
 mask2former_gcvit_t.py with another backbone, as ../mask_rcnn_lsa_s.py has it: three stages of strides 4 to 16, the
 first two in windows; the neck adds the map of stride 32 that the head asks for. Starts from ../lsa_s_in1k.py's weights,

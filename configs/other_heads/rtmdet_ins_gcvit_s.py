@@ -1,8 +1,6 @@
 """RTMDet-Ins, GC ViT-S, instance segmentation of COCO 2017, 100 epochs.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    as in rtmdet_ins_gcvit_t.py.
+Expected: no figure is published. Not run in full.
 
 rtmdet_ins_gcvit_t.py with a larger backbone; drop path 0.2 too, as in ../mask_rcnn_gcvit_s.py.
 """

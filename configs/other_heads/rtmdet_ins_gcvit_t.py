@@ -1,8 +1,6 @@
 """RTMDet-Ins, GC ViT-T, instance segmentation of COCO 2017, 100 epochs.
 
-Expected: no figure is published. Not run in full by this project.
-Memory:   not measured on a GPU.
---amp:    without it float32; with it all of it in bfloat16 where the GPU has it, else in float16.
+Expected: no figure is published. Not run in full.
 
 Neck, head, losses and pipelines are those of mmdet's rtmdet-ins_l_8xb32-300e_coco; the schedule, with a transformer a
 third as long, is that of its rtmdet_l_swin_b_4xb32-100e_coco, which has boxes only: learning rate, total batch, group

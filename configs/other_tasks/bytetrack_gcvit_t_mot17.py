@@ -2,8 +2,7 @@
 
 Needs lap, and trackeval for the score: docs/predict.md.
 
-Expected: nobody has published GC ViT for tracking. Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: nobody has published GC ViT for tracking. Not run in full.
 
 The tracker and its score are mmdet's bytetrack_yolox_x_8xb4-80e_crowdhuman-mot17halftrain_test-mot17halfval.py's; data,
 augmentation, boxes that reach over the image, 4 epochs and 8 GPUs x 2 images its faster-rcnn_r50_fpn_8xb2-4e_

@@ -1,7 +1,6 @@
 """Keypoints of people, top-down by heatmaps, GC ViT-T, COCO 2017, 210 epochs, crops of 256x192 px. Needs mmpose.
 
-Expected: nobody has published GC ViT for keypoints. Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: nobody has published GC ViT for keypoints. Not run in full.
 
 mmpose's td-hm_swin-t-p4-w7_8xb32-210e_coco-256x192.py with another backbone and its weights: head, data, augmentation,
 Adam at 5e-4, schedule and 8 GPUs x 32 crops are that config's. Windows are an eighth of the first map and the whole of

@@ -1,7 +1,6 @@
 """Rotated boxes by FCOS, GC ViT-T, DOTA 1.0 in pieces of 1024 px, 12 epochs. Needs mmrotate.
 
-Expected: nobody has published GC ViT for rotated boxes. Not run in full by this project.
-Memory:   not measured on a GPU.
+Expected: nobody has published GC ViT for rotated boxes. Not run in full.
 
 mmrotate's rotated-fcos-hbox-le90_r50_fpn_1x_dota.py, which trains without mmcv's compiled operators, with another
 backbone and its weights; data, augmentation, schedule and 1 GPU x 2 images are that config's. AdamW at 1e-4, the

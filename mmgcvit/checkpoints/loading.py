@@ -33,7 +33,8 @@ def load_pretrained(
 ) -> None:
     """Load a backbone's weights from a checkpoint of any known layout, and log one line about it.
 
-    Output norms that the checkpoint lacks keep their initial values; the last stage's takes a classifier's final norm.
+    Output norms that the checkpoint lacks keep their initial values. A backbone whose only output is the last stage's,
+    as in a classifier, takes a classifier's final norm for it.
     Everything else that the backbone has must be in the checkpoint. Position tables of other windows or grids are
     resized.
 
@@ -55,11 +56,12 @@ def load_pretrained(
     network, theirs, ours = type(backbone).__name__, arch_of(weights, type(backbone), describe), describe(own)
     if theirs != ours:
         raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
-    # A classifier has its final norm where the backbone has the output norm of its network's last stage.
-    is_last_stage = max(backbone.out_indices) == len(backbone.stage_dims) - 1
+    # A classifier has its final norm where the backbone has the output norm of its network's last stage. With maps of
+    # several stages all output norms are initial, as in the released detection code.
+    is_classifier = tuple(backbone.out_indices) == (len(backbone.stage_dims) - 1,)
     last_norm = f'norm{max(backbone.out_indices)}.'
     has_norm, has_final = (any(n.startswith(norm) for n in weights.tensors) for norm in (last_norm, FINAL_NORM))
-    taken_final = is_last_stage and has_final and not has_norm
+    taken_final = is_classifier and has_final and not has_norm
     tensors = {
         name.replace(FINAL_NORM, last_norm) if taken_final else name: tensor for name, tensor in weights.tensors.items()
     }

@@ -94,18 +94,28 @@ def test_the_line_counts_what_was_loaded_resized_left_initial_and_ignored(load):
     model, line = load(
         {'state_dict': CLASSIFIER.weights()}, CLASSIFIER, {'out_indices': (0, 1, 2, 3), 'window_size': (7, 7, 12, 7)}
     )
-    assert f'{len(model.state_dict()) - 6} tensors loaded' in line
+    assert f'{len(model.state_dict()) - 8} tensors loaded' in line
     assert '3 of them position tables resized' in line
-    assert '6 left initial (output norms norm0, norm1, norm2)' in line
-    assert '2 ignored (head.fc.weight, head.fc.bias)' in line
-    assert "the last output norm is the classifier's final norm" in line
-    assert torch.equal(model.norm3.bias, CLASSIFIER.weights()['norm.bias'])
+    assert '8 left initial (output norms norm0, norm1, norm2, norm3)' in line
+    assert '4 ignored (final_norm.weight, final_norm.bias, head.fc.weight, ...)' in line
     assert torch.equal(model.norm0.weight, torch.ones(8))
     model, line = load({'state_dict': TINY.weights()}, TINY, {'out_indices': (0, 1, 2, 3)})
-    assert f'{len(model.state_dict()) - 6} tensors loaded' in line
-    assert '6 left initial (output norms norm0, norm1, norm2)' in line
+    assert f'{len(model.state_dict()) - 8} tensors loaded' in line
+    assert '8 left initial (output norms norm0, norm1, norm2, norm3)' in line
     assert 'layout of the original LSA' in line
-    assert torch.equal(model.norm3.bias, TINY.weights()['norm.bias'])
+
+
+@pytest.mark.parametrize('network', [CLASSIFIER, TINY])
+def test_the_final_norm_of_a_classifier_is_loaded_where_the_last_map_is_the_only_output(load, network):
+    """As in a classifier. In a detector all output norms begin at 1 and 0, as in the released detection code."""
+    weights = network.weights()
+    model, line = load({'state_dict': weights}, network, {'out_indices': (3,)})
+    assert "the last output norm is the classifier's final norm" in line
+    assert torch.equal(model.norm3.bias, weights['norm.bias'])
+    for out_indices in ((0, 1, 2, 3), (1, 2, 3)):
+        model, _ = load({'state_dict': weights}, network, {'out_indices': out_indices})
+        assert torch.equal(model.norm3.weight, torch.ones_like(model.norm3.weight))
+        assert not model.norm3.bias.any()
 
 
 def test_a_backbone_of_some_outputs_loads_from_one_of_all(load):

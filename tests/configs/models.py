@@ -15,8 +15,8 @@ from torch.overrides import TorchFunctionMode
 
 from ..conftest import ROOT
 
-# What the metafiles say of each config; the last names them again.
-*CONTENTS, LONG_NAMES = [
+# What the metafiles say of each config.
+CONTENTS = [
     yaml.safe_load((ROOT / path).read_text())
     for path in yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
 ]
@@ -53,6 +53,12 @@ def on_meta(cfg):
         return MODELS.build(cfg.model)
 
 
+@cache
+def model_of(name):
+    """The model of a config by its name, for inference, built once: nothing of it changes on the meta device."""
+    return on_meta(read(name)).eval()
+
+
 def parameters_of(model):
     """How many parameters a model has."""
     return sum(parameter.numel() for parameter in model.parameters())
@@ -82,24 +88,26 @@ def wrong_groups(cfg, model):
         yield "rates and decays other than by the host's rules, or weights that come twice or not at all"
     expected = norms_and_tables(cfg, model)
     if not expected or {name for name, _, decay in ours if decay == 0} != expected:
-        yield 'weight decay: norms and position tables have none, in classification no vector has'
+        yield 'weight decay: norms and position tables have none; in classification vectors, and nothing else'
 
 
 def norms_and_tables(cfg, model):
     """The names of the parameters that the recipes leave without weight decay.
 
     Those of norms, and the tables of positions; Mask2Former's queries and embeddings of levels. In classification, as
-    in timm's trainer, no vector has any: biases and layer scale besides.
+    in the released trainers, vectors and nothing else: norms, biases and layer scale, not the tables of positions.
     """
     names = [name for name, _ in model.named_parameters()]
+    if cfg.default_scope == 'mmpretrain':
+        exempt = tuple(cfg.optim_wrapper.paramwise_cfg.get('custom_keys', ()))  # the demo's
+        vectors = {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
+        return vectors.union(name for name in names if name.endswith(exempt))
     expected = {name for name in names if name.endswith(('relative_position_bias_table', 'pos_embed'))}
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS):
             expected |= {f'{prefix}.{name}' for name, _ in module.named_parameters()}
         if isinstance(module, Mask2FormerHead):
             expected |= {f'{prefix}.{name}.weight' for name in ('query_embed', 'query_feat', 'level_embed')}
-    if cfg.default_scope == 'mmpretrain':
-        expected |= {name for name, parameter in model.named_parameters() if parameter.ndim <= 1}
     if 'bias_decay_mult' in cfg.optim_wrapper.paramwise_cfg:  # RTMDet's recipe
         expected |= {name for name in names if name.endswith('.bias')}
     return expected

@@ -11,7 +11,7 @@ from mmgcvit.experiments.complexity import count_macs, model_parts
 
 from ..conftest import ROOT
 from ..tools.commands import call
-from .models import ENTRIES, head_of, on_meta, parameters_of, read, wrong_groups
+from .models import ENTRIES, head_of, model_of, on_meta, parameters_of, read, wrong_groups
 
 CONFIGS = sorted(
     str(path.relative_to(ROOT / 'configs').with_suffix(''))
@@ -57,7 +57,6 @@ def maps_of(model, *size):
 def wrong_with(cfg, model, metadata):
     """What does not hold of a config and its model on the meta device; with a metafile's numbers, if it has one."""
     yield from wrong_groups(cfg, model)
-    model.eval()
     maps = model.backbone(torch.empty(1, 3, 64, 64, device='meta'))
     channels = [found.shape[1] for found in maps]
     if cfg.default_scope == 'mmpretrain':
@@ -99,7 +98,7 @@ def test_models_build_fit_together_and_have_the_numbers_of_the_metafiles(scope):
         cfg = read(name)
         # What reads text needs BERT: tests/integrations/test_grounding.py.
         if cfg.default_scope == scope and 'language_model' not in cfg.model:
-            wrong[name] = [*wrong_with(cfg, on_meta(cfg), ENTRIES.get(name, {}).get('Metadata'))]
+            wrong[name] = [*wrong_with(cfg, model_of(name), ENTRIES.get(name, {}).get('Metadata'))]
     assert len(wrong) > 8
     assert {name: found for name, found in wrong.items() if found} == {}
 
@@ -136,7 +135,7 @@ def test_detectors_by_queries_differ_by_their_backbone_and_neck():
     """What follows is the same and needs as many multiply-adds in all of them."""
 
     def following(name):
-        model = on_meta(read(name)).eval()
+        model = model_of(name)
         image = torch.empty(1, 3, 800, 1280, device='meta')
         return ENTRIES[name]['Metadata']['FLOPs'] - count_macs(lambda: model.neck(model.backbone(image)))
 
@@ -147,7 +146,7 @@ def test_detectors_by_queries_differ_by_their_backbone_and_neck():
 @pytest.mark.slow
 def test_mask2formers_of_a_task_differ_by_what_makes_maps_and_takes_them():
     def following(name):
-        model, metadata = on_meta(read(name)).eval(), ENTRIES[name]['Metadata']
+        model, metadata = model_of(name), ENTRIES[name]['Metadata']
         size = map(int, metadata['FLOPs Input Size'].split('x'))
 
         def maps_taken():
@@ -168,9 +167,8 @@ def test_mask2formers_of_a_task_differ_by_what_makes_maps_and_takes_them():
 
 @pytest.mark.parametrize('name', ['dino_gcvit_t_12e', *(names[0] for names in BY_MASKS.values())])
 def test_the_backbone_of_what_finds_by_queries_learns_at_a_tenth_of_the_rate(name):
-    cfg = read(name)
-    model = on_meta(cfg)
-    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    model = model_of(name)
+    optimizer = build_optim_wrapper(model, read(name).optim_wrapper).optimizer
     backbone = {id(parameter) for parameter in model.backbone.parameters()}
     for group in optimizer.param_groups:
         for parameter in group['params']:
@@ -195,13 +193,10 @@ def test_every_config_has_the_switches_and_its_head_says_what_to_expect():
             'a switch for TF32': cfg.default_hooks.tf32 == {'type': 'mmgcvit.TF32Hook', 'enabled': True},
         }
         if name in EXPERIMENTS:
-            in_float32 = cfg.optim_wrapper.type == 'OptimWrapper'
             checks |= {
                 'expectation': re.search(r'^Expected: ', head, re.MULTILINE),
-                'memory': re.search(r'^Memory:   ', head, re.MULTILINE),
-                'what was run': 'run in full' in head,
+                'what was run': 'Not run in full.' in re.sub(r'\s+', ' ', head),
                 "no words of the readme's": 'dist_train.sh' not in head and 'CC BY-NC' not in head,
-                'what --amp gives': bool(re.search(r'^--amp: ', head, re.MULTILINE)) == in_float32,
             }
         else:
             checks['how to run it'] = 'Run:' in head
@@ -237,54 +232,3 @@ def test_the_readme_of_the_configs_names_each_once_with_its_batch_and_says_how_t
             assert (batch, cfg.auto_scale_lr.enable) == (f'any x {images}, rate scaled', True), name
         else:
             assert batch == ' x '.join(map(str, [8, images] + [accumulated] * (accumulated > 1))), name
-
-
-def flat(value, name=''):
-    """A nested config as {dotted name: value}."""
-    if isinstance(value, dict):
-        return {key: leaf for part, inner in value.items() for key, leaf in flat(inner, f'{name}.{part}').items()}
-    if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
-        return {key: leaf for i, inner in enumerate(value) for key, leaf in flat(inner, f'{name}.{i}').items()}
-    return {name[1:]: value}
-
-
-DEMOS = {
-    'demo/mask_rcnn_gcvit_digits': 'mask_rcnn_gcvit_t',
-    'demo/gcvit_digits_cls': 'gcvit_xxt_in1k',
-    'demo/upernet_gcvit_digits': 'upernet_gcvit_t',
-    'demo/lsa_digits_cls': 'lsa_t_in1k',
-    'demo/mask2former_gcvit_digits': 'other_heads/mask2former_gcvit_t',
-    'demo/rtmdet_ins_gcvit_digits': 'other_heads/rtmdet_ins_gcvit_t',
-}
-DATA = re.compile(
-    r'(data_|digits|dataset|metainfo|crop_size|image_size|model\.data_preprocessor\.(size|batch_augments)|class_weight|\w+\.\w+\.loss_decode\.class_weight|scale|slant|short_sides|tta_pipeline|\w+_pipeline|\w+_dataloader|\w+_evaluator|bgr_)'
-)
-SCHEDULE = re.compile(
-    r'(lr|accumulative_counts|param_scheduler|max_epochs|max_iters|interval|train_cfg|optim_wrapper\.(optimizer\.lr|clip_grad|accumulative)|'
-    r'custom_hooks|default_hooks|randomness|auto_scale_lr|model\.train_cfg\.augments)'
-)
-SIZES = re.compile(
-    r'(model\..*|attention\.|positions\.|groups\.|)(embed_dims|depths|num_heads|mlp_ratio|arch|window_size|pretrain_img_size|drop_path_rate|channels|num_outs|'
-    r'out_indices|with_cp|num_csp_blocks|num_groups|scales|ratios|strides|finest_scale|kernel_size|stride|padding|shifts|img_size|num_classes|num_convs|num|nms_pre|'
-    r'max_per_img|num_feats|feedforward_channels|num_layers|num_queries|num_points|num_things_classes|max_per_image|'
-    r'loss_cls\.class_weight)(\.\d+)?$'
-)
-START = re.compile(r'(released|model\.backbone\.init_cfg)')
-
-
-def different(*names):
-    """The settings in which two configs differ."""
-    one, other = (flat(read(name)._cfg_dict.to_dict()) for name in names)
-    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
-
-
-def test_a_demo_differs_from_its_full_config_only_in_data_sizes_schedule_and_start():
-    allowed = (DATA, SCHEDULE, SIZES, START)
-    for demo, full in DEMOS.items():
-        assert not {key for key in different(demo, full) if not any(kind.match(key) for kind in allowed)}, demo
-
-
-def test_the_digits_detector_takes_another_backbone_by_one_setting():
-    found = different('demo/mask_rcnn_lsa_digits', 'demo/mask_rcnn_gcvit_digits')
-    assert {key.split('.')[0] for key in found} == {'model', 'lsa', 'start'}
-    assert {key.split('.')[1] for key in found if key.startswith('model')} == {'backbone'}

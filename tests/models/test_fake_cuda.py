@@ -18,7 +18,7 @@ LORA = ('model.backbone.lora_rank', 8)
 ONE_OF_EACH = [
     Case('gcvit_xxt_in1k', (224, 224), torch.float16, (WITH_CP,)),
     Case('lsa_t_cifar10', (32, 32), torch.bfloat16),
-    Case('mask_rcnn_gcvit_t_win24', (203, 331), torch.bfloat16),
+    Case('mask_rcnn_gcvit_t', (203, 331), torch.bfloat16, (('model.backbone.window_size', 24),)),
     Case('mask_rcnn_lsa_s', (800, 1333), torch.float16, (FROZEN, LORA)),
     Case('upernet_gcvit_t', (512, 512), None, (LORA,)),
     Case('dino_gcvit_t_12e', (203, 331), torch.bfloat16, (WITH_CP, FROZEN)),

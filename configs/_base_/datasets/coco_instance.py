@@ -1,110 +1,23 @@
 """COCO 2017 with boxes and masks at data/coco/, augmented as in DETR and Sparse R-CNN.
 
-Half of the images are resized; the other half are resized, cropped and resized again. The second half's first resize
-keeps the long side within 1333 px as the released detection configs do (DETR: 4200).
+As coco_detection.py, but the first resize of the second half of the images keeps the long side within 1333 px as the
+released detection configs do (DETR: 4200), and images without objects are left out.
 """
 
-dataset_type = 'CocoDataset'
-data_root = 'data/coco/'
-backend_args = None
+_base_ = 'coco_detection.py'
 
-short_sides = [(side, 1333) for side in range(480, 801, 32)]
-train_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='mmgcvit.MatchAnnotatedSize', backend_args=backend_args),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='RandomChoice',
-        transforms=[
-            [dict(type='RandomChoiceResize', scales=short_sides, keep_ratio=True)],
-            [
-                dict(type='RandomChoiceResize', scales=[(400, 1333), (500, 1333), (600, 1333)], keep_ratio=True),
-                dict(type='RandomCrop', crop_type='absolute_range', crop_size=(384, 600), allow_negative_crop=True),
-                dict(type='RandomChoiceResize', scales=short_sides, keep_ratio=True),
-            ],
-        ],
-    ),
-    dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0), keep_empty=False),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='mmgcvit.MatchAnnotatedSize', backend_args=backend_args),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
-
-train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file='annotations/instances_train2017.json',
-        data_prefix=dict(img='train2017/'),
-        filter_cfg=dict(filter_empty_gt=True, min_size=32),
-        pipeline=train_pipeline,
-        backend_args=backend_args,
-    ),
-)
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file='annotations/instances_val2017.json',
-        data_prefix=dict(img='val2017/'),
-        test_mode=True,
-        pipeline=test_pipeline,
-        backend_args=backend_args,
-    ),
-)
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].with_mask = True
+train_pipeline[4].transforms[1][0].scales = [(400, 1333), (500, 1333), (600, 1333)]
+test_pipeline = _base_.test_pipeline
+test_pipeline[3].with_mask = True
+train_dataloader = dict(dataset=dict(filter_cfg=dict(filter_empty_gt=True), pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'annotations/instances_val2017.json',
-    metric=['bbox', 'segm'],
-    backend_args=backend_args,
-)
+val_evaluator = dict(metric=['bbox', 'segm'])
 test_evaluator = val_evaluator
 
-tta_model = dict(
-    type='mmgcvit.InstanceTTAModel',
-    tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
-)
-tta_pipeline = [
-    dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='mmgcvit.MatchAnnotatedSize', backend_args=backend_args),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale=scale, keep_ratio=True) for scale in ((1333, 640), (1333, 800), (1600, 960))],
-            [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],
-            [dict(type='LoadAnnotations', with_bbox=True, with_mask=True)],
-            [
-                dict(
-                    type='PackDetInputs',
-                    meta_keys=(
-                        'img_id',
-                        'img_path',
-                        'ori_shape',
-                        'img_shape',
-                        'scale_factor',
-                        'flip',
-                        'flip_direction',
-                    ),
-                )
-            ],
-        ],
-    ),
-]
+tta_model = dict(type='mmgcvit.InstanceTTAModel', tta_cfg=dict(nms=dict(iou_threshold=0.5), max_per_img=100))
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[2].transforms[2][0].with_mask = True

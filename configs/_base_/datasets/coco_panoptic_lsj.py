@@ -7,23 +7,10 @@ _base_ = 'coco_instance_lsj.py'
 
 dataset_type = 'CocoPanopticDataset'
 data_root = 'data/coco/'
-image_size = (1024, 1024)
-train_pipeline = [
-    dict(type='LoadImageFromFile', to_float32=True),
-    dict(type='mmgcvit.MatchAnnotatedSize'),
-    dict(type='LoadPanopticAnnotations', with_bbox=True, with_mask=True, with_seg=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=image_size, crop_type='absolute', recompute_bbox=True, allow_negative_crop=True),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.MatchAnnotatedSize'),
-    dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='LoadPanopticAnnotations'),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
+train_pipeline = [step for step in _base_.train_pipeline if step.type != 'FilterAnnotations']
+train_pipeline[2] = dict(type='LoadPanopticAnnotations', with_bbox=True, with_mask=True, with_seg=True)
+test_pipeline = _base_.test_pipeline
+test_pipeline[3] = dict(type='LoadPanopticAnnotations')
 train_dataloader = dict(
     dataset=dict(
         type=dataset_type,
