@@ -30,10 +30,10 @@ FILES_DOWNWARD = {
         *('__init__', 'attention', 'trained_bias', 'blocks', 'cpu', 'position', 'resizing', 'windows'),
         *('tracing', 'arguments'),
     ],
-    'rivals': ['__init__', 'downsamplers', 'swin', 'attention', 'lsa_first_block'],
+    'ablations': ['__init__', 'downsamplers', 'swin', 'attention', 'lsa_first_block'],
 }
 FILES = sorted(PACKAGE.rglob('*.py'))
-NETWORKS = sorted({path.parent.name for path in (PACKAGE / 'models').glob('*/__init__.py')} - {'layers', 'rivals'})
+NETWORKS = sorted({path.parent.name for path in (PACKAGE / 'models').glob('*/__init__.py')} - {'layers', 'ablations'})
 
 
 def imports_of(file):
@@ -90,7 +90,7 @@ def test_a_file_of_a_network_imports_only_files_below_it(folder):
 
 def test_layers_know_no_network_and_networks_not_each_other():
     for folder in ('layers', *NETWORKS):
-        others = {*NETWORKS, 'rivals'} - {folder}
+        others = {*NETWORKS, 'ablations'} - {folder}
         for file in (PACKAGE / 'models' / folder).glob('*.py'):
             for name in imports_of(file):
                 assert not name.startswith(tuple(f'mmgcvit.models.{other}' for other in others)), file
@@ -115,7 +115,7 @@ def test_a_third_network_is_its_folder_and_one_registration():
     """Outside of ``models`` and of the package's front, no file imports a network."""
     for file in FILES:
         if place_of(file) not in ('models', '__init__'):
-            networks = tuple(f'mmgcvit.models.{network}' for network in (*NETWORKS, 'rivals'))
+            networks = tuple(f'mmgcvit.models.{network}' for network in (*NETWORKS, 'ablations'))
             assert not any(name.startswith(networks) for name in imports_of(file)), file
 
 

@@ -8,6 +8,6 @@ Table 8, row 1. The paper does not say which convolution: here 3x3, then 3x3 max
 
 _base_ = '../gcvit_t_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.GCViTConvPool'))

@@ -9,6 +9,6 @@ Table S.2, row 1: queries are local, keys and values are the global tokens.
 
 _base_ = '../gcvit_t_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.GCViTGlobalKeyValue'))

@@ -9,6 +9,6 @@ Table 5, row 4: row 3 with GC ViT's downsampler; all blocks local. Row 5, with g
 
 _base_ = '../gcvit_t_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.GCViTLocal'))

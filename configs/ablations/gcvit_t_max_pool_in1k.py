@@ -9,6 +9,6 @@ convolution in the pooling's place. A 1x1 convolution widens the channels, which
 
 _base_ = '../gcvit_t_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.GCViTMaxPool'))

@@ -8,6 +8,6 @@ Table 8, row 2. In the stem too, which the paper leaves open.
 
 _base_ = '../gcvit_t_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.GCViTPatchMerging'))

@@ -8,6 +8,6 @@ Swin's shifted windows in the place of global attention, all else as GC ViT-T. I
 
 _base_ = '../gcvit_t_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.GCViTShifted'))

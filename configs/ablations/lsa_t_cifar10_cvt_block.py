@@ -9,6 +9,6 @@ convolutional token embedding.
 
 _base_ = '_base_/lsa_t_cifar10.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.LSAWithCvTBlock', arch=dict(shared_position=True)))

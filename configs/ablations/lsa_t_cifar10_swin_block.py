@@ -9,7 +9,7 @@ the windows. The block's position table has no weight decay, as in Swin's recipe
 
 _base_ = '_base_/lsa_t_cifar10.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.LSAWithSwinBlock', arch=dict(shared_position=True)))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(relative_position_bias_table=dict(decay_mult=0.0))))

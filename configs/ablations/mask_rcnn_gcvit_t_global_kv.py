@@ -10,7 +10,7 @@ Starts from gcvit_t_global_kv_in1k.py's weights, which you train first.
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.ablations'])
 
 model = dict(
     backbone=dict(

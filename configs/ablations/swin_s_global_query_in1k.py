@@ -8,7 +8,7 @@ Table S.3, row 2: as swin_t_global_query_in1k.py. Trained as GC ViT-S; the paper
 
 _base_ = '../gcvit_s_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(
     backbone=dict(

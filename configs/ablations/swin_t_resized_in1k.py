@@ -10,6 +10,6 @@ blocks local. Trained as GC ViT-T; the paper does not say how.
 
 _base_ = '../gcvit_t_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.SwinWithoutShifting'))

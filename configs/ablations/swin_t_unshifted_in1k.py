@@ -9,7 +9,7 @@ Table 5, row 1: Swin-T whose windows are never shifted. Trained as GC ViT-T; the
 
 _base_ = '../gcvit_t_in1k.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(
     backbone=dict(

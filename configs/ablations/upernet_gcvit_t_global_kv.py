@@ -11,7 +11,7 @@ Starts from gcvit_t_global_kv_in1k.py's weights, which you train first.
 
 _base_ = '../upernet_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(
     backbone=dict(

@@ -10,6 +10,6 @@ starts from the same weights. In no table of the paper.
 
 _base_ = '../upernet_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals'])
+custom_imports = dict(imports=['mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.GCViTMaskedPadding'))

@@ -108,7 +108,7 @@ def config_in(content: Any, source: str, base: type[nn.Module]) -> tuple[type[nn
     if network not in networks():
         raise CheckpointError(
             f'{source} names the network {network!r:.80}, which is not registered; import what '
-            'registers it, as mmgcvit.models.rivals does those of the ablations'
+            'registers it, as mmgcvit.models.ablations does those of the ablations'
         )
     if not issubclass(networks()[network], base):
         raise CheckpointError(f'{source} is of a {networks()[network].__name__}; the model is {base.__name__}')

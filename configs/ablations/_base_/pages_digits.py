@@ -6,7 +6,7 @@ patches that do not overlap: nothing passes from one cell to another but by the 
 
 _base_ = '../../upernet_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.models.rivals', 'mmgcvit.experiments.group_accuracy'])
+custom_imports = dict(imports=['mmgcvit.models.ablations', 'mmgcvit.experiments.group_accuracy'])
 
 # Data
 dataset_type = 'BaseSegDataset'

@@ -147,7 +147,7 @@ def test_bad_arguments_are_refused_with_what_is_allowed():
     assert not_refused(lambda arguments: LSA(**{'arch': SMALL, **arguments}), cases) == []
 
 
-# Architecture, classes and parameters of the classifier; rivals/test_configs.py counts the paper's ablations.
+# Architecture, classes and parameters of the classifier; ablations/test_configs.py counts the paper's ablations.
 CLASSIFIERS = [
     ('imagenet-tiny', 1000, 9_725_608),
     ('imagenet-small', 1000, 22_145_320),

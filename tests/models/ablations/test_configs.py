@@ -13,7 +13,7 @@ from mmgcvit.experiments.complexity import count_macs, model_parts
 
 from ...configs.models import head_of, on_meta, parameters_of, read, wrong_groups
 from ...conftest import ROOT
-from .test_rivals import ALL
+from .test_variants import ALL
 
 ABLATIONS, BASELINES = (
     sorted(f'{folder}/{path.stem}' for path in (ROOT / 'configs' / folder).glob('*.py'))
@@ -192,7 +192,7 @@ def test_a_head_says_what_to_expect_as_the_docs_do():
         assert re.findall(r'\d\d\.\d+', FIGURES[name][2]) == scores, name
 
 
-def test_every_rival_has_a_config_or_a_row():
+def test_every_variant_has_a_config_or_a_row():
     in_rows = re.findall(r'type: mmgcvit\.(\w+)', (ROOT / 'configs' / 'ablations' / 'tables.yml').read_text())
     used = {read(name).model.backbone.type.removeprefix('mmgcvit.') for name in ABLATIONS}
     assert used.union(in_rows) == {*ALL, 'GCViT', 'LSA'}

@@ -1,4 +1,4 @@
-"""Rivals of LSA's local attention block, the first of the first stage (LSA's paper, table 6).
+"""Variants of LSA's local attention block, the first of the first stage (LSA's paper, table 6).
 
 They see the image once, not its shifted copies: their ``arch`` says ``shared_position=True``, and its shifts and
 ``shared_conv`` have no effect.

@@ -1,4 +1,4 @@
-"""Rivals of the downsampler, in the stem and between stages (paper, table 8 and section 2).
+"""Variants of the downsampler, in the stem and between stages (paper, table 8 and section 2).
 
 Legend: B batch, H x W feature map, C channels.
 """

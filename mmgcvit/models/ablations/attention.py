@@ -1,4 +1,4 @@
-"""Rivals of GC ViT's attention: global keys or values, no position bias, no attention to padding.
+"""Variants of GC ViT's attention: global keys or values, no position bias, no attention to padding.
 
 Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """

@@ -1,4 +1,4 @@
-"""What each rival has in its part's place; those that are a known network compute what others' implementations do."""
+"""What each variant has in its part's place; those that are a known network compute what others' implementations do."""
 
 import ast
 import re
@@ -10,17 +10,17 @@ from mmdet.models.backbones import SwinTransformer
 
 from mmgcvit import GCViT
 from mmgcvit.errors import UserError
-from mmgcvit.models import rivals
+from mmgcvit.models import ablations
 from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
 from mmgcvit.models.layers import RelativePositionBias, in_windows
-from mmgcvit.models.rivals.attention import (
+from mmgcvit.models.ablations.attention import (
     GlobalKeyValueAttention,
     GlobalValueAttention,
     MaskedGlobalAttention,
     MaskedLocalAttention,
 )
-from mmgcvit.models.rivals.downsamplers import ConvPoolDownsampler, MaxPoolDownsampler
-from mmgcvit.models.rivals.swin import PatchMerging, ShiftedWindowAttention, Swin, SwinWithoutShifting
+from mmgcvit.models.ablations.downsamplers import ConvPoolDownsampler, MaxPoolDownsampler
+from mmgcvit.models.ablations.swin import PatchMerging, ShiftedWindowAttention, Swin, SwinWithoutShifting
 from mmgcvit.registry import MODELS
 from mmgcvit.visualization import attention, queries
 
@@ -28,20 +28,20 @@ from ...conftest import ROOT
 from ...visualization.conftest import classifier_of, picture  # noqa: F401  (a fixture)
 from ..contract.backbones import GCVIT, LSA_ARCH
 
-ALL = [name for name, kind in vars(rivals).items() if isinstance(kind, type)]
+ALL = [name for name, kind in vars(ablations).items() if isinstance(kind, type)]
 
 
 def small(name):
-    network = getattr(rivals, name)
+    network = getattr(ablations, name)
     if name.startswith('LSA'):
         return network(dict(LSA_ARCH, shared_position=True))
     return network(GCVIT, window_size=(7, 5, 4, 3))
 
 
 @pytest.mark.parametrize('name', ALL)
-def test_every_rival_trains_in_all_of_its_parts_and_starts_from_weights_that_it_saved(name, tmp_path):
+def test_every_variant_trains_in_all_of_its_parts_and_starts_from_weights_that_it_saved(name, tmp_path):
     """On images that divide into nothing; in each of the maps. Of its own classifier's, for dense prediction."""
-    assert MODELS.get(f'mmgcvit.{name}') is getattr(rivals, name)
+    assert MODELS.get(f'mmgcvit.{name}') is getattr(ablations, name)
     trained = small(name)
     images = torch.rand(3, 3, 75, 101)
     maps = trained(images)
@@ -78,7 +78,7 @@ PARTS = {
 KINDS = set.union(*PARTS.values())
 
 
-def test_a_rival_is_made_of_its_parts():
+def test_a_variant_is_made_of_its_parts():
     assert {name: {type(module) for module in small(name).modules()} & KINDS for name in PARTS} == PARTS
     unbiased = small('GCViTWithoutPosition')
     assert not any(isinstance(module, RelativePositionBias) for module in unbiased.modules())
@@ -87,7 +87,7 @@ def test_a_rival_is_made_of_its_parts():
 
 @torch.no_grad()
 def test_masked_padding_changes_nothing_where_nothing_is_padded():
-    model, masked = GCViT(GCVIT, window_size=2).eval(), rivals.GCViTMaskedPadding(GCVIT, window_size=2).eval()
+    model, masked = GCViT(GCVIT, window_size=2).eval(), ablations.GCViTMaskedPadding(GCVIT, window_size=2).eval()
     masked.load_state_dict(model.state_dict())
     images = torch.rand(2, 3, 128, 64)
     for plain, found in zip(model(images), masked(images), strict=True):
@@ -194,11 +194,10 @@ def test_a_network_without_a_global_query_is_refused(tmp_path, picture, kind):  
         queries(model, picture)
 
 
-def test_no_config_names_rivals_but_those_of_ablations():
+def test_no_config_names_variants_but_those_of_ablations():
     """As base, import, network or weights: both folders can be left out; of the package by tests/test_imports.py."""
     others = [path for path in (ROOT / 'configs').rglob('*.py') if 'ablations' not in path.parts]
     assert len(others) > 60
     for path in others:
         code = ast.unparse(ast.Module(ast.parse(path.read_text()).body[1:], []))
-        assert 'rivals' not in code, path
         assert 'ablations' not in code, path
