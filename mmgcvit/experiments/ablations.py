@@ -1,7 +1,7 @@
 """Tables of ablations: read from YAML, trained row by row with several seeds, reported as Markdown.
 
-The tables are data, configs/ablations/tables.yml. What a row changes is read off its own config, as the difference from
-the table's unchanged one, and can be put on another config: other data, other sizes, another schedule.
+The tables are data, configs/ablations/tables.yml. A row's config inherits from the table's unchanged one; what it sets
+can be inherited over another config too: other data, other sizes, another schedule.
 """
 
 import json
@@ -9,16 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pprint import pformat
+from runpy import run_path
 from statistics import mean, stdev
 from typing import Any
 
 import yaml
-from mmengine.config import Config
 
 from ..errors import UserError
 from . import table as to_markdown
 
-REPLACE = '_delete_'
 # Scores by their name in a table: the metric in the log, and the factor to what papers print.
 METRICS = {
     'top-1': ('accuracy/top1', 1),
@@ -85,58 +84,30 @@ def write_configs(table: Table, data: str, folder: Path) -> dict[str, Path]:
         scales = [*(['own', 'CONFIG'] if table.unchanged else []), *(['digits'] if table.digits else [])]
         raise UserError(f'--data {data}: table {table.key} has --data {" and ".join(scales)} only')
     folder.mkdir(parents=True, exist_ok=True)
-    settings, configs = Config.fromfile(base).to_dict(), {}
+    configs = {}
     for row in table.rows:
-        change = inherit(change_of(row, table, data == 'digits'), settings)
+        change = row.at_digits if data == 'digits' and row.at_digits is not None else read_change(row, table)
         lines = [f'{name} = {pformat(value, width=100, sort_dicts=False)}\n' for name, value in change.items()]
         configs[row.key] = folder / f'{row.key}.py'
         configs[row.key].write_text('\n'.join([f'# {row.name!r}', f'_base_ = {str(base.resolve())!r}\n', *lines]))
     return configs
 
 
-def change_of(row: Row, table: Table, at_digits: bool) -> dict[str, Any]:
-    """What a row changes, to be inherited over another config."""
-    if table.unchanged is None or (at_digits and row.at_digits is not None):
-        return dict(row.at_digits or {})
-    own, unchanged = (Config.fromfile(path).to_dict() for path in (row.config, table.unchanged))
-    # Numbers and tuples at the top are variables of the files.
-    change = {key: value for key, value in difference(own, unchanged).items() if isinstance(value, (dict, list))}
+def read_change(row: Row, table: Table) -> dict[str, Any]:
+    """The settings in a row's config file, which inherits all others from the table's unchanged config."""
+    if row.config == table.unchanged:
+        return {}
+    settings = run_path(str(row.config))
+    base = settings.pop('_base_')
+    # Numbers and tuples at the top are variables of the file.
+    change = {key: value for key, value in settings.items() if isinstance(value, (dict, list)) and key[0] != '_'}
     others = sorted(change.keys() - {'custom_imports', 'custom_hooks', 'model'})
-    if others:
-        raise UserError(f'row {row.key} changes {", ".join(others)}, which other data replace; take --data own')
+    if others or not isinstance(base, str) or (row.config.parent / base).resolve() != table.unchanged.resolve():
+        raise UserError(
+            f'row {row.key} changes {", ".join(others) or f"{base}, not {table.unchanged}"}: what it changes cannot be '
+            'put on other data; take --data own'
+        )
     return change
-
-
-def difference(config: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be inherited over ``other`` to get ``config``; keys at the top that only ``other`` has stay."""
-    changed = {}
-    for key, value in config.items():
-        before = other.get(key)
-        if key in other and value == before:
-            continue
-        if isinstance(value, Mapping) and isinstance(before, Mapping) and set(before) <= set(value):
-            changed[key] = difference(value, before)
-        else:
-            changed[key] = {REPLACE: True, **value} if isinstance(value, Mapping) else value
-    return changed
-
-
-def inherit(change: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
-    """A change as mmengine inherits it over a config: ``_delete_`` only where there is something to replace.
-
-    Raises:
-        UserError: The change sets attributes of what the config only names, as ``arch='tiny'``.
-    """
-    found = {}
-    for key, value in change.items():
-        before = base.get(key)
-        if not isinstance(value, Mapping) or (key in base and REPLACE in value):
-            found[key] = value
-        elif key in base and not isinstance(before, Mapping):
-            raise UserError(f'{key} is {before!r}; write it out as a dict, of which {", ".join(value)} can be changed')
-        else:
-            found[key] = inherit({name: inner for name, inner in value.items() if name != REPLACE}, before or {})
-    return found
 
 
 def read_scores(work_dir: Path, metrics: Sequence[str]) -> dict[str, float]:

@@ -68,6 +68,8 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
         settings.update({key: divided(settings[key], divisor) for key in settings.keys() & set(IN_PIXELS)})
     for settings in dicts_in([cfg.model]):
         settings.update({key: min(settings[key], most) for key, most in AT_MOST.items() if key in settings})
+        if isinstance(settings.get('score_thr'), float):
+            settings['score_thr'] = 0.0  # untrained detectors are sure of nothing, and metrics need predictions
         if 'pos_fraction' in settings:
             settings['num'] = min(settings['num'], SAMPLED_AT_MOST)
         init = settings.get('init_cfg')
@@ -144,7 +146,7 @@ def use_miniature(cfg: Config, root: Path) -> str:
         if use is None:
             raise UserError(
                 f'{missing[0]} does not exist, and there is no miniature of what {leaf.type} reads, only of COCO, '
-                'ADE20K, ImageNet and CIFAR; put the data there'
+                'ADE20K, ImageNet, CIFAR and DOTA; put the data there'
             )
         metainfo = {**(getattr(bases[0], 'METAINFO', None) or {}), **(leaf.get('metainfo') or {})}
         use(leaf, split, root, metainfo, cfg)
@@ -204,6 +206,13 @@ def use_cifar(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any]
     use_imagenet(leaf, split, root, metainfo, cfg)
 
 
+def use_dota(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+    if not (root / 'dota').exists():
+        miniature.write_miniature_dota(root / 'dota', metainfo['classes'])
+    leaf.update(data_root=f'{root / "dota"}/', ann_file=f'{split}/', img_suffix='jpg')
+    leaf.data_prefix = {'img_path': f'{split}2017/'}
+
+
 # By the class that a dataset is, or derives from.
 MINIATURES = {
     'CocoPanopticDataset': use_panoptic,
@@ -211,6 +220,7 @@ MINIATURES = {
     'BaseSegDataset': use_ade20k,
     'CustomDataset': use_imagenet,
     'CIFAR10': use_cifar,
+    'DOTADataset': use_dota,
 }
 
 

@@ -8,7 +8,6 @@ import timm
 import torch
 from mmcv.cnn.bricks import DropPath
 
-from mmgcvit.experiments.ablations import difference
 from mmgcvit.experiments.complexity import count_macs, model_parts
 
 from ...configs.models import on_meta, parameters_of, read, wrong_groups
@@ -183,6 +182,18 @@ def split_name(name):
     """For example ``'baselines/mask_rcnn_swin_t'``: the backbone and GC ViT's config beside it."""
     name = name.removeprefix('baselines/').removesuffix('_gcvit_recipe')
     return '_'.join(name.split('_')[-2:]), name.replace('swin', 'gcvit').replace('convnext', 'gcvit')
+
+
+def difference(config, other):
+    """What must be inherited over ``other`` to get ``config``."""
+    changed = {}
+    for key, value in config.items():
+        before = other.get(key)
+        if isinstance(value, dict) and isinstance(before, dict) and set(before) <= set(value):
+            changed |= {key: found} if (found := difference(value, before)) else {}
+        elif key not in other or value != before:
+            changed[key] = value
+    return changed
 
 
 def leaves(change, path=()):

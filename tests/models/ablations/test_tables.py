@@ -10,13 +10,13 @@ from mmengine.config import Config
 from mmgcvit.commands.ablate import TABLES
 from mmgcvit.commands.make_digits import PAGE_SIZE
 from mmgcvit.datasets.pages import CELLS, MARGIN
-from mmgcvit.experiments.ablations import METRICS, difference, read_tables, write_configs
+from mmgcvit.experiments.ablations import METRICS, read_tables, write_configs
 from mmgcvit.models.lsa.archs import ARCHS, LSAArch
 from mmgcvit.registry import MODELS
 
 from ...configs.models import on_meta, read
 from ...conftest import ROOT
-from .test_configs import FIGURES, leaves
+from .test_configs import FIGURES, difference, leaves
 
 CELL = PAGE_SIZE // CELLS
 CONFIGS = ROOT / 'configs'
