@@ -22,6 +22,7 @@ from torch.utils.benchmark import Timer
 
 from ..errors import UserError, first_line
 from ..hosts.configs import dicts_in, enter_scope, read_config
+from ..models.base import PyramidBackbone
 from ..registry import networks
 from . import table
 
@@ -126,7 +127,8 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
         return build_whole(name)
     kind, _, rest = name.partition(':')
     arch, _, window = rest.partition('@')
-    ours = {network.lower(): cls for network, cls in networks().items() if cls.__module__.startswith('mmgcvit.models')}
+    # Not their ablation variants, which derive from them.
+    ours = {key.lower(): cls for key, cls in networks().items() if PyramidBackbone in cls.__bases__}
     if kind in ours:
         return ours[kind](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
     if kind == 'swin':
