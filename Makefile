@@ -4,8 +4,8 @@
 # make demo-seg        likewise with semantic segmentation: UPerNet
 # make test-upstream   the tests of what meets the hosts on the original OpenMMLab packages and torch 2.1, in an
 #                      environment of their own; make test-upstream-all runs all there
-# make test-gpu        on a GPU: is all right there, how fast is it, what does it take? A report in nine minutes;
-#                      DEVICE=cpu rehearses it. make gpu-wheels gathers what a machine without a network lacks for it
+# make test-gpu        on a GPU: the tests that take one, and figures of speed and memory; DEVICE=cpu runs the same code
+#                      small on a CPU. make gpu-wheels gathers what a machine without a network lacks for it
 # make test-beside     the tests beside packages that go into folders of their own: lap and trackeval (track), mmrotate
 #                      (rotated), mmpose (keypoints), BERT (grounding); test-track is one of them, and test-all
 #                      runs them too
@@ -47,14 +47,23 @@ test-all: test
 	OMP_NUM_THREADS=1 $(MAKE) --jobs $(TEST_PROCESSES) --keep-going --output-sync TEST_PROCESSES=1 DEVICE=cpu \
 		$(ALSO) test-gpu $(if $(filter maintained,$(HOSTS)),test-beside test-docs)
 
-# Each part is a process with its share of the time, and the report is written after each: tests/gpu/run.py.
 DEVICE ?= cuda
+BENCHMARK = $(RUN) -m mmgcvit benchmark --device $(DEVICE)
+PLAIN = tests.models.gcvit.plain:PlainGCViT
+OTHERS = timm:gcvit_tiny swin:tiny convnext:tiny
 test-gpu: install
-	$(RUN) -m tests.gpu.run --device $(DEVICE)
+	MMGCVIT_TEST_DEVICE=$(DEVICE) $(RUN) -m pytest $(if $(filter cpu,$(DEVICE)),tests/gpu,-m 'gpu and not long' tests/gpu tests/models tests/hosts tests/inference tests/checkpoints)
+ifeq ($(DEVICE),cuda)
+	$(BENCHMARK) gcvit:tiny gcvit:tiny+$(PLAIN) $(OTHERS) --batch 64 --modes infer train --precisions fp32 bf16
+	$(BENCHMARK) gcvit:tiny@24 gcvit:tiny@24+$(PLAIN) gcvit:tiny@16 gcvit:tiny@16+$(PLAIN) swin:tiny convnext:tiny \
+		--sizes 800x1333 --batch 2 --modes infer train --precisions fp32 bf16
+	$(BENCHMARK) gcvit:tiny $(OTHERS) --batch 64 --modes infer train --precisions bf16 --run compiled
+	$(BENCHMARK) configs/mask_rcnn_gcvit_t.py configs/cascade_gcvit_b.py --sizes 800x1333 --batch 2 --modes infer train --precisions bf16
+endif
 
-# GPU_PYTHON=3.12: for that Python alone. On the other machine: python3 -m tests.gpu.run --wheels build/gpu-wheels
+# On the other machine: see tests/gpu/wheels.py
 gpu-wheels: install
-	$(RUN) -m tests.gpu.wheels build/gpu-wheels $(if $(GPU_PYTHON),--python $(GPU_PYTHON))
+	$(RUN) -m tests.gpu.wheels build/gpu-wheels
 
 # Of what a host or an older torch may have otherwise what takes seconds.
 UPSTREAM = VENV=$(VENV)-upstream HOSTS=upstream

@@ -58,7 +58,6 @@ HOOKS = child_of(
     mmengine.HOOKS,
     *OF_MMDET,
     'mmgcvit.checkpoints.for_hosts',
-    'mmgcvit.experiments.rehearsal',
     'mmgcvit.visualization.predictions',
     'mmgcvit.engine.saving',
     'mmgcvit.engine.early_end',

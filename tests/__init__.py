@@ -11,7 +11,7 @@ def as_it_is(text, **_):
     return text, True
 
 
-# A machine that gpu/run.py has yet to unpack its packages on has none.
+# A GPU's machine may have none.
 with suppress(ImportError):
     from yapf.yapflib import yapf_api
 

@@ -24,7 +24,7 @@ REGISTERED = {
     'TASK_UTILS': ['HungarianAssigner'],
     'TRANSFORMS': ['LoadReadable', 'MatchAnnotatedSize'],
     'HOOKS': [
-        *('DryRunObserver', 'EndEarlyHook', 'ExactResumeHook', 'FinitePredictionsHook'),
+        *('EndEarlyHook', 'ExactResumeHook', 'FinitePredictionsHook'),
         *('AsyncLossLogHook', 'ReadAsDataHook', 'SkipNonFiniteStepHook', 'TF32Hook', 'WholeCheckpointHook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],

@@ -1,9 +1,7 @@
-"""What is done with configs and models beside using them: dry runs, ablation tables, speed and memory.
+"""What is done with configs and models beside using them; only ``commands`` imports this room.
 
-Only ``commands`` imports this room, and the registry, for the hook that observes a rehearsal. Each file, or pair, is
-one experiment: ``shrinking`` makes a config small, which ``rehearsal`` runs; ``ablations`` keeps account of tables and
-their trainings; ``speed`` times whole models and ``benchmark`` backbones, both by ``measuring``;
-``complexity`` counts. Begin with ``rehearsal``: the commands of a real run.
+``dry_run`` tries a config on small images; ``benchmark`` measures time and memory of models; ``complexity`` counts
+parameters and multiply-adds; ``ablations`` reads, writes and reports the ablation tables. Each is read alone.
 """
 
 from collections.abc import Sequence

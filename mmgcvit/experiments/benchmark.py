@@ -1,111 +1,136 @@
-"""Time and peak memory of backbones, side by side in one run: what ``mmgcvit benchmark`` does.
+"""Time and peak memory of models, in turns within one run: backbones by name, whole models by config.
 
-How models are named, commands/benchmark.py says. Weights are random, drop path is off. Each command takes its parsed
-options, and what takes a text for the user.
+Weights are random, images are noise, and drop path is off in backbones. :func:`compare` measures one case.
 """
 
-import itertools
-import json
-import platform
+import multiprocessing
+import statistics
 import sys
-import time
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from pkgutil import resolve_name
+from typing import Any
 
-import numpy as np
 import torch
-from matplotlib.figure import Figure
-from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.utils.benchmark import Timer
 
-from ..errors import UserError, first_line, meant
-from ..hosts.configs import enter_scope, read_config
+from ..errors import UserError, first_line
+from ..hosts.configs import dicts_in, enter_scope, read_config
 from ..models.base import PyramidBackbone
 from ..registry import networks
 from . import table
-from .benchmark_layers import LayerCost, Limits, machine_limits, profile_layers
-from .measuring import Step, Timing, own_process, peak_memory_of, time_side_by_side, wait_for
 
-ROOT = Path(__file__).resolve().parents[2]
 MEGABYTE = 1 << 20
-# Of autocast; fp32 is without.
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-RUNS = {'eager': (False,), 'compiled': (True,), 'both': (False, True)}
-Say = Callable[[str], None]
+NAMES = 'gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, swin:ARCH, convnext:ARCH, timm:NAME, or a config file'
+NUM_OBJECTS = 7  # in each image of detection, COCO's mean
+Step = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a backbone is given to do."""
+    """What a model is timed at."""
 
     size: tuple[int, int]  # height and width of the images in pixels
     batch: int
     mode: str = 'infer'  # or 'train': forward and backward pass, without an optimizer
-    precision: str = 'fp32'
+    precision: str = 'fp32'  # the others by autocast
     compiled: bool = False
     device: str = 'cpu'
 
     def __str__(self) -> str:
         compiled = 'compiled' if self.compiled else 'eager'
-        return f'{self.batch} x {self.size[0]}x{self.size[1]}, {self.mode}, {self.precision}, {compiled}'
+        size = f'{self.batch} x {self.size[0]}x{self.size[1]}'
+        return f'{size}, {self.mode}, {self.precision}, {compiled}, {self.device}'
 
     def prepare(self, model: nn.Module) -> Step:
-        """What to call, as often as wished, to do it with a model; returns when it is done, on a GPU too."""
-        model.to(self.device)
-        model.train(self.mode == 'train')  # of which some hosts' models return nothing
-        images = torch.randn(self.batch, 3, *self.size, device=self.device)
+        """A function that runs the case once with a backbone, or with a whole model of an OpenMMLab package."""
+        training = self.mode == 'train'
+        model.to(self.device).train(training)
         called = torch.compile(model, dynamic=False) if self.compiled else model
-        lowered = self.precision != 'fp32'
-        autocast = torch.autocast(self.device, PRECISIONS[self.precision]) if lowered else nullcontext()
+        if hasattr(model, 'data_preprocessor'):
+            compute = partial(compute_losses if training else predict, model, called, make_batch(model, self))
+        else:
+            compute = partial(compute_maps, called, torch.randn(self.batch, 3, *self.size, device=self.device))
+        autocast = nullcontext()
+        if self.precision != 'fp32':
+            autocast = torch.autocast(self.device, PRECISIONS[self.precision])
 
         def step() -> None:
             model.zero_grad()
-            with torch.set_grad_enabled(self.mode == 'train'), autocast:
-                maps = called(images)
-            if self.mode == 'train':
-                sum(found.float().abs().mean() for found in maps).backward()
-            wait_for(self.device)
+            with torch.set_grad_enabled(training), autocast:
+                outputs = compute()
+            if training:
+                sum(output.float().abs().mean() for output in outputs).backward()
 
         return step
 
 
-class Tuple(nn.Module):
-    """A model of timm, of one output, as a backbone of one map."""
+def compute_maps(backbone: nn.Module, images: Tensor) -> Sequence[Tensor]:
+    """The feature maps of a backbone."""
+    maps = backbone(images)
+    return [maps] if isinstance(maps, Tensor) else maps
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
 
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        return (self.model.forward_features(images),)
+def compute_losses(model: nn.Module, called: nn.Module, batch: Mapping[str, Any]) -> Sequence[Tensor]:
+    """The loss of a whole model; preprocessing included."""
+    data = model.data_preprocessor(deepcopy(batch), True)
+    return [model.parse_losses(called(**data, mode='loss'))[0]]
+
+
+def predict(model: nn.Module, called: nn.Module, batch: Mapping[str, Any]) -> Sequence[Any]:
+    """The predictions of a whole model; preprocessing and post-processing included."""
+    data = model.data_preprocessor(deepcopy(batch), False)
+    return called(**data, mode='predict')
+
+
+def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
+    """Random images and annotations, as the data loader of a model's package gives them."""
+    package, shape = type(model).__module__.split('.')[0], (3, *case.size)
+    if package == 'mmdet':
+        from mmdet.testing import demo_mm_inputs
+
+        numbers = [NUM_OBJECTS] * case.batch
+        return demo_mm_inputs(case.batch, [shape] * case.batch, numbers, with_mask=True, use_box_type=True)
+    images = [torch.randint(256, shape, dtype=torch.uint8) for _ in range(case.batch)]
+    if package == 'mmseg':
+        from mmengine.structures import PixelData
+        from mmseg.structures import SegDataSample
+
+        labels = PixelData(data=torch.zeros(1, *case.size, dtype=torch.long))
+        sizes = {'img_shape': case.size, 'ori_shape': case.size}
+        return {'inputs': images, 'data_samples': [SegDataSample(metainfo=sizes, gt_sem_seg=labels) for _ in images]}
+    from mmpretrain.structures import DataSample
+
+    return {'inputs': images, 'data_samples': [DataSample().set_gt_label(0) for _ in images]}
 
 
 def build(name: str, size: tuple[int, int]) -> nn.Module:
-    """Build a backbone for images of a size: (B, 3, H, W) to its maps, in a tuple."""
-    kind, _, rest = name.partition(':')
-    if kind == 'plain':
-        if not (ROOT / 'tests').is_dir():
-            raise UserError(
-                f"{name} is computed by the tests' plain formulations, which are not part of the installed package; "
-                "clone the repository and call 'mmgcvit benchmark' there"
-            )
-        sys.path.append(str(ROOT))
-        from tests.models.gcvit.plain import PlainGCViT
-        from tests.models.lsa.plain import PlainLSA
+    """Build a model by its name, for images of a size.
 
-        return (PlainLSA if rest.startswith('lsa') else PlainGCViT)(build(rest, size))
+    ``NAME+MODULE:FUNCTION`` is what a function makes of the built model, as in
+    ``gcvit:tiny+tests.models.gcvit.plain:PlainGCViT``.
+
+    Raises:
+        UserError: There is no such model.
+    """
+    name, _, wrapper = name.partition('+')
+    if wrapper:
+        return resolve_name(wrapper)(build(name, size))
+    if name.endswith('.py'):
+        return build_whole(name)
+    kind, _, rest = name.partition(':')
     arch, _, window = rest.partition('@')
-    # Not what the ablations make of them.
-    known = {name.lower(): kind for name, kind in networks().items() if PyramidBackbone in kind.__bases__}
-    if window and kind not in (with_windows := (*known, 'swin')):
-        raise UserError(f'{name!r} sets windows, which only {", ".join(with_windows)} models take here')
-    if kind in known:
-        return known[kind](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
+    # Not their ablation variants, which derive from them.
+    ours = {key.lower(): cls for key, cls in networks().items() if PyramidBackbone in cls.__bases__}
+    if kind in ours:
+        return ours[kind](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
     if kind == 'swin':
         from mmpretrain.models import SwinTransformer
 
@@ -120,230 +145,96 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
 
         create = partial(timm.create_model, arch, num_classes=0, drop_path_rate=0.0)
         try:
-            return Tuple(create(img_size=size))
+            model = create(img_size=size)
         except TypeError:  # a model for images of any size
-            return Tuple(create())
-    kinds = {each: f'{each}:...' for each in (*known, 'plain', 'swin', 'convnext', 'timm')}
-    asked = meant(kind, kinds, kinds.get)
-    raise UserError(f'there is no model {name!r}; expected one of {", ".join(kinds.values())}{asked}')
+            model = create()
+        model.forward = model.forward_features
+        return model
+    raise UserError(f'there is no model {name!r}; expected {NAMES}')
 
 
-def prepare(name: str, case: Case) -> Step:
-    """The step of a case with a model, made wherever it is called."""
-    return case.prepare(build(name, case.size))
+def build_whole(config: str) -> nn.Module:
+    """A config's model with random weights."""
+    from mmengine.registry import MODELS
 
-
-def split_checkout(name: str) -> tuple[Path | None, str]:
-    """The folder of another checkout, if ``name`` has one, and the model: of ``PATH::MODEL``, or of ``MODEL``."""
-    checkout, _, model = name.rpartition('::')
-    if not checkout:
-        return None, model
-    if not (Path(checkout) / 'mmgcvit' / 'experiments' / 'benchmark.py').is_file():
-        raise UserError(f'{checkout} is no checkout of this project that has a mmgcvit/experiments/benchmark.py')
-    return Path(checkout).resolve(), model
-
-
-def time_models(models: Sequence[str], case: Case, rounds: int) -> dict[str, Timing]:
-    """Time models side by side; those that cannot do a case are named on the error stream and left out."""
-    steps = {}
-    torch.compiler.reset()  # or the cases before would count towards the graphs that torch makes of one model
-    with ExitStack() as processes:
-        for name in models:
-            try:
-                checkout, model = split_checkout(name)
-                # A GPU in this process keeps memory for all.
-                if case.device == 'cpu':
-                    step = processes.enter_context(own_process(partial(prepare, model, case), checkout))
-                elif checkout is None:
-                    step = prepare(model, case)
-                else:
-                    raise UserError('another checkout needs a process of its own, which models have on a CPU only')
-                step()
-            except Exception as error:
-                sys.stderr.write(f'{name} left out of {case}: {first_line(error)}\n')
-            else:
-                steps[name] = step
-        return time_side_by_side(steps, rounds, warmup=1)
-
-
-def measure_memory(name: str, case: Case) -> int:
-    """Bytes of two steps of a case; after one that is not counted where a compiler takes memory of its own."""
-    checkout, model = split_checkout(name)
-    return peak_memory_of(partial(prepare, model, case), case.device, int(case.compiled), checkout)
-
-
-class Series(NamedTuple):
-    """Values over a growing quantity."""
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
-
-    @property
-    def slope(self) -> float:
-        """In a log-log plot, by least squares: 1 where y grows in proportion to x; nan of a single point."""
-        return float(np.polyfit(np.log(self.x), np.log(self.y), 1)[0]) if len(self.x) > 1 else float('nan')
-
-
-def compare_models(args: Namespace, say: Say) -> None:
-    """A table for each case, a row for each model."""
-    tables, data, bars = [], [], {}
-    for size, mode, precision, compiled in itertools.product(args.sizes, args.modes, args.precisions, RUNS[args.run]):
-        case = Case(size, args.batch, mode, precision, compiled, args.device)
-        timings = time_models(args.models, case, args.rounds)
-        memory = {} if args.no_memory else {name: measure_memory(name, case) for name in timings}
-        first_name, first = next(iter(timings.items()), ('', None))
-        columns = [
-            'model',
-            'median, ms',
-            'p10 to p90',
-            'p99',
-            'images/s',
-            f'speed, {first_name} = 1',
-            'peak memory, MB',
-        ]
-        rows = []
-        for name, timing in timings.items():
-            tenth, ninetieth, last = (milliseconds(timing.percentile(percent)) for percent in (10, 90, 99))
-            cells = [name, milliseconds(timing.median), f'{tenth} to {ninetieth}', last]
-            cells += [f'{args.batch / timing.median:.3g}', f'{first.ratio_to(timing):.2f}']
-            rows.append([*cells, f'{memory[name] / MEGABYTE:.0f}' if memory else ''])
-        tables.append(f'{case}; {case.device}\n\n{table(columns, rows)}')
-        if timings:
-            bars[str(case)] = {name: args.batch / timing.median for name, timing in timings.items()}
-        seconds = {name: timing.seconds for name, timing in timings.items()}
-        data.append({'case': asdict(case), 'seconds': seconds, 'peak_bytes': memory})
-        say(tables[-1])
-    if not bars:
-        raise UserError('nothing was measured: no model could do any of the cases, see above')
-    save(args, tables, {'cases': data})
-    plot_bars(args.out / 'compare.png', bars)
-
-
-def grow(args: Namespace, say: Say) -> None:
-    """Time and memory of each model against image size or the number of images, with their slopes in log-log plots."""
-    if args.name == 'sizes':
-        quantity = 'pixels of one image'
-        cases = {side * side: Case((side, side), 1, args.mode, device=args.device) for side in args.sides}
-    else:
-        quantity = f'images of {args.size[0]}x{args.size[1]} px at a time'
-        cases = {batch: Case(args.size, batch, args.mode, device=args.device) for batch in args.batches}
-    timings = {amount: time_models(args.models, case, args.rounds) for amount, case in cases.items()}
-    panels: dict[str, list[Series]] = {'seconds': [], 'peak memory, MB': []}
-    for name in args.models:
-        amounts = [amount for amount in cases if name in timings[amount]]
-        panels['seconds'].append(Series(name, amounts, [timings[amount][name].median for amount in amounts]))
-        peaks = [measure_memory(name, cases[amount]) / MEGABYTE for amount in amounts]
-        panels['peak memory, MB'].append(Series(name, amounts, peaks))
-    tables = []
-    for panel, lines in panels.items():
-        rows = []
-        for amount in sorted({amount for line in lines for amount in line.x}):
-            found = [dict(zip(line.x, line.y, strict=True)).get(amount) for line in lines]
-            rows.append([f'{amount:,}', *('' if value is None else f'{value:.3g}' for value in found)])
-        rows.append(['slope', *(f'{line.slope:.2f}' for line in lines)])
-        heads = [quantity, *(line.name for line in lines)]
-        tables.append(f'{panel}, {args.mode}, {args.device}\n\n{table(heads, rows)}')
-    data = {panel: {line.name: [line.x, line.y] for line in lines} for panel, lines in panels.items()}
-    say(save(args, tables, data))
-    plot_growth(args.out / f'{args.name}.png', f'Cost, {args.mode}', quantity, panels)
-
-
-def show_layers(args: Namespace, say: Say) -> None:
-    """A table for each model: time, and the speed of arithmetic and memory beside the machine's."""
-    case = Case(args.size, args.batch, device=args.device)
-    limits = machine_limits(args.device)
-    tables = []
-    for name in args.models:
-        model = build(name, case.size)
-        costs = profile_layers(model, case.prepare(model), args.device)
-        whole = sum(cost.seconds for cost in costs.values())
-        columns = ['layers', 'ms', 'share', 'GFLOP', 'GFLOP/s', 'FLOP/byte', 'of the roofline']
-        rows = []
-        for layer, cost in costs.items():
-            if cost.seconds >= whole / 200:
-                share = f'{cost.seconds / whole:.0%}'
-                rows.append([layer, milliseconds(cost.seconds), share, *roofline(cost, limits)])
-        tables.append(f'{name}, {case}: {milliseconds(whole)} ms\n\n{table(columns, rows)}')
-    reached = f'{limits.flops / 1e9:.0f} GFLOP/s in products, {limits.bytes / 1e9:.1f} GB/s in copies'
-    say(f'The machine reaches {reached}.\n\n{save(args, tables, {"limits": limits._asdict()})}')
-
-
-def roofline(cost: LayerCost, limits: Limits) -> list[str]:
-    """What a layer computes, how fast, and the share of what its arithmetic intensity allows."""
-    if not cost.bytes:
-        return [''] * 4
-    work = [f'{cost.flops / 1e9:.2f}', f'{cost.flops / cost.seconds / 1e9:.0f}'] if cost.flops else ['', '']
-    least_seconds = max(cost.flops / limits.flops, cost.bytes / limits.bytes)
-    return [*work, f'{cost.flops / cost.bytes:.1f}', f'{least_seconds / cost.seconds:.0%}']
-
-
-def time_data(args: Namespace, say: Say) -> None:
-    """Seconds a batch of a config's training data takes to load."""
-    cfg = read_config(args.config)
+    cfg = read_config(config)
     enter_scope(cfg)
-    batches = iter(Runner.build_dataloader(cfg.train_dataloader))
-    next(batches)
-    began = time.perf_counter()
-    loaded = sum(1 for _ in itertools.islice(batches, args.batches))
-    if not loaded:
-        raise UserError(f'{args.config}: the training data is a single batch; nothing to time after it')
-    seconds = (time.perf_counter() - began) / loaded
-    size, workers = cfg.train_dataloader.batch_size, cfg.train_dataloader.get('num_workers', 0)
-    speed = f'{seconds * 1000:.1f} ms a batch of {size}, {size / seconds:.1f} images/s'
-    say(f'{speed}, {workers} workers ({loaded} batches)')
+    for settings in dicts_in([cfg.model]):
+        settings.pop('init_cfg', None)
+    return MODELS.build(cfg.model)
 
 
-def milliseconds(seconds: float) -> str:
-    return f'{seconds * 1000:.3g}' if seconds < 0.1 else f'{seconds * 1000:.0f}'
+def time_in_turns(steps: Mapping[str, Step], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each step in each round; the first in turns, so that what else the machine does falls on all."""
+    threads = torch.get_num_threads()
+    timers = {name: Timer('step()', globals={'step': step}, num_threads=threads) for name, step in steps.items()}
+    names, seconds = list(steps), {name: [] for name in steps}
+    for turn in range(rounds if names else 0):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            # Warms up by one call, then times one, or as many as take 10 ms.
+            seconds[name].append(timers[name].blocked_autorange(min_run_time=0.01).median)
+    return seconds
 
 
-def save(args: Namespace, tables: Sequence[str], data: Mapping[str, Any]) -> str:
-    """Write NAME.md and NAME.json into the folder of the options, and return the Markdown."""
-    if args.device == 'cuda':
-        machine = f'{torch.cuda.get_device_name()}; torch {torch.__version__}'
+def measure_peak(name: str, case: Case, threads: int) -> int:
+    """Bytes that two steps need at most beyond what the process held before them: the device's, or the system's."""
+    torch.set_num_threads(threads)
+    step = case.prepare(build(name, case.size))
+    if case.compiled:
+        step()
+    if case.device != 'cpu':
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
     else:
-        threads = f'{torch.get_num_threads()} threads'
-        machine = f'{processor_name()}, {threads}; torch {torch.__version__}'
-    text = '\n'.join([f'`mmgcvit benchmark {" ".join(sys.argv[1:])}`, {machine}\n', *tables])
-    content = {'command': sys.argv[1:], 'machine': machine, **data}
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / f'{args.name}.md').write_text(text)
-    (args.out / f'{args.name}.json').write_text(json.dumps(content, indent=2) + '\n')
-    return text
+        Path('/proc/self/clear_refs').write_text('5')  # Linux forgets the peak
+        before = status('VmRSS')
+    step()
+    step()
+    return (status('VmHWM') if case.device == 'cpu' else torch.cuda.max_memory_allocated()) - before
 
 
-def processor_name() -> str:
-    """The processor's name, as Linux tells it, and its widest vectors."""
-    cpuinfo = Path('/proc/cpuinfo')
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return f'{names[0] if names else platform.machine()}, {torch.backends.cpu.get_cpu_capability()}'
+def status(key: str) -> int:
+    """A number of Linux's account of this process, in bytes."""
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
 
 
-def plot_bars(file: Path, values: Mapping[str, Mapping[str, float]]) -> None:
-    """Throughput: for each case, by its name, a bar for each model."""
-    figure = Figure(figsize=(8, 0.6 + sum(0.9 + 0.3 * len(bars) for bars in values.values())), layout='tight')
-    for axes, (case, bars) in zip(figure.subplots(len(values), squeeze=False).flat, values.items(), strict=True):
-        drawn = axes.barh(list(bars), list(bars.values()), color=[f'C{i}' for i in range(len(bars))])
-        axes.bar_label(drawn, fmt='%.3g', padding=3)
-        axes.invert_yaxis()
-        axes.margins(x=0.12)
-        axes.set_title(case, fontsize=10, loc='left')
-        axes.set_xlabel('images a second')
-    figure.suptitle('Throughput')
-    figure.savefig(file, dpi=120)
+def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) -> str:
+    """Measure models in turns; a table in Markdown. Models that fail are named on the error stream and left out.
+
+    Raises:
+        UserError: No model could run the case.
+    """
+    steps: dict[str, Step] = {}
+    torch.compiler.reset()  # graphs of other cases would count towards torch's limit
+    for name in names:
+        try:
+            step = case.prepare(build(name, case.size))
+            step()
+        except Exception as error:
+            sys.stderr.write(f'{name} left out of {case}: {type(error).__name__}: {first_line(error)}\n')
+        else:
+            steps[name] = step
+    if not steps:
+        raise UserError(f'no model could run {case}, see above')
+    seconds = time_in_turns(steps, rounds)
+    heads = ['model', 'median, ms', 'p10 to p90, ms', 'images/s', f'speed, {next(iter(steps))} = 1', 'peak memory, MB']
+    rows, first = [], next(iter(seconds.values()))
+    for name, found in seconds.items():
+        median, spread = statistics.median(found), sorted(found)
+        low, high = (spread[round(share * (len(spread) - 1))] for share in (0.1, 0.9))
+        speed = statistics.median(base / own for base, own in zip(first, found, strict=True))
+        memory = f'{peak_memory(name, case) / MEGABYTE:.0f}' if with_memory else ''
+        figures = [f'{1000 * median:.4g}', f'{1000 * low:.4g} to {1000 * high:.4g}', f'{case.batch / median:.3g}']
+        rows.append([name, *figures, f'{speed:.2f}', memory])
+    return f'{case}\n\n{table(heads, rows)}'
 
 
-def plot_growth(file: Path, title: str, x_label: str, panels: Mapping[str, Sequence[Series]]) -> None:
-    """Log-log plots, one for each panel by the name of what it shows, with the slopes in the legend."""
-    figure = Figure(figsize=(5.5 * len(panels), 4.5), layout='tight')
-    for axes, (y_label, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for line in lines:
-            axes.loglog(line.x, line.y, marker='o', label=f'{line.name}: slope {line.slope:.2f}')
-        axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
-        axes.grid(which='both', alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.suptitle(title)
-    figure.savefig(file, dpi=120)
+def peak_memory(name: str, case: Case) -> int:
+    """:func:`measure_peak`, on a CPU in a new process, which holds nothing of other models."""
+    threads = torch.get_num_threads()
+    if case.device != 'cpu':
+        return measure_peak(name, case, threads)
+    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
+        return pool.submit(measure_peak, name, case, threads).result()

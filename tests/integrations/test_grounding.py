@@ -59,10 +59,9 @@ def test_parameters_and_multiply_adds_with_berts_base_are_those_of_the_metafile(
 def test_the_dry_run_goes_through_it_and_what_is_loaded_finds_the_classes_that_it_is_told(small_bert, tmp_path):
     config = ROOT / 'configs' / f'{NAME}.py'
     small = (f'language_model.name={small_bert}', 'encoder.num_layers=1', 'decoder.num_layers=1')
-    options = ['--depth', 1, '--shrink', 16, '--keep', '--cfg-options', *(f'model.{setting}' for setting in small)]
-    output = call('', '-m', 'mmgcvit', 'dry-run', config, '--work-dir', tmp_path, *options)
+    options = ['--shrink', 16, '--keep', tmp_path, '--cfg-options', *(f'model.{setting}' for setting in small)]
+    output = call('', '-m', 'mmgcvit', 'dry-run', config, *options)
     assert 'all steps OK' in output
-    assert 'all had gradients' in output
 
     model = mmgcvit.load(tmp_path / 'run')
     assert len(model.classes) == 80

@@ -6,8 +6,6 @@ or classes.
 torch's fake tensors have all of these but no numbers. Reading a number raises, a size that depends on numbers, and
 mixing devices. What they lack is a backward pass, as torch's engine asks the driver for streams: here Python walks the
 graph instead.
-
-The cases also run on a real device, whose tensors must come out the same.
 """
 
 import re
@@ -21,7 +19,8 @@ from mmengine.structures import PixelData
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from mmgcvit.experiments.shrinking import limit_depth
+from mmgcvit.models.layers.arguments import resolve_variant
+from mmgcvit.registry import MODELS
 
 from ..configs.models import ENTRIES, on_meta, read
 
@@ -76,11 +75,25 @@ def fake_cuda():
         yield stack.enter_context(FakeTensorMode())
 
 
+def limit_depth(cfg):
+    """Give each stage of a backbone at most :data:`DEPTH` blocks; a host's that does not name its depths keeps them."""
+    backbone, network = cfg.model.backbone, MODELS.get(str(cfg.model.backbone.type))
+    arch = backbone.get('arch')
+    if hasattr(network, 'archs'):
+        arch = vars(resolve_variant(arch or network.default_arch, network.archs))
+    elif isinstance(arch, str):  # in mmpretrain's table
+        arch = getattr(network, 'arch_settings', {}).get(arch)
+    if isinstance(arch, dict) and 'depths' in arch:
+        backbone.arch = {**arch, 'depths': tuple(min(blocks, DEPTH) for blocks in arch['depths'])}
+    elif 'depths' in backbone:
+        backbone.depths = tuple(min(blocks, DEPTH) for blocks in backbone.depths)
+
+
 def run(case, device, fake=False):
     """Shape, dtype, strides by name: of the maps in inference, and of losses and gradients in a training step."""
     cfg = read(case.config)
     cfg.merge_from_dict(dict(case.changes))
-    limit_depth(cfg, DEPTH)
+    limit_depth(cfg)
     model = on_meta(cfg)
     with fake_cuda() if fake else nullcontext():
         # Some numbers as weights: initialisation would read some.

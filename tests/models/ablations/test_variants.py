@@ -11,8 +11,6 @@ from mmdet.models.backbones import SwinTransformer
 from mmgcvit import GCViT
 from mmgcvit.errors import UserError
 from mmgcvit.models import ablations
-from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
-from mmgcvit.models.layers import RelativePositionBias, in_windows
 from mmgcvit.models.ablations.attention import (
     GlobalKeyValueAttention,
     GlobalValueAttention,
@@ -21,6 +19,8 @@ from mmgcvit.models.ablations.attention import (
 )
 from mmgcvit.models.ablations.downsamplers import ConvPoolDownsampler, MaxPoolDownsampler
 from mmgcvit.models.ablations.swin import PatchMerging, ShiftedWindowAttention, Swin, SwinWithoutShifting
+from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
+from mmgcvit.models.layers import RelativePositionBias, in_windows
 from mmgcvit.registry import MODELS
 from mmgcvit.visualization import attention, queries
 

@@ -1,0 +1,331 @@
+"""Run a config through every step of a training on a few small images.
+
+:func:`shrink` scales a config down in place and gives it miniature data where its own are missing; :func:`run` builds,
+trains, saves, resumes, validates and tests it with mmengine's Runner, in this process.
+"""
+
+import inspect
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from torch import nn
+
+from ..datasets import miniature
+from ..datasets.classes import coco_categories, imagenet_folders
+from ..errors import UserError
+from ..hosts.configs import dicts_in, enter_scope
+
+LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
+ITERATIONS, BATCH_SIZE, NUM_TESTED = 2, 2, 3
+# Shorter sides are not divided.
+SMALLEST_SIDE = 64
+# Keys of transforms, preprocessors and test settings that hold pixels, where they are integers.
+IN_PIXELS = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride')
+# Limits on boxes and queries per image, so that heads take seconds on a CPU; a 64 px image has 85 tokens for queries.
+AT_MOST = {'nms_pre': 200, 'max_per_img': 50, 'num_queries': 50}
+SAMPLED_AT_MOST = 32
+Say = Callable[[str], None]
+
+
+def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
+    """Scale a config down in place: two iterations of two images, small images, few boxes, no pretrained weights.
+
+    Args:
+        cfg: Any config of mmdet, mmseg or mmpretrain.
+        folder: Where missing data (``data``) and the run (``run``) are written.
+        divisor: What image sides in pixels are divided by.
+
+    Returns:
+        A sentence for each change that limits what the dry run shows.
+
+    Raises:
+        UserError: The data are missing and of a format without a miniature.
+    """
+    enter_scope(cfg)
+    # A loader that the file names twice, as val_dataloader and test_dataloader, is scaled down once each.
+    for name, value in cfg.to_dict().items():
+        cfg[name] = value
+    notes = [use_miniature(cfg, folder / 'data')]
+    for name in filter(cfg.get, LOADERS):
+        training = name == 'train_dataloader'
+        loader = {key: value for key, value in cfg[name].items() if key not in ('prefetch_factor', 'timeout')}
+        loader.update(num_workers=0, persistent_workers=False, batch_size=BATCH_SIZE if training else 1)
+        cfg[name] = {**loader, 'num_batch_per_epoch': ITERATIONS if training else NUM_TESTED}
+    holders = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
+    holders += [cfg.get('data_preprocessor'), cfg.model.get('data_preprocessor'), cfg.model.get('test_cfg')]
+    for settings in dicts_in(*filter(None, holders)):
+        settings.update({key: divided(settings[key], divisor) for key in settings.keys() & set(IN_PIXELS)})
+    for settings in dicts_in([cfg.model]):
+        settings.update({key: min(settings[key], most) for key, most in AT_MOST.items() if key in settings})
+        if isinstance(settings.get('score_thr'), float):
+            settings['score_thr'] = 0.0  # untrained detectors are sure of nothing, and metrics need predictions
+        if 'pos_fraction' in settings:
+            settings['num'] = min(settings['num'], SAMPLED_AT_MOST)
+        init = settings.get('init_cfg')
+        inits = [each for each in (init if isinstance(init, (list, tuple)) else [init]) if each]
+        if any(each['type'] == 'Pretrained' for each in inits):
+            settings['init_cfg'] = [each for each in inits if each['type'] != 'Pretrained'] or None
+            notes.append('pretrained weights are not loaded')
+    cfg.load_from, cfg.resume, cfg.work_dir, cfg.log_level = None, False, str(folder / 'run'), 'WARNING'
+    return [*notes, *shorten_training(cfg)]
+
+
+def shorten_training(cfg: Config) -> list[str]:
+    """Train for two iterations, on one device, and save after them."""
+    notes, by_epoch = [], 'max_epochs' in cfg.train_cfg
+    for scheduler in cfg.get('param_scheduler') or []:
+        # mmengine ends schedulers with the run: one whose warm-up is longer than two iterations would be rejected.
+        length = cfg.train_cfg.get('max_epochs', cfg.train_cfg.get('max_iters'))
+        same_unit = scheduler.get('by_epoch', True) == by_epoch
+        scheduler.setdefault('end', length if same_unit else scheduler.get('begin', 0) + 1000 * length)
+    cfg.train_cfg.pop('dynamic_intervals', None)
+    set_length(cfg, 1)
+    hooks = cfg.setdefault('default_hooks', ConfigDict())
+    hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', by_epoch=by_epoch))
+    hooks.checkpoint.update(interval=1 if by_epoch else ITERATIONS, save_begin=0)
+    cfg.visualizer = {**(cfg.get('visualizer') or {'type': 'Visualizer'}), 'vis_backends': None}
+    for name in ('runner_type', 'strategy', 'compile'):
+        if cfg.pop(name, None):
+            notes.append(f'NOT tried: {name}')
+    optim_type = str(cfg.optim_wrapper.get('type', 'OptimWrapper'))
+    sharded = cfg.optim_wrapper.pop('use_fsdp', None)
+    if (optim_type != 'OptimWrapper' and not torch.cuda.is_available()) or sharded:
+        keys = cfg.optim_wrapper.keys() - {'dtype', 'loss_scale'}
+        cfg.optim_wrapper = {**{key: cfg.optim_wrapper[key] for key in keys}, 'type': 'OptimWrapper'}
+        notes.append(f'NOT tried: {optim_type}; float32 instead')
+    return notes
+
+
+def set_length(cfg: Config, rounds: int) -> None:
+    """Train for so many times two iterations, without validation in between."""
+    by_epoch = 'max_epochs' in cfg.train_cfg
+    length = rounds if by_epoch else rounds * ITERATIONS
+    cfg.train_cfg.update({'max_epochs' if by_epoch else 'max_iters': length, 'val_begin': length + 1})
+
+
+def divided(value: Any, divisor: int) -> Any:
+    """A side in pixels or a nested list of them, divided but not below 64 px; ratios are floats and stay."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(divided(inner, divisor) for inner in value)
+    return max(value // divisor, SMALLEST_SIDE) if type(value) is int and value > SMALLEST_SIDE else value
+
+
+def leaf_datasets(dataset: ConfigDict) -> Iterator[ConfigDict]:
+    """The datasets inside wrappers such as RepeatDataset and ConcatDataset."""
+    inner = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])
+    for each in inner:
+        yield from leaf_datasets(each)
+    if not inner:
+        yield dataset
+
+
+def use_miniature(cfg: Config, root: Path) -> str:
+    """Write miniature data with the config's classes and have the config read them, unless its own data exist."""
+    leaves = [
+        (split, leaf) for name, split in LOADERS.items() if cfg.get(name) for leaf in leaf_datasets(cfg[name].dataset)
+    ]
+    paths = [Path(leaf.get('data_root') or '', leaf.get('ann_file') or '') for _, leaf in leaves]
+    missing = [path for path in paths if not path.exists()]
+    if not missing:
+        return "data: the first images of the config's own"
+    for split, leaf in leaves:
+        with DATASETS.switch_scope_and_registry(None) as registry:
+            bases = inspect.getmro(registry.get(leaf.type) if isinstance(leaf.type, str) else leaf.type)
+        use = next((MINIATURES[base.__name__] for base in bases if base.__name__ in MINIATURES), None)
+        if use is None:
+            raise UserError(
+                f'{missing[0]} does not exist, and there is no miniature of what {leaf.type} reads, only of COCO, '
+                'ADE20K, ImageNet, CIFAR and DOTA; put the data there'
+            )
+        metainfo = {**(getattr(bases[0], 'METAINFO', None) or {}), **(leaf.get('metainfo') or {})}
+        use(leaf, split, root, metainfo, cfg)
+    annotations = root / 'coco' / 'annotations'
+    for evaluator in dicts_in([cfg.get('val_evaluator'), cfg.get('test_evaluator')]):
+        if evaluator.get('seg_prefix'):
+            evaluator['seg_prefix'] = f'{annotations}/panoptic_val2017'
+            evaluator['ann_file'] = f'{annotations}/panoptic_val2017.json'
+        elif evaluator.get('ann_file'):
+            evaluator['ann_file'] = f'{annotations}/instances_val2017.json'
+    return f'data: miniatures of scanned digits in {root}, as {missing[0]} does not exist'
+
+
+def use_coco(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+    if not (root / 'coco').exists():
+        miniature.write_miniature_coco(root / 'coco', coco_categories(metainfo.get('classes') or ('object',)))
+    leaf.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
+    # Assigned, as an update would keep other prefixes.
+    leaf.data_prefix = {'img': f'{split}2017/'}
+    if 'bbox_file' in leaf:  # boxes of a detector, for poses
+        leaf.bbox_file = None
+
+
+def use_panoptic(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+    if not (root / 'coco').exists():
+        categories, things = coco_categories(metainfo['classes']), metainfo['thing_classes']
+        miniature.write_miniature_coco(root / 'coco', [each for each in categories if each['name'] in things])
+        miniature.write_miniature_panoptic(root / 'coco', [each for each in categories if each['name'] not in things])
+    segments = f'annotations/panoptic_{split}2017'
+    leaf.update(data_root=f'{root / "coco"}/', ann_file=f'{segments}.json')
+    leaf.data_prefix = {'img': f'{split}2017/', 'seg': f'{segments}/'}
+
+
+def use_ade20k(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+    folder, subset = root / 'ADEChallengeData2016', {'train': 'training', 'val': 'validation'}[split]
+    if not folder.exists():
+        miniature.write_miniature_ade20k(folder, max(len(metainfo.get('classes') or ()) - 1, 1))
+    leaf.update(data_root=str(folder), ann_file='', img_suffix='.jpg', seg_map_suffix='.png')
+    leaf.data_prefix = {'img_path': f'images/{subset}', 'seg_map_path': f'annotations/{subset}'}
+
+
+def use_imagenet(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+    classes = metainfo.get('classes') or range(cfg.model.head.num_classes)
+    folders = imagenet_folders() if len(classes) == 1000 else [f'class_{number:03d}' for number in range(len(classes))]
+    if not (root / 'imagenet').exists():
+        images = math.ceil(ITERATIONS * BATCH_SIZE / len(folders))
+        miniature.write_miniature_imagenet(root / 'imagenet', folders, per_folder=images)
+    leaf.update(data_root=str(root / 'imagenet'), ann_file='', data_prefix=split)
+    leaf.pop('split', None)
+
+
+def use_cifar(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+    """Folders of images, as CIFAR's own files have fixed checksums."""
+    pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'Resize', 'scale': 32}, *leaf.pipeline]
+    leaf.clear()
+    leaf.update(type='CustomDataset', metainfo={'classes': metainfo['classes']}, pipeline=pipeline)
+    use_imagenet(leaf, split, root, metainfo, cfg)
+
+
+def use_dota(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
+    if not (root / 'dota').exists():
+        miniature.write_miniature_dota(root / 'dota', metainfo['classes'])
+    leaf.update(data_root=f'{root / "dota"}/', ann_file=f'{split}/', img_suffix='jpg')
+    leaf.data_prefix = {'img_path': f'{split}2017/'}
+
+
+# By the class that a dataset is, or derives from.
+MINIATURES = {
+    'CocoPanopticDataset': use_panoptic,
+    'CocoDataset': use_coco,
+    'BaseSegDataset': use_ade20k,
+    'CustomDataset': use_imagenet,
+    'CIFAR10': use_cifar,
+    'DOTADataset': use_dota,
+}
+
+
+class WatchTrainingHook(Hook):
+    """Record where training starts, its losses, and which parameters had a gradient."""
+
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.had_gradient: set[str] = set()
+
+    def before_train(self, runner: Runner) -> None:
+        self.start, self.weights = runner.iter, copy_weights(runner.model)
+        for name, weight in runner.model.named_parameters():
+            if weight.requires_grad:
+                weight.register_post_accumulate_grad_hook(lambda _, name=name: self.had_gradient.add(name))
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        self.losses.append(float(outputs['loss']))
+
+
+def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The trained parameters by name."""
+    return {name: weight.detach().cpu().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def run(cfg: Config, say: Say) -> None:
+    """Build, train, save, resume, validate and test a config that :func:`shrink` has scaled down.
+
+    ``say`` gets a line for each step; whatever a step raises is raised again after the line that names the step.
+    """
+    step = partial(timed_step, say)
+    with step('build') as found:
+        runner = build(cfg)
+        found.append(f'{sum(weight.numel() for weight in runner.model.parameters()) / 1e6:.1f} M parameters')
+    with step('train') as found:
+        first = train(runner, cfg)
+        found.append(f'loss {", ".join(f"{loss:.3f}" for loss in first.losses)}')
+        trained = copy_weights(runner.model)
+        moved = sum(not torch.equal(trained[name], weight) for name, weight in first.weights.items())
+        if not moved:
+            raise UserError('training changed no weight')
+        found.append(f'{moved} of {len(trained)} weights changed')
+    with step('save'):
+        checkpoint = latest_checkpoint(cfg)
+    with step('resume'):
+        set_length(cfg, 2)
+        cfg.load_from, cfg.resume = checkpoint, True
+        runner = build(cfg)
+        again = train(runner, cfg)
+        if again.start != ITERATIONS or any(not torch.equal(again.weights[name], trained[name]) for name in trained):
+            raise UserError(f'training went on at iteration {again.start}, or with other weights than were saved')
+    if cfg.get('val_cfg') is not None:
+        with step('validate') as found:
+            found.append(first_scores(runner.val_loop.run()))
+    if cfg.get('test_cfg') is not None:
+        with step('test') as found:
+            cfg.load_from, cfg.resume = latest_checkpoint(cfg), False
+            found.append(first_scores(build(cfg).test()))
+
+
+@contextmanager
+def timed_step(say: Say, name: str) -> Iterator[list[str]]:
+    """Say what a step found and how long it took, or that it failed."""
+    began, found = time.perf_counter(), []
+    try:
+        yield found
+    except Exception:
+        say(f'{name}: FAILED after {time.perf_counter() - began:.0f} s')
+        raise
+    say(f'{name}: OK ({"; ".join([f"{time.perf_counter() - began:.0f} s", *found])})')
+
+
+def build(cfg: Config) -> Runner:
+    # Runners of the same name would share their logs.
+    cfg.experiment_name = f'dry_run_{time.time_ns()}'
+    return Runner.from_cfg(deepcopy(cfg))
+
+
+def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
+    """Train, and check that losses are finite and that every trained parameter had a gradient."""
+    watch = WatchTrainingHook()
+    runner.register_hook(watch)
+    runner.train()
+    if len(watch.losses) != ITERATIONS or not all(map(math.isfinite, watch.losses)):
+        raise UserError(f'losses {watch.losses}; expected {ITERATIONS} finite ones')
+    idle = sorted(watch.weights.keys() - watch.had_gradient)
+    if idle and not cfg.get('find_unused_parameters'):
+        raise UserError(
+            f'{len(idle)} parameters had no gradient, for example {idle[0]}: on several GPUs training would stop; '
+            'freeze them, or set find_unused_parameters=True'
+        )
+    return watch
+
+
+def latest_checkpoint(cfg: Config) -> str:
+    file = Path(cfg.work_dir, 'last_checkpoint')
+    if not file.is_file():
+        raise UserError('training saved no checkpoint')
+    return file.read_text().strip()
+
+
+def first_scores(metrics: dict[str, float]) -> str:
+    scores: Sequence[tuple[str, float]] = [item for item in metrics.items() if 'time' not in item[0]]
+    return ', '.join(f'{name} {value:.4g}' for name, value in scores[:2]) or 'no score'

@@ -1,0 +1,154 @@
+"""What a GPU must do as a CPU does, in a few minutes: ``make test-gpu``, or on a CPU ``MMGCVIT_TEST_DEVICE=cpu``.
+
+Attention kernels, windows beyond a launch and operators are tested with a ``device`` beside the CPU's own tests, which
+``pytest -m gpu`` selects too.
+"""
+
+import os
+import subprocess
+import sys
+
+# Required for deterministic matrix products on CUDA, before its first use.
+os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.nn.parallel import DistributedDataParallel
+
+from mmgcvit.commands.main import run_command
+from mmgcvit.experiments.benchmark import Case, build
+
+from ..conftest import ROOT
+from ..models.contract.backbones import BACKBONES
+
+DEVICE = os.environ.get('MMGCVIT_TEST_DEVICE', 'cuda')
+ON_CUDA = DEVICE == 'cuda'
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(ON_CUDA and not torch.cuda.is_available(), reason='no GPU, nor MMGCVIT_TEST_DEVICE=cpu'),
+]
+NETWORKS = ('gcvit', 'lsa')
+# A config of each head, of the demo's size on a CPU.
+FAMILIES = (
+    ['mask_rcnn_gcvit_t', 'cascade_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t', 'gcvit_t_in1k', 'lsa_t_in1k']
+    if ON_CUDA
+    else ['demo/mask_rcnn_gcvit_digits', 'demo/upernet_gcvit_digits', 'demo/gcvit_digits_cls']
+)
+SIZE = (512, 640) if ON_CUDA else (64, 96)
+
+
+def make_backbone(name):
+    torch.manual_seed(0)
+    constructor, _ = BACKBONES[name]
+    return constructor(drop_path_rate=0.0)
+
+
+def train_step(model, images):
+    """The gradients of one step by name."""
+    model.zero_grad()
+    sum(found.float().square().mean() for found in model(images)).backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize('name', BACKBONES)
+def test_maps_are_those_of_the_cpu_in_float32(name, dtype):
+    """In half precision within 5 percent of the largest value, on an odd size, so that windows are padded."""
+    model, images = make_backbone(name).eval(), torch.rand(2, 3, 75, 101)
+    expected = model(images)
+    with torch.autocast(DEVICE, dtype, enabled=dtype != torch.float32):
+        found = model.to(DEVICE)(images.to(DEVICE))
+    tolerance = 1e-4 if dtype == torch.float32 else 5e-2
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours.float().cpu() - theirs).abs().max() <= tolerance * theirs.abs().max()
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_gradients_are_those_of_the_cpu(name):
+    model, images = make_backbone(name), torch.rand(2, 3, 75, 101)
+    expected = train_step(model, images)
+    found = train_step(model.to(DEVICE), images.to(DEVICE))
+    for key, gradient in expected.items():
+        assert (found[key].cpu() - gradient).abs().max() <= 1e-3 * gradient.abs().max() + 1e-6, key
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_a_training_step_of_each_family_is_finite_in_bfloat16(name):
+    """The whole model with random annotations: every gradient, and some that are not zero."""
+    model = build(str(ROOT / 'configs' / f'{name}.py'), SIZE)
+    Case((224, 224) if 'in1k' in name else SIZE, 2, 'train', 'bf16', device=DEVICE).prepare(model)()
+    gradients = {key: weight.grad for key, weight in model.named_parameters() if weight.grad is not None}
+    assert [key for key, gradient in gradients.items() if not gradient.isfinite().all()] == []
+    assert any(gradient.any() for gradient in gradients.values())
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_deterministic_algorithms_repeat_gradients_bit_for_bit(name):
+    model, images = make_backbone(name).to(DEVICE), torch.rand(2, 3, 75, 101, device=DEVICE)
+    torch.use_deterministic_algorithms(True)
+    try:
+        first, second = train_step(model, images), train_step(model, images)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert [key for key in first if not torch.equal(first[key], second[key])] == []
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_compiled_training_is_eager_training(name):
+    """On a CPU by a backend that compiles nothing, which still traces both passes."""
+    model, images = make_backbone(name).to(DEVICE), torch.rand(2, 3, 64, 96, device=DEVICE)
+    expected = train_step(model, images)
+    torch.compiler.reset()
+    model.compile(backend='inductor' if ON_CUDA else 'aot_eager')
+    for key, gradient in train_step(model, images).items():
+        assert (gradient - expected[key]).abs().max() <= 1e-3 * expected[key].abs().max() + 1e-6, key
+
+
+@pytest.fixture
+def process_group(tmp_path):
+    """A group of one process, over nccl on a GPU."""
+    store = dist.FileStore(str(tmp_path / 'store'), 1)
+    dist.init_process_group('nccl' if ON_CUDA else 'gloo', store=store, rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.usefixtures('process_group')
+@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize('wrapper', [DistributedDataParallel, FullyShardedDataParallel])
+def test_data_parallel_training_of_one_process_is_plain_training(wrapper, name):
+    """By the weights after one step."""
+    weights = []
+    for wrap in (lambda model: model, wrapper):
+        model, images = make_backbone(name).to(DEVICE), torch.rand(2, 3, 64, 96, device=DEVICE)
+        options = {'use_orig_params': True} if wrap is FullyShardedDataParallel else {}
+        if options and not ON_CUDA:
+            options['device_id'] = torch.device('cpu')
+        wrapped = wrap(model, **options)
+        torch.manual_seed(1)
+        images = torch.rand(2, 3, 64, 96, device=DEVICE)
+        sum(found.square().mean() for found in wrapped(images)).backward()
+        torch.optim.SGD(wrapped.parameters(), lr=0.1).step()
+        weights.append(torch.cat([weight.detach().flatten() for weight in wrapped.parameters()]))
+    torch.testing.assert_close(*weights, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'name', ['mask_rcnn_gcvit_t', 'gcvit_xxt_in1k', 'lsa_t_cifar10'] if ON_CUDA else ['lsa_t_cifar10']
+)
+def test_a_config_trains_resumes_and_tests(name, capsys):
+    """In the precision of the config; two iterations each."""
+    run_command('dry-run', [ROOT / 'configs' / f'{name}.py', '--shrink', 4 if ON_CUDA else 16])
+    assert 'all steps OK' in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ON_CUDA, reason='tests/tools/test_demo.py trains it on a CPU')
+def test_the_demo_trains_and_reaches_its_score(tmp_path):
+    """It ends with an error where the score is lower."""
+    command = [sys.executable, '-m', 'mmgcvit', 'demo', 'detect', '--work-dir', str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True)
