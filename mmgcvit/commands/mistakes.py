@@ -9,7 +9,7 @@ import sys
 
 from ..errors import UserError
 from ..hosts.configs import read_config
-from ..inference.sources import check_named, find_source
+from ..inference.sources import check_source, find_source
 from .options import Parser, add_model_options, add_out_dir, check_at_least, settle_out_dir
 
 FULL_DISK = '; {out_dir} has what was done until then'
@@ -33,10 +33,10 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> int:
     check_at_least(args, batch_size=1, worst=0)
     settle_out_dir(args)
-    check_named(args.config, args.checkpoint)
+    check_source(args.config, args.checkpoint)
     from ..datasets.checks.presence import check_presence
     from ..engine.progress import Display
-    from ..inference.loading import in_words, load_for_command
+    from ..inference.loading import format_device, load_for_command
     from ..visualization.judging import SCORES, truths_of
     from ..visualization.mistakes import check_folder, find_mistakes, write_confusion, write_worst
 
@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     truths = truths_of(cfg, loader, model)
     folder.mkdir(parents=True, exist_ok=True)
     display = Display(sys.stdout)
-    display.line(f'{model.task}, {len(truths)} images, on {in_words(model.device)}: {source.checkpoint}')
+    display.line(f'{model.task}, {len(truths)} images, on {format_device(model.device)}: {source.checkpoint}')
     try:
         found = find_mistakes(model, truths, args.worst, args.batch_size, display)
     finally:

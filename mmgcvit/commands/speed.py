@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..inference.sources import check_named, config_of, find_source, has_checkpoint
+from ..inference.sources import check_source, find_config, find_source, has_checkpoint
 from .options import Parser, add_model_options, check_at_least
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def main(args: argparse.Namespace) -> None:
         raise UserError('--train takes random weights and a made-up photo; leave CHECKPOINT and --photo out')
     path = Path(args.config).expanduser()
     if not (path.is_file() and args.checkpoint is None):
-        check_named(path, args.checkpoint)
+        check_source(path, args.checkpoint)
     from ..experiments.speed import Row, measure
     from ..hosts.machine import check_gpus, chosen_device
     from ..hosts.operators import check_operators_load
-    from ..inference.loading import in_words
+    from ..inference.loading import format_device
 
     if args.device == 'auto':
         check_gpus()
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> None:
     device = chosen_device(args.device)
     work = work_of(args, str(device))
     kind = 'training steps' if args.train else f'inference, {getattr(work, "checkpoint", None) or "random weights"}'
-    print(f'{work.config}: {kind}, on {in_words(device)}\n')
+    print(f'{work.config}: {kind}, on {format_device(device)}\n')
     heading = ['images', 'each, px', 'ms', 'p10 to p90', 'images/s', 'weights, MB', 'peak beyond them, MB']
     print(f'| {" | ".join(heading)} |\n|{"---|" * len(heading)}', flush=True)
     rows, failed = [], []
@@ -87,12 +87,11 @@ def work_of(args: argparse.Namespace, device: str) -> Inference | Training:
     size = tuple(args.photo_size)
     path = Path(args.config).expanduser()
     if args.train or not (args.checkpoint or has_checkpoint(path)):
-        config = str(config_of(path) if path.is_dir() else path)
+        config = str(find_config(path) if path.is_dir() else path)
         if not Path(config).is_file():
             raise UserError(f'there is no config {args.config}, neither a file nor a work dir')
         return Training(config, device, size) if args.train else Inference(config, None, device, size, args.photo)
     source = find_source(args.config, args.checkpoint)
-    # Of a work dir the checkpoint's settings are taken, as it is loaded.
     return Inference(str(path), source.checkpoint, device, size, args.photo, args.trust_checkpoint)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import counted_up
-from ..inference.sources import check_named
+from ..inference.sources import check_source
 from .options import LEFT_OUT, Parser, add_model_options, load_model
 
 KINDS = {
@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
     out = args.out or counted_up(Path(f'{Path(image).stem}_{args.kind}.png'))
     if out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the image itself; name another file')
-    check_named(args.config, args.checkpoint)
+    check_source(args.config, args.checkpoint)
     if not Path(image).is_file():
         raise UserError(f'{image}: there is no such file')
     from .. import visualization

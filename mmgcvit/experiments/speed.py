@@ -28,7 +28,7 @@ from ..hosts.configs import read_config
 from ..hosts.mmengine import building_in
 from ..inference import load
 from ..inference.images import read_image
-from ..inference.loading import build_model, kind_of, model_of_config, quiet_hosts
+from ..inference.loading import build_model, build_predictor, choose_predictor, silence_output
 from .measuring import Step, Timing, peak_memory_of, time_side_by_side, wait_for
 
 WARMUP = 2
@@ -53,13 +53,15 @@ class Inference:
 
     def build(self, batch_size: int) -> tuple[nn.Module, Step, tuple[int, ...]]:
         """The model, what does it once for a batch, and the shape (3, height, width) of one prepared image."""
-        with quiet_hosts():
+        with silence_output():
             if self.checkpoint is None:
-                predictor = model_of_config(read_config(self.config), self.config)
+                predictor = build_predictor(read_config(self.config), self.config)
             else:
                 predictor = load(self.config, self.checkpoint, self.device, trust_checkpoint=self.trust_checkpoint)
         model = predictor.network.to(self.device)
-        packed = predictor.packed(noise(self.size) if self.photo is None else read_image(self.photo, predictor.loader))
+        packed = predictor.prepare_image(
+            noise(self.size) if self.photo is None else read_image(self.photo, predictor.loader)
+        )
 
         def step() -> None:
             # Some preprocessors change what they are given.
@@ -82,8 +84,8 @@ class Training:
     def build(self, batch_size: int) -> tuple[nn.Module, Step, tuple[int, ...]]:
         """As :meth:`Inference.build`; the shape is that of the largest of some draws of the train pipeline."""
         cfg = read_config(self.config)
-        kind = kind_of(cfg, self.config)
-        with building_in(kind.scope), quiet_hosts():
+        kind = choose_predictor(cfg, self.config)
+        with building_in(kind.scope), silence_output():
             model = build_model(cfg).to(self.device).train()
             try:
                 optimizer = build_optim_wrapper(model, cfg.optim_wrapper)

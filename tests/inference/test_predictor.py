@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
 from mmgcvit.inference import Classification, Detections, Panoptic, Segmentation, UserError, load
-from mmgcvit.inference.results import categories_of, records_of
+from mmgcvit.inference.results import list_categories, make_records
 
 from .conftest import CLASSES, assert_same, config_of, picture_of
 
@@ -41,17 +41,17 @@ def test_segments_of_a_panoptic_model_are_things_and_stuff_and_its_objects_are_s
     scores = torch.tensor([0.4, 0.1, 0.9])
     objects = InstanceData(bboxes=torch.zeros(3, 4), scores=scores, labels=torch.tensor([3, 3, 5]))
     sample = DetDataSample(pred_instances=objects, pred_panoptic_seg=PixelData(sem_seg=ids))
-    found = model.prediction_of(sample)
+    found = model.read_sample(sample)
     assert isinstance(found, Panoptic)
     assert found.scores.tolist() == pytest.approx([0.9, 0.4, 0.1])
     assert found.segment_labels.tolist() == [9, 3, 3]
     assert found.segment_map[[5, 25, 25, 55], [5, 20, 50, 5]].tolist() == [1, 2, 3, 0]
     assert found.segment_areas.tolist() == [30 * 80 - 10 * 60, 900, 900]
-    records = records_of(found, categories_of(model.task, model.classes))
+    records = make_records(found, list_categories(model.task, model.classes))
     assert [record['area'] for record in records] == found.segment_areas.tolist()
     # mmdet's metric writes 0 where there is no segment.
     ids[ids == len(model.classes)] = 0
-    np.testing.assert_array_equal(model.prediction_of(sample).segment_map, found.segment_map)
+    np.testing.assert_array_equal(model.read_sample(sample).segment_map, found.segment_map)
     picture = np.full((60, 80, 3), 100, np.uint8)
     assert (model.draw(picture, found) == 100).all(2)[found.segment_map == 0].all()
 
@@ -137,7 +137,7 @@ def test_a_picture_that_the_network_refuses_stops_no_other(models, monkeypatch):
         return {**prepare(loaded), **too_small}
 
     monkeypatch.setattr(model, 'pipeline', prepared)
-    good, bad = model.outcomes([picture_of(90, 120), picture_of(20, 20)])
+    good, bad = model.predict_batch([picture_of(90, 120), picture_of(20, 20)])
     assert isinstance(good, Segmentation)
     assert isinstance(bad, UserError)
     assert 'the network cannot take it' in str(bad)
