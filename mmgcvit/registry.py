@@ -59,7 +59,7 @@ HOOKS = child_of(
     *OF_MMDET,
     'mmgcvit.checkpoints.for_hosts',
     'mmgcvit.experiments.rehearsal',
-    'mmgcvit.visualization.predictions',
+    'mmgcvit.visualization.val_images',
     'mmgcvit.engine.saving',
     'mmgcvit.engine.early_end',
     'mmgcvit.engine.exact_resume',

@@ -163,22 +163,24 @@ def train(one: Run, args: argparse.Namespace, configs: Mapping[str, Path]) -> Re
     common = ['--work-dir', one.folder, '--device', args.device, '--progress']
     common += ['--cfg-options', *(f'{name}={value}' for name, value in options.items())]
     took = call('train', '--resume')
-    from ..visualization.curves import latest_entry
+    from ..visualization.curves import find_latest_entry
 
     metrics = {name: METRICS[name] for name in args.table.metrics}
     if not is_validated(one.folder, next(iter(metrics.values())).key):
         took += call('test', last_checkpoint(one.folder))
-    scores = {name: latest_entry(one.folder, metric.key)[metric.key] * metric.times for name, metric in metrics.items()}
+    scores = {
+        name: find_latest_entry(one.folder, metric.key)[metric.key] * metric.times for name, metric in metrics.items()
+    }
     return Result(scores, took)
 
 
 def is_validated(work_dir: Path, metric: str) -> bool:
     """Whether the latest score is of the last checkpoint: a training may be stopped between that and its validation."""
     from ..checkpoints.run_folder import kind_and_number
-    from ..visualization.curves import latest_entry
+    from ..visualization.curves import find_latest_entry
 
     try:
-        entry = latest_entry(work_dir, metric)
+        entry = find_latest_entry(work_dir, metric)
     except UserError:
         return False
     return entry.get('step') == kind_and_number(Path(last_checkpoint(work_dir)))[1]

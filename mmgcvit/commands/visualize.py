@@ -40,7 +40,7 @@ def add_options(parser: Parser) -> None:
     attention('--at', type=place, metavar='X,Y', help='the query in pixels of the image (default: the middle)')
     gradcam('--stage', help='from 0 (default: the last of at least 4 x 4 tokens that has something)', **number)
     gradcam('--class', dest='class_name', metavar='NAME', help='name or number (default: what the model finds first)')
-    gradcam('--box', help="of a detector, from 0, the surest first; with --class among the class's", **number)
+    gradcam('--box', help="of a detector, from 0 by descending score; with --class among the class's", **number)
 
 
 def place(text: str) -> tuple[float, float]:

@@ -44,8 +44,13 @@ def find_inputs(named: Sequence[str]) -> Inputs:
             inputs.cameras.append(int(camera[1]))
             continue
         path = Path(name)
-        # A file that was named counts as an image whatever its suffix is.
         is_file = path.exists() and not path.is_dir()
+        if is_file and not name.lower().endswith((*IMAGE_ENDINGS, *VIDEO_SUFFIXES)):
+            import cv2
+
+            # By its content.
+            if not cv2.haveImageReader(name):
+                raise UserError(f'{name} is neither an image nor a video')
         for file in [name] if is_file else list_files(name):
             if (place := Path(file).absolute()) in seen:
                 continue

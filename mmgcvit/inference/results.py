@@ -196,8 +196,8 @@ def encode_rle(crop: np.ndarray, size: tuple[int, int], left: int = 0, top: int 
     Args:
         crop: (h, w) bool, the part of the mask that is not empty; a whole mask of a large image need not be built.
         size: Height and width of the image.
-        left: Where the crop begins in the image, in pixels.
-        top: Likewise.
+        left: The column at which the crop begins in the image.
+        top: The row at which it begins.
     """
     check_installed('writing masks', 'pycocotools')
     from pycocotools import mask as coco_mask

@@ -32,7 +32,8 @@ class PredictionRun:
         write: Whether to write JSON and label maps.
         tiles: The side of tiles in pixels; None predicts whole images.
         track: Whether to track the objects of videos.
-        images: How many images were predicted; likewise ``frames``.
+        images: How many images were predicted.
+        frames: How many frames of videos were predicted.
         failed: A sentence for each input that could not be predicted.
     """
 

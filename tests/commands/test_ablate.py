@@ -117,7 +117,7 @@ def test_a_row_is_trained_by_the_train_command_with_its_seed(tmp_path, monkeypat
     monkeypatch.setattr(ablate, 'run', lambda *arguments, **_: called.append(list(map(str, arguments))) or 5.0)
     monkeypatch.setattr(ablate, 'is_validated', lambda *_: True)
     monkeypatch.setattr(
-        'mmgcvit.visualization.curves.latest_entry', lambda *_: {'coco/bbox_mAP': 0.44, 'coco/segm_mAP': 0.4}
+        'mmgcvit.visualization.curves.find_latest_entry', lambda *_: {'coco/bbox_mAP': 0.44, 'coco/segm_mAP': 0.4}
     )
     table = made_table('a', metrics=('box AP', 'mask AP'))
     args = arguments(table, tmp_path, gpus=8, cfg_options={'train_cfg.max_epochs': 3})

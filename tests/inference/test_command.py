@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.engine import testing
-from mmgcvit.inference import UserError, running
+from mmgcvit.inference import running
 from mmgcvit.inference.inputs import get_frame_rate, read_frames
 
 from .conftest import CLASSES, picture_of
@@ -212,19 +212,6 @@ def test_an_interrupted_call_leaves_whole_files(call, work_dirs, photos, out, mo
     assert printed.endswith('interrupted\n1 image predicted: predictions\n')
     assert {record['image_id'] for record in content(out / 'predictions.json')} == {1}
     assert len(content(out / 'images.json')['images']) == 1
-
-
-def test_an_option_tells_which_code_may_run(call, work_dirs, photos, monkeypatch):
-    taken = []
-
-    def loaded(*arguments):
-        taken.append(arguments)
-        raise UserError('enough')
-
-    monkeypatch.setattr('mmgcvit.inference.loading.load_for_command', loaded)
-    call('predict', work_dirs['classification'], photos)
-    call('predict', work_dirs['classification'], photos, '--trust-checkpoint', '--device', 'cpu')
-    assert [arguments[-1] for arguments in taken] == [False, True]
 
 
 def test_a_test_takes_a_work_dir_or_a_config_and_a_checkpoint_as_other_commands_do(work_dirs, tmp_path, monkeypatch):

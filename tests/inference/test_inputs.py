@@ -121,8 +121,8 @@ def test_folders_patterns_files_and_cameras_are_found_each_once(folder):
     assert find_inputs(['?/1.*']).images == ['a/1.jpg', 'b/1.jpg']
     assert find_inputs(['b/**/*']).images == ['b/1.jpg', 'b/c/4.tif']
     assert find_inputs(['photo[1].jpg']).images == ['photo[1].jpg']
-    found = find_inputs(['b/1.jpg', 'a/1.jpg', './b/1.jpg', 'a/notes.txt', 'b', 'camera:2', 'camera:2'])
-    assert found.images == ['b/1.jpg', 'a/1.jpg', 'a/notes.txt']
+    found = find_inputs(['b/1.jpg', 'a/1.jpg', './b/1.jpg', 'b', 'camera:2', 'camera:2'])
+    assert found.images == ['b/1.jpg', 'a/1.jpg']
     assert found.cameras == [2]
 
 
@@ -133,6 +133,7 @@ def test_folders_patterns_files_and_cameras_are_found_each_once(folder):
         'empty/*': r'empty/\*: none of its 1 files is an image or a video by its suffix$',
         'nowhere/*.jpg': r'nowhere/\*\.jpg: there is no such file or folder',
         'camera:abc': r'^camera:abc: cameras are camera:0, camera:1, \.\.\.$',
+        'a/notes.txt': '^a/notes.txt is neither an image nor a video$',
         'gone.jpg': r'^gone\.jpg: there is no such file or folder$',
     }.items(),
 )
