@@ -119,4 +119,5 @@ def draw_heads(axes: Axes, view: View, maps: np.ndarray) -> None:
     drawn = axes.imshow(mosaic, cmap=HEAT, interpolation='nearest', aspect=aspect)
     axes.axis('off')
     axes.figure.colorbar(drawn, ax=axes, shrink=0.85).ax.tick_params(labelsize=7)
-    axes.set_title(f'length in each of {len(maps)} heads, row by row', fontsize=9)
+    title = f'length in each of {len(maps)} heads, row by row' if len(maps) > 1 else 'length in its one head'
+    axes.set_title(title, fontsize=9)
