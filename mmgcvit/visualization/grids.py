@@ -25,7 +25,7 @@ COLUMNS = 4
 NUM_SAMPLES = 8
 DOTS_PER_INCH = 100
 # The width of a letter of a title, in pixels.
-LETTER = 7
+LETTER = 8
 
 
 def draw_in_cell(
@@ -47,7 +47,7 @@ def draw_grid(
     height = max((picture.shape[0] for picture in pictures), default=side)
     titles = [fill(title, side // LETTER) for title in titles]
     lines = max((title.count('\n') + 1 for title in titles), default=1)
-    inches = np.array([columns * (side + 16), max(rows, 1) * (height + 16 * lines + 16)]) / DOTS_PER_INCH
+    inches = np.array([columns * (side + 16), max(rows, 1) * (height + 18 * lines + 24)]) / DOTS_PER_INCH
     figure = Figure(figsize=inches, dpi=DOTS_PER_INCH, layout='constrained')
     for number, (picture, title) in enumerate(zip(pictures, titles, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, number)
