@@ -3,8 +3,7 @@
 Shapes: H x W image in pixels, u and v columns and rows of the network's input.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -102,9 +101,9 @@ def get_stride(backbone: PyramidBackbone, stage: int) -> int:
     return getattr(backbone.stem, 'stride', STEM_STRIDE) * 2**stage
 
 
-@contextmanager
-def recorded_inputs(modules: Sequence[nn.Module]) -> Iterator[list[tuple[Any, ...]]]:
-    """What modules are called with inside of the context: a list, at the end of which there is something of each."""
+@torch.no_grad()
+def record_inputs(backbone: PyramidBackbone, images: Tensor, modules: Sequence[nn.Module]) -> list[tuple[Any, ...]]:
+    """Record the inputs of modules of a backbone as it computes images (B, C, H, W)."""
     kept: list[tuple[Any, ...]] = [()] * len(modules)
 
     def keep(number: int, _: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -112,21 +111,13 @@ def recorded_inputs(modules: Sequence[nn.Module]) -> Iterator[list[tuple[Any, ..
 
     handles = [module.register_forward_pre_hook(partial(keep, i)) for i, module in enumerate(modules)]
     try:
-        yield kept
+        backbone(images)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f'the network cannot take the image ({error})') from None
     finally:
         for handle in handles:
             handle.remove()
-
-
-@torch.no_grad()
-def record_inputs(backbone: PyramidBackbone, images: Tensor, modules: Sequence[nn.Module]) -> list[tuple[Any, ...]]:
-    """Record the inputs of modules of a backbone as it computes images (B, C, H, W)."""
-    with recorded_inputs(modules) as inputs:
-        try:
-            backbone(images)
-        except (ValueError, RuntimeError) as error:
-            raise UserError(f'the network cannot take the image ({error})') from None
-    return inputs
+    return kept
 
 
 def find_detailed_stage(backbone: PyramidBackbone, images: Tensor, last: int) -> int:
