@@ -58,7 +58,7 @@ HOOKS = child_of(
     mmengine.HOOKS,
     *OF_MMDET,
     'mmgcvit.checkpoints.for_hosts',
-    'mmgcvit.visualization.predictions',
+    'mmgcvit.visualization.val_images',
     'mmgcvit.engine.saving',
     'mmgcvit.engine.early_end',
     'mmgcvit.engine.exact_resume',

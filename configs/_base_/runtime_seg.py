@@ -17,7 +17,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
     read_as_data=dict(type='mmgcvit.ReadAsDataHook'),
-    visualization=dict(type='mmgcvit.PredictionSheetHook'),
+    visualization=dict(type='mmgcvit.ValVisualizationHook'),
     skip_nonfinite=dict(type='mmgcvit.SkipNonFiniteStepHook', max_consecutive=3),
 )
 env_cfg = dict(

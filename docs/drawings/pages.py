@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 import mmgcvit
 from mmgcvit.datasets.pages import CELLS
 from mmgcvit.inference import Predictor
-from mmgcvit.visualization.networks import view_of
+from mmgcvit.visualization.networks import prepare_view
 
 PAGES = Path('data/digits/pages')
 NUMBERS = (1, 21, 61, 101, 121)
@@ -72,7 +72,7 @@ def influence(network: Predictor, image: np.ndarray, digit: np.ndarray) -> np.nd
 @torch.no_grad()
 def score(network: Predictor, image: np.ndarray, digit: np.ndarray) -> float:
     """A digit's score for upside down, less that for upright, averaged over its pixels."""
-    scores = network.network.encode_decode(view_of(network, image).inputs, [{'img_shape': image.shape[:2]}])[0]
+    scores = network.network.encode_decode(prepare_view(network, image).inputs, [{'img_shape': image.shape[:2]}])[0]
     upright, upside_down = scores[TOLD - 1 :, digit].mean(1).tolist()
     return upside_down - upright
 

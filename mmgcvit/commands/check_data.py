@@ -71,9 +71,10 @@ def main(args: argparse.Namespace) -> int | None:
                 table.add_row(f'and {len(held.rows) - MOST_ROWS} more')
             console.print(table)
     if sheet is not None:
-        from ..visualization.browsing import contact_sheet
+        from ..files import write_image
+        from ..visualization.grids import draw_contact_sheet
 
-        contact_sheet(cfg, LOADERS).save(sheet, quality=90)
+        write_image(sheet, draw_contact_sheet(cfg, LOADERS))
         console.print(f'{sheet}: samples of the data as models are taught them', soft_wrap=True)
     for note in report.notes:
         console.print(note, soft_wrap=True)

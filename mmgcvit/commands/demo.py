@@ -97,17 +97,17 @@ def check_digits() -> None:
 
 def show_results(model: Model, minutes: float, work_dir: Path, console: Console) -> None:
     """The table, and where everything is; a score that is lower than expected fails."""
-    from ..visualization.curves import latest_entry
+    from ..visualization.curves import find_latest_entry
 
     table = Table('model', 'score', 'expected', 'reached', 'minutes')
     low = []
     for (name, logged_as), least in model.scores.items():
-        reached = latest_entry(work_dir, logged_as)[logged_as]
+        reached = find_latest_entry(work_dir, logged_as)[logged_as]
         low += [name] if reached < least else []
         table.add_row(model.folder, name, f'≥ {least:g}', f'{reached:.4g}', f'{minutes:.1f}')
     console.print()
     console.print(table)
-    console.print(f'pictures, predictions below the truth: {work_dir / "sheets"}', soft_wrap=True)
+    console.print(f'pictures, predictions beside the ground truth: {work_dir / "val_images"}', soft_wrap=True)
     console.print(f'log: {work_dir}/console_*.log', soft_wrap=True)
     if low:
         raise UserError(f'lower than expected: {", ".join(low)}')

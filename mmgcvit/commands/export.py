@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from ..files import check_target
-from ..inference.sources import check_named
+from ..inference.sources import check_source
 from .options import Parser, add_model_options, load_model
 
 
@@ -22,7 +22,7 @@ def add_options(parser: Parser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     check_target(args.target, '.onnx', args.overwrite)
-    check_named(args.config, args.checkpoint)
+    check_source(args.config, args.checkpoint)
     from ..export import check_onnx, write
 
     check_onnx()

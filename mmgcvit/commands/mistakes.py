@@ -1,19 +1,21 @@
 """Confusion matrix and worst images of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
 Goes once through the validation data. Writes the confusion matrix, and the images that the model does worst on, each
-with the truth beside the prediction.
+with the ground truth beside the prediction.
 """
 
 import argparse
 import sys
 
+from rich.progress import Progress
+
 from ..errors import UserError
 from ..hosts.configs import read_config
-from ..inference.sources import check_named, find_source
+from ..inference.sources import check_source, find_source
 from .options import Parser, add_model_options, add_out_dir, check_at_least, settle_out_dir
 
 FULL_DISK = '; {out_dir} has what was done until then'
-# So many pairs and images are named on the screen.
+# How many confusions and images are printed.
 NAMED = 5
 
 
@@ -33,43 +35,44 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> int:
     check_at_least(args, batch_size=1, worst=0)
     settle_out_dir(args)
-    check_named(args.config, args.checkpoint)
+    check_source(args.config, args.checkpoint)
     from ..datasets.checks.presence import check_presence
-    from ..engine.progress import Display
-    from ..inference.loading import in_words, load_for_command
-    from ..visualization.judging import SCORES, truths_of
-    from ..visualization.mistakes import check_folder, find_mistakes, write_confusion, write_worst
+    from ..inference.loading import format_device, load_for_command, silence_output
+    from ..inference.outputs import check_out_dir
+    from ..visualization.ground_truth import GroundTruth, build_dataset
+    from ..visualization.mistakes import COUNTED, SCORES, describe_confusions, find_mistakes, write_mistakes
 
-    folder, earlier = args.out_dir, check_folder(args.out_dir, args.overwrite)
+    check_out_dir(args.out_dir, ('confusion.json', 'confusion.png', 'worst.json', 'worst'), args.overwrite)
     source = find_source(args.config, args.checkpoint)
     cfg, loader = read_config(source.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader])
     model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
-    truths = truths_of(cfg, loader, model)
-    folder.mkdir(parents=True, exist_ok=True)
-    display = Display(sys.stdout)
-    display.line(f'{model.task}, {len(truths)} images, on {in_words(model.device)}: {source.checkpoint}')
-    try:
-        found = find_mistakes(model, truths, args.worst, args.batch_size, display)
-    finally:
-        display.close()
-    if not found.images:
+    settings = (cfg.get(loader) or {}).get('dataset')
+    if not settings:
+        raise UserError(f'the config has no {loader} with a data set')
+    with silence_output():
+        truths = GroundTruth(build_dataset(settings, model.scope), settings, model.scope)
+    if truths.classes and len(truths.classes) != len(model.classes):
+        raise UserError(
+            f'the data set has {len(truths.classes)} classes, the model {len(model.classes)}: name the config that '
+            'this checkpoint was trained with'
+        )
+    truths.classes = model.classes
+    print(f'{model.task}, {len(truths)} images, on {format_device(model.device)}: {source.checkpoint}')
+    with Progress(disable=not sys.stdout.isatty()) as progress:
+        counts, worst, failed = find_mistakes(model, truths, args.worst, args.batch_size, progress)
+    if len(failed) == len(truths):
         raise UserError(f'none of the {len(truths)} images of {loader} could be used')
-    write_confusion(found.confusion, folder)
-    for path in earlier:
-        path.unlink(missing_ok=True)
-    write_worst(found, truths, folder)
-    confusion = found.confusion
-    display.line(
-        f'{found.images} images, {confusion.right:.1%} of {confusion.counts.sum():,} {confusion.counted} right'
-    )
-    for pair in confusion.most_confused(NAMED):
-        confused = f'{pair.truth} → {pair.predicted}'
-        display.line(f'    {confused}: {pair.count:,}, {pair.share:.1%} of its {confusion.counted}')
-    display.line(f'worst by {SCORES[truths.model.task]}')
-    for judged in found.worst[:NAMED]:
-        display.line(f'    {judged.verdict.score:.3f} {truths.info(judged.number)["img_path"]}: {judged.verdict.why}')
-    display.line(f'{folder}: written')
-    if found.failed:
-        raise UserError(f'{len(found.failed)} images could not be used, named above')
+    write_mistakes(args.out_dir, model, truths, counts, worst)
+    counted, right, there = COUNTED[model.task], int(counts.trace()), int(counts[:-1].sum())
+    extra = f', {int(counts[-1].sum()):,} predicted where there is none' if model.task == 'detection' else ''
+    print(f'{len(truths) - len(failed)} images: {right:,} of {there:,} {counted} right{extra}')
+    for confusion in describe_confusions(counts, model.classes, NAMED):
+        print(f'    {confusion}')
+    print(f'worst by {SCORES[model.task]}')
+    for mistake in worst[:NAMED]:
+        print(f'    {mistake.found.score:.3f} {truths.get_info(mistake.number)["img_path"]}: {mistake.found.text}')
+    print(f'{args.out_dir}: written')
+    if failed:
+        raise UserError(f'{len(failed)} images could not be used, named above')
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import check_target
-from ..inference.sources import check_named
+from ..inference.sources import check_source
 from ..version import __version__
 from .options import Parser, add_model_options, load_model, said_where_it_fails
 
@@ -26,7 +26,7 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> None:
     target = args.target
     check_target(target, SUFFIX, overwrite=None)
-    check_named(args.config, args.checkpoint)
+    check_source(args.config, args.checkpoint)
     from ..checkpoints.integrity import save_whole_safetensors, sha256
     from ..checkpoints.reading import local_file
 

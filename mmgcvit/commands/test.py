@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..hosts.configs import check_config
-from ..inference.sources import as_made, check_named, find_source
+from ..inference.sources import check_source, find_source, warn_of_other_config
 from .options import Parser, add_common_options, add_source, config_of_run
 from .screen import add_progress_option, open_screen
 
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'--out {args.out}: predictions are pickled; expected a name ending in .pkl or .pickle')
     if args.test_data is not None:
         check_config(args.test_data)
-    check_named(args.config, args.checkpoint)
+    check_source(args.config, args.checkpoint)
     from ..engine import testing
     from ..engine.beginning import Beginning
     from ..engine.processes import leaving_processes
@@ -47,7 +47,8 @@ def main(args: argparse.Namespace) -> None:
         # A run's own folder stays as the run has left it.
         args.work_dir = str(Path(args.config) / 'test')
     args.config = str(source.config)
-    cfg = as_made(config_of_run(args), source, args.cfg_options or ())
+    cfg = config_of_run(args)
+    warn_of_other_config(cfg, source)
     testing.prepare(cfg, args.test_data, args.show_dir, args.tta)
     with leaving_processes(), Beginning(cfg.work_dir) as beginning, open_screen(cfg, args.progress, beginning):
         testing.run(cfg, source.checkpoint, beginning, args.out, args.trust_checkpoint)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..files import counted_up
-from ..inference.sources import check_named
+from ..inference.sources import check_source
 from .options import LEFT_OUT, Parser, add_model_options, load_model
 
 KINDS = {
@@ -40,7 +40,7 @@ def add_options(parser: Parser) -> None:
     attention('--at', type=place, metavar='X,Y', help='the query in pixels of the image (default: the middle)')
     gradcam('--stage', help='from 0 (default: the last of at least 4 x 4 tokens that has something)', **number)
     gradcam('--class', dest='class_name', metavar='NAME', help='name or number (default: what the model finds first)')
-    gradcam('--box', help="of a detector, from 0, the surest first; with --class among the class's", **number)
+    gradcam('--box', help="of a detector, from 0 by descending score; with --class among the class's", **number)
 
 
 def place(text: str) -> tuple[float, float]:
@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
     out = args.out or counted_up(Path(f'{Path(image).stem}_{args.kind}.png'))
     if out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the image itself; name another file')
-    check_named(args.config, args.checkpoint)
+    check_source(args.config, args.checkpoint)
     if not Path(image).is_file():
         raise UserError(f'{image}: there is no such file')
     from .. import visualization

@@ -8,7 +8,7 @@ import os
 from tempfile import TemporaryDirectory
 
 from ..errors import UserError, check_installed
-from ..inference.sources import check_named
+from ..inference.sources import check_source
 from .options import Parser, add_model_options, load_model
 
 PORT = 7860
@@ -22,7 +22,7 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> None:
     if not 1 <= args.port <= 65535:
         raise UserError(f'--port {args.port}: expected a number from 1 to 65535')
-    check_named(args.config, args.checkpoint)
+    check_source(args.config, args.checkpoint)
     check_installed('the page', 'gradio')
     # Gradio keeps uploaded pictures in this folder, and leaves them there.
     with TemporaryDirectory() as os.environ['GRADIO_TEMP_DIR']:

@@ -48,14 +48,14 @@ def run(
 
 
 def draw_predictions(cfg: Config, folder: str) -> None:
-    """Have every tested image drawn with its predictions, into a folder, as the config's sheets of them."""
+    """Have every tested image drawn with its predictions, into a folder, as the config's validation images."""
     if not is_drawn(cfg):
         raise UserError(
             f'--show-dir: nothing here draws {type_name(cfg.model)} of {cfg.get("default_scope")}; its host does, by '
             'default_hooks.visualization: docs/other_tasks.md'
         )
-    sheets = (cfg.get('default_hooks') or {}).get('visualization') or {}
-    hook = {'type': 'mmgcvit.PredictionPicturesHook', 'folder': folder, 'score_thr': sheets.get('score_thr', 0.3)}
+    shown = (cfg.get('default_hooks') or {}).get('visualization') or {}
+    hook = {'type': 'mmgcvit.TestVisualizationHook', 'folder': folder, 'score_thr': shown.get('score_thr', 0.3)}
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 

@@ -1,7 +1,7 @@
-"""Trained models on one's own pictures: images, videos and cameras in; plain results, drawn pictures and JSON out.
+"""Run trained models on images, videos and cameras; get plain results, drawn pictures and JSON.
 
-:func:`load` is the way in, for Python and for ``mmgcvit predict`` alike (:mod:`.running`). The rooms from
-``visualization`` on may import it. Begin with :mod:`.loading`, then :mod:`.predictor`.
+:func:`load` is the way in, for Python and for ``mmgcvit predict`` alike. Begin with :mod:`.loading`, then
+:mod:`.predictor`. Rooms from ``visualization`` on may import this one.
 """
 
 from typing import TYPE_CHECKING

@@ -1,195 +1,219 @@
-"""What is predicted for an image, or true of it, drawn in: one look for all pictures, whatever the host.
+"""Draw predictions or ground truth on images, in one style for all tasks.
 
-A class has one colour, of a tracked video an object. Words are as large as the picture asks for, from contact sheets of
-the data to predictions.
-Calls share nothing but fonts: threads may draw at once.
+Each class has one colour; in a tracked video each object has one. Text and lines grow with the picture. Calls share
+only fonts, so threads may draw at once.
 """
 
 import colorsys
 import math
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+import supervision as sv
 
-from .results import Classification, Detections, Panoptic, Part, Prediction, Segmentation
+from .results import Classification, Detections, Panoptic, Prediction, Segmentation
 
 Colour = tuple[int, int, int]
-# Of neighbouring hues, golden-ratio steps keep those of neighbouring classes apart.
+FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
+# Golden-ratio steps keep the hues of neighbouring classes apart.
 GOLDEN_RATIO = 0.618
-# How much of a mask, or of a class's pixels, is colour.
 OPACITY = 0.5
-# How high letters are in pixels: at least, and as a share of a picture's mean side. Lines are a share of that.
-SMALLEST_LETTERS, LETTERS, LINES = 11, 1 / 48, 1 / 7
-# Names are placed in a map of this size at most, in areas of at least this share of it.
-LONGEST_SIDE, SMALLEST_SHARE = 512, 0.001
+# The size of text in pixels: at least, and as a share of a picture's mean side. Lines are a share of the text size.
+MIN_TEXT_SIZE, TEXT_SIZE, LINE_WIDTH = 11, 1 / 48, 1 / 7
+# Regions are named from this share of the image on; their middle is looked for in a map of at most this side.
+MIN_NAMED_SHARE, MAX_MAP_SIDE = 0.001, 512
+# More labels than these are not moved apart, which compares all pairs of them many times.
+MAX_LABELS_MOVED = 100
+# Painting the background of a segmentation would hide the photo.
+BACKGROUND = 'background'
 
 
-def palette_of(number: int, palettes: Iterable[Any] = ()) -> list[Colour]:
-    """A colour for each of so many classes, red, green, blue: of the first palette that fits, else different hues."""
-    # mmseg's, of data sets that have none: by chance, so that classes may look alike.
+def choose_palette(number: int, palettes: Iterable[Any] = ()) -> list[Colour]:
+    """A colour (red, green, blue) for each class: the first palette that fits, else different hues."""
+    # mmseg makes up this palette for data sets without one: at random, so that classes may look alike.
     made_up = np.random.RandomState(42).randint(0, 255, (number, 3)).tolist()
     for palette in palettes:
         fits = isinstance(palette, Sequence) and len(palette) == number and all(map(is_colour, palette))
         if fits and list(map(list, palette)) != made_up:
             return [tuple(colour) for colour in palette]
-    return list(map(hue_of, range(number)))
+    return list(map(make_hue, range(number)))
 
 
 def is_colour(value: Any) -> bool:
-    """Whether something is red, green and blue of eight bits."""
+    """Whether a value is red, green and blue of eight bits."""
     is_three = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3
     return is_three and all(isinstance(part, int) and 0 <= part <= 255 for part in value)
 
 
-def hue_of(label: int) -> Colour:
+def make_hue(label: int) -> Colour:
     """The colour of a class that has none of its own."""
     return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(label * GOLDEN_RATIO % 1.0, 0.75, 1.0))
 
 
-def ink_on(colour: Colour) -> str:
-    """Black or white, whichever is easier to read on a colour: relative luminance as WCAG defines it."""
+def get_colour(label: int, palette: Sequence[Colour]) -> Colour:
+    """The colour of a class; a network may have more classes than its palette has colours."""
+    return palette[label] if label < len(palette) else make_hue(int(label))
+
+
+def choose_text_colour(colour: Colour) -> Colour:
+    """Black or white, whichever contrasts more with a colour, by WCAG's relative luminance."""
     parts = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in np.divide(colour, 255))
-    return 'black' if np.dot((0.2126, 0.7152, 0.0722), list(parts)) > 0.179 else 'white'
+    return (0, 0, 0) if np.dot((0.2126, 0.7152, 0.0722), list(parts)) > 0.179 else (255, 255, 255)
 
 
-@lru_cache
-def font_of(height: int) -> ImageFont.FreeTypeFont:
-    """The font of all pictures, with letters so many pixels high."""
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')), height)
-
-
-def letters_of(canvas: np.ndarray, boxes: np.ndarray | None = None) -> int:
-    """How high letters are in a picture (height, width, 3), in pixels; a third of most of its boxes (n, 4) at most."""
-    letters = LETTERS * math.sqrt(canvas.shape[0] * canvas.shape[1])
+def choose_text_size(canvas: np.ndarray, boxes: np.ndarray | None = None) -> int:
+    """The text size for a picture (height, width, 3), in pixels; at most a third of the median box height."""
+    size = TEXT_SIZE * math.sqrt(canvas.shape[0] * canvas.shape[1])
     if boxes is not None and len(boxes):
-        letters = min(letters, np.median(boxes[:, 3] - boxes[:, 1]) / 3)
-    return max(SMALLEST_LETTERS, round(letters))
+        size = min(size, np.median(boxes[:, 3] - boxes[:, 1]) / 3)
+    return max(MIN_TEXT_SIZE, round(size))
 
 
-def drawn(
+def draw_prediction(
     image: np.ndarray,
     found: Prediction | None,
     palette: Sequence[Colour],
     scale: float = 1.0,
     with_scores: bool = True,
 ) -> np.ndarray:
-    """Draw what is predicted for an image, or true of it (None: nothing), into a copy of it that is so much larger.
+    """Draw a prediction or the ground truth into a copy of an image.
 
-    Both are (height, width, 3) uint8, blue, green, red; lines and words are as large as the picture asks for. What is
-    true has no scores behind names.
+    Args:
+        image: (height, width, 3) uint8, blue, green, red.
+        found: What to draw; None for nothing.
+        palette: A colour for each class, red, green, blue.
+        scale: The picture is so much larger than the image; lines and text are drawn at its size.
+        with_scores: Ground truth has no scores.
+
+    Returns:
+        (height, width, 3) uint8, blue, green, red.
     """
-    canvas = np.array(image[..., ::-1], order='C')
+    canvas = image.copy()
     if scale != 1:
         size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
         canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     if isinstance(found, Classification):
-        score = f' {found.score:.2f}' if with_scores else ''
-        write(canvas, found.class_name + score, colour_of(found.label, palette), 0, 0, letters_of(canvas))
-    elif isinstance(found, Panoptic):
-        segments = enumerate(zip(found.segment_labels, found.segment_names, strict=True), start=1)
-        regions = [(number, name, colour_of(label, palette)) for number, (label, name) in segments]
-        draw_regions(canvas, found.segment_map, regions, is_outlined=True)
-    elif isinstance(found, Segmentation):
-        classes = zip(found.labels, found.class_names, strict=True)
-        draw_regions(canvas, found.label_map, [(label, name, colour_of(label, palette)) for label, name in classes])
-    elif found is not None:
-        draw_objects(canvas, found, palette, scale, with_scores)
-    return np.ascontiguousarray(canvas[..., ::-1])
+        text = f'{found.class_name} {found.score:.2f}' if with_scores else found.class_name
+        return draw_labels(canvas, [(0, 0)], [text], [get_colour(found.label, palette)], choose_text_size(canvas))
+    if isinstance(found, Panoptic):
+        numbers = range(1, len(found.segment_labels) + 1)
+        colours = [get_colour(label, palette) for label in found.segment_labels]
+        return draw_regions(canvas, found.segment_map, numbers, found.segment_names, colours, has_outlines=True)
+    if isinstance(found, Segmentation):
+        colours = [get_colour(label, palette) for label in found.labels]
+        return draw_regions(canvas, found.label_map, found.labels, found.class_names, colours)
+    if found is not None:
+        return draw_objects(canvas, resize_objects(found, scale, canvas.shape[:2]), palette, with_scores)
+    return canvas
 
 
-def draw_objects(
-    canvas: np.ndarray, found: Detections, palette: Sequence[Colour], scale: float, with_scores: bool
-) -> None:
-    """Masks, boxes and names: of the surest last, over the others. A tracked object has a number and its colour."""
-    size = canvas.shape[1::-1]
-    letters = letters_of(canvas, found.boxes * scale)
-    width = max(1, round(letters * LINES))
-    boxes = (found.boxes * scale).round().clip(0, np.subtract(size * 2, 1)).astype(int).tolist()
-    order = range(len(found))[::-1]
-    colours = [colour_of(label, palette) for label in found.labels]
-    names = found.class_names
-    if found.ids is not None:
-        colours = list(map(hue_of, found.ids))
-        names = [f'{name} #{number}' for name, number in zip(names, found.ids, strict=True)]
-    for number in order:
-        if found.masks is not None:
-            part = found.part(number) if scale == 1 else Part.of(resized(found.masks[number], size))
-            blend(canvas, part, colours[number], is_outlined=True)
-        cv2.rectangle(canvas, boxes[number][:2], boxes[number][2:], colours[number], width)
-    for number in order:
-        score = f' {found.scores[number]:.2f}' if with_scores else ''
-        left, top = boxes[number][:2]
-        write(canvas, names[number] + score, colours[number], left, top, letters)
+def resize_objects(found: Detections, scale: float, size: tuple[int, int]) -> Detections:
+    """Detections in a picture that is so much larger, of size (height, width)."""
+    if scale == 1:
+        return found
+    masks = found.masks
+    if isinstance(masks, np.ndarray):
+        shapes = [cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) for mask in masks]
+        masks = np.array(shapes, bool).reshape(-1, *size)
+    elif masks is not None:
+        masks = masks.resize(size)
+    return replace(found, boxes=found.boxes * np.float32(scale), masks=masks)
+
+
+def draw_objects(canvas: np.ndarray, found: Detections, palette: Sequence[Colour], with_scores: bool) -> np.ndarray:
+    """Draw masks, boxes and names, those of the highest scores on top. A tracked object has a number and a colour."""
+    if not len(found):
+        return canvas
+    found = found.select(np.arange(len(found))[::-1])
+    objects = found.to_supervision()
+    objects.xyxy = objects.xyxy.round().clip(0, np.tile(np.subtract(canvas.shape[1::-1], 1), 2))
+    is_tracked = found.ids is not None
+    colours = (
+        [make_hue(number) for number in found.ids]
+        if is_tracked
+        else [get_colour(label, palette) for label in found.labels]
+    )
+    style = {'color': as_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
+    size = choose_text_size(canvas, found.boxes)
+    canvas = sv.MaskAnnotator(opacity=OPACITY, **style).annotate(canvas, objects)
+    canvas = sv.PolygonAnnotator(thickness=1, **style).annotate(canvas, objects)
+    canvas = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style).annotate(canvas, objects)
+    texts = (
+        [f'{name} #{number}' for name, number in zip(found.class_names, found.ids, strict=True)]
+        if is_tracked
+        else (found.class_names)
+    )
+    if with_scores:
+        texts = [f'{text} {score:.2f}' for text, score in zip(texts, found.scores, strict=True)]
+    return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size)
 
 
 def draw_regions(
-    canvas: np.ndarray, numbers: np.ndarray, regions: Sequence[tuple[int, str, Colour]], is_outlined: bool = False
-) -> None:
-    """Regions of a map (height, width) of numbers, and their names where most of each is; other pixels stay."""
-    numbers = resized(numbers, canvas.shape[1::-1])
-    for number, _, colour in regions:
-        blend(canvas, Part.of(numbers == number), colour, is_outlined)
-    for number, name, colour in regions:
-        place = middle_of(numbers == number)
-        if place is not None:
-            write(canvas, name, colour, *place, letters_of(canvas), is_centred=True)
+    canvas: np.ndarray,
+    numbers: np.ndarray,
+    regions: Sequence[int],
+    names: Sequence[str],
+    colours: Sequence[Colour],
+    has_outlines: bool = False,
+) -> np.ndarray:
+    """Colour the regions of a map (height, width) of numbers, and write their names where most of each is."""
+    size = canvas.shape[1::-1]
+    numbers = cv2.resize(numbers.astype(np.uint16), size, interpolation=cv2.INTER_NEAREST)
+    chosen = [each for each in zip(regions, names, colours, strict=True) if each[1] != BACKGROUND]
+    table, is_painted = np.zeros((1 << 16, 3), np.uint8), np.zeros(1 << 16, bool)
+    for number, _, colour in chosen:
+        table[number], is_painted[number] = colour[::-1], True
+    coloured, painted = table[numbers], is_painted[numbers]
+    canvas[painted] = cv2.addWeighted(coloured, OPACITY, canvas, 1 - OPACITY, 0)[painted]
+    if has_outlines:
+        edges = painted & (cv2.morphologyEx(numbers, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0)
+        canvas[edges] = coloured[edges]
+    middles = [find_middle(numbers == number) for number, *_ in chosen]
+    named = [(middle, *each[1:]) for middle, each in zip(middles, chosen, strict=True) if middle is not None]
+    if not named:
+        return canvas
+    return draw_labels(canvas, *zip(*named, strict=True), choose_text_size(canvas), position=sv.Position.CENTER)
 
 
-def colour_of(label: int, palette: Sequence[Colour]) -> Colour:
-    """The colour of a class; a palette may have fewer than a network."""
-    return palette[label] if label < len(palette) else hue_of(int(label))
-
-
-def resized(numbers: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A mask or label map in a picture's size (width, height)."""
-    numbers = numbers.astype(np.uint8 if numbers.dtype == bool else np.uint16)
-    return numbers if numbers.shape[::-1] == size else cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST)
-
-
-def blend(canvas: np.ndarray, part: Part, colour: Colour, is_outlined: bool = False) -> None:
-    """Colour the pixels of a mask, so that the picture is seen through."""
-    if not part.mask.size:
-        return
-    seen, mask = canvas[part.place()], part.mask.astype(bool)
-    # Of the 256 values of a channel each with the colour over it: no picture of decimal numbers is made.
-    table = ((1 - OPACITY) * np.arange(256)[:, None] + OPACITY * np.array(colour)).astype(np.uint8)
-    np.copyto(seen, cv2.LUT(seen, table[None]), where=mask[..., None])
-    if is_outlined:
-        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(seen, outlines, -1, colour, 1)
-
-
-def write(
-    canvas: np.ndarray, words: str, colour: Colour, x: float, y: float, letters: int, is_centred: bool = False
-) -> None:
-    """Words on a ground of a class's colour: above a place, below it where there is no room, or around it."""
-    font, margin = font_of(letters), letters // 4
-    width, height = math.ceil(font.getlength(words)) + 2 * margin, sum(font.getmetrics()) + margin
-    plate = Image.new('RGB', (width, height), tuple(colour))
-    ImageDraw.Draw(plate).text((margin, margin // 2), words, ink_on(colour), font)
-    y = y - height / 2 if is_centred else y - height if y >= height else y
-    x = x - width / 2 if is_centred else x
-    left, top = (
-        max(0, min(round(place), side - length))
-        for place, side, length in zip((x, y), canvas.shape[1::-1], (width, height), strict=True)
+def draw_labels(
+    canvas: np.ndarray,
+    places: Sequence[tuple[float, float]],
+    texts: Sequence[str],
+    colours: Sequence[Colour],
+    size: int,
+    position: sv.Position = sv.Position.TOP_LEFT,
+) -> np.ndarray:
+    """Write texts of a size in pixels on grounds of these colours at places x, y, moved apart if they overlap."""
+    points = sv.Detections(xyxy=np.tile(np.array(places, np.float32), (1, 2)))
+    annotator = sv.RichLabelAnnotator(
+        color=as_palette(colours),
+        color_lookup=sv.ColorLookup.INDEX,
+        text_color=as_palette(list(map(choose_text_colour, colours))),
+        font_path=FONT,
+        font_size=size,
+        text_padding=size // 4,
+        text_position=position,
+        smart_position=len(texts) <= MAX_LABELS_MOVED,
     )
-    part = canvas[top : top + height, left : left + width]
-    part[:] = np.asarray(plate)[: part.shape[0], : part.shape[1]]
+    return annotator.annotate(canvas, points, labels=list(texts))
 
 
-def middle_of(mask: np.ndarray) -> tuple[float, float] | None:
-    """The point (x, y) of a mask (height, width) farthest from its edges and the image's; None of too small a mask."""
+def as_palette(colours: Sequence[Colour]) -> sv.ColorPalette:
+    return sv.ColorPalette([sv.Color(*map(int, colour)) for colour in colours])
+
+
+def find_middle(mask: np.ndarray) -> tuple[float, float] | None:
+    """The point (x, y) of a mask (height, width) farthest from its edges; None if the mask is very small."""
     height, width = mask.shape
-    shrink = min(1.0, LONGEST_SIDE / max(height, width))
+    shrink = min(1.0, MAX_MAP_SIDE / max(height, width))
     size = max(1, round(width * shrink)), max(1, round(height * shrink))
     small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA if shrink < 1 else cv2.INTER_NEAREST)
-    if small.sum() < SMALLEST_SHARE * small.size:
+    if small.sum() < MIN_NAMED_SHARE * small.size:
         return None
     depth = cv2.distanceTransform(np.pad(small, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     y, x = np.unravel_index(depth.argmax(), depth.shape)

@@ -1,4 +1,4 @@
-"""One image from a file, an array or Pillow, as the pipelines of the hosts take it."""
+"""Read one image from a file, an array or Pillow, as the data pipelines of the OpenMMLab packages do."""
 
 import io
 import os
@@ -11,40 +11,42 @@ from PIL import Image, ImageOps
 from ..datasets.checks.images import EMPTY, MISSING, NO_FILE, TOO_LARGE, Loader, problem_of
 from ..errors import UserError, first_line
 
-# A path, an array of OpenCV's kind, or an image of Pillow's.
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
-# Formats that may hold a film.
-ANIMATED = ('.gif', '.webp', '.png', '.apng')
 REASONS = {
     MISSING: 'there is no such file',
-    NO_FILE: 'it is no regular file',
+    NO_FILE: 'it is not a regular file',
     EMPTY: 'it has 0 bytes',
     TOO_LARGE: f'its header announces more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels; cut it into tiles',
 }
 
 
 def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
-    """An image as the data pipeline would load it.
+    """Read an image as the data pipeline would.
 
-    A file; an array of shape (height, width), (height, width, 1), with 3 channels in the order **blue, green, red** as
-    ``cv2.imread`` gives them, or with alpha behind them, of 8 or 16 bits; or an image of Pillow's become an array
-    (height, width, 3) uint8, blue, green, red, turned upright by its EXIF data.
+    Args:
+        image: A path; an array of shape (height, width), (height, width, 1), with 3 channels in the order **blue,
+            green, red** as ``cv2.imread`` gives them, or with an alpha channel behind them, of 8 or 16 bits; or an
+            image of Pillow's.
+        loader: How files are decoded.
+
+    Returns:
+        (height, width, 3) uint8, blue, green, red, with the EXIF rotation applied.
     """
     if isinstance(image, (str, os.PathLike)):
         return read_image(os.fspath(image), loader)
     if isinstance(image, np.ndarray):
-        return from_array(image)
+        return convert_array(image)
     if isinstance(image, Image.Image):
-        return from_pillow(image)
+        return convert_pillow(image)
     raise UserError(f'an image is a path, a NumPy array or an image of Pillow, not {type(image).__name__}')
 
 
 def read_image(path: str, loader: Loader) -> np.ndarray:
-    """Decode a file; a UserError where that fails.
+    """Decode a file; a UserError if that fails.
 
-    By Pillow too: it refuses cut files that OpenCV fills up with grey, and knows the size before it decodes.
+    Pillow decodes it first: it rejects truncated files that OpenCV fills with grey, and checks the size beforehand.
     """
-    check_is_file(path)
+    check_file(path)
     content = Path(path).read_bytes()
     try:
         Image.open(io.BytesIO(content)).load()
@@ -56,26 +58,24 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
         raise UserError(f'{path} cannot be read: {first_line(error)}') from None
     if loaded is None:
         raise UserError(f'{path} cannot be read: {loader.backend} cannot decode it')
-    return from_array(loaded)
+    return convert_array(loaded)
 
 
-def check_is_file(path: str) -> None:
-    """Refuse what is no file, or an empty one, without opening it."""
+def check_file(path: str) -> None:
+    """Reject what is not a regular file, or is empty, without opening it."""
     problem = problem_of(path)
     if problem is not None:
         raise UserError(f'{path}: {REASONS[problem]}')
 
 
 def is_animated(path: str) -> bool:
-    """Whether an image file that can be read has several pictures that follow each other in time."""
-    if not path.lower().endswith(ANIMATED):
-        return False
+    """Whether an image file that can be read is an animation."""
     with Image.open(path) as image:
         return getattr(image, 'is_animated', False)
 
 
-def from_array(image: np.ndarray) -> np.ndarray:
-    """An array with three channels of eight bits; see :func:`as_array`."""
+def convert_array(image: np.ndarray) -> np.ndarray:
+    """Convert an array to three channels of eight bits; see :func:`as_array`."""
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in image.shape:
         raise UserError(
@@ -90,19 +90,13 @@ def from_array(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[..., :3])
 
 
-def from_pillow(image: Image.Image) -> np.ndarray:
-    """An image of Pillow's; see :func:`as_array`."""
+def convert_pillow(image: Image.Image) -> np.ndarray:
+    """Convert an image of Pillow's; see :func:`as_array`."""
     image = ImageOps.exif_transpose(image)
-    if image.mode == 'F':
-        raise UserError('an image of Pillow has mode F, decimal numbers; expected 8 or 16 bits')
-    if image.mode.startswith('I'):
-        # Grey of 16 bits, which Pillow keeps in 32 in some formats.
-        grey = np.asarray(image)
-        low, high = int(grey.min()), int(grey.max())
-        if image.mode == 'I' and (low < 0 or high > np.iinfo(np.uint16).max or 0 < high <= np.iinfo(np.uint8).max):
-            raise UserError(
-                f'an image of Pillow has mode I with values from {low} to {high}; expected 16 bits. Of 8 bits: '
-                "image.convert('L')"
-            )
-        return from_array(grey.astype(np.uint16))
-    return from_array(np.asarray(image.convert('RGB'))[..., ::-1])
+    if image.mode.startswith('I;16'):
+        return convert_array(np.asarray(image).astype(np.uint16))
+    if image.mode in ('I', 'F'):
+        raise UserError(
+            f"an image of Pillow has mode {image.mode}; expected 8 or 16 bits, as image.convert('L') gives them"
+        )
+    return convert_array(np.asarray(image.convert('RGB'))[..., ::-1])

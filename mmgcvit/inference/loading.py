@@ -1,4 +1,4 @@
-"""From a config and a checkpoint, or a work dir, to a model that one calls on images."""
+"""Load a trained model from a config and a checkpoint, or from a work dir."""
 
 import logging
 import os
@@ -27,11 +27,15 @@ from ..hosts.configs import read_config
 from ..hosts.machine import check_gpus, chosen_device
 from ..hosts.mmengine import BUILDING, building_in
 from ..hosts.operators import check_operators, check_operators_load
-from .drawing import Colour, palette_of
+from .drawing import choose_palette
 from .predictor import Classifier, Detector, Predictor, Segmentor
-from .sources import Source, as_made, find_source
+from .sources import Source, find_source, warn_of_other_config
 
-KINDS = {kind.scope: kind for kind in (Detector, Segmentor, Classifier)}
+PREDICTORS = {kind.scope: kind for kind in (Detector, Segmentor, Classifier)}
+LOADING = 'LoadImageFromFile'
+# Steps of test pipelines that need annotations.
+ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'MatchAnnotatedSize')
+CIFAR = ('CIFAR10', 'CIFAR100')
 
 
 def load(
@@ -44,23 +48,22 @@ def load(
     """Load a trained model.
 
     Args:
-        config: A config file, or the work dir of a run, whose config is taken. Where its model or test pipeline is not
-            what the checkpoint was made with, a line says so: a file's is used all the same, of a work dir the
-            checkpoint's.
-        checkpoint: A file or an address; it is read as data, no code in it runs. None takes the work dir's best one, or
-            its newest; of a config of this project the one that comes with it (:func:`find_source`).
-        device: ``'cpu'``, ``'cuda'``, ``'cuda:N'``; None for a GPU where there is one, else the CPU.
-        score_thr: Objects of lower scores are left out; of detectors only, 0.3 by default.
-        trust_checkpoint: Whether code in the checkpoint may run: only for files of one's own making.
+        config: A config file, or the work dir of a run. If its model or test pipeline differs from the config that
+            the checkpoint was trained with, a warning lists the settings.
+        checkpoint: A file or an address; it is read as data, no code in it runs. None takes the work dir's best or
+            newest checkpoint, or the weights that come with a config of this project (:func:`find_source`).
+        device: ``'cpu'``, ``'cuda'``, ``'cuda:N'``; None for a GPU if there is one, else the CPU.
+        score_thr: Objects of lower scores are left out; detectors only, 0.3 by default.
+        trust_checkpoint: Whether code in the checkpoint may run: only for files of your own making.
 
     Returns:
         A :class:`Predictor`, to be called on images.
 
     Raises:
-        UserError: There is no such config, checkpoint or device, or it is of no task that is known here.
-        CheckpointError: The checkpoint cannot be read, or is not the config's model's.
+        UserError: There is no such config, checkpoint or device, or the config's task is not supported.
+        CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
-    # Threads take turns from the config on: some Pythons, 3.11.7 among them, cannot parse in two at once (gh-106905).
+    # The lock is taken before the config is read: Python 3.11.7 and others cannot parse in two threads (gh-106905).
     with BUILDING:
         return load_source(find_source(config, checkpoint), device, score_thr, trust_checkpoint)
 
@@ -68,16 +71,17 @@ def load(
 def load_source(
     source: Source, device: str | None = None, score_thr: float | None = None, trust_checkpoint: bool = False
 ) -> Predictor:
-    """As :func:`load`, of a config and a checkpoint that were found."""
+    """As :func:`load`, from a config and a checkpoint that :func:`find_source` has found."""
     chosen = chosen_device(device)
     cfg = read_config(source.config)
-    kind = kind_of(cfg, source.config)
+    kind = choose_predictor(cfg, source.config)
     if score_thr is not None and kind is not Detector:
-        raise UserError(f'score_thr={score_thr}: only of a detector are objects left out by score; this is {kind.task}')
+        raise UserError(f'score_thr={score_thr}: only a detector has a score threshold; this is {kind.task}')
     if score_thr is not None and not 0 <= score_thr <= 1:
         raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
     content = read_for_host(source.checkpoint, trust=trust_checkpoint, checked=not source.is_checkpoint_named)
-    predictor = model_of_config(as_made(cfg, source), source.config, content['meta'])
+    warn_of_other_config(cfg, source)
+    predictor = build_predictor(cfg, source.config, content['meta'])
     check_fits(predictor.network, content, source.checkpoint)
     weights = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}
     try:
@@ -93,77 +97,71 @@ def load_source(
 def load_for_command(
     source: Source, device: str, score_thr: float | None = None, trust_checkpoint: bool = False
 ) -> Predictor:
-    """As :func:`load`, but GPUs that torch does not see and operators that do not go with torch are refused first."""
+    """As :func:`load`, but first reject GPUs that torch does not see and operators that do not fit torch."""
     if device == 'auto':
         check_gpus()
     check_operators_load()
-    with quiet_hosts():
+    with silence_output():
         model = load_source(source, device, score_thr, trust_checkpoint)
     if model.device.type == 'cuda':
         check_operators(Config({'default_scope': model.scope}))
     return model
 
 
-def in_words(device: torch.device) -> str:
-    """A device by its name for people."""
+def format_device(device: torch.device) -> str:
+    """The name of a device for messages."""
     return 'the CPU' if device.type == 'cpu' else f'{torch.cuda.get_device_name(device)} ({device})'
 
 
-def kind_of(cfg: Config, path: str | Path) -> type[Predictor]:
-    """The kind of predictor of a config; a UserError where its task is not known here, or it has no model."""
-    kind = KINDS.get(cfg.get('default_scope'))
+def choose_predictor(cfg: Config, path: str | Path) -> type[Predictor]:
+    """The class of predictor for a config; a UserError if its task is not supported or it has no model."""
+    kind = PREDICTORS.get(cfg.get('default_scope'))
     if kind is None or 'model' not in cfg:
         raise UserError(
             f'{path}: its default_scope is {cfg.get("default_scope")!r}, and it has '
-            f'{"a" if "model" in cfg else "no"} model; expected a model of {", ".join(KINDS)}'
+            f'{"a" if "model" in cfg else "no"} model; expected a model of {", ".join(PREDICTORS)}'
         )
     return kind
 
 
-def model_of_config(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
-    """The model of a whole config, which is not changed, with random weights, on the CPU, in eval mode.
+def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
+    """Build the model of a config with random weights, on the CPU, in eval mode. The config is not changed.
 
-    ``meta`` is what a checkpoint says of its classes under that key; anything, as files may hold anything.
+    ``meta`` is the checkpoint's entry of that name, which may hold class names; files may hold anything there.
     """
-    kind, cfg = kind_of(cfg, path), for_pictures(cfg, path)
+    kind, cfg = choose_predictor(cfg, path), prepare_config(cfg, path)
     dataset = cfg.test_dataloader.dataset
     loading = next(step for step in dataset.pipeline if type_name(step) == LOADING)
-    steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *OF_ANNOTATIONS)]
+    steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *ANNOTATION_STEPS)]
     if torch.get_default_dtype() not in (torch.float32, torch.float64):
-        # Of half precision some constants of a model would be rounded, and would stay so.
+        # Constants of the model would be rounded to half precision, and stay so.
         raise UserError(
             f"torch's default dtype is {torch.get_default_dtype()}; load with torch.float32 (torch.set_default_dtype)"
         )
     with building_in(kind.scope), torch.device('cpu'):
-        # In the precision of images, which hosts convert to float32.
+        # Float32, as images are converted to.
         model = build_model(cfg).float().eval()
-        names = names_of(meta, dataset, model)
-        colours = colours_of(meta, dataset, names)
+        names = find_class_names(meta, dataset, model)
+        palette = choose_palette(len(names), [info.get('palette') for info in find_class_info(meta, dataset)])
         dtype = np.float32 if loading.get('to_float32') else np.uint8
-        return kind(model, Compose(steps), loader_of(dataset), names, colours, dtype)
+        return kind(model, Compose(steps), loader_of(dataset), names, palette, dtype)
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """A config's model as mmengine's runner builds it, without batch norm over several processes; in its scope."""
+    """Build a config's model as mmengine's runner does, without SyncBN; call it in the config's scope."""
     settings = {**cfg.model}
-    # mmpretrain's configs have it beside the model, or in it.
+    # mmpretrain's configs have the preprocessor beside the model, or in it.
     if cfg.get('data_preprocessor'):
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
     return revert_sync_batchnorm(MODELS.build(settings))
 
 
-LOADING = 'LoadImageFromFile'
-# What a test pipeline has for the sake of annotations, of which one's own pictures have none.
-OF_ANNOTATIONS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'MatchAnnotatedSize')
-CIFAR = ('CIFAR10', 'CIFAR100')
-
-
-def for_pictures(cfg: Config, path: str | Path) -> Config:
-    """A copy of a config that tests on one data set, by a pipeline that any picture can go through, without LoRA."""
+def prepare_config(cfg: Config, path: str | Path) -> Config:
+    """A copy of a config whose test pipeline takes any picture, and whose model has no LoRA layers."""
     cfg = deepcopy(cfg)
     dataset = next(leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
     if type_name(dataset) in CIFAR:
-        # Its files hold arrays of 32 x 32, red, green, blue, which its pipelines neither load nor resize.
+        # CIFAR's pipelines neither load nor resize: its files hold arrays of 32 x 32, red, green, blue.
         resize = ConfigDict(type='Resize', scale=(32, 32), interpolation='area')
         dataset.pipeline = [ConfigDict(type=LOADING), resize, *dataset.pipeline]
         preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
@@ -171,17 +169,17 @@ def for_pictures(cfg: Config, path: str | Path) -> Config:
     if LOADING not in map(type_name, dataset.get('pipeline') or []):
         raise UserError(f'{path}: its test_dataloader names no pipeline with {LOADING}, by which images are prepared')
     cfg.test_dataloader.dataset = dataset
-    # A plain network, which adds what LoRA has learned to its weights when it loads them.
+    # Loading merges LoRA's weights into the plain network's.
     if 'lora_rank' in (cfg.model.get('backbone') or {}):
         cfg.model.backbone.lora_rank = 0
     return cfg
 
 
 @contextmanager
-def quiet_hosts() -> Iterator[None]:
-    """Keep off the screen what hosts print while they build something. Errors are raised as ever.
+def silence_output() -> Iterator[None]:
+    """Hide what OpenMMLab packages print, log and warn while they build something; errors are raised.
 
-    For commands, which have a process to themselves: what prints, logs and warns is one for all threads.
+    For commands only: the settings are those of the whole process, with all of its threads.
     """
     logger = MMLogger.get_current_instance()
     level = logger.level
@@ -194,14 +192,14 @@ def quiet_hosts() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def names_of(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
-    """The names of a model's classes: of the checkpoint, where that has so many; else of the config; else made up.
+def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
+    """The class names of the checkpoint if their number fits the model, else the config's, else made up.
 
-    Hosts take COCO's or Cityscapes' without a word where a checkpoint has none.
+    mmdet and mmseg take COCO's or Cityscapes' silently if a checkpoint has none.
     """
     counts = [getattr(module, 'num_classes', None) for module in model.modules()]
     count = max((count for count in counts if isinstance(count, int)), default=0)
-    for info in infos_of(meta, dataset):
+    for info in find_class_info(meta, dataset):
         names = info.get('classes')
         is_names = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)
         if is_names and not isinstance(names, str) and names and len(names) == (count or len(names)):
@@ -209,23 +207,15 @@ def names_of(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[str]:
     return [f'class {label}' for label in range(count)]
 
 
-def colours_of(meta: Any, dataset: ConfigDict, names: Sequence[str]) -> list[Colour]:
-    """A colour for each class, red, green, blue: of the checkpoint, else of the config, else of different hues."""
-    return palette_of(len(names), [info.get('palette') for info in infos_of(meta, dataset)])
-
-
-def infos_of(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
-    """Names and colours of classes: of a checkpoint, then of its config's data set; in the host's scope."""
+def find_class_info(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
+    """Class names and colours: of a checkpoint, then of its config's data set; call it in the config's scope."""
     meta = meta if isinstance(meta, Mapping) else {}
     info = meta.get('dataset_meta')
-    # Of OpenMMLab's second generation, or of its first.
+    # Checkpoints of OpenMMLab's second generation, or of its first.
     info = info if isinstance(info, Mapping) else {key: meta.get(key) for key in ('CLASSES', 'PALETTE')}
     kind = dataset.type
     if not isinstance(kind, type):
         with DATASETS.switch_scope_and_registry(None) as registry:
             kind = registry.get(kind)
     of_class = getattr(kind, 'METAINFO', None) or {}
-    return [
-        {str(key).lower(): value for key, value in info.items()},
-        {**of_class, **(dataset.get('metainfo') or {})},
-    ]
+    return [{str(key).lower(): value for key, value in info.items()}, {**of_class, **(dataset.get('metainfo') or {})}]

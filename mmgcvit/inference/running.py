@@ -1,163 +1,175 @@
-"""Predicting for all that a user has named, and writing what comes of it. The broken is named, counted and skipped."""
+"""Predict all inputs of ``mmgcvit predict`` and write the results. Unreadable inputs are named, counted and skipped."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import numpy as np
+import supervision as sv
+from rich.progress import Progress
 
-from ..engine.progress import Display
 from ..errors import UserError, counted
 from .images import is_animated, read_image
-from .inputs import FRAMES_OF_A_CAMERA, Frames, Inputs, opened
-from .outputs import DRAWN, FRAMES, IMAGES, PREDICTIONS, Outputs, json_entries, video_written, write_json
+from .inputs import CAMERA_FRAMES, Inputs, get_frame_rate, read_frames
+from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, write_json
 from .predictor import Predictor
-from .results import Prediction, Segmentation, categories_of, records_of
-from .tiles import whole_or_in_tiles
+from .results import Prediction, Segmentation, list_categories, make_records
+from .tiles import TiledPredictor
 from .tracking import Tracker
 
 
 @dataclass
-class Task:
-    """What is done with each input: predict, so many images or frames at a time, draw, write JSON and label maps.
+class PredictionRun:
+    """What is done with each input.
 
-    Where ``tiles`` says how large they are, it is one image at a time, and so many of its tiles.
+    Attributes:
+        batch_size: The number of images, frames or, with ``tiles``, tiles at a time.
+        draw: Whether to write pictures and videos.
+        write: Whether to write JSON and label maps.
+        tiles: The side of tiles in pixels; None predicts whole images.
+        track: Whether to track the objects of videos.
+        images: How many images were predicted.
+        frames: How many frames of videos were predicted.
+        failed: A sentence for each input that could not be predicted.
     """
 
     model: Predictor
     outputs: Outputs
-    display: Display
     batch_size: int = 1
     draw: bool = True
     write: bool = True
     tiles: int | None = None
-    # Whether the objects of a video are followed from frame to frame.
     track: bool = False
-    # What came of them: so many were predicted; a sentence for each that could not be.
     images: int = 0
     frames: int = 0
     failed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.categories = categories_of(self.model.task, self.model.classes)
-        self.predictor, self.batch_size = whole_or_in_tiles(self.model, self.tiles, self.batch_size)
+        self.categories = list_categories(self.model.task, self.model.classes)
+        self.progress = Progress(disable=not sys.stdout.isatty())
+        self.predictor = self.model
+        if self.tiles is not None:
+            self.predictor = TiledPredictor(self.model, self.tiles, self.batch_size)
+            self.batch_size = 1
 
-    def predict(self, inputs: Inputs, most_frames: int | None = None) -> None:
-        """Images, then videos, then cameras; of each video and camera so many frames, None for all of a video."""
+    def predict(self, inputs: Inputs, max_frames: int | None = None) -> None:
+        """Predict images, then videos, then cameras, of these at most so many frames."""
         if inputs.left_out:
-            number = counted(len(inputs.left_out), 'file')
-            self.display.line(f'left out, since by name neither image nor video: {number}')
-        if inputs.images:
-            self.predict_images(inputs.images)
-        videos = [(path, path, most_frames) for path in inputs.videos]
-        cameras = [(f'camera_{number}', number, most_frames or FRAMES_OF_A_CAMERA) for number in inputs.cameras]
-        for called, source, most in videos + cameras:
-            try:
-                with opened(source, most) as frames:
-                    self.predict_frames(frames, called)
-            except UserError as error:
-                self.fail(str(error))
+            self.say(f'left out, neither images nor videos by their suffixes: {counted(len(inputs.left_out), "file")}')
+        videos = [(path, path, max_frames) for path in inputs.videos]
+        cameras = [(f'camera_{number}', number, max_frames or CAMERA_FRAMES) for number in inputs.cameras]
+        with self.progress:
+            if inputs.images:
+                self.predict_images(inputs.images)
+            for name, source, limit in videos + cameras:
+                try:
+                    self.predict_video(name, source, limit)
+                except UserError as error:
+                    self.skip(str(error))
 
     def predict_images(self, paths: Sequence[str]) -> None:
-        """``predictions.json`` and ``images.json``, whole also where something ends the call; pictures, label maps."""
+        """Write ``predictions.json`` and ``images.json``, also if the call is interrupted; pictures; label maps."""
         images: list[dict[str, Any]] = []
-        records = json_entries(self.outputs.file(PREDICTIONS)) if self.write else nullcontext()
-        self.display.begin('images', len(paths))
+        records: list[dict[str, Any]] = []
+        task = self.progress.add_task('images', total=len(paths))
         try:
-            with records as add_record:
-                for begin in range(0, len(paths), self.batch_size):
-                    batch = paths[begin : begin + self.batch_size]
-                    for number, image, prediction in self.found_of(batch, begin + 1):
-                        path = paths[number - 1]
-                        try:
-                            images.append(self.written(number, path, image, prediction, add_record))
-                        except UserError as error:
-                            self.fail(f'{path}: {error}')
-                        else:
-                            self.images += 1
-                    self.display.advance(begin + len(batch), batch[-1])
+            for begin in range(0, len(paths), self.batch_size):
+                numbers = range(begin, min(begin + self.batch_size, len(paths)))
+                for number, image, prediction in self.predict_files(numbers, paths):
+                    try:
+                        images.append(self.write_image(number + 1, paths[number], image, prediction))
+                    except UserError as error:
+                        self.skip(f'{paths[number]}: {error}')
+                        continue
+                    self.images += 1
+                    if self.write:
+                        about = {'image_id': number + 1, 'file_name': paths[number]}
+                        records += [{**about, **record} for record in make_records(prediction, self.categories)]
+                self.progress.advance(task, len(numbers))
         finally:
-            self.display.end()
             if self.write:
-                write_json(self.outputs.file(IMAGES), {'images': images, 'categories': self.categories})
+                write_json(self.outputs.folder / PREDICTIONS, records)
+                write_json(self.outputs.folder / IMAGES, {'images': images, 'categories': self.categories})
 
-    def found_of(self, paths: Sequence[str], first: int) -> Iterator[tuple[int, np.ndarray, Prediction]]:
-        """Of a batch of image files, numbered from ``first``, those that can be predicted, and what is."""
+    def predict_files(
+        self, numbers: Sequence[int], paths: Sequence[str]
+    ) -> Iterator[tuple[int, np.ndarray, Prediction]]:
+        """Read and predict a batch of image files; yields number, image and prediction of those that succeed."""
         loaded = {}
-        for number, path in enumerate(paths, start=first):
+        for number in numbers:
             try:
-                loaded[number] = read_image(path, self.model.loader)
-                if is_animated(path):
-                    self.display.line(f'{path}: an animation, of which the first frame is taken')
+                loaded[number] = read_image(paths[number], self.model.loader)
             except UserError as error:
-                self.fail(str(error))
-        outcomes = self.predictor.outcomes(list(loaded.values()))
-        for (number, image), outcome in zip(loaded.items(), outcomes, strict=True):
-            if isinstance(outcome, UserError):
-                self.fail(f'{paths[number - first]}: {outcome}')
+                self.skip(str(error))
+                continue
+            if is_animated(paths[number]):
+                self.say(f'{paths[number]}: an animation, of which the first frame is taken')
+        found = self.predictor.predict_batch(list(loaded.values()))
+        for (number, image), prediction in zip(loaded.items(), found, strict=True):
+            if isinstance(prediction, UserError):
+                self.skip(f'{paths[number]}: {prediction}')
             else:
-                yield number, image, outcome
+                yield number, image, prediction
 
-    def written(
-        self,
-        number: int,
-        path: str,
-        image: np.ndarray,
-        prediction: Prediction,
-        add_record: Callable[[dict[str, Any]], None] | None,
-    ) -> dict[str, Any]:
-        """Write what is predicted for an image; its entry in ``images.json``."""
+    def write_image(self, number: int, path: str, image: np.ndarray, prediction: Prediction) -> dict[str, Any]:
+        """Write the picture and the label map of an image; returns its entry in ``images.json``."""
         entry = {'id': number, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
         if self.draw:
             entry['drawn'] = str(self.outputs.write_picture(path, self.model.draw(image, prediction)))
-        if add_record is not None:
-            if isinstance(prediction, Segmentation):
-                entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
-            for record in records_of(prediction, self.categories):
-                add_record({'image_id': number, 'file_name': path, **record})
+        if self.write and isinstance(prediction, Segmentation):
+            entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
         return entry
 
-    def predict_frames(self, frames: Frames, called: str) -> None:
-        """A video below ``vis``, and below ``preds`` a line of JSON for each frame, both so called."""
+    def predict_video(self, name: str, source: str | int, max_frames: int | None) -> None:
+        """Write a video with predictions drawn in, and a line of JSON for each frame."""
+        rate, done = get_frame_rate(source), 0
+        frames = islice(read_frames(source), max_frames)
+        task = self.progress.add_task(name, total=max_frames)
         with ExitStack() as files:
-            # Where nobody knows how many frames there are, the end is a step ahead.
-            self.display.begin(frames.name, frames.expected or 1)
-            files.callback(self.display.end)
-            found = self.found_in(frames)
-            first, done = next(found, None), 0
-            if first is None:
-                raise UserError(f'{frames.name}: no frame of it can be read')
-            if self.draw:
-                path = self.outputs.place(DRAWN, called, '.mp4')
-                add_frame = files.enter_context(video_written(path, frames.per_second))
-            if self.write:
-                add_line = files.enter_context(json_entries(self.outputs.place(FRAMES, called, '.jsonl')))
-            for image, prediction in chain([first], found):
+            for image, prediction in self.predict_frames(name, frames):
                 if self.draw:
-                    add_frame(self.model.draw(image, prediction))
+                    picture = self.model.draw(image, prediction)
+                    if not done:
+                        path = self.outputs.get_path(PICTURES, name, '.mp4')
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        size = sv.VideoInfo(width=picture.shape[1], height=picture.shape[0], fps=rate)
+                        sink = files.enter_context(sv.VideoSink(str(path), size))
+                    sink.write_frame(picture)
                 if self.write:
-                    time = round(done / frames.per_second, 3)
-                    add_line({'frame': done, 'time': time, 'predictions': records_of(prediction, self.categories)})
+                    if not done:
+                        path = self.outputs.get_path(FRAMES, name, '.jsonl')
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        lines = files.enter_context(path.open('w', encoding='utf-8'))
+                    records = make_records(prediction, self.categories)
+                    entry = {'frame': done, 'time': round(done / rate, 3), 'predictions': records}
+                    lines.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + '\n')
                 done += 1
                 self.frames += 1
-        if frames.expected is not None and done < frames.expected:
-            self.display.line(f'{frames.name}: ends after {done} frames; {frames.expected} were expected')
+                self.progress.advance(task)
+        if not done:
+            raise UserError(f'{source if isinstance(source, str) else name}: no frame of it can be read')
 
-    def found_in(self, frames: Frames) -> Iterator[tuple[np.ndarray, Prediction]]:
-        """Frames and what is predicted for them, predicted batch by batch."""
-        done, tracker = 0, Tracker() if self.track else None
-        while batch := list(islice(frames.images, self.batch_size)):
-            outcomes = self.predictor.outcomes(batch)
-            for number, (image, outcome) in enumerate(zip(batch, outcomes, strict=True), start=done):
-                if isinstance(outcome, UserError):
-                    raise UserError(f'{frames.name}, frame {number}: {outcome}')
-                yield image, outcome if tracker is None else tracker(outcome)
+    def predict_frames(self, name: str, frames: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, Prediction]]:
+        """Frames and what is predicted for them, batch by batch."""
+        tracker, done = Tracker() if self.track else None, 0
+        while batch := list(islice(frames, self.batch_size)):
+            for number, (image, found) in enumerate(
+                zip(batch, self.predictor.predict_batch(batch), strict=True), start=done
+            ):
+                if isinstance(found, UserError):
+                    raise UserError(f'{name}, frame {number}: {found}')
+                yield image, found if tracker is None else tracker(found)
             done += len(batch)
-            self.display.advance(done)
 
-    def fail(self, sentence: str) -> None:
-        """Name and count something that cannot be predicted."""
+    def skip(self, sentence: str) -> None:
+        """Name and count an input that cannot be predicted."""
         self.failed.append(sentence)
-        self.display.line(f'skipped: {sentence}')
+        self.say(f'skipped: {sentence}')
+
+    def say(self, sentence: str) -> None:
+        """Print a line, above the progress bar if there is one."""
+        self.progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)

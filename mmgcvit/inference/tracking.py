@@ -1,4 +1,4 @@
-"""Objects of a video get numbers that stay theirs: mmdet's ByteTracker on what a detector finds in each frame."""
+"""Track objects through a video by mmdet's ByteTrack, on any detector's predictions."""
 
 from dataclasses import replace
 
@@ -6,16 +6,16 @@ import torch
 from mmengine.structures import InstanceData
 
 from ..errors import UserError, check_installed
-from .results import Detections, Masks, Panoptic
+from .results import Detections, Panoptic
 
-# Surer objects are matched with tracks first, those between the two with what is left of tracks; others are left out.
-SCORES = {'high': 0.6, 'low': 0.1}
+# Objects above the high score are matched with tracks first, those above the low one with the tracks that are left.
+SCORE_THRESHOLDS = {'high': 0.6, 'low': 0.1}
 
 
 class Tracker:
-    """Called on the detections of each frame of one video, in turn; it remembers tracks for 30 frames.
+    """Gives the objects of a video track numbers. Call it on the detections of one frame after the other.
 
-    The settings are those of mmdet's configs for MOT17.
+    The settings are those of mmdet's configs for MOT17. A track that is not seen for 30 frames ends.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Tracker:
 
         self.tracker = ByteTracker(
             motion={'type': 'mmdet.KalmanFilter'},
-            obj_score_thrs=SCORES,
+            obj_score_thrs=SCORE_THRESHOLDS,
             init_track_thr=0.7,
             match_iou_thrs={'high': 0.1, 'low': 0.5, 'tentative': 0.3},
             num_frames_retain=30,
@@ -32,7 +32,7 @@ class Tracker:
         self.frames = 0
 
     def __call__(self, found: Detections) -> Detections:
-        """Those of the objects that belong to a track, with its number from 0; an object of a class stays one of it."""
+        """The objects that belong to a track, with its number from 0; a track has objects of one class."""
         from mmdet.structures import DetDataSample
 
         if isinstance(found, Panoptic):
@@ -41,28 +41,15 @@ class Tracker:
             bboxes=torch.from_numpy(found.boxes),
             scores=torch.from_numpy(found.scores),
             labels=torch.from_numpy(found.labels),
-            # In the place of masks, which the tracker would keep: which object it is.
+            # The tracker passes masks through unread: they carry the number of each object.
             masks=torch.arange(len(found)),
         )
         frame = DetDataSample(metainfo={'frame_id': self.frames}, pred_instances=objects)
         tracked = self.tracker.track(frame)
         self.frames += 1
-        # Of a track it asks for the last frame, and whether there are some: an hour of them needs no memory.
+        # The tracker reads only the last frames of a track, but keeps all of them: an hour of video would fill memory.
         for track in self.tracker.tracks.values():
             for name in self.tracker.memo_items:
                 del track[name][: -self.tracker.num_tentatives]
         tracked = tracked[tracked.masks.argsort()]
-        chosen, masks = tracked.masks.numpy(), found.masks
-        if isinstance(masks, Masks):
-            masks = replace(masks, parts=[masks.parts[number] for number in chosen])
-        elif masks is not None:
-            masks = masks[chosen]
-        return replace(
-            found,
-            boxes=found.boxes[chosen],
-            scores=found.scores[chosen],
-            labels=found.labels[chosen],
-            class_names=[found.class_names[number] for number in chosen],
-            masks=masks,
-            ids=tracked.instances_id.numpy(),
-        )
+        return replace(found.select(tracked.masks.numpy()), ids=tracked.instances_id.numpy())

@@ -1,10 +1,8 @@
-"""Pictures that explain what a trained network does, what it gets wrong, what it is given and how its training went.
+"""Pictures of what a trained network does, what it gets wrong, and how its training went.
 
-For each subject one file computes arrays and draws them: attention, global queries, Grad-CAM, LSA's shifts (begin with
-``attention.py``; ``networks.py`` is what they look at, ``drawing.py`` what they draw with); ``mistakes.py`` shows
-where predictions are wrong, which ``judging.py`` tells, ``browsing.py`` shows samples, ``curves.py`` logs. Models are
-loaded by :func:`mmgcvit.load`; networks are heard by hooks that are gone afterwards. The page, experiments and commands
-may import this room.
+Attention, global queries, Grad-CAM and LSA's shifts have a file each, which computes arrays and draws them (begin with
+``attention.py``). ``mistakes.py`` compares predictions with the ground truth, ``val_images.py`` draws both during a
+training, ``curves.py`` draws logs. Experiments and commands may import this room.
 """
 
 from .attention import attention, draw_attention

@@ -1,6 +1,6 @@
-"""Who attends to whom: the weights of attention as maps over the tokens of an image, and a picture of them.
+"""Attention weights as maps over the tokens of an image, computed and drawn.
 
-Legend: H x W tokens of a stage's map, nW windows, N tokens of a window, nH heads.
+Shapes: H x W tokens of a stage's map, nW windows, N tokens of a window, nH heads.
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,17 @@ from ..inference import Predictor
 from ..inference.images import ImageLike
 from ..models.layers import in_windows
 from ..models.layers.windows import even_window
-from .drawing import MARK, draw_borders, draw_box, draw_image, draw_map, figure_of, height_for, limits_of
-from .networks import Box, View, backbone_of, check_number, inputs_of, last_detailed_stage, stride_of, view_of
+from .drawing import MARK, choose_limits, draw_borders, draw_box, draw_image, draw_map, get_height, make_figure
+from .networks import (
+    Box,
+    View,
+    check_number,
+    find_detailed_stage,
+    get_backbone,
+    get_stride,
+    prepare_view,
+    record_inputs,
+)
 
 # Later maps are coarse.
 LAST_BY_DEFAULT = 2
@@ -72,7 +81,7 @@ def attention(
     head: int | None = None,
     at: tuple[float, float] | None = None,
 ) -> Attention:
-    """The attention that a network pays to an image.
+    """Compute the attention of a network on an image.
 
     Args:
         model: As :func:`mmgcvit.load` makes it.
@@ -82,11 +91,11 @@ def attention(
         head: From 0. Default: the mean of all heads.
         at: Where the query is, x and y in pixels of the image. Default: the middle.
     """
-    backbone = backbone_of(model)
+    backbone = get_backbone(model)
     check_number('stage', stage, backbone.num_stages)
-    view = view_of(model, image)
+    view = prepare_view(model, image)
     if stage is None:
-        stage = last_detailed_stage(backbone, view.inputs, min(LAST_BY_DEFAULT, backbone.num_stages - 1))
+        stage = find_detailed_stage(backbone, view.inputs, min(LAST_BY_DEFAULT, backbone.num_stages - 1))
     blocks = backbone.stages[stage].blocks
     check_number('block', block, len(blocks), f' in stage {stage}')
     # Where the stage's blocks are of several kinds, those that take turns.
@@ -104,9 +113,9 @@ def attention(
                 f"{where} attends to shifted copies of each patch: draw it by 'shifts', or take another block"
             )
     check_number('head', head, attended[0].num_heads, f' in stage {stage}')
-    inputs = inputs_of(backbone, view.inputs, attended)
+    inputs = record_inputs(backbone, view.inputs, attended)
     height, width = inputs[0][0].shape[1:3]
-    stride = stride_of(backbone, stage)
+    stride = get_stride(backbone, stage)
     token = min(int(v / stride), height - 1), min(int(u / stride), width - 1)
     each = zip(numbers, attended, inputs, strict=True)
     found = [block_attention(number, attn, x, token, head) for number, attn, x in each]
@@ -120,8 +129,8 @@ def block_attention(
 ) -> BlockAttention:
     """The attention of a block with these inputs, of one image: the map, and a global query where there is one."""
     size = tuple(inputs[0].shape[1:3])
-    numbers = token_numbers(attn, size, inputs[0].device)
-    kind = kind_of(attn, inputs, numbers)
+    numbers = number_tokens(attn, size, inputs[0].device)
+    kind = get_kind(attn, inputs, numbers)
     if numbers.numel() * numbers.shape[1] * attn.num_heads > MOST_WEIGHTS:
         raise UserError(f'{numbers.shape[1]:,} tokens that all attend to each other are too many; take a later stage')
     weights = attn.attention_weights(*inputs)[0].float()
@@ -136,14 +145,14 @@ def block_attention(
         block=number,
         kind=kind,
         keys=numbers.shape[1],
-        weights=assembled(weights[here, query], numbers[here], size),
-        received=assembled((weights * counted).sum(1) / counted.sum(1).clamp_min(1), numbers, size),
-        windows=assembled(torch.arange(len(numbers)).to(numbers)[:, None].expand_as(numbers), numbers, size),
-        asking=assembled(asking, numbers, size) == 1,
+        weights=assemble_map(weights[here, query], numbers[here], size),
+        received=assemble_map((weights * counted).sum(1) / counted.sum(1).clamp_min(1), numbers, size),
+        windows=assemble_map(torch.arange(len(numbers)).to(numbers)[:, None].expand_as(numbers), numbers, size),
+        asking=assemble_map(asking, numbers, size) == 1,
     )
 
 
-def kind_of(attn: nn.Module, inputs: tuple[Tensor, ...], numbers: Tensor) -> str:
+def get_kind(attn: nn.Module, inputs: tuple[Tensor, ...], numbers: Tensor) -> str:
     """Where queries and keys come from; see :class:`BlockAttention`."""
     if len(inputs) == 1:
         return 'all' if len(numbers) == 1 else 'local'
@@ -154,22 +163,22 @@ def kind_of(attn: nn.Module, inputs: tuple[Tensor, ...], numbers: Tensor) -> str
     return 'global' if q is q_global else 'local'
 
 
-def token_numbers(attn: nn.Module, size: tuple[int, int], device: torch.device) -> Tensor:
+def number_tokens(attn: nn.Module, size: tuple[int, int], device: torch.device) -> Tensor:
     """Which token of a map of ``size`` = (H, W) is where in the windows: (nW, N), from 1 row by row, 0 for padding."""
     tokens = torch.arange(1, size[0] * size[1] + 1, device=device).view(1, *size, 1)
     if hasattr(attn, 'shifted'):  # windows that begin elsewhere than the map does
         tokens = attn.shifted(tokens)
-    return in_windows(tokens, window_of(attn, size))[0, :, :, 0]
+    return in_windows(tokens, get_window(attn, size))[0, :, :, 0]
 
 
-def window_of(attn: nn.Module, size: tuple[int, int]) -> tuple[int, int] | None:
+def get_window(attn: nn.Module, size: tuple[int, int]) -> tuple[int, int] | None:
     """The window (h, w) into which an attention cuts a map of ``size`` = (H, W), None where it does not."""
     if attn.window is None or hasattr(attn, 'position'):
         return attn.window
     return even_window(attn.window, size)  # without a position bias windows may have any shape
 
 
-def assembled(values: Tensor, numbers: Tensor, size: tuple[int, int]) -> Any:
+def assemble_map(values: Tensor, numbers: Tensor, size: tuple[int, int]) -> Any:
     """Values of windows as a map, without padding: both (nW, N) to (H, W); nan at tokens without a value."""
     flat = torch.full((size[0] * size[1] + 1,), float('nan'), device=values.device)
     flat[numbers.flatten()] = values.flatten().to(flat.dtype)
@@ -184,7 +193,7 @@ def draw_attention(found: Attention) -> Figure:
     view, rows = found.view, len(found.blocks)
     heads = 'mean of all heads' if found.head is None else f'head {found.head}'
     title = f'{found.network}, stage {found.stage}, {heads}'
-    figure = figure_of(title, 3 * PANEL + 1.6, rows * (height_for(view, PANEL) + 0.5) + 0.6)
+    figure = make_figure(title, 3 * PANEL + 1.6, rows * (get_height(view, PANEL) + 0.5) + 0.6)
     grid = figure.add_gridspec(rows, 3)
     left = figure.add_subplot(grid[:, 0])
     height, width = found.blocks[0].weights.shape
@@ -201,7 +210,7 @@ def draw_attention(found: Attention) -> Figure:
         for column, (maps, what) in enumerate(panels, start=1):
             axes = figure.add_subplot(grid[row, column])
             title = f'{named}:\n{what}'
-            draw_map(axes, view, maps[row], found.box, title, limits_of(*maps), 'times an even share')
+            draw_map(axes, view, maps[row], found.box, title, choose_limits(*maps), 'times an even share')
             draw_borders(axes, block.windows, found.box, colors='white', linewidths=0.5, alpha=0.8)
             if maps is of_query:
                 for r, c in zip(*block.asking.nonzero(), strict=True):

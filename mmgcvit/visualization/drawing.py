@@ -1,4 +1,4 @@
-"""What all pictures share: files, the image, and maps over it with a colour bar."""
+"""Draw images, maps over them with a colour bar, and boxes; save figures."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ MARK = '#00e5ff'
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Write a figure of matplotlib's."""
+    """Write a figure of matplotlib's; a UserError if the file cannot be written."""
     check_ending(file)
     try:
         with written_whole(file, flush=False) as unfinished:
@@ -32,32 +32,32 @@ def save(figure: Figure, file: Path) -> None:
 
 
 def check_ending(file: Path) -> None:
-    """Refuse a file that is no picture by its name."""
+    """Reject a file whose suffix is not that of a picture format."""
     if file.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
         raise UserError(f'{file}: pictures are written as .png, .pdf, .svg or .jpg')
 
 
-def figure_of(title: str, width: float, height: float) -> Figure:
-    """An empty figure of so many inches under a title."""
+def make_figure(title: str, width: float, height: float) -> Figure:
+    """An empty figure of a width and height in inches, with a title."""
     figure = Figure(figsize=(width, height), layout='constrained')
     figure.suptitle(title, fontsize=11)
     return figure
 
 
-def extent(box: Box) -> Box:
-    """A box as matplotlib's images want it."""
+def get_extent(box: Box) -> Box:
+    """A box in the order of matplotlib's ``extent``."""
     left, top, right, bottom = box
     return left, right, bottom, top
 
 
-def height_for(view: View, width: float) -> float:
-    """How high a panel of an image is that is so wide."""
+def get_height(view: View, width: float) -> float:
+    """The height of a panel with an image, for its width."""
     rows, columns = view.image.shape[:2]
     return float(np.clip(width * rows / columns, width / 3, width * 2))
 
 
-def frame(axes: Axes, view: View, title: str) -> None:
-    """Show the whole image and nothing else, in pixels, under a title."""
+def draw_frame(axes: Axes, view: View, title: str) -> None:
+    """Limit axes to the image, in pixels, and set a title."""
     rows, columns = view.image.shape[:2]
     axes.set_xlim(0, columns)
     axes.set_ylim(rows, 0)
@@ -67,20 +67,20 @@ def frame(axes: Axes, view: View, title: str) -> None:
 
 
 def draw_image(axes: Axes, view: View, title: str) -> None:
-    """The image as it is; what the network does not see of it stays outside of a dashed frame."""
+    """Draw the image; a dashed frame shows the part that the network sees."""
     rows, columns = view.image.shape[:2]
-    axes.imshow(view.image, extent=extent((0, 0, columns, rows)), interpolation='nearest')
+    axes.imshow(view.image, extent=get_extent((0, 0, columns, rows)), interpolation='nearest')
     left, top, right, bottom = view.box
     if (left, top) != (0, 0) or (right, bottom) != (columns, rows):
         axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], '--', color=MARK, linewidth=1)
-    frame(axes, view, title)
+    draw_frame(axes, view, title)
 
 
 def draw_dimmed(axes: Axes, view: View) -> None:
-    """The image in grey, to be drawn upon."""
+    """Draw the image in dark grey, as a background."""
     rows, columns = view.image.shape[:2]
     grey = view.image @ np.array(LUMA) * DIMMED
-    axes.imshow(grey, extent=extent((0, 0, columns, rows)), cmap='gray', vmin=0, vmax=255, interpolation='nearest')
+    axes.imshow(grey, extent=get_extent((0, 0, columns, rows)), cmap='gray', vmin=0, vmax=255, interpolation='nearest')
 
 
 def draw_map(
@@ -93,30 +93,19 @@ def draw_map(
     unit: str,
     **style: Any,
 ) -> None:
-    """A map (rows, columns) that covers a box over the image in grey, nothing where it is nan, with a colour bar.
-
-    Values beyond the limits are drawn in the darkest and the brightest colour.
-    """
+    """Draw a map (rows, columns) that covers a box over the image in grey, with a colour bar; NaN is transparent."""
     draw_dimmed(axes, view)
     masked = np.ma.masked_invalid(values)
     style = {'cmap': HEAT, 'alpha': 0.72, 'interpolation': 'nearest', **style}
-    drawn = axes.imshow(masked, extent=extent(box), vmin=limits[0], vmax=limits[1], **style)
-    beyond = 'neither'
-    if masked.count():
-        slack = 1e-6 * max(map(abs, limits))
-        below, above = masked.min() < limits[0] - slack, masked.max() > limits[1] + slack
-        beyond = {(True, False): 'min', (False, True): 'max', (True, True): 'both'}.get((below, above), 'neither')
-    bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.85, extend=beyond)
+    drawn = axes.imshow(masked, extent=get_extent(box), vmin=limits[0], vmax=limits[1], **style)
+    bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.85, extend='both')
     bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    frame(axes, view, title)
+    draw_frame(axes, view, title)
 
 
-def limits_of(*maps: np.ndarray) -> tuple[float, float]:
-    """The values for the darkest and the brightest colour of maps on one scale.
-
-    Few tokens lie beyond them, so that the others can be told apart; equal values get the middle colour.
-    """
+def choose_limits(*maps: np.ndarray) -> tuple[float, float]:
+    """Colour limits for maps on one scale: quantiles, so that few outliers do not hide the rest."""
     values = np.concatenate([each[np.isfinite(each)] for each in maps])
     low, high = (float(limit) for limit in np.quantile(values, (0.005, 0.995)))
     if high - low > 1e-6 * max(abs(high), 1e-6):
@@ -131,7 +120,7 @@ def draw_box(axes: Axes, box: Box, linewidth: float) -> None:
 
 
 def draw_borders(axes: Axes, regions: np.ndarray, box: Box, **style: Any) -> None:
-    """Lines where neighbouring tokens of a map (rows, columns) that covers a box are of different regions."""
+    """Draw lines between the regions of a map (rows, columns) of numbers that covers a box."""
     rows, columns = regions.shape
     x, y = np.linspace(box[0], box[2], columns + 1), np.linspace(box[1], box[3], rows + 1)
     # Around the map too: what is outside of it is of another region.

@@ -1,9 +1,9 @@
-"""Grad-CAM (arXiv 1610.02391), by the package ``grad-cam``: which part of an image speaks for a class.
+"""Grad-CAM (arXiv 1610.02391) by the package ``grad-cam``: which part of an image speaks for a class.
 
-It weights each channel by its mean gradient over the image. A box of a detector depends on its own place only: of boxes
-HiResCAM (arXiv 2011.08891) is drawn, which weights each place by the gradient there.
+It weights each channel by its mean gradient over the image. A box of a detector depends on its own place only, so boxes
+are explained by HiResCAM (arXiv 2011.08891), which weights each place by the gradient there.
 
-Legend: h x w pixels that the network sees, K classes.
+Shapes: h x w pixels that the network sees, K classes.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ..errors import UserError, check_installed
 from ..inference import Predictor
 from ..inference.images import ImageLike
-from .drawing import MARK, draw_box, draw_image, draw_map, figure_of, height_for
-from .networks import Box, View, backbone_of, check_number, last_detailed_stage, view_of
+from .drawing import MARK, draw_box, draw_image, draw_map, get_height, make_figure
+from .networks import Box, View, check_number, find_detailed_stage, get_backbone, prepare_view
 
 # grad-cam adds 1e-7 to the maximum by which it divides.
 LARGE = 1e4
@@ -65,30 +65,30 @@ def gradcam(
     box: int | None = None,
     stage: int | None = None,
 ) -> GradCam:
-    """Which part of an image speaks for a class.
+    """Compute which part of an image speaks for a class.
 
-    Of a classifier the class's score before the softmax is taken, of a detector the log odds of a box's score, of a
-    segmentor the mean score of the pixels that it gives to the class.
+    The gradient is that of a classifier's score before the softmax, of the log odds of a detector's box, or of the mean
+    score of the pixels that a segmentor gives to the class.
 
     Args:
-        model: As of :func:`attention`.
-        image: Likewise.
-        class_name: A class's name or number. Default: of a classifier the predicted one, of a detector the class of the
-            surest box, of a segmentor the largest.
-        box: Of a detector, the number of the box, from 0, the surest first; with ``class_name`` of those of the class.
+        model: As for :func:`attention`.
+        image: As for :func:`attention`.
+        class_name: A class's name or number. Default: the predicted class, the class of a detector's highest-scoring
+            box, a segmentor's largest class.
+        box: A detector's box, counted from 0 by descending score; with ``class_name`` among those of the class.
         stage: From 0. Default: the last one whose map has at least 4 x 4 tokens, or if nothing speaks for the class
             there, the last one before it where something does.
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
     if box is not None and model.task != 'detection':
         raise UserError(f'box {box}: boxes are of detectors; this is {model.task}')
-    backbone = backbone_of(model)
-    label = None if class_name is None else label_of(model, class_name)
+    backbone = get_backbone(model)
+    label = None if class_name is None else find_label(model, class_name)
     check_number('stage', stage, backbone.num_stages)
-    view = view_of(model, image)
+    view = prepare_view(model, image)
     # Of a detector, a box is judged by one level of its pyramid, to which late stages may give nothing.
     last = backbone.num_stages - 1
-    stages = range(last_detailed_stage(backbone, view.inputs, last), -1, -1) if stage is None else [stage]
+    stages = range(find_detailed_stage(backbone, view.inputs, last), -1, -1) if stage is None else [stage]
     outputs = Outputs(model, view)
     try:
         with torch.enable_grad():
@@ -97,7 +97,7 @@ def gradcam(
             for stage in stages:
                 # The stage's output norm, without one the stage: (B, H, W, C).
                 name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
-                cam = cam_at(METHODS[model.task], backbone.get_submodule(name), outputs, view.inputs, value)
+                cam = compute_cam(METHODS[model.task], backbone.get_submodule(name), outputs, view.inputs, value)
                 if cam.any():
                     break
     finally:
@@ -106,7 +106,7 @@ def gradcam(
     return GradCam(view, METHODS[model.task], stage, cam[:rows, :columns], **described)
 
 
-def cam_at(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, value: Callable) -> np.ndarray:
+def compute_cam(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, value: Callable) -> np.ndarray:
     """The map (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w); all 0 where nothing speaks for the value."""
     from pytorch_grad_cam import GradCAM, HiResCAM
 
@@ -119,7 +119,7 @@ def cam_at(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, valu
     return found
 
 
-def label_of(model: Predictor, class_name: str | int) -> int:
+def find_label(model: Predictor, class_name: str | int) -> int:
     """The number of a class, by its name or number."""
     names = model.classes
     if class_name in names:
@@ -130,24 +130,24 @@ def label_of(model: Predictor, class_name: str | int) -> int:
     raise UserError(f'class {class_name}: the model has no such class; its {len(names)} are {known}')
 
 
-def of_classifier(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
+def target_class(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
     """The predicted class, or another."""
     label = int(logits.argmax()) if label is None else label
     score = float(logits.softmax(-1)[label])
-    return lambda output: output[label], {'class_name': model.names([label])[0], 'score': score}
+    return lambda output: output[label], {'class_name': model.get_names([label])[0], 'score': score}
 
 
-def of_detector(model: Predictor, sample: Any, label: int | None, box: int | None) -> Target:
-    """A box, the surest of all or of a class, or the next ones."""
+def target_box(model: Predictor, sample: Any, label: int | None, box: int | None) -> Target:
+    """A box by its number, counted by descending score, of all or of a class."""
     objects = sample.pred_instances
     numbers = torch.arange(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].cpu()
-    which = 'in the image' if label is None else f'of class {model.names([label])[0]} in the image'
+    which = 'in the image' if label is None else f'of class {model.get_names([label])[0]} in the image'
     if not len(numbers):
         raise UserError(f'the detector finds no box {which}')
     check_number('box', box, len(numbers), f' {which}')
     number = int(numbers[box or 0])
     described = {
-        'class_name': model.names([int(objects.labels[number])])[0],
+        'class_name': model.get_names([int(objects.labels[number])])[0],
         'score': float(objects.scores[number]),
         'box': tuple(objects.bboxes[number].tolist()),
     }
@@ -161,23 +161,23 @@ def of_detector(model: Predictor, sample: Any, label: int | None, box: int | Non
     return value, described
 
 
-def of_segmentor(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
+def target_region(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
     """The pixels of a class, by default of the largest."""
     found = logits.argmax(0)
     label = int(found.flatten().bincount().argmax()) if label is None else label
     region = found == label
     if not region.any():
-        names = ', '.join(model.names(found.unique().tolist()))
-        raise UserError(f'the segmentor finds no pixel of class {model.names([label])[0]}; it finds {names}')
+        names = ', '.join(model.get_names(found.unique().tolist()))
+        raise UserError(f'the segmentor finds no pixel of class {model.get_names([label])[0]}; it finds {names}')
     described = {
-        'class_name': model.names([label])[0],
+        'class_name': model.get_names([label])[0],
         'score': float(region.float().mean()),
         'region': region.cpu().numpy(),
     }
     return lambda output: output[label][region].mean(), described
 
 
-TARGETS = {'classification': of_classifier, 'detection': of_detector, 'segmentation': of_segmentor}
+TARGETS = {'classification': target_class, 'detection': target_box, 'segmentation': target_region}
 
 
 def draw_gradcam(found: GradCam) -> Figure:
@@ -185,7 +185,7 @@ def draw_gradcam(found: GradCam) -> Figure:
     view = found.view
     share = f'score {found.score:.2f}' if found.region is None else f'{100 * found.score:.1f} % of the pixels'
     title = f'{found.method}, stage {found.stage}: what speaks for class {found.class_name}, {share}'
-    figure = figure_of(title, 2 * PANEL + 1.2, height_for(view, PANEL) + 0.9)
+    figure = make_figure(title, 2 * PANEL + 1.2, get_height(view, PANEL) + 0.9)
     left, right = figure.subplots(1, 2)
     draw_image(left, view, 'image')
     title = found.method if found.cam.any() else 'nothing speaks for it at this stage'

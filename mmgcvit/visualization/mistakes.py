@@ -1,187 +1,233 @@
-"""What a trained model gets wrong on a data set: which classes it takes for which, and the images it does worst on.
-
-One pass, :func:`find_mistakes`, by the verdicts of ``judging.py``; its folder loses nothing unasked.
-"""
+"""What a trained model gets wrong on a data set: a confusion matrix, and the images with the lowest scores."""
 
 import heapq
-import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import singledispatch
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+import supervision as sv
 from matplotlib.figure import Figure
+from rich.progress import Progress
 
-from ..engine.progress import Display
 from ..errors import UserError
-from ..files import write_image, write_text
-from ..inference import Prediction, Predictor
-from ..inference.outputs import check_out_dir, write_json
+from ..files import write_image
+from ..inference import Classification, Detections, Prediction, Predictor, Segmentation
+from ..inference.outputs import write_json
 from .drawing import save
-from .judging import SCORES, Confusion, Truths, Verdict, empty_confusion, judge
-from .sheets import side_by_side
+from .grids import draw_pair
+from .ground_truth import GroundTruth, TrueDetections
 
-MATRIX, MATRIX_PICTURE, TABLE, PICTURES = 'confusion.json', 'confusion.png', 'worst.json', 'worst'
-PAIRS_WRITTEN = 100
-# With more classes the matrix itself is a grey square: only the most confused pairs are drawn. With fewer there is
-# room for numbers in it.
-MOST_IN_A_MATRIX, MOST_WITH_NUMBERS = 160, 25
-PAIRS = 25
-INCHES_A_CLASS, SMALLEST_SIDE = 0.17, 5.0
+# Boxes of one object overlap by this IoU.
+SAME_OBJECT = 0.5
+# What the matrix counts, and the score of an image, by the task of a model.
+COUNTED = {'detection': 'objects', 'segmentation': 'pixels', 'classification': 'images'}
+SCORES = {
+    'detection': 'F1 of the objects',
+    'segmentation': 'mean IoU of its classes',
+    'classification': 'score of the true class',
+}
+BACKGROUND = 'background'
+# How many confusions are told of an image, and written of a data set.
+MAX_TOLD, MAX_WRITTEN = 3, 100
+# Matrices of more classes are drawn without numbers.
+MAX_WITH_NUMBERS = 25
 
 
-class Judged(NamedTuple):
-    """An image by its number in the data set, and what is said of it."""
+@dataclass(frozen=True)
+class ImageScore:
+    """How well a prediction fits the ground truth.
+
+    Attributes:
+        score: From 0 to 1; see :data:`SCORES`.
+        counts: (n + 1, n + 1) int64, confusions: rows are the ground truth, columns the prediction, the last of each
+            is the background.
+        text: What is wrong, in words.
+    """
+
+    score: float
+    counts: np.ndarray
+    text: str
+
+
+@singledispatch
+def score_image(truth: Prediction, found: Prediction, classes: Sequence[str]) -> ImageScore:
+    """Compare a prediction with the ground truth of its image."""
+    raise TypeError(f'{type(truth).__name__} is not a ground truth')
+
+
+@score_image.register
+def score_objects(truth: TrueDetections, found: Detections, classes: Sequence[str]) -> ImageScore:
+    """F1 at an IoU of 0.5, 2 TP / (ground truth + predicted); 1 if there are neither. Each object counts once."""
+    from mmdet.evaluation import bbox_overlaps
+
+    # As COCO does: the overlap with a crowd is a share of the detection's own area.
+    inside = bbox_overlaps(found.boxes, truth.ignored, mode='iof').reshape(len(found), len(truth.ignored))
+    kept = found.select(np.flatnonzero(~(inside >= SAME_OBJECT).any(1)))
+    counts = sv.ConfusionMatrix.evaluate_detection_batch(
+        predictions=np.column_stack([kept.boxes, kept.labels, kept.scores]),
+        targets=np.column_stack([truth.boxes, truth.labels]),
+        num_classes=len(classes),
+        conf_threshold=0.0,
+        iou_threshold=SAME_OBJECT,
+    ).astype(np.int64)
+    total, right = len(truth) + len(kept), int(np.trace(counts))
+    text = '; '.join([f'{right} of {len(truth)} found', *describe_confusions(counts, classes)])
+    return ImageScore(2 * right / total if total else 1.0, counts, text)
+
+
+@score_image.register
+def score_pixels(truth: Segmentation, found: Segmentation, classes: Sequence[str]) -> ImageScore:
+    """Mean IoU over the classes that are there or predicted; 1 if no pixel is labelled."""
+    if truth.label_map.shape != found.label_map.shape:
+        raise UserError(f'its prediction has shape {found.label_map.shape}, its labels {truth.label_map.shape}')
+    is_labelled = truth.label_map < len(classes)
+    counts = count_pairs(truth.label_map[is_labelled], found.label_map[is_labelled], len(classes))
+    both = np.diag(counts)
+    union = counts.sum(0) + counts.sum(1) - both
+    score = float((both[union > 0] / union[union > 0]).mean()) if union.any() else 1.0
+    right = f'{both.sum() / max(counts.sum(), 1):.0%} of the labelled pixels right'
+    return ImageScore(score, counts, '; '.join([right, *describe_confusions(counts, classes)]))
+
+
+@score_image.register
+def score_class(truth: Classification, found: Classification, classes: Sequence[str]) -> ImageScore:
+    """The score of the true class."""
+    counts = count_pairs(np.array([truth.label]), np.array([found.label]), len(classes))
+    text = f'{truth.class_name} predicted as {found.class_name}'
+    score = float(found.scores[truth.label])
+    return ImageScore(score, counts, text if truth.label == found.label else f'{text} with {found.score:.2f}')
+
+
+def count_pairs(truths: np.ndarray, found: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count pairs of class numbers, both (k,), in a confusion matrix with an empty background."""
+    size = num_classes + 1
+    pairs = truths.astype(np.int64) * size + found
+    return np.bincount(pairs, minlength=size * size).reshape(size, size)
+
+
+def find_confusions(counts: np.ndarray, number: int) -> list[tuple[int, int, int]]:
+    """The most frequent confusions: ground truth, prediction, count."""
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-wrong, axis=None, kind='stable')[:number]
+    rows, columns = np.unravel_index(order, counts.shape)
+    found = zip(rows.tolist(), columns.tolist(), wrong[rows, columns].tolist(), strict=True)
+    return [each for each in found if each[2]]
+
+
+def describe_confusions(counts: np.ndarray, classes: Sequence[str], number: int = MAX_TOLD) -> list[str]:
+    """The most frequent confusions in words."""
+    names = [*classes, BACKGROUND]
+    return [f'{count:,} × {names[row]} → {names[column]}' for row, column, count in find_confusions(counts, number)]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image of a data set by its number, with its prediction and score."""
 
     number: int
-    verdict: Verdict
     prediction: Prediction
+    found: ImageScore
 
 
-@dataclass
-class Found:
-    """What one pass has found."""
+def find_mistakes(
+    model: Predictor, truths: GroundTruth, max_worst: int, batch_size: int, progress: Progress
+) -> tuple[np.ndarray, list[Mistake], list[str]]:
+    """Predict all images of a data set and compare them with their ground truth.
 
-    confusion: Confusion
-    worst: list[Judged] = field(default_factory=list)  # the worst first
-    images: int = 0  # so many were judged
-    failed: list[str] = field(default_factory=list)  # what could not be, a sentence each
+    Args:
+        model: A detector's objects count from its score threshold on.
+        truths: The data set.
+        max_worst: How many of the worst images to keep.
+        batch_size: The number of images at a time.
+        progress: Shows how far it is, and the images that cannot be used.
 
-
-def find_mistakes(model: Predictor, truths: Truths, most_worst: int, batch_size: int, display: Display) -> Found:
-    """Predict for all images of a data set, so many at a time, and compare with what is true.
-
-    Of a detector, objects count as found from the score of the model's threshold on. Of the worst images so many are
-    kept; those that cannot be used are named on the display.
+    Returns:
+        The confusion matrix as of :class:`ImageScore`; the worst images, the worst first; a sentence for each image
+        that could not be used.
     """
-    found = Found(empty_confusion(model.task, model.classes))
+    counts = np.zeros((len(model.classes) + 1,) * 2, np.int64)
+    worst: list[Mistake] = []
+    failed: list[str] = []
 
-    def badness(judged: Judged) -> tuple[float, int, int]:
-        # Of equally bad ones the first of the data set.
-        return -judged.verdict.score, judged.verdict.mistakes, -judged.number
+    def rank(mistake: Mistake) -> tuple[float, int, int]:
+        counts = mistake.found.counts
+        return -mistake.found.score, counts.sum() - np.trace(counts), -mistake.number
 
-    def fail(path: str, error: UserError) -> None:
-        # What concerns a file begins with its name already.
-        sentence = str(error) if str(error).startswith(path) else f'{path}: {error}'
-        found.failed.append(sentence)
-        display.line(f'skipped: {sentence}')
+    def skip(path: str, error: UserError) -> None:
+        failed.append(str(error) if str(error).startswith(path) else f'{path}: {error}')
+        progress.console.print(f'skipped: {failed[-1]}', markup=False, highlight=False, soft_wrap=True)
 
-    display.begin('images', len(truths))
+    task = progress.add_task('images', total=len(truths))
     for begin in range(0, len(truths), batch_size):
         batch = []
         for number in range(begin, min(begin + batch_size, len(truths))):
-            info = truths.info(number)
+            info = truths.get_info(number)
             try:
-                image = truths.image(info)
-                batch.append((number, info['img_path'], image, truths.truth(info, image)))
+                image = truths.load_image(info)
+                batch.append((number, info['img_path'], image, truths.load_truth(info, image)))
             except UserError as error:
-                fail(info['img_path'], error)
-        outcomes = model.outcomes([image for _, _, image, _ in batch])
-        for (number, path, _, truth), outcome in zip(batch, outcomes, strict=True):
+                skip(info['img_path'], error)
+        predictions = model.predict_batch([image for _, _, image, _ in batch])
+        for (number, path, _, truth), prediction in zip(batch, predictions, strict=True):
             try:
-                if isinstance(outcome, UserError):
-                    raise outcome
-                judged = Judged(number, judge(truth, outcome, found.confusion), outcome)
+                if isinstance(prediction, UserError):
+                    raise prediction
+                mistake = Mistake(number, prediction, score_image(truth, prediction, model.classes))
             except UserError as error:
-                fail(path, error)
-            else:
-                found.images += 1
-                found.worst = heapq.nlargest(most_worst, [*found.worst, judged], key=badness)
-        display.advance(min(begin + batch_size, len(truths)))
-    display.end()
-    return found
+                skip(path, error)
+                continue
+            counts += mistake.found.counts
+            worst = heapq.nlargest(max_worst, [*worst, mistake], key=rank)
+        progress.update(task, completed=min(begin + batch_size, len(truths)))
+    return counts, worst, failed
 
 
-def check_folder(folder: Path, overwrite: bool = False) -> list[Path]:
-    """Refuse a folder where something is in the way, before anything is computed.
-
-    Gives the pictures that an earlier call's table names: beside new ones they would be taken for these.
-    """
-    check_out_dir(folder, (MATRIX, MATRIX_PICTURE, TABLE, PICTURES), overwrite)
-    table = folder / TABLE
-    if not table.is_file():
-        return []
-    try:
-        return [folder / PICTURES / Path(entry['drawn']).name for entry in json.loads(table.read_text())['images']]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f'{table} is no table of this command; name another folder, or remove it') from None
-
-
-def draw_confusion(confusion: Confusion) -> Figure:
-    """The matrix, each row by its sum, and the most confused pairs as bars; legible with 10, 80 and 1000 classes."""
-    number = len(confusion.names)
-    has_matrix = number <= MOST_IN_A_MATRIX
-    a_class = INCHES_A_CLASS * (2.2 if number <= MOST_WITH_NUMBERS else 1)
-    side = max(SMALLEST_SIDE, a_class * number) if has_matrix else 0
-    figure = Figure(figsize=(side * 1.2 + 6.5, max(side * 1.1, 6.0)), layout='constrained')
-    widths = [side * 1.2, 6.5] if has_matrix else [1]
-    axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
-    if has_matrix:
-        draw_matrix(axes[0], confusion)
-    draw_pairs(axes[-1], confusion)
+def draw_confusion(counts: np.ndarray, classes: Sequence[str], task: str) -> Figure:
+    """Draw a confusion matrix: counts, on the colour of their share of the row."""
+    names = [*classes, BACKGROUND] if task == 'detection' else list(classes)
+    counts = counts[: len(names), : len(names)]
+    side = float(np.clip(0.35 * len(names), 6, 24))
+    figure = Figure(figsize=(1.15 * side, side), layout='constrained')
+    axes = figure.add_subplot()
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    bar = figure.colorbar(axes.imshow(shares, cmap='Blues', vmin=0, vmax=1), ax=axes, shrink=0.8)
+    bar.set_label('share of the row')
+    size = float(np.clip(72 * 0.6 * side / len(names), 2, 9))
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.set(xlabel='predicted', ylabel='ground truth', title=COUNTED[task])
+    if len(names) <= MAX_WITH_NUMBERS:
+        for row, column in np.argwhere(counts):
+            colour = 'white' if shares[row, column] > 0.5 else 'black'
+            number = f'{counts[row, column]:,}' if counts.max() < 1e4 else f'{shares[row, column]:.0%}'
+            axes.text(column, row, number, ha='center', va='center', fontsize=size, color=colour)
     return figure
 
 
-def draw_matrix(axes: Axes, confusion: Confusion) -> None:
-    """Shades for shares of rows, and numbers in per cent where there is room."""
-    names, shares = confusion.names, confusion.shares
-    axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
-    size = 9 if len(names) <= MOST_WITH_NUMBERS else 6
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
-    axes.set_yticks(range(len(names)), names, fontsize=size)
-    axes.set_xlabel('predicted')
-    axes.set_ylabel('truth')
-    axes.set_title(f'{confusion.counted}: shares of each row, %')
-    if len(names) > MOST_WITH_NUMBERS:
-        return
-    for row, column in np.argwhere(confusion.counts):
-        share = shares[row, column]
-        words = f'{100 * share:.0f}' if share >= 0.005 else '<1'
-        axes.text(column, row, words, ha='center', va='center', fontsize=8, color='white' if share > 0.5 else 'black')
-
-
-def draw_pairs(axes: Axes, confusion: Confusion) -> None:
-    """Bars, the most confused pair on top."""
-    pairs = confusion.most_confused(PAIRS)
-    axes.set_title(f'most confused, in {confusion.counted}')
-    if not pairs:
-        axes.text(0.5, 0.5, 'nothing is confused', ha='center', va='center', transform=axes.transAxes)
-        axes.set_axis_off()
-        return
-    axes.barh(range(len(pairs)), [pair.count for pair in pairs], color='tab:blue')
-    axes.set_yticks(range(len(pairs)), [f'{pair.truth} → {pair.predicted}' for pair in pairs], fontsize=9)
-    axes.set_ylim(PAIRS - 0.5, -0.5)
-    for place, pair in enumerate(pairs):
-        words = f' {pair.count} ({pair.share:.0%})'
-        axes.annotate(words, (pair.count, place), va='center', fontsize=8, annotation_clip=False)
-    axes.set_xlim(0, 1.3 * max(pair.count for pair in pairs))
-    axes.spines[['top', 'right']].set_visible(False)
-
-
-def write_confusion(confusion: Confusion, folder: Path) -> None:
-    """The matrix as JSON, a row a line, and as a picture."""
-    most_confused = confusion.most_confused(PAIRS_WRITTEN)
-    pairs = [{**pair._asdict(), 'share': round(pair.share, 6)} for pair in most_confused]
-    head = {'counted': confusion.counted, 'rows': 'truth', 'columns': 'predicted', 'classes': confusion.names}
-    lines = [f'"{key}": {json.dumps(value, ensure_ascii=False)}' for key, value in head.items()]
-    for key, rows in (('most_confused', pairs), ('matrix', confusion.counts.tolist())):
-        inner = ',\n'.join(json.dumps(row, ensure_ascii=False) for row in rows)
-        lines.append(f'"{key}": [\n{inner}\n]')
-    write_text(folder / MATRIX, '{\n' + ',\n'.join(lines) + '\n}\n')
-    save(draw_confusion(confusion), folder / MATRIX_PICTURE)
-
-
-def write_worst(found: Found, truths: Truths, folder: Path) -> None:
-    """Write the worst images, the truth beside the prediction, and a table of them."""
-    entries = []
-    for rank, judged in enumerate(found.worst, start=1):
-        info = truths.info(judged.number)
-        image, path, verdict = truths.image(info), info['img_path'], judged.verdict
-        words = [f'{verdict.score:.3f}: {verdict.why}', path]
-        picture = side_by_side(image, truths.truth(info, image), judged.prediction, truths.model.palette, words)
-        drawn = Path(PICTURES) / f'{rank:03d}_{Path(path).stem}.png'
+def write_mistakes(
+    folder: Path, model: Predictor, truths: GroundTruth, counts: np.ndarray, worst: Sequence[Mistake]
+) -> None:
+    """Write ``confusion.json`` and ``.png``, ``worst.json`` and the pictures of the worst images."""
+    names = [*model.classes, BACKGROUND]
+    pairs = [
+        {'truth': names[row], 'predicted': names[column], 'count': count}
+        for row, column, count in find_confusions(counts, MAX_WRITTEN)
+    ]
+    matrix = {'counted': COUNTED[model.task], 'classes': names, 'most_confused': pairs, 'matrix': counts.tolist()}
+    write_json(folder / 'confusion.json', {'rows': 'ground truth', 'columns': 'predicted', **matrix})
+    save(draw_confusion(counts, model.classes, model.task), folder / 'confusion.png')
+    images: list[dict[str, Any]] = []
+    for rank, mistake in enumerate(worst, start=1):
+        info = truths.get_info(mistake.number)
+        image, path, found = truths.load_image(info), info['img_path'], mistake.found
+        truth, text = truths.load_truth(info, image), f'{found.score:.3f}: {found.text}'
+        picture = draw_pair(image, truth, mistake.prediction, model.palette, Path(path).name, text)
+        drawn = Path('worst') / f'{rank:03d}_{Path(path).stem}.png'
         write_image(folder / drawn, picture)
-        said = {**verdict._asdict(), 'score': round(verdict.score, 6)}
-        entries.append({'rank': rank, 'file_name': path, **said, 'drawn': str(drawn)})
-    write_json(folder / TABLE, {'score': SCORES[truths.model.task], 'images': entries})
+        images.append(
+            {'rank': rank, 'file_name': path, 'score': round(found.score, 6), 'why': found.text, 'drawn': str(drawn)}
+        )
+    write_json(folder / 'worst.json', {'score': SCORES[model.task], 'images': images})

@@ -1,10 +1,9 @@
-"""A network at work on an image: what it sees and where that lies in the image, and what its parts get.
+"""What a network sees of an image, where that lies in the image, and the inputs of its layers.
 
-Legend: H x W image in pixels, u and v columns and rows of the network's input.
+Shapes: H x W image in pixels, u and v columns and rows of the network's input.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,10 +18,6 @@ from ..inference import Predictor
 from ..inference.images import ImageLike, as_array
 from ..models.base import PyramidBackbone
 
-# A ramp's grey values differ by that much from one end of the image to the other.
-BRIGHTEST = 255
-# Where the whole image is seen, its edges are found that exactly, in pixels.
-TOLERANCE = 1.5
 # Pixels between two tokens of the first stage, where the stem says nothing else; each further stage has twice as many.
 STEM_STRIDE = 4
 # A map of fewer tokens on its shorter side tells no places apart.
@@ -67,37 +62,23 @@ class View:
         return u, v
 
 
-def view_of(model: Predictor, image: ImageLike) -> View:
-    """An image after the model's test pipeline, ready for its network."""
+def prepare_view(model: Predictor, image: ImageLike) -> View:
+    """Apply a model's test pipeline to an image."""
     array = as_array(image, model.loader)
-    packed = model.packed(array)
-    seen = tuple(packed['inputs'].shape[-2:])
-    batch = model.network.data_preprocessor(pseudo_collate([packed]), False)
-    (down, top), (across, left) = (found_place(model, array.shape[:2], seen, axis) for axis in (0, 1))
+    prepared = model.prepare_image(array)
+    seen = tuple(prepared['inputs'].shape[-2:])
+    batch = model.network.data_preprocessor(pseudo_collate([prepared]), False)
+    # What the pipeline's resizing has noted, width and height. A crop is from the middle, padding right and below.
+    factors = prepared['data_samples'].metainfo.get('scale_factor', (1.0, 1.0))
+    resized = [round(length * factor) for length, factor in zip(array.shape[:2], reversed(factors), strict=True)]
+    scale = tuple(length / side for length, side in zip(array.shape[:2], resized, strict=True))
+    cropped = [max(0, round((side - shown) / 2)) for side, shown in zip(resized, seen, strict=True)]
+    offset = tuple(start * factor for start, factor in zip(cropped, scale, strict=True))
     image = np.ascontiguousarray(array[..., ::-1])
-    return View(image, batch['inputs'], batch['data_samples'], seen, scale=(down, across), offset=(top, left))
+    return View(image, batch['inputs'], batch['data_samples'], seen, scale, offset)
 
 
-def found_place(model: Predictor, size: tuple[int, int], seen: tuple[int, int], axis: int) -> tuple[float, float]:
-    """Scale and offset along an axis: input pixels from u to u + 1 lie at scale * u + offset in the image.
-
-    Pipelines resize and crop, and few note what they have done: a ramp of grey takes the image's way.
-    """
-    length, count = size[axis], seen[axis]
-    ramp = np.rint((np.arange(length) + 0.5) * BRIGHTEST / length).astype(np.uint8)
-    grey = np.broadcast_to(ramp[:, None] if axis == 0 else ramp[None, :], size)
-    inputs = model.packed(np.repeat(grey[..., None], 3, axis=2))['inputs']
-    values = np.asarray(torch.as_tensor(inputs).float().mean((0, 2 - axis)))
-    # Resizing flattens the ends.
-    inner = slice(count // 8, count - count // 8)
-    places = (np.arange(count) + 0.5)[inner]
-    scale, offset = np.polyfit(places, values[inner] * length / BRIGHTEST, 1)
-    if max(abs(offset), abs(scale * count + offset - length)) < TOLERANCE + 2 * length / BRIGHTEST:
-        return length / count, 0.0
-    return float(scale), float(offset)
-
-
-def backbone_of(model: Predictor) -> PyramidBackbone:
+def get_backbone(model: Predictor) -> PyramidBackbone:
     """The backbone of a loaded model, which must be one of this package."""
     backbone = getattr(model.network, 'backbone', None)
     if not isinstance(backbone, PyramidBackbone):
@@ -109,20 +90,20 @@ def backbone_of(model: Predictor) -> PyramidBackbone:
 
 
 def check_number(what: str, number: int | None, count: int, where: str = '') -> None:
-    """Refuse the number of a part of which there are ``count``; None is none."""
+    """Reject a number of which there are only ``count``; None passes."""
     if number is not None and not 0 <= number < count:
         existing = f'0 to {count - 1}' if count > 1 else '0 only'
         raise UserError(f'there is no {what} {number}{where}; there are {existing}')
 
 
-def stride_of(backbone: PyramidBackbone, stage: int) -> int:
+def get_stride(backbone: PyramidBackbone, stage: int) -> int:
     """Pixels of the input between two tokens of a stage."""
     return getattr(backbone.stem, 'stride', STEM_STRIDE) * 2**stage
 
 
-@contextmanager
-def recorded_inputs(modules: Sequence[nn.Module]) -> Iterator[list[tuple[Any, ...]]]:
-    """What modules are called with inside of the context: a list, at the end of which there is something of each."""
+@torch.no_grad()
+def record_inputs(backbone: PyramidBackbone, images: Tensor, modules: Sequence[nn.Module]) -> list[tuple[Any, ...]]:
+    """Record the inputs of modules of a backbone as it computes images (B, C, H, W)."""
     kept: list[tuple[Any, ...]] = [()] * len(modules)
 
     def keep(number: int, _: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -130,25 +111,17 @@ def recorded_inputs(modules: Sequence[nn.Module]) -> Iterator[list[tuple[Any, ..
 
     handles = [module.register_forward_pre_hook(partial(keep, i)) for i, module in enumerate(modules)]
     try:
-        yield kept
+        backbone(images)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f'the network cannot take the image ({error})') from None
     finally:
         for handle in handles:
             handle.remove()
+    return kept
 
 
-@torch.no_grad()
-def inputs_of(backbone: PyramidBackbone, images: Tensor, modules: Sequence[nn.Module]) -> list[tuple[Any, ...]]:
-    """What each of the modules of a backbone gets when it computes images (B, C, H, W)."""
-    with recorded_inputs(modules) as inputs:
-        try:
-            backbone(images)
-        except (ValueError, RuntimeError) as error:
-            raise UserError(f'the network cannot take the image ({error})') from None
-    return inputs
-
-
-def last_detailed_stage(backbone: PyramidBackbone, images: Tensor, last: int) -> int:
+def find_detailed_stage(backbone: PyramidBackbone, images: Tensor, last: int) -> int:
     """The last stage, of those up to ``last``, whose map has enough tokens to tell places apart; of none the first."""
-    heard = inputs_of(backbone, images, [stage.blocks[-1] for stage in backbone.stages])
+    heard = record_inputs(backbone, images, [stage.blocks[-1] for stage in backbone.stages])
     sides = [min(inputs[0].shape[-3:-1]) for inputs in heard[: last + 1]]
     return max((stage for stage, side in enumerate(sides) if side >= FEWEST_TOKENS), default=0)

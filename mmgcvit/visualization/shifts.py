@@ -1,6 +1,6 @@
-"""LSA's shifted copies: where their patches lie, which of them each patch attends to, and a picture of both.
+"""LSA's attention to shifted copies of the image: which copy each patch attends to, computed and drawn.
 
-Legend: h x w patches, nH heads, T shifts.
+Shapes: h x w patches, nH heads, T shifts.
 """
 
 from dataclasses import dataclass
@@ -10,20 +10,27 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.transforms import offset_copy
 
 from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
-from .drawing import MARK, draw_dimmed, draw_image, draw_map, extent, figure_of, frame, height_for, limits_of
-from .networks import Box, View, backbone_of, check_number, inputs_of, view_of
+from .drawing import (
+    MARK,
+    choose_limits,
+    draw_dimmed,
+    draw_frame,
+    draw_image,
+    draw_map,
+    get_extent,
+    get_height,
+    make_figure,
+)
+from .networks import Box, View, check_number, get_backbone, prepare_view, record_inputs
 
 PANEL = 3.7
 # Patches a side in the magnified part.
 MAGNIFIED = 3
 UNSHIFTED = '#d0d0d0'
-# Room for a colour between its name and its bar, in points.
-SWATCH = 11
 
 
 @dataclass(frozen=True)
@@ -55,14 +62,14 @@ class Shifts:
 
 
 def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shifts:
-    """How LSA's first block attends to the shifted copies of an image; arguments are as of :func:`attention`."""
-    backbone = backbone_of(model)
+    """Compute how LSA's first block attends to the shifted copies of an image; arguments as for :func:`attention`."""
+    backbone = get_backbone(model)
     attn, stem = backbone.stages[0].blocks[0].attn, backbone.stem
     if not hasattr(stem, 'shifts'):
         raise UserError(f'this {type(backbone).__name__} has no shifted copies of the image, which only LSA has')
     check_number('head', head, attn.num_heads, ' in stage 0')
-    view = view_of(model, image)
-    ((copies,),) = inputs_of(backbone, view.inputs, [attn])
+    view = prepare_view(model, image)
+    ((copies,),) = record_inputs(backbone, view.inputs, [attn])
     with torch.no_grad():
         weights = attn.attention_weights(copies)[0].float()
     weights = (weights.mean(-2) if head is None else weights[..., head, :]).cpu().numpy()
@@ -72,12 +79,12 @@ def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shift
 def draw_shifts(found: Shifts) -> Figure:
     """Draw where the copies' patches lie (magnified), which copy each patch prefers, how much, and how many do."""
     view = found.view
-    high = max(height_for(view, PANEL), 3.0)
+    high = max(get_height(view, PANEL), 3.0)
     heads = 'mean of all heads' if found.head is None else f'head {found.head}'
     title = f'LSA, first block, {heads}: attention of each patch to its {len(found.shifts)} shifted copies'
-    figure = figure_of(title, 3 * PANEL + 2.6, 2 * (high + 0.5) + 0.6)
+    figure = make_figure(title, 3 * PANEL + 2.6, 2 * (high + 0.5) + 0.6)
     grid = figure.add_gridspec(2, 3)
-    colours = colours_of(found)
+    colours = choose_colours(found)
     rows, columns = found.preferred.shape
     axes = figure.add_subplot(grid[0, 0])
     draw_image(axes, view, f'image; {rows} x {columns} patches of {found.kernel_size} px')
@@ -90,17 +97,17 @@ def draw_shifts(found: Shifts) -> Figure:
     draw_grids(figure.add_subplot(grid[1, 0]), found, part, colours)
     axes = figure.add_subplot(grid[0, 1])
     draw_dimmed(axes, view)
-    axes.imshow(colours[found.preferred], extent=extent(found.box), interpolation='nearest', alpha=0.72)
-    frame(axes, view, 'the copy that each patch attends to most')
+    axes.imshow(colours[found.preferred], extent=get_extent(found.box), interpolation='nearest', alpha=0.72)
+    draw_frame(axes, view, 'the copy that each patch attends to most')
     strongest = found.weights.max(-1) * len(found.shifts)
     axes = figure.add_subplot(grid[1, 1])
     title = 'weight of the copy attended to most'
-    draw_map(axes, view, strongest, found.box, title, limits_of(strongest), 'times an even share')
+    draw_map(axes, view, strongest, found.box, title, choose_limits(strongest), 'times an even share')
     draw_legend(figure.add_subplot(grid[:, 2]), found, colours)
     return figure
 
 
-def colours_of(found: Shifts) -> np.ndarray:
+def choose_colours(found: Shifts) -> np.ndarray:
     """A colour for each shift: its hue is the direction, its strength the distance; grey for the unshifted copy."""
     steps = np.array(found.shifts, float)
     lengths = np.hypot(*steps.T)
@@ -125,7 +132,7 @@ def draw_grids(axes: Axes, found: Shifts, part: np.ndarray, colours: np.ndarray)
         axes.hlines(y, x[0], x[-1], **style)
         axes.vlines(x, y[0], y[-1], **style)
     title = 'the framed part: patches of the image (thick, grey)\nand of its shifted copies, in their colours'
-    frame(axes, found.view, title)
+    draw_frame(axes, found.view, title)
     axes.set_xlim(part[0], part[2])
     axes.set_ylim(part[3], part[1])
 
@@ -137,12 +144,11 @@ def draw_legend(axes: Axes, found: Shifts, colours: np.ndarray) -> None:
     places = np.arange(len(names))
     most = max(shares.max(), 1)
     axes.barh(places, shares, color=colours, edgecolor='black', linewidth=0.4)
-    # All have some colour to be known by, those without patches too; apart from the bars, whose lengths count.
-    beside = offset_copy(axes.get_yaxis_transform(), axes.figure, x=-SWATCH, units='points')
-    swatches = {'marker': 's', 's': (0.7 * SWATCH) ** 2, 'edgecolors': 'black', 'linewidths': 0.4}
-    axes.scatter(np.zeros(len(names)), places, c=colours, transform=beside, clip_on=False, **swatches)
     axes.set_yticks(places, names, fontsize=8)
-    axes.tick_params(axis='y', length=0, pad=1.8 * SWATCH)
+    # The colours are also shown beside bars of length 0.
+    for label, colour in zip(axes.get_yticklabels(), colours, strict=True):
+        label.set_bbox({'facecolor': colour, 'edgecolor': 'black', 'linewidth': 0.4, 'pad': 2})
+    axes.tick_params(axis='y', length=0, pad=6)
     axes.set_xlim(0, 1.05 * most)
     axes.invert_yaxis()
     axes.tick_params(axis='x', labelsize=7)

@@ -61,7 +61,7 @@ def test_of_a_run_with_lora_a_plain_model_is_published_and_used(network, work_di
     assert set(load_file(target)) == {name for name in model.state_dict() if 'lora' not in name}
     image = picture_of(90, 120)
     found = load(folder / 'own.py', target, device='cpu')
-    packed = pseudo_collate([found.packed(image)])
+    packed = pseudo_collate([found.prepare_image(image)])
     with torch.no_grad():
         (expected,) = model.test_step(packed)
     cfg.model.backbone.lora_rank = 0

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmgcvit import load
 from mmgcvit.checkpoints.integrity import sha256
 from mmgcvit.inference.sources import find_source
-from mmgcvit.visualization.curves import latest_entry
+from mmgcvit.visualization.curves import find_latest_entry
 
 from .. import fork_server
 from ..programs import ROOT
@@ -60,6 +60,6 @@ def test_they_score_what_the_table_says(name, scenes, tmp_path):
     published = re.findall(r'([\w -]+?) ([\d.]+)(?:,| %|$)', ROWS[name]['cells'].split('|')[1].strip())
     assert published
     for score, value in published:
-        reached = latest_entry(tmp_path / 'scored', SCORES[score.strip()])[SCORES[score.strip()]]
+        reached = find_latest_entry(tmp_path / 'scored', SCORES[score.strip()])[SCORES[score.strip()]]
         # Other processors round otherwise: an object at a threshold, a pixel at a rim.
         assert reached == pytest.approx(float(value), rel=0.01)

@@ -14,7 +14,7 @@ from mmgcvit.datasets.checks.loading import LoadReadable
 from mmgcvit.engine.conclusion import ConclusionHook, commands, damaged_images, in_words
 from mmgcvit.engine.early_end import EndEarlyHook
 from mmgcvit.errors import UserError
-from mmgcvit.inference.sources import checkpoint_of
+from mmgcvit.inference.sources import find_checkpoint
 
 from .drawing import config, validating
 
@@ -87,7 +87,7 @@ def test_the_best_checkpoint_and_the_time_are_said_and_what_was_left_out(tmp_pat
     options = {'sampler': 'InfiniteSampler', 'default_hooks': hooks, **validating(Falling())}
     took, best, *_ = concluded(work_dir, ITERATIONS, **options)
     assert best == 'best toy_mAP 0.375: best/best_toy_mAP_iter_2.pth'
-    assert checkpoint_of(work_dir) == str(work_dir / 'best_toy_mAP_iter_2.pth')
+    assert find_checkpoint(work_dir) == str(work_dir / 'best_toy_mAP_iter_2.pth')
     assert took.startswith('4 of 4 iterations, ')
 
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import supervision as sv
 
 from mmgcvit.datasets.digits import DIGIT_INK, SceneComposer
-from mmgcvit.inference.outputs import video_written
 
 FRAMES, SIZE, DIGITS = 60, 256, 6
 # A digit is there as long as so much of it is seen.
@@ -70,9 +70,9 @@ def compose_clip():
 def write_clip(path):
     """Write a clip as a video; what is true of it."""
     frames, truth = compose_clip()
-    with video_written(Path(path), 10) as add:
+    with sv.VideoSink(str(path), sv.VideoInfo(SIZE, SIZE, fps=10)) as sink:
         for frame in frames:
-            add(frame)
+            sink.write_frame(frame)
     return truth
 
 

@@ -1,6 +1,6 @@
 """Large pages of small digits, what ``mmgcvit predict`` finds on them, and in how much memory.
 
-The figures of docs/predict.md: python -m tests.inference.large_images 1000 4000 8000
+The figures of docs/predict.md: python -m tests.inference.large_images 1000 4000
 """
 
 import json

@@ -1,12 +1,18 @@
-"""Pictures have one look: a class one colour, words a size of the picture's, whatever is drawn and how large."""
-
-from concurrent.futures import ThreadPoolExecutor
+"""All pictures have one style: a colour for each class, text that grows with the picture."""
 
 import cv2
 import numpy as np
+import pytest
 
-from mmgcvit.inference import Classification, Detections, Segmentation
-from mmgcvit.inference.drawing import colour_of, drawn, ink_on, letters_of, middle_of, palette_of
+from mmgcvit.inference import Classification, Detections, Panoptic, Segmentation
+from mmgcvit.inference.drawing import (
+    choose_palette,
+    choose_text_colour,
+    choose_text_size,
+    draw_prediction,
+    find_middle,
+    get_colour,
+)
 
 CLASSES = ['cat', 'dog', 'Ölkännchen']
 PALETTE = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
@@ -35,75 +41,90 @@ def has(picture, colour):
     return (picture[..., ::-1] == colour).all(-1)
 
 
-def test_a_class_has_one_colour_in_pictures_of_every_task_and_no_other_class_has_it():
-    for make in (object_of, pixels_of, class_of):
-        for label, colour in enumerate(PALETTE):
-            for other in PALETTE:
-                assert has(drawn(grey(), make(label), PALETTE), other).any() == (other == colour), (make, label)
-    # Of the first palette that fits; else hues, all different, those of labels beyond the classes too.
-    assert palette_of(3, [None, PALETTE[:2], [(1, 2, 'x')] * 3, PALETTE, [(0, 0, 0)] * 3]) == PALETTE
-    assert len(set(palette_of(150))) == 150
-    assert colour_of(149, PALETTE) == palette_of(150)[149]
+@pytest.mark.parametrize('make', [object_of, pixels_of, class_of])
+@pytest.mark.parametrize('label', range(3))
+def test_a_class_has_one_colour_in_pictures_of_every_task(make, label):
+    picture = draw_prediction(grey(), make(label), PALETTE)
+    assert [has(picture, colour).any() for colour in PALETTE] == [number == label for number in range(3)]
 
 
-def test_what_is_drawn_lies_where_it_is_and_the_rest_stays():
+def test_the_first_palette_that_fits_is_taken_else_different_hues():
+    assert choose_palette(3, [None, PALETTE[:2], [(1, 2, 'x')] * 3, PALETTE, [(0, 0, 0)] * 3]) == PALETTE
+    assert len(set(choose_palette(150))) == 150
+    assert get_colour(149, PALETTE) == choose_palette(150)[149]
+
+
+def test_boxes_masks_and_regions_are_drawn_in_their_places_into_a_copy():
     mask = np.zeros((1, 90, 120), bool)
-    mask[0, 40:50, 30:50] = True
-    picture = drawn(grey(), object_of(mask=mask), PALETTE)
-    assert has(picture, PALETTE[1])[31:71, 20].all()
-    assert picture[45, 40].tolist() == [50, 177, 50]  # half of either
-    assert (picture[75:, 80:] == 100).all()
-    segments = drawn(grey(), pixels_of(2), PALETTE)
-    assert (segments[:29] == 100).all()
-    assert segments[65, 95].tolist() == [177, 50, 50]
-    # Of an image of many pixels the original is not drawn into.
+    mask[0, 40:60, 30:50] = True
     image = grey()
-    drawn(image, object_of(), PALETTE)
+    picture = draw_prediction(image, object_of(mask=mask), PALETTE)
+    assert has(picture, PALETTE[1])[35:71, 20].all()
+    assert np.abs(picture[50, 40].astype(int) - (50, 177, 50)).max() <= 1  # half of either
+    assert (picture[75:, 80:] == 100).all()
+    segments = draw_prediction(image, pixels_of(2), PALETTE)
+    assert (segments[:29] == 100).all()
+    assert np.abs(segments[65, 95].astype(int) - (177, 50, 50)).max() <= 1
     assert (image == 100).all()
 
 
-def test_a_larger_picture_has_what_is_found_in_its_pixels():
-    """Boxes and masks grow with the image, and lines stay thin: they are drawn afterwards."""
-    picture = drawn(grey(), object_of(), PALETTE, scale=4)
+def test_the_background_of_a_segmentation_is_left_as_it_is():
+    label_map = np.zeros((90, 120), np.int32)
+    label_map[30:70, 20:100] = 1
+    found = Segmentation(label_map, np.array([0, 1]), ['background', 'cat'], np.array([7600, 3200]))
+    picture = draw_prediction(grey(), found, PALETTE)
+    assert (picture[:29] == 100).all()
+    assert (picture[31:69, 21:99] != 100).any(-1).all()
+
+
+def test_segments_of_one_class_are_told_apart_by_outlines():
+    segment_map = np.ones((90, 120), np.int32)
+    segment_map[:, 60:] = 2
+    nothing = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), [])
+    found = Panoptic(
+        *nothing,
+        segment_map=segment_map,
+        segment_labels=np.array([1, 1]),
+        segment_names=['dog', 'dog'],
+        segment_areas=np.array([5400, 5400]),
+    )
+    assert has(draw_prediction(grey(), found, PALETTE), PALETTE[1])[:, 59:61].all()
+
+
+def test_a_larger_picture_has_thin_lines_at_its_own_size():
+    mask = np.ones((1, 90, 120), bool)
+    picture = draw_prediction(grey(), object_of(mask=mask), PALETTE, scale=4)
     assert picture.shape == (360, 480, 3)
     green = has(picture, PALETTE[1])
-    assert green[125:275, 80].all()
-    assert 2 <= green[200].sum() <= 2 * 3
-    assert drawn(grey(), pixels_of(0), PALETTE, scale=0.5).shape == (45, 60, 3)
+    assert green[160:275, 80].all()
+    assert 2 <= green[200].sum() <= 8
+    assert draw_prediction(grey(), pixels_of(0), PALETTE, scale=0.5).shape == (45, 60, 3)
 
 
-def test_words_grow_with_the_picture_and_stay_inside_of_it():
-    sizes = [letters_of(grey(*size)) for size in ((60, 80), (480, 640), (3000, 4000))]
+@pytest.mark.parametrize('size', [(1, 1), (3, 2), (1, 500), (60, 80)])
+def test_pictures_without_room_for_text_are_drawn(size):
+    edge = np.array([[100, 0, 119, 20]], np.float32)
+    for found in (class_of(2), object_of(2, edge)):
+        assert draw_prediction(grey(*size), found, PALETTE).shape == (*size, 3)
+
+
+def test_text_is_readable_and_grows_with_the_picture():
+    sizes = [choose_text_size(grey(*size)) for size in ((60, 80), (480, 640), (3000, 4000))]
     assert sizes == sorted(sizes)
     assert 2 * sizes[0] < sizes[2]
-    # The ground of a name at the right edge, and of one on a picture smaller than a letter.
-    edge = np.array([[100, 0, 119, 20]], np.float32)
-    picture = drawn(grey(), object_of(2, edge), PALETTE)
-    assert has(picture, PALETTE[2])[:12, 40:].any()
-    for size in ((1, 1), (3, 2), (1, 500)):
-        for found in (class_of(2), object_of(2, edge)):
-            assert drawn(grey(*size), found, PALETTE).shape == (*size, 3)
-    assert [ink_on(colour) for colour in ((255, 255, 0), (0, 0, 255), (0, 0, 0))] == ['black', 'white', 'white']
+    black, white = (0, 0, 0), (255, 255, 255)
+    assert [choose_text_colour(colour) for colour in ((255, 255, 0), (0, 0, 255), black)] == [black, white, white]
 
 
-def test_truth_has_no_scores():
-    for found in (object_of(), class_of(1)):
-        assert (drawn(grey(), found, PALETTE) != drawn(grey(), found, PALETTE, with_scores=False)).any()
-
-
-def test_threads_draw_what_one_draws():
-    found = [object_of(0), pixels_of(1), class_of(2)] * 20
-    scales = [1 + number % 5 for number in range(len(found))]
-    expected = [drawn(grey(), each, PALETTE, scale) for each, scale in zip(found, scales, strict=True)]
-    with ThreadPoolExecutor(8) as pool:
-        together = pool.map(lambda each, scale: drawn(grey(), each, PALETTE, scale), found, scales)
-    assert all(map(np.array_equal, together, expected))
+@pytest.mark.parametrize('found', [object_of(), class_of(1)])
+def test_ground_truth_has_no_scores(found):
+    assert (draw_prediction(grey(), found, PALETTE) != draw_prediction(grey(), found, PALETTE, 1.0, False)).any()
 
 
 def test_the_middle_of_a_mask_is_in_it_and_specks_have_none():
     ring = cv2.circle(np.zeros((1000, 1400), np.uint8), (700, 500), 400, 1, 60)
-    x, y = middle_of(ring == 1)
+    x, y = find_middle(ring == 1)
     assert ring[round(y), round(x)] == 1
     speck = np.zeros((1000, 1400), bool)
     speck[5, 5] = True
-    assert middle_of(speck) is None
+    assert find_middle(speck) is None

@@ -13,7 +13,7 @@ from mmgcvit import GCViT, load
 from mmgcvit.checkpoints import CheckpointError, save_whole
 from mmgcvit.hosts.machine import chosen_device
 from mmgcvit.inference import UserError
-from mmgcvit.inference.loading import colours_of, for_pictures, model_of_config, names_of
+from mmgcvit.inference.loading import build_predictor, find_class_names, prepare_config
 from mmgcvit.inference.sources import find_source
 
 from ..checkpoints.conftest import RunsACommand
@@ -70,7 +70,7 @@ def test_what_is_no_source_is_refused_in_a_sentence(run_dir, work_dirs, tmp_path
         ('empty.py', whole): 'expected a model of mmdet, mmseg, mmpretrain',
         ('untested.py', whole): 'names no pipeline with LoadImageFromFile',
         (run_dir, None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
-        (run_dir, None, 'cpu', 0.5): 'only of a detector are objects left out by score; this is classification',
+        (run_dir, None, 'cpu', 0.5): 'only a detector has a score threshold; this is classification',
     }.items():
         with pytest.raises(UserError, match=words):
             load(*arguments)
@@ -119,19 +119,11 @@ def test_names_are_the_checkpoints_else_the_configs_else_made_up(models, tmp_pat
         ),
     ):
         with DefaultScope.overwrite_default_scope('mmpretrain'):
-            assert names_of(meta, dataset, network) == names, meta
+            assert find_class_names(meta, dataset, network) == names, meta
     folder = make_work_dir(tmp_path / 'run', 'segmentation')
     content = torch.load(folder / 'epoch_1.pth', weights_only=False)
     save_whole({'state_dict': content['state_dict']}, folder / 'epoch_1.pth')
     assert load(folder, device='cpu').classes == CLASSES['segmentation']
-
-
-def test_classes_without_colours_get_different_ones():
-    dataset = config_of('classification').test_dataloader.dataset
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        assert len(set(colours_of({}, dataset, list(map(str, range(150)))))) == 150
-        assert colours_of({'PALETTE': [[1, 2, 3], [4, 5, 6]]}, dataset, ['a', 'b']) == [(1, 2, 3), (4, 5, 6)]
-        assert len(set(colours_of({'PALETTE': [(1, 2, 'x')] * 2}, dataset, ['a', 'b']))) == 2
 
 
 def test_a_device_is_named_or_the_gpu_where_there_is_one(monkeypatch):
@@ -144,7 +136,7 @@ def test_a_device_is_named_or_the_gpu_where_there_is_one(monkeypatch):
             chosen_device(name)
 
 
-def test_a_config_is_made_fit_for_pictures():
+def test_a_config_is_made_fit_prepare_config():
     """A data set that wraps another, types with scopes and as classes."""
     from mmcv.transforms import LoadImageFromFile
 
@@ -154,15 +146,15 @@ def test_a_config_is_made_fit_for_pictures():
         inner.pipeline = [{'type': load_type, 'color_type': 'color'}, {'type': 'PackSegInputs'}]
         cfg.test_dataloader.dataset = {'type': 'RepeatDataset', 'dataset': inner, 'times': 2}
         before = cfg.to_dict()
-        assert for_pictures(cfg, 'x.py').test_dataloader.dataset == inner
+        assert prepare_config(cfg, 'x.py').test_dataloader.dataset == inner
         assert cfg.to_dict() == before
     # Nothing is built of what a run draws with: one at a tracking service would begin.
     cfg.visualizer.vis_backends = [{'type': 'NoSuchBackend'}]
     cfg.test_dataloader.dataset.dataset.pipeline[0]['to_float32'] = True
-    model = model_of_config(cfg, 'x.py')
-    assert model.packed(picture_of(40, 64))['inputs'].dtype == torch.float32
+    model = build_predictor(cfg, 'x.py')
+    assert model.prepare_image(picture_of(40, 64))['inputs'].dtype == torch.float32
     for name in ('mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t', 'gcvit_t_in1k', 'custom_coco'):
-        for_pictures(Config.fromfile(f'configs/{name}.py'), name)
+        prepare_config(Config.fromfile(f'configs/{name}.py'), name)
 
 
 def test_a_classifier_of_cifar_sees_pictures_as_it_saw_cifar(tmp_path):

@@ -49,7 +49,7 @@ def test_training_shows_progress_and_ends_with_a_score(trained):
     assert TASKS[task] in output
     assert Path((work_dir / 'last_checkpoint').read_text()).is_file()
     assert f'mmgcvit predict {work_dir} YOUR_PICTURES' in output
-    assert list((work_dir / 'sheets').glob('*.jpg'))
+    assert list((work_dir / 'val_images').glob('*.jpg'))
     assert 'paramwise_options' not in output
     assert task != 'detect' or any('paramwise_options' in log.read_text() for log in work_dir.glob('*/*.log'))
 

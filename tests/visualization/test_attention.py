@@ -9,7 +9,7 @@ import torch
 
 from mmgcvit.errors import UserError
 from mmgcvit.visualization import attention
-from mmgcvit.visualization.networks import view_of
+from mmgcvit.visualization.networks import prepare_view
 
 from ..inference.conftest import picture_of
 from .conftest import LSA, assert_leaves_no_trace, classifier_of, hooks_of
@@ -27,13 +27,12 @@ def test_a_crop_is_found_in_the_image(tmp_path):
         sides = round(height / scale), round(width / scale)
         top, left = ((side - 64) / 2 * scale for side in sides)
         expected = (left, top, left + 64 * scale, top + 64 * scale)
-        view = view_of(cropping, picture_of(height, width))
-        # A ramp of 256 greys tells places apart to about 1/256 of the side, and a pixel.
-        assert view.box == pytest.approx(expected, abs=max(1.0, 0.006 * max(height, width)))
+        view = prepare_view(cropping, picture_of(height, width))
+        assert view.box == pytest.approx(expected, abs=scale)
     # A bright square comes out at the place of the inputs that the view gives it; what is cropped away is refused.
     image = np.zeros((160, 320, 3), np.uint8)
     cv2.rectangle(image, (150, 60), (169, 79), (255, 255, 255), -1)
-    view = view_of(cropping, image)
+    view = prepare_view(cropping, image)
     bright = (view.inputs[0, 0] > 1).nonzero().float() + 0.5
     v, u = bright.mean(0).tolist()
     assert view.in_image((u, v, u, v))[:2] == pytest.approx((160, 70), abs=1.5)
@@ -112,7 +111,7 @@ def test_maps_are_the_networks_own_weights(gcvit, picture):
     attn = backbone.stages[0].blocks[0].attn
     handle = attn.register_forward_pre_hook(lambda _, inputs: kept.update(inputs=inputs))
     with torch.no_grad():
-        backbone(view_of(gcvit, picture).inputs)
+        backbone(prepare_view(gcvit, picture).inputs)
         weights = attn.attention_weights(*kept['inputs'])[0, :, 0]
     handle.remove()
     for row, column in ((0, 0), (2, 7), (15, 15)):

@@ -131,7 +131,7 @@ def test_a_stage_to_which_nothing_speaks_is_passed_over_unless_it_was_asked_for(
         asked.append(layer)
         return empty if len(asked) < 3 else empty + 1
 
-    monkeypatch.setattr(sys.modules[gradcam.__module__], 'cam_at', nothing_before_stage_0)
+    monkeypatch.setattr(sys.modules[gradcam.__module__], 'compute_cam', nothing_before_stage_0)
     found = gradcam(models['detection'], picture)
     assert (found.stage, len(set(asked))) == (0, 3)
     assert found.cam.any()

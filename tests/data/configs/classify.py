@@ -42,6 +42,6 @@ test_cfg = dict()
 default_hooks = dict(
     checkpoint=dict(type='mmgcvit.WholeCheckpointHook', interval=1),
     early_end=dict(type='mmgcvit.EndEarlyHook'),
-    visualization=dict(type='mmgcvit.PredictionSheetHook'),
+    visualization=dict(type='mmgcvit.ValVisualizationHook'),
 )
 visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

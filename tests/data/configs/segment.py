@@ -85,7 +85,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=1),
     checkpoint=dict(type='mmgcvit.WholeCheckpointHook', by_epoch=False, interval=2),
     early_end=dict(type='mmgcvit.EndEarlyHook'),
-    visualization=dict(type='mmgcvit.PredictionSheetHook'),
+    visualization=dict(type='mmgcvit.ValVisualizationHook'),
 )
 log_processor = dict(by_epoch=False)
 visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')

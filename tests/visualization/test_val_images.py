@@ -1,0 +1,114 @@
+"""Validation images show the same images each time, ground truth and prediction, and change nothing of the run."""
+
+import logging
+import random
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.visualization import LocalVisBackend
+
+from mmgcvit.inference.drawing import choose_palette
+from mmgcvit.registry import HOOKS
+from mmgcvit.visualization.val_images import FOLDER, TestVisualizationHook, ValVisualizationHook
+
+from ..conftest import ROOT
+from .conftest import config_of
+
+
+class Tracker:
+    def __init__(self):
+        self.shown = []
+
+    def add_image(self, name, image, step):
+        self.shown.append((name, image.shape, step))
+
+
+@pytest.fixture
+def runner(model, task, data, tmp_path, monkeypatch):
+    """What hooks read of a runner."""
+    monkeypatch.setenv('DIGITS', str(data))
+    cfg = config_of(task)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        loader = Runner.build_dataloader(cfg.val_dataloader)
+    backends = {'local': LocalVisBackend(str(tmp_path)), 'tracker': Tracker()}
+    return SimpleNamespace(
+        val_dataloader=loader,
+        test_dataloader=loader,
+        model=model.network,
+        cfg=cfg,
+        work_dir=str(tmp_path),
+        iter=0,
+        epoch=1,
+        train_loop=IterBasedTrainLoop.__new__(IterBasedTrainLoop) if task == 'segmentation' else None,
+        visualizer=SimpleNamespace(_vis_backends=backends),
+        logger=logging.getLogger('val_images'),
+    )
+
+
+def validate(hook, runner, loop='val'):
+    """Call a hook as a validation or a test does; returns what the random generators give afterwards."""
+    for seed in (random.seed, np.random.seed, torch.manual_seed):
+        seed(0)
+    (hook.before_test if loop == 'test' else hook.before_val_epoch)(runner)
+    with DefaultScope.overwrite_default_scope(runner.cfg.default_scope), torch.no_grad():
+        for number, batch in enumerate(runner.val_dataloader):
+            outputs = runner.model.val_step(batch)
+            getattr(hook, f'after_{loop}_iter')(runner, number, batch, outputs)
+    if loop == 'val':
+        hook.after_val_epoch(runner)
+    return random.random(), np.random.rand(), torch.rand(()).item()
+
+
+def test_the_same_images_are_drawn_each_time_without_drawing_random_numbers(runner, task, model):
+    hook = HOOKS.build({'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.0})
+    hook.before_train(runner)
+    by = 'iter' if task == 'segmentation' else 'epoch'
+    for step in (1, 2):
+        runner.epoch = runner.iter = step
+        assert validate(hook, runner) == validate(ValVisualizationHook(images=0), runner)
+    count = len(runner.val_dataloader.dataset)
+    shown = min(8, count)
+    assert len(hook.chosen) == shown
+    assert max(hook.chosen.values()) >= (shown - 1) * count // shown, 'spread over the data'
+    first, second = (cv2.imread(f'{runner.work_dir}/{FOLDER}/{by}_{step}.jpg') for step in (1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert runner.visualizer._vis_backends['tracker'].shown == [('predictions', first.shape, step) for step in (1, 2)]
+    for number, found in hook.found.items():
+        expected = model(hook.truths.get_info(number)['img_path'])
+        for name in ('boxes', 'label_map', 'scores'):
+            if hasattr(found, name):
+                np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-2)
+    # Predictions of the checkpoint will have the same colours.
+    assert hook.model.palette == choose_palette(len(model.classes), [hook.truths.dataset.metainfo.get('palette')])
+
+
+def test_if_drawing_fails_there_is_one_warning_and_no_picture(runner, caplog):
+    hook = ValVisualizationHook()
+    hook.before_train(runner)
+    runner.cfg.default_scope, scope = 'elsewhere', runner.cfg.default_scope
+    hook.before_val_epoch(runner)
+    runner.cfg.default_scope = scope
+    for _ in range(2):
+        validate(hook, runner)
+    (record,) = caplog.records
+    assert record.getMessage().startswith('no validation images from here on: ')
+    assert not runner.visualizer._vis_backends['tracker'].shown
+
+
+def test_every_tested_image_is_drawn_beside_its_ground_truth_under_its_name(runner, tmp_path):
+    validate(TestVisualizationHook(str(tmp_path / 'pictures'), score_thr=0.0), runner, 'test')
+    drawn = sorted((tmp_path / 'pictures').iterdir())
+    assert len(drawn) == len(runner.test_dataloader.dataset)
+    assert cv2.imread(str(drawn[0])).shape[1] > 800
+
+
+@pytest.mark.parametrize('task', ['det', 'seg', 'cls'])
+def test_the_projects_configs_draw_validation_images(task):
+    hooks = Config.fromfile(ROOT / 'configs' / '_base_' / f'runtime_{task}.py').default_hooks
+    assert hooks.visualization.type == 'mmgcvit.ValVisualizationHook'
