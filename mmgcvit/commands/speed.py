@@ -52,8 +52,8 @@ def main(args: argparse.Namespace) -> None:
         check_named(path, args.checkpoint)
     from ..experiments.speed import Row, measure
     from ..hosts.machine import check_gpus, chosen_device
-    from ..hosts.operators import check_operators_load
     from ..inference.loading import in_words
+    from ..ops.compiled import check_operators_load
 
     if args.device == 'auto':
         check_gpus()

@@ -52,7 +52,7 @@ def main(device):
     if 'mmgcvit' not in missing and 'mmcv' not in missing:
         from mmgcvit.experiments.benchmark import processor_name
         from mmgcvit.experiments.benchmark_layers import fastest, machine_limits
-        from mmgcvit.hosts.operators import are_compiled
+        from mmgcvit.ops.compiled import are_compiled
 
         say('processor', processor_name())
         say("mmcv's operators", 'compiled' if are_compiled() else "torchvision's in their place")

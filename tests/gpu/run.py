@@ -52,7 +52,7 @@ def parts_on(device):
         part('The machine', 'machine', 40, 120),
         part('Fake CUDA tensors beside real ones', 'fake', 40, 120),
         part('Networks beside float64 and plain formulations', 'checks', 80, 120, *networks),
-        part("Stand-ins for mmcv's operators", 'checks', 25, 120, 'tests/hosts/test_operators.py'),
+        part("Fallbacks of mmcv's operators", 'checks', 25, 120, 'tests/ops/test_fallback.py'),
         part('Training of each family', 'families', 110, 240),
         part('Speed of backbones', 'speed', 95, 120, alone=True),
         part('Memory and time of training steps', 'memory', 85, 120, alone=True),
