@@ -16,7 +16,7 @@ exec((ROOT / 'mmgcvit' / 'version.py').read_text(), version)
 
 
 class BuildWithConfigs(build_py):
-    """Packages carry configs, tools and the list of models where mim looks for them, and what Python imports first."""
+    """Packages carry configs, tools and the list of models where mim looks for them."""
 
     def run(self) -> None:
         super().run()
@@ -31,23 +31,12 @@ class BuildWithConfigs(build_py):
         shutil.copy(ROOT / 'model-index.yml', carried)
         if self.editable_mode:
             self.refer_to_the_clone(carried / 'configs')
-        self.add_start_up(site_packages, ROOT / 'mmgcvit' if self.editable_mode else Path('mmgcvit'))
 
     @staticmethod
     def refer_to_the_clone(configs: Path) -> None:
         """In an editable install mim's copies inherit from the clone's configs, so that they change with them."""
         for path in configs.rglob('*.py'):
             path.write_text(f'_base_ = {str(ROOT / path.relative_to(configs.parent))!r}\n')
-
-    @staticmethod
-    def add_start_up(site_packages: Path, package: Path) -> None:
-        """Have Python know at its start where mmcv's operators are found: mmgcvit/hosts/operators.py says why.
-
-        ``package`` is where the package is, seen from the folder that it is installed in.
-        """
-        shutil.copy(ROOT / 'mmgcvit' / 'hosts' / 'finder.py', site_packages / '_mmgcvit_operators.py')
-        line = f'import _mmgcvit_operators; _mmgcvit_operators.serve_stand_ins({str(package / "hosts")!a})\n'
-        (site_packages / 'mmgcvit_operators.pth').write_text(line)
 
 
 setup(

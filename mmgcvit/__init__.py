@@ -7,9 +7,9 @@ is left as it is (docs/other_frameworks.md, "Beside other projects").
 
 from typing import TYPE_CHECKING
 
-from .hosts.finder import serve_stand_ins
 from .hosts.mmseg import serve_mmsegmentation
 from .on_demand import on_demand
+from .ops.finder import install_fallbacks
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -29,5 +29,5 @@ PLACES = {
 }
 __getattr__, __dir__ = on_demand(__name__, PLACES)
 
-serve_stand_ins()
+install_fallbacks()
 serve_mmsegmentation()

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are asked for (PEP 562), so that importing it costs nothing."""
+"""Import the names of a package when they are first used (PEP 562), so that importing the package is quick."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -7,17 +7,13 @@ from typing import Any
 
 
 def on_demand(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of a package whose names are in these of its modules.
-
-    Asking for one says first whether the hosts are there, and new enough.
-    """
+    """The ``__getattr__`` and ``__dir__`` of a package; ``places`` maps its names to its modules."""
 
     def look_up(name: str) -> Any:
         if name not in places:
             raise AttributeError(f'module {package!r} has no attribute {name!r}')
+        # Says first if torch or an OpenMMLab package is missing or too old.
         import_module('mmgcvit.registry')
-        found = getattr(import_module(f'{package}.{places[name]}'), name)
-        setattr(sys.modules[package], name, found)
-        return found
+        return getattr(import_module(f'{package}.{places[name]}'), name)
 
     return look_up, lambda: [*vars(sys.modules[package]), *places]

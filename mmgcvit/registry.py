@@ -1,4 +1,4 @@
-"""The package's registries, children of mmengine's; importing them checks that the hosts are there, and new enough.
+"""The package's registries, children of mmengine's; importing them checks that torch, mmengine and mmcv are new enough.
 
 mmengine, mmdet, mmseg and mmpretrain find ``dict(type='mmgcvit.GCViT', ...)`` from their own scopes: mmengine imports
 the ``registry`` of a scope that a type names, and a registry the modules of its locations.
@@ -13,11 +13,11 @@ MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 
 
 class HostsError(UserError, ImportError):
-    """A host is missing, or older than this package needs."""
+    """torch or an OpenMMLab package is missing, or older than this package needs."""
 
 
 def check_hosts() -> None:
-    """Refuse to go on beside missing or too old hosts."""
+    """Raise a HostsError if one of :data:`MINIMUM_VERSIONS` is missing or too old."""
     from packaging.version import Version
 
     for name, minimum in MINIMUM_VERSIONS.items():
@@ -36,16 +36,16 @@ def check_hosts() -> None:
 
 check_hosts()
 
-from mmengine import registry as mmengine  # noqa: E402  (beside missing hosts the check's message comes first)
+from mmengine import registry as mmengine  # noqa: E402  (the check's message comes before an ImportError)
 from mmengine.registry import Registry  # noqa: E402
 
 SCOPE = 'mmgcvit'
-# Without the host there is nothing to register.
+# Nothing to register without the package.
 OF_MMDET, OF_MMPRETRAIN = ([f'mmgcvit.hosts.{host}'] if find_spec(host) else [] for host in ('mmdet', 'mmpretrain'))
 
 
 def child_of(parent: Registry, *locations: str) -> Registry:
-    """A registry of what these modules hold, which are imported when something is looked for."""
+    """A child registry whose modules are imported when something is looked up in it."""
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=[*locations])
 
 
@@ -57,7 +57,7 @@ TRANSFORMS = child_of(mmengine.TRANSFORMS, 'mmgcvit.datasets.checks.loading', *O
 HOOKS = child_of(
     mmengine.HOOKS,
     *OF_MMDET,
-    'mmgcvit.checkpoints.for_hosts',
+    'mmgcvit.checkpoints.safe_loading',
     'mmgcvit.visualization.val_images',
     'mmgcvit.engine.saving',
     'mmgcvit.engine.early_end',
@@ -74,12 +74,8 @@ OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgc
 
 
 def networks() -> dict[str, type]:
-    """What is registered as a model by name, in one order: this package's networks, then what has been imported."""
+    """The registered models by name: this package's networks first, then others that have been imported."""
     for module in NETWORKS:
         import_module(module)
-
-    def place(item: tuple[str, type]) -> tuple[bool, str]:
-        name, kind = item
-        return not kind.__module__.startswith(NETWORKS), name
-
-    return dict(sorted(MODELS.module_dict.items(), key=place))
+    order = {name: (not kind.__module__.startswith(NETWORKS), name) for name, kind in MODELS.module_dict.items()}
+    return {name: MODELS.module_dict[name] for name in sorted(order, key=order.get)}

@@ -15,7 +15,6 @@ from mmgcvit.files import (
     is_up_to_date,
     replaced_whole,
     write_image,
-    written_together,
     written_whole,
 )
 
@@ -37,26 +36,6 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path):
             interrupted(error)
         assert [each.name for each in path.parent.iterdir()] == ['file']
         assert path.read_text() == 'False'
-
-
-def test_files_that_belong_together_are_there_all_or_none(tmp_path):
-    one, other = tmp_path / 'one', tmp_path / 'other'
-    with written_together(one, other) as both:
-        for each in both:
-            each.write_text('old')
-
-    def interrupted(error):
-        with written_together(one, other) as both:
-            both[0].write_text('new')
-            raise error
-
-    for error in (KeyboardInterrupt, OSError):
-        with pytest.raises(error):
-            interrupted(error)
-    # Not even the first takes its name before the second is written.
-    with pytest.raises(FileNotFoundError), written_together(one, other) as both:
-        both[0].write_text('new')
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {'one': 'old', 'other': 'old'}
 
 
 def test_a_link_is_replaced_and_not_followed(tmp_path):
@@ -116,26 +95,6 @@ def test_a_folder_for_which_there_is_no_room_leaves_nothing_and_what_was_there(t
 def make(out):
     with replaced_whole(out, 'options.json', {'size': 3}) as folder:
         (folder / 'picture.jpg').touch()
-
-
-def test_a_folder_of_the_name_of_an_unfinished_one_is_left_alone(tmp_path):
-    own = tmp_path / 'site.unfinished'
-    own.mkdir()
-    (own / 'precious').touch()
-    with pytest.raises(UserError, match=r'site\.unfinished exists and was not made by this tool'):
-        make(tmp_path / 'site')
-    assert (own / 'precious').is_file()
-
-
-def test_what_an_interrupted_call_has_left_is_replaced(tmp_path):
-    with pytest.raises(KeyboardInterrupt), replaced_whole(tmp_path / 'site', 'options.json', {}):
-        raise KeyboardInterrupt
-    left = tmp_path / 'site.unfinished'
-    left.mkdir()
-    (left / 'options.json').touch()
-    make(tmp_path / 'site')
-    assert sorted(path.name for path in (tmp_path / 'site').iterdir()) == ['options.json', 'picture.jpg']
-    assert not left.exists()
 
 
 def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):

@@ -13,7 +13,19 @@ PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
 
 # Rooms and single files of the package from the bottom up; each imports only what stands before it.
 ROOMS = [
-    *('version', 'errors', 'files', 'registry', 'on_demand', 'hosts', 'checkpoints', 'models', 'datasets', 'engine'),
+    *(
+        'version',
+        'errors',
+        'files',
+        'registry',
+        'on_demand',
+        'ops',
+        'hosts',
+        'checkpoints',
+        'models',
+        'datasets',
+        'engine',
+    ),
     *('inference', 'visualization', 'export', 'web', 'integrations', 'experiments', 'commands', '__init__', '__main__'),
 ]
 # What networks and what must be copied stand on, beside the standard library.
@@ -21,7 +33,7 @@ LIBRARIES = {
     'version': set(),
     'errors': set(),
     'models': {'torch', 'mmcv', 'mmengine'},
-    'checkpoints': {'torch', 'mmengine', 'numpy', 'packaging', 'safetensors', 'timm', 'huggingface_hub'},
+    'checkpoints': {'torch', 'mmengine', 'numpy', 'filelock', 'safetensors', 'timm', 'huggingface_hub'},
 }
 FILES_DOWNWARD = {
     'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs', 'layouts'],

@@ -88,23 +88,7 @@ def test_a_wheel_carries_configs_tools_and_the_list_of_models_for_mim(wheel):
     carried = ['model-index.yml', 'configs/cascade_gcvit_b.py', 'configs/_base_/runtime_det.py', 'tools/train.py']
     carried.append('configs/demo/gcvit_digits_cls.py')
     assert {f'mmgcvit/.mim/{name}' for name in carried} <= names
-    assert not [name for name in names if '/installation/' in name]
-
-
-@pytest.mark.slow
-def test_a_wheel_tells_python_at_its_start_where_operators_are(wheel, tmp_path):
-    """In an environment with nothing else: the line that Python runs at its start works, and imports nothing heavy."""
-    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(tmp_path)], check=True)
-    (site_packages,) = (tmp_path / 'lib').glob('python*/site-packages')
-    zipfile.ZipFile(wheel).extractall(site_packages)
-    (site_packages / 'mmcv' / 'ops').mkdir(parents=True)
-    for package in ('mmcv', 'mmcv/ops'):
-        (site_packages / package / '__init__.py').touch()
-    code = 'import sys, mmcv.ops; from importlib.util import find_spec; '
-    code += 'print(find_spec("mmcv._ext").origin, "torch" in sys.modules)'
-    ended = run([tmp_path / 'bin' / 'python', '-c', code])
-    stand_ins = site_packages / 'mmgcvit' / 'hosts' / 'stand_ins.py'
-    assert (ended.stdout, ended.stderr) == (f'{stand_ins.resolve()} False\n', '')
+    assert not [name for name in names if '/installation/' in name or name.endswith('.pth')]
 
 
 def test_an_installation_has_for_mim_what_it_looks_for():

@@ -25,7 +25,7 @@ REGISTERED = {
     'TRANSFORMS': ['LoadReadable', 'MatchAnnotatedSize'],
     'HOOKS': [
         *('EndEarlyHook', 'ExactResumeHook', 'FinitePredictionsHook'),
-        *('AsyncLossLogHook', 'ReadAsDataHook', 'SkipNonFiniteStepHook', 'TF32Hook', 'WholeCheckpointHook'),
+        *('AsyncLossLogHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook', 'WholeCheckpointHook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
 }

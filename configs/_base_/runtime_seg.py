@@ -16,7 +16,7 @@ default_hooks = dict(
     early_end=dict(type='mmgcvit.EndEarlyHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
-    read_as_data=dict(type='mmgcvit.ReadAsDataHook'),
+    safe_load=dict(type='mmgcvit.SafeLoadHook'),
     visualization=dict(type='mmgcvit.ValVisualizationHook'),
     skip_nonfinite=dict(type='mmgcvit.SkipNonFiniteStepHook', max_consecutive=3),
 )

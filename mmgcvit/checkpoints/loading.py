@@ -1,4 +1,4 @@
-"""Loading a checkpoint into a backbone, completely or not at all; and whether one fits a model that hosts load."""
+"""Load a checkpoint into a backbone, completely or not at all; and check that one fits a model of mmengine."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from .weights import (
     FINAL_NORM,
     LORA,
     Weights,
-    check_numbers,
+    check_finite,
     comparable_shape,
     grid_in,
     known_tables,
@@ -31,7 +31,7 @@ Describe = Callable[[Mapping[str, Tensor]], str]
 def load_pretrained(
     backbone: nn.Module, describe: Describe, checkpoint: str, prefix: str | None = None, ema: bool = False
 ) -> None:
-    """Load a backbone's weights from a checkpoint of any known layout, and log one line about it.
+    """Load a backbone's weights from a checkpoint of any known key mapping, and log one line about it.
 
     Output norms that the checkpoint lacks keep their initial values. A backbone whose only output is the last stage's,
     as in a classifier, takes a classifier's final norm for it.
@@ -40,7 +40,7 @@ def load_pretrained(
 
     Args:
         backbone: Loaded in place.
-        describe: The arch that a set of weights belongs to, in words.
+        describe: Formats the arch of a set of weights.
         checkpoint: A file, an http(s) address, or ``timm://NAME``.
         prefix: Take the tensors under this prefix only, where a file holds several networks.
         ema: Take the exponential moving average of the weights where the file has one beside them.
@@ -48,86 +48,98 @@ def load_pretrained(
     Raises:
         CheckpointError: The checkpoint cannot be read, or is not this network's, or not this arch's.
     """
+    network = type(backbone).__name__
     own = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA)}
+    ours = describe(own)
     try:
         weights = read_weights(checkpoint, prefix, ema, type(backbone))
     except CheckpointError as error:
-        raise CheckpointError(f'{error}; the model is {type(backbone).__name__} {describe(own)}') from None
-    network, theirs, ours = type(backbone).__name__, arch_of(weights, type(backbone), describe), describe(own)
+        raise type(error)(f'{error}; the model is {network} {ours}') from None
+    theirs = arch_of(weights, type(backbone), describe)
     if theirs != ours:
         raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
-    # A classifier has its final norm where the backbone has the output norm of its network's last stage. With maps of
-    # several stages all output norms are initial, as in the released detection code.
-    is_classifier = tuple(backbone.out_indices) == (len(backbone.stage_dims) - 1,)
-    last_norm = f'norm{max(backbone.out_indices)}.'
-    has_norm, has_final = (any(n.startswith(norm) for n in weights.tensors) for norm in (last_norm, FINAL_NORM))
-    taken_final = is_classifier and has_final and not has_norm
-    tensors = {
-        name.replace(FINAL_NORM, last_norm) if taken_final else name: tensor for name, tensor in weights.tensors.items()
-    }
+    tensors, has_final_norm = with_output_norm(weights.tensors, backbone)
     # The shapes of oblong tables stand beside them.
     ends = tuple(module.shape_name for module in known_tables().values())
     shapes = {name: tensor for name, tensor in tensors.items() if name.endswith(ends)}
     fitting = {name: tensor for name, tensor in tensors.items() if name in own and name not in shapes}
     wanted = {name: tensor for name, tensor in own.items() if not name.endswith(ends)}
     check_complete(weights.source, fitting, wanted, OUTPUT_NORM)
-    initial = [name for name in wanted if name not in fitting]
     tables = filter(table_of, fitting)
     resized = sum(grid_in(tensors, name, weights.source) != grid_in(own, name, 'the model') for name in tables)
     backbone.load_state_dict(fitting | shapes, strict=False)
+    initial = [name for name in wanted if name not in fitting]
+    norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
     ignored = [*weights.ignored, *(name for name in tensors if name not in own and name not in shapes)]
     layout = f'layout of {weights.layout.name}' + (', moving average' if weights.ema else '')
-    norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
     parts = [
         f'{len(fitting)} tensors loaded',
         f'{resized} of them position tables resized',
         f'{len(initial)} left initial' + (f' (output norms {norms})' if norms else ''),
         f'{len(ignored)} ignored' + (f' ({shorten(ignored)})' if ignored else ''),
     ]
-    if taken_final:
+    if has_final_norm:
         parts.append("the last output norm is the classifier's final norm")
     print_log(f'{weights.layout.network} {ours} from {weights.source} ({layout}): {"; ".join(parts)}.', 'current')
 
 
+def with_output_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[dict[str, Tensor], bool]:
+    """Name a classifier's final norm as the last stage's output norm, if that is the backbone's only output.
+
+    With maps of several stages all output norms begin at 1 and 0, as in the released detection code.
+
+    Returns:
+        The tensors, and whether they were renamed.
+    """
+    last = len(backbone.stage_dims) - 1
+    norm = f'norm{last}.'
+    has_norm, has_final = (any(name.startswith(start) for name in tensors) for start in (norm, FINAL_NORM))
+    if tuple(backbone.out_indices) != (last,) or has_norm or not has_final:
+        return tensors, False
+    return {name.replace(FINAL_NORM, norm): tensor for name, tensor in tensors.items()}, True
+
+
 def arch_of(weights: Weights, network: type[nn.Module], describe: Describe) -> str:
-    """The arch that weights belong to, in words; another network's are refused."""
+    """Format the arch of weights; a CheckpointError if they are another network's."""
     if weights.layout.network not in [base.__name__ for base in network.__mro__]:
         raise CheckpointError(
             f'{weights.source} holds {weights.layout.network} weights; the model is {network.__name__}'
         )
     try:
         return describe(weights.tensors)
-    # Of tensors with fewer dimensions or none in them.
+    # Of tensors that are empty or have fewer dimensions.
     except (ValueError, IndexError, ZeroDivisionError) as error:
-        raise CheckpointError(f'{weights.source} is no whole {network.__name__}: {first_line(error)}') from None
+        raise CheckpointError(f'{weights.source} is not a whole {network.__name__}: {first_line(error)}') from None
 
 
 def check_complete(
     source: str, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: re.Pattern[str]
 ) -> None:
-    """Refuse weights that lack a tensor of their arch, or have one of another shape, or whole numbers for fractions."""
+    """Raise a CheckpointError if weights lack a tensor, or have one of another shape, or integers for floats."""
     missing = [name for name in expected if name not in tensors and not optional.match(name)]
     if missing:
         raise CheckpointError(f'{source} lacks {len(missing)} tensors of the model: {shorten(missing)}')
     wrong = [
         f'{name} {tuple(tensor.shape)} of {tensor.dtype} instead of {tuple(expected[name].shape)}'
         for name, tensor in tensors.items()
-        if name in expected and kind_of(name, tensor) != kind_of(name, expected[name])
+        if name in expected
+        and (
+            comparable_shape(name, tensor) != comparable_shape(name, expected[name])
+            or tensor.is_floating_point() != expected[name].is_floating_point()
+        )
     ]
     if wrong:
         raise CheckpointError(f'{source} has {len(wrong)} tensors of another shape or kind: {shorten(wrong)}')
 
 
-def kind_of(name: str, tensor: Tensor) -> tuple[tuple[int, ...], bool]:
-    """The shape, and whether the numbers are fractions."""
-    return comparable_shape(name, tensor), tensor.is_floating_point()
-
-
 def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: str = '') -> None:
-    """Make sure that a checkpoint has every tensor of a model, or all under a prefix, for example ``backbone.``.
+    """Check that a checkpoint has every tensor of a model, or all under a prefix, for example ``backbone.``.
 
-    Hosts load what fits of what :func:`read_for_host` gives, and leave the rest at random. Position tables may differ,
-    they are resized; LoRA, which adds nothing at first, may be missing.
+    mmengine loads what fits of what :func:`read_for_host` gives, and leaves the rest at random. Position tables may
+    differ, as they are resized; LoRA, which adds nothing at first, may be missing.
+
+    Raises:
+        CheckpointError: Tensors are missing, have other shapes, or are not finite.
     """
     held = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
     wanted = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
@@ -149,5 +161,6 @@ def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: 
         )
     for name in filter(table_of, wanted):
         grid_in(held, name, source)
-    numbers = {WRAPPERS.sub('', name) for name in [*dict(model.named_parameters()), *running_statistics(model)]}
-    check_numbers({name: held[name] for name in wanted if name in numbers}, source)
+    # Other buffers, such as masks, may hold infinity.
+    names = {WRAPPERS.sub('', name) for name in [*dict(model.named_parameters()), *running_statistics(model)]}
+    check_finite({name: held[name] for name in wanted if name in names}, source)

@@ -1,7 +1,6 @@
-"""Reading checkpoint files, wherever they are, as data: no code that they carry is ever run."""
+"""Read checkpoint files as data: torch's formats, safetensors and timm's models, from disk or the network."""
 
-from contextlib import suppress
-from mmap import ACCESS_COPY, mmap
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,89 +8,84 @@ import torch
 
 from ..errors import CheckpointError, DamagedCheckpointError, first_line, meant
 from ..files import ADDRESSES
-from .downloads import download, first_on_each_node
-from .integrity import check_content, digest_in
-from .torch_files import read_torch
+from .downloads import download
+from .unpickling import SAFE_PICKLE, remove_inert
 
 TIMM_SCHEME = 'timm://'
+ADVICE = 'Was it cut short? Copy or download it again'
 
 
-def read_checkpoint(source: str, checked: bool = False) -> Any:
-    """Read a checkpoint: torch's formats and safetensors, recognised by content.
+def read_checkpoint(source: str | Path, trusted: bool = False) -> Any:
+    """Read a checkpoint of torch or safetensors, recognised by its content.
 
-    What comes out is data: tensors, numbers, text and plain containers. Objects of other classes are left out, and no
-    code that a file names is run.
+    Tensors, numbers, text and plain containers come out. Objects of other classes are left out, and no code that a
+    file names runs.
 
     Args:
         source: A file, an http(s) address, or ``timm://NAME`` for one of timm's pretrained GC ViTs.
-        checked: That it is whole has been found before: a file with a digest inside is mapped, for whoever does not
-            write into it while the tensors are in use.
+        trusted: Read the file as Python does, **running code in it**: for files of your own whose weights lie within
+            objects of other classes.
 
     Returns:
         What the file holds, tensors on the CPU.
 
     Raises:
         CheckpointError: There is no such file, or it holds no data.
-        DamagedCheckpointError: It is torn, altered or no checkpoint.
+        DamagedCheckpointError: It is cut short or altered, or not a checkpoint.
     """
+    source = str(source)
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
-    return read_file(local_file(source), checked)
-
-
-def read_trusted_checkpoint(source: str) -> Any:
-    """Read a checkpoint of one's own as Python does: **code in it is run**.
-
-    For files whose weights lie within objects of other classes. Damage is noticed as by :func:`read_checkpoint`.
-
-    Args:
-        source: See :func:`read_checkpoint`.
-
-    Raises:
-        CheckpointError: There is no such file, or its classes cannot be imported here.
-        DamagedCheckpointError: Its digest or checksums say that it was altered.
-    """
-    if source.startswith(TIMM_SCHEME):
-        return read_checkpoint(source)
     path = local_file(source)
-    check_content(path)
+    check_whole(path)
     if is_safetensors(path):
         return read_safetensors(path)
-    try:
-        return torch.load(path, map_location='cpu', weights_only=False)
-    except Exception as error:  # Whatever the code in it does.
-        raise CheckpointError(f'{path} cannot be read, trusted as it is: {first_line(error)}') from error
+    return read_trusted(path) if trusted else read_torch(path)
 
 
-def local_file(source: str) -> Path:
+def read_outline(source: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of mmengine without the values of its tensors; ``{'meta': {}}`` for any other file."""
+    path = None if str(source).startswith(TIMM_SCHEME) else local_file(source)
+    content = None if path is None or is_safetensors(path) else read_torch(path, 'meta')
+    is_mmengines = isinstance(content, dict) and isinstance(content.get('meta'), dict)
+    return content if is_mmengines else {'meta': {}}
+
+
+def local_file(source: str | Path) -> Path:
     """The file of a checkpoint, downloaded if it is an address."""
-    source = str(source)
-    path = download(source, check=read_file) if source.startswith(ADDRESSES) else Path(source).expanduser()
+    is_address = str(source).startswith(ADDRESSES)
+    path = download(str(source), check_whole) if is_address else Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {source}')
     return path
 
 
-def read_file(path: Path, checked: bool = False) -> Any:
-    """Read a file of either format; see :func:`read_checkpoint`."""
-    if not checked:
-        check_content(path)
-    if is_safetensors(path):
-        return read_safetensors(path)
-    mapped = False
-    if checked and digest_in(path):
-        # For this process alone, as torch does it; not on every file system.
-        with suppress(OSError), path.open('rb') as file, mmap(file.fileno(), 1, access=ACCESS_COPY):
-            mapped = True
-    return read_torch(path, mapped=mapped)
+def check_whole(path: Path) -> None:
+    """Compare a file of ``torch.save`` with the CRC-32 checksums that torch writes into it, without loading it.
 
+    torch itself does not look at them. Safetensors and files of torch before 1.6 have no checksums: of these only a
+    wrong length is found, when they are read.
 
-def read_outline(source: str) -> dict[str, Any]:
-    """A checkpoint of mmengine's without the numbers of its tensors, ``meta`` a dict; of another file that alone."""
-    path = None if source.startswith(TIMM_SCHEME) else local_file(source)
-    content = None if path is None or is_safetensors(path) else read_torch(path, with_numbers=False)
-    is_mmengines = isinstance(content, dict) and isinstance(content.get('meta'), dict)
-    return content if is_mmengines else {'meta': {}}
+    Raises:
+        CheckpointError: There is no such file.
+        DamagedCheckpointError: It is empty, cut short, altered or not a checkpoint.
+    """
+    if not path.is_file():
+        raise CheckpointError(f'there is no checkpoint {path}')
+    with path.open('rb') as file:
+        head = file.read(2)
+    if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):
+        what = 'not a checkpoint: neither a file of torch.save nor safetensors' if head else 'empty'
+        raise DamagedCheckpointError(f'{path} is {what}')
+    if head != b'PK':
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # zipfile raises its own errors, and those of zlib and struct.
+        damaged = first_line(error)
+    if damaged is not None:
+        raise DamagedCheckpointError(f'{path} is damaged ({damaged}). {ADVICE}')
 
 
 def is_safetensors(path: Path) -> bool:
@@ -102,37 +96,54 @@ def is_safetensors(path: Path) -> bool:
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file; see :func:`read_checkpoint`."""
     try:
-        from safetensors.torch import load, load_file
+        from safetensors.torch import load_file
     except ModuleNotFoundError:
         raise CheckpointError(f"{path} is a safetensors file; 'pip install safetensors' to read it") from None
     try:
-        try:
-            return load_file(path)
-        except OSError:  # Not every file system has files mapped into memory.
-            return load(path.read_bytes())
-    except Exception as error:  # Beside its own errors those of json, and KeyErrors for dtypes that torch lacks.
-        raise DamagedCheckpointError(f'{path} is damaged: {first_line(error)}') from None
+        return load_file(path)
+    except Exception as error:  # Its own errors, and KeyErrors for dtypes that torch lacks.
+        raise DamagedCheckpointError(f'{path} is damaged ({first_line(error)}). {ADVICE}') from None
+
+
+def read_torch(path: Path, device: str = 'cpu') -> Any:
+    """Read a file of ``torch.save`` without running code; with the device ``meta`` without its tensors' values."""
+    try:
+        content = torch.load(path, device, SAFE_PICKLE, weights_only=False)
+        is_data = remove_inert(content)
+    except Exception as error:  # A damaged or crafted pickle can raise anything.
+        raise DamagedCheckpointError(
+            f'{path} is damaged, or not a checkpoint of torch or safetensors ({first_line(error)}). {ADVICE}'
+        ) from None
+    if not is_data:
+        raise CheckpointError(
+            f'{path} holds objects of other classes than tensors and plain containers ({type(content).__name__}), '
+            'which could run code. If the file is your own, use --trust-checkpoint, or save its weights alone where it '
+            "was made (torch.save(checkpoint['state_dict'], ...))"
+        )
+    return content
+
+
+def read_trusted(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location='cpu', weights_only=False)
+    except Exception as error:  # Whatever the code in it raises.
+        raise CheckpointError(f'{path} cannot be read as a trusted file: {first_line(error)}') from error
 
 
 def read_timm(name: str) -> dict[str, torch.Tensor]:
-    """The pretrained weights of one of timm's GC ViTs."""
+    """The pretrained weights of one of timm's GC ViTs, which timm downloads."""
     try:
         import timm
     except ModuleNotFoundError:
         raise CheckpointError(f"{TIMM_SCHEME}{name} needs timm: 'pip install timm'") from None
-    # Of others the weights do not fit, and timm asks for them for a minute. It takes 'hf-hub:ANYONE/ANYTHING' too.
+    # timm also takes 'hf-hub:ANYONE/ANYTHING', whose weights would not fit.
     tagged = timm.list_models('gcvit_*', pretrained=True)
     plain = [known.partition('.')[0] for known in tagged]
     if name not in (*plain, *tagged):
         instead = meant(name, plain, lambda known: f'{TIMM_SCHEME}{known}')
-        raise CheckpointError(f"{TIMM_SCHEME}{name} is no GC ViT of timm's; there are {', '.join(plain)}{instead}")
-
-    def fetch() -> dict[str, torch.Tensor]:
-        try:
-            return timm.create_model(name, pretrained=True).state_dict()
-        except Exception as error:
-            raise CheckpointError(f'timm could not give the pretrained model {name}: {error}') from error
-
-    return first_on_each_node(fetch)
+        raise CheckpointError(f"{TIMM_SCHEME}{name} is not one of timm's GC ViTs: {', '.join(plain)}{instead}")
+    try:
+        return timm.create_model(name, pretrained=True).state_dict()
+    except Exception as error:  # The network, the server, the disk.
+        raise CheckpointError(f'timm could not load the pretrained model {name}: {first_line(error)}') from error

@@ -12,7 +12,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, first_line, shorten
-from .weights import what_is_wrong_with
+from .weights import are_finite
 
 MOST_STEPS = 10**12
 # torch.amp.GradScaler's state.
@@ -94,8 +94,7 @@ def check_average(state: Any, model: nn.Module) -> None:
     wrong = sorted(name for name in {*expected, *held} if expected.get(name) != held.get(name))
     demand(not wrong, f'its moving average does not fit the model ({shorten(wrong)})')
     for name, value in state.items():
-        wrong = what_is_wrong_with(value) if isinstance(value, Tensor) else None
-        demand(wrong is None, f'its moving average of {name} has {wrong}')
+        demand(are_finite(value), f'its moving average of {name} has values that are not finite')
 
 
 def check_run(run: Any, model: nn.Module) -> None:
@@ -156,8 +155,7 @@ def check_moment(name: str, value: Any, parameter: Tensor) -> None:
         value.shape == parameter.shape or value.numel() == 1,
         f"its optimizer's {name} has the shape {tuple(value.shape)} where the parameter has {tuple(parameter.shape)}",
     )
-    wrong = what_is_wrong_with(value)
-    demand(wrong is None, f"its optimizer's {name} has {wrong}")
+    demand(are_finite(value), f"its optimizer's {name} has values that are not finite")
     if name == 'step':
         demand(0 <= float(value.max()) <= MOST_STEPS, "its optimizer's step is none", value)
 

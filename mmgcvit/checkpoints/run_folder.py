@@ -19,10 +19,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ..errors import CheckpointError, shorten
-from ..files import ADDRESSES, is_not_offered
-from .integrity import check_content, check_whole
-from .reading import local_file
-from .torch_files import read_torch
+from ..files import ADDRESSES
+from .reading import check_whole, local_file, read_torch
 
 # What mmengine's checkpoint hook calls them; best_* are others under a second name.
 NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
@@ -101,7 +99,7 @@ def times_of(paths: Iterable[Path]) -> dict[Path, int]:
 def iterations_in(path: Path) -> float:
     """The iterations that a run had done when it saved a checkpoint; infinite if that cannot be read."""
     try:
-        return float(read_torch(path, with_numbers=False)['meta']['iter'])
+        return float(read_torch(path, 'meta')['meta']['iter'])
     except Exception:  # Whatever the file is; whether it is whole is asked elsewhere.
         return inf
 
@@ -131,7 +129,7 @@ def resume(cfg: Config, name: str) -> None:
     if name != 'auto':
         # What is fetched is looked at where it is read.
         if not name.startswith(ADDRESSES):
-            check_content(local_file(name))
+            check_whole(local_file(name))
         return
     newest = newest_whole_checkpoint(Path(cfg.work_dir))
     if newest.path is not None:
@@ -269,22 +267,12 @@ def take_folder(folder: Path) -> TextIO | None:
     folder.mkdir(parents=True, exist_ok=True)
     for own in own_locks(folder):
         own.close()
-    try:
-        file = (folder / LOCK).open('a+')
-        if not can_lock(file, fcntl.LOCK_EX):
-            with file:
-                refuse_taken(folder)
-        OWN.add(file)
-        file.truncate(0)
-        file.write(f'process {os.getpid()} on {socket.gethostname()}')
-        file.flush()
-    except OSError as error:
-        if not is_not_offered(error):
-            raise
-        print_log(
-            f'{folder} cannot be locked ({error.strerror}); nothing keeps another training out of it',
-            'current',
-            logging.WARNING,
-        )
-        return None
+    file = (folder / LOCK).open('a+')
+    if not can_lock(file, fcntl.LOCK_EX):
+        with file:
+            refuse_taken(folder)
+    OWN.add(file)
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {socket.gethostname()}')
+    file.flush()
     return file

@@ -1,4 +1,4 @@
-"""Finding a network's weights in a checkpoint, by content: which dict, which prefix, whose layout."""
+"""Find a network's weights in a checkpoint by content: which dict, which prefix, whose key mapping."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,11 +18,10 @@ PLAIN_KEYS = ('state_dict', 'model')
 FINAL_NORM = 'final_norm.'
 # The names of LoRALinear's own parameters end so.
 LORA = ('.lora_up', '.lora_down')
-LONGEST_NAME = 500
 
 
 def known_layouts() -> list[Layout]:
-    """The layouts of all registered networks; what a network inherits is its base's."""
+    """The key mappings of all registered networks."""
     return [layout for network in networks().values() for layout in vars(network).get('layouts', ())]
 
 
@@ -44,7 +43,7 @@ def comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
 
 
 def grid_in(tensors: Mapping[str, Tensor], table_name: str, source: str) -> tuple[int, int]:
-    """The grid of a position table of a checkpoint, refused where it has none."""
+    """The grid (height, width) of a position table; a CheckpointError if its rows are not a grid."""
     module = table_of(table_name)
     try:
         return module.grid_of(module.stored_shape(tensors, table_name))
@@ -62,7 +61,7 @@ class Weights:
         prefix: What stands before them there, for example ``backbone.``.
         ema: Whether they are the exponential moving average that the file keeps beside the weights.
         tensors: Name here to tensor. ``final_norm.*`` and ``head.fc.*`` are a classifier's.
-        ignored: Names in the file that hold nothing of the network.
+        ignored: Names in the file that do not belong to the network.
     """
 
     source: str
@@ -76,13 +75,13 @@ class Weights:
 def read_weights(
     source: str, prefix: str | None = None, ema: bool = False, network: type[nn.Module] | None = None
 ) -> Weights:
-    """Read a network's weights from a checkpoint of any known layout.
+    """Read a network's weights from a checkpoint of any known key mapping.
 
     Args:
         source: See :func:`read_checkpoint`.
         prefix: Take the tensors under this prefix only, where a file holds several networks.
         ema: Take the exponential moving average of the weights where the file has one beside them.
-        network: Whose weights are wanted, where two networks' layouts have one anchor.
+        network: The class whose weights are wanted, where the mappings of two networks have one signature key.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or holds no known network.
@@ -93,7 +92,7 @@ def read_weights(
 def weights_in(
     content: Any, source: str, prefix: str | None, ema: bool, network: type[nn.Module] | None = None
 ) -> Weights:
-    """A network's weights in what a checkpoint holds; see :func:`read_weights`."""
+    """Find a network's weights in the content of a checkpoint; see :func:`read_weights`."""
     state_dict, is_ema = find_state_dict(content, source, ema)
     layout, found_prefix = find_layout(state_dict, source, prefix, network)
     weights = Weights(source, layout, found_prefix, is_ema, {})
@@ -109,61 +108,53 @@ def weights_in(
             weights.tensors[here] = layout.shape_here(here, tensor)
         elif not layout.is_ignored(inside):
             weights.ignored.append(name)
-    check_numbers(weights.tensors, source)
+    check_finite(weights.tensors, source)
     merge_lora(weights.tensors)
     return weights
 
 
 def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
-    """Make of layers with LoRA, under a prefix, plain ones: with the weights that ``LoRALinear`` computes with."""
+    """Add the LoRA of the layers under a prefix to their weights, in place."""
     for name in [name for name in tensors if name.startswith(prefix) and name.endswith('.lora_up')]:
         layer = name.removesuffix('lora_up')
         try:
             addition = tensors.pop(name) @ tensors.pop(f'{layer}lora_down')
             tensors[f'{layer}weight'] = tensors[f'{layer}weight'] + addition
         except (KeyError, RuntimeError) as error:
-            raise CheckpointError(f'{name} goes with no weight beside it: {first_line(error)}') from None
+            raise CheckpointError(f'{name} does not fit a weight beside it: {first_line(error)}') from None
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
-    """The dict of tensors inside what a checkpoint holds, and whether it is the moving average.
+    """Find the dict of tensors in a checkpoint's content; gives it, and whether it is the moving average.
 
-    That is insisted on by ``ema``; without, it is taken only where the file holds nothing else.
+    ``ema`` insists on the moving average; without, it is taken only where the file holds nothing else.
     """
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
     if isinstance(content, Mapping):
         for key in keys:
             if isinstance(content.get(key), Mapping) and tensors_of(content[key]):
-                return named(tensors_of(content[key]), source), key in EMA_KEYS
+                return tensors_of(content[key]), key in EMA_KEYS
         if tensors_of(content) and not ema:
-            return named(tensors_of(content), source), False
+            return tensors_of(content), False
     if ema:
         raise CheckpointError(
             f'{source} holds no moving average of the weights ({" or ".join(EMA_KEYS)}); leave ema out'
         )
     raise CheckpointError(
-        f'{source} holds no weights: expected a dict of tensors, or one under {" or ".join(keys)}. Within objects of '
-        'classes, which could run code, none are looked for: of a file of your own, --trust-checkpoint lets it'
+        f'{source} holds no weights: expected a dict of tensors, or one under {" or ".join(keys)}. Objects of other '
+        'classes are left out, as they could run code: for a file of your own use --trust-checkpoint'
     )
-
-
-def named(state_dict: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """A state dict whose names are text that prints and ends."""
-    for name in state_dict:
-        if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
-            raise CheckpointError(f'{source} holds a tensor whose name is no name: {name!r:.80}')
-    return state_dict
 
 
 def tensors_of(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     """The entries of a dict that are tensors."""
-    return {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
 
 
 def find_layout(
     state_dict: Mapping[str, Tensor], source: str, prefix: str | None, network: type[nn.Module] | None = None
 ) -> tuple[Layout, str]:
-    """Whose layout a state dict has, and what stands before the names."""
+    """Find the key mapping of a state dict by its signature key; gives it and the prefix before the names."""
     found = [
         (layout, name.removesuffix(layout.anchor))
         for layout in known_layouts()
@@ -180,43 +171,31 @@ def find_layout(
         return found[0]
     if len({before for _, before in found}) == 1:
         layouts = ' and '.join(layout.name for layout, _ in found)
-        raise CheckpointError(f'{source} may be of {layouts}, whose layouts know a network by the same tensor')
+        raise CheckpointError(f'{source} may be of {layouts}, which are recognised by the same tensor')
     if found:
         prefixes = ', '.join(repr(before) for _, before in found)
         raise CheckpointError(f'{source} holds several networks, under {prefixes}; name one as prefix')
     known = ', '.join(dict.fromkeys(layout.name for layout in known_layouts()))
     under = f' under the prefix {prefix!r}' if prefix else ''
-    some = ', '.join(list(state_dict)[:4])
     raise CheckpointError(
-        f'{source} holds no network of this package{under}: its {len(state_dict)} tensors are {some}, ...; known '
-        f'layouts: {known}'
+        f'{source} holds no network of this package{under}: its {len(state_dict)} tensors are '
+        f'{shorten(list(state_dict), 4)}; known layouts: {known}'
     )
 
 
-def check_numbers(tensors: Mapping[str, Tensor], source: str) -> None:
-    """Refuse tensors that are no weights. Whole numbers and truth values are let by: buffers may be such."""
-    wrong = [f'{name} ({reason})' for name, tensor in tensors.items() if (reason := what_is_wrong_with(tensor))]
+def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Raise a CheckpointError that names the tensors with NaN or infinity."""
+    wrong = [name for name, tensor in tensors.items() if not are_finite(tensor)]
     if wrong:
         raise CheckpointError(
-            f'{source} has {len(wrong)} tensors that are no weights: {shorten(wrong)}. Take an earlier checkpoint, or '
-            'save dense, finite weights where it was made'
+            f'{source} has {len(wrong)} tensors with values that are not finite: {shorten(wrong)}. Take an earlier '
+            'checkpoint'
         )
 
 
-def what_is_wrong_with(tensor: Tensor) -> str | None:
-    """Why a tensor is no weight, None if it is one."""
-    if tensor.is_meta:
-        return 'without numbers, on the meta device'
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        return f'{"quantized" if tensor.is_quantized else tensor.layout}'
-    if tensor.is_complex():
-        return 'complex numbers'
-    if tensor.is_floating_point() and not are_finite(tensor):
-        return 'values that are not finite'
-    return None
-
-
 def are_finite(tensor: Tensor) -> bool:
-    """Whether all numbers are finite; those of 8 bits, which torch cannot ask, in more."""
+    """Whether all values are finite."""
     tensor = tensor.detach()
-    return bool(torch.isfinite(tensor.float() if tensor.element_size() == 1 else tensor).all())
+    # torch.isfinite does not know float8.
+    is_float8 = tensor.is_floating_point() and tensor.element_size() == 1
+    return bool(torch.isfinite(tensor.float() if is_float8 else tensor).all())

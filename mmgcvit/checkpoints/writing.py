@@ -1,15 +1,16 @@
-"""A network's weights in another of the layouts in which checkpoints exist, or as a classifier of mmpretrain."""
+"""Convert a network's weights to another key mapping or to a classifier of mmpretrain; save checkpoints atomically."""
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..files import sha256, written_whole
 from ..registry import MODELS
-from .integrity import sha256
 from .layout import Layout
 from .loading import check_complete
 from .reading import local_file
@@ -17,16 +18,35 @@ from .weights import FINAL_NORM, Weights, grid_in, table_of
 
 INDEX = 'relative_position_index'
 OPTIONAL = re.compile(r'norm\d+\.|final_norm\.|head\.')
-# The index of positions, which the original's layout has beside each table, grows with the window's fourth power.
-LARGEST_WINDOW = 64
+
+
+def save_whole(content: Any, path: Path) -> None:
+    """``torch.save`` of a file that appears whole or not at all."""
+    with written_whole(path) as unfinished:
+        torch.save(content, unfinished)
+
+
+def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a safetensors file that appears whole or not at all."""
+    try:
+        from safetensors.torch import save
+    except ModuleNotFoundError:
+        raise CheckpointError(f"writing {path} needs safetensors: 'pip install safetensors'") from None
+    # safetensors' save_file makes files that only their owner can read.
+    with written_whole(path) as unfinished:
+        content = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        unfinished.write_bytes(save(content, {'format': 'pt', **(metadata or {})}))
 
 
 def convert(weights: Weights, to: str) -> dict[str, Any]:
-    """The content of the file to write."""
+    """The content of a checkpoint with another key mapping, or of an mmpretrain classifier.
+
+    Raises:
+        CheckpointError: The weights are incomplete, or the target has no name for one of them.
+    """
     check_complete(weights.source, weights.tensors, expected_tensors(weights), OPTIONAL)
     for name in filter(table_of, weights.tensors):
-        if max(grid_in(weights.tensors, name, weights.source)) > 2 * LARGEST_WINDOW:
-            raise CheckpointError(f'{weights.source}: {name} is of windows larger than {LARGEST_WINDOW}')
+        grid_in(weights.tensors, name, weights.source)
     network = MODELS.get(weights.layout.network)
     layouts = {layout.key: layout for layout in network.layouts if layout.key}
     if to in layouts:
@@ -38,35 +58,32 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
 
 
 def expected_tensors(weights: Weights) -> dict[str, Tensor]:
-    """The tensors, without numbers, of the network that weights are of: all its norms, and a head of their classes."""
+    """The tensors, on the meta device, of the weights' network with all output norms and a head of their classes."""
     network = MODELS.get(weights.layout.network)
     try:
         arch = network.arch_type.seen_in(weights.tensors)
-        depths = arch['depths']
-        if sum(depths) > len(weights.tensors):
-            raise ValueError(f'{len(weights.tensors)} tensors for {sum(depths)} blocks')
         with torch.device('meta'):
-            model = network(arch, out_indices=range(len(depths)))
-            final_norm = getattr(model, f'norm{len(depths) - 1}')
+            model = network(arch, out_indices=range(len(arch['depths'])))
+            final_norm = getattr(model, f'norm{len(arch["depths"]) - 1}')
             expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
             if 'head.fc.weight' in weights.tensors:
                 classes = len(weights.tensors['head.fc.weight'])
                 expected |= nn.Linear(final_norm.weight.shape[0], classes).state_dict(prefix='head.fc.')
     except (ValueError, TypeError, IndexError, ZeroDivisionError, RuntimeError) as error:
-        raise CheckpointError(f'{weights.source} is no whole {weights.layout.network}: {error}') from None
+        raise CheckpointError(f'{weights.source} is not a whole {weights.layout.network}: {error}') from None
     return expected
 
 
 def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> dict[str, Any]:
     """The weights as a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``.
 
-    The digest is that of the file that was read, if it was one.
+    ``meta`` has the arch, and the SHA-256 of the file that was read, if it was one.
     """
-    state_dict = {}
     last_norm = norm_of_last_stage(weights.tensors)
-    for name, tensor in weights.tensors.items():
-        name = name.replace(FINAL_NORM, last_norm)
-        state_dict[name if name.startswith('head.') else f'backbone.{name}'] = tensor
+    names = {name: name.replace(FINAL_NORM, last_norm) for name in weights.tensors}
+    state_dict = {
+        name if name.startswith('head.') else f'backbone.{name}': weights.tensors[old] for old, name in names.items()
+    }
     meta = {
         'network': weights.layout.network,
         'arch': arch,
@@ -75,16 +92,19 @@ def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> di
         'source_sha256': digest,
         'moving_average': weights.ema,
     }
-    tables = filter(table_of, sorted(weights.tensors))
-    firsts = (name for name in tables if re.match(r'stages\.\d+\.blocks\.0\.', name))
-    # The windows (h, w) of the stages.
-    if windows := tuple(table_of(name).stored_shape(weights.tensors, name) for name in firsts):
+    # The windows (h, w) of the stages, by each one's first table.
+    first_tables = filter(re.compile(r'stages\.\d+\.blocks\.0\.').match, filter(table_of, sorted(weights.tensors)))
+    if windows := tuple(table_of(name).stored_shape(weights.tensors, name) for name in first_tables):
         meta['window_size'] = windows
     return {'meta': meta, 'state_dict': state_dict}
 
 
 def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
-    """The weights under another layout's names; one without a place there, as detectors' output norms, is an error."""
+    """The weights under another key mapping's names.
+
+    Raises:
+        CheckpointError: A tensor has no name there, as a detector's output norms.
+    """
     state_dict, homeless = {}, []
     for name, tensor in with_classifier_names(weights.tensors).items():
         there = layout.name_there(name)
@@ -102,7 +122,7 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
 
 
 def with_classifier_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Call the last output norm a classifier's final norm where it is the only one, as in checkpoints from here."""
+    """Name the last output norm as a classifier's final norm if it is the only one, as in our checkpoints."""
     last_norm = norm_of_last_stage(tensors)
     norms = {name.split('.')[0] for name in tensors if re.match(r'norm\d+\.', name)}
     if norms != {last_norm.removesuffix('.')}:
@@ -111,6 +131,6 @@ def with_classifier_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def norm_of_last_stage(tensors: Mapping[str, Tensor]) -> str:
-    """What the names of the last stage's output norm begin with, for example ``norm3.``."""
+    """The beginning of the names of the last stage's output norm, for example ``norm3.``."""
     stages = [re.match(r'stages\.(\d+)\.', name) for name in tensors]
     return f'norm{max(int(stage[1]) for stage in stages if stage)}.'

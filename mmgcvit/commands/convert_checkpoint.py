@@ -34,18 +34,17 @@ def main(args: argparse.Namespace) -> None:
         )
     if '://' not in args.source and not Path(args.source).expanduser().is_file():
         raise UserError(f'there is no checkpoint {args.source}')
-    from ..checkpoints.integrity import save_whole, save_whole_safetensors
-    from ..checkpoints.reading import read_checkpoint, read_trusted_checkpoint
+    from ..checkpoints.reading import read_checkpoint
     from ..checkpoints.weights import weights_in
-    from ..checkpoints.writing import convert
+    from ..checkpoints.writing import convert, save_safetensors, save_whole
     from ..registry import MODELS
 
-    read = read_trusted_checkpoint if args.trust_checkpoint else read_checkpoint
-    weights = weights_in(read(args.source), args.source, args.prefix, args.ema)
+    content = read_checkpoint(args.source, args.trust_checkpoint)
+    weights = weights_in(content, args.source, args.prefix, args.ema)
     content = convert(weights, args.to)
     with said_where_it_fails(args.target):
         if args.target.suffix == '.safetensors':
-            save_whole_safetensors(content['state_dict'], args.target, {'format': 'pt'})
+            save_safetensors(content['state_dict'], args.target)
         else:
             save_whole(content, args.target)
     arch = MODELS.get(weights.layout.network).describe_weights(weights.tensors)

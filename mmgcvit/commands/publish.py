@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import check_target
+from ..files import check_target, sha256
 from ..inference.sources import check_source
 from ..version import __version__
 from .options import Parser, add_model_options, load_model, said_where_it_fails
@@ -27,8 +27,8 @@ def main(args: argparse.Namespace) -> None:
     target = args.target
     check_target(target, SUFFIX, overwrite=None)
     check_source(args.config, args.checkpoint)
-    from ..checkpoints.integrity import save_whole_safetensors, sha256
     from ..checkpoints.reading import local_file
+    from ..checkpoints.writing import save_safetensors
 
     source, model = load_model(args)
     tensors = model.network.state_dict()
@@ -41,7 +41,6 @@ def main(args: argparse.Namespace) -> None:
                     f'{name} holds numbers up to {tensor.abs().max():.3g}, beyond float16; leave --half out'
                 )
     metadata = {
-        'format': 'pt',
         'mmgcvit': __version__,
         'config': source.config.name,
         'task': model.task,
@@ -49,7 +48,7 @@ def main(args: argparse.Namespace) -> None:
         'trained_sha256': sha256(local_file(source.checkpoint)),
     }
     with said_where_it_fails(target):
-        save_whole_safetensors(tensors, target, metadata)
+        save_safetensors(tensors, target, metadata)
     numbers = sum(tensor.numel() for tensor in tensors.values())
     print(f'{target}: {numbers / 1e6:.2f} M numbers, {target.stat().st_size / 1e6:.1f} MB')
     print(f'SHA-256 {sha256(target)}')

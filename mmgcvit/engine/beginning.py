@@ -6,10 +6,7 @@ file system does not append to files, and copied there at the end.
 """
 
 import logging
-import os
 import shutil
-import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +23,7 @@ from mmengine.visualization import Visualizer
 
 from ..checkpoints.run_folder import is_taken
 from ..errors import UserError
-from ..files import append_refusal, from_root, write_text
+from ..files import from_root, write_text
 from ..hosts.comparing import unwrapped
 
 
@@ -70,15 +67,6 @@ class Beginning(Hook):
         self.has_begun = self.has_written = False
         # Where the run's logs are written.
         self.logs = self.folder
-        refusal = append_refusal(self.folder)
-        if refusal is not None:
-            self.logs = Path(tempfile.mkdtemp(prefix='mmgcvit_logs_'))
-            # On GPUs the processes join later.
-            if os.environ.get('RANK', '0') == '0':
-                sys.stderr.write(
-                    f'logs: {self.logs}, copied into the work dir when the run ends: its file system does not append '
-                    f'to files ({refusal.strerror})\n'
-                )
 
     def build(self, cfg: Config, kind: type | None = None) -> Runner | FlexibleRunner:
         """The runner of a config, or of a kind, that writes no config and has this hook."""

@@ -27,7 +27,7 @@ MAY_CHANGE = (
         f'default_hooks.{name}'
         for name in (
             *('checkpoint', 'logger', 'timer', 'runtime_info', 'visualization'),
-            *('early_end', 'exact_resume', 'read_as_data', 'finite_*', 'tf32'),
+            *('early_end', 'exact_resume', 'safe_load', 'finite_*', 'tf32'),
         )
     ),
     # What is scored; pictures and labels of validation may not.

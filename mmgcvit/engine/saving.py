@@ -15,7 +15,6 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, Runner
 
-from ..checkpoints.integrity import add_digest, digest_in
 from ..checkpoints.run_folder import (
     BEST,
     LAST,
@@ -30,7 +29,7 @@ from ..checkpoints.run_folder import (
     take_folder,
 )
 from ..errors import UserError
-from ..files import UNFINISHED, flush_to_disk, take_place, write_text
+from ..files import UNFINISHED, write_text
 from ..hosts.mmengine import do_in_process_0, do_together
 from ..registry import HOOKS
 
@@ -340,14 +339,13 @@ def link_or_copy(path: str | Path, other: str | Path) -> None:
 
 
 def give_place(unfinished: Path, path: Path) -> None:
-    """Give what was written beside a place the place, a file also its digest."""
+    """Give what was written beside a place the place, a file once it is on the disk."""
     if unfinished.is_dir():
         remove(path, path.parent)
     else:
-        if not digest_in(unfinished):
-            add_digest(unfinished)
-        flush_to_disk(unfinished)
-    take_place(unfinished, path)
+        with unfinished.open('rb') as file:
+            os.fsync(file.fileno())
+    unfinished.replace(path)
 
 
 def name_as_last(path: Path, work_dir: Path, replaced: Sequence[Path]) -> None:

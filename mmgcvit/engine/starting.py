@@ -23,7 +23,7 @@ from ..files import check_writable
 from ..hosts.configs import enter_scope, read_config
 from ..hosts.machine import check_gpus, use_cpu, use_gpus
 from ..hosts.mmengine import do_together
-from ..hosts.operators import check_operators_load
+from ..ops.compiled import check_operators_load
 from .processes import RANK_VARIABLES
 
 # What one machine has written the others see within this time, where they look at the same disk.

@@ -6,12 +6,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.runner import Runner
 
-from ..checkpoints.for_hosts import ReadingAsData
 from ..checkpoints.loading import check_fits
+from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import UserError
 from ..hosts.configs import is_drawn, read_config
-from ..hosts.operators import check_operators
+from ..ops.compiled import check_operators
 from .beginning import Beginning
 from .processes import prepare_processes
 from .starting import check_data, check_shared_folders, check_work_dir
@@ -40,7 +40,7 @@ def run(
     # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
     runner = beginning.build(cfg, Runner)
     check_shared_folders(cfg, ['test_evaluator'])
-    with ReadingAsData(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read:
+    with safe_checkpoint_loading(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read:
         check_fits(runner.model, read(checkpoint), checkpoint)
         if out:
             runner.test_evaluator.metrics.append(dump_metric(cfg, out))

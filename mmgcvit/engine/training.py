@@ -17,16 +17,15 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 from ..checkpoints import DamagedCheckpointError
-from ..checkpoints.for_hosts import ReadingAsData
 from ..checkpoints.loading import check_fits
 from ..checkpoints.run_folder import newest_whole_checkpoint, resume
+from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..datasets.checks import skip_damaged
 from ..datasets.checks.sources import settings_of
 from ..errors import UserError
-from ..files import ADDRESSES
 from ..hosts.configs import read_config
 from ..hosts.mmengine import do_together
-from ..hosts.operators import check_operators
+from ..ops.compiled import check_operators
 from .batch import other_batch_size
 from .beginning import Beginning
 from .changes import NO_CHANGES, Changes, check_changes
@@ -73,9 +72,8 @@ def run(
     """
     passed_over = check_data(cfg, ['train_dataloader', 'val_dataloader'])
     named = [cfg.load_from] if cfg.get('load_from') else []
-    # Those on disk :func:`settle` has looked at.
-    checked = [path for path in named if cfg.get('resume') and not path.startswith(ADDRESSES)]
-    with ReadingAsData(cfg.work_dir, named if trust_checkpoint else [], checked) as read, whole_one_named(cfg):
+    trusted = named if trust_checkpoint else []
+    with safe_checkpoint_loading(cfg.work_dir, trusted) as read, whole_one_named(cfg):
         runner = beginning.build(cfg)
         check_shared_folders(cfg, ['val_evaluator'])
         warning = other_batch_size(cfg, read_config(config), get_world_size())

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..checkpoints.integrity import sha256
 from ..checkpoints.reading import local_file
 from ..errors import UserError
+from ..files import sha256
 from ..hosts.mmengine import reorders_channels
 from ..inference import Predictor
 from ..inference.sources import Source

@@ -1,7 +1,8 @@
 """In the place of ``panopticapi``, which is on no package index: what mmdet reads and scores panoptic maps by.
 
-Each of its modules that mmdet imports is this file, loaded by its path as ``stand_ins.py``. The numbers are defined by
-"Panoptic Segmentation" (Kirillov et al., CVPR 2019) and COCO's format for panoptic results; mmdet matches the segments.
+Each of its modules that mmdet imports is this file, loaded by its path (:mod:`mmgcvit.ops.finder`). The numbers are
+defined by "Panoptic Segmentation" (Kirillov et al., CVPR 2019) and COCO's format for panoptic results; mmdet matches
+the segments.
 """
 
 from __future__ import annotations

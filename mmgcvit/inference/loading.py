@@ -18,15 +18,15 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
-from ..checkpoints.for_hosts import read_for_host
 from ..checkpoints.loading import WRAPPERS, check_fits
+from ..checkpoints.safe_loading import read_for_host
 from ..datasets.checks.images import loader_of
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import CheckpointError, UserError, first_line, printable
 from ..hosts.configs import read_config
 from ..hosts.machine import check_gpus, chosen_device
 from ..hosts.mmengine import BUILDING, building_in
-from ..hosts.operators import check_operators, check_operators_load
+from ..ops.compiled import check_operators, check_operators_load
 from .drawing import choose_palette
 from .predictor import Classifier, Detector, Predictor, Segmentor
 from .sources import Source, find_source, warn_of_other_config
@@ -79,7 +79,7 @@ def load_source(
         raise UserError(f'score_thr={score_thr}: only a detector has a score threshold; this is {kind.task}')
     if score_thr is not None and not 0 <= score_thr <= 1:
         raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
-    content = read_for_host(source.checkpoint, trust=trust_checkpoint, checked=not source.is_checkpoint_named)
+    content = read_for_host(source.checkpoint, trusted=trust_checkpoint)
     warn_of_other_config(cfg, source)
     predictor = build_predictor(cfg, source.config, content['meta'])
     check_fits(predictor.network, content, source.checkpoint)

@@ -18,7 +18,7 @@ from ..checkpoints.loading import arch_of
 from ..checkpoints.weights import merge_lora
 from ..errors import UserError
 from ..registry import MODELS
-from .layers.arguments import Variant, resolve_variant, whole_number, whole_numbers
+from .layers.arguments import Variant, whole_number, whole_numbers
 from .layers.blocks import LayerNorm, LoRALinear
 from .layers.position import PositionEmbedding, RelativePositionBias
 from .layers.tracing import is_exporting
@@ -249,11 +249,10 @@ class PyramidBackbone(BaseModule):
             source['checkpoint'] = str(folder / WEIGHTS)
             arguments = {**described, **arguments}
         elif 'arch' not in arguments:
-            weights = read_weights(str(checkpoint), prefix, ema, cls)
-            found = arch_of(weights, cls, cls.describe_weights)
-            arguments['arch'] = found.strip("'")
-            if arguments['arch'] not in cls.archs:
+            found = arch_of(read_weights(str(checkpoint), prefix, ema, cls), cls, cls.describe_weights).strip("'")
+            if found not in cls.archs:
                 raise CheckpointError(f'{checkpoint} holds weights of {cls.__name__} {found}; say which by arch=...')
+            arguments['arch'] = found
         backbone = network(**arguments, init_cfg={'type': 'Pretrained', **source})
         backbone.init_weights()
         return backbone
@@ -273,28 +272,19 @@ class PyramidBackbone(BaseModule):
             UserError: The name of the folder is empty.
             FileExistsError: There is one, and it may not.
             TypeError: The constructor was called with something that JSON does not have.
-            ValueError: The class is not registered, or says nothing of its variants and layouts; or parts of the
-                backbone were changed after it was built.
+            ValueError: The class is not registered, or parts of the backbone were changed after it was built.
             CheckpointError: A weight is not finite; or safetensors is not installed.
         """
         if not str(folder):
             raise UserError("save_pretrained was given '' as the folder; name one ('.' is the current one)")
         network, tensors = type(self), self.state_dict()
         merge_lora(tensors)
-        lacking = [name for name in ('archs', 'default_arch', 'arch_type', 'layouts') if not hasattr(network, name)]
-        if lacking:
-            raise ValueError(
-                f'{network.__name__} could not be found again by its weights: it has no {", ".join(lacking)}, which '
-                'docs/contributing.md asks of a backbone'
-            )
         if MODELS.module_dict.get(network.__name__) is not network:
             raise ValueError(
                 f'{network.__name__} is not registered, and could not be found again; decorate it with '
                 '@mmgcvit.registry.MODELS.register_module()'
             )
-        arguments = self.constructor_arguments()
-        if self.lora_rank:
-            arguments['lora_rank'] = 0
+        arguments = {**self.constructor_arguments(), **({'lora_rank': 0} if self.lora_rank else {})}
         with torch.device('meta'):
             built = network(**arguments).state_dict()
         if {name: x.shape for name, x in built.items()} != {name: x.shape for name, x in tensors.items()}:
@@ -339,11 +329,6 @@ class PyramidBackbone(BaseModule):
             options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
             load_pretrained(self, describe, **options)
         self._is_init = True
-
-    @classmethod
-    def num_blocks(cls, arguments: Mapping[str, Any]) -> int:
-        """How many blocks a network of these arguments has, without building it."""
-        return sum(resolve_variant(arguments.get('arch', cls.default_arch), cls.archs).depths)
 
     @classmethod
     def describe_weights(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:

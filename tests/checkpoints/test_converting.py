@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.checkpoints import DamagedCheckpointError, Weights, read_checkpoint, read_weights
+from mmgcvit.checkpoints import Weights, read_checkpoint, read_weights
 from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
 from mmgcvit.models.gcvit.layouts import LAYOUTS as GCVIT_LAYOUTS
 from mmgcvit.models.gcvit.layouts import ORIGINAL as GCVIT_ORIGINAL
@@ -123,7 +123,7 @@ def test_weights_that_lack_a_tensor_are_not_converted(convert, tmp_path):
         torch.save(weights, tmp_path / 'x.pth')
         said = convert(tmp_path / 'x.pth', tmp_path / 'y.pth', fails=True)
         assert message in said
-        assert 'lacks' in said or 'is no whole LSA' in said
+        assert 'lacks' in said or 'is not a whole LSA' in said
         assert not (tmp_path / 'y.pth').exists()
 
 
@@ -137,7 +137,7 @@ def test_what_is_refused_is_told(convert, tmp_path):
         ('x.pth', 'y.pth', ('--to', 'timm'), 'the layout of timm has no place for norm0.bias'),
         ('lsa.pth', 'y.pth', ('--to', 'timm'), 'LSA weights have no layout of timm; choose mmpretrain or original'),
         ('x.pth', 'precious.pth', (), 'exists'),
-        ('words.pth', 'y.pth', (), 'is no checkpoint'),
+        ('words.pth', 'y.pth', (), 'not a checkpoint'),
     ):
         assert message in convert(tmp_path / source, tmp_path / target, *options, fails=True)
     assert (tmp_path / 'precious.pth').read_text() == 'precious'
@@ -224,39 +224,22 @@ FC2 = 'levels.1.blocks.0.mlp.fc2.weight'
 TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
 
 
-@pytest.mark.filterwarnings('ignore:.*quantize')
-def test_weights_of_another_shape_or_kind_are_not_converted(convert, tmp_path):
-    trust = ('--trust-checkpoint',)
-    for name, change, reason, options in (
-        (FC2, lambda t: t[:-1], '1 tensors of another shape or kind: stages.1.blocks.0.mlp.fc2.weight', ()),
-        (FC2, lambda t: t[None], 'another shape or kind', ()),
-        (FC2, lambda t: t.flatten(), 'another shape or kind', ()),
-        (FC2, lambda t: t.long(), 'of torch.int64', ()),
-        (FC2, lambda t: t.to(torch.complex64), 'complex numbers', ()),
-        (FC2, lambda t: t.clone().index_fill_(0, torch.tensor([0]), float('nan')), 'not finite', ()),
-        (FC2, lambda t: t / 0, 'not finite', ()),
-        (FC2, lambda t: t.to_sparse(), 'lacks 1 tensors', ()),
-        (FC2, lambda t: t.to_sparse(), 'torch.sparse_coo', trust),
-        (FC2, lambda t: t.to('meta'), 'meta device', trust),
-        (FC2, lambda t: torch.quantize_per_tensor(t, 1.0, 0, torch.qint8), 'quantized', trust),
-        (TABLE, lambda t: t[:0], 'relative_position_bias_table', ()),
-        (TABLE, lambda t: t[:50], 'relative_position_bias_table', ()),
-        (TABLE, lambda t: torch.zeros(401**2, t.shape[1]), 'windows larger than 64', ()),
-        ('patch_embed.proj.weight', lambda t: t[:, :, :1], 'another shape or kind', ()),
-    ):
-        weights = REFERENCES[0].weights()
-        torch.save({**weights, name: change(weights[name])}, tmp_path / 'x.pth')
-        assert reason in convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--to', 'original', *options, fails=True)
-        assert not (tmp_path / 'y.pth').exists()
-
-
-def test_what_is_written_has_its_digest(convert, tmp_path):
-    torch.save({'state_dict': CLASSIFIERS[0].weights()}, tmp_path / 'x.pth')
-    convert(tmp_path / 'x.pth', tmp_path / 'y.pth')
-    convert(tmp_path / 'x.pth', tmp_path / 'y.safetensors', '--to', 'timm')
-    for name in ('y.pth', 'y.safetensors'):
-        content = bytearray((tmp_path / name).read_bytes())
-        content[len(content) // 2] ^= 1
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(DamagedCheckpointError):
-            read_checkpoint(str(tmp_path / name))
+@pytest.mark.parametrize(
+    ('name', 'change', 'reason'),
+    [
+        (FC2, lambda t: t[:-1], '1 tensors of another shape or kind: stages.1.blocks.0.mlp.fc2.weight'),
+        (FC2, lambda t: t.flatten(), 'another shape or kind'),
+        (FC2, lambda t: t.long(), 'of torch.int64'),
+        (FC2, lambda t: t.to(torch.complex64), 'of torch.complex64'),
+        (FC2, lambda t: t / 0, 'not finite'),
+        (FC2, lambda t: t.to_sparse(), 'lacks 1 tensors'),
+        (TABLE, lambda t: t[:0], 'relative_position_bias_table'),
+        (TABLE, lambda t: t[:50], 'relative_position_bias_table'),
+        ('patch_embed.proj.weight', lambda t: t[:, :, :1], 'another shape or kind'),
+    ],
+)
+def test_weights_of_another_shape_or_kind_are_not_converted(name, change, reason, convert, tmp_path):
+    weights = REFERENCES[0].weights()
+    torch.save({**weights, name: change(weights[name])}, tmp_path / 'x.pth')
+    assert reason in convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--to', 'original', fails=True)
+    assert not (tmp_path / 'y.pth').exists()

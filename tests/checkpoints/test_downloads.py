@@ -1,12 +1,10 @@
-"""Checkpoints from the network: fetched once a node, whole, the same every time; a failure ends all processes."""
+"""Downloads: once for all processes of a machine, whole or not at all, without waiting forever for a server."""
 
-import errno
-import os
 import socket
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import get_context
 from threading import Thread
 
 import huggingface_hub
@@ -15,33 +13,36 @@ import torch
 
 from mmgcvit import GCViT
 from mmgcvit.checkpoints import CheckpointError, downloads, read_checkpoint
-from mmgcvit.checkpoints.downloads import first_on_each_node, place_in_cache
-from mmgcvit.checkpoints.integrity import beside, sha256
+from mmgcvit.checkpoints.downloads import place_in_cache
+from mmgcvit.commands.main import run_command
+from mmgcvit.files import sha256
 
 from ..models.contract.backbones import GCVIT
-from ..processes import answers_of
-from .conftest import RunsACommand
+
+PROCESSES = 4
 
 
 class Server:
-    """Serves one content at ``/x.pth``, and is told how well.
+    """Serves one content at every path that ends in ``.pth``.
 
     Attributes:
         content: What it serves.
         cut: After how many bytes of it an answer ends.
-        asked: The paths that were asked for, and which encodings were allowed.
+        seconds: How long it takes.
+        asked: The paths that were asked for.
     """
 
     def __init__(self, content):
-        self.content, self.cut, self.asked = content, None, []
+        self.content, self.cut, self.seconds, self.asked = content, None, 0, []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                server.asked.append((self.path, self.headers['Accept-Encoding']))
-                if self.path != '/x.pth':
+                server.asked.append(self.path)
+                if not self.path.endswith('.pth'):
                     self.send_error(404)
                     return
+                time.sleep(server.seconds)
                 self.send_response(200)
                 self.send_header('Content-Length', len(server.content))
                 self.end_headers()
@@ -66,10 +67,6 @@ def server(tmp_path, monkeypatch):
     served.server.server_close()
 
 
-def fetched(address):
-    return torch.equal(read_checkpoint(address)['a'], torch.arange(100_000.0))
-
-
 def refusal(address):
     with pytest.raises(CheckpointError) as error:
         read_checkpoint(address)
@@ -77,174 +74,117 @@ def refusal(address):
 
 
 def cached(address):
-    """The names in the cache, without what they begin with."""
-    place = place_in_cache(address)
-    return sorted(path.name.removeprefix(place.name) for path in place.parent.glob('*') if path.suffix != '.lock')
+    return sorted(path.name for path in place_in_cache(address).parent.glob('*') if path.suffix != '.lock')
 
 
-def test_a_file_is_fetched_once_and_its_digest_recorded(server):
-    assert fetched(server.address)
-    assert fetched(server.address)
-    assert server.asked == [('/x.pth', 'identity')], 'what comes is as long as was promised'
-    assert cached(server.address) == ['', '.sha256']
+def test_a_file_is_downloaded_once(server):
+    for _ in range(2):
+        assert torch.equal(read_checkpoint(server.address)['a'], torch.arange(100_000.0))
+    assert server.asked == ['/x.pth']
+    assert cached(server.address) == [place_in_cache(server.address).name]
 
 
-def test_one_that_breaks_off_or_is_not_there_leaves_nothing_and_is_told(server):
-    server.cut = 100_000
+def test_two_addresses_with_one_file_name_are_two_files_unless_the_name_has_a_digest(server, tmp_path):
+    """As torch.hub names it: a file that torch or mmengine has downloaded is taken."""
+    assert place_in_cache('https://a/model.pth') != place_in_cache('https://b/model.pth')
+    name = f'x-{sha256(tmp_path / "x.pth")[:8]}.pth'
+    place = place_in_cache(server.address.replace('x.pth', name))
+    assert place == tmp_path / 'cache' / 'hub' / 'checkpoints' / name
+    read_checkpoint(server.address.replace('x.pth', name))
+    assert place.is_file()
+    assert 'its SHA-256 does not begin with 01234567' in refusal(server.address.replace('x.pth', 'x-01234567.pth'))
+
+
+def test_what_is_cut_short_or_not_there_or_not_a_checkpoint_leaves_nothing_and_is_told(server):
+    whole, server.cut = server.content, 100_000
     assert 'could not be downloaded (100,000 of 40' in refusal(server.address)
-    assert cached(server.address) == []
-    missing = server.address.replace('x.pth', 'y.pth')
-    assert 'y.pth could not be downloaded (HTTP Error 404' in refusal(missing)
-    assert refusal(missing).endswith('name the file instead')
     server.cut = None
-    assert fetched(server.address)
-
-
-def test_what_is_no_checkpoint_is_thrown_away(server):
-    whole = server.content
-    for content in (b'<!DOCTYPE html><html>Please log in</html>', b'', b'{"error": 1}', b'PK\x03\x04x'):
+    for content in (b'<!DOCTYPE html><html>Please log in</html>', b'', b'PK\x03\x04x'):
         server.content = content
-        assert 'gave no whole checkpoint; it was thrown away' in refusal(server.address)
-        assert cached(server.address) == []
+        assert 'is not a checkpoint; the download was removed' in refusal(server.address)
+    missing = server.address.replace('x.pth', 'y.bin')
+    assert 'y.bin could not be downloaded (HTTP Error 404' in refusal(missing)
+    assert refusal(missing).endswith('name the file instead')
+    assert 'could not be downloaded' in refusal('http:///x.pth')
+    assert cached(server.address) == []
     server.content = whole
-    assert fetched(server.address)
+    assert read_checkpoint(server.address)
 
 
-def test_a_checkpoint_that_is_refused_is_kept(server, tmp_path):
-    """Fetching it again is no help, and its user may trust it."""
-    torch.save(RunsACommand(tmp_path / 'ran'), tmp_path / 'y.pth')
-    server.content = (tmp_path / 'y.pth').read_bytes()
-    for _ in range(2):
-        assert 'could run code' in refusal(server.address)
-    assert len(server.asked) == 1
-    assert not (tmp_path / 'ran').exists()
-
-
-def test_a_file_that_changed_in_the_cache_is_fetched_again(server):
-    assert fetched(server.address)
-    place = place_in_cache(server.address)
-    os.truncate(place, 1000)
-    assert fetched(server.address)
-    beside(place).unlink()
-    place.write_bytes(b'a login page')
-    assert fetched(server.address)
-    assert len(server.asked) == 3
-
-
-def test_what_torch_hub_or_mmengine_has_fetched_is_taken_by_a_digest_or_where_nothing_else_is_to_be_had(
-    server, tmp_path
-):
-    digest = sha256(tmp_path / 'x.pth')
-    for name, named_digest in ((f'x-{digest[:8]}.pth', ''), ('x.pth', f'#sha256={digest}')):
-        address = server.address.replace('x.pth', name)
-        plain = place_in_cache(address).with_name(name)
-        plain.parent.mkdir(parents=True, exist_ok=True)
-        plain.write_bytes(server.content)
-        assert fetched(address + named_digest)
-        assert not server.asked
-        assert not place_in_cache(address).exists(), 'nothing is written'
-    torch.save({'a': torch.zeros(1)}, plain)
-    assert fetched(f'{server.address}#sha256={digest}'), 'a file of the same name'
-    place_in_cache(server.address).unlink()
-    assert fetched(server.address), 'nor is it the one of the first time'
-    for path in (place_in_cache(server.address), beside(place_in_cache(server.address))):
-        path.unlink()
-    assert fetched(server.address), "it may be another address's"
-    assert len(server.asked) == 3
-    other = server.address.replace('x.pth', 'x-01234567.pth')
-    plain.with_name('x-01234567.pth').write_bytes(server.content)
-    assert 'HTTP Error 404' in refusal(other)
-    missing = server.address.replace('x.pth', 'y.pth')
-    plain.with_name('y.pth').write_bytes(server.content[:-9])
-    assert 'HTTP Error 404' in refusal(missing), 'a torn one'
-    plain.with_name('y.pth').write_bytes(server.content)
-    assert fetched(missing), 'no other is to be had'
-    assert 'HTTP Error 404' in refusal(f'{missing}#sha256={"0" * 64}')
-
-
-def test_where_nothing_locks_all_may_fetch_at_once_and_each_reads_a_whole_file(server, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr('fcntl.flock', refuse)
-    for _ in range(5):
-        with ThreadPoolExecutor(8) as pool:
-            assert all(pool.map(fetched, [server.address] * 8))
-        assert cached(server.address) == ['', '.sha256']
-        place_in_cache(server.address).unlink()
-
-
-def test_a_file_that_changed_on_the_server_is_told(server, tmp_path):
-    assert fetched(server.address)
-    place_in_cache(server.address).unlink()
-    torch.save({'a': torch.zeros(1)}, tmp_path / 'y.pth')
-    server.content = (tmp_path / 'y.pth').read_bytes()
-    message = refusal(server.address)
-    assert 'gave another file (SHA-256 ' in message
-    assert f'remove {beside(place_in_cache(server.address))}' in message
-    assert cached(server.address) == ['.sha256']
-
-
-def test_a_digest_in_the_address_is_that_of_the_file(server, tmp_path):
-    digest = sha256(tmp_path / 'x.pth')
-    for _ in range(2):
-        assert fetched(f'{server.address}#sha256={digest.upper()}')
-    assert len(server.asked) == 1
-    assert f'instead of {"0" * 64}' in refusal(f'{server.address}#sha256={"0" * 64}')
-    for fragment in ('sha256=12', 'md5=1', 'sha256=' + 'g' * 64):
-        assert 'after # belongs sha256=' in refusal(f'{server.address}#{fragment}')
-
-
-def test_a_server_that_says_nothing_is_given_up(monkeypatch, tmp_path):
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    monkeypatch.setattr(downloads, 'SECONDS_OF_SILENCE', 0.2)
-    with socket.create_server(('127.0.0.1', 0)) as silent:
-        message = refusal(f'http://127.0.0.1:{silent.getsockname()[1]}/x.pth')
-    assert 'could not be downloaded (' in message
-    assert 'timed out' in message
-
-
-def test_an_address_that_is_none_is_refused_by_a_sentence(monkeypatch, tmp_path):
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    for address in ('http://', 'http:///x.pth', 'https://no port:x/y.pth', 'http://127.0.0.1:9/..'):
-        assert 'could not be downloaded' in refusal(address)
-
-
-def answer(address):
-    """What a process has read, or why it has not."""
+def answer(address, timeout, queue):
+    """In a process of its own: what it has read, or why it has not."""
+    downloads.TIMEOUT_SECONDS = timeout
     try:
-        return sorted(read_checkpoint(address))
+        queue.put(sorted(read_checkpoint(address)))
     except CheckpointError as error:
-        return str(error)
+        queue.put(str(error))
 
 
-@pytest.mark.long
-def test_two_processes_of_one_node_fetch_once_and_of_two_both_hear_of_a_failure(server, tmp_path):
-    cache, broken = str(tmp_path / 'cache'), str(tmp_path / 'broken')
-    (tmp_path / 'broken').write_text('a file where a folder belongs')
-    of_one_node = [{'LOCAL_RANK': rank, 'TORCH_HOME': cache} for rank in '01']
-    assert answers_of(answer, [(server.address,)] * 2, of_one_node) == [['a'], ['a']]
-    assert len(server.asked) == 1
-    of_two_nodes = [{'LOCAL_RANK': '0', 'TORCH_HOME': place} for place in (cache, broken)]
-    answers = answers_of(answer, [(server.address,)] * 2, of_two_nodes)
-    assert all('x.pth could not be downloaded ([Errno' in answer for answer in answers)
+def answers(address, timeout=30):
+    """What several processes say that ask for one address at once."""
+    context = get_context('fork')
+    queue = context.Queue()
+    processes = [context.Process(target=answer, args=(address, timeout, queue)) for _ in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    found = [queue.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    return found
 
 
-def test_a_process_that_is_not_the_first_of_its_node_fetches_after_it_and_all_hear_of_a_failure(monkeypatch):
-    """With the others' errors of the first and the second turn put in."""
-    monkeypatch.setattr(downloads, 'is_distributed', lambda: True)
-    for rank, others, fetches, said in (
-        ('1', (None, None), 1, None),
-        ('1', ('no network',), 0, 'no network'),
-        ('0', (None, 'full disk'), 1, 'full disk'),
+def test_of_several_processes_one_downloads_while_the_others_wait_without_a_collective(server):
+    server.seconds = 0.5
+    assert answers(server.address) == [['a']] * PROCESSES
+    assert server.asked == ['/x.pth']
+
+
+def test_a_server_that_stalls_is_given_up_by_every_process(monkeypatch, tmp_path):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    with socket.create_server(('127.0.0.1', 0)) as silent:
+        found = answers(f'http://127.0.0.1:{silent.getsockname()[1]}/x.pth', timeout=0.2)
+    assert all('could not be downloaded (' in said and 'timed out' in said for said in found)
+
+
+def test_a_cache_that_cannot_be_written_serves_what_is_in_it(server, monkeypatch):
+    place = place_in_cache(server.address)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(server.content)
+    monkeypatch.setattr(downloads, 'FileLock', None)
+    assert read_checkpoint(server.address)
+    assert server.asked == []
+
+
+class TestFetch:
+    """``mmgcvit fetch`` downloads ahead what configs name."""
+
+    def test_every_init_cfg_and_load_from_is_fetched_once_and_then_found_without_a_network(
+        self, server, tmp_path, capsys
     ):
-        answers, fetched = iter([text and CheckpointError(text) for text in others]), []
-        monkeypatch.setenv('LOCAL_RANK', rank)
-        gathered = 'mmgcvit.hosts.mmengine.all_gather_object'
-        monkeypatch.setattr(gathered, lambda error, answers=answers: [error, next(answers)])
-        with nullcontext() if said is None else pytest.raises(CheckpointError, match=said):
-            first_on_each_node(lambda fetched=fetched: fetched.append(1))
-        assert len(fetched) == fetches
+        config, other, here = tmp_path / 'config.py', server.address.replace('x.pth', 'y.pth'), tmp_path / 'here.pth'
+        here.write_bytes(server.content)
+        pretrained = f"dict(type='Pretrained', checkpoint={server.address!r})"
+        config.write_text(
+            f'model = dict(backbone=dict(init_cfg={pretrained}))\n'
+            f"model['heads'] = [dict(init_cfg=[dict(type='Normal'), {pretrained}])]\n"
+            f"model['neck'] = dict(init_cfg=dict(type='Pretrained', checkpoint={str(here)!r}))\n"
+            f'load_from = {other!r}\n'
+        )
+        run_command('fetch', [config, config])
+        places = {other: place_in_cache(other), server.address: place_in_cache(server.address), here: here}
+        assert {*capsys.readouterr().out.splitlines()} == {f'{source}: {place}' for source, place in places.items()}
+        assert sorted(server.asked) == ['/x.pth', '/y.pth']
+        server.asked.clear()
+        assert read_checkpoint(server.address)
+        assert server.asked == []
+
+    def test_what_is_not_there_is_a_sentence(self, server, tmp_path):
+        (tmp_path / 'config.py').write_text(f'load_from = {server.address.replace("x.pth", "none")!r}')
+        with pytest.raises(SystemExit, match=r'^fetch: http\S*/none could not be downloaded \(HTTP Error 404'):
+            run_command('fetch', [tmp_path / 'config.py'])
+        (tmp_path / 'config.py').write_text("load_from = 'nowhere.pth'")
+        with pytest.raises(SystemExit, match=r'^fetch: there is no checkpoint nowhere\.pth'):
+            run_command('fetch', [tmp_path / 'config.py'])
 
 
 class TestHub:
@@ -253,9 +193,8 @@ class TestHub:
     @pytest.fixture
     def on_hub(self, tmp_path, monkeypatch):
         """A backbone on the Hub, and what was asked for."""
-        built = GCViT(GCVIT, window_size=5)
+        built, asked = GCViT(GCVIT, window_size=5), []
         built.save_pretrained(tmp_path / 'snapshot')
-        asked = []
 
         def snapshot_download(repo_id, **options):
             asked.append((repo_id, options))
@@ -267,24 +206,20 @@ class TestHub:
 
     def test_a_name_is_fetched_as_one_commit_and_loaded(self, on_hub):
         built, asked = on_hub
-        patterns = ['config.json', 'model.safetensors', 'model.safetensors.sha256']
-        for revision in (None, 'v1.0'):
-            loaded = GCViT.from_pretrained('someone/gcvit-small', revision=revision)
-            assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in built.state_dict().items())
-            assert loaded.constructor_arguments() == built.constructor_arguments()
-            assert asked.pop() == ('someone/gcvit-small', {'revision': revision, 'allow_patterns': patterns})
-
-    def test_a_folder_that_is_here_goes_before_the_hub(self, on_hub):
+        loaded = GCViT.from_pretrained('someone/gcvit-small', revision='v1.0')
+        assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in built.state_dict().items())
+        options = {'revision': 'v1.0', 'allow_patterns': ['config.json', 'model.safetensors']}
+        assert asked == [('someone/gcvit-small', options)]
         GCViT({**GCVIT, 'embed_dims': 8}).save_pretrained('someone/here')
-        assert GCViT.from_pretrained('someone/here').stage_dims[0] == 8
-        assert on_hub[1] == []
+        assert GCViT.from_pretrained('someone/here').stage_dims[0] == 8, 'a folder goes before the Hub'
+        assert len(asked) == 1
 
-    def test_what_is_no_name_on_the_hub_is_not_asked_for(self, on_hub):
-        for source in ('work_dirs/epoch_1.pth', '/a/b', 'a/b/c', 'a/b.safetensors', 'b', 'timm://a/b'):
-            with pytest.raises(CheckpointError):
-                GCViT.from_pretrained(source)
-            with pytest.raises(CheckpointError, match='is no name on the Hugging Face Hub, OWNER/NAME; leave revision'):
-                GCViT.from_pretrained(source, revision='main')
+    @pytest.mark.parametrize('source', ['work_dirs/epoch_1.pth', '/a/b', 'a/b/c', 'a/b.safetensors', 'b', 'timm://a/b'])
+    def test_what_is_not_a_name_on_the_hub_is_not_asked_for(self, source, on_hub):
+        with pytest.raises(CheckpointError):
+            GCViT.from_pretrained(source)
+        with pytest.raises(CheckpointError, match='is not a name on the Hugging Face Hub, OWNER/NAME; leave revision'):
+            GCViT.from_pretrained(source, revision='main')
         assert on_hub[1] == []
 
     def test_what_the_hub_refuses_or_is_missing_is_a_sentence(self, monkeypatch):

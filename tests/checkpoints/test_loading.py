@@ -8,14 +8,12 @@ from torch import nn
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import CheckpointError, weights
-from mmgcvit.checkpoints.for_hosts import read_for_host
 from mmgcvit.checkpoints.loading import check_fits
-from mmgcvit.models.base import PyramidBackbone
+from mmgcvit.checkpoints.safe_loading import read_for_host
 from mmgcvit.models.gcvit.archs import ARCHS as GCVIT_ARCHS
 from mmgcvit.models.gcvit.layouts import ORIGINAL
 from mmgcvit.models.layers.position import resize_table
 from mmgcvit.models.lsa import ARCHS as LSA_ARCHS
-from mmgcvit.registry import MODELS
 
 from ..reference import LSA_REFERENCES, REFERENCES
 from . import toy
@@ -236,18 +234,8 @@ def test_of_two_layouts_with_one_anchor_the_models_is_taken(load, monkeypatch):
     monkeypatch.setattr(weights, 'known_layouts', lambda: [other, *GCViT.layouts])
     model, _ = load(DENSE.weights())
     assert_same(model, loaded_weights(DENSE))
-    with pytest.raises(CheckpointError, match=r'may be of somebody else and .*, whose layouts'):
+    with pytest.raises(CheckpointError, match=r'may be of somebody else and .*, which are recognised'):
         weights.find_layout(DENSE.weights(), 'x.pth', None)
-
-
-def test_a_backbone_that_could_not_be_found_again_is_not_saved(monkeypatch, tmp_path):
-    class Nameless(PyramidBackbone):
-        pass
-
-    monkeypatch.setitem(MODELS.module_dict, 'Nameless', Nameless)
-    with pytest.raises(ValueError, match='no archs, default_arch, arch_type, layouts, which docs/contributing'):
-        Nameless(3, (8, 16), (0, 1), -1, None).save_pretrained(tmp_path / 'folder')
-    assert not (tmp_path / 'folder').exists()
 
 
 def test_other_initialisations_still_work():
@@ -322,9 +310,7 @@ class TestWhatHostsLoad:
         with pytest.raises(CheckpointError, match='2 of its 2 tensors are missing'):
             check_fits(nn.Linear(2, 3), {'meta': {}}, 'y')
         for value in (float('nan'), float('inf')):
-            with pytest.raises(
-                CheckpointError, match=r'1 tensors that are no weights: weight \(values that are not fin'
-            ):
+            with pytest.raises(CheckpointError, match=r'1 tensors with values that are not finite: weight'):
                 fits(nn.Linear(2, 3), {**nn.Linear(2, 3).state_dict(), 'weight': torch.full((3, 2), value)})
 
     def test_running_statistics_are_finite_where_other_buffers_need_not_be(self, fits):

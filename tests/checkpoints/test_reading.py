@@ -1,54 +1,203 @@
-"""Checkpoints are read wherever they are, in every format by content; what cannot be is told in a sentence."""
+"""Checkpoints are read as data: tensors to the bit, no code run, damage found, each refusal one sentence."""
 
+import argparse
+import pickle
+import random
+import zipfile
+from collections import Counter, OrderedDict, defaultdict
+from contextlib import suppress
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
+from mmengine.logging.history_buffer import HistoryBuffer
 from safetensors.torch import save_file
+from torch import nn
 
-from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, read_checkpoint
-from mmgcvit.checkpoints.reading import read_trusted_checkpoint
+from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, check_whole, read_checkpoint, save_whole
+from mmgcvit.checkpoints.reading import read_outline
 
-WEIGHTS = {'a.weight': torch.arange(6.0).reshape(2, 3)}
+from .conftest import RunsACommand
+
+# Values that come out as they went in.
+DATA = {
+    'plain': {'a': [1, -1, 2**100, 1.5, True, None, 'ä', b'\xff', (1, (2, 3))]},
+    'ordered': OrderedDict(b=1, a=2),
+    'counter': Counter([3, 3]),
+    'set': {1, 'a'},
+    'torch': [torch.Size([2, 3]), torch.float16, torch.device('cuda', 1)],
+}
+# Objects of other classes that stand beside the weights in checkpoints of mmengine and others.
+LEFT_OUT = {
+    'options': argparse.Namespace(lr=0.1),
+    'config': ConfigDict(a=1),
+    'array': np.arange(3),
+    'objects': np.array(['a'], dtype=object),
+    'log': HistoryBuffer([1.0], [1]),
+    'path': Path('x'),
+    'inside a list': [1, Fraction(1, 3)],
+    'a function': argparse.ArgumentParser,
+    'a module': nn.Linear(1, 1),
+}
+TENSORS = {
+    'float': torch.arange(6.0).reshape(2, 3),
+    'transposed': torch.arange(6.0).reshape(2, 3).T,
+    'a part': torch.arange(6)[2:4],
+    'empty': torch.zeros(0, 3),
+    'one': torch.tensor(2.5, dtype=torch.bfloat16),
+    'bool': torch.tensor([True, False]),
+    'parameter': nn.Parameter(torch.ones(3)),
+}
+WEIGHTS = {'state_dict': {'a.weight': torch.arange(600.0).reshape(2, 300), 'b': torch.ones(7)}, 'meta': {'epoch': 3}}
+save_legacy = partial(torch.save, _use_new_zipfile_serialization=False)
 
 
-def test_safetensors_are_known_by_their_content(tmp_path):
-    for name in ('model.safetensors', 'model.bin', 'model.pth'):
-        save_file(WEIGHTS, tmp_path / name)
-        assert torch.equal(read_checkpoint(str(tmp_path / name))['a.weight'], WEIGHTS['a.weight'])
-    content = (tmp_path / 'model.bin').read_bytes()
-    for damaged in (content[:-1], content.replace(b'F32', b'X32')):
-        (tmp_path / 'model.bin').write_bytes(damaged)
-        with pytest.raises(DamagedCheckpointError, match=r'model\.bin is damaged'):
-            read_checkpoint(str(tmp_path / 'model.bin'))
+def save_safetensors_file(content, path):
+    save_file(content['state_dict'], path)
 
 
-def test_what_is_trusted_and_cannot_be_read_is_named(tmp_path):
-    (tmp_path / 'x.pth').write_bytes(b'nothing')
-    with pytest.raises(CheckpointError, match=r'x\.pth cannot be read, trusted as it is'):
-        read_trusted_checkpoint(str(tmp_path / 'x.pth'))
+@pytest.mark.parametrize('save', [torch.save, save_legacy], ids=['zip', 'legacy'])
+@pytest.mark.parametrize('protocol', [2, 4])
+def test_data_is_read_to_the_bit_and_objects_of_other_classes_are_left_out(save, protocol, tmp_path):
+    path = tmp_path / 'x.pth'
+    scores = {'float64': np.float64(0.1), 'float32': np.float32(1.5), 'int': np.int64(3), 'bool': np.bool_(True)}
+    weights = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict()
+    content = {**DATA, **LEFT_OUT, 'scores': scores, 'other dict': defaultdict(list, a=[1])}
+    save({**content, 'tensors': TENSORS, 'weights': weights, 'bad': RunsACommand(tmp_path / 'ran')}, path,
+         pickle_protocol=protocol)  # fmt: skip
+    found = read_checkpoint(path)
+    tensors, loaded = found.pop('tensors'), found.pop('weights')
+    assert found == {**DATA, 'scores': scores, 'other dict': {'a': [1]}}
+    assert all(type(score) in (float, int, bool) for score in found['scores'].values()), "Python's numbers"
+    assert tensors.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        assert (type(tensors[name]), tensors[name].dtype) == (torch.Tensor, tensor.dtype), name
+        assert torch.equal(tensors[name], tensor), name
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in weights.items())
+    assert loaded._metadata == weights._metadata, 'versions by which modules rename keys when they are loaded'
+    assert not (tmp_path / 'ran').exists()
+
+
+def named(name):
+    return b'c' + name.replace(' ', '\n').encode() + b'\n'
+
+
+COMMAND = b'X\x09\x00\x00\x00touch ran'
+PROGRAMS = {
+    'a function': named('posix system') + COMMAND + b'\x85R',
+    'by its other name': named('os system') + COMMAND + b'\x85R',
+    'through a module that is allowed': b'\x8c\x05torch\x8c\x0cos.system.xy\x93' + COMMAND + b'\x85R',
+    'an old class': b'(' + COMMAND + b'ios\nsystem\n',
+    'a new object': named('subprocess Popen') + COMMAND + b'\x85\x81',
+    'a state': named('argparse Namespace') + b')\x81}X\x01\x00\x00\x00aK\x01sb',
+    'items': named('os environ') + b'X\x01\x00\x00\x00aX\x01\x00\x00\x00bs',
+    'storages of bytes': named('torch.storage _load_from_bytes') + b'C\x01a\x85R',
+    'an object array': named('numpy dtype') + b'X\x02\x00\x00\x00O8\x89\x88\x87R',
+    'a number of no bytes': named('numpy.core.multiarray scalar')
+    + named('numpy dtype')
+    + b'X\x02\x00\x00\x00f8\x85RC\x00\x86R',
+    'a tensor of nothing': named('torch._utils _rebuild_tensor_v2') + b')R',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('program', PROGRAMS)
+@pytest.mark.parametrize('within', [False, True], ids=['alone', 'within a dict'])
+def test_a_pickle_that_is_a_program_runs_nothing(program, within, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pickled = b'}X\x01\x00\x00\x00a' + PROGRAMS[program] + b's' if within else PROGRAMS[program]
+    with zipfile.ZipFile('x', 'w') as file:
+        file.writestr('x/data.pkl', b'\x80\x04' + pickled + b'.')
+        file.writestr('x/version', '3')
+    with suppress(CheckpointError):
+        assert (within, read_checkpoint('x')) == (True, {})
+    assert [path.name for path in tmp_path.iterdir()] == ['x']
+
+
+def test_a_plain_pickle_runs_nothing_and_trust_runs_it(tmp_path):
+    path = tmp_path / 'x.pth'
+    path.write_bytes(pickle.dumps(RunsACommand(tmp_path / 'ran'), protocol=2))
+    for content in (None, RunsACommand(tmp_path / 'ran'), [nn.Linear(1, 1)], np.arange(3)):
+        if content is not None:
+            torch.save(content, path)
+        with pytest.raises(CheckpointError, match=r'not a checkpoint|could run code.*--trust-checkpoint'):
+            read_checkpoint(path)
+    assert not (tmp_path / 'ran').exists()
+    torch.save({'state_dict': {}, 'extra': RunsACommand(tmp_path / 'ran')}, path)
+    assert read_checkpoint(path, trusted=True)['state_dict'] == {}
+    assert (tmp_path / 'ran').exists()
+
+
+def test_the_outline_has_shapes_and_no_values(tmp_path):
+    torch.save({'a': torch.ones(2, 3), 'meta': {'iter': 7}}, tmp_path / 'x')
+    found = read_outline(tmp_path / 'x')
+    assert (found['a'].is_meta, found['a'].shape, found['meta']) == (True, (2, 3), {'iter': 7})
+
+
+def flip(path, bit):
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize('save', [torch.save, save_whole])
+def test_no_bit_of_the_content_is_flipped_unnoticed(save, tmp_path):
+    """By the CRC-32 of each record. What else can be flipped are dates and padding: the file holds what it held."""
+    path, refused = tmp_path / 'x.pth', 0
+    save(WEIGHTS, path)
+    whole = path.read_bytes()
+    for bit in random.Random(0).sample(range(len(whole) * 8), 200):
+        flip(path, bit)
+        try:
+            assert torch.equal(read_checkpoint(path)['state_dict']['a.weight'], WEIGHTS['state_dict']['a.weight'])
+        except CheckpointError:
+            refused += 1
+        path.write_bytes(whole)
+    assert refused > 100
+    flip(path, whole.index(WEIGHTS['state_dict']['a.weight'].numpy().tobytes()) * 8)
+    with pytest.raises(DamagedCheckpointError, match=r'x\.pth is damaged \(.*data/0\)\. Was it cut short'):
+        check_whole(path)
+    torch.load(path)  # torch does not look
+
+
+@pytest.mark.parametrize('save', [torch.save, save_legacy, save_safetensors_file])
+def test_a_file_that_is_cut_short_or_begins_with_zeros_is_damaged(save, tmp_path):
+    path = tmp_path / 'x'
+    save(WEIGHTS, path)
+    whole = path.read_bytes()
+    for content in [whole[:length] for length in random.Random(0).sample(range(len(whole)), 50)] + [bytes(9000)]:
+        path.write_bytes(content)
+        with pytest.raises(DamagedCheckpointError):
+            read_checkpoint(path)
+
+
+def test_what_is_not_a_checkpoint_is_named(tmp_path):
+    for content, message in ((b'', 'is empty'), (b'a letter', 'not a checkpoint'), (None, 'there is no checkpoint')):
+        (tmp_path / 'x').unlink(missing_ok=True)
+        if content is not None:
+            (tmp_path / 'x').write_bytes(content)
+        for look in (check_whole, read_checkpoint):
+            with pytest.raises(CheckpointError, match=message):
+                look(tmp_path / 'x')
+
+
+@pytest.mark.parametrize('name', ['model.safetensors', 'model.bin', 'model.pth'])
+def test_safetensors_are_known_by_their_content(name, tmp_path):
+    save_safetensors_file(WEIGHTS, tmp_path / name)
+    assert torch.equal(read_checkpoint(tmp_path / name)['a.weight'], WEIGHTS['state_dict']['a.weight'])
 
 
 def test_timms_models_are_named_and_nothing_else_is_looked_for(monkeypatch):
     import timm
 
-    asked = {}
-
-    def create_model(name, pretrained):
-        asked.update(name=name, pretrained=pretrained)
-        return torch.nn.Linear(2, 3)
-
     monkeypatch.setattr(timm, 'create_model', lambda *_, **__: 1 / 0)
-    with pytest.raises(CheckpointError, match='timm could not give the pretrained model gcvit_tiny: division'):
+    with pytest.raises(CheckpointError, match='timm could not load the pretrained model gcvit_tiny: division'):
         read_checkpoint('timm://gcvit_tiny')
-    for other, instead in (
-        ('gcvit_tinny', 'is timm://gcvit_tiny meant'),
-        ('resnet50', ''),
-        ('hf-hub:anyone/thing', ''),
-    ):
-        with pytest.raises(
-            CheckpointError, match=f"is no GC ViT of timm's; there are gcvit_base, .*gcvit_xxtiny.*{instead}"
-        ):
+    for other, instead in (('gcvit_tinny', 'is timm://gcvit_tiny meant'), ('resnet50', ''), ('hf-hub:any/thing', '')):
+        with pytest.raises(CheckpointError, match=f"is not one of timm's GC ViTs: gcvit_base, .*xxtiny.*{instead}"):
             read_checkpoint(f'timm://{other}')
-    monkeypatch.setattr(timm, 'create_model', create_model)
-    for read in (read_checkpoint, read_trusted_checkpoint):
-        assert set(read('timm://gcvit_tiny')) == {'weight', 'bias'}
-        assert asked == {'name': 'gcvit_tiny', 'pretrained': True}
+    monkeypatch.setattr(timm, 'create_model', lambda name, pretrained: nn.Linear(2, 3))
+    assert set(read_checkpoint('timm://gcvit_tiny')) == {'weight', 'bias'}

@@ -1,7 +1,6 @@
 """A published file has the whole model's weights and nothing else, and predicts as the run's checkpoint does."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,8 @@ from safetensors.torch import load_file
 
 from mmgcvit import load
 from mmgcvit.checkpoints import save_whole
-from mmgcvit.checkpoints.integrity import sha256
 from mmgcvit.commands.main import run_command
+from mmgcvit.files import sha256
 
 from ..inference.conftest import CLASSES, TASKS, picture_of
 from ..models.contract.backbones import GCVIT, LSA_ARCH
@@ -104,11 +103,10 @@ def test_a_place_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
 
 @pytest.mark.parametrize(('command', 'options'), [('publish', []), ('convert', ['--to', 'original'])])
 def test_a_file_that_could_not_be_written_leaves_no_half(command, options, work_dirs, tmp_path, monkeypatch):
-    def fill(content, path, *_):
-        Path(path).touch()
+    def fill(*_):
         raise RuntimeError('unexpected pos 64 vs 0\nand lines of C++')
 
-    monkeypatch.setattr('mmgcvit.checkpoints.integrity.write_safetensors', fill)
+    monkeypatch.setattr('safetensors.torch.save', fill)
     source = work_dirs['classification'] / ('epoch_1.pth' if command == 'convert' else '')
     with pytest.raises(SystemExit, match=r'could not be written \(unexpected pos 64 vs 0\); is there room') as error:
         run_command(command, [source, tmp_path / 'new' / 'x.safetensors', *options])

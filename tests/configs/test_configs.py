@@ -189,7 +189,7 @@ def test_every_config_has_the_switches_and_its_head_says_what_to_expect():
             'a resumed run is the run': cfg.default_hooks.exact_resume.type == 'mmgcvit.ExactResumeHook'
             and cfg.train_cfg.type in loops
             and 'by_epoch' not in cfg.train_cfg,
-            'checkpoints are data under the hosts own scripts': 'read_as_data' in cfg.default_hooks,
+            'checkpoints are data under the hosts own scripts': 'safe_load' in cfg.default_hooks,
             'a switch for TF32': cfg.default_hooks.tf32 == {'type': 'mmgcvit.TF32Hook', 'enabled': True},
         }
         if name in EXPERIMENTS:

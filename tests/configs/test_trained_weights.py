@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmgcvit import load
-from mmgcvit.checkpoints.integrity import sha256
+from mmgcvit.files import sha256
 from mmgcvit.inference.sources import find_source
 from mmgcvit.visualization.curves import find_latest_entry
 

@@ -153,12 +153,3 @@ def test_a_written_config_loads_as_it_was_given_so_that_a_host_trains_it_without
     skip_damaged(cfg, 20)
     beginning.Beginning(tmp_path).after_train_iter(SimpleNamespace(cfg=cfg, timestamp='config'))
     assert Config.fromfile(tmp_path / 'config.py').train_dataloader.dataset.pipeline == pipeline
-
-
-def test_where_logs_are_is_said_once_also_before_processes_have_joined(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(beginning, 'append_refusal', lambda folder: OSError(95, 'Operation not supported'))
-    monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
-    for rank in '012':
-        monkeypatch.setenv('RANK', rank)
-        beginning.Beginning(tmp_path / 'run')
-    assert capsys.readouterr().err.count('logs: ') == 1

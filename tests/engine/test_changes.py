@@ -2,14 +2,13 @@
 
 import shutil
 from io import StringIO
-from unittest import mock
 
 import pytest
 import torch
 from mmengine.config import Config
 from rich.console import Console
 
-from mmgcvit.checkpoints import integrity, read_checkpoint, save_whole
+from mmgcvit.checkpoints import read_checkpoint, save_whole
 from mmgcvit.engine.changes import RESUMED_WITH, have_same_past, may_change, table_of
 from mmgcvit.hosts.comparing import Difference, differences, plain_settings
 
@@ -126,25 +125,6 @@ def run_dir(before, tmp_path):
 def resumed(folder, *options, changes=False, config=CONFIG):
     more = ['--resume-with-changes'] if changes else []
     return call('train', config, '--work-dir', folder, '--resume', *more, options=['train_cfg.max_epochs=3', *options])
-
-
-def test_a_checkpoint_is_looked_through_once_and_then_mapped(run_dir, monkeypatch):
-    """To resume where it is found and where it is named, to start from and to test."""
-    digests, loads = mock.Mock(side_effect=integrity.sha256), mock.Mock(side_effect=torch.load)
-    monkeypatch.setattr(integrity, 'sha256', digests)
-    monkeypatch.setattr(torch, 'load', loads)
-    named = str(run_dir / 'epoch_2.pth')
-    for command, options, first in (
-        (['train', CONFIG, '--work-dir', run_dir, '--resume'], [], True),
-        (['train', CONFIG, '--work-dir', run_dir, '--resume', named], [], True),
-        (['train', CONFIG, '--work-dir', run_dir / 'other'], [f'load_from={named}'], False),
-        (['test', CONFIG, named, '--work-dir', run_dir / 'other'], [], False),
-    ):
-        assert call(*command, options=options) is None
-        assert sum('without_last' in made.kwargs for made in digests.call_args_list) == 1
-        assert [made.kwargs['mmap'] for made in loads.call_args_list if 'meta' not in made.args] == [first, True]
-        for recorded in (digests, loads):
-            recorded.reset_mock()
 
 
 def last(folder):

@@ -15,8 +15,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
-from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint
-from mmgcvit.checkpoints.integrity import save_whole
+from mmgcvit.checkpoints import check_whole, newest_whole_checkpoint, save_whole
 from mmgcvit.checkpoints.run_folder import bests_in, take_folder
 from mmgcvit.engine.early_end import RESUME_ME
 from mmgcvit.engine.saving import WholeCheckpointHook, give_second_name, named_bests, save_run
@@ -161,7 +160,7 @@ def test_the_best_by_each_metric_is_kept_and_what_a_resumed_run_finds_better_rep
         cfg = config(tmp_path, loop=loop, saves=None, resume=resume, **validating(Scores()))
         cfg.default_hooks.checkpoint.save_best = save_best
         if resume:
-            cfg.default_hooks.read_as_data = {'type': 'mmgcvit.ReadAsDataHook'}
+            cfg.default_hooks.safe_load = {'type': 'mmgcvit.SafeLoadHook'}
         run(cfg, hook=None if resume else ending)
     assert names(tmp_path) == [*best, 'epoch_3.pth', 'last_checkpoint']
     info = last(tmp_path)['message_hub']['runtime_info']

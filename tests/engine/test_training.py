@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmgcvit.checkpoints.integrity import save_whole
+from mmgcvit.checkpoints import save_whole
 from mmgcvit.engine import training
 from mmgcvit.engine.training import allow_overwriting, enable_amp, log_to, scale_learning_rate, settle
 from mmgcvit.errors import UserError

@@ -19,7 +19,7 @@ from mmgcvit.hosts.machine import (
     use_cpu,
     use_gpus,
 )
-from mmgcvit.hosts.operators import check_operators, check_operators_load
+from mmgcvit.ops.compiled import check_operators, check_operators_load
 
 NO_LISTER = ('a-command-that-there-is-not',)
 
@@ -188,10 +188,10 @@ def test_operators_compiled_without_cuda_are_refused_where_a_detector_needs_them
     monkeypatch.setattr('mmcv.ops.get_compiling_cuda_version', lambda: 'not available')
     for gpu, compiled, scope in ((True, True, 'mmseg'), (True, False, 'mmdet'), (False, True, 'mmdet')):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda gpu=gpu: gpu)
-        monkeypatch.setattr('mmgcvit.hosts.operators.are_compiled', lambda compiled=compiled: compiled)
+        monkeypatch.setattr('mmgcvit.ops.compiled.are_compiled', lambda compiled=compiled: compiled)
         check_operators(Config({'default_scope': scope}))
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr('mmgcvit.hosts.operators.are_compiled', lambda: True)
+    monkeypatch.setattr('mmgcvit.ops.compiled.are_compiled', lambda: True)
     with pytest.raises(UserError, match=r'OPERATORS=torchvision.*FORCE_CUDA=1 .*CUDA_VISIBLE_DEVICES=-1'):
         check_operators(Config({'default_scope': 'mmdet'}))
 
@@ -200,7 +200,7 @@ def test_operators_compiled_for_another_torch_are_said_to_be(monkeypatch):
     def import_module(name):
         raise ImportError('_ext.so: undefined symbol: _ZN3c10')
 
-    monkeypatch.setattr('mmgcvit.hosts.operators.are_compiled', lambda: True)
-    monkeypatch.setattr('mmgcvit.hosts.operators.import_module', import_module)
+    monkeypatch.setattr('mmgcvit.ops.compiled.are_compiled', lambda: True)
+    monkeypatch.setattr('mmgcvit.ops.compiled.import_module', import_module)
     with pytest.raises(UserError, match=r'^[^\n]*do not load beside torch .*undefined symbol.*new environment[^\n]*$'):
         check_operators_load()

@@ -281,7 +281,7 @@ def compile_mmcv(pip: Pip, requirement: str, log: Path) -> None:
 
     Without pip's cache, which forgets what torch a wheel was compiled beside.
     """
-    if not ask(pip.python, 'import mmgcvit.hosts.operators as o; raise SystemExit(not o.are_compiled())').returncode:
+    if not ask(pip.python, 'import mmgcvit.ops.compiled as o; raise SystemExit(not o.are_compiled())').returncode:
         return
     cuda = os.environ.get('FORCE_CUDA') or str(int(has_matching_nvcc(pip.python)))
     jobs = os.environ.get('MAX_JOBS') or str(compilers_at_a_time())

@@ -1,14 +1,4 @@
-"""mmcv's compiled operators where mmcv has none: the ones that this project's configs use, from torchvision and torch.
-
-mmcv without compiled operators (a pure-Python wheel of it, or mmcv-lite) lacks the module ``mmcv._ext``, and then
-``mmcv.ops``, mmdet and parts of mmseg cannot be imported. Here a stand-in of that name is put behind Python's own ways
-of finding modules: compiled operators are used wherever they exist. To be removed once mmcv's pure-Python wheels work
-without them.
-
-``finder.py`` is what a Python process needs to know beforehand: importing mmgcvit tells it, and where mmgcvit is
-installed its start-up does (setup.py), so that the hosts' own scripts, which import mmdet first, find the stand-in too.
-``stand_ins.py`` is the module.
-"""
+"""Whether mmcv's compiled operators are there, load beside this torch, and serve this GPU."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,18 +8,19 @@ import torch
 from mmengine.config import Config
 
 from ..errors import UserError
-from .finder import MODULE
+from .finder import FALLBACKS
+
+MODULE = 'mmcv._ext'
 
 
 def are_compiled() -> bool:
-    """Whether mmcv's own compiled operators are the ones in use."""
+    """Whether mmcv's own compiled operators are in use."""
     spec = find_spec(MODULE)
-    # By its name: those of another installation may have been found before this package was imported.
-    return spec is not None and Path(spec.origin).name != 'stand_ins.py'
+    return spec is not None and Path(spec.origin) != FALLBACKS[MODULE][0]
 
 
 def check_operators_load() -> None:
-    """Refuse to start beside operators that were compiled for another torch: every host imports them."""
+    """Raise a UserError if mmcv's operators were compiled for another torch: every OpenMMLab package imports them."""
     if not are_compiled():
         return
     try:
@@ -43,7 +34,7 @@ def check_operators_load() -> None:
 
 
 def check_operators(cfg: Config) -> None:
-    """Refuse to start a detector on a GPU beside operators compiled for the CPU only: its first step would fail."""
+    """Raise a UserError for a detector on a GPU whose operators were compiled for the CPU only."""
     if cfg.get('default_scope') != 'mmdet' or not torch.cuda.is_available() or not are_compiled():
         return
     from mmcv.ops import get_compiling_cuda_version

@@ -1,0 +1,320 @@
+"""The module ``mmcv._ext`` of an mmcv without compiled operators: those of this project's configs, in torch.
+
+Names and arguments are the compiled operators', and results are written into the tensors that the caller made for them.
+Calling any other operator says that it is missing and how to get it.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import NoReturn
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Indices of the boxes (n, 4) that non-maximum suppression keeps, by falling scores; torchvision's.
+
+    ``offset`` is 1 if a box includes the pixels of its right and lower edge, else 0.
+    """
+    from torchvision.ops import nms as torchvision_nms
+
+    # Half precision has no kernel everywhere, and autocast may give boxes and scores different dtypes.
+    dtype = torch.promote_types(scores.dtype, torch.float32)
+    boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
+    return torchvision_nms(boxes.to(dtype), scores.to(dtype), iou_threshold)
+
+
+def roi_align_forward(
+    input: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """RoIAlign by averages, torchvision's: maps (B, C, H, W) and RoIs (n, 5) into ``output`` (n, C, h, w)."""
+    from torchvision.ops import roi_align
+
+    if pool_mode == 0:
+        refuse("roi_align with pool_mode='max'")
+    with torch.no_grad():
+        output.copy_(roi_align(input, rois, output.shape[2:], spatial_scale, max(sampling_ratio, 0), aligned))
+
+
+def roi_align_backward(
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """The gradient of :func:`roi_align_forward`: (n, C, h, w) into ``grad_input`` (B, C, H, W).
+
+    On CPUs by matrix products, up to six times as fast as torchvision's, which adds up in one thread; elsewhere and
+    under torch.compile torchvision's.
+    """
+    from torchvision.ops import roi_align
+
+    options = ((aligned_height, aligned_width), spatial_scale, max(sampling_ratio, 0), aligned)
+    is_traced = type(grad_input) is not Tensor or getattr(torch.compiler, 'is_compiling', bool)()
+    if is_traced or grad_input.device.type != 'cpu' or grad_input.dtype not in (torch.float32, torch.float64):
+        with torch.enable_grad():
+            # The result is linear in the maps, so that any maps have this gradient.
+            maps = torch.zeros_like(grad_input).requires_grad_()
+            out = roi_align(maps, rois, *options)
+        grad_input.copy_(torch.autograd.grad(out, maps, grad_output)[0])
+        return
+    # Autocast would cast the factors, but not what they are added to.
+    with torch.autocast('cpu', enabled=False):
+        cells = grad_input.new_zeros(grad_input.permute(0, 2, 3, 1).shape)
+        if len(rois):
+            add_roi_gradients(cells, rois, grad_output.permute(0, 2, 3, 1).contiguous(), *options)
+        # Matrix by matrix, whose transposes torch copies faster than a permuted batch.
+        for maps, own in zip(grad_input, cells, strict=True):
+            maps.view(len(maps), -1).copy_(own.flatten(0, 1).t())
+
+
+def add_roi_gradients(
+    cells: Tensor, rois: Tensor, grads: Tensor, size: tuple[int, int], scale: float, samples: int, aligned: bool
+) -> None:
+    """Add the gradients (n, h, w, C) of RoIs (n, 5) to the cells (B, H, W, C) of maps.
+
+    The samples of a box form a grid. So its bilinear averages are a product of a matrix (h, H), the box's part of the
+    map and a matrix (W, w), and the gradient is the product of their transposes.
+    """
+    _, height, width, channels = cells.shape
+    # Predictions may be NaN or infinite.
+    corners = rois[:, 1:].nan_to_num(0, 0, 0) * scale - 0.5 * aligned
+    rows, tops, bottoms = average_weights(corners[:, 1], corners[:, 3], size[0], height, samples, aligned)
+    columns, lefts, rights = average_weights(corners[:, 0], corners[:, 2], size[1], width, samples, aligned)
+    ranges = torch.stack([rois[:, 0].long(), tops, bottoms, lefts, rights], 1).tolist()
+    for i, (image, top, bottom, left, right) in enumerate(ranges):
+        # (h, part's width, w) @ (h, w, C) -> (h, part's width, C)
+        across = columns[i, :, left:right].t().expand(size[0], -1, -1).bmm(grads[i])
+        offset = ((image * height + top) * width + left) * channels
+        part = cells.as_strided((bottom - top, (right - left) * channels), (width * channels, 1), offset)
+        part.addmm_(rows[i, :, top:bottom].t(), across.flatten(1))
+
+
+def average_weights(
+    starts: Tensor, ends: Tensor, bins: int, cells: int, samples: int, aligned: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The weight of each cell of one side of a map in each bin's average, (n, bins, cells); and the range of the cells
+    that weigh anything, first and last + 1, (n,) each.
+
+    A bin has so many ``samples``, with 0 as many as it is cells long. Samples up to a cell outside of the map count as
+    the edge's, those further out as zero.
+    """
+    lengths = ends - starts if aligned else (ends - starts).clamp(min=1)
+    steps = (lengths / bins)[:, None, None]
+    counts = torch.full_like(steps, samples) if samples else steps.ceil().clamp(min=0)
+    index = torch.arange(max(int(counts.max()), 1), device=starts.device)
+    used, counts = index < counts, counts.clamp(min=1)
+    in_bins = torch.arange(bins, device=starts.device).unsqueeze(1) + (index.minimum(counts - 1) + 0.5) / counts
+    positions = starts[:, None, None] + steps * in_bins
+    parts = (used & (positions >= -1) & (positions <= cells)) / counts
+    positions = positions.clamp(0, cells - 1)
+    low = positions.long()
+    high = (low + 1).clamp(max=cells - 1)
+    high_weights = (positions - low) * parts
+    weights = starts.new_zeros(len(starts), bins, cells)
+    weights.scatter_add_(2, low, parts - high_weights).scatter_add_(2, high, high_weights)
+    return weights, low.flatten(1).amin(1), high.flatten(1).amax(1) + 1
+
+
+def box_iou_rotated(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode_flag: int, aligned: bool) -> None:
+    """Overlaps of rotated boxes (n, 5) and (m, 5) into ``ious`` (n * m), or of pairs, aligned, (n,).
+
+    Shared area over that of both, or with mode 1 of the first; by shapely, on the CPU.
+    """
+    ones, others = polygons(bboxes1), polygons(bboxes2)
+    ious.copy_(torch.from_numpy(overlaps(ones if aligned else ones[:, None], others, mode_flag == 1).ravel()))
+
+
+def nms_rotated(
+    dets: Tensor,
+    scores: Tensor,
+    order: Tensor,
+    dets_sorted: Tensor,
+    labels: Tensor,
+    iou_threshold: float,
+    multi_label: bool,
+) -> Tensor:
+    """Which rotated boxes non-maximum suppression keeps, as indices of falling scores; by shapely, on the CPU.
+
+    ``order`` has all indices (n,) so, and ``dets_sorted`` the boxes, (n, 5), or (n, 6) with classes behind them, of
+    which each is a matter of its own.
+    """
+    from shapely import STRtree
+
+    boxes = polygons(dets_sorted)
+    # Pairs that touch, by the first of each.
+    firsts, seconds = STRtree(boxes).query(boxes, 'intersects')
+    counts = firsts < seconds
+    if multi_label:
+        classes = dets_sorted[:, 5].cpu().numpy()
+        counts &= classes[firsts] == classes[seconds]
+    pairs = np.stack([firsts, seconds], 1)[counts]
+    is_kept = np.ones(len(boxes), dtype=bool)
+    for first, second in pairs[overlaps(*boxes[pairs.T]) > iou_threshold]:
+        is_kept[second] &= ~is_kept[first]
+    return order[torch.from_numpy(is_kept).to(order.device)]
+
+
+def polygons(boxes: Tensor) -> NDArray:
+    """Rotated boxes (n, 5 or more), of centre, sides and angle in radians, as shapely's polygons (n,)."""
+    from shapely import polygons as polygons_of
+
+    # Of predictions that are not finite, which must not end a run.
+    x, y, width, height, angle = boxes[:, :5].cpu().double().nan_to_num(0, 0, 0).numpy().T[..., None]
+    corners = (width * [-0.5, 0.5, 0.5, -0.5] + 1j * height * [-0.5, -0.5, 0.5, 0.5]) * np.exp(1j * angle) + x + 1j * y
+    return polygons_of(np.stack([corners.real, corners.imag], -1))
+
+
+def overlaps(ones: NDArray, others: NDArray, over_first: bool = False) -> NDArray:
+    """What polygons share over their union, or over the first of them; 0 for empty ones."""
+    from shapely import area, intersection
+
+    shared = area(intersection(ones, others))
+    return shared / (area(ones) + (0 if over_first else area(others) - shared)).clip(min=np.finfo(float).tiny)
+
+
+def sigmoid_focal_loss_forward(
+    input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
+) -> None:
+    """Focal loss of logits (n, C) and classes (n,), C and more for none, into ``output`` (n, C)."""
+    with torch.no_grad():
+        output.copy_(sigmoid_focal_loss(input, target, weight, gamma, alpha))
+
+
+def sigmoid_focal_loss_backward(
+    input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float
+) -> None:
+    """The derivative of each loss by its own logit into ``grad_input`` (n, C)."""
+    with torch.enable_grad():
+        logits = input.detach().requires_grad_()
+        losses = sigmoid_focal_loss(logits, target, weight, gamma, alpha)
+    grad_input.copy_(torch.autograd.grad(losses.sum(), logits)[0])
+
+
+def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
+    """-alpha (1 - p)^gamma log p where the class is the target's, -(1 - alpha) p^gamma log(1 - p) elsewhere: (n, C)."""
+    logits = input.float()
+    positive = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
+    # Of the outcome that is right for each logit. torchvision's loses the last digits of 1 - p, and below a gamma of 1
+    # its gradient with them.
+    log_p = torch.nn.functional.logsigmoid(torch.where(positive, logits, -logits))
+    balance = torch.where(positive, alpha, 1 - alpha)
+    losses = -balance * (-torch.expm1(log_p)).pow(gamma) * log_p
+    if weight.numel():
+        # A class of its own for "none" has no weight, and no logit either.
+        losses = losses * weight[target.clamp(max=input.shape[1] - 1)].unsqueeze(1)
+    return losses.to(input.dtype)
+
+
+def ms_deform_attn_forward(
+    value: Tensor,
+    spatial_shapes: Tensor,
+    level_start_index: Tensor,
+    sampling_locations: Tensor,
+    attention_weights: Tensor,
+    im2col_step: int,
+) -> Tensor:
+    """Multi-scale deformable attention by mmcv's own formulation in torch, a few heads at a time.
+
+    Values (B, keys, nH, d), the keys of all levels one after another; (H, W) of each level; sampling locations, (x, y)
+    in [0, 1], (B, queries, nH, levels, points, 2); weights (B, queries, nH, levels, points); to
+    (B, queries, nH * d).
+    """
+    # mmcv calls the operator on GPUs only.
+    warnings.warn(
+        "Deformable attention runs without mmcv's compiled operator, which is faster: 'make install "
+        "OPERATORS=compiled' builds it (docs/installation.md).",
+        stacklevel=2,
+    )
+    parts = head_chunks(value, sampling_locations)
+    inputs = (value, sampling_locations, attention_weights)
+    return torch.cat([attend(spatial_shapes, *(x[:, :, heads] for x in inputs)) for heads in parts], 2)
+
+
+def ms_deform_attn_backward(
+    value: Tensor,
+    spatial_shapes: Tensor,
+    level_start_index: Tensor,
+    sampling_locations: Tensor,
+    attention_weights: Tensor,
+    grad_output: Tensor,
+    grad_value: Tensor,
+    grad_sampling_loc: Tensor,
+    grad_attn_weight: Tensor,
+    im2col_step: int,
+) -> None:
+    """The gradients of :func:`ms_deform_attn_forward`, into tensors of its inputs' shapes; it is computed once more."""
+    grad_output = grad_output.unflatten(2, value.shape[2:])
+    for heads in head_chunks(value, sampling_locations):
+        with torch.enable_grad():
+            inputs = [x[:, :, heads].detach().requires_grad_() for x in (value, sampling_locations, attention_weights)]
+            output = attend(spatial_shapes, *inputs)
+        found = torch.autograd.grad(output, inputs, grad_output[:, :, heads].flatten(2))
+        for grads, part in zip((grad_value, grad_sampling_loc, grad_attn_weight), found, strict=True):
+            grads[:, :, heads] = part
+
+
+# The largest tensor of samples at a time: (B, heads, d, queries, levels, points).
+MAX_SAMPLE_BYTES = 128 << 20
+
+
+def head_chunks(value: Tensor, locations: Tensor) -> list[slice]:
+    """Slices of as many heads as :data:`MAX_SAMPLE_BYTES` allow, at least one."""
+    samples_of_head = locations[:, :, 0, ..., 0].numel() * value.shape[3] * value.element_size()
+    count = max(MAX_SAMPLE_BYTES // max(samples_of_head, 1), 1)
+    return [slice(first, first + count) for first in range(0, value.shape[2], count)]
+
+
+def attend(spatial_shapes: Tensor, value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
+    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+
+    # As numbers: the GPU is waited for once a batch, whose layers share the tensor.
+    if not hasattr(spatial_shapes, 'as_numbers'):
+        spatial_shapes.as_numbers = spatial_shapes.tolist()
+    return multi_scale_deformable_attn_pytorch(value, spatial_shapes.as_numbers, locations, weights)
+
+
+def get_compiler_version() -> str:
+    """The operators in use, for the table of versions in a run's log."""
+    return "none: mmgcvit's fallback operators"
+
+
+def get_compiling_cuda_version() -> str:
+    """What mmcv says of operators without CUDA."""
+    return 'not available'
+
+
+def refuse(name: str, *args: object, **kwargs: object) -> NoReturn:
+    """Raise for an operator that has no fallback, whatever it is called with."""
+    raise NotImplementedError(
+        f"mmcv's operator {name} is not here: this mmcv has no compiled operators, and mmgcvit has fallbacks for those "
+        "of its own configs only. Get a compiled mmcv: 'make install OPERATORS=compiled', or docs/installation.md"
+    )
+
+
+def __getattr__(name: str) -> Callable[..., NoReturn]:
+    """Every other operator, which mmcv looks up when it is imported."""
+    if name.startswith('__'):
+        raise AttributeError(name)
+    return functools.partial(refuse, name)

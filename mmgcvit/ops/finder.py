@@ -1,0 +1,33 @@
+"""Have Python find fallbacks of modules that OpenMMLab packages import and that may be missing."""
+
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PANOPTIC = 'panopticapi'
+# The file of each module, and the package for which alone it is found. Who asks whether mmcv has operators, such as
+# mmengine's mmcv_full_available, hears no until something imports mmcv.ops.
+FALLBACKS = {
+    'mmcv._ext': (HERE / 'fallback.py', 'mmcv.ops'),
+    **dict.fromkeys(
+        (PANOPTIC, f'{PANOPTIC}.evaluation', f'{PANOPTIC}.utils'), (HERE.parent / 'hosts' / 'panoptic.py', 'mmdet')
+    ),
+}
+
+
+class FallbackFinder(MetaPathFinder):
+    """Finds fallbacks by the names of the modules that they replace; last in ``sys.meta_path``, so that those win."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        file, importer = FALLBACKS.get(name, (None, None))
+        if importer not in sys.modules:
+            return None
+        return spec_from_file_location(name, file, submodule_search_locations=[] if name == PANOPTIC else None)
+
+
+def install_fallbacks() -> None:
+    """Have the fallbacks found from now on: importing mmgcvit calls this."""
+    sys.meta_path.append(FallbackFinder())

@@ -1,0 +1,192 @@
+"""The fallback operators compute what their definitions, mmcv's formulations and its compiled operators compute."""
+
+from importlib import import_module
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.functional import one_hot
+
+from mmgcvit.ops import compiled, fallback
+
+from ..models.layers.test_attention import operators_called
+from . import plain
+
+
+def random_boxes(number, size=40.0):
+    corners = torch.rand(number, 2, 2) * size
+    return torch.cat([corners.amin(1), corners.amax(1) + 1], 1)
+
+
+@given(
+    number=st.integers(0, 12), threshold=st.floats(0.1, 0.9), offset=st.sampled_from([0, 1]), seed=st.integers(0, 99)
+)
+def test_nms_keeps_what_the_definition_keeps_in_its_order(number, threshold, offset, seed, device):
+    torch.manual_seed(seed)
+    boxes, scores = random_boxes(number), torch.rand(number)
+    kept = fallback.nms(boxes.to(device), scores.to(device), iou_threshold=threshold, offset=offset)
+    assert kept.tolist() == plain.nms(boxes.tolist(), scores.tolist(), threshold, offset)
+
+
+def align(module, maps, rois, size=(3, 2), aligned=True, ratio=0):
+    """RoIAlign and the gradient of its maps, by mmcv's calling convention."""
+    output, no_argmax = maps.new_zeros(len(rois), maps.shape[1], *size), maps.new_zeros(0)
+    options = {'aligned_height': size[0], 'aligned_width': size[1], 'spatial_scale': 0.25, 'aligned': aligned}
+    options |= {'sampling_ratio': ratio, 'pool_mode': 1}
+    module.roi_align_forward(maps, rois, output, no_argmax, no_argmax, **options)
+    grad_output, grad_maps = torch.cos(torch.arange(output.numel())).to(maps).view(output.shape), torch.zeros_like(maps)
+    module.roi_align_backward(grad_output, rois, no_argmax, no_argmax, grad_maps, **options)
+    return output, grad_output, grad_maps
+
+
+def rois_beside_steps(number, num_images, side):
+    """Boxes in images of four times that side, up to a side outside of them; some are empty.
+
+    In 64ths of a cell the near corner is 4k + 1 and the far one 4k. So in 3 or 2 bins no sample lies where its value
+    has a step, a cell outside of the map, and no bin is an integer of cells long, where one more sample begins.
+    """
+    corners = torch.randint(-16 * side, 32 * side, (number, 2, 2)).sort(1)[0].flatten(1) * 4
+    return torch.cat([torch.randint(num_images, (number, 1)), (corners + torch.tensor([1, 1, 0, 0])) / 16], 1)
+
+
+@given(
+    number=st.integers(0, 4),
+    side=st.integers(1, 12),
+    aligned=st.booleans(),
+    ratio=st.sampled_from([0, 2]),
+    autocast=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    seed=st.integers(0, 99),
+)
+def test_roi_align_and_its_gradient_are_those_of_the_definition(
+    number, side, aligned, ratio, autocast, dtype, seed, device
+):
+    torch.manual_seed(seed)
+    maps, rois = torch.rand(2, 3, side, side + 1, dtype=torch.float64), rois_beside_steps(number, 2, side)
+    with torch.autocast(device, enabled=autocast):
+        found = align(fallback, maps.to(device, dtype), rois.to(device, dtype), (3, 2), aligned, ratio)
+    output, grad_output, grad_maps = (x.cpu() for x in found)
+    maps.requires_grad_()
+    expected = plain.roi_align(maps, rois.double(), (3, 2), 0.25, aligned, ratio)
+    # A position is off by five roundings of up to three sides, across and down, and values of up to 1 change by no
+    # more than positions do. Rows and columns add up a side each.
+    bound = (2 * 5 * 3 + 2) * (side + 1) * torch.finfo(dtype).eps
+    assert ((output - expected).abs() <= bound).all()
+    # RoIs that lie outside of their image as a whole have nothing to do with it.
+    wanted = torch.zeros_like(maps)
+    if expected.requires_grad:
+        wanted = torch.autograd.grad(expected, maps, grad_output.double())[0]
+    assert ((grad_maps - wanted).abs() <= bound * max(number, 1) * 6).all()  # each bin's is up to 1
+
+
+def test_roi_aligns_gradient_is_finite_for_boxes_that_are_not_and_is_traced_without_their_values():
+    rois = torch.tensor([[0, float('nan'), 0, 4, 4], [1, 0, 0, float('inf'), 4]])
+    assert align(fallback, torch.rand(2, 2, 6, 6), rois)[2].isfinite().all()
+    with FakeTensorMode():
+        assert align(fallback, torch.rand(1, 2, 6, 6), torch.rand(2, 5))[2].shape == (1, 2, 6, 6)
+
+
+def test_roi_aligns_gradient_on_cpus_is_not_torchvisions():
+    """torchvision's adds up in one thread, and takes several times as long (docs/performance.md)."""
+    called = operators_called(lambda: align(fallback, torch.rand(1, 2, 6, 6), torch.tensor([[0, 0, 0, 9.0, 9]])))
+    assert {name for name in called if name.startswith('torchvision::')} == {'torchvision::roi_align'}
+
+
+@given(number=st.integers(1, 12), angle=st.floats(-4, 4), threshold=st.floats(0.1, 0.9), seed=st.integers(0, 99))
+def test_boxes_rotated_together_overlap_and_are_suppressed_as_upright_ones(number, angle, threshold, seed):
+    torch.manual_seed(seed)
+    upright, scores, classes = random_boxes(number).double(), torch.rand(number), torch.randint(2, (number,))
+    angles = torch.full((number,), angle, dtype=torch.float64)
+    centres = torch.view_as_complex(upright.view(-1, 2, 2)).mean(1) * torch.polar(torch.ones_like(angles), angles)
+    boxes = torch.cat([torch.view_as_real(centres), upright[:, 2:] - upright[:, :2], angles[:, None]], 1)
+    ious = torch.zeros(number * number, dtype=torch.float64)
+    fallback.box_iou_rotated(boxes, boxes, ious, mode_flag=0, aligned=False)
+    expected = [[plain.iou(a, b, 0) for b in upright.tolist()] for a in upright.tolist()]
+    # Positions of up to 60 px and sides from 1: a few roundings of products of up to 60 * 40.
+    torch.testing.assert_close(ious.view(number, -1), boxes.new_tensor(expected), rtol=0, atol=1e-11)
+    order = scores.argsort(descending=True)
+    labelled = torch.cat([boxes, classes[:, None]], 1)
+    for given_boxes, apart in ((labelled, 1e3), (boxes, 0)):
+        kept = fallback.nms_rotated(boxes, scores, order, given_boxes[order], classes, threshold, bool(apart))
+        # Classes far from each other do not suppress each other.
+        moved = (upright + apart * classes[:, None]).tolist()
+        assert kept.tolist() == plain.nms(moved, scores.tolist(), threshold, 0)
+
+
+@given(
+    number=st.integers(1, 5), classes=st.integers(1, 4), gamma=st.sampled_from([0.5, 1.5, 2.0]), seed=st.integers(0, 99)
+)
+def test_focal_loss_and_its_gradient_are_those_of_the_definition(number, classes, gamma, seed, device):
+    torch.manual_seed(seed)
+    logits, targets = torch.randn(number, classes) * 4, torch.randint(classes, (number,))
+    weight = torch.rand(classes) if seed % 2 else torch.empty(0)
+    exact = logits.double().requires_grad_()
+    p, is_class = exact.sigmoid(), one_hot(targets, classes).bool()
+    losses = torch.where(is_class, -0.25 * (1 - p) ** gamma * p.log(), -0.75 * p**gamma * (1 - p).log())
+    losses = losses * weight.double()[targets, None] if len(weight) else losses
+    expected = losses.detach(), torch.autograd.grad(losses.sum(), exact)[0]
+    output, gradient = focal(*(x.to(device) for x in (logits, targets, weight)), gamma)
+    for found, wanted in zip((output, gradient), expected, strict=True):
+        torch.testing.assert_close(found.cpu().double(), wanted, rtol=1e-5, atol=1e-6)
+
+
+def focal(logits, targets, weight, gamma):
+    output, gradient = torch.zeros_like(logits), torch.zeros_like(logits)
+    fallback.sigmoid_focal_loss_forward(logits, targets, weight, output, gamma=gamma, alpha=0.25)
+    fallback.sigmoid_focal_loss_backward(logits, targets, weight, gradient, gamma=gamma, alpha=0.25)
+    return output, gradient
+
+
+@pytest.mark.parametrize(('gamma', 'certain'), [(2.0, 120.0), (0.5, 40.0)])
+def test_focal_loss_of_certain_logits_is_finite_and_the_class_behind_the_last_is_background(gamma, certain):
+    logits = torch.tensor([[-certain, 0.0], [certain, certain]])
+    assert all(x.isfinite().all() for x in focal(logits, torch.tensor([1, 1]), torch.empty(0), gamma))
+    logits = torch.randn(2, 3)
+    p = logits.sigmoid()
+    output, _ = focal(logits, torch.tensor([3, 3]), torch.empty(0), gamma)
+    # log(1 - p) has lost some of the 24 bits where p is near 0 or 1.
+    torch.testing.assert_close(output, -0.75 * p**gamma * torch.log(1 - p), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.filterwarnings('ignore:Deformable attention')
+@pytest.mark.parametrize('most_bytes', [fallback.MAX_SAMPLE_BYTES, 1], ids=['all heads', 'a head at a time'])
+def test_deformable_attention_and_its_gradients_are_those_of_mmcvs_formulation(most_bytes, monkeypatch):
+    from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch as of_mmcv
+
+    monkeypatch.setattr(fallback, 'MAX_SAMPLE_BYTES', most_bytes)
+    shapes = torch.tensor([(5, 7), (3, 4)])
+    value = torch.rand(2, 47, 3, 4, dtype=torch.float64)
+    locations = torch.rand(2, 3, 3, 2, 2, 2, dtype=torch.float64) * 1.2 - 0.1  # some outside of the maps
+    weights = torch.rand(2, 3, 3, 2, 2, dtype=torch.float64)
+    inputs, grad_output = (value, locations, weights), torch.rand(2, 3, 12, dtype=torch.float64)
+    output = fallback.ms_deform_attn_forward(value, shapes, None, locations, weights, im2col_step=64)
+    found = [torch.zeros_like(x) for x in inputs]
+    fallback.ms_deform_attn_backward(value, shapes, None, locations, weights, grad_output, *found, im2col_step=64)
+    expected = of_mmcv(value.requires_grad_(), shapes, locations.requires_grad_(), weights.requires_grad_())
+    assert (output - expected).abs().max() < 1e-12
+    for mine, wanted in zip(found, torch.autograd.grad(expected, inputs, grad_output), strict=True):
+        assert (mine - wanted).abs().max() < 1e-10
+
+
+def test_any_other_operator_is_refused_by_name_when_it_is_called():
+    with pytest.raises(NotImplementedError, match=r"mmcv's operator softnms .*make install OPERATORS=compiled"):
+        fallback.softnms(torch.rand(1, 4), iou_threshold=0.5)
+    with pytest.raises(NotImplementedError, match=r"roi_align with pool_mode='max'.*OPERATORS=compiled"):
+        fallback.roi_align_forward(*[torch.rand(1, 1, 4, 4)] * 5, 2, 2, 1.0, 0, 0, True)
+
+
+@pytest.mark.skipif(not compiled.are_compiled(), reason='this mmcv has no compiled operators')
+def test_nms_and_roi_align_are_those_of_the_compiled_operators():
+    theirs = import_module('mmcv._ext')
+    boxes, scores = random_boxes(500, 200.0), torch.rand(500)
+    for offset in (0, 1):
+        arguments = {'iou_threshold': 0.5, 'offset': offset}
+        assert torch.equal(fallback.nms(boxes, scores, **arguments), theirs.nms(boxes, scores, **arguments))
+    maps, rois = torch.rand(2, 128, 50, 76), torch.cat([torch.randint(2, (40, 1)), random_boxes(40, 300.0)], 1)
+    for aligned, ratio in ((True, 0), (True, 2), (False, 0), (False, 2)):
+        both = (align(module, maps, rois, (7, 7), aligned, ratio) for module in (fallback, theirs))
+        for mine, other in zip(*both, strict=True):
+            # Averages of up to 7 x 7 samples of four products each, in another order.
+            torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,63 @@
+"""Fallbacks are found where the packages that import them lack the real modules, once mmgcvit is imported."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from types import SimpleNamespace
+
+import pytest
+
+from mmgcvit.ops import compiled
+from mmgcvit.ops.finder import FALLBACKS, FallbackFinder
+
+from ..programs import ROOT, run
+
+MMDETS_SCRIPT = """
+import sys
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmdet.utils import setup_cache_size_limit_of_dynamo
+
+assert 'mmcv.ops' not in sys.modules
+cfg = Config.fromfile('tests/data/configs/detect.py')
+init_default_scope(cfg.default_scope)
+MODELS.build(cfg.model)
+import mmcv.ops
+print(mmcv.ops.nms.__module__)
+"""
+
+
+def test_a_fallback_is_found_only_for_the_package_that_needs_it(monkeypatch):
+    """Who asks whether mmcv has operators, such as mmengine's mmcv_full_available, hears no until they are imported."""
+    finder = FallbackFinder()
+    for name, (file, importer) in FALLBACKS.items():
+        monkeypatch.delitem(sys.modules, importer, raising=False)
+        assert finder.find_spec(name) is None
+        monkeypatch.setitem(sys.modules, importer, SimpleNamespace())
+        assert finder.find_spec(name).origin == str(file)
+        assert file.is_file()
+    assert finder.find_spec('mmcv.other') is None
+
+
+def test_real_modules_are_found_first():
+    place = next(place for place, finder in enumerate(sys.meta_path) if isinstance(finder, FallbackFinder))
+    assert not any(type(finder).__module__ == '_frozen_importlib_external' for finder in sys.meta_path[place:])
+
+
+def test_compiled_operators_are_known_from_the_fallback(monkeypatch, tmp_path):
+    for origin, expected in ((tmp_path / 'mmcv' / '_ext.so', True), (FALLBACKS['mmcv._ext'][0], False)):
+        monkeypatch.setattr(compiled, 'find_spec', lambda name, origin=origin: SimpleNamespace(origin=origin))
+        assert compiled.are_compiled() == expected
+
+
+@pytest.mark.long
+def test_mmdets_own_training_script_gets_operators_by_the_configs_custom_imports():
+    """It reads the config, and with it mmgcvit, before it imports a model and mmcv.ops."""
+    ended = run([sys.executable, '-W', 'ignore', '-c', MMDETS_SCRIPT], cwd=ROOT)
+    assert ended.stdout.splitlines()[-1:] == ['mmcv.ops.nms'], ended.stderr
+
+
+def test_importing_the_package_imports_no_more_than_the_standard_library():
+    code = 'import sys, mmgcvit; print([name for name in ("torch", "mmcv", "mmengine") if name in sys.modules])'
+    assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True).stdout == '[]\n'
+    assert find_spec('mmgcvit.ops.fallback') is not None
