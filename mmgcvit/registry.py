@@ -59,17 +59,17 @@ HOOKS = child_of(
     *OF_MMDET,
     'mmgcvit.checkpoints.safe_loading',
     'mmgcvit.visualization.val_images',
-    'mmgcvit.engine.saving',
-    'mmgcvit.engine.early_end',
-    'mmgcvit.engine.exact_resume',
     'mmgcvit.engine.hooks.async_loss_log',
+    'mmgcvit.engine.hooks.checkpoint',
+    'mmgcvit.engine.hooks.preemption',
+    'mmgcvit.engine.hooks.resume',
     'mmgcvit.engine.hooks.skip_nonfinite',
     'mmgcvit.engine.precision',
 )
 LOOPS = child_of(mmengine.LOOPS, 'mmgcvit.engine.loops')
 OPTIM_WRAPPERS = child_of(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.precision')
-FUNCTIONS = child_of(mmengine.FUNCTIONS, 'mmgcvit.engine.sharding')
-STRATEGIES = child_of(mmengine.STRATEGIES, 'mmgcvit.engine.sharding')
+FUNCTIONS = child_of(mmengine.FUNCTIONS, 'mmgcvit.engine.fsdp')
+STRATEGIES = child_of(mmengine.STRATEGIES, 'mmgcvit.engine.fsdp')
 OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.hosts.optimizers', *OF_MMPRETRAIN)
 
 

@@ -1,14 +1,20 @@
 """Several processes that join over gloo, without a launcher: none of them is ended because another has ended."""
 
 import os
+import socket
 
 import torch.distributed as dist
-
-from mmgcvit.engine.processes import free_port
 
 from . import fork_server
 
 SECONDS_TO_END = 60
+
+
+def free_port():
+    """A port that no program has."""
+    with socket.socket() as probe:
+        probe.bind(('', 0))
+        return probe.getsockname()[1]
 
 
 def answers_of(function, arguments, environments=({}, {})):

@@ -24,8 +24,8 @@ REGISTERED = {
     'TASK_UTILS': ['HungarianAssigner'],
     'TRANSFORMS': ['LoadReadable', 'MatchAnnotatedSize'],
     'HOOKS': [
-        *('EndEarlyHook', 'ExactResumeHook', 'FinitePredictionsHook'),
-        *('AsyncLossLogHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook', 'WholeCheckpointHook'),
+        *('AsyncLossLogHook', 'AtomicCheckpointHook', 'ExactResumeHook', 'FinitePredictionsHook'),
+        *('PreemptionHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],
 }

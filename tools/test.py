@@ -1,6 +1,6 @@
 """Test a model of any task: python tools/test.py CONFIG CHECKPOINT [options].
 
-The code is in mmgcvit/engine/testing.py.
+The code is in mmgcvit/engine/test.py.
 """
 
 from mmgcvit.commands.main import run_command

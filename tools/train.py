@@ -1,6 +1,6 @@
 """Train a model of any task: python tools/train.py CONFIG [options].
 
-The code is in mmgcvit/engine/training.py.
+The code is in mmgcvit/engine/train.py.
 """
 
 from mmgcvit.commands.main import run_command

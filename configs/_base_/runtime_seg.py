@@ -1,32 +1,12 @@
-"""What every segmentation run shares: scope, hooks, logging, pictures."""
+"""What every segmentation run shares."""
 
-_base_ = 'tf32.py'
+_base_ = 'runtime.py'
 
 default_scope = 'mmseg'
-custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)
-
 default_hooks = dict(
-    runtime_info=dict(type='mmgcvit.AsyncLossLogHook'),
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='mmgcvit.WholeCheckpointHook', by_epoch=False, interval=16_000, max_keep_ckpts=3, save_best='mIoU'
-    ),
-    early_end=dict(type='mmgcvit.EndEarlyHook'),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
-    exact_resume=dict(type='mmgcvit.ExactResumeHook'),
-    safe_load=dict(type='mmgcvit.SafeLoadHook'),
-    visualization=dict(type='mmgcvit.ValVisualizationHook'),
-    skip_nonfinite=dict(type='mmgcvit.SkipNonFiniteStepHook', max_consecutive=3),
+    logger=dict(log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=16_000, save_best='mIoU'),
 )
-env_cfg = dict(
-    cudnn_benchmark=True,
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
-)
+env_cfg = dict(cudnn_benchmark=True)
 visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
-log_level = 'INFO'
-load_from = None
-resume = False

@@ -8,7 +8,6 @@ from ..errors import CheckpointError, DamagedCheckpointError
 from .layout import Layout
 from .loading import load_pretrained
 from .reading import check_whole, read_checkpoint
-from .run_folder import NewestCheckpoint, newest_whole_checkpoint
 from .weights import Weights, read_weights
 from .writing import save_safetensors, save_whole
 
@@ -16,11 +15,9 @@ __all__ = [
     'CheckpointError',
     'DamagedCheckpointError',
     'Layout',
-    'NewestCheckpoint',
     'Weights',
     'check_whole',
     'load_pretrained',
-    'newest_whole_checkpoint',
     'read_checkpoint',
     'read_weights',
     'save_safetensors',

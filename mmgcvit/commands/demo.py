@@ -108,6 +108,6 @@ def show_results(model: Model, minutes: float, work_dir: Path, console: Console)
     console.print()
     console.print(table)
     console.print(f'pictures, predictions beside the ground truth: {work_dir / "val_images"}', soft_wrap=True)
-    console.print(f'log: {work_dir}/console_*.log', soft_wrap=True)
+    console.print(f'log: {work_dir}/*/*.log', soft_wrap=True)
     if low:
         raise UserError(f'lower than expected: {", ".join(low)}')

@@ -24,7 +24,6 @@ COMMANDS = {
     'plot': ('plot', 'curves of trainings, one or several'),
     'mistakes': ('mistakes', 'confusion matrix and worst images of a trained model'),
     'visualize': ('visualize', 'pictures of attention, global queries, Grad-CAM and shifts'),
-    'launch': ('launch', 'train or test on several GPUs, of one or more nodes'),
     'dry-run': ('dry_run', 'try a config in minutes before a run of days'),
     'publish': ('publish', "a trained model's weights, to give to others"),
     'export': ('export', 'write a trained model as an ONNX file, for other machines'),

@@ -36,6 +36,11 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes'
     )
+    parser.add_argument(
+        '--progress',
+        action='store_true',
+        help='show a bar, losses and scores instead of the log, which goes to its file',
+    )
     add_device_option(parser)
     add_trust_option(parser)
     # Set by old versions of torch's launcher.
@@ -100,6 +105,12 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
         default='auto',
         help='auto: on GPUs where there are any (default); cpu, cuda, cuda:N',
     )
+
+
+def hide_gpus(device: str) -> None:
+    """Have CUDA see no GPU for ``--device cpu``, before mmengine is imported, which looks for them once."""
+    if device == 'cpu':
+        os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
 
 
 def device(text: str) -> str:
@@ -179,7 +190,7 @@ def check_at_least(args: argparse.Namespace, **least: int) -> None:
 
 def config_of_run(args: argparse.Namespace) -> Config:
     """The config of a training or test, as the common options say; they know its work dir from then on."""
-    from ..engine.starting import load_config
+    from ..engine.setup import load_config
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, overrides(args.cfg_options), args.work_dir, args.launcher)

@@ -6,8 +6,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..hosts.configs import check_config
 from ..inference.sources import check_source, find_source, warn_of_other_config
-from .options import Parser, add_common_options, add_source, config_of_run
-from .screen import add_progress_option, open_screen
+from .options import Parser, add_common_options, add_source, config_of_run, hide_gpus
 
 FULL_DISK = ': the test could not write, and has ended (work dir {work_dir}). Make room, then call it again'
 
@@ -24,7 +23,6 @@ def add_options(parser: Parser) -> None:
         metavar='CONFIG',
         help='test on the data that this config describes, for example one of configs/_base_/datasets/imagenet_v2_*.py',
     )
-    add_progress_option(parser)
     add_common_options(parser, work_dir='work_dirs/CONFIG_NAME; of a work dir, its folder test')
     # CHECKPOINT may also follow options, although it may be left out.
     parser.is_intermixed = True
@@ -36,12 +34,12 @@ def main(args: argparse.Namespace) -> None:
     if args.test_data is not None:
         check_config(args.test_data)
     check_source(args.config, args.checkpoint)
-    from ..engine import testing
-    from ..engine.beginning import Beginning
+    hide_gpus(args.device)
     from ..engine.processes import leaving_processes
-    from ..engine.starting import look_at_machine
+    from ..engine.setup import check_machine
+    from ..engine.test import run_test
 
-    look_at_machine('test', args.device, args.launcher)
+    check_machine(args.device, args.launcher)
     source = find_source(args.config, args.checkpoint)
     if args.work_dir is None and not source.is_named:
         # A run's own folder stays as the run has left it.
@@ -49,6 +47,14 @@ def main(args: argparse.Namespace) -> None:
     args.config = str(source.config)
     cfg = config_of_run(args)
     warn_of_other_config(cfg, source)
-    testing.prepare(cfg, args.test_data, args.show_dir, args.tta)
-    with leaving_processes(), Beginning(cfg.work_dir) as beginning, open_screen(cfg, args.progress, beginning):
-        testing.run(cfg, source.checkpoint, beginning, args.out, args.trust_checkpoint)
+    with leaving_processes():
+        run_test(
+            cfg,
+            source.checkpoint,
+            test_data=args.test_data,
+            show_dir=args.show_dir,
+            out=args.out,
+            tta=args.tta,
+            progress=args.progress,
+            trust_checkpoint=args.trust_checkpoint,
+        )

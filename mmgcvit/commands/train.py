@@ -1,13 +1,17 @@
 """Train a model of any task: mmgcvit train CONFIG [options]."""
 
+from __future__ import annotations
+
 import argparse
-from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..hosts.configs import check_config
-from .options import CONFIG, Parser, add_common_options, check_at_least, config_of_run
-from .screen import add_progress_option, open_screen
+from .options import CONFIG, Parser, add_common_options, check_at_least, config_of_run, hide_gpus
+
+if TYPE_CHECKING:
+    from ..datasets.formats.dataset_info import DatasetInfo
 
 # What is said of a full disk, behind the system's words.
 FULL_DISK = (
@@ -54,19 +58,13 @@ def add_options(parser: Parser) -> None:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint, or without a name from the newest whole one in the work dir',
+        help='go on from a checkpoint, or without a name from the latest in the work dir, if there is one',
     )
     beginning.add_argument(
         '--overwrite',
         action='store_true',
-        help="begin anew in a work dir with an earlier run's checkpoints; they go once the run has saved its first",
+        help="begin anew in a work dir with an earlier run's checkpoints, which are removed",
     )
-    parser.add_argument(
-        '--resume-with-changes',
-        action='store_true',
-        help='go on with settings that are not those of the run that is resumed, and write them into the checkpoints',
-    )
-    add_progress_option(parser)
     parser.add_argument(
         '--log-to',
         nargs='+',
@@ -81,8 +79,6 @@ def check_args(args: argparse.Namespace) -> None:
     """Refuse a CONFIG beside ``--data``, and options that belong to the other."""
     if (args.config is None) == (args.data is None):
         raise UserError('expected a CONFIG, or own data by --data FOLDER, and not both')
-    if args.resume_with_changes and args.resume is None:
-        raise UserError('--resume-with-changes goes with --resume')
     given = [f'--{name.replace("_", "-")}' for name in OF_DATA if getattr(args, name) is not None]
     if args.data is None and given:
         raise UserError(f'{" ".join(given)}: only with --data; of a CONFIG change the lines, or take --cfg-options')
@@ -106,39 +102,41 @@ def main(args: argparse.Namespace) -> None:
         from ..datasets.formats import read_folder
 
         found = read_folder(args.data)
-    from ..engine import training
-    from ..engine.beginning import Beginning
-    from ..engine.early_end import resume_when_warned
+    hide_gpus(args.device)
     from ..engine.processes import leaving_processes
-    from ..engine.starting import look_at_machine
+    from ..engine.setup import check_machine
+    from ..engine.train import train
 
-    look_at_machine('train', args.device, args.launcher)
-    with leaving_processes(), ExitStack() as stack:
-        beginning = None
-        if found is not None:
-            from ..checkpoints.run_folder import check_free
-            from ..datasets.own_data import get_run, make_config
-            from ..engine.starting import check_work_dir
+    check_machine(args.device, args.launcher)
+    if found is not None:
+        args.config, args.work_dir = config_for_data(args, found)
+    with leaving_processes():
+        train(
+            config_of_run(args),
+            amp=args.amp,
+            auto_scale_lr=args.auto_scale_lr,
+            resume=args.resume,
+            overwrite=args.overwrite,
+            log_to=args.log_to,
+            progress=args.progress,
+            trust_checkpoint=args.trust_checkpoint,
+        )
 
-            name, work_dir = get_run(found, args.work_dir)
-            args.work_dir = str(work_dir)
-            own = work_dir / f'{name}.py'
-            if args.resume and own.is_file():
-                args.config = str(own)
-                print(f'resumes {own}, with its size, epochs, image size and weights')
-            else:
-                beginning = stack.enter_context(Beginning(work_dir))
-                chosen = {name: getattr(args, name) for name in OF_DATA}
-                check_free(work_dir, is_new=not args.overwrite)
-                check_work_dir(str(work_dir))
-                made, said = make_config(found, work_dir, **chosen)
-                beginning.files.append(made.parent)
-                args.config = str(made)
-                print(said)
-        cfg = config_of_run(args)
-        resume_when_warned()
-        training.prepare(cfg, args.amp, args.auto_scale_lr, args.overwrite, args.log_to)
-        changes = training.settle(cfg, args.resume, args.resume_with_changes)
-        beginning = beginning or stack.enter_context(Beginning(cfg.work_dir))
-        stack.enter_context(open_screen(cfg, args.progress, beginning))
-        training.run(cfg, args.config, beginning, changes, args.trust_checkpoint)
+
+def config_for_data(args: argparse.Namespace, found: DatasetInfo) -> tuple[str, str]:
+    """The config that trains what ``--data`` holds, made now or by the run that is resumed, and its work dir."""
+    from ..datasets.own_data import get_run, make_config
+    from ..engine.resume import require_unused
+    from ..engine.setup import check_work_dir
+
+    name, work_dir = get_run(found, args.work_dir)
+    own = work_dir / f'{name}.py'
+    if args.resume and own.is_file():
+        print(f'resumes {own}, with its size, epochs, image size and weights')
+    else:
+        if not args.overwrite:
+            require_unused(work_dir)
+        check_work_dir(str(work_dir))
+        own, said = make_config(found, work_dir, **{name: getattr(args, name) for name in OF_DATA})
+        print(said)
+    return str(own), str(work_dir)

@@ -1,8 +1,5 @@
-"""Training beyond what hosts do. Rooms from ``inference`` on may import it; every hook stands alone.
+"""Training and testing on mmengine's Runner. Begin with ``train.py``; ``resume.py`` says where a run is saved.
 
-Hooks, loops and wrappers that configs name (docs/reliability.md): ``finite`` leaves out steps that are not finite,
-``late`` reads losses when the device has them, ``saving`` writes whole checkpoints, ``exact_resume`` and ``loops`` have
-a resumed run be the same run, ``early_end`` answers a scheduler, ``precision`` and ``sharding`` fit the machine. A run
-is ``training`` or ``testing``, which begin with ``starting`` and ask ``processes`` and ``batch``; ``progress`` shows
-it. Begin with ``training``.
+Rooms from ``inference`` on may import it. ``hooks`` holds one subject a file; ``loops`` makes resumed runs exact;
+``fsdp``, ``precision`` and ``processes`` fit a run to its machine.
 """

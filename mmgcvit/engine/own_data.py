@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-from ..checkpoints.run_folder import check_free
+from mmengine.registry import DefaultScope
+
 from ..datasets.formats import read_folder
 from ..datasets.own_data import get_run, make_config
-from . import training
-from .beginning import Beginning
-from .starting import check_work_dir, load_config, look_at_machine
+from .resume import require_unused
+from .setup import check_machine, check_work_dir, load_config
+from .train import train as train_config
 
 
 def train(
@@ -43,17 +44,15 @@ def train(
     Raises:
         UserError: The format of the data is not known, or an argument is not among those allowed.
     """
-    look_at_machine(None, device)
+    check_machine(device)
     dataset = read_folder(data)
     work_dir = get_run(dataset, work_dir)[1]
-    with Beginning(work_dir) as beginning:
-        check_free(work_dir, is_new=not overwrite)
-        check_work_dir(str(work_dir))
-        config, message = make_config(dataset, work_dir, task, size, epochs, image_size, pretrained)
-        beginning.files.append(config.parent)
-        sys.stdout.write(f'{message}\n')
-        cfg = load_config(str(config), work_dir=str(work_dir))
-        training.prepare(cfg, overwrite=overwrite)
-        with training.within_a_program(cfg):
-            training.run(cfg, str(config), beginning, training.settle(cfg))
+    if not overwrite:
+        require_unused(work_dir)
+    check_work_dir(str(work_dir))
+    config, message = make_config(dataset, work_dir, task, size, epochs, image_size, pretrained)
+    sys.stdout.write(f'{message}\n')
+    cfg = load_config(str(config), work_dir=str(work_dir))
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        train_config(cfg, overwrite=overwrite)
     return work_dir

@@ -11,7 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from ..errors import UserError
 from ..registry import HOOKS, OPTIM_WRAPPERS
-from .sharding import clip_sharded_grad_norm
+from .fsdp import clip_sharded_grad_norm
 
 
 @HOOKS.register_module()

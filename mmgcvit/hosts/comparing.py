@@ -15,12 +15,9 @@ from .configs import names_read
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-LONGEST_TEXT = 10**6
-# In a table's cell.
+# In messages.
 BRIEF = Repr()
-BRIEF.maxstring = BRIEF.maxother = 40
-# One normalisation, of several processes or of one.
-ALIKE = {'SyncBN': 'BN'}
+BRIEF.maxstring = BRIEF.maxother = 60
 
 
 class Absent:
@@ -40,7 +37,7 @@ class Expression(str):
 
 
 class Difference(NamedTuple):
-    """A setting that two configs have otherwise: its place, names and numbers of items; one value and the other."""
+    """A setting in which two configs differ: its place, names and numbers of items; one value and the other."""
 
     place: tuple[Any, ...]
     then: Any
@@ -52,11 +49,11 @@ class Difference(NamedTuple):
         return '.'.join(map(str, self.place))
 
     def __str__(self) -> str:
-        return f'{self.name}: {BRIEF.repr(self.then)} → {BRIEF.repr(self.now)}'
+        return f'{self.name}: {BRIEF.repr(self.then)} -> {BRIEF.repr(self.now)}'
 
 
 def plain_settings(cfg: Config) -> dict[str, Any] | None:
-    """What runners read of a config, as :func:`settings_of_text` gives it of a checkpoint's text."""
+    """The settings of a config, as :func:`settings_of_text` reads them from a checkpoint."""
     # Through the same text, so that classes and numbers come out alike; without yapf, which takes a second.
     from mmengine.config import Config
 
@@ -64,25 +61,17 @@ def plain_settings(cfg: Config) -> dict[str, Any] | None:
 
 
 def settings_of_text(text: Any) -> dict[str, Any] | None:
-    """What runners read of a config that mmengine has written out; None where it cannot be read as one.
-
-    It is parsed, not run. Two ways to write one thing become one: a preprocessor beside the model is put into it, and
-    steps that ``mmgcvit train`` has wrapped are unwrapped.
-    """
-    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
-        return None
+    """The settings of a config that mmengine has written out; None where it cannot be parsed as one. It is not run."""
     try:
         # As mmengine 0.10.7 writes a class; later ones write its name.
         tree = ast.parse(re.sub(r"<class '([\w.]+)'>", r'\1', text))
         values = {statement.targets[0].id: value_of(statement.value) for statement in tree.body}
-    # Of what mmengine did not write; the last two of text that is nested too deep.
+    # Of a text that mmengine did not write; the last two where it is nested too deep.
     except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
         return None
-    read = names_read()
-    settings = {name: unwrapped(value) for name, value in values.items() if name in read}
+    settings = {name: unwrapped(values[name]) for name in values if name in names_read()}
     if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
-        preprocessor = settings.pop('data_preprocessor')
-        settings['model'].setdefault('data_preprocessor', preprocessor)
+        settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
     return settings
 
 
@@ -96,8 +85,7 @@ def value_of(node: ast.expr) -> Any:
     if isinstance(node, ast.Dict) and all(node.keys):
         return {value_of(key): value_of(value) for key, value in zip(node.keys, node.values, strict=True)}
     if isinstance(node, ast.List | ast.Tuple):
-        kind = list if isinstance(node, ast.List) else tuple
-        return kind(map(value_of, node.elts))
+        return (list if isinstance(node, ast.List) else tuple)(map(value_of, node.elts))
     try:
         return ast.literal_eval(node)
     except ValueError:
@@ -106,7 +94,7 @@ def value_of(node: ast.expr) -> Any:
 
 
 def unwrapped(value: Any) -> Any:
-    """A value in which no step of a pipeline is wrapped by ``mmgcvit.LoadReadable``."""
+    """A value in which no step of a pipeline is wrapped by ``mmgcvit.LoadReadable``, as ``mmgcvit train`` does."""
     if isinstance(value, dict):
         return {name: unwrapped(inner) for name, inner in value.items()}
     if not isinstance(value, list | tuple):
@@ -119,28 +107,17 @@ def unwrapped(value: Any) -> Any:
 
 
 def differences(then: Any, now: Any, place: tuple[Any, ...] = ()) -> Iterator[Difference]:
-    """Where two configs, or values in them, are not the same; lists and tuples of the same items are."""
+    """Where two configs, or values in them, differ; a list and a tuple of the same items do not."""
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         for name in {**then, **now}:
             yield from differences(then.get(name, ABSENT), now.get(name, ABSENT), (*place, name))
         return
     are_lists = isinstance(then, list | tuple) and isinstance(now, list | tuple)
-    if are_lists and len(then) == len(now):
-        inner = [found for i in range(len(then)) for found in differences(then[i], now[i], (*place, i))]
-        # Of plain numbers, as a size, all are one setting.
-        yield from inner if holds_settings(then) else inner and [Difference(place, then, now)]
-    elif are_lists or main_name(then) != main_name(now):
+    if are_lists and len(then) == len(now) and any(isinstance(item, dict | list | tuple) for item in then):
+        for number, (one, other) in enumerate(zip(then, now, strict=True)):
+            yield from differences(one, other, (*place, number))
+    elif (list(then) != list(now)) if are_lists else (then != now):
         yield Difference(place, then, now)
-
-
-def main_name(value: Any) -> Any:
-    """A value, or the one that means the same here."""
-    return ALIKE.get(value, value) if isinstance(value, str) else value
-
-
-def holds_settings(value: Any) -> bool:
-    """Whether a value is a dict, or a list of them at some depth."""
-    return isinstance(value, dict) or (isinstance(value, list | tuple) and any(map(holds_settings, value)))
 
 
 def is_of(name: str, patterns: Sequence[str]) -> bool:

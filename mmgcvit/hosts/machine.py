@@ -1,11 +1,12 @@
-"""A GPU of the machine is used or refused, never lost: where torch cannot use it, it takes the CPU without a word."""
+"""Which device a program runs on.
+
+Fail if a GPU is present that torch cannot use: torch would silently fall back to the CPU.
+"""
 
 import os
-import socket
+import shutil
 import subprocess
-import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,69 +14,39 @@ import torch
 from ..errors import UserError
 
 HIDING_VARIABLE = 'CUDA_VISIBLE_DEVICES'
-# By which a scheduler says that GPUs are set aside for the job, and what they say where there are none.
-NAMING_VARIABLES = {
-    'SLURM_JOB_GPUS': ('',),
-    'SLURM_STEP_GPUS': ('',),
-    'SLURM_GPUS_ON_NODE': ('', '0'),
-    HIDING_VARIABLE: ('',),
-}
+# Set by schedulers where they have given GPUs to the job.
+GIVEN_BY = ('SLURM_JOB_GPUS', 'SLURM_STEP_GPUS')
 DEVICES = Path('/dev')
-LIST_GPUS = ('nvidia-smi', '--list-gpus')
-SECONDS_TO_LIST = 20
-# Parts of torch's reasons, and what helps.
-ADVICE = {
-    'not compiled with CUDA': 'Install a torch with CUDA',
-    'driver on your system is too old': 'Update the driver, or take the installation that goes with it',
-    'Found no NVIDIA driver': 'Install the driver (in a container: start it with --gpus all)',
-    'No CUDA GPUs are available': f'Ask the scheduler for GPUs, or mend {HIDING_VARIABLE}',
-}
-OTHERWISE = 'Look at what nvidia-smi says'
 
 
 def check_gpus() -> None:
-    """Refuse to go on where the machine has a GPU that torch cannot use, unless the user asked for the CPU."""
-    if torch.cuda.is_available() or are_hidden(os.environ):
-        return
-    signs = signs_of_gpus()
-    if not signs:
-        return
-    reason = torchs_reason()
-    advice = next((advice for part, advice in ADVICE.items() if part in reason), OTHERWISE)
-    raise UserError(
-        f'By {", ".join(signs)} there is a GPU on {socket.gethostname()}, but torch {torch.__version__} cannot use it: '
-        f'"{reason}" {advice}: docs/installation.md, "When torch cannot use the GPU". To run on the CPU all the same: '
-        f'{HIDING_VARIABLE}=-1 (or --device cpu, where a command has it)'
-    )
+    """Refuse to go on where the machine has a GPU that torch cannot use, unless the user has hidden it."""
+    signs = [] if torch.cuda.is_available() or is_hidden() else find_gpus()
+    if signs:
+        raise UserError(
+            f'There is a GPU here ({", ".join(signs)}), but torch {torch.__version__} cannot use it: '
+            f'"{torch_reason()}" See docs/installation.md, "When torch cannot use the GPU". To run on the CPU all the '
+            f'same: {HIDING_VARIABLE}=-1 (or --device cpu, where a command has it)'
+        )
 
 
-def are_hidden(environment: Mapping[str, str]) -> bool:
-    """Whether the user has hidden the GPUs, or slurm (``NoDevFiles``). CUDA reads up to the first name that is none."""
-    first = environment.get(HIDING_VARIABLE, '0').split(',')[0].strip()
+def is_hidden() -> bool:
+    """Whether the user has hidden the GPUs, or slurm (``NoDevFiles``)."""
+    first = os.environ.get(HIDING_VARIABLE, '0').split(',')[0].strip()
     return first in ('', 'NoDevFiles') or first.startswith('-')
 
 
-def signs_of_gpus(
-    environment: Mapping[str, str] = os.environ, devices: Path = DEVICES, list_gpus: Sequence[str] = LIST_GPUS
-) -> list[str]:
-    """What tells that the machine has a GPU, of NVIDIA's or one that a scheduler has given."""
-    variables = [
-        f'{name}={environment[name]}'
-        for name, none in NAMING_VARIABLES.items()
-        if name in environment and environment[name].strip() not in none
-    ]
-    signs = [str(file) for file in sorted(devices.glob('nvidia[0-9]*'))] + variables
-    if signs:
-        return signs
-    try:
-        run = subprocess.run(list_gpus, capture_output=True, text=True, timeout=SECONDS_TO_LIST)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    lines = [line.split(' (UUID')[0] for line in run.stdout.splitlines() if line.startswith('GPU ')]
-    return [f'nvidia-smi: {line}' for line in lines] if run.returncode == 0 else []
+def find_gpus() -> list[str]:
+    """What tells that the machine has an NVIDIA GPU: device files, a scheduler's variables, or nvidia-smi."""
+    signs = [str(path) for path in sorted(DEVICES.glob('nvidia[0-9]*'))]
+    signs += [f'{name}={os.environ[name]}' for name in GIVEN_BY if os.environ.get(name)]
+    if not signs and shutil.which('nvidia-smi'):
+        listed = subprocess.run(['nvidia-smi', '--list-gpus'], capture_output=True, text=True)
+        signs = [line.split(' (UUID')[0] for line in listed.stdout.splitlines() if line.startswith('GPU ')]
+    return signs
 
 
-def torchs_reason() -> str:
+def torch_reason() -> str:
     """Why torch cannot use a GPU, in its own words."""
     try:
         with warnings.catch_warnings():
@@ -103,50 +74,11 @@ def chosen_device(name: str | None = None) -> torch.device:
     return device
 
 
-def use_cpu(command: str | None) -> None:
-    """Hide the GPUs from this process and those that it starts, for ``--device cpu``."""
-    if not are_hidden(os.environ):
-        show_gpus('-1', torch.cuda.is_available, command)
-
-
-def use_gpus(command: str | None, device: str, processes: str = 'none') -> None:
-    """Refuse GPUs that are asked for and not there; for ``--device cuda:N`` hide the others.
-
-    ``processes`` is who has started several of them; each takes a GPU of its own.
-    """
-    number = chosen_device(device).index
-    if number is None:
-        return
-    if processes != 'none':
-        raise UserError(f'--device {device}: each of several processes takes another GPU; choose by {HIDING_VARIABLE}')
-    names = os.environ.get(HIDING_VARIABLE) or ','.join(map(str, range(torch.cuda.device_count())))
-    show_gpus(names.split(',')[number].strip(), lambda: torch.cuda.device_count() > 1, command, '--device', 'cuda')
-
-
-def show_gpus(names: str, others_are_seen: Callable[[], bool], command: str | None, *options: str) -> None:
-    """Have CUDA see the GPUs of these names alone; where it is too late, call a command again, with options more.
-
-    mmengine asks for GPUs while it is imported, and CUDA looks once at the variable that hides them. None is a program
-    of the user's, which is refused, as often as it asks.
-    """
-    before = os.environ.get(HIDING_VARIABLE)
-    os.environ[HIDING_VARIABLE] = names
-    if not others_are_seen():
-        return
-    if command is None:
-        del os.environ[HIDING_VARIABLE]
-        os.environ.update({} if before is None else {HIDING_VARIABLE: before})
-        raise UserError(
-            f'device: this program has looked for GPUs already; begin it with {HIDING_VARIABLE}={names} to use others'
-        )
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, '-m', 'mmgcvit', command, *sys.argv[1:], *options])
-
-
-def say_that_the_cpu_is_used(processes: int) -> None:
-    """One line about several processes without a GPU, for the first of them."""
-    hidden = are_hidden(os.environ)
-    why = f'The GPUs are hidden ({HIDING_VARIABLE}={os.environ[HIDING_VARIABLE]})' if hidden else 'There is no GPU here'
-    sys.stderr.write(f'{why}: {processes} processes run on the CPU, many times slower.\n')
-    sys.stderr.flush()
+def use_device(name: str) -> torch.device:
+    """Have mmengine, which takes torch's current device, use the one of this name; see :func:`chosen_device`."""
+    device = chosen_device(name)
+    if device.type == 'cpu' and torch.cuda.is_available():
+        raise UserError(f'device cpu: torch sees GPUs already; set {HIDING_VARIABLE}=-1 before starting Python')
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    return device

@@ -1,13 +1,11 @@
-"""What mmengine's runners give, and where mmengine needs help: threads, errors of one process, those without a GPU."""
+"""What mmengine's runners give, and where mmengine needs help: threads, errors of one process."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.model import is_model_wrapper
@@ -101,21 +99,6 @@ def running_statistics(model: nn.Module) -> dict[str, Tensor]:
         if isinstance(module, _NormBase)
         for name, buffer in module.named_buffers(recurse=False)
     }
-
-
-def join_without_gpus(cfg: Config, timeout: float | None) -> None:
-    """Join the other processes over gloo, and have DDP wrap the model for the CPU; SyncBN, which has none, becomes BN.
-
-    mmengine joins over NCCL, asks for a GPU's number before that, and wraps for the GPU of that number. To be removed
-    once it runs several processes on a machine without one.
-    """
-    dist.init_process_group('gloo', **({} if timeout is None else {'timeout': timedelta(seconds=timeout)}))
-    wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
-    if 'strategy' not in cfg:
-        cfg.model_wrapper_cfg = wrapper
-    elif not is_sharded(cfg):
-        cfg.strategy.model_wrapper = wrapper
-    replace_type(cfg.model, 'SyncBN', 'BN')
 
 
 def is_sharded(cfg: Config) -> bool:

@@ -5,11 +5,9 @@ after the other: kernels for many parameters at once get one, and schedules and 
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
@@ -74,41 +72,3 @@ def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
         except Exception:  # Whatever it says, also of wrong settings: with these the optimizer itself is built next.
             return False
     return True
-
-
-def follow_groups(checkpoint: dict[str, Any], model: nn.Module, wrapper: OptimWrapper) -> None:
-    """Have a checkpoint go on in the run's groups, where it has one for each parameter, and with the run's kernels.
-
-    Hosts' constructors make groups in the order of the model's parameters.
-    """
-    # Whatever it lacks or has otherwise, its checks say.
-    with suppress(AttributeError, IndexError, KeyError, TypeError):
-        theirs, ours = checkpoint['optimizer']['param_groups'], wrapper.optimizer.param_groups
-        changes = []
-        numbers = {parameter: i for i, parameter in enumerate(p for p in model.parameters() if p.requires_grad)}
-        if len(ours) < len(theirs) == len(numbers) and all(len(group['params']) == 1 for group in theirs):
-            members = [[numbers[parameter] for parameter in group['params']] for group in ours]
-            settings = [{name: value for name, value in group.items() if name not in NOTES} for group in theirs]
-            if any(settings[i] != settings[first] for first, *others in members for i in others):
-                return
-            for schedule in checkpoint.get('param_schedulers', ()):
-                for name in {'base_values', '_last_value', 'min_values'} & schedule.keys():
-                    values = schedule[name]
-                    # Behind those of the groups mmengine has that of the config.
-                    schedule[name] = [values[first] for first, *_ in members] + values[len(theirs) :]
-            ids = [group['params'][0] for group in theirs]
-            changes.append(f'{len(theirs)} groups have become {len(ours)}')
-            theirs = [{**settings[own[0]], 'params': [ids[i] for i in own]} for own in members]
-            checkpoint['optimizer']['param_groups'] = theirs
-        for name in KERNELS:
-            then, now = (group[0].get(name) for group in (theirs, ours))
-            if then != now:
-                changes.append(f'{name} was {then} and is {now}')
-                for group in theirs:
-                    group[name] = now
-        if changes:
-            print_log(
-                f'resumed, the optimizer: {", ".join(changes)}; its steps may differ by rounding from '
-                'those of the run as it was (docs/reliability.md: how to go on exactly)',
-                'current',
-            )

@@ -96,7 +96,8 @@ def find_config(work_dir: Path) -> Path:
 
 def find_checkpoint(work_dir: Path) -> str:
     """The checkpoint to take from a work dir; see :func:`find_source`."""
-    from ..checkpoints import check_whole, newest_whole_checkpoint
+    from ..checkpoints import check_whole
+    from ..engine.resume import find_latest_checkpoint
 
     # mmengine's names of the best checkpoints by a validation score.
     for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
@@ -105,10 +106,10 @@ def find_checkpoint(work_dir: Path) -> str:
         except CheckpointError:
             continue
         return str(path)
-    newest = newest_whole_checkpoint(work_dir)
-    if newest.path is None:
-        raise UserError(f'{work_dir}: {newest}; name a checkpoint')
-    return str(newest.path)
+    latest = find_latest_checkpoint(work_dir)
+    if latest is None:
+        raise UserError(f'{work_dir} has no checkpoint; name one')
+    return str(latest)
 
 
 def warn_of_other_config(cfg: Config, source: Source) -> None:

@@ -57,11 +57,9 @@ MISTAKES = {
     ('web', 'nowhere'): 'there is no config nowhere',
     ('web', DEMO, '--port', '-1'): '--port -1: expected a number',
     ('convert', 'missing.pth', 'out.pth'): 'there is no checkpoint missing.pth',
-    ('launch', '0', 'train', CONFIG): 'GPUS must be a whole number',
     ('benchmark', 'gcvit:tiny', '--sizes', '0'): 'expected a side or HEIGHTxWIDTH',
     ('digits', 'nowhere', '--size', '1'): 'expected at least one image each',
     **{(name, NO_CONFIG): 'is configs/mask_rcnn_gcvit_t.py meant?' for name in ('train', 'check-data', 'dry-run')},
-    ('launch', '2', 'train', NO_CONFIG): 'is configs/mask_rcnn_gcvit_t.py meant?',
     ('flops', NO_CONFIG, '--shape', '64', '64'): 'there is no config',
 }
 

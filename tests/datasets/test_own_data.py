@@ -9,12 +9,11 @@ from mmengine.config import Config
 from mmgcvit.commands.main import run_command
 from mmgcvit.datasets.formats import read_folder
 from mmgcvit.datasets.own_data import MINI, RECIPES, TASKS, make_config
-from mmgcvit.engine.starting import check_data
+from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 
 from ..configs.models import on_meta
 from ..configs.own_data import CLASSES, write_coco, write_folders, write_labelled, write_voc, write_yolo
-from ..engine.test_beginning import content_of
 from ..tools.commands import call
 
 DATA = {'boxes': write_yolo, 'masks': write_coco, 'labels': write_labelled, 'classes': write_folders}
@@ -99,25 +98,6 @@ def test_what_cannot_be_is_refused(make, tmp_path):
         with pytest.raises(SystemExit, match=re.escape(words)):
             run_command('train', arguments)
     assert TASKS == ('detect', 'segment', 'classify')
-
-
-def test_a_refused_start_leaves_the_run_that_is_there_as_it_was_and_nothing_new(make, tmp_path):
-    made = make('classes', size=MINI)
-    data, run, new = tmp_path / 'classes', tmp_path / 'work_dirs' / 'classes', tmp_path / 'new'
-    (run / 'epoch_3.pth').touch()
-    before = content_of(run)
-    # Without one image the parts are others.
-    next((data / 'train').rglob('*.jpg')).unlink()
-    for refused in (['--amp'], ['--cfg-options', 'data_checks.images=-1'], ['--cfg-options', 'xyzzy=1']):
-        for folder, overwrite in ((run, ['--overwrite']), (new, [])):
-            arguments = ['--data', data, '--work-dir', folder, *overwrite, '--device', 'cpu', *refused]
-            with pytest.raises(SystemExit, match=re.split(r'[.=]', refused[-1])[0]):
-                run_command('train', arguments)
-        assert content_of(run) == before
-        assert not new.exists()
-    again = make('classes', size=MINI)
-    assert (again.path.parent.name, content_of(run).items() >= before.items()) == ('made2', True)
-    assert made.cfg.work_dir == again.cfg.work_dir == str(run)
 
 
 def test_yolos_own_file_stands_for_its_folder(tmp_path):

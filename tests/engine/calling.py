@@ -11,7 +11,7 @@ from mmgcvit.commands.main import run_command
 CONFIG = str(Path(__file__).parents[1] / 'checkpoints' / 'toy_config.py')
 NUMBERS = count()
 HOOKS = (
-    'default_hooks.checkpoint.type=mmgcvit.WholeCheckpointHook',
+    'default_hooks.checkpoint.type=mmgcvit.AtomicCheckpointHook',
     'default_hooks.exact_resume.type=mmgcvit.ExactResumeHook',
 )
 

@@ -107,7 +107,7 @@ def config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, i
                 {'type': 'StepLR', 'step_size': 1, 'gamma': 0.5, 'by_epoch': True},
             ],
             'default_hooks': {
-                'checkpoint': {'type': 'mmgcvit.WholeCheckpointHook', 'max_keep_ckpts': 1, **saving},
+                'checkpoint': {'type': 'mmgcvit.AtomicCheckpointHook', 'max_keep_ckpts': 1, **saving},
                 'exact_resume': {'type': 'mmgcvit.ExactResumeHook'},
             },
             'custom_hooks': [{'type': 'EMAHook'}],
@@ -139,7 +139,7 @@ def run(cfg, stop=None, hook=None):
         assert stop is None, f'it ended before iteration {stop}'
     finally:
         # Torch waits for workers, 5 s for each, if Python finds their loader among the garbage of a later run.
-        runner.train_loop.dataloader = None
+        runner.train_loop.dataloader = runner.train_loop.dataloader_iterator = None
 
 
 def last_state(work_dir, parts=('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')):

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 
-from mmgcvit.engine.batch import other_batch_size
+from mmgcvit.engine.train import other_batch_size
 from mmgcvit.hosts.configs import read_config
 
 from .. import programs

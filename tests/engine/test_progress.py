@@ -1,12 +1,14 @@
 """Progress is a bar on a terminal and plain lines elsewhere; both are told of iterations, losses and scores."""
 
 import io
+import sys
 
 import pytest
 from mmengine.evaluator import BaseMetric
 
 from mmgcvit.engine import progress
-from mmgcvit.engine.progress import Display, ProgressHook, shown_scores
+from mmgcvit.engine.hooks.progress import ProgressHook, format_scores, open_display
+from mmgcvit.engine.progress import Display
 
 from .drawing import config, run, validating
 
@@ -71,10 +73,9 @@ def test_bars_show_the_loop_the_note_and_what_stays(at_once, monkeypatch):
     assert not bars.bars.live.is_started
 
 
-def test_of_scores_the_numbers_are_shown_and_of_a_mean_and_its_parts_the_mean():
-    coco = {'coco/bbox_mAP': 0.7821, 'coco/bbox_mAP_50': 0.95, 'coco/bbox_mAP_s': -1.0, 'coco/segm_mAP': 0.79}
-    assert shown_scores(coco) == 'coco/bbox_mAP 0.7821  coco/segm_mAP 0.79'
-    assert shown_scores({'mIoU': 50.0, 'IoU': [1.0, 2.0], 'accuracy/top1': 98.888}) == 'mIoU 50  accuracy/top1 98.89'
+def test_scores_that_are_numbers_are_shown():
+    scores = {'mIoU': 50.0, 'IoU': [1.0, 2.0], 'accuracy/top1': 98.888}
+    assert format_scores(scores) == 'mIoU 50  accuracy/top1 98.89'
 
 
 class Score(BaseMetric):
@@ -88,13 +89,13 @@ class Score(BaseMetric):
 
 
 @pytest.mark.parametrize(
-    ('loop', 'place', 'epoch_lines'),
+    ('loop', 'epoch_lines'),
     [
-        ({'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 1}, 'epoch 1 of 1', 1),
-        ({'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4}, 'iteration 4 of 4', 0),
+        ({'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 1}, 1),
+        ({'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4}, 0),
     ],
 )
-def test_a_run_is_shown_with_every_iteration_its_loss_and_its_scores(loop, place, epoch_lines, at_once, tmp_path):
+def test_a_run_is_shown_with_every_iteration_its_loss_its_scores_and_its_warnings(loop, epoch_lines, at_once, tmp_path):
     display = Display(written := io.StringIO())
     run(config(tmp_path, loop=loop, **validating(Score())), hook=ProgressHook(display))
     lines = written.getvalue().splitlines()
@@ -102,8 +103,20 @@ def test_a_run_is_shown_with_every_iteration_its_loss_and_its_scores(loop, place
     assert [line.split(' of ')[0] for line in training] == [f'training: {done}' for done in range(1, 5)]
     assert all(', loss ' in line for line in training)
     assert [line.split(',')[0] for line in lines[-3:]] == [
-        *(f'validating: {done} of 2' for done in (1, 2)),
-        f'{place} validated: mIoU 50',
+        *(f'validating: {n} of 2' for n in (1, 2)),
+        'scores: mIoU 50',
     ]
     assert sum(line.startswith('epoch 1 of 1: loss ') for line in lines) == epoch_lines
     assert display.loops == []
+
+
+def test_a_display_takes_the_screen_in_the_first_process_only(capsys, monkeypatch):
+    with open_display(progress=False) as display:
+        assert display is None
+    for rank in '01':
+        monkeypatch.setenv('RANK', rank)
+        with open_display(progress=True) as display:
+            sys.stdout.write('of the log')
+            if display is not None:
+                display.line('of the display')
+    assert capsys.readouterr().out == 'of the display\n'

@@ -66,7 +66,7 @@ def runner_of(work_dir, data, hooks=None, **options):
     """Two images a batch, in their order; a checkpoint every iteration."""
     runtime = Config.fromfile(ROOT / 'configs' / '_base_' / 'runtime_cls.py').default_hooks.to_dict()
     default_hooks = {name: runtime[name] for name in ('runtime_info', 'skip_nonfinite')}
-    default_hooks['checkpoint'] = CHECKPOINTS | {'type': 'mmgcvit.WholeCheckpointHook'}
+    default_hooks['checkpoint'] = CHECKPOINTS | {'type': 'mmgcvit.AtomicCheckpointHook'}
     settings = {
         'model': Tiny(),
         'work_dir': str(work_dir),

@@ -1,8 +1,6 @@
 """Trainings of a toy in processes of their own, with faults and warnings of schedulers at chosen moments."""
 
-import errno
 import os
-import re
 import subprocess
 import sys
 import time
@@ -12,22 +10,26 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS, METRICS
 
 from mmgcvit.checkpoints import check_whole, read_checkpoint
-from mmgcvit.engine.processes import free_port
 
 from .. import fork_server
+from ..processes import free_port
 from ..programs import last_of
 from ..tools.commands import environment_for
 
 CONFIG = Path(__file__).with_name('toy_config.py')
 KILLED = 9
 ITERATIONS = (
-    *('train_cfg._delete_=True', 'train_cfg.by_epoch=False', 'train_cfg.max_iters=6', 'train_cfg.val_interval=2'),
+    *(
+        'train_cfg._delete_=True',
+        'train_cfg.type=mmgcvit.IterBasedTrainLoop',
+        'train_cfg.max_iters=6',
+        'train_cfg.val_interval=2',
+    ),
     *('default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=2'),
     'train_dataloader.sampler.type=InfiniteSampler',
 )
@@ -87,68 +89,40 @@ class BetterEveryTime(BaseMetric):
         return {'score': float(MessageHub.get_current_instance().get_info('iter'))}
 
 
-def plain(path):
-    """The name of a file, of an unfinished one without the part that is another one each time."""
-    return re.sub(r'\.[0-9a-f]{8}(?=\.unfinished$)', '', Path(path).name)
-
-
 @HOOKS.register_module()
 class DiesWhileSaving(Hook):
-    """Ends its process, as ``kill -9`` does, when something is about to be done with a file.
+    """Ends its process, as ``kill -9`` does, when something is about to be done with a file in the second epoch.
 
-    Of the environment, so that a run that is resumed without a fault has the same config:
-        DIES_AT: What and the file's name, ``os.rename epoch_2.pth.unfinished``; what is one of Python's audit events,
-            or ``half-written`` or ``disk full``. Without a file: none.
-        DIES_IN: The first time of its kind in this epoch, from 1.
+    The environment's DIES_AT is one of Python's audit events and the file's name: ``os.rename epoch_2.pth.unfinished``.
+    Without a file: never.
     """
 
-    def __init__(self):
-        self.what, _, self.name = os.environ.get('DIES_AT', '').rpartition(' ')
-        self.epoch = int(os.environ.get('DIES_IN', '1'))
-
     def before_train_epoch(self, runner):
-        if runner.epoch + 1 != self.epoch:
-            return
-        if self.what in ('half-written', 'disk full'):
-            LocalBackend.put = self.put
-        elif self.what:
+        if runner.epoch == 1 and os.environ.get('DIES_AT'):
             sys.addaudithook(self.note)
 
     def note(self, event, arguments):
-        if event == self.what and isinstance(arguments[0], str | Path) and plain(arguments[0]) == self.name:
-            os._exit(KILLED)
-
-    def put(self, content, path):
-        is_chosen = Path(path).name == self.name
-        Path(path).write_bytes(content[: len(content) // 2] if is_chosen else content)
-        if is_chosen and self.what == 'disk full':
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if is_chosen:
+        path = arguments[0] if arguments else None
+        if isinstance(path, str | Path) and f'{event} {Path(path).name}' == os.environ['DIES_AT']:
             os._exit(KILLED)
 
 
 @HOOKS.register_module()
 class IsWarned(Hook):
-    """Sends its process signals within iterations.
+    """Sends its process a signal within an iteration.
 
-    Of the environment:
-        WARNED: Which ones when, and of several processes to which rank: ``SIGTERM@3``, ``SIGUSR1@3/1``; with ``group``
-            in front to all processes that it has started too. Without a number: none, nor where torchrun has started
-            the processes again.
-        WARNED_PROCESS: The number of a process that gets it in the place of its own.
+    The environment's WARNED says which one when, and of several processes to which rank: ``SIGTERM@3``,
+    ``SIGUSR1@3/1``; with ``group`` in front to all processes that it has started too. Without: none.
     """
 
     def __init__(self):
         what, _, self.rank = os.environ.get('WARNED', '').partition('/')
         self.name, _, self.iteration = what.partition('@')
-        if os.environ.get('TORCHELASTIC_RESTART_COUNT', '0') != '0':
-            self.iteration = ''
-        self.process = os.environ.get('WARNED_PROCESS', os.getpid())
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.iteration and runner.iter + 1 == int(self.iteration) and self.rank in ('', str(runner.rank)):
             is_group, name = self.name.startswith('group'), self.name.removeprefix('group SIG').removeprefix('SIG')
             # From another process, as signals come: from their own one workers take them otherwise.
-            subprocess.run(['kill', f'-{name}', '--', f'{"-" if is_group else ""}{self.process}'], check=False)
+            subprocess.run(['kill', f'-{name}', '--', f'{"-" if is_group else ""}{os.getpid()}'], check=False)
             # Time for workers that end to be missed.
             time.sleep(0.5)

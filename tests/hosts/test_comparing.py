@@ -46,20 +46,20 @@ def test_a_text_runs_nothing_what_is_no_plain_value_stays_text_and_what_is_no_co
         'model = dict(a=1)\nopen("ran", "w")',
         'model = {[]: 1}',
         *('model = 1 +', '(', 'model = ' + '(' * 1000, 'model = ' + '-' * 10**5 + '1', 'model = a' + '.a' * 10**5),
-        *('model = 1  #' + 'x' * 10**6, 'model = <odd>', None, b'model = 1', 7),
+        *('model = <odd>', None, b'model = 1', 7),
     ):
         assert settings_of_text(text) is None, text
     assert not list(Path().iterdir())
 
 
 def test_a_difference_has_its_place_and_a_size_is_one_setting():
-    then = {'model': {'a': 1, 'b': {'c': 2}}, 'steps': [{'size': (8, 8), 'same': [1, 2]}, {'x': 1}], 'norm': 'SyncBN'}
-    now = {'model': {'a': 1, 'd': 3}, 'steps': [{'size': (8, 9), 'same': (1, 2)}, {'x': 1.0}], 'norm': 'BN'}
+    then = {'model': {'a': 1, 'b': {'c': 2}}, 'steps': [{'size': (8, 8), 'same': [1, 2]}, {'x': 1}]}
+    now = {'model': {'a': 1, 'd': 3}, 'steps': [{'size': (8, 9), 'same': (1, 2)}, {'x': 1.0}]}
     found = list(differences(then, now))
     assert [str(each) for each in found] == [
-        "model.b: {'c': 2} → (none)",
-        'model.d: (none) → 3',
-        'steps.0.size: (8, 8) → (8, 9)',
+        "model.b: {'c': 2} -> (none)",
+        'model.d: (none) -> 3',
+        'steps.0.size: (8, 8) -> (8, 9)',
     ]
     for each in found:
         now = changed(now, each.place, each.then)

@@ -12,8 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from packaging.version import Version
 from torch import nn
 
-from mmgcvit.checkpoints.resuming import NotResumableError, check_optimizer, check_schedulers
-from mmgcvit.hosts.optimizers import MergesGroups, follow_groups
+from mmgcvit.hosts.optimizers import MergesGroups
 
 from ..configs.models import read
 
@@ -64,23 +63,6 @@ class Training:
                 schedule.step()
         return self
 
-    def saved(self):
-        schedules = [copy.deepcopy(schedule.state_dict()) for schedule in self.schedules]
-        return {'optimizer': copy.deepcopy(self.wrapper.state_dict()), 'param_schedulers': schedules}
-
-    def resumed(self, before):
-        """Go on from another's checkpoint, which is looked over as a run does."""
-        checkpoint = before.saved()
-        self.model.load_state_dict(before.model.state_dict())
-        follow_groups(checkpoint, self.model, self.wrapper)
-        check_optimizer(checkpoint['optimizer'], self.wrapper.optimizer)
-        check_schedulers(checkpoint['param_schedulers'], self.schedules)
-        self.wrapper.load_state_dict(checkpoint['optimizer'])
-        for schedule, state in zip(self.schedules, checkpoint['param_schedulers'], strict=True):
-            schedule.load_state_dict(state)
-        self.steps = before.steps
-        return self
-
     def result(self):
         rates = {weight: group['lr'] for group in self.groups for weight in group['params']}
         states = self.wrapper.optimizer.state
@@ -101,24 +83,22 @@ CASES = {
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_merged_groups_train_and_go_on_as_a_group_for_each_parameter_to_the_last_bit(case, detector, monkeypatch):
+def test_merged_groups_train_as_a_group_for_each_parameter_to_the_last_bit(case, detector, monkeypatch):
     constructor, rules, number = CASES[case]
 
     def merge_nothing(self, *arguments, **options):
         super(MergesGroups, self).add_params(*arguments, **options)
 
     for kernels in ({}, {'foreach': True}):
-        merged, resumed = (Training(detector, constructor, rules, **kernels) for _ in range(2))
+        merged = Training(detector, constructor, rules, **kernels)
         with monkeypatch.context() as patch:
             patch.setattr(MergesGroups, 'add_params', merge_nothing)
             apart = Training(detector, constructor, rules, **kernels)
         assert (len(merged.groups), len(apart.groups)) == (number, len(list(detector.parameters())))
-        resumed.resumed(apart.run(5))
-        for training in (merged, apart, resumed):
+        for training in (merged, apart):
             training.run(10)
         assert not torch.equal(merged.model.neck.fpn_convs[0].conv.weight, detector.neck.fpn_convs[0].conv.weight)
         assert_same(merged, apart)
-        assert_same(resumed, apart)
 
 
 def wrapper_of(model, rules=DECAY, optimizer=None, **options):
@@ -160,13 +140,12 @@ def test_a_parameter_of_several_modules_comes_once():
 @pytest.mark.skipif(not HAS_FUSED, reason='torch has neither for CPUs')
 @pytest.mark.parametrize('clip_grad', [None, {'max_norm': 0.5}], ids=['as they are', 'clipped'])
 def test_with_a_scaler_a_fused_step_is_the_plain_one_and_is_left_out_where_that_is(clip_grad, monkeypatch):
-    """Also after the checkpoint of a run whose optimizer was not fused."""
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
     monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu'))
     scaled = {'type': 'AmpOptimWrapper', 'clip_grad': clip_grad}
-    (plain, left), (fused, right), (resumed, later) = (
+    (plain, left), (fused, right) = (
         (model, wrapper_of(model, optimizer=kernels, **copy.deepcopy(scaled)))
-        for kernels in ({'fused': False}, {}, {})
+        for kernels in ({'fused': False}, {})
         for model in [nn.Linear(3, 3)]
     )
     fused.load_state_dict(plain.state_dict())
@@ -180,18 +159,3 @@ def test_with_a_scaler_a_fused_step_is_the_plain_one_and_is_left_out_where_that_
         assert right.loss_scaler.state_dict() == left.loss_scaler.state_dict()
     assert moved == [True, False, True, False, True]
     assert right.optimizer.state[fused.weight]['step'] == 3
-    resumed.load_state_dict(plain.state_dict())
-    checkpoint = {'optimizer': copy.deepcopy(left.state_dict()), 'param_schedulers': []}
-    follow_groups(checkpoint, resumed, later)
-    later.load_state_dict(checkpoint['optimizer'])
-    assert [group['fused'] for group in later.optimizer.param_groups] == [True]
-    for model, wrapper in ((plain, left), (resumed, later)):
-        wrapper.update_params(model(torch.ones(3)).sum())
-    torch.testing.assert_close(resumed.state_dict(), plain.state_dict())
-
-
-def test_groups_of_which_a_checkpoint_says_different_things_are_not_merged(detector):
-    apart, merged = Training(detector, 'DefaultOptimWrapperConstructor', DECAY), Training(detector, OURS, DECAY)
-    apart.run(1).groups[5]['lr'] = 0.5
-    with pytest.raises(NotResumableError, match='different number of parameter groups'):
-        merged.resumed(apart)

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from mmgcvit.commands.main import run_command
-from mmgcvit.engine import testing
 from mmgcvit.inference import running
 from mmgcvit.inference.inputs import get_frame_rate, read_frames
 
@@ -217,8 +216,7 @@ def test_an_interrupted_call_leaves_whole_files(call, work_dirs, photos, out, mo
 def test_a_test_takes_a_work_dir_or_a_config_and_a_checkpoint_as_other_commands_do(work_dirs, tmp_path, monkeypatch):
     """Before or behind its options; the folder of a run that is named stays as the run has left it."""
     tested = []
-    monkeypatch.setattr(testing, 'prepare', lambda *_: None)
-    monkeypatch.setattr(testing, 'run', lambda cfg, checkpoint, *_: tested.append((cfg, checkpoint)))
+    monkeypatch.setattr('mmgcvit.engine.test.run_test', lambda cfg, checkpoint, **_: tested.append((cfg, checkpoint)))
     run = work_dirs['classification']
     own, other = ['--work-dir', tmp_path / 'own'], str(tmp_path / 'other.pth')
     (tmp_path / 'other.pth').write_bytes((run / 'epoch_1.pth').read_bytes())

@@ -43,15 +43,12 @@ def trained(request, digits, tmp_path_factory):
 
 
 def test_training_shows_progress_and_ends_with_a_score(trained):
-    """mmengine logs options of single parameters, which hide the rest on a screen: they are in the log file only."""
     task, work_dir, output = trained
     assert 'eta:' in output
     assert TASKS[task] in output
     assert Path((work_dir / 'last_checkpoint').read_text()).is_file()
     assert f'mmgcvit predict {work_dir} YOUR_PICTURES' in output
     assert list((work_dir / 'val_images').glob('*.jpg'))
-    assert 'paramwise_options' not in output
-    assert task != 'detect' or any('paramwise_options' in log.read_text() for log in work_dir.glob('*/*.log'))
 
 
 def test_testing_gives_the_score_of_training_and_pictures_and_predictions(trained, digits, tmp_path):
@@ -72,15 +69,11 @@ def test_testing_gives_the_score_of_training_and_pictures_and_predictions(traine
         assert re.search(r'Epoch\(test\) \[180/180\]', output)
 
 
-AUGMENTED = {'detect': 'coco/segm_mAP:', 'dino': 'coco/bbox_mAP:', 'segment': 'mIoU:'}
-
-
 @pytest.mark.long
-@pytest.mark.parametrize('task', AUGMENTED)
-def test_test_time_augmentation_of_each_family(task, digits, tmp_path):
-    options = [] if task == 'segment' else ['--cfg-options', 'train_cfg.max_epochs=1']
-    train(digits, task, tmp_path, *options)
-    assert AUGMENTED[task] in evaluate(digits, task, tmp_path, '--tta')
+@pytest.mark.parametrize(('task', 'metric'), [('detect', 'coco/segm_mAP:'), ('segment', 'mIoU:')])
+def test_test_time_augmentation_gives_scores(task, metric, digits, tmp_path):
+    train(digits, task, tmp_path)
+    assert metric in evaluate(digits, task, tmp_path, '--tta')
 
 
 @pytest.mark.long
@@ -133,30 +126,16 @@ def test_a_weight_that_is_loaded_and_not_finite_ends_in_a_sentence(digits, tmp_p
     assert not list((tmp_path / 'work').glob('*.pth'))
 
 
-def log_of(output):
-    (path,) = re.findall(r'^log: (\S+)$', output, re.MULTILINE)
-    return Path(path).read_text()
-
-
 def test_with_progress_training_and_testing_show_scores_in_a_handful_of_lines_and_name_the_log(digits, tmp_path):
     output = train(digits, 'segment', tmp_path, '--progress')
-    assert len(output.splitlines()) <= 10
-    assert 'Iter(train) [2/2]' in log_of(output)
-    assert 'iteration 2 of 2 validated: ' in output
-    assert '\nfinished: 2 of 2 iterations, ' in output
+    assert len(output.splitlines()) <= 15
+    (path,) = re.findall(r'^log: (\S+)$', output, re.MULTILINE)
+    assert 'Iter(train) [2/2]' in Path(path).read_text()
+    assert 'scores: ' in output
+    assert '\nfinished\n' in output
     tested = evaluate(digits, 'segment', tmp_path, '--progress')
     assert len(tested.splitlines()) <= 10
-    assert 'Load checkpoint' in log_of(tested)
     assert score(tested, 'mIoU') == pytest.approx(score(output, 'mIoU'), abs=1e-2)
-
-
-def test_with_progress_a_run_that_fails_shows_the_end_of_its_log(digits, tmp_path):
-    command = [TOOLS / 'train.py', CONFIGS / 'classify.py', '--work-dir', tmp_path]
-    output = call(digits, *command, '--progress', '--cfg-options', 'model.head.type=NoSuch', fails=True)
-    assert 'NoSuch' in output
-    assert 'Traceback' in log_of(output)
-    assert re.search(r'^whole log: ', output, re.MULTILINE)
-    assert len(output.splitlines()) <= 20
 
 
 def test_with_progress_a_terminal_shows_a_bar(digits, tmp_path):

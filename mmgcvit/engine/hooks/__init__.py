@@ -1,1 +1,1 @@
-"""Hooks of a training run, one subject a file. Each docstring says what mmengine's own hook lacks."""
+"""Hooks of training runs, one subject a file; configs/_base_/runtime.py says why each is there."""

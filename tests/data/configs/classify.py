@@ -36,12 +36,13 @@ model = dict(
     head=dict(type='LinearClsHead', num_classes=10, in_channels=128, loss=dict(type='CrossEntropyLoss'), topk=(1, 5)),
 )
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))
-train_cfg = dict(by_epoch=True, max_epochs=1, val_interval=1)
+train_cfg = dict(type='mmgcvit.EpochBasedTrainLoop', max_epochs=1, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
 default_hooks = dict(
-    checkpoint=dict(type='mmgcvit.WholeCheckpointHook', interval=1),
-    early_end=dict(type='mmgcvit.EndEarlyHook'),
+    checkpoint=dict(type='mmgcvit.AtomicCheckpointHook', interval=1),
+    exact_resume=dict(type='mmgcvit.ExactResumeHook'),
+    preemption=dict(type='mmgcvit.PreemptionHook'),
     visualization=dict(type='mmgcvit.ValVisualizationHook'),
 )
 visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])

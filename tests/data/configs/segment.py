@@ -78,13 +78,14 @@ model = dict(
     test_cfg=dict(mode='whole'),
 )
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3))
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
+train_cfg = dict(type='mmgcvit.IterBasedTrainLoop', max_iters=2, val_interval=2)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=1),
-    checkpoint=dict(type='mmgcvit.WholeCheckpointHook', by_epoch=False, interval=2),
-    early_end=dict(type='mmgcvit.EndEarlyHook'),
+    checkpoint=dict(type='mmgcvit.AtomicCheckpointHook', by_epoch=False, interval=2),
+    exact_resume=dict(type='mmgcvit.ExactResumeHook'),
+    preemption=dict(type='mmgcvit.PreemptionHook'),
     visualization=dict(type='mmgcvit.ValVisualizationHook'),
 )
 log_processor = dict(by_epoch=False)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mmgcvit import LSA
-from mmgcvit.engine.sharding import wrap_blocks
+from mmgcvit.engine.fsdp import wrap_blocks
 from mmgcvit.experiments.complexity import count_macs, count_parameters
 from mmgcvit.models.lsa import ARCHS
 from mmgcvit.models.lsa.archs import CIFAR_SHIFTS, IMAGENET_SHIFTS

@@ -1,32 +1,24 @@
-"""What a run begins with: its config and folder, a look at its data, folders that its processes share."""
+"""What a run begins with: its config, its work dir and checks of its data."""
 
 import errno
 import os
 import shutil
-import socket
 
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.engine.starting import (
-    check_data,
-    check_shared_folders,
-    check_work_dir,
-    is_first_of_node,
-    load_config,
-    needed_folders,
-)
+from mmgcvit.engine.setup import check_data, check_work_dir, load_config
 from mmgcvit.errors import UserError
 
 from ..datasets.checks.made import config as config_with
 from ..datasets.checks.made import cut, write_coco, write_folders
-from ..processes import answers_of
 from ..tools.commands import CONFIGS, TOOLS, call, train
 
 
-def test_options_override_the_config_and_the_work_dir_is_named_after_it(tmp_path):
+def test_options_override_the_config_and_the_work_dir_is_named_after_it(tmp_path, monkeypatch):
     path = tmp_path / 'some_config.py'
     path.write_text('env_cfg = dict(b=1, c=2)')
+    monkeypatch.chdir(tmp_path)
     assert load_config(path).work_dir == 'work_dirs/some_config'
     cfg = load_config(path, {'env_cfg.b': 3}, 'here')
     assert (cfg.work_dir, cfg.env_cfg.b, cfg.env_cfg.c) == ('here', 3, 2)
@@ -114,13 +106,6 @@ def test_settings_that_are_none_are_refused(tmp_path):
         assert 'whole numbers of at least 0 for images and damaged_images' in refusal_of(cfg)
 
 
-def test_on_each_node_one_process_looks(monkeypatch):
-    for name, rank in (('LOCAL_RANK', '3'), ('SLURM_LOCALID', '0')):
-        monkeypatch.setenv(name, rank)
-    first = {launcher: is_first_of_node(Config({'launcher': launcher})) for launcher in ('none', 'pytorch', 'slurm')}
-    assert first == {'none': True, 'pytorch': False, 'slurm': True}
-
-
 @pytest.mark.slow
 def test_an_image_that_breaks_while_training_is_named_and_too_many_end_it(digits, tmp_path):
     """Those that no sample has found: none is opened at the start."""
@@ -136,70 +121,3 @@ def test_an_image_that_breaks_while_training_is_named_and_too_many_end_it(digits
     output = call(own, *command, *options, fails=True)
     assert 'more than data_checks.damaged_images=1 allows' in output
     assert 'Traceback' not in output
-
-
-METRIC = {'type': 'CocoMetric'}
-ON_GPU = {'type': 'Accuracy', 'collect_device': 'gpu'}
-
-
-def config(evaluator=None, **settings):
-    return Config({'work_dir': 'work', 'val_evaluator': evaluator, **settings})
-
-
-def test_what_must_be_shared_follows_from_the_config():
-    for cfg, folders in (
-        (config(METRIC), ['.']),
-        (config([ON_GPU, METRIC]), ['.']),
-        (config(ON_GPU), []),
-        (config({**METRIC, 'collect_dir': '/shared'}), []),
-        (config(), []),
-        (config(METRIC, resume=True), ['.', 'work']),
-        (config(resume=True, load_from='a/checkpoint.pth'), []),
-    ):
-        assert [os.path.relpath(folder) for folder, _ in needed_folders(cfg, ['val_evaluator'])] == folders
-
-
-def test_one_process_shares_with_nobody(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    check_shared_folders(config(METRIC), ['val_evaluator'])
-    assert not list(tmp_path.iterdir())
-
-
-def check(folder, settings):
-    """What a process is told that is started in a folder."""
-    os.chdir(folder)
-    try:
-        return check_shared_folders(Config(settings), ['val_evaluator'])
-    except UserError as refusal:
-        return str(refusal)
-
-
-def check_in(folders, **settings):
-    """The answers of two processes that are started in these folders."""
-    for folder in folders:
-        folder.mkdir(exist_ok=True)
-    return answers_of(check, [(folder, settings) for folder in folders])
-
-
-@pytest.mark.slow
-def test_a_common_folder_is_fine_and_left_as_it_was(tmp_path):
-    folder = tmp_path / 'common'
-    assert check_in([folder, folder], work_dir=str(folder), resume=True, val_evaluator=METRIC) == [None, None]
-    assert not list(folder.iterdir())
-
-
-@pytest.mark.slow
-def test_folders_of_their_own_are_refused_in_both_processes(tmp_path):
-    own = [tmp_path / '0', tmp_path / '1']
-    answers = check_in(own, work_dir=str(tmp_path), val_evaluator=METRIC)
-    assert all(f'{socket.gethostname()}: {tmp_path}' in answer for answer in answers)
-    assert all('collect their results for the metrics through the folder they are' in answer for answer in answers)
-    answers = check_in(own, work_dir='work', resume=True)
-    assert all('look there for the checkpoint to resume from' in answer for answer in answers)
-
-
-@pytest.mark.slow
-def test_a_folder_that_cannot_be_written_is_named_in_both_processes(tmp_path):
-    (tmp_path / 'work').write_text('a file where a folder belongs')
-    answers = check_in([tmp_path, tmp_path], work_dir='work', resume=True)
-    assert all(f'process 0 cannot write into {tmp_path}/work ([Errno' in answer for answer in answers)

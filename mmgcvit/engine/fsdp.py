@@ -1,17 +1,22 @@
-"""Training with the model's weights, gradients and optimizer states shared out among the processes (FSDP)."""
+"""FSDP: train with the model's weights, gradients and optimizer state sharded over the processes."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from mmengine._strategy import FSDPStrategy as MMEngineFSDPStrategy
+from mmengine.config import Config
+from mmengine.dist import is_main_process
 from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from ..errors import UserError
+from ..hosts.mmengine import is_sharded
 from ..models.layers.blocks import TransformerBlock
 from ..registry import FUNCTIONS, STRATEGIES
+from .hooks.checkpoint import UNFINISHED
 
 # Under the others several processes hold a copy of the same share, and clipping would count each copy's gradients.
 SHARDING_STRATEGIES = ('FULL_SHARD', 'SHARD_GRAD_OP')
@@ -53,6 +58,13 @@ class FSDPStrategy(MMEngineFSDPStrategy):
             **kwargs,
         )
 
+    def save_checkpoint(self, filename: str, **kwargs: Any) -> None:
+        """Write beside the place and rename; AtomicCheckpointHook's backend does not reach a strategy."""
+        unfinished = f'{filename}{UNFINISHED}'
+        super().save_checkpoint(unfinished, **kwargs)
+        if is_main_process():
+            Path(unfinished).replace(filename)
+
     def load_optim_state_dict(self, state_dict: dict) -> None:
         """Share the optimizer's state of a whole model out among the processes; torch changed the arguments' order."""
         shares = FullyShardedDataParallel.optim_state_dict_to_load(
@@ -69,6 +81,15 @@ def wrap_blocks(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool
     ``torch.distributed.fsdp.wrap`` for the arguments.
     """
     return recurse or isinstance(module, TransformerBlock)
+
+
+def check_sharding(cfg: Config) -> None:
+    """Refuse FSDP where it cannot run: in one process, and with torch 2.1 on CPUs."""
+    if is_sharded(cfg) and cfg.launcher == 'none':
+        raise UserError('FSDPStrategy needs several processes; start with tools/dist_train.sh CONFIG NUMBER_OF_GPUS')
+    # Its FSDP makes CUDA streams for the CPU ("Stream() takes no arguments").
+    if is_sharded(cfg) and torch.__version__.startswith('2.1.') and not torch.cuda.is_available():
+        raise UserError('FSDPStrategy needs GPUs with torch 2.1; take GPUs, or a later torch')
 
 
 @torch.no_grad()

@@ -1,10 +1,9 @@
-"""Testing from a config: its options, what is looked at before anything is built, and the run."""
+"""Test a checkpoint by a config. Reads from the top: options, checks, mmengine's Runner, test."""
 
 from copy import deepcopy
 
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, DumpResults
-from mmengine.runner import Runner
 
 from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
@@ -12,13 +11,37 @@ from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import UserError
 from ..hosts.configs import is_drawn, read_config
 from ..ops.compiled import check_operators
-from .beginning import Beginning
-from .processes import prepare_processes
-from .starting import check_data, check_shared_folders, check_work_dir
+from .hooks.progress import open_display
+from .processes import join_processes
+from .setup import build_runner, check_data
 
 
-def prepare(cfg: Config, test_data: str | None = None, show_dir: str | None = None, tta: bool = False) -> None:
-    """Have a config do what the options ask for; the run's processes find each other."""
+def run_test(
+    cfg: Config,
+    checkpoint: str,
+    test_data: str | None = None,
+    show_dir: str | None = None,
+    out: str | None = None,
+    tta: bool = False,
+    progress: bool = False,
+    trust_checkpoint: bool = False,
+) -> None:
+    """Test a checkpoint as a config of :func:`.setup.load_config` says.
+
+    Args:
+        cfg: Is changed as the options say.
+        checkpoint: A file or an address.
+        test_data: A config whose data to test on.
+        show_dir: A folder for every image with its predictions drawn.
+        out: A pickle file for the predictions.
+        tta: Merge several views of each image, as the config's ``tta_pipeline`` says.
+        progress: Show bars instead of the log, which goes to its file only.
+        trust_checkpoint: Read the checkpoint as Python does, running code in it.
+
+    Raises:
+        UserError: Something that was given cannot be tested.
+    """
+    # Checkpoints hold whole models, however they were trained: mmengine's plain Runner tests them all.
     cfg.pop('strategy', None)
     if test_data:
         cfg.merge_from_dict(read_config(test_data).to_dict())
@@ -27,20 +50,14 @@ def prepare(cfg: Config, test_data: str | None = None, show_dir: str | None = No
     if tta:
         enable_tta(cfg)
     check_operators(cfg)
-    prepare_processes(cfg)
-
-
-def run(
-    cfg: Config, checkpoint: str, beginning: Beginning, out: str | None = None, trust_checkpoint: bool = False
-) -> None:
-    """Test a checkpoint as a prepared config says, within the context ``beginning``."""
+    join_processes(cfg)
     check_data(cfg, ['test_dataloader'])
-    check_work_dir(cfg.work_dir)
     cfg.load_from = checkpoint
-    # Checkpoints hold whole models, however they were trained: the plain runner tests them all.
-    runner = beginning.build(cfg, Runner)
-    check_shared_folders(cfg, ['test_evaluator'])
-    with safe_checkpoint_loading(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read:
+    with (
+        safe_checkpoint_loading(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read,
+        open_display(progress) as display,
+    ):
+        runner = build_runner(cfg, display, 'Runner')
         check_fits(runner.model, read(checkpoint), checkpoint)
         if out:
             runner.test_evaluator.metrics.append(dump_metric(cfg, out))

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 
-from mmgcvit.engine.testing import draw_predictions, dump_metric, enable_tta
+from mmgcvit.engine.test import draw_predictions, dump_metric, enable_tta
 from mmgcvit.errors import UserError
 
 

@@ -9,14 +9,13 @@ from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
 from torch.nn.parallel import DistributedDataParallel
 
 from mmgcvit import GCViT
+from mmgcvit.engine.fsdp import FSDPStrategy, check_sharding, wrap_blocks
 from mmgcvit.engine.precision import build_auto_precision_wrapper
-from mmgcvit.engine.processes import check_sharding
-from mmgcvit.engine.sharding import FSDPStrategy, wrap_blocks
 from mmgcvit.errors import UserError
 
 from ..models.contract.backbones import BACKBONES
 from ..processes import answers_of
-from ..tools.commands import CONFIGS, TOOLS, call, evaluate
+from ..tools.commands import TOOLS, call
 from . import toy
 
 EPS = torch.finfo(torch.float32).eps
@@ -63,7 +62,7 @@ def test_torch_2_1_is_not_asked_to_share_out_on_a_cpu(monkeypatch):
     cfg = Config({'launcher': 'pytorch', 'strategy': {'type': 'mmgcvit.FSDPStrategy'}})
     monkeypatch.setattr(torch, '__version__', '2.1.2')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(UserError, match=r'torch 2\.1 does on GPUs only'):
+    with pytest.raises(UserError, match=r'needs GPUs with torch 2\.1'):
         check_sharding(cfg)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     check_sharding(cfg)
@@ -90,33 +89,6 @@ def test_a_sharded_training_saved_and_resumed_ends_with_the_weights_of_a_plain_o
     plain, sharded = (toy.last(tmp_path / kind)['state_dict'] for kind in ('plain', 'sharded'))
     assert max((sharded[name] - before[name]).abs().max() for name in before) > 1e-3, 'a step would be noticed'
     torch.testing.assert_close(sharded, plain, atol=steps * rate * norm * 100 * EPS, rtol=10 * EPS)
-
-
-@toy.SHARDS_HERE
-@pytest.mark.long
-def test_a_sharded_detector_trained_and_resumed_ends_with_the_weights_of_a_plain_one(digits, tmp_path):
-    """DINO with gradient clipping, an epoch and, resumed, one more: with DDP and with FSDP.
-
-    Adam makes a step of its rate even of a gradient that is but rounding, so that a weight may differ by twice the
-    rate in each of four steps, whatever the processor; but few may: what differs is small beside what was learned.
-    """
-    rate, steps = 1e-4, 4
-    for kind, config in (('plain', 'dino'), ('sharded', 'dino_fsdp')):
-        train = {'config': CONFIGS / f'{config}.py', 'DIGITS': str(digits)}
-        toy.train_in_two(tmp_path / kind, **train)
-        toy.train_in_two(tmp_path / kind, '--resume', settings=['train_cfg.max_epochs=2'], **train)
-    plain, sharded, before = (
-        torch.cat(
-            [
-                value.flatten().float()
-                for value in torch.load(tmp_path / path, weights_only=False)['state_dict'].values()
-            ]
-        )
-        for path in ('plain/epoch_2.pth', 'sharded/epoch_2.pth', 'plain/epoch_1.pth')
-    )
-    assert (sharded - plain).abs().max() <= 2 * rate * steps
-    assert (sharded - plain).abs().mean() < 1e-3 * (plain - before).abs().mean()
-    assert 'coco/bbox_mAP:' in evaluate(digits, 'dino_fsdp', tmp_path / 'sharded')
 
 
 SIZE = (40, 52)

@@ -1,0 +1,102 @@
+"""Save checkpoints atomically: a run that is killed at any moment leaves a whole last and a whole best one."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import register_backend
+from mmengine.fileio.backends import LocalBackend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import FlexibleRunner, Runner
+
+from ...registry import HOOKS
+
+BACKEND = 'mmgcvit.AtomicBackend'
+UNFINISHED = '.unfinished'
+# What PreemptionHook saves; the next regular checkpoint replaces it.
+PREEMPTED = 'preempted.pth'
+
+
+class AtomicBackend(LocalBackend):
+    """mmengine's local files, each written beside its place, flushed to disk and renamed."""
+
+    def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
+        """Write a file; where that fails, the file that was there stays as it was."""
+        path = Path(filepath)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(path.name + UNFINISHED)
+        try:
+            with unfinished.open('wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+class LaterRemovals(AtomicBackend):
+    """Keeps a list of the files that it is asked to remove, until :meth:`remove_outdated`.
+
+    A checkpoint names the best one by its path: files outside of the run's folder are left alone.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).resolve()
+        self.outdated: list[Path] = []
+
+    def remove(self, filepath: str | Path) -> None:
+        if Path(filepath).parent.resolve() == self.folder:
+            self.outdated.append(Path(filepath))
+
+    def remove_outdated(self) -> None:
+        for path in self.outdated:
+            path.unlink(missing_ok=True)
+        self.outdated.clear()
+
+
+register_backend(BACKEND, AtomicBackend)
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """mmengine's ``CheckpointHook``, which writes files atomically and removes the outdated ones last.
+
+    mmengine's removes the oldest and the best checkpoint first, then writes in place: killed meanwhile, it leaves a
+    torn file or none. Here the disk holds one checkpoint more than ``max_keep_ckpts`` for a while.
+
+    Args:
+        **kwargs: As for ``CheckpointHook``, without ``backend_args``: it writes local files only.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(backend_args={'backend': BACKEND}, **kwargs)
+        self.counts: dict[str, int] = {}
+
+    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+        super().before_train(runner)
+        self.file_backend = LaterRemovals(self.out_dir)
+        if is_main_process():
+            for unfinished in Path(self.out_dir).glob(f'*{UNFINISHED}'):
+                unfinished.unlink()
+
+    def _save_checkpoint_with_step(self, runner: Runner | FlexibleRunner, step: int, meta: dict[str, int]) -> None:
+        """Save ``epoch_N.pth`` or ``iter_N.pth``; everything that it replaces goes once it is there."""
+        counts = self.counts
+        self.counts = counts or dict(meta)
+        super()._save_checkpoint_with_step(runner, step, meta)
+        self.counts = counts
+        if is_main_process():
+            self.file_backend.remove_outdated()
+            Path(runner.work_dir, PREEMPTED).unlink(missing_ok=True)
+
+    def after_val_epoch(self, runner: Runner | FlexibleRunner, metrics: dict[str, float]) -> None:
+        self.counts = {'epoch': runner.epoch, 'iter': runner.iter}
+        super().after_val_epoch(runner, metrics)
+        self.counts = {}
+
+    def before_save_checkpoint(self, runner: Runner | FlexibleRunner, checkpoint: dict[str, Any]) -> None:
+        """Write the epoch and the iteration that were asked for; FlexibleRunner counts one more after a validation."""
+        checkpoint['meta'].update(self.counts)

@@ -1,0 +1,122 @@
+"""Show on the screen how a run gets on, instead of its log."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from io import TextIOBase
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import FlexibleRunner, IterBasedTrainLoop, Runner
+
+from ..progress import ALWAYS_SHOWN, Display
+
+# Warnings that nobody who starts a run can use: of mmengine's CheckpointHook about its own calls, of names of scores,
+# and of registries that it searches beside its own.
+NEEDLESS = re.compile(
+    '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in metric class'
+    '|Failed to search registry|skip saving parameter schedulers'
+)
+
+
+class ProgressHook(Hook):
+    """Tells a display of every iteration, of each epoch's loss, of each validation's scores, and of warnings.
+
+    Registered by ``--progress``, not by configs: a display holds an open terminal.
+    """
+
+    # After the hooks that gather losses and times.
+    priority = 'VERY_LOW'
+
+    def __init__(self, display: Display) -> None:
+        self.display = display
+
+    def before_run(self, runner: Runner | FlexibleRunner) -> None:
+        """Show the log's warnings and its summary; the rest of it is in its file."""
+        shown = logging.Handler()
+        shown.emit = lambda record: self.display.line(record.getMessage())
+        shown.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN))
+        shown.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
+        runner.logger.addHandler(shown)
+
+    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+        self.display.line(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
+        self.display.begin('training', runner.max_iters, runner.iter)
+
+    def after_train_iter(
+        self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        self.display.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in mean_losses(runner).items()))
+
+    def after_train_epoch(self, runner: Runner | FlexibleRunner) -> None:
+        if not counts_iterations(runner):
+            loss = mean_losses(runner).get('loss', float('nan'))
+            self.display.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
+
+    def after_train(self, runner: Runner | FlexibleRunner) -> None:
+        self.display.end()
+
+    def before_val_epoch(self, runner: Runner | FlexibleRunner) -> None:
+        self.display.begin('validating', len(runner.val_dataloader))
+
+    def before_test_epoch(self, runner: Runner | FlexibleRunner) -> None:
+        self.display.begin('testing', len(runner.test_dataloader))
+
+    def after_val_iter(
+        self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        self.display.advance(batch_idx + 1)
+
+    after_test_iter = after_val_iter
+
+    def after_val_epoch(self, runner: Runner | FlexibleRunner, metrics: Mapping[str, Any] | None = None) -> None:
+        self.display.end()
+        self.display.line('scores: ' + format_scores(metrics or {}))
+
+    after_test_epoch = after_val_epoch
+
+
+def counts_iterations(runner: Runner | FlexibleRunner) -> bool:
+    """Whether a training's length is given in iterations instead of epochs."""
+    return isinstance(runner.train_loop, IterBasedTrainLoop)
+
+
+def mean_losses(runner: Runner | FlexibleRunner) -> dict[str, float]:
+    """The total loss, called ``loss``, and its parts: means over the window that the run's log uses."""
+    window = runner.log_processor.window_size
+    scalars = {name.removeprefix('train/'): values for name, values in runner.message_hub.log_scalars.items()}
+    return {name: values.mean(window) for name, values in scalars.items() if 'loss' in name and '/' not in name}
+
+
+def format_scores(metrics: Mapping[str, Any]) -> str:
+    """Scores that are single numbers, in one line."""
+    return '  '.join(f'{name} {float(value):.4g}' for name, value in metrics.items() if isinstance(value, Real))
+
+
+@contextmanager
+def open_display(progress: bool) -> Iterator[Display | None]:
+    """For ``--progress``, a display on stdout; what the run prints and logs there otherwise is left to its log file.
+
+    None without ``progress``, and in other processes than the first.
+    """
+    if not progress:
+        yield None
+        return
+    display = Display(sys.stdout)
+    with redirect_stdout(Nothing()):
+        try:
+            yield display if os.environ.get('RANK', '0') == '0' else None
+        finally:
+            display.close()
+
+
+class Nothing(TextIOBase):
+    """A stream that takes text and drops it; unlike an open ``os.devnull`` it may outlive the run, as loggers do."""
+
+    def write(self, text: str) -> int:
+        return len(text)

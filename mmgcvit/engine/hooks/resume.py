@@ -1,0 +1,81 @@
+"""What a run needs of its past, saved with every checkpoint as tensors and plain values and restored from them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import FlexibleRunner, Runner
+
+from ...errors import CheckpointError
+from ...registry import HOOKS
+from ..loops import EpochBasedTrainLoop, IterBasedTrainLoop
+
+PARTS = ('meta', 'message_hub', 'param_schedulers')
+
+
+@HOOKS.register_module()
+class ExactResumeHook(Hook):
+    """Have a resumed run end with the numbers of one that was never interrupted, to the last bit.
+
+    Weights, optimizer, schedules, seed, epoch and iteration are in mmengine's checkpoints; this project's loops
+    (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``) draw by seed and iteration. The hook saves logs,
+    counters and schedules as plain values, so that a checkpoint is read without running code, and says where a resumed
+    run differs.
+    """
+
+    # Before the hooks that save.
+    priority = 'HIGH'
+
+    def before_save_checkpoint(self, runner: Runner | FlexibleRunner, checkpoint: dict[str, Any]) -> None:
+        for part in PARTS:
+            if part in checkpoint:
+                checkpoint[part] = to_plain(checkpoint[part])
+        checkpoint['meta']['world_size'] = get_world_size()
+
+    def after_load_checkpoint(self, runner: Runner | FlexibleRunner, checkpoint: dict[str, Any]) -> None:
+        # mmengine calls it for weights to start from, too.
+        if not runner._resume:
+            return
+        meta = checkpoint.get('meta', {})
+        if not {'epoch', 'iter'} <= meta.keys() or not {'optimizer', 'message_hub'} <= checkpoint.keys():
+            raise CheckpointError(
+                'the checkpoint cannot be resumed: it lacks the optimizer or the iteration; to start from its weights, '
+                'name it as load_from, without --resume'
+            )
+        restore_histories(checkpoint['message_hub'])
+        if meta.get('world_size', get_world_size()) != get_world_size():
+            runner.logger.warning(
+                f'{meta["world_size"]} processes saved the checkpoint and {get_world_size()} go on: batches and random '
+                'numbers are not those of the run as it was'
+            )
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop | IterBasedTrainLoop):
+            runner.logger.warning(
+                f'train_cfg.type is {type(runner.train_loop).__name__}: the resumed run repeats random numbers; '
+                'mmgcvit.EpochBasedTrainLoop and mmgcvit.IterBasedTrainLoop continue them'
+            )
+
+
+def to_plain(value: Any) -> Any:
+    """A value without NumPy's and mmengine's classes, and without the functions that mmengine's OneCycleLR saves."""
+    if isinstance(value, HistoryBuffer):
+        history, counts = (torch.from_numpy(np.array(part, float)) for part in value.data)
+        return {'history': history, 'counts': counts, 'max_length': value.max_length}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {name: to_plain(inner) for name, inner in value.items() if not callable(inner)}
+    if isinstance(value, list | tuple):
+        return type(value)(map(to_plain, value)) if type(value) in (list, tuple) else list(map(to_plain, value))
+    return value
+
+
+def restore_histories(hub: dict[str, Any]) -> None:
+    """Make mmengine's ``HistoryBuffer`` of what :func:`to_plain` has made of them, in place."""
+    logs = hub.get('log_scalars', {})
+    for name, log in logs.items():
+        if isinstance(log, dict):
+            logs[name] = HistoryBuffer(log['history'].tolist(), log['counts'].tolist(), log['max_length'])

@@ -1,0 +1,70 @@
+"""What a training says at its start and its end: trainable parameters, the best checkpoint, and what to call next."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import FlexibleRunner, Runner
+
+from ...hosts.configs import is_drawn
+from ...hosts.mmengine import plain_model
+from ..progress import ALWAYS_SHOWN
+from .skip_nonfinite import SKIPPED_STEPS
+
+# Where mmengine's message hub has the best checkpoint and its score; of several metrics their names stand behind.
+BEST, SCORE = 'best_ckpt', 'best_score'
+
+
+class SummaryHook(Hook):
+    """Logs how many parameters train, and a summary when training has come to its end; ``train`` registers it."""
+
+    # After the last checkpoint.
+    priority = 'LOWEST'
+
+    @master_only
+    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+        parameters = list(plain_model(runner).parameters())
+        total, trained = (sum(each.numel() for each in found) for found in (parameters, filter(is_trained, parameters)))
+        runner.logger.info(f'{trained / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trained')
+
+    @master_only
+    def after_train(self, runner: Runner | FlexibleRunner) -> None:
+        skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS)
+        lines = [f'{skipped} steps were skipped: not finite'] if skipped else []
+        lines += [*describe_checkpoints(runner), *next_commands(runner)]
+        runner.logger.info('\n'.join(['finished', *lines]), extra={ALWAYS_SHOWN: True})
+
+
+def is_trained(parameter: object) -> bool:
+    return parameter.requires_grad
+
+
+def describe_checkpoints(runner: Runner | FlexibleRunner) -> Iterator[str]:
+    """A line for the best checkpoint of each metric with its score; where there is none, for the last one."""
+    info = runner.message_hub.runtime_info
+    best = [name for name in info if name.startswith(BEST)]
+    for name in best:
+        metric = Path(info[name]).name.removeprefix('best_').rsplit('_', 2)[0]
+        yield f'best {metric} {info[name.replace(BEST, SCORE)]:.4g}: {quote(info[name])}'
+    if not best and 'last_ckpt' in info:
+        yield f'last checkpoint: {quote(info["last_ckpt"])}'
+
+
+def next_commands(runner: Runner | FlexibleRunner) -> list[str]:
+    """What to call next, to be copied into a shell."""
+    work_dir = quote(runner.work_dir)
+    scored = runner.val_loop is not None
+    if not is_drawn(runner.cfg):
+        return ['next:', f'  mmgcvit test {work_dir}'] if scored else []
+    mistakes = [f'  mmgcvit mistakes {work_dir}'] if scored else []
+    publish = f'  mmgcvit publish {work_dir} {quote(Path(runner.work_dir, "model.safetensors"))}'
+    return ['next:', f'  mmgcvit predict {work_dir} YOUR_PICTURES', *mistakes, publish]
+
+
+def quote(path: str | Path) -> str:
+    """A path as one types it in the current folder."""
+    near = os.path.relpath(path)
+    return shlex.quote(str(path) if near.startswith('..') else near)

@@ -1,0 +1,95 @@
+"""What trainings and tests begin with: their config, and checks of the machine and the data."""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import FlexibleRunner, Runner
+from rich.progress import Progress
+
+from ..datasets.checks import Outcome, check_datasets
+from ..datasets.checks.presence import check_presence
+from ..datasets.checks.sources import settings_of
+from ..errors import UserError
+from ..files import check_writable
+from ..hosts.configs import enter_scope, read_config
+from ..hosts.machine import check_gpus, use_device
+from ..hosts.mmengine import do_in_process_0
+from ..ops.compiled import check_operators_load
+from .hooks.progress import ProgressHook
+from .progress import Display
+
+
+def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
+    """Refuse GPUs that torch cannot use, a ``--device`` that is not there, and mmcv operators that do not load."""
+    check_gpus()
+    if launcher != 'none' and device.startswith('cuda:'):
+        raise UserError(f'--device {device}: each process takes a GPU of its own; choose with CUDA_VISIBLE_DEVICES')
+    use_device(device)
+    check_operators_load()
+
+
+def load_config(
+    path: str, options: Mapping[str, Any] | None = None, work_dir: str | None = None, launcher: str = 'none'
+) -> Config:
+    """Read a config with options; ``work_dir`` is the named one, the config's, or ``work_dirs/CONFIG_NAME``.
+
+    Raises:
+        UserError: The work dir cannot be written, or there is no such config or setting.
+    """
+    cfg = read_config(path, options)
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(path).stem)
+    check_work_dir(cfg.work_dir)
+    return cfg
+
+
+def check_work_dir(work_dir: str) -> None:
+    """Refuse a work dir that cannot be written; it need not be there."""
+    check_writable(Path(work_dir), f'the work dir {work_dir} (--work-dir)')
+
+
+def check_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
+    """Check the data sets of these dataloaders before anything is built; rank 0 does it for all processes.
+
+    What is repaired or left out is printed.
+
+    Returns:
+        How many images training passes over as its config asks it to, and why.
+
+    Raises:
+        UserError: Something would stop the run later, or make its results wrong.
+    """
+
+    def check() -> Counter[str]:
+        check_presence(cfg, loaders)
+        images = settings_of(cfg)['images']
+        enter_scope(cfg)
+        report = check_datasets(cfg, loaders, images, Progress(disable=True))
+        errors = report.format_sentences(Outcome.STOPS)
+        if errors:
+            raise UserError('\n'.join([*errors, "'mmgcvit check-data CONFIG' looks at all images"]))
+        for words in (
+            report.format_sentences(Outcome.LEFT_OUT) + report.format_sentences(Outcome.REPAIRED) + report.notes
+        ):
+            sys.stderr.write(f'data: {words}\n')
+        sys.stderr.flush()
+        return report.passed_over
+
+    return do_in_process_0(check)
+
+
+def build_runner(cfg: Config, display: Display | None = None, kind: str | None = None) -> Runner | FlexibleRunner:
+    """Build mmengine's runner of a config, which shows its progress on a display."""
+    name = kind or cfg.get('runner_type', 'Runner')
+    found = RUNNERS.get(name)
+    if found is None:
+        raise UserError(f'runner_type={name}: there is no such runner; expected Runner or FlexibleRunner')
+    runner = found.from_cfg(cfg)
+    if display is not None:
+        runner.register_hook(ProgressHook(display))
+    return runner

@@ -1,0 +1,158 @@
+"""Train a config. Reads from the top: options, checks, mmengine's Runner, training."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from copy import deepcopy
+from importlib.util import find_spec
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
+from mmengine.registry import MODELS
+from mmengine.runner import FlexibleRunner, Runner
+from torch import nn
+
+from ..checkpoints.loading import check_fits
+from ..checkpoints.safe_loading import safe_checkpoint_loading
+from ..datasets.checks import skip_damaged
+from ..datasets.checks.sources import settings_of
+from ..errors import UserError
+from ..hosts.configs import read_config
+from ..ops.compiled import check_operators
+from .fsdp import check_sharding
+from .hooks.progress import open_display
+from .hooks.summary import SummaryHook
+from .processes import join_processes
+from .resume import choose_checkpoint, lock, remove_checkpoints, require_unused, warn_of_changes
+from .setup import build_runner, check_data
+
+AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
+# What --log-to takes: mmengine's backend, and the package that it needs.
+TRACKERS = {
+    'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
+    'wandb': ('WandbVisBackend', 'wandb'),
+}
+
+
+def train(
+    cfg: Config,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    resume: str | None = None,
+    overwrite: bool = False,
+    log_to: Sequence[str] = (),
+    progress: bool = False,
+    trust_checkpoint: bool = False,
+) -> None:
+    """Train what a config of :func:`.setup.load_config` says.
+
+    Args:
+        cfg: Is changed as the options say.
+        amp: Train in mixed precision.
+        auto_scale_lr: Scale the learning rate from the config's batch size to the actual one.
+        resume: A checkpoint, or ``'auto'`` for the latest in the work dir, if there is one.
+        overwrite: Remove an earlier run's checkpoints from the work dir.
+        log_to: Names of :data:`TRACKERS`.
+        progress: Show bars instead of the log, which goes to its file only.
+        trust_checkpoint: Read the checkpoint as Python does, running code in it.
+
+    Raises:
+        UserError: Something that was given cannot be trained.
+        SystemExit: The run was preempted, see :class:`.hooks.preemption.PreemptionHook`.
+    """
+    if amp:
+        enable_amp(cfg)
+    if auto_scale_lr:
+        enable_lr_scaling(cfg)
+    add_trackers(cfg, log_to)
+    check_sharding(cfg)
+    check_operators(cfg)
+    join_processes(cfg)
+    choose_checkpoint(cfg, resume)
+    if not overwrite and not (cfg.get('resume') and cfg.load_from):
+        require_unused(cfg.work_dir)
+    skip_damaged(cfg, settings_of(cfg)['damaged_images'])
+    check_data(cfg, ['train_dataloader', 'val_dataloader'])
+    trusted = [cfg.load_from] if trust_checkpoint and cfg.get('load_from') else []
+    with ExitStack() as stack:
+        stack.enter_context(lock(cfg.work_dir))
+        read = stack.enter_context(safe_checkpoint_loading(cfg.work_dir, trusted))
+        runner = build_runner(cfg, stack.enter_context(open_display(progress)))
+        warn_of_batch_size(cfg)
+        if cfg.get('load_from'):
+            check_fits(model_of(runner), read(cfg.load_from), cfg.load_from, '' if cfg.get('resume') else 'backbone.')
+        warn_of_changes(cfg)
+        if overwrite:
+            remove_checkpoints(cfg.work_dir)
+        runner.register_hook(SummaryHook())
+        runner.train()
+
+
+def enable_amp(cfg: Config) -> None:
+    """Turn mixed precision on, for ``--amp``."""
+    if not torch.cuda.is_available():
+        raise UserError('--amp: mixed-precision training needs a GPU, and there is none here; leave the option out')
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind not in AMP_REPLACES:
+        raise UserError(f'--amp: the config has optim_wrapper.type={kind}; only {", ".join(AMP_REPLACES)} are replaced')
+    cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def enable_lr_scaling(cfg: Config) -> None:
+    """Turn mmengine's scaling on, for ``--auto-scale-lr``."""
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+        raise UserError('--auto-scale-lr: the config does not set auto_scale_lr.base_batch_size')
+    cfg.auto_scale_lr.enable = True
+
+
+def add_trackers(cfg: Config, names: Sequence[str]) -> None:
+    """Add mmengine's visualization backends for ``--log-to``."""
+    missing = [TRACKERS[name][1] for name in names if find_spec(TRACKERS[name][1]) is None]
+    if missing:
+        raise UserError(f'--log-to: {" and ".join(missing)} not installed: pip install {" ".join(missing)}')
+    if names:
+        visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
+        backends = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
+        added = [name for name in (TRACKERS[each][0] for each in names) if name not in {b['type'] for b in backends}]
+        visualizer.vis_backends = [*backends, *(ConfigDict(type=name) for name in added)]
+
+
+def warn_of_batch_size(cfg: Config) -> None:
+    """Warn where the effective batch size is not the one that the config's learning rate was made for."""
+    warning = other_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
+    if warning is not None:
+        print_log(warning, 'current', logging.WARNING)
+
+
+def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
+    """What to say of another effective batch size than that of ``recipe``, the config without options.
+
+    ``auto_scale_lr.base_batch_size`` is multiplied by the accumulation steps of the same source, file or options. None
+    where the batch size is the recipe's, is not known, or mmengine scales.
+    """
+    scaling = cfg.get('auto_scale_lr') or {}
+    base, images = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
+    if scaling.get('enable') or base is None or images is None:
+        return None
+    is_changed = base != (recipe.get('auto_scale_lr') or {}).get('base_batch_size')
+    counts, recipe_counts = accumulation_steps(cfg), accumulation_steps(cfg if is_changed else recipe)
+    if processes * images * counts == base * recipe_counts:
+        return None
+    return (
+        f'The learning rate was made for {base * recipe_counts} images a step, and this run has '
+        f'{processes * images * counts}: {processes} processes x {images} images x {counts} accumulated. '
+        '--auto-scale-lr scales it; train_dataloader.batch_size and optim_wrapper.accumulative_counts change the '
+        'number of images'
+    )
+
+
+def accumulation_steps(cfg: Config) -> int:
+    return (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+
+
+def model_of(runner: Runner | FlexibleRunner) -> nn.Module:
+    """A runner's model; mmengine's FlexibleRunner builds its own only when training starts."""
+    return runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))

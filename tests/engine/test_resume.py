@@ -1,0 +1,105 @@
+"""Where a run is saved and resumed: which checkpoint is the latest, what is refused, and what differs is said."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+from mmengine.config import Config
+
+from mmgcvit.checkpoints import CheckpointError
+from mmgcvit.engine import resume
+from mmgcvit.engine.resume import checkpoints_in, choose_checkpoint, find_latest_checkpoint
+
+from .calling import CONFIG, as_before, call  # noqa: F401
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    """Three checkpoints, the middle one of which is named as the last."""
+    for number in (1, 2, 10):
+        torch.save({'state_dict': {}, 'meta': {'iter': number}}, path := tmp_path / f'epoch_{number}.pth')
+        os.utime(path, (number, number))
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    return tmp_path
+
+
+def test_the_latest_is_the_one_that_last_checkpoint_names_also_where_the_folder_was_moved(work_dir):
+    assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_2.pth'
+    (work_dir / 'last_checkpoint').write_text('/an/earlier/place/epoch_2.pth')
+    assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_2.pth'
+    (work_dir / 'last_checkpoint').write_text('')
+    assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_10.pth'
+
+
+def test_torn_checkpoints_are_passed_over_and_named_and_where_none_is_whole_that_is_an_error(work_dir, monkeypatch):
+    said = []
+    monkeypatch.setattr(resume, 'print_log', lambda text, *_: said.append(text))
+    for name in ('epoch_2.pth', 'epoch_10.pth'):
+        os.truncate(work_dir / name, 500)
+    assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_1.pth'
+    assert ['epoch_2.pth' in said[0], 'epoch_10.pth' in said[1], len(said)] == [True, True, 2]
+    (work_dir / 'epoch_1.pth').write_bytes(b'')
+    with pytest.raises(CheckpointError, match='has no checkpoint that can be read'):
+        find_latest_checkpoint(work_dir)
+
+
+def test_one_command_line_begins_a_run_and_goes_on_with_it(work_dir, tmp_path_factory):
+    cfg = Config({'work_dir': str(tmp_path_factory.mktemp('empty'))})
+    choose_checkpoint(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (True, None)
+    cfg = Config({'work_dir': str(work_dir)})
+    choose_checkpoint(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (True, str(work_dir / 'epoch_2.pth'))
+    choose_checkpoint(cfg, str(work_dir / 'epoch_1.pth'))
+    assert cfg.load_from == str(work_dir / 'epoch_1.pth')
+    with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such checkpoint'):
+        choose_checkpoint(cfg, 'nowhere.pth')
+    # resume=True in the config, and nothing on the command line.
+    cfg = Config({'work_dir': str(work_dir), 'resume': True})
+    choose_checkpoint(cfg, None)
+    assert cfg.load_from == str(work_dir / 'epoch_2.pth')
+
+
+@pytest.mark.usefixtures('as_before')
+def test_a_work_dir_with_checkpoints_is_refused_or_resumed_or_overwritten(tmp_path):
+    """A refused run changes nothing; a resumed one says in one warning what is set otherwise."""
+    train = ('train', CONFIG, '--work-dir', tmp_path)
+    assert call(*train, options=['train_cfg.max_epochs=1']) is None
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+    said = call(*train)
+    assert "holds an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)" in said
+    assert all(way in said for way in ('--resume', '--work-dir', '--overwrite'))
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
+    changed = ['optim_wrapper.optimizer.weight_decay=0.5', 'log_level=WARNING']
+    assert call(*train, '--resume', options=changed) is None
+    assert (tmp_path / 'epoch_2.pth').is_file()
+    log = max(tmp_path.glob('*/*.log')).read_text()
+    assert 'resumed with other settings:\n' in log
+    assert '  optim_wrapper.optimizer.weight_decay: (none) -> 0.5\n' in log
+    assert '  train_cfg.max_epochs: 1 -> 2\n' in log
+    assert call(*train, '--overwrite', options=['train_cfg.max_epochs=1']) is None
+    assert [path.name for path in checkpoints_in(tmp_path)] == [
+        *('best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint')
+    ]
+
+
+@pytest.mark.usefixtures('as_before')
+def test_in_a_work_dir_in_which_another_trains_a_run_does_not_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(resume, 'SECONDS_TO_WAIT', 0.1)
+    with FileLock(tmp_path / '.lock'):
+        assert f'another training runs in {tmp_path}' in call('train', CONFIG, '--work-dir', tmp_path)
+    assert checkpoints_in(tmp_path) == []
+
+
+@pytest.mark.usefixtures('as_before')
+def test_what_cannot_be_resumed_is_refused_in_a_sentence(tmp_path):
+    work_dir = tmp_path / 'work'
+    assert call('train', CONFIG, '--work-dir', work_dir, options=['train_cfg.max_epochs=1']) is None
+    content = torch.load(work_dir / 'epoch_1.pth', weights_only=False)
+    weights = tmp_path / 'weights.pth'
+    torch.save({'state_dict': content['state_dict']}, weights)
+    said = call('train', CONFIG, '--work-dir', tmp_path / 'other', '--resume', weights)
+    assert 'cannot be resumed: it lacks the optimizer or the iteration; to start from its weights' in said
+    assert not list(Path(tmp_path / 'other').glob('*.pth'))

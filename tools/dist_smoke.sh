@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Try a config on several GPUs before a long run, with one image a GPU: training in mixed precision (where there is a GPU),
+# a checkpoint, training resumed from it, a test by all processes; on a miniature of COCO, ADE20K or ImageNet-1K. That is
+# an epoch each time, on 8 GPUs two iterations of COCO's 16 images; of configs that count iterations two.
+#   tools/dist_smoke.sh CONFIG GPUS [KEY=VALUE ...]      (as --cfg-options)
+# Environment: DATA=own takes the config's own data; SMOKE_DIR is the folder to make (work_dirs/smoke).
+set -euo pipefail
+if [ $# -lt 2 ]; then
+    echo "usage: $0 CONFIG GPUS [KEY=VALUE ...]" >&2
+    exit 2
+fi
+tools=$(cd "$(dirname "$0")" && pwd)
+python=$("$tools/launch.sh" python)
+export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}" PYTHON=$python
+config=$(realpath "$1") gpus=$2
+folder=$(realpath -m "${SMOKE_DIR:-work_dirs/smoke}/$(basename "$config" .py)")
+rm -rf "$folder/run"
+mkdir -p "$folder"
+if [ "${DATA:-miniature}" != own ]; then
+    "$python" -m mmgcvit miniature "$folder/data"
+    ln -sfn . "$folder/data/ade"
+    cd "$folder"
+fi
+amp=$("$python" -c 'import torch; print("--amp" if torch.cuda.is_available() else "")')
+length=$("$python" -c 'import sys; from mmengine.config import Config
+cfg = Config.fromfile(sys.argv[1]).train_cfg
+print("iters" if "max_iters" in cfg else "epochs")' "$config")
+options=(train_dataloader.batch_size=1 default_hooks.checkpoint.interval=1 "${@:3}")
+if [ "$length" = iters ]; then
+    first=(train_cfg.max_iters=2 train_cfg.val_interval=2) then=(train_cfg.max_iters=4 train_cfg.val_interval=2)
+else
+    first=(train_cfg.max_epochs=1) then=(train_cfg.max_epochs=2)
+fi
+train=("$tools/dist_train.sh" "$config" "$gpus" --work-dir "$folder/run" $amp)
+"${train[@]}" --cfg-options "${options[@]}" "${first[@]}"
+"${train[@]}" --resume --cfg-options "${options[@]}" "${then[@]}" | tee "$folder/resumed.txt"
+grep -Eq 'resumed epoch: 1|iter: 2$' "$folder/resumed.txt"
+"$tools/dist_test.sh" "$config" "$(cat "$folder/run/last_checkpoint")" "$gpus" --work-dir "$folder/test" \
+    --cfg-options "${@:3}" test_dataloader.batch_size=1
+echo "smoke run of $1 in $gpus processes: all steps OK"
