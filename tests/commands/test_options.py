@@ -13,6 +13,7 @@ def test_common_options_leave_to_the_config_and_the_machine_what_is_not_asked_fo
     parser = argparse.ArgumentParser()
     add_common_options(parser)
     expected = {'work_dir': None, 'cfg_options': None, 'launcher': 'none', 'device': 'auto', 'local_rank': 0}
+    expected['progress'] = False
     assert vars(parser.parse_args([])) == {**expected, 'trust_checkpoint': False}
     for option in ('--local_rank', '--local-rank'):
         assert parser.parse_args([f'{option}=3']).local_rank == 3

@@ -40,7 +40,7 @@ MISTAKES = {
     ('visualize', 'attention', DEMO, 'a.jpg', '--haed', '1'): 'is --head meant?',
     ('train', CONFIG, '--device', 'gpu'): "'gpu': expected auto, cpu, cuda or cuda:N",
     ('train', CONFIG, '--cfg-options', 'a'): 'expected KEY=VALUE',
-    ('train', '--data', 'nowhere'): 'there is no such folder',
+    ('train', '--data', 'nowhere'): 'nowhere is not there',
     ('test', CONFIG, 'missing.pth'): 'there is no checkpoint missing.pth',
     ('test', NO_CONFIG, 'missing.pth'): 'there is no config',
     ('predict', DEMO, 'setup.py'): 'setup.py is neither an image nor a video',

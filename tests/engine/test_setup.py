@@ -36,7 +36,7 @@ def test_a_work_dir_that_cannot_be_written_is_refused_and_none_is_made(tmp_path,
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     # Whoever runs the tests may write anywhere, so the system's answer is given.
-    monkeypatch.setattr('tempfile.TemporaryDirectory', refuse)
+    monkeypatch.setattr('tempfile.TemporaryFile', refuse)
     with pytest.raises(UserError, match='Read-only file system'):
         check_work_dir(str(tmp_path / 'a'))
 
@@ -57,7 +57,10 @@ def test_what_is_missing_is_named_with_how_to_get_it(tmp_path):
         ({'dataset': images}, [f'{coco}/a.json']),
         ({'datasets': [images, images]}, [f'{coco}/a.json']),
         ({**images, 'data_root': f'{tmp_path}/digits/coco'}, [f"'mmgcvit digits {tmp_path}/digits' makes it"]),
-        ({'type': 'ImageNet', 'data_root': '/nowhere/imagenet', 'split': 'val'}, ['/nowhere/imagenet/val', '1000']),
+        (
+            {'type': 'ImageNet', 'data_root': '/nowhere/imagenet', 'split': 'val'},
+            ['/nowhere/imagenet/val', 'image-net.org'],
+        ),
         (own, ['/nowhere\n']),
         ({**own, 'ann_file': ['a', 'b']}, ['/nowhere/a\n', '/nowhere/b\n']),
         (cifar, ['/nowhere/cifar100/cifar-100-python', 'cs.toronto.edu/~kriz/cifar']),
