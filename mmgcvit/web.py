@@ -1,6 +1,5 @@
 """A Gradio page on which to try a trained model: upload a picture, see the predictions drawn."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from .errors import UserError
 from .inference import Predictor
-from .inference.results import Classification, Detections, Prediction, Segmentation
+from .inference.results import Classification, Prediction, Segmentation
 
 LOOPBACK = '127.0.0.1'
 # In a clone; installed packages have no docs.
@@ -46,7 +45,7 @@ def build_page(model: Predictor) -> gr.Blocks:
         """The drawing and the summary of what scores at least ``least``."""
         if path is None or prediction is None:
             return None, None
-        shown = filter_by_score(prediction, least) if is_detector else prediction
+        shown = prediction.select(np.flatnonzero(prediction.scores >= least)) if is_detector else prediction
         return model.draw(path, shown)[..., ::-1], summarise(shown, model.classes)
 
     # With analytics on, Gradio would report to its makers and ask them for its newest version.
@@ -75,19 +74,6 @@ def build_page(model: Predictor) -> gr.Blocks:
         picture.change(predict, [picture, least], [found, drawing, summary])
         least.change(show, [picture, found, least], [drawing, summary])
     return page
-
-
-def filter_by_score(found: Detections, least: float) -> Detections:
-    """Keep the objects that score at least ``least``."""
-    kept = np.flatnonzero(found.scores >= least)
-    return replace(
-        found,
-        boxes=found.boxes[kept],
-        scores=found.scores[kept],
-        labels=found.labels[kept],
-        class_names=[found.class_names[number] for number in kept],
-        masks=None if found.masks is None else found.masks[kept],
-    )
 
 
 def summarise(prediction: Prediction, classes: list[str]) -> Any:

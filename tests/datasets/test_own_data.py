@@ -62,7 +62,7 @@ def test_what_is_asked_for_stands_in_the_lines_of_the_config_and_is_said(make, t
     assert made.cfg.model.backbone.init_cfg.checkpoint == str(weights)
     assert made.cfg.val_dataloader.dataset.metainfo.classes == CLASSES
     assert len(made.path.read_text().splitlines()) < 200
-    for words in ('YOLO', '5 images (train), 1 images (val)', 'Faster R-CNN, --size small, at 320 px, 7 epochs'):
+    for words in ('YOLO', '5 images (train), 1 image (val)', 'Faster R-CNN, --size small, at 320 px, 7 epochs'):
         assert words in made.said
     made = make('labels', pretrained='none', size=MINI, epochs=3)
     # 4 images in batches of 8.

@@ -157,7 +157,7 @@ def test_a_camera_gives_so_many_frames(call, work_dirs, out, camera, monkeypatch
 REFUSED = {
     'RUN': 'name what to look at behind CONFIG and CHECKPOINT',
     'RUN/classify.py RUN/epoch_1.pth': 'name what to look at',
-    'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is no checkpoint',
+    'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
     'runs/none photos/a.png': 'there is no config runs/none, neither a file nor',
     'RUN/classify.py photos/a.png': 'classify.py has no checkpoint beside it',
     'RUN/classify.py --camera 0': 'name a checkpoint of it',

@@ -20,7 +20,7 @@ from ..conftest import ROOT
 
 gradio = pytest.importorskip('gradio')
 webdriver = pytest.importorskip('selenium.webdriver')
-from mmgcvit.web import build_page, filter_by_score, serve_page, summarise  # noqa: E402
+from mmgcvit.web import build_page, serve_page, summarise  # noqa: E402
 
 DIGITS = ROOT / 'docs' / 'images' / 'digits.jpg'
 DEMO = ROOT / 'configs' / 'demo'
@@ -99,7 +99,8 @@ def test_an_uploaded_picture_shows_its_objects_and_nothing_leaves_this_machine(
     browser, address, detector, hosts_called
 ):
     upload(browser, address, DIGITS)
-    shown = filter_by_score(detector(DIGITS), 0.3)
+    found = detector(DIGITS)
+    shown = found.select(np.flatnonzero(found.scores >= 0.3))
     cells = wait_for(browser, CELLS, lambda texts: len(texts) > 3)
     assert cells[::3] == shown.class_names == list('57058')
     wait_for(browser, DRAWING)

@@ -60,9 +60,9 @@ class SkipNonFiniteStepHook(Hook):
         # Of the current step, on the device: its losses, and whether each optimizer's step is finite.
         self.losses: list[Tensor] = []
         self.verdicts: list[Tensor] = []
-        self.images: list[str] = []
-        # Of the previous step, to be read by the CPU: its iteration, its images, and the verdicts.
-        self.pending: tuple[int, list[str], AsyncScalars] | None = None
+        self.batches: list[Any] = []
+        # Of the previous step, to be read by the CPU: its iteration, its batches, and the verdicts.
+        self.pending: tuple[int, list[Any], AsyncScalars] | None = None
 
     def before_train(self, runner: Runner) -> None:
         model = plain_model(runner)
@@ -109,7 +109,7 @@ class SkipNonFiniteStepHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         self.read_verdict(runner)
-        self.images += suspects(data_batch)
+        self.batches.append(data_batch)
         wrapper = runner.optim_wrapper
         is_step = not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
         loss_finite = finite = torch.isfinite(torch.stack(self.losses or [torch.zeros(())])).all()
@@ -120,8 +120,8 @@ class SkipNonFiniteStepHook(Hook):
             buffer.copy_(torch.where(finite, buffer, before))
         if not is_step:
             return
-        self.pending = runner.iter + 1, self.images, AsyncScalars([loss_finite, finite])
-        self.losses, self.verdicts, self.images = [], [], []
+        self.pending = runner.iter + 1, self.batches, AsyncScalars([loss_finite, finite])
+        self.losses, self.verdicts, self.batches = [], [], []
         if self.every_n_train_iters(runner, SCALE_INTERVAL):
             check_scale(wrapper)
 
@@ -130,13 +130,14 @@ class SkipNonFiniteStepHook(Hook):
         pending, self.pending = self.pending, None
         if pending is None:
             return
-        iteration, images, scalars = pending
+        iteration, batches, scalars = pending
         loss_finite, step_finite = map(bool, scalars.read())
         if step_finite:
             self.consecutive = 0
             return
         self.consecutive += 1
         runner.message_hub.update_info(SKIPPED_STEPS, runner.message_hub.runtime_info.get(SKIPPED_STEPS, 0) + 1)
+        images = [name for batch in batches for name in suspects(batch)]
         losses_finite, images = zip(*all_gather_object((loss_finite, images)), strict=True)
         names = shorten([name for rank in images for name in rank], IMAGES_NAMED) or 'unknown'
         cause = 'the gradients are' if all(losses_finite) else 'the loss is'

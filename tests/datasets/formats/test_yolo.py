@@ -136,7 +136,7 @@ def test_names_are_those_that_are_meant(tmp_path):
     assert read_folder(tmp_path).classes == ('7', 'yes')
     (tmp_path / 'data.yaml').unlink()
     (tmp_path / 'classes.txt').write_text('Bär\n', encoding='latin-1')
-    with pytest.raises(UserError, match=r'classes.txt is no text in UTF-8'):
+    with pytest.raises(UserError, match=r'classes.txt is not valid UTF-8'):
         read_folder(tmp_path)
 
 

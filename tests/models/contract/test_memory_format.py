@@ -35,7 +35,7 @@ def test_channels_last_reaches_necks_and_heads_on_cuda(name):
     """
     cfg = read(name)
     cfg.merge_from_dict({'model.backbone.memory_format': 'channels_last'})
-    limit_depth(cfg, 1)
+    limit_depth(cfg)
     model = on_meta(cfg).eval()
     inputs = []
     head = model.decode_head if hasattr(model, 'decode_head') else model.rpn_head
