@@ -67,7 +67,7 @@ gpu-wheels: install
 
 # Of what a host or an older torch may have otherwise what takes seconds.
 UPSTREAM = VENV=$(VENV)-upstream HOSTS=upstream
-MEETS_HOSTS = $(addprefix tests/,checkpoints engine export/test_files.py hosts inference models/contract models/gcvit \
+MEETS_HOSTS = $(addprefix tests/,checkpoints engine export/test_files.py hosts inference models/contract models/gcvit ops \
 	models/layers models/lsa tools/test_launchers.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)
