@@ -60,7 +60,7 @@ class TestTF32:
         yield request.param
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
-    @pytest.mark.skipif(not hasattr(torch.backends.cuda.matmul, 'fp32_precision'), reason='torch before 2.9')
+    @pytest.mark.skipif(not hasattr(torch.backends, 'fp32_precision'), reason='torch before 2.9')
     def test_a_program_that_has_set_the_new_switch_gets_it_back(self):
         """``allow_tf32`` raises there."""
         code = """
