@@ -85,7 +85,7 @@ def on_device(content: dict[str, Any], map_location: Any) -> dict[str, Any]:
 
 
 def read_for_host(source: str, work_dir: str | Path | None = None, trusted: bool = False) -> dict[str, Any]:
-    """Read a checkpoint for an OpenMMLab package: weights under ``state_dict``, without :func:`instructions`.
+    """Read a checkpoint for an OpenMMLab package: weights under ``state_dict``; see also :func:`remove_instructions`.
 
     Raises:
         CheckpointError: See :func:`read_checkpoint`; or the file holds no weights.
