@@ -47,8 +47,8 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
     if (last := work_dir / LAST).is_file():
         named = Path(last.read_text(errors='replace').strip() or LAST)
-        # A work dir may have been moved.
-        found = [path for path in (named, work_dir / named.name) if path.is_file() and path != last][:1] + found
+        # In this folder first: a work dir may have been moved or copied.
+        found = [path for path in (work_dir / named.name, named) if path.is_file() and path != last][:1] + found
     problems = []
     for path in dict.fromkeys(found):
         try:

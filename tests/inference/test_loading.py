@@ -38,6 +38,7 @@ def test_of_a_work_dir_the_best_checkpoint_is_taken_then_the_newest(run_dir):
     """Damaged ones are passed over."""
     best = run_dir / 'best_accuracy_top1_epoch_1.pth'
     assert find_source(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
+    (run_dir / 'last_checkpoint').write_text(str(run_dir / 'epoch_2.pth'))
     for path in (run_dir / 'epoch_2.pth', best):
         path.write_bytes((run_dir / 'epoch_1.pth').read_bytes()[:1000])
         assert find_source(run_dir).checkpoint == str(run_dir / 'epoch_1.pth')
@@ -59,7 +60,7 @@ def test_what_is_no_source_is_refused_in_a_sentence(run_dir, work_dirs, tmp_path
     (none / 'classify.py').unlink()
     whole = run_dir / 'epoch_1.pth'
     for arguments, words in {
-        (torn,): r'no whole .* damaged: .*epoch_1\.pth; name a checkpoint',
+        (torn,): r'no checkpoint that can be read \(.*epoch_1\.pth is not a checkpoint.*; name one',
         (two,): r'holds 2 configs \(classify\.py, other\.py\)',
         (none,): 'holds no config',
         ('nowhere.py', 'x.pth'): r'there is no config nowhere\.py',

@@ -27,6 +27,7 @@ def test_maps_have_the_same_numbers_in_either_memory_format(network):
                 assert x.is_contiguous(memory_format=memory_format)
 
 
+@pytest.mark.skipif(not hasattr(torch.utils.checkpoint, 'GraphExecGroup'), reason='fake CUDA comes with torch 2.10')
 @pytest.mark.parametrize('name', ['mask_rcnn_gcvit_t', 'upernet_gcvit_t'])
 def test_channels_last_reaches_necks_and_heads_on_cuda(name):
     """By the strides of fake tensors: not one convolution there gets a map of another format.
