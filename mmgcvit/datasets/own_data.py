@@ -227,7 +227,7 @@ def set_length(cfg: Config, unit: str, length: int) -> None:
     is_iters = unit == 'max_iters'
     interval = max(1, length // (10 if is_iters else 12))
     cfg.train_cfg.update({unit: length, 'val_interval': interval})
-    cfg.default_hooks.checkpoint.interval = interval
+    cfg.default_hooks.checkpoint.update(interval=interval, save_best='auto')
     if is_iters:
         cfg.default_hooks.logger.interval = min(50, interval)
     warm_up, decay = cfg.param_scheduler

@@ -113,7 +113,7 @@ def test_folders_are_classes_in_any_order_of_their_names():
 
 def drawn(cfg, place):
     """A sample of a config's training data, drawn as the loops of this project draw it."""
-    seed_generators(seed=1, rank=0, iteration=3, place=place)
+    seed_generators(seed=1, rank=0, iteration=3, sample=place)
     return DATASETS.build(cfg.train_dataloader.dataset)[0]
 
 
