@@ -109,7 +109,7 @@ build/keypoints/installed: locks/keypoints.txt | install
 	rm -rf $(@D)
 	csplit --silent --prefix build/keypoints- $< /^xtcocotools/
 	$(ADD) --target $(@D) --requirement build/keypoints-00
-	PYTHONPATH=$(@D) $(ADD) --target $(@D) --requirement build/keypoints-01 --no-build-isolation --no-binary xtcocotools
+	PYTHONPATH=$(CURDIR)/$(@D) $(ADD) --target $(@D) --requirement build/keypoints-01 --no-build-isolation --no-binary xtcocotools
 	@touch $@
 
 # What only the site's own packages can show: that it builds, and what its pages hold.
