@@ -123,16 +123,3 @@ def differences(then: Any, now: Any, place: tuple[Any, ...] = ()) -> Iterator[Di
 def is_of(name: str, patterns: Sequence[str]) -> bool:
     """Whether a dotted name is one of some patterns', in which ``*`` is anything, or lies below one."""
     return any(fnmatchcase(name, pattern) or fnmatchcase(name, f'{pattern}.*') for pattern in patterns)
-
-
-def changed(value: Any, place: Sequence[Any], new: Any) -> Any:
-    """A copy of a nested value with another one at a place in it, or with nothing there (:data:`ABSENT`)."""
-    if not place:
-        return new
-    first, *rest = place
-    if isinstance(value, Mapping):
-        entries = {**value, first: changed(value.get(first), rest, new)}
-        return {name: inner for name, inner in entries.items() if inner is not ABSENT}
-    items = list(value)
-    items[first] = changed(items[first], rest, new)
-    return type(value)(items)

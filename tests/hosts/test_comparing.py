@@ -1,14 +1,28 @@
 """Configs are compared by what they mean, and what a checkpoint holds as text is parsed and never run."""
 
+from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.hosts.comparing import ABSENT, Expression, changed, differences, plain_settings, settings_of_text
+from mmgcvit.hosts.comparing import ABSENT, Expression, differences, plain_settings, settings_of_text
 
 CONFIGS = ('custom_coco', 'dino_gcvit_l_fsdp', 'lsa_t_cifar10', 'upernet_gcvit_t')
+
+
+def changed(value, place, new):
+    """A copy of a nested value with another one at a place in it, or with nothing there (:data:`ABSENT`)."""
+    if not place:
+        return new
+    first, *rest = place
+    if isinstance(value, Mapping):
+        entries = {**value, first: changed(value.get(first), rest, new)}
+        return {name: inner for name, inner in entries.items() if inner is not ABSENT}
+    items = list(value)
+    items[first] = changed(items[first], rest, new)
+    return type(value)(items)
 
 
 @pytest.mark.parametrize('name', CONFIGS)
