@@ -52,7 +52,7 @@ BENCHMARK = $(RUN) -m mmgcvit benchmark --device $(DEVICE)
 PLAIN = tests.models.gcvit.plain:PlainGCViT
 OTHERS = timm:gcvit_tiny swin:tiny convnext:tiny
 test-gpu: install
-	MMGCVIT_TEST_DEVICE=$(DEVICE) $(RUN) -m pytest $(if $(filter cpu,$(DEVICE)),tests/gpu,-m 'gpu and not long' tests/gpu tests/models tests/hosts tests/inference tests/checkpoints)
+	MMGCVIT_TEST_DEVICE=$(DEVICE) $(RUN) -m pytest $(if $(filter cpu,$(DEVICE)),tests/gpu,-m 'gpu and not long' tests/gpu tests/models tests/inference tests/checkpoints)
 ifeq ($(DEVICE),cuda)
 	$(BENCHMARK) gcvit:tiny gcvit:tiny+$(PLAIN) $(OTHERS) --batch 64 --modes infer train --precisions fp32 bf16
 	$(BENCHMARK) gcvit:tiny@24 gcvit:tiny@24+$(PLAIN) gcvit:tiny@16 gcvit:tiny@16+$(PLAIN) swin:tiny convnext:tiny \
@@ -67,8 +67,8 @@ gpu-wheels: install
 
 # Of what a host or an older torch may have otherwise what takes seconds.
 UPSTREAM = VENV=$(VENV)-upstream HOSTS=upstream
-MEETS_HOSTS = $(addprefix tests/,checkpoints engine export/test_files.py hosts inference models/contract models/gcvit ops \
-	models/layers models/lsa tools/test_launchers.py tools/test_training.py)
+MEETS_HOSTS = $(addprefix tests/,checkpoints engine export/test_files.py test_config.py test_detection.py \
+	test_mmengine_utils.py inference models/contract models/gcvit ops models/layers models/lsa tools/test_launchers.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)
 	$(VENV)-upstream/bin/python -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal $(MEETS_HOSTS)

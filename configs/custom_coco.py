@@ -38,7 +38,7 @@ long_side = image_size * 5 // 3
 
 loading = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='mmgcvit.ApplyExifAsAnnotated'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
 ]
 short_sides = [(long_side, image_size * part // 25) for part in range(15, 26)]
@@ -70,14 +70,14 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='mmgcvit.ApplyExifAsAnnotated'),
     dict(type='Resize', scale=(long_side, image_size), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='mmgcvit.ApplyExifAsAnnotated'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -38,7 +38,7 @@ long_side = image_size * 5 // 3
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='mmgcvit.ApplyExifAsAnnotated'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='RandomChoiceResize',
@@ -50,14 +50,14 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='mmgcvit.ApplyExifAsAnnotated'),
     dict(type='Resize', scale=(long_side, image_size), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='mmgcvit.ApplyExifAsAnnotated'),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -7,14 +7,13 @@ is left as it is (docs/other_frameworks.md, "Beside other projects").
 
 from typing import TYPE_CHECKING
 
-from .hosts.mmseg import serve_mmsegmentation
 from .on_demand import on_demand
-from .ops.finder import install_fallbacks
+from .ops.finder import install_finders
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .config import config_path
     from .engine.own_data import train
-    from .hosts.configs import config_path
     from .inference import load
     from .models.gcvit import GCViT
     from .models.lsa import LSA
@@ -23,11 +22,10 @@ __all__ = ['LSA', 'GCViT', '__version__', 'config_path', 'load', 'train']
 PLACES = {
     'GCViT': 'models.gcvit',
     'LSA': 'models.lsa',
-    'config_path': 'hosts.configs',
+    'config_path': 'config',
     'load': 'inference',
     'train': 'engine.own_data',
 }
 __getattr__, __dir__ = on_demand(__name__, PLACES)
 
-install_fallbacks()
-serve_mmsegmentation()
+install_finders()

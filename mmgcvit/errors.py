@@ -70,7 +70,7 @@ def shorten(names: Sequence[str], most: int = 3) -> str:
     return printable(', '.join(names[:most])) + (', ...' if len(names) > most else '')
 
 
-def meant(given: str, names: Iterable[str], called: Callable[[str], str] = str) -> str:
+def suggest(given: str, names: Iterable[str], called: Callable[[str], str] = str) -> str:
     """The end of a message about an unknown name: the most similar known one, or nothing."""
     known = {name.lower(): name for name in names}
     alike = difflib.get_close_matches(given.lower(), known, n=1, cutoff=LEAST_LIKENESS)

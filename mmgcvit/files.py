@@ -27,7 +27,7 @@ ADDRESSES = ('http://', 'https://')
 UNFINISHED = '.unfinished'
 
 
-def from_root(path: str | Path) -> Path:
+def absolute_path(path: str | Path) -> Path:
     """An absolute path without ``..``; symbolic links are not resolved."""
     return Path(os.path.normpath(Path(path).absolute()))
 
@@ -49,7 +49,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def counted_up(path: Path) -> Path:
+def find_free_path(path: Path) -> Path:
     """The path if it is free or an empty folder, else the first free one of its name with 2, 3, ... appended."""
     others = (path.with_name(f'{path.stem}{number}{path.suffix}') for number in itertools.count(2))
     return next(p for p in itertools.chain([path], others) if not p.exists() or (p.is_dir() and not any(p.iterdir())))
@@ -57,7 +57,7 @@ def counted_up(path: Path) -> Path:
 
 def check_writable(folder: Path, name: str) -> None:
     """Raise a UserError that names the option if a folder, which need not exist yet, cannot be written."""
-    existing = next(each for each in (folder, *from_root(folder).parents) if each.exists())
+    existing = next(each for each in (folder, *absolute_path(folder).parents) if each.exists())
     try:
         # Permissions do not tell everything: root may write, and file systems refuse.
         with tempfile.TemporaryFile(dir=existing):
@@ -82,7 +82,7 @@ def check_target(target: Path, ending: str, overwrite: bool | None = False) -> N
 
 
 @contextmanager
-def written_whole(path: Path, flush: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
     """Write a file atomically: to a temporary name beside it, which replaces it at the end.
 
     Args:
@@ -106,7 +106,7 @@ def written_whole(path: Path, flush: bool = True) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically."""
-    with written_whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(text, encoding='utf-8')
 
 
@@ -134,7 +134,7 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
     if not done:
         height, width = picture.shape[:2]
         raise UserError(f'OpenCV cannot write {width} x {height} pixels as {path}')
-    with written_whole(path, flush=False) as unfinished:
+    with atomic_write(path, flush=False) as unfinished:
         unfinished.write_bytes(content.tobytes())
     return path
 
@@ -149,7 +149,7 @@ def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> b
 
 
 @contextmanager
-def replaced_whole(out: Path, options_file: str, options: Mapping[str, Any]) -> Iterator[Path]:
+def atomic_folder(out: Path, options_file: str, options: Mapping[str, Any]) -> Iterator[Path]:
     """Write a folder beside its place and move it there at the end, so that an interrupted run leaves what was there.
 
     Args:

@@ -41,7 +41,8 @@ from mmengine.registry import Registry  # noqa: E402
 
 SCOPE = 'mmgcvit'
 # Nothing to register without the package.
-OF_MMDET, OF_MMPRETRAIN = ([f'mmgcvit.hosts.{host}'] if find_spec(host) else [] for host in ('mmdet', 'mmpretrain'))
+OF_MMDET = ['mmgcvit.detection'] if find_spec('mmdet') else []
+OF_MMPRETRAIN = ['mmgcvit.engine.layer_decay'] if find_spec('mmpretrain') else []
 
 
 def child_of(parent: Registry, *locations: str) -> Registry:
@@ -70,7 +71,7 @@ LOOPS = child_of(mmengine.LOOPS, 'mmgcvit.engine.loops')
 OPTIM_WRAPPERS = child_of(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.precision')
 FUNCTIONS = child_of(mmengine.FUNCTIONS, 'mmgcvit.engine.fsdp')
 STRATEGIES = child_of(mmengine.STRATEGIES, 'mmgcvit.engine.fsdp')
-OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.hosts.optimizers', *OF_MMPRETRAIN)
+OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim', *OF_MMPRETRAIN)
 
 
 def networks() -> dict[str, type]:

@@ -25,7 +25,7 @@ HOSTS = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
 # mmgcvit first, which has mmcv's operators found. What each host imports when a config names its scope; then what the
 # commands import.
-PRELOADED = ['tests', 'mmgcvit', *(f'{host}.{part}' for host in HOSTS for part in PARTS), 'mmgcvit.hosts.mmdet']
+PRELOADED = ['tests', 'mmgcvit', *(f'{host}.{part}' for host in HOSTS for part in PARTS), 'mmgcvit.detection']
 # Commands import what does the work when they run.
 ROOMS = ('commands', 'engine', 'inference', 'visualization', 'export', 'web', 'experiments')
 PRELOADED += [

@@ -6,7 +6,7 @@ import pytest
 
 from mmgcvit.commands.demo import check_digits
 from mmgcvit.commands.main import run_command
-from mmgcvit.errors import LONGEST_MESSAGE, MissingPackageError, UserError, meant
+from mmgcvit.errors import LONGEST_MESSAGE, MissingPackageError, UserError, suggest
 from mmgcvit.export import check_onnx
 from mmgcvit.inference.tracking import Tracker
 from mmgcvit.visualization import gradcam
@@ -56,5 +56,5 @@ def test_of_known_names_the_one_most_like_the_given_one_is_named_and_none_where_
         ('', archs, ''),
         ('a\x1b', ['a\x1b'], r'; is a\x1b meant?'),
     ):
-        assert meant(given, names) == asked
-    assert meant('tny', archs, 'timm://gcvit_{}'.format) == '; is timm://gcvit_tiny meant?'
+        assert suggest(given, names) == asked
+    assert suggest('tny', archs, 'timm://gcvit_{}'.format) == '; is timm://gcvit_tiny meant?'

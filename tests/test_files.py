@@ -10,24 +10,24 @@ import pytest
 
 from mmgcvit.errors import UserError
 from mmgcvit.files import (
+    atomic_folder,
+    atomic_write,
     check_writable,
-    counted_up,
+    find_free_path,
     is_up_to_date,
-    replaced_whole,
     write_image,
-    written_whole,
 )
 
 
 def test_a_file_is_there_whole_or_as_it_was(tmp_path):
     path = tmp_path / 'folder' / 'file'
     for flush in (True, False):
-        with written_whole(path, flush) as unfinished:
+        with atomic_write(path, flush) as unfinished:
             unfinished.write_text(f'{flush}')
         assert path.read_text() == f'{flush}'
 
     def interrupted(error):
-        with written_whole(path) as unfinished:
+        with atomic_write(path) as unfinished:
             unfinished.write_text('half')
             raise error
 
@@ -41,7 +41,7 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path):
 def test_a_link_is_replaced_and_not_followed(tmp_path):
     (tmp_path / 'photo').write_text('a photo')
     (tmp_path / 'link').symlink_to(tmp_path / 'photo')
-    with written_whole(tmp_path / 'link') as unfinished:
+    with atomic_write(tmp_path / 'link') as unfinished:
         unfinished.write_text('drawn')
     assert (tmp_path / 'photo').read_text() == 'a photo'
     assert not (tmp_path / 'link').is_symlink()
@@ -82,7 +82,7 @@ def test_a_folder_for_which_there_is_no_room_leaves_nothing_and_what_was_there(t
     make(tmp_path / 'site')
 
     def fill():
-        with replaced_whole(tmp_path / 'site', 'options.json', {}) as folder:
+        with atomic_folder(tmp_path / 'site', 'options.json', {}) as folder:
             (folder / 'more.jpg').touch()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -93,7 +93,7 @@ def test_a_folder_for_which_there_is_no_room_leaves_nothing_and_what_was_there(t
 
 
 def make(out):
-    with replaced_whole(out, 'options.json', {'size': 3}) as folder:
+    with atomic_folder(out, 'options.json', {'size': 3}) as folder:
         (folder / 'picture.jpg').touch()
 
 
@@ -108,8 +108,8 @@ def test_a_name_is_counted_up_until_nothing_is_there(tmp_path):
     folder, file = tmp_path / 'out', tmp_path / 'drawn.png'
     for path, names in ((folder, ('out', 'out2', 'out3')), (file, ('drawn.png', 'drawn2.png', 'drawn3.png'))):
         for name in names:
-            free = counted_up(path)
+            free = find_free_path(path)
             assert free == tmp_path / name
             free.mkdir()
-            assert counted_up(path) == free, 'an empty folder'
+            assert find_free_path(path) == free, 'an empty folder'
             (free / 'filled').touch()

@@ -13,18 +13,18 @@ from .programs import run
 SCOPES = ['mmengine', 'mmdet', 'mmseg', 'mmpretrain']
 BACKBONES = {mmgcvit.GCViT: 'xxtiny', mmgcvit.LSA: 'imagenet-tiny'}
 HEAVY = ['torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'packaging', 'timm', 'transformers', 'huggingface_hub']
-NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.hosts.mmdet', 'mmgcvit.commands', 'mmcv.ops', 'timm', *SCOPES[1:]]
+NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.detection', 'mmgcvit.commands', 'mmcv.ops', 'timm', *SCOPES[1:]]
 REGISTERED = {
     'MODELS': ['RPNHead', 'SingleRoIExtractor', 'DINO', 'InstanceTTAModel', 'GCViT'],
     'DATASETS': ['ImageNetV2'],
     'OPTIM_WRAPPERS': ['AutoPrecisionOptimWrapper'],
-    'OPTIM_WRAPPER_CONSTRUCTORS': ['LayerDecayOptimWrapperConstructor', 'MergingOptimWrapperConstructor'],
+    'OPTIM_WRAPPER_CONSTRUCTORS': ['LayerDecayOptimWrapperConstructor', 'GroupedParamsOptimWrapperConstructor'],
     'STRATEGIES': ['FSDPStrategy'],
     'FUNCTIONS': ['wrap_blocks'],
     'TASK_UTILS': ['HungarianAssigner'],
-    'TRANSFORMS': ['LoadReadable', 'MatchAnnotatedSize'],
+    'TRANSFORMS': ['SkipUnreadable', 'ApplyExifAsAnnotated'],
     'HOOKS': [
-        *('AsyncLossLogHook', 'AtomicCheckpointHook', 'ExactResumeHook', 'FinitePredictionsHook'),
+        *('AsyncLossLogHook', 'AtomicCheckpointHook', 'ExactResumeHook', 'DropNonFinitePredictionsHook'),
         *('PreemptionHook', 'SafeLoadHook', 'SkipNonFiniteStepHook', 'TF32Hook'),
     ],
     'LOOPS': ['EpochBasedTrainLoop', 'IterBasedTrainLoop'],

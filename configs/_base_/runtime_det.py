@@ -3,9 +3,9 @@
 _base_ = 'runtime.py'
 
 default_scope = 'mmdet'
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.hosts.mmdet'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.detection'], allow_failed_imports=False)
 # pycocotools counts a predicted box that is NaN as a hit.
-default_hooks = dict(finite_predictions=dict(type='mmgcvit.FinitePredictionsHook'))
+default_hooks = dict(finite_predictions=dict(type='mmgcvit.DropNonFinitePredictionsHook'))
 visualizer = dict(
     type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer', line_width=2
 )

@@ -7,7 +7,7 @@ Table S.2, row 2: queries and keys are local, values are the global tokens.
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.ablations'])
+custom_imports = dict(imports=['mmgcvit.detection', 'mmgcvit.models.ablations'])
 
 start = 'work_dirs/gcvit_t_global_v_in1k/epoch_310.pth'
 model = dict(backbone=dict(type='mmgcvit.GCViTGlobalValue', init_cfg=dict(type='Pretrained', checkpoint=start)))

@@ -8,7 +8,7 @@ Table 5, row 4: row 3 with GC ViT's downsampler; all blocks local. Row 5, with g
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.ablations'])
+custom_imports = dict(imports=['mmgcvit.detection', 'mmgcvit.models.ablations'])
 
 start = 'work_dirs/gcvit_t_local_in1k/epoch_310.pth'
 model = dict(backbone=dict(type='mmgcvit.GCViTLocal', init_cfg=dict(type='Pretrained', checkpoint=start)))

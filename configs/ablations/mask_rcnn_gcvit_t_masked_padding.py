@@ -8,6 +8,6 @@ starts from the same weights. In no table of the paper.
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.ablations'])
+custom_imports = dict(imports=['mmgcvit.detection', 'mmgcvit.models.ablations'])
 
 model = dict(backbone=dict(type='mmgcvit.GCViTMaskedPadding'))

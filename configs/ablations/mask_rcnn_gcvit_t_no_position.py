@@ -7,7 +7,7 @@ No relative position bias in any attention. In no table of the paper.
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.ablations'])
+custom_imports = dict(imports=['mmgcvit.detection', 'mmgcvit.models.ablations'])
 
 start = 'work_dirs/gcvit_t_no_position_in1k/epoch_310.pth'
 model = dict(backbone=dict(type='mmgcvit.GCViTWithoutPosition', init_cfg=dict(type='Pretrained', checkpoint=start)))

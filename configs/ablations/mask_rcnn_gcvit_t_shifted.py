@@ -7,7 +7,7 @@ Swin's shifted windows in the place of global attention, all else as GC ViT-T. I
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.ablations'])
+custom_imports = dict(imports=['mmgcvit.detection', 'mmgcvit.models.ablations'])
 
 start = 'work_dirs/gcvit_t_shifted_in1k/epoch_310.pth'
 model = dict(backbone=dict(type='mmgcvit.GCViTShifted', init_cfg=dict(type='Pretrained', checkpoint=start)))

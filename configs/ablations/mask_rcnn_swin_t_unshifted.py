@@ -9,7 +9,7 @@ Swin's windows of 7.
 
 _base_ = '../mask_rcnn_gcvit_t.py'
 
-custom_imports = dict(imports=['mmgcvit.hosts.mmdet', 'mmgcvit.models.ablations'])
+custom_imports = dict(imports=['mmgcvit.detection', 'mmgcvit.models.ablations'])
 
 model = dict(
     backbone=dict(

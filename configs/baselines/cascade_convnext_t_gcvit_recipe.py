@@ -8,7 +8,7 @@ like.
 
 _base_ = ['../cascade_gcvit_t.py', '../_base_/models/convnext_t.py']
 
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.hosts.mmdet', 'mmpretrain.models'])
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.detection', 'mmpretrain.models'])
 
 model = dict(
     backbone=dict(_base_.convnext, _delete_=True),

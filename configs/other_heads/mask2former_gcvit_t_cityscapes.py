@@ -13,7 +13,7 @@ _base_ = [
     '../_base_/runtime_seg.py',
 ]
 
-custom_imports = dict(imports=['mmgcvit', 'mmgcvit.hosts.mmdet'])
+custom_imports = dict(imports=['mmgcvit', 'mmgcvit.detection'])
 default_hooks = dict(checkpoint=dict(interval=5000))
 
 max_iters = 90_000

@@ -29,7 +29,7 @@ model = dict(
 norms = ('norm0', 'norm1', 'norm2', 'norm3', 'norm_in', 'norm_out')
 undecayed = ['relative_position_bias_table', *(f'.{norm}.{end}' for norm in norms for end in ('weight', 'bias'))]
 optim_wrapper = dict(
-    constructor='mmgcvit.MergingOptimWrapperConstructor',
+    constructor='mmgcvit.GroupedParamsOptimWrapperConstructor',
     optimizer=dict(_delete_=True, type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,

@@ -7,19 +7,19 @@ The rooms from ``models`` on may import it. Begin with :mod:`.reading`, which sa
 from ..errors import CheckpointError, DamagedCheckpointError
 from .layout import Layout
 from .loading import load_pretrained
-from .reading import check_whole, read_checkpoint
+from .reading import check_intact, read_checkpoint
 from .weights import Weights, read_weights
-from .writing import save_safetensors, save_whole
+from .writing import save_checkpoint, save_safetensors
 
 __all__ = [
     'CheckpointError',
     'DamagedCheckpointError',
     'Layout',
     'Weights',
-    'check_whole',
+    'check_intact',
     'load_pretrained',
     'read_checkpoint',
     'read_weights',
+    'save_checkpoint',
     'save_safetensors',
-    'save_whole',
 ]

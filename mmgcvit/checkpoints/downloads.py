@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock
 
 from ..errors import CheckpointError, first_line
-from ..files import sha256, written_whole
+from ..files import atomic_write, sha256
 
 # A server that sends nothing for so long is given up.
 TIMEOUT_SECONDS = 30
@@ -46,7 +46,7 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):
             if not path.is_file():
-                with written_whole(path) as unfinished:
+                with atomic_write(path) as unfinished:
                     transfer(url, unfinished)
                     check(unfinished)
     except CheckpointError as error:

@@ -6,9 +6,9 @@ from mmengine.config import Config
 from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
 
+from ..config import dicts_in
 from ..errors import CheckpointError, first_line
 from ..files import ADDRESSES
-from ..hosts.configs import dicts_in
 from .reading import TIMM_SCHEME, local_file, read_timm
 
 

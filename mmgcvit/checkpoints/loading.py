@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, first_line, shorten
-from ..hosts.mmengine import running_statistics
+from ..mmengine_utils import running_statistics
 from .weights import (
     FINAL_NORM,
     LORA,

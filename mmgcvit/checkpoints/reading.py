@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..errors import CheckpointError, DamagedCheckpointError, first_line, meant
+from ..errors import CheckpointError, DamagedCheckpointError, first_line, suggest
 from ..files import ADDRESSES
 from .downloads import download
 from .unpickling import SAFE_PICKLE, remove_inert
@@ -37,7 +37,7 @@ def read_checkpoint(source: str | Path, trusted: bool = False) -> Any:
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
     path = local_file(source)
-    check_whole(path)
+    check_intact(path)
     if is_safetensors(path):
         return read_safetensors(path)
     return read_trusted(path) if trusted else read_torch(path)
@@ -54,13 +54,13 @@ def read_outline(source: str | Path) -> dict[str, Any]:
 def local_file(source: str | Path) -> Path:
     """The file of a checkpoint, downloaded if it is an address."""
     is_address = str(source).startswith(ADDRESSES)
-    path = download(str(source), check_whole) if is_address else Path(source).expanduser()
+    path = download(str(source), check_intact) if is_address else Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {source}')
     return path
 
 
-def check_whole(path: Path) -> None:
+def check_intact(path: Path) -> None:
     """Compare a file of ``torch.save`` with the CRC-32 checksums that torch writes into it, without loading it.
 
     torch itself does not look at them. Safetensors and files of torch before 1.6 have no checksums: of these only a
@@ -141,7 +141,7 @@ def read_timm(name: str) -> dict[str, torch.Tensor]:
     tagged = timm.list_models('gcvit_*', pretrained=True)
     plain = [known.partition('.')[0] for known in tagged]
     if name not in (*plain, *tagged):
-        instead = meant(name, plain, lambda known: f'{TIMM_SCHEME}{known}')
+        instead = suggest(name, plain, lambda known: f'{TIMM_SCHEME}{known}')
         raise CheckpointError(f"{TIMM_SCHEME}{name} is not one of timm's GC ViTs: {', '.join(plain)}{instead}")
     try:
         return timm.create_model(name, pretrained=True).state_dict()

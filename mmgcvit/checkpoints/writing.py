@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
-from ..files import sha256, written_whole
+from ..files import atomic_write, sha256
 from ..registry import MODELS
 from .layout import Layout
 from .loading import check_complete
@@ -20,9 +20,9 @@ INDEX = 'relative_position_index'
 OPTIONAL = re.compile(r'norm\d+\.|final_norm\.|head\.')
 
 
-def save_whole(content: Any, path: Path) -> None:
+def save_checkpoint(content: Any, path: Path) -> None:
     """``torch.save`` of a file that appears whole or not at all."""
-    with written_whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         torch.save(content, unfinished)
 
 
@@ -33,7 +33,7 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
     except ModuleNotFoundError:
         raise CheckpointError(f"writing {path} needs safetensors: 'pip install safetensors'") from None
     # safetensors' save_file makes files that only their owner can read.
-    with written_whole(path) as unfinished:
+    with atomic_write(path) as unfinished:
         content = {name: tensor.contiguous() for name, tensor in tensors.items()}
         unfinished.write_bytes(save(content, {'format': 'pt', **(metadata or {})}))
 

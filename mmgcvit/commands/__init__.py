@@ -5,6 +5,6 @@ in one sentence.
 
 To be quick to say no, a command imports at its top the standard library and what is as light: neither torch nor a host
 is there for its help, for an option that is mistyped or for a file that is missing. ``main`` looks at the arguments
-first (``check_*`` of options.py, files.py, hosts/configs.py and inference/sources.py), and imports behind that what
+first (``check_*`` of options.py, files.py, config.py and inference/sources.py), and imports behind that what
 does the work.
 """

@@ -15,9 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..config import configs_with
 from ..errors import UserError
 from ..files import write_text
-from ..hosts.configs import configs_with
 from .demo import DIGITS, check_digits
 from .options import Parser, add_cfg_options, add_device_option, check_at_least
 

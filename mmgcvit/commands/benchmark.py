@@ -47,8 +47,8 @@ def main(args: argparse.Namespace) -> None:
     sys.path.insert(0, str(Path.cwd()))  # for MODULE:FUNCTION, as python -m has it
     import torch
 
+    from ..device import chosen_device
     from ..experiments.benchmark import Case, compare
-    from ..hosts.machine import chosen_device
 
     device = chosen_device(args.device)
     if args.threads:

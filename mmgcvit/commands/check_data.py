@@ -16,8 +16,8 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from ..config import enter_scope, overrides, read_config
 from ..errors import UserError
-from ..hosts.configs import enter_scope, overrides, read_config
 from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
 if TYPE_CHECKING:

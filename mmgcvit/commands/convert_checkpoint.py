@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'there is no checkpoint {args.source}')
     from ..checkpoints.reading import read_checkpoint
     from ..checkpoints.weights import weights_in
-    from ..checkpoints.writing import convert, save_safetensors, save_whole
+    from ..checkpoints.writing import convert, save_checkpoint, save_safetensors
     from ..registry import MODELS
 
     content = read_checkpoint(args.source, args.trust_checkpoint)
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
         if args.target.suffix == '.safetensors':
             save_safetensors(content['state_dict'], args.target)
         else:
-            save_whole(content, args.target)
+            save_checkpoint(content, args.target)
     arch = MODELS.get(weights.layout.network).describe_weights(weights.tensors)
     kind = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
     ignored = f' ({shorten(weights.ignored)})' if weights.ignored else ''

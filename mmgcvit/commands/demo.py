@@ -17,8 +17,8 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from ..config import configs_with
 from ..errors import UserError, check_installed
-from ..hosts.configs import configs_with
 from .options import Parser
 from .screen import INTERRUPTED
 from .steps import end_steps_when_terminated, run

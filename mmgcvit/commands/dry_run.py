@@ -13,7 +13,7 @@ from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 
-from ..hosts.configs import overrides, read_config
+from ..config import overrides, read_config
 from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
 

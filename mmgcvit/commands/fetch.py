@@ -6,7 +6,7 @@ for them: set these to a folder that the nodes share.
 
 import argparse
 
-from ..hosts.configs import check_config
+from ..config import check_config
 from .options import Parser
 
 
@@ -18,7 +18,7 @@ def main(args: argparse.Namespace) -> None:
     for config in args.configs:
         check_config(config)
     from ..checkpoints.fetching import fetch, named_checkpoints
-    from ..hosts.configs import read_config
+    from ..config import read_config
 
     sources = dict.fromkeys(source for config in args.configs for source in named_checkpoints(read_config(config)))
     for source in sources:

@@ -5,8 +5,8 @@
 
 import argparse
 
+from ..config import enter_scope, overrides, read_config
 from ..errors import UserError
-from ..hosts.configs import enter_scope, overrides, read_config
 from .options import Parser, add_cfg_options
 
 # Multiply-adds in billions and ImageNet top-1 of the variants as published (the paper, and the authors' list of

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.metadata import distributions
 from platform import platform, python_version
 
-from ..errors import BROUGHT_BY, UserError, is_full_disk, meant, needs, printable
+from ..errors import BROUGHT_BY, UserError, is_full_disk, needs, printable, suggest
 from ..version import __version__
 from .options import parse
 from .screen import without_noise
@@ -61,7 +61,7 @@ def main() -> None:
     elif name == '--version':
         print(versions())
     elif name not in COMMANDS:
-        raise SystemExit(f'mmgcvit has no command {name!r}{meant(name, COMMANDS)}\n{usage()}')
+        raise SystemExit(f'mmgcvit has no command {name!r}{suggest(name, COMMANDS)}\n{usage()}')
     else:
         run_command(name, sys.argv[2:])
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.progress import track
 
 from ..errors import UserError
-from ..files import is_up_to_date, replaced_whole
+from ..files import atomic_folder, is_up_to_date
 from .options import Parser
 
 OPTIONS_FILE = 'digits.json'
@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
     from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_dota, write_imagenet
     from ..datasets.pages import compose_page, labels_of_page
 
-    with replaced_whole(args.out, OPTIONS_FILE, options) as folder:
+    with atomic_folder(args.out, OPTIONS_FILE, options) as folder:
         for split, num_images in (('train', args.train), ('val', args.val)):
             scenes = islice(SceneComposer(split, args.size, args.seed, args.turn), num_images)
             scenes = list(track(scenes, total=num_images, description=f'composing {split} images'))

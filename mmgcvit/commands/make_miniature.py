@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from ..datasets.classes import imagenet_folders
-from ..files import is_up_to_date, replaced_whole
+from ..files import atomic_folder, is_up_to_date
 from .options import Parser
 
 OPTIONS_FILE = 'miniature.json'
@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> None:
         return
     from ..datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 
-    with replaced_whole(args.out, OPTIONS_FILE, options) as folder:
+    with atomic_folder(args.out, OPTIONS_FILE, options) as folder:
         write_miniature_coco(folder / 'coco', seed=args.seed)
         write_miniature_ade20k(folder / 'ADEChallengeData2016', seed=args.seed)
         write_miniature_imagenet(folder / 'imagenet', imagenet_folders(), args.seed)

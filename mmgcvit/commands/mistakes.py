@@ -9,8 +9,8 @@ import sys
 
 from rich.progress import Progress
 
+from ..config import read_config
 from ..errors import UserError
-from ..hosts.configs import read_config
 from ..inference.sources import check_source, find_source
 from .options import Parser, add_model_options, add_out_dir, check_at_least, settle_out_dir
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
-from ..errors import UserError, first_line, meant
-from ..files import counted_up
-from ..hosts.configs import overrides
+from ..config import overrides
+from ..errors import UserError, first_line, suggest
+from ..files import find_free_path
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -57,9 +57,9 @@ class Parser(argparse.ArgumentParser):
         option = re.match(r'unrecognized arguments:.*?(--[\w-]+)', message)
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
         if option:
-            message += meant(option[1], self.options())
+            message += suggest(option[1], self.options())
         elif choice:
-            message += meant(choice[1], re.findall(r'[\w-]+', choice[2]))
+            message += suggest(choice[1], re.findall(r'[\w-]+', choice[2]))
         super().error(message)
 
     def options(self) -> list[str]:
@@ -176,7 +176,7 @@ def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite: str) -
 def settle_out_dir(args: argparse.Namespace) -> None:
     """Count up the default folder, so that a second call needs no option, unless what is there may be replaced."""
     if args.out_dir is None:
-        args.out_dir = args.default_dir if args.overwrite else counted_up(args.default_dir)
+        args.out_dir = args.default_dir if args.overwrite else find_free_path(args.default_dir)
 
 
 def check_at_least(args: argparse.Namespace, **least: int) -> None:

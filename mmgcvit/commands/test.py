@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from ..config import check_config
 from ..errors import UserError
-from ..hosts.configs import check_config
 from ..inference.sources import check_source, find_source, warn_of_other_config
 from .options import Parser, add_common_options, add_source, config_of_run, hide_gpus
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..config import check_config
 from ..errors import UserError
-from ..hosts.configs import check_config
 from .options import CONFIG, Parser, add_common_options, check_at_least, config_of_run, hide_gpus
 
 if TYPE_CHECKING:

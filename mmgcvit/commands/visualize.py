@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UserError
-from ..files import counted_up
+from ..files import find_free_path
 from ..inference.sources import check_source
 from .options import LEFT_OUT, Parser, add_model_options, load_model
 
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
     if len(checkpoint) > 1:
         raise UserError(f'expected CONFIG, CHECKPOINT and one IMAGE; {len(checkpoint) + 2} were given')
     args.checkpoint = checkpoint[0] if checkpoint else None
-    out = args.out or counted_up(Path(f'{Path(image).stem}_{args.kind}.png'))
+    out = args.out or find_free_path(Path(f'{Path(image).stem}_{args.kind}.png'))
     if out.resolve() == Path(image).resolve():
         raise UserError(f'--out {out} is the image itself; name another file')
     check_source(args.config, args.checkpoint)

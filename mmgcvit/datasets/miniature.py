@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from ..files import write_image
-from ..hosts.panoptic import id2rgb
+from ..ops.panopticapi import id2rgb
 from .classes import COCO_CATEGORIES
 from .digits import SPLITS, UNLABELLED, Scene, SceneComposer, write_ade20k, write_coco, write_dota
 

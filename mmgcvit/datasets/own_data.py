@@ -12,9 +12,9 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..errors import UserError, counted, meant, printable
-from ..files import counted_up, from_root, write_text
-from ..hosts.configs import config_path, settings_in
+from ..config import config_path, settings_in
+from ..errors import UserError, counted, printable, suggest
+from ..files import absolute_path, find_free_path, write_text
 from .checks.sources import leaf_datasets
 from .formats import DatasetInfo, write_annotations
 
@@ -81,7 +81,7 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 def get_run(dataset: DatasetInfo, work_dir: str | Path | None = None) -> tuple[str, Path]:
     """The name of a config for a data set, and the folder of its run."""
-    name = re.sub(r'\W+', '_', from_root(dataset.folder).name).strip('_') or 'own_data'
+    name = re.sub(r'\W+', '_', absolute_path(dataset.folder).name).strip('_') or 'own_data'
     return name, Path(work_dir or Path('work_dirs') / name)
 
 
@@ -113,13 +113,13 @@ def make_config(
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
     sizes = (MINI, *recipe.sizes)
     if size not in sizes:
-        raise UserError(f'--size {size}: to {recipe.task} there are {", ".join(sizes)}{meant(size, sizes)}')
+        raise UserError(f'--size {size}: to {recipe.task} there are {", ".join(sizes)}{suggest(size, sizes)}')
     for option, value, least in (('epochs', epochs, 1), ('image-size', image_size, LEAST_SIDE)):
         if value is not None and value < least:
             raise UserError(f'--{option} {value}: expected at least {least}')
     weights = None if pretrained is None else find_weights(str(pretrained))
     name, work_dir = get_run(dataset, work_dir)
-    if from_root(work_dir).resolve().is_relative_to(from_root(dataset.folder).resolve()):
+    if absolute_path(work_dir).resolve().is_relative_to(absolute_path(dataset.folder).resolve()):
         raise UserError(f'{work_dir} would be within the data; start in another folder, or name one by --work-dir')
     dataset.split_validation()
     base, cfg = load_recipe(recipe, size)
@@ -136,12 +136,12 @@ def make_config(
     if pretrained is not None:
         cfg.model.backbone.init_cfg = weights and {'type': 'Pretrained', 'checkpoint': weights}
         cfg.load_from = None
-    folder = counted_up(work_dir / MADE)
+    folder = find_free_path(work_dir / MADE)
     write_annotations(dataset, folder)
     set_data(cfg, dataset, folder)
-    cfg.work_dir = str(from_root(work_dir))
+    cfg.work_dir = str(absolute_path(work_dir))
     path = folder / f'{name}.py'
-    write_text(path, format_config(base, cfg, from_root(dataset.folder)))
+    write_text(path, format_config(base, cfg, absolute_path(dataset.folder)))
     unit = 'iteration' if kind == 'labels' else 'epoch'
     return path, (
         f'{dataset}\ntrains {recipe.network}, --size {size}, at {side} px, {counted(length, unit)}, from '
@@ -153,7 +153,7 @@ def find_weights(pretrained: str) -> str | None:
     """The weights to start from as a config names them, None for random ones."""
     if pretrained.lower() == 'none' or '://' in pretrained:
         return pretrained if '://' in pretrained else None
-    path = from_root(Path(pretrained).expanduser())
+    path = absolute_path(Path(pretrained).expanduser())
     if not path.is_file():
         raise UserError(
             f'--pretrained {pretrained}: there is no such file; expected one, an address, timm://NAME or none'
@@ -239,7 +239,7 @@ def set_length(cfg: Config, unit: str, length: int) -> None:
 def set_data(cfg: Config, dataset: DatasetInfo, folder: Path) -> None:
     """Read the splits of a data set, with its classes."""
     is_own_file = dataset.splits['train'].file.parent != folder
-    root = from_root(dataset.folder if is_own_file else folder)
+    root = absolute_path(dataset.folder if is_own_file else folder)
 
     def name(path: Path) -> str:
         return str(path.relative_to(root) if path.is_relative_to(root) else path)
@@ -247,7 +247,7 @@ def set_data(cfg: Config, dataset: DatasetInfo, folder: Path) -> None:
     for loader in LOADERS:
         split = dataset.splits['train' if loader == 'train_dataloader' else 'val']
         settings = next(leaf_datasets(cfg[loader].dataset))
-        settings.data_root, settings.ann_file = str(root), name(from_root(split.file))
+        settings.data_root, settings.ann_file = str(root), name(absolute_path(split.file))
         settings.metainfo.classes = dataset.classes
         if split.labels:
             settings.data_prefix = {'img_path': name(split.images), 'seg_map_path': name(split.labels)}
@@ -255,7 +255,7 @@ def set_data(cfg: Config, dataset: DatasetInfo, folder: Path) -> None:
         else:
             settings.data_prefix = {'img': name(split.images)} if dataset.has_objects else name(split.images)
     if dataset.has_objects:
-        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(from_root(dataset.splits['val'].file))
+        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(absolute_path(dataset.splits['val'].file))
     for place, settings in [*settings_in(cfg.model, 'model'), ('', cfg.get('data_preprocessor'))]:
         # A region proposal network tells objects from background only.
         if isinstance(settings, dict) and 'num_classes' in settings and 'rpn_head' not in place:

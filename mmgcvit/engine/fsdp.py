@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from ..errors import UserError
-from ..hosts.mmengine import is_sharded
+from ..mmengine_utils import is_sharded
 from ..models.layers.blocks import TransformerBlock
 from ..registry import FUNCTIONS, STRATEGIES
 from .hooks.checkpoint import UNFINISHED

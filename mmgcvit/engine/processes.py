@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 
 from ..errors import UserError
-from ..hosts.mmengine import is_sharded, replace_type
+from ..mmengine_utils import is_sharded, replace_type
 from .hooks.preemption import EXIT_CODE
 
 ON_CPU = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}

@@ -16,11 +16,11 @@ from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.logging import print_log
 
-from ..checkpoints import check_whole
+from ..checkpoints import check_intact
 from ..checkpoints.reading import read_outline
+from ..config_diff import differences, plain_settings, settings_of_text
 from ..errors import CheckpointError, UserError, printable, shorten
 from ..files import ADDRESSES
-from ..hosts.comparing import differences, plain_settings, settings_of_text
 from .hooks.checkpoint import PREEMPTED
 
 # mmengine writes the path of the last checkpoint into it.
@@ -52,7 +52,7 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     problems = []
     for path in dict.fromkeys(found):
         try:
-            check_whole(path)
+            check_intact(path)
         # What a disk cannot give back is as good as damaged.
         except (CheckpointError, OSError) as error:
             problems.append(str(error))

@@ -11,14 +11,14 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 from rich.progress import Progress
 
+from ..config import enter_scope, read_config
 from ..datasets.checks import Outcome, check_datasets
 from ..datasets.checks.presence import check_presence
 from ..datasets.checks.sources import settings_of
+from ..device import check_gpus, use_device
 from ..errors import UserError
 from ..files import check_writable
-from ..hosts.configs import enter_scope, read_config
-from ..hosts.machine import check_gpus, use_device
-from ..hosts.mmengine import do_in_process_0
+from ..mmengine_utils import do_in_process_0
 from ..ops.compiled import check_operators_load
 from .hooks.progress import ProgressHook
 from .progress import Display

@@ -7,9 +7,9 @@ from mmengine.evaluator import BaseMetric, DumpResults
 
 from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
+from ..config import is_drawn, read_config
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import UserError
-from ..hosts.configs import is_drawn, read_config
 from ..ops.compiled import check_operators
 from .hooks.progress import open_display
 from .processes import join_processes

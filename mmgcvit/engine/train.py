@@ -16,10 +16,10 @@ from torch import nn
 
 from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
+from ..config import read_config
 from ..datasets.checks import skip_damaged
 from ..datasets.checks.sources import settings_of
 from ..errors import UserError
-from ..hosts.configs import read_config
 from ..ops.compiled import check_operators
 from .fsdp import check_sharding
 from .hooks.progress import open_display

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
+from ..config import dicts_in, enter_scope, read_config
 from ..errors import UserError, first_line
-from ..hosts.configs import dicts_in, enter_scope, read_config
 from ..models.base import PyramidBackbone
 from ..registry import networks
 from . import table

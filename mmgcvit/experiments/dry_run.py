@@ -21,10 +21,10 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from torch import nn
 
+from ..config import dicts_in, enter_scope
 from ..datasets import miniature
 from ..datasets.classes import coco_categories, imagenet_folders
 from ..errors import UserError
-from ..hosts.configs import dicts_in, enter_scope
 
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
 ITERATIONS, BATCH_SIZE, NUM_TESTED = 2, 2, 3

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from ..checkpoints.reading import local_file
 from ..errors import UserError
 from ..files import sha256
-from ..hosts.mmengine import reorders_channels
 from ..inference import Predictor
 from ..inference.sources import Source
+from ..mmengine_utils import reorders_channels
 from ..version import __version__
 
 

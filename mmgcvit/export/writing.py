@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..errors import UserError, check_installed, first_line
-from ..files import check_target, written_whole
+from ..files import atomic_write, check_target
 from ..inference import Predictor
 from ..inference.sources import Source
 from .checking import Difference, compare
@@ -53,7 +53,7 @@ def write(
     graph = build_graph(predictor, part)
     metadata = collect_metadata(predictor, source, part)
     try:
-        with written_whole(target) as unfinished:
+        with atomic_write(target) as unfinished:
             trace(graph, name_outputs(predictor, part), metadata, unfinished)
             difference = compare(predictor, part, unfinished) if check else None
     except OSError as error:

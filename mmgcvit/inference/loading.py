@@ -20,12 +20,12 @@ from torch import nn
 
 from ..checkpoints.loading import WRAPPERS, check_fits
 from ..checkpoints.safe_loading import read_for_host
+from ..config import read_config
 from ..datasets.checks.images import loader_of
 from ..datasets.checks.sources import leaf_datasets, type_name
+from ..device import check_gpus, chosen_device
 from ..errors import CheckpointError, UserError, first_line, printable
-from ..hosts.configs import read_config
-from ..hosts.machine import check_gpus, chosen_device
-from ..hosts.mmengine import BUILDING, building_in
+from ..mmengine_utils import BUILDING, building_in
 from ..ops.compiled import check_operators, check_operators_load
 from .drawing import choose_palette
 from .predictor import Classifier, Detector, Predictor, Segmentor
@@ -34,7 +34,7 @@ from .sources import Source, find_source, warn_of_other_config
 PREDICTORS = {kind.scope: kind for kind in (Detector, Segmentor, Classifier)}
 LOADING = 'LoadImageFromFile'
 # Steps of test pipelines that need annotations.
-ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'MatchAnnotatedSize')
+ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations', 'LoadOneDLAnnotations', 'ApplyExifAsAnnotated')
 CIFAR = ('CIFAR10', 'CIFAR100')
 
 

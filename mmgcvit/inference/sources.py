@@ -6,9 +6,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..config import config_meant
+from ..config_diff import differences, is_of, plain_settings, settings_of_text
 from ..errors import CheckpointError, UserError, shorten
-from ..hosts.comparing import differences, is_of, plain_settings, settings_of_text
-from ..hosts.configs import config_meant
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -96,13 +96,13 @@ def find_config(work_dir: Path) -> Path:
 
 def find_checkpoint(work_dir: Path) -> str:
     """The checkpoint to take from a work dir; see :func:`find_source`."""
-    from ..checkpoints import check_whole
+    from ..checkpoints import check_intact
     from ..engine.resume import find_latest_checkpoint
 
     # mmengine's names of the best checkpoints by a validation score.
     for path in sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime_ns, reverse=True):
         try:
-            check_whole(path)
+            check_intact(path)
         except CheckpointError:
             continue
         return str(path)

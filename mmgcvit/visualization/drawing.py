@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..errors import UserError
-from ..files import written_whole
+from ..files import atomic_write
 from .networks import Box, View
 
 DOTS_PER_INCH = 110
@@ -25,7 +25,7 @@ def save(figure: Figure, file: Path) -> None:
     """Write a figure of matplotlib's; a UserError if the file cannot be written."""
     check_ending(file)
     try:
-        with written_whole(file, flush=False) as unfinished:
+        with atomic_write(file, flush=False) as unfinished:
             figure.savefig(unfinished, format=file.suffix[1:].lower(), dpi=DOTS_PER_INCH)
     except OSError as error:
         raise UserError(f'{file} cannot be written ({error.strerror or error}); name another file') from None

@@ -13,10 +13,10 @@ from ..datasets.checks.images import loader_of
 from ..datasets.checks.loading import loads
 from ..datasets.checks.sources import leaf_datasets, steps_of, type_name
 from ..errors import UserError, first_line
-from ..hosts.mmengine import building_in
 from ..inference import Classification, Detections, Prediction, Segmentation
 from ..inference.images import convert_array, read_image
 from ..inference.loading import LOADING
+from ..mmengine_utils import building_in
 
 PACKING = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs', 'mmpretrain': 'PackInputs'}
 
@@ -63,7 +63,7 @@ class GroundTruth:
         self.loader = loader_of(leaf)
         # The image is decoded by read_image.
         steps = [
-            step for step in steps_of(leaf) if loads(step) and type_name(step) not in (LOADING, 'MatchAnnotatedSize')
+            step for step in steps_of(leaf) if loads(step) and type_name(step) not in (LOADING, 'ApplyExifAsAnnotated')
         ]
         if scope != 'mmpretrain' and not any('LoadAnnotations' in str(step['type']) for step in steps):
             steps.append({'type': 'LoadAnnotations', **({'with_bbox': True} if scope == 'mmdet' else {})})

@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader
 from ..datasets.checks.sources import leaf_datasets
 from ..errors import UserError, first_line
 from ..files import write_image
-from ..hosts.mmengine import name_of, plain_model
 from ..inference import Prediction, Predictor
 from ..inference.drawing import choose_palette
 from ..inference.loading import PREDICTORS, find_class_info, find_class_names
+from ..mmengine_utils import name_of, plain_model
 from ..registry import HOOKS
 from .grids import draw_grid, draw_in_cell, draw_pair
 from .ground_truth import GroundTruth

@@ -18,7 +18,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from safetensors.torch import save_file
 from torch import nn
 
-from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, check_whole, read_checkpoint, save_whole
+from mmgcvit.checkpoints import CheckpointError, DamagedCheckpointError, check_intact, read_checkpoint, save_checkpoint
 from mmgcvit.checkpoints.reading import read_outline
 
 from .conftest import RunsACommand
@@ -143,7 +143,7 @@ def flip(path, bit):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize('save', [torch.save, save_whole])
+@pytest.mark.parametrize('save', [torch.save, save_checkpoint])
 def test_no_bit_of_the_content_is_flipped_unnoticed(save, tmp_path):
     """By the CRC-32 of each record. What else can be flipped are dates and padding: the file holds what it held."""
     path, refused = tmp_path / 'x.pth', 0
@@ -159,7 +159,7 @@ def test_no_bit_of_the_content_is_flipped_unnoticed(save, tmp_path):
     assert refused > 100
     flip(path, whole.index(WEIGHTS['state_dict']['a.weight'].numpy().tobytes()) * 8)
     with pytest.raises(DamagedCheckpointError, match=r'x\.pth is damaged \(.*data/0\)\. Was it cut short'):
-        check_whole(path)
+        check_intact(path)
     torch.load(path)  # torch does not look
 
 
@@ -179,7 +179,7 @@ def test_what_is_not_a_checkpoint_is_named(tmp_path):
         (tmp_path / 'x').unlink(missing_ok=True)
         if content is not None:
             (tmp_path / 'x').write_bytes(content)
-        for look in (check_whole, read_checkpoint):
+        for look in (check_intact, read_checkpoint):
             with pytest.raises(CheckpointError, match=message):
                 look(tmp_path / 'x')
 

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from mmgcvit import load
-from mmgcvit.checkpoints import save_whole
+from mmgcvit.checkpoints import save_checkpoint
 from mmgcvit.commands.main import run_command
 from mmgcvit.files import sha256
 
@@ -54,7 +54,7 @@ def test_of_a_run_with_lora_a_plain_model_is_published_and_used(network, work_di
     folder, target = tmp_path / 'run', tmp_path / 'model.safetensors'
     folder.mkdir()
     cfg.dump(folder / 'own.py')
-    save_whole({'state_dict': model.state_dict(), 'meta': {'cfg': cfg.pretty_text}}, folder / 'epoch_1.pth')
+    save_checkpoint({'state_dict': model.state_dict(), 'meta': {'cfg': cfg.pretty_text}}, folder / 'epoch_1.pth')
     (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
     run_command('publish', [folder, target])
     assert set(load_file(target)) == {name for name in model.state_dict() if 'lora' not in name}
@@ -83,7 +83,7 @@ def test_half_the_size_predicts_nearly_the_same_unless_numbers_are_beyond_float1
     assert whole.label == half.label
     content = torch.load(work_dirs['classification'] / 'epoch_1.pth', weights_only=False)
     content['state_dict']['head.fc.weight'][0, 0] = 1e6
-    save_whole(content, tmp_path / 'large.pth')
+    save_checkpoint(content, tmp_path / 'large.pth')
     with pytest.raises(SystemExit, match=r'publish: head\.fc\.weight holds numbers up to 1e\+06, beyond float16'):
         run_command('publish', [config, tmp_path / 'large.pth', tmp_path / 'large.safetensors', '--half'])
     assert not (tmp_path / 'large.safetensors').exists()

@@ -5,7 +5,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from mmgcvit.hosts.configs import read_config
+from mmgcvit.config import read_config
 
 from ..conftest import ROOT
 

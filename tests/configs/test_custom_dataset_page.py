@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands import train
 from mmgcvit.commands.options import parse
-from mmgcvit.hosts.configs import overrides, read_config
+from mmgcvit.config import overrides, read_config
 
 from ..conftest import ROOT
 from ..docs.pages import texts_of

@@ -7,9 +7,9 @@ import pytest
 import torch
 from mmengine.registry import DATASETS, MODELS
 
+from mmgcvit.config import enter_scope, read_config
 from mmgcvit.engine.loops import seed_generators
 from mmgcvit.errors import UserError
-from mmgcvit.hosts.configs import enter_scope, read_config
 
 from ..conftest import ROOT
 from .models import on_meta

@@ -16,7 +16,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.utils import import_modules_from_strings
 
-from mmgcvit.hosts.configs import read_config
+from mmgcvit.config import read_config
 
 from ..conftest import ROOT
 from .models import head_of, on_meta, read
@@ -99,7 +99,7 @@ CLAIMED = {
     **{f'other_heads/rtmdet_ins_gcvit_{size}': 'mmdet::rtmdet/rtmdet_l_swin_b_4xb32-100e_coco.py' for size in 'ts'},
 }
 # What mends faults of hosts and leaves healthy images as they are; sizes that follow from the backbone or the levels.
-MENDING = ('mmgcvit.MatchAnnotatedSize', 'FilterAnnotations')
+MENDING = ('mmgcvit.ApplyExifAsAnnotated', 'FilterAnnotations')
 FITTING = ('in_channels', 'num_levels', 'num_feature_levels', 'num_outs', 'pad_size_divisor')
 # Kinds of segments, which mmseg's Mask2Former does not have.
 SEGMENTS = ('num_things_classes', 'num_stuff_classes')

@@ -18,7 +18,7 @@ from mmgcvit.checkpoints import Weights
 from mmgcvit.checkpoints.writing import state_dict_for
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.commands.options import parse
-from mmgcvit.hosts.configs import enter_scope
+from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.layouts import LAYOUTS
 
 from .. import fork_server

@@ -6,9 +6,9 @@ import shlex
 
 import pytest
 
+from mmgcvit.config import read_config
 from mmgcvit.datasets.checks.presence import local_paths
 from mmgcvit.datasets.checks.sources import leaf_datasets
-from mmgcvit.hosts.configs import read_config
 
 from .. import fork_server
 from ..conftest import ROOT

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmgcvit.checkpoints import check_whole
+from mmgcvit.checkpoints import check_intact
 from mmgcvit.engine.hooks.checkpoint import AtomicBackend
 from mmgcvit.engine.resume import find_latest_checkpoint
 
@@ -31,7 +31,7 @@ MOMENTS = [
 def test_killed_at_any_moment_a_run_leaves_a_whole_last_and_best_one_and_goes_on(moment, tmp_path):
     train(tmp_path, code=KILLED, DIES_AT=moment)
     for path in tmp_path.glob('*.pth'):
-        check_whole(path)
+        check_intact(path)
     assert find_latest_checkpoint(tmp_path) is not None
     assert list(tmp_path.glob('best_score_epoch_*.pth'))
     train(tmp_path, '--resume')

@@ -10,8 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 
+from mmgcvit.config import read_config
 from mmgcvit.engine.train import other_batch_size
-from mmgcvit.hosts.configs import read_config
 
 from .. import programs
 from ..conftest import ROOT

@@ -5,7 +5,7 @@ from mmengine.config import Config
 
 from mmgcvit.engine.processes import join_processes
 from mmgcvit.errors import UserError
-from mmgcvit.hosts.mmengine import replace_type
+from mmgcvit.mmengine_utils import replace_type
 
 
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])

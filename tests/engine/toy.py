@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS, METRICS
 
-from mmgcvit.checkpoints import check_whole, read_checkpoint
+from mmgcvit.checkpoints import check_intact, read_checkpoint
 
 from .. import fork_server
 from ..processes import free_port
@@ -76,7 +76,7 @@ def names(folder):
 def last(folder):
     """What the checkpoint that is named as the last holds."""
     path = Path((folder / 'last_checkpoint').read_text())
-    check_whole(path)
+    check_intact(path)
     return read_checkpoint(str(path))
 
 

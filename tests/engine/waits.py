@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData, PixelData
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmgcvit.hosts.configs import read_config
+from mmgcvit.config import read_config
 
 from ..conftest import ROOT
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmgcvit.checkpoints import save_whole
+from mmgcvit.checkpoints import save_checkpoint
 from mmgcvit.export import write
 from mmgcvit.inference import load
 from mmgcvit.inference.sources import find_source
@@ -61,7 +61,7 @@ def random_checkpoint(config, path):
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
-    save_whole({'state_dict': model.state_dict(), 'meta': {}}, path)
+    save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, path)
     return path
 
 

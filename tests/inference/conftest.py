@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmgcvit.checkpoints import save_whole
+from mmgcvit.checkpoints import save_checkpoint
 from mmgcvit.inference import load
 
 from ..tools.commands import CONFIGS
@@ -39,7 +39,7 @@ def make_work_dir(folder, task):
     weights = model.state_dict()
     moments = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
     content = {'state_dict': weights, 'optimizer': {'state': moments, 'param_groups': []}}
-    save_whole({**content, 'meta': {'dataset_meta': info}}, folder / 'epoch_1.pth')
+    save_checkpoint({**content, 'meta': {'dataset_meta': info}}, folder / 'epoch_1.pth')
     (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
     return folder
 

@@ -10,8 +10,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.structures import DataSample
 
 from mmgcvit import GCViT, load
-from mmgcvit.checkpoints import CheckpointError, save_whole
-from mmgcvit.hosts.machine import chosen_device
+from mmgcvit.checkpoints import CheckpointError, save_checkpoint
+from mmgcvit.device import chosen_device
 from mmgcvit.inference import UserError
 from mmgcvit.inference.loading import build_predictor, find_class_names, prepare_config
 from mmgcvit.inference.sources import find_source
@@ -123,12 +123,12 @@ def test_names_are_the_checkpoints_else_the_configs_else_made_up(models, tmp_pat
             assert find_class_names(meta, dataset, network) == names, meta
     folder = make_work_dir(tmp_path / 'run', 'segmentation')
     content = torch.load(folder / 'epoch_1.pth', weights_only=False)
-    save_whole({'state_dict': content['state_dict']}, folder / 'epoch_1.pth')
+    save_checkpoint({'state_dict': content['state_dict']}, folder / 'epoch_1.pth')
     assert load(folder, device='cpu').classes == CLASSES['segmentation']
 
 
 def test_a_device_is_named_or_the_gpu_where_there_is_one(monkeypatch):
-    """For what a GPU is refused is in tests/hosts/test_machine.py."""
+    """For what a GPU is refused is in tests/test_device.py."""
     for is_here, kind in ((False, 'cpu'), (True, 'cuda')):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda is_here=is_here: is_here)
         assert chosen_device() == chosen_device('auto') == torch.device(kind)

@@ -7,8 +7,8 @@ import torch
 from mmengine.config import Config
 
 from mmgcvit import load
-from mmgcvit.checkpoints import read_checkpoint, save_whole
-from mmgcvit.hosts.configs import read_config
+from mmgcvit.checkpoints import read_checkpoint, save_checkpoint
+from mmgcvit.config import read_config
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def run_dir(work_dirs, tmp_path):
 def store_config(folder, text):
     content = read_checkpoint(str(folder / 'epoch_1.pth'))
     content['meta']['cfg'] = text
-    save_whole(content, folder / 'epoch_1.pth')
+    save_checkpoint(content, folder / 'epoch_1.pth')
 
 
 def change_config(folder, options):

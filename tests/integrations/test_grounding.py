@@ -9,8 +9,8 @@ from mmengine.registry import MODELS
 from transformers import BertConfig, BertModel, __version__
 
 import mmgcvit
+from mmgcvit.config import enter_scope
 from mmgcvit.experiments.complexity import count_macs, count_parameters, model_parts
-from mmgcvit.hosts.configs import enter_scope
 
 from ..configs.models import ENTRIES, read
 from ..conftest import ROOT

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from mmgcvit.checkpoints import save_whole
+from mmgcvit.checkpoints import save_checkpoint
 from mmgcvit.inference import load
 
 from ..inference.conftest import (  # noqa: F401  (fixtures)
@@ -78,7 +78,7 @@ def classifier_of(folder, pipeline=None, changed=None, head_dims=128, **backbone
     if changed:
         with torch.no_grad():
             changed(model)
-    save_whole({'state_dict': model.state_dict(), 'meta': {}}, folder / 'epoch_1.pth')
+    save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, folder / 'epoch_1.pth')
     cfg.dump(folder / 'config.py')
     return load(folder / 'config.py', folder / 'epoch_1.pth', 'cpu')
 

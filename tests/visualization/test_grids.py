@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmgcvit.hosts.configs import enter_scope
+from mmgcvit.config import enter_scope
 from mmgcvit.visualization.grids import draw_contact_sheet, draw_grid
 
 from ..configs.own_data import TEMPLATES, own

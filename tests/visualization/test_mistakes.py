@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from mmgcvit.hosts.configs import read_config
+from mmgcvit.config import read_config
 from mmgcvit.inference import Classification, Detections, Segmentation
 from mmgcvit.visualization.ground_truth import GroundTruth, TrueDetections, build_dataset
 from mmgcvit.visualization.mistakes import draw_confusion, find_confusions, find_mistakes, score_image

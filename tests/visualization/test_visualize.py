@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mmgcvit import visualization
-from mmgcvit.checkpoints import save_whole
+from mmgcvit.checkpoints import save_checkpoint
 
 from ..docs.pages import texts_of
 from ..inference.conftest import CLASSES, make_work_dir, picture_of
@@ -26,7 +26,7 @@ def test_the_page_runs_as_it_stands(call, tmp_path, monkeypatch, capsys):
     checkpoint = make_work_dir(tmp_path / 'work_dirs' / 'my_detector', 'detection') / 'epoch_1.pth'
     content = torch.load(checkpoint, weights_only=False)
     content['state_dict']['roi_head.bbox_head.fc_cls.bias'][0] = 20
-    save_whole(content, checkpoint)
+    save_checkpoint(content, checkpoint)
     classifier_of(tmp_path / 'work_dirs' / 'my_classifier', pipeline=[])
     classifier_of(tmp_path / 'work_dirs' / 'my_lsa', type='mmgcvit.LSA', arch=LSA)
     cv2.imwrite(str(tmp_path / 'photo.jpg'), picture_of(128, 160))

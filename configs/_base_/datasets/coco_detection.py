@@ -11,7 +11,7 @@ backend_args = None
 short_sides = [(side, 1333) for side in range(480, 801, 32)]
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='mmgcvit.MatchAnnotatedSize', backend_args=backend_args),
+    dict(type='mmgcvit.ApplyExifAsAnnotated', backend_args=backend_args),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
@@ -30,7 +30,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='mmgcvit.MatchAnnotatedSize', backend_args=backend_args),
+    dict(type='mmgcvit.ApplyExifAsAnnotated', backend_args=backend_args),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
@@ -81,7 +81,7 @@ test_evaluator = val_evaluator
 tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.7), max_per_img=300))
 tta_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
-    dict(type='mmgcvit.MatchAnnotatedSize', backend_args=backend_args),
+    dict(type='mmgcvit.ApplyExifAsAnnotated', backend_args=backend_args),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -10,7 +10,7 @@ image_size = (640, 640)
 pad = dict(type='Pad', size=image_size, pad_val=dict(img=(114, 114, 114)))
 load = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='mmgcvit.ApplyExifAsAnnotated'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=False),
 ]
 crop = dict(type='RandomCrop', crop_size=image_size, recompute_bbox=True, allow_negative_crop=True)
@@ -44,7 +44,7 @@ train_pipeline_stage2 = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.MatchAnnotatedSize'),
+    dict(type='mmgcvit.ApplyExifAsAnnotated'),
     dict(type='Resize', scale=image_size, keep_ratio=True),
     pad,
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),

@@ -18,7 +18,7 @@ param_scheduler = [
 ]
 optim_wrapper = dict(
     type='mmgcvit.AutoPrecisionOptimWrapper',
-    constructor='mmgcvit.MergingOptimWrapperConstructor',
+    constructor='mmgcvit.GroupedParamsOptimWrapperConstructor',
     loss_scale='dynamic',
     optimizer=dict(type='AdamW', lr=lr, betas=(0.9, 0.999), weight_decay=0.05),
     paramwise_cfg=dict(

@@ -31,7 +31,7 @@ undecayed = [
 ]
 optim_wrapper = dict(
     type='OptimWrapper',
-    constructor='mmgcvit.MergingOptimWrapperConstructor',
+    constructor='mmgcvit.GroupedParamsOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
     clip_grad=dict(max_norm=0.01),
     paramwise_cfg=dict(

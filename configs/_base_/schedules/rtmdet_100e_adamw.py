@@ -29,7 +29,7 @@ param_scheduler = [
 ]
 optim_wrapper = dict(
     type='OptimWrapper',
-    constructor='mmgcvit.MergingOptimWrapperConstructor',
+    constructor='mmgcvit.GroupedParamsOptimWrapperConstructor',
     optimizer=dict(type='AdamW', lr=base_lr, weight_decay=0.05),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from rich.progress import Progress
 
-from ...hosts.configs import settings_in
+from ...config import settings_in
 from .coco import check_coco, read_json
 from .contents import Contents, contents_of
 from .folders import check_folders, check_pairs, look_at_labels

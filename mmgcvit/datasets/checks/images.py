@@ -47,7 +47,7 @@ ROTATED_AWAY = Kind(
 )
 LEFT_AS_STORED = Kind(
     'images that their annotations take as stored, against their EXIF orientation',
-    'mmgcvit.MatchAnnotatedSize does not turn them',
+    'mmgcvit.ApplyExifAsAnnotated does not turn them',
     Outcome.REPAIRED,
 )
 ROTATED = Kind(
@@ -140,7 +140,7 @@ class Loader:
 
     flag: str = 'color'
     backend: str = 'cv2'
-    # Whether mmgcvit.MatchAnnotatedSize follows.
+    # Whether mmgcvit.ApplyExifAsAnnotated follows.
     matches_annotated: bool = False
 
 
@@ -148,7 +148,9 @@ def loader_of(settings: ConfigDict) -> Loader:
     """How a data set's pipeline decodes images."""
     steps = {type_name(step): step for step in steps_of(settings)}
     step = steps.get('LoadImageFromFile', {})
-    return Loader(step.get('color_type', 'color'), step.get('imdecode_backend') or 'cv2', 'MatchAnnotatedSize' in steps)
+    return Loader(
+        step.get('color_type', 'color'), step.get('imdecode_backend') or 'cv2', 'ApplyExifAsAnnotated' in steps
+    )
 
 
 def look_at(picture: Picture, loader: Loader) -> tuple[tuple[int, int] | None, list[Problem]]:

@@ -17,7 +17,7 @@ from .images import TOO_LARGE, in_pixels, is_too_large, problem_of
 from .sources import is_remote, leaf_datasets, type_name
 
 # What names of transforms that read files begin with.
-LOADING = ('Load', 'MatchAnnotatedSize')
+LOADING = ('Load', 'ApplyExifAsAnnotated')
 # Where a sample names its files.
 FILES = ('img_path', 'seg_map_path')
 
@@ -59,7 +59,7 @@ class DamagedFiles:
 
 
 @TRANSFORMS.register_module()
-class LoadReadable(BaseTransform):
+class SkipUnreadable(BaseTransform):
     """Runs transforms that load an image and its annotations; gives none where they fail.
 
     mmengine's data sets then draw another sample, from NumPy's global random numbers, which this project's loops seed
@@ -125,7 +125,7 @@ def skip_damaged(cfg: Config, most: int) -> None:
         pipeline = list(dataset.get('pipeline') or [])
         number = next((i for i, step in enumerate(pipeline) if not loads(step)), len(pipeline))
         if number and not is_remote(dataset):
-            wrapped = {'type': 'mmgcvit.LoadReadable', 'transforms': pipeline[:number], 'damaged_images': most}
+            wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': pipeline[:number], 'damaged_images': most}
             dataset.pipeline = [wrapped, *pipeline[number:]]
 
 

@@ -8,8 +8,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
+from ...config import dicts_in
 from ...errors import UserError
-from ...hosts.configs import dicts_in
 
 # The hosts' classes that a data set's class derives from, and the kind of data that it then reads.
 KINDS = {

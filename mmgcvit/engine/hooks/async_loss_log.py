@@ -9,7 +9,7 @@ from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ...hosts.mmengine import optim_wrappers
+from ...mmengine_utils import optim_wrappers
 from ...registry import HOOKS
 
 

@@ -15,7 +15,7 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from ...checkpoints.weights import are_finite
 from ...errors import UserError, shorten
-from ...hosts.mmengine import IMAGES_NAMED, optim_wrappers, plain_model, running_statistics, suspects
+from ...mmengine_utils import IMAGES_NAMED, optim_wrappers, plain_model, running_statistics, suspects
 from ...registry import HOOKS
 from .async_loss_log import AsyncScalars
 

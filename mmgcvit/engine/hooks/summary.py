@@ -9,8 +9,8 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, Runner
 
-from ...hosts.configs import is_drawn
-from ...hosts.mmengine import plain_model
+from ...config import is_drawn
+from ...mmengine_utils import plain_model
 from ..progress import ALWAYS_SHOWN
 from .skip_nonfinite import SKIPPED_STEPS
 

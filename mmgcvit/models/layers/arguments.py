@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from ...errors import meant
+from ...errors import suggest
 
 Window = tuple[int, int]
 WindowSize = int | Sequence[int | Window | None]
@@ -162,7 +162,7 @@ def resolve_variant(arch: str | Mapping[str, Any], variants: Mapping[str, Varian
         if arch not in variants:
             raise ValueError(
                 f'unknown arch {arch!r}; choose one of {", ".join(map(repr, variants))}, or give a dict'
-                f'{meant(arch, variants)}'
+                f'{suggest(arch, variants)}'
             )
         return variants[arch]
     if not isinstance(arch, Mapping):

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from PIL import Image
 from rich.progress import Progress
 
+from mmgcvit.config import enter_scope
 from mmgcvit.datasets.checks import Outcome, check_datasets
-from mmgcvit.hosts.configs import enter_scope
 
 WIDTH, HEIGHT = 40, 30
 NAMES = ('a.jpg', 'b.jpg', 'c.jpg')

@@ -84,7 +84,7 @@ def test_sizes_are_those_that_the_pipeline_loads(tmp_path):
 def test_turned_images_are_whole_as_stored_and_repaired_where_the_pipeline_matches_the_annotated_size(tmp_path):
     def matched(root, harm):
         settings = harmed(root, harm)
-        settings['pipeline'].insert(1, {'type': 'mmgcvit.MatchAnnotatedSize'})
+        settings['pipeline'].insert(1, {'type': 'mmgcvit.ApplyExifAsAnnotated'})
         return settings
 
     faults = {'turned': (write_turned, 'as stored, against their EXIF orientation')}

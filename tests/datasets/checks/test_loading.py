@@ -9,9 +9,9 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
+from mmgcvit.config import enter_scope
 from mmgcvit.datasets.checks import TooManyDamagedError, skip_damaged
 from mmgcvit.datasets.checks.loading import DamagedFiles
-from mmgcvit.hosts.configs import enter_scope
 
 from .made import (
     NAMES,
@@ -122,7 +122,7 @@ def test_the_steps_that_load_are_wrapped_and_no_other():
         skip_damaged(cfg, 7)
         found = cfg.train_dataloader.dataset.dataset.pipeline
         if wrapped:
-            assert found[0] == {'type': 'mmgcvit.LoadReadable', 'transforms': pipeline[:wrapped], 'damaged_images': 7}
+            assert found[0] == {'type': 'mmgcvit.SkipUnreadable', 'transforms': pipeline[:wrapped], 'damaged_images': 7}
         assert found[bool(wrapped) :] == pipeline[wrapped:]
     cfg = config({'type': 'CocoDataset', 'data_root': 's3://bucket', 'pipeline': [{'type': 'LoadImageFromFile'}]})
     skip_damaged(cfg, 7)
@@ -131,7 +131,7 @@ def test_the_steps_that_load_are_wrapped_and_no_other():
 
 def test_a_turned_image_is_loaded_as_stored_where_the_pipeline_matches_the_annotated_size(tmp_path, said):
     settings = write_coco(tmp_path)
-    settings['pipeline'].insert(1, {'type': 'mmgcvit.MatchAnnotatedSize'})
+    settings['pipeline'].insert(1, {'type': 'mmgcvit.ApplyExifAsAnnotated'})
     write_turned(tmp_path / 'images' / 'b.jpg')
     assert drawn(training_set(settings)) == ['a.jpg', 'b.jpg', 'c.jpg']
     assert not said

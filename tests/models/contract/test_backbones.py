@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mmengine.runner import load_checkpoint
 from torch import nn
 
-from mmgcvit.checkpoints import save_whole
+from mmgcvit.checkpoints import save_checkpoint
 from mmgcvit.models.layers import cpu
 
 from ...conftest import HALF_DTYPES
@@ -265,7 +265,7 @@ def test_lora_alone_is_trained_in_every_layer_of_attention_and_merges_into_plain
     assert all(gradient.abs().max() > 0 for gradient in gradients.values())
 
     file = tmp_path / 'run.pth'
-    save_whole({'state_dict': {f'backbone.{name}': tensor for name, tensor in model.state_dict().items()}}, file)
+    save_checkpoint({'state_dict': {f'backbone.{name}': tensor for name, tensor in model.state_dict().items()}}, file)
     model.save_pretrained(tmp_path / 'folder')
     start = {'type': 'Pretrained', 'checkpoint': str(file)}
     found = [nn.ModuleDict({'backbone': build()}), build(init_cfg=start), build(init_cfg=start, lora_rank=3)]

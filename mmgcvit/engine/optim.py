@@ -50,11 +50,11 @@ class MergesGroups:
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class MergingOptimWrapperConstructor(MergesGroups, DefaultOptimWrapperConstructor):
+class GroupedParamsOptimWrapperConstructor(MergesGroups, DefaultOptimWrapperConstructor):
     """mmengine's constructor, whose groups of equal settings become one, and whose Adam or AdamW is fused if it can be.
 
-    ``optim_wrapper=dict(constructor='mmgcvit.MergingOptimWrapperConstructor', ...)``, all else as for mmengine's. Set
-    ``optimizer.fused`` or ``optimizer.foreach`` to choose torch's kernels yourself.
+    ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``, all else as for mmengine's.
+    Set ``optimizer.fused`` or ``optimizer.foreach`` to choose torch's kernels yourself.
     """
 
 

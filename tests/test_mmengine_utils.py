@@ -3,7 +3,7 @@
 import torch
 from mmengine.structures import BaseDataElement
 
-from mmgcvit.hosts.mmengine import names_of, suspects
+from mmgcvit.mmengine_utils import names_of, suspects
 
 
 def batch_of(*pixels, **more):

@@ -14,8 +14,8 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from ..errors import UserError
-from .configs import dicts_in
+from .config import dicts_in
+from .errors import UserError
 
 # In a message.
 IMAGES_NAMED = 16

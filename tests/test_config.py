@@ -5,10 +5,10 @@ import re
 
 import pytest
 
+from mmgcvit.config import read_config
 from mmgcvit.errors import UserError
-from mmgcvit.hosts.configs import read_config
 
-from ..conftest import ROOT
+from .conftest import ROOT
 
 BASE = """
 data_root = 'data/here'

@@ -26,13 +26,13 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ..errors import UserError, shorten
-from ..registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
-from .mmengine import IMAGES_NAMED, name_of
+from .errors import UserError, shorten
+from .mmengine_utils import IMAGES_NAMED, name_of
+from .registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
 
 
 @HOOKS.register_module()
-class FinitePredictionsHook(Hook):
+class DropNonFinitePredictionsHook(Hook):
     """Leaves out predictions whose box or score is not finite, in validation and in tests.
 
     pycocotools takes such a box for one that fits any object: a network that has burst has an AP of 1.0, and its
@@ -184,7 +184,7 @@ class HungarianAssigner(MMDetHungarianAssigner):
 
 
 @TRANSFORMS.register_module()
-class MatchAnnotatedSize(BaseTransform):
+class ApplyExifAsAnnotated(BaseTransform):
     """Take an image as it is stored, unturned, where only so it has the size that its annotations give.
 
     Cameras store a turned image with a note (EXIF) of how to turn it back, which mmcv does. Some tools annotate the

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..errors import UserError
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
-from .optimizers import MergesGroups
+from .optim import MergesGroups
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

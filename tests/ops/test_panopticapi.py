@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmdet.evaluation.metrics import CocoPanopticMetric
 
-from mmgcvit.hosts.panoptic import id2rgb, rgb2id
+from mmgcvit.ops.panopticapi import id2rgb, rgb2id
 
 CAR, SKY, TREE = 7, 9, 11
 CATEGORIES = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.hosts.comparing import ABSENT, Expression, differences, plain_settings, settings_of_text
+from mmgcvit.config_diff import ABSENT, Expression, differences, plain_settings, settings_of_text
 
 CONFIGS = ('custom_coco', 'dino_gcvit_l_fsdp', 'lsa_t_cifar10', 'upernet_gcvit_t')
 
@@ -84,7 +84,7 @@ def test_a_difference_has_its_place_and_a_size_is_one_setting():
 
 def test_steps_that_training_wraps_are_those_that_it_was_given():
     steps = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}]
-    wrapped = {'type': 'mmgcvit.LoadReadable', 'transforms': steps, 'damaged_images': 20}
+    wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': steps, 'damaged_images': 20}
     as_given, as_run = (
         Config({'train_dataloader': {'dataset': {'pipeline': [*pipeline, {'type': 'Pack'}]}}})
         for pipeline in (steps, [wrapped])

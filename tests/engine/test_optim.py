@@ -12,11 +12,11 @@ from mmengine.registry import MODELS, init_default_scope
 from packaging.version import Version
 from torch import nn
 
-from mmgcvit.hosts.optimizers import MergesGroups
+from mmgcvit.engine.optim import MergesGroups
 
 from ..configs.models import read
 
-OURS = 'mmgcvit.MergingOptimWrapperConstructor'
+OURS = 'mmgcvit.GroupedParamsOptimWrapperConstructor'
 LAYERS = 'mmgcvit.LayerDecayOptimWrapperConstructor'
 DECAY = {'norm_decay_mult': 0.0, 'custom_keys': {'relative_position': {'decay_mult': 0.0}}}
 BY_BACKBONE = {'custom_keys': {'backbone': {'lr_mult': 0.1}, 'backbone.norm': {'lr_mult': 0.1, 'decay_mult': 0.0}}}

@@ -7,10 +7,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmgcvit import device as machine
 from mmgcvit.commands.main import run_command
+from mmgcvit.device import GIVEN_BY, check_gpus, find_gpus, is_hidden, use_device
 from mmgcvit.errors import UserError
-from mmgcvit.hosts import machine
-from mmgcvit.hosts.machine import GIVEN_BY, check_gpus, find_gpus, is_hidden, use_device
 from mmgcvit.ops.compiled import check_operators, check_operators_load
 
 

@@ -10,7 +10,7 @@ from math import inf
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .configs import names_read
+from .config import names_read
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -94,14 +94,14 @@ def value_of(node: ast.expr) -> Any:
 
 
 def unwrapped(value: Any) -> Any:
-    """A value in which no step of a pipeline is wrapped by ``mmgcvit.LoadReadable``, as ``mmgcvit train`` does."""
+    """A value in which no step of a pipeline is wrapped by ``mmgcvit.SkipUnreadable``, as ``mmgcvit train`` does."""
     if isinstance(value, dict):
         return {name: unwrapped(inner) for name, inner in value.items()}
     if not isinstance(value, list | tuple):
         return value
     steps = []
     for inner in map(unwrapped, value):
-        is_wrapper = isinstance(inner, dict) and inner.get('type') == 'mmgcvit.LoadReadable'
+        is_wrapper = isinstance(inner, dict) and inner.get('type') == 'mmgcvit.SkipUnreadable'
         steps += inner.get('transforms', []) if is_wrapper else [inner]
     return type(value)(steps)
 

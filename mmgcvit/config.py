@@ -16,12 +16,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BROUGHT_BY, UserError, first_line, meant, needs
+from .errors import BROUGHT_BY, UserError, first_line, needs, suggest
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent
 # In a checkout, and in an installed wheel.
 PLACES = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
 # What is read of a config beside the arguments of runners: by mmengine's runners, by the hosts' scripts, and here.
@@ -92,7 +92,7 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         if first in read:
             settings[name] = value
         elif first not in cfg:
-            instead = meant(first, {*read, *cfg.keys()}, lambda known, rest=dot + inside: known + rest)
+            instead = suggest(first, {*read, *cfg.keys()}, lambda known, rest=dot + inside: known + rest)
             raise UserError(
                 f'--cfg-options {name}: {path} has no {first!r}, and no runner reads it{instead or "."}{OWN_CODE}'
             )
@@ -127,7 +127,7 @@ def config_meant(path: str | Path) -> str:
     """What ends a message about a config that is not there: the one whose name is like it, beside it or of ours."""
     folders = (*PLACES, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
-    return meant(Path(path).stem, files, files.get)
+    return suggest(Path(path).stem, files, files.get)
 
 
 def why_not_read(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import UserError
+from .errors import UserError
 
 HIDING_VARIABLE = 'CUDA_VISIBLE_DEVICES'
 # Set by schedulers where they have given GPUs to the job.

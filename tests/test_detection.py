@@ -21,10 +21,10 @@ from mmengine.utils import import_modules_from_strings
 from PIL import Image
 from torch import nn
 
+from mmgcvit.detection import ApplyExifAsAnnotated, DropNonFinitePredictionsHook, InstanceTTAModel, RefPointHead
 from mmgcvit.errors import UserError
-from mmgcvit.hosts.mmdet import FinitePredictionsHook, InstanceTTAModel, MatchAnnotatedSize, RefPointHead
 
-from ..conftest import ROOT
+from .conftest import ROOT
 
 DATA = ROOT / 'tests' / 'data'
 NAN, INF = float('nan'), float('inf')
@@ -142,7 +142,7 @@ class TestPredictionsThatAreNotFinite:
         good = [1.0, 2, 30, 40]
         for wrap in (lambda model: model, nn.Sequential, Views):
             sample = sample_of([good, [NAN, 2, 30, 40], good, [1, 2, INF, 40], good], [0.5, 0.9, NAN, 0.8, 0.3])
-            hook, runner = FinitePredictionsHook(), SimpleNamespace(model=wrap(detector))
+            hook, runner = DropNonFinitePredictionsHook(), SimpleNamespace(model=wrap(detector))
             getattr(hook, f'before_{loop}')(runner)
             detector([sample])
             assert sample.pred_instances.labels.tolist() == [0, 4]
@@ -247,7 +247,7 @@ def test_an_image_is_turned_unless_its_annotations_have_the_size_as_stored(tmp_p
                 'img_path': str(path),
                 **(dict(zip(('width', 'height'), annotated, strict=True)) if annotated else {}),
             }
-            results = MatchAnnotatedSize().transform(LoadImageFromFile().transform(results))
+            results = ApplyExifAsAnnotated().transform(LoadImageFromFile().transform(results))
             is_stored = name == 'stored' or orientation == 1
             assert np.array_equal(results['img'], pixels) == is_stored, (orientation, name)
             shape = (height, width) if is_stored else (width, height)
@@ -370,6 +370,6 @@ class TestDINO:
 
 
 def test_without_bert_grounding_dino_says_what_brings_it(monkeypatch):
-    monkeypatch.setattr('mmgcvit.hosts.mmdet.find_spec', lambda _: None)
+    monkeypatch.setattr('mmgcvit.detection.find_spec', lambda _: None)
     with pytest.raises(UserError, match=r'needs transformers 4, .* none here: mmgcvit\[grounding\] brings it'):
         small_detector('other_heads/grounding_dino_gcvit_t')

@@ -8,8 +8,8 @@ from mmengine.runner import CheckpointLoader
 
 from mmgcvit import GCViT
 
-from ..checkpoints.conftest import RunsACommand
-from ..programs import ROOT, run
+from .checkpoints.conftest import RunsACommand
+from .programs import ROOT, run
 
 STATES = """
 import logging, os, random, sys, warnings
