@@ -1,15 +1,12 @@
 """What each variant has in its part's place; those that are a known network compute what others' implementations do."""
 
-import ast
 import re
 
-import numpy as np
 import pytest
 import torch
 from mmdet.models.backbones import SwinTransformer
 
 from mmgcvit import GCViT
-from mmgcvit.errors import UserError
 from mmgcvit.models import ablations
 from mmgcvit.models.ablations.attention import (
     GlobalKeyValueAttention,
@@ -22,9 +19,7 @@ from mmgcvit.models.ablations.swin import PatchMerging, ShiftedWindowAttention, 
 from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
 from mmgcvit.models.layers import RelativePositionBias, in_windows
 from mmgcvit.registry import MODELS
-from mmgcvit.visualization import attention, queries
 
-from ...conftest import ROOT
 from ...visualization.conftest import classifier_of, picture  # noqa: F401  (a fixture)
 from ..contract.backbones import GCVIT, LSA_ARCH
 
@@ -171,33 +166,3 @@ def test_it_computes_what_the_hosts_computes_on_images_of_any_size(network):
         images = torch.rand(2, 3, *size)
         for ours, host in zip(model(images), theirs(images), strict=True):
             torch.testing.assert_close(ours, host, atol=1e-5, rtol=1e-5)
-
-
-def test_windows_that_are_shifted_are_put_back(tmp_path, picture):  # noqa: F811
-    """Of shifted windows of 4, the query in the corner shares its window with two rows and columns."""
-    model = classifier_of(tmp_path / 'run', type='mmgcvit.GCViTShifted', window_size=(4, 4, 2, 2))
-    _, shifted = attention(model, picture, stage=0, at=(0, 0)).blocks
-    assert np.argwhere(shifted.weights > 1e-6).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
-    assert np.nansum(shifted.weights) == pytest.approx(1, abs=1e-5)
-
-
-def test_global_keys_are_refused(tmp_path, picture):  # noqa: F811
-    model = classifier_of(tmp_path / 'run', type='mmgcvit.GCViTGlobalKeyValue')
-    with pytest.raises(UserError, match='has global keys'):
-        attention(model, picture)
-
-
-@pytest.mark.parametrize('kind', ['GCViTLocal', 'SwinWithoutShifting'])
-def test_a_network_without_a_global_query_is_refused(tmp_path, picture, kind):  # noqa: F811
-    model = classifier_of(tmp_path / 'run', type=f'mmgcvit.{kind}')
-    with pytest.raises(UserError, match=f'{kind} has no global query'):
-        queries(model, picture)
-
-
-def test_no_config_names_variants_but_those_of_ablations():
-    """As base, import, network or weights: both folders can be left out; of the package by tests/test_imports.py."""
-    others = [path for path in (ROOT / 'configs').rglob('*.py') if 'ablations' not in path.parts]
-    assert len(others) > 60
-    for path in others:
-        code = ast.unparse(ast.Module(ast.parse(path.read_text()).body[1:], []))
-        assert 'ablations' not in code, path

@@ -58,16 +58,6 @@ def test_strides_are_4_to_32_at_any_size(backbone, height, width):
         assert found.is_contiguous()
 
 
-def test_an_empty_batch_gives_empty_maps(build, name, device):
-    """And no gradients that are not finite: where images are shared out, a process may have none."""
-    model = build().to(device)
-    for training in (False, True):
-        maps = model.train(training)(torch.zeros(0, 3, 75, 101, device=device))
-        assert [found.shape[:2] for found in maps] == [(0, width) for width in BACKBONES[name][1]]
-    sum(found.sum() for found in maps).backward()
-    assert all(parameter.grad is None or not parameter.grad.any() for parameter in model.parameters())
-
-
 @settings(max_examples=10)
 @given(
     window=st.integers(1, 9) | st.tuples(st.integers(1, 9), st.integers(1, 9)),
@@ -141,17 +131,6 @@ def test_chunks_change_neither_outputs_nor_gradients(build, monkeypatch):
         torch.testing.assert_close(model(images), inferred, **TWICE_ROUNDED)
     torch.testing.assert_close(outputs_and_gradients(model, images), trained, atol=1e-4, rtol=0)
     assert watched.call_count == 2 * 3
-
-
-@one_of_each
-def test_who_hooks_a_layer_sees_its_whole_batch(build, monkeypatch):
-    monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 1)
-    model, seen = build().eval(), []
-    for stage in model.stages:
-        stage.blocks[-1].mlp.fc1.register_forward_hook(lambda layer, inputs, output: seen.append(len(output)))
-    with torch.no_grad():
-        model(torch.randn(3, 3, 64, 64))
-    assert seen == [3] * 4
 
 
 def test_training_is_deterministic_where_that_is_asked_for(build, device, monkeypatch):

@@ -7,9 +7,7 @@ import pytest
 import torch
 from packaging.version import Version
 
-from mmgcvit.models.gcvit.convs import Stem
 from mmgcvit.models.layers import attention
-from mmgcvit.models.lsa.stage import Downsampler as LSADownsampler
 
 from .backbones import BACKBONES
 
@@ -51,8 +49,16 @@ def build(name, **arguments):
     return BACKBONES[name][0](**{**FEWER_BLOCKS[name], 'out_indices': (0, 1), **arguments})
 
 
-def check_graphs(model, training):
+@pytest.mark.parametrize(
+    ('name', 'training'),
+    [
+        *((name, False) for name in ('gcvit', 'lsa')),
+        *(pytest.param(name, True, marks=pytest.mark.long) for name in ('gcvit', 'lsa', 'lsa_windows')),
+    ],
+)
+def test_all_sizes_compile_to_two_graphs_without_a_break(name, training):
     """One for the first size, and one for all others; a break, or a size that needs its own, would be an error."""
+    model = build(name, with_cp=training, out_indices=(0, 1) if training else (0,))
     backend = CountingBackend()
     compiled = torch.compile(model.train(training), backend=backend, fullgraph=True)
     with torch.set_grad_enabled(training):
@@ -60,17 +66,6 @@ def check_graphs(model, training):
             maps = compiled(torch.randn(2, 3, *size))
             assert maps[0].shape[2:] == model(torch.randn(1, 3, *size))[0].shape[2:]
     assert backend.graphs <= 2
-
-
-@pytest.mark.parametrize('name', ['gcvit', 'lsa'])
-def test_a_stage_makes_two_graphs_without_a_break(name):
-    check_graphs(build(name, out_indices=(0,)), training=False)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(('name', 'with_cp'), [('gcvit', True), ('lsa', False), ('lsa_windows', True)])
-def test_two_stages_that_train_make_two_graphs_without_a_break(name, with_cp):
-    check_graphs(build(name, with_cp=with_cp), training=True)
 
 
 @pytest.mark.long
@@ -99,26 +94,6 @@ def test_the_default_backend_computes_what_eager_does(name, device):
     images = torch.randn(2, 3, 75, 101, device=device)
     with torch.no_grad():
         torch.testing.assert_close(torch.compile(model, dynamic=False)(images), model(images), atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.long
-@needs_a_compiler
-@pytest.mark.parametrize(
-    ('part', 'shape'),
-    [(lambda: Stem(3, 8), (2, 3, 75, 101)), (lambda: LSADownsampler(3, 8), (2, 75, 101, 3))],
-    ids=['gcvit', 'lsa'],
-)
-def test_the_default_backend_takes_convolutions_at_sizes_that_are_symbols(part, shape, device):
-    """In training too; torch 2.13 stops at those of views (layers/tracing.py)."""
-    part = part().to(device)
-    compiled = torch.compile(part, dynamic=True)
-    images = torch.randn(shape, device=device)
-    gradients = []
-    for function in (compiled, part):
-        part.zero_grad()
-        function(images).square().sum().backward()
-        gradients.append([parameter.grad for parameter in part.parameters()])
-    torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.skipif(not attention.ORDERED, reason='backends are ordered from torch 2.6 on')

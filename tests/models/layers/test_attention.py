@@ -113,15 +113,6 @@ def test_training_runs_the_fused_kernel_on_the_cpu_and_keeps_no_scores(q_windows
     assert of_windows == (3 if q_windows == 1 else 4)  # k, v and what comes out; and queries
 
 
-@pytest.mark.parametrize('known', [True, False], ids=['cannot serve', 'old torch'])
-def test_where_the_operator_cannot_serve_torchs_own_attention_does(known, monkeypatch):
-    monkeypatch.setattr(trained_bias, 'DTYPES', ())
-    monkeypatch.setattr(trained_bias, 'OPERATORS_KNOWN', known)
-    leaves, weights = arguments(1), torch.randn(B, WINDOWS, HEADS, TOKENS, DIM)
-    found = gradients(attend, leaves, weights)
-    torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
-
-
 @pytest.mark.parametrize('kind', ['no bias', 'one bias', 'a bias per window'])
 def test_windows_may_share_any_operand_and_have_a_bias_each(kind, device):
     def definition(q, k, v, bias=0.0):
@@ -186,18 +177,6 @@ def test_the_chosen_backends_are_in_force_during_the_call_only_in_each_thread_an
         attend(*operands[:3])
     assert seen == [wanted] * 12 + [own]
     assert _cur_sdpa_kernel_backends(with_priority=True) == before
-
-
-@needs_order
-@needs_operators
-def test_who_chooses_a_backend_gets_it_in_training_too():
-    """The CPU's own operator steps aside."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    leaves = arguments()
-    with sdpa_kernel(SDPBackend.MATH):
-        called = operators_called(lambda: attend(*leaves).sum().backward())
-    assert not any('flash' in name or 'mmgcvit' in name for name in called)
 
 
 def test_more_windows_than_a_launch_takes_are_split(monkeypatch):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 
 from mmgcvit.models.layers import cpu
 from mmgcvit.models.layers.cpu import has_hooks, images_in_chunks, is_plain, linear, tokens_in_chunks
@@ -101,17 +100,6 @@ def test_hooks_of_a_layer_of_one_inside_and_of_all_are_seen():
             handle.remove()
 
 
-def test_plain_layers_are_torchs_own_with_ordinary_weights():
-    assert is_plain(nn.Linear(2, 2))
-    assert is_plain(nn.Conv2d(1, 1, 1))
-    replaced, subclassed = nn.Linear(2, 2), nn.Linear(2, 2)
-    replaced.forward = lambda x: x
-    subclassed.weight = type('OtherParameter', (nn.Parameter,), {})(subclassed.weight)
-    parametrized = parametrize.register_parametrization(nn.Linear(2, 2), 'weight', nn.Identity())
-    for layer in (replaced, subclassed, parametrized, type('Other', (nn.Linear,), {})(2, 2), nn.ReLU()):
-        assert not is_plain(layer)
-
-
 @pytest.fixture(params=[True, False], ids=['as convolution', 'as it is'])
 def as_convolution(request, monkeypatch):
     monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: request.param)
@@ -133,20 +121,6 @@ def test_outputs_and_gradients_are_those_of_torchs_linear(as_convolution):
     assert ('aten::conv2d' in operators_called(lambda: linear(layer, x))) == as_convolution
 
 
-def test_maps_that_are_not_contiguous_other_dtypes_hooks_and_adapters_serve(as_convolution):
-    layer, x = nn.Linear(7, 6), torch.randn(2, 7, 4, 3).permute(0, 2, 3, 1)
-    torch.testing.assert_close(linear(layer, x), layer(x))
-    for dtype in (torch.float64, torch.bfloat16):
-        other = nn.Linear(7, 6).to(dtype)
-        torch.testing.assert_close(linear(other, x.to(dtype)), other(x.to(dtype)))
-    base, seen = nn.Linear(7, 6), []
-    adapted = nn.Module()
-    adapted.forward = lambda x: base(x) + layer(x)
-    torch.testing.assert_close(linear(adapted, x), base(x) + layer(x))
-    layer.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    assert linear(layer, x) is seen[0]
-
-
 @pytest.fixture
 def threads():
     before = torch.get_num_threads()
@@ -165,22 +139,3 @@ def test_convolutions_are_made_of_just_those_products_that_torch_gives_to_onednn
         called = operators_called(lambda layer=layer, x=x: cpu.linear_as_convolution(x, layer.weight))
         convolved = 'aten::conv2d' in operators_called(lambda layer=layer, x=x: linear(layer, x))
         assert convolved == ('aten::mkldnn_convolution' in called) == (number > 1 and more > 0)
-
-
-@pytest.mark.parametrize(
-    ('cpuinfo', 'mkl', 'slow'),
-    [
-        ('vendor_id\t: GenuineIntel\n', True, False),
-        ('vendor_id\t: AuthenticAMD\n', True, True),
-        ('vendor_id\t: AuthenticAMD\n', False, False),
-        (None, True, False),
-    ],
-)
-def test_the_processor_decides(cpuinfo, mkl, slow, tmp_path, monkeypatch):
-    """Only where torch has MKL, and the processor is known not to be Intel's."""
-    file = tmp_path / 'cpuinfo'
-    if cpuinfo:
-        file.write_text(cpuinfo)
-    monkeypatch.setattr(cpu, 'CPUINFO', file)
-    monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: mkl)
-    assert cpu.mkl_is_slow.__wrapped__() is slow

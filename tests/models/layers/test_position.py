@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.models.layers import PositionEmbedding, RelativePositionBias
-from mmgcvit.models.layers.position import align_rows, resize_table
+from mmgcvit.models.layers.position import resize_table
 
 from ...conftest import DEVICES
 
@@ -96,15 +96,6 @@ def test_what_is_kept_serves_no_gradient_and_is_not_copied(device):
         assert not torch.func.functional_call(position, replaced, ()).any()
 
 
-def test_rows_are_aligned_for_cuda_and_mean_the_same():
-    """torch's kernel would otherwise copy the bias at each call."""
-    meant = RelativePositionBias.index_of((7, 7))
-    aligned = align_rows(meant)
-    assert aligned.shape == (49, 56)
-    assert torch.equal(aligned[:, :49], meant)
-    assert 0 <= aligned.min() <= aligned.max() < 169
-
-
 def test_an_oblong_modules_shape_survives_undefined_memory():
     """Module.to_empty leaves buffers undefined; loading and saving put the shape there."""
     with torch.device('meta'):
@@ -143,9 +134,3 @@ def test_another_grids_embedding_is_resized_when_loaded(stored, grid, copies, de
     for found, given_ in zip(target.pos_embed.view(-1, *grid, 4), source.pos_embed.view(-1, *stored, 4), strict=True):
         expected = given_ if stored == grid else resized(given_.flatten(0, 1), stored, grid)
         torch.testing.assert_close(found, expected)
-
-
-def test_the_embedding_learns_through_the_resizing(device):
-    position = PositionEmbedding(4, (3, 5)).to(device)
-    position(torch.zeros(1, 6, 4, 4, device=device)).square().sum().backward()
-    assert position.pos_embed.grad.abs().min() > 0

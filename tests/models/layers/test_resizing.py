@@ -51,14 +51,6 @@ def test_matrices_are_kept_and_serve_training_after_inference(device):
     resize(x.requires_grad_(), (3, 4)).sum().backward()
 
 
-def test_constants_not_used_for_long_make_room():
-    first = constant(bicubic_matrix, 1, 2, like=torch.zeros(1))
-    for side in range(2, tracing.MOST_CONSTANTS + 2):
-        constant(bicubic_matrix, side, 2, like=torch.zeros(1))
-    assert tracing.cached_constant.cache_info().currsize == tracing.MOST_CONSTANTS
-    assert constant(bicubic_matrix, 1, 2, like=torch.zeros(1)) is not first
-
-
 def test_what_stands_for_a_tensor_neither_keeps_nor_gets_a_constant():
     from torch._subclasses.fake_tensor import FakeTensorMode
 

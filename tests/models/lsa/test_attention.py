@@ -1,16 +1,12 @@
 """Shifted copies, shift attention and global attention beside plain products."""
 
-import copy
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmpretrain.models.peft.lora import LoRALinear as HostsLoRALinear
 from torch import nn
 
 from mmgcvit.models.layers import cpu
-from mmgcvit.models.layers.blocks import LoRALinear
 from mmgcvit.models.lsa.attention import SelfAttention, ShiftAttention
 from mmgcvit.models.lsa.shifted_patches import shifted_copies
 from mmgcvit.models.lsa.stage import ShiftBlock
@@ -67,33 +63,6 @@ def test_shift_attention_is_that_of_each_patchs_copies(heads, num_copies, size, 
     copies = torch.randn(num_copies, 1, *size, heads[0], device=device)
     torch.testing.assert_close(attn(copies), plain_shift_attention(attn, copies), atol=1e-4, rtol=1e-4)
     assert bool(seen) == watched
-
-
-@pytest.mark.parametrize('adapter', [LoRALinear, HostsLoRALinear], ids=['own', 'mmpretrain'])
-@pytest.mark.parametrize('name', ['q', 'kv', 'proj'])
-@pytest.mark.parametrize('kind', [ShiftAttention, SelfAttention])
-def test_an_adapter_on_any_layer_takes_effect_and_learns(kind, name, adapter, device):
-    attn = initialised(kind(24, 6, 2), device)
-    x = torch.randn(*((3, 2) if kind is ShiftAttention else (2,)), 4, 5, 24, device=device)
-    adapted = initialised(adapter(getattr(attn, name), rank=2), device)
-    setattr(attn, name, adapted)
-    found = attn(x)
-    merged = copy.deepcopy(attn)
-    with torch.no_grad():
-        bias, rows = adapted(torch.zeros(24, device=device)), adapted(torch.eye(24, device=device))
-        setattr(merged, name, plain := nn.Linear(24, len(bias), device=device))
-        plain.weight.copy_((rows - bias).T)
-        plain.bias.copy_(bias)
-    if kind is ShiftAttention:
-        expected = plain_shift_attention(merged, x)
-    else:
-        tokens = x.flatten(1, 2)
-        expected = attention(merged, tokens, tokens).view_as(x)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
-    found.square().sum().backward()
-    learned = [parameter.grad for factor, parameter in adapted.named_parameters() if 'lora_' in factor]
-    assert len(learned) == 2
-    assert all(gradient.abs().max() > 0 for gradient in learned)
 
 
 @pytest.mark.parametrize('num_kv_heads', [4, 1])

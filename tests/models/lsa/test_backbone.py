@@ -8,10 +8,8 @@ import torch
 from torch import nn
 
 from mmgcvit import LSA
-from mmgcvit.engine.fsdp import wrap_blocks
 from mmgcvit.experiments.complexity import count_macs, count_parameters
 from mmgcvit.models.lsa import ARCHS
-from mmgcvit.models.lsa.archs import CIFAR_SHIFTS, IMAGENET_SHIFTS
 
 from ...reference import LSA_REFERENCES
 from ..refusals import not_refused
@@ -72,14 +70,6 @@ def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size,
         torch.testing.assert_close(gradients[name], expected, atol=1e-5 * largest, rtol=1e-4, msg=name)
 
 
-def test_windows_as_large_as_the_map_change_nothing():
-    model, windowed = LSA(SMALL).eval(), LSA(SMALL, window_size=(12, 99, None)).eval()
-    windowed.load_state_dict(model.state_dict())
-    images = torch.randn(1, 3, 48, 40)
-    with torch.no_grad():
-        torch.testing.assert_close(windowed(images), model(images), rtol=0, atol=0)
-
-
 def test_windows_keep_what_happens_in_one_from_the_others():
     """12 x 12 tokens in windows of 5: 3 x 3 windows of 4 x 4. The first stage has a single global block."""
     arch = {**SMALL, 'depths': (2, 1, 1), 'shifts': ((0, 0), (0, 1))}
@@ -103,23 +93,6 @@ def test_drop_path_is_the_same_in_every_block():
     }
     assert rates == {0.3}
     assert LSA('cifar-tiny').stages[0].blocks[0].attn_residual.drop_path.drop_prob == 0.1
-
-
-def test_outputs_are_all_stages_unless_chosen():
-    assert LSA(SMALL).out_indices == (0, 1, 2)
-    assert LSA('imagenet-tiny', out_indices=[0]).num_stages == 1
-
-
-def test_positions_are_learned_at_the_pretraining_size():
-    grids = [stage.position.grid for stage in LSA(SMALL, pretrain_img_size=(64, 33)).stages]
-    assert grids == [(16, 9), (8, 5), (4, 3)]
-    assert LSA('imagenet-tiny').stages[0].position.grid == (32, 32)
-
-
-def test_sharding_gathers_each_block_on_its_own():
-    model = LSA(SMALL)
-    blocks = [module for module in model.modules() if wrap_blocks(module, recurse=False, nonwrapped_numel=0)]
-    assert blocks == [block for stage in model.stages for block in stage.blocks]
 
 
 def test_bad_arguments_are_refused_with_what_is_allowed():
@@ -176,11 +149,6 @@ def test_multiply_adds_at_224_px(arch, plain, needed):
         model, image = LSA(arch).eval(), torch.empty(1, 3, 224, 224)
     assert count_macs(lambda: PlainLSA(model)(image)) / 1e9 == pytest.approx(plain, rel=0.005)
     assert count_macs(lambda: model(image)) / 1e9 == pytest.approx(needed, rel=0.005)
-
-
-def test_the_shifts_are_distinct():
-    assert [len(set(shifts)) for shifts in (CIFAR_SHIFTS, IMAGENET_SHIFTS)] == [18, 10]
-    assert [len(shifts) for shifts in (CIFAR_SHIFTS, IMAGENET_SHIFTS)] == [18, 10]
 
 
 def test_initial_weights_are_truncated_normal_and_biases_zero():
