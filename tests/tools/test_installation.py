@@ -1,11 +1,8 @@
 """The installer does nothing twice, starts again when its pins change, keeps torch, and says in words what is wrong."""
 
-import ast
 import re
-import runpy
 import sys
 from importlib import metadata
-from pathlib import Path
 from types import SimpleNamespace
 
 import install as installer
@@ -121,24 +118,6 @@ def test_operators_are_compiled_where_asked_for_or_where_a_gpu_and_its_nvcc_are(
     assert install.compiled == compiled
 
 
-def test_where_only_a_compiler_is_missing_torchvisions_operators_serve_and_it_is_said(install, monkeypatch, capsys):
-    monkeypatch.setattr(installer, 'missing_compiler', lambda: 'A C++ compiler is needed')
-    install.matching_nvcc = True
-    install.call()
-    assert not install.compiled
-    assert "torchvision's operators are used: A C++ compiler is needed" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures('compiler')
-def test_beside_a_torch_too_new_for_mmcvs_sources_nothing_is_compiled_and_who_asks_for_it_is_told(install):
-    install.torch_before = install.torch = '2.15.0'
-    install.matching_nvcc = True
-    with pytest.raises(SystemExit, match=r'not compile beside torch 2\.15\.0, .*before 2\.15.*OPERATORS=torchvision'):
-        install.call('--operators', 'compiled')
-    install.call()
-    assert not install.compiled
-
-
 def locked(hosts):
     """The packages of a lock file, each with its requirements of it: one for every range of Pythons."""
     entries = {}
@@ -192,21 +171,6 @@ def test_a_torch_too_old_or_too_new_is_named_before_anything_is_installed(instal
         assert not install.calls
 
 
-def test_of_the_hosts_all_that_is_imported_is_compiled(tmp_path, monkeypatch):
-    for name in ('mmdet/a.py', 'mmdet/.mim/config.py', 'torch/b.py'):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    monkeypatch.setattr(installer, 'ask', lambda *_: SimpleNamespace(stdout=f'{tmp_path}\n'))
-    installer.compile_bytecode(Path(sys.executable))
-    assert [path.parent for path in tmp_path.rglob('*.pyc')] == [tmp_path / 'mmdet' / '__pycache__']
-
-
-def test_a_machine_without_a_compiler_is_told_what_to_install_or_to_do_without(install, monkeypatch):
-    monkeypatch.setattr(installer.shutil, 'which', lambda _: None)
-    with pytest.raises(SystemExit, match=r"C\+\+ compiler.*'apt-get install g\+\+ python3-dev'"):
-        install.call('--operators', 'compiled')
-
-
 def test_too_new_a_python_and_too_small_a_disk_are_named_before_anything_is_installed(monkeypatch, tmp_path):
     hosts = installer.HOSTS['maintained']
     monkeypatch.setattr(installer.shutil, 'disk_usage', lambda _: SimpleNamespace(free=3e9))
@@ -215,16 +179,6 @@ def test_too_new_a_python_and_too_small_a_disk_are_named_before_anything_is_inst
     monkeypatch.setattr(sys, 'version_info', (3, 14, 0))
     with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.13 is needed; .*make install PYTHON='):
         installer.check_machine(hosts, tmp_path / 'new')
-
-
-def test_too_old_a_python_hears_so_before_it_meets_what_it_cannot_read(monkeypatch):
-    """Only what stands above the refusal has to be in the language of Python 3.6, the oldest that machines have."""
-    text = Path(installer.__file__).read_text()
-    ast.parse(text, feature_version=(3, 6))
-    assert '__future__' not in text
-    monkeypatch.setattr(sys, 'version_info', (3, 6, 15))
-    with pytest.raises(SystemExit, match=r'Python 3\.10 or later is needed; .*make install PYTHON='):
-        runpy.run_path(installer.__file__)
 
 
 PIP_FAILURES = {
@@ -242,21 +196,3 @@ def test_what_pip_fails_of_is_said_in_words(tmp_path, capfd):
         with pytest.raises(SystemExit, match=words):
             installer.Pip(python, tmp_path / 'pins.txt').install(['torch'])
         assert failure in capfd.readouterr().err
-
-
-def test_as_many_compilers_as_cores_and_memory_allow_and_nvcc_of_torchs_cuda_version(monkeypatch):
-    for cores, kilobytes, jobs in (64, 10_000_000, 4), (2, 64_000_000, 2), (8, 1_000_000, 1):
-        said = f'MemTotal: 1 kB\nMemAvailable:   {kilobytes} kB\n'
-        with monkeypatch.context() as patch:
-            patch.setattr(installer.os, 'sched_getaffinity', lambda _, cores=cores: set(range(cores)))
-            patch.setattr(installer.Path, 'read_text', lambda _, said=said: said)
-            assert installer.compilers_at_a_time() == jobs
-    for nvcc, matches in ('13.1', True), ('12.6', False):
-
-        def run(command, nvcc=nvcc, **_):
-            said = f'Cuda compilation tools, release {nvcc}, V1' if command[0] == 'nvcc' else '13.0'
-            return SimpleNamespace(returncode=0, stdout=said)
-
-        monkeypatch.setattr(installer.shutil, 'which', lambda name: f'/bin/{name}')
-        monkeypatch.setattr(installer.subprocess, 'run', run)
-        assert installer.has_matching_nvcc('python') == matches

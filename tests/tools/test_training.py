@@ -1,10 +1,7 @@
 """Training and testing as users call them: each task through one pair of scripts, and through the hosts' own."""
 
-import os
 import pickle
-import pty
 import re
-import select
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,12 +12,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.utils import import_modules_from_strings
-from packaging.version import Version
 
 from mmgcvit import GCViT
 
-from .. import fork_server
-from .commands import CONFIGS, NUM_VAL, TOOLS, call, call_in_shell, environment_for, evaluate, score, train
+from .commands import CONFIGS, NUM_VAL, TOOLS, call, call_in_shell, evaluate, score, train
 
 TASKS = {'detect': 'coco/segm_mAP:', 'segment': 'mIoU:', 'classify': 'accuracy/top5:'}
 
@@ -87,14 +82,6 @@ def test_the_same_configs_run_under_the_hosts_own_scripts(host, task, digits, tm
     assert score(call(digits, *command), TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
 
 
-@pytest.mark.skipif(Version(torch.__version__) < Version('2.4'), reason='compiled from torch 2.4 on')
-@pytest.mark.long
-def test_training_compiles_with_mmengines_setting(digits, tmp_path):
-    output = train(digits, 'classify', tmp_path, '--cfg-options', 'compile.backend=eager')
-    assert 'Model has been "compiled"' in output
-    assert TASKS['classify'] in output
-
-
 def test_a_bad_checkpoint_ends_training_and_testing_in_one_sentence(digits, tmp_path):
     other, torn = tmp_path / 'other.pth', tmp_path / 'torn.pth'
     torch.save({'state_dict': GCViT('xxtiny').state_dict()}, other)
@@ -136,19 +123,3 @@ def test_with_progress_training_and_testing_show_scores_in_a_handful_of_lines_an
     tested = evaluate(digits, 'segment', tmp_path, '--progress')
     assert len(tested.splitlines()) <= 10
     assert score(tested, 'mIoU') == pytest.approx(score(output, 'mIoU'), abs=1e-2)
-
-
-def test_with_progress_a_terminal_shows_a_bar(digits, tmp_path):
-    screen, terminal = pty.openpty()
-    command = [TOOLS / 'train.py', CONFIGS / 'classify.py', '--work-dir', tmp_path, '--progress']
-    environment = environment_for(digits, TERM='xterm', COLUMNS='80')
-    run = fork_server.start(*command, environment=environment, output=(name := os.ttyname(terminal)), errors=name)
-    shown = b''
-    while run.exitcode is None or select.select([screen], [], [], 0)[0]:
-        if select.select([screen], [], [], 0.1)[0]:
-            shown += os.read(screen, 4096)
-    os.close(terminal)
-    os.close(screen)
-    shown = shown.decode()
-    assert run.exitcode == 0, shown
-    assert all(words in shown for words in ('training', '━━━', '4/4', 'accuracy/top5'))
