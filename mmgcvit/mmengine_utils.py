@@ -1,13 +1,12 @@
-"""What mmengine's runners give, and where mmengine needs help: threads, errors of one process."""
+"""What mmengine's runners give, and where mmengine needs help: building models in threads."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DefaultScope
@@ -15,33 +14,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from .config import dicts_in
-from .errors import UserError
 
 # In a message.
 IMAGES_NAMED = 16
 BUILDING = threading.RLock()
-Result = TypeVar('Result')
-
-
-def do_together(what: Callable[[], Result]) -> Result:
-    """Do something in all processes, which go on when all have done it; what failed in one is an error in all."""
-    result = failure = None
-    try:
-        result = what()
-    except Exception as error:
-        failure = error
-    is_told = failure is None or isinstance(failure, UserError)
-    failures = all_gather_object(failure if is_told else UserError(str(failure) or type(failure).__name__))
-    if failure is not None or any(failures):
-        raise failure or next(filter(None, failures))
-    return result
-
-
-def do_in_process_0(what: Callable[[], Result]) -> Result:
-    """Do something in the first process, for all; where it fails, all end."""
-    results = [do_together(lambda: what() if is_main_process() else None)]
-    broadcast_object_list(results)
-    return results[0]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 from rich.progress import Progress
@@ -18,10 +19,8 @@ from ..datasets.checks.sources import settings_of
 from ..device import check_gpus, use_device
 from ..errors import UserError
 from ..files import check_writable
-from ..mmengine_utils import do_in_process_0
 from ..ops.compiled import check_operators_load
-from .hooks.progress import ProgressHook
-from .progress import Display
+from .hooks.progress import Display, ProgressHook
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
@@ -54,7 +53,7 @@ def check_work_dir(work_dir: str) -> None:
 
 
 def check_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
-    """Check the data sets of these dataloaders before anything is built; rank 0 does it for all processes.
+    """Check the data sets of these dataloaders before anything is built; rank 0 does it for all.
 
     What is repaired or left out is printed.
 
@@ -64,23 +63,31 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
     Raises:
         UserError: Something would stop the run later, or make its results wrong.
     """
+    results: list[Counter[str] | UserError | None] = [None]
+    if is_main_process():
+        try:
+            results = [check_data_here(cfg, loaders)]
+        except UserError as error:
+            results = [error]
+    broadcast_object_list(results)
+    if isinstance(results[0], UserError):
+        raise results[0]
+    return results[0]
 
-    def check() -> Counter[str]:
-        check_presence(cfg, loaders)
-        images = settings_of(cfg)['images']
-        enter_scope(cfg)
-        report = check_datasets(cfg, loaders, images, Progress(disable=True))
-        errors = report.format_sentences(Outcome.STOPS)
-        if errors:
-            raise UserError('\n'.join([*errors, "'mmgcvit check-data CONFIG' looks at all images"]))
-        for words in (
-            report.format_sentences(Outcome.LEFT_OUT) + report.format_sentences(Outcome.REPAIRED) + report.notes
-        ):
-            sys.stderr.write(f'data: {words}\n')
-        sys.stderr.flush()
-        return report.passed_over
 
-    return do_in_process_0(check)
+def check_data_here(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
+    """:func:`check_data` of one process."""
+    check_presence(cfg, loaders)
+    images = settings_of(cfg)['images']
+    enter_scope(cfg)
+    report = check_datasets(cfg, loaders, images, Progress(disable=True))
+    errors = report.format_sentences(Outcome.STOPS)
+    if errors:
+        raise UserError('\n'.join([*errors, "'mmgcvit check-data CONFIG' looks at all images"]))
+    notes = report.format_sentences(Outcome.LEFT_OUT) + report.format_sentences(Outcome.REPAIRED) + report.notes
+    sys.stderr.write(''.join(f'data: {note}\n' for note in notes))
+    sys.stderr.flush()
+    return report.passed_over
 
 
 def build_runner(cfg: Config, display: Display | None = None, kind: str | None = None) -> Runner | FlexibleRunner:

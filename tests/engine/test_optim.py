@@ -130,13 +130,6 @@ def test_a_step_is_fused_where_torch_can_and_the_config_says_nothing_else(monkey
     assert not torch.optim.SGD.step.called, 'others than Adam are not tried'
 
 
-def test_a_parameter_of_several_modules_comes_once():
-    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    model[1].weight = model[0].weight
-    (group,) = wrapper_of(model).optimizer.param_groups
-    assert [id(weight) for weight in group['params']] == [*map(id, model.parameters())]
-
-
 @pytest.mark.skipif(not HAS_FUSED, reason='torch has neither for CPUs')
 @pytest.mark.parametrize('clip_grad', [None, {'max_norm': 0.5}], ids=['as they are', 'clipped'])
 def test_with_a_scaler_a_fused_step_is_the_plain_one_and_is_left_out_where_that_is(clip_grad, monkeypatch):

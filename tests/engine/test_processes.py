@@ -16,19 +16,6 @@ def test_processes_that_cannot_join_are_told_what_starts_them(launcher, monkeypa
         join_processes(Config({'launcher': launcher}))
 
 
-def test_on_gpus_mmengine_joins_with_the_configs_settings(monkeypatch):
-    called = []
-    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
-    monkeypatch.setattr(
-        'mmgcvit.engine.processes.init_dist', lambda *names, **settings: called.append((names, settings))
-    )
-    cfg = Config({'launcher': 'slurm', 'env_cfg': {'dist_cfg': {'backend': 'nccl', 'timeout': 600}}})
-    join_processes(cfg)
-    assert called == [(('slurm',), {'backend': 'nccl', 'timeout': 600})]
-    join_processes(Config({'launcher': 'none'}))
-    assert len(called) == 1
-
-
 def test_without_gpus_a_type_is_replaced_at_every_depth():
     cfg = Config({'model': {'heads': [{'norm_cfg': {'type': 'SyncBN'}}, {'x': ({'type': 'SyncBN'},)}], 'type': 'A'}})
     replace_type(cfg.model, 'SyncBN', 'BN')

@@ -6,9 +6,8 @@ import sys
 import pytest
 from mmengine.evaluator import BaseMetric
 
-from mmgcvit.engine import progress
-from mmgcvit.engine.hooks.progress import ProgressHook, format_scores, open_display
-from mmgcvit.engine.progress import Display
+from mmgcvit.engine.hooks import progress
+from mmgcvit.engine.hooks.progress import Display, ProgressHook, open_display
 
 from .drawing import config, run, validating
 
@@ -27,35 +26,6 @@ def at_once(monkeypatch):
     monkeypatch.setattr(progress, 'SECONDS_BETWEEN_REFRESHES', -1)
 
 
-@pytest.mark.parametrize(('stream', 'term'), [(Terminal, 'dumb'), (io.StringIO, 'xterm')])
-def test_where_the_cursor_cannot_be_moved_lines_tell_how_far_a_loop_is(stream, term, at_once, monkeypatch):
-    monkeypatch.setenv('TERM', term)
-    lines = Display(written := stream())
-    lines.begin('training', 10, done=2)
-    lines.advance(4, 'loss 0.5')
-    lines.begin('validating', 3)
-    lines.advance(1)
-    lines.end()
-    lines.advance(5, 'many losses, ' * 50)
-    lines.line('epoch 1 of 2' + ' :smile: [b]' * 20)
-    lines.end()
-    lines.close()
-    first, second, third, last = written.getvalue().splitlines()
-    assert first.startswith('training: 4 of 10')
-    assert first.endswith(', loss 0.5')
-    assert second.startswith('validating: 1 of 3')
-    assert third.startswith('training: 5 of 10')
-    assert len(third) <= progress.LONGEST_LINE
-    assert last == 'epoch 1 of 2' + ' :smile: [b]' * 20
-
-
-def test_lines_are_written_every_few_seconds():
-    lines = Display(written := io.StringIO())
-    lines.begin('training', 10)
-    lines.advance(4)
-    assert written.getvalue() == ''
-
-
 def test_bars_show_the_loop_the_note_and_what_stays(at_once, monkeypatch):
     monkeypatch.setenv('TERM', 'xterm')
     bars = Display(terminal := Terminal())
@@ -71,11 +41,6 @@ def test_bars_show_the_loop_the_note_and_what_stays(at_once, monkeypatch):
     for words in ('training', '4/10', 'loss 0.5', 'epoch 1 of 2: loss 0.4', 'validating', '1/3'):
         assert words in terminal.getvalue()
     assert not bars.bars.live.is_started
-
-
-def test_scores_that_are_numbers_are_shown():
-    scores = {'mIoU': 50.0, 'IoU': [1.0, 2.0], 'accuracy/top1': 98.888}
-    assert format_scores(scores) == 'mIoU 50  accuracy/top1 98.89'
 
 
 class Score(BaseMetric):

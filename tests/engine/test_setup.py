@@ -5,13 +5,12 @@ import os
 import shutil
 
 import pytest
-from mmengine.config import Config
 
 from mmgcvit.engine.setup import check_data, check_work_dir, load_config
 from mmgcvit.errors import UserError
 
 from ..datasets.checks.made import config as config_with
-from ..datasets.checks.made import cut, write_coco, write_folders
+from ..datasets.checks.made import cut, write_coco
 from ..tools.commands import CONFIGS, TOOLS, call, train
 
 
@@ -47,41 +46,6 @@ def refusal_of(cfg, loader='train_dataloader'):
     return str(refused.value)
 
 
-def test_what_is_missing_is_named_with_how_to_get_it(tmp_path):
-    """However a config names its data."""
-    coco, own = tmp_path / 'coco', {'type': 'X', 'data_root': '/nowhere'}
-    images = {'data_root': str(coco), 'ann_file': 'a.json', 'data_prefix': {'img': 'train2017/'}}
-    cifar = {'type': 'CIFAR100', 'data_root': '/nowhere/cifar100', 'download': False}
-    for dataset, missing in (
-        (images, [f'{coco}/a.json', f'{coco}/train2017', 'cocodataset.org', 'ln -s']),
-        ({'dataset': images}, [f'{coco}/a.json']),
-        ({'datasets': [images, images]}, [f'{coco}/a.json']),
-        ({**images, 'data_root': f'{tmp_path}/digits/coco'}, [f"'mmgcvit digits {tmp_path}/digits' makes it"]),
-        (
-            {'type': 'ImageNet', 'data_root': '/nowhere/imagenet', 'split': 'val'},
-            ['/nowhere/imagenet/val', 'image-net.org'],
-        ),
-        (own, ['/nowhere\n']),
-        ({**own, 'ann_file': ['a', 'b']}, ['/nowhere/a\n', '/nowhere/b\n']),
-        (cifar, ['/nowhere/cifar100/cifar-100-python', 'cs.toronto.edu/~kriz/cifar']),
-    ):
-        said = refusal_of(Config({'loader': {'dataset': dataset}}), 'loader')
-        assert all(words in said for words in missing), said
-
-
-def test_whole_data_pass_without_a_word_and_what_is_not_here_is_left_alone(tmp_path, capsys):
-    check_data(config_with(write_coco(tmp_path)), ['train_dataloader', 'a_loader_that_the_config_lacks'])
-    assert capsys.readouterr().err == ''
-    (tmp_path / 'cifar-10-batches-py').mkdir()
-    for settings in (
-        {'type': 'CIFAR10', 'data_root': str(tmp_path), 'download': True},
-        {'type': 'CIFAR10', 'data_root': str(tmp_path), 'download': False},
-        {'type': 'CocoDataset', 'data_root': 's3://bucket/coco/', 'ann_file': 'a.json'},
-    ):
-        check_data(config_with(settings), ['train_dataloader'])
-        assert 'not looked into' in capsys.readouterr().err
-
-
 def test_what_would_stop_the_run_is_refused_by_name_and_what_is_repaired_is_said(tmp_path, capsys):
     settings = write_coco(tmp_path)
     annotations, text = tmp_path / 'train.json', (tmp_path / 'train.json').read_text()
@@ -100,13 +64,6 @@ def test_what_would_stop_the_run_is_refused_by_name_and_what_is_repaired_is_said
     check_data(cfg, ['train_dataloader'])
     (tmp_path / 'images' / 'b.jpg').unlink()
     assert 'images/b.jpg' in refusal_of(cfg)
-
-
-def test_settings_that_are_none_are_refused(tmp_path):
-    cfg = config_with(write_folders(tmp_path))
-    for settings in ({'imgs': 3}, {'images': -1}, {'damaged_images': 1.5}, {'images': True}):
-        cfg.data_checks = settings
-        assert 'whole numbers of at least 0 for images and damaged_images' in refusal_of(cfg)
 
 
 @pytest.mark.slow

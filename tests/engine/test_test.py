@@ -2,9 +2,8 @@
 
 import pytest
 from mmengine.config import Config
-from mmengine.evaluator import DumpResults
 
-from mmgcvit.engine.test import draw_predictions, dump_metric, enable_tta
+from mmgcvit.engine.test import draw_predictions, enable_tta
 from mmgcvit.errors import UserError
 
 
@@ -37,20 +36,3 @@ def test_pictures_of_a_test_are_drawn_whatever_the_config_has_and_by_its_thresho
         cfg = Config({**config, 'default_scope': 'mmseg', 'model': {}})
         draw_predictions(cfg, 'x')
         assert cfg.custom_hooks == hooks
-
-
-def test_predictions_are_dumped_by_the_hosts_metric_into_a_pickle(tmp_path):
-    for scope, name in (('mmdet', 'DumpDetResults'), ('mmseg', 'DumpResults')):
-        metric = dump_metric(Config({'default_scope': scope}), str(tmp_path / 'out.pkl'))
-        assert isinstance(metric, DumpResults)
-        assert (type(metric).__name__, metric.out_file_path) == (name, str(tmp_path / 'out.pkl'))
-
-
-def test_views_are_merged_around_the_model():
-    pipeline = [{'type': 'LoadImageFromFile'}]
-    wrapped = {'type': 'RepeatDataset', 'dataset': {'type': 'CocoDataset', 'pipeline': []}}
-    cfg = Config({'model': {'type': 'Detector'}, 'tta_model': {'type': 'Merging'}, 'tta_pipeline': pipeline})
-    cfg.test_dataloader = {'dataset': wrapped}
-    enable_tta(cfg)
-    assert cfg.model == {'type': 'Merging', 'module': {'type': 'Detector'}}
-    assert cfg.test_dataloader.dataset.dataset.pipeline == pipeline

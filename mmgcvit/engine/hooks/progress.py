@@ -1,27 +1,94 @@
-"""Show on the screen how a run gets on, instead of its log."""
+"""Show on the screen how a run gets on, instead of its log: bars on a terminal, a line every few seconds elsewhere."""
 
 import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from datetime import timedelta
 from io import TextIOBase
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from textwrap import shorten
+from typing import Any, TextIO
 
 from mmengine.hooks import Hook
 from mmengine.runner import FlexibleRunner, IterBasedTrainLoop, Runner
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..progress import ALWAYS_SHOWN, Display
-
+# An attribute of log records that a display shows although they are no warnings.
+ALWAYS_SHOWN = 'always_shown'
+SECONDS_BETWEEN_REFRESHES = 0.25
+SECONDS_BETWEEN_LINES = 10.0
+LONGEST_LINE = 100
 # Warnings that nobody who starts a run can use: of mmengine's CheckpointHook about its own calls, of names of scores,
 # and of registries that it searches beside its own.
 NEEDLESS = re.compile(
     '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in metric class'
     '|Failed to search registry|skip saving parameter schedulers'
 )
+
+
+class Display:
+    """How far loops within each other are.
+
+    Refreshed by the process's own thread: data workers are forked from it, which may deadlock beside another thread.
+    """
+
+    def __init__(self, terminal: TextIO) -> None:
+        self.console = Console(file=terminal, highlight=False, markup=False, emoji=False)
+        self.draws = terminal.isatty() and not self.console.is_dumb_terminal
+        columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn()
+        times = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
+        # Not drawn, it computes the time left.
+        self.bars = Progress(
+            *(*columns, times, TextColumn('{task.fields[note]}', style='dim')),
+            console=self.console,
+            auto_refresh=False,
+            disable=not self.draws,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self.loops: list[TaskID] = []
+        self.shown = time.monotonic()
+
+    def begin(self, name: str, total: int, done: int = 0) -> None:
+        """A loop of ``total`` steps begins, or goes on after ``done`` of them."""
+        self.loops.append(self.bars.add_task(name, total=total, completed=done, note=''))
+        self.bars.start()
+
+    def advance(self, done: int, note: str = '') -> None:
+        """So many steps of the innermost loop are done; ``note`` is of the moment."""
+        self.bars.update(self.loops[-1], completed=done, note=shorten(note, LONGEST_LINE // 2, placeholder=' …'))
+        if time.monotonic() - self.shown < (SECONDS_BETWEEN_REFRESHES if self.draws else SECONDS_BETWEEN_LINES):
+            return
+        self.shown = time.monotonic()
+        self.bars.refresh()
+        if not self.draws:
+            task = self.bars.tasks[-1]
+            left = '' if task.time_remaining is None else f', {timedelta(seconds=int(task.time_remaining))} left'
+            text = f'{task.description}: {done} of {task.total:.0f}{left}{note and ", "}{note}'
+            self.line(shorten(text, LONGEST_LINE, placeholder=' …'))
+
+    def end(self) -> None:
+        """The innermost loop has ended."""
+        self.bars.refresh()
+        loop = self.loops.pop()
+        if self.loops or not self.draws:
+            self.bars.remove_task(loop)
+        else:
+            self.bars.stop()
+
+    def line(self, text: str) -> None:
+        """Show something that stays on the screen."""
+        self.console.print(text, soft_wrap=True)
+
+    def close(self) -> None:
+        """Show nothing more."""
+        self.bars.stop()
 
 
 class ProgressHook(Hook):
@@ -54,7 +121,7 @@ class ProgressHook(Hook):
         self.display.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in mean_losses(runner).items()))
 
     def after_train_epoch(self, runner: Runner | FlexibleRunner) -> None:
-        if not counts_iterations(runner):
+        if not isinstance(runner.train_loop, IterBasedTrainLoop):
             loss = mean_losses(runner).get('loss', float('nan'))
             self.display.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
 
@@ -79,11 +146,6 @@ class ProgressHook(Hook):
         self.display.line('scores: ' + format_scores(metrics or {}))
 
     after_test_epoch = after_val_epoch
-
-
-def counts_iterations(runner: Runner | FlexibleRunner) -> bool:
-    """Whether a training's length is given in iterations instead of epochs."""
-    return isinstance(runner.train_loop, IterBasedTrainLoop)
 
 
 def mean_losses(runner: Runner | FlexibleRunner) -> dict[str, float]:

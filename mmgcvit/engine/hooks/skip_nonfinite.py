@@ -8,7 +8,7 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
@@ -19,11 +19,6 @@ from ...mmengine_utils import IMAGES_NAMED, optim_wrappers, plain_model, running
 from ...registry import HOOKS
 from .async_loss_log import AsyncScalars
 
-# torch.amp.GradScaler starts at 2**16 and halves its scale with each step that it skips. Scaled by so little, float16
-# gradients that still overflow are the run's fault, not the scale's.
-SMALLEST_SCALE = 2.0**-16
-# How often the scale is read, which synchronises the GPU.
-SCALE_INTERVAL = 100
 # The key of mmengine's message hub under which the number of skipped steps is saved.
 SKIPPED_STEPS = 'skipped_steps'
 
@@ -44,8 +39,8 @@ class SkipNonFiniteStepHook(Hook):
         max_consecutive: The run stops after this many skipped steps in a row.
 
     Raises:
-        UserError: ``max_consecutive`` is not a positive int. While training: that many steps were skipped in a row,
-            float16 gradients overflow at any scale, or the weights to save are not finite.
+        UserError: ``max_consecutive`` is not a positive int. While training: that many steps were skipped in a row, or
+            the weights to save are not finite.
     """
 
     # Before the hooks that average the weights.
@@ -122,8 +117,6 @@ class SkipNonFiniteStepHook(Hook):
             return
         self.pending = runner.iter + 1, self.batches, AsyncScalars([loss_finite, finite])
         self.losses, self.verdicts, self.batches = [], [], []
-        if self.every_n_train_iters(runner, SCALE_INTERVAL):
-            check_scale(wrapper)
 
     def read_verdict(self, runner: Runner) -> None:
         """Read the previous step's verdict; report a skipped step, and stop where it was one too many."""
@@ -195,17 +188,6 @@ def remove_found_inf(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
     """Remove what :meth:`check_step` has set. GradScaler, which sets ``grad_scale`` too, removes its own."""
     if not hasattr(optimizer, 'grad_scale'):
         vars(optimizer).pop('found_inf', None)
-
-
-def check_scale(wrapper: Any) -> None:
-    """Stop a run in float16 whose gradients overflow at any scale: GradScaler would skip its steps for ever."""
-    if isinstance(wrapper, AmpOptimWrapper) and wrapper.loss_scaler.is_enabled():
-        scale = wrapper.loss_scaler.get_scale()
-        if scale < SMALLEST_SCALE:
-            raise UserError(
-                f'float16 gradients overflow even at a loss scale of {scale:.3g}, and GradScaler skips every step. Use '
-                "optim_wrapper.dtype='bfloat16', or lower the learning rate"
-            )
 
 
 def is_finite(tensor: Tensor) -> bool:

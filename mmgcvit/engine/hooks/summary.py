@@ -11,7 +11,7 @@ from mmengine.runner import FlexibleRunner, Runner
 
 from ...config import is_drawn
 from ...mmengine_utils import plain_model
-from ..progress import ALWAYS_SHOWN
+from .progress import ALWAYS_SHOWN
 from .skip_nonfinite import SKIPPED_STEPS
 
 # Where mmengine's message hub has the best checkpoint and its score; of several metrics their names stand behind.
