@@ -126,6 +126,7 @@ def test_a_missing_host_is_named_where_it_is_needed():
     hide = 'import sys; sys.modules["mmengine"] = None; import mmgcvit'
     ended = run([sys.executable, '-c', f'{hide}; from mmgcvit import GCViT'])
     assert ended.stderr.splitlines()[-1].endswith(f'HostsError: {sentence}')
-    call = 'from mmgcvit.commands.main import run_command; run_command("flops", ["--table"])'
+    call = 'from mmgcvit.commands.main import run_command; '
+    call += 'run_command("flops", ["configs/gcvit_t_in1k.py", "--shape", "64", "64"])'
     ended = run([sys.executable, '-c', f'{hide}; {call}'])
     assert ended.stderr == f'flops: {sentence}\n'

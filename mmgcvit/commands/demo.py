@@ -10,6 +10,9 @@ in a process of its own.
 """
 
 import argparse
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +23,6 @@ from rich.table import Table
 from ..config import configs_with
 from ..errors import UserError, check_installed
 from .options import Parser
-from .screen import INTERRUPTED
-from .steps import end_steps_when_terminated, run
 
 DIGITS = Path('data/digits')
 TAKES = 'It takes a few minutes on two cores; the time left is shown when training has begun.'
@@ -66,10 +67,8 @@ def add_options(parser: Parser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> int | None:
+def main(args: argparse.Namespace) -> None:
     check_digits()
-    # Whoever ends this process ends the step that it waits for.
-    end_steps_when_terminated()
     console = Console(highlight=False)
     model, work_dir = MODELS[args.task], args.work_dir / MODELS[args.task].folder
     folder = configs_with(f'demo/{model.config}.py') / 'demo'
@@ -78,16 +77,18 @@ def main(args: argparse.Namespace) -> int | None:
         weights = folder / 'weights' / f'{CLASSIFIER}.safetensors'
         start = ['--cfg-options', f'model.backbone.init_cfg.checkpoint={weights}']
     console.print(f'{TAKES}\n\n[bold]1 of 2[/bold]  data: scenes of scanned handwritten digits')
-    try:
-        run('digits', DIGITS)
-        console.print(f'\n[bold]2 of 2[/bold]  {model.folder}: {model.what}; scored on scans that it has not seen')
-        config = folder / f'{model.config}.py'
-        minutes = run('train', config, '--work-dir', work_dir, '--overwrite', '--progress', *start) / 60
-    except KeyboardInterrupt:
-        console.print('interrupted')
-        return INTERRUPTED
-    show_results(model, minutes, work_dir, console)
-    return None
+    run('digits', DIGITS)
+    console.print(f'\n[bold]2 of 2[/bold]  {model.folder}: {model.what}; scored on scans that it has not seen')
+    began = time.monotonic()
+    run('train', folder / f'{model.config}.py', '--work-dir', work_dir, '--overwrite', '--progress', *start)
+    show_results(model, (time.monotonic() - began) / 60, work_dir, console)
+
+
+def run(name: str, *arguments: object) -> None:
+    """Run a command of this package in a process of its own, which has said why where it fails."""
+    code = subprocess.run([sys.executable, '-m', 'mmgcvit', name, *map(str, arguments)]).returncode
+    if code:
+        raise SystemExit(code)
 
 
 def check_digits() -> None:

@@ -10,7 +10,7 @@ from platform import platform, python_version
 from ..errors import BROUGHT_BY, UserError, is_full_disk, needs, printable, suggest
 from ..version import __version__
 from .options import parse
-from .screen import without_noise
+from .screen import INTERRUPTED, without_noise
 
 # What one types, the module of this folder that does it, and what it is for.
 COMMANDS = {
@@ -93,6 +93,9 @@ def exit_of(name: str) -> int | str | None:
         full_disk = getattr(command, 'FULL_DISK', '')
         with without_noise():
             return command.main(args)
+    except KeyboardInterrupt:
+        print('interrupted')
+        return INTERRUPTED
     except UserError as error:
         return f'{name}: {error}'
     except ModuleNotFoundError as error:

@@ -11,7 +11,6 @@ from ..files import ADDRESSES
 from ..inference.inputs import CAMERA_FRAMES, find_inputs
 from ..inference.sources import check_source, has_checkpoint
 from .options import LEFT_OUT, Parser, add_model_options, add_out_dir, check_at_least, load_model, settle_out_dir
-from .screen import INTERRUPTED
 
 FULL_DISK = '; {out_dir} has what was done until then'
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
@@ -54,7 +53,6 @@ def add_options(parser: Parser) -> None:
     )
     parser.add_argument('--no-save-vis', action='store_true', help='draw no pictures')
     parser.add_argument('--no-save-pred', action='store_true', help='write no JSON and no label maps')
-    parser.add_argument('--camera', type=int, metavar='N', help='look at what camera N sees, as INPUT camera:N does')
     parser.add_argument(
         '--frames',
         type=int,
@@ -63,14 +61,12 @@ def add_options(parser: Parser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> None:
     # FFmpeg prints errors of its own about broken videos; read when the first one is opened.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     args.checkpoint, named = split_rest(args)
     check_at_least(args, batch_size=1, frames=1, tiles=32)
     settle_out_dir(args)
-    if args.camera is not None and args.camera < 0:
-        raise UserError(f'--camera {args.camera}: cameras are numbered from 0')
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
     check_source(args.config, args.checkpoint)
@@ -101,9 +97,6 @@ def main(args: argparse.Namespace) -> int:
     )
     try:
         run.predict(inputs, args.frames)
-    except KeyboardInterrupt:
-        print('interrupted')
-        return INTERRUPTED
     finally:
         done = [counted(run.images, 'image')] if inputs.images else []
         done += [counted(run.frames, 'frame')] if inputs.videos or inputs.cameras else []
@@ -111,14 +104,11 @@ def main(args: argparse.Namespace) -> int:
         print(f'{" and ".join(done)} predicted{failed}: {args.out_dir}')
     if run.failed:
         raise UserError(f'{len(run.failed)} of the inputs could not be used, named above')
-    return 0
 
 
 def split_rest(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     """Split what follows CONFIG into the checkpoint, None if it is left out, and the inputs."""
     rest = list(args.rest)
-    if args.camera is not None:
-        rest.append(f'camera:{args.camera}')
     is_checkpoint = rest and (rest[0].startswith(ADDRESSES) or rest[0].lower().endswith(CHECKPOINTS))
     if is_checkpoint or (len(rest) > 1 and not has_checkpoint(args.config)):
         return rest[0], rest[1:]

@@ -8,7 +8,6 @@ import argparse
 import json
 from pathlib import Path
 
-from ..errors import UserError
 from ..files import check_target, sha256
 from ..inference.sources import check_source
 from ..version import __version__
@@ -20,7 +19,6 @@ SUFFIX = '.safetensors'
 def add_options(parser: Parser) -> None:
     add_model_options(parser, device=False)
     parser.add_argument('target', metavar=f'OUT{SUFFIX}', type=Path, help='the file to write')
-    parser.add_argument('--half', action='store_true', help='in float16: half the size, 3 to 4 digits of each number')
 
 
 def main(args: argparse.Namespace) -> None:
@@ -32,14 +30,6 @@ def main(args: argparse.Namespace) -> None:
 
     source, model = load_model(args)
     tensors = model.network.state_dict()
-    for name, tensor in tensors.items() if args.half else ():
-        # Whole numbers stay.
-        if tensor.is_floating_point():
-            tensors[name] = tensor.half()
-            if not tensors[name].isfinite().all():
-                raise UserError(
-                    f'{name} holds numbers up to {tensor.abs().max():.3g}, beyond float16; leave --half out'
-                )
     metadata = {
         'mmgcvit': __version__,
         'config': source.config.name,

@@ -71,24 +71,6 @@ def test_of_a_run_with_lora_a_plain_model_is_published_and_used(network, work_di
         assert np.allclose(plain(image).scores, expected.pred_score, atol=1e-5)
 
 
-def test_half_the_size_predicts_nearly_the_same_unless_numbers_are_beyond_float16(work_dirs, tmp_path):
-    target = tmp_path / 'half.safetensors'
-    run_command('publish', [work_dirs['classification'], target, '--half'])
-    assert target.stat().st_size < 0.55 * sum(t.numel() * 4 for t in load_file(target).values())
-    (config,) = work_dirs['classification'].glob('*.py')
-    image = picture_of(90, 120)
-    whole, half = (load(*source, device='cpu')(image) for source in ((work_dirs['classification'],), (config, target)))
-    # Numbers are rounded by 2 ** -11 of their size; scores are sums of some, through a few layers.
-    assert np.allclose(whole.scores, half.scores, atol=1e-2)
-    assert whole.label == half.label
-    content = torch.load(work_dirs['classification'] / 'epoch_1.pth', weights_only=False)
-    content['state_dict']['head.fc.weight'][0, 0] = 1e6
-    save_checkpoint(content, tmp_path / 'large.pth')
-    with pytest.raises(SystemExit, match=r'publish: head\.fc\.weight holds numbers up to 1e\+06, beyond float16'):
-        run_command('publish', [config, tmp_path / 'large.pth', tmp_path / 'large.safetensors', '--half'])
-    assert not (tmp_path / 'large.safetensors').exists()
-
-
 def test_a_place_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
     (tmp_path / 'is.safetensors').write_bytes(b'of somebody')
     for target, sentence in (

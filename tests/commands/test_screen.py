@@ -1,7 +1,6 @@
 """The terminal has what a person wants to see, and a run's log file everything else."""
 
 import io
-import os
 import sys
 import warnings
 from functools import partial
@@ -58,16 +57,3 @@ def test_dumps_needless_warnings_and_deprecations_are_left_out_and_nothing_else_
             assert [str(warning.message) for warning in warned] == ['wrong']
         logged = (tmp_path / verbose).read_text()
         assert all(words in logged for words in noise[:-1]), 'the file has them'
-
-
-def test_what_is_no_text_is_the_streams_own(tmp_path):
-    with (tmp_path / 'file').open('w') as file:
-        stream, sys.stdout = sys.stdout, file
-        try:
-            with without_noise():
-                assert (sys.stdout.fileno(), sys.stdout.isatty()) == (file.fileno(), False)
-                os.write(sys.stdout.fileno(), b'below\n')
-                say('above')
-        finally:
-            sys.stdout = stream
-    assert (tmp_path / 'file').read_text() == 'below\nabove\n'

@@ -160,7 +160,6 @@ REFUSED = {
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
     'runs/none photos/a.png': 'there is no config runs/none, neither a file nor',
     'RUN/classify.py photos/a.png': 'classify.py has no checkpoint beside it',
-    'RUN/classify.py --camera 0': 'name a checkpoint of it',
     'photos/a.png RUN/classify.py': 'photos/a.png is not a config (.py, ',
     'RUN empty': 'empty: none of its 0 files is an image or a video by its suffix',
     'RUN empty/none.mp4': 'empty/none.mp4: there is no such file',
@@ -168,7 +167,6 @@ REFUSED = {
     'RUN photos --frames 0': '--frames 0: expected at least 1',
     'RUN photos --tiles 31': '--tiles 31: expected at least 32',
     'RUN photos --tiles 64': 'tiles are for detection and segmentation; this is classification',
-    'RUN --camera -1': '--camera -1: cameras are numbered from 0',
     'RUN photos --score-thr 0.5': 'only a detector has a score threshold; this is classification',
     'RUN photos --track': 'photos/a.png is an image; name videos and cameras alone',
     'RUN photos --no-save-vis --no-save-pred': 'nothing would be written',
@@ -193,7 +191,7 @@ def test_tracking_names_the_extra_that_is_missing_and_asks_for_a_detector(call, 
         ('lap', 'this is classification'),
     ):
         monkeypatch.setattr('mmgcvit.errors.find_spec', lambda name, found=found: found)
-        code, printed = call('predict', work_dirs['classification'], '--camera', 0, '--track')
+        code, printed = call('predict', work_dirs['classification'], 'camera:0', '--track')
         assert (code, words in printed) == (1, True), printed
 
 
@@ -208,7 +206,7 @@ def test_an_interrupted_call_leaves_whole_files(call, work_dirs, photos, out, mo
     monkeypatch.setattr(running, 'read_image', interrupted)
     code, printed = call('predict', work_dirs['classification'], photos)
     assert code == 130
-    assert printed.endswith('interrupted\n1 image predicted: predictions\n')
+    assert printed.endswith('1 image predicted: predictions\ninterrupted\n')
     assert {record['image_id'] for record in content(out / 'predictions.json')} == {1}
     assert len(content(out / 'images.json')['images']) == 1
 

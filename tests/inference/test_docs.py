@@ -66,7 +66,7 @@ def test_commands_do_what_they_say(place, run_line, monkeypatch):
     assert sum('mmgcvit.load' in program for program in PROGRAMS) >= 3
     for line in COMMANDS:
         with monkeypatch.context() as patch:
-            if '--camera' in line:
+            if 'camera:0' in line:
                 # Files are read as ever: what is written is looked at.
                 opened = {int: FakeCapture, str: cv2.VideoCapture}
                 patch.setattr('cv2.VideoCapture', lambda source, opened=opened: opened[type(source)](source))

@@ -77,10 +77,8 @@ def test_the_other_demos_learn_in_a_quarter_of_their_time(task, unit, length, le
         if name == 'train':
             options = [*options, *(() if '--cfg-options' in options else ('--cfg-options',)), *shorter]
         call('', '-m', 'mmgcvit', name, *options)
-        return 0.0
 
     model = demos.MODELS[task]
     monkeypatch.setitem(demos.MODELS, task, model._replace(scores=dict.fromkeys(model.scores, least)))
     monkeypatch.setattr(demos, 'run', run)
-    monkeypatch.setattr(demos, 'end_steps_when_terminated', lambda: None)
     assert demos.main(argparse.Namespace(task=task, work_dir=work_dir)) is None
