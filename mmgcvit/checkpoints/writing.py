@@ -61,7 +61,7 @@ def expected_tensors(weights: Weights) -> dict[str, Tensor]:
     """The tensors, on the meta device, of the weights' network with all output norms and a head of their classes."""
     network = MODELS.get(weights.layout.network)
     try:
-        arch = network.arch_type.seen_in(weights.tensors)
+        arch = network.arch_type.infer(weights.tensors)
         with torch.device('meta'):
             model = network(arch, out_indices=range(len(arch['depths'])))
             final_norm = getattr(model, f'norm{len(arch["depths"]) - 1}')

@@ -18,7 +18,7 @@ from ..checkpoints.loading import arch_of
 from ..checkpoints.weights import merge_lora
 from ..errors import UserError
 from ..registry import MODELS
-from .layers.arguments import Variant, whole_number, whole_numbers
+from .layers.arguments import check_int, to_ints
 from .layers.blocks import LayerNorm, LoRALinear
 from .layers.position import PositionEmbedding, RelativePositionBias
 from .layers.tracing import is_exporting
@@ -55,12 +55,12 @@ class PyramidBackbone(BaseModule):
     Raises:
         ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1, or
             ``memory_format`` is not known.
-        TypeError: An argument is no whole number, or ``out_indices`` no sequence of them.
+        TypeError: An argument is not an int, or ``out_indices`` is not a sequence of ints.
     """
 
-    archs: ClassVar[Mapping[str, Variant]]
+    archs: ClassVar[Mapping[str, Any]]
     default_arch: ClassVar[str]
-    arch_type: ClassVar[type[Variant]]
+    arch_type: ClassVar[type]
     layouts: ClassVar[Sequence[Layout]]
     table_types: ClassVar[Sequence[type[nn.Module]]] = (RelativePositionBias, PositionEmbedding)
 
@@ -86,14 +86,12 @@ class PyramidBackbone(BaseModule):
         if memory_format not in MEMORY_FORMATS:
             raise ValueError(f'memory_format is {memory_format!r}; expected {" or ".join(map(repr, MEMORY_FORMATS))}')
         self.memory_format = memory_format
-        self.in_channels = check_whole_number('in_channels', in_channels)
-        if self.in_channels < 1:
-            raise ValueError(f'in_channels is {in_channels}; expected at least 1')
+        self.in_channels = check_int('in_channels', in_channels, 1)
         self.out_indices = check_out_indices(out_indices, len(stage_dims))
         self.stage_dims = tuple(stage_dims)
         self.num_stages = self.out_indices[-1] + 1
-        self.frozen_stages = check_whole_number('frozen_stages', frozen_stages)
-        if not -1 <= self.frozen_stages <= self.num_stages:
+        self.frozen_stages = check_int('frozen_stages', frozen_stages, -1)
+        if self.frozen_stages > self.num_stages:
             raise ValueError(
                 f'frozen_stages is {frozen_stages}; expected -1 (nothing), 0 (the stem) or up to {self.num_stages}, '
                 'the number of stages that out_indices needs'
@@ -148,11 +146,9 @@ class PyramidBackbone(BaseModule):
 
         Raises:
             ValueError: The rank is negative.
-            TypeError: It is no whole number.
+            TypeError: It is not an int.
         """
-        self.lora_rank = check_whole_number('lora_rank', lora_rank)
-        if self.lora_rank < 0:
-            raise ValueError(f'lora_rank is {lora_rank}; expected 0 (no LoRA) or more')
+        self.lora_rank = check_int('lora_rank', lora_rank, 0)
         if not self.lora_rank:
             return
         self.requires_grad_(False)
@@ -338,10 +334,11 @@ class PyramidBackbone(BaseModule):
             tensors: Weights by their names here.
             num_stages: How many stages to look at, all by default. Variants that differ only later are named together.
         """
-        read = cls.arch_type.seen_in
-        seen = read(tensors, num_stages)
-        names = [name for name in cls.archs if read(published_tensors(cls, name), num_stages) == seen]
-        return ' or '.join(map(repr, names)) or cls.arch_type.in_words(seen)
+        infer = cls.arch_type.infer
+        arch = infer(tensors, num_stages)
+        names = [name for name in cls.archs if infer(published_tensors(cls, name), num_stages) == arch]
+        sizes = (f'{key} {value:.4g}' if isinstance(value, float) else f'{key} {value}' for key, value in arch.items())
+        return ' or '.join(map(repr, names)) or f'of {", ".join(sizes)}'
 
 
 @functools.cache
@@ -370,18 +367,10 @@ def checkpointed_stages(with_cp: WithCp, num_stages: int) -> tuple[bool, ...]:
     return tuple(with_cp)
 
 
-def check_whole_number(name: str, value: int) -> int:
-    """Return an argument that is a whole number, or refuse it by its name."""
-    try:
-        return whole_number(value)
-    except TypeError:
-        raise TypeError(f'{name} is {value!r}; expected a whole number') from None
-
-
 def check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
     """Return ``out_indices`` as a tuple, or refuse them with the reason."""
     try:
-        indices = whole_numbers(out_indices)
+        indices = to_ints(out_indices)
     except TypeError:
         raise TypeError(
             f'out_indices is {out_indices!r}; expected a sequence of stage numbers, for example (0, 1, 2, 3)'

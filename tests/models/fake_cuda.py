@@ -19,7 +19,7 @@ from mmengine.structures import PixelData
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from mmgcvit.models.layers.arguments import resolve_variant
+from mmgcvit.models.layers.arguments import resolve_arch
 from mmgcvit.registry import MODELS
 
 from ..configs.models import ENTRIES, on_meta, read
@@ -80,7 +80,7 @@ def limit_depth(cfg):
     backbone, network = cfg.model.backbone, MODELS.get(str(cfg.model.backbone.type))
     arch = backbone.get('arch')
     if hasattr(network, 'archs'):
-        arch = vars(resolve_variant(arch or network.default_arch, network.archs))
+        arch = vars(resolve_arch(arch or network.default_arch, network.archs))
     elif isinstance(arch, str):  # in mmpretrain's table
         arch = getattr(network, 'arch_settings', {}).get(arch)
     if isinstance(arch, dict) and 'depths' in arch:

@@ -1,4 +1,4 @@
-"""The published GC ViT variants (paper, table S.1, and the released models), and what weights show of theirs."""
+"""The published GC ViT variants (paper, table S.1, and the released models), and inferring one from weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,30 +6,14 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layers.arguments import (
-    MLP_RATIO,
-    NUMBER,
-    Variant,
-    at_least,
-    attribute,
-    count_blocks,
-    mlp_ratio,
-    number,
-    side,
-    whole_numbers,
-)
+from ..layers.arguments import check_float, check_int, check_ints, count_blocks, mlp_ratio, side
 
 NUM_STAGES = 4
-PER_STAGE = (
-    f'{NUM_STAGES} whole numbers of at least 1',
-    whole_numbers,
-    lambda counts: len(counts) == NUM_STAGES and min(counts) >= 1,
-)
 TABLE = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
 
 
 @dataclass(frozen=True)
-class GCViTArch(Variant):
+class GCViTArch:
     """What makes one variant of GC ViT differ from another.
 
     Attributes:
@@ -39,17 +23,29 @@ class GCViTArch(Variant):
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
         layer_scale: Initial value of the layer scale, None for none.
         drop_path_rate: Drop path rate of the last block in ImageNet training; it rises linearly from 0.
+
+    Raises:
+        ValueError: An attribute is out of its range.
+        TypeError: An attribute is of the wrong type.
     """
 
-    embed_dims: int = attribute(*at_least(4))
-    depths: tuple[int, ...] = attribute(*PER_STAGE)
-    num_heads: tuple[int, ...] = attribute(*PER_STAGE)
-    mlp_ratio: float = attribute(*MLP_RATIO)
-    layer_scale: float | None = attribute('a number, or None', number, default=None)
-    drop_path_rate: float = attribute(*NUMBER, default=0.0)
+    embed_dims: int
+    depths: tuple[int, ...]
+    num_heads: tuple[int, ...]
+    mlp_ratio: float
+    layer_scale: float | None = None
+    drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        # The dataclass is frozen: its attributes are set in its dict.
+        vars(self).update(
+            embed_dims=check_int('arch: embed_dims', self.embed_dims, 4),
+            depths=check_ints('arch: depths', self.depths, NUM_STAGES),
+            num_heads=check_ints('arch: num_heads', self.num_heads, NUM_STAGES),
+            mlp_ratio=check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
+            layer_scale=None if self.layer_scale is None else check_float('arch: layer_scale', self.layer_scale, 0),
+            drop_path_rate=check_float('arch: drop_path_rate', self.drop_path_rate, 0),
+        )
         for stage, (channels, heads) in enumerate(zip(self.stage_dims, self.num_heads, strict=True)):
             if channels % heads:
                 raise ValueError(
@@ -63,7 +59,8 @@ class GCViTArch(Variant):
         return tuple(self.embed_dims * 2**stage for stage in range(NUM_STAGES))
 
     @staticmethod
-    def seen_in(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
+    def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
+        """The ``arch`` of a network, or of its first stages, with these tensors; zeros stand for what is missing."""
         stages = range(NUM_STAGES if num_stages is None else num_stages)
         blocks, scaled = count_blocks(tensors), 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
         return {
@@ -73,15 +70,6 @@ class GCViTArch(Variant):
             'mlp_ratio': mlp_ratio(tensors),
             'layer_scale': 1.0 if scaled else None,
         }
-
-    @staticmethod
-    def in_words(seen: Mapping[str, Any]) -> str:
-        hidden_dims = int(seen['embed_dims'] * seen['mlp_ratio'])
-        scale = 'without' if seen['layer_scale'] is None else 'with'
-        return (
-            f'of embed_dims {seen["embed_dims"]}, depths {seen["depths"]}, num_heads {seen["num_heads"]}, '
-            f'{hidden_dims} channels in the first MLP, {scale} layer scale'
-        )
 
 
 ARCHS = {

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone, WithCp, checkpointed_stages
-from ..layers.arguments import WindowSize, check_drop_path_rate, resolve_variant, resolve_windows
+from ..layers.arguments import WindowSize, check_drop_path_rate, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
 from ..layers.cpu import images_in_chunks
 from .archs import ARCHS, NUM_STAGES, GCViTArch
@@ -84,7 +84,7 @@ class GCViT(PyramidBackbone):
         memory_format: str = 'contiguous_format',
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        arch = resolve_variant(arch, ARCHS)
+        arch = resolve_arch(arch, ARCHS)
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
         poolings = query_poolings(windows, pretrain_img_size)

@@ -1,14 +1,11 @@
-"""Reading arguments, in any type that a config or a caller may use: numbers, windows, and a backbone's ``arch``.
-
-An ``arch`` is the name of a published variant, or a dict of a variant's attributes; weights show which one they are of.
-"""
+"""Check the arguments of backbones: ints, floats, windows, and ``arch``, a variant's name or its attributes."""
 
 import math
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -18,32 +15,59 @@ from ...errors import suggest
 
 Window = tuple[int, int]
 WindowSize = int | Sequence[int | Window | None]
-VariantType = TypeVar('VariantType', bound='Variant')
+Arch = TypeVar('Arch')
 
 
-def whole_number(value: Any) -> int:
-    """A whole number as ``int``, NumPy's integers included; TypeError for all else, True and False too."""
+def to_int(value: Any) -> int:
+    """An int, NumPy's included; a TypeError for all else, True and False too."""
     if isinstance(value, bool):
-        raise TypeError(f'{value!r} is no whole number')
+        raise TypeError(f'{value!r} is not an int')
     return operator.index(value)
 
 
-def whole_numbers(values: Any) -> tuple[int, ...]:
-    """A sequence of whole numbers as a tuple; TypeError for all else, text and bytes too."""
+def to_ints(values: Any) -> tuple[int, ...]:
+    """A sequence of ints as a tuple; a TypeError for all else, str and bytes too."""
     if isinstance(values, str | bytes):
-        raise TypeError(f'{values!r} is no sequence of whole numbers')
-    return tuple(whole_number(value) for value in values)
+        raise TypeError(f'{values!r} is not a sequence of ints')
+    return tuple(to_int(value) for value in values)
 
 
-def number(value: Any) -> float:
-    """A number as float; TypeError for all else, text too."""
+def check_int(name: str, value: Any, least: int) -> int:
+    """Return an argument as int, or reject it by its name: it must be at least ``least``."""
+    expected = f'{name} is {value!r}; expected an int of at least {least}'
+    try:
+        number = to_int(value)
+    except TypeError:
+        raise TypeError(expected) from None
+    if number < least:
+        raise ValueError(expected)
+    return number
+
+
+def check_ints(name: str, values: Any, length: int | None = None) -> tuple[int, ...]:
+    """Return an argument of one int of at least 1 per stage as a tuple, or reject it by its name."""
+    expected = f'{name} is {values!r}; expected {length or ""}{" " if length else ""}ints of at least 1, one per stage'
+    try:
+        numbers = to_ints(values)
+    except TypeError:
+        raise TypeError(expected) from None
+    if min(numbers, default=0) < 1 or len(numbers) != (length or len(numbers)):
+        raise ValueError(expected)
+    return numbers
+
+
+def check_float(name: str, value: Any, least: float) -> float:
+    """Return an argument as float, or reject it by its name: it must be at least ``least``."""
+    expected = f'{name} is {value!r}; expected a number of at least {least}'
     if not isinstance(value, Real):
-        raise TypeError(f'{value!r} is no number')
+        raise TypeError(expected)
+    if not value >= least:
+        raise ValueError(expected)
     return float(value)
 
 
 def check_drop_path_rate(drop_path_rate: float) -> float:
-    """Return a drop path rate as float, or refuse it."""
+    """Return a drop path rate as float, or reject it."""
     if not isinstance(drop_path_rate, Real):
         raise TypeError(f'drop_path_rate is {drop_path_rate!r}; expected a number')
     if not 0 <= drop_path_rate < 1:
@@ -52,13 +76,13 @@ def check_drop_path_rate(drop_path_rate: float) -> float:
 
 
 def check_img_size(img_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Read ``pretrain_img_size``, pixels of one side or a pair (height, width), or refuse it."""
+    """Read ``pretrain_img_size``, pixels of one side or a pair (height, width), or reject it."""
     try:
-        size = whole_numbers(img_size if isinstance(img_size, Sequence) else (img_size, img_size))
+        size = to_ints(img_size if isinstance(img_size, Sequence) else (img_size, img_size))
     except TypeError:
         size = ()
     if len(size) != 2:
-        raise TypeError(f'pretrain_img_size is {img_size!r}; expected pixels, one whole number or a pair')
+        raise TypeError(f'pretrain_img_size is {img_size!r}; expected pixels, an int or a pair of ints')
     if min(size) < 32:
         raise ValueError(f'pretrain_img_size is {img_size!r}; expected at least 32 px on both sides')
     return size
@@ -72,7 +96,7 @@ def resolve_windows(
     Where windows are ``optional``, None stands for the whole map.
     """
     allowed = (
-        f'expected {"None (the whole map) or " if optional else ""}a whole number of at least 1, or '
+        f'expected {"None (the whole map) or " if optional else ""}an int of at least 1, or '
         f'{num_stages} of them or of pairs (h, w), one per stage'
     )
     given = list(window_size) if is_sequence(window_size) else [window_size] * num_stages
@@ -84,7 +108,7 @@ def resolve_windows(
             windows.append(None)
             continue
         try:
-            window = whole_numbers(entry if is_sequence(entry) else (entry, entry))
+            window = to_ints(entry if is_sequence(entry) else (entry, entry))
         except TypeError as error:
             raise TypeError(f'window_size is {window_size!r}, and {error}; {allowed}') from None
         if len(window) != 2 or min(window) < 1:
@@ -98,60 +122,7 @@ def is_sequence(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-@dataclass(frozen=True)
-class Variant:
-    """Base of the frozen dataclasses that describe a backbone's variants. Their fields are made by :func:`attribute`.
-
-    Raises:
-        ValueError: An attribute is not what its field expects.
-    """
-
-    def __post_init__(self) -> None:
-        for each in fields(self):
-            given = getattr(self, each.name)
-            if given is None and each.default is None:
-                continue
-            try:
-                value = each.metadata['read'](given)
-                is_allowed = each.metadata['holds'](value)
-            except (TypeError, ValueError):
-                is_allowed = False
-            if not is_allowed:
-                raise ValueError(f'arch: {each.name} is {given!r}; expected {each.metadata["expected"]}')
-            object.__setattr__(self, each.name, value)
-
-    @staticmethod
-    def seen_in(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """The ``arch`` of a network, or of its first stages, with these tensors; zeros stand for what is missing."""
-        raise NotImplementedError
-
-    @staticmethod
-    def in_words(seen: Mapping[str, Any]) -> str:
-        """What :meth:`seen_in` found, as far as weights tell it."""
-        raise NotImplementedError
-
-
-def attribute(
-    expected: str, read: Callable[[Any], Any], holds: Callable[[Any], bool] = lambda value: True, **default: Any
-) -> Any:
-    """A field of a :class:`Variant`: ``read`` returns a value in its type or raises, and that must hold.
-
-    ``expected`` says what is allowed. None is where it is the default.
-    """
-    return field(metadata={'expected': expected, 'read': read, 'holds': holds}, **default)
-
-
-# Arguments of attribute().
-NUMBER = 'a number', number
-MLP_RATIO = 'a number of at least 0.1', number, lambda ratio: ratio >= 0.1
-
-
-def at_least(least: int) -> tuple[str, Callable[[Any], int], Callable[[int], bool]]:
-    """Arguments of :func:`attribute` for a whole number of at least that."""
-    return f'a whole number of at least {least}', whole_number, lambda value: value >= least
-
-
-def resolve_variant(arch: str | Mapping[str, Any], variants: Mapping[str, VariantType]) -> VariantType:
+def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) -> Arch:
     """Return the variant of that name, or the one of their type that a dict of attributes describes.
 
     Raises:

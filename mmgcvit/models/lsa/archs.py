@@ -1,4 +1,4 @@
-"""The published LSA variants (paper, sections 4.1 and 4.2, and the authors' code), and what weights show of theirs."""
+"""The published LSA variants (paper, sections 4.1 and 4.2, and the authors' code), and inferring one from weights."""
 
 import re
 from collections.abc import Mapping
@@ -7,17 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layers.arguments import (
-    MLP_RATIO,
-    NUMBER,
-    Variant,
-    at_least,
-    attribute,
-    count_blocks,
-    mlp_ratio,
-    side,
-    whole_numbers,
-)
+from ..layers.arguments import check_float, check_int, check_ints, count_blocks, mlp_ratio, side, to_ints
 
 SHIFT_MODES = ('circular', 'reflect')
 # A shift must be shorter than the shortest side of an image that the backbone takes.
@@ -31,25 +21,23 @@ CIFAR_SHIFTS = (
 )
 
 
-def read_shifts(values: Any) -> tuple[tuple[int, int], ...] | None:
-    """Shifts, the first of which moves nothing, or None."""
-    if values is None:
+def check_shifts(shifts: Any) -> tuple[tuple[int, int], ...] | None:
+    """Return ``shifts`` as tuples, or reject them."""
+    if shifts is None:
         return None
-    shifts = tuple((dy, dx) for dy, dx in map(whole_numbers, values))
-    longest = max(abs(step) for shift in shifts for step in shift)
-    if shifts[0] != (0, 0) or len(shifts) < 2 or longest > LONGEST_SHIFT:
-        raise ValueError(f'{shifts}')
-    return shifts
-
-
-COUNTS = 'whole numbers of at least 1, one per stage'
-PER_STAGE = whole_numbers, lambda counts: min(counts, default=0) >= 1
-SHIFTS = f'None, or at least two pairs (dy, dx) of at most {LONGEST_SHIFT} px, the first (0, 0)'
-FLAG = 'True or False', lambda value: value, lambda value: isinstance(value, bool)
+    expected = f'None, or at least two pairs (dy, dx) of at most {LONGEST_SHIFT} px, the first (0, 0)'
+    try:
+        pairs = tuple((dy, dx) for dy, dx in map(to_ints, shifts))
+    except (TypeError, ValueError):
+        pairs = ()
+    longest = max((abs(step) for shift in pairs for step in shift), default=0)
+    if len(pairs) < 2 or pairs[0] != (0, 0) or longest > LONGEST_SHIFT:
+        raise ValueError(f'arch: shifts is {shifts!r}; expected {expected}')
+    return pairs
 
 
 @dataclass(frozen=True)
-class LSAArch(Variant):
+class LSAArch:
     """What makes one variant of LSA differ from another.
 
     Attributes:
@@ -69,26 +57,47 @@ class LSAArch(Variant):
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
         drop_path_rate: Drop path rate of every block in training.
         img_size: Side of the images in training, in pixels.
+
+    Raises:
+        ValueError: An attribute is out of its range.
+        TypeError: An attribute is of the wrong type.
     """
 
-    embed_dims: tuple[int, ...] = attribute(COUNTS, *PER_STAGE)
-    depths: tuple[int, ...] = attribute(COUNTS, *PER_STAGE)
-    num_heads: tuple[int, ...] = attribute(COUNTS, *PER_STAGE)
-    kernel_size: int = attribute(*at_least(1))
-    stride: int = attribute(*at_least(1))
-    padding: int = attribute(*at_least(0))
-    shifts: tuple[tuple[int, int], ...] | None = attribute(SHIFTS, read_shifts)
-    num_kv_heads: tuple[int, ...] | None = attribute(f'None, or {COUNTS}', *PER_STAGE, default=None)
-    shift_mode: str = attribute(f'one of {SHIFT_MODES}', str, SHIFT_MODES.__contains__, default='circular')
-    shared_conv: bool = attribute(*FLAG, default=False)
-    shared_position: bool = attribute(*FLAG, default=False)
-    mlp_ratio: float = attribute(*MLP_RATIO, default=4.0)
-    drop_path_rate: float = attribute(*NUMBER, default=0.1)
-    img_size: int = attribute(*at_least(32), default=224)
+    embed_dims: tuple[int, ...]
+    depths: tuple[int, ...]
+    num_heads: tuple[int, ...]
+    kernel_size: int
+    stride: int
+    padding: int
+    shifts: tuple[tuple[int, int], ...] | None
+    num_kv_heads: tuple[int, ...] | None = None
+    shift_mode: str = 'circular'
+    shared_conv: bool = False
+    shared_position: bool = False
+    mlp_ratio: float = 4.0
+    drop_path_rate: float = 0.1
+    img_size: int = 224
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, 'num_kv_heads', self.num_kv_heads or self.num_heads)
+        # The dataclass is frozen: its attributes are set in its dict.
+        vars(self).update(
+            embed_dims=check_ints('arch: embed_dims', self.embed_dims),
+            depths=check_ints('arch: depths', self.depths),
+            num_heads=check_ints('arch: num_heads', self.num_heads),
+            num_kv_heads=check_ints('arch: num_kv_heads', self.num_kv_heads or self.num_heads),
+            kernel_size=check_int('arch: kernel_size', self.kernel_size, 1),
+            stride=check_int('arch: stride', self.stride, 1),
+            padding=check_int('arch: padding', self.padding, 0),
+            shifts=check_shifts(self.shifts),
+            mlp_ratio=check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
+            drop_path_rate=check_float('arch: drop_path_rate', self.drop_path_rate, 0),
+            img_size=check_int('arch: img_size', self.img_size, 32),
+        )
+        if self.shift_mode not in SHIFT_MODES:
+            raise ValueError(f'arch: shift_mode is {self.shift_mode!r}; expected one of {SHIFT_MODES}')
+        for name in ('shared_conv', 'shared_position'):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f'arch: {name} is {getattr(self, name)!r}; expected True or False')
         for name in ('depths', 'num_heads', 'num_kv_heads'):
             if len(getattr(self, name)) != self.num_stages:
                 raise ValueError(f'arch: {name} is {getattr(self, name)}; expected one for each of embed_dims')
@@ -117,8 +126,8 @@ class LSAArch(Variant):
         return () if self.shifts is None or self.shared_position else (len(self.shifts),)
 
     @staticmethod
-    def seen_in(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """See :class:`Variant`.
+    def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
+        """The ``arch`` of a network, or of its first stages, with these tensors; zeros stand for what is missing.
 
         Weights do not tell which shifts there are, how they are made, the stride, or into how many heads a full set of
         keys and values is split: that is made up, and two variants that differ in that only look the same.
@@ -144,17 +153,6 @@ class LSAArch(Variant):
             'shared_position': num_positions == 0,
             'mlp_ratio': mlp_ratio(tensors),
         }
-
-    @staticmethod
-    def in_words(seen: Mapping[str, Any]) -> str:
-        embed_dims, num_copies = seen['embed_dims'], len(seen['shifts'] or [(0, 0)])
-        kv_dims = tuple(dims // max(heads, 1) for dims, heads in zip(embed_dims, seen['num_heads'], strict=True))
-        positions = 'one position embedding' if seen['shared_position'] else f'{num_copies} position embeddings'
-        return (
-            f'of embed_dims {embed_dims}, depths {seen["depths"]}, {kv_dims} channels of keys, '
-            f'{int(sum(embed_dims[:1]) * seen["mlp_ratio"])} channels in the first MLP, '
-            f'kernels of {seen["kernel_size"]}, {1 if seen["shared_conv"] else num_copies} convolutions and {positions}'
-        )
 
 
 ONE_KV_HEAD = (1, 1, 1, 1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..base import PyramidBackbone, WithCp, checkpointed_stages
-from ..layers.arguments import WindowSize, check_drop_path_rate, check_img_size, resolve_variant, resolve_windows
+from ..layers.arguments import WindowSize, check_drop_path_rate, check_img_size, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
 from ..layers.cpu import images_in_chunks
 from ..layers.position import PositionEmbedding
@@ -84,7 +84,7 @@ class LSA(PyramidBackbone):
         memory_format: str = 'contiguous_format',
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        arch = resolve_variant(arch, ARCHS)
+        arch = resolve_arch(arch, ARCHS)
         windows = resolve_windows(window_size, arch.num_stages, optional=True)
         checkpointed = checkpointed_stages(with_cp, arch.num_stages)
         grids = stage_grids(arch, arch.img_size if pretrain_img_size is None else pretrain_img_size)

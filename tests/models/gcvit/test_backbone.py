@@ -141,17 +141,18 @@ def test_initial_weights_are_the_papers():
 def test_bad_arguments_are_refused_with_what_is_allowed():
     cases = [
         ({'arch': 'huge'}, ValueError, "'huge'.*'xxtiny'.*'large'"),
+        ({'arch': 'Large'}, ValueError, 'is large meant'),
         ({'arch': 3}, TypeError, 'name or a dict'),
         ({'arch': {'embed_dims': 8}}, ValueError, 'missing keys.*depths'),
         ({'arch': {**GCVIT, 'heads': 3}}, ValueError, 'unknown keys.*heads'),
-        ({'arch': {**GCVIT, 'depths': (2, 2, 2)}}, ValueError, 'depths is .*4 whole numbers'),
+        ({'arch': {**GCVIT, 'depths': (2, 2, 2)}}, ValueError, 'depths is .*4 ints of at least 1'),
         ({'arch': {**GCVIT, 'num_heads': (3, 2, 4, 8)}}, ValueError, '16 channels of stage 0.*3 heads'),
         ({'window_size': (7, 7, 14)}, ValueError, '3 entries.*4 of them'),
         ({'arch': {**GCVIT, 'embed_dims': 2}}, ValueError, 'embed_dims is 2; expected .*at least 4'),
-        ({'arch': {**GCVIT, 'embed_dims': 16.0}}, ValueError, r'embed_dims is 16\.0'),
-        ({'arch': {**GCVIT, 'mlp_ratio': '2'}}, ValueError, "mlp_ratio is '2'; expected a number"),
-        ({'arch': {**GCVIT, 'layer_scale': 'x'}}, ValueError, "layer_scale is 'x'"),
-        ({'arch': {**GCVIT, 'depths': 2}}, ValueError, 'depths is 2; expected 4'),
+        ({'arch': {**GCVIT, 'embed_dims': 16.0}}, TypeError, r'embed_dims is 16\.0'),
+        ({'arch': {**GCVIT, 'mlp_ratio': '2'}}, TypeError, "mlp_ratio is '2'; expected a number"),
+        ({'arch': {**GCVIT, 'layer_scale': 'x'}}, TypeError, "layer_scale is 'x'"),
+        ({'arch': {**GCVIT, 'depths': 2}}, TypeError, 'depths is 2; expected 4'),
         ({'pretrain_img_size': 16}, ValueError, '16.*32 px'),
         ({'drop_path_rate': 1.0}, ValueError, r'1\.0.*less than 1'),
     ]
