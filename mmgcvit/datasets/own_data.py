@@ -174,7 +174,7 @@ def load_recipe(recipe: Recipe, size: str) -> tuple[str, Config]:
         inherited = Config.fromfile(config_path(f'{recipe.full.format("t")}.py'))
         overrides = find_overrides(inherited.to_dict(), template.to_dict())
         if is_mini:
-            del overrides['model']['backbone']  # the template's windows are for larger networks
+            overrides['model'].pop('backbone', None)  # the template's windows are for larger networks
         cfg.merge_from_dict(overrides)
     if is_mini:
         # The demo's are for digits of 128 px.
