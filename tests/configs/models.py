@@ -22,8 +22,6 @@ CONTENTS = [
 # The entry of each config in the metafiles.
 ENTRIES = {model['Config'][len('configs/') : -len('.py')]: model for content in CONTENTS for model in content['Models']}
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
-# With and without decay, and twice that where the backbone has another rate.
-MOST_GROUPS = 4
 read_once = cache(Config.fromfile)
 
 
@@ -70,7 +68,8 @@ def wrong_groups(cfg, model):
         return
     init_default_scope(cfg.default_scope)
     groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
-    if len(groups) > MOST_GROUPS:
+    # With and without decay, and twice that where the backbone has another rate.
+    if len(groups) > 4:
         yield f'{len(groups)} groups'
     names = {weight: name for name, weight in model.named_parameters() if weight.requires_grad}
     decays = {names[weight]: group['weight_decay'] for group in groups for weight in group['params']}

@@ -3,6 +3,7 @@
 import json
 import re
 
+import cv2
 import numpy as np
 from mmengine.config import Config
 from PIL import Image
@@ -20,11 +21,9 @@ SPLITS = {'train': range(NUM_TRAIN), 'val': range(NUM_TRAIN, NUM_TRAIN + NUM_VAL
 def label_map():
     """0 for nothing, 1 for the disc, 2 for the square, (height, width)."""
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    left, top, right, bottom = BOXES[0]
-    labels[(columns - (left + right) / 2) ** 2 + (rows - (top + bottom) / 2) ** 2 < ((right - left) / 2) ** 2] = 1
-    left, top, right, bottom = BOXES[1]
-    labels[top:bottom, left:right] = 2
+    (left, top, right, bottom), square = BOXES
+    cv2.circle(labels, ((left + right) // 2, (top + bottom) // 2), (right - left) // 2 - 1, 1, -1)
+    labels[square[1] : square[3], square[0] : square[2]] = 2
     return labels
 
 
