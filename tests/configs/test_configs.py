@@ -13,12 +13,12 @@ from ..conftest import ROOT
 from ..tools.commands import call
 from .models import ENTRIES, head_of, model_of, on_meta, parameters_of, read, wrong_groups
 
-CONFIGS = sorted(
-    str(path.relative_to(ROOT / 'configs').with_suffix(''))
-    for folder in ('configs', 'configs/demo', 'configs/other_heads')
-    for path in (ROOT / folder).glob('*.py')
-)
-EXPERIMENTS = [name for name in CONFIGS if not name.startswith(('demo/', 'custom'))]
+FOLDERS = ('ablations', 'baselines', 'demo', 'other_heads')
+PATHS = [path for folder in ('', *FOLDERS) for path in (ROOT / 'configs' / folder).glob('*.py')]
+EVERY = sorted(str(path.relative_to(ROOT / 'configs').with_suffix('')) for path in PATHS)
+# The ablations and baselines stand in docs/ablations.md, the others in the readme.
+CONFIGS = [name for name in EVERY if not name.startswith(('ablations/', 'baselines/'))]
+EXPERIMENTS = [name for name in EVERY if not name.startswith(('demo/', 'custom'))]
 README = (ROOT / 'configs' / 'README.md').read_text()
 # Parameters in millions of T, S and B with windows of 24.
 PARAMETERS = {
@@ -50,9 +50,8 @@ def wrong_with(cfg, model, metadata):
             yield 'its head does not give a score a class and one for none'
     elif cfg.default_scope != 'mmdet':
         heads = [getattr(model, name) for name in ('head', 'decode_head', 'auxiliary_head') if hasattr(model, name)]
-        if {head(maps).shape[1] for head in heads} != {
-            cfg.model[name].num_classes for name in cfg.model if 'head' in name
-        }:
+        classes = cfg.model.get('head', cfg.model.get('decode_head')).num_classes
+        if any(head(maps).shape[1] != classes for head in heads):
             yield 'its heads do not give a score a class'
     if metadata and parameters_of(model) != metadata['Parameters']:
         yield f'{parameters_of(model)} parameters, {metadata["Parameters"]} in the metafile'
@@ -69,7 +68,7 @@ def wrong_with(cfg, model, metadata):
 @torch.no_grad()
 def test_models_build_fit_together_and_have_the_numbers_of_the_metafiles(scope):
     wrong = {}
-    for name in CONFIGS:
+    for name in EVERY:
         cfg = read(name)
         # A language model needs BERT: tests/integrations/test_grounding.py.
         if cfg.default_scope == scope and 'language_model' not in cfg.model:
@@ -118,7 +117,7 @@ def test_the_backbone_of_dino_learns_at_a_tenth_of_the_rate():
 
 
 def test_every_config_resumes_exactly_and_reads_checkpoints_as_data():
-    for name in CONFIGS:
+    for name in EVERY:
         cfg = read(name)
         assert cfg.default_hooks.exact_resume.type == 'mmgcvit.ExactResumeHook', name
         assert cfg.train_cfg.type in ('mmgcvit.EpochBasedTrainLoop', 'mmgcvit.IterBasedTrainLoop'), name
