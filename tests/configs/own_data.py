@@ -15,6 +15,7 @@ WIDTH, HEIGHT = 96, 72
 NUM_TRAIN, NUM_VAL = 4, 2
 # Left, top, right, bottom of each class's object.
 BOXES = ((8, 10, 40, 42), (50, 20, 86, 60))
+OUTLINES = [[left, top, right, top, right, bottom, left, bottom] for left, top, right, bottom in BOXES]
 SPLITS = {'train': range(NUM_TRAIN), 'val': range(NUM_TRAIN, NUM_TRAIN + NUM_VAL)}
 
 
@@ -47,12 +48,11 @@ def write_coco(root):
         for number in numbers:
             write_picture(root / split / f'{number}.jpg', number)
             images.append({'id': number, 'file_name': f'{number}.jpg', 'width': WIDTH, 'height': HEIGHT})
-            for category, (left, top, right, bottom) in zip(categories, BOXES, strict=True):
-                area = (right - left) * (bottom - top)
-                ids = {'id': len(annotations) + 1, 'image_id': number, 'category_id': category['id']}
-                outline = [left, top, right, top, right, bottom, left, bottom]
-                box = {'bbox': [left, top, right - left, bottom - top], 'segmentation': [outline]}
-                annotations.append({**ids, **box, 'area': area, 'iscrowd': 0})
+            for category, (left, top, right, bottom), outline in zip(categories, BOXES, OUTLINES, strict=True):
+                width, height = right - left, bottom - top
+                ids = {'id': len(annotations) + 1, 'image_id': number, 'category_id': category['id'], 'iscrowd': 0}
+                box = {'bbox': [left, top, width, height], 'area': width * height, 'segmentation': [outline]}
+                annotations.append(ids | box)
         content = {'images': images, 'annotations': annotations, 'categories': categories}
         write(root / 'annotations' / f'{split}.json', json.dumps(content))
 
@@ -76,13 +76,10 @@ def write_yolo(root, outlines=False):
     """YOLO's format without a validation split: boxes, or outlines of four corners."""
     for number in range(NUM_TRAIN + NUM_VAL):
         write_picture(root / 'images' / f'{number}.jpg', number)
-        lines = ''
-        for label, (left, top, right, bottom) in enumerate(BOXES):
-            middle = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
-            corners = [left, top, right, top, right, bottom, left, bottom]
-            numbers = np.reshape(corners if outlines else middle, (-1, 2)) / (WIDTH, HEIGHT)
-            lines += f'{label} {" ".join(map(str, numbers.ravel()))}\n'
-        write(root / 'labels' / f'{number}.txt', lines)
+        middles = [[(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]] for box in BOXES]
+        rows = [np.reshape(row, (-1, 2)) / (WIDTH, HEIGHT) for row in (OUTLINES if outlines else middles)]
+        lines = [f'{label} {" ".join(map(str, row.ravel()))}\n' for label, row in enumerate(rows)]
+        write(root / 'labels' / f'{number}.txt', ''.join(lines))
     write(root / 'data.yaml', f'train: images\nnc: 2\nnames: [{", ".join(CLASSES)}]\n')
 
 
