@@ -54,15 +54,12 @@ test_pipeline = [
     dict(type='PackInputs'),
 ]
 dataset = dict(_delete_=True, type='CustomDataset', data_root=data_root, metainfo=metainfo)
+loader = dict(batch_size=32, num_workers=4)
 train_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    dataset=dict(**dataset, data_prefix=train_images, ann_file=train_list, pipeline=train_pipeline),
+    **loader, dataset=dict(**dataset, data_prefix=train_images, ann_file=train_list, pipeline=train_pipeline)
 )
 val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    dataset=dict(**dataset, data_prefix=val_images, ann_file=val_list, pipeline=test_pipeline),
+    **loader, dataset=dict(**dataset, data_prefix=val_images, ann_file=val_list, pipeline=test_pipeline)
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(topk=(1,))
@@ -84,15 +81,8 @@ lr = 1e-4
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval, save_best='auto'), logger=dict(interval=10))
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=0.001,
-        by_epoch=True,
-        begin=0,
-        end=min(2, max_epochs),
-        convert_to_iter_based=True,
-    ),
-    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=True, begin=0, end=max_epochs, convert_to_iter_based=True),
+    dict(type='LinearLR', start_factor=0.001, by_epoch=True, end=min(2, max_epochs), convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=True, end=max_epochs, convert_to_iter_based=True),
 ]
 optim_wrapper = dict(accumulative_counts=1, optimizer=dict(lr=lr))
 # The moving average is of the last tenth of the run so far, at most of 500 steps; the recipe's is of 5,000.

@@ -36,112 +36,39 @@ metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, pal
 num_classes = len(metainfo['classes'])
 long_side = image_size * 5 // 3
 
-loading = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.ApplyExifAsAnnotated'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-]
-short_sides = [(long_side, image_size * part // 25) for part in range(15, 26)]
-train_pipeline = [
-    *loading,
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='RandomChoice',
-        transforms=[
-            [dict(type='RandomChoiceResize', scales=short_sides, keep_ratio=True)],
-            [
-                dict(
-                    type='RandomChoiceResize',
-                    scales=[(long_side, image_size * part // 8) for part in (4, 5, 6)],
-                    keep_ratio=True,
-                ),
-                dict(
-                    type='RandomCrop',
-                    crop_type='absolute_range',
-                    crop_size=(image_size * 12 // 25, image_size * 3 // 4),
-                    allow_negative_crop=True,
-                ),
-                dict(type='RandomChoiceResize', scales=short_sides, keep_ratio=True),
-            ],
-        ],
-    ),
-    dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0), keep_empty=False),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.ApplyExifAsAnnotated'),
-    dict(type='Resize', scale=(long_side, image_size), keep_ratio=True),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-]
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.ApplyExifAsAnnotated'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [
-                dict(type='Resize', scale=(long_side * wide // 5, image_size * part // 5), keep_ratio=True)
-                for wide, part in ((5, 4), (5, 5), (6, 6))
-            ],
-            [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)],
-            [dict(type='LoadAnnotations', with_bbox=True, with_mask=True)],
-            [
-                dict(
-                    type='PackDetInputs',
-                    meta_keys=(
-                        'img_id',
-                        'img_path',
-                        'ori_shape',
-                        'img_shape',
-                        'scale_factor',
-                        'flip',
-                        'flip_direction',
-                    ),
-                )
-            ],
-        ],
-    ),
+train_pipeline = _base_.train_pipeline
+resized, cropped = train_pipeline[4].transforms
+resized[0].scales = cropped[2].scales = [(long_side, image_size * part // 25) for part in range(15, 26)]
+cropped[0].scales = [(long_side, image_size * part // 8) for part in (4, 5, 6)]
+cropped[1].crop_size = (image_size * 12 // 25, image_size * 3 // 4)
+del resized, cropped
+test_pipeline = _base_.test_pipeline
+test_pipeline[2].scale = (long_side, image_size)
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[2].transforms[0] = [
+    dict(type='Resize', scale=(long_side * wide // 5, image_size * part // 5), keep_ratio=True)
+    for wide, part in ((5, 4), (5, 5), (6, 6))
 ]
 
-train_dataset = dict(
-    type='CocoDataset',
-    data_root=data_root,
-    metainfo=metainfo,
-    ann_file=train_annotations,
-    data_prefix=dict(img=train_images),
-    filter_cfg=dict(filter_empty_gt=True, min_size=32),
-    pipeline=train_pipeline,
-)
+dataset = dict(data_root=data_root, metainfo=metainfo)
+train_dataset = dict(**dataset, ann_file=train_annotations, data_prefix=dict(img=train_images), pipeline=train_pipeline)
+# Each image, and those whose objects are pasted into it.
+pasted = [
+    *train_pipeline[:4],
+    dict(type='RandomResize', scale=(image_size, image_size), ratio_range=(0.5, 1.5), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(image_size, image_size), allow_negative_crop=True),
+    dict(type='Pad', size=(image_size, image_size)),
+]
 if copy_paste:
-    train_dataset.update(
-        pipeline=[
-            *loading,
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='RandomResize', scale=(image_size, image_size), ratio_range=(0.5, 1.5), keep_ratio=True),
-            dict(type='RandomCrop', crop_size=(image_size, image_size), allow_negative_crop=True),
-            dict(type='Pad', size=(image_size, image_size)),
-        ]
-    )
     train_dataset = dict(
+        _delete_=True,
         type='MultiImageMixDataset',
-        dataset=train_dataset,
-        pipeline=[
-            dict(type='CopyPaste'),
-            dict(type='FilterAnnotations', min_gt_bbox_wh=(0, 0), keep_empty=False),
-            dict(type='PackDetInputs'),
-        ],
+        dataset=dict(_base_.train_dataloader.dataset, **dict(train_dataset, pipeline=pasted)),
+        pipeline=[dict(type='CopyPaste'), *train_pipeline[-2:]],
     )
-train_dataloader = dict(dataset=dict(_delete_=True, **train_dataset))
+train_dataloader = dict(dataset=train_dataset)
 val_dataloader = dict(
-    dataset=dict(
-        data_root=data_root,
-        metainfo=metainfo,
-        ann_file=val_annotations,
-        data_prefix=dict(img=val_images),
-        pipeline=test_pipeline,
-    )
+    dataset=dict(**dataset, ann_file=val_annotations, data_prefix=dict(img=val_images), pipeline=test_pipeline)
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=f'{data_root}/{val_annotations}')
@@ -157,25 +84,12 @@ model = dict(
 
 # About a dozen validations and checkpoints, however long the run; the learning rate falls after 2/3 and 11/12 of it.
 interval = max(1, max_epochs // 12)
+milestones = sorted({max(1, max_epochs * 2 // 3), max(1, max_epochs * 11 // 12)})
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval))
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=0.001,
-        by_epoch=True,
-        begin=0,
-        end=min(2, max_epochs),
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='MultiStepLR',
-        begin=0,
-        end=max_epochs,
-        by_epoch=True,
-        milestones=sorted({max(1, max_epochs * 2 // 3), max(1, max_epochs * 11 // 12)}),
-        gamma=0.1,
-    ),
+    dict(type='LinearLR', start_factor=0.001, by_epoch=True, end=min(2, max_epochs), convert_to_iter_based=True),
+    dict(type='MultiStepLR', gamma=0.1, by_epoch=True, end=max_epochs, milestones=milestones),
 ]
 # The learning rate is for 16 images at a time: with one GPU, which takes 2, it is an eighth.
 auto_scale_lr = dict(enable=True)

@@ -49,15 +49,13 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.ApplyExifAsAnnotated'),
+    *train_pipeline[:2],
     dict(type='Resize', scale=(long_side, image_size), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+    _base_.test_pipeline[-1],
 ]
 tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='mmgcvit.ApplyExifAsAnnotated'),
+    *train_pipeline[:2],
     dict(
         type='TestTimeAug',
         transforms=[
@@ -72,24 +70,11 @@ tta_pipeline = [
     ),
 ]
 
-train_dataset = dict(
-    type='CocoDataset',
-    data_root=data_root,
-    metainfo=metainfo,
-    ann_file=train_annotations,
-    data_prefix=dict(img=train_images),
-    filter_cfg=dict(filter_empty_gt=True, min_size=32),
-    pipeline=train_pipeline,
-)
-train_dataloader = dict(batch_size=8, dataset=dict(_delete_=True, **train_dataset))
+dataset = dict(data_root=data_root, metainfo=metainfo)
+train_dataset = dict(**dataset, ann_file=train_annotations, data_prefix=dict(img=train_images), pipeline=train_pipeline)
+train_dataloader = dict(batch_size=8, dataset=train_dataset)
 val_dataloader = dict(
-    dataset=dict(
-        data_root=data_root,
-        metainfo=metainfo,
-        ann_file=val_annotations,
-        data_prefix=dict(img=val_images),
-        pipeline=test_pipeline,
-    )
+    dataset=dict(**dataset, ann_file=val_annotations, data_prefix=dict(img=val_images), pipeline=test_pipeline)
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(metric='bbox', ann_file=f'{data_root}/{val_annotations}')
@@ -108,14 +93,7 @@ interval = max(1, max_epochs // 12)
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval))
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=0.01,
-        by_epoch=True,
-        begin=0,
-        end=min(2, max_epochs),
-        convert_to_iter_based=True,
-    ),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=max_epochs, convert_to_iter_based=True),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=True, end=min(2, max_epochs), convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', by_epoch=True, end=max_epochs, convert_to_iter_based=True),
 ]
 auto_scale_lr = dict(enable=True)

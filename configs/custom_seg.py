@@ -6,7 +6,7 @@ Run:  python tools/train.py configs/custom_seg.py            (one GPU)
 Copy this file beside the others in configs/ and change the first lines.
 """
 
-_base_ = 'upernet_gcvit_t_win16.py'
+_base_ = 'upernet_gcvit_t.py'
 
 # The folder of the data; in it those of images, and of labels of their names. Or lists of names, without endings.
 data_root = 'data/my_dataset'
@@ -40,39 +40,19 @@ num_classes = len(metainfo['classes'])
 scale = (4 * image_size, image_size)
 crop_size = (image_size, image_size)
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
+train_pipeline = _base_.train_pipeline
+train_pipeline[1] = dict(type='LoadAnnotations')
+train_pipeline[2].scale = scale
+train_pipeline[3].crop_size = crop_size
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = scale
+test_pipeline[2] = dict(type='LoadAnnotations')
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1].transforms[0] = [
+    dict(type='Resize', scale=(image_size * part, image_size * part // 4), keep_ratio=True)
+    for part in (2, 3, 4, 5, 6, 7)
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=scale, keep_ratio=True),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [
-                dict(type='Resize', scale=(image_size * part, image_size * part // 4), keep_ratio=True)
-                for part in (2, 3, 4, 5, 6, 7)
-            ],
-            [
-                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
-                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
-            ],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
-    ),
-]
+tta_pipeline[1].transforms[2] = [dict(type='LoadAnnotations')]
 
 dataset = dict(
     type='BaseSegDataset',
@@ -103,6 +83,8 @@ test_dataloader = val_dataloader
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(
+        # Cheaper than the recipe's 24, and crops of 512 px divide into them.
+        window_size=16,
         init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
         **dict(all={}, lora=dict(lora_rank=8), head=dict(frozen_stages=4))[fine_tune],
     ),

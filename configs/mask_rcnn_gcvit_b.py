@@ -1,11 +1,4 @@
-"""Mask R-CNN, GC ViT-B, COCO 2017, 36 epochs.
-
-Expected: the paper has no figure for this model. Not run in full.
-
-Windows of 16 in every stage, as in the models whose multiply-adds the paper states.
-Drop path 0.2, of the only released model files of this width; the paper states none for COCO. Swin-B's 0.3, or that of
-ImageNet, which nobody has published for COCO, 0.5: --cfg-options model.backbone.drop_path_rate=0.3
-"""
+"""Mask R-CNN, GC ViT-B, COCO 2017, 36 epochs."""
 
 _base_ = 'mask_rcnn_gcvit_t.py'
 

@@ -1,11 +1,4 @@
-"""Mask R-CNN, GC ViT-S, COCO 2017, 36 epochs.
-
-Expected: the paper has no figure for this model. Not run in full.
-
-Windows of 16 in every stage, as in the models whose multiply-adds the paper states.
-Drop path 0.2, the released files' for the two widths that they have, and Swin-S's; the paper states none for COCO.
-That of ImageNet, which nobody has published for COCO: --cfg-options model.backbone.drop_path_rate=0.3
-"""
+"""Mask R-CNN, GC ViT-S, COCO 2017, 36 epochs."""
 
 _base_ = 'mask_rcnn_gcvit_t.py'
 

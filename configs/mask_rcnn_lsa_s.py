@@ -1,10 +1,7 @@
-"""Mask R-CNN, LSA-Small, COCO 2017, 36 epochs.
+"""Mask R-CNN, LSA-Small, COCO 2017, 36 epochs, which nobody has published.
 
-Expected: nobody has published LSA for detection. Not run in full.
-
-mask_rcnn_gcvit_t.py with another backbone, whose first two stages attend in windows: globally, an image of 800x1333 px,
-padded to 1344, has 67,200 tokens there. Three stages, of strides 4 to 16; the neck adds those of 32 and 64.
-Starts from lsa_s_in1k.py's weights, which you train first.
+mask_rcnn_gcvit_t.py with another backbone, whose first two stages attend in windows: globally, an image of 800x1344 px
+has 67,200 tokens there. Starts from the weights that lsa_s_in1k.py trains.
 """
 
 _base_ = 'mask_rcnn_gcvit_t.py'

@@ -1,10 +1,6 @@
-"""UPerNet, LSA-Small, ADE20K, 160,000 iterations.
+"""UPerNet, LSA-Small, ADE20K, 160,000 iterations, which nobody has published.
 
-Expected: nobody has published LSA for segmentation. Not run in full.
-
-upernet_gcvit_t.py with another backbone, whose first two stages attend in windows: globally, a crop of 512x512 px has
-16,384 tokens there. Three stages, of strides 4 to 16.
-Starts from lsa_s_in1k.py's weights, which you train first.
+upernet_gcvit_t.py with the backbone of mask_rcnn_lsa_s.py. Starts from the weights that lsa_s_in1k.py trains.
 """
 
 _base_ = 'upernet_gcvit_t.py'

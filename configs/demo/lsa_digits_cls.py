@@ -1,45 +1,18 @@
 """A small LSA classifier of scanned digits, 32 px, 2 CPU cores: three minutes.
 
-Differs from ../lsa_t_in1k.py only in data, sizes and schedule.
+gcvit_digits_cls.py with another backbone.
 
 Run:  mmgcvit digits data/digits
       python tools/train.py configs/demo/lsa_digits_cls.py
 """
 
-_base_ = '../lsa_t_in1k.py'
+_base_ = 'gcvit_digits_cls.py'
 
-# Data
-data_root = 'data/digits/imagenet'
-metainfo = dict(classes=tuple('0123456789'))
-data_preprocessor = dict(num_classes=10)
-scale = 32
-# Digits are not the same mirrored, and bright on dark: no flips, no colour transforms, but slanted writing.
-slant = dict(magnitude_level=1, magnitude_std='inf', total_level=1, prob=0.5, pad_val=30, interpolation='bilinear')
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Rotate', magnitude_range=(0, 15), **slant),
-    dict(type='Shear', magnitude_range=(0, 0.2), **slant),
-    dict(type='RandomResizedCrop', scale=scale, crop_ratio_range=(0.8, 1.0), aspect_ratio_range=(0.8, 1.25)),
-    dict(type='PackInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(scale, scale)),
-    dict(type='PackInputs'),
-]
-train_dataloader = dict(
-    batch_size=64, num_workers=2, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline)
-)
-val_dataloader = dict(
-    batch_size=64, num_workers=2, dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline)
-)
-test_dataloader = val_dataloader
-
-# Sizes
 model = dict(
     backbone=dict(
+        _delete_=True,
+        type='mmgcvit.LSA',
         arch=dict(
-            _delete_=True,
             embed_dims=(16, 32, 64, 128),
             depths=(2, 2, 4, 2),
             num_heads=(1, 2, 4, 8),
@@ -47,25 +20,12 @@ model = dict(
             stride=4,
             padding=0,
             shifts=((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (0, 2), (0, -2), (2, 0), (-2, 0)),
-            img_size=scale,
+            img_size=32,
         ),
         drop_path_rate=0.05,
+        out_indices=(3,),
     ),
-    head=dict(num_classes=10, in_channels=128),
-    train_cfg=None,
 )
-
-# Schedule
-lr = 2e-3
-max_epochs = 14
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=90),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=1, end=max_epochs, convert_to_iter_based=True),
-]
 # Its weights were trained without decay of the position embeddings; the recipe decays them.
-optim_wrapper = dict(optimizer=dict(lr=lr), paramwise_cfg=dict(custom_keys=dict(pos_embed=dict(decay_mult=0.0))))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(_delete_=True, pos_embed=dict(decay_mult=0.0))))
 custom_hooks = [dict(type='EMAHook', momentum=0.02)]
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=max_epochs, save_best=None))
-randomness = dict(seed=0)
-auto_scale_lr = dict(base_batch_size=64)

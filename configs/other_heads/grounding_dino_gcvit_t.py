@@ -1,12 +1,8 @@
 """MM-Grounding-DINO, GC ViT-T, COCO 2017, 12 epochs: finds what a text names. Needs BERT: docs/other_heads.md.
 
-Expected: no figure is published. Not run in full.
-
-mmdet's mm_grounding_dino/coco/grounding_dino_swin-t_finetune_16xb4_1x_coco with another backbone: text, fusion, losses,
-learning rate and decay, total batch, steps and drop path 0.2 are its. Windows of 16, as in GC ViT's other COCO models.
-Two things differ: it starts from ImageNet and BERT, with the warm-up of the host's pretraining, as nobody has trained
-one with GC ViT on Objects365 and captions, without which it knows COCO's 80 names and no other well; and the encoder
-keeps its activations (the host's num_cp asks for fairscale).
+mmdet's mm_grounding_dino/coco/grounding_dino_swin-t_finetune_16xb4_1x_coco with another backbone. Two things differ. It
+starts from ImageNet and BERT, with the warm-up of mmdet's pretraining, as nobody has trained one with GC ViT on
+Objects365 and captions. The encoder keeps its activations (mmdet's num_cp needs fairscale).
 """
 
 _base_ = [

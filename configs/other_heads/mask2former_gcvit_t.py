@@ -1,9 +1,6 @@
 """Mask2Former, GC ViT-T, instance segmentation of COCO 2017, 50 epochs.
 
-Expected: no figure is published. Not run in full.
-
-mmdet's mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco with another backbone: head, losses, crops of 1024 px, schedule
-and drop path 0.3 are its. Windows of 16 in every stage, as in GC ViT's other COCO models.
+mmdet's mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco with another backbone.
 """
 
 _base_ = [

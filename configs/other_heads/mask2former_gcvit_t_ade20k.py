@@ -1,9 +1,6 @@
 """Mask2Former, GC ViT-T, semantic segmentation of ADE20K, 160,000 iterations.
 
-Expected: no figure is published. Not run in full.
-
-mmseg's mask2former_swin-t_8xb2-160k_ade20k-512x512 with another backbone: head, losses, crops, schedule and drop path
-0.3 are its. Windows of 16 in every stage: maps of the crops divide into them without padding in the first three.
+mmseg's mask2former_swin-t_8xb2-160k_ade20k-512x512 with another backbone.
 """
 
 _base_ = [

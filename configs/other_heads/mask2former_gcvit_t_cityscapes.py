@@ -1,9 +1,6 @@
 """Mask2Former, GC ViT-T, semantic segmentation of Cityscapes, 90,000 iterations.
 
-Expected: no figure is published. Not run in full.
-
-mmseg's mask2former_swin-t_8xb2-90k_cityscapes-512x1024 with another backbone: head, losses, crops, schedule and drop
-path 0.3 are its. Windows of 16 in every stage.
+mmseg's mask2former_swin-t_8xb2-90k_cityscapes-512x1024 with another backbone.
 """
 
 _base_ = [

@@ -1,9 +1,6 @@
-"""Mask2Former, GC ViT-T, panoptic segmentation of COCO 2017, 50 epochs.
+"""Mask2Former, GC ViT-T, panoptic segmentation of COCO 2017, 50 epochs. The best checkpoint has the highest PQ.
 
-Expected: no figure is published. Not run in full.
-
-mmdet's mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic with another backbone: mask2former_gcvit_t.py with 53
-kinds of stuff beside the 80 of things. The best checkpoint is that of the highest PQ.
+mmdet's mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic with another backbone.
 """
 
 _base_ = [

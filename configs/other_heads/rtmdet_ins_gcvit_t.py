@@ -1,10 +1,7 @@
 """RTMDet-Ins, GC ViT-T, instance segmentation of COCO 2017, 100 epochs.
 
-Expected: no figure is published. Not run in full.
-
-Neck, head, losses and pipelines are those of mmdet's rtmdet-ins_l_8xb32-300e_coco; the schedule, with a transformer a
-third as long, is that of its rtmdet_l_swin_b_4xb32-100e_coco, which has boxes only: learning rate, total batch, group
-norm. Drop path is 0.2 as in GC ViT's other COCO models (there 0.3, of a Swin-B of ImageNet-21K); windows of 16.
+Model and pipelines of mmdet's rtmdet-ins_l_8xb32-300e_coco, schedule and group norm of its rtmdet_l_swin_b_4xb32-100e_
+coco, with another backbone and its drop path of 0.2, there 0.3.
 """
 
 _base_ = [

@@ -1,13 +1,8 @@
-"""ByteTrack on Faster R-CNN, GC ViT-T, MOT17: learns from the first half of each video, scored on the second; 4 epochs.
+"""ByteTrack on Faster R-CNN, GC ViT-T, MOT17, 4 epochs: trains on the first half of each video, scores the second.
 
-Needs lap, and trackeval for the score: docs/predict.md.
-
-Expected: nobody has published GC ViT for tracking. Not run in full.
-
-The tracker and its score are mmdet's bytetrack_yolox_x_8xb4-80e_crowdhuman-mot17halftrain_test-mot17halfval.py's; data,
-augmentation, boxes that reach over the image, 4 epochs and 8 GPUs x 2 images its faster-rcnn_r50_fpn_8xb2-4e_
-mot17halftrain_test-mot17halfval.py's. That one starts from a detector of COCO: name yours of
-faster_rcnn_gcvit_t_boxonly.py in model.detector.init_cfg. AdamW at 1e-4 as for COCO.
+Needs lap, and trackeval for the score: docs/predict.md. Tracker and score are mmdet's bytetrack_yolox_x_8xb4-80e_
+crowdhuman-mot17halftrain_test-mot17halfval.py's; data and length its faster-rcnn_r50_fpn_8xb2-4e_mot17halftrain_test-
+mot17halfval.py's, which starts from a detector of COCO: name yours in model.detector.init_cfg. AdamW at 1e-4.
 """
 
 _base_ = [

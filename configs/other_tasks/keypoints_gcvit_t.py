@@ -1,10 +1,7 @@
 """Keypoints of people, top-down by heatmaps, GC ViT-T, COCO 2017, 210 epochs, crops of 256x192 px. Needs mmpose.
 
-Expected: nobody has published GC ViT for keypoints. Not run in full.
-
-mmpose's td-hm_swin-t-p4-w7_8xb32-210e_coco-256x192.py with another backbone and its weights: head, data, augmentation,
-Adam at 5e-4, schedule and 8 GPUs x 32 crops are that config's. Windows are an eighth of the first map and the whole of
-the last, as those of the classifier at 224 px, so that no map is padded.
+mmpose's config with another backbone. Windows are an eighth of the first map and the whole of the last, as those of the
+classifier at 224 px, so that no map is padded.
 """
 
 _base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_swin-t-p4-w7_8xb32-210e_coco-256x192.py'

@@ -1,11 +1,7 @@
 """Rotated boxes by FCOS, GC ViT-T, DOTA 1.0 in pieces of 1024 px, 12 epochs. Needs mmrotate.
 
-Expected: nobody has published GC ViT for rotated boxes. Not run in full.
-
-mmrotate's rotated-fcos-hbox-le90_r50_fpn_1x_dota.py, which trains without mmcv's compiled operators, with another
-backbone and its weights; data, augmentation, schedule and 1 GPU x 2 images are that config's. AdamW at 1e-4, the
-backbone at a tenth, and no decay of norms and position tables are its oriented-rcnn-le90_swin-tiny_fpn_1x_dota.py's.
-Windows of 16, as for COCO. The neck begins at stride 8, and the backbone gives no map before it.
+mmrotate's config, which trains without mmcv's compiled operators, with another backbone, and AdamW as in its
+oriented-rcnn-le90_swin-tiny_fpn_1x_dota.py. The neck begins at stride 8.
 """
 
 _base_ = 'mmrotate::rotated_fcos/rotated-fcos-hbox-le90_r50_fpn_1x_dota.py'

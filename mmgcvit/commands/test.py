@@ -21,7 +21,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         '--test-data',
         metavar='CONFIG',
-        help='test on the data that this config describes, for example one of configs/_base_/datasets/imagenet_v2_*.py',
+        help='test on the data that this config describes, for example configs/_base_/datasets/imagenet_v2.py',
     )
     add_common_options(parser, work_dir='work_dirs/CONFIG_NAME; of a work dir, its folder test')
     # CHECKPOINT may also follow options, although it may be left out.

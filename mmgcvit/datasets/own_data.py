@@ -56,7 +56,7 @@ RECIPES = {
     'boxes': Recipe('detect', 'Faster R-CNN', 'custom_coco_boxonly', mini_template='custom_coco_small', **DETECTOR),
     'masks': Recipe('segment', 'Mask R-CNN', 'custom_coco', mini_template='custom_coco', **DETECTOR),
     'labels': Recipe(
-        *('segment', 'UPerNet', 'custom_seg', 'upernet_gcvit_{}_win16', 'upernet_gcvit_digits', 'custom_seg', 128)
+        *('segment', 'UPerNet', 'custom_seg', 'upernet_gcvit_{}', 'upernet_gcvit_digits', 'custom_seg', 128)
     ),
     'classes': Recipe(
         *('classify', 'a classifier', 'custom_cls', 'gcvit_{}_in1k', 'gcvit_digits_cls', 'custom_cls', 64),
@@ -172,7 +172,10 @@ def load_recipe(recipe: Recipe, size: str) -> tuple[str, Config]:
         network = config_path(f'demo/{recipe.mini}.py' if is_mini else f'{recipe.full.format(SIZES[size])}.py')
         base, cfg = network if is_mini else template_path, Config.fromfile(network)
         inherited = Config.fromfile(config_path(f'{recipe.full.format("t")}.py'))
-        cfg.merge_from_dict(find_overrides(inherited.to_dict(), template.to_dict()))
+        overrides = find_overrides(inherited.to_dict(), template.to_dict())
+        if is_mini:
+            overrides['model'].pop('backbone', None)  # the template's windows are for larger networks
+        cfg.merge_from_dict(overrides)
     if is_mini:
         # The demo's are for digits of 128 px.
         for name in (*LOADERS, 'tta_pipeline', 'param_scheduler'):

@@ -1,11 +1,12 @@
-"""Small data sets laid out as docs/custom_dataset.md says, one for each task."""
+"""Small data sets as docs/custom_dataset.md describes them, one for each task, and templates edited for them."""
 
 import json
+import re
 
+import cv2
 import numpy as np
+from mmengine.config import Config
 from PIL import Image
-
-from mmgcvit.config import read_config
 
 from ..conftest import ROOT
 
@@ -14,117 +15,91 @@ WIDTH, HEIGHT = 96, 72
 NUM_TRAIN, NUM_VAL = 4, 2
 # Left, top, right, bottom of each class's object.
 BOXES = ((8, 10, 40, 42), (50, 20, 86, 60))
-
-
-def picture(number):
-    """An image with a disc and a square, (height, width, 3)."""
-    pixels = np.random.default_rng(number).integers(0, 60, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    labels = label_map()
-    pixels[labels == 1] += np.array([190, 20, 20], np.uint8)
-    pixels[labels == 2] += np.array([20, 20, 190], np.uint8)
-    return pixels
+OUTLINES = [[left, top, right, top, right, bottom, left, bottom] for left, top, right, bottom in BOXES]
+SPLITS = {'train': range(NUM_TRAIN), 'val': range(NUM_TRAIN, NUM_TRAIN + NUM_VAL)}
 
 
 def label_map():
     """0 for nothing, 1 for the disc, 2 for the square, (height, width)."""
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
-    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
-    left, top, right, bottom = BOXES[0]
-    labels[(columns - (left + right) / 2) ** 2 + (rows - (top + bottom) / 2) ** 2 < ((right - left) / 2) ** 2] = 1
-    left, top, right, bottom = BOXES[1]
-    labels[top:bottom, left:right] = 2
+    (left, top, right, bottom), square = BOXES
+    cv2.circle(labels, ((left + right) // 2, (top + bottom) // 2), (right - left) // 2 - 1, 1, -1)
+    labels[square[1] : square[3], square[0] : square[2]] = 2
     return labels
 
 
-def write_picture(path, number):
+def write(path, content):
+    """Write text or an image, and its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture(number)).save(path)
+    path.write_text(content) if isinstance(content, str) else Image.fromarray(content).save(path)
 
 
-def splits():
-    yield 'train', range(NUM_TRAIN)
-    yield 'val', range(NUM_TRAIN, NUM_TRAIN + NUM_VAL)
+def write_picture(path, number):
+    """Write an image with a red disc and a blue square on noise."""
+    pixels = np.random.default_rng(number).integers(0, 60, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    write(path, pixels + np.array([[0, 0, 0], [190, 20, 20], [20, 20, 190]], np.uint8)[label_map()])
 
 
 def write_coco(root):
     """COCO's format, with masks."""
-    (root / 'annotations').mkdir(parents=True)
     categories = [{'id': 5 * i + 3, 'name': name} for i, name in enumerate(CLASSES)]
-    for split, numbers in splits():
+    for split, numbers in SPLITS.items():
         images, annotations = [], []
         for number in numbers:
             write_picture(root / split / f'{number}.jpg', number)
             images.append({'id': number, 'file_name': f'{number}.jpg', 'width': WIDTH, 'height': HEIGHT})
-            for category, (left, top, right, bottom) in zip(categories, BOXES, strict=True):
-                annotations.append(
-                    {
-                        'id': len(annotations) + 1,
-                        'image_id': number,
-                        'category_id': category['id'],
-                        'bbox': [left, top, right - left, bottom - top],
-                        'area': (right - left) * (bottom - top),
-                        'iscrowd': 0,
-                        'segmentation': [[left, top, right, top, right, bottom, left, bottom]],
-                    }
-                )
+            for category, (left, top, right, bottom), outline in zip(categories, BOXES, OUTLINES, strict=True):
+                width, height = right - left, bottom - top
+                ids = {'id': len(annotations) + 1, 'image_id': number, 'category_id': category['id'], 'iscrowd': 0}
+                box = {'bbox': [left, top, width, height], 'area': width * height, 'segmentation': [outline]}
+                annotations.append(ids | box)
         content = {'images': images, 'annotations': annotations, 'categories': categories}
-        (root / 'annotations' / f'{split}.json').write_text(json.dumps(content))
+        write(root / 'annotations' / f'{split}.json', json.dumps(content))
 
 
 def write_labelled(root):
     """Images and labels per pixel; classes are the background and the two."""
-    for split, numbers in splits():
+    for split, numbers in SPLITS.items():
         for number in numbers:
             write_picture(root / 'images' / split / f'{number}.jpg', number)
-            path = root / 'labels' / split / f'{number}.png'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(label_map()).save(path)
+            write(root / 'labels' / split / f'{number}.png', label_map())
 
 
 def write_folders(root):
     """A folder for each class."""
-    for split, numbers in splits():
+    for split, numbers in SPLITS.items():
         for number in numbers:
             write_picture(root / split / CLASSES[number % 2] / f'{number}.jpg', number)
 
 
 def write_yolo(root, outlines=False):
-    """YOLO's layout without a part for validation: boxes, or outlines of four corners."""
+    """YOLO's format without a validation split: boxes, or outlines of four corners."""
     for number in range(NUM_TRAIN + NUM_VAL):
         write_picture(root / 'images' / f'{number}.jpg', number)
-        file = root / 'labels' / f'{number}.txt'
-        file.parent.mkdir(exist_ok=True)
-        lines = []
-        for label, (left, top, right, bottom) in enumerate(BOXES):
-            middle = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
-            corners = [left, top, right, top, right, bottom, left, bottom]
-            numbers = np.reshape(corners if outlines else middle, (-1, 2)) / (WIDTH, HEIGHT)
-            lines.append(f'{label} {" ".join(map(str, numbers.ravel()))}')
-        file.write_text('\n'.join(lines) + '\n')
-    (root / 'data.yaml').write_text(f'train: images\nnc: 2\nnames: [{", ".join(CLASSES)}]\n')
+        middles = [[(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]] for box in BOXES]
+        rows = [np.reshape(row, (-1, 2)) / (WIDTH, HEIGHT) for row in (OUTLINES if outlines else middles)]
+        lines = [f'{label} {" ".join(map(str, row.ravel()))}\n' for label, row in enumerate(rows)]
+        write(root / 'labels' / f'{number}.txt', ''.join(lines))
+    write(root / 'data.yaml', f'train: images\nnc: 2\nnames: [{", ".join(CLASSES)}]\n')
 
 
 def write_voc(root):
-    """Pascal VOC's layout; the square is difficult in the last image."""
-    for part, numbers in splits():
+    """Pascal VOC's format; the square is difficult in the last image."""
+    for split, numbers in SPLITS.items():
         for number in numbers:
             write_picture(root / 'JPEGImages' / f'{number}.jpg', number)
             objects = ''
             for name, (left, top, right, bottom) in zip(CLASSES, BOXES, strict=True):
                 difficult = int(name == 'square' and number == NUM_TRAIN + NUM_VAL - 1)
                 box = f'<xmin>{left + 1}</xmin><ymin>{top + 1}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax>'
-                objects += (
-                    f'<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>{box}</bndbox></object>'
-                )
-            file = root / 'Annotations' / f'{number}.xml'
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(f'<annotation><filename>{number}.jpg</filename>{objects}</annotation>')
-        listed = root / 'ImageSets' / 'Main' / f'{part}.txt'
-        listed.parent.mkdir(parents=True, exist_ok=True)
-        listed.write_text(''.join(f'{number}\n' for number in numbers))
+                head = f'<name>{name}</name><difficult>{difficult}</difficult>'
+                objects += f'<object>{head}<bndbox>{box}</bndbox></object>'
+            content = f'<annotation><filename>{number}.jpg</filename>{objects}</annotation>'
+            write(root / 'Annotations' / f'{number}.xml', content)
+        write(root / 'ImageSets' / 'Main' / f'{split}.txt', ''.join(f'{number}\n' for number in numbers))
 
 
-# A template: what writes its data, and the classes as an option.
+# A template: what writes its data, and its classes.
 TEMPLATES = {
     'custom_coco': (write_coco, CLASSES),
     'custom_coco_boxonly': (write_coco, CLASSES),
@@ -134,8 +109,17 @@ TEMPLATES = {
 }
 
 
+def read_template(name, **lines):
+    """The config that a template is with some of its lines changed, as a user changes them."""
+    text = (ROOT / 'configs' / f'{name}.py').read_text()
+    for variable, value in lines.items():
+        text, count = re.subn(rf'^{variable} = .*$', lambda _, line=f'{variable} = {value!r}': line, text, flags=re.M)
+        assert count == 1, variable
+    return Config.fromstring(text.replace("_base_ = '", f"_base_ = '{ROOT}/configs/"), '.py')
+
+
 def own(name, folder):
     """A template's config, pointed at data of its kind."""
-    write, classes = TEMPLATES[name]
-    write(folder)
-    return read_config(str(ROOT / 'configs' / f'{name}.py'), {'data_root': str(folder), 'classes': classes})
+    write_data, classes = TEMPLATES[name]
+    write_data(folder)
+    return read_template(name, data_root=str(folder), classes=classes)

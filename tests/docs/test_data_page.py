@@ -29,7 +29,7 @@ COMMANDS = [
         'other_heads/mask2former_gcvit_t_panoptic',
         'upernet_gcvit_t',
         'gcvit_t_in1k',
-        '_base_/datasets/imagenet_v2_matched_frequency',
+        '_base_/datasets/imagenet_v2',
     ],
 )
 def test_the_page_names_what_a_config_reads(config):

@@ -19,15 +19,15 @@ STEPS = ['build', 'train', 'save', 'resume', 'validate', 'test']
 FAMILIES = {
     'cascade_gcvit_t': [],
     'custom_cls': [],
-    'custom_coco': ['--cfg-options', 'copy_paste=True'],
-    'custom_coco_boxonly': ['--cfg-options', 'mosaic=True'],
+    'custom_coco': [],
+    'custom_coco_boxonly': [],
     'custom_seg': [],
     'dino_gcvit_t_12e': [],
     'gcvit_xxt_in1k': [],
     'mask_rcnn_lsa_s': [],
-    'upernet_gcvit_t_win16': [],
+    'upernet_gcvit_t': [],
     'ablations/lsa_t_cifar10_cvt_block': [],
-    'ablations/mask_rcnn_gcvit_t_masked_padding': [],
+    'ablations/mask_rcnn_gcvit_t_local': [],
     'baselines/upernet_convnext_t': [],
     'demo/mask_rcnn_gcvit_digits': [],
     'other_heads/mask2former_gcvit_t_panoptic': [],
@@ -101,7 +101,7 @@ def test_every_config_is_scaled_down(monkeypatch, tmp_path):
     for kind in ('coco', 'ade20k', 'imagenet', 'panoptic'):
         monkeypatch.setattr(f'mmgcvit.datasets.miniature.write_miniature_{kind}', lambda *_, **__: None)
     paths = [path for folder in ('', 'demo', 'baselines', 'ablations') for path in (CONFIGS / folder).glob('*.py')]
-    assert len(paths) > 100
+    assert len(paths) > 80
     wrong = {}
     for path in paths:
         cfg = Config.fromfile(path)

@@ -1,8 +1,6 @@
 """36 epochs of COCO with AdamW at a total batch of 16 (8 GPUs x 2 images); steps after 27 and 33 epochs.
 
-No decay on norms, those of the heads included, and position tables. The released configs, as Swin's, exempt by the key
-"norm", which the names of the heads' SyncBN ("bn") do not match: those they decay. Cascade's exempts position tables;
-Mask R-CNN's key "rpb" matches no name, so that it decays them, which looks like a slip.
+No decay on norms and position tables. The released configs decay some of them, by slips: docs/recipes.md.
 """
 
 max_epochs = 36

@@ -1,7 +1,6 @@
 """36 epochs of COCO for DINO with AdamW at a total batch of 16 (8 GPUs x 2 images); steps after 27 and 33 epochs.
 
-Weight decay 0.05, as GC ViT's paper says for its detectors, and their warm-up over 2500 iterations. DINO's own recipe
-decays by 1e-4, norms too, and has no warm-up; rate, clipping and the backbone's tenth of the rate are DINO's.
+Weight decay and warm-up are those of GC ViT's paper for its detectors, the rest is DINO's: docs/recipes.md.
 
 A parameter takes the rule of the longest of these keys that is in its name,
 and then no rule for norms: the backbone's norms and position tables need keys of their own.

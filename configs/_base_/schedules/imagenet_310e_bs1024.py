@@ -1,16 +1,7 @@
 """310 epochs of ImageNet-1K at a total batch of 1024: 8 GPUs x 64 images x 2 accumulated steps.
 
-How many epochs has three answers. The paper: 300, with 20 of warm-up and 20 of cooling down. The released files: 310.
-The released trainer's scheduler: 10 of cooling down after those 310, 320 in all. Here 310: 20 of warm-up from 1e-6,
-cosine to 5e-6 until 300, 10 of cooling down there.
-
-Learning rate 0.001 for every model and batch, as the paper says. The released files say 0.005 (XXT, T, T2, S, S2) or
-0.001 (L, the versions seen of XT and B, older ones of T and S). Theirs, from the same 1e-6:
-    --cfg-options optim_wrapper.optimizer.lr=0.005 param_scheduler.0.start_factor=2e-4
-
-Batches as the paper states them, 32 GPUs x 32 images for small, base and large; of small2 it says nothing, the released
-files put it there. Weight decay on all but vectors (biases, norms, layer scale), as in timm's trainer, which the paper
-used: position tables decay. Swin's recipe exempts these; GC ViT's model does not name them to timm.
+20 epochs of warm-up, cosine until 300, 10 of cooling down. The sources name 300, 310 and 320 epochs and two learning
+rates: docs/recipes.md. Weight decay on all but vectors, as in timm's trainer, which the paper used.
 """
 
 lr = 1e-3

@@ -1,7 +1,6 @@
 """310 epochs of ImageNet-1K at a total batch of 4096: 8 GPUs x 128 images x 4 accumulated steps.
 
-As imagenet_310e_bs1024.py, whose head says what the sources name, with the same learning rate. 32 GPUs x 128 images in
-the paper, for xxtiny, xtiny and tiny; of tiny2 it says nothing, the released files put it here.
+As imagenet_310e_bs1024.py, with the same learning rate.
 """
 
 _base_ = 'imagenet_310e_bs1024.py'

@@ -1,8 +1,6 @@
-"""300 epochs, the recipe of LSA for ImageNet on 8 GPUs: AdamW, learning rate 5e-4 for each 512 images, cosine.
+"""300 epochs of LSA on 8 GPUs: AdamW, learning rate 5e-4 for each 512 images, cosine from 20 epochs of warm-up on.
 
-The paper's are: epochs, rate, 20 epochs of warm-up, weight decay 0.05, clipping at a norm of 5; the released scripts do
-not clip unless told to. From 1e-6, to 1e-5, and weight decay on all but vectors, which the paper does not state, are
-the scripts': position embeddings decay. DeiT's recipe exempts these; LSA's model does not name them to timm.
+Clipping is the paper's; where the rate begins and ends, and weight decay on all but vectors, are the released scripts'.
 """
 
 images_per_gpu = 92

@@ -1,4 +1,4 @@
-"""Configs of ablations and baselines build, with the parameters and multiply-adds that the docs state."""
+"""Configs of ablations and baselines have the parameters and multiply-adds that the docs state."""
 
 import re
 
@@ -9,7 +9,7 @@ from mmcv.cnn.bricks import DropPath
 
 from mmgcvit.experiments.complexity import count_macs, model_parts
 
-from ...configs.models import model_of, parameters_of, read, wrong_groups
+from ...configs.models import model_of, on_meta, parameters_of, read
 from ...conftest import ROOT
 from .test_variants import ALL
 
@@ -39,16 +39,10 @@ CLASSIFIERS = {
     'swin_t_resized_in1k': 27_771_862,
     'swin_t_gcvit_stem_in1k': 27_814_230,
     'gcvit_t_local_in1k': 28_806_550,
-    'gcvit_t_shifted_in1k': 28_806_550,
     'gcvit_t_patch_merging_in1k': 27_202_710,
     'gcvit_t_conv_pool_in1k': 28_082_198,
-    'gcvit_t_max_pool_in1k': 26_812_950,
     'gcvit_t_global_kv_in1k': 27_067_350,
     'gcvit_t_global_v_in1k': GCVIT_T,
-    'gcvit_t_no_position_in1k': 28_093_928,
-    'gcvit_t_win7_in1k': 28_136_854,
-    'gcvit_t_no_ema_in1k': GCVIT_T,
-    'gcvit_t_bs1024_in1k': GCVIT_T,
     'swin_t_global_query_in1k': 28_482_274,
     'swin_s_global_query_in1k': 48_913_138,
     'lsa_t_cifar10_a': 6_794_570,
@@ -59,16 +53,16 @@ CLASSIFIERS = {
     'lsa_t_cifar10_swin_block': 6_795_245,
     'lsa_t_cifar10_cvt_block': 6_799_178,
 }
-# Each dense model against that of GC ViT-T, whose backbone it replaces, with windows of this size.
-DENSE = {'mask_rcnn': ('mask_rcnn_gcvit_t', 16), 'upernet': ('upernet_gcvit_t', 24)}
-ROWS = (
-    'swin_t_resized',
-    'swin_t_gcvit_stem',
-    'gcvit_t_local',
-    'gcvit_t_shifted',
-    'gcvit_t_global_kv',
-    'gcvit_t_global_v',
-)
+# Variants that are options of the classifier.
+OPTIONS = {
+    'GCViTShifted': 28_806_550,
+    'GCViTMaxPool': 26_812_950,
+    'GCViTWithoutPosition': 28_093_928,
+    'GCViTMaskedPadding': GCVIT_T,
+}
+# Each dense model is compared with that of GC ViT-T, whose backbone it replaces.
+DENSE = {'mask_rcnn': 'mask_rcnn_gcvit_t', 'upernet': 'upernet_gcvit_t'}
+ROWS = ('swin_t_resized', 'swin_t_gcvit_stem', 'gcvit_t_local')
 # Whole models in millions, as GC ViT's paper states them (table 2).
 PUBLISHED = {
     'mask_rcnn_swin_t': 48,
@@ -76,7 +70,6 @@ PUBLISHED = {
     'cascade_swin_t': 86,
     'cascade_convnext_t': 86,
     'cascade_swin_s': 107,
-    'cascade_convnext_s': 108,
     'cascade_swin_b': 145,
     'cascade_convnext_b': 146,
 }
@@ -87,32 +80,8 @@ TIMM_CLASSIFIERS = {
     'swin_b': 'swin_base_patch4_window7_224',
     'swin_l': 'swin_large_patch4_window12_384',
     'convnext_t': 'convnext_tiny',
-    'convnext_s': 'convnext_small',
     'convnext_b': 'convnext_base',
 }
-
-
-def tables(window):
-    """The parameters of GC ViT-T's position tables with windows of one size."""
-    return sum((2 * window - 1) ** 2 * heads * depth for heads, depth in zip((2, 4, 8, 16), (3, 4, 19, 5), strict=True))
-
-
-@torch.no_grad()
-@pytest.mark.parametrize('names', [ABLATIONS, BASELINES], ids=['ablations', 'baselines'])
-def test_every_model_builds_and_what_follows_takes_the_backbones_maps(names):
-    """Parameters come in few groups; norms and position tables have no decay."""
-    for name in names:
-        cfg, model = read(name), model_of(name)
-        maps = model.backbone(torch.zeros(1, 3, 64, 64, device='meta'))
-        if cfg.default_scope == 'mmpretrain':
-            assert model.head(model.neck(maps)).shape == (1, cfg.model.head.num_classes), name
-        elif cfg.default_scope == 'mmseg':
-            for head in (model.decode_head, model.auxiliary_head):
-                assert head(maps).shape[1] == cfg.model.decode_head.num_classes, name
-        else:
-            assert [found.shape[1] for found in maps] == list(cfg.model.neck.in_channels), name
-            assert len(model.neck(maps)) == cfg.model.neck.num_outs, name
-        assert [*wrong_groups(cfg, model)] == [], name
 
 
 def test_drop_path_is_the_recipes():
@@ -122,10 +91,11 @@ def test_drop_path_is_the_recipes():
         assert rate == pytest.approx(expected), name
 
 
-def test_every_variant_has_a_config_or_a_row_and_the_docs_name_every_config():
+def test_every_variant_has_a_config_a_row_or_an_option_and_the_docs_name_every_config():
     in_rows = re.findall(r'type: mmgcvit\.(\w+)', (ROOT / 'configs' / 'ablations' / 'tables.yml').read_text())
+    in_rows += re.findall(r'^\| `mmgcvit\.(\w+)`', (ROOT / 'docs' / 'ablations.md').read_text(), re.MULTILINE)
     used = {read(name).model.backbone.type.removeprefix('mmgcvit.') for name in ABLATIONS}
-    assert used.union(in_rows) == {*ALL, 'GCViT', 'LSA'}
+    assert used.union(in_rows) == {*ALL, 'LSA'}
     assert {*ABLATIONS, *BASELINES} <= set(FIGURES)
     assert all(path.rsplit('/', 1)[-1] == name for name, path, *_ in CELLS)
 
@@ -145,19 +115,24 @@ def test_the_docs_count_parameters_and_multiply_adds():
         if parameters != round(parameters_of(model) / 1e6, 2):
             wrong.append((name, parameters, parameters_of(model)))
     assert wrong == []
-    assert uncounted == [('baselines/dino_swin_l', ''), ('baselines/dino_swin_l_gcvit_recipe', '')]
+    assert uncounted == [('baselines/dino_swin_l', '')]
 
 
 def test_parameters_of_every_classifier_to_the_digit():
     assert {name: parameters_of(model_of(f'ablations/{name}')) for name in CLASSIFIERS} == CLASSIFIERS
+    counted = {}
+    for name in OPTIONS:
+        cfg = read('ablations/gcvit_t_local_in1k')
+        cfg.model.backbone.type = f'mmgcvit.{name}'
+        counted[name] = parameters_of(on_meta(cfg))
+    assert counted == OPTIONS
 
 
 def test_parameters_of_dense_models_change_by_as_much_as_the_classifiers():
     """Swin's backbone without shifting has Swin's parameters and multiply-adds."""
-    for task, (full, window) in DENSE.items():
+    for task, full in DENSE.items():
         whole = parameters_of(model_of(full))
         expected = {row: CLASSIFIERS[f'{row}_in1k'] - GCVIT_T for row in ROWS}
-        expected |= {'gcvit_t_masked_padding': 0, 'gcvit_t_no_position': -tables(window)}
         assert {row: parameters_of(model_of(f'ablations/{task}_{row}')) - whole for row in expected} == expected
         # The classifier without its head, and the norms of the first three maps.
         swin = parameters_of(model_of(f'ablations/{task}_swin_t_unshifted').backbone)
@@ -173,12 +148,6 @@ def test_dense_rows_start_from_the_classifier_of_their_row():
             classifier = start.checkpoint.split('/')[1]
             assert f'ablations/{classifier}' in ABLATIONS
             assert re.sub('^ablations/(mask_rcnn|upernet)_', '', name) == classifier.removesuffix('_in1k')
-
-
-def split_name(name):
-    """For example ``'baselines/mask_rcnn_swin_t'``: the backbone and GC ViT's config beside it."""
-    name = name.removeprefix('baselines/').removesuffix('_gcvit_recipe')
-    return '_'.join(name.split('_')[-2:]), name.replace('swin', 'gcvit').replace('convnext', 'gcvit')
 
 
 def difference(config, other):
@@ -210,21 +179,7 @@ def test_parameters_of_baselines_are_the_published_ones():
     for name in BASELINES:
         backbone = model_of(name).backbone
         with torch.device('meta'):
-            classifier = timm.create_model(TIMM_CLASSIFIERS[split_name(name)[0]])
+            classifier = timm.create_model(TIMM_CLASSIFIERS['_'.join(name.split('_')[-2:])])
             maps = backbone(torch.zeros(1, 3, 64, 64))
         without_head = parameters_of(classifier) - (classifier.num_features * 1000 + 1000)
         assert parameters_of(backbone) == without_head + sum(2 * found.shape[1] for found in maps[:-1]), name
-
-
-def test_with_gcvits_recipe_only_the_backbone_and_what_fits_to_it_differ_from_gcvit():
-    like_for_like = [name for name in BASELINES if name.endswith('_gcvit_recipe')]
-    assert len(like_for_like) == 6
-    for name in like_for_like:
-        cfg, recipe = read(name), read(split_name(name)[1])
-        for key in ('param_scheduler', 'train_cfg', 'train_dataloader', 'val_dataloader', 'val_evaluator'):
-            assert cfg[key] == recipe[key], (name, key)
-        assert cfg.optim_wrapper.optimizer == recipe.optim_wrapper.optimizer, name
-        assert cfg.optim_wrapper.type == recipe.optim_wrapper.type, name
-        assert cfg.model.backbone.drop_path_rate == recipe.model.backbone.drop_path_rate, name
-        changed = [*leaves(difference(cfg.model.to_dict(), recipe.model.to_dict()))]
-        assert {path[-1] for path in changed if path[0] != 'backbone'} <= {'in_channels'}, (name, changed)

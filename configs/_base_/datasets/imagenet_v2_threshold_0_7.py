@@ -1,8 +1,0 @@
-"""ImageNetV2, threshold 0.7, at data/imagenetv2/, for testing any ImageNet-1K classifier at its own image size:
-
-tools/test.py configs/gcvit_t_in1k.py CHECKPOINT --test-data configs/_base_/datasets/imagenet_v2_threshold_0_7.py
-"""
-
-test_dataloader = dict(
-    dataset=dict(type='mmgcvit.ImageNetV2', data_root='data/imagenetv2/imagenetv2-threshold0.7-format-val', split='')
-)

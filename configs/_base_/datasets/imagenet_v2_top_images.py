@@ -1,8 +1,0 @@
-"""ImageNetV2, top images, at data/imagenetv2/, for testing any ImageNet-1K classifier at its own image size:
-
-tools/test.py configs/gcvit_t_in1k.py CHECKPOINT --test-data configs/_base_/datasets/imagenet_v2_top_images.py
-"""
-
-test_dataloader = dict(
-    dataset=dict(type='mmgcvit.ImageNetV2', data_root='data/imagenetv2/imagenetv2-top-images-format-val', split='')
-)
