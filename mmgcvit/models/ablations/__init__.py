@@ -5,8 +5,8 @@ package imports this folder: the configs under configs/ablations do, by ``custom
 """
 # ruff: noqa: F401
 
-from .attention import GCViTGlobalKeyValue, GCViTGlobalValue, GCViTMaskedPadding, GCViTWithoutPosition
-from .downsamplers import GCViTConvPool, GCViTMaxPool, GCViTPatchMerging
+from .attention import GCViTGlobalKeyValue, GCViTGlobalValue
+from .downsamplers import GCViTConvPool, GCViTPatchMerging
 from .lsa_first_block import LSAWithCvTBlock, LSAWithSwinBlock
 from .swin import (
     GCViTLocal,

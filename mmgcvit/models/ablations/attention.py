@@ -1,22 +1,16 @@
-"""Variants of GC ViT's attention: global keys or values, no position bias, no attention to padding.
+"""Variants of GC ViT's attention: global keys or values (paper, table S.2).
 
 Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...registry import MODELS
 from ..gcvit import GCViT
-from ..gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
+from ..gcvit.attention import LocalWindowAttention, WindowAttention
 from ..gcvit.stage import Stage
-from ..layers.arguments import Window
 from ..layers.attention import split_heads
 from ..layers.cpu import linear
-from ..layers.windows import in_windows
-
-# As in Swin: finite, so that a row of masked keys gives no nan; exp(-100) is 0 beside the weights of other keys.
-MASKED = -100.0
 
 
 class GlobalKeyValueAttention(WindowAttention):
@@ -63,74 +57,3 @@ class GCViTGlobalValue(GCViT):
     """GC ViT with global values, and local queries and keys (table S.2, row 2)."""
 
     stage_type = GlobalValueStage
-
-
-class NoPositionBias(nn.Module):
-    """In the place of the relative position bias: none."""
-
-    def __init__(self, window: Window, num_heads: int) -> None:
-        super().__init__()
-
-    def forward(self, dtype: torch.dtype | None = None) -> None:
-        """No bias."""
-        return
-
-
-class UnbiasedLocalAttention(LocalWindowAttention):
-    position_type = NoPositionBias
-
-
-class UnbiasedGlobalAttention(GlobalWindowAttention):
-    position_type = NoPositionBias
-
-
-class UnbiasedStage(Stage):
-    attention_types = (UnbiasedLocalAttention, UnbiasedGlobalAttention)
-
-
-@MODELS.register_module()
-class GCViTWithoutPosition(GCViT):
-    """GC ViT without relative position biases."""
-
-    stage_type = UnbiasedStage
-
-
-class MaskedWindowAttention(WindowAttention):
-    """Attention inside windows whose scores get a mask besides the position bias. A subclass says which."""
-
-    def bias(self, v: Tensor, size: tuple[int, int]) -> Tensor:
-        """Position bias and mask, (nW, nH, N, N)."""
-        mask = (~self.allowed(size, v.device)).to(v.dtype) * MASKED
-        return super().bias(v, size) + mask.unsqueeze(1)
-
-    def allowed(self, size: tuple[int, int], device: torch.device) -> Tensor:
-        """Which keys each query may attend to, in a map of ``size`` = (H, W): bool, (nW, N or 1, N)."""
-        raise NotImplementedError
-
-
-class MaskedPaddingAttention(MaskedWindowAttention):
-    """Attention inside windows, to the map's own tokens only."""
-
-    def allowed(self, size: tuple[int, int], device: torch.device) -> Tensor:
-        """Keys of the map, for every query: (nW, 1, N)."""
-        inside = torch.ones(1, *size, 1, device=device)
-        return in_windows(inside, self.window)[0, :, None, :, 0].bool()
-
-
-class MaskedLocalAttention(MaskedPaddingAttention, LocalWindowAttention):
-    """Local attention without padded keys."""
-
-
-class MaskedGlobalAttention(MaskedPaddingAttention, GlobalWindowAttention):
-    """Global attention without padded keys."""
-
-
-class MaskedPaddingStage(Stage):
-    attention_types = (MaskedLocalAttention, MaskedGlobalAttention)
-
-
-@MODELS.register_module()
-class GCViTMaskedPadding(GCViT):
-    """GC ViT that masks padded keys."""
-
-    stage_type = MaskedPaddingStage

@@ -7,27 +7,10 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..gcvit import GCViT
-from ..gcvit.convs import Downsampler, Stem
+from ..gcvit.convs import Stem
 from ..layers.blocks import LayerNorm
 from ..layers.tracing import channels_first, channels_last
 from .swin import PatchMerging
-
-
-class MaxPoolDownsampler(Downsampler):
-    """Section 2's drawing: 3x3 max pooling in the place of the strided convolution.
-
-    A 1x1 convolution without bias before it changes the channels, which the paper leaves open.
-    (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
-    """
-
-    def __init__(self, embed_dims: int, out_dims: int) -> None:
-        super().__init__(embed_dims, out_dims)
-        self.reduction = nn.Conv2d(embed_dims, out_dims, 1, bias=False)
-        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = channels_first(self.norm_in(x))
-        return self.norm_out(channels_last(self.pool(self.reduction(self.conv(x)))))
 
 
 class ConvPoolDownsampler(nn.Module):
@@ -49,24 +32,12 @@ class ConvPoolDownsampler(nn.Module):
         return self.norm_out(channels_last(self.pool(self.reduction(x))))
 
 
-class MaxPoolStem(Stem):
-    downsampler_type = MaxPoolDownsampler
-
-
 class ConvPoolStem(Stem):
     downsampler_type = ConvPoolDownsampler
 
 
 class PatchMergingStem(Stem):
     downsampler_type = PatchMerging
-
-
-@MODELS.register_module()
-class GCViTMaxPool(GCViT):
-    """GC ViT as section 2 of the paper and its poster draw it, with max pooling in the downsampler."""
-
-    stem_type = MaxPoolStem
-    downsampler_type = MaxPoolDownsampler
 
 
 @MODELS.register_module()

@@ -26,10 +26,12 @@ from ..layers.blocks import LayerNorm
 from ..layers.cpu import linear
 from ..layers.tracing import channels_last
 from ..layers.windows import divide_up, pad_to_windows, unpad, window_partition
-from .attention import GlobalKeyValueStage, MaskedWindowAttention
+from .attention import GlobalKeyValueStage
 
 PATCH = 4
 MERGED = 2
+# As in Swin: finite, so that a row of masked keys gives no nan; exp(-100) is 0 beside the weights of other keys.
+MASKED = -100.0
 # The names in weights of networks with Swin's patch embedding: GC ViT's of this package, known by that part's norm.
 SWIN_STEM = replace(HERE, name='mmgcvit with patch embedding', anchor='stem.norm.weight', network='SwinWithoutShifting')
 
@@ -88,7 +90,7 @@ class LocalStage(Stage):
     attention_types = (LocalWindowAttention,)
 
 
-class ShiftedWindowAttention(MaskedWindowAttention, LocalWindowAttention):
+class ShiftedWindowAttention(LocalWindowAttention):
     """Attention inside windows that are shifted by half of their size; what wraps around is masked.
 
     Along a side that one window covers nothing is shifted.
@@ -115,8 +117,13 @@ class ShiftedWindowAttention(MaskedWindowAttention, LocalWindowAttention):
         dy, dx = (side // 2 if length > side else 0 for length, side in zip(size, self.window, strict=True))
         return dy, dx
 
+    def bias(self, v: Tensor, size: tuple[int, int]) -> Tensor:
+        """Position bias and mask, (nW, nH, N, N)."""
+        mask = (~self.allowed(size, v.device)).to(v.dtype) * MASKED
+        return super().bias(v, size) + mask.unsqueeze(1)
+
     def allowed(self, size: tuple[int, int], device: torch.device) -> Tensor:
-        """Keys that were neighbours before the shift: (nW, N, N)."""
+        """Which keys each query may attend to, those that were neighbours before the shift: bool, (nW, N, N)."""
         rows, columns = (
             torch.arange(length, device=device) >= length - step
             for length, step in zip(size, self.shift(size), strict=True)

@@ -56,9 +56,6 @@ CLASSIFIERS = {
 # Variants that are options of the classifier.
 OPTIONS = {
     'GCViTShifted': 28_806_550,
-    'GCViTMaxPool': 26_812_950,
-    'GCViTWithoutPosition': 28_093_928,
-    'GCViTMaskedPadding': GCVIT_T,
 }
 # Each dense model is compared with that of GC ViT-T, whose backbone it replaces.
 DENSE = {'mask_rcnn': 'mask_rcnn_gcvit_t', 'upernet': 'upernet_gcvit_t'}

@@ -6,18 +6,14 @@ import pytest
 import torch
 from mmdet.models.backbones import SwinTransformer
 
-from mmgcvit import GCViT
 from mmgcvit.models import ablations
 from mmgcvit.models.ablations.attention import (
     GlobalKeyValueAttention,
     GlobalValueAttention,
-    MaskedGlobalAttention,
-    MaskedLocalAttention,
 )
-from mmgcvit.models.ablations.downsamplers import ConvPoolDownsampler, MaxPoolDownsampler
+from mmgcvit.models.ablations.downsamplers import ConvPoolDownsampler
 from mmgcvit.models.ablations.swin import PatchMerging, ShiftedWindowAttention, Swin, SwinWithoutShifting
-from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention, WindowAttention
-from mmgcvit.models.layers import RelativePositionBias, in_windows
+from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
 from mmgcvit.registry import MODELS
 
 from ...visualization.conftest import classifier_of, picture  # noqa: F401  (a fixture)
@@ -63,51 +59,16 @@ PARTS = {
     'GCViTLocal': {LocalWindowAttention},
     'SwinWithGlobalQuery': {LocalWindowAttention, GlobalWindowAttention, PatchMerging},
     'GCViTConvPool': {LocalWindowAttention, GlobalWindowAttention, ConvPoolDownsampler},
-    'GCViTMaxPool': {LocalWindowAttention, GlobalWindowAttention, MaxPoolDownsampler},
     'GCViTPatchMerging': {LocalWindowAttention, GlobalWindowAttention, PatchMerging},
     'GCViTGlobalKeyValue': {LocalWindowAttention, GlobalKeyValueAttention},
     'GCViTGlobalValue': {LocalWindowAttention, GlobalValueAttention},
     'GCViTShifted': {LocalWindowAttention, ShiftedWindowAttention},
-    'GCViTMaskedPadding': {MaskedLocalAttention, MaskedGlobalAttention},
 }
 KINDS = set.union(*PARTS.values())
 
 
 def test_a_variant_is_made_of_its_parts():
     assert {name: {type(module) for module in small(name).modules()} & KINDS for name in PARTS} == PARTS
-    unbiased = small('GCViTWithoutPosition')
-    assert not any(isinstance(module, RelativePositionBias) for module in unbiased.modules())
-    assert [name for name, _ in unbiased.named_parameters() if 'position' in name] == []
-
-
-@torch.no_grad()
-def test_masked_padding_changes_nothing_where_nothing_is_padded():
-    model, masked = GCViT(GCVIT, window_size=2).eval(), ablations.GCViTMaskedPadding(GCVIT, window_size=2).eval()
-    masked.load_state_dict(model.state_dict())
-    images = torch.rand(2, 3, 128, 64)
-    for plain, found in zip(model(images), masked(images), strict=True):
-        torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
-    padded = torch.rand(2, 3, 100, 64)
-    assert not torch.allclose(model(padded)[0], masked(padded)[0], atol=1e-3)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize('attention', [MaskedLocalAttention, MaskedGlobalAttention])
-def test_padded_keys_get_no_attention(attention):
-    """The others share it in the proportions that they have without a mask."""
-    attn = attention(8, 2, (4, 4))
-    x = torch.randn(1, 3, 2, 8)
-    q_global = torch.randn(1, 2, 16, 4)
-    allowed = attn.allowed((3, 2), x.device)
-    assert allowed.view(4, 4).tolist() == [[True, True, False, False]] * 3 + [[False] * 4]
-    assert attn.attention_weights(x, q_global)[..., ~allowed[0, 0]].max() < 1e-20
-    weights = WindowAttention.attention_weights(attn, x, q_global)[0, 0]  # without the mask
-    kept = weights[..., allowed[0, 0]]
-    kept = kept / kept.sum(-1, keepdim=True)
-    _, _, v = attn.project(in_windows(x, (4, 4)), q_global)
-    mixed = (kept @ v[0, 0][:, allowed[0, 0]]).transpose(0, 1).flatten(1)
-    expected = attn.proj(mixed).view(1, 4, 4, 8)[:, :3, :2]
-    torch.testing.assert_close(attn(x, q_global), expected, atol=1e-5, rtol=1e-5)
 
 
 MMDET_NAMES = {
