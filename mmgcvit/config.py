@@ -1,19 +1,15 @@
-"""Configs: where they are, and reading one with options, each of which takes effect or is refused.
-
-A config is a program that has run when options are merged: an option that names a variable by which the file writes its
-settings would then change nothing. Such a file runs again, the variable having the new value.
-"""
+"""Read configs, with options that are checked; and compare them with the configs that checkpoints hold as text."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import inspect
-import tempfile
+import re
 import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
 from .errors import BROUGHT_BY, UserError, first_line, needs, suggest
@@ -24,7 +20,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parent
 # In a checkout, and in an installed wheel.
 PLACES = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
-# What is read of a config beside the arguments of runners: by mmengine's runners, by the hosts' scripts, and here.
+# Settings that are no arguments of runners: mmengine's runners, OpenMMLab's scripts or this package read them.
 ALSO_READ = frozenset(
     {
         *('activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
@@ -32,10 +28,11 @@ ALSO_READ = frozenset(
         'data_checks',
     }
 )
-# Files with these words name their own folder, or import from it: they cannot be run from another one.
-OWN_FOLDER = ('fileDirname', 'read_base')
 MOST_PLACES = 6
-OWN_CODE = ' Where code of yours reads it, write it into the file'
+ABSENT = object()
+# In messages.
+BRIEF = Repr()
+BRIEF.maxstring = BRIEF.maxother = 60
 
 
 def configs_with(name: str) -> Path:
@@ -66,41 +63,29 @@ def is_drawn(cfg: Config) -> bool:
     return cfg.get('default_scope') in ('mmdet', 'mmseg', 'mmpretrain') and 'tracker' not in cfg.model
 
 
-def digest_of(config: Path, options: Mapping[str, Any] | None = None) -> str:
-    """The SHA-256 of a config with all that it inherits, and with options as training takes them."""
-    cfg = read_config(str(config), dict(options or {}))
-    return hashlib.sha256(repr(cfg.to_dict()).encode()).hexdigest()
-
-
 def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config and override settings of it, or variables by which its file writes them, by their dotted names.
+    """Read a config and override settings by their dotted names.
 
-    Refused is an option that names what nothing reads, or a variable that changes nothing.
+    Options that would change nothing are rejected: a name that no runner reads, or a variable of the file, from which
+    the settings were made when the file ran.
     """
     check_config(path)
     from mmengine.config import Config
 
     try:
         cfg = Config.fromfile(path)
-    # A config is a program: it fails as it likes.
+    # A config is a program: it may raise anything.
     except Exception as error:
         raise UserError(f'{path}: {why_not_read(error)}') from None
-    settings, variables = {}, {}
     read = names_read()
-    for name, value in (options or {}).items():
+    for name in options or {}:
         first, dot, inside = name.partition('.')
-        if first in read:
-            settings[name] = value
-        elif first not in cfg:
-            instead = suggest(first, {*read, *cfg.keys()}, lambda known, rest=dot + inside: known + rest)
-            raise UserError(
-                f'--cfg-options {name}: {path} has no {first!r}, and no runner reads it{instead or "."}{OWN_CODE}'
-            )
-        elif name not in cfg or cfg[name] != value:
-            variables[name] = value
-    if variables:
-        cfg = run_again(path, variables, cfg)
-    cfg.merge_from_dict(settings)
+        if first in cfg and first not in read:
+            raise without_effect(name, cfg, path)
+        if first not in read:
+            instead = suggest(first, read, lambda known, rest=dot + inside: known + rest)
+            raise UserError(f'--cfg-options {name}: no runner reads {first!r}, and {path} does not have it{instead}')
+    cfg.merge_from_dict(dict(options or {}))
     return cfg
 
 
@@ -116,15 +101,15 @@ def overrides(texts: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def check_config(path: str | Path) -> None:
-    """Refuse a config that is not there."""
+    """Raise a UserError if there is no such config."""
     if not Path(path).is_file():
         raise UserError(
-            f'there is no config {path}; the configs of this project are under configs/{config_meant(path)}'
+            f'there is no config {path}; the configs of this project are under configs/{suggest_config(path)}'
         )
 
 
-def config_meant(path: str | Path) -> str:
-    """What ends a message about a config that is not there: the one whose name is like it, beside it or of ours."""
+def suggest_config(path: str | Path) -> str:
+    """The end of a message about a missing config: one with a similar name, of its folder or of this project."""
     folders = (*PLACES, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)
@@ -135,95 +120,41 @@ def why_not_read(error: BaseException) -> str:
     # mmengine says only which of custom_imports it cannot import.
     while isinstance(error, ImportError) and (inner := error.__cause__ or error.__context__):
         error = inner
-    # It says of a package that it inherits from, in its words alone, that it is not there.
+    # For a package that a config inherits from, mmengine gives the name in the message alone.
     if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in BROUGHT_BY:
         return needs('it', name)
-    if is_own_word(error):
+    # By an assertion a config itself says what is wrong with it.
+    if isinstance(error, AssertionError) and str(error):
         return first_line(error)
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
     where = f' ({lines[-1].filename}, line {lines[-1].lineno})' if lines else ''
-    return f'it is no config: {type(error).__name__}: {first_line(error)}{where}'
-
-
-def is_own_word(error: BaseException) -> bool:
-    """Whether a config itself says, by an assertion, what is wrong with it."""
-    return isinstance(error, AssertionError) and bool(str(error))
+    return f'it is not a config: {type(error).__name__}: {first_line(error)}{where}'
 
 
 def names_read() -> frozenset[str]:
-    """The names at the top of a config that a runner, a host's script or this project reads."""
+    """The names at the top of a config that a runner, a script of OpenMMLab or this package reads."""
     from mmengine.runner import FlexibleRunner, Runner
 
     arguments = (inspect.signature(runner.__init__).parameters for runner in (Runner, FlexibleRunner))
     return ALSO_READ.union(*arguments)
 
 
-def run_again(path: str, values: Mapping[str, Any], cfg: Config) -> Config:
-    """Read a Python config with other values of variables that it writes out at its top and uses.
-
-    ``cfg`` is what it is with its own values.
-    """
-    from mmengine.config import Config
-
-    source = Path(path).read_text(encoding='utf-8') if Path(path).suffix == '.py' else ''
-    try:
-        tree = ast.parse('' if any(word in source for word in OWN_FOLDER) else source)
-    except SyntaxError:  # mmengine puts names in double braces in before it parses
-        tree = ast.parse('')
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    left = dict(values)
-    for node in tree.body:
-        if not isinstance(node, ast.Assign) or len(node.targets) > 1 or not isinstance(node.targets[0], ast.Name):
-            continue
-        name = node.targets[0].id
-        try:
-            value = ast.literal_eval(node.value)
-        # Not written out. TypeError: braces in braces, mmengine's way to name variables of the environment.
-        except (ValueError, TypeError):
-            continue
-        if name == '_base_':
-            bases = [value] if isinstance(value, str) else value
-            # Those in packages, PACKAGE::PATH, are found from anywhere.
-            node.value = ast.Constant([b if '::' in b else str((Path(path).parent / b).resolve()) for b in bases])
-        elif name in left and name in used:
-            given = left.pop(name)
-            # A single name makes a tuple of one.
-            is_one = isinstance(value, tuple) and not isinstance(given, (list, tuple))
-            node.value = ast.Constant((given,) if is_one else tuple(given) if isinstance(value, tuple) else given)
-    if left:
-        raise without_effect(next(iter(left)), cfg, path)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, Path(path).name)
-        file.write_text(ast.unparse(ast.fix_missing_locations(tree)), encoding='utf-8')
-        try:
-            read = Config.fromfile(file)
-        # A config is a program: it fails as it likes.
-        except Exception as error:
-            given = ', '.join(f'{name}={value!r}' for name, value in values.items())
-            said = first_line(error) if is_own_word(error) else f'{type(error).__name__}: {error}'
-            raise UserError(f'{path} cannot be read with {given}: {said}') from None
-    return Config(dict(read.items()), cfg_text=read.text, filename=str(path))
-
-
-def without_effect(name: str, cfg: Config, path: str) -> UserError:
-    """What is said of an option that names a variable after which the settings are written: these instead.
-
-    They are those of its name and value, or of its value where that is no mere number.
-    """
+def without_effect(name: str, cfg: Config, path: str | Path) -> UserError:
+    """The error for an option that names a variable of a config: it names settings of the same value instead."""
     first, _, inside = name.partition('.')
     variable = cfg[first]
+    # A mere number stands in many places: only settings of the same name are meant.
+    ending = f'.{first}' if isinstance(variable, (bool, int, float, type(None))) else ''
     places = sorted(
         place
         for top in cfg.keys() & names_read()
         for place, setting in settings_in(cfg[top], top)
-        if setting == variable and type(setting) is type(variable)
+        if place.endswith(ending) and type(setting) is type(variable) and setting == variable
     )
-    is_number = isinstance(variable, (bool, int, float, type(None)))
-    places = [place for place in places if place.endswith(f'.{first}')] or ([] if is_number else places)
     instead = ' '.join(f'{place}{inside and "."}{inside}=...' for place in places[:MOST_PLACES])
     return UserError(
-        f'--cfg-options {name} would change nothing: {first!r} is a variable of {path} or of a config below it, and no '
-        f'runner reads it; change {instead or "the settings that are made of it"} instead.{OWN_CODE}'
+        f'--cfg-options {name} would change nothing: {first!r} is a variable in {path}; change its line there, or '
+        f'{instead or "the settings that are made of it"}'
     )
 
 
@@ -242,3 +173,55 @@ def settings_in(value: Any, place: str) -> Iterator[tuple[str, Any]]:
 def dicts_in(*values: Any) -> Iterator[dict[str, Any]]:
     """All dicts in nested configs, which may be changed meanwhile."""
     return (inner for _, inner in settings_in(list(values), '') if isinstance(inner, dict))
+
+
+def plain_settings(cfg: Config) -> dict[str, Any] | None:
+    """The settings of a config, as :func:`parse_config` reads them from a checkpoint."""
+    from mmengine.config import Config
+
+    # Through the same text, so that classes and numbers come out alike; without yapf, which takes a second.
+    return parse_config(Config(cfg.to_dict(), format_python_code=False).pretty_text)
+
+
+def parse_config(text: Any) -> dict[str, Any] | None:
+    """The settings in a config that mmengine has written as text, or None. The text is parsed, never run."""
+    try:
+        # As mmengine 0.10.7 writes a class; later versions write its name.
+        tree = ast.parse(re.sub(r"<class '([\w.]+)'>", r'\1', text))
+        values = {statement.targets[0].id: value_of(statement.value) for statement in tree.body}
+    # A text that mmengine did not write. The last two: nested too deep.
+    except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
+        return None
+    settings = {name: values[name] for name in values if name in names_read()}
+    # The runner moves it there.
+    if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
+        settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
+    return settings
+
+
+def value_of(node: ast.expr) -> Any:
+    """The value of literals and calls of ``dict``, tuples as lists; of anything else, as ``range(3)``, its text."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
+        merged = [value_of(each) for each in node.args] + [{word.arg: value_of(word.value)} for word in node.keywords]
+        return {name: value for part in merged for name, value in part.items()}
+    if isinstance(node, ast.Dict):
+        return {value_of(key): value_of(value) for key, value in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.List | ast.Tuple):
+        return [value_of(each) for each in node.elts]
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)
+
+
+def differences(then: Any, now: Any, name: str = '') -> Iterator[tuple[str, str]]:
+    """The dotted names of settings in which two parsed configs differ, each with ``NAME: THEN -> NOW``."""
+    are_lists = isinstance(then, list) and isinstance(now, list) and len(then) == len(now)
+    if are_lists and any(isinstance(item, dict | list) for item in then):
+        then, now = dict(enumerate(then)), dict(enumerate(now))
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in {**then, **now}:
+            yield from differences(then.get(key, ABSENT), now.get(key, ABSENT), f'{name}.{key}' if name else str(key))
+    elif then != now:
+        values = ('(none)' if value is ABSENT else BRIEF.repr(value) for value in (then, now))
+        yield name, f'{name}: {" -> ".join(values)}'

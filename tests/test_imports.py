@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
 
 # Rooms and single files of the package from the bottom up; each imports only what stands before it.
 ROOMS = [
-    *('version', 'errors', 'files', 'registry', 'on_demand', 'ops', 'config', 'config_diff', 'device'),
+    *('version', 'errors', 'files', 'registry', 'on_demand', 'ops', 'config', 'device'),
     *('mmengine_utils', 'detection', 'checkpoints', 'models', 'datasets', 'engine'),
     *('inference', 'visualization', 'export', 'web', 'integrations', 'experiments', 'commands', '__init__', '__main__'),
 ]

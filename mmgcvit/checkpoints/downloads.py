@@ -6,20 +6,16 @@ collective is involved, so that a slow network cannot make one time out.
 
 import hashlib
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 import torch
 from filelock import FileLock
 
-from ..errors import CheckpointError, first_line
-from ..files import atomic_write, sha256
+from ..errors import CheckpointError, check_installed, first_line
+from ..files import atomic_write
 
-# A server that sends nothing for so long is given up.
-TIMEOUT_SECONDS = 30
 # torch and OpenMMLab end names of files with the beginning of their SHA-256.
 NAMED_DIGEST = re.compile(r'-([0-9a-f]{8,})\.\w+$')
 NAME_ON_HUB = re.compile(r'\w[\w.-]*/\w[\w.-]*')
@@ -39,15 +35,16 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
     Raises:
         CheckpointError: It could not be downloaded, or is damaged.
     """
-    path = place_in_cache(url)
+    path = path_in_cache(url)
     if path.is_file():
         return path
+    digest = NAMED_DIGEST.search(path.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):
             if not path.is_file():
                 with atomic_write(path) as unfinished:
-                    transfer(url, unfinished)
+                    torch.hub.download_url_to_file(url, str(unfinished), digest and digest[1], progress=False)
                     check(unfinished)
     except CheckpointError as error:
         raise CheckpointError(f'{url} is not a checkpoint; the download was removed: {error}') from None
@@ -58,7 +55,7 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
     return path
 
 
-def place_in_cache(url: str) -> Path:
+def path_in_cache(url: str) -> Path:
     """The file of an address in torch's cache: torch's own name where that has a digest, else one with the address's.
 
     torch names files after the end of an address alone, and many end in ``model.pth``.
@@ -69,24 +66,7 @@ def place_in_cache(url: str) -> Path:
     return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
 
-def transfer(url: str, path: Path) -> None:
-    """Write what an address gives into a file.
-
-    ``torch.hub.download_url_to_file`` waits forever for a server that stalls, and does not notice a file that is cut
-    short unless its name has a digest.
-    """
-    with urlopen(Request(url, headers={'User-Agent': 'mmgcvit'}), timeout=TIMEOUT_SECONDS) as response:
-        with path.open('wb') as file:
-            shutil.copyfileobj(response, file)
-        expected = response.headers.get('Content-Length')
-    if expected is not None and path.stat().st_size != int(expected):
-        raise ConnectionError(f'{path.stat().st_size:,} of {int(expected):,} bytes came')
-    named = NAMED_DIGEST.search(urlsplit(url).path)
-    if named and not sha256(path).startswith(named[1]):
-        raise ConnectionError(f'its SHA-256 does not begin with {named[1]}, as its name says')
-
-
-def folder_of(source: str | Path, files: list[str], revision: str | None = None) -> Path | None:
+def find_folder(source: str | Path, files: list[str], revision: str | None = None) -> Path | None:
     """The folder that a source names, here or on the Hugging Face Hub; None for a file, an address or ``timm://NAME``.
 
     ``OWNER/NAME`` is a name on the Hub where there is no such file or folder. huggingface_hub downloads the files, all
@@ -97,13 +77,9 @@ def folder_of(source: str | Path, files: list[str], revision: str | None = None)
         if revision is not None:
             raise CheckpointError(f'{source} is not a name on the Hugging Face Hub, OWNER/NAME; leave revision out')
         return path if path.is_dir() else None
-    try:
-        from huggingface_hub import snapshot_download
-    except ModuleNotFoundError:
-        raise CheckpointError(
-            f'there is no file or folder {name}; to load it from the Hugging Face Hub: '
-            "'pip install huggingface_hub', or mmgcvit[hub]"
-        ) from None
+    check_installed(f'there is no file or folder {name}; loading it from the Hugging Face Hub', 'huggingface_hub')
+    from huggingface_hub import snapshot_download
+
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except Exception as error:  # The network, the Hub's refusals, the disk: of a dozen kinds, by its version.

@@ -16,13 +16,12 @@ from .weights import (
     check_finite,
     comparable_shape,
     grid_in,
-    known_tables,
     read_weights,
     table_of,
+    table_types,
 )
 
 OUTPUT_NORM = re.compile(r'norm\d+\.')
-
 WRAPPERS = re.compile(r'^(module\.)+')
 
 Describe = Callable[[Mapping[str, Tensor]], str]
@@ -60,7 +59,7 @@ def load_pretrained(
         raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
     tensors, has_final_norm = with_output_norm(weights.tensors, backbone)
     # The shapes of oblong tables stand beside them.
-    ends = tuple(module.shape_name for module in known_tables().values())
+    ends = tuple(module.shape_name for module in table_types())
     shapes = {name: tensor for name, tensor in tensors.items() if name.endswith(ends)}
     fitting = {name: tensor for name, tensor in tensors.items() if name in own and name not in shapes}
     wanted = {name: tensor for name, tensor in own.items() if not name.endswith(ends)}
@@ -135,19 +134,15 @@ def check_complete(
 def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: str = '') -> None:
     """Check that a checkpoint has every tensor of a model, or all under a prefix, for example ``backbone.``.
 
-    mmengine loads what fits of what :func:`read_for_host` gives, and leaves the rest at random. Position tables may
+    mmengine loads what fits of what :func:`read_for_mmengine` gives, and leaves the rest at random. Position tables may
     differ, as they are resized; LoRA, which adds nothing at first, may be missing.
 
     Raises:
         CheckpointError: Tensors are missing, have other shapes, or are not finite.
     """
     held = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
-    wanted = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
-    wanted = {
-        name: tensor
-        for name, tensor in wanted.items()
-        if name.startswith(part) and (name in held or not name.endswith(LORA))
-    }
+    own = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
+    wanted = {name: x for name, x in own.items() if name.startswith(part) and (name in held or not name.endswith(LORA))}
     wrong = [
         name
         for name, tensor in wanted.items()

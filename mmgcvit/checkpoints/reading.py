@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..errors import CheckpointError, DamagedCheckpointError, first_line, suggest
+from ..errors import CheckpointError, DamagedCheckpointError, check_installed, first_line
 from ..files import ADDRESSES
 from .downloads import download
 from .unpickling import SAFE_PICKLE, remove_inert
@@ -15,7 +15,7 @@ TIMM_SCHEME = 'timm://'
 ADVICE = 'Was it cut short? Copy or download it again'
 
 
-def read_checkpoint(source: str | Path, trusted: bool = False) -> Any:
+def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any = 'cpu') -> Any:
     """Read a checkpoint of torch or safetensors, recognised by its content.
 
     Tensors, numbers, text and plain containers come out. Objects of other classes are left out, and no code that a
@@ -25,9 +25,10 @@ def read_checkpoint(source: str | Path, trusted: bool = False) -> Any:
         source: A file, an http(s) address, or ``timm://NAME`` for one of timm's pretrained GC ViTs.
         trusted: Read the file as Python does, **running code in it**: for files of your own whose weights lie within
             objects of other classes.
+        map_location: As for ``torch.load``, for files of torch; other tensors are on the CPU.
 
     Returns:
-        What the file holds, tensors on the CPU.
+        What the file holds.
 
     Raises:
         CheckpointError: There is no such file, or it holds no data.
@@ -38,17 +39,15 @@ def read_checkpoint(source: str | Path, trusted: bool = False) -> Any:
         return read_timm(source.removeprefix(TIMM_SCHEME))
     path = local_file(source)
     check_intact(path)
-    if is_safetensors(path):
-        return read_safetensors(path)
-    return read_trusted(path) if trusted else read_torch(path)
+    return read_safetensors(path) if is_safetensors(path) else read_torch(path, map_location, trusted)
 
 
-def read_outline(source: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of mmengine without the values of its tensors; ``{'meta': {}}`` for any other file."""
+def read_meta(source: str | Path) -> dict[str, Any]:
+    """The ``meta`` of a checkpoint of mmengine, read without the values of tensors; empty for any other file."""
     path = None if str(source).startswith(TIMM_SCHEME) else local_file(source)
     content = None if path is None or is_safetensors(path) else read_torch(path, 'meta')
-    is_mmengines = isinstance(content, dict) and isinstance(content.get('meta'), dict)
-    return content if is_mmengines else {'meta': {}}
+    meta = content.get('meta') if isinstance(content, dict) else None
+    return meta if isinstance(meta, dict) else {}
 
 
 def local_file(source: str | Path) -> Path:
@@ -96,22 +95,21 @@ def is_safetensors(path: Path) -> bool:
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        from safetensors.torch import load_file
-    except ModuleNotFoundError:
-        raise CheckpointError(f"{path} is a safetensors file; 'pip install safetensors' to read it") from None
+    check_installed(f'reading {path}', 'safetensors')
+    from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except Exception as error:  # Its own errors, and KeyErrors for dtypes that torch lacks.
         raise DamagedCheckpointError(f'{path} is damaged ({first_line(error)}). {ADVICE}') from None
 
 
-def read_torch(path: Path, device: str = 'cpu') -> Any:
-    """Read a file of ``torch.save`` without running code; with the device ``meta`` without its tensors' values."""
+def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
+    """Read a file of ``torch.save``, without running code unless it is trusted."""
     try:
-        content = torch.load(path, device, SAFE_PICKLE, weights_only=False)
-        is_data = remove_inert(content)
-    except Exception as error:  # A damaged or crafted pickle can raise anything.
+        content = torch.load(path, map_location, None if trusted else SAFE_PICKLE, weights_only=False)
+        is_data = trusted or remove_inert(content)
+    except Exception as error:  # A damaged or crafted pickle can raise anything, and so can trusted code.
         raise DamagedCheckpointError(
             f'{path} is damaged, or not a checkpoint of torch or safetensors ({first_line(error)}). {ADVICE}'
         ) from None
@@ -124,25 +122,15 @@ def read_torch(path: Path, device: str = 'cpu') -> Any:
     return content
 
 
-def read_trusted(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location='cpu', weights_only=False)
-    except Exception as error:  # Whatever the code in it raises.
-        raise CheckpointError(f'{path} cannot be read as a trusted file: {first_line(error)}') from error
-
-
 def read_timm(name: str) -> dict[str, torch.Tensor]:
     """The pretrained weights of one of timm's GC ViTs, which timm downloads."""
-    try:
-        import timm
-    except ModuleNotFoundError:
-        raise CheckpointError(f"{TIMM_SCHEME}{name} needs timm: 'pip install timm'") from None
+    check_installed(f'{TIMM_SCHEME}{name}', 'timm')
+    import timm
+
     # timm also takes 'hf-hub:ANYONE/ANYTHING', whose weights would not fit.
-    tagged = timm.list_models('gcvit_*', pretrained=True)
-    plain = [known.partition('.')[0] for known in tagged]
-    if name not in (*plain, *tagged):
-        instead = suggest(name, plain, lambda known: f'{TIMM_SCHEME}{known}')
-        raise CheckpointError(f"{TIMM_SCHEME}{name} is not one of timm's GC ViTs: {', '.join(plain)}{instead}")
+    known = timm.list_models('gcvit_*', pretrained=True)
+    if name not in {*known, *(tagged.partition('.')[0] for tagged in known)}:
+        raise CheckpointError(f"{TIMM_SCHEME}{name} is not one of timm's GC ViTs: {', '.join(known)}")
     try:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # The network, the server, the disk.

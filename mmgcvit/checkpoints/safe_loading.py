@@ -5,11 +5,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader
-from mmengine.utils import apply_to
-from torch import Tensor
 
 from ..errors import CheckpointError
 from ..files import ADDRESSES
@@ -42,7 +39,7 @@ def safe_checkpoint_loading(
 
     # mmengine logs its name from the tenth letter on.
     def load_from_files_as_data(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
-        return on_device(read_for_host(filename, work_dir, filename in trusted), map_location)
+        return read_for_mmengine(filename, work_dir, filename in trusted, map_location or 'cpu')
 
     earlier = {scheme: CheckpointLoader._get_checkpoint_loader(scheme) for scheme in SCHEMES}
     CheckpointLoader.register_scheme(SCHEMES, load_from_files_as_data, force=True)
@@ -72,25 +69,15 @@ class SafeLoadHook(Hook):
         self.context.close()
 
 
-def on_device(content: dict[str, Any], map_location: Any) -> dict[str, Any]:
-    """Move tensors from the CPU to where ``torch.load`` would have put them by ``map_location``."""
-    if callable(map_location):
-        storage = map_location(torch.UntypedStorage(0), 'cpu')
-        map_location = None if storage is None else storage.device
-    elif isinstance(map_location, dict):
-        map_location = map_location.get('cpu')
-    if map_location is None or torch.device(map_location).type == 'cpu':
-        return content
-    return apply_to(content, lambda value: isinstance(value, Tensor), lambda tensor: tensor.to(map_location))
-
-
-def read_for_host(source: str, work_dir: str | Path | None = None, trusted: bool = False) -> dict[str, Any]:
-    """Read a checkpoint for an OpenMMLab package: weights under ``state_dict``; see also :func:`remove_instructions`.
+def read_for_mmengine(
+    source: str, work_dir: str | Path | None = None, trusted: bool = False, map_location: Any = 'cpu'
+) -> dict[str, Any]:
+    """Read a checkpoint for mmengine: weights under ``state_dict``, and nothing that mmengine would execute.
 
     Raises:
         CheckpointError: See :func:`read_checkpoint`; or the file holds no weights.
     """
-    content = read_checkpoint(source, trusted)
+    content = read_checkpoint(source, trusted, map_location)
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{source} holds no weights: it is a {type(content).__name__} instead of a dict')
     # mmengine's strategies also write files without weights.
@@ -100,30 +87,21 @@ def read_for_host(source: str, work_dir: str | Path | None = None, trusted: bool
     elif 'state_dict' in content:
         raise CheckpointError(f'{source} holds no weights: its state_dict has no tensors')
     content = {'meta': {}, **content}
-    remove_instructions(content, work_dir)
+    hub = content['message_hub'] if isinstance(content.get('message_hub'), dict) else {}
+    info = hub.get('runtime_info') or {}
+    for part in (content['meta'], info):
+        if isinstance(part, dict):
+            for name in [name for name, value in part.items() if is_harmful(str(name), value, work_dir)]:
+                del part[name]
+    # mmengine warns of each name that it is to resume and does not find.
+    kept = {**info, **(hub.get('log_scalars') or {})}
+    hub['resumed_keys'] = {name: value for name, value in (hub.get('resumed_keys') or {}).items() if name in kept}
     return content
 
 
-def remove_instructions(content: dict[str, Any], work_dir: str | Path | None) -> None:
-    """Remove what mmengine would execute, and names of files that it would delete outside of the work dir."""
-    hub = content['message_hub'] if isinstance(content.get('message_hub'), dict) else {}
-    for part in (content['meta'], hub.get('runtime_info')):
-        if isinstance(part, dict):
-            for name in [name for name, value in part.items() if is_instruction(str(name), value, work_dir)]:
-                del part[name]
-    # mmengine warns of each name that it is to resume and does not find.
-    kept = {**(hub.get('runtime_info') or {}), **(hub.get('log_scalars') or {})}
-    hub['resumed_keys'] = {name: value for name, value in (hub.get('resumed_keys') or {}).items() if name in kept}
-
-
-def is_instruction(name: str, value: Any, work_dir: str | Path | None) -> bool:
-    """Whether mmengine executes an entry, or its checkpoint hook deletes files by it that are not the run's best."""
-    if name == 'keep_ckpt_ids':
-        return not (isinstance(value, list) and all(type(number) is int for number in value))
+def is_harmful(name: str, value: Any, work_dir: str | Path | None) -> bool:
+    """Whether mmengine executes an entry, or deletes the file that it names and that is not this run's best one."""
     if not name.startswith(('best_ckpt', 'last_ckpt')) or value is None:
         return name in CONFIGS
-    if work_dir is None or not isinstance(value, str) or '\0' in value:
-        return True
-    path = Path(value)
-    is_best = path.name.startswith('best_') and path.suffix == '.pth' and not path.is_dir()
-    return not is_best or path.parent.resolve() != Path(work_dir).resolve()
+    path = Path(str(value))
+    return work_dir is None or not path.name.startswith('best_') or path.parent.resolve() != Path(work_dir).resolve()

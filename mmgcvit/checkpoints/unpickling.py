@@ -76,13 +76,10 @@ class SafeUnpickler(pickle.Unpickler):
         return found if isinstance(found, torch.dtype) else lambda *arguments: found(*arguments)
 
 
-def load_safely(file: Any, **options: Any) -> Any:
-    """Read one pickle of a file; see :class:`SafeUnpickler`."""
-    return SafeUnpickler(file, **options).load()
-
-
 # What torch.load takes in place of Python's pickle.
-SAFE_PICKLE = SimpleNamespace(__name__='pickle', Unpickler=SafeUnpickler, load=load_safely)
+SAFE_PICKLE = SimpleNamespace(
+    __name__='pickle', Unpickler=SafeUnpickler, load=lambda file, **options: SafeUnpickler(file, **options).load()
+)
 
 
 def remove_inert(value: Any) -> bool:
@@ -95,5 +92,5 @@ def remove_inert(value: Any) -> bool:
             del value[key]
         return True
     if isinstance(value, list | tuple | set):
-        return all(remove_inert(item) for item in value)
+        return all(map(remove_inert, value))
     return not (isinstance(value, Inert) or callable(value))

@@ -25,16 +25,14 @@ def known_layouts() -> list[Layout]:
     return [layout for network in networks().values() for layout in vars(network).get('layouts', ())]
 
 
-def known_tables() -> dict[str, Any]:
-    """The modules with position tables of all registered networks, by the end of the table's name."""
-    return {
-        module.table_name: module for network in networks().values() for module in getattr(network, 'table_types', ())
-    }
+def table_types() -> list[Any]:
+    """The types of modules with position tables of all registered networks."""
+    return [module for network in networks().values() for module in getattr(network, 'table_types', ())]
 
 
 def table_of(name: str) -> Any | None:
     """The type of module that has the position table of that name, None for another tensor."""
-    return next((module for end, module in known_tables().items() if name.endswith(end)), None)
+    return next((module for module in table_types() if name.endswith(module.table_name)), None)
 
 
 def comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
@@ -132,10 +130,10 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
     if isinstance(content, Mapping):
         for key in keys:
-            if isinstance(content.get(key), Mapping) and tensors_of(content[key]):
-                return tensors_of(content[key]), key in EMA_KEYS
-        if tensors_of(content) and not ema:
-            return tensors_of(content), False
+            if isinstance(content.get(key), Mapping) and (tensors := tensors_of(content[key])):
+                return tensors, key in EMA_KEYS
+        if (tensors := tensors_of(content)) and not ema:
+            return tensors, False
     if ema:
         raise CheckpointError(
             f'{source} holds no moving average of the weights ({" or ".join(EMA_KEYS)}); leave ema out'
@@ -195,7 +193,4 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
 
 def are_finite(tensor: Tensor) -> bool:
     """Whether all values are finite."""
-    tensor = tensor.detach()
-    # torch.isfinite does not know float8.
-    is_float8 = tensor.is_floating_point() and tensor.element_size() == 1
-    return bool(torch.isfinite(tensor.float() if is_float8 else tensor).all())
+    return bool(torch.isfinite(tensor.detach()).all())

@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
-from ..files import atomic_write, sha256
+from ..errors import CheckpointError, check_installed
+from ..files import atomic_write
 from ..registry import MODELS
 from .layout import Layout
 from .loading import check_complete
-from .reading import local_file
 from .weights import FINAL_NORM, Weights, grid_in, table_of
 
 INDEX = 'relative_position_index'
@@ -28,10 +27,9 @@ def save_checkpoint(content: Any, path: Path) -> None:
 
 def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file that appears whole or not at all."""
-    try:
-        from safetensors.torch import save
-    except ModuleNotFoundError:
-        raise CheckpointError(f"writing {path} needs safetensors: 'pip install safetensors'") from None
+    check_installed(f'writing {path}', 'safetensors')
+    from safetensors.torch import save
+
     # safetensors' save_file makes files that only their owner can read.
     with atomic_write(path) as unfinished:
         content = {name: tensor.contiguous() for name, tensor in tensors.items()}
@@ -53,8 +51,7 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
         return {'state_dict': state_dict_for(weights, layouts[to])}
     if to != 'mmpretrain':
         raise CheckpointError(f'{weights.layout.network} weights have no layout of {to}; choose mmpretrain or original')
-    digest = None if weights.source.startswith('timm://') else sha256(local_file(weights.source))
-    return mmpretrain_checkpoint(weights, network.describe_weights(weights.tensors).strip("'"), digest)
+    return mmpretrain_checkpoint(weights, network.describe_weights(weights.tensors).strip("'"))
 
 
 def expected_tensors(weights: Weights) -> dict[str, Tensor]:
@@ -74,11 +71,8 @@ def expected_tensors(weights: Weights) -> dict[str, Tensor]:
     return expected
 
 
-def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> dict[str, Any]:
-    """The weights as a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``.
-
-    ``meta`` has the arch, and the SHA-256 of the file that was read, if it was one.
-    """
+def mmpretrain_checkpoint(weights: Weights, arch: str) -> dict[str, Any]:
+    """The weights as a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``."""
     last_norm = norm_of_last_stage(weights.tensors)
     names = {name: name.replace(FINAL_NORM, last_norm) for name in weights.tensors}
     state_dict = {
@@ -89,13 +83,7 @@ def mmpretrain_checkpoint(weights: Weights, arch: str, digest: str | None) -> di
         'arch': arch,
         'source': weights.source,
         'source_layout': weights.layout.name,
-        'source_sha256': digest,
-        'moving_average': weights.ema,
     }
-    # The windows (h, w) of the stages, by each one's first table.
-    first_tables = filter(re.compile(r'stages\.\d+\.blocks\.0\.').match, filter(table_of, sorted(weights.tensors)))
-    if windows := tuple(table_of(name).stored_shape(weights.tensors, name) for name in first_tables):
-        meta['window_size'] = windows
     return {'meta': meta, 'state_dict': state_dict}
 
 

@@ -17,8 +17,8 @@ from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.logging import print_log
 
 from ..checkpoints import check_intact
-from ..checkpoints.reading import read_outline
-from ..config_diff import differences, plain_settings, settings_of_text
+from ..checkpoints.reading import read_meta
+from ..config import differences, parse_config, plain_settings
 from ..errors import CheckpointError, UserError, printable, shorten
 from ..files import ADDRESSES
 from .hooks.checkpoint import PREEMPTED
@@ -137,11 +137,11 @@ def warn_of_changes(cfg: Config) -> None:
     """
     if not cfg.get('resume') or not cfg.get('load_from') or get_rank() != 0:
         return
-    then, now = settings_of_text(read_outline(cfg.load_from)['meta'].get('cfg')), plain_settings(cfg)
+    then, now = parse_config(read_meta(cfg.load_from).get('cfg')), plain_settings(cfg)
     if then is None or now is None:
         print_log(f'{cfg.load_from} does not say what config it was trained with: not compared', 'current')
         return
-    changes = [str(each) for each in differences(then, now) if each.name not in OF_THE_COMMAND]
+    changes = [words for name, words in differences(then, now) if name not in OF_THE_COMMAND]
     if changes:
         lines = '\n  '.join(changes)
         print_log(printable(f'resumed with other settings:\n  {lines}'), 'current', logging.WARNING)

@@ -19,7 +19,7 @@ from mmengine.registry import DATASETS, MODELS
 from torch import nn
 
 from ..checkpoints.loading import WRAPPERS, check_fits
-from ..checkpoints.safe_loading import read_for_host
+from ..checkpoints.safe_loading import read_for_mmengine
 from ..config import read_config
 from ..datasets.checks.images import loader_of
 from ..datasets.checks.sources import leaf_datasets, type_name
@@ -79,7 +79,7 @@ def load_source(
         raise UserError(f'score_thr={score_thr}: only a detector has a score threshold; this is {kind.task}')
     if score_thr is not None and not 0 <= score_thr <= 1:
         raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
-    content = read_for_host(source.checkpoint, trusted=trust_checkpoint)
+    content = read_for_mmengine(source.checkpoint, trusted=trust_checkpoint)
     warn_of_other_config(cfg, source)
     predictor = build_predictor(cfg, source.config, content['meta'])
     check_fits(predictor.network, content, source.checkpoint)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..config import config_meant
-from ..config_diff import differences, is_of, plain_settings, settings_of_text
+from ..config import differences, parse_config, plain_settings, suggest_config
 from ..errors import CheckpointError, UserError, shorten
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def check_source(config: str | Path, checkpoint: str | Path | None = None) -> No
     if path.is_dir():
         find_config(path)
     elif not path.is_file():
-        raise UserError(f'there is no config {config}, neither a file nor a work dir{config_meant(path)}')
+        raise UserError(f'there is no config {config}, neither a file nor a work dir{suggest_config(path)}')
     elif path.suffix not in CONFIG_SUFFIXES:
         raise UserError(f'{config} is not a config ({", ".join(CONFIG_SUFFIXES)}); name a config or a work dir first')
     elif checkpoint is None and not get_weights_path(path).is_file():
@@ -114,17 +115,25 @@ def find_checkpoint(work_dir: Path) -> str:
 
 def warn_of_other_config(cfg: Config, source: Source) -> None:
     """Warn if a checkpoint was trained with another model or test pipeline than the config has, which is used."""
-    from ..checkpoints.reading import read_outline
+    from ..checkpoints.reading import read_meta
 
-    meta = read_outline(source.checkpoint)['meta']
+    meta = read_meta(source.checkpoint)
     # Checkpoints of OpenMMLab's second generation, or of its first. The text is parsed, never run.
-    trained_with, given = settings_of_text(meta.get('cfg', meta.get('config'))), plain_settings(cfg)
+    trained_with, given = parse_config(meta.get('cfg', meta.get('config'))), plain_settings(cfg)
     if not trained_with or not given:
         return
-    found = [each for each in differences(trained_with, given) if is_of(each.name, COMPARED)]
-    found = [str(each) for each in found if not is_of(each.name, NOT_COMPARED)]
+    found = [
+        words
+        for name, words in differences(trained_with, given)
+        if is_of(name, COMPARED) and not is_of(name, NOT_COMPARED)
+    ]
     if found:
         LOGGER.warning(
             f'{source.checkpoint} was trained with other settings than {source.config} ({shorten(found)}): '
             'the config is used'
         )
+
+
+def is_of(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a dotted name matches a pattern, in which ``*`` is anything, or lies below one that does."""
+    return any(fnmatchcase(name, pattern) or fnmatchcase(name, f'{pattern}.*') for pattern in patterns)

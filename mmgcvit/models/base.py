@@ -12,8 +12,8 @@ from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
 from ..checkpoints import CheckpointError, Layout, load_pretrained, read_weights
-from ..checkpoints.downloads import folder_of
-from ..checkpoints.folder import FILES, WEIGHTS, check_belongs, plain, read_config, write_folder
+from ..checkpoints.downloads import find_folder
+from ..checkpoints.folder import FILES, WEIGHTS, plain, read_config, write_folder
 from ..checkpoints.loading import arch_of
 from ..checkpoints.weights import merge_lora
 from ..errors import UserError
@@ -238,10 +238,9 @@ class PyramidBackbone(BaseModule):
                 or a folder is not what was written.
         """
         network, source = cls, {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
-        folder = folder_of(checkpoint, FILES, revision)
+        folder = find_folder(checkpoint, FILES, revision)
         if folder is not None:
             network, described = read_config(folder, cls)
-            check_belongs(network, described, folder)
             source['checkpoint'] = str(folder / WEIGHTS)
             arguments = {**described, **arguments}
         elif 'arch' not in arguments:

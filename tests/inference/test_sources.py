@@ -59,7 +59,7 @@ def test_settings_that_predictions_depend_on_are_compared(run_dir, warnings, opt
     assert tuple(load(*arguments, device='cpu').pipeline.transforms[0].scale) == (size, size)
     assert len(warnings) == count
     if count:
-        assert 'test_dataloader.dataset.pipeline.1.scale: (64, 64) -> (96, 96)' in warnings[0]
+        assert 'test_dataloader.dataset.pipeline.1.scale: [64, 64] -> [96, 96]' in warnings[0]
         assert warnings[0].endswith('the config is used')
 
 

@@ -1,5 +1,6 @@
 """What the tests of other tasks share: each runs beside a host that is no part of the environment."""
 
+import re
 import sys
 
 from mmgcvit.experiments.complexity import model_parts
@@ -25,8 +26,12 @@ def wrong_with(name):
 def rehearsed(name, folder, digits=(), **settings):
     """What a training on a few digits prints, by the commands that the config's head has."""
     call('', '-m', 'mmgcvit', 'digits', folder / 'digits', '--train', 200, '--val', 20, *digits)
-    options = [f'{key}={value}' for key, value in {'data_root': f'{folder}/digits/', **settings}.items()]
-    config = ROOT / 'configs' / 'other_tasks' / f'{name}.py'
+    source = ROOT / 'configs' / 'other_tasks' / f'{name}.py'
+    text = re.sub(r"'([\w./]+\.py)'", lambda base: repr(str((source.parent / base[1]).resolve())), source.read_text())
+    for variable, value in {'data_root': f'{folder}/digits/', **settings}.items():
+        text, number = re.subn(rf'(?m)^{variable} = .*', f'{variable} = {value!r}', text)
+        assert number == 1, variable
+    config = folder / source.name
+    config.write_text(text)
     # mmrotate's metric spawns processes, which import the script of a real one, and so mmcv's fallback operators.
-    command = [sys.executable, ROOT / 'tools' / 'train.py', config, '--work-dir', folder / 'run']
-    return call_in_shell('', *command, '--cfg-options', *options)
+    return call_in_shell('', sys.executable, ROOT / 'tools' / 'train.py', config, '--work-dir', folder / 'run')
