@@ -14,8 +14,6 @@ import torch
 from .errors import UserError
 
 HIDING_VARIABLE = 'CUDA_VISIBLE_DEVICES'
-# Set by schedulers where they have given GPUs to the job.
-GIVEN_BY = ('SLURM_JOB_GPUS', 'SLURM_STEP_GPUS')
 DEVICES = Path('/dev')
 
 
@@ -37,9 +35,8 @@ def is_hidden() -> bool:
 
 
 def find_gpus() -> list[str]:
-    """What tells that the machine has an NVIDIA GPU: device files, a scheduler's variables, or nvidia-smi."""
+    """What tells that the machine has an NVIDIA GPU: device files, or nvidia-smi."""
     signs = [str(path) for path in sorted(DEVICES.glob('nvidia[0-9]*'))]
-    signs += [f'{name}={os.environ[name]}' for name in GIVEN_BY if os.environ.get(name)]
     if not signs and shutil.which('nvidia-smi'):
         listed = subprocess.run(['nvidia-smi', '--list-gpus'], capture_output=True, text=True)
         signs = [line.split(' (UUID')[0] for line in listed.stdout.splitlines() if line.startswith('GPU ')]

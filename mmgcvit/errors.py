@@ -5,7 +5,6 @@ import errno
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 
-LONGEST_MESSAGE = 4000
 # difflib's ratio of gcvit_tiny and tiny is above it.
 LEAST_LIKENESS = 0.55
 # What pip installs for packages that only some commands need, by their import names.
@@ -38,10 +37,6 @@ class CheckpointError(UserError):
     """A checkpoint cannot be used."""
 
 
-class DamagedCheckpointError(CheckpointError):
-    """A file is cut short, altered, or not a checkpoint."""
-
-
 class MissingPackageError(UserError, ImportError):
     """An optional package is not installed."""
 
@@ -60,8 +55,7 @@ def needs(what: str, *missing: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text without control characters, which are escaped, and of bounded length."""
-    text = text if len(text) <= LONGEST_MESSAGE else f'{text[:LONGEST_MESSAGE]} ...'
+    """A text with control characters escaped."""
     return ''.join(c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text)
 
 

@@ -67,17 +67,11 @@ def check_writable(folder: Path, name: str) -> None:
 
 
 def check_target(target: Path, ending: str, overwrite: bool | None = False) -> None:
-    """Raise a UserError if a file to write has another ending, exists already, or cannot be written.
-
-    ``overwrite`` allows to replace it; None where a command has no such option.
-    """
+    """Raise a UserError if a file to write has another ending, exists, or cannot be written."""
     if target.suffix != ending:
         raise UserError(f'{target}: expected a name that ends in {ending}')
-    if target.is_dir():
-        raise UserError(f'{target} is a folder; name a file')
-    if target.exists() and not overwrite:
-        instead = 'remove it first' if overwrite is None else 'replace it with --overwrite'
-        raise UserError(f'{target} exists; name another file, or {instead}')
+    if target.exists() and (target.is_dir() or not overwrite):
+        raise UserError(f'{target} exists; name another file, or remove it first')
     check_writable(target.parent, str(target))
 
 
@@ -111,29 +105,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_image(path: Path, picture: np.ndarray) -> Path:
-    """Write an image atomically, in the format of its name.
+    """Write an image atomically, in the format of its name; gives the path.
 
     Args:
         path: Ends in ``.jpg``, ``.png`` or another ending that OpenCV writes.
         picture: (height, width, 3) uint8, blue, green, red; or (height, width) of 8 or 16 bits.
-
-    Returns:
-        The path.
-
-    Raises:
-        UserError: OpenCV cannot write so many pixels in this format.
     """
     # Nearly every command imports this module, and few need OpenCV.
     import cv2
 
     # cv2.imwrite does not report a full disk.
-    try:
-        done, content = cv2.imencode(path.suffix, picture)
-    except cv2.error:
-        done = False
-    if not done:
-        height, width = picture.shape[:2]
-        raise UserError(f'OpenCV cannot write {width} x {height} pixels as {path}')
+    _, content = cv2.imencode(path.suffix, picture)
     with atomic_write(path, flush=False) as unfinished:
         unfinished.write_bytes(content.tobytes())
     return path
@@ -159,21 +141,14 @@ def atomic_folder(out: Path, options_file: str, options: Mapping[str, Any]) -> I
 
     Yields:
         The temporary folder.
-
-    Raises:
-        UserError: The folder cannot be written, or is the current folder.
     """
     out = out.absolute()
-    if out == Path.cwd():
-        raise UserError(f'{out} is the current folder, and would be replaced; name one in it')
     unfinished = out.with_name(f'{out.name}.{uuid4().hex[:8]}{UNFINISHED}')
+    unfinished.mkdir(parents=True)
     try:
-        unfinished.mkdir(parents=True)
         (unfinished / options_file).write_text(json.dumps(options))
         yield unfinished
         shutil.rmtree(out, ignore_errors=True)
         unfinished.rename(out)
-    except OSError as error:
-        raise UserError(f'{out} could not be written: {error}. Make room, or name another folder') from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

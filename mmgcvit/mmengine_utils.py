@@ -22,30 +22,21 @@ BUILDING = threading.RLock()
 
 @contextmanager
 def building_in(scope: str) -> Iterator[None]:
-    """Have registries look for parts in a host's scope; threads take turns, as mmengine has one scope for them all."""
+    """Build in a scope, one thread at a time: mmengine has one default scope for all threads."""
     with BUILDING, DefaultScope.overwrite_default_scope(scope):
         yield
 
 
-def names_of(batch: Any) -> list[str]:
-    """The images of a batch that a host's data loader gives; of others than a mapping with ``data_samples`` none."""
-    samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
-    return [name_of(sample) for sample in samples] if isinstance(samples, Sequence) else []
-
-
 def suspects(batch: Any) -> list[str]:
-    """The images of a batch with pixels that are not finite; where none has, all images."""
-    names = names_of(batch)
-    images = batch.get('inputs', ()) if names else ()
-    return [
-        name
-        for name, image in zip(names, images, strict=False)
-        if isinstance(image, Tensor) and not torch.isfinite(image).all()
-    ] or names
+    """The images of a data loader's batch with pixels that are not finite; where there are none, all images."""
+    samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
+    names = [name_of(sample) for sample in samples] if isinstance(samples, Sequence) else []
+    images = zip(names, batch.get('inputs', ()), strict=False) if names else ()
+    return [name for name, image in images if isinstance(image, Tensor) and not torch.isfinite(image).all()] or names
 
 
 def name_of(sample: Any) -> str:
-    """The path of a sample's image; its number in the data set where that holds the images themselves."""
+    """The path of a sample's image, or its number where the data set holds the images themselves."""
     return sample.get('img_path') or f'number {sample.get("sample_idx")} of the data set'
 
 

@@ -4,7 +4,7 @@ The rooms from ``models`` on may import it. Begin with :mod:`.reading`, which sa
 :mod:`.layout`, how other code bases name the tensors; :mod:`.unpickling` is what keeps files from running code.
 """
 
-from ..errors import CheckpointError, DamagedCheckpointError
+from ..errors import CheckpointError
 from .layout import Layout
 from .loading import load_pretrained
 from .reading import check_intact, read_checkpoint
@@ -13,7 +13,6 @@ from .writing import save_checkpoint, save_safetensors
 
 __all__ = [
     'CheckpointError',
-    'DamagedCheckpointError',
     'Layout',
     'Weights',
     'check_intact',

@@ -24,19 +24,15 @@ FILES = [CONFIG, WEIGHTS]
 MODEL_TYPE = 'mmgcvit'
 
 
-def plain(value: Any, name: str) -> Any:
-    """A constructor's argument as JSON has it: sequences as lists, NumPy's numbers as Python's; or a TypeError."""
-    value = value.tolist() if hasattr(value, 'tolist') else value
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: plain(item, name) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return [plain(item, name) for item in value]
-    raise TypeError(
-        f'{name} was given {value!r}, and {CONFIG} takes numbers, text, None, lists and dicts of them; build the '
-        'backbone with such values'
-    )
+def plain(arguments: dict[str, Any]) -> dict[str, Any]:
+    """A constructor's arguments as JSON has them: sequences as lists, NumPy's numbers as Python's; or a TypeError."""
+
+    def convert(value: Any) -> Any:
+        if hasattr(value, 'tolist') or isinstance(value, Sequence):
+            return value.tolist() if hasattr(value, 'tolist') else list(value)
+        raise TypeError(f'{value!r} in {arguments}: {CONFIG} takes numbers, text, None, lists and dicts of them')
+
+    return json.loads(json.dumps(arguments, default=convert))
 
 
 def write_folder(

@@ -21,7 +21,7 @@ from .weights import (
     table_types,
 )
 
-OUTPUT_NORM = re.compile(r'norm\d+\.')
+OUTPUT_NORM = r'norm\d+\.'
 WRAPPERS = re.compile(r'^(module\.)+')
 
 Describe = Callable[[Mapping[str, Tensor]], str]
@@ -51,7 +51,7 @@ def load_pretrained(
     own = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA)}
     ours = describe(own)
     try:
-        weights = read_weights(checkpoint, prefix, ema, type(backbone))
+        weights = read_weights(checkpoint, prefix, ema)
     except CheckpointError as error:
         raise type(error)(f'{error}; the model is {network} {ours}') from None
     theirs = arch_of(weights, type(backbone), describe)
@@ -70,16 +70,15 @@ def load_pretrained(
     initial = [name for name in wanted if name not in fitting]
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
     ignored = [*weights.ignored, *(name for name in tensors if name not in own and name not in shapes)]
-    layout = f'layout of {weights.layout.name}' + (', moving average' if weights.ema else '')
-    parts = [
-        f'{len(fitting)} tensors loaded',
-        f'{resized} of them position tables resized',
-        f'{len(initial)} left initial' + (f' (output norms {norms})' if norms else ''),
-        f'{len(ignored)} ignored' + (f' ({shorten(ignored)})' if ignored else ''),
-    ]
-    if has_final_norm:
-        parts.append("the last output norm is the classifier's final norm")
-    print_log(f'{weights.layout.network} {ours} from {weights.source} ({layout}): {"; ".join(parts)}.', 'current')
+    print_log(
+        f'{weights.layout.network} {ours} from {weights.source} (layout of {weights.layout.name}'
+        f'{", moving average" if weights.ema else ""}): {len(fitting)} tensors loaded; '
+        f'{resized} of them position tables resized; '
+        f'{len(initial)} left initial{f" (output norms {norms})" if norms else ""}; '
+        f'{len(ignored)} ignored{f" ({shorten(ignored)})" if ignored else ""}'
+        + ("; the last output norm is the classifier's final norm" if has_final_norm else ''),
+        'current',
+    )
 
 
 def with_output_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[dict[str, Tensor], bool]:
@@ -112,10 +111,10 @@ def arch_of(weights: Weights, network: type[nn.Module], describe: Describe) -> s
 
 
 def check_complete(
-    source: str, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: re.Pattern[str]
+    source: str, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: str = '(?!)'
 ) -> None:
     """Raise a CheckpointError if weights lack a tensor, or have one of another shape, or integers for floats."""
-    missing = [name for name in expected if name not in tensors and not optional.match(name)]
+    missing = [name for name in expected if name not in tensors and not re.match(optional, name)]
     if missing:
         raise CheckpointError(f'{source} lacks {len(missing)} tensors of the model: {shorten(missing)}')
     wrong = [
@@ -143,17 +142,13 @@ def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: 
     held = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
     own = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
     wanted = {name: x for name, x in own.items() if name.startswith(part) and (name in held or not name.endswith(LORA))}
-    wrong = [
-        name
-        for name, tensor in wanted.items()
-        if name not in held or comparable_shape(name, held[name]) != comparable_shape(name, tensor)
-    ]
-    if wrong:
+    try:
+        check_complete(source, {name: held[name] for name in wanted if name in held}, wanted)
+    except CheckpointError as error:
         raise CheckpointError(
-            f"{source} does not fit the config's model: {len(wrong)} of its {len(wanted)} tensors are missing or of "
-            f"other shapes ({shorten(wrong)}). Released weights and those of other code bases: 'mmgcvit convert' makes "
-            'a checkpoint of them'
-        )
+            f"{error}. So it does not fit the config's model; 'mmgcvit convert' makes a checkpoint of released weights "
+            'and those of other code bases'
+        ) from None
     for name in filter(table_of, wanted):
         grid_in(held, name, source)
     # Other buffers, such as masks, may hold infinity.

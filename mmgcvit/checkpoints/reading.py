@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..errors import CheckpointError, DamagedCheckpointError, check_installed, first_line
+from ..errors import CheckpointError, check_installed, first_line
 from ..files import ADDRESSES
 from .downloads import download
 from .unpickling import SAFE_PICKLE, remove_inert
@@ -31,8 +31,7 @@ def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any
         What the file holds.
 
     Raises:
-        CheckpointError: There is no such file, or it holds no data.
-        DamagedCheckpointError: It is cut short or altered, or not a checkpoint.
+        CheckpointError: There is no such file; it is cut short or altered, or not a checkpoint; or it holds no data.
     """
     source = str(source)
     if source.startswith(TIMM_SCHEME):
@@ -66,8 +65,7 @@ def check_intact(path: Path) -> None:
     wrong length is found, when they are read.
 
     Raises:
-        CheckpointError: There is no such file.
-        DamagedCheckpointError: It is empty, cut short, altered or not a checkpoint.
+        CheckpointError: There is no such file; or it is empty, cut short, altered or not a checkpoint.
     """
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {path}')
@@ -75,7 +73,7 @@ def check_intact(path: Path) -> None:
         head = file.read(2)
     if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):
         what = 'not a checkpoint: neither a file of torch.save nor safetensors' if head else 'empty'
-        raise DamagedCheckpointError(f'{path} is {what}')
+        raise CheckpointError(f'{path} is {what}')
     if head != b'PK':
         return
     try:
@@ -84,7 +82,7 @@ def check_intact(path: Path) -> None:
     except Exception as error:  # zipfile raises its own errors, and those of zlib and struct.
         damaged = first_line(error)
     if damaged is not None:
-        raise DamagedCheckpointError(f'{path} is damaged ({damaged}). {ADVICE}')
+        raise CheckpointError(f'{path} is damaged ({damaged}). {ADVICE}')
 
 
 def is_safetensors(path: Path) -> bool:
@@ -101,7 +99,7 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except Exception as error:  # Its own errors, and KeyErrors for dtypes that torch lacks.
-        raise DamagedCheckpointError(f'{path} is damaged ({first_line(error)}). {ADVICE}') from None
+        raise CheckpointError(f'{path} is damaged ({first_line(error)}). {ADVICE}') from None
 
 
 def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
@@ -110,7 +108,7 @@ def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
         content = torch.load(path, map_location, None if trusted else SAFE_PICKLE, weights_only=False)
         is_data = trusted or remove_inert(content)
     except Exception as error:  # A damaged or crafted pickle can raise anything, and so can trusted code.
-        raise DamagedCheckpointError(
+        raise CheckpointError(
             f'{path} is damaged, or not a checkpoint of torch or safetensors ({first_line(error)}). {ADVICE}'
         ) from None
     if not is_data:

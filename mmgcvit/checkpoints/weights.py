@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import CheckpointError, first_line, shorten
 from ..registry import networks
@@ -70,29 +70,24 @@ class Weights:
     ignored: list[str] = field(default_factory=list)
 
 
-def read_weights(
-    source: str, prefix: str | None = None, ema: bool = False, network: type[nn.Module] | None = None
-) -> Weights:
+def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> Weights:
     """Read a network's weights from a checkpoint of any known key mapping.
 
     Args:
         source: See :func:`read_checkpoint`.
         prefix: Take the tensors under this prefix only, where a file holds several networks.
         ema: Take the exponential moving average of the weights where the file has one beside them.
-        network: The class whose weights are wanted, where the mappings of two networks have one signature key.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or holds no known network.
     """
-    return weights_in(read_checkpoint(source), source, prefix, ema, network)
+    return weights_in(read_checkpoint(source), source, prefix, ema)
 
 
-def weights_in(
-    content: Any, source: str, prefix: str | None, ema: bool, network: type[nn.Module] | None = None
-) -> Weights:
+def weights_in(content: Any, source: str, prefix: str | None, ema: bool) -> Weights:
     """Find a network's weights in the content of a checkpoint; see :func:`read_weights`."""
     state_dict, is_ema = find_state_dict(content, source, ema)
-    layout, found_prefix = find_layout(state_dict, source, prefix, network)
+    layout, found_prefix = find_layout(state_dict, source, prefix)
     weights = Weights(source, layout, found_prefix, is_ema, {})
     # A classifier's head stands beside the backbone.
     head = found_prefix.removesuffix('backbone.') + 'head.fc.'
@@ -149,9 +144,7 @@ def tensors_of(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
 
 
-def find_layout(
-    state_dict: Mapping[str, Tensor], source: str, prefix: str | None, network: type[nn.Module] | None = None
-) -> tuple[Layout, str]:
+def find_layout(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[Layout, str]:
     """Find the key mapping of a state dict by its signature key; gives it and the prefix before the names."""
     found = [
         (layout, name.removesuffix(layout.anchor))
@@ -162,14 +155,8 @@ def find_layout(
     if prefix is not None:
         wanted = f'{prefix.rstrip(".")}.' if prefix else ''
         found = [(layout, before) for layout, before in found if before == wanted]
-    if len(found) > 1 and network is not None and len({before for _, before in found}) == 1:
-        names = [base.__name__ for base in network.__mro__]
-        found = [(layout, before) for layout, before in found if layout.network in names] or found
     if len(found) == 1:
         return found[0]
-    if len({before for _, before in found}) == 1:
-        layouts = ' and '.join(layout.name for layout, _ in found)
-        raise CheckpointError(f'{source} may be of {layouts}, which are recognised by the same tensor')
     if found:
         prefixes = ', '.join(repr(before) for _, before in found)
         raise CheckpointError(f'{source} holds several networks, under {prefixes}; name one as prefix')

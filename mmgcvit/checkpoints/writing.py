@@ -16,7 +16,7 @@ from .loading import check_complete
 from .weights import FINAL_NORM, Weights, grid_in, table_of
 
 INDEX = 'relative_position_index'
-OPTIONAL = re.compile(r'norm\d+\.|final_norm\.|head\.')
+OPTIONAL = r'norm\d+\.|final_norm\.|head\.'
 
 
 def save_checkpoint(content: Any, path: Path) -> None:

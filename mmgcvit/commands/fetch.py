@@ -17,11 +17,12 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> None:
     for config in args.configs:
         check_config(config)
-    from ..checkpoints.fetching import fetch, named_checkpoints
+    from ..checkpoints.safe_loading import fetch, named_checkpoints
     from ..config import read_config
 
     sources = dict.fromkeys(source for config in args.configs for source in named_checkpoints(read_config(config)))
     for source in sources:
-        print(f'{source}: {fetch(source)}')
+        fetch(source)
+        print(f'{source}: in the cache')
     if not sources:
         print('The configs name no weights.')

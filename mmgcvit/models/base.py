@@ -244,7 +244,7 @@ class PyramidBackbone(BaseModule):
             source['checkpoint'] = str(folder / WEIGHTS)
             arguments = {**described, **arguments}
         elif 'arch' not in arguments:
-            found = arch_of(read_weights(str(checkpoint), prefix, ema, cls), cls, cls.describe_weights).strip("'")
+            found = arch_of(read_weights(str(checkpoint), prefix, ema), cls, cls.describe_weights).strip("'")
             if found not in cls.archs:
                 raise CheckpointError(f'{checkpoint} holds weights of {cls.__name__} {found}; say which by arch=...')
             arguments['arch'] = found
@@ -302,7 +302,7 @@ class PyramidBackbone(BaseModule):
         arguments = {}
         for name, value in list(call.arguments.items())[1:]:
             arguments |= value if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD else {name: value}
-        return {name: plain(value, name) for name, value in arguments.items() if name != 'init_cfg'}
+        return plain({name: value for name, value in arguments.items() if name != 'init_cfg'})
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says.

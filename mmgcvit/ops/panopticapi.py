@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,6 @@ def rgb2id(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
 def id2rgb(numbers: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Numbers of segments (H, W) to colours (H, W, 3), red, green, blue."""
     return (numbers[..., None] >> np.array([0, 8, 16]) & 255).astype(np.uint8)
-
-
-def __getattr__(name: str) -> NoReturn:
-    raise AttributeError(
-        f'{name} is in the panopticapi of COCO, not in what mmgcvit has for mmdet in its place: '
-        'pip install git+https://github.com/cocodataset/panopticapi.git'
-    )
 
 
 class PQStatCat:

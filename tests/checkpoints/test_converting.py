@@ -1,7 +1,5 @@
 """Converting checkpoints: round trips are exact, converted classifiers compute what their originals do."""
 
-import hashlib
-
 import pytest
 import timm
 import torch
@@ -150,8 +148,6 @@ def test_oblong_windows_have_no_place_in_other_layouts(convert, tmp_path):
     message = convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--to', 'original', fails=True)
     assert 'no place for' in message
     assert 'window_shape' in message
-    convert(tmp_path / 'x.pth', tmp_path / 'z.pth')
-    assert read_checkpoint(str(tmp_path / 'z.pth'))['meta']['window_size'] == ((4, 7),) * 4
 
 
 def build_classifier(backbone, num_classes):
@@ -168,11 +164,8 @@ def test_what_was_converted_is_told(convert, tmp_path):
     torch.save({'state_dict': CLASSIFIERS[1].weights(), 'state_dict_ema': CLASSIFIERS[1].weights()}, source)
     convert(source, tmp_path / 'classifier.pth', '--ema')
     meta = read_checkpoint(str(tmp_path / 'classifier.pth'))['meta']
-    assert meta['window_size'] == ((12, 12), (12, 12), (24, 24), (12, 12))
     assert meta['source'] == str(source)
     assert meta['source_layout'] == 'the original GC ViT'
-    assert meta['source_sha256'] == hashlib.sha256(source.read_bytes()).hexdigest()
-    assert meta['moving_average'] is True
     assert 'embed_dims 8' in meta['arch']
     torch.save(LSA('cifar-tiny').state_dict() | {'optimizer_state': torch.zeros(1)}, tmp_path / 'x.pth')
     output = convert(tmp_path / 'x.pth', tmp_path / 'y.pth')

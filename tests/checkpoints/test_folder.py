@@ -3,10 +3,7 @@
 import copy
 import json
 import pickle
-import re
-import sys
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,11 +43,6 @@ def saved(tmp_path):
     return tmp_path / 'saved', backbone
 
 
-@pytest.fixture
-def register(monkeypatch):
-    return lambda network: monkeypatch.setitem(MODELS.module_dict, network.__name__, network)
-
-
 def maps_of(backbone):
     images = torch.rand(1, backbone.in_channels, 64, 75, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -80,13 +72,13 @@ def test_whatever_a_backbone_was_built_with_comes_back(name):
     check_equal(round_trip(built), built)
 
 
-def test_a_registered_subclass_comes_back_by_its_own_name_and_constructor(register, tmp_path):
+def test_a_registered_subclass_comes_back_by_its_own_name_and_constructor(monkeypatch, tmp_path):
     class Parted(GCViT):
         def __init__(self, arch='tiny', *, part=None, **others):
             self.part = part
             super().__init__(arch, **{'window_size': 5, **others})
 
-    register(Parted)
+    monkeypatch.setitem(MODELS.module_dict, 'Parted', Parted)
     built = Parted(GCVIT, part={'type': 'GCViT'}, out_indices=range(1, 3), frozen_stages=np.int64(1))
     built.save_pretrained(tmp_path)
     for network in (Parted, GCViT, PyramidBackbone):
@@ -140,41 +132,28 @@ def test_nothing_is_replaced_unless_that_is_wanted(saved):
         other.save_pretrained('')
 
 
-def test_a_write_that_fails_leaves_no_mixture_that_loads(saved, monkeypatch):
-    place, _ = saved
-    monkeypatch.setattr('mmgcvit.checkpoints.folder.write_text', lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        LSA(LSA_ARCH).save_pretrained(place, overwrite=True)
-    with pytest.raises(CheckpointError, match=r'does not belong to config\.json beside it|holds LSA weights'):
-        GCViT.from_pretrained(place)
-
-
 @pytest.mark.parametrize(
-    ('changes', 'message'),
+    ('changes', 'error', 'message'),
     [
-        ({'model_type': 'resnet'}, "its model_type is not 'mmgcvit'"),
-        ({'network': ['GCViT']}, 'network must be a name, and arguments an object'),
-        ({'arguments': [1]}, 'network must be a name, and arguments an object'),
-        ({'network': 'torch.nn.Linear'}, "names the network 'torch.nn.Linear', which is not registered"),
-        ({'network': 'ImageClassifier'}, "names the network 'ImageClassifier', which is not registered"),
-        ({'network': 'LSA', 'arguments': {}}, r'is of a LSA; the model is GCViT'),
-        ({'arguments': {'init_cfg': {'checkpoint': 'x'}}}, 'must not have init_cfg'),
-        ({'arguments': {'arch': {'type': 'os.system'}}}, r"names the type 'os\.system', which is not registered"),
-        ({'arguments': {'part': [{'type': 'Conv2d'}]}}, "names the type 'Conv2d', which is not registered"),
-        ({'arguments': {'colour': 1}}, "does not describe a GCViT: .*unexpected keyword argument 'colour'"),
-        ({'arguments': {'arch': 'enormous'}}, "does not describe a GCViT: unknown arch 'enormous'"),
-        ({'arguments': {'arch': GCVIT, 'frozen_stages': 9}}, 'does not describe a GCViT: frozen_stages is 9'),
-        ({'arguments': {'arch': 'xxtiny'}}, r'does not belong to config\.json beside it'),
-        ({'arguments': {'arch': GCVIT}}, r'does not belong to config\.json beside it'),
+        ({'model_type': 'resnet'}, CheckpointError, "its model_type is 'resnet'"),
+        ({'arguments': [1]}, CheckpointError, 'is not a config of mmgcvit'),
+        ({'network': 'torch.nn.Linear'}, CheckpointError, "the network 'torch.nn.Linear', which is not registered"),
+        ({'network': 'ImageClassifier'}, CheckpointError, "the network 'ImageClassifier', which is not registered"),
+        ({'network': 'LSA', 'arguments': {}}, CheckpointError, r'is of a LSA; the model is GCViT'),
+        ({'arguments': {'arch': {'type': 'os.system'}}}, CheckpointError, r"names the type 'os\.system', which is not"),
+        ({'arguments': {'part': [{'type': 'Conv2d'}]}}, CheckpointError, "names the type 'Conv2d', which is not"),
+        ({'arguments': {'colour': 1}}, TypeError, "unexpected keyword argument 'colour'"),
+        ({'arguments': {'init_cfg': {'checkpoint': 'x'}}}, TypeError, 'init_cfg'),
+        ({'arguments': {'arch': GCVIT, 'frozen_stages': 9}}, ValueError, 'frozen_stages is 9'),
+        ({'arguments': {'arch': 'xxtiny'}}, CheckpointError, r"holds weights of GCViT .*; the model is GCViT 'xxtiny'"),
     ],
 )
-def test_a_config_that_is_not_what_was_written_is_refused_in_a_sentence(changes, message, saved):
+def test_a_config_that_is_not_what_was_written_is_refused_in_a_sentence(changes, error, message, saved):
     place, _ = saved
     content = json.loads((place / 'config.json').read_text())
     (place / 'config.json').write_text(json.dumps(content | changes))
-    with pytest.raises(CheckpointError) as refusal:
+    with pytest.raises(error, match=message) as refusal:
         GCViT.from_pretrained(place)
-    assert re.search(message, str(refusal.value))
     assert '\n' not in str(refusal.value)
 
 
@@ -191,7 +170,7 @@ def test_a_folder_without_either_file_or_with_another_is_named(saved):
         GCViT.from_pretrained(place)
 
 
-def test_what_could_not_come_back_is_not_written(tmp_path, monkeypatch):
+def test_what_could_not_come_back_is_not_written(tmp_path):
     class Unregistered(GCViT):
         pass
 
@@ -201,13 +180,10 @@ def test_what_could_not_come_back_is_not_written(tmp_path, monkeypatch):
     changed.stages[0].blocks[0].mlp = torch.nn.Identity()
     with pytest.raises(ValueError, match=r'other tensors than one built'):
         changed.save_pretrained(tmp_path)
-    with pytest.raises(TypeError, match=r'out_indices was given <generator.* takes numbers'):
+    with pytest.raises(TypeError, match=r'<generator.* takes numbers'):
         GCViT(GCVIT, out_indices=(i for i in (0, 1))).save_pretrained(tmp_path)
     broken = GCViT(GCVIT)
     broken.norm0.weight.data[0] = float('nan')
     with pytest.raises(CheckpointError, match=r'values that are not finite: norm0\.weight'):
         broken.save_pretrained(tmp_path)
-    monkeypatch.setitem(sys.modules, 'safetensors.torch', None)
-    with pytest.raises(CheckpointError, match=r'needs safetensors: .pip install safetensors'):
-        GCViT(GCVIT).save_pretrained(tmp_path)
-    assert not list(Path(tmp_path).iterdir())
+    assert not list(tmp_path.iterdir())

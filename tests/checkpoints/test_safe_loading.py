@@ -15,7 +15,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, Runner
 
 from mmgcvit.checkpoints import CheckpointError, read_checkpoint
-from mmgcvit.checkpoints.safe_loading import SafeLoadHook, read_for_host, safe_checkpoint_loading
+from mmgcvit.checkpoints.safe_loading import SafeLoadHook, read_for_mmengine, safe_checkpoint_loading
 from mmgcvit.commands.main import run_command
 
 from . import toy
@@ -50,13 +50,7 @@ def test_the_hook_covers_a_run_and_leaves_a_commands_own_context_alone():
             assert CheckpointLoader._get_checkpoint_loader('') is before
 
 
-@pytest.mark.parametrize(
-    ('map_location', 'place'),
-    [
-        *((None, 'cpu'), ('cpu', 'cpu'), ('meta', 'meta'), (torch.device('meta'), 'meta'), ({'cpu': 'meta'}, 'meta')),
-        *(({'cuda:1': 'meta'}, 'cpu'), (lambda storage, place: storage, 'cpu'), (lambda storage, place: None, 'cpu')),
-    ],
-)
+@pytest.mark.parametrize(('map_location', 'place'), [(None, 'cpu'), ('cpu', 'cpu'), (torch.device('meta'), 'meta')])
 def test_tensors_come_where_mmengine_asks_for_them(map_location, place, tmp_path):
     torch.save({'state_dict': {'a': torch.ones(1)}, 'optimizer': [(torch.ones(1),)]}, tmp_path / 'x.pth')
     with safe_checkpoint_loading() as load:
@@ -77,13 +71,13 @@ def test_the_weights_are_found_wherever_trainers_put_them(tmp_path):
     weights = {'weight': torch.ones(1)}
     for content in (weights, {'model': weights}, {'state_dict': weights, 'meta': {}}):
         torch.save(content, tmp_path / 'x.pth')
-        assert read_for_host(str(tmp_path / 'x.pth'))['state_dict']['weight'] == 1
+        assert read_for_mmengine(str(tmp_path / 'x.pth'))['state_dict']['weight'] == 1
     # mmengine's strategies also write a meta.pth.
     torch.save({'epoch': 3}, tmp_path / 'meta.pth')
-    assert read_for_host(str(tmp_path / 'meta.pth'))['epoch'] == 3
+    assert read_for_mmengine(str(tmp_path / 'meta.pth'))['epoch'] == 3
     torch.save([1], tmp_path / 'x.pth')
     with pytest.raises(CheckpointError, match='holds no weights: it is a list instead of a dict'):
-        read_for_host(str(tmp_path / 'x.pth'))
+        read_for_mmengine(str(tmp_path / 'x.pth'))
 
 
 def runtime_info(tmp_path, work_dir=None, **entries):
@@ -98,7 +92,7 @@ def runtime_info(tmp_path, work_dir=None, **entries):
         },
     }
     torch.save(content, tmp_path / 'x.pth')
-    content = read_for_host(str(tmp_path / 'x.pth'), work_dir)
+    content = read_for_mmengine(str(tmp_path / 'x.pth'), work_dir)
     assert content['meta'] == {'epoch': 1}
     hub = content['message_hub']
     assert hub['resumed_keys'].keys() == hub['runtime_info'].keys()
@@ -111,18 +105,11 @@ def test_no_config_reaches_mmengine_which_would_execute_it(tmp_path):
 
 @pytest.mark.parametrize('name', ['best_ckpt', 'best_ckpt_coco/bbox_mAP'])
 def test_a_best_checkpoint_that_mmengine_would_delete_is_one_of_the_runs_own(name, tmp_path):
-    (tmp_path / 'run' / 'best_folder.pth').mkdir(parents=True)
     own = str(tmp_path / 'run' / 'best_coco_bbox_mAP_epoch_3.pth')
     assert runtime_info(tmp_path, tmp_path / 'run', **{name: own})[name] == own
     assert name not in runtime_info(tmp_path, None, **{name: own})
-    for path in ('other/best_a.pth', 'run', 'run/epoch_3.pth', 'run/../other/best_a.pth', 'run/best_folder.pth', ''):
+    for path in ('other/best_a.pth', 'run', 'run/epoch_3.pth', 'run/../other/best_a.pth', ''):
         assert name not in runtime_info(tmp_path, tmp_path / 'run', **{name: str(tmp_path / path)}), path
-    assert name not in runtime_info(tmp_path, tmp_path / 'run', **{name: torch.ones(2)})
-
-
-def test_the_numbers_by_which_mmengine_deletes_checkpoints_are_numbers(tmp_path):
-    assert 'keep_ckpt_ids' in runtime_info(tmp_path, keep_ckpt_ids=[1, 2])
-    assert 'keep_ckpt_ids' not in runtime_info(tmp_path, keep_ckpt_ids=['/../../x'])
 
 
 class Trained:
