@@ -1,5 +1,7 @@
 """Converting checkpoints: round trips are exact, converted classifiers compute what their originals do."""
 
+import re
+
 import pytest
 import timm
 import torch
@@ -11,9 +13,7 @@ from torch import nn
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import Weights, read_checkpoint, read_weights
 from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
-from mmgcvit.models.gcvit.layouts import LAYOUTS as GCVIT_LAYOUTS
 from mmgcvit.models.gcvit.layouts import ORIGINAL as GCVIT_ORIGINAL
-from mmgcvit.models.lsa.layouts import LAYOUTS as LSA_LAYOUTS
 from mmgcvit.models.lsa.layouts import ORIGINAL as LSA_ORIGINAL
 
 from ..conftest import ROOT
@@ -44,20 +44,16 @@ def original_checkpoint(reference):
     return state_dict
 
 
-def test_names_go_to_a_layout_and_back():
+@pytest.mark.parametrize(
+    ('network', 'arch'), [(GCViT, 'xxtiny'), (GCViT, 'small'), (LSA, 'cifar-tiny'), (LSA, 'imagenet-tiny')]
+)
+def test_names_go_to_a_layout_and_back(network, arch):
     """Every tensor of archs without and of one with layer scale, and of both kinds of LSA."""
-    for network, layouts, archs in (
-        (GCViT, GCVIT_LAYOUTS, ('xxtiny', 'small')),
-        (LSA, LSA_LAYOUTS, ('cifar-tiny', 'imagenet-tiny')),
-    ):
-        for arch in archs:
-            with torch.device('meta'):
-                names = network(arch, out_indices=(len(network.archs[arch].depths) - 1,)).state_dict()
-            for layout in layouts:
-                for name in names if layout.name == 'mmgcvit' else with_classifier_names(names):
-                    there = layout.name_there(name)
-                    assert there is not None, name
-                    assert layout.name_here(there) == name
+    with torch.device('meta'):
+        names = network(arch, out_indices=(len(network.archs[arch].depths) - 1,)).state_dict()
+    for layout in network.layouts:
+        for name in names if layout.name == 'mmgcvit' else with_classifier_names(names):
+            assert layout.name_here(layout.name_there(name)) == name
 
 
 @pytest.mark.parametrize(
@@ -107,35 +103,42 @@ def test_a_converted_classifier_computes_the_originals_logits(convert, reference
         torch.testing.assert_close(model(reference.image()), reference.outputs()[0], atol=2e-5, rtol=0)
 
 
-def test_weights_that_lack_a_tensor_are_not_converted(convert, tmp_path):
-    """One like others, and those that tell the arch."""
-    for reference, lacking, message in (
-        (REFERENCES[0], 'levels.1.blocks.0.mlp.fc2.weight', 'lacks 1 tensors of the model: stages.1.blocks.0.mlp.fc2.'),
-        (CIFAR, 'layers.2.0.layers.0.1.fc2.weight', 'lacks 1 tensors of the model: stages.2.blocks.0.mlp.fc2.weight'),
-        (CIFAR, 'layers.0.0.pos_emb', ''),
-        (CIFAR, 'layers.0.0.norm1.weight', ''),
-        (CIFAR, 'layers.1.0.layers.0.0.Wkv_odd.weight', ''),
-    ):
-        weights = reference.weights()
-        del weights[lacking]
-        torch.save(weights, tmp_path / 'x.pth')
-        said = convert(tmp_path / 'x.pth', tmp_path / 'y.pth', fails=True)
-        assert message in said
-        assert 'lacks' in said or 'is not a whole LSA' in said
-        assert not (tmp_path / 'y.pth').exists()
+FC2 = 'levels.1.blocks.0.mlp.fc2.weight'
+TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
+
+
+@pytest.mark.parametrize(
+    ('reference', 'name', 'change', 'reason'),
+    [
+        (REFERENCES[0], FC2, None, 'lacks 1 tensors of the model: stages.1.blocks.0.mlp.fc2.'),
+        (CIFAR, 'layers.0.0.pos_emb', None, 'is not a whole LSA'),
+        (CIFAR, 'layers.0.0.norm1.weight', None, 'is not a whole LSA|lacks'),
+        (REFERENCES[0], FC2, lambda t: t[:-1], '1 tensors of another shape or kind: stages.1.blocks.0.mlp.fc2.weight'),
+        (REFERENCES[0], FC2, lambda t: t.long(), 'of torch.int64'),
+        (REFERENCES[0], FC2, lambda t: t / 0, 'not finite'),
+        (REFERENCES[0], TABLE, lambda t: t[:50], 'relative_position_bias_table'),
+    ],
+)
+def test_weights_that_lack_a_tensor_or_have_another_are_not_converted(
+    reference, name, change, reason, convert, tmp_path
+):
+    weights = reference.weights()
+    tensor = weights.pop(name)
+    torch.save(weights | ({name: change(tensor)} if change else {}), tmp_path / 'x.pth')
+    assert re.search(reason, convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--to', 'original', fails=True))
+    assert not (tmp_path / 'y.pth').exists()
 
 
 def test_what_is_refused_is_told(convert, tmp_path):
     torch.save({'state_dict': REFERENCES[0].weights()}, tmp_path / 'x.pth')
-    torch.save(LSA_REFERENCES[1].weights(), tmp_path / 'lsa.pth')
-    (tmp_path / 'words.pth').write_text('words')
+    torch.save(CIFAR.weights(), tmp_path / 'lsa.pth')
     (tmp_path / 'precious.pth').write_text('precious')
     for source, target, options, message in (
         ('x.pth', 'y.safetensors', (), 'mmpretrain reads no safetensors'),
         ('x.pth', 'y.pth', ('--to', 'timm'), 'the layout of timm has no place for norm0.bias'),
         ('lsa.pth', 'y.pth', ('--to', 'timm'), 'LSA weights have no layout of timm; choose mmpretrain or original'),
         ('x.pth', 'precious.pth', (), 'exists'),
-        ('words.pth', 'y.pth', (), 'not a checkpoint'),
+        ('precious.pth', 'y.pth', (), 'not a checkpoint'),
     ):
         assert message in convert(tmp_path / source, tmp_path / target, *options, fails=True)
     assert (tmp_path / 'precious.pth').read_text() == 'precious'
@@ -162,15 +165,12 @@ def build_classifier(backbone, num_classes):
 def test_what_was_converted_is_told(convert, tmp_path):
     source = tmp_path / 'original.pth.tar'
     torch.save({'state_dict': CLASSIFIERS[1].weights(), 'state_dict_ema': CLASSIFIERS[1].weights()}, source)
-    convert(source, tmp_path / 'classifier.pth', '--ema')
+    assert 'moving average' in convert(source, tmp_path / 'classifier.pth', '--ema')
     meta = read_checkpoint(str(tmp_path / 'classifier.pth'))['meta']
-    assert meta['source'] == str(source)
-    assert meta['source_layout'] == 'the original GC ViT'
+    assert (meta['source'], meta['source_layout']) == (str(source), 'the original GC ViT')
     assert 'embed_dims 8' in meta['arch']
     torch.save(LSA('cifar-tiny').state_dict() | {'optimizer_state': torch.zeros(1)}, tmp_path / 'x.pth')
     output = convert(tmp_path / 'x.pth', tmp_path / 'y.pth')
-    meta = read_checkpoint(str(tmp_path / 'y.pth'))['meta']
-    assert (meta['network'], meta['arch']) == ('LSA', 'cifar-tiny')
     assert "LSA 'cifar-tiny', a backbone without a head" in output
     assert '1 ignored (optimizer_state)' in output
     assert read_weights(str(tmp_path / 'y.pth')).prefix == 'backbone.'
@@ -179,7 +179,7 @@ def test_what_was_converted_is_told(convert, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('arch', ['xxtiny', pytest.param('small', marks=pytest.mark.long)])
 def test_timm_computes_the_same_both_ways(convert, arch, tmp_path):
-    """At 224 px with timm's random weights: logits and each stage's map within 1e-4; and our weights in timm.
+    """At 224 px with timm's random weights: logits within 1e-4; and our weights in timm, to the bit.
 
     Without layer scale and with it; other archs have other widths and depths.
     """
@@ -194,45 +194,5 @@ def test_timm_computes_the_same_both_ways(convert, arch, tmp_path):
     image = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
         torch.testing.assert_close(ours(image), theirs(image), atol=1e-4, rtol=1e-4)
-        their_maps = theirs.forward_intermediates(image, intermediates_only=True)[-4:]
-        our_maps, x = [], image
-        for before, stage in ours.backbone.levels():
-            x = stage(before(x))
-            our_maps.append(x)
-        for i, (found, expected) in enumerate(zip(our_maps, their_maps, strict=True)):
-            found = found.permute(0, 3, 1, 2)
-            if i == 3:
-                found = ours.backbone.norm3(found.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     convert(tmp_path / 'ours.pth', tmp_path / 'back.safetensors', '--to', 'timm')
-    other = timm.create_model(f'gcvit_{arch}').eval()
-    missing = other.load_state_dict(state_dict_of(tmp_path / 'back.safetensors'), strict=False)
-    assert not missing.unexpected_keys
-    assert not missing.missing_keys
-    with torch.no_grad():
-        torch.testing.assert_close(other(image), theirs(image), rtol=0, atol=0)
-
-
-FC2 = 'levels.1.blocks.0.mlp.fc2.weight'
-TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
-
-
-@pytest.mark.parametrize(
-    ('name', 'change', 'reason'),
-    [
-        (FC2, lambda t: t[:-1], '1 tensors of another shape or kind: stages.1.blocks.0.mlp.fc2.weight'),
-        (FC2, lambda t: t.flatten(), 'another shape or kind'),
-        (FC2, lambda t: t.long(), 'of torch.int64'),
-        (FC2, lambda t: t.to(torch.complex64), 'of torch.complex64'),
-        (FC2, lambda t: t / 0, 'not finite'),
-        (FC2, lambda t: t.to_sparse(), 'lacks 1 tensors'),
-        (TABLE, lambda t: t[:0], 'relative_position_bias_table'),
-        (TABLE, lambda t: t[:50], 'relative_position_bias_table'),
-        ('patch_embed.proj.weight', lambda t: t[:, :, :1], 'another shape or kind'),
-    ],
-)
-def test_weights_of_another_shape_or_kind_are_not_converted(name, change, reason, convert, tmp_path):
-    weights = REFERENCES[0].weights()
-    torch.save({**weights, name: change(weights[name])}, tmp_path / 'x.pth')
-    assert reason in convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--to', 'original', fails=True)
-    assert not (tmp_path / 'y.pth').exists()
+    assert_same(state_dict_of(tmp_path / 'back.safetensors'), theirs.state_dict())

@@ -107,21 +107,16 @@ def test_fetch_downloads_every_init_cfg_and_load_from_once(server, tmp_path, cap
     config, other, here = tmp_path / 'config.py', server.address.replace('x.pth', 'y.pth'), tmp_path / 'x.pth'
     pretrained = f"dict(type='Pretrained', checkpoint={server.address!r})"
     config.write_text(
-        f'model = dict(backbone=dict(init_cfg={pretrained}), heads=[dict(init_cfg=[dict(type="Normal"), {pretrained}])])\n'
-        f"model['neck'] = dict(init_cfg=dict(type='Pretrained', checkpoint={str(here)!r}))\n"
-        f'load_from = {other!r}\n'
+        f'model = dict(backbone=dict(init_cfg={pretrained}), heads=[dict(init_cfg=[{pretrained}])])\n'
+        f"model['neck'] = dict(init_cfg=dict(type='Pretrained', checkpoint={str(here)!r}))\nload_from = {other!r}\n"
     )
     run_command('fetch', [config, config])
     lines = {f'{source}: in the cache' for source in (other, server.address, here)}
     assert lines <= {*capsys.readouterr().out.splitlines()}
     assert sorted(server.asked) == ['/x.pth', '/y.pth']
-    for source, message in (
-        (f'{server.address}n', r'http\S*/x.pthn could not be down'),
-        ('no.pth', 'there is no chec'),
-    ):
-        config.write_text(f'load_from = {source!r}')
-        with pytest.raises(SystemExit, match=f'^fetch: {message}'):
-            run_command('fetch', [config])
+    config.write_text("load_from = 'no.pth'")
+    with pytest.raises(SystemExit, match=r'^fetch: there is no checkpoint no\.pth'):
+        run_command('fetch', [config])
 
 
 class TestHub:
@@ -151,12 +146,11 @@ class TestHub:
         assert GCViT.from_pretrained('someone/here').stage_dims[0] == 8, 'a folder goes before the Hub'
         assert len(asked) == 1
 
-    @pytest.mark.parametrize('source', ['work_dirs/epoch_1.pth', '/a/b', 'a/b/c', 'a/b.safetensors', 'b', 'timm://a/b'])
+    @pytest.mark.parametrize('source', ['work_dirs/epoch_1.pth', '/a/b', 'a/b.safetensors', 'timm://a/b'])
     def test_what_is_not_a_name_on_the_hub_is_not_asked_for(self, source, on_hub):
-        with pytest.raises(CheckpointError):
-            GCViT.from_pretrained(source)
-        with pytest.raises(CheckpointError, match='is not a name on the Hugging Face Hub, OWNER/NAME; leave revision'):
-            GCViT.from_pretrained(source, revision='main')
+        for options in ({}, {'revision': 'main'}):
+            with pytest.raises(CheckpointError, match='name on the Hugging Face Hub' if options else ''):
+                GCViT.from_pretrained(source, **options)
         assert on_hub[1] == []
 
     def test_what_the_hub_refuses_or_is_missing_is_a_sentence(self, monkeypatch):
@@ -164,9 +158,7 @@ class TestHub:
             raise OSError('401 Client Error.\nRepository Not Found for url')
 
         monkeypatch.setattr(huggingface_hub, 'snapshot_download', snapshot_download)
-        with pytest.raises(
-            CheckpointError, match=r'no file or folder work_dirs/mistyped, and .* none: 401 Client Error'
-        ):
+        with pytest.raises(CheckpointError, match=r'no file or folder work_dirs/mistyped, .*: 401 Client Error'):
             GCViT.from_pretrained('work_dirs/mistyped')
         monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
         with pytest.raises(MissingPackageError, match=r"no file or folder someone/x;.*pip install 'mmgcvit\[hub\]'"):

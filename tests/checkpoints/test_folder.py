@@ -91,9 +91,8 @@ def test_a_registered_subclass_comes_back_by_its_own_name_and_constructor(monkey
 
 def test_the_config_can_be_read_and_others_may_read_both_files(tmp_path):
     GCViT('xxtiny', window_size=8, out_indices=[2]).save_pretrained(tmp_path)
-    text = (tmp_path / 'config.json').read_text()
-    assert text.startswith('{\n  "arguments": {\n    "arch": "xxtiny",\n    "drop_path_rate": null,\n')
-    assert text.endswith('  "mmgcvit_version": "0.1.0",\n  "model_type": "mmgcvit",\n  "network": "GCViT"\n}\n')
+    content = json.loads((tmp_path / 'config.json').read_text())
+    assert (content['network'], content['model_type'], content['arguments']['arch']) == ('GCViT', 'mmgcvit', 'xxtiny')
     (tmp_path / 'any').touch()
     assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
 

@@ -99,10 +99,6 @@ def runtime_info(tmp_path, work_dir=None, **entries):
     return hub['runtime_info']
 
 
-def test_no_config_reaches_mmengine_which_would_execute_it(tmp_path):
-    assert runtime_info(tmp_path) == {'epoch': 1}
-
-
 @pytest.mark.parametrize('name', ['best_ckpt', 'best_ckpt_coco/bbox_mAP'])
 def test_a_best_checkpoint_that_mmengine_would_delete_is_one_of_the_runs_own(name, tmp_path):
     own = str(tmp_path / 'run' / 'best_coco_bbox_mAP_epoch_3.pth')
