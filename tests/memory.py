@@ -1,9 +1,4 @@
-"""How much memory a step takes at most, in tensors: the same on every run, unlike what the system counts.
-
-And what the system counts, where it matters.
-"""
-
-from pathlib import Path
+"""How much memory a step takes at most, in tensors: the same on every run, unlike what the system counts."""
 
 from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
@@ -51,18 +46,3 @@ def kept_for_backward(function):
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         function()
     return [*sizes.values()]
-
-
-def grown_by(function):
-    """Bytes by which a call makes this process larger, at most at a time, as the system counts them."""
-    # Have the system count this process's largest size anew.
-    Path('/proc/self/clear_refs').write_text('5')
-    before = resident('VmRSS')
-    function()
-    return resident('VmHWM') - before
-
-
-def resident(kind):
-    """``VmRSS``, what the system counts now, or ``VmHWM``, the most since it was asked to count anew; bytes."""
-    (line,) = [line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith(f'{kind}:')]
-    return int(line.split()[1]) * 1024

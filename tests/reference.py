@@ -44,13 +44,12 @@ class Original:
 
 @dataclass
 class Reference(Original):
-    """A GC ViT; layer scale is a value that the weights replace, the stored windows those of the tables in the file."""
+    """A GC ViT; layer scale is a value that the weights replace."""
 
     name: str
     window_size: int | tuple[int, ...]
     pretrain_img_size: int = 224
     layer_scale: float | None = None
-    stored_windows: tuple[int, ...] = (7, 7, 14, 7)
 
     @property
     def is_classifier(self) -> bool:
@@ -87,36 +86,19 @@ REFERENCES = [
     Reference('gcvit_dense_window24_odd_size', 24, layer_scale=1e-5),
     Reference('gcvit_dense_window16_tall', 16),
     Reference('gcvit_classification_224', (7, 7, 14, 7), layer_scale=1e-5),
-    Reference('gcvit_classification_384', (12, 12, 24, 12), 384, stored_windows=(12, 12, 24, 12)),
+    Reference('gcvit_classification_384', (12, 12, 24, 12), 384),
 ]
 CLASSIFIERS = [reference for reference in REFERENCES if reference.is_classifier]
 
+PATCHES = {'kernel_size': 4, 'stride': 4, 'padding': 0, 'shifts': IMAGENET_SHIFTS, 'img_size': 112}
 LSA_REFERENCES = [
     LSAReference(
         'lsa_imagenet_tiny_like',
-        {
-            'embed_dims': (32, 32, 32, 32),
-            'depths': (2, 2, 1, 1),
-            'num_heads': (4, 4, 4, 4),
-            'kernel_size': 7,
-            'stride': 7,
-            'padding': 0,
-            'shifts': IMAGENET_SHIFTS,
-            'img_size': 112,
-        },
+        dict(PATCHES, embed_dims=(32,) * 4, depths=(2, 2, 1, 1), num_heads=(4,) * 4, kernel_size=7, stride=7),
     ),
     LSAReference(
         'lsa_imagenet_small_like',
-        {
-            'embed_dims': (16, 32, 64),
-            'depths': (2, 1, 2),
-            'num_heads': (2, 4, 8),
-            'kernel_size': 4,
-            'stride': 4,
-            'padding': 0,
-            'shifts': IMAGENET_SHIFTS,
-            'img_size': 64,
-        },
+        dict(PATCHES, embed_dims=(16, 32, 64), depths=(2, 1, 2), num_heads=(2, 4, 8), img_size=64),
     ),
     LSAReference(
         'lsa_cifar_multi_query',

@@ -6,7 +6,7 @@ import pytest
 
 from mmgcvit.commands.demo import check_digits
 from mmgcvit.commands.main import run_command
-from mmgcvit.errors import LONGEST_MESSAGE, MissingPackageError, UserError, suggest
+from mmgcvit.errors import MissingPackageError, UserError, suggest
 from mmgcvit.export import check_onnx
 from mmgcvit.inference.tracking import Tracker
 from mmgcvit.visualization import gradcam
@@ -37,24 +37,18 @@ def test_a_command_says_so_of_what_it_imports(tmp_path, monkeypatch):
     assert str(end.value) == "digits: this needs pycocotools, not installed here: pip install 'mmgcvit[digits]'"
 
 
-def test_what_prints_stays_and_what_does_not_is_written_out_or_cut():
-    for text, printed in (
-        *((text, text) for text in ('größer als C:\\x', 'two\nlines', 'x' * LONGEST_MESSAGE)),
-        ('a\x1b[2J', r'a\x1b[2J'),
-        ('a\rb', r'a\rb'),
-        ('x' * (LONGEST_MESSAGE + 1), 'x' * LONGEST_MESSAGE + ' ...'),
-    ):
+def test_control_characters_of_names_are_escaped():
+    for text, printed in (('größer als C:\\x', 'größer als C:\\x'), ('a\x1b[2J', r'a\x1b[2J'), ('a\rb', r'a\rb')):
         assert str(UserError(text)) == printed
 
 
-def test_of_known_names_the_one_most_like_the_given_one_is_named_and_none_where_none_is():
-    archs = {'xtiny': 1, 'tiny': 2, 'tiny2': 3, 'small': 4, 'Base': 5}
-    for given, names, asked in (
-        *((name, archs, '; is tiny meant?') for name in ('tinny', 'TINY', 'gcvit_tiny')),
-        ('base-', archs, '; is Base meant?'),
-        ('resnet50', archs, ''),
-        ('', archs, ''),
-        ('a\x1b', ['a\x1b'], r'; is a\x1b meant?'),
-    ):
-        assert suggest(given, names) == asked
-    assert suggest('tny', archs, 'timm://gcvit_{}'.format) == '; is timm://gcvit_tiny meant?'
+@pytest.mark.parametrize(
+    ('given', 'asked'),
+    [
+        *((name, '; is tiny meant?') for name in ('tinny', 'TINY', 'gcvit_tiny')),
+        *(('base-', '; is Base meant?'), ('resnet50', ''), ('', '')),
+    ],
+)
+def test_the_known_name_most_like_the_given_one_is_suggested(given, asked):
+    assert suggest(given, {'xtiny': 1, 'tiny': 2, 'tiny2': 3, 'small': 4, 'Base': 5}) == asked
+    assert suggest('tny', ['tiny'], 'timm://gcvit_{}'.format) == '; is timm://gcvit_tiny meant?'

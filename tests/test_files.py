@@ -1,8 +1,6 @@
 """Files and folders are there whole or not at all, and nothing is removed that another tool or a user has made."""
 
-import errno
-import json
-import os
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -38,23 +36,11 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path):
         assert path.read_text() == 'False'
 
 
-def test_a_link_is_replaced_and_not_followed(tmp_path):
-    (tmp_path / 'photo').write_text('a photo')
-    (tmp_path / 'link').symlink_to(tmp_path / 'photo')
-    with atomic_write(tmp_path / 'link') as unfinished:
-        unfinished.write_text('drawn')
-    assert (tmp_path / 'photo').read_text() == 'a photo'
-    assert not (tmp_path / 'link').is_symlink()
-
-
-def test_pictures_are_written_as_their_names_say_or_refused(tmp_path):
+def test_pictures_are_written_as_their_names_say(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
     assert (cv2.imread(str(write_image(tmp_path / 'a.png', pixels))) == pixels).all()
     deep = pixels[..., 0].astype(np.uint16) * 257
     assert (cv2.imread(str(write_image(tmp_path / 'b.png', deep)), cv2.IMREAD_UNCHANGED) == deep).all()
-    with pytest.raises(UserError, match=r'cannot write 70000 x 1 pixels as .*c\.jpg'):
-        write_image(tmp_path / 'c.jpg', np.zeros((1, 70_000, 3), np.uint8))
-    assert {path.name for path in tmp_path.iterdir()} == {'a.png', 'b.png'}
 
 
 def test_what_cannot_be_written_is_said_before_anything_is_computed(tmp_path):
@@ -65,51 +51,37 @@ def test_what_cannot_be_written_is_said_before_anything_is_computed(tmp_path):
         check_writable(tmp_path / 'file' / 'folder', '--out-dir')
 
 
-def test_a_folder_is_up_to_date_with_the_options_that_made_it(tmp_path):
-    for options, answer in (({'size': 3}, True), ({'size': 4}, False)):
-        make(tmp_path / 'site')
-        assert is_up_to_date(tmp_path / 'site', 'options.json', options) == answer
-    assert json.loads((tmp_path / 'site' / 'options.json').read_text()) == {'size': 3}
-    assert not is_up_to_date(tmp_path / 'nothing', 'options.json', {})
-    (tmp_path / 'photos').mkdir()
-    assert not is_up_to_date(tmp_path / 'photos', 'options.json', {})
-    (tmp_path / 'photos' / 'a.jpg').touch()
-    with pytest.raises(UserError, match='photos exists and was not made by this tool'):
-        is_up_to_date(tmp_path / 'photos', 'options.json', {})
-
-
-def test_a_folder_for_which_there_is_no_room_leaves_nothing_and_what_was_there(tmp_path):
-    make(tmp_path / 'site')
-
-    def fill():
-        with atomic_folder(tmp_path / 'site', 'options.json', {}) as folder:
-            (folder / 'more.jpg').touch()
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with pytest.raises(UserError, match=r'site could not be written: .*No space left.*Make room'):
-        fill()
-    assert [path.name for path in tmp_path.iterdir()] == ['site']
-    assert (tmp_path / 'site' / 'picture.jpg').is_file()
-
-
 def make(out):
     with atomic_folder(out, 'options.json', {'size': 3}) as folder:
         (folder / 'picture.jpg').touch()
 
 
-def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match='is the current folder'):
-        make(type(tmp_path)('.'))
-    assert list(tmp_path.iterdir()) == []
+def test_a_folder_is_up_to_date_with_the_options_that_made_it(tmp_path):
+    for options, answer in (({'size': 3}, True), ({'size': 4}, False)):
+        make(tmp_path / 'site')
+        assert is_up_to_date(tmp_path / 'site', 'options.json', options) == answer
+    (tmp_path / 'photos').mkdir()
+    for empty in ('nothing', 'photos'):
+        assert not is_up_to_date(tmp_path / empty, 'options.json', {})
+    (tmp_path / 'photos' / 'a.jpg').touch()
+    with pytest.raises(UserError, match='photos exists and was not made by this tool'):
+        is_up_to_date(tmp_path / 'photos', 'options.json', {})
+
+
+def test_a_folder_that_is_interrupted_leaves_what_was_there(tmp_path):
+    make(tmp_path / 'site')
+    with suppress(OSError), atomic_folder(tmp_path / 'site', 'options.json', {}) as folder:
+        (folder / 'more.jpg').touch()
+        raise OSError
+    assert [path.name for path in tmp_path.iterdir()] == ['site']
+    assert (tmp_path / 'site' / 'picture.jpg').is_file()
 
 
 def test_a_name_is_counted_up_until_nothing_is_there(tmp_path):
-    folder, file = tmp_path / 'out', tmp_path / 'drawn.png'
-    for path, names in ((folder, ('out', 'out2', 'out3')), (file, ('drawn.png', 'drawn2.png', 'drawn3.png'))):
+    for path, names in (('out', ('out', 'out2', 'out3')), ('drawn.png', ('drawn.png', 'drawn2.png', 'drawn3.png'))):
         for name in names:
-            free = find_free_path(path)
+            free = find_free_path(tmp_path / path)
             assert free == tmp_path / name
             free.mkdir()
-            assert find_free_path(path) == free, 'an empty folder'
+            assert find_free_path(tmp_path / path) == free, 'an empty folder'
             (free / 'filled').touch()

@@ -118,16 +118,3 @@ def test_a_third_network_is_its_folder_and_one_registration():
         if place_of(file) not in ('models', '__init__'):
             networks = tuple(f'mmgcvit.models.{network}' for network in (*NETWORKS, 'ablations'))
             assert not any(name.startswith(networks) for name in imports_of(file)), file
-
-
-def test_one_file_calls_attention_kernels():
-    """``layers/attention.py``, and the CPU's operator behind it; multiply-adds are counted without such kernels."""
-    words = ('scaled_dot_product', 'sdpa_kernel')
-    callers = {file.name for file in FILES if any(word in node_names(file) for word in words)}
-    assert callers == {'attention.py', 'trained_bias.py', 'complexity.py'}
-
-
-def node_names(file):
-    """All names and attributes that a file's code uses, as one text."""
-    nodes = ast.walk(ast.parse(file.read_text()))
-    return ' '.join(getattr(node, 'attr', '') or getattr(node, 'id', '') for node in nodes)

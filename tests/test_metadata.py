@@ -49,15 +49,10 @@ def test_versions_are_pinned_in_one_place():
     assert not [path.name for path in others if re.search(r'\w==+\d', path.read_text())]
 
 
-def test_a_too_old_host_is_named_with_the_version_needed(monkeypatch):
-    monkeypatch.setitem(requirements.MINIMUM_VERSIONS, 'mmcv', '99.0')
-    with pytest.raises(ImportError, match=r'mmcv 99\.0 or later; installed is'):
-        requirements.check_hosts()
-
-
-def test_a_missing_host_is_named(monkeypatch):
-    monkeypatch.setitem(requirements.MINIMUM_VERSIONS, 'mmnothing', '1.0')
-    with pytest.raises(ImportError, match=r'mmnothing 1\.0'):
+@pytest.mark.parametrize(('name', 'message'), [('mmcv', r'mmcv 99\.0 or later; installed is'), ('mmnothing', '99')])
+def test_a_missing_or_too_old_host_is_named_with_the_version_needed(name, message, monkeypatch):
+    monkeypatch.setitem(requirements.MINIMUM_VERSIONS, name, '99.0')
+    with pytest.raises(ImportError, match=message):
         requirements.check_hosts()
 
 
@@ -112,14 +107,3 @@ def test_the_workflow_runs_what_the_readme_says():
     readme = (ROOT / 'README.md').read_text()
     assert commands == {'make demo', 'make test'}
     assert all(re.search(rf'^{command} ', readme, re.MULTILINE) for command in commands)
-
-
-@pytest.mark.parametrize('form', sorted((ROOT / '.github' / 'ISSUE_TEMPLATE').glob('[!c]*.yml')), ids=lambda p: p.stem)
-def test_issue_forms_have_what_github_asks_for(form):
-    """https://docs.github.com, syntax for issue forms: name, description, body of elements with ids and labels."""
-    read = yaml.safe_load(form.read_text())
-    assert {'name', 'description', 'body'} <= set(read)
-    for element in read['body']:
-        assert element['type'] in ('textarea', 'input', 'checkboxes', 'markdown', 'dropdown')
-        assert element['attributes']['label']
-    assert len({element['id'] for element in read['body']}) == len(read['body'])

@@ -2,7 +2,6 @@
 
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.infer import BaseInferencer
 from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, METRICS, MODELS
 from torch import nn
@@ -48,17 +47,6 @@ class ToyMetric(BaseMetric):
 
     def compute_metrics(self, results):
         return {'score': float(len(results))}
-
-
-class ToyInferencer(BaseInferencer):
-    def _init_pipeline(self, cfg):
-        return list
-
-    def visualize(self, inputs, preds, **_):
-        return None
-
-    def postprocess(self, preds, visualization, **_):
-        return preds
 
 
 def backbone(**options):

@@ -11,7 +11,6 @@ from torch.nn.functional import one_hot
 
 from mmgcvit.ops import compiled, fallback
 
-from ..models.layers.test_attention import operators_called
 from . import plain
 
 
@@ -86,12 +85,6 @@ def test_roi_aligns_gradient_is_finite_for_boxes_that_are_not_and_is_traced_with
     assert align(fallback, torch.rand(2, 2, 6, 6), rois)[2].isfinite().all()
     with FakeTensorMode():
         assert align(fallback, torch.rand(1, 2, 6, 6), torch.rand(2, 5))[2].shape == (1, 2, 6, 6)
-
-
-def test_roi_aligns_gradient_on_cpus_is_not_torchvisions():
-    """torchvision's adds up in one thread, and takes several times as long (docs/performance.md)."""
-    called = operators_called(lambda: align(fallback, torch.rand(1, 2, 6, 6), torch.tensor([[0, 0, 0, 9.0, 9]])))
-    assert {name for name in called if name.startswith('torchvision::')} == {'torchvision::roi_align'}
 
 
 @given(number=st.integers(1, 12), angle=st.floats(-4, 4), threshold=st.floats(0.1, 0.9), seed=st.integers(0, 99))
