@@ -70,8 +70,9 @@ def check_target(target: Path, ending: str, overwrite: bool | None = False) -> N
     """Raise a UserError if a file to write has another ending, exists, or cannot be written."""
     if target.suffix != ending:
         raise UserError(f'{target}: expected a name that ends in {ending}')
-    if target.exists() and (target.is_dir() or not overwrite):
-        raise UserError(f'{target} exists; name another file, or remove it first')
+    if target.is_dir() or (target.exists() and not overwrite):
+        instead = 'remove it first' if overwrite is None else 'replace it with --overwrite'
+        raise UserError(f'{target} exists; name another file, or {instead}')
     check_writable(target.parent, str(target))
 
 

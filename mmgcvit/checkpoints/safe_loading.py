@@ -1,20 +1,14 @@
-"""Have mmengine read checkpoints as data, by the schemes that its ``CheckpointLoader`` lets one register.
-
-And download ahead the checkpoints that a config names.
-"""
+"""Have mmengine read checkpoints as data, by the schemes that its ``CheckpointLoader`` lets one register."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.model import PretrainedInit
 from mmengine.runner import CheckpointLoader
 
-from ..config import dicts_in
-from ..errors import CheckpointError, first_line
+from ..errors import CheckpointError
 from ..files import ADDRESSES
 from ..registry import HOOKS
 from .reading import read_checkpoint
@@ -111,25 +105,3 @@ def is_harmful(name: str, value: Any, work_dir: str | Path | None) -> bool:
         return name in CONFIGS
     path = Path(str(value))
     return work_dir is None or not path.name.startswith('best_') or path.parent.resolve() != Path(work_dir).resolve()
-
-
-def named_checkpoints(cfg: Config) -> list[str]:
-    """The checkpoints of every ``init_cfg`` of type ``Pretrained``, at any depth, and of ``load_from``; each once."""
-    pretrained = [entry for entry in dicts_in(cfg.to_dict()) if entry.get('type') in ('Pretrained', PretrainedInit)]
-    sources = [cfg.get('load_from'), *(entry.get('checkpoint') for entry in pretrained)]
-    return list(dict.fromkeys(source for source in sources if isinstance(source, str) and source))
-
-
-def fetch(source: str) -> None:
-    """Download a checkpoint into the cache of torch or huggingface_hub unless it is there, and read it.
-
-    Raises:
-        CheckpointError: It could not be downloaded or read, or there is no such file.
-    """
-    try:
-        with safe_checkpoint_loading():
-            CheckpointLoader.load_checkpoint(source, map_location='cpu')
-    except CheckpointError:
-        raise
-    except Exception as error:  # From the model zoos of torchvision and OpenMMLab: the network, or an unknown name.
-        raise CheckpointError(f'{source} could not be downloaded ({first_line(error)})') from None

@@ -70,22 +70,19 @@ class Weights:
     ignored: list[str] = field(default_factory=list)
 
 
-def read_weights(source: str, prefix: str | None = None, ema: bool = False) -> Weights:
+def read_weights(source: str, prefix: str | None = None, ema: bool = False, trusted: bool = False) -> Weights:
     """Read a network's weights from a checkpoint of any known key mapping.
 
     Args:
         source: See :func:`read_checkpoint`.
         prefix: Take the tensors under this prefix only, where a file holds several networks.
         ema: Take the exponential moving average of the weights where the file has one beside them.
+        trusted: See :func:`read_checkpoint`.
 
     Raises:
         CheckpointError: The checkpoint cannot be read or holds no known network.
     """
-    return weights_in(read_checkpoint(source), source, prefix, ema)
-
-
-def weights_in(content: Any, source: str, prefix: str | None, ema: bool) -> Weights:
-    """Find a network's weights in the content of a checkpoint; see :func:`read_weights`."""
+    content = read_checkpoint(source, trusted)
     state_dict, is_ema = find_state_dict(content, source, ema)
     layout, found_prefix = find_layout(state_dict, source, prefix)
     weights = Weights(source, layout, found_prefix, is_ema, {})

@@ -34,13 +34,11 @@ def main(args: argparse.Namespace) -> None:
         )
     if '://' not in args.source and not Path(args.source).expanduser().is_file():
         raise UserError(f'there is no checkpoint {args.source}')
-    from ..checkpoints.reading import read_checkpoint
-    from ..checkpoints.weights import weights_in
+    from ..checkpoints import read_weights
     from ..checkpoints.writing import convert, save_checkpoint, save_safetensors
     from ..registry import MODELS
 
-    content = read_checkpoint(args.source, args.trust_checkpoint)
-    weights = weights_in(content, args.source, args.prefix, args.ema)
+    weights = read_weights(args.source, args.prefix, args.ema, args.trust_checkpoint)
     content = convert(weights, args.to)
     with said_where_it_fails(args.target):
         if args.target.suffix == '.safetensors':

@@ -28,7 +28,6 @@ COMMANDS = {
     'publish': ('publish', "a trained model's weights, to give to others"),
     'export': ('export', 'write a trained model as an ONNX file, for other machines'),
     'convert': ('convert_checkpoint', 'convert a checkpoint between layouts'),
-    'fetch': ('fetch', 'download ahead the weights that configs name'),
     'flops': ('get_flops', "count a model's parameters and multiply-adds"),
     'benchmark': ('benchmark', 'time and memory of models, side by side'),
     'ablate': ('ablate', "train a paper's ablation with several seeds, and write its table"),

@@ -13,7 +13,6 @@ import torch
 from mmgcvit import GCViT
 from mmgcvit.checkpoints import CheckpointError, downloads, read_checkpoint
 from mmgcvit.checkpoints.downloads import path_in_cache
-from mmgcvit.commands.main import run_command
 from mmgcvit.errors import MissingPackageError
 from mmgcvit.files import sha256
 
@@ -101,22 +100,6 @@ def test_of_several_processes_one_downloads_while_the_others_wait_without_a_coll
     for process in processes:
         process.join()
     assert server.asked == ['/x.pth']
-
-
-def test_fetch_downloads_every_init_cfg_and_load_from_once(server, tmp_path, capsys):
-    config, other, here = tmp_path / 'config.py', server.address.replace('x.pth', 'y.pth'), tmp_path / 'x.pth'
-    pretrained = f"dict(type='Pretrained', checkpoint={server.address!r})"
-    config.write_text(
-        f'model = dict(backbone=dict(init_cfg={pretrained}), heads=[dict(init_cfg=[{pretrained}])])\n'
-        f"model['neck'] = dict(init_cfg=dict(type='Pretrained', checkpoint={str(here)!r}))\nload_from = {other!r}\n"
-    )
-    run_command('fetch', [config, config])
-    lines = {f'{source}: in the cache' for source in (other, server.address, here)}
-    assert lines <= {*capsys.readouterr().out.splitlines()}
-    assert sorted(server.asked) == ['/x.pth', '/y.pth']
-    config.write_text("load_from = 'no.pth'")
-    with pytest.raises(SystemExit, match=r'^fetch: there is no checkpoint no\.pth'):
-        run_command('fetch', [config])
 
 
 class TestHub:
