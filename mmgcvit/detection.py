@@ -33,10 +33,10 @@ from .registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
 
 @HOOKS.register_module()
 class DropNonFinitePredictionsHook(Hook):
-    """Leaves out predictions whose box or score is not finite, in validation and in tests.
+    """Removes predictions whose box or score is not finite, in validation and in tests.
 
-    pycocotools takes such a box for one that fits any object: a network that has burst has an AP of 1.0, and its
-    checkpoint stays the best of the run. To be removed once pycocotools matches none.
+    pycocotools matches a NaN box with any object: a diverged network would have an AP of 1.0, and its checkpoint would
+    stay the best of the run. To be removed once pycocotools matches none.
     """
 
     def __init__(self) -> None:
@@ -44,12 +44,12 @@ class DropNonFinitePredictionsHook(Hook):
         self.images: list[str] = []
 
     def watch(self, runner: Runner) -> None:
-        """Look at what detectors predict from now on, wrapped ones too."""
+        """Register forward hooks on all detectors in the model, wrapped ones too."""
         detectors = [module for module in runner.model.modules() if isinstance(module, BaseDetector)]
         self.handles = [detector.register_forward_hook(self.drop) for detector in detectors]
 
     def drop(self, model: nn.Module, arguments: Any, outputs: Any) -> None:
-        """What torch calls after the forward pass."""
+        """Remove predictions; torch calls this after the forward pass."""
         for sample in outputs if not model.training and isinstance(outputs, list) else ():
             instances = sample.get('pred_instances')
             if instances is None:
@@ -60,15 +60,14 @@ class DropNonFinitePredictionsHook(Hook):
                 self.images.append(name_of(sample))
 
     def report(self, runner: Runner) -> None:
-        """Look no more, and say where something was left out."""
+        """Remove the hooks, and log the images whose predictions were removed."""
         for handle in self.handles:
             handle.remove()
         images = [name for of_process in all_gather_object(self.images) for name in of_process]
         self.images = []
         if images:
-            named = shorten(images, IMAGES_NAMED)
-            text = f'Predictions for {len(images)} images are not finite, and were left out: {named}'
-            print_log(text, 'current', logging.WARNING)
+            named = f'{len(images)} images: {shorten(images, IMAGES_NAMED)}'
+            print_log(f'Predictions that are not finite were removed for {named}', 'current', logging.WARNING)
 
     before_val = before_test = watch
     after_val = after_test = report
@@ -171,8 +170,8 @@ LARGEST = 1e6
 class HungarianAssigner(MMDetHungarianAssigner):
     """mmdet's, in float32, which also matches predictions that are not finite, to anything.
 
-    SciPy refuses such costs, and the run would end in its error. So the losses come out not finite instead, and the
-    step is left out. To be removed once mmdet matches them.
+    SciPy raises an error for NaN costs, which would end the run. Here the losses are not finite instead, and the step
+    is skipped. To be removed once mmdet matches them.
     """
 
     def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
@@ -185,11 +184,11 @@ class HungarianAssigner(MMDetHungarianAssigner):
 
 @TRANSFORMS.register_module()
 class ApplyExifAsAnnotated(BaseTransform):
-    """Take an image as it is stored, unturned, where only so it has the size that its annotations give.
+    """Ignore an image's EXIF rotation where its annotations have the size without it.
 
-    Cameras store a turned image with a note (EXIF) of how to turn it back, which mmcv does. Some tools annotate the
-    image as it is stored. Then width and height are the other way round, boxes lie outside of the image, and clipping
-    leaves boxes without an area, of which losses are not finite. A square image, or one upside down, does not show.
+    mmcv rotates images as EXIF says. Some tools annotate the image as it is stored. Then width and height are swapped,
+    boxes lie outside of the image, and clipping leaves boxes without an area, whose losses are not finite. Square
+    images, and those upside down, cannot be told.
 
     Changes ``img``, ``img_shape`` and ``ori_shape``; needs ``img_path``, and ``height`` and ``width`` of the
     annotations, without which it does nothing.

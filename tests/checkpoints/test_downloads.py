@@ -102,47 +102,45 @@ def test_of_several_processes_one_downloads_while_the_others_wait_without_a_coll
     assert server.asked == ['/x.pth']
 
 
-class TestHub:
-    """Folders on the Hugging Face Hub; a stand-in gives what huggingface_hub would, as tests ask no network."""
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """What was asked of a stand-in for huggingface_hub, which has a backbone; tests ask no network."""
+    asked = []
 
-    @pytest.fixture
-    def on_hub(self, tmp_path, monkeypatch):
-        """A backbone on the Hub, and what was asked for."""
-        built, asked = GCViT(GCVIT, window_size=5), []
-        built.save_pretrained(tmp_path / 'snapshot')
-
-        def snapshot_download(repo_id, **options):
-            asked.append((repo_id, options))
-            return str(tmp_path / 'snapshot')
-
-        monkeypatch.setattr(huggingface_hub, 'snapshot_download', snapshot_download)
-        monkeypatch.chdir(tmp_path)
-        return built, asked
-
-    def test_a_name_is_fetched_as_one_commit_and_loaded(self, on_hub):
-        built, asked = on_hub
-        loaded = GCViT.from_pretrained('someone/gcvit-small', revision='v1.0')
-        assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in built.state_dict().items())
-        options = {'revision': 'v1.0', 'allow_patterns': ['config.json', 'model.safetensors']}
-        assert asked == [('someone/gcvit-small', options)]
-        GCViT({**GCVIT, 'embed_dims': 8}).save_pretrained('someone/here')
-        assert GCViT.from_pretrained('someone/here').stage_dims[0] == 8, 'a folder goes before the Hub'
-        assert len(asked) == 1
-
-    @pytest.mark.parametrize('source', ['work_dirs/epoch_1.pth', '/a/b', 'a/b.safetensors', 'timm://a/b'])
-    def test_what_is_not_a_name_on_the_hub_is_not_asked_for(self, source, on_hub):
-        for options in ({}, {'revision': 'main'}):
-            with pytest.raises(CheckpointError, match='name on the Hugging Face Hub' if options else ''):
-                GCViT.from_pretrained(source, **options)
-        assert on_hub[1] == []
-
-    def test_what_the_hub_refuses_or_is_missing_is_a_sentence(self, monkeypatch):
-        def snapshot_download(*args, **options):
+    def snapshot_download(repo_id, **options):
+        asked.append((repo_id, options))
+        if 'mistyped' in repo_id:
             raise OSError('401 Client Error.\nRepository Not Found for url')
+        return str(tmp_path / 'snapshot')
 
-        monkeypatch.setattr(huggingface_hub, 'snapshot_download', snapshot_download)
-        with pytest.raises(CheckpointError, match=r'no file or folder work_dirs/mistyped, .*: 401 Client Error'):
-            GCViT.from_pretrained('work_dirs/mistyped')
-        monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
-        with pytest.raises(MissingPackageError, match=r"no file or folder someone/x;.*pip install 'mmgcvit\[hub\]'"):
-            GCViT.from_pretrained('someone/x')
+    monkeypatch.setattr(huggingface_hub, 'snapshot_download', snapshot_download)
+    monkeypatch.chdir(tmp_path)
+    return asked
+
+
+def test_a_name_on_the_hub_is_fetched_as_one_commit_and_loaded(hub, tmp_path):
+    built = GCViT(GCVIT, window_size=5)
+    built.save_pretrained(tmp_path / 'snapshot')
+    loaded = GCViT.from_pretrained('someone/gcvit-small', revision='v1.0')
+    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in built.state_dict().items())
+    options = {'revision': 'v1.0', 'allow_patterns': ['config.json', 'model.safetensors']}
+    assert hub == [('someone/gcvit-small', options)]
+    GCViT({**GCVIT, 'embed_dims': 8}).save_pretrained('someone/here')
+    assert GCViT.from_pretrained('someone/here').stage_dims[0] == 8, 'a folder goes before the Hub'
+    assert len(hub) == 1
+
+
+@pytest.mark.parametrize('source', ['work_dirs/epoch_1.pth', '/a/b', 'a/b.safetensors', 'timm://a/b'])
+def test_what_is_not_a_name_on_the_hub_is_not_asked_for(source, hub):
+    for options in ({}, {'revision': 'main'}):
+        with pytest.raises(CheckpointError, match='name on the Hugging Face Hub' if options else ''):
+            GCViT.from_pretrained(source, **options)
+    assert hub == []
+
+
+def test_what_the_hub_refuses_or_is_missing_is_a_sentence(hub, monkeypatch):
+    with pytest.raises(CheckpointError, match=r'no file or folder work_dirs/mistyped, .*: 401 Client Error'):
+        GCViT.from_pretrained('work_dirs/mistyped')
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+    with pytest.raises(MissingPackageError, match=r"no file or folder someone/x;.*pip install 'mmgcvit\[hub\]'"):
+        GCViT.from_pretrained('someone/x')
