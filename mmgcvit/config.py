@@ -153,8 +153,8 @@ def without_effect(name: str, cfg: Config, path: str | Path) -> UserError:
     )
     instead = ' '.join(f'{place}{inside and "."}{inside}=...' for place in places[:MOST_PLACES])
     return UserError(
-        f'--cfg-options {name} would change nothing: {first!r} is a variable in {path}; change its line there, or '
-        f'{instead or "the settings that are made of it"}'
+        f'--cfg-options {name} would change nothing: {first!r} is a variable of {path} or of a config below it, not a '
+        f'setting; change its line, or {instead or "the settings that are made of it"}'
     )
 
 

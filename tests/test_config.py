@@ -36,11 +36,11 @@ def test_settings_are_changed_also_those_that_the_file_does_not_have(config):
 @pytest.mark.parametrize(
     ('name', 'message'),
     [
-        ('data_root', r'would change nothing.*change its line there, or train_dataloader\.dataset\.data_root=\.\.\.$'),
-        ('norm_cfg.type', r'change its line there, or model\.norm_cfg\.type=\.\.\.$'),
-        ('pretrained', r'change its line there, or model\.init_cfg\.checkpoint=\.\.\.$'),
-        ('side', r'change its line there, or the settings that are made of it$'),
-        ('note', r"'note' is a variable in .*config\.py"),
+        ('data_root', r'would change nothing.*change its line, or train_dataloader\.dataset\.data_root=\.\.\.$'),
+        ('norm_cfg.type', r'change its line, or model\.norm_cfg\.type=\.\.\.$'),
+        ('pretrained', r'change its line, or model\.init_cfg\.checkpoint=\.\.\.$'),
+        ('side', r'change its line, or the settings that are made of it$'),
+        ('note', r"'note' is a variable of .*config\.py"),
         ('train_dataloder.batch_size', r"no runner reads 'train_dataloder'.*is train_dataloader\.batch_size meant\?"),
         ('xyzzy', "no runner reads 'xyzzy', and .* does not have it$"),
     ],
