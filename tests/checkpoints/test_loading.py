@@ -112,11 +112,11 @@ def test_published_archs_are_known_by_their_weights(network):
         (GCViT('xxtiny'), GCViT('xtiny'), "holds weights of GCViT 'xxtiny'; the model is GCViT 'xtiny'"),
         (LSA('imagenet-tiny'), LSA('cifar-tiny'), "weights of LSA 'imagenet-tiny'; the model is LSA 'cifar-tiny'"),
         (DENSE.backbone(), GCViT({**SMALL, 'embed_dims': 16}), 'GCViT of embed_dims 8, depths .*; the model is .*16'),
-        (ODD.backbone(), DENSE.backbone(), 'with layer scale; the model is .* without layer scale'),
+        (ODD.backbone(), DENSE.backbone(), 'layer_scale 1; the model is .* layer_scale None'),
         (
             TINY.backbone(),
             LSA({**TINY.arch, 'num_kv_heads': (1, 1, 1, 1)}),
-            r'32\) channels of keys.*8\) channel',
+            r'num_heads \(1, 1, 1, 1\).*num_heads \(4, 4, 4, 4\)',
         ),
         (TINY.backbone(), GCViT('xxtiny'), 'holds LSA weights; the model is GCViT'),
         (GCViT('xxtiny', out_indices=(0,)), TINY.backbone(), 'holds GCViT weights; the model is LSA'),
