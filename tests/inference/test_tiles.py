@@ -32,13 +32,9 @@ def test_pixels_have_the_class_that_a_tile_gives_them_which_sees_around_them():
         depths = []
         for left, top, right, bottom in tiles:
             y, x = np.mgrid[top:bottom, left:right]
-            edges = [
-                (y - top, top),
-                (bottom - 1 - y, size[0] - bottom),
-                (x - left, left),
-                (right - 1 - x, size[1] - right),
-            ]
-            depths.append(np.min([np.where(is_inner, distance, 999) for distance, is_inner in edges], axis=0))
+            inner = [(y - top, top), (x - left, left)]
+            inner += [(bottom - 1 - y, size[0] - bottom), (right - 1 - x, size[1] - right)]
+            depths.append(np.min([np.where(is_inner, distance, 999) for distance, is_inner in inner], axis=0))
         assert merge_label_maps(tiles, depths, size).min() >= side // 8
 
 
