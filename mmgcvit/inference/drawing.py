@@ -7,7 +7,6 @@ only fonts, so threads may draw at once.
 import colorsys
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,73 +78,60 @@ def draw_prediction(
     Returns:
         (height, width, 3) uint8, blue, green, red.
     """
-    canvas = image.copy()
-    if scale != 1:
-        size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-        canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     if isinstance(found, Classification):
+        canvas = resize(image, scale)
         text = f'{found.class_name} {found.score:.2f}' if with_scores else found.class_name
         return draw_labels(canvas, [(0, 0)], [text], [palette[found.label]], choose_text_size(canvas))
     regions = found if isinstance(found, Segmentation) else getattr(found, 'segments', None)
     if regions is not None:
-        return draw_regions(canvas, regions, palette)
-    if found is not None and len(found):
-        return draw_objects(canvas, resize_objects(found, scale, canvas.shape[:2]), palette, with_scores)
-    return canvas
+        return draw_regions(image, regions, palette, scale)
+    return draw_objects(image, found, palette, scale, with_scores) if found else resize(image, scale)
 
 
-def resize_objects(found: Detections, scale: float, size: tuple[int, int]) -> Detections:
-    """Detections in a picture that is so much larger, of size (height, width)."""
-    masks = found.masks
-    if scale != 1 and isinstance(masks, np.ndarray):
-        shapes = [cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) for mask in masks]
-        masks = np.array(shapes, bool)
-    elif scale != 1 and masks is not None:
-        masks = masks.resize(size)
-    return replace(found, boxes=found.boxes * np.float32(scale), masks=masks)
+def resize(image: np.ndarray, scale: float) -> np.ndarray:
+    """A copy of an image that is so much larger."""
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def draw_objects(canvas: np.ndarray, found: Detections, palette: Sequence[Colour], with_scores: bool) -> np.ndarray:
+def draw_objects(
+    image: np.ndarray, found: Detections, palette: Sequence[Colour], scale: float, with_scores: bool
+) -> np.ndarray:
     """Draw masks, boxes and names, those of the highest scores on top. A tracked object has a number and a colour."""
     found = found.select(np.arange(len(found))[::-1])
-    objects = found.to_supervision()
-    objects.xyxy = objects.xyxy.round().clip(0, np.tile(np.subtract(canvas.shape[1::-1], 1), 2))
-    texts, colours = found.class_names, [palette[label] for label in found.labels]
+    objects, texts, colours = found.to_supervision(), found.class_names, [palette[label] for label in found.labels]
     if found.ids is not None:
         texts = [f'{name} #{number}' for name, number in zip(texts, found.ids, strict=True)]
         colours = list(map(make_hue, found.ids))
     if with_scores:
         texts = [f'{text} {score:.2f}' for text, score in zip(texts, found.scores, strict=True)]
     style = {'color': as_palette(colours), 'color_lookup': sv.ColorLookup.INDEX}
-    size = choose_text_size(canvas, found.boxes)
-    for annotator in (
-        sv.MaskAnnotator(opacity=OPACITY, **style),
-        sv.PolygonAnnotator(thickness=1, **style),
-        sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style),
-    ):
-        canvas = annotator.annotate(canvas, objects)
+    canvas = resize(sv.MaskAnnotator(opacity=OPACITY, **style).annotate(image.copy(), objects), scale)
+    objects.mask, limits = None, np.tile(np.subtract(canvas.shape[1::-1], 1), 2)
+    objects.xyxy = (objects.xyxy * scale).round().clip(0, limits)
+    size = choose_text_size(canvas, objects.xyxy)
+    canvas = sv.BoxAnnotator(thickness=max(1, round(size * LINE_WIDTH)), **style).annotate(canvas, objects)
     return draw_labels(canvas, objects.xyxy[:, :2], texts, colours, size)
 
 
-def draw_regions(canvas: np.ndarray, found: Segmentation, palette: Sequence[Colour]) -> np.ndarray:
+def draw_regions(image: np.ndarray, found: Segmentation, palette: Sequence[Colour], scale: float) -> np.ndarray:
     """Colour and outline the regions of a map, and write their names in their middles."""
-    height, width = canvas.shape[:2]
-    resized = cv2.resize(found.label_map.astype(np.uint16), (width, height), interpolation=cv2.INTER_NEAREST)
-    table, is_painted = np.zeros((1 << 16, 3), np.uint8), np.zeros(1 << 16, bool)
-    painted_here = [number for number, name in enumerate(found.class_names) if name != BACKGROUND]
-    numbers, colours = found.numbers[painted_here], [palette[label] for label in found.labels[painted_here]]
-    table[numbers], is_painted[numbers] = np.reshape(colours, (-1, 3))[:, ::-1], True
-    coloured, painted = table[resized], is_painted[resized]
+    label_map = found.label_map.astype(np.uint16)
+    is_painted = np.array([name != BACKGROUND for name in found.class_names], bool)
+    is_named = is_painted & (found.areas >= MIN_NAMED_SHARE * label_map.size)
+    colours = np.zeros((1 << 16, 3), np.uint8)
+    colours[found.numbers] = np.reshape([palette[label][::-1] for label in found.labels], (-1, 3))
+    coloured, painted = colours[label_map], np.isin(label_map, found.numbers[is_painted])
+    canvas = image.copy()
     canvas[painted] = cv2.addWeighted(coloured, OPACITY, canvas, 1 - OPACITY, 0)[painted]
-    edges = painted & (cv2.morphologyEx(resized, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0)
+    edges = painted & (cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0)
     canvas[edges] = coloured[edges]
-    named = [number for number in painted_here if found.areas[number] >= MIN_NAMED_SHARE * found.label_map.size]
-    if not named:
+    canvas, named = resize(canvas, scale), np.flatnonzero(is_named)
+    if not len(named):
         return canvas
-    middles = center_of_mass(np.ones_like(found.label_map), found.label_map, found.numbers[named])
-    places = np.array(middles)[:, ::-1] * np.divide((width, height), found.label_map.shape[::-1])
-    texts, colours = [found.class_names[number] for number in named], [palette[found.labels[n]] for n in named]
-    return draw_labels(canvas, places, texts, colours, choose_text_size(canvas), sv.Position.CENTER)
+    middles = np.array(center_of_mass(np.ones_like(label_map), label_map, found.numbers[named]))[:, ::-1]
+    texts, grounds = [found.class_names[number] for number in named], [palette[found.labels[n]] for n in named]
+    return draw_labels(canvas, middles * scale, texts, grounds, choose_text_size(canvas), sv.Position.CENTER)
 
 
 def draw_labels(

@@ -8,7 +8,6 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
@@ -121,14 +120,12 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
         settings['data_preprocessor'].to_rgb = not settings['data_preprocessor'].get('to_rgb', False)
     steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *ANNOTATION_STEPS)]
-    loading = next((step for step in dataset.pipeline if type_name(step) == LOADING), {})
     with building_in(kind.scope):
         # Float32, as images are converted to.
         model = revert_sync_batchnorm(MODELS.build(settings)).float().eval()
         names = find_class_names(meta, dataset, model)
         palette = choose_palette(len(names), [info.get('palette') for info in find_class_info(meta, dataset)])
-        dtype = np.float32 if loading.get('to_float32') else np.uint8
-        return kind(model, Compose(steps), loader_of(dataset), names, palette, dtype)
+        return kind(model, Compose(steps), loader_of(dataset), names, palette)
 
 
 @contextmanager

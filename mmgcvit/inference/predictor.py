@@ -43,8 +43,6 @@ class Predictor(ABC):
     loader: Loader
     classes: list[str]
     palette: list[Colour]
-    # Of the images that the pipeline takes.
-    dtype: type = np.uint8
 
     @abstractmethod
     def read_sample(self, sample: Any) -> Prediction:
@@ -64,7 +62,7 @@ class Predictor(ABC):
             images: An image, or several in a list or tuple. An image is a path; an array of shape (height, width, 3)
                 in the order **blue, green, red**, as ``cv2.imread`` gives it; or an image of Pillow's.
             batch_size: The number of images, or tiles, at a time.
-            tiles: Predict larger images in overlapping tiles of so many pixels a side.
+            tiles: Detect objects of larger images in overlapping tiles of so many pixels a side.
 
         Returns:
             :class:`Detections`, :class:`Segmentation` or :class:`Classification`; a list of them for several images.
@@ -88,11 +86,7 @@ class Predictor(ABC):
         return found
 
     def draw(self, image: ImageLike, prediction: Prediction | None = None) -> np.ndarray:
-        """Draw a prediction into a copy of an image.
-
-        Args:
-            image: As for a call.
-            prediction: What a call has returned for it, or a part of that; None to predict it.
+        """Draw what a call has returned for an image, or a part of it, into a copy; without a prediction, predict.
 
         Returns:
             (height, width, 3) uint8, blue, green, red, as ``cv2.imwrite`` takes it. Pictures of a classifier that are
@@ -118,7 +112,7 @@ class Predictor(ABC):
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
         """Apply the test pipeline to an image (height, width, 3), blue, green, red; a UserError if that fails."""
-        image, size = image.astype(self.dtype, copy=False), image.shape[:2]
+        size = image.shape[:2]
         loaded = {'img': image, 'img_id': 0, 'img_path': None, 'img_shape': size, 'ori_shape': size}
         # For models that find classes by their names, as Grounding DINO.
         loaded.update(text=tuple(self.classes), custom_entities=True)
@@ -126,9 +120,7 @@ class Predictor(ABC):
             return self.pipeline(loaded)
         # Transforms raise errors of any class.
         except Exception as error:
-            raise UserError(
-                f'the test pipeline cannot prepare it, {size} ({first_line(error)})'
-            ) from None
+            raise UserError(f'the test pipeline cannot prepare it, {size} ({first_line(error)})') from None
 
     def predict_prepared(self, batch: Sequence[dict[str, Any]]) -> list[Prediction]:
         """Predict images that are prepared; a UserError if the network cannot take them."""
@@ -162,9 +154,6 @@ class Detector(Predictor):
     scope = 'mmdet'
     score_thr = 0.3
 
-    def choose_group(self, prepared: dict[str, Any]) -> None:
-        """One group: mmdet pads images to one shape."""
-
     def read_sample(self, sample: Any) -> Detections:
         objects = sample.pred_instances.cpu()
         # A diverged network predicts boxes that are not finite.
@@ -187,14 +176,12 @@ class Detector(Predictor):
 
         ids = segments.sem_seg[0].cpu().numpy()
         numbers, places, areas = np.unique(ids, return_inverse=True, return_counts=True)
-        labels = numbers % INSTANCE_OFFSET
         # Pixels without a segment have the number of classes, or 0 after mmdet's metric.
-        are_segments = (labels < len(self.classes)) & (numbers > 0)
-        labels = labels[are_segments].astype(np.int64)
+        are_segments = (numbers % INSTANCE_OFFSET < len(self.classes)) & (numbers > 0)
         segment_map = np.where(are_segments, are_segments.cumsum(), 0)[places].reshape(ids.shape).astype(np.int32)
-        return Segmentation(
-            segment_map, labels, self.get_names(labels), areas[are_segments], np.arange(1, len(labels) + 1)
-        )
+        labels = (numbers[are_segments] % INSTANCE_OFFSET).astype(np.int64)
+        segment_ids = np.arange(1, len(labels) + 1)
+        return Segmentation(segment_map, labels, self.get_names(labels), areas[are_segments], segment_ids)
 
 
 class Segmentor(Predictor):
@@ -204,14 +191,11 @@ class Segmentor(Predictor):
     scope = 'mmseg'
 
     def read_sample(self, sample: Any) -> Segmentation:
-        return self.make_segmentation(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32))
-
-    def make_segmentation(self, label_map: np.ndarray) -> Segmentation:
-        """Count the classes of a label map (height, width)."""
+        label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int32)
         labels, areas = np.unique(label_map, return_counts=True)
         order = np.argsort(-areas, kind='stable')
-        labels, areas = labels[order].astype(np.int64), areas[order].astype(np.int64)
-        return Segmentation(label_map, labels, self.get_names(labels), areas)
+        labels = labels[order].astype(np.int64)
+        return Segmentation(label_map, labels, self.get_names(labels), areas[order])
 
 
 class Classifier(Predictor):

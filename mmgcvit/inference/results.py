@@ -112,10 +112,6 @@ class Classification:
     score: float
     scores: np.ndarray
 
-    def to_supervision(self) -> sv.Classifications:
-        """All classes and their scores."""
-        return sv.Classifications(class_id=np.arange(len(self.scores)), confidence=self.scores)
-
 
 Prediction = Detections | Segmentation | Classification
 

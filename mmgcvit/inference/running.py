@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -21,41 +22,38 @@ from .tiles import TiledPredictor
 from .tracking import Tracker
 
 
+@dataclass
 class PredictionRun:
     """What is done with each input.
 
-    Args:
-        model: Predicts.
-        outputs: Where to write.
+    Attributes:
         batch_size: The number of images, frames or, with ``tiles``, tiles at a time.
         draw: Whether to write pictures and videos.
         write: Whether to write JSON and label maps.
         tiles: The side of tiles in pixels; None predicts whole images.
         track: Whether to track the objects of videos.
-
-    Attributes:
         images: How many images were predicted.
         frames: How many frames of videos were predicted.
         failed: A sentence for each input that could not be predicted.
     """
 
-    def __init__(
-        self,
-        model: Predictor,
-        outputs: Outputs,
-        batch_size: int = 1,
-        draw: bool = True,
-        write: bool = True,
-        tiles: int | None = None,
-        track: bool = False,
-    ) -> None:
-        self.model, self.outputs, self.draw, self.write, self.track = model, outputs, draw, write, track
-        self.predictor = model if tiles is None else TiledPredictor(model, tiles, batch_size)
-        self.batch_size = batch_size if tiles is None else 1
-        self.categories = list_categories(model.task, model.classes)
+    model: Predictor
+    outputs: Outputs
+    batch_size: int = 1
+    draw: bool = True
+    write: bool = True
+    tiles: int | None = None
+    track: bool = False
+    images: int = 0
+    frames: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.predictor = self.model
+        if self.tiles is not None:
+            self.predictor, self.batch_size = TiledPredictor(self.model, self.tiles, self.batch_size), 1
+        self.categories = list_categories(self.model.task, self.model.classes)
         self.progress = Progress(disable=not sys.stdout.isatty())
-        self.images = self.frames = 0
-        self.failed: list[str] = []
 
     def predict(self, inputs: Inputs, max_frames: int | None = None) -> None:
         """Predict images, then videos, then cameras, of these at most so many frames."""

@@ -1,27 +1,20 @@
-"""Predict large images in overlapping tiles, and merge what is found in them into one prediction.
-
-Objects are merged by ``supervision.InferenceSlicer``, label maps here, which it has no way for. Tiles are left, top,
-right, bottom in pixels.
-"""
+"""Detect objects of large images in overlapping tiles, merged by ``supervision.InferenceSlicer``."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 import supervision as sv
 
 from ..errors import UserError
-from .results import Detections, Prediction, Segmentation
+from .results import Detections
 
 if TYPE_CHECKING:
     from .predictor import Predictor
 
-Box = tuple[int, int, int, int]
 # Neighbouring tiles overlap by this share of their side.
 OVERLAP = 0.25
 # Of two objects of a class, the lower-scoring is dropped if the other covers this share of the smaller one (IoS).
@@ -40,30 +33,25 @@ class TiledPredictor:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        if self.model.task == 'classification':
-            raise UserError('tiles are for detection and segmentation; this is classification, of whole images')
+        if self.model.task != 'detection':
+            raise UserError(f'tiles are for detection; this is {self.model.task}')
 
-    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
-        """As :meth:`.Predictor.predict_batch`."""
-        return [self.predict_image(image) for image in images]
-
-    def predict_image(self, image: np.ndarray) -> Prediction | UserError:
-        """Predict an image (height, width, 3); one that is no larger than a tile as a whole."""
-        try:
-            if max(image.shape[:2]) <= self.side:
-                return self.predict_tiles([image])[0]
-            return self.find_objects(image) if self.model.task == 'detection' else self.find_regions(image)
-        except UserError as error:
-            return error
+    def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections | UserError]:
+        """As :meth:`.Predictor.predict_batch`; an image that is no larger than a tile is predicted as a whole."""
+        found = []
+        for image in images:
+            try:
+                is_large = max(image.shape[:2]) > self.side
+                found.append(self.find_objects(image) if is_large else self.predict_tiles([image])[0])
+            except UserError as error:
+                found.append(error)
+        return found
 
     def find_objects(self, image: np.ndarray) -> Detections:
         """Detect objects in tiles; masks are kept as crops (``supervision.CompactMask``)."""
 
         def detect(tiles: list[np.ndarray]) -> list[sv.Detections]:
-            found = self.predict_tiles(tiles)
-            if found[0].segments is not None:
-                raise UserError('segments of panoptic segmentation are not merged over tiles; predict the whole image')
-            found = [each.to_supervision() for each in found]
+            found = [each.to_supervision() for each in self.predict_tiles(tiles)]
             for tile, objects in zip(tiles, found, strict=True):
                 objects.data['near_edge'] = find_near_edges(objects.xyxy, tile.shape[:2], MARGIN * self.side)
             return found
@@ -100,43 +88,17 @@ class TiledPredictor:
         is_kept[is_cut] = covered.max(1, initial=0) < MAX_COVERED
         return objects.select(np.flatnonzero(is_kept))
 
-    def find_regions(self, image: np.ndarray) -> Segmentation:
-        """Segment an image in tiles."""
-        tiles = cut_tiles(image.shape[:2], self.side)
-        found = self.predict_tiles([image[top:bottom, left:right] for left, top, right, bottom in tiles])
-        label_maps = [each.label_map for each in found]
-        return self.model.make_segmentation(merge_label_maps(tiles, label_maps, image.shape[:2]))
-
-    def predict_tiles(self, tiles: Sequence[np.ndarray]) -> list[Prediction]:
+    def predict_tiles(self, tiles: Sequence[np.ndarray]) -> list[Detections]:
         """Predict tiles; raises the UserError of the first that cannot be predicted."""
-        found = []
-        for begin in range(0, len(tiles), self.batch_size):
-            found += self.model.predict_batch(tiles[begin : begin + self.batch_size])
-        for error in found:
-            if isinstance(error, UserError):
-                raise error
+        found = self.model.predict_batch(tiles)
+        for each in found:
+            if isinstance(each, UserError):
+                raise each
+            if each.segments is not None:
+                raise UserError('segments of panoptic segmentation are not merged over tiles; predict the whole image')
         return found
 
 
 def find_near_edges(boxes: np.ndarray, size: tuple[int, int], margin: float) -> np.ndarray:
     """Whether boxes (n, 4) are near to the left, top, right and bottom edge of an image (height, width): (n, 4)."""
     return np.hstack([boxes[:, :2] <= margin, boxes[:, 2:] >= np.subtract(size[::-1], margin)])
-
-
-def cut_tiles(size: tuple[int, int], side: int) -> list[Box]:
-    """Tiles that cover an image (height, width), evenly spread, row by row."""
-    spans = []
-    for length in size:
-        number = max(1, math.ceil((length / side - OVERLAP) / (1 - OVERLAP)))
-        begins = np.linspace(0, max(0, length - side), number).round().astype(int).tolist()
-        spans.append([(begin, min(begin + side, length)) for begin in begins])
-    return [(left, top, right, bottom) for (top, bottom), (left, right) in product(*spans)]
-
-
-def merge_label_maps(tiles: Sequence[Box], label_maps: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    """The label map of an image (height, width): tiles row by row, each without half of what it shares with earlier."""
-    merged = np.empty(size, np.int32)
-    for (left, top, right, bottom), label_map in zip(tiles, label_maps, strict=True):
-        y, x = (int(OVERLAP / 2 * side) * (begin > 0) for side, begin in zip(label_map.shape, (top, left), strict=True))
-        merged[top + y : bottom, left + x : right] = label_map[y:, x:]
-    return merged

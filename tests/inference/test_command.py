@@ -120,7 +120,7 @@ REFUSED = {
     'photos/a.png RUN/classify.py': 'there is no config photos/a.png',
     'RUN empty/none.mp4': 'empty/none.mp4: there is no such image or video',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
-    'RUN photos --tiles 64': 'tiles are for detection and segmentation; this is classification',
+    'RUN photos --tiles 64': 'tiles are for detection; this is classification',
     'RUN photos --score-thr 0.5': 'a score from 0 to 1, of a detector; this is classification',
     'RUN photos --track': 'photos/a.png is an image; name videos and cameras alone',
     'RUN photos --no-save-vis --no-save-pred': 'nothing would be written',

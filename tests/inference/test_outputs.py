@@ -100,4 +100,3 @@ def test_the_five_highest_scoring_classes_are_written():
     records = make_records(found, list_categories('classification', list('abcdefg')))
     assert [record['category_name'] for record in records] == list('dbefa')
     assert records[0] == {'category_id': 3, 'category_name': 'd', 'score': pytest.approx(0.3)}
-    assert found.to_supervision().get_top_k(1)[0].tolist() == [3]
