@@ -121,7 +121,7 @@ REFUSED = {
     'RUN empty/none.mp4': 'empty/none.mp4: there is no such image or video',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
     'RUN photos --tiles 64': 'tiles are for detection; this is classification',
-    'RUN photos --score-thr 0.5': 'a score from 0 to 1, of a detector; this is classification',
+    'RUN photos --score-thr 0.5': 'for a detector; this is classification',
     'RUN photos --track': 'photos/a.png is an image; name videos and cameras alone',
     'RUN photos --no-save-vis --no-save-pred': 'nothing would be written',
     'RUN photos --out-dir /proc/x': '/proc/x cannot be written',

@@ -62,7 +62,7 @@ def test_what_is_no_source_is_refused_in_a_sentence(run_dir, work_dirs, tmp_path
         ('words.py', whole): 'words.py',
         ('untested.py', whole): 'a test_dataloader with a pipeline',
         (run_dir, None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
-        (run_dir, None, 'cpu', 0.5): 'a score from 0 to 1, of a detector; this is classification',
+        (run_dir, None, 'cpu', 0.5): 'for a detector; this is classification',
     }.items():
         with pytest.raises(UserError, match=words):
             load(*arguments)
