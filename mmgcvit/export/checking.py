@@ -32,10 +32,12 @@ def compare(predictor: Predictor, part: str | None, path: Path) -> Difference:
     is_detector = part is None and predictor.task == 'detection'
     predictor, content = keep_all_scores(predictor, path) if is_detector else (predictor, path.read_bytes())
     session = open_session(content)
-    worst = Difference(0.0, session.get_outputs()[0].name)
+    names = [output.name for output in session.get_outputs()]
+    worst = Difference(0.0, names[0])
     for seed, (batch, height, width) in enumerate(SHAPES):
         images = make_random_images((batch, 3, height, width), seed)
-        found, expected = run(session, images.numpy()), compute_expected(predictor, part, images)
+        found = dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
+        expected = compute_expected(predictor, part, images)
         if is_detector:
             found, expected = match_objects(found, expected, (height, width))
         worst = max([worst, *(Difference(distance(found[name], expected[name]), name) for name in expected)])
@@ -62,12 +64,6 @@ def open_session(content: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
-
-
-def run(session: Any, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The outputs by name for images (B, 3, H, W)."""
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {INPUT: images}), strict=True))
 
 
 def distance(found: np.ndarray, expected: np.ndarray) -> float:

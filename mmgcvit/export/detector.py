@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.ops import RoIAlign
 from mmdet.models import (
     CascadeRoIHead,
     ConvFCBBoxHead,
@@ -31,7 +30,7 @@ from ..errors import UserError
 from ..models.layers.windows import round_up
 
 SUPPORTED = (
-    "exported are mmdet's Faster, Mask and Cascade R-CNN with RPNHead by sigmoid, ConvFCBBoxHead, FCNMaskHead, "
+    "exported are mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
     'DeltaXYWHBBoxCoder, RoIAlign that averages and plain NMS; of any other detector the backbone (--part backbone)'
 )
 # The score of positions without an object; other scores are from 0 to 1, and the threshold is halfway.
@@ -265,32 +264,15 @@ def as_list(part: nn.Module) -> list[nn.Module]:
 
 
 def check_supported(model: nn.Module) -> None:
-    """Reject detectors with parts that the graph does not implement."""
+    """Reject detectors that the graph does not implement; what differs beside these shows when outputs are compared."""
     roi_head = getattr(model, 'roi_head', None)
     if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
         raise UserError(f'the detector is a {type(model).__name__}; {SUPPORTED}')
-    box_heads, masks = as_list(roi_head.bbox_head), roi_head.with_mask
-    extractors = [*as_list(roi_head.bbox_roi_extractor), *(as_list(roi_head.mask_roi_extractor) if masks else [])]
-    layers = [layer for extractor in extractors for layer in getattr(extractor, 'roi_layers', [])]
-    unsupported = [
-        *([roi_head.shared_head] if roi_head.with_shared_head else []),
-        *([] if isinstance(model.rpn_head, RPNHead) and model.rpn_head.use_sigmoid_cls else [model.rpn_head]),
-        *(
-            head
-            for head in box_heads
-            if not isinstance(head, ConvFCBBoxHead) or not head.with_reg or head.custom_cls_channels
-        ),
-        *(head for head in (as_list(roi_head.mask_head) if masks else []) if type(head) is not FCNMaskHead),
-        *(
-            coder
-            for coder in (head.bbox_coder for head in (model.rpn_head, *box_heads))
-            if type(coder) is not DeltaXYWHBBoxCoder or coder.add_ctr_clamp or not coder.clip_border
-        ),
-        *(extractor for extractor in extractors if not isinstance(extractor, SingleRoIExtractor)),
-        *(layer for layer in layers if not isinstance(layer, RoIAlign) or layer.pool_mode != 'avg'),
-    ]
-    if unsupported:
-        raise UserError(f'the detector has a {type(unsupported[0]).__name__} that is not exported; {SUPPORTED}')
+    heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in as_list(roi_head.bbox_head))]
+    heads += [(head, FCNMaskHead) for head in as_list(roi_head.mask_head)] if roi_head.with_mask else []
+    for head, kind in heads:
+        if not isinstance(head, kind):
+            raise UserError(f'the detector has a {type(head).__name__}, which is not exported; {SUPPORTED}')
     for suppression in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
         if suppression.get('type', 'nms') != 'nms' or set(suppression) - {'type', 'iou_threshold', 'split_thr'}:
             raise UserError(f'the detector suppresses overlaps by {dict(suppression)}; {SUPPORTED}')

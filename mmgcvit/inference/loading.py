@@ -72,7 +72,9 @@ def load(
     predictor.network.to(chosen)
     if score_thr is not None:
         if predictor.task != 'detection' or not 0 <= score_thr <= 1:
-            raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1, for a detector; this is {predictor.task}')
+            raise UserError(
+                f'score_thr={score_thr}: expected a score from 0 to 1, for a detector; this is {predictor.task}'
+            )
         predictor.score_thr = score_thr
     return predictor
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,18 @@ KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
 class Outputs:
     """Paths below a folder, which is made when the first file is written.
 
-    Files have the paths of the inputs below their common folder, without a suffix unless inputs differ in it alone.
+    Files have the paths of the inputs below their common folder, without suffixes unless some differ in these alone.
     """
 
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
         check_out_dir(folder, (*FILES, *FOLDERS), overwrite)
         self.folder = folder
-        paths = {name: absolute_path(name) for name in inputs}
-        common = os.path.commonpath([path.parent for path in paths.values()]) if paths else ''
-        below = {name: path.relative_to(common) for name, path in paths.items()}
-        uses = Counter(str(path.with_suffix('')).lower() for path in below.values())
-        self.names = {
-            name: path.with_suffix('') if uses[str(path.with_suffix('')).lower()] == 1 else path
-            for name, path in below.items()
-        }
+        paths = [absolute_path(name) for name in inputs]
+        common = os.path.commonpath([path.parent for path in paths]) if paths else ''
+        below = [path.relative_to(common) for path in paths]
+        stems = [path.with_suffix('') for path in below]
+        is_clear = len({str(stem).lower() for stem in stems}) == len(stems)
+        self.names = dict(zip(inputs, stems if is_clear else below, strict=True))
 
     def get_path(self, kind: str, source: str, suffix: str) -> Path:
         """The path in one of :data:`FOLDERS` for an input, or a camera."""

@@ -22,7 +22,7 @@ PICTURE = picture_of(10, 12)
     'names',
     [
         {'photos/a/1.jpg': 'a/1', 'photos/b/1.jpg': 'b/1', 'photos/b/2.jpg': 'b/2'},
-        {'v.avi': 'v.avi', 'v.mp4': 'v.mp4', 'w.mp4': 'w'},
+        {'v.avi': 'v.avi', 'v.mp4': 'v.mp4', 'w.mp4': 'w.mp4'},
         {'a.jpg': 'a.jpg', 'a.PNG': 'a.PNG', 'a.png': 'a.png'},
         {'../../a/x.jpg': 'a/x', '../b/x.jpg': 'w/b/x'},
     ],

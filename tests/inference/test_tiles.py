@@ -1,13 +1,10 @@
 """Large images in tiles: small objects are found, each once, in as little memory as crops of masks need."""
 
-import json
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 import supervision as sv
-from PIL import Image
 from pycocotools import mask as coco_mask
 
 from mmgcvit import load
@@ -16,9 +13,8 @@ from mmgcvit.inference.drawing import draw_prediction
 from mmgcvit.inference.results import list_categories, make_records
 from mmgcvit.inference.tiles import TiledPredictor
 
-from .conftest import assert_same, picture_of
+from .conftest import assert_same
 from .large_images import DEMO, TILE, matches, page_of
-from .test_inputs import write_video
 
 
 def test_an_image_no_larger_than_a_tile_gives_what_it_gives_whole(models, picture):
@@ -50,10 +46,9 @@ def test_crops_of_masks_are_written_and_drawn_as_whole_masks_are():
 
 def test_a_part_goes_where_another_tile_sees_the_whole():
     """Whatever its class; not at the border of the image, nor what nothing covers."""
-    boxes = [(10, 40, 64, 90), (40, 40, 100, 90), (48, 10, 64, 30), (0, 60, 30, 80)]
+    boxes = [(10, 40, 64, 90), (8, 40, 100, 90), (48, 10, 64, 30), (0, 60, 30, 80)]
     near_edge = np.zeros((4, 4), bool)
     near_edge[[0, 2], 2] = near_edge[3, 0] = True
-    boxes[1] = (8, 40, 100, 90)
     objects = sv.Detections(
         xyxy=np.array(boxes, np.float32), class_id=np.arange(4), confidence=np.ones(4), data={'near_edge': near_edge}
     )
@@ -74,20 +69,3 @@ def test_small_digits_of_a_large_page_are_found_in_tiles_alone():
     for place, one in zip(*which.nonzero(), strict=True):
         mask, digit = found.masks[one], numbers == place + 1
         assert (mask & digit).sum() / (mask | digit).sum() > 0.5
-
-
-def test_the_command_takes_photos_and_videos_in_tiles(call, work_dirs, tmp_path):
-    """In the coordinates of the whole picture, with its EXIF rotation applied."""
-    lying = Image.fromarray(picture_of(90, 200))
-    exif = lying.getexif()
-    exif[0x0112] = 6
-    lying.save(tmp_path / 'photo.jpg', exif=exif)
-    write_video(tmp_path / 'film.avi')
-    call_options = ['--tiles', 64, '--batch-size', 4, '--device', 'cpu', '--score-thr', 0, '--out-dir', 'out']
-    code, printed = call('predict', work_dirs['detection'], 'photo.jpg', 'film.avi', *call_options)
-    assert code == 0, printed
-    records = json.loads((tmp_path / 'out' / 'predictions.json').read_text())
-    assert records
-    assert all(coco_mask.decode(record['segmentation']).shape == (200, 90) for record in records)
-    assert cv2.imread(str(tmp_path / 'out' / 'vis' / 'photo.jpg')).shape == (200, 90, 3)
-    assert len((tmp_path / 'out' / 'preds' / 'film.jsonl').read_text().splitlines()) == 5
