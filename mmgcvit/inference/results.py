@@ -44,15 +44,9 @@ class Detections:
 
     def select(self, chosen: np.ndarray) -> Detections:
         """The objects with the given numbers (k,), in that order."""
-        return replace(
-            self,
-            boxes=self.boxes[chosen],
-            scores=self.scores[chosen],
-            labels=self.labels[chosen],
-            class_names=[self.class_names[number] for number in chosen],
-            masks=None if self.masks is None else self.masks[chosen],
-            ids=None if self.ids is None else self.ids[chosen],
-        )
+        arrays = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'masks', 'ids')}
+        chosen_arrays = {name: None if values is None else values[chosen] for name, values in arrays.items()}
+        return replace(self, class_names=[self.class_names[number] for number in chosen], **chosen_arrays)
 
     def to_supervision(self) -> sv.Detections:
         """The objects as ``supervision.Detections``, with their names as ``data['class_name']``."""

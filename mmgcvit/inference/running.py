@@ -78,14 +78,15 @@ class PredictionRun:
                 if isinstance(found, UserError):
                     self.skip(f'{path}: {found}')
                     continue
-                about = {'image_id': number, 'file_name': path}
                 entry = {'id': number, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
                 if self.draw:
                     entry['drawn'] = str(self.outputs.write_picture(path, self.model.draw(image, found)))
                 if self.write and isinstance(found, Segmentation):
                     entry['label_map'] = str(self.outputs.write_label_map(path, found.label_map))
+                if self.write:
+                    about = {'image_id': number, 'file_name': path}
+                    records += [{**about, **record} for record in make_records(found, self.categories)]
                 images.append(entry)
-                records += [{**about, **record} for record in make_records(found, self.categories)]
                 self.images += 1
         finally:
             if self.write:

@@ -25,13 +25,6 @@ def run_dir(work_dirs, tmp_path):
     return shutil.copytree(work_dirs['classification'], tmp_path / 'run')
 
 
-def test_the_task_is_known_by_the_config(work_dir, task):
-    (config,) = work_dir.glob('*.py')
-    for model in (load(work_dir, device='cpu'), load(config, work_dir / 'epoch_1.pth', 'cpu')):
-        assert (model.task, model.classes) == (task, CLASSES[task])
-        assert len(model.palette) == len(model.classes)
-
-
 def test_of_a_work_dir_the_best_checkpoint_is_taken_then_the_newest(run_dir):
     """Damaged ones are passed over."""
     best = run_dir / 'best_accuracy_top1_epoch_1.pth'

@@ -8,7 +8,6 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from mmgcvit.datasets.classes import COCO_CATEGORIES
 from mmgcvit.inference import Classification, Detections, Segmentation, UserError
 from mmgcvit.inference.outputs import Outputs, write_json
 from mmgcvit.inference.results import list_categories, make_records
@@ -76,13 +75,6 @@ def test_objects_are_written_as_pycocotools_reads_them(tmp_path):
     (dog,) = read.loadAnns(read.getAnnIds(catIds=truth.getCatIds(['dog'])))
     assert (dog['bbox'], dog['category_id']) == ([3, 2, 6, 6], 2)
     np.testing.assert_array_equal(read.annToMask(dog), masks[0])
-
-
-def test_cocos_classes_have_cocos_ids():
-    names = [category['name'] for category in COCO_CATEGORIES]
-    categories = list_categories('detection', names)
-    assert (categories[0]['id'], categories[79]) == (1, {'id': 90, 'name': 'toothbrush'})
-    assert list_categories('segmentation', names)[0]['id'] == 0
 
 
 def test_classes_of_pixels_are_written_with_their_areas_and_become_supervisions():
