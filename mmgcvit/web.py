@@ -1,6 +1,5 @@
 """A Gradio page on which to try a trained model: upload a picture, see the predictions drawn."""
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,11 +12,7 @@ from .inference import Predictor
 from .inference.results import Classification, Prediction, Segmentation
 
 LOOPBACK = '127.0.0.1'
-# In a clone; installed packages have no docs.
-EXAMPLE = Path(__file__).parent.parent / 'docs' / 'images' / 'digits.jpg'
 LOWEST_SCORE = 0.05
-TOP_CLASSES = 5
-BOX = 'left, top, right, bottom'
 
 
 def build_page(model: Predictor) -> gr.Blocks:
@@ -62,15 +57,13 @@ def build_page(model: Predictor) -> gr.Blocks:
                     webcam_options=gr.WebcamOptions(mirror=False),
                 )
                 least = gr.Slider(LOWEST_SCORE, 1, threshold, step=0.05, label='Score threshold', visible=is_detector)
-                if EXAMPLE.is_file():
-                    gr.Examples([[str(EXAMPLE)]], picture, label='Example')
             with gr.Column():
                 drawing = gr.Image(label='Prediction', format='png', interactive=False, buttons=['download'])
                 if is_detector:
-                    summary = gr.Dataframe(headers=['class', 'score', BOX], label='Objects', interactive=False)
+                    summary = gr.Dataframe(headers=['class', 'score', 'box'], label='Objects', interactive=False)
                 else:
                     label = 'Scores' if model.task == 'classification' else 'Shares of the pixels'
-                    summary = gr.Label(label=label, num_top_classes=TOP_CLASSES)
+                    summary = gr.Label(label=label, num_top_classes=5)
         picture.change(predict, [picture, least], [found, drawing, summary])
         least.change(show, [picture, found, least], [drawing, summary])
     return page
@@ -87,11 +80,7 @@ def summarise(prediction: Prediction, classes: list[str]) -> Any:
 
 
 def serve_page(page: gr.Blocks, port: int) -> str:
-    """Start serving a page to this machine alone, in threads; returns its address.
-
-    Raises:
-        UserError: The port is taken.
-    """
+    """Start serving a page to this machine alone, in threads; returns its address. A UserError if the port is taken."""
     # Requests under other host names are rejected: they come from pages of the web (DNS rebinding).
     only_this_machine = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, 'localhost'])
     try:

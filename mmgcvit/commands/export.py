@@ -27,7 +27,7 @@ def main(args: argparse.Namespace) -> None:
 
     check_onnx()
     source, model = load_model(args)
-    difference = write(model, source, args.target, args.part, args.overwrite, not args.no_check)
+    difference = write(model, source, args.target, args.part, not args.no_check)
     print(f'{args.target}: {args.part or model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if difference is None:
         print('not compared with the model')

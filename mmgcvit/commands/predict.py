@@ -37,7 +37,7 @@ def add_options(parser: Parser) -> None:
         '--tiles',
         type=int,
         metavar='SIDE',
-        help='predict larger images in overlapping squares of so many pixels a side (detection and segmentation)',
+        help='detect objects of larger images in overlapping squares of so many pixels a side',
     )
     parser.add_argument(
         '--score-thr',

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..config import check_config
 from ..errors import UserError
-from ..inference.sources import check_source, find_source, warn_of_other_config
+from ..inference.sources import check_source, find_source
 from .options import Parser, add_common_options, add_source, config_of_run, hide_gpus
 
 FULL_DISK = ': the test could not write, and has ended (work dir {work_dir}). Make room, then call it again'
@@ -46,7 +46,6 @@ def main(args: argparse.Namespace) -> None:
         args.work_dir = str(Path(args.config) / 'test')
     args.config = str(source.config)
     cfg = config_of_run(args)
-    warn_of_other_config(cfg, source)
     with leaving_processes():
         run_test(
             cfg,

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.ops import RoIAlign
 from mmdet.models import (
     CascadeRoIHead,
     ConvFCBBoxHead,
@@ -30,7 +29,10 @@ from torchvision.ops import nms, roi_align
 from ..errors import UserError
 from ..models.layers.windows import round_up
 
-SUPPORTED = 'Faster R-CNN, Mask R-CNN and Cascade R-CNN, with or without masks'
+SUPPORTED = (
+    "exported are mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
+    'DeltaXYWHBBoxCoder, RoIAlign that averages and plain NMS; of any other detector the backbone (--part backbone)'
+)
 # The score of positions without an object; other scores are from 0 to 1, and the threshold is halfway.
 NOTHING, IS_SOMETHING = -1.0, -0.5
 
@@ -262,46 +264,15 @@ def as_list(part: nn.Module) -> list[nn.Module]:
 
 
 def check_supported(model: nn.Module) -> None:
-    """Reject detectors with parts that the graph does not implement; the UserError says which, and what is exported."""
+    """Reject detectors that the graph does not implement; what differs beside these shows when outputs are compared."""
     roi_head = getattr(model, 'roi_head', None)
     if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
-        what = type(model).__name__ if roi_head is None else f'{type(model).__name__}, {type(roi_head).__name__}'
-        raise UserError(
-            f'the detector is a {what}; exported whole are {SUPPORTED}. Of any other, --part backbone exports the '
-            'backbone'
-        )
-    if roi_head.with_shared_head:
-        raise UserError(f'the detector has a shared head; exported are {SUPPORTED}, without one')
-    if not isinstance(model.rpn_head, RPNHead) or not model.rpn_head.use_sigmoid_cls:
-        raise UserError(f'the detector proposes by {type(model.rpn_head).__name__}; exported is RPNHead by sigmoid')
-    for head in as_list(roi_head.bbox_head):
-        if not isinstance(head, ConvFCBBoxHead) or not head.with_reg or head.custom_cls_channels:
-            raise UserError(
-                f'the detector has the box head {type(head).__name__}; exported are Shared2FCBBoxHead, '
-                'Shared4Conv1FCBBoxHead and ConvFCBBoxHead, with boxes and softmax scores'
-            )
-    for head in as_list(roi_head.mask_head) if roi_head.with_mask else ():
-        if type(head) is not FCNMaskHead:
-            raise UserError(f'the detector has the mask head {type(head).__name__}; exported is FCNMaskHead')
-    for coder in (model.rpn_head.bbox_coder, *(head.bbox_coder for head in as_list(roi_head.bbox_head))):
-        if type(coder) is not DeltaXYWHBBoxCoder or coder.add_ctr_clamp or not coder.clip_border:
-            raise UserError(
-                f'the detector codes boxes by {type(coder).__name__}; exported are those by DeltaXYWHBBoxCoder, '
-                'clipped to the image and without add_ctr_clamp'
-            )
-    masks = as_list(roi_head.mask_roi_extractor) if roi_head.with_mask else []
-    for extractor in (*as_list(roi_head.bbox_roi_extractor), *masks):
-        layers = getattr(extractor, 'roi_layers', [])
-        averages = all(isinstance(layer, RoIAlign) and layer.pool_mode == 'avg' for layer in layers)
-        if not isinstance(extractor, SingleRoIExtractor) or not averages:
-            raise UserError(
-                f'the detector cuts regions out by {type(extractor).__name__}; exported is SingleRoIExtractor with '
-                'RoIAlign that averages'
-            )
+        raise UserError(f'the detector is a {type(model).__name__}; {SUPPORTED}')
+    heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in as_list(roi_head.bbox_head))]
+    heads += [(head, FCNMaskHead) for head in as_list(roi_head.mask_head)] if roi_head.with_mask else []
+    for head, kind in heads:
+        if not isinstance(head, kind):
+            raise UserError(f'the detector has a {type(head).__name__}, which is not exported; {SUPPORTED}')
     for suppression in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
-        others = set(suppression) - {'type', 'iou_threshold', 'split_thr'}
-        if suppression.get('type', 'nms') != 'nms' or others:
-            raise UserError(
-                f'the detector suppresses overlaps by {dict(suppression)}; exported is '
-                'dict(type="nms", iou_threshold=...) alone'
-            )
+        if suppression.get('type', 'nms') != 'nms' or set(suppression) - {'type', 'iou_threshold', 'split_thr'}:
+            raise UserError(f'the detector suppresses overlaps by {dict(suppression)}; {SUPPORTED}')

@@ -73,26 +73,18 @@ class SegmentorGraph(nn.Module):
         super().__init__()
         if type(model) is not EncoderDecoder:
             raise UserError(f'the segmentor is a {type(model).__name__}; exported is EncoderDecoder')
-        if hasattr(model.decode_head, 'pixel_decoder'):
-            raise UserError(
-                f"the segmentor's head is a {type(model.decode_head).__name__}, whose queries find masks; exported are "
-                'heads that give logits of classes, such as UPerHead'
-            )
-        if model.test_cfg.mode != 'whole':
-            raise UserError(
-                f'the segmentor is tested in mode {model.test_cfg.mode!r}; exported is whole: '
-                "model.test_cfg=dict(mode='whole') in the config"
-            )
-        padding = model.data_preprocessor.test_cfg or {}
-        if padding.get('size') or padding.get('size_divisor'):
-            raise UserError(
-                f'the segmentor pads images in tests (data_preprocessor.test_cfg={dict(padding)}); exported are '
-                'segmentors that take them as they are'
-            )
-        if model.decode_head.out_channels == 1:
-            raise UserError(
-                'the segmentor has one channel and a threshold for two classes; exported are a channel for each class'
-            )
+        padding, head = model.data_preprocessor.test_cfg or {}, model.decode_head
+        for is_unsupported, words in (
+            (hasattr(head, 'pixel_decoder'), f'has a {type(head).__name__}, whose queries find masks'),
+            (model.test_cfg.mode != 'whole', f'is tested in mode {model.test_cfg.mode!r}'),
+            (padding.get('size') or padding.get('size_divisor'), f'pads images in tests ({dict(padding)})'),
+            (head.out_channels == 1, 'has one channel and a threshold for two classes'),
+        ):
+            if is_unsupported:
+                raise UserError(
+                    f'the segmentor {words}; exported are those that are tested whole, without padding, by a head '
+                    'with a channel for each class, such as UPerHead'
+                )
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.head = replace_pooling(model.decode_head)

@@ -48,7 +48,7 @@ class Preparation(NamedTuple):
     scale: tuple[int, int]  # width and height to resize to
     keep_ratio: bool = False  # whether these are bounds, the longer of the longer side, or the size itself
     edge: str = ''  # 'short', 'long', 'width' or 'height' where that side becomes scale[0]
-    interpolation: str = 'bilinear'  # as OpenCV's and Pillow's filters are called
+    interpolation: str = 'bilinear'
     backend: str = 'cv2'  # or 'pillow'
     crop: tuple[int, int] | None = None  # width and height that are cut out of the middle afterwards
 
@@ -60,15 +60,11 @@ def describe_preparation(steps: Sequence[Any]) -> Preparation:
         name = type(step).__name__
         if name in ('Resize', 'ResizeEdge') and found is None:
             if step.scale is None:
-                raise UserError(
-                    'the test pipeline resizes by a factor (scale_factor), which no file can describe; use scale'
-                )
-            options = {'interpolation': step.interpolation, 'backend': step.backend}
-            if name == 'ResizeEdge':
-                found = Preparation((int(step.scale), int(step.scale)), True, step.edge, **options)
-            else:
-                width, height = step.scale
-                found = Preparation((int(width), int(height)), bool(step.keep_ratio), **options)
+                raise UserError('the test pipeline resizes by scale_factor, which no file can describe; use scale')
+            edge = getattr(step, 'edge', '')
+            width, height = (step.scale, step.scale) if edge else step.scale
+            keep_ratio = bool(edge or step.keep_ratio)
+            found = Preparation((int(width), int(height)), keep_ratio, edge, step.interpolation, step.backend)
         elif name == 'CenterCrop' and found is not None:
             # mmcv's is width and height, mmpretrain's height and width.
             width, height = step.crop_size if type(step).__module__.startswith('mmcv') else step.crop_size[::-1]

@@ -17,41 +17,19 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-# Of OpenCV's and of Pillow's filters, by the names of the test pipelines.
-CV2 = {
-    'nearest': cv2.INTER_NEAREST,
-    'bilinear': cv2.INTER_LINEAR,
-    'bicubic': cv2.INTER_CUBIC,
-    'area': cv2.INTER_AREA,
-    'lanczos': cv2.INTER_LANCZOS4,
-}
-PILLOW = {
-    'nearest': Image.Resampling.NEAREST,
-    'bilinear': Image.Resampling.BILINEAR,
-    'bicubic': Image.Resampling.BICUBIC,
-    'box': Image.Resampling.BOX,
-    'lanczos': Image.Resampling.LANCZOS,
-    'hamming': Image.Resampling.HAMMING,
-}
+# OpenCV's filters by the names of the test pipelines; Pillow calls its own the same.
+CV2 = {'nearest': cv2.INTER_NEAREST, 'bilinear': cv2.INTER_LINEAR, 'bicubic': cv2.INTER_CUBIC, 'area': cv2.INTER_AREA}
 
 
 @dataclass(frozen=True)
 class Detections:
-    """The objects in an image, the surest first.
+    """The objects in an image, the highest-scoring first."""
 
-    Attributes:
-        boxes: (n, 4) float32, left, top, right, bottom in pixels of the image.
-        scores: (n,) float32, from 0 to 1.
-        labels: (n,) int64, numbers of classes.
-        class_names: The n names of these.
-        masks: (n, height, width) bool, None where the model has boxes only.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    labels: np.ndarray
+    boxes: np.ndarray  # (n, 4) float32, left, top, right, bottom in pixels of the image
+    scores: np.ndarray  # (n,) float32, from 0 to 1
+    labels: np.ndarray  # (n,) int64, class numbers
     class_names: list[str]
-    masks: np.ndarray | None = None
+    masks: np.ndarray | None = None  # (n, height, width) bool; None if the model has boxes only
 
 
 @dataclass(frozen=True)
@@ -86,9 +64,6 @@ class Runner:
         task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
         classes: The names of the classes, by their numbers.
         metadata: All that the file says of itself, as text.
-
-    Raises:
-        ValueError: The file holds a backbone alone, or was not written by ``mmgcvit export``.
     """
 
     def __init__(
@@ -99,26 +74,15 @@ class Runner:
         self.score_thr = score_thr
         self.task = self.metadata.get('task')
         if self.task not in ('detection', 'segmentation', 'classification'):
-            raise ValueError(
-                f'{path} holds {self.task or "no model of mmgcvit export"}; expected a detector, a segmentor or a '
-                'classifier, which mmgcvit export writes'
-            )
+            raise ValueError(f'{path} holds {self.task}; expected a whole model, as mmgcvit export writes it')
         self.classes = json.loads(self.metadata['classes'])
 
     def __call__(self, image: str | Path | np.ndarray) -> Prediction:
-        """Predict.
-
-        Args:
-            image: A file, or an array (height, width, 3) uint8 in the order **blue, green, red**, as ``cv2.imread``
-                gives it.
-
-        Raises:
-            ValueError: It is no image.
-        """
+        """Predict a file, or an array (height, width, 3) uint8 in the order **blue, green, red** of ``cv2.imread``."""
         image = as_array(image)
-        prepared = self.prepared(image)
+        prepared = self.prepare(image)
         names = [output.name for output in self.session.get_outputs()]
-        outputs = dict(zip(names, self.session.run(names, {'images': self.normalised(prepared)}), strict=True))
+        outputs = dict(zip(names, self.session.run(names, {'images': self.normalise(prepared)}), strict=True))
         if self.task == 'classification':
             (scores,) = outputs['scores']
             label = int(scores.argmax())
@@ -127,13 +91,13 @@ class Runner:
             size = image.shape[1::-1]
             logits = [cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in outputs['logits'][0]]
             return Segmentation(np.argmax(logits, axis=0).astype(np.int32))
-        return self.detections(outputs, prepared.shape[:2], image.shape[:2])
+        return self.read_objects(outputs, prepared.shape[:2], image.shape[:2])
 
-    def prepared(self, image: np.ndarray) -> np.ndarray:
+    def prepare(self, image: np.ndarray) -> np.ndarray:
         """An image resized and cropped as the test pipeline does: (height, width, 3) uint8 to the same."""
-        size, interpolation = self.size_of(image.shape[:2]), self.metadata['interpolation']
+        size, interpolation = self.choose_size(image.shape[:2]), self.metadata['interpolation']
         if self.metadata['backend'] == 'pillow':
-            resized = np.array(Image.fromarray(image).resize(size, PILLOW[interpolation]))
+            resized = np.array(Image.fromarray(image).resize(size, Image.Resampling[interpolation.upper()]))
         else:
             resized = cv2.resize(image, size, interpolation=CV2[interpolation])
         # Width and height, out of the middle.
@@ -141,7 +105,7 @@ class Runner:
         top, left = (max(0, round((have - want) / 2)) for have, want in zip(size[::-1], crop[::-1], strict=True))
         return resized[top : top + crop[1], left : left + crop[0]]
 
-    def size_of(self, size: tuple[int, int]) -> tuple[int, int]:
+    def choose_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Width and height that an image of height and width ``size`` is resized to."""
         scale, (height, width) = json.loads(self.metadata['scale']), size
         edge = self.metadata['edge']
@@ -155,14 +119,14 @@ class Runner:
         factor = min(max(scale) / max(height, width), min(scale) / min(height, width))
         return int(width * factor + 0.5), int(height * factor + 0.5)
 
-    def normalised(self, image: np.ndarray) -> np.ndarray:
+    def normalise(self, image: np.ndarray) -> np.ndarray:
         """(height, width, 3) uint8, blue, green, red, to the network's input (1, 3, height, width) float32."""
         if self.metadata['channel_order'] == 'rgb':
             image = image[..., ::-1]
         mean, std = (np.array(json.loads(self.metadata[name]), np.float32) for name in ('mean', 'std'))
         return np.ascontiguousarray(((image.astype(np.float32) - mean) / std).transpose(2, 0, 1)[None])
 
-    def detections(
+    def read_objects(
         self, outputs: dict[str, np.ndarray], size: tuple[int, int], original: tuple[int, int]
     ) -> Detections:
         """The objects in the image as it was, from those in the image of ``size``, each height and width."""
@@ -178,11 +142,7 @@ class Runner:
 
 
 def as_array(image: str | Path | np.ndarray) -> np.ndarray:
-    """An image as an array (height, width, 3) uint8.
-
-    Raises:
-        ValueError: It is none.
-    """
+    """An image as an array (height, width, 3) uint8; a ValueError if it is not one."""
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             raise ValueError(f'an image has shape {image.shape} and {image.dtype}; expected (height, width, 3), uint8')
@@ -195,12 +155,12 @@ def as_array(image: str | Path | np.ndarray) -> np.ndarray:
 
 def paste(mask: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A mask (h, w) of what is inside of a box, in an image of height and width ``size``: bilinear, 0 outside."""
-    rows = places_of(size[0], box[1], box[3], mask.shape[0])
-    columns = places_of(size[1], box[0], box[2], mask.shape[1])
+    rows = weigh_bins(size[0], box[1], box[3], mask.shape[0])
+    columns = weigh_bins(size[1], box[0], box[2], mask.shape[1])
     return rows @ mask @ columns.T
 
 
-def places_of(pixels: int, begin: float, end: float, bins: int) -> np.ndarray:
+def weigh_bins(pixels: int, begin: float, end: float, bins: int) -> np.ndarray:
     """The share of each of ``bins`` between ``begin`` and ``end`` at the middle of each pixel: (pixels, bins)."""
     middles = np.arange(pixels, dtype=np.float32) + 0.5
     places = (middles - begin) / max(end - begin, 1e-6) * bins - 0.5

@@ -7,21 +7,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..errors import UserError, check_installed, first_line
-from ..files import atomic_write, check_target
+from ..errors import check_installed
+from ..files import atomic_write
 from ..inference import Predictor
 from ..inference.sources import Source
 from .checking import Difference, compare
 from .graphs import DYNAMIC_INPUT, INPUT, build_graph, name_outputs
 from .metadata import collect_metadata
 
-SUFFIX = '.onnx'
 # The lowest that has all operators with what they are asked for here, LayerNormalization above all.
 OPSET = 17
 # Images of the example that is traced: of sizes that no window divides.
 EXAMPLE = (2, 3, 99, 132)
-# Of Protocol Buffers.
-LARGEST_FILE = 2**31 - 1
 
 
 def check_onnx() -> None:
@@ -30,48 +27,35 @@ def check_onnx() -> None:
 
 
 def write(
-    predictor: Predictor,
-    source: Source,
-    target: Path,
-    part: str | None = None,
-    overwrite: bool = False,
-    check: bool = True,
+    predictor: Predictor, source: Source, target: Path, part: str | None = None, check: bool = True
 ) -> Difference | None:
     """Write a model on the CPU, or its ``'backbone'``, as an ONNX file for images of any size and any batch size.
 
-    The file gets its name only after it was compared with the model in onnxruntime.
+    The file gets its name, and replaces another, only after it was compared with the model in onnxruntime.
 
     Returns:
         The difference of the file from the model; None where it is not checked.
 
     Raises:
-        UserError: The model has parts that cannot be exported, or the file cannot be written or differs from the
-            model. Nothing is left of it.
+        UserError: The model has parts that cannot be exported, or the file differs from the model. Nothing is left of
+            it.
     """
     check_onnx()
-    check_target(target, SUFFIX, overwrite)
     graph = build_graph(predictor, part)
     metadata = collect_metadata(predictor, source, part)
-    try:
-        with atomic_write(target) as unfinished:
-            trace(graph, name_outputs(predictor, part), metadata, unfinished)
-            difference = compare(predictor, part, unfinished) if check else None
-    except OSError as error:
-        raise UserError(f'{target} could not be written: {error.strerror or first_line(error)}') from None
-    return difference
+    with atomic_write(target) as unfinished:
+        trace(graph, name_outputs(predictor, part), metadata, unfinished)
+        return compare(predictor, part, unfinished) if check else None
 
 
 def trace(graph: nn.Module, outputs: Mapping[str, Mapping[int, str]], metadata: Mapping[str, str], path: Path) -> None:
-    """Write a graph in eval mode and its metadata; a UserError if it is too large for an ONNX file.
+    """Write a graph in eval mode and its metadata.
 
     It is traced by torch's older exporter: the newer one rejects NMS, whose number of boxes depends on the data.
     ``outputs`` names the outputs, and their dynamic dimensions by number.
     """
     import onnx
 
-    size = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
-    if size > LARGEST_FILE:
-        raise UserError(f'the model has {size / 1e9:.1f} GB of weights; an ONNX file holds 2 GB')
     example = torch.randn(EXAMPLE, generator=torch.Generator().manual_seed(0))
     options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
     with torch.no_grad(), warnings.catch_warnings():

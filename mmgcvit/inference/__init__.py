@@ -12,8 +12,8 @@ from ..on_demand import on_demand
 if TYPE_CHECKING:
     from .loading import load
     from .predictor import Predictor
-    from .results import Classification, Detections, Panoptic, Prediction, Segmentation
+    from .results import Classification, Detections, Prediction, Segmentation
 
-__all__ = ['Classification', 'Detections', 'Panoptic', 'Prediction', 'Predictor', 'Segmentation', 'UserError', 'load']
-RESULTS = dict.fromkeys(('Classification', 'Detections', 'Panoptic', 'Prediction', 'Segmentation'), 'results')
+__all__ = ['Classification', 'Detections', 'Prediction', 'Predictor', 'Segmentation', 'UserError', 'load']
+RESULTS = dict.fromkeys(('Classification', 'Detections', 'Prediction', 'Segmentation'), 'results')
 __getattr__, __dir__ = on_demand(__name__, {'load': 'loading', 'Predictor': 'predictor', **RESULTS})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-import re
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,20 +16,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-CAMERA = re.compile(r'camera:(\d+)')
+CAMERA = 'camera:'
 # For cameras, which do not tell their frame rate, and the frames taken from one if no number is given.
 CAMERA_FRAME_RATE, CAMERA_FRAMES = 25.0, 100
 
 
 @dataclass
 class Inputs:
-    """Files and camera numbers, each once, in the order in which they were named."""
+    """Files and camera numbers, in the order in which they were named."""
 
     images: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
     cameras: list[int] = field(default_factory=list)
-    # Files of folders and patterns that have neither an image's nor a video's suffix.
-    left_out: list[str] = field(default_factory=list)
 
     @property
     def files(self) -> list[str]:
@@ -38,62 +36,37 @@ class Inputs:
 
 def find_inputs(named: Sequence[str]) -> Inputs:
     """Find files; the images and videos of folders (not of folders below); patterns (``**``); ``camera:N``."""
-    inputs, seen = Inputs(), set()
-    for name in named:
-        if camera := CAMERA.fullmatch(name):
-            inputs.cameras.append(int(camera[1]))
+    inputs = Inputs()
+    for name in dict.fromkeys(named):
+        if name.startswith(CAMERA) and name.removeprefix(CAMERA).isdigit():
+            inputs.cameras.append(int(name.removeprefix(CAMERA)))
             continue
-        path = Path(name)
-        is_file = path.exists() and not path.is_dir()
-        if is_file and not name.lower().endswith((*IMAGE_ENDINGS, *VIDEO_SUFFIXES)):
-            import cv2
-
-            # By its content.
-            if not cv2.haveImageReader(name):
-                raise UserError(f'{name} is neither an image nor a video')
-        for file in [name] if is_file else list_files(name):
-            if (place := Path(file).absolute()) in seen:
-                continue
-            seen.add(place)
-            if file.lower().endswith(VIDEO_SUFFIXES):
-                inputs.videos.append(file)
-            elif is_file or file.lower().endswith(IMAGE_ENDINGS):
-                inputs.images.append(file)
-            else:
-                inputs.left_out.append(file)
-    inputs.cameras = list(dict.fromkeys(inputs.cameras))
+        for file in list_files(name):
+            (inputs.videos if file.lower().endswith(VIDEO_SUFFIXES) else inputs.images).append(file)
     return inputs
 
 
 def list_files(name: str) -> list[str]:
-    """The files of a folder or pattern; a UserError if none is an image or a video by its suffix."""
-    path = Path(name)
-    if path.is_dir():
-        files = [str(each) for each in sorted(path.iterdir()) if each.is_file() and not each.name.startswith('.')]
-    elif name.startswith('camera:'):
-        raise UserError(f'{name}: cameras are camera:0, camera:1, ...')
-    else:
-        files = [each for each in sorted(glob.glob(name, recursive=True)) if Path(each).is_file()]  # noqa: PTH207
-        if not files:
-            raise UserError(f'{name}: there is no such file or folder')
-    if not any(file.lower().endswith((*IMAGE_ENDINGS, *VIDEO_SUFFIXES)) for file in files):
-        below = f"; for files in folders below it, name '{path / '**' / '*'}'" if path.is_dir() else ''
-        raise UserError(f'{name}: none of its {len(files)} files is an image or a video by its suffix{below}')
+    """A file, or the images and videos of a folder or pattern; a UserError if there are none."""
+    if Path(name).is_file():
+        return [name]
+    pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118
+    files = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+    files = [file for file in files if file.lower().endswith((*IMAGE_ENDINGS, *VIDEO_SUFFIXES))]
+    if not files:
+        raise UserError(
+            f'{name}: there is no such image or video, nor one in it; for folders below a folder, name FOLDER/**/*; '
+            'cameras are camera:0, camera:1, ...'
+        )
     return files
 
 
 def read_frames(source: str | int) -> Iterator[np.ndarray]:
     """The frames of a video file, or of a camera by its number: (height, width, 3) uint8, blue, green, red."""
     import cv2
-    import supervision as sv
 
-    if isinstance(source, str):
-        yield from sv.get_video_frames_generator(source)
-        return
     capture = cv2.VideoCapture(source)
     try:
-        if not capture.isOpened():
-            raise UserError(f'there is no camera {source} that can be opened (/dev/video{source})')
         while (read := capture.read())[0]:
             yield read[1]
     finally:
@@ -101,14 +74,11 @@ def read_frames(source: str | int) -> Iterator[np.ndarray]:
 
 
 def get_frame_rate(source: str | int) -> float:
-    """Frames per second of a video file, by its header, or of a camera; a UserError for a file that is not a video."""
+    """Frames per second of a video file, by its header, or of a camera."""
     import supervision as sv
-
-    from .images import check_file
 
     if isinstance(source, int):
         return CAMERA_FRAME_RATE
-    check_file(source)
     try:
         return sv.VideoInfo.from_video_path(source).fps or CAMERA_FRAME_RATE
     # supervision raises a plain Exception.

@@ -3,13 +3,11 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
@@ -24,12 +22,12 @@ from ..config import read_config
 from ..datasets.checks.images import loader_of
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..device import check_gpus, chosen_device
-from ..errors import CheckpointError, UserError, first_line, printable
+from ..errors import UserError, printable
 from ..mmengine_utils import BUILDING, building_in
 from ..ops.compiled import check_operators, check_operators_load
 from .drawing import choose_palette
 from .predictor import Classifier, Detector, Predictor, Segmentor
-from .sources import Source, find_source, warn_of_other_config
+from .sources import Source, find_source
 
 PREDICTORS = {kind.scope: kind for kind in (Detector, Segmentor, Classifier)}
 LOADING = 'LoadImageFromFile'
@@ -48,8 +46,7 @@ def load(
     """Load a trained model.
 
     Args:
-        config: A config file, or the work dir of a run. If its model or test pipeline differs from the config that
-            the checkpoint was trained with, a warning lists the settings.
+        config: A config file, or the work dir of a run.
         checkpoint: A file or an address; it is read as data, no code in it runs. None takes the work dir's best or
             newest checkpoint, or the weights that come with a config of this project (:func:`find_source`).
         device: ``'cpu'``, ``'cuda'``, ``'cuda:N'``; None for a GPU if there is one, else the CPU.
@@ -63,33 +60,21 @@ def load(
         UserError: There is no such config, checkpoint or device, or the config's task is not supported.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
-    # The lock is taken before the config is read: Python 3.11.7 and others cannot parse in two threads (gh-106905).
+    source, chosen = find_source(config, checkpoint), chosen_device(device)
+    # mmengine has one default scope for all threads, and Python 3.11.7 cannot parse configs in two (gh-106905).
     with BUILDING:
-        return load_source(find_source(config, checkpoint), device, score_thr, trust_checkpoint)
-
-
-def load_source(
-    source: Source, device: str | None = None, score_thr: float | None = None, trust_checkpoint: bool = False
-) -> Predictor:
-    """As :func:`load`, from a config and a checkpoint that :func:`find_source` has found."""
-    chosen = chosen_device(device)
-    cfg = read_config(source.config)
-    kind = choose_predictor(cfg, source.config)
-    if score_thr is not None and kind is not Detector:
-        raise UserError(f'score_thr={score_thr}: only a detector has a score threshold; this is {kind.task}')
-    if score_thr is not None and not 0 <= score_thr <= 1:
-        raise UserError(f'score_thr={score_thr}: expected a score from 0 to 1')
-    content = read_for_mmengine(source.checkpoint, trusted=trust_checkpoint)
-    warn_of_other_config(cfg, source)
-    predictor = build_predictor(cfg, source.config, content['meta'])
-    check_fits(predictor.network, content, source.checkpoint)
-    weights = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}
-    try:
+        cfg = read_config(source.config)
+        content = read_for_mmengine(source.checkpoint, trusted=trust_checkpoint)
+        predictor = build_predictor(cfg, source.config, content['meta'])
+        check_fits(predictor.network, content, source.checkpoint)
+        weights = {WRAPPERS.sub('', name): tensor for name, tensor in content['state_dict'].items()}
         predictor.network.load_state_dict(weights, strict=False)
-    except RuntimeError as error:
-        raise CheckpointError(f'{source.checkpoint} cannot be loaded: {first_line(error)}') from None
     predictor.network.to(chosen)
     if score_thr is not None:
+        if predictor.task != 'detection' or not 0 <= score_thr <= 1:
+            raise UserError(
+                f'score_thr={score_thr}: expected a score from 0 to 1, for a detector; this is {predictor.task}'
+            )
         predictor.score_thr = score_thr
     return predictor
 
@@ -102,7 +87,7 @@ def load_for_command(
         check_gpus()
     check_operators_load()
     with silence_output():
-        model = load_source(source, device, score_thr, trust_checkpoint)
+        model = load(source.config, source.checkpoint, device, score_thr, trust_checkpoint)
     if model.device.type == 'cuda':
         check_operators(Config({'default_scope': model.scope}))
     return model
@@ -113,66 +98,36 @@ def format_device(device: torch.device) -> str:
     return 'the CPU' if device.type == 'cpu' else f'{torch.cuda.get_device_name(device)} ({device})'
 
 
-def choose_predictor(cfg: Config, path: str | Path) -> type[Predictor]:
-    """The class of predictor for a config; a UserError if its task is not supported or it has no model."""
-    kind = PREDICTORS.get(cfg.get('default_scope'))
-    if kind is None or 'model' not in cfg:
-        raise UserError(
-            f'{path}: its default_scope is {cfg.get("default_scope")!r}, and it has '
-            f'{"a" if "model" in cfg else "no"} model; expected a model of {", ".join(PREDICTORS)}'
-        )
-    return kind
-
-
 def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predictor:
-    """Build the model of a config with random weights, on the CPU, in eval mode. The config is not changed.
+    """Build the model of a config with random weights, on the CPU, in eval mode. The config may be changed.
 
     ``meta`` is the checkpoint's entry of that name, which may hold class names; files may hold anything there.
     """
-    kind, cfg = choose_predictor(cfg, path), prepare_config(cfg, path)
-    dataset = cfg.test_dataloader.dataset
-    loading = next(step for step in dataset.pipeline if type_name(step) == LOADING)
-    steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *ANNOTATION_STEPS)]
-    if torch.get_default_dtype() not in (torch.float32, torch.float64):
-        # Constants of the model would be rounded to half precision, and stay so.
+    kind = PREDICTORS.get(cfg.get('default_scope'))
+    dataset = next(leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
+    if kind is None or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
-            f"torch's default dtype is {torch.get_default_dtype()}; load with torch.float32 (torch.set_default_dtype)"
+            f'{path}: expected a default_scope of {", ".join(PREDICTORS)}, a model, and a test_dataloader with a '
+            'pipeline, by which images are prepared'
         )
-    with building_in(kind.scope), torch.device('cpu'):
-        # Float32, as images are converted to.
-        model = build_model(cfg).float().eval()
-        names = find_class_names(meta, dataset, model)
-        palette = choose_palette(len(names), [info.get('palette') for info in find_class_info(meta, dataset)])
-        dtype = np.float32 if loading.get('to_float32') else np.uint8
-        return kind(model, Compose(steps), loader_of(dataset), names, palette, dtype)
-
-
-def build_model(cfg: Config) -> nn.Module:
-    """Build a config's model as mmengine's runner does, without SyncBN; call it in the config's scope."""
     settings = {**cfg.model}
     # mmpretrain's configs have the preprocessor beside the model, or in it.
     if cfg.get('data_preprocessor'):
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
-    return revert_sync_batchnorm(MODELS.build(settings))
-
-
-def prepare_config(cfg: Config, path: str | Path) -> Config:
-    """A copy of a config whose test pipeline takes any picture, and whose model has no LoRA layers."""
-    cfg = deepcopy(cfg)
-    dataset = next(leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
+    # Loading merges LoRA's weights into the plain network's.
+    if 'lora_rank' in (settings.get('backbone') or {}):
+        settings['backbone'].lora_rank = 0
     if type_name(dataset) in CIFAR:
         # CIFAR's pipelines neither load nor resize: its files hold arrays of 32 x 32, red, green, blue.
-        resize = ConfigDict(type='Resize', scale=(32, 32), interpolation='area')
-        dataset.pipeline = [ConfigDict(type=LOADING), resize, *dataset.pipeline]
-        preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-        cfg.model.data_preprocessor = {**preprocessor, 'to_rgb': not preprocessor.get('to_rgb', False)}
-    if LOADING not in map(type_name, dataset.get('pipeline') or []):
-        raise UserError(f'{path}: its test_dataloader names no pipeline with {LOADING}, by which images are prepared')
-    cfg.test_dataloader.dataset = dataset
-    # Loading merges LoRA's weights into the plain network's.
-    if 'lora_rank' in (cfg.model.get('backbone') or {}):
-        cfg.model.backbone.lora_rank = 0
-    return cfg
+        dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
+        settings['data_preprocessor'].to_rgb = not settings['data_preprocessor'].get('to_rgb', False)
+    steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *ANNOTATION_STEPS)]
+    with building_in(kind.scope):
+        # Float32, as images are converted to.
+        model = revert_sync_batchnorm(MODELS.build(settings)).float().eval()
+        names = find_class_names(meta, dataset, model)
+        palette = choose_palette(len(names), [info.get('palette') for info in find_class_info(meta, dataset)])
+        return kind(model, Compose(steps), loader_of(dataset), names, palette)
 
 
 @contextmanager
@@ -201,9 +156,8 @@ def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[s
     count = max((count for count in counts if isinstance(count, int)), default=0)
     for info in find_class_info(meta, dataset):
         names = info.get('classes')
-        is_names = isinstance(names, Sequence) and all(isinstance(name, str) for name in names)
-        if is_names and not isinstance(names, str) and names and len(names) == (count or len(names)):
-            return [printable(name) for name in names]
+        if isinstance(names, (list, tuple)) and names and len(names) == (count or len(names)):
+            return [printable(str(name)) for name in names]
     return [f'class {label}' for label in range(count)]
 
 
@@ -212,10 +166,7 @@ def find_class_info(meta: Any, dataset: ConfigDict) -> list[dict[str, Any]]:
     meta = meta if isinstance(meta, Mapping) else {}
     info = meta.get('dataset_meta')
     # Checkpoints of OpenMMLab's second generation, or of its first.
-    info = info if isinstance(info, Mapping) else {key: meta.get(key) for key in ('CLASSES', 'PALETTE')}
-    kind = dataset.type
-    if not isinstance(kind, type):
-        with DATASETS.switch_scope_and_registry(None) as registry:
-            kind = registry.get(kind)
-    of_class = getattr(kind, 'METAINFO', None) or {}
-    return [{str(key).lower(): value for key, value in info.items()}, {**of_class, **(dataset.get('metainfo') or {})}]
+    info = info if isinstance(info, Mapping) else {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        kind = registry.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
+    return [info, {**(getattr(kind, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import supervision as sv
 
 from ..datasets.classes import coco_categories
 from ..errors import check_installed
-
-if TYPE_CHECKING:
-    import supervision as sv
 
 # How many classes of a classifier are written, the highest-scoring first.
 MAX_CLASSES_WRITTEN = 5
@@ -30,6 +28,7 @@ class Detections:
         masks: (n, height, width) bool, or None if the model predicts boxes only. For an image that was predicted in
             tiles a ``supervision.CompactMask``: ``masks[i]`` is (height, width) bool, made when it is asked for.
         ids: (n,) int64, the track of each object, from 0; None without tracking.
+        segments: What a panoptic model finds, things and stuff; None of other models.
     """
 
     boxes: np.ndarray
@@ -38,26 +37,19 @@ class Detections:
     class_names: list[str]
     masks: np.ndarray | sv.CompactMask | None = None
     ids: np.ndarray | None = None
+    segments: Segmentation | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def select(self, chosen: np.ndarray) -> Detections:
         """The objects with the given numbers (k,), in that order."""
-        return replace(
-            self,
-            boxes=self.boxes[chosen],
-            scores=self.scores[chosen],
-            labels=self.labels[chosen],
-            class_names=[self.class_names[number] for number in chosen],
-            masks=None if self.masks is None else self.masks[chosen],
-            ids=None if self.ids is None else self.ids[chosen],
-        )
+        arrays = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'masks', 'ids')}
+        chosen_arrays = {name: None if values is None else values[chosen] for name, values in arrays.items()}
+        return replace(self, class_names=[self.class_names[number] for number in chosen], **chosen_arrays)
 
     def to_supervision(self) -> sv.Detections:
         """The objects as ``supervision.Detections``, with their names as ``data['class_name']``."""
-        import supervision as sv
-
         return sv.Detections(
             xyxy=self.boxes,
             mask=self.masks,
@@ -68,50 +60,34 @@ class Detections:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Panoptic(Detections):
-    """The segments of an image, things and stuff, and the objects that the model finds in it.
-
-    Attributes:
-        segment_map: (height, width) int32, segment numbers from 1; 0 where there is none.
-        segment_labels: (n,) int64, the class of each segment, from 0.
-        segment_names: The n names of these classes.
-        segment_areas: (n,) int64, the number of pixels of each segment.
-    """
-
-    segment_map: np.ndarray
-    segment_labels: np.ndarray
-    segment_names: list[str]
-    segment_areas: np.ndarray
-
-
 @dataclass(frozen=True)
 class Segmentation:
-    """The class of every pixel of an image.
+    """The class of every pixel of an image, or of a panoptic model the segment.
 
     Attributes:
-        label_map: (height, width) int32, class numbers from 0.
+        label_map: (height, width) int32, class numbers from 0; of a panoptic model ``ids``, 0 where there is none.
         labels: (n,) int64, the classes that occur, the largest area first.
         class_names: The n names of these classes.
         areas: (n,) int64, the number of pixels of each.
+        ids: (n,) int64, the numbers of segments in the map, from 1; None if the map holds ``labels``.
     """
 
     label_map: np.ndarray
     labels: np.ndarray
     class_names: list[str]
     areas: np.ndarray
+    ids: np.ndarray | None = None
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """What the map holds: ``ids``, or ``labels``."""
+        return self.labels if self.ids is None else self.ids
 
     def to_supervision(self) -> sv.Detections:
-        """One ``supervision.Detections`` entry with a mask and its bounding box for each class that occurs."""
-        import supervision as sv
-
-        masks = np.array([self.label_map == label for label in self.labels]).reshape(-1, *self.label_map.shape)
-        return sv.Detections(
-            xyxy=sv.mask_to_xyxy(masks),
-            mask=masks,
-            class_id=self.labels,
-            data={'class_name': np.array(self.class_names, dtype=str)},
-        )
+        """One ``supervision.Detections`` entry with a mask and its bounding box for each region."""
+        masks = np.array([self.label_map == number for number in self.numbers]).reshape(-1, *self.label_map.shape)
+        data = {'class_name': np.array(self.class_names, dtype=str)}
+        return sv.Detections(xyxy=sv.mask_to_xyxy(masks), mask=masks, class_id=self.labels, data=data)
 
 
 @dataclass(frozen=True)
@@ -129,12 +105,6 @@ class Classification:
     class_name: str
     score: float
     scores: np.ndarray
-
-    def to_supervision(self) -> sv.Classifications:
-        """All classes and their scores as ``supervision.Classifications``."""
-        import supervision as sv
-
-        return sv.Classifications(class_id=np.arange(len(self.scores)), confidence=self.scores)
 
 
 Prediction = Detections | Segmentation | Classification
@@ -158,22 +128,19 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
     """
 
     def category(label: int) -> dict[str, Any]:
-        known = categories[label] if label < len(categories) else {'id': int(label), 'name': f'class {label}'}
-        return {'category_id': known['id'], 'category_name': known['name']}
-
-    def region(mask: np.ndarray, label: int, area: int) -> dict[str, Any]:
-        return {**category(label), 'area': int(area), 'segmentation': encode_rle(mask, mask.shape)}
+        return {'category_id': categories[label]['id'], 'category_name': categories[label]['name']}
 
     if isinstance(prediction, Classification):
         highest = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
         return [{**category(label), 'score': float(prediction.scores[label])} for label in highest]
-    if isinstance(prediction, Panoptic):
-        segments = enumerate(zip(prediction.segment_labels, prediction.segment_areas, strict=True), start=1)
-        return [region(prediction.segment_map == number, label, area) for number, (label, area) in segments]
-    if isinstance(prediction, Segmentation):
-        classes = zip(prediction.labels, prediction.areas, strict=True)
-        return [region(prediction.label_map == label, label, area) for label, area in classes]
-    records = []
+    regions = prediction if isinstance(prediction, Segmentation) else prediction.segments
+    if regions is not None:
+        size, each = regions.label_map.shape, zip(regions.numbers, regions.labels, regions.areas.tolist(), strict=True)
+        return [
+            {**category(label), 'area': area, 'segmentation': encode_rle(regions.label_map == number, size)}
+            for number, label, area in each
+        ]
+    records, masks = [], prediction.masks
     for number, label in enumerate(prediction.labels):
         left, top, right, bottom = map(float, prediction.boxes[number])
         record = category(label)
@@ -181,24 +148,16 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
             record['track_id'] = int(prediction.ids[number])
         record['score'] = float(prediction.scores[number])
         record['bbox'] = [round(value, 2) for value in (left, top, right - left, bottom - top)]
-        if isinstance(prediction.masks, np.ndarray):
-            record['segmentation'] = encode_rle(prediction.masks[number], prediction.masks.shape[1:])
-        elif prediction.masks is not None:
-            left, top = prediction.masks.offsets[number].tolist()
-            record['segmentation'] = encode_rle(prediction.masks.crop(number), prediction.masks.shape[1:], left, top)
+        if isinstance(masks, np.ndarray):
+            record['segmentation'] = encode_rle(masks[number], masks.shape[1:])
+        elif masks is not None:
+            record['segmentation'] = encode_rle(masks.crop(number), masks.shape[1:], *masks.offsets[number].tolist())
         records.append(record)
     return records
 
 
 def encode_rle(crop: np.ndarray, size: tuple[int, int], left: int = 0, top: int = 0) -> dict[str, Any]:
-    """Encode a mask in COCO's compressed RLE.
-
-    Args:
-        crop: (h, w) bool, the part of the mask that is not empty; a whole mask of a large image need not be built.
-        size: Height and width of the image.
-        left: The column at which the crop begins in the image.
-        top: The row at which it begins.
-    """
+    """Encode a mask (h, w) that lies at ``left``, ``top`` of an image (height, width) in COCO's compressed RLE."""
     check_installed('writing masks', 'pycocotools')
     from pycocotools import mask as coco_mask
 

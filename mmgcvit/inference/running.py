@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,8 +12,8 @@ import numpy as np
 import supervision as sv
 from rich.progress import Progress
 
-from ..errors import UserError, counted
-from .images import is_animated, read_image
+from ..errors import UserError
+from .images import read_image
 from .inputs import CAMERA_FRAMES, Inputs, get_frame_rate, read_frames
 from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, write_json
 from .predictor import Predictor
@@ -49,17 +49,14 @@ class PredictionRun:
     failed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.categories = list_categories(self.model.task, self.model.classes)
-        self.progress = Progress(disable=not sys.stdout.isatty())
         self.predictor = self.model
         if self.tiles is not None:
-            self.predictor = TiledPredictor(self.model, self.tiles, self.batch_size)
-            self.batch_size = 1
+            self.predictor, self.batch_size = TiledPredictor(self.model, self.tiles, self.batch_size), 1
+        self.categories = list_categories(self.model.task, self.model.classes)
+        self.progress = Progress(disable=not sys.stdout.isatty())
 
     def predict(self, inputs: Inputs, max_frames: int | None = None) -> None:
         """Predict images, then videos, then cameras, of these at most so many frames."""
-        if inputs.left_out:
-            self.say(f'left out, neither images nor videos by their suffixes: {counted(len(inputs.left_out), "file")}')
         videos = [(path, path, max_frames) for path in inputs.videos]
         cameras = [(f'camera_{number}', number, max_frames or CAMERA_FRAMES) for number in inputs.cameras]
         with self.progress:
@@ -75,101 +72,70 @@ class PredictionRun:
         """Write ``predictions.json`` and ``images.json``, also if the call is interrupted; pictures; label maps."""
         images: list[dict[str, Any]] = []
         records: list[dict[str, Any]] = []
-        task = self.progress.add_task('images', total=len(paths))
+        files = self.read_images(self.progress.track(list(enumerate(paths, start=1)), description='images'))
         try:
-            for begin in range(0, len(paths), self.batch_size):
-                numbers = range(begin, min(begin + self.batch_size, len(paths)))
-                for number, image, prediction in self.predict_files(numbers, paths):
-                    try:
-                        images.append(self.write_image(number + 1, paths[number], image, prediction))
-                    except UserError as error:
-                        self.skip(f'{paths[number]}: {error}')
-                        continue
-                    self.images += 1
-                    if self.write:
-                        about = {'image_id': number + 1, 'file_name': paths[number]}
-                        records += [{**about, **record} for record in make_records(prediction, self.categories)]
-                self.progress.advance(task, len(numbers))
+            for (number, path, image), found in self.predict_in_batches(files):
+                if isinstance(found, UserError):
+                    self.skip(f'{path}: {found}')
+                    continue
+                entry = {'id': number, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
+                if self.draw:
+                    entry['drawn'] = str(self.outputs.write_picture(path, self.model.draw(image, found)))
+                if self.write and isinstance(found, Segmentation):
+                    entry['label_map'] = str(self.outputs.write_label_map(path, found.label_map))
+                if self.write:
+                    about = {'image_id': number, 'file_name': path}
+                    records += [{**about, **record} for record in make_records(found, self.categories)]
+                images.append(entry)
+                self.images += 1
         finally:
             if self.write:
                 write_json(self.outputs.folder / PREDICTIONS, records)
                 write_json(self.outputs.folder / IMAGES, {'images': images, 'categories': self.categories})
 
-    def predict_files(
-        self, numbers: Sequence[int], paths: Sequence[str]
-    ) -> Iterator[tuple[int, np.ndarray, Prediction]]:
-        """Read and predict a batch of image files; yields number, image and prediction of those that succeed."""
-        loaded = {}
-        for number in numbers:
+    def read_images(self, paths: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, np.ndarray]]:
+        """Read numbered image files; those that cannot be read are skipped."""
+        for number, path in paths:
             try:
-                loaded[number] = read_image(paths[number], self.model.loader)
+                yield number, path, read_image(path, self.model.loader)
             except UserError as error:
                 self.skip(str(error))
-                continue
-            if is_animated(paths[number]):
-                self.say(f'{paths[number]}: an animation, of which the first frame is taken')
-        found = self.predictor.predict_batch(list(loaded.values()))
-        for (number, image), prediction in zip(loaded.items(), found, strict=True):
-            if isinstance(prediction, UserError):
-                self.skip(f'{paths[number]}: {prediction}')
-            else:
-                yield number, image, prediction
 
-    def write_image(self, number: int, path: str, image: np.ndarray, prediction: Prediction) -> dict[str, Any]:
-        """Write the picture and the label map of an image; returns its entry in ``images.json``."""
-        entry = {'id': number, 'file_name': path, 'width': image.shape[1], 'height': image.shape[0]}
-        if self.draw:
-            entry['drawn'] = str(self.outputs.write_picture(path, self.model.draw(image, prediction)))
-        if self.write and isinstance(prediction, Segmentation):
-            entry['label_map'] = str(self.outputs.write_label_map(path, prediction.label_map))
-        return entry
+    def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Prediction | UserError]]:
+        """Items, which end in an image, and what is predicted for each."""
+        while batch := list(islice(items, self.batch_size)):
+            yield from zip(batch, self.predictor.predict_batch([item[-1] for item in batch]), strict=True)
 
     def predict_video(self, name: str, source: str | int, max_frames: int | None) -> None:
         """Write a video with predictions drawn in, and a line of JSON for each frame."""
-        rate, done = get_frame_rate(source), 0
+        rate, before, tracker = get_frame_rate(source), self.frames, Tracker() if self.track else None
         frames = islice(read_frames(source), max_frames)
-        task = self.progress.add_task(name, total=max_frames)
         with ExitStack() as files:
-            for image, prediction in self.predict_frames(name, frames):
+            frames = self.progress.track(enumerate(frames), total=max_frames, description=name)
+            for (number, image), found in self.predict_in_batches(frames):
+                if isinstance(found, UserError):
+                    raise UserError(f'{name}, frame {number}: {found}')
+                found = found if tracker is None else tracker(found)
                 if self.draw:
-                    picture = self.model.draw(image, prediction)
-                    if not done:
-                        path = self.outputs.get_path(PICTURES, name, '.mp4')
-                        path.parent.mkdir(parents=True, exist_ok=True)
+                    picture = self.model.draw(image, found)
+                    if not number:
                         size = sv.VideoInfo(width=picture.shape[1], height=picture.shape[0], fps=rate)
+                        path = self.outputs.get_path(PICTURES, name, '.mp4')
                         sink = files.enter_context(sv.VideoSink(str(path), size))
                     sink.write_frame(picture)
                 if self.write:
-                    if not done:
+                    if not number:
                         path = self.outputs.get_path(FRAMES, name, '.jsonl')
-                        path.parent.mkdir(parents=True, exist_ok=True)
                         lines = files.enter_context(path.open('w', encoding='utf-8'))
-                    records = make_records(prediction, self.categories)
-                    entry = {'frame': done, 'time': round(done / rate, 3), 'predictions': records}
+                    records = make_records(found, self.categories)
+                    entry = {'frame': number, 'time': round(number / rate, 3), 'predictions': records}
                     lines.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + '\n')
-                done += 1
                 self.frames += 1
-                self.progress.advance(task)
-        if not done:
-            raise UserError(f'{source if isinstance(source, str) else name}: no frame of it can be read')
-
-    def predict_frames(self, name: str, frames: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, Prediction]]:
-        """Frames and what is predicted for them, batch by batch."""
-        tracker, done = Tracker() if self.track else None, 0
-        while batch := list(islice(frames, self.batch_size)):
-            for number, (image, found) in enumerate(
-                zip(batch, self.predictor.predict_batch(batch), strict=True), start=done
-            ):
-                if isinstance(found, UserError):
-                    raise UserError(f'{name}, frame {number}: {found}')
-                yield image, found if tracker is None else tracker(found)
-            done += len(batch)
+        if self.frames == before:
+            raise UserError(f'{name}: no frame of it can be read')
 
     def skip(self, sentence: str) -> None:
         """Name and count an input that cannot be predicted."""
         self.failed.append(sentence)
-        self.say(f'skipped: {sentence}')
-
-    def say(self, sentence: str) -> None:
-        """Print a line, above the progress bar if there is one."""
-        self.progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        # Above the progress bar if there is one.
+        self.progress.console.print(f'skipped: {sentence}', markup=False, highlight=False, soft_wrap=True)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from mmengine.structures import InstanceData
 
-from ..errors import UserError, check_installed
-from .results import Detections, Panoptic
+from ..errors import check_installed
+from .results import Detections
 
 # Objects above the high score are matched with tracks first, those above the low one with the tracks that are left.
 SCORE_THRESHOLDS = {'high': 0.6, 'low': 0.1}
@@ -35,8 +35,6 @@ class Tracker:
         """The objects that belong to a track, with its number from 0; a track has objects of one class."""
         from mmdet.structures import DetDataSample
 
-        if isinstance(found, Panoptic):
-            raise UserError('--track: segments of panoptic segmentation are not followed; predict without it')
         objects = InstanceData(
             bboxes=torch.from_numpy(found.boxes),
             scores=torch.from_numpy(found.scores),

@@ -144,9 +144,7 @@ def test_a_copy_of_the_runner_runs_where_torch_cannot_be_imported(exported, tmp_
 
 
 def test_the_runner_refuses_a_backbone_and_what_is_no_image(exported, tmp_path):
-    with pytest.raises(ValueError, match='holds backbone; expected a detector'):
+    with pytest.raises(ValueError, match='holds backbone; expected a whole model'):
         Runner(exported('gcvit_digits_cls', 'backbone').path)
-    text = tmp_path / 'text.png'
-    text.write_text('no image')
     with pytest.raises(ValueError, match='cannot be read as an image'):
-        Runner(exported('gcvit_digits_cls').path)(text)
+        Runner(exported('gcvit_digits_cls').path)(tmp_path / 'none.png')

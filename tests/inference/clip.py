@@ -112,14 +112,6 @@ def read_tracks(path):
     return found
 
 
-def overlaps(boxes, others):
-    """The IoU of boxes (n, 4) and others (m, 4): (n, m)."""
-    low, high = np.maximum(boxes[:, None, :2], others[:, :2]), np.minimum(boxes[:, None, 2:], others[:, 2:])
-    shared = (high - low).clip(0).prod(-1)
-    one, other = ((each[:, 2:] - each[:, :2]).prod(-1) for each in (boxes, others))
-    return shared / (one[:, None] + other - shared)
-
-
 def scores_of(truth, found):
     """HOTA, MOTA and IDF1, from 0 to 1, and in numbers what they come from."""
     from trackeval.metrics import CLEAR, HOTA, Identity
@@ -130,7 +122,9 @@ def scores_of(truth, found):
         data[f'{name}_ids'] = [np.searchsorted(known, frame.ids) for frame in frames]
         data[f'num_{name}_ids'] = len(known)
         data[f'num_{name}_dets'] = sum(len(frame.ids) for frame in frames)
-    data['similarity_scores'] = [overlaps(one.boxes, other.boxes) for one, other in zip(truth, found, strict=True)]
+    data['similarity_scores'] = [
+        sv.box_iou_batch(one.boxes, other.boxes) for one, other in zip(truth, found, strict=True)
+    ]
     quiet = {'PRINT_CONFIG': False}
     scores = {**CLEAR(quiet).eval_sequence(data), **Identity(quiet).eval_sequence(data)}
     scores['HOTA'] = np.mean(HOTA().eval_sequence(data)['HOTA'])

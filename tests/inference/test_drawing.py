@@ -1,18 +1,10 @@
 """All pictures have one style: a colour for each class, text that grows with the picture."""
 
-import cv2
 import numpy as np
 import pytest
 
-from mmgcvit.inference import Classification, Detections, Panoptic, Segmentation
-from mmgcvit.inference.drawing import (
-    choose_palette,
-    choose_text_colour,
-    choose_text_size,
-    draw_prediction,
-    find_middle,
-    get_colour,
-)
+from mmgcvit.inference import Classification, Detections, Segmentation
+from mmgcvit.inference.drawing import choose_palette, choose_text_colour, choose_text_size, draw_prediction
 
 CLASSES = ['cat', 'dog', 'Ölkännchen']
 PALETTE = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
@@ -23,8 +15,8 @@ def grey(height=90, width=120):
     return np.full((height, width, 3), 100, np.uint8)
 
 
-def object_of(label=1, box=BOX, mask=None):
-    return Detections(box, np.ones(1, np.float32), np.array([label]), [CLASSES[label]], mask)
+def object_of(label=1, box=BOX, mask=None, segments=None):
+    return Detections(box, np.ones(1, np.float32), np.array([label]), [CLASSES[label]], mask, segments=segments)
 
 
 def pixels_of(label):
@@ -49,9 +41,8 @@ def test_a_class_has_one_colour_in_pictures_of_every_task(make, label):
 
 
 def test_the_first_palette_that_fits_is_taken_else_different_hues():
-    assert choose_palette(3, [None, PALETTE[:2], [(1, 2, 'x')] * 3, PALETTE, [(0, 0, 0)] * 3]) == PALETTE
+    assert choose_palette(3, [None, PALETTE[:2], 'random', PALETTE, [(0, 0, 0)] * 3]) == PALETTE
     assert len(set(choose_palette(150))) == 150
-    assert get_colour(149, PALETTE) == choose_palette(150)[149]
 
 
 def test_boxes_masks_and_regions_are_drawn_in_their_places_into_a_copy():
@@ -68,27 +59,15 @@ def test_boxes_masks_and_regions_are_drawn_in_their_places_into_a_copy():
     assert (image == 100).all()
 
 
-def test_the_background_of_a_segmentation_is_left_as_it_is():
-    label_map = np.zeros((90, 120), np.int32)
-    label_map[30:70, 20:100] = 1
-    found = Segmentation(label_map, np.array([0, 1]), ['background', 'cat'], np.array([7600, 3200]))
-    picture = draw_prediction(grey(), found, PALETTE)
+def test_segments_of_one_class_are_told_apart_and_the_background_is_left_as_it_is():
+    segment_map = np.zeros((90, 120), np.int32)
+    segment_map[30:, :60], segment_map[30:, 60:] = 1, 2
+    regions = segment_map, np.array([1, 1]), ['dog', 'dog'], np.array([3600, 3600]), np.array([1, 2])
+    picture = draw_prediction(grey(), object_of(segments=Segmentation(*regions)), PALETTE)
+    assert has(picture, PALETTE[1])[35:85, 59:61].all()
     assert (picture[:29] == 100).all()
-    assert (picture[31:69, 21:99] != 100).any(-1).all()
-
-
-def test_segments_of_one_class_are_told_apart_by_outlines():
-    segment_map = np.ones((90, 120), np.int32)
-    segment_map[:, 60:] = 2
-    nothing = (np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), [])
-    found = Panoptic(
-        *nothing,
-        segment_map=segment_map,
-        segment_labels=np.array([1, 1]),
-        segment_names=['dog', 'dog'],
-        segment_areas=np.array([5400, 5400]),
-    )
-    assert has(draw_prediction(grey(), found, PALETTE), PALETTE[1])[:, 59:61].all()
+    found = Segmentation(segment_map // 2, np.array([0, 1]), ['background', 'cat'], np.array([7200, 3600]))
+    assert (draw_prediction(grey(), found, PALETTE)[:, :58] == 100).all()
 
 
 def test_a_larger_picture_has_thin_lines_at_its_own_size():
@@ -101,7 +80,7 @@ def test_a_larger_picture_has_thin_lines_at_its_own_size():
     assert draw_prediction(grey(), pixels_of(0), PALETTE, scale=0.5).shape == (45, 60, 3)
 
 
-@pytest.mark.parametrize('size', [(1, 1), (3, 2), (1, 500), (60, 80)])
+@pytest.mark.parametrize('size', [(1, 1), (1, 500), (60, 80)])
 def test_pictures_without_room_for_text_are_drawn(size):
     edge = np.array([[100, 0, 119, 20]], np.float32)
     for found in (class_of(2), object_of(2, edge)):
@@ -114,17 +93,5 @@ def test_text_is_readable_and_grows_with_the_picture():
     assert 2 * sizes[0] < sizes[2]
     black, white = (0, 0, 0), (255, 255, 255)
     assert [choose_text_colour(colour) for colour in ((255, 255, 0), (0, 0, 255), black)] == [black, white, white]
-
-
-@pytest.mark.parametrize('found', [object_of(), class_of(1)])
-def test_ground_truth_has_no_scores(found):
-    assert (draw_prediction(grey(), found, PALETTE) != draw_prediction(grey(), found, PALETTE, 1.0, False)).any()
-
-
-def test_the_middle_of_a_mask_is_in_it_and_specks_have_none():
-    ring = cv2.circle(np.zeros((1000, 1400), np.uint8), (700, 500), 400, 1, 60)
-    x, y = find_middle(ring == 1)
-    assert ring[round(y), round(x)] == 1
-    speck = np.zeros((1000, 1400), bool)
-    speck[5, 5] = True
-    assert find_middle(speck) is None
+    for found in (object_of(), class_of(1)):
+        assert (draw_prediction(grey(), found, PALETTE) != draw_prediction(grey(), found, PALETTE, 1.0, False)).any()

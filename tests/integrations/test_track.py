@@ -8,8 +8,6 @@ pytest.importorskip('lap', reason='beside the environment: make test-track')
 pytest.importorskip('trackeval', reason='beside the environment: make test-track')
 
 from mmgcvit.experiments.complexity import model_parts
-from mmgcvit.inference import Panoptic, UserError
-from mmgcvit.inference.tracking import Tracker
 
 from ..configs.models import ENTRIES, on_meta, parameters_of, read, wrong_groups
 from ..inference import clip
@@ -25,11 +23,6 @@ def test_digits_that_cross_and_leave_are_followed(tmp_path):
     scores = clip.scores_of(truth, clip.read_tracks(tmp_path / 'preds' / 'clip.jsonl'))
     assert min(scores['HOTA'], scores['MOTA']) > 0.5, scores
     assert scores['switches'] < 12, scores
-
-
-def test_what_has_segments_is_not_followed():
-    with pytest.raises(UserError, match='segments of panoptic segmentation are not followed'):
-        Tracker()(object.__new__(Panoptic))
 
 
 def test_the_config_of_mot17_trains_and_scores_a_detector(tmp_path):
