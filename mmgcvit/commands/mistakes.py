@@ -32,7 +32,7 @@ def add_options(parser: Parser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0)
     settle_out_dir(args)
     check_source(args.config, args.checkpoint)
@@ -40,9 +40,9 @@ def main(args: argparse.Namespace) -> int:
     from ..inference.loading import format_device, load_for_command, silence_output
     from ..inference.outputs import check_out_dir
     from ..visualization.ground_truth import GroundTruth, build_dataset
-    from ..visualization.mistakes import COUNTED, SCORES, describe_confusions, find_mistakes, write_mistakes
+    from ..visualization.mistakes import COUNTED, SCORES, find_mistakes, list_confusions, write_mistakes
 
-    check_out_dir(args.out_dir, ('confusion.json', 'confusion.png', 'worst.json', 'worst'), args.overwrite)
+    check_out_dir(args.out_dir, ('confusion.png', 'mistakes.json', 'worst'), args.overwrite)
     source = find_source(args.config, args.checkpoint)
     cfg, loader = read_config(source.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader])
@@ -60,19 +60,12 @@ def main(args: argparse.Namespace) -> int:
     truths.classes = model.classes
     print(f'{model.task}, {len(truths)} images, on {format_device(model.device)}: {source.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
-        counts, worst, failed = find_mistakes(model, truths, args.worst, args.batch_size, progress)
-    if len(failed) == len(truths):
-        raise UserError(f'none of the {len(truths)} images of {loader} could be used')
+        counts, worst = find_mistakes(model, truths, args.worst, args.batch_size, progress)
     write_mistakes(args.out_dir, model, truths, counts, worst)
-    counted, right, there = COUNTED[model.task], int(counts.trace()), int(counts[:-1].sum())
-    extra = f', {int(counts[-1].sum()):,} predicted where there is none' if model.task == 'detection' else ''
-    print(f'{len(truths) - len(failed)} images: {right:,} of {there:,} {counted} right{extra}')
-    for confusion in describe_confusions(counts, model.classes, NAMED):
-        print(f'    {confusion}')
+    print(f'{len(truths)} images, {COUNTED[model.task]}:')
+    for text in list_confusions(counts, model.classes, NAMED):
+        print(f'    {text}')
     print(f'worst by {SCORES[model.task]}')
     for mistake in worst[:NAMED]:
-        print(f'    {mistake.found.score:.3f} {truths.get_info(mistake.number)["img_path"]}: {mistake.found.text}')
+        print(f'    {mistake.score:.3f} {truths.load(mistake.number)[0]}: {mistake.text}')
     print(f'{args.out_dir}: written')
-    if failed:
-        raise UserError(f'{len(failed)} images could not be used, named above')
-    return 0

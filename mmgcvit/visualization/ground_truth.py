@@ -1,7 +1,7 @@
 """Load the images of a data set and their ground truth, in the form of predictions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,27 +9,19 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.registry import DATASETS
 
-from ..datasets.checks.images import loader_of
-from ..datasets.checks.loading import loads
-from ..datasets.checks.sources import leaf_datasets, steps_of, type_name
+from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import UserError, first_line
 from ..inference import Classification, Detections, Prediction, Segmentation
-from ..inference.images import convert_array, read_image
-from ..inference.loading import LOADING
+from ..inference.images import convert_array
 from ..mmengine_utils import building_in
 
+# Transforms that load the image.
+LOADING = ('LoadImage', 'ApplyExifAsAnnotated')
+# By default_scope: the transform that packs data samples, the one that loads annotations, and the key of a data set's
+# entry without which an image has no ground truth.
 PACKING = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs', 'mmpretrain': 'PackInputs'}
-
-
-@dataclass(frozen=True)
-class TrueDetections(Detections):
-    """The objects that are annotated in an image, with scores of 1.
-
-    Attributes:
-        ignored: (m, 4) float32, boxes in which detections do not count: crowds, and what is marked to be ignored.
-    """
-
-    ignored: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+ANNOTATIONS = {'mmdet': [{'type': 'LoadAnnotations', 'with_bbox': True}], 'mmseg': [{'type': 'LoadAnnotations'}]}
+TRUTH_KEYS = {'mmdet': 'instances', 'mmseg': 'seg_map_path', 'mmpretrain': 'gt_label'}
 
 
 def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
@@ -57,41 +49,34 @@ class GroundTruth:
     def __init__(
         self, dataset: BaseDataset, settings: ConfigDict, scope: str, classes: Sequence[str] | None = None
     ) -> None:
-        self.dataset = dataset
+        self.dataset, self.key = dataset, TRUTH_KEYS[scope]
         self.classes = dataset.metainfo.get('classes') or () if classes is None else classes
-        leaf = next(leaf_datasets(settings))
-        self.loader = loader_of(leaf)
-        # The image is decoded by read_image.
-        steps = [
-            step for step in steps_of(leaf) if loads(step) and type_name(step) not in (LOADING, 'ApplyExifAsAnnotated')
+        steps = next(leaf_datasets(settings)).get('pipeline', [])
+        annotations = [
+            step for step in steps if type_name(step).startswith('Load') and 'Annotations' in type_name(step)
         ]
-        if scope != 'mmpretrain' and not any('LoadAnnotations' in str(step['type']) for step in steps):
-            steps.append({'type': 'LoadAnnotations', **({'with_bbox': True} if scope == 'mmdet' else {})})
         with building_in(scope):
-            self.annotations = Compose([*steps, {'type': PACKING[scope]}])
+            self.load_image = Compose([step for step in steps if type_name(step).startswith(LOADING)])
+            self.load_truth = Compose([*(annotations or ANNOTATIONS.get(scope, [])), {'type': PACKING[scope]}])
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def get_info(self, number: int) -> dict[str, Any]:
-        """The data set's entry for an image, with its file, or a name for it, as ``'img_path'``."""
+    def load(self, number: int) -> tuple[Path, np.ndarray, Prediction | None]:
+        """Load an image: its file or a name for it, its pixels (blue, green, red), its ground truth if it has any."""
         info = self.dataset.get_data_info(number)
-        return {**info, 'img_path': info.get('img_path') or f'{number:06d}.png'}
-
-    def load_image(self, info: dict[str, Any]) -> np.ndarray:
-        """The image of an entry, (height, width, 3) uint8, blue, green, red."""
+        path = Path(info.get('img_path') or f'{number:06d}.png')
         # CIFAR's files hold arrays, red, green, blue.
-        return convert_array(info['img'][..., ::-1]) if 'img' in info else read_image(info['img_path'], self.loader)
-
-    def load_truth(self, info: dict[str, Any], image: np.ndarray) -> Prediction:
-        """The ground truth of an entry; a UserError if it cannot be loaded."""
-        size = image.shape[:2]
+        channels = slice(None, None, -1 if 'img' in info else 1)
+        has_truth = self.key in info
         try:
-            sample = self.annotations({**info, 'img': image, 'ori_shape': size, 'img_shape': size})['data_samples']
+            loaded = self.load_image(info)
+            image = convert_array(loaded['img'][..., channels])
+            truth = convert_sample(self.load_truth(loaded)['data_samples'], self.classes) if has_truth else None
         # Transforms raise errors of any class on damaged files and annotations.
         except Exception as error:
-            raise UserError(f'its ground truth cannot be loaded: {first_line(error)}') from None
-        return convert_sample(sample, self.classes)
+            raise UserError(f'{path} cannot be loaded: {first_line(error)}') from None
+        return path, image, truth
 
 
 def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction:
@@ -104,19 +89,14 @@ def convert_sample(sample: Any, classes: Sequence[str]) -> Prediction:
         objects = sample.gt_instances
         labels = objects.labels.numpy()
         masks = objects.masks.to_ndarray().astype(bool) if 'masks' in objects else None
-        boxes, ignored = (
-            getattr(each.bboxes, 'tensor', each.bboxes).numpy() for each in (objects, sample.ignored_instances)
-        )
-        scores = np.ones(len(boxes), np.float32)
-        return TrueDetections(boxes, scores, labels, get_names(labels), masks, ignored=ignored)
+        boxes = getattr(objects.bboxes, 'tensor', objects.bboxes).numpy()
+        return Detections(boxes, np.ones(len(boxes), np.float32), labels, get_names(labels), masks)
     if 'gt_sem_seg' in sample:
         label_map = sample.gt_sem_seg.data[0].numpy()
         labels, areas = np.unique(label_map[label_map < len(classes)], return_counts=True)
         return Segmentation(label_map, labels, get_names(labels), areas)
-    labels = sample.get('gt_label', ())
-    if len(labels) != 1:
-        raise UserError(f'it has {len(labels)} classes; expected one class an image')
-    label = int(labels[0])
-    return Classification(
-        label, get_names([label])[0], 1.0, np.eye(max(len(classes), label + 1), dtype=np.float32)[label]
-    )
+    if len(sample.gt_label) != 1:
+        raise UserError(f'it has {len(sample.gt_label)} classes; expected one class an image')
+    label = int(sample.gt_label[0])
+    scores = np.eye(max(len(classes), label + 1), dtype=np.float32)[label]
+    return Classification(label, get_names([label])[0], 1.0, scores)
