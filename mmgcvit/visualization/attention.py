@@ -156,7 +156,7 @@ def draw_attention(found: Attention) -> Figure:
     grid = figure.add_gridspec(rows, 3)
     left = figure.add_subplot(grid[:, 0])
     draw_image(left, view, f'image; the query at {found.at[0]:.0f}, {found.at[1]:.0f}; {height} x {width} tokens')
-    draw_windows(left, found, found.blocks[-1].window)
+    draw_windows(left, found, found.blocks[-1])
     left.plot(*found.at, '+', color=MARK, markersize=12, markeredgewidth=2)
     for column, name in enumerate(('weights', 'received'), start=1):
         # One scale for both blocks; a quantile, so that a few peaks do not hide the rest.
@@ -167,31 +167,19 @@ def draw_attention(found: Attention) -> Figure:
             what = "the query's attention" if name == 'weights' else 'attention received'
             title = f'block {block.block}, {block.kind}:\n{what}'
             draw_map(axes, view, maps[row], found.box, title, 'times an even share', vmin=0, vmax=limit)
-            draw_windows(axes, found, block.window)
-            if name == 'weights':
-                draw_queries(axes, found, block)
+            draw_windows(axes, found, block, with_queries=name == 'weights')
     return figure
 
 
-def draw_windows(axes: Axes, found: Attention, window: tuple[int, int]) -> None:
-    """Draw the borders of the windows."""
-    x, y = get_edges(found)
+def draw_windows(axes: Axes, found: Attention, block: BlockAttention, with_queries: bool = False) -> None:
+    """Draw the borders of the windows, and frame the query's token; of a global query the token in every window."""
+    size = height, width = block.weights.shape
+    x, y = np.linspace(*found.box[::2], width + 1), np.linspace(*found.box[1::2], height + 1)
     style = {'colors': 'white', 'linewidths': 0.6}
-    axes.vlines([*x[:: window[1]], x[-1]], y[0], y[-1], **style)
-    axes.hlines([*y[:: window[0]], y[-1]], x[0], x[-1], **style)
-
-
-def draw_queries(axes: Axes, found: Attention, block: BlockAttention) -> None:
-    """Frame the token of the query; of a global query the token in every window."""
-    x, y = get_edges(found)
-    shape = block.weights.shape
-    steps = block.window if block.kind == 'global' else shape
-    rows, columns = (range(i % step, side, step) for i, step, side in zip(found.token, steps, shape, strict=True))
-    for row, column in product(rows, columns):
-        draw_box(axes, (x[column], y[row], x[column + 1], y[row + 1]), linewidth=1.2)
-
-
-def get_edges(found: Attention) -> tuple[np.ndarray, np.ndarray]:
-    """The edges of the tokens in pixels of the image: x (W + 1,) and y (H + 1,)."""
-    height, width = found.blocks[0].weights.shape
-    return np.linspace(*found.box[::2], width + 1), np.linspace(*found.box[1::2], height + 1)
+    axes.vlines([*x[:: block.window[1]], x[-1]], y[0], y[-1], **style)
+    axes.hlines([*y[:: block.window[0]], y[-1]], x[0], x[-1], **style)
+    if with_queries:
+        steps = block.window if block.kind == 'global' else size
+        rows, columns = (range(i % step, side, step) for i, step, side in zip(found.token, steps, size, strict=True))
+        for row, column in product(rows, columns):
+            draw_box(axes, (x[column], y[row], x[column + 1], y[row + 1]), linewidth=1.2)

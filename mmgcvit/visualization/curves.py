@@ -2,10 +2,9 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -29,34 +28,19 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
     curves: dict[str, Curve] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
         session: dict[str, Curve] = defaultdict(dict)
-        for entry in read_lines(file):
-            for name, value in entry.items():
-                if name not in NOT_DRAWN and isinstance(value, int | float) and 'step' in entry:
-                    session[name][entry['step']] = float(value)
+        for line in file.read_text(errors='replace').splitlines():
+            # A killed run may have left its last line unfinished.
+            with suppress(json.JSONDecodeError):
+                entry = json.loads(line)
+                for name, value in entry.items():
+                    if name not in NOT_DRAWN and isinstance(value, int | float):
+                        session[name][entry['step']] = float(value)
         for name, curve in session.items():
             earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
             curves[name] = {**earlier, **curve}
     if not curves:
         raise UserError(f'{work_dir} is not the work dir of a training that has logged anything; name one')
     return curves
-
-
-def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file, one a line; a line that a killed run has left unfinished is skipped."""
-    for line in file.read_text(errors='replace').splitlines():
-        with suppress(json.JSONDecodeError):
-            yield json.loads(line)
-
-
-def find_latest_entry(work_dir: Path, metric: str) -> dict[str, Any]:
-    """The last logged entry with a score; that of a validation has its epoch or iteration as ``step``."""
-    # Validations are lines of a session's file, a test has a file of its own.
-    files = [*work_dir.glob('*/vis_data/scalars.json'), *work_dir.glob('*/*.json')]
-    files.sort(key=lambda file: file.relative_to(work_dir).parts)
-    entries = [entry for file in files for entry in read_lines(file) if metric in entry]
-    if not entries:
-        raise UserError(f'{work_dir}: no log has a score {metric}')
-    return entries[-1]
 
 
 def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> Figure:
