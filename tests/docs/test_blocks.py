@@ -60,17 +60,12 @@ def test_commands_are_understood(block, monkeypatch):
             check_options(COMMANDS[arguments[0]][0], arguments[1:], monkeypatch)
         elif program == '--cfg-options':
             check_options('train', ['configs/mask_rcnn_gcvit_t.py', program, *arguments], monkeypatch)
-        elif match := re.fullmatch(r'tools/(dist|slurm)_(train|test)\.sh', program):
-            # CONFIG [CHECKPOINT] GPUS; PARTITION JOB_NAME CONFIG WORK_DIR or CHECKPOINT.
-            launcher, task = match.groups()
-            if launcher == 'slurm':
-                config, third, *options = arguments[2:]
-                given = ['--work-dir', third] if task == 'train' else [third]
-            else:
-                config, *given, gpus = arguments[: 2 if task == 'train' else 3]
-                options = arguments[len(given) + 2 :]
-                assert int(gpus)
-            check_options(task, [config, *given, *options], monkeypatch)
+        elif re.fullmatch(r'tools/(dist|slurm)_(train|test)\.sh', program):
+            # Behind the positional arguments, such as the number of GPUs, there are the options of the Python script.
+            (config,) = [word for word in arguments if word.startswith('configs/')]
+            first = next((i for i, word in enumerate(arguments) if word.startswith('--')), len(arguments))
+            checkpoint = ['checkpoint.pth'] * ('test' in program)
+            check_options(re.search('train|test', program)[0], [config, *checkpoint, *arguments[first:]], monkeypatch)
         elif program == 'python' and arguments[0].startswith('tools/'):
             check_options(arguments[0].removeprefix('tools/').removesuffix('.py'), arguments[1:], monkeypatch)
         elif program == 'python':

@@ -8,6 +8,9 @@ from pkgutil import resolve_name
 import pytest
 
 from mmgcvit.commands.main import COMMANDS
+from mmgcvit.config import read_config
+from mmgcvit.datasets.checks.presence import local_paths
+from mmgcvit.datasets.checks.sources import leaf_datasets
 
 from ..conftest import ROOT
 from .commands_page import PAGE, written_anew
@@ -29,12 +32,6 @@ def test_links_lead_somewhere(page):
         assert target.exists(), f'{page}:{line}: there is no {link}'
         if anchor:
             assert anchor in set(anchors_of(target.resolve().relative_to(ROOT.resolve()))), f'{page}:{line}: {link}'
-
-
-def test_headings_get_the_anchors_that_repositories_give_them(tmp_path, monkeypatch):
-    monkeypatch.setattr('tests.docs.pages.ROOT', tmp_path)
-    (tmp_path / 'page.md').write_text("# `make x`, LSA's (table 5)\n\n## One-two\n\n## One-two\n")
-    assert list(anchors_of('page.md')) == ['make-x-lsas-table-5', 'one-two', 'one-two-1']
 
 
 def test_every_page_is_in_the_index():
@@ -96,3 +93,15 @@ def test_messages_that_troubleshooting_quotes_are_the_codes():
         if not any(pattern.search(text) for text in texts):
             missing.append(words)
     assert not missing
+
+
+DATA = ['mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'other_heads/mask2former_gcvit_t_panoptic', 'upernet_gcvit_t']
+
+
+@pytest.mark.parametrize('config', [*DATA, 'gcvit_t_in1k', '_base_/datasets/imagenet_v2'])
+def test_the_data_page_names_the_files_that_a_config_reads(config):
+    cfg = read_config(ROOT / 'configs' / f'{config}.py', {})
+    loaders = [cfg[name] for name in ('train_dataloader', 'val_dataloader', 'test_dataloader') if name in cfg]
+    read = {str(path) for loader in loaders for leaf in leaf_datasets(loader.dataset) for path in local_paths(leaf)}
+    assert read
+    assert read <= {*re.findall(r'`(data/[^`]+)`', (ROOT / 'docs' / 'data.md').read_text())}
