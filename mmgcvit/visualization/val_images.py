@@ -17,7 +17,7 @@ from ..errors import first_line
 from ..files import write_image
 from ..inference import Prediction, Predictor
 from ..inference.drawing import choose_palette
-from ..inference.loading import PREDICTORS, find_class_info, find_class_names
+from ..inference.loading import PREDICTORS, find_class_names
 from ..mmengine_utils import name_of, plain_model
 from ..registry import HOOKS
 from .grids import LARGE_CELL, draw_cells, draw_grid
@@ -36,7 +36,7 @@ def wrap_run(
     names, known = find_class_names(meta, settings, network), loader.dataset.metainfo.get('classes') or ()
     # The network may have more classes than the data set.
     names[: len(known)] = known
-    palette = choose_palette(len(names), [info.get('palette') for info in find_class_info(meta, settings)])
+    palette = choose_palette(len(names), [loader.dataset.metainfo.get('palette')])
     # The loader has prepared its images already.
     model = PREDICTORS[scope](network, Compose([]), None, names, palette)
     model.score_thr = score_thr

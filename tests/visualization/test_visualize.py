@@ -1,14 +1,11 @@
 """``mmgcvit visualize``: what docs/visualization.md says to type, on small models in folders so named; errors."""
 
 import shlex
-from dataclasses import replace
 
 import cv2
-import numpy as np
 import pytest
 import torch
 
-from mmgcvit import load, visualization
 from mmgcvit.checkpoints import save_checkpoint
 
 from ..docs.pages import texts_of
@@ -46,15 +43,6 @@ def test_options_reach_the_picture(call, work_dirs, photo, tmp_path):
     drawn = (tmp_path / 'new' / 'it.svg').read_text()
     assert '<!-- GCViT, stage 1, head 1 -->' in drawn
     assert 'the query at 100, 20' in drawn
-
-
-def test_an_empty_map_is_reported(call, work_dirs, photo, monkeypatch):
-    pytest.importorskip('pytorch_grad_cam')
-    found = visualization.gradcam(load(work_dirs['classification'], device='cpu'), photo, class_name=7, stage=3)
-    empty = replace(found, cam=np.zeros_like(found.cam))
-    monkeypatch.setattr(visualization, 'gradcam', lambda *arguments: empty)
-    _, printed = call('visualize', 'gradcam', work_dirs['classification'], photo, '--stage', 3, '--class', 7)
-    assert 'nothing speaks for class digit 7 at stage 3; try --stage 2\n' in printed
 
 
 @pytest.mark.parametrize(
