@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     from ..datasets.checks.presence import check_presence
     from ..inference.loading import format_device, load_for_command, silence_output
     from ..inference.outputs import check_out_dir
-    from ..visualization.ground_truth import GroundTruth, build_dataset
+    from ..visualization.ground_truth import build_dataset
     from ..visualization.mistakes import COUNTED, SCORES, find_mistakes, list_confusions, write_mistakes
 
     check_out_dir(args.out_dir, ('confusion.png', 'mistakes.json', 'worst'), args.overwrite)
@@ -51,21 +51,21 @@ def main(args: argparse.Namespace) -> None:
     if not settings:
         raise UserError(f'the config has no {loader} with a data set')
     with silence_output():
-        truths = GroundTruth(build_dataset(settings, model.scope), settings, model.scope)
-    if truths.classes and len(truths.classes) != len(model.classes):
+        dataset = build_dataset(settings, model.scope)
+    classes = dataset.metainfo.get('classes') or ()
+    if classes and len(classes) != len(model.classes):
         raise UserError(
-            f'the data set has {len(truths.classes)} classes, the model {len(model.classes)}: name the config that '
+            f'the data set has {len(classes)} classes, the model {len(model.classes)}: name the config that '
             'this checkpoint was trained with'
         )
-    truths.classes = model.classes
-    print(f'{model.task}, {len(truths)} images, on {format_device(model.device)}: {source.checkpoint}')
+    print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {source.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
-        counts, worst = find_mistakes(model, truths, args.worst, args.batch_size, progress)
-    write_mistakes(args.out_dir, model, truths, counts, worst)
-    print(f'{len(truths)} images, {COUNTED[model.task]}:')
+        counts, worst = find_mistakes(model, dataset, args.worst, args.batch_size, progress)
+    write_mistakes(args.out_dir, model, dataset, counts, worst)
+    print(f'{len(dataset)} images, {COUNTED[model.task]}:')
     for text in list_confusions(counts, model.classes, NAMED):
         print(f'    {text}')
     print(f'worst by {SCORES[model.task]}')
     for mistake in worst[:NAMED]:
-        print(f'    {mistake.score:.3f} {truths.load(mistake.number)[0]}: {mistake.text}')
+        print(f'    {mistake.score:.3f} {mistake.path}: {mistake.text}')
     print(f'{args.out_dir}: written')

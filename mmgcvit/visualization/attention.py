@@ -15,10 +15,8 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
-from ..models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
 from ..models.layers import in_windows, out_of_windows
 from ..models.layers.windows import divide_up, even_window
-from ..models.lsa.attention import SelfAttention
 from .drawing import MARK, draw_box, draw_image, draw_map, make_figure
 from .networks import (
     Box,
@@ -35,11 +33,6 @@ from .networks import (
 DEFAULT_STAGE = 2
 # 4 GB: where all tokens of a large map attend to each other, there are more weights.
 MAX_WEIGHTS = 1 << 30
-KINDS = {
-    LocalWindowAttention: 'local',
-    GlobalWindowAttention: 'global',
-    SelfAttention: 'self-attention',
-}
 
 
 @dataclass(frozen=True)
@@ -47,7 +40,7 @@ class BlockAttention:
     """The attention of one block, as maps (H, W)."""
 
     block: int  # its number in the stage
-    kind: str  # 'local': queries are tokens of the window; 'global': those of the global query; 'self-attention'
+    kind: str  # where queries come from: the 'local' window, the 'global' query, 'all tokens' of the map
     window: tuple[int, int]  # (h, w), N = h*w; the size of the map if all tokens attend to each other
     # How much the query attends to each token; NaN outside its window. A global query has a map in every window. Over
     # the tokens of a window, its padding included, weights sum to 1.
@@ -99,7 +92,7 @@ def attention(
     numbers = range(first, min(first + kinds, len(blocks)))
     modules = [blocks[number].attn for number in numbers]
     for number, attn in zip(numbers, modules, strict=True):
-        if type(attn) not in KINDS:
+        if not hasattr(attn, 'window') or '.ablations.' in type(attn).__module__:
             raise UserError(
                 f'block {number} of stage {stage} has {type(attn).__name__}, which has no map of attention to draw; '
                 "take another block, or 'shifts' for the first block of LSA"
@@ -123,7 +116,8 @@ def compute_block(
     """The attention of a block that gets these inputs, for a query at a token (row, column)."""
     size = tuple(inputs[0].shape[1:3])
     window = attn.window or size
-    if isinstance(attn, SelfAttention):
+    # Without a position bias windows may have any shape.
+    if not hasattr(attn, 'position'):
         window = even_window(window, size)
     # (nW, N): 1 for tokens, 0 for padding.
     is_token = in_windows(inputs[0].new_ones(1, *size, 1).float(), window)[0, :, :, 0]
@@ -131,7 +125,9 @@ def compute_block(
         raise UserError(f'{is_token.shape[1]:,} tokens that all attend to each other are too many; take a later stage')
     weights = attn.attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
-    is_global = type(attn) is GlobalWindowAttention
+    x, *q_global = inputs
+    is_global = bool(q_global) and attn.project(in_windows(x, window), *q_global)[0] is q_global[0]
+    kind = 'global' if is_global else 'all tokens' if attn.window is None else 'local'
     row, column = token
     of_query = weights[:, row % window[0] * window[1] + column % window[1]].clone()
     if not is_global:
@@ -141,7 +137,7 @@ def compute_block(
     counted = torch.ones_like(is_token) if is_global else is_token
     received = (weights * counted[:, :, None]).sum(1) / counted.sum(1, keepdim=True).clamp_min(1)
     maps = (out_of_windows(each[None, :, :, None], window, size) for each in (of_query, received))
-    return BlockAttention(number, KINDS[type(attn)], window, *(each[0, :, :, 0].cpu().numpy() for each in maps))
+    return BlockAttention(number, kind, window, *(each[0, :, :, 0].cpu().numpy() for each in maps))
 
 
 def draw_attention(found: Attention) -> Figure:

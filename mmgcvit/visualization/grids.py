@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..inference import Prediction
 from ..inference.drawing import Colour, choose_palette, draw_prediction
 from ..inference.loading import silence_output
-from .ground_truth import GroundTruth, build_dataset
+from .ground_truth import build_dataset, load_sample
 
 # The side of a picture in pixels, in a grid and where a prediction stands alone beside the ground truth.
 CELL, LARGE_CELL = 400, 800
@@ -81,10 +81,11 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str]) -> np.ndarray:
                 continue
             drawn.append(settings)
             with suppress(UserError), silence_output():
-                truths = GroundTruth(build_dataset(settings, cfg.default_scope), settings, cfg.default_scope)
-                palette = choose_palette(len(truths.classes), [truths.dataset.metainfo.get('palette')])
-                for number in random.Random(0).sample(range(len(truths)), min(NUM_SAMPLES, len(truths))):
+                dataset = build_dataset(settings, cfg.default_scope)
+                classes = dataset.metainfo.get('classes') or ()
+                palette = choose_palette(len(classes), [dataset.metainfo.get('palette')])
+                for number in random.Random(0).sample(range(len(dataset)), min(NUM_SAMPLES, len(dataset))):
                     with suppress(UserError):
-                        path, image, truth = truths.load(number)
+                        path, image, truth = load_sample(dataset, number, classes)
                         cells += draw_cells(f'{name}: {path.name}', image, palette, truth)
     return draw_grid(cells)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 from matplotlib.figure import Figure
+from mmengine.dataset import BaseDataset
 from rich.progress import Progress
 
 from ..errors import UserError
@@ -17,7 +18,7 @@ from ..inference import Detections, Prediction, Predictor, Segmentation
 from ..inference.outputs import write_json
 from .drawing import save
 from .grids import LARGE_CELL, draw_cells, draw_grid
-from .ground_truth import GroundTruth
+from .ground_truth import load_sample
 
 # Boxes of one object overlap by this IoU.
 SAME_OBJECT = 0.5
@@ -45,6 +46,7 @@ class Mistake:
     """
 
     number: int
+    path: Path
     prediction: Prediction
     score: float
     text: str
@@ -97,13 +99,13 @@ def list_confusions(counts: np.ndarray, classes: Sequence[str], number: int = MA
 
 
 def find_mistakes(
-    model: Predictor, truths: GroundTruth, max_worst: int, batch_size: int, progress: Progress
+    model: Predictor, dataset: BaseDataset, max_worst: int, batch_size: int, progress: Progress
 ) -> tuple[np.ndarray, list[Mistake]]:
     """Predict all images of a data set and compare them with their ground truth.
 
     Args:
         model: A detector's objects count from its score threshold on.
-        truths: The data set.
+        dataset: As :func:`.ground_truth.build_dataset` makes it.
         max_worst: How many of the worst images to keep.
         batch_size: The number of images at a time.
         progress: Shows how many images are done.
@@ -113,16 +115,16 @@ def find_mistakes(
     """
     counts = np.zeros((len(model.classes) + 1,) * 2, np.int64)
     worst: list[Mistake] = []
-    for begin in progress.track(range(0, len(truths), batch_size), description='images'):
-        numbers = range(begin, min(begin + batch_size, len(truths)))
-        loaded = [truths.load(number) for number in numbers]
+    for begin in progress.track(range(0, len(dataset), batch_size), description='images'):
+        numbers = range(begin, min(begin + batch_size, len(dataset)))
+        loaded = [load_sample(dataset, number, model.classes) for number in numbers]
         predictions = model.predict_batch([image for _, image, _ in loaded])
         for number, (path, _, truth), prediction in zip(numbers, loaded, predictions, strict=True):
             if truth is None or isinstance(prediction, UserError):
                 raise UserError(f'{path}: {"it has no ground truth" if truth is None else prediction}')
             score, found = score_image(truth, prediction, model.classes)
             counts += found
-            mistake = Mistake(number, prediction, float(score), '; '.join(list_confusions(found, model.classes)))
+            mistake = Mistake(number, path, prediction, float(score), '; '.join(list_confusions(found, model.classes)))
             worst = heapq.nsmallest(max_worst, [*worst, mistake], key=attrgetter('score', 'number'))
     return counts, worst
 
@@ -148,13 +150,13 @@ def draw_confusion(counts: np.ndarray, classes: Sequence[str], task: str) -> Fig
 
 
 def write_mistakes(
-    folder: Path, model: Predictor, truths: GroundTruth, counts: np.ndarray, worst: Sequence[Mistake]
+    folder: Path, model: Predictor, dataset: BaseDataset, counts: np.ndarray, worst: Sequence[Mistake]
 ) -> None:
     """Write the matrix as ``confusion.png``, pictures of the worst images, and both as ``mistakes.json``."""
     save(draw_confusion(counts, model.classes, model.task), folder / 'confusion.png')
     images = []
     for rank, mistake in enumerate(worst, start=1):
-        path, image, truth = truths.load(mistake.number)
+        path, image, truth = load_sample(dataset, mistake.number, model.classes)
         text = f'{path.name} {mistake.score:.3f}: {mistake.text}'
         cells = draw_cells(text, image, model.palette, truth, mistake.prediction, LARGE_CELL)
         drawn = write_image(folder / 'worst' / f'{rank:03d}_{path.stem}.png', draw_grid(cells, columns=2))

@@ -5,42 +5,41 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import ConfigDict
-from mmengine.dataset import Compose
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.visualization import LocalVisBackend
-from torch.utils.data import DataLoader
 
 from ..datasets.checks.sources import leaf_datasets
 from ..errors import first_line
 from ..files import write_image
 from ..inference import Prediction, Predictor
 from ..inference.drawing import choose_palette
-from ..inference.loading import PREDICTORS, find_class_names
+from ..inference.loading import PREDICTORS, find_class_names, silence_output
 from ..mmengine_utils import name_of, plain_model
 from ..registry import HOOKS
 from .grids import LARGE_CELL, draw_cells, draw_grid
-from .ground_truth import GroundTruth
+from .ground_truth import build_dataset, load_sample
 from .mistakes import list_confusions, score_image
 
 FOLDER = 'val_images'
 
 
-def wrap_run(
-    runner: Runner, loader: DataLoader, settings: ConfigDict, score_thr: float
-) -> tuple[Predictor, GroundTruth]:
-    """The model of a runner as a predictor that reads its outputs, and the ground truth of one of its loaders."""
-    scope, settings = runner.cfg.default_scope, next(leaf_datasets(settings.dataset))
-    network, meta = plain_model(runner), {'dataset_meta': loader.dataset.metainfo}
-    names, known = find_class_names(meta, settings, network), loader.dataset.metainfo.get('classes') or ()
+def wrap_run(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[Predictor, BaseDataset]:
+    """The model of a runner as a predictor that reads its outputs, and the data set of one of its loaders."""
+    scope, network = runner.cfg.default_scope, plain_model(runner)
+    with silence_output():
+        dataset = build_dataset(loader.dataset, scope)
+    meta, known = {'dataset_meta': dataset.metainfo}, dataset.metainfo.get('classes') or ()
+    names = find_class_names(meta, next(leaf_datasets(loader.dataset)), network)
     # The network may have more classes than the data set.
     names[: len(known)] = known
-    palette = choose_palette(len(names), [loader.dataset.metainfo.get('palette')])
     # The loader has prepared its images already.
+    palette = choose_palette(len(names), [dataset.metainfo.get('palette')])
     model = PREDICTORS[scope](network, Compose([]), None, names, palette)
     model.score_thr = score_thr
-    return model, GroundTruth(loader.dataset, settings, scope, names)
+    return model, dataset
 
 
 @HOOKS.register_module()
@@ -89,12 +88,11 @@ class ValVisualizationHook(Hook):
 
     def choose_images(self, runner: Runner) -> None:
         """Choose among the images that rank 0 validates: samplers deal them out in turns."""
-        settings = runner.cfg.val_dataloader
-        self.model, self.truths = wrap_run(runner, runner.val_dataloader, settings, self.score_thr)
-        own = -(-len(self.truths) // get_world_size())
+        self.model, self.dataset = wrap_run(runner, runner.cfg.val_dataloader, self.score_thr)
+        own = -(-len(self.dataset) // get_world_size())
         shown = min(self.images, own)
         numbers = [number * own // shown * get_world_size() for number in range(shown)]
-        self.chosen = {name_of(self.truths.dataset.get_data_info(number)): number for number in numbers}
+        self.chosen = {name_of(self.dataset.get_data_info(number)): number for number in numbers}
 
     def keep_predictions(self, runner: Runner, outputs: Any) -> None:
         for sample in outputs:
@@ -103,15 +101,14 @@ class ValVisualizationHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         if self.test_out_dir is not None:
-            settings = runner.cfg.test_dataloader
-            self.model, self.truths = wrap_run(runner, runner.test_dataloader, settings, self.score_thr)
-            infos = map(self.truths.dataset.get_data_info, range(len(self.truths)))
+            self.model, self.dataset = wrap_run(runner, runner.cfg.test_dataloader, self.score_thr)
+            infos = map(self.dataset.get_data_info, range(len(self.dataset)))
             self.chosen = {name_of(info): number for number, info in enumerate(infos)}
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for sample in outputs if self.test_out_dir is not None else ():
             number, found = self.chosen[name_of(sample)], self.model.read_sample(sample)
-            path, image, truth = self.truths.load(number)
+            path, image, truth = load_sample(self.dataset, number, self.model.classes)
             cells = draw_cells(path.name, image, self.model.palette, truth, found, LARGE_CELL)
             write_image(Path(self.test_out_dir, f'{path.stem}_{number}.jpg'), draw_grid(cells, len(cells)))
 
@@ -120,7 +117,7 @@ class ValVisualizationHook(Hook):
         by, step = ('iter', runner.iter) if is_by_iter else ('epoch', runner.epoch)
         cells = []
         for number, found in sorted(self.found.items()):
-            path, image, truth = self.truths.load(number)
+            path, image, truth = load_sample(self.dataset, number, self.model.classes)
             score, counts = score_image(truth, found, self.model.classes)
             title = f'{path.name} {score:.2f}: {"; ".join(list_confusions(counts, self.model.classes))}'
             cells += draw_cells(title, image, self.model.palette, truth, found)

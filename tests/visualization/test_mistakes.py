@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from mmgcvit.config import read_config
 from mmgcvit.inference import Detections, Segmentation
-from mmgcvit.visualization.ground_truth import GroundTruth, build_dataset
+from mmgcvit.visualization.ground_truth import build_dataset, load_sample
 from mmgcvit.visualization.mistakes import find_mistakes, list_confusions, score_image
 
 from .conftest import PER_CLASS, TASKS
@@ -73,9 +73,8 @@ def test_pixels_are_counted_as_mmseg_counts_them(rows):
 
 
 @pytest.fixture
-def truths(work_dir, model, task):
-    settings = read_config(work_dir / f'{TASKS[task]}.py').val_dataloader.dataset
-    return GroundTruth(build_dataset(settings, model.scope), settings, model.scope, model.classes)
+def dataset(work_dir, model, task):
+    return build_dataset(read_config(work_dir / f'{TASKS[task]}.py').val_dataloader.dataset, model.scope)
 
 
 def count_in_files(data, task):
@@ -91,17 +90,17 @@ def count_in_files(data, task):
     return Counter(dict.fromkeys(range(10), PER_CLASS))
 
 
-def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(model, truths, data, task):
+def test_the_matrix_counts_what_the_files_hold_and_the_worst_images_come_first(model, dataset, data, task):
     with Progress(disable=True) as progress:
-        counts, worst = find_mistakes(model, truths, len(truths), 2, progress)
-        two = find_mistakes(model, truths, 2, 3, progress)[1]
+        counts, worst = find_mistakes(model, dataset, len(dataset), 2, progress)
+        two = find_mistakes(model, dataset, 2, 3, progress)[1]
     rows = {row: count for row, count in enumerate(counts[:-1].sum(1).tolist()) if count}
     assert rows == count_in_files(data, task)
     scores = [mistake.score for mistake in worst]
-    assert (len(scores), scores) == (len(truths), sorted(scores))
+    assert (len(scores), scores) == (len(dataset), sorted(scores))
     assert [mistake.number for mistake in two] == [mistake.number for mistake in worst[:2]]
-    for number in range(len(truths)):
-        path, image, truth = truths.load(number)
+    for number in range(len(dataset)):
+        path, image, truth = load_sample(dataset, number, model.classes)
         np.testing.assert_array_equal(image, cv2.imread(str(path)))
         score, counts = score_image(truth, truth, model.classes)
         assert (score, counts.sum()) == (1.0, counts.trace()), 'the ground truth itself has no mistakes'

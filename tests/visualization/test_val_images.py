@@ -15,6 +15,7 @@ from mmengine.visualization import LocalVisBackend
 
 from mmgcvit.inference.drawing import choose_palette
 from mmgcvit.registry import HOOKS
+from mmgcvit.visualization.ground_truth import load_sample
 from mmgcvit.visualization.val_images import FOLDER, ValVisualizationHook
 
 from ..conftest import ROOT
@@ -79,12 +80,12 @@ def test_the_same_images_are_drawn_each_time_without_drawing_random_numbers(runn
     np.testing.assert_array_equal(first, second)
     assert shown == [('predictions', first.shape, step) for step in (1, 2)]
     for number, found in hook.found.items():
-        expected = model(str(hook.truths.load(number)[0]))
+        expected = model(load_sample(hook.dataset, number, ())[0])
         for name in ('boxes', 'label_map', 'scores'):
             if hasattr(found, name):
                 np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-2)
     # Predictions of the checkpoint will have the same colours.
-    assert hook.model.palette == choose_palette(len(model.classes), [hook.truths.dataset.metainfo.get('palette')])
+    assert hook.model.palette == choose_palette(len(model.classes), [hook.dataset.metainfo.get('palette')])
 
 
 def test_if_drawing_fails_there_is_one_warning_and_no_picture(runner, caplog, shown):
