@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import UserError
@@ -56,7 +55,7 @@ def shifts(model: Predictor, image: ImageLike, head: int | None = None) -> Shift
 
 
 def draw_shifts(found: Shifts) -> Figure:
-    """Draw which copy each patch prefers, how much, and how many patches prefer each."""
+    """Draw which copy each patch prefers, how much, and how many patches prefer each, which is the legend too."""
     view, rows, columns = found.view, *found.weights.shape[:2]
     heads = 'mean of all heads' if found.head is None else f'head {found.head}'
     title = f'LSA, first block, {heads}: attention of each patch to its {len(found.shifts)} shifted copies'
@@ -70,16 +69,11 @@ def draw_shifts(found: Shifts) -> Figure:
     strongest = found.weights.max(-1) * len(found.shifts)
     title = 'weight of the copy attended to most'
     draw_map(grid[1, 1], view, strongest, found.box, title, 'times an even share', vmin=1)
-    draw_legend(grid[1, 0], found, colours)
-    return figure
-
-
-def draw_legend(axes: Axes, found: Shifts, colours: np.ndarray) -> None:
-    """Draw what the colours mean, with the share of patches that prefer each copy."""
     names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in found.shifts]
-    counts = np.bincount(found.preferred.ravel(), minlength=len(names))
-    axes.barh(range(len(names)), 100 * counts / counts.sum(), color=colours, edgecolor='black', linewidth=0.4)
-    axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.invert_yaxis()
-    axes.set_xlabel('% of patches that prefer it', fontsize=8)
-    axes.set_title('moved by dy, dx (px of the network)', fontsize=9)
+    shares = 100 * np.bincount(found.preferred.ravel(), minlength=len(names)) / found.preferred.size
+    grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
+    grid[1, 0].invert_yaxis()
+    grid[1, 0].tick_params(labelsize=7)
+    grid[1, 0].set_xlabel('% of patches that prefer it', fontsize=8)
+    grid[1, 0].set_title('moved by dy, dx (px of the network)', fontsize=9)
+    return figure

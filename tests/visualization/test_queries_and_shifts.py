@@ -48,9 +48,8 @@ def test_shifts_are_the_networks_own_weights(lsa, picture):
     assert found.box == pytest.approx((0, 0, 120, 90))
     assert hooks_of(lsa) == 0
     (axes,) = [axes for axes in draw_shifts(found).axes if axes.get_title().startswith('moved by')]
-    assert [bar.get_width() for bar in axes.patches] == [
-        100 * (found.preferred == i).mean() for i in range(len(SHIFTS))
-    ]
+    shares = [100 * (found.preferred == i).mean() for i in range(len(SHIFTS))]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(shares)
 
 
 def test_networks_without_them_are_rejected(gcvit, lsa, tmp_path, picture):
