@@ -57,7 +57,7 @@ autodoc_typehints = 'description'
 autodoc_typehints_description_target = 'documented_params'
 autodoc_default_options = {'show-inheritance': True}
 napoleon_numpy_docstring = False
-# The hosts' own docstrings are theirs.
+# Inherited docstrings are those of the OpenMMLab packages.
 autodoc_inherit_docstrings = False
 
 html_theme = 'furo'

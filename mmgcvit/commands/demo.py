@@ -98,12 +98,12 @@ def check_digits() -> None:
 
 def show_results(model: Model, minutes: float, work_dir: Path, console: Console) -> None:
     """The table, and where everything is; a score that is lower than expected fails."""
-    from ..visualization.curves import find_latest_entry
+    from ..visualization.curves import read_curves
 
     table = Table('model', 'score', 'expected', 'reached', 'minutes')
-    low = []
+    low, curves = [], read_curves(work_dir)
     for (name, logged_as), least in model.scores.items():
-        reached = find_latest_entry(work_dir, logged_as)[logged_as]
+        reached = curves[logged_as][max(curves[logged_as])]
         low += [name] if reached < least else []
         table.add_row(model.folder, name, f'≥ {least:g}', f'{reached:.4g}', f'{minutes:.1f}')
     console.print()

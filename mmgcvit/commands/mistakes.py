@@ -32,17 +32,17 @@ def add_options(parser: Parser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0)
     settle_out_dir(args)
     check_source(args.config, args.checkpoint)
     from ..datasets.checks.presence import check_presence
     from ..inference.loading import format_device, load_for_command, silence_output
     from ..inference.outputs import check_out_dir
-    from ..visualization.ground_truth import GroundTruth, build_dataset
-    from ..visualization.mistakes import COUNTED, SCORES, describe_confusions, find_mistakes, write_mistakes
+    from ..visualization.ground_truth import build_dataset
+    from ..visualization.mistakes import COUNTED, SCORES, find_mistakes, list_confusions, write_mistakes
 
-    check_out_dir(args.out_dir, ('confusion.json', 'confusion.png', 'worst.json', 'worst'), args.overwrite)
+    check_out_dir(args.out_dir, ('confusion.png', 'mistakes.json', 'worst'), args.overwrite)
     source = find_source(args.config, args.checkpoint)
     cfg, loader = read_config(source.config), f'{args.split}_dataloader'
     check_presence(cfg, [loader])
@@ -51,28 +51,21 @@ def main(args: argparse.Namespace) -> int:
     if not settings:
         raise UserError(f'the config has no {loader} with a data set')
     with silence_output():
-        truths = GroundTruth(build_dataset(settings, model.scope), settings, model.scope)
-    if truths.classes and len(truths.classes) != len(model.classes):
+        dataset = build_dataset(settings, model.scope)
+    classes = dataset.metainfo.get('classes') or ()
+    if classes and len(classes) != len(model.classes):
         raise UserError(
-            f'the data set has {len(truths.classes)} classes, the model {len(model.classes)}: name the config that '
+            f'the data set has {len(classes)} classes, the model {len(model.classes)}: name the config that '
             'this checkpoint was trained with'
         )
-    truths.classes = model.classes
-    print(f'{model.task}, {len(truths)} images, on {format_device(model.device)}: {source.checkpoint}')
+    print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {source.checkpoint}')
     with Progress(disable=not sys.stdout.isatty()) as progress:
-        counts, worst, failed = find_mistakes(model, truths, args.worst, args.batch_size, progress)
-    if len(failed) == len(truths):
-        raise UserError(f'none of the {len(truths)} images of {loader} could be used')
-    write_mistakes(args.out_dir, model, truths, counts, worst)
-    counted, right, there = COUNTED[model.task], int(counts.trace()), int(counts[:-1].sum())
-    extra = f', {int(counts[-1].sum()):,} predicted where there is none' if model.task == 'detection' else ''
-    print(f'{len(truths) - len(failed)} images: {right:,} of {there:,} {counted} right{extra}')
-    for confusion in describe_confusions(counts, model.classes, NAMED):
-        print(f'    {confusion}')
+        counts, worst = find_mistakes(model, dataset, args.worst, args.batch_size, progress)
+    write_mistakes(args.out_dir, model, dataset, counts, worst)
+    print(f'{len(dataset)} images, {COUNTED[model.task]}:')
+    for text in list_confusions(counts, model.classes, NAMED):
+        print(f'    {text}')
     print(f'worst by {SCORES[model.task]}')
     for mistake in worst[:NAMED]:
-        print(f'    {mistake.found.score:.3f} {truths.get_info(mistake.number)["img_path"]}: {mistake.found.text}')
+        print(f'    {mistake.score:.3f} {mistake.path}: {mistake.text}')
     print(f'{args.out_dir}: written')
-    if failed:
-        raise UserError(f'{len(failed)} images could not be used, named above')
-    return 0

@@ -72,7 +72,7 @@ def draw_predictions(cfg: Config, folder: str) -> None:
             'default_hooks.visualization: docs/other_tasks.md'
         )
     shown = (cfg.get('default_hooks') or {}).get('visualization') or {}
-    hook = {'type': 'mmgcvit.TestVisualizationHook', 'folder': folder, 'score_thr': shown.get('score_thr', 0.3)}
+    hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': folder, 'score_thr': shown.get('score_thr', 0.3)}
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 

@@ -1,11 +1,10 @@
-"""Read back what trainings have logged, and draw it."""
+"""Read the scalars that trainings have logged, and draw them."""
 
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -13,7 +12,7 @@ from ..errors import UserError
 
 # What mmengine logs beside scores and losses.
 NOT_DRAWN = ('data_time', 'time', 'step', 'epoch', 'iter', 'memory')
-# COCO's scores at single thresholds and sizes, whose mean is drawn.
+# COCO's scores at single thresholds and sizes; their mean is drawn.
 DETAILS = ('_s', '_m', '_l', '_50', '_75')
 COLUMNS = 3
 
@@ -22,44 +21,26 @@ Curve = dict[int, float]
 
 
 def read_curves(work_dir: Path) -> dict[str, Curve]:
-    """Read the scalars that a run has logged into its work dir, over iterations, or validations' own steps.
+    """Read the scalars that a run has logged into its work dir, by iterations or the validations' own steps.
 
     A resumed run logs into a new folder; what it trains again replaces what the sessions before have logged.
     """
     curves: dict[str, Curve] = {}
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        session: dict[str, Curve] = {}
-        for entry in read_lines(file):
-            for name, value in entry.items():
-                if name not in NOT_DRAWN and isinstance(value, int | float) and 'step' in entry:
-                    session.setdefault(name, {})[entry['step']] = float(value)
+        session: dict[str, Curve] = defaultdict(dict)
+        for line in file.read_text(errors='replace').splitlines():
+            # A killed run may have left its last line unfinished.
+            with suppress(json.JSONDecodeError):
+                entry = json.loads(line)
+                for name, value in entry.items():
+                    if name not in NOT_DRAWN and isinstance(value, int | float):
+                        session[name][entry['step']] = float(value)
         for name, curve in session.items():
             earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
             curves[name] = {**earlier, **curve}
     if not curves:
         raise UserError(f'{work_dir} is not the work dir of a training that has logged anything; name one')
     return curves
-
-
-def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file, one a line; a line that a killed run has left unfinished is skipped."""
-    for line in file.read_text(errors='replace').splitlines():
-        with suppress(json.JSONDecodeError):
-            found = json.loads(line)
-            if isinstance(found, dict):
-                yield found
-
-
-def find_latest_entry(work_dir: Path, metric: str) -> dict[str, Any]:
-    """The last logged entry with a score; that of a validation has its epoch or iteration as ``step``."""
-    entries = []
-    # Validations are lines of a session's file, a test has a file of its own.
-    for folder in sorted(path for path in work_dir.iterdir() if path.is_dir()):
-        for path in (folder / 'vis_data' / 'scalars.json', folder / f'{folder.name}.json'):
-            entries += [entry for entry in read_lines(path) if metric in entry] if path.is_file() else []
-    if not entries:
-        raise UserError(f'{work_dir}: no log has a score {metric}')
-    return entries[-1]
 
 
 def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> Figure:
@@ -72,14 +53,12 @@ def draw_curves(runs: dict[str, dict[str, Curve]], keys: Sequence[str] = ()) -> 
     rows = -(-len(keys) // columns)
     figure = Figure(figsize=(5 * columns, 3.2 * rows), layout='constrained')
     for number, key in enumerate(keys, start=1):
-        axes = figure.add_subplot(rows, columns, number)
+        axes = figure.add_subplot(rows, columns, number, title=key, xlabel='step')
         for name, curves in runs.items():
             # matplotlib leaves gaps where values are not finite.
             points = sorted(curves.get(key, {}).items())
             if points:
                 axes.plot(*zip(*points, strict=True), marker='.' if len(points) < 50 else None, label=name)
-        is_finite = all(math.isfinite(value) for curves in runs.values() for value in curves.get(key, {}).values())
-        axes.set(title=key, xlabel='step' if is_finite else 'step (gaps: not finite)')
         axes.grid(alpha=0.3)
         if len(runs) > 1:
             axes.legend(fontsize='small')

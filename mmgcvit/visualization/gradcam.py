@@ -1,7 +1,7 @@
 """Grad-CAM (arXiv 1610.02391) by the package ``grad-cam``: which part of an image speaks for a class.
 
-It weights each channel by its mean gradient over the image. A box of a detector depends on its own place only, so boxes
-are explained by HiResCAM (arXiv 2011.08891), which weights each place by the gradient there.
+It weights each channel by its mean gradient over the image. A box of a detector depends on its own position only, so
+boxes are explained by HiResCAM (arXiv 2011.08891), which weights each position by the gradient there.
 
 Shapes: h x w pixels that the network sees, K classes.
 """
@@ -18,14 +18,13 @@ from torch import Tensor, nn
 from ..errors import UserError, check_installed
 from ..inference import Predictor
 from ..inference.images import ImageLike
-from .drawing import MARK, draw_box, draw_image, draw_map, get_height, make_figure
+from .drawing import MARK, draw_box, draw_image, draw_map, get_extent, make_figure
 from .networks import Box, View, check_number, find_detailed_stage, get_backbone, prepare_view
 
 # grad-cam adds 1e-7 to the maximum by which it divides.
 LARGE = 1e4
-MOST_NAMES = 20
+MAX_NAMES = 20
 METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation': 'Grad-CAM'}
-PANEL = 4.4
 
 
 @dataclass(frozen=True)
@@ -34,20 +33,20 @@ class GradCam:
 
     view: View
     method: str  # 'Grad-CAM', of a detector 'HiResCAM'
-    stage: int  # whose map is weighted
-    cam: np.ndarray  # (h, w), from 0 to 1, over what the network sees; all 0 where nothing speaks for it
+    stage: int  # whose feature map is weighted
+    cam: np.ndarray  # (h, w), from 0 to 1, over what the network sees; all 0 where nothing speaks for the class
     class_name: str
     score: float  # the class's or the box's, from 0 to 1; of a segmentor the class's share of the image
     box: Box | None = None  # of a detector, in pixels of the image
     region: np.ndarray | None = None  # of a segmentor, (h'', w'') bool, where the class is, over the padded inputs
 
 
-# From what the model computes of one image to a scalar with a gradient; and what :class:`GradCam` says of it.
+# A function of the model's output for one image to a scalar with a gradient; and what :class:`GradCam` says of it.
 Target = tuple[Callable[[Any], Tensor], dict[str, Any]]
 
 
 class Outputs(nn.Module):
-    """A host's model as grad-cam takes it: from inputs to the scores of a class, or a detector's objects."""
+    """A model as grad-cam calls it: from inputs to the scores of a classifier or segmentor, or a detector's objects."""
 
     def __init__(self, model: Predictor, view: View) -> None:
         super().__init__()
@@ -86,37 +85,33 @@ def gradcam(
     label = None if class_name is None else find_label(model, class_name)
     check_number('stage', stage, backbone.num_stages)
     view = prepare_view(model, image)
-    # Of a detector, a box is judged by one level of its pyramid, to which late stages may give nothing.
-    last = backbone.num_stages - 1
-    stages = range(find_detailed_stage(backbone, view.inputs, last), -1, -1) if stage is None else [stage]
-    outputs = Outputs(model, view)
-    try:
-        with torch.enable_grad():
-            with torch.no_grad():
-                value, described = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
-            for stage in stages:
-                # The stage's output norm, without one the stage: (B, H, W, C).
-                name = f'norm{stage}' if stage in backbone.out_indices else f'stages.{stage}'
-                cam = compute_cam(METHODS[model.task], backbone.get_submodule(name), outputs, view.inputs, value)
-                if cam.any():
-                    break
-    finally:
-        outputs.zero_grad(set_to_none=True)
-    rows, columns = view.seen
-    return GradCam(view, METHODS[model.task], stage, cam[:rows, :columns], **described)
+    outputs, method = Outputs(model, view), METHODS[model.task]
+    with torch.no_grad():
+        value, described = TARGETS[model.task](model, outputs(view.inputs)[0], label, box)
+    # A detector's box comes from one level of the feature pyramid, which late stages may not reach.
+    last = find_detailed_stage(backbone, view.inputs, backbone.num_stages - 1)
+    for number in range(last, -1, -1) if stage is None else [stage]:
+        # The stage's output norm, without one the stage: (B, H, W, C).
+        name = f'norm{number}' if number in backbone.out_indices else f'stages.{number}'
+        cam = compute_cam(method, backbone.get_submodule(name), outputs, view.inputs, value)
+        if cam.any():
+            break
+    rows, columns = view.size
+    return GradCam(view, method, number, cam[:rows, :columns], **described)
 
 
 def compute_cam(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor, value: Callable) -> np.ndarray:
-    """The map (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w); all 0 where nothing speaks for the value."""
+    """The map (h, w) of a layer, from 0 to 1, for inputs (1, C, h, w)."""
     from pytorch_grad_cam import GradCAM, HiResCAM
 
     cam = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method](outputs, [layer], lambda x: x.permute(0, 3, 1, 2))
     try:
-        # Its context swallows errors of one kind.
-        (found,) = cam(inputs.detach().requires_grad_(), [lambda output: value(output) * LARGE])
+        with torch.enable_grad():
+            return cam(inputs.detach().requires_grad_(), [lambda output: value(output) * LARGE])[0]
     finally:
+        # As a context manager it would swallow an IndexError.
         cam.activations_and_grads.release()
-    return found
+        outputs.zero_grad(set_to_none=True)
 
 
 def find_label(model: Predictor, class_name: str | int) -> int:
@@ -126,54 +121,44 @@ def find_label(model: Predictor, class_name: str | int) -> int:
         return names.index(class_name)
     if str(class_name).isdecimal() and int(class_name) < len(names):
         return int(class_name)
-    known = ', '.join(names[:MOST_NAMES]) + (', ...' if len(names) > MOST_NAMES else '')
+    known = ', '.join([*names[:MAX_NAMES], *(['...'] if len(names) > MAX_NAMES else [])])
     raise UserError(f'class {class_name}: the model has no such class; its {len(names)} are {known}')
 
 
 def target_class(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
     """The predicted class, or another."""
     label = int(logits.argmax()) if label is None else label
-    score = float(logits.softmax(-1)[label])
-    return lambda output: output[label], {'class_name': model.get_names([label])[0], 'score': score}
+    described = {'class_name': model.get_names([label])[0], 'score': float(logits.softmax(-1)[label])}
+    return lambda output: output[label], described
 
 
 def target_box(model: Predictor, sample: Any, label: int | None, box: int | None) -> Target:
     """A box by its number, counted by descending score, of all or of a class."""
     objects = sample.pred_instances
-    numbers = torch.arange(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].cpu()
-    which = 'in the image' if label is None else f'of class {model.get_names([label])[0]} in the image'
+    numbers = range(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].tolist()
+    where = ' in the image' if label is None else f' of class {model.get_names([label])[0]} in the image'
     if not len(numbers):
-        raise UserError(f'the detector finds no box {which}')
-    check_number('box', box, len(numbers), f' {which}')
-    number = int(numbers[box or 0])
+        raise UserError(f'the detector finds no box{where}')
+    check_number('box', box, len(numbers), where)
+    number = numbers[box or 0]
     described = {
         'class_name': model.get_names([int(objects.labels[number])])[0],
         'score': float(objects.scores[number]),
         'box': tuple(objects.bboxes[number].tolist()),
     }
-
-    def value(output: Any) -> Tensor:
-        """It has the gradient of the score's log odds, which does not vanish where the score is near 1."""
-        score = output.pred_instances.scores[number]
-        held = score.detach().double()
-        return score / (held * (1 - held)).clamp_min(1e-7).to(score.dtype)
-
-    return value, described
+    # The gradient of the log odds does not vanish where the score is near 1.
+    return lambda output: output.pred_instances.scores[number].double().logit(eps=1e-12), described
 
 
 def target_region(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
     """The pixels of a class, by default of the largest."""
     found = logits.argmax(0)
     label = int(found.flatten().bincount().argmax()) if label is None else label
-    region = found == label
+    region, (name,) = found == label, model.get_names([label])
     if not region.any():
         names = ', '.join(model.get_names(found.unique().tolist()))
-        raise UserError(f'the segmentor finds no pixel of class {model.get_names([label])[0]}; it finds {names}')
-    described = {
-        'class_name': model.get_names([label])[0],
-        'score': float(region.float().mean()),
-        'region': region.cpu().numpy(),
-    }
+        raise UserError(f'the segmentor finds no pixel of class {name}; it finds {names}')
+    described = {'class_name': name, 'score': float(region.float().mean()), 'region': region.cpu().numpy()}
     return lambda output: output[label][region].mean(), described
 
 
@@ -181,24 +166,22 @@ TARGETS = {'classification': target_class, 'detection': target_box, 'segmentatio
 
 
 def draw_gradcam(found: GradCam) -> Figure:
-    """Draw the image with the box or region that is asked about, and beside it the map over it."""
+    """Draw the image with the box or region that is explained, and beside it the map over it."""
     view = found.view
-    share = f'score {found.score:.2f}' if found.region is None else f'{100 * found.score:.1f} % of the pixels'
+    share = f'score {found.score:.2f}' if found.region is None else f'{found.score:.1%} of the pixels'
     title = f'{found.method}, stage {found.stage}: what speaks for class {found.class_name}, {share}'
-    figure = make_figure(title, 2 * PANEL + 1.2, get_height(view, PANEL) + 0.9)
+    figure = make_figure(view, title, rows=1, columns=2, width=4.4)
     left, right = figure.subplots(1, 2)
     draw_image(left, view, 'image')
     title = found.method if found.cam.any() else 'nothing speaks for it at this stage'
-    style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear'}
-    draw_map(right, view, found.cam, view.box, title, (0.0, 1.0), 'share of the strongest', **style)
+    style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
+    draw_map(right, view, found.cam, view.box, title, 'share of the strongest', **style)
     for axes in (left, right):
         if found.box is not None:
             draw_box(axes, found.box, linewidth=1.8)
         if found.region is not None and not found.region.all():
             rows, columns = view.inputs.shape[-2:]
-            x0, y0, x1, y1 = view.in_image((0, 0, columns, rows))
-            height, width = found.region.shape
-            x = x0 + (np.arange(width) + 0.5) * (x1 - x0) / width
-            y = y0 + (np.arange(height) + 0.5) * (y1 - y0) / height
-            axes.contour(x, y, found.region.astype(float), levels=[0.5], colors=[MARK], linewidths=1.2)
+            extent = get_extent(view.to_image((0, 0, columns, rows)))
+            style = {'levels': [0.5], 'colors': [MARK], 'linewidths': 1.2, 'origin': 'upper'}
+            axes.contour(found.region.astype(float), extent=extent, **style)
     return figure

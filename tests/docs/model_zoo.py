@@ -1,76 +1,63 @@
-"""``python -m tests.docs.model_zoo`` writes docs/model_zoo.md from the metafiles; with ``--draw`` its pictures too.
+"""``python -m tests.docs.model_zoo`` writes docs/model_zoo.md and its picture from the metafiles.
 
-The numbers live in the files that model-index.yml names, and those of other networks in rivals.yml, only.
+The numbers live only in the files that model-index.yml names, and those of other networks in rivals.yml.
 """
 
-import argparse
+import json
+import re
 
 import yaml
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from PIL import Image
 
 from mmgcvit.experiments import table
 
 from ..configs.models import CONTENTS, ENTRIES
 from ..conftest import ROOT
-from .model_zoo_plots import PICTURES, charts_of, save, scores_of
 
 RIVALS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'rivals.yml').read_text())
 PAGE = ROOT / 'docs' / 'model_zoo.md'
-IMAGES = ROOT / 'docs' / 'images'
+PICTURE = ROOT / 'docs' / 'images' / 'zoo.png'
 HEAD = """# Model zoo
 
 Made by `python -m tests.docs.model_zoo` from `configs/metafiles/`, which `mim` reads too; tests count parameters and
 multiply-adds again and compare. Multiply-adds (what MM projects call FLOPs) are for one image of the size beside
 them, height x width; detectors of two stages with 1000 boxes and 100 masks, UPerNet without its auxiliary head; LSA's
-shift attention as it is computed here ([lsa.md](lsa.md)). Scores are the papers', single scale. **None of these
+shift attention as it is computed here ([lsa.md](lsa.md)). Scores are the papers', single scale; those of GC ViT on
+ImageNet are of its second release, of 21 May 2023, which [checkpoints.md](checkpoints.md) names. **None of these
 trainings has been run in full by this project**; which of them have been put through `mmgcvit dry-run`, see
 [dry_run.md](dry_run.md). Where a paper has no figure, the cell is empty. Hours of training, and the
 GPUs beside them, are the paper's too. Which config is for what: [configs/README.md](../configs/README.md).
 """
-RELEASES = """The authors released weights of these models twice. What the configs and
-[checkpoints.md](checkpoints.md) name is the second release, of 21 May 2023, with the paper's scores above. timm carries
-the first, with scores that timm measured; on ImageNetV2 with matched frequency:
-"""
 BESIDE_OTHERS = """## Beside other networks
 
-GC ViT's figure 1 over again, and the same for detection. The orange lines are the models of the tables above, with
-their parameters and multiply-adds as counted here. All scores are published ones, and so are the costs of the other
-networks; **nothing in these pictures has been measured here** but what GC ViT costs.
-`python -m tests.docs.model_zoo --draw` draws them from `configs/metafiles/`.
+The thick lines are the models of the tables above, with their parameters and multiply-adds as counted here. All scores
+are published ones, and so are the costs of the other networks; **nothing in this picture has been measured here** but
+what GC ViT costs. `configs/metafiles/rivals.yml` has the points of the other networks with their sources.
 
-![Top-1 on ImageNet-1K over parameters and over multiply-adds: GC ViT, Swin, ConvNeXt, MaxViT, TransNeXt,
-RMT](images/zoo_imagenet.png)
+![Scores over parameters and over multiply-adds, for ImageNet-1K, for Cascade Mask R-CNN and for Mask R-CNN on COCO:
+GC ViT and other networks](images/zoo.png)
 
-![Box AP on COCO over parameters and over multiply-adds, above with Cascade Mask R-CNN, below with Mask R-CNN: GC ViT,
-Swin, ConvNeXt, HorNet, InternImage](images/zoo_coco.png)
-
-Dotted lines are RMT's detectors, of which no source here states the costs. Swin's classifiers are the weights in its
-repository; in papers they have 81.3 (T) and 83.0 (S). The points of the other networks:
+Swin's classifiers are the weights in its repository; in papers they have 81.3 (T) and 83.0 (S).
 """
 HIGHEST = """The highest published figures of like size in the same recipes, as known in November 2026: box AP and mask
 AP, or box AP, or mIoU. None has been measured here.
 """
-# The metrics of each task; those after the first are left out where no model of a table has them.
-METRICS = {
-    'Object Detection': ['box AP', 'box AP50', 'box AP75'],
-    'Instance Segmentation': ['mask AP', 'mask AP50', 'mask AP75'],
-    'Panoptic Segmentation': ['PQ'],
-    'Semantic Segmentation': ['mIoU'],
-    'Image Classification': ['Top 1 Accuracy'],
-    'Multiple Object Tracking': ['HOTA'],
-    'Body 2D Keypoint': ['AP'],
-    'Rotated Object Detection': ['mAP'],
-}
-
-
-def pictures():
-    """The charts of each picture."""
-    return {IMAGES / name: charts_of(kinds, CONTENTS, RIVALS) for name, kinds in PICTURES.items()}
+# Charts of the picture: the collection of our models, their metric and image size, and the task in rivals.yml.
+CHARTS = [
+    ('GC ViT, ImageNet-1K', 'Top 1 Accuracy', '224x224', 'Image Classification'),
+    ('Cascade Mask R-CNN, COCO', 'box AP', '800x1280', 'Cascade Mask R-CNN, COCO'),
+    ('Mask R-CNN, COCO', 'box AP', '800x1280', 'Mask R-CNN, COCO'),
+]
+# The text chunk in which the picture holds what it shows.
+KEY = 'Points'
 
 
 def render():
     """The whole page."""
     sections = [section for content in CONTENTS for section in render_metafile(content)]
-    return '\n'.join([HEAD, *sections, BESIDE_OTHERS, points_table(), HIGHEST, highest_table()])
+    return '\n'.join([HEAD, *sections, BESIDE_OTHERS, HIGHEST, highest_table()])
 
 
 def render_metafile(content):
@@ -81,51 +68,19 @@ def render_metafile(content):
         yield f'{collection["Paper"]["Title"]}: <{collection["Paper"]["URL"]}>\n'
         yield f'Training: {collection["Metadata"]["Training Resources"]}.\n'
         yield models_table(models)
-        if any('First Release' in model for model in models):
-            yield RELEASES
-            yield releases_table(models)
 
 
 def models_table(models):
-    """The models of one collection, with a column for each score; the lesser ones only where a model has them."""
-    results = [result for model in models for result in model['Results']]
-    metrics = [
-        metric
-        for task, (first, *others) in METRICS.items()
-        if any(result['Task'] == task for result in results)
-        for metric in (first, *others)
-        if metric == first or any(metric in result['Metrics'] for result in results)
-    ]
+    """The models of one collection, with a column for each score."""
+    metrics = list(dict.fromkeys(metric for model in models for metric in scores_of(model)))
     rows = []
     for model in models:
         metadata, scores = model['Metadata'], scores_of(model)
         parameters, macs = f'{metadata["Parameters"] / 1e6:.2f}', f'{metadata["FLOPs"] / 1e9:.1f}'
-        cells = [link(model), parameters, macs, metadata['FLOPs Input Size'], metadata['Training Schedule']]
+        name = f'[`{model["Name"]}`](../{model["Config"]})'
+        cells = [name, parameters, macs, metadata['FLOPs Input Size'], metadata['Training Schedule']]
         rows.append([*cells, *(str(scores.get(metric, '')) for metric in metrics)])
     return table(['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics], rows)
-
-
-def releases_table(models):
-    """The older weights of those models that have any."""
-    heads = ['config', 'weights', 'Top 1 Accuracy', 'ImageNetV2 Top 1 Accuracy']
-    olders = [(model, model['First Release']) for model in models if 'First Release' in model]
-    return table(
-        heads, [[link(model), f'`{it["Weights"]}`', *(str(it[head]) for head in heads[2:])] for model, it in olders]
-    )
-
-
-def link(model):
-    """The name of a model, leading to its config."""
-    return f'[`{model["Name"]}`](../{model["Config"]})'
-
-
-def points_table():
-    """The points of other networks."""
-    rows = []
-    for group in RIVALS['Rivals']:
-        points = [f'{it["Name"]}: {it["Parameters"]} / {it["FLOPs"]} / {it["Score"]}' for it in group['Models']]
-        rows.append([group['Task'], group['Family'], '; '.join(points), source(group)])
-    return table(['task', 'network', 'size: parameters (M) / multiply-adds (G) / score', 'source'], rows)
 
 
 def highest_table():
@@ -134,20 +89,64 @@ def highest_table():
     for entry in RIVALS['Highest']:
         scores = scores_of(ENTRIES[entry['Ours']])
         ours = ' / '.join(str(scores[name]) for name in ('box AP', 'mask AP', 'mIoU') if name in scores)
-        rows.append([entry['Table'], entry['Size'], entry['Network'], entry['Score'], ours, source(entry)])
+        source = f'[{entry["Source"]["Title"]}]({entry["Source"]["URL"]})'
+        rows.append([entry['Table'], entry['Size'], entry['Network'], entry['Score'], ours, source])
     return table(['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source'], rows)
 
 
-def source(entry):
-    """Where a figure is published, as a link."""
-    return f'[{entry["Source"]["Title"]}]({entry["Source"]["URL"]})'
+def scores_of(model):
+    """The scores of a model by metric, of all its tasks."""
+    return {name: value for result in model['Results'] for name, value in result['Metrics'].items()}
+
+
+def points_of(collection, metric, size, task):
+    """The families of a chart, ours first: size, parameters (M), multiply-adds (G) and score of each network."""
+    families = {'GC ViT': []}
+    for model in ENTRIES.values():
+        metadata, scores = model['Metadata'], scores_of(model)
+        if (model['In Collection'], metadata['FLOPs Input Size']) == (collection, size) and metric in scores:
+            name = re.search(r'gcvit_([a-z0-9]+)', model['Name'])[1].upper()
+            costs = round(metadata['Parameters'] / 1e6, 2), round(metadata['FLOPs'] / 1e9, 1)
+            families['GC ViT'].append([name, *costs, scores[metric]])
+    for group in RIVALS['Rivals']:
+        if group['Task'] == task:
+            models = group['Models']
+            families[group['Family']] = [[it['Name'], it['Parameters'], it['FLOPs'], it['Score']] for it in models]
+    return families
+
+
+def draw():
+    """A figure with a row for each chart: scores over parameters on the left, over multiply-adds on the right."""
+    figure = Figure(figsize=(12.5, 5.4 * len(CHARTS)), layout='constrained')
+    for chart, row in zip(CHARTS, figure.subplots(len(CHARTS), 2, sharey='row'), strict=True):
+        for cost, (axes, label) in enumerate(zip(row, ('parameters, M', 'multiply-adds, G'), strict=True), start=1):
+            for family, points in points_of(*chart).items():
+                width = 3 if family == 'GC ViT' else 1
+                costs, scores = ([point[i] for point in points] for i in (cost, 3))
+                sizes = '-'.join(dict.fromkeys([points[0][0], points[-1][0]]))
+                axes.plot(costs, scores, label=f'{family} {sizes}', marker='o', linewidth=width)
+            axes.set(xscale='log', xlabel=f'{label} (log scale)', title=chart[0])
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(ScalarFormatter())
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.margins(x=0.08, y=0.08)
+            axes.grid(alpha=0.3)
+        row[0].set_ylabel(f'{chart[1]}, as published')
+        row[1].legend(loc='lower right', fontsize=9)
+    return figure
+
+
+def list_points():
+    """What the picture should show, as text."""
+    return json.dumps([points_of(*chart) for chart in CHARTS])
+
+
+def read_points():
+    """What the picture shows, as text."""
+    with Image.open(PICTURE) as image:
+        return image.text.get(KEY)
 
 
 if __name__ == '__main__':
-    parser = argparse.ArgumentParser(prog='python -m tests.docs.model_zoo', description=__doc__.splitlines()[0])
-    parser.add_argument('--draw', action='store_true', help='draw the pictures too')
-    args = parser.parse_args()
     PAGE.write_text(render())
-    if args.draw:
-        for path, charts in pictures().items():
-            save(charts, path)
+    draw().savefig(PICTURE, dpi=100, metadata={KEY: list_points(), 'Software': None})

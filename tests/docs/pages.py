@@ -1,27 +1,24 @@
-"""What stands on the pages: headings, links, tables, blocks of code."""
+"""What the pages contain: headings, links, tables, blocks of code; and a way to run a command line of theirs."""
 
 import re
+import shlex
+import sys
 from collections import Counter
 from itertools import pairwise
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
+from .. import fork_server, programs
 from ..conftest import ROOT
+from ..tools.commands import environment_for, output_of
 
 PAGES = [
     *('README.md', 'CHANGELOG.md', 'SECURITY.md', 'configs/README.md', 'configs/demo/weights/README.md'),
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'docs').glob('*.md')),
 ]
 PARSER = MarkdownIt('commonmark').enable('table')
-
-
-class Link(NamedTuple):
-    """A link or a picture of a page."""
-
-    page: str
-    line: int
-    target: str
+SHELLS = ('bash', 'console', 'shell', 'sh')
 
 
 class Block(NamedTuple):
@@ -36,22 +33,51 @@ class Block(NamedTuple):
         return f'{self.page}:{self.line}'
 
 
-def tokens_of(page):
-    return PARSER.parse((ROOT / page).read_text())
+def blocks_of(page, *languages):
+    """The blocks of a page, all or those in some languages."""
+    for token in PARSER.parse((ROOT / page).read_text()):
+        if token.type == 'fence' and (not languages or token.info.strip() in languages):
+            yield Block(page, token.map[0] + 2, token.info.strip(), token.content)
+
+
+def texts_of(page, language):
+    return [block.text for block in blocks_of(page, language)]
+
+
+def commands_of(block):
+    """The command lines of a shell block, one for each command."""
+    return [
+        command
+        for line in block.text.replace('\\\n', ' ').splitlines()
+        for command in line.removeprefix('$ ').split(' && ')
+        if command.partition('#')[0].strip()
+    ]
+
+
+def run_command(folder, command):
+    """Run a command line in a folder; ``mmgcvit`` is forked from a process that has imported the OpenMMLab packages."""
+    program, *words = shlex.split(command, comments=True)
+    if program == 'mmgcvit':
+        ended = fork_server.run('-m', 'mmgcvit', *words, environment=environment_for(''), folder=folder)
+    else:
+        program = {'python': sys.executable}.get(program, program)
+        ended = programs.run([program, *words], environment_for('', PYTHONPATH=str(ROOT)), cwd=folder)
+    return output_of(ended, fails=False)
 
 
 def links_of(page):
-    for token in tokens_of(page):
+    """The line and the target of each link and picture."""
+    for token in PARSER.parse((ROOT / page).read_text()):
         for child in token.children or ():
             target = child.attrGet('href') or child.attrGet('src')
             if target is not None:
-                yield Link(page, token.map[0] + 1, target)
+                yield token.map[0] + 1, target
 
 
 def anchors_of(page):
     """The headings' anchors, as platforms for repositories and MyST make them."""
-    tokens, seen = tokens_of(page), Counter()
-    for opening, inline in pairwise(tokens):
+    seen = Counter()
+    for opening, inline in pairwise(PARSER.parse((ROOT / page).read_text())):
         if opening.type == 'heading_open':
             words = ''.join(child.content for child in inline.children if child.type in ('text', 'code_inline'))
             slug = re.sub(r'[^\w\- ]', '', words.lower()).replace(' ', '-')
@@ -59,30 +85,14 @@ def anchors_of(page):
             seen[slug] += 1
 
 
-def blocks_of(page):
-    for token in tokens_of(page):
-        if token.type == 'fence':
-            yield Block(page, token.map[0] + 2, token.info.strip(), token.content)
-
-
-def texts_of(page, language):
-    return [block.text for block in blocks_of(page) if block.language == language]
-
-
-def blocks(*languages):
-    return [block for page in PAGES for block in blocks_of(page) if block.language in languages]
-
-
 def tables_of(page):
     """Each table as a list of rows, each a list of its cells' Markdown; the first row is the head."""
-    for token in tokens_of(page):
+    for token in PARSER.parse((ROOT / page).read_text()):
         if token.type == 'table_open':
             rows = []
         elif token.type == 'tr_open':
             rows.append([])
-        elif token.type in ('th_open', 'td_open'):
-            rows[-1].append('')
         elif token.type == 'inline' and token.level > 3:
-            rows[-1][-1] = token.content
+            rows[-1].append(token.content)
         elif token.type == 'table_close':
             yield rows

@@ -21,12 +21,10 @@ from mmgcvit.commands.options import parse
 from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.layouts import LAYOUTS
 
-from .. import fork_server
 from ..conftest import ROOT
 from ..inference.conftest import make_work_dir
-from ..tools.commands import environment_for, output_of
 from ..visualization.conftest import iteration, validation, write_session
-from .pages import blocks
+from .pages import PAGES, SHELLS, blocks_of, commands_of, run_command
 
 # Programs of commands that are not this project's.
 OTHER_PROGRAMS = (
@@ -43,55 +41,37 @@ PLACEHOLDERS = {
 MMENGINE_SETTINGS = ('compile', 'env_cfg.dist_cfg.timeout')
 
 
-def commands_in(text):
-    """The commands of a shell block, each as a list of words, without environment variables and comments."""
-    for line in text.replace('\\\n', ' ').splitlines():
-        for command in line.removeprefix('$ ').split(' && '):
-            for name, value in PLACEHOLDERS.items():
-                command = re.sub(name, value, command)
-            words = shlex.split(command, comments=True)
-            while words and re.match(r'[A-Z_]+=', words[0]):
-                words = words[1:]
-            if words:
-                yield words
-
-
-SHELL = [block for block in blocks('bash', 'console', 'shell', 'sh') if not block.text.startswith('#!')]
+SHELL = [block for page in PAGES for block in blocks_of(page, *SHELLS) if not block.text.startswith('#!')]
 
 
 @pytest.mark.parametrize('block', SHELL, ids=str)
 def test_commands_are_understood(block, monkeypatch):
-    """Options are the command's, configs exist and have the settings that are changed, files of tests exist."""
-    for program, *arguments in commands_in(block.text):
+    """Options are the command's, configs exist and have the settings that are changed, files exist."""
+    for command in commands_of(block):
+        for name, value in PLACEHOLDERS.items():
+            command = re.sub(name, value, command)
+        words = shlex.split(re.sub(r'^([A-Z_]+=\S* *)*', '', command), comments=True)
+        if not words:
+            continue
+        program, *arguments = words
         if program == 'make':
             assert re.search(rf'^{re.escape(arguments[0])}:', (ROOT / 'Makefile').read_text(), re.MULTILINE)
         elif program == 'mmgcvit':
-            module, *_ = COMMANDS[arguments[0]]
-            check_options(module, arguments[1:], monkeypatch)
+            check_options(COMMANDS[arguments[0]][0], arguments[1:], monkeypatch)
         elif program == '--cfg-options':
             check_options('train', ['configs/mask_rcnn_gcvit_t.py', program, *arguments], monkeypatch)
-        elif match := re.fullmatch(r'tools/(dist|slurm)_(train|test)\.sh', program):
-            check_launch(*match.groups(), arguments, monkeypatch)
+        elif re.fullmatch(r'tools/(dist|slurm)_(train|test)\.sh', program):
+            # Behind the positional arguments, such as the number of GPUs, there are the options of the Python script.
+            (config,) = [word for word in arguments if word.startswith('configs/')]
+            first = next((i for i, word in enumerate(arguments) if word.startswith('--')), len(arguments))
+            checkpoint = ['checkpoint.pth'] * ('test' in program)
+            check_options(re.search('train|test', program)[0], [config, *checkpoint, *arguments[first:]], monkeypatch)
         elif program == 'python' and arguments[0].startswith('tools/'):
             check_options(arguments[0].removeprefix('tools/').removesuffix('.py'), arguments[1:], monkeypatch)
         elif program == 'python':
             assert all((ROOT / word).exists() for word in arguments if word.startswith(('tests/', 'tools/')))
         else:
             assert re.fullmatch(OTHER_PROGRAMS, program) or (ROOT / program).is_file(), program
-
-
-def check_launch(launcher, task, arguments, monkeypatch):
-    """Check the arguments of tools/dist_*.sh and slurm_*.sh, which are those of the MM scripts."""
-    if launcher == 'slurm':
-        _, _, config, third, *options = arguments
-        given = ['--work-dir', third] if task == 'train' else [third]
-    elif task == 'train':
-        config, count, *options = arguments
-        given = [] if int(count) else None
-    else:
-        config, checkpoint, count, *options = arguments
-        given = [checkpoint] if int(count) else None
-    check_options(task, [config, *given, *options], monkeypatch)
 
 
 def check_options(command, arguments, monkeypatch):
@@ -108,13 +88,7 @@ def check_options(command, arguments, monkeypatch):
             assert value is not None, key
 
 
-def add_digits(clone, digits):
-    """Put the demo's data where its configs look for them."""
-    (clone / 'data').mkdir()
-    (clone / 'data' / 'digits').symlink_to(digits)
-
-
-def add_run(clone, digits):
+def add_run(clone):
     """Put the work dir of a training there, with a checkpoint and a log."""
     folder = clone / 'work_dirs' / 'my_detector'
     make_work_dir(folder, 'detection')
@@ -122,7 +96,7 @@ def add_run(clone, digits):
     write_session(folder, '20260101_000000', [*entries, validation(1, **{'coco/segm_mAP_50': 0.3})])
 
 
-def add_released_weights(clone, digits=None):
+def add_released_weights(clone):
     """Write random weights under the names of the authors' file."""
     (layout,) = (layout for layout in LAYOUTS if layout.key == 'original')
     tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
@@ -131,36 +105,34 @@ def add_released_weights(clone, digits=None):
     torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
 
 
-# Commands that run: as a page has them, with options that make them small, and with what a reader has by then.
+# What commands begin with that run as a page has them, and options that make them small.
 RUN = {
-    'mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg': ('', None),
-    'mmgcvit digits data/digits': ('--train 8 --val 4 --size 128', None),
-    'mmgcvit convert gcvit_1k_tiny.pth.tar gcvit_t.pth': ('', add_released_weights),
-    'mmgcvit publish work_dirs/my_detector': ('', add_run),
-    'mmgcvit plot work_dirs/my_detector': ('', add_run),
-    'mmgcvit test configs/demo': ('', add_digits),
+    'mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg': '',
+    'mmgcvit digits data/digits': '--train 8 --val 4 --size 128',
+    'mmgcvit convert gcvit_1k_tiny.pth.tar gcvit_t.pth': '',
+    'mmgcvit publish work_dirs/my_detector': '',
+    'mmgcvit plot work_dirs/my_detector': '',
+    'mmgcvit test configs/demo': '',
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('start', RUN)
 def test_a_command_runs(start, digits, tmp_path):
-    """In a clone with the tests' few digits, in a process forked from one that has imported torch and mmdet."""
-    lines = [line for block in SHELL for line in block.text.replace('\\\n', ' ').splitlines()]
-    command = next(line for line in lines if line.startswith(start))
-    clone = tmp_path / 'clone'
-    shutil.copytree(ROOT / 'configs', clone / 'configs')
+    """In a clone with the tests' few digits, weights and a run."""
+    command = next(command for block in SHELL for command in commands_of(block) if command.startswith(start))
+    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
     for name in ('docs', 'tools', 'mmgcvit', 'README.md'):
-        (clone / name).symlink_to(ROOT / name)
-    options, prepare = RUN[start]
-    if prepare is not None:
-        prepare(clone, digits)
-    words = shlex.split(f'{command} {options}', comments=True)
-    ended = fork_server.run('-m', *words, environment=environment_for(''), folder=clone)
-    output_of(ended, fails=False)
+        (tmp_path / name).symlink_to(ROOT / name)
+    add_run(tmp_path)
+    add_released_weights(tmp_path)
+    if start != 'mmgcvit digits data/digits':
+        (tmp_path / 'data').mkdir()
+        (tmp_path / 'data' / 'digits').symlink_to(digits)
+    run_command(tmp_path, f'{command.partition("#")[0]} {RUN[start]}')
 
 
-PYTHON = blocks('python')
+PYTHON = [block for page in PAGES for block in blocks_of(page, 'python')]
 CONFIGS = [block for block in PYTHON if all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)]
 # Programs that other tests run, by words in them.
 RUN_ELSEWHERE = {

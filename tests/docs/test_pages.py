@@ -5,47 +5,41 @@ import re
 from pathlib import Path
 from pkgutil import resolve_name
 
+import pytest
+
 from mmgcvit.commands.main import COMMANDS
+from mmgcvit.config import read_config
+from mmgcvit.datasets.checks.presence import local_paths
+from mmgcvit.datasets.checks.sources import leaf_datasets
 
 from ..conftest import ROOT
 from .commands_page import PAGE, written_anew
-from .pages import PAGES, anchors_of, blocks_of, links_of, tables_of
+from .pages import PAGES, anchors_of, links_of, tables_of, texts_of
 
-LINKS = [link for page in PAGES for link in links_of(page)]
-EXTERNAL = r'\w+:'
 # What torch, mmdet and Linux say.
 OF_OTHERS = {'Connection closed by peer', 'CUDA out of memory', 'loss_bbox: nan'}
 
 
-def test_links_lead_somewhere():
+@pytest.mark.parametrize('page', PAGES)
+def test_links_lead_somewhere(page):
     """To files, folders, pictures, headings. make docs-links asks external addresses; here they are encrypted."""
-    wrong = []
-    for link in LINKS:
-        if re.match(EXTERNAL, link.target):
-            wrong += [] if link.target.startswith('https://') else [f'{link}: not https']
+    for line, link in links_of(page):
+        if re.match(r'\w+:', link):
+            assert link.startswith('https://'), f'{page}:{line}: {link}'
             continue
-        path, _, anchor = link.target.partition('#')
-        target = (ROOT / link.page).parent / path if path else ROOT / link.page
-        if not target.exists():
-            wrong.append(f'{link}: there is no such file')
-        elif anchor and anchor not in (anchors := set(anchors_of(str(target.resolve().relative_to(ROOT.resolve()))))):
-            wrong.append(f'{link}: the headings are {sorted(anchors)}')
-    assert not wrong, '\n'.join(wrong)
-
-
-def test_headings_get_the_anchors_that_repositories_give_them(tmp_path, monkeypatch):
-    monkeypatch.setattr('tests.docs.pages.ROOT', tmp_path)
-    (tmp_path / 'page.md').write_text("# `make x`, LSA's (table 5)\n\n## One-two\n\n## One-two\n")
-    assert list(anchors_of('page.md')) == ['make-x-lsas-table-5', 'one-two', 'one-two-1']
+        path, _, anchor = link.partition('#')
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), f'{page}:{line}: there is no {link}'
+        if anchor:
+            assert anchor in set(anchors_of(target.resolve().relative_to(ROOT.resolve()))), f'{page}:{line}: {link}'
 
 
 def test_every_page_is_in_the_index():
     """A page that is not is found by nobody, and the site does not build."""
     listed = []
-    for block in blocks_of('docs/index.md'):
-        if block.language == '{toctree}':
-            lines = [line for line in block.text.splitlines() if line and not line.startswith(':')]
-            listed += [re.sub(r'.*<(.*)>$', r'\1', line) for line in lines]
+    for text in texts_of('docs/index.md', '{toctree}'):
+        lines = [line for line in text.splitlines() if line and not line.startswith(':')]
+        listed += [re.sub(r'.*<(.*)>$', r'\1', line) for line in lines]
     pages = [str((ROOT / 'docs' / name).resolve().relative_to(ROOT.resolve())) for name in listed]
     files = [*PAGES, *(str(path.relative_to(ROOT)) for path in (ROOT / 'docs').glob('*.ipynb'))]
     assert sorted([*pages, 'docs/index']) == sorted(str(Path(file).with_suffix('')) for file in files)
@@ -99,3 +93,15 @@ def test_messages_that_troubleshooting_quotes_are_the_codes():
         if not any(pattern.search(text) for text in texts):
             missing.append(words)
     assert not missing
+
+
+DATA = ['mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'other_heads/mask2former_gcvit_t_panoptic', 'upernet_gcvit_t']
+
+
+@pytest.mark.parametrize('config', [*DATA, 'gcvit_t_in1k', '_base_/datasets/imagenet_v2'])
+def test_the_data_page_names_the_files_that_a_config_reads(config):
+    cfg = read_config(ROOT / 'configs' / f'{config}.py', {})
+    loaders = [cfg[name] for name in ('train_dataloader', 'val_dataloader', 'test_dataloader') if name in cfg]
+    read = {str(path) for loader in loaders for leaf in leaf_datasets(loader.dataset) for path in local_paths(leaf)}
+    assert read
+    assert read <= {*re.findall(r'`(data/[^`]+)`', (ROOT / 'docs' / 'data.md').read_text())}

@@ -28,7 +28,7 @@ def test_options_that_the_config_cannot_do_are_refused():
 
 
 def test_pictures_of_a_test_are_drawn_whatever_the_config_has_and_by_its_threshold():
-    hook = {'type': 'mmgcvit.TestVisualizationHook', 'folder': 'x', 'score_thr': 0.5}
+    hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': 'x', 'score_thr': 0.5}
     for config, hooks in (
         ({'default_hooks': {'visualization': {'score_thr': 0.5}}}, [hook]),
         ({'custom_hooks': [{'type': 'EMAHook'}]}, [{'type': 'EMAHook'}, {**hook, 'score_thr': 0.3}]),

@@ -61,23 +61,20 @@ def work_dirs(data, tmp_path_factory):
         return {task: make_work_dir(tmp_path_factory.mktemp('runs') / task, task) for task in TASKS}
 
 
-def classifier_of(folder, pipeline=None, changed=None, head_dims=128, **backbone):
+def classifier_of(folder, pipeline=None, **backbone):
     """A classifier on GC ViT with its last map as output but for these arguments, with random weights.
 
-    Steps between loading and packing are by default a resize to 64 x 64; ``changed`` is called with the model.
+    Steps between loading and packing are by default a resize to 64 x 64.
     """
     cfg = config_of('classification')
     cfg.model.backbone = {'type': 'mmgcvit.GCViT', 'arch': SMALL, 'out_indices': (3,), **backbone}
-    cfg.model.head.in_channels = head_dims
+    cfg.model.head.in_channels = 128
     steps = [{'type': 'Resize', 'scale': (64, 64)}] if pipeline is None else pipeline
     cfg.test_dataloader.dataset.pipeline = [{'type': 'LoadImageFromFile'}, *steps, {'type': 'PackInputs'}]
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(Config({'model': cfg.model}).model)
-    if changed:
-        with torch.no_grad():
-            changed(model)
     save_checkpoint({'state_dict': model.state_dict(), 'meta': {}}, folder / 'epoch_1.pth')
     cfg.dump(folder / 'config.py')
     return load(folder / 'config.py', folder / 'epoch_1.pth', 'cpu')

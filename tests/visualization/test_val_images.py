@@ -15,28 +15,28 @@ from mmengine.visualization import LocalVisBackend
 
 from mmgcvit.inference.drawing import choose_palette
 from mmgcvit.registry import HOOKS
-from mmgcvit.visualization.val_images import FOLDER, TestVisualizationHook, ValVisualizationHook
+from mmgcvit.visualization.ground_truth import load_sample
+from mmgcvit.visualization.val_images import FOLDER, ValVisualizationHook
 
 from ..conftest import ROOT
 from .conftest import config_of
 
 
-class Tracker:
-    def __init__(self):
-        self.shown = []
-
-    def add_image(self, name, image, step):
-        self.shown.append((name, image.shape, step))
+@pytest.fixture
+def shown():
+    """The images that a tracker gets."""
+    return []
 
 
 @pytest.fixture
-def runner(model, task, data, tmp_path, monkeypatch):
+def runner(model, task, data, tmp_path, monkeypatch, shown):
     """What hooks read of a runner."""
     monkeypatch.setenv('DIGITS', str(data))
     cfg = config_of(task)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         loader = Runner.build_dataloader(cfg.val_dataloader)
-    backends = {'local': LocalVisBackend(str(tmp_path)), 'tracker': Tracker()}
+    tracker = SimpleNamespace(add_image=lambda name, image, step: shown.append((name, image.shape, step)))
+    backends = {'local': LocalVisBackend(str(tmp_path)), 'tracker': tracker}
     return SimpleNamespace(
         val_dataloader=loader,
         test_dataloader=loader,
@@ -65,7 +65,7 @@ def validate(hook, runner, loop='val'):
     return random.random(), np.random.rand(), torch.rand(()).item()
 
 
-def test_the_same_images_are_drawn_each_time_without_drawing_random_numbers(runner, task, model):
+def test_the_same_images_are_drawn_each_time_without_drawing_random_numbers(runner, task, model, shown):
     hook = HOOKS.build({'type': 'mmgcvit.ValVisualizationHook', 'score_thr': 0.0})
     hook.before_train(runner)
     by = 'iter' if task == 'segmentation' else 'epoch'
@@ -73,39 +73,38 @@ def test_the_same_images_are_drawn_each_time_without_drawing_random_numbers(runn
         runner.epoch = runner.iter = step
         assert validate(hook, runner) == validate(ValVisualizationHook(images=0), runner)
     count = len(runner.val_dataloader.dataset)
-    shown = min(8, count)
-    assert len(hook.chosen) == shown
-    assert max(hook.chosen.values()) >= (shown - 1) * count // shown, 'spread over the data'
+    number = min(8, count)
+    assert len(hook.chosen) == number
+    assert max(hook.chosen.values()) >= (number - 1) * count // number, 'spread over the data'
     first, second = (cv2.imread(f'{runner.work_dir}/{FOLDER}/{by}_{step}.jpg') for step in (1, 2))
     np.testing.assert_array_equal(first, second)
-    assert runner.visualizer._vis_backends['tracker'].shown == [('predictions', first.shape, step) for step in (1, 2)]
+    assert shown == [('predictions', first.shape, step) for step in (1, 2)]
     for number, found in hook.found.items():
-        expected = model(hook.truths.get_info(number)['img_path'])
+        expected = model(load_sample(hook.dataset, number, ())[0])
         for name in ('boxes', 'label_map', 'scores'):
             if hasattr(found, name):
                 np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-2)
     # Predictions of the checkpoint will have the same colours.
-    assert hook.model.palette == choose_palette(len(model.classes), [hook.truths.dataset.metainfo.get('palette')])
+    assert hook.model.palette == choose_palette(len(model.classes), [hook.dataset.metainfo.get('palette')])
 
 
-def test_if_drawing_fails_there_is_one_warning_and_no_picture(runner, caplog):
+def test_if_drawing_fails_there_is_one_warning_and_no_picture(runner, caplog, shown):
     hook = ValVisualizationHook()
     hook.before_train(runner)
     runner.cfg.default_scope, scope = 'elsewhere', runner.cfg.default_scope
     hook.before_val_epoch(runner)
     runner.cfg.default_scope = scope
-    for _ in range(2):
-        validate(hook, runner)
+    validate(hook, runner)
     (record,) = caplog.records
     assert record.getMessage().startswith('no validation images from here on: ')
-    assert not runner.visualizer._vis_backends['tracker'].shown
+    assert not shown
 
 
-def test_every_tested_image_is_drawn_beside_its_ground_truth_under_its_name(runner, tmp_path):
-    validate(TestVisualizationHook(str(tmp_path / 'pictures'), score_thr=0.0), runner, 'test')
+def test_every_tested_image_is_drawn_beside_its_ground_truth(runner, tmp_path):
+    validate(ValVisualizationHook(score_thr=0.0, test_out_dir=str(tmp_path / 'pictures')), runner, 'test')
     drawn = sorted((tmp_path / 'pictures').iterdir())
     assert len(drawn) == len(runner.test_dataloader.dataset)
-    assert cv2.imread(str(drawn[0])).shape[1] > 800
+    assert cv2.imread(str(drawn[0])).shape[1] > 1500
 
 
 @pytest.mark.parametrize('task', ['det', 'seg', 'cls'])
