@@ -1,4 +1,4 @@
-"""Show on the screen how a run gets on, instead of its log: bars on a terminal, a line every few seconds elsewhere."""
+"""Show a run's progress instead of its log: bars on a terminal, and a line for each epoch and validation."""
 
 import logging
 import os
@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from datetime import timedelta
 from io import TextIOBase
 from numbers import Real
 from pathlib import Path
@@ -22,8 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 # An attribute of log records that a display shows although they are no warnings.
 ALWAYS_SHOWN = 'always_shown'
 SECONDS_BETWEEN_REFRESHES = 0.25
-SECONDS_BETWEEN_LINES = 10.0
-LONGEST_LINE = 100
+LONGEST_NOTE = 50
 # Warnings that nobody who starts a run can use: of mmengine's CheckpointHook about its own calls, of names of scores,
 # and of registries that it searches beside its own.
 NEEDLESS = re.compile(
@@ -33,62 +31,50 @@ NEEDLESS = re.compile(
 
 
 class Display:
-    """How far loops within each other are.
+    """Progress bars of loops within each other, and lines above them; without a terminal only the lines.
 
     Refreshed by the process's own thread: data workers are forked from it, which may deadlock beside another thread.
     """
 
     def __init__(self, terminal: TextIO) -> None:
         self.console = Console(file=terminal, highlight=False, markup=False, emoji=False)
-        self.draws = terminal.isatty() and not self.console.is_dumb_terminal
         columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn()
         times = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
-        # Not drawn, it computes the time left.
         self.bars = Progress(
             *(*columns, times, TextColumn('{task.fields[note]}', style='dim')),
             console=self.console,
             auto_refresh=False,
-            disable=not self.draws,
+            disable=not terminal.isatty() or self.console.is_dumb_terminal,
             redirect_stdout=False,
             redirect_stderr=False,
         )
         self.loops: list[TaskID] = []
-        self.shown = time.monotonic()
+        self.refreshed = 0.0
 
     def begin(self, name: str, total: int, done: int = 0) -> None:
-        """A loop of ``total`` steps begins, or goes on after ``done`` of them."""
+        """Start a loop of ``total`` steps, or go on with it after ``done`` of them."""
         self.loops.append(self.bars.add_task(name, total=total, completed=done, note=''))
         self.bars.start()
 
     def advance(self, done: int, note: str = '') -> None:
-        """So many steps of the innermost loop are done; ``note`` is of the moment."""
-        self.bars.update(self.loops[-1], completed=done, note=shorten(note, LONGEST_LINE // 2, placeholder=' …'))
-        if time.monotonic() - self.shown < (SECONDS_BETWEEN_REFRESHES if self.draws else SECONDS_BETWEEN_LINES):
-            return
-        self.shown = time.monotonic()
-        self.bars.refresh()
-        if not self.draws:
-            task = self.bars.tasks[-1]
-            left = '' if task.time_remaining is None else f', {timedelta(seconds=int(task.time_remaining))} left'
-            text = f'{task.description}: {done} of {task.total:.0f}{left}{note and ", "}{note}'
-            self.line(shorten(text, LONGEST_LINE, placeholder=' …'))
+        """Set the steps of the innermost loop that are done, with a note."""
+        self.bars.update(self.loops[-1], completed=done, note=shorten(note, LONGEST_NOTE, placeholder=' …'))
+        if time.monotonic() - self.refreshed > SECONDS_BETWEEN_REFRESHES:
+            self.bars.refresh()
+            self.refreshed = time.monotonic()
 
     def end(self) -> None:
-        """The innermost loop has ended."""
+        """End the innermost loop; the outermost one's bar stays on the screen."""
         self.bars.refresh()
         loop = self.loops.pop()
-        if self.loops or not self.draws:
+        if self.loops:
             self.bars.remove_task(loop)
         else:
             self.bars.stop()
 
     def line(self, text: str) -> None:
-        """Show something that stays on the screen."""
+        """Print a line that stays on the screen."""
         self.console.print(text, soft_wrap=True)
-
-    def close(self) -> None:
-        """Show nothing more."""
-        self.bars.stop()
 
 
 class ProgressHook(Hook):
@@ -174,7 +160,7 @@ def open_display(progress: bool) -> Iterator[Display | None]:
         try:
             yield display if os.environ.get('RANK', '0') == '0' else None
         finally:
-            display.close()
+            display.bars.stop()
 
 
 class Nothing(TextIOBase):
