@@ -24,16 +24,11 @@ class TF32Hook(Hook):
 
     Args:
         enabled: Whether both may use TF32. In this project's configs: ``default_hooks.tf32.enabled``.
-
-    Raises:
-        UserError: ``enabled`` is not a bool.
     """
 
     priority = 'VERY_HIGH'
 
     def __init__(self, enabled: bool) -> None:
-        if not isinstance(enabled, bool):
-            raise UserError(f'TF32Hook: enabled={enabled!r}; expected True or False')
         self.enabled = enabled
 
     def before_run(self, runner: Runner) -> None:

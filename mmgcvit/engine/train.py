@@ -22,7 +22,7 @@ from ..datasets.checks.sources import settings_of
 from ..errors import UserError
 from ..ops.compiled import check_operators
 from .fsdp import check_sharding
-from .hooks.progress import open_display
+from .hooks.progress import open_progress
 from .hooks.summary import SummaryHook
 from .processes import join_processes
 from .resume import OverwriteHook, choose_checkpoint, lock, require_unused, warn_of_changes
@@ -79,7 +79,7 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(lock(cfg.work_dir))
         read = stack.enter_context(safe_checkpoint_loading(cfg.work_dir, trusted))
-        runner = build_runner(cfg, stack.enter_context(open_display(progress)))
+        runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
         warn_of_batch_size(cfg)
         if cfg.get('load_from'):
             check_fits(model_of(runner), read(cfg.load_from), cfg.load_from, '' if cfg.get('resume') else 'backbone.')

@@ -7,7 +7,7 @@ import pytest
 from mmengine.evaluator import BaseMetric
 
 from mmgcvit.engine.hooks import progress
-from mmgcvit.engine.hooks.progress import Display, ProgressHook, open_display
+from mmgcvit.engine.hooks.progress import ProgressHook, open_progress
 
 from .drawing import config, run, validating
 
@@ -22,7 +22,7 @@ class Terminal(io.StringIO):
 def test_bars_show_the_loop_the_note_and_what_stays(monkeypatch):
     monkeypatch.setattr(progress, 'SECONDS_BETWEEN_REFRESHES', -1)
     monkeypatch.setenv('TERM', 'xterm')
-    bars = Display(terminal := Terminal())
+    bars = ProgressHook(terminal := Terminal())
     bars.begin('training', 10, done=2)
     bars.advance(4, 'loss 0.5')
     bars.line('epoch 1 of 2: loss 0.4')
@@ -54,20 +54,20 @@ class Score(BaseMetric):
     ],
 )
 def test_without_a_terminal_epochs_and_validations_are_a_line_each(loop, epoch_lines, tmp_path):
-    display = Display(written := io.StringIO())
-    run(config(tmp_path, loop=loop, **validating(Score())), hook=ProgressHook(display))
+    hook = ProgressHook(written := io.StringIO())
+    run(config(tmp_path, loop=loop, **validating(Score())), hook=hook)
     log, *epochs, scores = written.getvalue().splitlines()
     assert log.startswith('log: ')
     assert [line.partition(' loss ')[0] for line in epochs] == ['epoch 1 of 1:'] * epoch_lines
     assert scores == 'scores: mIoU 50'
-    assert display.loops == []
+    assert hook.loops == []
 
 
-def test_a_display_takes_the_screen_in_the_first_process_only(capsys, monkeypatch):
+def test_progress_takes_the_screen_in_the_first_process_only(capsys, monkeypatch):
     for rank in '01':
         monkeypatch.setenv('RANK', rank)
-        with open_display(progress=True) as display:
+        with open_progress(progress=True) as hook:
             sys.stdout.write('of the log')
-            if display is not None:
-                display.line('of the display')
-    assert capsys.readouterr().out == 'of the display\n'
+            if hook is not None:
+                hook.line('of the hook')
+    assert capsys.readouterr().out == 'of the hook\n'

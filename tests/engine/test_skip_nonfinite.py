@@ -238,24 +238,3 @@ def test_two_processes_skip_the_same_steps_and_stop_together(tmp_path, fused):
     assert other == (one, both, ended)
     assert 'Images: 4.jpg, 6.jpg, 5.jpg, 7.jpg\n' in logged(tmp_path / 'one')
     assert 'not finite in 3 steps in a row' in ended
-
-
-def test_weights_that_are_not_finite_are_not_saved(tmp_path):
-    runner = train(tmp_path, samples(8))
-    for tensor, value, name in (
-        (runner.model.layer.weight, NAN, r'layer\.weight'),
-        (runner.model.norm.running_var, INF, r'norm\.running_var'),
-    ):
-        before = tensor.detach().clone()
-        tensor.data.flatten()[0] = value
-        with pytest.raises(UserError, match=rf'^1 weights.*{name}.* not saved'):
-            runner.save_checkpoint(str(tmp_path), 'iter_5.pth')
-        assert not (tmp_path / 'iter_5.pth').exists()
-        tensor.data.copy_(before)
-
-
-def test_a_mask_of_infinities_is_saved(tmp_path):
-    runner = runner_of(tmp_path, samples(4))
-    runner.model.register_buffer('mask', torch.full((2, 2), -INF).triu(1))
-    runner.train()
-    assert (tmp_path / 'iter_2.pth').is_file()

@@ -18,7 +18,7 @@ from mmengine.runner import FlexibleRunner, IterBasedTrainLoop, Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-# An attribute of log records that a display shows although they are no warnings.
+# An attribute of log records that ProgressHook shows although they are no warnings.
 ALWAYS_SHOWN = 'always_shown'
 SECONDS_BETWEEN_REFRESHES = 0.25
 LONGEST_NOTE = 50
@@ -30,11 +30,15 @@ NEEDLESS = re.compile(
 )
 
 
-class Display:
-    """Progress bars of loops within each other, and lines above them; without a terminal only the lines.
+class ProgressHook(Hook):
+    """Show bars, and above them a line for each epoch, score and warning; without a terminal only the lines.
 
-    Refreshed by the process's own thread: data workers are forked from it, which may deadlock beside another thread.
+    Registered by ``--progress``, not by configs: it holds an open terminal. Bars are refreshed by the process's own
+    thread: data workers are forked from it, which may deadlock beside another thread.
     """
+
+    # After the hooks that gather losses and times.
+    priority = 'VERY_LOW'
 
     def __init__(self, terminal: TextIO) -> None:
         self.console = Console(file=terminal, highlight=False, markup=False, emoji=False)
@@ -76,60 +80,47 @@ class Display:
         """Print a line that stays on the screen."""
         self.console.print(text, soft_wrap=True)
 
-
-class ProgressHook(Hook):
-    """Tells a display of every iteration, of each epoch's loss, of each validation's scores, and of warnings.
-
-    Registered by ``--progress``, not by configs: a display holds an open terminal.
-    """
-
-    # After the hooks that gather losses and times.
-    priority = 'VERY_LOW'
-
-    def __init__(self, display: Display) -> None:
-        self.display = display
-
     def before_run(self, runner: Runner | FlexibleRunner) -> None:
         """Show the log's warnings and its summary; the rest of it is in its file."""
         shown = logging.Handler()
-        shown.emit = lambda record: self.display.line(record.getMessage())
+        shown.emit = lambda record: self.line(record.getMessage())
         shown.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN))
         shown.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
         runner.logger.addHandler(shown)
 
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
-        self.display.line(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
-        self.display.begin('training', runner.max_iters, runner.iter)
+        self.line(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
+        self.begin('training', runner.max_iters, runner.iter)
 
     def after_train_iter(
         self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        self.display.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in mean_losses(runner).items()))
+        self.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in mean_losses(runner).items()))
 
     def after_train_epoch(self, runner: Runner | FlexibleRunner) -> None:
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
             loss = mean_losses(runner).get('loss', float('nan'))
-            self.display.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
+            self.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
 
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
-        self.display.end()
+        self.end()
 
     def before_val_epoch(self, runner: Runner | FlexibleRunner) -> None:
-        self.display.begin('validating', len(runner.val_dataloader))
+        self.begin('validating', len(runner.val_dataloader))
 
     def before_test_epoch(self, runner: Runner | FlexibleRunner) -> None:
-        self.display.begin('testing', len(runner.test_dataloader))
+        self.begin('testing', len(runner.test_dataloader))
 
     def after_val_iter(
         self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        self.display.advance(batch_idx + 1)
+        self.advance(batch_idx + 1)
 
     after_test_iter = after_val_iter
 
     def after_val_epoch(self, runner: Runner | FlexibleRunner, metrics: Mapping[str, Any] | None = None) -> None:
-        self.display.end()
-        self.display.line('scores: ' + format_scores(metrics or {}))
+        self.end()
+        self.line('scores: ' + format_scores(metrics or {}))
 
     after_test_epoch = after_val_epoch
 
@@ -147,20 +138,20 @@ def format_scores(metrics: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def open_display(progress: bool) -> Iterator[Display | None]:
-    """For ``--progress``, a display on stdout; what the run prints and logs there otherwise is left to its log file.
+def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
+    """For ``--progress``, a hook that writes to stdout; all else that the run prints goes to its log file.
 
     None without ``progress``, and in other processes than the first.
     """
     if not progress:
         yield None
         return
-    display = Display(sys.stdout)
+    hook = ProgressHook(sys.stdout)
     with redirect_stdout(Nothing()):
         try:
-            yield display if os.environ.get('RANK', '0') == '0' else None
+            yield hook if os.environ.get('RANK', '0') == '0' else None
         finally:
-            display.bars.stop()
+            hook.bars.stop()
 
 
 class Nothing(TextIOBase):
