@@ -103,7 +103,7 @@ def require_unused(work_dir: str | Path) -> None:
 
 def checkpoints_in(work_dir: str | Path) -> list[Path]:
     """All checkpoints that a run has left in a folder, and what names the last of them."""
-    return sorted(path for path in Path(work_dir).glob('*') if OF_A_RUN.fullmatch(path.name))
+    return sorted(path for path in Path(work_dir).glob('*') if OF_A_RUN.fullmatch(path.name) and path.is_file())
 
 
 class OverwriteHook(Hook):
