@@ -63,7 +63,7 @@ def add_options(parser: Parser) -> None:
     beginning.add_argument(
         '--overwrite',
         action='store_true',
-        help="begin anew in a work dir with an earlier run's checkpoints, which are removed",
+        help="begin anew in a work dir with an earlier run's checkpoints, which the first iteration removes",
     )
     parser.add_argument(
         '--log-to',

@@ -18,9 +18,9 @@ from ..models.layers.blocks import TransformerBlock
 from ..registry import FUNCTIONS, STRATEGIES
 from .hooks.checkpoint import UNFINISHED
 
-# Under the others several processes hold a copy of the same share, and clipping would count each copy's gradients.
+# Under the others several ranks hold a copy of the same shard, and clipping would count each copy's gradients.
 SHARDING_STRATEGIES = ('FULL_SHARD', 'SHARD_GRAD_OP')
-# How mmengine's own strategy takes whole weights together, but copying nothing to the CPU: from a CPU torch crashes.
+# As mmengine's 'full', but without offloading to the CPU, at which torch crashes where the model is on a CPU already.
 WHOLE_WITHOUT_GPU = {
     'state_dict_type': 'FULL_STATE_DICT',
     'state_dict_config': {'type': 'FullStateDictConfig', 'rank0_only': True, 'offload_to_cpu': False},
@@ -49,7 +49,7 @@ class FSDPStrategy(MMEngineFSDPStrategy):
         if getattr(strategy, 'name', strategy) not in SHARDING_STRATEGIES:
             raise UserError(
                 f'sharding_strategy is {strategy}; expected {" or ".join(SHARDING_STRATEGIES)}: of others gradients '
-                'would be clipped by a norm that counts every copy of a share'
+                'would be clipped by a norm that counts every copy of a shard'
             )
         on_gpu = torch.cuda.is_available()
         super().__init__(
@@ -59,23 +59,23 @@ class FSDPStrategy(MMEngineFSDPStrategy):
         )
 
     def save_checkpoint(self, filename: str, **kwargs: Any) -> None:
-        """Write beside the place and rename; AtomicCheckpointHook's backend does not reach a strategy."""
+        """Write atomically: the backend of AtomicCheckpointHook does not reach a strategy."""
         unfinished = f'{filename}{UNFINISHED}'
         super().save_checkpoint(unfinished, **kwargs)
         if is_main_process():
             Path(unfinished).replace(filename)
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
-        """Share the optimizer's state of a whole model out among the processes; torch changed the arguments' order."""
-        shares = FullyShardedDataParallel.optim_state_dict_to_load(
+        """Shard a whole model's optimizer state; torch changed the order of the arguments."""
+        shards = FullyShardedDataParallel.optim_state_dict_to_load(
             model=self.model, optim=self.optim_wrapper.optimizer, optim_state_dict=state_dict
         )
-        self.optim_wrapper.load_state_dict(shares)
+        self.optim_wrapper.load_state_dict(shards)
 
 
 @FUNCTIONS.register_module()
 def wrap_blocks(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool:
-    """FSDP's question whether a module is gathered on its own: every block of a backbone is.
+    """Auto-wrap policy for FSDP: every block of a backbone is a unit of its own.
 
     For configs: ``model_wrapper=dict(auto_wrap_policy=dict(type='mmgcvit.wrap_blocks'))``. See
     ``torch.distributed.fsdp.wrap`` for the arguments.
@@ -94,9 +94,9 @@ def check_sharding(cfg: Config) -> None:
 
 @torch.no_grad()
 def clip_sharded_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> Tensor:
-    """Scale gradients down to ``max_norm`` where each process holds a share of them; the norm before, over all shares.
+    """Clip sharded gradients to ``max_norm``; return the norm over all shards before.
 
-    mmengine clips each process's share by that share's own norm, so that the processes would scale differently. To be
+    mmengine clips each rank's shard by that shard's own norm, so that ranks would scale differently. To be
     removed once its ``OptimWrapper`` asks FSDP for the norm.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]

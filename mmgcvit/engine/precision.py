@@ -24,34 +24,22 @@ class TF32Hook(Hook):
 
     Args:
         enabled: Whether both may use TF32. In this project's configs: ``default_hooks.tf32.enabled``.
-
-    Raises:
-        UserError: ``enabled`` is not a bool.
     """
 
     priority = 'VERY_HIGH'
 
     def __init__(self, enabled: bool) -> None:
-        if not isinstance(enabled, bool):
-            raise UserError(f'TF32Hook: enabled={enabled!r}; expected True or False')
         self.enabled = enabled
 
     def before_run(self, runner: Runner) -> None:
         # Not set_float32_matmul_precision, which affects CPUs too.
-        matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-        try:
-            self.previous = [(part, 'allow_tf32', part.allow_tf32) for part in (matmul, cudnn)]
-            value: bool | str = self.enabled
-        except RuntimeError:
-            # From torch 2.9 on allow_tf32 raises in programs that have set its successor, fp32_precision.
-            self.previous = [(part, 'fp32_precision', part.fp32_precision) for part in (matmul, cudnn.conv)]
-            value = 'tf32' if self.enabled else 'ieee'
-        for part, name, _ in self.previous:
-            setattr(part, name, value)
+        self.previous = [(part, part.allow_tf32) for part in (torch.backends.cuda.matmul, torch.backends.cudnn)]
+        for part, _ in self.previous:
+            part.allow_tf32 = self.enabled
 
     def after_run(self, runner: Runner) -> None:
-        for part, name, value in self.previous:
-            setattr(part, name, value)
+        for part, value in self.previous:
+            part.allow_tf32 = value
 
 
 # Older GPUs emulate bfloat16, slowly, and report that they support it.

@@ -1,20 +1,23 @@
 """Where a run is saved and resumed: its work dir. All that is known of this is in this file.
 
-A training begins in a work dir without checkpoints (``--overwrite`` removes what is there), or goes on from one of them
-(``--resume``); one training at a time. What is in a checkpoint: ``hooks/checkpoint.py`` and ``hooks/resume.py``.
+A training begins in a work dir without checkpoints (``--overwrite`` removes them after the first iteration), or goes on
+from one of them (``--resume``); one training at a time. What is in a checkpoint: ``hooks/checkpoint.py`` and
+``hooks/resume.py``.
 """
 
 import logging
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, get_rank
+from mmengine.dist import broadcast_object_list, get_rank, master_only
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.runner import FlexibleRunner, Runner
 
 from ..checkpoints import check_intact
 from ..checkpoints.reading import read_meta
@@ -100,16 +103,23 @@ def require_unused(work_dir: str | Path) -> None:
 
 def checkpoints_in(work_dir: str | Path) -> list[Path]:
     """All checkpoints that a run has left in a folder, and what names the last of them."""
-    return sorted(path for path in Path(work_dir).glob('*') if OF_A_RUN.fullmatch(path.name))
+    return sorted(path for path in Path(work_dir).glob('*') if OF_A_RUN.fullmatch(path.name) and path.is_file())
 
 
-def remove_checkpoints(work_dir: str | Path) -> None:
-    """Remove an earlier run's checkpoints, for ``--overwrite``; rank 0 does it."""
-    for path in checkpoints_in(work_dir) if get_rank() == 0 else ():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+class OverwriteHook(Hook):
+    """For ``--overwrite``, remove an earlier run's checkpoints after the first iteration, which most faults prevent."""
+
+    # Before the hooks that save.
+    priority = 'HIGH'
+
+    @master_only
+    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+        self.outdated = checkpoints_in(runner.work_dir)
+
+    @master_only
+    def after_train_iter(self, runner: Runner | FlexibleRunner, *args: Any, **kwargs: Any) -> None:
+        while self.outdated:
+            self.outdated.pop().unlink()
 
 
 @contextmanager

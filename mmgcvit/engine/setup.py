@@ -20,7 +20,7 @@ from ..device import check_gpus, use_device
 from ..errors import UserError
 from ..files import check_writable
 from ..ops.compiled import check_operators_load
-from .hooks.progress import Display, ProgressHook
+from .hooks.progress import ProgressHook
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
@@ -90,13 +90,13 @@ def check_data_here(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
     return report.passed_over
 
 
-def build_runner(cfg: Config, display: Display | None = None, kind: str | None = None) -> Runner | FlexibleRunner:
-    """Build mmengine's runner of a config, which shows its progress on a display."""
+def build_runner(cfg: Config, progress: ProgressHook | None, kind: str | None = None) -> Runner | FlexibleRunner:
+    """Build mmengine's runner of a config."""
     name = kind or cfg.get('runner_type', 'Runner')
     found = RUNNERS.get(name)
     if found is None:
         raise UserError(f'runner_type={name}: there is no such runner; expected Runner or FlexibleRunner')
     runner = found.from_cfg(cfg)
-    if display is not None:
-        runner.register_hook(ProgressHook(display))
+    if progress is not None:
+        runner.register_hook(progress)
     return runner

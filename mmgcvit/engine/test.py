@@ -11,7 +11,7 @@ from ..config import is_drawn, read_config
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import UserError
 from ..ops.compiled import check_operators
-from .hooks.progress import open_display
+from .hooks.progress import open_progress
 from .processes import join_processes
 from .setup import build_runner, check_data
 
@@ -55,9 +55,9 @@ def run_test(
     cfg.load_from = checkpoint
     with (
         safe_checkpoint_loading(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read,
-        open_display(progress) as display,
+        open_progress(progress) as hook,
     ):
-        runner = build_runner(cfg, display, 'Runner')
+        runner = build_runner(cfg, hook, 'Runner')
         check_fits(runner.model, read(checkpoint), checkpoint)
         if out:
             runner.test_evaluator.metrics.append(dump_metric(cfg, out))

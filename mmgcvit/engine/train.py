@@ -22,10 +22,10 @@ from ..datasets.checks.sources import settings_of
 from ..errors import UserError
 from ..ops.compiled import check_operators
 from .fsdp import check_sharding
-from .hooks.progress import open_display
+from .hooks.progress import open_progress
 from .hooks.summary import SummaryHook
 from .processes import join_processes
-from .resume import choose_checkpoint, lock, remove_checkpoints, require_unused, warn_of_changes
+from .resume import OverwriteHook, choose_checkpoint, lock, require_unused, warn_of_changes
 from .setup import build_runner, check_data
 
 AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
@@ -53,7 +53,7 @@ def train(
         amp: Train in mixed precision.
         auto_scale_lr: Scale the learning rate from the config's batch size to the actual one.
         resume: A checkpoint, or ``'auto'`` for the latest in the work dir, if there is one.
-        overwrite: Remove an earlier run's checkpoints from the work dir.
+        overwrite: Remove an earlier run's checkpoints from the work dir, after the first iteration.
         log_to: Names of :data:`TRACKERS`.
         progress: Show bars instead of the log, which goes to its file only.
         trust_checkpoint: Read the checkpoint as Python does, running code in it.
@@ -79,13 +79,13 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(lock(cfg.work_dir))
         read = stack.enter_context(safe_checkpoint_loading(cfg.work_dir, trusted))
-        runner = build_runner(cfg, stack.enter_context(open_display(progress)))
+        runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
         warn_of_batch_size(cfg)
         if cfg.get('load_from'):
             check_fits(model_of(runner), read(cfg.load_from), cfg.load_from, '' if cfg.get('resume') else 'backbone.')
         warn_of_changes(cfg)
         if overwrite:
-            remove_checkpoints(cfg.work_dir)
+            runner.register_hook(OverwriteHook())
         runner.register_hook(SummaryHook())
         runner.train()
 

@@ -1,20 +1,18 @@
-"""Groups of parameters are merged and steps fused, and nothing but speed changes; earlier checkpoints go on in them."""
+"""Groups of parameters are merged and steps fused, and nothing but speed changes; rates may follow the layers."""
 
 import copy
-from functools import partial
 from unittest import mock
 
 import pytest
 import torch
 from mmengine.optim import LinearLR, MultiStepLR, build_optim_wrapper
-from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from packaging.version import Version
 from torch import nn
 
 from mmgcvit.engine.optim import MergesGroups
 
-from ..configs.models import read
+from ..configs.models import on_meta, read
 
 OURS = 'mmgcvit.GroupedParamsOptimWrapperConstructor'
 LAYERS = 'mmgcvit.LayerDecayOptimWrapperConstructor'
@@ -130,25 +128,37 @@ def test_a_step_is_fused_where_torch_can_and_the_config_says_nothing_else(monkey
     assert not torch.optim.SGD.step.called, 'others than Adam are not tried'
 
 
-@pytest.mark.skipif(not HAS_FUSED, reason='torch has neither for CPUs')
-@pytest.mark.parametrize('clip_grad', [None, {'max_norm': 0.5}], ids=['as they are', 'clipped'])
-def test_with_a_scaler_a_fused_step_is_the_plain_one_and_is_left_out_where_that_is(clip_grad, monkeypatch):
-    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu'))
-    scaled = {'type': 'AmpOptimWrapper', 'clip_grad': clip_grad}
-    (plain, left), (fused, right) = (
-        (model, wrapper_of(model, optimizer=kernels, **copy.deepcopy(scaled)))
-        for kernels in ({'fused': False}, {})
-        for model in [nn.Linear(3, 3)]
-    )
-    fused.load_state_dict(plain.state_dict())
-    moved = []
-    for factor in (1.0, float('inf'), 3.0, float('nan'), 1.0):
-        before = fused.weight.detach().clone()
-        for model, wrapper in ((plain, left), (fused, right)):
-            wrapper.update_params((model(torch.ones(3)) * factor).sum())
-        moved.append(not torch.equal(fused.weight, before))
-        torch.testing.assert_close(fused.state_dict(), plain.state_dict())
-        assert right.loss_scaler.state_dict() == left.loss_scaler.state_dict()
-    assert moved == [True, False, True, False, True]
-    assert right.optimizer.state[fused.weight]['step'] == 3
+CONSTRUCTOR_OF = {
+    'mask_rcnn_gcvit_t': LAYERS,
+    'upernet_gcvit_t': LAYERS,
+    'gcvit_t_in1k': LAYERS,
+    'gcvit_xxt_in1k': 'mmpretrain.LearningRateDecayOptimWrapperConstructor',
+}
+
+
+@pytest.mark.parametrize('name', CONSTRUCTOR_OF)
+def test_blocks_learn_the_slower_the_earlier_they_are(name):
+    model = on_meta(read(name))
+    settings = {
+        'optimizer': {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0.05},
+        'constructor': CONSTRUCTOR_OF[name],
+        'paramwise_cfg': {'layer_decay_rate': 0.9, 'norm_decay_mult': 0.0},
+    }
+    groups = build_optim_wrapper(model, settings).optimizer.param_groups
+    rate_of = {parameter: group['lr'] for group in groups for parameter in group['params']}
+    rates = {name: rate_of[parameter] for name, parameter in model.named_parameters()}
+    num_blocks = [len(stage.blocks) for stage in model.backbone.stages]
+    for parameter, blocks_behind in (
+        ('stem.proj.weight', sum(num_blocks) + 1),
+        ('stages.0.blocks.1.mlp.fc1.weight', sum(num_blocks) - 1),
+        ('stages.3.blocks.1.mlp.fc1.weight', num_blocks[3] - 1),
+    ):
+        assert rates[f'backbone.{parameter}'] == pytest.approx(1e-3 * 0.9**blocks_behind)
+    assert {rate for parameter, rate in rates.items() if not parameter.startswith('backbone.')} == {1e-3}
+
+
+def test_multipliers_that_would_have_no_effect_are_refused():
+    cfg = read('dino_gcvit_t_12e')
+    cfg.optim_wrapper.constructor = LAYERS
+    with pytest.raises(ValueError, match='lr_mult of backbone'):
+        build_optim_wrapper(on_meta(cfg), cfg.optim_wrapper)

@@ -7,7 +7,7 @@ import pytest
 from mmengine.evaluator import BaseMetric
 
 from mmgcvit.engine.hooks import progress
-from mmgcvit.engine.hooks.progress import Display, ProgressHook, open_display
+from mmgcvit.engine.hooks.progress import ProgressHook, open_progress
 
 from .drawing import config, run, validating
 
@@ -19,16 +19,10 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def at_once(monkeypatch):
-    """Displays that do not wait between two writings."""
-    monkeypatch.setattr(progress, 'SECONDS_BETWEEN_LINES', -1)
+def test_bars_show_the_loop_the_note_and_what_stays(monkeypatch):
     monkeypatch.setattr(progress, 'SECONDS_BETWEEN_REFRESHES', -1)
-
-
-def test_bars_show_the_loop_the_note_and_what_stays(at_once, monkeypatch):
     monkeypatch.setenv('TERM', 'xterm')
-    bars = Display(terminal := Terminal())
+    bars = ProgressHook(terminal := Terminal())
     bars.begin('training', 10, done=2)
     bars.advance(4, 'loss 0.5')
     bars.line('epoch 1 of 2: loss 0.4')
@@ -37,7 +31,6 @@ def test_bars_show_the_loop_the_note_and_what_stays(at_once, monkeypatch):
     bars.end()
     assert [task.description for task in bars.bars.tasks] == ['training']
     bars.end()
-    bars.close()
     for words in ('training', '4/10', 'loss 0.5', 'epoch 1 of 2: loss 0.4', 'validating', '1/3'):
         assert words in terminal.getvalue()
     assert not bars.bars.live.is_started
@@ -60,28 +53,21 @@ class Score(BaseMetric):
         ({'type': 'mmgcvit.IterBasedTrainLoop', 'max_iters': 4, 'val_interval': 4}, 0),
     ],
 )
-def test_a_run_is_shown_with_every_iteration_its_loss_its_scores_and_its_warnings(loop, epoch_lines, at_once, tmp_path):
-    display = Display(written := io.StringIO())
-    run(config(tmp_path, loop=loop, **validating(Score())), hook=ProgressHook(display))
-    lines = written.getvalue().splitlines()
-    training = [line for line in lines if line.startswith('training: ')]
-    assert [line.split(' of ')[0] for line in training] == [f'training: {done}' for done in range(1, 5)]
-    assert all(', loss ' in line for line in training)
-    assert [line.split(',')[0] for line in lines[-3:]] == [
-        *(f'validating: {n} of 2' for n in (1, 2)),
-        'scores: mIoU 50',
-    ]
-    assert sum(line.startswith('epoch 1 of 1: loss ') for line in lines) == epoch_lines
-    assert display.loops == []
+def test_without_a_terminal_epochs_and_validations_are_a_line_each(loop, epoch_lines, tmp_path):
+    hook = ProgressHook(written := io.StringIO())
+    run(config(tmp_path, loop=loop, **validating(Score())), hook=hook)
+    log, *epochs, scores = written.getvalue().splitlines()
+    assert log.startswith('log: ')
+    assert [line.partition(' loss ')[0] for line in epochs] == ['epoch 1 of 1:'] * epoch_lines
+    assert scores == 'scores: mIoU 50'
+    assert hook.loops == []
 
 
-def test_a_display_takes_the_screen_in_the_first_process_only(capsys, monkeypatch):
-    with open_display(progress=False) as display:
-        assert display is None
+def test_progress_takes_the_screen_in_the_first_process_only(capsys, monkeypatch):
     for rank in '01':
         monkeypatch.setenv('RANK', rank)
-        with open_display(progress=True) as display:
+        with open_progress(progress=True) as hook:
             sys.stdout.write('of the log')
-            if display is not None:
-                display.line('of the display')
-    assert capsys.readouterr().out == 'of the display\n'
+            if hook is not None:
+                hook.line('of the hook')
+    assert capsys.readouterr().out == 'of the hook\n'

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_one_command_line_begins_a_run_and_goes_on_with_it(work_dir, tmp_path_fa
 
 
 @pytest.mark.usefixtures('as_before')
-def test_a_work_dir_with_checkpoints_is_refused_or_resumed_or_overwritten(tmp_path):
+def test_a_work_dir_with_checkpoints_is_refused_or_resumed_or_overwritten(tmp_path, monkeypatch):
     """A refused run changes nothing; a resumed one says in one warning what is set otherwise."""
     train = ('train', CONFIG, '--work-dir', tmp_path)
     assert call(*train, options=['train_cfg.max_epochs=1']) is None
@@ -79,6 +80,13 @@ def test_a_work_dir_with_checkpoints_is_refused_or_resumed_or_overwritten(tmp_pa
     assert 'resumed with other settings:\n' in log
     assert '  optim_wrapper.optimizer.weight_decay: (none) -> 0.5\n' in log
     assert '  train_cfg.max_epochs: 1 -> 2\n' in log
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            'tests.checkpoints.toy.ToyClassifier.forward', mock.Mock(side_effect=RuntimeError('out of memory'))
+        )
+        with pytest.raises(RuntimeError, match='out of memory'):
+            call(*train, '--overwrite', options=['train_cfg.max_epochs=1'])
+    assert (tmp_path / 'epoch_2.pth').is_file(), 'a run that fails at once has removed nothing'
     assert call(*train, '--overwrite', options=['train_cfg.max_epochs=1']) is None
     assert [path.name for path in checkpoints_in(tmp_path)] == [
         *('best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint')

@@ -1,4 +1,4 @@
-"""Show on the screen how a run gets on, instead of its log: bars on a terminal, a line every few seconds elsewhere."""
+"""Show a run's progress instead of its log: bars on a terminal, and a line for each epoch and validation."""
 
 import logging
 import os
@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from datetime import timedelta
 from io import TextIOBase
 from numbers import Real
 from pathlib import Path
@@ -19,11 +18,10 @@ from mmengine.runner import FlexibleRunner, IterBasedTrainLoop, Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-# An attribute of log records that a display shows although they are no warnings.
+# An attribute of log records that ProgressHook shows although they are no warnings.
 ALWAYS_SHOWN = 'always_shown'
 SECONDS_BETWEEN_REFRESHES = 0.25
-SECONDS_BETWEEN_LINES = 10.0
-LONGEST_LINE = 100
+LONGEST_NOTE = 50
 # Warnings that nobody who starts a run can use: of mmengine's CheckpointHook about its own calls, of names of scores,
 # and of registries that it searches beside its own.
 NEEDLESS = re.compile(
@@ -32,118 +30,97 @@ NEEDLESS = re.compile(
 )
 
 
-class Display:
-    """How far loops within each other are.
-
-    Refreshed by the process's own thread: data workers are forked from it, which may deadlock beside another thread.
-    """
-
-    def __init__(self, terminal: TextIO) -> None:
-        self.console = Console(file=terminal, highlight=False, markup=False, emoji=False)
-        self.draws = terminal.isatty() and not self.console.is_dumb_terminal
-        columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn()
-        times = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
-        # Not drawn, it computes the time left.
-        self.bars = Progress(
-            *(*columns, times, TextColumn('{task.fields[note]}', style='dim')),
-            console=self.console,
-            auto_refresh=False,
-            disable=not self.draws,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self.loops: list[TaskID] = []
-        self.shown = time.monotonic()
-
-    def begin(self, name: str, total: int, done: int = 0) -> None:
-        """A loop of ``total`` steps begins, or goes on after ``done`` of them."""
-        self.loops.append(self.bars.add_task(name, total=total, completed=done, note=''))
-        self.bars.start()
-
-    def advance(self, done: int, note: str = '') -> None:
-        """So many steps of the innermost loop are done; ``note`` is of the moment."""
-        self.bars.update(self.loops[-1], completed=done, note=shorten(note, LONGEST_LINE // 2, placeholder=' …'))
-        if time.monotonic() - self.shown < (SECONDS_BETWEEN_REFRESHES if self.draws else SECONDS_BETWEEN_LINES):
-            return
-        self.shown = time.monotonic()
-        self.bars.refresh()
-        if not self.draws:
-            task = self.bars.tasks[-1]
-            left = '' if task.time_remaining is None else f', {timedelta(seconds=int(task.time_remaining))} left'
-            text = f'{task.description}: {done} of {task.total:.0f}{left}{note and ", "}{note}'
-            self.line(shorten(text, LONGEST_LINE, placeholder=' …'))
-
-    def end(self) -> None:
-        """The innermost loop has ended."""
-        self.bars.refresh()
-        loop = self.loops.pop()
-        if self.loops or not self.draws:
-            self.bars.remove_task(loop)
-        else:
-            self.bars.stop()
-
-    def line(self, text: str) -> None:
-        """Show something that stays on the screen."""
-        self.console.print(text, soft_wrap=True)
-
-    def close(self) -> None:
-        """Show nothing more."""
-        self.bars.stop()
-
-
 class ProgressHook(Hook):
-    """Tells a display of every iteration, of each epoch's loss, of each validation's scores, and of warnings.
+    """Show bars, and above them a line for each epoch, score and warning; without a terminal only the lines.
 
-    Registered by ``--progress``, not by configs: a display holds an open terminal.
+    Registered by ``--progress``, not by configs: it holds an open terminal. Bars are refreshed by the process's own
+    thread: data workers are forked from it, which may deadlock beside another thread.
     """
 
     # After the hooks that gather losses and times.
     priority = 'VERY_LOW'
 
-    def __init__(self, display: Display) -> None:
-        self.display = display
+    def __init__(self, terminal: TextIO) -> None:
+        self.console = Console(file=terminal, highlight=False, markup=False, emoji=False)
+        columns = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn()
+        times = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
+        self.bars = Progress(
+            *(*columns, times, TextColumn('{task.fields[note]}', style='dim')),
+            console=self.console,
+            auto_refresh=False,
+            disable=not terminal.isatty() or self.console.is_dumb_terminal,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self.loops: list[TaskID] = []
+        self.refreshed = 0.0
+
+    def begin(self, name: str, total: int, done: int = 0) -> None:
+        """Start a loop of ``total`` steps, or go on with it after ``done`` of them."""
+        self.loops.append(self.bars.add_task(name, total=total, completed=done, note=''))
+        self.bars.start()
+
+    def advance(self, done: int, note: str = '') -> None:
+        """Set the steps of the innermost loop that are done, with a note."""
+        self.bars.update(self.loops[-1], completed=done, note=shorten(note, LONGEST_NOTE, placeholder=' …'))
+        if time.monotonic() - self.refreshed > SECONDS_BETWEEN_REFRESHES:
+            self.bars.refresh()
+            self.refreshed = time.monotonic()
+
+    def end(self) -> None:
+        """End the innermost loop; the outermost one's bar stays on the screen."""
+        self.bars.refresh()
+        loop = self.loops.pop()
+        if self.loops:
+            self.bars.remove_task(loop)
+        else:
+            self.bars.stop()
+
+    def line(self, text: str) -> None:
+        """Print a line that stays on the screen."""
+        self.console.print(text, soft_wrap=True)
 
     def before_run(self, runner: Runner | FlexibleRunner) -> None:
         """Show the log's warnings and its summary; the rest of it is in its file."""
         shown = logging.Handler()
-        shown.emit = lambda record: self.display.line(record.getMessage())
+        shown.emit = lambda record: self.line(record.getMessage())
         shown.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN))
         shown.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
         runner.logger.addHandler(shown)
 
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
-        self.display.line(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
-        self.display.begin('training', runner.max_iters, runner.iter)
+        self.line(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
+        self.begin('training', runner.max_iters, runner.iter)
 
     def after_train_iter(
         self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        self.display.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in mean_losses(runner).items()))
+        self.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in mean_losses(runner).items()))
 
     def after_train_epoch(self, runner: Runner | FlexibleRunner) -> None:
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
             loss = mean_losses(runner).get('loss', float('nan'))
-            self.display.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
+            self.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
 
     def after_train(self, runner: Runner | FlexibleRunner) -> None:
-        self.display.end()
+        self.end()
 
     def before_val_epoch(self, runner: Runner | FlexibleRunner) -> None:
-        self.display.begin('validating', len(runner.val_dataloader))
+        self.begin('validating', len(runner.val_dataloader))
 
     def before_test_epoch(self, runner: Runner | FlexibleRunner) -> None:
-        self.display.begin('testing', len(runner.test_dataloader))
+        self.begin('testing', len(runner.test_dataloader))
 
     def after_val_iter(
         self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        self.display.advance(batch_idx + 1)
+        self.advance(batch_idx + 1)
 
     after_test_iter = after_val_iter
 
     def after_val_epoch(self, runner: Runner | FlexibleRunner, metrics: Mapping[str, Any] | None = None) -> None:
-        self.display.end()
-        self.display.line('scores: ' + format_scores(metrics or {}))
+        self.end()
+        self.line('scores: ' + format_scores(metrics or {}))
 
     after_test_epoch = after_val_epoch
 
@@ -161,20 +138,20 @@ def format_scores(metrics: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def open_display(progress: bool) -> Iterator[Display | None]:
-    """For ``--progress``, a display on stdout; what the run prints and logs there otherwise is left to its log file.
+def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
+    """For ``--progress``, a hook that writes to stdout; all else that the run prints goes to its log file.
 
     None without ``progress``, and in other processes than the first.
     """
     if not progress:
         yield None
         return
-    display = Display(sys.stdout)
+    hook = ProgressHook(sys.stdout)
     with redirect_stdout(Nothing()):
         try:
-            yield display if os.environ.get('RANK', '0') == '0' else None
+            yield hook if os.environ.get('RANK', '0') == '0' else None
         finally:
-            display.close()
+            hook.bars.stop()
 
 
 class Nothing(TextIOBase):

@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import FlexibleRunner, Runner
 
 from ...errors import CheckpointError
 from ...registry import HOOKS
-from ..loops import EpochBasedTrainLoop, IterBasedTrainLoop
 
 PARTS = ('meta', 'message_hub', 'param_schedulers')
 
@@ -23,8 +21,7 @@ class ExactResumeHook(Hook):
 
     Weights, optimizer, schedules, seed, epoch and iteration are in mmengine's checkpoints; this project's loops
     (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``) draw by seed and iteration. The hook saves logs,
-    counters and schedules as plain values, so that a checkpoint is read without running code, and says where a resumed
-    run differs.
+    counters and schedules as plain values, so that a checkpoint is read without running code.
     """
 
     # Before the hooks that save.
@@ -34,7 +31,6 @@ class ExactResumeHook(Hook):
         for part in PARTS:
             if part in checkpoint:
                 checkpoint[part] = to_plain(checkpoint[part])
-        checkpoint['meta']['world_size'] = get_world_size()
 
     def after_load_checkpoint(self, runner: Runner | FlexibleRunner, checkpoint: dict[str, Any]) -> None:
         # mmengine calls it for weights to start from, too.
@@ -47,16 +43,6 @@ class ExactResumeHook(Hook):
                 'name it as load_from, without --resume'
             )
         restore_histories(checkpoint['message_hub'])
-        if meta.get('world_size', get_world_size()) != get_world_size():
-            runner.logger.warning(
-                f'{meta["world_size"]} processes saved the checkpoint and {get_world_size()} go on: batches and random '
-                'numbers are not those of the run as it was'
-            )
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop | IterBasedTrainLoop):
-            runner.logger.warning(
-                f'train_cfg.type is {type(runner.train_loop).__name__}: the resumed run repeats random numbers; '
-                'mmgcvit.EpochBasedTrainLoop and mmgcvit.IterBasedTrainLoop continue them'
-            )
 
 
 def to_plain(value: Any) -> Any:

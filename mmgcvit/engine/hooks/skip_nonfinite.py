@@ -13,7 +13,6 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from ...checkpoints.weights import are_finite
 from ...errors import UserError, shorten
 from ...mmengine_utils import IMAGES_NAMED, optim_wrappers, plain_model, running_statistics, suspects
 from ...registry import HOOKS
@@ -29,7 +28,7 @@ class SkipNonFiniteStepHook(Hook):
 
     A skipped step changes no weights, no optimizer state and no running statistics of normalisation layers; all
     processes skip the same steps. With ``accumulative_counts`` a step is all the iterations whose gradients it adds up.
-    The log names the images. A checkpoint whose weights are not finite is not saved.
+    The log names the images.
 
     The check runs in torch's own optimizer hooks. A fused Adam or AdamW skips the step on the GPU, and the CPU reads
     the verdict one iteration later, without waiting; other optimizers find no gradients. Steps that ``GradScaler``
@@ -39,16 +38,13 @@ class SkipNonFiniteStepHook(Hook):
         max_consecutive: The run stops after this many skipped steps in a row.
 
     Raises:
-        UserError: ``max_consecutive`` is not a positive int. While training: that many steps were skipped in a row, or
-            the weights to save are not finite.
+        UserError: While training, that many steps were skipped in a row.
     """
 
     # Before the hooks that average the weights.
     priority = 'HIGHEST'
 
     def __init__(self, max_consecutive: int = 3) -> None:
-        if type(max_consecutive) is not int or max_consecutive < 1:
-            raise UserError(f'SkipNonFiniteStepHook: max_consecutive={max_consecutive!r}; expected a positive int')
         self.max_consecutive = max_consecutive
         self.consecutive = 0
         self.handles: list[Any] = []
@@ -62,9 +58,6 @@ class SkipNonFiniteStepHook(Hook):
     def before_train(self, runner: Runner) -> None:
         model = plain_model(runner)
         self.statistics = list(running_statistics(model).values())
-        # Masks, for example, hold infinities on purpose.
-        self.infinite_buffers = {name for name, buffer in model.named_buffers() if not is_finite(buffer)}
-        self.infinite_buffers -= running_statistics(model).keys()
         self.handles = [model.register_forward_hook(self.record_loss)]
         for wrapper in optim_wrappers(runner):
             if isinstance(getattr(wrapper, 'optimizer', None), Optimizer):
@@ -149,19 +142,6 @@ class SkipNonFiniteStepHook(Hook):
                 '--resume CHECKPOINT'
             )
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        wrong = [
-            name
-            for name, tensor in checkpoint['state_dict'].items()
-            if not is_finite(tensor) and name not in self.infinite_buffers
-        ]
-        if wrong:
-            raise UserError(
-                f'{len(wrong)} weights are not finite at iteration {runner.iter + 1} ({shorten(wrong)}); they are not '
-                'saved, and the run has stopped. Lower the learning rate, and continue from an earlier checkpoint with '
-                '--resume CHECKPOINT'
-            )
-
 
 def gradient_norms(optimizer: Optimizer) -> list[Tensor]:
     """Return the norm of each gradient that this process holds."""
@@ -188,7 +168,3 @@ def remove_found_inf(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
     """Remove what :meth:`check_step` has set. GradScaler, which sets ``grad_scale`` too, removes its own."""
     if not hasattr(optimizer, 'grad_scale'):
         vars(optimizer).pop('found_inf', None)
-
-
-def is_finite(tensor: Tensor) -> bool:
-    return not tensor.is_floating_point() or are_finite(tensor)

@@ -27,7 +27,8 @@ class SummaryHook(Hook):
     @master_only
     def before_train(self, runner: Runner | FlexibleRunner) -> None:
         parameters = list(plain_model(runner).parameters())
-        total, trained = (sum(each.numel() for each in found) for found in (parameters, filter(is_trained, parameters)))
+        total = sum(each.numel() for each in parameters)
+        trained = sum(each.numel() for each in parameters if each.requires_grad)
         runner.logger.info(f'{trained / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trained')
 
     @master_only
@@ -36,10 +37,6 @@ class SummaryHook(Hook):
         lines = [f'{skipped} steps were skipped: not finite'] if skipped else []
         lines += [*describe_checkpoints(runner), *next_commands(runner)]
         runner.logger.info('\n'.join(['finished', *lines]), extra={ALWAYS_SHOWN: True})
-
-
-def is_trained(parameter: object) -> bool:
-    return parameter.requires_grad
 
 
 def describe_checkpoints(runner: Runner | FlexibleRunner) -> Iterator[str]:

@@ -1,0 +1,92 @@
+"""What options of training and testing do to a config, and which it cannot do."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmgcvit.engine import train
+from mmgcvit.engine.processes import join_processes
+from mmgcvit.engine.test import draw_predictions, enable_tta
+from mmgcvit.engine.train import add_trackers, enable_amp, enable_lr_scaling
+from mmgcvit.errors import UserError
+from mmgcvit.mmengine_utils import replace_type
+
+
+def test_mixed_precision_is_for_gpus_and_keeps_what_the_config_says(monkeypatch):
+    cfg = Config({'optim_wrapper': {'optimizer': {'type': 'AdamW'}, 'loss_scale': 512.0}})
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(UserError, match=r'needs a GPU.*leave the option out'):
+        enable_amp(cfg)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    enable_amp(cfg)
+    assert cfg.optim_wrapper.type == 'mmgcvit.AutoPrecisionOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 512.0
+    with pytest.raises(UserError, match='ApexOptimWrapper'):
+        enable_amp(Config({'optim_wrapper': {'type': 'ApexOptimWrapper'}}))
+
+
+def test_a_config_that_does_not_say_its_batch_size_cannot_be_scaled():
+    with pytest.raises(UserError, match=r'--auto-scale-lr: the config does not set auto_scale_lr\.base_batch_size'):
+        enable_lr_scaling(Config({}))
+
+
+def test_trackers_are_added_once_beside_those_of_the_config(monkeypatch):
+    monkeypatch.setattr(train, 'find_spec', lambda name: name)
+    cfg = Config({'visualizer': {'type': 'DetLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}})
+    add_trackers(cfg, ['tensorboard'])
+    add_trackers(cfg, ['tensorboard', 'wandb'])
+    assert cfg.visualizer.type == 'DetLocalVisualizer'
+    backends = ['LocalVisBackend', 'TensorboardVisBackend', 'WandbVisBackend']
+    assert [backend.type for backend in cfg.visualizer.vis_backends] == backends
+    cfg = Config({})
+    add_trackers(cfg, ['wandb'])
+    assert [backend.type for backend in cfg.visualizer.vis_backends] == ['LocalVisBackend', 'WandbVisBackend']
+    monkeypatch.setattr(train, 'find_spec', lambda name: None)
+    with pytest.raises(UserError, match='pip install tensorboard wandb'):
+        add_trackers(Config({}), ['tensorboard', 'wandb'])
+
+
+def show(cfg):
+    draw_predictions(cfg, 'x')
+
+
+def test_options_that_the_config_cannot_do_are_refused():
+    for change, config, words in (
+        (enable_tta, {}, '--tta: the config has no tta_model and no tta_pipeline$'),
+        (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, 'the config has no tta_pipeline$'),
+        (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, 'the config has no tta_model$'),
+        (show, {'default_scope': 'mmpose', 'model': {'type': 'Pose'}}, '--show-dir: nothing here draws Pose of mmpose'),
+        (
+            show,
+            {'default_scope': 'mmdet', 'model': {'type': 'Byte', 'tracker': {}}},
+            'nothing here draws Byte of mmdet',
+        ),
+    ):
+        with pytest.raises(UserError, match=words):
+            change(Config(config))
+
+
+def test_pictures_of_a_test_are_drawn_whatever_the_config_has_and_by_its_threshold():
+    hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': 'x', 'score_thr': 0.5}
+    for config, hooks in (
+        ({'default_hooks': {'visualization': {'score_thr': 0.5}}}, [hook]),
+        ({'custom_hooks': [{'type': 'EMAHook'}]}, [{'type': 'EMAHook'}, {**hook, 'score_thr': 0.3}]),
+    ):
+        cfg = Config({**config, 'default_scope': 'mmseg', 'model': {}})
+        draw_predictions(cfg, 'x')
+        assert cfg.custom_hooks == hooks
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_processes_that_cannot_join_are_told_what_starts_them(launcher, monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(UserError, match=rf'--launcher {launcher}: there is no GPU here, .*tools/dist_train\.sh'):
+        join_processes(Config({'launcher': launcher}))
+
+
+def test_without_gpus_a_type_is_replaced_at_every_depth():
+    cfg = Config({'model': {'heads': [{'norm_cfg': {'type': 'SyncBN'}}, {'x': ({'type': 'SyncBN'},)}], 'type': 'A'}})
+    replace_type(cfg.model, 'SyncBN', 'BN')
+    assert 'SyncBN' not in str(cfg)
+    assert str(cfg).count("'BN'") == 2
