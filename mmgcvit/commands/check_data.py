@@ -1,6 +1,6 @@
 """Look at all data that a config names: mmgcvit check-data CONFIG [options].
 
-Reads each annotation file, decodes every image, and shows what there is of each class and what is wrong.
+Reads each annotation file, decodes every image, and shows the number of objects of each class and what is wrong.
 Ends with code 1 where something would stop a run. Training and testing look at a few images by themselves.
 """
 
@@ -56,19 +56,15 @@ def main(args: argparse.Namespace) -> int | None:
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
     console = Console(highlight=False, markup=False)
-    contents = []
+    summaries = []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        report = check_datasets(cfg, LOADERS, args.images, progress, contents)
-    for held in contents:
-        console.print('\n'.join([held.place, *(f'  {line}' for line in held.summary)]), soft_wrap=True)
-        if held.rows:
-            table = Table(held.columns[0])
-            for name in held.columns[1:]:
-                table.add_column(name, justify='right')
-            for row in held.rows[:MOST_ROWS]:
-                table.add_row(*map(Text, row))
-            if len(held.rows) > MOST_ROWS:
-                table.add_row(f'and {len(held.rows) - MOST_ROWS} more')
+        report = check_datasets(cfg, LOADERS, args.images, progress, summaries)
+    for each in summaries:
+        console.print(f'{each.place}\n  {each.text}', soft_wrap=True)
+        if each.counts:
+            table = Table('class', 'number')
+            for name, number in each.counts.most_common(MOST_ROWS):
+                table.add_row(Text(name), str(number))
             console.print(table)
     if sheet is not None:
         from ..files import write_image
@@ -88,13 +84,13 @@ def main(args: argparse.Namespace) -> int | None:
 
 def lines_of(report: Report) -> Iterator[Text]:
     """The problems, those that stop a run first, with their number and examples; names of files stay whole."""
-    from ..datasets.checks import Outcome
+    from ..datasets.checks.report import NUM_EXAMPLES, Outcome
 
     for outcome in map(Outcome.__getitem__, STYLES):
-        for (place, kind), found in report.of(outcome).items():
-            where = '\n'.join(['', place, *(f'  {example}' for example in found.examples)]).replace('\n', '\n    ')
-            more = '\n      ...' if found.count > len(found.examples) else ''
-            number = f' ({found.count})' if found.examples else ''
+        for (place, issue), examples in report.of(outcome).items():
+            lines = ['', place, *(f'  {example}' for example in examples[:NUM_EXAMPLES])]
+            lines += ['  ...'] * (len(examples) > NUM_EXAMPLES)
+            number = f' ({len(examples)})' if examples else ''
             yield Text.assemble(
-                (outcome.value, STYLES[outcome.name]), f': {kind.what}{number}; {kind.remedy}{where}{more}'
+                (outcome.value, STYLES[outcome.name]), f': {issue.what}{number}; {issue.remedy}' + '\n    '.join(lines)
             )
