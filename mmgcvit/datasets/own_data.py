@@ -192,7 +192,8 @@ def find_overrides(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
             inner = find_overrides(old[name], value)
             changed |= {name: inner} if inner else {}
         elif name not in old or value != old[name]:
-            changed[name] = value
+            # mmengine merges a dict into a dict only.
+            changed[name] = {'_delete_': True, **value} if isinstance(value, dict) and name in old else value
     return changed
 
 

@@ -3,8 +3,8 @@
 Begin with ``check.py``; ``coco.py`` and ``images.py`` hold the tables of issues.
 """
 
-from .check import DatasetSummary, check_datasets
+from .check import check_datasets
 from .loading import TooManyDamagedError, skip_damaged
-from .report import Outcome, Report
+from .report import Report
 
-__all__ = ['DatasetSummary', 'Outcome', 'Report', 'TooManyDamagedError', 'check_datasets', 'skip_damaged']
+__all__ = ['Report', 'TooManyDamagedError', 'check_datasets', 'skip_damaged']

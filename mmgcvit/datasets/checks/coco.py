@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from ...errors import first_line
 from .images import ImageFile, find_missing, problem_of
-from .report import Issue, Outcome, Report
+from .report import Issue, Report
 from .sources import steps_of
 
-LEFT_OUT, REPAIRED = Outcome.LEFT_OUT, Outcome.REPAIRED
 Entry = Mapping[str, Any]
 
 INVALID_JSON = Issue('is not valid JSON in UTF-8', 'export it again; CSV, XML and text files are other formats')
@@ -37,17 +36,16 @@ OTHER_ORDER = Issue(
     "sort the config's classes as the file's categories: mmdet numbers labels by the file, and would swap names",
 )
 NO_SIZE = Issue('images without a width and height above zero', 'write both in pixels, as whole numbers')
-NO_IMAGE = Issue('annotations of images that the file does not list', 'list them under images', LEFT_OUT)
+NO_IMAGE = Issue('annotations of images that the file does not list', 'list them under images', stops=False)
 NOT_LISTED = Issue('annotations of categories that the file does not list', 'list them under categories')
-NO_CLASS = Issue('annotations of categories that are no classes of the config', 'add these to the classes', LEFT_OUT)
+NO_CLASS = Issue('annotations of categories that are no classes of the config', 'add these to the classes', stops=False)
 NOTHING = Issue('nothing to train on', 'no annotation is left of what the config asks for')
 NO_NUMBERS = Issue('boxes or areas that are not finite numbers', 'write bbox as [x, y, width, height], in pixels')
 NO_AREA = Issue(
     'boxes under a pixel in width or height, outside of the image or of area zero',
     'training leaves them out, scores count them',
-    LEFT_OUT,
+    stops=False,
 )
-PARTLY_OUTSIDE = Issue('boxes partly outside of the image', 'resizing clips them', REPAIRED)
 NO_MASK = Issue(
     'annotations without a mask (segmentation), which the config loads',
     'with boxes only, start from configs/custom_coco_boxonly.py',
@@ -64,8 +62,6 @@ KEYS = {
     'annotations': {'id', 'image_id', 'category_id', 'bbox', 'area'},
     'categories': {'id', 'name'},
 }
-# Rounded numbers reach over the edge by less, and COCO's own do.
-PIXEL = 1.0
 
 
 def read_json(path: str, report: Report) -> Any:
@@ -105,13 +101,13 @@ def select_entries(place: str, content: Any, is_scored: bool, report: Report) ->
 
 def check_coco(
     dataset: BaseDataset, settings: ConfigDict, content: Any, is_scored: bool, report: Report
-) -> tuple[list[ImageFile], Counter[str]]:
-    """Report what is wrong with the annotations of a CocoDataset; its images, and the objects of each class."""
+) -> list[ImageFile]:
+    """Report what is wrong with the annotations of a CocoDataset, and the objects of each class; its images."""
     place, classes = dataset.ann_file, dataset.metainfo.get('classes')
     try:
         content = None if content is None else select_entries(place, content, is_scored, report)
         if content is None:
-            return [], Counter()
+            return []
         check_ids(place, content, is_scored, report)
         check_categories(place, content['categories'], classes, report)
         sizes = check_sizes(place, content['images'], report)
@@ -121,15 +117,15 @@ def check_coco(
     # A list where COCO has a number, a number where it has an object, and so on.
     except (TypeError, AttributeError, ArithmeticError) as error:
         report.add(OTHER_TYPES, place, [first_line(error)])
-        return [], Counter()
+        return []
     folder = dataset.data_prefix.get('img', '')
     # As mmdet joins them.
     paths = {image['id']: os.path.join(folder, image['file_name']) for image in content['images']}  # noqa: PTH118
     missing = find_missing(place, paths.values(), report)
-    images = [ImageFile(paths[number], size) for number, size in sizes.items() if paths[number] not in missing]
-    counts = Counter(dict.fromkeys(classes or names.values(), 0))
-    counts.update(names[each['category_id']] for each in annotations)
-    return images, counts
+    counts = Counter(names[each['category_id']] for each in annotations)
+    objects = ', '.join(f'{counts[name]} {name}' for name in classes or names.values())
+    report.summaries.append(f'{place}: {len(paths)} images; objects: {objects}')
+    return [ImageFile(paths[number], size) for number, size in sizes.items() if paths[number] not in missing]
 
 
 def check_ids(place: str, content: Mapping[str, list[Entry]], is_scored: bool, report: Report) -> None:
@@ -197,14 +193,9 @@ def check_objects(
     area = to_floats([[each['area']] for each in annotations], 1)[:, 0]
     end = start + extent
     is_number = np.isfinite(np.column_stack([end, area])).all(1)
-    is_degenerate = (area <= 0) | ((extent < PIXEL) | (end <= 0) | (start >= images)).any(1)
+    is_degenerate = (area <= 0) | ((extent < 1) | (end <= 0) | (start >= images)).any(1)
     is_sound = is_number & ~is_degenerate
-    is_over = is_sound & (np.maximum(-start, end - images) > PIXEL).any(1)
-    for issue, has_it in (
-        (NO_NUMBERS, ~is_number),
-        (NO_AREA, is_number & is_degenerate),
-        (PARTLY_OUTSIDE, is_over),
-    ):
+    for issue, has_it in ((NO_NUMBERS, ~is_number), (NO_AREA, is_number & is_degenerate)):
         wrong = [annotations[i] for i in np.flatnonzero(has_it)]
         report.add(issue, place, [f'annotation {each["id"]} bbox {each["bbox"]}' for each in wrong])
     is_used = is_sound & [not each.get('ignore') for each in annotations]

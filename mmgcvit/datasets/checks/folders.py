@@ -40,19 +40,19 @@ def list_dataset(dataset: BaseDataset, report: Report) -> list[dict[str, Any]]:
     return listed
 
 
-def check_folders(dataset: BaseDataset, report: Report) -> tuple[list[ImageFile], Counter[str]]:
-    """Report what is wrong with the list of a classification set; its images, and how many each class has."""
+def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:
+    """Report what is wrong with the list of a classification set, and the images of each class; its images."""
     place, listed = place_of(dataset), list_dataset(dataset, report)
     missing = find_missing(place, [entry['img_path'] for entry in listed], report)
-    images = [ImageFile(entry['img_path']) for entry in listed if entry['img_path'] not in missing]
-    counts = Counter(dict.fromkeys(dataset.CLASSES or (), 0))
     if dataset.with_label and dataset.CLASSES:
         beyond = [entry for entry in listed if not 0 <= entry['gt_label'] < len(dataset.CLASSES)]
         report.add(NO_SUCH_CLASS, place, [f'{entry["img_path"]} has label {entry["gt_label"]}' for entry in beyond])
         if not beyond:
             check_names(place, listed, dataset, report)
-            counts.update(dataset.CLASSES[entry['gt_label']] for entry in listed)
-    return images, counts
+            counts = Counter(entry['gt_label'] for entry in listed)
+            classes = ', '.join(f'{counts[label]} {name}' for label, name in enumerate(dataset.CLASSES))
+            report.summaries.append(f'{place}: {len(listed)} images: {classes}')
+    return [ImageFile(entry['img_path']) for entry in listed if entry['img_path'] not in missing]
 
 
 def check_names(place: str, listed: Sequence[Mapping[str, Any]], dataset: BaseDataset, report: Report) -> None:
@@ -68,12 +68,13 @@ def check_names(place: str, listed: Sequence[Mapping[str, Any]], dataset: BaseDa
     report.add(OTHER_NAME, place, [f'{name!r} would be called {label!r}' for name, label in wrong])
 
 
-def check_pairs(dataset: BaseDataset, report: Report) -> tuple[list[ImageFile], Counter[str]]:
+def check_pairs(dataset: BaseDataset, report: Report) -> list[ImageFile]:
     """Report missing files of a segmentation set; the pairs of image and segmentation map that are there."""
     pairs = [ImageFile(entry['img_path'], labels=entry.get('seg_map_path')) for entry in list_dataset(dataset, report)]
     files = [path for pair in pairs for path in (pair.path, pair.labels) if path is not None]
     missing = find_missing(place_of(dataset), files, report)
-    return [pair for pair in pairs if not {pair.path, pair.labels} & missing], Counter()
+    report.summaries.append(f'{place_of(dataset)}: {len(pairs)} images')
+    return [pair for pair in pairs if not {pair.path, pair.labels} & missing]
 
 
 def check_label_file(pair: ImageFile, size: tuple[int, int], dataset: BaseDataset) -> Iterator[tuple[Issue, str]]:

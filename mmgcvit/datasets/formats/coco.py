@@ -5,7 +5,7 @@ from typing import Any
 
 from ...errors import UserError, shorten
 from ..checks.coco import KEYS, read_json, select_entries
-from ..checks.report import Outcome, Report
+from ..checks.report import Report
 from .dataset_info import DatasetInfo, Split, find_split, list_files
 
 # How many images are looked for to find their folder.
@@ -23,7 +23,7 @@ def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]
         if isinstance(content, dict) and KEYS.keys() <= content.keys():
             contents[file] = select_entries(str(folder / file), content, False, report)
         if report.found:
-            raise UserError('\n'.join(report.format_sentences(Outcome.STOPS)))
+            raise UserError('\n'.join(report.format_sentences()))
     return contents
 
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,15 +48,6 @@ class Split:
     def get_paths(self) -> list[str]:
         """The real paths of the images, without their suffixes where there are segmentation maps."""
         return [os.path.realpath(self.images / name) for name in self.names]
-
-    def get_classes(self) -> list[set[Any]]:
-        """The classes on each image, unknown (empty) where there are segmentation maps."""
-        if isinstance(self.content, dict):
-            classes = {image['id']: set() for image in self.content['images']}
-            for each in self.content['annotations']:
-                classes.get(each['image_id'], set()).add(each['category_id'])
-            return list(classes.values())
-        return [set() if self.labels else {line.rsplit(' ', 1)[1]} for line in self.content]
 
     def select(self, indices: set[int]) -> 'Split':
         """The split of the images with these indices."""
@@ -126,7 +116,7 @@ class DatasetInfo:
         """Set a fifth of the training images aside for validation, unless there is such a split.
 
         Images are chosen by a hash of their names: the same ones each time, and nearly the same ones when images are
-        added. Roboflow's copies of an image stay together; each class keeps an image to train on.
+        added. Roboflow's copies of an image stay together.
 
         Raises:
             UserError: There are too few images.
@@ -136,24 +126,15 @@ class DatasetInfo:
         if 'val' in self.splits:
             return
         train = self.splits['train']
-        classes, copies = train.get_classes(), defaultdict(set)
-        left = Counter(name for each in classes for name in each)
-        for index, name in enumerate(train.names):
-            copies[name.split(COPY)[0]].add(index)
-        chosen: set[int] = set()
-        for name in sorted(copies, key=lambda name: hashlib.sha256(name.encode()).digest()):
-            used = Counter(each for index in copies[name] for each in classes[index])
-            is_left = len(chosen | copies[name]) < len(classes) and all(left[each] > used[each] for each in used)
-            if is_left and len(chosen) < max(1, round(VAL_SHARE * len(classes))):
-                chosen |= copies[name]
-                left.subtract(used)
-        if not chosen:
-            raise UserError(
-                f'{self.folder}: too few images to validate ({len(classes)}): each is the only one of a class, or all '
-                'are copies of one'
-            )
-        self.splits |= {'train': train.select({*range(len(classes))} - chosen), 'val': train.select(chosen)}
-        self.notes.append(f'no val split: {len(chosen)} of {len(classes)} images are set aside, by their names')
+        originals = {name.split(COPY)[0] for name in train.names}
+        number = max(1, round(VAL_SHARE * len(originals)))
+        if number == len(originals):
+            raise UserError(f'{self.folder} has only one image to train on: too few to validate')
+        chosen = {*sorted(originals, key=lambda name: hashlib.sha256(name.encode()).digest())[:number]}
+        val = {index for index, name in enumerate(train.names) if name.split(COPY)[0] in chosen}
+        rest = {*range(len(train.names))} - val
+        self.splits |= {'train': train.select(rest), 'val': train.select(val)}
+        self.notes.append(f'no val split: {len(val)} of {len(train.names)} images are set aside, by their names')
 
 
 def find_split(path: Path) -> str | None:

@@ -9,10 +9,8 @@ from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, find_split, list_files
 from .folders import read_class_folders, read_segmentation_maps
 from .voc import read_voc
-from .yolo import find_label_file, read_images, read_yaml, read_yolo
+from .yolo import find_label_file, read_yaml, read_yolo
 
-# Files with the names of the classes, one a line, as labelling tools write them.
-NAMES = ('classes.txt', 'obj.names', 'labels/classes.txt')
 # Folders that mmgcvit's commands write.
 OWN_FOLDERS = ('predictions', 'work_dirs')
 KNOWN = (
@@ -70,22 +68,16 @@ def read_annotations(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo 
 
 def read_image_folders(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo | None:
     """Read images by the files beside them, or by their folders; None where these say nothing."""
-    images, file = files['image'], next((folder / name for name in NAMES if (folder / name).is_file()), None)
-    names = file and [line.strip() for line in text_of(file).splitlines() if line.strip()]
-    dataset = read_segmentation_maps(folder, images, names)
+    images, names = files['image'], folder / 'classes.txt'
+    dataset = read_segmentation_maps(folder, images, text_of(names).strip().splitlines() if names.is_file() else None)
     if dataset:
         return dataset
-    labelled = [file for file in images if find_label_file(folder / file).is_file()]
-    if labelled and names is None:
-        raise UserError(
-            f'{folder} has YOLO labels ({find_label_file(labelled[0])}) but no data.yaml; expected one with '
-            f'train: {labelled[0].parent} and names: [the classes, in the order of their numbers]'
-        )
+    labelled = next((file for file in images if find_label_file(folder / file).is_file()), None)
     if labelled:
-        splits = defaultdict(list)
-        for file in images:
-            splits[find_split(file.parent) or 'train'].append(folder / file)
-        return read_images(folder, f'YOLO ({NAMES[0]})', splits, names)
+        raise UserError(
+            f'{folder} has YOLO labels ({find_label_file(folder / labelled)}) but no data.yaml; expected one with '
+            f'train: {labelled.parent} and names: [the classes, in the order of their numbers]'
+        )
     # Annotations of an unknown format lie beside the images.
     folders = {file.parent for file in images} - {Path()}
     if any(file.parent in folders for file in files['.json'] + files['.csv']):
@@ -107,12 +99,5 @@ def describe(files: dict[str, list[Path]]) -> str:
     """What there is of a known format, for the message that rejects a folder."""
     if any('JPEGImages' in file.parts for file in files['image']):
         return ' and JPEGImages as in Pascal VOC, but no Annotations/*.xml'
-    for suffix, text in (
-        ('.json', 'which has no images, annotations and categories as COCO has'),
-        ('.csv', 'but tables are not read'),
-        ('.zip', 'which is to be unpacked'),
-        ('.txt', 'but YOLO has labels/a.txt for images/a.jpg, or a.txt beside a.jpg'),
-    ):
-        if files[suffix]:
-            return f' and {files[suffix][0]}, {text}'
-    return ' and nothing that says what is on them'
+    others = [str(file) for suffix in ('.json', '.csv', '.txt', '.zip') for file in files[suffix]]
+    return f' and {shorten(others)}, which do not say what is on them' if others else ''

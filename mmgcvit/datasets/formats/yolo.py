@@ -43,31 +43,22 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
                 notes.append(f'{error}: left out')
     if 'train' not in splits:
         raise UserError(f'{yaml_file} names no training images; expected train: images/train, or another folder')
-    return read_images(folder, f'YOLO ({yaml_file.name})', splits, names, notes)
-
-
-def read_images(
-    folder: Path, format_name: str, images: dict[str, list[Path]], names: Sequence[str], notes: Sequence[str] = ()
-) -> DatasetInfo:
-    """The data of images and of the label files where YOLO looks for them."""
-    if len({*names}) < len(names):
-        raise UserError(f'{folder}: two classes have the same name ({shorten(names)}); give each a name of its own')
-    splits, notes = {}, [*notes]
 
     def read_image(path: Path) -> Annotated:
         (_, size), file = stored_and_upright_size(path), find_label_file(path)
         objects = read_labels(file, names) if file.is_file() else []
         return path, size, [(label, {'iscrowd': 0, **to_pixels(values, *size)}) for label, values in objects]
 
-    for split, paths in images.items():
+    found = {}
+    for split, paths in splits.items():
         without = sum(not find_label_file(path).is_file() for path in paths)
-        if without == len(paths):
+        if without == len(paths) and split != 'test':
             expected = f'none of {counted(len(paths), "image")} has a label file; expected {find_label_file(paths[0])}'
-            raise UserError(f'{split}: {expected}')
+            raise UserError(f'{yaml_file}: {split}: {expected}')
         if without:
             notes.append(f'{split}: {counted(without, "image")} without a label file: no objects')
-        splits[split] = make_split(folder, names, map(read_image, paths))
-    return DatasetInfo(folder, format_name, ('boxes',), tuple(names), splits, notes)
+        found[split] = make_split(folder, names, map(read_image, paths))
+    return DatasetInfo(folder, f'YOLO ({yaml_file.name})', ('boxes',), tuple(names), found, notes)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -90,6 +81,8 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
         raise UserError(f'{file} names no classes; expected names: [cat, dog], or a line for each as 0: cat')
     if isinstance(count, int) and count != len(names):
         raise UserError(f'{file}: nc is {count}, but names has {len(names)}; make them alike')
+    if len({*names}) < len(names):
+        raise UserError(f'{file}: two classes have the same name ({shorten([*map(str, names)])}); rename one')
     if any(isinstance(name, bool) or name is None for name in names):
         raise UserError(f'{file}: names has yes, no or null, which YAML does not read as text; put them in quotes')
     return [*map(str, names)]
