@@ -23,23 +23,14 @@ RELEASED = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_{}.pth.tar
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a kind of annotations is learned.
-
-    Attributes:
-        task: As ``--task`` names it.
-        network: Its name in words.
-        template: The config for own data, on the tiny network.
-        full: The config of the network in its sizes.
-        mini: The config of the smallest network, and of its weights.
-        image_size: The size of images for the smallest network, in pixels.
-        sizes: The other sizes.
-    """
+    """How a kind of annotations is learned: the network, and the configs of its template and of its sizes."""
 
     task: str
     network: str
     template: str
     full: str
     mini: str
+    # Of the smallest network, in pixels.
     image_size: int
     sizes: tuple[str, ...] = ('tiny', 'small', 'base')
 
@@ -265,8 +256,8 @@ def format_config(base: str, cfg: Config, data: Path) -> str:
     overrides = {name: value for name, value in overrides.items() if name in read}
     text = ''
     for name in ('dataloader', 'evaluator'):
-        if f'test_{name}' in overrides and overrides[f'test_{name}'] == overrides.get(f'val_{name}'):
-            del overrides[f'test_{name}']
+        if f'val_{name}' in overrides and cfg[f'test_{name}'] == cfg[f'val_{name}']:
+            overrides.pop(f'test_{name}', None)
             text += f'test_{name} = val_{name}\n'
     return f"""# Made by mmgcvit train --data for the data in {printable(str(data))}.
 # Edit it and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER

@@ -16,12 +16,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mmgcvit.datasets.classes import COCO_CATEGORIES, coco_categories
-from mmgcvit.datasets.miniature import (
-    run_lengths,
-    write_miniature_ade20k,
-    write_miniature_coco,
-    write_miniature_panoptic,
-)
+from mmgcvit.datasets.miniature import run_lengths, write_miniature_ade20k, write_miniature_coco
 
 from .. import fork_server
 
@@ -112,28 +107,6 @@ def test_mmdet_reads_it_with_boxes_and_masks(root, split, coco):
     labels = {label for sample in seen for label in sample['gt_bboxes_labels']}
     expected = {annotation['category_id'] for annotation in coco.anns.values()}
     assert {COCO_CATEGORIES[label]['id'] for label in labels} == expected
-
-
-def test_mmdet_reads_its_segments(tmp_path):
-    classes = CocoPanopticDataset.METAINFO['classes']
-    write_miniature_coco(tmp_path / 'coco')
-    write_miniature_panoptic(tmp_path / 'coco', coco_categories(classes)[80:])
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        dataset = CocoPanopticDataset(
-            data_root=str(tmp_path / 'coco'),
-            ann_file='annotations/panoptic_val2017.json',
-            data_prefix={'img': 'val2017/', 'seg': 'annotations/panoptic_val2017/'},
-            pipeline=[{'type': 'LoadImageFromFile'}, {'type': 'LoadPanopticAnnotations'}],
-        )
-        seen = [dataset[i] for i in range(len(dataset))]
-    things = {label for sample in seen for label in sample['gt_bboxes_labels']}
-    assert things
-    assert max(things) < 80
-    for sample in seen:
-        assert len(sample['gt_masks']) == len(sample['gt_bboxes_labels'])
-        # Every pixel is of a class, but those of crowds; of stuff there are two kinds.
-        labels = np.unique(sample['gt_seg_map'])
-        assert (labels < 133).sum() == (labels < 80).sum() + 2
 
 
 def test_mmseg_reads_150_classes_and_what_is_not_labelled(root):

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from math import isfinite
 from pathlib import Path
@@ -38,7 +38,6 @@ OTHER_ORDER = Issue(
 NO_SIZE = Issue('images without a width and height above zero', 'write both in pixels, as whole numbers')
 NO_IMAGE = Issue('annotations of images that the file does not list', 'list them under images', stops=False)
 NOT_LISTED = Issue('annotations of categories that the file does not list', 'list them under categories')
-NO_CLASS = Issue('annotations of categories that are no classes of the config', 'add these to the classes', stops=False)
 NOTHING = Issue('nothing to train on', 'no annotation is left of what the config asks for')
 NO_NUMBERS = Issue('boxes or areas that are not finite numbers', 'write bbox as [x, y, width, height], in pixels')
 NO_AREA = Issue(
@@ -103,114 +102,116 @@ def check_coco(
     dataset: BaseDataset, settings: ConfigDict, content: Any, is_scored: bool, report: Report
 ) -> list[ImageFile]:
     """Report what is wrong with the annotations of a CocoDataset, and the objects of each class; its images."""
-    place, classes = dataset.ann_file, dataset.metainfo.get('classes')
     try:
-        content = None if content is None else select_entries(place, content, is_scored, report)
-        if content is None:
-            return []
-        check_ids(place, content, is_scored, report)
-        check_categories(place, content['categories'], classes, report)
-        sizes = check_sizes(place, content['images'], report)
-        names = {category['id']: category['name'] for category in content['categories']}
-        annotations = check_references(place, content, sizes, classes or names.values(), report)
-        check_objects(place, annotations, sizes, settings, is_scored, report)
+        content = None if content is None else select_entries(dataset.ann_file, content, is_scored, report)
+        return [] if content is None else CocoCheck(dataset, settings, content, is_scored, report).run()
     # A list where COCO has a number, a number where it has an object, and so on.
     except (TypeError, AttributeError, ArithmeticError) as error:
-        report.add(OTHER_TYPES, place, [first_line(error)])
+        report.add(OTHER_TYPES, dataset.ann_file, [first_line(error)])
         return []
-    folder = dataset.data_prefix.get('img', '')
-    # As mmdet joins them.
-    paths = {image['id']: os.path.join(folder, image['file_name']) for image in content['images']}  # noqa: PTH118
-    missing = find_missing(place, paths.values(), report)
-    counts = Counter(names[each['category_id']] for each in annotations)
-    objects = ', '.join(f'{counts[name]} {name}' for name in classes or names.values())
-    report.summaries.append(f'{place}: {len(paths)} images; objects: {objects}')
-    return [ImageFile(paths[number], size) for number, size in sizes.items() if paths[number] not in missing]
 
 
-def check_ids(place: str, content: Mapping[str, list[Entry]], is_scored: bool, report: Report) -> None:
-    """Report ids and names of categories that are used twice, and ids that pycocotools cannot score."""
-    for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
-        counts = Counter(entry[key] for entry in content[name])
-        report.add(USED_TWICE, place, [f'{name} {key} {value}' for value, number in counts.items() if number > 1])
-    if is_scored:
-        zeros = [entry for entry in content['annotations'] if entry['id'] == 0]
-        report.add(ID_ZERO, place, [f'annotations id {entry["id"]}' for entry in zeros])
+class CocoCheck:
+    """The checks of an annotation file whose entries have all keys."""
 
+    def __init__(
+        self,
+        dataset: BaseDataset,
+        settings: ConfigDict,
+        content: dict[str, list[Entry]],
+        is_scored: bool,
+        report: Report,
+    ) -> None:
+        self.place, self.folder = dataset.ann_file, dataset.data_prefix.get('img', '')
+        self.images, self.annotations, self.categories = (content[name] for name in KEYS)
+        self.names = {category['id']: category['name'] for category in self.categories}
+        self.classes = dataset.metainfo.get('classes') or list(self.names.values())
+        self.has_masks = any(step.get('with_mask') for step in steps_of(settings))
+        self.is_scored, self.report = is_scored, report
 
-def check_categories(place: str, categories: list[Entry], classes: Sequence[str] | None, report: Report) -> None:
-    """Compare the names of the categories with the classes of a config: mmdet numbers labels by the file's order."""
-    names = [category['name'] for category in categories]
-    absent = [name for name in classes or () if name not in names]
-    has = f'{", ".join(map(repr, names[:20]))}{", ..." if len(names) > 20 else ""}'
-    report.add(NO_CATEGORY, place, [f'{", ".join(map(repr, absent))}: it has {has}'] if absent else [])
-    common = [name for name in names if name in (classes or ())]
-    # Names that are used twice are reported as such.
-    if not absent and len(common) == len(classes or ()):
-        swapped = [(name, called) for name, called in zip(common, classes or (), strict=True) if name != called]
-        report.add(OTHER_ORDER, place, [f'{name!r} would be called {called!r}' for name, called in swapped])
+    def add(self, issue: Issue, examples: Sequence[str]) -> None:
+        """Report entries that have an issue."""
+        self.report.add(issue, self.place, examples)
 
+    def run(self) -> list[ImageFile]:
+        """Check all; the images that are there and have a size."""
+        self.check_ids()
+        self.check_categories()
+        sizes = self.check_sizes()
+        objects = self.check_references(sizes)
+        is_used = self.check_boxes(objects, sizes)
+        if self.has_masks:
+            self.check_masks([each for each, is_one in zip(objects, is_used, strict=True) if is_one], sizes)
+        counts = Counter(self.names[each['category_id']] for each in objects)
+        text = ', '.join(f'{counts[name]} {name}' for name in self.classes)
+        self.report.summaries.append(f'{self.place}: {len(self.images)} images; objects: {text}')
+        # As mmdet joins them.
+        paths = {image['id']: os.path.join(self.folder, image['file_name']) for image in self.images}  # noqa: PTH118
+        missing = find_missing(self.place, paths.values(), self.report)
+        return [ImageFile(paths[number], size) for number, size in sizes.items() if paths[number] not in missing]
 
-def check_sizes(place: str, images: list[Entry], report: Report) -> dict[Any, tuple[int, int]]:
-    """Report images without a width and height; of the others both, by the ids of the images."""
-    sizes = {image['id']: (image['width'], image['height']) for image in images}
-    wrong = {number for number, size in sizes.items() if not all(type(n) in (int, float) and n >= 1 for n in size)}
-    report.add(NO_SIZE, place, [f'{i["file_name"]} {i["width"]} x {i["height"]}' for i in images if i['id'] in wrong])
-    return {number: (int(w), int(h)) for number, (w, h) in sizes.items() if number not in wrong}
+    def check_ids(self) -> None:
+        """Report ids and names of categories that are used twice, and ids that pycocotools cannot score."""
+        for name, key in [*((name, 'id') for name in KEYS), ('categories', 'name')]:
+            counts = Counter(entry[key] for entry in getattr(self, name))
+            self.add(USED_TWICE, [f'{name} {key} {value}' for value, number in counts.items() if number > 1])
+        if self.is_scored:
+            self.add(ID_ZERO, [f'annotations id {each["id"]}' for each in self.annotations if each['id'] == 0])
 
+    def check_categories(self) -> None:
+        """Compare the categories with the classes of the config: mmdet numbers labels by the file's order."""
+        names = [category['name'] for category in self.categories]
+        absent = [repr(name) for name in self.classes if name not in names]
+        has = f'it has {", ".join(map(repr, names[:20]))}{", ..." if len(names) > 20 else ""}'
+        self.add(NO_CATEGORY, [f'{", ".join(absent)}: {has}'] if absent else [])
+        common = [name for name in names if name in self.classes]
+        # Of different lengths where names are missing or used twice, which is reported as such.
+        pairs = zip(common, self.classes, strict=False) if len(common) == len(self.classes) else []
+        self.add(OTHER_ORDER, [f'{name!r} would be called {called!r}' for name, called in pairs if name != called])
 
-def check_references(
-    place: str,
-    content: Mapping[str, list[Entry]],
-    sizes: Mapping[Any, tuple[int, int]],
-    classes: Iterable[str],
-    report: Report,
-) -> list[Entry]:
-    """Report annotations of unknown images or categories; the annotations of classes in images with a size."""
-    classes, images = frozenset(classes), {image['id'] for image in content['images']}
-    names = {category['id']: category['name'] for category in content['categories']}
-    found: dict[Issue | None, list[Entry]] = defaultdict(list)
-    for each in content['annotations']:
-        is_class = names.get(each['category_id']) in classes
-        issue = NO_IMAGE if each['image_id'] not in images else NOT_LISTED if each['category_id'] not in names else None
-        found[issue or (None if is_class else NO_CLASS)].append(each)
-    for issue, key in ((NO_IMAGE, 'image_id'), (NOT_LISTED, 'category_id'), (NO_CLASS, 'category_id')):
-        report.add(issue, place, [f'annotation {each["id"]} {key} {each[key]}' for each in found[issue]])
-    return [each for each in found[None] if each['image_id'] in sizes]
+    def check_sizes(self) -> dict[Any, tuple[int, int]]:
+        """Report images without a width and height; of the others both, by the ids of the images."""
+        sizes = {image['id']: (image['width'], image['height']) for image in self.images}
+        right = {number for number, size in sizes.items() if all(type(n) in (int, float) and n >= 1 for n in size)}
+        wrong = [image for image in self.images if image['id'] not in right]
+        self.add(NO_SIZE, [f'{image["file_name"]} {image["width"]} x {image["height"]}' for image in wrong])
+        return {number: (int(sizes[number][0]), int(sizes[number][1])) for number in sizes if number in right}
 
+    def check_references(self, sizes: Mapping[Any, tuple[int, int]]) -> list[Entry]:
+        """Report annotations of unknown images or categories; the annotations of classes in images with a size."""
+        images = {image['id'] for image in self.images}
+        for issue, key, known in ((NO_IMAGE, 'image_id', images), (NOT_LISTED, 'category_id', self.names)):
+            unknown = [each for each in self.annotations if each[key] not in known]
+            self.add(issue, [f'annotation {each["id"]} {key} {each[key]}' for each in unknown])
+        ids = {number for number, name in self.names.items() if name in self.classes}
+        return [each for each in self.annotations if each['image_id'] in sizes and each['category_id'] in ids]
 
-def check_objects(
-    place: str,
-    annotations: list[Entry],
-    sizes: Mapping[Any, tuple[int, int]],
-    settings: ConfigDict,
-    is_scored: bool,
-    report: Report,
-) -> None:
-    """Report boxes and masks that are wrong, and a training set without objects."""
-    images = np.array([sizes[each['image_id']] for each in annotations], float).reshape(-1, 2)
-    start, extent = np.hsplit(to_floats([each['bbox'] for each in annotations], 4), 2)
-    area = to_floats([[each['area']] for each in annotations], 1)[:, 0]
-    end = start + extent
-    is_number = np.isfinite(np.column_stack([end, area])).all(1)
-    is_degenerate = (area <= 0) | ((extent < 1) | (end <= 0) | (start >= images)).any(1)
-    is_sound = is_number & ~is_degenerate
-    for issue, has_it in ((NO_NUMBERS, ~is_number), (NO_AREA, is_number & is_degenerate)):
-        wrong = [annotations[i] for i in np.flatnonzero(has_it)]
-        report.add(issue, place, [f'annotation {each["id"]} bbox {each["bbox"]}' for each in wrong])
-    is_used = is_sound & [not each.get('ignore') for each in annotations]
-    # Crowds are not learned.
-    if not is_scored and not (is_used & [not each.get('iscrowd') for each in annotations]).any():
-        report.add(NOTHING, place)
-    if not any(step.get('with_mask') for step in steps_of(settings)):
-        return
-    found: dict[Issue, list[str]] = {}
-    for i in np.flatnonzero(is_used | is_scored):
-        issue = find_mask_issue(annotations[i].get('segmentation'), *sizes[annotations[i]['image_id']])
-        found.setdefault(issue, []).append(f'annotation {annotations[i]["id"]}')
-    found.pop(None, None)
-    for issue, texts in found.items():
-        report.add(issue, place, texts)
+    def check_boxes(self, objects: list[Entry], sizes: Mapping[Any, tuple[int, int]]) -> NDArray[np.bool_]:
+        """Report boxes that are wrong, and a training set without objects; which masks are read, (objects,)."""
+        images = np.array([sizes[each['image_id']] for each in objects], float).reshape(-1, 2)
+        start, extent = np.hsplit(to_floats([each['bbox'] for each in objects], 4), 2)
+        area = to_floats([[each['area']] for each in objects], 1)[:, 0]
+        end = start + extent
+        is_number = np.isfinite(np.column_stack([end, area])).all(1)
+        is_degenerate = (area <= 0) | ((extent < 1) | (end <= 0) | (start >= images)).any(1)
+        for issue, has_it in ((NO_NUMBERS, ~is_number), (NO_AREA, is_number & is_degenerate)):
+            wrong = [objects[i] for i in np.flatnonzero(has_it)]
+            self.add(issue, [f'annotation {each["id"]} bbox {each["bbox"]}' for each in wrong])
+        is_ignored, is_crowd = (
+            np.array([bool(each.get(key)) for each in objects], bool) for key in ('ignore', 'iscrowd')
+        )
+        is_read = is_number & ~is_degenerate & ~is_ignored
+        # Crowds are not learned.
+        if not self.is_scored and not (is_read & ~is_crowd).any():
+            self.report.add(NOTHING, self.place)
+        return is_read | self.is_scored
+
+    def check_masks(self, objects: list[Entry], sizes: Mapping[Any, tuple[int, int]]) -> None:
+        """Report masks that cannot be read, or are of another size than the image."""
+        issues = [find_mask_issue(each.get('segmentation'), *sizes[each['image_id']]) for each in objects]
+        for issue in (NO_MASK, NO_POLYGONS, BROKEN_RLE):
+            wrong = [each for each, found in zip(objects, issues, strict=True) if found is issue]
+            self.add(issue, [f'annotation {each["id"]}' for each in wrong])
 
 
 def to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:

@@ -45,10 +45,6 @@ class Split:
             return [image['file_name'] for image in self.content['images']]
         return self.content if self.labels else [line.rsplit(' ', 1)[0] for line in self.content]
 
-    def get_paths(self) -> list[str]:
-        """The real paths of the images, without their suffixes where there are segmentation maps."""
-        return [os.path.realpath(self.images / name) for name in self.names]
-
     def select(self, indices: set[int]) -> 'Split':
         """The split of the images with these indices."""
         if not isinstance(self.content, dict):
@@ -85,19 +81,8 @@ class DatasetInfo:
     def __post_init__(self) -> None:
         if self.has_objects:
             objects = [each for split in self.splits.values() for each in split.content['annotations']]
-            without = sum(not each.get('segmentation') for each in objects)
-            self.kinds = ('boxes',) if without or not objects else ('masks', 'boxes')
-            if 0 < without < len(objects):
-                self.notes.append(f'{without} of {len(objects)} objects have no outline: boxes are learned of all')
-        if {'train', 'val'} <= self.splits.keys():
-            train, val = self.splits['train'], {*self.splits['val'].get_paths()}
-            rest = {index for index, path in enumerate(train.get_paths()) if path not in val}
-            if not rest:
-                del self.splits['val']
-                self.notes.append('val has the images of train: it is not used')
-            elif len(rest) < len(train.names):
-                self.notes.append(f'{len(train.names) - len(rest)} images of train are in val too: not trained on')
-                self.splits['train'] = train.select(rest)
+            has_masks = objects and all(each.get('segmentation') for each in objects)
+            self.kinds = ('masks', 'boxes') if has_masks else ('boxes',)
 
     @property
     def has_objects(self) -> bool:

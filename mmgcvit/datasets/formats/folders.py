@@ -1,6 +1,5 @@
 """Read images without annotation files: a folder per class, or a segmentation map for each image."""
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,6 @@ from .dataset_info import SPLIT_NAME, DatasetInfo, Split, find_split
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')
 MAP_FOLDERS = ('labels', 'label', 'masks', 'mask', 'annotations', 'ann_dir', 'segmentationclass')
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
-# Words beside train, val and test in the names of their folders.
-WORDS = ('set', 'seg', 'data', 'dataset', 'images', 'img', 'split')
 
 
 def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[str] | None) -> DatasetInfo | None:
@@ -96,7 +93,7 @@ def find_labels(file: Path) -> set[int]:
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | None:
     """The data of a folder per class, maybe below ``train`` and ``val``; None without such."""
-    depth = int(any(is_split(file.parts[0]) for file in files if len(file.parts) > 2))
+    depth = int(any(SPLIT_NAME.fullmatch(file.parts[0]) for file in files if len(file.parts) > 2))
     splits: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     stray = []
     for file in files:
@@ -107,7 +104,7 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
             splits[split][file.parts[depth]].append(str(file))
     names = tuple(sorted(splits['train']))
     # Folders of a split or of images are parts of another format, of which something is missing.
-    is_other = any(name.lower() in IMAGE_FOLDERS or (not depth and is_split(name)) for name in names)
+    is_other = any(name.lower() in IMAGE_FOLDERS or (not depth and SPLIT_NAME.fullmatch(name)) for name in names)
     if len(names) < 2 or is_other or len(stray) > len(files) / 2:
         return None
     for split, classes in splits.items():
@@ -120,9 +117,3 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
         for split, classes in splits.items()
     }
     return DatasetInfo(folder, 'a folder for each class', ('classes',), names, by_name, notes)
-
-
-def is_split(name: str) -> bool:
-    """Whether a folder is named as a split and nothing else: ``val2017``, ``training_set``."""
-    words = [word for word in re.split(r'[_.\- ]', name.lower()) if word not in WORDS]
-    return len(words) == 1 and SPLIT_NAME.fullmatch(words[0]) is not None

@@ -45,7 +45,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
             box = [left, top, right - left, bottom - top]
             # As crowds, difficult objects are neither trained on nor scored, as in VOC's own scores.
             objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
-        return image, read_size(folder / file, root, image), objects
+        return image, read_size(root, image), objects
 
     found = {split: make_split(folder, names, map(read_image, each)) for split, each in splits.items() if each}
     return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), found)
@@ -100,14 +100,8 @@ def find_image(folder: Path, file: Path, root: ElementTree.Element, images: dict
     return max(found, key=lambda path: (path.parent == file.parent, 'JPEGImages' in path.parts, 'images' in path.parts))
 
 
-def read_size(file: Path, root: ElementTree.Element, image: Path) -> tuple[int, int]:
-    """The width and height that the boxes refer to: those in the XML file, as stored or after EXIF rotation."""
+def read_size(root: ElementTree.Element, image: Path) -> tuple[int, int]:
+    """The width and height that the boxes refer to: after EXIF rotation, unless the XML file states the stored ones."""
     stored, upright = stored_and_upright_size(image)
-    stated = tuple((root.findtext(f'size/{side}') or '0').strip() for side in ('width', 'height'))
-    for size in (upright, stored):
-        if '0' in stated or stated == tuple(map(str, size)):
-            return size
-    raise UserError(
-        f'{file}: size is {" x ".join(stated)}, but {image} is {" x ".join(map(str, upright))}; expected the image '
-        'that was annotated, or no size where only that is wrong'
-    )
+    stated = tuple((root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height'))
+    return stored if stated == tuple(map(str, stored)) else upright

@@ -5,9 +5,8 @@ supervision reads this format too. It makes a pixel mask of every outline and ke
 pixels as crowds, which are not trained on (329 of 1,100), and accepts coordinates in pixels.
 """
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -89,7 +88,7 @@ def read_names(settings: dict[str, Any], file: Path) -> list[str]:
 
 
 def list_images(root: Path, named: Any, where: str) -> list[Path]:
-    """The images of a split: those in a folder, those of a list, single ones, or several of these."""
+    """The images of a split: those in folders, or in text files with a path on each line."""
     images = []
     for name in named if isinstance(named, list) else [named]:
         path = find_path(root, str(name))
@@ -97,11 +96,8 @@ def list_images(root: Path, named: Any, where: str) -> list[Path]:
             raise UserError(f'{where} is {name}, but there is no {path}')
         if path.is_dir():
             images += [path / each for each in list_files(path) if each.suffix.lower() in IMAGE_ENDINGS]
-        elif path.suffix.lower() in IMAGE_ENDINGS:
-            images.append(path)
         else:
             images += [find_path(path.parent, line.strip()) for line in text_of(path).splitlines() if line.strip()]
-    images = [*dict.fromkeys(images)]
     missing = [str(path) for path in images if not path.is_file()]
     if missing or not images:
         raise UserError(f'{where} is {named}: ' + (f'{shorten(missing)} is missing' if missing else 'no images there'))
@@ -109,16 +105,15 @@ def list_images(root: Path, named: Any, where: str) -> list[Path]:
 
 
 def find_path(root: Path, name: str) -> Path:
-    """The file or folder that a name means: as it stands, or without its first folders, which were another machine's.
+    """The file or folder that a name means: without its first folders where they are another machine's.
 
     Roboflow writes ``../train/images`` for a folder beside the file. The folder that names the split is never dropped.
     """
-    path = Path(os.path.normpath(name.replace('\\', '/')))
-    parts = [part for part in path.parts if part not in ('..', path.anchor)]
+    path = PurePosixPath(name.replace('\\', '/'))
+    parts = [part for part in path.parts if part not in ('..', '.', '/')]
     ends = [Path(*parts[start:]) for start in range(len(parts))]
-    places = [root / path, *(root / end for end in ends if find_split(end) == find_split(path))]
-    # "../train/images" may also be another data set's, above this one.
-    places.sort(key=lambda place: '..' in place.parts)
+    places = [root / end for end in ends if find_split(end) == find_split(Path(*parts))]
+    places.insert(0 if path.is_absolute() else len(places), root / path)
     return next((each for each in places if each.exists()), places[0])
 
 

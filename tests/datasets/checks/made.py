@@ -118,8 +118,8 @@ def config(dataset, loader='train_dataloader', **settings):
     return Config({'default_scope': scope, loader: {'dataset': dataset}, **settings})
 
 
-def check(cfg, images=None, summaries=None):
+def check(cfg, images=None):
     """The report on all data sets of a config."""
     enter_scope(cfg)
     loaders = [name for name in cfg if name.endswith('_dataloader')]
-    return check_datasets(cfg, loaders, images, Progress(disable=True), summaries)
+    return check_datasets(cfg, loaders, images, Progress(disable=True))

@@ -13,9 +13,9 @@ from mmengine.registry import DATASETS
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from mmgcvit.datasets.checks import Outcome
 from mmgcvit.datasets.checks.coco import decompress, is_valid_rle
 from mmgcvit.datasets.checks.presence import check_presence
+from mmgcvit.datasets.checks.sources import settings_of
 from mmgcvit.datasets.classes import imagenet_folders
 from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from mmgcvit.errors import UserError
@@ -39,7 +39,6 @@ from .made import (
     write_turned,
 )
 
-STOPS, LEFT_OUT, REPAIRED = Outcome
 NAN = float('nan')
 
 
@@ -118,9 +117,9 @@ def with_exif_step(root):
     return settings
 
 
-# What writes the data, the file that is named, and a part of the sentence.
+# Whether a run is stopped, what writes the data, the file that is named, and a part of the sentence.
 FAULTS = {
-    STOPS: [
+    True: [
         (without('annotations', 'area'), 'train.json', "annotations[0] (id 10) has no 'area'"),
         (without('images', 'file_name'), 'train.json', "images[0] (id 0) has no 'file_name'"),
         (coco(lambda content: content.pop('annotations')), 'train.json', "COCO's format (no annotations)"),
@@ -174,32 +173,31 @@ FAULTS = {
         (label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3))), 'labels/b.png', 'has 3'),
         (lambda root: write_ade20k(root) | {'img_suffix': '.tif'}, 'images: ', 'no images'),
     ],
-    LEFT_OUT: [
+    False: [
         (first('annotations', bbox=[1, 2, 0, 4]), 'train.json', 'under a pixel'),
         (first('annotations', bbox=[1, 2, 3, -4]), 'train.json', 'annotation 10'),
         (first('annotations', bbox=[WIDTH + 1, 2, 3, 4]), 'train.json', 'outside of the image'),
         (first('annotations', area=0), 'train.json', 'of area zero'),
         (first('annotations', image_id=99), 'train.json', 'annotation 10 image_id 99'),
     ],
-    REPAIRED: [(first('annotations', bbox=[-5, 3, 20, 12]), 'train.json', 'partly outside')],
 }
 IN_SCORES = [
     (first('annotations', id=0), 'train.json', 'annotations of id 0'),
     (without('annotations', 'iscrowd'), 'train.json', "has no 'iscrowd'"),
 ]
-CASES = [(*fault, outcome, 'train_dataloader') for outcome, faults in FAULTS.items() for fault in faults]
-CASES += [(*fault, STOPS, 'val_dataloader') for fault in IN_SCORES]
+CASES = [(*fault, stops, 'train_dataloader') for stops, faults in FAULTS.items() for fault in faults]
+CASES += [(*fault, True, 'val_dataloader') for fault in IN_SCORES]
 
 
-@pytest.mark.parametrize(('write', 'name', 'words', 'outcome', 'loader'), CASES)
-def test_a_fault_is_reported_in_one_sentence_with_the_files_name(write, name, words, outcome, loader, tmp_path):
+@pytest.mark.parametrize(('write', 'name', 'words', 'stops', 'loader'), CASES)
+def test_a_fault_is_reported_in_one_sentence_with_the_files_name(write, name, words, stops, loader, tmp_path):
     report = check(config(write(tmp_path), loader))
-    (sentence,) = report.format_sentences(outcome)
+    (sentence,) = report.format_sentences(stops)
     assert f'{tmp_path}/{name}' in sentence
     assert words in sentence
 
 
-@pytest.mark.parametrize('write', [case[0] for case in FAULTS[LEFT_OUT]])
+@pytest.mark.parametrize('write', [case[0] for case in FAULTS[False]])
 def test_mmdet_leaves_out_what_is_said_to_be_left_out(write, tmp_path):
     """One object less, or one that is ignored."""
     dataset = config(write(tmp_path)).train_dataloader.dataset
@@ -246,7 +244,7 @@ def test_without_annotations_there_is_nothing_to_score_against(tmp_path):
 
 def test_several_faults_are_reported_together_with_their_number(tmp_path):
     report = check(config(each_annotation(bbox=[1, 2, NAN, 4])(tmp_path)))
-    numbers, nothing = report.format_sentences(STOPS)
+    numbers, nothing = report.format_sentences()
     assert 'not finite numbers (3 of them: annotation 10' in numbers
     assert 'nothing to train on' in nothing
 
@@ -259,18 +257,11 @@ def test_wrapped_data_sets_are_checked_and_some_random_images_of_many(tmp_path):
     ):
         cfg = config(dataset)
         cfg.train_dataloader.dataset = wrapped
-        assert f'({tmp_path}/images/b.jpg' in check(cfg).format_sentences(STOPS)[0]
+        assert f'({tmp_path}/images/b.jpg' in check(cfg).format_sentences()[0]
     for name in ('a.jpg', 'b.jpg', 'c.jpg'):
         cut(tmp_path / 'images' / name)
     (examples,) = check(config(dataset), images=2).found.values()
     assert len(examples) == 2
-
-
-def test_classes_that_differ_between_data_sets_are_reported(tmp_path):
-    cfg = config(write_folders(tmp_path / 'a'))
-    cfg.val_dataloader = {'dataset': write_folders(tmp_path / 'b', ('ape', 'cat'))}
-    (sentence,) = check(cfg).format_sentences(STOPS)
-    assert sentence.startswith(f'{tmp_path}/b/train: other classes than in another data set')
 
 
 def test_heads_with_another_number_of_classes_are_reported(tmp_path):
@@ -283,7 +274,7 @@ def test_heads_with_another_number_of_classes_are_reported(tmp_path):
         (write_folders, {'head': {'num_classes': 1}}, 'model.head.num_classes=1'),
     ):
         dataset = write(tmp_path / write.__name__)
-        (sentence,) = check(config(dataset, model=model)).format_sentences(STOPS)
+        (sentence,) = check(config(dataset, model=model)).format_sentences()
         assert f'another number of classes than the model predicts (2 classes, and {named})' in sentence
         assert not check(config(dataset, model={**rpn, 'head': {'num_classes': 2}})).found
     report = check(config(dataset, model={'head': {'num_classes': 1000}}))
@@ -302,12 +293,17 @@ def test_what_is_not_checked_is_said():
 
 
 def test_objects_of_each_class_are_counted(tmp_path):
-    summaries = []
-    check(config(write_coco(tmp_path / 'coco')), summaries=summaries)
-    check(config(write_folders(tmp_path / 'folders')), summaries=summaries)
-    coco, folders = summaries
-    assert coco.text == '3 images, width 40 to 40 px, height 30 to 30 px'
-    assert (coco.counts, folders.counts) == ({'cat': 2, 'dog': 1}, {'cat': 1, 'dog': 1})
+    (coco,) = check(config(write_coco(tmp_path / 'coco'))).summaries
+    (folders,) = check(config(write_folders(tmp_path / 'folders'))).summaries
+    assert coco == f'{tmp_path}/coco/train.json: 3 images; objects: 2 cat, 1 dog'
+    assert folders == f'{tmp_path}/folders/train: 2 images: 1 cat, 1 dog'
+
+
+def test_settings_are_whole_numbers():
+    assert settings_of(Config({'data_checks': {'images': 3}})) == {'images': 3, 'damaged_images': 20}
+    for wrong in ({'imgs': 3}, {'images': -1}, {'damaged_images': 1.5}, {'images': True}):
+        with pytest.raises(UserError, match='whole numbers of at least 0 for images and damaged_images'):
+            settings_of(Config({'data_checks': wrong}))
 
 
 @pytest.mark.parametrize(
@@ -363,15 +359,31 @@ def test_long_runs_are_read_and_invalid_rle_is_not():
         assert decompress(string) is None, string
 
 
+def missing(cfg):
+    with pytest.raises(UserError) as refused:
+        check_presence(cfg, ['train_dataloader'])
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'words'),
+    [
+        ({'data_root': '/no/coco', 'ann_file': 'a.json', 'data_prefix': {'img': 'b/'}}, ['/no/coco/a.json', '/coco/b']),
+        ({'data_root': '/no/coco', 'ann_file': 'a.json'}, ['docs/data.md', "'ln -s /where/it/is /no/coco'"]),
+        ({'data_root': '/no/digits/coco'}, ["'mmgcvit digits /no/digits' makes it"]),
+        ({'data_root': '/no', 'ann_file': ['a', 'b']}, ['/no/a\n', '/no/b\n']),
+        ({'type': 'CIFAR100', 'data_root': '/no', 'download': False}, ['/no\n']),
+    ],
+)
+def test_what_is_missing_is_named_with_how_to_get_it(dataset, words):
+    text = missing(Config({'train_dataloader': {'dataset': {'dataset': dataset}}}))
+    assert all(each in text for each in words)
+
+
 def test_segmentation_maps_need_to_be_there_only_where_the_pipeline_reads_them():
     """Mask2Former's config for objects inherits the folders of the one for panoptic segmentation."""
-
-    def missing(name):
-        with pytest.raises(UserError) as refused:
-            check_presence(get_config(f'mmdet::{name}_coco.py'), ['train_dataloader', 'val_dataloader'])
-        return str(refused.value)
-
-    objects = missing('mask2former/mask2former_r50_8xb2-lsj-50e')
+    objects = missing(get_config('mmdet::mask2former/mask2former_r50_8xb2-lsj-50e_coco.py'))
     assert 'data/coco/train2017' in objects
     assert 'annotations/panoptic' not in objects
-    assert 'data/coco/annotations/panoptic_train2017\n' in missing('panoptic_fpn/panoptic-fpn_r50_fpn_1x')
+    panoptic = missing(get_config('mmdet::panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py'))
+    assert 'data/coco/annotations/panoptic_train2017\n' in panoptic
