@@ -47,9 +47,7 @@ RECIPES = {
 TASKS = tuple(dict.fromkeys(recipe.task for recipe in RECIPES.values()))
 # A template of its own on the smallest network.
 MINI_TEMPLATES = {'custom_coco_boxonly': 'custom_coco_small'}
-# Images in an iteration of the smallest network.
-MINI_BATCH = 8
-# The demo's learning rate is too high to fine-tune the smallest classifier.
+# The template's learning rate is too low for the smallest classifier.
 MINI_RATE = 1e-3
 # By default a network sees so many images, in at least so many epochs.
 SEEN, SEEN_BY_MINI, MIN_EPOCHS = 6000, 1600, 12
@@ -149,21 +147,23 @@ def find_weights(pretrained: str) -> str | None:
 
 def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
     """The path of a template, and its settings with a network of a size."""
-    template = MINI_TEMPLATES.get(recipe.template, recipe.template) if size == MINI else recipe.template
+    is_mini = size == MINI
+    template = MINI_TEMPLATES.get(recipe.template, recipe.template) if is_mini else recipe.template
     base = config_path(f'{template}.py')
     cfg = Config.fromfile(base)
-    if size == MINI:
-        sized, also = f'demo/{recipe.mini}.py', ('optim_wrapper', 'custom_hooks', 'auto_scale_lr')
-    else:
-        sized, also = f'{recipe.full.format(SIZES[size])}.py', ()
     if template == recipe.template:
-        # The template is of the tiny network: set that in which the other differs.
-        tiny, other = (Config.fromfile(config_path(name)) for name in (f'{recipe.full.format("t")}.py', sized))
-        overrides = find_overrides(tiny.to_dict(), other.to_dict())
-        cfg.merge_from_dict({name: overrides[name] for name in ('model', *also) if name in overrides})
-    if size == MINI:
-        for name in LOADERS:
-            cfg[name].update(batch_size=MINI_BATCH, num_workers=2)
+        # The template is of the tiny network: set another, and in that what the template changes.
+        sized = f'demo/{recipe.mini}.py' if is_mini else f'{recipe.full.format(SIZES[size])}.py'
+        tiny, network = (Config.fromfile(config_path(name)) for name in (f'{recipe.full.format("t")}.py', sized))
+        changed = find_overrides(tiny.to_dict(), cfg.to_dict())
+        if is_mini:
+            changed['model'].pop('backbone')
+            for name in LOADERS:
+                cfg[name].update(batch_size=network[name].batch_size, num_workers=2)
+        for name in ('model', 'optim_wrapper', 'custom_hooks', 'auto_scale_lr') if is_mini else ('model',):
+            network.merge_from_dict({name: changed[name]} if name in changed else {})
+            cfg[name] = network.get(name)
+    if is_mini:
         cfg.model.backbone.init_cfg = None
         cfg.load_from = config_path(f'demo/weights/{recipe.mini}.safetensors')
         if recipe.task == 'classify':
