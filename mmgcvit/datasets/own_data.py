@@ -157,7 +157,7 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
         tiny, network = (Config.fromfile(config_path(name)) for name in (f'{recipe.full.format("t")}.py', sized))
         changed = find_overrides(tiny.to_dict(), cfg.to_dict())
         if is_mini:
-            changed['model'].pop('backbone')
+            changed['model'].pop('backbone', None)  # the template's windows are for larger networks
             for name in LOADERS:
                 cfg[name].update(batch_size=network[name].batch_size, num_workers=2)
         for name in ('model', 'optim_wrapper', 'custom_hooks', 'auto_scale_lr') if is_mini else ('model',):
