@@ -158,8 +158,11 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
         changed = find_overrides(tiny.to_dict(), cfg.to_dict())
         if is_mini:
             changed['model'].pop('backbone', None)  # the template's windows are for larger networks
+            if 'size' in (cfg.model.get('data_preprocessor') or {}):  # the demo's are for smaller images
+                changed['model']['data_preprocessor'] = {'size': cfg.model.data_preprocessor.size}
             for name in LOADERS:
-                cfg[name].update(batch_size=network[name].batch_size, num_workers=2)
+                if 'batch_size' not in changed[name]:
+                    cfg[name].update(batch_size=network[name].batch_size, num_workers=2)
         for name in ('model', 'optim_wrapper', 'custom_hooks', 'auto_scale_lr') if is_mini else ('model',):
             network.merge_from_dict({name: changed[name]} if name in changed else {})
             cfg[name] = network.get(name)
@@ -209,10 +212,11 @@ def set_length(cfg: Config, num_images: int, epochs: int | None, num_seen: int) 
     """Set epochs or iterations, the interval of about a dozen validations, and the schedules; the length in words."""
     length = epochs or max(MIN_EPOCHS, ceil(num_seen / num_images))
     unit = 'max_iters' if 'max_iters' in cfg.train_cfg else 'max_epochs'
+    interval = max(1, length // 12)
     if unit == 'max_iters':
         length *= ceil(num_images / cfg.train_dataloader.batch_size)
-        cfg.default_hooks.logger.interval = min(50, max(1, length // 10))
-    interval = max(1, length // 10)
+        interval = max(1, length // 10)
+        cfg.default_hooks.logger.interval = min(50, interval)
     cfg.train_cfg.update({unit: length, 'val_interval': interval})
     cfg.default_hooks.checkpoint.update(interval=interval, save_best='auto')
     warm_up, decay = cfg.param_scheduler
