@@ -56,6 +56,7 @@ MIN_IMAGE_SIZE = 32
 MADE = 'made'
 # Arguments of transforms that are sizes in pixels.
 PIXELS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
+LINE_WIDTH = 100
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -257,17 +258,31 @@ def format_config(base: str, cfg: Config, data: Path) -> str:
     overrides = find_overrides(Config.fromfile(base).to_dict(), cfg.to_dict())
     # Not the variables from which templates make their settings.
     read = names_read() | {'data_preprocessor'}
-    overrides = {name: value for name, value in overrides.items() if name in read}
-    text = ''
+    lines = {name: format_value(value) for name, value in overrides.items() if name in read}
     for name in ('dataloader', 'evaluator'):
-        if f'val_{name}' in overrides and cfg[f'test_{name}'] == cfg[f'val_{name}']:
-            overrides.pop(f'test_{name}', None)
-            text += f'test_{name} = val_{name}\n'
+        if f'val_{name}' in lines and cfg[f'test_{name}'] == cfg[f'val_{name}']:
+            lines.pop(f'test_{name}', None)  # behind the other
+            lines[f'test_{name}'] = f'val_{name}'
+    text = ''.join(f'{name} = {value}\n' for name, value in lines.items())
     return f"""# Made by mmgcvit train --data for the data in {printable(str(data))}.
 # Edit it and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 _base_ = {base!r}
-{Config(overrides).pretty_text}
 {text}"""
+
+
+def format_value(value: Any, indent: str = '') -> str:
+    """A setting as configs are written. mmengine's own text puts each number of a size on a line of its own."""
+    inner = f'{indent}    '
+    if isinstance(value, dict) and all(str(name).isidentifier() for name in value):
+        opening, closing, items = 'dict(', ')', [f'{name}={format_value(each, inner)}' for name, each in value.items()]
+    elif isinstance(value, list):
+        opening, closing, items = '[', ']', [format_value(each, inner) for each in value]
+    else:
+        return repr(value)
+    line = f'{opening}{", ".join(items)}{closing}'
+    if len(indent) + len(line) <= LINE_WIDTH and '\n' not in line:
+        return line
+    return ''.join([f'{opening}\n', *(f'{inner}{item},\n' for item in items), f'{indent}{closing}'])
 
 
 def describe_weights(cfg: Config) -> str:
