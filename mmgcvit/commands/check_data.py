@@ -1,33 +1,22 @@
 """Look at all data that a config names: mmgcvit check-data CONFIG [options].
 
-Reads each annotation file, decodes every image, and shows what there is of each class and what is wrong.
+Reads each annotation file, decodes every image, and shows the number of objects of each class and what is wrong.
 Ends with code 1 where something would stop a run. Training and testing look at a few images by themselves.
 """
 
-from __future__ import annotations
-
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
 from ..config import enter_scope, overrides, read_config
 from ..errors import UserError
 from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
-if TYPE_CHECKING:
-    from ..datasets.checks import Report
-
 PICTURES = ('.jpg', '.jpeg', '.png')
 LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
-MOST_ROWS = 200
-# Of outcomes, by their names.
-STYLES = {'STOPS': 'red', 'LEFT_OUT': 'yellow', 'REPAIRED': 'green'}
 
 
 def add_options(parser: Parser) -> None:
@@ -50,51 +39,28 @@ def main(args: argparse.Namespace) -> int | None:
     if sheet is not None and (sheet.suffix.lower() not in PICTURES or not sheet.absolute().parent.is_dir()):
         raise UserError(f'--contact-sheet {sheet}: expected the name of a {", ".join(PICTURES)} file in a folder')
     cfg = read_config(args.config, overrides(args.cfg_options))
-    from ..datasets.checks import Outcome, check_datasets
+    from ..datasets.checks import check_datasets
     from ..datasets.checks.presence import check_presence
 
     check_presence(cfg, LOADERS)
     enter_scope(cfg)
     console = Console(highlight=False, markup=False)
-    contents = []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        report = check_datasets(cfg, LOADERS, args.images, progress, contents)
-    for held in contents:
-        console.print('\n'.join([held.place, *(f'  {line}' for line in held.summary)]), soft_wrap=True)
-        if held.rows:
-            table = Table(held.columns[0])
-            for name in held.columns[1:]:
-                table.add_column(name, justify='right')
-            for row in held.rows[:MOST_ROWS]:
-                table.add_row(*map(Text, row))
-            if len(held.rows) > MOST_ROWS:
-                table.add_row(f'and {len(held.rows) - MOST_ROWS} more')
-            console.print(table)
+        report = check_datasets(cfg, LOADERS, args.images, progress)
+    for text in report.summaries + report.notes:
+        console.print(text, soft_wrap=True)
     if sheet is not None:
         from ..files import write_image
         from ..visualization.grids import draw_contact_sheet
 
         write_image(sheet, draw_contact_sheet(cfg, LOADERS))
         console.print(f'{sheet}: samples of the data as models are taught them', soft_wrap=True)
-    for note in report.notes:
-        console.print(note, soft_wrap=True)
     if not report.found:
         console.print(f'{args.config}: no problem was found in its data', soft_wrap=True)
         return None
-    for text in lines_of(report):
-        console.print(text, soft_wrap=True)
-    return 1 if report.of(Outcome.STOPS) else None
-
-
-def lines_of(report: Report) -> Iterator[Text]:
-    """The problems, those that stop a run first, with their number and examples; names of files stay whole."""
-    from ..datasets.checks import Outcome
-
-    for outcome in map(Outcome.__getitem__, STYLES):
-        for (place, kind), found in report.of(outcome).items():
-            where = '\n'.join(['', place, *(f'  {example}' for example in found.examples)]).replace('\n', '\n    ')
-            more = '\n      ...' if found.count > len(found.examples) else ''
-            number = f' ({found.count})' if found.examples else ''
-            yield Text.assemble(
-                (outcome.value, STYLES[outcome.name]), f': {kind.what}{number}; {kind.remedy}{where}{more}'
-            )
+    errors = report.format_sentences()
+    for text in errors:
+        console.print(Text.assemble(('stops the run', 'red'), f': {text}'), soft_wrap=True)
+    for text in report.format_sentences(stops=False):
+        console.print(Text.assemble(('left out', 'yellow'), f': {text}'), soft_wrap=True)
+    return 1 if errors else None

@@ -4,7 +4,7 @@ Composed by :class:`SceneComposer`, and written in the layouts of COCO, ADE20K a
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,13 +159,13 @@ def write_coco(root: Path, scenes: Iterable[Scene], split: str) -> None:
     (root / 'annotations' / f'instances_{split}2017.json').write_text(json.dumps(content))
 
 
-def write_dota(root: Path, scenes: Iterable[Scene], split: str, names: Sequence[str] = '0123456789') -> None:
+def write_dota(root: Path, scenes: Iterable[Scene], split: str) -> None:
     """Write ``<root>/<split>/*.txt``, for each image of :func:`write_coco` the smallest turned boxes around masks."""
     for image_id, scene in enumerate(scenes, start=1):
         lines = []
         for label, mask in zip(scene.labels, scene.masks, strict=True):
             box = cv2.minAreaRect(np.argwhere(mask)[:, ::-1].astype(np.float32))
-            lines.append(' '.join(f'{number:.2f}' for number in cv2.boxPoints(box).ravel()) + f' {names[label]} 0')
+            lines.append(' '.join(f'{number:.2f}' for number in cv2.boxPoints(box).ravel()) + f' {label} 0')
         path = root / split / f'{image_id:012d}.txt'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('\n'.join(lines) + '\n')

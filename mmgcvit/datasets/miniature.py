@@ -7,7 +7,6 @@ end in them.
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from ..files import write_image
-from ..ops.panopticapi import id2rgb
 from .classes import COCO_CATEGORIES
-from .digits import SPLITS, UNLABELLED, Scene, SceneComposer, write_ade20k, write_coco, write_dota
+from .digits import SPLITS, UNLABELLED, Scene, SceneComposer, write_ade20k
 
 NUM_COCO_IMAGES, NUM_ADE20K_IMAGES = {'train': 16, 'val': 6}, {'train': 8, 'val': 4}
 # Height and width as they are common in the data set, one after the other.
@@ -29,14 +27,7 @@ IMAGENET_SHAPES = ((48, 64), (64, 48), (56, 56))
 IMAGENET_NAMES = {'train': '{folder}_{number}.JPEG', 'val': 'ILSVRC2012_val_{number:08d}.JPEG'}
 # Of COCO's every so many images one has no objects, one has a crowd, one only small objects: the place in each round.
 ROUND, CROWD, SMALL, EMPTY = 5, 0, 1, 2
-INFO = {
-    'description': 'Scanned digits laid out as COCO 2017',
-    'url': '',
-    'version': '1.0',
-    'year': 2017,
-    'contributor': 'UCI optical recognition of handwritten digits',
-    'date_created': '2017/09/01',
-}
+INFO = {'description': 'Scanned digits laid out as COCO 2017', 'version': '1.0', 'year': 2017}
 LICENSES = [{'id': 1, 'name': 'Attribution License', 'url': 'https://creativecommons.org/licenses/by/4.0/'}]
 
 
@@ -96,7 +87,8 @@ def annotation(
     segmentation: list | dict[str, Any], shape: tuple[int, int], category: dict[str, Any], is_crowd: int
 ) -> dict[str, Any]:
     """An annotation with the area and the box of its segmentation, and keypoints down the box' diagonal."""
-    runs = runs_of(segmentation, shape)
+    runs = coco_mask.frPyObjects(segmentation, *shape)
+    runs = coco_mask.merge(runs) if isinstance(runs, list) else runs
     x, y, width, height = box = coco_mask.toBbox(runs).tolist()
     return {
         'segmentation': segmentation,
@@ -109,63 +101,12 @@ def annotation(
     }
 
 
-def runs_of(segmentation: list | dict[str, Any], shape: tuple[int, int]) -> dict[str, Any]:
-    """A segmentation as pycocotools has it: compressed run lengths."""
-    runs = coco_mask.frPyObjects(segmentation, *shape)
-    return coco_mask.merge(runs) if isinstance(runs, list) else runs
-
-
 def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     """A mask's run lengths down its columns, beginning with those that are not in it: COCO's uncompressed form."""
     pixels = mask.ravel(order='F')
     changes = np.flatnonzero(np.diff(pixels)) + 1
     lengths = np.diff([0, *changes, pixels.size]).tolist()
     return [0, *lengths] if pixels[0] else lengths
-
-
-def write_miniature_panoptic(root: Path, stuff: Sequence[dict[str, Any]]) -> None:
-    """Write ``annotations/panoptic_{train,val}2017.json`` and folders of PNG files so called, for a miniature of COCO.
-
-    Its objects, of which later ones cover earlier, before two kinds of stuff above and below a horizon.
-    """
-    for split in SPLITS:
-        folder = root / 'annotations' / f'panoptic_{split}2017'
-        content = json.loads((root / 'annotations' / f'instances_{split}2017.json').read_text())
-        described = []
-        for image in content['images']:
-            shape = image['height'], image['width']
-            above, below = ((image['id'] + next_one) % len(stuff) for next_one in (0, 1))
-            # Numbers of segments, those of stuff below the ids of objects.
-            numbers = np.full(shape, 1 + above, np.int32)
-            numbers[len(numbers) // 2 :] = 1 + below
-            segments = {1 + number: (stuff[number]['id'], 0) for number in (above, below)}
-            for entry in content['annotations']:
-                if entry['image_id'] == image['id']:
-                    numbers[coco_mask.decode(runs_of(entry['segmentation'], shape)).astype(bool)] = entry['id']
-                    segments[entry['id']] = entry['category_id'], entry['iscrowd']
-            name = f'{image["id"]:012d}.png'
-            write_image(folder / name, id2rgb(numbers)[..., ::-1])
-            info = [segment(number, numbers == number, *segments[number]) for number in np.unique(numbers).tolist()]
-            described.append({'image_id': image['id'], 'file_name': name, 'segments_info': info})
-        categories = [{**category, 'isthing': 1} for category in content['categories']]
-        categories += [{**category, 'isthing': 0} for category in stuff]
-        content = {**content, 'annotations': described, 'categories': categories}
-        folder.with_suffix('.json').write_text(json.dumps(content))
-
-
-def segment(number: int, mask: NDArray[np.bool_], category: int, is_crowd: int) -> dict[str, Any]:
-    """A segment of a panoptic map as COCO describes it."""
-    runs = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    area, box = int(coco_mask.area(runs)), coco_mask.toBbox(runs).tolist()
-    return {'id': number, 'category_id': category, 'iscrowd': is_crowd, 'bbox': box, 'area': area}
-
-
-def write_miniature_dota(root: Path, names: Sequence[str]) -> None:
-    """Write ``<root>/{train,val}2017/*.jpg`` and boxes at angles, ``<root>/{train,val}/*.txt``."""
-    for split, number in NUM_ADE20K_IMAGES.items():
-        scenes = list(islice(SceneComposer(split, turn=90), number))
-        write_coco(root, scenes, split)
-        write_dota(root, scenes, split, names)
 
 
 def write_miniature_ade20k(root: Path, num_classes: int = 150, seed: int = 0) -> None:

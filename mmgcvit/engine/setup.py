@@ -1,7 +1,6 @@
 """What trainings and tests begin with: their config, and checks of the machine and the data."""
 
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from rich.progress import Progress
 
 from ..config import enter_scope, read_config
-from ..datasets.checks import Outcome, check_datasets
+from ..datasets.checks import check_datasets
 from ..datasets.checks.presence import check_presence
 from ..datasets.checks.sources import settings_of
 from ..device import check_gpus, use_device
@@ -52,42 +51,37 @@ def check_work_dir(work_dir: str) -> None:
     check_writable(Path(work_dir), f'the work dir {work_dir} (--work-dir)')
 
 
-def check_data(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
+def check_data(cfg: Config, loaders: Sequence[str]) -> None:
     """Check the data sets of these dataloaders before anything is built; rank 0 does it for all.
 
-    What is repaired or left out is printed.
-
-    Returns:
-        How many images training passes over as its config asks it to, and why.
+    What is left out is printed.
 
     Raises:
         UserError: Something would stop the run later, or make its results wrong.
     """
-    results: list[Counter[str] | UserError | None] = [None]
+    errors: list[UserError | None] = [None]
     if is_main_process():
         try:
-            results = [check_data_here(cfg, loaders)]
+            check_data_here(cfg, loaders)
         except UserError as error:
-            results = [error]
-    broadcast_object_list(results)
-    if isinstance(results[0], UserError):
-        raise results[0]
-    return results[0]
+            errors = [error]
+    broadcast_object_list(errors)
+    if errors[0] is not None:
+        raise errors[0]
 
 
-def check_data_here(cfg: Config, loaders: Sequence[str]) -> Counter[str]:
+def check_data_here(cfg: Config, loaders: Sequence[str]) -> None:
     """:func:`check_data` of one process."""
     check_presence(cfg, loaders)
     images = settings_of(cfg)['images']
     enter_scope(cfg)
     report = check_datasets(cfg, loaders, images, Progress(disable=True))
-    errors = report.format_sentences(Outcome.STOPS)
+    errors = report.format_sentences()
     if errors:
         raise UserError('\n'.join([*errors, "'mmgcvit check-data CONFIG' looks at all images"]))
-    notes = report.format_sentences(Outcome.LEFT_OUT) + report.format_sentences(Outcome.REPAIRED) + report.notes
+    notes = report.format_sentences(stops=False) + report.notes
     sys.stderr.write(''.join(f'data: {note}\n' for note in notes))
     sys.stderr.flush()
-    return report.passed_over
 
 
 def build_runner(cfg: Config, progress: ProgressHook | None, kind: str | None = None) -> Runner | FlexibleRunner:

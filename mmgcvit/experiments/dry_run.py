@@ -146,16 +146,13 @@ def use_miniature(cfg: Config, root: Path) -> str:
         if use is None:
             raise UserError(
                 f'{missing[0]} does not exist, and there is no miniature of what {leaf.type} reads, only of COCO, '
-                'ADE20K, ImageNet, CIFAR and DOTA; put the data there'
+                'ADE20K, ImageNet and CIFAR; put the data there'
             )
         metainfo = {**(getattr(bases[0], 'METAINFO', None) or {}), **(leaf.get('metainfo') or {})}
         use(leaf, split, root, metainfo, cfg)
     annotations = root / 'coco' / 'annotations'
     for evaluator in dicts_in([cfg.get('val_evaluator'), cfg.get('test_evaluator')]):
-        if evaluator.get('seg_prefix'):
-            evaluator['seg_prefix'] = f'{annotations}/panoptic_val2017'
-            evaluator['ann_file'] = f'{annotations}/panoptic_val2017.json'
-        elif evaluator.get('ann_file'):
+        if evaluator.get('ann_file'):
             evaluator['ann_file'] = f'{annotations}/instances_val2017.json'
     return f'data: miniatures of scanned digits in {root}, as {missing[0]} does not exist'
 
@@ -168,16 +165,6 @@ def use_coco(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any],
     leaf.data_prefix = {'img': f'{split}2017/'}
     if 'bbox_file' in leaf:  # boxes of a detector, for poses
         leaf.bbox_file = None
-
-
-def use_panoptic(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
-    if not (root / 'coco').exists():
-        categories, things = coco_categories(metainfo['classes']), metainfo['thing_classes']
-        miniature.write_miniature_coco(root / 'coco', [each for each in categories if each['name'] in things])
-        miniature.write_miniature_panoptic(root / 'coco', [each for each in categories if each['name'] not in things])
-    segments = f'annotations/panoptic_{split}2017'
-    leaf.update(data_root=f'{root / "coco"}/', ann_file=f'{segments}.json')
-    leaf.data_prefix = {'img': f'{split}2017/', 'seg': f'{segments}/'}
 
 
 def use_ade20k(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
@@ -206,21 +193,14 @@ def use_cifar(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any]
     use_imagenet(leaf, split, root, metainfo, cfg)
 
 
-def use_dota(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
-    if not (root / 'dota').exists():
-        miniature.write_miniature_dota(root / 'dota', metainfo['classes'])
-    leaf.update(data_root=f'{root / "dota"}/', ann_file=f'{split}/', img_suffix='jpg')
-    leaf.data_prefix = {'img_path': f'{split}2017/'}
-
-
 # By the class that a dataset is, or derives from.
 MINIATURES = {
-    'CocoPanopticDataset': use_panoptic,
+    # Derived from the next, and of another format.
+    'CocoPanopticDataset': None,
     'CocoDataset': use_coco,
     'BaseSegDataset': use_ade20k,
     'CustomDataset': use_imagenet,
     'CIFAR10': use_cifar,
-    'DOTADataset': use_dota,
 }
 
 

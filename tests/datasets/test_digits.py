@@ -94,15 +94,6 @@ def oriented(digits, split):
     return [int(line[8]) for line in lines], [np.float32(line[:8]).reshape(4, 2) for line in lines]
 
 
-def test_turned_digits_lie_at_all_angles_within_their_scans_places():
-    def tallness(turn):
-        """Of each mask how much more of it lies along the vertical than along the horizontal."""
-        masks = (mask for scene in islice(SceneComposer('val', 128, turn=turn), 60) for mask in scene.masks)
-        return [np.ptp(np.nonzero(mask)[0]) - np.ptp(np.nonzero(mask)[1]) for mask in masks]
-
-    assert np.mean(tallness(0)) > 3 * abs(np.mean(tallness(180)))
-
-
 @pytest.mark.parametrize('split', NUM)
 def test_the_ade20k_set_shows_the_same_scenes(digits, split):
     coco = coco_of(digits, split)

@@ -6,8 +6,6 @@ import json
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mmdet.datasets import CocoDataset, CocoPanopticDataset
 from mmengine.registry import DefaultScope
 from mmpretrain.datasets import ImageNet
@@ -16,12 +14,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mmgcvit.datasets.classes import COCO_CATEGORIES, coco_categories
-from mmgcvit.datasets.miniature import (
-    run_lengths,
-    write_miniature_ade20k,
-    write_miniature_coco,
-    write_miniature_panoptic,
-)
+from mmgcvit.datasets.miniature import run_lengths, write_miniature_ade20k, write_miniature_coco
 
 from .. import fork_server
 
@@ -89,11 +82,10 @@ def test_coco_has_the_official_keys_and_its_odd_cases(coco, root, split):
             assert all(len(polygon) >= 6 for polygon in annotation['segmentation'])
 
 
-@given(st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=6))
-def test_run_lengths_are_cocos(rows):
-    mask = np.array(rows)
-    runs = coco_mask.frPyObjects({'counts': run_lengths(mask), 'size': list(mask.shape)}, *mask.shape)
-    assert np.array_equal(coco_mask.decode(runs), mask)
+def test_run_lengths_are_cocos():
+    for mask in (np.eye(5, 4) > 0, np.eye(3)[::-1] > 0, np.ones((2, 3), bool), np.zeros((2, 3), bool)):
+        runs = coco_mask.frPyObjects({'counts': run_lengths(mask), 'size': list(mask.shape)}, *mask.shape)
+        assert np.array_equal(coco_mask.decode(runs), mask)
 
 
 def test_mmdet_reads_it_with_boxes_and_masks(root, split, coco):
@@ -112,28 +104,6 @@ def test_mmdet_reads_it_with_boxes_and_masks(root, split, coco):
     labels = {label for sample in seen for label in sample['gt_bboxes_labels']}
     expected = {annotation['category_id'] for annotation in coco.anns.values()}
     assert {COCO_CATEGORIES[label]['id'] for label in labels} == expected
-
-
-def test_mmdet_reads_its_segments(tmp_path):
-    classes = CocoPanopticDataset.METAINFO['classes']
-    write_miniature_coco(tmp_path / 'coco')
-    write_miniature_panoptic(tmp_path / 'coco', coco_categories(classes)[80:])
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        dataset = CocoPanopticDataset(
-            data_root=str(tmp_path / 'coco'),
-            ann_file='annotations/panoptic_val2017.json',
-            data_prefix={'img': 'val2017/', 'seg': 'annotations/panoptic_val2017/'},
-            pipeline=[{'type': 'LoadImageFromFile'}, {'type': 'LoadPanopticAnnotations'}],
-        )
-        seen = [dataset[i] for i in range(len(dataset))]
-    things = {label for sample in seen for label in sample['gt_bboxes_labels']}
-    assert things
-    assert max(things) < 80
-    for sample in seen:
-        assert len(sample['gt_masks']) == len(sample['gt_bboxes_labels'])
-        # Every pixel is of a class, but those of crowds; of stuff there are two kinds.
-        labels = np.unique(sample['gt_seg_map'])
-        assert (labels < 133).sum() == (labels < 80).sum() + 2
 
 
 def test_mmseg_reads_150_classes_and_what_is_not_labelled(root):

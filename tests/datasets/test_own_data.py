@@ -1,4 +1,4 @@
-"""One line for own data: the config that is made of what a folder holds, what is refused, and whole runs."""
+"""Own data in one line: the config that is made of a folder, what is rejected, and whole runs."""
 
 import re
 from types import SimpleNamespace
@@ -34,26 +34,23 @@ def make(tmp_path):
     return make
 
 
-def test_each_size_there_is_trains_the_data_that_were_found(make):
-    wrong = []
-    for kind, learned in RECIPES.items():
-        for size in (MINI, *learned.sizes):
-            made = make(kind, size=size)
-            check_data(made.cfg, ['train_dataloader', 'val_dataloader'])
-            on_meta(made.cfg)
-            heads = set(re.findall(r"'num_classes': (\d+)", str(made.cfg.model.to_dict())))
-            if heads != {'3' if kind == 'labels' else '2'}:
-                wrong.append(f'{kind} {size}: heads of {heads} classes')
-            arch = made.cfg.model.backbone.arch
-            if arch != size and (size != MINI or arch.embed_dims != 16):
-                wrong.append(f'{kind} {size}: {arch}')
-            start = made.cfg.load_from if size == MINI else made.cfg.model.backbone.init_cfg.checkpoint
-            if not start.endswith((f'{learned.mini}.safetensors', f'gcvit_1k_{size}.pth.tar')):
-                wrong.append(f'{kind} {size} starts from {start}')
-    assert not wrong, '\n'.join(wrong)
+@pytest.mark.parametrize(
+    ('kind', 'size'), [(kind, size) for kind, recipe in RECIPES.items() for size in (MINI, *recipe.sizes)]
+)
+def test_a_network_of_each_size_is_built_for_the_data(kind, size, make):
+    made = make(kind, size=size)
+    check_data(made.cfg, ['train_dataloader', 'val_dataloader'])
+    on_meta(made.cfg)
+    heads = set(re.findall(r"'num_classes': (\d+)", str(made.cfg.model.to_dict())))
+    assert heads == {'3' if kind == 'labels' else '2'}
+    arch = made.cfg.model.backbone.arch
+    assert arch == size or (size == MINI and arch.embed_dims == 16)
+    start = made.cfg.load_from if size == MINI else made.cfg.model.backbone.init_cfg.checkpoint
+    assert start.endswith((f'{RECIPES[kind].mini}.safetensors', f'gcvit_1k_{size}.pth.tar'))
+    assert len(made.path.read_text().splitlines()) < 200
 
 
-def test_what_is_asked_for_stands_in_the_lines_of_the_config_and_is_said(make, tmp_path):
+def test_options_stand_in_the_config_and_are_said(make, tmp_path):
     weights = tmp_path / 'weights.pth'
     weights.touch()
     made = make('boxes', size='small', epochs=7, image_size=320, pretrained=weights)
@@ -61,7 +58,6 @@ def test_what_is_asked_for_stands_in_the_lines_of_the_config_and_is_said(make, t
     assert made.cfg.test_dataloader.dataset.pipeline[2].scale == (533, 320)
     assert made.cfg.model.backbone.init_cfg.checkpoint == str(weights)
     assert made.cfg.val_dataloader.dataset.metainfo.classes == CLASSES
-    assert len(made.path.read_text().splitlines()) < 200
     for words in ('YOLO', '5 images (train), 1 image (val)', 'Faster R-CNN, --size small, at 320 px, 7 epochs'):
         assert words in made.said
     made = make('labels', pretrained='none', size=MINI, epochs=3)
@@ -73,31 +69,44 @@ def test_what_is_asked_for_stands_in_the_lines_of_the_config_and_is_said(make, t
     assert make('masks').cfg.train_dataloader.dataset.data_root == str(tmp_path / 'masks')
 
 
-def test_what_cannot_be_is_refused(make, tmp_path):
-    for kind, options, words in (
+@pytest.mark.parametrize(
+    ('kind', 'options', 'words'),
+    [
         ('boxes', {'task': 'segment'}, 'has no annotations to segment; expected --task detect'),
         ('boxes', {'size': 'large'}, '--size large: to detect there are mini, tiny, small, base'),
         ('boxes', {'size': 'Tinny'}, 'base; is tiny meant?'),
         ('classes', {'size': 'huge'}, 'to classify there are mini, xxtiny, xtiny, tiny, small, base, large'),
         ('boxes', {'epochs': 0}, '--epochs 0: expected at least 1'),
         ('boxes', {'image_size': 8}, '--image-size 8: expected at least 32'),
-        ('boxes', {'work_dir': tmp_path / 'boxes' / 'run'}, 'would be within the data; start in another folder'),
         ('boxes', {'pretrained': 'no.pth'}, '--pretrained no.pth: there is no such file; expected one, an address'),
-    ):
-        with pytest.raises(UserError, match=re.escape(words)):
-            make(kind, **options)
+    ],
+)
+def test_options_that_cannot_be_are_rejected(kind, options, words, make, tmp_path):
+    with pytest.raises(UserError, match=re.escape(words)):
+        make(kind, **options)
     assert not (tmp_path / 'work_dirs').exists()
-    for arguments, words in (
+
+
+def test_a_run_within_the_data_is_rejected(make, tmp_path):
+    with pytest.raises(UserError, match='would be within the data; start in another folder'):
+        make('boxes', work_dir=tmp_path / 'boxes' / 'run')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
         ([], 'expected a CONFIG, or own data by --data FOLDER, and not both'),
-        (['a.py', '--data', tmp_path], 'and not both'),
+        (['a.py', '--data', '.'], 'and not both'),
         (['a.py', '--epochs', 3], '--epochs: only with --data; of a CONFIG change the lines, or take --cfg-options'),
-        (['--data', tmp_path, '--launcher', 'pytorch'], '--data trains in one process'),
-        (['--data', tmp_path, '--epochs', 0], '--epochs 0: expected at least 1'),
-        ([tmp_path], f'{tmp_path} is a folder; own data are trained with --data {tmp_path}'),
-    ):
-        with pytest.raises(SystemExit, match=re.escape(words)):
-            run_command('train', arguments)
+        (['--data', '.', '--launcher', 'pytorch'], '--data trains in one process'),
+        (['--data', '.', '--epochs', 0], '--epochs 0: expected at least 1'),
+        (['.'], '. is a folder; own data are trained with --data .'),
+    ],
+)
+def test_arguments_that_do_not_fit_are_rejected(arguments, words):
     assert TASKS == ('detect', 'segment', 'classify')
+    with pytest.raises(SystemExit, match=re.escape(words)):
+        run_command('train', arguments)
 
 
 def test_yolos_own_file_stands_for_its_folder(tmp_path):
@@ -108,33 +117,23 @@ def test_yolos_own_file_stands_for_its_folder(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize('write', [write_yolo, write_coco, write_labelled, write_folders])
 def test_a_folder_becomes_a_model_in_one_line(write, tmp_path):
-    """Boxes, masks, labels for each pixel, classes; that one goes on with a run says classes alone."""
+    """And for classes, the run is resumed by the same line and by the config, which trains again."""
     write(tmp_path / 'photos')
-    in_folder = '--work-dir', tmp_path / 'run'
-    said = call('', '-m', 'mmgcvit', 'train', '--data', tmp_path / 'photos', '--epochs', 1, *in_folder)
+    own = '--data', tmp_path / 'photos', '--epochs', 1, '--work-dir', tmp_path / 'run'
+    said = call('', '-m', 'mmgcvit', 'train', *own)
     assert re.search(r'(bbox_mAP|mIoU|accuracy/top1): ', said)
     photo = next((tmp_path / 'photos').rglob('*.jpg'))
     call('', '-m', 'mmgcvit', 'predict', tmp_path / 'run', photo, '--out-dir', tmp_path / 'found', '--device', 'cpu')
     assert (tmp_path / 'found' / 'vis' / photo.name).is_file()
-    again = tmp_path / 'run' / 'made' / 'photos.py'
-    assert again.is_file()
+    made = tmp_path / 'run' / 'made' / 'photos.py'
+    assert made.is_file()
     if write is not write_folders:
         return
-    # The same line goes on with the run, and so does the config that was made.
-    for source in (['--data', tmp_path / 'photos', '--epochs', 1, *in_folder], [again]):
+    for source in (own, [made]):
         said = call('', '-m', 'mmgcvit', 'train', *source, '--resume', '--device', 'cpu')
         assert re.search(r'resumed epoch: \d+, iter: [1-9]', said)
-    call(
-        '',
-        '-m',
-        'mmgcvit',
-        'train',
-        again,
-        '--work-dir',
-        tmp_path / 'again',
-        '--cfg-options',
-        'model.backbone.lora_rank=8',
-    )
+    lora = '--cfg-options', 'model.backbone.lora_rank=8'
+    call('', '-m', 'mmgcvit', 'train', made, '--work-dir', tmp_path / 'again', *lora)
     assert list((tmp_path / 'again').glob('best_*.pth'))
 
 

@@ -33,13 +33,12 @@ def refusal_of(cfg, loader='train_dataloader'):
     return str(refused.value)
 
 
-def test_what_would_stop_the_run_is_refused_by_name_and_what_is_repaired_is_said(tmp_path, capsys):
+def test_what_would_stop_the_run_is_refused_by_name_and_what_is_left_out_is_said(tmp_path, capsys):
     settings = write_coco(tmp_path)
     annotations, text = tmp_path / 'train.json', (tmp_path / 'train.json').read_text()
-    filtered = {**settings, 'pipeline': [{'type': 'LoadImageFromFile'}], 'filter_cfg': {'min_size': 32}}
-    annotations.write_text(text.replace('[2, 3, 10', '[-9, 3, 20'))
-    check_data(config_with(filtered), ['train_dataloader'])
-    assert 'partly outside of the image (3 of them: annotation 10' in capsys.readouterr().err
+    annotations.write_text(text.replace('"area": 120', '"area": 0', 1))
+    check_data(config_with(settings), ['train_dataloader'])
+    assert 'or of area zero (annotation 10' in capsys.readouterr().err
     annotations.write_text(text)
     cut(tmp_path / 'images' / 'b.jpg')
     first, *_, last = refusal_of(config_with(settings)).splitlines()

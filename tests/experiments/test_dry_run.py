@@ -30,7 +30,6 @@ FAMILIES = {
     'ablations/mask_rcnn_gcvit_t_local': [],
     'baselines/upernet_convnext_t': [],
     'demo/mask_rcnn_gcvit_digits': [],
-    'other_heads/mask2former_gcvit_t_panoptic': [],
     'other_heads/mask2former_gcvit_t_ade20k': [],
     'other_heads/rtmdet_ins_gcvit_t': [],
 }
@@ -98,7 +97,7 @@ def dicts_of(value):
 def test_every_config_is_scaled_down(monkeypatch, tmp_path):
     """Of a folder, so many images, pixels and iterations; its data are the miniature's, and nothing is loaded."""
     monkeypatch.chdir(tmp_path)  # where there are no data
-    for kind in ('coco', 'ade20k', 'imagenet', 'panoptic'):
+    for kind in ('coco', 'ade20k', 'imagenet'):
         monkeypatch.setattr(f'mmgcvit.datasets.miniature.write_miniature_{kind}', lambda *_, **__: None)
     paths = [path for folder in ('', 'demo', 'baselines', 'ablations') for path in (CONFIGS / folder).glob('*.py')]
     assert len(paths) > 80

@@ -1,11 +1,10 @@
-"""Data are looked at before anything is trained on them: annotations as a whole, images all or a sample of them.
+"""Check data before training: whole annotation files, and all images or a random sample.
 
-Begin with ``checking.py``; ``coco.py`` has the table of all that may be wrong with annotations.
+Begin with ``check.py``; ``coco.py`` and ``images.py`` hold the tables of issues.
 """
 
-from .checking import check_datasets
-from .contents import Contents
+from .check import check_datasets
 from .loading import TooManyDamagedError, skip_damaged
-from .problems import Outcome, Report
+from .report import Report
 
-__all__ = ['Contents', 'Outcome', 'Report', 'TooManyDamagedError', 'check_datasets', 'skip_damaged']
+__all__ = ['Report', 'TooManyDamagedError', 'check_datasets', 'skip_damaged']

@@ -1,9 +1,7 @@
-"""Images that turn out to be damaged while a run trains, counted over all workers that load data for a process."""
+"""Skip images that turn out to be unreadable during training."""
 
 import logging
-import multiprocessing
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
 from mmcv.transforms import BaseTransform
@@ -13,62 +11,32 @@ from mmengine.logging import print_log
 
 from ...errors import UserError, first_line
 from ...registry import TRANSFORMS
-from .images import TOO_LARGE, in_pixels, is_too_large, problem_of
+from .images import problem_of
 from .sources import is_remote, leaf_datasets, type_name
 
-# What names of transforms that read files begin with.
+# The beginnings of names of transforms that read files.
 LOADING = ('Load', 'ApplyExifAsAnnotated')
-# Where a sample names its files.
-FILES = ('img_path', 'seg_map_path')
 
 
 class TooManyDamagedError(UserError):
-    """More images are damaged than a run may do without; torch makes one again of what a worker's says."""
+    """More images are unreadable than allowed. torch makes it again in the main process, from a worker's traceback."""
 
     def __init__(self, message: str) -> None:
-        # torch puts a worker's traceback before it.
         last_line = message.strip().splitlines()[-1]
         super().__init__(last_line.removeprefix(f'{__name__}.{type(self).__name__}: '))
 
 
-class DamagedFiles:
-    """Files that could not be read, each counted once, in memory that a process and its workers share; so many at most.
-
-    Copies of a data set, and so of this, count together.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        # A digest of each file's name: names of any length would not fit. One more than are borne.
-        self.digests = multiprocessing.Array('Q', most + 1)
-        self.count = multiprocessing.Value('i', 0)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> 'DamagedFiles':
-        return self
-
-    def add(self, path: str) -> int | None:
-        """Count a file: how many there are now; None for one that was counted before."""
-        digest = int.from_bytes(blake2b(path.encode(), digest_size=8).digest(), 'big')
-        with self.digests.get_lock():
-            if digest in self.digests[: self.count.value]:
-                return None
-            if self.count.value <= self.most:
-                self.digests[self.count.value] = digest
-                self.count.value += 1
-            return self.count.value
-
-
 @TRANSFORMS.register_module()
 class SkipUnreadable(BaseTransform):
-    """Runs transforms that load an image and its annotations; gives none where they fail.
+    """Run transforms that load an image and its annotations; return None if they fail.
 
     mmengine's data sets then draw another sample, from NumPy's global random numbers, which this project's loops seed
-    for each sample: the others are those of a run without the damaged file. Each file is named once. For training only:
-    data sets in test mode do not draw another.
+    for each sample: the others are those of a run without the damaged file. Each data worker logs a file once. For
+    training only: data sets in test mode do not draw another.
 
     Args:
-        transforms: What loads.
-        damaged_images: So many different files may fail in a process and its workers.
+        transforms: The transforms that load.
+        damaged_images: How many different files may fail in a data worker.
 
     Raises:
         UserError: In a call, when one more fails.
@@ -76,51 +44,52 @@ class SkipUnreadable(BaseTransform):
 
     def __init__(self, transforms: Sequence[dict[str, Any]], damaged_images: int) -> None:
         self.load = Compose(transforms)
-        self.damaged = DamagedFiles(damaged_images)
+        self.most = damaged_images
+        self.damaged: set[str] = set()
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Load a sample, named by ``img_path`` and maybe ``seg_map_path``."""
-        # Reading changes what was given, and hosts show the size that the annotations say under the same keys.
+        # The transforms write the loaded size under these keys.
         annotated = results.get('width'), results.get('height')
-        files = [results[key] for key in FILES if results.get(key) is not None]
+        files = [results[key] for key in ('img_path', 'seg_map_path') if results.get(key) is not None]
         try:
             for file in files:
-                problem = problem_of(file) or (TOO_LARGE if is_too_large(file) else None)
-                if problem is not None:
-                    raise ValueError(f'{file} is one of the {problem.what}')
+                # A pipe would block.
+                issue = problem_of(file)
+                if issue is not None:
+                    raise ValueError(f'{file} is one of the {issue.what}')
             loaded = self.load(results)
             if loaded is None:
                 raise ValueError('nothing was loaded')
             size = loaded['ori_shape'][::-1]
-            # As where EXIF data turn it away.
+            # For example turned by its EXIF orientation.
             if None not in annotated and size != annotated:
-                raise ValueError(f'it is {in_pixels(size)}, annotated as {in_pixels(annotated)}')
+                raise ValueError(f'it is {size[0]} x {size[1]}, annotated as {annotated[0]} x {annotated[1]}')
         except MemoryError:
             raise
         # Decoders raise errors of any class on damaged files.
         except Exception as error:
-            reason = first_line(error)
-        else:
-            return loaded
-        named, most = ' with '.join(files), self.damaged.most
-        count = self.damaged.add(named)
-        if count is not None and count > most:
+            self.count(' with '.join(files), first_line(error))
+            return None
+        return loaded
+
+    def count(self, name: str, reason: str) -> None:
+        """Log a file that cannot be loaded, and stop the run if there are too many."""
+        if name in self.damaged:
+            return
+        self.damaged.add(name)
+        if len(self.damaged) > self.most:
             raise TooManyDamagedError(
-                f'{named} cannot be loaded ({reason}), and {most} others could not: more than '
-                f"data_checks.damaged_images={most} allows; 'mmgcvit check-data CONFIG' names all that are damaged"
+                f'{name} cannot be loaded ({reason}), and {self.most} others could not: more than '
+                f"data_checks.damaged_images={self.most} allows; 'mmgcvit check-data CONFIG' names all that are damaged"
             )
-        if count is not None:
-            words = f'{named} cannot be loaded ({reason}): another image takes its place ({count} of at most {most})'
-            # Of other processes than the first, the screen shows errors only.
-            print_log(words, 'current', logging.ERROR)
-        return None
+        text = f'{name} cannot be loaded ({reason}): another image takes its place'
+        # The screen shows only errors of other processes than rank 0.
+        print_log(f'{text} ({len(self.damaged)} of at most {self.most})', 'current', logging.ERROR)
 
 
 def skip_damaged(cfg: Config, most: int) -> None:
-    """Have a config's training draw another image where one cannot be read: the steps that load are wrapped in place.
-
-    So many different files may fail at most.
-    """
+    """Wrap the transforms that load in a config's training pipelines in :class:`SkipUnreadable`, in place."""
     for dataset in leaf_datasets((cfg.get('train_dataloader') or {}).get('dataset')):
         pipeline = list(dataset.get('pipeline') or [])
         number = next((i for i, step in enumerate(pipeline) if not loads(step)), len(pipeline))
@@ -130,5 +99,5 @@ def skip_damaged(cfg: Config, most: int) -> None:
 
 
 def loads(step: dict[str, Any]) -> bool:
-    """Whether a step of a pipeline reads files."""
+    """Whether a transform reads files."""
     return type_name(step).startswith(LOADING)

@@ -1,14 +1,14 @@
-"""COCO's format as labelling tools export it: find the split of each JSON file and the folder of its images."""
+"""Read COCO annotations as labelling tools export them: the split of each JSON file, and the folder of its images."""
 
 from pathlib import Path
 from typing import Any
 
 from ...errors import UserError, shorten
-from ..checks.coco import KEYS, NO_OBJECT, read_json, select_entries
-from ..checks.problems import Outcome, Report
+from ..checks.coco import KEYS, read_json, select_entries
+from ..checks.report import Report
 from .dataset_info import DatasetInfo, Split, find_split, list_files
 
-# So many images are looked for to find their folder.
+# How many images are looked for to find their folder.
 SAMPLE = 20
 
 
@@ -20,11 +20,10 @@ def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]
     for file in files:
         report = Report()
         content = read_json(str(folder / file), report)
-        if content is not None and KEYS.keys() <= content.keys():
-            select_entries(str(folder / file), content, False, report)
-            contents[file] = content
-        if any(kind is not NO_OBJECT for _, kind in report.found):
-            raise UserError('\n'.join(report.format_sentences(Outcome.STOPS)))
+        if isinstance(content, dict) and KEYS.keys() <= content.keys():
+            contents[file] = select_entries(str(folder / file), content, False, report)
+        if report.found:
+            raise UserError('\n'.join(report.format_sentences()))
     return contents
 
 
@@ -40,10 +39,8 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
             )
         files[split] = file
     if 'train' not in files:
-        raise UserError(
-            f'{folder} has COCO annotations, but none to train on ({shorten([*map(str, contents)])}); expected '
-            'train.json'
-        )
+        found = shorten([*map(str, contents)])
+        raise UserError(f'{folder} has COCO annotations, but none to train on ({found}); expected train.json')
     classes = [each['name'] for each in drop_root_category(contents[files['train']])]
     if not classes:
         raise UserError(f'{folder / files["train"]} has no categories')
@@ -52,8 +49,7 @@ def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo
         content = normalize(contents[file], classes)
         own_file = folder / file if content == contents[file] else None
         splits[split] = Split(find_images(folder, file, content), content, own_file)
-    notes = [f'the classes are those of {folder / files["train"]}'] if len(splits) > 1 else []
-    return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), tuple(classes), splits, notes)
+    return DatasetInfo(folder, 'COCO (JSON)', ('boxes',), tuple(classes), splits)
 
 
 def drop_root_category(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -71,28 +67,23 @@ def normalize(content: dict[str, Any], classes: list[str]) -> dict[str, Any]:
     # pycocotools ignores an object of id 0, and reads iscrowd of all.
     if any(each['id'] == 0 or 'iscrowd' not in each for each in annotations):
         annotations = [{'iscrowd': 0, **each, 'id': number} for number, each in enumerate(annotations, start=1)]
-    return {
-        **content,
-        'images': [{**each, 'file_name': each['file_name'].replace('\\', '/')} for each in content['images']],
-        'annotations': annotations,
-        # mmdet numbers labels by this order.
-        'categories': sorted(drop_root_category(content), key=lambda each: order.get(each['name'], len(order))),
-    }
+    # mmdet numbers labels by the order of the categories.
+    categories = sorted(drop_root_category(content), key=lambda each: order.get(each['name'], len(order)))
+    return {**content, 'annotations': annotations, 'categories': categories}
 
 
 def find_images(folder: Path, file: Path, content: dict[str, Any]) -> Path:
-    """The folder that the images' names are relative to: where most of some images are, a split's own first."""
+    """The folder that the images' names are relative to: the one with most of some images, the split's own first."""
     names = [image['file_name'] for image in content['images'][:SAMPLE]]
     if not names:
         raise UserError(f'{folder / file} lists no images')
     split = find_split(file)
     below = (folder / parent for file in list_files(folder) for parent in file.parents)
-    folders = dict.fromkeys([(folder / file).parent, folder, *below])
 
     def rate(place: Path) -> tuple[int, bool]:
         return sum((place / name).is_file() for name in names), find_split(place.relative_to(folder)) == split
 
-    place = max(folders, key=rate)
+    place = max(dict.fromkeys([(folder / file).parent, folder, *below]), key=rate)
     if not rate(place)[0]:
         raise UserError(f'{folder / file} names images that are nowhere in {folder}: {shorten(names)}')
     return place.resolve()

@@ -4,20 +4,21 @@ import hashlib
 import json
 import os
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...errors import UserError, counted
+from ...errors import UserError, counted, shorten
 from ..classes import coco_categories
 
 VAL_SHARE = 0.2
-# Folders and files that are named so hold a split.
+# Folders and files of these names hold a split.
 SPLIT_NAME = re.compile(r'(?P<train>train(ing)?\d*)|(?P<val>val(id|idation)?\d*)|(?P<test>test(ing)?\d*)')
 # Roboflow writes augmented copies of an image as NAME.rf.HASH.jpg.
 COPY = '.rf.'
+# An image, its width and height, and the class index and entries such as bbox of each object.
+Annotated = tuple[Path, tuple[int, int], Iterable[tuple[int, dict[str, Any]]]]
 
 
 @dataclass
@@ -43,19 +44,6 @@ class Split:
         if isinstance(self.content, dict):
             return [image['file_name'] for image in self.content['images']]
         return self.content if self.labels else [line.rsplit(' ', 1)[0] for line in self.content]
-
-    def get_paths(self) -> list[str]:
-        """The real paths of the images, without their suffixes where there are segmentation maps."""
-        return [os.path.realpath(self.images / name) for name in self.names]
-
-    def get_classes(self) -> list[set[Any]]:
-        """The classes on each image, unknown (empty) where there are segmentation maps."""
-        if isinstance(self.content, dict):
-            classes = {image['id']: set() for image in self.content['images']}
-            for each in self.content['annotations']:
-                classes.get(each['image_id'], set()).add(each['category_id'])
-            return list(classes.values())
-        return [set() if self.labels else {line.rsplit(' ', 1)[1]} for line in self.content]
 
     def select(self, indices: set[int]) -> 'Split':
         """The split of the images with these indices."""
@@ -93,42 +81,27 @@ class DatasetInfo:
     def __post_init__(self) -> None:
         if self.has_objects:
             objects = [each for split in self.splits.values() for each in split.content['annotations']]
-            without = [each for each in objects if not each.get('segmentation')]
-            self.kinds = ('boxes',) if without or not objects else ('masks', 'boxes')
-            if 0 < len(without) < len(objects):
-                self.notes.append(f'{len(without)} of {len(objects)} objects have no outline: boxes are learned of all')
-        if 'train' in self.splits and 'val' in self.splits:
-            self._drop_validation_images()
+            has_masks = objects and all(each.get('segmentation') for each in objects)
+            self.kinds = ('masks', 'boxes') if has_masks else ('boxes',)
 
     @property
     def has_objects(self) -> bool:
         """Whether it has annotations of objects."""
         return self.kinds[0] in ('boxes', 'masks')
 
-    def _drop_validation_images(self) -> None:
-        """Take images that are in both splits out of training; without a rest there is no validation split."""
-        train, held_out = self.splits['train'], {*self.splits['val'].get_paths()}
-        rest = {index for index, path in enumerate(train.get_paths()) if path not in held_out}
-        if not rest:
-            del self.splits['val']
-            self.notes.append('val has the images of train: it is not used')
-        elif len(rest) < len(train.names):
-            self.splits['train'] = train.select(rest)
-            self.notes.append(f'{len(train.names) - len(rest)} images of train are in val too: they are not trained on')
-
     def __str__(self) -> str:
         counts = ', '.join(f'{counted(len(split.names), "image")} ({name})' for name, split in self.splits.items())
         objects = sum(len(split.content['annotations']) for split in self.splits.values() if self.has_objects)
-        names = ', '.join(self.classes[:8]) + (', ...' if len(self.classes) > 8 else '')
-        number = f'{len(self.classes)} classes' if len(self.classes) > 1 else '1 class'
-        number = f'{objects} objects, {number}' if objects else number
-        return '\n'.join([f'{self.folder}: {self.format}, {counts}, {number} ({names})', *self.notes])
+        number = f'{objects} objects, ' * (objects > 0) + f'{len(self.classes)} class{"es" * (len(self.classes) > 1)}'
+        return '\n'.join(
+            [f'{self.folder}: {self.format}, {counts}, {number} ({shorten(self.classes, 8)})', *self.notes]
+        )
 
     def split_validation(self) -> None:
         """Set a fifth of the training images aside for validation, unless there is such a split.
 
         Images are chosen by a hash of their names: the same ones each time, and nearly the same ones when images are
-        added. Roboflow's copies of an image stay together; each class keeps an image to train on.
+        added. Roboflow's copies of an image stay together.
 
         Raises:
             UserError: There are too few images.
@@ -138,67 +111,43 @@ class DatasetInfo:
         if 'val' in self.splits:
             return
         train = self.splits['train']
-        classes, copies = train.get_classes(), defaultdict(set)
-        left = Counter(name for each in classes for name in each)
-        for index, name in enumerate(train.names):
-            copies[name.split(COPY)[0]].add(index)
-        chosen: set[int] = set()
-        for name in sorted(copies, key=lambda name: hashlib.sha256(name.encode()).digest()):
-            used = Counter(each for index in copies[name] for each in classes[index])
-            is_left = len(chosen | copies[name]) < len(classes) and all(left[each] > used[each] for each in used)
-            if is_left and len(chosen) < max(1, round(VAL_SHARE * len(classes))):
-                chosen |= copies[name]
-                left.subtract(used)
-        if not chosen:
-            raise UserError(
-                f'{self.folder}: too few images to validate ({len(classes)}): each is the only one of a class, or all '
-                'are copies of one'
-            )
-        rest = {*range(len(classes))} - chosen
-        self.splits |= {'train': train.select(rest), 'val': train.select(chosen)}
-        self.notes.append(f'no val split: {len(chosen)} of {len(classes)} images are set aside, by their names')
+        originals = {name.split(COPY)[0] for name in train.names}
+        number = max(1, round(VAL_SHARE * len(originals)))
+        if number == len(originals):
+            raise UserError(f'{self.folder} has only one image to train on: too few to validate')
+        chosen = {*sorted(originals, key=lambda name: hashlib.sha256(name.encode()).digest())[:number]}
+        val = {index for index, name in enumerate(train.names) if name.split(COPY)[0] in chosen}
+        rest = {*range(len(train.names))} - val
+        self.splits |= {'train': train.select(rest), 'val': train.select(val)}
+        self.notes.append(f'no val split: {len(val)} of {len(train.names)} images are set aside, by their names')
 
 
 def find_split(path: Path) -> str | None:
     """The split that a path names, by its last such word, or None: ``'train'`` of ``train2017/a.jpg``."""
-    matches = (
-        SPLIT_NAME.fullmatch(word) for name in reversed(path.parts) for word in re.split(r'[_.\- ]', name.lower())
-    )
-    return next((match.lastgroup for match in matches if match), None)
+    words = (word for name in reversed(path.parts) for word in re.split(r'[_.\- ]', name.lower()))
+    return next((match.lastgroup for match in map(SPLIT_NAME.fullmatch, words) if match), None)
 
 
-def make_content(
-    classes: Sequence[str], images: Iterable[tuple[Path, tuple[int, int], Iterable[tuple[int, dict[str, Any]]]]]
-) -> dict[str, Any]:
-    """The content of a COCO file.
-
-    Args:
-        classes: Names.
-        images: Of each image its path, width and height, and of each object the class index and entries such as bbox.
-    """
+def make_split(folder: Path, classes: Sequence[str], images: Iterable[Annotated]) -> Split:
+    """A split with COCO annotations. Names of images are relative to the folder if they are in it, else absolute."""
     content = {'images': [], 'annotations': [], 'categories': coco_categories(classes)}
+    folder = folder.resolve()
     for number, (path, (width, height), objects) in enumerate(images, start=1):
-        content['images'].append({'id': number, 'file_name': str(path), 'width': width, 'height': height})
+        path = path.resolve()
+        name = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+        content['images'].append({'id': number, 'file_name': name, 'width': width, 'height': height})
         for label, entries in objects:
             ids = {'id': len(content['annotations']) + 1, 'image_id': number}
             content['annotations'].append({**ids, 'category_id': content['categories'][label]['id'], **entries})
-    return content
-
-
-def make_split(folder: Path, content: dict[str, Any]) -> Split:
-    """A split whose images are named relative to a folder where they lie in it, else by whole paths."""
-    for image in content['images']:
-        path = Path(image['file_name']).resolve()
-        image['file_name'] = str(path.relative_to(folder) if path.is_relative_to(folder) else path)
     return Split(folder, content)
 
 
 def write_annotations(dataset: DatasetInfo, folder: Path, relative: bool = False) -> None:
-    """Write an annotation file of each split that has none of its own, into ``folder``.
+    """Write an annotation file of each split that has none of its own, into ``folder``, which is made.
 
     Args:
         dataset: Its splits get the names of the files.
-        folder: It is made.
+        folder: The folder.
         relative: Whether to name images relative to ``folder`` instead of where they are.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -220,9 +169,7 @@ def list_files(folder: Path) -> Iterator[Path]:
     seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
-        if real in seen:  # a link to a folder above
-            folders.clear()
-            continue
+        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith('.'))
+        if real not in seen:  # a link may lead to a folder above
+            yield from (Path(parent, name).relative_to(folder) for name in sorted(names) if not name.startswith('.'))
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        yield from (Path(parent, name).relative_to(folder) for name in sorted(names) if not name.startswith('.'))

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from ...errors import UserError, counted, shorten
 from ...files import IMAGE_ENDINGS, text_of
+from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, find_split, list_files
 from .folders import read_class_folders, read_segmentation_maps
 from .voc import read_voc
-from .yolo import find_label_file, read_images, read_yaml, read_yolo
+from .yolo import find_label_file, read_yaml, read_yolo
 
-# Files with the names of the classes, one a line, as labelling tools write them.
-NAMES = ('classes.txt', 'obj.names', 'labels/classes.txt', 'images/classes.txt')
 # Folders that mmgcvit's commands write.
 OWN_FOLDERS = ('predictions', 'work_dirs')
 KNOWN = (
@@ -43,10 +42,6 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         if file.parts[0] not in OWN_FOLDERS:
             suffix = file.suffix.lower()
             files['image' if suffix in IMAGE_ENDINGS else suffix].append(file)
-    if not any(files[kind] for kind in ('image', '.yaml', '.json')):
-        packed = [file.name for file in folder.iterdir() if file.suffix in ('.zip', '.tar', '.gz', '.tgz')]
-        unpack = f', but {shorten(packed)}: unpack it' if packed else ''
-        raise UserError(f'{folder} holds no images{unpack}; expected {KNOWN}')
     dataset = read_annotations(folder, files) or read_image_folders(folder, files)
     if not dataset:
         raise UserError(f'{folder} holds {counted(len(files["image"]), "image")}{describe(files)}; expected {KNOWN}')
@@ -56,11 +51,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
 def read_annotations(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo | None:
     """Read annotation files that say what they are; None where there are none."""
     yolo = [file for file in files['.yaml'] + files['.yml'] if is_yolo(folder, file)]
-    coco = {}
-    if files['.json']:
-        from .coco import load_contents, read_coco
-
-        coco = load_contents(folder, files['.json'])
+    coco = load_contents(folder, files['.json'])
     # COCO's val annotations may lie beside YOLO labels.
     has_coco = any(find_split(file) in (None, 'train') for file in coco)
     formats = {'COCO (JSON)': has_coco, 'YOLO (YAML)': yolo, 'Pascal VOC (XML)': files['.xml']}
@@ -77,32 +68,21 @@ def read_annotations(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo 
 
 def read_image_folders(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo | None:
     """Read images by the files beside them, or by their folders; None where these say nothing."""
-    images, names = files['image'], read_names(folder)
-    dataset = read_segmentation_maps(folder, images, names)
+    images, names = files['image'], folder / 'classes.txt'
+    dataset = read_segmentation_maps(folder, images, text_of(names).strip().splitlines() if names.is_file() else None)
     if dataset:
         return dataset
-    labelled = [file for file in images if find_label_file(folder / file).is_file()]
+    labelled = next((file for file in images if find_label_file(folder / file).is_file()), None)
     if labelled:
-        if names is None:
-            raise UserError(
-                f'{folder} has YOLO labels ({find_label_file(labelled[0])}) but no data.yaml; expected one with '
-                f'train: {labelled[0].parent} and names: [the classes, in the order of their numbers]'
-            )
-        splits = defaultdict(list)
-        for file in images:
-            splits[find_split(file.parent) or 'train'].append(folder / file)
-        return read_images(folder, f'YOLO ({NAMES[0]})', splits, names)
+        raise UserError(
+            f'{folder} has YOLO labels ({find_label_file(folder / labelled)}) but no data.yaml; expected one with '
+            f'train: {labelled.parent} and names: [the classes, in the order of their numbers]'
+        )
     # Annotations of an unknown format lie beside the images.
     folders = {file.parent for file in images} - {Path()}
     if any(file.parent in folders for file in files['.json'] + files['.csv']):
         return None
     return read_class_folders(folder, images)
-
-
-def read_names(folder: Path) -> list[str] | None:
-    """The names of the classes, where a file has them."""
-    file = next((folder / name for name in NAMES if (folder / name).is_file()), None)
-    return file and [line.strip() for line in text_of(file).splitlines() if line.strip()]
 
 
 def is_yolo(folder: Path, file: Path) -> bool:
@@ -116,13 +96,8 @@ def is_yolo(folder: Path, file: Path) -> bool:
 
 
 def describe(files: dict[str, list[Path]]) -> str:
-    """What there is of a known format, for the message that refuses a folder."""
+    """What there is of a known format, for the message that rejects a folder."""
     if any('JPEGImages' in file.parts for file in files['image']):
         return ' and JPEGImages as in Pascal VOC, but no Annotations/*.xml'
-    if files['.json']:
-        return f' and {files[".json"][0]}, which has no images, annotations and categories as COCO has'
-    if files['.csv']:
-        return f' and {files[".csv"][0]}: tables are not read'
-    if files['.txt']:
-        return f' and {files[".txt"][0]}; YOLO has labels/a.txt for images/a.jpg, or a.txt beside a.jpg'
-    return ' and nothing that says what is on them'
+    others = [str(file) for suffix in ('.json', '.csv', '.txt', '.zip') for file in files[suffix]]
+    return f' and {shorten(others)}, which do not say what is on them' if others else ''

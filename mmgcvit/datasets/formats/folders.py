@@ -1,6 +1,5 @@
-"""Images without annotation files: a folder per class, or a segmentation map for each image."""
+"""Read images without annotation files: a folder per class, or a segmentation map for each image."""
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,6 @@ from .dataset_info import SPLIT_NAME, DatasetInfo, Split, find_split
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')
 MAP_FOLDERS = ('labels', 'label', 'masks', 'mask', 'annotations', 'ann_dir', 'segmentationclass')
 MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
-# Words beside train, val and test in the names of their folders.
-WORDS = ('set', 'seg', 'data', 'dataset', 'images', 'img', 'split')
 
 
 def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[str] | None) -> DatasetInfo | None:
@@ -29,7 +26,7 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
         names: The names of the classes, where a file has them.
     """
     there = {str(file).lower(): file for file in files}
-    unpaired, maps, splits, suffixes = [], [], defaultdict(list), set()
+    unpaired, maps, splits, suffixes = [], [], {}, set()
     for file in files:
         depth = next((i for i, name in enumerate(file.parts[:-1]) if name.lower() in IMAGE_FOLDERS), None)
         if depth is None:
@@ -42,8 +39,11 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
             continue
         maps.append(folder / found)
         suffixes.add((file.suffix, found.suffix))
-        split = find_split(file.parent) or 'train'
-        splits[split, Path(*file.parts[: depth + 1]), Path(*found.parts[: depth + 1])].append(str(name))
+        images, labels = ((folder / Path(*each.parts[: depth + 1])).resolve() for each in (file, found))
+        split = splits.setdefault(find_split(file.parent) or 'train', Split(images, [], labels=labels))
+        if split.images != images:
+            raise UserError(f'{folder} has images of a split in {split.images} and {images}; put them into one folder')
+        split.content.append(str(name))
     if not maps:
         return None
     if unpaired:
@@ -54,57 +54,46 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
             f'{folder} has images and segmentation maps of several suffixes ({found}); mmseg reads one of each, in the '
             'same capitals: rename or convert the fewer'
         )
-    by_name = {}
-    for (split, images, labels), lines in splits.items():
-        if split in by_name:
-            raise UserError(f'{folder} has {split} images in two folders, one of them {images}; put them into one')
-        by_name[split] = Split((folder / images).resolve(), lines, labels=(folder / labels).resolve())
     highest, notes = find_highest_label(maps), []
     if names is None:
         names = [f'class {number}' for number in range(highest + 1)]
         notes = ['the classes have no names here: a file classes.txt with one on each line would give them']
     elif highest >= len(names):
         raise UserError(f'{folder}: there are labels up to {highest}, but only {len(names)} classes have names, from 0')
-    return DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), by_name, notes, suffixes.pop())
+    return DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), splits, notes, suffixes.pop())
 
 
 def find_highest_label(files: Sequence[Path]) -> int:
     """The highest label of segmentation maps, 255 (not labelled) left out."""
     with ThreadPoolExecutor() as pool:
-        used = np.any([*pool.map(find_labels, files)], axis=0)
-    labels = np.flatnonzero(used[:IGNORED])
-    if labels.max(initial=0) == 0:
-        white = ' and 255, which means not labelled' if used[IGNORED] else ''
+        labels = set().union(*pool.map(find_labels, files))
+    highest = max(labels - {IGNORED}, default=0)
+    if highest == 0:
+        white = ' and 255, which means not labelled' if IGNORED in labels else ''
         raise UserError(
             f'{files[0]} and the other segmentation maps have no label but 0{white}; expected 0 for the first class, '
             '1 for the second, and so on. To write 1 for 255: '
             'PIL.Image.open(file).point(lambda value: value // 255).save(copy)'
         )
-    return int(labels.max())
+    return highest
 
 
-def find_labels(file: Path) -> np.ndarray:
-    """Which of the labels 0 to 255 a segmentation map has, (256,)."""
+def find_labels(file: Path) -> set[int]:
+    """The labels that a segmentation map has."""
     try:
         with Image.open(file) as image:
-            mode, histogram = image.mode, image.histogram()
+            mode, labels = image.mode, np.unique(np.array(image))
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         raise UserError(f'{file} is not a readable segmentation map ({first_line(error)})') from None
     if mode not in ONE_CHANNEL:
         raise UserError(f'{file} is {mode}; expected one channel of 8 bits, the number of a class at each pixel')
-    used = np.array(histogram) > 0
-    if mode == '1':
-        # Loaded as 0 and 1, though the histogram has 0 and 255.
-        used[1], used[IGNORED] = used[IGNORED], False
-    return used
+    return {*map(int, labels)}
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | None:
     """The data of a folder per class, maybe below ``train`` and ``val``; None without such."""
-    nested = [file.parts for file in files if len(file.parts) > 2]
-    # Archives often have a split's name twice, as seg_train/seg_train/sea.
-    depth = any(is_split(names[0]) for names in nested) * (1 + all(names[0] == names[1] for names in nested))
+    depth = int(any(SPLIT_NAME.fullmatch(file.parts[0]) for file in files if len(file.parts) > 2))
     splits: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     stray = []
     for file in files:
@@ -114,10 +103,9 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
         else:
             splits[split][file.parts[depth]].append(str(file))
     names = tuple(sorted(splits['train']))
-    if len(names) < 2 or len(stray) > len(files) / 2:
-        return None
-    # Folders of another format, of which something is missing.
-    if any(name.lower() in IMAGE_FOLDERS or (not depth and is_split(name)) for name in names):
+    # Folders of a split or of images are parts of another format, of which something is missing.
+    is_other = any(name.lower() in IMAGE_FOLDERS or (not depth and SPLIT_NAME.fullmatch(name)) for name in names)
+    if len(names) < 2 or is_other or len(stray) > len(files) / 2:
         return None
     for split, classes in splits.items():
         others = sorted(classes.keys() - {*names})
@@ -129,9 +117,3 @@ def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | Non
         for split, classes in splits.items()
     }
     return DatasetInfo(folder, 'a folder for each class', ('classes',), names, by_name, notes)
-
-
-def is_split(name: str) -> bool:
-    """Whether a folder is named as a split and nothing else: ``val2017``, ``seg_train``, ``test_set``."""
-    words = [word for word in re.split(r'[_.\- ]', name.lower()) if word not in WORDS]
-    return len(words) == 1 and SPLIT_NAME.fullmatch(words[0]) is not None

@@ -1,13 +1,12 @@
-"""YOLO's format, read into COCO's: ``data.yaml``, and a text file for each image with a line for each object.
+"""Read YOLO annotations, ``data.yaml`` and a text file for each image with a line for each object, as COCO annotations.
 
 supervision reads this format too. It makes a pixel mask of every outline and keeps all of them in memory: 2.6 GB and
 21 s for 100 images of 1280 x 960 with 11 outlines each; 0 MB and 0.1 s here. It writes outlines that fall apart into
 pixels as crowds, which are not trained on (329 of 1,100), and accepts coordinates in pixels.
 """
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import yaml
 from ...errors import UserError, counted, first_line, shorten
 from ...files import IMAGE_ENDINGS, text_of
 from ..headers import stored_and_upright_size
-from .dataset_info import DatasetInfo, find_split, list_files, make_content, make_split
+from .dataset_info import Annotated, DatasetInfo, find_split, list_files, make_split
 
 LINE = 'expected CLASS X Y WIDTH HEIGHT, or CLASS X1 Y1 X2 Y2 X3 Y3 ... of an outline'
 # Rounded coordinates reach over the edge by less.
@@ -29,13 +28,13 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     settings = read_yaml(yaml_file)
     names = read_names(settings, yaml_file)
     # "path" is often a folder of another machine; the images then lie beside the file.
-    path = Path(str(settings.get('path') or ''))
-    root = next(each for each in (yaml_file.parent / path, folder.parent / path, yaml_file.parent) if each.is_dir())
+    root = yaml_file.parent / str(settings.get('path') or '')
+    root = root if root.is_dir() else yaml_file.parent
     splits, notes = {}, []
-    for split, key in (('train', 'train'), ('val', 'val'), ('val', 'valid'), ('test', 'test')):
-        if settings.get(key) and split not in splits:
+    for split in ('train', 'val', 'test'):
+        if settings.get(split):
             try:
-                splits[split] = list_images(root, settings[key], f'{yaml_file}: {key}')
+                splits[split] = list_images(root, settings[split], f'{yaml_file}: {split}')
             except UserError as error:
                 # Tools name folders that they do not write.
                 if split == 'train':
@@ -43,76 +42,53 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
                 notes.append(f'{error}: left out')
     if 'train' not in splits:
         raise UserError(f'{yaml_file} names no training images; expected train: images/train, or another folder')
-    return read_images(folder, f'YOLO ({yaml_file.name})', splits, names, notes, 'kpt_shape' in settings)
 
-
-def read_images(
-    folder: Path,
-    format_name: str,
-    images: dict[str, list[Path]],
-    names: Sequence[str],
-    notes: Sequence[str] = (),
-    has_keypoints: bool = False,
-) -> DatasetInfo:
-    """The data of images and of the label files where YOLO looks for them; keypoints behind a box are left out."""
-    if len({*names}) < len(names):
-        raise UserError(f'{folder}: two classes have the same name ({shorten(names)}); give each a name of its own')
-    splits, notes = {}, [*notes, *['keypoints are left out, their boxes are taken'] * has_keypoints]
-
-    def read_image(path: Path) -> tuple[Path, tuple[int, int], list[tuple[int, dict[str, Any]]]]:
+    def read_image(path: Path) -> Annotated:
         (_, size), file = stored_and_upright_size(path), find_label_file(path)
-        objects = read_labels(file, names, has_keypoints) if file.is_file() else []
+        objects = read_labels(file, names) if file.is_file() else []
         return path, size, [(label, {'iscrowd': 0, **to_pixels(values, *size)}) for label, values in objects]
 
-    for split, paths in images.items():
-        labelled = sum(find_label_file(path).is_file() for path in paths)
-        if not labelled and split == 'test':
-            notes.append('test: no image has a label file: left out')
-            continue
-        if not labelled:
-            raise UserError(
-                f'{split}: none of {counted(len(paths), "image")} has a label file; '
-                f'expected {find_label_file(paths[0])}'
-            )
-        if labelled < len(paths):
-            skipped = ', which training skips' if split == 'train' else ''
-            notes.append(
-                f'{split}: {counted(len(paths) - labelled, "image")} without a label file: no objects{skipped}'
-            )
-        splits[split] = make_split(folder.resolve(), make_content(names, map(read_image, paths)))
-    return DatasetInfo(folder, format_name, ('boxes',), tuple(names), splits, notes)
+    found = {}
+    for split, paths in splits.items():
+        without = sum(not find_label_file(path).is_file() for path in paths)
+        if without == len(paths) and split != 'test':
+            expected = f'none of {counted(len(paths), "image")} has a label file; expected {find_label_file(paths[0])}'
+            raise UserError(f'{yaml_file}: {split}: {expected}')
+        if without:
+            notes.append(f'{split}: {counted(without, "image")} without a label file: no objects')
+        found[split] = make_split(folder, names, map(read_image, paths))
+    return DatasetInfo(folder, f'YOLO ({yaml_file.name})', ('boxes',), tuple(names), found, notes)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """The settings of a YAML file, their names in small letters; empty where it holds something else."""
+    """The settings of a YAML file; empty where it holds something else."""
     try:
         settings = yaml.safe_load(text_of(file))
     except yaml.YAMLError as error:
         raise UserError(f'{file} is not valid YAML ({" ".join(str(error).split())})') from None
-    return {str(key).lower(): value for key, value in settings.items()} if isinstance(settings, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def read_names(settings: dict[str, Any], file: Path) -> list[str]:
     """The names of the classes, from a list, or from a dict of numbers."""
     names, count = settings.get('names'), settings.get('nc')
-    if names is None and isinstance(count, int):
-        names = [f'class {number}' for number in range(count)]
     if isinstance(names, dict):
-        by_number = {str(key): name for key, name in names.items()}
-        if by_number.keys() != {*map(str, range(len(names)))}:
+        if {*names} != {*range(len(names))}:
             raise UserError(f'{file}: names has the keys {shorten([*map(str, names)])}; expected 0 to {len(names) - 1}')
-        names = [by_number[str(number)] for number in range(len(names))]
+        names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise UserError(f'{file} names no classes; expected names: [cat, dog], or a line for each as 0: cat')
     if isinstance(count, int) and count != len(names):
         raise UserError(f'{file}: nc is {count}, but names has {len(names)}; make them alike')
+    if len({*names}) < len(names):
+        raise UserError(f'{file}: two classes have the same name ({shorten([*map(str, names)])}); rename one')
     if any(isinstance(name, bool) or name is None for name in names):
         raise UserError(f'{file}: names has yes, no or null, which YAML does not read as text; put them in quotes')
     return [*map(str, names)]
 
 
 def list_images(root: Path, named: Any, where: str) -> list[Path]:
-    """The images of a split: those in a folder, those of a list, single ones, or several of these."""
+    """The images of a split: those in folders, or in text files with a path on each line."""
     images = []
     for name in named if isinstance(named, list) else [named]:
         path = find_path(root, str(name))
@@ -120,11 +96,8 @@ def list_images(root: Path, named: Any, where: str) -> list[Path]:
             raise UserError(f'{where} is {name}, but there is no {path}')
         if path.is_dir():
             images += [path / each for each in list_files(path) if each.suffix.lower() in IMAGE_ENDINGS]
-        elif path.suffix.lower() in IMAGE_ENDINGS:
-            images.append(path)
         else:
             images += [find_path(path.parent, line.strip()) for line in text_of(path).splitlines() if line.strip()]
-    images = [*dict.fromkeys(images)]
     missing = [str(path) for path in images if not path.is_file()]
     if missing or not images:
         raise UserError(f'{where} is {named}: ' + (f'{shorten(missing)} is missing' if missing else 'no images there'))
@@ -132,29 +105,29 @@ def list_images(root: Path, named: Any, where: str) -> list[Path]:
 
 
 def find_path(root: Path, name: str) -> Path:
-    """The file or folder that a name means: as it stands, or without its first folders, which were another machine's.
+    """The file or folder that a name means: without its first folders where they are another machine's.
 
     Roboflow writes ``../train/images`` for a folder beside the file. The folder that names the split is never dropped.
     """
-    path = Path(os.path.normpath(name.replace('\\', '/')))
-    parts = [part for part in path.parts if part not in ('..', path.anchor)]
+    path = PurePosixPath(name.replace('\\', '/'))
+    parts = [part for part in path.parts if part not in ('..', '.', '/')]
     ends = [Path(*parts[start:]) for start in range(len(parts))]
-    places = [root / end for end in ends if find_split(end) == find_split(path)]
-    places.insert(0 if path.is_absolute() else 1, root / path)
+    places = [root / end for end in ends if find_split(end) == find_split(Path(*parts))]
+    places.insert(0 if path.is_absolute() else len(places), root / path)
     return next((each for each in places if each.exists()), places[0])
 
 
 def find_label_file(image: Path) -> Path:
     """An image's label file: in ``labels`` instead of the last ``images`` of its path, or beside it."""
-    places, folders = [], [part.lower() for part in image.parts[:-1]]
+    places, folders = [image], image.parts[:-1]
     if 'images' in folders:
         last = len(folders) - 1 - folders[::-1].index('images')
-        places = [Path(*image.parts[:last], each, *image.parts[last + 1 :]) for each in ('labels', 'Labels')]
-    places = [each.with_suffix('.txt') for each in (*places, image)]
+        places.insert(0, Path(*image.parts[:last], 'labels', *image.parts[last + 1 :]))
+    places = [each.with_suffix('.txt') for each in places]
     return next((each for each in places if each.is_file()), places[0])
 
 
-def read_labels(file: Path, names: Sequence[str], has_keypoints: bool) -> list[tuple[int, list[float]]]:
+def read_labels(file: Path, names: Sequence[str]) -> list[tuple[int, list[float]]]:
     """Class and numbers of each object: centre and size of a box, or corners of an outline, from 0 to 1."""
     objects = []
     for number, line in enumerate(text_of(file).splitlines(), start=1):
@@ -165,7 +138,6 @@ def read_labels(file: Path, names: Sequence[str], has_keypoints: bool) -> list[t
             label, *values = map(float, line.split())
         except ValueError as error:
             raise UserError(f'{where}: {first_line(error)}; {LINE}') from None
-        values = values[:BOX] if has_keypoints else values
         if len(values) != BOX and (len(values) < SHORTEST_OUTLINE or len(values) % 2):
             raise UserError(f'{where} has {1 + len(values)} numbers; {LINE}')
         if label not in range(len(names)):

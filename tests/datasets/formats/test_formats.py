@@ -1,0 +1,347 @@
+"""Each data format is detected and read; data with a fault are rejected with the file's name and what to do."""
+
+import json
+import re
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from mmgcvit.commands.main import run_command
+from mmgcvit.datasets.formats import read_folder, write_annotations
+from mmgcvit.datasets.formats.dataset_info import find_split
+from mmgcvit.errors import UserError
+
+from ...configs.own_data import BOXES, CLASSES, write_coco, write_folders, write_labelled, write_voc, write_yolo
+
+LINE = '0 0.5 0.5 0.5 0.5\n'
+EXPECTED = {
+    (str(number), name): [left, top, right - left, bottom - top]
+    for number in range(6)
+    for name, (left, top, right, bottom) in zip(CLASSES, BOXES, strict=True)
+}
+
+
+def objects_in(found):
+    """The box of each object, by the names of its image and class."""
+    objects = {}
+    for split in found.splits.values():
+        names = {each['id']: each['name'] for each in split.content['categories']}
+        files = {each['id']: Path(each['file_name']) for each in split.content['images']}
+        assert all((split.images / file).is_file() for file in files.values())
+        for each in split.content['annotations']:
+            assert each['area'] == pytest.approx(each['bbox'][2] * each['bbox'][3], abs=0.1)
+            objects[files[each['image_id']].stem, names[each['category_id']]] = each['bbox']
+    return objects
+
+
+def from_roboflow(root):
+    """COCO's format beside the images, with a category above the others, and ids from 0."""
+    write_coco(root)
+    for split, name in {'train': 'train', 'val': 'valid'}.items():
+        content = json.loads((root / 'annotations' / f'{split}.json').read_text())
+        for each in content['categories']:
+            each['supercategory'] = 'things'
+        for number, each in enumerate(content['annotations']):
+            each['id'] = number
+        content['categories'].insert(0, {'id': 0, 'name': 'things', 'supercategory': 'none'})
+        shutil.move(root / split, root / name)
+        (root / name / '_annotations.coco.json').write_text(json.dumps(content))
+    shutil.rmtree(root / 'annotations')
+
+
+def behind_links(root):
+    """The images elsewhere, and a link that leads round in a circle."""
+    write_coco(root)
+    for split in ('train', 'val'):
+        elsewhere = root.with_name(f'{root.name}_{split}')
+        shutil.move(root / split, elsewhere)
+        (root / split).symlink_to(elsewhere)
+    (root / 'round').symlink_to(root)
+
+
+def yolo_of_roboflow(root):
+    """Paths that begin outside of the folder."""
+    write_yolo(root)
+    (root / 'train').mkdir()
+    for kind in ('images', 'labels'):
+        shutil.move(root / kind, root / 'train' / kind)
+    (root / 'data.yaml').write_text('train: ../train/images\nval: ../valid/images\nnc: 2\nnames: [disc, square]\n')
+
+
+def yolo_of_another_machine(root):
+    """A list of files, and a path that is not there."""
+    write_yolo(root)
+    (root / 'train.txt').write_text(''.join(f'/content/photos/images/{number}.jpg\n' for number in range(6)))
+    (root / 'data.yaml').write_text('path: /content/photos\ntrain: train.txt\nnames: {0: disc, 1: square}\n')
+
+
+def xml_beside_images(root):
+    """Both in the folder itself, and smaller images of the same names in another."""
+    write_voc(root)
+    for folder in ('Annotations', 'JPEGImages'):
+        for file in (root / folder).iterdir():
+            shutil.move(file, root / file.name)
+    for number in range(6):
+        (root / 'small').mkdir(exist_ok=True)
+        Image.new('RGB', (8, 6)).save(root / 'small' / f'{number}.jpg')
+    shutil.rmtree(root / 'ImageSets')
+
+
+def state_size(root, width, height):
+    """State the size in each XML file."""
+    for file in (root / 'Annotations').rglob('*.xml'):
+        size = f'<size><width>{width}</width><height>{height}</height></size>'
+        file.write_text(file.read_text().replace('<annotation>', f'<annotation>{size}'))
+
+
+FORMATS = {
+    write_coco: ('COCO', 'masks'),
+    from_roboflow: ('COCO', 'masks'),
+    behind_links: ('COCO', 'masks'),
+    write_yolo: ('YOLO', 'boxes'),
+    partial(write_yolo, outlines=True): ('YOLO', 'masks'),
+    yolo_of_roboflow: ('YOLO', 'boxes'),
+    yolo_of_another_machine: ('YOLO', 'boxes'),
+    write_voc: ('Pascal VOC', 'boxes'),
+    xml_beside_images: ('Pascal VOC', 'boxes'),
+}
+
+
+@pytest.mark.parametrize('write', FORMATS)
+def test_every_format_is_read_as_the_same_objects_and_nothing_is_written_into_its_folder(write, tmp_path):
+    name, kind = FORMATS[write]
+    root = tmp_path / 'data'
+    write(root)
+    before = sorted(root.rglob('*'))
+    found = read_folder(root)
+    has_val = 'val' in found.splits
+    found.split_validation()
+    sizes = {(i['width'], i['height']) for split in found.splits.values() for i in split.content['images']}
+    assert sizes == {(96, 72)}
+    assert (found.format.startswith(name), found.kinds[0], found.classes) == (True, kind, CLASSES)
+    assert objects_in(found) == {key: pytest.approx(box, abs=0.02) for key, box in EXPECTED.items()}
+    assert len(found.splits['val'].names) == (2 if has_val else 1)
+    assert sorted(root.rglob('*')) == before
+
+
+def test_difficult_objects_of_voc_are_crowds(tmp_path):
+    write_voc(tmp_path)
+    annotations = read_folder(tmp_path).splits['val'].content['annotations']
+    assert [each['iscrowd'] for each in annotations] == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ('write', 'stated', 'expected'),
+    [
+        (write_yolo, None, (72, 96)),
+        (write_voc, None, (72, 96)),
+        (write_voc, (72, 96), (72, 96)),
+        (write_voc, (96, 72), (96, 72)),
+    ],
+)
+def test_sizes_are_those_after_exif_rotation_or_as_stated(write, stated, expected, tmp_path):
+    write(tmp_path)
+    for file in tmp_path.glob('*/*.jpg'):
+        image = Image.open(file)
+        exif = image.getexif()
+        exif[0x0112] = 6
+        image.save(file, exif=exif)
+    if stated:
+        state_size(tmp_path, *stated)
+    image = read_folder(tmp_path).splits['train'].content['images'][0]
+    assert (image['width'], image['height']) == expected
+
+
+def write_images(root, names, **texts):
+    """Small images of these names, and files of these texts."""
+    for name in names.split():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), name.endswith('.png'), np.uint8)).save(root / name)
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ('names', 'classes'),
+    [
+        ('train/cat/0.jpg train/dog/1.jpg val/cat/2.jpg', ('cat', 'dog')),
+        ('cat/0.jpg dog/1.jpg predictions/0.jpg work_dirs/cat/vis/1.jpg', ('cat', 'dog')),
+        ('train_station/0.jpg test_tube/1.jpg', ('test_tube', 'train_station')),
+    ],
+)
+def test_folders_are_classes(names, classes, tmp_path):
+    write_images(tmp_path, names)
+    found = read_folder(tmp_path)
+    assert (found.kinds, found.classes, len(found.splits['train'].names)) == (('classes',), classes, 2)
+
+
+def test_segmentation_maps_are_found_by_the_names_of_images(tmp_path):
+    write_labelled(tmp_path / 'labelled')
+    found = read_folder(tmp_path / 'labelled')
+    assert (found.kinds, found.suffixes) == (('labels',), ('.jpg', '.png'))
+    assert (found.classes, found.splits['val'].names) == (('class 0', 'class 1', 'class 2'), ['val/4', 'val/5'])
+    (tmp_path / 'labelled' / 'classes.txt').write_text('background\ndisc\nsquare\n')
+    assert read_folder(tmp_path / 'labelled').classes == ('background', *CLASSES)
+    for names in ('img_dir/{}.jpg ann_dir/{}.png', 'JPEGImages/{}.jpg SegmentationClass/{}.png'):
+        root = tmp_path / names[:3]
+        write_images(root, ' '.join(names.format(each, each) for each in ('train/0', 'train/1', 'val/2')))
+        assert read_folder(root).kinds == ('labels',)
+
+
+def test_categories_in_another_order_are_written_anew(tmp_path):
+    write_coco(tmp_path / 'data')
+    file = tmp_path / 'data' / 'annotations' / 'val.json'
+    content = json.loads(file.read_text())
+    content['categories'].reverse()
+    file.write_text(json.dumps(content))
+    found = read_folder(tmp_path / 'data')
+    write_annotations(found, tmp_path / 'made')
+    assert found.splits['train'].file.parent == file.parent
+    written = json.loads(found.splits['val'].file.read_text())
+    assert found.splits['val'].file.parent == tmp_path / 'made'
+    assert tuple(each['name'] for each in written['categories']) == CLASSES
+
+
+def test_validation_images_are_the_same_each_time(tmp_path):
+    chosen = []
+    for number in (40, 40, 44):
+        root = tmp_path / str(len(chosen))
+        write_images(root, ' '.join(f'{image % 2}/{image}.png' for image in range(number)))
+        found = read_folder(root)
+        found.split_validation()
+        assert not set(found.splits['train'].names) & set(found.splits['val'].names)
+        chosen.append(set(found.splits['val'].names))
+    first, again, more = chosen
+    assert (len(first), first == again, len(first - more) <= 3) == (8, True, True)
+    write_yolo(tmp_path / 'one')
+    (tmp_path / 'one' / 'train.txt').write_text('images/0.jpg')
+    (tmp_path / 'one' / 'data.yaml').write_text('train: train.txt\nnames: [disc, square]\n')
+    with pytest.raises(UserError, match='too few to validate'):
+        read_folder(tmp_path / 'one').split_validation()
+
+
+def test_copies_of_an_image_by_roboflow_stay_together(tmp_path):
+    names = [f'train/images/{image}_jpg.rf.{copy}.jpg' for image in range(6) for copy in 'abc']
+    lines = {name.replace('images', 'labels').replace('.jpg', '.txt'): LINE for name in names}
+    write_images(tmp_path, ' '.join(names), **lines, **{'data.yaml': 'train: train/images\nnames: [a]'})
+    found = read_folder(tmp_path)
+    found.split_validation()
+    train, val = ({name.split('.rf.')[0] for name in found.splits[split].names} for split in ('train', 'val'))
+    assert (len(train | val), train & val) == (6, set())
+
+
+def write_file(file, content):
+    return lambda root: (root / file).write_text(content)
+
+
+def remove(*names):
+    return lambda root: [(shutil.rmtree if (root / name).is_dir() else Path.unlink)(root / name) for name in names]
+
+
+def label_map(pixels):
+    return lambda root: [Image.fromarray(np.array(pixels, np.uint8)).save(each) for each in root.rglob('*.png')]
+
+
+def yaml(text):
+    return write_yolo, write_file('data.yaml', text)
+
+
+def labels(line):
+    return write_yolo, write_file('labels/0.txt', line)
+
+
+# What writes the data, what is changed, and a part of the error.
+FAULTS = [
+    (*labels('0 0.5 0.5 0.2\n'), 'labels/0.txt line 1 has 4 numbers; expected CLASS X Y'),
+    (*labels('\n2 .5 .5 .2 .2\n'), 'labels/0.txt line 2: class 2, but names has 2, 0 to 1'),
+    (*labels('0 48 36 20 20\n'), 'line 1: 48 is not from 0 to 1; expected fractions of width and height, not pixels'),
+    (*labels('disc .5 .5 .2 .2\n'), 'line 1: could not convert'),
+    (write_yolo, remove('data.yaml'), 'but no data.yaml; expected one with train: images and names'),
+    (write_yolo, remove('labels'), 'none of 6 images has a label file; expected '),
+    (*yaml('train: images\n'), 'data.yaml names no classes; expected names: [cat, dog]'),
+    (*yaml('train: images\nnc: 3\nnames: [a, b]\n'), 'nc is 3, but names has 2'),
+    (*yaml('train: images\nnames: {1: a, 2: b}\n'), 'keys 1, 2; expected 0 to 1'),
+    (*yaml('train: images\nnames: [yes, no]\n'), 'names has yes, no or null'),
+    (*yaml('train: images\nnames: [cat, cat]\n'), 'two classes have the same name'),
+    (*yaml('train: pictures\nnames: [a, b]\n'), 'train is pictures, but there is no '),
+    (*yaml('names: [disc, square]\n'), 'names no training images'),
+    (*yaml('train: [\n'), 'data.yaml is not valid YAML'),
+    (write_yolo, write_file('images/0.jpg', 'text'), 'images/0.jpg is no whole image'),
+    (write_yolo, write_voc, 'holds YOLO (YAML) and Pascal VOC (XML): move what is not'),
+    (write_voc, remove('Annotations'), 'JPEGImages as in Pascal VOC, but no Annotations/*.xml'),
+    (write_voc, write_file('Annotations/0.xml', '<annotation>'), 'Annotations/0.xml is not valid XML'),
+    (
+        write_voc,
+        write_file('Annotations/0.xml', '<annotation><object><name>a</name></object></annotation>'),
+        '0.xml: object 1 (a) has xmin None',
+    ),
+    (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: its image 0.jpg is not in'),
+    (write_voc, write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC annotations'),
+    (write_coco, remove('train'), 'train.json names images that are nowhere in'),
+    (write_coco, write_file('annotations/train.json', '{'), 'train.json: is not valid JSON'),
+    (write_coco, write_file('annotations/train.json', '{"shapes": []}'), 'expected train.json'),
+    (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), 'are both COCO annotations for'),
+    (
+        write_labelled,
+        label_map([[0, 255]]),
+        'no label but 0 and 255, which means not labelled; expected 0 for the first',
+    ),
+    (write_labelled, label_map([[[0, 1, 2]]]), 'is RGB; expected one channel'),
+    (write_labelled, remove('labels/val/5.png'), 'without a segmentation map of their name: images/val/5.jpg'),
+    (write_labelled, write_file('classes.txt', 'background\ndisc\n'), 'labels up to 2, but only 2 classes have names'),
+    (write_labelled, remove('labels'), 'expected COCO annotations'),
+    (write_folders, remove('train/disc'), 'holds 4 images; expected COCO annotations'),
+    (
+        write_folders,
+        lambda root: (root / 'val/disc').rename(root / 'val/dics'),
+        'val has folders of no class of train',
+    ),
+    (write_folders, write_file('train/disc/a.csv', 'a'), 'a.csv, which do not say what is on them'),
+    (Path.mkdir, write_file('a.zip', ''), 'holds 0 images and a.zip, which do not say'),
+    (Path.mkdir, Path.rmdir, 'is not there'),
+]
+
+
+@pytest.mark.parametrize(('write', 'change', 'words'), FAULTS)
+def test_data_with_a_fault_are_rejected_with_what_is_missing(write, change, words, tmp_path):
+    root = tmp_path / 'data'
+    write(root)
+    change(root)
+    with pytest.raises(UserError, match=re.escape(words)):
+        read_folder(root)
+
+
+@pytest.mark.parametrize(
+    ('path', 'split'),
+    [
+        ('train2017/a', 'train'),
+        ('annotations/instances_val2017.json', 'val'),
+        ('valid/_annotations.coco.json', 'val'),
+        ('Test', 'test'),
+        ('trains/valves', None),
+        ('contest', None),
+    ],
+)
+def test_splits_are_whole_words(path, split):
+    assert find_split(Path(path)) == split
+
+
+def test_the_command_converts_to_coco(tmp_path, capsys):
+    write_yolo(tmp_path / 'yolo', outlines=True)
+    out = tmp_path / 'out'
+    run_command('convert-data', [tmp_path / 'yolo', out])
+    assert f'{out}/train.json: 6 images' in capsys.readouterr().out
+    annotations = COCO(out / 'train.json')
+    assert all((out / each['file_name']).is_file() for each in annotations.dataset['images'])
+    masks = [annotations.annToMask(each).sum() for each in annotations.dataset['annotations']]
+    assert masks == pytest.approx([each['area'] for each in annotations.dataset['annotations']], rel=0.05)
+    assert objects_in(read_folder(out)) == {key: pytest.approx(box, abs=0.02) for key, box in EXPECTED.items()}
+    for folder, words in (('yolo', 'exist; name another folder'), ('out', 'only YOLO and Pascal VOC are converted')):
+        with pytest.raises(SystemExit, match=words):
+            run_command('convert-data', [tmp_path / folder, out])
