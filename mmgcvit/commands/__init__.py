@@ -1,5 +1,5 @@
 """The command line: a file for each command, with ``add_options(parser)`` and ``main(args)``, which gives an exit code,
-a sentence of what failed, or None; and beside them what several share: options.py, screen.py and steps.py. No other
+a sentence of what failed, or None; and beside them what several share: options.py and screen.py. No other
 room imports this one. main.py, where to begin, lists the commands, runs them, and says every error that a user can mend
 in one sentence.
 
