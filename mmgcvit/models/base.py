@@ -1,7 +1,8 @@
-"""What a backbone inherits: chosen outputs, freezing, refusal of bad input; and its weights, loaded and saved."""
+"""Base of the backbones: output indices, freezing, checks of arguments and images; loading and saving of weights."""
 
 import functools
 import inspect
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..checkpoints.loading import arch_of
 from ..checkpoints.weights import merge_lora
 from ..errors import UserError
 from ..registry import MODELS
-from .layers.arguments import check_int, to_ints
+from .layers.arguments import check_int, is_sequence, to_ints
 from .layers.blocks import LayerNorm, LoRALinear
 from .layers.position import PositionEmbedding, RelativePositionBias
 from .layers.tracing import is_exporting
@@ -51,11 +52,6 @@ class PyramidBackbone(BaseModule):
         arch_type: The type of the variants.
         layouts: The layouts in which checkpoints of the network exist, this package's last.
         table_types: The modules whose tables are resized when they are loaded.
-
-    Raises:
-        ValueError: ``out_indices`` or ``frozen_stages`` is out of range, ``in_channels`` is below 1, or
-            ``memory_format`` is not known.
-        TypeError: An argument is not an int, or ``out_indices`` is not a sequence of ints.
     """
 
     archs: ClassVar[Mapping[str, Any]]
@@ -102,8 +98,6 @@ class PyramidBackbone(BaseModule):
     @property
     def strides(self) -> tuple[int, ...]:
         """Pixels of the image between two places of each stage's map, all stages."""
-        if not isinstance(self.stem.stride, int):
-            raise TypeError(f'the stem has a stride of {self.stem.stride!r}; expected its pixels as a whole number')
         return tuple(self.stem.stride * 2**i for i in range(len(self.stage_dims)))
 
     def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
@@ -116,10 +110,10 @@ class PyramidBackbone(BaseModule):
         return normalised.contiguous(memory_format=getattr(torch, self.memory_format))
 
     def check_images(self, images: Tensor) -> None:
-        """Refuse what a backbone cannot process. Not in exports, which serve all sizes.
+        """Raise for images that a backbone cannot process. Not in exports, which serve all sizes.
 
         Raises:
-            TypeError: ``images`` is no tensor, or one of whole or complex numbers.
+            TypeError: ``images`` is not a tensor of floating point numbers.
             ValueError: ``images`` has not four dimensions, not ``in_channels`` channels, or a side under 32 px.
         """
         if is_exporting() or isinstance(images, torch.fx.Proxy):
@@ -132,22 +126,17 @@ class PyramidBackbone(BaseModule):
             )
         shape = tuple(images.shape)
         if images.ndim != 4:
-            raise ValueError(f'images have shape {shape}; expected four dimensions (B, C, H, W)')
-        if shape[1] != self.in_channels:
-            raise ValueError(f'images have shape {shape}, {shape[1]} channels; expected {self.in_channels} channels')
-        if min(shape[2:]) < MIN_IMAGE_SIZE:
-            raise ValueError(
-                f'images have shape {shape}, {shape[2]}x{shape[3]} px; '
-                f'expected at least {MIN_IMAGE_SIZE} px on both sides'
-            )
+            found, expected = f'{images.ndim} dimensions', 'four dimensions (B, C, H, W)'
+        elif shape[1] != self.in_channels:
+            found, expected = f'{shape[1]} channels', f'{self.in_channels} channels'
+        elif min(shape[2:]) < MIN_IMAGE_SIZE:
+            found, expected = f'{shape[2]}x{shape[3]} px', f'at least {MIN_IMAGE_SIZE} px on both sides'
+        else:
+            return
+        raise ValueError(f'images have shape {shape}, {found}; expected {expected}')
 
     def adapt(self, lora_rank: int) -> None:
-        """Have nothing of the backbone trained but LoRA of that rank in attention's linear layers; 0 does nothing.
-
-        Raises:
-            ValueError: The rank is negative.
-            TypeError: It is not an int.
-        """
+        """Train nothing of the backbone but LoRA of that rank in attention's linear layers; 0 does nothing."""
         self.lora_rank = check_int('lora_rank', lora_rank, 0)
         if not self.lora_rank:
             return
@@ -196,9 +185,7 @@ class PyramidBackbone(BaseModule):
         Raises:
             ValueError: The backbone has no part of that name.
         """
-        first_block = [1]
-        for stage in self.stages:
-            first_block.append(first_block[-1] + len(stage.blocks))
+        first_block = [*itertools.accumulate((len(stage.blocks) for stage in self.stages), initial=1)]
         last = first_block[-1]
         name = param_name[len(prefix) :]
         if not param_name.startswith(prefix) or re.match(r'norm\d', name):
@@ -355,15 +342,14 @@ def snapshot(value: Any) -> Any:
 
 
 def checkpointed_stages(with_cp: WithCp, num_stages: int) -> tuple[bool, ...]:
-    """For each stage whether its activations are recomputed in the backward pass, or a refusal of ``with_cp``."""
-    if isinstance(with_cp, bool):
-        return (with_cp,) * num_stages
-    if not isinstance(with_cp, Sequence) or not all(isinstance(stage, bool) for stage in with_cp):
-        example = (True,) + (False,) * (num_stages - 1)
-        raise TypeError(f'with_cp is {with_cp!r}; expected True, False or one bool per stage, for example {example}')
-    if len(with_cp) != num_stages:
-        raise ValueError(f'with_cp is {with_cp!r}; expected one bool for each of the {num_stages} stages')
-    return tuple(with_cp)
+    """For each stage whether its activations are recomputed in the backward pass; or raise."""
+    stages = (with_cp,) * num_stages if isinstance(with_cp, bool) else with_cp
+    expected = f'expected True, False or one bool per stage, one for each of the {num_stages} stages'
+    if not is_sequence(stages) or not all(isinstance(stage, bool) for stage in stages):
+        raise TypeError(f'with_cp is {with_cp!r}; {expected}')
+    if len(stages) != num_stages:
+        raise ValueError(f'with_cp is {with_cp!r}; {expected}')
+    return tuple(stages)
 
 
 def check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:

@@ -10,7 +10,6 @@ from ..gcvit import GCViT
 from ..gcvit.attention import LocalWindowAttention, WindowAttention
 from ..gcvit.stage import Stage
 from ..layers.attention import split_heads
-from ..layers.cpu import linear
 
 
 class GlobalKeyValueAttention(WindowAttention):
@@ -23,7 +22,7 @@ class GlobalKeyValueAttention(WindowAttention):
     projected = 'q'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        (q,) = split_heads(linear(self.q, windows), self.num_heads)
+        (q,) = split_heads(self.q(windows), self.num_heads)
         return q, q_global, q_global
 
 
@@ -33,7 +32,7 @@ class GlobalValueAttention(WindowAttention):
     projected = 'qk'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k = split_heads(linear(self.qk, windows), self.num_heads, chunks=2)
+        q, k = split_heads(self.qk(windows), self.num_heads, chunks=2)
         return q, k, q_global
 
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ..layers.attention import attend, merge_heads, split_heads
 from ..layers.blocks import LayerNorm
-from ..layers.cpu import linear
 from ..layers.position import RelativePositionBias
 from ..layers.tracing import channels_first, channels_last
 from ..layers.windows import in_windows, out_of_windows
@@ -56,10 +55,10 @@ class SwinAttention(GroupedAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         windows = in_windows(x, WINDOW)
-        (q,) = split_heads(linear(self.q, windows), self.num_heads)
-        k, v = self.keys_and_values(linear(self.kv, windows))
+        (q,) = split_heads(self.q(windows), self.num_heads)
+        k, v = self.keys_and_values(self.kv(windows))
         attended = merge_heads(attend(q, k, v, self.position(v.dtype)))
-        return out_of_windows(linear(self.proj, attended), WINDOW, x.shape[1:3])
+        return out_of_windows(self.proj(attended), WINDOW, x.shape[1:3])
 
 
 class ConvolutionalProjection(nn.Sequential):
@@ -90,9 +89,9 @@ class CvTAttention(GroupedAttention):
     def forward(self, x: Tensor) -> Tensor:
         size, x = x.shape[1:3], channels_first(x)
         queries, keys = (in_windows(channels_last(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
-        (q,) = split_heads(linear(self.q, queries), self.num_heads)
-        k, v = self.keys_and_values(linear(self.kv, keys))
-        return out_of_windows(linear(self.proj, merge_heads(attend(q, k, v))), None, size)
+        (q,) = split_heads(self.q(queries), self.num_heads)
+        k, v = self.keys_and_values(self.kv(keys))
+        return out_of_windows(self.proj(merge_heads(attend(q, k, v))), None, size)
 
 
 class SwinFirstStage(Stage):

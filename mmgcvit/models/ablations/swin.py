@@ -23,7 +23,7 @@ from ..gcvit.layouts import HERE
 from ..gcvit.stage import Stage
 from ..layers.arguments import Window
 from ..layers.blocks import LayerNorm
-from ..layers.cpu import linear
+from ..layers.cpu import Linear
 from ..layers.tracing import channels_last
 from ..layers.windows import divide_up, pad_to_windows, unpad, window_partition
 from .attention import GlobalKeyValueStage
@@ -61,10 +61,10 @@ class PatchMerging(nn.Module):
     def __init__(self, embed_dims: int, out_dims: int) -> None:
         super().__init__()
         self.norm = LayerNorm(MERGED**2 * embed_dims)
-        self.reduction = nn.Linear(MERGED**2 * embed_dims, out_dims, bias=False)
+        self.reduction = Linear(MERGED**2 * embed_dims, out_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return linear(self.reduction, self.norm(merge(pad_to_windows(x, (MERGED, MERGED)))))
+        return self.reduction(self.norm(merge(pad_to_windows(x, (MERGED, MERGED)))))
 
 
 def merge(x: Tensor) -> Tensor:

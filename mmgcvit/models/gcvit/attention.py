@@ -1,7 +1,7 @@
 """Local and global window attention (paper, section 2 and figure 3).
 
 Both classes take the global query, so that a stage alternates them without asking which is which. From ../layers:
-``in_windows`` pads and cuts a map, ``linear(layer, x)`` is ``layer(x)``, ``attend`` is scaled dot-product attention.
+``in_windows`` pads and cuts a map, ``attend`` is scaled dot-product attention, ``Linear`` is ``nn.Linear``.
 
 Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.attention import attend, attention_weights, merge_heads, split_heads
-from ..layers.cpu import linear
+from ..layers.cpu import Linear
 from ..layers.position import RelativePositionBias
 from ..layers.windows import in_windows, out_of_windows
 
@@ -35,16 +35,16 @@ class WindowAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.window = window
-        self.add_module(self.projected, nn.Linear(embed_dims, len(self.projected) * embed_dims))
+        self.add_module(self.projected, Linear(embed_dims, len(self.projected) * embed_dims))
         self.position = self.position_type(window, num_heads)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.proj = Linear(embed_dims, embed_dims)
 
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Map of any size (B, H, W, C) and global query (B, nH, N, d) or (B, nW, nH, N, d) to (B, H, W, C)."""
         size = x.shape[1:3]
         q, k, v = self.project(in_windows(x, self.window), q_global)
         attended = merge_heads(attend(q, k, v, self.bias(v, size)))
-        return out_of_windows(linear(self.proj, attended), self.window, size)
+        return out_of_windows(self.proj(attended), self.window, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Windows (B, nW, N, C) to queries, keys and values (B, nW, nH, N, d); shared queries may be (B, nH, N, d)."""
@@ -69,7 +69,7 @@ class LocalWindowAttention(WindowAttention):
     projected = 'qkv'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return split_heads(linear(self.qkv, windows), self.num_heads, chunks=3)
+        return split_heads(self.qkv(windows), self.num_heads, chunks=3)
 
 
 class GlobalWindowAttention(WindowAttention):
@@ -78,5 +78,5 @@ class GlobalWindowAttention(WindowAttention):
     projected = 'kv'
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        k, v = split_heads(linear(self.kv, windows), self.num_heads, chunks=2)
+        k, v = split_heads(self.kv(windows), self.num_heads, chunks=2)
         return q_global, k, v

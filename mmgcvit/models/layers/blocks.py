@@ -13,7 +13,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .cpu import linear, tokens_in_chunks
+from .cpu import Linear, product, tokens_in_chunks
 
 
 class TransformerBlock(nn.Module):
@@ -48,13 +48,13 @@ class Mlp(nn.Module):
 
     def __init__(self, embed_dims: int, hidden_dims: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dims, hidden_dims)
+        self.fc1 = Linear(embed_dims, hidden_dims)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden_dims, embed_dims)
+        self.fc2 = Linear(hidden_dims, embed_dims)
 
     @tokens_in_chunks
     def forward(self, x: Tensor) -> Tensor:
-        return linear(self.fc2, self.act(linear(self.fc1, x)))
+        return self.fc2(self.act(self.fc1(x)))
 
 
 class LayerScale(nn.Module):
@@ -92,7 +92,7 @@ class ResidualConnection(nn.Module):
         return torch.addcmul(x, branch, factors)
 
 
-class LoRALinear(nn.Linear):
+class LoRALinear(Linear):
     """A linear layer with the weight W + B A, of which B A is trained (LoRA, arXiv 2106.09685): (..., C) to (..., C').
 
     Not by mmpretrain's ``LoRAModel`` or peft, which learn on these backbones too: both put layers into others,
@@ -111,7 +111,7 @@ class LoRALinear(nn.Linear):
         nn.init.kaiming_uniform_(self.lora_down, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight + self.lora_up @ self.lora_down, self.bias)
+        return product(x, self.weight + self.lora_up @ self.lora_down, self.bias)
 
 
 def init_transformer_weights(module: nn.Module) -> None:

@@ -7,14 +7,12 @@ that it hands out: allocating 38 MB takes longer than the matrix product that fi
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from .tracing import is_tracing
@@ -109,36 +107,29 @@ def keep_freed_memory() -> None:
     torch.empty(MOST_BYTES_KEPT, dtype=torch.uint8, device='cpu')
 
 
-def linear(layer: nn.Module, x: Tensor) -> Tensor:
-    """``layer(x)``, for a linear layer or what a tool has put in its place: (..., C) to (..., C').
+class Linear(nn.Linear):
+    """``nn.Linear``, by the faster library: (..., C) to (..., C').
 
     torch computes float32 linear layers with MKL and convolutions with oneDNN. On processors of other makers than Intel
-    oneDNN is up to twice as fast, so there ``F.linear`` is computed as a 1x1 convolution while the layer is called,
-    with more threads than one.
-    The layer stays torch's own, so that hooks, adapters and quantization work.
+    oneDNN is up to twice as fast with more threads than one, so there the layer is computed as a 1x1 convolution.
     """
-    if not is_tracing() and mkl_is_slow() and suits_onednn(x):
-        with ProductsAsConvolutions():
-            return layer(x)
-    return layer(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return product(x, self.weight, self.bias)
 
 
-class ProductsAsConvolutions(TorchFunctionMode):
-    """A context in which ``F.linear`` is computed by oneDNN, for tensors that it takes."""
-
-    def __torch_function__(
-        self, function: Callable, types: Sequence[type], args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if function is F.linear and not kwargs and suits_onednn(*args[:2]):
-            return linear_as_convolution(*args)
-        return function(*args, **(kwargs or {}))
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``F.linear``, by the faster library."""
+    if not is_tracing() and mkl_is_slow() and suits_onednn(x, weight):
+        return linear_as_convolution(x, weight, bias)
+    return F.linear(x, weight, bias)
 
 
-def suits_onednn(*tensors: Tensor) -> bool:
-    """Whether torch gives a 1x1 convolution of tokens, or of tokens and weights, to oneDNN."""
-    plain = all(x.device.type == 'cpu' and x.dtype == torch.float32 for x in tensors)
-    many = tensors[0].numel() > FEWEST_ELEMENTS and torch.get_num_threads() > 1
-    return plain and many and type(tensors[-1]) in (Tensor, nn.Parameter)
+def suits_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Whether torch gives a 1x1 convolution of these tokens and weights to oneDNN."""
+    plain = all(tensor.device.type == 'cpu' and tensor.dtype == torch.float32 for tensor in (x, weight))
+    many = x.numel() > FEWEST_ELEMENTS and torch.get_num_threads() > 1
+    return plain and many and type(weight) in (Tensor, nn.Parameter)
 
 
 def linear_as_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -166,6 +157,6 @@ def has_own_hooks(layer: nn.Module) -> bool:
 
 
 def is_plain(layer: nn.Module) -> bool:
-    """Whether a layer is torch's linear layer or convolution, has no hooks, and its weights are ordinary tensors."""
-    plain = type(layer) in (nn.Linear, nn.Conv2d) and 'forward' not in vars(layer) and not has_own_hooks(layer)
+    """Whether a layer is a linear layer or convolution without hooks, and its weights are ordinary tensors."""
+    plain = type(layer) in (Linear, nn.Linear, nn.Conv2d) and 'forward' not in vars(layer) and not has_own_hooks(layer)
     return plain and (is_tracing() or type(layer.weight) in (Tensor, nn.Parameter))

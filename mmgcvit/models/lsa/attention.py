@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.attention import attend, attention_weights, merge_heads, split_heads
-from ..layers.cpu import is_plain, linear
+from ..layers.cpu import Linear, is_plain
 from ..layers.windows import even_window, in_windows, out_of_windows
 
 
@@ -21,9 +21,9 @@ class GroupedAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.num_kv_heads = num_kv_heads
-        self.q = nn.Linear(embed_dims, embed_dims)
-        self.kv = nn.Linear(embed_dims, 2 * num_kv_heads * (embed_dims // num_heads))
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.q = Linear(embed_dims, embed_dims)
+        self.kv = Linear(embed_dims, 2 * num_kv_heads * (embed_dims // num_heads))
+        self.proj = Linear(embed_dims, embed_dims)
 
     def keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values for all query heads: (B, nW, N, 2*nKV*d) to (B, nW, nH, N, d) each."""
@@ -55,12 +55,12 @@ class SelfAttention(GroupedAttention):
         size = x.shape[1:3]
         window = even_window(self.window, size) if self.window else None
         q, k, v = self.project(in_windows(x, window))
-        return out_of_windows(linear(self.proj, merge_heads(attend(q, k, v))), window, size)
+        return out_of_windows(self.proj(merge_heads(attend(q, k, v))), window, size)
 
     def project(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values: windows (B, nW, N, C) to (B, nW, nH, N, d) each."""
-        (q,) = split_heads(linear(self.q, windows), self.num_heads)
-        return q, *self.keys_and_values(linear(self.kv, windows))
+        (q,) = split_heads(self.q(windows), self.num_heads)
+        return q, *self.keys_and_values(self.kv(windows))
 
     def attention_weights(self, x: Tensor) -> Tensor:
         """How much each token of a window attends to each: (B, H, W, C) to (B, nW, nH, N, N)."""
@@ -73,7 +73,7 @@ class ShiftAttention(GroupedAttention):
 
     Keys and values of the T copies are not computed. With one query per patch it is cheaper to project the query, as
     q (Wk x) = (q Wk) x, and to apply the value projection after the weighted sum, as both are linear. The keys' bias
-    adds the same to all scores of a patch, so it has no effect. Where ``kv`` is not torch's own linear layer with
+    adds the same to all scores of a patch, so it has no effect. Where ``kv`` is not a plain linear layer with
     ordinary weights (adapters, quantization, hooks), keys and values are computed.
     """
 
@@ -81,13 +81,13 @@ class ShiftAttention(GroupedAttention):
         """Attend: (T, ..., C) to (..., C)."""
         patches = copies.flatten(1, -2)
         attended = self.absorbed(patches) if is_plain(self.kv) else self.explicit(patches)
-        return linear(self.proj, attended).unflatten(0, copies.shape[1:-1])
+        return self.proj(attended).unflatten(0, copies.shape[1:-1])
 
     def absorbed(self, patches: Tensor) -> Tensor:
         """Attend with the key and value projections moved to query and result: (T, M, C) to (M, C)."""
         key_weight, value_weight = self.kv.weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
         value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
-        q = linear(self.q, patches[0]).unflatten(-1, (self.num_heads, -1))
+        q = self.q(patches[0]).unflatten(-1, (self.num_heads, -1))
         scaled = q * q.shape[-1] ** -0.5
         q_of_copies = self.from_groups(torch.bmm(self.to_groups(scaled), key_weight))
         scores = q_of_copies @ patches.permute(1, 2, 0)  # (M, nH, T)
@@ -102,8 +102,8 @@ class ShiftAttention(GroupedAttention):
 
     def project(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (1, M, nH, 1, d), keys and values (1, M, nH, T, d) of (T, M, C)."""
-        (q,) = split_heads(linear(self.q, patches[0])[None, :, None], self.num_heads)
-        return q, *self.keys_and_values(linear(self.kv, patches).transpose(0, 1).unsqueeze(0))
+        (q,) = split_heads(self.q(patches[0])[None, :, None], self.num_heads)
+        return q, *self.keys_and_values(self.kv(patches).transpose(0, 1).unsqueeze(0))
 
     def attention_weights(self, copies: Tensor) -> Tensor:
         """How much each patch attends to each of its copies: (T, ..., C) to (..., nH, T)."""

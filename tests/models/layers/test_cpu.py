@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmgcvit.models.layers import cpu
-from mmgcvit.models.layers.cpu import has_hooks, images_in_chunks, is_plain, linear, tokens_in_chunks
+from mmgcvit.models.layers.cpu import Linear, has_hooks, images_in_chunks, is_plain, tokens_in_chunks
 
 from .test_attention import operators_called
 
@@ -111,14 +111,14 @@ def as_convolution(request, monkeypatch):
 def test_outputs_and_gradients_are_those_of_torchs_linear(as_convolution):
     for shape in [(7,), (5, 7), (2, 5, 7), (2, 3, 4, 7), (2, 3, 4, 5, 7), (0, 3, 7), (2, 0, 7)]:
         for bias in (True, False):
-            layer, results = nn.Linear(7, 6, bias=bias), []
-            for call in (linear, nn.Linear.__call__):
+            layer, results = Linear(7, 6, bias=bias), []
+            for call in (Linear.forward, nn.Linear.forward):
                 x = torch.arange(float(torch.Size(shape).numel())).reshape(shape).sin().requires_grad_()
                 out = call(layer, x)
                 results.append((out, torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
             torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
-    layer, x = nn.Linear(7, 6), torch.randn(5, 7)
-    assert ('aten::conv2d' in operators_called(lambda: linear(layer, x))) == as_convolution
+    layer, x = Linear(7, 6), torch.randn(5, 7)
+    assert ('aten::conv2d' in operators_called(lambda: layer(x))) == as_convolution
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_convolutions_are_made_of_just_those_products_that_torch_gives_to_onednn
     monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: True)
     threads(number)
     for more in (0, 1):
-        layer, x = nn.Linear(1, 1), torch.zeros(cpu.FEWEST_ELEMENTS + more, 1)
+        layer, x = Linear(1, 1), torch.zeros(cpu.FEWEST_ELEMENTS + more, 1)
         called = operators_called(lambda layer=layer, x=x: cpu.linear_as_convolution(x, layer.weight))
-        convolved = 'aten::conv2d' in operators_called(lambda layer=layer, x=x: linear(layer, x))
+        convolved = 'aten::conv2d' in operators_called(lambda layer=layer, x=x: layer(x))
         assert convolved == ('aten::mkldnn_convolution' in called) == (number > 1 and more > 0)
