@@ -129,24 +129,20 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_source(parser: argparse.ArgumentParser, needed: bool = True, checkpoint: str | None = LEFT_OUT) -> None:
-    """CONFIG [CHECKPOINT] of a trained model, or its work dir, as ``find_source`` settles them."""
-    nargs = None if needed else '?'
-    parser.add_argument('config', nargs=nargs, metavar='CONFIG', help='a config file, or the work dir of a run')
+def add_source(parser: argparse.ArgumentParser, checkpoint: str | None = LEFT_OUT) -> None:
+    """Add CONFIG [CHECKPOINT] of a trained model, or its work dir, which ``find_source`` resolves."""
+    parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
     if checkpoint is not None:
         parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=checkpoint)
 
 
-def add_model_options(
-    parser: argparse.ArgumentParser, needed: bool = True, checkpoint: str | None = LEFT_OUT, device: bool = True
-) -> None:
-    """CONFIG [CHECKPOINT] --device --trust-checkpoint of a trained model.
+def add_model_options(parser: argparse.ArgumentParser, checkpoint: str | None = LEFT_OUT, device: bool = True) -> None:
+    """Add CONFIG [CHECKPOINT] --device --trust-checkpoint of a trained model, which :func:`load_model` loads.
 
-    Without ``needed`` CONFIG may be left out. ``checkpoint`` is its help, and :func:`load_model` takes what is parsed;
-    None where other files follow CONFIG, and the command finds out itself whether the first is a checkpoint. Without
-    ``device`` it runs on the CPU.
+    ``checkpoint`` is its help; None where other files follow CONFIG, and the command itself finds out whether the first
+    is a checkpoint. Without ``device`` it runs on the CPU.
     """
-    add_source(parser, needed, checkpoint)
+    add_source(parser, checkpoint)
     if device:
         add_device_option(parser)
     else:
@@ -155,7 +151,7 @@ def add_model_options(
 
 
 def load_model(args: argparse.Namespace) -> tuple[Source, Predictor]:
-    """Which config and checkpoint are meant, and the model of them."""
+    """Find the config and the checkpoint, and load the model."""
     # Training and testing, which take other options from here, need none of it.
     from ..inference.loading import load_for_command
     from ..inference.sources import find_source
