@@ -67,7 +67,7 @@ setup(
     options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
-    # supervision reads YOLO and VOC, cuts images into tiles, reads and writes videos; torch brings filelock.
+    # supervision draws, cuts images into tiles, reads and writes videos; torch brings filelock.
     install_requires=['filelock', 'numpy', 'packaging', 'rich', 'supervision'],
     extras_require={
         # The forks are kept alive and install beside current torch; the originals serve as well and need torch 2.1.
@@ -95,8 +95,8 @@ setup(
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         # The page of `mmgcvit web`.
         'web': ['gradio'],
-        # Stands beside timm's models, and draws.
-        'benchmark': ['matplotlib', 'timm'],
+        # Stands beside timm's models.
+        'benchmark': ['timm'],
         # Follows objects through videos.
         'track': ['lap'],
         # Draws curves of trainings.

@@ -1,5 +1,7 @@
 """How much memory a step takes at most, in tensors: the same on every run, unlike what the system counts."""
 
+from concurrent.futures import ProcessPoolExecutor
+
 from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
 
@@ -12,8 +14,9 @@ def peak_of_tensors(model, case):
     Counted in another process, for the profiler keeps hundreds of megabytes.
     """
     fork_server.ensure_running()
-    with fork_server.CONTEXT.Pool(1) as pool:
-        return pool.apply(peak_here, (model, case))
+    # Unlike a Pool, it raises where the process cannot read the model.
+    with ProcessPoolExecutor(1, fork_server.CONTEXT) as pool:
+        return pool.submit(peak_here, model, case).result()
 
 
 def peak_here(model, case):
