@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError, shorten
-from ..checks.coco import KEYS, read_json, select_entries
-from ..checks.report import Report
 from .dataset_info import DatasetInfo, Split, find_split, list_files
 
 # How many images are looked for to find their folder.
@@ -14,6 +12,12 @@ SAMPLE = 20
 
 def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]:
     """The contents of those JSON files that are COCO annotations."""
+    if not files:
+        return {}
+    # The checks import mmengine; other formats, and folders that are not there, need none of it.
+    from ..checks.coco import KEYS, read_json, select_entries
+    from ..checks.report import Report
+
     # COCO itself has captions and keypoints of the same images beside them.
     files = [file for file in files if file.name.startswith('instances')] or files
     contents = {}
