@@ -65,10 +65,10 @@ endif
 gpu-wheels: install
 	$(RUN) -m tests.gpu.wheels build/gpu-wheels
 
-# Of what a host or an older torch may have otherwise what takes seconds.
+# The backbones' contract, loading, and training, resuming and testing of each task.
 UPSTREAM = VENV=$(VENV)-upstream HOSTS=upstream
-MEETS_HOSTS = $(addprefix tests/,checkpoints engine export/test_files.py test_config.py test_detection.py \
-	test_mmengine_utils.py inference models/contract models/gcvit ops models/layers models/lsa tools/test_launchers.py tools/test_training.py)
+MEETS_HOSTS = $(addprefix tests/,checkpoints engine/test_exact_resume.py models/contract/test_backbones.py models/gcvit \
+	models/lsa ops test_config.py test_detection.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)
 	$(VENV)-upstream/bin/python -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal $(MEETS_HOSTS)
