@@ -7,7 +7,7 @@
 # make test-gpu        on a GPU: the tests that take one, and figures of speed and memory; DEVICE=cpu runs the same code
 #                      small on a CPU. make gpu-wheels gathers what a machine without a network lacks for it
 # make test-beside     the tests beside packages that go into folders of their own: lap and trackeval (track), mmrotate
-#                      (rotated), mmpose (keypoints), BERT (grounding); test-track is one of them, and test-all
+#                      (rotated), mmpose (keypoints); test-track is one of them, and test-all
 #                      runs them too
 # make test-docs       the site is built and looked at; test-all runs this too
 # make install, make lint
@@ -93,7 +93,7 @@ $(VENV)/installed-docs: locks/docs.txt | install
 	@touch $@
 
 # Packages in folders beside the environment, whose own tests see what is said where mmpose or mmrotate is missing.
-BESIDE = track rotated keypoints grounding
+BESIDE = track rotated keypoints
 test-beside: $(BESIDE:%=test-%)
 $(BESIDE:%=test-%): test-%: build/%/installed
 	PYTHONPATH=build/$* $(RUN) -m pytest tests/integrations/test_$*.py

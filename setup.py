@@ -89,8 +89,6 @@ setup(
         # Keypoints and rotated boxes: the hosts of configs/other_tasks.
         'keypoints': ['mmpose'],
         'rotated': ['onedl-mmrotate'],
-        # BERT, for mmdet's Grounding DINO, which calls what transformers 5 no longer has.
-        'grounding': ['transformers>=4.57,<5'],
         # Writes and runs ONNX files: torch.onnx.export asks for onnx and onnxscript where they are missing.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         # The page of `mmgcvit web`.

@@ -44,11 +44,6 @@ cropped[1].crop_size = (image_size * 12 // 25, image_size * 3 // 4)
 del resized, cropped
 test_pipeline = _base_.test_pipeline
 test_pipeline[2].scale = (long_side, image_size)
-tta_pipeline = _base_.tta_pipeline
-tta_pipeline[2].transforms[0] = [
-    dict(type='Resize', scale=(long_side * wide // 5, image_size * part // 5), keep_ratio=True)
-    for wide, part in ((5, 4), (5, 5), (6, 6))
-]
 
 dataset = dict(data_root=data_root, metainfo=metainfo)
 train_dataset = dict(**dataset, ann_file=train_annotations, data_prefix=dict(img=train_images), pipeline=train_pipeline)

@@ -54,21 +54,6 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     _base_.test_pipeline[-1],
 ]
-tta_pipeline = [
-    *train_pipeline[:2],
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [
-                dict(type='Resize', scale=(long_side * wide // 5, image_size * part // 5), keep_ratio=True)
-                for wide, part in ((5, 4), (5, 5), (6, 6))
-            ],
-            [dict(type='RandomFlip', prob=0.0)],
-            [dict(type='LoadAnnotations', with_bbox=True)],
-            [dict(type='PackDetInputs')],
-        ],
-    ),
-]
 
 dataset = dict(data_root=data_root, metainfo=metainfo)
 train_dataset = dict(**dataset, ann_file=train_annotations, data_prefix=dict(img=train_images), pipeline=train_pipeline)

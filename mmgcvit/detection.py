@@ -2,22 +2,18 @@
 
 import logging
 from collections.abc import Sequence
-from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Any
 
 import mmcv
 import torch
-from mmcv.ops import batched_nms
 from mmcv.transforms import BaseTransform
 from mmdet import models as mmdet
-from mmdet.models import BaseDetector, DetTTAModel
+from mmdet.models import BaseDetector
 from mmdet.models.layers import MLP
 from mmdet.models.layers import MSDeformAttnPixelDecoder as MMDetPixelDecoder
 from mmdet.models.task_modules import AssignResult
 from mmdet.models.task_modules import HungarianAssigner as MMDetHungarianAssigner
-from mmdet.structures import DetDataSample, SampleList
-from mmdet.structures.bbox import bbox_flip
+from mmdet.structures import SampleList
 from mmengine import fileio
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
@@ -26,7 +22,7 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from .errors import UserError, shorten
+from .errors import shorten
 from .mmengine_utils import IMAGES_NAMED, name_of
 from .registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
 
@@ -138,21 +134,6 @@ class DINO(mmdet.DINO):
 
 
 @MODELS.register_module()
-class GroundingDINO(mmdet.GroundingDINO):
-    """mmdet's with the decoder of mmdet 3.3.0; onedl-mmdetection 3.5.1 cannot run its own (:class:`RefPointHead`)."""
-
-    def _init_layers(self) -> None:
-        found = version('transformers') if find_spec('transformers') else 'none'
-        if not found.startswith('4.'):
-            raise UserError(
-                f"mmdet's BERT needs transformers 4, and there is {found} here: mmgcvit[grounding] brings it, "
-                'docs/other_heads.md'
-            )
-        super()._init_layers()
-        self.decoder.ref_point_head = RefPointHead(self.embed_dims)
-
-
-@MODELS.register_module()
 class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
     """mmdet's of Mask2Former, in float32 as in its authors' code."""
 
@@ -210,35 +191,3 @@ class ApplyExifAsAnnotated(BaseTransform):
             results['img'] = stored.astype(results['img'].dtype)
             results['img_shape'] = results['ori_shape'] = annotated
         return results
-
-
-FLIPPED_DIMS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-2, -1)}
-
-
-@MODELS.register_module()
-class InstanceTTAModel(DetTTAModel):
-    """Pool the instances of all views of an image, flipped back, and keep what non-maximum suppression leaves.
-
-    Each surviving box brings the mask of the view it comes from. Takes ``tta_cfg`` as mmdet's ``DetTTAModel`` does:
-    ``dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)``.
-    """
-
-    def _merge_single_sample(self, data_samples: list[DetDataSample]) -> DetDataSample:
-        pooled = InstanceData.cat([unflipped_instances(sample) for sample in data_samples])
-        merged = data_samples[0]
-        if len(pooled):
-            boxes, kept = batched_nms(pooled.bboxes, pooled.scores, pooled.labels, self.tta_cfg['nms'])
-            pooled = pooled[kept]
-            pooled.scores = boxes[:, -1]
-        merged.pred_instances = pooled[: self.tta_cfg['max_per_img']]
-        return merged
-
-
-def unflipped_instances(sample: DetDataSample) -> InstanceData:
-    """The instances of one view, boxes (n, 4) and masks (n, H, W), where they are in the image as it was."""
-    found = sample.pred_instances.new()
-    if sample.get('flip', False):
-        found.bboxes = bbox_flip(found.bboxes, sample.ori_shape, sample.flip_direction)
-        if 'masks' in found:
-            found.masks = found.masks.flip(FLIPPED_DIMS[sample.flip_direction])
-    return found

@@ -21,8 +21,7 @@ from mmengine.utils import import_modules_from_strings
 from PIL import Image
 from torch import nn
 
-from mmgcvit.detection import ApplyExifAsAnnotated, DropNonFinitePredictionsHook, InstanceTTAModel, RefPointHead
-from mmgcvit.errors import UserError
+from mmgcvit.detection import ApplyExifAsAnnotated, DropNonFinitePredictionsHook, RefPointHead
 
 from .conftest import ROOT
 
@@ -214,50 +213,6 @@ def test_an_image_is_turned_unless_its_annotations_have_the_size_as_stored(annot
     assert results['img'].shape[:2] == results['img_shape'] == results['ori_shape'] == shape
 
 
-class TestMergedViews:
-    """Test-time augmentation merges instances with their masks, mirrored views put right."""
-
-    SIZE = (20, 30)
-
-    class NoModel(nn.Module):
-        """Merging calls no model."""
-
-        test_step = None
-
-    def view(self, boxes, scores, flip=None, masks=True):
-        """One view of an image in which each box is filled with its mask."""
-        instances = InstanceData(bboxes=torch.tensor(boxes).reshape(-1, 4), scores=torch.tensor(scores))
-        instances.labels = torch.zeros(len(boxes), dtype=torch.long)
-        if masks:
-            instances.masks = torch.zeros(len(boxes), *self.SIZE, dtype=torch.bool)
-            for mask, (left, top, right, bottom) in zip(instances.masks, boxes, strict=True):
-                mask[int(top) : int(bottom), int(left) : int(right)] = True
-        metainfo = {'ori_shape': self.SIZE, 'flip': flip is not None, 'flip_direction': flip}
-        return DetDataSample(pred_instances=instances, metainfo=metainfo)
-
-    def merge(self, *views):
-        cfg = {'nms': {'type': 'nms', 'iou_threshold': 0.5}, 'max_per_img': 2}
-        return InstanceTTAModel(module=self.NoModel(), tta_cfg=cfg).merge_preds([list(views)])[0].pred_instances
-
-    @pytest.mark.parametrize(
-        ('flip', 'left', 'top'), [('horizontal', 20.0, 3.0), ('vertical', 2.0, 11.0), ('diagonal', 20.0, 11.0)]
-    )
-    def test_an_object_in_a_mirrored_view_is_found_once_with_the_better_views_mask(self, flip, left, top):
-        box = [2.0, 3.0, 10.0, 9.0]
-        found = self.merge(self.view([box], [0.6]), self.view([[left, top, left + 8, top + 6]], [0.9], flip))
-        assert found.bboxes.tolist() == [box]
-        assert found.scores.tolist() == pytest.approx([0.9])
-        assert torch.equal(found.masks, self.view([box], [1.0]).pred_instances.masks)
-
-    def test_masks_follow_their_boxes_by_score_and_the_rest_is_cut(self):
-        boxes = [[0.0, 0.0, 5.0, 5.0], [10.0, 0.0, 15.0, 5.0], [20.0, 10.0, 28.0, 18.0]]
-        found = self.merge(self.view(boxes[:2], [0.2, 0.5]), self.view(boxes[2:], [0.7]))
-        assert found.bboxes.tolist() == [boxes[2], boxes[1]]
-        assert torch.equal(found.masks, self.view([boxes[2], boxes[1]], [1.0, 1.0]).pred_instances.masks)
-        empty = self.view([], [], masks=False)
-        assert len(self.merge(empty, empty)) == 0
-
-
 class TestDINO:
     """DINO has the weights of mmdet 3.3.0's, on either distribution, and computes what that computes with them.
 
@@ -318,9 +273,3 @@ class TestDINO:
         for features in (channels // 2, channels):
             encoded = coordinate_to_encoding(boxes, num_feats=features)
             assert torch.equal(head(encoded), mmdets(coordinate_to_encoding(boxes, num_feats=channels // 2)))
-
-
-def test_without_bert_grounding_dino_says_what_brings_it(monkeypatch):
-    monkeypatch.setattr('mmgcvit.detection.find_spec', lambda _: None)
-    with pytest.raises(UserError, match=r'needs transformers 4, .* none here: mmgcvit\[grounding\] brings it'):
-        small_detector('other_heads/grounding_dino_gcvit_t')

@@ -14,7 +14,7 @@ BACKBONES = {mmgcvit.GCViT: 'xxtiny', mmgcvit.LSA: 'imagenet-tiny'}
 HEAVY = ['torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'packaging', 'timm', 'transformers', 'huggingface_hub']
 NEEDED_BY_NO_BACKBONE = ['mmgcvit.engine', 'mmgcvit.detection', 'mmgcvit.commands', 'mmcv.ops', 'timm', *SCOPES[1:]]
 REGISTERED = {
-    'MODELS': ['RPNHead', 'SingleRoIExtractor', 'DINO', 'InstanceTTAModel', 'GCViT'],
+    'MODELS': ['RPNHead', 'SingleRoIExtractor', 'DINO', 'GCViT'],
     'DATASETS': ['ImageNetV2'],
     'OPTIM_WRAPPERS': ['AutoPrecisionOptimWrapper'],
     'OPTIM_WRAPPER_CONSTRUCTORS': ['LayerDecayOptimWrapperConstructor', 'GroupedParamsOptimWrapperConstructor'],

@@ -13,19 +13,6 @@ data_root = 'data/digits/coco/'
 metainfo = _base_.digits.metainfo
 train_pipeline = _base_.digits.train_pipeline
 test_pipeline = _base_.digits.test_pipeline
-# Digits are not the same mirrored: no flips.
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale=(side, side), keep_ratio=True) for side in (112, 128, 144)],
-            [dict(type='RandomFlip', prob=0.0)],
-            [dict(type='LoadAnnotations', with_bbox=True, with_mask=True)],
-            [dict(type='PackDetInputs')],
-        ],
-    ),
-]
 train_dataloader = dict(
     batch_size=8,
     num_workers=2,

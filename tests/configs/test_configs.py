@@ -70,8 +70,7 @@ def test_models_build_fit_together_and_have_the_numbers_of_the_metafiles(scope):
     wrong = {}
     for name in EVERY:
         cfg = read(name)
-        # A language model needs BERT: tests/integrations/test_grounding.py.
-        if cfg.default_scope == scope and 'language_model' not in cfg.model:
+        if cfg.default_scope == scope:
             wrong[name] = [*wrong_with(cfg, model_of(name), ENTRIES.get(name, {}).get('Metadata'))]
     assert len(wrong) > 8
     assert {name: found for name, found in wrong.items() if found} == {}

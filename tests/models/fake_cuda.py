@@ -32,8 +32,8 @@ DTYPES = (torch.bfloat16, torch.float16, torch.bfloat16, torch.float16, None)
 SIZE = re.compile(r'_(xxt|xt|[tsbl]2?)(?=_|$)')
 # Blocks of a stage at most: two kinds take turns.
 DEPTH = 2
-# Trackers are a model of two; the hosts of other tasks, and what reads text, are no part of the environment.
-LEFT_OUT = ('demo', 'other_tasks', 'other_heads/grounding_dino')
+# Trackers are a model of two; the hosts of other tasks are no part of the environment.
+LEFT_OUT = ('demo', 'other_tasks')
 # Their necks take what their preprocessors have padded.
 PADDED = 'other_heads/rtmdet'
 

@@ -62,10 +62,9 @@ def test_testing_gives_the_score_of_training_and_pictures_and_predictions(traine
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(('task', 'metric'), [('detect', 'coco/segm_mAP:'), ('segment', 'mIoU:')])
-def test_test_time_augmentation_gives_scores(task, metric, digits, tmp_path):
-    train(digits, task, tmp_path)
-    assert metric in evaluate(digits, task, tmp_path, '--tta')
+def test_test_time_augmentation_gives_scores(digits, tmp_path):
+    train(digits, 'segment', tmp_path)
+    assert 'mIoU:' in evaluate(digits, 'segment', tmp_path, '--tta')
 
 
 @pytest.mark.long

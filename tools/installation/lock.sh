@@ -52,5 +52,3 @@ add track 3.10 <(echo trackeval) --override <(echo numpy)
 add rotated 3.10 -c pins.txt
 # mmpose names chumpy, which only pip itself can build, and imports it nowhere.
 add keypoints 3.10 -c pins.txt --override <(echo "chumpy; python_version < '3'")
-# transformers 4 takes an older huggingface_hub than the environment has, which stands before it in a folder of its own.
-constraints=<(sed -n '/^[a-z]/s/ \\$//p' locks/maintained.txt | grep -v '^huggingface-hub==') add grounding 3.10

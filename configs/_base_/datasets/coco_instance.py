@@ -18,6 +18,5 @@ test_dataloader = val_dataloader
 val_evaluator = dict(metric=['bbox', 'segm'])
 test_evaluator = val_evaluator
 
-tta_model = dict(type='mmgcvit.InstanceTTAModel', tta_cfg=dict(nms=dict(iou_threshold=0.5), max_per_img=100))
-tta_pipeline = _base_.tta_pipeline
-tta_pipeline[2].transforms[2][0].with_mask = True
+# mmdet's DetTTAModel merges boxes alone.
+tta_model = tta_pipeline = None

@@ -53,11 +53,3 @@ test_pipeline = [
 train_dataloader = dict(batch_size=16, num_workers=10, batch_sampler=None, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=5, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-# mmdet's rtmdet_tta.py: flips come before the padding, or boxes would be flipped with it.
-tta_model = dict(tta_cfg=dict(nms=dict(iou_threshold=0.6)))
-tta_pipeline = _base_.tta_pipeline
-views = tta_pipeline[-1].transforms
-views[0] = [dict(type='Resize', scale=(side, side), keep_ratio=True) for side in (640, 320, 960)]
-views.insert(2, [dict(type='Pad', size=(960, 960), pad_val=pad['pad_val'])])
-del views
