@@ -2,9 +2,8 @@
 
     mmgcvit digits data/digits
 
-writes ``coco``, ``ADEChallengeData2016`` and ``dota`` (the same scenes; the last without images), ``imagenet`` (single
-digits) and, in ADE20K's layout, ``pages`` (upright or upside down) under that folder, the same files for the same
-options.
+writes ``coco`` and ``ADEChallengeData2016`` (the same scenes), ``imagenet`` (single digits) and, in ADE20K's layout,
+``pages`` (upright or upside down) under that folder, the same files for the same options.
 """
 
 import argparse
@@ -19,7 +18,7 @@ from .options import Parser
 
 OPTIONS_FILE = 'digits.json'
 # Of what this tool writes: sets of another version are made again.
-VERSION = 4
+VERSION = 5
 SMALLEST = 128
 # Of each scan for classification; and how much smaller than the scenes its images are.
 COPIES = {'train': 4, 'val': 1}
@@ -34,13 +33,10 @@ def add_options(parser: Parser) -> None:
     parser.add_argument('--val', type=int, default=80, help='number of validation images (default: %(default)s)')
     parser.add_argument('--size', type=int, default=256, help='side of the images in pixels (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
-    parser.add_argument(
-        '--turn', type=int, default=0, metavar='DEGREES', help='turn digits by up to so much (default: %(default)s)'
-    )
 
 
 def main(args: argparse.Namespace) -> None:
-    options = {'train': args.train, 'val': args.val, 'size': args.size, 'seed': args.seed, 'turn': args.turn}
+    options = {'train': args.train, 'val': args.val, 'size': args.size, 'seed': args.seed}
     options['version'] = VERSION
     if min(args.train, args.val) < 1 or args.size < SMALLEST:
         raise UserError(
@@ -50,15 +46,14 @@ def main(args: argparse.Namespace) -> None:
     if is_up_to_date(args.out, OPTIONS_FILE, options):
         print(f'{args.out} is up to date')
         return
-    from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_dota, write_imagenet
+    from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
     from ..datasets.pages import compose_page, labels_of_page
 
     with atomic_folder(args.out, OPTIONS_FILE, options) as folder:
         for split, num_images in (('train', args.train), ('val', args.val)):
-            scenes = islice(SceneComposer(split, args.size, args.seed, args.turn), num_images)
+            scenes = islice(SceneComposer(split, args.size, args.seed), num_images)
             scenes = list(track(scenes, total=num_images, description=f'composing {split} images'))
             write_coco(folder / 'coco', scenes, split)
-            write_dota(folder / 'dota', scenes, split)
             write_ade20k(folder / 'ADEChallengeData2016', scenes, split)
             single = SceneComposer(split, args.size // SINGLE_DIGITS_SMALLER, args.seed)
             write_imagenet(folder / 'imagenet', single, split, COPIES[split])

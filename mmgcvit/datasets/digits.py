@@ -23,8 +23,7 @@ MAX_DIGITS = 5
 PLACEMENT_TRIES = 50
 # Ink from which a pixel belongs to the digit, and below which it surely does not, as a share of full ink.
 DIGIT_INK, BACKGROUND_INK = 0.4, 0.2
-KEYPOINTS = {'keypoints': ['top', 'bottom', 'left', 'right'], 'skeleton': []}
-CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit', **KEYPOINTS} for digit in range(10)]
+CATEGORIES = [{'id': digit + 1, 'name': str(digit), 'supercategory': 'digit'} for digit in range(10)]
 # ADE20K's folders. As there label 0 is "not labelled" and left out of training and scores; classes follow from 1.
 FOLDERS = {'train': 'training', 'val': 'validation'}
 UNLABELLED, BACKGROUND, FIRST_DIGIT = 0, 1, 2
@@ -46,16 +45,15 @@ class Scene:
 class SceneComposer:
     """Endless scenes of one split, ``'train'`` or ``'val'``, the same for the same seed.
 
-    The size is the side of the images in pixels, at least 32, where no other shape is asked for. Digits are turned by
-    up to ``turn`` degrees either way, and are smaller then, so that their scans' corners stay in place.
+    The size is the side of the images in pixels, at least 32, where no other shape is asked for.
     """
 
-    def __init__(self, split: str, size: int = 256, seed: int = 0, turn: int = 0) -> None:
+    def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
         if split not in SPLITS:
             raise ValueError(f'unknown split {split!r}; choose one of {SPLITS}')
         if size < 32:
             raise ValueError(f'size is {size}; expected at least 32 px')
-        self.size, self.turn = size, turn
+        self.size = size
         digits = load_digits()
         self.ink = (digits.images / digits.images.max()).astype(np.float32)
         self.digits = digits.target.tolist()
@@ -101,10 +99,6 @@ class SceneComposer:
         for _ in range(PLACEMENT_TRIES):
             side = int(self.rng.integers(shorter * smallest // 16, shorter * largest // 16, endpoint=True))
             digit = cv2.resize(self.ink[scan], (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-            if self.turn:
-                middle, angle = (side - 1) / 2, self.rng.uniform(-self.turn, self.turn)
-                turned = cv2.getRotationMatrix2D((middle, middle), angle, scale=0.5**0.5)
-                digit = cv2.warpAffine(digit, turned, (side, side))
             digit[digit < 0.05] = 0
             top, left = self.rng.integers(0, [height - side, width - side], endpoint=True)
             place = np.s_[top : top + side, left : left + side]
@@ -130,7 +124,7 @@ class SceneComposer:
 def write_coco(root: Path, scenes: Iterable[Scene], split: str) -> None:
     """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``.
 
-    Masks are exact run lengths (polygons have no holes; 0, 6, 8, 9 do). Keypoints are the mask's ends. The key ``scan``
+    Masks are exact run lengths (polygons have no holes; 0, 6, 8, 9 do). The key ``scan``
     beside COCO's own is the digit's index in scikit-learn's data set.
     """
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': CATEGORIES}
@@ -150,33 +144,11 @@ def write_coco(root: Path, scenes: Iterable[Scene], split: str) -> None:
                     'area': int(coco_mask.area(runs)),
                     'iscrowd': 0,
                     'segmentation': {'size': runs['size'], 'counts': runs['counts'].decode()},
-                    'keypoints': ends_of(mask),
-                    'num_keypoints': len(KEYPOINTS['keypoints']),
                     'scan': scan,
                 }
             )
     (root / 'annotations').mkdir(exist_ok=True)
     (root / 'annotations' / f'instances_{split}2017.json').write_text(json.dumps(content))
-
-
-def write_dota(root: Path, scenes: Iterable[Scene], split: str) -> None:
-    """Write ``<root>/<split>/*.txt``, for each image of :func:`write_coco` the smallest turned boxes around masks."""
-    for image_id, scene in enumerate(scenes, start=1):
-        lines = []
-        for label, mask in zip(scene.labels, scene.masks, strict=True):
-            box = cv2.minAreaRect(np.argwhere(mask)[:, ::-1].astype(np.float32))
-            lines.append(' '.join(f'{number:.2f}' for number in cv2.boxPoints(box).ravel()) + f' {label} 0')
-        path = root / split / f'{image_id:012d}.txt'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text('\n'.join(lines) + '\n')
-
-
-def ends_of(mask: NDArray[np.bool_]) -> list[float]:
-    """The middles of a mask's top and bottom rows and left and right columns as COCO's keypoints, x, y and 2 each."""
-    y, x = np.nonzero(mask)
-    ends = [(x[y == row].mean(), row) for row in (y.min(), y.max())]
-    ends += [(column, y[x == column].mean()) for column in (x.min(), x.max())]
-    return [float(number) for end in ends for number in (*end, 2)]
 
 
 def digits_and_background(scene: Scene) -> NDArray[np.uint8]:

@@ -9,9 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -135,63 +133,6 @@ def average_weights(
     weights = starts.new_zeros(len(starts), bins, cells)
     weights.scatter_add_(2, low, parts - high_weights).scatter_add_(2, high, high_weights)
     return weights, low.flatten(1).amin(1), high.flatten(1).amax(1) + 1
-
-
-def box_iou_rotated(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode_flag: int, aligned: bool) -> None:
-    """Overlaps of rotated boxes (n, 5) and (m, 5) into ``ious`` (n * m), or of pairs, aligned, (n,).
-
-    Shared area over that of both, or with mode 1 of the first; by shapely, on the CPU.
-    """
-    ones, others = polygons(bboxes1), polygons(bboxes2)
-    ious.copy_(torch.from_numpy(overlaps(ones if aligned else ones[:, None], others, mode_flag == 1).ravel()))
-
-
-def nms_rotated(
-    dets: Tensor,
-    scores: Tensor,
-    order: Tensor,
-    dets_sorted: Tensor,
-    labels: Tensor,
-    iou_threshold: float,
-    multi_label: bool,
-) -> Tensor:
-    """Which rotated boxes non-maximum suppression keeps, as indices of falling scores; by shapely, on the CPU.
-
-    ``order`` has all indices (n,) so, and ``dets_sorted`` the boxes, (n, 5), or (n, 6) with classes behind them, of
-    which each is a matter of its own.
-    """
-    from shapely import STRtree
-
-    boxes = polygons(dets_sorted)
-    # Pairs that touch, by the first of each.
-    firsts, seconds = STRtree(boxes).query(boxes, 'intersects')
-    counts = firsts < seconds
-    if multi_label:
-        classes = dets_sorted[:, 5].cpu().numpy()
-        counts &= classes[firsts] == classes[seconds]
-    pairs = np.stack([firsts, seconds], 1)[counts]
-    is_kept = np.ones(len(boxes), dtype=bool)
-    for first, second in pairs[overlaps(*boxes[pairs.T]) > iou_threshold]:
-        is_kept[second] &= ~is_kept[first]
-    return order[torch.from_numpy(is_kept).to(order.device)]
-
-
-def polygons(boxes: Tensor) -> NDArray:
-    """Rotated boxes (n, 5 or more), of centre, sides and angle in radians, as shapely's polygons (n,)."""
-    from shapely import polygons as polygons_of
-
-    # Of predictions that are not finite, which must not end a run.
-    x, y, width, height, angle = boxes[:, :5].cpu().double().nan_to_num(0, 0, 0).numpy().T[..., None]
-    corners = (width * [-0.5, 0.5, 0.5, -0.5] + 1j * height * [-0.5, -0.5, 0.5, 0.5]) * np.exp(1j * angle) + x + 1j * y
-    return polygons_of(np.stack([corners.real, corners.imag], -1))
-
-
-def overlaps(ones: NDArray, others: NDArray, over_first: bool = False) -> NDArray:
-    """What polygons share over their union, or over the first of them; 0 for empty ones."""
-    from shapely import area, intersection
-
-    shared = area(intersection(ones, others))
-    return shared / (area(ones) + (0 if over_first else area(others) - shared)).clip(min=np.finfo(float).tiny)
 
 
 def sigmoid_focal_loss_forward(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mmgcvit.datasets.digits import SceneComposer, ends_of
+from mmgcvit.datasets.digits import SceneComposer
 
 from .. import fork_server
 
@@ -67,31 +67,6 @@ def test_the_coco_set_is_what_cocos_own_api_reads(digits, split):
         assert annotation['area'] == len(rows)
     for image in coco.imgs.values():
         assert cv2.imread(str(digits / 'coco' / f'{split}2017' / image['file_name'])).shape == (128, 128, 3)
-
-
-def test_keypoints_are_the_middles_of_a_masks_outermost_rows_and_columns():
-    mask = np.zeros((6, 7), bool)
-    mask[1, 3:6] = mask[2:4, 2] = mask[4, 4] = True  # a top of three pixels, a left side of two
-    assert ends_of(mask) == [4, 1, 2, 4, 4, 2, 2, 2.5, 2, 5, 1, 2]
-
-
-@pytest.mark.parametrize('split', NUM)
-def test_the_boxes_at_angles_of_the_dota_set_hold_the_masks_of_the_coco_set(digits, split):
-    coco, (classes, boxes) = coco_of(digits, split), oriented(digits, split)
-    annotations = coco.loadAnns(coco.getAnnIds())
-    assert classes == [annotation['category_id'] - 1 for annotation in annotations]
-    for annotation, box in zip(annotations, boxes, strict=True):
-        places = np.argwhere(coco.annToMask(annotation))[:, ::-1].astype(np.float32)
-        # Corners are written to a hundredth of a pixel.
-        assert min(cv2.pointPolygonTest(box, place, True) for place in places) > -0.02
-        assert cv2.contourArea(box) <= annotation['bbox'][2] * annotation['bbox'][3]
-
-
-def oriented(digits, split):
-    """Classes and corners (4, 2) of all boxes, in the order of the images."""
-    files = sorted((digits / 'dota' / split).iterdir())
-    lines = [line.split() for path in files for line in path.read_text().splitlines()]
-    return [int(line[8]) for line in lines], [np.float32(line[:8]).reshape(4, 2) for line in lines]
 
 
 @pytest.mark.parametrize('split', NUM)

@@ -1,17 +1,20 @@
-"""mmpose trains and scores the backbone by the configs of other tasks. Run by make test-keypoints."""
+"""mmpose builds its config on the backbone, with the metafile's numbers. Run by make test-keypoints."""
 
 import pytest
 
 pytest.importorskip('mmpose', reason='beside the environment: make test-keypoints')
 
-from ..tools.commands import score
-from .other_tasks import rehearsed, wrong_with
+from mmgcvit.experiments.complexity import model_parts
+
+from ..configs.models import ENTRIES, on_meta, parameters_of, read, wrong_groups
+
+NAME = 'other_tasks/keypoints_gcvit_t'
 
 
-def test_the_model_has_the_numbers_of_its_metafile():
-    assert wrong_with('keypoints_gcvit_t') == {}
-
-
-def test_a_short_training_on_digits_finds_their_ends(tmp_path):
-    output = rehearsed('keypoints_gcvit_digits', tmp_path, data_root=f'{tmp_path}/digits/coco/', max_epochs=8)
-    assert score(output, 'best coco_AP') > 0.1
+def test_the_model_has_the_numbers_of_its_metafile_and_its_optimizer_the_groups_of_the_recipe():
+    cfg, metadata = read(NAME), ENTRIES[NAME]['Metadata']
+    model = on_meta(cfg)
+    assert parameters_of(model) == metadata['Parameters']
+    parts = model_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+    assert sum(part.macs for part in parts) == metadata['FLOPs']
+    assert [*wrong_groups(cfg, model)] == []

@@ -87,27 +87,6 @@ def test_roi_aligns_gradient_is_finite_for_boxes_that_are_not_and_is_traced_with
         assert align(fallback, torch.rand(1, 2, 6, 6), torch.rand(2, 5))[2].shape == (1, 2, 6, 6)
 
 
-@given(number=st.integers(1, 12), angle=st.floats(-4, 4), threshold=st.floats(0.1, 0.9), seed=st.integers(0, 99))
-def test_boxes_rotated_together_overlap_and_are_suppressed_as_upright_ones(number, angle, threshold, seed):
-    torch.manual_seed(seed)
-    upright, scores, classes = random_boxes(number).double(), torch.rand(number), torch.randint(2, (number,))
-    angles = torch.full((number,), angle, dtype=torch.float64)
-    centres = torch.view_as_complex(upright.view(-1, 2, 2)).mean(1) * torch.polar(torch.ones_like(angles), angles)
-    boxes = torch.cat([torch.view_as_real(centres), upright[:, 2:] - upright[:, :2], angles[:, None]], 1)
-    ious = torch.zeros(number * number, dtype=torch.float64)
-    fallback.box_iou_rotated(boxes, boxes, ious, mode_flag=0, aligned=False)
-    expected = [[plain.iou(a, b, 0) for b in upright.tolist()] for a in upright.tolist()]
-    # Positions of up to 60 px and sides from 1: a few roundings of products of up to 60 * 40.
-    torch.testing.assert_close(ious.view(number, -1), boxes.new_tensor(expected), rtol=0, atol=1e-11)
-    order = scores.argsort(descending=True)
-    labelled = torch.cat([boxes, classes[:, None]], 1)
-    for given_boxes, apart in ((labelled, 1e3), (boxes, 0)):
-        kept = fallback.nms_rotated(boxes, scores, order, given_boxes[order], classes, threshold, bool(apart))
-        # Classes far from each other do not suppress each other.
-        moved = (upright + apart * classes[:, None]).tolist()
-        assert kept.tolist() == plain.nms(moved, scores.tolist(), threshold, 0)
-
-
 @given(
     number=st.integers(1, 5), classes=st.integers(1, 4), gamma=st.sampled_from([0.5, 1.5, 2.0]), seed=st.integers(0, 99)
 )
