@@ -20,7 +20,6 @@ COMMANDS = {
     'predict': ('predict', 'use a trained model on your own pictures'),
     'web': ('web', 'try a model on a page in the browser'),
     'check-data': ('check_data', 'look at all data that a config names'),
-    'convert-data': ('convert_data', "write YOLO's or Pascal VOC's annotations in COCO's format"),
     'plot': ('plot', 'curves of trainings, one or several'),
     'mistakes': ('mistakes', 'confusion matrix and worst images of a trained model'),
     'visualize': ('visualize', 'pictures of attention, global queries, Grad-CAM and shifts'),

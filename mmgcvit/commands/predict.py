@@ -8,7 +8,7 @@ import os
 
 from ..errors import UserError, check_installed, counted
 from ..files import ADDRESSES
-from ..inference.inputs import CAMERA_FRAMES, find_inputs
+from ..inference.inputs import find_inputs
 from ..inference.sources import check_source, has_checkpoint
 from .options import LEFT_OUT, Parser, add_model_options, add_out_dir, check_at_least, load_model, settle_out_dir
 
@@ -23,7 +23,7 @@ def add_options(parser: Parser) -> None:
         'rest',
         nargs='*',
         metavar='[CHECKPOINT] INPUT',
-        help=f"{LEFT_OUT}; then images, videos, folders of them, patterns ('photos/**/*.jpg'), camera:0",
+        help=f"{LEFT_OUT}; then images, videos, folders of them, patterns ('photos/**/*.jpg')",
     )
     add_out_dir(
         parser,
@@ -49,7 +49,7 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         '--track',
         action='store_true',
-        help='number the objects of videos and cameras, each the same in all frames (detection only; needs lap)',
+        help='number the objects of videos, each the same in all frames (detection only; needs lap)',
     )
     parser.add_argument('--no-save-vis', action='store_true', help='draw no pictures')
     parser.add_argument('--no-save-pred', action='store_true', help='write no JSON and no label maps')
@@ -57,7 +57,7 @@ def add_options(parser: Parser) -> None:
         '--frames',
         type=int,
         metavar='N',
-        help=f'take N frames of each video and camera (default: all; {CAMERA_FRAMES} of a camera)',
+        help='take N frames of each video (default: all)',
     )
 
 
@@ -71,13 +71,11 @@ def main(args: argparse.Namespace) -> None:
         raise UserError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
     check_source(args.config, args.checkpoint)
     if not named:
-        raise UserError(
-            'name what to look at behind CONFIG and CHECKPOINT: images, videos, folders, patterns, or camera:0'
-        )
+        raise UserError('name what to look at behind CONFIG and CHECKPOINT: images, videos, folders or patterns')
     inputs = find_inputs(named)
     if args.track:
         if inputs.images:
-            raise UserError(f'--track: {inputs.images[0]} is an image; name videos and cameras alone')
+            raise UserError(f'--track: {inputs.images[0]} is an image; name videos alone')
         check_installed('--track', 'lap')
     from ..inference.outputs import Outputs
 
@@ -99,7 +97,7 @@ def main(args: argparse.Namespace) -> None:
         run.predict(inputs, args.frames)
     finally:
         done = [counted(run.images, 'image')] if inputs.images else []
-        done += [counted(run.frames, 'frame')] if inputs.videos or inputs.cameras else []
+        done += [counted(run.frames, 'frame')] if inputs.videos else []
         failed = f', {len(run.failed)} skipped' if run.failed else ''
         print(f'{" and ".join(done)} predicted{failed}: {args.out_dir}')
     if run.failed:

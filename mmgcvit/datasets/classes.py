@@ -28,23 +28,12 @@ COCO_CATEGORIES = [
         strict=True,
     )
 ]
-# Of the 53 kinds of stuff that panoptic annotations have beside these.
-STUFF_IDS = (
-    *(92, 93, 95, 100, 107, 109, 112, 118, 119, 122, 125, 128, 130, 133, 138, 141, 144, 145, 147, 148, 149, 151),
-    *(154, 155, 156, 159, 161, 166, 168, 171, 175, 176, 177, 178, 180, 181),
-    *range(184, 201),
-)
 
 
 def coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Categories of these names: COCO's own where they are COCO's, else numbered from 1 as annotation tools do.
-
-    COCO's are the 80 of things, or these and the 53 of stuff.
-    """
-    things, stuff = names[: len(COCO_CATEGORIES)], names[len(COCO_CATEGORIES) :]
-    if list(things) == [category['name'] for category in COCO_CATEGORIES] and len(stuff) in (0, len(STUFF_IDS)):
-        ids = zip(STUFF_IDS, stuff, strict=False)
-        return COCO_CATEGORIES + [{'supercategory': 'stuff', 'id': number, 'name': name} for number, name in ids]
+    """Categories of these names: COCO's own where they are COCO's, else numbered from 1 as annotation tools do."""
+    if list(names) == [category['name'] for category in COCO_CATEGORIES]:
+        return COCO_CATEGORIES
     return [{'supercategory': 'object', 'id': number, 'name': name} for number, name in enumerate(names, start=1)]
 
 

@@ -82,9 +82,8 @@ def draw_prediction(
         canvas = resize(image, scale)
         text = f'{found.class_name} {found.score:.2f}' if with_scores else found.class_name
         return draw_labels(canvas, [(0, 0)], [text], [palette[found.label]], choose_text_size(canvas))
-    regions = found if isinstance(found, Segmentation) else getattr(found, 'segments', None)
-    if regions is not None:
-        return draw_regions(image, regions, palette, scale)
+    if isinstance(found, Segmentation):
+        return draw_regions(image, found, palette, scale)
     return draw_objects(image, found, palette, scale, with_scores) if found else resize(image, scale)
 
 
@@ -120,8 +119,8 @@ def draw_regions(image: np.ndarray, found: Segmentation, palette: Sequence[Colou
     is_painted = np.array([name != BACKGROUND for name in found.class_names], bool)
     is_named = is_painted & (found.areas >= MIN_NAMED_SHARE * label_map.size)
     colours = np.zeros((1 << 16, 3), np.uint8)
-    colours[found.numbers] = np.reshape([palette[label][::-1] for label in found.labels], (-1, 3))
-    coloured, painted = colours[label_map], np.isin(label_map, found.numbers[is_painted])
+    colours[found.labels] = np.reshape([palette[label][::-1] for label in found.labels], (-1, 3))
+    coloured, painted = colours[label_map], np.isin(label_map, found.labels[is_painted])
     canvas = image.copy()
     canvas[painted] = cv2.addWeighted(coloured, OPACITY, canvas, 1 - OPACITY, 0)[painted]
     edges = painted & (cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0)
@@ -129,7 +128,7 @@ def draw_regions(image: np.ndarray, found: Segmentation, palette: Sequence[Colou
     canvas, named = resize(canvas, scale), np.flatnonzero(is_named)
     if not len(named):
         return canvas
-    middles = np.array(center_of_mass(np.ones_like(label_map), label_map, found.numbers[named]))[:, ::-1]
+    middles = np.array(center_of_mass(np.ones_like(label_map), label_map, found.labels[named]))[:, ::-1]
     texts, grounds = [found.class_names[number] for number in named], [palette[found.labels[n]] for n in named]
     return draw_labels(canvas, middles * scale, texts, grounds, choose_text_size(canvas), sv.Position.CENTER)
 

@@ -1,4 +1,4 @@
-"""Find the images, videos and cameras that a user names, and read frames of the latter two."""
+"""Find the images and videos that a user names, and read frames of videos."""
 
 from __future__ import annotations
 
@@ -16,18 +16,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-CAMERA = 'camera:'
-# For cameras, which do not tell their frame rate, and the frames taken from one if no number is given.
-CAMERA_FRAME_RATE, CAMERA_FRAMES = 25.0, 100
+# Of videos that do not tell theirs.
+DEFAULT_FRAME_RATE = 25.0
 
 
 @dataclass
 class Inputs:
-    """Files and camera numbers, in the order in which they were named."""
+    """Files in the order in which they were named."""
 
     images: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
-    cameras: list[int] = field(default_factory=list)
 
     @property
     def files(self) -> list[str]:
@@ -35,12 +33,9 @@ class Inputs:
 
 
 def find_inputs(named: Sequence[str]) -> Inputs:
-    """Find files; the images and videos of folders (not of folders below); patterns (``**``); ``camera:N``."""
+    """Find files; the images and videos of folders (not of folders below); patterns (``**``)."""
     inputs = Inputs()
     for name in dict.fromkeys(named):
-        if name.startswith(CAMERA) and name.removeprefix(CAMERA).isdigit():
-            inputs.cameras.append(int(name.removeprefix(CAMERA)))
-            continue
         for file in list_files(name):
             (inputs.videos if file.lower().endswith(VIDEO_SUFFIXES) else inputs.images).append(file)
     return inputs
@@ -55,14 +50,13 @@ def list_files(name: str) -> list[str]:
     files = [file for file in files if file.lower().endswith((*IMAGE_ENDINGS, *VIDEO_SUFFIXES))]
     if not files:
         raise UserError(
-            f'{name}: there is no such image or video, nor one in it; for folders below a folder, name FOLDER/**/*; '
-            'cameras are camera:0, camera:1, ...'
+            f'{name}: there is no such image or video, nor one in it; for folders below a folder, name FOLDER/**/*'
         )
     return files
 
 
-def read_frames(source: str | int) -> Iterator[np.ndarray]:
-    """The frames of a video file, or of a camera by its number: (height, width, 3) uint8, blue, green, red."""
+def read_frames(source: str) -> Iterator[np.ndarray]:
+    """The frames of a video file: (height, width, 3) uint8, blue, green, red."""
     import cv2
 
     capture = cv2.VideoCapture(source)
@@ -73,14 +67,12 @@ def read_frames(source: str | int) -> Iterator[np.ndarray]:
         capture.release()
 
 
-def get_frame_rate(source: str | int) -> float:
-    """Frames per second of a video file, by its header, or of a camera."""
+def get_frame_rate(source: str) -> float:
+    """Frames per second of a video file, by its header."""
     import supervision as sv
 
-    if isinstance(source, int):
-        return CAMERA_FRAME_RATE
     try:
-        return sv.VideoInfo.from_video_path(source).fps or CAMERA_FRAME_RATE
+        return sv.VideoInfo.from_video_path(source).fps or DEFAULT_FRAME_RATE
     # supervision raises a plain Exception.
     except Exception:
         raise UserError(f'{source} cannot be opened as a video') from None

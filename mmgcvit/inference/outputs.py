@@ -35,7 +35,7 @@ class Outputs:
         self.names = dict(zip(inputs, stems if is_clear else below, strict=True))
 
     def get_path(self, kind: str, source: str, suffix: str) -> Path:
-        """The path in one of :data:`FOLDERS` for an input, or a camera."""
+        """The path in one of :data:`FOLDERS` for an input."""
         path = self.folder / kind / f'{self.names.get(source, source)}{suffix}'
         path.parent.mkdir(parents=True, exist_ok=True)
         return path

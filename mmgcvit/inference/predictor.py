@@ -27,7 +27,7 @@ class Predictor(ABC):
 
     Attributes:
         task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
-        classes: The class names by their numbers; for Grounding DINO what it looks for, which may be set.
+        classes: The class names by their numbers.
         palette: The colours of the classes, red, green, blue.
         network: The OpenMMLab model.
         pipeline: The config's test pipeline without loading.
@@ -114,8 +114,6 @@ class Predictor(ABC):
         """Apply the test pipeline to an image (height, width, 3), blue, green, red; a UserError if that fails."""
         size = image.shape[:2]
         loaded = {'img': image, 'img_id': 0, 'img_path': None, 'img_shape': size, 'ori_shape': size}
-        # For models that find classes by their names, as Grounding DINO.
-        loaded.update(text=tuple(self.classes), custom_entities=True)
         try:
             return self.pipeline(loaded)
         # Transforms raise errors of any class.
@@ -144,7 +142,7 @@ def to_float32(values: Tensor) -> np.ndarray:
 
 
 class Detector(Predictor):
-    """Detection, instance segmentation and panoptic segmentation.
+    """Detection and instance segmentation.
 
     Attributes:
         score_thr: Objects of lower scores are left out.
@@ -167,21 +165,7 @@ class Detector(Predictor):
             labels=labels,
             class_names=self.get_names(labels),
             masks=objects.masks.numpy().astype(bool) if 'masks' in objects else None,
-            segments=self.read_segments(sample.pred_panoptic_seg) if 'pred_panoptic_seg' in sample else None,
         )
-
-    def read_segments(self, segments: Any) -> Segmentation:
-        """Number the segments of mmdet's map, whose pixels are class + 1000 x instance."""
-        from mmdet.evaluation.functional import INSTANCE_OFFSET
-
-        ids = segments.sem_seg[0].cpu().numpy()
-        numbers, places, areas = np.unique(ids, return_inverse=True, return_counts=True)
-        # Pixels without a segment have the number of classes, or 0 after mmdet's metric.
-        are_segments = (numbers % INSTANCE_OFFSET < len(self.classes)) & (numbers > 0)
-        segment_map = np.where(are_segments, are_segments.cumsum(), 0)[places].reshape(ids.shape).astype(np.int32)
-        labels = (numbers[are_segments] % INSTANCE_OFFSET).astype(np.int64)
-        segment_ids = np.arange(1, len(labels) + 1)
-        return Segmentation(segment_map, labels, self.get_names(labels), areas[are_segments], segment_ids)
 
 
 class Segmentor(Predictor):

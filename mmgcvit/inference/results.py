@@ -28,7 +28,6 @@ class Detections:
         masks: (n, height, width) bool, or None if the model predicts boxes only. For an image that was predicted in
             tiles a ``supervision.CompactMask``: ``masks[i]`` is (height, width) bool, made when it is asked for.
         ids: (n,) int64, the track of each object, from 0; None without tracking.
-        segments: What a panoptic model finds, things and stuff; None of other models.
     """
 
     boxes: np.ndarray
@@ -37,7 +36,6 @@ class Detections:
     class_names: list[str]
     masks: np.ndarray | sv.CompactMask | None = None
     ids: np.ndarray | None = None
-    segments: Segmentation | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -62,30 +60,23 @@ class Detections:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The class of every pixel of an image, or of a panoptic model the segment.
+    """The class of every pixel of an image.
 
     Attributes:
-        label_map: (height, width) int32, class numbers from 0; of a panoptic model ``ids``, 0 where there is none.
+        label_map: (height, width) int32, class numbers from 0.
         labels: (n,) int64, the classes that occur, the largest area first.
         class_names: The n names of these classes.
         areas: (n,) int64, the number of pixels of each.
-        ids: (n,) int64, the numbers of segments in the map, from 1; None if the map holds ``labels``.
     """
 
     label_map: np.ndarray
     labels: np.ndarray
     class_names: list[str]
     areas: np.ndarray
-    ids: np.ndarray | None = None
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """What the map holds: ``ids``, or ``labels``."""
-        return self.labels if self.ids is None else self.ids
 
     def to_supervision(self) -> sv.Detections:
         """One ``supervision.Detections`` entry with a mask and its bounding box for each region."""
-        masks = np.array([self.label_map == number for number in self.numbers]).reshape(-1, *self.label_map.shape)
+        masks = np.array([self.label_map == number for number in self.labels]).reshape(-1, *self.label_map.shape)
         data = {'class_name': np.array(self.class_names, dtype=str)}
         return sv.Detections(xyxy=sv.mask_to_xyxy(masks), mask=masks, class_id=self.labels, data=data)
 
@@ -122,7 +113,7 @@ def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is written for an image: a record for each object, segment, class of pixels or highest-scoring class.
+    """What is written for an image: a record for each object, class of pixels or highest-scoring class.
 
     ``bbox`` is left, top, width, height in pixels; ``segmentation`` is a mask in RLE, ``area`` its number of pixels.
     """
@@ -133,12 +124,11 @@ def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -
     if isinstance(prediction, Classification):
         highest = np.argsort(-prediction.scores, kind='stable')[:MAX_CLASSES_WRITTEN]
         return [{**category(label), 'score': float(prediction.scores[label])} for label in highest]
-    regions = prediction if isinstance(prediction, Segmentation) else prediction.segments
-    if regions is not None:
-        size, each = regions.label_map.shape, zip(regions.numbers, regions.labels, regions.areas.tolist(), strict=True)
+    if isinstance(prediction, Segmentation):
+        label_map = prediction.label_map
         return [
-            {**category(label), 'area': area, 'segmentation': encode_rle(regions.label_map == number, size)}
-            for number, label, area in each
+            {**category(label), 'area': area, 'segmentation': encode_rle(label_map == label, label_map.shape)}
+            for label, area in zip(prediction.labels, prediction.areas.tolist(), strict=True)
         ]
     records, masks = [], prediction.masks
     for number, label in enumerate(prediction.labels):

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from ..errors import UserError
 from .images import read_image
-from .inputs import CAMERA_FRAMES, Inputs, get_frame_rate, read_frames
+from .inputs import Inputs, get_frame_rate, read_frames
 from .outputs import FRAMES, IMAGES, PICTURES, PREDICTIONS, Outputs, write_json
 from .predictor import Predictor
 from .results import Prediction, Segmentation, list_categories, make_records
@@ -56,15 +56,13 @@ class PredictionRun:
         self.progress = Progress(disable=not sys.stdout.isatty())
 
     def predict(self, inputs: Inputs, max_frames: int | None = None) -> None:
-        """Predict images, then videos, then cameras, of these at most so many frames."""
-        videos = [(path, path, max_frames) for path in inputs.videos]
-        cameras = [(f'camera_{number}', number, max_frames or CAMERA_FRAMES) for number in inputs.cameras]
+        """Predict images, then videos, of these at most so many frames."""
         with self.progress:
             if inputs.images:
                 self.predict_images(inputs.images)
-            for name, source, limit in videos + cameras:
+            for path in inputs.videos:
                 try:
-                    self.predict_video(name, source, limit)
+                    self.predict_video(path, max_frames)
                 except UserError as error:
                     self.skip(str(error))
 
@@ -106,10 +104,10 @@ class PredictionRun:
         while batch := list(islice(items, self.batch_size)):
             yield from zip(batch, self.predictor.predict_batch([item[-1] for item in batch]), strict=True)
 
-    def predict_video(self, name: str, source: str | int, max_frames: int | None) -> None:
+    def predict_video(self, name: str, max_frames: int | None) -> None:
         """Write a video with predictions drawn in, and a line of JSON for each frame."""
-        rate, before, tracker = get_frame_rate(source), self.frames, Tracker() if self.track else None
-        frames = islice(read_frames(source), max_frames)
+        rate, before, tracker = get_frame_rate(name), self.frames, Tracker() if self.track else None
+        frames = islice(read_frames(name), max_frames)
         with ExitStack() as files:
             frames = self.progress.track(enumerate(frames), total=max_frames, description=name)
             for (number, image), found in self.predict_in_batches(frames):

@@ -94,8 +94,6 @@ class TiledPredictor:
         for each in found:
             if isinstance(each, UserError):
                 raise each
-            if each.segments is not None:
-                raise UserError('segments of panoptic segmentation are not merged over tiles; predict the whole image')
         return found
 
 

@@ -8,15 +8,13 @@ import torch
 from mmengine.config import Config
 
 from ..errors import UserError
-from .finder import FALLBACKS
-
-MODULE = 'mmcv._ext'
+from .finder import COMPILED, FALLBACK
 
 
 def are_compiled() -> bool:
     """Whether mmcv's own compiled operators are in use."""
-    spec = find_spec(MODULE)
-    return spec is not None and Path(spec.origin) != FALLBACKS[MODULE][0]
+    spec = find_spec(COMPILED)
+    return spec is not None and Path(spec.origin) != FALLBACK
 
 
 def check_operators_load() -> None:
@@ -24,7 +22,7 @@ def check_operators_load() -> None:
     if not are_compiled():
         return
     try:
-        import_module(MODULE)
+        import_module(COMPILED)
     except ImportError as error:
         raise UserError(
             f"mmcv's compiled operators do not load beside torch {torch.__version__} ({error}): they were compiled "

@@ -1,4 +1,4 @@
-"""Have Python find fallbacks of modules that OpenMMLab packages import and that may be missing."""
+"""Have Python find the fallback operators where mmcv has no compiled ones, and mmseg by its distribution's name."""
 
 import sys
 from importlib.abc import MetaPathFinder
@@ -6,24 +6,18 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 
-HERE = Path(__file__).parent
-PANOPTIC = 'panopticapi'
-# The file of each module, and the package for which alone it is found. Who asks whether mmcv has operators, such as
-# mmengine's mmcv_full_available, hears no until something imports mmcv.ops.
-FALLBACKS = {
-    'mmcv._ext': (HERE / 'fallback.py', 'mmcv.ops'),
-    **dict.fromkeys((PANOPTIC, f'{PANOPTIC}.evaluation', f'{PANOPTIC}.utils'), (HERE / 'panopticapi.py', 'mmdet')),
-}
+FALLBACK = Path(__file__).with_name('fallback.py')
+# The module that mmcv's operators are compiled into. Who asks whether mmcv has operators, such as mmengine's
+# mmcv_full_available, hears no until something imports mmcv.ops.
+COMPILED = 'mmcv._ext'
 
 
 class FallbackFinder(MetaPathFinder):
-    """Finds fallbacks by the names of the modules that they replace; last in ``sys.meta_path``, so that those win."""
+    """Finds ``fallback.py`` by the name of mmcv's compiled operators; last in ``sys.meta_path``, so that these win."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        file, importer = FALLBACKS.get(name, (None, None))
-        if importer not in sys.modules:
-            return None
-        return spec_from_file_location(name, file, submodule_search_locations=[] if name == PANOPTIC else None)
+        is_wanted = name == COMPILED and 'mmcv.ops' in sys.modules
+        return spec_from_file_location(name, FALLBACK) if is_wanted else None
 
 
 class MmsegmentationFinder(MetaPathFinder):
@@ -40,5 +34,5 @@ class MmsegmentationFinder(MetaPathFinder):
 
 
 def install_finders() -> None:
-    """Have the fallbacks and mmsegmentation found from now on: importing mmgcvit calls this."""
+    """Have the fallback operators and mmsegmentation found from now on: importing mmgcvit calls this."""
     sys.meta_path.extend([FallbackFinder(), MmsegmentationFinder()])

@@ -48,8 +48,6 @@ CLAIMED = {
     'baselines/upernet_convnext_t': 'mmseg::convnext/convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512',
     'upernet_gcvit_t': 'mmseg::swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512',
     'other_heads/mask2former_gcvit_t': 'mmdet::mask2former/mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco',
-    'other_heads/mask2former_gcvit_t_panoptic': 'mmdet::mask2former/'
-    'mask2former_swin-t-p4-w7-224_8xb2-lsj-50e_coco-panoptic',
     'other_heads/mask2former_gcvit_t_ade20k': 'mmseg::mask2former/mask2former_swin-t_8xb2-160k_ade20k-512x512',
     'other_heads/mask2former_gcvit_b_ade20k': 'mmseg::mask2former/'
     'mask2former_swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640',

@@ -95,7 +95,7 @@ def test_messages_that_troubleshooting_quotes_are_the_codes():
     assert not missing
 
 
-DATA = ['mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'other_heads/mask2former_gcvit_t_panoptic', 'upernet_gcvit_t']
+DATA = ['mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t']
 
 
 @pytest.mark.parametrize('config', [*DATA, 'gcvit_t_in1k', '_base_/datasets/imagenet_v2'])

@@ -11,7 +11,7 @@ from mmgcvit.inference import running
 from mmgcvit.inference.inputs import get_frame_rate, read_frames
 
 from .conftest import CLASSES, picture_of
-from .test_inputs import camera, write_video  # noqa: F401  (a fixture)
+from .test_inputs import write_video
 
 
 @pytest.fixture
@@ -85,15 +85,6 @@ def test_a_video_gives_a_video_and_a_line_for_each_frame(call, models, work_dirs
     assert lines[3]['predictions'][0]['score'] == pytest.approx(prediction.score, abs=1e-4)
 
 
-def test_a_camera_gives_so_many_frames(call, work_dirs, out, camera):  # noqa: F811
-    folder, camera.frames = work_dirs['classification'], 1000
-    assert '3 frames predicted' in call('predict', folder, 'camera:0', '--frames', 3, '--no-save-vis')[1]
-    assert len(lines_of(out / 'preds' / 'camera_0.jsonl')) == 3
-    code, printed = call('predict', folder, 'camera:3', '--out-dir', 'none')
-    assert (code, 'skipped: camera_3: no frame of it can be read\n' in printed) == (1, True)
-    assert not (out.parent / 'none').exists()
-
-
 REFUSED = {
     'RUN': 'name what to look at behind CONFIG and CHECKPOINT',
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
@@ -104,7 +95,7 @@ REFUSED = {
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
     'RUN photos --tiles 64': 'tiles are for detection; this is classification',
     'RUN photos --score-thr 0.5': 'for a detector; this is classification',
-    'RUN photos --track': 'photos/a.png is an image; name videos and cameras alone',
+    'RUN photos --track': 'photos/a.png is an image; name videos alone',
     'RUN photos --no-save-vis --no-save-pred': 'nothing would be written',
     'RUN photos --out-dir /proc/x': '/proc/x cannot be written',
 }

@@ -8,7 +8,7 @@ import pytest
 
 from ..conftest import ROOT
 from .conftest import copy_work_dirs, picture_of
-from .test_inputs import camera, write_video  # noqa: F401  (a fixture)
+from .test_inputs import write_video
 
 SECTION = re.compile(r'## Use it on your own pictures\n(.*?)\n## ', re.DOTALL)
 TEXT = (ROOT / 'docs' / 'predict.md').read_text() + SECTION.search((ROOT / 'README.md').read_text())[1]
@@ -36,7 +36,7 @@ def place(tmp_path, work_dirs, monkeypatch):
     return tmp_path
 
 
-def test_commands_do_what_they_say(place, call, camera):  # noqa: F811
+def test_commands_do_what_they_say(place, call):
     assert len(COMMANDS) >= 6
     for line in COMMANDS:
         assert call(*shlex.split(line, comments=True)[1:], '--overwrite')[0] == 0, line

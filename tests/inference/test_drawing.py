@@ -15,8 +15,8 @@ def grey(height=90, width=120):
     return np.full((height, width, 3), 100, np.uint8)
 
 
-def object_of(label=1, box=BOX, mask=None, segments=None):
-    return Detections(box, np.ones(1, np.float32), np.array([label]), [CLASSES[label]], mask, segments=segments)
+def object_of(label=1, box=BOX, mask=None):
+    return Detections(box, np.ones(1, np.float32), np.array([label]), [CLASSES[label]], mask)
 
 
 def pixels_of(label):
@@ -59,14 +59,10 @@ def test_boxes_masks_and_regions_are_drawn_in_their_places_into_a_copy():
     assert (image == 100).all()
 
 
-def test_segments_of_one_class_are_told_apart_and_the_background_is_left_as_it_is():
-    segment_map = np.zeros((90, 120), np.int32)
-    segment_map[30:, :60], segment_map[30:, 60:] = 1, 2
-    regions = segment_map, np.array([1, 1]), ['dog', 'dog'], np.array([3600, 3600]), np.array([1, 2])
-    picture = draw_prediction(grey(), object_of(segments=Segmentation(*regions)), PALETTE)
-    assert has(picture, PALETTE[1])[35:85, 59:61].all()
-    assert (picture[:29] == 100).all()
-    found = Segmentation(segment_map // 2, np.array([0, 1]), ['background', 'cat'], np.array([7200, 3600]))
+def test_the_background_of_a_segmentation_is_left_as_it_is():
+    label_map = np.zeros((90, 120), np.int32)
+    label_map[30:, 60:] = 1
+    found = Segmentation(label_map, np.array([0, 1]), ['background', 'cat'], np.array([7200, 3600]))
     assert (draw_prediction(grey(), found, PALETTE)[:, :58] == 100).all()
 
 

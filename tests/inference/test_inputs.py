@@ -1,6 +1,4 @@
-"""Images of all kinds are read as the data pipeline reads them; folders, patterns, videos and cameras are found."""
-
-from types import SimpleNamespace
+"""Images of all kinds are read as the data pipeline reads them; folders, patterns and videos are found."""
 
 import cv2
 import mmcv
@@ -91,7 +89,7 @@ def test_a_broken_file_is_named_in_one_sentence(tmp_path):
         assert '\n' not in str(raised.value)
 
 
-def test_folders_patterns_files_and_cameras_are_found(tmp_path, monkeypatch):
+def test_folders_patterns_and_files_are_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = ('a/1.jpg', 'a/2.PNG', 'a/3.mp4', 'a/notes.txt', 'a/.hidden.jpg', 'b/1.jpg', 'b/c/4.tif', 'empty/x.txt')
     for name in (*files, 'photo[1].jpg'):
@@ -103,9 +101,9 @@ def test_folders_patterns_files_and_cameras_are_found(tmp_path, monkeypatch):
     assert find_inputs(['?/1.*']).images == ['a/1.jpg', 'b/1.jpg']
     assert find_inputs(['b/**/*']).images == ['b/1.jpg', 'b/c/4.tif']
     assert find_inputs(['photo[1].jpg']).images == ['photo[1].jpg']
-    found = find_inputs(['b/1.jpg', 'a/1.jpg', 'b/1.jpg', 'camera:2', 'camera:2'])
-    assert (found.images, found.cameras) == (['b/1.jpg', 'a/1.jpg'], [2])
-    for name in ('empty', 'nowhere/*.jpg', 'camera:abc', 'gone.jpg'):
+    found = find_inputs(['b/1.jpg', 'a/1.jpg', 'b/1.jpg'])
+    assert found.images == ['b/1.jpg', 'a/1.jpg']
+    for name in ('empty', 'nowhere/*.jpg', 'gone.jpg'):
         with pytest.raises(UserError, match='there is no such image or video'):
             find_inputs([name])
 
@@ -117,20 +115,6 @@ def write_video(path, frames=5, rate=10.0, codec='MJPG'):
         writer.write(picture_of(*SIZE, seed=number))
     writer.release()
     return str(path)
-
-
-@pytest.fixture
-def camera(monkeypatch):
-    """A camera, number 0, that has so many frames; files are read as ever."""
-    camera, capture = SimpleNamespace(frames=2), cv2.VideoCapture
-
-    def open_capture(source):
-        frames = iter([(True, picture_of(*SIZE))] * (camera.frames if source == 0 else 0))
-        fake = SimpleNamespace(read=lambda: next(frames, (False, None)), release=lambda: None)
-        return capture(source) if isinstance(source, str) else fake
-
-    monkeypatch.setattr('cv2.VideoCapture', open_capture)
-    return camera
 
 
 def test_a_video_gives_its_frames_and_its_rate(tmp_path):

@@ -6,14 +6,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmdet.structures import DetDataSample
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, DefaultScope
-from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
 from mmgcvit.inference import Segmentation, UserError, load
-from mmgcvit.inference.results import list_categories, make_records
 
 from .conftest import CLASSES, assert_same, config_of, picture_of
 
@@ -26,26 +23,6 @@ def test_predictions_are_plain_values(models, picture):
     assert segments.areas.tolist() == [(segments.label_map == label).sum() for label in segments.labels]
     assert answer.class_name == CLASSES['classification'][answer.label]
     assert answer.scores.sum() == pytest.approx(1.0, abs=1e-5)
-
-
-def test_segments_of_a_panoptic_model_are_things_and_stuff_and_its_objects_are_sorted(models):
-    model = models['detection']
-    ids = torch.full((1, 60, 80), len(model.classes), dtype=torch.int32)
-    ids[0, :30], ids[0, 20:50, 10:40], ids[0, 20:50, 40:70] = 9, 1003, 2003
-    scores = torch.tensor([0.4, 0.1, 0.9])
-    objects = InstanceData(bboxes=torch.zeros(3, 4), scores=scores, labels=torch.tensor([3, 3, 5]))
-    sample = DetDataSample(pred_instances=objects, pred_panoptic_seg=PixelData(sem_seg=ids))
-    found = model.read_sample(sample)
-    segments = found.segments
-    assert found.scores.tolist() == pytest.approx([0.9, 0.4, 0.1])
-    assert segments.labels.tolist() == [9, 3, 3]
-    assert segments.label_map[[5, 25, 25, 55], [5, 20, 50, 5]].tolist() == [1, 2, 3, 0]
-    assert segments.areas.tolist() == [30 * 80 - 10 * 60, 900, 900]
-    records = make_records(found, list_categories(model.task, model.classes))
-    assert [record['area'] for record in records] == segments.areas.tolist()
-    # mmdet's metric writes 0 where there is no segment.
-    ids[ids == len(model.classes)] = 0
-    np.testing.assert_array_equal(model.read_sample(sample).segments.label_map, segments.label_map)
 
 
 def test_a_path_an_array_and_an_image_of_pillow_are_one(model, picture, photo):

@@ -1,4 +1,4 @@
-"""Fallbacks are found where the packages that import them lack the real modules, once mmgcvit is imported."""
+"""The fallback operators are found where mmcv has no compiled ones, once mmgcvit is imported."""
 
 import sys
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from mmgcvit.ops import compiled
-from mmgcvit.ops.finder import FALLBACKS, FallbackFinder
+from mmgcvit.ops.finder import COMPILED, FALLBACK, FallbackFinder
 
 from ..programs import ROOT, run
 
@@ -25,15 +25,13 @@ print(mmcv.ops.nms.__module__)
 """
 
 
-def test_a_fallback_is_found_only_for_the_package_that_needs_it(monkeypatch):
+def test_the_fallback_is_found_once_mmcvs_operators_are_imported(monkeypatch):
     """Who asks whether mmcv has operators, such as mmengine's mmcv_full_available, hears no until they are imported."""
     finder = FallbackFinder()
-    for name, (file, importer) in FALLBACKS.items():
-        monkeypatch.delitem(sys.modules, importer, raising=False)
-        assert finder.find_spec(name) is None
-        monkeypatch.setitem(sys.modules, importer, SimpleNamespace())
-        assert finder.find_spec(name).origin == str(file)
-        assert file.is_file()
+    monkeypatch.delitem(sys.modules, 'mmcv.ops', raising=False)
+    assert finder.find_spec(COMPILED) is None
+    monkeypatch.setitem(sys.modules, 'mmcv.ops', SimpleNamespace())
+    assert finder.find_spec(COMPILED).origin == str(FALLBACK)
     assert finder.find_spec('mmcv.other') is None
 
 
@@ -43,7 +41,7 @@ def test_real_modules_are_found_first():
 
 
 def test_compiled_operators_are_known_from_the_fallback(monkeypatch, tmp_path):
-    for origin, expected in ((tmp_path / 'mmcv' / '_ext.so', True), (FALLBACKS['mmcv._ext'][0], False)):
+    for origin, expected in ((tmp_path / 'mmcv' / '_ext.so', True), (FALLBACK, False)):
         monkeypatch.setattr(compiled, 'find_spec', lambda name, origin=origin: SimpleNamespace(origin=origin))
         assert compiled.are_compiled() == expected
 

@@ -142,23 +142,13 @@ def make_split(folder: Path, classes: Sequence[str], images: Iterable[Annotated]
     return Split(folder, content)
 
 
-def write_annotations(dataset: DatasetInfo, folder: Path, relative: bool = False) -> None:
-    """Write an annotation file of each split that has none of its own, into ``folder``, which is made.
-
-    Args:
-        dataset: Its splits get the names of the files.
-        folder: The folder.
-        relative: Whether to name images relative to ``folder`` instead of where they are.
-    """
+def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
+    """Write an annotation file of each split that has none of its own, into ``folder``, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, split in dataset.splits.items():
         if split.file is not None:
             continue
         is_coco = isinstance(split.content, dict)
-        if relative:
-            for image in split.content['images']:
-                image['file_name'] = os.path.relpath(split.images / image['file_name'], folder)
-            split.images = folder
         split.file = folder / f'{name}{".json" if is_coco else ".txt"}'
         text = json.dumps(split.content) if is_coco else '\n'.join(split.content) + '\n'
         split.file.write_text(text, encoding='utf-8')

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pycocotools.coco import COCO
 
-from mmgcvit.commands.main import run_command
 from mmgcvit.datasets.formats import read_folder, write_annotations
 from mmgcvit.datasets.formats.dataset_info import find_split
 from mmgcvit.errors import UserError
@@ -330,18 +328,3 @@ def test_data_with_a_fault_are_rejected_with_what_is_missing(write, change, word
 )
 def test_splits_are_whole_words(path, split):
     assert find_split(Path(path)) == split
-
-
-def test_the_command_converts_to_coco(tmp_path, capsys):
-    write_yolo(tmp_path / 'yolo', outlines=True)
-    out = tmp_path / 'out'
-    run_command('convert-data', [tmp_path / 'yolo', out])
-    assert f'{out}/train.json: 6 images' in capsys.readouterr().out
-    annotations = COCO(out / 'train.json')
-    assert all((out / each['file_name']).is_file() for each in annotations.dataset['images'])
-    masks = [annotations.annToMask(each).sum() for each in annotations.dataset['annotations']]
-    assert masks == pytest.approx([each['area'] for each in annotations.dataset['annotations']], rel=0.05)
-    assert objects_in(read_folder(out)) == {key: pytest.approx(box, abs=0.02) for key, box in EXPECTED.items()}
-    for folder, words in (('yolo', 'exist; name another folder'), ('out', 'only YOLO and Pascal VOC are converted')):
-        with pytest.raises(SystemExit, match=words):
-            run_command('convert-data', [tmp_path / folder, out])
