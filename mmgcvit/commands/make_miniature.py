@@ -15,7 +15,7 @@ from .options import Parser
 
 OPTIONS_FILE = 'miniature.json'
 # Of what this tool writes: sets of another version are made again.
-VERSION = 1
+VERSION = 2
 
 
 def add_options(parser: Parser) -> None:

@@ -4,7 +4,7 @@ Composed by :class:`SceneComposer`, and written in the layouts of COCO, ADE20K a
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,13 +121,19 @@ class SceneComposer:
         return int(self.rng.choice(range(digit % num_classes, num_classes, 10)))
 
 
-def write_coco(root: Path, scenes: Iterable[Scene], split: str) -> None:
+def write_coco(
+    root: Path,
+    scenes: Iterable[Scene],
+    split: str,
+    categories: Sequence[dict[str, Any]] = CATEGORIES,
+    choose: Callable[[int], int] = int,
+) -> None:
     """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``.
 
-    Masks are exact run lengths (polygons have no holes; 0, 6, 8, 9 do). The key ``scan``
-    beside COCO's own is the digit's index in scikit-learn's data set.
+    Masks are exact run lengths (polygons have no holes; 0, 6, 8, 9 do). The key ``scan`` beside COCO's own is the
+    digit's index in scikit-learn's data set. ``choose`` gives a digit's place among the categories.
     """
-    content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': CATEGORIES}
+    content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': [*categories]}
     for image_id, scene in enumerate(scenes, start=1):
         file_name = f'{image_id:012d}.jpg'
         write_image(root / f'{split}2017' / file_name, scene.image[..., ::-1])
@@ -139,7 +145,7 @@ def write_coco(root: Path, scenes: Iterable[Scene], split: str) -> None:
                 {
                     'id': len(content['annotations']) + 1,
                     'image_id': image_id,
-                    'category_id': CATEGORIES[label]['id'],
+                    'category_id': categories[choose(label)]['id'],
                     'bbox': coco_mask.toBbox(runs).tolist(),
                     'area': int(coco_mask.area(runs)),
                     'iscrowd': 0,

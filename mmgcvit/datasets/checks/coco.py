@@ -235,30 +235,8 @@ def find_mask_issue(mask: Any, width: int, height: int) -> Issue | None:
 
 
 def is_valid_rle(mask: Entry, height: int, width: int) -> bool:
-    """Whether RLE, as a list or compressed, is of an image's size and adds up to all of its pixels."""
+    """Whether RLE is of an image's size, and as a list adds up to all of its pixels; a text is left to pycocotools."""
     counts = mask.get('counts')
-    counts = decompress(counts) if isinstance(counts, str) else counts
-    if mask.get('size') != [height, width] or not isinstance(counts, list):
+    if mask.get('size') != [height, width] or not counts:
         return False
-    return all(isinstance(count, int) and count >= 0 for count in counts) and sum(counts) == height * width
-
-
-def decompress(text: str) -> list[int] | None:
-    """The run lengths of compressed RLE; None where it is invalid.
-
-    Written after COCO's ``maskApi.h``: from the fourth on each number is the difference from the length two before.
-    pycocotools does not validate: it decodes '' and '~~~~' into uninitialised memory.
-    """
-    lengths, length, bits = [], 0, 0
-    for character in text.encode():
-        # 48 plus six bits: five of a number, the lowest first, and one that says whether more follow; 30 bits at most.
-        code = character - 48
-        if not 0 <= code < 64 or bits > 25:
-            return None
-        length |= (code & 31) << bits
-        bits += 5
-        if not code & 32:
-            length -= (code & 16) << (bits - 4)  # the sign
-            lengths.append(length + (lengths[-2] if len(lengths) > 2 else 0))
-            length, bits = 0, 0
-    return lengths if lengths and not bits else None
+    return isinstance(counts, str) or sum(counts) == height * width
