@@ -133,10 +133,9 @@ def why_not_read(error: BaseException) -> str:
 
 def names_read() -> frozenset[str]:
     """The names at the top of a config that a runner, a script of OpenMMLab or this package reads."""
-    from mmengine.runner import FlexibleRunner, Runner
+    from mmengine.runner import Runner
 
-    arguments = (inspect.signature(runner.__init__).parameters for runner in (Runner, FlexibleRunner))
-    return ALSO_READ.union(*arguments)
+    return ALSO_READ.union(inspect.signature(Runner.__init__).parameters)
 
 
 def without_effect(name: str, cfg: Config, path: str | Path) -> UserError:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DefaultScope
@@ -66,11 +65,6 @@ def running_statistics(model: nn.Module) -> dict[str, Tensor]:
         if isinstance(module, _NormBase)
         for name, buffer in module.named_buffers(recurse=False)
     }
-
-
-def is_sharded(cfg: Config) -> bool:
-    """Whether a config shares its model out among the processes."""
-    return 'FSDP' in cfg.get('strategy', {}).get('type', '')
 
 
 def replace_type(cfg: Any, old: str, new: str) -> None:

@@ -69,8 +69,6 @@ HOOKS = child_of(
 )
 LOOPS = child_of(mmengine.LOOPS, 'mmgcvit.engine.loops')
 OPTIM_WRAPPERS = child_of(mmengine.OPTIM_WRAPPERS, 'mmgcvit.engine.precision')
-FUNCTIONS = child_of(mmengine.FUNCTIONS, 'mmgcvit.engine.fsdp')
-STRATEGIES = child_of(mmengine.STRATEGIES, 'mmgcvit.engine.fsdp')
 OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgcvit.engine.optim', *OF_MMPRETRAIN)
 
 

@@ -31,7 +31,7 @@ ROOMS = ('commands', 'engine', 'inference', 'visualization', 'export', 'web', 'e
 PRELOADED += [
     f'mmgcvit.{room}.{path.stem}' for room in ROOMS for path in sorted((ROOT / 'mmgcvit' / room).glob('[!_]*.py'))
 ]
-PRELOADED += ['torch.distributed.fsdp', 'torch.distributed.elastic.multiprocessing.errors', 'matplotlib.pyplot', 'timm']
+PRELOADED += ['torch.distributed.elastic.multiprocessing.errors', 'matplotlib.pyplot', 'timm']
 CONTEXT = multiprocessing.get_context('forkserver')
 CONTEXT.set_forkserver_preload(PRELOADED)
 

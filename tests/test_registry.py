@@ -18,8 +18,6 @@ REGISTERED = {
     'DATASETS': ['ImageNetV2'],
     'OPTIM_WRAPPERS': ['AutoPrecisionOptimWrapper'],
     'OPTIM_WRAPPER_CONSTRUCTORS': ['LayerDecayOptimWrapperConstructor', 'GroupedParamsOptimWrapperConstructor'],
-    'STRATEGIES': ['FSDPStrategy'],
-    'FUNCTIONS': ['wrap_blocks'],
     'TASK_UTILS': ['HungarianAssigner'],
     'TRANSFORMS': ['SkipUnreadable', 'ApplyExifAsAnnotated'],
     'HOOKS': [

@@ -52,10 +52,7 @@ def safe_checkpoint_loading(
 
 @HOOKS.register_module()
 class SafeLoadHook(Hook):
-    """Has mmengine read checkpoints as data from a run's beginning to its end, also under OpenMMLab's own scripts.
-
-    mmengine's FlexibleRunner loads before it calls hooks: only ``mmgcvit train`` covers its runs.
-    """
+    """Has mmengine read checkpoints as data from a run's beginning to its end, also under OpenMMLab's own scripts."""
 
     def __init__(self) -> None:
         self.context = ExitStack()

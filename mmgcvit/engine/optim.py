@@ -25,9 +25,8 @@ class MergesGroups:
     """For a constructor of mmengine's kind: has its groups of equal settings merged, and its optimizer fused."""
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        # A sharded scaler's found_inf is a sum over processes; torch's fused kernels leave a step out where it is 1.
         is_free = {*KERNELS, 'differentiable'}.isdisjoint(self.optimizer_cfg)
-        if is_free and not self.optim_wrapper_cfg.get('use_fsdp') and can_be_fused(self.optimizer_cfg, model):
+        if is_free and can_be_fused(self.optimizer_cfg, model):
             self.optimizer_cfg = {**self.optimizer_cfg, 'fused': True}
         return super().__call__(model)
 

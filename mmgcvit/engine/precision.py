@@ -7,11 +7,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
-from torch.nn.utils import clip_grad_norm_
 
-from ..errors import UserError
 from ..registry import HOOKS, OPTIM_WRAPPERS
-from .fsdp import clip_sharded_grad_norm
 
 
 @HOOKS.register_module()
@@ -47,7 +44,7 @@ FIRST_CAPABILITY_WITH_BFLOAT16 = (8, 0)
 
 
 @OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
-def build_auto_precision_wrapper(dtype: str | None = None, use_fsdp: bool = False, **kwargs: Any) -> OptimWrapper:
+def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
     """Train in mixed precision on a GPU, in bfloat16 where the GPU supports it; in float32 on a CPU.
 
     mmengine's ``AmpOptimWrapper`` stops on machines without a GPU, and uses float16 by default. It also scales the loss
@@ -56,25 +53,15 @@ def build_auto_precision_wrapper(dtype: str | None = None, use_fsdp: bool = Fals
 
     Args:
         dtype: ``'bfloat16'`` or ``'float16'`` to choose one.
-        use_fsdp: The model is sharded; gradients are scaled and clipped accordingly.
         **kwargs: As for ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``, ``loss_scale``
             (float16 only), ...
-
-    Raises:
-        UserError: ``clip_grad`` of a sharded model has more than ``max_norm``.
     """
     if torch.cuda.is_available():
         supported = torch.cuda.get_device_capability() >= FIRST_CAPABILITY_WITH_BFLOAT16
         dtype = dtype or ('bfloat16' if supported else 'float16')
         if dtype == 'bfloat16':
             kwargs['loss_scale'] = {'enabled': False}
-        wrapper = AmpOptimWrapper(dtype=dtype, use_fsdp=use_fsdp, **kwargs)
-    else:
-        print_log('No GPU: training in float32 instead of mixed precision.', 'current')
-        kwargs.pop('loss_scale', None)
-        wrapper = OptimWrapper(**kwargs)
-    if use_fsdp and wrapper.clip_grad_kwargs:
-        if wrapper.clip_func is not clip_grad_norm_ or list(wrapper.clip_grad_kwargs) != ['max_norm']:
-            raise UserError('clip_grad: gradients of a sharded model are clipped by dict(max_norm=...) only')
-        wrapper.clip_func = clip_sharded_grad_norm
-    return wrapper
+        return AmpOptimWrapper(dtype=dtype, **kwargs)
+    print_log('No GPU: training in float32 instead of mixed precision.', 'current')
+    kwargs.pop('loss_scale', None)
+    return OptimWrapper(**kwargs)

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 
 from ..errors import UserError
-from ..mmengine_utils import is_sharded, replace_type
+from ..mmengine_utils import replace_type
 from .hooks.preemption import EXIT_CODE
 
 ON_CPU = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
@@ -38,10 +38,7 @@ def join_processes(cfg: Config) -> None:
         )
     timeout = settings.get('timeout')
     dist.init_process_group('gloo', **({} if timeout is None else {'timeout': timedelta(seconds=timeout)}))
-    if 'strategy' not in cfg:
-        cfg.model_wrapper_cfg = ON_CPU
-    elif not is_sharded(cfg):
-        cfg.strategy.model_wrapper = ON_CPU
+    cfg.model_wrapper_cfg = ON_CPU
     replace_type(cfg.model, 'SyncBN', 'BN')
 
 

@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, get_rank, master_only
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import FlexibleRunner, Runner
+from mmengine.runner import Runner
 
 from ..checkpoints import check_intact
 from ..checkpoints.reading import read_meta
@@ -113,11 +113,11 @@ class OverwriteHook(Hook):
     priority = 'HIGH'
 
     @master_only
-    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+    def before_train(self, runner: Runner) -> None:
         self.outdated = checkpoints_in(runner.work_dir)
 
     @master_only
-    def after_train_iter(self, runner: Runner | FlexibleRunner, *args: Any, **kwargs: Any) -> None:
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         while self.outdated:
             self.outdated.pop().unlink()
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, is_main_process
-from mmengine.registry import RUNNERS
-from mmengine.runner import FlexibleRunner, Runner
+from mmengine.runner import Runner
 from rich.progress import Progress
 
 from ..config import enter_scope, read_config
@@ -84,13 +83,11 @@ def check_data_here(cfg: Config, loaders: Sequence[str]) -> None:
     sys.stderr.flush()
 
 
-def build_runner(cfg: Config, progress: ProgressHook | None, kind: str | None = None) -> Runner | FlexibleRunner:
+def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     """Build mmengine's runner of a config."""
-    name = kind or cfg.get('runner_type', 'Runner')
-    found = RUNNERS.get(name)
-    if found is None:
-        raise UserError(f'runner_type={name}: there is no such runner; expected Runner or FlexibleRunner')
-    runner = found.from_cfg(cfg)
+    if cfg.get('runner_type', 'Runner') != 'Runner':
+        raise UserError(f'runner_type={cfg.runner_type}: only Runner is supported here')
+    runner = Runner.from_cfg(cfg)
     if progress is not None:
         runner.register_hook(progress)
     return runner

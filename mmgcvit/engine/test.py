@@ -41,8 +41,6 @@ def run_test(
     Raises:
         UserError: Something that was given cannot be tested.
     """
-    # Checkpoints hold whole models, however they were trained: mmengine's plain Runner tests them all.
-    cfg.pop('strategy', None)
     if test_data:
         cfg.merge_from_dict(read_config(test_data).to_dict())
     if show_dir:
@@ -57,7 +55,7 @@ def run_test(
         safe_checkpoint_loading(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read,
         open_progress(progress) as hook,
     ):
-        runner = build_runner(cfg, hook, 'Runner')
+        runner = build_runner(cfg, hook)
         check_fits(runner.model, read(checkpoint), checkpoint)
         if out:
             runner.test_evaluator.metrics.append(dump_metric(cfg, out))

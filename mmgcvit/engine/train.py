@@ -3,16 +3,12 @@
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
-from copy import deepcopy
 from importlib.util import find_spec
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
-from mmengine.registry import MODELS
-from mmengine.runner import FlexibleRunner, Runner
-from torch import nn
 
 from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
@@ -21,7 +17,6 @@ from ..datasets.checks import skip_damaged
 from ..datasets.checks.sources import settings_of
 from ..errors import UserError
 from ..ops.compiled import check_operators
-from .fsdp import check_sharding
 from .hooks.progress import open_progress
 from .hooks.summary import SummaryHook
 from .processes import join_processes
@@ -67,7 +62,6 @@ def train(
     if auto_scale_lr:
         enable_lr_scaling(cfg)
     add_trackers(cfg, log_to)
-    check_sharding(cfg)
     check_operators(cfg)
     join_processes(cfg)
     choose_checkpoint(cfg, resume)
@@ -82,7 +76,7 @@ def train(
         runner = build_runner(cfg, stack.enter_context(open_progress(progress)))
         warn_of_batch_size(cfg)
         if cfg.get('load_from'):
-            check_fits(model_of(runner), read(cfg.load_from), cfg.load_from, '' if cfg.get('resume') else 'backbone.')
+            check_fits(runner.model, read(cfg.load_from), cfg.load_from, '' if cfg.get('resume') else 'backbone.')
         warn_of_changes(cfg)
         if overwrite:
             runner.register_hook(OverwriteHook())
@@ -151,8 +145,3 @@ def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
 
 def accumulation_steps(cfg: Config) -> int:
     return (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
-
-
-def model_of(runner: Runner | FlexibleRunner) -> nn.Module:
-    """A runner's model; mmengine's FlexibleRunner builds its own only when training starts."""
-    return runner.model if isinstance(runner.model, nn.Module) else MODELS.build(deepcopy(runner.model))

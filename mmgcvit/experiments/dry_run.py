@@ -95,12 +95,10 @@ def shorten_training(cfg: Config) -> list[str]:
     hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', by_epoch=by_epoch))
     hooks.checkpoint.update(interval=1 if by_epoch else ITERATIONS, save_begin=0)
     cfg.visualizer = {**(cfg.get('visualizer') or {'type': 'Visualizer'}), 'vis_backends': None}
-    for name in ('runner_type', 'strategy', 'compile'):
-        if cfg.pop(name, None):
-            notes.append(f'NOT tried: {name}')
+    if cfg.pop('compile', None):
+        notes.append('NOT tried: compile')
     optim_type = str(cfg.optim_wrapper.get('type', 'OptimWrapper'))
-    sharded = cfg.optim_wrapper.pop('use_fsdp', None)
-    if (optim_type != 'OptimWrapper' and not torch.cuda.is_available()) or sharded:
+    if optim_type != 'OptimWrapper' and not torch.cuda.is_available():
         keys = cfg.optim_wrapper.keys() - {'dtype', 'loss_scale'}
         cfg.optim_wrapper = {**{key: cfg.optim_wrapper[key] for key in keys}, 'type': 'OptimWrapper'}
         notes.append(f'NOT tried: {optim_type}; float32 instead')

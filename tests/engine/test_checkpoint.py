@@ -10,7 +10,7 @@ from mmgcvit.checkpoints import check_intact
 from mmgcvit.engine.resume import find_latest_checkpoint
 
 from .calling import CONFIG, as_before, call  # noqa: F401
-from .toy import FLEXIBLE, KILLED, SHARDED, SHARDS_HERE, last, names, train, train_in_two
+from .toy import KILLED, last, names, train, train_in_two
 
 DONE = ['best_score_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
 # In the second epoch of a run that keeps one checkpoint and the best, in the order in which they come.
@@ -39,18 +39,9 @@ def test_killed_at_any_moment_a_run_leaves_a_whole_last_and_best_one_and_goes_on
     assert set(DONE) <= set(names(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ('run', 'settings'),
-    [
-        (train, []),
-        (train, [*FLEXIBLE, 'strategy.type=SingleDeviceStrategy']),
-        pytest.param(train_in_two, SHARDED, marks=SHARDS_HERE),
-    ],
-    ids=['Runner', 'FlexibleRunner', 'FSDP'],
-)
-def test_a_run_keeps_as_many_as_it_should_and_the_best_and_counts_epochs_as_they_are(run, settings, tmp_path):
-    """mmengine's FlexibleRunner leaves saving to its strategy, and after a validation counts an epoch too many."""
-    run(tmp_path, settings=settings)
+@pytest.mark.parametrize('run', [train, train_in_two])
+def test_a_run_keeps_as_many_as_it_should_and_the_best_and_counts_epochs_as_they_are(run, tmp_path):
+    run(tmp_path)
     assert names(tmp_path) == DONE
     assert (last(tmp_path)['meta']['epoch'], last(tmp_path)['meta']['iter']) == (3, 3)
 

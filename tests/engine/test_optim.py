@@ -119,7 +119,6 @@ def test_a_step_is_fused_where_torch_can_and_the_config_says_nothing_else(monkey
         ('cpu', {'type': 'SGD'}, {}, None),
         ('meta', {}, {}, None),
         # found_inf would be a sum over processes.
-        ('cpu', {}, {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'use_fsdp': True}, None),
     ):
         for rules in (DECAY, None):
             optimizer_of = wrapper_of(copy.deepcopy(model).to(device), rules, optimizer, **options).optimizer

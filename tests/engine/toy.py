@@ -7,8 +7,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
@@ -32,13 +30,6 @@ ITERATIONS = (
     ),
     *('default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=2'),
     'train_dataloader.sampler.type=InfiniteSampler',
-)
-FLEXIBLE = ('runner_type=FlexibleRunner', 'custom_hooks.0.type=SyncBuffersHook')
-SHARDS_HERE = pytest.mark.skipif(torch.__version__.startswith('2.1.'), reason='torch 2.1 shares out on GPUs only')
-SHARDED = (
-    *(*FLEXIBLE, 'strategy.type=mmgcvit.FSDPStrategy', 'strategy.model_wrapper.use_orig_params=True'),
-    'strategy.model_wrapper.type=MMFullyShardedDataParallel',
-    'strategy.model_wrapper.auto_wrap_policy.type=mmgcvit.wrap_blocks',
 )
 
 

@@ -114,7 +114,7 @@ def test_every_config_is_scaled_down(monkeypatch, tmp_path):
             'batches': [cfg[name].batch_size for name in LOADERS] == [2, 1, 1],
             'pixels': all(side <= 4200 // 8 for side in sides if isinstance(side, int)),
             'weights': not any(it.get('type') == 'Pretrained' for it in dicts_of(cfg.model.to_dict())),
-            'one device': not {'runner_type', 'strategy'} & set(cfg) and 'use_fsdp' not in cfg.optim_wrapper,
+            'one device': 'compile' not in cfg,
         }
         wrong[path.stem] = [what for what, is_so in holds.items() if not is_so]
     assert {name: found for name, found in wrong.items() if found} == {}
@@ -127,12 +127,12 @@ def with_options(**options):
 
 
 def test_sizes_are_divided_and_schedulers_end_where_those_of_the_real_run_do(tmp_path):
-    cfg = with_options(optim_wrapper={'type': 'AmpOptimWrapper', 'use_fsdp': True}, runner_type='FlexibleRunner')
+    cfg = with_options(optim_wrapper={'type': 'AmpOptimWrapper'}, compile=True)
     cfg.param_scheduler = [{'type': 'LinearLR', 'by_epoch': False, 'end': 2500}, {'type': 'CosineAnnealingLR'}]
     notes = shrink(cfg, tmp_path, 8)
     assert cfg.val_dataloader.dataset.pipeline[2].scale == (166, 100)
     assert [scheduler['end'] for scheduler in cfg.param_scheduler] == [2500, 36]
-    assert {'NOT tried: runner_type', 'NOT tried: AmpOptimWrapper; float32 instead'} <= set(notes)
+    assert {'NOT tried: compile', 'NOT tried: AmpOptimWrapper; float32 instead'} <= set(notes)
 
 
 def test_own_data_are_read_where_they_exist(tmp_path):

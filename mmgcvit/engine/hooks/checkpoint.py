@@ -8,7 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import register_backend
 from mmengine.fileio.backends import LocalBackend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import FlexibleRunner, Runner
+from mmengine.runner import Runner
 
 from ...registry import HOOKS
 
@@ -73,30 +73,17 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(backend_args={'backend': BACKEND}, **kwargs)
-        self.counts: dict[str, int] = {}
 
-    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+    def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         self.file_backend = LaterRemovals(self.out_dir)
         if is_main_process():
             for unfinished in Path(self.out_dir).glob(f'*{UNFINISHED}'):
                 unfinished.unlink()
 
-    def _save_checkpoint_with_step(self, runner: Runner | FlexibleRunner, step: int, meta: dict[str, int]) -> None:
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
         """Save ``epoch_N.pth`` or ``iter_N.pth``; everything that it replaces goes once it is there."""
-        counts = self.counts
-        self.counts = counts or dict(meta)
         super()._save_checkpoint_with_step(runner, step, meta)
-        self.counts = counts
         if is_main_process():
             self.file_backend.remove_outdated()
             Path(runner.work_dir, PREEMPTED).unlink(missing_ok=True)
-
-    def after_val_epoch(self, runner: Runner | FlexibleRunner, metrics: dict[str, float]) -> None:
-        self.counts = {'epoch': runner.epoch, 'iter': runner.iter}
-        super().after_val_epoch(runner, metrics)
-        self.counts = {}
-
-    def before_save_checkpoint(self, runner: Runner | FlexibleRunner, checkpoint: dict[str, Any]) -> None:
-        """Write the epoch and the iteration that were asked for; FlexibleRunner counts one more after a validation."""
-        checkpoint['meta'].update(self.counts)

@@ -13,7 +13,7 @@ import torch
 from mmengine.dist import all_reduce, barrier, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
-from mmengine.runner import FlexibleRunner, Runner
+from mmengine.runner import Runner
 
 from ...registry import HOOKS
 from .checkpoint import BACKEND, PREEMPTED
@@ -45,7 +45,7 @@ class PreemptionHook(Hook):
         self.is_agreed = False
         self.previous: dict[signal.Signals, Any] = {}
 
-    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Listen for the signals, which Python allows in the main thread only."""
         # Launchers send them to the data workers too, without which the step cannot be finished. Only Linux tells who
         # has sent a signal.
@@ -58,9 +58,7 @@ class PreemptionHook(Hook):
     def note(self, number: int, frame: FrameType | None) -> None:
         self.is_warned = True
 
-    def after_train_iter(
-        self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         is_end = self.end_of_epoch(runner.train_dataloader, batch_idx)
         if get_world_size() == 1:
             self.is_agreed = self.is_warned
@@ -73,7 +71,7 @@ class PreemptionHook(Hook):
             runner.logger.warning(f'Preempted: saved {PREEMPTED}, ended with exit code {EXIT_CODE}; --resume goes on')
             raise SystemExit(EXIT_CODE)
 
-    def after_train(self, runner: Runner | FlexibleRunner) -> None:
+    def after_train(self, runner: Runner) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler or signal.SIG_DFL)
 
@@ -98,7 +96,7 @@ def has_stepped(wrapper: Any) -> bool:
     return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
 
 
-def save(runner: Runner | FlexibleRunner) -> None:
+def save(runner: Runner) -> None:
     """Save after an iteration that is not counted yet, and name the file as the last checkpoint."""
     runner.save_checkpoint(runner.work_dir, PREEMPTED, by_epoch=False, backend_args={'backend': BACKEND})
     if is_main_process():

@@ -14,7 +14,7 @@ from textwrap import shorten
 from typing import Any, TextIO
 
 from mmengine.hooks import Hook
-from mmengine.runner import FlexibleRunner, IterBasedTrainLoop, Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -80,7 +80,7 @@ class ProgressHook(Hook):
         """Print a line that stays on the screen."""
         self.console.print(text, soft_wrap=True)
 
-    def before_run(self, runner: Runner | FlexibleRunner) -> None:
+    def before_run(self, runner: Runner) -> None:
         """Show the log's warnings and its summary; the rest of it is in its file."""
         shown = logging.Handler()
         shown.emit = lambda record: self.line(record.getMessage())
@@ -88,44 +88,40 @@ class ProgressHook(Hook):
         shown.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
         runner.logger.addHandler(shown)
 
-    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+    def before_train(self, runner: Runner) -> None:
         self.line(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
         self.begin('training', runner.max_iters, runner.iter)
 
-    def after_train_iter(
-        self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in mean_losses(runner).items()))
 
-    def after_train_epoch(self, runner: Runner | FlexibleRunner) -> None:
+    def after_train_epoch(self, runner: Runner) -> None:
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
             loss = mean_losses(runner).get('loss', float('nan'))
             self.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
 
-    def after_train(self, runner: Runner | FlexibleRunner) -> None:
+    def after_train(self, runner: Runner) -> None:
         self.end()
 
-    def before_val_epoch(self, runner: Runner | FlexibleRunner) -> None:
+    def before_val_epoch(self, runner: Runner) -> None:
         self.begin('validating', len(runner.val_dataloader))
 
-    def before_test_epoch(self, runner: Runner | FlexibleRunner) -> None:
+    def before_test_epoch(self, runner: Runner) -> None:
         self.begin('testing', len(runner.test_dataloader))
 
-    def after_val_iter(
-        self, runner: Runner | FlexibleRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         self.advance(batch_idx + 1)
 
     after_test_iter = after_val_iter
 
-    def after_val_epoch(self, runner: Runner | FlexibleRunner, metrics: Mapping[str, Any] | None = None) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.end()
         self.line('scores: ' + format_scores(metrics or {}))
 
     after_test_epoch = after_val_epoch
 
 
-def mean_losses(runner: Runner | FlexibleRunner) -> dict[str, float]:
+def mean_losses(runner: Runner) -> dict[str, float]:
     """The total loss, called ``loss``, and its parts: means over the window that the run's log uses."""
     window = runner.log_processor.window_size
     scalars = {name.removeprefix('train/'): values for name, values in runner.message_hub.log_scalars.items()}

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import FlexibleRunner, Runner
+from mmengine.runner import Runner
 
 from ...errors import CheckpointError
 from ...registry import HOOKS
@@ -27,12 +27,12 @@ class ExactResumeHook(Hook):
     # Before the hooks that save.
     priority = 'HIGH'
 
-    def before_save_checkpoint(self, runner: Runner | FlexibleRunner, checkpoint: dict[str, Any]) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         for part in PARTS:
             if part in checkpoint:
                 checkpoint[part] = to_plain(checkpoint[part])
 
-    def after_load_checkpoint(self, runner: Runner | FlexibleRunner, checkpoint: dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         # mmengine calls it for weights to start from, too.
         if not runner._resume:
             return

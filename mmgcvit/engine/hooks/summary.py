@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.runner import FlexibleRunner, Runner
+from mmengine.runner import Runner
 
 from ...config import is_drawn
 from ...mmengine_utils import plain_model
@@ -25,21 +25,21 @@ class SummaryHook(Hook):
     priority = 'LOWEST'
 
     @master_only
-    def before_train(self, runner: Runner | FlexibleRunner) -> None:
+    def before_train(self, runner: Runner) -> None:
         parameters = list(plain_model(runner).parameters())
         total = sum(each.numel() for each in parameters)
         trained = sum(each.numel() for each in parameters if each.requires_grad)
         runner.logger.info(f'{trained / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trained')
 
     @master_only
-    def after_train(self, runner: Runner | FlexibleRunner) -> None:
+    def after_train(self, runner: Runner) -> None:
         skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS)
         lines = [f'{skipped} steps were skipped: not finite'] if skipped else []
         lines += [*describe_checkpoints(runner), *next_commands(runner)]
         runner.logger.info('\n'.join(['finished', *lines]), extra={ALWAYS_SHOWN: True})
 
 
-def describe_checkpoints(runner: Runner | FlexibleRunner) -> Iterator[str]:
+def describe_checkpoints(runner: Runner) -> Iterator[str]:
     """A line for the best checkpoint of each metric with its score; where there is none, for the last one."""
     info = runner.message_hub.runtime_info
     best = [name for name in info if name.startswith(BEST)]
@@ -50,7 +50,7 @@ def describe_checkpoints(runner: Runner | FlexibleRunner) -> Iterator[str]:
         yield f'last checkpoint: {quote(info["last_ckpt"])}'
 
 
-def next_commands(runner: Runner | FlexibleRunner) -> list[str]:
+def next_commands(runner: Runner) -> list[str]:
     """What to call next, to be copied into a shell."""
     work_dir = quote(runner.work_dir)
     scored = runner.val_loop is not None

@@ -17,7 +17,7 @@ from .cpu import Linear, product, tokens_in_chunks
 
 
 class TransformerBlock(nn.Module):
-    """Base of the backbones' blocks, the unit of FSDP's sharding and of activation checkpointing."""
+    """Base of the backbones' blocks, the unit of activation checkpointing."""
 
 
 def recomputed(block: nn.Module, *inputs: Tensor) -> Any:
