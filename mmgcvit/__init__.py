@@ -13,18 +13,16 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .config import config_path
-    from .engine.own_data import train
     from .inference import load
     from .models.gcvit import GCViT
     from .models.lsa import LSA
 
-__all__ = ['LSA', 'GCViT', '__version__', 'config_path', 'load', 'train']
+__all__ = ['LSA', 'GCViT', '__version__', 'config_path', 'load']
 PLACES = {
     'GCViT': 'models.gcvit',
     'LSA': 'models.lsa',
     'config_path': 'config',
     'load': 'inference',
-    'train': 'engine.own_data',
 }
 __getattr__, __dir__ = on_demand(__name__, PLACES)
 

@@ -7,13 +7,12 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ..config import overrides
-from ..errors import UserError, first_line, suggest
+from ..errors import UserError, first_line
 from ..files import find_free_path
 
 if TYPE_CHECKING:
@@ -48,24 +47,10 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, which names the option, or the choice, that is meant by one that there is not."""
+    """argparse's, which also takes positional arguments behind options."""
 
     # Whether positional arguments may follow options although they may be left out.
     is_intermixed = False
-
-    def error(self, message: str) -> NoReturn:
-        option = re.match(r'unrecognized arguments:.*?(--[\w-]+)', message)
-        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
-        if option:
-            message += suggest(option[1], self.options())
-        elif choice:
-            message += suggest(choice[1], re.findall(r'[\w-]+', choice[2]))
-        super().error(message)
-
-    def options(self) -> list[str]:
-        """All that there are, also those of its commands."""
-        below = [action.choices.values() for action in self._actions if isinstance(action, argparse._SubParsersAction)]
-        return [*self._option_string_actions, *(option for each in chain(*below) for option in each.options())]
 
 
 def parse(command: ModuleType) -> argparse.Namespace:

@@ -77,8 +77,18 @@ def make_config(
 ) -> tuple[Path, str]:
     """Write the config that trains on a data set, and the annotation files it needs, into a work dir.
 
-    The arguments are those of :func:`mmgcvit.train`. The data set gets a validation split where it has none. Nothing in
-    the work dir is replaced.
+    The data set gets a validation split where it has none. Nothing in the work dir is replaced.
+
+    Args:
+        dataset: What the folder of data holds.
+        work_dir: The folder of the run; default: ``work_dirs/`` and the name of the data's.
+        task: ``'detect'``, ``'segment'`` or ``'classify'``; default: the first that the data allow.
+        size: ``'mini'``, ``'tiny'``, ``'small'`` or ``'base'``, to classify also ``'xxtiny'``, ``'xtiny'`` and
+            ``'large'``; default: ``'tiny'`` with a GPU, else ``'mini'``.
+        epochs: Passes over the training images; default: by their number.
+        image_size: The short side that images are resized to, in pixels; default: the template's.
+        pretrained: The backbone's weights: a file, an address, ``timm://NAME``, or ``'none'`` for random ones; default:
+            those released for the size, or the demo's.
 
     Returns:
         The path of the config, and what is trained, in words.

@@ -36,16 +36,6 @@ def test_numbers_that_mean_nothing_are_refused():
         check_at_least(given, batch_sizes=1)
 
 
-def test_the_choice_that_is_meant_is_named(capsys):
-    for command, given, meant in (
-        ('train', ['--data', 'x', '--size', 'smal'], 'small'),
-        ('visualize', ['attenton'], 'attention'),
-    ):
-        with pytest.raises(SystemExit):
-            run_command(command, given)
-        assert capsys.readouterr().err.endswith(f'; is {meant} meant?\n')
-
-
 def test_predictions_are_written_to_a_pickle_alone():
     with pytest.raises(SystemExit, match=r'--out scores\.json: predictions are pickled'):
         run_command('test', ['configs/demo/gcvit_digits_cls.py', 'x.pth', '--out', 'scores.json'])

@@ -36,8 +36,7 @@ CONFIG, NO_CONFIG = 'configs/mask_rcnn_gcvit_t.py', 'configs/mask_rcnn_gcvit_tt.
 DEMO = 'configs/demo/mask_rcnn_gcvit_digits.py'
 MISTAKES = {
     ('trian', CONFIG): 'is train meant?',
-    ('train', CONFIG, '--ampp'): 'unrecognized arguments: --ampp; is --amp meant?',
-    ('visualize', 'attention', DEMO, 'a.jpg', '--haed', '1'): 'is --head meant?',
+    ('train', CONFIG, '--ampp'): 'unrecognized arguments: --ampp',
     ('train', CONFIG, '--device', 'gpu'): "'gpu': expected auto, cpu, cuda or cuda:N",
     ('train', CONFIG, '--cfg-options', 'a'): 'expected KEY=VALUE',
     ('train', '--data', 'nowhere'): 'nowhere is not there',

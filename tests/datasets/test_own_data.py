@@ -13,7 +13,7 @@ from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 
 from ..configs.models import on_meta
-from ..configs.own_data import CLASSES, write_coco, write_folders, write_labelled, write_voc, write_yolo
+from ..configs.own_data import CLASSES, write_coco, write_folders, write_labelled, write_yolo
 from ..tools.commands import call
 
 DATA = {'boxes': write_yolo, 'masks': write_coco, 'labels': write_labelled, 'classes': write_folders}
@@ -135,25 +135,3 @@ def test_a_folder_becomes_a_model_in_one_line(write, tmp_path):
     lora = '--cfg-options', 'model.backbone.lora_rank=8'
     call('', '-m', 'mmgcvit', 'train', made, '--work-dir', tmp_path / 'again', *lora)
     assert list((tmp_path / 'again').glob('best_*.pth'))
-
-
-@pytest.mark.long
-def test_the_same_in_python(tmp_path):
-    write_voc(tmp_path / 'photos')
-    (tmp_path / 'program.py').write_text(
-        f"""
-import signal
-import mmgcvit
-from mmengine.registry import DefaultScope
-from mmengine.runner import CheckpointLoader
-loaders = dict(CheckpointLoader._schemes)
-run = mmgcvit.train('{tmp_path}/photos', epochs=1, image_size=64, work_dir='{tmp_path}/run', device='cpu')
-# A program that it leaves as it was.
-is_as_before = loaders == CheckpointLoader._schemes and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-print(DefaultScope.get_current_instance(), is_as_before)
-print('classes', mmgcvit.load(run).classes)
-"""
-    )
-    said = call('', tmp_path / 'program.py')
-    assert 'None True' in said.splitlines()
-    assert re.search(r"classes \W'disc', 'square'", said)
