@@ -42,8 +42,8 @@ def scenes(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('name', [CONFIGS[0], *(pytest.param(name, marks=pytest.mark.long) for name in CONFIGS[1:])])
+@pytest.mark.long
+@pytest.mark.parametrize('name', CONFIGS)
 def test_they_score_what_the_table_says(name, scenes, tmp_path):
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'digits').symlink_to(scenes)

@@ -30,7 +30,7 @@ ONE_STEP = ['train_cfg.max_epochs=1', 'randomness.seed=0', 'custom_hooks.0.type=
 ONE_STEP += ['param_scheduler=None', 'optim_wrapper.optimizer.type=SGD', 'optim_wrapper.optimizer.lr=1']
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_step_of_two_processes_with_one_image_each_is_that_of_one_process_with_two(tmp_path):
     """Gradients are summed in another order: a few roundings of float32."""
     toy.train(tmp_path / 'one', settings=ONE_STEP)
@@ -44,7 +44,7 @@ def test_a_step_of_two_processes_with_one_image_each_is_that_of_one_process_with
     assert (weights(tmp_path / 'two') - expected).abs().max() < 1e-5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_error_in_one_process_ends_the_job_and_its_traceback_is_in_the_summary(tmp_path):
     (tmp_path / 'breaking.py').write_text(
         'import torch.distributed as dist\n'

@@ -65,17 +65,6 @@ def test_at_the_demos_scale_a_row_changes_what_it_changes_in_full(key, tmp_path)
                 assert value_at(own, path) == value_at(configs[row.key].to_dict(), path), (row.key, path)
 
 
-def test_off_the_grid_some_copy_has_every_digit_on_it(tmp_path):
-    """Whatever is drawn 1 px apart; and rows differ in the step of all three sets alike."""
-    configs = {key: Config.fromfile(path) for key, path in write_configs(ALL['shifts'], 'digits', tmp_path).items()}
-    for key, cfg in configs.items():
-        steps = {cfg[f'{name}_dataloader'].dataset.step for name in ('train', 'val', 'test')}
-        assert steps == {cfg.model.backbone.arch.stride if key.startswith('on_') else 1}
-    arch = configs['off_lsa'].model.backbone.arch
-    moved = {(dy % arch.stride, dx % arch.stride) for dy, dx in arch.shifts}
-    assert len(moved) == arch.stride**2
-
-
 def test_of_pages_windows_alone_see_no_digit_but_one(tmp_path):
     """What is found at its pixels has no gradient with respect to other cells; in all other rows it has."""
     seen = {}
