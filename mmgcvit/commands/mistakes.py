@@ -12,7 +12,7 @@ from rich.progress import Progress
 from ..config import read_config
 from ..errors import UserError
 from ..inference.sources import check_source, find_source
-from .options import Parser, add_model_options, add_out_dir, check_at_least, settle_out_dir
+from .options import Parser, add_model_options, add_out_dir, check_at_least, resolve_out_dir
 
 FULL_DISK = '; {out_dir} has what was done until then'
 # How many confusions and images are printed.
@@ -34,7 +34,7 @@ def add_options(parser: Parser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0)
-    settle_out_dir(args)
+    resolve_out_dir(args)
     check_source(args.config, args.checkpoint)
     from ..datasets.checks.presence import check_presence
     from ..inference.loading import format_device, load_for_command, silence_output

@@ -146,7 +146,7 @@ def load_model(args: argparse.Namespace) -> tuple[Source, Predictor]:
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite: str) -> None:
-    """--out-dir and --overwrite, whose help is given; :func:`settle_out_dir` takes what is parsed."""
+    """--out-dir and --overwrite, whose help is given; :func:`resolve_out_dir` takes what is parsed."""
     parser.set_defaults(default_dir=Path(default))
     parser.add_argument(
         '--out-dir', type=Path, help=f'folder to make (default: {default}; where that is filled, {default}2, ...)'
@@ -154,7 +154,7 @@ def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite: str) -
     parser.add_argument('--overwrite', action='store_true', help=overwrite)
 
 
-def settle_out_dir(args: argparse.Namespace) -> None:
+def resolve_out_dir(args: argparse.Namespace) -> None:
     """Count up the default folder, so that a second call needs no option, unless what is there may be replaced."""
     if args.out_dir is None:
         args.out_dir = args.default_dir if args.overwrite else find_free_path(args.default_dir)

@@ -10,7 +10,7 @@ from ..errors import UserError, check_installed, counted
 from ..files import ADDRESSES
 from ..inference.inputs import find_inputs
 from ..inference.sources import check_source, has_checkpoint
-from .options import LEFT_OUT, Parser, add_model_options, add_out_dir, check_at_least, load_model, settle_out_dir
+from .options import LEFT_OUT, Parser, add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
 
 FULL_DISK = '; {out_dir} has what was done until then'
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     args.checkpoint, named = split_rest(args)
     check_at_least(args, batch_size=1, frames=1, tiles=32)
-    settle_out_dir(args)
+    resolve_out_dir(args)
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
     check_source(args.config, args.checkpoint)

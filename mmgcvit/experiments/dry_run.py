@@ -4,7 +4,6 @@
 trains, saves, resumes, validates and tests it with mmengine's Runner, in this process.
 """
 
-import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from torch import nn
 
 from ..config import dicts_in, enter_scope
 from ..datasets import miniature
+from ..datasets.checks.sources import find_format, leaf_datasets, type_name
 from ..datasets.classes import coco_categories, imagenet_folders
 from ..errors import UserError
 
@@ -119,15 +119,6 @@ def divided(value: Any, divisor: int) -> Any:
     return max(value // divisor, SMALLEST_SIDE) if type(value) is int and value > SMALLEST_SIDE else value
 
 
-def leaf_datasets(dataset: ConfigDict) -> Iterator[ConfigDict]:
-    """The datasets inside wrappers such as RepeatDataset and ConcatDataset."""
-    inner = dataset.get('datasets') or ([dataset.dataset] if 'dataset' in dataset else [])
-    for each in inner:
-        yield from leaf_datasets(each)
-    if not inner:
-        yield dataset
-
-
 def use_miniature(cfg: Config, root: Path) -> str:
     """Write miniature data with the config's classes and have the config read them, unless its own data exist."""
     leaves = [
@@ -138,16 +129,16 @@ def use_miniature(cfg: Config, root: Path) -> str:
     if not missing:
         return "data: the first images of the config's own"
     for split, leaf in leaves:
-        with DATASETS.switch_scope_and_registry(None) as registry:
-            bases = inspect.getmro(registry.get(leaf.type) if isinstance(leaf.type, str) else leaf.type)
-        use = next((MINIATURES[base.__name__] for base in bases if base.__name__ in MINIATURES), None)
+        use = use_cifar if type_name(leaf).startswith('CIFAR') else MINIATURES.get(find_format(leaf))
         if use is None:
             raise UserError(
                 f'{missing[0]} does not exist, and there is no miniature of what {leaf.type} reads, only of COCO, '
                 'ADE20K, ImageNet and CIFAR; put the data there'
             )
-        metainfo = {**(getattr(bases[0], 'METAINFO', None) or {}), **(leaf.get('metainfo') or {})}
-        use(leaf, split, root, metainfo, cfg)
+        with DATASETS.switch_scope_and_registry(None) as registry:
+            kind = registry.get(leaf.type) if isinstance(leaf.type, str) else leaf.type
+        published = getattr(kind, 'METAINFO', None) or {}
+        use(leaf, split, root, {**published, **(leaf.get('metainfo') or {})}, cfg)
     annotations = root / 'coco' / 'annotations'
     for evaluator in dicts_in([cfg.get('val_evaluator'), cfg.get('test_evaluator')]):
         if evaluator.get('ann_file'):
@@ -161,8 +152,6 @@ def use_coco(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any],
     leaf.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
     # Assigned, as an update would keep other prefixes.
     leaf.data_prefix = {'img': f'{split}2017/'}
-    if 'bbox_file' in leaf:  # boxes of a detector, for poses
-        leaf.bbox_file = None
 
 
 def use_ade20k(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
@@ -191,15 +180,8 @@ def use_cifar(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any]
     use_imagenet(leaf, split, root, metainfo, cfg)
 
 
-# By the class that a dataset is, or derives from.
-MINIATURES = {
-    # Derived from the next, and of another format.
-    'CocoPanopticDataset': None,
-    'CocoDataset': use_coco,
-    'BaseSegDataset': use_ade20k,
-    'CustomDataset': use_imagenet,
-    'CIFAR10': use_cifar,
-}
+# By the formats of the data checks.
+MINIATURES = {'coco': use_coco, 'ade20k': use_ade20k, 'imagenet': use_imagenet}
 
 
 class WatchTrainingHook(Hook):
