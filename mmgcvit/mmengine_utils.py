@@ -1,11 +1,12 @@
-"""What mmengine's runners give, and where mmengine needs help: building models in threads."""
+"""Read from mmengine's runners and batches, call a function on rank 0, and build models in threads."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.registry import DefaultScope
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from .config import dicts_in
+from .errors import UserError
 
 # In a message.
 IMAGES_NAMED = 16
@@ -24,6 +26,21 @@ def building_in(scope: str) -> Iterator[None]:
     """Build in a scope, one thread at a time: mmengine has one default scope for all threads."""
     with BUILDING, DefaultScope.overwrite_default_scope(scope):
         yield
+
+
+def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function on rank 0; all ranks return its result or raise its UserError."""
+    outcome: list[Any] = [None, None]
+    if get_rank() == 0:
+        try:
+            outcome[0] = function(*arguments)
+        except UserError as error:
+            outcome[1] = error
+    broadcast_object_list(outcome)
+    result, error = outcome
+    if error is not None:
+        raise error
+    return result
 
 
 def suspects(batch: Any) -> list[str]:

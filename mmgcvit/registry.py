@@ -63,7 +63,7 @@ HOOKS = child_of(
     'mmgcvit.engine.hooks.async_loss_log',
     'mmgcvit.engine.hooks.checkpoint',
     'mmgcvit.engine.hooks.preemption',
-    'mmgcvit.engine.hooks.resume',
+    'mmgcvit.engine.hooks.exact_resume',
     'mmgcvit.engine.hooks.skip_nonfinite',
     'mmgcvit.engine.precision',
 )

@@ -127,11 +127,12 @@ def write_coco(
     split: str,
     categories: Sequence[dict[str, Any]] = CATEGORIES,
     choose: Callable[[int], int] = int,
+    with_polygons: bool = False,
 ) -> None:
     """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``.
 
-    Masks are exact run lengths (polygons have no holes; 0, 6, 8, 9 do). The key ``scan`` beside COCO's own is the
-    digit's index in scikit-learn's data set. ``choose`` gives a digit's place among the categories.
+    Masks are RLE, or polygons, which lose the holes of 0, 6, 8 and 9. The key ``scan`` beside COCO's own is the digit's
+    index in scikit-learn's data set. ``choose`` gives a digit's place among the categories.
     """
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': [*categories]}
     for image_id, scene in enumerate(scenes, start=1):
@@ -141,6 +142,7 @@ def write_coco(
         content['images'].append({'id': image_id, 'file_name': file_name, 'height': height, 'width': width})
         for label, mask, scan in zip(scene.labels, scene.masks, scene.scans, strict=True):
             runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+            rle = {'size': runs['size'], 'counts': runs['counts'].decode()}
             content['annotations'].append(
                 {
                     'id': len(content['annotations']) + 1,
@@ -149,12 +151,18 @@ def write_coco(
                     'bbox': coco_mask.toBbox(runs).tolist(),
                     'area': int(coco_mask.area(runs)),
                     'iscrowd': 0,
-                    'segmentation': {'size': runs['size'], 'counts': runs['counts'].decode()},
+                    'segmentation': find_polygons(mask) if with_polygons else rle,
                     'scan': scan,
                 }
             )
     (root / 'annotations').mkdir(exist_ok=True)
     (root / 'annotations' / f'instances_{split}2017.json').write_text(json.dumps(content))
+
+
+def find_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
+    """The outlines of a mask as COCO has them: x1, y1, x2, y2, ..."""
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [outline.ravel().astype(float).tolist() for outline in outlines if len(outline) > 2]
 
 
 def digits_and_background(scene: Scene) -> NDArray[np.uint8]:

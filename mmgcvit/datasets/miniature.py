@@ -19,6 +19,8 @@ from .digits import SPLITS, UNLABELLED, Scene, SceneComposer, write_ade20k, writ
 NUM_COCO_IMAGES, NUM_ADE20K_IMAGES = {'train': 16, 'val': 6}, {'train': 8, 'val': 4}
 # Height and width as they are common in the data set, one after the other.
 COCO_SHAPES = ((480, 640), (640, 480), (427, 640), (640, 427), (640, 640), (360, 640))
+# Smallest and largest digits in sixteenths of the shorter side; all digits of every fifth image are small.
+DIGIT_SIDES = ((2, 9), (1, 1))
 ADE20K_SHAPES = ((512, 683), (683, 512), (512, 512), (450, 600))
 IMAGENET_SHAPES = ((48, 64), (64, 48), (56, 56))
 IMAGENET_NAMES = {'train': '{folder}_{number}.JPEG', 'val': 'ILSVRC2012_val_{number:08d}.JPEG'}
@@ -28,8 +30,9 @@ def write_miniature_coco(root: Path, categories: Sequence[dict[str, Any]] = COCO
     """Write ``<root>/{train,val}2017/*.jpg`` and ``<root>/annotations/instances_{train,val}2017.json``."""
     for split, number in NUM_COCO_IMAGES.items():
         composer = SceneComposer(split, seed=seed)
-        scenes = (composer.compose(COCO_SHAPES[i % len(COCO_SHAPES)]) for i in range(number))
-        write_coco(root, scenes, split, categories, partial(composer.class_of, num_classes=len(categories)))
+        scenes = (composer.compose(COCO_SHAPES[i % len(COCO_SHAPES)], *DIGIT_SIDES[i % 5 == 0]) for i in range(number))
+        choose = partial(composer.class_of, num_classes=len(categories))
+        write_coco(root, scenes, split, categories, choose, with_polygons=True)
 
 
 def write_miniature_ade20k(root: Path, num_classes: int = 150, seed: int = 0) -> None:

@@ -23,6 +23,7 @@ from torch.utils.data import BatchSampler, Sampler
 from ..errors import UserError
 from ..registry import LOOPS
 
+# Stands for the training step in the place of a sample; samples count from 1.
 WHOLE_BATCH = 0
 
 
@@ -88,14 +89,14 @@ class SeededBatchSampler(Sampler):
             )
         # Here: a data worker that is not forked does not know its process's rank.
         self.rank = get_rank()
-        self.first: tuple[int, int, int] | None = None
+        self.start: tuple[int, int, int] | None = None
 
     def begin(self, seed: int, iteration: int, skipped: int) -> None:
         """Say for which iteration of the run the next batch is, and how many batches are before it.
 
         Skipped batches are indices only: nothing of them is loaded.
         """
-        self.first = seed, iteration, skipped
+        self.start = seed, iteration, skipped
         if hasattr(self.sampler, 'seed'):
             self.sampler.seed = seed
 
@@ -104,9 +105,9 @@ class SeededBatchSampler(Sampler):
         return len(self.batches)
 
     def __iter__(self) -> Iterator[SeededIndices]:
-        if self.first is None:
+        if self.start is None:
             return
-        seed, first, skipped = self.first
+        seed, first, skipped = self.start
         batches = self.passes() if self.endless else self.batches
         for iteration, indices in enumerate(islice(batches, skipped, None), first):
             yield SeededIndices(indices, seed, self.rank, iteration)

@@ -1,8 +1,13 @@
-"""Where a run is saved and resumed: its work dir. All that is known of this is in this file.
+"""Choose the checkpoint that a run resumes from, and keep one training in a work dir.
 
-A training begins in a work dir without checkpoints (``--overwrite`` removes them after the first iteration), or goes on
-from one of them (``--resume``); one training at a time. What is in a checkpoint: ``hooks/checkpoint.py`` and
-``hooks/resume.py``.
+A training starts in a work dir without checkpoints (``--overwrite`` removes them after the first iteration), or resumes
+from one (``--resume``). How a run is resumed, in order:
+
+1. :func:`choose_checkpoint` sets ``cfg.load_from``;
+2. ``checkpoints/safe_loading.py`` reads the file as data;
+3. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
+4. ``hooks/exact_resume.py`` rebuilds the log histories;
+5. ``loops.py`` goes on at the iteration, within an epoch too, with the random numbers of an uninterrupted run.
 """
 
 import logging
@@ -14,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, get_rank, master_only
+from mmengine.dist import get_rank, master_only
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -24,23 +29,24 @@ from ..checkpoints.reading import read_meta
 from ..config import differences, parse_config, plain_settings
 from ..errors import CheckpointError, UserError, printable, shorten
 from ..files import ADDRESSES
-from .hooks.checkpoint import PREEMPTED
+from ..mmengine_utils import call_on_rank_0
+from .hooks.checkpoint import LAST, PREEMPTED
 
-# mmengine writes the path of the last checkpoint into it.
-LAST = 'last_checkpoint'
 RESUMABLE = re.compile(rf'(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED)}')
-OF_A_RUN = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED)}|{LAST}')
+# These, the best checkpoints, and the file that names the last one.
+WRITTEN_BY_RUNS = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED)}|{LAST}')
 LOCK = '.lock'
 # Data workers of a process that was killed hold its lock until they notice, which takes torch up to 5 seconds.
 SECONDS_TO_WAIT = 10
-# What --resume itself sets.
-OF_THE_COMMAND = ('load_from', 'resume')
+# --resume itself sets these.
+NOT_COMPARED = ('load_from', 'resume')
 
 
 def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     """The last checkpoint of a work dir that is whole; None where there is no checkpoint at all.
 
     That is the one that ``last_checkpoint`` names; where it is torn or gone, the newest of the others, which is logged.
+    ``mmgcvit predict WORK_DIR`` calls this too.
 
     Raises:
         CheckpointError: There are checkpoints, and none is whole.
@@ -48,12 +54,9 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     work_dir = Path(work_dir)
     found = [path for path in work_dir.glob('*.pth') if RESUMABLE.fullmatch(path.name)]
     found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    if (last := work_dir / LAST).is_file():
-        named = Path(last.read_text(errors='replace').strip() or LAST)
-        # In this folder first: a work dir may have been moved or copied.
-        found = [path for path in (work_dir / named.name, named) if path.is_file() and path != last][:1] + found
+    named = read_last(work_dir)
     problems = []
-    for path in dict.fromkeys(found):
+    for path in dict.fromkeys([named, *found] if named else found):
         try:
             check_intact(path)
         # What a disk cannot give back is as good as damaged.
@@ -70,25 +73,40 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     return None
 
 
-def choose_checkpoint(cfg: Config, resume: str | None) -> None:
-    """Set what a run starts from: for ``--resume`` the named checkpoint or the latest; for ``'auto'`` maybe none.
+def read_last(work_dir: Path) -> Path | None:
+    """The checkpoint that ``last_checkpoint`` names, if both are there."""
+    file = work_dir / LAST
+    if not file.is_file() or not (text := file.read_text(errors='replace').strip()):
+        return None
+    # In this folder first: a work dir may have been moved or copied.
+    return next((path for path in (work_dir / Path(text).name, Path(text)) if path.is_file()), None)
 
-    So one command line serves a job that is started again and again. All processes take what rank 0 has found.
+
+def choose_checkpoint(cfg: Config, resume: str | None) -> None:
+    """Set ``cfg.resume`` and ``cfg.load_from`` for ``--resume`` or a config's ``resume=True``.
+
+    Without a name, or as ``'auto'``, the latest checkpoint of the work dir is taken. In an empty work dir ``load_from``
+    is None and training starts, so that one command line serves a job that is started again and again.
+
+    Raises:
+        CheckpointError: There is no such checkpoint, or none that can be read.
     """
     if resume is None and not cfg.get('resume'):
         return
-    given = cfg.get('load_from') if resume is None else resume
-    name = None if given == 'auto' else given
-    if get_rank() == 0:
-        if name is None:
-            found = find_latest_checkpoint(cfg.work_dir)
-            print_log(f'--resume: {found or "no checkpoint yet, training begins"}', 'current')
-            name = found and str(found)
-        elif not name.startswith(ADDRESSES) and not Path(name).is_file():
-            raise CheckpointError(f'--resume {name}: there is no such checkpoint')
-    names = [name]
-    broadcast_object_list(names)
-    cfg.resume, cfg.load_from = True, names[0]
+    given = resume or cfg.get('load_from') or 'auto'
+    cfg.load_from = call_on_rank_0(find_checkpoint, given, cfg.work_dir)
+    cfg.resume = True
+
+
+def find_checkpoint(given: str, work_dir: str) -> str | None:
+    """The checkpoint to resume from: the one that was named, or for ``'auto'`` the latest in the work dir."""
+    if given == 'auto':
+        found = find_latest_checkpoint(work_dir)
+        print_log(f'--resume: {found or "no checkpoint yet, training begins"}', 'current')
+        return found and str(found)
+    if not given.startswith(ADDRESSES) and not Path(given).is_file():
+        raise CheckpointError(f'--resume {given}: there is no such checkpoint')
+    return given
 
 
 def require_unused(work_dir: str | Path) -> None:
@@ -103,7 +121,7 @@ def require_unused(work_dir: str | Path) -> None:
 
 def checkpoints_in(work_dir: str | Path) -> list[Path]:
     """All checkpoints that a run has left in a folder, and what names the last of them."""
-    return sorted(path for path in Path(work_dir).glob('*') if OF_A_RUN.fullmatch(path.name) and path.is_file())
+    return sorted(path for path in Path(work_dir).glob('*') if WRITTEN_BY_RUNS.fullmatch(path.name) and path.is_file())
 
 
 class OverwriteHook(Hook):
@@ -151,7 +169,7 @@ def warn_of_changes(cfg: Config) -> None:
     if then is None or now is None:
         print_log(f'{cfg.load_from} does not say what config it was trained with: not compared', 'current')
         return
-    changes = [words for name, words in differences(then, now) if name not in OF_THE_COMMAND]
+    changes = [words for name, words in differences(then, now) if name not in NOT_COMPARED]
     if changes:
         lines = '\n  '.join(changes)
         print_log(printable(f'resumed with other settings:\n  {lines}'), 'current', logging.WARNING)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import Runner
 from rich.progress import Progress
 
@@ -51,26 +50,11 @@ def check_work_dir(work_dir: str) -> None:
 
 
 def check_data(cfg: Config, loaders: Sequence[str]) -> None:
-    """Check the data sets of these dataloaders before anything is built; rank 0 does it for all.
-
-    What is left out is printed.
+    """Check the data sets of these dataloaders before anything is built. What is left out is printed.
 
     Raises:
         UserError: Something would stop the run later, or make its results wrong.
     """
-    errors: list[UserError | None] = [None]
-    if is_main_process():
-        try:
-            check_data_here(cfg, loaders)
-        except UserError as error:
-            errors = [error]
-    broadcast_object_list(errors)
-    if errors[0] is not None:
-        raise errors[0]
-
-
-def check_data_here(cfg: Config, loaders: Sequence[str]) -> None:
-    """:func:`check_data` of one process."""
     check_presence(cfg, loaders)
     images = settings_of(cfg)['images']
     enter_scope(cfg)

@@ -10,6 +10,7 @@ from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import is_drawn, read_config
 from ..datasets.checks.sources import leaf_datasets, type_name
 from ..errors import UserError
+from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.progress import open_progress
 from .processes import join_processes
@@ -49,7 +50,7 @@ def run_test(
         enable_tta(cfg)
     check_operators(cfg)
     join_processes(cfg)
-    check_data(cfg, ['test_dataloader'])
+    call_on_rank_0(check_data, cfg, ['test_dataloader'])
     cfg.load_from = checkpoint
     with (
         safe_checkpoint_loading(cfg.work_dir, [checkpoint] if trust_checkpoint else []) as read,

@@ -16,6 +16,7 @@ from ..config import read_config
 from ..datasets.checks import skip_damaged
 from ..datasets.checks.sources import settings_of
 from ..errors import UserError
+from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
 from .hooks.progress import open_progress
 from .hooks.summary import SummaryHook
@@ -68,7 +69,7 @@ def train(
     if not overwrite and not (cfg.get('resume') and cfg.load_from):
         require_unused(cfg.work_dir)
     skip_damaged(cfg, settings_of(cfg)['damaged_images'])
-    check_data(cfg, ['train_dataloader', 'val_dataloader'])
+    call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
     trusted = [cfg.load_from] if trust_checkpoint and cfg.get('load_from') else []
     with ExitStack() as stack:
         stack.enter_context(lock(cfg.work_dir))

@@ -14,6 +14,7 @@ from mmgcvit.engine import resume
 from mmgcvit.engine.resume import checkpoints_in, choose_checkpoint, find_latest_checkpoint
 
 from .calling import CONFIG, as_before, call  # noqa: F401
+from .toy import train_in_two
 
 
 @pytest.fixture
@@ -111,3 +112,8 @@ def test_what_cannot_be_resumed_is_refused_in_a_sentence(tmp_path):
     said = call('train', CONFIG, '--work-dir', tmp_path / 'other', '--resume', weights)
     assert 'cannot be resumed: it lacks the optimizer or the iteration; to start from its weights' in said
     assert not list(Path(tmp_path / 'other').glob('*.pth'))
+
+
+def test_of_two_processes_each_says_what_cannot_be_resumed(tmp_path):
+    for said in train_in_two(tmp_path, '--resume', tmp_path / 'none.pth', code=1):
+        assert said.splitlines()[-1] == f'train: --resume {tmp_path}/none.pth: there is no such checkpoint'

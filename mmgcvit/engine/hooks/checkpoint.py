@@ -14,6 +14,8 @@ from ...registry import HOOKS
 
 BACKEND = 'mmgcvit.AtomicBackend'
 UNFINISHED = '.unfinished'
+# mmengine writes the path of the last checkpoint into it.
+LAST = 'last_checkpoint'
 # What PreemptionHook saves; the next regular checkpoint replaces it.
 PREEMPTED = 'preempted.pth'
 

@@ -16,7 +16,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from ...registry import HOOKS
-from .checkpoint import BACKEND, PREEMPTED
+from .checkpoint import BACKEND, LAST, PREEMPTED
 
 # "Temporary failure, try again": what a job script asks for before it puts a job back into the queue.
 EXIT_CODE = os.EX_TEMPFAIL
@@ -100,5 +100,5 @@ def save(runner: Runner) -> None:
     """Save after an iteration that is not counted yet, and name the file as the last checkpoint."""
     runner.save_checkpoint(runner.work_dir, PREEMPTED, by_epoch=False, backend_args={'backend': BACKEND})
     if is_main_process():
-        Path(runner.work_dir, 'last_checkpoint').write_text(str(Path(runner.work_dir, PREEMPTED)))
+        Path(runner.work_dir, LAST).write_text(str(Path(runner.work_dir, PREEMPTED)))
     barrier()

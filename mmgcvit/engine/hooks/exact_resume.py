@@ -1,4 +1,4 @@
-"""What a run needs of its past, saved with every checkpoint as tensors and plain values and restored from them."""
+"""Save logs and LR schedulers as plain values with every checkpoint, and rebuild the log histories on resuming."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,8 @@ from mmengine.runner import Runner
 from ...errors import CheckpointError
 from ...registry import HOOKS
 
-PARTS = ('meta', 'message_hub', 'param_schedulers')
+# Parts of a checkpoint in which mmengine saves objects of its own and of NumPy's classes.
+MADE_PLAIN = ('meta', 'message_hub', 'param_schedulers')
 
 
 @HOOKS.register_module()
@@ -24,11 +25,8 @@ class ExactResumeHook(Hook):
     counters and schedules as plain values, so that a checkpoint is read without running code.
     """
 
-    # Before the hooks that save.
-    priority = 'HIGH'
-
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        for part in PARTS:
+        for part in MADE_PLAIN:
             if part in checkpoint:
                 checkpoint[part] = to_plain(checkpoint[part])
 
