@@ -27,9 +27,9 @@ PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
 # commands import.
 PRELOADED = ['tests', 'mmgcvit', *(f'{host}.{part}' for host in HOSTS for part in PARTS), 'mmgcvit.detection']
 # Commands import what does the work when they run.
-ROOMS = ('commands', 'engine', 'inference', 'visualization', 'export', 'web', 'experiments')
+SUBPACKAGES = ('commands', 'engine', 'inference', 'visualization', 'export', 'web', 'experiments')
 PRELOADED += [
-    f'mmgcvit.{room}.{path.stem}' for room in ROOMS for path in sorted((ROOT / 'mmgcvit' / room).glob('[!_]*.py'))
+    f'mmgcvit.{name}.{path.stem}' for name in SUBPACKAGES for path in sorted((ROOT / 'mmgcvit' / name).glob('[!_]*.py'))
 ]
 PRELOADED += ['torch.distributed.elastic.multiprocessing.errors', 'matplotlib.pyplot', 'timm']
 CONTEXT = multiprocessing.get_context('forkserver')

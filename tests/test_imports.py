@@ -1,4 +1,4 @@
-"""Imports run one way: each room imports only rooms before it, and backbone -> stage -> attention -> layers -> torch.
+"""Imports run one way: each subpackage imports only those before it, backbone -> stage -> attention -> layers -> torch.
 
 Read from the source, not by importing.
 """
@@ -11,8 +11,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
 
-# Rooms and single files of the package from the bottom up; each imports only what stands before it.
-ROOMS = [
+# Subpackages and single files from the bottom up; each imports only what stands before it.
+SUBPACKAGES = [
     *('version', 'errors', 'files', 'registry', 'on_demand', 'ops', 'config', 'device'),
     *('mmengine_utils', 'detection', 'checkpoints', 'models', 'datasets', 'engine'),
     *('inference', 'visualization', 'export', 'web', 'integrations', 'experiments', 'commands', '__init__', '__main__'),
@@ -62,7 +62,7 @@ def test_a_room_imports_only_rooms_below_it():
         f'{file.relative_to(PACKAGE)} imports {name}'
         for file in FILES
         for name in imports_of(file)
-        if name.split('.')[0] == 'mmgcvit' and ROOMS.index(name.split('.')[1]) > ROOMS.index(place_of(file))
+        if name.split('.')[0] == 'mmgcvit' and SUBPACKAGES.index(name.split('.')[1]) > SUBPACKAGES.index(place_of(file))
     ]
     assert not wrong
 
@@ -97,9 +97,9 @@ def test_layers_know_no_network_and_networks_not_each_other():
                 assert not name.startswith(tuple(f'mmgcvit.models.{other}' for other in others)), file
 
 
-def test_every_room_says_what_lives_there_what_may_import_it_and_where_to_begin():
+def test_every_subpackage_says_what_lives_there_what_may_import_it_and_where_to_begin():
     folders = {file.parent for file in FILES if file.name == '__init__.py' and file.parent.parent == PACKAGE}
-    assert {folder.name for folder in folders} | {path.stem for path in PACKAGE.glob('*.py')} == set(ROOMS)
+    assert {folder.name for folder in folders} | {path.stem for path in PACKAGE.glob('*.py')} == set(SUBPACKAGES)
     for folder in folders:
         assert len(ast.get_docstring(ast.parse((folder / '__init__.py').read_text()))) > 100, folder
 

@@ -1,7 +1,7 @@
 """Checkpoints of these networks: read as data, key mappings of other code bases, loading, conversion, saving.
 
-The rooms from ``models`` on may import it. Begin with :mod:`.reading`, which says where checkpoints come from, and with
-:mod:`.layout`, how other code bases name the tensors; :mod:`.unpickling` is what keeps files from running code.
+Subpackages from ``models`` on may import it. Begin with :mod:`.reading`, which says where checkpoints come from, and
+with :mod:`.layout`, how other code bases name the tensors; :mod:`.unpickling` keeps files from running code.
 """
 
 from ..errors import CheckpointError

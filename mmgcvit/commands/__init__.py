@@ -1,7 +1,6 @@
-"""The command line: a file for each command, with ``add_options(parser)`` and ``main(args)``, which gives an exit code,
-a sentence of what failed, or None; and beside them what several share: options.py and screen.py. No other
-room imports this one. main.py, where to begin, lists the commands, runs them, and says every error that a user can mend
-in one sentence.
+"""The command line: one file for each command, with ``add_options(parser)`` and ``main(args)``, which returns an exit
+code, a sentence of what failed, or None. options.py and screen.py are shared. No other subpackage imports this one.
+Begin with main.py: it lists the commands, runs them, and prints every error that a user can fix in one sentence.
 
 To be quick to say no, a command imports at its top the standard library and what is as light: neither torch nor a host
 is there for its help, for an option that is mistyped or for a file that is missing. ``main`` looks at the arguments

@@ -1,4 +1,4 @@
-"""What is done with configs and models beside using them; only ``commands`` imports this room.
+"""What is done with configs and models beside using them; only ``commands`` imports it.
 
 ``dry_run`` tries a config on small images; ``benchmark`` measures time and memory of models; ``complexity`` counts
 parameters and multiply-adds; ``ablations`` reads, writes and reports the ablation tables. Each is read alone.

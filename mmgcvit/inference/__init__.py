@@ -1,7 +1,7 @@
 """Run trained models on images and videos; get plain results, drawn pictures and JSON.
 
 :func:`load` is the way in, for Python and for ``mmgcvit predict`` alike. Begin with :mod:`.loading`, then
-:mod:`.predictor`. Rooms from ``visualization`` on may import this one.
+:mod:`.predictor`. Subpackages from ``visualization`` on may import this one.
 """
 
 from typing import TYPE_CHECKING

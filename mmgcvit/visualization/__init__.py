@@ -2,7 +2,7 @@
 
 Attention, global queries, Grad-CAM and LSA's shifts have a file each, which computes arrays and draws them (begin with
 ``attention.py``). ``mistakes.py`` compares predictions with the ground truth, ``val_images.py`` draws both during a
-training, ``curves.py`` draws logs. Experiments and commands may import this room.
+training, ``curves.py`` draws logs. Experiments and commands may import it.
 """
 
 from .attention import attention, draw_attention
