@@ -1,5 +1,4 @@
-"""Data sets: those that this project makes (``digits``, ``miniature``), reads (``imagenet_v2``), finds in a folder
-(``formats``) and looks into before anything is trained on them (``checks``). Subpackages from ``engine`` on may import
-it; of models it knows nothing. Begin with ``digits.py`` for what the demo learns, with ``checks/checking.py`` for what
-is looked at.
+"""Data sets: the demo's (``digits``), miniatures for dry runs (``miniature``), ImageNetV2; formats of own data
+(``formats``); and data checks before a training (``checks``). Subpackages from ``engine`` on may import it; it knows
+nothing of models. Begin with ``digits.py`` for the demo's data, with ``checks/check.py`` for the checks.
 """
