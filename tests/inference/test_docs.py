@@ -10,7 +10,7 @@ from ..conftest import ROOT
 from .conftest import copy_work_dirs, picture_of
 from .test_inputs import write_video
 
-SECTION = re.compile(r'## Use it on your own pictures\n(.*?)\n## ', re.DOTALL)
+SECTION = re.compile(r'## Predict\n(.*?)\n## ', re.DOTALL)
 TEXT = (ROOT / 'docs' / 'predict.md').read_text() + SECTION.search((ROOT / 'README.md').read_text())[1]
 # The work dirs that they name, and how the newest checkpoint in each is called there.
 WORK_DIRS = {
