@@ -1,12 +1,11 @@
-"""Train the rows of a paper's ablation with several seeds; write mean, deviation and published scores.
+"""Train the rows of an ablation table with several seeds; write mean, standard deviation and published scores.
 
-    mmgcvit ablate gcvit-5                              # at the demo's scale: scanned digits, on a CPU
+    mmgcvit ablate gcvit-5                              # on scanned digits, on a CPU
     mmgcvit ablate gcvit-5 --data own --gpus 8          # in full: each row's own config
-    mmgcvit ablate gcvit-5 --data my_config.py          # what the rows change, on another config
+    mmgcvit ablate gcvit-5 --data my_config.py          # the rows' changes, applied to another config
 
-Trains seed by seed over all rows, so that after each seed the table is complete, and writes it anew after each
-training. With --resume finished trainings stay, and the one that was stopped goes on from its checkpoint. Each is a
-call of mmgcvit train in a folder of its own, seed_<n>/<row>.
+Trains one seed over all rows, then the next, and rewrites the table after each training. With --resume it keeps
+finished trainings and continues the interrupted one. Each training is a call of mmgcvit train in seed_<n>/<row>.
 """
 
 import argparse
@@ -27,18 +26,18 @@ FINISHED = 'finished.json'
 
 def add_options(parser: Parser) -> None:
     parser.epilog, parser.formatter_class = __doc__.partition('\n\n')[2], argparse.RawDescriptionHelpFormatter
-    parser.add_argument('table', metavar='TABLE', help='a table of configs/ablations/tables.yml, as context')
-    parser.add_argument('--seeds', type=int, default=5, help='how many: 0, 1, ... (default: %(default)s)')
+    parser.add_argument('table', metavar='TABLE', help='a table of configs/ablations/tables.yml, for example context')
+    parser.add_argument('--seeds', type=int, default=5, help='number of seeds (default: %(default)s)')
     parser.add_argument(
         '--data',
         default='digits',
         metavar='digits|own|CONFIG',
-        help="digits: the demo's scale (default); own: each row's own config; or a config, whose data, sizes and "
-        'schedule all rows take',
+        help="digits (default): scanned digits; own: each row's own config; or a config whose data, sizes and schedule "
+        'all rows use',
     )
-    parser.add_argument('--resume', action='store_true', help='go on with what an earlier call has begun')
-    parser.add_argument('--work-dir', type=Path, help='folder for all of it (default: work_dirs/ablations/TABLE_DATA)')
-    parser.add_argument('--gpus', type=int, help='train each on so many, by torchrun (default: one, or the CPU)')
+    parser.add_argument('--resume', action='store_true', help='continue an earlier call')
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/ablations/TABLE_DATA')
+    parser.add_argument('--gpus', type=int, help='number of GPUs, used by torchrun (default: one, or the CPU)')
     add_cfg_options(parser, of='all rows')
     add_device_option(parser)
 
@@ -49,28 +48,28 @@ def main(args: argparse.Namespace) -> None:
 
     tables = read_tables(configs_with('gcvit_t_in1k.py') / TABLES)
     if args.table not in tables:
-        raise UserError(f'there is no table {args.table!r}; expected one of {", ".join(tables)}')
+        raise UserError(f'unknown table {args.table!r}; expected one of {", ".join(tables)}')
     table = tables[args.table]
     if args.data not in ('digits', 'own') and not Path(args.data).is_file():
-        raise UserError(f'--data {args.data}: expected digits, own or a config, and there is no such file')
+        raise UserError(f'--data {args.data}: expected digits, own or an existing config file')
     work_dir = args.work_dir or Path('work_dirs', 'ablations', f'{table.key}_{Path(args.data).stem}')
     if work_dir.exists() and any(work_dir.glob('seed_*')) and not args.resume:
-        raise UserError(f'{work_dir} holds trainings; go on with --resume, or name another --work-dir')
+        raise UserError(f'{work_dir} has trainings; continue them with --resume, or choose another --work-dir')
     if args.data == 'digits':
         check_digits()
         subprocess.run([sys.executable, '-m', 'mmgcvit', 'digits', str(DIGITS)], check=True)
     settings = {'data': args.data, 'gpus': args.gpus, 'cfg_options': args.cfg_options}
-    begun = work_dir / 'begun.json'
-    if begun.is_file() and json.loads(begun.read_text()) != settings:
-        raise UserError(f'{work_dir} was begun with {begun.read_text()}; take these, or name another --work-dir')
+    started = work_dir / 'started.json'
+    if started.is_file() and json.loads(started.read_text()) != settings:
+        raise UserError(f'{work_dir} was started with {started.read_text()}; use these, or another --work-dir')
     configs = write_configs(table, args.data, work_dir / 'configs')
     work_dir.mkdir(parents=True, exist_ok=True)
-    write_text(begun, json.dumps(settings))
-    note = 'Mean ± deviation of the sample over seeds, of the scores at the end of training.'
+    write_text(started, json.dumps(settings))
+    note = 'Mean ± standard deviation over seeds of the scores at the end of training.'
     if args.data != 'own':
         note += f' Trained on {"scanned digits" if args.data == "digits" else f"`{args.data}`"}.'
         if any(row.published for row in table.rows):
-            note += " The published scores are of the papers' data and sizes, not comparable in value."
+            note += " The published scores are on the papers' data and sizes, so values are not comparable."
     scores = {row.key: [] for row in table.rows}
     for seed in range(args.seeds):
         for row in table.rows:
@@ -85,7 +84,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def train(config: Path, folder: Path, seed: int, args: argparse.Namespace) -> None:
-    """Train a row with a seed by mmgcvit train, from its checkpoint where it has one."""
+    """Train a row with a seed, resuming from its checkpoint if there is one."""
     options = {**(args.cfg_options or {}), 'randomness.seed': seed}
     launcher = []
     if args.gpus:
@@ -95,4 +94,4 @@ def train(config: Path, folder: Path, seed: int, args: argparse.Namespace) -> No
     command += ['--cfg-options', *(f'{name}={value}' for name, value in options.items())]
     code = subprocess.run([sys.executable, *map(str, command)]).returncode
     if code:
-        raise UserError(f'the training in {folder} ended with code {code}, see above; go on with --resume')
+        raise UserError(f'the training in {folder} ended with code {code}, see above; continue with --resume')

@@ -1,12 +1,12 @@
-"""Time and peak memory of models, in turns within one run.
+"""Compare time and peak memory of models, in turns within one run.
 
     mmgcvit benchmark gcvit:tiny timm:gcvit_tiny swin:tiny convnext:tiny --batch 16 --modes infer train
     mmgcvit benchmark gcvit:tiny@16 gcvit:tiny@24 --sizes 800x1333
     mmgcvit benchmark configs/mask_rcnn_gcvit_t.py --sizes 800x1333 --batch 1 2
 
 Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH; swin:ARCH and convnext:ARCH of mmpretrain; timm:NAME. A config file
-is its whole model: in inference preprocessing, network and post-processing, in training losses and their gradients.
-NAME+MODULE:FUNCTION is what a function of an importable module makes of a model.
+means its whole model: preprocessing, network and post-processing in inference, losses and gradients in training.
+NAME+MODULE:FUNCTION passes the model through a function.
 """
 
 import argparse
@@ -20,16 +20,16 @@ from .options import Parser, add_device_option, check_at_least
 def add_options(parser: Parser) -> None:
     parser.epilog = __doc__.partition('\n\n')[2]
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument('models', nargs='+', metavar='MODEL', help='the first is what others are compared with')
+    parser.add_argument('models', nargs='+', metavar='MODEL', help='the others are compared with the first')
     parser.add_argument(
         '--sizes', type=image_size, nargs='+', default=[(224, 224)], metavar='SIZE', help='in pixels: 224, 800x1333'
     )
-    parser.add_argument('--batch', type=int, nargs='+', default=[1], metavar='N', help='images at a time (default: 1)')
+    parser.add_argument('--batch', type=int, nargs='+', default=[1], metavar='N', help='batch sizes (default: 1)')
     parser.add_argument('--modes', choices=('infer', 'train'), nargs='+', default=['infer'])
     parser.add_argument('--precisions', choices=('fp32', 'bf16', 'fp16'), nargs='+', default=['fp32'])
     parser.add_argument('--run', choices=('eager', 'compiled'), nargs='+', default=['eager'])
     parser.add_argument('--rounds', type=int, default=10, metavar='N', help='(default: %(default)s)')
-    parser.add_argument('--threads', type=int, metavar='N', help='of torch on a CPU (default: all cores)')
+    parser.add_argument('--threads', type=int, metavar='N', help='CPU threads (default: all cores)')
     parser.add_argument('--no-memory', action='store_true', help='leave out peak memory')
     add_device_option(parser)
 
@@ -44,7 +44,7 @@ def image_size(text: str) -> tuple[int, int]:
 
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch=1, rounds=1, threads=1)
-    sys.path.insert(0, str(Path.cwd()))  # for MODULE:FUNCTION, as python -m has it
+    sys.path.insert(0, str(Path.cwd()))  # for MODULE:FUNCTION
     import torch
 
     from ..device import chosen_device

@@ -1,7 +1,7 @@
-"""Look at all data that a config names: mmgcvit check-data CONFIG [options].
+"""Check the data of a config: mmgcvit check-data CONFIG [options].
 
-Reads each annotation file, decodes every image, and shows the number of objects of each class and what is wrong.
-Ends with code 1 where something would stop a run. Training and testing look at a few images by themselves.
+Reads all annotations, decodes every image, counts objects by class and lists what is wrong. Ends with code 1 if a run
+would stop. Training and testing check a few images by themselves.
 """
 
 import argparse
@@ -21,14 +21,12 @@ LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('config', help=CONFIG)
-    parser.add_argument(
-        '--images', type=int, metavar='N', help='open N images of each data set, chosen by chance (default: all)'
-    )
+    parser.add_argument('--images', type=int, metavar='N', help='open N random images of each data set (default: all)')
     parser.add_argument(
         '--contact-sheet',
         type=Path,
         metavar='FILE.jpg',
-        help='draw samples of each data set with their boxes, masks or labels into one picture',
+        help='draw samples of each data set with their annotations',
     )
     add_cfg_options(parser)
 
@@ -37,7 +35,7 @@ def main(args: argparse.Namespace) -> int | None:
     check_at_least(args, images=0)
     sheet = args.contact_sheet
     if sheet is not None and (sheet.suffix.lower() not in PICTURES or not sheet.absolute().parent.is_dir()):
-        raise UserError(f'--contact-sheet {sheet}: expected the name of a {", ".join(PICTURES)} file in a folder')
+        raise UserError(f'--contact-sheet {sheet}: expected a {", ".join(PICTURES)} file in an existing folder')
     cfg = read_config(args.config, overrides(args.cfg_options))
     from ..datasets.checks import check_datasets
     from ..datasets.checks.presence import check_presence
@@ -54,9 +52,9 @@ def main(args: argparse.Namespace) -> int | None:
         from ..visualization.grids import draw_contact_sheet
 
         write_image(sheet, draw_contact_sheet(cfg, LOADERS))
-        console.print(f'{sheet}: samples of the data as models are taught them', soft_wrap=True)
+        console.print(f'{sheet}: samples of the data with their annotations', soft_wrap=True)
     if not report.found:
-        console.print(f'{args.config}: no problem was found in its data', soft_wrap=True)
+        console.print(f'{args.config}: no problem found in its data', soft_wrap=True)
         return None
     errors = report.format_sentences()
     for text in errors:

@@ -1,12 +1,11 @@
-"""See it work: train and score a small model of digits.
+"""Train and score a small model on scanned digits.
 
     mmgcvit demo detect
     mmgcvit demo segment
     mmgcvit demo classify
 
-Makes its data set (data/digits) and its work dir below the folder that it is called in. Detector and segmentor start
-from the classifier that comes with the project, which is trained by the third. Each step is a command of this package,
-in a process of its own.
+Writes its data set (data/digits) and work dir into the current folder. Detector and segmentor start from the classifier
+that comes with the project. Each step runs a command of this package in a new process.
 """
 
 import argparse
@@ -25,19 +24,16 @@ from ..errors import UserError, check_installed
 from .options import Parser
 
 DIGITS = Path('data/digits')
-TAKES = 'It takes a few minutes on two cores; the time left is shown when training has begun.'
+TAKES = 'This takes a few minutes on two cores; the bar shows the time left.'
 
 
 class Model(NamedTuple):
-    """A model of the demo: its config below configs/demo, and its work dir below the demo's.
+    """A model of the demo."""
 
-    ``scores`` are what it reaches at least, by the name that is shown and the one that the host logs.
-    """
-
-    what: str
-    config: str
-    folder: str
-    scores: Mapping[tuple[str, str], float]
+    description: str
+    config: str  # in configs/demo
+    folder: str  # in the work dir
+    scores: Mapping[tuple[str, str], float]  # minimum by (shown name, logged name)
 
 
 CLASSIFIER = 'gcvit_digits_cls'
@@ -62,9 +58,7 @@ MODELS = {
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('task', nargs='?', choices=MODELS, default='detect', help='default: %(default)s')
-    parser.add_argument(
-        '--work-dir', type=Path, default='work_dirs/demo', help='folder for everything but data (default: %(default)s)'
-    )
+    parser.add_argument('--work-dir', type=Path, default='work_dirs/demo', help='output folder (default: %(default)s)')
 
 
 def main(args: argparse.Namespace) -> None:
@@ -76,28 +70,32 @@ def main(args: argparse.Namespace) -> None:
     if model.config != CLASSIFIER:
         weights = folder / 'weights' / f'{CLASSIFIER}.safetensors'
         start = ['--cfg-options', f'model.backbone.init_cfg.checkpoint={weights}']
-    console.print(f'{TAKES}\n\n[bold]1 of 2[/bold]  data: scenes of scanned handwritten digits')
+    console.print(f'{TAKES}\n\n[bold]1 of 2[/bold]  data: scenes of scanned digits')
     run('digits', DIGITS)
-    console.print(f'\n[bold]2 of 2[/bold]  {model.folder}: {model.what}; scored on scans that it has not seen')
+    console.print(f'\n[bold]2 of 2[/bold]  {model.folder}: {model.description}; scored on held-out scans')
     began = time.monotonic()
     run('train', folder / f'{model.config}.py', '--work-dir', work_dir, '--overwrite', '--progress', *start)
     show_results(model, (time.monotonic() - began) / 60, work_dir, console)
 
 
 def run(name: str, *arguments: object) -> None:
-    """Run a command of this package in a process of its own, which has said why where it fails."""
+    """Run a command of this package in a new process, which prints its own errors."""
     code = subprocess.run([sys.executable, '-m', 'mmgcvit', name, *map(str, arguments)]).returncode
     if code:
         raise SystemExit(code)
 
 
 def check_digits() -> None:
-    """Refuse to begin where the data could not be made."""
-    check_installed('making the digits', 'sklearn', 'cv2', 'pycocotools', 'timm')
+    """Require the packages that write the digits."""
+    check_installed('writing the digits', 'sklearn', 'cv2', 'pycocotools', 'timm')
 
 
 def show_results(model: Model, minutes: float, work_dir: Path, console: Console) -> None:
-    """The table, and where everything is; a score that is lower than expected fails."""
+    """Print the scores and where the results are.
+
+    Raises:
+        UserError: A score is lower than expected.
+    """
     from ..visualization.curves import read_curves
 
     table = Table('model', 'score', 'expected', 'reached', 'minutes')
@@ -108,7 +106,7 @@ def show_results(model: Model, minutes: float, work_dir: Path, console: Console)
         table.add_row(model.folder, name, f'≥ {least:g}', f'{reached:.4g}', f'{minutes:.1f}')
     console.print()
     console.print(table)
-    console.print(f'pictures, predictions beside the ground truth: {work_dir / "val_images"}', soft_wrap=True)
+    console.print(f'pictures of ground truth and predictions: {work_dir / "val_images"}', soft_wrap=True)
     console.print(f'log: {work_dir}/*/*.log', soft_wrap=True)
     if low:
         raise UserError(f'lower than expected: {", ".join(low)}')

@@ -1,8 +1,8 @@
-"""Try a config in minutes before a run of days: mmgcvit dry-run CONFIG [options].
+"""Try every step of a config in minutes: mmgcvit dry-run CONFIG [options].
 
-Builds the config's model, trains two iterations, saves, resumes, validates and tests, on small images: the first of the
-config's own data or, where these are missing, miniatures of COCO, ADE20K or ImageNet. Ends with code 1 at the first
-step that fails.
+Builds the model, trains two iterations, saves, resumes, validates and tests, on small images: the first of the config's
+own data or, if they are missing, of miniatures of COCO, ADE20K or ImageNet. Ends with code 1 at the first step that
+fails.
 """
 
 import argparse
@@ -20,9 +20,7 @@ from .options import CONFIG, Parser, add_cfg_options, check_at_least
 def add_options(parser: Parser) -> None:
     parser.add_argument('config', help=CONFIG)
     parser.add_argument('--shrink', type=int, default=8, metavar='N', help='divide image sides (default: %(default)s)')
-    parser.add_argument(
-        '--keep', type=Path, metavar='FOLDER', help='write the config as it was run, data and logs here'
-    )
+    parser.add_argument('--keep', type=Path, metavar='FOLDER', help='keep the config, data and checkpoints here')
     add_cfg_options(parser)
 
 
@@ -36,7 +34,7 @@ def main(args: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         say(f'dry run of {args.config}')
-        # What metrics and data sets print goes into a file.
+        # Metrics and data sets print into this file.
         with (folder / 'output.txt').open('w') as output, redirect_stdout(output):
             for note in shrink(cfg, folder, args.shrink):
                 say(f'  {note}')

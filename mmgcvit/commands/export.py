@@ -1,7 +1,7 @@
 """Write a trained model as an ONNX file: mmgcvit export CONFIG [CHECKPOINT] OUT.onnx [options].
 
-For images of any size and any batch size; classes, mean and standard deviation are inside. The file is compared with
-the model in onnxruntime before it gets its name.
+The file takes any image and batch size; its metadata have classes, mean and standard deviation. It is compared with the
+model in onnxruntime first.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from .options import Parser, add_model_options, load_model
 def add_options(parser: Parser) -> None:
     add_model_options(parser, device=False)
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
-    parser.add_argument('--part', choices=['backbone'], help='write that alone (default: the whole model)')
-    parser.add_argument('--overwrite', action='store_true', help='replace OUT.onnx where it is there already')
+    parser.add_argument('--part', choices=['backbone'], help='export only this part (default: the whole model)')
+    parser.add_argument('--overwrite', action='store_true', help='replace OUT.onnx')
     parser.add_argument('--no-check', action='store_true', help='do not compare the file with the model')
 
 
@@ -33,6 +33,6 @@ def main(args: argparse.Namespace) -> None:
         print('not compared with the model')
     else:
         print(
-            f'largest difference from the model in onnxruntime: {difference.largest:.1e} of the largest number '
+            f'largest difference from the model in onnxruntime: {difference.largest:.1e} of the largest value '
             f'({difference.output})'
         )

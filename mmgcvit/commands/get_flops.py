@@ -1,4 +1,4 @@
-"""Count a model's parameters and multiply-adds: mmgcvit flops CONFIG --shape HEIGHT WIDTH."""
+"""Count parameters and multiply-adds of a model: mmgcvit flops CONFIG --shape HEIGHT WIDTH."""
 
 import argparse
 
@@ -14,7 +14,7 @@ def add_options(parser: Parser) -> None:
         nargs=2,
         required=True,
         metavar=('HEIGHT', 'WIDTH'),
-        help='of the image in pixels, for example 800 1280',
+        help='image size in pixels, for example 800 1280',
     )
     add_cfg_options(parser)
 

@@ -1,9 +1,9 @@
-"""Make the digits data set: scanned handwritten digits in COCO's, ADE20K's and ImageNet's folder layouts.
+"""Write a data set of scanned digits in the formats of COCO, ADE20K and ImageNet.
 
     mmgcvit digits data/digits
 
-writes ``coco`` and ``ADEChallengeData2016`` (the same scenes), ``imagenet`` (single digits) and, in ADE20K's layout,
-``pages`` (upright or upside down) under that folder, the same files for the same options.
+writes ``coco`` and ``ADEChallengeData2016`` (the same scenes), ``imagenet`` (single digits) and, in ADE20K's format,
+``pages`` (upright or upside down). Equal options give equal files.
 """
 
 import argparse
@@ -17,18 +17,18 @@ from ..files import atomic_folder, is_up_to_date
 from .options import Parser
 
 OPTIONS_FILE = 'digits.json'
-# Of what this tool writes: sets of another version are made again.
+# Of the written files: data sets of another version are rewritten.
 VERSION = 5
 SMALLEST = 128
-# Of each scan for classification; and how much smaller than the scenes its images are.
+# Copies of each scan for classification, and their size relative to the scenes.
 COPIES = {'train': 4, 'val': 1}
 SINGLE_DIGITS_SMALLER = 4
-# Pages are small: their side, and how many there are for each scene.
+# Side of a page, and pages for each scene.
 PAGE_SIZE, PAGES = 72, 2
 
 
 def add_options(parser: Parser) -> None:
-    parser.add_argument('out', type=Path, help='the folder to make, for example data/digits')
+    parser.add_argument('out', type=Path, help='output folder, for example data/digits')
     parser.add_argument('--train', type=int, default=800, help='number of training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=80, help='number of validation images (default: %(default)s)')
     parser.add_argument('--size', type=int, default=256, help='side of the images in pixels (default: %(default)s)')

@@ -1,9 +1,9 @@
-"""Make miniatures of COCO, ADE20K and ImageNet-1K: their layout, files and classes, a few images of scanned digits.
+"""Write miniatures of COCO, ADE20K and ImageNet-1K: their files and classes, with a few images of scanned digits.
 
     mmgcvit miniature data/miniature
 
-writes ``coco``, ``ADEChallengeData2016`` and ``imagenet`` under that folder, the same files for the same seed. They
-show that a config reads its data; nothing can be learned from them.
+writes ``coco``, ``ADEChallengeData2016`` and ``imagenet``, to test that a config reads its data. Equal seeds give equal
+files.
 """
 
 import argparse
@@ -14,12 +14,12 @@ from ..files import atomic_folder, is_up_to_date
 from .options import Parser
 
 OPTIONS_FILE = 'miniature.json'
-# Of what this tool writes: sets of another version are made again.
+# Of the written files: data sets of another version are rewritten.
 VERSION = 2
 
 
 def add_options(parser: Parser) -> None:
-    parser.add_argument('out', type=Path, help='the folder to make, for example data/miniature')
+    parser.add_argument('out', type=Path, help='output folder, for example data/miniature')
     parser.add_argument('--seed', type=int, default=0, help='random seed (default: %(default)s)')
 
 

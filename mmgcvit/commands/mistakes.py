@@ -1,7 +1,6 @@
-"""Confusion matrix and worst images of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
+"""Write the confusion matrix and the worst images of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
-Goes once through the validation data. Writes the confusion matrix, and the images that the model does worst on, each
-with the ground truth beside the prediction.
+Runs once over the validation data. The worst images show the ground truth beside the prediction.
 """
 
 import argparse
@@ -14,22 +13,20 @@ from ..errors import UserError
 from ..inference.sources import check_source, find_source
 from .options import Parser, add_model_options, add_out_dir, check_at_least, resolve_out_dir
 
-FULL_DISK = '; {out_dir} has what was done until then'
-# How many confusions and images are printed.
-NAMED = 5
+FULL_DISK = '; {out_dir} has the results up to here'
+# Number of confusions and images that are printed.
+NUM_PRINTED = 5
 
 
 def add_options(parser: Parser) -> None:
     add_model_options(parser)
-    parser.add_argument('--split', choices=['val', 'test'], default='val', help='whose data (default: %(default)s)')
-    add_out_dir(parser, 'mistakes', overwrite="replace an earlier call's files")
+    parser.add_argument('--split', choices=['val', 'test'], default='val', help='default: %(default)s')
+    add_out_dir(parser, 'mistakes', overwrite='replace files of an earlier call')
     parser.add_argument(
         '--worst', type=int, default=20, metavar='N', help='draw the N worst images (default: %(default)s)'
     )
-    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='so many images at a time (default: 1)')
-    parser.add_argument(
-        '--score-thr', type=float, metavar='SCORE', help='objects of lower scores are not found (default: 0.3)'
-    )
+    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images a batch (default: 1)')
+    parser.add_argument('--score-thr', type=float, metavar='SCORE', help='minimum score of detections (default: 0.3)')
 
 
 def main(args: argparse.Namespace) -> None:
@@ -49,13 +46,13 @@ def main(args: argparse.Namespace) -> None:
     model = load_for_command(source, args.device, args.score_thr, args.trust_checkpoint)
     settings = (cfg.get(loader) or {}).get('dataset')
     if not settings:
-        raise UserError(f'the config has no {loader} with a data set')
+        raise UserError(f'the config has no {loader} with a dataset')
     with silence_output():
         dataset = build_dataset(settings, model.scope)
     classes = dataset.metainfo.get('classes') or ()
     if classes and len(classes) != len(model.classes):
         raise UserError(
-            f'the data set has {len(classes)} classes, the model {len(model.classes)}: name the config that '
+            f'the data set has {len(classes)} classes, the model {len(model.classes)}; use the config that '
             'this checkpoint was trained with'
         )
     print(f'{model.task}, {len(dataset)} images, on {format_device(model.device)}: {source.checkpoint}')
@@ -63,9 +60,9 @@ def main(args: argparse.Namespace) -> None:
         counts, worst = find_mistakes(model, dataset, args.worst, args.batch_size, progress)
     write_mistakes(args.out_dir, model, dataset, counts, worst)
     print(f'{len(dataset)} images, {COUNTED[model.task]}:')
-    for text in list_confusions(counts, model.classes, NAMED):
+    for text in list_confusions(counts, model.classes, NUM_PRINTED):
         print(f'    {text}')
     print(f'worst by {SCORES[model.task]}')
-    for mistake in worst[:NAMED]:
+    for mistake in worst[:NUM_PRINTED]:
         print(f'    {mistake.score:.3f} {mistake.path}: {mistake.text}')
     print(f'{args.out_dir}: written')

@@ -1,4 +1,4 @@
-"""Options that several commands take, and what they do."""
+"""Command-line options that several commands share."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from ..inference.sources import Source
 
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
-LEFT_OUT = (
-    'a checkpoint of that config: a file or an address; may be left out with a work dir, whose best or newest one is '
-    'taken, and with a config that trained weights come with, as those of configs/demo'
+OPTIONAL_CHECKPOINT = (
+    'a checkpoint of that config: a file or URL; optional for a work dir (default: its best or newest checkpoint) and '
+    'for configs that come with weights, such as those of configs/demo'
 )
 
 
 def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:
-    """Options of training and testing alike, as MM users know them from every MM code base."""
+    """Add the options of the MM train and test scripts."""
     parser.add_argument('--work-dir', help=f'folder for logs and checkpoints (default: {work_dir})')
     add_cfg_options(parser)
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='who started the processes'
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher of distributed runs'
     )
     parser.add_argument(
         '--progress',
         action='store_true',
-        help='show a bar, losses and scores instead of the log, which goes to its file',
+        help='show a progress bar, losses and scores; the log goes to its file only',
     )
     add_device_option(parser)
     add_trust_option(parser)
@@ -47,21 +47,21 @@ def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_di
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, which also takes positional arguments behind options."""
+    """An argument parser for commands."""
 
-    # Whether positional arguments may follow options although they may be left out.
+    # Whether optional positional arguments may follow options.
     is_intermixed = False
 
 
 def parse(command: ModuleType) -> argparse.Namespace:
-    """What this program was called with, by the options of a command; its docstring says what that is for."""
+    """Parse the arguments of this process by a command's options; its docstring is the description."""
     parser = Parser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
     return parser.parse_intermixed_args() if parser.is_intermixed else parser.parse_args()
 
 
 class Overrides(argparse.Action):
-    """KEY=VALUE ... as texts by their keys; they are read with the config."""
+    """Collect KEY=VALUE arguments as strings; they are parsed with the config."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str], option: str
@@ -88,44 +88,46 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
         '--device',
         type=device,
         default='auto',
-        help='auto: on GPUs where there are any (default); cpu, cuda, cuda:N',
+        help='auto (default): a GPU if there is one; cpu, cuda, cuda:N',
     )
 
 
 def hide_gpus(device: str) -> None:
-    """Have CUDA see no GPU for ``--device cpu``, before mmengine is imported, which looks for them once."""
+    """Hide GPUs for ``--device cpu``; call it before importing mmengine, which looks for them once."""
     if device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
 
 
 def device(text: str) -> str:
-    """What every command takes for ``--device``; whether there is such a GPU is seen later."""
+    """Parse ``--device``; whether the GPU exists is checked later."""
     if re.fullmatch(r'auto|cpu|cuda(:\d+)?', text) is None:
         raise argparse.ArgumentTypeError(f'device {text!r}: expected auto, cpu, cuda or cuda:N')
     return text
 
 
 def add_trust_option(parser: argparse.ArgumentParser) -> None:
-    """The option by which a user's own file may hold objects of any class."""
+    """Add the option to unpickle a checkpoint."""
     parser.add_argument(
         '--trust-checkpoint',
         action='store_true',
-        help='read the named checkpoint as Python does, running code in it: only for files of your own making',
+        help='unpickle the checkpoint, which can run code in it: only for your own files',
     )
 
 
-def add_source(parser: argparse.ArgumentParser, checkpoint: str | None = LEFT_OUT) -> None:
-    """Add CONFIG [CHECKPOINT] of a trained model, or its work dir, which ``find_source`` resolves."""
+def add_source(parser: argparse.ArgumentParser, checkpoint: str | None = OPTIONAL_CHECKPOINT) -> None:
+    """Add CONFIG [CHECKPOINT], which ``find_source`` resolves; CONFIG may be a work dir."""
     parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
     if checkpoint is not None:
         parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=checkpoint)
 
 
-def add_model_options(parser: argparse.ArgumentParser, checkpoint: str | None = LEFT_OUT, device: bool = True) -> None:
-    """Add CONFIG [CHECKPOINT] --device --trust-checkpoint of a trained model, which :func:`load_model` loads.
+def add_model_options(
+    parser: argparse.ArgumentParser, checkpoint: str | None = OPTIONAL_CHECKPOINT, device: bool = True
+) -> None:
+    """Add CONFIG [CHECKPOINT] --device --trust-checkpoint, from which :func:`load_model` loads a model.
 
-    ``checkpoint`` is its help; None where other files follow CONFIG, and the command itself finds out whether the first
-    is a checkpoint. Without ``device`` it runs on the CPU.
+    ``checkpoint`` is its help; None for commands that find out themselves whether the argument behind CONFIG is a
+    checkpoint. Without ``device`` the command runs on the CPU.
     """
     add_source(parser, checkpoint)
     if device:
@@ -137,7 +139,6 @@ def add_model_options(parser: argparse.ArgumentParser, checkpoint: str | None = 
 
 def load_model(args: argparse.Namespace) -> tuple[Source, Predictor]:
     """Find the config and the checkpoint, and load the model."""
-    # Training and testing, which take other options from here, need none of it.
     from ..inference.loading import load_for_command
     from ..inference.sources import find_source
 
@@ -146,22 +147,20 @@ def load_model(args: argparse.Namespace) -> tuple[Source, Predictor]:
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite: str) -> None:
-    """--out-dir and --overwrite, whose help is given; :func:`resolve_out_dir` takes what is parsed."""
+    """Add --out-dir and --overwrite, which :func:`resolve_out_dir` resolves."""
     parser.set_defaults(default_dir=Path(default))
-    parser.add_argument(
-        '--out-dir', type=Path, help=f'folder to make (default: {default}; where that is filled, {default}2, ...)'
-    )
+    parser.add_argument('--out-dir', type=Path, help=f'output folder (default: {default}, then {default}2, ...)')
     parser.add_argument('--overwrite', action='store_true', help=overwrite)
 
 
 def resolve_out_dir(args: argparse.Namespace) -> None:
-    """Count up the default folder, so that a second call needs no option, unless what is there may be replaced."""
+    """Number the default folder, so that a second call needs no option."""
     if args.out_dir is None:
         args.out_dir = args.default_dir if args.overwrite else find_free_path(args.default_dir)
 
 
 def check_at_least(args: argparse.Namespace, **least: int) -> None:
-    """Refuse numbers below the least that means something; an option that was not given is passed over."""
+    """Reject numbers below their minimum; options that were not given are skipped."""
     for name, number in least.items():
         given = getattr(args, name)
         for value in given if isinstance(given, list | tuple) else [given]:
@@ -169,8 +168,8 @@ def check_at_least(args: argparse.Namespace, **least: int) -> None:
                 raise UserError(f'--{name.replace("_", "-")} {value}: expected at least {number}')
 
 
-def config_of_run(args: argparse.Namespace) -> Config:
-    """The config of a training or test, as the common options say; they know its work dir from then on."""
+def load_run_config(args: argparse.Namespace) -> Config:
+    """Load the config of a training or test and set ``args.work_dir``."""
     from ..engine.setup import load_config
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -180,10 +179,10 @@ def config_of_run(args: argparse.Namespace) -> Config:
 
 
 @contextmanager
-def said_where_it_fails(target: Path) -> Iterator[None]:
-    """Say of a checkpoint that could not be written what it is; its folder is made."""
+def report_write_errors(target: Path) -> Iterator[None]:
+    """Create the folder of a file; report an error while the file is written as a UserError."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield
-    except Exception as error:  # torch's and safetensors' own, with the disk's reason or without.
+    except Exception as error:  # torch and safetensors raise their own types.
         raise UserError(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None

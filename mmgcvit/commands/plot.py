@@ -1,4 +1,4 @@
-"""Draw losses, learning rates and scores of trainings: mmgcvit plot WORK_DIR [WORK_DIR ...]."""
+"""Plot losses, learning rates and scores of runs: mmgcvit plot WORK_DIR [WORK_DIR ...]."""
 
 import argparse
 import math
@@ -11,7 +11,7 @@ LOWER_IS_BETTER = ('loss', 'error')
 
 
 def add_options(parser: Parser) -> None:
-    parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work dirs of trainings')
+    parser.add_argument('work_dirs', nargs='+', type=Path, metavar='WORK_DIR', help='work dirs of runs')
     parser.add_argument(
         '--keys',
         nargs='+',
@@ -20,7 +20,7 @@ def add_options(parser: Parser) -> None:
         help="what to draw, for example loss_mask coco/bbox_mAP_50 (default: all but details of COCO's scores)",
     )
     parser.add_argument(
-        '--out', type=Path, metavar='FILE.png', help='default: curves.png in the (first) work dir; also .pdf and .svg'
+        '--out', type=Path, metavar='FILE.png', help='default: curves.png in the first work dir; also .pdf and .svg'
     )
 
 

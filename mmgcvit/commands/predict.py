@@ -1,6 +1,6 @@
-"""Use a trained model on your own pictures: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options].
+"""Predict on images and videos: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options].
 
-Draws what it finds into copies of images and videos, and writes it as JSON.
+Draws predictions on copies of the inputs and writes them as JSON.
 """
 
 import argparse
@@ -10,9 +10,17 @@ from ..errors import UserError, check_installed, counted
 from ..files import ADDRESSES
 from ..inference.inputs import find_inputs
 from ..inference.sources import check_source, has_checkpoint
-from .options import LEFT_OUT, Parser, add_model_options, add_out_dir, check_at_least, load_model, resolve_out_dir
+from .options import (
+    OPTIONAL_CHECKPOINT,
+    Parser,
+    add_model_options,
+    add_out_dir,
+    check_at_least,
+    load_model,
+    resolve_out_dir,
+)
 
-FULL_DISK = '; {out_dir} has what was done until then'
+FULL_DISK = '; {out_dir} has the results up to here'
 CHECKPOINTS = ('.pth', '.pt', '.tar', '.ckpt', '.safetensors')
 
 
@@ -23,59 +31,43 @@ def add_options(parser: Parser) -> None:
         'rest',
         nargs='*',
         metavar='[CHECKPOINT] INPUT',
-        help=f"{LEFT_OUT}; then images, videos, folders of them, patterns ('photos/**/*.jpg')",
+        help=f"{OPTIONAL_CHECKPOINT}; then images, videos, folders, patterns ('photos/**/*.jpg')",
     )
-    add_out_dir(
-        parser,
-        'predictions',
-        "write beside an earlier call's files, over those of the same names",
+    add_out_dir(parser, 'predictions', 'write into an existing folder and replace files of the same names')
+    parser.add_argument(
+        '--batch-size', type=int, default=1, metavar='N', help='images, frames or tiles a batch (default: 1)'
     )
     parser.add_argument(
-        '--batch-size', type=int, default=1, metavar='N', help='images, frames or tiles at a time (default: 1)'
-    )
-    parser.add_argument(
-        '--tiles',
-        type=int,
-        metavar='SIDE',
-        help='detect objects of larger images in overlapping squares of so many pixels a side',
+        '--tiles', type=int, metavar='SIDE', help='detect in overlapping squares of SIDE pixels, for large images'
     )
     parser.add_argument(
         '--score-thr',
         '--pred-score-thr',
         type=float,
         metavar='SCORE',
-        help='leave out objects of lower scores, from pictures and JSON (default: 0.3, --track: 0.1; detection only)',
+        help='minimum score of detections (default: 0.3, with --track 0.1)',
     )
-    parser.add_argument(
-        '--track',
-        action='store_true',
-        help='number the objects of videos, each the same in all frames (detection only; needs lap)',
-    )
-    parser.add_argument('--no-save-vis', action='store_true', help='draw no pictures')
-    parser.add_argument('--no-save-pred', action='store_true', help='write no JSON and no label maps')
-    parser.add_argument(
-        '--frames',
-        type=int,
-        metavar='N',
-        help='take N frames of each video (default: all)',
-    )
+    parser.add_argument('--track', action='store_true', help='track objects through videos (needs lap)')
+    parser.add_argument('--no-save-vis', action='store_true', help='write no pictures')
+    parser.add_argument('--no-save-pred', action='store_true', help='write no JSON and no segmentation maps')
+    parser.add_argument('--frames', type=int, metavar='N', help='first N frames of each video (default: all)')
 
 
 def main(args: argparse.Namespace) -> None:
-    # FFmpeg prints errors of its own about broken videos; read when the first one is opened.
+    # Silences FFmpeg's own messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
     args.checkpoint, named = split_rest(args)
     check_at_least(args, batch_size=1, frames=1, tiles=32)
     resolve_out_dir(args)
     if args.no_save_vis and args.no_save_pred:
-        raise UserError('--no-save-vis --no-save-pred: nothing would be written; leave one of them out')
+        raise UserError('--no-save-vis and --no-save-pred together write nothing; remove one')
     check_source(args.config, args.checkpoint)
     if not named:
-        raise UserError('name what to look at behind CONFIG and CHECKPOINT: images, videos, folders or patterns')
+        raise UserError('no INPUT given; name images, videos, folders or patterns after CONFIG [CHECKPOINT]')
     inputs = find_inputs(named)
     if args.track:
         if inputs.images:
-            raise UserError(f'--track: {inputs.images[0]} is an image; name videos alone')
+            raise UserError(f'--track takes videos only; {inputs.images[0]} is an image')
         check_installed('--track', 'lap')
     from ..inference.outputs import Outputs
 
@@ -88,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
     print(f'{model.task}, {len(model.classes)} classes, on {format_device(model.device)}: {source.checkpoint}')
     if args.track:
         if model.task != 'detection':
-            raise UserError(f'--track needs a detector, whose objects it follows; this is {model.task}')
+            raise UserError(f'--track needs a detector; this is a {model.task} model')
         model.score_thr = SCORE_THRESHOLDS['low'] if args.score_thr is None else args.score_thr
     run = PredictionRun(
         model, outputs, args.batch_size, not args.no_save_vis, not args.no_save_pred, args.tiles, args.track
@@ -101,11 +93,11 @@ def main(args: argparse.Namespace) -> None:
         failed = f', {len(run.failed)} skipped' if run.failed else ''
         print(f'{" and ".join(done)} predicted{failed}: {args.out_dir}')
     if run.failed:
-        raise UserError(f'{len(run.failed)} of the inputs could not be used, named above')
+        raise UserError(f'{len(run.failed)} inputs could not be read, see above')
 
 
 def split_rest(args: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """Split what follows CONFIG into the checkpoint, None if it is left out, and the inputs."""
+    """Split the arguments behind CONFIG into the checkpoint (or None) and the inputs."""
     rest = list(args.rest)
     is_checkpoint = rest and (rest[0].startswith(ADDRESSES) or rest[0].lower().endswith(CHECKPOINTS))
     if is_checkpoint or (len(rest) > 1 and not has_checkpoint(args.config)):

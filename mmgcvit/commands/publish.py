@@ -1,7 +1,7 @@
-"""Write a trained model's weights as a file to give to others: mmgcvit publish CONFIG [CHECKPOINT] OUT.safetensors.
+"""Write a trained model's weights as safetensors: mmgcvit publish CONFIG [CHECKPOINT] OUT.safetensors.
 
-Of a checkpoint of a run it keeps the weights of the whole model, the moving average where the run has one, without
-optimizer and schedules, in a format that holds no code. ``mmgcvit predict``, ``test`` and ``load_from`` take the file.
+Keeps the weights of the whole model (EMA if the run has it) without optimizer state, in a format that holds no code.
+``mmgcvit predict``, ``test`` and ``load_from`` read the file.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 from ..files import check_target, sha256
 from ..inference.sources import check_source
 from ..version import __version__
-from .options import Parser, add_model_options, load_model, said_where_it_fails
+from .options import Parser, add_model_options, load_model, report_write_errors
 
 SUFFIX = '.safetensors'
 
@@ -37,8 +37,8 @@ def main(args: argparse.Namespace) -> None:
         'classes': json.dumps(model.classes),
         'trained_sha256': sha256(local_file(source.checkpoint)),
     }
-    with said_where_it_fails(target):
+    with report_write_errors(target):
         save_safetensors(tensors, target, metadata)
     numbers = sum(tensor.numel() for tensor in tensors.values())
-    print(f'{target}: {numbers / 1e6:.2f} M numbers, {target.stat().st_size / 1e6:.1f} MB')
+    print(f'{target}: {numbers / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
     print(f'SHA-256 {sha256(target)}')

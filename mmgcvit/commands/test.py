@@ -1,4 +1,4 @@
-"""Test a model of any task: mmgcvit test CONFIG [CHECKPOINT] [options]."""
+"""Test a model: mmgcvit test CONFIG [CHECKPOINT] [options]."""
 
 import argparse
 from pathlib import Path
@@ -6,31 +6,29 @@ from pathlib import Path
 from ..config import check_config
 from ..errors import UserError
 from ..inference.sources import check_source, find_source
-from .options import Parser, add_common_options, add_source, config_of_run, hide_gpus
+from .options import Parser, add_common_options, add_source, hide_gpus, load_run_config
 
-FULL_DISK = ': the test could not write, and has ended (work dir {work_dir}). Make room, then call it again'
+FULL_DISK = ': the test could not write to {work_dir} and has stopped. Free some space and start it again'
 
 
 def add_options(parser: Parser) -> None:
     add_source(parser)
-    parser.add_argument('--show-dir', metavar='FOLDER', help='draw every image with its predictions into this folder')
+    parser.add_argument('--show-dir', metavar='FOLDER', help='draw all images with their predictions into this folder')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
-    parser.add_argument(
-        '--tta', action='store_true', help="merge several views of each image (the config's tta_pipeline)"
-    )
+    parser.add_argument('--tta', action='store_true', help="test-time augmentation (the config's tta_pipeline)")
     parser.add_argument(
         '--test-data',
         metavar='CONFIG',
-        help='test on the data that this config describes, for example configs/_base_/datasets/imagenet_v2.py',
+        help="test on this config's data, for example configs/_base_/datasets/imagenet_v2.py",
     )
-    add_common_options(parser, work_dir='work_dirs/CONFIG_NAME; of a work dir, its folder test')
-    # CHECKPOINT may also follow options, although it may be left out.
+    add_common_options(parser, work_dir='work_dirs/CONFIG_NAME, or WORK_DIR/test')
+    # CHECKPOINT may follow options.
     parser.is_intermixed = True
 
 
 def main(args: argparse.Namespace) -> None:
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
-        raise UserError(f'--out {args.out}: predictions are pickled; expected a name ending in .pkl or .pickle')
+        raise UserError(f'--out {args.out}: expected a name ending in .pkl or .pickle')
     if args.test_data is not None:
         check_config(args.test_data)
     check_source(args.config, args.checkpoint)
@@ -42,10 +40,9 @@ def main(args: argparse.Namespace) -> None:
     check_machine(args.device, args.launcher)
     source = find_source(args.config, args.checkpoint)
     if args.work_dir is None and not source.is_named:
-        # A run's own folder stays as the run has left it.
         args.work_dir = str(Path(args.config) / 'test')
     args.config = str(source.config)
-    cfg = config_of_run(args)
+    cfg = load_run_config(args)
     with leaving_processes():
         run_test(
             cfg,

@@ -1,4 +1,4 @@
-"""Draw what a trained network does with an image: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE [options]."""
+"""Draw attention, queries, Grad-CAM or shifts: mmgcvit visualize KIND CONFIG [CHECKPOINT] IMAGE [options]."""
 
 import argparse
 from pathlib import Path
@@ -6,25 +6,27 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import find_free_path
 from ..inference.sources import check_source
-from .options import LEFT_OUT, Parser, add_model_options, load_model
+from .options import OPTIONAL_CHECKPOINT, Parser, add_model_options, load_model
 
 KINDS = {
-    'attention': 'local and global attention of a stage: of one query, and what each token receives',
-    'queries': 'the global query of each stage as maps',
-    'gradcam': 'which part of the image speaks for a class, a box, a region',
-    'shifts': "LSA's shifted copies, and which of them each patch attends to",
+    'attention': 'local and global attention of a stage, for one query and as received by each token',
+    'queries': 'the global query of each stage',
+    'gradcam': 'Grad-CAM of a class, a box or a region',
+    'shifts': "which of LSA's shifted copies each patch attends to",
 }
-SHAPE = 'CONFIG [CHECKPOINT] IMAGE [options]'
+ARGUMENTS = 'CONFIG [CHECKPOINT] IMAGE [options]'
 
 
 def add_options(parser: Parser) -> None:
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     parsers = {}
     for kind, what in KINDS.items():
-        usage = f'{parser.prog} {kind} {SHAPE}'
+        usage = f'{parser.prog} {kind} {ARGUMENTS}'
         parsers[kind] = kinds.add_parser(kind, help=what, description=f'Draw {what}.', usage=usage)
         add_model_options(parsers[kind], checkpoint=None)
-        parsers[kind].add_argument('rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=f'{LEFT_OUT}; then one image')
+        parsers[kind].add_argument(
+            'rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=f'{OPTIONAL_CHECKPOINT}; then one image'
+        )
         parsers[kind].add_argument(
             '--out',
             type=Path,
@@ -37,13 +39,13 @@ def add_options(parser: Parser) -> None:
     attention('--block', help='one of the pair, from 0 (default: the last pair)', **number)
     for add in (attention, shifts):
         add('--head', help='from 0 (default: the mean of all)', **number)
-    attention('--at', type=place, metavar='X,Y', help='the query in pixels of the image (default: the middle)')
-    gradcam('--stage', help='from 0 (default: the last of at least 4 x 4 tokens that has something)', **number)
-    gradcam('--class', dest='class_name', metavar='NAME', help='name or number (default: what the model finds first)')
-    gradcam('--box', help="of a detector, from 0 by descending score; with --class among the class's", **number)
+    attention('--at', type=parse_point, metavar='X,Y', help='the query in pixels of the image (default: the middle)')
+    gradcam('--stage', help='from 0 (default: the last of at least 4 x 4 tokens whose map is not zero)', **number)
+    gradcam('--class', dest='class_name', metavar='NAME', help='name or number (default: the highest-scoring)')
+    gradcam('--box', help='of a detector, from 0 by descending score (of --class, if given)', **number)
 
 
-def place(text: str) -> tuple[float, float]:
+def parse_point(text: str) -> tuple[float, float]:
     try:
         x, y = map(float, text.split(','))
     except ValueError:
@@ -54,14 +56,14 @@ def place(text: str) -> tuple[float, float]:
 def main(args: argparse.Namespace) -> None:
     *checkpoint, image = args.rest
     if len(checkpoint) > 1:
-        raise UserError(f'expected CONFIG, CHECKPOINT and one IMAGE; {len(checkpoint) + 2} were given')
+        raise UserError(f'expected CONFIG [CHECKPOINT] IMAGE, got {len(checkpoint) + 2} arguments')
     args.checkpoint = checkpoint[0] if checkpoint else None
     out = args.out or find_free_path(Path(f'{Path(image).stem}_{args.kind}.png'))
     if out.resolve() == Path(image).resolve():
-        raise UserError(f'--out {out} is the image itself; name another file')
+        raise UserError(f'--out {out} is the input image; choose another file')
     check_source(args.config, args.checkpoint)
     if not Path(image).is_file():
-        raise UserError(f'{image}: there is no such file')
+        raise UserError(f'{image} does not exist')
     from .. import visualization
 
     visualization.check_ending(out)
@@ -75,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
         found = visualization.gradcam(model, image, args.class_name, args.box, args.stage)
         if not found.cam.any():
             other = found.stage - 1 if found.stage else 1
-            print(f'nothing speaks for class {found.class_name} at stage {found.stage}; try --stage {other}')
+            print(f'the map of class {found.class_name} at stage {found.stage} is zero; try --stage {other}')
         figure = visualization.draw_gradcam(found)
     else:
         figure = visualization.draw_shifts(visualization.shifts(model, image, args.head))

@@ -1,6 +1,6 @@
-"""Try a model on a page in the browser: mmgcvit web CONFIG [CHECKPOINT] [options].
+"""Try a model in the browser: mmgcvit web CONFIG [CHECKPOINT] [options].
 
-The page is served to this machine only.
+Only this machine can open the page.
 """
 
 import argparse
@@ -16,15 +16,15 @@ PORT = 7860
 
 def add_options(parser: Parser) -> None:
     add_model_options(parser)
-    parser.add_argument('--port', type=int, default=PORT, help='of this machine (default: %(default)s)')
+    parser.add_argument('--port', type=int, default=PORT, help='default: %(default)s')
 
 
 def main(args: argparse.Namespace) -> None:
     if not 1 <= args.port <= 65535:
-        raise UserError(f'--port {args.port}: expected a number from 1 to 65535')
+        raise UserError(f'--port {args.port}: expected an int from 1 to 65535')
     check_source(args.config, args.checkpoint)
     check_installed('the page', 'gradio')
-    # Gradio keeps uploaded pictures in this folder, and leaves them there.
+    # Gradio does not delete uploads.
     with TemporaryDirectory() as os.environ['GRADIO_TEMP_DIR']:
         from ..web import build_page, serve_page
 

@@ -134,7 +134,7 @@ def test_what_is_refused_is_told(convert, tmp_path):
     torch.save(CIFAR.weights(), tmp_path / 'lsa.pth')
     (tmp_path / 'precious.pth').write_text('precious')
     for source, target, options, message in (
-        ('x.pth', 'y.safetensors', (), 'mmpretrain reads no safetensors'),
+        ('x.pth', 'y.safetensors', (), 'mmpretrain does not read safetensors'),
         ('x.pth', 'y.pth', ('--to', 'timm'), 'the layout of timm has no place for norm0.bias'),
         ('lsa.pth', 'y.pth', ('--to', 'timm'), 'LSA weights have no layout of timm; choose mmpretrain or original'),
         ('x.pth', 'precious.pth', (), 'exists'),

@@ -48,7 +48,7 @@ def test_seed_by_seed_over_all_rows_and_what_is_finished_is_not_trained_again(ca
     trainings.failing.add(3)
     code, printed = call('ablate', *tables, '--seeds', 2)
     assert code == 1
-    assert 'ended with code 1, see above; go on with --resume' in printed
+    assert 'ended with code 1, see above; continue with --resume' in printed
     assert '| wide MLPs | 1 | 82.00 |' in (tmp_path / 'work' / 'table.md').read_text()
     code, printed = call('ablate', *tables, '--seeds', 2, '--resume')
     assert code == 0
@@ -71,11 +71,11 @@ def test_what_cannot_be_trained_is_said_and_trains_nothing(call, tables, trainin
     call('ablate', *tables, '--seeds', 1)
     before = len(trainings.calls)
     for arguments, words in (
-        (['nothing'], "there is no table 'nothing'; expected one of small"),
+        (['nothing'], "unknown table 'nothing'; expected one of small"),
         ([*tables, '--seeds', 0], '--seeds 0: expected at least 1'),
-        (['small', '--data', 'digit'], '--data digit: expected digits, own or a config'),
-        (tables, 'holds trainings; go on with --resume'),
-        ([*tables, '--resume', '--gpus', 2], 'was begun with'),
+        (['small', '--data', 'digit'], '--data digit: expected digits, own or an existing config'),
+        (tables, 'has trainings; continue them with --resume'),
+        ([*tables, '--resume', '--gpus', 2], 'was started with'),
     ):
         code, printed = call('ablate', *arguments)
         assert code == 1

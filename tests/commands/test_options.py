@@ -37,5 +37,5 @@ def test_numbers_that_mean_nothing_are_refused():
 
 
 def test_predictions_are_written_to_a_pickle_alone():
-    with pytest.raises(SystemExit, match=r'--out scores\.json: predictions are pickled'):
+    with pytest.raises(SystemExit, match=r'--out scores\.json: expected a name'):
         run_command('test', ['configs/demo/gcvit_digits_cls.py', 'x.pth', '--out', 'scores.json'])

@@ -95,12 +95,12 @@ def test_a_run_within_the_data_is_rejected(make, tmp_path):
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
-        ([], 'expected a CONFIG, or own data by --data FOLDER, and not both'),
-        (['a.py', '--data', '.'], 'and not both'),
-        (['a.py', '--epochs', 3], '--epochs: only with --data; of a CONFIG change the lines, or take --cfg-options'),
+        ([], 'expected either a CONFIG or --data FOLDER'),
+        (['a.py', '--data', '.'], 'expected either a CONFIG'),
+        (['a.py', '--epochs', 3], '--epochs: only with --data; for a CONFIG, edit the file or use --cfg-options'),
         (['--data', '.', '--launcher', 'pytorch'], '--data trains in one process'),
         (['--data', '.', '--epochs', 0], '--epochs 0: expected at least 1'),
-        (['.'], '. is a folder; own data are trained with --data .'),
+        (['.'], '. is a folder: to train on it use --data .'),
     ],
 )
 def test_arguments_that_do_not_fit_are_rejected(arguments, words):

@@ -70,7 +70,7 @@ def test_a_video_gives_a_video_and_a_line_for_each_frame(call, models, work_dirs
     assert f'skipped: {photos}/broken.avi cannot be opened as a video' in printed
     assert printed.splitlines()[-2:] == [
         '3 images and 10 frames predicted, 2 skipped: predictions',
-        'predict: 2 of the inputs could not be used, named above',
+        'predict: 2 inputs could not be read, see above',
     ]
     assert [image['id'] for image in content(out / 'images.json')['images']] == [1, 2, 3]
     lines = lines_of(out / 'preds' / 'x' / 'film.jsonl')
@@ -86,7 +86,7 @@ def test_a_video_gives_a_video_and_a_line_for_each_frame(call, models, work_dirs
 
 
 REFUSED = {
-    'RUN': 'name what to look at behind CONFIG and CHECKPOINT',
+    'RUN': 'no INPUT given',
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
     'runs/none photos/a.png': 'there is no config runs/none, neither a file',
     'RUN/classify.py photos/a.png': 'classify.py has no checkpoint beside it',
@@ -95,8 +95,8 @@ REFUSED = {
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
     'RUN photos --tiles 64': 'tiles are for detection; this is classification',
     'RUN photos --score-thr 0.5': 'for a detector; this is classification',
-    'RUN photos --track': 'photos/a.png is an image; name videos alone',
-    'RUN photos --no-save-vis --no-save-pred': 'nothing would be written',
+    'RUN photos --track': 'takes videos only; photos/a.png is an image',
+    'RUN photos --no-save-vis --no-save-pred': 'write nothing; remove one',
     'RUN photos --out-dir /proc/x': '/proc/x cannot be written',
 }
 
