@@ -1,8 +1,7 @@
-"""Vision transformers of local and global attention for OpenMMLab.
+"""GC ViT and LSA backbones for OpenMMLab.
 
-Importing the package imports neither torch nor a host, so that commands are quick to say no: a backbone is imported
-where it is asked for, and hosts find all that there is through :mod:`mmgcvit.registry`. What else runs in the process
-is left as it is (docs/other_frameworks.md, "Beside other projects").
+Importing the package imports neither torch nor OpenMMLab packages, so that commands start quickly: backbones are
+imported at first use, and OpenMMLab packages find everything through :mod:`mmgcvit.registry`.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What detection configs need beyond mmdet. The registry imports this; without mmdet there is nothing to register."""
+"""Subclasses of mmdet's modules, each for one fault or gap of mmdet."""
 
 import logging
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ from .registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
 
 @HOOKS.register_module()
 class DropNonFinitePredictionsHook(Hook):
-    """Removes predictions whose box or score is not finite, in validation and in tests.
+    """Drop predictions with a NaN or infinite box or score, in validation and test.
 
-    pycocotools matches a NaN box with any object: a diverged network would have an AP of 1.0, and its checkpoint would
-    stay the best of the run. To be removed once pycocotools matches none.
+    pycocotools matches a NaN box with any object, so a diverged network would score an AP of 1.0. Remove this hook once
+    pycocotools does not.
     """
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class DropNonFinitePredictionsHook(Hook):
         self.images: list[str] = []
 
     def watch(self, runner: Runner) -> None:
-        """Register forward hooks on all detectors in the model, wrapped ones too."""
+        """Register forward hooks on all detectors in the model."""
         detectors = [module for module in runner.model.modules() if isinstance(module, BaseDetector)]
         self.handles = [detector.register_forward_hook(self.drop) for detector in detectors]
 
     def drop(self, model: nn.Module, arguments: Any, outputs: Any) -> None:
-        """Remove predictions; torch calls this after the forward pass."""
+        """Drop predictions; a forward hook."""
         for sample in outputs if not model.training and isinstance(outputs, list) else ():
             instances = sample.get('pred_instances')
             if instances is None:
@@ -56,14 +56,14 @@ class DropNonFinitePredictionsHook(Hook):
                 self.images.append(name_of(sample))
 
     def report(self, runner: Runner) -> None:
-        """Remove the hooks, and log the images whose predictions were removed."""
+        """Remove the forward hooks and log the images whose predictions were dropped."""
         for handle in self.handles:
             handle.remove()
         images = [name for of_process in all_gather_object(self.images) for name in of_process]
         self.images = []
         if images:
             named = f'{len(images)} images: {shorten(images, IMAGES_NAMED)}'
-            print_log(f'Predictions that are not finite were removed for {named}', 'current', logging.WARNING)
+            print_log(f'Dropped non-finite predictions for {named}', 'current', logging.WARNING)
 
     before_val = before_test = watch
     after_val = after_test = report
@@ -71,22 +71,22 @@ class DropNonFinitePredictionsHook(Hook):
 
 @MODELS.register_module()
 class RPNHead(mmdet.RPNHead):
-    """mmdet's, with predictions, and so anchors and proposals, in float32."""
+    """mmdet's RPNHead with float32 predictions, so that anchors and proposals are float32."""
 
     def forward(self, x: tuple[Tensor, ...]) -> tuple[list[Tensor], ...]:
-        """Maps (B, C, H_i, W_i) to scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i) of A anchors a place."""
+        """Feature maps (B, C, H_i, W_i) to scores (B, A, H_i, W_i) and box deltas (B, 4A, H_i, W_i) of A anchors."""
         return tuple([prediction.float() for prediction in levels] for levels in super().forward(x))
 
 
 @MODELS.register_module()
 class SingleRoIExtractor(mmdet.SingleRoIExtractor):
-    """mmdet's, in float32, for maps in either memory format.
+    """mmdet's SingleRoIExtractor in float32, for contiguous and channels-last feature maps.
 
-    mmcv's CUDA operator reads channels-last maps as if they were contiguous, and would return other numbers.
+    mmcv's CUDA operator reads channels-last maps as if they were contiguous, which gives wrong values.
     """
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
-        """Maps (B, C, H_i, W_i) and RoIs (n, 5) of image index and corners in pixels to (n, C, h, w)."""
+        """Feature maps (B, C, H_i, W_i) and RoIs (n, 5), image index and corners in pixels, to (n, C, h, w)."""
         channels_last = not feats[0].is_contiguous() and feats[0].is_contiguous(memory_format=torch.channels_last)
         with torch.autocast(rois.device.type, enabled=False):
             regions = super().forward(tuple(x.float().contiguous() for x in feats), rois.float(), roi_scale_factor)
@@ -94,21 +94,21 @@ class SingleRoIExtractor(mmdet.SingleRoIExtractor):
 
 
 class RefPointHead(MLP):
-    """DINO's ``ref_point_head`` as its authors, mmdet 3.3.0 and detrex have it: reference boxes to positional queries.
+    """DINO's ``ref_point_head`` of the authors, mmdet 3.3.0 and detrex: reference boxes to positional queries.
 
-    It takes C / 2 features per coordinate, 128 of 256 channels. onedl-mmdetection 3.5.1 encodes boxes with C features
-    and makes its head twice as wide (its issue 25): other positional queries, and no released weights fit. Every second
-    frequency of that encoding is one of mmdet's. To be removed once the fork has mmdet's decoder again.
+    It takes C / 2 features per coordinate, 128 for 256 channels. onedl-mmdetection 3.5.1 encodes boxes with C features
+    and makes the head twice as wide (its issue 25), so released weights do not fit. Every second frequency of that
+    encoding is one of mmdet's. Remove this class once the fork has mmdet's decoder again.
 
     Args:
-        channels: Of the decoder's queries, ``embed_dims``.
+        channels: ``embed_dims`` of the decoder.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__(2 * channels, channels, channels, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Sine encoding (B, n, 4 * F) of boxes, F being C / 2 or a multiple, to positional queries (B, n, C)."""
+        """Sine encodings (B, n, 4 * F) of boxes, with F = C / 2 or a multiple, to positional queries (B, n, C)."""
         frequencies = x.unflatten(-1, (4, -1, 2))  # pairs of a sine and a cosine
         step = x.shape[-1] // self.layers[0].in_features
         return super().forward(frequencies[..., ::step, :].flatten(-3))
@@ -116,17 +116,14 @@ class RefPointHead(MLP):
 
 @MODELS.register_module()
 class DINO(mmdet.DINO):
-    """mmdet's with the decoder of mmdet 3.3.0, and of which only backbone and neck train in mixed precision.
-
-    Transformer and head compute in float32.
-    """
+    """mmdet's DINO with the decoder of mmdet 3.3.0, and with transformer and head in float32 under mixed precision."""
 
     def _init_layers(self) -> None:
         super()._init_layers()
         self.decoder.ref_point_head = RefPointHead(self.embed_dims)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Images (B, 3, H, W) and their truth to losses by name."""
+        """Images (B, 3, H, W) and their ground truth to losses by name."""
         maps = self.extract_feat(batch_inputs)
         with torch.autocast(batch_inputs.device.type, enabled=False):
             found = self.forward_transformer(tuple(x.float() for x in maps), batch_data_samples)
@@ -135,28 +132,28 @@ class DINO(mmdet.DINO):
 
 @MODELS.register_module()
 class MSDeformAttnPixelDecoder(MMDetPixelDecoder):
-    """mmdet's of Mask2Former, in float32 as in its authors' code."""
+    """Mask2Former's pixel decoder in float32, as in the authors' code."""
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Maps (B, C_i, H_i, W_i) to that of masks (B, C, H_0, W_0), and to some of C channels, the smallest first."""
+        """Feature maps (B, C_i, H_i, W_i) to mask features (B, C, H_0, W_0) and some of C channels, smallest first."""
         with torch.autocast(feats[0].device.type, enabled=False):
             return super().forward([x.float() for x in feats])
 
 
-# Beyond any logit, and any side of an image in pixels.
+# Larger than any logit or image side in pixels.
 LARGEST = 1e6
 
 
 @TASK_UTILS.register_module()
 class HungarianAssigner(MMDetHungarianAssigner):
-    """mmdet's, in float32, which also matches predictions that are not finite, to anything.
+    """mmdet's HungarianAssigner in float32, which also matches NaN and infinite predictions.
 
-    SciPy raises an error for NaN costs, which would end the run. Here the losses are not finite instead, and the step
-    is skipped. To be removed once mmdet matches them.
+    SciPy raises an error for NaN costs, which would end the run. Here the losses become non-finite and the step is
+    skipped. Remove this class once mmdet does so.
     """
 
     def assign(self, pred_instances: InstanceData, *args: Any, **kwargs: Any) -> AssignResult:
-        """Match ``scores`` (n, C), logits, and ``bboxes`` (n, 4) or ``masks`` (n, ...) of predictions to the truth."""
+        """Match predictions (``scores`` (n, C), ``bboxes`` (n, 4) or ``masks`` (n, ...)) to the ground truth."""
         finite = {name: values.float().nan_to_num().clamp(-LARGEST, LARGEST) for name, values in pred_instances.items()}
         numbers = InstanceData(**finite)
         with torch.autocast(numbers.scores.device.type, enabled=False):
@@ -165,11 +162,11 @@ class HungarianAssigner(MMDetHungarianAssigner):
 
 @TRANSFORMS.register_module()
 class ApplyExifAsAnnotated(BaseTransform):
-    """Ignore an image's EXIF rotation where its annotations have the size without it.
+    """Ignore an image's EXIF rotation where the annotations were made without it.
 
-    mmcv rotates images as EXIF says. Some tools annotate the image as it is stored. Then width and height are swapped,
-    boxes lie outside of the image, and clipping leaves boxes without an area, whose losses are not finite. Square
-    images, and those upside down, cannot be told.
+    mmcv rotates images as EXIF says, but some tools annotate the stored image. Then width and height are swapped, boxes
+    are outside of the image, and clipping leaves boxes without area, whose losses are NaN. Square images and rotations
+    by 180 degrees cannot be detected.
 
     Changes ``img``, ``img_shape`` and ``ori_shape``; needs ``img_path``, and ``height`` and ``width`` of the
     annotations, without which it does nothing.

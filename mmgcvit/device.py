@@ -1,4 +1,4 @@
-"""Which device a program runs on.
+"""Choose the device.
 
 Fail if a GPU is present that torch cannot use: torch would silently fall back to the CPU.
 """
@@ -18,24 +18,24 @@ DEVICES = Path('/dev')
 
 
 def check_gpus() -> None:
-    """Refuse to go on where the machine has a GPU that torch cannot use, unless the user has hidden it."""
+    """Raise a UserError if there is a GPU that torch cannot use, unless the user has hidden it."""
     signs = [] if torch.cuda.is_available() or is_hidden() else find_gpus()
     if signs:
         raise UserError(
             f'There is a GPU here ({", ".join(signs)}), but torch {torch.__version__} cannot use it: '
-            f'"{torch_reason()}" See docs/installation.md, "When torch cannot use the GPU". To run on the CPU all the '
-            f'same: {HIDING_VARIABLE}=-1 (or --device cpu, where a command has it)'
+            f'"{torch_reason()}" See docs/installation.md, "When torch cannot use the GPU". To run on the CPU: '
+            f'{HIDING_VARIABLE}=-1, or --device cpu'
         )
 
 
 def is_hidden() -> bool:
-    """Whether the user has hidden the GPUs, or slurm (``NoDevFiles``)."""
+    """Whether the user or slurm (``NoDevFiles``) has hidden the GPUs."""
     first = os.environ.get(HIDING_VARIABLE, '0').split(',')[0].strip()
     return first in ('', 'NoDevFiles') or first.startswith('-')
 
 
 def find_gpus() -> list[str]:
-    """What tells that the machine has an NVIDIA GPU: device files, or nvidia-smi."""
+    """Find NVIDIA GPUs by device files or nvidia-smi."""
     signs = [str(path) for path in sorted(DEVICES.glob('nvidia[0-9]*'))]
     if not signs and shutil.which('nvidia-smi'):
         listed = subprocess.run(['nvidia-smi', '--list-gpus'], capture_output=True, text=True)
@@ -44,18 +44,18 @@ def find_gpus() -> list[str]:
 
 
 def torch_reason() -> str:
-    """Why torch cannot use a GPU, in its own words."""
+    """Return torch's reason for not using a GPU."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             torch.cuda.init()
-    except Exception as error:  # Whatever torch or the driver fail with is the reason.
+    except Exception as error:  # torch and the driver raise any type.
         return ' '.join(str(error).split()) or type(error).__name__
     return 'torch gives no reason'
 
 
 def chosen_device(name: str | None = None) -> torch.device:
-    """``'cpu'``, ``'cuda'``, or ``'cuda:N'``; None or ``'auto'`` is a GPU where there is one, else the CPU."""
+    """Return the device of a name: ``cpu``, ``cuda``, ``cuda:N``; None or ``auto`` is a GPU if there is one."""
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try:
@@ -65,14 +65,14 @@ def chosen_device(name: str | None = None) -> torch.device:
     if device is None or device.type not in ('cpu', 'cuda') or (device.type == 'cpu' and device.index is not None):
         raise UserError(f'device {name!r}: expected auto, cpu, cuda or cuda:N')
     if device.type == 'cuda' and not torch.cuda.is_available():
-        raise UserError(f'device {name}: torch {torch.__version__} sees no GPU here; take auto or cpu')
+        raise UserError(f'device {name}: torch {torch.__version__} sees no GPU; use auto or cpu')
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f'device {name}: torch sees {torch.cuda.device_count()} GPUs here, numbered from 0')
+        raise UserError(f'device {name}: torch sees {torch.cuda.device_count()} GPUs, numbered from 0')
     return device
 
 
 def use_device(name: str) -> torch.device:
-    """Have mmengine, which takes torch's current device, use the one of this name; see :func:`chosen_device`."""
+    """Make the device of a name torch's current one, which mmengine uses; see :func:`chosen_device`."""
     device = chosen_device(name)
     if device.type == 'cpu' and torch.cuda.is_available():
         raise UserError(f'device cpu: torch sees GPUs already; set {HIDING_VARIABLE}=-1 before starting Python')

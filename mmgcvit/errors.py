@@ -1,13 +1,13 @@
-"""Errors that a user can fix: raised anywhere, shown as one sentence by commands/main.py; and the words for them."""
+"""Errors that a user can fix, which commands/main.py prints as one sentence, and helpers for their messages."""
 
 import difflib
 import errno
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 
-# difflib's ratio of gcvit_tiny and tiny is above it.
+# Below difflib's ratio of gcvit_tiny and tiny.
 LEAST_LIKENESS = 0.55
-# What pip installs for packages that only some commands need, by their import names.
+# pip arguments for packages that only some commands need, by import name.
 BROUGHT_BY = {
     **dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[hosts]'"),
     **dict.fromkeys(('sklearn', 'cv2', 'pycocotools'), "'mmgcvit[digits]'"),
@@ -24,9 +24,9 @@ BROUGHT_BY = {
 
 
 class UserError(ValueError):
-    """Something that was given cannot be used. The message says what was given, what is allowed and what to do.
+    """An input cannot be used. The message says what was given, what is allowed and what to do.
 
-    Control characters, which names of files may hold, are escaped.
+    Control characters, as in file names, are escaped.
     """
 
     def __init__(self, message: str) -> None:
@@ -49,26 +49,26 @@ def check_installed(what: str, *names: str) -> None:
 
 
 def needs(what: str, *missing: str) -> str:
-    """A sentence with the pip command for missing packages of :data:`BROUGHT_BY`."""
+    """Say which packages are missing, with the pip command for them."""
     calls = ' and '.join(f'pip install {packages}' for packages in dict.fromkeys(BROUGHT_BY[name] for name in missing))
     return f'{what} needs {", ".join(missing)}, not installed here: {calls}'
 
 
 def printable(text: str) -> str:
-    """A text with control characters escaped."""
+    """Escape control characters."""
     return ''.join(c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text)
 
 
 def shorten(names: Sequence[str], most: int = 3) -> str:
-    """The first of many names."""
+    """List the first names."""
     return printable(', '.join(names[:most])) + (', ...' if len(names) > most else '')
 
 
 def suggest(given: str, names: Iterable[str], called: Callable[[str], str] = str) -> str:
-    """The end of a message about an unknown name: the most similar known one, or nothing."""
+    """End a message about an unknown name with the most similar known one, if there is one."""
     known = {name.lower(): name for name in names}
     alike = difflib.get_close_matches(given.lower(), known, n=1, cutoff=LEAST_LIKENESS)
-    return f'; is {printable(called(known[alike[0]]))} meant?' if alike else ''
+    return f'; did you mean {printable(called(known[alike[0]]))}?' if alike else ''
 
 
 def counted(number: int, one: str) -> str:
@@ -77,12 +77,12 @@ def counted(number: int, one: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type if it has none."""
+    """Return the first line of an error's message, or its type if there is none."""
     line = next(iter(str(error).splitlines()), '') or type(error).__name__
-    # Pillow names an image in memory by its address.
-    return 'no image' if line.startswith('cannot identify') else line
+    # Pillow's message has a memory address.
+    return 'not an image' if line.startswith('cannot identify') else line
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether an error says that the disk, or the user's part of it, is full."""
+    """Whether an error means that the disk or the user's quota is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,4 +1,4 @@
-"""Write files and folders atomically, and check before a computation that they can be written."""
+"""Write files and folders atomically; check paths before a long computation."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-# What is read as an image by its name.
+# Suffixes of images.
 IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
 IMAGE_ENDINGS += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
 ADDRESSES = ('http://', 'https://')
-# What the name of a file or folder ends in while it is written.
+# Suffix of unfinished files and folders.
 UNFINISHED = '.unfinished'
 
 
@@ -33,7 +33,7 @@ def absolute_path(path: str | Path) -> Path:
 
 
 def text_of(file: Path) -> str:
-    """The text of a UTF-8 file, without a byte order mark."""
+    """Read a UTF-8 file, without a byte order mark."""
     try:
         return file.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError:
@@ -41,7 +41,7 @@ def text_of(file: Path) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, hexadecimal."""
+    """Compute the SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()
     with path.open('rb') as file:
         while chunk := file.read(1 << 20):
@@ -50,7 +50,7 @@ def sha256(path: Path) -> str:
 
 
 def find_free_path(path: Path) -> Path:
-    """The path if it is free or an empty folder, else the first free one of its name with 2, 3, ... appended."""
+    """Append 2, 3, ... to a path until nothing or an empty folder is there."""
     others = (path.with_name(f'{path.stem}{number}{path.suffix}') for number in itertools.count(2))
     return next(p for p in itertools.chain([path], others) if not p.exists() or (p.is_dir() and not any(p.iterdir())))
 
@@ -59,11 +59,11 @@ def check_writable(folder: Path, name: str) -> None:
     """Raise a UserError that names the option if a folder, which need not exist yet, cannot be written."""
     existing = next(each for each in (folder, *absolute_path(folder).parents) if each.exists())
     try:
-        # Permissions do not tell everything: root may write, and file systems refuse.
+        # Permissions are not enough, for example on read-only file systems.
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise UserError(f'{name} cannot be written ({existing}: {error.strerror}); name another place') from None
+        raise UserError(f'{name} cannot be written ({existing}: {error.strerror}); choose another path') from None
 
 
 def check_target(target: Path, ending: str, overwrite: bool | None = False) -> None:
@@ -71,8 +71,8 @@ def check_target(target: Path, ending: str, overwrite: bool | None = False) -> N
     if target.suffix != ending:
         raise UserError(f'{target}: expected a name that ends in {ending}')
     if target.is_dir() or (target.exists() and not overwrite):
-        instead = 'remove it first' if overwrite is None else 'replace it with --overwrite'
-        raise UserError(f'{target} exists; name another file, or {instead}')
+        instead = 'remove it' if overwrite is None else 'replace it with --overwrite'
+        raise UserError(f'{target} exists; choose another file, or {instead}')
     check_writable(target.parent, str(target))
 
 
@@ -81,8 +81,8 @@ def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
     """Write a file atomically: to a temporary name beside it, which replaces it at the end.
 
     Args:
-        path: The file; its folder is made. What is there is replaced, a symbolic link too.
-        flush: Wait until the disk has the content. Without it a power cut may leave an empty file; a kill does not.
+        path: The file, which is replaced if it exists, also if it is a symbolic link. Its folder is created.
+        flush: Wait until the content is on disk, so that it survives a power cut.
 
     Yields:
         The temporary path to write to. It is removed if an error is raised.
@@ -106,13 +106,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_image(path: Path, picture: np.ndarray) -> Path:
-    """Write an image atomically, in the format of its name; gives the path.
+    """Write an image atomically, in the format of its suffix; return the path.
 
     Args:
-        path: Ends in ``.jpg``, ``.png`` or another ending that OpenCV writes.
-        picture: (height, width, 3) uint8, blue, green, red; or (height, width) of 8 or 16 bits.
+        path: With ``.jpg``, ``.png`` or another suffix that OpenCV writes.
+        picture: (height, width, 3) uint8 in BGR order, or (height, width) uint8 or uint16.
     """
-    # Nearly every command imports this module, and few need OpenCV.
+    # Most commands import this module; few need OpenCV.
     import cv2
 
     # cv2.imwrite does not report a full disk.
@@ -123,22 +123,26 @@ def write_image(path: Path, picture: np.ndarray) -> Path:
 
 
 def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> bool:
-    """Whether a folder was made with these options; a UserError if the tool has not made it."""
+    """Whether a folder was written with these options.
+
+    Raises:
+        UserError: The folder has other files.
+    """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
     if not (out / options_file).is_file():
-        raise UserError(f'{out} exists and was not made by this tool; name another folder, or remove it first')
+        raise UserError(f'{out} exists and was not written by this command; choose another folder, or remove it')
     return json.loads((out / options_file).read_text()) == options
 
 
 @contextmanager
 def atomic_folder(out: Path, options_file: str, options: Mapping[str, Any]) -> Iterator[Path]:
-    """Write a folder beside its place and move it there at the end, so that an interrupted run leaves what was there.
+    """Write a folder atomically: under a temporary name, which replaces it at the end.
 
     Args:
-        out: The folder, which :func:`is_up_to_date` has allowed to replace.
-        options_file: The name of a file in it that says what it was made with.
-        options: What to write there.
+        out: The folder, checked by :func:`is_up_to_date`.
+        options_file: The file in it for the options.
+        options: What the folder is written with.
 
     Yields:
         The temporary folder.

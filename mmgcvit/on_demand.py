@@ -1,4 +1,4 @@
-"""Import the names of a package when they are first used (PEP 562), so that importing the package is quick."""
+"""Import the names of a package at first use (PEP 562), so that importing the package is fast."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def on_demand(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of a package; ``places`` maps its names to its modules."""
+    """Create ``__getattr__`` and ``__dir__`` of a package; ``places`` maps names to modules."""
 
     def look_up(name: str) -> Any:
         if name not in places:
             raise AttributeError(f'module {package!r} has no attribute {name!r}')
-        # Says first if torch or an OpenMMLab package is missing or too old.
+        # Checks the versions of torch and OpenMMLab packages.
         import_module('mmgcvit.registry')
         return getattr(import_module(f'{package}.{places[name]}'), name)
 

@@ -1,7 +1,7 @@
-"""The package's registries, children of mmengine's; importing them checks that torch, mmengine and mmcv are new enough.
+"""Registries, children of mmengine's. Importing this module checks the versions of torch, mmengine and mmcv.
 
-mmengine, mmdet, mmseg and mmpretrain find ``dict(type='mmgcvit.GCViT', ...)`` from their own scopes: mmengine imports
-the ``registry`` of a scope that a type names, and a registry the modules of its locations.
+mmengine, mmdet, mmseg and mmpretrain find ``dict(type='mmgcvit.GCViT', ...)`` in their own scopes: mmengine imports the
+``registry`` module of the named package, and a registry imports its locations.
 """
 
 from importlib import import_module
@@ -27,7 +27,7 @@ def check_hosts() -> None:
             if error.name != name:
                 raise
             raise HostsError(
-                f"mmgcvit needs {name} {minimum} or later, and there is none: pip install 'mmgcvit[hosts]', or see "
+                f"mmgcvit needs {name} {minimum} or later, which is missing: pip install 'mmgcvit[hosts]', or see "
                 'docs/installation.md'
             ) from error
         if Version(found) < Version(minimum):
@@ -36,17 +36,16 @@ def check_hosts() -> None:
 
 check_hosts()
 
-from mmengine import registry as mmengine  # noqa: E402  (the check's message comes before an ImportError)
+from mmengine import registry as mmengine  # noqa: E402  (after the check)
 from mmengine.registry import Registry  # noqa: E402
 
 SCOPE = 'mmgcvit'
-# Nothing to register without the package.
 OF_MMDET = ['mmgcvit.detection'] if find_spec('mmdet') else []
 OF_MMPRETRAIN = ['mmgcvit.engine.layer_decay'] if find_spec('mmpretrain') else []
 
 
 def child_of(parent: Registry, *locations: str) -> Registry:
-    """A child registry whose modules are imported when something is looked up in it."""
+    """Create a child registry, which imports its locations at the first lookup."""
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=[*locations])
 
 
@@ -73,7 +72,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = child_of(mmengine.OPTIM_WRAPPER_CONSTRUCTORS, 'mmgc
 
 
 def networks() -> dict[str, type]:
-    """The registered models by name: this package's networks first, then others that have been imported."""
+    """Return the registered models by name, this package's networks first."""
     for module in NETWORKS:
         import_module(module)
     order = {name: (not kind.__module__.startswith(NETWORKS), name) for name, kind in MODELS.module_dict.items()}

@@ -1,4 +1,4 @@
-"""A Gradio page on which to try a trained model: upload a picture, see the predictions drawn."""
+"""A Gradio page: upload a picture, see the predictions of a model."""
 
 from typing import Any
 
@@ -18,8 +18,7 @@ LOWEST_SCORE = 0.05
 def build_page(model: Predictor) -> gr.Blocks:
     """Build the page of a model.
 
-    A detector's ``score_thr`` becomes :data:`LOWEST_SCORE`, so that the page's slider can filter without another
-    prediction.
+    Sets a detector's ``score_thr`` to :data:`LOWEST_SCORE`; the slider then filters without predicting again.
     """
     is_detector = model.task == 'detection'
     threshold = model.score_thr if is_detector else LOWEST_SCORE
@@ -27,7 +26,7 @@ def build_page(model: Predictor) -> gr.Blocks:
         model.score_thr = LOWEST_SCORE
 
     def predict(path: str | None, least: float) -> tuple[Any, ...]:
-        """Predict for a picture's file: the prediction, which the slider needs, and what is shown."""
+        """Return the prediction, for the slider, and what the page shows."""
         if path is None:
             return None, None, None
         try:
@@ -37,18 +36,18 @@ def build_page(model: Predictor) -> gr.Blocks:
         return prediction, *show(path, prediction, least)
 
     def show(path: str | None, prediction: Prediction | None, least: float) -> tuple[Any, Any]:
-        """The drawing and the summary of what scores at least ``least``."""
+        """Return the drawing and the summary of predictions with a score of at least ``least``."""
         if path is None or prediction is None:
             return None, None
         shown = prediction.select(np.flatnonzero(prediction.scores >= least)) if is_detector else prediction
         return model.draw(path, shown)[..., ::-1], summarise(shown, model.classes)
 
-    # With analytics on, Gradio would report to its makers and ask them for its newest version.
+    # With analytics Gradio would contact its servers.
     with gr.Blocks(title=f'mmgcvit: {model.task}', analytics_enabled=False) as page:
         found = gr.State()
         with gr.Row():
             with gr.Column():
-                # The file itself, which the model decodes as in training; a mirrored camera would turn letters around.
+                # A file, so that the model decodes it as in training; mirroring would reverse letters.
                 picture = gr.Image(
                     label='Picture',
                     type='filepath',
@@ -70,7 +69,7 @@ def build_page(model: Predictor) -> gr.Blocks:
 
 
 def summarise(prediction: Prediction, classes: list[str]) -> Any:
-    """A detector's objects as rows of a table; else the score, or the share of the pixels, of each class."""
+    """Return table rows of a detector's objects, or the score or share of pixels of each class."""
     if isinstance(prediction, Classification):
         return dict(zip(classes, prediction.scores.tolist(), strict=True))
     if isinstance(prediction, Segmentation):
@@ -80,8 +79,12 @@ def summarise(prediction: Prediction, classes: list[str]) -> Any:
 
 
 def serve_page(page: gr.Blocks, port: int) -> str:
-    """Start serving a page to this machine alone, in threads; returns its address. A UserError if the port is taken."""
-    # Requests under other host names are rejected: they come from pages of the web (DNS rebinding).
+    """Serve a page on this machine only, in threads, and return its URL.
+
+    Raises:
+        UserError: The port is in use.
+    """
+    # Reject other host names, against DNS rebinding.
     only_this_machine = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, 'localhost'])
     try:
         _, address, _ = page.launch(
@@ -96,5 +99,5 @@ def serve_page(page: gr.Blocks, port: int) -> str:
             app_kwargs={'middleware': [only_this_machine]},
         )
     except OSError:
-        raise UserError(f'port {port} is taken; name another with --port') from None
+        raise UserError(f'port {port} is in use; choose another with --port') from None
     return address

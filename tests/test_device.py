@@ -72,7 +72,7 @@ def test_a_command_refuses_before_anything_else_and_takes_the_option_for_the_cpu
     with pytest.raises(SystemExit, match=r"'xyzzy'"):
         run_command(command, [*COMMANDS[command], '--device', 'cpu', '--cfg-options', 'xyzzy=1'])
     assert os.environ['CUDA_VISIBLE_DEVICES'] == '-1'
-    with pytest.raises(SystemExit, match=f'{command}: device cuda: torch .* sees no GPU here; take auto or cpu'):
+    with pytest.raises(SystemExit, match=f'{command}: device cuda: torch .* sees no GPU; use auto or cpu'):
         run_command(command, [*COMMANDS[command], '--device', 'cuda'])
 
 

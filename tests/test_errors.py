@@ -13,7 +13,7 @@ from mmgcvit.visualization import gradcam
 
 # What needs a package, and how the sentence begins that says so.
 NEEDING = {
-    'sklearn': (check_digits, 'making the digits', 'digits'),
+    'sklearn': (check_digits, 'writing the digits', 'digits'),
     'onnxruntime': (check_onnx, 'an export', 'export'),
     'lap': (Tracker, 'tracking', 'track'),
     'pytorch_grad_cam': (lambda: gradcam(None, None), 'Grad-CAM', 'visualize'),
@@ -45,10 +45,10 @@ def test_control_characters_of_names_are_escaped():
 @pytest.mark.parametrize(
     ('given', 'asked'),
     [
-        *((name, '; is tiny meant?') for name in ('tinny', 'TINY', 'gcvit_tiny')),
-        *(('base-', '; is Base meant?'), ('resnet50', ''), ('', '')),
+        *((name, '; did you mean tiny?') for name in ('tinny', 'TINY', 'gcvit_tiny')),
+        *(('base-', '; did you mean Base?'), ('resnet50', ''), ('', '')),
     ],
 )
 def test_the_known_name_most_like_the_given_one_is_suggested(given, asked):
     assert suggest(given, {'xtiny': 1, 'tiny': 2, 'tiny2': 3, 'small': 4, 'Base': 5}) == asked
-    assert suggest('tny', ['tiny'], 'timm://gcvit_{}'.format) == '; is timm://gcvit_tiny meant?'
+    assert suggest('tny', ['tiny'], 'timm://gcvit_{}'.format) == '; did you mean timm://gcvit_tiny?'

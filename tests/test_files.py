@@ -64,7 +64,7 @@ def test_a_folder_is_up_to_date_with_the_options_that_made_it(tmp_path):
     for empty in ('nothing', 'photos'):
         assert not is_up_to_date(tmp_path / empty, 'options.json', {})
     (tmp_path / 'photos' / 'a.jpg').touch()
-    with pytest.raises(UserError, match='photos exists and was not made by this tool'):
+    with pytest.raises(UserError, match='photos exists and was not written by this command'):
         is_up_to_date(tmp_path / 'photos', 'options.json', {})
 
 

@@ -111,7 +111,7 @@ def test_importing_the_package_imports_nothing_that_it_does_not_need_yet_and_war
 @pytest.mark.slow
 def test_a_missing_host_is_named_where_it_is_needed():
     """By Python, and by a command."""
-    sentence = 'mmgcvit needs mmengine 0.10.0 or later, and there is none: '
+    sentence = 'mmgcvit needs mmengine 0.10.0 or later, which is missing: '
     sentence += "pip install 'mmgcvit[hosts]', or see docs/installation.md"
     hide = 'import sys; sys.modules["mmengine"] = None; import mmgcvit'
     ended = run([sys.executable, '-c', f'{hide}; from mmgcvit import GCViT'])

@@ -110,17 +110,7 @@ def detect_by_queries(model: nn.Module, maps: tuple[Tensor, ...]) -> object:
     sample = DetDataSample(metainfo={'batch_input_shape': size, 'img_shape': size})
     maps = [torch.zeros(found.shape) for found in maps]
     with counted_attention():
-        text = {'text_dict': longest_text(model)} if hasattr(model, 'language_model') else {}
-        return model.bbox_head(**model.forward_transformer(maps, batch_data_samples=[sample], **text))
-
-
-def longest_text(model: nn.Module) -> dict[str, Tensor]:
-    """What a detector that is told by a text what to find makes of one of as many tokens as it reads."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel  # since torch 2.3
-
-    with sdpa_kernel(SDPBackend.MATH):
-        text = model.language_model(['.' * model.language_model.max_tokens])
-    return {**text, 'embedded': model.text_feat_map(text['embedded'])}
+        return model.bbox_head(**model.forward_transformer(maps, batch_data_samples=[sample]))
 
 
 @contextmanager

@@ -35,7 +35,7 @@ for call in json.loads(sys.argv[1]):
 CONFIG, NO_CONFIG = 'configs/mask_rcnn_gcvit_t.py', 'configs/mask_rcnn_gcvit_tt.py'
 DEMO = 'configs/demo/mask_rcnn_gcvit_digits.py'
 MISTAKES = {
-    ('trian', CONFIG): 'is train meant?',
+    ('trian', CONFIG): 'did you mean train?',
     ('train', CONFIG, '--ampp'): 'unrecognized arguments: --ampp',
     ('train', CONFIG, '--device', 'gpu'): "'gpu': expected auto, cpu, cuda or cuda:N",
     ('train', CONFIG, '--cfg-options', 'a'): 'expected KEY=VALUE',
@@ -57,7 +57,7 @@ MISTAKES = {
     ('convert', 'missing.pth', 'out.pth'): 'there is no checkpoint missing.pth',
     ('benchmark', 'gcvit:tiny', '--sizes', '0'): 'expected a side or HEIGHTxWIDTH',
     ('digits', 'nowhere', '--size', '1'): 'expected at least one image each',
-    **{(name, NO_CONFIG): 'is configs/mask_rcnn_gcvit_t.py meant?' for name in ('train', 'check-data', 'dry-run')},
+    **{(name, NO_CONFIG): 'did you mean configs/mask_rcnn_gcvit_t.py?' for name in ('train', 'check-data', 'dry-run')},
     ('flops', NO_CONFIG, '--shape', '64', '64'): 'there is no config',
 }
 

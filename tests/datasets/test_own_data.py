@@ -74,7 +74,7 @@ def test_options_stand_in_the_config_and_are_said(make, tmp_path):
     [
         ('boxes', {'task': 'segment'}, 'has no annotations to segment; expected --task detect'),
         ('boxes', {'size': 'large'}, '--size large: to detect there are mini, tiny, small, base'),
-        ('boxes', {'size': 'Tinny'}, 'base; is tiny meant?'),
+        ('boxes', {'size': 'Tinny'}, 'base; did you mean tiny?'),
         ('classes', {'size': 'huge'}, 'to classify there are mini, xxtiny, xtiny, tiny, small, base, large'),
         ('boxes', {'epochs': 0}, '--epochs 0: expected at least 1'),
         ('boxes', {'image_size': 8}, '--image-size 8: expected at least 32'),

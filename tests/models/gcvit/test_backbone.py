@@ -141,7 +141,7 @@ def test_initial_weights_are_the_papers():
 def test_bad_arguments_are_refused_with_what_is_allowed():
     cases = [
         ({'arch': 'huge'}, ValueError, "'huge'.*'xxtiny'.*'large'"),
-        ({'arch': 'Large'}, ValueError, 'is large meant'),
+        ({'arch': 'Large'}, ValueError, 'did you mean large'),
         ({'arch': 3}, TypeError, 'name or a dict'),
         ({'arch': {'embed_dims': 8}}, ValueError, 'missing keys.*depths'),
         ({'arch': {**GCVIT, 'heads': 3}}, ValueError, 'unknown keys.*heads'),
