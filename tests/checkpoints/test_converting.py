@@ -165,7 +165,7 @@ def build_classifier(backbone, num_classes):
 def test_what_was_converted_is_told(convert, tmp_path):
     source = tmp_path / 'original.pth.tar'
     torch.save({'state_dict': CLASSIFIERS[1].weights(), 'state_dict_ema': CLASSIFIERS[1].weights()}, source)
-    assert 'moving average' in convert(source, tmp_path / 'classifier.pth', '--ema')
+    assert 'EMA' in convert(source, tmp_path / 'classifier.pth', '--ema')
     meta = read_checkpoint(str(tmp_path / 'classifier.pth'))['meta']
     assert (meta['source'], meta['source_layout']) == (str(source), 'the original GC ViT')
     assert 'embed_dims 8' in meta['arch']

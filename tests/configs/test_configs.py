@@ -144,6 +144,6 @@ def test_the_readme_names_each_config_once_with_its_batch():
         if name.startswith('demo/'):
             assert (batch[:11], str(images) in batch.split()) == ('1 process x', True), name
         elif name.startswith('custom'):
-            assert (batch, cfg.auto_scale_lr.enable) == (f'any x {images}, rate scaled', True), name
+            assert (batch, cfg.auto_scale_lr.enable) == (f'any x {images}, lr scaled', True), name
         else:
             assert batch == ' x '.join(map(str, [8, images] + [accumulated] * (accumulated > 1))), name
