@@ -1,4 +1,4 @@
-"""Read from mmengine's runners and batches, call a function on rank 0, and build models in threads."""
+"""Helpers for mmengine's runners, batches, ranks and scopes."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,14 +16,14 @@ from torch.nn.modules.batchnorm import _NormBase
 from .config import dicts_in
 from .errors import UserError
 
-# In a message.
+# In messages.
 IMAGES_NAMED = 16
 BUILDING = threading.RLock()
 
 
 @contextmanager
 def building_in(scope: str) -> Iterator[None]:
-    """Build in a scope, one thread at a time: mmengine has one default scope for all threads."""
+    """Build in a default scope, one thread at a time, as mmengine has one scope for all threads."""
     with BUILDING, DefaultScope.overwrite_default_scope(scope):
         yield
 
@@ -44,7 +44,7 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def suspects(batch: Any) -> list[str]:
-    """The images of a data loader's batch with pixels that are not finite; where there are none, all images."""
+    """Return the images of a batch with NaN or infinite pixels, or all images if there are none."""
     samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
     names = [name_of(sample) for sample in samples] if isinstance(samples, Sequence) else []
     images = zip(names, batch.get('inputs', ()), strict=False) if names else ()
@@ -52,30 +52,30 @@ def suspects(batch: Any) -> list[str]:
 
 
 def name_of(sample: Any) -> str:
-    """The path of a sample's image, or its number where the data set holds the images themselves."""
-    return sample.get('img_path') or f'number {sample.get("sample_idx")} of the data set'
+    """Return the path of a sample's image, or its index for datasets without files."""
+    return sample.get('img_path') or f'index {sample.get("sample_idx")}'
 
 
 def plain_model(runner: Any) -> nn.Module:
-    """A runner's model without the wrapper for several processes."""
+    """Return a runner's model without its distributed wrapper."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def optim_wrappers(runner: Any) -> list[Any]:
-    """The wrappers of a runner's optimizers, of which it may have several."""
+    """Return the optimizer wrappers of a runner."""
     wrapper = runner.optim_wrapper
     return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
 
 
 def reorders_channels(preprocessor: nn.Module) -> bool:
-    """Whether a host's data preprocessor puts blue, green, red into red, green, blue."""
-    # As mmengine, mmseg 1.2 and mmpretrain call it.
+    """Whether a data preprocessor converts BGR to RGB."""
+    # Names in mmengine, mmseg 1.2 and mmpretrain.
     names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
     return any(getattr(preprocessor, name, False) for name in names)
 
 
 def running_statistics(model: nn.Module) -> dict[str, Tensor]:
-    """What normalisation layers keep of the batches that they have seen, by its name in the model."""
+    """Return the running statistics of normalisation layers by name."""
     return {
         f'{prefix}.{name}' if prefix else name: buffer
         for prefix, module in model.named_modules()

@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> None:
         check_config(args.test_data)
     check_source(args.config, args.checkpoint)
     hide_gpus(args.device)
-    from ..engine.processes import leaving_processes
+    from ..engine.processes import leave_processes
     from ..engine.setup import check_machine
     from ..engine.test import run_test
 
@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
         args.work_dir = str(Path(args.config) / 'test')
     args.config = str(source.config)
     cfg = load_run_config(args)
-    with leaving_processes():
+    with leave_processes():
         run_test(
             cfg,
             source.checkpoint,

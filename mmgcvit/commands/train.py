@@ -101,14 +101,14 @@ def main(args: argparse.Namespace) -> None:
 
         found = read_folder(args.data)
     hide_gpus(args.device)
-    from ..engine.processes import leaving_processes
+    from ..engine.processes import leave_processes
     from ..engine.setup import check_machine
     from ..engine.train import train
 
     check_machine(args.device, args.launcher)
     if found is not None:
         args.config, args.work_dir = config_for_data(args, found)
-    with leaving_processes():
+    with leave_processes():
         train(
             load_run_config(args),
             amp=args.amp,

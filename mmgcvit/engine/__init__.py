@@ -1,5 +1,5 @@
-"""Training and testing on mmengine's Runner. Begin with ``train.py``; ``resume.py`` says where a run is saved.
+"""Training and testing on mmengine's Runner. Start with ``train.py``; ``resume.py`` explains saving and resuming.
 
-Subpackages from ``inference`` on may import it. ``hooks`` holds one subject a file; ``loops`` makes resumed runs exact;
-``precision`` and ``processes`` fit a run to its machine.
+``hooks`` has one hook a file, ``loops`` makes resumed runs exact, ``precision`` and ``processes`` adapt a run to its
+machine.
 """

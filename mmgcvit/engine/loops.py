@@ -1,7 +1,6 @@
-"""mmengine's training loops, resumable at any iteration: random draws follow from the seed and the iteration.
+"""mmengine's training loops, resumable at any iteration: seed and iteration determine the random numbers.
 
-They do not depend on what was drawn before, so there is no state of random generators to save, and none in data workers
-to be lost. How many workers load changes nothing.
+So there is no generator state to save or to lose in data workers, and the number of workers changes nothing.
 """
 
 import random
@@ -23,32 +22,32 @@ from torch.utils.data import BatchSampler, Sampler
 from ..errors import UserError
 from ..registry import LOOPS
 
-# Stands for the training step in the place of a sample; samples count from 1.
+# The training step's place among the samples, which count from 1.
 WHOLE_BATCH = 0
 
 
 def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
-    """Seed torch, NumPy and Python for one sample, or with ``sample=WHOLE_BATCH`` for the training step on a batch.
+    """Seed torch, NumPy and Python for a sample, or with ``sample=WHOLE_BATCH`` for the training step.
 
-    A cryptographic hash makes independent seeds of neighbouring numbers: 128 bits for Python, 64 for torch, and 32 for
-    NumPy, which takes several times as long for more.
+    A cryptographic hash gives independent seeds: 128 bits for Python, 64 for torch, 32 for NumPy, which is slow with
+    more.
 
     Args:
-        seed: The run's.
-        rank: The process.
-        iteration: Counted from 0 over the whole run.
-        sample: The place of a sample in its batch, from 1.
+        seed: Of the run.
+        rank: Of the process.
+        iteration: Of the run, from 0.
+        sample: Position in the batch, from 1.
     """
     digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
     random.seed(int.from_bytes(digest[:16], 'little'))
     np.random.seed(int.from_bytes(digest[16:20], 'little'))
-    # Samples are made on the CPU; seeding all devices takes several times as long as all else here.
+    # Samples are loaded on the CPU, and seeding all devices is slow.
     seed_torch = torch.manual_seed if sample == WHOLE_BATCH else torch.default_generator.manual_seed
     seed_torch(int.from_bytes(digest[20:], 'little'))
 
 
 class SeededIndices:
-    """The indices of a batch; iterating over them seeds the generators for each sample before it is loaded."""
+    """Indices of a batch; iterating over them seeds the generators for each sample."""
 
     def __init__(self, indices: Sequence[int], seed: int, rank: int, iteration: int) -> None:
         self.indices, self.seed, self.rank, self.iteration = indices, seed, rank, iteration
@@ -63,14 +62,14 @@ class SeededIndices:
 
 
 class SeededBatchSampler(Sampler):
-    """The batches of another batch sampler from any one on, seeded by iteration. None before :meth:`begin`.
+    """Batches of another batch sampler, from any position on, seeded by iteration. Empty before :meth:`begin`.
 
     Args:
-        sampler: Of indices; its ``seed``, if it has one, becomes the run's.
+        sampler: Samples indices; its ``seed``, if it has one, becomes the run's.
         batch_size: Samples in a batch of one process.
-        batch_sampler: The other one's config; by default consecutive indices make a batch.
-        drop_last: For that default, whether an incomplete last batch is left out.
-        endless: Whether one pass over the data follows the other, as loops over iterations need it.
+        batch_sampler: Config of the other batch sampler; default: consecutive indices.
+        drop_last: For the default, whether to drop an incomplete last batch.
+        endless: Repeat the data, as iteration-based loops need.
     """
 
     def __init__(
@@ -87,21 +86,18 @@ class SeededBatchSampler(Sampler):
             self.batches = DATA_SAMPLERS.build(
                 batch_sampler, default_args={'sampler': sampler, 'batch_size': batch_size}
             )
-        # Here: a data worker that is not forked does not know its process's rank.
+        # Read here, as a spawned data worker does not know the rank.
         self.rank = get_rank()
         self.start: tuple[int, int, int] | None = None
 
     def begin(self, seed: int, iteration: int, skipped: int) -> None:
-        """Say for which iteration of the run the next batch is, and how many batches are before it.
-
-        Skipped batches are indices only: nothing of them is loaded.
-        """
+        """Set the iteration of the next batch, and how many batches to skip without loading them."""
         self.start = seed, iteration, skipped
         if hasattr(self.sampler, 'seed'):
             self.sampler.seed = seed
 
     def __len__(self) -> int:
-        """Batches of one pass."""
+        """Number of batches in one pass."""
         return len(self.batches)
 
     def __iter__(self) -> Iterator[SeededIndices]:
@@ -120,12 +116,12 @@ class SeededBatchSampler(Sampler):
 
 
 def seeded(dataloader: dict, endless: bool = False) -> ConfigDict:
-    """The config of a dataloader whose batches are those of :class:`SeededBatchSampler`."""
+    """Return a dataloader config with a :class:`SeededBatchSampler`."""
     seeded = ConfigDict(deepcopy(dataloader))
     if not seeded.get('batch_size') or not seeded.get('sampler'):
         raise UserError(
             'train_dataloader needs a map-style dataset, a sampler and a batch_size; otherwise training cannot resume '
-            "within an epoch. Set them, or take mmengine's loop: train_cfg.type=EpochBasedTrainLoop"
+            "within an epoch. Set them, or use mmengine's loop: train_cfg.type=EpochBasedTrainLoop"
         )
     seeded.batch_sampler = {
         'type': SeededBatchSampler,
@@ -137,25 +133,25 @@ def seeded(dataloader: dict, endless: bool = False) -> ConfigDict:
 
 
 def require_batches(batches: SeededBatchSampler) -> None:
-    """Refuse a dataset that gives no batch."""
+    """Raise a UserError if there is no batch."""
     if len(batches) == 0:
         raise UserError(
-            f'train_dataloader gives no batch: its samples, divided among {get_world_size()} processes, make none of '
-            f'{batches.batch_size}; take a smaller batch_size, fewer processes, or drop_last=False'
+            f'train_dataloader has fewer samples than a batch of {batches.batch_size} on each of {get_world_size()} '
+            'processes; use a smaller batch_size, fewer processes, or drop_last=False'
         )
 
 
 @LOOPS.register_module()
 class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
-    """mmengine's loop over epochs, resumable at any iteration.
+    """mmengine's epoch-based loop, resumable at any iteration.
 
     Args:
         runner: The runner.
-        dataloader: The config of the training data's, with a ``batch_size``.
-        **kwargs: As for mmengine's: ``max_epochs``, ``val_begin``, ``val_interval``, ...
+        dataloader: Config of the training dataloader, with a ``batch_size``.
+        **kwargs: mmengine's: ``max_epochs``, ``val_begin``, ``val_interval``, ...
 
     Raises:
-        UserError: There is no ``batch_size``, or not one batch.
+        UserError: There is no ``batch_size``, or no batch.
     """
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
@@ -165,31 +161,31 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
         require_batches(self.batches)
 
     def run_epoch(self) -> None:
-        """Iterate one epoch, or what is left of it."""
+        """Train one epoch, or the rest of it."""
         done = self._iter - self._epoch * len(self.dataloader)
-        # Otherwise the iterations were counted in batches of another size: the epoch begins anew.
+        # Restart the epoch if iterations were counted with another batch size.
         self.skipped = done if 0 <= done <= len(self.dataloader) else 0
         self.batches.begin(self.runner.seed, self._iter, self.skipped)
         super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Train on one batch, the ``idx``-th of this process's epoch."""
+        """Train on one batch."""
         seed_generators(self.runner.seed, self.batches.rank, self._iter, WHOLE_BATCH)
         super().run_iter(self.skipped + idx, data_batch)
 
 
 @LOOPS.register_module()
 class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
-    """mmengine's loop over iterations, resumable at any of them; for arguments see :class:`EpochBasedTrainLoop`."""
+    """mmengine's iteration-based loop, resumable at any iteration; arguments as for :class:`EpochBasedTrainLoop`."""
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
         super().__init__(runner, seeded(dataloader, endless=True), **kwargs)
         self.batches: SeededBatchSampler = self.dataloader.batch_sampler
         require_batches(self.batches)
         self.dataloader_iterator = BatchesOfLoop(self)
-        # mmengine 0.10 has started persistent workers here, before hooks can prepare them.
+        # mmengine 0.10 starts persistent workers here, too early for hooks.
         self.dataloader._iterator = None
-        # Of later mmengines: what is trained already is skipped by the iterator, which loads nothing of it.
+        # For later mmengine: the iterator skips without loading.
         self.fast_forward_on_resume = False
 
     def run_iter(self, data_batch: Any) -> None:
@@ -198,9 +194,9 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
 
 
 class BatchesOfLoop:
-    """The batches of a loop over iterations, from the one that it goes on with.
+    """Batches of an iteration-based loop, from the iteration that it resumes at.
 
-    A resumed loop of mmengine first asks to skip those before: by ``skip_iter``, in version 0.10 by calls of ``next``.
+    mmengine first asks to skip earlier ones: by ``skip_iter``, in version 0.10 by ``next``.
     """
 
     def __init__(self, loop: IterBasedTrainLoop) -> None:

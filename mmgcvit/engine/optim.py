@@ -1,7 +1,7 @@
-"""Few groups of parameters for the optimizer, whose step is fused where torch can.
+"""Merge the parameter groups of an optimizer, and fuse its step.
 
-mmengine's constructor makes a group of each parameter, hundreds for a detector, and torch's optimizers take one group
-after the other: kernels for many parameters at once get one, and schedules and logs walk over all groups at each step.
+mmengine's constructor makes a group of each parameter, hundreds for a detector. torch's optimizers launch kernels group
+by group, and LR schedulers and logs iterate over all groups at each step.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ from torch.optim import Adam, AdamW
 
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-# What constructors note in a group beside the settings that they have made of it; optimizers read none of these.
+# Keys that constructors add to a group and optimizers do not read.
 NOTES = ('params', 'param_name', 'lr_mult', 'decay_mult')
-# How a step is computed, in numbers that differ by rounding; the rest of a group's settings says what is computed.
+# Settings for how a step is computed; results differ by rounding.
 KERNELS = ('fused', 'foreach')
 
 
 class MergesGroups:
-    """For a constructor of mmengine's kind: has its groups of equal settings merged, and its optimizer fused."""
+    """Mixin for optimizer wrapper constructors: merge groups of equal settings and fuse the optimizer."""
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         is_free = {*KERNELS, 'differentiable'}.isdisjoint(self.optimizer_cfg)
@@ -31,7 +31,7 @@ class MergesGroups:
         return super().__call__(model)
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any) -> None:
-        """Add a module's parameters to the groups; the whole model's call, which has no prefix, merges them."""
+        """Add a module's parameters to the groups; the outermost call, without prefix, merges them."""
         super().add_params(params, module, prefix=prefix, **kwargs)
         if prefix:
             return
@@ -43,24 +43,24 @@ class MergesGroups:
             members = next((members for found, members in merged if found == settings), None)
             if members is None:
                 merged.append((settings, members := {}))
-            # A parameter that several modules share comes once.
+            # Shared parameters once.
             members |= dict.fromkeys(group['params'])
         params[:] = [{'params': list(members), **settings} for settings, members in merged]
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class GroupedParamsOptimWrapperConstructor(MergesGroups, DefaultOptimWrapperConstructor):
-    """mmengine's constructor, whose groups of equal settings become one, and whose Adam or AdamW is fused if it can be.
+    """mmengine's constructor with merged parameter groups and, if possible, a fused Adam or AdamW.
 
-    ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``, all else as for mmengine's.
-    Set ``optimizer.fused`` or ``optimizer.foreach`` to choose torch's kernels yourself.
+    ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``; other keys as for
+    mmengine's. Set ``optimizer.fused`` or ``optimizer.foreach`` to choose torch's kernels.
     """
 
 
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
-    """Whether an optimizer is Adam or AdamW and torch has a fused step of it where a model is: versions differ."""
+    """Whether an optimizer is Adam or AdamW and this torch can fuse it on a model's devices."""
     kind = settings.get('type')
-    # A fused SGD whose first step GradScaler leaves out begins with whatever its momentum's memory held.
+    # Not SGD: if GradScaler skips its first fused step, momentum starts from uninitialised memory.
     if (OPTIMIZERS.get(kind) if isinstance(kind, str) else kind) not in (Adam, AdamW):
         return False
     for device, dtype in {(parameter.device, parameter.dtype) for parameter in model.parameters()}:
@@ -68,6 +68,6 @@ def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
         number.grad = torch.zeros_like(number)
         try:
             OPTIMIZERS.build({**settings, 'params': [number], 'fused': True}).step()
-        except Exception:  # Whatever it says, also of wrong settings: with these the optimizer itself is built next.
+        except Exception:  # Wrong settings raise again when the optimizer is built.
             return False
     return True

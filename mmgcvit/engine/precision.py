@@ -1,4 +1,4 @@
-"""Mixed precision that fits the GPU, and TF32, in which NVIDIA GPUs since Ampere may multiply float32."""
+"""Mixed precision by what the GPU supports, and TF32."""
 
 from typing import Any
 
@@ -15,12 +15,11 @@ from ..registry import HOOKS, OPTIM_WRAPPERS
 class TF32Hook(Hook):
     """Allow or forbid TF32 in matrix products and convolutions while a runner trains, validates or tests.
 
-    mmengine has no setting for it. By default torch allows TF32 in convolutions and, since version 1.12, forbids it in
-    matrix products, of which transformers are made. It affects GPUs only, and in mixed precision only what stays in
-    float32. After the run torch's settings are what they were before.
+    mmengine has no setting for it. torch allows TF32 in convolutions but, since version 1.12, not in matrix products,
+    of which transformers are made. It affects GPUs only. torch's settings are restored after the run.
 
     Args:
-        enabled: Whether both may use TF32. In this project's configs: ``default_hooks.tf32.enabled``.
+        enabled: Whether both use TF32; ``default_hooks.tf32.enabled`` in this project's configs.
     """
 
     priority = 'VERY_HIGH'
@@ -29,7 +28,7 @@ class TF32Hook(Hook):
         self.enabled = enabled
 
     def before_run(self, runner: Runner) -> None:
-        # Not set_float32_matmul_precision, which affects CPUs too.
+        # set_float32_matmul_precision would affect CPUs too.
         self.previous = [(part, part.allow_tf32) for part in (torch.backends.cuda.matmul, torch.backends.cudnn)]
         for part, _ in self.previous:
             part.allow_tf32 = self.enabled
@@ -39,17 +38,17 @@ class TF32Hook(Hook):
             part.allow_tf32 = value
 
 
-# Older GPUs emulate bfloat16, slowly, and report that they support it.
+# Older GPUs report support but emulate bfloat16 slowly.
 FIRST_CAPABILITY_WITH_BFLOAT16 = (8, 0)
 
 
 @OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
 def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
-    """Train in mixed precision on a GPU, in bfloat16 where the GPU supports it; in float32 on a CPU.
+    """Build a mixed-precision wrapper: bfloat16 if the GPU supports it, else float16; float32 on a CPU.
 
-    mmengine's ``AmpOptimWrapper`` stops on machines without a GPU, and uses float16 by default. It also scales the loss
-    under bfloat16, which has the range of float32 and needs no scale: there the scale would double every 2,000 steps
-    until it overflows, at step 222,000 with torch's defaults. So bfloat16 trains without a gradient scaler.
+    mmengine's ``AmpOptimWrapper`` fails without a GPU and defaults to float16. It also scales the loss in bfloat16,
+    where the scale would double every 2,000 steps until it overflows (step 222,000 with torch's defaults), so here
+    bfloat16 trains without a gradient scaler.
 
     Args:
         dtype: ``'bfloat16'`` or ``'float16'`` to choose one.

@@ -20,10 +20,9 @@ ON_CPU = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_bu
 
 
 def join_processes(cfg: Config) -> None:
-    """Join the other processes of a launcher, before anything is checked, so that rank 0 can do so for all.
+    """Join the process group of a launcher; first of all, so that rank 0 can check for all ranks.
 
-    Without a GPU over gloo, and with SyncBN, which has no CPU version, as BN: mmengine's ``init_dist`` calls
-    ``torch.cuda.set_device``, and its Runner wraps the model for that GPU.
+    Without a GPU it uses gloo, and BN instead of SyncBN, which has no CPU version. mmengine's ``init_dist`` needs GPUs.
     """
     if cfg.launcher == 'none' or is_distributed():
         return
@@ -33,8 +32,8 @@ def join_processes(cfg: Config) -> None:
         return
     if cfg.launcher != 'pytorch' or 'RANK' not in os.environ:
         raise UserError(
-            f'--launcher {cfg.launcher}: there is no GPU here, or no process group; start processes on the CPU with '
-            'tools/dist_train.sh or tools/dist_test.sh'
+            f'--launcher {cfg.launcher} needs GPUs; start several processes on the CPU with tools/dist_train.sh or '
+            'tools/dist_test.sh'
         )
     timeout = settings.get('timeout')
     dist.init_process_group('gloo', **({} if timeout is None else {'timeout': timedelta(seconds=timeout)}))
@@ -43,13 +42,12 @@ def join_processes(cfg: Config) -> None:
 
 
 @contextmanager
-def leaving_processes() -> Iterator[None]:
-    """Leave the process group at the end of a run, also of one that was preempted.
+def leave_processes() -> Iterator[None]:
+    """Leave the process group at the end of a run, also of a preempted one.
 
-    Over gloo the process ends here, its files written. Otherwise torch now and then aborts a finished process
-    ("terminate called without an active exception": a thread of ``ProcessGroupGloo`` asks for Python's lock while
-    Python ends), and the launcher calls the run failed; ``destroy_process_group`` does not help. To be removed once
-    Python 3.14, which lets such threads wait, is the oldest supported.
+    With gloo, end the process here. Otherwise torch sometimes aborts it ("terminate called without an active
+    exception": a thread of ``ProcessGroupGloo`` asks for the GIL while Python exits) and the launcher reports a failed
+    run; ``destroy_process_group`` does not help. Remove this once Python 3.14 is the oldest supported.
     """
     code = 0
     try:

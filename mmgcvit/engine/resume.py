@@ -7,7 +7,7 @@ from one (``--resume``). How a run is resumed, in order:
 2. ``checkpoints/safe_loading.py`` reads the file as data;
 3. mmengine's ``Runner.resume`` restores weights, optimizer, LR schedulers, epoch and iteration;
 4. ``hooks/exact_resume.py`` rebuilds the log histories;
-5. ``loops.py`` goes on at the iteration, within an epoch too, with the random numbers of an uninterrupted run.
+5. ``loops.py`` continues at the iteration, also within an epoch, with the random numbers of an uninterrupted run.
 """
 
 import logging
@@ -33,23 +33,23 @@ from ..mmengine_utils import call_on_rank_0
 from .hooks.checkpoint import LAST, PREEMPTED
 
 RESUMABLE = re.compile(rf'(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED)}')
-# These, the best checkpoints, and the file that names the last one.
+# Also the best checkpoints and the file with the name of the last one.
 WRITTEN_BY_RUNS = re.compile(rf'(best_.+_)?(epoch|iter)_\d+\.pth|{re.escape(PREEMPTED)}|{LAST}')
 LOCK = '.lock'
-# Data workers of a process that was killed hold its lock until they notice, which takes torch up to 5 seconds.
+# Data workers of a killed process keep its lock until they end, up to 5 seconds later.
 SECONDS_TO_WAIT = 10
-# --resume itself sets these.
+# Set by --resume itself.
 NOT_COMPARED = ('load_from', 'resume')
 
 
 def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The last checkpoint of a work dir that is whole; None where there is no checkpoint at all.
+    """Find the latest readable checkpoint of a work dir; None if there is no checkpoint.
 
-    That is the one that ``last_checkpoint`` names; where it is torn or gone, the newest of the others, which is logged.
-    ``mmgcvit predict WORK_DIR`` calls this too.
+    It is the one in ``last_checkpoint``, or the newest other one if that is truncated or missing; each that is passed
+    over is logged. ``mmgcvit predict WORK_DIR`` uses this too.
 
     Raises:
-        CheckpointError: There are checkpoints, and none is whole.
+        CheckpointError: None of the checkpoints can be read.
     """
     work_dir = Path(work_dir)
     found = [path for path in work_dir.glob('*.pth') if RESUMABLE.fullmatch(path.name)]
@@ -59,7 +59,6 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     for path in dict.fromkeys([named, *found] if named else found):
         try:
             check_intact(path)
-        # What a disk cannot give back is as good as damaged.
         except (CheckpointError, OSError) as error:
             problems.append(str(error))
             print_log(printable(f'passed over: {error}'), 'current', logging.WARNING)
@@ -68,25 +67,25 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
     if problems:
         raise CheckpointError(
             f'{work_dir} has no checkpoint that can be read ({shorten(problems)}); name one, train in another folder '
-            '(--work-dir), or begin anew with --overwrite'
+            '(--work-dir), or start anew with --overwrite'
         )
     return None
 
 
 def read_last(work_dir: Path) -> Path | None:
-    """The checkpoint that ``last_checkpoint`` names, if both are there."""
+    """Return the checkpoint named in ``last_checkpoint``, if both exist."""
     file = work_dir / LAST
     if not file.is_file() or not (text := file.read_text(errors='replace').strip()):
         return None
-    # In this folder first: a work dir may have been moved or copied.
+    # This folder first, as a work dir may have been moved or copied.
     return next((path for path in (work_dir / Path(text).name, Path(text)) if path.is_file()), None)
 
 
 def choose_checkpoint(cfg: Config, resume: str | None) -> None:
     """Set ``cfg.resume`` and ``cfg.load_from`` for ``--resume`` or a config's ``resume=True``.
 
-    Without a name, or as ``'auto'``, the latest checkpoint of the work dir is taken. In an empty work dir ``load_from``
-    is None and training starts, so that one command line serves a job that is started again and again.
+    Without a name, or for ``'auto'``, it is the latest checkpoint of the work dir. In an empty work dir ``load_from``
+    is None and training starts, so that one command line serves all starts of a job.
 
     Raises:
         CheckpointError: There is no such checkpoint, or none that can be read.
@@ -99,33 +98,33 @@ def choose_checkpoint(cfg: Config, resume: str | None) -> None:
 
 
 def find_checkpoint(given: str, work_dir: str) -> str | None:
-    """The checkpoint to resume from: the one that was named, or for ``'auto'`` the latest in the work dir."""
+    """Return the checkpoint to resume from: the given one, or for ``'auto'`` the latest in the work dir."""
     if given == 'auto':
         found = find_latest_checkpoint(work_dir)
-        print_log(f'--resume: {found or "no checkpoint yet, training begins"}', 'current')
+        print_log(f'--resume: {found or "no checkpoint yet, training starts"}', 'current')
         return found and str(found)
     if not given.startswith(ADDRESSES) and not Path(given).is_file():
-        raise CheckpointError(f'--resume {given}: there is no such checkpoint')
+        raise CheckpointError(f'--resume {given}: no such checkpoint')
     return given
 
 
 def require_unused(work_dir: str | Path) -> None:
-    """Refuse to begin a training where an earlier one has left checkpoints."""
+    """Raise a CheckpointError if a work dir has checkpoints of an earlier training."""
     found = checkpoints_in(work_dir)
     if found:
         raise CheckpointError(
-            f"{work_dir} holds an earlier run's checkpoints ({shorten([path.name for path in found])}). Go on from "
+            f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in found])}). Continue from "
             'them with --resume, train in another folder (--work-dir), or remove them with --overwrite'
         )
 
 
 def checkpoints_in(work_dir: str | Path) -> list[Path]:
-    """All checkpoints that a run has left in a folder, and what names the last of them."""
+    """List the checkpoints of a run in a folder, and ``last_checkpoint``."""
     return sorted(path for path in Path(work_dir).glob('*') if WRITTEN_BY_RUNS.fullmatch(path.name) and path.is_file())
 
 
 class OverwriteHook(Hook):
-    """For ``--overwrite``, remove an earlier run's checkpoints after the first iteration, which most faults prevent."""
+    """For ``--overwrite``: remove an earlier run's checkpoints after the first iteration, when most errors are past."""
 
     # Before the hooks that save.
     priority = 'HIGH'
@@ -142,7 +141,7 @@ class OverwriteHook(Hook):
 
 @contextmanager
 def lock(work_dir: str | Path) -> Iterator[None]:
-    """Keep other trainings out of a work dir for as long as this one runs, however it ends; rank 0 does it."""
+    """Lock a work dir against other trainings; rank 0 only. The lock ends with the process."""
     if get_rank() != 0:
         yield
         return
@@ -151,23 +150,22 @@ def lock(work_dir: str | Path) -> Iterator[None]:
         held = FileLock(Path(work_dir, LOCK)).acquire(timeout=SECONDS_TO_WAIT)
     except Timeout:
         raise UserError(
-            f"another training runs in {work_dir}, and two would remove each other's checkpoints. Wait for its end, or "
-            'train in another folder (--work-dir)'
+            f'another training is running in {work_dir}; wait for it to end, or train in another folder (--work-dir)'
         ) from None
     with held:
         yield
 
 
 def warn_of_changes(cfg: Config) -> None:
-    """Log one warning with the settings that are not those of the run that is resumed: ``name: then -> now``.
+    """Log the settings that differ from the resumed run's in one warning: ``name: then -> now``.
 
-    The checkpoint's config is text that is parsed, never run.
+    The config in the checkpoint is parsed, never run.
     """
     if not cfg.get('resume') or not cfg.get('load_from') or get_rank() != 0:
         return
     then, now = parse_config(read_meta(cfg.load_from).get('cfg')), plain_settings(cfg)
     if then is None or now is None:
-        print_log(f'{cfg.load_from} does not say what config it was trained with: not compared', 'current')
+        print_log(f'{cfg.load_from} has no config to compare with', 'current')
         return
     changes = [words for name, words in differences(then, now) if name not in NOT_COMPARED]
     if changes:

@@ -1,4 +1,4 @@
-"""What trainings and tests begin with: their config, and checks of the machine and the data."""
+"""Set up a training or test: load the config, check the machine and the data, build the runner."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ from .hooks.progress import ProgressHook
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
-    """Refuse GPUs that torch cannot use, a ``--device`` that is not there, and mmcv operators that do not load."""
+    """Raise a UserError for GPUs that torch cannot use, an absent ``--device``, or broken mmcv operators."""
     check_gpus()
     if launcher != 'none' and device.startswith('cuda:'):
-        raise UserError(f'--device {device}: each process takes a GPU of its own; choose with CUDA_VISIBLE_DEVICES')
+        raise UserError(f'--device {device}: each process uses its own GPU; choose GPUs with CUDA_VISIBLE_DEVICES')
     use_device(device)
     check_operators_load()
 
@@ -32,7 +32,7 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
 def load_config(
     path: str, options: Mapping[str, Any] | None = None, work_dir: str | None = None, launcher: str = 'none'
 ) -> Config:
-    """Read a config with options; ``work_dir`` is the named one, the config's, or ``work_dirs/CONFIG_NAME``.
+    """Read a config with options and set ``work_dir``: the given one, the config's, or ``work_dirs/CONFIG_NAME``.
 
     Raises:
         UserError: The work dir cannot be written, or there is no such config or setting.
@@ -45,15 +45,15 @@ def load_config(
 
 
 def check_work_dir(work_dir: str) -> None:
-    """Refuse a work dir that cannot be written; it need not be there."""
+    """Raise a UserError if a work dir, which need not exist, cannot be written."""
     check_writable(Path(work_dir), f'the work dir {work_dir} (--work-dir)')
 
 
 def check_data(cfg: Config, loaders: Sequence[str]) -> None:
-    """Check the data sets of these dataloaders before anything is built. What is left out is printed.
+    """Check the datasets of these dataloaders and print what would be left out.
 
     Raises:
-        UserError: Something would stop the run later, or make its results wrong.
+        UserError: The data would stop the run later or make its results wrong.
     """
     check_presence(cfg, loaders)
     images = settings_of(cfg)['images']
@@ -61,7 +61,7 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> None:
     report = check_datasets(cfg, loaders, images, Progress(disable=True))
     errors = report.format_sentences()
     if errors:
-        raise UserError('\n'.join([*errors, "'mmgcvit check-data CONFIG' looks at all images"]))
+        raise UserError('\n'.join([*errors, "'mmgcvit check-data CONFIG' checks all images"]))
     notes = report.format_sentences(stops=False) + report.notes
     sys.stderr.write(''.join(f'data: {note}\n' for note in notes))
     sys.stderr.flush()
@@ -70,7 +70,7 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> None:
 def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
     """Build mmengine's runner of a config."""
     if cfg.get('runner_type', 'Runner') != 'Runner':
-        raise UserError(f'runner_type={cfg.runner_type}: only Runner is supported here')
+        raise UserError(f'runner_type={cfg.runner_type}: only Runner is supported')
     runner = Runner.from_cfg(cfg)
     if progress is not None:
         runner.register_hook(progress)

@@ -1,4 +1,4 @@
-"""Test a checkpoint by a config. Reads from the top: options, checks, mmengine's Runner, test."""
+"""Test a checkpoint: options, checks, mmengine's Runner, test."""
 
 from copy import deepcopy
 
@@ -27,20 +27,20 @@ def run_test(
     progress: bool = False,
     trust_checkpoint: bool = False,
 ) -> None:
-    """Test a checkpoint as a config of :func:`.setup.load_config` says.
+    """Test a checkpoint with a config of :func:`.setup.load_config`.
 
     Args:
-        cfg: Is changed as the options say.
-        checkpoint: A file or an address.
+        cfg: Changed in place by the options.
+        checkpoint: A file or URL.
         test_data: A config whose data to test on.
         show_dir: A folder for every image with its predictions drawn.
         out: A pickle file for the predictions.
-        tta: Merge several views of each image, as the config's ``tta_pipeline`` says.
-        progress: Show bars instead of the log, which goes to its file only.
-        trust_checkpoint: Read the checkpoint as Python does, running code in it.
+        tta: Use test-time augmentation (the config's ``tta_pipeline``).
+        progress: Show progress bars; the log goes to its file only.
+        trust_checkpoint: Unpickle the checkpoint, which can run code in it.
 
     Raises:
-        UserError: Something that was given cannot be tested.
+        UserError: An option, the config, the checkpoint or the data cannot be used.
     """
     if test_data:
         cfg.merge_from_dict(read_config(test_data).to_dict())
@@ -64,11 +64,11 @@ def run_test(
 
 
 def draw_predictions(cfg: Config, folder: str) -> None:
-    """Have every tested image drawn with its predictions, into a folder, as the config's validation images."""
+    """Add a hook that draws all test images with their predictions into a folder."""
     if not is_drawn(cfg):
         raise UserError(
-            f'--show-dir: nothing here draws {type_name(cfg.model)} of {cfg.get("default_scope")}; its host does, by '
-            'default_hooks.visualization: docs/other_tasks.md'
+            f'--show-dir does not support {type_name(cfg.model)} of {cfg.get("default_scope")}; use the visualization '
+            'hook of that package (docs/other_tasks.md)'
         )
     shown = (cfg.get('default_hooks') or {}).get('visualization') or {}
     hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': folder, 'score_thr': shown.get('score_thr', 0.3)}
@@ -76,7 +76,7 @@ def draw_predictions(cfg: Config, folder: str) -> None:
 
 
 def dump_metric(cfg: Config, out: str) -> BaseMetric:
-    """The metric that writes predictions to a pickle file, masks run-length encoded."""
+    """Build the metric that pickles predictions, with masks as RLE."""
     if cfg.get('default_scope') == 'mmdet':
         from mmdet.evaluation import DumpDetResults
 
@@ -85,7 +85,7 @@ def dump_metric(cfg: Config, out: str) -> BaseMetric:
 
 
 def enable_tta(cfg: Config) -> None:
-    """Test each image in several views and merge them, as the config's ``tta_model`` and ``tta_pipeline`` say."""
+    """Enable test-time augmentation by the config's ``tta_model`` and ``tta_pipeline``."""
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
         raise UserError(f'--tta: the config has no {" and no ".join(missing)}')

@@ -1,4 +1,4 @@
-"""Train a config. Reads from the top: options, checks, mmengine's Runner, training."""
+"""Train a config: options, checks, mmengine's Runner, training."""
 
 import logging
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from .resume import OverwriteHook, choose_checkpoint, lock, require_unused, warn
 from .setup import build_runner, check_data
 
 AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
-# What --log-to takes: mmengine's backend, and the package that it needs.
+# Values of --log-to: mmengine's backend and its package.
 TRACKERS = {
     'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
     'wandb': ('WandbVisBackend', 'wandb'),
@@ -42,21 +42,21 @@ def train(
     progress: bool = False,
     trust_checkpoint: bool = False,
 ) -> None:
-    """Train what a config of :func:`.setup.load_config` says.
+    """Train a config of :func:`.setup.load_config`.
 
     Args:
-        cfg: Is changed as the options say.
+        cfg: Changed in place by the options.
         amp: Train in mixed precision.
         auto_scale_lr: Scale the learning rate from the config's batch size to the actual one.
         resume: A checkpoint, or ``'auto'`` for the latest in the work dir, if there is one.
         overwrite: Remove an earlier run's checkpoints from the work dir, after the first iteration.
         log_to: Names of :data:`TRACKERS`.
-        progress: Show bars instead of the log, which goes to its file only.
-        trust_checkpoint: Read the checkpoint as Python does, running code in it.
+        progress: Show progress bars; the log goes to its file only.
+        trust_checkpoint: Unpickle the checkpoint, which can run code in it.
 
     Raises:
-        UserError: Something that was given cannot be trained.
-        SystemExit: The run was preempted, see :class:`.hooks.preemption.PreemptionHook`.
+        UserError: An option, the config or the data cannot be used.
+        SystemExit: The run was preempted (:class:`.hooks.preemption.PreemptionHook`).
     """
     if amp:
         enable_amp(cfg)
@@ -86,9 +86,9 @@ def train(
 
 
 def enable_amp(cfg: Config) -> None:
-    """Turn mixed precision on, for ``--amp``."""
+    """Enable mixed precision for ``--amp``."""
     if not torch.cuda.is_available():
-        raise UserError('--amp: mixed-precision training needs a GPU, and there is none here; leave the option out')
+        raise UserError('--amp: mixed precision needs a GPU; remove the option')
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in AMP_REPLACES:
         raise UserError(f'--amp: the config has optim_wrapper.type={kind}; only {", ".join(AMP_REPLACES)} are replaced')
@@ -97,14 +97,14 @@ def enable_amp(cfg: Config) -> None:
 
 
 def enable_lr_scaling(cfg: Config) -> None:
-    """Turn mmengine's scaling on, for ``--auto-scale-lr``."""
+    """Enable mmengine's LR scaling for ``--auto-scale-lr``."""
     if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise UserError('--auto-scale-lr: the config does not set auto_scale_lr.base_batch_size')
     cfg.auto_scale_lr.enable = True
 
 
 def add_trackers(cfg: Config, names: Sequence[str]) -> None:
-    """Add mmengine's visualization backends for ``--log-to``."""
+    """Add mmengine's vis backends for ``--log-to``."""
     missing = [TRACKERS[name][1] for name in names if find_spec(TRACKERS[name][1]) is None]
     if missing:
         raise UserError(f'--log-to: {" and ".join(missing)} not installed: pip install {" ".join(missing)}')
@@ -116,17 +116,17 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
 
 
 def warn_of_batch_size(cfg: Config) -> None:
-    """Warn where the effective batch size is not the one that the config's learning rate was made for."""
+    """Warn if the effective batch size is not the one of the config's learning rate."""
     warning = other_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
     if warning is not None:
         print_log(warning, 'current', logging.WARNING)
 
 
 def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
-    """What to say of another effective batch size than that of ``recipe``, the config without options.
+    """Return a warning if the effective batch size differs from that of ``recipe``, the config without options.
 
     ``auto_scale_lr.base_batch_size`` is multiplied by the accumulation steps of the same source, file or options. None
-    where the batch size is the recipe's, is not known, or mmengine scales.
+    if the sizes are equal or unknown, or mmengine scales.
     """
     scaling = cfg.get('auto_scale_lr') or {}
     base, images = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
@@ -137,10 +137,9 @@ def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
     if processes * images * counts == base * recipe_counts:
         return None
     return (
-        f'The learning rate was made for {base * recipe_counts} images a step, and this run has '
-        f'{processes * images * counts}: {processes} processes x {images} images x {counts} accumulated. '
-        '--auto-scale-lr scales it; train_dataloader.batch_size and optim_wrapper.accumulative_counts change the '
-        'number of images'
+        f'The learning rate is for an effective batch size of {base * recipe_counts}; this run has '
+        f'{processes * images * counts}: {processes} processes x {images} images x {counts} accumulation steps. Add '
+        '--auto-scale-lr, or change train_dataloader.batch_size or optim_wrapper.accumulative_counts'
     )
 
 

@@ -15,7 +15,7 @@ from mmgcvit.mmengine_utils import replace_type
 def test_mixed_precision_is_for_gpus_and_keeps_what_the_config_says(monkeypatch):
     cfg = Config({'optim_wrapper': {'optimizer': {'type': 'AdamW'}, 'loss_scale': 512.0}})
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(UserError, match=r'needs a GPU.*leave the option out'):
+    with pytest.raises(UserError, match=r'needs a GPU; remove the option'):
         enable_amp(cfg)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     enable_amp(cfg)
@@ -55,7 +55,7 @@ def test_options_that_the_config_cannot_do_are_refused():
         (enable_tta, {}, '--tta: the config has no tta_model and no tta_pipeline$'),
         (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, 'the config has no tta_pipeline$'),
         (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, 'the config has no tta_model$'),
-        (show, {'default_scope': 'mmpose', 'model': {'type': 'Pose'}}, '--show-dir: nothing here draws Pose of mmpose'),
+        (show, {'default_scope': 'mmpose', 'model': {'type': 'Pose'}}, '--show-dir does not support Pose of mmpose'),
         (
             show,
             {'default_scope': 'mmdet', 'model': {'type': 'Byte', 'tracker': {}}},
@@ -81,7 +81,7 @@ def test_pictures_of_a_test_are_drawn_whatever_the_config_has_and_by_its_thresho
 def test_processes_that_cannot_join_are_told_what_starts_them(launcher, monkeypatch):
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(UserError, match=rf'--launcher {launcher}: there is no GPU here, .*tools/dist_train\.sh'):
+    with pytest.raises(UserError, match=rf'--launcher {launcher} needs GPUs; .*tools/dist_train\.sh'):
         join_processes(Config({'launcher': launcher}))
 
 

@@ -100,7 +100,7 @@ def test_another_batch_than_the_recipes_is_told_in_one_line_with_both_totals():
         *((SUM, SUM, 4, 1024, 512), (HALVED, PLAIN, 4, 16, 8)),
     ):
         warning = other_batch_size(cfg, recipe, processes)
-        assert f'made for {meant} images a step, and this run has {total}: {processes} processes x' in warning
+        assert f'batch size of {meant}; this run has {total}: {processes} processes x' in warning
 
 
 def test_the_recipes_batch_however_it_is_made_up_and_scaling_are_no_news():

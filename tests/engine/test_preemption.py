@@ -13,7 +13,7 @@ from .toy import ITERATIONS, last, names, train, train_in_two
 def test_a_warned_run_saves_after_the_step_and_goes_on_to_the_end_of_one_that_was_not(name, tmp_path):
     warned, whole = tmp_path / 'warned', tmp_path / 'whole'
     output = train(warned, settings=ITERATIONS, code=EXIT_CODE, WARNED=f'{name}@3')
-    assert output.count('Preempted: saved preempted.pth, ended with exit code 75; --resume goes on') == 1
+    assert output.count('Preempted: saved preempted.pth, exit code 75; continue with --resume') == 1
     assert 'Traceback' not in output
     assert last(warned)['meta']['iter'] == 3
     train(warned, '--resume', settings=ITERATIONS)

@@ -56,7 +56,7 @@ def test_one_command_line_begins_a_run_and_goes_on_with_it(work_dir, tmp_path_fa
     assert (cfg.resume, cfg.load_from) == (True, str(work_dir / 'epoch_2.pth'))
     choose_checkpoint(cfg, str(work_dir / 'epoch_1.pth'))
     assert cfg.load_from == str(work_dir / 'epoch_1.pth')
-    with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: there is no such checkpoint'):
+    with pytest.raises(CheckpointError, match=r'--resume nowhere\.pth: no such checkpoint'):
         choose_checkpoint(cfg, 'nowhere.pth')
     # resume=True in the config, and nothing on the command line.
     cfg = Config({'work_dir': str(work_dir), 'resume': True})
@@ -71,7 +71,7 @@ def test_a_work_dir_with_checkpoints_is_refused_or_resumed_or_overwritten(tmp_pa
     assert call(*train, options=['train_cfg.max_epochs=1']) is None
     before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
     said = call(*train)
-    assert "holds an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)" in said
+    assert "has an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)" in said
     assert all(way in said for way in ('--resume', '--work-dir', '--overwrite'))
     assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
     changed = ['optim_wrapper.optimizer.weight_decay=0.5', 'log_level=WARNING']
@@ -98,7 +98,7 @@ def test_a_work_dir_with_checkpoints_is_refused_or_resumed_or_overwritten(tmp_pa
 def test_in_a_work_dir_in_which_another_trains_a_run_does_not_start(tmp_path, monkeypatch):
     monkeypatch.setattr(resume, 'SECONDS_TO_WAIT', 0.1)
     with FileLock(tmp_path / '.lock'):
-        assert f'another training runs in {tmp_path}' in call('train', CONFIG, '--work-dir', tmp_path)
+        assert f'another training is running in {tmp_path}' in call('train', CONFIG, '--work-dir', tmp_path)
     assert checkpoints_in(tmp_path) == []
 
 
@@ -110,10 +110,10 @@ def test_what_cannot_be_resumed_is_refused_in_a_sentence(tmp_path):
     weights = tmp_path / 'weights.pth'
     torch.save({'state_dict': content['state_dict']}, weights)
     said = call('train', CONFIG, '--work-dir', tmp_path / 'other', '--resume', weights)
-    assert 'cannot be resumed: it lacks the optimizer or the iteration; to start from its weights' in said
+    assert 'cannot be resumed: it lacks the optimizer state or the iteration' in said
     assert not list(Path(tmp_path / 'other').glob('*.pth'))
 
 
 def test_of_two_processes_each_says_what_cannot_be_resumed(tmp_path):
     for said in train_in_two(tmp_path, '--resume', tmp_path / 'none.pth', code=1):
-        assert said.splitlines()[-1] == f'train: --resume {tmp_path}/none.pth: there is no such checkpoint'
+        assert said.splitlines()[-1] == f'train: --resume {tmp_path}/none.pth: no such checkpoint'

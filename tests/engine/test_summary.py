@@ -35,7 +35,7 @@ def test_parameters_checkpoint_and_commands_are_said(has_best, tmp_path, monkeyp
     run(cfg, hook=SummaryHook())
     (log,) = work_dir.glob('*/*.log')
     text = log.read_text()
-    assert '0.0 M of 0.0 M parameters are trained' in text
+    assert '0.0 M of 0.0 M parameters are trainable' in text
     best = [
         "best toy_mAP 0.375: 'my run/best_toy_mAP_epoch_1.pth'",
         'next:',

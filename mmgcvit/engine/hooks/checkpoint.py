@@ -1,4 +1,4 @@
-"""Save checkpoints atomically: a run that is killed at any moment leaves a whole last and a whole best one."""
+"""Save checkpoints atomically, so that a run killed at any moment keeps a complete last and best one."""
 
 import os
 from pathlib import Path
@@ -14,17 +14,17 @@ from ...registry import HOOKS
 
 BACKEND = 'mmgcvit.AtomicBackend'
 UNFINISHED = '.unfinished'
-# mmengine writes the path of the last checkpoint into it.
+# mmengine's file with the path of the last checkpoint.
 LAST = 'last_checkpoint'
-# What PreemptionHook saves; the next regular checkpoint replaces it.
+# Saved by PreemptionHook, removed after the next regular checkpoint.
 PREEMPTED = 'preempted.pth'
 
 
 class AtomicBackend(LocalBackend):
-    """mmengine's local files, each written beside its place, flushed to disk and renamed."""
+    """mmengine's local backend with atomic writes: to a temporary file, flushed and renamed."""
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        """Write a file; where that fails, the file that was there stays as it was."""
+        """Write a file atomically."""
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(path.name + UNFINISHED)
@@ -40,9 +40,9 @@ class AtomicBackend(LocalBackend):
 
 
 class LaterRemovals(AtomicBackend):
-    """Keeps a list of the files that it is asked to remove, until :meth:`remove_outdated`.
+    """Delay removals until :meth:`remove_outdated`.
 
-    A checkpoint names the best one by its path: files outside of the run's folder are left alone.
+    Files outside of the run's folder are kept: a checkpoint stores the path of the best one.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -64,10 +64,10 @@ register_backend(BACKEND, AtomicBackend)
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook``, which writes files atomically and removes the outdated ones last.
+    """mmengine's ``CheckpointHook`` with atomic writes, which removes outdated checkpoints last.
 
-    mmengine's removes the oldest and the best checkpoint first, then writes in place: killed meanwhile, it leaves a
-    torn file or none. Here the disk holds one checkpoint more than ``max_keep_ckpts`` for a while.
+    mmengine's removes the oldest and the best checkpoint first and then writes in place, so a kill can leave a
+    truncated file or none. The disk needs room for one checkpoint more than ``max_keep_ckpts``.
 
     Args:
         **kwargs: As for ``CheckpointHook``, without ``backend_args``: it writes local files only.
@@ -84,7 +84,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 unfinished.unlink()
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
-        """Save ``epoch_N.pth`` or ``iter_N.pth``; everything that it replaces goes once it is there."""
+        """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove what it replaces."""
         super()._save_checkpoint_with_step(runner, step, meta)
         if is_main_process():
             self.file_backend.remove_outdated()

@@ -12,17 +12,17 @@ from mmengine.runner import Runner
 from ...errors import CheckpointError
 from ...registry import HOOKS
 
-# Parts of a checkpoint in which mmengine saves objects of its own and of NumPy's classes.
+# Parts of a checkpoint with objects of mmengine and NumPy.
 MADE_PLAIN = ('meta', 'message_hub', 'param_schedulers')
 
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Have a resumed run end with the numbers of one that was never interrupted, to the last bit.
+    """Make resuming bit-exact, with checkpoints that can be read without running code.
 
-    Weights, optimizer, schedules, seed, epoch and iteration are in mmengine's checkpoints; this project's loops
-    (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``) draw by seed and iteration. The hook saves logs,
-    counters and schedules as plain values, so that a checkpoint is read without running code.
+    mmengine's checkpoints have weights, optimizer, LR schedulers, seed, epoch and iteration, and this project's loops
+    (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``) seed by iteration. This hook saves logs, counters
+    and LR schedulers as plain values.
     """
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -31,20 +31,20 @@ class ExactResumeHook(Hook):
                 checkpoint[part] = to_plain(checkpoint[part])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        # mmengine calls it for weights to start from, too.
+        # Also called for load_from without resuming.
         if not runner._resume:
             return
         meta = checkpoint.get('meta', {})
         if not {'epoch', 'iter'} <= meta.keys() or not {'optimizer', 'message_hub'} <= checkpoint.keys():
             raise CheckpointError(
-                'the checkpoint cannot be resumed: it lacks the optimizer or the iteration; to start from its weights, '
-                'name it as load_from, without --resume'
+                'the checkpoint cannot be resumed: it lacks the optimizer state or the iteration; to start from its '
+                'weights, set load_from instead of --resume'
             )
         restore_histories(checkpoint['message_hub'])
 
 
 def to_plain(value: Any) -> Any:
-    """A value without NumPy's and mmengine's classes, and without the functions that mmengine's OneCycleLR saves."""
+    """Convert objects of NumPy and mmengine to plain values; drop the functions that OneCycleLR saves."""
     if isinstance(value, HistoryBuffer):
         history, counts = (torch.from_numpy(np.array(part, float)) for part in value.data)
         return {'history': history, 'counts': counts, 'max_length': value.max_length}
@@ -58,7 +58,7 @@ def to_plain(value: Any) -> Any:
 
 
 def restore_histories(hub: dict[str, Any]) -> None:
-    """Make mmengine's ``HistoryBuffer`` of what :func:`to_plain` has made of them, in place."""
+    """Rebuild mmengine's ``HistoryBuffer`` from the output of :func:`to_plain`, in place."""
     logs = hub.get('log_scalars', {})
     for name, log in logs.items():
         if isinstance(log, dict):

@@ -1,4 +1,4 @@
-"""Save and end when a scheduler announces that it is going to kill the job."""
+"""Save a checkpoint and exit when a scheduler preempts the job."""
 
 import os
 import signal
@@ -18,21 +18,21 @@ from mmengine.runner import Runner
 from ...registry import HOOKS
 from .checkpoint import BACKEND, LAST, PREEMPTED
 
-# "Temporary failure, try again": what a job script asks for before it puts a job back into the queue.
+# "Temporary failure", by which job scripts requeue a job.
 EXIT_CODE = os.EX_TEMPFAIL
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """On SIGTERM or SIGUSR1, finish the step, save ``preempted.pth`` in the work dir, and end with code 75.
+    """On SIGTERM or SIGUSR1, finish the optimizer step, save ``preempted.pth`` in the work dir, and exit with code 75.
 
-    ``--resume`` goes on from there. With accumulated gradients the step is the optimizer's. A run at its last
-    iteration ends as usual. A signal during validation is answered after the next iteration.
+    ``--resume`` continues from there. A run at its last iteration ends as usual. During validation the signal takes
+    effect after the next iteration.
 
     Args:
-        interval: Of several processes any one may get the signal; so many iterations apart, and at the end of each
-            epoch, they ask each other. One process answers after every iteration.
+        interval: Iterations between checks whether another process got the signal; they also check at the end of each
+            epoch. A single process checks after every iteration.
     """
 
     # After the hooks that save, step schedules or average weights.
@@ -41,14 +41,13 @@ class PreemptionHook(Hook):
     def __init__(self, interval: int = 10) -> None:
         self.interval = interval
         self.is_warned = False
-        # By all processes alike.
+        # The same on all ranks.
         self.is_agreed = False
         self.previous: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Listen for the signals, which Python allows in the main thread only."""
-        # Launchers send them to the data workers too, without which the step cannot be finished. Only Linux tells who
-        # has sent a signal.
+        """Install the signal handlers, which Python allows in the main thread only."""
+        # Launchers also signal the data workers, which must survive to finish the step. Only Linux tells the sender.
         for loop in filter(None, (runner.train_loop, runner.val_loop)) if sys.platform == 'linux' else ():
             then = loop.dataloader.worker_init_fn
             loop.dataloader.worker_init_fn = partial(ignore_signals, parent=os.getpid(), then=then)
@@ -68,7 +67,7 @@ class PreemptionHook(Hook):
             self.is_agreed = bool(warned)
         if self.is_agreed and has_stepped(runner.optim_wrapper) and not self.is_last_train_iter(runner):
             save(runner)
-            runner.logger.warning(f'Preempted: saved {PREEMPTED}, ended with exit code {EXIT_CODE}; --resume goes on')
+            runner.logger.warning(f'Preempted: saved {PREEMPTED}, exit code {EXIT_CODE}; continue with --resume')
             raise SystemExit(EXIT_CODE)
 
     def after_train(self, runner: Runner) -> None:
@@ -77,7 +76,7 @@ class PreemptionHook(Hook):
 
 
 def ignore_signals(worker: int, parent: int, then: Any = None) -> None:
-    """Have a data worker end on SIGTERM from its parent only, by which torch ends it; ``then`` is the config's own."""
+    """Let only the parent's SIGTERM end a data worker, then call the config's own ``worker_init_fn`` (``then``)."""
 
     def end_with_parent() -> None:
         while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
@@ -92,12 +91,12 @@ def ignore_signals(worker: int, parent: int, then: Any = None) -> None:
 
 
 def has_stepped(wrapper: Any) -> bool:
-    """Whether the optimizer has just stepped; of several optimizers that is not asked."""
+    """Whether the optimizer has just stepped; True for several optimizers."""
     return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
 
 
 def save(runner: Runner) -> None:
-    """Save after an iteration that is not counted yet, and name the file as the last checkpoint."""
+    """Save ``preempted.pth`` and name it as the last checkpoint."""
     runner.save_checkpoint(runner.work_dir, PREEMPTED, by_epoch=False, backend_args={'backend': BACKEND})
     if is_main_process():
         Path(runner.work_dir, LAST).write_text(str(Path(runner.work_dir, PREEMPTED)))

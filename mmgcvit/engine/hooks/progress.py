@@ -1,4 +1,4 @@
-"""Show a run's progress instead of its log: bars on a terminal, and a line for each epoch and validation."""
+"""Show progress bars instead of the log, and a line for each epoch and validation."""
 
 import logging
 import os
@@ -18,12 +18,11 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-# An attribute of log records that ProgressHook shows although they are no warnings.
+# Attribute of log records that ProgressHook shows below the level of warnings.
 ALWAYS_SHOWN = 'always_shown'
 SECONDS_BETWEEN_REFRESHES = 0.25
 LONGEST_NOTE = 50
-# Warnings that nobody who starts a run can use: of mmengine's CheckpointHook about its own calls, of names of scores,
-# and of registries that it searches beside its own.
+# mmengine's warnings about its own calls, metric prefixes and registries.
 NEEDLESS = re.compile(
     '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in metric class'
     '|Failed to search registry|skip saving parameter schedulers'
@@ -31,10 +30,10 @@ NEEDLESS = re.compile(
 
 
 class ProgressHook(Hook):
-    """Show bars, and above them a line for each epoch, score and warning; without a terminal only the lines.
+    """Show progress bars, and lines for epochs, scores and warnings; without a terminal only the lines.
 
-    Registered by ``--progress``, not by configs: it holds an open terminal. Bars are refreshed by the process's own
-    thread: data workers are forked from it, which may deadlock beside another thread.
+    Registered by ``--progress``, not by configs, as it holds an open terminal. The main thread refreshes the bars, as
+    forking data workers beside another thread may deadlock.
     """
 
     # After the hooks that gather losses and times.
@@ -56,12 +55,12 @@ class ProgressHook(Hook):
         self.refreshed = 0.0
 
     def begin(self, name: str, total: int, done: int = 0) -> None:
-        """Start a loop of ``total`` steps, or go on with it after ``done`` of them."""
+        """Start a loop of ``total`` steps, of which some may be done."""
         self.loops.append(self.bars.add_task(name, total=total, completed=done, note=''))
         self.bars.start()
 
     def advance(self, done: int, note: str = '') -> None:
-        """Set the steps of the innermost loop that are done, with a note."""
+        """Update the innermost loop."""
         self.bars.update(self.loops[-1], completed=done, note=shorten(note, LONGEST_NOTE, placeholder=' …'))
         if time.monotonic() - self.refreshed > SECONDS_BETWEEN_REFRESHES:
             self.bars.refresh()
@@ -77,11 +76,11 @@ class ProgressHook(Hook):
             self.bars.stop()
 
     def line(self, text: str) -> None:
-        """Print a line that stays on the screen."""
+        """Print a line above the bars."""
         self.console.print(text, soft_wrap=True)
 
     def before_run(self, runner: Runner) -> None:
-        """Show the log's warnings and its summary; the rest of it is in its file."""
+        """Show warnings and the summary of the log."""
         shown = logging.Handler()
         shown.emit = lambda record: self.line(record.getMessage())
         shown.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN))
@@ -122,36 +121,33 @@ class ProgressHook(Hook):
 
 
 def mean_losses(runner: Runner) -> dict[str, float]:
-    """The total loss, called ``loss``, and its parts: means over the window that the run's log uses."""
+    """Return the total ``loss`` and its parts, averaged over the log's window."""
     window = runner.log_processor.window_size
     scalars = {name.removeprefix('train/'): values for name, values in runner.message_hub.log_scalars.items()}
     return {name: values.mean(window) for name, values in scalars.items() if 'loss' in name and '/' not in name}
 
 
 def format_scores(metrics: Mapping[str, Any]) -> str:
-    """Scores that are single numbers, in one line."""
+    """Format scores on one line."""
     return '  '.join(f'{name} {float(value):.4g}' for name, value in metrics.items() if isinstance(value, Real))
 
 
 @contextmanager
 def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
-    """For ``--progress``, a hook that writes to stdout; all else that the run prints goes to its log file.
-
-    None without ``progress``, and in other processes than the first.
-    """
+    """Create the hook for ``--progress``, on rank 0 only, and drop everything else that is printed."""
     if not progress:
         yield None
         return
     hook = ProgressHook(sys.stdout)
-    with redirect_stdout(Nothing()):
+    with redirect_stdout(NullStream()):
         try:
             yield hook if os.environ.get('RANK', '0') == '0' else None
         finally:
             hook.bars.stop()
 
 
-class Nothing(TextIOBase):
-    """A stream that takes text and drops it; unlike an open ``os.devnull`` it may outlive the run, as loggers do."""
+class NullStream(TextIOBase):
+    """A stream that drops text; unlike ``os.devnull`` it may outlive the run, as loggers do."""
 
     def write(self, text: str) -> int:
         return len(text)

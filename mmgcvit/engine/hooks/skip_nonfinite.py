@@ -26,9 +26,8 @@ SKIPPED_STEPS = 'skipped_steps'
 class SkipNonFiniteStepHook(Hook):
     """Skip an optimizer step whose loss or gradients are not finite; stop the run after several in a row.
 
-    A skipped step changes no weights, no optimizer state and no running statistics of normalisation layers; all
-    processes skip the same steps. With ``accumulative_counts`` a step is all the iterations whose gradients it adds up.
-    The log names the images.
+    A skipped step changes no weights, no optimizer state and no running statistics of normalisation layers. All ranks
+    skip the same steps. With ``accumulative_counts`` a step has several iterations. The log names the images.
 
     The check runs in torch's own optimizer hooks. A fused Adam or AdamW skips the step on the GPU, and the CPU reads
     the verdict one iteration later, without waiting; other optimizers find no gradients. Steps that ``GradScaler``

@@ -1,4 +1,4 @@
-"""What a training says at its start and its end: trainable parameters, the best checkpoint, and what to call next."""
+"""Log trainable parameters at the start, and the best checkpoint and next commands at the end of a training."""
 
 import os
 import shlex
@@ -14,12 +14,12 @@ from ...mmengine_utils import plain_model
 from .progress import ALWAYS_SHOWN
 from .skip_nonfinite import SKIPPED_STEPS
 
-# Where mmengine's message hub has the best checkpoint and its score; of several metrics their names stand behind.
+# Keys of mmengine's message hub; with several metrics followed by their names.
 BEST, SCORE = 'best_ckpt', 'best_score'
 
 
 class SummaryHook(Hook):
-    """Logs how many parameters train, and a summary when training has come to its end; ``train`` registers it."""
+    """Log trainable parameters at the start and a summary at the end. Registered by ``train``."""
 
     # After the last checkpoint.
     priority = 'LOWEST'
@@ -29,18 +29,18 @@ class SummaryHook(Hook):
         parameters = list(plain_model(runner).parameters())
         total = sum(each.numel() for each in parameters)
         trained = sum(each.numel() for each in parameters if each.requires_grad)
-        runner.logger.info(f'{trained / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trained')
+        runner.logger.info(f'{trained / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable')
 
     @master_only
     def after_train(self, runner: Runner) -> None:
         skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS)
-        lines = [f'{skipped} steps were skipped: not finite'] if skipped else []
+        lines = [f'{skipped} non-finite steps were skipped'] if skipped else []
         lines += [*describe_checkpoints(runner), *next_commands(runner)]
         runner.logger.info('\n'.join(['finished', *lines]), extra={ALWAYS_SHOWN: True})
 
 
 def describe_checkpoints(runner: Runner) -> Iterator[str]:
-    """A line for the best checkpoint of each metric with its score; where there is none, for the last one."""
+    """Describe the best checkpoint of each metric, or the last one if there is none."""
     info = runner.message_hub.runtime_info
     best = [name for name in info if name.startswith(BEST)]
     for name in best:
@@ -51,7 +51,7 @@ def describe_checkpoints(runner: Runner) -> Iterator[str]:
 
 
 def next_commands(runner: Runner) -> list[str]:
-    """What to call next, to be copied into a shell."""
+    """Suggest the next commands."""
     work_dir = quote(runner.work_dir)
     scored = runner.val_loop is not None
     if not is_drawn(runner.cfg):
@@ -62,6 +62,6 @@ def next_commands(runner: Runner) -> list[str]:
 
 
 def quote(path: str | Path) -> str:
-    """A path as one types it in the current folder."""
+    """Quote a path for a shell, relative to the current folder if it is inside."""
     near = os.path.relpath(path)
     return shlex.quote(str(path) if near.startswith('..') else near)
