@@ -59,7 +59,7 @@ def test_options_that_the_config_cannot_do_are_refused():
         (
             show,
             {'default_scope': 'mmdet', 'model': {'type': 'Byte', 'tracker': {}}},
-            'nothing here draws Byte of mmdet',
+            '--show-dir does not support Byte of mmdet',
         ),
     ):
         with pytest.raises(UserError, match=words):
