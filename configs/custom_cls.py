@@ -1,34 +1,34 @@
-"""GC ViT-T classifier, fine-tuned on images of your own in a folder for each class. docs/custom_dataset.md says how.
+"""GC ViT-T classifier, fine-tuned on your own class folders. docs/custom_dataset.md says how.
 
 Run:  python tools/train.py configs/custom_cls.py            (one GPU)
       tools/dist_train.sh configs/custom_cls.py 8            (several; the learning rate follows the number)
 
-Copy this file beside the others in configs/ and change the first lines.
+Copy this file within configs/ and change the first lines.
 """
 
 _base_ = 'gcvit_t_in1k.py'
 
-# The folder of the data; in it those with a folder for each class. Or lists: names of images and numbers of classes.
+# The data folder; inside it, class folders. Or lists of image names and labels.
 data_root = 'data/my_dataset'
 train_images = 'train'
 val_images = 'val'
 train_list = ''
 val_list = ''
-# The classes: the names of these folders, in any order.
+# The classes: the folders' names, in any order.
 classes = ('cat', 'dog')
-# Images are squares of this side in pixels: in training a part of the image, in tests its middle.
+# Side of the square images in pixels: a random crop in training, the centre in tests.
 image_size = 224
-# Passes over the training images.
+# Epochs.
 max_epochs = 30
-# The backbone's weights to start from: a file, an address, timm://gcvit_tiny, or None. These are the authors', under CC
+# Backbone weights: a file, a URL, timm://gcvit_tiny, or None. These are the authors', under CC
 # BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
-# A whole classifier of these classes to start from; None starts from the backbone's weights.
+# A classifier of these classes to start from, or None.
 load_from = None
-# What of the backbone is trained: 'all'; 'lora', small additions to its attention; or nothing, 'head'.
+# What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing ('head').
 fine_tune = 'all'
 
-# What follows from these lines. The hosts number classes by their folders, sorted.
+# Derived from the settings above. mmpretrain numbers classes by their sorted folders.
 assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else tuple(sorted(classes)))
 num_classes = len(metainfo['classes'])
@@ -46,7 +46,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
-# The middle 7/8 of the short side, as in the training on ImageNet.
+# Centre crop of 7/8 of the short side, as for ImageNet.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='ResizeEdge', scale=image_size * 8 // 7, edge='short', backend='pillow', interpolation='bicubic'),
@@ -65,7 +65,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(topk=(1,))
 test_evaluator = val_evaluator
 
-# Neither mixed images nor other colours, which the training on ImageNet has: colours may tell the classes apart.
+# Without ImageNet's Mixup, CutMix and colour transforms, as colours may distinguish the classes.
 model = dict(
     backbone=dict(
         init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
@@ -75,7 +75,7 @@ model = dict(
     train_cfg=None,
 )
 
-# About ten validations and checkpoints, however long the run.
+# About ten validations and checkpoints.
 interval = max(1, max_epochs // 10)
 lr = 1e-4
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
@@ -85,9 +85,9 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=True, end=max_epochs, convert_to_iter_based=True),
 ]
 optim_wrapper = dict(accumulative_counts=1, optimizer=dict(lr=lr))
-# The moving average is of the last tenth of the run so far, at most of 500 steps; the recipe's is of 5,000.
+# EMA over the last tenth of the run so far, at most 500 steps; the recipe's is over 5,000.
 custom_hooks = [
     dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.002, gamma=10, priority='ABOVE_NORMAL'),
 ]
-# The learning rate is for 32 images at a time, as one GPU takes.
+# The learning rate is for a batch size of 32, that of one GPU.
 auto_scale_lr = dict(enable=True, base_batch_size=32)

@@ -1,38 +1,38 @@
-"""Faster R-CNN, GC ViT-T, fine-tuned on a data set of your own in COCO's format with boxes only.
+"""Faster R-CNN, GC ViT-T, fine-tuned on your own boxes in COCO format.
 
 docs/custom_dataset.md says how.
 
 Run:  python tools/train.py configs/custom_coco_boxonly.py            (one GPU)
       tools/dist_train.sh configs/custom_coco_boxonly.py 8            (several; the learning rate follows the number)
 
-Copy this file beside the others in configs/ and change the first lines. For a set with masks: custom_coco.py.
+Copy this file within configs/ and change the first lines. For a set with masks: custom_coco.py.
 """
 
 _base_ = 'faster_rcnn_gcvit_t_boxonly.py'
 
-# The folder of the data; from it on, the annotation files, and the folders from which these name their images.
+# The data folder; inside it, the annotation files and the image folders.
 data_root = 'data/my_dataset'
 train_annotations = 'annotations/train.json'
 val_annotations = 'annotations/val.json'
 train_images = 'train/'
 val_images = 'val/'
-# The classes, spelled and in the order of the categories in the annotation files.
+# The classes, with the names and order of the categories in the annotation files.
 classes = ('cat', 'dog')
-# Images get this short side in pixels, in training less by chance, and a long side of at most 5/3 of it.
+# Short side of the images in pixels (random smaller sizes in training); the long side is at most 5/3 of it.
 image_size = 800
-# Passes over the training images. Small sets want more: 50 for a hundred images.
+# Epochs. Small data sets need more: 50 for a hundred images.
 max_epochs = 12
-# Whether a training image is a part of four images put together.
+# Mosaic: combine four images into one training image.
 mosaic = False
-# The backbone's weights to start from: a file, an address, timm://gcvit_tiny, or None. These are the authors', under CC
+# Backbone weights: a file, a URL, timm://gcvit_tiny, or None. These are the authors', under CC
 # BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
-# A whole detector to start from, for example one trained on COCO; None starts from the backbone's weights.
+# A detector to start from, for example one trained on COCO, or None.
 load_from = None
-# What of the backbone is trained: 'all'; 'lora', small additions to its attention; or nothing, 'head'.
+# What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing ('head').
 fine_tune = 'all'
 
-# What follows from these lines.
+# Derived from the settings above.
 assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes)
 num_classes = len(metainfo['classes'])
@@ -47,7 +47,7 @@ del resized, cropped
 test_pipeline = _base_.test_pipeline
 test_pipeline[2].scale = (long_side, image_size)
 tta_model = tta_pipeline = None
-# For a base with masks, too.
+# Also for a _base_ with masks.
 boxes = dict(type='LoadAnnotations', with_bbox=True)
 train_pipeline[2] = test_pipeline[3] = boxes
 
@@ -83,7 +83,7 @@ model = dict(
     roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_roi_extractor=None, mask_head=None),
 )
 
-# About a dozen validations and checkpoints, however long the run; the learning rate falls after 2/3 and 11/12 of it.
+# About a dozen validations and checkpoints; the learning rate drops after 2/3 and 11/12 of the run.
 interval = max(1, max_epochs // 12)
 milestones = sorted({max(1, max_epochs * 2 // 3), max(1, max_epochs * 11 // 12)})
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
@@ -92,5 +92,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=True, end=min(2, max_epochs), convert_to_iter_based=True),
     dict(type='MultiStepLR', gamma=0.1, by_epoch=True, end=max_epochs, milestones=milestones),
 ]
-# The learning rate is for 16 images at a time: with one GPU, which takes 2, it is an eighth.
+# The learning rate is for a batch size of 16; one GPU with 2 images uses an eighth of it.
 auto_scale_lr = dict(enable=True)

@@ -1,4 +1,4 @@
-"""A small Faster R-CNN, GC ViT with 0.65 M parameters, on a data set of your own in COCO's format: minutes on a CPU.
+"""A small Faster R-CNN, GC ViT with 0.65 M parameters, on your own data in COCO format: minutes on a CPU.
 
 For a first afternoon without a GPU, and for objects as plain as parts on a belt: it starts from the weights of the
 digits' detector that come with this project. docs/first_afternoon.md goes through it. What is to be good wants
@@ -6,31 +6,31 @@ custom_coco.py or custom_coco_boxonly.py, and a GPU.
 
 Run:  python tools/train.py configs/custom_coco_small.py
 
-Copy this file beside the others in configs/ and change the first lines.
+Copy this file within configs/ and change the first lines.
 """
 
 _base_ = 'demo/mask_rcnn_gcvit_digits.py'
 
-# The folder of the data; from it on, the annotation files, and the folders from which these name their images.
+# The data folder; inside it, the annotation files and the image folders.
 data_root = 'data/my_dataset'
 train_annotations = 'annotations/train.json'
 val_annotations = 'annotations/val.json'
 train_images = 'train/'
 val_images = 'val/'
-# The classes, spelled and in the order of the categories in the annotation files.
+# The classes, with the names and order of the categories in the annotation files.
 classes = ('cat', 'dog')
-# Images get this short side in pixels, in training less by chance, and a long side of at most 5/3 of it.
+# Short side of the images in pixels (random smaller sizes in training); the long side is at most 5/3 of it.
 image_size = 192
-# Passes over the training images. Some hundred iterations of eight images are needed, whatever their number.
+# Epochs. Some hundred iterations of eight images are needed.
 max_epochs = 40
-# The backbone's weights to start from: a file, an address, or None.
+# Backbone weights: a file, a URL, or None.
 pretrained = None
-# A whole detector to start from: the one that comes with this project, or None.
+# A detector to start from: the one that comes with this project, or None.
 load_from = 'configs/demo/weights/mask_rcnn_gcvit_digits.safetensors'
-# What of the backbone is trained: 'all'; 'lora', small additions to its attention; or nothing, 'head'.
+# What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing ('head').
 fine_tune = 'all'
 
-# What follows from these lines.
+# Derived from the settings above.
 assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=None)
 num_classes = len(metainfo['classes'])
@@ -73,7 +73,7 @@ model = dict(
     roi_head=dict(bbox_head=dict(num_classes=num_classes), mask_roi_extractor=None, mask_head=None),
 )
 
-# About a dozen validations and checkpoints, however long the run.
+# About a dozen validations and checkpoints.
 interval = max(1, max_epochs // 12)
 train_cfg = dict(max_epochs=max_epochs, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval))

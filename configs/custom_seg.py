@@ -1,14 +1,14 @@
-"""UPerNet, GC ViT-T, fine-tuned on images of your own with a label for each pixel. docs/custom_dataset.md says how.
+"""UPerNet, GC ViT-T, fine-tuned on your own images and segmentation maps. docs/custom_dataset.md says how.
 
 Run:  python tools/train.py configs/custom_seg.py            (one GPU)
       tools/dist_train.sh configs/custom_seg.py 8            (several; the learning rate follows the number)
 
-Copy this file beside the others in configs/ and change the first lines.
+Copy this file within configs/ and change the first lines.
 """
 
 _base_ = 'upernet_gcvit_t.py'
 
-# The folder of the data; in it those of images, and of labels of their names. Or lists of names, without endings.
+# The data folder; inside it, the folders of images and of maps. Or lists of names without suffixes.
 data_root = 'data/my_dataset'
 train_images = 'images/train'
 val_images = 'images/val'
@@ -16,24 +16,24 @@ train_labels = 'labels/train'
 val_labels = 'labels/val'
 train_list = ''
 val_list = ''
-# The classes: the first is label 0 in the label files, the second 1, and so on; 255 is not labelled.
+# The classes: the first is 0 in the maps, the second 1, and so on; 255 is ignored.
 classes = ('background', 'object')
-# How the names of the images end, and those of the label files.
+# Suffixes of images and maps.
 img_suffix = '.jpg'
 seg_map_suffix = '.png'
-# Crops of training in pixels. Images are resized to this short side before, times 0.5 to 2 by chance; in tests to it.
+# Crop size in training. Images are resized to this short side, in training times a random 0.5 to 2.
 image_size = 512
 # Iterations of 2 images, on each GPU.
 max_iters = 4000
-# The backbone's weights to start from: a file, an address, timm://gcvit_tiny, or None. These are the authors', under CC
+# Backbone weights: a file, a URL, timm://gcvit_tiny, or None. These are the authors', under CC
 # BY-NC-SA 4.0: not for commercial use.
 pretrained = 'https://huggingface.co/nvidia/GCViT/resolve/main/gcvit_1k_tiny.pth.tar'
-# A whole segmentor to start from, for example one of this project trained on ADE20K; None starts from the backbone's.
+# A segmentor to start from, for example one trained on ADE20K, or None.
 load_from = None
-# What of the backbone is trained: 'all'; 'lora', small additions to its attention; or nothing, 'head'.
+# What is trained of the backbone: 'all', 'lora' (low-rank updates of its attention) or nothing ('head').
 fine_tune = 'all'
 
-# What follows from these lines.
+# Derived from the settings above.
 assert fine_tune in ('all', 'lora', 'head'), f"fine_tune = {fine_tune!r}: expected 'all', 'lora' or 'head'"
 metainfo = dict(classes=(classes,) if isinstance(classes, str) else classes, palette=[])
 num_classes = len(metainfo['classes'])
@@ -83,7 +83,7 @@ test_dataloader = val_dataloader
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(
-        # Cheaper than the recipe's 24, and crops of 512 px divide into them.
+        # Cheaper than the recipe's 24, and crops of 512 px are divisible by them.
         window_size=16,
         init_cfg=dict(type='Pretrained', checkpoint=pretrained) if pretrained else None,
         **dict(all={}, lora=dict(lora_rank=8), head=dict(frozen_stages=4))[fine_tune],
@@ -92,7 +92,7 @@ model = dict(
     auxiliary_head=dict(num_classes=num_classes, loss_decode=dict(class_weight=None)),
 )
 
-# Ten validations and checkpoints, however long the run; a twentieth of it is warm-up.
+# Ten validations and checkpoints; the warm-up is a twentieth of the run.
 interval = max(1, max_iters // 10)
 train_cfg = dict(max_iters=max_iters, val_interval=interval)
 default_hooks = dict(checkpoint=dict(interval=interval), logger=dict(interval=min(50, interval)))
@@ -100,5 +100,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=max(2, max_iters // 20)),
     dict(type='PolyLR', eta_min=0.0, power=1.0, by_epoch=False, begin=0, end=max_iters),
 ]
-# The learning rate is for 16 images at a time: with one GPU, which takes 2, it is an eighth.
+# The learning rate is for a batch size of 16; one GPU with 2 images uses an eighth of it.
 auto_scale_lr = dict(enable=True)

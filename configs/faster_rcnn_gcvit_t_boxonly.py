@@ -10,7 +10,7 @@ _base_ = [
     '_base_/runtime_det.py',
 ]
 
-# Images without objects teach a detector of two stages nothing that the others do not.
+# Images without objects add little to a two-stage detector.
 train_dataloader = dict(dataset=dict(filter_cfg=dict(filter_empty_gt=True)))
 tta_model = dict(tta_cfg=dict(nms=dict(iou_threshold=0.5), max_per_img=100))
 

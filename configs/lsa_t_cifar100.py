@@ -2,7 +2,7 @@
 
 _base_ = 'lsa_t_cifar10.py'
 
-# At data/cifar100/ (its folder cifar-100-python), with the mean and deviation of its own pixels.
+# In data/cifar100/cifar-100-python, normalised with its own mean and standard deviation.
 dataset_type = 'CIFAR100'
 data_root = 'data/cifar100'
 mean = [255 * x for x in (0.5071, 0.4867, 0.4408)]

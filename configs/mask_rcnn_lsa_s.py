@@ -1,4 +1,4 @@
-"""Mask R-CNN, LSA-Small, COCO 2017, 36 epochs, which nobody has published.
+"""Mask R-CNN, LSA-Small, COCO 2017, 36 epochs; unpublished.
 
 mask_rcnn_gcvit_t.py with another backbone, whose first two stages attend in windows: globally, an image of 800x1344 px
 has 67,200 tokens there. Starts from the weights that lsa_s_in1k.py trains.

@@ -1,4 +1,4 @@
-"""UPerNet, LSA-Small, ADE20K, 160,000 iterations, which nobody has published.
+"""UPerNet, LSA-Small, ADE20K, 160,000 iterations; unpublished.
 
 upernet_gcvit_t.py with the backbone of mask_rcnn_lsa_s.py. Starts from the weights that lsa_s_in1k.py trains.
 """

@@ -19,7 +19,7 @@ digits = dict(
             (150, 150, 255),
         ],
     ),
-    # Digits are not the same mirrored: no flips.
+    # No flips, as mirrored digits are different.
     train_pipeline=[
         dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations', with_bbox=True, with_mask=True),

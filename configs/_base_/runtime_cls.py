@@ -1,4 +1,4 @@
-"""What every classification run shares."""
+"""Shared by all classification runs."""
 
 _base_ = 'runtime.py'
 

@@ -1,10 +1,10 @@
-"""What every detection run shares."""
+"""Shared by all detection runs."""
 
 _base_ = 'runtime.py'
 
 default_scope = 'mmdet'
 custom_imports = dict(imports=['mmgcvit', 'mmgcvit.detection'], allow_failed_imports=False)
-# pycocotools counts a predicted box that is NaN as a hit.
+# pycocotools counts a NaN box as a hit.
 default_hooks = dict(finite_predictions=dict(type='mmgcvit.DropNonFinitePredictionsHook'))
 visualizer = dict(
     type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer', line_width=2

@@ -1,4 +1,4 @@
-"""What every segmentation run shares."""
+"""Shared by all segmentation runs."""
 
 _base_ = 'runtime.py'
 

@@ -13,7 +13,7 @@ data_root = 'data/digits/imagenet'
 metainfo = dict(classes=tuple('0123456789'))
 data_preprocessor = dict(num_classes=10)
 scale = 32
-# Digits are not the same mirrored, and bright on dark: no flips, no colour transforms, but slanted writing.
+# No flips and colour transforms, as digits are bright on dark and not symmetric; shears instead.
 slant = dict(magnitude_level=1, magnitude_std='inf', total_level=1, prob=0.5, pad_val=30, interpolation='bilinear')
 train_pipeline = [
     dict(type='LoadImageFromFile'),

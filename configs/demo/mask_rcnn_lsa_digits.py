@@ -1,6 +1,6 @@
 """The digits detector with LSA as its backbone: mask_rcnn_gcvit_digits.py with one setting changed, the backbone.
 
-Starts from the classifier of lsa_digits_cls.py that comes with the project.
+Starts from the project's weights of lsa_digits_cls.py.
 
 Run:  mmgcvit digits data/digits
       python tools/train.py configs/demo/mask_rcnn_lsa_digits.py

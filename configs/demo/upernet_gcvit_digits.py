@@ -23,7 +23,7 @@ dataset = dict(
     img_suffix='.jpg',
     seg_map_suffix='.png',
 )
-# Digits are not the same mirrored: no flips.
+# No flips, as mirrored digits are different.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', reduce_zero_label=True),
@@ -52,7 +52,7 @@ tta_pipeline = [
     ),
 ]
 
-# Nine pixels in ten are background: at the same weight a short training finds nothing else.
+# Nine of ten pixels are background; with equal weights a short training predicts nothing else.
 class_weight = [0.1, *[1.0] * 10]
 
 # Sizes

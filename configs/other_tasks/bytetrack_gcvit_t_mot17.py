@@ -23,7 +23,7 @@ detector.roi_head.bbox_head.num_classes = 1
 del _base_.model
 model = dict(
     type='ByteTrack',
-    # Training takes images, the score videos.
+    # Trains on images, scores videos.
     data_preprocessor=dict(preprocessor, type='TrackDataPreprocessor', use_det_processor=True),
     detector=detector,
     tracker=dict(
@@ -69,7 +69,7 @@ train_dataloader = dict(
         ],
     ),
 )
-# Not while it learns: mmdet cannot interpolate in a video where nothing is found.
+# Off during training, as mmdet fails to interpolate a video without detections.
 test_evaluator = dict(postprocess_tracklet_cfg=[dict(type='InterpolateTracklets', min_num_frames=5, max_num_frames=20)])
 
 max_epochs = 4

@@ -21,7 +21,7 @@ model = dict(
     neck=dict(in_channels=[128, 256, 512], start_level=0),
 )
 
-# A parameter takes the rule of the longest of these keys that is in its name, and then no rule for norms.
+# The longest key in a parameter's name applies, instead of the rule for norms.
 norms = ('norm0', 'norm1', 'norm2', 'norm3', 'norm_in', 'norm_out')
 undecayed = ['relative_position_bias_table', *(f'.{norm}.{end}' for norm in norms for end in ('weight', 'bias'))]
 optim_wrapper = dict(

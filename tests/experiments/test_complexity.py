@@ -1,14 +1,11 @@
 """Multiply-adds are those of the published networks, counted once and completely."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
 
 from mmgcvit import GCViT
-from mmgcvit.errors import UserError
-from mmgcvit.experiments.complexity import NUM_BOX_ROIS, NUM_MASK_ROIS, count_macs, model_parts
+from mmgcvit.experiments.complexity import count_macs
 
 PRETRAINED = (7, 7, 14, 7)
 # Backbone, in billions, 224 px.
@@ -60,72 +57,3 @@ def test_a_linear_layer_and_an_attention_count_what_they_multiply():
     assert count_macs(lambda: linear(x)) == 7 * 3 * 5
     attention = nn.functional.scaled_dot_product_attention
     assert count_macs(lambda: attention(q, q, q)) == 2 * (2 * 4 * 6 * 6 * 8)
-
-
-class Network(nn.Module):
-    """A backbone of one channel each 4 px, and what a host puts behind it."""
-
-    def __init__(self, **parts):
-        super().__init__()
-        self.backbone = OnMaps(nn.Conv2d(3, 2, 4, stride=4, bias=False))
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-
-class OnMaps(nn.Module):
-    """A convolution as hosts call it: of an image or a tuple of maps, to a tuple of maps."""
-
-    def __init__(self, conv):
-        super().__init__()
-        self.conv = conv
-
-    def forward(self, x):
-        return (self.conv(x[0] if isinstance(x, tuple) else x),)
-
-
-def pointwise(outputs=1):
-    return OnMaps(nn.Conv2d(2, outputs, 1, bias=False))
-
-
-def roi_head(stages, masks):
-    head = nn.Module()
-    kinds = ('bbox', 'mask') if masks else ('bbox',)
-    for kind in kinds:
-        extractors = [roi_extractor() for _ in range(stages)]
-        heads = [nn.Sequential(nn.Flatten(), nn.Linear(2 * 3 * 3, 5, bias=False)) for _ in range(stages)]
-        setattr(head, f'{kind}_head', heads[0] if stages == 1 else nn.ModuleList(heads))
-        setattr(head, f'{kind}_roi_extractor', extractors[0] if stages == 1 else nn.ModuleList(extractors))
-    return head
-
-
-def roi_extractor():
-    extractor, layer = nn.Module(), nn.Module()
-    layer.output_size = (3, 3)
-    extractor.roi_layers, extractor.out_channels = [layer], 2
-    return extractor
-
-
-BACKBONE, ROI = ('backbone', 96, 96 * 8 * 16), 90
-
-
-def test_every_part_that_predicts_is_counted():
-    for parts, counted in (
-        ({'decode_head': pointwise()}, [('decode head', 2, 2 * 128)]),
-        ({'head': pointwise()}, [('head', 2, 2 * 128)]),
-        ({'neck': pointwise(2), 'bbox_head': pointwise()}, [('neck', 4, 4 * 128), ('box head', 2, 2 * 128)]),
-        (
-            {'rpn_head': pointwise(), 'roi_head': roi_head(1, masks=False)},
-            [('rpn head', 2, 2 * 128), ('bbox head', ROI, ROI * NUM_BOX_ROIS)],
-        ),
-        (
-            {'roi_head': roi_head(2, masks=True)},
-            [(f'bbox head {stage}', ROI, ROI * NUM_BOX_ROIS) for stage in (1, 2)]
-            + [(f'mask head {stage}', ROI, ROI * NUM_MASK_ROIS) for stage in (1, 2)],
-        ),
-    ):
-        found = model_parts(Network(**parts, auxiliary_head=pointwise()), (32, 64))
-        assert [(part.name, part.parameters, part.macs) for part in found] == [BACKBONE, *counted]
-    (tracked,) = model_parts(SimpleNamespace(detector=Network(head=pointwise())), (32, 64))[1:]
-    assert tracked.name == 'head'
-    with pytest.raises(UserError, match='Network: how to count what follows its backbone is not known here'):
-        model_parts(Network(), (32, 64))

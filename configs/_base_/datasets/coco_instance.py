@@ -18,5 +18,5 @@ test_dataloader = val_dataloader
 val_evaluator = dict(metric=['bbox', 'segm'])
 test_evaluator = val_evaluator
 
-# mmdet's DetTTAModel merges boxes alone.
+# mmdet's DetTTAModel merges boxes only.
 tta_model = tta_pipeline = None

@@ -1,6 +1,6 @@
 """ImageNet-1K for GC ViT: imagenet_1k.py, with bilinear or bicubic resizing at random in training.
 
-So the authors' released code; the paper does not say. Crop of 0.875 at test, for xtiny, tiny2, small and small2.
+As in the authors' released code; the paper does not say. Test crop of 0.875, for xtiny, tiny2, small and small2.
 """
 
 _base_ = 'imagenet_1k.py'
@@ -12,7 +12,7 @@ train_pipeline = [
     load,
     dict(type='RandomChoice', transforms=[[dict(crop, interpolation=name)] for name in interpolations]),
     flip,
-    # Its rotations, shears and translations resample too.
+    # Its rotations, shears and translations also interpolate.
     dict(
         type='RandomChoice',
         transforms=[[dict(augment, hparams=dict(hparams, interpolation=name))] for name in interpolations],

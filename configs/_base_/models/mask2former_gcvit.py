@@ -58,7 +58,7 @@ model = dict(
             ),
             init_cfg=None,
         ),
-        # Of the classes, and of "no object".
+        # Of the classes and "no object".
         loss_cls=dict(
             type='mmdet.CrossEntropyLoss',
             use_sigmoid=False,

@@ -14,7 +14,7 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
-        # The pyramid takes no other sizes, as those of views at test and of a dry run.
+        # The feature pyramid needs multiples of 32.
         pad_size_divisor=32,
         pad_mask=True,
     ),

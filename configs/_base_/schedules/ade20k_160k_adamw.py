@@ -1,6 +1,6 @@
 """160,000 iterations of ADE20K with AdamW at a total batch of 16 (8 GPUs x 2 images): Swin's recipe.
 
-No decay on norms, those of the heads included, which Swin's recipe decays by a slip: docs/recipes.md.
+No weight decay on norms; Swin's recipe decays those of the heads by a slip: docs/recipes.md.
 """
 
 max_iters = 160_000

@@ -1,6 +1,6 @@
 """36 epochs of COCO with AdamW at a total batch of 16 (8 GPUs x 2 images); steps after 27 and 33 epochs.
 
-No decay on norms and position tables. The released configs decay some of them, by slips: docs/recipes.md.
+No weight decay on norms and position tables; the released configs decay some by slips: docs/recipes.md.
 """
 
 max_epochs = 36

@@ -28,7 +28,7 @@ optim_wrapper = dict(
     ),
     clip_grad=dict(max_norm=5.0),
 )
-# Of the weights after each optimizer step, not of each of its parts.
+# EMA after each optimizer step, not after each accumulated batch.
 custom_hooks = [dict(type='EMAHook', momentum=2e-4, interval=accumulative_counts, priority='ABOVE_NORMAL')]
-# Images of one forward pass over all GPUs, as mmengine counts them: accumulated steps are not in it.
+# Batch size over all GPUs without accumulation, as mmengine counts it.
 auto_scale_lr = dict(enable=False, base_batch_size=512)

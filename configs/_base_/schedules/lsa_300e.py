@@ -1,6 +1,6 @@
 """300 epochs of LSA on 8 GPUs: AdamW, learning rate 5e-4 for each 512 images, cosine from 20 epochs of warm-up on.
 
-Clipping is the paper's; where the rate begins and ends, and weight decay on all but vectors, are the released scripts'.
+Clipping is the paper's; start and end of the learning rate and no decay of vectors are the released scripts'.
 """
 
 images_per_gpu = 92

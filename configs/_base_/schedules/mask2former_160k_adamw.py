@@ -1,6 +1,6 @@
 """160,000 iterations of ADE20K at a total batch of 16 (8 GPUs x 2 images), as mmseg's Mask2Former of Swin.
 
-Rates and decay are those of mask2former_50e_adamw.py, without its steps.
+Learning rates and weight decay of mask2former_50e_adamw.py, without its steps.
 """
 
 _base_ = 'mask2former_50e_adamw.py'

@@ -5,7 +5,7 @@ Differs from ../../demo/lsa_digits_cls.py in width, shifts, images and schedule.
 
 _base_ = '../../demo/lsa_digits_cls.py'
 
-# Those of LSA-T on CIFAR-10, which the table is about; the demo has the nine along one axis.
+# The shifts of LSA-T on CIFAR-10; the demo has the nine along one axis.
 shifts = (
     *((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1), (2, 0), (0, 2), (-2, 0), (0, -2)),
     *((1, 1), (1, 2), (1, -1), (-1, 1), (-1, 2), (-1, -1), (2, 1), (2, 2), (2, -1)),
