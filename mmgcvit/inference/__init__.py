@@ -1,7 +1,6 @@
-"""Run trained models on images and videos; get plain results, drawn pictures and JSON.
+"""Run trained models on images and videos; return, draw and write their predictions.
 
-:func:`load` is the way in, for Python and for ``mmgcvit predict`` alike. Begin with :mod:`.loading`, then
-:mod:`.predictor`. Subpackages from ``visualization`` on may import this one.
+Start with :func:`load` in :mod:`.loading`, then read :mod:`.predictor`.
 """
 
 from typing import TYPE_CHECKING

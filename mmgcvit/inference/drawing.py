@@ -1,7 +1,7 @@
 """Draw predictions or ground truth on images by supervision's annotators, in one style for all tasks.
 
-Each class has one colour; in a tracked video each object has one. Text and lines grow with the picture. Calls share
-only fonts, so threads may draw at once.
+Each class has a colour; in a tracked video each object has one. Text and lines grow with the picture. Threads may
+draw at the same time.
 """
 
 import colorsys
@@ -23,18 +23,18 @@ FONT = str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'))
 # Golden-ratio steps keep the hues of neighbouring classes apart.
 GOLDEN_RATIO = 0.618
 OPACITY = 0.5
-# The size of text in pixels: at least, and as a share of a picture's mean side. Lines are a share of the text size.
+# Text size in pixels (minimum) and relative to the mean side of the picture; line width relative to the text size.
 MIN_TEXT_SIZE, TEXT_SIZE, LINE_WIDTH = 11, 1 / 48, 1 / 7
-# Regions are named from this share of the image on.
+# Smaller shares of the image are not labelled.
 MIN_NAMED_SHARE = 0.001
-# More labels than these are not moved apart, which compares all pairs of them many times.
+# More labels than this are not moved apart, as that compares all pairs.
 MAX_LABELS_MOVED = 100
 # Painting the background of a segmentation would hide the photo.
 BACKGROUND = 'background'
 
 
 def choose_palette(number: int, palettes: Iterable[Any] = ()) -> list[Colour]:
-    """A colour (red, green, blue) for each class: the first palette of that many, else different hues."""
+    """An RGB colour for each class: the first palette of that many, else different hues."""
     for palette in palettes:
         if palette is not None and np.shape(palette) == (number, 3):
             return [tuple(colour) for colour in palette]
@@ -42,17 +42,17 @@ def choose_palette(number: int, palettes: Iterable[Any] = ()) -> list[Colour]:
 
 
 def make_hue(label: int) -> Colour:
-    """The colour of a class that has none of its own."""
+    """Return a colour for a class number."""
     return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(label * GOLDEN_RATIO % 1.0, 0.75, 1.0))
 
 
 def choose_text_colour(colour: Colour) -> Colour:
-    """Black or white, whichever contrasts more with a colour, by its luma (BT.601)."""
+    """Choose black or white for text on a colour, by its luma (BT.601)."""
     return (0, 0, 0) if np.dot((0.299, 0.587, 0.114), colour) > 127 else (255, 255, 255)
 
 
 def choose_text_size(canvas: np.ndarray, boxes: np.ndarray | None = None) -> int:
-    """The text size for a picture (height, width, 3), in pixels; at most a third of the median box height."""
+    """Choose the text size in pixels for a picture (height, width, 3); at most a third of the median box height."""
     size = TEXT_SIZE * math.sqrt(canvas.shape[0] * canvas.shape[1])
     if boxes is not None and len(boxes):
         size = min(size, np.median(boxes[:, 3] - boxes[:, 1]) / 3)
@@ -66,17 +66,17 @@ def draw_prediction(
     scale: float = 1.0,
     with_scores: bool = True,
 ) -> np.ndarray:
-    """Draw a prediction or the ground truth into a copy of an image.
+    """Draw a prediction or the ground truth on a copy of an image.
 
     Args:
-        image: (height, width, 3) uint8, blue, green, red.
+        image: (height, width, 3) uint8 in BGR order.
         found: What to draw; None for nothing.
-        palette: A colour for each class, red, green, blue.
-        scale: The picture is so much larger than the image; lines and text are drawn at its size.
+        palette: An RGB colour for each class.
+        scale: Size of the picture relative to the image; lines and text have the picture's size.
         with_scores: Ground truth has no scores.
 
     Returns:
-        (height, width, 3) uint8, blue, green, red.
+        (height, width, 3) uint8 in BGR order.
     """
     if isinstance(found, Classification):
         canvas = resize(image, scale)
@@ -88,7 +88,7 @@ def draw_prediction(
 
 
 def resize(image: np.ndarray, scale: float) -> np.ndarray:
-    """A copy of an image that is so much larger."""
+    """Resize an image by a factor."""
     size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
@@ -96,7 +96,7 @@ def resize(image: np.ndarray, scale: float) -> np.ndarray:
 def draw_objects(
     image: np.ndarray, found: Detections, palette: Sequence[Colour], scale: float, with_scores: bool
 ) -> np.ndarray:
-    """Draw masks, boxes and names, those of the highest scores on top. A tracked object has a number and a colour."""
+    """Draw masks, boxes and labels, highest scores on top. Tracked objects have an id and a colour each."""
     found = found.select(np.arange(len(found))[::-1])
     objects, texts, colours = found.to_supervision(), found.class_names, [palette[label] for label in found.labels]
     if found.ids is not None:
@@ -114,7 +114,7 @@ def draw_objects(
 
 
 def draw_regions(image: np.ndarray, found: Segmentation, palette: Sequence[Colour], scale: float) -> np.ndarray:
-    """Colour and outline the regions of a map, and write their names in their middles."""
+    """Colour and outline the regions of a segmentation map, and label their centres."""
     label_map = found.label_map.astype(np.uint16)
     is_painted = np.array([name != BACKGROUND for name in found.class_names], bool)
     is_named = is_painted & (found.areas >= MIN_NAMED_SHARE * label_map.size)
@@ -141,7 +141,7 @@ def draw_labels(
     size: int,
     position: sv.Position = sv.Position.TOP_LEFT,
 ) -> np.ndarray:
-    """Write texts of a size in pixels on grounds of these colours at places x, y, moved apart if they overlap."""
+    """Draw labels on coloured backgrounds at positions x, y; overlapping ones are moved apart."""
     points = sv.Detections(xyxy=np.tile(np.array(places, np.float32), (1, 2)))
     annotator = sv.RichLabelAnnotator(
         color=as_palette(colours),

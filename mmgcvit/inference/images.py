@@ -18,12 +18,12 @@ def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
     """Read an image as the data pipeline would.
 
     Args:
-        image: A path; an array (height, width, 3) uint8 in the order **blue, green, red**, as ``cv2.imread`` gives it,
-            also grey or with an alpha channel; or an image of Pillow's.
+        image: A path; an array (height, width, 3) uint8 in **BGR** order, as from ``cv2.imread``, also grey or with
+            an alpha channel; or a Pillow image.
         loader: How files are decoded.
 
     Returns:
-        (height, width, 3) uint8, blue, green, red, with the EXIF rotation applied.
+        (height, width, 3) uint8 in BGR order, with the EXIF rotation applied.
     """
     if isinstance(image, (str, os.PathLike)):
         return read_image(os.fspath(image), loader)
@@ -31,7 +31,7 @@ def as_array(image: ImageLike, loader: Loader) -> np.ndarray:
         return convert_array(image)
     if isinstance(image, Image.Image):
         return convert_array(np.asarray(ImageOps.exif_transpose(image).convert('RGB'))[..., ::-1])
-    raise UserError(f'an image is a path, a NumPy array or an image of Pillow, not {type(image).__name__}')
+    raise UserError(f'an image must be a path, a NumPy array or a Pillow image, not {type(image).__name__}')
 
 
 def read_image(path: str, loader: Loader) -> np.ndarray:

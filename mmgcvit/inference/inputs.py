@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv', '.flv', '.ts')
-# Of videos that do not tell theirs.
+# For videos without a frame rate.
 DEFAULT_FRAME_RATE = 25.0
 
 
 @dataclass
 class Inputs:
-    """Files in the order in which they were named."""
+    """The inputs, in the given order."""
 
     images: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Inputs:
 
 
 def find_inputs(named: Sequence[str]) -> Inputs:
-    """Find files; the images and videos of folders (not of folders below); patterns (``**``)."""
+    """Find files, the images and videos in folders (not recursive), and patterns (``**``)."""
     inputs = Inputs()
     for name in dict.fromkeys(named):
         for file in list_files(name):
@@ -49,14 +49,12 @@ def list_files(name: str) -> list[str]:
     files = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
     files = [file for file in files if file.lower().endswith((*IMAGE_ENDINGS, *VIDEO_SUFFIXES))]
     if not files:
-        raise UserError(
-            f'{name}: there is no such image or video, nor one in it; for folders below a folder, name FOLDER/**/*'
-        )
+        raise UserError(f'{name}: no image or video found; for subfolders use FOLDER/**/*')
     return files
 
 
 def read_frames(source: str) -> Iterator[np.ndarray]:
-    """The frames of a video file: (height, width, 3) uint8, blue, green, red."""
+    """Iterate over the frames of a video, (height, width, 3) uint8 in BGR order."""
     import cv2
 
     capture = cv2.VideoCapture(source)
@@ -68,7 +66,7 @@ def read_frames(source: str) -> Iterator[np.ndarray]:
 
 
 def get_frame_rate(source: str) -> float:
-    """Frames per second of a video file, by its header."""
+    """Read the frame rate of a video from its header."""
     import supervision as sv
 
     try:

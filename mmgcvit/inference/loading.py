@@ -47,14 +47,14 @@ def load(
 
     Args:
         config: A config file, or the work dir of a run.
-        checkpoint: A file or an address; it is read as data, no code in it runs. None takes the work dir's best or
+        checkpoint: A file or URL; no code in it runs. None takes the work dir's best or
             newest checkpoint, or the weights that come with a config of this project (:func:`find_source`).
-        device: ``'cpu'``, ``'cuda'``, ``'cuda:N'``; None for a GPU if there is one, else the CPU.
-        score_thr: Objects of lower scores are left out; detectors only, 0.3 by default.
-        trust_checkpoint: Whether code in the checkpoint may run: only for files of your own making.
+        device: ``'cpu'``, ``'cuda'``, ``'cuda:N'``; default: a GPU if there is one.
+        score_thr: Minimum score of detections, 0.3 by default.
+        trust_checkpoint: Unpickle the checkpoint, which can run code in it: only for your own files.
 
     Returns:
-        A :class:`Predictor`, to be called on images.
+        A :class:`Predictor`.
 
     Raises:
         UserError: There is no such config, checkpoint or device, or the config's task is not supported.
@@ -73,7 +73,7 @@ def load(
     if score_thr is not None:
         if predictor.task != 'detection' or not 0 <= score_thr <= 1:
             raise UserError(
-                f'score_thr={score_thr}: expected a score from 0 to 1, for a detector; this is {predictor.task}'
+                f'score_thr={score_thr}: expected a score from 0 to 1, for a detector; this is a {predictor.task} model'
             )
         predictor.score_thr = score_thr
     return predictor

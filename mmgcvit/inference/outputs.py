@@ -1,4 +1,4 @@
-"""The folder that predictions are written to: pictures, videos, label maps and JSON."""
+"""The output folder of predictions: pictures, videos, segmentation maps and JSON."""
 
 import json
 import os
@@ -19,7 +19,7 @@ KEPT_SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
 class Outputs:
-    """Paths below a folder, which is made when the first file is written.
+    """Paths in the output folder, which is created with the first file.
 
     Files have the paths of the inputs below their common folder, without suffixes unless some differ in these alone.
     """
@@ -41,7 +41,7 @@ class Outputs:
         return path
 
     def write_picture(self, source: str, picture: np.ndarray) -> Path:
-        """Write a picture (height, width, 3), blue, green, red, with predictions drawn in."""
+        """Write a picture (height, width, 3) in BGR order, with predictions drawn in."""
         suffix = Path(source).suffix
         suffix = suffix if suffix.lower() in KEPT_SUFFIXES else '.png'
         return write_image(self.get_path(PICTURES, source, suffix), picture)
@@ -58,8 +58,8 @@ def check_out_dir(folder: Path, names: Sequence[str], overwrite: bool) -> None:
     found = [name for name in names if (folder / name).exists()]
     if found and not overwrite:
         raise UserError(
-            f'{folder} holds what an earlier call has written ({", ".join(found)}); name another folder with '
-            '--out-dir, or replace it with --overwrite'
+            f'{folder} has files of an earlier call ({", ".join(found)}); choose another --out-dir, or replace '
+            'them with --overwrite'
         )
 
 

@@ -1,4 +1,4 @@
-"""A trained model that is called on images: what the three tasks share, then each task."""
+"""Trained models that are called on images: the base class, then one for each task."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from .images import ImageLike, as_array
 from .results import Classification, Detections, Prediction, Segmentation
 from .tiles import TiledPredictor
 
-# Smaller pictures of a class are enlarged to this side, so that text fits in.
+# A classifier's pictures are enlarged to this side, so that text fits.
 MIN_DRAWN_SIDE = 224
 
 
 @dataclass(eq=False, repr=False)
 class Predictor(ABC):
-    """A trained model; :func:`mmgcvit.load` makes one. Calls keep no state, so threads may share it.
+    """A trained model, from :func:`mmgcvit.load`. Calls keep no state, so threads may share it.
 
     Attributes:
         task: ``'detection'``, ``'segmentation'`` or ``'classification'``.
-        classes: The class names by their numbers.
-        palette: The colours of the classes, red, green, blue.
+        classes: The class names.
+        palette: The RGB colours of the classes.
         network: The OpenMMLab model.
         pipeline: The config's test pipeline without loading.
         loader: How the config's data set decodes files.
@@ -46,7 +46,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def read_sample(self, sample: Any) -> Prediction:
-        """Convert the OpenMMLab data sample of one image to plain values."""
+        """Convert the data sample of one image to a prediction."""
 
     @property
     def device(self) -> torch.device:
@@ -60,15 +60,15 @@ class Predictor(ABC):
 
         Args:
             images: An image, or several in a list or tuple. An image is a path; an array of shape (height, width, 3)
-                in the order **blue, green, red**, as ``cv2.imread`` gives it; or an image of Pillow's.
-            batch_size: The number of images, or tiles, at a time.
-            tiles: Detect objects of larger images in overlapping tiles of so many pixels a side.
+                in **BGR** order, as from ``cv2.imread``; or a Pillow image.
+            batch_size: Images, or tiles, in a batch.
+            tiles: Detect objects in overlapping tiles of this side in pixels.
 
         Returns:
             :class:`Detections`, :class:`Segmentation` or :class:`Classification`; a list of them for several images.
 
         Raises:
-            UserError: An image cannot be read, or the network cannot take it; says which.
+            UserError: An image cannot be read or predicted.
         """
         if not isinstance(images, (list, tuple)):
             return self([images], batch_size, tiles)[0]
@@ -86,11 +86,11 @@ class Predictor(ABC):
         return found
 
     def draw(self, image: ImageLike, prediction: Prediction | None = None) -> np.ndarray:
-        """Draw what a call has returned for an image, or a part of it, into a copy; without a prediction, predict.
+        """Draw a prediction on a copy of an image; without one, predict first.
 
         Returns:
-            (height, width, 3) uint8, blue, green, red, as ``cv2.imwrite`` takes it. Pictures of a classifier that are
-            smaller than 224 px are enlarged, so that text fits in.
+            (height, width, 3) uint8 in BGR order, as for ``cv2.imwrite``. A classifier's pictures are enlarged to
+            at least 224 px, so that text fits.
         """
         image = as_array(image, self.loader)
         if prediction is None:
@@ -99,7 +99,7 @@ class Predictor(ABC):
         return draw_prediction(image, prediction, self.palette, scale)
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Prediction | UserError]:
-        """Predict images (height, width, 3), blue, green, red; a UserError takes the place of one that fails."""
+        """Predict images (height, width, 3) in BGR order; a UserError stands for one that fails."""
         try:
             prepared = [self.prepare_image(image) for image in images]
             # mmseg and mmpretrain batch images of one shape only; mmdet pads them.
@@ -111,7 +111,7 @@ class Predictor(ABC):
         return [each for image in images for each in self.predict_batch([image])]
 
     def prepare_image(self, image: np.ndarray) -> dict[str, Any]:
-        """Apply the test pipeline to an image (height, width, 3), blue, green, red; a UserError if that fails."""
+        """Apply the test pipeline to an image (height, width, 3) in BGR order; a UserError if that fails."""
         size = image.shape[:2]
         loaded = {'img': image, 'img_id': 0, 'img_path': None, 'img_shape': size, 'ori_shape': size}
         try:
@@ -121,23 +121,23 @@ class Predictor(ABC):
             raise UserError(f'the test pipeline cannot prepare it, {size} ({first_line(error)})') from None
 
     def predict_prepared(self, batch: Sequence[dict[str, Any]]) -> list[Prediction]:
-        """Predict images that are prepared; a UserError if the network cannot take them."""
+        """Predict prepared images; a UserError if the network fails on them."""
         try:
             with torch.no_grad():
                 # Includes the data_preprocessor; boxes and masks come back in pixels of the loaded image.
                 samples = self.network.test_step(pseudo_collate(batch))
         # What networks raise: ValueError for sizes, RuntimeError for memory and kernels.
         except (ValueError, RuntimeError) as error:
-            raise UserError(f'the network cannot take it ({first_line(error)})') from None
+            raise UserError(f'the network fails on it ({first_line(error)})') from None
         return [self.read_sample(sample) for sample in samples]
 
     def get_names(self, labels: Sequence[int]) -> list[str]:
-        """The names of classes by their numbers."""
+        """Return the names of classes."""
         return [self.classes[label] for label in labels]
 
 
 def to_float32(values: Tensor) -> np.ndarray:
-    """Convert to NumPy, which has no bfloat16: networks give that under autocast."""
+    """Convert to float32 in NumPy, which has no bfloat16."""
     return values.float().cpu().numpy()
 
 
@@ -145,7 +145,7 @@ class Detector(Predictor):
     """Detection and instance segmentation.
 
     Attributes:
-        score_thr: Objects of lower scores are left out.
+        score_thr: Minimum score of detections.
     """
 
     task = 'detection'

@@ -1,4 +1,4 @@
-"""Predictions as plain values: NumPy arrays, names and numbers; and as JSON records in COCO's results format."""
+"""Predictions as NumPy arrays, and as JSON records in COCO's results format."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import supervision as sv
 from ..datasets.classes import coco_categories
 from ..errors import check_installed
 
-# How many classes of a classifier are written, the highest-scoring first.
+# Number of classes that are written for a classifier.
 MAX_CLASSES_WRITTEN = 5
 
 
 @dataclass(frozen=True)
 class Detections:
-    """The objects that a detector finds in an image, the highest-scoring first.
+    """Detections in an image, highest scores first.
 
     Attributes:
         boxes: (n, 4) float32, left, top, right, bottom in pixels of the image.
@@ -26,7 +26,7 @@ class Detections:
         labels: (n,) int64, class numbers from 0.
         class_names: The n names of the labels.
         masks: (n, height, width) bool, or None if the model predicts boxes only. For an image that was predicted in
-            tiles a ``supervision.CompactMask``: ``masks[i]`` is (height, width) bool, made when it is asked for.
+            tiles a ``supervision.CompactMask``: ``masks[i]`` is (height, width) bool, decoded on access.
         ids: (n,) int64, the track of each object, from 0; None without tracking.
     """
 
@@ -41,13 +41,13 @@ class Detections:
         return len(self.boxes)
 
     def select(self, chosen: np.ndarray) -> Detections:
-        """The objects with the given numbers (k,), in that order."""
+        """Select detections by index (k,)."""
         arrays = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'masks', 'ids')}
         chosen_arrays = {name: None if values is None else values[chosen] for name, values in arrays.items()}
         return replace(self, class_names=[self.class_names[number] for number in chosen], **chosen_arrays)
 
     def to_supervision(self) -> sv.Detections:
-        """The objects as ``supervision.Detections``, with their names as ``data['class_name']``."""
+        """Convert to ``supervision.Detections``, with ``data['class_name']``."""
         return sv.Detections(
             xyxy=self.boxes,
             mask=self.masks,
@@ -102,10 +102,9 @@ Prediction = Detections | Segmentation | Classification
 
 
 def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The categories that records refer to by ``category_id``, in the order of the class numbers.
+    """List the categories that ``category_id`` refers to, in the order of the classes.
 
-    A detector has COCO's own ids if its classes are COCO's, else ids from 1 as annotation tools have. The other tasks
-    have class numbers from 0, as label maps do.
+    Detection has COCO's ids for COCO's classes, else ids from 1. The other tasks have ids from 0, as segmentation maps.
     """
     if task == 'detection':
         return [{'id': category['id'], 'name': category['name']} for category in coco_categories(classes)]
@@ -113,7 +112,7 @@ def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def make_records(prediction: Prediction, categories: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is written for an image: a record for each object, class of pixels or highest-scoring class.
+    """Make the JSON records of an image: one for each object, class of pixels or highest-scoring class.
 
     ``bbox`` is left, top, width, height in pixels; ``segmentation`` is a mask in RLE, ``area`` its number of pixels.
     """

@@ -24,12 +24,12 @@ from .tracking import Tracker
 
 @dataclass
 class PredictionRun:
-    """What is done with each input.
+    """Predict, draw and write each input.
 
     Attributes:
-        batch_size: The number of images, frames or, with ``tiles``, tiles at a time.
+        batch_size: Images, frames or tiles in a batch.
         draw: Whether to write pictures and videos.
-        write: Whether to write JSON and label maps.
+        write: Whether to write JSON and segmentation maps.
         tiles: The side of tiles in pixels; None predicts whole images.
         track: Whether to track the objects of videos.
         images: How many images were predicted.
@@ -56,7 +56,7 @@ class PredictionRun:
         self.progress = Progress(disable=not sys.stdout.isatty())
 
     def predict(self, inputs: Inputs, max_frames: int | None = None) -> None:
-        """Predict images, then videos, of these at most so many frames."""
+        """Predict images, then at most ``max_frames`` of each video."""
         with self.progress:
             if inputs.images:
                 self.predict_images(inputs.images)
@@ -100,7 +100,7 @@ class PredictionRun:
                 self.skip(str(error))
 
     def predict_in_batches(self, items: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, Prediction | UserError]]:
-        """Items, which end in an image, and what is predicted for each."""
+        """Iterate over items, which end with an image, and their predictions."""
         while batch := list(islice(items, self.batch_size)):
             yield from zip(batch, self.predictor.predict_batch([item[-1] for item in batch]), strict=True)
 
@@ -130,7 +130,7 @@ class PredictionRun:
                     lines.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + '\n')
                 self.frames += 1
         if self.frames == before:
-            raise UserError(f'{name}: no frame of it can be read')
+            raise UserError(f'{name}: no frame can be read')
 
     def skip(self, sentence: str) -> None:
         """Name and count an input that cannot be predicted."""

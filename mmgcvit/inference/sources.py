@@ -12,7 +12,7 @@ CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
 
 class Source(NamedTuple):
-    """A config file, a checkpoint's file or address, and whether the user named the config or its work dir."""
+    """A config file, a checkpoint (file or URL), and whether the user gave a config instead of a work dir."""
 
     config: Path
     checkpoint: str
@@ -24,8 +24,8 @@ def find_source(config: str | Path, checkpoint: str | Path | None = None) -> Sou
 
     Args:
         config: A config file, or the work dir of a run.
-        checkpoint: A file or an address. None takes the best checkpoint of a work dir (the latest of several), or its
-            newest undamaged one; for a config file of this project the weights that come with it.
+        checkpoint: A file or URL. Default: the best checkpoint of a work dir (the latest of several), else its newest
+            readable one; for a config file the weights that come with it.
 
     Raises:
         UserError: There is none, or a work dir has several configs.
@@ -43,34 +43,34 @@ def check_source(config: str | Path, checkpoint: str | Path | None = None) -> No
     if path.is_dir():
         find_config(path)
     elif not path.is_file() or path.suffix not in CONFIG_SUFFIXES:
-        raise UserError(f'there is no config {config}, neither a file (*.py) nor a work dir{suggest_config(path)}')
+        raise UserError(f'there is no config {config}: no file (*.py) and no work dir{suggest_config(path)}')
     elif checkpoint is None and not has_checkpoint(path):
-        raise UserError(f'{config} has no checkpoint beside it; name one, or a work dir, which has its own')
+        raise UserError(f'{config} comes without weights; add a checkpoint, or use a work dir')
     if checkpoint is not None and '://' not in str(checkpoint) and not Path(checkpoint).expanduser().is_file():
         raise CheckpointError(f'there is no checkpoint {checkpoint}')
 
 
 def has_checkpoint(config: str | Path) -> bool:
-    """Whether a checkpoint may be left out: for a work dir, or a config that trained weights come with."""
+    """Whether the checkpoint is optional: for a work dir, or a config that comes with weights."""
     path = Path(config).expanduser()
     return path.is_dir() or get_weights_path(path).is_file()
 
 
 def get_weights_path(config: Path) -> Path:
-    """Where the trained weights that come with a config are, if there are any."""
+    """Return the path for weights that come with a config."""
     return config.parent / 'weights' / f'{config.stem}.safetensors'
 
 
 def find_config(work_dir: Path) -> Path:
-    """The config that a run has left in its work dir."""
+    """Find the config in a work dir."""
     found = sorted(work_dir.glob('*.py'))
     if len(found) != 1:
-        raise UserError(f'{work_dir} holds {len(found)} configs (*.py), the work dir of a run one; name the config')
+        raise UserError(f'{work_dir} has {len(found)} configs (*.py) instead of one; name the config')
     return found[0]
 
 
 def find_checkpoint(work_dir: Path) -> str:
-    """The checkpoint to take from a work dir; see :func:`find_source`."""
+    """Find the checkpoint of a work dir, see :func:`find_source`."""
     from ..checkpoints import check_intact
     from ..engine.resume import find_latest_checkpoint
 
@@ -83,5 +83,5 @@ def find_checkpoint(work_dir: Path) -> str:
         return str(path)
     latest = find_latest_checkpoint(work_dir)
     if latest is None:
-        raise UserError(f'{work_dir} has no checkpoint; name one')
+        raise UserError(f'{work_dir} has no checkpoint; add one')
     return str(latest)

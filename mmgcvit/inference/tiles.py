@@ -26,7 +26,7 @@ MARGIN, MAX_COVERED = 1 / 64, 0.7
 
 @dataclass(frozen=True)
 class TiledPredictor:
-    """Predicts images that are larger than a tile in tiles of ``side`` pixels, ``batch_size`` of them at a time."""
+    """Predict images that are larger than a tile in tiles of ``side`` pixels, in batches of ``batch_size``."""
 
     model: Predictor
     side: int
@@ -34,7 +34,7 @@ class TiledPredictor:
 
     def __post_init__(self) -> None:
         if self.model.task != 'detection':
-            raise UserError(f'tiles are for detection; this is {self.model.task}')
+            raise UserError(f'tiles are for detection; this is a {self.model.task} model')
 
     def predict_batch(self, images: Sequence[np.ndarray]) -> list[Detections | UserError]:
         """As :meth:`.Predictor.predict_batch`; an image that is no larger than a tile is predicted as a whole."""

@@ -13,7 +13,7 @@ SCORE_THRESHOLDS = {'high': 0.6, 'low': 0.1}
 
 
 class Tracker:
-    """Gives the objects of a video track numbers. Call it on the detections of one frame after the other.
+    """Track the objects of a video. Call it on the detections of each frame in order.
 
     The settings are those of mmdet's configs for MOT17. A track that is not seen for 30 frames ends.
     """
@@ -32,7 +32,7 @@ class Tracker:
         self.frames = 0
 
     def __call__(self, found: Detections) -> Detections:
-        """The objects that belong to a track, with its number from 0; a track has objects of one class."""
+        """Return the detections that belong to a track, with its id; a track has one class."""
         from mmdet.structures import DetDataSample
 
         objects = InstanceData(

@@ -1,4 +1,4 @@
-"""Pictures of what a trained network does, what it gets wrong, and how its training went.
+"""Visualise attention, mistakes and training curves of models.
 
 Attention, global queries, Grad-CAM and LSA's shifts have a file each, which computes arrays and draws them (begin with
 ``attention.py``). ``mistakes.py`` compares predictions with the ground truth, ``val_images.py`` draws both during a

@@ -73,8 +73,8 @@ def attention(
     """Compute the attention of a network on an image.
 
     Args:
-        model: As :func:`mmgcvit.load` makes it.
-        image: A path, an array (height, width, 3) in the order blue, green, red, or a Pillow image.
+        model: From :func:`mmgcvit.load`.
+        image: A path, an array (height, width, 3) in BGR order, or a Pillow image.
         stage: From 0. Default: 2, or an earlier one where its map has fewer than 4 x 4 tokens.
         block: From 0. Where local and global blocks alternate, the pair that it belongs to. Default: the last.
         head: From 0. Default: the mean of all heads.
@@ -94,8 +94,8 @@ def attention(
     for number, attn in zip(numbers, modules, strict=True):
         if not hasattr(attn, 'window') or '.ablations.' in type(attn).__module__:
             raise UserError(
-                f'block {number} of stage {stage} has {type(attn).__name__}, which has no map of attention to draw; '
-                "take another block, or 'shifts' for the first block of LSA"
+                f'block {number} of stage {stage} has {type(attn).__name__}, which has no attention map; choose '
+                "another block, or 'shifts' for the first block of LSA"
             )
     check_number('head', head, modules[0].num_heads, f' in stage {stage}')
     inputs = record_inputs(backbone, view.inputs, modules)
@@ -122,7 +122,7 @@ def compute_block(
     # (nW, N): 1 for tokens, 0 for padding.
     is_token = in_windows(inputs[0].new_ones(1, *size, 1).float(), window)[0, :, :, 0]
     if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
-        raise UserError(f'{is_token.shape[1]:,} tokens that all attend to each other are too many; take a later stage')
+        raise UserError(f'{is_token.shape[1]:,} tokens with global attention are too many; choose a later stage')
     weights = attn.attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
     x, *q_global = inputs
@@ -143,7 +143,7 @@ def compute_block(
 def draw_attention(found: Attention) -> Figure:
     """Draw the image with the query, and for each block what the query attends to and what all queries do.
 
-    Attention is drawn as a multiple of the share that each key would have if all had the same.
+    Attention is drawn as a multiple of uniform attention.
     """
     view, rows = found.view, len(found.blocks)
     height, width = found.blocks[0].weights.shape
@@ -162,7 +162,7 @@ def draw_attention(found: Attention) -> Figure:
             axes = figure.add_subplot(grid[row, column])
             what = "the query's attention" if name == 'weights' else 'attention received'
             title = f'block {block.block}, {block.kind}:\n{what}'
-            draw_map(axes, view, maps[row], found.box, title, 'times an even share', vmin=0, vmax=limit)
+            draw_map(axes, view, maps[row], found.box, title, 'times uniform attention', vmin=0, vmax=limit)
             draw_windows(axes, found, block, with_queries=name == 'weights')
     return figure
 

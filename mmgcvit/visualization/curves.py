@@ -1,4 +1,4 @@
-"""Read the scalars that trainings have logged, and draw them."""
+"""Read and plot the scalars that runs have logged."""
 
 import json
 from collections import defaultdict
@@ -39,7 +39,7 @@ def read_curves(work_dir: Path) -> dict[str, Curve]:
             earlier = {step: value for step, value in curves.get(name, {}).items() if step < min(curve)}
             curves[name] = {**earlier, **curve}
     if not curves:
-        raise UserError(f'{work_dir} is not the work dir of a training that has logged anything; name one')
+        raise UserError(f'{work_dir} has no logs of a training; name the work dir of a run')
     return curves
 
 

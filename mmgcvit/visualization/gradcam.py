@@ -64,7 +64,7 @@ def gradcam(
     box: int | None = None,
     stage: int | None = None,
 ) -> GradCam:
-    """Compute which part of an image speaks for a class.
+    """Compute Grad-CAM of a class.
 
     The gradient is that of a classifier's score before the softmax, of the log odds of a detector's box, or of the mean
     score of the pixels that a segmentor gives to the class.
@@ -75,12 +75,12 @@ def gradcam(
         class_name: A class's name or number. Default: the predicted class, the class of a detector's highest-scoring
             box, a segmentor's largest class.
         box: A detector's box, counted from 0 by descending score; with ``class_name`` among those of the class.
-        stage: From 0. Default: the last one whose map has at least 4 x 4 tokens, or if nothing speaks for the class
-            there, the last one before it where something does.
+        stage: From 0. Default: the last one whose map has at least 4 x 4 tokens, or if the map is zero there, the
+            last one before it whose map is not.
     """
     check_installed('Grad-CAM', 'pytorch_grad_cam')
     if box is not None and model.task != 'detection':
-        raise UserError(f'box {box}: boxes are of detectors; this is {model.task}')
+        raise UserError(f'box {box}: needs a detector; this is a {model.task} model')
     backbone = get_backbone(model)
     label = None if class_name is None else find_label(model, class_name)
     check_number('stage', stage, backbone.num_stages)
@@ -122,7 +122,7 @@ def find_label(model: Predictor, class_name: str | int) -> int:
     if str(class_name).isdecimal() and int(class_name) < len(names):
         return int(class_name)
     known = ', '.join([*names[:MAX_NAMES], *(['...'] if len(names) > MAX_NAMES else [])])
-    raise UserError(f'class {class_name}: the model has no such class; its {len(names)} are {known}')
+    raise UserError(f'unknown class {class_name}; the model has {len(names)}: {known}')
 
 
 def target_class(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
@@ -169,11 +169,11 @@ def draw_gradcam(found: GradCam) -> Figure:
     """Draw the image with the box or region that is explained, and beside it the map over it."""
     view = found.view
     share = f'score {found.score:.2f}' if found.region is None else f'{found.score:.1%} of the pixels'
-    title = f'{found.method}, stage {found.stage}: what speaks for class {found.class_name}, {share}'
+    title = f'{found.method}, stage {found.stage}: class {found.class_name}, {share}'
     figure = make_figure(view, title, rows=1, columns=2, width=4.4)
     left, right = figure.subplots(1, 2)
     draw_image(left, view, 'image')
-    title = found.method if found.cam.any() else 'nothing speaks for it at this stage'
+    title = found.method if found.cam.any() else 'the map of this stage is zero'
     style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
     draw_map(right, view, found.cam, view.box, title, 'share of the strongest', **style)
     for axes in (left, right):

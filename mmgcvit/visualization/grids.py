@@ -1,4 +1,4 @@
-"""Grids of pictures with a title above each: samples of data sets, ground truth beside predictions."""
+"""Grids of pictures with titles: samples of datasets, ground truth beside predictions."""
 
 import io
 import random
@@ -31,7 +31,7 @@ Cell = tuple[str, np.ndarray]
 
 
 def draw_grid(cells: Sequence[Cell], columns: int = 4) -> np.ndarray:
-    """Lay out pictures in rows; returns (height, width, 3) uint8, blue, green, red as they are."""
+    """Lay out pictures in rows; returns (height, width, 3) uint8 in BGR order as they are."""
     height, width = (max((picture.shape[i] for _, picture in cells), default=CELL) for i in (0, 1))
     titles = [fill(title, width // LETTER) for title, _ in cells]
     lines = max((title.count('\n') + 1 for title in titles), default=1)
@@ -72,7 +72,7 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str]) -> np.ndarray:
     What cannot be loaded is left out.
 
     Returns:
-        (height, width, 3) uint8, blue, green, red.
+        (height, width, 3) uint8 in BGR order.
     """
     cells, drawn = [], []
     for name in loaders:

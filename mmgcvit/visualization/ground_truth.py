@@ -1,4 +1,4 @@
-"""Load the images of a data set and their ground truth, in the form of predictions."""
+"""Load the images of a dataset and their ground truth in the classes of predictions."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -49,7 +49,7 @@ def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
 def load_sample(
     dataset: BaseDataset, number: int, classes: Sequence[str]
 ) -> tuple[Path, np.ndarray, Prediction | None]:
-    """Load an image of such a data set: its file, its pixels (blue, green, red), its ground truth if it has any."""
+    """Load an image of such a data set: its file, its pixels (BGR), its ground truth if it has any."""
     try:
         sample = dataset[number]
         truth = convert_sample(sample['data_samples'], classes)

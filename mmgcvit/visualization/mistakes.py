@@ -1,4 +1,4 @@
-"""What a trained model gets wrong on a data set: a confusion matrix, and the images with the lowest scores."""
+"""Confusion matrix and worst images of a trained model on a dataset."""
 
 import heapq
 from collections.abc import Sequence

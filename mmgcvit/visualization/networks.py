@@ -1,4 +1,4 @@
-"""The image as a network sees it, and the inputs of the network's modules.
+"""Prepare an image for a network, map coordinates between both, and record the inputs of modules.
 
 Shapes: H x W image in pixels; u and v are columns and rows of the network's input.
 """
@@ -90,7 +90,7 @@ def check_number(what: str, number: int | None, count: int, where: str = '') -> 
     """Reject a number that is not from 0 to ``count - 1``; None passes."""
     if number is not None and not 0 <= number < count:
         allowed = f'0 to {count - 1}' if count > 1 else '0 only'
-        raise UserError(f'there is no {what} {number}{where}; there are {allowed}')
+        raise UserError(f'there is no {what} {number}{where}; expected {allowed}')
 
 
 def get_stride(backbone: PyramidBackbone, stage: int) -> int:
@@ -117,7 +117,7 @@ def record_inputs(backbone: PyramidBackbone, images: Tensor, modules: Sequence[n
     try:
         backbone(images)
     except (ValueError, RuntimeError) as error:
-        raise UserError(f'the network cannot take the image ({error})') from None
+        raise UserError(f'the network fails on the image ({error})') from None
     finally:
         for handle in handles:
             handle.remove()

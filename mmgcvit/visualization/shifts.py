@@ -67,13 +67,13 @@ def draw_shifts(found: Shifts) -> Figure:
     style = {'extent': get_extent(found.box), 'interpolation': 'nearest', 'alpha': 0.72}
     grid[0, 1].imshow(colours[found.preferred], **style)
     strongest = found.weights.max(-1) * len(found.shifts)
-    title = 'weight of the copy attended to most'
-    draw_map(grid[1, 1], view, strongest, found.box, title, 'times an even share', vmin=1)
+    title = 'weight of that copy'
+    draw_map(grid[1, 1], view, strongest, found.box, title, 'times uniform attention', vmin=1)
     names = [f'{dy:+d}, {dx:+d}' if dy or dx else 'unshifted' for dy, dx in found.shifts]
     shares = 100 * np.bincount(found.preferred.ravel(), minlength=len(names)) / found.preferred.size
     grid[1, 0].barh(names, shares, color=colours, edgecolor='black', linewidth=0.4)
     grid[1, 0].invert_yaxis()
     grid[1, 0].tick_params(labelsize=7)
     grid[1, 0].set_xlabel('% of patches that prefer it', fontsize=8)
-    grid[1, 0].set_title('moved by dy, dx (px of the network)', fontsize=9)
+    grid[1, 0].set_title('shift dy, dx (px of the network input)', fontsize=9)
     return figure

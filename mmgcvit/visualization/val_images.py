@@ -1,4 +1,4 @@
-"""A hook that draws predictions beside the ground truth while a model is validated or tested."""
+"""A hook that draws predictions beside the ground truth in validation and test."""
 
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,13 @@ class ValVisualizationHook(Hook):
     """Draw a grid of the same validation images at each validation, predictions beside the ground truth.
 
     Writes ``val_images/epoch_N.jpg`` or ``iter_N.jpg`` in the work dir, and adds the image to the backends of the
-    run's visualizer. It draws what the validation predicts anyway. If drawing fails, it warns once and the training
-    goes on without.
+    run's visualizer. It draws what the validation predicts anyway. If drawing fails, it warns once and stops
+    drawing.
 
     Args:
-        score_thr: Objects of lower scores are left out.
-        images: The number of images, spread over the validation data; 0 for none.
-        test_out_dir: A folder for every image of a test, beside its ground truth; ``test --show-dir`` sets it.
+        score_thr: Minimum score of detections.
+        images: Number of images, spread over the validation data; 0 for none.
+        test_out_dir: Folder for all images of a test; set by ``test --show-dir``.
     """
 
     def __init__(self, score_thr: float = 0.3, images: int = 8, test_out_dir: str | None = None) -> None:
@@ -84,7 +84,7 @@ class ValVisualizationHook(Hook):
             step(runner, *arguments)
         except Exception as error:
             self.is_on = False
-            runner.logger.warning(f'no validation images from here on: {first_line(error)}')
+            runner.logger.warning(f'validation images are disabled: {first_line(error)}')
 
     def choose_images(self, runner: Runner) -> None:
         """Choose among the images that rank 0 validates: samplers deal them out in turns."""

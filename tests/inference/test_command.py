@@ -66,7 +66,7 @@ def test_a_video_gives_a_video_and_a_line_for_each_frame(call, models, work_dirs
     (photos / 'broken.avi').write_text('words')
     code, printed = call('predict', work_dirs['classification'], photos, photos / 'x', photos / 'y', '--batch-size', 2)
     assert code == 1
-    assert f'skipped: {photos}/words.jpg cannot be read: no image' in printed
+    assert f'skipped: {photos}/words.jpg cannot be read: not an image' in printed
     assert f'skipped: {photos}/broken.avi cannot be opened as a video' in printed
     assert printed.splitlines()[-2:] == [
         '3 images and 10 frames predicted, 2 skipped: predictions',
@@ -88,13 +88,13 @@ def test_a_video_gives_a_video_and_a_line_for_each_frame(call, models, work_dirs
 REFUSED = {
     'RUN': 'no INPUT given',
     'RUN/classify.py photos/a.png photos/b.jpg': 'photos/a.png is not a checkpoint',
-    'runs/none photos/a.png': 'there is no config runs/none, neither a file',
-    'RUN/classify.py photos/a.png': 'classify.py has no checkpoint beside it',
+    'runs/none photos/a.png': 'there is no config runs/none: no file',
+    'RUN/classify.py photos/a.png': 'classify.py comes without weights',
     'photos/a.png RUN/classify.py': 'there is no config photos/a.png',
-    'RUN empty/none.mp4': 'empty/none.mp4: there is no such image or video',
+    'RUN empty/none.mp4': 'empty/none.mp4: no image or video found',
     'RUN photos --batch-size 0': '--batch-size 0: expected at least 1',
-    'RUN photos --tiles 64': 'tiles are for detection; this is classification',
-    'RUN photos --score-thr 0.5': 'for a detector; this is classification',
+    'RUN photos --tiles 64': 'tiles are for detection; this is a classification model',
+    'RUN photos --score-thr 0.5': 'for a detector; this is a classification model',
     'RUN photos --track': 'takes videos only; photos/a.png is an image',
     'RUN photos --no-save-vis --no-save-pred': 'write nothing; remove one',
     'RUN photos --out-dir /proc/x': '/proc/x cannot be written',

@@ -104,7 +104,7 @@ def test_folders_patterns_and_files_are_found(tmp_path, monkeypatch):
     found = find_inputs(['b/1.jpg', 'a/1.jpg', 'b/1.jpg'])
     assert found.images == ['b/1.jpg', 'a/1.jpg']
     for name in ('empty', 'nowhere/*.jpg', 'gone.jpg'):
-        with pytest.raises(UserError, match='there is no such image or video'):
+        with pytest.raises(UserError, match='no image or video found'):
             find_inputs([name])
 
 

@@ -47,15 +47,15 @@ def test_what_is_no_source_is_refused_in_a_sentence(run_dir, work_dirs, tmp_path
     whole = run_dir / 'epoch_1.pth'
     for arguments, words in {
         (torn,): 'checkpoint',
-        (two,): r'holds 2 configs \(\*\.py\), the work dir of a run one; name the config',
-        (none,): 'holds 0 configs',
+        (two,): r'has 2 configs \(\*\.py\) instead of one; name the config',
+        (none,): 'has 0 configs',
         ('nowhere.py', 'x.pth'): r'there is no config nowhere\.py',
-        (run_dir / 'classify.py',): 'has no checkpoint beside it; name one',
+        (run_dir / 'classify.py',): 'comes without weights; add a checkpoint',
         (run_dir / 'classify.py', 'nowhere.pth'): r'there is no checkpoint nowhere\.pth',
         ('words.py', whole): 'words.py',
         ('untested.py', whole): 'a test_dataloader with a pipeline',
         (run_dir, None, 'tpu'): "device 'tpu': expected auto, cpu, cuda or cuda:N",
-        (run_dir, None, 'cpu', 0.5): 'for a detector; this is classification',
+        (run_dir, None, 'cpu', 0.5): 'for a detector; this is a classification model',
     }.items():
         with pytest.raises(UserError, match=words):
             load(*arguments)

@@ -52,10 +52,10 @@ def test_an_earlier_result_is_not_overwritten_unasked(name, tmp_path):
     Outputs(tmp_path, ['photo.jpg'])
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-    with pytest.raises(UserError, match=r'holds what an earlier call has written .* replace it with --overwrite'):
+    with pytest.raises(UserError, match=r'has files of an earlier call .* replace them with --overwrite'):
         Outputs(tmp_path, ['photo.jpg'])
     Outputs(tmp_path, ['photo.jpg'], overwrite=True)
-    with pytest.raises(UserError, match=r'^--out-dir /proc/x cannot be written .*; name another place$'):
+    with pytest.raises(UserError, match=r'^--out-dir /proc/x cannot be written .*; choose another path$'):
         Outputs(Path('/proc/x'), [])
 
 

@@ -91,7 +91,7 @@ def test_a_picture_that_fails_stops_no_other(models, monkeypatch):
     monkeypatch.setattr(model, 'pipeline', prepare_wrongly)
     good, small, unprepared = model.predict_batch([picture_of(90, 120), picture_of(20, 20), picture_of(30, 20)])
     assert isinstance(good, Segmentation)
-    assert 'the network cannot take it' in str(small)
+    assert 'the network fails on it' in str(small)
     assert 'the test pipeline cannot prepare it' in str(unprepared)
     with pytest.raises(UserError, match=r'^image 1: the test pipeline cannot prepare it, \(30, 20\) \(.*no depth'):
         model([picture_of(90, 120), picture_of(30, 20)])

@@ -91,11 +91,11 @@ def test_nothing_is_left_in_the_network_and_the_figure_names_the_class(model, ta
 @pytest.mark.parametrize(
     ('task', 'asked', 'message'),
     [
-        ('classification', {'class_name': 'cat'}, 'class cat: the model has no such class; its 10 are digit 0, '),
-        ('classification', {'class_name': '10'}, 'class 10: the model has no such class'),
-        ('classification', {'box': 0}, 'box 0: boxes are of detectors; this is classification'),
-        ('classification', {'stage': 7}, 'there is no stage 7; there are 0 to 3'),
-        ('detection', {'box': 1000}, r'there is no box 1000 in the image; there are 0 to \d+'),
+        ('classification', {'class_name': 'cat'}, 'unknown class cat; the model has 10: digit 0, '),
+        ('classification', {'class_name': '10'}, 'unknown class 10'),
+        ('classification', {'box': 0}, 'box 0: needs a detector; this is a classification model'),
+        ('classification', {'stage': 7}, 'there is no stage 7; expected 0 to 3'),
+        ('detection', {'box': 1000}, r'there is no box 1000 in the image; expected 0 to \d+'),
         ('segmentation', {}, 'finds no pixel of class .*; it finds '),
     ],
 )

@@ -47,7 +47,7 @@ def test_shifts_are_the_networks_own_weights(lsa, picture):
     assert found.weights.sum(-1) == pytest.approx(np.ones((16, 16)), abs=1e-5)
     assert found.box == pytest.approx((0, 0, 120, 90))
     assert hooks_of(lsa) == 0
-    (axes,) = [axes for axes in draw_shifts(found).axes if axes.get_title().startswith('moved by')]
+    (axes,) = [axes for axes in draw_shifts(found).axes if axes.get_title().startswith('shift dy')]
     shares = [100 * (found.preferred == i).mean() for i in range(len(SHIFTS))]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx(shares)
 

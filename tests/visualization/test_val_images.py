@@ -96,7 +96,7 @@ def test_if_drawing_fails_there_is_one_warning_and_no_picture(runner, caplog, sh
     runner.cfg.default_scope = scope
     validate(hook, runner)
     (record,) = caplog.records
-    assert record.getMessage().startswith('no validation images from here on: ')
+    assert record.getMessage().startswith('validation images are disabled: ')
     assert not shown
 
 
