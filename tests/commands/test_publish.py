@@ -76,7 +76,7 @@ def test_a_place_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
     for target, sentence in (
         (tmp_path / 'model.pth', r'expected a name that ends in \.safetensors'),
         (tmp_path / 'is.safetensors', 'exists; choose another file'),
-        ('/proc/x.safetensors', r'/proc/x\.safetensors cannot be written \(/proc: .*\); name another place$'),
+        ('/proc/x.safetensors', r'/proc/x\.safetensors cannot be written \(/proc: .*\); choose another path$'),
     ):
         with pytest.raises(SystemExit, match=f'^publish: .*{sentence}'):
             run_command('publish', ['nowhere.py', target])

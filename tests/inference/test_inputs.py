@@ -76,9 +76,9 @@ def test_a_broken_file_is_named_in_one_sentence(tmp_path):
 
     for name, make, words in [
         ('missing.jpg', lambda path: None, 'No such file'),
-        ('empty.jpg', lambda path: path.touch(), 'no image'),
+        ('empty.jpg', lambda path: path.touch(), 'not an image'),
         ('folder.jpg', lambda path: path.mkdir(), 'Is a directory'),
-        ('words.jpg', lambda path: path.write_text('words'), 'no image'),
+        ('words.jpg', lambda path: path.write_text('words'), 'not an image'),
         ('cut.jpg', cut, 'truncated'),
         ('cut.png', cut, ''),
         ('bomb.png', write_bomb, 'exceeds limit'),
