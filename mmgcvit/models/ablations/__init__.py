@@ -5,11 +5,12 @@ package imports this folder: the configs under configs/ablations do, by ``custom
 """
 # ruff: noqa: F401
 
-from .attention import GCViTGlobalKeyValue, GCViTGlobalValue
-from .downsamplers import GCViTConvPool, GCViTPatchMerging
-from .lsa_first_block import LSAWithCvTBlock, LSAWithSwinBlock
-from .swin import (
+from .gcvit_variants import (
+    GCViTConvPool,
+    GCViTGlobalKeyValue,
+    GCViTGlobalValue,
     GCViTLocal,
+    GCViTPatchMerging,
     GCViTShifted,
     Swin,
     SwinWithGCViTStem,
@@ -17,3 +18,4 @@ from .swin import (
     SwinWithGlobalQuery,
     SwinWithoutShifting,
 )
+from .lsa_first_block import LSAWithCvTBlock, LSAWithSwinBlock

@@ -13,8 +13,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..base import PyramidBackbone, WithCp, checkpointed_stages
-from ..layers.arguments import WindowSize, check_drop_path_rate, check_img_size, resolve_arch, resolve_windows
+from ..base import PyramidBackbone
+from ..layers.arguments import WindowSize, check_float, check_img_size, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
 from ..layers.cpu import images_in_chunks
 from ..layers.position import PositionEmbedding
@@ -42,17 +42,12 @@ class LSA(PyramidBackbone):
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
         lora_rank: Train nothing but LoRA, additions of that rank to the weights of attention's linear layers; 0: none.
             Checkpoints with it load into plain backbones too, added up.
-        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
-            in all stages, or one bool per stage.
-        memory_format: ``'channels_last'`` returns maps in that memory format, in which GPUs compute the convolutions of
-            necks and heads in half precision; ``'contiguous_format'`` is torch's default. mmdet's RoI extractors read
-            the former wrongly with mmcv's CUDA operators; use ``mmgcvit.SingleRoIExtractor``.
+        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: An argument is out of its range. The message says what is allowed.
-        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for each i in
     ``out_indices``. Images are padded to multiples of S; H_0 is the number of patches in a column, each further H_i
@@ -80,17 +75,16 @@ class LSA(PyramidBackbone):
         out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
         lora_rank: int = 0,
-        with_cp: WithCp = False,
-        memory_format: str = 'contiguous_format',
+        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch, ARCHS)
         windows = resolve_windows(window_size, arch.num_stages, optional=True)
-        checkpointed = checkpointed_stages(with_cp, arch.num_stages)
         grids = stage_grids(arch, arch.img_size if pretrain_img_size is None else pretrain_img_size)
-        rate = check_drop_path_rate(arch.drop_path_rate if drop_path_rate is None else drop_path_rate)
+        rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
+        rate = check_float('drop_path_rate', rate, 0, below=1)
         out_indices = range(arch.num_stages) if out_indices is None else out_indices
-        super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS, memory_format)
+        super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
         patch = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
         if arch.shifts is None:
             self.stem = self.unshifted_stem_type(*patch)
@@ -107,7 +101,7 @@ class LSA(PyramidBackbone):
                 drop_path_rate=rate,
                 position=PositionEmbedding(arch.embed_dims[i], grids[i], arch.position_copies if i == 0 else ()),
                 shifted=i == 0 and arch.shifts is not None,
-                with_cp=checkpointed[i],
+                with_cp=with_cp,
             )
             for i in range(self.num_stages)
         )
