@@ -27,9 +27,9 @@ class Difference(NamedTuple):
     output: str
 
 
-def compare(predictor: Predictor, part: str | None, path: Path) -> Difference:
+def compare(predictor: Predictor, path: Path) -> Difference:
     """Compare a file with its model on random images; a detector's objects whatever their scores."""
-    is_detector = part is None and predictor.task == 'detection'
+    is_detector = predictor.task == 'detection'
     predictor, content = keep_all_scores(predictor, path) if is_detector else (predictor, path.read_bytes())
     session = open_session(content)
     names = [output.name for output in session.get_outputs()]
@@ -37,7 +37,7 @@ def compare(predictor: Predictor, part: str | None, path: Path) -> Difference:
     for seed, (batch, height, width) in enumerate(SHAPES):
         images = make_random_images((batch, 3, height, width), seed)
         found = dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
-        expected = compute_expected(predictor, part, images)
+        expected = compute_expected(predictor, images)
         if is_detector:
             found, expected = match_objects(found, expected, (height, width))
         worst = max([worst, *(Difference(distance(found[name], expected[name]), name) for name in expected)])
@@ -75,13 +75,10 @@ def distance(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max(initial=0) / largest)
 
 
-def compute_expected(predictor: Predictor, part: str | None, images: Tensor) -> Mapping[str, np.ndarray]:
-    """The outputs for normalised images (B, 3, H, W), by the OpenMMLab model's own prediction where it has them."""
+def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.ndarray]:
+    """The outputs for normalised images (B, 3, H, W), by the OpenMMLab model's own prediction."""
     network, size = predictor.network, tuple(images.shape[2:])
     with torch.no_grad():
-        if part is not None:
-            maps = network.backbone(images)
-            return {f'map{i}': x.numpy() for i, x in zip(network.backbone.out_indices, maps, strict=True)}
         if predictor.task == 'classification':
             return {'scores': torch.stack([sample.pred_score for sample in network.predict(images)]).numpy()}
         if predictor.task == 'segmentation':

@@ -31,7 +31,7 @@ from ..models.layers.windows import round_up
 
 SUPPORTED = (
     "exported are mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
-    'DeltaXYWHBBoxCoder, RoIAlign that averages and plain NMS; of any other detector the backbone (--part backbone)'
+    'DeltaXYWHBBoxCoder, RoIAlign that averages and plain NMS'
 )
 # The score of positions without an object; other scores are from 0 to 1, and the threshold is halfway.
 NOTHING, IS_SOMETHING = -1.0, -0.5
@@ -53,6 +53,8 @@ class DetectorGraph(nn.Module):
         self.mask_extractors = as_list(roi_head.mask_roi_extractor) if roi_head.with_mask else []
         self.size_divisor = model.data_preprocessor.pad_size_divisor
         self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
+        names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if roi_head.with_mask else [])]
+        self.outputs = {name: {0: 'objects'} for name in names}
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) to the objects of all of them, image by image, the highest-scoring first.
@@ -264,15 +266,15 @@ def as_list(part: nn.Module) -> list[nn.Module]:
 
 
 def check_supported(model: nn.Module) -> None:
-    """Reject detectors that the graph does not implement; what differs beside these shows when outputs are compared."""
+    """Reject detectors that the graph does not implement; other differences are found when outputs are compared."""
     roi_head = getattr(model, 'roi_head', None)
     if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
         raise UserError(f'the detector is a {type(model).__name__}; {SUPPORTED}')
     heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in as_list(roi_head.bbox_head))]
     heads += [(head, FCNMaskHead) for head in as_list(roi_head.mask_head)] if roi_head.with_mask else []
-    for head, kind in heads:
-        if not isinstance(head, kind):
-            raise UserError(f'the detector has a {type(head).__name__}, which is not exported; {SUPPORTED}')
-    for suppression in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
-        if suppression.get('type', 'nms') != 'nms' or set(suppression) - {'type', 'iou_threshold', 'split_thr'}:
-            raise UserError(f'the detector suppresses overlaps by {dict(suppression)}; {SUPPORTED}')
+    found = [type(head).__name__ for head, kind in heads if not isinstance(head, kind)]
+    for nms_cfg in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
+        if nms_cfg.get('type', 'nms') != 'nms' or set(nms_cfg) - {'type', 'iou_threshold', 'split_thr'}:
+            found.append(f'NMS {dict(nms_cfg)}')
+    if found:
+        raise UserError(f'the detector has {", ".join(found)}; {SUPPORTED}')

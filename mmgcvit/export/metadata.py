@@ -14,17 +14,16 @@ from ..mmengine_utils import reorders_channels
 from ..version import __version__
 
 
-def collect_metadata(predictor: Predictor, source: Source, part: str | None = None) -> dict[str, str]:
+def collect_metadata(predictor: Predictor, source: Source) -> dict[str, str]:
     """The metadata of a file, all strings; lists, numbers and bools are JSON."""
     prepared = describe_preparation(predictor.pipeline.transforms)._asdict()
     # Of values from 0 to 255.
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
     if preprocessor._enable_normalize:
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
-    task = part or predictor.task
     entries = {
         'mmgcvit_version': __version__,
-        'task': task,
+        'task': predictor.task,
         'classes': json.dumps(predictor.classes, ensure_ascii=False),
         'palette': json.dumps(predictor.palette),
         'mean': json.dumps(mean),
@@ -35,7 +34,7 @@ def collect_metadata(predictor: Predictor, source: Source, part: str | None = No
         'config': Path(source.config).name,
         'checkpoint_sha256': sha256(local_file(source.checkpoint)),
     }
-    if task == 'detection':
+    if predictor.task == 'detection':
         rcnn = predictor.network.test_cfg.rcnn
         entries['score_thr'] = json.dumps(float(rcnn.score_thr))
         entries['mask_thr_binary'] = json.dumps(float(rcnn.get('mask_thr_binary', 0.5)))

@@ -7,7 +7,7 @@ Calling any other operator says that it is missing and how to get it.
 import functools
 import warnings
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -27,39 +27,26 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
 
 
 def roi_align_forward(
-    input: Tensor,
-    rois: Tensor,
-    output: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
+    input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options: Any
 ) -> None:
     """RoIAlign by averages, torchvision's: maps (B, C, H, W) and RoIs (n, 5) into ``output`` (n, C, h, w)."""
     from torchvision.ops import roi_align
 
-    if pool_mode == 0:
-        refuse("roi_align with pool_mode='max'")
     with torch.no_grad():
-        output.copy_(roi_align(input, rois, output.shape[2:], spatial_scale, max(sampling_ratio, 0), aligned))
+        output.copy_(roi_align(input, rois, *convert_options(**options)))
+
+
+def convert_options(
+    aligned_height: int, aligned_width: int, spatial_scale: float, sampling_ratio: int, pool_mode: int, aligned: bool
+) -> tuple[tuple[int, int], float, int, bool]:
+    """Output size, scale, samples of a bin's side (0: adaptive) and ``aligned``, as torchvision's RoIAlign takes them."""
+    if pool_mode == 0:
+        raise_missing("roi_align with pool_mode='max'")
+    return (aligned_height, aligned_width), spatial_scale, max(sampling_ratio, 0), aligned
 
 
 def roi_align_backward(
-    grad_output: Tensor,
-    rois: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    grad_input: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
+    grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor, **mmcv_options: Any
 ) -> None:
     """The gradient of :func:`roi_align_forward`: (n, C, h, w) into ``grad_input`` (B, C, H, W).
 
@@ -68,7 +55,7 @@ def roi_align_backward(
     """
     from torchvision.ops import roi_align
 
-    options = ((aligned_height, aligned_width), spatial_scale, max(sampling_ratio, 0), aligned)
+    options = convert_options(**mmcv_options)
     is_traced = type(grad_input) is not Tensor or getattr(torch.compiler, 'is_compiling', bool)()
     if is_traced or grad_input.device.type != 'cpu' or grad_input.dtype not in (torch.float32, torch.float64):
         with torch.enable_grad():
@@ -230,10 +217,10 @@ def head_chunks(value: Tensor, locations: Tensor) -> list[slice]:
 def attend(spatial_shapes: Tensor, value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
-    # As numbers: the GPU is waited for once a batch, whose layers share the tensor.
-    if not hasattr(spatial_shapes, 'as_numbers'):
-        spatial_shapes.as_numbers = spatial_shapes.tolist()
-    return multi_scale_deformable_attn_pytorch(value, spatial_shapes.as_numbers, locations, weights)
+    # Read once a batch, whose layers share the tensor: each read synchronises the GPU.
+    if not hasattr(spatial_shapes, 'as_list'):
+        spatial_shapes.as_list = spatial_shapes.tolist()
+    return multi_scale_deformable_attn_pytorch(value, spatial_shapes.as_list, locations, weights)
 
 
 def get_compiler_version() -> str:
@@ -246,11 +233,11 @@ def get_compiling_cuda_version() -> str:
     return 'not available'
 
 
-def refuse(name: str, *args: object, **kwargs: object) -> NoReturn:
-    """Raise for an operator that has no fallback, whatever it is called with."""
+def raise_missing(name: str, *args: object, **kwargs: object) -> NoReturn:
+    """Raise for an operator that has no fallback."""
     raise NotImplementedError(
-        f"mmcv's operator {name} is not here: this mmcv has no compiled operators, and mmgcvit has fallbacks for those "
-        "of its own configs only. Get a compiled mmcv: 'make install OPERATORS=compiled', or docs/installation.md"
+        f"mmcv's operator {name} is missing: this mmcv has no compiled operators, and mmgcvit's fallbacks are for its "
+        "own configs. Install a compiled mmcv: 'make install OPERATORS=compiled' (docs/installation.md)"
     )
 
 
@@ -258,4 +245,4 @@ def __getattr__(name: str) -> Callable[..., NoReturn]:
     """Every other operator, which mmcv looks up when it is imported."""
     if name.startswith('__'):
         raise AttributeError(name)
-    return functools.partial(refuse, name)
+    return functools.partial(raise_missing, name)

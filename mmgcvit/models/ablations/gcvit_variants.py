@@ -1,4 +1,4 @@
-"""Ablation variants of GC ViT with other attention, downsamplers or stems, and of Swin (arXiv 2103.14030) with its parts.
+"""Ablation variants: GC ViT with other attention, downsamplers or stems, and Swin (arXiv 2103.14030) with its parts.
 
 Table 5 adds one part of GC ViT per row: Swin-T without shifting and, by its ``arch`` alone, the same with GC ViT-T's
 sizes, :class:`SwinWithoutShifting`; with its stem, :class:`SwinWithGCViTStem`; with its downsampler,
