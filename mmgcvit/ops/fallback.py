@@ -39,7 +39,7 @@ def roi_align_forward(
 def convert_options(
     aligned_height: int, aligned_width: int, spatial_scale: float, sampling_ratio: int, pool_mode: int, aligned: bool
 ) -> tuple[tuple[int, int], float, int, bool]:
-    """Output size, scale, samples of a bin's side (0: adaptive) and ``aligned``, as torchvision's RoIAlign takes them."""
+    """RoIAlign's options as torchvision takes them: output size, scale, samples of a bin's side, ``aligned``."""
     if pool_mode == 0:
         raise_missing("roi_align with pool_mode='max'")
     return (aligned_height, aligned_width), spatial_scale, max(sampling_ratio, 0), aligned

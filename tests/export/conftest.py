@@ -31,10 +31,10 @@ def pytest_collection_modifyitems(items):
 class Exported:
     """A file, the model that it was made of, and how far it differs from that."""
 
-    def __init__(self, config, checkpoint, target, part=None):
+    def __init__(self, config, checkpoint, target):
         self.source = find_source(config, checkpoint)
         self.model = load(self.source.config, self.source.checkpoint, 'cpu')
-        self.difference = write(self.model, self.source, target, part)
+        self.difference = write(self.model, self.source, target)
         self.path = target
 
 
@@ -43,14 +43,14 @@ def exported(tmp_path_factory):
     """The file of a config of configs/demo or tests/data/configs, by its name: of trained weights, else random ones."""
     known = {}
 
-    def exported(name, part=None):
-        if (name, part) not in known:
+    def exported(name):
+        if name not in known:
             folder = tmp_path_factory.mktemp('export')
             config = next(path for path in (DEMO / f'{name}.py', CONFIGS / f'{name}.py') if path.is_file())
             weights = DEMO / 'weights' / f'{name}.safetensors'
             checkpoint = None if weights.is_file() else random_checkpoint(config, folder / 'random.pth')
-            known[name, part] = Exported(config, checkpoint, folder / f'{name}.onnx', part)
-        return known[name, part]
+            known[name] = Exported(config, checkpoint, folder / f'{name}.onnx')
+        return known[name]
 
     return exported
 

@@ -1,4 +1,4 @@
-"""Files of all tasks and both backbones are the model's equals; the runner predicts from them what the package does."""
+"""ONNX files of all tasks and both backbones compute what the model does; the runner predicts what the package does."""
 
 import json
 import shutil
@@ -31,8 +31,8 @@ def one(request, exported):
     return exported(request.param)
 
 
-def test_other_sizes_and_batches_give_what_the_host_gives(one):
-    """Of a detector all objects, whatever their scores, image by image, the surest first."""
+def test_other_sizes_and_batches_give_what_the_model_gives(one):
+    """A detector gives all objects, whatever their scores, image by image, the highest-scoring first."""
     assert one.difference.largest <= TOLERANCE
     assert [path.name for path in one.path.parent.iterdir() if 'unfinished' in path.name] == []
     model, content = one.model, one.path.read_bytes()
@@ -41,7 +41,7 @@ def test_other_sizes_and_batches_give_what_the_host_gives(one):
     session = open_session(content)
     for shape in ((1, 3, 33, 40), (3, 3, 75, 140)):
         images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        expected = compute_expected(model, None, images)
+        expected = compute_expected(model, images)
         found = dict(zip(expected, session.run(list(expected), {'images': images.numpy()}), strict=True))
         if model.task == 'detection':
             assert len({len(values) for values in found.values()}) == 1
@@ -54,7 +54,7 @@ def test_other_sizes_and_batches_give_what_the_host_gives(one):
             assert distance(found[output], expected[output]) <= TOLERANCE, output
 
 
-def test_it_holds_operators_that_tensorrt_takes_and_says_what_it_is(one):
+def test_a_file_has_operators_of_tensorrt_and_its_metadata(one):
     model = onnx.load(one.path, load_external_data=False)
     onnx.checker.check_model(model)
     assert {(opset.domain, opset.version) for opset in model.opset_import} == {('', 17)}
@@ -77,14 +77,6 @@ def test_it_holds_operators_that_tensorrt_takes_and_says_what_it_is(one):
     }.items():
         assert json.loads(texts[name]) == value, name
     assert ('score_thr' in texts) == (task == 'detection')
-
-
-def test_the_backbone_alone_is_written(exported):
-    for name in ('gcvit_digits_cls', 'lsa_digits_cls'):
-        one = exported(name, 'backbone')
-        assert one.difference.largest <= TOLERANCE
-        names = [output.name for output in open_session(one.path.read_bytes()).get_outputs()]
-        assert names == [f'map{i}' for i in one.model.network.backbone.out_indices]
 
 
 def test_a_config_with_weights_becomes_a_file(monkeypatch, tmp_path, capsys):
@@ -143,8 +135,6 @@ def test_a_copy_of_the_runner_runs_where_torch_cannot_be_imported(exported, tmp_
     assert int(result.stdout) == one.model(np.zeros((40, 30, 3), np.uint8)).label
 
 
-def test_the_runner_refuses_a_backbone_and_what_is_no_image(exported, tmp_path):
-    with pytest.raises(ValueError, match='holds backbone; expected a whole model'):
-        Runner(exported('gcvit_digits_cls', 'backbone').path)
+def test_the_runner_rejects_a_file_that_is_not_an_image(exported, tmp_path):
     with pytest.raises(ValueError, match='cannot be read as an image'):
         Runner(exported('gcvit_digits_cls').path)(tmp_path / 'none.png')

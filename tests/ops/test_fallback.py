@@ -29,11 +29,11 @@ def test_nms_keeps_what_the_definition_keeps_in_its_order(number, threshold, off
     assert kept.tolist() == plain.nms(boxes.tolist(), scores.tolist(), threshold, offset)
 
 
-def align(module, maps, rois, size=(3, 2), aligned=True, ratio=0):
+def align(module, maps, rois, size=(3, 2), aligned=True, ratio=0, pool_mode=1):
     """RoIAlign and the gradient of its maps, by mmcv's calling convention."""
     output, no_argmax = maps.new_zeros(len(rois), maps.shape[1], *size), maps.new_zeros(0)
     options = {'aligned_height': size[0], 'aligned_width': size[1], 'spatial_scale': 0.25, 'aligned': aligned}
-    options |= {'sampling_ratio': ratio, 'pool_mode': 1}
+    options |= {'sampling_ratio': ratio, 'pool_mode': pool_mode}
     module.roi_align_forward(maps, rois, output, no_argmax, no_argmax, **options)
     grad_output, grad_maps = torch.cos(torch.arange(output.numel())).to(maps).view(output.shape), torch.zeros_like(maps)
     module.roi_align_backward(grad_output, rois, no_argmax, no_argmax, grad_maps, **options)
@@ -80,7 +80,7 @@ def test_roi_align_and_its_gradient_are_those_of_the_definition(
     assert ((grad_maps - wanted).abs() <= bound * max(number, 1) * 6).all()  # each bin's is up to 1
 
 
-def test_roi_aligns_gradient_is_finite_for_boxes_that_are_not_and_is_traced_without_their_values():
+def test_roi_aligns_gradient_is_finite_for_nan_boxes_and_can_be_traced():
     rois = torch.tensor([[0, float('nan'), 0, 4, 4], [1, 0, 0, float('inf'), 4]])
     assert align(fallback, torch.rand(2, 2, 6, 6), rois)[2].isfinite().all()
     with FakeTensorMode():
@@ -142,11 +142,11 @@ def test_deformable_attention_and_its_gradients_are_those_of_mmcvs_formulation(m
         assert (mine - wanted).abs().max() < 1e-10
 
 
-def test_any_other_operator_is_refused_by_name_when_it_is_called():
+def test_calling_any_other_operator_says_that_it_is_missing():
     with pytest.raises(NotImplementedError, match=r"mmcv's operator softnms .*make install OPERATORS=compiled"):
         fallback.softnms(torch.rand(1, 4), iou_threshold=0.5)
     with pytest.raises(NotImplementedError, match=r"roi_align with pool_mode='max'.*OPERATORS=compiled"):
-        fallback.roi_align_forward(*[torch.rand(1, 1, 4, 4)] * 5, 2, 2, 1.0, 0, 0, True)
+        align(fallback, torch.rand(1, 1, 4, 4), torch.rand(1, 5), pool_mode=0)
 
 
 @pytest.mark.skipif(not compiled.are_compiled(), reason='this mmcv has no compiled operators')

@@ -125,7 +125,7 @@ class LSAArch:
         keys and values is split: that is made up, and two variants that differ in that only look the same.
         """
         blocks = count_blocks(tensors)
-        stages = range(len(blocks) if num_stages is None else num_stages)
+        stages = sorted(blocks)[:num_stages]
         embed_dims = tuple(len(tensors[f'stages.{i}.norm1.weight']) for i in stages)
         kv_dims = (len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2 for i in stages)
         num_convs = sum(bool(re.fullmatch(r'stem\.convs\.\d+\.weight', name)) for name in tensors)
