@@ -15,7 +15,7 @@ from ..layers.attention import attend, merge_heads, split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
 from ..layers.tracing import channels_first, channels_last
-from ..layers.windows import in_windows, out_of_windows
+from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA
 from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import PatchEmbedding
@@ -54,11 +54,11 @@ class SwinAttention(GroupedAttention):
         self.position = RelativePositionBias(WINDOW, num_heads)
 
     def forward(self, x: Tensor) -> Tensor:
-        windows = in_windows(x, WINDOW)
+        windows = window_partition(x, WINDOW)
         (q,) = split_heads(self.q(windows), self.num_heads)
         k, v = self.keys_and_values(self.kv(windows))
         attended = merge_heads(attend(q, k, v, self.position(v.dtype)))
-        return out_of_windows(self.proj(attended), WINDOW, x.shape[1:3])
+        return window_reverse(self.proj(attended), WINDOW, x.shape[1:3])
 
 
 class ConvolutionalProjection(nn.Sequential):
@@ -88,10 +88,10 @@ class CvTAttention(GroupedAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         size, x = x.shape[1:3], channels_first(x)
-        queries, keys = (in_windows(channels_last(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
+        queries, keys = (window_partition(channels_last(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
         (q,) = split_heads(self.q(queries), self.num_heads)
         k, v = self.keys_and_values(self.kv(keys))
-        return out_of_windows(self.proj(merge_heads(attend(q, k, v))), None, size)
+        return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)
 
 
 class SwinFirstStage(Stage):

@@ -1,6 +1,6 @@
-"""What makes large maps faster on a CPU: chunks that reuse memory, and the faster library for matrix products.
+"""Speed of large maps on CPUs: chunks that reuse memory, and oneDNN for matrix products. The code says what each gains.
 
-Results are the same without, except for the order in which drop path and dropout draw random numbers.
+Only the order in which drop path and dropout draw random numbers differs from plain calls.
 
 Chunks: glibc gets the memory of a large tensor from the system and soon gives it back, and the system zeroes each page
 that it hands out: allocating 38 MB takes longer than the matrix product that fills them. Small tensors reuse memory.
@@ -119,10 +119,12 @@ class Linear(nn.Linear):
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``F.linear``, by the faster library."""
-    if not is_tracing() and mkl_is_slow() and suits_onednn(x, weight):
-        return linear_as_convolution(x, weight, bias)
-    return F.linear(x, weight, bias)
+    """``F.linear``, by the faster library: oneDNN computes it as a 1x1 convolution of a channels-last map, uncopied."""
+    if is_tracing() or not mkl_is_slow() or not suits_onednn(x, weight):
+        return F.linear(x, weight, bias)
+    tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
+    out = F.conv2d(tokens, weight[:, :, None, None], bias)
+    return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])
 
 
 def suits_onednn(x: Tensor, weight: Tensor) -> bool:
@@ -130,13 +132,6 @@ def suits_onednn(x: Tensor, weight: Tensor) -> bool:
     plain = all(tensor.device.type == 'cpu' and tensor.dtype == torch.float32 for tensor in (x, weight))
     many = x.numel() > FEWEST_ELEMENTS and torch.get_num_threads() > 1
     return plain and many and type(weight) in (Tensor, nn.Parameter)
-
-
-def linear_as_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """A linear layer of tokens (..., C) as a 1x1 convolution of a channels-last map, without a copy."""
-    tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
-    out = F.conv2d(tokens, weight[:, :, None, None], bias)
-    return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from ..layers.arguments import WindowSize, check_float, check_img_size, resolve_
 from ..layers.blocks import init_transformer_weights
 from ..layers.cpu import images_in_chunks
 from ..layers.position import PositionEmbedding
+from ..layers.windows import divide_up
 from .archs import ARCHS, LSAArch
 from .layouts import LAYOUTS
 from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid
@@ -80,7 +81,10 @@ class LSA(PyramidBackbone):
     ) -> None:
         arch = resolve_arch(arch, ARCHS)
         windows = resolve_windows(window_size, arch.num_stages, optional=True)
-        grids = stage_grids(arch, arch.img_size if pretrain_img_size is None else pretrain_img_size)
+        img_size = check_img_size(arch.img_size if pretrain_img_size is None else pretrain_img_size)
+        grids = [patch_grid(img_size, arch.kernel_size, arch.stride, arch.padding)]
+        for _ in range(1, arch.num_stages):
+            grids.append(tuple(divide_up(side, 2) for side in grids[-1]))
         rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
         rate = check_float('drop_path_rate', rate, 0, below=1)
         out_indices = range(arch.num_stages) if out_indices is None else out_indices
@@ -125,16 +129,6 @@ class LSA(PyramidBackbone):
             if i in self.out_indices:
                 maps.append(self.output(i, x))
         return tuple(maps)
-
-
-def stage_grids(arch: LSAArch, img_size: int | tuple[int, int]) -> list[tuple[int, int]]:
-    """The size (H_i, W_i) of each stage's map of images of that size in pixels."""
-    size = check_img_size(img_size)
-    grids = [patch_grid(size, arch.kernel_size, arch.stride, arch.padding)]
-    for _ in range(1, arch.num_stages):
-        rows, columns = grids[-1]
-        grids.append(((rows + 1) // 2, (columns + 1) // 2))
-    return grids
 
 
 def init_weights(module: nn.Module) -> None:

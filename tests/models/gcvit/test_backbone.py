@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from mmgcvit import GCViT
+from mmgcvit.experiments.complexity import count_macs
+from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
 from mmgcvit.models.gcvit.backbone import drop_path_schedule
 from mmgcvit.models.gcvit.global_query import query_poolings
+from mmgcvit.models.gcvit.stage import Block
 from mmgcvit.models.layers import cpu
 
 from ...reference import REFERENCES
@@ -100,6 +103,24 @@ def test_outputs_of_the_original_implementation_within_2e_5(reference, tmp_path,
         found = [found[0].mean((2, 3)) @ weights['head.weight'].T + weights['head.bias']]
     for ours, theirs in zip(found, reference.outputs(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(('size', 'padded'), [((14, 21), (14, 21)), ((15, 15), (21, 21)), ((3, 9), (7, 14))])
+def test_multiply_adds_of_a_block_are_the_papers_formula(size, padded):
+    """Section 2: 2HW(2C^2 + hwC) for local attention; global attention lacks the query's projection, HWC^2.
+
+    A map that windows do not divide costs as much as the padded one. The MLP, of ratio r, adds 2r HWC^2.
+    """
+    dims, window, ratio = 32, (7, 7), 3
+    (height, width), pixels = padded, size[0] * size[1]
+    omega = 2 * height * width * (2 * dims**2 + window[0] * window[1] * dims)
+    x, q_global = torch.empty(1, *size, dims, device='meta'), torch.empty(1, 2, 49, dims // 2, device='meta')
+    for attention, lacking in ((LocalWindowAttention, 0), (GlobalWindowAttention, height * width * dims**2)):
+        with torch.device('meta'):
+            block = Block(dims, attention(dims, 2, window), ratio * dims, layer_scale=1e-5, drop_path_rate=0.1).eval()
+        attended = omega - lacking
+        assert count_macs(lambda block=block: block.attn(x, q_global)) == attended
+        assert count_macs(lambda block=block: block(x, q_global)) == attended + 2 * ratio * pixels * dims**2
 
 
 def test_drop_path_rises_linearly_over_all_blocks():

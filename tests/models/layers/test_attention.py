@@ -57,24 +57,11 @@ def test_gradients_equal_those_of_the_definition_however_windows_are_chunked(bat
     torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize('q_windows', [WINDOWS, 1])
-def test_arguments_and_gradients_may_lie_in_memory_in_any_order(q_windows):
-    """Channels not side by side, windows outside of images, tokens outside of heads."""
-    for order in [(0, 1, 2, 4, 3), (1, 0, 2, 3, 4), (0, 1, 3, 2, 4)]:
-        back = sorted(range(5), key=order.__getitem__)
-        leaves = arguments(q_windows)
-        laid_out = [x.detach().permute(order).contiguous().permute(back).requires_grad_() for x in leaves[:3]]
-        weights = torch.randn(B, HEADS, TOKENS, DIM, WINDOWS).permute(0, 4, 1, 2, 3)
-        found = gradients(attend, [*laid_out, leaves[3]], weights)
-        torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
-
-
 @needs_operators
-@pytest.mark.parametrize('q_windows', [WINDOWS, 1])
-def test_the_operators_keep_their_promises(q_windows):
-    """torch's own checks: schema, shapes and strides without contents, gradients registered, traced with symbols."""
-    torch.library.opcheck(trained_bias.forward_operator, tuple(arguments(q_windows)))
-    leaves = arguments(q_windows, dtype=torch.float64)
+@pytest.mark.parametrize('q_windows', [2, 1])
+def test_the_operators_pass_torchs_opcheck_and_gradcheck(q_windows):
+    leaves = arguments(q_windows, batch=1, windows=2, dtype=torch.float64, tokens=4)
+    torch.library.opcheck(trained_bias.forward_operator, tuple(leaves))
     assert torch.autograd.gradcheck(trained_bias.attend_with_trained_bias, leaves)
 
 
@@ -213,15 +200,3 @@ def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype, device):
         bias = torch.randn(2, tokens, tokens, device=device, dtype=dtype, requires_grad=trained)
         called = operators_called(lambda operands=(q, k, v, bias): attend(*operands))
         assert 'aten::_scaled_dot_product_efficient_attention' in called, (window, trained)
-
-
-@needs_cuda
-@ON_CUDA
-@pytest.mark.slow
-def test_70000_windows_train_on_cuda(device):
-    """More than one launch takes; gradients beside those of a plain product, window by window."""
-    shapes = [(1, 70000, 1, 9, 8)] * 3 + [(1, 9, 9)]
-    leaves = [torch.randn(shape, device=device, requires_grad=True) for shape in shapes]
-    weights = torch.randn(shapes[0], device=device)
-    found, expected = (gradients(way, leaves, weights) for way in (attend, plain_attention))
-    torch.testing.assert_close(found, expected, atol=2e-3, rtol=1e-3)

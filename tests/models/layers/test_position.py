@@ -44,35 +44,28 @@ def test_inference_caches_the_bias_on_a_gpu(device):
         assert position(torch.bfloat16).dtype is torch.bfloat16
 
 
-def changed_by_data(position):
-    position.relative_position_bias_table.data.add_(1)
-
-
-def changed_in_place(position):
+def change_in_place(position):
     with torch.no_grad():
         position.relative_position_bias_table.add_(1)
 
 
-def changed_by_loading(position):
-    table = position.relative_position_bias_table.detach()
-    position.load_state_dict({**position.state_dict(), TABLE: table + 1})
+def change_by_loading(position):
+    position.load_state_dict({TABLE: position.relative_position_bias_table.detach() + 1})
 
 
-def changed_by_assignment(position):
+def change_by_assignment(position):
     position.relative_position_bias_table = torch.nn.Parameter(position.relative_position_bias_table.detach() + 1)
 
 
-@pytest.mark.parametrize('change', [changed_by_data, changed_in_place, changed_by_loading, changed_by_assignment])
-def test_a_changed_table_changes_the_bias(change, device):
-    for inference in (torch.no_grad, torch.inference_mode):
-        position = RelativePositionBias((3, 4), 2).to(device).eval()
-        with inference():
-            before = position().clone()
-        change(position)
-        if device != 'cpu' and change is changed_by_data:
-            position.eval()  # as documented: there nothing else tells
-        with inference():
-            torch.testing.assert_close(position(), before + 1)
+@pytest.mark.parametrize('change', [change_in_place, change_by_loading, change_by_assignment])
+@pytest.mark.parametrize('inference', [torch.no_grad, torch.inference_mode])
+def test_a_changed_table_changes_the_bias(change, inference, device):
+    position = RelativePositionBias((3, 3), 2).to(device).eval()
+    with inference():
+        before = position().clone()
+    change(position)
+    with inference():
+        torch.testing.assert_close(position(), before + 1)
 
 
 def test_a_cached_bias_serves_no_gradient_and_no_other_dtype_or_table(device):

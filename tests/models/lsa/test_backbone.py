@@ -84,17 +84,6 @@ def test_windows_keep_what_happens_in_one_from_the_others():
     assert not moved.any()
 
 
-def test_drop_path_is_the_same_in_every_block():
-    rates = {
-        residual.drop_path.drop_prob
-        for stage in LSA(SMALL, drop_path_rate=0.3).stages
-        for block in stage.blocks
-        for residual in (block.attn_residual, block.mlp_residual)
-    }
-    assert rates == {0.3}
-    assert LSA('cifar-tiny').stages[0].blocks[0].attn_residual.drop_path.drop_prob == 0.1
-
-
 SHIFTS = [(), ((0, 0),), ((1, 0), (0, 0)), ((0, 0), (0, 32)), ((0, 0), (0, 1, 2)), 3]
 
 
