@@ -81,7 +81,11 @@ class DetectorGraph(nn.Module):
         scores, deltas = self.rpn_head(maps)
         anchors = self.rpn_head.prior_generator.grid_priors([s.shape[-2:] for s in scores], device=size.device)
         nms_pre = self.rpn_cfg.get('nms_pre', -1)
-        levels = [select_from_level(*level, nms_pre) for level in zip(scores, deltas, anchors, strict=True)]
+        levels = []
+        for logits, shifts, own in zip(scores, deltas, anchors, strict=True):
+            best, order = take_best(logits.permute(0, 2, 3, 1).flatten(1).sigmoid(), nms_pre)
+            shifts = shifts.permute(0, 2, 3, 1).reshape(shifts.shape[0], -1, 4)
+            levels.append((best, gather_rows(shifts, order), own[order]))
         # NMS is done in each level by itself: its levels are the operator's classes.
         by_level = [
             torch.cat([s if i == level else fill_nothing(s) for i, (s, _, _) in enumerate(levels)], dim=1)
@@ -139,17 +143,6 @@ def pad_images(images: Tensor, divisor: int) -> Tensor:
         return images
     below, right = (round_up(side, divisor) - side for side in images.shape[-2:])
     return F.pad(images, (0, right, 0, below))
-
-
-def select_from_level(scores: Tensor, deltas: Tensor, anchors: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Select the ``most`` highest-scoring anchors of a level (all if it is not above 0), sorted.
-
-    From logits (B, A, H_i, W_i) of A anchors at each position, deltas (B, 4A, H_i, W_i) and anchors (A * H_i * W_i, 4)
-    to scores from 0 to 1, (B, n), their deltas and anchors, (B, n, 4).
-    """
-    scores, order = take_best(scores.permute(0, 2, 3, 1).flatten(1).sigmoid(), most)
-    deltas = deltas.permute(0, 2, 3, 1).reshape(deltas.shape[0], -1, 4)
-    return scores, gather_rows(deltas, order), anchors[order]
 
 
 def select_objects(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -37,7 +37,7 @@ def test_other_sizes_and_batches_give_what_the_model_gives(one):
     assert [path.name for path in one.path.parent.iterdir() if 'unfinished' in path.name] == []
     model, content = one.model, one.path.read_bytes()
     if model.task == 'detection':
-        model, content = keep_all_scores(model, one.path)
+        model, content = keep_all_scores(model, content)
     session = open_session(content)
     for shape in ((1, 3, 33, 40), (3, 3, 75, 140)):
         images = torch.randn(shape, generator=torch.Generator().manual_seed(0))

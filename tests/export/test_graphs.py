@@ -16,7 +16,7 @@ from torch import nn
 from mmgcvit.export import writing
 from mmgcvit.export.detector import check_supported, decode_boxes, select_objects
 from mmgcvit.export.graphs import SegmentorGraph, TraceablePooling
-from mmgcvit.export.metadata import Preparation, describe_preparation
+from mmgcvit.export.metadata import describe_preparation
 from mmgcvit.inference import UserError
 
 from ..tools.commands import CONFIGS
@@ -116,10 +116,12 @@ def step(name, **options):
 
 def test_steps_of_a_pipeline_are_described_or_refused():
     resized = step('Resize', scale=(128, 96), keep_ratio=True, interpolation='bilinear', backend='cv2')
-    assert describe_preparation([resized, step('PackDetInputs')]) == Preparation((128, 96), True)
+    expected = {'scale': (128, 96), 'keep_ratio': True, 'edge': '', 'interpolation': 'bilinear', 'backend': 'cv2'}
+    assert describe_preparation([resized, step('PackDetInputs')]) == {**expected, 'crop': None}
     edge = step('ResizeEdge', scale=256, edge='short', interpolation='bicubic', backend='pillow')
-    cropped = Preparation((256, 256), True, 'short', 'bicubic', 'pillow', (224, 200))
-    assert describe_preparation([edge, step('CenterCrop', crop_size=(200, 224))]) == cropped
+    expected = {'scale': (256, 256), 'edge': 'short', 'interpolation': 'bicubic', 'backend': 'pillow'}
+    found = describe_preparation([edge, step('CenterCrop', crop_size=(200, 224))])
+    assert found == {**expected, 'keep_ratio': True, 'crop': (224, 200)}
     factor = step('Resize', scale=None, scale_factor=0.5, interpolation='bilinear', backend='cv2')
     for steps, words in (
         ([resized, step('Pad')], 'has the step Pad'),

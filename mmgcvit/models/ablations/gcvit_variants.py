@@ -30,7 +30,6 @@ from ..layers.tracing import channels_first, channels_last
 from ..layers.windows import divide_up, pad_to_windows, unpad, window_partition
 
 PATCH = 4
-MERGED = 2
 # As in Swin: finite, so that a row of masked keys gives no nan; exp(-100) is 0 beside the weights of other keys.
 MASKED = -100.0
 # The names in weights of networks with Swin's patch embedding: GC ViT's of this package, known by that part's norm.
@@ -108,21 +107,16 @@ class PatchEmbedding(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Join 2x2 tokens to one: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out)."""
+    """Join 2x2 tokens, the lower before the right one, to one: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out)."""
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
         super().__init__()
-        self.norm = LayerNorm(MERGED**2 * embed_dims)
-        self.reduction = Linear(MERGED**2 * embed_dims, out_dims, bias=False)
+        self.norm = LayerNorm(4 * embed_dims)
+        self.reduction = Linear(4 * embed_dims, out_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.reduction(self.norm(merge(pad_to_windows(x, (MERGED, MERGED)))))
-
-
-def merge(x: Tensor) -> Tensor:
-    """Tokens of 2x2, the lower before the one on the right, side by side: (B, H, W, C) to (B, H/2, W/2, 4*C)."""
-    grid = x.unflatten(2, (-1, MERGED)).unflatten(1, (-1, MERGED))  # (B, H/2, 2, W/2, 2, C)
-    return grid.permute(0, 1, 3, 4, 2, 5).flatten(3)
+        grid = pad_to_windows(x, (2, 2)).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
+        return self.reduction(self.norm(grid.permute(0, 1, 3, 4, 2, 5).flatten(3)))
 
 
 class NoGlobalQuery(nn.Module):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mmengine.runner import load_checkpoint
 from torch import nn
 
+from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import save_checkpoint
 from mmgcvit.models.layers import cpu
 from mmgcvit.models.layers.blocks import TransformerBlock
@@ -296,6 +297,20 @@ def test_large_weights_and_images_stay_finite_under_autocast(build, device):
         sum(found.float().abs().mean() for found in trained).backward()
         gradients = [] if dtype is torch.float16 else [parameter.grad for parameter in model.parameters()]
         assert all(torch.isfinite(x).all() for x in (*inferred, *trained, *gradients)), dtype
+
+
+@pytest.mark.parametrize('network', [partial(GCViT, 'xxtiny'), partial(LSA, 'cifar-tiny')], ids=['gcvit', 'lsa'])
+def test_initial_weights_are_normal_with_deviation_0_02_and_biases_zero(network):
+    model = network()
+    groups = {'linear': [], 'table': [x for name, x in model.named_parameters() if name.endswith(('table', 'embed'))]}
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            groups['linear'].append(layer.weight)
+            assert layer.bias is None or not layer.bias.any()
+        elif isinstance(layer, nn.Conv2d) and isinstance(model, LSA):
+            groups.setdefault('convolution', []).append(layer.weight)
+    for weights in groups.values():
+        assert torch.cat([weight.flatten() for weight in weights]).std().item() == pytest.approx(0.02, rel=0.02)
 
 
 @one_of_each

@@ -142,18 +142,6 @@ def test_multiply_adds_at_224_px(arch, plain, needed):
     assert count_macs(lambda: model(image)) / 1e9 == pytest.approx(needed, rel=0.005)
 
 
-def test_initial_weights_are_truncated_normal_and_biases_zero():
-    model = LSA('cifar-tiny')
-    groups = {
-        'linear': [module.weight for module in model.modules() if isinstance(module, nn.Linear)],
-        'conv': [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)],
-        'position': [stage.position.pos_embed for stage in model.stages],
-    }
-    for weights in groups.values():
-        assert torch.cat([weight.flatten() for weight in weights]).std().item() == pytest.approx(0.02, rel=0.02)
-    assert all(not module.bias.any() for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d))
-
-
 @pytest.mark.parametrize('reference', LSA_REFERENCES, ids=lambda reference: reference.name)
 def test_outputs_of_the_authors_implementation_within_2e_5(reference, tmp_path, device):
     """From a checkpoint in the authors' layout, named in ``init_cfg``; inference and training compute differently."""
