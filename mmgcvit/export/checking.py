@@ -138,7 +138,7 @@ def match_objects(
     for side, numbers in ((found, ours), (expected, theirs)):
         if side['scores'][numbers].sum() < (1 - MISSING) * side['scores'].sum():
             raise UserError(
-                f"the file finds {len(theirs)} of the model's {len(expected['scores'])} objects in random images; it is "
-                'not kept (--no-check writes it all the same)'
+                f"the file finds {len(theirs)} of the model's {len(expected['scores'])} objects in random images; it "
+                'is not kept (--no-check writes it all the same)'
             )
     return {name: found[name][ours] for name in found}, {name: expected[name][theirs] for name in expected}
