@@ -16,7 +16,7 @@ from .graphs import INPUT, build_graph
 
 # (batch, height, width), none of them the traced example's.
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
-# Of a difference, as a share of the largest number of the output.
+# The largest difference allowed, as a share of the largest number of the output.
 TOLERANCE = 1e-4
 
 

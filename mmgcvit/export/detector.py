@@ -118,8 +118,8 @@ class DetectorGraph(nn.Module):
             by_class = deltas.reshape(images, proposals, -1, 4)
             by_class = decode_boxes(boxes.unsqueeze(2), by_class, head.bbox_coder, size)
             if number < len(self.box_heads) - 1:
-                likeliest = scores[..., :-1].argmax(-1).reshape(images, proposals, 1, 1).expand(-1, -1, 1, 4)
-                boxes = (by_class if by_class.shape[2] == 1 else by_class.gather(2, likeliest)).squeeze(2)
+                best = scores[..., :-1].argmax(-1).reshape(images, proposals, 1, 1).expand(-1, -1, 1, 4)
+                boxes = (by_class if by_class.shape[2] == 1 else by_class.gather(2, best)).squeeze(2)
         scores = (sum(found) / len(found)).softmax(-1)[..., :-1].transpose(1, 2)
         return by_class.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
 

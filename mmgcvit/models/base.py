@@ -193,11 +193,10 @@ class PyramidBackbone(BaseModule):
                 (``OWNER/NAME``); or a file, an http(s) address, or ``timm://NAME``.
             prefix: Take the tensors under this prefix only, where a file holds several networks.
             ema: Take the exponential moving average of the weights where the file has one beside them.
-            revision: Of a name on the Hub: a branch, a tag or a commit.
-            arguments: Those of the constructor but ``init_cfg``. A folder has them all, and these go before its own.
-                Of a file, the weights tell without ``arch`` which published variant they are of; windows and image size
-                are not taken from them. Weights of other windows than ``window_size`` have their tables resized, which
-                the log says.
+            revision: A branch, tag or commit on the Hub.
+            arguments: The constructor's, without ``init_cfg``. They override those of a folder. Without ``arch``, the
+                published variant is inferred from a file's weights; windows and image size are not. Tables of other
+                windows than ``window_size`` are resized, which the log says.
 
         Raises:
             CheckpointError: The weights did not load, or are of none of the published variants and ``arch`` is missing;

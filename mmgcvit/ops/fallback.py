@@ -144,7 +144,7 @@ def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: flo
     """-alpha (1 - p)^gamma log p where the class is the target's, -(1 - alpha) p^gamma log(1 - p) elsewhere: (n, C)."""
     logits = input.float()
     positive = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
-    # Of the outcome that is right for each logit. torchvision's loses the last digits of 1 - p, and below a gamma of 1
+    # Of each logit's right outcome: torchvision's loses the last digits of 1 - p, and below a gamma of 1
     # its gradient with them.
     log_p = torch.nn.functional.logsigmoid(torch.where(positive, logits, -logits))
     balance = torch.where(positive, alpha, 1 - alpha)

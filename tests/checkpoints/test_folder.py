@@ -37,7 +37,7 @@ BUILT = {
 @pytest.fixture
 def saved(tmp_path):
     """A small GC ViT's folder, and what it was written from."""
-    backbone = GCViT(GCVIT, window_size=(3, (4, 5), 6, 7))
+    backbone = GCViT(GCVIT, window_size=(3, 4, 6, 7))
     backbone.save_pretrained(tmp_path / 'saved')
     return tmp_path / 'saved', backbone
 

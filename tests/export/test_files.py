@@ -18,7 +18,7 @@ from mmgcvit.export.runner import Runner
 
 from ..programs import run
 from .conftest import DEMO, photo_of
-from .tensorrt_operators import refused
+from .tensorrt_operators import find_unsupported
 
 SMALL = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits']
 DETECTORS = ['mask_rcnn_gcvit_digits', 'cascade_lsa']
@@ -59,7 +59,7 @@ def test_a_file_has_operators_of_tensorrt_and_its_metadata(one):
     onnx.checker.check_model(model)
     assert {(opset.domain, opset.version) for opset in model.opset_import} == {('', 17)}
     assert {node.domain for node in model.graph.node} == {''}
-    assert refused(model) == set()
+    assert find_unsupported(model) == set()
     assert not any(tensor.external_data for tensor in model.graph.initializer)
     texts = {entry.key: entry.value for entry in model.metadata_props}
     assert texts['task'] == one.model.task

@@ -75,7 +75,7 @@ def detector():
 
 
 class DINO(nn.Module):
-    """Of a detector the name."""
+    """A detector by its name only."""
 
 
 def test_detectors_with_other_parts_are_rejected(detector, monkeypatch):
@@ -114,7 +114,7 @@ def step(name, **options):
     return type(name, (SimpleNamespace,), {})(**options)
 
 
-def test_steps_of_a_pipeline_are_described_or_refused():
+def test_steps_of_a_pipeline_are_described_or_rejected():
     resized = step('Resize', scale=(128, 96), keep_ratio=True, interpolation='bilinear', backend='cv2')
     expected = {'scale': (128, 96), 'keep_ratio': True, 'edge': '', 'interpolation': 'bilinear', 'backend': 'cv2'}
     assert describe_preparation([resized, step('PackDetInputs')]) == {**expected, 'crop': None}

@@ -91,7 +91,7 @@ def autocast(case, device):
 
 
 def back(loss):
-    """``loss.backward()``; of fake tensors, by Python's hand. What torch's engine mends silently is refused."""
+    """``loss.backward()``, in Python for fake tensors. Assert what torch's engine would convert silently."""
     if not isinstance(loss, FakeTensor):
         loss.backward()
         return

@@ -4,7 +4,7 @@ import re
 
 
 def find_accepted(call, cases):
-    """Of cases (argument, error, pattern of the message), those that the call does not reject so."""
+    """The cases (argument, error, pattern of the message) that the call does not reject with that error."""
     wrong = []
     for argument, error, pattern in cases:
         try:

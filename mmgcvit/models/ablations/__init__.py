@@ -1,4 +1,4 @@
-"""Ablation variants of GC ViT and LSA: what the papers' ablations, and some of ours, put in a part's place.
+"""Ablation variants of GC ViT and LSA, from the papers and our own.
 
 Each network here is its paper's with one choice changed; docs/ablations.md lists them by table. Nothing else in the
 package imports this folder: the configs under configs/ablations do, by ``custom_imports``.

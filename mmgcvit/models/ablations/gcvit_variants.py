@@ -6,7 +6,7 @@ sizes, :class:`SwinWithoutShifting`; with its stem, :class:`SwinWithGCViTStem`; 
 values, table S.3 Swin with global attention instead of shifted windows, :class:`SwinWithGlobalQuery`. In no table:
 :class:`Swin` itself, :class:`SwinWithGlobalKeyValue`, and GC ViT with shifted windows, :class:`GCViTShifted`.
 
-Legend: B batch, H x W image or feature map, h x w window, nW windows of one image, N = h*w tokens of a window, C
+Shapes: B batch, H x W image or feature map, h x w window, nW windows of one image, N = h*w tokens of a window, C
 channels, nH heads, d = C/nH.
 """
 

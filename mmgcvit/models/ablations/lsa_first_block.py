@@ -3,7 +3,7 @@
 They see the image once, not its shifted copies: their ``arch`` says ``shared_position=True``, and its shifts and
 ``shared_conv`` have no effect.
 
-Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
 from typing import Any

@@ -3,7 +3,7 @@
 Both classes take the global query, so that a stage alternates them without asking which is which. From ../layers:
 ``window_partition`` pads and cuts a map, ``attend`` is scaled dot-product attention, ``Linear`` is ``nn.Linear``.
 
-Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
 from typing import ClassVar

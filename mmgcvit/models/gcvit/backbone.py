@@ -4,7 +4,7 @@ Read on in convs.py (stem and downsampler), stage.py, global_query.py and attent
 backbone inherits, from levels() to freeze(), loading and saving, is in ../base.py; archs.py has the variants,
 layouts.py the names of weights in checkpoints of others.
 
-Legend: B batch, H x W image in pixels, C channels of the first stage.
+Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
-from ..layers.cpu import images_in_chunks
+from ..layers.cpu import run_in_chunks
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
 from .global_query import query_poolings
@@ -115,7 +115,7 @@ class GCViT(PyramidBackbone):
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):
-            x = images_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
+            x = run_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
             if i in self.out_indices:
                 maps.append(self.output(i, x))
         return tuple(maps)

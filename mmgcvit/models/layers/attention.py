@@ -1,6 +1,6 @@
 """Multi-head attention inside windows: split heads, attend, merge heads. The one place that calls attention kernels.
 
-Legend: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+Shapes: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[SDPB
     """The kernels of ``scaled_dot_product_attention`` to choose from, best first; empty: torch's own choice.
 
     On CUDA: flash where there is no bias, which it cannot take; then memory-efficient, the only fused kernel with a
-    gradient for a bias; math for what that refuses (float64, odd head dimensions). Not cuDNN, which torch prefers on
+    gradient for a bias; math for what that rejects (float64, odd head dimensions). Not cuDNN, which torch prefers on
     recent GPUs: it takes 0.06 to 1 s to plan for each number of windows, of which detection has many.
     """
     if device_type != 'cuda':

@@ -2,7 +2,7 @@
 
 Both are learned tables on a grid, resized when a state dict of another grid is loaded.
 
-Legend: B batch, H x W feature map, C channels, h x w window or grid, N = h*w tokens of a window, nH heads, T maps.
+Shapes: B batch, H x W feature map, C channels, h x w window or grid, N = h*w tokens of a window, nH heads, T maps.
 A bias table has one row per offset between two tokens of a window, (2h-1)*(2w-1) rows, and one column per head.
 """
 

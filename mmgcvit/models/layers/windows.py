@@ -1,6 +1,6 @@
 """Windows of a feature map, as pure functions: pad and partition, reverse and crop.
 
-Legend: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window, nH
+Shapes: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window, nH
 heads, d = C/nH. Maps are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their own,
 so that no later step can mix up the images of a batch.
 """

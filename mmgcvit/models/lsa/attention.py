@@ -1,6 +1,6 @@
 """Shift attention and global attention (paper, section 3).
 
-Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH query heads in nKV
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH query heads in nKV
 groups that share a key/value head each (nKV = nH: plain multi-head attention), G = nH/nKV, d = C/nH, T shifts,
 M patches.
 """

@@ -4,7 +4,7 @@ Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and at
 backbone inherits, from levels() to freeze(), is in ../base.py; archs.py has the variants, layouts.py the names of
 weights in the authors' checkpoints.
 
-Legend: B batch, H x W image in pixels, C_i channels and H_i x W_i size of stage i's map, S stride of the patches.
+Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of stage i's map, S stride of the patches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from ...registry import MODELS
 from ..base import PyramidBackbone
 from ..layers.arguments import WindowSize, check_float, check_img_size, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
-from ..layers.cpu import images_in_chunks
+from ..layers.cpu import run_in_chunks
 from ..layers.position import PositionEmbedding
 from ..layers.windows import divide_up
 from .archs import ARCHS, LSAArch
@@ -125,7 +125,7 @@ class LSA(PyramidBackbone):
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):
-            x = images_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
+            x = run_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
             if i in self.out_indices:
                 maps.append(self.output(i, x))
         return tuple(maps)

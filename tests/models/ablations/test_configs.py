@@ -29,7 +29,7 @@ SIZES = {
     'in1k': (224, 224),
     'cifar10': (32, 32),
 }
-# Of Swin without shifting, which has no weights, those of the published Swin-T.
+# Swin without shifting, which has no published weights, has those of Swin-T.
 CLASSIFIERS = {
     'swin_t_unshifted_in1k': 28_288_354,
     'swin_t_resized_in1k': 27_771_862,

@@ -240,7 +240,7 @@ def test_lora_alone_is_trained_in_every_layer_of_attention_and_merges_into_plain
     model.save_pretrained(tmp_path / 'folder')
     start = {'type': 'Pretrained', 'checkpoint': str(file)}
     found = [nn.ModuleDict({'backbone': build()}), build(init_cfg=start), build(init_cfg=start, lora_rank=3)]
-    load_checkpoint(found[0], str(file), strict=True)  # as hosts do
+    load_checkpoint(found[0], str(file), strict=True)  # as mmengine does
     for built in found[1:]:
         built.init_weights()
     found = [found[0].backbone, *found[1:], type(model).from_pretrained(tmp_path / 'folder')]
@@ -270,7 +270,7 @@ def test_maps_and_gradients_are_near_those_of_float64_on_a_cpu(build, device):
 
 
 def maps_and_gradient(model, images, context):
-    """Of a loss in which each place and channel weighs otherwise; the gradients of all trained parameters in one."""
+    """The maps, and all gradients in one tensor, of a loss that weighs each position and channel differently."""
     with context:
         maps = model(images)
     sum(

@@ -27,7 +27,7 @@ def build(name, **arguments):
 
 
 def dynamic_shapes(height=2, least=33):
-    """Of images (B, 3, H, W); of maps (B, H, W, C) the height is dimension 1."""
+    """Dynamic shapes of images (B, 3, H, W), or with ``height=1`` of maps (B, H, W, C)."""
     sides = {height + i: torch.export.Dim(side, min=least, max=2048) for i, side in enumerate(('height', 'width'))}
     return ({0: torch.export.Dim('batch', max=64), **sides},)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmgcvit.models.layers import cpu
-from mmgcvit.models.layers.cpu import Linear, has_hooks, images_in_chunks, is_plain, tokens_in_chunks
+from mmgcvit.models.layers.cpu import Linear, chunk_tokens, has_hooks, is_plain, run_in_chunks
 
 from .test_attention import operators_called
 
@@ -23,7 +23,7 @@ class Counting(nn.Linear):
 
 
 class Tokens(nn.Sequential):
-    @tokens_in_chunks
+    @chunk_tokens
     def forward(self, x):
         return super().forward(x)
 
@@ -41,14 +41,14 @@ def test_as_many_images_are_taken_as_fit():
     """Twice the elements of what comes in, for a stage's MLPs are the widest; a stem tells its largest map itself."""
     for width, expected in [(4, [7]), (8, [4, 3]), (16, [2, 2, 2, 1]), (32, [1] * 7), (500, [1] * 7)]:
         before, stage, images = Counting(width, 4), Counting(4, 4), torch.randn(7, width)
-        found = images_in_chunks(before, stage, images)
+        found = run_in_chunks(before, stage, images)
         assert before.seen == stage.seen == expected
         torch.testing.assert_close(found, stage(before(images)))
     stem = Counting(4, 4)
     stem.most_elements = lambda size: 32
-    images_in_chunks(stem, nn.Identity(), torch.randn(3, 1, 4, 4))
+    run_in_chunks(stem, nn.Identity(), torch.randn(3, 1, 4, 4))
     assert stem.seen == [2, 1]
-    assert images_in_chunks(nn.Linear(4, 4), nn.Identity(), torch.randn(0, 4)).shape == (0, 4)
+    assert run_in_chunks(nn.Linear(4, 4), nn.Identity(), torch.randn(0, 4)).shape == (0, 4)
 
 
 @pytest.mark.usefixtures('little_at_once')
