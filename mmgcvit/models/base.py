@@ -30,7 +30,7 @@ MIN_IMAGE_SIZE = 32
 class PyramidBackbone(BaseModule):
     """Base of backbones in published variants, whose stages make ever smaller maps.
 
-    A subclass builds ``self.stem``, which has a ``stride`` in pixels, ``self.stages``, the first ``self.num_stages`` of
+    A subclass builds ``self.stem``, ``self.stages``, the first ``self.num_stages`` of
     them, each with its ``blocks``, and between them ``self.downsamplers``; it calls :meth:`adapt` and :meth:`freeze` at
     the end of its constructor, and implements ``forward``. Output i passes through a LayerNorm of its own, ``norm<i>``.
 
@@ -87,11 +87,6 @@ class PyramidBackbone(BaseModule):
         require('frozen_stages', frozen_stages, self.frozen_stages <= self.num_stages, expected)
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """The stride in pixels of each stage's map, all stages."""
-        return tuple(self.stem.stride * 2**i for i in range(len(self.stage_dims)))
 
     def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
         """The stem and the first stage, then each downsampler and the stage behind it."""

@@ -90,8 +90,6 @@ class ConvPoolDownsampler(nn.Module):
 class PatchEmbedding(nn.Module):
     """A vector for each patch of 4x4 px, normalised: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
 
-    stride = PATCH
-
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, PATCH, stride=PATCH)

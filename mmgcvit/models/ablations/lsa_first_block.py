@@ -61,18 +61,14 @@ class SwinAttention(GroupedAttention):
         return window_reverse(self.proj(attended), WINDOW, x.shape[1:3])
 
 
-class ConvolutionalProjection(nn.Sequential):
-    """What CvT has before each linear projection: depthwise 3x3 convolution, batch norm; maps are NCHW.
+def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential:
+    """CvT's layers before each linear projection: depthwise 3x3 convolution, batch norm; maps are NCHW.
 
-    On a CPU a large batch passes in chunks (layers/cpu.py), and batch norm has statistics of each chunk. Of stride 2
-    for keys and values, of which there are then a quarter as many.
+    Keys and values have stride 2, and so are a quarter as many. On a CPU a large batch passes in chunks
+    (layers/cpu.py), and batch norm has statistics of each chunk.
     """
-
-    def __init__(self, embed_dims: int, stride: int) -> None:
-        super().__init__(
-            nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False),
-            nn.BatchNorm2d(embed_dims),
-        )
+    conv = nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(embed_dims))
 
 
 class CvTAttention(GroupedAttention):
@@ -83,8 +79,8 @@ class CvTAttention(GroupedAttention):
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
         super().__init__(embed_dims, num_heads, num_kv_heads)
-        self.q_conv = ConvolutionalProjection(embed_dims, stride=1)
-        self.kv_conv = ConvolutionalProjection(embed_dims, stride=2)
+        self.q_conv = make_convolutional_projection(embed_dims, stride=1)
+        self.kv_conv = make_convolutional_projection(embed_dims, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         size, x = x.shape[1:3], channels_first(x)

@@ -78,7 +78,6 @@ class Stem(nn.Module):
         embed_dims: C.
     """
 
-    stride = 4
     downsampler_type = Downsampler
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:

@@ -117,11 +117,7 @@ class LSA(PyramidBackbone):
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, in_channels, H, W) to one map (B, C_i, H_i, W_i) for each i in ``out_indices``.
-
-        Raises:
-            TypeError, ValueError: See :meth:`PyramidBackbone.check_images`.
-        """
+        """Images (B, in_channels, H, W) to one map (B, C_i, H_i, W_i) for each i in ``out_indices``."""
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):

@@ -80,12 +80,3 @@ def test_the_docs_count_parameters_and_multiply_adds():
 
 def test_parameters_of_every_classifier_to_the_digit():
     assert {name: parameters_of(model_of(f'ablations/{name}')) for name in CLASSIFIERS} == CLASSIFIERS
-
-
-def test_dense_rows_start_from_the_classifier_of_their_row():
-    for name in ABLATIONS:
-        start = read(name).model.backbone.get('init_cfg')
-        if start is not None and not start.checkpoint.startswith('https://'):
-            classifier = start.checkpoint.split('/')[1]
-            assert f'ablations/{classifier}' in ABLATIONS
-            assert re.sub('^ablations/(mask_rcnn|upernet)_', '', name) == classifier.removesuffix('_in1k')
