@@ -74,10 +74,10 @@ class PyramidBackbone(BaseModule):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        ascending = is_sequence(out_indices) and all(is_int(i, 0) and i < len(stage_dims) for i in out_indices)
-        ascending = ascending and len(out_indices) > 0 and list(out_indices) == sorted(set(out_indices))
+        is_valid = is_sequence(out_indices) and all(is_int(i, 0) and i < len(stage_dims) for i in out_indices)
+        is_valid = is_valid and list(out_indices) == sorted(set(out_indices)) != []
         expected = f'ascending stage numbers between 0 and {len(stage_dims) - 1}, each once'
-        require('out_indices', out_indices, ascending, expected)
+        require('out_indices', out_indices, is_valid, expected)
         self.in_channels = check_int('in_channels', in_channels, 1)
         self.out_indices = tuple(out_indices)
         self.stage_dims = tuple(stage_dims)
@@ -225,8 +225,7 @@ class PyramidBackbone(BaseModule):
 
         Raises:
             FileExistsError: There is one, and it may not.
-            TypeError: The constructor was called with something that JSON does not have.
-            ValueError: The class is not registered.
+            TypeError, ValueError: JSON has no such argument, or the class is not registered.
             CheckpointError: A weight is not finite; or safetensors is not installed.
         """
         network, tensors = type(self), self.state_dict()

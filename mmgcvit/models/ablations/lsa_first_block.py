@@ -26,10 +26,7 @@ WINDOW = (8, 8)
 
 
 class UnshiftedStem(PatchEmbedding):
-    """LSA's stem on the image alone: (B, in_channels, H, W) to (B, h, w, C).
-
-    Arguments as :class:`ShiftedPatchEmbedding`'s; those of shifts, the last three, have no effect.
-    """
+    """LSA's stem on the image alone: (B, in_channels, H, W) to (B, h, w, C). Arguments of shifts have no effect."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments[:5])

@@ -1,5 +1,4 @@
-"""What a transformer block is made of besides attention: norm, MLP, the residual branch around either; LoRA;
-initial weights.
+"""Parts of a transformer block besides attention: norm, MLP, residual connection, LoRA, initial weights.
 
 Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """

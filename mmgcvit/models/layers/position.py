@@ -39,26 +39,14 @@ class GridTable(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         name = prefix + self.table_name
-        if name in state_dict:
-            state_dict = {**state_dict, name: resize_table(state_dict[name], self.grid, name)}
+        if name in state_dict and (num_rows := state_dict[name].shape[-2:][0]) != prod(self.grid):
+            side = isqrt(num_rows)
+            if side**2 != num_rows:
+                raise ValueError(f'{name} has {num_rows} rows; expected {prod(self.grid)}, or those of a square grid')
+            # From (..., rows, C): each column is an image.
+            resized = resize(state_dict[name].mT.unflatten(-1, (side, side)), self.grid)
+            state_dict = {**state_dict, name: resized.flatten(-2).mT.contiguous()}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-
-def resize_table(table: Tensor, grid: Grid, name: str = 'the table') -> Tensor:
-    """Resize a table (..., rows, C) of a square grid, each column as an image, to (..., h*w, C) of another ``grid``.
-
-    A table with as many rows as the grid is returned as it is.
-
-    Raises:
-        ValueError: The table has the rows of neither the grid nor a square one.
-    """
-    num_rows = table.shape[-2:][0]
-    if num_rows == prod(grid):
-        return table
-    side = isqrt(num_rows)
-    if side**2 != num_rows:
-        raise ValueError(f'{name} has {num_rows} rows; expected {prod(grid)}, or those of a square grid')
-    return resize(table.mT.unflatten(-1, (side, side)), grid).flatten(-2).mT.contiguous()
 
 
 class PositionEmbedding(GridTable):

@@ -7,7 +7,6 @@ time, and sums up the bias' gradient. Both are custom operators, one node each f
 Shapes: B images, nW windows of one image, N tokens of a window, nH heads, d channels of a head, n windows at a time.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -62,16 +61,12 @@ def chunked_backward(
         given = tuple(x.flatten(0, 1).unsqueeze(0) for x in given)
     with torch.autocast('cpu', enabled=False):
         for of_image in zip(*given, strict=True):
-            for of_windows in in_chunks(of_image, max(CHUNK // bias.numel(), 1)):
+            num_windows, size = max(map(len, of_image)), max(CHUNK // bias.numel(), 1)
+            for i in range(0, num_windows, size):
+                # What windows share is in each chunk.
+                of_windows = (x[i : i + size] if len(x) == num_windows else x for x in of_image)
                 grad_bias += backward_windows(bias, *of_windows)
     return *grads, grad_bias.to(bias.dtype)
-
-
-def in_chunks(tensors: tuple[Tensor, ...], size: int) -> Iterator[tuple[Tensor, ...]]:
-    """Split tensors (nW, ...) of one image into chunks of ``size`` windows; what windows share is in each chunk."""
-    num_windows = max(len(x) for x in tensors)
-    for start in range(0, num_windows, size):
-        yield tuple(x[start : start + size] if len(x) == num_windows else x for x in tensors)
 
 
 def backward_windows(bias: Tensor, *of_windows: Tensor) -> Tensor:

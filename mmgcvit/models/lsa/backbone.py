@@ -85,8 +85,7 @@ class LSA(PyramidBackbone):
         grids = [patch_grid(img_size, arch.kernel_size, arch.stride, arch.padding)]
         for _ in range(1, arch.num_stages):
             grids.append(tuple(divide_up(side, 2) for side in grids[-1]))
-        rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
-        rate = check_float('drop_path_rate', rate, 0, below=1)
+        rate = check_float('drop_path_rate', arch.drop_path_rate if drop_path_rate is None else drop_path_rate, 0, 1)
         out_indices = range(arch.num_stages) if out_indices is None else out_indices
         super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
         patch = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
