@@ -5,7 +5,6 @@ Calling any other operator says that it is missing and how to get it.
 """
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -158,9 +157,9 @@ def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: flo
 def ms_deform_attn_forward(
     value: Tensor,
     spatial_shapes: Tensor,
-    level_start_index: Tensor,
-    sampling_locations: Tensor,
-    attention_weights: Tensor,
+    level_starts: Tensor,
+    locations: Tensor,
+    weights: Tensor,
     im2col_step: int,
 ) -> Tensor:
     """Multi-scale deformable attention by mmcv's own formulation in torch, a few heads at a time.
@@ -169,38 +168,26 @@ def ms_deform_attn_forward(
     in [0, 1], (B, queries, nH, levels, points, 2); weights (B, queries, nH, levels, points); to
     (B, queries, nH * d).
     """
-    # mmcv calls the operator on GPUs only.
-    warnings.warn(
-        "Deformable attention runs without mmcv's compiled operator, which is faster: 'make install "
-        "OPERATORS=compiled' builds it (docs/installation.md).",
-        stacklevel=2,
-    )
-    parts = head_chunks(value, sampling_locations)
-    inputs = (value, sampling_locations, attention_weights)
+    inputs, parts = (value, locations, weights), head_chunks(value, locations)
     return torch.cat([attend(spatial_shapes, *(x[:, :, heads] for x in inputs)) for heads in parts], 2)
 
 
 def ms_deform_attn_backward(
-    value: Tensor,
-    spatial_shapes: Tensor,
-    level_start_index: Tensor,
-    sampling_locations: Tensor,
-    attention_weights: Tensor,
-    grad_output: Tensor,
-    grad_value: Tensor,
-    grad_sampling_loc: Tensor,
-    grad_attn_weight: Tensor,
-    im2col_step: int,
+    value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, *others: Tensor, im2col_step: int
 ) -> None:
-    """The gradients of :func:`ms_deform_attn_forward`, into tensors of its inputs' shapes; it is computed once more."""
+    """The gradients of :func:`ms_deform_attn_forward`, which is computed once more.
+
+    ``others`` are the locations, the weights, the output's gradient, and tensors for the inputs' gradients.
+    """
+    locations, weights, grad_output, *grads = others
     grad_output = grad_output.unflatten(2, value.shape[2:])
-    for heads in head_chunks(value, sampling_locations):
+    for heads in head_chunks(value, locations):
         with torch.enable_grad():
-            inputs = [x[:, :, heads].detach().requires_grad_() for x in (value, sampling_locations, attention_weights)]
+            inputs = [x[:, :, heads].detach().requires_grad_() for x in (value, locations, weights)]
             output = attend(spatial_shapes, *inputs)
         found = torch.autograd.grad(output, inputs, grad_output[:, :, heads].flatten(2))
-        for grads, part in zip((grad_value, grad_sampling_loc, grad_attn_weight), found, strict=True):
-            grads[:, :, heads] = part
+        for grad, part in zip(grads, found, strict=True):
+            grad[:, :, heads] = part
 
 
 # The largest tensor of samples at a time: (B, heads, d, queries, levels, points).

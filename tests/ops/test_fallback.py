@@ -122,7 +122,6 @@ def test_focal_loss_of_certain_logits_is_finite_and_the_class_behind_the_last_is
     torch.testing.assert_close(output, -0.75 * p**gamma * torch.log(1 - p), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.filterwarnings('ignore:Deformable attention')
 @pytest.mark.parametrize('most_bytes', [fallback.MAX_SAMPLE_BYTES, 1], ids=['all heads', 'a head at a time'])
 def test_deformable_attention_and_its_gradients_are_those_of_mmcvs_formulation(most_bytes, monkeypatch):
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch as of_mmcv
