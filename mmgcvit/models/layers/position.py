@@ -109,10 +109,9 @@ class RelativePositionBias(GridTable):
     def forward(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return the bias, (nH, N, N), indexed [head, query, key], in the table's dtype or another."""
         table = self.relative_position_bias_table
-        is_plain = type(table) is nn.Parameter and not table.is_inference()
-        # Not on a CPU, which gathers it in 0.2 % of the time.
-        is_cacheable = is_plain and table.device.type not in ('cpu', 'meta') and not is_tracing()
-        if self.training or torch.is_grad_enabled() or not is_cacheable:
+        # A CPU gathers it in 0.2 % of the time.
+        is_fresh = self.training or torch.is_grad_enabled() or is_tracing() or table.device.type in ('cpu', 'meta')
+        if is_fresh or type(table) is not nn.Parameter or table.is_inference():
             return self.gather(table, dtype)
         key, cached = (id(table), table._version, dtype), self.cached  # which another thread may replace
         if cached is None or cached[0] != key:

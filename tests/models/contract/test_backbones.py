@@ -158,6 +158,14 @@ def test_checkpointing_saves_memory_of_activations(build):
     assert kept < 0.6 * plain
 
 
+@pytest.mark.parametrize('name', ['gcvit', 'lsa_windows'])
+def test_memory_kept_for_the_backward_pass_grows_with_the_pixels(name):
+    """At most 4.4 times for four times the pixels."""
+    model = BACKBONES[name][0](drop_path_rate=0.0).train()
+    small, large = (sum(kept_for_backward(partial(model, torch.randn(1, 3, side, side)))) for side in (192, 384))
+    assert large <= 4.4 * small
+
+
 @one_of_each
 def test_checkpointing_runs_every_block_twice_behind_a_frozen_stem(build):
     """There the first trained block's input needs no gradient."""
