@@ -18,13 +18,11 @@ from ..programs import run
 from .conftest import DEMO, photo_of
 from .tensorrt_operators import find_unsupported
 
-SMALL = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits']
-DETECTORS = ['mask_rcnn_gcvit_digits', 'cascade_lsa']
-LONG = ['upernet_gcvit_digits', 'mask_rcnn_lsa_digits']
+NAMES = ['gcvit_digits_cls', 'lsa_digits_cls', 'upernet_lsa_digits', 'mask_rcnn_gcvit_digits', 'cascade_lsa']
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings('ignore')]
 
 
-@pytest.fixture(params=[*SMALL, *DETECTORS, *(pytest.param(name, marks=pytest.mark.long) for name in LONG)])
+@pytest.fixture(params=NAMES)
 def one(request, exported):
     return exported(request.param)
 
@@ -91,11 +89,8 @@ def test_the_command_writes_a_file_and_replaces_none(call, tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize(
-    'name', ['mask_rcnn_gcvit_digits', pytest.param('mask_rcnn_lsa_digits', marks=pytest.mark.long)]
-)
-def test_the_runners_objects_are_those_of_the_package(name, exported):
-    one, photo = exported(name), photo_of()
+def test_the_runners_objects_are_those_of_the_package(exported):
+    one, photo = exported('mask_rcnn_gcvit_digits'), photo_of()
     found, expected = Runner(one.path)(photo), one.model(photo)
     assert len(expected.boxes) > 0
     np.testing.assert_array_equal(found.labels, expected.labels)
