@@ -257,8 +257,9 @@ def test_lora_alone_is_trained_in_every_layer_of_attention_and_merges_into_plain
     assert set(found[-1].state_dict()) == set(plain.state_dict())
 
 
-# GC ViT with windows of 15 and 17 is reported wrong in bfloat16 by a kernel of CUDA (pytorch#191937).
-WINDOWED = {f'window_{side}': partial(small_gcvit, window_size=side) for side in (7, 14, 15, 16, 17, 24)}
+# A kernel of CUDA is reported wrong in bfloat16 for windows of 15 and 17 (pytorch#191937).
+SIDES = (7, 14, 15, 16, 17, 24) if torch.cuda.is_available() else (7, 15)
+WINDOWED = {f'window_{side}': partial(small_gcvit, window_size=side) for side in SIDES}
 
 
 @pytest.mark.parametrize(

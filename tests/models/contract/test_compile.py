@@ -21,7 +21,7 @@ FEWER_BLOCKS = {
     'lsa_windows': {'arch': {'depths': (2, 1, 1, 1)}},
 }
 # Some need no padding; one is that of pretraining.
-SIZES = [(64, 64), (75, 101), (224, 224), (96, 128), (131, 70)]
+SIZES = [(64, 64), (75, 101), (224, 224), (131, 70)]
 
 
 class CountingBackend:
