@@ -1,8 +1,7 @@
 """DINO with 4 scales, GC ViT-L pretrained on ImageNet-21K, COCO 2017, 36 epochs: box AP 58.3 (table 2).
 
 The paper states neither the epochs nor which of its 21K weights it used; here those of 384 px.
-All blocks are recomputed in the backward pass. With memory to spare, fewer are faster, here the first two stages':
-    --cfg-options model.backbone.with_cp="[True,True,False,False]"
+All blocks are recomputed in the backward pass, which is slower and saves memory.
 """
 
 _base_ = [

@@ -80,17 +80,12 @@ class RPNHead(mmdet.RPNHead):
 
 @MODELS.register_module()
 class SingleRoIExtractor(mmdet.SingleRoIExtractor):
-    """mmdet's SingleRoIExtractor in float32, for contiguous and channels-last feature maps.
-
-    mmcv's CUDA operator reads channels-last maps as if they were contiguous, which gives wrong values.
-    """
+    """mmdet's SingleRoIExtractor in float32, on contiguous maps, as mmcv's CUDA operator misreads channels-last ones."""
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
         """Feature maps (B, C, H_i, W_i) and RoIs (n, 5), image index and corners in pixels, to (n, C, h, w)."""
-        channels_last = not feats[0].is_contiguous() and feats[0].is_contiguous(memory_format=torch.channels_last)
         with torch.autocast(rois.device.type, enabled=False):
-            regions = super().forward(tuple(x.float().contiguous() for x in feats), rois.float(), roi_scale_factor)
-        return regions.contiguous(memory_format=torch.channels_last) if channels_last else regions
+            return super().forward(tuple(x.float().contiguous() for x in feats), rois.float(), roi_scale_factor)
 
 
 class RefPointHead(MLP):

@@ -31,7 +31,7 @@ FILES_DOWNWARD = {
         *('__init__', 'attention', 'trained_bias', 'blocks', 'cpu', 'position', 'resizing', 'windows'),
         *('tracing', 'arguments'),
     ],
-    'ablations': ['__init__', 'downsamplers', 'swin', 'attention', 'lsa_first_block'],
+    'ablations': ['__init__', 'gcvit_variants', 'lsa_first_block'],
 }
 FILES = sorted(PACKAGE.rglob('*.py'))
 NETWORKS = sorted({path.parent.name for path in (PACKAGE / 'models').glob('*/__init__.py')} - {'layers', 'ablations'})

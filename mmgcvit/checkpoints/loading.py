@@ -14,11 +14,10 @@ from .weights import (
     LORA,
     Weights,
     check_finite,
+    check_grid,
     comparable_shape,
-    grid_in,
     read_weights,
     table_of,
-    table_types,
 )
 
 OUTPUT_NORM = r'norm\d+\.'
@@ -58,18 +57,15 @@ def load_pretrained(
     if theirs != ours:
         raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
     tensors, has_final_norm = with_output_norm(weights.tensors, backbone)
-    # The shapes of oblong tables stand beside them.
-    ends = tuple(module.shape_name for module in table_types())
-    shapes = {name: tensor for name, tensor in tensors.items() if name.endswith(ends)}
-    fitting = {name: tensor for name, tensor in tensors.items() if name in own and name not in shapes}
-    wanted = {name: tensor for name, tensor in own.items() if not name.endswith(ends)}
-    check_complete(weights.source, fitting, wanted, OUTPUT_NORM)
-    tables = filter(table_of, fitting)
-    resized = sum(grid_in(tensors, name, weights.source) != grid_in(own, name, 'the model') for name in tables)
-    backbone.load_state_dict(fitting | shapes, strict=False)
-    initial = [name for name in wanted if name not in fitting]
+    fitting = {name: tensor for name, tensor in tensors.items() if name in own}
+    check_complete(weights.source, fitting, own, OUTPUT_NORM)
+    for name in filter(table_of, fitting):
+        check_grid(name, fitting[name], weights.source, own[name])
+    resized = sum(tensor.shape != own[name].shape for name, tensor in fitting.items())
+    backbone.load_state_dict(fitting, strict=False)
+    initial = [name for name in own if name not in fitting]
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
-    ignored = [*weights.ignored, *(name for name in tensors if name not in own and name not in shapes)]
+    ignored = [*weights.ignored, *(name for name in tensors if name not in own)]
     print_log(
         f'{weights.layout.network} {ours} from {weights.source} (layout of {weights.layout.name}'
         f'{", moving average" if weights.ema else ""}): {len(fitting)} tensors loaded; '
@@ -106,7 +102,7 @@ def arch_of(weights: Weights, network: type[nn.Module], describe: Describe) -> s
     try:
         return describe(weights.tensors)
     # Of tensors that are empty or have fewer dimensions.
-    except (ValueError, IndexError, ZeroDivisionError) as error:
+    except (ValueError, LookupError, ZeroDivisionError) as error:
         raise CheckpointError(f'{weights.source} is not a whole {network.__name__}: {first_line(error)}') from None
 
 
@@ -150,7 +146,7 @@ def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: 
             'and those of other code bases'
         ) from None
     for name in filter(table_of, wanted):
-        grid_in(held, name, source)
+        check_grid(name, held[name], source, own[name])
     # Other buffers, such as masks, may hold infinity.
     names = {WRAPPERS.sub('', name) for name in [*dict(model.named_parameters()), *running_statistics(model)]}
     check_finite({name: held[name] for name in wanted if name in names}, source)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isqrt
 from typing import Any
 
 import torch
@@ -25,14 +26,10 @@ def known_layouts() -> list[Layout]:
     return [layout for network in networks().values() for layout in vars(network).get('layouts', ())]
 
 
-def table_types() -> list[Any]:
-    """The types of modules with position tables of all registered networks."""
-    return [module for network in networks().values() for module in getattr(network, 'table_types', ())]
-
-
 def table_of(name: str) -> Any | None:
     """The type of module that has the position table of that name, None for another tensor."""
-    return next((module for module in table_types() if name.endswith(module.table_name)), None)
+    types = (module for network in networks().values() for module in getattr(network, 'table_types', ()))
+    return next((module for module in types if name.endswith(module.table_name)), None)
 
 
 def comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
@@ -40,13 +37,11 @@ def comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape) if table_of(name) is None else (*tensor.shape[:-2], *tensor.shape[-1:])
 
 
-def grid_in(tensors: Mapping[str, Tensor], table_name: str, source: str) -> tuple[int, int]:
-    """The grid (height, width) of a position table; a CheckpointError if its rows are not a grid."""
-    module = table_of(table_name)
-    try:
-        return module.grid_of(module.stored_shape(tensors, table_name))
-    except ValueError as error:
-        raise CheckpointError(f'{source}: {table_name}: {error}') from None
+def check_grid(name: str, table: Tensor, source: str, own: Tensor | None = None) -> None:
+    """Raise a CheckpointError unless a position table has the rows of a square grid or of the model's own."""
+    num_rows = table.shape[-2]
+    if isqrt(num_rows) ** 2 != num_rows and (own is None or num_rows != own.shape[-2]):
+        raise CheckpointError(f'{source}: {name} has {num_rows} rows; expected those of a square grid')
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..files import atomic_write
 from ..registry import MODELS
 from .layout import Layout
 from .loading import check_complete
-from .weights import FINAL_NORM, Weights, grid_in, table_of
+from .weights import FINAL_NORM, Weights, check_grid, table_of
 
 INDEX = 'relative_position_index'
 OPTIONAL = r'norm\d+\.|final_norm\.|head\.'
@@ -44,7 +45,7 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     """
     check_complete(weights.source, weights.tensors, expected_tensors(weights), OPTIONAL)
     for name in filter(table_of, weights.tensors):
-        grid_in(weights.tensors, name, weights.source)
+        check_grid(name, weights.tensors[name], weights.source)
     network = MODELS.get(weights.layout.network)
     layouts = {layout.key: layout for layout in network.layouts if layout.key}
     if to in layouts:
@@ -66,7 +67,7 @@ def expected_tensors(weights: Weights) -> dict[str, Tensor]:
             if 'head.fc.weight' in weights.tensors:
                 classes = len(weights.tensors['head.fc.weight'])
                 expected |= nn.Linear(final_norm.weight.shape[0], classes).state_dict(prefix='head.fc.')
-    except (ValueError, TypeError, IndexError, ZeroDivisionError, RuntimeError) as error:
+    except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError(f'{weights.source} is not a whole {weights.layout.network}: {error}') from None
     return expected
 
@@ -102,8 +103,8 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
         state_dict[there] = layout.shape_there(name, tensor)
         table = table_of(name)
         if layout.has_index and hasattr(table, 'index_of'):
-            window = table.stored_shape(weights.tensors, name)
-            state_dict[there.replace(table.table_name, INDEX)] = table.index_of(window)
+            side = isqrt(len(tensor)) // 2 + 1  # of the window, whose table has (2 * side - 1)**2 rows
+            state_dict[there.replace(table.table_name, INDEX)] = table.index_of((side, side))
     if homeless:
         raise CheckpointError(f'the layout of {layout.name} has no place for {", ".join(sorted(homeless))}')
     return state_dict

@@ -15,7 +15,6 @@ from .options import Parser, add_model_options, load_model
 def add_options(parser: Parser) -> None:
     add_model_options(parser, device=False)
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
-    parser.add_argument('--part', choices=['backbone'], help='export only this part (default: the whole model)')
     parser.add_argument('--overwrite', action='store_true', help='replace OUT.onnx')
     parser.add_argument('--no-check', action='store_true', help='do not compare the file with the model')
 
@@ -27,8 +26,8 @@ def main(args: argparse.Namespace) -> None:
 
     check_onnx()
     source, model = load_model(args)
-    difference = write(model, source, args.target, args.part, not args.no_check)
-    print(f'{args.target}: {args.part or model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
+    difference = write(model, source, args.target, not args.no_check)
+    print(f'{args.target}: {model.task}, {args.target.stat().st_size / 1e6:.1f} MB')
     if difference is None:
         print('not compared with the model')
     else:

@@ -31,7 +31,7 @@ from ..models.layers.windows import round_up
 
 SUPPORTED = (
     "exported are mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
-    'DeltaXYWHBBoxCoder, RoIAlign that averages and plain NMS; of any other detector the backbone (--part backbone)'
+    'DeltaXYWHBBoxCoder, RoIAlign that averages and plain NMS'
 )
 # The score of positions without an object; other scores are from 0 to 1, and the threshold is halfway.
 NOTHING, IS_SOMETHING = -1.0, -0.5
@@ -53,6 +53,8 @@ class DetectorGraph(nn.Module):
         self.mask_extractors = as_list(roi_head.mask_roi_extractor) if roi_head.with_mask else []
         self.size_divisor = model.data_preprocessor.pad_size_divisor
         self.rpn_cfg, self.rcnn_cfg = model.test_cfg.rpn, model.test_cfg.rcnn
+        names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if roi_head.with_mask else [])]
+        self.outputs = {name: {0: 'objects'} for name in names}
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) to the objects of all of them, image by image, the highest-scoring first.
@@ -79,7 +81,11 @@ class DetectorGraph(nn.Module):
         scores, deltas = self.rpn_head(maps)
         anchors = self.rpn_head.prior_generator.grid_priors([s.shape[-2:] for s in scores], device=size.device)
         nms_pre = self.rpn_cfg.get('nms_pre', -1)
-        levels = [select_from_level(*level, nms_pre) for level in zip(scores, deltas, anchors, strict=True)]
+        levels = []
+        for logits, shifts, own in zip(scores, deltas, anchors, strict=True):
+            best, order = take_best(logits.permute(0, 2, 3, 1).flatten(1).sigmoid(), nms_pre)
+            shifts = shifts.permute(0, 2, 3, 1).reshape(shifts.shape[0], -1, 4)
+            levels.append((best, gather_rows(shifts, order), own[order]))
         # NMS is done in each level by itself: its levels are the operator's classes.
         by_level = [
             torch.cat([s if i == level else fill_nothing(s) for i, (s, _, _) in enumerate(levels)], dim=1)
@@ -112,8 +118,8 @@ class DetectorGraph(nn.Module):
             by_class = deltas.reshape(images, proposals, -1, 4)
             by_class = decode_boxes(boxes.unsqueeze(2), by_class, head.bbox_coder, size)
             if number < len(self.box_heads) - 1:
-                likeliest = scores[..., :-1].argmax(-1).reshape(images, proposals, 1, 1).expand(-1, -1, 1, 4)
-                boxes = (by_class if by_class.shape[2] == 1 else by_class.gather(2, likeliest)).squeeze(2)
+                best = scores[..., :-1].argmax(-1).reshape(images, proposals, 1, 1).expand(-1, -1, 1, 4)
+                boxes = (by_class if by_class.shape[2] == 1 else by_class.gather(2, best)).squeeze(2)
         scores = (sum(found) / len(found)).softmax(-1)[..., :-1].transpose(1, 2)
         return by_class.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
 
@@ -137,17 +143,6 @@ def pad_images(images: Tensor, divisor: int) -> Tensor:
         return images
     below, right = (round_up(side, divisor) - side for side in images.shape[-2:])
     return F.pad(images, (0, right, 0, below))
-
-
-def select_from_level(scores: Tensor, deltas: Tensor, anchors: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Select the ``most`` highest-scoring anchors of a level (all if it is not above 0), sorted.
-
-    From logits (B, A, H_i, W_i) of A anchors at each position, deltas (B, 4A, H_i, W_i) and anchors (A * H_i * W_i, 4)
-    to scores from 0 to 1, (B, n), their deltas and anchors, (B, n, 4).
-    """
-    scores, order = take_best(scores.permute(0, 2, 3, 1).flatten(1).sigmoid(), most)
-    deltas = deltas.permute(0, 2, 3, 1).reshape(deltas.shape[0], -1, 4)
-    return scores, gather_rows(deltas, order), anchors[order]
 
 
 def select_objects(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -264,15 +259,15 @@ def as_list(part: nn.Module) -> list[nn.Module]:
 
 
 def check_supported(model: nn.Module) -> None:
-    """Reject detectors that the graph does not implement; what differs beside these shows when outputs are compared."""
+    """Reject detectors that the graph does not implement; other differences are found when outputs are compared."""
     roi_head = getattr(model, 'roi_head', None)
     if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
         raise UserError(f'the detector is a {type(model).__name__}; {SUPPORTED}')
     heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in as_list(roi_head.bbox_head))]
     heads += [(head, FCNMaskHead) for head in as_list(roi_head.mask_head)] if roi_head.with_mask else []
-    for head, kind in heads:
-        if not isinstance(head, kind):
-            raise UserError(f'the detector has a {type(head).__name__}, which is not exported; {SUPPORTED}')
-    for suppression in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
-        if suppression.get('type', 'nms') != 'nms' or set(suppression) - {'type', 'iou_threshold', 'split_thr'}:
-            raise UserError(f'the detector suppresses overlaps by {dict(suppression)}; {SUPPORTED}')
+    found = [type(head).__name__ for head, kind in heads if not isinstance(head, kind)]
+    for nms_cfg in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
+        if nms_cfg.get('type', 'nms') != 'nms' or set(nms_cfg) - {'type', 'iou_threshold', 'split_thr'}:
+            found.append(f'NMS {dict(nms_cfg)}')
+    if found:
+        raise UserError(f'the detector has {", ".join(found)}; {SUPPORTED}')

@@ -1,9 +1,10 @@
-"""The graph that is exported of a model, and the names of its inputs and outputs; :mod:`.detector` has the detectors'.
+"""The graph of a model that is exported, and the names of its input and outputs; :mod:`.detector` has the detectors'.
 
 Each task imports its own OpenMMLab package only.
 """
 
 from copy import deepcopy
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,34 +19,23 @@ INPUT = 'images'
 DYNAMIC_INPUT = {0: 'batch', 2: 'height', 3: 'width'}
 
 
-def build_graph(predictor: Predictor, part: str | None = None) -> nn.Module:
-    """The graph of a model, or of its ``'backbone'``; a UserError if it has parts that cannot be exported."""
-    network = predictor.network
-    if part is not None:
-        return network.backbone
+def build_graph(predictor: Predictor) -> nn.Module:
+    """The graph of a model; a UserError if it has parts that cannot be exported.
+
+    Its ``outputs`` are the names of its outputs, each with its dynamic dimensions by number.
+    """
     if predictor.task == 'detection':
         from .detector import DetectorGraph
 
-        return DetectorGraph(network).eval()
+        return DetectorGraph(predictor.network).eval()
     graph = SegmentorGraph if predictor.task == 'segmentation' else ClassifierGraph
-    return graph(network).eval()
-
-
-def name_outputs(predictor: Predictor, part: str | None = None) -> dict[str, dict[int, str]]:
-    """The names of a graph's outputs, and their dynamic dimensions by number."""
-    network = predictor.network
-    if part is not None:
-        return {f'map{i}': {0: 'batch', 2: f'height{i}', 3: f'width{i}'} for i in network.backbone.out_indices}
-    if predictor.task == 'classification':
-        return {'scores': {0: 'batch'}}
-    if predictor.task == 'segmentation':
-        return {'logits': DYNAMIC_INPUT}
-    names = ['boxes', 'scores', 'labels', 'image_indices', *(['masks'] if network.roi_head.with_mask else [])]
-    return {name: {0: 'objects'} for name in names}
+    return graph(predictor.network).eval()
 
 
 class ClassifierGraph(nn.Module):
     """A classifier of mmpretrain: images (B, 3, H, W) to scores (B, K) after softmax."""
+
+    outputs: ClassVar = {'scores': {0: 'batch'}}
 
     def __init__(self, model: nn.Module) -> None:
         from mmpretrain.models import ClsHead, ImageClassifier
@@ -67,24 +57,21 @@ class ClassifierGraph(nn.Module):
 class SegmentorGraph(nn.Module):
     """A segmentor of mmseg: images (B, 3, H, W) to logits (B, K, H, W)."""
 
+    outputs: ClassVar = {'logits': DYNAMIC_INPUT}
+
     def __init__(self, model: nn.Module) -> None:
         from mmseg.models import EncoderDecoder
 
         super().__init__()
-        if type(model) is not EncoderDecoder:
-            raise UserError(f'the segmentor is a {type(model).__name__}; exported is EncoderDecoder')
-        padding, head = model.data_preprocessor.test_cfg or {}, model.decode_head
-        for is_unsupported, words in (
-            (hasattr(head, 'pixel_decoder'), f'has a {type(head).__name__}, whose queries find masks'),
-            (model.test_cfg.mode != 'whole', f'is tested in mode {model.test_cfg.mode!r}'),
-            (padding.get('size') or padding.get('size_divisor'), f'pads images in tests ({dict(padding)})'),
-            (head.out_channels == 1, 'has one channel and a threshold for two classes'),
-        ):
-            if is_unsupported:
-                raise UserError(
-                    f'the segmentor {words}; exported are those that are tested whole, without padding, by a head '
-                    'with a channel for each class, such as UPerHead'
-                )
+        padding, head = getattr(model.data_preprocessor, 'test_cfg', None) or {}, getattr(model, 'decode_head', None)
+        has_queries, is_binary = hasattr(head, 'pixel_decoder'), getattr(head, 'out_channels', 1) == 1
+        is_padded, mode = bool(padding.get('size') or padding.get('size_divisor')), model.test_cfg.mode
+        if type(model) is not EncoderDecoder or has_queries or is_binary or is_padded or mode != 'whole':
+            raise UserError(
+                f'the segmentor is a {type(model).__name__} with a {type(head).__name__}, tested in mode {mode!r}'
+                f"{' with padding' if is_padded else ''}; exported is EncoderDecoder, tested in mode 'whole' without "
+                'padding, by a head with a channel for each class, such as UPerHead'
+            )
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.head = replace_pooling(model.decode_head)
@@ -100,17 +87,16 @@ def replace_pooling(module: nn.Module) -> nn.Module:
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.AdaptiveAvgPool2d:
-                size = child.output_size
-                setattr(parent, name, TraceablePooling(size if isinstance(size, tuple) else (size, size)))
+                setattr(parent, name, TraceablePooling(child.output_size))
     return module
 
 
 class TraceablePooling(nn.Module):
     """``nn.AdaptiveAvgPool2d`` as two matrix products: ONNX has no such operator for maps of any size."""
 
-    def __init__(self, output_size: tuple[int, int]) -> None:
+    def __init__(self, output_size: int | tuple[int, int]) -> None:
         super().__init__()
-        self.output_size = output_size
+        self.output_size = output_size if isinstance(output_size, tuple) else (output_size, output_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, h, w)."""

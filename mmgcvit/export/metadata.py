@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..checkpoints.reading import local_file
 from ..errors import UserError
@@ -14,17 +14,16 @@ from ..mmengine_utils import reorders_channels
 from ..version import __version__
 
 
-def collect_metadata(predictor: Predictor, source: Source, part: str | None = None) -> dict[str, str]:
+def collect_metadata(predictor: Predictor, source: Source) -> dict[str, str]:
     """The metadata of a file, all strings; lists, numbers and bools are JSON."""
-    prepared = describe_preparation(predictor.pipeline.transforms)._asdict()
-    # Of values from 0 to 255.
+    prepared = describe_preparation(predictor.pipeline.transforms)
+    # For values from 0 to 255.
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
     if preprocessor._enable_normalize:
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
-    task = part or predictor.task
     entries = {
         'mmgcvit_version': __version__,
-        'task': task,
+        'task': predictor.task,
         'classes': json.dumps(predictor.classes, ensure_ascii=False),
         'palette': json.dumps(predictor.palette),
         'mean': json.dumps(mean),
@@ -35,26 +34,21 @@ def collect_metadata(predictor: Predictor, source: Source, part: str | None = No
         'config': Path(source.config).name,
         'checkpoint_sha256': sha256(local_file(source.checkpoint)),
     }
-    if task == 'detection':
+    if predictor.task == 'detection':
         rcnn = predictor.network.test_cfg.rcnn
         entries['score_thr'] = json.dumps(float(rcnn.score_thr))
         entries['mask_thr_binary'] = json.dumps(float(rcnn.get('mask_thr_binary', 0.5)))
     return entries
 
 
-class Preparation(NamedTuple):
-    """How an image is resized and cropped before it is normalised."""
+def describe_preparation(steps: Sequence[Any]) -> dict[str, Any]:
+    """The resizing and cropping of a test pipeline; a UserError if a step cannot be described, or none resizes.
 
-    scale: tuple[int, int]  # width and height to resize to
-    keep_ratio: bool = False  # whether these are bounds, the longer of the longer side, or the size itself
-    edge: str = ''  # 'short', 'long', 'width' or 'height' where that side becomes scale[0]
-    interpolation: str = 'bilinear'
-    backend: str = 'cv2'  # or 'pillow'
-    crop: tuple[int, int] | None = None  # width and height that are cut out of the middle afterwards
-
-
-def describe_preparation(steps: Sequence[Any]) -> Preparation:
-    """The resizing and cropping of a test pipeline; a UserError if a step cannot be described, or none resizes."""
+    Returns:
+        ``scale``, width and height to resize to; ``keep_ratio``, whether these are bounds; ``edge``, the side (short,
+        long, width or height) that becomes ``scale[0]``, or ''; ``interpolation``; ``backend``, cv2 or pillow; and
+        ``crop``, width and height of a crop out of the middle, or None.
+    """
     found = None
     for step in steps:
         name = type(step).__name__
@@ -63,12 +57,12 @@ def describe_preparation(steps: Sequence[Any]) -> Preparation:
                 raise UserError('the test pipeline resizes by scale_factor, which no file can describe; use scale')
             edge = getattr(step, 'edge', '')
             width, height = (step.scale, step.scale) if edge else step.scale
-            keep_ratio = bool(edge or step.keep_ratio)
-            found = Preparation((int(width), int(height)), keep_ratio, edge, step.interpolation, step.backend)
+            found = {'scale': (int(width), int(height)), 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
+            found |= {'interpolation': step.interpolation, 'backend': step.backend, 'crop': None}
         elif name == 'CenterCrop' and found is not None:
             # mmcv's is width and height, mmpretrain's height and width.
             width, height = step.crop_size if type(step).__module__.startswith('mmcv') else step.crop_size[::-1]
-            found = found._replace(crop=(int(width), int(height)))
+            found['crop'] = (int(width), int(height))
         elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
             raise UserError(
                 f'the test pipeline has the step {name}, which a file cannot describe; described are Resize or '

@@ -1,5 +1,6 @@
 """Base of the backbones: output indices, freezing, checks of arguments and images; loading and saving of weights."""
 
+import copy
 import functools
 import inspect
 import itertools
@@ -17,23 +18,19 @@ from ..checkpoints.downloads import find_folder
 from ..checkpoints.folder import FILES, WEIGHTS, plain, read_config, write_folder
 from ..checkpoints.loading import arch_of
 from ..checkpoints.weights import merge_lora
-from ..errors import UserError
 from ..registry import MODELS
-from .layers.arguments import check_int, is_sequence, to_ints
+from .layers.arguments import check_int, is_int, is_sequence, require
 from .layers.blocks import LayerNorm, LoRALinear
 from .layers.position import PositionEmbedding, RelativePositionBias
 from .layers.tracing import is_exporting
 
-WithCp = bool | Sequence[bool]
-
 MIN_IMAGE_SIZE = 32
-MEMORY_FORMATS = ('contiguous_format', 'channels_last')
 
 
 class PyramidBackbone(BaseModule):
     """Base of backbones in published variants, whose stages make ever smaller maps.
 
-    A subclass builds ``self.stem``, which has a ``stride`` in pixels, ``self.stages``, the first ``self.num_stages`` of
+    A subclass builds ``self.stem``, ``self.stages``, the first ``self.num_stages`` of
     them, each with its ``blocks``, and between them ``self.downsamplers``; it calls :meth:`adapt` and :meth:`freeze` at
     the end of its constructor, and implements ``forward``. Output i passes through a LayerNorm of its own, ``norm<i>``.
 
@@ -44,7 +41,6 @@ class PyramidBackbone(BaseModule):
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
         init_cfg: See mmengine's ``BaseModule``.
         norm_eps: Epsilon of the output norms.
-        memory_format: torch's name of the memory format of the returned maps.
 
     Attributes:
         archs: The published variants by name.
@@ -63,9 +59,9 @@ class PyramidBackbone(BaseModule):
     lora_rank = 0
 
     def __new__(cls, *args: Any, **kwargs: Any) -> 'PyramidBackbone':
-        """Note what the constructor is called with, a subclass's too, for :meth:`constructor_arguments`."""
+        """Record the constructor's arguments, a subclass's too, for :meth:`constructor_arguments`."""
         backbone = super().__new__(cls)
-        backbone.called_with = (snapshot(args), snapshot(kwargs))
+        backbone.called_with = copy.deepcopy((args, kwargs))  # the caller may change its own later
         return backbone
 
     def __init__(
@@ -76,29 +72,21 @@ class PyramidBackbone(BaseModule):
         frozen_stages: int,
         init_cfg: dict | list[dict] | None,
         norm_eps: float = 1e-5,
-        memory_format: str = 'contiguous_format',
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if memory_format not in MEMORY_FORMATS:
-            raise ValueError(f'memory_format is {memory_format!r}; expected {" or ".join(map(repr, MEMORY_FORMATS))}')
-        self.memory_format = memory_format
+        is_valid = is_sequence(out_indices) and all(is_int(i, 0) and i < len(stage_dims) for i in out_indices)
+        is_valid = is_valid and list(out_indices) == sorted(set(out_indices)) != []
+        expected = f'ascending stage numbers between 0 and {len(stage_dims) - 1}, each once'
+        require('out_indices', out_indices, is_valid, expected)
         self.in_channels = check_int('in_channels', in_channels, 1)
-        self.out_indices = check_out_indices(out_indices, len(stage_dims))
+        self.out_indices = tuple(out_indices)
         self.stage_dims = tuple(stage_dims)
         self.num_stages = self.out_indices[-1] + 1
         self.frozen_stages = check_int('frozen_stages', frozen_stages, -1)
-        if self.frozen_stages > self.num_stages:
-            raise ValueError(
-                f'frozen_stages is {frozen_stages}; expected -1 (nothing), 0 (the stem) or up to {self.num_stages}, '
-                'the number of stages that out_indices needs'
-            )
+        expected = f'-1 (nothing), 0 (the stem) or up to {self.num_stages}, the number of stages that out_indices needs'
+        require('frozen_stages', frozen_stages, self.frozen_stages <= self.num_stages, expected)
         for i in self.out_indices:
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Pixels of the image between two places of each stage's map, all stages."""
-        return tuple(self.stem.stride * 2**i for i in range(len(self.stage_dims)))
 
     def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
         """The stem and the first stage, then each downsampler and the stage behind it."""
@@ -106,34 +94,25 @@ class PyramidBackbone(BaseModule):
 
     def output(self, i: int, x: Tensor) -> Tensor:
         """Output i of stage i's map: (B, H_i, W_i, C_i) to (B, C_i, H_i, W_i), normalised."""
-        normalised = self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2)
-        return normalised.contiguous(memory_format=getattr(torch, self.memory_format))
+        return self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous()
 
     def check_images(self, images: Tensor) -> None:
         """Raise for images that a backbone cannot process. Not in exports, which serve all sizes.
 
         Raises:
-            TypeError: ``images`` is not a tensor of floating point numbers.
-            ValueError: ``images`` has not four dimensions, not ``in_channels`` channels, or a side under 32 px.
+            TypeError: ``images`` is not a tensor of floats.
+            ValueError: ``images`` is not (B, in_channels, H, W), or has a side under 32 px.
         """
         if is_exporting() or isinstance(images, torch.fx.Proxy):
             return
-        if not isinstance(images, Tensor):
-            raise TypeError(f'images must be a tensor of shape (B, C, H, W), not {type(images).__name__}')
-        if not images.is_floating_point():
-            raise TypeError(
-                f'images are of {images.dtype}; expected floating point numbers, normalised as a data_preprocessor does'
+        if not isinstance(images, Tensor) or not images.is_floating_point():
+            found = f'a tensor of {images.dtype}' if isinstance(images, Tensor) else type(images).__name__
+            raise TypeError(f'images are {found}; expected floats (B, C, H, W), normalised as a data_preprocessor does')
+        if images.ndim != 4 or images.shape[1] != self.in_channels or min(images.shape[2:]) < MIN_IMAGE_SIZE:
+            raise ValueError(
+                f'images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, H, W), '
+                f'both sides at least {MIN_IMAGE_SIZE} px'
             )
-        shape = tuple(images.shape)
-        if images.ndim != 4:
-            found, expected = f'{images.ndim} dimensions', 'four dimensions (B, C, H, W)'
-        elif shape[1] != self.in_channels:
-            found, expected = f'{shape[1]} channels', f'{self.in_channels} channels'
-        elif min(shape[2:]) < MIN_IMAGE_SIZE:
-            found, expected = f'{shape[2]}x{shape[3]} px', f'at least {MIN_IMAGE_SIZE} px on both sides'
-        else:
-            return
-        raise ValueError(f'images have shape {shape}, {found}; expected {expected}')
 
     def adapt(self, lora_rank: int) -> None:
         """Train nothing of the backbone but LoRA of that rank in attention's linear layers; 0 does nothing."""
@@ -169,7 +148,7 @@ class PyramidBackbone(BaseModule):
         return self
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Where a parameter stands in the network, for layer-wise learning rate decay.
+        """The depth of a parameter, for layer-wise learning rate decay.
 
         Depth 0 is what comes before the blocks; the blocks count from 1; parts between stages go with the last block
         before them, other parts of a stage with its first block. The output norms, and what is outside of the
@@ -181,17 +160,12 @@ class PyramidBackbone(BaseModule):
 
         Returns:
             Its depth, from 0 to one less than the second number; and the number of depths.
-
-        Raises:
-            ValueError: The backbone has no part of that name.
         """
         first_block = [*itertools.accumulate((len(stage.blocks) for stage in self.stages), initial=1)]
         last = first_block[-1]
         name = param_name[len(prefix) :]
         if not param_name.startswith(prefix) or re.match(r'norm\d', name):
             return last, last + 1
-        if not hasattr(self, name.split('.')[0]):
-            raise ValueError(f'{type(self).__name__} has no parameter {name!r}')
         part = re.match(r'(stages|downsamplers)\.(\d+)\.(?:blocks\.(\d+)\.)?', name)
         if part is None:
             return 0, last + 1
@@ -214,11 +188,10 @@ class PyramidBackbone(BaseModule):
                 (``OWNER/NAME``); or a file, an http(s) address, or ``timm://NAME``.
             prefix: Take the tensors under this prefix only, where a file holds several networks.
             ema: Take the exponential moving average of the weights where the file has one beside them.
-            revision: Of a name on the Hub: a branch, a tag or a commit.
-            arguments: Those of the constructor but ``init_cfg``. A folder has them all, and these go before its own.
-                Of a file, the weights tell without ``arch`` which published variant they are of; windows and image size
-                are not taken from them. Weights of other windows than ``window_size`` have their tables resized, which
-                the log says.
+            revision: A branch, tag or commit on the Hub.
+            arguments: The constructor's, without ``init_cfg``. They override those of a folder. Without ``arch``, the
+                published variant is inferred from a file's weights; windows and image size are not. Tables of other
+                windows than ``window_size`` are resized, which the log says.
 
         Raises:
             CheckpointError: The weights did not load, or are of none of the published variants and ``arch`` is missing;
@@ -251,29 +224,15 @@ class PyramidBackbone(BaseModule):
             overwrite: Whether a backbone that is there may be replaced.
 
         Raises:
-            UserError: The name of the folder is empty.
             FileExistsError: There is one, and it may not.
-            TypeError: The constructor was called with something that JSON does not have.
-            ValueError: The class is not registered, or parts of the backbone were changed after it was built.
+            TypeError, ValueError: JSON has no such argument, or the class is not registered.
             CheckpointError: A weight is not finite; or safetensors is not installed.
         """
-        if not str(folder):
-            raise UserError("save_pretrained was given '' as the folder; name one ('.' is the current one)")
         network, tensors = type(self), self.state_dict()
         merge_lora(tensors)
         if MODELS.module_dict.get(network.__name__) is not network:
-            raise ValueError(
-                f'{network.__name__} is not registered, and could not be found again; decorate it with '
-                '@mmgcvit.registry.MODELS.register_module()'
-            )
+            raise ValueError(f'{network.__name__} is not registered; decorate it with @MODELS.register_module()')
         arguments = {**self.constructor_arguments(), **({'lora_rank': 0} if self.lora_rank else {})}
-        with torch.device('meta'):
-            built = network(**arguments).state_dict()
-        if {name: x.shape for name, x in built.items()} != {name: x.shape for name, x in tensors.items()}:
-            raise ValueError(
-                f'the {network.__name__} has other tensors than one built with its arguments, as parts were changed '
-                'after it was built; make a subclass that names them (stem_type, stage_type, ...), and register it'
-            )
         write_folder(Path(folder).expanduser(), network.__name__, arguments, tensors, overwrite)
 
     def constructor_arguments(self) -> dict[str, Any]:
@@ -286,10 +245,11 @@ class PyramidBackbone(BaseModule):
         signature = inspect.signature(type(self).__init__)
         call = signature.bind(self, *args, **kwargs)
         call.apply_defaults()
-        arguments = {}
-        for name, value in list(call.arguments.items())[1:]:
-            arguments |= value if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD else {name: value}
-        return plain({name: value for name, value in arguments.items() if name != 'init_cfg'})
+        arguments = dict(call.arguments)
+        for parameter in signature.parameters.values():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(parameter.name)
+        return plain({name: value for name, value in arguments.items() if name not in ('self', 'init_cfg')})
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says.
@@ -332,37 +292,3 @@ def published_tensors(network: type[PyramidBackbone], name: str) -> dict[str, Te
     """Names and shapes of the weights of a published variant."""
     with torch.device('meta'):
         return network(arch=name).state_dict()
-
-
-def snapshot(value: Any) -> Any:
-    """A value as it is now: copies of dicts and lists, which a caller may change later."""
-    if isinstance(value, Mapping):
-        return {key: snapshot(item) for key, item in value.items()}
-    return [snapshot(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def checkpointed_stages(with_cp: WithCp, num_stages: int) -> tuple[bool, ...]:
-    """For each stage whether its activations are recomputed in the backward pass; or raise."""
-    stages = (with_cp,) * num_stages if isinstance(with_cp, bool) else with_cp
-    expected = f'expected True, False or one bool per stage, one for each of the {num_stages} stages'
-    if not is_sequence(stages) or not all(isinstance(stage, bool) for stage in stages):
-        raise TypeError(f'with_cp is {with_cp!r}; {expected}')
-    if len(stages) != num_stages:
-        raise ValueError(f'with_cp is {with_cp!r}; {expected}')
-    return tuple(stages)
-
-
-def check_out_indices(out_indices: Sequence[int], num_stages: int) -> tuple[int, ...]:
-    """Return ``out_indices`` as a tuple, or refuse them with the reason."""
-    try:
-        indices = to_ints(out_indices)
-    except TypeError:
-        raise TypeError(
-            f'out_indices is {out_indices!r}; expected a sequence of stage numbers, for example (0, 1, 2, 3)'
-        ) from None
-    ascending = list(indices) == sorted(set(indices))
-    if not indices or not ascending or indices[0] < 0 or indices[-1] >= num_stages:
-        raise ValueError(
-            f'out_indices is {indices}; expected ascending stage numbers between 0 and {num_stages - 1}, each once'
-        )
-    return indices

@@ -1,4 +1,4 @@
-"""Whether mmcv's compiled operators are there, load beside this torch, and serve this GPU."""
+"""Check whether mmcv's compiled operators are installed, load with this torch and support this GPU."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,9 +25,8 @@ def check_operators_load() -> None:
         import_module(COMPILED)
     except ImportError as error:
         raise UserError(
-            f"mmcv's compiled operators do not load beside torch {torch.__version__} ({error}): they were compiled "
-            "beside another. Begin with a new environment ('make install VENV=.venv-new'), or compile them again: "
-            'docs/installation.md, "When something is wrong"'
+            f"mmcv's operators do not load beside torch {torch.__version__} ({error}): they were compiled for another; "
+            "make a new environment ('make install VENV=.venv-new'), or compile them again (docs/installation.md)"
         ) from None
 
 
@@ -39,7 +38,7 @@ def check_operators(cfg: Config) -> None:
 
     if get_compiling_cuda_version() == 'not available':
         raise UserError(
-            "There is a GPU, but mmcv's operators were compiled for the CPU only. Take torchvision's "
-            "('make install OPERATORS=torchvision VENV=.venv-gpu'), compile again with nvcc at hand "
-            "('FORCE_CUDA=1 make install OPERATORS=compiled'), or hide the GPU: CUDA_VISIBLE_DEVICES=-1"
+            "mmcv's operators were compiled without CUDA, and there is a GPU; use torchvision's ('make install "
+            "OPERATORS=torchvision VENV=.venv-gpu'), compile them with nvcc ('FORCE_CUDA=1 make install "
+            "OPERATORS=compiled'), or set CUDA_VISIBLE_DEVICES=-1"
         )

@@ -5,9 +5,8 @@ Calling any other operator says that it is missing and how to get it.
 """
 
 import functools
-import warnings
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -27,39 +26,26 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
 
 
 def roi_align_forward(
-    input: Tensor,
-    rois: Tensor,
-    output: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
+    input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options: Any
 ) -> None:
     """RoIAlign by averages, torchvision's: maps (B, C, H, W) and RoIs (n, 5) into ``output`` (n, C, h, w)."""
     from torchvision.ops import roi_align
 
-    if pool_mode == 0:
-        refuse("roi_align with pool_mode='max'")
     with torch.no_grad():
-        output.copy_(roi_align(input, rois, output.shape[2:], spatial_scale, max(sampling_ratio, 0), aligned))
+        output.copy_(roi_align(input, rois, *convert_options(**options)))
+
+
+def convert_options(
+    aligned_height: int, aligned_width: int, spatial_scale: float, sampling_ratio: int, pool_mode: int, aligned: bool
+) -> tuple[tuple[int, int], float, int, bool]:
+    """RoIAlign's options as torchvision takes them: output size, scale, samples of a bin's side, ``aligned``."""
+    if pool_mode == 0:
+        raise_missing("roi_align with pool_mode='max'")
+    return (aligned_height, aligned_width), spatial_scale, max(sampling_ratio, 0), aligned
 
 
 def roi_align_backward(
-    grad_output: Tensor,
-    rois: Tensor,
-    argmax_y: Tensor,
-    argmax_x: Tensor,
-    grad_input: Tensor,
-    aligned_height: int,
-    aligned_width: int,
-    spatial_scale: float,
-    sampling_ratio: int,
-    pool_mode: int,
-    aligned: bool,
+    grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor, **mmcv_options: Any
 ) -> None:
     """The gradient of :func:`roi_align_forward`: (n, C, h, w) into ``grad_input`` (B, C, H, W).
 
@@ -68,7 +54,7 @@ def roi_align_backward(
     """
     from torchvision.ops import roi_align
 
-    options = ((aligned_height, aligned_width), spatial_scale, max(sampling_ratio, 0), aligned)
+    options = convert_options(**mmcv_options)
     is_traced = type(grad_input) is not Tensor or getattr(torch.compiler, 'is_compiling', bool)()
     if is_traced or grad_input.device.type != 'cpu' or grad_input.dtype not in (torch.float32, torch.float64):
         with torch.enable_grad():
@@ -157,7 +143,7 @@ def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: flo
     """-alpha (1 - p)^gamma log p where the class is the target's, -(1 - alpha) p^gamma log(1 - p) elsewhere: (n, C)."""
     logits = input.float()
     positive = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
-    # Of the outcome that is right for each logit. torchvision's loses the last digits of 1 - p, and below a gamma of 1
+    # Of each logit's right outcome: torchvision's loses the last digits of 1 - p, and below a gamma of 1
     # its gradient with them.
     log_p = torch.nn.functional.logsigmoid(torch.where(positive, logits, -logits))
     balance = torch.where(positive, alpha, 1 - alpha)
@@ -171,9 +157,9 @@ def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: flo
 def ms_deform_attn_forward(
     value: Tensor,
     spatial_shapes: Tensor,
-    level_start_index: Tensor,
-    sampling_locations: Tensor,
-    attention_weights: Tensor,
+    level_starts: Tensor,
+    locations: Tensor,
+    weights: Tensor,
     im2col_step: int,
 ) -> Tensor:
     """Multi-scale deformable attention by mmcv's own formulation in torch, a few heads at a time.
@@ -182,38 +168,26 @@ def ms_deform_attn_forward(
     in [0, 1], (B, queries, nH, levels, points, 2); weights (B, queries, nH, levels, points); to
     (B, queries, nH * d).
     """
-    # mmcv calls the operator on GPUs only.
-    warnings.warn(
-        "Deformable attention runs without mmcv's compiled operator, which is faster: 'make install "
-        "OPERATORS=compiled' builds it (docs/installation.md).",
-        stacklevel=2,
-    )
-    parts = head_chunks(value, sampling_locations)
-    inputs = (value, sampling_locations, attention_weights)
+    inputs, parts = (value, locations, weights), head_chunks(value, locations)
     return torch.cat([attend(spatial_shapes, *(x[:, :, heads] for x in inputs)) for heads in parts], 2)
 
 
 def ms_deform_attn_backward(
-    value: Tensor,
-    spatial_shapes: Tensor,
-    level_start_index: Tensor,
-    sampling_locations: Tensor,
-    attention_weights: Tensor,
-    grad_output: Tensor,
-    grad_value: Tensor,
-    grad_sampling_loc: Tensor,
-    grad_attn_weight: Tensor,
-    im2col_step: int,
+    value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, *others: Tensor, im2col_step: int
 ) -> None:
-    """The gradients of :func:`ms_deform_attn_forward`, into tensors of its inputs' shapes; it is computed once more."""
+    """The gradients of :func:`ms_deform_attn_forward`, which is computed once more.
+
+    ``others`` are the locations, the weights, the output's gradient, and tensors for the inputs' gradients.
+    """
+    locations, weights, grad_output, *grads = others
     grad_output = grad_output.unflatten(2, value.shape[2:])
-    for heads in head_chunks(value, sampling_locations):
+    for heads in head_chunks(value, locations):
         with torch.enable_grad():
-            inputs = [x[:, :, heads].detach().requires_grad_() for x in (value, sampling_locations, attention_weights)]
+            inputs = [x[:, :, heads].detach().requires_grad_() for x in (value, locations, weights)]
             output = attend(spatial_shapes, *inputs)
         found = torch.autograd.grad(output, inputs, grad_output[:, :, heads].flatten(2))
-        for grads, part in zip((grad_value, grad_sampling_loc, grad_attn_weight), found, strict=True):
-            grads[:, :, heads] = part
+        for grad, part in zip(grads, found, strict=True):
+            grad[:, :, heads] = part
 
 
 # The largest tensor of samples at a time: (B, heads, d, queries, levels, points).
@@ -230,10 +204,10 @@ def head_chunks(value: Tensor, locations: Tensor) -> list[slice]:
 def attend(spatial_shapes: Tensor, value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
-    # As numbers: the GPU is waited for once a batch, whose layers share the tensor.
-    if not hasattr(spatial_shapes, 'as_numbers'):
-        spatial_shapes.as_numbers = spatial_shapes.tolist()
-    return multi_scale_deformable_attn_pytorch(value, spatial_shapes.as_numbers, locations, weights)
+    # Read once a batch, whose layers share the tensor: each read synchronises the GPU.
+    if not hasattr(spatial_shapes, 'as_list'):
+        spatial_shapes.as_list = spatial_shapes.tolist()
+    return multi_scale_deformable_attn_pytorch(value, spatial_shapes.as_list, locations, weights)
 
 
 def get_compiler_version() -> str:
@@ -246,11 +220,11 @@ def get_compiling_cuda_version() -> str:
     return 'not available'
 
 
-def refuse(name: str, *args: object, **kwargs: object) -> NoReturn:
-    """Raise for an operator that has no fallback, whatever it is called with."""
+def raise_missing(name: str, *args: object, **kwargs: object) -> NoReturn:
+    """Raise for an operator that has no fallback."""
     raise NotImplementedError(
-        f"mmcv's operator {name} is not here: this mmcv has no compiled operators, and mmgcvit has fallbacks for those "
-        "of its own configs only. Get a compiled mmcv: 'make install OPERATORS=compiled', or docs/installation.md"
+        f"mmcv's operator {name} is missing: this mmcv has no compiled operators, and mmgcvit's fallbacks are for its "
+        "own configs. Install a compiled mmcv: 'make install OPERATORS=compiled' (docs/installation.md)"
     )
 
 
@@ -258,4 +232,4 @@ def __getattr__(name: str) -> Callable[..., NoReturn]:
     """Every other operator, which mmcv looks up when it is imported."""
     if name.startswith('__'):
         raise AttributeError(name)
-    return functools.partial(refuse, name)
+    return functools.partial(raise_missing, name)

@@ -1,4 +1,4 @@
-"""Have Python find the fallback operators where mmcv has no compiled ones, and mmseg by its distribution's name."""
+"""Import hooks: the fallback operators as ``mmcv._ext`` if mmcv has none, and mmseg as ``mmsegmentation``."""
 
 import sys
 from importlib.abc import MetaPathFinder
@@ -7,8 +7,8 @@ from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 
 FALLBACK = Path(__file__).with_name('fallback.py')
-# The module that mmcv's operators are compiled into. Who asks whether mmcv has operators, such as mmengine's
-# mmcv_full_available, hears no until something imports mmcv.ops.
+# The module that mmcv's operators are compiled into. Without them, mmengine's mmcv_full_available() is False until
+# something imports mmcv.ops.
 COMPILED = 'mmcv._ext'
 
 
@@ -34,5 +34,5 @@ class MmsegmentationFinder(MetaPathFinder):
 
 
 def install_finders() -> None:
-    """Have the fallback operators and mmsegmentation found from now on: importing mmgcvit calls this."""
+    """Add the finders to ``sys.meta_path``; importing mmgcvit calls this."""
     sys.meta_path.extend([FallbackFinder(), MmsegmentationFinder()])

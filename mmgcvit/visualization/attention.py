@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
-from ..models.layers import in_windows, out_of_windows
+from ..models.layers import window_partition, window_reverse
 from ..models.layers.windows import divide_up, even_window
 from .drawing import MARK, draw_box, draw_image, draw_map, make_figure
 from .networks import (
@@ -120,13 +120,13 @@ def compute_block(
     if not hasattr(attn, 'position'):
         window = even_window(window, size)
     # (nW, N): 1 for tokens, 0 for padding.
-    is_token = in_windows(inputs[0].new_ones(1, *size, 1).float(), window)[0, :, :, 0]
+    is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window)[0, :, :, 0]
     if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
         raise UserError(f'{is_token.shape[1]:,} tokens with global attention are too many; choose a later stage')
     weights = attn.attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
     x, *q_global = inputs
-    is_global = bool(q_global) and attn.project(in_windows(x, window), *q_global)[0] is q_global[0]
+    is_global = bool(q_global) and attn.project(window_partition(x, window), *q_global)[0] is q_global[0]
     kind = 'global' if is_global else 'all tokens' if attn.window is None else 'local'
     row, column = token
     of_query = weights[:, row % window[0] * window[1] + column % window[1]].clone()
@@ -136,7 +136,7 @@ def compute_block(
     # Padding is not counted as a query; a global query has none.
     counted = torch.ones_like(is_token) if is_global else is_token
     received = (weights * counted[:, :, None]).sum(1) / counted.sum(1, keepdim=True).clamp_min(1)
-    maps = (out_of_windows(each[None, :, :, None], window, size) for each in (of_query, received))
+    maps = (window_reverse(each[None, :, :, None], window, size) for each in (of_query, received))
     return BlockAttention(number, kind, window, *(each[0, :, :, 0].cpu().numpy() for each in maps))
 
 

@@ -11,7 +11,6 @@ import torch
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import CheckpointError
-from mmgcvit.errors import UserError
 from mmgcvit.models.base import PyramidBackbone
 from mmgcvit.registry import MODELS
 
@@ -23,7 +22,7 @@ ALL_ARGUMENTS = {
     'drop_path_rate': 0.3,
     'out_indices': (1, 3),
     'frozen_stages': 1,
-    'with_cp': (True, False, False, True),
+    'with_cp': True,
     'window_size': ((4, 5), 3, (2, 7), 5),
 }
 BUILT = {
@@ -38,7 +37,7 @@ BUILT = {
 @pytest.fixture
 def saved(tmp_path):
     """A small GC ViT's folder, and what it was written from."""
-    backbone = GCViT(GCVIT, window_size=(3, (4, 5), 6, 7))
+    backbone = GCViT(GCVIT, window_size=(3, 4, 6, 7))
     backbone.save_pretrained(tmp_path / 'saved')
     return tmp_path / 'saved', backbone
 
@@ -122,8 +121,6 @@ def test_nothing_is_replaced_unless_that_is_wanted(saved):
     check_equal(LSA.from_pretrained(place), other)
     with pytest.raises(FileExistsError, match=r'config\.json is a file; name a folder'):
         other.save_pretrained(place / 'config.json', overwrite=True)
-    with pytest.raises(UserError, match=r"was given '' as the folder; name one \('\.' is the current one"):
-        other.save_pretrained('')
 
 
 @pytest.mark.parametrize(
@@ -171,12 +168,6 @@ def unregistered():
     return Unregistered(GCVIT)
 
 
-def changed():
-    backbone = GCViT(GCVIT)
-    backbone.stages[0].blocks[0].mlp = torch.nn.Identity()
-    return backbone
-
-
 def broken():
     backbone = GCViT(GCVIT)
     backbone.norm0.weight.data[0] = float('nan')
@@ -187,8 +178,7 @@ def broken():
     ('build', 'error', 'message'),
     [
         (unregistered, ValueError, r'Unregistered is not registered.*register_module'),
-        (changed, ValueError, 'other tensors than one built'),
-        (lambda: GCViT(GCVIT, out_indices=(i for i in (0, 1))), TypeError, '<generator.* takes numbers'),
+        (lambda: GCViT(GCVIT, with_cp=object()), TypeError, '<object.* takes numbers'),
         (broken, CheckpointError, r'values that are not finite: norm0\.weight'),
     ],
 )

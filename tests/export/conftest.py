@@ -1,6 +1,7 @@
 """The digits' trained models of the project and small random ones, as ONNX files, each written once a session."""
 
-import importlib.util
+import functools
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -18,39 +19,21 @@ from ..programs import ROOT
 from ..tools.commands import CONFIGS
 
 DEMO = ROOT / 'configs' / 'demo'
-NEEDED = ('onnx', 'onnxscript', 'onnxruntime')
-
-
-def pytest_collection_modifyitems(items):
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    for item in items if missing else ():
-        if 'tests/export' in str(item.path):
-            item.add_marker(pytest.mark.skip(reason=f'{", ".join(missing)} not installed'))
-
-
-class Exported:
-    """A file, the model that it was made of, and how far it differs from that."""
-
-    def __init__(self, config, checkpoint, target, part=None):
-        self.source = find_source(config, checkpoint)
-        self.model = load(self.source.config, self.source.checkpoint, 'cpu')
-        self.difference = write(self.model, self.source, target, part)
-        self.path = target
 
 
 @pytest.fixture(scope='session')
 def exported(tmp_path_factory):
     """The file of a config of configs/demo or tests/data/configs, by its name: of trained weights, else random ones."""
-    known = {}
 
-    def exported(name, part=None):
-        if (name, part) not in known:
-            folder = tmp_path_factory.mktemp('export')
-            config = next(path for path in (DEMO / f'{name}.py', CONFIGS / f'{name}.py') if path.is_file())
-            weights = DEMO / 'weights' / f'{name}.safetensors'
-            checkpoint = None if weights.is_file() else random_checkpoint(config, folder / 'random.pth')
-            known[name, part] = Exported(config, checkpoint, folder / f'{name}.onnx', part)
-        return known[name, part]
+    @functools.cache
+    def exported(name):
+        folder = tmp_path_factory.mktemp('export')
+        config = next(path for path in (DEMO / f'{name}.py', CONFIGS / f'{name}.py') if path.is_file())
+        weights, target = DEMO / 'weights' / f'{name}.safetensors', folder / f'{name}.onnx'
+        checkpoint = None if weights.is_file() else random_checkpoint(config, folder / 'random.pth')
+        source = find_source(config, checkpoint)
+        model = load(source.config, source.checkpoint, 'cpu')
+        return SimpleNamespace(source=source, model=model, path=target, difference=write(model, source, target))
 
     return exported
 

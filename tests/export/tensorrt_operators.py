@@ -1,6 +1,6 @@
 """What TensorRT's parser takes: the operators of ONNX that NVIDIA lists for TensorRT 10.15, opsets 9 to 24.
 
-From docs/operators.md of onnx/onnx-tensorrt, but that NonZero takes truth values, as NVIDIA's page of that layer says.
+From docs/operators.md of onnx/onnx-tensorrt, but that NonZero takes bools, as NVIDIA's page of that layer says.
 Without recurrent networks, windows of signals, strings, sequences and random numbers.
 """
 
@@ -24,7 +24,7 @@ ALL = """
     Cast CastLike Concat Constant ConstantOfShape Expand EyeLike Flatten Gather GatherElements GatherND Identity If Loop
     NonZero OneHot Reshape Shape Size Slice Split Squeeze Tile Transpose Trilu Unsqueeze Where
 """
-# Of float64 it makes float32.
+# TensorRT converts float64 to float32.
 FLOAT_TYPES = {TensorProto.FLOAT, TensorProto.DOUBLE}
 INT_TYPES, TRUTH_TYPES = {TensorProto.INT32, TensorProto.INT64}, {TensorProto.BOOL}
 TYPES = {
@@ -38,7 +38,7 @@ TAKEN = {name: types for names, types in TYPES.items() for name in names.split()
 MOST_SORTED = 3840
 
 
-def refused(model):
+def find_unsupported(model):
     """What of a file is not in the list: names of operators, with the type of their first input."""
     graph = onnx.shape_inference.infer_shapes(model).graph
     types = {value.name: value.type.tensor_type.elem_type for value in [*graph.value_info, *graph.input, *graph.output]}

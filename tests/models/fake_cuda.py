@@ -1,14 +1,12 @@
-"""Training steps on a CUDA device that need not be there: shapes, dtypes, devices and strides.
+"""Training steps on a CUDA device that need not exist: shapes, dtypes, devices and strides.
 
-Of every family of configs: of classifiers and segmentors the whole step, of detectors what does not depend on boxes
-or classes.
+Classifiers and segmentors run the whole step, detectors what does not depend on boxes or classes.
 
-torch's fake tensors have all of these but no numbers. Reading a number raises, a size that depends on numbers, and
-mixing devices. What they lack is a backward pass, as torch's engine asks the driver for streams: here Python walks the
-graph instead.
+torch's fake tensors have shape, dtype, device and strides but no numbers. They raise where a number is read, where a
+size depends on numbers, and where devices are mixed. They lack a backward pass, as torch's engine asks the driver for
+streams: here Python walks the graph instead.
 """
 
-import re
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -22,20 +20,11 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from mmgcvit.models.layers.arguments import resolve_arch
 from mmgcvit.registry import MODELS
 
-from ..configs.models import ENTRIES, on_meta, read
+from ..configs.models import on_meta, read
 
-# By the configs' scopes.
-SIZES = {'mmdet': (800, 1333), 'mmseg': (512, 512), 'mmpretrain': (224, 224)}
 BATCH = 2
-DTYPES = (torch.bfloat16, torch.float16, torch.bfloat16, torch.float16, None)
-# In the names of configs: another one has other widths and depths, whose operations are the same.
-SIZE = re.compile(r'_(xxt|xt|[tsbl]2?)(?=_|$)')
-# Blocks of a stage at most: two kinds take turns.
+# Blocks of a stage at most: local and global blocks alternate.
 DEPTH = 2
-# Trackers are a model of two; the hosts of other tasks are no part of the environment.
-LEFT_OUT = ('demo', 'other_tasks')
-# Their necks take what their preprocessors have padded.
-PADDED = 'other_heads/rtmdet'
 
 
 @dataclass(frozen=True)
@@ -54,17 +43,6 @@ class Case:
         )
 
 
-def cases():
-    """The largest of each family of configs, with dtypes, activation checkpointing and frozen stages in turns."""
-    largest = {SIZE.sub('', name): name for name in ENTRIES if not name.startswith(LEFT_OUT)}
-    for i, name in enumerate(largest.values()):
-        size = SIZES[read(name).default_scope] if i % 5 else (203, 331)
-        if name.startswith(PADDED):
-            size = tuple(-(-side // 32) * 32 for side in size)
-        changes = (('model.backbone.with_cp', i % 2 == 1), ('model.backbone.frozen_stages', (-1, 2)[i // 2 % 2]))
-        yield Case(name, size, DTYPES[i % len(DTYPES)], changes)
-
-
 @contextmanager
 def fake_cuda():
     """A context in which ``'cuda'`` is a device of fake tensors, with CUDA's autocast."""
@@ -76,17 +54,10 @@ def fake_cuda():
 
 
 def limit_depth(cfg):
-    """Give each stage of a backbone at most :data:`DEPTH` blocks; a host's that does not name its depths keeps them."""
+    """Give each stage of a backbone at most :data:`DEPTH` blocks."""
     backbone, network = cfg.model.backbone, MODELS.get(str(cfg.model.backbone.type))
-    arch = backbone.get('arch')
-    if hasattr(network, 'archs'):
-        arch = vars(resolve_arch(arch or network.default_arch, network.archs))
-    elif isinstance(arch, str):  # in mmpretrain's table
-        arch = getattr(network, 'arch_settings', {}).get(arch)
-    if isinstance(arch, dict) and 'depths' in arch:
-        backbone.arch = {**arch, 'depths': tuple(min(blocks, DEPTH) for blocks in arch['depths'])}
-    elif 'depths' in backbone:
-        backbone.depths = tuple(min(blocks, DEPTH) for blocks in backbone.depths)
+    arch = vars(resolve_arch(backbone.get('arch', network.default_arch), network.archs))
+    backbone.arch = {**arch, 'depths': tuple(min(blocks, DEPTH) for blocks in arch['depths'])}
 
 
 def run(case, device, fake=False):
@@ -120,7 +91,7 @@ def autocast(case, device):
 
 
 def back(loss):
-    """``loss.backward()``; of fake tensors, by Python's hand. What torch's engine mends silently is refused."""
+    """``loss.backward()``, in Python for fake tensors. Assert what torch's engine would convert silently."""
     if not isinstance(loss, FakeTensor):
         loss.backward()
         return

@@ -5,7 +5,7 @@ import torch
 
 from mmgcvit import GCViT
 
-from .fake_cuda import Case, cases, run
+from .fake_cuda import Case, run
 
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.utils.checkpoint, 'GraphExecGroup'), reason='a backward pass by hand comes with torch 2.10'
@@ -23,8 +23,8 @@ ONE_OF_EACH = [
 ]
 
 
-def wrong_with(case):
-    """What is not as it should be in a step of a case."""
+def find_faults(case):
+    """Errors of a case's step, and tensors on another device or of another dtype than float32."""
     try:
         found = run(case, 'cuda', fake=True)
     except Exception as error:
@@ -35,10 +35,9 @@ def wrong_with(case):
             yield f'{name} {shape}: {dtype} on {device}'
 
 
-@pytest.mark.parametrize('chosen', [ONE_OF_EACH, pytest.param([*cases()], marks=pytest.mark.long)], ids=['few', 'all'])
-def test_training_and_inference_run_on_a_device_whose_numbers_nobody_reads(chosen):
-    wrong = {str(case): [*wrong_with(case)] for case in chosen}
-    assert {case: found for case, found in wrong.items() if found} == {}
+@pytest.mark.parametrize('case', ONE_OF_EACH, ids=str)
+def test_training_and_inference_read_no_number_from_the_device(case):
+    assert [*find_faults(case)] == []
 
 
 FAULTS = {
@@ -49,8 +48,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize('error', FAULTS)
-def test_a_forward_pass_that_reads_or_counts_numbers_or_makes_a_tensor_on_the_cpu_is_found(error, monkeypatch):
+def test_a_forward_pass_that_reads_numbers_or_makes_a_tensor_on_the_cpu_is_found(error, monkeypatch):
     forward, fault = GCViT.forward, FAULTS[error]
     monkeypatch.setattr(GCViT, 'forward', lambda *args: tuple(map(fault, forward(*args))))
-    (found,) = wrong_with(Case('gcvit_xxt_in1k', (64, 64), None))
+    (found,) = find_faults(Case('gcvit_xxt_in1k', (64, 64), None))
     assert error in found

@@ -26,7 +26,7 @@ print(mmcv.ops.nms.__module__)
 
 
 def test_the_fallback_is_found_once_mmcvs_operators_are_imported(monkeypatch):
-    """Who asks whether mmcv has operators, such as mmengine's mmcv_full_available, hears no until they are imported."""
+    """mmengine's mmcv_full_available() is False until then."""
     finder = FallbackFinder()
     monkeypatch.delitem(sys.modules, 'mmcv.ops', raising=False)
     assert finder.find_spec(COMPILED) is None
@@ -36,8 +36,8 @@ def test_the_fallback_is_found_once_mmcvs_operators_are_imported(monkeypatch):
 
 
 def test_real_modules_are_found_first():
-    place = next(place for place, finder in enumerate(sys.meta_path) if isinstance(finder, FallbackFinder))
-    assert not any(type(finder).__module__ == '_frozen_importlib_external' for finder in sys.meta_path[place:])
+    position = next(position for position, finder in enumerate(sys.meta_path) if isinstance(finder, FallbackFinder))
+    assert not any(type(finder).__module__ == '_frozen_importlib_external' for finder in sys.meta_path[position:])
 
 
 def test_compiled_operators_are_known_from_the_fallback(monkeypatch, tmp_path):

@@ -1,15 +1,16 @@
-"""Ablation variants of GC ViT and LSA: what the papers' ablations, and some of ours, put in a part's place.
+"""Ablation variants of GC ViT and LSA, from the papers and our own.
 
 Each network here is its paper's with one choice changed; docs/ablations.md lists them by table. Nothing else in the
 package imports this folder: the configs under configs/ablations do, by ``custom_imports``.
 """
 # ruff: noqa: F401
 
-from .attention import GCViTGlobalKeyValue, GCViTGlobalValue
-from .downsamplers import GCViTConvPool, GCViTPatchMerging
-from .lsa_first_block import LSAWithCvTBlock, LSAWithSwinBlock
-from .swin import (
+from .gcvit_variants import (
+    GCViTConvPool,
+    GCViTGlobalKeyValue,
+    GCViTGlobalValue,
     GCViTLocal,
+    GCViTPatchMerging,
     GCViTShifted,
     Swin,
     SwinWithGCViTStem,
@@ -17,3 +18,4 @@ from .swin import (
     SwinWithGlobalQuery,
     SwinWithoutShifting,
 )
+from .lsa_first_block import LSAWithCvTBlock, LSAWithSwinBlock

@@ -3,7 +3,7 @@
 They see the image once, not its shifted copies: their ``arch`` says ``shared_position=True``, and its shifts and
 ``shared_conv`` have no effect.
 
-Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from ..layers.attention import attend, merge_heads, split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
 from ..layers.tracing import channels_first, channels_last
-from ..layers.windows import in_windows, out_of_windows
+from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA
 from ..lsa.attention import GroupedAttention
 from ..lsa.shifted_patches import PatchEmbedding
@@ -26,10 +26,7 @@ WINDOW = (8, 8)
 
 
 class UnshiftedStem(PatchEmbedding):
-    """LSA's stem on the image alone: (B, in_channels, H, W) to (B, h, w, C).
-
-    Arguments as :class:`ShiftedPatchEmbedding`'s; those of shifts, the last three, have no effect.
-    """
+    """LSA's stem on the image alone: (B, in_channels, H, W) to (B, h, w, C). Arguments of shifts have no effect."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments[:5])
@@ -54,25 +51,21 @@ class SwinAttention(GroupedAttention):
         self.position = RelativePositionBias(WINDOW, num_heads)
 
     def forward(self, x: Tensor) -> Tensor:
-        windows = in_windows(x, WINDOW)
+        windows = window_partition(x, WINDOW)
         (q,) = split_heads(self.q(windows), self.num_heads)
         k, v = self.keys_and_values(self.kv(windows))
         attended = merge_heads(attend(q, k, v, self.position(v.dtype)))
-        return out_of_windows(self.proj(attended), WINDOW, x.shape[1:3])
+        return window_reverse(self.proj(attended), WINDOW, x.shape[1:3])
 
 
-class ConvolutionalProjection(nn.Sequential):
-    """What CvT has before each linear projection: depthwise 3x3 convolution, batch norm; maps are NCHW.
+def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential:
+    """CvT's layers before each linear projection: depthwise 3x3 convolution, batch norm; maps are NCHW.
 
-    On a CPU a large batch passes in chunks (layers/cpu.py), and batch norm has statistics of each chunk. Of stride 2
-    for keys and values, of which there are then a quarter as many.
+    Keys and values have stride 2, and so are a quarter as many. On a CPU a large batch passes in chunks
+    (layers/cpu.py), and batch norm has statistics of each chunk.
     """
-
-    def __init__(self, embed_dims: int, stride: int) -> None:
-        super().__init__(
-            nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False),
-            nn.BatchNorm2d(embed_dims),
-        )
+    conv = nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(embed_dims))
 
 
 class CvTAttention(GroupedAttention):
@@ -83,15 +76,15 @@ class CvTAttention(GroupedAttention):
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
         super().__init__(embed_dims, num_heads, num_kv_heads)
-        self.q_conv = ConvolutionalProjection(embed_dims, stride=1)
-        self.kv_conv = ConvolutionalProjection(embed_dims, stride=2)
+        self.q_conv = make_convolutional_projection(embed_dims, stride=1)
+        self.kv_conv = make_convolutional_projection(embed_dims, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         size, x = x.shape[1:3], channels_first(x)
-        queries, keys = (in_windows(channels_last(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
+        queries, keys = (window_partition(channels_last(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
         (q,) = split_heads(self.q(queries), self.num_heads)
         k, v = self.keys_and_values(self.kv(keys))
-        return out_of_windows(self.proj(merge_heads(attend(q, k, v))), None, size)
+        return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)
 
 
 class SwinFirstStage(Stage):

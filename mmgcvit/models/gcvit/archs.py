@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layers.arguments import check_float, check_int, check_ints, count_blocks, mlp_ratio, side
+from ..layers.arguments import check_float, check_int, check_ints, count_blocks, infer_mlp_ratio
 
 NUM_STAGES = 4
 TABLE = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
@@ -25,8 +25,7 @@ class GCViTArch:
         drop_path_rate: Drop path rate of the last block in ImageNet training; it rises linearly from 0.
 
     Raises:
-        ValueError: An attribute is out of its range.
-        TypeError: An attribute is of the wrong type.
+        ValueError: An attribute is out of its range or of the wrong type.
     """
 
     embed_dims: int
@@ -44,7 +43,6 @@ class GCViTArch:
             num_heads=check_ints('arch: num_heads', self.num_heads, NUM_STAGES),
             mlp_ratio=check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
             layer_scale=None if self.layer_scale is None else check_float('arch: layer_scale', self.layer_scale, 0),
-            drop_path_rate=check_float('arch: drop_path_rate', self.drop_path_rate, 0),
         )
         for stage, (channels, heads) in enumerate(zip(self.stage_dims, self.num_heads, strict=True)):
             if channels % heads:
@@ -60,15 +58,15 @@ class GCViTArch:
 
     @staticmethod
     def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """The ``arch`` of a network, or of its first stages, with these tensors; zeros stand for what is missing."""
-        stages = range(NUM_STAGES if num_stages is None else num_stages)
-        blocks, scaled = count_blocks(tensors), 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
+        """The ``arch`` of a network, or of its first stages, with these tensors."""
+        stages, blocks = range(num_stages or NUM_STAGES), count_blocks(tensors)
+        is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
         return {
-            'embed_dims': side(tensors, 'stem.proj.weight', 0),
+            'embed_dims': len(tensors['stem.proj.weight']),
             'depths': tuple(blocks[i] for i in stages),
-            'num_heads': tuple(side(tensors, TABLE.format(i), 1) for i in stages),
-            'mlp_ratio': mlp_ratio(tensors),
-            'layer_scale': 1.0 if scaled else None,
+            'num_heads': tuple(tensors[TABLE.format(i)].shape[1] for i in stages),
+            'mlp_ratio': infer_mlp_ratio(tensors),
+            'layer_scale': 1.0 if is_scaled else None,
         }
 
 

@@ -1,9 +1,9 @@
 """Local and global window attention (paper, section 2 and figure 3).
 
 Both classes take the global query, so that a stage alternates them without asking which is which. From ../layers:
-``in_windows`` pads and cuts a map, ``attend`` is scaled dot-product attention, ``Linear`` is ``nn.Linear``.
+``window_partition`` pads and cuts a map, ``attend`` is scaled dot-product attention, ``Linear`` is ``nn.Linear``.
 
-Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
 from typing import ClassVar
@@ -14,7 +14,7 @@ from ..layers.arguments import Window
 from ..layers.attention import attend, attention_weights, merge_heads, split_heads
 from ..layers.cpu import Linear
 from ..layers.position import RelativePositionBias
-from ..layers.windows import in_windows, out_of_windows
+from ..layers.windows import window_partition, window_reverse
 
 
 class WindowAttention(nn.Module):
@@ -42,9 +42,9 @@ class WindowAttention(nn.Module):
     def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
         """Map of any size (B, H, W, C) and global query (B, nH, N, d) or (B, nW, nH, N, d) to (B, H, W, C)."""
         size = x.shape[1:3]
-        q, k, v = self.project(in_windows(x, self.window), q_global)
+        q, k, v = self.project(window_partition(x, self.window), q_global)
         attended = merge_heads(attend(q, k, v, self.bias(v, size)))
-        return out_of_windows(self.proj(attended), self.window, size)
+        return window_reverse(self.proj(attended), self.window, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Windows (B, nW, N, C) to queries, keys and values (B, nW, nH, N, d); shared queries may be (B, nH, N, d)."""
@@ -59,7 +59,7 @@ class WindowAttention(nn.Module):
 
     def attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
         """How much each token attends to each, for pictures: inputs as in ``forward``, to (B, nW, nH, N, N)."""
-        q, k, v = self.project(in_windows(x, self.window), q_global)
+        q, k, v = self.project(window_partition(x, self.window), q_global)
         return attention_weights(q, k, self.bias(v, x.shape[1:3]))
 
 

@@ -4,7 +4,7 @@ Read on in convs.py (stem and downsampler), stage.py, global_query.py and attent
 backbone inherits, from levels() to freeze(), loading and saving, is in ../base.py; archs.py has the variants,
 layouts.py the names of weights in checkpoints of others.
 
-Legend: B batch, H x W image in pixels, C channels of the first stage.
+Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..base import PyramidBackbone, WithCp, checkpointed_stages
-from ..layers.arguments import WindowSize, check_drop_path_rate, resolve_arch, resolve_windows
+from ..base import PyramidBackbone
+from ..layers.arguments import WindowSize, check_float, require, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
-from ..layers.cpu import images_in_chunks
+from ..layers.cpu import run_in_chunks
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
 from .global_query import query_poolings
@@ -44,17 +44,12 @@ class GCViT(PyramidBackbone):
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
         lora_rank: Train nothing but LoRA, additions of that rank to the weights of attention's linear layers; 0: none.
             Checkpoints with it load into plain backbones too, added up.
-        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
-            in all stages, or one bool per stage.
-        memory_format: ``'channels_last'`` returns maps in that memory format, in which GPUs compute the convolutions of
-            necks and heads in half precision; ``'contiguous_format'`` is torch's default. mmdet's RoI extractors read
-            the former wrongly with mmcv's CUDA operators; use ``mmgcvit.SingleRoIExtractor``.
+        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: An argument is out of its range. The message says what is allowed.
-        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, 2^i * C, H_i, W_i) for each i in
     ``out_indices``, H_i = H / 4 / 2^i rounded up.
@@ -80,18 +75,17 @@ class GCViT(PyramidBackbone):
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         lora_rank: int = 0,
-        with_cp: WithCp = False,
-        memory_format: str = 'contiguous_format',
+        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch, ARCHS)
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
         poolings = query_poolings(windows, pretrain_img_size)
-        checkpointed = checkpointed_stages(with_cp, NUM_STAGES)
         rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
         drop_path_rates = drop_path_schedule(rate, arch.depths)
-        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg, memory_format=memory_format)
+        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
+        super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg)
         self.stem = self.stem_type(in_channels, arch.embed_dims)
         self.stages = nn.ModuleList(
             self.stage_type(
@@ -102,7 +96,7 @@ class GCViT(PyramidBackbone):
                 layer_scale=arch.layer_scale,
                 drop_path_rates=drop_path_rates[i],
                 poolings=poolings[i],
-                with_cp=checkpointed[i],
+                with_cp=with_cp,
             )
             for i in range(self.num_stages)
         )
@@ -114,15 +108,11 @@ class GCViT(PyramidBackbone):
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, in_channels, H, W) to one map (B, 2^i * C, H_i, W_i) for each i in ``out_indices``.
-
-        Raises:
-            TypeError, ValueError: See :meth:`PyramidBackbone.check_images`.
-        """
+        """Images (B, in_channels, H, W) to one map (B, 2^i * C, H_i, W_i) for each i in ``out_indices``."""
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):
-            x = images_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
+            x = run_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
             if i in self.out_indices:
                 maps.append(self.output(i, x))
         return tuple(maps)
@@ -130,7 +120,7 @@ class GCViT(PyramidBackbone):
 
 def drop_path_schedule(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
     """Drop path rates of each stage's blocks, rising linearly over all blocks from 0 to ``drop_path_rate``."""
-    drop_path_rate = check_drop_path_rate(drop_path_rate)
+    drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, below=1)
     last = max(sum(depths) - 1, 1)
     rates = iter([drop_path_rate * block / last for block in range(sum(depths))])
     return [[next(rates) for _ in range(depth)] for depth in depths]

@@ -1,13 +1,14 @@
 """Convolutional parts of GC ViT: the block FusedMBConv, and downsampler and stem made of it (paper, section 2).
 
-Legend: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv work on NCHW maps; downsampler and stem
+Shapes: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv work on NCHW maps; downsampler and stem
 return channels-last ones.
 """
 
+import torch
 from torch import Tensor, nn
 
 from ..layers.blocks import LayerNorm
-from ..layers.tracing import channels_first, channels_last, in_channels_last
+from ..layers.tracing import channels_first, channels_last
 from ..layers.windows import divide_up
 
 
@@ -77,7 +78,6 @@ class Stem(nn.Module):
         embed_dims: C.
     """
 
-    stride = 4
     downsampler_type = Downsampler
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:
@@ -90,5 +90,5 @@ class Stem(nn.Module):
         return self.proj.out_channels * divide_up(size[0], 2) * divide_up(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        images = in_channels_last(images)  # or each norm would copy the maps
+        images = images.contiguous(memory_format=torch.channels_last)  # or each norm would copy the maps
         return self.downsample(channels_last(self.proj(images)))

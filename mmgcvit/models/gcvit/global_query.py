@@ -1,6 +1,6 @@
 """The global query generator (paper, section 2): from a map, the queries that all its windows share.
 
-Legend: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads, d = C/nH.
 """
 
 from collections.abc import Sequence

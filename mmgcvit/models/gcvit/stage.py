@@ -1,6 +1,6 @@
 """A stage of GC ViT: the global query, then blocks of alternating local and global attention (paper, section 2).
 
-Legend: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads, d = C/nH.
+Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads, d = C/nH.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.attention import share_queries
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, recomputed
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, recompute_block
 from ..layers.windows import count_windows
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
@@ -95,5 +95,5 @@ class Stage(nn.Module):
         # One query for all windows of an image and all blocks.
         q_global = share_queries(self.global_query(x), count_windows(x.shape[1:3], self.window))
         for block in self.blocks:
-            x = recomputed(block, x, q_global) if self.with_cp else block(x, q_global)
+            x = recompute_block(block, x, q_global) if self.with_cp else block(x, q_global)
         return x

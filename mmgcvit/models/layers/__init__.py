@@ -8,4 +8,4 @@ The network is in ``blocks``, ``windows``, ``position`` and ``attention``; ``cpu
 from .attention import attend, attention_weights
 from .blocks import Mlp, ResidualConnection
 from .position import PositionEmbedding, RelativePositionBias
-from .windows import in_windows, out_of_windows
+from .windows import window_partition, window_reverse

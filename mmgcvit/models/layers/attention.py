@@ -1,9 +1,8 @@
 """Multi-head attention inside windows: split heads, attend, merge heads. The one place that calls attention kernels.
 
-Legend: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
+Shapes: B batch, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .tracing import is_exporting, is_tracing
+from .tracing import is_exporting
 from .trained_bias import attend_with_trained_bias, serves_trained_bias
 from .windows import windows_as_batch
 
@@ -22,10 +21,9 @@ try:
 except ImportError:  # before torch 2.3
     ORDERED = False
 
-SWITCHES = threading.RLock()
 # The largest number of blocks in two of the three dimensions of a CUDA launch; torch's kernels have heads in one and
 # windows in the other.
-MOST_IN_A_LAUNCH = 65535
+MAX_LAUNCH = 65535
 
 
 def split_heads(x: Tensor, num_heads: int, chunks: int = 1) -> tuple[Tensor, ...]:
@@ -51,8 +49,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
 
     Args:
         q: (B, nW, nH, N, d), or (B, nH, N, d) where all windows of an image share them.
-        k: Likewise.
-        v: Likewise. At least one of the three has windows.
+        k: As ``q``.
+        v: As ``q``. At least one of the three has windows.
         bias: (nH, N, N), [head, query, key], for all windows, or (nW, nH, N, N), one for each window of an image.
 
     Returns:
@@ -73,8 +71,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
     if bias is not None:
         # Always four dimensions: with three torch silently leaves its fused kernel for CPUs.
         bias = bias.unsqueeze(0) if bias.ndim == 3 else bias.expand(batch, *bias.shape).flatten(0, 1)
-    with taking_turns(values), chosen_backends(values, bias):
-        chunks = [F.scaled_dot_product_attention(*chunk) for chunk in launches(queries, keys, values, bias)]
+    with select_backends(values, bias):
+        chunks = [F.scaled_dot_product_attention(*chunk) for chunk in split_launches(queries, keys, values, bias)]
     out = chunks[0] if len(chunks) == 1 else torch.cat(chunks)
     return out.unflatten(0, (batch, num_windows))
 
@@ -102,7 +100,7 @@ def backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[SDPB
     """The kernels of ``scaled_dot_product_attention`` to choose from, best first; empty: torch's own choice.
 
     On CUDA: flash where there is no bias, which it cannot take; then memory-efficient, the only fused kernel with a
-    gradient for a bias; math for what that refuses (float64, odd head dimensions). Not cuDNN, which torch prefers on
+    gradient for a bias; math for what that rejects (float64, odd head dimensions). Not cuDNN, which torch prefers on
     recent GPUs: it takes 0.06 to 1 s to plan for each number of windows, of which detection has many.
     """
     if device_type != 'cuda':
@@ -113,13 +111,7 @@ def backends(device_type: str, dtype: torch.dtype, has_bias: bool) -> 'list[SDPB
     return [*flash, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
-def taking_turns(values: Tensor) -> AbstractContextManager:
-    """The context for :func:`chosen_backends` among threads: torch's switches are one for all, and must be set back."""
-    wanted = ORDERED and not is_tracing() and backends(values.device.type, values.dtype, False)
-    return SWITCHES if wanted else nullcontext()
-
-
-def chosen_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManager:
+def select_backends(values: Tensor, bias: Tensor | None) -> AbstractContextManager:
     """The context for a call of torch's attention: :func:`backends`, unless the user chose, or in an export."""
     if not ORDERED or is_exporting() or user_chose_backends():
         return nullcontext()
@@ -141,16 +133,14 @@ excludes_a_backend._dynamo_marked_constant = True
 user_chose_backends = excludes_a_backend
 
 
-def launches(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Split q, k, v (B*nW, nH, N, d) and a bias (B*nW or 1, nH, N, N) into what one CUDA launch can take."""
-    size = MOST_IN_A_LAUNCH
-    if not needs_launches(v) or v.shape[0] <= size:
-        yield q, k, v, bias
+def split_launches(*tensors: Tensor | None) -> Iterator[tuple[Tensor | None, ...]]:
+    """Split q, k, v and a bias (B*nW, ...) into what one CUDA launch can take; a bias (1, ...) of all is not split."""
+    values = tensors[2]
+    if not needs_launches(values) or values.shape[0] <= MAX_LAUNCH:
+        yield tensors
         return
-    for start in range(0, v.shape[0], size):
-        chunk = slice(start, start + size)
-        own_bias = bias is not None and bias.shape[0] > 1
-        yield q[chunk], k[chunk], v[chunk], bias[chunk] if own_bias else bias
+    for i in range(0, values.shape[0], MAX_LAUNCH):
+        yield tuple(x if x is None or x.shape[0] == 1 else x[i : i + MAX_LAUNCH] for x in tensors)
 
 
 def needs_launches(values: Tensor) -> bool:

@@ -1,7 +1,6 @@
-"""What a transformer block is made of besides attention: norm, MLP, the residual branch around either; LoRA;
-initial weights.
+"""Parts of a transformer block besides attention: norm, MLP, residual connection, LoRA, initial weights.
 
-Legend: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
+Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
 
 import math
@@ -13,14 +12,14 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .cpu import Linear, product, tokens_in_chunks
+from .cpu import Linear, chunk_tokens, product
 
 
 class TransformerBlock(nn.Module):
     """Base of the backbones' blocks, the unit of activation checkpointing."""
 
 
-def recomputed(block: nn.Module, *inputs: Tensor) -> Any:
+def recompute_block(block: nn.Module, *inputs: Tensor) -> Any:
     """``block(*inputs)`` with activation checkpointing."""
     if not torch.is_grad_enabled():
         return block(*inputs)
@@ -52,7 +51,7 @@ class Mlp(nn.Module):
         self.act = nn.GELU()
         self.fc2 = Linear(hidden_dims, embed_dims)
 
-    @tokens_in_chunks
+    @chunk_tokens
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.act(self.fc1(x)))
 

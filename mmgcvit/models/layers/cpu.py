@@ -1,6 +1,6 @@
-"""What makes large maps faster on a CPU: chunks that reuse memory, and the faster library for matrix products.
+"""Speed of large maps on CPUs: chunks that reuse memory, and oneDNN for matrix products. The code says what each gains.
 
-Results are the same without, except for the order in which drop path and dropout draw random numbers.
+Only the order in which drop path and dropout draw random numbers differs from plain calls.
 
 Chunks: glibc gets the memory of a large tensor from the system and soon gives it back, and the system zeroes each page
 that it hands out: allocating 38 MB takes longer than the matrix product that fills them. Small tensors reuse memory.
@@ -32,16 +32,16 @@ CPUINFO = Path('/proc/cpuinfo')
 HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
 
-def images_in_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Tensor:
+def run_in_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Tensor:
     """``stage(before(images))``, on a CPU a few images at a time where all at once would make large tensors.
 
     ``before`` is the stem, or the downsampler before the stage, and ``images`` may be maps of the stage before.
     """
-    if suit_chunks(images):
+    if suits_chunks(images):
         keep_freed_memory()
         if len(images) > 1:
-            # Of the largest map that one image has on its way. A stem has a method that tells; a downsampler halves the
-            # number of elements, and MLPs multiply it by about four.
+            # Elements of the largest map of one image. A stem has a method for it; a downsampler halves the number of
+            # elements, and MLPs multiply it by about four.
             is_stem = hasattr(before, 'most_elements')
             elements = before.most_elements(images.shape[2:]) if is_stem else 2 * images.numel() // len(images)
             chunk_size = max(IMAGE_CHUNK_BYTES // (elements * images.element_size()), 1)
@@ -50,7 +50,7 @@ def images_in_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Ten
     return stage(before(images))
 
 
-def tokens_in_chunks(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
+def chunk_tokens(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
     """Decorate the ``forward`` of a module that processes each token of (..., C) on its own.
 
     On a CPU a large map is taken some tokens at a time. In training the activations inside are then recomputed in the
@@ -59,7 +59,7 @@ def tokens_in_chunks(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable
 
     @functools.wraps(forward)
     def chunked_forward(module: nn.Module, x: Tensor) -> Tensor:
-        if not suit_chunks(x):
+        if not suits_chunks(x):
             return forward(module, x)
         widest = max(getattr(layer, 'out_features', x.shape[-1]) for layer in module.modules())
         token_bytes = widest * x.element_size()
@@ -74,7 +74,7 @@ def tokens_in_chunks(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable
     return chunked_forward
 
 
-def patches_in_chunks(attend: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
+def chunk_patches(attend: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
     """Decorate a method that processes each patch with its T shifted copies on its own, (T, ..., C) to (..., C).
 
     On a CPU inference takes some patches at a time.
@@ -82,7 +82,7 @@ def patches_in_chunks(attend: Callable[[nn.Module, Tensor], Tensor]) -> Callable
 
     @functools.wraps(attend)
     def chunked_attend(module: nn.Module, copies: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or not suit_chunks(copies) or has_hooks(module):
+        if torch.is_grad_enabled() or not suits_chunks(copies) or has_hooks(module):
             return attend(module, copies)
         patches = copies.flatten(1, -2)
         patch_bytes = len(patches) * patches.shape[-1] * patches.element_size()
@@ -92,7 +92,7 @@ def patches_in_chunks(attend: Callable[[nn.Module, Tensor], Tensor]) -> Callable
     return chunked_attend
 
 
-def suit_chunks(x: Tensor) -> bool:
+def suits_chunks(x: Tensor) -> bool:
     """Whether chunks can be faster at all: on a CPU, outside of traces."""
     return x.device.type == 'cpu' and not is_tracing()
 
@@ -119,10 +119,12 @@ class Linear(nn.Linear):
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``F.linear``, by the faster library."""
-    if not is_tracing() and mkl_is_slow() and suits_onednn(x, weight):
-        return linear_as_convolution(x, weight, bias)
-    return F.linear(x, weight, bias)
+    """``F.linear``, by the faster library: oneDNN computes it as a 1x1 convolution of a channels-last map, uncopied."""
+    if is_tracing() or not mkl_is_slow() or not suits_onednn(x, weight):
+        return F.linear(x, weight, bias)
+    tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
+    out = F.conv2d(tokens, weight[:, :, None, None], bias)
+    return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])
 
 
 def suits_onednn(x: Tensor, weight: Tensor) -> bool:
@@ -130,13 +132,6 @@ def suits_onednn(x: Tensor, weight: Tensor) -> bool:
     plain = all(tensor.device.type == 'cpu' and tensor.dtype == torch.float32 for tensor in (x, weight))
     many = x.numel() > FEWEST_ELEMENTS and torch.get_num_threads() > 1
     return plain and many and type(weight) in (Tensor, nn.Parameter)
-
-
-def linear_as_convolution(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """A linear layer of tokens (..., C) as a 1x1 convolution of a channels-last map, without a copy."""
-    tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
-    out = F.conv2d(tokens, weight[:, :, None, None], bias)
-    return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])
 
 
 @functools.cache

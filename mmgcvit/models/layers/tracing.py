@@ -1,4 +1,4 @@
-"""Whether torch is tracing the caller into a graph, and what is computed another way then.
+"""Whether torch is tracing the caller into a graph, and what a trace computes in another way.
 
 A trace serves other sizes, and an export other machines, so what is traced must not depend on them.
 """
@@ -45,16 +45,6 @@ def counted(number: int) -> int:
     return number if isinstance(number, int) else torch.scalar_tensor(number, dtype=torch.int64).item()
 
 
-def is_transformed() -> bool:
-    """Whether the caller runs under a transform of torch.func (grad, vmap, ...), which know torch's operators only."""
-    return not is_compiling() and torch._C._are_functorch_transforms_active()
-
-
-def in_channels_last(images: Tensor) -> Tensor:
-    """Images (B, C, H, W) with channels last in memory; under transforms, where vmap knows of no such, as they are."""
-    return images if is_transformed() else images.contiguous(memory_format=torch.channels_last)
-
-
 def channels_first(x: Tensor) -> Tensor:
     """(B, H, W, C), as transformers have maps, to (B, C, H, W), as convolutions take them."""
     x = x.permute(0, 3, 1, 2)
@@ -74,11 +64,11 @@ def constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
     """
     if is_tracing() or type(like) not in (Tensor, nn.Parameter):
         return make(*sizes, like.device)
-    return cached_constant(make, *sizes, like.device)
+    return compute_constant(make, *sizes, like.device)
 
 
 @functools.lru_cache(MOST_CONSTANTS)
-def cached_constant(make: Callable[..., Tensor], *arguments: Any) -> Tensor:
+def compute_constant(make: Callable[..., Tensor], *arguments: Any) -> Tensor:
     """``make(*arguments)``, cached."""
     with torch.inference_mode(False):  # training could not use a tensor made in inference mode
         return make(*arguments)

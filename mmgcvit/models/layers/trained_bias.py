@@ -1,19 +1,18 @@
-"""Attention with a bias that is trained, on a CPU, without keeping the scores.
+"""Attention with a learnable position bias on a CPU, without keeping the scores: less memory and time in training.
 
 torch's fused kernel has no gradient for a bias: where one is needed, torch computes the scores of all windows and keeps
 several copies. Here the forward pass is the fused kernel; the backward pass recomputes the scores, a few windows at a
 time, and sums up the bias' gradient. Both are custom operators, one node each for torch.compile.
 
-Legend: B images, nW windows of one image, N tokens of a window, nH heads, d channels of a head, n windows at a time.
+Shapes: B images, nW windows of one image, N tokens of a window, nH heads, d channels of a head, n windows at a time.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .tracing import is_exporting, is_transformed
+from .tracing import is_exporting
 from .windows import windows_as_batch
 
 # How many scores the backward pass holds at a time: 1 MB of float32, which stays in a core's cache.
@@ -25,7 +24,7 @@ def serves_trained_bias(q: Tensor, bias: Tensor | None) -> bool:
     """Whether :func:`attend_with_trained_bias` serves these tensors, and is the faster way for them."""
     if bias is None or bias.ndim != 3 or not bias.requires_grad or not torch.is_grad_enabled() or is_exporting():
         return False
-    return OPERATORS_KNOWN and q.device.type == 'cpu' and q.dtype in DTYPES and not is_transformed()
+    return OPERATORS_KNOWN and q.device.type == 'cpu' and q.dtype in DTYPES
 
 
 def attend_with_trained_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
@@ -62,20 +61,16 @@ def chunked_backward(
         given = tuple(x.flatten(0, 1).unsqueeze(0) for x in given)
     with torch.autocast('cpu', enabled=False):
         for of_image in zip(*given, strict=True):
-            for of_windows in in_chunks(of_image, max(CHUNK // bias.numel(), 1)):
-                grad_bias += backward_of_windows(bias, *of_windows)
+            num_windows, size = max(map(len, of_image)), max(CHUNK // bias.numel(), 1)
+            for i in range(0, num_windows, size):
+                # What windows share is in each chunk.
+                of_windows = (x[i : i + size] if len(x) == num_windows else x for x in of_image)
+                grad_bias += backward_windows(bias, *of_windows)
     return *grads, grad_bias.to(bias.dtype)
 
 
-def in_chunks(tensors: tuple[Tensor, ...], size: int) -> Iterator[tuple[Tensor, ...]]:
-    """Split tensors (nW, ...) of one image into chunks of ``size`` windows; what windows share is in each chunk."""
-    num_windows = max(len(x) for x in tensors)
-    for start in range(0, num_windows, size):
-        yield tuple(x[start : start + size] if len(x) == num_windows else x for x in tensors)
-
-
-def backward_of_windows(bias: Tensor, *of_windows: Tensor) -> Tensor:
-    """Of n windows, tensors (n, nH, N, d): add to grad_q, write grad_k and grad_v, return the bias' gradient."""
+def backward_windows(bias: Tensor, *of_windows: Tensor) -> Tensor:
+    """Add to grad_q, write grad_k and grad_v of n windows, tensors (n, nH, N, d), and return the bias' gradient."""
     grad_out, q, k, v, out, logsumexp, grad_q, grad_k, grad_v = of_windows
     num_windows = len(k)
     precise = torch.promote_types(bias.dtype, torch.float32)

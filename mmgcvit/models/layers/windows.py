@@ -1,6 +1,6 @@
-"""Windows of a feature map, as pure functions: pad and partition, unpartition and crop.
+"""Windows of a feature map, as pure functions: pad and partition, reverse and crop.
 
-Legend: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window, nH
+Shapes: B batch, H x W feature map, C channels, h x w window, nW windows of one image, N = h*w tokens of a window, nH
 heads, d = C/nH. Maps are channels-last (B, H, W, C). Windows of one image lie side by side in a dimension of their own,
 so that no later step can mix up the images of a batch.
 """
@@ -13,23 +13,32 @@ from .arguments import Window
 from .tracing import counted, is_tracing, sizes_are_symbols
 
 
-def in_windows(x: Tensor, window: Window | None) -> Tensor:
-    """Pad a map of any size and cut it into windows: (B, H, W, C) to (B, nW, N, C). None: one window, the map."""
+def window_partition(x: Tensor, window: Window | None) -> Tensor:
+    """Pad a map of any size and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). None: one, the map."""
     if window is None:
         return x.flatten(1, 2).unsqueeze(1)
     if sizes_are_symbols():
         return gather_windows(x, window)
-    return window_partition(pad_to_windows(x, window), window)
+    x = pad_to_windows(x, window)
+    batch, height, width, channels = x.shape
+    h, w = window
+    grid = x.reshape(batch, height // h, h, width // w, w, channels)
+    return grid.transpose(2, 3).reshape(batch, (height // h) * (width // w), h * w, channels)
 
 
-def out_of_windows(windows: Tensor, window: Window | None, size: tuple[int, int]) -> Tensor:
-    """Undo :func:`in_windows`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
+def window_reverse(windows: Tensor, window: Window | None, size: tuple[int, int]) -> Tensor:
+    """Undo :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
     if window is None:
         return windows.squeeze(1).unflatten(1, size)
     if sizes_are_symbols():
         return gather_map(windows, window, size)
-    padded_size = (round_up(size[0], window[0]), round_up(size[1], window[1]))
-    return unpad(window_unpartition(windows, window, padded_size), size)
+    batch, _, _, channels = windows.shape
+    if torch.jit.is_tracing():  # whose ONNX exporter would take the batch size for a constant
+        batch = -1
+    height, width = (round_up(side, step) for side, step in zip(size, window, strict=True))
+    h, w = window
+    grid = windows.reshape(batch, height // h, width // w, h, w, channels)
+    return unpad(grid.transpose(2, 3).reshape(batch, height, width, channels), size)
 
 
 def pad_to_windows(x: Tensor, window: Window) -> Tensor:
@@ -53,24 +62,6 @@ def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
     return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
 
 
-def window_partition(x: Tensor, window: Window) -> Tensor:
-    """Cut a map into windows, row by row: (B, H, W, C) to (B, nW, N, C). H and W are multiples of h and w."""
-    batch, height, width, channels = x.shape
-    h, w = window
-    grid = x.reshape(batch, height // h, h, width // w, w, channels)
-    return grid.transpose(2, 3).reshape(batch, (height // h) * (width // w), h * w, channels)
-
-
-def window_unpartition(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
-    """Undo :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
-    batch, _, _, channels = windows.shape
-    if torch.jit.is_tracing():  # whose ONNX exporter would take the batch size for a constant
-        batch = -1
-    (height, width), (h, w) = size, window
-    grid = windows.reshape(batch, height // h, width // w, h, w, channels)
-    return grid.transpose(2, 3).reshape(batch, height, width, channels)
-
-
 def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
     """Merge images and windows into a batch, as kernels take them: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
 
@@ -83,7 +74,7 @@ def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
 
 
 def gather_windows(x: Tensor, window: Window) -> Tensor:
-    """:func:`in_windows` by indices: for torch.export, which cannot prove that windows divide symbolic sizes."""
+    """:func:`window_partition` by indices: for torch.export, which cannot prove that windows divide symbolic sizes."""
     height, width = x.shape[1:3]
     across = divide_up(width, window[1])
     places = torch.arange(counted(divide_up(height, window[0]) * across), device=x.device)[:, None]
@@ -95,7 +86,7 @@ def gather_windows(x: Tensor, window: Window) -> Tensor:
 
 
 def gather_map(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
-    """:func:`out_of_windows` by indices."""
+    """:func:`window_reverse` by indices."""
     rows = torch.arange(size[0], device=windows.device)[:, None]
     columns = torch.arange(size[1], device=windows.device)
     above, before = rows // window[0], columns // window[1]

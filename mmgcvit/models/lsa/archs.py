@@ -7,7 +7,16 @@ from typing import Any
 
 from torch import Tensor
 
-from ..layers.arguments import check_float, check_int, check_ints, count_blocks, mlp_ratio, side, to_ints
+from ..layers.arguments import (
+    check_float,
+    check_int,
+    check_ints,
+    count_blocks,
+    infer_mlp_ratio,
+    is_int,
+    is_sequence,
+    require,
+)
 
 SHIFT_MODES = ('circular', 'reflect')
 # A shift must be shorter than the shortest side of an image that the backbone takes.
@@ -22,18 +31,16 @@ CIFAR_SHIFTS = (
 
 
 def check_shifts(shifts: Any) -> tuple[tuple[int, int], ...] | None:
-    """Return ``shifts`` as tuples, or reject them."""
+    """Return ``shifts`` as tuples, or raise a ValueError."""
     if shifts is None:
         return None
+    pairs = [tuple(pair) if is_sequence(pair) else () for pair in shifts] if is_sequence(shifts) else []
+    steps = [step for pair in pairs for step in pair]
+    is_valid = len(pairs) > 1 and pairs[0] == (0, 0) and all(len(pair) == 2 for pair in pairs)
+    is_valid = is_valid and all(is_int(step, -LONGEST_SHIFT) and step <= LONGEST_SHIFT for step in steps)
     expected = f'None, or at least two pairs (dy, dx) of at most {LONGEST_SHIFT} px, the first (0, 0)'
-    try:
-        pairs = tuple((dy, dx) for dy, dx in map(to_ints, shifts))
-    except (TypeError, ValueError):
-        pairs = ()
-    longest = max((abs(step) for shift in pairs for step in shift), default=0)
-    if len(pairs) < 2 or pairs[0] != (0, 0) or longest > LONGEST_SHIFT:
-        raise ValueError(f'arch: shifts is {shifts!r}; expected {expected}')
-    return pairs
+    require('arch: shifts', shifts, is_valid, expected)
+    return tuple(pairs)
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,7 @@ class LSAArch:
         img_size: Side of the images in training, in pixels.
 
     Raises:
-        ValueError: An attribute is out of its range.
-        TypeError: An attribute is of the wrong type.
+        ValueError: An attribute is out of its range or of the wrong type.
     """
 
     embed_dims: tuple[int, ...]
@@ -79,36 +85,22 @@ class LSAArch:
     img_size: int = 224
 
     def __post_init__(self) -> None:
+        embed_dims = check_ints('arch: embed_dims', self.embed_dims)
         # The dataclass is frozen: its attributes are set in its dict.
         vars(self).update(
-            embed_dims=check_ints('arch: embed_dims', self.embed_dims),
-            depths=check_ints('arch: depths', self.depths),
-            num_heads=check_ints('arch: num_heads', self.num_heads),
-            num_kv_heads=check_ints('arch: num_kv_heads', self.num_kv_heads or self.num_heads),
+            embed_dims=embed_dims,
+            depths=check_ints('arch: depths', self.depths, len(embed_dims)),
+            num_heads=check_ints('arch: num_heads', self.num_heads, len(embed_dims)),
+            num_kv_heads=check_ints('arch: num_kv_heads', self.num_kv_heads or self.num_heads, len(embed_dims)),
             kernel_size=check_int('arch: kernel_size', self.kernel_size, 1),
             stride=check_int('arch: stride', self.stride, 1),
             padding=check_int('arch: padding', self.padding, 0),
             shifts=check_shifts(self.shifts),
             mlp_ratio=check_float('arch: mlp_ratio', self.mlp_ratio, 0.1),
-            drop_path_rate=check_float('arch: drop_path_rate', self.drop_path_rate, 0),
-            img_size=check_int('arch: img_size', self.img_size, 32),
         )
-        if self.shift_mode not in SHIFT_MODES:
-            raise ValueError(f'arch: shift_mode is {self.shift_mode!r}; expected one of {SHIFT_MODES}')
-        for name in ('shared_conv', 'shared_position'):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f'arch: {name} is {getattr(self, name)!r}; expected True or False')
-        for name in ('depths', 'num_heads', 'num_kv_heads'):
-            if len(getattr(self, name)) != self.num_stages:
-                raise ValueError(f'arch: {name} is {getattr(self, name)}; expected one for each of embed_dims')
-        if self.kernel_size > self.img_size + 2 * self.padding:
-            raise ValueError(
-                f'arch: kernel_size is {self.kernel_size}; expected at most img_size and both paddings, '
-                f'{self.img_size + 2 * self.padding} px'
-            )
-        for stage, (channels, heads, kv_heads) in enumerate(
-            zip(self.embed_dims, self.num_heads, self.num_kv_heads, strict=True)
-        ):
+        require('arch: shift_mode', self.shift_mode, self.shift_mode in SHIFT_MODES, f'one of {SHIFT_MODES}')
+        stages = zip(embed_dims, self.num_heads, self.num_kv_heads, strict=True)
+        for stage, (channels, heads, kv_heads) in enumerate(stages):
             if channels % heads or heads % kv_heads:
                 raise ValueError(
                     f'arch: stage {stage} has {channels} channels, {heads} heads and {kv_heads} key/value heads; '
@@ -127,23 +119,23 @@ class LSAArch:
 
     @staticmethod
     def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """The ``arch`` of a network, or of its first stages, with these tensors; zeros stand for what is missing.
+        """The ``arch`` of a network, or of its first stages, with these tensors.
 
         Weights do not tell which shifts there are, how they are made, the stride, or into how many heads a full set of
         keys and values is split: that is made up, and two variants that differ in that only look the same.
         """
         blocks = count_blocks(tensors)
-        stages = sorted(i for i in blocks if num_stages is None or i < num_stages)
-        embed_dims = tuple(side(tensors, f'stages.{i}.norm1.weight', 0) for i in stages)
-        kv_dims = (side(tensors, f'stages.{i}.blocks.0.attn.kv.weight', 0) // 2 for i in stages)
-        kernel_size = side(tensors, 'stem.convs.0.weight', -1)
+        stages = sorted(blocks)[:num_stages]
+        embed_dims = tuple(len(tensors[f'stages.{i}.norm1.weight']) for i in stages)
+        kv_dims = (len(tensors[f'stages.{i}.blocks.0.attn.kv.weight']) // 2 for i in stages)
         num_convs = sum(bool(re.fullmatch(r'stem\.convs\.\d+\.weight', name)) for name in tensors)
-        num_positions = side(tensors, 'stages.0.position.pos_embed', -3)
-        num_copies = max(num_convs, num_positions)
+        position = tensors['stages.0.position.pos_embed']
+        num_positions = len(position) if position.ndim == 3 else 0
+        kernel_size, num_copies = tensors['stem.convs.0.weight'].shape[-1], max(num_convs, num_positions)
         return {
             'embed_dims': embed_dims,
             'depths': tuple(blocks[i] for i in stages),
-            'num_heads': tuple(dims // (own or dims or 1) for dims, own in zip(embed_dims, kv_dims, strict=True)),
+            'num_heads': tuple(dims // own for dims, own in zip(embed_dims, kv_dims, strict=True)),
             'num_kv_heads': (1,) * len(stages),
             'kernel_size': kernel_size,
             'stride': kernel_size,
@@ -151,7 +143,7 @@ class LSAArch:
             'shifts': ((0, 0),) * num_copies if num_copies > 1 else None,
             'shared_conv': num_convs == 1,
             'shared_position': num_positions == 0,
-            'mlp_ratio': mlp_ratio(tensors),
+            'mlp_ratio': infer_mlp_ratio(tensors),
         }
 
 

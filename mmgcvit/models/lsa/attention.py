@@ -1,6 +1,6 @@
 """Shift attention and global attention (paper, section 3).
 
-Legend: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH query heads in nKV
+Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH query heads in nKV
 groups that share a key/value head each (nKV = nH: plain multi-head attention), G = nH/nKV, d = C/nH, T shifts,
 M patches.
 """
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..layers.arguments import Window
 from ..layers.attention import attend, attention_weights, merge_heads, split_heads
 from ..layers.cpu import Linear, is_plain
-from ..layers.windows import even_window, in_windows, out_of_windows
+from ..layers.windows import even_window, window_partition, window_reverse
 
 
 class GroupedAttention(nn.Module):
@@ -54,8 +54,8 @@ class SelfAttention(GroupedAttention):
         """Attend: (B, H, W, C) to the same."""
         size = x.shape[1:3]
         window = even_window(self.window, size) if self.window else None
-        q, k, v = self.project(in_windows(x, window))
-        return out_of_windows(self.proj(merge_heads(attend(q, k, v))), window, size)
+        q, k, v = self.project(window_partition(x, window))
+        return window_reverse(self.proj(merge_heads(attend(q, k, v))), window, size)
 
     def project(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values: windows (B, nW, N, C) to (B, nW, nH, N, d) each."""
@@ -64,7 +64,7 @@ class SelfAttention(GroupedAttention):
 
     def attention_weights(self, x: Tensor) -> Tensor:
         """How much each token of a window attends to each: (B, H, W, C) to (B, nW, nH, N, N)."""
-        q, k, _ = self.project(in_windows(x, even_window(self.window, x.shape[1:3]) if self.window else None))
+        q, k, _ = self.project(window_partition(x, even_window(self.window, x.shape[1:3]) if self.window else None))
         return attention_weights(q, k)
 
 

@@ -4,7 +4,7 @@ Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and at
 backbone inherits, from levels() to freeze(), is in ../base.py; archs.py has the variants, layouts.py the names of
 weights in the authors' checkpoints.
 
-Legend: B batch, H x W image in pixels, C_i channels and H_i x W_i size of stage i's map, S stride of the patches.
+Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of stage i's map, S stride of the patches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from ...registry import MODELS
-from ..base import PyramidBackbone, WithCp, checkpointed_stages
-from ..layers.arguments import WindowSize, check_drop_path_rate, check_img_size, resolve_arch, resolve_windows
+from ..base import PyramidBackbone
+from ..layers.arguments import WindowSize, check_float, check_img_size, require, resolve_arch, resolve_windows
 from ..layers.blocks import init_transformer_weights
-from ..layers.cpu import images_in_chunks
+from ..layers.cpu import run_in_chunks
 from ..layers.position import PositionEmbedding
+from ..layers.windows import divide_up
 from .archs import ARCHS, LSAArch
 from .layouts import LAYOUTS
 from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid
@@ -42,17 +43,12 @@ class LSA(PyramidBackbone):
         frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
         lora_rank: Train nothing but LoRA, additions of that rank to the weights of attention's linear layers; 0: none.
             Checkpoints with it load into plain backbones too, added up.
-        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time. True
-            in all stages, or one bool per stage.
-        memory_format: ``'channels_last'`` returns maps in that memory format, in which GPUs compute the convolutions of
-            necks and heads in half precision; ``'contiguous_format'`` is torch's default. mmdet's RoI extractors read
-            the former wrongly with mmcv's CUDA operators; use ``mmgcvit.SingleRoIExtractor``.
+        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: An argument is out of its range. The message says what is allowed.
-        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for each i in
     ``out_indices``. Images are padded to multiples of S; H_0 is the number of patches in a column, each further H_i
@@ -80,17 +76,19 @@ class LSA(PyramidBackbone):
         out_indices: Sequence[int] | None = None,
         frozen_stages: int = -1,
         lora_rank: int = 0,
-        with_cp: WithCp = False,
-        memory_format: str = 'contiguous_format',
+        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         arch = resolve_arch(arch, ARCHS)
         windows = resolve_windows(window_size, arch.num_stages, optional=True)
-        checkpointed = checkpointed_stages(with_cp, arch.num_stages)
-        grids = stage_grids(arch, arch.img_size if pretrain_img_size is None else pretrain_img_size)
-        rate = check_drop_path_rate(arch.drop_path_rate if drop_path_rate is None else drop_path_rate)
+        img_size = check_img_size(arch.img_size if pretrain_img_size is None else pretrain_img_size)
+        grids = [patch_grid(img_size, arch.kernel_size, arch.stride, arch.padding)]
+        for _ in range(1, arch.num_stages):
+            grids.append(tuple(divide_up(side, 2) for side in grids[-1]))
+        rate = check_float('drop_path_rate', arch.drop_path_rate if drop_path_rate is None else drop_path_rate, 0, 1)
+        require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         out_indices = range(arch.num_stages) if out_indices is None else out_indices
-        super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS, memory_format)
+        super().__init__(in_channels, arch.embed_dims, out_indices, frozen_stages, init_cfg, NORM_EPS)
         patch = (self.in_channels, arch.embed_dims[0], arch.kernel_size, arch.stride, arch.padding)
         if arch.shifts is None:
             self.stem = self.unshifted_stem_type(*patch)
@@ -107,7 +105,7 @@ class LSA(PyramidBackbone):
                 drop_path_rate=rate,
                 position=PositionEmbedding(arch.embed_dims[i], grids[i], arch.position_copies if i == 0 else ()),
                 shifted=i == 0 and arch.shifts is not None,
-                with_cp=checkpointed[i],
+                with_cp=with_cp,
             )
             for i in range(self.num_stages)
         )
@@ -119,28 +117,14 @@ class LSA(PyramidBackbone):
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, in_channels, H, W) to one map (B, C_i, H_i, W_i) for each i in ``out_indices``.
-
-        Raises:
-            TypeError, ValueError: See :meth:`PyramidBackbone.check_images`.
-        """
+        """Images (B, in_channels, H, W) to one map (B, C_i, H_i, W_i) for each i in ``out_indices``."""
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):
-            x = images_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
+            x = run_in_chunks(before, stage, x)  # stage(before(x)), on a CPU a few images at a time
             if i in self.out_indices:
                 maps.append(self.output(i, x))
         return tuple(maps)
-
-
-def stage_grids(arch: LSAArch, img_size: int | tuple[int, int]) -> list[tuple[int, int]]:
-    """The size (H_i, W_i) of each stage's map of images of that size in pixels."""
-    size = check_img_size(img_size)
-    grids = [patch_grid(size, arch.kernel_size, arch.stride, arch.padding)]
-    for _ in range(1, arch.num_stages):
-        rows, columns = grids[-1]
-        grids.append(((rows + 1) // 2, (columns + 1) // 2))
-    return grids
 
 
 def init_weights(module: nn.Module) -> None:

@@ -1,6 +1,6 @@
 """Patch embedding of an image and of its shifted copies (paper, section 3.1).
 
-Legend: B batch, H x W image in pixels, h x w patches, T shifts, C channels, K kernel, S stride, P padding.
+Shapes: B batch, H x W image in pixels, h x w patches, T shifts, C channels, K kernel, S stride, P padding.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.cpu import is_plain
-from ..layers.tracing import in_channels_last, is_exporting
+from ..layers.tracing import is_exporting
 from ..layers.windows import round_up
 
 Shift = tuple[int, int]
@@ -110,7 +110,7 @@ def shifted_copies(images: Tensor, shifts: Sequence[Shift], shift_mode: str) -> 
     """
     height, width = images.shape[2:]
     reach = max(abs(step) for shift in shifts for step in shift)
-    padded = in_channels_last(F.pad(images, (reach,) * 4, mode=shift_mode))
+    padded = F.pad(images, (reach,) * 4, mode=shift_mode).contiguous(memory_format=torch.channels_last)
     return [padded[:, :, reach - dy : reach - dy + height, reach - dx : reach - dx + width] for dy, dx in shifts]
 
 

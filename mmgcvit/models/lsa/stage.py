@@ -1,6 +1,6 @@
 """A stage of LSA: position embedding, then blocks; and the downsampler between two stages (paper, section 3).
 
-Legend: B batch, H x W feature map, C channels, T shifts. Maps are channels-last (B, H, W, C). Where the
+Shapes: B batch, H x W feature map, C channels, T shifts. Maps are channels-last (B, H, W, C). Where the
 variant has shifts, the map that enters the first stage is a stack of T of them, (T, B, H, W, C), of which the first
 block, a ShiftBlock, makes one.
 """
@@ -8,8 +8,8 @@ block, a ShiftBlock, makes one.
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, recomputed
-from ..layers.cpu import patches_in_chunks
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, recompute_block
+from ..layers.cpu import chunk_patches
 from ..layers.tracing import channels_first, channels_last
 from .attention import SelfAttention, ShiftAttention
 
@@ -56,7 +56,7 @@ class ShiftBlock(Block):
         x = self.attn_residual(copies[0], self.attend_to_copies(copies))
         return self.mlp_residual(x, self.mlp(self.norms[1](x)))
 
-    @patches_in_chunks
+    @chunk_patches
     def attend_to_copies(self, copies: Tensor) -> Tensor:
         """Attention of each patch to its copies: (T, ..., C) to (..., C)."""
         return self.attn(self.norms[0](copies))
@@ -119,7 +119,7 @@ class Stage(nn.Module):
         """(B, H, W, C), in a first stage of shifted copies (T, B, H, W, C), to (B, H, W, C)."""
         x = self.position(x)
         for block in self.blocks:
-            x = recomputed(block, x) if self.with_cp else block(x)
+            x = recompute_block(block, x) if self.with_cp else block(x)
         return x
 
 

@@ -16,7 +16,7 @@ from mmgcvit.registry import MODELS
 
 from ...configs.models import on_meta, read
 from ...conftest import ROOT
-from .test_configs import FIGURES, difference, leaves
+from .test_configs import FIGURES
 
 CELL = PAGE_SIZE // CELLS
 CONFIGS = ROOT / 'configs'
@@ -32,6 +32,27 @@ def test_metrics_are_known_and_published_scores_those_of_the_docs():
     for row in (row for table in IN_FULL.values() for row in table.rows):
         name = str(row.config.relative_to(CONFIGS).with_suffix('')).replace('ablations/_base_/lsa', 'lsa')
         assert [float(score) for score in re.findall(r'\d\d\.\d+', FIGURES[name][2])] == list(row.published or ()), name
+
+
+def difference(config, other):
+    """What must be inherited over ``other`` to get ``config``."""
+    changed = {}
+    for key, value in config.items():
+        before = other.get(key)
+        if isinstance(value, dict) and isinstance(before, dict) and set(before) <= set(value):
+            changed |= {key: found} if (found := difference(value, before)) else {}
+        elif key not in other or value != before:
+            changed[key] = value
+    return changed
+
+
+def leaves(change, path=()):
+    """The settings that a change names, as paths."""
+    for key, value in change.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        elif key != '_delete_':
+            yield (*path, key)
 
 
 def value_at(config, path):

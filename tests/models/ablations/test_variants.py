@@ -1,4 +1,4 @@
-"""What each variant has in its part's place; those that are a known network compute what others' implementations do."""
+"""Every ablation variant trains; those that are a known network compute what mmdet's implementation does."""
 
 import re
 
@@ -7,16 +7,9 @@ import torch
 from mmdet.models.backbones import SwinTransformer
 
 from mmgcvit.models import ablations
-from mmgcvit.models.ablations.attention import (
-    GlobalKeyValueAttention,
-    GlobalValueAttention,
-)
-from mmgcvit.models.ablations.downsamplers import ConvPoolDownsampler
-from mmgcvit.models.ablations.swin import PatchMerging, ShiftedWindowAttention, Swin, SwinWithoutShifting
-from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
+from mmgcvit.models.ablations import Swin, SwinWithoutShifting
 from mmgcvit.registry import MODELS
 
-from ...visualization.conftest import classifier_of, picture  # noqa: F401  (a fixture)
 from ..contract.backbones import GCVIT, LSA_ARCH
 
 ALL = [name for name, kind in vars(ablations).items() if isinstance(kind, type)]
@@ -30,8 +23,8 @@ def small(name):
 
 
 @pytest.mark.parametrize('name', ALL)
-def test_every_variant_trains_in_all_of_its_parts_and_starts_from_weights_that_it_saved(name, tmp_path):
-    """On images that divide into nothing; in each of the maps. Of its own classifier's, for dense prediction."""
+def test_every_variant_trains_all_parameters_and_loads_its_own_checkpoint(name, tmp_path):
+    """Each parameter gets a gradient, at a size that no window divides; an image's maps do not depend on its batch."""
     assert MODELS.get(f'mmgcvit.{name}') is getattr(ablations, name)
     trained = small(name)
     images = torch.rand(3, 3, 75, 101)
@@ -49,26 +42,6 @@ def test_every_variant_trains_in_all_of_its_parts_and_starts_from_weights_that_i
     model.init_weights()
     for (name, parameter), before in zip(model.named_parameters(), trained.parameters(), strict=True):
         assert torch.equal(parameter, before), name
-
-
-PARTS = {
-    'SwinWithoutShifting': {LocalWindowAttention, PatchMerging},
-    'Swin': {LocalWindowAttention, ShiftedWindowAttention, PatchMerging},
-    'SwinWithGlobalKeyValue': {LocalWindowAttention, GlobalKeyValueAttention, PatchMerging},
-    'SwinWithGCViTStem': {LocalWindowAttention, PatchMerging},
-    'GCViTLocal': {LocalWindowAttention},
-    'SwinWithGlobalQuery': {LocalWindowAttention, GlobalWindowAttention, PatchMerging},
-    'GCViTConvPool': {LocalWindowAttention, GlobalWindowAttention, ConvPoolDownsampler},
-    'GCViTPatchMerging': {LocalWindowAttention, GlobalWindowAttention, PatchMerging},
-    'GCViTGlobalKeyValue': {LocalWindowAttention, GlobalKeyValueAttention},
-    'GCViTGlobalValue': {LocalWindowAttention, GlobalValueAttention},
-    'GCViTShifted': {LocalWindowAttention, ShiftedWindowAttention},
-}
-KINDS = set.union(*PARTS.values())
-
-
-def test_a_variant_is_made_of_its_parts():
-    assert {name: {type(module) for module in small(name).modules()} & KINDS for name in PARTS} == PARTS
 
 
 MMDET_NAMES = {
@@ -89,34 +62,25 @@ def swin(network, window):
     return model
 
 
-def renamed(model, names):
-    """A model's weights under others' names."""
+def convert_to_mmdet(model):
+    """A model's weights under mmdet's names; patch merging's in unfold's order: channels, rows, columns."""
     state_dict = {}
     for name, tensor in model.state_dict().items():
-        for pattern, theirs in names.items():
+        for pattern, theirs in MMDET_NAMES.items():
             name = re.sub(pattern, theirs, name)
+        if '.downsample.' in name:
+            tensor = tensor.unflatten(-1, (2, 2, -1)).movedim((-1, -2, -3), (-3, -2, -1)).flatten(-3)
         state_dict[name] = tensor
     return state_dict
 
 
-def of_unfolded(weight):
-    """Patch merging's weights for the order of torch's unfold: channels first, then rows, then columns."""
-    return weight.unflatten(1, (2, 2, -1)).permute(0, 3, 2, 1).flatten(1)
-
-
 @torch.no_grad()
 @pytest.mark.parametrize('network', [SwinWithoutShifting, Swin])
-def test_it_computes_what_the_hosts_computes_on_images_of_any_size(network):
+def test_swin_computes_what_mmdets_computes_at_any_size(network):
     model = swin(network, 3)
     theirs = SwinTransformer(window_size=3, drop_path_rate=0.0, **GCVIT)
     theirs.eval()
-    weights = renamed(model, MMDET_NAMES)
-    for name in weights:
-        if name.endswith('downsample.reduction.weight'):
-            weights[name] = of_unfolded(weights[name])
-        elif 'downsample.norm' in name:
-            weights[name] = of_unfolded(weights[name][None])[0]
-    missing, unexpected = theirs.load_state_dict(weights, strict=False)
+    missing, unexpected = theirs.load_state_dict(convert_to_mmdet(model), strict=False)
     assert not unexpected
     assert all(name.endswith('relative_position_index') for name in missing)
     if network is SwinWithoutShifting:

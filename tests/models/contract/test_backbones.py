@@ -1,8 +1,9 @@
-"""What every backbone of the package owes its host, whichever it is: one behaviour a test, all backbones.
+"""The contract of every backbone: one behaviour a test, over all backbones.
 
 What the base class alone decides is tried with one backbone of each network.
 """
 
+import re
 from collections import Counter
 from contextlib import nullcontext
 from copy import deepcopy
@@ -16,16 +17,17 @@ from hypothesis import strategies as st
 from mmengine.runner import load_checkpoint
 from torch import nn
 
+from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import save_checkpoint
 from mmgcvit.models.layers import cpu
+from mmgcvit.models.layers.blocks import TransformerBlock
 
 from ...conftest import HALF_DTYPES
 from ...memory import kept_for_backward
-from ..refusals import not_refused
+from ..rejections import find_accepted
 from .backbones import BACKBONES, GCVIT, LSA_ARCH, small_gcvit, small_lsa
 
-# Of one number computed in two orders, each within 1e-5 of the exact one as the test beside float64 has it: other
-# processors, batches and chunks have other kernels.
+# Between two results in float32, each within 1e-5 of the exact one: chunks and batches have other kernels.
 TWICE_ROUNDED = {'atol': 2e-5, 'rtol': 0}
 one_of_each = pytest.mark.parametrize('build', [small_gcvit, small_lsa], ids=['gcvit', 'lsa'])
 
@@ -88,19 +90,16 @@ def test_an_image_gives_the_same_alone_and_among_others(build, device):
         torch.testing.assert_close(found, torch.cat([maps[i] for maps in alone]), **TWICE_ROUNDED)
 
 
-def test_twenty_sizes_are_the_same_at_their_first_and_second_call(build, device):
-    """What a first call keeps, in inference mode, serves a second one, and training, which cannot learn from that."""
+def test_constants_cached_in_inference_serve_later_calls_and_training(build, device):
     model = build(drop_path_rate=0.0).to(device)
-    images = [torch.randn(1, 3, 32 + 7 * i % 64, 32 + 11 * i % 64, device=device) for i in range(20)]
-    assert len({image.shape for image in images}) == 20
+    images = torch.randn(1, 3, 45, 67, device=device)
     with torch.inference_mode():
-        first = [model.eval()(image) for image in images]
+        first = model.eval()(images)
     with torch.no_grad():
-        second = [model(image) for image in images]
-    trained = [model.train()(image) for image in images]
-    torch.testing.assert_close(second, first, **TWICE_ROUNDED)
+        torch.testing.assert_close(model(images), first, **TWICE_ROUNDED)
+    trained = model.train()(images)
     torch.testing.assert_close(trained, first, **TWICE_ROUNDED)
-    sum(found.square().mean() for maps in trained for found in maps).backward()
+    sum(found.square().mean() for found in trained).backward()
 
 
 def outputs_and_gradients(model, images):
@@ -159,26 +158,29 @@ def test_checkpointing_saves_memory_of_activations(build):
     assert kept < 0.6 * plain
 
 
+@pytest.mark.parametrize('name', ['gcvit', 'lsa_windows'])
+def test_memory_kept_for_the_backward_pass_grows_with_the_pixels(name):
+    """At most 4.4 times for four times the pixels."""
+    model = BACKBONES[name][0](drop_path_rate=0.0).train()
+    small, large = (sum(kept_for_backward(partial(model, torch.randn(1, 3, side, side)))) for side in (192, 384))
+    assert large <= 4.4 * small
+
+
 @one_of_each
-def test_checkpointing_is_chosen_by_stage_and_reaches_every_block(build):
-    """Behind a frozen stem, too, where the first trained block's input needs no gradient."""
-
-    def stages_run_twice(model):
-        calls = Counter()
-        for i, stage in enumerate(model.stages):
-            for block in stage.blocks:
-                block.register_forward_pre_hook(lambda module, _, i=i: calls.update([i]))
-        sum(found.square().mean() for found in model.train()(torch.randn(1, 3, 64, 64))).backward()
-        return [calls[i] == 2 * len(stage.blocks) for i, stage in enumerate(model.stages)]
-
-    assert stages_run_twice(build(with_cp=False)) == [False] * 4
-    assert stages_run_twice(build(with_cp=True, frozen_stages=0)) == [True] * 4
-    assert stages_run_twice(build(with_cp=[False, False, True, False])) == [False, False, True, False]
+def test_checkpointing_runs_every_block_twice_behind_a_frozen_stem(build):
+    """There the first trained block's input needs no gradient."""
+    model, calls = build(with_cp=True, frozen_stages=0).train(), Counter()
+    for name, block in model.named_modules():
+        if isinstance(block, TransformerBlock):
+            block.register_forward_pre_hook(lambda module, _, name=name: calls.update([name]))
+    sum(found.square().mean() for found in model(torch.randn(1, 3, 64, 64))).backward()
+    assert set(calls.values()) == {2}
+    assert len(calls) == sum(len(stage.blocks) for stage in model.stages)
 
 
 @one_of_each
 def test_every_layer_has_its_depth_for_layer_wise_learning_rates(build):
-    """The blocks count from 1 in their order; all depths are taken; what is no part of the backbone is last."""
+    """The blocks count from 1 in their order; every depth occurs; parameters outside of the backbone are last."""
     model = build()
     depths = {name: model.get_layer_depth(f'backbone.{name}', 'backbone.') for name, _ in model.named_parameters()}
     (num_depths,) = {number for _, number in depths.values()}
@@ -192,8 +194,6 @@ def test_every_layer_has_its_depth_for_layer_wise_learning_rates(build):
     assert model.get_layer_depth('neck.conv.weight', 'backbone.') == (num_depths - 1, num_depths)
     before_blocks = {name for name, (depth, _) in depths.items() if depth == 0}
     assert before_blocks == {name for name in depths if not name.startswith(('stages', 'downsamplers', 'norm'))}
-    with pytest.raises(ValueError, match='has no parameter'):
-        model.get_layer_depth('backbone.nonsense', 'backbone.')
 
 
 @one_of_each
@@ -248,7 +248,7 @@ def test_lora_alone_is_trained_in_every_layer_of_attention_and_merges_into_plain
     model.save_pretrained(tmp_path / 'folder')
     start = {'type': 'Pretrained', 'checkpoint': str(file)}
     found = [nn.ModuleDict({'backbone': build()}), build(init_cfg=start), build(init_cfg=start, lora_rank=3)]
-    load_checkpoint(found[0], str(file), strict=True)  # as hosts do
+    load_checkpoint(found[0], str(file), strict=True)  # as mmengine does
     for built in found[1:]:
         built.init_weights()
     found = [found[0].backbone, *found[1:], type(model).from_pretrained(tmp_path / 'folder')]
@@ -257,8 +257,9 @@ def test_lora_alone_is_trained_in_every_layer_of_attention_and_merges_into_plain
     assert set(found[-1].state_dict()) == set(plain.state_dict())
 
 
-# GC ViT with windows of 15 and 17 is reported wrong in bfloat16 by a kernel of CUDA (pytorch#191937).
-WINDOWED = {f'window_{side}': partial(small_gcvit, window_size=side) for side in (7, 14, 15, 16, 17, 24)}
+# A kernel of CUDA is reported wrong in bfloat16 for windows of 15 and 17 (pytorch#191937).
+SIDES = (7, 14, 15, 16, 17, 24) if torch.cuda.is_available() else (7, 15)
+WINDOWED = {f'window_{side}': partial(small_gcvit, window_size=side) for side in SIDES}
 
 
 @pytest.mark.parametrize(
@@ -278,7 +279,7 @@ def test_maps_and_gradients_are_near_those_of_float64_on_a_cpu(build, device):
 
 
 def maps_and_gradient(model, images, context):
-    """Of a loss in which each place and channel weighs otherwise; the gradients of all trained parameters in one."""
+    """The maps, and all gradients in one tensor, of a loss that weighs each position and channel differently."""
     with context:
         maps = model(images)
     sum(
@@ -307,41 +308,44 @@ def test_large_weights_and_images_stay_finite_under_autocast(build, device):
         assert all(torch.isfinite(x).all() for x in (*inferred, *trained, *gradients)), dtype
 
 
+@pytest.mark.parametrize('network', [partial(GCViT, 'xxtiny'), partial(LSA, 'cifar-tiny')], ids=['gcvit', 'lsa'])
+def test_initial_weights_are_normal_with_deviation_0_02_and_biases_zero(network):
+    model = network()
+    groups = {'linear': [], 'table': [x for name, x in model.named_parameters() if name.endswith(('table', 'embed'))]}
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            groups['linear'].append(layer.weight)
+            assert layer.bias is None or not layer.bias.any()
+        elif isinstance(layer, nn.Conv2d) and isinstance(model, LSA):
+            groups.setdefault('convolution', []).append(layer.weight)
+    for weights in groups.values():
+        assert torch.cat([weight.flatten() for weight in weights]).std().item() == pytest.approx(0.02, rel=0.02)
+
+
 @one_of_each
-def test_bad_arguments_are_refused_with_what_is_allowed(build):
+def test_bad_arguments_are_rejected_with_what_is_allowed(build):
     cases = [
-        ({'out_indices': (0, 4)}, ValueError, r'\(0, 4\).*between 0 and 3'),
-        ({'out_indices': (-1,)}, ValueError, 'between 0 and 3'),
-        ({'out_indices': (2, 1)}, ValueError, 'ascending'),
-        ({'out_indices': (1, 1)}, ValueError, 'each once'),
-        ({'out_indices': ()}, ValueError, 'between 0 and 3'),
-        ({'out_indices': 3}, TypeError, 'sequence of stage numbers'),
-        ({'out_indices': '0'}, TypeError, 'sequence of stage numbers'),
+        *(({'out_indices': i}, ValueError, 'between 0 and 3, each once') for i in [(0, 4), (2, 1), (1, 1), (), 3, '0']),
         ({'frozen_stages': 5}, ValueError, r'frozen_stages is 5.*up to 4'),
-        ({'frozen_stages': -2}, ValueError, 'frozen_stages is -2'),
-        ({'lora_rank': -1}, ValueError, 'lora_rank is -1'),
-        ({'lora_rank': 0.5}, TypeError, r'lora_rank is 0\.5'),
-        ({'in_channels': 0}, ValueError, 'in_channels is 0'),
-        ({'in_channels': '3'}, TypeError, "in_channels is '3'"),
-        ({'frozen_stages': 1.0}, TypeError, r'frozen_stages is 1\.0'),
-        ({'frozen_stages': True}, TypeError, 'frozen_stages is True'),
-        ({'with_cp': 1}, TypeError, 'with_cp is 1; expected True, False or one bool per stage'),
-        ({'with_cp': [True]}, ValueError, r'with_cp is \[True\].*each of the 4 stages'),
-        ({'with_cp': 'all'}, TypeError, "with_cp is 'all'"),
-        ({'with_cp': [1, 0, 0, 0]}, TypeError, 'one bool per stage'),
+        *(({'frozen_stages': i}, ValueError, 'frozen_stages is .*at least -1') for i in (-2, 1.0, True)),
+        *(({'lora_rank': i}, ValueError, 'lora_rank is') for i in (-1, 0.5)),
+        *(({'in_channels': i}, ValueError, 'in_channels is') for i in (0, '3')),
     ]
-    assert not_refused(lambda arguments: build(**arguments), cases) == []
+    assert find_accepted(lambda arguments: build(**arguments), cases) == []
 
 
 @one_of_each
-def test_bad_images_are_refused_with_what_is_allowed(build):
+def test_bad_images_are_rejected_with_what_is_allowed(build):
+    shapes, dtypes = [(3, 64, 64), (1, 4, 64, 64), (1, 3, 31, 64), (1, 3, 64, 31)], [torch.uint8, torch.complex64]
     cases = [
-        (torch.rand(3, 64, 64), ValueError, r'\(3, 64, 64\).*four dimensions'),
-        (torch.rand(1, 4, 64, 64), ValueError, '4 channels; expected 3'),
-        (torch.rand(1, 3, 31, 64), ValueError, '31x64 px; expected at least 32'),
-        (torch.rand(1, 3, 64, 31), ValueError, '64x31 px; expected at least 32'),
-        ([1, 2], TypeError, 'not list'),
+        *(
+            (torch.rand(shape), ValueError, rf'{re.escape(str(shape))}; expected \(B, 3.*at least 32')
+            for shape in shapes
+        ),
+        *(
+            (torch.zeros(1, 3, 64, 64, dtype=dtype), TypeError, f'tensor of {dtype}; expected floats')
+            for dtype in dtypes
+        ),
+        ([1, 2], TypeError, 'images are list'),
     ]
-    for dtype in (torch.uint8, torch.int64, torch.bool, torch.complex64):
-        cases.append((torch.zeros(1, 3, 64, 64, dtype=dtype), TypeError, f'images are of {dtype}; expected floating'))
-    assert not_refused(build(), cases) == []
+    assert find_accepted(build(), cases) == []

@@ -20,8 +20,8 @@ FEWER_BLOCKS = {
     'lsa': {'arch': {'depths': (2, 1, 1, 1)}},
     'lsa_windows': {'arch': {'depths': (2, 1, 1, 1)}},
 }
-# Of one size and of any other: among them some that need no padding, and the one of pretraining.
-SIZES = [(64, 64), (75, 101), (224, 224), (96, 128), (131, 70)]
+# Some need no padding; one is that of pretraining.
+SIZES = [(64, 64), (75, 101), (224, 224), (131, 70)]
 
 
 class CountingBackend:
@@ -45,7 +45,7 @@ def fresh_compiler(monkeypatch):
 
 
 def build(name, **arguments):
-    """Of the first two stages, unless another number is asked for: four say the same after three times as long."""
+    """The first two stages by default: four take three times as long."""
     return BACKBONES[name][0](**{**FEWER_BLOCKS[name], 'out_indices': (0, 1), **arguments})
 
 

@@ -1,7 +1,4 @@
-"""Files that leave the training machine: exported once, right for batches and images of other sizes.
-
-Each is beside the eager network at sizes that were not exported, in onnxruntime where it is ONNX.
-"""
+"""Exported networks (traces, torch.export, ONNX in onnxruntime) compute what eager ones do, at sizes not exported."""
 
 import importlib.util
 
@@ -14,8 +11,8 @@ from mmgcvit.models.layers import cpu
 from .backbones import BACKBONES
 
 EXPORTED = (2, 3, 99, 132)
-# Maps of one window and of several, wide and tall ones too, whatever the window.
-OTHERS = [(1, 3, 64, 96), (2, 3, 75, 101), (3, 3, 131, 70), (1, 3, 224, 224), (1, 3, 33, 640), (2, 3, 520, 40)]
+# Maps of one window and of several, wide and tall ones too.
+OTHERS = [(1, 3, 64, 96), (3, 3, 131, 70), (1, 3, 224, 224), (1, 3, 33, 320), (2, 3, 260, 40)]
 KINDS = ['gcvit', 'gcvit_window_12', 'lsa', 'lsa_one_kv_head', 'lsa_reflections', 'lsa_no_shifts', 'lsa_windows']
 
 needs_symbols = pytest.mark.skipif(Version(torch.__version__) < Version('2.7'), reason='exported so from torch 2.7 on')
@@ -30,7 +27,7 @@ def build(name, **arguments):
 
 
 def dynamic_shapes(height=2, least=33):
-    """Of images (B, 3, H, W); of maps (B, H, W, C) the height is dimension 1."""
+    """Dynamic shapes of images (B, 3, H, W), or with ``height=1`` of maps (B, H, W, C)."""
     sides = {height + i: torch.export.Dim(side, min=least, max=2048) for i, side in enumerate(('height', 'width'))}
     return ({0: torch.export.Dim('batch', max=64), **sides},)
 
@@ -70,11 +67,10 @@ def test_a_trace_is_right_at_other_sizes_and_needs_nothing_of_this_package(name,
 
 
 @needs_symbols
-@pytest.mark.parametrize('window', [3, 7])
 @pytest.mark.parametrize('name', ['gcvit', 'lsa'])
-def test_one_stage_is_exported_right_for_any_number_of_windows(name, window):
-    """Batch, height and width are symbols; from maps of 2 tokens to those of several windows, even and odd."""
-    stage, channels = build(name, window_size=window).stages[3], BACKBONES[name][1][3]
+def test_one_stage_is_exported_right_for_any_number_of_windows(name):
+    """Batch, height and width are symbols; maps of 2 tokens to several windows, even and odd."""
+    stage, channels = build(name, window_size=3).stages[3], BACKBONES[name][1][3]
     shapes = [(1, *size, channels) for size in [(2, 2), (4, 3), (15, 2), (3, 20), (7, 14)]]
     check_program(stage, (2, 9, 13, channels), shapes, height=1, least=2)
 
@@ -104,7 +100,7 @@ def check_program(model, exported, shapes, **sides):
 
 @pytest.mark.slow
 @needs_onnx
-@pytest.mark.parametrize('name', KINDS)
+@pytest.mark.parametrize('name', ['gcvit_window_12', 'lsa_one_kv_head', 'lsa_reflections'])
 @pytest.mark.filterwarnings('ignore')
 def test_onnx_by_torchscript_is_right_at_other_sizes(name, tmp_path):
     model, file = build(name), str(tmp_path / 'model.onnx')

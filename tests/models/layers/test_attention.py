@@ -1,8 +1,6 @@
 """Attention: equal to its definition, gradients too, on every device, and computed by fused kernels."""
 
 import itertools
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -11,12 +9,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 from torch.profiler import ProfilerActivity, profile
 
-from mmgcvit.models.layers import (
-    attend,
-    attention,
-    attention_weights,
-    trained_bias,
-)
+from mmgcvit.models.layers import attend, attention, attention_weights, trained_bias
 
 from ...conftest import HALF_DTYPES
 
@@ -64,24 +57,11 @@ def test_gradients_equal_those_of_the_definition_however_windows_are_chunked(bat
     torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize('q_windows', [WINDOWS, 1])
-def test_arguments_and_gradients_may_lie_in_memory_in_any_order(q_windows):
-    """Channels not side by side, windows outside of images, tokens outside of heads."""
-    for order in [(0, 1, 2, 4, 3), (1, 0, 2, 3, 4), (0, 1, 3, 2, 4)]:
-        back = sorted(range(5), key=order.__getitem__)
-        leaves = arguments(q_windows)
-        laid_out = [x.detach().permute(order).contiguous().permute(back).requires_grad_() for x in leaves[:3]]
-        weights = torch.randn(B, HEADS, TOKENS, DIM, WINDOWS).permute(0, 4, 1, 2, 3)
-        found = gradients(attend, [*laid_out, leaves[3]], weights)
-        torch.testing.assert_close(found, gradients(plain_attention, leaves, weights), atol=1e-5, rtol=1e-5)
-
-
 @needs_operators
-@pytest.mark.parametrize('q_windows', [WINDOWS, 1])
-def test_the_operators_keep_their_promises(q_windows):
-    """torch's own checks: schema, shapes and strides without contents, gradients registered, traced with symbols."""
-    torch.library.opcheck(trained_bias.forward_operator, tuple(arguments(q_windows)))
-    leaves = arguments(q_windows, dtype=torch.float64)
+@pytest.mark.parametrize('q_windows', [2, 1])
+def test_the_operators_pass_torchs_opcheck_and_gradcheck(q_windows):
+    leaves = arguments(q_windows, batch=1, windows=2, dtype=torch.float64, tokens=4)
+    torch.library.opcheck(trained_bias.forward_operator, tuple(leaves))
     assert torch.autograd.gradcheck(trained_bias.attend_with_trained_bias, leaves)
 
 
@@ -156,26 +136,22 @@ def test_backends_follow_from_device_dtype_and_bias():
 
 
 @needs_order
-def test_the_chosen_backends_are_in_force_during_the_call_only_in_each_thread_and_a_callers_before_them(monkeypatch):
-    """Torch's switches are one for all threads: one's call would end another's choice, or keep it for good."""
+def test_the_chosen_backends_are_in_force_during_the_call_only_and_a_callers_before_them(monkeypatch):
     from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends, sdpa_kernel
 
     before, seen = _cur_sdpa_kernel_backends(with_priority=True), []
     wanted, own = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH], [SDPBackend.FLASH_ATTENTION]
-
-    def watch(q, *_):
-        time.sleep(0.002)
-        seen.append(_cur_sdpa_kernel_backends(with_priority=True))
-        return q
-
     monkeypatch.setattr(attention, 'backends', lambda *_: wanted)
-    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention', watch)
+    monkeypatch.setattr(
+        torch.nn.functional,
+        'scaled_dot_product_attention',
+        lambda q, *_: seen.append(_cur_sdpa_kernel_backends(with_priority=True)) or q,
+    )
     operands = [each.detach() for each in arguments()]
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: attend(*operands), range(12)))
+    attend(*operands)
     with sdpa_kernel(own):
         attend(*operands[:3])
-    assert seen == [wanted] * 12 + [own]
+    assert seen == [wanted, own]
     assert _cur_sdpa_kernel_backends(with_priority=True) == before
 
 
@@ -185,7 +161,7 @@ def test_more_windows_than_a_launch_takes_are_split(monkeypatch):
     leaves = [leaf.detach() for leaf in arguments()[:3]]
     biases = [None, torch.randn(HEADS, TOKENS, TOKENS), torch.randn(WINDOWS, HEADS, TOKENS, TOKENS)]
     for size, bias in itertools.product([1, 2, 5, 6, 7], biases):
-        monkeypatch.setattr(attention, 'MOST_IN_A_LAUNCH', size)
+        monkeypatch.setattr(attention, 'MAX_LAUNCH', size)
         expected = plain_attention(*leaves, 0.0 if bias is None else bias)
         torch.testing.assert_close(attend(*leaves, bias), expected)
 
@@ -224,15 +200,3 @@ def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype, device):
         bias = torch.randn(2, tokens, tokens, device=device, dtype=dtype, requires_grad=trained)
         called = operators_called(lambda operands=(q, k, v, bias): attend(*operands))
         assert 'aten::_scaled_dot_product_efficient_attention' in called, (window, trained)
-
-
-@needs_cuda
-@ON_CUDA
-@pytest.mark.slow
-def test_70000_windows_train_on_cuda(device):
-    """More than one launch takes; gradients beside those of a plain product, window by window."""
-    shapes = [(1, 70000, 1, 9, 8)] * 3 + [(1, 9, 9)]
-    leaves = [torch.randn(shape, device=device, requires_grad=True) for shape in shapes]
-    weights = torch.randn(shapes[0], device=device)
-    found, expected = (gradients(way, leaves, weights) for way in (attend, plain_attention))
-    torch.testing.assert_close(found, expected, atol=2e-3, rtol=1e-3)

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmgcvit.models.layers import tracing
 from mmgcvit.models.layers.resizing import bicubic_matrix, resize
 from mmgcvit.models.layers.tracing import constant
 
@@ -49,14 +48,3 @@ def test_matrices_are_kept_and_serve_training_after_inference(device):
     assert kept is constant(bicubic_matrix, 11, 3, like=x)
     assert not kept.is_inference()
     resize(x.requires_grad_(), (3, 4)).sum().backward()
-
-
-def test_what_stands_for_a_tensor_neither_keeps_nor_gets_a_constant():
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    resize(torch.rand(1, 1, 21, 22), (3, 4))
-    before = tracing.cached_constant.cache_info()
-    with FakeTensorMode():
-        for source in (21, 23):
-            assert resize(torch.rand(1, 1, source, 22), (3, 4)).shape == (1, 1, 3, 4)
-    assert tracing.cached_constant.cache_info() == before

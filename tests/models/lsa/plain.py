@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..gcvit.plain import layer_norm
+
 
 def shift(images, dy, dx, mode):
     """Move the content of images (B, C, H, W) down and to the right."""
@@ -32,10 +34,6 @@ def heads(x, num_heads):
 
 def linear(layer, x):
     return F.linear(x, layer.weight, layer.bias)
-
-
-def layer_norm(norm, x):
-    return F.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
 def attention(attn, queries, others):

@@ -1,12 +1,12 @@
-"""The way from Swin (arXiv 2103.14030) to GC ViT (paper, tables 5 and S.3), and Swin's parts in the places of GC ViT's.
+"""Ablation variants: GC ViT with other attention, downsamplers or stems, and Swin (arXiv 2103.14030) with its parts.
 
-Table 5, each row with one part more of GC ViT's: Swin-T without shifting and, by its ``arch`` alone, the same with
-GC ViT-T's sizes, :class:`SwinWithoutShifting`; with its stem, :class:`SwinWithGCViTStem`; with its downsampler,
-:class:`GCViTLocal`; with global attention it is GC ViT. Table S.3: Swin with global attention in the place of shifted
-windows, :class:`SwinWithGlobalQuery`. In no table: :class:`Swin` itself, Swin with global keys and values,
-:class:`SwinWithGlobalKeyValue`, and GC ViT with shifted windows, :class:`GCViTShifted`.
+Table 5 adds one part of GC ViT per row: Swin-T without shifting and, by its ``arch`` alone, the same with GC ViT-T's
+sizes, :class:`SwinWithoutShifting`; with its stem, :class:`SwinWithGCViTStem`; with its downsampler,
+:class:`GCViTLocal`; with global attention it is GC ViT. Table 8 has other downsamplers, table S.2 global keys or
+values, table S.3 Swin with global attention instead of shifted windows, :class:`SwinWithGlobalQuery`. In no table:
+:class:`Swin` itself, :class:`SwinWithGlobalKeyValue`, and GC ViT with shifted windows, :class:`GCViTShifted`.
 
-Legend: B batch, H x W image or feature map, h x w window, nW windows of one image, N = h*w tokens of a window, C
+Shapes: B batch, H x W image or feature map, h x w window, nW windows of one image, N = h*w tokens of a window, C
 channels, nH heads, d = C/nH.
 """
 
@@ -18,28 +18,77 @@ from torch import Tensor, nn
 
 from ...registry import MODELS
 from ..gcvit import GCViT
-from ..gcvit.attention import LocalWindowAttention
+from ..gcvit.attention import LocalWindowAttention, WindowAttention
+from ..gcvit.convs import Stem
 from ..gcvit.layouts import HERE
 from ..gcvit.stage import Stage
 from ..layers.arguments import Window
+from ..layers.attention import split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.cpu import Linear
-from ..layers.tracing import channels_last
+from ..layers.tracing import channels_first, channels_last
 from ..layers.windows import divide_up, pad_to_windows, unpad, window_partition
-from .attention import GlobalKeyValueStage
 
 PATCH = 4
-MERGED = 2
 # As in Swin: finite, so that a row of masked keys gives no nan; exp(-100) is 0 beside the weights of other keys.
 MASKED = -100.0
 # The names in weights of networks with Swin's patch embedding: GC ViT's of this package, known by that part's norm.
 SWIN_STEM = replace(HERE, name='mmgcvit with patch embedding', anchor='stem.norm.weight', network='SwinWithoutShifting')
 
 
+class GlobalKeyValueAttention(WindowAttention):
+    """Queries come from the window's tokens; keys and values both are the image's global tokens (table S.2, row 1).
+
+    What the generator makes is the image's tokens in one window; as for the paper's query, no further weights apply to
+    it (the paper does not say).
+    """
+
+    projected = 'q'
+
+    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (q,) = split_heads(self.q(windows), self.num_heads)
+        return q, q_global, q_global
+
+
+class GlobalValueAttention(WindowAttention):
+    """Queries and keys come from the window's tokens; the values are the image's global tokens (table S.2, row 2)."""
+
+    projected = 'qk'
+
+    def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k = split_heads(self.qk(windows), self.num_heads, chunks=2)
+        return q, k, q_global
+
+
+class GlobalKeyValueStage(Stage):
+    attention_types = (LocalWindowAttention, GlobalKeyValueAttention)
+
+
+class GlobalValueStage(Stage):
+    attention_types = (LocalWindowAttention, GlobalValueAttention)
+
+
+class ConvPoolDownsampler(nn.Module):
+    """Table 8's "conv, max pool": a pair of layers, without Fused-MBConv.
+
+    The paper does not say which: here a 3x3 convolution without bias and 3x3 max pooling of stride 2, between the
+    norms of GC ViT's downsampler. (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
+    """
+
+    def __init__(self, embed_dims: int, out_dims: int) -> None:
+        super().__init__()
+        self.norm_in = LayerNorm(embed_dims)
+        self.reduction = nn.Conv2d(embed_dims, out_dims, 3, padding=1, bias=False)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.norm_out = LayerNorm(out_dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = channels_first(self.norm_in(x))
+        return self.norm_out(channels_last(self.pool(self.reduction(x))))
+
+
 class PatchEmbedding(nn.Module):
     """A vector for each patch of 4x4 px, normalised: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
-
-    stride = PATCH
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
@@ -56,21 +105,16 @@ class PatchEmbedding(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Join 2x2 tokens to one: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out)."""
+    """Join 2x2 tokens, the lower before the right one, to one: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out)."""
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
         super().__init__()
-        self.norm = LayerNorm(MERGED**2 * embed_dims)
-        self.reduction = Linear(MERGED**2 * embed_dims, out_dims, bias=False)
+        self.norm = LayerNorm(4 * embed_dims)
+        self.reduction = Linear(4 * embed_dims, out_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.reduction(self.norm(merge(pad_to_windows(x, (MERGED, MERGED)))))
-
-
-def merge(x: Tensor) -> Tensor:
-    """Tokens of 2x2, the lower before the one on the right, side by side: (B, H, W, C) to (B, H/2, W/2, 4*C)."""
-    grid = x.unflatten(2, (-1, MERGED)).unflatten(1, (-1, MERGED))  # (B, H/2, 2, W/2, 2, C)
-    return grid.permute(0, 1, 3, 4, 2, 5).flatten(3)
+        grid = pad_to_windows(x, (2, 2)).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
+        return self.reduction(self.norm(grid.permute(0, 1, 3, 4, 2, 5).flatten(3)))
 
 
 class NoGlobalQuery(nn.Module):
@@ -137,6 +181,14 @@ class ShiftedStage(LocalStage):
     attention_types = (LocalWindowAttention, ShiftedWindowAttention)
 
 
+class ConvPoolStem(Stem):
+    downsampler_type = ConvPoolDownsampler
+
+
+class PatchMergingStem(Stem):
+    downsampler_type = PatchMerging
+
+
 @MODELS.register_module()
 class SwinWithoutShifting(GCViT):
     """Swin Transformer whose windows are never shifted (table 5, rows 1 and 2)."""
@@ -188,3 +240,33 @@ class GCViTShifted(GCViT):
     """GC ViT with shifted windows in the place of global attention."""
 
     stage_type = ShiftedStage
+
+
+@MODELS.register_module()
+class GCViTGlobalKeyValue(GCViT):
+    """GC ViT with global keys and values, and local queries (table S.2, row 1)."""
+
+    stage_type = GlobalKeyValueStage
+
+
+@MODELS.register_module()
+class GCViTGlobalValue(GCViT):
+    """GC ViT with global values, and local queries and keys (table S.2, row 2)."""
+
+    stage_type = GlobalValueStage
+
+
+@MODELS.register_module()
+class GCViTConvPool(GCViT):
+    """GC ViT with a convolution and max pooling as downsampler (table 8, row 1)."""
+
+    stem_type = ConvPoolStem
+    downsampler_type = ConvPoolDownsampler
+
+
+@MODELS.register_module()
+class GCViTPatchMerging(GCViT):
+    """GC ViT with Swin's patch merging as downsampler (table 8, row 2)."""
+
+    stem_type = PatchMergingStem
+    downsampler_type = PatchMerging
