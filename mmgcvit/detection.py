@@ -80,7 +80,7 @@ class RPNHead(mmdet.RPNHead):
 
 @MODELS.register_module()
 class SingleRoIExtractor(mmdet.SingleRoIExtractor):
-    """mmdet's SingleRoIExtractor in float32, on contiguous maps, as mmcv's CUDA operator misreads channels-last ones."""
+    """mmdet's SingleRoIExtractor in float32, on contiguous maps: mmcv's CUDA operator misreads channels-last ones."""
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Tensor:
         """Feature maps (B, C, H_i, W_i) and RoIs (n, 5), image index and corners in pixels, to (n, C, h, w)."""
