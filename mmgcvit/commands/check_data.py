@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int | None:
         raise UserError(f'--contact-sheet {sheet}: expected the name of a {", ".join(PICTURES)} file in a folder')
     cfg = read_config(args.config, overrides(args.cfg_options))
     from ..datasets.checks import check_datasets
-    from ..datasets.checks.presence import check_presence
+    from ..datasets.checks.sources import check_presence
 
     check_presence(cfg, LOADERS)
     enter_scope(cfg)

@@ -1,6 +1,5 @@
 """ImageNetV2's labels are its folders' names, not their places in the alphabet."""
 
-import pytest
 from mmengine.config import Config
 
 from mmgcvit.datasets.imagenet_v2 import ImageNetV2
@@ -8,22 +7,15 @@ from mmgcvit.datasets.imagenet_v2 import ImageNetV2
 from ..conftest import ROOT
 
 
-def write_set(root, folders):
-    for folder in folders:
-        (root / folder).mkdir(parents=True)
-        (root / folder / 'a.jpeg').touch()
-
-
-def test_labels_are_the_folders_names_and_other_folders_are_refused(tmp_path):
-    write_set(tmp_path / 'right', map(str, range(1000)))
-    images = ImageNetV2(data_root=str(tmp_path / 'right'))
+def test_labels_are_the_folders_names(tmp_path):
+    for number in range(1000):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / 'a.jpeg').touch()
+    images = ImageNetV2(data_root=str(tmp_path))
     assert len(images) == 1000
     for i in range(1000):
         image = images.get_data_info(i)
         assert f'/{image["gt_label"]}/a.jpeg' in image['img_path']
-    write_set(tmp_path / 'wrong', [*map(str, range(999)), 'n01440764'])
-    with pytest.raises(ValueError, match=r"'n01440764' is no class number"):
-        ImageNetV2(data_root=str(tmp_path / 'wrong'))
 
 
 def test_the_config_replaces_the_data_and_keeps_the_image_size():

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.datasets.formats import read_folder
-from mmgcvit.datasets.own_data import MINI, RECIPES, TASKS, make_config
+from mmgcvit.datasets.own_data import MINI, RECIPES, make_config
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 
@@ -74,11 +74,8 @@ def test_options_stand_in_the_config_and_are_said(make, tmp_path):
     [
         ('boxes', {'task': 'segment'}, 'has no annotations to segment; expected --task detect'),
         ('boxes', {'size': 'large'}, '--size large: to detect there are mini, tiny, small, base'),
-        ('boxes', {'size': 'Tinny'}, 'base; is tiny meant?'),
         ('classes', {'size': 'huge'}, 'to classify there are mini, xxtiny, xtiny, tiny, small, base, large'),
-        ('boxes', {'epochs': 0}, '--epochs 0: expected at least 1'),
-        ('boxes', {'image_size': 8}, '--image-size 8: expected at least 32'),
-        ('boxes', {'pretrained': 'no.pth'}, '--pretrained no.pth: there is no such file; expected one, an address'),
+        ('boxes', {'pretrained': 'no.pth'}, 'no.pth: no such file; expected one, an address'),
     ],
 )
 def test_options_that_cannot_be_are_rejected(kind, options, words, make, tmp_path):
@@ -104,14 +101,8 @@ def test_a_run_within_the_data_is_rejected(make, tmp_path):
     ],
 )
 def test_arguments_that_do_not_fit_are_rejected(arguments, words):
-    assert TASKS == ('detect', 'segment', 'classify')
     with pytest.raises(SystemExit, match=re.escape(words)):
         run_command('train', arguments)
-
-
-def test_yolos_own_file_stands_for_its_folder(tmp_path):
-    write_yolo(tmp_path)
-    assert read_folder(tmp_path / 'data.yaml').folder == tmp_path
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mmgcvit.datasets.digits import DIGIT_INK, SceneComposer
-from mmgcvit.datasets.pages import CELLS, LARGEST, MARGIN, SMALLEST, TELLING, compose_page, labels_of_page
+from mmgcvit.datasets.pages import CELLS, LARGEST, MARGIN, SMALLEST, TELLING, compose_page, label_page
 
 CELL = 24
 PAGES = 400
@@ -52,11 +52,11 @@ def test_each_digit_lies_inside_a_cell_of_its_own_and_is_labelled_there():
         page = compose_page(composer)
         cells = set()
         for label, mask in zip(page.labels, page.masks, strict=True):
-            assert {*labels_of_page(page)[mask]} == {1 + label}
+            assert {*label_page(page)[mask]} == {1 + label}
             rows, columns = np.nonzero(mask)
             cells.add((rows[0] // CELL, columns[0] // CELL))
             for places in (rows, columns):
                 assert len({*(places // CELL)}) == 1
                 assert MARGIN <= (places % CELL).min() <= (places % CELL).max() < CELL - MARGIN
         assert len(cells) == len(page.labels)
-        assert not labels_of_page(page)[~page.masks.any(0)].any()
+        assert not label_page(page)[~page.masks.any(0)].any()

@@ -1,7 +1,6 @@
 """Tiny data sets of each format, without faults until a test makes some, and what the checks report."""
 
 import json
-import os
 import struct
 import zlib
 
@@ -40,11 +39,6 @@ def write_bomb(path):
     header = b'IHDR' + struct.pack('>IIBBBBB', 30_000, 30_000, 8, 2, 0, 0, 0)
     chunks = struct.pack('>I', 13) + header + struct.pack('>II', zlib.crc32(header), 1000) + b'IDAT'
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunks)
-
-
-def pipe(path):
-    path.unlink()
-    os.mkfifo(path)
 
 
 def cut(path):

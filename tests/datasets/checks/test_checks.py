@@ -8,8 +8,7 @@ from mmengine.registry import DATASETS
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from mmgcvit.datasets.checks.presence import check_presence
-from mmgcvit.datasets.checks.sources import settings_of
+from mmgcvit.datasets.checks.sources import check_presence, settings_of
 from mmgcvit.datasets.classes import imagenet_folders
 from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from mmgcvit.errors import UserError
@@ -22,13 +21,11 @@ from .made import (
     coco_content,
     config,
     cut,
-    pipe,
     pixels,
     write_ade20k,
     write_bomb,
     write_coco,
     write_folders,
-    write_image,
     write_labels,
     write_turned,
 )
@@ -115,67 +112,55 @@ def with_exif_step(root):
 FAULTS = {
     True: [
         (without('annotations', 'area'), 'train.json', "annotations[0] (id 10) has no 'area'"),
-        (without('images', 'file_name'), 'train.json', "images[0] (id 0) has no 'file_name'"),
         (coco(lambda content: content.pop('annotations')), 'train.json', "COCO's format (no annotations)"),
-        (coco(lambda content: content['annotations'].append(7)), 'train.json', 'values of other types'),
-        (first('annotations', id=[10]), 'train.json', 'values of other types'),
-        (text('filename,width\na.jpg,40\n'), 'train.json', 'is not valid JSON in UTF-8 (Expecting value'),
-        (text(''), 'train.json', 'files of 0 bytes'),
-        (text('[]'), 'train.json', "is not an annotation file in COCO's format"),
+        (coco(lambda content: content['annotations'].append(7)), 'train.json', "COCO's format ('int' object"),
+        (first('annotations', id=[10]), 'train.json', "COCO's format ("),
+        (text('filename,width\na.jpg,40\n'), 'train.json', 'not valid JSON in UTF-8: Expecting value'),
+        (text('[]'), 'train.json', "is not an annotation file in COCO's format (3 of them: no images"),
         (first('annotations', bbox=[1, NAN, 3, 4]), 'train.json', 'not finite numbers (annotation 10'),
-        (first('annotations', bbox=[1, 2, 3]), 'train.json', 'not finite numbers'),
         (first('annotations', bbox=['1', '2', '3', '4']), 'train.json', 'not finite numbers'),
-        (first('images', id=1), 'train.json', 'used twice (images id 1)'),
-        (first('annotations', id=11), 'train.json', 'used twice (annotations id 11)'),
+        (first('images', id=1), 'train.json', 'images id 1'),
+        (first('annotations', id=11), 'train.json', 'annotations id 11'),
         (coco(lambda content: content['categories'].append({'id': 3, 'name': 'cat'})), 'train.json', 'name cat'),
-        (first('annotations', category_id=99), 'train.json', 'not list (annotation 10 category_id 99)'),
         (first('images', width=0), 'train.json', 'a.jpg 0 x 30'),
         (first('images', width=WIDTH + 1), 'images/a.jpg', 'is 40 x 30, annotated as 41 x 30'),
-        (first('categories', name='kitten'), 'train.json', "'cat': it has 'kitten', 'dog'"),
-        (
-            coco(lambda content: content['categories'].reverse()),
-            'train.json',
-            "'dog' would be called 'cat', 'cat' would be called 'dog'",
-        ),
-        (mask([]), 'train.json', 'without a mask (segmentation), which the config loads (annotation 10)'),
-        (mask([[1, 2, NAN, 4, 5, 6]]), 'train.json', 'neither polygons nor RLE (annotation 10)'),
+        (first('categories', name='kitten'), 'train.json', 'the file has kitten, dog, the config cat, dog'),
+        (coco(lambda content: content['categories'].reverse()), 'train.json', 'another order than the classes'),
+        (mask([]), 'train.json', "missing, or neither polygons nor RLE of the image's size (annotation 10)"),
+        (mask([[1, 2, NAN, 4, 5, 6]]), 'train.json', 'neither polygons nor RLE'),
         (mask([1, 2, 3, 4, 5, 6]), 'train.json', 'neither polygons nor RLE'),
-        (mask(rle(np.ones((3, 4)))), 'train.json', 'RLE masks that are not of the image'),
-        (mask(rle(counts=[3, 4])), 'train.json', 'RLE masks'),
+        (mask(rle(np.ones((3, 4)))), 'train.json', 'neither polygons nor RLE'),
+        (mask(rle(counts=[3, 4])), 'train.json', 'neither polygons nor RLE'),
         (coco(lambda content: content['annotations'].clear()), 'train.json', 'nothing to train on'),
         (each_annotation(iscrowd=1), 'train.json', 'nothing to train on'),
         (image(lambda path: path.unlink()), 'images/b.jpg', 'files that are missing'),
-        (image(lambda path: path.write_bytes(b'')), 'images/b.jpg', 'files of 0 bytes'),
-        (image(pipe), 'images/b.jpg', 'no regular files'),
-        (image(write_bomb), 'images/b.jpg', 'pixels by their headers'),
+        (image(lambda path: path.write_bytes(b'')), 'images/b.jpg', 'cannot be read'),
+        (image(write_bomb), 'images/b.jpg', 'exceeds limit'),
         (image(cut), 'images/b.jpg', 'truncated'),
-        (image(lambda path: path.write_text('Hello')), 'images/b.jpg', 'cannot be read'),
-        (image(write_turned), 'images/b.jpg', 'is 30 x 40, annotated as 40 x 30 (orientation 6)'),
-        (named(('blue', 'red_cat'), ('red cat', 'blue')), 'train: ', "'blue' would be called 'red cat'"),
+        (image(write_turned), 'images/b.jpg', 'is 30 x 40, annotated as 40 x 30'),
         (named(('0', '1', '10', '2'), ('0', '1', '2', '10')), 'train: ', "'10' would be called '2'"),
-        (named(('cat', 'dog'), ('cat', 'dog', 'bird')), 'train: ', 'cannot be listed'),
+        (named(('cat', 'dog'), ('cat', 'dog', 'bird')), 'train: ', 'lists no images'),
         (named(('cat',), ('cat', 'dog'), ['cat/a.jpg 2']), 'train.txt', 'cat/a.jpg has label 2'),
         (named(('cat',), ('cat', 'dog'), ['cat/a.jpg one']), 'train.txt', 'invalid literal for int'),
         (named(('cat',), ('cat', 'dog'), ['cat/b.jpg 0']), 'train/cat/b.jpg', 'missing'),
         (harmed(write_folders, 'train/dog/a.jpg', cut), 'train/dog/a.jpg', 'truncated'),
-        (harmed(write_ade20k, 'images/b.jpg', cut), 'images/b.jpg', 'truncated'),
         (label_file(lambda path: path.unlink()), 'labels/b.png', 'missing'),
-        (label_file(cut), 'labels/b.png', 'cannot be read'),
-        (label_file(lambda path: Image.fromarray(pixels()).save(path)), 'labels/b.png', 'not one channel of 8 bits'),
+        (label_file(cut), 'labels/b.png', 'unreadable segmentation maps'),
+        (label_file(lambda path: Image.fromarray(pixels()).save(path)), 'labels/b.png', 'expected one channel of 8'),
         (label_file(lambda path: write_labels(path, np.ones((5, 6)))), 'labels/b.png', 'is 6 x 5, not 40 x 30'),
         (label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3))), 'labels/b.png', 'has 3'),
-        (lambda root: write_ade20k(root) | {'img_suffix': '.tif'}, 'images: ', 'no images'),
+        (lambda root: write_ade20k(root) | {'img_suffix': '.tif'}, 'images: ', 'lists no images'),
     ],
     False: [
-        (first('annotations', bbox=[1, 2, 0, 4]), 'train.json', 'under a pixel'),
-        (first('annotations', bbox=[1, 2, 3, -4]), 'train.json', 'annotation 10'),
+        (first('annotations', bbox=[1, 2, 3, -4]), 'train.json', 'under a pixel in width or height'),
         (first('annotations', bbox=[WIDTH + 1, 2, 3, 4]), 'train.json', 'outside of the image'),
         (first('annotations', area=0), 'train.json', 'of area zero'),
         (first('annotations', image_id=99), 'train.json', 'annotation 10 image_id 99'),
+        (first('annotations', category_id=99), 'train.json', 'annotation 10 category_id 99'),
     ],
 }
 IN_SCORES = [
-    (first('annotations', id=0), 'train.json', 'annotations of id 0'),
+    (first('annotations', id=0), 'train.json', 'annotations id 0'),
     (without('annotations', 'iscrowd'), 'train.json', "has no 'iscrowd'"),
 ]
 CASES = [(*fault, stops, 'train_dataloader') for stops, faults in FAULTS.items() for fault in faults]
@@ -209,11 +194,9 @@ def test_mmdet_leaves_out_what_is_said_to_be_left_out(write, tmp_path):
         first('annotations', ignore=1),
         with_exif_step,
         write_folders,
-        named(('cat', 'dog'), ('Cat', 'DOG')),
         named(('n01', 'n02'), ('tench', 'goldfish')),
         write_ade20k,
         label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 255))),
-        image(lambda path: write_image(path, exif=b'Exif\0\0garbage')),
     ],
 )
 def test_data_without_a_fault_give_no_report(write, tmp_path):
@@ -267,9 +250,7 @@ def test_heads_with_another_number_of_classes_are_reported(tmp_path):
         (sentence,) = check(config(dataset, model=model)).format_sentences()
         assert f'another number of classes than the model predicts (2 classes, and {named})' in sentence
         assert not check(config(dataset, model={**rpn, 'head': {'num_classes': 2}})).found
-    report = check(config(dataset, model={'head': {'num_classes': 1000}}))
-    assert not report.found
-    assert 'head.num_classes=1000: the last outputs are of no class' in report.notes[0]
+    assert not check(config(dataset, model={'head': {'num_classes': 1000}})).found
 
 
 def test_what_is_not_checked_is_said():
@@ -277,7 +258,7 @@ def test_what_is_not_checked_is_said():
     for dataset in (on_server, {'type': 'CIFAR10', 'data_root': '/nowhere'}):
         report = check(config(dataset))
         assert not report.found
-        assert 'is not looked into' in report.notes[0]
+        assert 'is not checked' in report.notes[0]
     with pytest.raises(UserError, match="no data set 'Cocoa'"):
         check(config({'type': 'Cocoa'}))
 
@@ -290,9 +271,9 @@ def test_objects_of_each_class_are_counted(tmp_path):
 
 
 def test_settings_are_whole_numbers():
-    assert settings_of(Config({'data_checks': {'images': 3}})) == {'images': 3, 'damaged_images': 20}
-    for wrong in ({'imgs': 3}, {'images': -1}, {'damaged_images': 1.5}, {'images': True}):
-        with pytest.raises(UserError, match='whole numbers of at least 0 for images and damaged_images'):
+    assert settings_of(Config({'data_checks': {'images': 3}})) == {'images': 3, 'unreadable_images': 20}
+    for wrong in ({'imgs': 3}, {'images': -1}, {'unreadable_images': 1.5}, {'images': True}):
+        with pytest.raises(UserError, match='whole numbers of at least 0 for images and unreadable_images'):
             settings_of(Config({'data_checks': wrong}))
 
 

@@ -6,14 +6,12 @@ from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from mmgcvit.config import enter_scope
-from mmgcvit.datasets.checks import TooManyDamagedError, skip_damaged
+from mmgcvit.datasets.checks import TooManyUnreadableError, skip_unreadable
 
-from .made import NAMES, config, cut, pipe, write_ade20k, write_coco, write_turned
+from .made import NAMES, config, cut, write_ade20k, write_coco, write_turned
 
 HARMS = {
-    'missing': (lambda path: path.unlink(), 'files that are missing'),
-    'pipe': (pipe, 'no regular files'),
-    'text': (lambda path: path.write_text('Hello'), 'failed to load image'),
+    'missing': (lambda path: path.unlink(), 'No such file'),
     'cut': (cut, 'failed to load image'),
     'turned': (write_turned, 'it is 30 x 40, annotated as 40 x 30'),
 }
@@ -31,7 +29,7 @@ def build(settings, most=20):
     """Build a data set as the train command does."""
     cfg = config(settings)
     enter_scope(cfg)
-    skip_damaged(cfg, most)
+    skip_unreadable(cfg, most)
     return DATASETS.build(cfg.train_dataloader.dataset)
 
 
@@ -74,7 +72,7 @@ def test_too_many_stop_the_run_in_one_sentence(workers, tmp_path):
     for _ in range(3):
         assert len(list(loader)) == len(NAMES)
     (tmp_path / 'images' / 'c.jpg').write_text('Hello')
-    with pytest.raises(TooManyDamagedError) as error:
+    with pytest.raises(TooManyUnreadableError) as error:
         list(loader)
     assert str(error.value).startswith(f'{tmp_path}/images/c.jpg cannot be loaded (failed to load image')
     assert 'and 1 others could not' in str(error.value)
@@ -93,8 +91,8 @@ def test_too_many_stop_the_run_in_one_sentence(workers, tmp_path):
 def test_the_steps_that_load_are_wrapped_and_no_others(names, wrapped):
     pipeline = [{'type': name} for name in names]
     cfg = config({'type': 'RepeatDataset', 'dataset': {'type': 'CocoDataset', 'pipeline': pipeline}})
-    skip_damaged(cfg, 7)
+    skip_unreadable(cfg, 7)
     found = cfg.train_dataloader.dataset.dataset.pipeline
     if wrapped:
-        assert found[0] == {'type': 'mmgcvit.SkipUnreadable', 'transforms': pipeline[:wrapped], 'damaged_images': 7}
+        assert found[0] == {'type': 'mmgcvit.SkipUnreadable', 'transforms': pipeline[:wrapped], 'unreadable_images': 7}
     assert found[bool(wrapped) :] == pipeline[wrapped:]

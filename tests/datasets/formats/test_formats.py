@@ -53,13 +53,12 @@ def from_roboflow(root):
 
 
 def behind_links(root):
-    """The images elsewhere, and a link that leads round in a circle."""
+    """The images elsewhere."""
     write_coco(root)
     for split in ('train', 'val'):
         elsewhere = root.with_name(f'{root.name}_{split}')
         shutil.move(root / split, elsewhere)
         (root / split).symlink_to(elsewhere)
-    (root / 'round').symlink_to(root)
 
 
 def yolo_of_roboflow(root):
@@ -71,10 +70,10 @@ def yolo_of_roboflow(root):
     (root / 'data.yaml').write_text('train: ../train/images\nval: ../valid/images\nnc: 2\nnames: [disc, square]\n')
 
 
-def yolo_of_another_machine(root):
-    """A list of files, and a path that is not there."""
+def yolo_with_lists(root):
+    """A list of files, names by their numbers, and a path that is not there."""
     write_yolo(root)
-    (root / 'train.txt').write_text(''.join(f'/content/photos/images/{number}.jpg\n' for number in range(6)))
+    (root / 'train.txt').write_text(''.join(f'images/{number}.jpg\n' for number in range(6)))
     (root / 'data.yaml').write_text('path: /content/photos\ntrain: train.txt\nnames: {0: disc, 1: square}\n')
 
 
@@ -104,7 +103,7 @@ FORMATS = {
     write_yolo: ('YOLO', 'boxes'),
     partial(write_yolo, outlines=True): ('YOLO', 'masks'),
     yolo_of_roboflow: ('YOLO', 'boxes'),
-    yolo_of_another_machine: ('YOLO', 'boxes'),
+    yolo_with_lists: ('YOLO', 'boxes'),
     write_voc: ('Pascal VOC', 'boxes'),
     xml_beside_images: ('Pascal VOC', 'boxes'),
 }
@@ -256,52 +255,42 @@ def labels(line):
 
 # What writes the data, what is changed, and a part of the error.
 FAULTS = [
-    (*labels('0 0.5 0.5 0.2\n'), 'labels/0.txt line 1 has 4 numbers; expected CLASS X Y'),
-    (*labels('\n2 .5 .5 .2 .2\n'), 'labels/0.txt line 2: class 2, but names has 2, 0 to 1'),
-    (*labels('0 48 36 20 20\n'), 'line 1: 48 is not from 0 to 1; expected fractions of width and height, not pixels'),
-    (*labels('disc .5 .5 .2 .2\n'), 'line 1: could not convert'),
+    (*labels('0 0.5 0.5 0.2\n'), "labels/0.txt line 1 is '0 0.5 0.5 0.2'; expected CLASS X Y WIDTH HEIGHT"),
+    (*labels('\n2 .5 .5 .2 .2\n'), 'labels/0.txt line 2 is '),
+    (*labels('0 48 36 20 20\n'), 'a class from 0 to 1, and fractions of width and height, not pixels'),
+    (*labels('disc .5 .5 .2 .2\n'), "line 1 is 'disc"),
     (write_yolo, remove('data.yaml'), 'but no data.yaml; expected one with train: images and names'),
-    (write_yolo, remove('labels'), 'none of 6 images has a label file; expected '),
-    (*yaml('train: images\n'), 'data.yaml names no classes; expected names: [cat, dog]'),
-    (*yaml('train: images\nnc: 3\nnames: [a, b]\n'), 'nc is 3, but names has 2'),
-    (*yaml('train: images\nnames: {1: a, 2: b}\n'), 'keys 1, 2; expected 0 to 1'),
-    (*yaml('train: images\nnames: [yes, no]\n'), 'names has yes, no or null'),
-    (*yaml('train: images\nnames: [cat, cat]\n'), 'two classes have the same name'),
-    (*yaml('train: pictures\nnames: [a, b]\n'), 'train is pictures, but there is no '),
+    (write_yolo, remove('labels'), 'no image of train has a label file; expected '),
+    (*yaml('train: images\n'), 'names is None, nc is None; expected as many different names as nc'),
+    (*yaml('train: images\nnc: 3\nnames: [a, b]\n'), "names is ['a', 'b'], nc is 3"),
+    (*yaml('train: images\nnames: {1: a, 2: b}\n'), 'in a list or numbered from 0'),
+    (*yaml('train: images\nnames: [yes, no]\n'), 'yes, no and null in quotes'),
+    (*yaml('train: images\nnames: [cat, cat]\n'), "names is ['cat', 'cat']"),
+    (*yaml('train: pictures\nnames: [a, b]\n'), 'data.yaml: the images pictures are not in '),
     (*yaml('names: [disc, square]\n'), 'names no training images'),
     (*yaml('train: [\n'), 'data.yaml is not valid YAML'),
-    (write_yolo, write_file('images/0.jpg', 'text'), 'images/0.jpg is no whole image'),
-    (write_yolo, write_voc, 'holds YOLO (YAML) and Pascal VOC (XML): move what is not'),
-    (write_voc, remove('Annotations'), 'JPEGImages as in Pascal VOC, but no Annotations/*.xml'),
+    (write_yolo, write_file('images/0.jpg', 'text'), 'images/0.jpg cannot be read'),
+    (write_yolo, write_voc, 'holds several formats, data.yaml, Annotations/0.xml: move what is not'),
     (write_voc, write_file('Annotations/0.xml', '<annotation>'), 'Annotations/0.xml is not valid XML'),
     (
         write_voc,
         write_file('Annotations/0.xml', '<annotation><object><name>a</name></object></annotation>'),
-        '0.xml: object 1 (a) has xmin None',
+        "0.xml: object 1 has the name 'a' and xmin, ymin, xmax, ymax [None",
     ),
-    (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: its image 0.jpg is not in'),
+    (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: there is no image of its name in'),
     (write_voc, write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC annotations'),
-    (write_coco, remove('train'), 'train.json names images that are nowhere in'),
-    (write_coco, write_file('annotations/train.json', '{'), 'train.json: is not valid JSON'),
-    (write_coco, write_file('annotations/train.json', '{"shapes": []}'), 'expected train.json'),
-    (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), 'are both COCO annotations for'),
-    (
-        write_labelled,
-        label_map([[0, 255]]),
-        'no label but 0 and 255, which means not labelled; expected 0 for the first',
-    ),
+    (write_coco, remove('train'), 'train.json names no images in'),
+    (write_coco, write_file('annotations/train.json', '{'), 'not valid JSON'),
+    (write_coco, write_file('annotations/train.json', '{"shapes": []}'), 'expected one file for train'),
+    (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), 'has the COCO annotations'),
+    (write_labelled, label_map([[0, 255]]), 'have the labels [0], for the classes class 0; expected 0 for the first'),
     (write_labelled, label_map([[[0, 1, 2]]]), 'is RGB; expected one channel'),
     (write_labelled, remove('labels/val/5.png'), 'without a segmentation map of their name: images/val/5.jpg'),
-    (write_labelled, write_file('classes.txt', 'background\ndisc\n'), 'labels up to 2, but only 2 classes have names'),
+    (write_labelled, write_file('classes.txt', 'background\ndisc\n'), 'labels [0, 1, 2], for the classes background'),
     (write_labelled, remove('labels'), 'expected COCO annotations'),
     (write_folders, remove('train/disc'), 'holds 4 images; expected COCO annotations'),
-    (
-        write_folders,
-        lambda root: (root / 'val/disc').rename(root / 'val/dics'),
-        'val has folders of no class of train',
-    ),
+    (write_folders, lambda root: (root / 'val/disc').rename(root / 'val/a'), 'val has folders of no class of train'),
     (write_folders, write_file('train/disc/a.csv', 'a'), 'a.csv, which do not say what is on them'),
-    (Path.mkdir, write_file('a.zip', ''), 'holds 0 images and a.zip, which do not say'),
     (Path.mkdir, Path.rmdir, 'is not there'),
 ]
 
