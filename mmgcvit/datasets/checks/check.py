@@ -1,12 +1,12 @@
 """Check all data sets of a config: whole annotation files and lists of files, then single images."""
 
-import os
 import random
 import re
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from math import inf
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
@@ -43,9 +43,7 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
     for settings, kind, is_scored in datasets_of(cfg, loaders):
         if kind is None:
             which = f'{settings.type} ({settings.get("data_root")})'
-            report.notes.append(
-                f'{which} is not checked: only local files in the formats of COCO, ADE20K and ImageNet are'
-            )
+            report.notes.append(f'{which} is not checked: only local data as in COCO, ADE20K and ImageNet are')
             continue
         # Its paths are joined and its classes known; it loads no data.
         dataset = DATASETS.build({**settings, 'pipeline': [], 'lazy_init': True})
@@ -76,7 +74,7 @@ def check_images(
         # With a generator of its own: training's random numbers stay as they are.
         images = random.Random().sample(images, num_images)
     task = progress.add_task(place_of(dataset), total=len(images))
-    with warnings.catch_warnings(), ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(MAX_THREADS) as pool:
         # Pillow warns about odd metadata and large images.
         warnings.simplefilter('ignore')
         for issues in pool.map(check, images):
@@ -94,10 +92,7 @@ def check_outputs(dataset: BaseDataset, kind: str, cfg: Config, report: Report) 
         if HEAD.search(setting) and isinstance(head, dict) and 'num_classes' in head and not head.get('class_agnostic')
     }
     # A classifier may have outputs without a class.
-    wrong = [
-        f'{setting}={number}'
-        for setting, number in outputs.items()
-        if number < num_classes or (number > num_classes and kind != 'imagenet')
-    ]
+    most = inf if kind == 'imagenet' else num_classes
+    wrong = [f'{setting}={number}' for setting, number in outputs.items() if not num_classes <= number <= most]
     if wrong and num_classes:
         report.add(OTHER_NUM_CLASSES, place_of(dataset), [f'{num_classes} classes, and {", ".join(wrong)}'])

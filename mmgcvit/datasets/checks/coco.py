@@ -101,10 +101,7 @@ def check_coco(
         ids = {number for number, name in names.items() if name in classes}
         objects = [each for each in content['annotations'] if each['image_id'] in sizes and each['category_id'] in ids]
         has_masks = any(step.get('with_mask') for step in steps_of(settings))
-        found = (
-            check_entries(content, sizes, classes, is_scored),
-            check_objects(objects, sizes, has_masks, is_scored),
-        )
+        found = check_entries(content, sizes, classes, is_scored), check_objects(objects, sizes, has_masks, is_scored)
         for issue, examples in chain(*found):
             report.add(issue, place, examples)
         counts = Counter(names[each['category_id']] for each in objects)
@@ -179,9 +176,5 @@ def is_mask(mask: Any, width: int, height: int) -> bool:
         counts = mask.get('counts')
         is_whole = isinstance(counts, str) or (bool(counts) and sum(counts) == height * width)
         return mask.get('size') == [height, width] and is_whole
-    return (
-        isinstance(mask, list)
-        and bool(mask)
-        and all(isinstance(each, list) for each in mask)
-        and isfinite(sum(chain(*mask)))
-    )
+    are_lists = isinstance(mask, list) and all(isinstance(each, list) for each in mask)
+    return are_lists and bool(mask) and isfinite(sum(chain(*mask)))
