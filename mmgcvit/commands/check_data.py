@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> int | None:
         raise UserError(f'--contact-sheet {sheet}: expected a {", ".join(PICTURES)} file in an existing folder')
     cfg = read_config(args.config, overrides(args.cfg_options))
     from ..datasets.checks import check_datasets
-    from ..datasets.checks.presence import check_presence
+    from ..datasets.checks.sources import check_presence
 
     check_presence(cfg, LOADERS)
     enter_scope(cfg)

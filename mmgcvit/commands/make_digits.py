@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
         print(f'{args.out} is up to date')
         return
     from ..datasets.digits import SceneComposer, write_ade20k, write_coco, write_imagenet
-    from ..datasets.pages import compose_page, labels_of_page
+    from ..datasets.pages import compose_page, label_page
 
     with atomic_folder(args.out, OPTIONS_FILE, options) as folder:
         for split, num_images in (('train', args.train), ('val', args.val)):
@@ -59,5 +59,5 @@ def main(args: argparse.Namespace) -> None:
             write_imagenet(folder / 'imagenet', single, split, COPIES[split])
             of_pages = SceneComposer(split, PAGE_SIZE, args.seed)
             pages = (compose_page(of_pages) for _ in range(PAGES * num_images))
-            write_ade20k(folder / 'pages', pages, split, labels_of_page)
+            write_ade20k(folder / 'pages', pages, split, label_page)
     print(f'{args.out}: {args.train} training and {args.val} validation images')

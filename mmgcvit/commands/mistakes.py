@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch_size=1, worst=0)
     resolve_out_dir(args)
     check_source(args.config, args.checkpoint)
-    from ..datasets.checks.presence import check_presence
+    from ..datasets.checks.sources import check_presence
     from ..inference.loading import format_device, load_for_command, silence_output
     from ..inference.outputs import check_out_dir
     from ..visualization.ground_truth import build_dataset

@@ -43,16 +43,9 @@ class Scene:
 
 
 class SceneComposer:
-    """Endless scenes of one split, ``'train'`` or ``'val'``, the same for the same seed.
-
-    The size is the side of the images in pixels, at least 32, where no other shape is asked for.
-    """
+    """Endless scenes of ``'train'`` or ``'val'``, the same for the same seed; ``size``, at least 32, is their side."""
 
     def __init__(self, split: str, size: int = 256, seed: int = 0) -> None:
-        if split not in SPLITS:
-            raise ValueError(f'unknown split {split!r}; choose one of {SPLITS}')
-        if size < 32:
-            raise ValueError(f'size is {size}; expected at least 32 px')
         self.size = size
         digits = load_digits()
         self.ink = (digits.images / digits.images.max()).astype(np.float32)
@@ -68,12 +61,12 @@ class SceneComposer:
 
     def compose(self, shape: tuple[int, int] | None = None, smallest: int = 3, largest: int = 9) -> Scene:
         """Draw one to five digits, whose scans have such sides, in sixteenths of the image's shorter side."""
-        image = self.dark_noise(shape)
+        image = self.make_background(shape)
         occupied = np.zeros(image.shape[:2], dtype=bool)
         unclear = occupied.copy()
         labels, masks, scans = [], [], []
         for scan in self.rng.choice(self.scans, size=self.rng.integers(1, MAX_DIGITS, endpoint=True), replace=False):
-            ink = self.drawn_into(image, scan, occupied, smallest, largest)
+            ink = self.draw_scan(image, scan, occupied, smallest, largest)
             if ink is None:
                 continue
             mask = ink >= DIGIT_INK
@@ -86,11 +79,11 @@ class SceneComposer:
 
     def compose_one(self, scan: int, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Draw one scan alone, filling most of the image: (height, width, 3), RGB; square without a shape."""
-        image = self.dark_noise(shape)
-        self.drawn_into(image, scan, np.zeros(image.shape[:2], dtype=bool), smallest=11, largest=16)
+        image = self.make_background(shape)
+        self.draw_scan(image, scan, np.zeros(image.shape[:2], dtype=bool), smallest=11, largest=16)
         return image.round().astype(np.uint8)
 
-    def drawn_into(
+    def draw_scan(
         self, image: NDArray[np.float32], scan: int, occupied: NDArray[np.bool_], smallest: int, largest: int
     ) -> NDArray[np.float32] | None:
         """Draw a scan, in a bright colour, where no other digit is: its ink from 0 to 1, None without a place."""
@@ -110,7 +103,7 @@ class SceneComposer:
                 return ink
         return None
 
-    def dark_noise(self, shape: tuple[int, int] | None = None) -> NDArray[np.float32]:
+    def make_background(self, shape: tuple[int, int] | None = None) -> NDArray[np.float32]:
         """A dark background: (height, width, 3), values from 0 to 255."""
         shade = self.rng.uniform(10, 50, size=3)
         noise = self.rng.normal(shade, 12, size=(*(shape or (self.size, self.size)), 3))
@@ -131,8 +124,8 @@ def write_coco(
 ) -> None:
     """Write ``<root>/<split>2017/*.jpg`` and ``<root>/annotations/instances_<split>2017.json``.
 
-    Masks are RLE, or polygons, which lose the holes of 0, 6, 8 and 9. The key ``scan`` beside COCO's own is the digit's
-    index in scikit-learn's data set. ``choose`` gives a digit's place among the categories.
+    Masks are RLE, or polygons, which lose the holes of 0, 6, 8 and 9. The key ``scan`` is the digit's index in
+    scikit-learn's data set. ``choose`` gives the index of a digit's category.
     """
     content: dict[str, Any] = {'images': [], 'annotations': [], 'categories': [*categories]}
     for image_id, scene in enumerate(scenes, start=1):
@@ -165,12 +158,17 @@ def find_polygons(mask: NDArray[np.bool_]) -> list[list[float]]:
     return [outline.ravel().astype(float).tolist() for outline in outlines if len(outline) > 2]
 
 
-def digits_and_background(scene: Scene) -> NDArray[np.uint8]:
-    """A scene's labels per pixel, (height, width): 0 not labelled (blurred edges), 1 background, 2 to 11 the digits."""
-    labels = np.full(scene.unclear.shape, BACKGROUND, dtype=np.uint8)
+def label_digits(scene: Scene) -> NDArray[np.uint8]:
+    """Draw a scene's labels, (height, width): 0 not labelled (blurred edges), 1 background, 2 to 11 the digits."""
+    background = np.full(scene.unclear.shape, BACKGROUND, dtype=np.uint8)
+    return draw_labels(scene, background, [FIRST_DIGIT + label for label in scene.labels])
+
+
+def draw_labels(scene: Scene, labels: NDArray[np.uint8], values: Iterable[int]) -> NDArray[np.uint8]:
+    """Draw a value for each object into the labels of a background, and 0 into blurred edges."""
     labels[scene.unclear] = UNLABELLED
-    for label, mask in zip(scene.labels, scene.masks, strict=True):
-        labels[mask] = FIRST_DIGIT + label
+    for value, mask in zip(values, scene.masks, strict=True):
+        labels[mask] = value
     return labels
 
 
@@ -178,7 +176,7 @@ def write_ade20k(
     root: Path,
     scenes: Iterable[Scene],
     split: str,
-    label_map: Callable[[Scene], NDArray[np.uint8]] = digits_and_background,
+    label_map: Callable[[Scene], NDArray[np.uint8]] = label_digits,
 ) -> None:
     """Write ``<root>/images/<folder>/ADE_<split>_*.jpg`` and ``<root>/annotations/<folder>/ADE_<split>_*.png``."""
     for number, scene in enumerate(scenes, start=1):

@@ -14,23 +14,20 @@ from numpy.typing import NDArray
 
 from ..files import write_image
 from .classes import COCO_CATEGORIES
-from .digits import SPLITS, UNLABELLED, Scene, SceneComposer, write_ade20k, write_coco
+from .digits import SPLITS, Scene, SceneComposer, draw_labels, write_ade20k, write_coco
 
 NUM_COCO_IMAGES, NUM_ADE20K_IMAGES = {'train': 16, 'val': 6}, {'train': 8, 'val': 4}
 # Height and width as they are common in the data set, one after the other.
 COCO_SHAPES = ((480, 640), (640, 480), (427, 640), (640, 427), (640, 640), (360, 640))
-# Smallest and largest digits in sixteenths of the shorter side; all digits of every fifth image are small.
-DIGIT_SIDES = ((2, 9), (1, 1))
 ADE20K_SHAPES = ((512, 683), (683, 512), (512, 512), (450, 600))
 IMAGENET_SHAPES = ((48, 64), (64, 48), (56, 56))
-IMAGENET_NAMES = {'train': '{folder}_{number}.JPEG', 'val': 'ILSVRC2012_val_{number:08d}.JPEG'}
 
 
 def write_miniature_coco(root: Path, categories: Sequence[dict[str, Any]] = COCO_CATEGORIES, seed: int = 0) -> None:
     """Write ``<root>/{train,val}2017/*.jpg`` and ``<root>/annotations/instances_{train,val}2017.json``."""
     for split, number in NUM_COCO_IMAGES.items():
         composer = SceneComposer(split, seed=seed)
-        scenes = (composer.compose(COCO_SHAPES[i % len(COCO_SHAPES)], *DIGIT_SIDES[i % 5 == 0]) for i in range(number))
+        scenes = (composer.compose(COCO_SHAPES[i % len(COCO_SHAPES)], smallest=2) for i in range(number))
         choose = partial(composer.class_of, num_classes=len(categories))
         write_coco(root, scenes, split, categories, choose, with_polygons=True)
 
@@ -43,18 +40,15 @@ def write_miniature_ade20k(root: Path, num_classes: int = 150, seed: int = 0) ->
     for split, number in NUM_ADE20K_IMAGES.items():
         composer = SceneComposer(split, seed=seed)
         scenes = (composer.compose(ADE20K_SHAPES[i % len(ADE20K_SHAPES)]) for i in range(number))
-        write_ade20k(root, scenes, split, partial(with_horizon, composer=composer, num_classes=num_classes))
+        write_ade20k(root, scenes, split, partial(label_horizon, composer=composer, num_classes=num_classes))
 
 
-def with_horizon(scene: Scene, composer: SceneComposer, num_classes: int) -> NDArray[np.uint8]:
-    """A scene's labels per pixel, (height, width): two classes above and below a horizon, a class for each digit."""
+def label_horizon(scene: Scene, composer: SceneComposer, num_classes: int) -> NDArray[np.uint8]:
+    """Draw a scene's labels, (height, width): two classes above and below a horizon, a class for each digit."""
     above, below = composer.rng.integers(1, num_classes, size=2, endpoint=True)
     labels = np.full(scene.unclear.shape, above, dtype=np.uint8)
     labels[len(labels) // 2 :] = below
-    labels[scene.unclear] = UNLABELLED
-    for digit, mask in zip(scene.labels, scene.masks, strict=True):
-        labels[mask] = 1 + composer.class_of(digit, num_classes)
-    return labels
+    return draw_labels(scene, labels, [1 + composer.class_of(digit, num_classes) for digit in scene.labels])
 
 
 def write_miniature_imagenet(root: Path, folders: Sequence[str], seed: int = 0, per_folder: int = 1) -> None:
@@ -64,5 +58,4 @@ def write_miniature_imagenet(root: Path, folders: Sequence[str], seed: int = 0, 
         scans = {digit: [scan for scan in composer.scans if composer.digits[scan] == digit] for digit in range(10)}
         for number, folder in enumerate([*folders] * per_folder):
             image = composer.compose_one(composer.rng.choice(scans[number % 10]), IMAGENET_SHAPES[number % 3])
-            name = IMAGENET_NAMES[split].format(folder=folder, number=number + 1)
-            write_image(root / split / folder / name, image[..., ::-1])
+            write_image(root / split / folder / f'{folder}_{number + 1}.JPEG', image[..., ::-1])

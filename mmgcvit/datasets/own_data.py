@@ -4,13 +4,14 @@ import re
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 import torch
 from mmengine.config import Config
 
 from ..config import config_path, names_read, settings_in
-from ..errors import UserError, counted, printable, suggest
+from ..errors import UserError, counted, printable
 from ..files import absolute_path, find_free_path, write_text
 from .checks.sources import leaf_datasets
 from .formats import DatasetInfo, write_annotations
@@ -44,19 +45,16 @@ RECIPES = {
         'classify', 'a classifier', 'custom_cls', 'gcvit_{}_in1k', 'gcvit_digits_cls', 64, sizes=tuple(SIZES)
     ),
 }
-TASKS = tuple(dict.fromkeys(recipe.task for recipe in RECIPES.values()))
 # A template of its own on the smallest network.
 MINI_TEMPLATES = {'custom_coco_boxonly': 'custom_coco_small'}
 # The template's learning rate is too low for the smallest classifier.
 MINI_RATE = 1e-3
 # By default a network sees so many images, in at least so many epochs.
 SEEN, SEEN_BY_MINI, MIN_EPOCHS = 6000, 1600, 12
-MIN_IMAGE_SIZE = 32
 # The folder of the config in its work dir; with --overwrite made2, as the earlier run's config names files in made.
 MADE = 'made'
 # Arguments of transforms that are sizes in pixels.
 PIXELS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
-LINE_WIDTH = 100
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -77,18 +75,8 @@ def make_config(
 ) -> tuple[Path, str]:
     """Write the config that trains on a data set, and the annotation files it needs, into a work dir.
 
-    The data set gets a validation split where it has none. Nothing in the work dir is replaced.
-
-    Args:
-        dataset: What the folder of data holds.
-        work_dir: The folder of the run; default: ``work_dirs/`` and the name of the data's.
-        task: ``'detect'``, ``'segment'`` or ``'classify'``; default: the first that the data allow.
-        size: ``'mini'``, ``'tiny'``, ``'small'`` or ``'base'``, to classify also ``'xxtiny'``, ``'xtiny'`` and
-            ``'large'``; default: ``'tiny'`` with a GPU, else ``'mini'``.
-        epochs: Passes over the training images; default: by their number.
-        image_size: The short side that images are resized to, in pixels; default: the template's.
-        pretrained: The backbone's weights: a file, an address, ``timm://NAME``, or ``'none'`` for random ones; default:
-            those released for the size, or the demo's.
+    The data set gets a validation split where it has none. Nothing in the work dir is replaced. The arguments are the
+    options of ``mmgcvit train``.
 
     Returns:
         The path of the config, and what is trained, in words.
@@ -96,11 +84,18 @@ def make_config(
     Raises:
         UserError: An argument is not among those allowed, or there are too few images.
     """
-    kind = choose_kind(dataset, task)
-    recipe = RECIPES[kind]
+    recipe = next((RECIPES[kind] for kind in dataset.kinds if task in (None, RECIPES[kind].task)), None)
+    if recipe is None:
+        possible = ' or '.join(dict.fromkeys(RECIPES[kind].task for kind in dataset.kinds))
+        raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations to {task}; expected --task {possible}')
     size = size or ('tiny' if torch.cuda.is_available() else MINI)
-    check_options(recipe, size, epochs, image_size)
-    weights = find_weights(str(pretrained)) if pretrained is not None else None
+    if size not in (MINI, *recipe.sizes):
+        raise UserError(f'--size {size}: to {recipe.task} there are {", ".join((MINI, *recipe.sizes))}')
+    weights = str(pretrained)
+    if pretrained is not None and weights != 'none' and '://' not in weights:
+        weights = str(absolute_path(Path(weights).expanduser()))
+        if not Path(weights).is_file():
+            raise UserError(f'--pretrained {weights}: no such file; expected one, an address, timm://NAME or none')
     name, work_dir = get_run(dataset, work_dir)
     if absolute_path(work_dir).resolve().is_relative_to(absolute_path(dataset.folder).resolve()):
         raise UserError(f'{work_dir} would be within the data; start in another folder, or name one by --work-dir')
@@ -113,9 +108,9 @@ def make_config(
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
     scale_images(cfg, image_size / cfg.image_size)
     length = set_length(cfg, len(dataset.splits['train'].names), epochs, SEEN_BY_MINI if size == MINI else SEEN)
-    set_data(cfg, dataset, folder)
+    set_data(cfg, dataset)
     if pretrained is not None:
-        cfg.model.backbone.init_cfg = weights and {'type': 'Pretrained', 'checkpoint': weights}
+        cfg.model.backbone.init_cfg = None if weights == 'none' else {'type': 'Pretrained', 'checkpoint': weights}
         cfg.load_from = None
     path = folder / f'{name}.py'
     write_text(path, format_config(base, cfg, absolute_path(dataset.folder)))
@@ -125,37 +120,6 @@ def make_config(
     )
 
 
-def choose_kind(dataset: DatasetInfo, task: str | None) -> str:
-    """The kind of annotations to learn for a task, by default the first."""
-    kind = next((kind for kind in dataset.kinds if task in (None, RECIPES[kind].task)), None)
-    if kind is None:
-        possible = ' or '.join(dict.fromkeys(RECIPES[kind].task for kind in dataset.kinds))
-        raise UserError(f'{dataset.folder} ({dataset.format}) has no annotations to {task}; expected --task {possible}')
-    return kind
-
-
-def check_options(recipe: Recipe, size: str, epochs: int | None, image_size: int | None) -> None:
-    """Raise a UserError for a size that there is not, or numbers that are too small."""
-    sizes = (MINI, *recipe.sizes)
-    if size not in sizes:
-        raise UserError(f'--size {size}: to {recipe.task} there are {", ".join(sizes)}{suggest(size, sizes)}')
-    for option, value, least in (('epochs', epochs, 1), ('image-size', image_size, MIN_IMAGE_SIZE)):
-        if value is not None and value < least:
-            raise UserError(f'--{option} {value}: expected at least {least}')
-
-
-def find_weights(pretrained: str) -> str | None:
-    """The weights to start from as a config names them, None for random ones."""
-    if pretrained.lower() == 'none' or '://' in pretrained:
-        return pretrained if '://' in pretrained else None
-    path = absolute_path(Path(pretrained).expanduser())
-    if not path.is_file():
-        raise UserError(
-            f'--pretrained {pretrained}: there is no such file; expected one, an address, timm://NAME or none'
-        )
-    return str(path)
-
-
 def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
     """The path of a template, and its settings with a network of a size."""
     is_mini = size == MINI
@@ -163,20 +127,18 @@ def load_template(recipe: Recipe, size: str) -> tuple[str, Config]:
     base = config_path(f'{template}.py')
     cfg = Config.fromfile(base)
     if template == recipe.template:
-        # The template is of the tiny network: set another, and in that what the template changes.
+        # The template is of the tiny network: change what another network has otherwise, then what the template has.
         sized = f'demo/{recipe.mini}.py' if is_mini else f'{recipe.full.format(SIZES[size])}.py'
         tiny, network = (Config.fromfile(config_path(name)) for name in (f'{recipe.full.format("t")}.py', sized))
-        changed = find_overrides(tiny.to_dict(), cfg.to_dict())
-        if is_mini:
-            changed['model'].pop('backbone', None)  # the template's windows are for larger networks
-            if 'size' in (cfg.model.get('data_preprocessor') or {}):  # the demo's are for smaller images
-                changed['model']['data_preprocessor'] = {'size': cfg.model.data_preprocessor.size}
-            for name in LOADERS:
-                if 'batch_size' not in changed[name]:
-                    cfg[name].update(batch_size=network[name].batch_size, num_workers=2)
+        of_size, of_template = (find_overrides(tiny.to_dict(), each.to_dict()) for each in (network, cfg))
+        of_size.get('model', {}).pop('data_preprocessor', None)  # the demo's images are smaller
+        of_template['model'].pop('backbone', None)  # the template's windows are for larger networks
         for name in ('model', 'optim_wrapper', 'custom_hooks', 'auto_scale_lr') if is_mini else ('model',):
-            network.merge_from_dict({name: changed[name]} if name in changed else {})
-            cfg[name] = network.get(name)
+            for changed in (of_size, of_template):
+                cfg.merge_from_dict({name: changed[name]} if name in changed else {})
+        for name in LOADERS if is_mini else ():
+            if 'batch_size' not in of_template[name]:
+                cfg[name].update(batch_size=network[name].batch_size, num_workers=2)
     if is_mini:
         cfg.model.backbone.init_cfg = None
         cfg.load_from = config_path(f'demo/weights/{recipe.mini}.safetensors')
@@ -221,26 +183,23 @@ def scale_images(cfg: Config, ratio: float) -> None:
 
 def set_length(cfg: Config, num_images: int, epochs: int | None, num_seen: int) -> str:
     """Set epochs or iterations, the interval of about a dozen validations, and the schedules; the length in words."""
-    length = epochs or max(MIN_EPOCHS, ceil(num_seen / num_images))
-    unit = 'max_iters' if 'max_iters' in cfg.train_cfg else 'max_epochs'
-    interval = max(1, length // 12)
-    if unit == 'max_iters':
+    length, by_iters = epochs or max(MIN_EPOCHS, ceil(num_seen / num_images)), 'max_iters' in cfg.train_cfg
+    if by_iters:
         length *= ceil(num_images / cfg.train_dataloader.batch_size)
-        interval = max(1, length // 10)
-        cfg.default_hooks.logger.interval = min(50, interval)
-    cfg.train_cfg.update({unit: length, 'val_interval': interval})
+        cfg.default_hooks.logger.interval = max(1, min(50, length // 10))
+    interval = max(1, length // (10 if by_iters else 12))
+    cfg.train_cfg.update({'max_iters' if by_iters else 'max_epochs': length, 'val_interval': interval})
     cfg.default_hooks.checkpoint.update(interval=interval, save_best='auto')
     warm_up, decay = cfg.param_scheduler
-    warm_up.end, decay.end = max(2, length // 20) if unit == 'max_iters' else min(2, length), length
+    warm_up.end, decay.end = max(2, length // 20) if by_iters else min(2, length), length
     if 'milestones' in decay:
         decay.milestones = sorted({max(1, length * 2 // 3), max(1, length * 11 // 12)})
-    return counted(length, 'iteration' if unit == 'max_iters' else 'epoch')
+    return counted(length, 'iteration' if by_iters else 'epoch')
 
 
-def set_data(cfg: Config, dataset: DatasetInfo, folder: Path) -> None:
+def set_data(cfg: Config, dataset: DatasetInfo) -> None:
     """Set the splits of a data set, and its classes."""
-    has_own_files = dataset.splits['train'].file.parent != folder
-    root = absolute_path(dataset.folder if has_own_files else folder)
+    root = absolute_path(dataset.folder)
 
     def get_name(path: Path) -> str:
         return str(path.relative_to(root) if path.is_relative_to(root) else path)
@@ -268,41 +227,19 @@ def format_config(base: str, cfg: Config, data: Path) -> str:
     overrides = find_overrides(Config.fromfile(base).to_dict(), cfg.to_dict())
     # Not the variables from which templates make their settings.
     read = names_read() | {'data_preprocessor'}
-    lines = {name: format_value(value) for name, value in overrides.items() if name in read}
-    for name in ('dataloader', 'evaluator'):
-        if f'val_{name}' in lines and cfg[f'test_{name}'] == cfg[f'val_{name}']:
-            lines.pop(f'test_{name}', None)  # behind the other
-            lines[f'test_{name}'] = f'val_{name}'
-    text = ''.join(f'{name} = {value}\n' for name, value in lines.items())
+    settings = {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in read}
+    text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
     return f"""# Made by mmgcvit train --data for the data in {printable(str(data))}.
 # Edit it and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 _base_ = {base!r}
 {text}"""
 
 
-def format_value(value: Any, indent: str = '') -> str:
-    """A setting as configs are written. mmengine's own text puts each number of a size on a line of its own."""
-    inner = f'{indent}    '
-    if isinstance(value, dict) and all(str(name).isidentifier() for name in value):
-        opening, closing, items = 'dict(', ')', [f'{name}={format_value(each, inner)}' for name, each in value.items()]
-    elif isinstance(value, list):
-        opening, closing, items = '[', ']', [format_value(each, inner) for each in value]
-    else:
-        return repr(value)
-    line = f'{opening}{", ".join(items)}{closing}'
-    if len(indent) + len(line) <= LINE_WIDTH and '\n' not in line:
-        return line
-    return ''.join([f'{opening}\n', *(f'{inner}{item},\n' for item in items), f'{indent}{closing}'])
-
-
 def describe_weights(cfg: Config) -> str:
     """What a training starts from, and what that means."""
     if cfg.get('load_from'):
-        return (
-            'a model of digits that comes with mmgcvit: for a first look in minutes. Good scores want a larger '
-            '--size, and a GPU'
-        )
-    if cfg.model.backbone.init_cfg:
-        checkpoint = cfg.model.backbone.init_cfg.checkpoint
-        return f'the weights {checkpoint}{", which are not for commercial use" if "nvidia" in checkpoint else ""}'
-    return 'random weights: scores will be low unless there are many thousand images; --pretrained names others'
+        return 'a model of digits that comes with mmgcvit, for a first look; good scores need a larger --size and a GPU'
+    if not cfg.model.backbone.init_cfg:
+        return 'random weights: scores will be low unless there are many thousand images; --pretrained names others'
+    weights = cfg.model.backbone.init_cfg.checkpoint
+    return f'the weights {weights}{", which are not for commercial use" if "nvidia" in weights else ""}'

@@ -7,7 +7,7 @@ are scans of a 6, turned or not, as often on pages that lie one way as on those 
 import numpy as np
 from numpy.typing import NDArray
 
-from .digits import DIGIT_INK, Scene, SceneComposer
+from .digits import DIGIT_INK, Scene, SceneComposer, draw_labels
 
 CELLS = 3  # along a side of the page
 # Digits that show which way up they are, and those that do not; how many of each are on a page.
@@ -21,7 +21,7 @@ SMALLEST, LARGEST = 12, 16
 
 def compose_page(composer: SceneComposer) -> Scene:
     """Draw a page, half of the time upside down, each digit in its own cell; labels: + 1 upside down, + 2 of 6, 9."""
-    image, rng = composer.dark_noise(), composer.rng
+    image, rng = composer.make_background(), composer.rng
     side = composer.size // CELLS
     inside = side - 2 * MARGIN
     nothing = np.zeros((inside, inside), dtype=bool)
@@ -34,7 +34,7 @@ def compose_page(composer: SceneComposer) -> Scene:
         top, left = side * np.array(divmod(place, CELLS)) + MARGIN
         cell = np.s_[top : top + inside, left : left + inside]
         turn = -1 if upside_down != (digit == 9) else 1  # what is drawn into the turned cell is turned
-        ink = composer.drawn_into(image[cell][::turn, ::turn], scan, nothing, SMALLEST, LARGEST)
+        ink = composer.draw_scan(image[cell][::turn, ::turn], scan, nothing, SMALLEST, LARGEST)
         masks.append(np.zeros(image.shape[:2], dtype=bool))
         masks[-1][cell] = ink[::turn, ::turn] >= DIGIT_INK
         labels.append(upside_down + 2 * told)
@@ -42,9 +42,6 @@ def compose_page(composer: SceneComposer) -> Scene:
     return Scene(image.round().astype(np.uint8), labels, np.stack(masks), scans, np.zeros_like(masks[0]))
 
 
-def labels_of_page(scene: Scene) -> NDArray[np.uint8]:
-    """A page's labels per pixel, (height, width): 0 not labelled, which is all but digits, then from 1."""
-    labels = np.zeros(scene.unclear.shape, dtype=np.uint8)
-    for label, mask in zip(scene.labels, scene.masks, strict=True):
-        labels[mask] = 1 + label
-    return labels
+def label_page(scene: Scene) -> NDArray[np.uint8]:
+    """Draw a page's labels, (height, width): 0 not labelled, which is all but digits, then from 1."""
+    return draw_labels(scene, np.zeros(scene.unclear.shape, np.uint8), [1 + label for label in scene.labels])

@@ -11,8 +11,7 @@ from rich.progress import Progress
 
 from ..config import enter_scope, read_config
 from ..datasets.checks import check_datasets
-from ..datasets.checks.presence import check_presence
-from ..datasets.checks.sources import settings_of
+from ..datasets.checks.sources import check_presence, settings_of
 from ..device import check_gpus, use_device
 from ..errors import UserError
 from ..files import check_writable

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import read_config
-from ..datasets.checks import skip_damaged
+from ..datasets.checks import skip_unreadable
 from ..datasets.checks.sources import settings_of
 from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
@@ -68,7 +68,7 @@ def train(
     choose_checkpoint(cfg, resume)
     if not overwrite and not (cfg.get('resume') and cfg.load_from):
         require_unused(cfg.work_dir)
-    skip_damaged(cfg, settings_of(cfg)['damaged_images'])
+    skip_unreadable(cfg, settings_of(cfg)['unreadable_images'])
     call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
     trusted = [cfg.load_from] if trust_checkpoint and cfg.get('load_from') else []
     with ExitStack() as stack:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mmgcvit.datasets.digits import DIGIT_INK, SceneComposer
-from mmgcvit.datasets.pages import CELLS, LARGEST, MARGIN, SMALLEST, TELLING, compose_page, labels_of_page
+from mmgcvit.datasets.pages import CELLS, LARGEST, MARGIN, SMALLEST, TELLING, compose_page, label_page
 
 CELL = 24
 PAGES = 400
@@ -28,13 +28,18 @@ def is_turned(ink, mask):
     raise AssertionError('no mask of this scan')
 
 
-def test_by_itself_a_6_or_9_does_not_tell_which_way_up_it_is_and_the_others_do():
+def test_a_6_or_9_alone_does_not_tell_which_way_up_it_is_the_others_do_and_each_has_its_cell():
     composer, counts = SceneComposer('train', CELLS * CELL), Counter()
     for _ in range(PAGES):
         page = compose_page(composer)
         (upside_down,) = {label % 2 for label in page.labels}
+        assert not label_page(page)[~page.masks.any(0)].any()
+        assert len({(*(np.argwhere(mask)[0] // CELL),) for mask in page.masks}) == len(page.labels)
         for label, scan, mask in zip(page.labels, page.scans, page.masks, strict=True):
             turned = is_turned(composer.ink[scan], mask)
+            assert {*label_page(page)[mask]} == {1 + label}
+            low, high = np.argwhere(mask).min(0), np.argwhere(mask).max(0)
+            assert ((low // CELL == high // CELL) & (low % CELL >= MARGIN) & (high % CELL < CELL - MARGIN)).all()
             if label < 2:
                 assert composer.digits[scan] in TELLING
                 assert turned == upside_down
@@ -44,19 +49,3 @@ def test_by_itself_a_6_or_9_does_not_tell_which_way_up_it_is_and_the_others_do()
     # 4 on a page: were they all alike, a share of a quarter would deviate by sqrt(3 / 16 / PAGES) = 0.022.
     assert len(counts) == 4
     assert all(abs(count / counts.total() - 0.25) < 5 * 0.022 for count in counts.values())
-
-
-def test_each_digit_lies_inside_a_cell_of_its_own_and_is_labelled_there():
-    composer = SceneComposer('val', CELLS * CELL)
-    for _ in range(20):
-        page = compose_page(composer)
-        cells = set()
-        for label, mask in zip(page.labels, page.masks, strict=True):
-            assert {*labels_of_page(page)[mask]} == {1 + label}
-            rows, columns = np.nonzero(mask)
-            cells.add((rows[0] // CELL, columns[0] // CELL))
-            for places in (rows, columns):
-                assert len({*(places // CELL)}) == 1
-                assert MARGIN <= (places % CELL).min() <= (places % CELL).max() < CELL - MARGIN
-        assert len(cells) == len(page.labels)
-        assert not labels_of_page(page)[~page.masks.any(0)].any()

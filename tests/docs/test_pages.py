@@ -9,8 +9,7 @@ import pytest
 
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.config import read_config
-from mmgcvit.datasets.checks.presence import local_paths
-from mmgcvit.datasets.checks.sources import leaf_datasets
+from mmgcvit.datasets.checks.sources import leaf_datasets, local_paths
 
 from ..conftest import ROOT
 from .commands_page import PAGE, written_anew

@@ -55,7 +55,7 @@ def compose_clip():
     """Frames (height, width, 3), blue, green, red, and the objects in each; of scans that no training has seen."""
     composer = SceneComposer('val', SIZE)
     rng = np.random.default_rng(0)
-    ground = composer.dark_noise(None)
+    ground = composer.make_background(None)
     actors = [Actor(composer.ink[scan], rng) for scan in rng.choice(composer.scans, DIGITS, replace=False)]
     frames, truth = [], []
     for time in range(FRAMES):

@@ -28,7 +28,7 @@ def page_of(height, width):
     The image (height, width, 3); the digits (n,); and for each pixel the number of its digit from 1, or 0.
     """
     composer = SceneComposer('val')
-    rng, image = composer.rng, composer.dark_noise((height, width))
+    rng, image = composer.rng, composer.make_background((height, width))
     digits, numbers = [], np.zeros((height, width), np.int32)
     while len(digits) < height * width // PAGE_OF_A_DIGIT:
         scan, side = rng.choice(composer.scans), rng.integers(SMALLEST, LARGEST, endpoint=True)

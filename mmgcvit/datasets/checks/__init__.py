@@ -4,7 +4,7 @@ Begin with ``check.py``; ``coco.py`` and ``images.py`` hold the tables of issues
 """
 
 from .check import check_datasets
-from .loading import TooManyDamagedError, skip_damaged
+from .loading import TooManyUnreadableError, skip_unreadable
 from .report import Report
 
-__all__ = ['Report', 'TooManyDamagedError', 'check_datasets', 'skip_damaged']
+__all__ = ['Report', 'TooManyUnreadableError', 'check_datasets', 'skip_unreadable']

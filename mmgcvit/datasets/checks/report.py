@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-NUM_EXAMPLES = 3
+from ...errors import shorten
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,6 @@ class Report:
         sentences = []
         for (place, issue), examples in self.found.items():
             number = f'{len(examples)} of them: ' if len(examples) > 1 else ''
-            more = ', ...' if len(examples) > NUM_EXAMPLES else ''
-            which = f' ({number}{", ".join(examples[:NUM_EXAMPLES])}{more})' if examples else ''
+            which = f' ({number}{shorten(examples)})' if examples else ''
             sentences += [f'{place}: {issue.what}{which}; {issue.remedy}'] if issue.stops is stops else []
         return sentences

@@ -1,7 +1,8 @@
-"""What a config says about its data: which data sets it names, and how they are checked."""
+"""Find the data sets that a config names, their formats and missing files."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -18,7 +19,7 @@ OTHER_FORMATS = {'CocoPanopticDataset', 'LVISV05Dataset'}
 TRAINING = 'train_dataloader'
 # How many random images of each data set are opened before a run, and how many different ones may be unreadable while
 # a data worker trains.
-SETTINGS = {'images': 100, 'damaged_images': 20}
+SETTINGS = {'images': 100, 'unreadable_images': 20}
 
 
 def settings_of(cfg: Config) -> dict[str, int]:
@@ -72,8 +73,7 @@ def find_format(dataset: ConfigDict) -> str | None:
 def is_remote(dataset: ConfigDict) -> bool:
     """Whether a data set's files are on a server."""
     named = [dataset.get(key) for key in ('data_root', 'ann_file', 'data_prefix')]
-    has_client = any(dataset.get(key) for key in ('backend_args', 'file_client_args'))
-    return has_client or any('://' in str(value) for value in named)
+    return bool(dataset.get('backend_args')) or any('://' in str(value) for value in named)
 
 
 def steps_of(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
@@ -81,12 +81,37 @@ def steps_of(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
     return (step for step in dicts_in(dataset.get('pipeline')) if 'type' in step)
 
 
-def built(dataset: ConfigDict) -> BaseDataset:
-    """Build a data set, its paths joined and its classes known, without data and pipeline."""
-    return DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': True})
-
-
 def place_of(dataset: BaseDataset) -> str:
     """The annotation file of a data set, or the folder of its images, for messages."""
     prefix = dataset.data_prefix
     return dataset.ann_file or prefix.get('img_path') or prefix.get('img') or dataset.data_root
+
+
+def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
+    """Raise a UserError with every path that a config names and that is missing, and how to get it."""
+    datasets = [dataset for name in loaders for dataset in leaf_datasets((cfg.get(name) or {}).get('dataset'))]
+    missing = {path: dataset for dataset in datasets for path in local_paths(dataset) if not path.exists()}
+    if missing:
+        root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
+        paths = '\n'.join(f'    {path}' for path in missing)
+        digits = next((folder for folder in (root, *root.parents) if folder.name == 'digits'), None)
+        advice = f"docs/data.md says how to get it. If it is elsewhere: 'ln -s /where/it/is {root}'."
+        advice = f"'mmgcvit digits {digits}' makes it in seconds." if digits else advice
+        raise UserError(f'The data set is not at {root}. Missing:\n{paths}\n{advice}')
+
+
+def local_paths(dataset: ConfigDict) -> Iterator[Path]:
+    """The annotation file and image folders that a data set's config names, except those on a server."""
+    root = dataset.get('data_root') or ''
+    if type_name(dataset).startswith('CIFAR') and dataset.get('download', True):
+        return
+    prefix = dataset.get('data_prefix')
+    # Configs for objects inherit data_prefix.seg, which only these transforms of mmdet read.
+    reads_maps = any(step.get('with_seg', 'Panoptic' in type_name(step)) for step in steps_of(dataset))
+    if isinstance(prefix, Mapping):
+        prefix = [path for name, path in prefix.items() if name != 'seg' or reads_maps]
+    named = [dataset.get('ann_file'), prefix, dataset.get('split')]
+    parts = [part for value in named if value for part in ([value] if isinstance(value, str) else value)]
+    for part in parts or [''] * bool(root):
+        if '://' not in f'{root}{part}':
+            yield Path(root, part)

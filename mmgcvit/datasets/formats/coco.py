@@ -32,22 +32,14 @@ def load_contents(folder: Path, files: list[Path]) -> dict[Path, dict[str, Any]]
 
 
 def read_coco(folder: Path, contents: dict[Path, dict[str, Any]]) -> DatasetInfo:
-    """The data of a folder's COCO files, one for each split."""
-    files: dict[str, Path] = {}
-    for file in contents:
-        split = find_split(file) or 'train'
-        if split in files:
-            raise UserError(
-                f'{folder}: {files[split]} and {file} are both COCO annotations for {split}; expected one file each, '
-                'with train, val or test in its name or folder, as train.json; or name one of the folders'
-            )
-        files[split] = file
-    if 'train' not in files:
-        found = shorten([*map(str, contents)])
-        raise UserError(f'{folder} has COCO annotations, but none to train on ({found}); expected train.json')
+    """Read a folder's COCO files, one for each split."""
+    files = {find_split(file) or 'train': file for file in contents}
+    if 'train' not in files or len(files) < len(contents):
+        raise UserError(
+            f'{folder} has the COCO annotations {shorten([*map(str, contents)])}; expected one file for train, and '
+            'maybe one for val and test, with this word in its name or folder, as train.json; or name another folder'
+        )
     classes = [each['name'] for each in drop_root_category(contents[files['train']])]
-    if not classes:
-        raise UserError(f'{folder / files["train"]} has no categories')
     splits = {}
     for split, file in files.items():
         content = normalize(contents[file], classes)
@@ -79,15 +71,14 @@ def normalize(content: dict[str, Any], classes: list[str]) -> dict[str, Any]:
 def find_images(folder: Path, file: Path, content: dict[str, Any]) -> Path:
     """The folder that the images' names are relative to: the one with most of some images, the split's own first."""
     names = [image['file_name'] for image in content['images'][:SAMPLE]]
-    if not names:
-        raise UserError(f'{folder / file} lists no images')
-    split = find_split(file)
     below = (folder / parent for file in list_files(folder) for parent in file.parents)
 
     def rate(place: Path) -> tuple[int, bool]:
-        return sum((place / name).is_file() for name in names), find_split(place.relative_to(folder)) == split
+        return sum((place / name).is_file() for name in names), find_split(place.relative_to(folder)) == find_split(
+            file
+        )
 
     place = max(dict.fromkeys([(folder / file).parent, folder, *below]), key=rate)
     if not rate(place)[0]:
-        raise UserError(f'{folder / file} names images that are nowhere in {folder}: {shorten(names)}')
+        raise UserError(f'{folder / file} names no images in {folder}, but {shorten(names) or "none"}')
     return place.resolve()

@@ -92,10 +92,9 @@ class DatasetInfo:
     def __str__(self) -> str:
         counts = ', '.join(f'{counted(len(split.names), "image")} ({name})' for name, split in self.splits.items())
         objects = sum(len(split.content['annotations']) for split in self.splits.values() if self.has_objects)
-        number = f'{objects} objects, ' * (objects > 0) + f'{len(self.classes)} class{"es" * (len(self.classes) > 1)}'
-        return '\n'.join(
-            [f'{self.folder}: {self.format}, {counts}, {number} ({shorten(self.classes, 8)})', *self.notes]
-        )
+        counts += f', {objects} objects' if self.has_objects else ''
+        names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
+        return '\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes])
 
     def split_validation(self) -> None:
         """Set a fifth of the training images aside for validation, unless there is such a split.
@@ -156,10 +155,6 @@ def write_annotations(dataset: DatasetInfo, folder: Path) -> None:
 
 def list_files(folder: Path) -> Iterator[Path]:
     """Files below a folder, sorted, relative to it, through links; hidden ones are left out."""
-    seen = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith('.'))
-        if real not in seen:  # a link may lead to a folder above
-            yield from (Path(parent, name).relative_to(folder) for name in sorted(names) if not name.startswith('.'))
-        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        yield from (Path(parent, name).relative_to(folder) for name in sorted(names) if not name.startswith('.'))

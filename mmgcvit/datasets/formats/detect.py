@@ -9,7 +9,7 @@ from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, find_split, list_files
 from .folders import read_class_folders, read_segmentation_maps
 from .voc import read_voc
-from .yolo import find_label_file, read_yaml, read_yolo
+from .yolo import find_label_file, read_yolo
 
 # Folders that mmgcvit's commands write.
 OWN_FOLDERS = ('predictions', 'work_dirs')
@@ -23,7 +23,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     """Read data of any known format.
 
     Args:
-        folder: A folder, or the YAML file of YOLO in it; nothing is written into it.
+        folder: The folder; nothing is written into it.
 
     Returns:
         What there is, objects in COCO's format.
@@ -32,8 +32,6 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         UserError: Its format is not known, or there is more than one, or something in it is wrong.
     """
     folder = Path(folder).expanduser()
-    if folder.suffix in ('.yaml', '.yml') and folder.is_file():
-        folder = folder.parent
     if not folder.is_dir():
         what = f'a file; name its folder, for example {folder.parent}' if folder.exists() else 'not there'
         raise UserError(f'{folder} is {what}')
@@ -42,62 +40,41 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         if file.parts[0] not in OWN_FOLDERS:
             suffix = file.suffix.lower()
             files['image' if suffix in IMAGE_ENDINGS else suffix].append(file)
-    dataset = read_annotations(folder, files) or read_image_folders(folder, files)
-    if not dataset:
-        raise UserError(f'{folder} holds {counted(len(files["image"]), "image")}{describe(files)}; expected {KNOWN}')
-    return dataset
-
-
-def read_annotations(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo | None:
-    """Read annotation files that say what they are; None where there are none."""
-    yolo = [file for file in files['.yaml'] + files['.yml'] if is_yolo(folder, file)]
+    # A YAML file of another name is YOLO's if it lies at the top and names images to train on.
+    yolo = [
+        file
+        for file in files['.yaml'] + files['.yml']
+        if file.stem in ('data', 'dataset') or (len(file.parts) == 1 and '\ntrain:' in f'\n{text_of(folder / file)}')
+    ]
     coco = load_contents(folder, files['.json'])
     # COCO's val annotations may lie beside YOLO labels.
     has_coco = any(find_split(file) in (None, 'train') for file in coco)
-    formats = {'COCO (JSON)': has_coco, 'YOLO (YAML)': yolo, 'Pascal VOC (XML)': files['.xml']}
-    formats = [name for name, is_there in formats.items() if is_there]
-    if len(formats) > 1 or len(yolo) > 1:
-        what = ' and '.join(formats) if len(formats) > 1 else shorten([*map(str, yolo)])
-        raise UserError(f'{folder} holds {what}: move what is not to be used to another folder')
+    if len(yolo) + bool(files['.xml']) + has_coco > 1:
+        found = [*map(str, yolo), *map(str, files['.xml'][:1]), *map(str, coco)]
+        raise UserError(f'{folder} holds several formats, {shorten(found)}: move what is not to be used elsewhere')
     if yolo:
         return read_yolo(folder, folder / yolo[0])
     if files['.xml']:
         return read_voc(folder, files['.xml'])
-    return read_coco(folder, coco) if coco else None
+    return read_coco(folder, coco) if coco else read_images(folder, files)
 
 
-def read_image_folders(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo | None:
-    """Read images by the files beside them, or by their folders; None where these say nothing."""
+def read_images(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:
+    """Read images by the segmentation maps beside them, or by their folders."""
     images, names = files['image'], folder / 'classes.txt'
     dataset = read_segmentation_maps(folder, images, text_of(names).strip().splitlines() if names.is_file() else None)
-    if dataset:
-        return dataset
     labelled = next((file for file in images if find_label_file(folder / file).is_file()), None)
-    if labelled:
+    if labelled and not dataset:
         raise UserError(
             f'{folder} has YOLO labels ({find_label_file(folder / labelled)}) but no data.yaml; expected one with '
             f'train: {labelled.parent} and names: [the classes, in the order of their numbers]'
         )
     # Annotations of an unknown format lie beside the images.
     folders = {file.parent for file in images} - {Path()}
-    if any(file.parent in folders for file in files['.json'] + files['.csv']):
-        return None
-    return read_class_folders(folder, images)
-
-
-def is_yolo(folder: Path, file: Path) -> bool:
-    """Whether a YAML file describes YOLO data: by its name, or at the top by its content."""
-    if file.stem in ('data', 'dataset'):
-        return True
-    try:
-        return len(file.parts) == 1 and 'train' in read_yaml(folder / file)
-    except UserError:  # a YAML file of another program
-        return False
-
-
-def describe(files: dict[str, list[Path]]) -> str:
-    """What there is of a known format, for the message that rejects a folder."""
-    if any('JPEGImages' in file.parts for file in files['image']):
-        return ' and JPEGImages as in Pascal VOC, but no Annotations/*.xml'
-    others = [str(file) for suffix in ('.json', '.csv', '.txt', '.zip') for file in files[suffix]]
-    return f' and {shorten(others)}, which do not say what is on them' if others else ''
+    if not any(file.parent in folders for file in files['.json'] + files['.csv']):
+        dataset = dataset or read_class_folders(folder, images)
+    if not dataset:
+        others = shorten([str(file) for suffix in ('.json', '.csv', '.txt', '.zip') for file in files[suffix]])
+        others = f' and {others}, which do not say what is on them' if others else ''
+        raise UserError(f'{folder} holds {counted(len(images), "image")}{others}; expected {KNOWN}')
+    return dataset

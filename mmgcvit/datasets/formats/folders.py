@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from ...errors import UserError, first_line, shorten
-from ..headers import IGNORED, ONE_CHANNEL
+from ...errors import UserError, shorten
+from ..headers import IGNORED, read_segmentation_map
 from .dataset_info import SPLIT_NAME, DatasetInfo, Split, find_split
 
 IMAGE_FOLDERS = ('images', 'image', 'imgs', 'img', 'img_dir', 'jpegimages')
@@ -18,13 +17,7 @@ MAP_SUFFIXES = ('.png', '.bmp', '.tif', '.tiff')
 
 
 def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[str] | None) -> DatasetInfo | None:
-    """The data of ``images`` and ``labels`` or ``masks`` with files of the same names; None without such.
-
-    Args:
-        folder: The folder.
-        files: All image files in it, relative to it.
-        names: The names of the classes, where a file has them.
-    """
+    """Read ``images`` and ``labels`` or ``masks`` with files of the same names; None if there are none."""
     there = {str(file).lower(): file for file in files}
     unpaired, maps, splits, suffixes = [], [], {}, set()
     for file in files:
@@ -50,45 +43,20 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
         raise UserError(f'{folder}: images without a segmentation map of their name: {shorten(unpaired)}')
     if len(suffixes) > 1:
         found = ', '.join(' with '.join(each) for each in sorted(suffixes))
-        raise UserError(
-            f'{folder} has images and segmentation maps of several suffixes ({found}); mmseg reads one of each, in the '
-            'same capitals: rename or convert the fewer'
-        )
-    highest, notes = find_highest_label(maps), []
-    if names is None:
-        names = [f'class {number}' for number in range(highest + 1)]
-        notes = ['the classes have no names here: a file classes.txt with one on each line would give them']
-    elif highest >= len(names):
-        raise UserError(f'{folder}: there are labels up to {highest}, but only {len(names)} classes have names, from 0')
-    return DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), splits, notes, suffixes.pop())
-
-
-def find_highest_label(files: Sequence[Path]) -> int:
-    """The highest label of segmentation maps, 255 (not labelled) left out."""
+        raise UserError(f'{folder} has files of several suffixes ({found}); mmseg reads one of each: rename the others')
     with ThreadPoolExecutor() as pool:
-        labels = set().union(*pool.map(find_labels, files))
-    highest = max(labels - {IGNORED}, default=0)
-    if highest == 0:
-        white = ' and 255, which means not labelled' if IGNORED in labels else ''
+        labels = set().union(*pool.map(lambda file: np.unique(read_segmentation_map(file)).tolist(), maps)) - {IGNORED}
+    notes = []
+    if names is None:
+        names = [f'class {number}' for number in range(max(labels, default=0) + 1)]
+        notes = ['the classes have no names here: a file classes.txt with one on each line would give them']
+    if not 0 < max(labels, default=0) < len(names):
         raise UserError(
-            f'{files[0]} and the other segmentation maps have no label but 0{white}; expected 0 for the first class, '
-            '1 for the second, and so on. To write 1 for 255: '
+            f'{folder}: the segmentation maps have the labels {sorted(labels)}, for the classes {shorten(names, 8)}; '
+            'expected 0 for the first class, 1 for the second, and so on; 255 means not labelled. To write 1 for 255: '
             'PIL.Image.open(file).point(lambda value: value // 255).save(copy)'
         )
-    return highest
-
-
-def find_labels(file: Path) -> set[int]:
-    """The labels that a segmentation map has."""
-    try:
-        with Image.open(file) as image:
-            mode, labels = image.mode, np.unique(np.array(image))
-    # Decoders raise errors of any class on damaged files.
-    except Exception as error:
-        raise UserError(f'{file} is not a readable segmentation map ({first_line(error)})') from None
-    if mode not in ONE_CHANNEL:
-        raise UserError(f'{file} is {mode}; expected one channel of 8 bits, the number of a class at each pixel')
-    return {*map(int, labels)}
+    return DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), splits, notes, suffixes.pop())
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | None:

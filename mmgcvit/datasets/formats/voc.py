@@ -1,7 +1,6 @@
 """Read Pascal VOC annotations, an XML file for each image, as COCO annotations.
 
-supervision reads this format too, but not ``difficult``, ``ImageSets`` or ``size``. It decodes every image, numbers the
-classes of each split by itself, and its errors do not name the file.
+supervision reads this format too, but not ``difficult``, ``ImageSets`` or ``size``; its errors do not name the file.
 """
 
 from collections import defaultdict
@@ -18,21 +17,24 @@ SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
-    """The data of a folder's XML files; splits by ``ImageSets/Main``, or by the names of their folders."""
-    roots = {file: parse(folder / file) for file in files}
+    """Read a folder's XML files; splits by ``ImageSets/Main``, or by the names of their folders."""
+    roots = {}
+    for file in files:
+        try:
+            roots[file] = ElementTree.parse(folder / file).getroot()
+        # ValueError and LookupError: encodings that it does not know.
+        except (ElementTree.ParseError, ValueError, LookupError) as error:
+            raise UserError(f'{folder / file} is not valid XML in UTF-8 ({first_line(error)})') from None
     listed = read_image_sets(folder)
     splits: dict[str, list[Path]] = defaultdict(list)
     for file, root in roots.items():
         split = listed.get(file.stem) if listed else find_split(file.parent) or 'train'
         if split and root.tag == 'annotation':
             splits[split].append(file)
-    if not splits['train']:
+    names = sorted({name for each in splits.values() for file in each for name, *_ in read_objects(file, roots[file])})
+    if not splits['train'] or not names:
         hint = f'; ImageSets/Main has {next(iter(listed))}, the files {files[0].stem}' if listed else ''
-        raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations to train on{hint}')
-    used = [file for each in splits.values() for file in each]
-    names = sorted({name for file in used for name, *_ in read_objects(folder / file, roots[file])})
-    if not names:
-        raise UserError(f'{folder}: none of its {len(files)} XML files has an object')
+        raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on{hint}')
     images = defaultdict(list)
     for path in list_files(folder):
         if path.suffix.lower() in IMAGE_ENDINGS:
@@ -40,12 +42,20 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
 
     def read_image(file: Path) -> Annotated:
         root, objects = roots[file], []
-        image = folder / find_image(folder, file, root, images)
-        for name, is_difficult, (left, top, right, bottom) in read_objects(folder / file, root):
+        if file.stem not in images:
+            raise UserError(f'{folder / file}: there is no image of its name in {folder}')
+        # Beside it, or in JPEGImages; below other folders there may be segmentation maps of the same names.
+        image = folder / max(
+            images[file.stem], key=lambda path: (path.parent == file.parent, 'JPEGImages' in path.parts)
+        )
+        for name, is_difficult, (left, top, right, bottom) in read_objects(file, root):
             box = [left, top, right - left, bottom - top]
             # As crowds, difficult objects are neither trained on nor scored, as in VOC's own scores.
             objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
-        return image, read_size(root, image), objects
+        # The size that the boxes refer to: after EXIF rotation, unless the XML file states the stored one.
+        stored, upright = stored_and_upright_size(image)
+        stated = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
+        return image, stored if stated == [*map(str, stored)] else upright, objects
 
     found = {split: make_split(folder, names, map(read_image, each)) for split, each in splits.items() if each}
     return DatasetInfo(folder, 'Pascal VOC (XML)', ('boxes',), tuple(names), found)
@@ -56,19 +66,10 @@ def read_image_sets(folder: Path) -> dict[str, str]:
     listed = {}
     for split in ('trainval', 'train', 'val', 'test'):
         for file in folder.rglob(f'ImageSets/Main/{split}.txt'):
-            names = [line.strip().rsplit('/', 1)[-1] for line in text_of(file).splitlines() if line.strip()]
-            stems = [Path(name).stem if name.lower().endswith(IMAGE_ENDINGS) else name for name in names]
+            names = [Path(line.strip()) for line in text_of(file).splitlines() if line.strip()]
+            stems = [name.stem if name.suffix.lower() in IMAGE_ENDINGS else name.name for name in names]
             listed |= dict.fromkeys(stems, split.removesuffix('val') or split)
     return listed
-
-
-def parse(file: Path) -> ElementTree.Element:
-    """The root of an XML file."""
-    try:
-        return ElementTree.parse(file).getroot()
-    # ValueError and LookupError: encodings that it does not know.
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise UserError(f'{file} is not valid XML in UTF-8 ({first_line(error)})') from None
 
 
 def read_objects(file: Path, root: ElementTree.Element) -> Iterator[tuple[str, bool, list[float]]]:
@@ -82,26 +83,6 @@ def read_objects(file: Path, root: ElementTree.Element) -> Iterator[tuple[str, b
         except (TypeError, ValueError):
             box = [0.0] * 4
         if not name or not (box[0] < box[2] and box[1] < box[3]):
-            found = ', '.join(f'{side} {value}' for side, value in zip(SIDES, sides, strict=True))
-            raise UserError(
-                f'{file}: object {number} ({name or "without a name"}) has {found}; expected a name, and pixels with '
-                'xmin < xmax and ymin < ymax'
-            )
+            found = f'object {number} has the name {name!r} and {", ".join(SIDES)} {sides}'
+            raise UserError(f'{file}: {found}; expected a name, and pixels with xmin < xmax and ymin < ymax')
         yield name, (each.findtext('difficult') or '0').strip() == '1', box
-
-
-def find_image(folder: Path, file: Path, root: ElementTree.Element, images: dict[str, list[Path]]) -> Path:
-    """The image of an XML file: of the file's own name, else of the name in it, which renaming leaves as it was."""
-    named = Path((root.findtext('filename') or '').replace('\\', '/'))
-    found = images.get(file.stem) or images.get(named.stem)
-    if not found:
-        raise UserError(f'{folder / file}: its image {named.name or file.stem} is not in {folder}')
-    # Beside it, or in JPEGImages; below other folders there may be segmentation maps of the same names.
-    return max(found, key=lambda path: (path.parent == file.parent, 'JPEGImages' in path.parts, 'images' in path.parts))
-
-
-def read_size(root: ElementTree.Element, image: Path) -> tuple[int, int]:
-    """The width and height that the boxes refer to: after EXIF rotation, unless the XML file states the stored ones."""
-    stored, upright = stored_and_upright_size(image)
-    stated = tuple((root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height'))
-    return stored if stated == tuple(map(str, stored)) else upright

@@ -1,4 +1,4 @@
-"""Likewise on LSA: cascade.py with one setting changed, the backbone."""
+"""The model of cascade.py on LSA."""
 
 _base_ = 'cascade.py'
 

@@ -1,7 +1,6 @@
 """Tiny data sets of each format, without faults until a test makes some, and what the checks report."""
 
 import json
-import os
 import struct
 import zlib
 
@@ -15,12 +14,11 @@ from mmgcvit.datasets.checks import check_datasets
 
 WIDTH, HEIGHT = 40, 30
 NAMES = ('a.jpg', 'b.jpg', 'c.jpg')
-ORIENTATION = 0x0112
 SCOPES = {'CocoDataset': 'mmdet', 'BaseSegDataset': 'mmseg', 'CustomDataset': 'mmpretrain'}
 
 
-def pixels(width=WIDTH, height=HEIGHT):
-    return np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+def pixels():
+    return np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
 def write_image(path, **options):
@@ -28,10 +26,10 @@ def write_image(path, **options):
     Image.fromarray(pixels()).save(path, **options)
 
 
-def write_turned(path, orientation=6):
-    """An image with an EXIF orientation, by default of 90 degrees."""
+def write_turned(path):
+    """An image with an EXIF rotation of 90 degrees."""
     exif = Image.Exif()
-    exif[ORIENTATION] = orientation
+    exif[0x0112] = 6
     write_image(path, exif=exif)
 
 
@@ -42,11 +40,6 @@ def write_bomb(path):
     path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunks)
 
 
-def pipe(path):
-    path.unlink()
-    os.mkfifo(path)
-
-
 def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -54,18 +47,8 @@ def cut(path):
 def coco_content():
     """The content of an annotation file: three images with an object each."""
     images = [{'id': i, 'file_name': name, 'width': WIDTH, 'height': HEIGHT} for i, name in enumerate(NAMES)]
-    annotations = [
-        {
-            'id': 10 + i,
-            'image_id': i,
-            'category_id': 1 + i % 2,
-            'bbox': [2, 3, 10, 12],
-            'area': 120,
-            'iscrowd': 0,
-            'segmentation': [[2, 3, 12, 3, 12, 15, 2, 15]],
-        }
-        for i in range(len(NAMES))
-    ]
+    box = {'bbox': [2, 3, 10, 12], 'area': 120, 'iscrowd': 0, 'segmentation': [[2, 3, 12, 3, 12, 15, 2, 15]]}
+    annotations = [{'id': 10 + i, 'image_id': i, 'category_id': 1 + i % 2, **box} for i in range(len(NAMES))]
     categories = [{'id': 1, 'name': 'cat'}, {'id': 2, 'name': 'dog'}]
     return {'images': images, 'annotations': annotations, 'categories': categories}
 
@@ -83,6 +66,14 @@ def write_coco(root, content=None):
         'metainfo': {'classes': ('cat', 'dog')},
         'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True}],
     }
+
+
+def write_rotated_coco(root):
+    """Write COCO's format with an EXIF rotation, and the transform that loads the image as annotated."""
+    settings = write_coco(root)
+    write_turned(root / 'images' / 'b.jpg')
+    settings['pipeline'].insert(1, {'type': 'mmgcvit.ApplyExifAsAnnotated'})
+    return settings
 
 
 def write_labels(path, labels=None):

@@ -1,15 +1,15 @@
 """Each fault in a data set is reported in one sentence with the file's name, and nothing is in a data set without."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import DATASETS
 from PIL import Image
-from pycocotools import mask as coco_mask
 
-from mmgcvit.datasets.checks.presence import check_presence
-from mmgcvit.datasets.checks.sources import settings_of
+from mmgcvit.datasets.checks.sources import check_presence, settings_of
 from mmgcvit.datasets.classes import imagenet_folders
 from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from mmgcvit.errors import UserError
@@ -22,18 +22,18 @@ from .made import (
     coco_content,
     config,
     cut,
-    pipe,
     pixels,
     write_ade20k,
     write_bomb,
     write_coco,
     write_folders,
-    write_image,
     write_labels,
+    write_rotated_coco,
     write_turned,
 )
 
 NAN = float('nan')
+RLE = {'size': [HEIGHT, WIDTH], 'counts': [100, HEIGHT * WIDTH - 100]}
 
 
 def coco(change):
@@ -52,22 +52,8 @@ def first(name, /, **changes):
     return coco(lambda content: content[name][0].update(changes))
 
 
-def without(name, key):
-    return coco(lambda content: content[name][0].pop(key))
-
-
 def each_annotation(**changes):
     return coco(lambda content: [annotation.update(changes) for annotation in content['annotations']])
-
-
-def mask(segmentation):
-    return first('annotations', segmentation=segmentation)
-
-
-def rle(mask=None, **changes):
-    """A mask, by default of the whole image, in compressed RLE, and what is changed of it."""
-    encoded = coco_mask.encode(np.asfortranarray(np.ones((HEIGHT, WIDTH)) if mask is None else mask, dtype=np.uint8))
-    return {'size': encoded['size'], 'counts': encoded['counts'].decode()} | changes
 
 
 def harmed(write, name, harm):
@@ -81,102 +67,72 @@ def harmed(write, name, harm):
     return write_harmed
 
 
-def image(harm):
-    return harmed(write_coco, 'images/b.jpg', harm)
+image = partial(harmed, write_coco, 'images/b.jpg')
+label_file = partial(harmed, write_ade20k, 'labels/b.png')
 
 
-def label_file(harm):
-    return harmed(write_ade20k, 'labels/b.png', harm)
-
-
-def text(content):
-    return harmed(write_coco, 'train.json', lambda path: path.write_text(content))
-
-
-def named(folders, classes, lines=None):
+def named(folders, classes, lines=()):
     """Folders of these names, the classes of a config, and lines of an annotation file."""
 
     def write(root):
         settings = write_folders(root, folders) | {'metainfo': {'classes': classes}}
-        if lines:
-            (root / 'train.txt').write_text('\n'.join(lines))
+        (root / 'train.txt').write_text('\n'.join(lines))
         return settings | ({'ann_file': 'train.txt'} if lines else {})
 
     return write
 
 
-def with_exif_step(root):
-    settings = image(write_turned)(root)
-    settings['pipeline'].insert(1, {'type': 'mmgcvit.ApplyExifAsAnnotated'})
-    return settings
-
-
 # Whether a run is stopped, what writes the data, the file that is named, and a part of the sentence.
 FAULTS = {
     True: [
-        (without('annotations', 'area'), 'train.json', "annotations[0] (id 10) has no 'area'"),
-        (without('images', 'file_name'), 'train.json', "images[0] (id 0) has no 'file_name'"),
+        (
+            coco(lambda content: content['annotations'][0].pop('area')),
+            'train.json',
+            "(id 10) has no 'area'",
+        ),
         (coco(lambda content: content.pop('annotations')), 'train.json', "COCO's format (no annotations)"),
-        (coco(lambda content: content['annotations'].append(7)), 'train.json', 'values of other types'),
-        (first('annotations', id=[10]), 'train.json', 'values of other types'),
-        (text('filename,width\na.jpg,40\n'), 'train.json', 'is not valid JSON in UTF-8 (Expecting value'),
-        (text(''), 'train.json', 'files of 0 bytes'),
-        (text('[]'), 'train.json', "is not an annotation file in COCO's format"),
+        (first('annotations', id=[10]), 'train.json', "COCO's format ("),
+        (harmed(write_coco, 'train.json', cut), 'train.json', 'not valid JSON in UTF-8: '),
         (first('annotations', bbox=[1, NAN, 3, 4]), 'train.json', 'not finite numbers (annotation 10'),
-        (first('annotations', bbox=[1, 2, 3]), 'train.json', 'not finite numbers'),
-        (first('annotations', bbox=['1', '2', '3', '4']), 'train.json', 'not finite numbers'),
-        (first('images', id=1), 'train.json', 'used twice (images id 1)'),
-        (first('annotations', id=11), 'train.json', 'used twice (annotations id 11)'),
+        (first('images', id=1), 'train.json', 'images id 1'),
+        (first('annotations', id=11), 'train.json', 'annotations id 11'),
         (coco(lambda content: content['categories'].append({'id': 3, 'name': 'cat'})), 'train.json', 'name cat'),
-        (first('annotations', category_id=99), 'train.json', 'not list (annotation 10 category_id 99)'),
         (first('images', width=0), 'train.json', 'a.jpg 0 x 30'),
         (first('images', width=WIDTH + 1), 'images/a.jpg', 'is 40 x 30, annotated as 41 x 30'),
-        (first('categories', name='kitten'), 'train.json', "'cat': it has 'kitten', 'dog'"),
-        (
-            coco(lambda content: content['categories'].reverse()),
-            'train.json',
-            "'dog' would be called 'cat', 'cat' would be called 'dog'",
-        ),
-        (mask([]), 'train.json', 'without a mask (segmentation), which the config loads (annotation 10)'),
-        (mask([[1, 2, NAN, 4, 5, 6]]), 'train.json', 'neither polygons nor RLE (annotation 10)'),
-        (mask([1, 2, 3, 4, 5, 6]), 'train.json', 'neither polygons nor RLE'),
-        (mask(rle(np.ones((3, 4)))), 'train.json', 'RLE masks that are not of the image'),
-        (mask(rle(counts=[3, 4])), 'train.json', 'RLE masks'),
+        (first('categories', name='kitten'), 'train.json', 'the file has kitten, dog, the config cat, dog'),
+        (coco(lambda content: content['categories'].reverse()), 'train.json', 'another order than the classes'),
+        (first('annotations', segmentation=[]), 'train.json', 'mask (segmentation) is missing'),
+        (first('annotations', segmentation=[[1, 2, NAN, 4, 5, 6]]), 'train.json', 'neither polygons nor RLE'),
+        (first('annotations', segmentation=RLE | {'size': [3, 4]}), 'train.json', 'neither polygons nor RLE'),
+        (first('annotations', segmentation=RLE | {'counts': [3, 4]}), 'train.json', 'neither polygons nor RLE'),
         (coco(lambda content: content['annotations'].clear()), 'train.json', 'nothing to train on'),
         (each_annotation(iscrowd=1), 'train.json', 'nothing to train on'),
         (image(lambda path: path.unlink()), 'images/b.jpg', 'files that are missing'),
-        (image(lambda path: path.write_bytes(b'')), 'images/b.jpg', 'files of 0 bytes'),
-        (image(pipe), 'images/b.jpg', 'no regular files'),
-        (image(write_bomb), 'images/b.jpg', 'pixels by their headers'),
+        (image(write_bomb), 'images/b.jpg', 'exceeds limit'),
         (image(cut), 'images/b.jpg', 'truncated'),
-        (image(lambda path: path.write_text('Hello')), 'images/b.jpg', 'cannot be read'),
-        (image(write_turned), 'images/b.jpg', 'is 30 x 40, annotated as 40 x 30 (orientation 6)'),
-        (named(('blue', 'red_cat'), ('red cat', 'blue')), 'train: ', "'blue' would be called 'red cat'"),
+        (image(write_turned), 'images/b.jpg', 'is 30 x 40, annotated as 40 x 30'),
         (named(('0', '1', '10', '2'), ('0', '1', '2', '10')), 'train: ', "'10' would be called '2'"),
-        (named(('cat', 'dog'), ('cat', 'dog', 'bird')), 'train: ', 'cannot be listed'),
         (named(('cat',), ('cat', 'dog'), ['cat/a.jpg 2']), 'train.txt', 'cat/a.jpg has label 2'),
         (named(('cat',), ('cat', 'dog'), ['cat/a.jpg one']), 'train.txt', 'invalid literal for int'),
         (named(('cat',), ('cat', 'dog'), ['cat/b.jpg 0']), 'train/cat/b.jpg', 'missing'),
-        (harmed(write_folders, 'train/dog/a.jpg', cut), 'train/dog/a.jpg', 'truncated'),
-        (harmed(write_ade20k, 'images/b.jpg', cut), 'images/b.jpg', 'truncated'),
         (label_file(lambda path: path.unlink()), 'labels/b.png', 'missing'),
-        (label_file(cut), 'labels/b.png', 'cannot be read'),
-        (label_file(lambda path: Image.fromarray(pixels()).save(path)), 'labels/b.png', 'not one channel of 8 bits'),
+        (label_file(cut), 'labels/b.png', 'unreadable segmentation maps'),
+        (label_file(lambda path: Image.fromarray(pixels()).save(path)), 'labels/b.png', 'expected one channel of 8'),
         (label_file(lambda path: write_labels(path, np.ones((5, 6)))), 'labels/b.png', 'is 6 x 5, not 40 x 30'),
         (label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 3))), 'labels/b.png', 'has 3'),
-        (lambda root: write_ade20k(root) | {'img_suffix': '.tif'}, 'images: ', 'no images'),
+        (lambda root: write_ade20k(root) | {'img_suffix': '.tif'}, 'images: ', 'lists no images'),
     ],
     False: [
-        (first('annotations', bbox=[1, 2, 0, 4]), 'train.json', 'under a pixel'),
-        (first('annotations', bbox=[1, 2, 3, -4]), 'train.json', 'annotation 10'),
+        (first('annotations', bbox=[1, 2, 3, -4]), 'train.json', 'under a pixel in width or height'),
         (first('annotations', bbox=[WIDTH + 1, 2, 3, 4]), 'train.json', 'outside of the image'),
         (first('annotations', area=0), 'train.json', 'of area zero'),
         (first('annotations', image_id=99), 'train.json', 'annotation 10 image_id 99'),
+        (first('annotations', category_id=99), 'train.json', 'annotation 10 category_id 99'),
     ],
 }
 IN_SCORES = [
-    (first('annotations', id=0), 'train.json', 'annotations of id 0'),
-    (without('annotations', 'iscrowd'), 'train.json', "has no 'iscrowd'"),
+    (first('annotations', id=0), 'train.json', 'annotations id 0'),
+    (coco(lambda content: content['annotations'][0].pop('iscrowd')), 'train.json', "has no 'iscrowd'"),
 ]
 CASES = [(*fault, stops, 'train_dataloader') for stops, faults in FAULTS.items() for fault in faults]
 CASES += [(*fault, True, 'val_dataloader') for fault in IN_SCORES]
@@ -184,8 +140,7 @@ CASES += [(*fault, True, 'val_dataloader') for fault in IN_SCORES]
 
 @pytest.mark.parametrize(('write', 'name', 'words', 'stops', 'loader'), CASES)
 def test_a_fault_is_reported_in_one_sentence_with_the_files_name(write, name, words, stops, loader, tmp_path):
-    report = check(config(write(tmp_path), loader))
-    (sentence,) = report.format_sentences(stops)
+    (sentence,) = check(config(write(tmp_path), loader)).format_sentences(stops)
     assert f'{tmp_path}/{name}' in sentence
     assert words in sentence
 
@@ -203,28 +158,23 @@ def test_mmdet_leaves_out_what_is_said_to_be_left_out(write, tmp_path):
     'write',
     [
         write_coco,
-        mask(rle()),
-        mask(rle(counts=[100, 50, HEIGHT * WIDTH - 150])),
+        first('annotations', segmentation=RLE),
         first('annotations', iscrowd=1),
-        first('annotations', ignore=1),
-        with_exif_step,
+        write_rotated_coco,
         write_folders,
-        named(('cat', 'dog'), ('Cat', 'DOG')),
         named(('n01', 'n02'), ('tench', 'goldfish')),
         write_ade20k,
         label_file(lambda path: write_labels(path, np.full((HEIGHT, WIDTH), 255))),
-        image(lambda path: write_image(path, exif=b'Exif\0\0garbage')),
     ],
 )
 def test_data_without_a_fault_give_no_report(write, tmp_path):
     for loader in ('train_dataloader', 'val_dataloader'):
         report = check(config(write(tmp_path), loader))
-        assert not report.found
-        assert not report.notes
+        assert (report.found, report.notes) == ({}, [])
 
 
 def test_masks_and_scores_are_checked_only_where_they_are_needed(tmp_path):
-    dataset = without('annotations', 'segmentation')(tmp_path)
+    dataset = coco(lambda content: content['annotations'][0].pop('segmentation'))(tmp_path)
     dataset['pipeline'] = [{'type': 'LoadAnnotations', 'with_bbox': True}]
     assert not check(config(dataset)).found
     report = check(config(coco(lambda content: content.pop('annotations'))(tmp_path), 'test_dataloader'))
@@ -232,23 +182,21 @@ def test_masks_and_scores_are_checked_only_where_they_are_needed(tmp_path):
     assert 'nothing to score against' in report.notes[0]
 
 
-def test_several_faults_are_reported_together_with_their_number(tmp_path):
+def test_several_faults_are_reported_together_with_their_number_and_objects_are_counted(tmp_path):
     report = check(config(each_annotation(bbox=[1, 2, NAN, 4])(tmp_path)))
     numbers, nothing = report.format_sentences()
     assert 'not finite numbers (3 of them: annotation 10' in numbers
     assert 'nothing to train on' in nothing
+    assert report.summaries == [f'{tmp_path}/train.json: 3 images; objects: 2 cat, 1 dog']
+    assert check(config(write_folders(tmp_path))).summaries == [f'{tmp_path}/train: 2 images: 1 cat, 1 dog']
 
 
 def test_wrapped_data_sets_are_checked_and_some_random_images_of_many(tmp_path):
     dataset = image(cut)(tmp_path)
-    for wrapped in (
-        {'type': 'RepeatDataset', 'times': 2, 'dataset': dataset},
-        {'type': 'ConcatDataset', 'datasets': [dataset, dataset]},
-    ):
-        cfg = config(dataset)
-        cfg.train_dataloader.dataset = wrapped
-        assert f'({tmp_path}/images/b.jpg' in check(cfg).format_sentences()[0]
-    for name in ('a.jpg', 'b.jpg', 'c.jpg'):
+    cfg = config({'type': 'ConcatDataset', 'datasets': [{'type': 'RepeatDataset', 'times': 2, 'dataset': dataset}]})
+    cfg.default_scope = 'mmdet'
+    assert f'({tmp_path}/images/b.jpg' in check(cfg).format_sentences()[0]
+    for name in ('a.jpg', 'c.jpg'):
         cut(tmp_path / 'images' / name)
     (examples,) = check(config(dataset), images=2).found.values()
     assert len(examples) == 2
@@ -267,32 +215,20 @@ def test_heads_with_another_number_of_classes_are_reported(tmp_path):
         (sentence,) = check(config(dataset, model=model)).format_sentences()
         assert f'another number of classes than the model predicts (2 classes, and {named})' in sentence
         assert not check(config(dataset, model={**rpn, 'head': {'num_classes': 2}})).found
-    report = check(config(dataset, model={'head': {'num_classes': 1000}}))
-    assert not report.found
-    assert 'head.num_classes=1000: the last outputs are of no class' in report.notes[0]
+    assert not check(config(dataset, model={'head': {'num_classes': 1000}})).found
 
 
 def test_what_is_not_checked_is_said():
-    on_server = {'type': 'CocoDataset', 'data_root': 's3://bucket/coco', 'ann_file': 'a.json'}
-    for dataset in (on_server, {'type': 'CIFAR10', 'data_root': '/nowhere'}):
-        report = check(config(dataset))
-        assert not report.found
-        assert 'is not looked into' in report.notes[0]
+    for dataset in ({'type': 'CocoDataset', 'data_root': 's3://bucket/coco'}, {'type': 'CIFAR10', 'data_root': '/no'}):
+        assert 'is not checked' in check(config(dataset)).notes[0]
     with pytest.raises(UserError, match="no data set 'Cocoa'"):
         check(config({'type': 'Cocoa'}))
 
 
-def test_objects_of_each_class_are_counted(tmp_path):
-    (coco,) = check(config(write_coco(tmp_path / 'coco'))).summaries
-    (folders,) = check(config(write_folders(tmp_path / 'folders'))).summaries
-    assert coco == f'{tmp_path}/coco/train.json: 3 images; objects: 2 cat, 1 dog'
-    assert folders == f'{tmp_path}/folders/train: 2 images: 1 cat, 1 dog'
-
-
 def test_settings_are_whole_numbers():
-    assert settings_of(Config({'data_checks': {'images': 3}})) == {'images': 3, 'damaged_images': 20}
-    for wrong in ({'imgs': 3}, {'images': -1}, {'damaged_images': 1.5}, {'images': True}):
-        with pytest.raises(UserError, match='whole numbers of at least 0 for images and damaged_images'):
+    assert settings_of(Config({'data_checks': {'images': 3}})) == {'images': 3, 'unreadable_images': 20}
+    for wrong in ({'imgs': 3}, {'images': -1}, {'unreadable_images': 1.5}, {'images': True}):
+        with pytest.raises(UserError, match='whole numbers of at least 0 for images and unreadable_images'):
             settings_of(Config({'data_checks': wrong}))
 
 
@@ -313,8 +249,7 @@ def test_the_demos_data_and_miniatures_of_public_data_sets_give_no_report(name, 
         dataset = cfg[loader].dataset
         dataset.data_root = str(tmp_path / 'set') if write else dataset.data_root.replace('data/digits', str(digits))
     report = check(cfg)
-    assert not report.notes
-    assert not report.found
+    assert (report.found, report.notes) == ({}, [])
 
 
 def missing(cfg):
@@ -327,10 +262,8 @@ def missing(cfg):
     ('dataset', 'words'),
     [
         ({'data_root': '/no/coco', 'ann_file': 'a.json', 'data_prefix': {'img': 'b/'}}, ['/no/coco/a.json', '/coco/b']),
-        ({'data_root': '/no/coco', 'ann_file': 'a.json'}, ['docs/data.md', "'ln -s /where/it/is /no/coco'"]),
+        ({'data_root': '/no/coco', 'ann_file': ['a', 'b']}, ['/no/coco/a\n', "'ln -s /where/it/is /no/coco'"]),
         ({'data_root': '/no/digits/coco'}, ["'mmgcvit digits /no/digits' makes it"]),
-        ({'data_root': '/no', 'ann_file': ['a', 'b']}, ['/no/a\n', '/no/b\n']),
-        ({'type': 'CIFAR100', 'data_root': '/no', 'download': False}, ['/no\n']),
     ],
 )
 def test_what_is_missing_is_named_with_how_to_get_it(dataset, words):
