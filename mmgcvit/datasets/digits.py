@@ -1,7 +1,4 @@
-"""A small data set of real images that needs no download: scenes of scanned handwritten digits.
-
-Composed by :class:`SceneComposer`, and written in the layouts of COCO, ADE20K and ImageNet.
-"""
+"""Compose a small data set offline: scenes of scikit-learn's scanned digits, as COCO, ADE20K and ImageNet."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +28,7 @@ UNLABELLED, BACKGROUND, FIRST_DIGIT = 0, 1, 2
 
 @dataclass
 class Scene:
-    """One image, (height, width, 3) in RGB, and what is on it; no two objects share a pixel."""
+    """One image, (height, width, 3) in RGB, and its ground truth; objects do not overlap."""
 
     image: NDArray[np.uint8]
     # The digits that the objects show, their pixels (objects, height, width), and their indices in scikit-learn's set.
@@ -60,7 +57,7 @@ class SceneComposer:
             yield self.compose()
 
     def compose(self, shape: tuple[int, int] | None = None, smallest: int = 3, largest: int = 9) -> Scene:
-        """Draw one to five digits, whose scans have such sides, in sixteenths of the image's shorter side."""
+        """Draw one to five digits; their sides are given in sixteenths of the image's shorter side."""
         image = self.make_background(shape)
         occupied = np.zeros(image.shape[:2], dtype=bool)
         unclear = occupied.copy()

@@ -79,7 +79,7 @@ def make_config(
     options of ``mmgcvit train``.
 
     Returns:
-        The path of the config, and what is trained, in words.
+        The path of the config, and a text that says what is trained.
 
     Raises:
         UserError: An argument is not among those allowed, or there are too few images.

@@ -1,7 +1,7 @@
-"""Pages that lie upright or upside down, which a 6 does not tell, as it may be a 9: only the other digits do.
+"""Compose pages that lie upright or upside down: a 6 or 9 alone does not show which, the other digits do.
 
-Each digit stands in a cell of a grid. Who sees no more than one cell is right of 6 and 9 half of the time at best: both
-are scans of a 6, turned or not, as often on pages that lie one way as on those that lie the other.
+Each digit stands in a cell of a grid. A network that sees only one cell gets 6 and 9 right half of the time at best:
+both are scans of a 6, rotated or not, equally often on pages of either orientation.
 """
 
 import numpy as np
@@ -13,9 +13,9 @@ CELLS = 3  # along a side of the page
 # Digits that show which way up they are, and those that do not; how many of each are on a page.
 TELLING, TOLD = (3, 7), (6, 9)
 NUM_TELLING, NUM_TOLD = 3, 4
-# Pixels around a digit that are its cell's: what is predicted at an eighth of the size is there of this cell alone.
+# Empty pixels around a digit in its cell: a prediction at stride 8 then depends on this cell alone.
 MARGIN = 4
-# Sides of the scans, in sixteenths of what is inside.
+# Sides of the scans, in sixteenths of a cell without margins.
 SMALLEST, LARGEST = 12, 16
 
 
@@ -33,7 +33,7 @@ def compose_page(composer: SceneComposer) -> Scene:
         scan = int(rng.choice([scan for scan in composer.scans if composer.digits[scan] == (6 if told else digit)]))
         top, left = side * np.array(divmod(place, CELLS)) + MARGIN
         cell = np.s_[top : top + inside, left : left + inside]
-        turn = -1 if upside_down != (digit == 9) else 1  # what is drawn into the turned cell is turned
+        turn = -1 if upside_down != (digit == 9) else 1  # drawing into the flipped view flips the scan
         ink = composer.draw_scan(image[cell][::turn, ::turn], scan, nothing, SMALLEST, LARGEST)
         masks.append(np.zeros(image.shape[:2], dtype=bool))
         masks[-1][cell] = ink[::turn, ::turn] >= DIGIT_INK

@@ -1,4 +1,4 @@
-"""Own data in one line: the config that is made of a folder, what is rejected, and whole runs."""
+"""Own data: the config made for a folder, rejected options, and whole runs."""
 
 import re
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What is wrong with data: kinds of issues, and where they are."""
+"""Collect the issues of data sets and format them as sentences."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from ...errors import shorten
 
 @dataclass(frozen=True)
 class Issue:
-    """A kind of issue: what has it, what to do about it, and whether it stops a run or is left out of training."""
+    """A kind of issue: what is wrong, the remedy, and whether it stops a run or is left out of training."""
 
     what: str
     remedy: str

@@ -97,7 +97,7 @@ class DatasetInfo:
         return '\n'.join([f'{self.folder}: {self.format}, {counts}, {names}', *self.notes])
 
     def split_validation(self) -> None:
-        """Set a fifth of the training images aside for validation, unless there is such a split.
+        """Hold out a fifth of the training images for validation, unless there is a validation split.
 
         Images are chosen by a hash of their names: the same ones each time, and nearly the same ones when images are
         added. Roboflow's copies of an image stay together.
@@ -122,7 +122,7 @@ class DatasetInfo:
 
 
 def find_split(path: Path) -> str | None:
-    """The split that a path names, by its last such word, or None: ``'train'`` of ``train2017/a.jpg``."""
+    """The split that a path names by its last word for one, or None: ``'train'`` of ``train2017/a.jpg``."""
     words = (word for name in reversed(path.parts) for word in re.split(r'[_.\- ]', name.lower()))
     return next((match.lastgroup for match in map(SPLIT_NAME.fullmatch, words) if match), None)
 

@@ -51,7 +51,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     has_coco = any(find_split(file) in (None, 'train') for file in coco)
     if len(yolo) + bool(files['.xml']) + has_coco > 1:
         found = [*map(str, yolo), *map(str, files['.xml'][:1]), *map(str, coco)]
-        raise UserError(f'{folder} holds several formats, {shorten(found)}: move what is not to be used elsewhere')
+        raise UserError(f'{folder} holds several formats, {shorten(found)}: move all but one elsewhere')
     if yolo:
         return read_yolo(folder, folder / yolo[0])
     if files['.xml']:
@@ -75,6 +75,6 @@ def read_images(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:
         dataset = dataset or read_class_folders(folder, images)
     if not dataset:
         others = shorten([str(file) for suffix in ('.json', '.csv', '.txt', '.zip') for file in files[suffix]])
-        others = f' and {others}, which do not say what is on them' if others else ''
+        others = f' and {others}, which are not annotations of a known format' if others else ''
         raise UserError(f'{folder} holds {counted(len(images), "image")}{others}; expected {KNOWN}')
     return dataset

@@ -60,7 +60,7 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
 
 
 def read_class_folders(folder: Path, files: Sequence[Path]) -> DatasetInfo | None:
-    """The data of a folder per class, maybe below ``train`` and ``val``; None without such."""
+    """Read a folder per class, maybe below ``train`` and ``val``; None if there are no such folders."""
     depth = int(any(SPLIT_NAME.fullmatch(file.parts[0]) for file in files if len(file.parts) > 2))
     splits: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     stray = []

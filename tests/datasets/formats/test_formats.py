@@ -52,7 +52,6 @@ def from_roboflow(root):
 
 
 def behind_links(root):
-    """The images elsewhere."""
     write_coco(root)
     for split in ('train', 'val'):
         elsewhere = root.with_name(f'{root.name}_{split}')
@@ -236,7 +235,7 @@ FAULTS = [
     (write_yolo, write_file('data.yaml', 'names: [disc, square]\n'), 'names no training images'),
     (write_yolo, write_file('data.yaml', 'train: [\n'), 'data.yaml is not valid YAML'),
     (write_yolo, write_file('images/0.jpg', 'text'), 'images/0.jpg cannot be read'),
-    (write_yolo, write_voc, 'holds several formats, data.yaml, Annotations/0.xml: move what is not'),
+    (write_yolo, write_voc, 'holds several formats, data.yaml, Annotations/0.xml: move all but one'),
     (write_voc, write_file('Annotations/0.xml', '<annotation>'), 'Annotations/0.xml is not valid XML'),
     (write_voc, write_file('Annotations/0.xml', '<annotation><object/></annotation>'), "object 1 has the name ''"),
     (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: there is no image of its name in'),
@@ -248,7 +247,7 @@ FAULTS = [
     (write_labelled, remove('labels/val/5.png'), 'without a segmentation map of their name: images/val/5.jpg'),
     (write_labelled, write_file('classes.txt', 'background\ndisc\n'), 'labels [0, 1, 2], for the classes background'),
     (write_folders, lambda root: (root / 'val/disc').rename(root / 'val/a'), 'val has folders of no class of train'),
-    (write_folders, write_file('train/disc/a.csv', 'a'), 'a.csv, which do not say what is on them'),
+    (write_folders, write_file('train/disc/a.csv', 'a'), 'a.csv, which are not annotations of a known format'),
 ]
 
 
