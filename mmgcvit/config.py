@@ -12,7 +12,7 @@ from pathlib import Path
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any
 
-from .errors import BROUGHT_BY, UserError, first_line, needs, suggest
+from .errors import PIP_PACKAGES, UserError, format_missing, get_first_line, suggest
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -34,7 +34,7 @@ BRIEF = Repr()
 BRIEF.maxstring = BRIEF.maxother = 60
 
 
-def configs_with(name: str) -> Path:
+def find_configs(name: str) -> Path:
     """Find the folder of the configs that has a file of this name."""
     for place in PLACES:
         if (place / name).is_file():
@@ -49,7 +49,7 @@ def config_path(name: str) -> str:
     Args:
         name: The path under ``configs/``.
     """
-    return str(configs_with(name) / name)
+    return str(find_configs(name) / name)
 
 
 def enter_scope(cfg: Config) -> None:
@@ -80,8 +80,8 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         cfg = Config.fromfile(path)
     # A config is a program and may raise anything.
     except Exception as error:
-        raise UserError(f'{path}: {why_not_read(error)}') from None
-    read = names_read()
+        raise UserError(f'{path}: {explain_error(error)}') from None
+    read = list_known_names()
     for name in options or {}:
         first, dot, inside = name.partition('.')
         if first in cfg and first not in read:
@@ -122,30 +122,30 @@ def suggest_config(path: str | Path) -> str:
     return suggest(Path(path).stem, files, files.get)
 
 
-def why_not_read(error: BaseException) -> str:
+def explain_error(error: BaseException) -> str:
     """Explain why a config cannot be read, with the file and line of the error."""
     # mmengine's own error names only the entry of custom_imports.
     while isinstance(error, ImportError) and (inner := error.__cause__ or error.__context__):
         error = inner
     # For a missing package in _base_, mmengine has the name only in the message.
-    if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in BROUGHT_BY:
-        return needs('it', name)
+    if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in PIP_PACKAGES:
+        return format_missing('it', name)
     # A config's own check.
     if isinstance(error, AssertionError) and str(error):
-        return first_line(error)
+        return get_first_line(error)
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
     where = f' ({lines[-1].filename}, line {lines[-1].lineno})' if lines else ''
-    return f'it is not a config: {type(error).__name__}: {first_line(error)}{where}'
+    return f'it is not a config: {type(error).__name__}: {get_first_line(error)}{where}'
 
 
-def names_read() -> frozenset[str]:
+def list_known_names() -> frozenset[str]:
     """Top-level names of a config that a runner or script reads."""
     from mmengine.runner import Runner
 
     return ALSO_READ.union(inspect.signature(Runner.__init__).parameters)
 
 
-def settings_in(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+def iter_settings(value: Any, place: str) -> Iterator[tuple[str, Any]]:
     """Iterate over all settings of a nested config with their dotted names."""
     entries = ()
     if isinstance(value, Mapping):
@@ -154,15 +154,15 @@ def settings_in(value: Any, place: str) -> Iterator[tuple[str, Any]]:
         entries = enumerate(value)
     for key, inner in entries:
         yield f'{place}.{key}', inner
-        yield from settings_in(inner, f'{place}.{key}')
+        yield from iter_settings(inner, f'{place}.{key}')
 
 
-def dicts_in(*values: Any) -> Iterator[dict[str, Any]]:
+def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
     """Iterate over all dicts in nested configs; they may be changed meanwhile."""
-    return (inner for _, inner in settings_in(list(values), '') if isinstance(inner, dict))
+    return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
 
 
-def plain_settings(cfg: Config) -> dict[str, Any] | None:
+def get_plain_settings(cfg: Config) -> dict[str, Any] | None:
     """Return a config's settings as :func:`parse_config` reads them from a checkpoint."""
     from mmengine.config import Config
 
@@ -175,26 +175,28 @@ def parse_config(text: Any) -> dict[str, Any] | None:
     try:
         # mmengine 0.10.7 writes a class like this; later versions write its name.
         tree = ast.parse(re.sub(r"<class '([\w.]+)'>", r'\1', text))
-        values = {statement.targets[0].id: value_of(statement.value) for statement in tree.body}
+        values = {statement.targets[0].id: parse_value(statement.value) for statement in tree.body}
     # Not written by mmengine; the last two: nested too deep.
     except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
         return None
-    settings = {name: values[name] for name in values if name in names_read()}
+    settings = {name: values[name] for name in values if name in list_known_names()}
     # The runner moves it there.
     if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
         settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
     return settings
 
 
-def value_of(node: ast.expr) -> Any:
+def parse_value(node: ast.expr) -> Any:
     """Evaluate literals and calls of ``dict``; tuples become lists, anything else its source text."""
     if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
-        merged = [value_of(each) for each in node.args] + [{word.arg: value_of(word.value)} for word in node.keywords]
+        merged = [parse_value(each) for each in node.args] + [
+            {word.arg: parse_value(word.value)} for word in node.keywords
+        ]
         return {name: value for part in merged for name, value in part.items()}
     if isinstance(node, ast.Dict):
-        return {value_of(key): value_of(value) for key, value in zip(node.keys, node.values, strict=True)}
+        return {parse_value(key): parse_value(value) for key, value in zip(node.keys, node.values, strict=True)}
     if isinstance(node, ast.List | ast.Tuple):
-        return [value_of(each) for each in node.elts]
+        return [parse_value(each) for each in node.elts]
     try:
         return ast.literal_eval(node)
     except ValueError:

@@ -23,7 +23,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from .errors import shorten
-from .mmengine_utils import IMAGES_NAMED, name_of
+from .mmengine_utils import MAX_IMAGES_NAMED, get_image_name
 from .registry import HOOKS, MODELS, TASK_UTILS, TRANSFORMS
 
 
@@ -53,7 +53,7 @@ class DropNonFinitePredictionsHook(Hook):
             kept = torch.isfinite(instances.bboxes).all(1) & torch.isfinite(instances.scores)
             if not kept.all():
                 sample.pred_instances = instances[kept]
-                self.images.append(name_of(sample))
+                self.images.append(get_image_name(sample))
 
     def report(self, runner: Runner) -> None:
         """Remove the forward hooks and log the images whose predictions were dropped."""
@@ -62,7 +62,7 @@ class DropNonFinitePredictionsHook(Hook):
         images = [name for of_process in all_gather_object(self.images) for name in of_process]
         self.images = []
         if images:
-            named = f'{len(images)} images: {shorten(images, IMAGES_NAMED)}'
+            named = f'{len(images)} images: {shorten(images, MAX_IMAGES_NAMED)}'
             print_log(f'Dropped non-finite predictions for {named}', 'current', logging.WARNING)
 
     before_val = before_test = watch

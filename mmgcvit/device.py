@@ -23,7 +23,7 @@ def check_gpus() -> None:
     if signs:
         raise UserError(
             f'There is a GPU here ({", ".join(signs)}), but torch {torch.__version__} cannot use it: '
-            f'"{torch_reason()}" See docs/installation.md, "When torch cannot use the GPU". To run on the CPU: '
+            f'"{get_torch_reason()}" See docs/installation.md, "When torch cannot use the GPU". To run on the CPU: '
             f'{HIDING_VARIABLE}=-1, or --device cpu'
         )
 
@@ -43,7 +43,7 @@ def find_gpus() -> list[str]:
     return signs
 
 
-def torch_reason() -> str:
+def get_torch_reason() -> str:
     """Return torch's reason for not using a GPU."""
     try:
         with warnings.catch_warnings():
@@ -54,7 +54,7 @@ def torch_reason() -> str:
     return 'torch gives no reason'
 
 
-def chosen_device(name: str | None = None) -> torch.device:
+def resolve_device(name: str | None = None) -> torch.device:
     """Return the device of a name: ``cpu``, ``cuda``, ``cuda:N``; None or ``auto`` is a GPU if there is one."""
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -72,8 +72,8 @@ def chosen_device(name: str | None = None) -> torch.device:
 
 
 def use_device(name: str) -> torch.device:
-    """Make the device of a name torch's current one, which mmengine uses; see :func:`chosen_device`."""
-    device = chosen_device(name)
+    """Make the device of a name torch's current one, which mmengine uses; see :func:`resolve_device`."""
+    device = resolve_device(name)
     if device.type == 'cpu' and torch.cuda.is_available():
         raise UserError(f'device cpu: torch sees GPUs already; set {HIDING_VARIABLE}=-1 before starting Python')
     if device.index is not None:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 # Below difflib's ratio of gcvit_tiny and tiny.
 LEAST_LIKENESS = 0.55
 # pip arguments for packages that only some commands need, by import name.
-BROUGHT_BY = {
+PIP_PACKAGES = {
     **dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[hosts]'"),
     **dict.fromkeys(('sklearn', 'cv2', 'pycocotools'), "'mmgcvit[digits]'"),
     **dict.fromkeys(('safetensors', 'timm'), "'mmgcvit[checkpoints]'"),
@@ -30,7 +30,7 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+        super().__init__(escape_controls(message))
 
 
 class CheckpointError(UserError):
@@ -42,41 +42,43 @@ class MissingPackageError(UserError, ImportError):
 
 
 def check_installed(what: str, *names: str) -> None:
-    """Raise a MissingPackageError if packages of :data:`BROUGHT_BY` are missing."""
+    """Raise a MissingPackageError if packages of :data:`PIP_PACKAGES` are missing."""
     missing = [name for name in names if find_spec(name) is None]
     if missing:
-        raise MissingPackageError(needs(what, *missing))
+        raise MissingPackageError(format_missing(what, *missing))
 
 
-def needs(what: str, *missing: str) -> str:
+def format_missing(what: str, *missing: str) -> str:
     """Say which packages are missing, with the pip command for them."""
-    calls = ' and '.join(f'pip install {packages}' for packages in dict.fromkeys(BROUGHT_BY[name] for name in missing))
+    calls = ' and '.join(
+        f'pip install {packages}' for packages in dict.fromkeys(PIP_PACKAGES[name] for name in missing)
+    )
     return f'{what} needs {", ".join(missing)}, not installed here: {calls}'
 
 
-def printable(text: str) -> str:
+def escape_controls(text: str) -> str:
     """Escape control characters."""
     return ''.join(c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text)
 
 
 def shorten(names: Sequence[str], most: int = 3) -> str:
     """List the first names."""
-    return printable(', '.join(names[:most])) + (', ...' if len(names) > most else '')
+    return escape_controls(', '.join(names[:most])) + (', ...' if len(names) > most else '')
 
 
 def suggest(given: str, names: Iterable[str], called: Callable[[str], str] = str) -> str:
     """End a message about an unknown name with the most similar known one, if there is one."""
     known = {name.lower(): name for name in names}
     alike = difflib.get_close_matches(given.lower(), known, n=1, cutoff=LEAST_LIKENESS)
-    return f'; did you mean {printable(called(known[alike[0]]))}?' if alike else ''
+    return f'; did you mean {escape_controls(called(known[alike[0]]))}?' if alike else ''
 
 
-def counted(number: int, one: str) -> str:
+def format_count(number: int, one: str) -> str:
     """``1 image``, ``2 images``."""
     return f'{number} {one}' if number == 1 else f'{number} {one}s'
 
 
-def first_line(error: BaseException) -> str:
+def get_first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if there is none."""
     line = next(iter(str(error).splitlines()), '') or type(error).__name__
     # Pillow's message has a memory address.

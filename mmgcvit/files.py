@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     import numpy as np
 
 # Suffixes of images.
-IMAGE_ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
-IMAGE_ENDINGS += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
-ADDRESSES = ('http://', 'https://')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
+IMAGE_SUFFIXES += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
+URL_SCHEMES = ('http://', 'https://')
 # Suffix of unfinished files and folders.
 UNFINISHED = '.unfinished'
 
 
-def absolute_path(path: str | Path) -> Path:
+def make_absolute(path: str | Path) -> Path:
     """An absolute path without ``..``; symbolic links are not resolved."""
     return Path(os.path.normpath(Path(path).absolute()))
 
 
-def text_of(file: Path) -> str:
+def read_text(file: Path) -> str:
     """Read a UTF-8 file, without a byte order mark."""
     try:
         return file.read_text(encoding='utf-8-sig')
@@ -57,7 +57,7 @@ def find_free_path(path: Path) -> Path:
 
 def check_writable(folder: Path, name: str) -> None:
     """Raise a UserError that names the option if a folder, which need not exist yet, cannot be written."""
-    existing = next(each for each in (folder, *absolute_path(folder).parents) if each.exists())
+    existing = next(each for each in (folder, *make_absolute(folder).parents) if each.exists())
     try:
         # Permissions are not enough, for example on read-only file systems.
         with tempfile.TemporaryFile(dir=existing):

@@ -13,16 +13,16 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from .config import dicts_in
+from .config import iter_dicts
 from .errors import UserError
 
 # In messages.
-IMAGES_NAMED = 16
+MAX_IMAGES_NAMED = 16
 BUILDING = threading.RLock()
 
 
 @contextmanager
-def building_in(scope: str) -> Iterator[None]:
+def build_in_scope(scope: str) -> Iterator[None]:
     """Build in a default scope, one thread at a time, as mmengine has one scope for all threads."""
     with BUILDING, DefaultScope.overwrite_default_scope(scope):
         yield
@@ -43,25 +43,25 @@ def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
     return result
 
 
-def suspects(batch: Any) -> list[str]:
+def find_suspects(batch: Any) -> list[str]:
     """Return the images of a batch with NaN or infinite pixels, or all images if there are none."""
     samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
-    names = [name_of(sample) for sample in samples] if isinstance(samples, Sequence) else []
+    names = [get_image_name(sample) for sample in samples] if isinstance(samples, Sequence) else []
     images = zip(names, batch.get('inputs', ()), strict=False) if names else ()
     return [name for name, image in images if isinstance(image, Tensor) and not torch.isfinite(image).all()] or names
 
 
-def name_of(sample: Any) -> str:
+def get_image_name(sample: Any) -> str:
     """Return the path of a sample's image, or its index for datasets without files."""
     return sample.get('img_path') or f'index {sample.get("sample_idx")}'
 
 
-def plain_model(runner: Any) -> nn.Module:
+def unwrap_model(runner: Any) -> nn.Module:
     """Return a runner's model without its distributed wrapper."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
-def optim_wrappers(runner: Any) -> list[Any]:
+def list_optim_wrappers(runner: Any) -> list[Any]:
     """Return the optimizer wrappers of a runner."""
     wrapper = runner.optim_wrapper
     return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
@@ -74,7 +74,7 @@ def reorders_channels(preprocessor: nn.Module) -> bool:
     return any(getattr(preprocessor, name, False) for name in names)
 
 
-def running_statistics(model: nn.Module) -> dict[str, Tensor]:
+def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:
     """Return the running statistics of normalisation layers by name."""
     return {
         f'{prefix}.{name}' if prefix else name: buffer
@@ -86,6 +86,6 @@ def running_statistics(model: nn.Module) -> dict[str, Tensor]:
 
 def replace_type(cfg: Any, old: str, new: str) -> None:
     """Change ``type=old`` to ``type=new`` in every dict of a config, in place."""
-    for settings in dicts_in(cfg):
+    for settings in iter_dicts(cfg):
         if settings.get('type') == old:
             settings['type'] = new

@@ -6,7 +6,7 @@ import re
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.config import differences, parse_config, plain_settings, read_config
+from mmgcvit.config import differences, get_plain_settings, parse_config, read_config
 from mmgcvit.errors import UserError
 
 from .conftest import ROOT
@@ -98,13 +98,13 @@ def test_why_a_config_cannot_be_read_is_said_in_a_sentence_with_its_line(tmp_pat
 @pytest.mark.parametrize('name', ['custom_coco', 'lsa_t_cifar10', 'upernet_gcvit_t'])
 def test_a_config_that_mmengine_has_written_is_parsed_as_it_was(name):
     cfg = Config.fromfile(f'configs/{name}.py')
-    assert not list(differences(parse_config(cfg.pretty_text), plain_settings(cfg)))
-    assert plain_settings(cfg)['train_cfg'] == cfg.train_cfg.to_dict()
+    assert not list(differences(parse_config(cfg.pretty_text), get_plain_settings(cfg)))
+    assert get_plain_settings(cfg)['train_cfg'] == cfg.train_cfg.to_dict()
 
 
 def test_all_kinds_of_values_are_parsed():
     model = {'type': int, 'a-b': {'c': [1, -2.5]}, 1: [{'d': None}, []], 'text': 'dict(a=b)'}
-    found = plain_settings(Config({'model': model, 'data_preprocessor': {'type': 'P'}, 'my_variable': 1}))
+    found = get_plain_settings(Config({'model': model, 'data_preprocessor': {'type': 'P'}, 'my_variable': 1}))
     assert found == {'model': {**model, 'type': 'int', 'data_preprocessor': {'type': 'P'}}}
 
 

@@ -15,7 +15,7 @@ from mmengine.config import Config
 
 import mmgcvit
 from mmgcvit import registry as requirements
-from mmgcvit.errors import BROUGHT_BY
+from mmgcvit.errors import PIP_PACKAGES
 
 from .programs import run
 
@@ -30,7 +30,7 @@ def test_a_plain_install_requires_neither_torch_nor_hosts():
 
 
 def test_extras_that_messages_name_are_there():
-    extras = re.findall(r'\[(\w+)\]', ' '.join(BROUGHT_BY.values()))
+    extras = re.findall(r'\[(\w+)\]', ' '.join(PIP_PACKAGES.values()))
     assert {*extras} <= {*metadata('mmgcvit').get_all('Provides-Extra')}
 
 
@@ -53,7 +53,7 @@ def test_versions_are_pinned_in_one_place():
 def test_a_missing_or_too_old_host_is_named_with_the_version_needed(name, message, monkeypatch):
     monkeypatch.setitem(requirements.MINIMUM_VERSIONS, name, '99.0')
     with pytest.raises(ImportError, match=message):
-        requirements.check_hosts()
+        requirements.check_requirements()
 
 
 def test_everything_that_the_tests_need_is_in_the_repository():

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import torch
 from filelock import FileLock
 
-from ..errors import CheckpointError, check_installed, first_line
+from ..errors import CheckpointError, check_installed, get_first_line
 from ..files import atomic_write
 
 # torch and OpenMMLab end names of files with the beginning of their SHA-256.
@@ -35,7 +35,7 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
     Raises:
         CheckpointError: It could not be downloaded, or is damaged.
     """
-    path = path_in_cache(url)
+    path = get_cache_path(url)
     if path.is_file():
         return path
     digest = NAMED_DIGEST.search(path.name)
@@ -50,12 +50,12 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
         raise CheckpointError(f'{url} is not a checkpoint; the download was removed: {error}') from None
     except Exception as error:  # The network, the server, the disk or the address.
         raise CheckpointError(
-            f'{url} could not be downloaded ({first_line(error)}). Download it elsewhere, then name the file instead'
+            f'{url} could not be downloaded ({get_first_line(error)}). Download it elsewhere and name the file'
         ) from None
     return path
 
 
-def path_in_cache(url: str) -> Path:
+def get_cache_path(url: str) -> Path:
     """The file of an address in torch's cache: torch's own name where that has a digest, else one with the address's.
 
     torch names files after the end of an address alone, and many end in ``model.pth``.
@@ -84,5 +84,5 @@ def find_folder(source: str | Path, files: list[str], revision: str | None = Non
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except Exception as error:  # The network, the Hub's refusals, the disk: of a dozen kinds, by its version.
         raise CheckpointError(
-            f'there is no file or folder {name}, and the Hugging Face Hub gave none: {first_line(error)}'
+            f'there is no file or folder {name}, and the Hugging Face Hub gave none: {get_first_line(error)}'
         ) from None

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, first_line
+from ..errors import CheckpointError, get_first_line
 from ..files import write_text
-from ..registry import networks
+from ..registry import list_networks
 from ..version import __version__
 from .weights import check_finite
 from .writing import save_safetensors
@@ -75,19 +75,19 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
             raise ValueError(f'its model_type is {content["model_type"]!r:.80}')
         network, arguments = str(content['network']), {**content['arguments']}
     except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f'{path} is not a config of mmgcvit: {first_line(error)}') from None
-    if network not in networks():
+        raise CheckpointError(f'{path} is not a config of mmgcvit: {get_first_line(error)}') from None
+    if network not in list_networks():
         raise CheckpointError(
             f'{path} names the network {network!r:.80}, which is not registered; import the module that registers it, '
             'as mmgcvit.models.ablations for the networks of the ablations'
         )
-    if not issubclass(networks()[network], base):
+    if not issubclass(list_networks()[network], base):
         raise CheckpointError(f'{path} is of a {network}; the model is {base.__name__}')
-    return networks()[network], arguments
+    return list_networks()[network], arguments
 
 
 def check_type(entry: dict[str, Any]) -> dict[str, Any]:
     """Reject a JSON object whose ``type`` is not a registered network: mmengine would look up and build any class."""
-    if 'type' in entry and entry['type'] not in networks():
+    if 'type' in entry and entry['type'] not in list_networks():
         raise ValueError(f'it names the type {entry["type"]!r:.80}, which is not registered in mmgcvit')
     return entry

@@ -7,17 +7,17 @@ from typing import Any
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, first_line, shorten
-from ..mmengine_utils import running_statistics
+from ..errors import CheckpointError, get_first_line, shorten
+from ..mmengine_utils import get_running_statistics
 from .weights import (
     FINAL_NORM,
     LORA,
     Weights,
     check_finite,
     check_grid,
-    comparable_shape,
+    get_comparable_shape,
+    get_table_type,
     read_weights,
-    table_of,
 )
 
 OUTPUT_NORM = r'norm\d+\.'
@@ -53,13 +53,13 @@ def load_pretrained(
         weights = read_weights(checkpoint, prefix, ema)
     except CheckpointError as error:
         raise type(error)(f'{error}; the model is {network} {ours}') from None
-    theirs = arch_of(weights, type(backbone), describe)
+    theirs = describe_arch(weights, type(backbone), describe)
     if theirs != ours:
         raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
-    tensors, has_final_norm = with_output_norm(weights.tensors, backbone)
+    tensors, has_final_norm = rename_final_norm(weights.tensors, backbone)
     fitting = {name: tensor for name, tensor in tensors.items() if name in own}
     check_complete(weights.source, fitting, own, OUTPUT_NORM)
-    for name in filter(table_of, fitting):
+    for name in filter(get_table_type, fitting):
         check_grid(name, fitting[name], weights.source, own[name])
     resized = sum(tensor.shape != own[name].shape for name, tensor in fitting.items())
     backbone.load_state_dict(fitting, strict=False)
@@ -77,7 +77,7 @@ def load_pretrained(
     )
 
 
-def with_output_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[dict[str, Tensor], bool]:
+def rename_final_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[dict[str, Tensor], bool]:
     """Name a classifier's final norm as the last stage's output norm, if that is the backbone's only output.
 
     With maps of several stages all output norms begin at 1 and 0, as in the released detection code.
@@ -93,7 +93,7 @@ def with_output_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[d
     return {name.replace(FINAL_NORM, norm): tensor for name, tensor in tensors.items()}, True
 
 
-def arch_of(weights: Weights, network: type[nn.Module], describe: Describe) -> str:
+def describe_arch(weights: Weights, network: type[nn.Module], describe: Describe) -> str:
     """Format the arch of weights; a CheckpointError if they are another network's."""
     if weights.layout.network not in [base.__name__ for base in network.__mro__]:
         raise CheckpointError(
@@ -103,7 +103,7 @@ def arch_of(weights: Weights, network: type[nn.Module], describe: Describe) -> s
         return describe(weights.tensors)
     # Of tensors that are empty or have fewer dimensions.
     except (ValueError, LookupError, ZeroDivisionError) as error:
-        raise CheckpointError(f'{weights.source} is not a whole {network.__name__}: {first_line(error)}') from None
+        raise CheckpointError(f'{weights.source} is not a whole {network.__name__}: {get_first_line(error)}') from None
 
 
 def check_complete(
@@ -118,7 +118,7 @@ def check_complete(
         for name, tensor in tensors.items()
         if name in expected
         and (
-            comparable_shape(name, tensor) != comparable_shape(name, expected[name])
+            get_comparable_shape(name, tensor) != get_comparable_shape(name, expected[name])
             or tensor.is_floating_point() != expected[name].is_floating_point()
         )
     ]
@@ -145,8 +145,8 @@ def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: 
             f"{error}. So it does not fit the config's model; 'mmgcvit convert' makes a checkpoint of released weights "
             'and those of other code bases'
         ) from None
-    for name in filter(table_of, wanted):
+    for name in filter(get_table_type, wanted):
         check_grid(name, held[name], source, own[name])
     # Other buffers, such as masks, may hold infinity.
-    names = {WRAPPERS.sub('', name) for name in [*dict(model.named_parameters()), *running_statistics(model)]}
+    names = {WRAPPERS.sub('', name) for name in [*dict(model.named_parameters()), *get_running_statistics(model)]}
     check_finite({name: held[name] for name in wanted if name in names}, source)

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from ..errors import CheckpointError, check_installed, first_line
-from ..files import ADDRESSES
+from ..errors import CheckpointError, check_installed, get_first_line
+from ..files import URL_SCHEMES
 from .downloads import download
 from .unpickling import SAFE_PICKLE, remove_inert
 
@@ -36,22 +36,22 @@ def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any
     source = str(source)
     if source.startswith(TIMM_SCHEME):
         return read_timm(source.removeprefix(TIMM_SCHEME))
-    path = local_file(source)
+    path = resolve_file(source)
     check_intact(path)
     return read_safetensors(path) if is_safetensors(path) else read_torch(path, map_location, trusted)
 
 
 def read_meta(source: str | Path) -> dict[str, Any]:
     """The ``meta`` of a checkpoint of mmengine, read without the values of tensors; empty for any other file."""
-    path = None if str(source).startswith(TIMM_SCHEME) else local_file(source)
+    path = None if str(source).startswith(TIMM_SCHEME) else resolve_file(source)
     content = None if path is None or is_safetensors(path) else read_torch(path, 'meta')
     meta = content.get('meta') if isinstance(content, dict) else None
     return meta if isinstance(meta, dict) else {}
 
 
-def local_file(source: str | Path) -> Path:
+def resolve_file(source: str | Path) -> Path:
     """The file of a checkpoint, downloaded if it is an address."""
-    is_address = str(source).startswith(ADDRESSES)
+    is_address = str(source).startswith(URL_SCHEMES)
     path = download(str(source), check_intact) if is_address else Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {source}')
@@ -80,7 +80,7 @@ def check_intact(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
     except Exception as error:  # zipfile raises its own errors, and those of zlib and struct.
-        damaged = first_line(error)
+        damaged = get_first_line(error)
     if damaged is not None:
         raise CheckpointError(f'{path} is damaged ({damaged}). {ADVICE}')
 
@@ -99,7 +99,7 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except Exception as error:  # Its own errors, and KeyErrors for dtypes that torch lacks.
-        raise CheckpointError(f'{path} is damaged ({first_line(error)}). {ADVICE}') from None
+        raise CheckpointError(f'{path} is damaged ({get_first_line(error)}). {ADVICE}') from None
 
 
 def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
@@ -109,7 +109,7 @@ def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
         is_data = trusted or remove_inert(content)
     except Exception as error:  # A damaged or crafted pickle can raise anything, and so can trusted code.
         raise CheckpointError(
-            f'{path} is damaged, or not a checkpoint of torch or safetensors ({first_line(error)}). {ADVICE}'
+            f'{path} is damaged, or not a checkpoint of torch or safetensors ({get_first_line(error)}). {ADVICE}'
         ) from None
     if not is_data:
         raise CheckpointError(
@@ -132,4 +132,4 @@ def read_timm(name: str) -> dict[str, torch.Tensor]:
     try:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # The network, the server, the disk.
-        raise CheckpointError(f'timm could not load the pretrained model {name}: {first_line(error)}') from error
+        raise CheckpointError(f'timm could not load the pretrained model {name}: {get_first_line(error)}') from error

@@ -9,13 +9,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import CheckpointLoader
 
 from ..errors import CheckpointError
-from ..files import ADDRESSES
+from ..files import URL_SCHEMES
 from ..registry import HOOKS
 from .reading import read_checkpoint
-from .weights import find_state_dict, tensors_of
+from .weights import find_state_dict, select_tensors
 
 # Files on disk, and addresses. The model zoos of OpenMMLab and torchvision stay mmengine's.
-SCHEMES = ('', *ADDRESSES)
+SCHEMES = ('', *URL_SCHEMES)
 # Configs as text, which mmengine executes when it resumes and when an inferencer has no other.
 CONFIGS = ('config', 'cfg')
 
@@ -78,7 +78,7 @@ def read_for_mmengine(
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{source} holds no weights: it is a {type(content).__name__} instead of a dict')
     # mmengine's strategies also write files without weights.
-    if any(tensors_of(part) for part in (content, *content.values()) if isinstance(part, Mapping)):
+    if any(select_tensors(part) for part in (content, *content.values()) if isinstance(part, Mapping)):
         state_dict, _ = find_state_dict(content, source)
         content = {**content, 'state_dict': state_dict} if 'state_dict' in content else {'state_dict': state_dict}
     elif 'state_dict' in content:

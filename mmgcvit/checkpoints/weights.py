@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError, first_line, shorten
-from ..registry import networks
+from ..errors import CheckpointError, get_first_line, shorten
+from ..registry import list_networks
 from .layout import Layout
 from .reading import read_checkpoint
 
@@ -23,18 +23,18 @@ LORA = ('.lora_up', '.lora_down')
 
 def known_layouts() -> list[Layout]:
     """The key mappings of all registered networks."""
-    return [layout for network in networks().values() for layout in vars(network).get('layouts', ())]
+    return [layout for network in list_networks().values() for layout in vars(network).get('layouts', ())]
 
 
-def table_of(name: str) -> Any | None:
+def get_table_type(name: str) -> Any | None:
     """The type of module that has the position table of that name, None for another tensor."""
-    types = (module for network in networks().values() for module in getattr(network, 'table_types', ()))
+    types = (module for network in list_networks().values() for module in getattr(network, 'table_types', ()))
     return next((module for module in types if name.endswith(module.table_name)), None)
 
 
-def comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
+def get_comparable_shape(name: str, tensor: Tensor) -> tuple[int, ...]:
     """What of a tensor's shape must agree; a position table's rows, its last dimension but one, are resized."""
-    return tuple(tensor.shape) if table_of(name) is None else (*tensor.shape[:-2], *tensor.shape[-1:])
+    return tuple(tensor.shape) if get_table_type(name) is None else (*tensor.shape[:-2], *tensor.shape[-1:])
 
 
 def check_grid(name: str, table: Tensor, source: str, own: Tensor | None = None) -> None:
@@ -106,7 +106,7 @@ def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
             addition = tensors.pop(name) @ tensors.pop(f'{layer}lora_down')
             tensors[f'{layer}weight'] = tensors[f'{layer}weight'] + addition
         except (KeyError, RuntimeError) as error:
-            raise CheckpointError(f'{name} does not fit a weight beside it: {first_line(error)}') from None
+            raise CheckpointError(f'{name} does not fit a weight beside it: {get_first_line(error)}') from None
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
@@ -117,9 +117,9 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
     if isinstance(content, Mapping):
         for key in keys:
-            if isinstance(content.get(key), Mapping) and (tensors := tensors_of(content[key])):
+            if isinstance(content.get(key), Mapping) and (tensors := select_tensors(content[key])):
                 return tensors, key in EMA_KEYS
-        if (tensors := tensors_of(content)) and not ema:
+        if (tensors := select_tensors(content)) and not ema:
             return tensors, False
     if ema:
         raise CheckpointError(
@@ -131,7 +131,7 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
     )
 
 
-def tensors_of(content: Mapping[Any, Any]) -> dict[str, Tensor]:
+def select_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
     """The entries of a dict that are tensors."""
     return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
 

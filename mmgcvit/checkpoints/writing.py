@@ -14,7 +14,7 @@ from ..files import atomic_write
 from ..registry import MODELS
 from .layout import Layout
 from .loading import check_complete
-from .weights import FINAL_NORM, Weights, check_grid, table_of
+from .weights import FINAL_NORM, Weights, check_grid, get_table_type
 
 INDEX = 'relative_position_index'
 OPTIONAL = r'norm\d+\.|final_norm\.|head\.'
@@ -43,19 +43,19 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     Raises:
         CheckpointError: The weights are incomplete, or the target has no name for one of them.
     """
-    check_complete(weights.source, weights.tensors, expected_tensors(weights), OPTIONAL)
-    for name in filter(table_of, weights.tensors):
+    check_complete(weights.source, weights.tensors, build_expected_tensors(weights), OPTIONAL)
+    for name in filter(get_table_type, weights.tensors):
         check_grid(name, weights.tensors[name], weights.source)
     network = MODELS.get(weights.layout.network)
     layouts = {layout.key: layout for layout in network.layouts if layout.key}
     if to in layouts:
-        return {'state_dict': state_dict_for(weights, layouts[to])}
+        return {'state_dict': make_state_dict(weights, layouts[to])}
     if to != 'mmpretrain':
         raise CheckpointError(f'{weights.layout.network} weights have no layout of {to}; choose mmpretrain or original')
-    return mmpretrain_checkpoint(weights, network.describe_weights(weights.tensors).strip("'"))
+    return make_mmpretrain_checkpoint(weights, network.describe_weights(weights.tensors).strip("'"))
 
 
-def expected_tensors(weights: Weights) -> dict[str, Tensor]:
+def build_expected_tensors(weights: Weights) -> dict[str, Tensor]:
     """The tensors, on the meta device, of the weights' network with all output norms and a head of their classes."""
     network = MODELS.get(weights.layout.network)
     try:
@@ -72,9 +72,9 @@ def expected_tensors(weights: Weights) -> dict[str, Tensor]:
     return expected
 
 
-def mmpretrain_checkpoint(weights: Weights, arch: str) -> dict[str, Any]:
+def make_mmpretrain_checkpoint(weights: Weights, arch: str) -> dict[str, Any]:
     """The weights as a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``."""
-    last_norm = norm_of_last_stage(weights.tensors)
+    last_norm = get_last_norm(weights.tensors)
     names = {name: name.replace(FINAL_NORM, last_norm) for name in weights.tensors}
     state_dict = {
         name if name.startswith('head.') else f'backbone.{name}': weights.tensors[old] for old, name in names.items()
@@ -88,20 +88,20 @@ def mmpretrain_checkpoint(weights: Weights, arch: str) -> dict[str, Any]:
     return {'meta': meta, 'state_dict': state_dict}
 
 
-def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
+def make_state_dict(weights: Weights, layout: Layout) -> dict[str, Tensor]:
     """The weights under another key mapping's names.
 
     Raises:
         CheckpointError: A tensor has no name there, as a detector's output norms.
     """
     state_dict, homeless = {}, []
-    for name, tensor in with_classifier_names(weights.tensors).items():
+    for name, tensor in rename_output_norm(weights.tensors).items():
         there = layout.name_there(name)
         if there is None:
             homeless.append(name)
             continue
         state_dict[there] = layout.shape_there(name, tensor)
-        table = table_of(name)
+        table = get_table_type(name)
         if layout.has_index and hasattr(table, 'index_of'):
             side = isqrt(len(tensor)) // 2 + 1  # of the window, whose table has (2 * side - 1)**2 rows
             state_dict[there.replace(table.table_name, INDEX)] = table.index_of((side, side))
@@ -110,16 +110,16 @@ def state_dict_for(weights: Weights, layout: Layout) -> dict[str, Tensor]:
     return state_dict
 
 
-def with_classifier_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_output_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Name the last output norm as a classifier's final norm if it is the only one, as in our checkpoints."""
-    last_norm = norm_of_last_stage(tensors)
+    last_norm = get_last_norm(tensors)
     norms = {name.split('.')[0] for name in tensors if re.match(r'norm\d+\.', name)}
     if norms != {last_norm.removesuffix('.')}:
         return dict(tensors)
     return {re.sub(f'^{re.escape(last_norm)}', FINAL_NORM, name): tensor for name, tensor in tensors.items()}
 
 
-def norm_of_last_stage(tensors: Mapping[str, Tensor]) -> str:
+def get_last_norm(tensors: Mapping[str, Tensor]) -> str:
     """The beginning of the names of the last stage's output norm, for example ``norm3.``."""
     stages = [re.match(r'stages\.(\d+)\.', name) for name in tensors]
     return f'norm{max(int(stage[1]) for stage in stages if stage)}.'

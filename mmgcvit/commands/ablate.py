@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..config import configs_with
+from ..config import find_configs
 from ..errors import UserError
 from ..files import write_text
 from .demo import DIGITS, check_digits
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
     check_at_least(args, seeds=1, gpus=1)
     from ..experiments.ablations import read_scores, read_tables, write_configs, write_report
 
-    tables = read_tables(configs_with('gcvit_t_in1k.py') / TABLES)
+    tables = read_tables(find_configs('gcvit_t_in1k.py') / TABLES)
     if args.table not in tables:
         raise UserError(f'unknown table {args.table!r}; expected one of {", ".join(tables)}')
     table = tables[args.table]

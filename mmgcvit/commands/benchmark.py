@@ -47,10 +47,10 @@ def main(args: argparse.Namespace) -> None:
     sys.path.insert(0, str(Path.cwd()))  # for MODULE:FUNCTION
     import torch
 
-    from ..device import chosen_device
+    from ..device import resolve_device
     from ..experiments.benchmark import Case, compare
 
-    device = chosen_device(args.device)
+    device = resolve_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
     machine = f'{torch.get_num_threads()} threads'

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from ..config import configs_with
+from ..config import find_configs
 from ..errors import UserError, check_installed
 from .options import Parser
 
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
     check_digits()
     console = Console(highlight=False)
     model, work_dir = MODELS[args.task], args.work_dir / MODELS[args.task].folder
-    folder = configs_with(f'demo/{model.config}.py') / 'demo'
+    folder = find_configs(f'demo/{model.config}.py') / 'demo'
     start = []
     if model.config != CLASSIFIER:
         weights = folder / 'weights' / f'{CLASSIFIER}.safetensors'

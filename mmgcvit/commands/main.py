@@ -7,10 +7,10 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from platform import platform, python_version
 
-from ..errors import BROUGHT_BY, UserError, is_full_disk, needs, printable, suggest
+from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, is_full_disk, suggest
 from ..version import __version__
 from .options import parse
-from .screen import INTERRUPTED, without_noise
+from .screen import INTERRUPTED, hide_noise
 
 # Name, module in this folder, help.
 COMMANDS = {
@@ -94,7 +94,7 @@ def run_to_exit_code(name: str) -> int | str | None:
         command = import_module(f'.{COMMANDS[name][0]}', __package__)
         args = parse(command)
         full_disk = getattr(command, 'FULL_DISK', '')
-        with without_noise():
+        with hide_noise():
             return command.main(args)
     except KeyboardInterrupt:
         print('interrupted')
@@ -107,13 +107,13 @@ def run_to_exit_code(name: str) -> int | str | None:
             import_module('mmgcvit.registry')
         except UserError as missing:
             return f'{name}: {missing}'
-        if error.name not in BROUGHT_BY:
+        if error.name not in PIP_PACKAGES:
             raise
-        return f'{name}: {needs("this", error.name)}'
+        return f'{name}: {format_missing("this", error.name)}'
     except OSError as error:
         if full_disk and is_full_disk(error):
             return f'{name}: {error.strerror}{full_disk.format(**vars(args))}'
         # Without a file name the traceback says more.
         if error.filename is None:
             raise
-        return f'{name}: {printable(f"{error.filename}: {error.strerror}")}'
+        return f'{name}: {escape_controls(f"{error.filename}: {error.strerror}")}'

@@ -9,7 +9,7 @@ files.
 import argparse
 from pathlib import Path
 
-from ..datasets.classes import imagenet_folders
+from ..datasets.classes import list_imagenet_folders
 from ..files import atomic_folder, is_up_to_date
 from .options import Parser
 
@@ -33,5 +33,5 @@ def main(args: argparse.Namespace) -> None:
     with atomic_folder(args.out, OPTIONS_FILE, options) as folder:
         write_miniature_coco(folder / 'coco', seed=args.seed)
         write_miniature_ade20k(folder / 'ADEChallengeData2016', seed=args.seed)
-        write_miniature_imagenet(folder / 'imagenet', imagenet_folders(), args.seed)
+        write_miniature_imagenet(folder / 'imagenet', list_imagenet_folders(), args.seed)
     print(f'{args.out}: coco, ADEChallengeData2016, imagenet')

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..config import overrides
-from ..errors import UserError, first_line
+from ..errors import UserError, get_first_line
 from ..files import find_free_path
 
 if TYPE_CHECKING:
@@ -185,4 +185,6 @@ def report_write_errors(target: Path) -> Iterator[None]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield
     except Exception as error:  # torch and safetensors raise their own types.
-        raise UserError(f'{target} could not be written ({first_line(error)}); is there room on the disk?') from None
+        raise UserError(
+            f'{target} could not be written ({get_first_line(error)}); is there room on the disk?'
+        ) from None

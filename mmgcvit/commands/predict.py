@@ -6,8 +6,8 @@ Draws predictions on copies of the inputs and writes them as JSON.
 import argparse
 import os
 
-from ..errors import UserError, check_installed, counted
-from ..files import ADDRESSES
+from ..errors import UserError, check_installed, format_count
+from ..files import URL_SCHEMES
 from ..inference.inputs import find_inputs
 from ..inference.sources import check_source, has_checkpoint
 from .options import (
@@ -88,8 +88,8 @@ def main(args: argparse.Namespace) -> None:
     try:
         run.predict(inputs, args.frames)
     finally:
-        done = [counted(run.images, 'image')] if inputs.images else []
-        done += [counted(run.frames, 'frame')] if inputs.videos else []
+        done = [format_count(run.images, 'image')] if inputs.images else []
+        done += [format_count(run.frames, 'frame')] if inputs.videos else []
         failed = f', {len(run.failed)} skipped' if run.failed else ''
         print(f'{" and ".join(done)} predicted{failed}: {args.out_dir}')
     if run.failed:
@@ -99,7 +99,7 @@ def main(args: argparse.Namespace) -> None:
 def split_rest(args: argparse.Namespace) -> tuple[str | None, list[str]]:
     """Split the arguments behind CONFIG into the checkpoint (or None) and the inputs."""
     rest = list(args.rest)
-    is_checkpoint = rest and (rest[0].startswith(ADDRESSES) or rest[0].lower().endswith(CHECKPOINTS))
+    is_checkpoint = rest and (rest[0].startswith(URL_SCHEMES) or rest[0].lower().endswith(CHECKPOINTS))
     if is_checkpoint or (len(rest) > 1 and not has_checkpoint(args.config)):
         return rest[0], rest[1:]
     return None, rest

@@ -25,7 +25,7 @@ def main(args: argparse.Namespace) -> None:
     target = args.target
     check_target(target, SUFFIX, overwrite=None)
     check_source(args.config, args.checkpoint)
-    from ..checkpoints.reading import local_file
+    from ..checkpoints.reading import resolve_file
     from ..checkpoints.writing import save_safetensors
 
     source, model = load_model(args)
@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
         'config': source.config.name,
         'task': model.task,
         'classes': json.dumps(model.classes),
-        'trained_sha256': sha256(local_file(source.checkpoint)),
+        'trained_sha256': sha256(resolve_file(source.checkpoint)),
     }
     with report_write_errors(target):
         save_safetensors(tensors, target, metadata)

@@ -16,7 +16,7 @@ DUMPS = re.compile(
     r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --|mmcv has no compiled operators)'
     r'|Failed to search registry with scope "\w+" in the "function" registry tree'
 )
-LONGEST_BEGINNING = 400
+MAX_PREFIX = 400
 WARNINGS = (
     'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` will be deprecated'
     "|'pin_memory' argument is set as true but no accelerator"
@@ -33,7 +33,7 @@ class WithoutDumps:
     def write(self, text: str) -> int:
         # print writes the newline separately.
         is_its_end = self.left_out and text == '\n'
-        self.left_out = bool(DUMPS.search(text[:LONGEST_BEGINNING]))
+        self.left_out = bool(DUMPS.search(text[:MAX_PREFIX]))
         return len(text) if self.left_out or is_its_end else self.stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -41,7 +41,7 @@ class WithoutDumps:
 
 
 @contextmanager
-def without_noise() -> Iterator[None]:
+def hide_noise() -> Iterator[None]:
     """Hide startup messages and needless warnings, unless MMGCVIT_VERBOSE=1."""
     if os.environ.get('MMGCVIT_VERBOSE') == '1':
         yield

@@ -107,7 +107,7 @@ def main(args: argparse.Namespace) -> None:
 
     check_machine(args.device, args.launcher)
     if found is not None:
-        args.config, args.work_dir = config_for_data(args, found)
+        args.config, args.work_dir = prepare_config(args, found)
     with leave_processes():
         train(
             load_run_config(args),
@@ -121,7 +121,7 @@ def main(args: argparse.Namespace) -> None:
         )
 
 
-def config_for_data(args: argparse.Namespace, found: DatasetInfo) -> tuple[str, str]:
+def prepare_config(args: argparse.Namespace, found: DatasetInfo) -> tuple[str, str]:
     """Return the config for ``--data``, written now or by the run to resume, and its work dir."""
     from ..datasets.own_data import get_run, make_config
     from ..engine.resume import require_unused

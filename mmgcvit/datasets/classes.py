@@ -18,14 +18,14 @@ USED_IDS = [number for number in range(1, 91) if number not in UNUSED_IDS]
 COCO_CATEGORIES = [{'id': number, 'name': name} for number, name in zip(USED_IDS, NAMES.split(', '), strict=True)]
 
 
-def coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
+def make_coco_categories(names: Sequence[str]) -> list[dict[str, Any]]:
     """Categories of these names: COCO's own where they are COCO's, else numbered from 1 as annotation tools do."""
     if list(names) == [category['name'] for category in COCO_CATEGORIES]:
         return COCO_CATEGORIES
     return [{'id': number, 'name': name} for number, name in enumerate(names, start=1)]
 
 
-def imagenet_folders() -> list[str]:
+def list_imagenet_folders() -> list[str]:
     """The names of ImageNet-1K's folders (WordNet ids), n01440764 and so on, in the order of the classes."""
     # timm carries the list; mmpretrain has the classes' names only. Imported here because it takes seconds.
     from timm.data import ImageNetInfo

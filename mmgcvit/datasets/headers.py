@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from ..errors import UserError, first_line
+from ..errors import UserError, get_first_line
 
 # The label of pixels that are not labelled.
 IGNORED = 255
 
 
-def stored_and_upright_size(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     """Width and height of an image as stored and after EXIF rotation, by its header alone, or a UserError."""
     try:
         with Image.open(path) as image:
@@ -27,7 +27,7 @@ def stored_and_upright_size(path: Path) -> tuple[tuple[int, int], tuple[int, int
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
         raise UserError(
-            f'{path} cannot be read ({first_line(error)}); copy or convert it again, or remove it'
+            f'{path} cannot be read ({get_first_line(error)}); copy or convert it again, or remove it'
         ) from None
 
 
@@ -38,7 +38,7 @@ def read_segmentation_map(path: Path) -> NDArray[np.uint8]:
             mode, labels = image.mode, np.array(image)
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        raise UserError(f'{path} is not a readable segmentation map ({first_line(error)})') from None
+        raise UserError(f'{path} is not a readable segmentation map ({get_first_line(error)})') from None
     if mode not in ('1', 'L', 'P'):
         raise UserError(f'{path} is {mode}; expected one channel of 8 bits, the number of a class at each pixel')
     return labels.astype(np.uint8)

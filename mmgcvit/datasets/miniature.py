@@ -52,7 +52,7 @@ def label_horizon(scene: Scene, composer: SceneComposer, num_classes: int) -> ND
 
 
 def write_miniature_imagenet(root: Path, folders: Sequence[str], seed: int = 0, per_folder: int = 1) -> None:
-    """Write ``<root>/{train,val}/<folder>/*.JPEG``, a folder for each class, as :func:`.classes.imagenet_folders`."""
+    """Write ``<root>/{train,val}/<folder>/*.JPEG`` with folders as in :func:`.classes.list_imagenet_folders`."""
     for split in SPLITS:
         composer = SceneComposer(split, seed=seed)
         scans = {digit: [scan for scan in composer.scans if composer.digits[scan] == digit] for digit in range(10)}

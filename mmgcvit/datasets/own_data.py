@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from ..config import config_path, names_read, settings_in
-from ..errors import UserError, counted, printable
-from ..files import absolute_path, find_free_path, write_text
-from .checks.sources import leaf_datasets
+from ..config import config_path, iter_settings, list_known_names
+from ..errors import UserError, escape_controls, format_count
+from ..files import find_free_path, make_absolute, write_text
+from .checks.sources import iter_leaf_datasets
 from .formats import DatasetInfo, write_annotations
 
 # The smallest network, with weights that come with the project; the others start from the authors' weights.
@@ -60,7 +60,7 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 def get_run(dataset: DatasetInfo, work_dir: str | Path | None = None) -> tuple[str, Path]:
     """The name of a config for a data set, and the folder of its run."""
-    name = re.sub(r'\W+', '_', absolute_path(dataset.folder).name).strip('_') or 'own_data'
+    name = re.sub(r'\W+', '_', make_absolute(dataset.folder).name).strip('_') or 'own_data'
     return name, Path(work_dir or Path('work_dirs') / name)
 
 
@@ -93,18 +93,18 @@ def make_config(
         raise UserError(f'--size {size}: to {recipe.task} there are {", ".join((MINI, *recipe.sizes))}')
     weights = str(pretrained)
     if pretrained is not None and weights != 'none' and '://' not in weights:
-        weights = str(absolute_path(Path(weights).expanduser()))
+        weights = str(make_absolute(Path(weights).expanduser()))
         if not Path(weights).is_file():
             raise UserError(f'--pretrained {weights}: no such file; expected one, an address, timm://NAME or none')
     name, work_dir = get_run(dataset, work_dir)
-    if absolute_path(work_dir).resolve().is_relative_to(absolute_path(dataset.folder).resolve()):
+    if make_absolute(work_dir).resolve().is_relative_to(make_absolute(dataset.folder).resolve()):
         raise UserError(f'{work_dir} would be within the data; start in another folder, or name one by --work-dir')
     dataset.split_validation()
     folder = find_free_path(work_dir / MADE)
     write_annotations(dataset, folder)
 
     base, cfg = load_template(recipe, size)
-    cfg.work_dir = str(absolute_path(work_dir))
+    cfg.work_dir = str(make_absolute(work_dir))
     image_size = image_size or (recipe.image_size if size == MINI else cfg.image_size)
     scale_images(cfg, image_size / cfg.image_size)
     length = set_length(cfg, len(dataset.splits['train'].names), epochs, SEEN_BY_MINI if size == MINI else SEEN)
@@ -113,7 +113,7 @@ def make_config(
         cfg.model.backbone.init_cfg = None if weights == 'none' else {'type': 'Pretrained', 'checkpoint': weights}
         cfg.load_from = None
     path = folder / f'{name}.py'
-    write_text(path, format_config(base, cfg, absolute_path(dataset.folder)))
+    write_text(path, format_config(base, cfg, make_absolute(dataset.folder)))
     return path, (
         f'{dataset}\ntrains {recipe.network}, --size {size}, at {image_size} px, {length}, from '
         f'{describe_weights(cfg)}\nconfig: {path}'
@@ -194,20 +194,20 @@ def set_length(cfg: Config, num_images: int, epochs: int | None, num_seen: int) 
     warm_up.end, decay.end = max(2, length // 20) if by_iters else min(2, length), length
     if 'milestones' in decay:
         decay.milestones = sorted({max(1, length * 2 // 3), max(1, length * 11 // 12)})
-    return counted(length, 'iteration' if by_iters else 'epoch')
+    return format_count(length, 'iteration' if by_iters else 'epoch')
 
 
 def set_data(cfg: Config, dataset: DatasetInfo) -> None:
     """Set the splits of a data set, and its classes."""
-    root = absolute_path(dataset.folder)
+    root = make_absolute(dataset.folder)
 
     def get_name(path: Path) -> str:
         return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
     for loader in LOADERS:
         split = dataset.splits['train' if loader == 'train_dataloader' else 'val']
-        settings = next(leaf_datasets(cfg[loader].dataset))
-        settings.data_root, settings.ann_file = str(root), get_name(absolute_path(split.file))
+        settings = next(iter_leaf_datasets(cfg[loader].dataset))
+        settings.data_root, settings.ann_file = str(root), get_name(make_absolute(split.file))
         settings.metainfo.classes = dataset.classes
         if split.labels:
             settings.data_prefix = {'img_path': get_name(split.images), 'seg_map_path': get_name(split.labels)}
@@ -215,8 +215,8 @@ def set_data(cfg: Config, dataset: DatasetInfo) -> None:
         else:
             settings.data_prefix = {'img': get_name(split.images)} if dataset.has_objects else get_name(split.images)
     if dataset.has_objects:
-        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(absolute_path(dataset.splits['val'].file))
-    for name, settings in [*settings_in(cfg.model, 'model'), ('', cfg.get('data_preprocessor'))]:
+        cfg.val_evaluator.ann_file = cfg.test_evaluator.ann_file = str(make_absolute(dataset.splits['val'].file))
+    for name, settings in [*iter_settings(cfg.model, 'model'), ('', cfg.get('data_preprocessor'))]:
         # A region proposal network tells objects from background only.
         if isinstance(settings, dict) and 'num_classes' in settings and 'rpn_head' not in name:
             settings.num_classes = len(dataset.classes)
@@ -226,10 +226,10 @@ def format_config(base: str, cfg: Config, data: Path) -> str:
     """The text of a config: what it inherits from, and the settings that differ."""
     overrides = find_overrides(Config.fromfile(base).to_dict(), cfg.to_dict())
     # Not the variables from which templates make their settings.
-    read = names_read() | {'data_preprocessor'}
+    read = list_known_names() | {'data_preprocessor'}
     settings = {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in read}
     text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
-    return f"""# Made by mmgcvit train --data for the data in {printable(str(data))}.
+    return f"""# Made by mmgcvit train --data for the data in {escape_controls(str(data))}.
 # Edit it and train it again: mmgcvit train THIS_FILE --work-dir ANOTHER_FOLDER
 _base_ = {base!r}
 {text}"""

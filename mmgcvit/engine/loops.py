@@ -115,7 +115,7 @@ class SeededBatchSampler(Sampler):
             yield from self.batches
 
 
-def seeded(dataloader: dict, endless: bool = False) -> ConfigDict:
+def make_seeded(dataloader: dict, endless: bool = False) -> ConfigDict:
     """Return a dataloader config with a :class:`SeededBatchSampler`."""
     seeded = ConfigDict(deepcopy(dataloader))
     if not seeded.get('batch_size') or not seeded.get('sampler'):
@@ -155,7 +155,7 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
     """
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        super().__init__(runner, seeded(dataloader), **kwargs)
+        super().__init__(runner, make_seeded(dataloader), **kwargs)
         self.batches: SeededBatchSampler = self.dataloader.batch_sampler
         self.skipped = 0
         require_batches(self.batches)
@@ -179,7 +179,7 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
     """mmengine's iteration-based loop, resumable at any iteration; arguments as for :class:`EpochBasedTrainLoop`."""
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        super().__init__(runner, seeded(dataloader, endless=True), **kwargs)
+        super().__init__(runner, make_seeded(dataloader, endless=True), **kwargs)
         self.batches: SeededBatchSampler = self.dataloader.batch_sampler
         require_batches(self.batches)
         self.dataloader_iterator = BatchesOfLoop(self)

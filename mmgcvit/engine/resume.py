@@ -26,9 +26,9 @@ from mmengine.runner import Runner
 
 from ..checkpoints import check_intact
 from ..checkpoints.reading import read_meta
-from ..config import differences, parse_config, plain_settings
-from ..errors import CheckpointError, UserError, printable, shorten
-from ..files import ADDRESSES
+from ..config import differences, get_plain_settings, parse_config
+from ..errors import CheckpointError, UserError, escape_controls, shorten
+from ..files import URL_SCHEMES
 from ..mmengine_utils import call_on_rank_0
 from .hooks.checkpoint import LAST, PREEMPTED
 
@@ -61,7 +61,7 @@ def find_latest_checkpoint(work_dir: str | Path) -> Path | None:
             check_intact(path)
         except (CheckpointError, OSError) as error:
             problems.append(str(error))
-            print_log(printable(f'passed over: {error}'), 'current', logging.WARNING)
+            print_log(escape_controls(f'passed over: {error}'), 'current', logging.WARNING)
         else:
             return path
     if problems:
@@ -103,14 +103,14 @@ def find_checkpoint(given: str, work_dir: str) -> str | None:
         found = find_latest_checkpoint(work_dir)
         print_log(f'--resume: {found or "no checkpoint yet, training starts"}', 'current')
         return found and str(found)
-    if not given.startswith(ADDRESSES) and not Path(given).is_file():
+    if not given.startswith(URL_SCHEMES) and not Path(given).is_file():
         raise CheckpointError(f'--resume {given}: no such checkpoint')
     return given
 
 
 def require_unused(work_dir: str | Path) -> None:
     """Raise a CheckpointError if a work dir has checkpoints of an earlier training."""
-    found = checkpoints_in(work_dir)
+    found = list_checkpoints(work_dir)
     if found:
         raise CheckpointError(
             f"{work_dir} has an earlier run's checkpoints ({shorten([path.name for path in found])}). Continue from "
@@ -118,7 +118,7 @@ def require_unused(work_dir: str | Path) -> None:
         )
 
 
-def checkpoints_in(work_dir: str | Path) -> list[Path]:
+def list_checkpoints(work_dir: str | Path) -> list[Path]:
     """List the checkpoints of a run in a folder, and ``last_checkpoint``."""
     return sorted(path for path in Path(work_dir).glob('*') if WRITTEN_BY_RUNS.fullmatch(path.name) and path.is_file())
 
@@ -131,7 +131,7 @@ class OverwriteHook(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        self.outdated = checkpoints_in(runner.work_dir)
+        self.outdated = list_checkpoints(runner.work_dir)
 
     @master_only
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
@@ -163,11 +163,11 @@ def warn_of_changes(cfg: Config) -> None:
     """
     if not cfg.get('resume') or not cfg.get('load_from') or get_rank() != 0:
         return
-    then, now = parse_config(read_meta(cfg.load_from).get('cfg')), plain_settings(cfg)
+    then, now = parse_config(read_meta(cfg.load_from).get('cfg')), get_plain_settings(cfg)
     if then is None or now is None:
         print_log(f'{cfg.load_from} has no config to compare with', 'current')
         return
     changes = [words for name, words in differences(then, now) if name not in NOT_COMPARED]
     if changes:
         lines = '\n  '.join(changes)
-        print_log(printable(f'resumed with other settings:\n  {lines}'), 'current', logging.WARNING)
+        print_log(escape_controls(f'resumed with other settings:\n  {lines}'), 'current', logging.WARNING)

@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from ..config import enter_scope, read_config
 from ..datasets.checks import check_datasets
-from ..datasets.checks.sources import check_presence, settings_of
+from ..datasets.checks.sources import check_presence, get_check_settings
 from ..device import check_gpus, use_device
 from ..errors import UserError
 from ..files import check_writable
@@ -55,7 +55,7 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> None:
         UserError: The data would stop the run later or make its results wrong.
     """
     check_presence(cfg, loaders)
-    images = settings_of(cfg)['images']
+    images = get_check_settings(cfg)['images']
     enter_scope(cfg)
     report = check_datasets(cfg, loaders, images, Progress(disable=True))
     errors = report.format_sentences()

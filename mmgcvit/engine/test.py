@@ -8,7 +8,7 @@ from mmengine.evaluator import BaseMetric, DumpResults
 from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import is_drawn, read_config
-from ..datasets.checks.sources import leaf_datasets, type_name
+from ..datasets.checks.sources import get_type_name, iter_leaf_datasets
 from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
@@ -67,8 +67,8 @@ def draw_predictions(cfg: Config, folder: str) -> None:
     """Add a hook that draws all test images with their predictions into a folder."""
     if not is_drawn(cfg):
         raise UserError(
-            f'--show-dir does not support {type_name(cfg.model)} of {cfg.get("default_scope")}; use the visualization '
-            'hook of that package (docs/other_tasks.md)'
+            f'--show-dir does not support {get_type_name(cfg.model)} of {cfg.get("default_scope")}; use the '
+            'visualization hook of that package (docs/other_tasks.md)'
         )
     shown = (cfg.get('default_hooks') or {}).get('visualization') or {}
     hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': folder, 'score_thr': shown.get('score_thr', 0.3)}
@@ -90,5 +90,5 @@ def enable_tta(cfg: Config) -> None:
     if missing:
         raise UserError(f'--tta: the config has no {" and no ".join(missing)}')
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    for dataset in leaf_datasets(cfg.test_dataloader.dataset):
+    for dataset in iter_leaf_datasets(cfg.test_dataloader.dataset):
         dataset.pipeline = deepcopy(cfg.tta_pipeline)

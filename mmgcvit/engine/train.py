@@ -14,7 +14,7 @@ from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
 from ..config import read_config
 from ..datasets.checks import skip_unreadable
-from ..datasets.checks.sources import settings_of
+from ..datasets.checks.sources import get_check_settings
 from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
@@ -68,7 +68,7 @@ def train(
     choose_checkpoint(cfg, resume)
     if not overwrite and not (cfg.get('resume') and cfg.load_from):
         require_unused(cfg.work_dir)
-    skip_unreadable(cfg, settings_of(cfg)['unreadable_images'])
+    skip_unreadable(cfg, get_check_settings(cfg)['unreadable_images'])
     call_on_rank_0(check_data, cfg, ['train_dataloader', 'val_dataloader'])
     trusted = [cfg.load_from] if trust_checkpoint and cfg.get('load_from') else []
     with ExitStack() as stack:
@@ -117,12 +117,12 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
 
 def warn_of_batch_size(cfg: Config) -> None:
     """Warn if the effective batch size is not the one of the config's learning rate."""
-    warning = other_batch_size(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
+    warning = compare_batch_sizes(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
     if warning is not None:
         print_log(warning, 'current', logging.WARNING)
 
 
-def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
+def compare_batch_sizes(cfg: Config, recipe: Config, processes: int) -> str | None:
     """Return a warning if the effective batch size differs from that of ``recipe``, the config without options.
 
     ``auto_scale_lr.base_batch_size`` is multiplied by the accumulation steps of the same source, file or options. None
@@ -133,7 +133,7 @@ def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
     if scaling.get('enable') or base is None or images is None:
         return None
     is_changed = base != (recipe.get('auto_scale_lr') or {}).get('base_batch_size')
-    counts, recipe_counts = accumulation_steps(cfg), accumulation_steps(cfg if is_changed else recipe)
+    counts, recipe_counts = get_accumulation_steps(cfg), get_accumulation_steps(cfg if is_changed else recipe)
     if processes * images * counts == base * recipe_counts:
         return None
     return (
@@ -143,5 +143,5 @@ def other_batch_size(cfg: Config, recipe: Config, processes: int) -> str | None:
     )
 
 
-def accumulation_steps(cfg: Config) -> int:
+def get_accumulation_steps(cfg: Config) -> int:
     return (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)

@@ -7,6 +7,6 @@ parameters and multiply-adds; ``ablations`` reads, writes and reports the ablati
 from collections.abc import Sequence
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     return ''.join(f'| {" | ".join(line)} |\n' for line in [heads, ['---'] * len(heads), *rows])

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from ..errors import UserError
-from . import table as to_markdown
+from . import format_table
 
 # Scores by their name in a table: the metric in the log, and the factor to what papers print.
 METRICS = {
@@ -140,4 +140,4 @@ def write_report(table: Table, scores: Mapping[str, Sequence[Mapping[str, float]
             if published:
                 line.append(f'{row.published[number]:g}' if row.published else '')
         lines.append(line)
-    return f'# {table.title}\n\n{to_markdown(heads, lines)}\n{note}\n'
+    return f'# {table.title}\n\n{format_table(heads, lines)}\n{note}\n'

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
-from ..config import dicts_in, enter_scope, read_config
-from ..errors import UserError, first_line
+from ..config import enter_scope, iter_dicts, read_config
+from ..errors import UserError, get_first_line
 from ..models.base import PyramidBackbone
-from ..registry import networks
-from . import table
+from ..registry import list_networks
+from . import format_table
 
 MEGABYTE = 1 << 20
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -128,7 +128,7 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
     kind, _, rest = name.partition(':')
     arch, _, window = rest.partition('@')
     # Not their ablation variants, which derive from them.
-    ours = {key.lower(): cls for key, cls in networks().items() if PyramidBackbone in cls.__bases__}
+    ours = {key.lower(): cls for key, cls in list_networks().items() if PyramidBackbone in cls.__bases__}
     if kind in ours:
         return ours[kind](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
     if kind == 'swin':
@@ -159,7 +159,7 @@ def build_whole(config: str) -> nn.Module:
 
     cfg = read_config(config)
     enter_scope(cfg)
-    for settings in dicts_in([cfg.model]):
+    for settings in iter_dicts([cfg.model]):
         settings.pop('init_cfg', None)
     return MODELS.build(cfg.model)
 
@@ -188,13 +188,13 @@ def measure_peak(name: str, case: Case, threads: int) -> int:
         torch.cuda.reset_peak_memory_stats()
     else:
         Path('/proc/self/clear_refs').write_text('5')  # Linux forgets the peak
-        before = status('VmRSS')
+        before = read_status('VmRSS')
     step()
     step()
-    return (status('VmHWM') if case.device == 'cpu' else torch.cuda.max_memory_allocated()) - before
+    return (read_status('VmHWM') if case.device == 'cpu' else torch.cuda.max_memory_allocated()) - before
 
 
-def status(key: str) -> int:
+def read_status(key: str) -> int:
     """A number of Linux's account of this process, in bytes."""
     lines = Path('/proc/self/status').read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
@@ -213,7 +213,7 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
             step = case.prepare(build(name, case.size))
             step()
         except Exception as error:
-            sys.stderr.write(f'{name} left out of {case}: {type(error).__name__}: {first_line(error)}\n')
+            sys.stderr.write(f'{name} left out of {case}: {type(error).__name__}: {get_first_line(error)}\n')
         else:
             steps[name] = step
     if not steps:
@@ -225,13 +225,13 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
         median, spread = statistics.median(found), sorted(found)
         low, high = (spread[round(share * (len(spread) - 1))] for share in (0.1, 0.9))
         speed = statistics.median(base / own for base, own in zip(first, found, strict=True))
-        memory = f'{peak_memory(name, case) / MEGABYTE:.0f}' if with_memory else ''
+        memory = f'{get_peak_memory(name, case) / MEGABYTE:.0f}' if with_memory else ''
         figures = [f'{1000 * median:.4g}', f'{1000 * low:.4g} to {1000 * high:.4g}', f'{case.batch / median:.3g}']
         rows.append([name, *figures, f'{speed:.2f}', memory])
-    return f'{case}\n\n{table(heads, rows)}'
+    return f'{case}\n\n{format_table(heads, rows)}'
 
 
-def peak_memory(name: str, case: Case) -> int:
+def get_peak_memory(name: str, case: Case) -> int:
     """:func:`measure_peak`, on a CPU in a new process, which holds nothing of other models."""
     threads = torch.get_num_threads()
     if case.device != 'cpu':

@@ -43,7 +43,7 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
+def count_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     """The parts of a model of mmpretrain, mmseg or mmdet that run when it predicts, for one image.
 
     Two-stage detectors: 1000 boxes and 100 masks. Segmentors: without the auxiliary head, which is for training.
@@ -56,7 +56,7 @@ def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
             child.to('meta')
     maps: tuple[Tensor, ...] = (torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size, device='meta'),)
     parts = []
-    for name, module, call in steps(model):
+    for name, module, call in iter_steps(model):
         given, results = maps, []
         macs = count_macs(lambda call=call, given=given, results=results: results.append(call(given)))
         parts.append(Part(name, count_parameters(module), macs))
@@ -65,7 +65,7 @@ def model_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
     return parts
 
 
-def steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
+def iter_steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
     """The parts of a model in the order in which they run, each with how it is called on the maps before it."""
     yield 'backbone', model.backbone, lambda maps: model.backbone(maps[0])
     if getattr(model, 'neck', None) is not None:
@@ -73,13 +73,13 @@ def steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
     if getattr(model, 'rpn_head', None) is not None:
         yield 'rpn head', model.rpn_head, model.rpn_head
     if getattr(model, 'roi_head', None) is not None:
-        yield from roi_steps(model.roi_head)
+        yield from iter_roi_steps(model.roi_head)
     elif getattr(model, 'panoptic_head', None) is not None:
-        yield 'panoptic head', model.panoptic_head, partial(segment_by_queries, model.panoptic_head)
+        yield 'panoptic head', model.panoptic_head, partial(run_query_segmentor, model.panoptic_head)
     elif getattr(model, 'decode_head', None) is not None:
         head = model.decode_head
         is_by_masks = hasattr(head, 'pixel_decoder')
-        yield 'decode head', head, partial(segment_by_queries, head) if is_by_masks else head
+        yield 'decode head', head, partial(run_query_segmentor, head) if is_by_masks else head
     elif getattr(model, 'head', None) is not None:
         yield 'head', model.head, model.head
     elif hasattr(model, 'forward_transformer'):
@@ -96,9 +96,9 @@ def is_of_transformer(model: nn.Module, child: str) -> bool:
     return hasattr(model, 'forward_transformer') and child not in ('data_preprocessor', 'backbone', 'neck')
 
 
-def segment_by_queries(head: nn.Module, maps: tuple[Tensor, ...]) -> object:
+def run_query_segmentor(head: nn.Module, maps: tuple[Tensor, ...]) -> object:
     """Pixel decoder and decoder of a head of the MaskFormer family, for maps of these shapes of one image."""
-    with counted_attention():
+    with count_attention():
         return head([torch.zeros(found.shape) for found in maps], [])
 
 
@@ -109,24 +109,24 @@ def detect_by_queries(model: nn.Module, maps: tuple[Tensor, ...]) -> object:
     size = tuple(8 * side for side in maps[0].shape[2:])
     sample = DetDataSample(metainfo={'batch_input_shape': size, 'img_shape': size})
     maps = [torch.zeros(found.shape) for found in maps]
-    with counted_attention():
+    with count_attention():
         return model.bbox_head(**model.forward_transformer(maps, batch_data_samples=[sample]))
 
 
 @contextmanager
-def counted_attention() -> Iterator[None]:
+def count_attention() -> Iterator[None]:
     """Gradients, without which torch's attention takes a kernel that its counter does not see; nothing is kept."""
     with torch.enable_grad(), saved_tensors_hooks(lambda _: None, lambda _: None):
         yield
 
 
-def roi_steps(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
+def iter_roi_steps(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
     """The box and mask heads of a two-stage detector, those of every stage of a cascade: it averages their results."""
     for kind, num_rois in (('bbox', NUM_BOX_ROIS), ('mask', NUM_MASK_ROIS)):
         if getattr(roi_head, f'{kind}_head', None) is None:
             continue
-        heads = listed(getattr(roi_head, f'{kind}_head'))
-        extractors = listed(getattr(roi_head, f'{kind}_roi_extractor'))
+        heads = as_list(getattr(roi_head, f'{kind}_head'))
+        extractors = as_list(getattr(roi_head, f'{kind}_roi_extractor'))
         for i, (head, extractor) in enumerate(zip(heads, extractors, strict=True), start=1):
             output_size = extractor.roi_layers[0].output_size
             rois = torch.empty(num_rois, extractor.out_channels, *output_size, device='meta')
@@ -134,6 +134,6 @@ def roi_steps(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
             yield name, head, lambda _, head=head, rois=rois: head(rois)
 
 
-def listed(module: nn.Module) -> list[nn.Module]:
+def as_list(module: nn.Module) -> list[nn.Module]:
     """The modules of a list, or the one module there is."""
     return list(module) if isinstance(module, nn.ModuleList) else [module]

@@ -20,10 +20,10 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from torch import nn
 
-from ..config import dicts_in, enter_scope
+from ..config import enter_scope, iter_dicts
 from ..datasets import miniature
-from ..datasets.checks.sources import find_format, leaf_datasets, type_name
-from ..datasets.classes import coco_categories, imagenet_folders
+from ..datasets.checks.sources import find_format, get_type_name, iter_leaf_datasets
+from ..datasets.classes import list_imagenet_folders, make_coco_categories
 from ..errors import UserError
 
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
@@ -64,9 +64,9 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
         cfg[name] = {**loader, 'num_batch_per_epoch': ITERATIONS if training else NUM_TESTED}
     holders = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
     holders += [cfg.get('data_preprocessor'), cfg.model.get('data_preprocessor'), cfg.model.get('test_cfg')]
-    for settings in dicts_in(*filter(None, holders)):
-        settings.update({key: divided(settings[key], divisor) for key in settings.keys() & set(IN_PIXELS)})
-    for settings in dicts_in([cfg.model]):
+    for settings in iter_dicts(*filter(None, holders)):
+        settings.update({key: divide_sides(settings[key], divisor) for key in settings.keys() & set(IN_PIXELS)})
+    for settings in iter_dicts([cfg.model]):
         settings.update({key: min(settings[key], most) for key, most in AT_MOST.items() if key in settings})
         if isinstance(settings.get('score_thr'), float):
             settings['score_thr'] = 0.0  # untrained detectors are sure of nothing, and metrics need predictions
@@ -78,10 +78,10 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
             settings['init_cfg'] = [each for each in inits if each['type'] != 'Pretrained'] or None
             notes.append('pretrained weights are not loaded')
     cfg.load_from, cfg.resume, cfg.work_dir, cfg.log_level = None, False, str(folder / 'run'), 'WARNING'
-    return [*notes, *shorten_training(cfg)]
+    return [*notes, *shorten_schedule(cfg)]
 
 
-def shorten_training(cfg: Config) -> list[str]:
+def shorten_schedule(cfg: Config) -> list[str]:
     """Train for two iterations, on one device, and save after them."""
     notes, by_epoch = [], 'max_epochs' in cfg.train_cfg
     for scheduler in cfg.get('param_scheduler') or []:
@@ -112,24 +112,27 @@ def set_length(cfg: Config, rounds: int) -> None:
     cfg.train_cfg.update({'max_epochs' if by_epoch else 'max_iters': length, 'val_begin': length + 1})
 
 
-def divided(value: Any, divisor: int) -> Any:
+def divide_sides(value: Any, divisor: int) -> Any:
     """A side in pixels or a nested list of them, divided but not below 64 px; ratios are floats and stay."""
     if isinstance(value, (list, tuple)):
-        return type(value)(divided(inner, divisor) for inner in value)
+        return type(value)(divide_sides(inner, divisor) for inner in value)
     return max(value // divisor, SMALLEST_SIDE) if type(value) is int and value > SMALLEST_SIDE else value
 
 
 def use_miniature(cfg: Config, root: Path) -> str:
     """Write miniature data with the config's classes and have the config read them, unless its own data exist."""
     leaves = [
-        (split, leaf) for name, split in LOADERS.items() if cfg.get(name) for leaf in leaf_datasets(cfg[name].dataset)
+        (split, leaf)
+        for name, split in LOADERS.items()
+        if cfg.get(name)
+        for leaf in iter_leaf_datasets(cfg[name].dataset)
     ]
     paths = [Path(leaf.get('data_root') or '', leaf.get('ann_file') or '') for _, leaf in leaves]
     missing = [path for path in paths if not path.exists()]
     if not missing:
         return "data: the first images of the config's own"
     for split, leaf in leaves:
-        use = use_cifar if type_name(leaf).startswith('CIFAR') else MINIATURES.get(find_format(leaf))
+        use = use_cifar if get_type_name(leaf).startswith('CIFAR') else MINIATURES.get(find_format(leaf))
         if use is None:
             raise UserError(
                 f'{missing[0]} does not exist, and there is no miniature of what {leaf.type} reads, only of COCO, '
@@ -140,7 +143,7 @@ def use_miniature(cfg: Config, root: Path) -> str:
         published = getattr(kind, 'METAINFO', None) or {}
         use(leaf, split, root, {**published, **(leaf.get('metainfo') or {})}, cfg)
     annotations = root / 'coco' / 'annotations'
-    for evaluator in dicts_in([cfg.get('val_evaluator'), cfg.get('test_evaluator')]):
+    for evaluator in iter_dicts([cfg.get('val_evaluator'), cfg.get('test_evaluator')]):
         if evaluator.get('ann_file'):
             evaluator['ann_file'] = f'{annotations}/instances_val2017.json'
     return f'data: miniatures of scanned digits in {root}, as {missing[0]} does not exist'
@@ -148,7 +151,7 @@ def use_miniature(cfg: Config, root: Path) -> str:
 
 def use_coco(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
     if not (root / 'coco').exists():
-        miniature.write_miniature_coco(root / 'coco', coco_categories(metainfo.get('classes') or ('object',)))
+        miniature.write_miniature_coco(root / 'coco', make_coco_categories(metainfo.get('classes') or ('object',)))
     leaf.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
     # Assigned, as an update would keep other prefixes.
     leaf.data_prefix = {'img': f'{split}2017/'}
@@ -164,7 +167,9 @@ def use_ade20k(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any
 
 def use_imagenet(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
     classes = metainfo.get('classes') or range(cfg.model.head.num_classes)
-    folders = imagenet_folders() if len(classes) == 1000 else [f'class_{number:03d}' for number in range(len(classes))]
+    folders = (
+        list_imagenet_folders() if len(classes) == 1000 else [f'class_{number:03d}' for number in range(len(classes))]
+    )
     if not (root / 'imagenet').exists():
         images = math.ceil(ITERATIONS * BATCH_SIZE / len(folders))
         miniature.write_miniature_imagenet(root / 'imagenet', folders, per_folder=images)
@@ -215,7 +220,7 @@ def run(cfg: Config, say: Say) -> None:
 
     ``say`` gets a line for each step; whatever a step raises is raised again after the line that names the step.
     """
-    step = partial(timed_step, say)
+    step = partial(time_step, say)
     with step('build') as found:
         runner = build(cfg)
         found.append(f'{sum(weight.numel() for weight in runner.model.parameters()) / 1e6:.1f} M parameters')
@@ -228,7 +233,7 @@ def run(cfg: Config, say: Say) -> None:
             raise UserError('training changed no weight')
         found.append(f'{moved} of {len(trained)} weights changed')
     with step('save'):
-        checkpoint = latest_checkpoint(cfg)
+        checkpoint = read_latest_checkpoint(cfg)
     with step('resume'):
         set_length(cfg, 2)
         cfg.load_from, cfg.resume = checkpoint, True
@@ -238,15 +243,15 @@ def run(cfg: Config, say: Say) -> None:
             raise UserError(f'training went on at iteration {again.start}, or with other weights than were saved')
     if cfg.get('val_cfg') is not None:
         with step('validate') as found:
-            found.append(first_scores(runner.val_loop.run()))
+            found.append(format_scores(runner.val_loop.run()))
     if cfg.get('test_cfg') is not None:
         with step('test') as found:
-            cfg.load_from, cfg.resume = latest_checkpoint(cfg), False
-            found.append(first_scores(build(cfg).test()))
+            cfg.load_from, cfg.resume = read_latest_checkpoint(cfg), False
+            found.append(format_scores(build(cfg).test()))
 
 
 @contextmanager
-def timed_step(say: Say, name: str) -> Iterator[list[str]]:
+def time_step(say: Say, name: str) -> Iterator[list[str]]:
     """Say what a step found and how long it took, or that it failed."""
     began, found = time.perf_counter(), []
     try:
@@ -279,13 +284,13 @@ def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
     return watch
 
 
-def latest_checkpoint(cfg: Config) -> str:
+def read_latest_checkpoint(cfg: Config) -> str:
     file = Path(cfg.work_dir, 'last_checkpoint')
     if not file.is_file():
         raise UserError('training saved no checkpoint')
     return file.read_text().strip()
 
 
-def first_scores(metrics: dict[str, float]) -> str:
+def format_scores(metrics: dict[str, float]) -> str:
     scores: Sequence[tuple[str, float]] = [item for item in metrics.items() if 'time' not in item[0]]
     return ', '.join(f'{name} {value:.4g}' for name, value in scores[:2]) or 'no score'

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.reading import local_file
+from ..checkpoints.reading import resolve_file
 from ..errors import UserError
 from ..files import sha256
 from ..inference import Predictor
@@ -32,7 +32,7 @@ def collect_metadata(predictor: Predictor, source: Source) -> dict[str, str]:
         'size_divisor': '1',
         **{name: value if isinstance(value, str) else json.dumps(value) for name, value in prepared.items()},
         'config': Path(source.config).name,
-        'checkpoint_sha256': sha256(local_file(source.checkpoint)),
+        'checkpoint_sha256': sha256(resolve_file(source.checkpoint)),
     }
     if predictor.task == 'detection':
         rcnn = predictor.network.test_cfg.rcnn

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..datasets.checks.images import Loader
-from ..errors import UserError, first_line
+from ..errors import UserError, get_first_line
 
 ImageLike = str | os.PathLike | np.ndarray | Image.Image
 
@@ -48,7 +48,7 @@ def read_image(path: str, loader: Loader) -> np.ndarray:
         return convert_array(loaded)
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        reason = getattr(error, 'strerror', None) or first_line(error)
+        reason = getattr(error, 'strerror', None) or get_first_line(error)
         raise UserError(f'{path} cannot be read: {reason}') from None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..files import IMAGE_ENDINGS
+from ..files import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ def list_files(name: str) -> list[str]:
         return [name]
     pattern = os.path.join(glob.escape(name), '*') if Path(name).is_dir() else name  # noqa: PTH118
     files = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
-    files = [file for file in files if file.lower().endswith((*IMAGE_ENDINGS, *VIDEO_SUFFIXES))]
+    files = [file for file in files if file.lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))]
     if not files:
         raise UserError(f'{name}: no image or video found; for subfolders use FOLDER/**/*')
     return files

@@ -19,11 +19,11 @@ from torch import nn
 from ..checkpoints.loading import WRAPPERS, check_fits
 from ..checkpoints.safe_loading import read_for_mmengine
 from ..config import read_config
-from ..datasets.checks.images import loader_of
-from ..datasets.checks.sources import leaf_datasets, type_name
-from ..device import check_gpus, chosen_device
-from ..errors import UserError, printable
-from ..mmengine_utils import BUILDING, building_in
+from ..datasets.checks.images import get_image_loader
+from ..datasets.checks.sources import get_type_name, iter_leaf_datasets
+from ..device import check_gpus, resolve_device
+from ..errors import UserError, escape_controls
+from ..mmengine_utils import BUILDING, build_in_scope
 from ..ops.compiled import check_operators, check_operators_load
 from .drawing import choose_palette
 from .predictor import Classifier, Detector, Predictor, Segmentor
@@ -60,7 +60,7 @@ def load(
         UserError: There is no such config, checkpoint or device, or the config's task is not supported.
         CheckpointError: The checkpoint cannot be read, or does not fit the config's model.
     """
-    source, chosen = find_source(config, checkpoint), chosen_device(device)
+    source, chosen = find_source(config, checkpoint), resolve_device(device)
     # mmengine has one default scope for all threads, and Python 3.11.7 cannot parse configs in two (gh-106905).
     with BUILDING:
         cfg = read_config(source.config)
@@ -104,7 +104,7 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     ``meta`` is the checkpoint's entry of that name, which may hold class names; files may hold anything there.
     """
     kind = PREDICTORS.get(cfg.get('default_scope'))
-    dataset = next(leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
+    dataset = next(iter_leaf_datasets((cfg.get('test_dataloader') or {}).get('dataset')), ConfigDict())
     if kind is None or 'model' not in cfg or not dataset.get('pipeline'):
         raise UserError(
             f'{path}: expected a default_scope of {", ".join(PREDICTORS)}, a model, and a test_dataloader with a '
@@ -117,17 +117,17 @@ def build_predictor(cfg: Config, path: str | Path, meta: Any = None) -> Predicto
     # Loading merges LoRA's weights into the plain network's.
     if 'lora_rank' in (settings.get('backbone') or {}):
         settings['backbone'].lora_rank = 0
-    if type_name(dataset) in CIFAR:
+    if get_type_name(dataset) in CIFAR:
         # CIFAR's pipelines neither load nor resize: its files hold arrays of 32 x 32, red, green, blue.
         dataset.pipeline.insert(0, ConfigDict(type='Resize', scale=(32, 32), interpolation='area'))
         settings['data_preprocessor'].to_rgb = not settings['data_preprocessor'].get('to_rgb', False)
-    steps = [step for step in dataset.pipeline if type_name(step) not in (LOADING, *ANNOTATION_STEPS)]
-    with building_in(kind.scope):
+    steps = [step for step in dataset.pipeline if get_type_name(step) not in (LOADING, *ANNOTATION_STEPS)]
+    with build_in_scope(kind.scope):
         # Float32, as images are converted to.
         model = revert_sync_batchnorm(MODELS.build(settings)).float().eval()
         names = find_class_names(meta, dataset, model)
         palette = choose_palette(len(names), [info.get('palette') for info in find_class_info(meta, dataset)])
-        return kind(model, Compose(steps), loader_of(dataset), names, palette)
+        return kind(model, Compose(steps), get_image_loader(dataset), names, palette)
 
 
 @contextmanager
@@ -157,7 +157,7 @@ def find_class_names(meta: Any, dataset: ConfigDict, model: nn.Module) -> list[s
     for info in find_class_info(meta, dataset):
         names = info.get('classes')
         if isinstance(names, (list, tuple)) and names and len(names) == (count or len(names)):
-            return [printable(str(name)) for name in names]
+            return [escape_controls(str(name)) for name in names]
     return [f'class {label}' for label in range(count)]
 
 

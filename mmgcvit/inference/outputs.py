@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from ..files import absolute_path, check_writable, write_image, write_text
+from ..files import check_writable, make_absolute, write_image, write_text
 
 # Pictures and videos with predictions drawn in; label maps; predictions for the frames of videos.
 PICTURES, LABEL_MAPS, FRAMES = FOLDERS = ('vis', 'labels', 'preds')
@@ -27,7 +27,7 @@ class Outputs:
     def __init__(self, folder: Path, inputs: Sequence[str], overwrite: bool = False) -> None:
         check_out_dir(folder, (*FILES, *FOLDERS), overwrite)
         self.folder = folder
-        paths = [absolute_path(name) for name in inputs]
+        paths = [make_absolute(name) for name in inputs]
         common = os.path.commonpath([path.parent for path in paths]) if paths else ''
         below = [path.relative_to(common) for path in paths]
         stems = [path.with_suffix('') for path in below]

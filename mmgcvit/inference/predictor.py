@@ -11,7 +11,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from torch import Tensor, nn
 
 from ..datasets.checks.images import Loader
-from ..errors import UserError, first_line
+from ..errors import UserError, get_first_line
 from .drawing import Colour, draw_prediction
 from .images import ImageLike, as_array
 from .results import Classification, Detections, Prediction, Segmentation
@@ -118,7 +118,7 @@ class Predictor(ABC):
             return self.pipeline(loaded)
         # Transforms raise errors of any class.
         except Exception as error:
-            raise UserError(f'the test pipeline cannot prepare it, {size} ({first_line(error)})') from None
+            raise UserError(f'the test pipeline cannot prepare it, {size} ({get_first_line(error)})') from None
 
     def predict_prepared(self, batch: Sequence[dict[str, Any]]) -> list[Prediction]:
         """Predict prepared images; a UserError if the network fails on them."""
@@ -128,7 +128,7 @@ class Predictor(ABC):
                 samples = self.network.test_step(pseudo_collate(batch))
         # What networks raise: ValueError for sizes, RuntimeError for memory and kernels.
         except (ValueError, RuntimeError) as error:
-            raise UserError(f'the network fails on it ({first_line(error)})') from None
+            raise UserError(f'the network fails on it ({get_first_line(error)})') from None
         return [self.read_sample(sample) for sample in samples]
 
     def get_names(self, labels: Sequence[int]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import supervision as sv
 
-from ..datasets.classes import coco_categories
+from ..datasets.classes import make_coco_categories
 from ..errors import check_installed
 
 # Number of classes that are written for a classifier.
@@ -107,7 +107,7 @@ def list_categories(task: str, classes: Sequence[str]) -> list[dict[str, Any]]:
     Detection has COCO's ids for COCO's classes, else ids from 1. The other tasks have ids from 0, as segmentation maps.
     """
     if task == 'detection':
-        return [{'id': category['id'], 'name': category['name']} for category in coco_categories(classes)]
+        return [{'id': category['id'], 'name': category['name']} for category in make_coco_categories(classes)]
     return [{'id': number, 'name': name} for number, name in enumerate(classes)]
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..checkpoints import CheckpointError, Layout, load_pretrained, read_weights
 from ..checkpoints.downloads import find_folder
 from ..checkpoints.folder import FILES, WEIGHTS, plain, read_config, write_folder
-from ..checkpoints.loading import arch_of
+from ..checkpoints.loading import describe_arch
 from ..checkpoints.weights import merge_lora
 from ..registry import MODELS
 from .layers.arguments import check_int, is_int, is_sequence, require
@@ -204,7 +204,7 @@ class PyramidBackbone(BaseModule):
             source['checkpoint'] = str(folder / WEIGHTS)
             arguments = {**described, **arguments}
         elif 'arch' not in arguments:
-            found = arch_of(read_weights(str(checkpoint), prefix, ema), cls, cls.describe_weights).strip("'")
+            found = describe_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.describe_weights).strip("'")
             if found not in cls.archs:
                 raise CheckpointError(f'{checkpoint} holds weights of {cls.__name__} {found}; say which by arch=...')
             arguments['arch'] = found

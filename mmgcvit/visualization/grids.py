@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
-from ..datasets.checks.sources import leaf_datasets
+from ..datasets.checks.sources import iter_leaf_datasets
 from ..errors import UserError
 from ..inference import Prediction
 from ..inference.drawing import Colour, choose_palette, draw_prediction
@@ -76,7 +76,7 @@ def draw_contact_sheet(cfg: Config, loaders: Sequence[str]) -> np.ndarray:
     """
     cells, drawn = [], []
     for name in loaders:
-        for settings in leaf_datasets((cfg.get(name) or {}).get('dataset')):
+        for settings in iter_leaf_datasets((cfg.get(name) or {}).get('dataset')):
             if settings in drawn:
                 continue
             drawn.append(settings)

@@ -10,11 +10,11 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from ..datasets.checks.sources import leaf_datasets, type_name
-from ..errors import UserError, first_line
+from ..datasets.checks.sources import get_type_name, iter_leaf_datasets
+from ..errors import UserError, get_first_line
 from ..inference import Classification, Detections, Prediction, Segmentation
 from ..inference.images import convert_array
-from ..mmengine_utils import building_in, name_of
+from ..mmengine_utils import build_in_scope, get_image_name
 
 PACKING = {'mmdet': 'PackDetInputs', 'mmseg': 'PackSegInputs', 'mmpretrain': 'PackInputs'}
 
@@ -26,10 +26,10 @@ def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
         UserError: Its files cannot be loaded.
     """
     settings = deepcopy(settings)
-    for leaf in leaf_datasets(settings):
+    for leaf in iter_leaf_datasets(settings):
         steps = leaf.get('pipeline', [])
-        images = [step for step in steps if type_name(step).startswith(('LoadImage', 'ApplyExif'))]
-        annotations = [step for step in steps if 'Annotations' in type_name(step)]
+        images = [step for step in steps if get_type_name(step).startswith(('LoadImage', 'ApplyExif'))]
+        annotations = [step for step in steps if 'Annotations' in get_type_name(step)]
         # mmpretrain's data sets hold the labels, CIFAR's the images too. ADE20K's test images have no label maps.
         if scope != 'mmpretrain':
             images = images or [{'type': 'LoadImageFromFile'}]
@@ -37,12 +37,12 @@ def build_dataset(settings: ConfigDict, scope: str) -> BaseDataset:
             annotations = [] if has_none else annotations or [{'type': 'LoadAnnotations'}]
         leaf.pipeline = [*images, *annotations, {'type': PACKING[scope]}]
     try:
-        with building_in(scope):
+        with build_in_scope(scope):
             return DATASETS.build(settings)
     # Data sets raise errors of any class for lists and annotation files.
     except Exception as error:
         raise UserError(
-            f"the data set cannot be loaded: {first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
+            f"the data set cannot be loaded: {get_first_line(error)}; 'mmgcvit check-data CONFIG' looks at it"
         ) from None
 
 
@@ -55,7 +55,9 @@ def load_sample(
         truth = convert_sample(sample['data_samples'], classes)
     # Transforms raise errors of any class on damaged files and annotations.
     except Exception as error:
-        raise UserError(f'{name_of(dataset.get_data_info(number))} cannot be loaded: {first_line(error)}') from None
+        raise UserError(
+            f'{get_image_name(dataset.get_data_info(number))} cannot be loaded: {get_first_line(error)}'
+        ) from None
     path = sample['data_samples'].get('img_path')
     image = sample['inputs'].permute(1, 2, 0).numpy()
     # CIFAR's files hold arrays, red, green, blue.

@@ -11,13 +11,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.visualization import LocalVisBackend
 
-from ..datasets.checks.sources import leaf_datasets
-from ..errors import first_line
+from ..datasets.checks.sources import iter_leaf_datasets
+from ..errors import get_first_line
 from ..files import write_image
 from ..inference import Prediction, Predictor
 from ..inference.drawing import choose_palette
 from ..inference.loading import PREDICTORS, find_class_names, silence_output
-from ..mmengine_utils import name_of, plain_model
+from ..mmengine_utils import get_image_name, unwrap_model
 from ..registry import HOOKS
 from .grids import LARGE_CELL, draw_cells, draw_grid
 from .ground_truth import build_dataset, load_sample
@@ -28,11 +28,11 @@ FOLDER = 'val_images'
 
 def wrap_run(runner: Runner, loader: ConfigDict, score_thr: float) -> tuple[Predictor, BaseDataset]:
     """The model of a runner as a predictor that reads its outputs, and the data set of one of its loaders."""
-    scope, network = runner.cfg.default_scope, plain_model(runner)
+    scope, network = runner.cfg.default_scope, unwrap_model(runner)
     with silence_output():
         dataset = build_dataset(loader.dataset, scope)
     meta, known = {'dataset_meta': dataset.metainfo}, dataset.metainfo.get('classes') or ()
-    names = find_class_names(meta, next(leaf_datasets(loader.dataset)), network)
+    names = find_class_names(meta, next(iter_leaf_datasets(loader.dataset)), network)
     # The network may have more classes than the data set.
     names[: len(known)] = known
     # The loader has prepared its images already.
@@ -84,7 +84,7 @@ class ValVisualizationHook(Hook):
             step(runner, *arguments)
         except Exception as error:
             self.is_on = False
-            runner.logger.warning(f'validation images are disabled: {first_line(error)}')
+            runner.logger.warning(f'validation images are disabled: {get_first_line(error)}')
 
     def choose_images(self, runner: Runner) -> None:
         """Choose among the images that rank 0 validates: samplers deal them out in turns."""
@@ -92,22 +92,22 @@ class ValVisualizationHook(Hook):
         own = -(-len(self.dataset) // get_world_size())
         shown = min(self.images, own)
         numbers = [number * own // shown * get_world_size() for number in range(shown)]
-        self.chosen = {name_of(self.dataset.get_data_info(number)): number for number in numbers}
+        self.chosen = {get_image_name(self.dataset.get_data_info(number)): number for number in numbers}
 
     def keep_predictions(self, runner: Runner, outputs: Any) -> None:
         for sample in outputs:
-            if name_of(sample) in self.chosen:
-                self.found[self.chosen[name_of(sample)]] = self.model.read_sample(sample)
+            if get_image_name(sample) in self.chosen:
+                self.found[self.chosen[get_image_name(sample)]] = self.model.read_sample(sample)
 
     def before_test(self, runner: Runner) -> None:
         if self.test_out_dir is not None:
             self.model, self.dataset = wrap_run(runner, runner.cfg.test_dataloader, self.score_thr)
             infos = map(self.dataset.get_data_info, range(len(self.dataset)))
-            self.chosen = {name_of(info): number for number, info in enumerate(infos)}
+            self.chosen = {get_image_name(info): number for number, info in enumerate(infos)}
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         for sample in outputs if self.test_out_dir is not None else ():
-            number, found = self.chosen[name_of(sample)], self.model.read_sample(sample)
+            number, found = self.chosen[get_image_name(sample)], self.model.read_sample(sample)
             path, image, truth = load_sample(self.dataset, number, self.model.classes)
             cells = draw_cells(path.name, image, self.model.palette, truth, found, LARGE_CELL)
             write_image(Path(self.test_out_dir, f'{path.stem}_{number}.jpg'), draw_grid(cells, len(cells)))

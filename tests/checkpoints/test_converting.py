@@ -12,7 +12,7 @@ from torch import nn
 
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import Weights, read_checkpoint, read_weights
-from mmgcvit.checkpoints.writing import state_dict_for, with_classifier_names
+from mmgcvit.checkpoints.writing import make_state_dict, rename_output_norm
 from mmgcvit.models.gcvit.layouts import ORIGINAL as GCVIT_ORIGINAL
 from mmgcvit.models.lsa.layouts import ORIGINAL as LSA_ORIGINAL
 
@@ -52,7 +52,7 @@ def test_names_go_to_a_layout_and_back(network, arch):
     with torch.device('meta'):
         names = network(arch, out_indices=(len(network.archs[arch].depths) - 1,)).state_dict()
     for layout in network.layouts:
-        for name in names if layout.name == 'mmgcvit' else with_classifier_names(names):
+        for name in names if layout.name == 'mmgcvit' else rename_output_norm(names):
             assert layout.name_here(layout.name_there(name)) == name
 
 
@@ -66,9 +66,9 @@ def test_names_go_to_a_layout_and_back(network, arch):
 )
 def test_names_and_shapes_are_those_of_the_authors_files(network, arch, classes, layout, file):
     with torch.device('meta'):
-        tensors = with_classifier_names(network(arch, out_indices=(3,)).state_dict())
+        tensors = rename_output_norm(network(arch, out_indices=(3,)).state_dict())
         head = nn.Linear(tensors['final_norm.weight'].shape[0], classes).state_dict(prefix='head.fc.')
-    found = state_dict_for(Weights('here', network.layouts[-1], '', False, tensors | head), layout)
+    found = make_state_dict(Weights('here', network.layouts[-1], '', False, tensors | head), layout)
     listed = dict(line.split(' ', 1) for line in (DATA / file).read_text().splitlines())
     has_dtypes = network is GCViT
     assert listed == {

@@ -12,7 +12,7 @@ import torch
 
 from mmgcvit import GCViT
 from mmgcvit.checkpoints import CheckpointError, downloads, read_checkpoint
-from mmgcvit.checkpoints.downloads import path_in_cache
+from mmgcvit.checkpoints.downloads import get_cache_path
 from mmgcvit.errors import MissingPackageError
 from mmgcvit.files import sha256
 
@@ -50,7 +50,7 @@ def server(tmp_path, monkeypatch):
 
 
 def cached(address):
-    return sorted(path.name for path in path_in_cache(address).parent.glob('*') if path.suffix != '.lock')
+    return sorted(path.name for path in get_cache_path(address).parent.glob('*') if path.suffix != '.lock')
 
 
 def test_a_file_is_downloaded_once_and_then_read_from_a_cache_that_cannot_be_written(server, monkeypatch):
@@ -58,12 +58,12 @@ def test_a_file_is_downloaded_once_and_then_read_from_a_cache_that_cannot_be_wri
     monkeypatch.setattr(downloads, 'FileLock', None)
     assert read_checkpoint(server.address)
     assert server.asked == ['/x.pth']
-    assert cached(server.address) == [path_in_cache(server.address).name]
+    assert cached(server.address) == [get_cache_path(server.address).name]
 
 
 def test_two_addresses_with_one_file_name_are_two_files_unless_the_name_has_a_digest(server, tmp_path):
     """torch.hub names it so: a file that torch or mmengine has downloaded is found."""
-    assert path_in_cache('https://a/model.pth') != path_in_cache('https://b/model.pth')
+    assert get_cache_path('https://a/model.pth') != get_cache_path('https://b/model.pth')
     name = f'x-{sha256(tmp_path / "x.pth")[:8]}.pth'
     read_checkpoint(server.address.replace('x.pth', name))
     assert (tmp_path / 'cache' / 'hub' / 'checkpoints' / name).is_file()

@@ -7,7 +7,7 @@ from functools import partial
 
 from mmengine.logging import MMLogger
 
-from mmgcvit.commands.screen import without_noise
+from mmgcvit.commands.screen import hide_noise
 
 say = partial(print, flush=True)
 DUMPED = (
@@ -42,7 +42,7 @@ def test_dumps_needless_warnings_and_deprecations_are_left_out_and_nothing_else_
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter('always')
             monkeypatch.setattr(sys, 'warnoptions', [])
-            with without_noise():
+            with hide_noise():
                 say_all(tmp_path / verbose)
         assert sys.stdout is stream
         said = stream.getvalue()

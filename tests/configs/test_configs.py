@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mmgcvit.experiments.complexity import count_macs, model_parts
+from mmgcvit.experiments.complexity import count_macs, count_parts
 
 from ..conftest import ROOT
 from ..tools.commands import call
@@ -57,7 +57,7 @@ def wrong_with(cfg, model, metadata):
         yield f'{parameters_of(model)} parameters, {metadata["Parameters"]} in the metafile'
     # DINO and Mask2Former compute for real, below.
     if metadata and not hasattr(model, 'forward_transformer') and head_by_masks(model) is None:
-        parts = model_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+        parts = count_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
         macs = sum(part.macs for part in parts)
         if parts[0].name != 'backbone' or macs != pytest.approx(metadata['FLOPs'], rel=1e-3):
             yield f'{macs} multiply-adds, {metadata["FLOPs"]} in the metafile'

@@ -3,7 +3,7 @@
 import pytest
 from mmdet.datasets import CocoDataset
 
-from mmgcvit.datasets.classes import COCO_CATEGORIES, coco_categories
+from mmgcvit.datasets.classes import COCO_CATEGORIES, make_coco_categories
 from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco
 
 from .. import fork_server
@@ -21,7 +21,7 @@ def test_categories_are_cocos_with_the_gaps_in_its_ids_or_numbered_from_one():
     assert tuple(category['name'] for category in COCO_CATEGORIES) == CocoDataset.METAINFO['classes']
     ids = [category['id'] for category in COCO_CATEGORIES]
     assert (len(ids), ids[0], ids[11], ids[-1]) == (80, 1, 13, 90)
-    assert [(c['id'], c['name']) for c in coco_categories(['nut', 'bolt'])] == [(1, 'nut'), (2, 'bolt')]
+    assert [(c['id'], c['name']) for c in make_coco_categories(['nut', 'bolt'])] == [(1, 'nut'), (2, 'bolt')]
 
 
 def test_the_tool_makes_all_three_once(root):

@@ -15,7 +15,7 @@ from packaging.version import Version
 
 from mmgcvit import GCViT, registry
 from mmgcvit.checkpoints import Weights
-from mmgcvit.checkpoints.writing import state_dict_for
+from mmgcvit.checkpoints.writing import make_state_dict
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.commands.options import parse
 from mmgcvit.config import enter_scope
@@ -101,7 +101,7 @@ def add_released_weights(clone):
     (layout,) = (layout for layout in LAYOUTS if layout.key == 'original')
     tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
     tensors |= {'head.fc.weight': torch.zeros(10, 512), 'head.fc.bias': torch.zeros(10)}
-    state_dict = state_dict_for(Weights('', layout, '', False, tensors), layout)
+    state_dict = make_state_dict(Weights('', layout, '', False, tensors), layout)
     torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
 
 

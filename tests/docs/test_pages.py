@@ -9,7 +9,7 @@ import pytest
 
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.config import read_config
-from mmgcvit.datasets.checks.sources import leaf_datasets, local_paths
+from mmgcvit.datasets.checks.sources import iter_leaf_datasets, list_local_paths
 
 from ..conftest import ROOT
 from .commands_page import PAGE, written_anew
@@ -101,6 +101,11 @@ DATA = ['mask_rcnn_gcvit_t', 'dino_gcvit_t_12e', 'upernet_gcvit_t']
 def test_the_data_page_names_the_files_that_a_config_reads(config):
     cfg = read_config(ROOT / 'configs' / f'{config}.py', {})
     loaders = [cfg[name] for name in ('train_dataloader', 'val_dataloader', 'test_dataloader') if name in cfg]
-    read = {str(path) for loader in loaders for leaf in leaf_datasets(loader.dataset) for path in local_paths(leaf)}
+    read = {
+        str(path)
+        for loader in loaders
+        for leaf in iter_leaf_datasets(loader.dataset)
+        for path in list_local_paths(leaf)
+    }
     assert read
     assert read <= {*re.findall(r'`(data/[^`]+)`', (ROOT / 'docs' / 'data.md').read_text())}

@@ -9,7 +9,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 
 from mmgcvit.config import read_config
-from mmgcvit.engine.train import other_batch_size
+from mmgcvit.engine.train import compare_batch_sizes
 
 from ..conftest import ROOT
 from .drawing import config, validating
@@ -99,7 +99,7 @@ def test_another_batch_than_the_recipes_is_told_in_one_line_with_both_totals():
         *((PLAIN, PLAIN, 16, 16, 32), (of_batch(counts=4), PLAIN, 8, 16, 64)),
         *((SUM, SUM, 4, 1024, 512), (HALVED, PLAIN, 4, 16, 8)),
     ):
-        warning = other_batch_size(cfg, recipe, processes)
+        warning = compare_batch_sizes(cfg, recipe, processes)
         assert f'batch size of {meant}; this run has {total}: {processes} processes x' in warning
 
 
@@ -108,7 +108,7 @@ def test_the_recipes_batch_however_it_is_made_up_and_scaling_are_no_news():
         *((PLAIN, PLAIN, 8), (of_batch(images=1, counts=2), PLAIN, 8), (HALVED, PLAIN, 8)),
         *((of_batch(enable=True), PLAIN, 3), (of_batch(base=512, images=64, counts=4), SUM, 4), (Config(), PLAIN, 16)),
     ):
-        assert other_batch_size(cfg, recipe, processes) is None, (cfg, processes)
+        assert compare_batch_sizes(cfg, recipe, processes) is None, (cfg, processes)
     for name, processes in (
         *(('cascade_gcvit_b', 8), ('upernet_gcvit_b', 8), ('gcvit_t_in1k', 8)),
         *((f'demo/{name}_digits', 1) for name in ('mask_rcnn_gcvit', 'upernet_gcvit')),

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.engine import resume
-from mmgcvit.engine.resume import checkpoints_in, choose_checkpoint, find_latest_checkpoint
+from mmgcvit.engine.resume import choose_checkpoint, find_latest_checkpoint, list_checkpoints
 
 from .calling import CONFIG, as_before, call  # noqa: F401
 from .toy import train_in_two
@@ -89,7 +89,7 @@ def test_a_work_dir_with_checkpoints_is_refused_or_resumed_or_overwritten(tmp_pa
             call(*train, '--overwrite', options=['train_cfg.max_epochs=1'])
     assert (tmp_path / 'epoch_2.pth').is_file(), 'a run that fails at once has removed nothing'
     assert call(*train, '--overwrite', options=['train_cfg.max_epochs=1']) is None
-    assert [path.name for path in checkpoints_in(tmp_path)] == [
+    assert [path.name for path in list_checkpoints(tmp_path)] == [
         *('best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint')
     ]
 
@@ -99,7 +99,7 @@ def test_in_a_work_dir_in_which_another_trains_a_run_does_not_start(tmp_path, mo
     monkeypatch.setattr(resume, 'SECONDS_TO_WAIT', 0.1)
     with FileLock(tmp_path / '.lock'):
         assert f'another training is running in {tmp_path}' in call('train', CONFIG, '--work-dir', tmp_path)
-    assert checkpoints_in(tmp_path) == []
+    assert list_checkpoints(tmp_path) == []
 
 
 @pytest.mark.usefixtures('as_before')

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import UserError
-from mmgcvit.experiments.dry_run import IN_PIXELS, LOADERS, leaf_datasets, shrink
+from mmgcvit.experiments.dry_run import IN_PIXELS, LOADERS, iter_leaf_datasets, shrink
 
 from ..conftest import ROOT
 
@@ -105,7 +105,7 @@ def test_every_config_is_scaled_down(monkeypatch, tmp_path):
     for path in paths:
         cfg = Config.fromfile(path)
         shrink(cfg, tmp_path, 8)
-        leaves = [leaf for name in LOADERS for leaf in leaf_datasets(cfg[name].dataset)]
+        leaves = [leaf for name in LOADERS for leaf in iter_leaf_datasets(cfg[name].dataset)]
         sizes = dicts_of([[leaf.pipeline for leaf in leaves], cfg.model.get('data_preprocessor') or {}])
         sides = [side for settings in sizes for key in IN_PIXELS for side in flat(settings.get(key))]
         holds = {

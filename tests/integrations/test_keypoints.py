@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip('mmpose', reason='beside the environment: make test-keypoints')
 
-from mmgcvit.experiments.complexity import model_parts
+from mmgcvit.experiments.complexity import count_parts
 
 from ..configs.models import ENTRIES, on_meta, parameters_of, read
 
@@ -15,5 +15,5 @@ def test_the_model_has_the_numbers_of_its_metafile():
     cfg, metadata = read(NAME), ENTRIES[NAME]['Metadata']
     model = on_meta(cfg)
     assert parameters_of(model) == metadata['Parameters']
-    parts = model_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+    parts = count_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
     assert sum(part.macs for part in parts) == metadata['FLOPs']

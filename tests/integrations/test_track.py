@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 pytest.importorskip('lap', reason='beside the environment: make test-track')
 pytest.importorskip('trackeval', reason='beside the environment: make test-track')
 
-from mmgcvit.experiments.complexity import model_parts
+from mmgcvit.experiments.complexity import count_parts
 
 from ..configs.models import ENTRIES, on_meta, parameters_of, read, wrong_groups
 from ..inference import clip
@@ -30,7 +30,7 @@ def test_the_config_of_mot17_trains_and_scores_a_detector(tmp_path):
     cfg, detector = read('other_tasks/bytetrack_gcvit_t_mot17'), read(f'demo/{DIGITS}').model
     model, metadata = on_meta(cfg), ENTRIES['other_tasks/bytetrack_gcvit_t_mot17']['Metadata']
     assert [*wrong_groups(cfg, model)] == []
-    parts = model_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
+    parts = count_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
     assert (parameters_of(model), sum(part.macs for part in parts)) == (metadata['Parameters'], metadata['FLOPs'])
     clip.write_mot(tmp_path)
     weights = load_file(f'configs/demo/weights/{DIGITS}.safetensors')

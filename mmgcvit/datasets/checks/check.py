@@ -13,12 +13,12 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import Progress
 
-from ...config import settings_in
+from ...config import iter_settings
 from .coco import check_coco, read_json
 from .folders import check_folders, check_segmentation_map
-from .images import ImageFile, Loader, check_image, loader_of
+from .images import ImageFile, Loader, check_image, get_image_loader
 from .report import Issue, Report
-from .sources import datasets_of, place_of
+from .sources import iter_datasets, place_of
 
 OTHER_NUM_CLASSES = Issue(
     'another number of classes than the model predicts', "give the model's heads num_classes of the data"
@@ -40,7 +40,7 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
     """
     report = Report()
     read = cache(partial(read_json, report=report))
-    for settings, kind, is_scored in datasets_of(cfg, loaders):
+    for settings, kind, is_scored in iter_datasets(cfg, loaders):
         if kind is None:
             which = f'{settings.type} ({settings.get("data_root")})'
             report.notes.append(f'{which} is not checked: only local data as in COCO, ADE20K and ImageNet are')
@@ -51,7 +51,7 @@ def check_datasets(cfg: Config, loaders: Sequence[str], num_images: int | None, 
             images = check_coco(dataset, settings, read(dataset.ann_file), is_scored, report)
         else:
             images = check_folders(dataset, report)
-        check_images(dataset, images, num_images, loader_of(settings), report, progress)
+        check_images(dataset, images, num_images, get_image_loader(settings), report, progress)
         check_outputs(dataset, kind, cfg, report)
     return report
 
@@ -88,7 +88,7 @@ def check_outputs(dataset: BaseDataset, kind: str, cfg: Config, report: Report) 
     num_classes = len(dataset.metainfo.get('classes') or ())
     outputs = {
         f'{setting}.num_classes': head['num_classes']
-        for setting, head in settings_in(cfg.get('model') or {}, 'model')
+        for setting, head in iter_settings(cfg.get('model') or {}, 'model')
         if HEAD.search(setting) and isinstance(head, dict) and 'num_classes' in head and not head.get('class_agnostic')
     }
     # A classifier may have outputs without a class.

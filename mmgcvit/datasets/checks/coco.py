@@ -14,10 +14,10 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import BaseDataset
 from numpy.typing import NDArray
 
-from ...errors import first_line, shorten
+from ...errors import get_first_line, shorten
 from .images import ImageFile, find_missing
 from .report import Issue, Report
-from .sources import steps_of
+from .sources import iter_steps
 
 Entry = Mapping[str, Any]
 Found = Iterator[tuple[Issue, list[str] | None]]
@@ -60,7 +60,7 @@ def read_json(path: str, report: Report) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
-        report.add(NOT_COCO, path, [f'not valid JSON in UTF-8: {first_line(error)}'])
+        report.add(NOT_COCO, path, [f'not valid JSON in UTF-8: {get_first_line(error)}'])
         return None
 
 
@@ -100,7 +100,7 @@ def check_coco(
         }
         ids = {number for number, name in names.items() if name in classes}
         objects = [each for each in content['annotations'] if each['image_id'] in sizes and each['category_id'] in ids]
-        has_masks = any(step.get('with_mask') for step in steps_of(settings))
+        has_masks = any(step.get('with_mask') for step in iter_steps(settings))
         found = check_entries(content, sizes, classes, is_scored), check_objects(objects, sizes, has_masks, is_scored)
         for issue, examples in chain(*found):
             report.add(issue, place, examples)
@@ -112,7 +112,7 @@ def check_coco(
         paths = {image['id']: os.path.join(folder, image['file_name']) for image in content['images']}  # noqa: PTH118
     # A list where COCO has a number, a number where it has an object, and so on.
     except (TypeError, AttributeError, ArithmeticError) as error:
-        report.add(NOT_COCO, place, [first_line(error)])
+        report.add(NOT_COCO, place, [get_first_line(error)])
         return []
     missing = find_missing(place, paths.values(), report)
     return [ImageFile(paths[number], size) for number, size in sizes.items() if paths[number] not in missing]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from ...errors import UserError, first_line
+from ...errors import UserError, get_first_line
 from ..headers import IGNORED, read_segmentation_map
 from .images import OTHER_SIZE, ImageFile, find_missing
 from .report import Issue, Report
@@ -30,7 +30,7 @@ def check_folders(dataset: BaseDataset, report: Report) -> list[ImageFile]:
         report.add(NO_IMAGES, place, None if not listed else [])
     # OpenMMLab's classes raise errors of any class for lists and folders.
     except Exception as error:
-        report.add(NO_IMAGES, place, [first_line(error)])
+        report.add(NO_IMAGES, place, [get_first_line(error)])
     images = [ImageFile(entry['img_path'], labels=entry.get('seg_map_path')) for entry in listed]
     missing = find_missing(place, [path for each in images for path in (each.path, each.labels) if path], report)
     classes = dataset.metainfo.get('classes') or ()

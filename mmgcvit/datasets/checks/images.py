@@ -10,9 +10,9 @@ import mmcv
 from mmengine.config import ConfigDict
 from PIL import Image
 
-from ...errors import first_line
+from ...errors import get_first_line
 from .report import Issue, Report
-from .sources import steps_of, type_name
+from .sources import get_type_name, iter_steps
 
 MISSING = Issue('files that are missing', 'put them there, or take them out of the annotations')
 UNREADABLE = Issue('images that cannot be read', 'copy or convert them again, or take them out')
@@ -42,9 +42,9 @@ class Loader:
     matches_annotated: bool = False
 
 
-def loader_of(settings: ConfigDict) -> Loader:
+def get_image_loader(settings: ConfigDict) -> Loader:
     """How a data set's pipeline decodes images."""
-    steps = {type_name(step): step for step in steps_of(settings)}
+    steps = {get_type_name(step): step for step in iter_steps(settings)}
     step = steps.get('LoadImageFromFile', {})
     return Loader(
         step.get('color_type', 'color'), step.get('imdecode_backend') or 'cv2', 'ApplyExifAsAnnotated' in steps
@@ -74,7 +74,7 @@ def check_image(image: ImageFile, loader: Loader) -> tuple[tuple[int, int] | Non
             raise ValueError(f'{loader.backend} cannot decode it')
     # Decoders raise errors of any class on damaged files.
     except Exception as error:
-        return None, [(UNREADABLE, f'{image.path} ({first_line(error)})')]
+        return None, [(UNREADABLE, f'{image.path} ({get_first_line(error)})')]
     size, annotated = loaded.shape[1::-1], image.annotated
     if annotated in (None, size):
         return size, []

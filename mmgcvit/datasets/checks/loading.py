@@ -10,9 +10,9 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
 
-from ...errors import UserError, first_line
+from ...errors import UserError, get_first_line
 from ...registry import TRANSFORMS
-from .sources import is_remote, leaf_datasets, type_name
+from .sources import get_type_name, is_remote, iter_leaf_datasets
 
 
 class TooManyUnreadableError(UserError):
@@ -57,7 +57,7 @@ class SkipUnreadable(BaseTransform):
                 raise ValueError(f'it is {size[0]} x {size[1]}, annotated as {annotated[0]} x {annotated[1]}')
         # Decoders raise errors of any class on damaged files.
         except Exception as error:
-            name, reason = ' with '.join(files), first_line(error)
+            name, reason = ' with '.join(files), get_first_line(error)
         else:
             return loaded
         if name not in self.unreadable:
@@ -75,9 +75,9 @@ class SkipUnreadable(BaseTransform):
 
 def skip_unreadable(cfg: Config, most: int) -> None:
     """Wrap the transforms that load in a config's training pipelines in :class:`SkipUnreadable`, in place."""
-    for dataset in leaf_datasets((cfg.get('train_dataloader') or {}).get('dataset')):
+    for dataset in iter_leaf_datasets((cfg.get('train_dataloader') or {}).get('dataset')):
         pipeline = list(dataset.get('pipeline') or [])
-        loading = list(takewhile(lambda step: type_name(step).startswith(('Load', 'ApplyExif')), pipeline))
+        loading = list(takewhile(lambda step: get_type_name(step).startswith(('Load', 'ApplyExif')), pipeline))
         if loading and not is_remote(dataset):
             wrapped = {'type': 'mmgcvit.SkipUnreadable', 'transforms': loading, 'unreadable_images': most}
             dataset.pipeline = [wrapped, *pipeline[len(loading) :]]

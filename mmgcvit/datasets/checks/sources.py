@@ -9,7 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 
-from ...config import dicts_in
+from ...config import iter_dicts
 from ...errors import UserError
 
 # The classes whose data are checked, those derived from them included, and the formats that they read; and classes
@@ -22,7 +22,7 @@ TRAINING = 'train_dataloader'
 SETTINGS = {'images': 100, 'unreadable_images': 20}
 
 
-def settings_of(cfg: Config) -> dict[str, int]:
+def get_check_settings(cfg: Config) -> dict[str, int]:
     """:data:`SETTINGS`, or those of a config's ``data_checks``."""
     given = dict(cfg.get('data_checks') or {})
     wrong = {name: n for name, n in given.items() if name not in SETTINGS or type(n) is not int or n < 0}
@@ -31,7 +31,7 @@ def settings_of(cfg: Config) -> dict[str, int]:
     return SETTINGS | given
 
 
-def leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
+def iter_leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
     """The data sets inside wrappers such as RepeatDataset, ConcatDataset and MultiImageMixDataset."""
     if not dataset:
         return
@@ -39,20 +39,20 @@ def leaf_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
     if inner is None:
         yield dataset
     for each in inner or ():
-        yield from leaf_datasets(each)
+        yield from iter_leaf_datasets(each)
 
 
-def datasets_of(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[ConfigDict, str | None, bool]]:
+def iter_datasets(cfg: Config, loaders: Sequence[str]) -> Iterator[tuple[ConfigDict, str | None, bool]]:
     """The innermost data sets of some loaders, each once: settings, format if it is checked, and whether scored."""
     seen = []
     for name in loaders:
-        for settings in leaf_datasets((cfg.get(name) or {}).get('dataset')):
+        for settings in iter_leaf_datasets((cfg.get(name) or {}).get('dataset')):
             if (settings, name != TRAINING) not in seen:
                 seen.append((settings, name != TRAINING))
                 yield settings, None if is_remote(settings) else find_format(settings), name != TRAINING
 
 
-def type_name(cfg: Mapping[str, Any] | None) -> str:
+def get_type_name(cfg: Mapping[str, Any] | None) -> str:
     """A config's ``type`` without scope and module: ``'GCViT'`` of ``'mmgcvit.GCViT'`` or of the class itself."""
     kind = (cfg or {}).get('type', '')
     return getattr(kind, '__name__', str(kind)).split('.')[-1]
@@ -76,9 +76,9 @@ def is_remote(dataset: ConfigDict) -> bool:
     return bool(dataset.get('backend_args')) or any('://' in str(value) for value in named)
 
 
-def steps_of(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
+def iter_steps(dataset: ConfigDict) -> Iterator[dict[str, Any]]:
     """All transforms in a data set's pipeline, those inside others too: the dicts with a ``type``."""
-    return (step for step in dicts_in(dataset.get('pipeline')) if 'type' in step)
+    return (step for step in iter_dicts(dataset.get('pipeline')) if 'type' in step)
 
 
 def place_of(dataset: BaseDataset) -> str:
@@ -89,8 +89,8 @@ def place_of(dataset: BaseDataset) -> str:
 
 def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
     """Raise a UserError with every path that a config names and that is missing, and how to get it."""
-    datasets = [dataset for name in loaders for dataset in leaf_datasets((cfg.get(name) or {}).get('dataset'))]
-    missing = {path: dataset for dataset in datasets for path in local_paths(dataset) if not path.exists()}
+    datasets = [dataset for name in loaders for dataset in iter_leaf_datasets((cfg.get(name) or {}).get('dataset'))]
+    missing = {path: dataset for dataset in datasets for path in list_local_paths(dataset) if not path.exists()}
     if missing:
         root = Path(next(iter(missing.values())).get('data_root') or '.').absolute()
         paths = '\n'.join(f'    {path}' for path in missing)
@@ -100,14 +100,14 @@ def check_presence(cfg: Config, loaders: Sequence[str]) -> None:
         raise UserError(f'The data set is not at {root}. Missing:\n{paths}\n{advice}')
 
 
-def local_paths(dataset: ConfigDict) -> Iterator[Path]:
+def list_local_paths(dataset: ConfigDict) -> Iterator[Path]:
     """The annotation file and image folders that a data set's config names, except those on a server."""
     root = dataset.get('data_root') or ''
-    if type_name(dataset).startswith('CIFAR') and dataset.get('download', True):
+    if get_type_name(dataset).startswith('CIFAR') and dataset.get('download', True):
         return
     prefix = dataset.get('data_prefix')
     # Configs for objects inherit data_prefix.seg, which only these transforms of mmdet read.
-    reads_maps = any(step.get('with_seg', 'Panoptic' in type_name(step)) for step in steps_of(dataset))
+    reads_maps = any(step.get('with_seg', 'Panoptic' in get_type_name(step)) for step in iter_steps(dataset))
     if isinstance(prefix, Mapping):
         prefix = [path for name, path in prefix.items() if name != 'seg' or reads_maps]
     named = [dataset.get('ann_file'), prefix, dataset.get('split')]

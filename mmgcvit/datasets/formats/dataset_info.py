@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...errors import UserError, counted, shorten
-from ..classes import coco_categories
+from ...errors import UserError, format_count, shorten
+from ..classes import make_coco_categories
 
 VAL_SHARE = 0.2
 # Folders and files of these names hold a split.
@@ -90,7 +90,7 @@ class DatasetInfo:
         return self.kinds[0] in ('boxes', 'masks')
 
     def __str__(self) -> str:
-        counts = ', '.join(f'{counted(len(split.names), "image")} ({name})' for name, split in self.splits.items())
+        counts = ', '.join(f'{format_count(len(split.names), "image")} ({name})' for name, split in self.splits.items())
         objects = sum(len(split.content['annotations']) for split in self.splits.values() if self.has_objects)
         counts += f', {objects} objects' if self.has_objects else ''
         names = f'{len(self.classes)} classes ({shorten(self.classes, 8)})'
@@ -129,7 +129,7 @@ def find_split(path: Path) -> str | None:
 
 def make_split(folder: Path, classes: Sequence[str], images: Iterable[Annotated]) -> Split:
     """A split with COCO annotations. Names of images are relative to the folder if they are in it, else absolute."""
-    content = {'images': [], 'annotations': [], 'categories': coco_categories(classes)}
+    content = {'images': [], 'annotations': [], 'categories': make_coco_categories(classes)}
     folder = folder.resolve()
     for number, (path, (width, height), objects) in enumerate(images, start=1):
         path = path.resolve()

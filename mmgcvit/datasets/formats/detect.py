@@ -3,8 +3,8 @@
 from collections import defaultdict
 from pathlib import Path
 
-from ...errors import UserError, counted, shorten
-from ...files import IMAGE_ENDINGS, text_of
+from ...errors import UserError, format_count, shorten
+from ...files import IMAGE_SUFFIXES, read_text
 from .coco import load_contents, read_coco
 from .dataset_info import DatasetInfo, find_split, list_files
 from .folders import read_class_folders, read_segmentation_maps
@@ -39,12 +39,12 @@ def read_folder(folder: str | Path) -> DatasetInfo:
     for file in list_files(folder):
         if file.parts[0] not in OWN_FOLDERS:
             suffix = file.suffix.lower()
-            files['image' if suffix in IMAGE_ENDINGS else suffix].append(file)
+            files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
     # A YAML file of another name is YOLO's if it lies at the top and names images to train on.
     yolo = [
         file
         for file in files['.yaml'] + files['.yml']
-        if file.stem in ('data', 'dataset') or (len(file.parts) == 1 and '\ntrain:' in f'\n{text_of(folder / file)}')
+        if file.stem in ('data', 'dataset') or (len(file.parts) == 1 and '\ntrain:' in f'\n{read_text(folder / file)}')
     ]
     coco = load_contents(folder, files['.json'])
     # COCO's val annotations may lie beside YOLO labels.
@@ -62,7 +62,7 @@ def read_folder(folder: str | Path) -> DatasetInfo:
 def read_images(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:
     """Read images by the segmentation maps beside them, or by their folders."""
     images, names = files['image'], folder / 'classes.txt'
-    dataset = read_segmentation_maps(folder, images, text_of(names).strip().splitlines() if names.is_file() else None)
+    dataset = read_segmentation_maps(folder, images, read_text(names).strip().splitlines() if names.is_file() else None)
     labelled = next((file for file in images if find_label_file(folder / file).is_file()), None)
     if labelled and not dataset:
         raise UserError(
@@ -76,5 +76,5 @@ def read_images(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:
     if not dataset:
         others = shorten([str(file) for suffix in ('.json', '.csv', '.txt', '.zip') for file in files[suffix]])
         others = f' and {others}, which are not annotations of a known format' if others else ''
-        raise UserError(f'{folder} holds {counted(len(images), "image")}{others}; expected {KNOWN}')
+        raise UserError(f'{folder} holds {format_count(len(images), "image")}{others}; expected {KNOWN}')
     return dataset

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ...errors import UserError, first_line
-from ...files import IMAGE_ENDINGS, text_of
-from ..headers import stored_and_upright_size
+from ...errors import UserError, get_first_line
+from ...files import IMAGE_SUFFIXES, read_text
+from ..headers import read_sizes
 from .dataset_info import Annotated, DatasetInfo, find_split, list_files, make_split
 
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -24,7 +24,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
             roots[file] = ElementTree.parse(folder / file).getroot()
         # ValueError and LookupError: encodings that it does not know.
         except (ElementTree.ParseError, ValueError, LookupError) as error:
-            raise UserError(f'{folder / file} is not valid XML in UTF-8 ({first_line(error)})') from None
+            raise UserError(f'{folder / file} is not valid XML in UTF-8 ({get_first_line(error)})') from None
     listed = read_image_sets(folder)
     splits: dict[str, list[Path]] = defaultdict(list)
     for file, root in roots.items():
@@ -37,7 +37,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on{hint}')
     images = defaultdict(list)
     for path in list_files(folder):
-        if path.suffix.lower() in IMAGE_ENDINGS:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             images[path.stem].append(path)
 
     def read_image(file: Path) -> Annotated:
@@ -53,7 +53,7 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
             # As crowds, difficult objects are neither trained on nor scored, as in VOC's own scores.
             objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
         # The size that the boxes refer to: after EXIF rotation, unless the XML file states the stored one.
-        stored, upright = stored_and_upright_size(image)
+        stored, upright = read_sizes(image)
         stated = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
         return image, stored if stated == [*map(str, stored)] else upright, objects
 
@@ -66,8 +66,8 @@ def read_image_sets(folder: Path) -> dict[str, str]:
     listed = {}
     for split in ('trainval', 'train', 'val', 'test'):
         for file in folder.rglob(f'ImageSets/Main/{split}.txt'):
-            names = [Path(line.strip()) for line in text_of(file).splitlines() if line.strip()]
-            stems = [name.stem if name.suffix.lower() in IMAGE_ENDINGS else name.name for name in names]
+            names = [Path(line.strip()) for line in read_text(file).splitlines() if line.strip()]
+            stems = [name.stem if name.suffix.lower() in IMAGE_SUFFIXES else name.name for name in names]
             listed |= dict.fromkeys(stems, split.removesuffix('val') or split)
     return listed
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ...errors import UserError, counted, shorten
-from ...files import IMAGE_ENDINGS, text_of
-from ..headers import stored_and_upright_size
+from ...errors import UserError, format_count, shorten
+from ...files import IMAGE_SUFFIXES, read_text
+from ..headers import read_sizes
 from .dataset_info import Annotated, DatasetInfo, list_files, make_split
 
 SLACK = 0.01
@@ -23,7 +23,7 @@ BOX, SHORTEST_OUTLINE = 4, 6
 def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
     """Read the data that a ``data.yaml`` describes."""
     try:
-        settings = yaml.safe_load(text_of(yaml_file))
+        settings = yaml.safe_load(read_text(yaml_file))
     except yaml.YAMLError as error:
         raise UserError(f'{yaml_file} is not valid YAML ({" ".join(str(error).split())})') from None
     if not isinstance(settings, dict) or not settings.get('train'):
@@ -43,7 +43,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
             notes.append(f'{error}: left out')
 
     def read_image(path: Path) -> Annotated:
-        (_, size), file = stored_and_upright_size(path), find_label_file(path)
+        (_, size), file = read_sizes(path), find_label_file(path)
         objects = read_labels(file, names) if file.is_file() else []
         return path, size, [(label, {'iscrowd': 0, **to_pixels(values, *size)}) for label, values in objects]
 
@@ -53,7 +53,7 @@ def read_yolo(folder: Path, yaml_file: Path) -> DatasetInfo:
         if without == len(paths) and split != 'test':
             raise UserError(f'{yaml_file}: no image of {split} has a label file; expected {find_label_file(paths[0])}')
         if without:
-            notes.append(f'{split}: {counted(without, "image")} without a label file: no objects')
+            notes.append(f'{split}: {format_count(without, "image")} without a label file: no objects')
         found[split] = make_split(folder, names, map(read_image, paths))
     return DatasetInfo(folder, f'YOLO ({yaml_file.name})', ('boxes',), tuple(names), found, notes)
 
@@ -80,9 +80,9 @@ def list_images(root: Path, named: Any, yaml_file: Path) -> list[Path]:
     for name in named if isinstance(named, list) else [named]:
         path = find_path(root, str(name))
         if path.is_dir():
-            images += [path / each for each in list_files(path) if each.suffix.lower() in IMAGE_ENDINGS]
+            images += [path / each for each in list_files(path) if each.suffix.lower() in IMAGE_SUFFIXES]
         elif path.is_file():
-            images += [find_path(path.parent, line.strip()) for line in text_of(path).splitlines() if line.strip()]
+            images += [find_path(path.parent, line.strip()) for line in read_text(path).splitlines() if line.strip()]
     missing = [str(path) for path in images if not path.is_file()]
     if missing or not images:
         raise UserError(f'{yaml_file}: the images {shorten(missing) or named} are not in {root}')
@@ -109,7 +109,7 @@ def find_label_file(image: Path) -> Path:
 def read_labels(file: Path, names: Sequence[str]) -> list[tuple[int, list[float]]]:
     """Class and numbers of each object: centre and size of a box, or corners of an outline, from 0 to 1."""
     objects = []
-    for number, line in enumerate(text_of(file).splitlines(), start=1):
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
         if not line.strip():
             continue
         try:

@@ -9,7 +9,7 @@ from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ...mmengine_utils import optim_wrappers
+from ...mmengine_utils import list_optim_wrappers
 from ...registry import HOOKS
 
 
@@ -48,7 +48,7 @@ class AsyncLossLogHook(RuntimeInfoHook):
         """Take the gradient norms from the optimizer wrappers, which log none where clipping returns none."""
         super().before_train(runner)
         self.intervals = {hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)}
-        for wrapper in optim_wrappers(runner):
+        for wrapper in list_optim_wrappers(runner):
             if getattr(wrapper, 'clip_grad_kwargs', None):
                 wrapper.clip_func = partial(self.clip, wrapper.clip_func, wrapper.grad_name)
 

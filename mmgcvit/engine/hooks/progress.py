@@ -92,11 +92,11 @@ class ProgressHook(Hook):
         self.begin('training', runner.max_iters, runner.iter)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        self.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in mean_losses(runner).items()))
+        self.advance(runner.iter + 1, ', '.join(f'{k} {v:.4f}' for k, v in average_losses(runner).items()))
 
     def after_train_epoch(self, runner: Runner) -> None:
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
-            loss = mean_losses(runner).get('loss', float('nan'))
+            loss = average_losses(runner).get('loss', float('nan'))
             self.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
 
     def after_train(self, runner: Runner) -> None:
@@ -120,7 +120,7 @@ class ProgressHook(Hook):
     after_test_epoch = after_val_epoch
 
 
-def mean_losses(runner: Runner) -> dict[str, float]:
+def average_losses(runner: Runner) -> dict[str, float]:
     """Return the total ``loss`` and its parts, averaged over the log's window."""
     window = runner.log_processor.window_size
     scalars = {name.removeprefix('train/'): values for name, values in runner.message_hub.log_scalars.items()}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from ...errors import UserError, shorten
-from ...mmengine_utils import IMAGES_NAMED, optim_wrappers, plain_model, running_statistics, suspects
+from ...mmengine_utils import MAX_IMAGES_NAMED, find_suspects, get_running_statistics, list_optim_wrappers, unwrap_model
 from ...registry import HOOKS
 from .async_loss_log import AsyncScalars
 
@@ -55,10 +55,10 @@ class SkipNonFiniteStepHook(Hook):
         self.pending: tuple[int, list[Any], AsyncScalars] | None = None
 
     def before_train(self, runner: Runner) -> None:
-        model = plain_model(runner)
-        self.statistics = list(running_statistics(model).values())
+        model = unwrap_model(runner)
+        self.statistics = list(get_running_statistics(model).values())
         self.handles = [model.register_forward_hook(self.record_loss)]
-        for wrapper in optim_wrappers(runner):
+        for wrapper in list_optim_wrappers(runner):
             if isinstance(getattr(wrapper, 'optimizer', None), Optimizer):
                 self.handles.append(wrapper.optimizer.register_step_pre_hook(self.check_step))
                 self.handles.append(wrapper.optimizer.register_step_post_hook(remove_found_inf))
@@ -84,7 +84,9 @@ class SkipNonFiniteStepHook(Hook):
         """Skip a step that is not finite. torch calls this before the optimizer's step."""
         # GradScaler checks the gradients of a fused optimizer, which are still scaled, itself.
         found_inf = getattr(optimizer, 'found_inf', None)
-        finite = are_finite_on_all_ranks([*self.losses, *(gradient_norms(optimizer) if found_inf is None else [])])
+        finite = are_finite_on_all_ranks(
+            [*self.losses, *(compute_gradient_norms(optimizer) if found_inf is None else [])]
+        )
         self.verdicts.append(finite)
         if skips_on_device(optimizer):
             # The kernels skip a step at exactly 1.
@@ -122,9 +124,9 @@ class SkipNonFiniteStepHook(Hook):
             return
         self.consecutive += 1
         runner.message_hub.update_info(SKIPPED_STEPS, runner.message_hub.runtime_info.get(SKIPPED_STEPS, 0) + 1)
-        images = [name for batch in batches for name in suspects(batch)]
+        images = [name for batch in batches for name in find_suspects(batch)]
         losses_finite, images = zip(*all_gather_object((loss_finite, images)), strict=True)
-        names = shorten([name for rank in images for name in rank], IMAGES_NAMED) or 'unknown'
+        names = shorten([name for rank in images for name in rank], MAX_IMAGES_NAMED) or 'unknown'
         cause = 'the gradients are' if all(losses_finite) else 'the loss is'
         print_log(
             f'Iteration {iteration}: {cause} not finite; the step is skipped '
@@ -142,7 +144,7 @@ class SkipNonFiniteStepHook(Hook):
             )
 
 
-def gradient_norms(optimizer: Optimizer) -> list[Tensor]:
+def compute_gradient_norms(optimizer: Optimizer) -> list[Tensor]:
     """Return the norm of each gradient that this process holds."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
     gradients = [each.grad for each in parameters if each.grad is not None and each.grad.numel()]

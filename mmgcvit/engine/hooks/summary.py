@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...config import is_drawn
-from ...mmengine_utils import plain_model
+from ...mmengine_utils import unwrap_model
 from .progress import ALWAYS_SHOWN
 from .skip_nonfinite import SKIPPED_STEPS
 
@@ -26,7 +26,7 @@ class SummaryHook(Hook):
 
     @master_only
     def before_train(self, runner: Runner) -> None:
-        parameters = list(plain_model(runner).parameters())
+        parameters = list(unwrap_model(runner).parameters())
         total = sum(each.numel() for each in parameters)
         trained = sum(each.numel() for each in parameters if each.requires_grad)
         runner.logger.info(f'{trained / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable')
@@ -35,7 +35,7 @@ class SummaryHook(Hook):
     def after_train(self, runner: Runner) -> None:
         skipped = runner.message_hub.runtime_info.get(SKIPPED_STEPS)
         lines = [f'{skipped} non-finite steps were skipped'] if skipped else []
-        lines += [*describe_checkpoints(runner), *next_commands(runner)]
+        lines += [*describe_checkpoints(runner), *suggest_commands(runner)]
         runner.logger.info('\n'.join(['finished', *lines]), extra={ALWAYS_SHOWN: True})
 
 
@@ -50,7 +50,7 @@ def describe_checkpoints(runner: Runner) -> Iterator[str]:
         yield f'last checkpoint: {quote(info["last_ckpt"])}'
 
 
-def next_commands(runner: Runner) -> list[str]:
+def suggest_commands(runner: Runner) -> list[str]:
     """Suggest the next commands."""
     work_dir = quote(runner.work_dir)
     scored = runner.val_loop is not None

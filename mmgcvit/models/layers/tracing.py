@@ -40,8 +40,8 @@ def sizes_are_symbols() -> bool:
     return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
 
 
-def counted(number: int) -> int:
-    """A size as data, where it is of symbols: else torch.export makes one graph where it is 1, and one for the rest."""
+def to_dynamic_size(number: int) -> int:
+    """Turn a symbolic size into data; otherwise torch.export makes a graph of its own for size 1."""
     return number if isinstance(number, int) else torch.scalar_tensor(number, dtype=torch.int64).item()
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import Window
-from .tracing import counted, is_tracing, sizes_are_symbols
+from .tracing import to_dynamic_size, is_tracing, sizes_are_symbols
 
 
 def window_partition(x: Tensor, window: Window | None) -> Tensor:
@@ -77,8 +77,8 @@ def gather_windows(x: Tensor, window: Window) -> Tensor:
     """:func:`window_partition` by indices: for torch.export, which cannot prove that windows divide symbolic sizes."""
     height, width = x.shape[1:3]
     across = divide_up(width, window[1])
-    places = torch.arange(counted(divide_up(height, window[0]) * across), device=x.device)[:, None]
-    tokens = torch.arange(counted(window[0] * window[1]), device=x.device)
+    places = torch.arange(to_dynamic_size(divide_up(height, window[0]) * across), device=x.device)[:, None]
+    tokens = torch.arange(to_dynamic_size(window[0] * window[1]), device=x.device)
     rows = places // across * window[0] + tokens // window[1]
     columns = (places - places // across * across) * window[1] + tokens - tokens // window[1] * window[1]
     padded = F.pad(x, (0, 0, 0, 1, 0, 1))  # one row and one column of zeros, for all padded tokens

@@ -9,8 +9,8 @@ from mmengine.hub import get_config
 from mmengine.registry import DATASETS
 from PIL import Image
 
-from mmgcvit.datasets.checks.sources import check_presence, settings_of
-from mmgcvit.datasets.classes import imagenet_folders
+from mmgcvit.datasets.checks.sources import check_presence, get_check_settings
+from mmgcvit.datasets.classes import list_imagenet_folders
 from mmgcvit.datasets.miniature import write_miniature_ade20k, write_miniature_coco, write_miniature_imagenet
 from mmgcvit.errors import UserError
 
@@ -226,10 +226,10 @@ def test_what_is_not_checked_is_said():
 
 
 def test_settings_are_whole_numbers():
-    assert settings_of(Config({'data_checks': {'images': 3}})) == {'images': 3, 'unreadable_images': 20}
+    assert get_check_settings(Config({'data_checks': {'images': 3}})) == {'images': 3, 'unreadable_images': 20}
     for wrong in ({'imgs': 3}, {'images': -1}, {'unreadable_images': 1.5}, {'images': True}):
         with pytest.raises(UserError, match='whole numbers of at least 0 for images and unreadable_images'):
-            settings_of(Config({'data_checks': wrong}))
+            get_check_settings(Config({'data_checks': wrong}))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_settings_are_whole_numbers():
         *((f'demo/{name}', None) for name in ('mask_rcnn_gcvit_digits', 'upernet_gcvit_digits', 'gcvit_digits_cls')),
         ('mask_rcnn_gcvit_t', write_miniature_coco),
         ('upernet_gcvit_t', write_miniature_ade20k),
-        ('gcvit_xxt_in1k', lambda root: write_miniature_imagenet(root, imagenet_folders())),
+        ('gcvit_xxt_in1k', lambda root: write_miniature_imagenet(root, list_imagenet_folders())),
     ],
 )
 def test_the_demos_data_and_miniatures_of_public_data_sets_give_no_report(name, write, digits, tmp_path):
