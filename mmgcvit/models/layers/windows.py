@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import Window
-from .tracing import to_dynamic_size, is_tracing, sizes_are_symbols
+from .tracing import is_tracing, sizes_are_symbols, to_dynamic_size
 
 
 def window_partition(x: Tensor, window: Window | None) -> Tensor:
