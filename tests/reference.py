@@ -1,4 +1,4 @@
-"""What the original implementation computed: small models of random weights in its layout, inputs and outputs."""
+"""What the original implementation computed: small models of random weights in its key_mapping, inputs and outputs."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -25,8 +25,8 @@ LIBRARIES = {
     'checkpoints': {'torch', 'mmengine', 'numpy', 'filelock', 'safetensors', 'timm', 'huggingface_hub'},
 }
 FILES_DOWNWARD = {
-    'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs', 'layouts'],
-    'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'archs', 'layouts'],
+    'gcvit': ['__init__', 'backbone', 'stage', 'attention', 'global_query', 'convs', 'archs', 'key_mappings'],
+    'lsa': ['__init__', 'backbone', 'stage', 'attention', 'shifted_patches', 'archs', 'key_mappings'],
     'layers': [
         *('__init__', 'attention', 'trained_bias', 'blocks', 'cpu', 'position', 'resizing', 'windows'),
         *('tracing', 'arguments'),
@@ -109,7 +109,7 @@ def test_only_a_networks_layouts_know_checkpoints():
     for folder in NETWORKS:
         for file in sorted((PACKAGE / 'models' / folder).glob('*.py')):
             knows = any(name.startswith('mmgcvit.checkpoints') for name in imports_of(file))
-            assert knows == (file.stem == 'layouts')
+            assert knows == (file.stem == 'key_mappings')
 
 
 def test_a_third_network_is_its_folder_and_one_registration():

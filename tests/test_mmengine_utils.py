@@ -20,6 +20,6 @@ def test_images_of_a_batch_are_named_and_those_that_are_not_finite_are_the_suspe
         'where there are no pixels too'
     )
     unnamed = [BaseDataElement(metainfo=info) for info in ({'sample_idx': 7}, {'img_path': None, 'sample_idx': 8})]
-    assert find_suspects({'data_samples': unnamed}) == ['number 7 of the data set', 'number 8 of the data set']
+    assert find_suspects({'data_samples': unnamed}) == ['index 7', 'index 8']
     for other in (None, [], torch.ones(2), {}, {'data_samples': None}, {'data_samples': {'a': []}}):
         assert find_suspects(other) == []

@@ -89,11 +89,11 @@ def test_what_the_package_registers_is_found_in_every_scope_of_a_fresh_process(t
 @pytest.mark.slow
 def test_the_networks_are_known_to_what_asks_for_all_of_them_in_a_fresh_process():
     """In one order, whichever is imported first."""
-    layouts, order = printed_by(
-        'from mmgcvit.checkpoints.weights import known_layouts; print({x.network for x in known_layouts()})',
+    mappings, order = printed_by(
+        'from mmgcvit.checkpoints.weights import list_key_mappings; print({x.network for x in list_key_mappings()})',
         'from mmgcvit import LSA; from mmgcvit.registry import list_networks; print([*list_networks()][:2])',
     )
-    assert "'LSA'" in layouts
+    assert "'LSA'" in mappings
     assert order == "['GCViT', 'LSA']"
 
 

@@ -1,12 +1,12 @@
-"""A backbone as a folder: ``config.json`` says how it is built, ``model.safetensors`` has its weights.
+"""Save a backbone as a folder (``config.json``, ``model.safetensors``) and read its config.
 
-config.json has four keys: ``network``, a registered class; ``arguments``, those of its constructor;
-``mmgcvit_version``, which wrote it; and ``model_type``. ``huggingface_hub.PyTorchModelHubMixin`` writes such folders
-too, but backbones would need huggingface_hub to be imported, and it does not check that all weights are loaded.
+config.json has ``network``, a registered class; ``arguments`` of its constructor; ``mmgcvit_version``; ``model_type``.
+``huggingface_hub.PyTorchModelHubMixin`` writes such folders too, but would make huggingface_hub a dependency, and does
+not check that all weights are loaded.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +24,22 @@ FILES = [CONFIG, WEIGHTS]
 MODEL_TYPE = 'mmgcvit'
 
 
-def plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    """A constructor's arguments as JSON has them: sequences as lists, NumPy's numbers as Python's; or a TypeError."""
-
-    def convert(value: Any) -> Any:
-        if hasattr(value, 'tolist') or isinstance(value, Sequence):
-            return value.tolist() if hasattr(value, 'tolist') else list(value)
-        raise TypeError(f'{value!r} in {arguments}: {CONFIG} takes numbers, text, None, lists and dicts of them')
-
-    return json.loads(json.dumps(arguments, default=convert))
+def make_json_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Convert a constructor's arguments for JSON: sequences to lists, NumPy's numbers to Python's."""
+    return json.loads(json.dumps(arguments, default=lambda x: x.tolist() if hasattr(x, 'tolist') else list(x)))
 
 
 def write_folder(
     folder: Path, network: str, arguments: dict[str, Any], tensors: Mapping[str, Tensor], overwrite: bool
 ) -> None:
-    """Write a backbone's folder; its class is registered under the name ``network``."""
+    """Write a backbone of the registered class ``network`` as a folder."""
     check_finite(tensors, 'the backbone')
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f'{folder} is a file; name a folder')
+        raise FileExistsError(f'{folder} is a file; choose a folder')
     found = [name for name in FILES if (folder / name).exists()]
     if found and not overwrite:
         raise FileExistsError(
-            f'{folder} has {" and ".join(found)} already; name another folder, or replace them with overwrite=True'
+            f'{folder} has {" and ".join(found)} already; choose another folder, or replace them with overwrite=True'
         )
     save_safetensors(tensors, folder / WEIGHTS)
     content = {
@@ -54,21 +48,21 @@ def write_folder(
         'model_type': MODEL_TYPE,
         'network': network,
     }
-    # A folder without config.json is refused, so that one cut short here is not taken for a whole one.
+    # Last, as a folder without config.json is rejected.
     write_text(folder / CONFIG, json.dumps(content, indent=2, sort_keys=True) + '\n')
 
 
 def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], dict[str, Any]]:
-    """The registered class, ``base`` or derived from it, and the constructor's arguments that a config.json names.
+    """Read the registered class (``base`` or a subclass) and the constructor's arguments from a config.json.
 
-    Nothing in the file is run, and it can name no class but a registered network.
+    No code in the file runs, and it can only name registered networks.
 
     Raises:
         CheckpointError: There is no such file, or it does not say how to build a ``base``.
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise CheckpointError(f'there is no {CONFIG} in {folder}, which save_pretrained writes; or name a file')
+        raise CheckpointError(f'there is no {CONFIG} in {folder}; expected a folder of save_pretrained, or a file')
     try:
         content = json.loads(path.read_text(encoding='utf-8'), object_hook=check_type)
         if content['model_type'] != MODEL_TYPE:
@@ -79,15 +73,15 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
     if network not in list_networks():
         raise CheckpointError(
             f'{path} names the network {network!r:.80}, which is not registered; import the module that registers it, '
-            'as mmgcvit.models.ablations for the networks of the ablations'
+            'for example mmgcvit.models.ablations'
         )
     if not issubclass(list_networks()[network], base):
-        raise CheckpointError(f'{path} is of a {network}; the model is {base.__name__}')
+        raise CheckpointError(f'{path} describes a {network}; the model is {base.__name__}')
     return list_networks()[network], arguments
 
 
 def check_type(entry: dict[str, Any]) -> dict[str, Any]:
-    """Reject a JSON object whose ``type`` is not a registered network: mmengine would look up and build any class."""
+    """Reject a JSON object whose ``type`` is not a registered network, as mmengine would build any class."""
     if 'type' in entry and entry['type'] not in list_networks():
         raise ValueError(f'it names the type {entry["type"]!r:.80}, which is not registered in mmgcvit')
     return entry

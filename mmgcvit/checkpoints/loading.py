@@ -39,9 +39,9 @@ def load_pretrained(
     Args:
         backbone: Loaded in place.
         describe: Formats the arch of a set of weights.
-        checkpoint: A file, an http(s) address, or ``timm://NAME``.
-        prefix: Take the tensors under this prefix only, where a file holds several networks.
-        ema: Take the exponential moving average of the weights where the file has one beside them.
+        checkpoint: A file, an http(s) URL, or ``timm://NAME``.
+        prefix: Use the tensors with this prefix, if a file has several networks.
+        ema: Use the EMA weights.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, or is not this network's, or not this arch's.
@@ -55,7 +55,7 @@ def load_pretrained(
         raise type(error)(f'{error}; the model is {network} {ours}') from None
     theirs = describe_arch(weights, type(backbone), describe)
     if theirs != ours:
-        raise CheckpointError(f'{weights.source} holds weights of {network} {theirs}; the model is {network} {ours}')
+        raise CheckpointError(f'{weights.source} has weights of {network} {theirs}; the model is {network} {ours}')
     tensors, has_final_norm = rename_final_norm(weights.tensors, backbone)
     fitting = {name: tensor for name, tensor in tensors.items() if name in own}
     check_complete(weights.source, fitting, own, OUTPUT_NORM)
@@ -67,12 +67,12 @@ def load_pretrained(
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
     ignored = [*weights.ignored, *(name for name in tensors if name not in own)]
     print_log(
-        f'{weights.layout.network} {ours} from {weights.source} (layout of {weights.layout.name}'
-        f'{", moving average" if weights.ema else ""}): {len(fitting)} tensors loaded; '
+        f'{weights.key_mapping.network} {ours} from {weights.source} ({weights.key_mapping.name} keys'
+        f'{", EMA" if weights.ema else ""}): {len(fitting)} tensors loaded; '
         f'{resized} of them position tables resized; '
         f'{len(initial)} left initial{f" (output norms {norms})" if norms else ""}; '
         f'{len(ignored)} ignored{f" ({shorten(ignored)})" if ignored else ""}'
-        + ("; the last output norm is the classifier's final norm" if has_final_norm else ''),
+        + ("; the classifier's final norm is the last output norm" if has_final_norm else ''),
         'current',
     )
 
@@ -95,9 +95,9 @@ def rename_final_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[
 
 def describe_arch(weights: Weights, network: type[nn.Module], describe: Describe) -> str:
     """Format the arch of weights; a CheckpointError if they are another network's."""
-    if weights.layout.network not in [base.__name__ for base in network.__mro__]:
+    if weights.key_mapping.network not in [base.__name__ for base in network.__mro__]:
         raise CheckpointError(
-            f'{weights.source} holds {weights.layout.network} weights; the model is {network.__name__}'
+            f'{weights.source} has {weights.key_mapping.network} weights; the model is {network.__name__}'
         )
     try:
         return describe(weights.tensors)

@@ -72,17 +72,17 @@ def read_for_mmengine(
     """Read a checkpoint for mmengine: weights under ``state_dict``, and nothing that mmengine would execute.
 
     Raises:
-        CheckpointError: See :func:`read_checkpoint`; or the file holds no weights.
+        CheckpointError: See :func:`read_checkpoint`; or the file has no weights.
     """
     content = read_checkpoint(source, trusted, map_location)
     if not isinstance(content, Mapping):
-        raise CheckpointError(f'{source} holds no weights: it is a {type(content).__name__} instead of a dict')
+        raise CheckpointError(f'{source} has no weights: it is a {type(content).__name__} instead of a dict')
     # mmengine's strategies also write files without weights.
     if any(select_tensors(part) for part in (content, *content.values()) if isinstance(part, Mapping)):
         state_dict, _ = find_state_dict(content, source)
         content = {**content, 'state_dict': state_dict} if 'state_dict' in content else {'state_dict': state_dict}
     elif 'state_dict' in content:
-        raise CheckpointError(f'{source} holds no weights: its state_dict has no tensors')
+        raise CheckpointError(f'{source} has no weights: its state_dict has no tensors')
     content = {'meta': {}, **content}
     hub = content['message_hub'] if isinstance(content.get('message_hub'), dict) else {}
     info = hub.get('runtime_info') or {}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError, get_first_line, shorten
 from ..registry import list_networks
-from .layout import Layout
+from .key_mapping import KeyMapping
 from .reading import read_checkpoint
 
 EMA_KEYS = ('state_dict_ema', 'model_ema')
@@ -21,9 +21,11 @@ FINAL_NORM = 'final_norm.'
 LORA = ('.lora_up', '.lora_down')
 
 
-def known_layouts() -> list[Layout]:
-    """The key mappings of all registered networks."""
-    return [layout for network in list_networks().values() for layout in vars(network).get('layouts', ())]
+def list_key_mappings() -> list[KeyMapping]:
+    """List the key mappings of all registered networks."""
+    return [
+        key_mapping for network in list_networks().values() for key_mapping in vars(network).get('key_mappings', ())
+    ]
 
 
 def get_table_type(name: str) -> Any | None:
@@ -46,19 +48,19 @@ def check_grid(name: str, table: Tensor, source: str, own: Tensor | None = None)
 
 @dataclass
 class Weights:
-    """The weights of one network, under this package's names.
+    """The weights of a network with local keys.
 
     Attributes:
-        source: Where they come from, as the user named it.
-        layout: Whose names the file has.
-        prefix: What stands before them there, for example ``backbone.``.
-        ema: Whether they are the exponential moving average that the file keeps beside the weights.
-        tensors: Name here to tensor. ``final_norm.*`` and ``head.fc.*`` are a classifier's.
-        ignored: Names in the file that do not belong to the network.
+        source: The file, URL or name.
+        key_mapping: The file's key mapping.
+        prefix: Their prefix in the file, for example ``backbone.``.
+        ema: Whether they are EMA weights.
+        tensors: By local key. ``final_norm.*`` and ``head.fc.*`` are a classifier's.
+        ignored: Other keys in the file.
     """
 
     source: str
-    layout: Layout
+    key_mapping: KeyMapping
     prefix: str
     ema: bool
     tensors: dict[str, Tensor]
@@ -70,8 +72,8 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False, trus
 
     Args:
         source: See :func:`read_checkpoint`.
-        prefix: Take the tensors under this prefix only, where a file holds several networks.
-        ema: Take the exponential moving average of the weights where the file has one beside them.
+        prefix: Use the tensors with this prefix, if a file has several networks.
+        ema: Use the EMA weights.
         trusted: See :func:`read_checkpoint`.
 
     Raises:
@@ -79,19 +81,19 @@ def read_weights(source: str, prefix: str | None = None, ema: bool = False, trus
     """
     content = read_checkpoint(source, trusted)
     state_dict, is_ema = find_state_dict(content, source, ema)
-    layout, found_prefix = find_layout(state_dict, source, prefix)
-    weights = Weights(source, layout, found_prefix, is_ema, {})
+    key_mapping, found_prefix = find_key_mapping(state_dict, source, prefix)
+    weights = Weights(source, key_mapping, found_prefix, is_ema, {})
     # A classifier's head stands beside the backbone.
     head = found_prefix.removesuffix('backbone.') + 'head.fc.'
     for name, tensor in state_dict.items():
         inside, here = name.removeprefix(found_prefix), None
         if name.startswith(found_prefix):
-            here = layout.name_here(inside)
+            here = key_mapping.to_local_key(inside)
         elif name.startswith(head):
             here = 'head.fc.' + name.removeprefix(head)
         if here is not None:
-            weights.tensors[here] = layout.shape_here(here, tensor)
-        elif not layout.is_ignored(inside):
+            weights.tensors[here] = key_mapping.to_local_shape(here, tensor)
+        elif not key_mapping.is_ignored(inside):
             weights.ignored.append(name)
     check_finite(weights.tensors, source)
     merge_lora(weights.tensors)
@@ -110,9 +112,9 @@ def merge_lora(tensors: dict[str, Tensor], prefix: str = '') -> None:
 
 
 def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[str, Tensor], bool]:
-    """Find the dict of tensors in a checkpoint's content; gives it, and whether it is the moving average.
+    """Find the dict of tensors in a checkpoint's content; return it, and whether it is EMA.
 
-    ``ema`` insists on the moving average; without, it is taken only where the file holds nothing else.
+    ``ema`` requires EMA weights; without it they are used only if there are no others.
     """
     keys = EMA_KEYS if ema else (*PLAIN_KEYS, *EMA_KEYS)
     if isinstance(content, Mapping):
@@ -122,41 +124,39 @@ def find_state_dict(content: Any, source: str, ema: bool = False) -> tuple[dict[
         if (tensors := select_tensors(content)) and not ema:
             return tensors, False
     if ema:
-        raise CheckpointError(
-            f'{source} holds no moving average of the weights ({" or ".join(EMA_KEYS)}); leave ema out'
-        )
+        raise CheckpointError(f'{source} has no EMA weights ({" or ".join(EMA_KEYS)}); remove ema')
     raise CheckpointError(
-        f'{source} holds no weights: expected a dict of tensors, or one under {" or ".join(keys)}. Objects of other '
-        'classes are left out, as they could run code: for a file of your own use --trust-checkpoint'
+        f'{source} has no weights: expected a dict of tensors, or one under {" or ".join(keys)}. Objects of other '
+        'classes are ignored, as they could run code; for your own file use --trust-checkpoint'
     )
 
 
 def select_tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The entries of a dict that are tensors."""
+    """Select the tensors of a dict."""
     return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
 
 
-def find_layout(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[Layout, str]:
-    """Find the key mapping of a state dict by its signature key; gives it and the prefix before the names."""
+def find_key_mapping(state_dict: Mapping[str, Tensor], source: str, prefix: str | None) -> tuple[KeyMapping, str]:
+    """Find the key mapping of a state dict by its signature key; return it and the prefix of the keys."""
     found = [
-        (layout, name.removesuffix(layout.anchor))
-        for layout in known_layouts()
+        (key_mapping, name.removesuffix(key_mapping.signature_key))
+        for key_mapping in list_key_mappings()
         for name in state_dict
-        if name == layout.anchor or name.endswith(f'.{layout.anchor}')
+        if name == key_mapping.signature_key or name.endswith(f'.{key_mapping.signature_key}')
     ]
     if prefix is not None:
         wanted = f'{prefix.rstrip(".")}.' if prefix else ''
-        found = [(layout, before) for layout, before in found if before == wanted]
+        found = [(key_mapping, before) for key_mapping, before in found if before == wanted]
     if len(found) == 1:
         return found[0]
     if found:
         prefixes = ', '.join(repr(before) for _, before in found)
-        raise CheckpointError(f'{source} holds several networks, under {prefixes}; name one as prefix')
-    known = ', '.join(dict.fromkeys(layout.name for layout in known_layouts()))
+        raise CheckpointError(f'{source} has several networks, with the prefixes {prefixes}; choose one by prefix')
+    known = ', '.join(dict.fromkeys(key_mapping.name for key_mapping in list_key_mappings()))
     under = f' under the prefix {prefix!r}' if prefix else ''
     raise CheckpointError(
-        f'{source} holds no network of this package{under}: its {len(state_dict)} tensors are '
-        f'{shorten(list(state_dict), 4)}; known layouts: {known}'
+        f'{source} has no network of this package{under}: its {len(state_dict)} tensors are '
+        f'{shorten(list(state_dict), 4)}; known: {known}'
     )
 
 
@@ -165,8 +165,7 @@ def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     wrong = [name for name, tensor in tensors.items() if not are_finite(tensor)]
     if wrong:
         raise CheckpointError(
-            f'{source} has {len(wrong)} tensors with values that are not finite: {shorten(wrong)}. Take an earlier '
-            'checkpoint'
+            f'{source} has {len(wrong)} tensors with NaN or infinity: {shorten(wrong)}; use an earlier checkpoint'
         )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, check_installed
 from ..files import atomic_write
 from ..registry import MODELS
-from .layout import Layout
+from .key_mapping import KeyMapping
 from .loading import check_complete
 from .weights import FINAL_NORM, Weights, check_grid, get_table_type
 
@@ -21,13 +21,13 @@ OPTIONAL = r'norm\d+\.|final_norm\.|head\.'
 
 
 def save_checkpoint(content: Any, path: Path) -> None:
-    """``torch.save`` of a file that appears whole or not at all."""
+    """``torch.save`` with an atomic write."""
     with atomic_write(path) as unfinished:
         torch.save(content, unfinished)
 
 
 def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file that appears whole or not at all."""
+    """Write a safetensors file atomically."""
     check_installed(f'writing {path}', 'safetensors')
     from safetensors.torch import save
 
@@ -38,7 +38,7 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
 
 
 def convert(weights: Weights, to: str) -> dict[str, Any]:
-    """The content of a checkpoint with another key mapping, or of an mmpretrain classifier.
+    """Return the content of a checkpoint with another key mapping, or of an mmpretrain classifier.
 
     Raises:
         CheckpointError: The weights are incomplete, or the target has no name for one of them.
@@ -46,18 +46,20 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
     check_complete(weights.source, weights.tensors, build_expected_tensors(weights), OPTIONAL)
     for name in filter(get_table_type, weights.tensors):
         check_grid(name, weights.tensors[name], weights.source)
-    network = MODELS.get(weights.layout.network)
-    layouts = {layout.key: layout for layout in network.layouts if layout.key}
-    if to in layouts:
-        return {'state_dict': make_state_dict(weights, layouts[to])}
+    network = MODELS.get(weights.key_mapping.network)
+    key_mappings = {key_mapping.key: key_mapping for key_mapping in network.key_mappings if key_mapping.key}
+    if to in key_mappings:
+        return {'state_dict': make_state_dict(weights, key_mappings[to])}
     if to != 'mmpretrain':
-        raise CheckpointError(f'{weights.layout.network} weights have no layout of {to}; choose mmpretrain or original')
+        raise CheckpointError(
+            f'{weights.key_mapping.network} weights cannot be written with {to} keys; choose mmpretrain or original'
+        )
     return make_mmpretrain_checkpoint(weights, network.describe_weights(weights.tensors).strip("'"))
 
 
 def build_expected_tensors(weights: Weights) -> dict[str, Tensor]:
     """The tensors, on the meta device, of the weights' network with all output norms and a head of their classes."""
-    network = MODELS.get(weights.layout.network)
+    network = MODELS.get(weights.key_mapping.network)
     try:
         arch = network.arch_type.infer(weights.tensors)
         with torch.device('meta'):
@@ -68,45 +70,45 @@ def build_expected_tensors(weights: Weights) -> dict[str, Tensor]:
                 classes = len(weights.tensors['head.fc.weight'])
                 expected |= nn.Linear(final_norm.weight.shape[0], classes).state_dict(prefix='head.fc.')
     except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
-        raise CheckpointError(f'{weights.source} is not a whole {weights.layout.network}: {error}') from None
+        raise CheckpointError(f'{weights.source} is not a whole {weights.key_mapping.network}: {error}') from None
     return expected
 
 
 def make_mmpretrain_checkpoint(weights: Weights, arch: str) -> dict[str, Any]:
-    """The weights as a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``."""
+    """Make a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``."""
     last_norm = get_last_norm(weights.tensors)
     names = {name: name.replace(FINAL_NORM, last_norm) for name in weights.tensors}
     state_dict = {
         name if name.startswith('head.') else f'backbone.{name}': weights.tensors[old] for old, name in names.items()
     }
     meta = {
-        'network': weights.layout.network,
+        'network': weights.key_mapping.network,
         'arch': arch,
         'source': weights.source,
-        'source_layout': weights.layout.name,
+        'source_format': weights.key_mapping.name,
     }
     return {'meta': meta, 'state_dict': state_dict}
 
 
-def make_state_dict(weights: Weights, layout: Layout) -> dict[str, Tensor]:
-    """The weights under another key mapping's names.
+def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tensor]:
+    """Return the weights with external keys.
 
     Raises:
-        CheckpointError: A tensor has no name there, as a detector's output norms.
+        CheckpointError: A tensor has no external key, such as a detector's output norms.
     """
     state_dict, homeless = {}, []
     for name, tensor in rename_output_norm(weights.tensors).items():
-        there = layout.name_there(name)
+        there = key_mapping.to_external_key(name)
         if there is None:
             homeless.append(name)
             continue
-        state_dict[there] = layout.shape_there(name, tensor)
+        state_dict[there] = key_mapping.to_external_shape(name, tensor)
         table = get_table_type(name)
-        if layout.has_index and hasattr(table, 'index_of'):
+        if key_mapping.has_index and hasattr(table, 'index_of'):
             side = isqrt(len(tensor)) // 2 + 1  # of the window, whose table has (2 * side - 1)**2 rows
             state_dict[there.replace(table.table_name, INDEX)] = table.index_of((side, side))
     if homeless:
-        raise CheckpointError(f'the layout of {layout.name} has no place for {", ".join(sorted(homeless))}')
+        raise CheckpointError(f'{key_mapping.name} has no keys for {", ".join(sorted(homeless))}')
     return state_dict
 
 

@@ -45,11 +45,11 @@ def main(args: argparse.Namespace) -> None:
             save_safetensors(content['state_dict'], args.target)
         else:
             save_checkpoint(content, args.target)
-    arch = MODELS.get(weights.layout.network).describe_weights(weights.tensors)
+    arch = MODELS.get(weights.key_mapping.network).describe_weights(weights.tensors)
     kind = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
     ignored = f' ({shorten(weights.ignored)})' if weights.ignored else ''
     print(
-        f'{weights.layout.network} {arch}{kind} from {args.source} (format of '
-        f'{weights.layout.name}{", EMA" if weights.ema else ""}): {len(content["state_dict"])} tensors '
+        f'{weights.key_mapping.network} {arch}{kind} from {args.source} (format of '
+        f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): {len(content["state_dict"])} tensors '
         f'written to {args.target}, {len(weights.ignored)} ignored{ignored}'
     )

@@ -13,9 +13,9 @@ import torch
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, nn
 
-from ..checkpoints import CheckpointError, Layout, load_pretrained, read_weights
+from ..checkpoints import CheckpointError, KeyMapping, load_pretrained, read_weights
 from ..checkpoints.downloads import find_folder
-from ..checkpoints.folder import FILES, WEIGHTS, plain, read_config, write_folder
+from ..checkpoints.folder import FILES, WEIGHTS, make_json_arguments, read_config, write_folder
 from ..checkpoints.loading import describe_arch
 from ..checkpoints.weights import merge_lora
 from ..registry import MODELS
@@ -46,14 +46,14 @@ class PyramidBackbone(BaseModule):
         archs: The published variants by name.
         default_arch: The name that ``arch`` has by default.
         arch_type: The type of the variants.
-        layouts: The layouts in which checkpoints of the network exist, this package's last.
+        key_mappings: Key mappings of the network's checkpoints, this package's last.
         table_types: The modules whose tables are resized when they are loaded.
     """
 
     archs: ClassVar[Mapping[str, Any]]
     default_arch: ClassVar[str]
     arch_type: ClassVar[type]
-    layouts: ClassVar[Sequence[Layout]]
+    key_mappings: ClassVar[Sequence[KeyMapping]]
     table_types: ClassVar[Sequence[type[nn.Module]]] = (RelativePositionBias, PositionEmbedding)
 
     lora_rank = 0
@@ -186,7 +186,7 @@ class PyramidBackbone(BaseModule):
         Args:
             checkpoint: A folder that :meth:`save_pretrained` has written, here or on the Hugging Face Hub
                 (``OWNER/NAME``); or a file, an http(s) address, or ``timm://NAME``.
-            prefix: Take the tensors under this prefix only, where a file holds several networks.
+            prefix: Use the tensors with this prefix, if a file has several networks.
             ema: Take the exponential moving average of the weights where the file has one beside them.
             revision: A branch, tag or commit on the Hub.
             arguments: The constructor's, without ``init_cfg``. They override those of a folder. Without ``arch``, the
@@ -206,7 +206,7 @@ class PyramidBackbone(BaseModule):
         elif 'arch' not in arguments:
             found = describe_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.describe_weights).strip("'")
             if found not in cls.archs:
-                raise CheckpointError(f'{checkpoint} holds weights of {cls.__name__} {found}; say which by arch=...')
+                raise CheckpointError(f'{checkpoint} has weights of {cls.__name__} {found}; say which by arch=...')
             arguments['arch'] = found
         backbone = network(**arguments, init_cfg={'type': 'Pretrained', **source})
         backbone.init_weights()
@@ -249,15 +249,16 @@ class PyramidBackbone(BaseModule):
         for parameter in signature.parameters.values():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 arguments |= arguments.pop(parameter.name)
-        return plain({name: value for name, value in arguments.items() if name not in ('self', 'init_cfg')})
+        return make_json_arguments(
+            {name: value for name, value in arguments.items() if name not in ('self', 'init_cfg')}
+        )
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says.
 
-        ``dict(type='Pretrained', checkpoint=SOURCE)`` takes a file, an http(s) address or ``timm://NAME`` in any
-        layout in which checkpoints of the network exist, recognised by content, and runs no code from it. Two more
-        keys: ``prefix`` where a file holds several networks, ``ema=True`` for the moving average where a file has one
-        beside the weights.
+        ``dict(type='Pretrained', checkpoint=SOURCE)`` loads a file, an http(s) URL or ``timm://NAME`` with any known
+        key mapping, recognised by content, and runs no code in it. Two more keys: ``prefix`` chooses one of several
+        networks in a file, ``ema=True`` the EMA weights.
 
         Raises:
             CheckpointError: The weights did not load, all of them; see :func:`load_pretrained`.

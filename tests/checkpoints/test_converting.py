@@ -13,8 +13,8 @@ from torch import nn
 from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import Weights, read_checkpoint, read_weights
 from mmgcvit.checkpoints.writing import make_state_dict, rename_output_norm
-from mmgcvit.models.gcvit.layouts import ORIGINAL as GCVIT_ORIGINAL
-from mmgcvit.models.lsa.layouts import ORIGINAL as LSA_ORIGINAL
+from mmgcvit.models.gcvit.key_mappings import ORIGINAL as GCVIT_ORIGINAL
+from mmgcvit.models.lsa.key_mappings import ORIGINAL as LSA_ORIGINAL
 
 from ..conftest import ROOT
 from ..reference import CLASSIFIERS, DATA, LSA_REFERENCES, NUM_CLASSES, REFERENCES
@@ -51,24 +51,24 @@ def test_names_go_to_a_layout_and_back(network, arch):
     """Every tensor of archs without and of one with layer scale, and of both kinds of LSA."""
     with torch.device('meta'):
         names = network(arch, out_indices=(len(network.archs[arch].depths) - 1,)).state_dict()
-    for layout in network.layouts:
-        for name in names if layout.name == 'mmgcvit' else rename_output_norm(names):
-            assert layout.name_here(layout.name_there(name)) == name
+    for key_mapping in network.key_mappings:
+        for name in names if key_mapping.name == 'mmgcvit' else rename_output_norm(names):
+            assert key_mapping.to_local_key(key_mapping.to_external_key(name)) == name
 
 
 @pytest.mark.parametrize(
-    ('network', 'arch', 'classes', 'layout', 'file'),
+    ('network', 'arch', 'classes', 'key_mapping', 'file'),
     [
         (GCViT, 'tiny', 1000, GCVIT_ORIGINAL, 'keys_gcvit_t.txt'),
         (GCViT, 'small', 1000, GCVIT_ORIGINAL, 'keys_gcvit_s.txt'),
         (LSA, 'cifar-tiny', 10, LSA_ORIGINAL, 'keys_lsa_cifar_t.txt'),
     ],
 )
-def test_names_and_shapes_are_those_of_the_authors_files(network, arch, classes, layout, file):
+def test_names_and_shapes_are_those_of_the_authors_files(network, arch, classes, key_mapping, file):
     with torch.device('meta'):
         tensors = rename_output_norm(network(arch, out_indices=(3,)).state_dict())
         head = nn.Linear(tensors['final_norm.weight'].shape[0], classes).state_dict(prefix='head.fc.')
-    found = make_state_dict(Weights('here', network.layouts[-1], '', False, tensors | head), layout)
+    found = make_state_dict(Weights('here', network.key_mappings[-1], '', False, tensors | head), key_mapping)
     listed = dict(line.split(' ', 1) for line in (DATA / file).read_text().splitlines())
     has_dtypes = network is GCViT
     assert listed == {
@@ -115,7 +115,7 @@ TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
         (CIFAR, 'layers.0.0.norm1.weight', None, 'is not a whole LSA|lacks'),
         (REFERENCES[0], FC2, lambda t: t[:-1], '1 tensors of another shape or kind: stages.1.blocks.0.mlp.fc2.weight'),
         (REFERENCES[0], FC2, lambda t: t.long(), 'of torch.int64'),
-        (REFERENCES[0], FC2, lambda t: t / 0, 'not finite'),
+        (REFERENCES[0], FC2, lambda t: t / 0, 'NaN or infinity'),
         (REFERENCES[0], TABLE, lambda t: t[:50], 'relative_position_bias_table'),
     ],
 )
@@ -135,8 +135,13 @@ def test_what_is_refused_is_told(convert, tmp_path):
     (tmp_path / 'precious.pth').write_text('precious')
     for source, target, options, message in (
         ('x.pth', 'y.safetensors', (), 'mmpretrain does not read safetensors'),
-        ('x.pth', 'y.pth', ('--to', 'timm'), 'the layout of timm has no place for norm0.bias'),
-        ('lsa.pth', 'y.pth', ('--to', 'timm'), 'LSA weights have no layout of timm; choose mmpretrain or original'),
+        ('x.pth', 'y.pth', ('--to', 'timm'), 'timm has no keys for norm0.bias'),
+        (
+            'lsa.pth',
+            'y.pth',
+            ('--to', 'timm'),
+            'LSA weights cannot be written with timm keys; choose mmpretrain or original',
+        ),
         ('x.pth', 'precious.pth', (), 'exists'),
         ('precious.pth', 'y.pth', (), 'not a checkpoint'),
     ):
@@ -145,7 +150,7 @@ def test_what_is_refused_is_told(convert, tmp_path):
     assert not list(tmp_path.glob('y.*'))
 
 
-def test_oblong_windows_have_no_place_in_other_layouts(convert, tmp_path):
+def test_oblong_windows_have_no_place_in_other_key_mappings(convert, tmp_path):
     model = REFERENCES[0].backbone(window_size=[(4, 7)] * 4)
     torch.save({'state_dict': model.state_dict()}, tmp_path / 'x.pth')
     message = convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--to', 'original', fails=True)
@@ -166,7 +171,7 @@ def test_what_was_converted_is_told(convert, tmp_path):
     torch.save({'state_dict': CLASSIFIERS[1].weights(), 'state_dict_ema': CLASSIFIERS[1].weights()}, source)
     assert 'EMA' in convert(source, tmp_path / 'classifier.pth', '--ema')
     meta = read_checkpoint(str(tmp_path / 'classifier.pth'))['meta']
-    assert (meta['source'], meta['source_layout']) == (str(source), 'the original GC ViT')
+    assert (meta['source'], meta['source_format']) == (str(source), 'the original GC ViT')
     assert 'embed_dims 8' in meta['arch']
     torch.save(LSA('cifar-tiny').state_dict() | {'optimizer_state': torch.zeros(1)}, tmp_path / 'x.pth')
     output = convert(tmp_path / 'x.pth', tmp_path / 'y.pth')

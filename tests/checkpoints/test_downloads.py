@@ -76,7 +76,7 @@ def test_two_addresses_with_one_file_name_are_two_files_unless_the_name_has_a_di
         (b'', 'x.pth', 'is not a checkpoint; the download was removed'),
         (slice(100_000), 'x.pth', 'is not a checkpoint; the download was removed: .* is damaged'),
         (slice(None), 'x-01234567.pth', r'could not be downloaded \(invalid hash value'),
-        (slice(None), 'y.bin', r'y\.bin could not be downloaded \(HTTP Error 404.*name the file instead$'),
+        (slice(None), 'y.bin', r'y\.bin could not be downloaded \(HTTP Error 404.*name the file$'),
     ],
 )
 def test_what_is_damaged_or_not_there_leaves_nothing(content, name, message, server):

@@ -84,7 +84,7 @@ def test_a_registered_subclass_comes_back_by_its_own_name_and_constructor(monkey
         loaded = network.from_pretrained(tmp_path)
         assert loaded.part == {'type': 'GCViT'}
         check_equal(loaded, built)
-    with pytest.raises(CheckpointError, match=r'config\.json is of a Parted; the model is LSA'):
+    with pytest.raises(CheckpointError, match=r'config\.json describes a Parted; the model is LSA'):
         LSA.from_pretrained(tmp_path)
 
 
@@ -107,7 +107,7 @@ def test_arguments_of_a_call_go_before_the_folders(saved):
     loaded = GCViT.from_pretrained(place, out_indices=(1, 3), window_size=7)
     assert [found.shape[1] for found in maps_of(loaded)] == [32, 128]
     assert loaded.constructor_arguments()['window_size'] == 7
-    with pytest.raises(CheckpointError, match=r'holds weights of GCViT .*; the model is GCViT'):
+    with pytest.raises(CheckpointError, match=r'has weights of GCViT .*; the model is GCViT'):
         GCViT.from_pretrained(place, arch={**GCVIT, 'embed_dims': 8})
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_replaced_unless_that_is_wanted(saved):
     check_equal(GCViT.from_pretrained(place), built)
     other.save_pretrained(place, overwrite=True)
     check_equal(LSA.from_pretrained(place), other)
-    with pytest.raises(FileExistsError, match=r'config\.json is a file; name a folder'):
+    with pytest.raises(FileExistsError, match=r'config\.json is a file; choose a folder'):
         other.save_pretrained(place / 'config.json', overwrite=True)
 
 
@@ -130,13 +130,13 @@ def test_nothing_is_replaced_unless_that_is_wanted(saved):
         ({'arguments': [1]}, CheckpointError, 'is not a config of mmgcvit'),
         ({'network': 'torch.nn.Linear'}, CheckpointError, "the network 'torch.nn.Linear', which is not registered"),
         ({'network': 'ImageClassifier'}, CheckpointError, "the network 'ImageClassifier', which is not registered"),
-        ({'network': 'LSA', 'arguments': {}}, CheckpointError, r'is of a LSA; the model is GCViT'),
+        ({'network': 'LSA', 'arguments': {}}, CheckpointError, r'describes a LSA; the model is GCViT'),
         ({'arguments': {'arch': {'type': 'os.system'}}}, CheckpointError, r"names the type 'os\.system', which is not"),
         ({'arguments': {'part': [{'type': 'Conv2d'}]}}, CheckpointError, "names the type 'Conv2d', which is not"),
         ({'arguments': {'colour': 1}}, TypeError, "unexpected keyword argument 'colour'"),
         ({'arguments': {'init_cfg': {'checkpoint': 'x'}}}, TypeError, 'init_cfg'),
         ({'arguments': {'arch': GCVIT, 'frozen_stages': 9}}, ValueError, 'frozen_stages is 9'),
-        ({'arguments': {'arch': 'xxtiny'}}, CheckpointError, r"holds weights of GCViT .*; the model is GCViT 'xxtiny'"),
+        ({'arguments': {'arch': 'xxtiny'}}, CheckpointError, r"has weights of GCViT .*; the model is GCViT 'xxtiny'"),
     ],
 )
 def test_a_config_that_is_not_what_was_written_is_refused_in_a_sentence(changes, error, message, saved):
@@ -157,7 +157,7 @@ def test_a_folder_without_either_file_or_with_another_is_named(saved):
     with pytest.raises(CheckpointError, match=r'config\.json is not a config of mmgcvit: Expecting'):
         GCViT.from_pretrained(place)
     (place / 'config.json').unlink()
-    with pytest.raises(CheckpointError, match=r'there is no config\.json in .*saved, which save_pretrained writes'):
+    with pytest.raises(CheckpointError, match=r'there is no config\.json in .*saved; expected a folder of save_pretrained'):
         GCViT.from_pretrained(place)
 
 
@@ -178,8 +178,7 @@ def broken():
     ('build', 'error', 'message'),
     [
         (unregistered, ValueError, r'Unregistered is not registered.*register_module'),
-        (lambda: GCViT(GCVIT, with_cp=object()), TypeError, '<object.* takes numbers'),
-        (broken, CheckpointError, r'values that are not finite: norm0\.weight'),
+        (broken, CheckpointError, r'with NaN or infinity: norm0\.weight'),
     ],
 )
 def test_what_could_not_come_back_is_not_written(build, error, message, tmp_path):

@@ -1,4 +1,4 @@
-"""Loading by naming: any layout, any prefix, complete or refused, and one line that says what came of it."""
+"""Loading by naming: any key_mapping, any prefix, complete or refused, and one line that says what came of it."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from mmgcvit import LSA, GCViT
 from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.checkpoints.loading import check_fits
 from mmgcvit.checkpoints.safe_loading import read_for_mmengine
-from mmgcvit.models.gcvit.layouts import ORIGINAL
+from mmgcvit.models.gcvit.key_mappings import ORIGINAL
 
 from ..reference import LSA_REFERENCES, REFERENCES
 from . import toy
@@ -37,7 +37,7 @@ def load(tmp_path, monkeypatch):
 
 def loaded_weights(reference):
     """A backbone's state dict as it must be after loading a reference."""
-    return {ORIGINAL.name_here(name): tensor for name, tensor in reference.weights().items()}
+    return {ORIGINAL.to_local_key(name): tensor for name, tensor in reference.weights().items()}
 
 
 def assert_same(model, expected):
@@ -65,8 +65,8 @@ def test_the_moving_average_is_taken_when_asked_for_or_when_it_is_alone(load):
     for content, ema, factor in ((both, False, 1), (both, True, 2), (average, False, 2)):
         model, line = load(content, ema=ema)
         assert torch.equal(model.stem.proj.weight, factor * DENSE.weights()['patch_embed.proj.weight'])
-        assert ('moving average' in line) == (factor == 2)
-    with pytest.raises(CheckpointError, match=r'no moving average .*leave ema out'):
+        assert ('EMA' in line) == (factor == 2)
+    with pytest.raises(CheckpointError, match=r'has no EMA weights .*; remove ema'):
         load({'state_dict': DENSE.weights()}, ema=True)
 
 
@@ -74,7 +74,7 @@ def test_of_several_networks_the_named_one_is_taken(load):
     content = {f'teacher.{name}': tensor for name, tensor in DENSE.weights().items()}
     content |= {f'student.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}
     assert_same(load(content, prefix='teacher')[0], loaded_weights(DENSE))
-    with pytest.raises(CheckpointError, match=r"several networks, under 'teacher\.', 'student\.'; name one as prefix"):
+    with pytest.raises(CheckpointError, match=r"several networks, with the prefixes 'teacher\.', 'student\.'"):
         load(content)
 
 
@@ -94,7 +94,7 @@ def test_the_line_counts_what_was_loaded_resized_left_initial_and_ignored(networ
 @pytest.mark.parametrize('network', [CLASSIFIER, TINY])
 def test_the_final_norm_of_a_classifier_is_loaded_where_the_last_map_is_the_only_output(load, network):
     model, line = load({'state_dict': network.weights()}, network, {'out_indices': (3,)})
-    assert "the last output norm is the classifier's final norm" in line
+    assert "the classifier's final norm is the last output norm" in line
     assert torch.equal(model.norm3.bias, network.weights()['norm.bias'])
 
 
@@ -108,7 +108,7 @@ def test_published_archs_are_known_by_their_weights(network):
 @pytest.mark.parametrize(
     ('source', 'target', 'message'),
     [
-        (GCViT('xxtiny'), GCViT('xtiny'), "holds weights of GCViT 'xxtiny'; the model is GCViT 'xtiny'"),
+        (GCViT('xxtiny'), GCViT('xtiny'), "has weights of GCViT 'xxtiny'; the model is GCViT 'xtiny'"),
         (LSA('imagenet-tiny'), LSA('cifar-tiny'), "weights of LSA 'imagenet-tiny'; the model is LSA 'cifar-tiny'"),
         (DENSE.backbone(), GCViT({**SMALL, 'embed_dims': 16}), 'GCViT of embed_dims 8, depths .*; the model is .*16'),
         (ODD.backbone(), DENSE.backbone(), 'layer_scale 1; the model is .* layer_scale None'),
@@ -117,8 +117,8 @@ def test_published_archs_are_known_by_their_weights(network):
             LSA({**TINY.arch, 'num_kv_heads': (1, 1, 1, 1)}),
             r'num_heads \(1, 1, 1, 1\).*num_heads \(4, 4, 4, 4\)',
         ),
-        (TINY.backbone(), GCViT('xxtiny'), 'holds LSA weights; the model is GCViT'),
-        (GCViT('xxtiny', out_indices=(0,)), TINY.backbone(), 'holds GCViT weights; the model is LSA'),
+        (TINY.backbone(), GCViT('xxtiny'), 'has LSA weights; the model is GCViT'),
+        (GCViT('xxtiny', out_indices=(0,)), TINY.backbone(), 'has GCViT weights; the model is LSA'),
     ],
     ids=range(7),
 )
@@ -135,8 +135,8 @@ OTHERS = dict.fromkeys(['layer1.0.conv1.weight', *'abcd'], torch.zeros(1))
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ({'state_dict': {}}, 'holds no weights'),
-        ([1, 2], 'holds no weights'),
+        ({'state_dict': {}}, 'has no weights'),
+        ([1, 2], 'has no weights'),
         (
             {'state_dict': OTHERS},
             r'no network .* its 5 tensors are layer1\.0\.conv1\.weight, a, b, c, \.\.\.; known',
@@ -187,7 +187,7 @@ def test_from_pretrained_knows_the_arch_by_the_weights(made, tmp_path):
     torch.save({'state_dict': {f'backbone.{name}': x for name, x in made.state_dict().items()}}, tmp_path / 'x.pth')
     assert_same(type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), made.state_dict())
     torch.save(toy.backbone().state_dict(), tmp_path / 'own.pth')
-    with pytest.raises(CheckpointError, match=r'own\.pth holds weights of GCViT of embed_dims 4.*say which by arch='):
+    with pytest.raises(CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 4.*say which by arch='):
         GCViT.from_pretrained(tmp_path / 'own.pth')
     loaded = GCViT.from_pretrained(tmp_path / 'own.pth', arch=toy.ARCH, window_size=8, out_indices=(1, 3))
     assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [8, 32]
@@ -211,8 +211,8 @@ class TestWhatMMEngineLoads:
                 {'0.weight': torch.zeros(3, 3)},
                 "1 tensors of another shape .*: 0.weight.* does not fit the config's model",
             ),
-            ({'0.running_var': torch.tensor([1.0, float('nan')])}, r'values that are not finite: 0\.running_var'),
-            ({'0.weight': torch.full((2,), float('inf'))}, r'values that are not finite: 0\.weight'),
+            ({'0.running_var': torch.tensor([1.0, float('nan')])}, r'with NaN or infinity: 0\.running_var'),
+            ({'0.weight': torch.full((2,), float('inf'))}, r'with NaN or infinity: 0\.weight'),
         ],
     )
     def test_what_is_of_another_shape_or_not_finite_is_named(self, change, message, fits):

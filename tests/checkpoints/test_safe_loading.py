@@ -71,7 +71,7 @@ def test_the_weights_are_found_wherever_trainers_put_them(tmp_path):
     torch.save({'epoch': 3}, tmp_path / 'meta.pth')
     assert read_for_mmengine(str(tmp_path / 'meta.pth'))['epoch'] == 3
     torch.save([1], tmp_path / 'x.pth')
-    with pytest.raises(CheckpointError, match='holds no weights: it is a list instead of a dict'):
+    with pytest.raises(CheckpointError, match='has no weights: it is a list instead of a dict'):
         read_for_mmengine(str(tmp_path / 'x.pth'))
 
 

@@ -19,7 +19,7 @@ from mmgcvit.checkpoints.writing import make_state_dict
 from mmgcvit.commands.main import COMMANDS
 from mmgcvit.commands.options import parse
 from mmgcvit.config import enter_scope
-from mmgcvit.models.gcvit.layouts import LAYOUTS
+from mmgcvit.models.gcvit.key_mappings import KEY_MAPPINGS
 
 from ..conftest import ROOT
 from ..inference.conftest import make_work_dir
@@ -98,10 +98,10 @@ def add_run(clone):
 
 def add_released_weights(clone):
     """Write random weights under the names of the authors' file."""
-    (layout,) = (layout for layout in LAYOUTS if layout.key == 'original')
+    (mapping,) = (mapping for mapping in KEY_MAPPINGS if mapping.key == 'original')
     tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
     tensors |= {'head.fc.weight': torch.zeros(10, 512), 'head.fc.bias': torch.zeros(10)}
-    state_dict = make_state_dict(Weights('', layout, '', False, tensors), layout)
+    state_dict = make_state_dict(Weights('', mapping, '', False, tensors), mapping)
     torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
 
 

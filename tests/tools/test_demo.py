@@ -56,7 +56,7 @@ def test_make_demo_reaches_its_scores_and_draws_its_predictions(demo, work_dir):
         expected, reached, _ = row_of(demo, score)
         assert expected == '≥ 0.75'
         assert float(reached) >= 0.75
-    assert 'layout of mmgcvit' in log_of(work_dir / 'detector'), 'the detector starts from the classifier'
+    assert 'mmgcvit keys' in log_of(work_dir / 'detector'), 'the detector starts from the classifier'
     (grid,) = (work_dir / 'detector' / 'val_images').iterdir()
     assert str(grid.parent) in demo
     assert cv2.imread(str(grid)).shape[1] > 1000

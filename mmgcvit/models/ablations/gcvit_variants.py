@@ -20,7 +20,7 @@ from ...registry import MODELS
 from ..gcvit import GCViT
 from ..gcvit.attention import LocalWindowAttention, WindowAttention
 from ..gcvit.convs import Stem
-from ..gcvit.layouts import HERE
+from ..gcvit.key_mappings import HERE
 from ..gcvit.stage import Stage
 from ..layers.arguments import Window
 from ..layers.attention import split_heads
@@ -33,7 +33,9 @@ PATCH = 4
 # As in Swin: finite, so that a row of masked keys gives no nan; exp(-100) is 0 beside the weights of other keys.
 MASKED = -100.0
 # The names in weights of networks with Swin's patch embedding: GC ViT's of this package, known by that part's norm.
-SWIN_STEM = replace(HERE, name='mmgcvit with patch embedding', anchor='stem.norm.weight', network='SwinWithoutShifting')
+SWIN_STEM = replace(
+    HERE, name='mmgcvit with patch embedding', signature_key='stem.norm.weight', network='SwinWithoutShifting'
+)
 
 
 class GlobalKeyValueAttention(WindowAttention):
@@ -193,7 +195,7 @@ class PatchMergingStem(Stem):
 class SwinWithoutShifting(GCViT):
     """Swin Transformer whose windows are never shifted (table 5, rows 1 and 2)."""
 
-    layouts = (SWIN_STEM,)
+    key_mappings = (SWIN_STEM,)
     stem_type = PatchEmbedding
     stage_type = LocalStage
     downsampler_type = PatchMerging

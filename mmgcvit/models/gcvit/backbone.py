@@ -2,7 +2,7 @@
 
 Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. What the
 backbone inherits, from levels() to freeze(), loading and saving, is in ../base.py; archs.py has the variants,
-layouts.py the names of weights in checkpoints of others.
+key_mappings.py the keys of other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
@@ -20,7 +20,7 @@ from ..layers.cpu import run_in_chunks
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
 from .global_query import query_poolings
-from .layouts import LAYOUTS
+from .key_mappings import KEY_MAPPINGS
 from .stage import Stage
 
 
@@ -58,7 +58,7 @@ class GCViT(PyramidBackbone):
     archs = ARCHS
     default_arch = 'tiny'
     arch_type = GCViTArch
-    layouts = LAYOUTS
+    key_mappings = KEY_MAPPINGS
 
     # The parts of the paper; a subclass may name others with the same signatures.
     stem_type = Stem

@@ -1,8 +1,8 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
 Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. What the
-backbone inherits, from levels() to freeze(), is in ../base.py; archs.py has the variants, layouts.py the names of
-weights in the authors' checkpoints.
+backbone inherits, from levels() to freeze(), is in ../base.py; archs.py has the variants, key_mappings.py the keys of
+the authors' checkpoints.
 
 Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of stage i's map, S stride of the patches.
 """
@@ -20,7 +20,7 @@ from ..layers.cpu import run_in_chunks
 from ..layers.position import PositionEmbedding
 from ..layers.windows import divide_up
 from .archs import ARCHS, LSAArch
-from .layouts import LAYOUTS
+from .key_mappings import KEY_MAPPINGS
 from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid
 from .stage import NORM_EPS, Downsampler, Stage
 
@@ -58,7 +58,7 @@ class LSA(PyramidBackbone):
     archs = ARCHS
     default_arch = 'imagenet-tiny'
     arch_type = LSAArch
-    layouts = LAYOUTS
+    key_mappings = KEY_MAPPINGS
 
     # The parts of the paper; a subclass may name others with the same signatures.
     stem_type = ShiftedPatchEmbedding

@@ -92,7 +92,7 @@ def test_parameters_of_classifiers_to_the_digit():
 
 @pytest.mark.parametrize('reference', REFERENCES, ids=lambda reference: reference.name)
 def test_outputs_of_the_original_implementation_within_2e_5(reference, tmp_path, device):
-    """From a checkpoint in the original's layout, named in ``init_cfg``; tables resized to other windows."""
+    """From a checkpoint in the original's key_mapping, named in ``init_cfg``; tables resized to other windows."""
     torch.save({'state_dict': reference.weights()}, tmp_path / 'original.pth.tar')
     model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'original.pth.tar')})
     model.init_weights()

@@ -144,7 +144,7 @@ def test_multiply_adds_at_224_px(arch, plain, needed):
 
 @pytest.mark.parametrize('reference', LSA_REFERENCES, ids=lambda reference: reference.name)
 def test_outputs_of_the_authors_implementation_within_2e_5(reference, tmp_path, device):
-    """From a checkpoint in the authors' layout, named in ``init_cfg``; inference and training compute differently."""
+    """From a checkpoint with the authors' keys, named in ``init_cfg``; inference and training compute differently."""
     weights = reference.weights()
     torch.save({'model': weights}, tmp_path / 'original.pth')
     model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'original.pth')})

@@ -1,9 +1,9 @@
-"""The three layouts of GC ViT checkpoints: rows of (their names, the names here).
+"""The three key mappings of GC ViT checkpoints: rows of (external keys, local keys).
 
 Values are the same in all; names differ, and some shapes by dimensions of one.
 """
 
-from ...checkpoints.layout import SAME, Layout, layout_here
+from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
 
 ORIGINAL_FUSED_MBCONV = {
     'conv.0.': 'conv.depthwise.',
@@ -24,9 +24,9 @@ ORIGINAL_BLOCK = {
 }
 ORIGINAL_QUERY = 'levels.{number}.q_global_gen.to_q_global.{number}.'
 
-ORIGINAL = Layout(
+ORIGINAL = KeyMapping(
     name='the original GC ViT',
-    anchor='patch_embed.conv_down.reduction.weight',
+    signature_key='patch_embed.conv_down.reduction.weight',
     rows=(
         ('patch_embed.proj.', 'stem.proj.', SAME),
         ('patch_embed.conv_down.', 'stem.downsample.', ORIGINAL_DOWNSAMPLER),
@@ -65,9 +65,9 @@ TIMM_BLOCK = {
     'ls2.gamma': 'mlp_residual.layer_scale.gamma',
 }
 
-TIMM = Layout(
+TIMM = KeyMapping(
     name='timm',
-    anchor='stem.down.reduction.weight',
+    signature_key='stem.down.reduction.weight',
     rows=(
         ('stem.conv1.', 'stem.proj.', SAME),
         ('stem.down.', 'stem.downsample.', TIMM_DOWNSAMPLER),
@@ -91,6 +91,6 @@ TIMM = Layout(
     convs=r'squeeze_excite\.\w+\.weight$',
 )
 
-HERE = layout_here('GCViT', anchor='stem.downsample.reduction.weight')
+HERE = make_own_mapping('GCViT', signature_key='stem.downsample.reduction.weight')
 
-LAYOUTS = (ORIGINAL, TIMM, HERE)
+KEY_MAPPINGS = (ORIGINAL, TIMM, HERE)

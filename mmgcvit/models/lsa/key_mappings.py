@@ -1,13 +1,13 @@
-"""The two layouts in which LSA checkpoints exist. Values and shapes are the same in both; names differ."""
+"""The two key mappings of LSA checkpoints. Values and shapes are equal; only keys differ."""
 
-from ...checkpoints.layout import SAME, Layout, layout_here
+from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
 
 ORIGINAL_ATTENTION = 'layers.{number}.0.layers.{number}.0.'
 ATTENTION = 'stages.{number}.blocks.{number}.attn.'
 
-ORIGINAL = Layout(
+ORIGINAL = KeyMapping(
     name='the original LSA',
-    anchor='to_patch_embedding.projections.0.weight',
+    signature_key='to_patch_embedding.projections.0.weight',
     rows=(
         ('to_patch_embedding.projections.', 'stem.convs.', SAME),
         (
@@ -28,6 +28,6 @@ ORIGINAL = Layout(
     key='original',
 )
 
-HERE = layout_here('LSA', anchor='stem.convs.0.weight')
+HERE = make_own_mapping('LSA', signature_key='stem.convs.0.weight')
 
-LAYOUTS = (ORIGINAL, HERE)
+KEY_MAPPINGS = (ORIGINAL, HERE)
