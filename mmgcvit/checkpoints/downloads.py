@@ -30,7 +30,7 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
         check: Raises for a file that is damaged. It is not kept then.
 
     Returns:
-        The file in the cache: it appears there whole or not at all.
+        The file in the cache, written atomically.
 
     Raises:
         CheckpointError: It could not be downloaded, or is damaged.

@@ -12,7 +12,7 @@ from .downloads import download
 from .unpickling import SAFE_PICKLE, remove_inert
 
 TIMM_SCHEME = 'timm://'
-ADVICE = 'Was it cut short? Copy or download it again'
+ADVICE = 'It may be truncated: copy or download it again'
 
 
 def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any = 'cpu') -> Any:
@@ -31,7 +31,7 @@ def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any
         What the file holds.
 
     Raises:
-        CheckpointError: There is no such file; it is cut short or altered, or not a checkpoint; or it holds no data.
+        CheckpointError: The file does not exist, is damaged, or is not a checkpoint.
     """
     source = str(source)
     if source.startswith(TIMM_SCHEME):
@@ -65,7 +65,7 @@ def check_intact(path: Path) -> None:
     wrong length is found, when they are read.
 
     Raises:
-        CheckpointError: There is no such file; or it is empty, cut short, altered or not a checkpoint.
+        CheckpointError: The file does not exist, is damaged, or is not a checkpoint.
     """
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {path}')

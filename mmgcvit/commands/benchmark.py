@@ -1,4 +1,4 @@
-"""Compare time and peak memory of models, in turns within one run.
+"""Compare time and peak memory of models within one run.
 
     mmgcvit benchmark gcvit:tiny timm:gcvit_tiny swin:tiny convnext:tiny --batch 16 --modes infer train
     mmgcvit benchmark gcvit:tiny@16 gcvit:tiny@24 --sizes 800x1333

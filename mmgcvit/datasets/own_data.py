@@ -49,7 +49,7 @@ RECIPES = {
 MINI_TEMPLATES = {'custom_coco_boxonly': 'custom_coco_small'}
 # The template's learning rate is too low for the smallest classifier.
 MINI_RATE = 1e-3
-# By default a network sees so many images, in at least so many epochs.
+# Default length: images seen in training, and the minimum number of epochs.
 SEEN, SEEN_BY_MINI, MIN_EPOCHS = 6000, 1600, 12
 # The folder of the config in its work dir; with --overwrite made2, as the earlier run's config names files in made.
 MADE = 'made'

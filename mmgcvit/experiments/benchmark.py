@@ -1,4 +1,4 @@
-"""Time and peak memory of models, in turns within one run: backbones by name, whole models by config.
+"""Compare time and peak memory of backbones and whole models within one run.
 
 Weights are random, images are noise, and drop path is off in backbones. :func:`compare` measures one case.
 """
@@ -165,7 +165,7 @@ def build_whole(config: str) -> nn.Module:
 
 
 def time_in_turns(steps: Mapping[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each step in each round; the first in turns, so that what else the machine does falls on all."""
+    """Time each step in each round, in rotating order, so that other load affects all alike."""
     threads = torch.get_num_threads()
     timers = {name: Timer('step()', globals={'step': step}, num_threads=threads) for name, step in steps.items()}
     names, seconds = list(steps), {name: [] for name in steps}
@@ -201,7 +201,7 @@ def read_status(key: str) -> int:
 
 
 def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) -> str:
-    """Measure models in turns; a table in Markdown. Models that fail are named on the error stream and left out.
+    """Measure models alternately; return a Markdown table. Models that fail are reported on stderr and left out.
 
     Raises:
         UserError: No model could run the case.

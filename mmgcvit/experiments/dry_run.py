@@ -106,7 +106,7 @@ def shorten_schedule(cfg: Config) -> list[str]:
 
 
 def set_length(cfg: Config, rounds: int) -> None:
-    """Train for so many times two iterations, without validation in between."""
+    """Train for ``rounds`` times two iterations, without validation in between."""
     by_epoch = 'max_epochs' in cfg.train_cfg
     length = rounds if by_epoch else rounds * ITERATIONS
     cfg.train_cfg.update({'max_epochs' if by_epoch else 'max_iters': length, 'val_begin': length + 1})

@@ -187,7 +187,7 @@ class PyramidBackbone(BaseModule):
             checkpoint: A folder that :meth:`save_pretrained` has written, here or on the Hugging Face Hub
                 (``OWNER/NAME``); or a file, an http(s) address, or ``timm://NAME``.
             prefix: Use the tensors with this prefix, if a file has several networks.
-            ema: Take the exponential moving average of the weights where the file has one beside them.
+            ema: Use the EMA weights.
             revision: A branch, tag or commit on the Hub.
             arguments: The constructor's, without ``init_cfg``. They override those of a folder. Without ``arch``, the
                 published variant is inferred from a file's weights; windows and image size are not. Tables of other

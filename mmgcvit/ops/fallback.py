@@ -101,8 +101,8 @@ def average_weights(
     """The weight of each cell of one side of a map in each bin's average, (n, bins, cells); and the range of the cells
     that weigh anything, first and last + 1, (n,) each.
 
-    A bin has so many ``samples``, with 0 as many as it is cells long. Samples up to a cell outside of the map count as
-    the edge's, those further out as zero.
+    A bin has ``samples`` samples a side, with 0 as many as its side has cells. Samples up to a cell outside of the map
+    count as the edge's, those further out as zero.
     """
     lengths = ends - starts if aligned else (ends - starts).clamp(min=1)
     steps = (lengths / bins)[:, None, None]

@@ -87,7 +87,7 @@ class ValVisualizationHook(Hook):
             runner.logger.warning(f'validation images are disabled: {get_first_line(error)}')
 
     def choose_images(self, runner: Runner) -> None:
-        """Choose among the images that rank 0 validates: samplers deal them out in turns."""
+        """Choose among the images that rank 0 validates: samplers distribute them round-robin."""
         self.model, self.dataset = wrap_run(runner, runner.cfg.val_dataloader, self.score_thr)
         own = -(-len(self.dataset) // get_world_size())
         shown = min(self.images, own)

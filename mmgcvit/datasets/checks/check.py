@@ -64,7 +64,7 @@ def check_images(
     report: Report,
     progress: Progress,
 ) -> None:
-    """Check images and their segmentation maps in threads: all of them, or so many random ones."""
+    """Check images and their segmentation maps in threads: all, or a random sample."""
 
     def check(image: ImageFile) -> list[tuple[Issue, str]]:
         size, issues = check_image(image, loader)

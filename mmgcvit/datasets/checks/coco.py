@@ -162,7 +162,7 @@ def check_objects(
 
 
 def to_floats(rows: Sequence[Any], width: int) -> NDArray[np.float64]:
-    """Rows of so many numbers as an array, (rows, width); NaN in each row that is something else."""
+    """Convert rows of ``width`` numbers to an array (rows, width); malformed rows become NaN."""
     is_right = [
         isinstance(row, list) and [type(each) in (int, float) for each in row] == [True] * width for row in rows
     ]

@@ -58,7 +58,7 @@ class Stage(nn.Module):
 
     block_type = Block
     global_query_type = GlobalQueryGenerator
-    attention_types = (LocalWindowAttention, GlobalWindowAttention)  # taken in turns: blocks 0 and 1, 2 and 3, ...
+    attention_types = (LocalWindowAttention, GlobalWindowAttention)  # alternating: even and odd blocks
 
     def __init__(
         self,
