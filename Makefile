@@ -116,9 +116,14 @@ build/keypoints/installed: locks/keypoints.txt | install
 test-docs: $(VENV)/installed-docs
 	$(RUN) -m pytest tests/docs/test_site.py
 
+# Words that docs/contributing.md ("How we write") replaces by the field's.
+WORDS = moving average|likewise|surest|likeliest|run lengths|truth value|cut short|rivals|rehearsal|whole or not
+
 lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	@! grep -rnwiE '$(WORDS)' mmgcvit docs README.md configs --include='*.py' --include='*.md' \
+		|| (echo 'use the words of PyTorch, mmengine and mmdet: docs/contributing.md, "How we write"'; exit 1)
 
 install:
 	@$(PYTHON) tools/installation/install.py $(VENV) --hosts $(HOSTS) --operators $(OPERATORS)
