@@ -1,6 +1,6 @@
 """``python -m tests.docs.model_zoo`` writes docs/model_zoo.md and its picture from the metafiles.
 
-The numbers live only in the files that model-index.yml names, and those of other networks in rivals.yml.
+The numbers live only in the files that model-index.yml names, and those of other networks in other_networks.yml.
 """
 
 import json
@@ -16,7 +16,7 @@ from mmgcvit.experiments import table
 from ..configs.models import CONTENTS, ENTRIES
 from ..conftest import ROOT
 
-RIVALS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'rivals.yml').read_text())
+OTHER_NETWORKS = yaml.safe_load((ROOT / 'configs' / 'metafiles' / 'other_networks.yml').read_text())
 PAGE = ROOT / 'docs' / 'model_zoo.md'
 PICTURE = ROOT / 'docs' / 'images' / 'zoo.png'
 HEAD = """# Model zoo
@@ -34,7 +34,7 @@ BESIDE_OTHERS = """## Beside other networks
 
 The thick lines are the models of the tables above, with their parameters and multiply-adds as counted here. All scores
 are published ones, and so are the costs of the other networks; **nothing in this picture has been measured here** but
-what GC ViT costs. `configs/metafiles/rivals.yml` has the points of the other networks with their sources.
+what GC ViT costs. `configs/metafiles/other_networks.yml` has the points of the other networks with their sources.
 
 ![Scores over parameters and over multiply-adds, for ImageNet-1K, for Cascade Mask R-CNN and for Mask R-CNN on COCO:
 GC ViT and other networks](images/zoo.png)
@@ -44,7 +44,7 @@ Swin's classifiers are the weights in its repository; in papers they have 81.3 (
 HIGHEST = """The highest published figures of like size in the same recipes, as known in November 2026: box AP and mask
 AP, or box AP, or mIoU. None has been measured here.
 """
-# Charts of the picture: the collection of our models, their metric and image size, and the task in rivals.yml.
+# Charts of the picture: the collection of our models, their metric and image size, and the task in other_networks.yml.
 CHARTS = [
     ('GC ViT, ImageNet-1K', 'Top 1 Accuracy', '224x224', 'Image Classification'),
     ('Cascade Mask R-CNN, COCO', 'box AP', '800x1280', 'Cascade Mask R-CNN, COCO'),
@@ -86,7 +86,7 @@ def models_table(models):
 def highest_table():
     """The highest figures of other networks beside those of GC ViT of the same size; empty where its paper has none."""
     rows = []
-    for entry in RIVALS['Highest']:
+    for entry in OTHER_NETWORKS['Highest']:
         scores = scores_of(ENTRIES[entry['Ours']])
         ours = ' / '.join(str(scores[name]) for name in ('box AP', 'mask AP', 'mIoU') if name in scores)
         source = f'[{entry["Source"]["Title"]}]({entry["Source"]["URL"]})'
@@ -108,7 +108,7 @@ def points_of(collection, metric, size, task):
             name = re.search(r'gcvit_([a-z0-9]+)', model['Name'])[1].upper()
             costs = round(metadata['Parameters'] / 1e6, 2), round(metadata['FLOPs'] / 1e9, 1)
             families['GC ViT'].append([name, *costs, scores[metric]])
-    for group in RIVALS['Rivals']:
+    for group in OTHER_NETWORKS['Rivals']:
         if group['Task'] == task:
             models = group['Models']
             families[group['Family']] = [[it['Name'], it['Parameters'], it['FLOPs'], it['Score']] for it in models]
