@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from PIL import Image
 
-from mmgcvit.experiments import table
+from mmgcvit.experiments import format_table
 
 from ..configs.models import CONTENTS, ENTRIES
 from ..conftest import ROOT
@@ -80,7 +80,7 @@ def models_table(models):
         name = f'[`{model["Name"]}`](../{model["Config"]})'
         cells = [name, parameters, macs, metadata['FLOPs Input Size'], metadata['Training Schedule']]
         rows.append([*cells, *(str(scores.get(metric, '')) for metric in metrics)])
-    return table(['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics], rows)
+    return format_table(['config', 'parameters (M)', 'multiply-adds (G)', 'image', 'training', *metrics], rows)
 
 
 def highest_table():
@@ -91,7 +91,7 @@ def highest_table():
         ours = ' / '.join(str(scores[name]) for name in ('box AP', 'mask AP', 'mIoU') if name in scores)
         source = f'[{entry["Source"]["Title"]}]({entry["Source"]["URL"]})'
         rows.append([entry['Table'], entry['Size'], entry['Network'], entry['Score'], ours, source])
-    return table(['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source'], rows)
+    return format_table(['recipe', 'size', 'network', 'published', 'GC ViT, published', 'source'], rows)
 
 
 def scores_of(model):
@@ -108,7 +108,7 @@ def points_of(collection, metric, size, task):
             name = re.search(r'gcvit_([a-z0-9]+)', model['Name'])[1].upper()
             costs = round(metadata['Parameters'] / 1e6, 2), round(metadata['FLOPs'] / 1e9, 1)
             families['GC ViT'].append([name, *costs, scores[metric]])
-    for group in OTHER_NETWORKS['Rivals']:
+    for group in OTHER_NETWORKS['Drawn']:
         if group['Task'] == task:
             models = group['Models']
             families[group['Family']] = [[it['Name'], it['Parameters'], it['FLOPs'], it['Score']] for it in models]
