@@ -1,4 +1,4 @@
-"""Python programs in processes forked from one that has imported the hosts.
+"""Python programs in processes forked from one that has imported torch and the OpenMMLab packages.
 
 Imports take a training command ten seconds, of which a test of the command says nothing. Here they are paid once: a
 server, which has imported what the commands import and done nothing else, forks for each program. The program finds

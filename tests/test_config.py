@@ -54,7 +54,7 @@ def test_a_config_that_is_not_there_is_suggested():
         read_config('gcvit_xtiny.py')
 
 
-def test_a_config_inherits_from_those_of_all_hosts_whatever_distributions_they_are_of(tmp_path):
+def test_a_config_inherits_from_every_openmmlab_package_whatever_their_distributions(tmp_path):
     """mmengine looks for mmseg by the name of a distribution, which the maintained fork has not."""
     for number, (base, scope) in enumerate(
         (

@@ -1,4 +1,4 @@
-"""Installing the package brings in and replaces no torch and no host; versions are pinned in one place."""
+"""Installing the package leaves torch and OpenMMLab packages as they are; versions are pinned in one place."""
 
 import re
 import shutil
@@ -50,7 +50,7 @@ def test_versions_are_pinned_in_one_place():
 
 
 @pytest.mark.parametrize(('name', 'message'), [('mmcv', r'mmcv 99\.0 or later; installed is'), ('mmnothing', '99')])
-def test_a_missing_or_too_old_host_is_named_with_the_version_needed(name, message, monkeypatch):
+def test_a_missing_or_too_old_package_is_named_with_the_version_needed(name, message, monkeypatch):
     monkeypatch.setitem(requirements.MINIMUM_VERSIONS, name, '99.0')
     with pytest.raises(ImportError, match=message):
         requirements.check_requirements()

@@ -1,4 +1,4 @@
-"""What the package has is found from every host's registry, without an import of it."""
+"""Registries of every OpenMMLab package find the classes of this one without importing it first."""
 
 import sys
 from importlib import import_module
@@ -109,7 +109,7 @@ def test_importing_the_package_imports_nothing_that_it_does_not_need_yet_and_war
 
 
 @pytest.mark.slow
-def test_a_missing_host_is_named_where_it_is_needed():
+def test_a_missing_package_is_named_where_it_is_needed():
     """By Python, and by a command."""
     sentence = 'mmgcvit needs mmengine 0.10.0 or later, which is missing: '
     sentence += "pip install 'mmgcvit[hosts]', or see docs/installation.md"

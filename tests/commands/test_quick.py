@@ -1,4 +1,4 @@
-"""What a command can say no to without torch and the hosts it says without them."""
+"""Commands show help and reject mistakes without importing torch and OpenMMLab packages."""
 
 import json
 import sys
@@ -69,7 +69,7 @@ def answers(calls):
 
 
 @pytest.mark.slow
-def test_help_of_every_command_comes_without_torch_and_hosts():
+def test_help_of_every_command_comes_without_torch_and_openmmlab():
     calls = [[], ['--help'], ['--version'], *([name, '--help'] for name in COMMANDS)]
     wrong = {
         ' '.join(call): answer for call, answer in zip(calls, answers(calls), strict=True) if answer[0] or answer[2]
@@ -78,7 +78,7 @@ def test_help_of_every_command_comes_without_torch_and_hosts():
 
 
 @pytest.mark.slow
-def test_a_mistake_is_named_without_torch_and_hosts():
+def test_a_mistake_is_named_without_torch_and_openmmlab():
     found = zip(MISTAKES.items(), answers(list(MISTAKES)), strict=True)
     wrong = {
         ' '.join(call): (code, said[-300:], heavy)

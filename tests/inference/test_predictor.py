@@ -1,4 +1,4 @@
-"""A model is called on pictures of any kind, and gives plain values: what the host's own test gives."""
+"""A model predicts on images of any kind what the OpenMMLab test loop predicts."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -42,7 +42,7 @@ def test_several_images_of_several_sizes_give_what_each_gives_alone(model):
         assert_same(model(picture), prediction, tolerance=1e-3)
 
 
-def test_predictions_are_those_of_the_hosts_test(model, task, digits, monkeypatch):
+def test_predictions_are_those_of_the_openmmlab_test(model, task, digits, monkeypatch):
     """The same files through the data set, the pipeline and the model of the config, as a test of it has them."""
     monkeypatch.setenv('DIGITS', str(digits))
     cfg = config_of(task)

@@ -1,4 +1,4 @@
-"""Training and testing as users call them: each task through one pair of scripts, and through the hosts' own."""
+"""Training and testing of each task, by this project's scripts and by those of the OpenMMLab packages."""
 
 import pickle
 import re
@@ -19,9 +19,9 @@ TASKS = {'detect': 'coco/segm_mAP:', 'segment': 'mIoU:', 'classify': 'accuracy/t
 pytestmark = pytest.mark.slow
 
 
-def host_script(host, name):
-    """A host's own tool script, as its distribution carries it."""
-    return Path(find_spec(host).origin).parent / '.mim' / 'tools' / name
+def find_script(package, name):
+    """The tool script that an OpenMMLab distribution ships."""
+    return Path(find_spec(package).origin).parent / '.mim' / 'tools' / name
 
 
 @pytest.fixture(scope='module', params=TASKS)
@@ -68,13 +68,13 @@ def test_test_time_augmentation_gives_scores(digits, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(('host', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment')])
-def test_the_same_configs_run_under_the_hosts_own_scripts(host, task, digits, tmp_path):
+@pytest.mark.parametrize(('package', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment')])
+def test_the_same_configs_run_under_openmmlab_scripts(package, task, digits, tmp_path):
     """Training in a process that has imported nothing of this package but what the config says."""
-    command = [sys.executable, host_script(host, 'train.py'), CONFIGS / f'{task}.py', '--work-dir', tmp_path]
+    command = [sys.executable, find_script(package, 'train.py'), CONFIGS / f'{task}.py', '--work-dir', tmp_path]
     training = call_in_shell(digits, *command)
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
-    command = [host_script(host, 'test.py'), CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
+    command = [find_script(package, 'test.py'), CONFIGS / f'{task}.py', checkpoint, '--work-dir', tmp_path]
     assert score(call(digits, *command), TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
 
 
