@@ -46,7 +46,10 @@ def small_detector(name):
     if 'num_queries' in cfg.model:
         cfg.model.update(num_queries=20)
         cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
-    return MODELS.build(cfg.model).train()
+    model = MODELS.build(cfg.model)
+    # mmdet's DINO has parameters that are uninitialised memory until then.
+    model.init_weights()
+    return model.train()
 
 
 @pytest.fixture
