@@ -84,5 +84,5 @@ def find_folder(source: str | Path, files: list[str], revision: str | None = Non
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
     except Exception as error:  # The network, the Hub's refusals, the disk: of a dozen kinds, by its version.
         raise CheckpointError(
-            f'there is no file or folder {name}, and the Hugging Face Hub gave none: {get_first_line(error)}'
+            f'there is no file or folder {name}, and the Hugging Face Hub failed: {get_first_line(error)}'
         ) from None

@@ -103,7 +103,9 @@ def describe_arch(weights: Weights, network: type[nn.Module], describe: Describe
         return describe(weights.tensors)
     # Of tensors that are empty or have fewer dimensions.
     except (ValueError, LookupError, ZeroDivisionError) as error:
-        raise CheckpointError(f'{weights.source} is not a whole {network.__name__}: {get_first_line(error)}') from None
+        raise CheckpointError(
+            f'{weights.source} is an incomplete {network.__name__}: {get_first_line(error)}'
+        ) from None
 
 
 def check_complete(
@@ -123,7 +125,7 @@ def check_complete(
         )
     ]
     if wrong:
-        raise CheckpointError(f'{source} has {len(wrong)} tensors of another shape or kind: {shorten(wrong)}')
+        raise CheckpointError(f'{source} has {len(wrong)} tensors with a wrong shape or dtype: {shorten(wrong)}')
 
 
 def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: str = '') -> None:

@@ -70,7 +70,7 @@ def build_expected_tensors(weights: Weights) -> dict[str, Tensor]:
                 classes = len(weights.tensors['head.fc.weight'])
                 expected |= nn.Linear(final_norm.weight.shape[0], classes).state_dict(prefix='head.fc.')
     except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
-        raise CheckpointError(f'{weights.source} is not a whole {weights.key_mapping.network}: {error}') from None
+        raise CheckpointError(f'{weights.source} is an incomplete {weights.key_mapping.network}: {error}') from None
     return expected
 
 

@@ -104,8 +104,8 @@ def read_change(row: Row, table: Table) -> dict[str, Any]:
     others = sorted(change.keys() - {'custom_imports', 'custom_hooks', 'model'})
     if others or not isinstance(base, str) or (row.config.parent / base).resolve() != table.unchanged.resolve():
         raise UserError(
-            f'row {row.key} changes {", ".join(others) or f"{base}, not {table.unchanged}"}: what it changes cannot be '
-            'put on other data; take --data own'
+            f'row {row.key} changes {", ".join(others) or f"{base}, not {table.unchanged}"}: this cannot be applied to '
+            'other data; use --data own'
         )
     return change
 

@@ -88,7 +88,7 @@ def iter_steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
     elif getattr(model, 'bbox_head', None) is not None:
         yield 'box head', model.bbox_head, model.bbox_head
     else:
-        raise UserError(f'{type(model).__name__}: how to count what follows its backbone is not known here')
+        raise UserError(f'cannot count the parts of {type(model).__name__} after its backbone')
 
 
 def is_of_transformer(model: nn.Module, child: str) -> bool:

@@ -240,7 +240,7 @@ def run(cfg: Config, say: Say) -> None:
         runner = build(cfg)
         again = train(runner, cfg)
         if again.start != ITERATIONS or any(not torch.equal(again.weights[name], trained[name]) for name in trained):
-            raise UserError(f'training went on at iteration {again.start}, or with other weights than were saved')
+            raise UserError(f'training resumed at iteration {again.start}, or with other weights than were saved')
     if cfg.get('val_cfg') is not None:
         with step('validate') as found:
             found.append(format_scores(runner.val_loop.run()))

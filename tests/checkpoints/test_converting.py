@@ -111,9 +111,14 @@ TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
     ('reference', 'name', 'change', 'reason'),
     [
         (REFERENCES[0], FC2, None, 'lacks 1 tensors of the model: stages.1.blocks.0.mlp.fc2.'),
-        (CIFAR, 'layers.0.0.pos_emb', None, 'lacks 1 tensors|is not a whole LSA'),
-        (CIFAR, 'layers.0.0.norm1.weight', None, 'is not a whole LSA|lacks'),
-        (REFERENCES[0], FC2, lambda t: t[:-1], '1 tensors of another shape or kind: stages.1.blocks.0.mlp.fc2.weight'),
+        (CIFAR, 'layers.0.0.pos_emb', None, 'lacks 1 tensors|is an incomplete LSA'),
+        (CIFAR, 'layers.0.0.norm1.weight', None, 'is an incomplete LSA|lacks'),
+        (
+            REFERENCES[0],
+            FC2,
+            lambda t: t[:-1],
+            '1 tensors with a wrong shape or dtype: stages.1.blocks.0.mlp.fc2.weight',
+        ),
         (REFERENCES[0], FC2, lambda t: t.long(), 'of torch.int64'),
         (REFERENCES[0], FC2, lambda t: t / 0, 'NaN or infinity'),
         (REFERENCES[0], TABLE, lambda t: t[:50], 'relative_position_bias_table'),

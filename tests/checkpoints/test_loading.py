@@ -157,7 +157,7 @@ def test_a_refused_checkpoint_is_told_and_changes_nothing(reference, tmp_path):
     table = [name for name in before if name.endswith(('bias_table', 'pos_embed'))][-1]
     for name, tensor, message in (
         (last, None, f'lacks 1 tensors of the model: {last}'),
-        (last, torch.zeros(3), rf'1 tensors of another shape or kind: {last} \(3,\)'),
+        (last, torch.zeros(3), rf'1 tensors with a wrong shape or dtype: {last} \(3,\)'),
         (
             table,
             torch.zeros(*before[table].shape[:-2], 35, before[table].shape[-1]),

@@ -67,7 +67,7 @@ def test_what_a_table_cannot_be_trained_on_is_rejected(table, tmp_path):
             write_configs(Table(**{**vars(table), **changed}), data, tmp_path)
     for settings in ({'_base_': 'whole.py', 'train_dataloader': {}}, {'_base_': 'digits.py', 'model': {}}):
         written(tmp_path / 'a.py', **settings)
-        with pytest.raises(UserError, match=r'row a changes (train_dataloader|digits.py, not .*): .* --data own'):
+        with pytest.raises(UserError, match=r'row a changes (train_dataloader|digits.py, not .*): .* use --data own'):
             read_change(table.rows[0], table)
 
 

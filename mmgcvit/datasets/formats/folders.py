@@ -53,7 +53,7 @@ def read_segmentation_maps(folder: Path, files: Sequence[Path], names: Sequence[
     if not 0 < max(labels, default=0) < len(names):
         raise UserError(
             f'{folder}: the segmentation maps have the labels {sorted(labels)}, for the classes {shorten(names, 8)}; '
-            'expected 0 for the first class, 1 for the second, and so on; 255 means not labelled. To write 1 for 255: '
+            'expected 0 for the first class, 1 for the second, and so on; 255 is ignored. To write 1 for 255: '
             'PIL.Image.open(file).point(lambda value: value // 255).save(copy)'
         )
     return DatasetInfo(folder, 'segmentation maps', ('labels',), tuple(names), splits, notes, suffixes.pop())
