@@ -207,7 +207,7 @@ class WatchTrainingHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        self.losses.append(float(outputs['loss']))
+        self.losses.append(outputs['loss'].item())
 
 
 def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -278,8 +278,8 @@ def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
     idle = sorted(watch.weights.keys() - watch.had_gradient)
     if idle and not cfg.get('find_unused_parameters'):
         raise UserError(
-            f'{len(idle)} parameters had no gradient, for example {idle[0]}: on several GPUs training would stop; '
-            'freeze them, or set find_unused_parameters=True'
+            f'{len(idle)} parameters had no gradient, for example {idle[0]}: on several GPUs training would stop. Remove '
+            'unused stages from out_indices, freeze the parameters, or set find_unused_parameters=True'
         )
     return watch
 
