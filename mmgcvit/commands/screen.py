@@ -19,7 +19,7 @@ DUMPS = re.compile(
 MAX_PREFIX = 400
 WARNINGS = (
     'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` will be deprecated'
-    "|'pin_memory' argument is set as true but no accelerator|<class .* instance named of visualizer has been created"
+    "|'pin_memory' argument is set as true but no accelerator|<class .* instance named of visualizer"
 )
 
 
