@@ -278,8 +278,8 @@ def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
     idle = sorted(watch.weights.keys() - watch.had_gradient)
     if idle and not cfg.get('find_unused_parameters'):
         raise UserError(
-            f'{len(idle)} parameters had no gradient, for example {idle[0]}; on several GPUs training would stop. Remove '
-            'unused stages from out_indices, freeze the parameters, or set find_unused_parameters=True'
+            f'{len(idle)} parameters had no gradient, for example {idle[0]}; on several GPUs training would stop; '
+            'remove unused stages from out_indices, freeze the parameters, or set find_unused_parameters=True'
         )
     return watch
 
