@@ -209,7 +209,7 @@ class TestWhatMMEngineLoads:
         [
             (
                 {'0.weight': torch.zeros(3, 3)},
-                "1 tensors of another shape .*: 0.weight.* does not fit the config's model",
+                "1 tensors with a wrong shape .*: 0.weight.* does not fit the config's model",
             ),
             ({'0.running_var': torch.tensor([1.0, float('nan')])}, r'with NaN or infinity: 0\.running_var'),
             ({'0.weight': torch.full((2,), float('inf'))}, r'with NaN or infinity: 0\.weight'),
