@@ -24,13 +24,13 @@ def main(args: argparse.Namespace) -> None:
     from mmengine.registry import MODELS
 
     from ..experiments.complexity import count_parameters, count_parts
-    from ..models.layers.windows import divide_up
+    from ..models.layers.windows import ceil_div
 
     enter_scope(cfg)
     model = MODELS.build(cfg.model)
     parameters = count_parameters(model)
     divisor = getattr(getattr(model, 'data_preprocessor', None), 'pad_size_divisor', 1)
-    height, width = padded = tuple(divide_up(side, divisor) * divisor for side in args.shape)
+    height, width = padded = tuple(ceil_div(side, divisor) * divisor for side in args.shape)
     parts = count_parts(model, padded)
     note = '' if padded == tuple(args.shape) else ', padded'
     print(f'{args.config}, one image of {height}x{width} px (height x width){note}\n')

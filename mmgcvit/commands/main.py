@@ -10,7 +10,7 @@ from platform import platform, python_version
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, is_full_disk, suggest
 from ..version import __version__
 from .options import parse
-from .screen import INTERRUPTED, hide_noise
+from .screen import SIGINT_EXIT_CODE, hide_noise
 
 # Name, module in this folder, help.
 COMMANDS = {
@@ -98,7 +98,7 @@ def run_to_exit_code(name: str) -> int | str | None:
             return command.main(args)
     except KeyboardInterrupt:
         print('interrupted')
-        return INTERRUPTED
+        return SIGINT_EXIT_CODE
     except UserError as error:
         return f'{name}: {error}'
     except ModuleNotFoundError as error:

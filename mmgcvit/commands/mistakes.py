@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     from ..inference.loading import format_device, load_for_command, silence_output
     from ..inference.outputs import check_out_dir
     from ..visualization.ground_truth import build_dataset
-    from ..visualization.mistakes import COUNTED, SCORES, find_mistakes, list_confusions, write_mistakes
+    from ..visualization.mistakes import COUNTED, SCORES, find_mistakes, summarise_confusion_matrix, write_mistakes
 
     check_out_dir(args.out_dir, ('confusion.png', 'mistakes.json', 'worst'), args.overwrite)
     source = find_source(args.config, args.checkpoint)
@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> None:
         counts, worst = find_mistakes(model, dataset, args.worst, args.batch_size, progress)
     write_mistakes(args.out_dir, model, dataset, counts, worst)
     print(f'{len(dataset)} images, {COUNTED[model.task]}:')
-    for text in list_confusions(counts, model.classes, NUM_PRINTED):
+    for text in summarise_confusion_matrix(counts, model.classes, NUM_PRINTED):
         print(f'    {text}')
     print(f'worst by {SCORES[model.task]}')
     for mistake in worst[:NUM_PRINTED]:

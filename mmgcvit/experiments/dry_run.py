@@ -27,14 +27,14 @@ from ..datasets.classes import list_imagenet_folders, make_coco_categories
 from ..errors import UserError
 
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
-ITERATIONS, BATCH_SIZE, NUM_TESTED = 2, 2, 3
-# Shorter sides are not divided.
+ITERATIONS, BATCH_SIZE, NUM_EVAL_BATCHES = 2, 2, 3
+# Image sides are not scaled below this.
 SMALLEST_SIDE = 64
-# Keys of transforms, preprocessors and test settings that hold pixels, where they are integers.
-IN_PIXELS = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride')
-# Limits on boxes and queries per image, so that heads take seconds on a CPU; a 64 px image has 85 tokens for queries.
-AT_MOST = {'nms_pre': 200, 'max_per_img': 50, 'num_queries': 50}
-SAMPLED_AT_MOST = 32
+# Config keys that are sizes in pixels if they are ints; floats are ratios.
+PIXEL_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride')
+# Limits on boxes and queries per image, for speed; for a 64 px image DINO chooses queries among 85 encoder tokens.
+MAX_VALUES = {'nms_pre': 200, 'max_per_img': 50, 'num_queries': 50}
+MAX_SAMPLED_BOXES = 32
 Say = Callable[[str], None]
 
 
@@ -53,7 +53,7 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
         UserError: The data are missing and of a format without a miniature.
     """
     enter_scope(cfg)
-    # A loader that the file names twice, as val_dataloader and test_dataloader, is scaled down once each.
+    # val_dataloader and test_dataloader may be the same object: copy them, so that each is scaled down separately.
     for name, value in cfg.to_dict().items():
         cfg[name] = value
     notes = [use_miniature(cfg, folder / 'data')]
@@ -61,17 +61,17 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
         training = name == 'train_dataloader'
         loader = {key: value for key, value in cfg[name].items() if key not in ('prefetch_factor', 'timeout')}
         loader.update(num_workers=0, persistent_workers=False, batch_size=BATCH_SIZE if training else 1)
-        cfg[name] = {**loader, 'num_batch_per_epoch': ITERATIONS if training else NUM_TESTED}
+        cfg[name] = {**loader, 'num_batch_per_epoch': ITERATIONS if training else NUM_EVAL_BATCHES}
     holders = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
     holders += [cfg.get('data_preprocessor'), cfg.model.get('data_preprocessor'), cfg.model.get('test_cfg')]
     for settings in iter_dicts(*filter(None, holders)):
-        settings.update({key: divide_sides(settings[key], divisor) for key in settings.keys() & set(IN_PIXELS)})
+        settings.update({key: divide_sides(settings[key], divisor) for key in settings.keys() & set(PIXEL_KEYS)})
     for settings in iter_dicts([cfg.model]):
-        settings.update({key: min(settings[key], most) for key, most in AT_MOST.items() if key in settings})
+        settings.update({key: min(settings[key], most) for key, most in MAX_VALUES.items() if key in settings})
         if isinstance(settings.get('score_thr'), float):
             settings['score_thr'] = 0.0  # untrained detectors are sure of nothing, and metrics need predictions
         if 'pos_fraction' in settings:
-            settings['num'] = min(settings['num'], SAMPLED_AT_MOST)
+            settings['num'] = min(settings['num'], MAX_SAMPLED_BOXES)
         init = settings.get('init_cfg')
         inits = [each for each in (init if isinstance(init, (list, tuple)) else [init]) if each]
         if any(each['type'] == 'Pretrained' for each in inits):
@@ -82,15 +82,15 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
 
 
 def shorten_schedule(cfg: Config) -> list[str]:
-    """Train for two iterations, on one device, and save after them."""
+    """Set the config to train two iterations on one device and to save a checkpoint after them."""
     notes, by_epoch = [], 'max_epochs' in cfg.train_cfg
     for scheduler in cfg.get('param_scheduler') or []:
-        # mmengine ends schedulers with the run: one whose warm-up is longer than two iterations would be rejected.
+        # mmengine's default `end` is the end of training, here before the `begin` of a later scheduler, which raises.
         length = cfg.train_cfg.get('max_epochs', cfg.train_cfg.get('max_iters'))
         same_unit = scheduler.get('by_epoch', True) == by_epoch
         scheduler.setdefault('end', length if same_unit else scheduler.get('begin', 0) + 1000 * length)
     cfg.train_cfg.pop('dynamic_intervals', None)
-    set_length(cfg, 1)
+    set_train_length(cfg, 1)
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     hooks.setdefault('checkpoint', ConfigDict(type='CheckpointHook', by_epoch=by_epoch))
     hooks.checkpoint.update(interval=1 if by_epoch else ITERATIONS, save_begin=0)
@@ -105,8 +105,8 @@ def shorten_schedule(cfg: Config) -> list[str]:
     return notes
 
 
-def set_length(cfg: Config, rounds: int) -> None:
-    """Train for ``rounds`` times two iterations, without validation in between."""
+def set_train_length(cfg: Config, rounds: int) -> None:
+    """Set the length of training to ``rounds`` times two iterations, without validation."""
     by_epoch = 'max_epochs' in cfg.train_cfg
     length = rounds if by_epoch else rounds * ITERATIONS
     cfg.train_cfg.update({'max_epochs' if by_epoch else 'max_iters': length, 'val_begin': length + 1})
@@ -130,7 +130,7 @@ def use_miniature(cfg: Config, root: Path) -> str:
     paths = [Path(leaf.get('data_root') or '', leaf.get('ann_file') or '') for _, leaf in leaves]
     missing = [path for path in paths if not path.exists()]
     if not missing:
-        return "data: the first images of the config's own"
+        return "data: the first images of the config's datasets"
     for split, leaf in leaves:
         use = use_cifar if get_type_name(leaf).startswith('CIFAR') else MINIATURES.get(find_format(leaf))
         if use is None:
@@ -139,9 +139,9 @@ def use_miniature(cfg: Config, root: Path) -> str:
                 'ADE20K, ImageNet and CIFAR; put the data there'
             )
         with DATASETS.switch_scope_and_registry(None) as registry:
-            kind = registry.get(leaf.type) if isinstance(leaf.type, str) else leaf.type
-        published = getattr(kind, 'METAINFO', None) or {}
-        use(leaf, split, root, {**published, **(leaf.get('metainfo') or {})}, cfg)
+            dataset_class = registry.get(leaf.type) if isinstance(leaf.type, str) else leaf.type
+        default_metainfo = getattr(dataset_class, 'METAINFO', None) or {}
+        use(leaf, split, root, {**default_metainfo, **(leaf.get('metainfo') or {})}, cfg)
     annotations = root / 'coco' / 'annotations'
     for evaluator in iter_dicts([cfg.get('val_evaluator'), cfg.get('test_evaluator')]):
         if evaluator.get('ann_file'):
@@ -153,7 +153,7 @@ def use_coco(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any],
     if not (root / 'coco').exists():
         miniature.write_miniature_coco(root / 'coco', make_coco_categories(metainfo.get('classes') or ('object',)))
     leaf.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
-    # Assigned, as an update would keep other prefixes.
+    # ConfigDict.update would keep other prefixes.
     leaf.data_prefix = {'img': f'{split}2017/'}
 
 
@@ -178,14 +178,14 @@ def use_imagenet(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, A
 
 
 def use_cifar(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
-    """Folders of images, as CIFAR's own files have fixed checksums."""
+    """Use class folders, as mmpretrain verifies the checksums of CIFAR's files."""
     pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'Resize', 'scale': 32}, *leaf.pipeline]
     leaf.clear()
     leaf.update(type='CustomDataset', metainfo={'classes': metainfo['classes']}, pipeline=pipeline)
     use_imagenet(leaf, split, root, metainfo, cfg)
 
 
-# By the formats of the data checks.
+# Keys: results of find_format.
 MINIATURES = {'coco': use_coco, 'ade20k': use_ade20k, 'imagenet': use_imagenet}
 
 
@@ -211,7 +211,7 @@ class WatchTrainingHook(Hook):
 
 
 def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The trained parameters by name."""
+    """Copy the trainable parameters by name."""
     return {name: weight.detach().cpu().clone() for name, weight in model.named_parameters() if weight.requires_grad}
 
 
@@ -220,7 +220,7 @@ def run(cfg: Config, say: Say) -> None:
 
     ``say`` gets a line for each step; whatever a step raises is raised again after the line that names the step.
     """
-    step = partial(time_step, say)
+    step = partial(report_step, say)
     with step('build') as found:
         runner = build(cfg)
         found.append(f'{sum(weight.numel() for weight in runner.model.parameters()) / 1e6:.1f} M parameters')
@@ -235,12 +235,12 @@ def run(cfg: Config, say: Say) -> None:
     with step('save'):
         checkpoint = read_latest_checkpoint(cfg)
     with step('resume'):
-        set_length(cfg, 2)
+        set_train_length(cfg, 2)
         cfg.load_from, cfg.resume = checkpoint, True
         runner = build(cfg)
         again = train(runner, cfg)
         if again.start != ITERATIONS or any(not torch.equal(again.weights[name], trained[name]) for name in trained):
-            raise UserError(f'training resumed at iteration {again.start}, or with other weights than were saved')
+            raise UserError(f'training resumed at iteration {again.start} of {ITERATIONS}, or with other weights')
     if cfg.get('val_cfg') is not None:
         with step('validate') as found:
             found.append(format_scores(runner.val_loop.run()))
@@ -251,7 +251,7 @@ def run(cfg: Config, say: Say) -> None:
 
 
 @contextmanager
-def time_step(say: Say, name: str) -> Iterator[list[str]]:
+def report_step(say: Say, name: str) -> Iterator[list[str]]:
     """Say what a step found and how long it took, or that it failed."""
     began, found = time.perf_counter(), []
     try:
@@ -278,7 +278,7 @@ def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
     idle = sorted(watch.weights.keys() - watch.had_gradient)
     if idle and not cfg.get('find_unused_parameters'):
         raise UserError(
-            f'{len(idle)} parameters had no gradient, for example {idle[0]}; on several GPUs training would stop; '
+            f'{len(idle)} parameters had no gradient, for example {idle[0]}; DistributedDataParallel would fail; '
             'remove unused stages from out_indices, freeze the parameters, or set find_unused_parameters=True'
         )
     return watch

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..inference import Predictor
-from ..models.layers.windows import divide_up
+from ..models.layers.windows import ceil_div
 
 INPUT = 'images'
 # Dynamic dimensions by number.
@@ -113,6 +113,6 @@ def compute_bin_weights(side: int, bins: int, like: Tensor) -> Tensor:
     """
     pixels = torch.arange(side, device=like.device)
     first = torch.arange(bins, device=like.device) * side
-    begins, ends = torch.div(first, bins, rounding_mode='floor'), divide_up(first + side, bins)
+    begins, ends = torch.div(first, bins, rounding_mode='floor'), ceil_div(first + side, bins)
     inside = (pixels >= begins[:, None]) & (pixels < ends[:, None])
     return inside.to(like.dtype) / (ends - begins)[:, None].to(like.dtype)

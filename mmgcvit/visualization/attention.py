@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..inference import Predictor
 from ..inference.images import ImageLike
 from ..models.layers import window_partition, window_reverse
-from ..models.layers.windows import divide_up, even_window
+from ..models.layers.windows import balance_window, ceil_div
 from .drawing import MARK, draw_box, draw_image, draw_map, make_figure
 from .networks import (
     Box,
@@ -118,7 +118,7 @@ def compute_block(
     window = attn.window or size
     # Without a position bias windows may have any shape.
     if not hasattr(attn, 'position'):
-        window = even_window(window, size)
+        window = balance_window(window, size)
     # (nW, N): 1 for tokens, 0 for padding.
     is_token = window_partition(inputs[0].new_ones(1, *size, 1).float(), window)[0, :, :, 0]
     if is_token.numel() * is_token.shape[1] * attn.num_heads > MAX_WEIGHTS:
@@ -131,7 +131,7 @@ def compute_block(
     row, column = token
     of_query = weights[:, row % window[0] * window[1] + column % window[1]].clone()
     if not is_global:
-        own = row // window[0] * divide_up(size[1], window[1]) + column // window[1]
+        own = row // window[0] * ceil_div(size[1], window[1]) + column // window[1]
         of_query[torch.arange(len(of_query)) != own] = float('nan')
     # Padding is not counted as a query; a global query has none.
     counted = torch.ones_like(is_token) if is_global else is_token

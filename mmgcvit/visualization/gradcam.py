@@ -1,4 +1,4 @@
-"""Grad-CAM (arXiv 1610.02391) by the package ``grad-cam``: which part of an image speaks for a class.
+"""Grad-CAM (arXiv 1610.02391) by the package ``grad-cam``: which regions of an image support a class.
 
 It weights each channel by its mean gradient over the image. A box of a detector depends on its own position only, so
 boxes are explained by HiResCAM (arXiv 2011.08891), which weights each position by the gradient there.
@@ -22,7 +22,7 @@ from .drawing import MARK, draw_box, draw_image, draw_map, get_extent, make_figu
 from .networks import Box, View, check_number, find_detailed_stage, get_backbone, prepare_view
 
 # grad-cam adds 1e-7 to the maximum by which it divides.
-LARGE = 1e4
+GRADIENT_SCALE = 1e4
 MAX_NAMES = 20
 METHODS = {'classification': 'Grad-CAM', 'detection': 'HiResCAM', 'segmentation': 'Grad-CAM'}
 
@@ -74,7 +74,7 @@ def gradcam(
         image: As for :func:`attention`.
         class_name: A class's name or number. Default: the predicted class, the class of a detector's highest-scoring
             box, a segmentor's largest class.
-        box: A detector's box, counted from 0 by descending score; with ``class_name`` among those of the class.
+        box: A detector's box, counted from 0 by descending score; among those of ``class_name``, if given.
         stage: From 0. Default: the last one whose map has at least 4 x 4 tokens, or if the map is zero there, the
             last one before it whose map is not.
     """
@@ -107,7 +107,7 @@ def compute_cam(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor,
     cam = {'Grad-CAM': GradCAM, 'HiResCAM': HiResCAM}[method](outputs, [layer], lambda x: x.permute(0, 3, 1, 2))
     try:
         with torch.enable_grad():
-            return cam(inputs.detach().requires_grad_(), [lambda output: value(output) * LARGE])[0]
+            return cam(inputs.detach().requires_grad_(), [lambda output: value(output) * GRADIENT_SCALE])[0]
     finally:
         # As a context manager it would swallow an IndexError.
         cam.activations_and_grads.release()
@@ -115,7 +115,7 @@ def compute_cam(method: str, layer: nn.Module, outputs: Outputs, inputs: Tensor,
 
 
 def find_label(model: Predictor, class_name: str | int) -> int:
-    """The number of a class, by its name or number."""
+    """Return the index of a class by its name or index."""
     names = model.classes
     if class_name in names:
         return names.index(class_name)
@@ -125,15 +125,15 @@ def find_label(model: Predictor, class_name: str | int) -> int:
     raise UserError(f'unknown class {class_name}; the model has {len(names)}: {known}')
 
 
-def target_class(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
-    """The predicted class, or another."""
+def make_class_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
+    """Make the target for a class, by default the predicted one."""
     label = int(logits.argmax()) if label is None else label
     described = {'class_name': model.get_names([label])[0], 'score': float(logits.softmax(-1)[label])}
     return lambda output: output[label], described
 
 
-def target_box(model: Predictor, sample: Any, label: int | None, box: int | None) -> Target:
-    """A box by its number, counted by descending score, of all or of a class."""
+def make_box_target(model: Predictor, sample: Any, label: int | None, box: int | None) -> Target:
+    """Make the target for a box by its index in descending score, among all or those of a class."""
     objects = sample.pred_instances
     numbers = range(len(objects)) if label is None else (objects.labels == label).nonzero()[:, 0].tolist()
     where = ' in the image' if label is None else f' of class {model.get_names([label])[0]} in the image'
@@ -150,8 +150,8 @@ def target_box(model: Predictor, sample: Any, label: int | None, box: int | None
     return lambda output: output.pred_instances.scores[number].double().logit(eps=1e-12), described
 
 
-def target_region(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
-    """The pixels of a class, by default of the largest."""
+def make_region_target(model: Predictor, logits: Tensor, label: int | None, _: None) -> Target:
+    """Make the target for the pixels of a class, by default the largest."""
     found = logits.argmax(0)
     label = int(found.flatten().bincount().argmax()) if label is None else label
     region, (name,) = found == label, model.get_names([label])
@@ -162,11 +162,11 @@ def target_region(model: Predictor, logits: Tensor, label: int | None, _: None) 
     return lambda output: output[label][region].mean(), described
 
 
-TARGETS = {'classification': target_class, 'detection': target_box, 'segmentation': target_region}
+TARGETS = {'classification': make_class_target, 'detection': make_box_target, 'segmentation': make_region_target}
 
 
 def draw_gradcam(found: GradCam) -> Figure:
-    """Draw the image with the box or region that is explained, and beside it the map over it."""
+    """Draw the image with the explained box or region, and beside it the Grad-CAM overlay."""
     view = found.view
     share = f'score {found.score:.2f}' if found.region is None else f'{found.score:.1%} of the pixels'
     title = f'{found.method}, stage {found.stage}: class {found.class_name}, {share}'
@@ -175,7 +175,7 @@ def draw_gradcam(found: GradCam) -> Figure:
     draw_image(left, view, 'image')
     title = found.method if found.cam.any() else 'the map of this stage is zero'
     style = {'cmap': 'turbo', 'alpha': 0.55, 'interpolation': 'bilinear', 'vmin': 0, 'vmax': 1}
-    draw_map(right, view, found.cam, view.box, title, 'share of the strongest', **style)
+    draw_map(right, view, found.cam, view.box, title, 'relative activation', **style)
     for axes in (left, right):
         if found.box is not None:
             draw_box(axes, found.box, linewidth=1.8)

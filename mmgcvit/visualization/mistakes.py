@@ -20,8 +20,8 @@ from .drawing import save
 from .grids import LARGE_CELL, draw_cells, draw_grid
 from .ground_truth import load_sample
 
-# Boxes of one object overlap by this IoU.
-SAME_OBJECT = 0.5
+# IoU threshold for matching detections with objects.
+MATCH_IOU_THR = 0.5
 # By task: what the matrix counts, and the score of an image.
 COUNTED = {'detection': 'objects', 'segmentation': 'pixels', 'classification': 'images'}
 SCORES = {
@@ -38,7 +38,7 @@ MAX_WITH_NUMBERS = 25
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image of a data set by its number, with its prediction and score.
+    """An image of a dataset with its prediction and score.
 
     Attributes:
         score: From 0 to 1; see :data:`SCORES`.
@@ -66,30 +66,32 @@ def score_image(truth: Prediction, found: Prediction, classes: Sequence[str]) ->
             targets=np.column_stack([truth.boxes, truth.labels]),
             num_classes=len(classes),
             conf_threshold=0.0,
-            iou_threshold=SAME_OBJECT,
+            iou_threshold=MATCH_IOU_THR,
         ).astype(np.int64)
         total = len(truth) + len(found)
         return 2 * np.trace(counts) / total if total else 1.0, counts
     if isinstance(found, Segmentation):
         if truth.label_map.shape != found.label_map.shape:
-            raise UserError(f'its prediction has shape {found.label_map.shape}, its labels {truth.label_map.shape}')
+            raise UserError(
+                f'prediction {found.label_map.shape} and ground truth {truth.label_map.shape} differ in shape'
+            )
         is_labelled = truth.label_map < len(classes)
-        counts = count_pairs(truth.label_map[is_labelled], found.label_map[is_labelled], len(classes))
-        both = np.diag(counts)
-        union = counts.sum(0) + counts.sum(1) - both
-        return (both[union > 0] / union[union > 0]).mean() if union.any() else 1.0, counts
-    counts = count_pairs(np.array([truth.label]), np.array([found.label]), len(classes))
+        counts = compute_confusion_matrix(truth.label_map[is_labelled], found.label_map[is_labelled], len(classes))
+        intersection = np.diag(counts)
+        union = counts.sum(0) + counts.sum(1) - intersection
+        return (intersection[union > 0] / union[union > 0]).mean() if union.any() else 1.0, counts
+    counts = compute_confusion_matrix(np.array([truth.label]), np.array([found.label]), len(classes))
     return found.scores[truth.label], counts
 
 
-def count_pairs(truths: np.ndarray, found: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count pairs of class numbers, both (k,), in a confusion matrix with an empty background."""
+def compute_confusion_matrix(truths: np.ndarray, found: np.ndarray, num_classes: int) -> np.ndarray:
+    """Compute the confusion matrix (n + 1, n + 1) of two label arrays (k,); background entries are 0."""
     size = num_classes + 1
     return np.bincount(truths.astype(np.int64) * size + found, minlength=size * size).reshape(size, size)
 
 
-def list_confusions(counts: np.ndarray, classes: Sequence[str], number: int = MAX_NAMED) -> list[str]:
-    """What a confusion matrix says in words: how much is right, then the most frequent confusions."""
+def summarise_confusion_matrix(counts: np.ndarray, classes: Sequence[str], number: int = MAX_NAMED) -> list[str]:
+    """Summarise a confusion matrix: the number of right predictions, then the most frequent confusions."""
     names = [*classes, BACKGROUND]
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind='stable')[:number]
@@ -101,10 +103,10 @@ def list_confusions(counts: np.ndarray, classes: Sequence[str], number: int = MA
 def find_mistakes(
     model: Predictor, dataset: BaseDataset, max_worst: int, batch_size: int, progress: Progress
 ) -> tuple[np.ndarray, list[Mistake]]:
-    """Predict all images of a data set and compare them with their ground truth.
+    """Predict all images of a dataset and compare them with their ground truth.
 
     Args:
-        model: A detector's objects count from its score threshold on.
+        model: The model; detections below its score threshold are ignored.
         dataset: As :func:`.ground_truth.build_dataset` makes it.
         max_worst: How many of the worst images to keep.
         batch_size: The number of images at a time.
@@ -124,13 +126,15 @@ def find_mistakes(
                 raise UserError(f'{path}: {"it has no ground truth" if truth is None else prediction}')
             score, found = score_image(truth, prediction, model.classes)
             counts += found
-            mistake = Mistake(number, path, prediction, float(score), '; '.join(list_confusions(found, model.classes)))
+            mistake = Mistake(
+                number, path, prediction, float(score), '; '.join(summarise_confusion_matrix(found, model.classes))
+            )
             worst = heapq.nsmallest(max_worst, [*worst, mistake], key=attrgetter('score', 'number'))
     return counts, worst
 
 
 def draw_confusion(counts: np.ndarray, classes: Sequence[str], task: str) -> Figure:
-    """Draw a confusion matrix: counts, on the colour of their share of the row."""
+    """Draw a confusion matrix: cells show counts, colours the row-normalised values."""
     names = [*classes, BACKGROUND] if task == 'detection' else list(classes)
     counts = counts[: len(names), : len(names)]
     side = float(np.clip(0.35 * len(names), 6, 24))
@@ -138,7 +142,7 @@ def draw_confusion(counts: np.ndarray, classes: Sequence[str], task: str) -> Fig
     axes = figure.add_subplot(xlabel='predicted', ylabel='ground truth', title=COUNTED[task])
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     bar = figure.colorbar(axes.imshow(shares, cmap='Blues', vmin=0, vmax=1), ax=axes, shrink=0.8)
-    bar.set_label('share of the row')
+    bar.set_label('row-normalised')
     size = float(np.clip(43 * side / len(names), 2, 9))
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
     axes.set_yticks(range(len(names)), names, fontsize=size)

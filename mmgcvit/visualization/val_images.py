@@ -21,7 +21,7 @@ from ..mmengine_utils import get_image_name, unwrap_model
 from ..registry import HOOKS
 from .grids import LARGE_CELL, draw_cells, draw_grid
 from .ground_truth import build_dataset, load_sample
-from .mistakes import list_confusions, score_image
+from .mistakes import score_image, summarise_confusion_matrix
 
 FOLDER = 'val_images'
 
@@ -119,7 +119,7 @@ class ValVisualizationHook(Hook):
         for number, found in sorted(self.found.items()):
             path, image, truth = load_sample(self.dataset, number, self.model.classes)
             score, counts = score_image(truth, found, self.model.classes)
-            title = f'{path.name} {score:.2f}: {"; ".join(list_confusions(counts, self.model.classes))}'
+            title = f'{path.name} {score:.2f}: {"; ".join(summarise_confusion_matrix(counts, self.model.classes))}'
             cells += draw_cells(title, image, self.model.palette, truth, found)
         grid = draw_grid(cells)
         write_image(Path(runner.work_dir, FOLDER, f'{by}_{step}.jpg'), grid)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmgcvit import LSA, GCViT
-from mmgcvit.models.layers.windows import count_windows, even_window, round_up
+from mmgcvit.models.layers.windows import balance_window, count_windows, round_up
 
 from ..conftest import ROOT
 from .pages import tables_of
@@ -85,7 +85,7 @@ def test_the_steps_and_windows_of_lsa_have_the_shapes_of_the_page():
     outputs = build(LSA, 'imagenet-small', window_size=(16, 16, None))(torch.empty(1, 3, 800, 1333, device='meta'))
     for row, output in zip(table[1:], outputs, strict=True):
         channels, *side = output.shape[1:]
-        window = even_window((16, 16), side)
+        window = balance_window((16, 16), side)
         windows = f'{count_windows(side, window)} of {join(*window)}'
         assert row[1:3] == [join(*side, channels), windows if row[0] != '2' else f'one of {join(*side)}, the whole map']
 

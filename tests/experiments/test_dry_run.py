@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmgcvit.commands.main import run_command
 from mmgcvit.errors import UserError
-from mmgcvit.experiments.dry_run import IN_PIXELS, LOADERS, iter_leaf_datasets, shrink
+from mmgcvit.experiments.dry_run import LOADERS, PIXEL_KEYS, iter_leaf_datasets, shrink
 
 from ..conftest import ROOT
 
@@ -107,7 +107,7 @@ def test_every_config_is_scaled_down(monkeypatch, tmp_path):
         shrink(cfg, tmp_path, 8)
         leaves = [leaf for name in LOADERS for leaf in iter_leaf_datasets(cfg[name].dataset)]
         sizes = dicts_of([[leaf.pipeline for leaf in leaves], cfg.model.get('data_preprocessor') or {}])
-        sides = [side for settings in sizes for key in IN_PIXELS for side in flat(settings.get(key))]
+        sides = [side for settings in sizes for key in PIXEL_KEYS for side in flat(settings.get(key))]
         holds = {
             'miniature': all(leaf.data_root.startswith(str(tmp_path)) for leaf in leaves),
             'iterations': cfg.train_cfg.get('max_iters', 2) == 2 and cfg.train_cfg.get('max_epochs', 1) == 1,
@@ -143,7 +143,7 @@ def test_own_data_are_read_where_they_exist(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     cfg = with_options(**{f'{name}.dataset.data_root': f'{root}/' for name in LOADERS})
-    assert shrink(cfg, tmp_path / 'out', 8)[0] == "data: the first images of the config's own"
+    assert shrink(cfg, tmp_path / 'out', 8)[0] == "data: the first images of the config's datasets"
     assert cfg.train_dataloader.dataset.data_root == f'{root}/'
     assert cfg.train_dataloader.num_batch_per_epoch == 2
     assert not Path(tmp_path / 'out').exists()

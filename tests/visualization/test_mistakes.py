@@ -15,7 +15,7 @@ from rich.progress import Progress
 from mmgcvit.config import read_config
 from mmgcvit.inference import Detections, Segmentation
 from mmgcvit.visualization.ground_truth import build_dataset, load_sample
-from mmgcvit.visualization.mistakes import find_mistakes, list_confusions, score_image
+from mmgcvit.visualization.mistakes import find_mistakes, score_image, summarise_confusion_matrix
 
 from .conftest import PER_CLASS, TASKS
 
@@ -53,7 +53,7 @@ BOX = (0, 0, 4, 4)
 )
 def test_objects_are_scored_by_f1(there, found, expected, texts):
     score, counts = score_image(make_detections(there), make_detections(found), CLASSES)
-    assert (score, list_confusions(counts, CLASSES)) == (pytest.approx(expected), texts)
+    assert (score, summarise_confusion_matrix(counts, CLASSES)) == (pytest.approx(expected), texts)
 
 
 @given(MAPS)

@@ -13,7 +13,7 @@ from .yolo import find_label_file, read_yolo
 
 # Folders that mmgcvit's commands write.
 OWN_FOLDERS = ('predictions', 'work_dirs')
-KNOWN = (
+KNOWN_FORMATS = (
     'COCO annotations (.json); YOLO (data.yaml, images and labels); Pascal VOC (Annotations/*.xml and JPEGImages); '
     'train/CLASS/*.jpg; or images and segmentation maps of the same names (docs/custom_dataset.md)'
 )
@@ -26,28 +26,28 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         folder: The folder; nothing is written into it.
 
     Returns:
-        What there is, objects in COCO's format.
+        The classes and splits, with annotations in COCO's format.
 
     Raises:
         UserError: Its format is not known, or there is more than one, or something in it is wrong.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        what = f'a file; name its folder, for example {folder.parent}' if folder.exists() else 'not there'
+        what = f'a file; name its folder, for example {folder.parent}' if folder.exists() else 'missing'
         raise UserError(f'{folder} is {what}')
     files: dict[str, list[Path]] = defaultdict(list)
     for file in list_files(folder):
         if file.parts[0] not in OWN_FOLDERS:
             suffix = file.suffix.lower()
             files['image' if suffix in IMAGE_SUFFIXES else suffix].append(file)
-    # A YAML file of another name is YOLO's if it lies at the top and names images to train on.
+    # data.yaml and dataset.yaml are YOLO's, and any other YAML file at the top with a `train` key.
     yolo = [
         file
         for file in files['.yaml'] + files['.yml']
         if file.stem in ('data', 'dataset') or (len(file.parts) == 1 and '\ntrain:' in f'\n{read_text(folder / file)}')
     ]
     coco = load_contents(folder, files['.json'])
-    # COCO's val annotations may lie beside YOLO labels.
+    # A COCO file of the validation split beside YOLO labels does not make a COCO dataset.
     has_coco = any(find_split(file) in (None, 'train') for file in coco)
     if len(yolo) + bool(files['.xml']) + has_coco > 1:
         found = [*map(str, yolo), *map(str, files['.xml'][:1]), *map(str, coco)]
@@ -56,25 +56,25 @@ def read_folder(folder: str | Path) -> DatasetInfo:
         return read_yolo(folder, folder / yolo[0])
     if files['.xml']:
         return read_voc(folder, files['.xml'])
-    return read_coco(folder, coco) if coco else read_images(folder, files)
+    return read_coco(folder, coco) if coco else read_maps_or_class_folders(folder, files)
 
 
-def read_images(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:
-    """Read images by the segmentation maps beside them, or by their folders."""
+def read_maps_or_class_folders(folder: Path, files: dict[str, list[Path]]) -> DatasetInfo:
+    """Read data without annotation files: the labels are segmentation maps or class folders."""
     images, names = files['image'], folder / 'classes.txt'
     dataset = read_segmentation_maps(folder, images, read_text(names).strip().splitlines() if names.is_file() else None)
     labelled = next((file for file in images if find_label_file(folder / file).is_file()), None)
     if labelled and not dataset:
         raise UserError(
             f'{folder} has YOLO labels ({find_label_file(folder / labelled)}) but no data.yaml; expected one with '
-            f'train: {labelled.parent} and names: [the classes, in the order of their numbers]'
+            f'train: {labelled.parent} and names: [class names, ordered by class index]'
         )
-    # Annotations of an unknown format lie beside the images.
+    # JSON or CSV beside the images means annotations of an unknown format, so folder names are not classes.
     folders = {file.parent for file in images} - {Path()}
     if not any(file.parent in folders for file in files['.json'] + files['.csv']):
         dataset = dataset or read_class_folders(folder, images)
     if not dataset:
         others = shorten([str(file) for suffix in ('.json', '.csv', '.txt', '.zip') for file in files[suffix]])
         others = f' and {others}, which are not annotations of a known format' if others else ''
-        raise UserError(f'{folder} holds {format_count(len(images), "image")}{others}; expected {KNOWN}')
+        raise UserError(f'{folder} holds {format_count(len(images), "image")}{others}; expected {KNOWN_FORMATS}')
     return dataset

@@ -13,7 +13,7 @@ from ...files import IMAGE_SUFFIXES, read_text
 from ..headers import read_sizes
 from .dataset_info import Annotated, DatasetInfo, find_split, list_files, make_split
 
-SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
+BOX_KEYS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
@@ -22,18 +22,24 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
     for file in files:
         try:
             roots[file] = ElementTree.parse(folder / file).getroot()
-        # ValueError and LookupError: encodings that it does not know.
+        # ValueError and LookupError: unknown encodings.
         except (ElementTree.ParseError, ValueError, LookupError) as error:
-            raise UserError(f'{folder / file} is not valid XML in UTF-8 ({get_first_line(error)})') from None
+            raise UserError(f'{folder / file} cannot be parsed as XML ({get_first_line(error)})') from None
     listed = read_image_sets(folder)
     splits: dict[str, list[Path]] = defaultdict(list)
     for file, root in roots.items():
         split = listed.get(file.stem) if listed else find_split(file.parent) or 'train'
         if split and root.tag == 'annotation':
             splits[split].append(file)
-    names = sorted({name for each in splits.values() for file in each for name, *_ in read_objects(file, roots[file])})
+    names = sorted(
+        {name for files in splits.values() for file in files for name, *_ in read_objects(file, roots[file])}
+    )
     if not splits['train'] or not names:
-        hint = f'; ImageSets/Main has {next(iter(listed))}, the files {files[0].stem}' if listed else ''
+        hint = (
+            f'; ImageSets/Main lists {next(iter(listed))}, but XML files have names such as {files[0].stem}'
+            if listed
+            else ''
+        )
         raise UserError(f'{folder}: no XML file in it has Pascal VOC annotations of objects to train on{hint}')
     images = defaultdict(list)
     for path in list_files(folder):
@@ -50,9 +56,9 @@ def read_voc(folder: Path, files: list[Path]) -> DatasetInfo:
         )
         for name, is_difficult, (left, top, right, bottom) in read_objects(file, root):
             box = [left, top, right - left, bottom - top]
-            # As crowds, difficult objects are neither trained on nor scored, as in VOC's own scores.
+            # iscrowd excludes difficult objects from training and evaluation, as VOC's own evaluation does.
             objects.append((names.index(name), {'bbox': box, 'area': box[2] * box[3], 'iscrowd': int(is_difficult)}))
-        # The size that the boxes refer to: after EXIF rotation, unless the XML file states the stored one.
+        # Boxes refer to the image after EXIF rotation, unless <size> is the size before it.
         stored, upright = read_sizes(image)
         stated = [(root.findtext(f'size/{side}') or '').strip() for side in ('width', 'height')]
         return image, stored if stated == [*map(str, stored)] else upright, objects
@@ -73,16 +79,16 @@ def read_image_sets(folder: Path) -> dict[str, str]:
 
 
 def read_objects(file: Path, root: ElementTree.Element) -> Iterator[tuple[str, bool, list[float]]]:
-    """Name, whether it is difficult, and left, top, right and bottom in pixels from 0, of each object."""
-    for number, each in enumerate(root.iter('object'), start=1):
-        name = (each.findtext('name') or '').strip()
-        sides = [each.findtext(f'bndbox/{side}') for side in SIDES]
+    """Yield (name, is_difficult, [x1, y1, x2, y2]) of each object, with 0-based boxes."""
+    for number, obj in enumerate(root.iter('object'), start=1):
+        name = (obj.findtext('name') or '').strip()
+        values = [obj.findtext(f'bndbox/{key}') for key in BOX_KEYS]
         try:
-            # VOC counts pixels from 1, and the last one belongs to the box.
-            box = [max(0.0, float(side) - (i < 2)) for i, side in enumerate(sides)]
+            # VOC's boxes are 1-based with inclusive xmax and ymax.
+            box = [max(0.0, float(side) - (i < 2)) for i, side in enumerate(values)]
         except (TypeError, ValueError):
             box = [0.0] * 4
         if not name or not (box[0] < box[2] and box[1] < box[3]):
-            found = f'object {number} has the name {name!r} and {", ".join(SIDES)} {sides}'
+            found = f'object {number} has the name {name!r} and {", ".join(BOX_KEYS)} {values}'
             raise UserError(f'{file}: {found}; expected a name, and pixels with xmin < xmax and ymin < ymax')
-        yield name, (each.findtext('difficult') or '0').strip() == '1', box
+        yield name, (obj.findtext('difficult') or '0').strip() == '1', box

@@ -26,8 +26,8 @@ from ..layers.arguments import Window
 from ..layers.attention import split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.cpu import Linear
-from ..layers.tracing import channels_first, channels_last
-from ..layers.windows import divide_up, pad_to_windows, unpad, window_partition
+from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
+from ..layers.windows import ceil_div, pad_to_windows, unpad, window_partition
 
 PATCH = 4
 # As in Swin: finite, so that a row of masked keys gives no nan; exp(-100) is 0 beside the weights of other keys.
@@ -85,8 +85,8 @@ class ConvPoolDownsampler(nn.Module):
         self.norm_out = LayerNorm(out_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = channels_first(self.norm_in(x))
-        return self.norm_out(channels_last(self.pool(self.reduction(x))))
+        x = nhwc_to_nchw(self.norm_in(x))
+        return self.norm_out(nchw_to_nhwc(self.pool(self.reduction(x))))
 
 
 class PatchEmbedding(nn.Module):
@@ -99,11 +99,11 @@ class PatchEmbedding(nn.Module):
 
     def most_elements(self, size: tuple[int, int]) -> int:
         """Elements of the largest map inside, the output, for one image of ``size`` = (H, W)."""
-        return self.proj.out_channels * divide_up(size[0], PATCH) * divide_up(size[1], PATCH)
+        return self.proj.out_channels * ceil_div(size[0], PATCH) * ceil_div(size[1], PATCH)
 
     def forward(self, images: Tensor) -> Tensor:
         below, right = (-side % PATCH for side in images.shape[2:])
-        return self.norm(channels_last(self.proj(F.pad(images, (0, right, 0, below)))))
+        return self.norm(nchw_to_nhwc(self.proj(F.pad(images, (0, right, 0, below)))))
 
 
 class PatchMerging(nn.Module):

@@ -14,7 +14,7 @@ from ...registry import MODELS
 from ..layers.attention import attend, merge_heads, split_heads
 from ..layers.blocks import LayerNorm
 from ..layers.position import RelativePositionBias
-from ..layers.tracing import channels_first, channels_last
+from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from ..layers.windows import window_partition, window_reverse
 from ..lsa import LSA
 from ..lsa.attention import GroupedAttention
@@ -80,8 +80,8 @@ class CvTAttention(GroupedAttention):
         self.kv_conv = make_convolutional_projection(embed_dims, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        size, x = x.shape[1:3], channels_first(x)
-        queries, keys = (window_partition(channels_last(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
+        size, x = x.shape[1:3], nhwc_to_nchw(x)
+        queries, keys = (window_partition(nchw_to_nhwc(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
         (q,) = split_heads(self.q(queries), self.num_heads)
         k, v = self.keys_and_values(self.kv(keys))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)

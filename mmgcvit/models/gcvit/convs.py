@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..layers.blocks import LayerNorm
-from ..layers.tracing import channels_first, channels_last
-from ..layers.windows import divide_up
+from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
+from ..layers.windows import ceil_div
 
 
 class SqueezeExcite(nn.Module):
@@ -22,7 +22,7 @@ class SqueezeExcite(nn.Module):
         self.excite = nn.Linear(embed_dims // 4, embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        weights = self.excite(self.act(self.squeeze(channels_last(x).mean((1, 2))))).sigmoid()
+        weights = self.excite(self.act(self.squeeze(nchw_to_nhwc(x).mean((1, 2))))).sigmoid()
         return x * weights[:, :, None, None]
 
 
@@ -65,8 +65,8 @@ class Downsampler(nn.Module):
         self.norm_out = LayerNorm(out_dims)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = channels_first(self.norm_in(x))
-        x = channels_last(self.reduction(self.conv(x)))
+        x = nhwc_to_nchw(self.norm_in(x))
+        x = nchw_to_nhwc(self.reduction(self.conv(x)))
         return self.norm_out(x)
 
 
@@ -87,8 +87,8 @@ class Stem(nn.Module):
 
     def most_elements(self, size: tuple[int, int]) -> int:
         """Elements of the largest map inside, for one image of ``size`` = (H, W); decides how images are chunked."""
-        return self.proj.out_channels * divide_up(size[0], 2) * divide_up(size[1], 2)
+        return self.proj.out_channels * ceil_div(size[0], 2) * ceil_div(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)  # or each norm would copy the maps
-        return self.downsample(channels_last(self.proj(images)))
+        return self.downsample(nchw_to_nhwc(self.proj(images)))

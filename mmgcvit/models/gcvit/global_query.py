@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window, check_img_size
 from ..layers.resizing import resize
-from ..layers.tracing import channels_first, is_tracing
+from ..layers.tracing import is_tracing, nhwc_to_nchw
 from .convs import FusedMBConv
 
 
@@ -45,7 +45,7 @@ class GlobalQueryGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Make the queries: (B, H, W, C) to (B, nH, N, d)."""
-        x = self.extractors(channels_first(x))
+        x = self.extractors(nhwc_to_nchw(x))
         # Traces serve all sizes, and so always resize; to the same size that changes nothing.
         if is_tracing() or x.shape[2:] != self.window:
             x = resize(x, self.window)

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.attention import share_queries
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, recompute_block
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block
 from ..layers.windows import count_windows
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
 
 
 class Block(TransformerBlock):
-    """Window attention, which is called with the global query too, and an MLP, each a pre-norm residual branch."""
+    """Pre-norm block: window attention, which also gets the global query, then an MLP."""
 
     mlp_type = Mlp
 
@@ -95,5 +95,5 @@ class Stage(nn.Module):
         # One query for all windows of an image and all blocks.
         q_global = share_queries(self.global_query(x), count_windows(x.shape[1:3], self.window))
         for block in self.blocks:
-            x = recompute_block(block, x, q_global) if self.with_cp else block(x, q_global)
+            x = checkpoint_block(block, x, q_global) if self.with_cp else block(x, q_global)
         return x

@@ -19,7 +19,7 @@ class TransformerBlock(nn.Module):
     """Base of the backbones' blocks, the unit of activation checkpointing."""
 
 
-def recompute_block(block: nn.Module, *inputs: Tensor) -> Any:
+def checkpoint_block(block: nn.Module, *inputs: Tensor) -> Any:
     """``block(*inputs)`` with activation checkpointing."""
     if not torch.is_grad_enabled():
         return block(*inputs)

@@ -1,6 +1,6 @@
-"""Whether torch is tracing the caller into a graph, and what a trace computes in another way.
+"""Detect tracing, and helpers that behave differently under it.
 
-A trace serves other sizes, and an export other machines, so what is traced must not depend on them.
+A traced graph runs with other input sizes, an exported one on other machines; neither may depend on the current ones.
 """
 
 import functools
@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Detection has new sizes in nearly every image: the constants unused for longest are dropped.
-MOST_CONSTANTS = 512
-# torch.compile of 2.13 cannot order strides that are symbols (pytorch#188422), and stops at convolutions of views; a
-# copy has strides that it knows. To be removed with support for torch 2.13.
-VIEWS_STOP_COMPILING = torch.__version__.startswith('2.13.')
+# Size of the LRU cache, as input sizes vary in detection.
+MAX_CACHED_CONSTANTS = 512
+# torch.compile of 2.13 fails on convolutions of views with symbolic strides (pytorch#188422): make them contiguous.
+# Remove with support for torch 2.13.
+CONV_NEEDS_CONTIGUOUS = torch.__version__.startswith('2.13.')
 
 
 def is_tracing() -> bool:
@@ -28,47 +28,47 @@ def is_compiling() -> bool:
 
 
 def is_exporting() -> bool:
-    """Whether the caller is exported, and so must do without this package's operators."""
-    return sizes_are_symbols() or torch.jit.is_tracing()
+    """Whether the caller is exported or traced by torch.jit, where custom operators must not be used."""
+    return is_torch_export() or torch.jit.is_tracing()
 
 
-def sizes_are_symbols() -> bool:
-    """Whether the caller is under torch.export, where sizes are symbols of which divisibility cannot be asked.
+def is_torch_export() -> bool:
+    """Whether the caller runs under torch.export, where sizes are SymInts and divisibility is unknown.
 
     False before torch 2.7, which cannot tell.
     """
     return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
 
 
-def to_dynamic_size(number: int) -> int:
-    """Turn a symbolic size into data; otherwise torch.export makes a graph of its own for size 1."""
+def to_unbacked_size(number: int) -> int:
+    """Turn a backed SymInt into an unbacked one, so that torch.export does not specialise on size 1."""
     return number if isinstance(number, int) else torch.scalar_tensor(number, dtype=torch.int64).item()
 
 
-def channels_first(x: Tensor) -> Tensor:
-    """(B, H, W, C), as transformers have maps, to (B, C, H, W), as convolutions take them."""
+def nhwc_to_nchw(x: Tensor) -> Tensor:
+    """(B, H, W, C) to (B, C, H, W)."""
     x = x.permute(0, 3, 1, 2)
-    return x.contiguous() if VIEWS_STOP_COMPILING and is_compiling() and not is_exporting() else x
+    return x.contiguous() if CONV_NEEDS_CONTIGUOUS and is_compiling() and not is_exporting() else x
 
 
-def channels_last(x: Tensor) -> Tensor:
+def nchw_to_nhwc(x: Tensor) -> Tensor:
     """(B, C, H, W) to (B, H, W, C)."""
     return x.permute(0, 2, 3, 1)
 
 
 def constant(make: Callable[..., Tensor], *sizes: Any, like: Tensor) -> Tensor:
-    """``make(*sizes, device)``, which depends on nothing else, on the device of ``like``, computed once and cached.
+    """Return ``make(*sizes, like.device)``, cached; ``make`` must be a pure function.
 
-    Not cached in traces, where sizes may be symbols, and not for tensor subclasses (fake or distributed tensors), whose
-    mode the constant has to be made under.
+    Not cached in traces, where sizes may be SymInts, nor for tensor subclasses (fake or distributed tensors), which
+    need a constant of their own mode.
     """
     if is_tracing() or type(like) not in (Tensor, nn.Parameter):
         return make(*sizes, like.device)
-    return compute_constant(make, *sizes, like.device)
+    return call_cached(make, *sizes, like.device)
 
 
-@functools.lru_cache(MOST_CONSTANTS)
-def compute_constant(make: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    """``make(*arguments)``, cached."""
+@functools.lru_cache(MAX_CACHED_CONSTANTS)
+def call_cached(make: Callable[..., Tensor], *arguments: Any) -> Tensor:
+    """Return ``make(*arguments)``, cached."""
     with torch.inference_mode(False):  # training could not use a tensor made in inference mode
         return make(*arguments)

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .arguments import Window
-from .tracing import is_tracing, sizes_are_symbols, to_dynamic_size
+from .tracing import is_torch_export, is_tracing, to_unbacked_size
 
 
 def window_partition(x: Tensor, window: Window | None) -> Tensor:
-    """Pad a map of any size and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). None: one, the map."""
+    """Pad a map and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). None: the map is one window."""
     if window is None:
         return x.flatten(1, 2).unsqueeze(1)
-    if sizes_are_symbols():
+    if is_torch_export():
         return gather_windows(x, window)
     x = pad_to_windows(x, window)
     batch, height, width, channels = x.shape
@@ -30,10 +30,10 @@ def window_reverse(windows: Tensor, window: Window | None, size: tuple[int, int]
     """Undo :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
     if window is None:
         return windows.squeeze(1).unflatten(1, size)
-    if sizes_are_symbols():
+    if is_torch_export():
         return gather_map(windows, window, size)
     batch, _, _, channels = windows.shape
-    if torch.jit.is_tracing():  # whose ONNX exporter would take the batch size for a constant
+    if torch.jit.is_tracing():  # the TorchScript ONNX exporter would make the batch size a constant
         batch = -1
     height, width = (round_up(side, step) for side, step in zip(size, window, strict=True))
     h, w = window
@@ -49,7 +49,7 @@ def pad_to_windows(x: Tensor, window: Window) -> Tensor:
     Shapes: (B, H, W, C) to (B, ceil(H/h)*h, ceil(W/w)*w, C); a map that fits is returned as it is.
     """
     below, right = (round_up(side, step) - side for side, step in zip(x.shape[1:3], window, strict=True))
-    # Traces always pad: with this branch they would serve either sizes that fit or those that do not.
+    # Always pad when tracing, as a branch would specialise the graph on divisible or on other sizes.
     if not is_tracing() and below == right == 0:
         return x
     return F.pad(x, (0, 0, 0, right, 0, below))
@@ -58,17 +58,17 @@ def pad_to_windows(x: Tensor, window: Window) -> Tensor:
 def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Undo :func:`pad_to_windows`: crop (B, H', W', C) to (B, H, W, C) with ``size`` = (H, W)."""
     cropped = x[:, : size[0], : size[1]]
-    # Traces copy: a crop has the strides of the padded map, by which a graph would tell maps that fit from others.
+    # Copy when tracing, as the strides of a crop would add a guard that tells padded from unpadded maps.
     return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
 
 
 def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
-    """Merge images and windows into a batch, as kernels take them: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
+    """Merge images and windows into a batch for the attention kernels: (B, nW or 1, nH, N, d) to (B*nW, nH, N, d).
 
-    What windows share is expanded: for one image a view, for several a copy. In memory tokens come before heads; the
-    kernel's result is laid out the same way, so that heads are merged without a copy.
+    A window dimension of 1 is expanded to ``num_windows`` (a copy if B > 1). In memory tokens come before heads, and so
+    does the kernel's result, so that heads are merged without a copy.
     """
-    # Kernels assume contiguous channels and do not check.
+    # Fused attention kernels assume contiguous channels and do not check.
     x = x if x.stride(-1) == 1 else x.contiguous()
     return x.expand(-1, num_windows, -1, -1, -1).transpose(2, 3).flatten(0, 1).transpose(1, 2)
 
@@ -76,11 +76,13 @@ def windows_as_batch(x: Tensor, num_windows: int) -> Tensor:
 def gather_windows(x: Tensor, window: Window) -> Tensor:
     """:func:`window_partition` by indices: for torch.export, which cannot prove that windows divide symbolic sizes."""
     height, width = x.shape[1:3]
-    across = divide_up(width, window[1])
-    places = torch.arange(to_dynamic_size(divide_up(height, window[0]) * across), device=x.device)[:, None]
-    tokens = torch.arange(to_dynamic_size(window[0] * window[1]), device=x.device)
-    rows = places // across * window[0] + tokens // window[1]
-    columns = (places - places // across * across) * window[1] + tokens - tokens // window[1] * window[1]
+    num_columns = ceil_div(width, window[1])
+    window_ids = torch.arange(to_unbacked_size(ceil_div(height, window[0]) * num_columns), device=x.device)[:, None]
+    tokens = torch.arange(to_unbacked_size(window[0] * window[1]), device=x.device)
+    rows = window_ids // num_columns * window[0] + tokens // window[1]
+    columns = (
+        (window_ids - window_ids // num_columns * num_columns) * window[1] + tokens - tokens // window[1] * window[1]
+    )
     padded = F.pad(x, (0, 0, 0, 1, 0, 1))  # one row and one column of zeros, for all padded tokens
     return padded[:, rows.clamp(max=height), columns.clamp(max=width)]
 
@@ -89,30 +91,30 @@ def gather_map(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor
     """:func:`window_reverse` by indices."""
     rows = torch.arange(size[0], device=windows.device)[:, None]
     columns = torch.arange(size[1], device=windows.device)
-    above, before = rows // window[0], columns // window[1]
-    tokens = (rows - above * window[0]) * window[1] + columns - before * window[1]
-    return windows[:, above * divide_up(size[1], window[1]) + before, tokens]
+    window_rows, window_columns = rows // window[0], columns // window[1]
+    tokens = (rows - window_rows * window[0]) * window[1] + columns - window_columns * window[1]
+    return windows[:, window_rows * ceil_div(size[1], window[1]) + window_columns, tokens]
 
 
 def count_windows(size: tuple[int, int], window: Window) -> int:
     """The number of windows, nW, of a map of ``size`` = (H, W)."""
-    return divide_up(size[0], window[0]) * divide_up(size[1], window[1])
+    return ceil_div(size[0], window[0]) * ceil_div(size[1], window[1])
 
 
-def even_window(window: Window, size: tuple[int, int]) -> Window:
-    """The window that cuts a map of ``size`` = (H, W) into as many windows as ``window`` would, all nearly full.
+def balance_window(window: Window, size: tuple[int, int]) -> Window:
+    """Shrink a window so that the same number of windows covers a map of ``size`` = (H, W) with little padding.
 
-    For attention without a position bias, which takes windows of any shape: never larger than ``window`` or the map.
+    Only for attention without a position bias. The result is never larger than ``window`` or the map.
     """
-    height, width = (divide_up(side, divide_up(side, most)) for side, most in zip(size, window, strict=True))
+    height, width = (ceil_div(side, ceil_div(side, most)) for side, most in zip(size, window, strict=True))
     return height, width
 
 
-def divide_up(side: int, step: int) -> int:
-    """The quotient side / step, rounded up. For positive numbers, as exporters round negative ones the other way."""
+def ceil_div(side: int, step: int) -> int:
+    """Divide and round up; for positive numbers only, as exporters round negative ones the other way."""
     return (side + step - 1) // step
 
 
 def round_up(side: int, step: int) -> int:
-    """The smallest multiple of ``step`` that is at least ``side``."""
-    return divide_up(side, step) * step
+    """Round up to a multiple of ``step``."""
+    return ceil_div(side, step) * step

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..layers.arguments import Window
 from ..layers.attention import attend, attention_weights, merge_heads, split_heads
 from ..layers.cpu import Linear, is_plain
-from ..layers.windows import even_window, window_partition, window_reverse
+from ..layers.windows import balance_window, window_partition, window_reverse
 
 
 class GroupedAttention(nn.Module):
@@ -53,7 +53,7 @@ class SelfAttention(GroupedAttention):
     def forward(self, x: Tensor) -> Tensor:
         """Attend: (B, H, W, C) to the same."""
         size = x.shape[1:3]
-        window = even_window(self.window, size) if self.window else None
+        window = balance_window(self.window, size) if self.window else None
         q, k, v = self.project(window_partition(x, window))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), window, size)
 
@@ -64,7 +64,7 @@ class SelfAttention(GroupedAttention):
 
     def attention_weights(self, x: Tensor) -> Tensor:
         """How much each token of a window attends to each: (B, H, W, C) to (B, nW, nH, N, N)."""
-        q, k, _ = self.project(window_partition(x, even_window(self.window, x.shape[1:3]) if self.window else None))
+        q, k, _ = self.project(window_partition(x, balance_window(self.window, x.shape[1:3]) if self.window else None))
         return attention_weights(q, k)
 
 

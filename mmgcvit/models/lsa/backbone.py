@@ -18,7 +18,7 @@ from ..layers.arguments import WindowSize, check_float, check_img_size, require,
 from ..layers.blocks import init_transformer_weights
 from ..layers.cpu import run_in_chunks
 from ..layers.position import PositionEmbedding
-from ..layers.windows import divide_up
+from ..layers.windows import ceil_div
 from .archs import ARCHS, LSAArch
 from .key_mappings import KEY_MAPPINGS
 from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid
@@ -84,7 +84,7 @@ class LSA(PyramidBackbone):
         img_size = check_img_size(arch.img_size if pretrain_img_size is None else pretrain_img_size)
         grids = [patch_grid(img_size, arch.kernel_size, arch.stride, arch.padding)]
         for _ in range(1, arch.num_stages):
-            grids.append(tuple(divide_up(side, 2) for side in grids[-1]))
+            grids.append(tuple(ceil_div(side, 2) for side in grids[-1]))
         rate = check_float('drop_path_rate', arch.drop_path_rate if drop_path_rate is None else drop_path_rate, 0, 1)
         require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         out_indices = range(arch.num_stages) if out_indices is None else out_indices

@@ -8,9 +8,9 @@ block, a ShiftBlock, makes one.
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
-from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, recompute_block
+from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block
 from ..layers.cpu import chunk_patches
-from ..layers.tracing import channels_first, channels_last
+from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from .attention import SelfAttention, ShiftAttention
 
 NORM_EPS = 1e-6
@@ -119,7 +119,7 @@ class Stage(nn.Module):
         """(B, H, W, C), in a first stage of shifted copies (T, B, H, W, C), to (B, H, W, C)."""
         x = self.position(x)
         for block in self.blocks:
-            x = recompute_block(block, x) if self.with_cp else block(x)
+            x = checkpoint_block(block, x) if self.with_cp else block(x)
         return x
 
 
@@ -140,5 +140,5 @@ class Downsampler(nn.Module):
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = channels_last(self.conv(channels_first(x)))
-        return channels_last(self.pool(channels_first(self.norm(x))))
+        x = nchw_to_nhwc(self.conv(nhwc_to_nchw(x)))
+        return nchw_to_nhwc(self.pool(nhwc_to_nchw(self.norm(x))))

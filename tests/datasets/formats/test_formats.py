@@ -236,7 +236,7 @@ FAULTS = [
     (write_yolo, write_file('data.yaml', 'train: [\n'), 'data.yaml is not valid YAML'),
     (write_yolo, write_file('images/0.jpg', 'text'), 'images/0.jpg cannot be read'),
     (write_yolo, write_voc, 'holds several formats, data.yaml, Annotations/0.xml: move all but one'),
-    (write_voc, write_file('Annotations/0.xml', '<annotation>'), 'Annotations/0.xml is not valid XML'),
+    (write_voc, write_file('Annotations/0.xml', '<annotation>'), 'Annotations/0.xml cannot be parsed as XML'),
     (write_voc, write_file('Annotations/0.xml', '<annotation><object/></annotation>'), "object 1 has the name ''"),
     (write_voc, remove('JPEGImages/0.jpg'), 'Annotations/0.xml: there is no image of its name in'),
     (write_voc, write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC annotations'),

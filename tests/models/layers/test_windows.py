@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmgcvit.models.layers.windows import (
-    even_window,
+    balance_window,
     gather_map,
     gather_windows,
     pad_to_windows,
@@ -36,7 +36,7 @@ def test_window_reverse_undoes_partition_and_padding_exactly(size, window, batch
 
 @given(size=sizes, window=windows)
 def test_even_windows_are_as_many_no_larger_and_waste_less_than_a_row_each(size, window):
-    for side, most, found in zip(size, window, even_window(window, size), strict=True):
+    for side, most, found in zip(size, window, balance_window(window, size), strict=True):
         count = -(-side // most)
         assert found <= most
         assert count * found - side < count
