@@ -1,27 +1,27 @@
-# make demo   train a detector on real images, from a GC ViT classifier, and score it (installs first; minutes)
-# make test   lint and all tests but long ones and the demos'
-# make test-all        these too: it trains the demo and scores it
-# make demo-seg        likewise with semantic segmentation: UPerNet
-# make test-upstream   the tests of what meets the hosts on the original OpenMMLab packages and torch 2.1, in an
-#                      environment of their own; make test-upstream-all runs all there
-# make test-gpu        on a GPU: the tests that take one, and figures of speed and memory; DEVICE=cpu runs the same code
-#                      small on a CPU. make gpu-wheels gathers what a machine without a network lacks for it
-# make test-beside     the tests beside packages that go into folders of their own: lap and trackeval (track), mmrotate
-#                      (rotated), mmpose (keypoints); test-track is one of them, and test-all
-#                      runs them too
-# make test-docs       the site is built and looked at; test-all runs this too
-# make install, make lint
-# make docs            the site, build/docs/index.html; make docs-links asks every external address that it names
-# make clean      remove what the demo made; make distclean removes the environment too
+# make demo            install, then train and score a detector on scanned digits, from a GC ViT classifier
+# make demo-seg        the same with semantic segmentation (UPerNet)
+# make test            lint, and run all tests except the long ones and the demos
+# make test-all        run those too: it trains the demos and checks their scores
+# make test-upstream   run the tests that use the OpenMMLab packages with the original packages and torch 2.1, in a
+#                      separate environment; make test-upstream-all runs all tests there
+# make test-gpu        run the GPU tests and measure speed and memory on a GPU; DEVICE=cpu runs the same code on small
+#                      inputs on a CPU. make gpu-wheels downloads the wheels that a machine without network needs
+# make test-beside     run the tests of packages that are installed into separate folders: lap and trackeval (track),
+#                      mmrotate (rotated), mmpose (keypoints); make test-track runs one of them. Part of test-all
+# make test-docs       build the documentation and check its pages. Part of test-all
+# make install         install into a virtual environment
+# make lint            run ruff, and check the words of the documentation
+# make docs            build the documentation, build/docs/index.html; make docs-links checks its external links
+# make clean           remove the files of the demos; make distclean removes the environments too
 
 PYTHON ?= python3
 VENV ?= .venv
-# The distribution of the OpenMMLab packages: maintained (forks that run beside current torch) or upstream (the originals).
-HOSTS ?= maintained
-# mmcv's operators: torchvision (no compiler), compiled, or auto (compiled where there are a GPU and an nvcc for it).
+# The OpenMMLab packages: maintained (forks that run with current torch) or upstream (the original packages).
+OPENMMLAB ?= maintained
+# mmcv's operators: torchvision (no compiler), compiled, or auto (compiled if there is a GPU and a matching nvcc).
 OPERATORS ?= auto
 RUN = $(VENV)/bin/python
-# Tests run in as many processes as there are cores, each of which takes up to 2 GB and shares a fork server of 1 GB.
+# At most 4 processes run tests, one per core. Each needs up to 2 GB, and they share a fork server of 1 GB.
 TEST_PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 
 DIGITS := data/digits
@@ -39,13 +39,14 @@ demo-seg: install
 test: lint
 	$(RUN) -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal
 
-# The demos train in one process while the long tests run in the others. What is left, and what ALSO names, takes one
-# process each: as many run beside each other, in an environment that nothing changes, and are shown when they have ended.
+# The demos train in one process while the long tests run in the others. The other targets, and those that ALSO names,
+# use one process each and run in parallel. The documentation's packages are installed first, so that no target changes
+# the environment meanwhile. Each target's output is shown when it has ended.
 test-all: test
 	$(RUN) -m pytest -m 'long or demo' -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
-	-$(if $(filter maintained,$(HOSTS)),$(MAKE) $(VENV)/installed-docs)
+	-$(if $(filter maintained,$(OPENMMLAB)),$(MAKE) $(VENV)/installed-docs)
 	OMP_NUM_THREADS=1 $(MAKE) --jobs $(TEST_PROCESSES) --keep-going --output-sync TEST_PROCESSES=1 DEVICE=cpu \
-		$(ALSO) test-gpu $(if $(filter maintained,$(HOSTS)),test-beside test-docs)
+		$(ALSO) test-gpu $(if $(filter maintained,$(OPENMMLAB)),test-beside test-docs)
 
 DEVICE ?= cuda
 BENCHMARK = $(RUN) -m mmgcvit benchmark --device $(DEVICE)
@@ -61,22 +62,22 @@ ifeq ($(DEVICE),cuda)
 	$(BENCHMARK) configs/mask_rcnn_gcvit_t.py configs/cascade_gcvit_b.py --sizes 800x1333 --batch 2 --modes infer train --precisions bf16
 endif
 
-# On the other machine: see tests/gpu/wheels.py
+# tests/gpu/wheels.py says how to install the wheels on the GPU machine.
 gpu-wheels: install
 	$(RUN) -m tests.gpu.wheels build/gpu-wheels
 
-# The backbones' contract, loading, and training, resuming and testing of each task.
-UPSTREAM = VENV=$(VENV)-upstream HOSTS=upstream
-MEETS_HOSTS = $(addprefix tests/,checkpoints engine/test_exact_resume.py models/contract/test_backbones.py models/gcvit \
+# Tests of the backbone contract, of loading, and of training, resuming and testing for each task.
+UPSTREAM = VENV=$(VENV)-upstream OPENMMLAB=upstream
+OPENMMLAB_TESTS = $(addprefix tests/,checkpoints engine/test_exact_resume.py models/contract/test_backbones.py models/gcvit \
 	models/lsa ops test_config.py test_detection.py tools/test_training.py)
 test-upstream:
 	$(MAKE) install $(UPSTREAM)
-	$(VENV)-upstream/bin/python -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal $(MEETS_HOSTS)
+	$(VENV)-upstream/bin/python -m pytest -m 'not demo and not long' -n $(TEST_PROCESSES) --dist worksteal $(OPENMMLAB_TESTS)
 
 test-upstream-all:
 	$(MAKE) test-all $(UPSTREAM)
 
-# Whatever Sphinx warns of is an error. Its packages are added to the environment on demand, by their hashes.
+# Warnings of Sphinx are errors. Its packages are installed when they are first needed, with their hashes checked.
 SPHINX = $(RUN) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env --write-all -c docs -d build/doctrees
 
 docs: $(VENV)/installed-docs
@@ -92,7 +93,7 @@ $(VENV)/installed-docs: locks/docs.txt | install
 	$(ADD) --requirement locks/docs.txt
 	@touch $@
 
-# Packages in folders beside the environment, whose own tests see what is said where mmpose or mmrotate is missing.
+# These packages are installed outside of the environment, because its tests check the errors for missing packages.
 BESIDE = track rotated keypoints
 test-beside: $(BESIDE:%=test-%)
 $(BESIDE:%=test-%): test-%: build/%/installed
@@ -104,7 +105,8 @@ build/%/installed: locks/%.txt | install
 	$(ADD) --target build/$* --requirement locks/$*.txt
 	@touch $@
 
-# xtcocotools, the last of its file, has no wheel for NumPy 2: Cython, which stands before it, and gcc make one.
+# xtcocotools, the last package of its file, has no wheel for NumPy 2. It is built with Cython, which comes before it in
+# the file, and gcc.
 build/keypoints/installed: locks/keypoints.txt | install
 	rm -rf $(@D)
 	csplit --silent --prefix build/keypoints- $< /^xtcocotools/
@@ -112,11 +114,11 @@ build/keypoints/installed: locks/keypoints.txt | install
 	PYTHONPATH=$(CURDIR)/$(@D) $(ADD) --target $(@D) --requirement build/keypoints-01 --no-build-isolation --no-binary xtcocotools
 	@touch $@
 
-# What only the site's own packages can show: that it builds, and what its pages hold.
+# Tests that need Sphinx: that the documentation builds, and what its pages contain.
 test-docs: $(VENV)/installed-docs
 	$(RUN) -m pytest tests/docs/test_site.py
 
-# Words that docs/contributing.md ("How we write") replaces by the field's.
+# Words that docs/contributing.md ("How we write") asks to replace by common terms.
 WORDS = moving average|likewise|surest|likeliest|run lengths|truth value|cut short|rivals|rehearsal|whole or not
 
 lint: install
@@ -126,7 +128,7 @@ lint: install
 		|| (echo 'use the words of PyTorch, mmengine and mmdet: docs/contributing.md, "How we write"'; exit 1)
 
 install:
-	@$(PYTHON) tools/installation/install.py $(VENV) --hosts $(HOSTS) --operators $(OPERATORS)
+	@$(PYTHON) tools/installation/install.py $(VENV) --openmmlab $(OPENMMLAB) --operators $(OPERATORS)
 
 clean:
 	rm -rf $(WORK_DIR) $(DIGITS) build/docs build/doctrees build/links

@@ -1,7 +1,7 @@
-"""Metadata of mmgcvit. Versions are pinned in pins.txt, not here: see tools/installation.
+"""Package metadata of mmgcvit. Versions are pinned in pins.txt, not here: see tools/installation.
 
-torch, mmengine and mmcv are no requirements of the package, on purpose: they come in several distributions and builds,
-and installing mmgcvit must never bring in or replace one; its extras do. The package checks at import what is there.
+torch, mmengine and mmcv are deliberately not requirements. They come in several distributions and builds, and
+installing mmgcvit must never install or replace one; only its extras do. The package checks their versions at import.
 """
 
 import shutil
@@ -16,25 +16,25 @@ exec((ROOT / 'mmgcvit' / 'version.py').read_text(), version)
 
 
 class BuildWithConfigs(build_py):
-    """Packages carry configs, tools and the list of models where mim looks for them."""
+    """Copy the configs, tools and model-index.yml to mmgcvit/.mim, where OpenMMLab's installer mim looks for them."""
 
     def run(self) -> None:
         super().run()
         site_packages = Path(
             self.get_finalized_command('install').install_lib if self.editable_mode else self.build_lib
         )
-        carried = site_packages / 'mmgcvit' / '.mim'
-        shutil.rmtree(carried, ignore_errors=True)
-        left_out = shutil.ignore_patterns('__pycache__', 'installation')  # the latter for work on a clone
+        mim_folder = site_packages / 'mmgcvit' / '.mim'
+        shutil.rmtree(mim_folder, ignore_errors=True)
+        ignore = shutil.ignore_patterns('__pycache__', 'installation')  # the latter works only in a clone
         for folder in ('configs', 'tools'):
-            shutil.copytree(ROOT / folder, carried / folder, ignore=left_out)
-        shutil.copy(ROOT / 'model-index.yml', carried)
+            shutil.copytree(ROOT / folder, mim_folder / folder, ignore=ignore)
+        shutil.copy(ROOT / 'model-index.yml', mim_folder)
         if self.editable_mode:
-            self.refer_to_the_clone(carried / 'configs')
+            self.inherit_from_clone(mim_folder / 'configs')
 
     @staticmethod
-    def refer_to_the_clone(configs: Path) -> None:
-        """In an editable install mim's copies inherit from the clone's configs, so that they change with them."""
+    def inherit_from_clone(configs: Path) -> None:
+        """Replace mim's copies by configs that inherit from the clone's, so that edits of the clone take effect."""
         for path in configs.rglob('*.py'):
             path.write_text(f'_base_ = {str(ROOT / path.relative_to(configs.parent))!r}\n')
 
@@ -63,47 +63,48 @@ setup(
     ],
     packages=find_packages(include=['mmgcvit', 'mmgcvit.*']),
     cmdclass={'build_py': BuildWithConfigs},
-    # The clone on Python's path: other modes hide it behind the folder in which mim finds its files.
+    # Put the clone on sys.path: in other modes, site-packages/mmgcvit, which has mim's files, hides the clone.
     options={'editable_wheel': {'mode': 'compat'}},
     python_requires='>=3.10',
     entry_points={'console_scripts': ['mmgcvit = mmgcvit.commands.main:main']},
-    # supervision draws, cuts images into tiles, reads and writes videos; torch brings filelock.
+    # supervision draws, cuts images into tiles, and reads and writes videos; torch requires filelock too.
     install_requires=['filelock', 'numpy', 'packaging', 'rich', 'supervision'],
     extras_require={
-        # The forks are kept alive and install beside current torch; the originals serve as well and need torch 2.1.
-        'hosts': [
+        # The OpenMMLab packages: maintained forks, which run with current torch.
+        'openmmlab': [
             *('torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv'),
             *('onedl-mmdetection', 'onedl-mmsegmentation', 'onedl-mmpretrain'),
         ],
-        # mmcv-lite is mmcv without compiled operators. mmsegmentation imports ftfy and regex and does not ask for them.
-        'hosts-upstream': [
+        # The original packages, which need torch 2.1. mmcv-lite is mmcv without compiled operators. mmsegmentation
+        # imports ftfy and regex but does not require them.
+        'openmmlab-upstream': [
             *('torch', 'torchvision', 'mmengine', 'mmcv-lite', 'mmdet', 'mmsegmentation', 'mmpretrain'),
             *('ftfy', 'regex'),
         ],
-        # scikit-learn carries the scanned digits, timm the names of ImageNet's folders; the rest writes data sets.
+        # scikit-learn contains the scanned digits, timm the names of ImageNet's folders; the others write data sets.
         'digits': ['scikit-learn', 'opencv-python', 'pycocotools', 'timm'],
-        # Reads safetensors files, and timm's pretrained models by name.
+        # To read safetensors files, and timm's pretrained models by name.
         'checkpoints': ['safetensors', 'timm'],
-        # Takes backbones from the Hugging Face Hub by name.
+        # To download backbones from the Hugging Face Hub by name.
         'hub': ['huggingface_hub', 'safetensors'],
-        # Keypoints and rotated boxes: the hosts of configs/other_tasks.
+        # For configs/other_tasks: keypoints and rotated boxes.
         'keypoints': ['mmpose'],
         'rotated': ['onedl-mmrotate'],
-        # Writes and runs ONNX files: torch.onnx.export asks for onnx and onnxscript where they are missing.
+        # To write and run ONNX files. torch.onnx.export needs onnx and onnxscript.
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
-        # The page of `mmgcvit web`.
+        # For the page of `mmgcvit web`.
         'web': ['gradio'],
-        # Stands beside timm's models.
+        # To compare with timm's models.
         'benchmark': ['timm'],
-        # Follows objects through videos.
+        # To track objects through videos.
         'track': ['lap'],
-        # Draws curves of trainings.
+        # To plot losses and scores of runs.
         'plot': ['matplotlib'],
-        # Draws attention and computes Grad-CAM.
+        # To draw attention and compute Grad-CAM.
         'visualize': ['grad-cam', 'matplotlib'],
         'test': ['pytest', 'pytest-xdist', 'hypothesis', 'psutil', 'selenium'],
         'lint': ['ruff', 'pre-commit'],
-        # Builds the site: make docs, which installs it on demand.
+        # To build the documentation. `make docs` installs these packages when it first runs.
         'docs': ['sphinx', 'myst-nb', 'furo', 'sphinx-copybutton'],
     },
 )

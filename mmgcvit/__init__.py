@@ -1,12 +1,12 @@
 """GC ViT and LSA backbones for OpenMMLab.
 
-Importing the package imports neither torch nor OpenMMLab packages, so that commands start quickly: backbones are
-imported at first use, and OpenMMLab packages find everything through :mod:`mmgcvit.registry`.
+Importing the package imports neither torch nor OpenMMLab packages, so that commands start quickly. Backbones are
+imported lazily, and OpenMMLab packages find all registered classes through :mod:`mmgcvit.registry`.
 """
 
 from typing import TYPE_CHECKING
 
-from .on_demand import on_demand
+from .lazy_imports import make_lazy_imports
 from .ops.finder import install_finders
 from .version import __version__
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from .models.lsa import LSA
 
 __all__ = ['LSA', 'GCViT', '__version__', 'config_path', 'load']
-PLACES = {
+MODULES = {
     'GCViT': 'models.gcvit',
     'LSA': 'models.lsa',
     'config_path': 'config',
     'load': 'inference',
 }
-__getattr__, __dir__ = on_demand(__name__, PLACES)
+__getattr__, __dir__ = make_lazy_imports(__name__, MODULES)
 
 install_finders()

@@ -1,4 +1,4 @@
-"""``python -m mmgcvit train CONFIG``: what the console command ``mmgcvit`` does, with this very Python."""
+"""Run the console command ``mmgcvit`` with a chosen Python: ``python -m mmgcvit train CONFIG``."""
 
 from .commands.main import main
 

@@ -1,4 +1,4 @@
-"""Read configs, check --cfg-options, and compare configs with those stored in checkpoints."""
+"""Read configs, validate ``--cfg-options``, and compare configs with those stored in checkpoints."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 PACKAGE = Path(__file__).resolve().parent
-# In a checkout, and in an installed wheel.
-PLACES = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
-# Top-level settings that are not arguments of mmengine's Runner.
-ALSO_READ = frozenset(
+# The configs are in the first folder in a clone, and in the second in an installed wheel.
+CONFIG_FOLDERS = (PACKAGE.parent / 'configs', PACKAGE / '.mim' / 'configs')
+# Top-level config keys that are not arguments of mmengine's Runner.
+EXTRA_CONFIG_KEYS = frozenset(
     {
         *('activation_checkpointing', 'auto_scale_lr', 'compile', 'custom_imports', 'efficient_conv_bn_eval'),
         *('find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'sync_bn', 'tta_model', 'tta_pipeline'),
@@ -29,31 +29,31 @@ ALSO_READ = frozenset(
     }
 )
 ABSENT = object()
-# In messages.
-BRIEF = Repr()
-BRIEF.maxstring = BRIEF.maxother = 60
+# Shortens values in messages.
+SHORT_REPR = Repr()
+SHORT_REPR.maxstring = SHORT_REPR.maxother = 60
 
 
 def find_configs(name: str) -> Path:
-    """Find the folder of the configs that has a file of this name."""
-    for place in PLACES:
-        if (place / name).is_file():
-            return place
-    looked = ' nor in '.join(map(str, PLACES))
-    raise UserError(f'{name} is not in {looked}; install the package again, from a wheel or clone')
+    """Return the config folder that contains a file of this name."""
+    for folder in CONFIG_FOLDERS:
+        if (folder / name).is_file():
+            return folder
+    folders = ' nor in '.join(map(str, CONFIG_FOLDERS))
+    raise UserError(f'{name} is not in {folders}; install the package again, from a wheel or clone')
 
 
 def config_path(name: str) -> str:
-    """Return the full path of a config of this project, for the ``_base_`` of another.
+    """Return the absolute path of one of this project's configs, for ``_base_`` in your own config.
 
     Args:
-        name: The path under ``configs/``.
+        name: The path relative to ``configs/``.
     """
     return str(find_configs(name) / name)
 
 
 def enter_scope(cfg: Config) -> None:
-    """Apply a config's ``custom_imports`` and ``default_scope``, as runners do."""
+    """Apply a config's ``custom_imports`` and ``default_scope``, as mmengine's Runner does."""
     from mmengine.registry import init_default_scope
     from mmengine.utils import import_modules_from_strings
 
@@ -61,8 +61,8 @@ def enter_scope(cfg: Config) -> None:
     init_default_scope(cfg.get('default_scope') or 'mmengine')
 
 
-def is_drawn(cfg: Config) -> bool:
-    """Whether predictions of a config's model can be drawn: mmdet, mmseg or mmpretrain, but not a tracker."""
+def can_draw_predictions(cfg: Config) -> bool:
+    """Return whether a config's predictions can be drawn: for mmdet, mmseg and mmpretrain, except trackers."""
     return cfg.get('default_scope') in ('mmdet', 'mmseg', 'mmpretrain') and 'tracker' not in cfg.model
 
 
@@ -70,147 +70,147 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """Read a config and override settings by their dotted names.
 
     Raises:
-        UserError: There is no such config, or it fails; or an option would change nothing: no runner reads it, or it is
-            a variable of the file, whose value other settings have already used.
+        UserError: The config does not exist or raises an error. Or an option would have no effect: mmengine does not
+            read it, or it is a variable of the file, whose value other settings have already used.
     """
     check_config(path)
     from mmengine.config import Config
 
     try:
         cfg = Config.fromfile(path)
-    # A config is a program and may raise anything.
+    # A config is Python code and may raise any exception.
     except Exception as error:
         raise UserError(f'{path}: {explain_error(error)}') from None
-    read = list_known_names()
+    known_keys = list_known_keys()
     for name in options or {}:
-        first, dot, inside = name.partition('.')
-        if first in cfg and first not in read:
+        key, dot, subkeys = name.partition('.')
+        if key in cfg and key not in known_keys:
             raise UserError(
-                f'--cfg-options {name} would change nothing: {first!r} is a variable of {path} or its _base_, not a '
-                'setting; edit its line, or override the settings that are made from it'
+                f'--cfg-options {name} would have no effect: {key!r} is a variable of {path} or its _base_, not a '
+                'setting; edit its line, or override the settings that use it'
             )
-        if first not in read:
-            instead = suggest(first, read, lambda known, rest=dot + inside: known + rest)
-            raise UserError(f'--cfg-options {name}: no runner reads {first!r}, and {path} does not have it{instead}')
+        if key not in known_keys:
+            suggestion = suggest(key, known_keys, lambda known, rest=dot + subkeys: known + rest)
+            raise UserError(f'--cfg-options {name}: no runner reads {key!r}, and {path} does not have it{suggestion}')
     cfg.merge_from_dict(dict(options or {}))
     return cfg
 
 
-def overrides(texts: Mapping[str, str] | None) -> dict[str, Any]:
+def parse_cfg_options(texts: Mapping[str, str] | None) -> dict[str, Any]:
     """Parse the values of ``--cfg-options`` as mmengine does."""
     if not texts:
         return {}
     from mmengine.config import DictAction
 
-    given = Namespace(options={})
-    DictAction([], 'options')(None, given, [f'{name}={text}' for name, text in texts.items()])
-    return given.options
+    namespace = Namespace(options={})
+    DictAction([], 'options')(None, namespace, [f'{name}={text}' for name, text in texts.items()])
+    return namespace.options
 
 
 def check_config(path: str | Path) -> None:
     """Raise a UserError if a config does not exist."""
     if not Path(path).is_file():
-        raise UserError(
-            f'there is no config {path}; the configs of this project are under configs/{suggest_config(path)}'
-        )
+        raise UserError(f'there is no config {path}; the configs of this project are in configs/{suggest_config(path)}')
 
 
 def suggest_config(path: str | Path) -> str:
-    """Suggest a config with a similar name, in the same folder or in this project."""
-    folders = (*PLACES, Path(path).expanduser().parent)
+    """Suggest a config with a similar name, from the same folder or from this project."""
+    folders = (*CONFIG_FOLDERS, Path(path).expanduser().parent)
     files = {file.stem: str(file) for folder in folders for file in folder.glob('*.py')}
     return suggest(Path(path).stem, files, files.get)
 
 
 def explain_error(error: BaseException) -> str:
     """Explain why a config cannot be read, with the file and line of the error."""
-    # mmengine's own error names only the entry of custom_imports.
+    # mmengine's error names only the entry of custom_imports; its cause names the import that failed.
     while isinstance(error, ImportError) and (inner := error.__cause__ or error.__context__):
         error = inner
-    # For a missing package in _base_, mmengine has the name only in the message.
+    # For a missing package in _base_, mmengine gives the name only in the message.
     if isinstance(error, ModuleNotFoundError) and (name := error.name or str(error).split()[0]) in PIP_PACKAGES:
         return format_missing('it', name)
-    # A config's own check.
+    # An assertion in the config explains itself.
     if isinstance(error, AssertionError) and str(error):
         return get_first_line(error)
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
-    where = f' ({lines[-1].filename}, line {lines[-1].lineno})' if lines else ''
-    return f'it is not a config: {type(error).__name__}: {get_first_line(error)}{where}'
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
+    location = f' ({frames[-1].filename}, line {frames[-1].lineno})' if frames else ''
+    return f'it is not a config: {type(error).__name__}: {get_first_line(error)}{location}'
 
 
-def list_known_names() -> frozenset[str]:
-    """Top-level names of a config that a runner or script reads."""
+def list_known_keys() -> frozenset[str]:
+    """Return the top-level config keys that mmengine's Runner or a training or test script reads."""
     from mmengine.runner import Runner
 
-    return ALSO_READ.union(inspect.signature(Runner.__init__).parameters)
+    return EXTRA_CONFIG_KEYS.union(inspect.signature(Runner.__init__).parameters)
 
 
-def iter_settings(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Iterate over all settings of a nested config with their dotted names."""
+def iter_settings(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Iterate over all settings of a nested config with their dotted names, which start with ``prefix``."""
     entries = ()
     if isinstance(value, Mapping):
         entries = value.items()
     elif isinstance(value, (list, tuple)) and any(isinstance(inner, (dict, list, tuple)) for inner in value):
         entries = enumerate(value)
     for key, inner in entries:
-        yield f'{place}.{key}', inner
-        yield from iter_settings(inner, f'{place}.{key}')
+        yield f'{prefix}.{key}', inner
+        yield from iter_settings(inner, f'{prefix}.{key}')
 
 
 def iter_dicts(*values: Any) -> Iterator[dict[str, Any]]:
-    """Iterate over all dicts in nested configs; they may be changed meanwhile."""
+    """Iterate over all dicts in nested configs, which may be changed during the iteration."""
     return (inner for _, inner in iter_settings(list(values), '') if isinstance(inner, dict))
 
 
 def get_plain_settings(cfg: Config) -> dict[str, Any] | None:
-    """Return a config's settings as :func:`parse_config` reads them from a checkpoint."""
+    """Return a config's settings in the form in which :func:`parse_config` reads them from a checkpoint."""
     from mmengine.config import Config
 
-    # Written and parsed alike; without yapf, which takes a second.
+    # Write and parse the config as a checkpoint's, but do not format it: yapf takes a second.
     return parse_config(Config(cfg.to_dict(), format_python_code=False).pretty_text)
 
 
 def parse_config(text: Any) -> dict[str, Any] | None:
-    """Parse the settings of a config that mmengine stored as text, without running it; None if it is not one."""
+    """Parse the text of a config that mmengine stored, without running it; return None if it is not a config."""
     try:
-        # mmengine 0.10.7 writes a class like this; later versions write its name.
+        # mmengine 0.10.7 writes classes as <class 'name'>; later versions write only the name.
         tree = ast.parse(re.sub(r"<class '([\w.]+)'>", r'\1', text))
         values = {statement.targets[0].id: parse_value(statement.value) for statement in tree.body}
-    # Not written by mmengine; the last two: nested too deep.
+    # mmengine did not write this text, or (last two errors) it is nested too deeply.
     except (SyntaxError, ValueError, TypeError, AttributeError, IndexError, RecursionError, MemoryError):
         return None
-    settings = {name: values[name] for name in values if name in list_known_names()}
-    # The runner moves it there.
+    settings = {name: values[name] for name in values if name in list_known_keys()}
+    # mmengine's Runner moves data_preprocessor into the model.
     if isinstance(settings.get('model'), dict) and 'data_preprocessor' in settings:
         settings['model'].setdefault('data_preprocessor', settings.pop('data_preprocessor'))
     return settings
 
 
 def parse_value(node: ast.expr) -> Any:
-    """Evaluate literals and calls of ``dict``; tuples become lists, anything else its source text."""
+    """Evaluate literals and calls of ``dict``. Tuples become lists, and other expressions their source text."""
     if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
-        merged = [parse_value(each) for each in node.args] + [
-            {word.arg: parse_value(word.value)} for word in node.keywords
+        dicts = [parse_value(argument) for argument in node.args] + [
+            {keyword.arg: parse_value(keyword.value)} for keyword in node.keywords
         ]
-        return {name: value for part in merged for name, value in part.items()}
+        return {name: value for settings in dicts for name, value in settings.items()}
     if isinstance(node, ast.Dict):
         return {parse_value(key): parse_value(value) for key, value in zip(node.keys, node.values, strict=True)}
     if isinstance(node, ast.List | ast.Tuple):
-        return [parse_value(each) for each in node.elts]
+        return [parse_value(element) for element in node.elts]
     try:
         return ast.literal_eval(node)
     except ValueError:
         return ast.unparse(node)
 
 
-def differences(then: Any, now: Any, name: str = '') -> Iterator[tuple[str, str]]:
-    """Iterate over the settings that differ: their dotted names and ``NAME: THEN -> NOW``."""
+def iter_differences(then: Any, now: Any, name: str = '') -> Iterator[tuple[str, str]]:
+    """Iterate over settings with different values; yield each dotted name and ``NAME: THEN -> NOW``."""
     are_lists = isinstance(then, list) and isinstance(now, list) and len(then) == len(now)
     if are_lists and any(isinstance(item, dict | list) for item in then):
         then, now = dict(enumerate(then)), dict(enumerate(now))
     if isinstance(then, dict) and isinstance(now, dict):
         for key in {**then, **now}:
-            yield from differences(then.get(key, ABSENT), now.get(key, ABSENT), f'{name}.{key}' if name else str(key))
+            yield from iter_differences(
+                then.get(key, ABSENT), now.get(key, ABSENT), f'{name}.{key}' if name else str(key)
+            )
     elif then != now:
-        values = ('(none)' if value is ABSENT else BRIEF.repr(value) for value in (then, now))
+        values = ('(none)' if value is ABSENT else SHORT_REPR.repr(value) for value in (then, now))
         yield name, f'{name}: {" -> ".join(values)}'

@@ -1,6 +1,6 @@
-"""Choose the device.
+"""Choose the device that commands run on.
 
-Fail if a GPU is present that torch cannot use: torch would silently fall back to the CPU.
+Fail if a GPU is present that torch cannot use, because torch would silently fall back to the CPU.
 """
 
 import os
@@ -13,49 +13,53 @@ import torch
 
 from .errors import UserError
 
-HIDING_VARIABLE = 'CUDA_VISIBLE_DEVICES'
-DEVICES = Path('/dev')
+VISIBLE_DEVICES = 'CUDA_VISIBLE_DEVICES'
+DEVICE_FOLDER = Path('/dev')
 
 
 def check_gpus() -> None:
-    """Raise a UserError if there is a GPU that torch cannot use, unless the user has hidden it."""
-    signs = [] if torch.cuda.is_available() or is_hidden() else find_gpus()
-    if signs:
+    """Raise a UserError if the machine has a GPU that torch cannot use, unless the user has hidden it."""
+    gpus = [] if torch.cuda.is_available() or are_gpus_hidden() else find_gpus()
+    if gpus:
         raise UserError(
-            f'There is a GPU here ({", ".join(signs)}), but torch {torch.__version__} cannot use it: '
+            f'There is a GPU here ({", ".join(gpus)}), but torch {torch.__version__} cannot use it: '
             f'"{get_torch_reason()}" See docs/installation.md, "When torch cannot use the GPU". To run on the CPU: '
-            f'{HIDING_VARIABLE}=-1, or --device cpu'
+            f'{VISIBLE_DEVICES}=-1, or --device cpu'
         )
 
 
-def is_hidden() -> bool:
-    """Whether the user or slurm (``NoDevFiles``) has hidden the GPUs."""
-    first = os.environ.get(HIDING_VARIABLE, '0').split(',')[0].strip()
+def are_gpus_hidden() -> bool:
+    """Return whether the user or slurm (with ``NoDevFiles``) has hidden the GPUs."""
+    first = os.environ.get(VISIBLE_DEVICES, '0').split(',')[0].strip()
     return first in ('', 'NoDevFiles') or first.startswith('-')
 
 
 def find_gpus() -> list[str]:
-    """Find NVIDIA GPUs by device files or nvidia-smi."""
-    signs = [str(path) for path in sorted(DEVICES.glob('nvidia[0-9]*'))]
-    if not signs and shutil.which('nvidia-smi'):
-        listed = subprocess.run(['nvidia-smi', '--list-gpus'], capture_output=True, text=True)
-        signs = [line.split(' (UUID')[0] for line in listed.stdout.splitlines() if line.startswith('GPU ')]
-    return signs
+    """Find NVIDIA GPUs without torch, by device files or nvidia-smi; return their paths or names."""
+    gpus = [str(path) for path in sorted(DEVICE_FOLDER.glob('nvidia[0-9]*'))]
+    if not gpus and shutil.which('nvidia-smi'):
+        smi = subprocess.run(['nvidia-smi', '--list-gpus'], capture_output=True, text=True)
+        gpus = [line.split(' (UUID')[0] for line in smi.stdout.splitlines() if line.startswith('GPU ')]
+    return gpus
 
 
 def get_torch_reason() -> str:
-    """Return torch's reason for not using a GPU."""
+    """Return the error with which torch fails to initialise CUDA."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             torch.cuda.init()
-    except Exception as error:  # torch and the driver raise any type.
+    except Exception as error:  # torch and the driver raise exceptions of any type.
         return ' '.join(str(error).split()) or type(error).__name__
     return 'torch gives no reason'
 
 
 def resolve_device(name: str | None = None) -> torch.device:
-    """Return the device of a name: ``cpu``, ``cuda``, ``cuda:N``; None or ``auto`` is a GPU if there is one."""
+    """Return the device for ``cpu``, ``cuda`` or ``cuda:N``; None and ``auto`` mean a GPU if torch sees one.
+
+    Raises:
+        UserError: The name is not one of these, or torch does not see that GPU.
+    """
     if name in (None, 'auto'):
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try:
@@ -72,10 +76,10 @@ def resolve_device(name: str | None = None) -> torch.device:
 
 
 def use_device(name: str) -> torch.device:
-    """Make the device of a name torch's current one, which mmengine uses; see :func:`resolve_device`."""
+    """Resolve a device and make it torch's current device, which mmengine uses; see :func:`resolve_device`."""
     device = resolve_device(name)
     if device.type == 'cpu' and torch.cuda.is_available():
-        raise UserError(f'device cpu: torch sees GPUs already; set {HIDING_VARIABLE}=-1 before starting Python')
+        raise UserError(f'device cpu: torch sees GPUs already; set {VISIBLE_DEVICES}=-1 before starting Python')
     if device.index is not None:
         torch.cuda.set_device(device)
     return device

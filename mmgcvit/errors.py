@@ -1,15 +1,15 @@
-"""Errors that a user can fix, which commands/main.py prints as one sentence, and helpers for their messages."""
+"""Errors that a user can fix, and helpers for their messages. commands/main.py prints them without a traceback."""
 
 import difflib
 import errno
 from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 
-# Below difflib's ratio of gcvit_tiny and tiny.
-LEAST_LIKENESS = 0.55
-# pip arguments for packages that only some commands need, by import name.
+# Less than difflib's ratio of gcvit_tiny and tiny, so that either is suggested for the other.
+MIN_SIMILARITY = 0.55
+# Import names of packages that only some commands need, with the arguments of pip install.
 PIP_PACKAGES = {
-    **dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[hosts]'"),
+    **dict.fromkeys(('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'), "'mmgcvit[openmmlab]'"),
     **dict.fromkeys(('sklearn', 'cv2', 'pycocotools'), "'mmgcvit[digits]'"),
     **dict.fromkeys(('safetensors', 'timm'), "'mmgcvit[checkpoints]'"),
     **dict.fromkeys(('onnx', 'onnxscript', 'onnxruntime'), "'mmgcvit[export]'"),
@@ -24,9 +24,9 @@ PIP_PACKAGES = {
 
 
 class UserError(ValueError):
-    """An input cannot be used. The message says what was given, what is allowed and what to do.
+    """An error that the user can fix. The message says what was given, what is allowed and what to do.
 
-    Control characters, as in file names, are escaped.
+    Control characters in the message, for example from file names, are escaped.
     """
 
     def __init__(self, message: str) -> None:
@@ -34,57 +34,57 @@ class UserError(ValueError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint cannot be used."""
+    """An error for a checkpoint that cannot be used."""
 
 
 class MissingPackageError(UserError, ImportError):
-    """An optional package is not installed."""
+    """An error for an optional package that is not installed."""
 
 
-def check_installed(what: str, *names: str) -> None:
-    """Raise a MissingPackageError if packages of :data:`PIP_PACKAGES` are missing."""
-    missing = [name for name in names if find_spec(name) is None]
+def check_installed(feature: str, *packages: str) -> None:
+    """Raise a MissingPackageError if packages of :data:`PIP_PACKAGES` are missing that a feature needs."""
+    missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise MissingPackageError(format_missing(what, *missing))
+        raise MissingPackageError(format_missing(feature, *missing))
 
 
-def format_missing(what: str, *missing: str) -> str:
-    """Say which packages are missing, with the pip command for them."""
-    calls = ' and '.join(
-        f'pip install {packages}' for packages in dict.fromkeys(PIP_PACKAGES[name] for name in missing)
+def format_missing(feature: str, *missing: str) -> str:
+    """Return a message with the packages that a feature lacks and the pip command to install them."""
+    commands = ' and '.join(
+        f'pip install {requirement}' for requirement in dict.fromkeys(PIP_PACKAGES[package] for package in missing)
     )
-    return f'{what} needs {", ".join(missing)}, not installed here: {calls}'
+    return f'{feature} needs {", ".join(missing)}, not installed here: {commands}'
 
 
 def escape_controls(text: str) -> str:
-    """Escape control characters."""
+    """Escape the control characters of a text, except newlines."""
     return ''.join(c if c.isprintable() or c == '\n' else c.encode('unicode_escape').decode() for c in text)
 
 
-def shorten(names: Sequence[str], most: int = 3) -> str:
-    """List the first names."""
-    return escape_controls(', '.join(names[:most])) + (', ...' if len(names) > most else '')
+def shorten(names: Sequence[str], max_names: int = 3) -> str:
+    """Join the first names by commas, with ``...`` if there are more."""
+    return escape_controls(', '.join(names[:max_names])) + (', ...' if len(names) > max_names else '')
 
 
-def suggest(given: str, names: Iterable[str], called: Callable[[str], str] = str) -> str:
-    """End a message about an unknown name with the most similar known one, if there is one."""
-    known = {name.lower(): name for name in names}
-    alike = difflib.get_close_matches(given.lower(), known, n=1, cutoff=LEAST_LIKENESS)
-    return f'; did you mean {escape_controls(called(known[alike[0]]))}?' if alike else ''
+def suggest(name: str, known_names: Iterable[str], format_name: Callable[[str], str] = str) -> str:
+    """Return ``; did you mean ...?`` with the known name that is most similar to a name, or an empty string."""
+    known = {known_name.lower(): known_name for known_name in known_names}
+    similar = difflib.get_close_matches(name.lower(), known, n=1, cutoff=MIN_SIMILARITY)
+    return f'; did you mean {escape_controls(format_name(known[similar[0]]))}?' if similar else ''
 
 
-def format_count(number: int, one: str) -> str:
-    """``1 image``, ``2 images``."""
-    return f'{number} {one}' if number == 1 else f'{number} {one}s'
+def format_count(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 image``, ``2 images``."""
+    return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
 
 
 def get_first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or its type if there is none."""
     line = next(iter(str(error).splitlines()), '') or type(error).__name__
-    # Pillow's message has a memory address.
+    # Pillow's message ends with a memory address.
     return 'not an image' if line.startswith('cannot identify') else line
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether an error means that the disk or the user's quota is full."""
+    """Return whether an error means that the disk or the user's quota is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,4 +1,4 @@
-"""Write files and folders atomically; check paths before a long computation."""
+"""Write files and folders atomically, and check output paths before a long computation."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from .errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-# Suffixes of images.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
 IMAGE_SUFFIXES += ('.ppm', '.pgm', '.jp2', '.avif', '.heic')
 URL_SCHEMES = ('http://', 'https://')
-# Suffix of unfinished files and folders.
-UNFINISHED = '.unfinished'
+# Suffix of files and folders that are being written.
+TEMPORARY_SUFFIX = '.unfinished'
 
 
 def make_absolute(path: str | Path) -> Path:
-    """An absolute path without ``..``; symbolic links are not resolved."""
+    """Return an absolute path without ``..``. Symbolic links are not resolved."""
     return Path(os.path.normpath(Path(path).absolute()))
 
 
 def read_text(file: Path) -> str:
-    """Read a UTF-8 file, without a byte order mark."""
+    """Read a UTF-8 file and drop its byte order mark, if it has one."""
     try:
         return file.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError:
@@ -41,7 +40,7 @@ def read_text(file: Path) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open('rb') as file:
         while chunk := file.read(1 << 20):
@@ -50,83 +49,86 @@ def sha256(path: Path) -> str:
 
 
 def find_free_path(path: Path) -> Path:
-    """Append 2, 3, ... to a path until nothing or an empty folder is there."""
-    others = (path.with_name(f'{path.stem}{number}{path.suffix}') for number in itertools.count(2))
-    return next(p for p in itertools.chain([path], others) if not p.exists() or (p.is_dir() and not any(p.iterdir())))
+    """Append 2, 3, ... to a path's stem until it does not exist or is an empty folder."""
+    numbered = (path.with_name(f'{path.stem}{number}{path.suffix}') for number in itertools.count(2))
+    return next(p for p in itertools.chain([path], numbered) if not p.exists() or (p.is_dir() and not any(p.iterdir())))
 
 
 def check_writable(folder: Path, name: str) -> None:
-    """Raise a UserError that names the option if a folder, which need not exist yet, cannot be written."""
-    existing = next(each for each in (folder, *make_absolute(folder).parents) if each.exists())
+    """Raise a UserError that begins with ``name`` if a folder cannot be written. It need not exist yet."""
+    existing = next(path for path in (folder, *make_absolute(folder).parents) if path.exists())
     try:
-        # Permissions are not enough, for example on read-only file systems.
+        # Write a file, since permissions say too little, for example on read-only file systems.
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise UserError(f'{name} cannot be written ({existing}: {error.strerror}); choose another path') from None
 
 
-def check_target(target: Path, ending: str, overwrite: bool | None = False) -> None:
-    """Raise a UserError if a file to write has another ending, exists, or cannot be written."""
-    if target.suffix != ending:
-        raise UserError(f'{target}: expected a name that ends in {ending}')
+def check_target(target: Path, suffix: str, overwrite: bool | None = False) -> None:
+    """Raise a UserError if an output file has another suffix, exists, or cannot be written.
+
+    ``overwrite`` is None for commands without the option ``--overwrite``.
+    """
+    if target.suffix != suffix:
+        raise UserError(f'{target}: expected a name that ends in {suffix}')
     if target.is_dir() or (target.exists() and not overwrite):
-        instead = 'remove it' if overwrite is None else 'replace it with --overwrite'
-        raise UserError(f'{target} exists; choose another file, or {instead}')
+        advice = 'remove it' if overwrite is None else 'replace it with --overwrite'
+        raise UserError(f'{target} exists; choose another file, or {advice}')
     check_writable(target.parent, str(target))
 
 
 @contextmanager
 def atomic_write(path: Path, flush: bool = True) -> Iterator[Path]:
-    """Write a file atomically: to a temporary name beside it, which replaces it at the end.
+    """Write a file atomically: write a temporary file in the same folder, then rename it.
 
     Args:
-        path: The file, which is replaced if it exists, also if it is a symbolic link. Its folder is created.
-        flush: Wait until the content is on disk, so that it survives a power cut.
+        path: The file. If it exists, it is replaced, even if it is a symbolic link. Its folder is created.
+        flush: Whether to wait until the content is on disk (fsync), so that it survives a power cut.
 
     Yields:
         The temporary path to write to. It is removed if an error is raised.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'{path.name}.{uuid4().hex[:8]}{UNFINISHED}')
+    temporary = path.with_name(f'{path.name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
     try:
-        yield unfinished
+        yield temporary
         if flush:
-            with unfinished.open('rb') as file:
+            with temporary.open('rb') as file:
                 os.fsync(file.fileno())
-        unfinished.replace(path)
+        temporary.replace(path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically."""
-    with atomic_write(path) as unfinished:
-        unfinished.write_text(text, encoding='utf-8')
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding='utf-8')
 
 
 def write_image(path: Path, picture: np.ndarray) -> Path:
     """Write an image atomically, in the format of its suffix; return the path.
 
     Args:
-        path: With ``.jpg``, ``.png`` or another suffix that OpenCV writes.
+        path: The file to write, with ``.jpg``, ``.png`` or another suffix that OpenCV supports.
         picture: (height, width, 3) uint8 in BGR order, or (height, width) uint8 or uint16.
     """
-    # Most commands import this module; few need OpenCV.
+    # Imported late, because most commands import this module and few need OpenCV.
     import cv2
 
-    # cv2.imwrite does not report a full disk.
+    # Not cv2.imwrite, which does not report a full disk.
     _, content = cv2.imencode(path.suffix, picture)
-    with atomic_write(path, flush=False) as unfinished:
-        unfinished.write_bytes(content.tobytes())
+    with atomic_write(path, flush=False) as temporary:
+        temporary.write_bytes(content.tobytes())
     return path
 
 
 def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> bool:
-    """Whether a folder was written with these options.
+    """Return whether a folder was written with these options.
 
     Raises:
-        UserError: The folder has other files.
+        UserError: The folder is not empty and has no ``options_file``.
     """
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
@@ -137,23 +139,23 @@ def is_up_to_date(out: Path, options_file: str, options: Mapping[str, Any]) -> b
 
 @contextmanager
 def atomic_folder(out: Path, options_file: str, options: Mapping[str, Any]) -> Iterator[Path]:
-    """Write a folder atomically: under a temporary name, which replaces it at the end.
+    """Write a folder atomically: write a temporary folder beside it, then rename it.
 
     Args:
-        out: The folder, checked by :func:`is_up_to_date`.
-        options_file: The file in it for the options.
-        options: What the folder is written with.
+        out: The folder, which is replaced if it exists; check it with :func:`is_up_to_date` first.
+        options_file: The name of the JSON file in the folder that stores the options.
+        options: The options that the folder is written with.
 
     Yields:
-        The temporary folder.
+        The temporary folder to write to. It is removed if an error is raised.
     """
     out = out.absolute()
-    unfinished = out.with_name(f'{out.name}.{uuid4().hex[:8]}{UNFINISHED}')
-    unfinished.mkdir(parents=True)
+    temporary = out.with_name(f'{out.name}.{uuid4().hex[:8]}{TEMPORARY_SUFFIX}')
+    temporary.mkdir(parents=True)
     try:
-        (unfinished / options_file).write_text(json.dumps(options))
-        yield unfinished
+        (temporary / options_file).write_text(json.dumps(options))
+        yield temporary
         shutil.rmtree(out, ignore_errors=True)
-        unfinished.rename(out)
+        temporary.rename(out)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)

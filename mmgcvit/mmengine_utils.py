@@ -1,4 +1,4 @@
-"""Helpers for mmengine's runners, batches, ranks and scopes."""
+"""Helpers for mmengine's runners, batches, distributed ranks and registry scopes."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,35 +16,38 @@ from torch.nn.modules.batchnorm import _NormBase
 from .config import iter_dicts
 from .errors import UserError
 
-# In messages.
+# Maximum number of image paths in a message.
 MAX_IMAGES_NAMED = 16
-BUILDING = threading.RLock()
+BUILD_LOCK = threading.RLock()
 
 
 @contextmanager
 def build_in_scope(scope: str) -> Iterator[None]:
-    """Build in a default scope, one thread at a time, as mmengine has one scope for all threads."""
-    with BUILDING, DefaultScope.overwrite_default_scope(scope):
+    """Set mmengine's default scope while modules are built.
+
+    All threads share one default scope, so a lock lets one thread build at a time.
+    """
+    with BUILD_LOCK, DefaultScope.overwrite_default_scope(scope):
         yield
 
 
 def call_on_rank_0(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function on rank 0; all ranks return its result or raise its UserError."""
-    outcome: list[Any] = [None, None]
+    """Call a function on rank 0 only, then return its result or raise its UserError on all ranks."""
+    result_and_error: list[Any] = [None, None]
     if get_rank() == 0:
         try:
-            outcome[0] = function(*arguments)
+            result_and_error[0] = function(*arguments)
         except UserError as error:
-            outcome[1] = error
-    broadcast_object_list(outcome)
-    result, error = outcome
+            result_and_error[1] = error
+    broadcast_object_list(result_and_error)
+    result, error = result_and_error
     if error is not None:
         raise error
     return result
 
 
-def find_suspects(batch: Any) -> list[str]:
-    """Return the images of a batch with NaN or infinite pixels, or all images if there are none."""
+def find_suspect_images(batch: Any) -> list[str]:
+    """Return the paths of the images in a batch that have NaN or infinite pixels, or of all if no image has."""
     samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
     names = [get_image_name(sample) for sample in samples] if isinstance(samples, Sequence) else []
     images = zip(names, batch.get('inputs', ()), strict=False) if names else ()
@@ -52,12 +55,12 @@ def find_suspects(batch: Any) -> list[str]:
 
 
 def get_image_name(sample: Any) -> str:
-    """Return the path of a sample's image, or its index for datasets without files."""
+    """Return the path of a sample's image, or its index if the dataset has no image files."""
     return sample.get('img_path') or f'index {sample.get("sample_idx")}'
 
 
 def unwrap_model(runner: Any) -> nn.Module:
-    """Return a runner's model without its distributed wrapper."""
+    """Return a runner's model without a wrapper such as DistributedDataParallel."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
@@ -68,14 +71,14 @@ def list_optim_wrappers(runner: Any) -> list[Any]:
 
 
 def reorders_channels(preprocessor: nn.Module) -> bool:
-    """Whether a data preprocessor converts BGR to RGB."""
-    # Names in mmengine, mmseg 1.2 and mmpretrain.
+    """Return whether a data preprocessor converts BGR to RGB."""
+    # The attribute's names in mmengine, mmseg 1.2 and mmpretrain.
     names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
     return any(getattr(preprocessor, name, False) for name in names)
 
 
 def get_running_statistics(model: nn.Module) -> dict[str, Tensor]:
-    """Return the running statistics of normalisation layers by name."""
+    """Return the running statistics (buffers) of batch and instance norms by name."""
     return {
         f'{prefix}.{name}' if prefix else name: buffer
         for prefix, module in model.named_modules()

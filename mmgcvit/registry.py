@@ -1,7 +1,7 @@
-"""Registries, children of mmengine's. Importing this module checks the versions of torch, mmengine and mmcv.
+"""Child registries of mmengine's. Importing this module checks the versions of torch, mmengine and mmcv.
 
-mmengine, mmdet, mmseg and mmpretrain find ``dict(type='mmgcvit.GCViT', ...)`` in their own scopes: mmengine imports the
-``registry`` module of the named package, and a registry imports its locations.
+They make ``dict(type='mmgcvit.GCViT', ...)`` work in the scopes of mmengine, mmdet, mmseg and mmpretrain: mmengine
+imports the ``registry`` module of the package that the prefix names, and a registry imports its locations.
 """
 
 from importlib import import_module
@@ -13,25 +13,25 @@ MINIMUM_VERSIONS = {'torch': '2.1.0', 'mmengine': '0.10.0', 'mmcv': '2.0.0'}
 
 
 class RequirementsError(UserError, ImportError):
-    """torch or an OpenMMLab package is missing, or older than this package needs."""
+    """An error for torch or an OpenMMLab package that is missing or too old."""
 
 
 def check_requirements() -> None:
-    """Raise a RequirementsError if one of :data:`MINIMUM_VERSIONS` is missing or too old."""
+    """Raise a RequirementsError if a package of :data:`MINIMUM_VERSIONS` is missing or too old."""
     from packaging.version import Version
 
     for name, minimum in MINIMUM_VERSIONS.items():
         try:
-            found = import_module(name).__version__
+            installed = import_module(name).__version__
         except ModuleNotFoundError as error:
             if error.name != name:
                 raise
             raise RequirementsError(
-                f"mmgcvit needs {name} {minimum} or later, which is missing: pip install 'mmgcvit[hosts]', or see "
+                f"mmgcvit needs {name} {minimum} or later, which is missing: pip install 'mmgcvit[openmmlab]', or see "
                 'docs/installation.md'
             ) from error
-        if Version(found) < Version(minimum):
-            raise RequirementsError(f'mmgcvit needs {name} {minimum} or later; installed is {found}')
+        if Version(installed) < Version(minimum):
+            raise RequirementsError(f'mmgcvit needs {name} {minimum} or later; installed is {installed}')
 
 
 check_requirements()
@@ -45,7 +45,7 @@ MMPRETRAIN_MODULES = ['mmgcvit.engine.layer_decay'] if find_spec('mmpretrain') e
 
 
 def make_registry(parent: Registry, *locations: str) -> Registry:
-    """Create a child registry, which imports its locations at the first lookup."""
+    """Create a child registry, which imports the modules ``locations`` at the first lookup."""
     return Registry(parent.name, parent=parent, scope=SCOPE, locations=[*locations])
 
 
@@ -74,8 +74,8 @@ OPTIM_WRAPPER_CONSTRUCTORS = make_registry(
 
 
 def list_networks() -> dict[str, type]:
-    """Return the registered models by name, this package's networks first."""
+    """Return the registered models by name, with GC ViT and LSA first."""
     for module in NETWORKS:
         import_module(module)
-    order = {name: (not kind.__module__.startswith(NETWORKS), name) for name, kind in MODELS.module_dict.items()}
-    return {name: MODELS.module_dict[name] for name in sorted(order, key=order.get)}
+    sort_keys = {name: (not cls.__module__.startswith(NETWORKS), name) for name, cls in MODELS.module_dict.items()}
+    return {name: MODELS.module_dict[name] for name in sorted(sort_keys, key=sort_keys.get)}

@@ -1,3 +1,3 @@
-"""The package's version, also read by setup.py."""
+"""The version of the package; setup.py reads it too."""
 
 __version__ = '0.1.0'

@@ -1,4 +1,4 @@
-"""A Gradio page: upload a picture, see the predictions of a model."""
+"""Build and serve a Gradio page that shows the predictions of a model on uploaded pictures."""
 
 from typing import Any
 
@@ -12,42 +12,42 @@ from .inference import Predictor
 from .inference.results import Classification, Prediction, Segmentation
 
 LOOPBACK = '127.0.0.1'
-LOWEST_SCORE = 0.05
+MIN_SCORE = 0.05
 
 
 def build_page(model: Predictor) -> gr.Blocks:
     """Build the page of a model.
 
-    Sets a detector's ``score_thr`` to :data:`LOWEST_SCORE`; the slider then filters without predicting again.
+    Set a detector's ``score_thr`` to :data:`MIN_SCORE`, so that the slider can filter without predicting again.
     """
     is_detector = model.task == 'detection'
-    threshold = model.score_thr if is_detector else LOWEST_SCORE
+    threshold = model.score_thr if is_detector else MIN_SCORE
     if is_detector:
-        model.score_thr = LOWEST_SCORE
+        model.score_thr = MIN_SCORE
 
-    def predict(path: str | None, least: float) -> tuple[Any, ...]:
-        """Return the prediction, for the slider, and what the page shows."""
+    def predict(path: str | None, score_thr: float) -> tuple[Any, ...]:
+        """Return the prediction, which the slider filters, the drawing and the summary."""
         if path is None:
             return None, None, None
         try:
             prediction = model(path)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
-        return prediction, *show(path, prediction, least)
+        return prediction, *show(path, prediction, score_thr)
 
-    def show(path: str | None, prediction: Prediction | None, least: float) -> tuple[Any, Any]:
-        """Return the drawing and the summary of predictions with a score of at least ``least``."""
+    def show(path: str | None, prediction: Prediction | None, score_thr: float) -> tuple[Any, Any]:
+        """Return the drawing and the summary; of a detector, only of objects that reach the score threshold."""
         if path is None or prediction is None:
             return None, None
-        shown = prediction.select(np.flatnonzero(prediction.scores >= least)) if is_detector else prediction
+        shown = prediction.select(np.flatnonzero(prediction.scores >= score_thr)) if is_detector else prediction
         return model.draw(path, shown)[..., ::-1], summarise(shown, model.classes)
 
-    # With analytics Gradio would contact its servers.
+    # With analytics_enabled, Gradio would contact its servers.
     with gr.Blocks(title=f'mmgcvit: {model.task}', analytics_enabled=False) as page:
-        found = gr.State()
+        prediction = gr.State()
         with gr.Row():
             with gr.Column():
-                # A file, so that the model decodes it as in training; mirroring would reverse letters.
+                # type='filepath' lets the model decode the file as in training; mirroring would reverse letters.
                 picture = gr.Image(
                     label='Picture',
                     type='filepath',
@@ -55,7 +55,7 @@ def build_page(model: Predictor) -> gr.Blocks:
                     sources=['upload', 'webcam'],
                     webcam_options=gr.WebcamOptions(mirror=False),
                 )
-                least = gr.Slider(LOWEST_SCORE, 1, threshold, step=0.05, label='Score threshold', visible=is_detector)
+                slider = gr.Slider(MIN_SCORE, 1, threshold, step=0.05, label='Score threshold', visible=is_detector)
             with gr.Column():
                 drawing = gr.Image(label='Prediction', format='png', interactive=False, buttons=['download'])
                 if is_detector:
@@ -63,13 +63,13 @@ def build_page(model: Predictor) -> gr.Blocks:
                 else:
                     label = 'Scores' if model.task == 'classification' else 'Shares of the pixels'
                     summary = gr.Label(label=label, num_top_classes=5)
-        picture.change(predict, [picture, least], [found, drawing, summary])
-        least.change(show, [picture, found, least], [drawing, summary])
+        picture.change(predict, [picture, slider], [prediction, drawing, summary])
+        slider.change(show, [picture, prediction, slider], [drawing, summary])
     return page
 
 
 def summarise(prediction: Prediction, classes: list[str]) -> Any:
-    """Return table rows of a detector's objects, or the score or share of pixels of each class."""
+    """Return table rows of detected objects, scores of a classifier, or the share of pixels of each class."""
     if isinstance(prediction, Classification):
         return dict(zip(classes, prediction.scores.tolist(), strict=True))
     if isinstance(prediction, Segmentation):
@@ -79,13 +79,13 @@ def summarise(prediction: Prediction, classes: list[str]) -> Any:
 
 
 def serve_page(page: gr.Blocks, port: int) -> str:
-    """Serve a page on this machine only, in threads, and return its URL.
+    """Serve a page on this machine only, in background threads, and return its URL.
 
     Raises:
         UserError: The port is in use.
     """
-    # Reject other host names, against DNS rebinding.
-    only_this_machine = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, 'localhost'])
+    # Reject requests for other host names, which protects against DNS rebinding.
+    trusted_hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, 'localhost'])
     try:
         _, address, _ = page.launch(
             server_name=LOOPBACK,
@@ -96,7 +96,7 @@ def serve_page(page: gr.Blocks, port: int) -> str:
             show_error=True,
             footer_links=[],
             run_history=False,
-            app_kwargs={'middleware': [only_this_machine]},
+            app_kwargs={'middleware': [trusted_hosts]},
         )
     except OSError:
         raise UserError(f'port {port} is in use; choose another with --port') from None

@@ -7,7 +7,7 @@ works is seen in the processes of tests that start real ones.
 from contextlib import suppress
 
 
-def as_it_is(text, **_):
+def identity(text, **_):
     return text, True
 
 
@@ -15,4 +15,4 @@ def as_it_is(text, **_):
 with suppress(ImportError):
     from yapf.yapflib import yapf_api
 
-    yapf_api.FormatCode = as_it_is
+    yapf_api.FormatCode = identity

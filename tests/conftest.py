@@ -5,7 +5,7 @@ import sys
 from collections import OrderedDict
 from pathlib import Path
 
-# Tests that run beside each other share the cores; read when torch is imported.
+# Parallel test processes share the cores. torch reads OMP_NUM_THREADS when it is imported.
 if 'PYTEST_XDIST_WORKER' in os.environ:
     cores, workers = len(os.sched_getaffinity(0)), int(os.environ['PYTEST_XDIST_WORKER_COUNT'])
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores // workers)))
@@ -20,19 +20,19 @@ from mmgcvit.commands.main import run_command
 
 from .tools.commands import make_digits
 
-# How long an example takes says nothing on a machine that others use too.
+# No deadline, because durations vary on a machine that others use too.
 settings.register_profile('shared machine', deadline=None)
 settings.load_profile('shared machine')
 
-# What of half precision torch computes on a CPU.
+# Half-precision dtypes that torch supports on a CPU.
 HALF_DTYPES = [torch.bfloat16] + ([torch.float16] if Version(torch.__version__) >= Version('2.3') else [])
-# Where tests of a `device` run: always on the CPU, and on a GPU where there is one.
+# Values of the fixture `device`: always the CPU, and a GPU if there is one.
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)] if torch.cuda.is_available() else ['cpu']
 ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_modifyitems(items):
-    """The demos come first: they take longest, and in one process."""
+    """Run the demos first, since they take longest and share one process."""
     items.sort(key=lambda item: item.get_closest_marker('demo') is None)
 
 
@@ -43,13 +43,13 @@ def seed():
 
 @pytest.fixture(autouse=True)
 def no_scope(monkeypatch):
-    """No test finds the default scope of one before it: in several processes they run in any order."""
+    """Reset mmengine's default scope, so that no test depends on the tests before it."""
     monkeypatch.setattr(DefaultScope, '_instance_dict', OrderedDict())
 
 
 @pytest.fixture(scope='session', autouse=True)
 def in_project_root():
-    """Configs name their data relative to the project, as users start them."""
+    """Run tests in the project's root, because data paths in configs are relative to it."""
     before = Path.cwd()
     os.chdir(ROOT)
     yield
@@ -63,7 +63,7 @@ def root():
 
 @pytest.fixture(scope='session')
 def digits(tmp_path_factory):
-    """A few digit scenes, and the same images once more in folders by class for classification."""
+    """Write a few digit scenes, and the same images in class folders; return the folder."""
     out = tmp_path_factory.mktemp('data') / 'digits'
     make_digits(out)
     return out
@@ -71,7 +71,7 @@ def digits(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def work_dirs(tmp_path_factory):
-    """One of a small model of each task."""
+    """Return the work dir of a small model for each task."""
     from .inference.conftest import TASKS, make_work_dir
 
     return {task: make_work_dir(tmp_path_factory.mktemp('runs') / task, task) for task in TASKS}
@@ -79,7 +79,7 @@ def work_dirs(tmp_path_factory):
 
 @pytest.fixture
 def call(monkeypatch, tmp_path, capsys):
-    """Call a command in this process, in a folder of its own; gives its exit code and what it printed."""
+    """Return a function that runs a command in this process, in a temporary folder; it returns exit code and output."""
     monkeypatch.chdir(tmp_path)
 
     def call(name, *arguments):
@@ -97,13 +97,13 @@ def call(monkeypatch, tmp_path, capsys):
 
 @pytest.fixture(params=DEVICES, scope='session')
 def device(request):
-    """Every kind of device that is here, by name."""
+    """Return the name of a device: cpu, and cuda if there is a GPU."""
     return request.param
 
 
 @pytest.fixture(autouse=True)
 def exact_products():
-    """Convolutions of float32 on a GPU without TensorFloat-32, as torch's matrix products are by default."""
+    """Disable TensorFloat-32 in convolutions on GPUs; torch's default does so for matrix products only."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     yield

@@ -1,10 +1,8 @@
-"""Python programs in processes forked from one that has imported torch and the OpenMMLab packages.
+"""Run Python programs in processes forked from one that has imported torch and the OpenMMLab packages.
 
-Imports take a training command ten seconds, of which a test of the command says nothing. Here they are paid once: a
-server, which has imported what the commands import and done nothing else, forks for each program. The program finds
-all that matters as a new process would: arguments, environment, outputs, exit code, no weights and no settings of
-another. What a process imports by itself, and what a shell makes of it, is for tests that start a real one
-(:mod:`.programs`).
+Imports take ten seconds of each training command. Here they happen once, in a server that forks for each program. The
+program has its own arguments, environment, outputs and exit code, and shares no weights or settings with another. Tests
+of imports or of shell scripts start a real process instead (:mod:`.programs`).
 """
 
 import multiprocessing
@@ -19,14 +17,14 @@ from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
 
-from .programs import ROOT, SECONDS, last_of
+from .programs import ROOT, SECONDS, get_tail
 
-HOSTS = ('mmdet', 'mmseg', 'mmpretrain')
+PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 PARTS = ('models', 'datasets', 'evaluation', 'engine', 'visualization', 'apis')
-# mmgcvit first, which has mmcv's operators found. What each host imports when a config names its scope; then what the
-# commands import.
-PRELOADED = ['tests', 'mmgcvit', *(f'{host}.{part}' for host in HOSTS for part in PARTS), 'mmgcvit.detection']
-# Commands import what does the work when they run.
+# mmgcvit comes first, since it makes mmcv's operators importable. Then the modules that each OpenMMLab package imports
+# for its default scope, and those that the commands import.
+PRELOADED = ['tests', 'mmgcvit', *(f'{package}.{part}' for package in PACKAGES for part in PARTS), 'mmgcvit.detection']
+# Commands import these modules lazily.
 SUBPACKAGES = ('commands', 'engine', 'inference', 'visualization', 'export', 'web', 'experiments')
 PRELOADED += [
     f'mmgcvit.{name}.{path.stem}' for name in SUBPACKAGES for path in sorted((ROOT / 'mmgcvit' / name).glob('[!_]*.py'))
@@ -37,9 +35,9 @@ CONTEXT.set_forkserver_preload(PRELOADED)
 
 
 def run(*command, environment=None, log=None, timeout=SECONDS, folder=None):
-    """What ``subprocess.run([sys.executable, *command])`` does and returns, the output captured or in a file, the log.
+    """Run a program like ``subprocess.run([sys.executable, *command])``, with its output captured or in a log file.
 
-    In time, or the end of the output is in the error; by default in the project's root.
+    The default folder is the project's root. After a timeout the error shows the end of the output.
     """
     with tempfile.TemporaryDirectory() as outputs:
         files = [Path(log)] * 2 if log else [Path(outputs, 'output'), Path(outputs, 'errors')]
@@ -48,12 +46,12 @@ def run(*command, environment=None, log=None, timeout=SECONDS, folder=None):
         exit_code = process.exitcode
         end(process)
         printed = [file.read_text(errors='replace') for file in files]
-    assert exit_code is not None, f'not ended after {timeout} s: {command}\n{last_of(*printed)}'
+    assert exit_code is not None, f'not ended after {timeout} s: {command}\n{get_tail(*printed)}'
     return subprocess.CompletedProcess(command, exit_code, *printed)
 
 
 def start(*command, environment=None, output, errors, folder=None):
-    """Start a program in a folder, its output and errors to files; returns a ``multiprocessing.Process``."""
+    """Start a program with its output and errors redirected to files; return a ``multiprocessing.Process``."""
     ensure_running()
     environment = dict(os.environ if environment is None else environment)
     command = [str(part) for part in command]
@@ -63,7 +61,7 @@ def start(*command, environment=None, output, errors, folder=None):
 
 
 def end(process):
-    """Kill a program with all that it has started."""
+    """Kill a program and its child processes."""
     process.kill()
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -71,10 +69,9 @@ def end(process):
 
 
 def ensure_running():
-    """Start the server where none runs: of this project, without GPUs, with one thread.
+    """Start the server if it is not running, without GPUs and with one thread.
 
-    A process that has looked for GPUs, as mmengine does when it is imported, or that computes in several threads, must
-    not be forked.
+    A process that has initialised CUDA, as importing mmengine does, or that runs several threads must not be forked.
     """
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
     single = dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
@@ -83,7 +80,7 @@ def ensure_running():
 
 
 def become(command, environment, output, errors, folder):
-    """What a forked process does: be the program, in a session of its own."""
+    """Run the program in the forked process, in a session of its own."""
     os.setsid()
     if folder is not None:
         os.chdir(folder)
@@ -94,7 +91,7 @@ def become(command, environment, output, errors, folder):
     os.environ.update(environment)
     if command[0] == '-m':
         sys.argv = command[1:]
-        # A module that is imported already would be warned of; a package runs its __main__.
+        # runpy warns about modules that are imported already; a package runs its __main__.
         if not hasattr(sys.modules.get(command[1]), '__path__'):
             sys.modules.pop(command[1], None)
         runpy.run_module(command[1], run_name='__main__', alter_sys=True)

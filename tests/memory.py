@@ -3,7 +3,7 @@
 from torch.autograd.graph import saved_tensors_hooks
 
 
-def kept_for_backward(function):
+def count_bytes_for_backward(function):
     """The sizes in bytes of what autograd keeps of a call for the backward pass, each storage once."""
     sizes = {}
 

@@ -1,4 +1,4 @@
-"""Several processes that join over gloo, without a launcher: none of them is ended because another has ended."""
+"""Run several ranks over gloo without a launcher, so that one that ends does not end the others."""
 
 import os
 import socket
@@ -11,14 +11,14 @@ SECONDS_TO_END = 60
 
 
 def free_port():
-    """A port that no program has."""
+    """Return a port that is not in use."""
     with socket.socket() as probe:
         probe.bind(('', 0))
         return probe.getsockname()[1]
 
 
-def answers_of(function, arguments, environments=({}, {})):
-    """What a function, which can be imported, returns in each process of a group, given arguments for each by rank."""
+def run_on_ranks(function, arguments, environments=({}, {})):
+    """Call an importable function on each rank with its own arguments; return the results by rank."""
     fork_server.ensure_running()
     answers = fork_server.CONTEXT.Queue()
     common = {'WORLD_SIZE': str(len(arguments)), 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port())}
@@ -38,7 +38,7 @@ def answers_of(function, arguments, environments=({}, {})):
 
 
 def answer(function, arguments, environment, answers):
-    """What one of the processes does."""
+    """Join the process group and call the function on this rank."""
     os.environ.update(environment)
     dist.init_process_group('gloo')
     answers.put((dist.get_rank(), function(*arguments)))

@@ -1,4 +1,4 @@
-"""Processes that tests start: each ends in time, and with everything that it started."""
+"""Start processes that end in time, with all their child processes."""
 
 import os
 import signal
@@ -10,17 +10,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 600
-# A process that waits for a device that is lost cannot be killed.
+# A process that waits for a lost device cannot be killed.
 SECONDS_TO_DIE = 20
-# In the environment of a process and of all that it starts, whatever group, session or parent these give themselves.
+# An environment variable that child processes inherit, whatever their process group, session or parent.
 MARK = 'STARTED_BY_TEST'
 
 
 @contextmanager
 def started(command, environment=None, **options):
-    """``subprocess.Popen`` in a session of its own, in the project's root; after the ``with`` block nothing of it runs.
+    """Start ``subprocess.Popen`` in its own session in the project's root, and kill all its processes at the end.
 
-    The process also has ``mark``, by which :func:`running` finds what it has started.
+    Its attribute ``mark`` lets :func:`running` find its child processes.
     """
     mark = uuid.uuid4().hex
     environment = (os.environ if environment is None else environment) | {MARK: mark}
@@ -43,13 +43,13 @@ def started(command, environment=None, **options):
 
 
 def run(command, environment=None, timeout=SECONDS, **options):
-    """``subprocess.run`` with the output captured as text; nothing of it outlives the call, which ends in time."""
+    """Run ``subprocess.run`` with captured text output; kill all its processes at the end or after the timeout."""
     options = {'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE, 'text': True, **options}
     try:
         with started(command, environment, **options) as process:
             output, errors = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        printed = last_of(*process.communicate())
+        printed = get_tail(*process.communicate())
         raise AssertionError(f'not ended after {timeout} s: {process.args}\n{printed}') from None
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
@@ -61,13 +61,13 @@ def wait_for(is_so, seconds=60):
         time.sleep(0.02)
 
 
-def last_of(output, errors, characters=3000):
-    """The end of what a process has printed."""
+def get_tail(output, errors, characters=3000):
+    """Return the end of the output of a process."""
     return f'{(output or "")[-characters:]}{(errors or "")[-characters:]}'
 
 
 def running(process):
-    """The numbers of a process and of all that it has started, as far as they run."""
+    """Yield the ids of the running processes among a process and its children."""
     mark = f'{MARK}={process.mark}'.encode()
     for entry in Path('/proc').glob('[0-9]*'):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What the original implementation computed: small models of random weights in its key_mapping, inputs and outputs."""
+"""Reference outputs of the original implementations: small random models with their keys, inputs and outputs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ NETWORKS = {'mmgcvit.GCViT': GCViT, 'mmgcvit.LSA': LSA}
 
 
 class Original:
-    """A file under tests/data, by the attribute ``name``."""
+    """A reference file tests/data/``name``.npz."""
 
     name: str
 
@@ -25,7 +25,7 @@ class Original:
         return np.load(DATA / f'{self.name}.npz')
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """The state dict as an original checkpoint would hold it, without its index buffers."""
+        """Return the state dict with the original keys, without index buffers."""
         data = self.data
         return {key[2:]: torch.from_numpy(data[key]).float() for key in data if key.startswith('w:')}
 
@@ -37,14 +37,14 @@ class Original:
         return torch.from_numpy(self.data['image']).float()
 
     def outputs(self) -> list[torch.Tensor]:
-        """One map per stage, or the logits alone."""
+        """Return one feature map per stage, or only the logits."""
         data = self.data
         return [torch.from_numpy(data[key]) for key in sorted(data) if key == 'logits' or key.startswith('out')]
 
 
 @dataclass
 class Reference(Original):
-    """A GC ViT; layer scale is a value that the weights replace."""
+    """A GC ViT. The value of ``layer_scale`` is overwritten by the weights."""
 
     name: str
     window_size: int | tuple[int, ...]

@@ -1,4 +1,4 @@
-"""In another project's process: importing the package and building a backbone changes nothing of what others use."""
+"""Importing the package and building a backbone does not change global state that other projects use."""
 
 import sys
 
@@ -53,12 +53,12 @@ print('changed:', {name: (before[name], after[name]) for name in before if befor
 
 
 @pytest.mark.long
-def test_importing_the_package_and_building_a_backbone_change_nothing_of_the_process():
+def test_import_and_backbone_leave_global_state_of_the_process_unchanged():
     ended = run([sys.executable, '-c', STATES + BUILD])
     assert ended.stdout.splitlines()[-1:] == ['changed: {}'], ended.stdout + ended.stderr
 
 
-def test_a_backbones_weights_are_read_as_data_and_what_others_read_is_their_business(tmp_path):
+def test_backbone_weights_are_loaded_safely_without_patching_mmengines_loader(tmp_path):
     arch = {'embed_dims': 4, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 1, 1), 'mlp_ratio': 1, 'layer_scale': None}
     file = str(tmp_path / 'x.pth')
     torch.save({'state_dict': GCViT(arch).state_dict(), 'trainer': RunsACommand(tmp_path / 'ran')}, file)
@@ -92,7 +92,7 @@ for config, scope, kind in (('detect', 'mmdet', 'DetInferencer'), ('segment', 'm
 
 
 @pytest.mark.long
-def test_inferencers_find_the_config_in_a_checkpoint_of_ours_as_often_as_they_are_made(tmp_path):
-    """It is one of the configs that have their runs read checkpoints as data: no run, no change."""
+def test_inferencers_can_be_built_repeatedly_from_the_config_in_a_checkpoint(tmp_path):
+    """The config has SafeLoadHook, which must take effect only in runs."""
     ended = run([sys.executable, '-c', INFER, tmp_path], cwd=ROOT)
     assert ended.stdout.count('found: GCViT') == 4, ended.stdout + ended.stderr

@@ -1,4 +1,4 @@
-"""Options change settings or are rejected; configs of checkpoints are compared as text that is never run."""
+"""--cfg-options override settings or are rejected; configs in checkpoints are parsed and compared, but never run."""
 
 import importlib
 import re
@@ -6,7 +6,7 @@ import re
 import pytest
 from mmengine.config import Config
 
-from mmgcvit.config import differences, get_plain_settings, parse_config, read_config
+from mmgcvit.config import get_plain_settings, iter_differences, parse_config, read_config
 from mmgcvit.errors import UserError
 
 from .conftest import ROOT
@@ -27,7 +27,7 @@ def config(tmp_path):
     return path
 
 
-def test_settings_are_changed_also_those_that_the_file_does_not_have(config):
+def test_cfg_options_override_and_add_settings(config):
     options = {'load_from': 'x.pth', 'randomness.seed': 3, 'model.size': 5, 'train_dataloader.batch_size': 4}
     cfg = read_config(config, options)
     assert (cfg.load_from, cfg.randomness.seed, cfg.model.size, cfg.train_dataloader.batch_size) == ('x.pth', 3, 5, 4)
@@ -36,26 +36,26 @@ def test_settings_are_changed_also_those_that_the_file_does_not_have(config):
 @pytest.mark.parametrize(
     ('name', 'message'),
     [
-        ('data_root', r"would change nothing: 'data_root' is a variable of .*config\.py"),
-        ('norm_cfg.type', 'edit its line, or override the settings that are made from it$'),
+        ('data_root', r"would have no effect: 'data_root' is a variable of .*config\.py"),
+        ('norm_cfg.type', 'edit its line, or override the settings that use it$'),
         ('train_dataloder.batch_size', r'no runner reads .*did you mean train_dataloader\.batch_size\?'),
         ('xyzzy', "no runner reads 'xyzzy', and .* does not have it$"),
     ],
 )
-def test_an_option_that_would_change_nothing_is_rejected_in_a_sentence(name, message, config):
+def test_cfg_options_without_effect_are_rejected(name, message, config):
     with pytest.raises(UserError) as error:
         read_config(config, {'load_from': 'x.pth', name: 1})
     assert re.search(message, str(error.value))
     assert '\n' not in str(error.value)
 
 
-def test_a_config_that_is_not_there_is_suggested():
+def test_missing_config_suggests_a_similar_name():
     with pytest.raises(UserError, match=r'there is no config gcvit_xtiny\.py.*mean .*/configs/gcvit_xt_in1k\.py\?'):
         read_config('gcvit_xtiny.py')
 
 
-def test_a_config_inherits_from_every_openmmlab_package_whatever_their_distributions(tmp_path):
-    """mmengine looks for mmseg by the name of a distribution, which the maintained fork has not."""
+def test_config_inherits_from_every_openmmlab_package(tmp_path):
+    """mmengine looks for the distribution mmsegmentation, but the maintained fork has another name."""
     for number, (base, scope) in enumerate(
         (
             ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', 'mmdet'),
@@ -71,14 +71,14 @@ def test_a_config_inherits_from_every_openmmlab_package_whatever_their_distribut
         importlib.import_module('mmsegmentation')
 
 
-def test_a_config_of_another_task_names_the_extra_that_brings_its_host(monkeypatch):
-    monkeypatch.setattr('mmengine.config.config.is_installed', lambda host: False)
-    for name, host, extra in (('keypoints', 'mmpose', 'keypoints'), ('rotated_fcos', 'mmrotate', 'rotated')):
-        with pytest.raises(UserError, match=rf"needs {host}, not installed here: pip install 'mmgcvit\[{extra}\]'"):
+def test_config_of_another_task_names_the_extra_of_its_missing_package(monkeypatch):
+    monkeypatch.setattr('mmengine.config.config.is_installed', lambda package: False)
+    for name, package, extra in (('keypoints', 'mmpose', 'keypoints'), ('rotated_fcos', 'mmrotate', 'rotated')):
+        with pytest.raises(UserError, match=rf"needs {package}, not installed here: pip install 'mmgcvit\[{extra}\]'"):
             read_config(ROOT / 'configs' / 'other_tasks' / f'{name}_gcvit_t.py')
 
 
-def test_why_a_config_cannot_be_read_is_said_in_a_sentence_with_its_line(tmp_path):
+def test_error_of_a_broken_config_names_file_and_line(tmp_path):
     path = tmp_path / 'config.py'
     for content, reason in (
         ('a = 1\nb = c\n', f"NameError: name 'c' is not defined ({path}, line 2)"),
@@ -96,34 +96,34 @@ def test_why_a_config_cannot_be_read_is_said_in_a_sentence_with_its_line(tmp_pat
 
 
 @pytest.mark.parametrize('name', ['custom_coco', 'lsa_t_cifar10', 'upernet_gcvit_t'])
-def test_a_config_that_mmengine_has_written_is_parsed_as_it_was(name):
+def test_config_text_of_mmengine_is_parsed_unchanged(name):
     cfg = Config.fromfile(f'configs/{name}.py')
-    assert not list(differences(parse_config(cfg.pretty_text), get_plain_settings(cfg)))
+    assert not list(iter_differences(parse_config(cfg.pretty_text), get_plain_settings(cfg)))
     assert get_plain_settings(cfg)['train_cfg'] == cfg.train_cfg.to_dict()
 
 
-def test_all_kinds_of_values_are_parsed():
+def test_nested_values_of_all_types_are_parsed():
     model = {'type': int, 'a-b': {'c': [1, -2.5]}, 1: [{'d': None}, []], 'text': 'dict(a=b)'}
-    found = get_plain_settings(Config({'model': model, 'data_preprocessor': {'type': 'P'}, 'my_variable': 1}))
-    assert found == {'model': {**model, 'type': 'int', 'data_preprocessor': {'type': 'P'}}}
+    settings = get_plain_settings(Config({'model': model, 'data_preprocessor': {'type': 'P'}, 'my_variable': 1}))
+    assert settings == {'model': {**model, 'type': 'int', 'data_preprocessor': {'type': 'P'}}}
 
 
-def test_a_text_runs_nothing(tmp_path, monkeypatch):
-    """What is not a literal stays text, and a text that is not a config gives None."""
+def test_parsing_a_config_text_runs_no_code(tmp_path, monkeypatch):
+    """Expressions other than literals stay text, and a text that is not a config gives None."""
     monkeypatch.chdir(tmp_path)
     for value in ('open("ran", "w")', '(lambda: open("ran", "w"))()', '[open("ran", "w") for _ in "a"]', 'range(3)'):
         then, now = (parse_config(f'model = dict(a={value}, b={b})') for b in (1, 2))
         assert isinstance(then['model']['a'], str), value
-        assert [*differences(then, now)] == [('model.b', 'model.b: 1 -> 2')]
+        assert [*iter_differences(then, now)] == [('model.b', 'model.b: 1 -> 2')]
     for text in ('import os', 'model = 1\nopen("ran", "w")', 'model = {[]: 1}', 'model = 1 +', None, b'', '(' * 1000):
         assert not parse_config(text), text
     assert not list(tmp_path.iterdir())
 
 
-def test_differences_are_named_and_a_size_is_one_setting():
+def test_differences_have_dotted_names_and_a_size_is_one_setting():
     then = 'model = dict(a=1, b=dict(c=2))\ntrain_cfg = dict(steps=[dict(size=(8, 8), same=[1, 2]), dict(x=1)], n=[1])'
     now = 'model = dict(a=1, d=3)\ntrain_cfg = dict(steps=[dict(size=(8, 9), same=(1, 2)), dict(x=1.0)], n=[1, 2])'
-    assert [words for _, words in differences(parse_config(then), parse_config(now))] == [
+    assert [words for _, words in iter_differences(parse_config(then), parse_config(now))] == [
         "model.b: {'c': 2} -> (none)",
         'model.d: (none) -> 3',
         'train_cfg.steps.0.size: [8, 8] -> [8, 9]',

@@ -1,4 +1,4 @@
-"""What detection configs need beyond mmdet: finite numbers, float32 where it is needed, orientation, merged views."""
+"""Subclasses of mmdet's modules: non-finite values, float32 in mixed precision, EXIF rotation, DINO's decoder."""
 
 import json
 from copy import deepcopy
@@ -47,13 +47,13 @@ def small_detector(name):
         cfg.model.update(num_queries=20)
         cfg.model.encoder.num_layers = cfg.model.decoder.num_layers = 1
     model = MODELS.build(cfg.model)
-    # mmdet's DINO has parameters that are uninitialised memory until then.
+    # Before init_weights, some parameters of mmdet's DINO are uninitialised memory.
     model.init_weights()
     return model.train()
 
 
 @pytest.fixture
-def truth():
+def data_samples():
     sample = DetDataSample(metainfo={'batch_input_shape': (64, 64), 'img_shape': (64, 64), 'pad_shape': (64, 64)})
     boxes, labels = torch.tensor([[4.0, 4.0, 40.0, 50.0]]), torch.tensor([3])
     mask = np.zeros((1, 64, 64), np.uint8)
@@ -68,7 +68,7 @@ def numbers_in(losses):
 
 
 FLOAT32, BFLOAT16 = {torch.float32}, {torch.bfloat16}
-# By config: parts of the detector, and what they compute in where the backbone computes in bfloat16.
+# By config: modules of the detector, and the dtype of their inputs if the backbone runs in bfloat16.
 PARTS = {
     'faster_rcnn_gcvit_t_boxonly': {
         **{f'roi_head.bbox_roi_extractor.roi_layers.{level}': FLOAT32 for level in range(4)},
@@ -83,7 +83,7 @@ PARTS = {
 
 
 @pytest.mark.parametrize('name', PARTS)
-def test_mmcvs_operators_get_float32_in_mixed_precision(name, truth):
+def test_mmcv_operators_get_float32_in_mixed_precision(name, data_samples):
     model, seen = small_detector(name), {}
     parts = ['backbone.stages.0.blocks.0.mlp.fc2', *PARTS[name]]
     for part in parts:
@@ -94,18 +94,18 @@ def test_mmcvs_operators_get_float32_in_mixed_precision(name, truth):
 
         model.get_submodule(part).register_forward_pre_hook(note, with_kwargs=True)
     with torch.autocast('cpu', torch.bfloat16):
-        losses = model.loss(torch.randn(1, 3, 64, 64), truth)
+        losses = model.loss(torch.randn(1, 3, 64, 64), data_samples)
         if 'rcnn' in name:
             predictions = model.rpn_head([torch.randn(1, 256, 8, 8)])
             assert {levels[0].dtype for levels in predictions} == FLOAT32
     assert numbers_in(losses).isfinite().all()
-    # A level without objects gets no boxes.
+    # Levels without RoIs are not called.
     assert seen.pop(parts[0]) == BFLOAT16
     assert seen
     assert all(dtypes == PARTS[name][part] for part, dtypes in seen.items())
 
 
-def test_every_detector_of_two_stages_has_these_parts():
+def test_every_two_stage_detector_uses_the_float32_modules():
     for path in (p for name in ('*rcnn*', 'cascade*', 'custom_coco*') for p in ROOT.glob(f'configs/{name}.py')):
         model = Config.fromfile(path).model
         extractors = [model.roi_head.get(f'{kind}_roi_extractor') for kind in ('bbox', 'mask')]
@@ -120,7 +120,7 @@ class Views(BaseTTAModel):
 
 @pytest.mark.parametrize('loop', ['val', 'test'])
 @pytest.mark.parametrize('wrap', [lambda model: model, nn.Sequential, Views], ids=['bare', 'wrapped', 'views'])
-def test_predictions_that_are_not_finite_are_left_out_while_the_loop_lasts(wrap, loop, monkeypatch):
+def test_nonfinite_predictions_are_dropped_during_the_loop(wrap, loop, monkeypatch):
     def sample_of(boxes, scores):
         sample = DetDataSample(metainfo={'img_path': 'x.jpg'})
         labels = torch.arange(len(boxes))
@@ -139,12 +139,12 @@ def test_predictions_that_are_not_finite_are_left_out_while_the_loop_lasts(wrap,
     getattr(hook, f'after_{loop}')(runner)
     left = sample_of([[NAN] * 4], [0.5])
     detector([left])
-    assert len(left.pred_instances) == 1, 'after the loop it looks no more'
+    assert len(left.pred_instances) == 1, 'the forward hooks are removed after the loop'
 
 
 @pytest.mark.parametrize('part', ['bboxes', 'scores'])
 @pytest.mark.parametrize('value', [None, NAN, INF, -INF, 3e38])
-def test_predictions_that_are_not_finite_are_matched_to_anything_and_others_as_by_mmdet(value, part):
+def test_assigner_accepts_nonfinite_predictions_and_otherwise_equals_mmdets(value, part):
     init_default_scope('mmdet')
     costs = Config.fromfile(ROOT / 'configs' / 'dino_gcvit_t_12e.py').model.train_cfg.assigner
     objects = InstanceData(bboxes=torch.tensor([[1.0, 2, 30, 40], [30, 10, 60, 60]]), labels=torch.tensor([3, 0]))
@@ -159,28 +159,28 @@ def test_predictions_that_are_not_finite_are_matched_to_anything_and_others_as_b
 
 
 @pytest.mark.parametrize('name', ['faster_rcnn_gcvit_t_boxonly', 'dino_gcvit_t_12e', MASK2FORMER, RTMDET])
-def test_an_image_that_is_not_finite_shows_in_the_losses_and_in_no_error(truth, name):
+def test_nonfinite_image_gives_nonfinite_losses_without_an_error(data_samples, name):
     model = small_detector(name)
     for value in (NAN, INF, 1e38):
         image = torch.randn(1, 3, 64, 64)
         image[0, 1, 20, 30] = value
-        assert not numbers_in(model.loss(image, deepcopy(truth))).isfinite().all(), value
+        assert not numbers_in(model.loss(image, deepcopy(data_samples))).isfinite().all(), value
 
 
-# By name: width and height of the file, those that the annotations give, the orientation in EXIF, whether a box of
-# 60 px at (100, 100) is in the image.
-ODD = {
-    'turned, annotated as stored': ((320, 240), (320, 240), 6, True),
-    'turned, annotated as shown': ((320, 240), (240, 320), 8, True),
+# By name: (width, height) of the file, (width, height) in the annotations, EXIF orientation, and whether a box of 60 px
+# at (100, 100) is inside the image.
+IMAGES = {
+    'rotated, annotated as stored': ((320, 240), (320, 240), 6, True),
+    'rotated, annotated as shown': ((320, 240), (240, 320), 8, True),
     'one row': ((320, 1), (320, 240), 1, False),
     'half as large': ((160, 80), (320, 240), 1, False),
 }
 
 
-@pytest.mark.parametrize('odd', ODD)
-def test_boxes_without_an_area_are_dropped_and_others_kept(odd, tmp_path):
-    """Of boxes outside of the image, which clipping leaves without an area, losses are not finite."""
-    size, (width, height), orientation, is_kept = ODD[odd]
+@pytest.mark.parametrize('name', IMAGES)
+def test_boxes_without_area_are_dropped_and_others_kept(name, tmp_path):
+    """Clipping leaves boxes outside of the image without area, and their losses are not finite."""
+    size, (width, height), orientation, is_kept = IMAGES[name]
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.new('RGB', size).save(tmp_path / '0.jpg', exif=exif)
@@ -204,7 +204,7 @@ def test_boxes_without_an_area_are_dropped_and_others_kept(odd, tmp_path):
 
 @pytest.mark.parametrize('orientation', [6, 8, 5, 1])
 @pytest.mark.parametrize('annotated', [(60, 40), (40, 60), (61, 40), None], ids=str)
-def test_an_image_is_turned_unless_its_annotations_have_the_size_as_stored(annotated, orientation, tmp_path):
+def test_exif_rotation_is_applied_unless_annotations_have_the_stored_size(annotated, orientation, tmp_path):
     pixels, exif, path = np.zeros((40, 60, 3), np.uint8), Image.Exif(), tmp_path / 'x.png'
     pixels[:, :30], exif[0x0112] = 255, orientation
     Image.fromarray(pixels).save(path, exif=exif)
@@ -217,34 +217,34 @@ def test_an_image_is_turned_unless_its_annotations_have_the_size_as_stored(annot
 
 
 class TestDINO:
-    """DINO has the weights of mmdet 3.3.0's, on either distribution, and computes what that computes with them.
+    """DINO has the same weights and outputs as mmdet 3.3.0's, with both distributions of mmdet.
 
-    tests/data/dino_r50_mmdet.txt has names and shapes of all but the backbone's weights of mmdet 3.3.0's
-    dino-4scale_r50_8xb2-12e_coco, dino_decoder_mmdet.npy what ``decoded('mmdet.DINO')`` is there, on torch 2.1.
+    tests/data/dino_r50_mmdet.txt has names and shapes of the weights of mmdet 3.3.0's dino-4scale_r50_8xb2-12e_coco,
+    without the backbone's. dino_decoder_mmdet.npy is ``decode('mmdet.DINO')`` with mmdet 3.3.0 and torch 2.1.
     """
 
     CONFIGS = sorted({*ROOT.glob('configs/dino_*.py'), *ROOT.glob('configs/baselines/dino_*.py')})
 
     @pytest.mark.parametrize('config', CONFIGS, ids=lambda path: path.stem)
-    def test_on_resnet_50_has_the_weights_of_mmdets(self, config):
+    def test_with_resnet_50_has_the_state_dict_of_mmdet(self, config):
         init_default_scope('mmdet')
         settings = Config.fromfile(config).model
         settings.backbone = {'type': 'ResNet', 'depth': 50}
         settings.neck.in_channels = [512, 1024, 2048]
         with torch.device('meta'):
             model = MODELS.build(settings)
-        found = [
+        lines = [
             f'{name} {tuple(x.shape)}' for name, x in model.state_dict().items() if not name.startswith('backbone')
         ]
-        assert found == (DATA / 'dino_r50_mmdet.txt').read_text().splitlines()
+        assert lines == (DATA / 'dino_r50_mmdet.txt').read_text().splitlines()
         assert sum(parameter.numel() for parameter in model.parameters()) == 47_702_412
 
     @torch.no_grad()
-    def decoded(self, kind):
-        """Queries (2, 1, 6, 256) behind two layers of a decoder; NumPy draws weights and inputs alike everywhere."""
+    def decode(self, model_type):
+        """Return queries (2, 1, 6, 256) of a decoder with two layers; NumPy makes weights and inputs reproducible."""
         init_default_scope('mmdet')
         settings = Config.fromfile(ROOT / 'configs' / 'dino_gcvit_t_12e.py').model
-        settings.type, settings.backbone, settings.neck = kind, {'type': 'ResNet', 'depth': 18}, None
+        settings.type, settings.backbone, settings.neck = model_type, {'type': 'ResNet', 'depth': 18}, None
         settings.decoder.num_layers = 2
         settings.decoder.layer_cfg.ffn_cfg.feedforward_channels = 8
         decoder = MODELS.build(settings).decoder.eval()
@@ -264,13 +264,16 @@ class TestDINO:
             reg_branches=[lambda queries: queries[..., :4]] * 2,
         )[0]
 
-    def test_computes_what_mmdets_computes(self):
+    def test_decoder_equals_mmdets(self):
         expected = torch.from_numpy(np.load(DATA / 'dino_decoder_mmdet.npy'))
-        torch.testing.assert_close(self.decoded('mmgcvit.DINO'), expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(self.decode('mmgcvit.DINO'), expected, rtol=0, atol=1e-6)
 
     @pytest.mark.parametrize('channels', [256, 128])
-    def test_positional_queries_are_mmdets_where_more_frequencies_are_encoded(self, channels):
-        """To the bit: 10000 ** (2k / 128) is 10000 ** (4k / 256). C / 2 features are encoded in mmdet 3.3.0, or C."""
+    def test_positional_queries_equal_mmdets_for_wider_encodings(self, channels):
+        """Outputs are bit-identical, since 10000 ** (2k / 128) is 10000 ** (4k / 256).
+
+        mmdet 3.3.0 encodes a coordinate with C / 2 features, the fork with C.
+        """
         boxes, head, mmdets = torch.rand(2, 5, 4), RefPointHead(channels), MLP(2 * channels, channels, channels, 2)
         mmdets.load_state_dict(head.state_dict())
         for features in (channels // 2, channels):

@@ -1,4 +1,4 @@
-"""A GPU is used or refused, never lost; operators that do not fit torch or the GPU are refused by name."""
+"""GPUs that torch cannot use raise errors, as do compiled operators that do not match torch or the GPU."""
 
 import os
 import sys
@@ -10,14 +10,14 @@ from mmengine.config import Config
 
 from mmgcvit import device as machine
 from mmgcvit.commands.main import run_command
-from mmgcvit.device import check_gpus, find_gpus, is_hidden, use_device
+from mmgcvit.device import are_gpus_hidden, check_gpus, find_gpus, use_device
 from mmgcvit.errors import UserError
 from mmgcvit.ops.compiled import check_operators, check_operators_load
 
 
 @pytest.fixture
 def no_gpu(monkeypatch, tmp_path):
-    """A machine where torch cannot use a GPU, with a driver's folder that tells of none."""
+    """Simulate a machine where torch cannot use a GPU and /dev has none; return its device folder."""
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
 
     def init():
@@ -25,14 +25,14 @@ def no_gpu(monkeypatch, tmp_path):
 
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     monkeypatch.setattr(torch.cuda, 'init', init)
-    monkeypatch.setattr(machine, 'DEVICES', tmp_path)
+    monkeypatch.setattr(machine, 'DEVICE_FOLDER', tmp_path)
     monkeypatch.setenv('PATH', str(tmp_path))
     (tmp_path / 'nvidia-caps').mkdir()
     (tmp_path / 'nvidiactl').touch()
     return tmp_path
 
 
-def test_device_files_and_nvidia_smi_tell_of_gpus(no_gpu):
+def test_gpus_are_found_by_device_files_or_nvidia_smi(no_gpu):
     assert find_gpus() == []
     check_gpus()
     lister = no_gpu / 'nvidia-smi'
@@ -43,7 +43,7 @@ def test_device_files_and_nvidia_smi_tell_of_gpus(no_gpu):
     assert find_gpus() == [str(no_gpu / 'nvidia0')]
 
 
-def test_a_gpu_that_torch_cannot_use_is_refused_with_torchs_reason_unless_it_is_hidden(no_gpu, monkeypatch):
+def test_unusable_gpu_raises_torchs_error_unless_hidden(no_gpu, monkeypatch):
     (no_gpu / 'nvidia0').touch()
     with pytest.raises(
         UserError, match=r'nvidia0\), but torch .* cannot use it: "The NVIDIA .* too old \(found'
@@ -52,18 +52,18 @@ def test_a_gpu_that_torch_cannot_use_is_refused_with_torchs_reason_unless_it_is_
     assert 'CUDA_VISIBLE_DEVICES=-1' in str(said.value)
     for value in ('-1', '', ' ', '-1,0', 'NoDevFiles'):
         monkeypatch.setenv('CUDA_VISIBLE_DEVICES', value)
-        assert is_hidden()
+        assert are_gpus_hidden()
         check_gpus()
     for value in ('0', '0,-1'):
         monkeypatch.setenv('CUDA_VISIBLE_DEVICES', value)
-        assert not is_hidden()
+        assert not are_gpus_hidden()
 
 
 COMMANDS = {'train': ['tests/data/configs/classify.py'], 'test': ['configs/demo/gcvit_digits_cls.py']}
 
 
 @pytest.mark.parametrize('command', COMMANDS)
-def test_a_command_refuses_before_anything_else_and_takes_the_option_for_the_cpu(command, no_gpu, monkeypatch):
+def test_command_rejects_unusable_gpu_first_and_accepts_device_cpu(command, no_gpu, monkeypatch):
     (no_gpu / 'nvidia0').touch()
     monkeypatch.setattr(sys, 'argv', [])
     with pytest.raises(SystemExit, match=r'There is a GPU here \(.*cannot use it'):
@@ -76,7 +76,7 @@ def test_a_command_refuses_before_anything_else_and_takes_the_option_for_the_cpu
         run_command(command, [*COMMANDS[command], '--device', 'cuda'])
 
 
-def test_the_named_gpu_becomes_torchs_current_one_and_one_that_is_not_there_is_refused(monkeypatch):
+def test_named_gpu_becomes_torchs_current_device_and_missing_gpu_is_rejected(monkeypatch):
     chosen = []
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
@@ -94,9 +94,7 @@ def test_the_named_gpu_becomes_torchs_current_one_and_one_that_is_not_there_is_r
     ('gpu', 'compiled', 'scope'),
     [(True, True, 'mmseg'), (True, False, 'mmdet'), (False, True, 'mmdet'), (True, True, 'mmdet')],
 )
-def test_operators_compiled_without_cuda_are_refused_where_a_detector_needs_them_on_a_gpu(
-    gpu, compiled, scope, monkeypatch
-):
+def test_operators_compiled_without_cuda_are_rejected_for_detectors_on_a_gpu(gpu, compiled, scope, monkeypatch):
     monkeypatch.setattr('mmcv.ops.get_compiling_cuda_version', lambda: 'not available')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
     monkeypatch.setattr('mmgcvit.ops.compiled.are_compiled', lambda: compiled)
@@ -105,7 +103,7 @@ def test_operators_compiled_without_cuda_are_refused_where_a_detector_needs_them
         check_operators(Config({'default_scope': scope}))
 
 
-def test_operators_compiled_for_another_torch_are_said_to_be(monkeypatch):
+def test_operators_compiled_with_another_torch_raise_an_error(monkeypatch):
     def import_module(name):
         raise ImportError('_ext.so: undefined symbol: _ZN3c10')
 

@@ -1,4 +1,4 @@
-"""Files and folders are there whole or not at all, and nothing is removed that another tool or a user has made."""
+"""Files and folders are written atomically, and files of users and of other tools are kept."""
 
 from contextlib import suppress
 
@@ -17,33 +17,33 @@ from mmgcvit.files import (
 )
 
 
-def test_a_file_is_there_whole_or_as_it_was(tmp_path):
+def test_atomic_write_replaces_a_file_or_leaves_it_unchanged(tmp_path):
     path = tmp_path / 'folder' / 'file'
     for flush in (True, False):
         with atomic_write(path, flush) as unfinished:
             unfinished.write_text(f'{flush}')
         assert path.read_text() == f'{flush}'
 
-    def interrupted(error):
+    def interrupt(error):
         with atomic_write(path) as unfinished:
             unfinished.write_text('half')
             raise error
 
     for error in (KeyboardInterrupt, OSError):
         with pytest.raises(error):
-            interrupted(error)
-        assert [each.name for each in path.parent.iterdir()] == ['file']
+            interrupt(error)
+        assert [child.name for child in path.parent.iterdir()] == ['file']
         assert path.read_text() == 'False'
 
 
-def test_pictures_are_written_as_their_names_say(tmp_path):
+def test_images_are_written_in_the_format_of_their_suffix(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
     assert (cv2.imread(str(write_image(tmp_path / 'a.png', pixels))) == pixels).all()
     deep = pixels[..., 0].astype(np.uint16) * 257
     assert (cv2.imread(str(write_image(tmp_path / 'b.png', deep)), cv2.IMREAD_UNCHANGED) == deep).all()
 
 
-def test_what_cannot_be_written_is_said_before_anything_is_computed(tmp_path):
+def test_unwritable_folder_is_rejected_early(tmp_path):
     check_writable(tmp_path / 'new' / 'folder', '--out-dir')
     assert not list(tmp_path.iterdir())
     (tmp_path / 'file').touch()
@@ -56,7 +56,7 @@ def make(out):
         (folder / 'picture.jpg').touch()
 
 
-def test_a_folder_is_up_to_date_with_the_options_that_made_it(tmp_path):
+def test_folder_is_up_to_date_only_with_its_own_options(tmp_path):
     for options, answer in (({'size': 3}, True), ({'size': 4}, False)):
         make(tmp_path / 'site')
         assert is_up_to_date(tmp_path / 'site', 'options.json', options) == answer
@@ -68,7 +68,7 @@ def test_a_folder_is_up_to_date_with_the_options_that_made_it(tmp_path):
         is_up_to_date(tmp_path / 'photos', 'options.json', {})
 
 
-def test_a_folder_that_is_interrupted_leaves_what_was_there(tmp_path):
+def test_interrupted_atomic_folder_keeps_the_old_folder(tmp_path):
     make(tmp_path / 'site')
     with suppress(OSError), atomic_folder(tmp_path / 'site', 'options.json', {}) as folder:
         (folder / 'more.jpg').touch()
@@ -77,7 +77,7 @@ def test_a_folder_that_is_interrupted_leaves_what_was_there(tmp_path):
     assert (tmp_path / 'site' / 'picture.jpg').is_file()
 
 
-def test_a_name_is_counted_up_until_nothing_is_there(tmp_path):
+def test_free_path_gets_the_next_number(tmp_path):
     for path, names in (('out', ('out', 'out2', 'out3')), ('drawn.png', ('drawn.png', 'drawn2.png', 'drawn3.png'))):
         for name in names:
             free = find_free_path(tmp_path / path)

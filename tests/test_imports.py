@@ -1,6 +1,6 @@
-"""Imports run one way: each subpackage imports only those before it, backbone -> stage -> attention -> layers -> torch.
+"""Imports have one direction: each subpackage imports only lower ones, as backbone -> stage -> attention -> layers.
 
-Read from the source, not by importing.
+Imports are read from the source code.
 """
 
 import ast
@@ -11,13 +11,13 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / 'mmgcvit'
 
-# Subpackages and single files from the bottom up; each imports only what stands before it.
+# Subpackages and modules from bottom to top; each imports only those listed before it.
 SUBPACKAGES = [
-    *('version', 'errors', 'files', 'registry', 'on_demand', 'ops', 'config', 'device'),
+    *('version', 'errors', 'files', 'registry', 'lazy_imports', 'ops', 'config', 'device'),
     *('mmengine_utils', 'detection', 'checkpoints', 'models', 'datasets', 'engine'),
     *('inference', 'visualization', 'export', 'web', 'integrations', 'experiments', 'commands', '__init__', '__main__'),
 ]
-# What networks and what must be copied stand on, beside the standard library.
+# Libraries that these subpackages and modules may import, besides the standard library.
 LIBRARIES = {
     'version': set(),
     'errors': set(),
@@ -37,8 +37,8 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 NETWORKS = sorted({path.parent.name for path in (PACKAGE / 'models').glob('*/__init__.py')} - {'layers', 'ablations'})
 
 
-def imports_of(file):
-    """What a file imports, as dotted names; those of the package begin with 'mmgcvit'."""
+def list_imports(file):
+    """Yield the dotted names that a file imports; those of this package start with 'mmgcvit'."""
     package = ('mmgcvit', *file.relative_to(PACKAGE).parent.parts)
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -52,69 +52,70 @@ def imports_of(file):
                 yield '.'.join(module)
 
 
-def place_of(file):
-    """The folder or file of the package that a file belongs to."""
+def find_subpackage(file):
+    """Return the subpackage, or top-level module, that a file belongs to."""
     return file.relative_to(PACKAGE).with_suffix('').parts[0]
 
 
-def test_a_room_imports_only_rooms_below_it():
+def test_subpackage_imports_only_subpackages_below_it():
     wrong = [
         f'{file.relative_to(PACKAGE)} imports {name}'
         for file in FILES
-        for name in imports_of(file)
-        if name.split('.')[0] == 'mmgcvit' and SUBPACKAGES.index(name.split('.')[1]) > SUBPACKAGES.index(place_of(file))
+        for name in list_imports(file)
+        if name.split('.')[0] == 'mmgcvit'
+        and SUBPACKAGES.index(name.split('.')[1]) > SUBPACKAGES.index(find_subpackage(file))
     ]
     assert not wrong
 
 
-def test_networks_and_checkpoints_import_few_libraries():
+def test_models_and_checkpoints_import_only_allowed_libraries():
     wrong = [
         f'{file.relative_to(PACKAGE)} imports {name}'
         for file in FILES
-        for name in imports_of(file)
-        if place_of(file) in LIBRARIES
-        and name.split('.')[0] not in {'mmgcvit', *sys.stdlib_module_names, *LIBRARIES[place_of(file)]}
+        for name in list_imports(file)
+        if find_subpackage(file) in LIBRARIES
+        and name.split('.')[0] not in {'mmgcvit', *sys.stdlib_module_names, *LIBRARIES[find_subpackage(file)]}
     ]
     assert not wrong
 
 
 @pytest.mark.parametrize('folder', FILES_DOWNWARD)
-def test_a_file_of_a_network_imports_only_files_below_it(folder):
+def test_file_of_a_network_imports_only_files_below_it(folder):
     order = FILES_DOWNWARD[folder]
     for file in (PACKAGE / 'models' / folder).glob('*.py'):
-        for name in imports_of(file):
+        for name in list_imports(file):
             place = f'mmgcvit.models.{folder}.'
             if name.startswith(place):
                 below = name.removeprefix(place).split('.')[0]
                 assert order.index(file.stem) < order.index(below), f'{file.stem} must not import {below}'
 
 
-def test_layers_know_no_network_and_networks_not_each_other():
+def test_layers_import_no_network_and_networks_do_not_import_each_other():
     for folder in ('layers', *NETWORKS):
         others = {*NETWORKS, 'ablations'} - {folder}
         for file in (PACKAGE / 'models' / folder).glob('*.py'):
-            for name in imports_of(file):
+            for name in list_imports(file):
                 assert not name.startswith(tuple(f'mmgcvit.models.{other}' for other in others)), file
 
 
-def test_every_subpackage_says_what_lives_there_what_may_import_it_and_where_to_begin():
+def test_every_subpackage_has_a_docstring():
     folders = {file.parent for file in FILES if file.name == '__init__.py' and file.parent.parent == PACKAGE}
     assert {folder.name for folder in folders} | {path.stem for path in PACKAGE.glob('*.py')} == set(SUBPACKAGES)
     for folder in folders:
         assert len(ast.get_docstring(ast.parse((folder / '__init__.py').read_text()))) > 100, folder
 
 
-def test_only_a_networks_layouts_know_checkpoints():
-    """So that a network's own files need nothing but layers."""
+def test_only_key_mappings_of_a_network_import_checkpoints():
+    """A network's other files then need only layers."""
     for folder in NETWORKS:
         for file in sorted((PACKAGE / 'models' / folder).glob('*.py')):
-            knows = any(name.startswith('mmgcvit.checkpoints') for name in imports_of(file))
-            assert knows == (file.stem == 'key_mappings')
+            imports_checkpoints = any(name.startswith('mmgcvit.checkpoints') for name in list_imports(file))
+            assert imports_checkpoints == (file.stem == 'key_mappings')
 
 
-def test_a_third_network_is_its_folder_and_one_registration():
-    """Outside of ``models`` and of the package's front, no file imports a network."""
+def test_only_models_and_the_top_level_import_networks():
+    """A new network then needs only its folder, its registration and its name in the package's __init__."""
     for file in FILES:
-        if place_of(file) not in ('models', '__init__'):
+        if find_subpackage(file) not in ('models', '__init__'):
             networks = tuple(f'mmgcvit.models.{network}' for network in (*NETWORKS, 'ablations'))
-            assert not any(name.startswith(networks) for name in imports_of(file)), file
+            assert not any(name.startswith(networks) for name in list_imports(file)), file

@@ -1,4 +1,4 @@
-"""Installing the package leaves torch and OpenMMLab packages as they are; versions are pinned in one place."""
+"""The package requires neither torch nor OpenMMLab packages, pins versions in one place, and has the files for mim."""
 
 import re
 import shutil
@@ -23,19 +23,19 @@ ROOT = Path(__file__).parent.parent
 HEAVY = re.compile(r'(onedl-)?(torch|torchvision|mm\w+)\b')
 
 
-def test_a_plain_install_requires_neither_torch_nor_hosts():
+def test_plain_install_requires_neither_torch_nor_openmmlab_packages():
     plain = [requirement for requirement in requires('mmgcvit') if 'extra ==' not in requirement]
     assert plain
     assert not [requirement for requirement in plain if HEAVY.match(requirement)]
 
 
-def test_extras_that_messages_name_are_there():
+def test_extras_named_in_messages_exist():
     extras = re.findall(r'\[(\w+)\]', ' '.join(PIP_PACKAGES.values()))
     assert {*extras} <= {*metadata('mmgcvit').get_all('Provides-Extra')}
 
 
-def test_the_pinned_torch_is_the_plain_build():
-    """torchvision does not import beside a build with a local version, which == would accept."""
+def test_pinned_torch_has_no_local_version():
+    """torchvision cannot be imported with a torch build of another local version, which == would accept."""
     assert re.search(r'^torch===\d', (ROOT / 'pins.txt').read_text(), re.MULTILINE)
 
 
@@ -50,14 +50,14 @@ def test_versions_are_pinned_in_one_place():
 
 
 @pytest.mark.parametrize(('name', 'message'), [('mmcv', r'mmcv 99\.0 or later; installed is'), ('mmnothing', '99')])
-def test_a_missing_or_too_old_package_is_named_with_the_version_needed(name, message, monkeypatch):
+def test_missing_or_old_package_is_named_with_the_required_version(name, message, monkeypatch):
     monkeypatch.setitem(requirements.MINIMUM_VERSIONS, name, '99.0')
     with pytest.raises(ImportError, match=message):
         requirements.check_requirements()
 
 
-def test_everything_that_the_tests_need_is_in_the_repository():
-    """An ignored file is there where it was made, and missing in every clone."""
+def test_all_test_files_are_tracked_by_git():
+    """A file that git ignores would be missing in other clones."""
     tracked = subprocess.run(['git', 'ls-files', 'tests'], cwd=ROOT, capture_output=True, text=True)
     if tracked.returncode:
         pytest.skip('not a git checkout')
@@ -67,7 +67,7 @@ def test_everything_that_the_tests_need_is_in_the_repository():
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory):
-    """Built as pip does by default, from a copy: building leaves folders behind."""
+    """Build a wheel with pip, from a copy, because building leaves folders behind."""
     source, out = tmp_path_factory.mktemp('copy') / 'source', tmp_path_factory.mktemp('out')
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns('.*', 'data', 'work_dirs', 'build', '*.egg-info'))
     command = [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '-w', str(out), str(source)]
@@ -78,7 +78,7 @@ def wheel(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_wheel_carries_configs_tools_and_the_list_of_models_for_mim(wheel):
+def test_wheel_has_configs_tools_and_model_index_for_mim(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     carried = ['model-index.yml', 'configs/cascade_gcvit_b.py', 'configs/_base_/runtime_det.py', 'tools/train.py']
     carried.append('configs/demo/gcvit_digits_cls.py')
@@ -86,8 +86,8 @@ def test_a_wheel_carries_configs_tools_and_the_list_of_models_for_mim(wheel):
     assert not [name for name in names if '/installation/' in name or name.endswith('.pth')]
 
 
-def test_an_installation_has_for_mim_what_it_looks_for():
-    """mim takes the folder of the package beside its metadata, in an editable install too."""
+def test_installation_has_the_files_that_mim_reads():
+    """mim uses the package folder in site-packages, in an editable install too."""
     mim = Path(sysconfig.get_path('purelib')) / 'mmgcvit' / '.mim'
     assert (mim / 'tools' / 'train.py').is_file()
     assert (mim / 'model-index.yml').is_file()
@@ -95,13 +95,13 @@ def test_an_installation_has_for_mim_what_it_looks_for():
     assert cfg.model == Config.fromfile(ROOT / 'configs' / 'cascade_gcvit_b.py').model
 
 
-def test_the_version_stands_in_one_place_and_the_papers_about_it_agree():
+def test_version_agrees_with_citation_and_changelog():
     citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
     newest = re.search(r'^## (\S+)', (ROOT / 'CHANGELOG.md').read_text(), re.MULTILINE)
     assert version('mmgcvit') == mmgcvit.__version__ == citation['version'] == newest[1]
 
 
-def test_the_workflow_runs_what_the_readme_says():
+def test_workflow_runs_the_commands_of_the_readme():
     workflow = yaml.safe_load((ROOT / '.github' / 'workflows' / 'tests.yml').read_text())
     commands = {step['run'] for job in workflow['jobs'].values() for step in job['steps'] if 'run' in step}
     readme = (ROOT / 'README.md').read_text()

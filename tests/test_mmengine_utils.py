@@ -1,9 +1,9 @@
-"""What mmengine's runners give."""
+"""Helpers for mmengine's batches find images with NaN or infinite pixels."""
 
 import torch
 from mmengine.structures import BaseDataElement
 
-from mmgcvit.mmengine_utils import find_suspects
+from mmgcvit.mmengine_utils import find_suspect_images
 
 
 def batch_of(*pixels, **more):
@@ -11,15 +11,15 @@ def batch_of(*pixels, **more):
     return {'inputs': [torch.tensor(values) for values in pixels], 'data_samples': samples, **more}
 
 
-def test_images_of_a_batch_are_named_and_those_that_are_not_finite_are_the_suspects():
+def test_suspect_images_have_nan_or_infinite_pixels_or_are_all_images():
     batch = batch_of([0.0, 1.0], [float('nan'), 1.0], [0.0, float('-inf')])
     for inputs in (batch['inputs'], torch.stack(batch['inputs'])):
-        assert find_suspects({**batch, 'inputs': inputs}) == ['1.jpg', '2.jpg']
-    assert find_suspects(batch_of([0, 255], [3, 4])) == ['0.jpg', '1.jpg'], 'where all are finite all are'
-    assert find_suspects({'data_samples': batch['data_samples'][:2]}) == ['0.jpg', '1.jpg'], (
-        'where there are no pixels too'
+        assert find_suspect_images({**batch, 'inputs': inputs}) == ['1.jpg', '2.jpg']
+    assert find_suspect_images(batch_of([0, 255], [3, 4])) == ['0.jpg', '1.jpg'], 'all images if all are finite'
+    assert find_suspect_images({'data_samples': batch['data_samples'][:2]}) == ['0.jpg', '1.jpg'], (
+        'all images if there are no pixels'
     )
     unnamed = [BaseDataElement(metainfo=info) for info in ({'sample_idx': 7}, {'img_path': None, 'sample_idx': 8})]
-    assert find_suspects({'data_samples': unnamed}) == ['index 7', 'index 8']
+    assert find_suspect_images({'data_samples': unnamed}) == ['index 7', 'index 8']
     for other in (None, [], torch.ones(2), {}, {'data_samples': None}, {'data_samples': {'a': []}}):
-        assert find_suspects(other) == []
+        assert find_suspect_images(other) == []

@@ -1,4 +1,4 @@
-"""Registries of every OpenMMLab package find the classes of this one without importing it first."""
+"""Registries of every OpenMMLab package find this package's classes, even if it was not imported."""
 
 import sys
 from importlib import import_module
@@ -28,8 +28,8 @@ REGISTERED = {
 }
 
 
-# Runs each piece of code in a process forked from one that has imported torch and mmengine, no other host and nothing
-# of this package.
+# Run each code string in a process forked from one that has imported torch and mmengine, but no other OpenMMLab package
+# and nothing of this package.
 FORKED = """
 import os, sys
 import mmengine.runner
@@ -42,54 +42,54 @@ for code in sys.argv[1:]:
 """
 
 
-def printed_by(*codes, **options):
-    """The last line that each piece of code prints."""
+def run_forked(*codes, **options):
+    """Return the last line that each code string prints."""
     ended = run([sys.executable, '-c', FORKED, *(f'{code}; print("end")' for code in codes)], **options)
-    said = [part.splitlines()[-1] for part in ended.stdout.split('\nend\n')[:-1]]
-    assert len(said) == len(codes), ended.stderr
-    return said
+    last_lines = [output.splitlines()[-1] for output in ended.stdout.split('\nend\n')[:-1]]
+    assert len(last_lines) == len(codes), ended.stderr
+    return last_lines
 
 
-def test_the_backbones_build_in_every_scope():
+def test_backbones_build_in_every_scope():
     for scope in SCOPES:
         models = import_module(f'{scope}.registry').MODELS
         for network, arch in BACKBONES.items():
             assert type(models.build({'type': f'mmgcvit.{network.__name__}', 'arch': arch})) is network, scope
 
 
-# What a process does that has only begun: one way round or the other, by a config's custom_imports or without.
-BEGINNINGS = {
+# First imports of a process, by scope: mmgcvit before or after the OpenMMLab package, or only by custom_imports.
+FIRST_IMPORTS = {
     'mmengine.registry': '',
     'mmdet.registry': 'import mmgcvit; import mmdet.registry',
     'mmseg.registry': 'from mmgcvit import GCViT; import mmseg.registry',
     'mmpretrain.registry': 'import mmengine.runner, mmpretrain.registry; Config.fromfile("config.py")',
 }
-FOUND = """
+LOOKUP = """
 from importlib import import_module
 import mmengine.registry
 from mmengine.config import Config
-{beginning}
+{first_import}
 scope = import_module({scope!r})
 missing = []
 for registry, names in {names}:
-    # One that the host has not is mmengine's.
+    # A package without this registry uses mmengine's.
     registry = getattr(scope, registry, getattr(mmengine.registry, registry))
     missing += [name for name in names if registry.get('mmgcvit.' + name) is None]
 print(missing, type(scope.MODELS.build(dict(type='mmgcvit.GCViT', arch='xxtiny'))).__name__)"""
 
 
 @pytest.mark.long
-def test_what_the_package_registers_is_found_in_every_scope_of_a_fresh_process(tmp_path):
+def test_registered_classes_are_found_in_every_scope_of_a_fresh_process(tmp_path):
     (tmp_path / 'config.py').write_text("custom_imports = dict(imports=['mmgcvit'], allow_failed_imports=False)")
     names = [*REGISTERED.items()]
-    codes = [FOUND.format(beginning=beginning, scope=scope, names=names) for scope, beginning in BEGINNINGS.items()]
-    assert printed_by(*codes, cwd=tmp_path) == ['[] GCViT'] * len(codes)
+    codes = [LOOKUP.format(first_import=line, scope=scope, names=names) for scope, line in FIRST_IMPORTS.items()]
+    assert run_forked(*codes, cwd=tmp_path) == ['[] GCViT'] * len(codes)
 
 
 @pytest.mark.slow
-def test_the_networks_are_known_to_what_asks_for_all_of_them_in_a_fresh_process():
-    """In one order, whichever is imported first."""
-    mappings, order = printed_by(
+def test_networks_are_listed_in_a_fixed_order_in_a_fresh_process():
+    """The order does not depend on which network is imported first."""
+    mappings, order = run_forked(
         'from mmgcvit.checkpoints.weights import list_key_mappings; print({x.network for x in list_key_mappings()})',
         'from mmgcvit import LSA; from mmgcvit.registry import list_networks; print([*list_networks()][:2])',
     )
@@ -98,7 +98,7 @@ def test_the_networks_are_known_to_what_asks_for_all_of_them_in_a_fresh_process(
 
 
 @pytest.mark.slow
-def test_importing_the_package_imports_nothing_that_it_does_not_need_yet_and_warns_of_nothing():
+def test_importing_the_package_is_lazy_and_emits_no_warnings():
     code = 'import sys, mmgcvit; before = set(sys.modules); print({"GCViT", "load"} <= {*dir(mmgcvit)})'
     code += f'; print(sorted(before.intersection({HEAVY}))); from mmgcvit import LSA, GCViT'
     code += f'; print(sorted(set(sys.modules).intersection({NEEDED_BY_NO_BACKBONE})))'
@@ -109,10 +109,9 @@ def test_importing_the_package_imports_nothing_that_it_does_not_need_yet_and_war
 
 
 @pytest.mark.slow
-def test_a_missing_package_is_named_where_it_is_needed():
-    """By Python, and by a command."""
+def test_missing_mmengine_is_reported_by_import_and_by_command():
     sentence = 'mmgcvit needs mmengine 0.10.0 or later, which is missing: '
-    sentence += "pip install 'mmgcvit[hosts]', or see docs/installation.md"
+    sentence += "pip install 'mmgcvit[openmmlab]', or see docs/installation.md"
     hide = 'import sys; sys.modules["mmengine"] = None; import mmgcvit'
     ended = run([sys.executable, '-c', f'{hide}; from mmgcvit import GCViT'])
     assert ended.stderr.splitlines()[-1].endswith(f'RequirementsError: {sentence}')

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Try a config on several GPUs before a long run, with one image a GPU: training in mixed precision (where there is a GPU),
-# a checkpoint, training resumed from it, a test by all processes; on a miniature of COCO, ADE20K or ImageNet-1K. That is
-# an epoch each time, on 8 GPUs two iterations of COCO's 16 images; of configs that count iterations two.
-#   tools/dist_smoke.sh CONFIG GPUS [KEY=VALUE ...]      (as --cfg-options)
-# Environment: DATA=own takes the config's own data; SMOKE_DIR is the folder to make (work_dirs/smoke).
+# Try a config on several GPUs before a long run: train (in mixed precision if there is a GPU), save a checkpoint, resume
+# from it and test in all processes, with one image per GPU, on a miniature of COCO, ADE20K or ImageNet-1K. Each training
+# takes one epoch (for COCO's 16 images on 8 GPUs two iterations), or two iterations if the config counts iterations.
+#   tools/dist_smoke.sh CONFIG GPUS [KEY=VALUE ...]      (KEY=VALUE as for --cfg-options)
+# Environment: DATA=own uses the config's own data; SMOKE_DIR is the output folder (default: work_dirs/smoke).
 set -euo pipefail
 if [ $# -lt 2 ]; then
     echo "usage: $0 CONFIG GPUS [KEY=VALUE ...]" >&2
@@ -37,4 +37,4 @@ train=("$tools/dist_train.sh" "$config" "$gpus" --work-dir "$folder/run" $amp)
 grep -Eq 'resumed epoch: 1|iter: 2$' "$folder/resumed.txt"
 "$tools/dist_test.sh" "$config" "$(cat "$folder/run/last_checkpoint")" "$gpus" --work-dir "$folder/test" \
     --cfg-options "${@:3}" test_dataloader.batch_size=1
-echo "smoke run of $1 in $gpus processes: all steps OK"
+echo "smoke test of $1 in $gpus processes: all steps OK"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Train on several GPUs of one or more nodes, or in several processes where there is no GPU.
+# Train a model on several GPUs of one or more nodes, or in several CPU processes if there is no GPU.
 #   tools/dist_train.sh CONFIG GPUS [options of tools/train.py]
-# Environment: NNODES, NODE_RANK, MASTER_ADDR, PORT, as for mmdet's script; PYTHON; docs/launching.md.
+# Environment: NNODES, NODE_RANK, MASTER_ADDR and PORT, as for mmdet's script, and PYTHON. See docs/launching.md.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     echo "usage: $0 CONFIG GPUS [options of tools/train.py]" >&2

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What the launchers share.
-#   tools/launch.sh GPUS SCRIPT [arguments]      torchrun, for dist_*.sh
-#   tools/launch.sh slurm SCRIPT [arguments]     srun, for slurm_*.sh: PARTITION and JOB_NAME in the environment
-#   tools/launch.sh python                       says which Python they take: PYTHON, the active environment's, .venv's
+# Start a script with torchrun or srun. The launchers call this file.
+#   tools/launch.sh GPUS SCRIPT [arguments]      with torchrun, for dist_*.sh
+#   tools/launch.sh slurm SCRIPT [arguments]     with srun, for slurm_*.sh; the environment has PARTITION and JOB_NAME
+#   tools/launch.sh python                       print the Python that is used: PYTHON, the active environment's or .venv's
 set -euo pipefail
 tools=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python}
@@ -20,7 +20,7 @@ if [ "$1" = slurm ]; then
         --ntasks-per-node="$per_node" --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
         "$python" -u "$tools/$2" "${@:3}" --launcher slurm
 fi
-# torchrun passes these signals on to its processes; torch 2.1, which has no such setting, SIGTERM and SIGINT only.
+# torchrun forwards these signals to its processes. torch 2.1 has no such setting and forwards only SIGTERM and SIGINT.
 export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
 exec "$python" -m torch.distributed.run --nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" \
     --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}" --nproc-per-node="$1" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test under slurm, on one or more nodes.
+# Test a model under slurm on one or more nodes.
 #   [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...] \
 #       tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of tools/test.py]
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train under slurm, on one or more nodes.
+# Train a model under slurm on one or more nodes.
 #   [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...] \
 #       tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]
 set -euo pipefail

@@ -1,7 +1,7 @@
-"""Checkpoints of these networks: read as data, key mappings of other code bases, loading, conversion, saving.
+"""Read, convert, load and save checkpoints of the backbones.
 
-Subpackages from ``models`` on may import it. Begin with :mod:`.reading`, which says where checkpoints come from, and
-with :mod:`.key_mapping`, how other code bases name the tensors; :mod:`.unpickling` keeps files from running code.
+``models`` and the subpackages above it may import this one. Start with :mod:`.reading` (files, URLs, timm's models)
+and :mod:`.key_mapping` (keys of other implementations). :mod:`.unpickling` keeps files from running code.
 """
 
 from ..errors import CheckpointError

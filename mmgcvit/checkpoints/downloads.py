@@ -1,7 +1,7 @@
-"""Download checkpoints into torch's cache, once for all processes of a machine.
+"""Download checkpoints into torch's cache, once for all processes on a machine.
 
 Every process calls the same function. A file lock lets one of them download while the others wait for the file. No
-collective is involved, so that a slow network cannot make one time out.
+collective operation is used, as it could time out on a slow network.
 """
 
 import hashlib
@@ -16,29 +16,29 @@ from filelock import FileLock
 from ..errors import CheckpointError, check_installed, get_first_line
 from ..files import atomic_write
 
-# torch and OpenMMLab end names of files with the beginning of their SHA-256.
-NAMED_DIGEST = re.compile(r'-([0-9a-f]{8,})\.\w+$')
-NAME_ON_HUB = re.compile(r'\w[\w.-]*/\w[\w.-]*')
-FILE_ENDINGS = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors', '.tar')
+# torch and OpenMMLab end file names with the first digits of the file's SHA-256.
+HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,})\.\w+$')
+HUB_REPO_ID = re.compile(r'\w[\w.-]*/\w[\w.-]*')
+CHECKPOINT_SUFFIXES = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors', '.tar')
 
 
 def download(url: str, check: Callable[[Path], object]) -> Path:
-    """Download a checkpoint, unless torch's cache (``TORCH_HOME``) has it.
+    """Download a checkpoint, unless it is in torch's cache (``TORCH_HOME``).
 
     Args:
-        url: An http(s) address.
-        check: Raises for a file that is damaged. It is not kept then.
+        url: An http(s) URL.
+        check: Called with the downloaded file. If it raises, the file is removed.
 
     Returns:
-        The file in the cache, written atomically.
+        The path of the file in the cache, where it is written atomically.
 
     Raises:
-        CheckpointError: It could not be downloaded, or is damaged.
+        CheckpointError: The download failed, or the file is damaged.
     """
     path = get_cache_path(url)
     if path.is_file():
         return path
-    digest = NAMED_DIGEST.search(path.name)
+    digest = HASH_IN_NAME.search(path.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):
@@ -48,7 +48,7 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
                     check(unfinished)
     except CheckpointError as error:
         raise CheckpointError(f'{url} is not a checkpoint; the download was removed: {error}') from None
-    except Exception as error:  # The network, the server, the disk or the address.
+    except Exception as error:  # The network, the server or the disk failed, or the URL is wrong.
         raise CheckpointError(
             f'{url} could not be downloaded ({get_first_line(error)}). Download it elsewhere and name the file'
         ) from None
@@ -56,33 +56,34 @@ def download(url: str, check: Callable[[Path], object]) -> Path:
 
 
 def get_cache_path(url: str) -> Path:
-    """The file of an address in torch's cache: torch's own name where that has a digest, else one with the address's.
+    """Return the path of a URL's file in torch's cache.
 
-    torch names files after the end of an address alone, and many end in ``model.pth``.
+    torch names the file after the end of the URL. Many URLs end in ``model.pth``, so a hash of the URL is put before
+    names that contain no hash.
     """
     name = PurePosixPath(urlsplit(url).path).name
-    if NAMED_DIGEST.search(name) is None:
+    if HASH_IN_NAME.search(name) is None:
         name = f'{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-100:]}'
     return Path(torch.hub.get_dir()) / 'checkpoints' / name
 
 
 def find_folder(source: str | Path, files: list[str], revision: str | None = None) -> Path | None:
-    """The folder that a source names, here or on the Hugging Face Hub; None for a file, an address or ``timm://NAME``.
+    """Return the local folder of a source, or None if the source is a file, a URL or ``timm://NAME``.
 
-    ``OWNER/NAME`` is a name on the Hub where there is no such file or folder. huggingface_hub downloads the files, all
-    of one commit, with its own cache and locks.
+    ``OWNER/NAME`` is a repository on the Hugging Face Hub, unless a local file or folder has that name.
+    huggingface_hub downloads the files, all of one commit, with its own cache and locks.
     """
     path, name = Path(source).expanduser(), str(source)
-    if path.exists() or not NAME_ON_HUB.fullmatch(name) or name.endswith(FILE_ENDINGS):
+    if path.exists() or not HUB_REPO_ID.fullmatch(name) or name.endswith(CHECKPOINT_SUFFIXES):
         if revision is not None:
-            raise CheckpointError(f'{source} is not a name on the Hugging Face Hub, OWNER/NAME; leave revision out')
+            raise CheckpointError(f'{source} is not a name on the Hugging Face Hub (OWNER/NAME); remove revision')
         return path if path.is_dir() else None
     check_installed(f'there is no file or folder {name}; loading it from the Hugging Face Hub', 'huggingface_hub')
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=files))
-    except Exception as error:  # The network, the Hub's refusals, the disk: of a dozen kinds, by its version.
+    except Exception as error:  # huggingface_hub raises a dozen types, depending on its version.
         raise CheckpointError(
             f'there is no file or folder {name}, and the Hugging Face Hub failed: {get_first_line(error)}'
         ) from None

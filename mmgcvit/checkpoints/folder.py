@@ -1,6 +1,6 @@
 """Save a backbone as a folder (``config.json``, ``model.safetensors``) and read its config.
 
-config.json has ``network``, a registered class; ``arguments`` of its constructor; ``mmgcvit_version``; ``model_type``.
+config.json has ``network`` (a registered class), its constructor's ``arguments``, ``mmgcvit_version``, ``model_type``.
 ``huggingface_hub.PyTorchModelHubMixin`` writes such folders too, but would make huggingface_hub a dependency, and does
 not check that all weights are loaded.
 """
@@ -25,21 +25,21 @@ MODEL_TYPE = 'mmgcvit'
 
 
 def make_json_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Convert a constructor's arguments for JSON: sequences to lists, NumPy's numbers to Python's."""
+    """Convert a constructor's arguments for JSON: sequences to lists, NumPy scalars to Python numbers."""
     return json.loads(json.dumps(arguments, default=lambda x: x.tolist() if hasattr(x, 'tolist') else list(x)))
 
 
 def write_folder(
     folder: Path, network: str, arguments: dict[str, Any], tensors: Mapping[str, Tensor], overwrite: bool
 ) -> None:
-    """Write a backbone of the registered class ``network`` as a folder."""
+    """Write the config and the weights of a backbone, whose registered class is ``network``, to a folder."""
     check_finite(tensors, 'the backbone')
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f'{folder} is a file; choose a folder')
-    found = [name for name in FILES if (folder / name).exists()]
-    if found and not overwrite:
+    existing = [name for name in FILES if (folder / name).exists()]
+    if existing and not overwrite:
         raise FileExistsError(
-            f'{folder} has {" and ".join(found)} already; choose another folder, or replace them with overwrite=True'
+            f'{folder} has {" and ".join(existing)} already; choose another folder, or replace them with overwrite=True'
         )
     save_safetensors(tensors, folder / WEIGHTS)
     content = {
@@ -48,17 +48,17 @@ def write_folder(
         'model_type': MODEL_TYPE,
         'network': network,
     }
-    # Last, as a folder without config.json is rejected.
+    # Written last: if writing is interrupted, the folder has no config.json and is rejected.
     write_text(folder / CONFIG, json.dumps(content, indent=2, sort_keys=True) + '\n')
 
 
 def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], dict[str, Any]]:
     """Read the registered class (``base`` or a subclass) and the constructor's arguments from a config.json.
 
-    No code in the file runs, and it can only name registered networks.
+    No code from the file runs, and it can name only registered networks.
 
     Raises:
-        CheckpointError: There is no such file, or it does not say how to build a ``base``.
+        CheckpointError: There is no config.json, or it is invalid, or its class is not ``base`` or a subclass.
     """
     path = folder / CONFIG
     if not path.is_file():
@@ -81,7 +81,7 @@ def read_config(folder: Path, base: type[nn.Module]) -> tuple[type[nn.Module], d
 
 
 def check_type(entry: dict[str, Any]) -> dict[str, Any]:
-    """Reject a JSON object whose ``type`` is not a registered network, as mmengine would build any class."""
+    """Raise for a JSON object whose ``type`` is not a registered network, as mmengine would build any class."""
     if 'type' in entry and entry['type'] not in list_networks():
         raise ValueError(f'it names the type {entry["type"]!r:.80}, which is not registered in mmgcvit')
     return entry

@@ -1,4 +1,4 @@
-"""Load a checkpoint into a backbone, completely or not at all; and check that one fits a model of mmengine."""
+"""Load a checkpoint into a backbone, completely or not at all; check that a checkpoint fits an mmengine model."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from ..errors import CheckpointError, get_first_line, shorten
 from ..mmengine_utils import get_running_statistics
 from .weights import (
     FINAL_NORM,
-    LORA,
+    LORA_SUFFIXES,
     Weights,
     check_finite,
     check_grid,
@@ -23,53 +23,52 @@ from .weights import (
 OUTPUT_NORM = r'norm\d+\.'
 WRAPPERS = re.compile(r'^(module\.)+')
 
-Describe = Callable[[Mapping[str, Tensor]], str]
+InferArch = Callable[[Mapping[str, Tensor]], str]
 
 
 def load_pretrained(
-    backbone: nn.Module, describe: Describe, checkpoint: str, prefix: str | None = None, ema: bool = False
+    backbone: nn.Module, infer_arch: InferArch, checkpoint: str, prefix: str | None = None, ema: bool = False
 ) -> None:
-    """Load a backbone's weights from a checkpoint of any known key mapping, and log one line about it.
+    """Load a backbone's weights from a checkpoint with any known key mapping, and log one line about it.
 
-    Output norms that the checkpoint lacks keep their initial values. A backbone whose only output is the last stage's,
-    as in a classifier, takes a classifier's final norm for it.
-    Everything else that the backbone has must be in the checkpoint. Position tables of other windows or grids are
-    resized.
+    Output norms that the checkpoint lacks keep their initial values, and so does LoRA. If the last stage is the only
+    output, as in a classifier, its output norm gets the weights of the classifier's final norm. All other weights must
+    be in the checkpoint. Relative position bias tables and position embeddings of another size are resized.
 
     Args:
-        backbone: Loaded in place.
-        describe: Formats the arch of a set of weights.
+        backbone: The backbone, which is loaded in place.
+        infer_arch: Returns the arch of weights as text.
         checkpoint: A file, an http(s) URL, or ``timm://NAME``.
         prefix: Use the tensors with this prefix, if a file has several networks.
         ema: Use the EMA weights.
 
     Raises:
-        CheckpointError: The checkpoint cannot be read, or is not this network's, or not this arch's.
+        CheckpointError: The checkpoint cannot be read or is incomplete, or its network or arch is another one.
     """
     network = type(backbone).__name__
-    own = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA)}
-    ours = describe(own)
+    model_tensors = {name: tensor for name, tensor in backbone.state_dict().items() if not name.endswith(LORA_SUFFIXES)}
+    arch = infer_arch(model_tensors)
     try:
         weights = read_weights(checkpoint, prefix, ema)
     except CheckpointError as error:
-        raise type(error)(f'{error}; the model is {network} {ours}') from None
-    theirs = describe_arch(weights, type(backbone), describe)
-    if theirs != ours:
-        raise CheckpointError(f'{weights.source} has weights of {network} {theirs}; the model is {network} {ours}')
+        raise type(error)(f'{error}; the model is {network} {arch}') from None
+    loaded_arch = infer_checkpoint_arch(weights, type(backbone), infer_arch)
+    if loaded_arch != arch:
+        raise CheckpointError(f'{weights.source} has weights of {network} {loaded_arch}; the model is {network} {arch}')
     tensors, has_final_norm = rename_final_norm(weights.tensors, backbone)
-    fitting = {name: tensor for name, tensor in tensors.items() if name in own}
-    check_complete(weights.source, fitting, own, OUTPUT_NORM)
-    for name in filter(get_table_type, fitting):
-        check_grid(name, fitting[name], weights.source, own[name])
-    resized = sum(tensor.shape != own[name].shape for name, tensor in fitting.items())
-    backbone.load_state_dict(fitting, strict=False)
-    initial = [name for name in own if name not in fitting]
+    matching = {name: tensor for name, tensor in tensors.items() if name in model_tensors}
+    check_complete(weights.source, matching, model_tensors, OUTPUT_NORM)
+    for name in filter(get_table_type, matching):
+        check_grid(name, matching[name], weights.source, model_tensors[name])
+    resized = sum(tensor.shape != model_tensors[name].shape for name, tensor in matching.items())
+    backbone.load_state_dict(matching, strict=False)
+    initial = [name for name in model_tensors if name not in matching]
     norms = ', '.join(sorted({name.split('.')[0] for name in initial}))
-    ignored = [*weights.ignored, *(name for name in tensors if name not in own)]
+    ignored = [*weights.ignored, *(name for name in tensors if name not in model_tensors)]
     print_log(
-        f'{weights.key_mapping.network} {ours} from {weights.source} ({weights.key_mapping.name} keys'
-        f'{", EMA" if weights.ema else ""}): {len(fitting)} tensors loaded; '
-        f'{resized} of them position tables resized; '
+        f'{weights.key_mapping.network} {arch} from {weights.source} ({weights.key_mapping.name} keys'
+        f'{", EMA" if weights.ema else ""}): {len(matching)} tensors loaded; '
+        f'{resized} position biases or embeddings resized; '
         f'{len(initial)} left initial{f" (output norms {norms})" if norms else ""}; '
         f'{len(ignored)} ignored{f" ({shorten(ignored)})" if ignored else ""}'
         + ("; the classifier's final norm is the last output norm" if has_final_norm else ''),
@@ -78,9 +77,9 @@ def load_pretrained(
 
 
 def rename_final_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[dict[str, Tensor], bool]:
-    """Name a classifier's final norm as the last stage's output norm, if that is the backbone's only output.
+    """Rename a classifier's final norm to the last stage's output norm, if that is the backbone's only output.
 
-    With maps of several stages all output norms begin at 1 and 0, as in the released detection code.
+    If several stages are outputs, all output norms keep their initial values, as in the released detection code.
 
     Returns:
         The tensors, and whether they were renamed.
@@ -93,15 +92,15 @@ def rename_final_norm(tensors: dict[str, Tensor], backbone: nn.Module) -> tuple[
     return {name.replace(FINAL_NORM, norm): tensor for name, tensor in tensors.items()}, True
 
 
-def describe_arch(weights: Weights, network: type[nn.Module], describe: Describe) -> str:
-    """Format the arch of weights; a CheckpointError if they are another network's."""
+def infer_checkpoint_arch(weights: Weights, network: type[nn.Module], infer_arch: InferArch) -> str:
+    """Return the arch of weights as text. Raise a CheckpointError if they are incomplete or another network's."""
     if weights.key_mapping.network not in [base.__name__ for base in network.__mro__]:
         raise CheckpointError(
             f'{weights.source} has {weights.key_mapping.network} weights; the model is {network.__name__}'
         )
     try:
-        return describe(weights.tensors)
-    # Of tensors that are empty or have fewer dimensions.
+        return infer_arch(weights.tensors)
+    # infer_arch raises these for tensors that are missing or empty, or have too few dimensions.
     except (ValueError, LookupError, ZeroDivisionError) as error:
         raise CheckpointError(
             f'{weights.source} is an incomplete {network.__name__}: {get_first_line(error)}'
@@ -111,11 +110,11 @@ def describe_arch(weights: Weights, network: type[nn.Module], describe: Describe
 def check_complete(
     source: str, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], optional: str = '(?!)'
 ) -> None:
-    """Raise a CheckpointError if weights lack a tensor, or have one of another shape, or integers for floats."""
+    """Raise a CheckpointError if tensors are missing, have another shape, or are integers instead of floats."""
     missing = [name for name in expected if name not in tensors and not re.match(optional, name)]
     if missing:
         raise CheckpointError(f'{source} lacks {len(missing)} tensors of the model: {shorten(missing)}')
-    wrong = [
+    invalid = [
         f'{name} {tuple(tensor.shape)} of {tensor.dtype} instead of {tuple(expected[name].shape)}'
         for name, tensor in tensors.items()
         if name in expected
@@ -124,31 +123,35 @@ def check_complete(
             or tensor.is_floating_point() != expected[name].is_floating_point()
         )
     ]
-    if wrong:
-        raise CheckpointError(f'{source} has {len(wrong)} tensors with a wrong shape or dtype: {shorten(wrong)}')
+    if invalid:
+        raise CheckpointError(f'{source} has {len(invalid)} tensors with a wrong shape or dtype: {shorten(invalid)}')
 
 
-def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, part: str = '') -> None:
-    """Check that a checkpoint has every tensor of a model, or all under a prefix, for example ``backbone.``.
+def check_fits(model: nn.Module, content: Mapping[str, Any], source: str, prefix: str = '') -> None:
+    """Check that a checkpoint has every tensor of a model, or every one under a prefix, for example ``backbone.``.
 
-    mmengine loads what fits of what :func:`read_for_mmengine` gives, and leaves the rest at random. Position tables may
-    differ, as they are resized; LoRA, which adds nothing at first, may be missing.
+    mmengine loads the tensors of :func:`read_for_mmengine` that fit and leaves the others at random values. Position
+    biases and embeddings may differ in size, as they are resized. LoRA may be missing, as untrained LoRA adds nothing.
 
     Raises:
         CheckpointError: Tensors are missing, have other shapes, or are not finite.
     """
-    held = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
-    own = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
-    wanted = {name: x for name, x in own.items() if name.startswith(part) and (name in held or not name.endswith(LORA))}
+    loaded = {WRAPPERS.sub('', name): tensor for name, tensor in content.get('state_dict', {}).items()}
+    model_tensors = {WRAPPERS.sub('', name): tensor for name, tensor in model.state_dict().items()}
+    expected = {
+        name: tensor
+        for name, tensor in model_tensors.items()
+        if name.startswith(prefix) and (name in loaded or not name.endswith(LORA_SUFFIXES))
+    }
     try:
-        check_complete(source, {name: held[name] for name in wanted if name in held}, wanted)
+        check_complete(source, {name: loaded[name] for name in expected if name in loaded}, expected)
     except CheckpointError as error:
         raise CheckpointError(
-            f"{error}. So it does not fit the config's model; 'mmgcvit convert' makes a checkpoint of released weights "
-            'and those of other code bases'
+            f"{error}. It does not fit the config's model; if the weights are released ones or from another code base, "
+            "convert them with 'mmgcvit convert'"
         ) from None
-    for name in filter(get_table_type, wanted):
-        check_grid(name, held[name], source, own[name])
-    # Other buffers, such as masks, may hold infinity.
+    for name in filter(get_table_type, expected):
+        check_grid(name, loaded[name], source, model_tensors[name])
+    # Parameters and running statistics must be finite; other buffers, such as masks, may contain infinity.
     names = {WRAPPERS.sub('', name) for name in [*dict(model.named_parameters()), *get_running_statistics(model)]}
-    check_finite({name: held[name] for name in wanted if name in names}, source)
+    check_finite({name: loaded[name] for name in expected if name in names}, source)

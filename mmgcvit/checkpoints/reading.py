@@ -1,4 +1,4 @@
-"""Read checkpoint files as data: torch's formats, safetensors and timm's models, from disk or the network."""
+"""Read checkpoints of torch, safetensors and timm, from disk or the network, without running code from them."""
 
 import zipfile
 from pathlib import Path
@@ -9,26 +9,26 @@ import torch
 from ..errors import CheckpointError, check_installed, get_first_line
 from ..files import URL_SCHEMES
 from .downloads import download
-from .unpickling import SAFE_PICKLE, remove_inert
+from .unpickling import SAFE_PICKLE, remove_placeholders
 
 TIMM_SCHEME = 'timm://'
 ADVICE = 'It may be truncated: copy or download it again'
 
 
 def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any = 'cpu') -> Any:
-    """Read a checkpoint of torch or safetensors, recognised by its content.
+    """Read a checkpoint of torch or safetensors. The content of the file shows which of the two it is.
 
-    Tensors, numbers, text and plain containers come out. Objects of other classes are left out, and no code that a
-    file names runs.
+    Only tensors, numbers, strings and plain containers are read. Objects of other classes are removed, and no code that
+    the file names runs.
 
     Args:
-        source: A file, an http(s) address, or ``timm://NAME`` for one of timm's pretrained GC ViTs.
-        trusted: Read the file as Python does, **running code in it**: for files of your own whose weights lie within
-            objects of other classes.
-        map_location: As for ``torch.load``, for files of torch; other tensors are on the CPU.
+        source: A file, an http(s) URL, or ``timm://NAME`` for one of timm's pretrained GC ViTs.
+        trusted: Unpickle the file as Python does, **which runs code in it**. Use it only for your own files, if their
+            weights are inside objects of other classes.
+        map_location: See ``torch.load``. It applies to torch's files only; other tensors are on the CPU.
 
     Returns:
-        What the file holds.
+        The content of the file.
 
     Raises:
         CheckpointError: The file does not exist, is damaged, or is not a checkpoint.
@@ -42,7 +42,7 @@ def read_checkpoint(source: str | Path, trusted: bool = False, map_location: Any
 
 
 def read_meta(source: str | Path) -> dict[str, Any]:
-    """The ``meta`` of a checkpoint of mmengine, read without the values of tensors; empty for any other file."""
+    """Read the ``meta`` of an mmengine checkpoint, without the values of its tensors; {} for any other file."""
     path = None if str(source).startswith(TIMM_SCHEME) else resolve_file(source)
     content = None if path is None or is_safetensors(path) else read_torch(path, 'meta')
     meta = content.get('meta') if isinstance(content, dict) else None
@@ -50,19 +50,19 @@ def read_meta(source: str | Path) -> dict[str, Any]:
 
 
 def resolve_file(source: str | Path) -> Path:
-    """The file of a checkpoint, downloaded if it is an address."""
-    is_address = str(source).startswith(URL_SCHEMES)
-    path = download(str(source), check_intact) if is_address else Path(source).expanduser()
+    """Return the path of a checkpoint, and download it if the source is a URL."""
+    is_url = str(source).startswith(URL_SCHEMES)
+    path = download(str(source), check_intact) if is_url else Path(source).expanduser()
     if not path.is_file():
         raise CheckpointError(f'there is no checkpoint {source}')
     return path
 
 
 def check_intact(path: Path) -> None:
-    """Compare a file of ``torch.save`` with the CRC-32 checksums that torch writes into it, without loading it.
+    """Verify the CRC-32 checksums in a file of ``torch.save``, without loading it.
 
-    torch itself does not look at them. Safetensors and files of torch before 1.6 have no checksums: of these only a
-    wrong length is found, when they are read.
+    ``torch.load`` does not verify them. Safetensors files and those of torch before 1.6 have no checksums: only a wrong
+    length is detected, when they are read.
 
     Raises:
         CheckpointError: The file does not exist, is damaged, or is not a checkpoint.
@@ -72,8 +72,8 @@ def check_intact(path: Path) -> None:
     with path.open('rb') as file:
         head = file.read(2)
     if not head.startswith((b'PK', b'\x80')) and not is_safetensors(path):
-        what = 'not a checkpoint: neither a file of torch.save nor safetensors' if head else 'empty'
-        raise CheckpointError(f'{path} is {what}')
+        reason = 'not a checkpoint: neither a file of torch.save nor safetensors' if head else 'empty'
+        raise CheckpointError(f'{path} is {reason}')
     if head != b'PK':
         return
     try:
@@ -86,7 +86,7 @@ def check_intact(path: Path) -> None:
 
 
 def is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors files do: the length of a JSON header, then the header."""
+    """Return whether a file begins like a safetensors file: with the length of a JSON header and the header."""
     with path.open('rb') as file:
         head = file.read(9)
     return head[8:] == b'{' and int.from_bytes(head[:8], 'little') < path.stat().st_size
@@ -98,38 +98,38 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
     try:
         return load_file(path)
-    except Exception as error:  # Its own errors, and KeyErrors for dtypes that torch lacks.
+    except Exception as error:  # safetensors raises its own errors, and KeyError for dtypes that torch lacks.
         raise CheckpointError(f'{path} is damaged ({get_first_line(error)}). {ADVICE}') from None
 
 
 def read_torch(path: Path, map_location: Any, trusted: bool = False) -> Any:
-    """Read a file of ``torch.save``, without running code unless it is trusted."""
+    """Read a file of ``torch.save``. Code in it runs only if ``trusted`` is set."""
     try:
         content = torch.load(path, map_location, None if trusted else SAFE_PICKLE, weights_only=False)
-        is_data = trusted or remove_inert(content)
+        is_data = trusted or remove_placeholders(content)
     except Exception as error:  # A damaged or crafted pickle can raise anything, and so can trusted code.
         raise CheckpointError(
             f'{path} is damaged, or not a checkpoint of torch or safetensors ({get_first_line(error)}). {ADVICE}'
         ) from None
     if not is_data:
         raise CheckpointError(
-            f'{path} holds objects of other classes than tensors and plain containers ({type(content).__name__}), '
-            'which could run code. If the file is your own, use --trust-checkpoint, or save its weights alone where it '
-            "was made (torch.save(checkpoint['state_dict'], ...))"
+            f'{path} contains objects of other classes than tensors and plain containers ({type(content).__name__}), '
+            'which could run code. If the file is your own, use --trust-checkpoint, or save only its weights in the '
+            "program that wrote it (torch.save(checkpoint['state_dict'], ...))"
         )
     return content
 
 
 def read_timm(name: str) -> dict[str, torch.Tensor]:
-    """The pretrained weights of one of timm's GC ViTs, which timm downloads."""
+    """Return the pretrained weights of one of timm's GC ViTs, which timm downloads."""
     check_installed(f'{TIMM_SCHEME}{name}', 'timm')
     import timm
 
-    # timm also takes 'hf-hub:ANYONE/ANYTHING', whose weights would not fit.
-    known = timm.list_models('gcvit_*', pretrained=True)
-    if name not in {*known, *(tagged.partition('.')[0] for tagged in known)}:
-        raise CheckpointError(f"{TIMM_SCHEME}{name} is not one of timm's GC ViTs: {', '.join(known)}")
+    # timm also accepts 'hf-hub:OWNER/NAME', whose weights would not fit.
+    model_names = timm.list_models('gcvit_*', pretrained=True)
+    if name not in {*model_names, *(tagged.partition('.')[0] for tagged in model_names)}:
+        raise CheckpointError(f"{TIMM_SCHEME}{name} is not one of timm's GC ViTs: {', '.join(model_names)}")
     try:
         return timm.create_model(name, pretrained=True).state_dict()
-    except Exception as error:  # The network, the server, the disk.
+    except Exception as error:  # The network, the server or the disk failed.
         raise CheckpointError(f'timm could not load the pretrained model {name}: {get_first_line(error)}') from error

@@ -1,4 +1,4 @@
-"""Have mmengine read checkpoints as data, by the schemes that its ``CheckpointLoader`` lets one register."""
+"""Make mmengine load checkpoints without running code from them, by replacing its ``CheckpointLoader`` schemes."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,51 +14,51 @@ from ..registry import HOOKS
 from .reading import read_checkpoint
 from .weights import find_state_dict, select_tensors
 
-# Files on disk, and addresses. The model zoos of OpenMMLab and torchvision stay mmengine's.
+# Local files and URLs. mmengine still loads from the model zoos of OpenMMLab and torchvision by itself.
 SCHEMES = ('', *URL_SCHEMES)
-# Configs as text, which mmengine executes when it resumes and when an inferencer has no other.
-CONFIGS = ('config', 'cfg')
+# Keys of configs as text. mmengine executes them when it resumes, and in an inferencer that gets no other config.
+CONFIG_KEYS = ('config', 'cfg')
 
 
 @contextmanager
 def safe_checkpoint_loading(
     work_dir: str | Path | None = None, trusted: Collection[str] = ()
 ) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Have mmengine read checkpoints as data within this context, whoever loads them in this process.
+    """Make mmengine load checkpoints without running code from them, anywhere in this process within the context.
 
-    By default mmengine unpickles files, which runs code that they name, and executes configs that they hold as text.
+    By default mmengine unpickles files, which runs code that they name, and executes configs that they contain as text.
 
     Args:
-        work_dir: The run's folder. Paths in a file, which mmengine's checkpoint hook may delete, are kept only if they
-            are a best checkpoint there.
-        trusted: Files of the user's own, named as mmengine will name them, whose code may run.
+        work_dir: The run's folder. mmengine's checkpoint hook may delete files that a checkpoint names, so only paths
+            of best checkpoints in this folder are kept.
+        trusted: The user's own files, with the paths that mmengine will get, whose code may run.
 
     Yields:
-        What reads a file: ``load(filename, map_location=None)``.
+        The function that loads a file: ``load(filename, map_location=None)``.
     """
 
-    # mmengine logs its name from the tenth letter on.
+    # mmengine logs the function's name without its first ten letters.
     def load_from_files_as_data(filename: str, map_location: Any = None, logger: Any = None) -> dict[str, Any]:
         return read_for_mmengine(filename, work_dir, filename in trusted, map_location or 'cpu')
 
-    earlier = {scheme: CheckpointLoader._get_checkpoint_loader(scheme) for scheme in SCHEMES}
+    previous_loaders = {scheme: CheckpointLoader._get_checkpoint_loader(scheme) for scheme in SCHEMES}
     CheckpointLoader.register_scheme(SCHEMES, load_from_files_as_data, force=True)
     try:
         yield load_from_files_as_data
     finally:
-        for scheme, loader in earlier.items():
+        for scheme, loader in previous_loaders.items():
             CheckpointLoader.register_scheme(scheme, loader, force=True)
 
 
 @HOOKS.register_module()
 class SafeLoadHook(Hook):
-    """Has mmengine read checkpoints as data from a run's beginning to its end, also under OpenMMLab's own scripts."""
+    """Hook that enters :func:`safe_checkpoint_loading` for the whole run, also in OpenMMLab's own scripts."""
 
     def __init__(self) -> None:
         self.context = ExitStack()
 
     def before_run(self, runner: Any) -> None:
-        # A command has entered the context before it built the runner.
+        # This package's commands have entered the context already, before they built the runner.
         if CheckpointLoader._get_checkpoint_loader('').__module__ != __name__:
             self.context.enter_context(safe_checkpoint_loading(runner.work_dir))
 
@@ -69,36 +69,36 @@ class SafeLoadHook(Hook):
 def read_for_mmengine(
     source: str, work_dir: str | Path | None = None, trusted: bool = False, map_location: Any = 'cpu'
 ) -> dict[str, Any]:
-    """Read a checkpoint for mmengine: weights under ``state_dict``, and nothing that mmengine would execute.
+    """Read a checkpoint, put its weights under ``state_dict``, and remove what mmengine would execute or delete.
 
     Raises:
-        CheckpointError: See :func:`read_checkpoint`; or the file has no weights.
+        CheckpointError: See :func:`read_checkpoint`. It is also raised if the file has no weights.
     """
     content = read_checkpoint(source, trusted, map_location)
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{source} has no weights: it is a {type(content).__name__} instead of a dict')
     # mmengine's strategies also write files without weights.
-    if any(select_tensors(part) for part in (content, *content.values()) if isinstance(part, Mapping)):
+    if any(select_tensors(value) for value in (content, *content.values()) if isinstance(value, Mapping)):
         state_dict, _ = find_state_dict(content, source)
         content = {**content, 'state_dict': state_dict} if 'state_dict' in content else {'state_dict': state_dict}
     elif 'state_dict' in content:
         raise CheckpointError(f'{source} has no weights: its state_dict has no tensors')
     content = {'meta': {}, **content}
     hub = content['message_hub'] if isinstance(content.get('message_hub'), dict) else {}
-    info = hub.get('runtime_info') or {}
-    for part in (content['meta'], info):
-        if isinstance(part, dict):
-            for name in [name for name, value in part.items() if is_harmful(str(name), value, work_dir)]:
-                del part[name]
-    # mmengine warns of each name that it is to resume and does not find.
-    kept = {**info, **(hub.get('log_scalars') or {})}
+    runtime_info = hub.get('runtime_info') or {}
+    for entries in (content['meta'], runtime_info):
+        if isinstance(entries, dict):
+            for name in [name for name, value in entries.items() if is_harmful(str(name), value, work_dir)]:
+                del entries[name]
+    # mmengine warns about every key in resumed_keys that is missing.
+    kept = {**runtime_info, **(hub.get('log_scalars') or {})}
     hub['resumed_keys'] = {name: value for name, value in (hub.get('resumed_keys') or {}).items() if name in kept}
     return content
 
 
 def is_harmful(name: str, value: Any, work_dir: str | Path | None) -> bool:
-    """Whether mmengine executes an entry, or deletes the file that it names and that is not this run's best one."""
+    """Return whether mmengine would execute an entry, or delete a file that is not this run's best checkpoint."""
     if not name.startswith(('best_ckpt', 'last_ckpt')) or value is None:
-        return name in CONFIGS
+        return name in CONFIG_KEYS
     path = Path(str(value))
     return work_dir is None or not path.name.startswith('best_') or path.parent.resolve() != Path(work_dir).resolve()

@@ -1,8 +1,8 @@
 """Unpickle files of ``torch.save`` without running code from them.
 
-A pickle names classes and functions and calls them. Here a name is looked up in :data:`ALLOWED`; every other name
-becomes :class:`Inert`, which accepts any call and does nothing. torch's own reader does the rest: it takes a module in
-place of ``pickle`` in every version from 2.1 on.
+A pickle names classes and functions and calls them. :class:`SafeUnpickler` looks their names up in :data:`ALLOWED`
+and replaces all others by :class:`Placeholder`, which accepts any call and does nothing. ``torch.load`` does the rest:
+in every version from 2.1 on it accepts a replacement of ``pickle``.
 """
 
 import pickle
@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 
-class Inert:
-    """Stands for every class and function that is not in the table, and for what a pickle makes with it."""
+class Placeholder:
+    """Replaces classes and functions that are not in :data:`ALLOWED`, and the objects that a pickle builds of them."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def __new__(cls, *_: Any, **__: Any) -> 'Inert':
+    def __new__(cls, *_: Any, **__: Any) -> 'Placeholder':
         return super().__new__(cls)
 
     def ignore(*_: Any, **__: Any) -> None:
@@ -30,17 +30,17 @@ class Inert:
     append = extend = add = __setitem__ = __setstate__ = __call__ = ignore
 
 
-class NumberType(Inert):
-    """Stands for ``numpy.dtype``."""
+class DtypePlaceholder(Placeholder):
+    """Replaces ``numpy.dtype`` and keeps its type code."""
 
     def __init__(self, code: str, *_: Any) -> None:
         self.code = code
 
 
-def read_number(dtype: Any, raw: bytes) -> Any:
-    """Stands for NumPy's constructor of scalars, which scores often are: gives Python's number."""
-    is_number = isinstance(dtype, NumberType) and re.fullmatch(r'[biuf]\d', dtype.code)
-    return np.frombuffer(raw, dtype.code)[0].item() if is_number else Inert()
+def read_numpy_scalar(dtype: Any, raw: bytes) -> Any:
+    """Convert a pickled NumPy number, such as a score, to a Python number, and others to a placeholder."""
+    is_number = isinstance(dtype, DtypePlaceholder) and re.fullmatch(r'[biuf]\d', dtype.code)
+    return np.frombuffer(raw, dtype.code)[0].item() if is_number else Placeholder()
 
 
 ALLOWED: dict[str, Any] = {
@@ -48,7 +48,7 @@ ALLOWED: dict[str, Any] = {
     'torch.Size': torch.Size,
     'torch.device': torch.device,
     'torch._utils._rebuild_tensor_v2': torch._utils._rebuild_tensor_v2,
-    # Parameters and tensors with attributes come out as plain tensors.
+    # Parameters and tensors with attributes are read as plain tensors.
     'torch._utils._rebuild_parameter': lambda data, *_: data,
     'torch._utils._rebuild_parameter_with_state': lambda data, *_: data,
     'torch._tensor._rebuild_from_type_v2': lambda rebuild, _, arguments, *__: rebuild(*arguments),
@@ -57,40 +57,40 @@ ALLOWED: dict[str, Any] = {
     'collections.defaultdict': lambda *_: {},
     'builtins.set': set,
     '_codecs.encode': lambda text, _: text.encode('latin-1'),
-    'numpy.dtype': NumberType,
-    **dict.fromkeys(('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar'), read_number),
+    'numpy.dtype': DtypePlaceholder,
+    **dict.fromkeys(('numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar'), read_numpy_scalar),
 }
 
 
 class SafeUnpickler(pickle.Unpickler):
-    """Python's unpickler with :data:`ALLOWED` for all names."""
+    """An unpickler that looks up all classes and functions in :data:`ALLOWED`."""
 
     def find_class(self, module: str, name: str) -> Any:
         if name == 'UntypedStorage':
-            # torch looks at its dtype alone.
+            # torch only reads the dtype of the storage.
             return SimpleNamespace(dtype=torch.uint8)
-        found = ALLOWED.get(f'{module.replace("__builtin__", "builtins")}.{name}')
-        if found is None:
-            return type(name, (Inert,), {'__module__': module})
-        # A new function each time: a pickle can set attributes of the classes and functions that it is given.
-        return found if isinstance(found, torch.dtype) else lambda *arguments: found(*arguments)
+        replacement = ALLOWED.get(f'{module.replace("__builtin__", "builtins")}.{name}')
+        if replacement is None:
+            return type(name, (Placeholder,), {'__module__': module})
+        # A new function each time, as a pickle can set attributes on the functions and classes that it gets.
+        return replacement if isinstance(replacement, torch.dtype) else lambda *arguments: replacement(*arguments)
 
 
-# What torch.load takes in place of Python's pickle.
+# For torch.load's pickle_module.
 SAFE_PICKLE = SimpleNamespace(
     __name__='pickle', Unpickler=SafeUnpickler, load=lambda file, **options: SafeUnpickler(file, **options).load()
 )
 
 
-def remove_inert(value: Any) -> bool:
-    """Remove from nested dicts, in place, the entries that hold anything inert; whether none is left.
+def remove_placeholders(value: Any) -> bool:
+    """Remove dict entries that contain placeholders, in place and in nested dicts; return whether none are left.
 
-    A list, tuple or set with something inert in it goes as a whole, as its places may mean something.
+    A list, tuple or set that contains one is removed as a whole, as the positions in it may have a meaning.
     """
     if isinstance(value, dict):
-        for key in [key for key, item in value.items() if not (remove_inert(item) and remove_inert(key))]:
+        for key in [key for key, item in value.items() if not (remove_placeholders(item) and remove_placeholders(key))]:
             del value[key]
         return True
     if isinstance(value, list | tuple | set):
-        return all(map(remove_inert, value))
-    return not (isinstance(value, Inert) or callable(value))
+        return all(map(remove_placeholders, value))
+    return not (isinstance(value, Placeholder) or callable(value))

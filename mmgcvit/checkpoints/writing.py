@@ -1,4 +1,4 @@
-"""Convert a network's weights to another key mapping or to a classifier of mmpretrain; save checkpoints atomically."""
+"""Convert weights to another key mapping or to an mmpretrain classifier, and save checkpoints atomically."""
 
 import re
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from .key_mapping import KeyMapping
 from .loading import check_complete
 from .weights import FINAL_NORM, Weights, check_grid, get_table_type
 
-INDEX = 'relative_position_index'
-OPTIONAL = r'norm\d+\.|final_norm\.|head\.'
+INDEX_NAME = 'relative_position_index'
+OPTIONAL_KEYS = r'norm\d+\.|final_norm\.|head\.'
 
 
 def save_checkpoint(content: Any, path: Path) -> None:
-    """``torch.save`` with an atomic write."""
+    """Save a checkpoint with ``torch.save``, atomically."""
     with atomic_write(path) as unfinished:
         torch.save(content, unfinished)
 
@@ -31,19 +31,19 @@ def save_safetensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mappin
     check_installed(f'writing {path}', 'safetensors')
     from safetensors.torch import save
 
-    # safetensors' save_file makes files that only their owner can read.
+    # Not save_file of safetensors: only the owner could read its files.
     with atomic_write(path) as unfinished:
         content = {name: tensor.contiguous() for name, tensor in tensors.items()}
         unfinished.write_bytes(save(content, {'format': 'pt', **(metadata or {})}))
 
 
 def convert(weights: Weights, to: str) -> dict[str, Any]:
-    """Return the content of a checkpoint with another key mapping, or of an mmpretrain classifier.
+    """Return a checkpoint's content with the keys of ``to``, a key mapping's ``key`` or ``mmpretrain`` (a classifier).
 
     Raises:
-        CheckpointError: The weights are incomplete, or the target has no name for one of them.
+        CheckpointError: The weights are incomplete, or ``to`` has no key for one of them.
     """
-    check_complete(weights.source, weights.tensors, build_expected_tensors(weights), OPTIONAL)
+    check_complete(weights.source, weights.tensors, build_expected_tensors(weights), OPTIONAL_KEYS)
     for name in filter(get_table_type, weights.tensors):
         check_grid(name, weights.tensors[name], weights.source)
     network = MODELS.get(weights.key_mapping.network)
@@ -54,11 +54,11 @@ def convert(weights: Weights, to: str) -> dict[str, Any]:
         raise CheckpointError(
             f'{weights.key_mapping.network} weights cannot be written with {to} keys; choose mmpretrain or original'
         )
-    return make_mmpretrain_checkpoint(weights, network.describe_weights(weights.tensors).strip("'"))
+    return make_mmpretrain_checkpoint(weights, network.infer_arch(weights.tensors).strip("'"))
 
 
 def build_expected_tensors(weights: Weights) -> dict[str, Tensor]:
-    """The tensors, on the meta device, of the weights' network with all output norms and a head of their classes."""
+    """Return the tensors of a complete checkpoint, with all output norms and a head, on the meta device."""
     network = MODELS.get(weights.key_mapping.network)
     try:
         arch = network.arch_type.infer(weights.tensors)
@@ -67,8 +67,8 @@ def build_expected_tensors(weights: Weights) -> dict[str, Tensor]:
             final_norm = getattr(model, f'norm{len(arch["depths"]) - 1}')
             expected = model.state_dict() | final_norm.state_dict(prefix=FINAL_NORM)
             if 'head.fc.weight' in weights.tensors:
-                classes = len(weights.tensors['head.fc.weight'])
-                expected |= nn.Linear(final_norm.weight.shape[0], classes).state_dict(prefix='head.fc.')
+                num_classes = len(weights.tensors['head.fc.weight'])
+                expected |= nn.Linear(final_norm.weight.shape[0], num_classes).state_dict(prefix='head.fc.')
     except (ValueError, TypeError, LookupError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError(f'{weights.source} is an incomplete {weights.key_mapping.network}: {error}') from None
     return expected
@@ -77,10 +77,8 @@ def build_expected_tensors(weights: Weights) -> dict[str, Tensor]:
 def make_mmpretrain_checkpoint(weights: Weights, arch: str) -> dict[str, Any]:
     """Make a checkpoint of mmpretrain's ``ImageClassifier``: ``backbone.*``, ``head.fc.*`` and a ``meta``."""
     last_norm = get_last_norm(weights.tensors)
-    names = {name: name.replace(FINAL_NORM, last_norm) for name in weights.tensors}
-    state_dict = {
-        name if name.startswith('head.') else f'backbone.{name}': weights.tensors[old] for old, name in names.items()
-    }
+    tensors = {name.replace(FINAL_NORM, last_norm): tensor for name, tensor in weights.tensors.items()}
+    state_dict = {name if name.startswith('head.') else f'backbone.{name}': tensor for name, tensor in tensors.items()}
     meta = {
         'network': weights.key_mapping.network,
         'arch': arch,
@@ -91,29 +89,29 @@ def make_mmpretrain_checkpoint(weights: Weights, arch: str) -> dict[str, Any]:
 
 
 def make_state_dict(weights: Weights, key_mapping: KeyMapping) -> dict[str, Tensor]:
-    """Return the weights with external keys.
+    """Return a state dict with the external keys of a key mapping.
 
     Raises:
         CheckpointError: A tensor has no external key, such as a detector's output norms.
     """
-    state_dict, homeless = {}, []
+    state_dict, unmapped = {}, []
     for name, tensor in rename_output_norm(weights.tensors).items():
-        there = key_mapping.to_external_key(name)
-        if there is None:
-            homeless.append(name)
+        external_key = key_mapping.to_external_key(name)
+        if external_key is None:
+            unmapped.append(name)
             continue
-        state_dict[there] = key_mapping.to_external_shape(name, tensor)
-        table = get_table_type(name)
-        if key_mapping.has_index and hasattr(table, 'index_of'):
-            side = isqrt(len(tensor)) // 2 + 1  # of the window, whose table has (2 * side - 1)**2 rows
-            state_dict[there.replace(table.table_name, INDEX)] = table.index_of((side, side))
-    if homeless:
-        raise CheckpointError(f'{key_mapping.name} has no keys for {", ".join(sorted(homeless))}')
+        state_dict[external_key] = key_mapping.to_external_shape(name, tensor)
+        table_type = get_table_type(name)
+        if key_mapping.has_index and hasattr(table_type, 'index_of'):
+            window = isqrt(len(tensor)) // 2 + 1  # A window of side w has a table of (2w - 1)**2 rows.
+            state_dict[external_key.replace(table_type.table_name, INDEX_NAME)] = table_type.index_of((window, window))
+    if unmapped:
+        raise CheckpointError(f'{key_mapping.name} has no keys for {", ".join(sorted(unmapped))}')
     return state_dict
 
 
 def rename_output_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Name the last output norm as a classifier's final norm if it is the only one, as in our checkpoints."""
+    """Rename the last output norm to a classifier's final norm, if it is the only output norm."""
     last_norm = get_last_norm(tensors)
     norms = {name.split('.')[0] for name in tensors if re.match(r'norm\d+\.', name)}
     if norms != {last_norm.removesuffix('.')}:
@@ -122,6 +120,6 @@ def rename_output_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def get_last_norm(tensors: Mapping[str, Tensor]) -> str:
-    """The beginning of the names of the last stage's output norm, for example ``norm3.``."""
+    """Return the prefix of the last stage's output norm, for example ``norm3.``."""
     stages = [re.match(r'stages\.(\d+)\.', name) for name in tensors]
     return f'norm{max(int(stage[1]) for stage in stages if stage)}.'

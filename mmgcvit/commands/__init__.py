@@ -1,6 +1,6 @@
-"""The command line: one file a command, with ``add_options(parser)`` and ``main(args)``, which returns an exit code, an
-error message or None. Start with main.py: it lists the commands, runs them and prints errors.
+"""The command line, with one file for each command. Start with main.py, which lists and runs them and prints errors.
 
-To start quickly, a command imports neither torch nor OpenMMLab packages at its top. ``main`` checks the arguments first
-and imports the rest afterwards.
+Each file defines ``add_options(parser)`` and ``main(args)``, which returns an exit code, an error message or None. To
+start quickly, it does not import torch or OpenMMLab packages at the top: ``main`` first checks the arguments, then
+imports what it needs.
 """

@@ -1,11 +1,11 @@
 """Train the rows of an ablation table with several seeds; write mean, standard deviation and published scores.
 
     mmgcvit ablate gcvit-5                              # on scanned digits, on a CPU
-    mmgcvit ablate gcvit-5 --data own --gpus 8          # in full: each row's own config
+    mmgcvit ablate gcvit-5 --data own --gpus 8          # at full scale: each row's own config
     mmgcvit ablate gcvit-5 --data my_config.py          # the rows' changes, applied to another config
 
-Trains one seed over all rows, then the next, and rewrites the table after each training. With --resume it keeps
-finished trainings and continues the interrupted one. Each training is a call of mmgcvit train in seed_<n>/<row>.
+Trains all rows with one seed, then with the next, and rewrites the table after each training. With --resume it keeps
+finished trainings and continues the interrupted one. Each training runs mmgcvit train in seed_<n>/<row>.
 """
 
 import argparse
@@ -37,8 +37,8 @@ def add_options(parser: Parser) -> None:
     )
     parser.add_argument('--resume', action='store_true', help='continue an earlier call')
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/ablations/TABLE_DATA')
-    parser.add_argument('--gpus', type=int, help='number of GPUs, used by torchrun (default: one, or the CPU)')
-    add_cfg_options(parser, of='all rows')
+    parser.add_argument('--gpus', type=int, help='GPUs for torchrun (default: one, or the CPU)')
+    add_cfg_options(parser, owner='all rows')
     add_device_option(parser)
 
 
@@ -59,17 +59,19 @@ def main(args: argparse.Namespace) -> None:
         check_digits()
         subprocess.run([sys.executable, '-m', 'mmgcvit', 'digits', str(DIGITS)], check=True)
     settings = {'data': args.data, 'gpus': args.gpus, 'cfg_options': args.cfg_options}
-    started = work_dir / 'started.json'
-    if started.is_file() and json.loads(started.read_text()) != settings:
-        raise UserError(f'{work_dir} was started with {started.read_text()}; use these, or another --work-dir')
+    settings_file = work_dir / 'started.json'
+    if settings_file.is_file() and json.loads(settings_file.read_text()) != settings:
+        raise UserError(
+            f'{work_dir} was started with {settings_file.read_text()}; use these settings, or another --work-dir'
+        )
     configs = write_configs(table, args.data, work_dir / 'configs')
     work_dir.mkdir(parents=True, exist_ok=True)
-    write_text(started, json.dumps(settings))
+    write_text(settings_file, json.dumps(settings))
     note = 'Mean ± standard deviation over seeds of the scores at the end of training.'
     if args.data != 'own':
         note += f' Trained on {"scanned digits" if args.data == "digits" else f"`{args.data}`"}.'
         if any(row.published for row in table.rows):
-            note += " The published scores are on the papers' data and sizes, so values are not comparable."
+            note += " The published scores are from the papers' data and sizes and cannot be compared with these."
     scores = {row.key: [] for row in table.rows}
     for seed in range(args.seeds):
         for row in table.rows:
@@ -84,7 +86,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def train(config: Path, folder: Path, seed: int, args: argparse.Namespace) -> None:
-    """Train a row with a seed, resuming from its checkpoint if there is one."""
+    """Train a row with a seed. Resume from its checkpoint if there is one."""
     options = {**(args.cfg_options or {}), 'randomness.seed': seed}
     launcher = []
     if args.gpus:
@@ -94,4 +96,4 @@ def train(config: Path, folder: Path, seed: int, args: argparse.Namespace) -> No
     command += ['--cfg-options', *(f'{name}={value}' for name, value in options.items())]
     code = subprocess.run([sys.executable, *map(str, command)]).returncode
     if code:
-        raise UserError(f'the training in {folder} ended with code {code}, see above; continue with --resume')
+        raise UserError(f'the training in {folder} failed with code {code}, see above; continue with --resume')

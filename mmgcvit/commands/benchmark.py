@@ -1,12 +1,12 @@
-"""Compare time and peak memory of models within one run.
+"""Compare the time and peak memory of models, measured alternately.
 
     mmgcvit benchmark gcvit:tiny timm:gcvit_tiny swin:tiny convnext:tiny --batch 16 --modes infer train
     mmgcvit benchmark gcvit:tiny@16 gcvit:tiny@24 --sizes 800x1333
     mmgcvit benchmark configs/mask_rcnn_gcvit_t.py --sizes 800x1333 --batch 1 2
 
-Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH; swin:ARCH and convnext:ARCH of mmpretrain; timm:NAME. A config file
-means its whole model: preprocessing, network and post-processing in inference, losses and gradients in training.
-NAME+MODULE:FUNCTION passes the model through a function.
+Backbones: gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, swin:ARCH and convnext:ARCH (from mmpretrain), timm:NAME. A config
+file stands for its whole model: preprocessing, network and post-processing in inference, losses and gradients in
+training. NAME+MODULE:FUNCTION applies a function to the built model.
 """
 
 import argparse
@@ -22,29 +22,31 @@ def add_options(parser: Parser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument('models', nargs='+', metavar='MODEL', help='the others are compared with the first')
     parser.add_argument(
-        '--sizes', type=image_size, nargs='+', default=[(224, 224)], metavar='SIZE', help='in pixels: 224, 800x1333'
+        '--sizes', type=parse_size, nargs='+', default=[(224, 224)], metavar='SIZE', help='image sizes: 224, 800x1333'
     )
     parser.add_argument('--batch', type=int, nargs='+', default=[1], metavar='N', help='batch sizes (default: 1)')
     parser.add_argument('--modes', choices=('infer', 'train'), nargs='+', default=['infer'])
     parser.add_argument('--precisions', choices=('fp32', 'bf16', 'fp16'), nargs='+', default=['fp32'])
     parser.add_argument('--run', choices=('eager', 'compiled'), nargs='+', default=['eager'])
-    parser.add_argument('--rounds', type=int, default=10, metavar='N', help='(default: %(default)s)')
+    parser.add_argument(
+        '--rounds', type=int, default=10, metavar='N', help='number of measurements (default: %(default)s)'
+    )
     parser.add_argument('--threads', type=int, metavar='N', help='CPU threads (default: all cores)')
-    parser.add_argument('--no-memory', action='store_true', help='leave out peak memory')
+    parser.add_argument('--no-memory', action='store_true', help='do not measure peak memory')
     add_device_option(parser)
 
 
-def image_size(text: str) -> tuple[int, int]:
-    """Read a size in pixels: ``224`` for a square, ``800x1333`` for height and width."""
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse an image size in pixels: ``224`` for a square, ``800x1333`` for height and width."""
     sides = text.split('x')
     if len(sides) > 2 or not all(side.isdigit() and int(side) for side in sides):
-        raise argparse.ArgumentTypeError(f'{text}: expected a side or HEIGHTxWIDTH, at least 1')
+        raise argparse.ArgumentTypeError(f'{text}: expected SIDE or HEIGHTxWIDTH in pixels, at least 1')
     return int(sides[0]), int(sides[-1])
 
 
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, batch=1, rounds=1, threads=1)
-    sys.path.insert(0, str(Path.cwd()))  # for MODULE:FUNCTION
+    sys.path.insert(0, str(Path.cwd()))  # so that MODULE:FUNCTION can be imported from the current folder
     import torch
 
     from ..device import resolve_device

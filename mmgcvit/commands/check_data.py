@@ -1,7 +1,7 @@
 """Check the data of a config: mmgcvit check-data CONFIG [options].
 
-Reads all annotations, decodes every image, counts objects by class and lists what is wrong. Ends with code 1 if a run
-would stop. Training and testing check a few images by themselves.
+Reads all annotations, decodes every image, counts objects by class and lists all problems. Exits with code 1 if a
+problem would stop a run. Training and testing check only a few images.
 """
 
 import argparse
@@ -11,17 +11,19 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from ..config import enter_scope, overrides, read_config
+from ..config import enter_scope, parse_cfg_options, read_config
 from ..errors import UserError
 from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
-PICTURES = ('.jpg', '.jpeg', '.png')
+SHEET_SUFFIXES = ('.jpg', '.jpeg', '.png')
 LOADERS = ['train_dataloader', 'val_dataloader', 'test_dataloader']
 
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('config', help=CONFIG)
-    parser.add_argument('--images', type=int, metavar='N', help='open N random images of each data set (default: all)')
+    parser.add_argument(
+        '--images', type=int, metavar='N', help='decode N random images of each data set (default: all)'
+    )
     parser.add_argument(
         '--contact-sheet',
         type=Path,
@@ -34,9 +36,9 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> int | None:
     check_at_least(args, images=0)
     sheet = args.contact_sheet
-    if sheet is not None and (sheet.suffix.lower() not in PICTURES or not sheet.absolute().parent.is_dir()):
-        raise UserError(f'--contact-sheet {sheet}: expected a {", ".join(PICTURES)} file in an existing folder')
-    cfg = read_config(args.config, overrides(args.cfg_options))
+    if sheet is not None and (sheet.suffix.lower() not in SHEET_SUFFIXES or not sheet.absolute().parent.is_dir()):
+        raise UserError(f'--contact-sheet {sheet}: expected a {", ".join(SHEET_SUFFIXES)} file in an existing folder')
+    cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
     from ..datasets.checks import check_datasets
     from ..datasets.checks.sources import check_presence
 

@@ -1,7 +1,7 @@
 """Convert a checkpoint between formats: mmgcvit convert SRC DST [--to FORMAT].
 
-SRC is a checkpoint of the original code, of timm or of this project, recognised by its content: a file, an http(s) URL
-or ``timm://NAME``. No code in it runs.
+SRC is a file, an http(s) URL or ``timm://NAME``. The keys of its state dict show whether it comes from the original
+code, timm or this project. No code in the file runs, unless --trust-checkpoint is given.
 """
 
 import argparse
@@ -13,15 +13,15 @@ from .options import Parser, add_trust_option, report_write_errors
 
 def add_options(parser: Parser) -> None:
     parser.add_argument('source', metavar='SRC', help='a file, an http(s) URL or timm://NAME')
-    parser.add_argument('target', metavar='DST', type=Path, help='the file to write; .safetensors for that format')
+    parser.add_argument('target', metavar='DST', type=Path, help='the file to write; .safetensors selects that format')
     parser.add_argument(
         '--to',
         choices=['mmpretrain', 'original', 'timm'],
         default='mmpretrain',
-        help='format to write; mmpretrain is a classifier of this project (default: %(default)s)',
+        help='key names to write; mmpretrain means a classifier of this project (default: %(default)s)',
     )
     parser.add_argument('--ema', action='store_true', help='use the EMA weights')
-    parser.add_argument('--prefix', help='use the tensors with this prefix, if a file has several networks')
+    parser.add_argument('--prefix', help='use the keys with this prefix, if a file has several networks')
     add_trust_option(parser)
 
 
@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'{args.target} exists; choose another file or remove it')
     if args.target.suffix == '.safetensors' and args.to == 'mmpretrain':
         raise UserError(
-            f'{args.target}: mmpretrain does not read safetensors; write a .pth, or another format with --to'
+            f'{args.target}: mmpretrain cannot read safetensors; write a .pth file, or choose another format with --to'
         )
     if '://' not in args.source and not Path(args.source).expanduser().is_file():
         raise UserError(f'there is no checkpoint {args.source}')
@@ -45,11 +45,11 @@ def main(args: argparse.Namespace) -> None:
             save_safetensors(content['state_dict'], args.target)
         else:
             save_checkpoint(content, args.target)
-    arch = MODELS.get(weights.key_mapping.network).describe_weights(weights.tensors)
-    kind = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
+    arch = MODELS.get(weights.key_mapping.network).infer_arch(weights.tensors)
+    no_head = '' if any(name.startswith('head.') for name in weights.tensors) else ', a backbone without a head'
     ignored = f' ({shorten(weights.ignored)})' if weights.ignored else ''
     print(
-        f'{weights.key_mapping.network} {arch}{kind} from {args.source} (format of '
+        f'{weights.key_mapping.network} {arch}{no_head} from {args.source} (format of '
         f'{weights.key_mapping.name}{", EMA" if weights.ema else ""}): {len(content["state_dict"])} tensors '
         f'written to {args.target}, {len(weights.ignored)} ignored{ignored}'
     )

@@ -1,8 +1,8 @@
 """Try every step of a config in minutes: mmgcvit dry-run CONFIG [options].
 
-Builds the model, trains two iterations, saves, resumes, validates and tests, on small images: the first of the config's
-own data or, if they are missing, of miniatures of COCO, ADE20K or ImageNet. Ends with code 1 at the first step that
-fails.
+Builds the model, trains two iterations, saves, resumes, validates and tests on small images. They are the first images
+of the config's own data or, if these are missing, of a miniature of COCO, ADE20K or ImageNet. Exits with code 1 at the
+first step that fails.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 
-from ..config import overrides, read_config
+from ..config import parse_cfg_options, read_config
 from .options import CONFIG, Parser, add_cfg_options, check_at_least
 
 
@@ -26,9 +26,10 @@ def add_options(parser: Parser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     check_at_least(args, shrink=1)
-    cfg = read_config(args.config, overrides(args.cfg_options))
+    cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
     from ..experiments.dry_run import run, shrink
 
+    # Bound to the terminal before stdout is redirected.
     say = partial(print, file=sys.stdout, flush=True)
     folder = args.keep or Path(tempfile.mkdtemp(prefix='dry_run_'))
     folder.mkdir(parents=True, exist_ok=True)

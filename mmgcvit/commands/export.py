@@ -1,7 +1,7 @@
 """Write a trained model as an ONNX file: mmgcvit export CONFIG [CHECKPOINT] OUT.onnx [options].
 
-The file takes any image and batch size; its metadata have classes, mean and standard deviation. It is compared with the
-model in onnxruntime first.
+The ONNX file accepts any image size and batch size; its metadata hold the classes, mean and standard deviation. Before
+it is written, its outputs in onnxruntime are compared with the model's.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from .options import Parser, add_model_options, load_model
 def add_options(parser: Parser) -> None:
     add_model_options(parser, device=False)
     parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
-    parser.add_argument('--overwrite', action='store_true', help='replace OUT.onnx')
+    parser.add_argument('--overwrite', action='store_true', help='replace an existing OUT.onnx')
     parser.add_argument('--no-check', action='store_true', help='do not compare the file with the model')
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ..config import enter_scope, overrides, read_config
+from ..config import enter_scope, parse_cfg_options, read_config
 from .options import CONFIG, Parser, add_cfg_options
 
 
@@ -20,7 +20,7 @@ def add_options(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    cfg = read_config(args.config, overrides(args.cfg_options))
+    cfg = read_config(args.config, parse_cfg_options(args.cfg_options))
     from mmengine.registry import MODELS
 
     from ..experiments.complexity import count_parameters, count_parts

@@ -1,4 +1,4 @@
-"""The console command: ``mmgcvit train CONFIG``, ``mmgcvit test WORK_DIR``, ..."""
+"""The entry point of the console command: ``mmgcvit train CONFIG``, ``mmgcvit test WORK_DIR``, ..."""
 
 import os
 import sys
@@ -9,10 +9,10 @@ from platform import platform, python_version
 
 from ..errors import PIP_PACKAGES, UserError, escape_controls, format_missing, is_full_disk, suggest
 from ..version import __version__
-from .options import parse
+from .options import parse_args
 from .screen import SIGINT_EXIT_CODE, hide_noise
 
-# Name, module in this folder, help.
+# Commands by name, each with its module in this folder and its help text.
 COMMANDS = {
     'demo': ('demo', 'train and score a small detector, segmentor or classifier in minutes'),
     'train': ('train', 'train a model'),
@@ -21,7 +21,7 @@ COMMANDS = {
     'web': ('web', 'try a model in the browser'),
     'check-data': ('check_data', 'check the data of a config'),
     'plot': ('plot', 'plot losses and scores of runs'),
-    'mistakes': ('mistakes', 'confusion matrix and worst images'),
+    'mistakes': ('mistakes', 'draw confusion matrix and worst images'),
     'visualize': ('visualize', 'draw attention, global queries, Grad-CAM or shifts'),
     'dry-run': ('dry_run', 'try every step of a config in minutes'),
     'publish': ('publish', "write a trained model's weights as safetensors"),
@@ -33,31 +33,31 @@ COMMANDS = {
     'digits': ('make_digits', "write the demo's data set"),
     'miniature': ('make_miniature', 'write miniatures of COCO, ADE20K and ImageNet-1K'),
 }
-# Listed by --version.
+# Packages that --version lists.
 DEPENDENCIES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
 
 
 def format_usage() -> str:
-    lines = '\n'.join(f'    mmgcvit {name:<14}{what}' for name, (_, what) in COMMANDS.items())
+    lines = '\n'.join(f'    mmgcvit {name:<14}{description}' for name, (_, description) in COMMANDS.items())
     return f'Commands, each with --help:\n{lines}\n--version lists the installed versions.'
 
 
 def format_versions() -> str:
-    """Versions of this package and its dependencies, for bug reports."""
+    """Return the versions of this package and its dependencies, for bug reports."""
     distributions, rows = packages_distributions(), []
     for name in DEPENDENCIES:
-        # Python 3.10 does not list onedl-mmengine, which has no top_level.txt.
+        # Python 3.10 does not list packages without a top_level.txt, such as onedl-mmengine.
         distribution = distributions.get(name, [f'onedl-{name}'])[0]
         try:
             rows.append((name, version(distribution)))
         except PackageNotFoundError:
             rows.append((name, 'none'))
     rows = [('mmgcvit', __version__), *rows, ('Python', python_version()), ('system', platform())]
-    return '\n'.join(f'{name:<12}{number}' for name, number in rows)
+    return '\n'.join(f'{name:<12}{value}' for name, value in rows)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command that the arguments of this process name."""
     name = sys.argv[1] if len(sys.argv) > 1 else '--help'
     if name in ('-h', '--help'):
         print(format_usage())
@@ -72,13 +72,14 @@ def main() -> None:
 def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
     """Run one of :data:`COMMANDS` in this process, by default with this process's arguments.
 
-    Every error that a user can fix ends here, as a SystemExit with one sentence.
+    Raises:
+        SystemExit: The command has an exit code or an error that the user can fix, which is the message.
     """
     if arguments is not None:
         sys.argv = [f'mmgcvit {name}', *map(str, arguments)]
     run = run_to_exit_code
     if 'TORCHELASTIC_ERROR_FILE' in os.environ:
-        # torchrun shows the traceback of an unexpected error in its summary.
+        # record lets torchrun show the traceback of an unexpected error in its summary.
         from torch.distributed.elastic.multiprocessing.errors import record
 
         run = record(run)
@@ -88,12 +89,12 @@ def run_command(name: str, arguments: Sequence[object] | None = None) -> None:
 
 
 def run_to_exit_code(name: str) -> int | str | None:
-    """Run a command on this process's arguments; return the exit code or message."""
-    full_disk = ''
+    """Run a command with this process's arguments; return its exit code or error message."""
+    full_disk_advice = ''
     try:
         command = import_module(f'.{COMMANDS[name][0]}', __package__)
-        args = parse(command)
-        full_disk = getattr(command, 'FULL_DISK', '')
+        args = parse_args(command)
+        full_disk_advice = getattr(command, 'FULL_DISK', '')
         with hide_noise():
             return command.main(args)
     except KeyboardInterrupt:
@@ -102,18 +103,18 @@ def run_to_exit_code(name: str) -> int | str | None:
     except UserError as error:
         return f'{name}: {error}'
     except ModuleNotFoundError as error:
-        # The registries report a missing OpenMMLab package.
+        # If torch or an OpenMMLab package is missing, importing the registry raises a UserError that says so.
         try:
             import_module('mmgcvit.registry')
-        except UserError as missing:
-            return f'{name}: {missing}'
+        except UserError as requirements_error:
+            return f'{name}: {requirements_error}'
         if error.name not in PIP_PACKAGES:
             raise
         return f'{name}: {format_missing("this", error.name)}'
     except OSError as error:
-        if full_disk and is_full_disk(error):
-            return f'{name}: {error.strerror}{full_disk.format(**vars(args))}'
-        # Without a file name the traceback says more.
+        if full_disk_advice and is_full_disk(error):
+            return f'{name}: {error.strerror}{full_disk_advice.format(**vars(args))}'
+        # For an error without a file name, the traceback says more than the message.
         if error.filename is None:
             raise
         return f'{name}: {escape_controls(f"{error.filename}: {error.strerror}")}'

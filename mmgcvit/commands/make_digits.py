@@ -2,8 +2,8 @@
 
     mmgcvit digits data/digits
 
-writes ``coco`` and ``ADEChallengeData2016`` (the same scenes), ``imagenet`` (single digits) and, in ADE20K's format,
-``pages`` (upright or upside down). Equal options give equal files.
+The folder then has ``coco`` and ``ADEChallengeData2016`` (the same scenes), ``imagenet`` (single digits) and ``pages``
+(upright or upside down, in ADE20K's format). The same options always give the same files.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from ..files import atomic_folder, is_up_to_date
 from .options import Parser
 
 OPTIONS_FILE = 'digits.json'
-# Of the written files: data sets of another version are rewritten.
+# Version of the written files. Data sets with another version are rewritten.
 VERSION = 5
-SMALLEST = 128
-# Copies of each scan for classification, and their size relative to the scenes.
+MIN_SIZE = 128
+# Classification images for each scan, and the factor by which they are smaller than the scenes.
 COPIES = {'train': 4, 'val': 1}
-SINGLE_DIGITS_SMALLER = 4
-# Side of a page, and pages for each scene.
-PAGE_SIZE, PAGES = 72, 2
+DIGIT_DIVISOR = 4
+# Side of a page in pixels, and number of pages for each scene.
+PAGE_SIZE, PAGES_PER_SCENE = 72, 2
 
 
 def add_options(parser: Parser) -> None:
@@ -38,10 +38,10 @@ def add_options(parser: Parser) -> None:
 def main(args: argparse.Namespace) -> None:
     options = {'train': args.train, 'val': args.val, 'size': args.size, 'seed': args.seed}
     options['version'] = VERSION
-    if min(args.train, args.val) < 1 or args.size < SMALLEST:
+    if min(args.train, args.val) < 1 or args.size < MIN_SIZE:
         raise UserError(
-            f'--train {args.train} --val {args.val} --size {args.size}: expected at least one image each, and at least '
-            f'{SMALLEST} px'
+            f'--train {args.train} --val {args.val} --size {args.size}: expected at least one image each, and a size '
+            f'of at least {MIN_SIZE} px'
         )
     if is_up_to_date(args.out, OPTIONS_FILE, options):
         print(f'{args.out} is up to date')
@@ -55,9 +55,9 @@ def main(args: argparse.Namespace) -> None:
             scenes = list(track(scenes, total=num_images, description=f'composing {split} images'))
             write_coco(folder / 'coco', scenes, split)
             write_ade20k(folder / 'ADEChallengeData2016', scenes, split)
-            single = SceneComposer(split, args.size // SINGLE_DIGITS_SMALLER, args.seed)
-            write_imagenet(folder / 'imagenet', single, split, COPIES[split])
-            of_pages = SceneComposer(split, PAGE_SIZE, args.seed)
-            pages = (compose_page(of_pages) for _ in range(PAGES * num_images))
+            digit_composer = SceneComposer(split, args.size // DIGIT_DIVISOR, args.seed)
+            write_imagenet(folder / 'imagenet', digit_composer, split, COPIES[split])
+            page_composer = SceneComposer(split, PAGE_SIZE, args.seed)
+            pages = (compose_page(page_composer) for _ in range(PAGES_PER_SCENE * num_images))
             write_ade20k(folder / 'pages', pages, split, label_page)
     print(f'{args.out}: {args.train} training and {args.val} validation images')

@@ -2,8 +2,8 @@
 
     mmgcvit miniature data/miniature
 
-writes ``coco``, ``ADEChallengeData2016`` and ``imagenet``, to test that a config reads its data. Equal seeds give equal
-files.
+The folder then has ``coco``, ``ADEChallengeData2016`` and ``imagenet``, with which you can test that a config reads its
+data. The same seed always gives the same files.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from ..files import atomic_folder, is_up_to_date
 from .options import Parser
 
 OPTIONS_FILE = 'miniature.json'
-# Of the written files: data sets of another version are rewritten.
+# Version of the written files. Data sets with another version are rewritten.
 VERSION = 2
 
 

@@ -1,6 +1,6 @@
 """Write the confusion matrix and the worst images of a trained model: mmgcvit mistakes CONFIG [CHECKPOINT] [options].
 
-Runs once over the validation data. The worst images show the ground truth beside the prediction.
+Predicts on all validation images. The worst images are drawn with the ground truth beside the prediction.
 """
 
 import argparse
@@ -14,18 +14,18 @@ from ..inference.sources import check_source, find_source
 from .options import Parser, add_model_options, add_out_dir, check_at_least, resolve_out_dir
 
 FULL_DISK = '; {out_dir} has the results up to here'
-# Number of confusions and images that are printed.
+# Maximum number of confusions and of images to print.
 NUM_PRINTED = 5
 
 
 def add_options(parser: Parser) -> None:
     add_model_options(parser)
-    parser.add_argument('--split', choices=['val', 'test'], default='val', help='default: %(default)s')
+    parser.add_argument('--split', choices=['val', 'test'], default='val', help='split (default: %(default)s)')
     add_out_dir(parser, 'mistakes', overwrite='replace files of an earlier call')
     parser.add_argument(
         '--worst', type=int, default=20, metavar='N', help='draw the N worst images (default: %(default)s)'
     )
-    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images a batch (default: 1)')
+    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images per batch (default: 1)')
     parser.add_argument('--score-thr', type=float, metavar='SCORE', help='minimum score of detections (default: 0.3)')
 
 
@@ -60,8 +60,8 @@ def main(args: argparse.Namespace) -> None:
         counts, worst = find_mistakes(model, dataset, args.worst, args.batch_size, progress)
     write_mistakes(args.out_dir, model, dataset, counts, worst)
     print(f'{len(dataset)} images, {COUNTED[model.task]}:')
-    for text in summarise_confusion_matrix(counts, model.classes, NUM_PRINTED):
-        print(f'    {text}')
+    for line in summarise_confusion_matrix(counts, model.classes, NUM_PRINTED):
+        print(f'    {line}')
     print(f'worst by {SCORES[model.task]}')
     for mistake in worst[:NUM_PRINTED]:
         print(f'    {mistake.score:.3f} {mistake.path}: {mistake.text}')

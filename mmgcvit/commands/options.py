@@ -1,4 +1,4 @@
-"""Command-line options that several commands share."""
+"""Command-line options that several commands share, and helpers that parse and check them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ..config import overrides
+from ..config import parse_cfg_options
 from ..errors import UserError, get_first_line
 from ..files import find_free_path
 
@@ -24,44 +24,47 @@ if TYPE_CHECKING:
 CONFIG = 'a config file, for example configs/mask_rcnn_gcvit_t.py'
 OPTIONAL_CHECKPOINT = (
     'a checkpoint of that config: a file or URL; optional for a work dir (default: its best or newest checkpoint) and '
-    'for configs that come with weights, such as those of configs/demo'
+    'for configs with weights, such as in configs/demo'
 )
 
 
 def add_common_options(parser: argparse.ArgumentParser, work_dir: str = 'work_dirs/CONFIG_NAME') -> None:
-    """Add the options of the MM train and test scripts."""
+    """Add the options of OpenMMLab's train and test scripts, and this project's ``--progress``."""
     parser.add_argument('--work-dir', help=f'folder for logs and checkpoints (default: {work_dir})')
     add_cfg_options(parser)
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher of distributed runs'
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='launcher of a distributed run',
     )
     parser.add_argument(
         '--progress',
         action='store_true',
-        help='show a progress bar, losses and scores; the log goes to its file only',
+        help='show a progress bar, losses and scores; the log goes only to its file',
     )
     add_device_option(parser)
     add_trust_option(parser)
-    # Set by old versions of torch's launcher.
+    # Old versions of torch's launcher pass the local rank as an option.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser for commands."""
+    """The argument parser of a command."""
 
-    # Whether optional positional arguments may follow options.
+    # Whether positional arguments may follow options (argparse's parse_intermixed_args).
     is_intermixed = False
 
 
-def parse(command: ModuleType) -> argparse.Namespace:
-    """Parse the arguments of this process by a command's options; its docstring is the description."""
+def parse_args(command: ModuleType) -> argparse.Namespace:
+    """Parse the arguments of this process with a command's options and its docstring as description."""
     parser = Parser(description=re.sub(': mmgcvit .*', '.', command.__doc__.splitlines()[0]))
     command.add_options(parser)
     return parser.parse_intermixed_args() if parser.is_intermixed else parser.parse_args()
 
 
 class Overrides(argparse.Action):
-    """Collect KEY=VALUE arguments as strings; they are parsed with the config."""
+    """An argparse action that collects KEY=VALUE arguments as strings, which are parsed with the config."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str], option: str
@@ -73,40 +76,40 @@ class Overrides(argparse.Action):
         setattr(namespace, self.dest, {**earlier, **dict(text.split('=', 1) for text in values)})
 
 
-def add_cfg_options(parser: argparse.ArgumentParser, of: str = 'the config') -> None:
+def add_cfg_options(parser: argparse.ArgumentParser, owner: str = 'the config') -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=Overrides,
         metavar='KEY=VALUE',
-        help=f'override settings of {of}, for example model.backbone.with_cp=True train_dataloader.batch_size=1',
+        help=f'override settings of {owner}, for example model.backbone.with_cp=True train_dataloader.batch_size=1',
     )
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--device',
-        type=device,
+        type=parse_device,
         default='auto',
-        help='auto (default): a GPU if there is one; cpu, cuda, cuda:N',
+        help='auto (default; a GPU if there is one), cpu, cuda, cuda:N',
     )
 
 
 def hide_gpus(device: str) -> None:
-    """Hide GPUs for ``--device cpu``; call it before importing mmengine, which looks for them once."""
+    """Hide GPUs for ``--device cpu``. Call this before importing mmengine, which looks for GPUs only once."""
     if device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
 
 
-def device(text: str) -> str:
-    """Parse ``--device``; whether the GPU exists is checked later."""
+def parse_device(text: str) -> str:
+    """Check the syntax of ``--device``. Whether the GPU exists is checked later."""
     if re.fullmatch(r'auto|cpu|cuda(:\d+)?', text) is None:
         raise argparse.ArgumentTypeError(f'device {text!r}: expected auto, cpu, cuda or cuda:N')
     return text
 
 
 def add_trust_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option to unpickle a checkpoint."""
+    """Add ``--trust-checkpoint``, which unpickles a checkpoint."""
     parser.add_argument(
         '--trust-checkpoint',
         action='store_true',
@@ -115,7 +118,7 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_source(parser: argparse.ArgumentParser, checkpoint: str | None = OPTIONAL_CHECKPOINT) -> None:
-    """Add CONFIG [CHECKPOINT], which ``find_source`` resolves; CONFIG may be a work dir."""
+    """Add the arguments CONFIG [CHECKPOINT], which ``find_source`` resolves. CONFIG may be a work dir."""
     parser.add_argument('config', metavar='CONFIG', help='a config file, or the work dir of a run')
     if checkpoint is not None:
         parser.add_argument('checkpoint', nargs='?', metavar='CHECKPOINT', help=checkpoint)
@@ -126,8 +129,11 @@ def add_model_options(
 ) -> None:
     """Add CONFIG [CHECKPOINT] --device --trust-checkpoint, from which :func:`load_model` loads a model.
 
-    ``checkpoint`` is its help; None for commands that find out themselves whether the argument behind CONFIG is a
-    checkpoint. Without ``device`` the command runs on the CPU.
+    Args:
+        parser: The parser of the command.
+        checkpoint: The help text of CHECKPOINT. None does not add CHECKPOINT, for commands that find out themselves
+            whether the argument after CONFIG is a checkpoint.
+        device: Whether to add ``--device``. Otherwise the command runs on the CPU.
     """
     add_source(parser, checkpoint)
     if device:
@@ -138,7 +144,7 @@ def add_model_options(
 
 
 def load_model(args: argparse.Namespace) -> tuple[Source, Predictor]:
-    """Find the config and the checkpoint, and load the model."""
+    """Find the config and the checkpoint of a command's arguments, and load the model."""
     from ..inference.loading import load_for_command
     from ..inference.sources import find_source
 
@@ -147,44 +153,44 @@ def load_model(args: argparse.Namespace) -> tuple[Source, Predictor]:
 
 
 def add_out_dir(parser: argparse.ArgumentParser, default: str, overwrite: str) -> None:
-    """Add --out-dir and --overwrite, which :func:`resolve_out_dir` resolves."""
+    """Add ``--out-dir``, which :func:`resolve_out_dir` resolves, and ``--overwrite`` with its help text."""
     parser.set_defaults(default_dir=Path(default))
     parser.add_argument('--out-dir', type=Path, help=f'output folder (default: {default}, then {default}2, ...)')
     parser.add_argument('--overwrite', action='store_true', help=overwrite)
 
 
 def resolve_out_dir(args: argparse.Namespace) -> None:
-    """Number the default folder, so that a second call needs no option."""
+    """Set ``args.out_dir`` if it is not given: the default folder, numbered if it exists unless ``--overwrite``."""
     if args.out_dir is None:
         args.out_dir = args.default_dir if args.overwrite else find_free_path(args.default_dir)
 
 
-def check_at_least(args: argparse.Namespace, **least: int) -> None:
-    """Reject numbers below their minimum; options that were not given are skipped."""
-    for name, number in least.items():
-        given = getattr(args, name)
-        for value in given if isinstance(given, list | tuple) else [given]:
-            if value is not None and value < number:
-                raise UserError(f'--{name.replace("_", "-")} {value}: expected at least {number}')
+def check_at_least(args: argparse.Namespace, **minimums: int) -> None:
+    """Raise a UserError if an option, or one of its values, is below its minimum. None is skipped."""
+    for name, minimum in minimums.items():
+        option = getattr(args, name)
+        for value in option if isinstance(option, list | tuple) else [option]:
+            if value is not None and value < minimum:
+                raise UserError(f'--{name.replace("_", "-")} {value}: expected at least {minimum}')
 
 
 def load_run_config(args: argparse.Namespace) -> Config:
-    """Load the config of a training or test and set ``args.work_dir``."""
+    """Load the config of a training or test run and set ``args.work_dir``."""
     from ..engine.setup import load_config
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = load_config(args.config, overrides(args.cfg_options), args.work_dir, args.launcher)
+    cfg = load_config(args.config, parse_cfg_options(args.cfg_options), args.work_dir, args.launcher)
     args.work_dir = cfg.work_dir
     return cfg
 
 
 @contextmanager
 def report_write_errors(target: Path) -> Iterator[None]:
-    """Create the folder of a file; report an error while the file is written as a UserError."""
+    """Create the folder of a file, and turn any error while the file is written into a UserError."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield
-    except Exception as error:  # torch and safetensors raise their own types.
+    except Exception as error:  # torch and safetensors raise exceptions of their own types.
         raise UserError(
             f'{target} could not be written ({get_first_line(error)}); is there room on the disk?'
         ) from None

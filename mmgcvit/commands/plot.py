@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .options import Parser
 
-# Lower values of these are better.
+# Endings of keys whose best value is the lowest.
 LOWER_IS_BETTER = ('loss', 'error')
 
 
@@ -17,10 +17,13 @@ def add_options(parser: Parser) -> None:
         nargs='+',
         default=[],
         metavar='KEY',
-        help="what to draw, for example loss_mask coco/bbox_mAP_50 (default: all but details of COCO's scores)",
+        help="log keys to draw, for example loss_mask coco/bbox_mAP_50 (default: all but COCO's detailed scores)",
     )
     parser.add_argument(
-        '--out', type=Path, metavar='FILE.png', help='default: curves.png in the first work dir; also .pdf and .svg'
+        '--out',
+        type=Path,
+        metavar='FILE.png',
+        help='.png, .pdf or .svg (default: curves.png in the first work dir)',
     )
 
 

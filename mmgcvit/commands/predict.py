@@ -1,6 +1,6 @@
 """Predict on images and videos: mmgcvit predict CONFIG [CHECKPOINT] INPUT ... [options].
 
-Draws predictions on copies of the inputs and writes them as JSON.
+Draws the predictions on copies of the inputs and writes them as JSON files.
 """
 
 import argparse
@@ -31,14 +31,14 @@ def add_options(parser: Parser) -> None:
         'rest',
         nargs='*',
         metavar='[CHECKPOINT] INPUT',
-        help=f"{OPTIONAL_CHECKPOINT}; then images, videos, folders, patterns ('photos/**/*.jpg')",
+        help=f"{OPTIONAL_CHECKPOINT}; then images, videos, folders or glob patterns ('photos/**/*.jpg')",
     )
     add_out_dir(parser, 'predictions', 'write into an existing folder and replace files of the same names')
     parser.add_argument(
-        '--batch-size', type=int, default=1, metavar='N', help='images, frames or tiles a batch (default: 1)'
+        '--batch-size', type=int, default=1, metavar='N', help='images, frames or tiles per batch (default: 1)'
     )
     parser.add_argument(
-        '--tiles', type=int, metavar='SIDE', help='detect in overlapping squares of SIDE pixels, for large images'
+        '--tiles', type=int, metavar='SIDE', help='detect in overlapping tiles of SIDE x SIDE pixels, for large images'
     )
     parser.add_argument(
         '--score-thr',
@@ -54,17 +54,17 @@ def add_options(parser: Parser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    # Silences FFmpeg's own messages about broken videos.
+    # Silence FFmpeg's messages about broken videos.
     os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-    args.checkpoint, named = split_rest(args)
+    args.checkpoint, patterns = split_rest(args)
     check_at_least(args, batch_size=1, frames=1, tiles=32)
     resolve_out_dir(args)
     if args.no_save_vis and args.no_save_pred:
         raise UserError('--no-save-vis and --no-save-pred together write nothing; remove one')
     check_source(args.config, args.checkpoint)
-    if not named:
-        raise UserError('no INPUT given; name images, videos, folders or patterns after CONFIG [CHECKPOINT]')
-    inputs = find_inputs(named)
+    if not patterns:
+        raise UserError('no INPUT given; name images, videos, folders or glob patterns after CONFIG [CHECKPOINT]')
+    inputs = find_inputs(patterns)
     if args.track:
         if inputs.images:
             raise UserError(f'--track takes videos only; {inputs.images[0]} is an image')
@@ -88,16 +88,16 @@ def main(args: argparse.Namespace) -> None:
     try:
         run.predict(inputs, args.frames)
     finally:
-        done = [format_count(run.images, 'image')] if inputs.images else []
-        done += [format_count(run.frames, 'frame')] if inputs.videos else []
-        failed = f', {len(run.failed)} skipped' if run.failed else ''
-        print(f'{" and ".join(done)} predicted{failed}: {args.out_dir}')
+        counts = [format_count(run.images, 'image')] if inputs.images else []
+        counts += [format_count(run.frames, 'frame')] if inputs.videos else []
+        skipped = f', {len(run.failed)} skipped' if run.failed else ''
+        print(f'{" and ".join(counts)} predicted{skipped}: {args.out_dir}')
     if run.failed:
         raise UserError(f'{len(run.failed)} inputs could not be read, see above')
 
 
 def split_rest(args: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """Split the arguments behind CONFIG into the checkpoint (or None) and the inputs."""
+    """Split the arguments after CONFIG into the checkpoint (or None) and the inputs."""
     rest = list(args.rest)
     is_checkpoint = rest and (rest[0].startswith(URL_SCHEMES) or rest[0].lower().endswith(CHECKPOINTS))
     if is_checkpoint or (len(rest) > 1 and not has_checkpoint(args.config)):

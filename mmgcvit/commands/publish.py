@@ -1,7 +1,7 @@
 """Write a trained model's weights as safetensors: mmgcvit publish CONFIG [CHECKPOINT] OUT.safetensors.
 
-Keeps the weights of the whole model (EMA if the run has it) without optimizer state, in a format that holds no code.
-``mmgcvit predict``, ``test`` and ``load_from`` read the file.
+The file has the weights of the whole model (the EMA weights if the run has them) without optimizer state, in a format
+that cannot contain code. ``mmgcvit predict``, ``mmgcvit test`` and the setting ``load_from`` can read it.
 """
 
 import argparse
@@ -39,6 +39,6 @@ def main(args: argparse.Namespace) -> None:
     }
     with report_write_errors(target):
         save_safetensors(tensors, target, metadata)
-    numbers = sum(tensor.numel() for tensor in tensors.values())
-    print(f'{target}: {numbers / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
+    num_values = sum(tensor.numel() for tensor in tensors.values())
+    print(f'{target}: {num_values / 1e6:.2f} M values, {target.stat().st_size / 1e6:.1f} MB')
     print(f'SHA-256 {sha256(target)}')

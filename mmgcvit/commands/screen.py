@@ -10,15 +10,15 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 SIGINT_EXIT_CODE = 128 + signal.SIGINT
-# Printed at import, or logged before a run starts: hundreds of lines, which the log file has too.
+# Messages at import or before a run starts. They are hundreds of lines long; those of a run are also in its log file.
 STARTUP_MESSAGES = re.compile(
     r'^Could not import OneDL|INFO(\x1b\[0m)? - '
     r'(\n-+\nSystem environment:|Config:\n|Hooks will be executed|paramwise_options --|mmcv has no compiled operators)'
     r'|Failed to search registry with scope "\w+" in the "function" registry tree'
 )
-# Only the start of a text is searched.
+# Number of characters at the start of a text that are searched.
 MAX_SEARCHED = 400
-WARNINGS = (
+NEEDLESS_WARNINGS = (
     'faster_coco_eval is not installed|Default ``avg_non_ignore`` is False|`reduce_zero_label` will be deprecated'
     "|'pin_memory' argument is set as true but no accelerator|<class .* instance named of visualizer"
 )
@@ -29,13 +29,13 @@ class FilteredStream:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.left_out = False
+        self.dropped_last = False
 
     def write(self, text: str) -> int:
         # print writes the newline in a second call; drop it along with the message.
-        is_trailing_newline = self.left_out and text == '\n'
-        self.left_out = bool(STARTUP_MESSAGES.search(text[:MAX_SEARCHED]))
-        return len(text) if self.left_out or is_trailing_newline else self.stream.write(text)
+        is_trailing_newline = self.dropped_last and text == '\n'
+        self.dropped_last = bool(STARTUP_MESSAGES.search(text[:MAX_SEARCHED]))
+        return len(text) if self.dropped_last or is_trailing_newline else self.stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -52,7 +52,7 @@ def hide_noise() -> Iterator[None]:
         if not sys.warnoptions:
             for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
                 warnings.simplefilter('ignore', category)
-            # About unusual metadata and large images.
+            # Pillow warns about unusual metadata and large images.
             warnings.filterwarnings('ignore', module='PIL')
-            warnings.filterwarnings('ignore', message=WARNINGS)
+            warnings.filterwarnings('ignore', message=NEEDLESS_WARNINGS)
         yield

@@ -8,12 +8,13 @@ from ..errors import UserError
 from ..inference.sources import check_source, find_source
 from .options import Parser, add_common_options, add_source, hide_gpus, load_run_config
 
+# Follows the operating system's error message.
 FULL_DISK = ': the test could not write to {work_dir} and has stopped. Free some space and start it again'
 
 
 def add_options(parser: Parser) -> None:
     add_source(parser)
-    parser.add_argument('--show-dir', metavar='FOLDER', help='draw all images with their predictions into this folder')
+    parser.add_argument('--show-dir', metavar='FOLDER', help='draw predictions on all images, into this folder')
     parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to this file')
     parser.add_argument('--tta', action='store_true', help="test-time augmentation (the config's tta_pipeline)")
     parser.add_argument(
@@ -22,7 +23,7 @@ def add_options(parser: Parser) -> None:
         help="test on this config's data, for example configs/_base_/datasets/imagenet_v2.py",
     )
     add_common_options(parser, work_dir='work_dirs/CONFIG_NAME, or WORK_DIR/test')
-    # CHECKPOINT may follow options.
+    # Let CHECKPOINT follow options.
     parser.is_intermixed = True
 
 

@@ -20,9 +20,9 @@ ARGUMENTS = 'CONFIG [CHECKPOINT] IMAGE [options]'
 def add_options(parser: Parser) -> None:
     kinds = parser.add_subparsers(dest='kind', required=True, metavar='KIND')
     parsers = {}
-    for kind, what in KINDS.items():
+    for kind, description in KINDS.items():
         usage = f'{parser.prog} {kind} {ARGUMENTS}'
-        parsers[kind] = kinds.add_parser(kind, help=what, description=f'Draw {what}.', usage=usage)
+        parsers[kind] = kinds.add_parser(kind, help=description, description=f'Draw {description}.', usage=usage)
         add_model_options(parsers[kind], checkpoint=None)
         parsers[kind].add_argument(
             'rest', nargs='+', metavar='[CHECKPOINT] IMAGE', help=f'{OPTIONAL_CHECKPOINT}; then one image'
@@ -31,18 +31,18 @@ def add_options(parser: Parser) -> None:
             '--out',
             type=Path,
             metavar='FILE.png',
-            help='default: IMAGE_KIND.png in this folder, IMAGE_KIND2.png, ...; also .pdf, .svg',
+            help='.png, .pdf or .svg (default: IMAGE_KIND.png, IMAGE_KIND2.png, ...)',
         )
-    number = {'type': int, 'metavar': 'N'}
+    integer = {'type': int, 'metavar': 'N'}
     attention, gradcam, shifts = (parsers[kind].add_argument for kind in ('attention', 'gradcam', 'shifts'))
-    attention('--stage', help='from 0 (default: 2, or an earlier one of at least 4 x 4 tokens)', **number)
-    attention('--block', help='one of the pair, from 0 (default: the last pair)', **number)
+    attention('--stage', help='stage, from 0 (default: 2, or an earlier one of at least 4 x 4 tokens)', **integer)
+    attention('--block', help='block, from 0; it is drawn with its pair (default: the last pair)', **integer)
     for add in (attention, shifts):
-        add('--head', help='from 0 (default: the mean of all)', **number)
-    attention('--at', type=parse_point, metavar='X,Y', help='the query in pixels of the image (default: the middle)')
-    gradcam('--stage', help='from 0 (default: the last of at least 4 x 4 tokens whose map is not zero)', **number)
-    gradcam('--class', dest='class_name', metavar='NAME', help='name or number (default: the highest-scoring)')
-    gradcam('--box', help='of a detector, from 0 by descending score (of --class, if given)', **number)
+        add('--head', help='head, from 0 (default: the mean of all)', **integer)
+    attention('--at', type=parse_point, metavar='X,Y', help='query position in image pixels (default: the middle)')
+    gradcam('--stage', help='stage, from 0 (default: the last of at least 4 x 4 tokens with a nonzero map)', **integer)
+    gradcam('--class', dest='class_name', metavar='NAME', help='class name or index (default: the highest-scoring)')
+    gradcam('--box', help='box of a detector, from 0 by descending score (of --class, if given)', **integer)
 
 
 def parse_point(text: str) -> tuple[float, float]:
@@ -69,16 +69,16 @@ def main(args: argparse.Namespace) -> None:
     visualization.check_ending(out)
     _, model = load_model(args)
     if args.kind == 'attention':
-        found = visualization.attention(model, image, args.stage, args.block, args.head, args.at)
-        figure = visualization.draw_attention(found)
+        attention = visualization.attention(model, image, args.stage, args.block, args.head, args.at)
+        figure = visualization.draw_attention(attention)
     elif args.kind == 'queries':
         figure = visualization.draw_queries(visualization.queries(model, image))
     elif args.kind == 'gradcam':
-        found = visualization.gradcam(model, image, args.class_name, args.box, args.stage)
-        if not found.cam.any():
-            other = found.stage - 1 if found.stage else 1
-            print(f'the map of class {found.class_name} at stage {found.stage} is zero; try --stage {other}')
-        figure = visualization.draw_gradcam(found)
+        gradcam = visualization.gradcam(model, image, args.class_name, args.box, args.stage)
+        if not gradcam.cam.any():
+            other_stage = gradcam.stage - 1 if gradcam.stage else 1
+            print(f'the map of class {gradcam.class_name} at stage {gradcam.stage} is zero; try --stage {other_stage}')
+        figure = visualization.draw_gradcam(gradcam)
     else:
         figure = visualization.draw_shifts(visualization.shifts(model, image, args.head))
     visualization.save(figure, out)

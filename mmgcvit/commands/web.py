@@ -16,7 +16,7 @@ PORT = 7860
 
 def add_options(parser: Parser) -> None:
     add_model_options(parser)
-    parser.add_argument('--port', type=int, default=PORT, help='default: %(default)s')
+    parser.add_argument('--port', type=int, default=PORT, help='port (default: %(default)s)')
 
 
 def main(args: argparse.Namespace) -> None:
@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f'--port {args.port}: expected an int from 1 to 65535')
     check_source(args.config, args.checkpoint)
     check_installed('the page', 'gradio')
-    # Gradio does not delete uploads.
+    # Gradio keeps uploaded files here and does not delete them.
     with TemporaryDirectory() as os.environ['GRADIO_TEMP_DIR']:
         from ..web import build_page, serve_page
 

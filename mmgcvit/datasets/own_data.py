@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from ..config import config_path, iter_settings, list_known_names
+from ..config import config_path, iter_settings, list_known_keys
 from ..errors import UserError, escape_controls, format_count
 from ..files import find_free_path, make_absolute, write_text
 from .checks.sources import iter_leaf_datasets
@@ -226,7 +226,7 @@ def format_config(base: str, cfg: Config, data: Path) -> str:
     """The text of a config: what it inherits from, and the settings that differ."""
     overrides = find_overrides(Config.fromfile(base).to_dict(), cfg.to_dict())
     # Not the variables from which templates make their settings.
-    read = list_known_names() | {'data_preprocessor'}
+    read = list_known_keys() | {'data_preprocessor'}
     settings = {name: pformat(value, width=100, sort_dicts=False) for name, value in overrides.items() if name in read}
     text = ''.join(f'{name} = {value}\n' for name, value in settings.items())
     return f"""# Made by mmgcvit train --data for the data in {escape_controls(str(data))}.

@@ -1,5 +1,5 @@
-"""Training and testing on mmengine's Runner. Start with ``train.py``; ``resume.py`` explains saving and resuming.
+"""Train and test with mmengine's Runner. Read ``train.py`` first; ``resume.py`` explains how runs are resumed.
 
-``hooks`` has one hook a file, ``loops`` makes resumed runs exact, ``precision`` and ``processes`` adapt a run to its
-machine.
+``hooks`` has one topic per file, ``loops`` makes resuming bit-exact, ``precision`` chooses mixed precision and TF32,
+and ``processes`` sets up the process group.
 """

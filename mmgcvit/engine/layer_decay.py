@@ -1,7 +1,7 @@
 """Layer-wise learning rate decay for detectors and segmentors.
 
-mmdet's and mmseg's constructors know only the layers of their own backbones; mmpretrain's asks the model, which must be
-a classifier. Here it asks the backbone of any model.
+The constructors of mmdet and mmseg only know the layers of their own backbones. mmpretrain's calls ``get_layer_depth``
+of the model, which must be a classifier. The constructor in this file calls that of any model's backbone.
 """
 
 from functools import partial
@@ -12,25 +12,25 @@ from torch import nn
 
 from ..errors import UserError
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
-from .optim import MergesGroups
+from .optim import MergedGroupsMixin
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class LayerDecayOptimWrapperConstructor(MergesGroups, LearningRateDecayOptimWrapperConstructor):
+class LayerDecayOptimWrapperConstructor(MergedGroupsMixin, LearningRateDecayOptimWrapperConstructor):
     """mmpretrain's constructor for any model with a ``backbone`` of this package, with merged parameter groups.
 
-    ``optim_wrapper=dict(constructor='mmgcvit.LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(
-    layer_decay_rate=0.9, norm_decay_mult=0.0))``: each block's learning rate is 0.9 of the next one's; neck and heads
-    have the full one. Other keys of ``paramwise_cfg`` are mmpretrain's.
+    With ``optim_wrapper=dict(constructor='mmgcvit.LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(
+    layer_decay_rate=0.9, norm_decay_mult=0.0))``, each block has 0.9 times the learning rate of the next block. Neck
+    and heads have the full learning rate. The other keys of ``paramwise_cfg`` are those of mmpretrain's constructor.
     """
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs: Any) -> None:
-        """Add a module's parameters to the groups; the outermost call passes the backbone's ``get_layer_depth``."""
+        """Add a module's parameters to the groups, with layer depths from the backbone's ``get_layer_depth``."""
         keys = self.paramwise_cfg.get('custom_keys', {})
-        refused = [key for key, settings in keys.items() if 'lr_mult' in settings]
-        if refused:
+        ineffective = [key for key, settings in keys.items() if 'lr_mult' in settings]
+        if ineffective:
             raise UserError(
-                f'paramwise_cfg.custom_keys: lr_mult of {", ".join(refused)} has no effect with layer-wise decay; '
+                f'paramwise_cfg.custom_keys: lr_mult of {", ".join(ineffective)} has no effect with layer-wise decay; '
                 'remove the keys'
             )
         if 'get_layer_depth' not in kwargs:

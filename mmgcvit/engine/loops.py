@@ -1,6 +1,6 @@
-"""mmengine's training loops, resumable at any iteration: seed and iteration determine the random numbers.
+"""Make mmengine's training loops resumable at any iteration: seed and iteration determine the random numbers.
 
-So there is no generator state to save or to lose in data workers, and the number of workers changes nothing.
+So no generator state has to be saved or recovered from dataloader workers, and results do not depend on their number.
 """
 
 import random
@@ -22,32 +22,32 @@ from torch.utils.data import BatchSampler, Sampler
 from ..errors import UserError
 from ..registry import LOOPS
 
-# The training step's place among the samples, which count from 1.
+# Value of `sample` that seeds the training step; samples count from 1.
 WHOLE_BATCH = 0
 
 
 def seed_generators(seed: int, rank: int, iteration: int, sample: int) -> None:
     """Seed torch, NumPy and Python for a sample, or with ``sample=WHOLE_BATCH`` for the training step.
 
-    A cryptographic hash gives independent seeds: 128 bits for Python, 64 for torch, 32 for NumPy, which is slow with
-    more.
+    A cryptographic hash gives independent seeds: 128 bits for Python, 64 for torch, 32 for NumPy, where
+    longer seeds are slow.
 
     Args:
-        seed: Of the run.
-        rank: Of the process.
-        iteration: Of the run, from 0.
-        sample: Position in the batch, from 1.
+        seed: Seed of the run.
+        rank: Rank of the process.
+        iteration: Iteration of the run, from 0.
+        sample: Position of the sample in the batch, from 1.
     """
     digest = blake2b(f'{seed} {rank} {iteration} {sample}'.encode(), digest_size=28).digest()
     random.seed(int.from_bytes(digest[:16], 'little'))
     np.random.seed(int.from_bytes(digest[16:20], 'little'))
-    # Samples are loaded on the CPU, and seeding all devices is slow.
+    # Samples are loaded on the CPU, so seeding the GPUs, which is slow, is not needed.
     seed_torch = torch.manual_seed if sample == WHOLE_BATCH else torch.default_generator.manual_seed
     seed_torch(int.from_bytes(digest[20:], 'little'))
 
 
 class SeededIndices:
-    """Indices of a batch; iterating over them seeds the generators for each sample."""
+    """Indices of the samples in a batch. Iterating over them seeds the random number generators for each sample."""
 
     def __init__(self, indices: Sequence[int], seed: int, rank: int, iteration: int) -> None:
         self.indices, self.seed, self.rank, self.iteration = indices, seed, rank, iteration
@@ -62,14 +62,14 @@ class SeededIndices:
 
 
 class SeededBatchSampler(Sampler):
-    """Batches of another batch sampler, from any position on, seeded by iteration. Empty before :meth:`begin`.
+    """Wrap a batch sampler to start at any batch and to seed by iteration. It yields nothing before :meth:`begin`.
 
     Args:
-        sampler: Samples indices; its ``seed``, if it has one, becomes the run's.
-        batch_size: Samples in a batch of one process.
-        batch_sampler: Config of the other batch sampler; default: consecutive indices.
-        drop_last: For the default, whether to drop an incomplete last batch.
-        endless: Repeat the data, as iteration-based loops need.
+        sampler: Sampler of indices. Its ``seed``, if it has one, is set to the run's.
+        batch_size: Number of samples per batch on each rank.
+        batch_sampler: Config of the wrapped batch sampler; by default torch's ``BatchSampler``.
+        drop_last: Whether torch's ``BatchSampler`` drops an incomplete last batch.
+        endless: Whether to repeat the data, as iteration-based loops need.
     """
 
     def __init__(
@@ -86,37 +86,37 @@ class SeededBatchSampler(Sampler):
             self.batches = DATA_SAMPLERS.build(
                 batch_sampler, default_args={'sampler': sampler, 'batch_size': batch_size}
             )
-        # Read here, as a spawned data worker does not know the rank.
+        # Get the rank here, as a spawned dataloader worker does not know it.
         self.rank = get_rank()
         self.start: tuple[int, int, int] | None = None
 
-    def begin(self, seed: int, iteration: int, skipped: int) -> None:
+    def begin(self, seed: int, iteration: int, num_skipped: int) -> None:
         """Set the iteration of the next batch, and how many batches to skip without loading them."""
-        self.start = seed, iteration, skipped
+        self.start = seed, iteration, num_skipped
         if hasattr(self.sampler, 'seed'):
             self.sampler.seed = seed
 
     def __len__(self) -> int:
-        """Number of batches in one pass."""
+        """Return the number of batches in one pass over the data."""
         return len(self.batches)
 
     def __iter__(self) -> Iterator[SeededIndices]:
         if self.start is None:
             return
-        seed, first, skipped = self.start
-        batches = self.passes() if self.endless else self.batches
-        for iteration, indices in enumerate(islice(batches, skipped, None), first):
+        seed, first_iteration, num_skipped = self.start
+        batches = self.repeat_batches() if self.endless else self.batches
+        for iteration, indices in enumerate(islice(batches, num_skipped, None), first_iteration):
             yield SeededIndices(indices, seed, self.rank, iteration)
 
-    def passes(self) -> Iterator[list[int]]:
-        for number in count():
+    def repeat_batches(self) -> Iterator[list[int]]:
+        for epoch in count():
             if hasattr(self.sampler, 'set_epoch'):
-                self.sampler.set_epoch(number)
+                self.sampler.set_epoch(epoch)
             yield from self.batches
 
 
-def make_seeded(dataloader: dict, endless: bool = False) -> ConfigDict:
-    """Return a dataloader config with a :class:`SeededBatchSampler`."""
+def add_seeded_batch_sampler(dataloader: dict, endless: bool = False) -> ConfigDict:
+    """Return a copy of a dataloader config with a :class:`SeededBatchSampler`."""
     seeded = ConfigDict(deepcopy(dataloader))
     if not seeded.get('batch_size') or not seeded.get('sampler'):
         raise UserError(
@@ -133,7 +133,7 @@ def make_seeded(dataloader: dict, endless: bool = False) -> ConfigDict:
 
 
 def require_batches(batches: SeededBatchSampler) -> None:
-    """Raise a UserError if there is no batch."""
+    """Raise a UserError if a batch sampler has no batch."""
     if len(batches) == 0:
         raise UserError(
             f'train_dataloader has fewer samples than a batch of {batches.batch_size} on each of {get_world_size()} '
@@ -146,32 +146,32 @@ class EpochBasedTrainLoop(MMEngineEpochBasedTrainLoop):
     """mmengine's epoch-based loop, resumable at any iteration.
 
     Args:
-        runner: The runner.
+        runner: mmengine's runner.
         dataloader: Config of the training dataloader, with a ``batch_size``.
-        **kwargs: mmengine's: ``max_epochs``, ``val_begin``, ``val_interval``, ...
+        **kwargs: Arguments of mmengine's loop: ``max_epochs``, ``val_begin``, ``val_interval``, ...
 
     Raises:
-        UserError: There is no ``batch_size``, or no batch.
+        UserError: The dataloader has no ``batch_size``, no sampler or no batch.
     """
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        super().__init__(runner, make_seeded(dataloader), **kwargs)
+        super().__init__(runner, add_seeded_batch_sampler(dataloader), **kwargs)
         self.batches: SeededBatchSampler = self.dataloader.batch_sampler
-        self.skipped = 0
+        self.num_skipped = 0
         require_batches(self.batches)
 
     def run_epoch(self) -> None:
         """Train one epoch, or the rest of it."""
         done = self._iter - self._epoch * len(self.dataloader)
-        # Restart the epoch if iterations were counted with another batch size.
-        self.skipped = done if 0 <= done <= len(self.dataloader) else 0
-        self.batches.begin(self.runner.seed, self._iter, self.skipped)
+        # If another batch size was used before resuming, iterations do not fit the epochs: restart the epoch.
+        self.num_skipped = done if 0 <= done <= len(self.dataloader) else 0
+        self.batches.begin(self.runner.seed, self._iter, self.num_skipped)
         super().run_epoch()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Train on one batch."""
+        """Seed the random number generators and train on one batch."""
         seed_generators(self.runner.seed, self.batches.rank, self._iter, WHOLE_BATCH)
-        super().run_iter(self.skipped + idx, data_batch)
+        super().run_iter(self.num_skipped + idx, data_batch)
 
 
 @LOOPS.register_module()
@@ -179,13 +179,13 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
     """mmengine's iteration-based loop, resumable at any iteration; arguments as for :class:`EpochBasedTrainLoop`."""
 
     def __init__(self, runner: Any, dataloader: dict, **kwargs: Any) -> None:
-        super().__init__(runner, make_seeded(dataloader, endless=True), **kwargs)
+        super().__init__(runner, add_seeded_batch_sampler(dataloader, endless=True), **kwargs)
         self.batches: SeededBatchSampler = self.dataloader.batch_sampler
         require_batches(self.batches)
-        self.dataloader_iterator = BatchesOfLoop(self)
-        # mmengine 0.10 starts persistent workers here, too early for hooks.
+        self.dataloader_iterator = BatchIterator(self)
+        # mmengine 0.10.7 has already started persistent workers; restart them after hooks have set worker_init_fn.
         self.dataloader._iterator = None
-        # For later mmengine: the iterator skips without loading.
+        # An option of later mmengine versions. BatchIterator always skips without loading.
         self.fast_forward_on_resume = False
 
     def run_iter(self, data_batch: Any) -> None:
@@ -193,22 +193,22 @@ class IterBasedTrainLoop(MMEngineIterBasedTrainLoop):
         super().run_iter(data_batch)
 
 
-class BatchesOfLoop:
-    """Batches of an iteration-based loop, from the iteration that it resumes at.
+class BatchIterator:
+    """Iterator over the batches of an iteration-based loop, from the iteration at which it resumes.
 
-    mmengine first asks to skip earlier ones: by ``skip_iter``, in version 0.10 by ``next``.
+    mmengine first skips the earlier batches by calling ``skip_iter``, or ``next`` up to version 0.10.7.
     """
 
     def __init__(self, loop: IterBasedTrainLoop) -> None:
-        self.loop, self.skipped = loop, 0
+        self.loop, self.num_skipped = loop, 0
         self.loaded: Iterator[Any] | None = None
 
-    def skip_iter(self, number: int) -> None:
-        self.skipped = number
+    def skip_iter(self, num_iters: int) -> None:
+        self.num_skipped = num_iters
 
     def __next__(self) -> Any:
-        if self.skipped < self.loop.iter and self.loaded is None:
-            self.skipped += 1
+        if self.num_skipped < self.loop.iter and self.loaded is None:
+            self.num_skipped += 1
             return None
         if self.loaded is None:
             self.loop.batches.begin(self.loop.runner.seed, self.loop.iter, self.loop.iter)

@@ -1,7 +1,7 @@
-"""Merge the parameter groups of an optimizer, and fuse its step.
+"""Merge the parameter groups of an optimizer, and use torch's fused kernels.
 
-mmengine's constructor makes a group of each parameter, hundreds for a detector. torch's optimizers launch kernels group
-by group, and LR schedulers and logs iterate over all groups at each step.
+mmengine's constructor makes one group per parameter, hundreds for a detector. torch's optimizers launch
+kernels for each group, and LR schedulers and logging hooks iterate over all groups at each step.
 """
 
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ from torch.optim import Adam, AdamW
 
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-# Keys that constructors add to a group and optimizers do not read.
-NOTES = ('params', 'param_name', 'lr_mult', 'decay_mult')
-# Settings for how a step is computed; results differ by rounding.
-KERNELS = ('fused', 'foreach')
+# Keys of a parameter group that are not settings of the optimizer.
+NOT_SETTINGS = ('params', 'param_name', 'lr_mult', 'decay_mult')
+# Settings that choose the kernels of an optimizer step; their results differ by rounding.
+KERNEL_SETTINGS = ('fused', 'foreach')
 
 
-class MergesGroups:
-    """Mixin for optimizer wrapper constructors: merge groups of equal settings and fuse the optimizer."""
+class MergedGroupsMixin:
+    """Mixin for optimizer wrapper constructors that merges groups of equal settings and fuses the optimizer."""
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        is_free = {*KERNELS, 'differentiable'}.isdisjoint(self.optimizer_cfg)
-        if is_free and can_be_fused(self.optimizer_cfg, model):
+        is_unset = {*KERNEL_SETTINGS, 'differentiable'}.isdisjoint(self.optimizer_cfg)
+        if is_unset and can_be_fused(self.optimizer_cfg, model):
             self.optimizer_cfg = {**self.optimizer_cfg, 'fused': True}
         return super().__call__(model)
 
@@ -35,39 +35,39 @@ class MergesGroups:
         super().add_params(params, module, prefix=prefix, **kwargs)
         if prefix:
             return
-        given = {'lr': self.base_lr, 'weight_decay': self.base_wd}
-        defaults = {name: value for name, value in given.items() if value is not None}
+        base = {'lr': self.base_lr, 'weight_decay': self.base_wd}
+        defaults = {name: value for name, value in base.items() if value is not None}
         merged: list[tuple[dict, dict]] = []
         for group in params:
-            settings = defaults | {name: value for name, value in group.items() if name not in NOTES}
-            members = next((members for found, members in merged if found == settings), None)
+            settings = defaults | {name: value for name, value in group.items() if name not in NOT_SETTINGS}
+            members = next((members for other, members in merged if other == settings), None)
             if members is None:
                 merged.append((settings, members := {}))
-            # Shared parameters once.
+            # The dict keeps a shared parameter once.
             members |= dict.fromkeys(group['params'])
         params[:] = [{'params': list(members), **settings} for settings, members in merged]
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class GroupedParamsOptimWrapperConstructor(MergesGroups, DefaultOptimWrapperConstructor):
+class GroupedParamsOptimWrapperConstructor(MergedGroupsMixin, DefaultOptimWrapperConstructor):
     """mmengine's constructor with merged parameter groups and, if possible, a fused Adam or AdamW.
 
-    ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``; other keys as for
-    mmengine's. Set ``optimizer.fused`` or ``optimizer.foreach`` to choose torch's kernels.
+    Set ``optim_wrapper=dict(constructor='mmgcvit.GroupedParamsOptimWrapperConstructor', ...)``, with the other keys of
+    mmengine's constructor. Set ``optimizer.fused`` or ``optimizer.foreach`` to choose torch's kernels.
     """
 
 
 def can_be_fused(settings: Mapping[str, Any], model: nn.Module) -> bool:
-    """Whether an optimizer is Adam or AdamW and this torch can fuse it on a model's devices."""
-    kind = settings.get('type')
-    # Not SGD: if GradScaler skips its first fused step, momentum starts from uninitialised memory.
-    if (OPTIMIZERS.get(kind) if isinstance(kind, str) else kind) not in (Adam, AdamW):
+    """Return whether an optimizer is Adam or AdamW and torch can fuse it on the model's devices."""
+    optimizer_type = settings.get('type')
+    # SGD is excluded: if GradScaler skips its first fused step, momentum starts from uninitialised memory.
+    if (OPTIMIZERS.get(optimizer_type) if isinstance(optimizer_type, str) else optimizer_type) not in (Adam, AdamW):
         return False
     for device, dtype in {(parameter.device, parameter.dtype) for parameter in model.parameters()}:
-        number = nn.Parameter(torch.zeros(1, device=device, dtype=dtype))
-        number.grad = torch.zeros_like(number)
+        probe = nn.Parameter(torch.zeros(1, device=device, dtype=dtype))
+        probe.grad = torch.zeros_like(probe)
         try:
-            OPTIMIZERS.build({**settings, 'params': [number], 'fused': True}).step()
-        except Exception:  # Wrong settings raise again when the optimizer is built.
+            OPTIMIZERS.build({**settings, 'params': [probe], 'fused': True}).step()
+        except Exception:  # Invalid settings raise again when the optimizer is built.
             return False
     return True

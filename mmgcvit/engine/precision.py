@@ -1,4 +1,4 @@
-"""Mixed precision by what the GPU supports, and TF32."""
+"""Choose the data type of mixed precision that the GPU supports, and switch TF32 on or off."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ from ..registry import HOOKS, OPTIM_WRAPPERS
 class TF32Hook(Hook):
     """Allow or forbid TF32 in matrix products and convolutions while a runner trains, validates or tests.
 
-    mmengine has no setting for it. torch allows TF32 in convolutions but, since version 1.12, not in matrix products,
-    of which transformers are made. It affects GPUs only. torch's settings are restored after the run.
+    mmengine has no setting for TF32. By default, torch uses it in convolutions but, since version 1.12, not in matrix
+    products, which dominate transformers. The hook affects GPUs only and restores torch's settings after the run.
 
     Args:
-        enabled: Whether both use TF32; ``default_hooks.tf32.enabled`` in this project's configs.
+        enabled: Whether both use TF32. This project's configs set it as ``default_hooks.tf32.enabled``.
     """
 
     priority = 'VERY_HIGH'
@@ -29,35 +29,35 @@ class TF32Hook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         # set_float32_matmul_precision would affect CPUs too.
-        self.previous = [(part, part.allow_tf32) for part in (torch.backends.cuda.matmul, torch.backends.cudnn)]
-        for part, _ in self.previous:
-            part.allow_tf32 = self.enabled
+        self.saved = [(backend, backend.allow_tf32) for backend in (torch.backends.cuda.matmul, torch.backends.cudnn)]
+        for backend, _ in self.saved:
+            backend.allow_tf32 = self.enabled
 
     def after_run(self, runner: Runner) -> None:
-        for part, value in self.previous:
-            part.allow_tf32 = value
+        for backend, is_allowed in self.saved:
+            backend.allow_tf32 = is_allowed
 
 
-# Older GPUs report support but emulate bfloat16 slowly.
-FIRST_CAPABILITY_WITH_BFLOAT16 = (8, 0)
+# Compute capability. Older GPUs report support for bfloat16 but emulate it slowly.
+MIN_BFLOAT16_CAPABILITY = (8, 0)
 
 
 @OPTIM_WRAPPERS.register_module(name='AutoPrecisionOptimWrapper')
 def build_auto_precision_wrapper(dtype: str | None = None, **kwargs: Any) -> OptimWrapper:
-    """Build a mixed-precision wrapper: bfloat16 if the GPU supports it, else float16; float32 on a CPU.
+    """Build an optimizer wrapper with bfloat16 if the GPU supports it, else float16; on a CPU, with float32.
 
     mmengine's ``AmpOptimWrapper`` fails without a GPU and defaults to float16. It also scales the loss in bfloat16,
-    where the scale would double every 2,000 steps until it overflows (step 222,000 with torch's defaults), so here
-    bfloat16 trains without a gradient scaler.
+    where the scale would double every 2,000 steps until it overflows (step 222,000 with torch's defaults), so gradient
+    scaling is disabled for bfloat16.
 
     Args:
-        dtype: ``'bfloat16'`` or ``'float16'`` to choose one.
-        **kwargs: As for ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``, ``loss_scale``
-            (float16 only), ...
+        dtype: ``'bfloat16'`` or ``'float16'``, to choose the data type on a GPU.
+        **kwargs: Arguments of ``AmpOptimWrapper``: ``optimizer``, ``accumulative_counts``, ``clip_grad``,
+            ``loss_scale`` (float16 only), ...
     """
     if torch.cuda.is_available():
-        supported = torch.cuda.get_device_capability() >= FIRST_CAPABILITY_WITH_BFLOAT16
-        dtype = dtype or ('bfloat16' if supported else 'float16')
+        is_supported = torch.cuda.get_device_capability() >= MIN_BFLOAT16_CAPABILITY
+        dtype = dtype or ('bfloat16' if is_supported else 'float16')
         if dtype == 'bfloat16':
             kwargs['loss_scale'] = {'enabled': False}
         return AmpOptimWrapper(dtype=dtype, **kwargs)

@@ -1,4 +1,4 @@
-"""Join the process group of a run, and leave it."""
+"""Initialise and destroy the process group of a distributed run."""
 
 import logging
 import os
@@ -16,13 +16,13 @@ from ..errors import UserError
 from ..mmengine_utils import replace_type
 from .hooks.preemption import EXIT_CODE
 
-ON_CPU = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
+CPU_MODEL_WRAPPER = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
 
 
 def join_processes(cfg: Config) -> None:
-    """Join the process group of a launcher; first of all, so that rank 0 can check for all ranks.
+    """Initialise the process group of a launcher. Call this first, so that rank 0 can run checks for all ranks.
 
-    Without a GPU it uses gloo, and BN instead of SyncBN, which has no CPU version. mmengine's ``init_dist`` needs GPUs.
+    Without a GPU, use gloo, as mmengine's ``init_dist`` needs GPUs, and replace SyncBN, which needs them too, by BN.
     """
     if cfg.launcher == 'none' or is_distributed():
         return
@@ -37,17 +37,17 @@ def join_processes(cfg: Config) -> None:
         )
     timeout = settings.get('timeout')
     dist.init_process_group('gloo', **({} if timeout is None else {'timeout': timedelta(seconds=timeout)}))
-    cfg.model_wrapper_cfg = ON_CPU
+    cfg.model_wrapper_cfg = CPU_MODEL_WRAPPER
     replace_type(cfg.model, 'SyncBN', 'BN')
 
 
 @contextmanager
 def leave_processes() -> Iterator[None]:
-    """Leave the process group at the end of a run, also of a preempted one.
+    """Destroy the process group at the end of a run, also of a preempted one.
 
-    With gloo, end the process here. Otherwise torch sometimes aborts it ("terminate called without an active
+    With gloo, exit the process here. Otherwise torch sometimes aborts it ("terminate called without an active
     exception": a thread of ``ProcessGroupGloo`` asks for the GIL while Python exits) and the launcher reports a failed
-    run; ``destroy_process_group`` does not help. Remove this once Python 3.14 is the oldest supported.
+    run; ``destroy_process_group`` does not help. Remove this workaround once Python 3.14 is the oldest supported.
     """
     code = 0
     try:

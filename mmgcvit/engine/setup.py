@@ -20,7 +20,7 @@ from .hooks.progress import ProgressHook
 
 
 def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
-    """Raise a UserError for GPUs that torch cannot use, an absent ``--device``, or broken mmcv operators."""
+    """Select the device. Raise a UserError if torch cannot use it or a GPU, or if mmcv's operators do not load."""
     check_gpus()
     if launcher != 'none' and device.startswith('cuda:'):
         raise UserError(f'--device {device}: each process uses its own GPU; choose GPUs with CUDA_VISIBLE_DEVICES')
@@ -31,10 +31,10 @@ def check_machine(device: str = 'auto', launcher: str = 'none') -> None:
 def load_config(
     path: str, options: Mapping[str, Any] | None = None, work_dir: str | None = None, launcher: str = 'none'
 ) -> Config:
-    """Read a config with options and set ``work_dir``: the given one, the config's, or ``work_dirs/CONFIG_NAME``.
+    """Read a config, apply options and set ``work_dir``, by default the config's or ``work_dirs/CONFIG_NAME``.
 
     Raises:
-        UserError: The work dir cannot be written, or there is no such config or setting.
+        UserError: The work dir cannot be written, or the config or a setting does not exist.
     """
     cfg = read_config(path, options)
     cfg.launcher = launcher
@@ -44,20 +44,20 @@ def load_config(
 
 
 def check_work_dir(work_dir: str) -> None:
-    """Raise a UserError if a work dir, which need not exist, cannot be written."""
+    """Raise a UserError if a work dir cannot be written. It does not have to exist."""
     check_writable(Path(work_dir), f'the work dir {work_dir} (--work-dir)')
 
 
-def check_data(cfg: Config, loaders: Sequence[str]) -> None:
-    """Check the datasets of these dataloaders and print what would be left out.
+def check_data(cfg: Config, dataloaders: Sequence[str]) -> None:
+    """Check the datasets of the named dataloaders and print a note on each issue that does not stop the run.
 
     Raises:
         UserError: The data would stop the run later or make its results wrong.
     """
-    check_presence(cfg, loaders)
+    check_presence(cfg, dataloaders)
     images = get_check_settings(cfg)['images']
     enter_scope(cfg)
-    report = check_datasets(cfg, loaders, images, Progress(disable=True))
+    report = check_datasets(cfg, dataloaders, images, Progress(disable=True))
     errors = report.format_sentences()
     if errors:
         raise UserError('\n'.join([*errors, "'mmgcvit check-data CONFIG' checks all images"]))
@@ -67,7 +67,7 @@ def check_data(cfg: Config, loaders: Sequence[str]) -> None:
 
 
 def build_runner(cfg: Config, progress: ProgressHook | None) -> Runner:
-    """Build mmengine's runner of a config."""
+    """Build mmengine's runner from a config and register the progress hook, if there is one."""
     if cfg.get('runner_type', 'Runner') != 'Runner':
         raise UserError(f'runner_type={cfg.runner_type}: only Runner is supported')
     runner = Runner.from_cfg(cfg)

@@ -1,4 +1,4 @@
-"""Test a checkpoint: options, checks, mmengine's Runner, test."""
+"""Apply the options of a test, check config, data and checkpoint, and test with mmengine's Runner."""
 
 from copy import deepcopy
 
@@ -7,7 +7,7 @@ from mmengine.evaluator import BaseMetric, DumpResults
 
 from ..checkpoints.loading import check_fits
 from ..checkpoints.safe_loading import safe_checkpoint_loading
-from ..config import is_drawn, read_config
+from ..config import can_draw_predictions, read_config
 from ..datasets.checks.sources import get_type_name, iter_leaf_datasets
 from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
@@ -27,25 +27,25 @@ def run_test(
     progress: bool = False,
     trust_checkpoint: bool = False,
 ) -> None:
-    """Test a checkpoint with a config of :func:`.setup.load_config`.
+    """Test a checkpoint with a config from :func:`.setup.load_config`.
 
     Args:
-        cfg: Changed in place by the options.
-        checkpoint: A file or URL.
-        test_data: A config whose data to test on.
-        show_dir: A folder for every image with its predictions drawn.
-        out: A pickle file for the predictions.
-        tta: Use test-time augmentation (the config's ``tta_pipeline``).
-        progress: Show progress bars; the log goes to its file only.
-        trust_checkpoint: Unpickle the checkpoint, which can run code in it.
+        cfg: Config, which the options change in place.
+        checkpoint: Path or URL of the checkpoint.
+        test_data: Path of a config with other test data, which is merged into ``cfg``.
+        show_dir: Folder in which to save every image with its predictions.
+        out: Pickle file to which to write the predictions.
+        tta: Whether to use test-time augmentation (the config's ``tta_pipeline``).
+        progress: Whether to show progress bars and write the log to its file only.
+        trust_checkpoint: Whether to unpickle the checkpoint, which can run code that it contains.
 
     Raises:
-        UserError: An option, the config, the checkpoint or the data cannot be used.
+        UserError: An option, the config, the checkpoint or the data is invalid.
     """
     if test_data:
         cfg.merge_from_dict(read_config(test_data).to_dict())
     if show_dir:
-        draw_predictions(cfg, show_dir)
+        enable_drawing(cfg, show_dir)
     if tta:
         enable_tta(cfg)
     check_operators(cfg)
@@ -59,24 +59,24 @@ def run_test(
         runner = build_runner(cfg, hook)
         check_fits(runner.model, read(checkpoint), checkpoint)
         if out:
-            runner.test_evaluator.metrics.append(dump_metric(cfg, out))
+            runner.test_evaluator.metrics.append(build_dump_metric(cfg, out))
         runner.test()
 
 
-def draw_predictions(cfg: Config, folder: str) -> None:
-    """Add a hook that draws all test images with their predictions into a folder."""
-    if not is_drawn(cfg):
+def enable_drawing(cfg: Config, folder: str) -> None:
+    """Add a hook that saves all test images with their predictions in a folder."""
+    if not can_draw_predictions(cfg):
         raise UserError(
             f'--show-dir does not support {get_type_name(cfg.model)} of {cfg.get("default_scope")}; use the '
             'visualization hook of that package (docs/other_tasks.md)'
         )
-    shown = (cfg.get('default_hooks') or {}).get('visualization') or {}
-    hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': folder, 'score_thr': shown.get('score_thr', 0.3)}
+    vis_hook = (cfg.get('default_hooks') or {}).get('visualization') or {}
+    hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': folder, 'score_thr': vis_hook.get('score_thr', 0.3)}
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
-def dump_metric(cfg: Config, out: str) -> BaseMetric:
-    """Build the metric that pickles predictions, with masks as RLE."""
+def build_dump_metric(cfg: Config, out: str) -> BaseMetric:
+    """Build the metric that pickles predictions; mmdet's converts masks to RLE."""
     if cfg.get('default_scope') == 'mmdet':
         from mmdet.evaluation import DumpDetResults
 
@@ -85,7 +85,7 @@ def dump_metric(cfg: Config, out: str) -> BaseMetric:
 
 
 def enable_tta(cfg: Config) -> None:
-    """Enable test-time augmentation by the config's ``tta_model`` and ``tta_pipeline``."""
+    """Enable test-time augmentation with the config's ``tta_model`` and ``tta_pipeline``."""
     missing = [key for key in ('tta_model', 'tta_pipeline') if not cfg.get(key)]
     if missing:
         raise UserError(f'--tta: the config has no {" and no ".join(missing)}')

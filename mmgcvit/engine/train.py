@@ -1,4 +1,4 @@
-"""Train a config: options, checks, mmengine's Runner, training."""
+"""Apply the options of a training, check config, data and checkpoint, and train with mmengine's Runner."""
 
 import logging
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ from .processes import join_processes
 from .resume import OverwriteHook, choose_checkpoint, lock, require_unused, warn_of_changes
 from .setup import build_runner, check_data
 
-AMP_REPLACES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
-# Values of --log-to: mmengine's backend and its package.
+REPLACED_TYPES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
+# For each value of --log-to: mmengine's visualization backend, and the package that it needs.
 TRACKERS = {
     'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
     'wandb': ('WandbVisBackend', 'wandb'),
@@ -42,20 +42,20 @@ def train(
     progress: bool = False,
     trust_checkpoint: bool = False,
 ) -> None:
-    """Train a config of :func:`.setup.load_config`.
+    """Train with a config from :func:`.setup.load_config`.
 
     Args:
-        cfg: Changed in place by the options.
-        amp: Train in mixed precision.
-        auto_scale_lr: Scale the learning rate from the config's batch size to the actual one.
-        resume: A checkpoint, or ``'auto'`` for the latest in the work dir, if there is one.
-        overwrite: Remove an earlier run's checkpoints from the work dir, after the first iteration.
-        log_to: Names of :data:`TRACKERS`.
-        progress: Show progress bars; the log goes to its file only.
-        trust_checkpoint: Unpickle the checkpoint, which can run code in it.
+        cfg: Config, which the options change in place.
+        amp: Whether to train in mixed precision.
+        auto_scale_lr: Whether to scale the learning rate from the config's batch size to the actual one.
+        resume: Checkpoint to resume from, or ``'auto'`` for the latest in the work dir, if it has one.
+        overwrite: Whether to remove an earlier run's checkpoints from the work dir, after the first iteration.
+        log_to: Experiment trackers to log to, keys of :data:`TRACKERS`.
+        progress: Whether to show progress bars and write the log to its file only.
+        trust_checkpoint: Whether to unpickle the checkpoint, which can run code that it contains.
 
     Raises:
-        UserError: An option, the config or the data cannot be used.
+        UserError: An option, the config, the checkpoint or the data is invalid.
         SystemExit: The run was preempted (:class:`.hooks.preemption.PreemptionHook`).
     """
     if amp:
@@ -89,9 +89,9 @@ def enable_amp(cfg: Config) -> None:
     """Enable mixed precision for ``--amp``."""
     if not torch.cuda.is_available():
         raise UserError('--amp: mixed precision needs a GPU; remove the option')
-    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    if kind not in AMP_REPLACES:
-        raise UserError(f'--amp: the config has optim_wrapper.type={kind}; only {", ".join(AMP_REPLACES)} are replaced')
+    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if wrapper not in REPLACED_TYPES:
+        raise UserError(f'--amp replaces only {", ".join(REPLACED_TYPES)}; the config has optim_wrapper.type={wrapper}')
     cfg.optim_wrapper.type = 'mmgcvit.AutoPrecisionOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
@@ -104,42 +104,43 @@ def enable_lr_scaling(cfg: Config) -> None:
 
 
 def add_trackers(cfg: Config, names: Sequence[str]) -> None:
-    """Add mmengine's vis backends for ``--log-to``."""
+    """Add mmengine's visualization backends for ``--log-to``."""
     missing = [TRACKERS[name][1] for name in names if find_spec(TRACKERS[name][1]) is None]
     if missing:
         raise UserError(f'--log-to: {" and ".join(missing)} not installed: pip install {" ".join(missing)}')
     if names:
         visualizer = cfg.setdefault('visualizer', ConfigDict(type='Visualizer'))
         backends = visualizer.get('vis_backends') or [ConfigDict(type='LocalVisBackend')]
-        added = [name for name in (TRACKERS[each][0] for each in names) if name not in {b['type'] for b in backends}]
-        visualizer.vis_backends = [*backends, *(ConfigDict(type=name) for name in added)]
+        present = {backend['type'] for backend in backends}
+        added = [TRACKERS[name][0] for name in names if TRACKERS[name][0] not in present]
+        visualizer.vis_backends = [*backends, *(ConfigDict(type=backend) for backend in added)]
 
 
 def warn_of_batch_size(cfg: Config) -> None:
-    """Warn if the effective batch size is not the one of the config's learning rate."""
+    """Warn if the effective batch size is not the one that the config's learning rate is for."""
     warning = compare_batch_sizes(cfg, read_config(cfg.filename) if cfg.filename else cfg, get_world_size())
     if warning is not None:
         print_log(warning, 'current', logging.WARNING)
 
 
-def compare_batch_sizes(cfg: Config, recipe: Config, processes: int) -> str | None:
+def compare_batch_sizes(cfg: Config, recipe: Config, world_size: int) -> str | None:
     """Return a warning if the effective batch size differs from that of ``recipe``, the config without options.
 
-    ``auto_scale_lr.base_batch_size`` is multiplied by the accumulation steps of the same source, file or options. None
-    if the sizes are equal or unknown, or mmengine scales.
+    That of the recipe is ``auto_scale_lr.base_batch_size`` times the accumulation steps: those of ``cfg`` if an option
+    changes the base, else those of ``recipe``. Return None if the sizes are equal or unknown, or mmengine scales.
     """
     scaling = cfg.get('auto_scale_lr') or {}
-    base, images = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
-    if scaling.get('enable') or base is None or images is None:
+    base, batch_size = scaling.get('base_batch_size'), (cfg.get('train_dataloader') or {}).get('batch_size')
+    if scaling.get('enable') or base is None or batch_size is None:
         return None
-    is_changed = base != (recipe.get('auto_scale_lr') or {}).get('base_batch_size')
-    counts, recipe_counts = get_accumulation_steps(cfg), get_accumulation_steps(cfg if is_changed else recipe)
-    if processes * images * counts == base * recipe_counts:
+    is_base_changed = base != (recipe.get('auto_scale_lr') or {}).get('base_batch_size')
+    steps, recipe_steps = get_accumulation_steps(cfg), get_accumulation_steps(cfg if is_base_changed else recipe)
+    if world_size * batch_size * steps == base * recipe_steps:
         return None
     return (
-        f'The learning rate is for an effective batch size of {base * recipe_counts}; this run has '
-        f'{processes * images * counts}: {processes} processes x {images} images x {counts} accumulation steps. Add '
-        '--auto-scale-lr, or change train_dataloader.batch_size or optim_wrapper.accumulative_counts'
+        f'The learning rate is for an effective batch size of {base * recipe_steps}; this run has '
+        f'{world_size * batch_size * steps}: {world_size} processes x {batch_size} images x {steps} accumulation steps.'
+        ' Add --auto-scale-lr, or change train_dataloader.batch_size or optim_wrapper.accumulative_counts'
     )
 
 

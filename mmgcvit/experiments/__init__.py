@@ -1,12 +1,12 @@
-"""What is done with configs and models beside using them; only ``commands`` imports it.
+"""Experiments on configs and models: dry runs, benchmarks, ablation tables. Only ``commands`` imports this package.
 
 ``dry_run`` tries a config on small images; ``benchmark`` measures time and memory of models; ``complexity`` counts
-parameters and multiply-adds; ``ablations`` reads, writes and reports the ablation tables. Each is read alone.
+parameters and multiply-adds; ``ablations`` reads, writes and reports the ablation tables. None imports another.
 """
 
 from collections.abc import Sequence
 
 
-def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    return ''.join(f'| {" | ".join(line)} |\n' for line in [heads, ['---'] * len(heads), *rows])
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a Markdown table."""
+    return ''.join(f'| {" | ".join(row)} |\n' for row in [header, ['---'] * len(header), *rows])

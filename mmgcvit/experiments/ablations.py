@@ -1,7 +1,7 @@
-"""Tables of ablations: read from YAML, trained row by row with several seeds, reported as Markdown.
+"""Read ablation tables from YAML, write the configs of their rows, and report scores over seeds as Markdown.
 
-The tables are data, configs/ablations/tables.yml. A row's config inherits from the table's unchanged one; what it sets
-can be inherited over another config too: other data, other sizes, another schedule.
+The tables are in configs/ablations/tables.yml. The config of a row inherits from the table's baseline config. Its
+changes can also be applied to another config, with other data, other sizes or another schedule.
 """
 
 import json
@@ -18,7 +18,7 @@ import yaml
 from ..errors import UserError
 from . import format_table
 
-# Scores by their name in a table: the metric in the log, and the factor to what papers print.
+# Metrics by their name in a table: the key in the log, and the factor from the logged value to the printed one.
 METRICS = {
     'top-1': ('accuracy/top1', 1),
     'box AP': ('coco/bbox_mAP', 100),
@@ -31,29 +31,29 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table."""
+    """A row of an ablation table."""
 
-    key: str  # the name of its folder
-    name: str  # its name in the table
-    config: Path | None  # at full scale
-    published: Sequence[float] | None = None  # one for each metric of the table
-    at_digits: Mapping[str, Any] | None = None  # its change at the demo's scale, where the config cannot tell it
+    key: str  # its key in tables.yml, and the name of its folder
+    name: str  # the text that the table shows
+    config: Path | None  # its config at full scale
+    published: Sequence[float] | None = None  # one score for each metric of the table
+    at_digits: Mapping[str, Any] | None = None  # its settings at the demo's scale, if they differ from the config's
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that differ in one thing each from one config, in the paper's order."""
+    """An ablation table: rows that each change one thing of a baseline config, in the paper's order."""
 
     key: str
     title: str
     metrics: Sequence[str]  # keys of METRICS
-    unchanged: Path | None  # the config that rows differ from, at full scale; None if there are only digits
+    unchanged: Path | None  # the baseline config at full scale, or None if the table has only a small one
     rows: Sequence[Row]
-    digits: Path | None = None  # the same at the demo's scale
+    digits: Path | None = None  # the baseline config at the demo's scale
 
 
 def read_tables(path: Path) -> dict[str, Table]:
-    """All tables of a file by name; a row without a config is the unchanged one."""
+    """Read all tables of a file by name. A row without a config is the baseline."""
     configs, tables = path.parent.parent, {}
     for key, entries in yaml.safe_load(path.read_text()).items():
         unchanged, digits = (entries.get(name) and configs / entries[name] for name in ('unchanged', 'digits'))
@@ -66,16 +66,16 @@ def read_tables(path: Path) -> dict[str, Table]:
 
 
 def write_configs(table: Table, data: str, folder: Path) -> dict[str, Path]:
-    """The config of each row by its key: its own with ``data='own'``, else one that is written to a folder.
+    """Return the config of each row by its key. Unless ``data='own'``, the configs are written first.
 
     Args:
         table: The table.
-        data: ``'own'``, ``'digits'`` for the demo's scale, or the path of a config whose data, sizes and schedule all
-            rows take.
-        folder: Where configs are written.
+        data: ``'own'`` for each row's own config, ``'digits'`` for the demo's scale, or the path of a config whose
+            data, sizes and schedule all rows use.
+        folder: The folder to write the configs to.
 
     Raises:
-        UserError: The table has no such scale, or a row changes what the other data have of their own.
+        UserError: The table does not support this ``data``, or a row changes more than the model.
     """
     if data == 'own' and table.unchanged is not None:
         return {row.key: row.config for row in table.rows}
@@ -86,35 +86,39 @@ def write_configs(table: Table, data: str, folder: Path) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     configs = {}
     for row in table.rows:
-        change = row.at_digits if data == 'digits' and row.at_digits is not None else read_change(row, table)
-        lines = [f'{name} = {pformat(value, width=100, sort_dicts=False)}\n' for name, value in change.items()]
+        changes = row.at_digits if data == 'digits' and row.at_digits is not None else read_changes(row, table)
+        lines = [f'{name} = {pformat(value, width=100, sort_dicts=False)}\n' for name, value in changes.items()]
         configs[row.key] = folder / f'{row.key}.py'
         configs[row.key].write_text('\n'.join([f'# {row.name!r}', f'_base_ = {str(base.resolve())!r}\n', *lines]))
     return configs
 
 
-def read_change(row: Row, table: Table) -> dict[str, Any]:
-    """The settings in a row's config file, which inherits all others from the table's unchanged config."""
+def read_changes(row: Row, table: Table) -> dict[str, Any]:
+    """Return the settings in a row's config file, without those that it inherits from the baseline config.
+
+    Raises:
+        UserError: The file changes more than the model, or inherits from another config.
+    """
     if row.config == table.unchanged:
         return {}
     settings = run_path(str(row.config))
     base = settings.pop('_base_')
-    # Numbers and tuples at the top are variables of the file.
-    change = {key: value for key, value in settings.items() if isinstance(value, (dict, list)) and key[0] != '_'}
-    others = sorted(change.keys() - {'custom_imports', 'custom_hooks', 'model'})
-    if others or not isinstance(base, str) or (row.config.parent / base).resolve() != table.unchanged.resolve():
+    # Top-level values that are not dicts or lists are variables of the file, not settings.
+    changes = {key: value for key, value in settings.items() if isinstance(value, (dict, list)) and key[0] != '_'}
+    unsupported = sorted(changes.keys() - {'custom_imports', 'custom_hooks', 'model'})
+    if unsupported or not isinstance(base, str) or (row.config.parent / base).resolve() != table.unchanged.resolve():
         raise UserError(
-            f'row {row.key} changes {", ".join(others) or f"{base}, not {table.unchanged}"}: this cannot be applied to '
-            'other data; use --data own'
+            f'row {row.key} changes {", ".join(unsupported) or f"{base}, not {table.unchanged}"}: this cannot be '
+            'applied to other data; use --data own'
         )
-    return change
+    return changes
 
 
 def read_scores(work_dir: Path, metrics: Sequence[str]) -> dict[str, float]:
-    """The scores of a training's last validation, as papers print them.
+    """Return the scores of a training's last validation, in the units that papers print.
 
     Raises:
-        UserError: The training has logged no such score.
+        UserError: The log of the training lacks these scores.
     """
     logs = sorted(work_dir.glob('*/vis_data/scalars.json'), reverse=True)
     for line in (line for log in logs for line in reversed(log.read_text().splitlines())):
@@ -125,19 +129,19 @@ def read_scores(work_dir: Path, metrics: Sequence[str]) -> dict[str, float]:
 
 
 def write_report(table: Table, scores: Mapping[str, Sequence[Mapping[str, float]]], note: str) -> str:
-    """The table in Markdown: mean and deviation of the sample over seeds, beside the published scores."""
-    published = any(row.published for row in table.rows)
-    heads = ['row', 'seeds']
-    for name in table.metrics:
-        heads += [name, f'{name}, published'] if published else [name]
+    """Format a table in Markdown: mean and sample standard deviation over seeds, beside the published scores."""
+    has_published = any(row.published for row in table.rows)
+    header = ['row', 'seeds']
+    for metric in table.metrics:
+        header += [metric, f'{metric}, published'] if has_published else [metric]
     lines = []
     for row in table.rows:
-        line = [row.name, str(len(scores[row.key]))]
-        for number, name in enumerate(table.metrics):
-            values = [found[name] for found in scores[row.key]]
+        cells = [row.name, str(len(scores[row.key]))]
+        for i, metric in enumerate(table.metrics):
+            values = [seed_scores[metric] for seed_scores in scores[row.key]]
             deviation = f' ± {stdev(values):.2f}' if len(values) > 1 else ''
-            line.append(f'{mean(values):.2f}{deviation}' if values else '')
-            if published:
-                line.append(f'{row.published[number]:g}' if row.published else '')
-        lines.append(line)
-    return f'# {table.title}\n\n{format_table(heads, lines)}\n{note}\n'
+            cells.append(f'{mean(values):.2f}{deviation}' if values else '')
+            if has_published:
+                cells.append(f'{row.published[i]:g}' if row.published else '')
+        lines.append(cells)
+    return f'# {table.title}\n\n{format_table(header, lines)}\n{note}\n'

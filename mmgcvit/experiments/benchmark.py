@@ -1,6 +1,6 @@
-"""Compare time and peak memory of backbones and whole models within one run.
+"""Measure and compare the time and peak memory of backbones and whole models.
 
-Weights are random, images are noise, and drop path is off in backbones. :func:`compare` measures one case.
+Weights are random, images are noise, and backbones have no drop path. :func:`compare` measures one case.
 """
 
 import multiprocessing
@@ -28,20 +28,20 @@ from . import format_table
 
 MEGABYTE = 1 << 20
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-NAMES = 'gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, swin:ARCH, convnext:ARCH, timm:NAME, or a config file'
-NUM_OBJECTS = 7  # in each image of detection, COCO's mean
+MODEL_NAMES = 'gcvit:ARCH, gcvit:ARCH@WINDOW, lsa:ARCH, swin:ARCH, convnext:ARCH, timm:NAME, or a config file'
+NUM_OBJECTS = 7  # ground truth objects in each image for detectors, the mean of COCO
 Step = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a model is timed at."""
+    """The setting in which models are measured."""
 
     size: tuple[int, int]  # height and width of the images in pixels
-    batch: int
-    mode: str = 'infer'  # or 'train': forward and backward pass, without an optimizer
-    precision: str = 'fp32'  # the others by autocast
-    compiled: bool = False
+    batch: int  # batch size
+    mode: str = 'infer'  # or 'train': forward and backward pass, without an optimizer step
+    precision: str = 'fp32'  # a key of PRECISIONS; all but fp32 use autocast
+    compiled: bool = False  # whether to use torch.compile
     device: str = 'cpu'
 
     def __str__(self) -> str:
@@ -50,14 +50,14 @@ class Case:
         return f'{size}, {self.mode}, {self.precision}, {compiled}, {self.device}'
 
     def prepare(self, model: nn.Module) -> Step:
-        """A function that runs the case once with a backbone, or with a whole model of an OpenMMLab package."""
+        """Return a function that runs one iteration of a backbone or of a whole model of an OpenMMLab package."""
         training = self.mode == 'train'
         model.to(self.device).train(training)
-        called = torch.compile(model, dynamic=False) if self.compiled else model
+        forward = torch.compile(model, dynamic=False) if self.compiled else model
         if hasattr(model, 'data_preprocessor'):
-            compute = partial(compute_losses if training else predict, model, called, make_batch(model, self))
+            compute = partial(compute_losses if training else predict, model, forward, make_batch(model, self))
         else:
-            compute = partial(compute_maps, called, torch.randn(self.batch, 3, *self.size, device=self.device))
+            compute = partial(compute_maps, forward, torch.randn(self.batch, 3, *self.size, device=self.device))
         autocast = nullcontext()
         if self.precision != 'fp32':
             autocast = torch.autocast(self.device, PRECISIONS[self.precision])
@@ -73,31 +73,31 @@ class Case:
 
 
 def compute_maps(backbone: nn.Module, images: Tensor) -> Sequence[Tensor]:
-    """The feature maps of a backbone."""
-    maps = backbone(images)
-    return [maps] if isinstance(maps, Tensor) else maps
+    """Return the feature maps of a backbone for images (B, 3, H, W)."""
+    feats = backbone(images)
+    return [feats] if isinstance(feats, Tensor) else feats
 
 
-def compute_losses(model: nn.Module, called: nn.Module, batch: Mapping[str, Any]) -> Sequence[Tensor]:
-    """The loss of a whole model; preprocessing included."""
+def compute_losses(model: nn.Module, forward: nn.Module, batch: Mapping[str, Any]) -> Sequence[Tensor]:
+    """Preprocess a batch and return the total loss of a whole model, in a list."""
     data = model.data_preprocessor(deepcopy(batch), True)
-    return [model.parse_losses(called(**data, mode='loss'))[0]]
+    return [model.parse_losses(forward(**data, mode='loss'))[0]]
 
 
-def predict(model: nn.Module, called: nn.Module, batch: Mapping[str, Any]) -> Sequence[Any]:
-    """The predictions of a whole model; preprocessing and post-processing included."""
+def predict(model: nn.Module, forward: nn.Module, batch: Mapping[str, Any]) -> Sequence[Any]:
+    """Preprocess a batch and return the post-processed predictions of a whole model."""
     data = model.data_preprocessor(deepcopy(batch), False)
-    return called(**data, mode='predict')
+    return forward(**data, mode='predict')
 
 
 def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
-    """Random images and annotations, as the data loader of a model's package gives them."""
+    """Create a batch of random images with annotations, as the dataloader of the model's package does."""
     package, shape = type(model).__module__.split('.')[0], (3, *case.size)
     if package == 'mmdet':
         from mmdet.testing import demo_mm_inputs
 
-        numbers = [NUM_OBJECTS] * case.batch
-        return demo_mm_inputs(case.batch, [shape] * case.batch, numbers, with_mask=True, use_box_type=True)
+        num_objects = [NUM_OBJECTS] * case.batch
+        return demo_mm_inputs(case.batch, [shape] * case.batch, num_objects, with_mask=True, use_box_type=True)
     images = [torch.randint(256, shape, dtype=torch.uint8) for _ in range(case.batch)]
     if package == 'mmseg':
         from mmengine.structures import PixelData
@@ -112,9 +112,9 @@ def make_batch(model: nn.Module, case: Case) -> dict[str, Any]:
 
 
 def build(name: str, size: tuple[int, int]) -> nn.Module:
-    """Build a model by its name, for images of a size.
+    """Build a model by its name, for images of this (height, width).
 
-    ``NAME+MODULE:FUNCTION`` is what a function makes of the built model, as in
+    ``NAME+MODULE:FUNCTION`` applies a function to the built model, for example
     ``gcvit:tiny+tests.models.gcvit.plain:PlainGCViT``.
 
     Raises:
@@ -125,36 +125,36 @@ def build(name: str, size: tuple[int, int]) -> nn.Module:
         return resolve_name(wrapper)(build(name, size))
     if name.endswith('.py'):
         return build_whole(name)
-    kind, _, rest = name.partition(':')
-    arch, _, window = rest.partition('@')
-    # Not their ablation variants, which derive from them.
-    ours = {key.lower(): cls for key, cls in list_networks().items() if PyramidBackbone in cls.__bases__}
-    if kind in ours:
-        return ours[kind](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
-    if kind == 'swin':
+    family, _, arch_and_window = name.partition(':')
+    arch, _, window = arch_and_window.partition('@')
+    # Ablation variants derive from these networks and are left out.
+    networks = {key.lower(): cls for key, cls in list_networks().items() if PyramidBackbone in cls.__bases__}
+    if family in networks:
+        return networks[family](arch, drop_path_rate=0.0, **({'window_size': int(window)} if window else {}))
+    if family == 'swin':
         from mmpretrain.models import SwinTransformer
 
         options = {'pad_small_map': True, 'drop_path_rate': 0.0, 'out_indices': range(4)}
         return SwinTransformer(arch, window_size=int(window or 7), **options)
-    if kind == 'convnext':
+    if family == 'convnext':
         from mmpretrain.models import ConvNeXt
 
         return ConvNeXt(arch, out_indices=range(4), gap_before_final_norm=False, drop_path_rate=0.0)
-    if kind == 'timm':
+    if family == 'timm':
         import timm
 
         create = partial(timm.create_model, arch, num_classes=0, drop_path_rate=0.0)
         try:
             model = create(img_size=size)
-        except TypeError:  # a model for images of any size
+        except TypeError:  # models for images of any size have no img_size
             model = create()
         model.forward = model.forward_features
         return model
-    raise UserError(f'there is no model {name!r}; expected {NAMES}')
+    raise UserError(f'there is no model {name!r}; expected {MODEL_NAMES}')
 
 
 def build_whole(config: str) -> nn.Module:
-    """A config's model with random weights."""
+    """Build a config's model with random weights."""
     from mmengine.registry import MODELS
 
     cfg = read_config(config)
@@ -164,21 +164,21 @@ def build_whole(config: str) -> nn.Module:
     return MODELS.build(cfg.model)
 
 
-def time_in_turns(steps: Mapping[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Time each step in each round, in rotating order, so that other load affects all alike."""
+def time_alternately(steps: Mapping[str, Step], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each step in each round. The order rotates, so that other load affects all alike."""
     threads = torch.get_num_threads()
     timers = {name: Timer('step()', globals={'step': step}, num_threads=threads) for name, step in steps.items()}
     names, seconds = list(steps), {name: [] for name in steps}
-    for turn in range(rounds if names else 0):
-        first = turn % len(names)
+    for round_index in range(rounds if names else 0):
+        first = round_index % len(names)
         for name in names[first:] + names[:first]:
-            # Warms up by one call, then times one, or as many as take 10 ms.
+            # torch calls the step once to warm up, then times as many calls as take 10 ms, at least one.
             seconds[name].append(timers[name].blocked_autorange(min_run_time=0.01).median)
     return seconds
 
 
 def measure_peak(name: str, case: Case, threads: int) -> int:
-    """Bytes that two steps need at most beyond what the process held before them: the device's, or the system's."""
+    """Return the peak memory of two steps in bytes, on the GPU or of the process, minus the memory in use before."""
     torch.set_num_threads(threads)
     step = case.prepare(build(name, case.size))
     if case.compiled:
@@ -187,7 +187,7 @@ def measure_peak(name: str, case: Case, threads: int) -> int:
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
     else:
-        Path('/proc/self/clear_refs').write_text('5')  # Linux forgets the peak
+        Path('/proc/self/clear_refs').write_text('5')  # resets VmHWM, the peak of the resident set size
         before = read_status('VmRSS')
     step()
     step()
@@ -195,19 +195,19 @@ def measure_peak(name: str, case: Case, threads: int) -> int:
 
 
 def read_status(key: str) -> int:
-    """A number of Linux's account of this process, in bytes."""
+    """Return a value of /proc/self/status in bytes."""
     lines = Path('/proc/self/status').read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) * 1024
 
 
 def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) -> str:
-    """Measure models alternately; return a Markdown table. Models that fail are reported on stderr and left out.
+    """Measure models alternately and return a Markdown table. Models that fail are reported on stderr and left out.
 
     Raises:
         UserError: No model could run the case.
     """
     steps: dict[str, Step] = {}
-    torch.compiler.reset()  # graphs of other cases would count towards torch's limit
+    torch.compiler.reset()  # graphs of earlier cases would count towards torch's recompile limit
     for name in names:
         try:
             step = case.prepare(build(name, case.size))
@@ -218,21 +218,21 @@ def compare(names: Sequence[str], case: Case, rounds: int, with_memory: bool) ->
             steps[name] = step
     if not steps:
         raise UserError(f'no model could run {case}, see above')
-    seconds = time_in_turns(steps, rounds)
-    heads = ['model', 'median, ms', 'p10 to p90, ms', 'images/s', f'speed, {next(iter(steps))} = 1', 'peak memory, MB']
-    rows, first = [], next(iter(seconds.values()))
-    for name, found in seconds.items():
-        median, spread = statistics.median(found), sorted(found)
-        low, high = (spread[round(share * (len(spread) - 1))] for share in (0.1, 0.9))
-        speed = statistics.median(base / own for base, own in zip(first, found, strict=True))
+    seconds = time_alternately(steps, rounds)
+    header = ['model', 'median, ms', 'p10 to p90, ms', 'images/s', f'speed, {next(iter(steps))} = 1', 'peak memory, MB']
+    rows, baseline_times = [], next(iter(seconds.values()))
+    for name, times in seconds.items():
+        median, ordered = statistics.median(times), sorted(times)
+        p10, p90 = (ordered[round(quantile * (len(ordered) - 1))] for quantile in (0.1, 0.9))
+        speed = statistics.median(baseline / own for baseline, own in zip(baseline_times, times, strict=True))
         memory = f'{get_peak_memory(name, case) / MEGABYTE:.0f}' if with_memory else ''
-        figures = [f'{1000 * median:.4g}', f'{1000 * low:.4g} to {1000 * high:.4g}', f'{case.batch / median:.3g}']
-        rows.append([name, *figures, f'{speed:.2f}', memory])
-    return f'{case}\n\n{format_table(heads, rows)}'
+        cells = [f'{1000 * median:.4g}', f'{1000 * p10:.4g} to {1000 * p90:.4g}', f'{case.batch / median:.3g}']
+        rows.append([name, *cells, f'{speed:.2f}', memory])
+    return f'{case}\n\n{format_table(header, rows)}'
 
 
 def get_peak_memory(name: str, case: Case) -> int:
-    """:func:`measure_peak`, on a CPU in a new process, which holds nothing of other models."""
+    """Call :func:`measure_peak`. For the CPU, use a new process, whose memory holds no other models."""
     threads = torch.get_num_threads()
     if case.device != 'cpu':
         return measure_peak(name, case, threads)

@@ -1,10 +1,10 @@
-"""Parameters and multiply-adds of whole models, part by part.
+"""Count the parameters and multiply-adds of whole models, part by part.
 
-Counted on torch's meta device, where nothing is computed: there attention is made of plain products, which torch's
-counter sees (it misses the CPU's fused kernel), and images of any size cost nothing. Every linear layer, convolution
-and attention product counts once; norms, activations, resizing, RoIAlign and the sampling of deformable attention hold
-none. Transformers of the DETR and MaskFormer families look at the values of their positions, so these run for real, on
-the CPU.
+Models run on torch's meta device, which computes nothing, so that large images cost nothing. There attention consists
+of matrix products, which torch's FlopCounterMode counts; it misses the fused attention kernel of the CPU. Linear
+layers, convolutions and attention products are counted. Norms, activations, resizing, RoIAlign and the sampling of
+deformable attention are not. Transformers of the DETR and MaskFormer families depend on the values of tensors, so they
+run on the CPU instead.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,12 +19,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import UserError
 
-# What papers count detectors with two stages at.
+# Numbers of RoIs for which papers count the multiply-adds of two-stage detectors.
 NUM_BOX_ROIS, NUM_MASK_ROIS = 1000, 100
 
 
 class Part(NamedTuple):
-    """A part of a model, as ``'backbone'``: how many numbers it learns, and its multiply-adds for one image."""
+    """A part of a model, for example ``'backbone'``, with its parameters and its multiply-adds for one image."""
 
     name: str
     parameters: int
@@ -32,42 +32,43 @@ class Part(NamedTuple):
 
 
 def count_macs(function: Callable[[], object]) -> int:
-    """Multiply-adds of what a function computes on the meta device."""
+    """Count the multiply-adds of a function that runs a model on the meta device."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         function()
     return counter.get_total_flops() // 2
 
 
 def count_parameters(module: nn.Module) -> int:
-    """How many numbers a module learns."""
+    """Count the values in the parameters of a module."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def count_parts(model: nn.Module, size: tuple[int, int]) -> list[Part]:
-    """The parts of a model of mmpretrain, mmseg or mmdet that run when it predicts, for one image.
+    """Count the parts of a model of mmpretrain, mmseg or mmdet that run in inference, for one image.
 
-    Two-stage detectors: 1000 boxes and 100 masks. Segmentors: without the auxiliary head, which is for training.
-    Trackers: of their detector, for one frame. The model is moved to the meta device in part, so that it is of no
-    further use.
+    Two-stage detectors are counted with 1000 RoIs for boxes and 100 for masks, segmentors without the auxiliary head,
+    which only training uses, and trackers by their detector on one frame. The model cannot be used afterwards, since
+    parts of it are moved to the meta device.
     """
     model = getattr(model, 'detector', model).eval()
     for name, child in model.named_children():
-        if not is_of_transformer(model, name) and not hasattr(child, 'pixel_decoder'):  # of the MaskFormer family
+        # Heads of the MaskFormer family have a pixel decoder.
+        if not is_part_of_transformer(model, name) and not hasattr(child, 'pixel_decoder'):
             child.to('meta')
-    maps: tuple[Tensor, ...] = (torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size, device='meta'),)
+    feats: tuple[Tensor, ...] = (torch.empty(1, getattr(model.backbone, 'in_channels', 3), *size, device='meta'),)
     parts = []
-    for name, module, call in iter_steps(model):
-        given, results = maps, []
-        macs = count_macs(lambda call=call, given=given, results=results: results.append(call(given)))
+    for name, module, run in iter_steps(model):
+        inputs, outputs = feats, []
+        macs = count_macs(lambda run=run, inputs=inputs, outputs=outputs: outputs.append(run(inputs)))
         parts.append(Part(name, count_parameters(module), macs))
         if name in ('backbone', 'neck'):
-            maps = results[0]
+            feats = outputs[0]
     return parts
 
 
 def iter_steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
-    """The parts of a model in the order in which they run, each with how it is called on the maps before it."""
-    yield 'backbone', model.backbone, lambda maps: model.backbone(maps[0])
+    """Yield the parts of a model in the order in which they run: name, module and a function of the feature maps."""
+    yield 'backbone', model.backbone, lambda feats: model.backbone(feats[0])
     if getattr(model, 'neck', None) is not None:
         yield 'neck', model.neck, model.neck
     if getattr(model, 'rpn_head', None) is not None:
@@ -75,53 +76,56 @@ def iter_steps(model: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
     if getattr(model, 'roi_head', None) is not None:
         yield from iter_roi_steps(model.roi_head)
     elif getattr(model, 'panoptic_head', None) is not None:
-        yield 'panoptic head', model.panoptic_head, partial(run_query_segmentor, model.panoptic_head)
+        yield 'panoptic head', model.panoptic_head, partial(run_maskformer_head, model.panoptic_head)
     elif getattr(model, 'decode_head', None) is not None:
         head = model.decode_head
-        is_by_masks = hasattr(head, 'pixel_decoder')
-        yield 'decode head', head, partial(run_query_segmentor, head) if is_by_masks else head
+        is_maskformer = hasattr(head, 'pixel_decoder')
+        yield 'decode head', head, partial(run_maskformer_head, head) if is_maskformer else head
     elif getattr(model, 'head', None) is not None:
         yield 'head', model.head, model.head
     elif hasattr(model, 'forward_transformer'):
-        children = [child for name, child in model.named_children() if is_of_transformer(model, name)]
-        yield 'transformer and box head', nn.ModuleList(children), partial(detect_by_queries, model)
+        children = [child for name, child in model.named_children() if is_part_of_transformer(model, name)]
+        yield 'transformer and box head', nn.ModuleList(children), partial(run_detr_transformer, model)
     elif getattr(model, 'bbox_head', None) is not None:
         yield 'box head', model.bbox_head, model.bbox_head
     else:
         raise UserError(f'cannot count the parts of {type(model).__name__} after its backbone')
 
 
-def is_of_transformer(model: nn.Module, child: str) -> bool:
-    """Whether a model is of the DETR family, and this child is part of what it has behind its neck."""
+def is_part_of_transformer(model: nn.Module, child: str) -> bool:
+    """Return whether a model is of the DETR family, and this child is after its neck."""
     return hasattr(model, 'forward_transformer') and child not in ('data_preprocessor', 'backbone', 'neck')
 
 
-def run_query_segmentor(head: nn.Module, maps: tuple[Tensor, ...]) -> object:
-    """Pixel decoder and decoder of a head of the MaskFormer family, for maps of these shapes of one image."""
-    with count_attention():
-        return head([torch.zeros(found.shape) for found in maps], [])
+def run_maskformer_head(head: nn.Module, feats: tuple[Tensor, ...]) -> object:
+    """Run the pixel decoder and decoder of a MaskFormer head on the CPU, on zeros of the feature maps' shapes."""
+    with avoid_fused_attention():
+        return head([torch.zeros(feat.shape) for feat in feats], [])
 
 
-def detect_by_queries(model: nn.Module, maps: tuple[Tensor, ...]) -> object:
-    """Encoder, decoder and box head of a detector of the DETR family, for maps of these shapes of one image."""
+def run_detr_transformer(model: nn.Module, feats: tuple[Tensor, ...]) -> object:
+    """Run the transformer and box head of a DETR detector on the CPU, on zeros of the feature maps' shapes."""
     from mmdet.structures import DetDataSample
 
-    size = tuple(8 * side for side in maps[0].shape[2:])
+    size = tuple(8 * side for side in feats[0].shape[2:])
     sample = DetDataSample(metainfo={'batch_input_shape': size, 'img_shape': size})
-    maps = [torch.zeros(found.shape) for found in maps]
-    with count_attention():
-        return model.bbox_head(**model.forward_transformer(maps, batch_data_samples=[sample]))
+    feats = [torch.zeros(feat.shape) for feat in feats]
+    with avoid_fused_attention():
+        return model.bbox_head(**model.forward_transformer(feats, batch_data_samples=[sample]))
 
 
 @contextmanager
-def count_attention() -> Iterator[None]:
-    """Gradients, without which torch's attention takes a kernel that its counter does not see; nothing is kept."""
+def avoid_fused_attention() -> Iterator[None]:
+    """Enable gradients, without which torch uses a fused attention kernel that FlopCounterMode misses.
+
+    The tensors for the backward pass are not kept.
+    """
     with torch.enable_grad(), saved_tensors_hooks(lambda _: None, lambda _: None):
         yield
 
 
 def iter_roi_steps(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callable]]:
-    """The box and mask heads of a two-stage detector, those of every stage of a cascade: it averages their results."""
+    """Yield the box and mask heads of a two-stage detector; of a cascade those of all stages, which it averages."""
     for kind, num_rois in (('bbox', NUM_BOX_ROIS), ('mask', NUM_MASK_ROIS)):
         if getattr(roi_head, f'{kind}_head', None) is None:
             continue
@@ -135,5 +139,5 @@ def iter_roi_steps(roi_head: nn.Module) -> Iterator[tuple[str, nn.Module, Callab
 
 
 def as_list(module: nn.Module) -> list[nn.Module]:
-    """The modules of a list, or the one module there is."""
+    """Return the modules of a ModuleList, or a list of the only module."""
     return list(module) if isinstance(module, nn.ModuleList) else [module]

@@ -1,7 +1,7 @@
-"""Run a config through every step of a training on a few small images.
+"""Try every step of a config's training and testing on a few small images.
 
-:func:`shrink` scales a config down in place and gives it miniature data where its own are missing; :func:`run` builds,
-trains, saves, resumes, validates and tests it with mmengine's Runner, in this process.
+:func:`shrink` scales a config down in place and replaces missing data with a miniature data set. :func:`run` then
+builds, trains, saves, resumes, validates and tests the model with mmengine's Runner, in this process.
 """
 
 import math
@@ -28,8 +28,8 @@ from ..errors import UserError
 
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'val'}
 ITERATIONS, BATCH_SIZE, NUM_EVAL_BATCHES = 2, 2, 3
-# Image sides are not scaled below this.
-SMALLEST_SIDE = 64
+# Image sides are not scaled below this, in pixels.
+MIN_SIDE = 64
 # Config keys that are sizes in pixels if they are ints; floats are ratios.
 PIXEL_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'img_scales', 'max_size', 'stride')
 # Limits on boxes and queries per image, for speed; for a 64 px image DINO chooses queries among 85 encoder tokens.
@@ -43,14 +43,14 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
 
     Args:
         cfg: Any config of mmdet, mmseg or mmpretrain.
-        folder: Where missing data (``data``) and the run (``run``) are written.
-        divisor: What image sides in pixels are divided by.
+        folder: The folder for the miniature data (``data``) and the run (``run``).
+        divisor: The number by which image sides in pixels are divided.
 
     Returns:
-        A sentence for each change that limits what the dry run shows.
+        A note for each change because of which the dry run differs from the real one.
 
     Raises:
-        UserError: The data are missing and of a format without a miniature.
+        UserError: The data are missing, and there is no miniature in their format.
     """
     enter_scope(cfg)
     # val_dataloader and test_dataloader may be the same object: copy them, so that each is scaled down separately.
@@ -62,30 +62,30 @@ def shrink(cfg: Config, folder: Path, divisor: int) -> list[str]:
         loader = {key: value for key, value in cfg[name].items() if key not in ('prefetch_factor', 'timeout')}
         loader.update(num_workers=0, persistent_workers=False, batch_size=BATCH_SIZE if training else 1)
         cfg[name] = {**loader, 'num_batch_per_epoch': ITERATIONS if training else NUM_EVAL_BATCHES}
-    holders = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
-    holders += [cfg.get('data_preprocessor'), cfg.model.get('data_preprocessor'), cfg.model.get('test_cfg')]
-    for settings in iter_dicts(*filter(None, holders)):
+    sized = [cfg[name].dataset for name in LOADERS if cfg.get(name)]
+    sized += [cfg.get('data_preprocessor'), cfg.model.get('data_preprocessor'), cfg.model.get('test_cfg')]
+    for settings in iter_dicts(*filter(None, sized)):
         settings.update({key: divide_sides(settings[key], divisor) for key in settings.keys() & set(PIXEL_KEYS)})
     for settings in iter_dicts([cfg.model]):
-        settings.update({key: min(settings[key], most) for key, most in MAX_VALUES.items() if key in settings})
+        settings.update({key: min(settings[key], limit) for key, limit in MAX_VALUES.items() if key in settings})
         if isinstance(settings.get('score_thr'), float):
-            settings['score_thr'] = 0.0  # untrained detectors are sure of nothing, and metrics need predictions
+            settings['score_thr'] = 0.0  # scores of an untrained detector are low, and metrics need predictions
         if 'pos_fraction' in settings:
             settings['num'] = min(settings['num'], MAX_SAMPLED_BOXES)
-        init = settings.get('init_cfg')
-        inits = [each for each in (init if isinstance(init, (list, tuple)) else [init]) if each]
-        if any(each['type'] == 'Pretrained' for each in inits):
-            settings['init_cfg'] = [each for each in inits if each['type'] != 'Pretrained'] or None
+        init_cfg = settings.get('init_cfg')
+        init_cfgs = [init for init in (init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]) if init]
+        if any(init['type'] == 'Pretrained' for init in init_cfgs):
+            settings['init_cfg'] = [init for init in init_cfgs if init['type'] != 'Pretrained'] or None
             notes.append('pretrained weights are not loaded')
     cfg.load_from, cfg.resume, cfg.work_dir, cfg.log_level = None, False, str(folder / 'run'), 'WARNING'
     return [*notes, *shorten_schedule(cfg)]
 
 
 def shorten_schedule(cfg: Config) -> list[str]:
-    """Set the config to train two iterations on one device and to save a checkpoint after them."""
+    """Set the config to train two iterations on one device and then save a checkpoint; return notes."""
     notes, by_epoch = [], 'max_epochs' in cfg.train_cfg
     for scheduler in cfg.get('param_scheduler') or []:
-        # mmengine's default `end` is the end of training, here before the `begin` of a later scheduler, which raises.
+        # By default `end` is the end of training. mmengine raises an error if a scheduler begins after it.
         length = cfg.train_cfg.get('max_epochs', cfg.train_cfg.get('max_iters'))
         same_unit = scheduler.get('by_epoch', True) == by_epoch
         scheduler.setdefault('end', length if same_unit else scheduler.get('begin', 0) + 1000 * length)
@@ -106,21 +106,21 @@ def shorten_schedule(cfg: Config) -> list[str]:
 
 
 def set_train_length(cfg: Config, rounds: int) -> None:
-    """Set the length of training to ``rounds`` times two iterations, without validation."""
+    """Set the length of training to ``rounds`` epochs of two iterations, without validation."""
     by_epoch = 'max_epochs' in cfg.train_cfg
     length = rounds if by_epoch else rounds * ITERATIONS
     cfg.train_cfg.update({'max_epochs' if by_epoch else 'max_iters': length, 'val_begin': length + 1})
 
 
 def divide_sides(value: Any, divisor: int) -> Any:
-    """A side in pixels or a nested list of them, divided but not below 64 px; ratios are floats and stay."""
+    """Divide a side in pixels, or nested lists of sides, but not below 64 px. Floats are ratios and are kept."""
     if isinstance(value, (list, tuple)):
         return type(value)(divide_sides(inner, divisor) for inner in value)
-    return max(value // divisor, SMALLEST_SIDE) if type(value) is int and value > SMALLEST_SIDE else value
+    return max(value // divisor, MIN_SIDE) if type(value) is int and value > MIN_SIDE else value
 
 
 def use_miniature(cfg: Config, root: Path) -> str:
-    """Write miniature data with the config's classes and have the config read them, unless its own data exist."""
+    """Use miniature data with the config's classes unless the config's own data exist; return a note."""
     leaves = [
         (split, leaf)
         for name, split in LOADERS.items()
@@ -132,8 +132,8 @@ def use_miniature(cfg: Config, root: Path) -> str:
     if not missing:
         return "data: the first images of the config's datasets"
     for split, leaf in leaves:
-        use = use_cifar if get_type_name(leaf).startswith('CIFAR') else MINIATURES.get(find_format(leaf))
-        if use is None:
+        use_format = use_cifar if get_type_name(leaf).startswith('CIFAR') else MINIATURES.get(find_format(leaf))
+        if use_format is None:
             raise UserError(
                 f'{missing[0]} does not exist, and there is no miniature of what {leaf.type} reads, only of COCO, '
                 'ADE20K, ImageNet and CIFAR; put the data there'
@@ -141,7 +141,7 @@ def use_miniature(cfg: Config, root: Path) -> str:
         with DATASETS.switch_scope_and_registry(None) as registry:
             dataset_class = registry.get(leaf.type) if isinstance(leaf.type, str) else leaf.type
         default_metainfo = getattr(dataset_class, 'METAINFO', None) or {}
-        use(leaf, split, root, {**default_metainfo, **(leaf.get('metainfo') or {})}, cfg)
+        use_format(leaf, split, root, {**default_metainfo, **(leaf.get('metainfo') or {})}, cfg)
     annotations = root / 'coco' / 'annotations'
     for evaluator in iter_dicts([cfg.get('val_evaluator'), cfg.get('test_evaluator')]):
         if evaluator.get('ann_file'):
@@ -153,7 +153,7 @@ def use_coco(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any],
     if not (root / 'coco').exists():
         miniature.write_miniature_coco(root / 'coco', make_coco_categories(metainfo.get('classes') or ('object',)))
     leaf.update(data_root=f'{root / "coco"}/', ann_file=f'annotations/instances_{split}2017.json')
-    # ConfigDict.update would keep other prefixes.
+    # Assigned, because ConfigDict.update merges dicts and would keep other prefixes.
     leaf.data_prefix = {'img': f'{split}2017/'}
 
 
@@ -178,19 +178,19 @@ def use_imagenet(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, A
 
 
 def use_cifar(leaf: ConfigDict, split: str, root: Path, metainfo: dict[str, Any], cfg: Config) -> None:
-    """Use class folders, as mmpretrain verifies the checksums of CIFAR's files."""
+    """Use class folders instead of CIFAR's files, whose checksums mmpretrain verifies."""
     pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'Resize', 'scale': 32}, *leaf.pipeline]
     leaf.clear()
     leaf.update(type='CustomDataset', metainfo={'classes': metainfo['classes']}, pipeline=pipeline)
     use_imagenet(leaf, split, root, metainfo, cfg)
 
 
-# Keys: results of find_format.
+# Functions that use a miniature, by the format that find_format returns.
 MINIATURES = {'coco': use_coco, 'ade20k': use_ade20k, 'imagenet': use_imagenet}
 
 
 class WatchTrainingHook(Hook):
-    """Record where training starts, its losses, and which parameters had a gradient."""
+    """Record the first iteration, the initial weights, the losses, and which parameters had a gradient."""
 
     priority = 'LOWEST'
 
@@ -218,48 +218,52 @@ def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
 def run(cfg: Config, say: Say) -> None:
     """Build, train, save, resume, validate and test a config that :func:`shrink` has scaled down.
 
-    ``say`` gets a line for each step; whatever a step raises is raised again after the line that names the step.
+    ``say`` is called with a line for each step. If a step raises an error, the line names the step and the error is
+    raised again.
     """
     step = partial(report_step, say)
-    with step('build') as found:
+    with step('build') as results:
         runner = build(cfg)
-        found.append(f'{sum(weight.numel() for weight in runner.model.parameters()) / 1e6:.1f} M parameters')
-    with step('train') as found:
+        results.append(f'{sum(weight.numel() for weight in runner.model.parameters()) / 1e6:.1f} M parameters')
+    with step('train') as results:
         first = train(runner, cfg)
-        found.append(f'loss {", ".join(f"{loss:.3f}" for loss in first.losses)}')
+        results.append(f'loss {", ".join(f"{loss:.3f}" for loss in first.losses)}')
         trained = copy_weights(runner.model)
-        moved = sum(not torch.equal(trained[name], weight) for name, weight in first.weights.items())
-        if not moved:
+        num_changed = sum(not torch.equal(trained[name], weight) for name, weight in first.weights.items())
+        if not num_changed:
             raise UserError('training changed no weight')
-        found.append(f'{moved} of {len(trained)} weights changed')
+        results.append(f'{num_changed} of {len(trained)} weights changed')
     with step('save'):
         checkpoint = read_latest_checkpoint(cfg)
     with step('resume'):
         set_train_length(cfg, 2)
         cfg.load_from, cfg.resume = checkpoint, True
         runner = build(cfg)
-        again = train(runner, cfg)
-        if again.start != ITERATIONS or any(not torch.equal(again.weights[name], trained[name]) for name in trained):
-            raise UserError(f'training resumed at iteration {again.start} of {ITERATIONS}, or with other weights')
+        second = train(runner, cfg)
+        if second.start != ITERATIONS or any(not torch.equal(second.weights[name], trained[name]) for name in trained):
+            raise UserError(
+                f'training resumed at iteration {second.start}, or with weights other than those saved; expected '
+                f'iteration {ITERATIONS} and the saved weights'
+            )
     if cfg.get('val_cfg') is not None:
-        with step('validate') as found:
-            found.append(format_scores(runner.val_loop.run()))
+        with step('validate') as results:
+            results.append(format_scores(runner.val_loop.run()))
     if cfg.get('test_cfg') is not None:
-        with step('test') as found:
+        with step('test') as results:
             cfg.load_from, cfg.resume = read_latest_checkpoint(cfg), False
-            found.append(format_scores(build(cfg).test()))
+            results.append(format_scores(build(cfg).test()))
 
 
 @contextmanager
 def report_step(say: Say, name: str) -> Iterator[list[str]]:
-    """Say what a step found and how long it took, or that it failed."""
-    began, found = time.perf_counter(), []
+    """Report the duration and results of a step, which the ``with`` block appends, or that it failed."""
+    start_time, results = time.perf_counter(), []
     try:
-        yield found
+        yield results
     except Exception:
-        say(f'{name}: FAILED after {time.perf_counter() - began:.0f} s')
+        say(f'{name}: FAILED after {time.perf_counter() - start_time:.0f} s')
         raise
-    say(f'{name}: OK ({"; ".join([f"{time.perf_counter() - began:.0f} s", *found])})')
+    say(f'{name}: OK ({"; ".join([f"{time.perf_counter() - start_time:.0f} s", *results])})')
 
 
 def build(cfg: Config) -> Runner:
@@ -269,16 +273,16 @@ def build(cfg: Config) -> Runner:
 
 
 def train(runner: Runner, cfg: Config) -> WatchTrainingHook:
-    """Train, and check that losses are finite and that every trained parameter had a gradient."""
+    """Train, and check that losses are finite and that every trainable parameter had a gradient."""
     watch = WatchTrainingHook()
     runner.register_hook(watch)
     runner.train()
     if len(watch.losses) != ITERATIONS or not all(map(math.isfinite, watch.losses)):
-        raise UserError(f'losses {watch.losses}; expected {ITERATIONS} finite ones')
-    idle = sorted(watch.weights.keys() - watch.had_gradient)
-    if idle and not cfg.get('find_unused_parameters'):
+        raise UserError(f'losses {watch.losses}; expected {ITERATIONS} finite losses')
+    unused = sorted(watch.weights.keys() - watch.had_gradient)
+    if unused and not cfg.get('find_unused_parameters'):
         raise UserError(
-            f'{len(idle)} parameters had no gradient, for example {idle[0]}; DistributedDataParallel would fail; '
+            f'{len(unused)} parameters had no gradient, for example {unused[0]}; DistributedDataParallel would fail; '
             'remove unused stages from out_indices, freeze the parameters, or set find_unused_parameters=True'
         )
     return watch

@@ -1,4 +1,4 @@
-"""The accuracy of segmentation of some classes apart from that of others."""
+"""A metric for semantic segmentation: the mean accuracy of each group of classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,15 +8,15 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from torch import Tensor
 
-LABELS = 256
+NUM_LABELS = 256
 
 
 @METRICS.register_module()
 class GroupAccuracy(BaseMetric):
-    """The percentage of a class's pixels that are found to be of it, averaged over the classes of each group.
+    """The accuracy (recall of pixels, in percent) of each class, averaged over the classes of each group.
 
     Args:
-        groups: By the name under which it is logged, after ``accuracy/``: names of classes.
+        groups: Class names of each group, by the name that follows ``accuracy/`` in the log.
     """
 
     default_prefix = 'accuracy'
@@ -26,13 +26,13 @@ class GroupAccuracy(BaseMetric):
         self.groups = groups
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Count the pixels of each label, and those found, of each image."""
+        """Count, for each image and label, the correctly predicted pixels and all ground truth pixels."""
         for sample in data_samples:
-            truth, found = (sample[name]['data'].flatten().cpu() for name in ('gt_sem_seg', 'pred_sem_seg'))
-            self.results.append([torch.bincount(of, minlength=LABELS) for of in (truth[truth == found], truth)])
+            gt, pred = (sample[name]['data'].flatten().cpu() for name in ('gt_sem_seg', 'pred_sem_seg'))
+            self.results.append([torch.bincount(labels, minlength=NUM_LABELS) for labels in (gt[gt == pred], gt)])
 
     def compute_metrics(self, results: Sequence[Sequence[Tensor]]) -> dict[str, float]:
-        """From the counts of all images."""
-        right, every = (sum(counts) for counts in zip(*results, strict=True))
-        accuracy = dict(zip(self.dataset_meta['classes'], (100 * right / every).tolist(), strict=False))
+        """Compute the accuracy of each group from the counts of all images."""
+        correct, total = (sum(counts) for counts in zip(*results, strict=True))
+        accuracy = dict(zip(self.dataset_meta['classes'], (100 * correct / total).tolist(), strict=False))
         return {name: sum(map(accuracy.get, classes)) / len(classes) for name, classes in self.groups.items()}

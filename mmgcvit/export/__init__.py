@@ -1,7 +1,7 @@
-"""Trained models as ONNX files, for machines without this package and without torch.
+"""Export trained models to ONNX files, which run without this package and without torch.
 
-Begin with :func:`write`, then read :mod:`.graphs` and :mod:`.detector`. :mod:`.runner` runs a file with NumPy and
-onnxruntime alone, and imports nothing of this package.
+Start with :func:`write`, then read :mod:`.graphs` and :mod:`.detector`. :mod:`.runner` predicts images with such a
+file; it imports neither torch nor this package.
 """
 
 from .writing import check_onnx, write

@@ -1,4 +1,4 @@
-"""Compare an ONNX file with its model: run it in onnxruntime, at sizes that were not exported."""
+"""Compare the outputs of an ONNX file in onnxruntime with the model's, at sizes other than the traced one."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -14,63 +14,64 @@ from ..errors import UserError
 from ..inference import Predictor
 from .graphs import INPUT, build_graph
 
-# (batch, height, width), none of them the traced example's.
+# (batch, height, width) of the compared images. The traced example has another shape.
 SHAPES = [(1, 64, 96), (3, 131, 70), (1, 128, 128)]
-# The largest difference allowed, as a share of the largest number of the output.
+# Maximum difference, relative to the largest absolute value of an output.
 TOLERANCE = 1e-4
 
 
 class Difference(NamedTuple):
-    """The largest difference over all outputs and sizes, as a share of an output's largest number, and that output."""
+    """The largest difference of all outputs and sizes, relative to the output's largest value, and the output."""
 
     largest: float
     output: str
 
 
 def compare(predictor: Predictor, path: Path) -> Difference:
-    """Compare a file with its model on random images; a detector's objects whatever their scores."""
+    """Compare a file with its model on random images. Detectors are compared with a score threshold of 0."""
     is_detector, content = predictor.task == 'detection', path.read_bytes()
     if is_detector:
-        predictor, content = keep_all_scores(predictor, content)
+        predictor, content = remove_score_threshold(predictor, content)
     session = open_session(content)
     names = [output.name for output in session.get_outputs()]
     worst = Difference(0.0, names[0])
     for seed, (batch, height, width) in enumerate(SHAPES):
-        # Large spots with noise: in noise alone few detectors find anything.
+        # Large spots with noise, as few detectors find any object in noise alone.
         generator = torch.Generator().manual_seed(seed)
         spots, noise = (torch.randn(batch, 3, *size, generator=generator) for size in ((5, 7), (height, width)))
         images = 1.5 * F.interpolate(spots, size=(height, width), mode='bicubic') + 0.5 * noise
-        found = dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
+        outputs = dict(zip(names, session.run(names, {INPUT: images.numpy()}), strict=True))
         expected = compute_expected(predictor, images)
         if is_detector:
-            found, expected = match_objects(found, expected, (height, width))
-        worst = max([worst, *(Difference(distance(found[name], expected[name]), name) for name in expected)])
+            outputs, expected = match_objects(outputs, expected, (height, width))
+        differences = [Difference(compute_difference(outputs[name], expected[name]), name) for name in expected]
+        worst = max([worst, *differences])
     if not worst.largest <= TOLERANCE:
         raise UserError(
-            f"the file's {worst.output} differ from the model's by {worst.largest:.1e} of their largest, more than "
-            f'{TOLERANCE}; it is not kept (--no-check writes it all the same)'
+            f"the file's {worst.output} differ from the model's by {worst.largest:.1e} of their largest value; at most "
+            f'{TOLERANCE} is allowed, so the file is not kept (--no-check writes it without comparing)'
         )
     return worst
 
 
 def open_session(content: bytes) -> Any:
-    """Load an ONNX file in onnxruntime on the CPU."""
+    """Load the content of an ONNX file in onnxruntime on the CPU."""
     import onnxruntime
 
     return onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
 
 
-def distance(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference, as a share of the largest number expected; infinite if the shapes differ."""
-    if found.shape != expected.shape:
+def compute_difference(output: np.ndarray, expected: np.ndarray) -> float:
+    """Return the largest difference relative to the largest absolute expected value; infinity if shapes differ."""
+    if output.shape != expected.shape:
         return float('inf')
     expected = expected.astype(np.float64)
     largest = np.abs(expected).max(initial=np.finfo(np.float32).tiny)
-    return float(np.abs(found - expected).max(initial=0) / largest)
+    return float(np.abs(output - expected).max(initial=0) / largest)
 
 
 def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.ndarray]:
-    """The outputs for normalised images (B, 3, H, W), by the OpenMMLab model's own prediction."""
+    """Return the predictions of the OpenMMLab model for normalised images (B, 3, H, W), by output name."""
     network, size = predictor.network, tuple(images.shape[2:])
     with torch.no_grad():
         if predictor.task == 'classification':
@@ -83,24 +84,24 @@ def compute_expected(predictor: Predictor, images: Tensor) -> Mapping[str, np.nd
 
         meta = {'img_shape': size, 'ori_shape': size, 'scale_factor': (1.0, 1.0)}
         samples = [DetDataSample(metainfo=meta) for _ in images]
-        found = network.predict(pad_images(images, network.data_preprocessor.pad_size_divisor), samples, rescale=False)
-        objects = [sample.pred_instances for sample in found]
+        padded = pad_images(images, network.data_preprocessor.pad_size_divisor)
+        predictions = [sample.pred_instances for sample in network.predict(padded, samples, rescale=False)]
         outputs = {
-            'boxes': torch.cat([each.bboxes for each in objects]),
-            'scores': torch.cat([each.scores for each in objects]),
-            'labels': torch.cat([each.labels for each in objects]),
-            'image_indices': torch.cat([each.labels.new_full((len(each),), i) for i, each in enumerate(objects)]),
+            'boxes': torch.cat([pred.bboxes for pred in predictions]),
+            'scores': torch.cat([pred.scores for pred in predictions]),
+            'labels': torch.cat([pred.labels for pred in predictions]),
+            'image_indices': torch.cat([pred.labels.new_full((len(pred),), i) for i, pred in enumerate(predictions)]),
         }
         if network.roi_head.with_mask:
-            # mmdet gives pasted masks only; the file has those inside the boxes.
+            # mmdet returns masks pasted into the image; the file has masks inside the boxes.
             graph = build_graph(predictor)
-            at = (outputs['boxes'], outputs['labels'], outputs['image_indices'])
-            outputs['masks'] = graph.predict_masks(graph.compute_maps(images), *at)
+            objects = (outputs['boxes'], outputs['labels'], outputs['image_indices'])
+            outputs['masks'] = graph.predict_masks(graph.extract_feature_maps(images), *objects)
         return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
-def keep_all_scores(predictor: Predictor, content: bytes) -> tuple[Predictor, bytes]:
-    """A detector and its file with a score threshold of 0: in random images few objects score high."""
+def remove_score_threshold(predictor: Predictor, content: bytes) -> tuple[Predictor, bytes]:
+    """Copy a detector and its file with a score threshold of 0, as few objects in random images have high scores."""
     import onnx
 
     predictor = deepcopy(predictor)
@@ -108,37 +109,39 @@ def keep_all_scores(predictor: Predictor, content: bytes) -> tuple[Predictor, by
     predictor.network.test_cfg.rcnn.score_thr = 0.0
     model = onnx.load_from_string(content)
     # The threshold is the last input of the last NMS.
-    last = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression'][-1]
-    (constant,) = (node for node in model.graph.node if node.output and node.output[0] == last.input[-1])
+    last_nms = [node for node in model.graph.node if node.op_type == 'NonMaxSuppression'][-1]
+    (constant,) = (node for node in model.graph.node if node.output and node.output[0] == last_nms.input[-1])
     constant.attribute[0].t.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.float32)))
     return predictor, model.SerializeToString()
 
 
-# NMS can depend on the last digit of an overlap or a score, mostly between boxes of low scores. So objects with this
-# share of the sum of scores may be missing on one side; a wrong graph misses most.
-MISSING = 0.02
-# Objects match if class, image and score agree and no side of the box is off by more than this share of the image.
-CLOSE = 1e-3
+# Maximum share of the sum of scores in objects without a match: NMS can depend on the last digit of an IoU or a score,
+# mostly between low-scoring boxes. In a wrong graph most objects have no match.
+MAX_UNMATCHED = 0.02
+# Tolerance of scores, and of box coordinates relative to the image's longer side, between objects that match. Their
+# labels and images must be equal.
+MATCH_TOLERANCE = 1e-3
 
 
 def match_objects(
-    found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: tuple[int, int]
+    outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], size: tuple[int, int]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The objects that both sides have, in the same order, for images of ``size`` (height, width)."""
-    ours, theirs = [], []
-    for number, box in enumerate(expected['boxes']):
-        is_same = np.abs(found['boxes'] - box).max(axis=1, initial=0.0) <= CLOSE * max(size)
-        is_same &= np.abs(found['scores'] - expected['scores'][number]) <= CLOSE
+    """Return the objects that the file and the model both find in images of ``size`` (height, width), in one order."""
+    indices, expected_indices = [], []
+    for i, box in enumerate(expected['boxes']):
+        is_match = np.abs(outputs['boxes'] - box).max(axis=1, initial=0.0) <= MATCH_TOLERANCE * max(size)
+        is_match &= np.abs(outputs['scores'] - expected['scores'][i]) <= MATCH_TOLERANCE
         for name in ('labels', 'image_indices'):
-            is_same &= found[name] == expected[name][number]
-        is_same[ours] = False
-        if is_same.any():
-            ours.append(int(is_same.argmax()))
-            theirs.append(number)
-    for side, numbers in ((found, ours), (expected, theirs)):
-        if side['scores'][numbers].sum() < (1 - MISSING) * side['scores'].sum():
+            is_match &= outputs[name] == expected[name][i]
+        is_match[indices] = False
+        if is_match.any():
+            indices.append(int(is_match.argmax()))
+            expected_indices.append(i)
+    for objects, matched in ((outputs, indices), (expected, expected_indices)):
+        if objects['scores'][matched].sum() < (1 - MAX_UNMATCHED) * objects['scores'].sum():
             raise UserError(
-                f"the file finds {len(theirs)} of the model's {len(expected['scores'])} objects in random images; it "
-                'is not kept (--no-check writes it all the same)'
+                f"the file finds {len(indices)} of the model's {len(expected['scores'])} objects in random images; the "
+                'file is not kept (--no-check writes it without comparing)'
             )
-    return {name: found[name][ours] for name in found}, {name: expected[name][theirs] for name in expected}
+    matches = {name: outputs[name][indices] for name in outputs}
+    return matches, {name: expected[name][expected_indices] for name in expected}

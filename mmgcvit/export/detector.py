@@ -1,7 +1,7 @@
-"""A two-stage detector as one graph: from normalised images to boxes, scores, classes and masks, NMS included.
+"""Implement two-stage detectors with ONNX operators: from normalised images to boxes, scores, labels and masks.
 
-:class:`DetectorGraph` predicts what mmdet's two-stage detectors do, for any batch and image size, in ONNX's operators.
-Read its ``forward``, then the steps below it in that order, then the functions that they call.
+:class:`DetectorGraph` predicts the same as mmdet's two-stage detectors, NMS included, for any batch and image size.
+Read its ``forward``, then the methods below in the order of their calls, then the functions that they call.
 
 Shapes: B batch, P proposals of an image, K classes, N objects of all images.
 """
@@ -30,15 +30,15 @@ from ..errors import UserError
 from ..models.layers.windows import round_up
 
 SUPPORTED = (
-    "exported are mmdet's Faster, Mask and Cascade R-CNN with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
-    'DeltaXYWHBBoxCoder, RoIAlign that averages and plain NMS'
+    "only mmdet's Faster, Mask and Cascade R-CNN can be exported, with RPNHead, ConvFCBBoxHead, FCNMaskHead, "
+    "DeltaXYWHBBoxCoder, RoIAlign with pool_mode='avg' and plain NMS"
 )
-# The score of positions without an object; other scores are from 0 to 1, and the threshold is halfway.
-NOTHING, IS_SOMETHING = -1.0, -0.5
+# Score of positions without an object, and a threshold halfway between it and the other scores, from 0 to 1.
+NO_OBJECT, IS_OBJECT = -1.0, -0.5
 
 
 class DetectorGraph(nn.Module):
-    """A two-stage detector of mmdet in eval mode; :func:`check_supported` rejects others."""
+    """A two-stage detector of mmdet for tracing, in eval mode. :func:`check_supported` rejects other detectors."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -57,182 +57,187 @@ class DetectorGraph(nn.Module):
         self.outputs = {name: {0: 'objects'} for name in names}
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, 3, H, W) to the objects of all of them, image by image, the highest-scoring first.
+        """Predict the objects in images (B, 3, H, W), image by image, the highest-scoring first.
 
-        Boxes (N, 4) in pixels of the images, scores (N,), classes (N,), the image's index (N,), and from a detector
-        with masks (N, h, w), probabilities inside the boxes.
+        Return boxes (N, 4) in pixels of the images, scores (N,), labels (N,), image indices (N,), and, if the detector
+        predicts masks, mask probabilities inside the boxes, (N, h, w).
         """
-        # In a trace a function of the input, not the example's height and width.
+        # In a trace this depends on the input, so it is not fixed to the example's height and width.
         size = shape_as_tensor(images)[-2:].to(images.device)
-        maps = self.compute_maps(images)
-        proposals, is_proposal = self.propose(maps, size)
-        boxes, scores = self.predict_boxes(maps, proposals, size)
-        scores = scores.masked_fill(~is_proposal.unsqueeze(1), NOTHING)
-        boxes, scores, labels, images_of = select_objects(boxes, scores, self.rcnn_cfg)
-        found = (boxes, scores, labels, images_of)
-        return (*found, self.predict_masks(maps, boxes, labels, images_of)) if self.mask_heads else found
+        feature_maps = self.extract_feature_maps(images)
+        proposals, is_proposal = self.predict_proposals(feature_maps, size)
+        boxes, scores = self.predict_boxes(feature_maps, proposals, size)
+        scores = scores.masked_fill(~is_proposal.unsqueeze(1), NO_OBJECT)
+        objects = select_objects(boxes, scores, self.rcnn_cfg)
+        if not self.mask_heads:
+            return objects
+        boxes, _, labels, image_indices = objects
+        return (*objects, self.predict_masks(feature_maps, boxes, labels, image_indices))
 
-    def compute_maps(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, 3, H, W) to the neck's maps (B, C, H_i, W_i)."""
+    def extract_feature_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the neck's feature maps (B, C, H_i, W_i) of images (B, 3, H, W)."""
         return self.neck(self.backbone(pad_images(images, self.size_divisor)))
 
-    def propose(self, maps: tuple[Tensor, ...], size: Tensor) -> tuple[Tensor, Tensor]:
-        """Sorted boxes (B, P, 4), and whether they are proposals, (B, P): the last may be padding."""
-        scores, deltas = self.rpn_head(maps)
+    def predict_proposals(self, feature_maps: tuple[Tensor, ...], size: Tensor) -> tuple[Tensor, Tensor]:
+        """Return boxes (B, P, 4) sorted by score, and whether each is a proposal or padding, (B, P)."""
+        scores, deltas = self.rpn_head(feature_maps)
         anchors = self.rpn_head.prior_generator.grid_priors([s.shape[-2:] for s in scores], device=size.device)
         nms_pre = self.rpn_cfg.get('nms_pre', -1)
         levels = []
-        for logits, shifts, own in zip(scores, deltas, anchors, strict=True):
-            best, order = take_best(logits.permute(0, 2, 3, 1).flatten(1).sigmoid(), nms_pre)
-            shifts = shifts.permute(0, 2, 3, 1).reshape(shifts.shape[0], -1, 4)
-            levels.append((best, gather_rows(shifts, order), own[order]))
-        # NMS is done in each level by itself: its levels are the operator's classes.
-        by_level = [
-            torch.cat([s if i == level else fill_nothing(s) for i, (s, _, _) in enumerate(levels)], dim=1)
+        for logits, level_deltas, level_anchors in zip(scores, deltas, anchors, strict=True):
+            top_scores, order = select_top_scores(logits.permute(0, 2, 3, 1).flatten(1).sigmoid(), nms_pre)
+            level_deltas = level_deltas.permute(0, 2, 3, 1).reshape(level_deltas.shape[0], -1, 4)
+            levels.append((top_scores, gather_rows(level_deltas, order), level_anchors[order]))
+        # NMS is applied to each level separately: the levels are the operator's classes.
+        scores_by_level = [
+            torch.cat([s if i == level else fill_no_object(s) for i, (s, _, _) in enumerate(levels)], dim=1)
             for level in range(len(levels))
         ]
         deltas, anchors = (torch.cat(parts, dim=1) for parts in list(zip(*levels, strict=True))[1:])
         boxes = decode_boxes(anchors, deltas, self.rpn_head.bbox_coder, size)
-        scores = torch.stack(by_level, dim=1)
-        smallest = self.rpn_cfg.get('min_bbox_size', -1)
-        if smallest >= 0:
-            is_large = (boxes[..., 2:] - boxes[..., :2] > smallest).all(-1)
-            scores = scores.masked_fill(~is_large.unsqueeze(1), NOTHING)
-        kept = suppress(boxes, scores, self.rpn_cfg.nms.iou_threshold, IS_SOMETHING).amax(1)
-        kept, order = take_best(kept, self.rpn_cfg.max_per_img)
-        return gather_rows(boxes, order), kept > IS_SOMETHING
+        scores = torch.stack(scores_by_level, dim=1)
+        min_size = self.rpn_cfg.get('min_bbox_size', -1)
+        if min_size >= 0:
+            is_large = (boxes[..., 2:] - boxes[..., :2] > min_size).all(-1)
+            scores = scores.masked_fill(~is_large.unsqueeze(1), NO_OBJECT)
+        scores = apply_nms(boxes, scores, self.rpn_cfg.nms.iou_threshold, IS_OBJECT).amax(1)
+        scores, order = select_top_scores(scores, self.rpn_cfg.max_per_img)
+        return gather_rows(boxes, order), scores > IS_OBJECT
 
-    def predict_boxes(self, maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-        """Proposals (B, P, 4) to boxes (B, K, P, 4) and scores (B, K, P) of every class.
+    def predict_boxes(self, feature_maps: tuple[Tensor, ...], boxes: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+        """Return boxes (B, K, P, 4) and scores (B, K, P) of every class, predicted from proposals (B, P, 4).
 
-        In a cascade each head takes the boxes of the one before; scores are averaged over the heads before softmax.
+        In a cascade each head refines the boxes of the previous head. The heads' logits are averaged before softmax.
         """
-        images, proposals = boxes.shape[:2]
-        image = torch.arange(images, device=boxes.device, dtype=boxes.dtype)[:, None, None].expand(-1, proposals, -1)
-        found = []
-        for number, (head, extractor) in enumerate(zip(self.box_heads, self.box_extractors, strict=True)):
-            scores, deltas = head(extract_regions(extractor, maps, torch.cat([image, boxes], dim=-1).flatten(0, 1)))
+        batch, proposals = boxes.shape[:2]
+        indices = torch.arange(batch, device=boxes.device, dtype=boxes.dtype)[:, None, None].expand(-1, proposals, -1)
+        logits = []
+        for stage, (head, extractor) in enumerate(zip(self.box_heads, self.box_extractors, strict=True)):
+            rois = torch.cat([indices, boxes], dim=-1).flatten(0, 1)
+            head_logits, deltas = head(extract_roi_features(extractor, feature_maps, rois))
             # Not unflatten: the exporter makes its sizes constants.
-            found.append(scores.reshape(images, proposals, -1))
-            # One box for all classes, or one for each.
-            by_class = deltas.reshape(images, proposals, -1, 4)
-            by_class = decode_boxes(boxes.unsqueeze(2), by_class, head.bbox_coder, size)
-            if number < len(self.box_heads) - 1:
-                best = scores[..., :-1].argmax(-1).reshape(images, proposals, 1, 1).expand(-1, -1, 1, 4)
-                boxes = (by_class if by_class.shape[2] == 1 else by_class.gather(2, best)).squeeze(2)
-        scores = (sum(found) / len(found)).softmax(-1)[..., :-1].transpose(1, 2)
-        return by_class.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
+            logits.append(head_logits.reshape(batch, proposals, -1))
+            # One box for all classes if the head is class-agnostic, else one per class.
+            class_boxes = deltas.reshape(batch, proposals, -1, 4)
+            class_boxes = decode_boxes(boxes.unsqueeze(2), class_boxes, head.bbox_coder, size)
+            if stage < len(self.box_heads) - 1:
+                best = head_logits[..., :-1].argmax(-1).reshape(batch, proposals, 1, 1).expand(-1, -1, 1, 4)
+                boxes = (class_boxes if class_boxes.shape[2] == 1 else class_boxes.gather(2, best)).squeeze(2)
+        scores = (sum(logits) / len(logits)).softmax(-1)[..., :-1].transpose(1, 2)
+        return class_boxes.transpose(1, 2).expand(-1, scores.shape[1], -1, -1), scores
 
-    def predict_masks(self, maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, images_of: Tensor) -> Tensor:
-        """The probability that a pixel of a box is the object's, (N, h, w), averaged over the heads."""
-        rois = torch.cat([images_of.unsqueeze(1).to(boxes.dtype), boxes], dim=1)
-        # Not every runtime takes convolutions of zero regions: one is added, and removed afterwards.
+    def predict_masks(
+        self, feature_maps: tuple[Tensor, ...], boxes: Tensor, labels: Tensor, image_indices: Tensor
+    ) -> Tensor:
+        """Return the probability that a pixel of a box belongs to the object, (N, h, w), averaged over the heads."""
+        rois = torch.cat([image_indices.unsqueeze(1).to(boxes.dtype), boxes], dim=1)
+        # Some runtimes reject convolutions of an empty batch, so one region is added here and removed afterwards.
         rois = torch.cat([rois, rois.new_zeros(1, 5)])
         heads = zip(self.mask_heads, self.mask_extractors, strict=True)
-        masks = [head(extract_regions(extractor, maps, rois)).sigmoid() for head, extractor in heads]
+        masks = [head(extract_roi_features(extractor, feature_maps, rois)).sigmoid() for head, extractor in heads]
         masks = (sum(masks) / len(masks))[:-1]
         if self.mask_heads[0].class_agnostic:
             return masks[:, 0]
-        of_class = labels[:, None, None, None].expand(-1, -1, *masks.shape[2:])
-        return masks.gather(1, of_class)[:, 0]
+        class_indices = labels[:, None, None, None].expand(-1, -1, *masks.shape[2:])
+        return masks.gather(1, class_indices)[:, 0]
 
 
 def pad_images(images: Tensor, divisor: int) -> Tensor:
     """Pad images (B, C, H, W) with zeros at the right and bottom, so that ``divisor`` divides both sides."""
     if divisor <= 1:
         return images
-    below, right = (round_up(side, divisor) - side for side in images.shape[-2:])
-    return F.pad(images, (0, right, 0, below))
+    bottom, right = (round_up(side, divisor) - side for side in images.shape[-2:])
+    return F.pad(images, (0, right, 0, bottom))
 
 
 def select_objects(boxes: Tensor, scores: Tensor, rcnn_cfg: ConfigDict) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Boxes (B, K, P, 4) and scores (B, K, P) to the objects: boxes (N, 4), scores, classes, image indices (N,)."""
+    """Return boxes (N, 4), scores, labels and image indices (N,) after NMS of boxes (B, K, P, 4), scores (B, K, P)."""
     iou_threshold, score_thr = rcnn_cfg.nms.iou_threshold, rcnn_cfg.score_thr
-    # Boxes differ from class to class: each class is an image of its own to the operator.
-    alone = suppress(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), iou_threshold, score_thr)
-    kept, order = take_best(alone.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
-    image, rank = (kept > IS_SOMETHING).nonzero().unbind(1)
-    place = order[image, rank]
-    labels = torch.div(place, scores.shape[2], rounding_mode='floor')
-    return boxes.flatten(1, 2)[image, place], kept[image, rank], labels, image
+    # Boxes differ between classes, so each class is passed to the operator as a separate image.
+    kept = apply_nms(boxes.flatten(0, 1), scores.flatten(0, 1).unsqueeze(1), iou_threshold, score_thr)
+    top_scores, order = select_top_scores(kept.reshape_as(scores).flatten(1), rcnn_cfg.max_per_img)
+    image, rank = (top_scores > IS_OBJECT).nonzero().unbind(1)
+    index = order[image, rank]
+    labels = torch.div(index, scores.shape[2], rounding_mode='floor')
+    return boxes.flatten(1, 2)[image, index], top_scores[image, rank], labels, image
 
 
-# mmdet's default limit of the factor by which a side of a box changes.
-LARGEST_FACTOR = 1000 / 16
+# mmdet's default limit (1 / wh_ratio_clip) of the factor by which the width and height of a box change.
+MAX_FACTOR = 1000 / 16
 
 
 def decode_boxes(boxes: Tensor, deltas: Tensor, coder: DeltaXYWHBBoxCoder, size: Tensor) -> Tensor:
     """Move and scale boxes by deltas (Girshick et al., R-CNN, appendix C), and clip them to images of ``size`` (2,).
 
-    Boxes (..., 4) are left, top, right, bottom in pixels; deltas (..., 4) are shifts of the centre in sides of the box,
-    and logarithms of the sides' factors. The two are broadcast.
+    Boxes (..., 4) are left, top, right, bottom in pixels. Deltas (..., 4) are the shift of the centre relative to width
+    and height, and the logarithms of the factors of width and height. Both are broadcast.
     """
     deltas = deltas * deltas.new_tensor(coder.stds) + deltas.new_tensor(coder.means)
-    near, far = boxes[..., :2], boxes[..., 2:]
-    sides = far - near
-    centres = (near + far) * 0.5 + sides * deltas[..., :2]
-    limit = math.log(LARGEST_FACTOR)
-    halves = sides * deltas[..., 2:].clamp(-limit, limit).exp() * 0.5
-    limits = size.flip(0).to(boxes.dtype)
-    corners = [torch.minimum(corner.clamp(min=0.0), limits) for corner in (centres - halves, centres + halves)]
+    top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
+    box_sizes = bottom_right - top_left
+    centres = (top_left + bottom_right) * 0.5 + box_sizes * deltas[..., :2]
+    limit = math.log(MAX_FACTOR)
+    halves = box_sizes * deltas[..., 2:].clamp(-limit, limit).exp() * 0.5
+    image_size = size.flip(0).to(boxes.dtype)
+    corners = [torch.minimum(corner.clamp(min=0.0), image_size) for corner in (centres - halves, centres + halves)]
     return torch.cat(corners, dim=-1)
 
 
-def extract_regions(extractor: SingleRoIExtractor, maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
-    """Regions (n, 5), image index and corners, to features (n, C, h, w) of the level that fits their size.
+def extract_roi_features(extractor: SingleRoIExtractor, feature_maps: tuple[Tensor, ...], rois: Tensor) -> Tensor:
+    """Return features (n, C, h, w) of regions (n, 5), image index and corners, from the level that fits their size.
 
-    The level follows from the root of the area (Lin et al., FPN, equation 1).
+    The level follows from the square root of the area (Lin et al., FPN, equation 1).
     """
     layers = extractor.roi_layers
     octaves = torch.log2((rois[:, 3:] - rois[:, 1:3]).prod(1).sqrt() / extractor.finest_scale + 1e-6).floor()
     levels = octaves.clamp(0, len(layers) - 1).long()
-    places = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]
-    pieces = [
-        roi_align(x, rois[place], layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned)
-        for x, place, layer in zip(maps, places, layers, strict=False)
+    indices = [(levels == level).nonzero()[:, 0] for level in range(len(layers))]
+    features = [
+        roi_align(x, rois[index], layer.output_size, layer.spatial_scale, layer.sampling_ratio, layer.aligned)
+        for x, index, layer in zip(feature_maps, indices, layers, strict=False)
     ]
-    order = torch.cat(places)
-    numbers = torch.arange(order.shape[0], device=order.device)
-    return torch.cat(pieces)[torch.empty_like(order).scatter(0, order, numbers)]
+    order = torch.cat(indices)
+    positions = torch.arange(order.shape[0], device=order.device)
+    return torch.cat(features)[torch.empty_like(order).scatter(0, order, positions)]
 
 
-def take_best(scores: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The ``most`` highest of scores (B, n), sorted, and their indices; all if it is not above 0."""
-    if most <= 0:
+def select_top_scores(scores: Tensor, max_scores: int) -> tuple[Tensor, Tensor]:
+    """Return the ``max_scores`` highest of scores (B, n), sorted, and their indices; all if it is 0 or less."""
+    if max_scores <= 0:
         return scores.sort(dim=1, descending=True)
-    # TensorRT sorts fewer than 3840 only. A tensor, so that the trace does not make the minimum a constant.
-    return scores.topk(torch.minimum(shape_as_tensor(scores)[1], torch.tensor(most)), dim=1)
+    # Not sort: TensorRT sorts fewer than 3840 only. The minimum is a tensor, so that the trace does not fix its value.
+    return scores.topk(torch.minimum(shape_as_tensor(scores)[1], torch.tensor(max_scores)), dim=1)
 
 
 def gather_rows(values: Tensor, order: Tensor) -> Tensor:
-    """Values (B, n, 4) at indices (B, m): (B, m, 4)."""
+    """Return the rows (B, m, 4) of values (B, n, 4) at the indices (B, m)."""
     return values.gather(1, order.unsqueeze(-1).expand(-1, -1, 4))
 
 
-def suppress(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
-    """Set the scores (B, K, n) of boxes (B, n, 4) that NMS drops to ``NOTHING``; see :class:`NonMaxSuppression`."""
-    image, label, place = NonMaxSuppression.apply(boxes, scores, float(iou_threshold), float(score_thr)).unbind(1)
+def apply_nms(boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
+    """Return the scores (B, K, n) of boxes (B, n, 4), ``NO_OBJECT`` if :class:`NonMaxSuppression` drops the box."""
+    image, label, box = NonMaxSuppression.apply(boxes, scores, float(iou_threshold), float(score_thr)).unbind(1)
     flat = scores.flatten()
-    index = (image * scores.shape[1] + label) * scores.shape[2] + place
-    kept = fill_nothing(flat).scatter(0, index, flat[index])
+    index = (image * scores.shape[1] + label) * scores.shape[2] + box
+    kept = fill_no_object(flat).scatter(0, index, flat[index])
     return kept.reshape_as(scores)
 
 
-def fill_nothing(scores: Tensor) -> Tensor:
-    """``NOTHING`` in the shape of scores; the exporter makes ``torch.full_like`` a constant of one shape."""
-    return scores.clamp(max=NOTHING)
+def fill_no_object(scores: Tensor) -> Tensor:
+    """Return ``NO_OBJECT`` in the shape of scores. The exporter would make ``torch.full_like`` a constant."""
+    return scores.clamp(max=NO_OBJECT)
 
 
 class NonMaxSuppression(torch.autograd.Function):
-    """ONNX's operator in an export, else torchvision's.
+    """Non-maximum suppression (NMS) by ONNX's operator in an export, and by torchvision's otherwise.
 
-    Boxes (B, n, 4) with scores (B, K, n) of K classes to the indices of those that are kept, (m, 3): image, class, box.
-    Boxes that score above ``score_thr`` are candidates; a candidate is dropped if its IoU with a higher-scoring one of
+    Boxes (B, n, 4) and scores (B, K, n) give the indices (m, 3) of the boxes that are kept: image, class, box. Boxes
+    that score above ``score_thr`` are candidates; a candidate is dropped if its IoU with a higher-scoring one of
     the same image and class is above ``iou_threshold``.
     """
 
-    # No limit: the operator needs a number, which runtimes keep in 32 bits.
-    most = 2**31 - 1
+    # No limit: the operator requires a maximum number of boxes, which runtimes store in 32 bits.
+    max_boxes = 2**31 - 1
 
     @staticmethod
     def forward(ctx: Any, boxes: Tensor, scores: Tensor, iou_threshold: float, score_thr: float) -> Tensor:
@@ -245,29 +250,29 @@ class NonMaxSuppression(torch.autograd.Function):
 
     @staticmethod
     def symbolic(g: Any, boxes: Any, scores: Any, iou_threshold: float, score_thr: float) -> Any:
-        numbers = ([NonMaxSuppression.most], [iou_threshold], [score_thr])
-        constants = [g.op('Constant', value_t=torch.tensor(number)) for number in numbers]
-        places = g.op('NonMaxSuppression', boxes, scores, *constants)
+        values = ([NonMaxSuppression.max_boxes], [iou_threshold], [score_thr])
+        constants = [g.op('Constant', value_t=torch.tensor(value)) for value in values]
+        indices = g.op('NonMaxSuppression', boxes, scores, *constants)
         # Otherwise the exporter makes the example's number of boxes a constant.
-        places.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
-        return places
+        indices.setType(boxes.type().with_dtype(torch.int64).with_sizes([None, 3]))
+        return indices
 
 
 def as_list(part: nn.Module) -> list[nn.Module]:
-    """The parts of a head, which has one or, in a cascade, one for each stage."""
+    """Return the heads or extractors as a list. A cascade has one for each stage, other detectors have one."""
     return list(part) if isinstance(part, nn.ModuleList) else [part]
 
 
 def check_supported(model: nn.Module) -> None:
-    """Reject detectors that the graph does not implement; other differences are found when outputs are compared."""
+    """Raise a UserError for detectors with unsupported parts. Other differences show when outputs are compared."""
     roi_head = getattr(model, 'roi_head', None)
     if not isinstance(model, TwoStageDetector) or type(roi_head) not in (StandardRoIHead, CascadeRoIHead):
         raise UserError(f'the detector is a {type(model).__name__}; {SUPPORTED}')
     heads = [(model.rpn_head, RPNHead), *((head, ConvFCBBoxHead) for head in as_list(roi_head.bbox_head))]
     heads += [(head, FCNMaskHead) for head in as_list(roi_head.mask_head)] if roi_head.with_mask else []
-    found = [type(head).__name__ for head, kind in heads if not isinstance(head, kind)]
+    unsupported = [type(head).__name__ for head, supported in heads if not isinstance(head, supported)]
     for nms_cfg in (model.test_cfg.rpn.nms, model.test_cfg.rcnn.nms):
         if nms_cfg.get('type', 'nms') != 'nms' or set(nms_cfg) - {'type', 'iou_threshold', 'split_thr'}:
-            found.append(f'NMS {dict(nms_cfg)}')
-    if found:
-        raise UserError(f'the detector has {", ".join(found)}; {SUPPORTED}')
+            unsupported.append(f'NMS {dict(nms_cfg)}')
+    if unsupported:
+        raise UserError(f'the detector has {", ".join(unsupported)}; {SUPPORTED}')

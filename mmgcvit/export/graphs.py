@@ -1,6 +1,6 @@
-"""The graph of a model that is exported, and the names of its input and outputs; :mod:`.detector` has the detectors'.
+"""Build the module that is traced for an export, with the names of its input and outputs.
 
-Each task imports its own OpenMMLab package only.
+Detectors are in :mod:`.detector`. Each function imports the OpenMMLab package of its task only.
 """
 
 from copy import deepcopy
@@ -15,14 +15,14 @@ from ..inference import Predictor
 from ..models.layers.windows import ceil_div
 
 INPUT = 'images'
-# Dynamic dimensions by number.
+# Names of the dynamic axes.
 DYNAMIC_INPUT = {0: 'batch', 2: 'height', 3: 'width'}
 
 
 def build_graph(predictor: Predictor) -> nn.Module:
-    """The graph of a model; a UserError if it has parts that cannot be exported.
+    """Return the module to trace for a model. Raise a UserError if the model has parts that cannot be exported.
 
-    Its ``outputs`` are the names of its outputs, each with its dynamic dimensions by number.
+    The module's ``outputs`` maps the name of each output to its dynamic axes.
     """
     if predictor.task == 'detection':
         from .detector import DetectorGraph
@@ -33,7 +33,7 @@ def build_graph(predictor: Predictor) -> nn.Module:
 
 
 class ClassifierGraph(nn.Module):
-    """A classifier of mmpretrain: images (B, 3, H, W) to scores (B, K) after softmax."""
+    """Predicts softmax scores (B, K) of images (B, 3, H, W) with a classifier of mmpretrain."""
 
     outputs: ClassVar = {'scores': {0: 'batch'}}
 
@@ -45,8 +45,8 @@ class ClassifierGraph(nn.Module):
         is_softmax = isinstance(head, ClsHead) and type(head)._get_predictions is ClsHead._get_predictions
         if not isinstance(model, ImageClassifier) or not is_softmax:
             raise UserError(
-                f'the classifier is a {type(model).__name__} with the head {type(head).__name__}; exported is '
-                'ImageClassifier with a head of one label by softmax, such as LinearClsHead'
+                f'the classifier is a {type(model).__name__} with the head {type(head).__name__}; '
+                'only ImageClassifier with a softmax head for one label, such as LinearClsHead, can be exported'
             )
         self.model = model
 
@@ -55,7 +55,7 @@ class ClassifierGraph(nn.Module):
 
 
 class SegmentorGraph(nn.Module):
-    """A segmentor of mmseg: images (B, 3, H, W) to logits (B, K, H, W)."""
+    """Predicts logits (B, K, H, W) of images (B, 3, H, W) with a segmentor of mmseg."""
 
     outputs: ClassVar = {'logits': DYNAMIC_INPUT}
 
@@ -69,8 +69,8 @@ class SegmentorGraph(nn.Module):
         if type(model) is not EncoderDecoder or has_queries or is_binary or is_padded or mode != 'whole':
             raise UserError(
                 f'the segmentor is a {type(model).__name__} with a {type(head).__name__}, tested in mode {mode!r}'
-                f"{' with padding' if is_padded else ''}; exported is EncoderDecoder, tested in mode 'whole' without "
-                'padding, by a head with a channel for each class, such as UPerHead'
+                f"{' with padding' if is_padded else ''}; only EncoderDecoder tested in mode 'whole' without padding, "
+                'with a head that has one output channel for each class, such as UPerHead, can be exported'
             )
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
@@ -82,7 +82,7 @@ class SegmentorGraph(nn.Module):
 
 
 def replace_pooling(module: nn.Module) -> nn.Module:
-    """Copy a module, with adaptive average pooling that can be exported."""
+    """Return a copy of a module in which adaptive average pooling is replaced by :class:`TraceablePooling`."""
     module = deepcopy(module)
     for parent in list(module.modules()):
         for name, child in parent.named_children():
@@ -92,14 +92,14 @@ def replace_pooling(module: nn.Module) -> nn.Module:
 
 
 class TraceablePooling(nn.Module):
-    """``nn.AdaptiveAvgPool2d`` as two matrix products: ONNX has no such operator for maps of any size."""
+    """``nn.AdaptiveAvgPool2d`` as two matrix products, as ONNX has no such operator for feature maps of any size."""
 
     def __init__(self, output_size: int | tuple[int, int]) -> None:
         super().__init__()
         self.output_size = output_size if isinstance(output_size, tuple) else (output_size, output_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C, h, w)."""
+        """Pool (B, C, H, W) to (B, C, h, w)."""
         rows, columns = (
             compute_bin_weights(side, bins, x) for side, bins in zip(x.shape[2:], self.output_size, strict=True)
         )
@@ -107,12 +107,12 @@ class TraceablePooling(nn.Module):
 
 
 def compute_bin_weights(side: int, bins: int, like: Tensor) -> Tensor:
-    """The weights of ``side`` pixels in each of ``bins`` averages, (bins, side).
+    """Return the weights of ``side`` pixels in the averages of ``bins`` bins, (bins, side).
 
     Bin i covers pixels ``floor(i * side / bins)`` to ``ceil((i + 1) * side / bins)``.
     """
     pixels = torch.arange(side, device=like.device)
-    first = torch.arange(bins, device=like.device) * side
-    begins, ends = torch.div(first, bins, rounding_mode='floor'), ceil_div(first + side, bins)
+    products = torch.arange(bins, device=like.device) * side
+    begins, ends = torch.div(products, bins, rounding_mode='floor'), ceil_div(products + side, bins)
     inside = (pixels >= begins[:, None]) & (pixels < ends[:, None])
     return inside.to(like.dtype) / (ends - begins)[:, None].to(like.dtype)

@@ -1,4 +1,4 @@
-"""The metadata of an ONNX file, with which it can be used without the config, the checkpoint and this package."""
+"""Collect the metadata with which an ONNX file can be used without the config, the checkpoint and this package."""
 
 import json
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from ..version import __version__
 
 
 def collect_metadata(predictor: Predictor, source: Source) -> dict[str, str]:
-    """The metadata of a file, all strings; lists, numbers and bools are JSON."""
-    prepared = describe_preparation(predictor.pipeline.transforms)
-    # For values from 0 to 255.
+    """Return the metadata of a file as strings. Lists, numbers and bools are encoded as JSON."""
+    preprocessing = describe_preprocessing(predictor.pipeline.transforms)
+    # For pixel values from 0 to 255.
     preprocessor, mean, std = predictor.network.data_preprocessor, [0.0] * 3, [1.0] * 3
     if preprocessor._enable_normalize:
         mean, std = preprocessor.mean.flatten().tolist(), preprocessor.std.flatten().tolist()
@@ -30,7 +30,7 @@ def collect_metadata(predictor: Predictor, source: Source) -> dict[str, str]:
         'std': json.dumps(std),
         'channel_order': 'rgb' if reorders_channels(preprocessor) else 'bgr',
         'size_divisor': '1',
-        **{name: value if isinstance(value, str) else json.dumps(value) for name, value in prepared.items()},
+        **{name: value if isinstance(value, str) else json.dumps(value) for name, value in preprocessing.items()},
         'config': Path(source.config).name,
         'checkpoint_sha256': sha256(resolve_file(source.checkpoint)),
     }
@@ -41,33 +41,33 @@ def collect_metadata(predictor: Predictor, source: Source) -> dict[str, str]:
     return entries
 
 
-def describe_preparation(steps: Sequence[Any]) -> dict[str, Any]:
-    """The resizing and cropping of a test pipeline; a UserError if a step cannot be described, or none resizes.
+def describe_preprocessing(steps: Sequence[Any]) -> dict[str, Any]:
+    """Return how a test pipeline resizes and crops. Raise a UserError for unsupported steps, or if none resizes.
 
     Returns:
-        ``scale``, width and height to resize to; ``keep_ratio``, whether these are bounds; ``edge``, the side (short,
-        long, width or height) that becomes ``scale[0]``, or ''; ``interpolation``; ``backend``, cv2 or pillow; and
-        ``crop``, width and height of a crop out of the middle, or None.
+        ``scale`` (width, height); ``keep_ratio``, whether that is a maximum; ``edge``, the side (short, long, width or
+        height) that is resized to ``scale[0]``, or ''; ``interpolation``; ``backend``, cv2 or pillow; and ``crop``,
+        (width, height) of a centre crop, or None.
     """
-    found = None
+    described = None
     for step in steps:
         name = type(step).__name__
-        if name in ('Resize', 'ResizeEdge') and found is None:
+        if name in ('Resize', 'ResizeEdge') and described is None:
             if step.scale is None:
-                raise UserError('the test pipeline resizes by scale_factor, which no file can describe; use scale')
+                raise UserError('the test pipeline resizes by scale_factor, which exports do not support; use scale')
             edge = getattr(step, 'edge', '')
             width, height = (step.scale, step.scale) if edge else step.scale
-            found = {'scale': (int(width), int(height)), 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
-            found |= {'interpolation': step.interpolation, 'backend': step.backend, 'crop': None}
-        elif name == 'CenterCrop' and found is not None:
-            # mmcv's is width and height, mmpretrain's height and width.
+            described = {'scale': (int(width), int(height)), 'keep_ratio': bool(edge or step.keep_ratio), 'edge': edge}
+            described |= {'interpolation': step.interpolation, 'backend': step.backend, 'crop': None}
+        elif name == 'CenterCrop' and described is not None:
+            # crop_size is (width, height) in mmcv and (height, width) in mmpretrain.
             width, height = step.crop_size if type(step).__module__.startswith('mmcv') else step.crop_size[::-1]
-            found['crop'] = (int(width), int(height))
+            described['crop'] = (int(width), int(height))
         elif name not in ('PackDetInputs', 'PackSegInputs', 'PackInputs'):
             raise UserError(
-                f'the test pipeline has the step {name}, which a file cannot describe; described are Resize or '
-                'ResizeEdge, and CenterCrop behind it'
+                f'the test pipeline has the step {name}, which exports do not support; use only Resize or '
+                'ResizeEdge, then CenterCrop'
             )
-    if found is None:
-        raise UserError('the test pipeline has neither Resize nor ResizeEdge, by which sizes are known')
-    return found
+    if described is None:
+        raise UserError('the test pipeline has neither Resize nor ResizeEdge; add one, so that the input size is known')
+    return described

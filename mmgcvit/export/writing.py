@@ -1,4 +1,4 @@
-"""Write a trained model as an ONNX file, and compare the two."""
+"""Export a trained model to an ONNX file, and compare the file's outputs with the model's."""
 
 import warnings
 from pathlib import Path
@@ -13,38 +13,38 @@ from .checking import Difference, compare
 from .graphs import DYNAMIC_INPUT, INPUT, build_graph
 from .metadata import collect_metadata
 
-# The first opset with all operators used here, LayerNormalization above all.
+# The first opset with LayerNormalization, the newest operator used here.
 OPSET = 17
-# The shape of the example that is traced: no window divides its sides.
-EXAMPLE = (2, 3, 99, 132)
+# Shape of the example input for tracing. No window size divides its height or width.
+EXAMPLE_SHAPE = (2, 3, 99, 132)
 
 
 def check_onnx() -> None:
-    """Raise a UserError if a package that exports need is not installed."""
+    """Raise a UserError if a package that an export needs is not installed."""
     check_installed('an export', 'onnx', 'onnxscript', 'onnxruntime')
 
 
 def write(predictor: Predictor, source: Source, target: Path, check: bool = True) -> Difference | None:
-    """Write a model on the CPU as an ONNX file for images of any size and any batch size.
+    """Export a model on the CPU to an ONNX file for any image size and batch size.
 
-    The file replaces the target only after it was compared with the model in onnxruntime.
+    If ``check`` is set, the file's outputs in onnxruntime are compared with the model's before it replaces the target.
 
     Returns:
-        The difference of the file from the model; None where it is not checked.
+        The largest difference between the outputs, or None if they were not compared.
 
     Raises:
-        UserError: The model has parts that cannot be exported, or the file differs from the model. Nothing is written.
+        UserError: The model has parts that cannot be exported, or the outputs differ. The target is not changed.
     """
     check_onnx()
     import onnx
 
     graph, metadata = build_graph(predictor), collect_metadata(predictor, source)
-    example = torch.randn(EXAMPLE, generator=torch.Generator().manual_seed(0))
-    # By torch's older exporter: the newer one rejects NMS, whose number of boxes depends on the data.
+    example = torch.randn(EXAMPLE_SHAPE, generator=torch.Generator().manual_seed(0))
+    # The TorchScript exporter: the dynamo exporter rejects NMS, as the number of kept boxes depends on the data.
     options = {'dynamo': False} if torch.__version__ >= torch.torch_version.TorchVersion('2.5') else {}
     with atomic_write(target) as unfinished:
         with torch.no_grad(), warnings.catch_warnings():
-            # It warns of values that the trace makes constant; the comparison shows that all of them are.
+            # The exporter warns about values that tracing makes constant. The comparison shows that they are constant.
             warnings.simplefilter('ignore')
             torch.onnx.export(
                 graph,

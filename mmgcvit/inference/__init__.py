@@ -6,7 +6,7 @@ Start with :func:`load` in :mod:`.loading`, then read :mod:`.predictor`.
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..on_demand import on_demand
+from ..lazy_imports import make_lazy_imports
 
 if TYPE_CHECKING:
     from .loading import load
@@ -15,4 +15,4 @@ if TYPE_CHECKING:
 
 __all__ = ['Classification', 'Detections', 'Prediction', 'Predictor', 'Segmentation', 'UserError', 'load']
 RESULTS = dict.fromkeys(('Classification', 'Detections', 'Prediction', 'Segmentation'), 'results')
-__getattr__, __dir__ = on_demand(__name__, {'load': 'loading', 'Predictor': 'predictor', **RESULTS})
+__getattr__, __dir__ = make_lazy_imports(__name__, {'load': 'loading', 'Predictor': 'predictor', **RESULTS})

@@ -23,7 +23,7 @@ from ..datasets.checks.images import get_image_loader
 from ..datasets.checks.sources import get_type_name, iter_leaf_datasets
 from ..device import check_gpus, resolve_device
 from ..errors import UserError, escape_controls
-from ..mmengine_utils import BUILDING, build_in_scope
+from ..mmengine_utils import BUILD_LOCK, build_in_scope
 from ..ops.compiled import check_operators, check_operators_load
 from .drawing import choose_palette
 from .predictor import Classifier, Detector, Predictor, Segmentor
@@ -62,7 +62,7 @@ def load(
     """
     source, chosen = find_source(config, checkpoint), resolve_device(device)
     # mmengine has one default scope for all threads, and Python 3.11.7 cannot parse configs in two (gh-106905).
-    with BUILDING:
+    with BUILD_LOCK:
         cfg = read_config(source.config)
         content = read_for_mmengine(source.checkpoint, trusted=trust_checkpoint)
         predictor = build_predictor(cfg, source.config, content['meta'])

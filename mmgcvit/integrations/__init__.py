@@ -1,1 +1,1 @@
-"""The backbones in other frameworks. Users import the module of their framework; the package itself imports none."""
+"""Use the backbones in other frameworks. Import the module of your framework; the package itself imports none."""

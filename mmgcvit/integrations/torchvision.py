@@ -1,4 +1,4 @@
-"""torchvision: a backbone under torchvision's feature pyramid, as its detection models take one."""
+"""Add torchvision's feature pyramid network (FPN) to a backbone, for torchvision's detection models."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from ..models.base import PyramidBackbone
 
 
 class BackboneWithFPN(nn.Module):
-    """A backbone and a feature pyramid over its maps: what torchvision's MaskRCNN, FasterRCNN and RetinaNet take.
+    """A backbone with an FPN, as torchvision's MaskRCNN, FasterRCNN and RetinaNet expect it.
 
     Args:
-        backbone: Its maps are the pyramid's inputs: of four stages for MaskRCNN and FasterRCNN, of the last three
-            (``out_indices=(1, 2, 3)``) for RetinaNet, whose default anchors are of five levels as well.
-        out_channels: Channels of the pyramid's maps.
-        extra_blocks: What adds maps above the last one. Default: ``LastLevelMaxPool``, one of half its size; RetinaNet
-            has ``LastLevelP6P7(out_channels, out_channels)``.
-        norm_layer: Normalisation in the pyramid, none by default.
+        backbone: Its feature maps are the FPN's inputs. Use all four stages for MaskRCNN and FasterRCNN, and the last
+            three (``out_indices=(1, 2, 3)``) for RetinaNet: the default anchors of all three models have five levels.
+        out_channels: Channels of the FPN's feature maps.
+        extra_blocks: Adds feature maps after the last one. The default, ``LastLevelMaxPool``, adds one of half its
+            size; for RetinaNet use ``LastLevelP6P7(out_channels, out_channels)``.
+        norm_layer: Normalisation layer in the FPN. By default there is none.
 
-    Shapes: (B, in_channels, H, W) to (B, out_channels, H_i, W_i) by name: ``'0'``, ``'1'``, ... from the finest map on,
-    then those of ``extra_blocks``.
+    Shapes: (B, in_channels, H, W) to a dict of (B, out_channels, H_i, W_i): ``'0'``, ``'1'``, ... from the finest
+    feature map on, then those of ``extra_blocks``.
     """
 
     def __init__(
@@ -42,5 +42,5 @@ class BackboneWithFPN(nn.Module):
         self.out_channels = out_channels
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Images (B, in_channels, H, W) to the pyramid's maps by name."""
-        return self.fpn(OrderedDict((str(level), found) for level, found in enumerate(self.body(images))))
+        """Return the FPN's feature maps of images (B, in_channels, H, W) by name."""
+        return self.fpn(OrderedDict((str(level), feature_map) for level, feature_map in enumerate(self.body(images))))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..checkpoints import CheckpointError, KeyMapping, load_pretrained, read_weights
 from ..checkpoints.downloads import find_folder
 from ..checkpoints.folder import FILES, WEIGHTS, make_json_arguments, read_config, write_folder
-from ..checkpoints.loading import describe_arch
+from ..checkpoints.loading import infer_checkpoint_arch
 from ..checkpoints.weights import merge_lora
 from ..registry import MODELS
 from .layers.arguments import check_int, is_int, is_sequence, require
@@ -204,7 +204,7 @@ class PyramidBackbone(BaseModule):
             source['checkpoint'] = str(folder / WEIGHTS)
             arguments = {**described, **arguments}
         elif 'arch' not in arguments:
-            found = describe_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.describe_weights).strip("'")
+            found = infer_checkpoint_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.infer_arch).strip("'")
             if found not in cls.archs:
                 raise CheckpointError(f'{checkpoint} has weights of {cls.__name__} {found}; say which by arch=...')
             arguments['arch'] = found
@@ -266,7 +266,7 @@ class PyramidBackbone(BaseModule):
         configs = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg or []
         pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
         initialize(self, [config for config in configs if config not in pretrained])
-        describe = functools.partial(self.describe_weights, num_stages=self.num_stages)
+        describe = functools.partial(self.infer_arch, num_stages=self.num_stages)
         for config in pretrained:
             # map_location, which mmengine knows, has nothing to decide: weights are read on the CPU and copied.
             options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
@@ -274,7 +274,7 @@ class PyramidBackbone(BaseModule):
         self._is_init = True
 
     @classmethod
-    def describe_weights(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:
+    def infer_arch(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:
         """The variant that weights belong to, by their shapes: its name, or what it is made of.
 
         Args:

@@ -1,4 +1,4 @@
-"""The converter's command line, called in this process; and an object that does something when it is unpickled."""
+"""Fixtures: ``mmgcvit convert`` in this process, and an object that runs a command when it is unpickled."""
 
 import os
 from contextlib import nullcontext
@@ -10,7 +10,7 @@ from mmgcvit.commands.main import run_command
 
 @pytest.fixture
 def convert(capsys):
-    """Call the command line; returns what it printed, or with ``fails`` the one sentence that it ended in."""
+    """Call the command with arguments. Return its output, or with ``fails`` its error message."""
 
     def convert(*arguments, fails=False):
         with pytest.raises(SystemExit) if fails else nullcontext() as end:
@@ -21,7 +21,7 @@ def convert(capsys):
 
 
 class RunsACommand:
-    """Unpickled, this touches a file."""
+    """An object whose unpickling creates a file."""
 
     def __init__(self, path):
         self.path = path

@@ -1,4 +1,4 @@
-"""Converting checkpoints: round trips are exact, converted classifiers compute what their originals do."""
+"""Convert checkpoints: round trips are exact, and converted classifiers compute the original logits."""
 
 import re
 
@@ -33,7 +33,7 @@ def assert_same(found, expected):
 
 
 def original_checkpoint(reference):
-    """With the index buffers that the original has, as its own code computes them: query minus key."""
+    """Add the relative position indices that the original code computes (query minus key) to a reference's weights."""
     state_dict = reference.weights()
     for name, table in list(state_dict.items()):
         if name.endswith('relative_position_bias_table'):
@@ -47,8 +47,8 @@ def original_checkpoint(reference):
 @pytest.mark.parametrize(
     ('network', 'arch'), [(GCViT, 'xxtiny'), (GCViT, 'small'), (LSA, 'cifar-tiny'), (LSA, 'imagenet-tiny')]
 )
-def test_names_go_to_a_layout_and_back(network, arch):
-    """Every tensor of archs without and of one with layer scale, and of both kinds of LSA."""
+def test_external_keys_map_back_to_the_same_local_keys(network, arch):
+    """Check all keys of archs with and without layer scale, and of both variants of LSA."""
     with torch.device('meta'):
         names = network(arch, out_indices=(len(network.archs[arch].depths) - 1,)).state_dict()
     for key_mapping in network.key_mappings:
@@ -64,7 +64,7 @@ def test_names_go_to_a_layout_and_back(network, arch):
         (LSA, 'cifar-tiny', 10, LSA_ORIGINAL, 'keys_lsa_cifar_t.txt'),
     ],
 )
-def test_names_and_shapes_are_those_of_the_authors_files(network, arch, classes, key_mapping, file):
+def test_converted_keys_and_shapes_equal_those_of_the_authors_checkpoints(network, arch, classes, key_mapping, file):
     with torch.device('meta'):
         tensors = rename_output_norm(network(arch, out_indices=(3,)).state_dict())
         head = nn.Linear(tensors['final_norm.weight'].shape[0], classes).state_dict(prefix='head.fc.')
@@ -78,7 +78,7 @@ def test_names_and_shapes_are_those_of_the_authors_files(network, arch, classes,
 
 
 @pytest.mark.parametrize('reference', [*REFERENCES, *LSA_REFERENCES], ids=lambda reference: reference.name)
-def test_the_round_trip_from_the_original_is_exact(convert, reference, tmp_path):
+def test_converting_an_original_checkpoint_and_back_is_exact(convert, reference, tmp_path):
     original = original_checkpoint(reference)
     torch.save(
         {'model': {f'module.{name}': tensor for name, tensor in original.items()}}, tmp_path / 'original.pth.tar'
@@ -94,7 +94,7 @@ def test_the_round_trip_from_the_original_is_exact(convert, reference, tmp_path)
 
 @pytest.mark.parametrize('reference', [*CLASSIFIERS, *LSA_REFERENCES], ids=lambda reference: reference.name)
 def test_a_converted_classifier_computes_the_originals_logits(convert, reference, tmp_path):
-    """Within 2e-5, through the converter and mmpretrain's whole classifier, every weight loaded."""
+    """Load all converted weights into mmpretrain's classifier. The tolerance is 2e-5."""
     torch.save(reference.weights(), tmp_path / 'original.pth')
     convert(tmp_path / 'original.pth', tmp_path / 'classifier.pth')
     model = build_classifier(reference.backbone_config(), NUM_CLASSES)
@@ -124,9 +124,7 @@ TABLE = 'levels.1.blocks.0.attn.relative_position_bias_table'
         (REFERENCES[0], TABLE, lambda t: t[:50], 'relative_position_bias_table'),
     ],
 )
-def test_weights_that_lack_a_tensor_or_have_another_are_not_converted(
-    reference, name, change, reason, convert, tmp_path
-):
+def test_weights_with_missing_or_invalid_tensors_are_not_converted(reference, name, change, reason, convert, tmp_path):
     weights = reference.weights()
     tensor = weights.pop(name)
     torch.save(weights | ({name: change(tensor)} if change else {}), tmp_path / 'x.pth')
@@ -134,12 +132,12 @@ def test_weights_that_lack_a_tensor_or_have_another_are_not_converted(
     assert not (tmp_path / 'y.pth').exists()
 
 
-def test_what_is_refused_is_told(convert, tmp_path):
+def test_errors_say_why_a_conversion_is_rejected(convert, tmp_path):
     torch.save({'state_dict': REFERENCES[0].weights()}, tmp_path / 'x.pth')
     torch.save(CIFAR.weights(), tmp_path / 'lsa.pth')
     (tmp_path / 'precious.pth').write_text('precious')
     for source, target, options, message in (
-        ('x.pth', 'y.safetensors', (), 'mmpretrain does not read safetensors'),
+        ('x.pth', 'y.safetensors', (), 'mmpretrain cannot read safetensors'),
         ('x.pth', 'y.pth', ('--to', 'timm'), 'timm has no keys for norm0.bias'),
         (
             'lsa.pth',
@@ -155,7 +153,7 @@ def test_what_is_refused_is_told(convert, tmp_path):
     assert not list(tmp_path.glob('y.*'))
 
 
-def test_oblong_windows_have_no_place_in_other_key_mappings(convert, tmp_path):
+def test_oblong_windows_cannot_be_converted_to_external_key_mappings(convert, tmp_path):
     model = REFERENCES[0].backbone(window_size=[(4, 7)] * 4)
     torch.save({'state_dict': model.state_dict()}, tmp_path / 'x.pth')
     message = convert(tmp_path / 'x.pth', tmp_path / 'y.pth', '--to', 'original', fails=True)
@@ -171,7 +169,7 @@ def build_classifier(backbone, num_classes):
     return MODELS.build(cfg.model).eval()
 
 
-def test_what_was_converted_is_told(convert, tmp_path):
+def test_the_output_names_the_arch_the_ema_and_the_ignored_keys(convert, tmp_path):
     source = tmp_path / 'original.pth.tar'
     torch.save({'state_dict': CLASSIFIERS[1].weights(), 'state_dict_ema': CLASSIFIERS[1].weights()}, source)
     assert 'EMA' in convert(source, tmp_path / 'classifier.pth', '--ema')
@@ -187,10 +185,10 @@ def test_what_was_converted_is_told(convert, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('arch', ['xxtiny', pytest.param('small', marks=pytest.mark.long)])
-def test_timm_computes_the_same_both_ways(convert, arch, tmp_path):
-    """At 224 px with timm's random weights: logits within 1e-4; and our weights in timm, to the bit.
+def test_logits_equal_timms_and_converting_back_is_exact(convert, arch, tmp_path):
+    """Use timm's random weights and 224 px, for one arch without layer scale and one with it.
 
-    Without layer scale and with it; other archs have other widths and depths.
+    Other archs differ in width and depth only. The tolerance of the logits is 1e-4.
     """
     theirs = timm.create_model(f'gcvit_{arch}').eval()
     # Random weights of some size, or differences would drown in the initial ones.

@@ -1,4 +1,4 @@
-"""Downloads: once for all processes of a machine, whole or not at all; from addresses and the Hugging Face Hub."""
+"""Download from URLs and the Hugging Face Hub: once for all processes on a machine, and atomically."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ PROCESSES = 4
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Serves ``content``, a checkpoint of 400 KB, at every path that ends in ``.pth``, in so many ``seconds``."""
+    """Serve ``content``, a checkpoint of 400 KB, at every path that ends in ``.pth``, after a delay of ``seconds``."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     torch.save({'a': torch.arange(100_000.0)}, tmp_path / 'x.pth')
 
@@ -53,7 +53,7 @@ def cached(address):
     return sorted(path.name for path in get_cache_path(address).parent.glob('*') if path.suffix != '.lock')
 
 
-def test_a_file_is_downloaded_once_and_then_read_from_a_cache_that_cannot_be_written(server, monkeypatch):
+def test_a_file_is_downloaded_once_and_then_read_from_a_read_only_cache(server, monkeypatch):
     assert torch.equal(read_checkpoint(server.address)['a'], torch.arange(100_000.0))
     monkeypatch.setattr(downloads, 'FileLock', None)
     assert read_checkpoint(server.address)
@@ -61,8 +61,8 @@ def test_a_file_is_downloaded_once_and_then_read_from_a_cache_that_cannot_be_wri
     assert cached(server.address) == [get_cache_path(server.address).name]
 
 
-def test_two_addresses_with_one_file_name_are_two_files_unless_the_name_has_a_digest(server, tmp_path):
-    """torch.hub names it so: a file that torch or mmengine has downloaded is found."""
+def test_urls_with_equal_file_names_have_separate_cache_files_unless_the_name_has_a_hash(server, tmp_path):
+    """File names with a hash are torch.hub's, so that files that torch or mmengine downloaded are found."""
     assert get_cache_path('https://a/model.pth') != get_cache_path('https://b/model.pth')
     name = f'x-{sha256(tmp_path / "x.pth")[:8]}.pth'
     read_checkpoint(server.address.replace('x.pth', name))
@@ -79,7 +79,7 @@ def test_two_addresses_with_one_file_name_are_two_files_unless_the_name_has_a_di
         (slice(None), 'y.bin', r'y\.bin could not be downloaded \(HTTP Error 404.*name the file$'),
     ],
 )
-def test_what_is_damaged_or_not_there_leaves_nothing(content, name, message, server):
+def test_a_damaged_or_failed_download_leaves_no_file(content, name, message, server):
     server.content = server.content[content] if isinstance(content, slice) else content
     with pytest.raises(CheckpointError, match=message):
         read_checkpoint(server.address.replace('x.pth', name))
@@ -90,7 +90,7 @@ def answer(address, queue):
     queue.put(sorted(read_checkpoint(address)))
 
 
-def test_of_several_processes_one_downloads_while_the_others_wait_without_a_collective(server):
+def test_one_process_downloads_while_the_others_wait_without_a_collective(server):
     server.seconds, context = 0.5, get_context('fork')
     queue = context.Queue()
     processes = [context.Process(target=answer, args=(server.address, queue)) for _ in range(PROCESSES)]
@@ -104,7 +104,7 @@ def test_of_several_processes_one_downloads_while_the_others_wait_without_a_coll
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """What was asked of a stand-in for huggingface_hub, which has a backbone; tests ask no network."""
+    """Replace huggingface_hub's download by one without a network, and return the list of its calls."""
     asked = []
 
     def snapshot_download(repo_id, **options):
@@ -118,7 +118,7 @@ def hub(tmp_path, monkeypatch):
     return asked
 
 
-def test_a_name_on_the_hub_is_fetched_as_one_commit_and_loaded(hub, tmp_path):
+def test_a_hub_repository_is_downloaded_at_its_revision_and_loaded(hub, tmp_path):
     built = GCViT(GCVIT, window_size=5)
     built.save_pretrained(tmp_path / 'snapshot')
     loaded = GCViT.from_pretrained('someone/gcvit-small', revision='v1.0')
@@ -131,7 +131,7 @@ def test_a_name_on_the_hub_is_fetched_as_one_commit_and_loaded(hub, tmp_path):
 
 
 @pytest.mark.parametrize('source', ['work_dirs/epoch_1.pth', '/a/b', 'a/b.safetensors', 'timm://a/b'])
-def test_what_is_not_a_name_on_the_hub_is_not_asked_for(source, hub):
+def test_paths_and_timm_names_are_not_looked_up_on_the_hub(source, hub):
     for options in ({}, {'revision': 'main'}):
         with pytest.raises(
             CheckpointError, match='name on the Hugging Face Hub' if options else 'there is no|is not one of'
@@ -140,7 +140,7 @@ def test_what_is_not_a_name_on_the_hub_is_not_asked_for(source, hub):
     assert hub == []
 
 
-def test_what_the_hub_refuses_or_is_missing_is_a_sentence(hub, monkeypatch):
+def test_errors_of_the_hub_and_a_missing_package_are_one_sentence(hub, monkeypatch):
     with pytest.raises(CheckpointError, match=r'no file or folder work_dirs/mistyped, .*: 401 Client Error'):
         GCViT.from_pretrained('work_dirs/mistyped')
     monkeypatch.setitem(sys.modules, 'huggingface_hub', None)

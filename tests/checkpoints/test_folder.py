@@ -1,4 +1,4 @@
-"""A backbone saved as a folder comes back with all arguments, all weights, and maps that are equal to the bit."""
+"""Backbones saved with save_pretrained: arguments, weights and feature maps are the same after loading."""
 
 import copy
 import json
@@ -36,7 +36,7 @@ BUILT = {
 
 @pytest.fixture
 def saved(tmp_path):
-    """A small GC ViT's folder, and what it was written from."""
+    """Save a small GC ViT and return the folder and the backbone."""
     backbone = GCViT(GCVIT, window_size=(3, 4, 6, 7))
     backbone.save_pretrained(tmp_path / 'saved')
     return tmp_path / 'saved', backbone
@@ -66,12 +66,12 @@ def round_trip(built):
 
 
 @pytest.mark.parametrize('name', BUILT)
-def test_whatever_a_backbone_was_built_with_comes_back(name):
+def test_loading_a_saved_backbone_restores_arguments_weights_and_outputs(name):
     built = BUILT[name]()
     check_equal(round_trip(built), built)
 
 
-def test_a_registered_subclass_comes_back_by_its_own_name_and_constructor(monkeypatch, tmp_path):
+def test_a_registered_subclass_is_loaded_with_its_own_constructor(monkeypatch, tmp_path):
     class Parted(GCViT):
         def __init__(self, arch='tiny', *, part=None, **others):
             self.part = part
@@ -88,7 +88,7 @@ def test_a_registered_subclass_comes_back_by_its_own_name_and_constructor(monkey
         LSA.from_pretrained(tmp_path)
 
 
-def test_a_copy_knows_its_arguments_a_caller_changes_none_and_others_may_read_both_files(tmp_path):
+def test_copies_keep_their_arguments_callers_cannot_change_them_and_files_have_default_permissions(tmp_path):
     arch = dict(GCVIT)
     built = GCViT(arch, 4, window_size=5)
     arch['embed_dims'] = 32
@@ -102,7 +102,7 @@ def test_a_copy_knows_its_arguments_a_caller_changes_none_and_others_may_read_bo
     assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
 
 
-def test_arguments_of_a_call_go_before_the_folders(saved):
+def test_arguments_of_from_pretrained_override_the_folders(saved):
     place, _ = saved
     loaded = GCViT.from_pretrained(place, out_indices=(1, 3), window_size=7)
     assert [found.shape[1] for found in maps_of(loaded)] == [32, 128]
@@ -111,7 +111,7 @@ def test_arguments_of_a_call_go_before_the_folders(saved):
         GCViT.from_pretrained(place, arch={**GCVIT, 'embed_dims': 8})
 
 
-def test_nothing_is_replaced_unless_that_is_wanted(saved):
+def test_saving_replaces_a_folder_only_with_overwrite(saved):
     place, built = saved
     other = LSA(LSA_ARCH)
     with pytest.raises(FileExistsError, match=r'has config\.json and model\.safetensors already.*overwrite=True'):
@@ -139,7 +139,7 @@ def test_nothing_is_replaced_unless_that_is_wanted(saved):
         ({'arguments': {'arch': 'xxtiny'}}, CheckpointError, r"has weights of GCViT .*; the model is GCViT 'xxtiny'"),
     ],
 )
-def test_a_config_that_is_not_what_was_written_is_refused_in_a_sentence(changes, error, message, saved):
+def test_an_invalid_config_is_rejected_in_one_sentence(changes, error, message, saved):
     place, _ = saved
     content = json.loads((place / 'config.json').read_text())
     (place / 'config.json').write_text(json.dumps(content | changes))
@@ -148,7 +148,7 @@ def test_a_config_that_is_not_what_was_written_is_refused_in_a_sentence(changes,
     assert '\n' not in str(refusal.value)
 
 
-def test_a_folder_without_either_file_or_with_another_is_named(saved):
+def test_missing_and_invalid_files_of_a_folder_are_named(saved):
     place, _ = saved
     (place / 'model.safetensors').unlink()
     with pytest.raises(CheckpointError, match=r'there is no checkpoint .*model\.safetensors'):
@@ -181,7 +181,7 @@ def broken():
         (broken, CheckpointError, r'with NaN or infinity: norm0\.weight'),
     ],
 )
-def test_what_could_not_come_back_is_not_written(build, error, message, tmp_path):
+def test_backbones_that_could_not_be_loaded_again_are_not_saved(build, error, message, tmp_path):
     with pytest.raises(error, match=message):
         build().save_pretrained(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Loading by naming: any key_mapping, any prefix, complete or refused, and one line that says what came of it."""
+"""Load weights with any key mapping and prefix, completely or not at all, with one log line as a summary."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ SMALL = {'embed_dims': 4, 'depths': (1, 1, 1, 1), 'num_heads': (1, 1, 1, 1), 'ml
 
 @pytest.fixture
 def load(tmp_path, monkeypatch):
-    """Load a checkpoint's content into a backbone through ``init_cfg``; returns the backbone and the log line."""
+    """Load a checkpoint's content into a backbone through ``init_cfg``. Return the backbone and the log line."""
     lines = []
     monkeypatch.setattr('mmgcvit.checkpoints.loading.print_log', lambda line, *_: lines.append(line))
 
@@ -36,7 +36,7 @@ def load(tmp_path, monkeypatch):
 
 
 def loaded_weights(reference):
-    """A backbone's state dict as it must be after loading a reference."""
+    """Return the state dict that a backbone must have after loading a reference."""
     return {ORIGINAL.to_local_key(name): tensor for name, tensor in reference.weights().items()}
 
 
@@ -45,7 +45,7 @@ def assert_same(model, expected):
         assert torch.equal(tensor, expected[name]), name
 
 
-def test_the_weights_are_found_under_any_prefix_wherever_trainers_put_them(load):
+def test_weights_are_found_under_any_prefix_and_under_the_usual_checkpoint_keys(load):
     expected = loaded_weights(DENSE)
     for prefix in ('', 'module.', 'module.student.backbone.'):
         content = {prefix + name: tensor for name, tensor in DENSE.weights().items()}
@@ -59,7 +59,7 @@ def test_the_weights_are_found_under_any_prefix_wherever_trainers_put_them(load)
     assert '2 ignored (rpn_head.rpn_conv.weight, head.fc.weight)' in line
 
 
-def test_the_moving_average_is_taken_when_asked_for_or_when_it_is_alone(load):
+def test_ema_weights_are_loaded_if_requested_or_if_there_are_no_others(load):
     average = {'state_dict_ema': {f'module.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}}
     both = {'state_dict': DENSE.weights(), **average}
     for content, ema, factor in ((both, False, 1), (both, True, 2), (average, False, 2)):
@@ -70,7 +70,7 @@ def test_the_moving_average_is_taken_when_asked_for_or_when_it_is_alone(load):
         load({'state_dict': DENSE.weights()}, ema=True)
 
 
-def test_of_several_networks_the_named_one_is_taken(load):
+def test_prefix_selects_one_of_several_networks(load):
     content = {f'teacher.{name}': tensor for name, tensor in DENSE.weights().items()}
     content |= {f'student.{name}': 2 * tensor for name, tensor in DENSE.weights().items()}
     assert_same(load(content, prefix='teacher')[0], loaded_weights(DENSE))
@@ -82,27 +82,27 @@ def test_of_several_networks_the_named_one_is_taken(load):
     ('network', 'arguments', 'resized', 'ignored'),
     [(CLASSIFIER, {'window_size': (7, 7, 12, 7)}, 3, 4), (TINY, {}, 0, 4)],
 )
-def test_the_line_counts_what_was_loaded_resized_left_initial_and_ignored(network, arguments, resized, ignored, load):
-    """A classifier's weights in a detector's backbone, whose output norms begin at 1 and 0 as in the released code."""
+def test_the_log_line_counts_loaded_resized_initial_and_ignored_tensors(network, arguments, resized, ignored, load):
+    """Load a classifier into a detector's backbone, whose output norms start at 1 and 0 as in the released code."""
     model, line = load({'state_dict': network.weights()}, network, {'out_indices': (0, 1, 2, 3), **arguments})
-    assert f'{len(model.state_dict()) - 8} tensors loaded; {resized} of them position tables resized' in line
+    assert f'{len(model.state_dict()) - 8} tensors loaded; {resized} position biases or embeddings resized' in line
     assert '8 left initial (output norms norm0, norm1, norm2, norm3)' in line
     assert f'{ignored} ignored (final_norm.weight, final_norm.bias, head.fc.weight, ...)' in line
     assert torch.equal(model.norm3.weight, torch.ones_like(model.norm3.weight))
 
 
 @pytest.mark.parametrize('network', [CLASSIFIER, TINY])
-def test_the_final_norm_of_a_classifier_is_loaded_where_the_last_map_is_the_only_output(load, network):
+def test_a_classifiers_final_norm_is_loaded_if_the_last_stage_is_the_only_output(load, network):
     model, line = load({'state_dict': network.weights()}, network, {'out_indices': (3,)})
     assert "the classifier's final norm is the last output norm" in line
     assert torch.equal(model.norm3.bias, network.weights()['norm.bias'])
 
 
 @pytest.mark.parametrize('network', [GCViT, LSA])
-def test_published_archs_are_known_by_their_weights(network):
+def test_published_archs_are_inferred_from_their_weights(network):
     for arch in network.archs:
         with torch.device('meta'):
-            assert network.describe_weights(network(arch).state_dict()) == repr(arch)
+            assert network.infer_arch(network(arch).state_dict()) == repr(arch)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_published_archs_are_known_by_their_weights(network):
     ],
     ids=range(7),
 )
-def test_another_archs_or_networks_weights_are_refused_naming_both(source, target, message, tmp_path):
+def test_weights_of_another_arch_or_network_are_rejected_and_both_are_named(source, target, message, tmp_path):
     torch.save(source.state_dict(), tmp_path / 'x.pth')
     target.init_cfg = {'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')}
     with pytest.raises(CheckpointError, match=message):
@@ -143,14 +143,14 @@ OTHERS = dict.fromkeys(['layer1.0.conv1.weight', *'abcd'], torch.zeros(1))
         ),
     ],
 )
-def test_a_checkpoint_without_the_network_is_refused(content, message, load):
+def test_a_checkpoint_without_the_network_is_rejected(content, message, load):
     with pytest.raises(CheckpointError, match=message):
         load(content)
 
 
 @pytest.mark.parametrize('reference', [DENSE, TINY], ids=['GCViT', 'LSA'])
-def test_a_refused_checkpoint_is_told_and_changes_nothing(reference, tmp_path):
-    """The spoilt tensors are among the last to be loaded."""
+def test_a_rejected_checkpoint_changes_no_weights(reference, tmp_path):
+    """The invalid tensors are among the last to be loaded."""
     model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'x.pth')})
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     last = [name for name in before if 'fc2.bias' in name][-1]
@@ -173,17 +173,17 @@ def test_a_refused_checkpoint_is_told_and_changes_nothing(reference, tmp_path):
 
 @pytest.mark.parametrize('size', [(112, 140), 56], ids=str)
 def test_position_embeddings_of_another_size_are_resized(load, size, device):
-    """Loaded on another grid, the model computes on images of that size what resizing in the forward gives."""
+    """Resizing when loading gives the same outputs as resizing in the forward."""
     resized, line = load(TINY.weights(), TINY, {'pretrain_img_size': size}, device)
     loaded, _ = load(TINY.weights(), TINY, device=device)
-    assert '4 of them position tables resized' in line
+    assert '4 position biases or embeddings resized' in line
     image = torch.randn(1, 3, *(size if isinstance(size, tuple) else (size, size)), device=device)
     with torch.no_grad():
         torch.testing.assert_close(resized(image), loaded(image), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize('made', [GCViT('xxtiny'), LSA()], ids=['GCViT', 'LSA'])
-def test_from_pretrained_knows_the_arch_by_the_weights(made, tmp_path):
+def test_from_pretrained_infers_the_arch_from_the_weights(made, tmp_path):
     torch.save({'state_dict': {f'backbone.{name}': x for name, x in made.state_dict().items()}}, tmp_path / 'x.pth')
     assert_same(type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), made.state_dict())
     torch.save(toy.backbone().state_dict(), tmp_path / 'own.pth')
@@ -193,8 +193,8 @@ def test_from_pretrained_knows_the_arch_by_the_weights(made, tmp_path):
     assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [8, 32]
 
 
-class TestWhatMMEngineLoads:
-    """Commands refuse checkpoints that do not hold a whole model's weights."""
+class TestCheckFits:
+    """Commands reject checkpoints without all weights of the model."""
 
     @pytest.fixture
     def fits(self, tmp_path):
@@ -215,7 +215,7 @@ class TestWhatMMEngineLoads:
             ({'0.weight': torch.full((2,), float('inf'))}, r'with NaN or infinity: 0\.weight'),
         ],
     )
-    def test_what_is_of_another_shape_or_not_finite_is_named(self, change, message, fits):
+    def test_tensors_with_another_shape_or_nan_are_named(self, change, message, fits):
         """Running statistics must be finite; other buffers need not be."""
         model = nn.Sequential(nn.BatchNorm1d(2))
         model.register_buffer('mask', torch.tensor(float('-inf')))
@@ -226,14 +226,14 @@ class TestWhatMMEngineLoads:
         with pytest.raises(CheckpointError, match='lacks 6 tensors of the model: mask, 0'):
             check_fits(model, {'meta': {}}, 'y')
 
-    def test_a_part_can_be_asked_for_alone(self, fits):
+    def test_only_keys_with_the_prefix_are_checked(self, fits):
         model = nn.ModuleDict({'backbone': nn.Linear(2, 2), 'head': nn.Linear(2, 5)})
         other = nn.ModuleDict({'backbone': nn.Linear(2, 2), 'head': nn.Linear(2, 7)})
-        fits(other, model.state_dict(), part='backbone.')
+        fits(other, model.state_dict(), prefix='backbone.')
         with pytest.raises(CheckpointError):
             fits(other, model.state_dict())
 
-    def test_a_position_table_may_be_of_another_grid_but_must_have_one(self, fits):
+    def test_a_relative_position_bias_table_may_have_another_size_if_its_grid_is_square(self, fits):
         model = toy.backbone()
         name = 'stages.1.blocks.0.attn.position.relative_position_bias_table'
         fits(model, model.state_dict() | {name: torch.zeros(1, 1)})

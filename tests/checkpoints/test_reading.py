@@ -1,4 +1,4 @@
-"""Checkpoints are read as data: tensors to the bit, no code run, damage found, each refusal one sentence."""
+"""Read checkpoints: tensors are exact, no code runs, damage is detected, and each error is one sentence."""
 
 import argparse
 import pickle
@@ -24,7 +24,7 @@ from mmgcvit.checkpoints.reading import read_meta
 
 from .conftest import RunsACommand
 
-# Values that come out as they went in.
+# Values that are read unchanged.
 DATA = {
     'plain': {'a': [1, -1, 2**100, 1.5, True, None, 'ä', b'\xff', (1, (2, 3))]},
     'ordered': OrderedDict(b=1, a=2),
@@ -32,7 +32,7 @@ DATA = {
     'set': {1, 'a'},
     'torch': [torch.Size([2, 3]), torch.float16, torch.device('cuda', 1)],
 }
-# Objects of other classes that stand beside the weights in checkpoints of mmengine and others.
+# Objects of other classes in checkpoints of mmengine and others.
 LEFT_OUT = {
     'options': argparse.Namespace(lr=0.1),
     'config': ConfigDict(a=1),
@@ -63,7 +63,7 @@ def save_safetensors_file(content, path):
 
 @pytest.mark.parametrize('save', [torch.save, save_legacy], ids=['zip', 'legacy'])
 @pytest.mark.parametrize('protocol', [2, 4])
-def test_data_is_read_to_the_bit_and_objects_of_other_classes_are_left_out(save, protocol, tmp_path):
+def test_tensors_and_plain_data_are_read_exactly_and_other_objects_are_removed(save, protocol, tmp_path):
     path = tmp_path / 'x.pth'
     scores = {'float64': np.float64(0.1), 'float32': np.float32(1.5), 'int': np.int64(3), 'bool': np.bool_(True)}
     weights = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).state_dict()
@@ -101,7 +101,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize('program', PROGRAMS)
-def test_a_pickle_that_is_a_program_runs_nothing(program, tmp_path, monkeypatch):
+def test_a_crafted_pickle_runs_no_code(program, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for pickled in (PROGRAMS[program], b'}X\x01\x00\x00\x00a' + PROGRAMS[program] + b's'):
         with zipfile.ZipFile('x', 'w') as file:
@@ -112,7 +112,7 @@ def test_a_pickle_that_is_a_program_runs_nothing(program, tmp_path, monkeypatch)
         assert [path.name for path in tmp_path.iterdir()] == ['x']
 
 
-def test_a_plain_pickle_runs_nothing_and_trust_runs_it(tmp_path):
+def test_a_pickle_runs_code_only_if_trusted(tmp_path):
     path = tmp_path / 'x.pth'
     path.write_bytes(pickle.dumps(RunsACommand(tmp_path / 'ran'), protocol=2))
     for content in (None, RunsACommand(tmp_path / 'ran'), [nn.Linear(1, 1)], np.arange(3)):
@@ -127,7 +127,7 @@ def test_a_plain_pickle_runs_nothing_and_trust_runs_it(tmp_path):
 
 
 @pytest.mark.parametrize(('content', 'meta'), [({'meta': {'iter': 7}}, {'iter': 7}), ({'meta': 1}, {}), ([1], {})])
-def test_the_meta_of_a_checkpoint_is_read_alone(content, meta, tmp_path):
+def test_read_meta_returns_only_the_meta(content, meta, tmp_path):
     torch.save(content, tmp_path / 'x')
     assert read_meta(tmp_path / 'x') == meta
 
@@ -139,8 +139,8 @@ def flip(path, bit):
 
 
 @pytest.mark.parametrize('save', [torch.save, save_checkpoint])
-def test_no_bit_of_the_content_is_flipped_unnoticed(save, tmp_path):
-    """By the CRC-32 of each record. What else can be flipped are dates and padding: the file holds what it held."""
+def test_flipped_bits_in_the_content_are_detected(save, tmp_path):
+    """The CRC-32 of each record detects them. Bits of dates and padding may flip, as they do not change the content."""
     path, refused = tmp_path / 'x.pth', 0
     save(WEIGHTS, path)
     whole = path.read_bytes()
@@ -155,11 +155,11 @@ def test_no_bit_of_the_content_is_flipped_unnoticed(save, tmp_path):
     flip(path, whole.index(WEIGHTS['state_dict']['a.weight'].numpy().tobytes()) * 8)
     with pytest.raises(CheckpointError, match=r'x\.pth is damaged \(.*data/0\)\. It may be truncated'):
         check_intact(path)
-    torch.load(path)  # torch does not look
+    torch.load(path)  # torch does not verify checksums
 
 
 @pytest.mark.parametrize('save', [torch.save, save_legacy, save_safetensors_file])
-def test_a_file_that_is_cut_short_or_begins_with_zeros_is_damaged(save, tmp_path):
+def test_truncated_and_zero_filled_files_are_rejected(save, tmp_path):
     path = tmp_path / 'x'
     save(WEIGHTS, path)
     whole = path.read_bytes()
@@ -170,7 +170,7 @@ def test_a_file_that_is_cut_short_or_begins_with_zeros_is_damaged(save, tmp_path
 
 
 @pytest.mark.parametrize(('content', 'message'), [(b'', 'is empty'), (b'a letter', 'not a checkpoint')])
-def test_what_is_not_a_checkpoint_is_named(content, message, tmp_path):
+def test_missing_empty_and_other_files_are_rejected(content, message, tmp_path):
     with pytest.raises(CheckpointError, match='there is no checkpoint'):
         read_checkpoint(tmp_path / 'x')
     (tmp_path / 'x').write_bytes(content)
@@ -178,12 +178,12 @@ def test_what_is_not_a_checkpoint_is_named(content, message, tmp_path):
         read_checkpoint(tmp_path / 'x')
 
 
-def test_safetensors_are_known_by_their_content(tmp_path):
+def test_safetensors_files_are_recognised_by_their_content(tmp_path):
     save_safetensors_file(WEIGHTS, tmp_path / 'model.bin')
     assert torch.equal(read_checkpoint(tmp_path / 'model.bin')['a.weight'], WEIGHTS['state_dict']['a.weight'])
 
 
-def test_timms_models_are_named_and_nothing_else_is_looked_for(monkeypatch):
+def test_only_timms_gcvit_models_are_loaded(monkeypatch):
     monkeypatch.setattr(timm, 'create_model', lambda *_, **__: 1 / 0)
     with pytest.raises(CheckpointError, match='timm could not load the pretrained model gcvit_tiny: division'):
         read_checkpoint('timm://gcvit_tiny')

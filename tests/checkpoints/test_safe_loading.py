@@ -1,4 +1,4 @@
-"""mmengine reads checkpoints as data within a context or a run: no code, no config, no path of a foreign file."""
+"""mmengine loads checkpoints without running code or configs from them, or deleting files that they name."""
 
 import contextlib
 import pickle
@@ -20,7 +20,7 @@ from .conftest import RunsACommand
 NUMBERS = count()
 
 
-def test_within_the_context_mmengine_runs_no_code_from_a_file(tmp_path):
+def test_mmengine_runs_no_code_from_a_file_within_the_context(tmp_path):
     before = dict(CheckpointLoader._schemes)
     (tmp_path / 'x.pth').write_bytes(pickle.dumps(RunsACommand(tmp_path / 'ran'), protocol=2))
     with safe_checkpoint_loading() as load:
@@ -32,7 +32,7 @@ def test_within_the_context_mmengine_runs_no_code_from_a_file(tmp_path):
     assert not (tmp_path / 'ran').exists()
 
 
-def test_the_hook_covers_a_run_and_leaves_a_commands_own_context_alone():
+def test_the_hook_covers_a_run_and_does_not_replace_a_commands_context():
     runner, hook = SimpleNamespace(work_dir='run'), SafeLoadHook()
     for around in (contextlib.nullcontext(), safe_checkpoint_loading('run', ['mine'])):
         with around as told:
@@ -46,14 +46,14 @@ def test_the_hook_covers_a_run_and_leaves_a_commands_own_context_alone():
 
 
 @pytest.mark.parametrize(('map_location', 'place'), [(None, 'cpu'), ('cpu', 'cpu'), (torch.device('meta'), 'meta')])
-def test_tensors_come_where_mmengine_asks_for_them(map_location, place, tmp_path):
+def test_tensors_are_loaded_to_map_location(map_location, place, tmp_path):
     torch.save({'state_dict': {'a': torch.ones(1)}, 'optimizer': [(torch.ones(1),)]}, tmp_path / 'x.pth')
     with safe_checkpoint_loading() as load:
         content = load(str(tmp_path / 'x.pth'), map_location)
     assert [content['state_dict']['a'].device.type, content['optimizer'][0][0].device.type] == [place, place]
 
 
-def test_only_the_file_that_is_trusted_may_run_code(tmp_path):
+def test_only_trusted_files_may_run_code(tmp_path):
     for name in ('mine', 'other'):
         torch.save({'a': torch.ones(1), 'extra': RunsACommand(tmp_path / f'{name} ran')}, tmp_path / name)
     with safe_checkpoint_loading(trusted=[str(tmp_path / 'mine')]) as load:
@@ -62,7 +62,7 @@ def test_only_the_file_that_is_trusted_may_run_code(tmp_path):
     assert [(tmp_path / f'{name} ran').exists() for name in ('mine', 'other')] == [True, False]
 
 
-def test_the_weights_are_found_wherever_trainers_put_them(tmp_path):
+def test_weights_are_found_under_the_usual_checkpoint_keys(tmp_path):
     weights = {'weight': torch.ones(1)}
     for content in (weights, {'model': weights}, {'state_dict': weights, 'meta': {}}):
         torch.save(content, tmp_path / 'x.pth')
@@ -76,7 +76,7 @@ def test_the_weights_are_found_wherever_trainers_put_them(tmp_path):
 
 
 def runtime_info(tmp_path, work_dir=None, **entries):
-    """What mmengine is given of a run's entries."""
+    """Return the runtime info that mmengine gets from a checkpoint with these entries."""
     content = {
         'state_dict': {'a': torch.ones(1)},
         'meta': {'epoch': 1, 'cfg': 'import os', 'config': 'import os'},
@@ -95,7 +95,7 @@ def runtime_info(tmp_path, work_dir=None, **entries):
 
 
 @pytest.mark.parametrize('name', ['best_ckpt', 'best_ckpt_coco/bbox_mAP'])
-def test_a_best_checkpoint_that_mmengine_would_delete_is_one_of_the_runs_own(name, tmp_path):
+def test_best_checkpoint_paths_are_kept_only_in_the_runs_own_folder(name, tmp_path):
     own = str(tmp_path / 'run' / 'best_coco_bbox_mAP_epoch_3.pth')
     assert runtime_info(tmp_path, tmp_path / 'run', **{name: own})[name] == own
     assert name not in runtime_info(tmp_path, None, **{name: own})
@@ -104,15 +104,15 @@ def test_a_best_checkpoint_that_mmengine_would_delete_is_one_of_the_runs_own(nam
 
 
 def train(work_dir, **changes):
-    """Train the toy as OpenMMLab's scripts do."""
+    """Train the toy model as OpenMMLab's scripts do."""
     cfg = Config.fromfile(Path(__file__).parent / 'toy_config.py')
-    # mmengine keeps what it knows of a run by its name.
+    # mmengine keeps global state for each experiment name.
     cfg.merge_from_dict({'work_dir': str(work_dir), 'experiment_name': f'run{next(NUMBERS)}', **changes})
     Runner.from_cfg(cfg).train()
 
 
-def test_a_run_resumes_from_a_hostile_file_without_harm_and_mmengine_alone_would_not(tmp_path):
-    """A checkpoint that would have mmengine run code, by a pickle and by configs, and delete a file."""
+def test_a_run_resumes_safely_from_a_malicious_checkpoint_unlike_plain_mmengine(tmp_path):
+    """The checkpoint makes mmengine run code, from a pickle and from configs, and delete a file."""
     canary, victim = tmp_path / 'canary', tmp_path / 'best_score_epoch_1.pth'
     victim.write_bytes(b'precious')
     train(tmp_path / 'work', **{'train_cfg.max_epochs': 1})

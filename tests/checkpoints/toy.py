@@ -1,4 +1,4 @@
-"""A model and images so small that a whole run takes a moment: what tests of commands train and test."""
+"""A tiny model, dataset and metric with which tests of commands train and test in a moment."""
 
 import torch
 from mmengine.evaluator import BaseMetric

@@ -1,4 +1,4 @@
-"""A run of the toy: two images, one iteration an epoch."""
+"""Config that trains the toy model: two images, one iteration per epoch."""
 
 custom_imports = dict(imports=['mmgcvit', 'tests.checkpoints.toy'], allow_failed_imports=False)
 default_scope = 'mmengine'

@@ -1,4 +1,4 @@
-"""``mmgcvit ablate``: rows are calls of mmgcvit train, finished ones are not trained again, a table is written."""
+"""``mmgcvit ablate`` trains rows with mmgcvit train, skips finished trainings and writes a table."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from ..tools.commands import CONFIGS, environment_for
 
 @pytest.fixture
 def tables(tmp_path, monkeypatch):
-    """A table of two rows: a small classifier, and one with wider MLPs."""
+    """Write a table of a small classifier and one with wider MLPs; return the arguments of the command."""
     (tmp_path / 'wide.py').write_text(
         f'_base_ = {str(CONFIGS / "classify.py")!r}\nmodel = dict(backbone=dict(arch=dict(mlp_ratio=3)))\n'
     )
@@ -30,7 +30,7 @@ def tables(tmp_path, monkeypatch):
 
 @pytest.fixture
 def trainings(monkeypatch):
-    """Trainings that end at once with a score of 80 and their number; those whose number is here fail."""
+    """Replace trainings by calls that log a score of 80 plus their index; indices in ``failing`` fail."""
     calls, failing = [], set()
 
     def train(command):
@@ -44,11 +44,11 @@ def trainings(monkeypatch):
     return SimpleNamespace(calls=calls, failing=failing)
 
 
-def test_seed_by_seed_over_all_rows_and_what_is_finished_is_not_trained_again(call, tables, trainings, tmp_path):
+def test_all_rows_are_trained_seed_by_seed_and_finished_trainings_are_kept(call, tables, trainings, tmp_path):
     trainings.failing.add(3)
     code, printed = call('ablate', *tables, '--seeds', 2)
     assert code == 1
-    assert 'ended with code 1, see above; continue with --resume' in printed
+    assert 'failed with code 1, see above; continue with --resume' in printed
     assert '| wide MLPs | 1 | 82.00 |' in (tmp_path / 'work' / 'table.md').read_text()
     code, printed = call('ablate', *tables, '--seeds', 2, '--resume')
     assert code == 0
@@ -58,7 +58,7 @@ def test_seed_by_seed_over_all_rows_and_what_is_finished_is_not_trained_again(ca
     assert '| plain | 2 | 82.50 ± 2.12 | 50 |' in printed
 
 
-def test_a_row_is_trained_by_the_train_command_with_its_seed(call, tables, trainings):
+def test_row_is_trained_by_the_train_command_with_its_seed(call, tables, trainings):
     call('ablate', *tables, '--seeds', 1, '--gpus', 8, '--cfg-options', 'train_cfg.max_epochs=3')
     command = trainings.calls[0]
     assert command[1:5] == ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=8']
@@ -67,7 +67,7 @@ def test_a_row_is_trained_by_the_train_command_with_its_seed(call, tables, train
     assert command[-3:] == ['--cfg-options', 'train_cfg.max_epochs=3', 'randomness.seed=0']
 
 
-def test_what_cannot_be_trained_is_said_and_trains_nothing(call, tables, trainings):
+def test_invalid_arguments_are_rejected_before_training(call, tables, trainings):
     call('ablate', *tables, '--seeds', 1)
     before = len(trainings.calls)
     for arguments, words in (
@@ -84,7 +84,7 @@ def test_what_cannot_be_trained_is_said_and_trains_nothing(call, tables, trainin
 
 
 @pytest.mark.long
-def test_a_table_is_trained(call, tables, digits, monkeypatch):
+def test_table_is_trained(call, tables, digits, monkeypatch):
     for name, value in environment_for(digits).items():
         monkeypatch.setenv(name, value)
     options = ['--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1']

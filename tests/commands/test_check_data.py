@@ -1,4 +1,4 @@
-"""``mmgcvit check-data`` and the look that training takes: a table, one sentence for each fault, and an exit code."""
+"""``mmgcvit check-data`` prints a table and a sentence for each problem, and sets an exit code."""
 
 from functools import partial
 
@@ -16,13 +16,13 @@ val_dataloader = dict(dataset=dict(dataset, pipeline=[]))
 
 @pytest.fixture
 def check(call, tmp_path, monkeypatch):
-    """Call the command on a small data set of COCO's layout; gives its exit code and what it printed."""
+    """Return a function that runs the command on a small COCO data set; it returns exit code and output."""
     (tmp_path / 'config.py').write_text(CONFIG.format(dataset=write_coco(tmp_path)))
     monkeypatch.setenv('COLUMNS', '80')
     return partial(call, 'check-data', 'config.py')
 
 
-def test_problems_are_shown_with_what_becomes_of_them_and_a_code(check, tmp_path):
+def test_problems_are_shown_with_their_effect_and_an_exit_code(check, tmp_path):
     code, output = check('--contact-sheet', tmp_path / 'sheet.jpg')
     assert (code, 'no problem found' in output) == (0, True)
     assert (tmp_path / 'sheet.jpg').is_file()
@@ -35,10 +35,10 @@ def test_problems_are_shown_with_what_becomes_of_them_and_a_code(check, tmp_path
     code, output = check()
     assert code == 1
     assert output.index('stops the run') < output.index('left out')
-    assert f'{tmp_path}/images/b.jpg' in output, 'whole, however narrow the terminal is'
+    assert f'{tmp_path}/images/b.jpg' in output, 'paths are not wrapped in a narrow terminal'
     assert check('--images', 0)[0] == 0
 
 
-def test_options_that_mean_nothing_are_refused(check):
+def test_invalid_options_are_rejected(check):
     assert check('--images', -1) == (1, 'check-data: --images -1: expected at least 0')
     assert '.jpg, .jpeg, .png file in an existing folder' in check('--contact-sheet', 'sheet.pdf')[1]

@@ -1,4 +1,4 @@
-"""Counts of a config's model are printed as a table."""
+"""``mmgcvit flops`` prints a table of parameters and multiply-adds."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from mmgcvit.commands.main import run_command
 from ..conftest import ROOT
 
 
-def test_parts_of_a_classifier_add_up(capsys):
+def test_parts_of_a_classifier_sum_to_the_total(capsys):
     run_command('flops', [ROOT / 'configs' / 'demo' / 'gcvit_digits_cls.py', '--shape', 64, 96])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith('gcvit_digits_cls.py, one image of 64x96 px (height x width)')

@@ -1,4 +1,4 @@
-"""The console command calls the file of each command, and says in one sentence what a user can mend."""
+"""The console command runs the module of each command, and prints errors that a user can fix in one sentence."""
 
 import errno
 import os
@@ -25,12 +25,12 @@ def call(monkeypatch):
     return call
 
 
-def test_the_package_brings_the_command():
+def test_package_installs_the_console_command():
     (command,) = entry_points(group='console_scripts', name='mmgcvit')
     assert command.load() is main.main
 
 
-def test_every_file_that_takes_arguments_is_a_command():
+def test_every_file_with_options_is_a_command():
     files = {
         path.stem for path in (ROOT / 'mmgcvit' / 'commands').glob('*.py') if 'def add_options' in path.read_text()
     }
@@ -38,7 +38,7 @@ def test_every_file_that_takes_arguments_is_a_command():
     assert all(callable(import_module(f'mmgcvit.commands.{name}').main) for name in files)
 
 
-def test_without_a_command_all_are_listed_and_another_is_answered_by_them(call, capsys):
+def test_commands_are_listed_without_a_command_and_for_an_unknown_one(call, capsys):
     call()
     listed = capsys.readouterr().out
     assert all(f'mmgcvit {name} ' in listed for name in COMMANDS)
@@ -48,7 +48,7 @@ def test_without_a_command_all_are_listed_and_another_is_answered_by_them(call, 
 
 @pytest.fixture
 def command(monkeypatch):
-    """Makes a command that raises or returns something; gives what it was called with."""
+    """Return a function that adds a command with a result or an error; it returns the list of its calls."""
 
     def make(result, **attributes):
         called = []
@@ -72,7 +72,7 @@ def command(monkeypatch):
     return make
 
 
-def test_a_command_gets_what_follows_its_name_and_its_code_is_passed_on(command, call):
+def test_command_gets_its_arguments_and_its_exit_code_is_returned(command, call):
     called = command(None)
     call('made', 'a', '--b')
     assert called == [['mmgcvit made', 'a', '--b']]
@@ -97,7 +97,7 @@ def system_error(number, *file):
         (system_error(errno.EDQUOT, 'x.pth'), 'made: Disk quota exceeded; here has what is done'),
     ],
 )
-def test_what_a_user_can_mend_is_one_sentence(error, sentence, command):
+def test_errors_that_a_user_can_fix_are_one_sentence(error, sentence, command):
     command(error, FULL_DISK='; {folder} has what is done')
     with pytest.raises(SystemExit) as ended:
         run_command('made', [])
@@ -105,14 +105,14 @@ def test_what_a_user_can_mend_is_one_sentence(error, sentence, command):
 
 
 @pytest.mark.parametrize('error', [KeyError('x'), system_error(errno.EINVAL), system_error(errno.ENOSPC)])
-def test_what_only_a_programmer_can_mend_has_its_traceback(error, command):
-    """Also a full disk of which nobody knows where it is."""
+def test_unexpected_errors_keep_their_traceback(error, command):
+    """This includes a full disk if the command has no FULL_DISK advice."""
     command(error)
     with pytest.raises(type(error)):
         run_command('made', [])
 
 
-def test_torchs_launcher_gets_the_traceback_of_a_fault_and_not_of_a_sentence(command, monkeypatch, tmp_path):
+def test_torchrun_gets_the_traceback_of_unexpected_errors_only(command, monkeypatch, tmp_path):
     monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(tmp_path / 'error.json'))
     command(UserError('take another'))
     with pytest.raises(SystemExit, match='made: take another'):

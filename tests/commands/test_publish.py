@@ -1,4 +1,4 @@
-"""A published file has the whole model's weights and nothing else, and predicts as the run's checkpoint does."""
+"""A published file has only the whole model's weights, and gives the same predictions as the run's checkpoint."""
 
 import json
 
@@ -21,7 +21,7 @@ from ..models.contract.backbones import GCVIT, LSA_ARCH
 
 
 @pytest.mark.parametrize('task', TASKS)
-def test_a_published_file_is_the_model_without_its_training(task, work_dirs, tmp_path, capsys):
+def test_published_file_has_the_weights_without_training_state(task, work_dirs, tmp_path, capsys):
     target = tmp_path / 'model.safetensors'
     run_command('publish', [work_dirs[task], target])
     trained = torch.load(work_dirs[task] / 'epoch_1.pth', weights_only=False)['state_dict']
@@ -35,12 +35,12 @@ def test_a_published_file_is_the_model_without_its_training(task, work_dirs, tmp
     assert metadata['trained_sha256'] == sha256(work_dirs[task] / 'epoch_1.pth')
     assert sha256(target) in capsys.readouterr().out
     (tmp_path / 'any').touch()
-    assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode, 'others may read it as any file'
+    assert target.stat().st_mode == (tmp_path / 'any').stat().st_mode, 'the file has default permissions'
 
 
 @pytest.mark.parametrize('network', ['GCViT', 'LSA'])
-def test_of_a_run_with_lora_a_plain_model_is_published_and_used(network, work_dirs, tmp_path):
-    """Plain names, predictions within rounding of the network that was trained, and a config that has LoRA or not."""
+def test_lora_is_merged_into_the_published_and_loaded_weights(network, work_dirs, tmp_path):
+    """Keys are those without LoRA, predictions equal the trained network's, and configs with and without LoRA work."""
     (config,) = work_dirs['classification'].glob('*.py')
     cfg = Config.fromfile(config)
     arch = GCVIT if network == 'GCViT' else LSA_ARCH
@@ -67,11 +67,11 @@ def test_of_a_run_with_lora_a_plain_model_is_published_and_used(network, work_di
     cfg.dump(tmp_path / 'plain.py')
     for plain in (found, load(folder, device='cpu'), load(tmp_path / 'plain.py', folder / 'epoch_1.pth', device='cpu')):
         assert not any('lora' in name for name in plain.network.state_dict())
-        # Scores are below 1, of logits that are some ten rounded sums.
+        # Scores are below 1. The tolerance covers rounding in about ten layers.
         assert np.allclose(plain(image).scores, expected.pred_score, atol=1e-5)
 
 
-def test_a_place_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
+def test_invalid_target_is_rejected_before_reading_the_model(tmp_path):
     (tmp_path / 'is.safetensors').write_bytes(b'of somebody')
     for target, sentence in (
         (tmp_path / 'model.pth', r'expected a name that ends in \.safetensors'),
@@ -84,7 +84,7 @@ def test_a_place_that_cannot_be_is_refused_before_anything_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(('command', 'options'), [('publish', []), ('convert', ['--to', 'original'])])
-def test_a_file_that_could_not_be_written_leaves_no_half(command, options, work_dirs, tmp_path, monkeypatch):
+def test_failed_write_leaves_no_partial_file(command, options, work_dirs, tmp_path, monkeypatch):
     def fill(*_):
         raise RuntimeError('unexpected pos 64 vs 0\nand lines of C++')
 

@@ -1,4 +1,4 @@
-"""Commands show help and reject mistakes without importing torch and OpenMMLab packages."""
+"""Commands show help and report user errors without importing torch or OpenMMLab packages."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from mmgcvit.commands.main import COMMANDS
 from ..programs import ROOT, run
 
 HEAVY = ('torch', 'mmengine', 'mmcv', 'mmdet')
-# Runs each call in a process forked from one that has imported nothing; gives code, output and what was imported.
+# Run each call in a forked process; print the exit code, the output and the heavy packages that were imported.
 PROGRAM = """
 import contextlib, io, json, os, sys
 from mmgcvit.commands import main
@@ -55,7 +55,7 @@ MISTAKES = {
     ('web', 'nowhere'): 'there is no config nowhere',
     ('web', DEMO, '--port', '-1'): '--port -1: expected an int',
     ('convert', 'missing.pth', 'out.pth'): 'there is no checkpoint missing.pth',
-    ('benchmark', 'gcvit:tiny', '--sizes', '0'): 'expected a side or HEIGHTxWIDTH',
+    ('benchmark', 'gcvit:tiny', '--sizes', '0'): 'expected SIDE or HEIGHTxWIDTH',
     ('digits', 'nowhere', '--size', '1'): 'expected at least one image each',
     **{(name, NO_CONFIG): 'did you mean configs/mask_rcnn_gcvit_t.py?' for name in ('train', 'check-data', 'dry-run')},
     ('flops', NO_CONFIG, '--shape', '64', '64'): 'there is no config',
@@ -69,7 +69,7 @@ def answers(calls):
 
 
 @pytest.mark.slow
-def test_help_of_every_command_comes_without_torch_and_openmmlab():
+def test_help_of_every_command_imports_neither_torch_nor_openmmlab():
     calls = [[], ['--help'], ['--version'], *([name, '--help'] for name in COMMANDS)]
     wrong = {
         ' '.join(call): answer for call, answer in zip(calls, answers(calls), strict=True) if answer[0] or answer[2]
@@ -78,7 +78,7 @@ def test_help_of_every_command_comes_without_torch_and_openmmlab():
 
 
 @pytest.mark.slow
-def test_a_mistake_is_named_without_torch_and_openmmlab():
+def test_user_errors_are_reported_without_importing_torch_or_openmmlab():
     found = zip(MISTAKES.items(), answers(list(MISTAKES)), strict=True)
     wrong = {
         ' '.join(call): (code, said[-300:], heavy)

@@ -1,4 +1,4 @@
-"""The terminal has what a person wants to see, and a run's log file everything else."""
+"""The terminal hides startup messages and needless warnings; the log file of a run has them."""
 
 import io
 import sys
@@ -20,7 +20,7 @@ DUMPED = (
 
 
 def say_all(log):
-    """What hosts say, once with a logger as runners have it; gives what came of it."""
+    """Print, log and warn as the OpenMMLab packages do, with a logger like a Runner's."""
     logger = MMLogger(f'of {log}', log_file=str(log))
     for message in DUMPED:
         logger.info(message)
@@ -35,7 +35,7 @@ def say_all(log):
     logger.handlers[1].close()
 
 
-def test_dumps_needless_warnings_and_deprecations_are_left_out_and_nothing_else_is(tmp_path, monkeypatch):
+def test_startup_messages_and_needless_warnings_are_hidden_and_others_are_kept(tmp_path, monkeypatch):
     for verbose in ('0', '1'):
         monkeypatch.setenv('MMGCVIT_VERBOSE', verbose)
         monkeypatch.setattr(sys, 'stdout', stream := io.StringIO())
@@ -56,4 +56,4 @@ def test_dumps_needless_warnings_and_deprecations_are_left_out_and_nothing_else_
             assert rest == ['between', '']
             assert [str(warning.message) for warning in warned] == ['wrong']
         logged = (tmp_path / verbose).read_text()
-        assert all(words in logged for words in noise[:-1]), 'the file has them'
+        assert all(words in logged for words in noise[:-1]), 'the log file has them'

@@ -1,4 +1,4 @@
-"""Configs and their models, for tests."""
+"""Read configs and build their models for tests."""
 
 from copy import deepcopy
 from functools import cache
@@ -26,59 +26,54 @@ read_once = cache(Config.fromfile)
 
 
 def read(name):
-    """A config by its name under configs/; reading takes a third of a second, so that each is read once."""
+    """Read a config by its name under configs/. It is parsed once, since that takes a third of a second."""
     return deepcopy(read_once(ROOT / 'configs' / f'{name}.py'))
 
 
-def head_of(name):
-    """The docstring of a config."""
+def read_docstring(name):
+    """Return the docstring of a config."""
     return (ROOT / 'configs' / f'{name}.py').read_text().split('"""')[1]
 
 
-class RatesAreNumbers(TorchFunctionMode):
-    """Let backbones of OpenMMLab packages read their drop path rates off a tensor: the meta device has no numbers."""
+class LinspaceOnCPU(TorchFunctionMode):
+    """Keep linspace on the CPU: OpenMMLab backbones read drop path rates from it, and meta tensors have no values."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         device = {'device': 'cpu'} if func is torch.linspace else {}
         return func(*args, **{**(kwargs or {}), **device})
 
 
-def on_meta(cfg):
-    """Build a config's model without memory or computation."""
+def build_on_meta(cfg):
+    """Build the model of a config on the meta device."""
     import_modules_from_strings(**cfg.custom_imports)
     init_default_scope(cfg.default_scope)
-    with torch.device('meta'), RatesAreNumbers():
+    with torch.device('meta'), LinspaceOnCPU():
         return MODELS.build(cfg.model)
 
 
 @cache
-def model_of(name):
-    """The model of a config by its name, for inference, built once: nothing of it changes on the meta device."""
-    return on_meta(read(name)).eval()
+def get_model(name):
+    """Return the model of a config in eval mode on the meta device, built once."""
+    return build_on_meta(read(name)).eval()
 
 
-def parameters_of(model):
-    """The number of parameters."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def wrong_groups(cfg, model):
-    """What is wrong with the optimizer's groups; those of another package's recipe are compared in test_recipes.py."""
+def find_wrong_groups(cfg, model):
+    """Yield the faults of the optimizer's parameter groups; test_recipes.py compares other packages' recipes."""
     if 'norm_decay_mult' not in cfg.optim_wrapper.paramwise_cfg:
         return
     init_default_scope(cfg.default_scope)
     groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
-    # With and without decay, and twice that where the backbone has another rate.
+    # With and without weight decay, each with one lr for the backbone and one for the rest.
     if len(groups) > 4:
         yield f'{len(groups)} groups'
     names = {weight: name for name, weight in model.named_parameters() if weight.requires_grad}
     decays = {names[weight]: group['weight_decay'] for group in groups for weight in group['params']}
-    if {name for name in names.values() if not decays[name]} != without_decay(cfg, model):
-        yield 'weight decay: norms and position tables have none; in classification vectors, and nothing else'
+    if {name for name in names.values() if not decays[name]} != find_names_without_decay(cfg, model):
+        yield 'weight decay must be 0 for norms and position bias tables (classification: all vectors) only'
 
 
-def without_decay(cfg, model):
-    """The names of the parameters that the recipes leave without weight decay."""
+def find_names_without_decay(cfg, model):
+    """Return the names of the parameters without weight decay in the recipes."""
     names = [name for name, _ in model.named_parameters()]
     if cfg.default_scope == 'mmpretrain':
         exempt = tuple(cfg.optim_wrapper.paramwise_cfg.get('custom_keys', ()))  # the demo's

@@ -1,4 +1,4 @@
-"""Small data sets as docs/custom_dataset.md describes them, one for each task, and templates edited for them."""
+"""Write small datasets as docs/custom_dataset.md describes them, and edit the templates for them."""
 
 import json
 import re
@@ -13,14 +13,14 @@ from ..conftest import ROOT
 CLASSES = ('disc', 'square')
 WIDTH, HEIGHT = 96, 72
 NUM_TRAIN, NUM_VAL = 4, 2
-# Left, top, right, bottom of each class's object.
+# (left, top, right, bottom) of the object of each class.
 BOXES = ((8, 10, 40, 42), (50, 20, 86, 60))
 OUTLINES = [[left, top, right, top, right, bottom, left, bottom] for left, top, right, bottom in BOXES]
 SPLITS = {'train': range(NUM_TRAIN), 'val': range(NUM_TRAIN, NUM_TRAIN + NUM_VAL)}
 
 
 def label_map():
-    """0 for nothing, 1 for the disc, 2 for the square, (height, width)."""
+    """Return a segmentation map (height, width): 0 background, 1 disc, 2 square."""
     labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     (left, top, right, bottom), square = BOXES
     cv2.circle(labels, ((left + right) // 2, (top + bottom) // 2), (right - left) // 2 - 1, 1, -1)
@@ -29,7 +29,7 @@ def label_map():
 
 
 def write(path, content):
-    """Write text or an image, and its folder."""
+    """Write text or an image and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content) if isinstance(content, str) else Image.fromarray(content).save(path)
 
@@ -41,7 +41,7 @@ def write_picture(path, number):
 
 
 def write_coco(root):
-    """COCO's format, with masks."""
+    """Write a COCO dataset with polygons."""
     categories = [{'id': 5 * i + 3, 'name': name} for i, name in enumerate(CLASSES)]
     for split, numbers in SPLITS.items():
         images, annotations = [], []
@@ -57,8 +57,8 @@ def write_coco(root):
         write(root / 'annotations' / f'{split}.json', json.dumps(content))
 
 
-def write_labelled(root):
-    """Images and labels per pixel; classes are the background and the two."""
+def write_label_maps(root):
+    """Write images and segmentation maps."""
     for split, numbers in SPLITS.items():
         for number in numbers:
             write_picture(root / 'images' / split / f'{number}.jpg', number)
@@ -66,14 +66,14 @@ def write_labelled(root):
 
 
 def write_folders(root):
-    """A folder for each class."""
+    """Write a classification dataset with a folder for each class."""
     for split, numbers in SPLITS.items():
         for number in numbers:
             write_picture(root / split / CLASSES[number % 2] / f'{number}.jpg', number)
 
 
 def write_yolo(root, outlines=False):
-    """YOLO's format without a validation split: boxes, or outlines of four corners."""
+    """Write a YOLO dataset without a validation split: boxes, or polygons with four corners."""
     for number in range(NUM_TRAIN + NUM_VAL):
         write_picture(root / 'images' / f'{number}.jpg', number)
         middles = [[(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]] for box in BOXES]
@@ -84,7 +84,7 @@ def write_yolo(root, outlines=False):
 
 
 def write_voc(root):
-    """Pascal VOC's format; the square is difficult in the last image."""
+    """Write a Pascal VOC dataset; the square of the last image is difficult."""
     for split, numbers in SPLITS.items():
         for number in numbers:
             write_picture(root / 'JPEGImages' / f'{number}.jpg', number)
@@ -99,18 +99,18 @@ def write_voc(root):
         write(root / 'ImageSets' / 'Main' / f'{split}.txt', ''.join(f'{number}\n' for number in numbers))
 
 
-# A template: what writes its data, and its classes.
+# template: (function that writes its dataset, classes)
 TEMPLATES = {
     'custom_coco': (write_coco, CLASSES),
     'custom_coco_boxonly': (write_coco, CLASSES),
     'custom_coco_small': (write_coco, CLASSES),
-    'custom_seg': (write_labelled, ('background', *CLASSES)),
+    'custom_seg': (write_label_maps, ('background', *CLASSES)),
     'custom_cls': (write_folders, ('square', 'disc')),
 }
 
 
 def read_template(name, **lines):
-    """The config that a template is with some of its lines changed, as a user changes them."""
+    """Read a template with some of its variables changed, as a user would edit them."""
     text = (ROOT / 'configs' / f'{name}.py').read_text()
     for variable, value in lines.items():
         text, count = re.subn(rf'^{variable} = .*$', lambda _, line=f'{variable} = {value!r}': line, text, flags=re.M)
@@ -119,7 +119,7 @@ def read_template(name, **lines):
 
 
 def own(name, folder):
-    """A template's config, pointed at data of its kind."""
+    """Write the dataset of a template and return the template's config for it."""
     write_data, classes = TEMPLATES[name]
     write_data(folder)
     return read_template(name, data_root=str(folder), classes=classes)

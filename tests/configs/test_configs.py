@@ -1,4 +1,4 @@
-"""Every config builds, what follows the backbone fits it, and its numbers are the model zoo's."""
+"""Build every config and compare its channels, parameters and multiply-adds with the model zoo."""
 
 import re
 from itertools import product
@@ -7,20 +7,20 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 
-from mmgcvit.experiments.complexity import count_macs, count_parts
+from mmgcvit.experiments.complexity import count_macs, count_parameters, count_parts
 
 from ..conftest import ROOT
 from ..tools.commands import call
-from .models import ENTRIES, head_of, model_of, on_meta, parameters_of, read, wrong_groups
+from .models import ENTRIES, build_on_meta, find_wrong_groups, get_model, read, read_docstring
 
 FOLDERS = ('ablations', 'baselines', 'demo', 'other_heads')
 PATHS = [path for folder in ('', *FOLDERS) for path in (ROOT / 'configs' / folder).glob('*.py')]
 EVERY = sorted(str(path.relative_to(ROOT / 'configs').with_suffix('')) for path in PATHS)
-# The ablations and baselines stand in docs/ablations.md, the others in the readme.
+# docs/ablations.md lists ablations and baselines; the README of configs lists the others.
 CONFIGS = [name for name in EVERY if not name.startswith(('ablations/', 'baselines/'))]
 EXPERIMENTS = [name for name in EVERY if not name.startswith(('demo/', 'custom'))]
 README = (ROOT / 'configs' / 'README.md').read_text()
-# Parameters in millions of T, S and B with windows of 24.
+# Millions of parameters of T, S and B with window size 24.
 PARAMETERS = {
     'mask_rcnn_gcvit': [48.29, 71.25, 110.56],
     'cascade_gcvit': [86.13, 109.08, 148.40],
@@ -30,19 +30,19 @@ DINO = [name for name in ENTRIES if name.startswith('dino')]
 MASK2FORMER = [name for name in ENTRIES if 'mask2former' in name]
 
 
-def head_by_masks(model):
-    """Mask2Former's head in mmdet's model or in mmseg's; None of other models."""
+def check_head_parameters(model):
+    """Return the Mask2Former head of an mmdet or mmseg model, or None."""
     heads = (getattr(model, name, None) for name in ('panoptic_head', 'decode_head'))
     return next((head for head in heads if hasattr(head, 'pixel_decoder')), None)
 
 
-def wrong_with(cfg, model, metadata):
-    """What is wrong with a config and its model on the meta device; with a metafile's numbers, if it has one."""
-    yield from wrong_groups(cfg, model)
+def find_faults_in_config(cfg, model, metadata):
+    """Yield the faults of a config and its model on the meta device, compared with its metafile entry if any."""
+    yield from find_wrong_groups(cfg, model)
     maps = model.backbone(torch.empty(1, 3, 64, 64, device='meta'))
     if model.with_neck:
         maps = model.neck(maps)
-    if masks := head_by_masks(model):
+    if masks := check_head_parameters(model):
         decoder = masks.pixel_decoder
         for conv, found in zip((*decoder.lateral_convs, *decoder.input_convs[::-1]), maps, strict=True):
             conv(found)
@@ -53,10 +53,10 @@ def wrong_with(cfg, model, metadata):
         classes = cfg.model.get('head', cfg.model.get('decode_head')).num_classes
         if any(head(maps).shape[1] != classes for head in heads):
             yield 'its heads do not give a score a class'
-    if metadata and parameters_of(model) != metadata['Parameters']:
-        yield f'{parameters_of(model)} parameters, {metadata["Parameters"]} in the metafile'
-    # DINO and Mask2Former compute for real, below.
-    if metadata and not hasattr(model, 'forward_transformer') and head_by_masks(model) is None:
+    if metadata and count_parameters(model) != metadata['Parameters']:
+        yield f'{count_parameters(model)} parameters, {metadata["Parameters"]} in the metafile'
+    # DINO and Mask2Former need real tensors; they are tested below.
+    if metadata and not hasattr(model, 'forward_transformer') and check_head_parameters(model) is None:
         parts = count_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
         macs = sum(part.macs for part in parts)
         if parts[0].name != 'backbone' or macs != pytest.approx(metadata['FLOPs'], rel=1e-3):
@@ -66,12 +66,12 @@ def wrong_with(cfg, model, metadata):
 @pytest.mark.slow
 @pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmpretrain'])
 @torch.no_grad()
-def test_models_build_fit_together_and_have_the_numbers_of_the_metafiles(scope):
+def test_models_build_and_match_the_metafiles(scope):
     wrong = {}
     for name in EVERY:
         cfg = read(name)
         if cfg.default_scope == scope:
-            wrong[name] = [*wrong_with(cfg, model_of(name), ENTRIES.get(name, {}).get('Metadata'))]
+            wrong[name] = [*find_faults_in_config(cfg, get_model(name), ENTRIES.get(name, {}).get('Metadata'))]
     assert len(wrong) > 8
     assert {name: found for name, found in wrong.items() if found} == {}
 
@@ -81,14 +81,14 @@ def test_parameters_with_windows_of_24():
     for head, size in product(PARAMETERS, 'tsb'):
         cfg = read(f'{head}_{size}')
         cfg.model.backbone.window_size = 24
-        counted[head].append(round(parameters_of(on_meta(cfg)) / 1e6, 2))
+        counted[head].append(round(count_parameters(build_on_meta(cfg)) / 1e6, 2))
     assert counted == PARAMETERS
 
 
 @pytest.mark.long
 @pytest.mark.parametrize('name', [DINO[0], *MASK2FORMER])
 def test_multiply_adds_of_transformer_decoders_are_counted(name):
-    """They run for real, which takes 1.5 GB: in another process."""
+    """They run on real tensors in a process of its own, since they take 1.5 GB."""
     metadata = ENTRIES[name]['Metadata']
     config, size = ENTRIES[name]['Config'], metadata['FLOPs Input Size'].split('x')
     output = call('', '-m', 'mmgcvit', 'flops', config, '--shape', *size)
@@ -97,25 +97,25 @@ def test_multiply_adds_of_transformer_decoders_are_counted(name):
 
 
 def test_dinos_differ_by_their_backbone_and_neck():
-    """What follows is the same and needs as many multiply-adds in all of them."""
+    """Encoder, decoder and head are equal in all DINO configs and need the same multiply-adds."""
 
     def following(name):
-        model = model_of(name)
+        model = get_model(name)
         image = torch.empty(1, 3, 800, 1280, device='meta')
         return ENTRIES[name]['Metadata']['FLOPs'] - count_macs(lambda: model.neck(model.backbone(image)))
 
     assert len({following(name) for name in DINO}) == 1
 
 
-def test_the_backbone_of_dino_learns_at_a_tenth_of_the_rate():
-    model = model_of('dino_gcvit_t_12e')
+def test_the_backbone_of_dino_has_a_tenth_of_the_lr():
+    model = get_model('dino_gcvit_t_12e')
     groups = build_optim_wrapper(model, read('dino_gcvit_t_12e').optim_wrapper).optimizer.param_groups
     backbone = {*model.backbone.parameters()}
     for group in groups:
         assert {group['lr']} == {1e-5 if weight in backbone else 1e-4 for weight in group['params']}
 
 
-def test_every_config_resumes_exactly_and_reads_checkpoints_as_data():
+def test_every_config_resumes_exactly_and_loads_checkpoints_safely():
     for name in EVERY:
         cfg = read(name)
         assert cfg.default_hooks.exact_resume.type == 'mmgcvit.ExactResumeHook', name
@@ -123,8 +123,8 @@ def test_every_config_resumes_exactly_and_reads_checkpoints_as_data():
         assert 'by_epoch' not in cfg.train_cfg, name
         assert 'safe_load' in cfg.default_hooks, name
         assert cfg.default_hooks.tf32 == {'type': 'mmgcvit.TF32Hook', 'enabled': True}, name
-        # What all experiments share is left to the readme; demos and templates say themselves how to run them.
-        assert ('Run:' in head_of(name)) == (name not in EXPERIMENTS), name
+        # The README says how to run experiments; demos and templates say it themselves.
+        assert ('Run:' in read_docstring(name)) == (name not in EXPERIMENTS), name
     assert 'None of these trainings has been run in full' in README
     assert 'not for commercial use' in README
 

@@ -1,4 +1,4 @@
-"""The model zoo: one entry for each config, and the page and picture made of them up to date."""
+"""The model zoo has one entry for each config, and its page and figure are up to date."""
 
 import re
 
@@ -7,12 +7,12 @@ import pytest
 
 from ..conftest import ROOT
 from ..docs import model_zoo
-from .models import ENTRIES, head_of
+from .models import ENTRIES, read_docstring
 from .own_data import TEMPLATES
 
-# What a head calls a metric.
+# Metric names in the docstrings of configs.
 IN_HEADS = {'box AP': 'box AP', 'mask AP': 'mask AP', 'mIoU': 'mIoU', 'Top 1 Accuracy': 'top-1'}
-# Published multiply-adds in billions, at the size of image that the metafiles have.
+# Published multiply-adds (G) at the image size of the metafiles.
 PUBLISHED = {
     'mask_rcnn_gcvit_t': 291,
     'cascade_gcvit_t': 770,
@@ -23,7 +23,7 @@ PUBLISHED = {
 }
 
 
-def test_the_index_is_what_mim_reads_and_every_config_has_an_entry_and_every_entry_a_config():
+def test_mim_reads_the_index_and_configs_and_entries_match():
     index = modelindex.load(str(ROOT / 'model-index.yml'))
     index.build_models_with_collections()
     assert sorted(model.name for model in index.models) == sorted(entry['Name'] for entry in ENTRIES.values())
@@ -38,12 +38,12 @@ def test_a_head_has_the_scores_of_the_metafile():
     for name, entry in ENTRIES.items():
         metrics = {key: value for result in entry['Results'] for key, value in result['Metrics'].items()}
         expected = {IN_HEADS[key]: value for key, value in metrics.items() if key in IN_HEADS}
-        found = re.findall(rf'\b({"|".join(IN_HEADS.values())}) (\d+\.\d+)', head_of(name))
+        found = re.findall(rf'\b({"|".join(IN_HEADS.values())}) (\d+\.\d+)', read_docstring(name))
         assert {key: float(value) for key, value in found} == expected, name
 
 
-def test_weights_are_named_by_what_they_are_converted_from_and_the_two_releases_are_told_apart():
-    """mim downloads ``Weights`` to be used with the config as they are; mmpretrain names the authors' files so."""
+def test_weights_are_named_after_their_source_release():
+    """mim downloads ``Weights`` for direct use with the config; converted files are named as in mmpretrain."""
     released = (ROOT / 'docs' / 'checkpoints.md').read_text()
     for entry in ENTRIES.values():
         assert 'Weights' not in entry
@@ -54,11 +54,11 @@ def test_weights_are_named_by_what_they_are_converted_from_and_the_two_releases_
             assert older['Top 1 Accuracy'] < entry['Results'][0]['Metrics']['Top 1 Accuracy']
 
 
-def test_multiply_adds_as_counted_are_the_published_to_one_percent():
+def test_counted_multiply_adds_equal_published_ones_within_one_percent():
     counted = {name: ENTRIES[name]['Metadata']['FLOPs'] / 1e9 for name in PUBLISHED}
     assert counted == pytest.approx(PUBLISHED, rel=0.01)
 
 
-def test_the_page_and_its_picture_say_what_the_files_say():
+def test_the_model_zoo_page_and_its_figure_match_the_metafiles():
     assert model_zoo.PAGE.read_text() == model_zoo.render(), 'python -m tests.docs.model_zoo'
     assert model_zoo.read_points() == model_zoo.list_points(), 'python -m tests.docs.model_zoo'

@@ -1,4 +1,4 @@
-"""The templates for own data: their first lines are all that has to be changed."""
+"""Custom dataset templates: a user changes their first lines only."""
 
 import re
 from itertools import product
@@ -7,20 +7,20 @@ import pytest
 from mmengine.config import Config
 
 from ..conftest import ROOT
-from ..docs.pages import texts_of
-from .models import on_meta, read
+from ..docs.pages import read_blocks
+from .models import build_on_meta, read
 from .own_data import TEMPLATES, read_template
 
 MIXING = [('custom_coco', {'copy_paste': True}), ('custom_coco_boxonly', {'mosaic': True})]
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def test_classes_and_weights_to_start_from_are_one_line_each():
+def test_classes_and_load_from_are_one_line_each():
     for name in TEMPLATES:
         cfg = read_template(name, classes=tuple('abcdefg'), pretrained='a.pth')
         assert set(re.findall(r"'num_classes': (\d+)", str(cfg.model.to_dict()))) == {'7'}, name
         assert cfg.model.backbone.init_cfg.checkpoint == 'a.pth'
-        # The file forgets the comma.
+        # The comma is missing from the tuple.
         cfg = read_template(name, classes='cat', pretrained=None)
         assert (cfg.num_classes, cfg.model.backbone.init_cfg) == (1, None), name
         if 'huggingface' in (text := (ROOT / 'configs' / f'{name}.py').read_text()):
@@ -28,41 +28,43 @@ def test_classes_and_weights_to_start_from_are_one_line_each():
     assert read_template('custom_cls', classes=('square', 'disc')).metainfo.classes == ('disc', 'square')
 
 
-def test_one_line_says_what_of_the_backbone_is_trained():
+def test_one_line_chooses_full_lora_or_head_only_training():
     for name in TEMPLATES:
         trained = {}
         for fine_tune in ('all', 'lora', 'head'):
-            backbone = on_meta(read_template(name, fine_tune=fine_tune)).backbone
+            backbone = build_on_meta(read_template(name, fine_tune=fine_tune)).backbone
             trained[fine_tune] = sum(weights.numel() for weights in backbone.parameters() if weights.requires_grad)
         assert 0 == trained['head'] < trained['lora'] < trained['all'] / 10, name
         with pytest.raises(AssertionError, match=r"fine_tune = 'lor': expected 'all', 'lora' or 'head'$"):
             read_template(name, fine_tune='lor')
 
 
-def pixels_in(value, key=''):
-    """All sizes in pixels in a nested config."""
+def find_image_sizes(value, key=''):
+    """Yield all image sizes (pixels) in a nested config."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from pixels_in(inner, name)
+            yield from find_image_sizes(inner, name)
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            yield from pixels_in(inner, key)
+            yield from find_image_sizes(inner, key)
     elif key in ('scale', 'scales', 'crop_size', 'size', 'img_scale') and isinstance(value, int):
         yield value
 
 
-def test_one_line_sizes_the_images_everywhere():
-    """Training, validation, test, test-time augmentation and what batches are padded to: twice the size in each."""
+def test_one_line_sets_the_image_size_everywhere():
+    """Doubling it doubles the size in training, validation, test, test-time augmentation and batch padding."""
     for name, mixing in [*((name, {}) for name in TEMPLATES), *MIXING]:
         small, large = (read_template(name, image_size=side, **mixing) for side in (840, 1680))
         places = [[cfg[loader].dataset for loader in LOADERS] for cfg in (small, large)]
         for settings, cfg in zip(places, (small, large), strict=True):
             settings += [cfg.get('tta_pipeline'), cfg.model.get('data_preprocessor')]
         for before, after in zip(*places, strict=True):
-            assert [2 * side for side in pixels_in(before)] == pytest.approx(list(pixels_in(after)), rel=0.01), name
-        assert all(list(pixels_in(place)) for place in places[0][:3]), name
+            assert [2 * side for side in find_image_sizes(before)] == pytest.approx(
+                list(find_image_sizes(after)), rel=0.01
+            ), name
+        assert all(list(find_image_sizes(place)) for place in places[0][:3]), name
     template, recipe = read('custom_coco'), read('mask_rcnn_gcvit_t')
-    assert sorted(pixels_in(template.train_pipeline)) == sorted(pixels_in(recipe.train_pipeline))
+    assert sorted(find_image_sizes(template.train_pipeline)) == sorted(find_image_sizes(recipe.train_pipeline))
     assert template.test_pipeline == recipe.test_pipeline
     assert template.param_scheduler[1].milestones == [8, 11]
 
@@ -71,7 +73,7 @@ def test_the_schedule_fits_a_run_of_any_length():
     for name, length in product(TEMPLATES, (1, 2, 3, 7, 100)):
         cfg = read_template(name, **{'max_iters' if name == 'custom_seg' else 'max_epochs': length})
         warm_up, falling = cfg.param_scheduler
-        # A warm-up of one step would be of no rate at all: the next step's is the first that rises.
+        # With a warm-up of one iteration the lr would stay at zero: the first rise comes in the next one.
         assert warm_up.end <= max(length, 2), name
         assert falling.end == length, name
         assert 1 <= cfg.train_cfg.val_interval <= length, name
@@ -79,9 +81,9 @@ def test_the_schedule_fits_a_run_of_any_length():
         assert all(1 <= step <= length for step in falling.get('milestones', [])), name
 
 
-def test_dino_takes_the_place_of_faster_rcnn_as_the_page_says():
-    """By two changes: what is inherited, and where the number of classes is."""
-    assert texts_of('docs/custom_dataset.md', 'python')[0] in (ROOT / 'configs' / 'custom_coco.py').read_text()
+def test_dino_replaces_faster_rcnn_as_the_page_says():
+    """Two changes suffice: the base config and the place of num_classes."""
+    assert read_blocks('docs/custom_dataset.md', 'python')[0] in (ROOT / 'configs' / 'custom_coco.py').read_text()
     text = (ROOT / 'configs' / 'custom_coco_boxonly.py').read_text()
     text = text.replace("'faster_rcnn_gcvit_t_boxonly.py'", "__import__('mmgcvit').config_path('dino_gcvit_t_12e.py')")
     text = re.sub(r'roi_head=dict\((bbox_head=.*?\)), .*\),', r'\1,', text)

@@ -1,4 +1,4 @@
-"""Recipes are what the papers, the released code and the installed OpenMMLab packages say."""
+"""Compare recipes with the papers, the released code and the installed OpenMMLab packages."""
 
 import re
 from copy import deepcopy
@@ -14,11 +14,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
 from mmengine.utils import import_modules_from_strings
 
-from .models import model_of, on_meta, read
+from .models import build_on_meta, get_model, read
 
 GPUS = 8
 STEPS = 20
-# name: (total batch, share of the short side that tests see, drop path, first, highest and last rate, warm-up, epochs)
+# name: (effective batch size, test crop ratio, drop path, first, peak and last lr, warm-up, epochs)
 GCVIT_RATES = (1e-6, 1e-3, 5e-6, 20, 310)
 CLASSIFIERS = {
     'gcvit_xxt_in1k': (4096, 1.0, 0.2, *GCVIT_RATES),
@@ -37,7 +37,7 @@ CLASSIFIERS = {
         for classes in (10, 100)
     },
 }
-# name: a config of mmdet or mmseg whose recipe it claims to have
+# name: the mmdet or mmseg config whose recipe it claims to follow
 CLAIMED = {
     'baselines/mask_rcnn_swin_t': 'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_amp-ms-crop-3x_coco',
     'baselines/mask_rcnn_convnext_t': 'mmdet::convnext/mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco',
@@ -53,12 +53,12 @@ CLAIMED = {
     'mask2former_swin-b-in1k-384x384-pre_8xb2-160k_ade20k-640x640',
     'other_heads/mask2former_gcvit_t_cityscapes': 'mmseg::mask2former/mask2former_swin-t_8xb2-90k_cityscapes-512x1024',
 }
-# What mends faults of mmdet and leaves healthy images as they are; sizes that follow from the backbone or the levels;
-# kinds of segments, which mmseg's Mask2Former does not have.
+# Fixes of mmdet that leave healthy images as they are; sizes that follow from the backbone or its levels; panoptic
+# classes, which mmseg's Mask2Former does not have.
 MENDING = ('mmgcvit.ApplyExifAsAnnotated', 'FilterAnnotations')
 FITTING = ('in_channels', 'num_levels', 'num_feature_levels', 'num_outs', 'pad_size_divisor')
 SEGMENTS = ('num_things_classes', 'num_stuff_classes')
-# Defaults that one of the two configs restates.
+# Defaults that only one of the two configs states.
 RESTATED = {
     **dict.fromkeys(('init_cfg', 'norm_cfg', 'dropout_layer', 'loss_panoptic')),
     **dict.fromkeys(('attn_drop', 'proj_drop', 'dropout'), 0.0),
@@ -66,12 +66,12 @@ RESTATED = {
 }
 
 
-def total_batch(cfg):
+def get_effective_batch_size(cfg):
     return GPUS * cfg.train_dataloader.batch_size * cfg.optim_wrapper.get('accumulative_counts', 1)
 
 
-def rates_of(cfg):
-    """The learning rate at every step of a training with 20 steps an epoch."""
+def compute_lrs(cfg):
+    """Return the lr at every iteration of a run with 20 iterations an epoch."""
     import_modules_from_strings(**cfg.custom_imports)
     optimizer = build_optim_wrapper(torch.nn.Linear(1, 1), dict(cfg.optim_wrapper, paramwise_cfg=None)).optimizer
     build = partial(PARAM_SCHEDULERS.build, default_args={'optimizer': optimizer, 'epoch_length': STEPS})
@@ -85,18 +85,18 @@ def rates_of(cfg):
 
 @pytest.mark.parametrize('name', CLASSIFIERS)
 def test_a_classifier_is_trained_as_its_paper_or_released_code_says(name):
-    """GC ViT cools down for ten epochs; CIFAR's images are tested whole."""
+    """GC ViT has ten cool-down epochs; CIFAR images are tested without a crop."""
     cfg = read(name)
     batch, crop, drop_path, first, highest, last, warm_up, epochs = CLASSIFIERS[name]
-    assert total_batch(cfg) == batch
-    # What mmengine compares with: accumulated steps are not in it.
+    assert get_effective_batch_size(cfg) == batch
+    # base_batch_size of mmengine does not include gradient accumulation.
     assert cfg.auto_scale_lr.base_batch_size == GPUS * cfg.train_dataloader.batch_size
-    drops = [module.drop_prob for module in model_of(name).modules() if isinstance(module, DropPath)]
+    drops = [module.drop_prob for module in get_model(name).modules() if isinstance(module, DropPath)]
     assert max(drops) == pytest.approx(drop_path)
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         sizes = [step.get('scale') or step.crop_size for step in loader.dataset.pipeline[1:-1]]
         assert sizes == ([round(224 / crop), 224] if crop else [])
-    rates = list(rates_of(cfg))
+    rates = list(compute_lrs(cfg))
     assert len(rates) == STEPS * epochs
     assert (rates[0], max(rates)) == pytest.approx((first, highest))
     assert rates.index(max(rates)) == pytest.approx(STEPS * warm_up, abs=1)
@@ -105,7 +105,7 @@ def test_a_classifier_is_trained_as_its_paper_or_released_code_says(name):
 
 
 def plain(value, without=()):
-    """Settings without what says nothing: names of packages, tuples for lists, defaults, and keys that are left out."""
+    """Normalise settings: drop package names, default values and ignored keys, and turn tuples into lists."""
     if isinstance(value, dict):
         kept = {key: inner for key, inner in value.items() if inner != RESTATED.get(key, Ellipsis)}
         return {key: plain(inner, without) for key, inner in kept.items() if key not in without}
@@ -114,8 +114,8 @@ def plain(value, without=()):
     return re.sub(r'^(mmgcvit|mmdet)\.', '', value) if isinstance(value, str) else value
 
 
-def rates_and_decays(model, optim_wrapper, rate_alone):
-    """Those of each weight; of those whose names match a pattern the rate alone."""
+def get_lrs_and_decays(model, optim_wrapper, rate_alone):
+    """Return (lr, weight decay) by parameter name; only the lr where the name matches a pattern."""
     names = {weight: name for name, weight in model.named_parameters()}
     settings = {
         key: optim_wrapper[key] for key in ('constructor', 'optimizer', 'paramwise_cfg') if key in optim_wrapper
@@ -128,19 +128,19 @@ def rates_and_decays(model, optim_wrapper, rate_alone):
     }
 
 
-def recipe_of(cfg, model, rate_alone):
-    """What a config of ours and another must have in common to be one recipe, on a model of ours."""
+def read_recipe(cfg, model, rate_alone):
+    """Return the settings that two configs of the same recipe must share, given a model of ours."""
     loaders = (cfg.train_dataloader, cfg.test_dataloader)
     images, *tests = ([step for step in loader.dataset.pipeline if step.type not in MENDING] for loader in loaders)
     heads = {**cfg.model, 'backbone': None, 'pretrained': None, 'data_preprocessor': None}
     return {
         'images': plain(images, ('backend_args',)),
-        # What is loaded beside the image is for scores alone; how it is rounded after resizing docs/recipes.md says.
+        # Loaded annotations only affect scores; docs/recipes.md says how they are rounded after resizing.
         'tests': plain(tests, ('backend_args', 'with_mask', 'to_float32')),
-        'total batch': total_batch(cfg),
+        'total batch': get_effective_batch_size(cfg),
         'length': [cfg.train_cfg.get(key) for key in ('max_epochs', 'max_iters')],
         'schedule': plain(cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]),
-        'weights': rates_and_decays(model, cfg.optim_wrapper, rate_alone),
+        'weights': get_lrs_and_decays(model, cfg.optim_wrapper, rate_alone),
         'clipping': (cfg.optim_wrapper.get('clip_grad') or {}).get('max_norm'),
         'mixed precision': cfg.optim_wrapper.type != 'OptimWrapper',
         'heads': plain(heads, (*FITTING, *SEGMENTS)),
@@ -148,24 +148,24 @@ def recipe_of(cfg, model, rate_alone):
 
 
 @pytest.mark.parametrize('name', CLAIMED)
-def test_a_recipe_that_is_claimed_is_what_the_installed_package_publishes(name):
-    """Backbones too, where they are the package's: with all sizes and drop path. It names those norms of Swin only."""
+def test_a_claimed_recipe_equals_the_installed_packages(name):
+    """Backbones of the package are compared too, with sizes and drop path. It exempts those norms of Swin only."""
     package, _, path = CLAIMED[name].partition('::')
     theirs = Config.fromfile(Path(import_module(package).__file__).parent / '.mim' / 'configs' / f'{path}.py')
     ours = read(name)
-    model = on_meta(deepcopy(ours))
-    # Our recipes never decay the heads' batch norms.
+    model = build_on_meta(deepcopy(ours))
+    # Our recipes never apply weight decay to the batch norms of heads.
     rate_alone = r'\.bn\.|^backbone\..*(norm|position)' if name.startswith('other_heads/') else r'\.bn\.'
-    assert recipe_of(ours, model, rate_alone) == recipe_of(theirs, model, rate_alone)
+    assert read_recipe(ours, model, rate_alone) == read_recipe(theirs, model, rate_alone)
     if name.startswith('baselines/'):
         backbone = {**theirs.model.backbone, 'init_cfg': None, 'out_indices': model.backbone.out_indices}
-        theirs = on_meta(Config({**ours._cfg_dict, 'model': backbone}))
+        theirs = build_on_meta(Config({**ours._cfg_dict, 'model': backbone}))
         model.backbone.init_cfg = theirs.init_cfg
         assert str(model.backbone) == str(theirs)
 
 
-def test_the_released_learning_rate_for_imagenet_is_two_options_and_keeps_both_ends():
+def test_two_options_set_the_released_lr_for_imagenet():
     cfg = read('gcvit_t_in1k')
     cfg.merge_from_dict({'optim_wrapper.optimizer.lr': 0.005, 'param_scheduler.0.start_factor': 2e-4})
-    rates = list(rates_of(cfg))
+    rates = list(compute_lrs(cfg))
     assert (rates[0], max(rates), rates[-1]) == pytest.approx((1e-6, 0.005, 5e-6), rel=1e-3)

@@ -23,7 +23,7 @@ CONFIGS = sorted(ROWS)
 SCORES = {'top-1': 'accuracy/top1', 'box mAP': 'coco/bbox_mAP', 'mask mAP': 'coco/segm_mAP', 'mIoU': 'mIoU'}
 
 
-def test_the_files_are_those_of_the_table_small_and_load_with_the_config_alone():
+def test_shipped_weights_match_the_table_and_load_with_their_config():
     assert sorted(path.stem for path in WEIGHTS.glob('*.safetensors')) == CONFIGS
     assert sum(path.stat().st_size for path in WEIGHTS.glob('*.safetensors')) < 20_000_000
     for name in CONFIGS:
@@ -44,7 +44,7 @@ def scenes(tmp_path_factory):
 
 @pytest.mark.long
 @pytest.mark.parametrize('name', CONFIGS)
-def test_they_score_what_the_table_says(name, scenes, tmp_path):
+def test_shipped_weights_reach_the_scores_of_the_table(name, scenes, tmp_path):
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'digits').symlink_to(scenes)
     weights = WEIGHTS / f'{name}.safetensors'

@@ -12,11 +12,11 @@ from mmgcvit.datasets.own_data import MINI, RECIPES, make_config
 from mmgcvit.engine.setup import check_data
 from mmgcvit.errors import UserError
 
-from ..configs.models import on_meta
-from ..configs.own_data import write_coco, write_folders, write_labelled, write_yolo
+from ..configs.models import build_on_meta
+from ..configs.own_data import write_coco, write_folders, write_label_maps, write_yolo
 from ..tools.commands import call
 
-DATA = {'boxes': write_yolo, 'masks': write_coco, 'labels': write_labelled, 'classes': write_folders}
+DATA = {'boxes': write_yolo, 'masks': write_coco, 'labels': write_label_maps, 'classes': write_folders}
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def make(tmp_path):
 def test_a_network_of_each_size_is_built_for_the_data(kind, size, make):
     made = make(kind, size=size)
     check_data(made.cfg, ['train_dataloader', 'val_dataloader'])
-    on_meta(made.cfg)
+    build_on_meta(made.cfg)
     heads = set(re.findall(r"'num_classes': (\d+)", str(made.cfg.model.to_dict())))
     assert heads == {'3' if kind == 'labels' else '2'}
     arch = made.cfg.model.backbone.arch
@@ -89,10 +89,10 @@ def test_options_that_cannot_be_are_rejected(kind, options, words, make, tmp_pat
     ('arguments', 'words'),
     [
         ([], 'expected either a CONFIG or --data FOLDER'),
-        (['a.py', '--epochs', 3], '--epochs: only with --data; for a CONFIG, edit the file or use --cfg-options'),
+        (['a.py', '--epochs', 3], '--epochs: allowed only with --data; for a CONFIG, edit it or use --cfg-options'),
         (['--data', '.', '--launcher', 'pytorch'], '--data trains in one process'),
         (['--data', '.', '--epochs', 0], '--epochs 0: expected at least 1'),
-        (['.'], '. is a folder: to train on it use --data .'),
+        (['.'], '. is a folder; to train on its data, use --data .'),
     ],
 )
 def test_arguments_that_do_not_fit_are_rejected(arguments, words):
@@ -101,7 +101,7 @@ def test_arguments_that_do_not_fit_are_rejected(arguments, words):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('write', [write_yolo, write_coco, write_labelled, write_folders])
+@pytest.mark.parametrize('write', [write_yolo, write_coco, write_label_maps, write_folders])
 def test_a_folder_becomes_a_model_in_one_line(write, tmp_path):
     """And for classes, the run is resumed by the same line and by the config, which trains again."""
     write(tmp_path / 'photos')

@@ -11,12 +11,12 @@ from mmgcvit.commands import main
 from ..conftest import ROOT
 
 PAGE = ROOT / 'docs' / 'commands.md'
-# A heading, and the block below it.
+# A heading and the code block below it.
 SECTION = re.compile(r'^(# Commands|## mmgcvit (\S+))$(.*?^```text\n).*?^```$', re.MULTILINE | re.DOTALL)
 
 
-def help_of(*command):
-    """In lines of 100 columns."""
+def read_help(*command):
+    """Return the help text of a command, wrapped at 100 columns."""
     printed = io.StringIO()
     with (
         mock.patch.object(sys, 'argv', ['mmgcvit', *command, '--help']),
@@ -28,10 +28,12 @@ def help_of(*command):
     return printed.getvalue().strip()
 
 
-def written_anew():
-    """The page as it should be; what stands between headings and blocks is kept."""
-    return SECTION.sub(lambda found: f'{found[1]}{found[3]}{help_of(*filter(None, [found[2]]))}\n```', PAGE.read_text())
+def render_page():
+    """Return the page with current help texts; other text is kept."""
+    return SECTION.sub(
+        lambda found: f'{found[1]}{found[3]}{read_help(*filter(None, [found[2]]))}\n```', PAGE.read_text()
+    )
 
 
 if __name__ == '__main__':
-    PAGE.write_text(written_anew())
+    PAGE.write_text(render_page())

@@ -1,4 +1,4 @@
-"""``python -m tests.docs.model_zoo`` writes docs/model_zoo.md and its picture from the metafiles.
+"""``python -m tests.docs.model_zoo`` writes docs/model_zoo.md and its figure from the metafiles.
 
 The numbers live only in the files that model-index.yml names, and those of other networks in other_networks.yml.
 """
@@ -44,24 +44,24 @@ Swin's classifiers are the weights in its repository; in papers they have 81.3 (
 HIGHEST = """The highest published figures of like size in the same recipes, as known in November 2026: box AP and mask
 AP, or box AP, or mIoU. None has been measured here.
 """
-# Charts of the picture: the collection of our models, their metric and image size, and the task in other_networks.yml.
+# Charts of the figure: the collection of our models, their metric and image size, and the task in other_networks.yml.
 CHARTS = [
     ('GC ViT, ImageNet-1K', 'Top 1 Accuracy', '224x224', 'Image Classification'),
     ('Cascade Mask R-CNN, COCO', 'box AP', '800x1280', 'Cascade Mask R-CNN, COCO'),
     ('Mask R-CNN, COCO', 'box AP', '800x1280', 'Mask R-CNN, COCO'),
 ]
-# The text chunk in which the picture holds what it shows.
+# The PNG text chunk that stores the plotted points.
 KEY = 'Points'
 
 
 def render():
-    """The whole page."""
+    """Render the whole page."""
     sections = [section for content in CONTENTS for section in render_metafile(content)]
     return '\n'.join([HEAD, *sections, BESIDE_OTHERS, HIGHEST, highest_table()])
 
 
 def render_metafile(content):
-    """A section for each collection of models."""
+    """Render the section of one metafile, a table for each collection."""
     for collection in content['Collections']:
         models = [model for model in content['Models'] if model['In Collection'] == collection['Name']]
         yield f'## {collection["Name"]}\n'
@@ -71,7 +71,7 @@ def render_metafile(content):
 
 
 def models_table(models):
-    """The models of one collection, with a column for each score."""
+    """Render the table of one collection, with a column for each score."""
     metrics = list(dict.fromkeys(metric for model in models for metric in scores_of(model)))
     rows = []
     for model in models:
@@ -84,7 +84,7 @@ def models_table(models):
 
 
 def highest_table():
-    """The highest figures of other networks beside those of GC ViT of the same size; empty where its paper has none."""
+    """Render the best other network beside GC ViT of the same size; empty if its paper has no scores."""
     rows = []
     for entry in OTHER_NETWORKS['Highest']:
         scores = scores_of(ENTRIES[entry['Ours']])
@@ -95,12 +95,12 @@ def highest_table():
 
 
 def scores_of(model):
-    """The scores of a model by metric, of all its tasks."""
+    """Return the scores of a model by metric, over all its tasks."""
     return {name: value for result in model['Results'] for name, value in result['Metrics'].items()}
 
 
-def points_of(collection, metric, size, task):
-    """The families of a chart, ours first: size, parameters (M), multiply-adds (G) and score of each network."""
+def find_points(collection, metric, size, task):
+    """Return the families of a chart, ours first: (size, parameters in M, multiply-adds in G, score) by network."""
     families = {'GC ViT': []}
     for model in ENTRIES.values():
         metadata, scores = model['Metadata'], scores_of(model)
@@ -116,11 +116,11 @@ def points_of(collection, metric, size, task):
 
 
 def draw():
-    """A figure with a row for each chart: scores over parameters on the left, over multiply-adds on the right."""
+    """Draw one row for each chart: scores over parameters on the left, over multiply-adds on the right."""
     figure = Figure(figsize=(12.5, 5.4 * len(CHARTS)), layout='constrained')
     for chart, row in zip(CHARTS, figure.subplots(len(CHARTS), 2, sharey='row'), strict=True):
         for cost, (axes, label) in enumerate(zip(row, ('parameters, M', 'multiply-adds, G'), strict=True), start=1):
-            for family, points in points_of(*chart).items():
+            for family, points in find_points(*chart).items():
                 width = 3 if family == 'GC ViT' else 1
                 costs, scores = ([point[i] for point in points] for i in (cost, 3))
                 sizes = '-'.join(dict.fromkeys([points[0][0], points[-1][0]]))
@@ -137,12 +137,12 @@ def draw():
 
 
 def list_points():
-    """What the picture should show, as text."""
-    return json.dumps([points_of(*chart) for chart in CHARTS])
+    """Return the points that the figure should show, as text."""
+    return json.dumps([find_points(*chart) for chart in CHARTS])
 
 
 def read_points():
-    """What the picture shows, as text."""
+    """Return the points stored in the PNG file, as text."""
     with Image.open(PICTURE) as image:
         return image.text.get(KEY)
 

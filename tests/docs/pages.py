@@ -1,4 +1,4 @@
-"""What the pages contain: headings, links, tables, blocks of code; and a way to run a command line of theirs."""
+"""Parse the pages (headings, links, tables, code blocks) and run their commands."""
 
 import re
 import shlex
@@ -22,7 +22,7 @@ SHELLS = ('bash', 'console', 'shell', 'sh')
 
 
 class Block(NamedTuple):
-    """A fenced block of a page; ``line`` is that of its first line of text."""
+    """A fenced code block; ``line`` is the line number of its first line."""
 
     page: str
     line: int
@@ -33,19 +33,19 @@ class Block(NamedTuple):
         return f'{self.page}:{self.line}'
 
 
-def blocks_of(page, *languages):
-    """The blocks of a page, all or those in some languages."""
+def find_blocks(page, *languages):
+    """Yield the code blocks of a page, all or those in some languages."""
     for token in PARSER.parse((ROOT / page).read_text()):
         if token.type == 'fence' and (not languages or token.info.strip() in languages):
             yield Block(page, token.map[0] + 2, token.info.strip(), token.content)
 
 
-def texts_of(page, language):
-    return [block.text for block in blocks_of(page, language)]
+def read_blocks(page, language):
+    return [block.text for block in find_blocks(page, language)]
 
 
-def commands_of(block):
-    """The command lines of a shell block, one for each command."""
+def split_commands(block):
+    """Split a shell block into single commands."""
     return [
         command
         for line in block.text.replace('\\\n', ' ').splitlines()
@@ -65,8 +65,8 @@ def run_command(folder, command):
     return output_of(ended, fails=False)
 
 
-def links_of(page):
-    """The line and the target of each link and picture."""
+def find_links(page):
+    """Yield the line number and target of each link and image."""
     for token in PARSER.parse((ROOT / page).read_text()):
         for child in token.children or ():
             target = child.attrGet('href') or child.attrGet('src')
@@ -74,8 +74,8 @@ def links_of(page):
                 yield token.map[0] + 1, target
 
 
-def anchors_of(page):
-    """The headings' anchors, as platforms for repositories and MyST make them."""
+def find_anchors(page):
+    """Yield the anchors of the headings, as GitHub and MyST make them."""
     seen = Counter()
     for opening, inline in pairwise(PARSER.parse((ROOT / page).read_text())):
         if opening.type == 'heading_open':
@@ -85,8 +85,8 @@ def anchors_of(page):
             seen[slug] += 1
 
 
-def tables_of(page):
-    """Each table as a list of rows, each a list of its cells' Markdown; the first row is the head."""
+def find_tables(page):
+    """Yield each table as a list of rows of Markdown cells; the first row is the header."""
     for token in PARSER.parse((ROOT / page).read_text()):
         if token.type == 'table_open':
             rows = []

@@ -1,4 +1,4 @@
-"""Blocks of the pages: Python runs, commands are parsed by the commands' own parsers, and six of them run."""
+"""Run the Python blocks of all pages, parse their commands with the real parsers, and run six of them."""
 
 import ast
 import re
@@ -17,37 +17,37 @@ from mmgcvit import GCViT, registry
 from mmgcvit.checkpoints import Weights
 from mmgcvit.checkpoints.writing import make_state_dict
 from mmgcvit.commands.main import COMMANDS
-from mmgcvit.commands.options import parse
+from mmgcvit.commands.options import parse_args
 from mmgcvit.config import enter_scope
 from mmgcvit.models.gcvit.key_mappings import KEY_MAPPINGS
 
 from ..conftest import ROOT
 from ..inference.conftest import make_work_dir
 from ..visualization.conftest import iteration, validation, write_session
-from .pages import PAGES, SHELLS, blocks_of, commands_of, run_command
+from .pages import PAGES, SHELLS, find_blocks, run_command, split_commands
 
-# Programs of commands that are not this project's.
+# Programs of other projects.
 OTHER_PROGRAMS = (
     r'(\.venv/bin/)?(bash|cat|cd|cp|curl|docker|export|git|kill|ls|mim|mkdir|mv|nvidia-smi|pip|python3|sbatch|source|srun|'
     'tar|tensorboard|torchrun|trtexec|unzip|uv|wget|zip)'
 )
-# What stands for a name of the reader's.
+# Placeholders that the reader replaces.
 PLACEHOLDERS = {
     r'configs/(NAME|my_\w+)\.py|\bCONFIG\b': 'configs/custom_coco.py',
     r'\bCHECKPOINT\b': 'checkpoint.pth',
     r'\bNUMBER_OF_GPUS\b': '8',
 }
-# Settings that mmengine reads where a config has them, and that no config of ours has.
+# Settings that mmengine reads if present and that none of our configs has.
 MMENGINE_SETTINGS = ('compile', 'env_cfg.dist_cfg.timeout')
 
 
-SHELL = [block for page in PAGES for block in blocks_of(page, *SHELLS) if not block.text.startswith('#!')]
+SHELL = [block for page in PAGES for block in find_blocks(page, *SHELLS) if not block.text.startswith('#!')]
 
 
 @pytest.mark.parametrize('block', SHELL, ids=str)
-def test_commands_are_understood(block, monkeypatch):
-    """Options are the command's, configs exist and have the settings that are changed, files exist."""
-    for command in commands_of(block):
+def test_commands_parse(block, monkeypatch):
+    """The options exist, and so do the files, configs and settings that they name."""
+    for command in split_commands(block):
         for name, value in PLACEHOLDERS.items():
             command = re.sub(name, value, command)
         words = shlex.split(re.sub(r'^([A-Z_]+=\S* *)*', '', command), comments=True)
@@ -61,7 +61,7 @@ def test_commands_are_understood(block, monkeypatch):
         elif program == '--cfg-options':
             check_options('train', ['configs/mask_rcnn_gcvit_t.py', program, *arguments], monkeypatch)
         elif re.fullmatch(r'tools/(dist|slurm)_(train|test)\.sh', program):
-            # Behind the positional arguments, such as the number of GPUs, there are the options of the Python script.
+            # After the positional arguments, such as the number of GPUs, come the options of the Python script.
             (config,) = [word for word in arguments if word.startswith('configs/')]
             first = next((i for i, word in enumerate(arguments) if word.startswith('--')), len(arguments))
             checkpoint = ['checkpoint.pth'] * ('test' in program)
@@ -78,8 +78,8 @@ def check_options(command, arguments, monkeypatch):
     if '--help' in arguments:
         return
     monkeypatch.setattr(sys, 'argv', [command, *arguments])
-    args = parse(import_module(f'mmgcvit.commands.{command}'))
-    # A work dir instead of a config has the reader's settings.
+    args = parse_args(import_module(f'mmgcvit.commands.{command}'))
+    # A work dir instead of a config: its settings are unknown here.
     config = ROOT / getattr(args, 'config', '') if str(getattr(args, 'config', '')).endswith('.py') else None
     for key in getattr(args, 'cfg_options', None) or {} if config else ():
         value = Config.fromfile(config)
@@ -89,7 +89,7 @@ def check_options(command, arguments, monkeypatch):
 
 
 def add_run(clone):
-    """Put the work dir of a training there, with a checkpoint and a log."""
+    """Create the work dir of a training run, with a checkpoint and a log."""
     folder = clone / 'work_dirs' / 'my_detector'
     make_work_dir(folder, 'detection')
     entries = [iteration(10, loss_mask=0.5), iteration(20, loss_mask=0.4)]
@@ -97,7 +97,7 @@ def add_run(clone):
 
 
 def add_released_weights(clone):
-    """Write random weights under the names of the authors' file."""
+    """Save random weights under the file name of the authors' release."""
     (mapping,) = (mapping for mapping in KEY_MAPPINGS if mapping.key == 'original')
     tensors = GCViT('xxtiny', out_indices=(3,)).state_dict()
     tensors |= {'head.fc.weight': torch.zeros(10, 512), 'head.fc.bias': torch.zeros(10)}
@@ -105,7 +105,7 @@ def add_released_weights(clone):
     torch.save({'state_dict': state_dict}, clone / 'gcvit_1k_tiny.pth.tar')
 
 
-# What commands begin with that run as a page has them, and options that make them small.
+# Prefixes of the commands that are run as written, and options that keep them short.
 RUN = {
     'mmgcvit predict configs/demo/mask_rcnn_gcvit_digits.py docs/images/digits.jpg': '',
     'mmgcvit digits data/digits': '--train 8 --val 4 --size 128',
@@ -119,8 +119,8 @@ RUN = {
 @pytest.mark.slow
 @pytest.mark.parametrize('start', RUN)
 def test_a_command_runs(start, digits, tmp_path):
-    """In a clone with the tests' few digits, weights and a run."""
-    command = next(command for block in SHELL for command in commands_of(block) if command.startswith(start))
+    """Run it in a clone with a small digits dataset, weights and a finished run."""
+    command = next(command for block in SHELL for command in split_commands(block) if command.startswith(start))
     shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
     for name in ('docs', 'tools', 'mmgcvit', 'README.md'):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -132,9 +132,9 @@ def test_a_command_runs(start, digits, tmp_path):
     run_command(tmp_path, f'{command.partition("#")[0]} {RUN[start]}')
 
 
-PYTHON = [block for page in PAGES for block in blocks_of(page, 'python')]
+PYTHON = [block for page in PAGES for block in find_blocks(page, 'python')]
 CONFIGS = [block for block in PYTHON if all(isinstance(node, ast.Assign) for node in ast.parse(block.text).body)]
-# Programs that other tests run, by words in them.
+# Python blocks that other tests run, identified by a phrase.
 RUN_ELSEWHERE = {
     'found = Runner(': 'tests/export/test_files.py',
     'mmgcvit.load(': 'tests/inference/test_docs.py',
@@ -144,7 +144,7 @@ RUN_ELSEWHERE = {
 PROGRAMS = [
     block for block in PYTHON if block not in CONFIGS and not any(words in block.text for words in RUN_ELSEWHERE)
 ]
-# What a reader has by the time of a program, by words in it.
+# What a reader has defined before a block, identified by a phrase in it.
 BEFORE = {
     'model.backbone.compile()': """
 import mmseg
@@ -175,8 +175,8 @@ LONG_PROGRAMS = r'torch\.onnx\.export\(|quantize_static'
 
 
 @pytest.mark.parametrize('block', CONFIGS, ids=str)
-def test_a_part_of_a_config_builds(block, tmp_path):
-    """It reads as a config, this project's types are registered, and its model or backbone builds."""
+def test_a_fragment_of_a_config_builds(block, tmp_path):
+    """The fragment parses as a config, its types are registered, and its model or backbone builds."""
     (tmp_path / 'config.py').write_text(block.text)
     cfg = Config.fromfile(tmp_path / 'config.py')
     registries = [value for value in vars(registry).values() if isinstance(value, registry.Registry)]
@@ -201,7 +201,7 @@ def test_a_program_runs_and_prints_what_its_comments_say(block, tmp_path, monkey
     add_released_weights(tmp_path)
     before = ''.join(code for words, code in BEFORE.items() if words in block.text)
     exec(compile(before + block.text, str(block), 'exec'), {'__name__': '__main__'})
-    # Where nothing has logged before, the log begins here.
+    # Create the logger if none exists yet.
     printed = [line for line in capsys.readouterr().out.splitlines() if ' - mmengine - INFO - ' not in line]
     comments = re.findall(r'^print\(.*\)  # (.*)$', block.text, re.MULTILINE)
     assert len(comments) == len([line for line in block.text.splitlines() if line.startswith('print(')])

@@ -10,14 +10,14 @@ from mmgcvit import LSA, GCViT
 from mmgcvit.models.layers.windows import balance_window, count_windows, round_up
 
 from ..conftest import ROOT
-from .pages import tables_of
+from .pages import find_tables
 
 SIZES = {'224x224 px': ((224, 224), (7, 7, 14, 7)), '800x1333 px': ((800, 1333), 16)}
 BETWEEN = [name for i in range(3) for name in (f'downsamplers.{i}', f'stages.{i + 1}')]
 
 
 def find_table(page, *head):
-    (table,) = [table for table in tables_of(page) if table[0][: len(head)] == list(head)]
+    (table,) = [table for table in find_tables(page) if table[0][: len(head)] == list(head)]
     return table
 
 
@@ -90,7 +90,7 @@ def test_the_steps_and_windows_of_lsa_have_the_shapes_of_the_page():
         assert row[1:3] == [join(*side, channels), windows if row[0] != '2' else f'one of {join(*side)}, the whole map']
 
 
-def test_the_drawings_are_those_that_the_script_makes_and_show_the_outputs_of_the_networks():
+def test_the_drawings_are_up_to_date_and_show_the_networks_shapes():
     drawings = runpy.run_path(str(ROOT / 'docs' / 'drawings' / 'draw.py'))['DRAWINGS']
     images = ROOT / 'docs' / 'images'
     assert {path.stem for path in images.glob('*.svg')} == set(drawings)

@@ -1,4 +1,4 @@
-"""What pages say of each other and of the code is so: links, headings, the index, quoted messages, folders."""
+"""Check pages against each other and the code: links, headings, the index, quoted messages, folders."""
 
 import ast
 import re
@@ -12,17 +12,17 @@ from mmgcvit.config import read_config
 from mmgcvit.datasets.checks.sources import iter_leaf_datasets, list_local_paths
 
 from ..conftest import ROOT
-from .commands_page import PAGE, written_anew
-from .pages import PAGES, anchors_of, links_of, tables_of, texts_of
+from .commands_page import PAGE, render_page
+from .pages import PAGES, find_anchors, find_links, find_tables, read_blocks
 
-# What torch, mmdet and Linux say.
+# Messages of torch, mmdet and Linux, not ours.
 OF_OTHERS = {'Connection closed by peer', 'CUDA out of memory', 'loss_bbox: nan'}
 
 
 @pytest.mark.parametrize('page', PAGES)
-def test_links_lead_somewhere(page):
-    """To files, folders, pictures, headings. make docs-links asks external addresses; here they are encrypted."""
-    for line, link in links_of(page):
+def test_links_resolve(page):
+    """Links to files, folders, images and headings. External ones must be https; `make docs-links` requests them."""
+    for line, link in find_links(page):
         if re.match(r'\w+:', link):
             assert link.startswith('https://'), f'{page}:{line}: {link}'
             continue
@@ -30,13 +30,13 @@ def test_links_lead_somewhere(page):
         target = (ROOT / page).parent / path if path else ROOT / page
         assert target.exists(), f'{page}:{line}: there is no {link}'
         if anchor:
-            assert anchor in set(anchors_of(target.resolve().relative_to(ROOT.resolve()))), f'{page}:{line}: {link}'
+            assert anchor in set(find_anchors(target.resolve().relative_to(ROOT.resolve()))), f'{page}:{line}: {link}'
 
 
 def test_every_page_is_in_the_index():
-    """A page that is not is found by nobody, and the site does not build."""
+    """Sphinx fails on a page that is in no toctree."""
     listed = []
-    for text in texts_of('docs/index.md', '{toctree}'):
+    for text in read_blocks('docs/index.md', '{toctree}'):
         lines = [line for line in text.splitlines() if line and not line.startswith(':')]
         listed += [re.sub(r'.*<(.*)>$', r'\1', line) for line in lines]
     pages = [str((ROOT / 'docs' / name).resolve().relative_to(ROOT.resolve())) for name in listed]
@@ -44,14 +44,14 @@ def test_every_page_is_in_the_index():
     assert sorted([*pages, 'docs/index']) == sorted(str(Path(file).with_suffix('')) for file in files)
 
 
-def test_files_and_modules_that_pages_name_are_there():
-    """In the text and among what api.md shows, which the site would miss when it is built."""
+def test_files_and_modules_named_on_pages_exist():
+    """In the text of the pages and in the autodoc directives of api.md."""
     wrong = []
     for page in PAGES:
         text = '' if page == 'CHANGELOG.md' else (ROOT / page).read_text()
         paths = re.findall(r'`((?:mmgcvit|tests|docs)/[\w./-]+)`', text)
         wrong += [f'{page}: {path}' for path in paths if not (ROOT / path).exists()]
-        # In configs, names of classes stand behind the package's name alone.
+        # Configs name classes as `mmgcvit.Class`, without the module.
         names = re.findall(r'`(mmgcvit(?:\.[a-z_]\w*)+(?:\.[A-Z]\w*)?)`|^\.\. auto\w+:: (\S+)', text, re.MULTILINE)
         for name in filter(None, (name for pair in names for name in pair)):
             try:
@@ -62,23 +62,23 @@ def test_files_and_modules_that_pages_name_are_there():
 
 
 def test_every_command_has_its_help_on_the_page():
-    """As it prints it now; Python's versions break lines of usage in other places."""
+    """Whitespace is ignored: Python versions wrap usage lines differently."""
     text = PAGE.read_text()
     assert set(re.findall(r'^## mmgcvit (\S+)$', text, re.MULTILINE)) == set(COMMANDS)
-    assert text.split() == written_anew().split(), 'write it anew: python -m tests.docs.commands_page'
+    assert text.split() == render_page().split(), 'write it anew: python -m tests.docs.commands_page'
 
 
-def test_every_folder_of_the_package_has_its_line():
-    (table,) = [table for table in tables_of('README.md') if table[0][0] == 'folder']
+def test_readme_lists_every_subpackage():
+    (table,) = [table for table in find_tables('README.md') if table[0][0] == 'folder']
     named = {folder for row in table[1:] for folder in re.findall(r'mmgcvit/(\w+)(?!\w*\.py)', row[0])}
     assert {path.parent.name for path in (ROOT / 'mmgcvit').glob('*/__init__.py')} <= named
 
 
-def test_messages_that_troubleshooting_quotes_are_the_codes():
-    rows = [row[0] for table in tables_of('docs/troubleshooting.md') for row in table[1:]]
+def test_messages_quoted_in_troubleshooting_exist_in_the_code():
+    rows = [row[0] for table in find_tables('docs/troubleshooting.md') for row in table[1:]]
     quoted = {words for cell in rows for words in re.findall(r'`([^`]+)`', cell) if ' ' in words} - OF_OTHERS
     assert len(quoted) > 20
-    # All texts of the code, each with ... where a value is put in.
+    # All string literals of the code; f-strings have ... for each value.
     texts = set()
     for path in (ROOT / 'mmgcvit').rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text())):

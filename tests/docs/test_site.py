@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from ..programs import last_of, run
+from ..programs import get_tail, run
 
 NEEDED = ('sphinx', 'myst_nb', 'furo', 'sphinx_copybutton')
 
@@ -16,7 +16,7 @@ NEEDED = ('sphinx', 'myst_nb', 'furo', 'sphinx_copybutton')
 def test_the_site_builds_without_a_warning(tmp_path):
     options = ['--fail-on-warning', '--keep-going', '-q', '-c', 'docs', '-d', tmp_path / 'doctrees', '-b', 'html']
     ended = run([sys.executable, '-m', 'sphinx', *options, '.', tmp_path / 'site'])
-    assert ended.returncode == 0, last_of(ended.stdout, ended.stderr)
+    assert ended.returncode == 0, get_tail(ended.stdout, ended.stderr)
     site = tmp_path / 'site'
     assert (site / 'index.html').is_file()
     # Links to files lead to pages that show them, here of a file and of a folder.

@@ -24,7 +24,7 @@ def find_share(printed):
 
 
 @pytest.mark.long
-def test_its_cells_run_and_find_what_the_notebook_shows(tmp_path):
+def test_the_notebook_runs_and_reproduces_its_outputs(tmp_path):
     program = '\nprint("=====")\n'.join(''.join(cell['source']) for cell in CELLS)
     (tmp_path / 'cells.py').write_text(program)
     printed = run_command(ROOT, f'python {tmp_path}/cells.py').split('=====\n')
@@ -35,7 +35,7 @@ def test_its_cells_run_and_find_what_the_notebook_shows(tmp_path):
     assert find_share(printed) >= 0.9
 
 
-def test_it_was_run_as_it_stands_and_is_small():
+def test_the_notebook_was_run_in_order_and_is_small():
     assert [cell['execution_count'] for cell in CELLS] == [*range(1, len(CELLS) + 1)]
     assert find_share(PRINTED) >= 0.9
     assert TUTORIAL.stat().st_size < MAX_BYTES

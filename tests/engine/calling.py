@@ -1,4 +1,4 @@
-"""Commands called in this process, on the toy of the checkpoints' tests with this project's hooks."""
+"""Call commands in this process, on the toy model of the checkpoint tests with this project's hooks."""
 
 import sys
 from itertools import count
@@ -9,7 +9,7 @@ import pytest
 from mmgcvit.commands.main import run_command
 
 CONFIG = str(Path(__file__).parents[1] / 'checkpoints' / 'toy_config.py')
-NUMBERS = count()
+RUN_IDS = count()
 HOOKS = (
     'default_hooks.checkpoint.type=mmgcvit.AtomicCheckpointHook',
     'default_hooks.exact_resume.type=mmgcvit.ExactResumeHook',
@@ -17,18 +17,18 @@ HOOKS = (
 
 
 @pytest.fixture
-def as_before(monkeypatch):
-    """What commands change in their process."""
+def restored_process(monkeypatch):
+    """Restore sys.argv after the test, and skip mmengine's slow collection of the environment."""
     monkeypatch.setattr(sys, 'argv', [])
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
 
 
 def call(name, *arguments, options=()):
-    """Call a command; what it says where it is refused, None where it is not."""
-    # What mmengine keeps of a run goes by its name, for which it takes the second.
-    options = ['--cfg-options', *HOOKS, f'experiment_name=call{next(NUMBERS)}', *options]
+    """Call a command. Return its error message, or None if it succeeds."""
+    # mmengine stores a run's state under its experiment name, by default the time in seconds.
+    options = ['--cfg-options', *HOOKS, f'experiment_name=call{next(RUN_IDS)}', *options]
     try:
         run_command(name, [*arguments, '--device', 'cpu', *options])
-    except SystemExit as ended:
-        return str(ended.code)
+    except SystemExit as error:
+        return str(error.code)
     return None

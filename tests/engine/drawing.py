@@ -1,6 +1,6 @@
-"""A run in which everything draws at random: samples, batches and layers, each by every generator it can have.
+"""Train a model whose samples, batches and layers use every random number generator that they can.
 
-And what two runs' checkpoints differ in.
+Also compare the checkpoints of two runs.
 """
 
 import random
@@ -21,13 +21,13 @@ from torch.utils.data import Dataset
 
 from mmgcvit.checkpoints import read_checkpoint
 
-NUMBERS = count()
+COUNTER = count()
 IMAGES = 11
 
 
 @DATASETS.register_module()
-class DrawingImages(Dataset):
-    """Images that are what their index and the three generators give."""
+class RandomImages(Dataset):
+    """Images that consist of their index and of a number from each of three random number generators."""
 
     def __init__(self):
         self.metainfo = {'classes': ('one', 'two')}
@@ -36,13 +36,13 @@ class DrawingImages(Dataset):
         return IMAGES
 
     def __getitem__(self, index):
-        drawn = [random.random(), np.random.rand(), torch.rand(()).item()]
-        return {'inputs': torch.tensor([float(index), *drawn]), 'labels': index % 2}
+        numbers = [random.random(), np.random.rand(), torch.rand(()).item()]
+        return {'inputs': torch.tensor([float(index), *numbers]), 'labels': index % 2}
 
 
 @MODELS.register_module()
-class DrawingModel(BaseModel):
-    """Mixes each batch, drops paths, and normalizes: the statistics keep what it was given."""
+class RandomModel(BaseModel):
+    """A model with mixup, drop path and batch normalisation, whose running statistics depend on all its inputs."""
 
     def __init__(self):
         super().__init__()
@@ -51,8 +51,8 @@ class DrawingModel(BaseModel):
 
     def forward(self, inputs, labels, mode='tensor'):
         images = torch.stack(list(inputs))
-        share = np.random.beta(0.8, 0.8)
-        images = share * images + (1 - share) * images[torch.randperm(len(images))]
+        weight = np.random.beta(0.8, 0.8)
+        images = weight * images + (1 - weight) * images[torch.randperm(len(images))]
         scores = self.drop_path(self.layers(images)) * random.random()
         if mode != 'loss':
             return list(scores)
@@ -60,11 +60,11 @@ class DrawingModel(BaseModel):
 
 
 class StoppedError(Exception):
-    """What a test ends a run with."""
+    """Raised by :class:`StopHook` to interrupt a run."""
 
 
 class StopHook(Hook):
-    """Ends a run after an iteration, once its checkpoint is saved: of the epoch if those are saved by epochs."""
+    """Interrupt a run after an iteration, or after the epoch that it ends, once the checkpoint is saved."""
 
     priority = 'LOWEST'
 
@@ -80,8 +80,8 @@ class StopHook(Hook):
             raise StoppedError
 
 
-def config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, images=3, saves=1, **options):
-    """A run's config: ``loop`` is ``train_cfg``; workers below 0 persist; ``saves`` are iterations, None for epochs."""
+def make_config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, images=3, saves=1, **options):
+    """Return a config: negative ``workers`` persist, and ``saves`` is a number of iterations, or None for epochs."""
     saving = {'interval': 1} if saves is None else {'interval': saves, 'by_epoch': False}
     loader = {'num_workers': abs(workers), 'persistent_workers': workers < 0, 'batch_size': images}
     return Config(
@@ -89,10 +89,10 @@ def config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, i
             'default_scope': 'mmengine',
             'work_dir': str(work_dir),
             'log_level': 'ERROR',
-            'experiment_name': f'drawing{next(NUMBERS)}',
-            'model': {'type': 'DrawingModel'},
+            'experiment_name': f'drawing{next(COUNTER)}',
+            'model': {'type': 'RandomModel'},
             'train_dataloader': {
-                'dataset': {'type': 'DrawingImages'},
+                'dataset': {'type': 'RandomImages'},
                 'sampler': {'type': sampler, 'shuffle': True},
                 **loader,
             },
@@ -116,16 +116,16 @@ def config(work_dir, loop, sampler='DefaultSampler', workers=0, accumulated=1, i
     )
 
 
-def validating(*metrics, loop='val'):
-    """Of a run's config, what has it validate, or test, by some metrics."""
-    loader = {'batch_size': 6, 'dataset': {'type': 'DrawingImages'}, 'sampler': {'type': 'DefaultSampler'}}
+def make_evaluation(*metrics, loop='val'):
+    """Return the config entries that make a run validate, or test, with some metrics."""
+    loader = {'batch_size': 6, 'dataset': {'type': 'RandomImages'}, 'sampler': {'type': 'DefaultSampler'}}
     return {f'{loop}_cfg': {}, f'{loop}_evaluator': Evaluator([*metrics]), f'{loop}_dataloader': loader}
 
 
 def run(cfg, stop=None, hook=None):
-    """Run a config, to an iteration or to the end; the generators are in some state before, as in a new process."""
+    """Train up to an iteration or to the end. As in a new process, the random number generators start in any state."""
     for seed in (random.seed, np.random.seed, torch.manual_seed):
-        seed(next(NUMBERS))
+        seed(next(COUNTER))
     runner = Runner.from_cfg(cfg)
     if hook is not None:
         runner.register_hook(hook)
@@ -136,27 +136,27 @@ def run(cfg, stop=None, hook=None):
     except StoppedError:
         barrier()
     else:
-        assert stop is None, f'it ended before iteration {stop}'
+        assert stop is None, f'the run ended before iteration {stop}'
     finally:
-        # Torch waits for workers, 5 s for each, if Python finds their loader among the garbage of a later run.
+        # If Python collects the dataloader during a later run, torch waits 5 s for each worker.
         runner.train_loop.dataloader = runner.train_loop.dataloader_iterator = None
 
 
-def last_state(work_dir, parts=('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')):
-    """Weights, their average, and the states of optimizer and schedules in the newest checkpoint of a work folder."""
+def read_last_state(work_dir, parts=('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')):
+    """Read weights, EMA weights, optimizer and LR scheduler states from the last checkpoint of a work dir."""
     content = read_checkpoint((work_dir / 'last_checkpoint').read_text().strip())
     return {name: content[name] for name in parts}
 
 
-def difference(found, expected, name='state'):
-    """The first place where two states are not the same to the last bit, None if there is none."""
+def find_difference(actual, expected, name='state'):
+    """Describe the first difference between two states, bit for bit, or return None if they are equal."""
     if isinstance(expected, torch.Tensor):
-        is_same = torch.equal(found, expected)
-        return None if is_same else f'{name} by up to {(found - expected).abs().max():.1e}'
+        is_same = torch.equal(actual, expected)
+        return None if is_same else f'{name} by up to {(actual - expected).abs().max():.1e}'
     if isinstance(expected, dict | list | tuple):
-        places = list(expected) if isinstance(expected, dict) else range(len(expected))
-        if len(found) != len(expected):
+        keys = list(expected) if isinstance(expected, dict) else range(len(expected))
+        if len(actual) != len(expected):
             return f'{name} in its length'
-        inside = (difference(found[place], expected[place], f'{name}.{place}') for place in places)
-        return next(filter(None, inside), None)
-    return None if found == expected else f'{name}: {found} instead of {expected}'
+        differences = (find_difference(actual[key], expected[key], f'{name}.{key}') for key in keys)
+        return next(filter(None, differences), None)
+    return None if actual == expected else f'{name}: {actual} instead of {expected}'

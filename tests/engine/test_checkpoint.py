@@ -1,4 +1,4 @@
-"""A checkpoint is whole or not there, whenever a run is killed and whatever fails while it is written."""
+"""Checkpoints are written atomically, whenever a run is killed and whatever write fails."""
 
 import errno
 import os
@@ -9,12 +9,12 @@ import pytest
 from mmgcvit.checkpoints import check_intact
 from mmgcvit.engine.resume import find_latest_checkpoint
 
-from .calling import CONFIG, as_before, call  # noqa: F401
+from .calling import CONFIG, call, restored_process  # noqa: F401
 from .toy import KILLED, last, names, train, train_in_two
 
-DONE = ['best_score_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
-# In the second epoch of a run that keeps one checkpoint and the best, in the order in which they come.
-MOMENTS = [
+FINAL_FILES = ['best_score_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
+# Audit events of the second epoch, in order, in a run that keeps one checkpoint and the best one.
+AUDIT_EVENTS = [
     'open epoch_2.pth.unfinished',
     'os.rename epoch_2.pth.unfinished',
     'open last_checkpoint',
@@ -26,9 +26,9 @@ MOMENTS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('moment', MOMENTS)
-def test_killed_at_any_moment_a_run_leaves_a_whole_last_and_best_one_and_goes_on(moment, tmp_path):
-    train(tmp_path, code=KILLED, DIES_AT=moment)
+@pytest.mark.parametrize('event', AUDIT_EVENTS)
+def test_a_run_killed_at_any_moment_keeps_intact_last_and_best_checkpoints_and_resumes(event, tmp_path):
+    train(tmp_path, code=KILLED, KILL_AT=event)
     for path in tmp_path.glob('*.pth'):
         check_intact(path)
     assert find_latest_checkpoint(tmp_path) is not None
@@ -36,33 +36,33 @@ def test_killed_at_any_moment_a_run_leaves_a_whole_last_and_best_one_and_goes_on
     train(tmp_path, '--resume')
     assert last(tmp_path)['meta']['epoch'] == 3
     assert not list(tmp_path.glob('*.unfinished'))
-    assert set(DONE) <= set(names(tmp_path))
+    assert set(FINAL_FILES) <= set(names(tmp_path))
 
 
 @pytest.mark.parametrize('run', [train, train_in_two])
-def test_a_run_keeps_as_many_as_it_should_and_the_best_and_counts_epochs_as_they_are(run, tmp_path):
+def test_a_run_keeps_max_keep_ckpts_and_the_best_checkpoint_and_saves_the_right_epoch(run, tmp_path):
     run(tmp_path)
-    assert names(tmp_path) == DONE
+    assert names(tmp_path) == FINAL_FILES
     assert (last(tmp_path)['meta']['epoch'], last(tmp_path)['meta']['iter']) == (3, 3)
 
 
-def refuse_after(writings, monkeypatch):
-    """Have the disk be full after so many files."""
-    flushed = []
+def fill_disk_after(num_files, monkeypatch):
+    """Simulate a full disk after this number of files."""
+    descriptors = []
 
     def fsync(descriptor):
-        flushed.append(descriptor)
-        if len(flushed) > writings:
+        descriptors.append(descriptor)
+        if len(descriptors) > num_files:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr('mmgcvit.engine.hooks.checkpoint.os.fsync', fsync)
 
 
-@pytest.mark.usefixtures('as_before')
-def test_a_failed_save_leaves_the_previous_checkpoint_and_names_the_cause(tmp_path, monkeypatch):
-    # Of the first epoch one, the best, and the one again that knows of the best.
-    refuse_after(3, monkeypatch)
-    said = call('train', CONFIG, '--work-dir', tmp_path)
-    assert said.startswith('train: No space left on device: the run could not write')
+@pytest.mark.usefixtures('restored_process')
+def test_a_failed_save_keeps_the_previous_checkpoint_and_the_error_names_the_cause(tmp_path, monkeypatch):
+    # The first epoch saves three files: its checkpoint, the best one, and its checkpoint again with the best score.
+    fill_disk_after(3, monkeypatch)
+    message = call('train', CONFIG, '--work-dir', tmp_path)
+    assert message.startswith('train: No space left on device: the run could not write')
     assert names(tmp_path) == ['best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint']
     assert last(Path(tmp_path))['meta']['epoch'] == 1

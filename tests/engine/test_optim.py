@@ -1,4 +1,4 @@
-"""Groups of parameters are merged and steps fused, and nothing but speed changes; rates may follow the layers."""
+"""Merged parameter groups and fused steps change only the speed; layer-wise decay sets the learning rates."""
 
 import copy
 from unittest import mock
@@ -10,21 +10,21 @@ from mmengine.registry import MODELS, init_default_scope
 from packaging.version import Version
 from torch import nn
 
-from mmgcvit.engine.optim import MergesGroups
+from mmgcvit.engine.optim import MergedGroupsMixin
 
-from ..configs.models import on_meta, read
+from ..configs.models import build_on_meta, read
 
-OURS = 'mmgcvit.GroupedParamsOptimWrapperConstructor'
-LAYERS = 'mmgcvit.LayerDecayOptimWrapperConstructor'
+GROUPED = 'mmgcvit.GroupedParamsOptimWrapperConstructor'
+LAYER_DECAY = 'mmgcvit.LayerDecayOptimWrapperConstructor'
 DECAY = {'norm_decay_mult': 0.0, 'custom_keys': {'relative_position': {'decay_mult': 0.0}}}
 BY_BACKBONE = {'custom_keys': {'backbone': {'lr_mult': 0.1}, 'backbone.norm': {'lr_mult': 0.1, 'decay_mult': 0.0}}}
-# Of CPUs.
+# On the CPU.
 HAS_FUSED = Version(torch.__version__) >= Version('2.4')
 
 
 @pytest.fixture(scope='module')
 def detector():
-    """A detector with real heads."""
+    """Return a detector with real heads."""
     cfg = read('demo/mask_rcnn_gcvit_digits')
     init_default_scope(cfg.default_scope)
     torch.manual_seed(0)
@@ -32,7 +32,7 @@ def detector():
 
 
 class Training:
-    """A model's optimizer and schedules, made by a constructor, and steps by gradients that follow from the weights."""
+    """Train a model's copy with a constructor's optimizer and LR schedulers, on gradients computed from the weights."""
 
     def __init__(self, model, constructor, rules, **settings):
         self.model = copy.deepcopy(model)
@@ -62,51 +62,52 @@ class Training:
         return self
 
     def result(self):
-        rates = {weight: group['lr'] for group in self.groups for weight in group['params']}
+        lrs = {weight: group['lr'] for group in self.groups for weight in group['params']}
         states = self.wrapper.optimizer.state
-        return {name: (weight.data, states[weight], rates[weight]) for name, weight in self.model.named_parameters()}
+        return {name: (weight.data, states[weight], lrs[weight]) for name, weight in self.model.named_parameters()}
 
 
 def assert_same(one, other):
     torch.testing.assert_close(one.result(), other.result(), atol=0, rtol=0)
     assert one.wrapper.get_lr()['base_lr'] == other.wrapper.get_lr()['base_lr']
-    assert one.wrapper.get_lr()['lr'][0] == other.wrapper.get_lr()['lr'][0], 'what is logged'
+    assert one.wrapper.get_lr()['lr'][0] == other.wrapper.get_lr()['lr'][0], 'the logged learning rate'
 
 
 CASES = {
-    'by norms and tables': (OURS, DECAY, 2),
-    'by the backbone': (OURS, BY_BACKBONE, 3),
-    'by layers': (LAYERS, {**DECAY, 'layer_decay_rate': 0.8}, 24),
+    'by norms and tables': (GROUPED, DECAY, 2),
+    'by the backbone': (GROUPED, BY_BACKBONE, 3),
+    'by layers': (LAYER_DECAY, {**DECAY, 'layer_decay_rate': 0.8}, 24),
 }
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_merged_groups_train_as_a_group_for_each_parameter_to_the_last_bit(case, detector, monkeypatch):
-    constructor, rules, number = CASES[case]
+def test_merged_groups_train_bit_for_bit_like_one_group_per_parameter(case, detector, monkeypatch):
+    constructor, rules, num_groups = CASES[case]
 
     def merge_nothing(self, *arguments, **options):
-        super(MergesGroups, self).add_params(*arguments, **options)
+        super(MergedGroupsMixin, self).add_params(*arguments, **options)
 
     for kernels in ({}, {'foreach': True}):
         merged = Training(detector, constructor, rules, **kernels)
         with monkeypatch.context() as patch:
-            patch.setattr(MergesGroups, 'add_params', merge_nothing)
-            apart = Training(detector, constructor, rules, **kernels)
-        assert (len(merged.groups), len(apart.groups)) == (number, len(list(detector.parameters())))
-        for training in (merged, apart):
+            patch.setattr(MergedGroupsMixin, 'add_params', merge_nothing)
+            separate = Training(detector, constructor, rules, **kernels)
+        assert (len(merged.groups), len(separate.groups)) == (num_groups, len(list(detector.parameters())))
+        for training in (merged, separate):
             training.run(10)
         assert not torch.equal(merged.model.neck.fpn_convs[0].conv.weight, detector.neck.fpn_convs[0].conv.weight)
-        assert_same(merged, apart)
+        assert_same(merged, separate)
 
 
-def wrapper_of(model, rules=DECAY, optimizer=None, **options):
+def build_wrapper(model, rules=DECAY, optimizer=None, **options):
     optimizer = {'type': 'AdamW', 'lr': 0.1, 'weight_decay': 0.05, **(optimizer or {})}
     return build_optim_wrapper(
-        model, {'optimizer': optimizer, 'constructor': OURS, 'paramwise_cfg': rules, 'type': 'OptimWrapper', **options}
+        model,
+        {'optimizer': optimizer, 'constructor': GROUPED, 'paramwise_cfg': rules, 'type': 'OptimWrapper', **options},
     )
 
 
-def test_a_step_is_fused_where_torch_can_and_the_config_says_nothing_else(monkeypatch):
+def test_a_step_is_fused_if_torch_supports_it_and_the_config_sets_no_kernels(monkeypatch):
     monkeypatch.setattr(torch.optim.SGD, 'step', mock.Mock())
     model = nn.Linear(2, 2)
     for device, optimizer, options, expected in (
@@ -114,50 +115,49 @@ def test_a_step_is_fused_where_torch_can_and_the_config_says_nothing_else(monkey
         ('cpu', {'fused': False}, {}, False),
         ('cpu', {'foreach': False}, {}, None),
         ('cpu', {'differentiable': True}, {}, None),
-        # Of one torch has none; the other's first step must not be left out.
+        # torch has no fused RMSprop, and SGD's first step must not be skipped.
         ('cpu', {'type': 'RMSprop'}, {}, None),
         ('cpu', {'type': 'SGD'}, {}, None),
         ('meta', {}, {}, None),
-        # found_inf would be a sum over processes.
     ):
         for rules in (DECAY, None):
-            optimizer_of = wrapper_of(copy.deepcopy(model).to(device), rules, optimizer, **options).optimizer
-            found = [group.get('fused') for group in optimizer_of.param_groups]
-            assert found == [expected] * len(found), (device, optimizer, options)
-    assert not torch.optim.SGD.step.called, 'others than Adam are not tried'
+            built = build_wrapper(copy.deepcopy(model).to(device), rules, optimizer, **options).optimizer
+            fused = [group.get('fused') for group in built.param_groups]
+            assert fused == [expected] * len(fused), (device, optimizer, options)
+    assert not torch.optim.SGD.step.called, 'only Adam and AdamW are tried'
 
 
-CONSTRUCTOR_OF = {
-    'mask_rcnn_gcvit_t': LAYERS,
-    'upernet_gcvit_t': LAYERS,
-    'gcvit_t_in1k': LAYERS,
+CONSTRUCTORS = {
+    'mask_rcnn_gcvit_t': LAYER_DECAY,
+    'upernet_gcvit_t': LAYER_DECAY,
+    'gcvit_t_in1k': LAYER_DECAY,
     'gcvit_xxt_in1k': 'mmpretrain.LearningRateDecayOptimWrapperConstructor',
 }
 
 
-@pytest.mark.parametrize('name', CONSTRUCTOR_OF)
-def test_blocks_learn_the_slower_the_earlier_they_are(name):
-    model = on_meta(read(name))
+@pytest.mark.parametrize('name', CONSTRUCTORS)
+def test_earlier_blocks_have_smaller_learning_rates(name):
+    model = build_on_meta(read(name))
     settings = {
         'optimizer': {'type': 'AdamW', 'lr': 1e-3, 'weight_decay': 0.05},
-        'constructor': CONSTRUCTOR_OF[name],
+        'constructor': CONSTRUCTORS[name],
         'paramwise_cfg': {'layer_decay_rate': 0.9, 'norm_decay_mult': 0.0},
     }
     groups = build_optim_wrapper(model, settings).optimizer.param_groups
-    rate_of = {parameter: group['lr'] for group in groups for parameter in group['params']}
-    rates = {name: rate_of[parameter] for name, parameter in model.named_parameters()}
+    lr_by_parameter = {parameter: group['lr'] for group in groups for parameter in group['params']}
+    lrs = {name: lr_by_parameter[parameter] for name, parameter in model.named_parameters()}
     num_blocks = [len(stage.blocks) for stage in model.backbone.stages]
-    for parameter, blocks_behind in (
+    for parameter, later_blocks in (
         ('stem.proj.weight', sum(num_blocks) + 1),
         ('stages.0.blocks.1.mlp.fc1.weight', sum(num_blocks) - 1),
         ('stages.3.blocks.1.mlp.fc1.weight', num_blocks[3] - 1),
     ):
-        assert rates[f'backbone.{parameter}'] == pytest.approx(1e-3 * 0.9**blocks_behind)
-    assert {rate for parameter, rate in rates.items() if not parameter.startswith('backbone.')} == {1e-3}
+        assert lrs[f'backbone.{parameter}'] == pytest.approx(1e-3 * 0.9**later_blocks)
+    assert {lr for parameter, lr in lrs.items() if not parameter.startswith('backbone.')} == {1e-3}
 
 
-def test_multipliers_that_would_have_no_effect_are_refused():
+def test_lr_multipliers_without_effect_are_rejected():
     cfg = read('dino_gcvit_t_12e')
-    cfg.optim_wrapper.constructor = LAYERS
+    cfg.optim_wrapper.constructor = LAYER_DECAY
     with pytest.raises(ValueError, match='lr_mult of backbone'):
-        build_optim_wrapper(on_meta(cfg), cfg.optim_wrapper)
+        build_optim_wrapper(build_on_meta(cfg), cfg.optim_wrapper)

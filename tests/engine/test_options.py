@@ -1,4 +1,4 @@
-"""What options of training and testing do to a config, and which it cannot do."""
+"""Options of train and test change the config, or are rejected if the config does not support them."""
 
 import pytest
 import torch
@@ -6,13 +6,13 @@ from mmengine.config import Config
 
 from mmgcvit.engine import train
 from mmgcvit.engine.processes import join_processes
-from mmgcvit.engine.test import draw_predictions, enable_tta
+from mmgcvit.engine.test import enable_drawing, enable_tta
 from mmgcvit.engine.train import add_trackers, enable_amp, enable_lr_scaling
 from mmgcvit.errors import UserError
 from mmgcvit.mmengine_utils import replace_type
 
 
-def test_mixed_precision_is_for_gpus_and_keeps_what_the_config_says(monkeypatch):
+def test_amp_needs_a_gpu_and_keeps_the_loss_scale_of_the_config(monkeypatch):
     cfg = Config({'optim_wrapper': {'optimizer': {'type': 'AdamW'}, 'loss_scale': 512.0}})
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(UserError, match=r'needs a GPU; remove the option'):
@@ -25,12 +25,12 @@ def test_mixed_precision_is_for_gpus_and_keeps_what_the_config_says(monkeypatch)
         enable_amp(Config({'optim_wrapper': {'type': 'ApexOptimWrapper'}}))
 
 
-def test_a_config_that_does_not_say_its_batch_size_cannot_be_scaled():
+def test_lr_scaling_without_a_base_batch_size_is_rejected():
     with pytest.raises(UserError, match=r'--auto-scale-lr: the config does not set auto_scale_lr\.base_batch_size'):
         enable_lr_scaling(Config({}))
 
 
-def test_trackers_are_added_once_beside_those_of_the_config(monkeypatch):
+def test_trackers_are_added_once_to_those_of_the_config(monkeypatch):
     monkeypatch.setattr(train, 'find_spec', lambda name: name)
     cfg = Config({'visualizer': {'type': 'DetLocalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}]}})
     add_trackers(cfg, ['tensorboard'])
@@ -46,46 +46,46 @@ def test_trackers_are_added_once_beside_those_of_the_config(monkeypatch):
         add_trackers(Config({}), ['tensorboard', 'wandb'])
 
 
-def show(cfg):
-    draw_predictions(cfg, 'x')
+def draw(cfg):
+    enable_drawing(cfg, 'x')
 
 
-def test_options_that_the_config_cannot_do_are_refused():
-    for change, config, words in (
+def test_options_that_the_config_does_not_support_are_rejected():
+    for enable, config, message in (
         (enable_tta, {}, '--tta: the config has no tta_model and no tta_pipeline$'),
         (enable_tta, {'tta_model': {'type': 'Merging'}, 'tta_pipeline': None}, 'the config has no tta_pipeline$'),
         (enable_tta, {'tta_pipeline': [{'type': 'Resize'}]}, 'the config has no tta_model$'),
-        (show, {'default_scope': 'mmpose', 'model': {'type': 'Pose'}}, '--show-dir does not support Pose of mmpose'),
+        (draw, {'default_scope': 'mmpose', 'model': {'type': 'Pose'}}, '--show-dir does not support Pose of mmpose'),
         (
-            show,
+            draw,
             {'default_scope': 'mmdet', 'model': {'type': 'Byte', 'tracker': {}}},
             '--show-dir does not support Byte of mmdet',
         ),
     ):
-        with pytest.raises(UserError, match=words):
-            change(Config(config))
+        with pytest.raises(UserError, match=message):
+            enable(Config(config))
 
 
-def test_pictures_of_a_test_are_drawn_whatever_the_config_has_and_by_its_threshold():
+def test_show_dir_adds_a_drawing_hook_with_the_score_threshold_of_the_config():
     hook = {'type': 'mmgcvit.ValVisualizationHook', 'test_out_dir': 'x', 'score_thr': 0.5}
     for config, hooks in (
         ({'default_hooks': {'visualization': {'score_thr': 0.5}}}, [hook]),
         ({'custom_hooks': [{'type': 'EMAHook'}]}, [{'type': 'EMAHook'}, {**hook, 'score_thr': 0.3}]),
     ):
         cfg = Config({**config, 'default_scope': 'mmseg', 'model': {}})
-        draw_predictions(cfg, 'x')
+        enable_drawing(cfg, 'x')
         assert cfg.custom_hooks == hooks
 
 
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
-def test_processes_that_cannot_join_are_told_what_starts_them(launcher, monkeypatch):
+def test_a_launcher_without_gpus_is_rejected_with_the_script_to_use(launcher, monkeypatch):
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     monkeypatch.delenv('RANK', raising=False)
     with pytest.raises(UserError, match=rf'--launcher {launcher} needs GPUs; .*tools/dist_train\.sh'):
         join_processes(Config({'launcher': launcher}))
 
 
-def test_without_gpus_a_type_is_replaced_at_every_depth():
+def test_a_type_is_replaced_at_every_depth_of_a_config():
     cfg = Config({'model': {'heads': [{'norm_cfg': {'type': 'SyncBN'}}, {'x': ({'type': 'SyncBN'},)}], 'type': 'A'}})
     replace_type(cfg.model, 'SyncBN', 'BN')
     assert 'SyncBN' not in str(cfg)

@@ -1,4 +1,4 @@
-"""Precision that fits the machine, TF32 by one switch, and a word where the batch is not the recipe's."""
+"""Mixed precision that the GPU supports, the TF32 switch, and a warning about another effective batch size."""
 
 import pytest
 import torch
@@ -12,12 +12,12 @@ from mmgcvit.config import read_config
 from mmgcvit.engine.train import compare_batch_sizes
 
 from ..conftest import ROOT
-from .drawing import config, validating
+from .drawing import make_config, make_evaluation
 
 
-def test_training_is_mixed_in_the_gpus_best_type_and_plain_without_one(monkeypatch):
+def test_mixed_precision_uses_bfloat16_or_float16_by_gpu_and_float32_on_a_cpu(monkeypatch):
     config = {'type': 'mmgcvit.AutoPrecisionOptimWrapper', 'loss_scale': 'dynamic', 'accumulative_counts': 2}
-    for capability, named, dtype in (
+    for capability, requested, dtype in (
         *((None, None, None), ((8, 0), None, torch.bfloat16)),
         *(((7, 5), None, torch.float16), ((8, 0), 'float16', torch.float16)),
     ):
@@ -25,60 +25,60 @@ def test_training_is_mixed_in_the_gpus_best_type_and_plain_without_one(monkeypat
         monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda capability=capability: capability)
         monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', lambda: True)
         optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
-        wrapper = OPTIM_WRAPPERS.build({**config, 'optimizer': optimizer, 'dtype': named})
+        wrapper = OPTIM_WRAPPERS.build({**config, 'optimizer': optimizer, 'dtype': requested})
         assert type(wrapper) is (AmpOptimWrapper if dtype else OptimWrapper)
         assert getattr(wrapper, 'cast_dtype', None) == dtype
         assert wrapper._accumulative_counts == 2
         assert not dtype or wrapper.loss_scaler.is_enabled() == (dtype is torch.float16)
 
 
-class NoteHook(Hook):
-    """Keeps what torch's settings are in each iteration."""
+class RecordHook(Hook):
+    """Record torch's TF32 settings in each iteration."""
 
     def __init__(self):
-        self.noted = []
+        self.recorded = []
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.noted.append(settings())
+        self.recorded.append(get_settings())
 
     before_val_iter = before_test_iter = before_train_iter
 
 
-def settings():
+def get_settings():
     return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
 
 
 class TestTF32:
     @pytest.fixture(params=[(False, True), (True, False)])
-    def found(self, request):
-        """torch's settings as a run finds them: its own, and the opposite."""
-        before = settings()
+    def previous(self, request):
+        """Set torch's settings before a run to the default, and to its opposite."""
+        before = get_settings()
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = request.param
         yield request.param
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
     def run(self, folder, hooks):
-        """Train, validate and test two steps each with some default hooks: the settings in all, and between."""
-        loops = validating() | validating(loop='test')
+        """Train, validate and test for two steps each. Return the settings in each step, and after the training."""
+        loops = make_evaluation() | make_evaluation(loop='test')
         loop = {'by_epoch': True, 'max_epochs': 1}
-        runner = Runner.from_cfg(config(folder, loop, images=6, **loops, default_hooks=hooks))
-        runner.register_hook(hook := NoteHook())
+        runner = Runner.from_cfg(make_config(folder, loop, images=6, **loops, default_hooks=hooks))
+        runner.register_hook(hook := RecordHook())
         runner.train()
-        between = settings()
+        between = get_settings()
         runner.test()
-        return hook.noted, between
+        return hook.recorded, between
 
-    def test_training_validation_and_tests_compute_as_the_switch_says_and_torchs_settings_stay(self, tmp_path, found):
+    def test_the_switch_sets_tf32_in_all_loops_and_the_previous_settings_are_restored(self, tmp_path, previous):
         for enabled in (True, False):
             cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'tf32.py')
             cfg.merge_from_dict({'default_hooks.tf32.enabled': enabled})
-            noted, between = self.run(tmp_path / str(enabled), cfg.default_hooks.to_dict())
-            assert noted == [(enabled, enabled)] * 6
-            assert between == settings() == found
-        assert self.run(tmp_path / 'without', {})[0] == [found] * 6
+            recorded, between = self.run(tmp_path / str(enabled), cfg.default_hooks.to_dict())
+            assert recorded == [(enabled, enabled)] * 6
+            assert between == get_settings() == previous
+        assert self.run(tmp_path / 'without', {})[0] == [previous] * 6
 
 
-def of_batch(base=16, images=2, counts=1, enable=False):
+def make_cfg(base=16, images=2, counts=1, enable=False):
     return Config(
         {
             'auto_scale_lr': {'enable': enable, 'base_batch_size': base},
@@ -88,27 +88,27 @@ def of_batch(base=16, images=2, counts=1, enable=False):
     )
 
 
-PLAIN, SUM = of_batch(), of_batch(base=512, images=64, counts=2)
-# Who halves the base for two accumulated batches has the recipe's batch, as docs/large_models.md says.
-HALVED = of_batch(base=8, images=1, counts=2)
+PLAIN, SUM = make_cfg(), make_cfg(base=512, images=64, counts=2)
+# Half the base batch size with two accumulation steps equals the recipe's, as docs/large_models.md says.
+HALVED = make_cfg(base=8, images=1, counts=2)
 
 
-def test_another_batch_than_the_recipes_is_told_in_one_line_with_both_totals():
-    """A recipe that accumulates is made for the sum."""
-    for cfg, recipe, processes, meant, total in (
-        *((PLAIN, PLAIN, 16, 16, 32), (of_batch(counts=4), PLAIN, 8, 16, 64)),
+def test_another_effective_batch_size_than_the_recipes_gives_a_warning_with_both():
+    """Accumulation steps of a recipe count too."""
+    for cfg, recipe, world_size, expected, actual in (
+        *((PLAIN, PLAIN, 16, 16, 32), (make_cfg(counts=4), PLAIN, 8, 16, 64)),
         *((SUM, SUM, 4, 1024, 512), (HALVED, PLAIN, 4, 16, 8)),
     ):
-        warning = compare_batch_sizes(cfg, recipe, processes)
-        assert f'batch size of {meant}; this run has {total}: {processes} processes x' in warning
+        warning = compare_batch_sizes(cfg, recipe, world_size)
+        assert f'batch size of {expected}; this run has {actual}: {world_size} processes x' in warning
 
 
-def test_the_recipes_batch_however_it_is_made_up_and_scaling_are_no_news():
-    for cfg, recipe, processes in (
-        *((PLAIN, PLAIN, 8), (of_batch(images=1, counts=2), PLAIN, 8), (HALVED, PLAIN, 8)),
-        *((of_batch(enable=True), PLAIN, 3), (of_batch(base=512, images=64, counts=4), SUM, 4), (Config(), PLAIN, 16)),
+def test_an_equal_effective_batch_size_or_lr_scaling_gives_no_warning():
+    for cfg, recipe, world_size in (
+        *((PLAIN, PLAIN, 8), (make_cfg(images=1, counts=2), PLAIN, 8), (HALVED, PLAIN, 8)),
+        *((make_cfg(enable=True), PLAIN, 3), (make_cfg(base=512, images=64, counts=4), SUM, 4), (Config(), PLAIN, 16)),
     ):
-        assert compare_batch_sizes(cfg, recipe, processes) is None, (cfg, processes)
+        assert compare_batch_sizes(cfg, recipe, world_size) is None, (cfg, world_size)
     for name, processes in (
         *(('cascade_gcvit_b', 8), ('upernet_gcvit_b', 8), ('gcvit_t_in1k', 8)),
         *((f'demo/{name}_digits', 1) for name in ('mask_rcnn_gcvit', 'upernet_gcvit')),

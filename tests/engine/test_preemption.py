@@ -1,4 +1,4 @@
-"""A run that a scheduler warns saves after its step, ends in all processes, and goes on as if nothing had been."""
+"""A preempted run saves after its step, ends on all ranks, and resumes as if it had not been interrupted."""
 
 import pytest
 import torch
@@ -10,44 +10,44 @@ from .toy import ITERATIONS, last, names, train, train_in_two
 
 
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1'])
-def test_a_warned_run_saves_after_the_step_and_goes_on_to_the_end_of_one_that_was_not(name, tmp_path):
-    warned, whole = tmp_path / 'warned', tmp_path / 'whole'
-    output = train(warned, settings=ITERATIONS, code=EXIT_CODE, WARNED=f'{name}@3')
+def test_a_preempted_run_saves_after_the_step_and_resumes_to_the_result_of_an_uninterrupted_one(name, tmp_path):
+    preempted, whole = tmp_path / 'preempted', tmp_path / 'whole'
+    output = train(preempted, settings=ITERATIONS, code=EXIT_CODE, SIGNAL_AT=f'{name}@3')
     assert output.count('Preempted: saved preempted.pth, exit code 75; continue with --resume') == 1
     assert 'Traceback' not in output
-    assert last(warned)['meta']['iter'] == 3
-    train(warned, '--resume', settings=ITERATIONS)
+    assert last(preempted)['meta']['iter'] == 3
+    train(preempted, '--resume', settings=ITERATIONS)
     train(whole, settings=ITERATIONS)
-    assert names(warned) == names(whole) == ['best_score_iter_6.pth', 'iter_6.pth', 'last_checkpoint']
-    torch.testing.assert_close(last(warned)['state_dict'], last(whole)['state_dict'], rtol=0, atol=0)
+    assert names(preempted) == names(whole) == ['best_score_iter_6.pth', 'iter_6.pth', 'last_checkpoint']
+    torch.testing.assert_close(last(preempted)['state_dict'], last(whole)['state_dict'], rtol=0, atol=0)
 
 
-def test_with_accumulated_gradients_the_step_is_the_optimizers_and_the_last_one_ends_as_usual(tmp_path):
+def test_with_gradient_accumulation_it_saves_after_the_optimizer_step_and_the_last_iteration_ends_as_usual(tmp_path):
     accumulated = [*ITERATIONS, 'optim_wrapper.accumulative_counts=3']
-    train(tmp_path / 'within', settings=accumulated, code=EXIT_CODE, WARNED='SIGTERM@1')
+    train(tmp_path / 'within', settings=accumulated, code=EXIT_CODE, SIGNAL_AT='SIGTERM@1')
     assert last(tmp_path / 'within')['meta']['iter'] == 3
-    train(tmp_path / 'last', settings=ITERATIONS, WARNED='SIGTERM@6')
+    train(tmp_path / 'last', settings=ITERATIONS, SIGNAL_AT='SIGTERM@6')
     assert last(tmp_path / 'last')['meta']['iter'] == 6
 
 
 def test_the_next_regular_checkpoint_replaces_the_one_of_a_preempted_run(tmp_path):
-    two_an_epoch = ['train_dataloader.batch_size=1']
-    train(tmp_path, settings=two_an_epoch, code=EXIT_CODE, WARNED='SIGTERM@3')
+    two_steps_per_epoch = ['train_dataloader.batch_size=1']
+    train(tmp_path, settings=two_steps_per_epoch, code=EXIT_CODE, SIGNAL_AT='SIGTERM@3')
     assert names(tmp_path) == ['best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint', 'preempted.pth']
     assert find_latest_checkpoint(tmp_path) == tmp_path / 'preempted.pth'
-    train(tmp_path, '--resume', settings=two_an_epoch)
+    train(tmp_path, '--resume', settings=two_steps_per_epoch)
     assert names(tmp_path) == ['best_score_epoch_3.pth', 'epoch_3.pth', 'last_checkpoint']
 
 
 def test_data_workers_outlive_a_signal_to_all_processes(tmp_path):
-    """As torchrun sends it, and slurm."""
+    """torchrun and slurm signal all processes."""
     settings = [*ITERATIONS, 'train_dataloader.num_workers=2', 'train_dataloader.persistent_workers=True']
-    output = train(tmp_path, settings=settings, code=EXIT_CODE, WARNED='group SIGTERM@3')
+    output = train(tmp_path, settings=settings, code=EXIT_CODE, SIGNAL_AT='group SIGTERM@3')
     assert 'DataLoader worker' not in output
     assert last(tmp_path)['meta']['iter'] == 3
 
 
-def test_the_warning_of_one_process_ends_all_at_the_same_step(tmp_path):
-    train_in_two(tmp_path, settings=ITERATIONS, code=EXIT_CODE, WARNED='SIGUSR1@3/1')
+def test_a_signal_to_one_rank_ends_all_ranks_at_the_same_step(tmp_path):
+    train_in_two(tmp_path, settings=ITERATIONS, code=EXIT_CODE, SIGNAL_AT='SIGUSR1@3/1')
     assert last(tmp_path)['meta']['iter'] == 3
     assert 'preempted.pth' in names(tmp_path)

@@ -1,4 +1,4 @@
-"""Where a run is saved and resumed: which checkpoint is the latest, what is refused, and what differs is said."""
+"""Choose the checkpoint to resume from, reject invalid ones and used work dirs, and warn of changed settings."""
 
 import os
 from pathlib import Path
@@ -13,21 +13,21 @@ from mmgcvit.checkpoints import CheckpointError
 from mmgcvit.engine import resume
 from mmgcvit.engine.resume import choose_checkpoint, find_latest_checkpoint, list_checkpoints
 
-from .calling import CONFIG, as_before, call  # noqa: F401
+from .calling import CONFIG, call, restored_process  # noqa: F401
 from .toy import train_in_two
 
 
 @pytest.fixture
 def work_dir(tmp_path):
-    """Three checkpoints, the middle one of which is named as the last."""
-    for number in (1, 2, 10):
-        torch.save({'state_dict': {}, 'meta': {'iter': number}}, path := tmp_path / f'epoch_{number}.pth')
-        os.utime(path, (number, number))
+    """Write three checkpoints, the second of which last_checkpoint names."""
+    for epoch in (1, 2, 10):
+        torch.save({'state_dict': {}, 'meta': {'iter': epoch}}, path := tmp_path / f'epoch_{epoch}.pth')
+        os.utime(path, (epoch, epoch))
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
     return tmp_path
 
 
-def test_the_latest_is_the_one_that_last_checkpoint_names_also_where_the_folder_was_moved(work_dir):
+def test_the_latest_checkpoint_is_the_one_in_last_checkpoint_also_if_the_work_dir_was_moved(work_dir):
     assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_2.pth'
     (work_dir / 'last_checkpoint').write_text('/an/earlier/place/epoch_2.pth')
     assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_2.pth'
@@ -35,19 +35,19 @@ def test_the_latest_is_the_one_that_last_checkpoint_names_also_where_the_folder_
     assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_10.pth'
 
 
-def test_torn_checkpoints_are_passed_over_and_named_and_where_none_is_whole_that_is_an_error(work_dir, monkeypatch):
-    said = []
-    monkeypatch.setattr(resume, 'print_log', lambda text, *_: said.append(text))
+def test_truncated_checkpoints_are_skipped_with_a_warning_and_it_is_an_error_if_all_are(work_dir, monkeypatch):
+    messages = []
+    monkeypatch.setattr(resume, 'print_log', lambda text, *_: messages.append(text))
     for name in ('epoch_2.pth', 'epoch_10.pth'):
         os.truncate(work_dir / name, 500)
     assert find_latest_checkpoint(work_dir) == work_dir / 'epoch_1.pth'
-    assert ['epoch_2.pth' in said[0], 'epoch_10.pth' in said[1], len(said)] == [True, True, 2]
+    assert ['epoch_2.pth' in messages[0], 'epoch_10.pth' in messages[1], len(messages)] == [True, True, 2]
     (work_dir / 'epoch_1.pth').write_bytes(b'')
     with pytest.raises(CheckpointError, match='has no checkpoint that can be read'):
         find_latest_checkpoint(work_dir)
 
 
-def test_one_command_line_begins_a_run_and_goes_on_with_it(work_dir, tmp_path_factory):
+def test_the_same_options_start_and_resume_a_run(work_dir, tmp_path_factory):
     cfg = Config({'work_dir': str(tmp_path_factory.mktemp('empty'))})
     choose_checkpoint(cfg, 'auto')
     assert (cfg.resume, cfg.load_from) == (True, None)
@@ -64,15 +64,15 @@ def test_one_command_line_begins_a_run_and_goes_on_with_it(work_dir, tmp_path_fa
     assert cfg.load_from == str(work_dir / 'epoch_2.pth')
 
 
-@pytest.mark.usefixtures('as_before')
-def test_a_work_dir_with_checkpoints_is_refused_or_resumed_or_overwritten(tmp_path, monkeypatch):
-    """A refused run changes nothing; a resumed one says in one warning what is set otherwise."""
+@pytest.mark.usefixtures('restored_process')
+def test_a_work_dir_with_checkpoints_is_rejected_or_resumed_or_overwritten(tmp_path, monkeypatch):
+    """A rejected run changes nothing. A resumed one lists changed settings in one warning."""
     train = ('train', CONFIG, '--work-dir', tmp_path)
     assert call(*train, options=['train_cfg.max_epochs=1']) is None
     before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
-    said = call(*train)
-    assert "has an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)" in said
-    assert all(way in said for way in ('--resume', '--work-dir', '--overwrite'))
+    message = call(*train)
+    assert "has an earlier run's checkpoints (best_score_epoch_1.pth, epoch_1.pth, last_checkpoint)" in message
+    assert all(option in message for option in ('--resume', '--work-dir', '--overwrite'))
     assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
     changed = ['optim_wrapper.optimizer.weight_decay=0.5', 'log_level=WARNING']
     assert call(*train, '--resume', options=changed) is None
@@ -87,33 +87,33 @@ def test_a_work_dir_with_checkpoints_is_refused_or_resumed_or_overwritten(tmp_pa
         )
         with pytest.raises(RuntimeError, match='out of memory'):
             call(*train, '--overwrite', options=['train_cfg.max_epochs=1'])
-    assert (tmp_path / 'epoch_2.pth').is_file(), 'a run that fails at once has removed nothing'
+    assert (tmp_path / 'epoch_2.pth').is_file(), 'a run that fails in its first iteration removes nothing'
     assert call(*train, '--overwrite', options=['train_cfg.max_epochs=1']) is None
     assert [path.name for path in list_checkpoints(tmp_path)] == [
         *('best_score_epoch_1.pth', 'epoch_1.pth', 'last_checkpoint')
     ]
 
 
-@pytest.mark.usefixtures('as_before')
-def test_in_a_work_dir_in_which_another_trains_a_run_does_not_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(resume, 'SECONDS_TO_WAIT', 0.1)
+@pytest.mark.usefixtures('restored_process')
+def test_a_run_does_not_start_in_a_work_dir_locked_by_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(resume, 'LOCK_TIMEOUT', 0.1)
     with FileLock(tmp_path / '.lock'):
         assert f'another training is running in {tmp_path}' in call('train', CONFIG, '--work-dir', tmp_path)
     assert list_checkpoints(tmp_path) == []
 
 
-@pytest.mark.usefixtures('as_before')
-def test_what_cannot_be_resumed_is_refused_in_a_sentence(tmp_path):
+@pytest.mark.usefixtures('restored_process')
+def test_resuming_from_weights_only_is_rejected(tmp_path):
     work_dir = tmp_path / 'work'
     assert call('train', CONFIG, '--work-dir', work_dir, options=['train_cfg.max_epochs=1']) is None
     content = torch.load(work_dir / 'epoch_1.pth', weights_only=False)
     weights = tmp_path / 'weights.pth'
     torch.save({'state_dict': content['state_dict']}, weights)
-    said = call('train', CONFIG, '--work-dir', tmp_path / 'other', '--resume', weights)
-    assert 'cannot be resumed: it lacks the optimizer state or the iteration' in said
+    message = call('train', CONFIG, '--work-dir', tmp_path / 'other', '--resume', weights)
+    assert 'cannot be resumed: it lacks the optimizer state or the iteration' in message
     assert not list(Path(tmp_path / 'other').glob('*.pth'))
 
 
-def test_of_two_processes_each_says_what_cannot_be_resumed(tmp_path):
-    for said in train_in_two(tmp_path, '--resume', tmp_path / 'none.pth', code=1):
-        assert said.splitlines()[-1] == f'train: --resume {tmp_path}/none.pth: no such checkpoint'
+def test_each_rank_reports_a_missing_checkpoint(tmp_path):
+    for message in train_in_two(tmp_path, '--resume', tmp_path / 'none.pth', code=1):
+        assert message.splitlines()[-1] == f'train: --resume {tmp_path}/none.pth: no such checkpoint'

@@ -1,4 +1,4 @@
-"""Steps that are not finite are skipped, as if their batches had not been there, and are saved in no checkpoint."""
+"""Steps with NaN or infinite losses or gradients are skipped, and no checkpoint contains such values."""
 
 from functools import partial
 
@@ -16,13 +16,13 @@ from mmgcvit.engine.hooks.skip_nonfinite import SKIPPED_STEPS
 from mmgcvit.errors import UserError
 
 from ..conftest import ROOT
-from ..processes import answers_of
+from ..processes import run_on_ranks
 
 NAN, INF = float('nan'), float('inf')
 
 
-class Tiny(BaseModel):
-    """A model with running statistics, whose loss or gradients go wrong at samples that say so."""
+class TinyModel(BaseModel):
+    """A model with running statistics. Samples can set their loss or gradients to NaN or infinity."""
 
     def __init__(self):
         super().__init__()
@@ -42,14 +42,14 @@ class Tiny(BaseModel):
         return losses
 
 
-def samples(count, faults=None):
-    """Images of three numbers; ``faults`` says what is wrong with some."""
-    numbers = torch.randn(count, 3, generator=torch.Generator().manual_seed(1))
+def make_samples(count, faults=None):
+    """Return samples of three values. ``faults`` maps an index to what is not finite: pixels, loss or gradients."""
+    values = torch.randn(count, 3, generator=torch.Generator().manual_seed(1))
     faults = faults or {}
-    numbers[[index for index, fault in faults.items() if fault == 'pixels'], 1] = NAN
+    values[[index for index, fault in faults.items() if fault == 'pixels'], 1] = NAN
     return [
         {
-            'inputs': numbers[index],
+            'inputs': values[index],
             'data_samples': BaseDataElement(metainfo={'img_path': f'{index}.jpg', 'fault': faults.get(index)}),
         }
         for index in range(count)
@@ -59,13 +59,13 @@ def samples(count, faults=None):
 CHECKPOINTS = {'type': 'CheckpointHook', 'interval': 1, 'by_epoch': False, 'max_keep_ckpts': 5}
 
 
-def runner_of(work_dir, data, hooks=None, **options):
-    """Two images a batch, in their order; a checkpoint every iteration."""
+def build_runner(work_dir, data, hooks=None, **options):
+    """Build a runner with two images per batch, in order, and a checkpoint in every iteration."""
     runtime = Config.fromfile(ROOT / 'configs' / '_base_' / 'runtime_cls.py').default_hooks.to_dict()
     default_hooks = {name: runtime[name] for name in ('runtime_info', 'skip_nonfinite')}
     default_hooks['checkpoint'] = CHECKPOINTS | {'type': 'mmgcvit.AtomicCheckpointHook'}
     settings = {
-        'model': Tiny(),
+        'model': TinyModel(),
         'work_dir': str(work_dir),
         'train_dataloader': {
             'dataset': data,
@@ -84,25 +84,25 @@ def runner_of(work_dir, data, hooks=None, **options):
 
 
 def train(work_dir, data, **options):
-    runner = runner_of(work_dir, data, **options)
+    runner = build_runner(work_dir, data, **options)
     runner.train()
     return runner
 
 
-def state_of(runner):
-    """Weights, running statistics and moments."""
+def get_state(runner):
+    """Return weights, running statistics and optimizer state."""
     moments = [entry for state in runner.optim_wrapper.optimizer.state.values() for entry in state.values()]
     return [*runner.model.state_dict().values(), *moments]
 
 
-def logged(work_dir):
+def read_log(work_dir):
     return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
 
 
 def check_same(runner, other):
-    for found, expected in zip(state_of(runner), state_of(other), strict=True):
-        assert torch.equal(found, expected)
-        assert torch.isfinite(found).all()
+    for actual, expected in zip(get_state(runner), get_state(other), strict=True):
+        assert torch.equal(actual, expected)
+        assert torch.isfinite(actual).all()
 
 
 def without(data, *left_out):
@@ -116,45 +116,45 @@ def adamw(fused=False, **options):
 FUSED_ON_CPUS = Version(torch.__version__) >= Version('2.4')
 
 
-@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.skipif(not FUSED_ON_CPUS, reason='none on CPUs'))])
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.skipif(not FUSED_ON_CPUS, reason='torch < 2.4'))])
 def fused(request):
-    """Whether the optimizer skips a step on the device."""
+    """Use a fused optimizer, which skips a step on the device, or not."""
     return request.param
 
 
 @pytest.mark.parametrize('clip', [{}, {'clip_grad': {'max_norm': 1.0}}], ids=['', 'clipped'])
-def test_a_skipped_step_is_as_if_its_batch_had_not_been_there(tmp_path, fused, clip):
-    """To the last bit: weights, running statistics, the optimizer's state. The log names the images."""
+def test_a_skipped_step_leaves_the_state_as_without_its_batch(tmp_path, fused, clip):
+    """Weights, running statistics and optimizer state are equal bit for bit. The log names the images."""
     options = adamw(fused, **clip)
-    expected = train(tmp_path / 'expected', without(samples(8), 2, 3), **options)
+    expected = train(tmp_path / 'expected', without(make_samples(8), 2, 3), **options)
     for fault, cause, images in (
         ('pixels', 'the loss is', '3.jpg'),
         ('loss', 'the loss is', '2.jpg, 3.jpg'),
         ('gradients', 'the gradients are', '2.jpg, 3.jpg'),
     ):
-        runner = train(tmp_path / fault, samples(8, {3: fault}), **options)
+        runner = train(tmp_path / fault, make_samples(8, {3: fault}), **options)
         check_same(runner, expected)
-        assert f'Iteration 2: {cause} not finite' in logged(tmp_path / fault)
-        assert f'Images: {images}\n' in logged(tmp_path / fault)
+        assert f'Iteration 2: {cause} not finite' in read_log(tmp_path / fault)
+        assert f'Images: {images}\n' in read_log(tmp_path / fault)
         assert runner.message_hub.get_info(SKIPPED_STEPS) == 1
 
 
-def test_all_gradients_of_an_accumulated_step_are_skipped(tmp_path, fused):
-    """Iterations 3 and 4 make one step."""
+def test_all_iterations_of_an_accumulated_step_are_skipped(tmp_path, fused):
+    """Iterations 3 and 4 form one step."""
     options = adamw(fused, accumulative_counts=2)
-    expected = train(tmp_path / 'expected', without(samples(12), 4, 5, 6, 7), **options)
+    expected = train(tmp_path / 'expected', without(make_samples(12), 4, 5, 6, 7), **options)
     for at in (4, 7):
         for fault in ('pixels', 'loss', 'gradients'):
             folder = tmp_path / f'{fault} {at}'
-            check_same(train(folder, samples(12, {at: fault}), **options), expected)
-            assert f'{at}.jpg' in logged(folder)
+            check_same(train(folder, make_samples(12, {at: fault}), **options), expected)
+            assert f'{at}.jpg' in read_log(folder)
 
 
-def test_skipped_steps_that_are_not_in_a_row_do_not_stop_a_run_and_average_and_log_stay_finite(tmp_path, fused):
+def test_skipped_steps_that_are_not_in_a_row_do_not_stop_a_run_and_ema_and_log_stay_finite(tmp_path, fused):
     faults, options = dict.fromkeys((0, 2, 6, 8, 12), 'loss'), adamw(fused, clip_grad={'max_norm': 9.0})
-    runner = train(tmp_path / 'a', samples(16, faults), **options)
+    runner = train(tmp_path / 'a', make_samples(16, faults), **options)
     skipped = [index + offset for index in faults for offset in (0, 1)]
-    check_same(runner, train(tmp_path / 'b', without(samples(16), *skipped), **options))
+    check_same(runner, train(tmp_path / 'b', without(make_samples(16), *skipped), **options))
     for path in (tmp_path / 'a').glob('*.pth'):
         content = torch.load(path, weights_only=False)
         for tensor in (*content['state_dict'].values(), *content['ema_state_dict'].values()):
@@ -170,23 +170,23 @@ def skip_nonfinite(**settings):
 
 STOPS = {
     'three in a row': (
-        {'data': samples(20, dict.fromkeys((8, 10, 12), 'loss'))},
+        {'data': make_samples(20, dict.fromkeys((8, 10, 12), 'loss'))},
         r'not finite in 3 steps in a row, up to iteration 7; .* learning rate \(0\.1\), or check the images of the '
         r'last step \(12\.jpg, 13\.jpg\); .*--resume CHECKPOINT$',
     ),
-    'the number is a setting': (
-        {'data': samples(4, {0: 'pixels'}), 'hooks': skip_nonfinite(max_consecutive=1)},
+    'max_consecutive': (
+        {'data': make_samples(4, {0: 'pixels'}), 'hooks': skip_nonfinite(max_consecutive=1)},
         r'in 1 steps in a row, up to iteration 1; .*\(0\.jpg\)',
     ),
     'a learning rate that makes the weights infinite': (
-        {'data': samples(40), 'optim_wrapper': {'optimizer': {'type': 'SGD', 'lr': 1e30}}},
+        {'data': make_samples(40), 'optim_wrapper': {'optimizer': {'type': 'SGD', 'lr': 1e30}}},
         r'ower the learning rate',
     ),
 }
 
 
 @pytest.mark.parametrize('case', STOPS)
-def test_several_in_a_row_stop_a_run_with_only_finite_checkpoints(case, tmp_path, fused):
+def test_several_skipped_steps_in_a_row_stop_a_run_and_all_its_checkpoints_are_finite(case, tmp_path, fused):
     options, message = STOPS[case]
     with pytest.raises(UserError, match=message):
         train(tmp_path, **adamw(fused) | options)
@@ -196,7 +196,7 @@ def test_several_in_a_row_stop_a_run_with_only_finite_checkpoints(case, tmp_path
 
 @pytest.fixture
 def amp_on_cpu(monkeypatch):
-    """Have mmengine's wrapper, which demands a GPU, use torch's GradScaler for CPUs."""
+    """Make mmengine's AMP wrapper, which requires a GPU, use torch's GradScaler for CPUs."""
     if Version(torch.__version__) < Version('2.3'):
         pytest.skip('torch has no GradScaler for CPUs yet')
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
@@ -205,36 +205,36 @@ def amp_on_cpu(monkeypatch):
 
 @pytest.mark.usefixtures('amp_on_cpu')
 @pytest.mark.parametrize('fused', [False, True])
-def test_steps_that_gradscaler_skips_while_it_looks_for_its_scale_do_not_count(fused, tmp_path):
+def test_steps_that_gradscaler_skips_to_adjust_its_scale_do_not_count(fused, tmp_path):
     optimizer = {'type': 'AdamW', 'lr': 0.01, 'fused': fused}
     wrapper = {'type': 'AmpOptimWrapper', 'loss_scale': {'init_scale': 2.0**127}, 'optimizer': optimizer}
-    runner = train(tmp_path, samples(24), hooks=skip_nonfinite(max_consecutive=1), optim_wrapper=wrapper)
-    assert runner.optim_wrapper.loss_scaler.get_scale() < 2.0**127, 'it has skipped steps'
-    assert all(torch.isfinite(tensor).all() for tensor in state_of(runner))
-    assert not torch.equal(runner.model.layer.weight, Tiny().layer.weight), 'it has found its scale'
-    assert 'not finite' not in logged(tmp_path)
+    runner = train(tmp_path, make_samples(24), hooks=skip_nonfinite(max_consecutive=1), optim_wrapper=wrapper)
+    assert runner.optim_wrapper.loss_scaler.get_scale() < 2.0**127, 'GradScaler has skipped steps'
+    assert all(torch.isfinite(tensor).all() for tensor in get_state(runner))
+    assert not torch.equal(runner.model.layer.weight, TinyModel().layer.weight), 'steps follow at a lower scale'
+    assert 'not finite' not in read_log(tmp_path)
 
 
 def train_in_two_processes(folder, fused):
-    """Train on every other of 16 images in each process; the weights after it, or how it ended."""
+    """Train on every second of 16 images on each rank. Return the weights, and the error of a stopped run."""
     wrapper = {'type': 'MMDistributedDataParallel', 'device_ids': None, 'broadcast_buffers': False}
     options = {'launcher': 'pytorch', 'cfg': {'model_wrapper_cfg': wrapper}, **adamw(fused)}
     results = []
     for name, faults in (('one', {5: 'loss'}), ('both', dict.fromkeys(range(4, 8), 'loss'))):
-        runner = train(folder / name, samples(16, faults), **options)
+        runner = train(folder / name, make_samples(16, faults), **options)
         results.append([tensor.tolist() for tensor in runner.model.module.layer.state_dict().values()])
     try:
-        train(folder / 'ended', samples(16, dict.fromkeys((4, 9, 13), 'loss')), **options)
+        train(folder / 'stopped', make_samples(16, dict.fromkeys((4, 9, 13), 'loss')), **options)
     except UserError as error:
         return *results, str(error)
 
 
 @pytest.mark.slow
-def test_two_processes_skip_the_same_steps_and_stop_together(tmp_path, fused):
-    """The loss of one process only is not finite."""
+def test_two_ranks_skip_the_same_steps_and_stop_together(tmp_path, fused):
+    """The loss is not finite on one rank only."""
     environments = [{'LOCAL_RANK': str(rank)} for rank in range(2)]
-    (one, both, ended), other = answers_of(train_in_two_processes, [(tmp_path, fused)] * 2, environments)
+    (one, both, message), other = run_on_ranks(train_in_two_processes, [(tmp_path, fused)] * 2, environments)
     assert one == both
-    assert other == (one, both, ended)
-    assert 'Images: 4.jpg, 6.jpg, 5.jpg, 7.jpg\n' in logged(tmp_path / 'one')
-    assert 'not finite in 3 steps in a row' in ended
+    assert other == (one, both, message)
+    assert 'Images: 4.jpg, 6.jpg, 5.jpg, 7.jpg\n' in read_log(tmp_path / 'one')
+    assert 'not finite in 3 steps in a row' in message

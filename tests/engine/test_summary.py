@@ -1,17 +1,17 @@
-"""A training says how much it trains, and at its end the best checkpoint and what to call next."""
+"""A training logs its trainable parameters and, at its end, the best checkpoint and the next commands."""
 
 import pytest
 from mmengine.evaluator import BaseMetric
 
 from mmgcvit.engine.hooks.summary import SummaryHook
 
-from .drawing import config, run, validating
+from .drawing import make_config, make_evaluation, run
 
 LOOP = {'type': 'mmgcvit.EpochBasedTrainLoop', 'max_epochs': 2}
 
 
 class Falling(BaseMetric):
-    """Worse every time: the first validation is the best."""
+    """A metric whose score falls, so that the first validation is the best."""
 
     def __init__(self):
         super().__init__()
@@ -26,11 +26,11 @@ class Falling(BaseMetric):
 
 
 @pytest.mark.parametrize('has_best', [True, False])
-def test_parameters_checkpoint_and_commands_are_said(has_best, tmp_path, monkeypatch):
+def test_trainable_parameters_checkpoint_and_next_commands_are_logged(has_best, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('mmgcvit.engine.hooks.summary.is_drawn', lambda cfg: has_best)
+    monkeypatch.setattr('mmgcvit.engine.hooks.summary.can_draw_predictions', lambda cfg: has_best)
     work_dir = tmp_path / 'my run'
-    cfg = config(work_dir, LOOP, saves=None, log_level='INFO', **(validating(Falling()) if has_best else {}))
+    cfg = make_config(work_dir, LOOP, saves=None, log_level='INFO', **(make_evaluation(Falling()) if has_best else {}))
     cfg.default_hooks.checkpoint.update({'save_best': 'toy/mAP', 'rule': 'greater'} if has_best else {})
     run(cfg, hook=SummaryHook())
     (log,) = work_dir.glob('*/*.log')

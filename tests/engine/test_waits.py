@@ -1,4 +1,4 @@
-"""No training step of a classifier waits for the device: on a CPU, what would read numbers from one is found."""
+"""No training step of a classifier synchronises with the GPU. Operations that would are found on a CPU."""
 
 import sys
 from collections import Counter
@@ -15,73 +15,75 @@ from mmgcvit.config import read_config
 
 from ..conftest import ROOT
 
-# Operations whose result the host needs to go on: numbers, and shapes that depend on data.
-READING = {
+# Operations whose result the CPU must read: Python scalars, and shapes that depend on data.
+READ_OPERATIONS = {
     *('_local_scalar_dense', 'nonzero', 'masked_select', '_unique2', 'unique_dim', 'unique_consecutive', 'equal'),
     *('bincount', 'histc'),
 }
-COPYING = {'cpu', 'numpy', 'tolist', '__array__'}
-# What a step has beside: losses of the iteration before, and what is on the CPU whatever trains.
-ALLOWED = (
+COPY_FUNCTIONS = {'cpu', 'numpy', 'tolist', '__array__'}
+# Allowed: reading losses of the previous iteration, and operations on tensors that are always on the CPU.
+ALLOWED_PATHS = (
     *('mmgcvit/engine/hooks/async_loss_log.py', 'mmengine/model/averaged_model.py', 'mmengine/model/utils.py'),
-    # torch looks at labels on CPUs only.
+    # torch checks the values of labels on CPUs only.
     'mmpretrain/structures/utils.py',
 )
 
 
-class Operations(TorchDispatchMode):
-    def __init__(self, note):
+class OperationsMode(TorchDispatchMode):
+    """Record operations whose result the CPU must read."""
+
+    def __init__(self, record):
         super().__init__()
-        self.note = note
+        self.record = record
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.overloadpacket.__name__ in READING:
-            self.note(func.overloadpacket.__name__)
+        if func.overloadpacket.__name__ in READ_OPERATIONS:
+            self.record(func.overloadpacket.__name__)
         return func(*args, **(kwargs or {}))
 
 
-class Copies(TorchFunctionMode):
-    """Notes what is copied to the CPU, which on a CPU is no operation."""
+class CopiesMode(TorchFunctionMode):
+    """Record copies to the CPU, which are not operations if the tensor is there already."""
 
-    def __init__(self, note):
+    def __init__(self, record):
         super().__init__()
-        self.note = note
+        self.record = record
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name = getattr(func, '__name__', '')
-        # Code that goes where its tensors are names a device's object.
-        if name in COPYING or (name == 'to' and any(type(place) is str and place == 'cpu' for place in args[1:])):
-            self.note(name)
+        # Code that follows its tensors passes a torch.device, not the string 'cpu'.
+        if name in COPY_FUNCTIONS or (name == 'to' and any(type(arg) is str and arg == 'cpu' for arg in args[1:])):
+            self.record(name)
         return func(*args, **(kwargs or {}))
 
 
-class WaitsHook(Hook):
-    """Counts reads by lines, in iterations after the second and before the last, of which none is logged."""
+class CountWaitsHook(Hook):
+    """Count reads per code line, in iterations after the second and before the last, none of which is logged."""
 
     priority = 'HIGHEST'
 
     def __init__(self):
-        self.found, self.iteration = Counter(), 0
+        self.counts, self.iteration = Counter(), 0
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         self.iteration, self.last = runner.iter, runner.max_iters - 1
 
-    def note(self, what):
+    def record(self, operation):
         if 2 <= self.iteration < self.last:
             frame = sys._getframe(1)
             while frame and ('/torch/' in frame.f_code.co_filename or frame.f_code.co_filename == __file__):
                 frame = frame.f_back
             path = frame.f_code.co_filename.removeprefix(f'{ROOT}/').rpartition('site-packages/')[2]
-            self.found[f'{path}:{frame.f_lineno} {frame.f_code.co_name}: {what}'] += 1
+            self.counts[f'{path}:{frame.f_lineno} {frame.f_code.co_name}: {operation}'] += 1
 
 
-def sample():
+def make_sample():
     image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
     return {'inputs': image, 'data_samples': DataSample(metainfo={'img_path': 'a.jpg'}).set_gt_label(1)}
 
 
-@pytest.mark.skipif(torch.__version__.startswith('2.1.'), reason='it has no fused AdamW for CPUs')
-def test_a_step_with_all_hooks_waits_nowhere_and_the_losses_of_the_one_before_are_read(tmp_path):
+@pytest.mark.skipif(torch.__version__.startswith('2.1.'), reason='torch 2.1 has no fused AdamW for CPUs')
+def test_a_step_with_all_hooks_never_waits_and_reads_the_losses_of_the_previous_one(tmp_path):
     cfg = read_config(ROOT / 'configs' / 'gcvit_xxt_in1k.py')
     iterations = 8
     runner = Runner(
@@ -89,7 +91,7 @@ def test_a_step_with_all_hooks_waits_nowhere_and_the_losses_of_the_one_before_ar
         data_preprocessor=cfg.data_preprocessor,
         work_dir=str(tmp_path),
         train_dataloader={
-            'dataset': [sample() for _ in range(2 * iterations)],
+            'dataset': [make_sample() for _ in range(2 * iterations)],
             'batch_size': 2,
             'num_workers': 0,
             'sampler': {'type': 'DefaultSampler', 'shuffle': False},
@@ -102,10 +104,10 @@ def test_a_step_with_all_hooks_waits_nowhere_and_the_losses_of_the_one_before_ar
         experiment_name=str(tmp_path).replace('/', '_'),
         log_level='ERROR',
     )
-    waits = WaitsHook()
+    waits = CountWaitsHook()
     runner.register_hook(waits)
-    with Copies(waits.note), Operations(waits.note):
+    with CopiesMode(waits.record), OperationsMode(waits.record):
         runner.train()
-    assert [line for line in waits.found if not line.startswith(ALLOWED)] == []
-    read = sum(count for line, count in waits.found.items() if line.endswith('read: tolist'))
-    assert read == 5 + 1, 'losses in each of the iterations counted, the verdict in one: a step has four of them'
+    assert [line for line in waits.counts if not line.startswith(ALLOWED_PATHS)] == []
+    read = sum(count for line, count in waits.counts.items() if line.endswith('read: tolist'))
+    assert read == 5 + 1, 'losses in each counted iteration, and the step check in one, as a step has four iterations'

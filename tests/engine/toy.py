@@ -1,4 +1,4 @@
-"""Trainings of a toy in processes of their own, with faults and warnings of schedulers at chosen moments."""
+"""Train a toy model in separate processes, which are killed or preempted at chosen moments."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from mmgcvit.checkpoints import check_intact, read_checkpoint
 
 from .. import fork_server
 from ..processes import free_port
-from ..programs import last_of
+from ..programs import get_tail
 from ..tools.commands import environment_for
 
 CONFIG = Path(__file__).with_name('toy_config.py')
@@ -34,7 +34,7 @@ ITERATIONS = (
 
 
 def start(work_dir, *options, settings=(), config=CONFIG, **environment):
-    """Train the toy; how it ended."""
+    """Train the toy model. Return the completed process."""
     command = ['-m', 'mmgcvit', 'train', config, '--work-dir', work_dir, *options]
     if settings:
         command += ['--cfg-options', *settings]
@@ -42,37 +42,37 @@ def start(work_dir, *options, settings=(), config=CONFIG, **environment):
 
 
 def train(work_dir, *options, settings=(), code=0, **environment):
-    """Train the toy, which ends with a code; what it has printed."""
+    """Train the toy model and check its exit code. Return its output."""
     ended = start(work_dir, *options, settings=settings, **environment)
-    assert ended.returncode == code, last_of(ended.stdout, ended.stderr)
+    assert ended.returncode == code, get_tail(ended.stdout, ended.stderr)
     return ended.stdout + ended.stderr
 
 
 def train_in_two(work_dir, *options, **more):
-    """Train the toy in two processes, as torch's launcher starts them, which has tests of its own."""
-    together = {'WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port()), **more}
+    """Train the toy model on two ranks, with the environment of torch's launcher, which is tested elsewhere."""
+    launcher = {'WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port()), **more}
 
     def run(rank):
-        return train(work_dir, '--launcher', 'pytorch', *options, RANK=rank, LOCAL_RANK=rank, **together)
+        return train(work_dir, '--launcher', 'pytorch', *options, RANK=rank, LOCAL_RANK=rank, **launcher)
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(run, '01'))
 
 
 def names(folder):
-    found = (path.name for path in folder.iterdir() if path.suffix in ('.pth', '.unfinished') or 'last' in path.name)
-    return sorted(found)
+    files = (path.name for path in folder.iterdir() if path.suffix in ('.pth', '.unfinished') or 'last' in path.name)
+    return sorted(files)
 
 
 def last(folder):
-    """What the checkpoint that is named as the last holds."""
+    """Read the checkpoint that last_checkpoint names."""
     path = Path((folder / 'last_checkpoint').read_text())
     check_intact(path)
     return read_checkpoint(str(path))
 
 
 @METRICS.register_module()
-class BetterEveryTime(BaseMetric):
+class RisingScore(BaseMetric):
     def process(self, data_batch, data_samples):
         self.results += [1.0]
 
@@ -81,39 +81,39 @@ class BetterEveryTime(BaseMetric):
 
 
 @HOOKS.register_module()
-class DiesWhileSaving(Hook):
-    """Ends its process, as ``kill -9`` does, when something is about to be done with a file in the second epoch.
+class KillWhileSavingHook(Hook):
+    """Exit, as by ``kill -9``, just before an operation on a file in the second epoch.
 
-    The environment's DIES_AT is one of Python's audit events and the file's name: ``os.rename epoch_2.pth.unfinished``.
-    Without a file: never.
+    The environment variable KILL_AT has the name of one of Python's audit events and of the file, for example
+    ``os.rename epoch_2.pth.unfinished``. If unset, the hook does nothing.
     """
 
     def before_train_epoch(self, runner):
-        if runner.epoch == 1 and os.environ.get('DIES_AT'):
-            sys.addaudithook(self.note)
+        if runner.epoch == 1 and os.environ.get('KILL_AT'):
+            sys.addaudithook(self.exit_at)
 
-    def note(self, event, arguments):
+    def exit_at(self, event, arguments):
         path = arguments[0] if arguments else None
-        if isinstance(path, str | Path) and f'{event} {Path(path).name}' == os.environ['DIES_AT']:
+        if isinstance(path, str | Path) and f'{event} {Path(path).name}' == os.environ['KILL_AT']:
             os._exit(KILLED)
 
 
 @HOOKS.register_module()
-class IsWarned(Hook):
-    """Sends its process a signal within an iteration.
+class SendSignalHook(Hook):
+    """Send a signal to the own process in an iteration.
 
-    The environment's WARNED says which one when, and of several processes to which rank: ``SIGTERM@3``,
-    ``SIGUSR1@3/1``; with ``group`` in front to all processes that it has started too. Without: none.
+    The environment variable SIGNAL_AT has the signal, the iteration and optionally the rank: ``SIGTERM@3``,
+    ``SIGUSR1@3/1``. With ``group`` in front, child processes get the signal too. If unset, the hook does nothing.
     """
 
     def __init__(self):
-        what, _, self.rank = os.environ.get('WARNED', '').partition('/')
-        self.name, _, self.iteration = what.partition('@')
+        moment, _, self.rank = os.environ.get('SIGNAL_AT', '').partition('/')
+        self.name, _, self.iteration = moment.partition('@')
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if self.iteration and runner.iter + 1 == int(self.iteration) and self.rank in ('', str(runner.rank)):
             is_group, name = self.name.startswith('group'), self.name.removeprefix('group SIG').removeprefix('SIG')
-            # From another process, as signals come: from their own one workers take them otherwise.
+            # Send it from another process, as schedulers do: dataloader workers exit on their parent's SIGTERM.
             subprocess.run(['kill', f'-{name}', '--', f'{"-" if is_group else ""}{os.getpid()}'], check=False)
-            # Time for workers that end to be missed.
+            # Give the dataloader time to notice workers that have exited.
             time.sleep(0.5)

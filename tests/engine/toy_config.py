@@ -1,15 +1,15 @@
-"""The toy of the checkpoints' tests with this project's hooks, and with faults that the environment chooses."""
+"""The toy config of the checkpoint tests with this project's hooks, killed or signalled by environment variables."""
 
 _base_ = '../checkpoints/toy_config.py'
 
 custom_imports = dict(imports=['mmgcvit', 'tests.checkpoints.toy', 'tests.engine.toy'], allow_failed_imports=False)
 log_level = 'WARNING'
-val_evaluator = dict(_delete_=True, type='BetterEveryTime')
+val_evaluator = dict(_delete_=True, type='RisingScore')
 train_cfg = dict(_delete_=True, type='mmgcvit.EpochBasedTrainLoop', max_epochs=3)
 default_hooks = dict(
     checkpoint=dict(type='mmgcvit.AtomicCheckpointHook', max_keep_ckpts=1),
     exact_resume=dict(type='mmgcvit.ExactResumeHook'),
     preemption=dict(type='mmgcvit.PreemptionHook', interval=1),
-    dies=dict(type='DiesWhileSaving'),
-    warned=dict(type='IsWarned'),
+    kill=dict(type='KillWhileSavingHook'),
+    send_signal=dict(type='SendSignalHook'),
 )

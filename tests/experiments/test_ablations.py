@@ -1,4 +1,4 @@
-"""Tables of ablations: read, put on other configs, and reported with mean, deviation and published scores."""
+"""Ablation tables are read, applied to other configs, and reported with mean, deviation and published scores."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from mmgcvit.errors import UserError
 from mmgcvit.experiments.ablations import (
     Row,
     Table,
-    read_change,
+    read_changes,
     read_scores,
     read_tables,
     write_configs,
@@ -19,7 +19,7 @@ from mmgcvit.experiments.ablations import (
 )
 
 
-def test_a_table_has_its_rows_in_order_and_paths_below_the_configs(tmp_path):
+def test_table_has_its_rows_in_order_and_paths_in_the_config_folder(tmp_path):
     rows = {
         'a': {'name': 'A other', 'config': 'ablations/a.py', 'published': [40, 36.5]},
         'b': {'name': 'nothing', 'at_digits': {'model': {'depth': 1}}},
@@ -43,22 +43,22 @@ def written(path, **settings):
 
 @pytest.fixture
 def table(tmp_path):
-    """A table of one row, at full scale and on digits."""
+    """Return a table of one row, at full scale and on digits."""
     written(tmp_path / 'whole.py', sizes=(0, 1), model={'kind': 'A', 'sizes': (0, 1)})
     config = written(tmp_path / 'a.py', _base_='whole.py', sizes=(0, 2), model={'kind': 'B'})
     digits = written(tmp_path / 'digits.py', model={'kind': 'A', 'width': 2}, lr=0.1)
     return Table('made', 'A table', ['top-1'], tmp_path / 'whole.py', (Row('a', "row '\\", config),), digits)
 
 
-def test_a_row_has_its_own_config_or_puts_its_change_on_another(table, tmp_path):
-    """Variables of the files are no change."""
+def test_row_uses_its_own_config_or_applies_its_changes_to_another(table, tmp_path):
+    """Variables of the files are not changes."""
     assert write_configs(table, 'own', tmp_path / 'out') == {'a': tmp_path / 'a.py'}
     for data in ('digits', str(tmp_path / 'digits.py')):
         (path,) = write_configs(table, data, tmp_path / 'out').values()
         assert Config.fromfile(path).to_dict() == {'model': {'kind': 'B', 'width': 2}, 'lr': 0.1}
 
 
-def test_what_a_table_cannot_be_trained_on_is_rejected(table, tmp_path):
+def test_unsupported_data_and_changes_are_rejected(table, tmp_path):
     for changed, data, words in (
         ({'digits': None}, 'digits', 'table made has --data own and CONFIG only'),
         ({'unchanged': None}, 'own', 'table made has --data digits only'),
@@ -68,10 +68,10 @@ def test_what_a_table_cannot_be_trained_on_is_rejected(table, tmp_path):
     for settings in ({'_base_': 'whole.py', 'train_dataloader': {}}, {'_base_': 'digits.py', 'model': {}}):
         written(tmp_path / 'a.py', **settings)
         with pytest.raises(UserError, match=r'row a changes (train_dataloader|digits.py, not .*): .* use --data own'):
-            read_change(table.rows[0], table)
+            read_changes(table.rows[0], table)
 
 
-def test_scores_are_those_of_the_last_validation_as_papers_print_them(tmp_path):
+def test_scores_are_of_the_last_validation_in_the_units_of_papers(tmp_path):
     for name, scores in (('20260101_000000', [0.3]), ('20260102_000000', [0.4, 0.44])):
         log = tmp_path / name / 'vis_data' / 'scalars.json'
         log.parent.mkdir(parents=True)
@@ -82,8 +82,8 @@ def test_scores_are_those_of_the_last_validation_as_papers_print_them(tmp_path):
         read_scores(tmp_path, ['mIoU'])
 
 
-def test_the_report_has_mean_and_deviation_of_the_sample_beside_published_scores():
-    """2, 4 and 6 deviate by 2; divided by n instead of n - 1 it were 1.63."""
+def test_report_has_mean_and_sample_standard_deviation_beside_published_scores():
+    """The sample standard deviation of 2, 4 and 6 is 2; divided by n instead of n - 1 it would be 1.63."""
     rows = [Row('a', 'row a', Path('a.py'), [44.0]), Row('b', 'row b', Path('b.py'))]
     table = Table('made', 'A table', ['top-1'], Path('whole.py'), rows)
     report = write_report(table, {'a': [{'top-1': value} for value in (2, 4, 6)], 'b': []}, 'A note.')

@@ -1,4 +1,4 @@
-"""The benchmark measures models in turns, in every case, and writes a table."""
+"""The benchmark measures models alternately in every case and prints a table."""
 
 import re
 from functools import partial
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mmgcvit.errors import UserError
-from mmgcvit.experiments.benchmark import Case, build, time_in_turns
+from mmgcvit.experiments.benchmark import Case, build, time_alternately
 
 from ..conftest import ROOT
 
@@ -16,13 +16,13 @@ PLAIN = 'gcvit:xxtiny@4+tests.models.gcvit.plain:PlainGCViT'
 DEMO = ROOT / 'configs' / 'demo'
 
 
-def test_models_take_turns_and_the_first_changes():
-    """A step that is faster than 10 ms is repeated."""
+def test_models_are_timed_alternately_in_rotating_order():
+    """Repeated calls are merged, because a step that is faster than 10 ms is called repeatedly."""
     calls = []
     steps = {name: partial(calls.append, name) for name in 'ab'}
-    seconds = time_in_turns(steps, rounds=2)
+    seconds = time_alternately(steps, rounds=2)
     assert [name for name, before in zip(calls, [None, *calls], strict=False) if name != before] == ['a', 'b', 'a']
-    assert all(len(found) == 2 for found in seconds.values())
+    assert all(len(times) == 2 for times in seconds.values())
 
 
 @pytest.mark.slow
@@ -34,18 +34,18 @@ def test_models_take_turns_and_the_first_changes():
         *(str(DEMO / f'{name}.py') for name in ('gcvit_digits_cls', 'mask_rcnn_gcvit_digits', 'upernet_gcvit_digits')),
     ],
 )
-def test_a_model_runs_every_mode_and_training_has_gradients(name, mode):
+def test_model_runs_in_every_mode_and_only_training_has_gradients(name, mode):
     model = build(name, (64, 64))
     Case((64, 64), 2, mode).prepare(model)()
     assert any(p.grad is not None and p.grad.any() for p in model.parameters()) == (mode == 'train')
 
 
-def test_names_that_are_no_model_are_answered():
+def test_unknown_model_name_is_rejected():
     with pytest.raises(UserError, match=r"no model 'resnet:50'; expected gcvit:ARCH"):
         build('resnet:50', (64, 64))
 
 
-def test_precision_reaches_the_model():
+def test_precision_is_applied_to_the_model():
     seen = []
     model = nn.Sequential(nn.Conv2d(3, 4, 1))
     model.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
@@ -54,7 +54,7 @@ def test_precision_reaches_the_model():
     assert seen == [torch.float32, torch.bfloat16]
 
 
-def test_the_command_prints_a_table_a_case_and_leaves_out_what_fails(call):
+def test_command_prints_a_table_per_case_and_leaves_out_models_that_fail(call):
     options = ['--sizes', '32x48', '--batch', '1', '2', '--rounds', '2', '--device', 'cpu', '--no-memory']
     code, printed = call('benchmark', 'gcvit:xxtiny@4', 'resnet:50', 'lsa:imagenet-tiny', *options)
     assert code == 0
@@ -69,7 +69,7 @@ def test_the_command_prints_a_table_a_case_and_leaves_out_what_fails(call):
 
 
 @pytest.mark.long
-def test_peak_memory_of_training_is_more_than_that_of_inference(call):
+def test_training_has_a_higher_peak_memory_than_inference(call):
     options = ['--sizes', '224', '--rounds', '1', '--modes', 'infer', 'train', '--device', 'cpu']
     _, printed = call('benchmark', 'gcvit:xxtiny', *options)
     infer, train = (int(line.split('|')[-2]) for line in printed.splitlines() if line.startswith('| gcvit'))

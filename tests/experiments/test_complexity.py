@@ -1,4 +1,4 @@
-"""Multiply-adds are those of the published networks, counted once and completely."""
+"""Multiply-adds equal the published ones, so every layer is counted once."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from mmgcvit import GCViT
 from mmgcvit.experiments.complexity import count_macs
 
 PRETRAINED = (7, 7, 14, 7)
-# Backbone, in billions, 224 px.
+# Multiply-adds (G) of the backbones at 224 px.
 AT_224 = {
     'xxtiny': 2.120,
     'xtiny': 2.912,
@@ -19,7 +19,7 @@ AT_224 = {
     'base': 14.815,
     'large': 32.553,
 }
-# Backbone of tiny, small and base by windows: at 1280x800, at 512x2048.
+# Multiply-adds (G) of the backbones tiny, small and base by window size: at 800x1280 and at 512x2048 (height x width).
 DENSE = {
     24: ((181.0, 315.1, 510.6), (178.0, 308.5, 500.1)),
     16: ((121.3, 216.2, 366.6), (111.6, 196.5, 333.9)),
@@ -36,8 +36,8 @@ def backbone_gmacs(size, **arguments):
 
 
 @pytest.mark.long
-def test_backbones_count_what_is_published():
-    """At 224 px, at the fine-tuned sizes of the large one, and densely with each size of windows."""
+def test_multiply_adds_of_backbones_equal_the_published():
+    """Check 224 px, the fine-tuning sizes of the large backbone, and dense tasks with each window size."""
     cases = [((224, 224), {'arch': arch}, gmacs) for arch, gmacs in AT_224.items()]
     for side, windows, gmacs in ((384, (12, 12, 24, 12), 103.9), (512, (16, 16, 32, 16), 202.1)):
         cases.append(((side, side), {'arch': 'large', 'window_size': windows, 'pretrain_img_size': side}, gmacs))
@@ -46,11 +46,11 @@ def test_backbones_count_what_is_published():
             for arch, gmacs in zip(('tiny', 'small', 'base'), of_archs, strict=True):
                 cases.append((size, {'arch': arch, 'window_size': windows}, gmacs))
     found = [(size, arguments, backbone_gmacs(size, **arguments), gmacs) for size, arguments, gmacs in cases]
-    # Published with three or four digits.
+    # Published values have three or four digits.
     assert not [case for case in found if case[2] != pytest.approx(case[3], rel=0.005)]
 
 
-def test_a_linear_layer_and_an_attention_count_what_they_multiply():
+def test_multiply_adds_of_a_linear_layer_and_of_attention():
     with torch.device('meta'):
         linear, x = nn.Linear(3, 5), torch.empty(7, 3)
         q = torch.empty(2, 4, 6, 8)

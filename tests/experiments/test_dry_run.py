@@ -1,4 +1,4 @@
-"""The dry run: every config is scaled down and goes through all steps; a broken one names the step that fails."""
+"""The dry run scales every config down and passes all steps; for a broken config it names the step that fails."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..conftest import ROOT
 CONFIGS = ROOT / 'configs'
 CLASSIFIER = CONFIGS / 'lsa_t_cifar10.py'
 STEPS = ['build', 'train', 'save', 'resume', 'validate', 'test']
-# A config of each family, and options.
+# A config of each model family, with its extra options.
 FAMILIES = {
     'cascade_gcvit_t': [],
     'custom_cls': [],
@@ -41,7 +41,7 @@ def steps_that(outcome, printed):
 
 @pytest.fixture
 def dry_run(capsys):
-    """Calls the command; gives what it raised, None if nothing, and what it printed."""
+    """Return a function that runs the command; it returns the error, or None, and the output."""
 
     def dry_run(*arguments):
         raised = None
@@ -56,7 +56,7 @@ def dry_run(capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['lsa_t_cifar10', *(pytest.param(name, marks=pytest.mark.long) for name in FAMILIES)])
-def test_every_family_goes_through_all_steps(name, dry_run, tmp_path):
+def test_every_model_family_passes_all_steps(name, dry_run, tmp_path):
     config = CONFIGS / f'{name}.py'
     raised, printed = dry_run(config, '--shrink', 16, '--keep', tmp_path / 'kept', *FAMILIES.get(name, []))
     assert raised is None, printed
@@ -75,7 +75,7 @@ def test_every_family_goes_through_all_steps(name, dry_run, tmp_path):
         ('val_evaluator.topk=[99]', 'validate', ''),
     ],
 )
-def test_a_broken_config_fails_at_the_step_that_it_breaks(option, step, words, dry_run):
+def test_broken_config_fails_at_the_expected_step(option, step, words, dry_run):
     raised, printed = dry_run(CLASSIFIER, '--cfg-options', option, 'optim_wrapper.optimizer.weight_decay=0')
     assert words in str(raised)
     assert steps_that('FAILED', printed) == [step]
@@ -95,8 +95,8 @@ def dicts_of(value):
 
 @pytest.mark.slow
 def test_every_config_is_scaled_down(monkeypatch, tmp_path):
-    """Of a folder, so many images, pixels and iterations; its data are the miniature's, and nothing is loaded."""
-    monkeypatch.chdir(tmp_path)  # where there are no data
+    """Data are miniatures, images and training are small, and no pretrained weights are loaded."""
+    monkeypatch.chdir(tmp_path)  # a folder without data
     for kind in ('coco', 'ade20k', 'imagenet'):
         monkeypatch.setattr(f'mmgcvit.datasets.miniature.write_miniature_{kind}', lambda *_, **__: None)
     paths = [path for folder in ('', 'demo', 'baselines', 'ablations') for path in (CONFIGS / folder).glob('*.py')]
@@ -126,7 +126,7 @@ def with_options(**options):
     return cfg
 
 
-def test_sizes_are_divided_and_schedulers_end_where_those_of_the_real_run_do(tmp_path):
+def test_sizes_are_divided_and_schedulers_keep_their_ends(tmp_path):
     cfg = with_options(optim_wrapper={'type': 'AmpOptimWrapper'}, compile=True)
     cfg.param_scheduler = [{'type': 'LinearLR', 'by_epoch': False, 'end': 2500}, {'type': 'CosineAnnealingLR'}]
     notes = shrink(cfg, tmp_path, 8)
@@ -135,8 +135,8 @@ def test_sizes_are_divided_and_schedulers_end_where_those_of_the_real_run_do(tmp
     assert {'NOT tried: compile', 'NOT tried: AmpOptimWrapper; float32 instead'} <= set(notes)
 
 
-def test_own_data_are_read_where_they_exist(tmp_path):
-    """Of all loaders."""
+def test_existing_data_are_used(tmp_path):
+    """All dataloaders have data here."""
     root = tmp_path / 'coco'
     for name in ('train', 'val'):
         path = root / 'annotations' / f'instances_{name}2017.json'
@@ -149,6 +149,6 @@ def test_own_data_are_read_where_they_exist(tmp_path):
     assert not Path(tmp_path / 'out').exists()
 
 
-def test_data_without_a_miniature_are_named(tmp_path):
+def test_data_without_a_miniature_are_rejected(tmp_path):
     with pytest.raises(UserError, match=r'does not exist, and there is no miniature of what VOCDataset reads'):
         shrink(with_options(**{'train_dataloader.dataset.type': 'VOCDataset'}), tmp_path, 8)

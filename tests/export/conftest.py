@@ -1,4 +1,4 @@
-"""The digits' trained models of the project and small random ones, as ONNX files, each written once a session."""
+"""Export the trained digit models and small random models to ONNX, each once per session."""
 
 import functools
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ DEMO = ROOT / 'configs' / 'demo'
 
 @pytest.fixture(scope='session')
 def exported(tmp_path_factory):
-    """The file of a config of configs/demo or tests/data/configs, by its name: of trained weights, else random ones."""
+    """Return a function that exports a config of configs/demo (trained) or tests/data/configs (random) by name."""
 
     @functools.cache
     def exported(name):
@@ -39,7 +39,7 @@ def exported(tmp_path_factory):
 
 
 def random_checkpoint(config, path):
-    """A checkpoint of a config's model with random weights."""
+    """Save a checkpoint of a config's model with random weights."""
     cfg = Config.fromfile(config)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
@@ -49,6 +49,6 @@ def random_checkpoint(config, path):
 
 
 def photo_of(height=300, width=400, digits='3 5 8'):
-    """A picture with digits on it, (height, width, 3), blue, green, red."""
+    """Draw digits on a noise image, (height, width, 3) in BGR order."""
     noise = np.random.default_rng(0).integers(20, 60, (height, width, 3), dtype=np.uint8)
     return cv2.putText(noise, digits, (30, height // 2), cv2.FONT_HERSHEY_SIMPLEX, height / 80, (230, 240, 220), 8)

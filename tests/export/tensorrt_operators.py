@@ -1,7 +1,7 @@
-"""What TensorRT's parser takes: the operators of ONNX that NVIDIA lists for TensorRT 10.15, opsets 9 to 24.
+"""The ONNX operators that TensorRT's parser supports, as NVIDIA lists them for TensorRT 10.15, opsets 9 to 24.
 
-From docs/operators.md of onnx/onnx-tensorrt, but that NonZero takes bools, as NVIDIA's page of that layer says.
-Without recurrent networks, windows of signals, strings, sequences and random numbers.
+The list is docs/operators.md of onnx/onnx-tensorrt, except that NonZero accepts bools, as NVIDIA's page of that layer
+says. Operators for recurrent networks, signals, strings, sequences and random numbers are left out.
 """
 
 import onnx
@@ -34,12 +34,12 @@ TYPES = {
     ALL: FLOAT_TYPES | INT_TYPES | TRUTH_TYPES,
 }
 TAKEN = {name: types for names, types in TYPES.items() for name in names.split()}
-# TopK takes fewer.
+# TopK supports fewer elements than this.
 MOST_SORTED = 3840
 
 
 def find_unsupported(model):
-    """What of a file is not in the list: names of operators, with the type of their first input."""
+    """Return the unsupported operators of a model, each with the type of its first input."""
     graph = onnx.shape_inference.infer_shapes(model).graph
     types = {value.name: value.type.tensor_type.elem_type for value in [*graph.value_info, *graph.input, *graph.output]}
     types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
@@ -55,7 +55,7 @@ def find_unsupported(model):
 
 
 def bound_of(name, makers):
-    """The largest number that a tensor can be by constants that its maker takes the smallest of; else infinite."""
+    """Return the largest possible value of a tensor that is a minimum with constants, or infinity for other tensors."""
     node = makers[name]
     if node.op_type == 'Constant':
         return onnx.numpy_helper.to_array(node.attribute[0].t).max()

@@ -1,4 +1,4 @@
-"""ONNX files of all tasks and both backbones compute what the model does; the runner predicts what the package does."""
+"""ONNX files of all tasks and both backbones give the model's outputs, and the runner the package's predictions."""
 
 import json
 import shutil
@@ -11,7 +11,14 @@ import pytest
 import torch
 
 from mmgcvit.export import runner
-from mmgcvit.export.checking import TOLERANCE, compute_expected, distance, keep_all_scores, match_objects, open_session
+from mmgcvit.export.checking import (
+    TOLERANCE,
+    compute_difference,
+    compute_expected,
+    match_objects,
+    open_session,
+    remove_score_threshold,
+)
 from mmgcvit.export.runner import Runner
 
 from ..programs import run
@@ -27,13 +34,13 @@ def one(request, exported):
     return exported(request.param)
 
 
-def test_other_sizes_and_batches_give_what_the_model_gives(one):
-    """A detector gives all objects, whatever their scores, image by image, the highest-scoring first."""
+def test_outputs_equal_the_models_at_other_image_and_batch_sizes(one):
+    """A detector returns its objects image by image, the highest-scoring first. Here the score threshold is 0."""
     assert one.difference.largest <= TOLERANCE
     assert [path.name for path in one.path.parent.iterdir() if 'unfinished' in path.name] == []
     model, content = one.model, one.path.read_bytes()
     if model.task == 'detection':
-        model, content = keep_all_scores(model, content)
+        model, content = remove_score_threshold(model, content)
     session = open_session(content)
     for shape in ((1, 3, 33, 40), (3, 3, 75, 140)):
         images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -47,10 +54,10 @@ def test_other_sizes_and_batches_give_what_the_model_gives(one):
             found, expected = match_objects(found, expected, shape[2:])
             assert len(expected['scores']) > 0
         for output in expected:
-            assert distance(found[output], expected[output]) <= TOLERANCE, output
+            assert compute_difference(found[output], expected[output]) <= TOLERANCE, output
 
 
-def test_a_file_has_operators_of_tensorrt_and_its_metadata(one):
+def test_a_file_has_only_operators_that_tensorrt_supports_and_complete_metadata(one):
     model = onnx.load(one.path, load_external_data=False)
     onnx.checker.check_model(model)
     assert {(opset.domain, opset.version) for opset in model.opset_import} == {('', 17)}
@@ -75,7 +82,7 @@ def test_a_file_has_operators_of_tensorrt_and_its_metadata(one):
     assert ('score_thr' in texts) == (task == 'detection')
 
 
-def test_the_command_writes_a_file_and_replaces_none(call, tmp_path):
+def test_the_command_writes_a_file_and_does_not_overwrite_one(call, tmp_path):
     target = tmp_path / 'digits.onnx'
     code, printed = call('export', str(DEMO / 'gcvit_digits_cls.py'), str(target))
     assert code == 0
@@ -89,7 +96,7 @@ def test_the_command_writes_a_file_and_replaces_none(call, tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_the_runners_objects_are_those_of_the_package(exported):
+def test_the_runner_detects_the_same_objects_as_the_package(exported):
     one, photo = exported('mask_rcnn_gcvit_digits'), photo_of()
     found, expected = Runner(one.path)(photo), one.model(photo)
     assert len(expected.boxes) > 0
@@ -101,7 +108,7 @@ def test_the_runners_objects_are_those_of_the_package(exported):
     assert (found.masks != expected.masks).mean() < 1e-3
 
 
-def test_the_runners_scores_and_pixels_are_those_of_the_package(exported, tmp_path):
+def test_the_runner_predicts_the_same_scores_and_segmentation_as_the_package(exported, tmp_path):
     path = str(tmp_path / 'photo.png')
     cv2.imwrite(path, photo_of(90, 70, '7'))
     for name in ('gcvit_digits_cls', 'lsa_digits_cls'):
@@ -113,7 +120,7 @@ def test_the_runners_scores_and_pixels_are_those_of_the_package(exported, tmp_pa
     assert (Runner(one.path)(photo).label_map == one.model(photo).label_map).mean() > 0.999
 
 
-def test_a_copy_of_the_runner_runs_where_torch_cannot_be_imported(exported, tmp_path):
+def test_a_copied_runner_works_without_torch(exported, tmp_path):
     shutil.copy(runner.__file__, tmp_path / 'copied.py')
     program = (
         'import sys; sys.modules.update(torch=None, mmgcvit=None, mmengine=None); sys.path.insert(0, sys.argv[1]); '

@@ -1,4 +1,4 @@
-"""Parts of graphs compute what mmdet and torch compute at any size; models that cannot be exported are rejected."""
+"""Parts of exported graphs equal mmdet's and torch's at any size; models that cannot be exported are rejected."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ from torch import nn
 from mmgcvit.export import writing
 from mmgcvit.export.detector import check_supported, decode_boxes, select_objects
 from mmgcvit.export.graphs import SegmentorGraph, TraceablePooling
-from mmgcvit.export.metadata import describe_preparation
+from mmgcvit.export.metadata import describe_preprocessing
 from mmgcvit.inference import UserError
 
 from ..tools.commands import CONFIGS
@@ -32,7 +32,7 @@ def boxes_of(*shape, generator):
 
 @given(height=sides, width=sides, bins=st.integers(1, 7))
 @settings(deadline=None, max_examples=50)
-def test_pooling_equals_torchs(height, width, bins):
+def test_traceable_pooling_equals_torchs(height, width, bins):
     x = torch.randn(2, 3, height, width)
     torch.testing.assert_close(TraceablePooling((bins, bins))(x), nn.AdaptiveAvgPool2d(bins)(x), atol=1e-5, rtol=1e-5)
 
@@ -51,7 +51,7 @@ def test_decoded_boxes_equal_mmdets(seed):
 
 @given(seed=seeds, images=st.integers(1, 3), num_boxes=st.integers(1, 25), most=st.sampled_from([4, 100]))
 @settings(deadline=None, max_examples=30)
-def test_selected_objects_equal_mmdets(seed, images, num_boxes, most):
+def test_objects_after_nms_equal_mmdets(seed, images, num_boxes, most):
     generator = torch.Generator().manual_seed(seed)
     nms = ConfigDict(type='nms', iou_threshold=0.5)
     boxes = boxes_of(images, num_boxes, 3, generator=generator)
@@ -68,23 +68,23 @@ def test_selected_objects_equal_mmdets(seed, images, num_boxes, most):
 
 @pytest.fixture(scope='module')
 def detector():
-    """A small Cascade Mask R-CNN."""
+    """Build a small Cascade Mask R-CNN."""
     cfg = Config.fromfile(CONFIGS / 'cascade.py')
     with DefaultScope.overwrite_default_scope('mmdet'):
         return MODELS.build(cfg.model).eval()
 
 
 class DINO(nn.Module):
-    """A detector by its name only."""
+    """A module with the name of a detector that cannot be exported."""
 
 
-def test_detectors_with_other_parts_are_rejected(detector, monkeypatch):
+def test_detectors_with_unsupported_parts_are_rejected(detector, monkeypatch):
     check_supported(detector)
-    with pytest.raises(UserError, match='is a DINO; exported are'):
+    with pytest.raises(UserError, match='is a DINO; only mmdet'):
         check_supported(DINO())
     with monkeypatch.context() as patch:
         patch.setitem(detector.roi_head.mask_head._modules, '0', DINO())
-        with pytest.raises(UserError, match='has DINO; exported are'):
+        with pytest.raises(UserError, match='has DINO; only mmdet'):
             check_supported(detector)
     monkeypatch.setitem(detector.test_cfg.rcnn, 'nms', ConfigDict(type='soft_nms', iou_threshold=0.5))
     with pytest.raises(UserError, match=r'has NMS .*soft_nms'):
@@ -100,13 +100,13 @@ def test_detectors_with_other_parts_are_rejected(detector, monkeypatch):
         {'decode_head': SimpleNamespace(out_channels=2, pixel_decoder=None)},
     ],
 )
-def test_segmentors_that_a_graph_does_not_implement_are_rejected(changes):
+def test_unsupported_segmentors_are_rejected(changes):
     model = EncoderDecoder.__new__(EncoderDecoder)
     nn.Module.__init__(model)
     model.test_cfg, model.data_preprocessor = ConfigDict(mode='whole'), SimpleNamespace(test_cfg=None)
     model.decode_head = SimpleNamespace(out_channels=2)
     vars(model).update(changes)
-    with pytest.raises(UserError, match="exported is EncoderDecoder, tested in mode 'whole'"):
+    with pytest.raises(UserError, match="only EncoderDecoder tested in mode 'whole'"):
         SegmentorGraph(model)
 
 
@@ -114,13 +114,13 @@ def step(name, **options):
     return type(name, (SimpleNamespace,), {})(**options)
 
 
-def test_steps_of_a_pipeline_are_described_or_rejected():
+def test_the_test_pipeline_is_described_or_rejected():
     resized = step('Resize', scale=(128, 96), keep_ratio=True, interpolation='bilinear', backend='cv2')
     expected = {'scale': (128, 96), 'keep_ratio': True, 'edge': '', 'interpolation': 'bilinear', 'backend': 'cv2'}
-    assert describe_preparation([resized, step('PackDetInputs')]) == {**expected, 'crop': None}
+    assert describe_preprocessing([resized, step('PackDetInputs')]) == {**expected, 'crop': None}
     edge = step('ResizeEdge', scale=256, edge='short', interpolation='bicubic', backend='pillow')
     expected = {'scale': (256, 256), 'edge': 'short', 'interpolation': 'bicubic', 'backend': 'pillow'}
-    found = describe_preparation([edge, step('CenterCrop', crop_size=(200, 224))])
+    found = describe_preprocessing([edge, step('CenterCrop', crop_size=(200, 224))])
     assert found == {**expected, 'keep_ratio': True, 'crop': (224, 200)}
     factor = step('Resize', scale=None, scale_factor=0.5, interpolation='bilinear', backend='cv2')
     for steps, words in (
@@ -129,10 +129,10 @@ def test_steps_of_a_pipeline_are_described_or_rejected():
         ([factor], 'by scale_factor'),
     ):
         with pytest.raises(UserError, match=words):
-            describe_preparation(steps)
+            describe_preprocessing(steps)
 
 
-def test_an_export_that_differs_from_the_model_keeps_the_file_that_was_there(monkeypatch, tmp_path):
+def test_a_failed_comparison_keeps_the_existing_file(monkeypatch, tmp_path):
     def reject(*_):
         raise UserError('differs')
 

@@ -1,4 +1,4 @@
-"""torchvision's detection models take a backbone through its feature pyramid: the same maps, and they train."""
+"""Backbones with torchvision's FPN have the right feature maps, and detection models train with them."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ SMALL = {'min_size': 64, 'max_size': 96, 'num_classes': 3}
 
 
 @pytest.mark.parametrize('name', ['gcvit', 'lsa'])
-def test_the_pyramid_is_torchvisions_over_the_maps_of_a_saved_backbone(name, tmp_path):
+def test_feature_maps_equal_those_of_torchvisions_fpn_on_a_loaded_backbone(name, tmp_path):
     backbone, images = BACKBONES[name][0]().eval(), torch.rand(2, 3, 75, 101)
     backbone.save_pretrained(tmp_path / name)
     model = BackboneWithFPN(PyramidBackbone.from_pretrained(tmp_path / name), out_channels=8).eval()
@@ -29,7 +29,7 @@ def test_the_pyramid_is_torchvisions_over_the_maps_of_a_saved_backbone(name, tmp
 
 @pytest.mark.parametrize(('detector', 'name'), [(FasterRCNN, 'gcvit'), (MaskRCNN, 'lsa'), (RetinaNet, 'gcvit')])
 def test_a_detector_trains_and_predicts(detector, name):
-    """All parameters of the backbone get finite gradients, and boxes are inside of the images."""
+    """All parameters of the backbone get finite gradients, and predicted boxes are inside the images."""
     is_one_stage = detector is RetinaNet
     stages, extra_blocks = ((1, 2, 3), LastLevelP6P7(16, 16)) if is_one_stage else ((0, 1, 2, 3), None)
     few = {} if is_one_stage else {'rpn_post_nms_top_n_train': 50, 'rpn_post_nms_top_n_test': 20}

@@ -1,4 +1,4 @@
-"""Objects are followed through videos by mmdet's ByteTracker. Run by make test-track."""
+"""Track objects in videos with mmdet's ByteTrack. Run by make test-track."""
 
 import pytest
 import torch
@@ -7,16 +7,16 @@ from safetensors.torch import load_file
 pytest.importorskip('lap', reason='beside the environment: make test-track')
 pytest.importorskip('trackeval', reason='beside the environment: make test-track')
 
-from mmgcvit.experiments.complexity import count_parts
+from mmgcvit.experiments.complexity import count_parameters, count_parts
 
-from ..configs.models import ENTRIES, on_meta, parameters_of, read, wrong_groups
+from ..configs.models import ENTRIES, build_on_meta, find_wrong_groups, read
 from ..inference import clip
 from ..tools.commands import call, score
 
 DIGITS = 'mask_rcnn_gcvit_digits'
 
 
-def test_digits_that_cross_and_leave_are_followed(tmp_path):
+def test_digits_that_cross_and_leave_are_tracked(tmp_path):
     truth = clip.write_clip(tmp_path / 'clip.mp4')
     config, video = f'configs/demo/{DIGITS}.py', tmp_path / 'clip.mp4'
     call('', '-m', 'mmgcvit', 'predict', config, video, '--track', '--out-dir', tmp_path)
@@ -25,13 +25,13 @@ def test_digits_that_cross_and_leave_are_followed(tmp_path):
     assert scores['switches'] < 12, scores
 
 
-def test_the_config_of_mot17_trains_and_scores_a_detector(tmp_path):
-    """With that of the digits in it, on the clip."""
+def test_the_mot17_config_trains_and_evaluates_a_detector(tmp_path):
+    """Put the digits' detector into the config and run it on the clip."""
     cfg, detector = read('other_tasks/bytetrack_gcvit_t_mot17'), read(f'demo/{DIGITS}').model
-    model, metadata = on_meta(cfg), ENTRIES['other_tasks/bytetrack_gcvit_t_mot17']['Metadata']
-    assert [*wrong_groups(cfg, model)] == []
+    model, metadata = build_on_meta(cfg), ENTRIES['other_tasks/bytetrack_gcvit_t_mot17']['Metadata']
+    assert [*find_wrong_groups(cfg, model)] == []
     parts = count_parts(model, tuple(map(int, metadata['FLOPs Input Size'].split('x'))))
-    assert (parameters_of(model), sum(part.macs for part in parts)) == (metadata['Parameters'], metadata['FLOPs'])
+    assert (count_parameters(model), sum(part.macs for part in parts)) == (metadata['Parameters'], metadata['FLOPs'])
     clip.write_mot(tmp_path)
     weights = load_file(f'configs/demo/weights/{DIGITS}.safetensors')
     for part in ('data_preprocessor', 'roi_head.mask_head', 'roi_head.mask_roi_extractor'):

@@ -1,4 +1,4 @@
-"""Training steps on a CUDA device that need not exist: shapes, dtypes, devices and strides.
+"""Run training steps on fake CUDA tensors: shapes, dtypes, devices and strides.
 
 Classifiers and segmentors run the whole step, detectors what does not depend on boxes or classes.
 
@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from mmgcvit.models.layers.arguments import resolve_arch
 from mmgcvit.registry import MODELS
 
-from ..configs.models import on_meta, read
+from ..configs.models import build_on_meta, read
 
 BATCH = 2
 # Blocks of a stage at most: local and global blocks alternate.
@@ -29,7 +29,7 @@ DEPTH = 2
 
 @dataclass(frozen=True)
 class Case:
-    """A config with what is different in it, on images of a size; autocast to a dtype, or none."""
+    """A config with options, an image size, and the dtype of autocast or None."""
 
     config: str
     size: tuple[int, int]
@@ -61,11 +61,11 @@ def limit_depth(cfg):
 
 
 def run(case, device, fake=False):
-    """Shape, dtype, strides by name: of the maps in inference, and of losses and gradients in a training step."""
+    """Return (shape, dtype, strides) by name: of the maps in inference, of losses and gradients in a training step."""
     cfg = read(case.config)
     cfg.merge_from_dict(dict(case.changes))
     limit_depth(cfg)
-    model = on_meta(cfg)
+    model = build_on_meta(cfg)
     with fake_cuda() if fake else nullcontext():
         # Some numbers as weights: initialisation would read some.
         model._apply(lambda x: torch.full(x.shape, 0.01, dtype=x.dtype, device=device))
@@ -125,7 +125,7 @@ def back(loss):
 
 
 def classification_losses(model, case, device):
-    """The whole step, with mixup or cutmix."""
+    """Compute the losses of the whole model, with mixup or cutmix."""
     from mmpretrain.structures import DataSample
 
     # Scores, as mmpretrain reads labels that are numbers to check them.
@@ -136,7 +136,7 @@ def classification_losses(model, case, device):
 
 
 def segmentation_losses(model, case, device):
-    """The whole step, but for the log's accuracy, which counts the pixels that are labelled; of Mask2Former the maps.
+    """Compute the losses without accuracy, which counts labelled pixels; for Mask2Former return the maps.
 
     It looks which classes there are.
     """
@@ -153,7 +153,7 @@ def segmentation_losses(model, case, device):
 
 
 def detection_outputs(model, case, device):
-    """What does not depend on the boxes: of all anchors, and of the heads for some regions; of DINO, the maps."""
+    """Compute what does not depend on boxes: outputs for all anchors and for some regions; for DINO the maps."""
     maps = model.extract_feat(torch.rand(BATCH, 3, *case.size, device=device))
     if not hasattr(model, 'rpn_head'):
         return means(maps=maps)

@@ -1,4 +1,4 @@
-"""A training step on a CUDA device reads no number from it, mixes no devices and keeps dtypes apart: without a GPU."""
+"""Check a CUDA training step without a GPU: no synchronisation, no mixed devices, no mixed dtypes."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ ONE_OF_EACH = [
 
 
 def find_faults(case):
-    """Errors of a case's step, and tensors on another device or of another dtype than float32."""
+    """Return the errors of a case's step, and tensors on another device or not in float32."""
     try:
         found = run(case, 'cuda', fake=True)
     except Exception as error:
@@ -36,7 +36,7 @@ def find_faults(case):
 
 
 @pytest.mark.parametrize('case', ONE_OF_EACH, ids=str)
-def test_training_and_inference_read_no_number_from_the_device(case):
+def test_training_and_inference_never_synchronise_the_device(case):
     assert [*find_faults(case)] == []
 
 
@@ -48,7 +48,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize('error', FAULTS)
-def test_a_forward_pass_that_reads_numbers_or_makes_a_tensor_on_the_cpu_is_found(error, monkeypatch):
+def test_synchronisation_and_cpu_tensors_in_forward_are_detected(error, monkeypatch):
     forward, fault = GCViT.forward, FAULTS[error]
     monkeypatch.setattr(GCViT, 'forward', lambda *args: tuple(map(fault, forward(*args))))
     (found,) = find_faults(Case('gcvit_xxt_in1k', (64, 64), None))

@@ -21,7 +21,7 @@ def random_boxes(number, size=40.0):
 @given(
     number=st.integers(0, 12), threshold=st.floats(0.1, 0.9), offset=st.sampled_from([0, 1]), seed=st.integers(0, 99)
 )
-def test_nms_keeps_what_the_definition_keeps_in_its_order(number, threshold, offset, seed, device):
+def test_nms_equals_its_definition(number, threshold, offset, seed, device):
     torch.manual_seed(seed)
     boxes, scores = random_boxes(number), torch.rand(number)
     kept = fallback.nms(boxes.to(device), scores.to(device), iou_threshold=threshold, offset=offset)
@@ -43,7 +43,7 @@ def align(module, maps, rois, size=(3, 2), aligned=True, ratio=0, pool_mode=1):
     return output, grad_output, grad_maps
 
 
-def rois_beside_steps(number, num_images, side):
+def make_rois(number, num_images, side):
     """Boxes in images of four times that side, up to a side outside of them; some are empty.
 
     In 64ths of a cell the near corner is 4k + 1 and the far one 4k. So in 3 or 2 bins no sample lies where its value
@@ -66,7 +66,7 @@ def test_roi_align_and_its_gradient_equal_torchvisions_in_float64(
     number, side, aligned, ratio, autocast, dtype, seed, device
 ):
     torch.manual_seed(seed)
-    maps, rois = torch.rand(2, 3, side, side + 1, dtype=torch.float64), rois_beside_steps(number, 2, side)
+    maps, rois = torch.rand(2, 3, side, side + 1, dtype=torch.float64), make_rois(number, 2, side)
     with torch.autocast(device, enabled=autocast):
         found = align(fallback, maps.to(device, dtype), rois.to(device, dtype), (3, 2), aligned, ratio)
     output, grad_output, grad_maps = (x.cpu() for x in found)
@@ -80,7 +80,7 @@ def test_roi_align_and_its_gradient_equal_torchvisions_in_float64(
     assert ((grad_maps - wanted).abs() <= bound * max(number, 1) * 6).all()  # each bin's is up to 1
 
 
-def test_roi_aligns_gradient_is_finite_for_nan_boxes_and_can_be_traced():
+def test_roi_align_has_a_finite_gradient_for_nan_boxes_and_traces():
     rois = torch.tensor([[0, float('nan'), 0, 4, 4], [1, 0, 0, float('inf'), 4]])
     assert align(fallback, torch.rand(2, 2, 6, 6), rois)[2].isfinite().all()
     with FakeTensorMode():
@@ -90,7 +90,7 @@ def test_roi_aligns_gradient_is_finite_for_nan_boxes_and_can_be_traced():
 @given(
     number=st.integers(1, 5), classes=st.integers(1, 4), gamma=st.sampled_from([0.5, 1.5, 2.0]), seed=st.integers(0, 99)
 )
-def test_focal_loss_and_its_gradient_are_those_of_the_definition(number, classes, gamma, seed, device):
+def test_focal_loss_and_its_gradient_equal_the_definition(number, classes, gamma, seed, device):
     torch.manual_seed(seed)
     logits, targets = torch.randn(number, classes) * 4, torch.randint(classes, (number,))
     weight = torch.rand(classes) if seed % 2 else torch.empty(0)
@@ -112,7 +112,7 @@ def focal(logits, targets, weight, gamma):
 
 
 @pytest.mark.parametrize(('gamma', 'certain'), [(2.0, 120.0), (0.5, 40.0)])
-def test_focal_loss_of_certain_logits_is_finite_and_the_class_behind_the_last_is_background(gamma, certain):
+def test_focal_loss_is_finite_for_large_logits_and_has_a_background_class(gamma, certain):
     logits = torch.tensor([[-certain, 0.0], [certain, certain]])
     assert all(x.isfinite().all() for x in focal(logits, torch.tensor([1, 1]), torch.empty(0), gamma))
     logits = torch.randn(2, 3)
@@ -123,7 +123,7 @@ def test_focal_loss_of_certain_logits_is_finite_and_the_class_behind_the_last_is
 
 
 @pytest.mark.parametrize('most_bytes', [fallback.MAX_SAMPLE_BYTES, 1], ids=['all heads', 'a head at a time'])
-def test_deformable_attention_and_its_gradients_are_those_of_mmcvs_formulation(most_bytes, monkeypatch):
+def test_deformable_attention_and_its_gradients_equal_mmcvs(most_bytes, monkeypatch):
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch as of_mmcv
 
     monkeypatch.setattr(fallback, 'MAX_SAMPLE_BYTES', most_bytes)
@@ -141,7 +141,7 @@ def test_deformable_attention_and_its_gradients_are_those_of_mmcvs_formulation(m
         assert (mine - wanted).abs().max() < 1e-10
 
 
-def test_calling_any_other_operator_says_that_it_is_missing():
+def test_other_operators_raise_an_error_that_names_them():
     with pytest.raises(NotImplementedError, match=r"mmcv's operator softnms .*make install OPERATORS=compiled"):
         fallback.softnms(torch.rand(1, 4), iou_threshold=0.5)
     with pytest.raises(NotImplementedError, match=r"roi_align with pool_mode='max'.*OPERATORS=compiled"):
@@ -149,7 +149,7 @@ def test_calling_any_other_operator_says_that_it_is_missing():
 
 
 @pytest.mark.skipif(not compiled.are_compiled(), reason='this mmcv has no compiled operators')
-def test_nms_and_roi_align_are_those_of_the_compiled_operators():
+def test_nms_and_roi_align_equal_the_compiled_operators():
     theirs = import_module('mmcv._ext')
     boxes, scores = random_boxes(500, 200.0), torch.rand(500)
     for offset in (0, 1):

@@ -25,7 +25,7 @@ print(mmcv.ops.nms.__module__)
 """
 
 
-def test_the_fallback_is_found_once_mmcvs_operators_are_imported(monkeypatch):
+def test_importing_mmcvs_operators_finds_the_fallback(monkeypatch):
     """mmengine's mmcv_full_available() is False until then."""
     finder = FallbackFinder()
     monkeypatch.delitem(sys.modules, 'mmcv.ops', raising=False)
@@ -35,19 +35,19 @@ def test_the_fallback_is_found_once_mmcvs_operators_are_imported(monkeypatch):
     assert finder.find_spec('mmcv.other') is None
 
 
-def test_real_modules_are_found_first():
+def test_compiled_modules_take_precedence():
     position = next(position for position, finder in enumerate(sys.meta_path) if isinstance(finder, FallbackFinder))
     assert not any(type(finder).__module__ == '_frozen_importlib_external' for finder in sys.meta_path[position:])
 
 
-def test_compiled_operators_are_known_from_the_fallback(monkeypatch, tmp_path):
+def test_compiled_operators_are_told_from_the_fallback(monkeypatch, tmp_path):
     for origin, expected in ((tmp_path / 'mmcv' / '_ext.so', True), (FALLBACK, False)):
         monkeypatch.setattr(compiled, 'find_spec', lambda name, origin=origin: SimpleNamespace(origin=origin))
         assert compiled.are_compiled() == expected
 
 
 @pytest.mark.long
-def test_mmdets_own_training_script_gets_operators_by_the_configs_custom_imports():
+def test_mmdets_training_script_gets_operators_through_custom_imports():
     """It reads the config, and with it mmgcvit, before it imports a model and mmcv.ops."""
     ended = run([sys.executable, '-W', 'ignore', '-c', MMDETS_SCRIPT], cwd=ROOT)
     assert ended.stdout.splitlines()[-1:] == ['mmcv.ops.nms'], ended.stderr

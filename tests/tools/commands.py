@@ -1,4 +1,4 @@
-"""Calling the command lines as users do."""
+"""Run the scripts and commands as users do."""
 
 import os
 import re
@@ -14,18 +14,18 @@ NUM_VAL = 4
 
 
 def environment_for(digits, **more):
-    """Without GPUs, and one thread a process: several processes that share two cores must not fight for them."""
+    """Return an environment without GPUs and with one thread per process, as parallel tests share the cores."""
     ours = {'DIGITS': str(digits), 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '-1'}
     return os.environ | ours | more
 
 
 def call(digits, *command, fails=False, **environment):
-    """Run a script, or ``-m`` and a module, by Python; return what it printed. Its imports are paid already."""
+    """Run a Python script, or ``-m`` and a module, in a process with imported packages; return its output."""
     return output_of(fork_server.run(*command, environment=environment_for(digits, **environment)), fails)
 
 
 def call_in_shell(digits, *command, fails=False, **environment):
-    """Run any command as a shell does, and return what it printed."""
+    """Run any command in a new process and return its output."""
     return output_of(programs.run(command, environment_for(digits, **environment)), fails)
 
 
@@ -36,7 +36,7 @@ def output_of(ended, fails):
 
 
 def make_digits(out):
-    """A few digit scenes, and the same images once more in folders by class for classification."""
+    """Write a few digit scenes, and the same images in class folders for classification."""
     call('', '-m', 'mmgcvit', 'digits', out, '--train', 8, '--val', NUM_VAL, '--size', 128)
     for number, image in enumerate(sorted((out / 'coco' / 'train2017').iterdir())):
         folder = out / 'classes' / str(number % 4)

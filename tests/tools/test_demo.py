@@ -1,4 +1,4 @@
-"""The README's first commands do what the README says."""
+"""The demos of the README reach their scores."""
 
 import argparse
 import re
@@ -19,10 +19,10 @@ pytestmark = pytest.mark.demo
 
 
 def make(target, work_dir):
-    """Make a demo; return what it printed."""
+    """Run a demo with make and return its output."""
     installed = {distribution.metadata['Name'] for distribution in distributions()}
-    hosts = 'maintained' if 'onedl-mmcv' in installed else 'upstream'
-    command = ['make', target, f'WORK_DIR={work_dir}', f'VENV={sys.prefix}', f'HOSTS={hosts}']
+    distribution = 'maintained' if 'onedl-mmcv' in installed else 'upstream'
+    command = ['make', target, f'WORK_DIR={work_dir}', f'VENV={sys.prefix}', f'OPENMMLAB={distribution}']
     run = programs.run(command, timeout=3600, stderr=subprocess.STDOUT)
     assert run.returncode == 0, run.stdout[-3000:]
     assert '[install]' not in run.stdout, 'the second make of an environment must install nothing'
@@ -40,18 +40,18 @@ def demo(work_dir):
 
 
 def row_of(output, score):
-    """What the table at the end says of a score: expected, reached, minutes."""
+    """Return the cells for a score in the table at the end: expected, reached, minutes."""
     (cells,) = re.findall(rf'{score}\s*│(.*)│', output)
     return [cell.strip() for cell in cells.split('│')]
 
 
 def log_of(work_dir):
-    """The log of the first run in a work dir."""
+    """Return the log of the first run in a work dir."""
     return min(work_dir.glob('*/*.log')).read_text()
 
 
-def test_make_demo_reaches_its_scores_and_draws_its_predictions(demo, work_dir):
-    """A bbox mAP and segm mAP of 0.75 or better, on scans not seen in training."""
+def test_make_demo_reaches_its_scores_and_draws_predictions(demo, work_dir):
+    """The box mAP and mask mAP are at least 0.75, on scans that are not in the training data."""
     for score in ('box mAP', 'mask mAP'):
         expected, reached, _ = row_of(demo, score)
         assert expected == '≥ 0.75'
@@ -62,15 +62,15 @@ def test_make_demo_reaches_its_scores_and_draws_its_predictions(demo, work_dir):
     assert cv2.imread(str(grid)).shape[1] > 1000
 
 
-SEGMENTS = pytest.mark.skipif(mmseg.__version__ == '1.2.2', reason='it weighs no classes beside pixels without a label')
+SEGMENTS = pytest.mark.skipif(mmseg.__version__ == '1.2.2', reason='it cannot weight classes with unlabelled pixels')
 
 
 @pytest.mark.parametrize(
     ('task', 'unit', 'length', 'least'),
     [pytest.param('segment', 'iters', 200, 25, marks=SEGMENTS), ('classify', 'epochs', 3, 80)],
 )
-def test_the_other_demos_learn_in_a_quarter_of_their_time(task, unit, length, least, work_dir, monkeypatch):
-    """To an mIoU in percent, where background alone gives 8, and an accuracy; less than what is expected fails."""
+def test_other_demos_learn_in_a_quarter_of_their_time(task, unit, length, least, work_dir, monkeypatch):
+    """``least`` is an mIoU in percent (predicting only background gives 8) or an accuracy; lower scores fail."""
     shorter = [f'train_cfg.max_{unit}={length}', f'train_cfg.val_interval={length}', f'param_scheduler.1.end={length}']
 
     def run(name, *options):

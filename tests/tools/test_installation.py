@@ -1,4 +1,4 @@
-"""The installer does nothing twice, starts again when its pins change, keeps torch, and says in words what is wrong."""
+"""The installer skips an up-to-date environment, reinstalls if pins change, keeps torch, and explains failures."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ from ..programs import ROOT
 
 
 class RecordingPip(installer.Pip):
-    """Writes down what it would install."""
+    """A pip that records its arguments and installs nothing."""
 
     calls: list
 
@@ -27,7 +27,7 @@ class RecordingPip(installer.Pip):
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Calls the installer without pip, a machine or a network; with pins of its own."""
+    """Return a state whose ``call`` runs the installer with its own pins, but without pip, checks or network."""
     RecordingPip.calls = []
     state = SimpleNamespace(
         venv=tmp_path / '.venv',
@@ -37,13 +37,16 @@ def install(tmp_path, monkeypatch):
         compiled=[],
         calls=RecordingPip.calls,
     )
-    own = {name: hosts._replace(pins=tmp_path / hosts.pins.name) for name, hosts in installer.HOSTS.items()}
-    for name, hosts in own.items():
-        hosts.pins.write_text(installer.HOSTS[name].pins.read_text())
+    own = {
+        name: distribution._replace(pins=tmp_path / distribution.pins.name)
+        for name, distribution in installer.DISTRIBUTIONS.items()
+    }
+    for name, distribution in own.items():
+        distribution.pins.write_text(installer.DISTRIBUTIONS[name].pins.read_text())
     state.pins = own['maintained'].pins
 
-    def version_of(python, package):
-        """Nothing before the first call of pip, unless the environment has a torch of its own."""
+    def get_version(python, package):
+        """Return the torch of the environment before and after the first call of pip."""
         return state.torch if state.calls else state.torch_before
 
     def compile_recorded(pip, requirement, log):
@@ -54,7 +57,7 @@ def install(tmp_path, monkeypatch):
         installer.main()
 
     state.call = call
-    replaced = {'HOSTS': own, 'Pip': RecordingPip, 'version_of': version_of, 'compile_mmcv': compile_recorded}
+    replaced = {'DISTRIBUTIONS': own, 'Pip': RecordingPip, 'get_version': get_version, 'compile_mmcv': compile_recorded}
     for name in ('check_machine', 'check_imports', 'compile_bytecode', 'ensure_opencv_imports'):
         replaced[name] = lambda *_: None
     replaced['has_matching_nvcc'] = lambda python: state.matching_nvcc
@@ -72,7 +75,7 @@ LOCKED = ['--no-deps', '--require-hashes', '--requirement', str(ROOT / 'locks' /
 STEPS = [LOCKED, ['torch', 'torchvision'], ['--no-deps', '--editable', str(ROOT)]]
 
 
-def test_a_call_installs_once_until_its_pins_change_or_it_was_interrupted(install, monkeypatch):
+def test_installation_is_repeated_only_after_changed_pins_or_an_interruption(install, monkeypatch):
     install.call()
     install.call()
     assert steps(install) == STEPS
@@ -94,8 +97,8 @@ def test_a_call_installs_once_until_its_pins_change_or_it_was_interrupted(instal
 
 @pytest.fixture
 def compiler(monkeypatch):
-    """Whether the machine that runs the test has one or not."""
-    monkeypatch.setattr(installer, 'missing_compiler', lambda: None)
+    """Simulate a machine with a C++ compiler."""
+    monkeypatch.setattr(installer, 'find_missing_compiler', lambda: None)
 
 
 @pytest.mark.usefixtures('compiler')
@@ -106,22 +109,20 @@ def compiler(monkeypatch):
         ([], True, ['onedl-mmcv==2.3.6']),
         (['--operators', 'torchvision'], True, []),
         (['--operators', 'compiled'], False, ['onedl-mmcv==2.3.6']),
-        (['--operators', 'compiled', '--hosts', 'upstream'], False, ['mmcv==2.1.0']),
+        (['--operators', 'compiled', '--openmmlab', 'upstream'], False, ['mmcv==2.1.0']),
     ],
 )
-def test_operators_are_compiled_where_asked_for_or_where_a_gpu_and_its_nvcc_are(
-    options, matching_nvcc, compiled, install
-):
+def test_operators_are_compiled_on_request_or_with_a_gpu_and_matching_nvcc(options, matching_nvcc, compiled, install):
     install.matching_nvcc = matching_nvcc
     install.torch = '2.1.2' if 'upstream' in options else '2.13.0'
     install.call(*options)
     assert install.compiled == compiled
 
 
-def locked(hosts):
-    """The packages of a lock file, each with its requirements of it: one for every range of Pythons."""
+def read_lock(distribution):
+    """Return the requirements of a lock file by package; a package has one for each range of Python versions."""
     entries = {}
-    for entry in re.split(r'(?m)^(?=\S)', installer.HOSTS[hosts].lock.read_text())[1:]:
+    for entry in re.split(r'(?m)^(?=\S)', installer.DISTRIBUTIONS[distribution].lock.read_text())[1:]:
         requirement, *hashes = entry.split('\\\n')
         assert hashes
         assert all(re.fullmatch(r'\s+--hash=sha256:[0-9a-f]{64}\s*', each) for each in hashes), entry
@@ -130,26 +131,28 @@ def locked(hosts):
     return entries
 
 
-@pytest.mark.parametrize('hosts', installer.HOSTS)
-def test_locks_have_the_pinned_versions(hosts):
-    entries = locked(hosts)
-    lines = [line for line in installer.HOSTS[hosts].pins.read_text().splitlines() if line and line[0] != '#']
+@pytest.mark.parametrize('distribution', installer.DISTRIBUTIONS)
+def test_lock_files_have_the_pinned_versions(distribution):
+    entries = read_lock(distribution)
+    lines = [
+        line for line in installer.DISTRIBUTIONS[distribution].pins.read_text().splitlines() if line and line[0] != '#'
+    ]
     for pin in map(Requirement, lines):
         for requirement in entries.get(canonicalize_name(pin.name), []):
             marks = [requirement.marker, pin.marker]
             assert requirement.specifier == pin.specifier or (all(marks) and marks[0] != marks[1])
 
 
-@pytest.mark.parametrize(('hosts', 'extra'), [('maintained', 'hosts'), ('upstream', 'hosts-upstream')])
-def test_locks_have_what_the_project_asks_for_but_torch(hosts, extra):
-    entries = locked(hosts)
+@pytest.mark.parametrize(('distribution', 'extra'), [('maintained', 'openmmlab'), ('upstream', 'openmmlab-upstream')])
+def test_lock_files_have_all_requirements_except_torch(distribution, extra):
+    entries = read_lock(distribution)
     for requirement in map(Requirement, metadata.requires('mmgcvit')):
         wanted = [{'extra': name} for name in (extra, 'digits', 'checkpoints', 'export', 'benchmark', 'test', 'lint')]
         if requirement.marker is None or any(map(requirement.marker.evaluate, wanted)):
             assert (canonicalize_name(requirement.name) in entries) != requirement.name.startswith('torch')
 
 
-def test_a_torch_that_is_there_is_kept(install, capsys):
+def test_installed_torch_is_kept(install, capsys):
     install.torch_before = install.torch = '2.9.1+cu126'
     install.call()
     assert '2.7 GB' not in capsys.readouterr().out
@@ -160,25 +163,25 @@ def test_a_torch_that_is_there_is_kept(install, capsys):
         assert 'onedl-mmcv==2.3.6' in lines
 
 
-def test_a_torch_too_old_or_too_new_is_named_before_anything_is_installed(install):
-    for hosts, torch, words in (
+def test_unsupported_torch_is_rejected_before_installing(install):
+    for distribution, torch, words in (
         ('maintained', '2.0.1', 'torch 2.0.1; these packages need 2.1 or later'),
         ('upstream', '2.9.0', 'torch 2.9.0; these packages need 2.1 or later, and before 2.6'),
     ):
         install.torch_before = torch
         with pytest.raises(SystemExit, match=words):
-            install.call('--hosts', hosts)
+            install.call('--openmmlab', distribution)
         assert not install.calls
 
 
-def test_too_new_a_python_and_too_small_a_disk_are_named_before_anything_is_installed(monkeypatch, tmp_path):
-    hosts = installer.HOSTS['maintained']
+def test_unsupported_python_and_full_disk_are_rejected_before_installing(monkeypatch, tmp_path):
+    distribution = installer.DISTRIBUTIONS['maintained']
     monkeypatch.setattr(installer.shutil, 'disk_usage', lambda _: SimpleNamespace(free=3e9))
     with pytest.raises(SystemExit, match=r'has 3\.0 GB free, and a new environment takes about 8; make room'):
-        installer.check_machine(hosts, tmp_path / 'new')
+        installer.check_machine(distribution, tmp_path / 'new')
     monkeypatch.setattr(sys, 'version_info', (3, 14, 0))
     with pytest.raises(SystemExit, match=r'Python 3\.10 to 3\.13 is needed; .*make install PYTHON='):
-        installer.check_machine(hosts, tmp_path / 'new')
+        installer.check_machine(distribution, tmp_path / 'new')
 
 
 PIP_FAILURES = {
@@ -188,7 +191,7 @@ PIP_FAILURES = {
 }
 
 
-def test_what_pip_fails_of_is_said_in_words(tmp_path, capfd):
+def test_failures_of_pip_are_explained(tmp_path, capfd):
     python = tmp_path / 'python'
     for failure, words in PIP_FAILURES.items():
         python.write_text(f"#!/bin/sh\necho '{failure}' >&2\nexit 1\n")

@@ -1,4 +1,4 @@
-"""Several processes through the launchers, on the CPU: the result of one process, a common end, what slurm is asked."""
+"""The launchers start several ranks on the CPU: equal results, errors, preemption, and the arguments of srun."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from ..processes import free_port
 from ..programs import ROOT, started
 from .commands import CONFIGS, TOOLS, call_in_shell, environment_for
 
-# As its manual says: it shows what it was asked for, then runs a task for each process.
+# A fake srun, which prints its arguments and then runs a task for each of two ranks.
 SRUN = """#!/usr/bin/env bash
 echo "srun $*"
 while [[ $1 == -* ]]; do [ "$1" = -p ] && shift; shift; done
@@ -25,14 +25,14 @@ def weights(work_dir):
     return torch.cat([tensor.flatten() for tensor in toy.last(work_dir)['state_dict'].values()])
 
 
-# One step with the learning rate 1, so that the weights change by the gradient.
+# One SGD step with a learning rate of 1, so that the weights change by the gradient.
 ONE_STEP = ['train_cfg.max_epochs=1', 'randomness.seed=0', 'custom_hooks.0.type=SyncBuffersHook', 'log_level=INFO']
 ONE_STEP += ['param_scheduler=None', 'optim_wrapper.optimizer.type=SGD', 'optim_wrapper.optimizer.lr=1']
 
 
 @pytest.mark.long
-def test_a_step_of_two_processes_with_one_image_each_is_that_of_one_process_with_two(tmp_path):
-    """Gradients are summed in another order: a few roundings of float32."""
+def test_step_of_two_ranks_with_one_image_equals_one_rank_with_two_images(tmp_path):
+    """Gradients are summed in another order, which changes float32 rounding."""
     toy.train(tmp_path / 'one', settings=ONE_STEP)
     toy.train(tmp_path / 'before', settings=[*ONE_STEP[:-1], 'optim_wrapper.optimizer.lr=0'])
     options = [*ONE_STEP, 'train_dataloader.batch_size=1', 'auto_scale_lr.base_batch_size=16']
@@ -45,7 +45,7 @@ def test_a_step_of_two_processes_with_one_image_each_is_that_of_one_process_with
 
 
 @pytest.mark.long
-def test_an_error_in_one_process_ends_the_job_and_its_traceback_is_in_the_summary(tmp_path):
+def test_error_on_one_rank_ends_the_job_with_its_traceback_in_torchruns_summary(tmp_path):
     (tmp_path / 'breaking.py').write_text(
         'import torch.distributed as dist\n'
         'from mmengine.hooks import Hook\n'
@@ -70,8 +70,8 @@ def test_an_error_in_one_process_ends_the_job_and_its_traceback_is_in_the_summar
 
 
 @pytest.mark.long
-def test_a_preempted_job_of_two_processes_saves_and_goes_on(tmp_path):
-    """torchrun passes SIGTERM on to its processes, and ends with an exit code of its own."""
+def test_preempted_job_of_two_ranks_saves_a_checkpoint(tmp_path):
+    """torchrun forwards SIGTERM to its processes and ends with its own exit code."""
     endless = [*toy.ITERATIONS, 'train_cfg.max_iters=100000', 'train_cfg.val_interval=100000']
     command = [TOOLS / 'dist_train.sh', toy.CONFIG, 2, '--work-dir', tmp_path / 'work', '--cfg-options']
     log = tmp_path / 'log'
@@ -89,7 +89,7 @@ def test_a_preempted_job_of_two_processes_saves_and_goes_on(tmp_path):
 
 
 @pytest.mark.long
-def test_the_smoke_run_of_two_processes_trains_resumes_and_tests(digits, tmp_path):
+def test_dist_smoke_trains_resumes_and_tests_with_two_ranks(digits, tmp_path):
     config = CONFIGS / 'classify.py'
     command = [TOOLS / 'dist_smoke.sh', config, 2]
     output = call_in_shell(
@@ -98,7 +98,7 @@ def test_the_smoke_run_of_two_processes_trains_resumes_and_tests(digits, tmp_pat
     assert 'in 2 processes: all steps OK' in output
 
 
-def test_slurm_is_asked_for_what_the_environment_says(tmp_path):
+def test_srun_gets_the_settings_of_the_environment(tmp_path):
     for name, text in (('srun', SRUN), ('python', '#!/bin/sh\necho "task $SLURM_PROCID: $*"\n')):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
@@ -116,5 +116,5 @@ def test_slurm_is_asked_for_what_the_environment_says(tmp_path):
 @pytest.mark.parametrize(
     'script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh', 'dist_smoke.sh']
 )
-def test_a_script_without_its_arguments_says_what_they_are(script):
+def test_launcher_without_arguments_prints_its_usage(script):
     assert f'{script} ' in call_in_shell('', TOOLS / script, 'config.py', fails=True)

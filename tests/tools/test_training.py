@@ -1,4 +1,4 @@
-"""Training and testing of each task, by this project's scripts and by those of the OpenMMLab packages."""
+"""Train and test each task with this project's scripts and with those of the OpenMMLab packages."""
 
 import pickle
 import re
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.slow
 
 
 def find_script(package, name):
-    """The tool script that an OpenMMLab distribution ships."""
+    """Return the path of a script that an OpenMMLab package ships for mim."""
     return Path(find_spec(package).origin).parent / '.mim' / 'tools' / name
 
 
 @pytest.fixture(scope='module', params=TASKS)
 def trained(request, digits, tmp_path_factory):
-    """One trained model of each task: its name, work dir and what training printed; a detector's in a real process."""
+    """Train a model of each task, the detector in a new process; return the task, the work dir and the output."""
     work_dir = tmp_path_factory.mktemp(request.param)
     if request.param != 'detect':
         return request.param, work_dir, train(digits, request.param, work_dir)
@@ -34,7 +34,7 @@ def trained(request, digits, tmp_path_factory):
     return request.param, work_dir, call_in_shell(digits, *command)
 
 
-def test_training_shows_progress_and_ends_with_a_score(trained):
+def test_training_logs_progress_and_a_score(trained):
     task, work_dir, output = trained
     assert 'eta:' in output
     assert TASKS[task] in output
@@ -43,7 +43,7 @@ def test_training_shows_progress_and_ends_with_a_score(trained):
     assert list((work_dir / 'val_images').glob('*.jpg'))
 
 
-def test_testing_gives_the_score_of_training_and_pictures_and_predictions(trained, digits, tmp_path):
+def test_testing_reproduces_the_score_of_training_and_writes_predictions(trained, digits, tmp_path):
     task, work_dir, training = trained
     out, pictures = tmp_path / 'predictions.pkl', tmp_path / 'pictures'
     output = evaluate(digits, task, work_dir, '--show-dir', pictures, '--out', out)
@@ -54,7 +54,7 @@ def test_testing_gives_the_score_of_training_and_pictures_and_predictions(traine
     assert len(drawn) == len(predictions) == expected
     assert all(cv2.imread(str(path)) is not None for path in drawn)
     if task == 'classify':
-        # On other data, that are named.
+        # Test on other data with --test-data.
         data = tmp_path / 'other.py'
         data.write_text(f'test_dataloader = dict(dataset=dict(data_root={str(digits / "imagenet" / "val")!r}))')
         output = evaluate(digits, task, work_dir, '--test-data', data)
@@ -62,15 +62,15 @@ def test_testing_gives_the_score_of_training_and_pictures_and_predictions(traine
 
 
 @pytest.mark.long
-def test_test_time_augmentation_gives_scores(digits, tmp_path):
+def test_test_time_augmentation_runs(digits, tmp_path):
     train(digits, 'segment', tmp_path)
     assert 'mIoU:' in evaluate(digits, 'segment', tmp_path, '--tta')
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(('package', 'task'), [('mmdet', 'detect'), ('mmseg', 'segment')])
-def test_the_same_configs_run_under_openmmlab_scripts(package, task, digits, tmp_path):
-    """Training in a process that has imported nothing of this package but what the config says."""
+def test_configs_run_under_openmmlab_scripts(package, task, digits, tmp_path):
+    """Training imports only those modules of this package that the config names."""
     command = [sys.executable, find_script(package, 'train.py'), CONFIGS / f'{task}.py', '--work-dir', tmp_path]
     training = call_in_shell(digits, *command)
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
@@ -78,7 +78,7 @@ def test_the_same_configs_run_under_openmmlab_scripts(package, task, digits, tmp
     assert score(call(digits, *command), TASKS[task]) == pytest.approx(score(training, TASKS[task]), abs=1e-3)
 
 
-def test_a_bad_checkpoint_ends_training_and_testing_in_one_sentence(digits, tmp_path):
+def test_invalid_checkpoint_ends_training_and_testing_with_a_one_line_error(digits, tmp_path):
     other, torn = tmp_path / 'other.pth', tmp_path / 'torn.pth'
     torch.save({'state_dict': GCViT('xxtiny').state_dict()}, other)
     torn.write_bytes(other.read_bytes()[:50_000])
@@ -93,7 +93,7 @@ def test_a_bad_checkpoint_ends_training_and_testing_in_one_sentence(digits, tmp_
     assert 'mmgcvit convert' in output
 
 
-def test_with_progress_training_and_testing_show_scores_in_a_handful_of_lines_and_name_the_log(digits, tmp_path):
+def test_progress_option_shows_scores_in_few_lines_and_the_log_path(digits, tmp_path):
     output = train(digits, 'segment', tmp_path, '--progress')
     assert len(output.splitlines()) <= 15
     (path,) = re.findall(r'^log: (\S+)$', output, re.MULTILINE)

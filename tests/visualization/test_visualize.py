@@ -8,11 +8,11 @@ import torch
 
 from mmgcvit.checkpoints import save_checkpoint
 
-from ..docs.pages import texts_of
+from ..docs.pages import read_blocks
 from ..inference.conftest import CLASSES, make_work_dir, picture_of
 from .conftest import LSA, classifier_of
 
-BASH, PYTHON = (texts_of('docs/visualization.md', language) for language in ('bash', 'python'))
+BASH, PYTHON = (read_blocks('docs/visualization.md', language) for language in ('bash', 'python'))
 COMMANDS = [line for text in BASH for line in text.splitlines() if line.startswith('mmgcvit ')]
 
 

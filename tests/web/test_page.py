@@ -40,7 +40,7 @@ def detector():
 
 
 @pytest.fixture(scope='module')
-def hosts_called():
+def find_contacted_hosts():
     """The hosts that this process connects to or looks up from now on."""
     hosts, is_listening = set(), True
 
@@ -55,7 +55,7 @@ def hosts_called():
 
 
 @pytest.fixture(scope='module')
-def address(detector, hosts_called):
+def address(detector, find_contacted_hosts):
     page = build_page(detector)
     yield serve_page(page, free_port())
     page.close()
@@ -94,8 +94,8 @@ def upload(browser, address, path):
     browser.find_element('css selector', 'input[type=file]').send_keys(str(path))
 
 
-def test_an_uploaded_picture_shows_its_objects_and_nothing_leaves_this_machine(
-    browser, address, detector, hosts_called
+def test_an_uploaded_image_shows_its_objects_and_stays_on_this_machine(
+    browser, address, detector, find_contacted_hosts
 ):
     """The slider hides objects of lower scores."""
     upload(browser, address, DIGITS)
@@ -114,23 +114,23 @@ def test_an_uploaded_picture_shows_its_objects_and_nothing_leaves_this_machine(
     messages = [json.loads(entry['message'])['message'] for entry in browser.get_log('performance')]
     sent = [each['params']['request']['url'] for each in messages if each['method'] == 'Network.requestWillBeSent']
     assert [url for url in sent if url.startswith(('http', 'ws')) and not url.startswith(address)] == []
-    assert hosts_called <= {'127.0.0.1', 'localhost', '::1'}
+    assert find_contacted_hosts <= {'127.0.0.1', 'localhost', '::1'}
 
 
-def test_a_damaged_picture_is_answered_with_a_sentence(browser, address, tmp_path):
+def test_an_unreadable_image_gets_a_clear_error(browser, address, tmp_path):
     (tmp_path / 'damaged.jpg').write_bytes(DIGITS.read_bytes()[:1000])
     upload(browser, address, tmp_path / 'damaged.jpg')
     wait_for(browser, 'body', lambda texts: 'damaged.jpg cannot be read' in texts[0])
 
 
-def test_requests_under_other_names_are_rejected(address):
+def test_requests_with_another_host_header_are_rejected(address):
     request = urllib.request.Request(address, headers={'Host': 'example.com'})
     with pytest.raises(urllib.error.HTTPError, match='400'):
         urllib.request.urlopen(request)
 
 
 @pytest.mark.parametrize(('name', 'expected'), [('gcvit_digits_cls', '9'), ('upernet_lsa_digits', 'background')])
-def test_other_tasks_give_the_share_of_each_class(name, expected):
+def test_segmentation_and_classification_show_scores_by_class(name, expected):
     model = mmgcvit.load(DEMO / f'{name}.py', device='cpu')
     summary = summarise(model(DIGITS), model.classes)
     assert max(summary, key=summary.get) == expected
@@ -138,7 +138,7 @@ def test_other_tasks_give_the_share_of_each_class(name, expected):
     build_page(model)
 
 
-def test_the_command_serves_until_it_is_interrupted_and_refuses_a_port_that_is_taken(capsys, monkeypatch):
+def test_the_command_serves_until_interrupted_and_rejects_a_port_in_use(capsys, monkeypatch):
     monkeypatch.setattr('gradio.Blocks.block_thread', gradio.Blocks.close)
     call, port = [DEMO / 'gcvit_digits_cls.py', '--device', 'cpu', '--port'], free_port()
     run_command('web', [*call, port])

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Write the lock files anew, after a change of pins*.txt or of setup.py's extras; needs uv (pip install uv).
+# Regenerate the lock files after a change of pins*.txt or of setup.py's extras. Needs uv (pip install uv).
 #   tools/installation/lock.sh
-# torch, torchvision and what comes with them are left out: they come in several builds, with hashes of their own.
+# torch, torchvision and their dependencies are not locked: they come in several builds with different hashes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 extras=(benchmark checkpoints digits export hub plot visualize web test lint)
@@ -9,11 +9,11 @@ with_torch=(torch torchvision triton cuda-bindings cuda-pathfinder cuda-toolkit)
 options=(setup.py --generate-hashes --no-annotate --no-header --upgrade --quiet --python-version 3.10)
 
 lock() {
-    local pins=$1 hosts=$2 target=$3
+    local pins=$1 openmmlab=$2 target=$3
     shift 3
-    uv pip compile "${options[@]}" "$@" -c "$pins" --extra "$hosts" "${extras[@]/#/--extra=}" \
+    uv pip compile "${options[@]}" "$@" -c "$pins" --extra "$openmmlab" "${extras[@]/#/--extra=}" \
         "${with_torch[@]/#/--no-emit-package=}" -o "$target"
-    # uv names packages to leave out one by one, and these are many.
+    # Drop the nvidia-* packages here: there are many, and uv's --no-emit-package takes one name at a time.
     python3 - "$target" << 'END'
 import re, sys
 from pathlib import Path
@@ -23,12 +23,12 @@ path.write_text(''.join(entry for entry in entries if not entry.startswith('nvid
 END
 }
 
-# For every Python and platform; the original packages run on Linux, and on Pythons 3.10 and 3.11, for which one serves.
-lock pins.txt hosts locks/maintained.txt --universal
-lock pins-upstream.txt hosts-upstream locks/upstream.txt
+# The maintained packages are locked for all Pythons and platforms. The original packages run only on Linux with Python
+# 3.10 and 3.11, for which one resolution is enough.
+lock pins.txt openmmlab locks/maintained.txt --universal
+lock pins-upstream.txt openmmlab-upstream locks/upstream.txt
 
-# What `make docs` and the tests beside the environment add, and nothing that is locked above or comes with torch. Sphinx's
-# own extensions begin with Python 3.11.
+# Lock the packages that `make docs` and `make test-beside` add to those above. Sphinx's extensions need Python 3.11.
 add() {
     local extra=$1 python=$2
     shift 2
@@ -40,15 +40,15 @@ import re, sys
 from pathlib import Path
 extra = sys.argv[1]
 entries = {name: re.split(r'(?m)^(?=\S)', Path('locks', f'{name}.txt').read_text()) for name in ('maintained', extra)}
-there = {entry.split(' ')[0] for entry in entries['maintained']}
-added = [entry for entry in entries[extra] if entry.split(' ')[0] not in there and not entry.startswith('nvidia-')]
+locked = {entry.split(' ')[0] for entry in entries['maintained']}
+added = [entry for entry in entries[extra] if entry.split(' ')[0] not in locked and not entry.startswith('nvidia-')]
 Path('locks', f'{extra}.txt').write_text(''.join(added))
 END
 }
 
 add docs 3.11
-# trackeval names a later NumPy than it needs.
+# trackeval requires a later NumPy than it needs.
 add track 3.10 <(echo trackeval) --override <(echo numpy)
 add rotated 3.10 -c pins.txt
-# mmpose names chumpy, which only pip itself can build, and imports it nowhere.
+# mmpose requires chumpy, which only pip can build, but never imports it.
 add keypoints 3.10 -c pins.txt --override <(echo "chumpy; python_version < '3'")

@@ -1,1 +1,1 @@
-"""Hooks of training runs, one subject a file; configs/_base_/runtime.py says why each is there."""
+"""Hooks for mmengine's Runner, one topic per file; configs/_base_/runtime.py gives the reason for each that it adds."""

@@ -14,7 +14,7 @@ from ...registry import HOOKS
 
 
 class AsyncScalars:
-    """Scalars on their way from the device to the CPU."""
+    """Scalars that are copied to the CPU asynchronously."""
 
     def __init__(self, scalars: Sequence[Tensor]) -> None:
         device = scalars[0].device
@@ -25,7 +25,7 @@ class AsyncScalars:
             self.copied.record()
 
     def read(self) -> list[float]:
-        """Return the values; wait for the copy where it has not finished."""
+        """Wait for the copy to finish and return the values."""
         if self.copied is not None:
             self.copied.synchronize()
         return self.values.tolist()
@@ -33,10 +33,11 @@ class AsyncScalars:
 
 @HOOKS.register_module()
 class AsyncLossLogHook(RuntimeInfoHook):
-    """mmengine's ``RuntimeInfoHook``, which reads losses and gradient norms one iteration later.
+    """Replace mmengine's ``RuntimeInfoHook``: log losses and gradient norms one iteration later.
 
-    mmengine's calls ``.item()`` on each loss, and its optimizer wrapper on the gradient norm, so that the CPU waits for
-    the GPU in every iteration. Values that are not finite are not logged, so that the log's means stay finite.
+    mmengine's hook calls ``.item()`` on each loss, and its optimizer wrapper on the gradient norm, so that the CPU
+    waits for the GPU in every iteration. This hook waits for an iteration only if ``LoggerHook`` logs it or it ends an
+    epoch. It drops NaN and infinite values, so that logged averages stay finite.
     """
 
     def __init__(self) -> None:
@@ -45,16 +46,16 @@ class AsyncLossLogHook(RuntimeInfoHook):
         self.grad_norms: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Take the gradient norms from the optimizer wrappers, which log none where clipping returns none."""
+        """Wrap the clipping functions of optimizer wrappers by :meth:`clip`, which keeps the norms and returns None."""
         super().before_train(runner)
         self.intervals = {hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)}
         for wrapper in list_optim_wrappers(runner):
             if getattr(wrapper, 'clip_grad_kwargs', None):
                 wrapper.clip_func = partial(self.clip, wrapper.clip_func, wrapper.grad_name)
 
-    def clip(self, clip: Callable[..., Tensor | None], name: str, gradients: Sequence[Tensor], **settings: Any) -> None:
-        """Clip gradients and keep their norm on the device."""
-        norm = clip(gradients, **settings)
+    def clip(self, clip_func: Callable[..., Tensor | None], name: str, params: Sequence[Tensor], **kwargs: Any) -> None:
+        """Clip the gradients of parameters and keep the gradient norm on the device."""
+        norm = clip_func(params, **kwargs)
         if norm is not None:
             self.grad_norms[name] = norm
 
@@ -72,7 +73,7 @@ class AsyncLossLogHook(RuntimeInfoHook):
             self.log(runner)
 
     def log(self, runner: Runner) -> None:
-        """Log the scalars that are pending."""
+        """Log the pending scalars."""
         if self.scalars is not None:
             for name, value in zip(self.names, self.scalars.read(), strict=True):
                 if abs(value) < float('inf'):

@@ -1,4 +1,4 @@
-"""Save checkpoints atomically, so that a run killed at any moment keeps a complete last and best one."""
+"""Save checkpoints atomically, so that a run killed at any moment keeps complete last and best checkpoints."""
 
 import os
 from pathlib import Path
@@ -13,36 +13,36 @@ from mmengine.runner import Runner
 from ...registry import HOOKS
 
 BACKEND = 'mmgcvit.AtomicBackend'
-UNFINISHED = '.unfinished'
-# mmengine's file with the path of the last checkpoint.
-LAST = 'last_checkpoint'
-# Saved by PreemptionHook, removed after the next regular checkpoint.
-PREEMPTED = 'preempted.pth'
+TEMPORARY_SUFFIX = '.unfinished'
+# File in which mmengine stores the path of the last checkpoint.
+LAST_CHECKPOINT_FILE = 'last_checkpoint'
+# PreemptionHook saves this checkpoint; it is removed after the next regular one.
+PREEMPTED_FILE = 'preempted.pth'
 
 
 class AtomicBackend(LocalBackend):
-    """mmengine's local backend with atomic writes: to a temporary file, flushed and renamed."""
+    """mmengine's local backend with atomic writes: it writes a temporary file, flushes it to disk and renames it."""
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         """Write a file atomically."""
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(path.name + UNFINISHED)
+        temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
         try:
-            with unfinished.open('wb') as file:
+            with temporary.open('wb') as file:
                 file.write(obj)
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.replace(path)
+            temporary.replace(path)
         except BaseException:
-            unfinished.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
 
-class LaterRemovals(AtomicBackend):
-    """Delay removals until :meth:`remove_outdated`.
+class DelayedRemovalBackend(AtomicBackend):
+    """Atomic backend that removes files only when :meth:`remove_outdated` is called.
 
-    Files outside of the run's folder are kept: a checkpoint stores the path of the best one.
+    It keeps files outside of ``folder``, because a resumed checkpoint may refer to the best checkpoint of another run.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -64,13 +64,13 @@ register_backend(BACKEND, AtomicBackend)
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook`` with atomic writes, which removes outdated checkpoints last.
+    """Save checkpoints atomically and remove outdated ones afterwards.
 
-    mmengine's removes the oldest and the best checkpoint first and then writes in place, so a kill can leave a
-    truncated file or none. The disk needs room for one checkpoint more than ``max_keep_ckpts``.
+    mmengine's ``CheckpointHook`` first removes the oldest or the previous best checkpoint and then writes in place, so
+    that a killed run can leave a truncated checkpoint or none. This hook needs disk space for one more checkpoint.
 
     Args:
-        **kwargs: As for ``CheckpointHook``, without ``backend_args``: it writes local files only.
+        **kwargs: Arguments of ``CheckpointHook`` except ``backend_args``, as the hook writes local files only.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -78,14 +78,14 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
-        self.file_backend = LaterRemovals(self.out_dir)
+        self.file_backend = DelayedRemovalBackend(self.out_dir)
         if is_main_process():
-            for unfinished in Path(self.out_dir).glob(f'*{UNFINISHED}'):
-                unfinished.unlink()
+            for temporary in Path(self.out_dir).glob(f'*{TEMPORARY_SUFFIX}'):
+                temporary.unlink()
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
-        """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove what it replaces."""
+        """Save ``epoch_N.pth`` or ``iter_N.pth``, then remove the checkpoints that it replaces."""
         super()._save_checkpoint_with_step(runner, step, meta)
         if is_main_process():
             self.file_backend.remove_outdated()
-            Path(runner.work_dir, PREEMPTED).unlink(missing_ok=True)
+            Path(runner.work_dir, PREEMPTED_FILE).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Save logs and LR schedulers as plain values with every checkpoint, and rebuild the log histories on resuming."""
+"""Convert logs and LR schedulers in checkpoints to plain values, and rebuild the log histories when a run resumes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,26 +12,26 @@ from mmengine.runner import Runner
 from ...errors import CheckpointError
 from ...registry import HOOKS
 
-# Parts of a checkpoint with objects of mmengine and NumPy.
-MADE_PLAIN = ('meta', 'message_hub', 'param_schedulers')
+# Keys of a checkpoint whose values contain mmengine and NumPy objects.
+CONVERTED_KEYS = ('meta', 'message_hub', 'param_schedulers')
 
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Make resuming bit-exact, with checkpoints that can be read without running code.
+    """Make resuming bit-exact, with checkpoints that ``torch.load`` reads with ``weights_only=True``.
 
-    mmengine's checkpoints have weights, optimizer, LR schedulers, seed, epoch and iteration, and this project's loops
-    (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``) seed by iteration. This hook saves logs, counters
-    and LR schedulers as plain values.
+    mmengine saves weights, optimizer, LR schedulers, seed, epoch and iteration, and this project's loops
+    (``mmgcvit.EpochBasedTrainLoop``, ``mmgcvit.IterBasedTrainLoop``) seed the random number generators in each
+    iteration. This hook converts logs, counters and LR schedulers to tensors and built-in types.
     """
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        for part in MADE_PLAIN:
-            if part in checkpoint:
-                checkpoint[part] = to_plain(checkpoint[part])
+        for key in CONVERTED_KEYS:
+            if key in checkpoint:
+                checkpoint[key] = simplify(checkpoint[key])
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        # Also called for load_from without resuming.
+        # mmengine also calls this hook if load_from is set without resume.
         if not runner._resume:
             return
         meta = checkpoint.get('meta', {})
@@ -43,23 +43,23 @@ class ExactResumeHook(Hook):
         restore_histories(checkpoint['message_hub'])
 
 
-def to_plain(value: Any) -> Any:
-    """Convert objects of NumPy and mmengine to plain values; drop the functions that OneCycleLR saves."""
+def simplify(value: Any) -> Any:
+    """Convert NumPy and mmengine objects to tensors and built-in types; drop the functions that OneCycleLR saves."""
     if isinstance(value, HistoryBuffer):
-        history, counts = (torch.from_numpy(np.array(part, float)) for part in value.data)
+        history, counts = (torch.from_numpy(np.array(array, float)) for array in value.data)
         return {'history': history, 'counts': counts, 'max_length': value.max_length}
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, Mapping):
-        return {name: to_plain(inner) for name, inner in value.items() if not callable(inner)}
+        return {key: simplify(item) for key, item in value.items() if not callable(item)}
     if isinstance(value, list | tuple):
-        return type(value)(map(to_plain, value)) if type(value) in (list, tuple) else list(map(to_plain, value))
+        return type(value)(map(simplify, value)) if type(value) in (list, tuple) else list(map(simplify, value))
     return value
 
 
-def restore_histories(hub: dict[str, Any]) -> None:
-    """Rebuild mmengine's ``HistoryBuffer`` from the output of :func:`to_plain`, in place."""
-    logs = hub.get('log_scalars', {})
+def restore_histories(message_hub: dict[str, Any]) -> None:
+    """Replace each log history of :func:`simplify` by mmengine's ``HistoryBuffer``, in place."""
+    logs = message_hub.get('log_scalars', {})
     for name, log in logs.items():
         if isinstance(log, dict):
             logs[name] = HistoryBuffer(log['history'].tolist(), log['counts'].tolist(), log['max_length'])

@@ -16,9 +16,9 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
 from ...registry import HOOKS
-from .checkpoint import BACKEND, LAST, PREEMPTED
+from .checkpoint import BACKEND, LAST_CHECKPOINT_FILE, PREEMPTED_FILE
 
-# "Temporary failure", by which job scripts requeue a job.
+# "Temporary failure": job scripts requeue a job that exits with this code.
 EXIT_CODE = os.EX_TEMPFAIL
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -27,77 +27,77 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 class PreemptionHook(Hook):
     """On SIGTERM or SIGUSR1, finish the optimizer step, save ``preempted.pth`` in the work dir, and exit with code 75.
 
-    ``--resume`` continues from there. A run at its last iteration ends as usual. During validation the signal takes
-    effect after the next iteration.
+    ``--resume`` continues from this checkpoint. In its last iteration, a run ends as usual. A signal during validation
+    takes effect after the next training iteration.
 
     Args:
-        interval: Iterations between checks whether another process got the signal; they also check at the end of each
-            epoch. A single process checks after every iteration.
+        interval: Number of iterations after which all ranks check whether any of them got a signal. They also check at
+            the end of each epoch. A single process checks after every iteration.
     """
 
-    # After the hooks that save, step schedules or average weights.
+    # Run after the hooks that save, step LR schedulers or average weights.
     priority = 'LOWEST'
 
     def __init__(self, interval: int = 10) -> None:
         self.interval = interval
-        self.is_warned = False
-        # The same on all ranks.
-        self.is_agreed = False
-        self.previous: dict[signal.Signals, Any] = {}
+        self.got_signal = False
+        # Whether any rank got a signal: the same value on all ranks.
+        self.is_preempted = False
+        self.previous_handlers: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Install the signal handlers, which Python allows in the main thread only."""
-        # Launchers also signal the data workers, which must survive to finish the step. Only Linux tells the sender.
+        """Install the signal handlers; Python allows this only in the main thread."""
+        # Launchers also signal dataloader workers, which must survive to finish the step. Only Linux tells the sender.
         for loop in filter(None, (runner.train_loop, runner.val_loop)) if sys.platform == 'linux' else ():
-            then = loop.dataloader.worker_init_fn
-            loop.dataloader.worker_init_fn = partial(ignore_signals, parent=os.getpid(), then=then)
+            init_fn = loop.dataloader.worker_init_fn
+            loop.dataloader.worker_init_fn = partial(ignore_signals, parent_pid=os.getpid(), worker_init_fn=init_fn)
         if threading.current_thread() is threading.main_thread():
-            self.previous = {number: signal.signal(number, self.note) for number in SIGNALS}
+            self.previous_handlers = {signum: signal.signal(signum, self.record_signal) for signum in SIGNALS}
 
-    def note(self, number: int, frame: FrameType | None) -> None:
-        self.is_warned = True
+    def record_signal(self, signum: int, frame: FrameType | None) -> None:
+        self.got_signal = True
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         is_end = self.end_of_epoch(runner.train_dataloader, batch_idx)
         if get_world_size() == 1:
-            self.is_agreed = self.is_warned
+            self.is_preempted = self.got_signal
         elif is_end or self.every_n_train_iters(runner, self.interval):
-            warned = torch.tensor(int(self.is_warned))
-            all_reduce(warned, 'max')
-            self.is_agreed = bool(warned)
-        if self.is_agreed and has_stepped(runner.optim_wrapper) and not self.is_last_train_iter(runner):
-            save(runner)
-            runner.logger.warning(f'Preempted: saved {PREEMPTED}, exit code {EXIT_CODE}; continue with --resume')
+            got_signal = torch.tensor(int(self.got_signal))
+            all_reduce(got_signal, 'max')
+            self.is_preempted = bool(got_signal)
+        if self.is_preempted and has_stepped(runner.optim_wrapper) and not self.is_last_train_iter(runner):
+            save_checkpoint(runner)
+            runner.logger.warning(f'Preempted: saved {PREEMPTED_FILE}, exit code {EXIT_CODE}; continue with --resume')
             raise SystemExit(EXIT_CODE)
 
     def after_train(self, runner: Runner) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler or signal.SIG_DFL)
+        for signum, handler in self.previous_handlers.items():
+            signal.signal(signum, handler or signal.SIG_DFL)
 
 
-def ignore_signals(worker: int, parent: int, then: Any = None) -> None:
-    """Let only the parent's SIGTERM end a data worker, then call the config's own ``worker_init_fn`` (``then``)."""
+def ignore_signals(worker_id: int, parent_pid: int, worker_init_fn: Any = None) -> None:
+    """Have a dataloader worker exit only on its parent's SIGTERM, then call the config's own ``worker_init_fn``."""
 
     def end_with_parent() -> None:
-        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent_pid:
             pass
         os._exit(0)
 
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=end_with_parent, daemon=True).start()
-    if then is not None:
-        then(worker)
+    if worker_init_fn is not None:
+        worker_init_fn(worker_id)
 
 
 def has_stepped(wrapper: Any) -> bool:
-    """Whether the optimizer has just stepped; True for several optimizers."""
+    """Return whether the optimizer has just stepped; always True for a wrapper that is not an ``OptimWrapper``."""
     return not isinstance(wrapper, OptimWrapper) or wrapper.should_update()
 
 
-def save(runner: Runner) -> None:
-    """Save ``preempted.pth`` and name it as the last checkpoint."""
-    runner.save_checkpoint(runner.work_dir, PREEMPTED, by_epoch=False, backend_args={'backend': BACKEND})
+def save_checkpoint(runner: Runner) -> None:
+    """Save ``preempted.pth`` and write its path to ``last_checkpoint``."""
+    runner.save_checkpoint(runner.work_dir, PREEMPTED_FILE, by_epoch=False, backend_args={'backend': BACKEND})
     if is_main_process():
-        Path(runner.work_dir, LAST).write_text(str(Path(runner.work_dir, PREEMPTED)))
+        Path(runner.work_dir, LAST_CHECKPOINT_FILE).write_text(str(Path(runner.work_dir, PREEMPTED_FILE)))
     barrier()

@@ -1,4 +1,4 @@
-"""Show progress bars instead of the log, and a line for each epoch and validation."""
+"""Show progress bars instead of the log, and print a line for each epoch and validation."""
 
 import logging
 import os
@@ -18,25 +18,25 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-# Attribute of log records that ProgressHook shows below the level of warnings.
+# ProgressHook shows log records that have this attribute, even if their level is below WARNING.
 ALWAYS_SHOWN = 'always_shown'
-SECONDS_BETWEEN_REFRESHES = 0.25
-LONGEST_NOTE = 50
-# mmengine's warnings about its own calls, metric prefixes and registries.
-NEEDLESS = re.compile(
+REFRESH_INTERVAL_S = 0.25
+MAX_NOTE_LENGTH = 50
+# Warnings about mmengine's own calls, metric prefixes and registries, on which users cannot act.
+HIDDEN_WARNINGS = re.compile(
     '"FileClient" will be deprecated|"HardDiskBackend" is the alias|The prefix is not set in metric class'
     '|Failed to search registry|skip saving parameter schedulers'
 )
 
 
 class ProgressHook(Hook):
-    """Show progress bars, and lines for epochs, scores and warnings; without a terminal only the lines.
+    """Show progress bars, and print a line for each epoch, score and warning; without a terminal, only the lines.
 
-    Registered by ``--progress``, not by configs, as it holds an open terminal. The main thread refreshes the bars, as
-    forking data workers beside another thread may deadlock.
+    ``--progress`` registers this hook; configs cannot, as it holds an open stream. The main thread refreshes the bars,
+    because forking dataloader workers while another thread runs can deadlock.
     """
 
-    # After the hooks that gather losses and times.
+    # Run after the hooks that collect losses and times.
     priority = 'VERY_LOW'
 
     def __init__(self, terminal: TextIO) -> None:
@@ -55,19 +55,19 @@ class ProgressHook(Hook):
         self.refreshed = 0.0
 
     def begin(self, name: str, total: int, done: int = 0) -> None:
-        """Start a loop of ``total`` steps, of which some may be done."""
+        """Add a bar for a loop of ``total`` steps, ``done`` of which are finished."""
         self.loops.append(self.bars.add_task(name, total=total, completed=done, note=''))
         self.bars.start()
 
     def advance(self, done: int, note: str = '') -> None:
-        """Update the innermost loop."""
-        self.bars.update(self.loops[-1], completed=done, note=shorten(note, LONGEST_NOTE, placeholder=' …'))
-        if time.monotonic() - self.refreshed > SECONDS_BETWEEN_REFRESHES:
+        """Update the bar of the innermost loop."""
+        self.bars.update(self.loops[-1], completed=done, note=shorten(note, MAX_NOTE_LENGTH, placeholder=' …'))
+        if time.monotonic() - self.refreshed > REFRESH_INTERVAL_S:
             self.bars.refresh()
             self.refreshed = time.monotonic()
 
     def end(self) -> None:
-        """End the innermost loop; the outermost one's bar stays on the screen."""
+        """Remove the bar of the innermost loop; the bar of the outermost loop stays on the screen."""
         self.bars.refresh()
         loop = self.loops.pop()
         if self.loops:
@@ -75,20 +75,20 @@ class ProgressHook(Hook):
         else:
             self.bars.stop()
 
-    def line(self, text: str) -> None:
-        """Print a line above the bars."""
+    def print_line(self, text: str) -> None:
+        """Print text above the bars."""
         self.console.print(text, soft_wrap=True)
 
     def before_run(self, runner: Runner) -> None:
-        """Show warnings and the summary of the log."""
-        shown = logging.Handler()
-        shown.emit = lambda record: self.line(record.getMessage())
-        shown.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN))
-        shown.addFilter(lambda record: not NEEDLESS.search(record.getMessage()))
-        runner.logger.addHandler(shown)
+        """Print the warnings and the summary from the log above the bars."""
+        handler = logging.Handler()
+        handler.emit = lambda record: self.print_line(record.getMessage())
+        handler.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, ALWAYS_SHOWN))
+        handler.addFilter(lambda record: not HIDDEN_WARNINGS.search(record.getMessage()))
+        runner.logger.addHandler(handler)
 
     def before_train(self, runner: Runner) -> None:
-        self.line(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
+        self.print_line(f'log: {Path(runner.log_dir, runner.timestamp).with_suffix(".log")}')
         self.begin('training', runner.max_iters, runner.iter)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -97,7 +97,7 @@ class ProgressHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
             loss = average_losses(runner).get('loss', float('nan'))
-            self.line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
+            self.print_line(f'epoch {runner.epoch + 1} of {runner.max_epochs}: loss {loss:.4f}')
 
     def after_train(self, runner: Runner) -> None:
         self.end()
@@ -115,13 +115,13 @@ class ProgressHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, Any] | None = None) -> None:
         self.end()
-        self.line('scores: ' + format_scores(metrics or {}))
+        self.print_line('scores: ' + format_scores(metrics or {}))
 
     after_test_epoch = after_val_epoch
 
 
 def average_losses(runner: Runner) -> dict[str, float]:
-    """Return the total ``loss`` and its parts, averaged over the log's window."""
+    """Return the total ``loss`` and its terms, averaged over the log processor's window."""
     window = runner.log_processor.window_size
     scalars = {name.removeprefix('train/'): values for name, values in runner.message_hub.log_scalars.items()}
     return {name: values.mean(window) for name, values in scalars.items() if 'loss' in name and '/' not in name}
@@ -134,7 +134,7 @@ def format_scores(metrics: Mapping[str, Any]) -> str:
 
 @contextmanager
 def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
-    """Create the hook for ``--progress``, on rank 0 only, and drop everything else that is printed."""
+    """Yield a ``ProgressHook`` on rank 0 only, and discard other output to stdout; without ``progress``, yield None."""
     if not progress:
         yield None
         return
@@ -147,7 +147,7 @@ def open_progress(progress: bool) -> Iterator[ProgressHook | None]:
 
 
 class NullStream(TextIOBase):
-    """A stream that drops text; unlike ``os.devnull`` it may outlive the run, as loggers do."""
+    """A text stream that discards its input. Loggers may keep it after the run, unlike an open ``os.devnull``."""
 
     def write(self, text: str) -> int:
         return len(text)

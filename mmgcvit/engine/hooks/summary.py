@@ -1,4 +1,4 @@
-"""Log trainable parameters at the start, and the best checkpoint and next commands at the end of a training."""
+"""Log the number of trainable parameters before a training, and the best checkpoint and next commands after it."""
 
 import os
 import shlex
@@ -9,27 +9,27 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...config import is_drawn
+from ...config import can_draw_predictions
 from ...mmengine_utils import unwrap_model
 from .progress import ALWAYS_SHOWN
 from .skip_nonfinite import SKIPPED_STEPS
 
-# Keys of mmengine's message hub; with several metrics followed by their names.
-BEST, SCORE = 'best_ckpt', 'best_score'
+# Keys of mmengine's message hub. With several metrics, each key is followed by a metric's name.
+BEST_CHECKPOINT_KEY, BEST_SCORE_KEY = 'best_ckpt', 'best_score'
 
 
 class SummaryHook(Hook):
-    """Log trainable parameters at the start and a summary at the end. Registered by ``train``."""
+    """Log the number of trainable parameters before training and a summary after it. ``train`` registers this hook."""
 
-    # After the last checkpoint.
+    # Run after the last checkpoint is saved.
     priority = 'LOWEST'
 
     @master_only
     def before_train(self, runner: Runner) -> None:
         parameters = list(unwrap_model(runner).parameters())
-        total = sum(each.numel() for each in parameters)
-        trained = sum(each.numel() for each in parameters if each.requires_grad)
-        runner.logger.info(f'{trained / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable')
+        total = sum(parameter.numel() for parameter in parameters)
+        trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+        runner.logger.info(f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable')
 
     @master_only
     def after_train(self, runner: Runner) -> None:
@@ -40,28 +40,28 @@ class SummaryHook(Hook):
 
 
 def describe_checkpoints(runner: Runner) -> Iterator[str]:
-    """Describe the best checkpoint of each metric, or the last one if there is none."""
+    """Describe the best checkpoint of each metric, or the last checkpoint if there is no best one."""
     info = runner.message_hub.runtime_info
-    best = [name for name in info if name.startswith(BEST)]
-    for name in best:
-        metric = Path(info[name]).name.removeprefix('best_').rsplit('_', 2)[0]
-        yield f'best {metric} {info[name.replace(BEST, SCORE)]:.4g}: {quote(info[name])}'
-    if not best and 'last_ckpt' in info:
+    best_keys = [key for key in info if key.startswith(BEST_CHECKPOINT_KEY)]
+    for key in best_keys:
+        metric = Path(info[key]).name.removeprefix('best_').rsplit('_', 2)[0]
+        yield f'best {metric} {info[key.replace(BEST_CHECKPOINT_KEY, BEST_SCORE_KEY)]:.4g}: {quote(info[key])}'
+    if not best_keys and 'last_ckpt' in info:
         yield f'last checkpoint: {quote(info["last_ckpt"])}'
 
 
 def suggest_commands(runner: Runner) -> list[str]:
-    """Suggest the next commands."""
+    """Suggest commands to run after the training."""
     work_dir = quote(runner.work_dir)
-    scored = runner.val_loop is not None
-    if not is_drawn(runner.cfg):
-        return ['next:', f'  mmgcvit test {work_dir}'] if scored else []
-    mistakes = [f'  mmgcvit mistakes {work_dir}'] if scored else []
+    has_validation = runner.val_loop is not None
+    if not can_draw_predictions(runner.cfg):
+        return ['next:', f'  mmgcvit test {work_dir}'] if has_validation else []
+    mistakes = [f'  mmgcvit mistakes {work_dir}'] if has_validation else []
     publish = f'  mmgcvit publish {work_dir} {quote(Path(runner.work_dir, "model.safetensors"))}'
     return ['next:', f'  mmgcvit predict {work_dir} YOUR_PICTURES', *mistakes, publish]
 
 
 def quote(path: str | Path) -> str:
-    """Quote a path for a shell, relative to the current folder if it is inside."""
-    near = os.path.relpath(path)
-    return shlex.quote(str(path) if near.startswith('..') else near)
+    """Quote a path for a shell. Make it relative if it is inside the current folder."""
+    relative = os.path.relpath(path)
+    return shlex.quote(str(path) if relative.startswith('..') else relative)

@@ -14,7 +14,7 @@ from mmgcvit.datasets.formats import read_folder, write_annotations
 from mmgcvit.datasets.formats.dataset_info import find_split
 from mmgcvit.errors import UserError
 
-from ...configs.own_data import BOXES, CLASSES, write_coco, write_folders, write_labelled, write_voc, write_yolo
+from ...configs.own_data import BOXES, CLASSES, write_coco, write_folders, write_label_maps, write_voc, write_yolo
 
 EXPECTED = {
     (str(number), name): [left, top, right - left, bottom - top]
@@ -155,7 +155,7 @@ def test_folders_are_classes(names, classes, tmp_path):
 
 
 def test_segmentation_maps_are_found_by_the_names_of_images(tmp_path):
-    write_labelled(tmp_path / 'labelled')
+    write_label_maps(tmp_path / 'labelled')
     found = read_folder(tmp_path / 'labelled')
     assert (found.kinds, found.suffixes) == (('labels',), ('.jpg', '.png'))
     assert (found.classes, found.splits['val'].names) == (('class 0', 'class 1', 'class 2'), ['val/4', 'val/5'])
@@ -242,10 +242,10 @@ FAULTS = [
     (write_voc, write_file('ImageSets/Main/train.txt', 'a\n'), 'no XML file in it has Pascal VOC annotations'),
     (write_coco, remove('train'), 'train.json names no images in'),
     (write_coco, lambda root: shutil.copy(root / 'annotations/train.json', root), 'has the COCO annotations'),
-    (write_labelled, label_map([[0, 255]]), 'have the labels [0], for the classes class 0; expected 0 for the first'),
-    (write_labelled, label_map([[[0, 1, 2]]]), 'is RGB; expected one channel'),
-    (write_labelled, remove('labels/val/5.png'), 'without a segmentation map of their name: images/val/5.jpg'),
-    (write_labelled, write_file('classes.txt', 'background\ndisc\n'), 'labels [0, 1, 2], for the classes background'),
+    (write_label_maps, label_map([[0, 255]]), 'have the labels [0], for the classes class 0; expected 0 for the first'),
+    (write_label_maps, label_map([[[0, 1, 2]]]), 'is RGB; expected one channel'),
+    (write_label_maps, remove('labels/val/5.png'), 'without a segmentation map of their name: images/val/5.jpg'),
+    (write_label_maps, write_file('classes.txt', 'background\ndisc\n'), 'labels [0, 1, 2], for the classes background'),
     (write_folders, lambda root: (root / 'val/disc').rename(root / 'val/a'), 'val has folders of no class of train'),
     (write_folders, write_file('train/disc/a.csv', 'a'), 'a.csv, which are not annotations of a known format'),
 ]

@@ -1,4 +1,4 @@
-"""The tables that ``mmgcvit ablate`` trains: the papers' rows with their scores, changed alike at the demo's scale."""
+"""Test the tables of ``mmgcvit ablate``: the papers' rows and scores, and the same changes at demo scale."""
 
 import re
 
@@ -14,7 +14,7 @@ from mmgcvit.experiments.ablations import METRICS, read_tables, write_configs
 from mmgcvit.models.lsa.archs import ARCHS, LSAArch
 from mmgcvit.registry import MODELS
 
-from ...configs.models import on_meta, read
+from ...configs.models import build_on_meta, read
 from ...conftest import ROOT
 from .test_configs import FIGURES
 
@@ -27,7 +27,7 @@ IN_FULL = {key: table for key, table in ALL.items() if table.unchanged is not No
 SIZES = {'embed_dims', 'depths', 'num_heads', 'mlp_ratio', 'drop_path_rate', 'window_size', 'in_channels'}
 
 
-def test_metrics_are_known_and_published_scores_those_of_the_docs():
+def test_metrics_are_known_and_published_scores_match_the_docs():
     assert METRICS.keys() >= {name for table in ALL.values() for name in table.metrics}
     for row in (row for table in IN_FULL.values() for row in table.rows):
         name = str(row.config.relative_to(CONFIGS).with_suffix('')).replace('ablations/_base_/lsa', 'lsa')
@@ -35,7 +35,7 @@ def test_metrics_are_known_and_published_scores_those_of_the_docs():
 
 
 def difference(config, other):
-    """What must be inherited over ``other`` to get ``config``."""
+    """Return the settings that turn ``other`` into ``config``."""
     changed = {}
     for key, value in config.items():
         before = other.get(key)
@@ -47,7 +47,7 @@ def difference(config, other):
 
 
 def leaves(change, path=()):
-    """The settings that a change names, as paths."""
+    """Return the dotted paths of the settings of a change."""
     for key, value in change.items():
         if isinstance(value, dict):
             yield from leaves(value, (*path, key))
@@ -62,15 +62,15 @@ def value_at(config, path):
 
 
 @pytest.mark.parametrize('key', SMALL)
-def test_at_the_demos_scale_a_row_changes_what_it_changes_in_full(key, tmp_path):
-    """The same settings to the same values, but for sizes; rows are different networks, which build."""
+def test_an_ablation_changes_the_same_thing_at_demo_scale(key, tmp_path):
+    """The same settings get the same values, except sizes. All rows build and are different networks."""
     table = SMALL[key]
     configs = {row: Config.fromfile(path) for row, path in write_configs(table, 'digits', tmp_path).items()}
     base = Config.fromfile(table.digits).to_dict()
     assert len({repr((cfg.model, cfg.train_dataloader)) for cfg in configs.values()}) == len(configs)
     for row in table.rows:
         here = difference(configs[row.key].to_dict(), base)
-        on_meta(configs[row.key])
+        build_on_meta(configs[row.key])
         assert set(here) <= {'model', 'custom_imports', *(row.at_digits or ())}
         if table.unchanged is None:
             continue
@@ -86,8 +86,8 @@ def test_at_the_demos_scale_a_row_changes_what_it_changes_in_full(key, tmp_path)
                 assert value_at(own, path) == value_at(configs[row.key].to_dict(), path), (row.key, path)
 
 
-def test_of_pages_windows_alone_see_no_digit_but_one(tmp_path):
-    """What is found at its pixels has no gradient with respect to other cells; in all other rows it has."""
+def test_local_windows_alone_see_one_digit_of_a_page(tmp_path):
+    """Its output at a digit's pixels has no gradient with respect to other cells; all other rows have one."""
     seen = {}
     inner, side = slice(CELL + MARGIN, 2 * CELL - MARGIN), slice(CELL, 2 * CELL)
     for key, path in write_configs(ALL['context'], 'digits', tmp_path).items():
@@ -101,7 +101,7 @@ def test_of_pages_windows_alone_see_no_digit_but_one(tmp_path):
 
 
 def test_every_ablation_is_in_a_table_and_the_unchanged_lsa_is_the_papers():
-    """But for Swin with global attention, of which no two belong together."""
+    """Swin with global queries is left out: no two of its configs form a table."""
     named = {row.config.stem for table in IN_FULL.values() for row in table.rows}
     missing = {path.stem for path in (CONFIGS / 'ablations').glob('*.py')} - named
     assert {name for name in missing if 'global_query' not in name} == set()

@@ -1,4 +1,4 @@
-"""Every ablation variant trains; those that are a known network compute what mmdet's implementation does."""
+"""Train every ablation variant, and compare those that are a known network with mmdet's implementation."""
 
 import re
 
@@ -63,7 +63,7 @@ def swin(network, window):
 
 
 def convert_to_mmdet(model):
-    """A model's weights under mmdet's names; patch merging's in unfold's order: channels, rows, columns."""
+    """Rename weights as in mmdet, with patch merging in the order of unfold (channels, rows, columns)."""
     state_dict = {}
     for name, tensor in model.state_dict().items():
         for pattern, theirs in MMDET_NAMES.items():

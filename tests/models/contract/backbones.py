@@ -1,4 +1,4 @@
-"""A small one of every kind of backbone, for tests of what all of them must do."""
+"""Small backbones of every class, for tests that all of them must pass."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The contract of every backbone: one behaviour a test, over all backbones.
+"""Test the contract of every backbone: one behaviour a test, parametrised over all backbones.
 
 What the base class alone decides is tried with one backbone of each network.
 """
@@ -23,7 +23,7 @@ from mmgcvit.models.layers import cpu
 from mmgcvit.models.layers.blocks import TransformerBlock
 
 from ...conftest import HALF_DTYPES
-from ...memory import kept_for_backward
+from ...memory import count_bytes_for_backward
 from ..rejections import find_accepted
 from .backbones import BACKBONES, GCVIT, LSA_ARCH, small_gcvit, small_lsa
 
@@ -68,8 +68,8 @@ def test_strides_are_4_to_32_at_any_size(backbone, height, width):
     dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
 )
 @one_of_each
-def test_any_options_compute_finite_maps_and_come_back_from_a_state_dict(build, window, depths, mlp_ratio, dtype):
-    """To the bit: another one of the same options, given the state dict, computes the same."""
+def test_any_options_compute_finite_maps_and_round_trip_a_state_dict(build, window, depths, mlp_ratio, dtype):
+    """A second backbone that loads the state dict computes the same bits."""
     arch = {**(GCVIT if build is small_gcvit else LSA_ARCH), 'depths': depths, 'mlp_ratio': mlp_ratio}
     model, other = (build(arch=arch, window_size=[window] * 4).eval().to(dtype) for _ in range(2))
     image = torch.randn(1, 3, 45, 67, dtype=dtype)
@@ -80,8 +80,8 @@ def test_any_options_compute_finite_maps_and_come_back_from_a_state_dict(build, 
     assert all(found.dtype == dtype and found.isfinite().all() for found in maps)
 
 
-def test_an_image_gives_the_same_alone_and_among_others(build, device):
-    """In a batch of four different images."""
+def test_outputs_do_not_depend_on_the_batch_size(build, device):
+    """Compare a batch of four different images with the same images one by one."""
     model = build().eval().to(device)
     images = torch.randn(4, 3, 75, 101, device=device)
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_an_image_gives_the_same_alone_and_among_others(build, device):
         torch.testing.assert_close(found, torch.cat([maps[i] for maps in alone]), **TWICE_ROUNDED)
 
 
-def test_constants_cached_in_inference_serve_later_calls_and_training(build, device):
+def test_constants_cached_in_inference_mode_work_in_training(build, device):
     model = build(drop_path_rate=0.0).to(device)
     images = torch.randn(1, 3, 45, 67, device=device)
     with torch.inference_mode():
@@ -103,7 +103,7 @@ def test_constants_cached_in_inference_serve_later_calls_and_training(build, dev
 
 
 def outputs_and_gradients(model, images):
-    """The maps of a training step, and the gradients of all parameters, each in units of its largest.
+    """Return the maps and parameter gradients of a training step, each divided by its largest magnitude.
 
     What is trained is a fixed projection of the maps: their squares would hardly change, for the maps are normalised.
     """
@@ -117,7 +117,7 @@ def outputs_and_gradients(model, images):
 
 
 def test_chunks_change_neither_outputs_nor_gradients(build, monkeypatch):
-    """Gradients within 1e-4: images one by one, tokens a few at a time, as large ones are on a CPU."""
+    """Chunks of one image and few tokens, as a CPU uses for large images. Gradients agree within 1e-4."""
     model, images = build(drop_path_rate=0.0), torch.randn(3, 3, 64, 96)
     with torch.no_grad():
         inferred = model(images)
@@ -132,7 +132,7 @@ def test_chunks_change_neither_outputs_nor_gradients(build, monkeypatch):
     assert watched.call_count == 2 * 3
 
 
-def test_training_is_deterministic_where_that_is_asked_for(build, device, monkeypatch):
+def test_training_is_deterministic_on_request(build, device, monkeypatch):
     monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     model, images = build(drop_path_rate=0.0).to(device), torch.randn(2, 3, 64, 96, device=device)
     torch.use_deterministic_algorithms(True)
@@ -152,23 +152,23 @@ def test_checkpointing_changes_neither_outputs_nor_gradients(build):
 
 
 @one_of_each
-def test_checkpointing_saves_memory_of_activations(build):
+def test_checkpointing_saves_activation_memory(build):
     images = torch.randn(1, 3, 128, 128)
-    kept, plain = (sum(kept_for_backward(partial(build(with_cp=cp).train(), images))) for cp in (True, False))
+    kept, plain = (sum(count_bytes_for_backward(partial(build(with_cp=cp).train(), images))) for cp in (True, False))
     assert kept < 0.6 * plain
 
 
 @pytest.mark.parametrize('name', ['gcvit', 'lsa_windows'])
-def test_memory_kept_for_the_backward_pass_grows_with_the_pixels(name):
-    """At most 4.4 times for four times the pixels."""
+def test_memory_saved_for_backward_is_linear_in_pixels(name):
+    """Four times the pixels need at most 4.4 times the memory."""
     model = BACKBONES[name][0](drop_path_rate=0.0).train()
-    small, large = (sum(kept_for_backward(partial(model, torch.randn(1, 3, side, side)))) for side in (192, 384))
+    small, large = (sum(count_bytes_for_backward(partial(model, torch.randn(1, 3, side, side)))) for side in (192, 384))
     assert large <= 4.4 * small
 
 
 @one_of_each
 def test_checkpointing_runs_every_block_twice_behind_a_frozen_stem(build):
-    """There the first trained block's input needs no gradient."""
+    """With a frozen stem the input of the first trained block does not require grad."""
     model, calls = build(with_cp=True, frozen_stages=0).train(), Counter()
     for name, block in model.named_modules():
         if isinstance(block, TransformerBlock):
@@ -180,7 +180,7 @@ def test_checkpointing_runs_every_block_twice_behind_a_frozen_stem(build):
 
 @one_of_each
 def test_every_layer_has_its_depth_for_layer_wise_learning_rates(build):
-    """The blocks count from 1 in their order; every depth occurs; parameters outside of the backbone are last."""
+    """Blocks are numbered from 1 in order, every depth occurs, and parameters outside the backbone are last."""
     model = build()
     depths = {name: model.get_layer_depth(f'backbone.{name}', 'backbone.') for name, _ in model.named_parameters()}
     (num_depths,) = {number for _, number in depths.values()}
@@ -226,8 +226,8 @@ def test_frozen_stages_get_no_gradient_and_stay_in_eval_mode(build):
 
 
 @one_of_each
-def test_lora_alone_is_trained_in_every_layer_of_attention_and_merges_into_plain_weights(build, tmp_path):
-    """Each factor gets gradients, so each layer is called; other ways to the plain network are tried with its file."""
+def test_only_lora_is_trained_in_attention_and_it_merges_into_plain_weights(build, tmp_path):
+    """Each factor gets a gradient, so no layer is bypassed."""
     plain, images = build(drop_path_rate=0.0), torch.randn(2, 3, 64, 80)
     model = build(drop_path_rate=0.0, lora_rank=2)
     lacking = model.load_state_dict(plain.state_dict(), strict=False)
@@ -238,7 +238,7 @@ def test_lora_alone_is_trained_in_every_layer_of_attention_and_merges_into_plain
     for name in factors:
         if name.endswith('lora_up'):
             nn.init.normal_(model.get_parameter(name), std=0.1)
-    maps_and_gradient(model, images, nullcontext())
+    compute_maps_and_gradient(model, images, nullcontext())
     gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert set(gradients) == factors
     assert all(gradient.abs().max() > 0 for gradient in gradients.values())
@@ -266,20 +266,20 @@ WINDOWED = {f'window_{side}': partial(small_gcvit, window_size=side) for side in
     'build', [*(build for build, _ in BACKBONES.values()), *WINDOWED.values()], ids=[*BACKBONES, *WINDOWED]
 )
 def test_maps_and_gradients_are_near_those_of_float64_on_a_cpu(build, device):
-    """The error of each map, and of all gradients together, relative to their size; half precision by autocast."""
+    """Compare the relative error of each map and of all gradients together; half precision uses autocast."""
     model, images = build(drop_path_rate=0.0).train(), torch.randn(2, 3, 96, 130)
-    expected, wanted = maps_and_gradient(deepcopy(model).double(), images.double(), nullcontext())
+    expected, wanted = compute_maps_and_gradient(deepcopy(model).double(), images.double(), nullcontext())
     for dtype, near in {torch.float32: 1e-5, **dict.fromkeys(HALF_DTYPES, 2e-2)}.items():
         context = nullcontext() if dtype is torch.float32 else torch.autocast(device, dtype=dtype)
-        maps, gradient = maps_and_gradient(deepcopy(model).to(device), images.to(device), context)
+        maps, gradient = compute_maps_and_gradient(deepcopy(model).to(device), images.to(device), context)
         errors = [(found.cpu() - exact).norm() / exact.norm() for found, exact in zip(maps, expected, strict=True)]
         assert max(errors) <= near, (dtype, errors)
         # In which terms nearly cancel.
         assert (gradient.cpu() - wanted).norm() <= 6 * near * wanted.norm(), dtype
 
 
-def maps_and_gradient(model, images, context):
-    """The maps, and all gradients in one tensor, of a loss that weighs each position and channel differently."""
+def compute_maps_and_gradient(model, images, context):
+    """Return the maps, and all gradients in one tensor, for a loss with a weight per position and channel."""
     with context:
         maps = model(images)
     sum(

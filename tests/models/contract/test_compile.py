@@ -25,7 +25,7 @@ SIZES = [(64, 64), (75, 101), (224, 224), (131, 70)]
 
 
 class CountingBackend:
-    """Runs graphs as they are, and counts them."""
+    """A backend that runs graphs eagerly and counts them."""
 
     def __init__(self):
         self.graphs = 0
@@ -45,7 +45,7 @@ def fresh_compiler(monkeypatch):
 
 
 def build(name, **arguments):
-    """The first two stages by default: four take three times as long."""
+    """Build the first two stages by default, since four take three times as long."""
     return BACKBONES[name][0](**{**FEWER_BLOCKS[name], 'out_indices': (0, 1), **arguments})
 
 
@@ -57,7 +57,7 @@ def build(name, **arguments):
     ],
 )
 def test_all_sizes_compile_to_two_graphs_without_a_break(name, training):
-    """One for the first size, and one for all others; a break, or a size that needs its own, would be an error."""
+    """One graph is for the first size and one for all others. A graph break or a further recompilation is an error."""
     model = build(name, with_cp=training, out_indices=(0, 1) if training else (0,))
     backend = CountingBackend()
     compiled = torch.compile(model.train(training), backend=backend, fullgraph=True)
@@ -71,7 +71,7 @@ def test_all_sizes_compile_to_two_graphs_without_a_break(name, training):
 @pytest.mark.long
 @pytest.mark.parametrize(('name', 'with_cp'), [('gcvit', True), ('lsa', False)])
 def test_compiled_outputs_and_gradients_are_the_eager_ones(name, with_cp):
-    """Through torch's autograd of compiled graphs, at a size that is traced with symbols."""
+    """Through AOTAutograd, at a size that is traced with dynamic shapes."""
     model = build(name, drop_path_rate=0.0, with_cp=with_cp, out_indices=(0,)).train()
     compiled = torch.compile(model, backend='aot_eager', fullgraph=True, dynamic=True)
     image = torch.randn(2, 3, 75, 101)
@@ -89,7 +89,7 @@ def test_compiled_outputs_and_gradients_are_the_eager_ones(name, with_cp):
 @needs_a_compiler
 @pytest.mark.parametrize('name', ['gcvit', 'lsa_windows'])
 def test_the_default_backend_computes_what_eager_does(name, device):
-    """At a size that is known: symbols take the compiler minutes."""
+    """Shapes are static, since dynamic ones take the compiler minutes."""
     model = build(name).to(device).eval()
     images = torch.randn(2, 3, 75, 101, device=device)
     with torch.no_grad():
@@ -97,8 +97,8 @@ def test_the_default_backend_computes_what_eager_does(name, device):
 
 
 @pytest.mark.skipif(not attention.ORDERED, reason='backends are ordered from torch 2.6 on')
-def test_chosen_backends_break_no_graph(monkeypatch):
-    """As on CUDA, on whichever device this runs."""
+def test_sdpa_backends_cause_no_graph_break(monkeypatch):
+    """Backends are chosen as on CUDA, whatever device the test runs on."""
     from torch.nn.attention import SDPBackend
 
     monkeypatch.setattr(attention, 'backends', lambda *_: [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])

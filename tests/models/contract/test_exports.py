@@ -27,13 +27,13 @@ def build(name, **arguments):
 
 
 def dynamic_shapes(height=2, least=33):
-    """Dynamic shapes of images (B, 3, H, W), or with ``height=1`` of maps (B, H, W, C)."""
+    """Return the dynamic shapes of images (B, 3, H, W), or of maps (B, H, W, C) with ``height=1``."""
     sides = {height + i: torch.export.Dim(side, min=least, max=2048) for i, side in enumerate(('height', 'width'))}
     return ({0: torch.export.Dim('batch', max=64), **sides},)
 
 
 def check(exported, model, shapes=OTHERS):
-    """Within 1e-4 of the eager network."""
+    """Check that a program agrees with the eager network within 1e-4."""
     for shape in shapes:
         images = torch.randn(shape)
         with torch.no_grad():
@@ -44,7 +44,7 @@ def check(exported, model, shapes=OTHERS):
             torch.testing.assert_close(torch.as_tensor(ours), eager, atol=1e-4, rtol=0)
 
 
-def in_onnxruntime(file):
+def run_onnxruntime(file):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
@@ -53,8 +53,8 @@ def in_onnxruntime(file):
 
 @pytest.mark.parametrize('name', KINDS)
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
-def test_a_trace_is_right_at_other_sizes_and_needs_nothing_of_this_package(name, monkeypatch):
-    """Not its operators, nor the chunks that suit the batch that was traced; ONNX files are made of traces."""
+def test_a_trace_is_right_at_other_sizes_and_runs_without_this_package(name, monkeypatch):
+    """A trace contains neither custom operators nor chunk sizes of the traced batch. ONNX export uses traces."""
     monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 1)
     model, calls = build(name), []
     forward = model.stages[0].forward
@@ -69,7 +69,7 @@ def test_a_trace_is_right_at_other_sizes_and_needs_nothing_of_this_package(name,
 @needs_symbols
 @pytest.mark.parametrize('name', ['gcvit', 'lsa'])
 def test_one_stage_is_exported_right_for_any_number_of_windows(name):
-    """Batch, height and width are symbols; maps of 2 tokens to several windows, even and odd."""
+    """Batch, height and width are dynamic; maps reach from 2 tokens to several windows, with even and odd sizes."""
     stage, channels = build(name, window_size=3).stages[3], BACKBONES[name][1][3]
     shapes = [(1, *size, channels) for size in [(2, 2), (4, 3), (15, 2), (3, 20), (7, 14)]]
     check_program(stage, (2, 9, 13, channels), shapes, height=1, least=2)
@@ -116,4 +116,4 @@ def test_onnx_by_torchscript_is_right_at_other_sizes(name, tmp_path):
             opset_version=17,
             **options,
         )
-    check(in_onnxruntime(file), model)
+    check(run_onnxruntime(file), model)

@@ -1,4 +1,4 @@
-"""GC ViT written for clarity instead of speed, as an oracle: it takes a model's weights and nothing of its code.
+"""A reference GC ViT written for clarity: it uses the weights of a model and none of its code.
 
 The bias is gathered pair by pair of tokens, the global query repeated for every window, attention made of plain
 products, each step a tensor of its own.
@@ -10,22 +10,22 @@ from torch import nn
 
 
 def partition(x, window):
-    """A map (B, H, W, C) to its windows (B*nW, N, C), image by image, row by row."""
+    """Split a map (B, H, W, C) into windows (B*nW, N, C), image by image, row by row."""
     h, w = window
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height // h, h, width // w, w, channels)
     return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, h * w, channels)
 
 
-def unpartition(windows, window, batch, height, width):
-    """Windows (B*nW, N, C) back to their map (B, H, W, C)."""
+def merge_windows(windows, window, batch, height, width):
+    """Merge windows (B*nW, N, C) into their map (B, H, W, C)."""
     h, w = window
     x = windows.reshape(batch, height // h, width // w, h, w, -1)
     return x.permute(0, 1, 3, 2, 4, 5).reshape(batch, height, width, -1)
 
 
 def position_bias(position):
-    """(nH, N, N): for every pair of tokens the table's row of their offset."""
+    """Return the bias (nH, N, N): for each pair of tokens the table row of their offset."""
     h, w = position.window
     y, x = (places.flatten() for places in torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij'))
     rows = (y[:, None] - y[None, :] + h - 1) * (2 * w - 1) + (x[:, None] - x[None, :] + w - 1)
@@ -34,7 +34,7 @@ def position_bias(position):
 
 
 def attention(attn, windows, q_global, batch):
-    """Attention in windows (B*nW, N, C), with queries of their own or with the image's (B, nH, N, d)."""
+    """Attend in windows (B*nW, N, C), with local queries or the image's global queries (B, nH, N, d)."""
     num_windows, num_tokens, channels = windows.shape
     if hasattr(attn, 'qkv'):
         projected = F.linear(windows, attn.qkv.weight, attn.qkv.bias)
@@ -49,7 +49,7 @@ def attention(attn, windows, q_global, batch):
 
 
 def scaled(residual, branch):
-    """A branch's result, weighed channel by channel where the model has layer scale."""
+    """Apply layer scale if the model has it."""
     return branch * residual.layer_scale.gamma if hasattr(residual.layer_scale, 'gamma') else branch
 
 
@@ -58,7 +58,7 @@ def run_block(block, x, q_global):
     window = h, w = block.attn.window
     padded = F.pad(layer_norm(block.norm1, x), (0, 0, 0, -width % w, 0, -height % h))
     windows = attention(block.attn, partition(padded, window), q_global, batch)
-    attended = unpartition(windows, window, batch, *padded.shape[1:3])[:, :height, :width]
+    attended = merge_windows(windows, window, batch, *padded.shape[1:3])[:, :height, :width]
     x = x + scaled(block.attn_residual, attended)
     hidden = F.gelu(F.linear(layer_norm(block.norm2, x), block.mlp.fc1.weight, block.mlp.fc1.bias))
     return x + scaled(block.mlp_residual, F.linear(hidden, block.mlp.fc2.weight, block.mlp.fc2.bias))
@@ -69,7 +69,7 @@ def layer_norm(norm, x):
 
 
 def fused_mbconv(conv, x):
-    """(B, C, H, W) to the same."""
+    """Apply FusedMBConv to (B, C, H, W)."""
     found = F.gelu(F.conv2d(x, conv.depthwise.weight, padding=1, groups=x.shape[1]))
     squeezed = F.gelu(found.mean((2, 3)) @ conv.squeeze_excite.squeeze.weight.T)
     weights = (squeezed @ conv.squeeze_excite.excite.weight.T).sigmoid()
@@ -77,14 +77,14 @@ def fused_mbconv(conv, x):
 
 
 def downsample(downsampler, x):
-    """(B, H, W, C) to (B, H/2, W/2, C_out)."""
+    """Downsample (B, H, W, C) to (B, H/2, W/2, C_out)."""
     x = layer_norm(downsampler.norm_in, x).permute(0, 3, 1, 2).contiguous()
     x = F.conv2d(fused_mbconv(downsampler.conv, x), downsampler.reduction.weight, stride=2, padding=1)
     return layer_norm(downsampler.norm_out, x.permute(0, 2, 3, 1))
 
 
 def global_query(generator, x):
-    """A map (B, H, W, C) to the queries of one window (B, nH, N, d)."""
+    """Pool a map (B, H, W, C) to the global queries (B, nH, N, d) of one window."""
     x = x.permute(0, 3, 1, 2).contiguous()
     for extractor in generator.extractors:
         x = fused_mbconv(extractor.conv, x)
@@ -96,7 +96,7 @@ def global_query(generator, x):
 
 
 class PlainGCViT(nn.Module):
-    """Compute what ``model``, a GCViT, does, with its weights. No drop path."""
+    """Compute the output of the GCViT ``model`` from its weights, without drop path."""
 
     def __init__(self, model):
         super().__init__()

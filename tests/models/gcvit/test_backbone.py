@@ -1,4 +1,4 @@
-"""GC ViT: its own arguments and parts, beside its plain formulation, and the published network's figures and outputs.
+"""Test GC ViT: its arguments and layers, the plain formulation, and the published network's figures and outputs.
 
 What every backbone must do is in tests/models/contract.
 """
@@ -49,7 +49,7 @@ def test_outputs_and_gradients_equal_the_plain_ones(pair, by_convolution, monkey
     for model in (fast.train(), plain):
         fast.zero_grad()
         maps = model(images)
-        sum((found * waves_like(found)).mean() for found in maps).backward()
+        sum((found * make_waves(found)).mean() for found in maps).backward()
         results.append((maps, [parameter.grad.clone() for parameter in fast.parameters()]))
     (fast_maps, fast_gradients), (plain_maps, plain_gradients) = results
     with torch.no_grad():
@@ -60,8 +60,8 @@ def test_outputs_and_gradients_equal_the_plain_ones(pair, by_convolution, monkey
         assert (found - wanted).norm() <= 1e-5 + 1e-4 * wanted.norm()
 
 
-def waves_like(x):
-    """Weights that no norm makes vanish."""
+def make_waves(x):
+    """Return loss weights that vary over positions and channels, so that no norm cancels the gradient."""
     return torch.arange(x.numel(), device=x.device).reshape(x.shape).sin()
 
 
@@ -92,7 +92,7 @@ def test_parameters_of_classifiers_to_the_digit():
 
 @pytest.mark.parametrize('reference', REFERENCES, ids=lambda reference: reference.name)
 def test_outputs_of_the_original_implementation_within_2e_5(reference, tmp_path, device):
-    """From a checkpoint in the original's key_mapping, named in ``init_cfg``; tables resized to other windows."""
+    """``init_cfg`` names a checkpoint with the original keys; bias tables are resized to other windows."""
     torch.save({'state_dict': reference.weights()}, tmp_path / 'original.pth.tar')
     model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'original.pth.tar')})
     model.init_weights()
@@ -142,8 +142,8 @@ def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
         assert poolings == ((True, True, True), (True, True), (stage2_pooled,), (False,))
 
 
-def test_a_stage_of_one_block_keeps_its_generator_out_of_training():
-    """It has no global attention; distributed training would wait for a gradient that never comes."""
+def test_a_one_block_stage_leaves_the_query_generator_untrained():
+    """Such a stage has no global attention, and DDP would wait for the gradient of an unused parameter."""
     model = GCViT({**GCVIT, 'depths': (2, 2, 3, 1)}).train()
     sum(found.square().mean() for found in model(torch.rand(1, 3, 64, 64))).backward()
     assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)

@@ -1,4 +1,4 @@
-"""Attention: equal to its definition, gradients too, on every device, and computed by fused kernels."""
+"""Test that attention and its gradients equal the definition on every device and use fused kernels."""
 
 import itertools
 
@@ -18,13 +18,13 @@ needs_operators = pytest.mark.skipif(not trained_bias.OPERATORS_KNOWN, reason='c
 
 
 def plain_attention(q, k, v, bias):
-    """The definition, as three products."""
+    """Compute attention by its definition."""
     scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + bias
     return scores.softmax(-1) @ v
 
 
 def arguments(q_windows=WINDOWS, batch=B, windows=WINDOWS, dtype=torch.float32, tokens=TOKENS):
-    """Leaves that ask for gradients: q, k, v, bias."""
+    """Return leaf tensors q, k, v and bias that require grad."""
     own = (batch, windows, HEADS, tokens, DIM)
     shapes = [(batch, q_windows, HEADS, tokens, DIM), own, own, (HEADS, tokens, tokens)]
     return [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in shapes]
@@ -35,7 +35,7 @@ def gradients(function, leaves, weights):
     return out.detach(), *torch.autograd.grad((out * weights).sum(), leaves)
 
 
-def operators_called(function):
+def record_operators(function):
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         function()
     return {event.name for event in profiled.events()}
@@ -70,7 +70,7 @@ def test_inference_runs_the_fused_kernel_on_the_cpu():
     q, k, v, bias = arguments()
     for given_bias in (bias.detach(), None):
         with torch.no_grad():
-            called = operators_called(lambda given_bias=given_bias: attend(q, k, v, given_bias))
+            called = record_operators(lambda given_bias=given_bias: attend(q, k, v, given_bias))
         assert any('flash' in name for name in called)
         assert 'aten::softmax' not in called
 
@@ -78,11 +78,11 @@ def test_inference_runs_the_fused_kernel_on_the_cpu():
 @needs_operators
 @pytest.mark.parametrize('q_windows', [WINDOWS, 1])
 def test_training_runs_the_fused_kernel_on_the_cpu_and_keeps_no_scores(q_windows):
-    """Between the passes not even one image's: at most the operands once more, shared queries once for an image."""
+    """Saved tensors are at most as large as the operands; queries shared by windows are saved once for an image."""
     tokens = 49
     leaves = arguments(q_windows, tokens=tokens)
     assert WINDOWS * HEADS * tokens**2 > max(leaf.numel() for leaf in leaves), 'the scores would be noticed'
-    called = operators_called(lambda: attend(*leaves).sum().backward())
+    called = record_operators(lambda: attend(*leaves).sum().backward())
     assert any('flash' in name for name in called)
     assert not called & {'aten::softmax', 'aten::_softmax', 'aten::_safe_softmax'}
     kept = []
@@ -94,7 +94,7 @@ def test_training_runs_the_fused_kernel_on_the_cpu_and_keeps_no_scores(q_windows
 
 
 @pytest.mark.parametrize('kind', ['no bias', 'one bias', 'a bias per window'])
-def test_windows_may_share_any_operand_and_have_a_bias_each(kind, device):
+def test_windows_may_share_operands_or_have_their_own_bias(kind, device):
     def definition(q, k, v, bias=0.0):
         return plain_attention(*(x if x.ndim == 5 else x.unsqueeze(1) for x in (q, k, v)), bias)
 
@@ -110,7 +110,7 @@ def test_windows_may_share_any_operand_and_have_a_bias_each(kind, device):
             torch.testing.assert_close(attend(*leaves), expected[0], atol=1e-5, rtol=1e-5)
 
 
-def test_attention_weights_are_what_attend_weighs_by():
+def test_attention_weights_equal_those_used_by_attend():
     q, k, v, bias = (leaf.detach() for leaf in arguments())
     torch.testing.assert_close(attention_weights(q, k, bias) @ v, attend(q, k, v, bias))
     torch.testing.assert_close(attention_weights(q[:, 0], k) @ v, attend(q[:, 0], k, v))
@@ -122,7 +122,7 @@ needs_order = pytest.mark.skipif(not attention.ORDERED, reason='backends are ord
 
 @needs_order
 def test_backends_follow_from_device_dtype_and_bias():
-    """cuDNN never: it prepares itself anew for every number of windows."""
+    """cuDNN is never chosen, since it builds a new plan for every number of windows."""
     expected = {
         ('cpu', torch.float32, True): [],
         ('cuda', torch.float32, True): [EFFICIENT, MATH],
@@ -136,7 +136,7 @@ def test_backends_follow_from_device_dtype_and_bias():
 
 
 @needs_order
-def test_the_chosen_backends_are_in_force_during_the_call_only_and_a_callers_before_them(monkeypatch):
+def test_sdpa_backends_apply_during_the_call_only_and_the_callers_win(monkeypatch):
     from torch.nn.attention import SDPBackend, _cur_sdpa_kernel_backends, sdpa_kernel
 
     before, seen = _cur_sdpa_kernel_backends(with_priority=True), []
@@ -156,7 +156,7 @@ def test_the_chosen_backends_are_in_force_during_the_call_only_and_a_callers_bef
 
 
 def test_more_windows_than_a_launch_takes_are_split(monkeypatch):
-    """As on CUDA, on whichever device this runs."""
+    """Backends are chosen as on CUDA, whatever device the test runs on."""
     monkeypatch.setattr(attention, 'needs_launches', lambda values: True)
     leaves = [leaf.detach() for leaf in arguments()[:3]]
     biases = [None, torch.randn(HEADS, TOKENS, TOKENS), torch.randn(WINDOWS, HEADS, TOKENS, TOKENS)]
@@ -167,8 +167,8 @@ def test_more_windows_than_a_launch_takes_are_split(monkeypatch):
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
-def test_each_window_is_near_float64(dtype, device):
-    """Outputs and gradients, of shared queries too: within the dtype's resolution of the largest value."""
+def test_each_windows_output_is_near_float64(dtype, device):
+    """Outputs and gradients, also with shared queries, are within the dtype's resolution of the largest value."""
     if device == 'cpu' and dtype not in (torch.float32, *HALF_DTYPES):
         pytest.skip('not computed on a CPU by this torch')
     resolution = {torch.float32: 1e-4}.get(dtype, 4e-2)
@@ -193,10 +193,10 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='there is 
 @ON_CUDA
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 def test_cuda_runs_the_memory_efficient_kernel_with_a_bias(dtype, device):
-    """By the names of what ran; cuDNN and math have others."""
+    """Identify the kernel by the profiler's operator names, which differ for cuDNN and math."""
     for window, trained in itertools.product([7, 14, 15, 16, 17, 24], [True, False]):
         tokens = window**2
         q, k, v = torch.randn(3, 2, 3, 2, tokens, 32, device=device, dtype=dtype)
         bias = torch.randn(2, tokens, tokens, device=device, dtype=dtype, requires_grad=trained)
-        called = operators_called(lambda operands=(q, k, v, bias): attend(*operands))
+        called = record_operators(lambda operands=(q, k, v, bias): attend(*operands))
         assert 'aten::_scaled_dot_product_efficient_attention' in called, (window, trained)

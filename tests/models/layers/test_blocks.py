@@ -1,4 +1,4 @@
-"""What blocks are made of besides attention: norms, MLP, the residual branch; and their initial weights."""
+"""Test the layers of blocks other than attention (norms, MLP, residual branch) and their initial weights."""
 
 import pytest
 import torch
@@ -20,8 +20,8 @@ def test_drop_path_drops_whole_images_in_training_only(device):
 
 
 @pytest.mark.parametrize('layer_scale', [None, 0.1])
-def test_one_pass_over_the_maps_computes_what_the_layers_compute_one_by_one(layer_scale, device):
-    """With the same random numbers, gradients of layer scale included."""
+def test_the_fused_cpu_pass_equals_the_layers_one_by_one(layer_scale, device):
+    """Random numbers are the same, and the gradient of layer scale is compared too."""
     join = ResidualConnection(4, layer_scale, drop_path_rate=0.5).to(device)
     for training in (True, False):
         join.train(training)
@@ -35,8 +35,8 @@ def test_one_pass_over_the_maps_computes_what_the_layers_compute_one_by_one(laye
 
 
 @pytest.mark.parametrize('dtype', HALF_DTYPES)
-def test_gradients_of_half_precision_maps_add_up_in_float32(dtype, device):
-    """Thousands of small gradients, of which torch's own norm on a CPU loses most; within 1 percent."""
+def test_gradients_of_half_precision_maps_accumulate_in_float32(dtype, device):
+    """torch's LayerNorm loses most of thousands of small gradients on a CPU; ours is within 1 percent."""
     x = torch.randn(2, 96, 96, 16, device=device).to(dtype)
     gradients = []
     for norm, given in ((LayerNorm(16).to(device), x), (nn.LayerNorm(16).to(device), x.float())):

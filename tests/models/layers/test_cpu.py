@@ -1,4 +1,4 @@
-"""Chunks that make large maps faster on a CPU, linear layers by oneDNN, and detection of hooks."""
+"""Test chunking on the CPU, linear layers through oneDNN, and the detection of hooks."""
 
 import pytest
 import torch
@@ -7,11 +7,11 @@ from torch import nn
 from mmgcvit.models.layers import cpu
 from mmgcvit.models.layers.cpu import Linear, chunk_tokens, has_hooks, is_plain, run_in_chunks
 
-from .test_attention import operators_called
+from .test_attention import record_operators
 
 
 class Counting(nn.Linear):
-    """Notes how many rows it is given at a time."""
+    """A layer that records the number of rows of each call."""
 
     def __init__(self, *dims):
         super().__init__(*dims)
@@ -29,15 +29,15 @@ class Tokens(nn.Sequential):
 
 
 @pytest.fixture
-def little_at_once(monkeypatch):
+def limit_chunks(monkeypatch):
     """64 elements of images, 16 of tokens, 24 of patches."""
     monkeypatch.setattr(cpu, 'IMAGE_CHUNK_BYTES', 64 * 4)
     monkeypatch.setattr(cpu, 'TOKEN_CHUNK_BYTES', 16 * 4)
     monkeypatch.setattr(cpu, 'PATCH_CHUNK_BYTES', 24 * 4)
 
 
-@pytest.mark.usefixtures('little_at_once')
-def test_as_many_images_are_taken_as_fit():
+@pytest.mark.usefixtures('limit_chunks')
+def test_chunks_hold_as_many_images_as_fit():
     """Twice the elements of what comes in, for a stage's MLPs are the widest; a stem tells its largest map itself."""
     for width, expected in [(4, [7]), (8, [4, 3]), (16, [2, 2, 2, 1]), (32, [1] * 7), (500, [1] * 7)]:
         before, stage, images = Counting(width, 4), Counting(4, 4), torch.randn(7, width)
@@ -51,9 +51,9 @@ def test_as_many_images_are_taken_as_fit():
     assert run_in_chunks(nn.Linear(4, 4), nn.Identity(), torch.randn(0, 4)).shape == (0, 4)
 
 
-@pytest.mark.usefixtures('little_at_once')
-def test_a_dropout_inside_draws_the_same_again_in_the_backward_pass():
-    """With x = 1 everywhere and unit weights, the gradient is the output."""
+@pytest.mark.usefixtures('limit_chunks')
+def test_checkpointing_replays_dropout_in_the_backward_pass():
+    """With x = 1 and weights of 1 the gradient equals the output."""
     layers = Tokens(nn.Linear(8, 8), nn.Dropout(0.5))
     nn.init.eye_(layers[0].weight)
     nn.init.zeros_(layers[0].bias)
@@ -65,10 +65,10 @@ def test_a_dropout_inside_draws_the_same_again_in_the_backward_pass():
 
 
 def nothing(*_):
-    """A hook that changes nothing."""
+    """Do nothing, as a hook."""
 
 
-def test_hooks_of_a_layer_of_one_inside_and_of_all_are_seen():
+def test_hooks_of_a_layer_its_children_and_global_ones_are_detected():
     kinds = ('forward_hook', 'forward_pre_hook', 'full_backward_hook', 'full_backward_pre_hook')
     for kind in kinds:
         inner = nn.Linear(2, 2)
@@ -86,14 +86,14 @@ def test_hooks_of_a_layer_of_one_inside_and_of_all_are_seen():
 
 
 @pytest.fixture(params=[True, False], ids=['as convolution', 'as it is'])
-def as_convolution(request, monkeypatch):
+def convert_to_convolution(request, monkeypatch):
     monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: request.param)
     monkeypatch.setattr(cpu, 'FEWEST_ELEMENTS', 0)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     return request.param
 
 
-def test_outputs_and_gradients_are_those_of_torchs_linear(as_convolution):
+def test_outputs_and_gradients_equal_torchs_linear(convert_to_convolution):
     for shape in [(7,), (5, 7), (2, 5, 7), (2, 3, 4, 7), (2, 3, 4, 5, 7), (0, 3, 7), (2, 0, 7)]:
         for bias in (True, False):
             layer, results = Linear(7, 6, bias=bias), []
@@ -103,4 +103,4 @@ def test_outputs_and_gradients_are_those_of_torchs_linear(as_convolution):
                 results.append((out, torch.autograd.grad(out.square().sum(), [x, *layer.parameters()])))
             torch.testing.assert_close(*results, atol=1e-5, rtol=1e-5)
     layer, x = Linear(7, 6), torch.randn(5, 7)
-    assert ('aten::conv2d' in operators_called(lambda: layer(x))) == as_convolution
+    assert ('aten::conv2d' in record_operators(lambda: layer(x))) == convert_to_convolution

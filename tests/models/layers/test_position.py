@@ -1,4 +1,4 @@
-"""Position biases are indexed by query minus key; biases and embeddings are resized when another grid's are loaded."""
+"""Test the index of position biases (query minus key), and resizing on loading another grid's biases or embeddings."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ on_every_device = pytest.mark.parametrize('device', DEVICES)
 
 
 def test_loading_another_windows_table_resizes_it_bicubically(device):
-    """Into a module on the device, from the CPU, as checkpoints are read; the given state dict stays as it was."""
+    """Load from the CPU into a module on the device. The given state dict does not change."""
     small, large = RelativePositionBias((7, 7), 3), RelativePositionBias((12, 9), 3).to(device)
     state = small.state_dict()
     large.load_state_dict(state)
@@ -59,7 +59,7 @@ def change_by_assignment(position):
 
 @pytest.mark.parametrize('change', [change_in_place, change_by_loading, change_by_assignment])
 @pytest.mark.parametrize('inference', [torch.no_grad, torch.inference_mode])
-def test_a_changed_table_changes_the_bias(change, inference, device):
+def test_changing_the_bias_table_invalidates_the_cached_bias(change, inference, device):
     position = RelativePositionBias((3, 3), 2).to(device).eval()
     with inference():
         before = position().clone()
@@ -68,7 +68,7 @@ def test_a_changed_table_changes_the_bias(change, inference, device):
         torch.testing.assert_close(position(), before + 1)
 
 
-def test_a_cached_bias_serves_no_gradient_and_no_other_dtype_or_table(device):
+def test_a_cached_bias_is_not_reused_with_gradients_or_another_dtype_or_table(device):
     position = RelativePositionBias((3, 4), 2).to(device).eval()
     with torch.no_grad():
         position()
@@ -81,7 +81,7 @@ def test_a_cached_bias_serves_no_gradient_and_no_other_dtype_or_table(device):
 
 
 def resized(embedding, source, target):
-    """The definition: each channel an image (bicubic, corners not aligned). (N, C) to (h, w, C)."""
+    """Resize each channel bicubically, with align_corners=False: (N, C) to (h, w, C)."""
     image = embedding.T.reshape(1, -1, *source)
     return F.interpolate(image, size=target, mode='bicubic', align_corners=False)[0].permute(1, 2, 0)
 
@@ -89,7 +89,7 @@ def resized(embedding, source, target):
 @settings(max_examples=25)
 @given(grid=st.tuples(sides, sides), size=st.tuples(sides, sides))
 @on_every_device
-def test_maps_of_any_size_get_the_embedding_resized(grid, size, device):
+def test_the_position_embedding_is_resized_to_any_map(grid, size, device):
     position = PositionEmbedding(4, grid).to(device)
     x = torch.randn(2, *size, 4, device=device)
     expected = x + (position.pos_embed.unflatten(0, grid) if grid == size else resized(position.pos_embed, grid, size))

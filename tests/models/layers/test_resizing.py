@@ -1,4 +1,4 @@
-"""Bicubic resizing as two matrices: torch's, deterministic, with gradients, and kept from call to call."""
+"""Test bicubic resizing by two matrices: equal to torch's, deterministic, differentiable, cached."""
 
 import pytest
 import torch
@@ -21,8 +21,8 @@ def torchs(x, size):
 @settings(max_examples=50)
 @given(source=st.tuples(sides, sides), target=st.tuples(sides, sides))
 @pytest.mark.parametrize('device', DEVICES)
-def test_any_size_to_any_size_equals_torchs_to_rounding(source, target, device):
-    """Values of 1, within 1e-5; gradients too."""
+def test_resizing_equals_torchs_at_any_size(source, target, device):
+    """Values near 1 agree within 1e-5, and so do gradients."""
     x = torch.rand(2, 3, *source, device=device, requires_grad=True)
     weights = torch.rand(2, 3, *target, device=device)
     found, expected = resize(x, target), torchs(x, target)
@@ -40,7 +40,7 @@ def test_half_precision_is_float32_rounded(dtype, device):
         assert resize(x.float(), (7, 7)).dtype is torch.float32
 
 
-def test_matrices_are_kept_and_serve_training_after_inference(device):
+def test_resize_matrices_are_cached_and_work_in_training_after_inference(device):
     x = torch.rand(1, 1, 11, 12, device=device)
     with torch.inference_mode():
         resize(x, (3, 4))

@@ -1,4 +1,4 @@
-"""Windows: cutting a map and putting it together again loses nothing, at any size."""
+"""Test that window_partition and window_reverse are inverse at any size."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ windows = st.tuples(st.integers(1, 12), st.integers(1, 12))
 @given(size=sizes, window=windows, batch=st.integers(1, 3))
 @pytest.mark.parametrize('device', DEVICES)
 def test_window_reverse_undoes_partition_and_padding_exactly(size, window, batch, device):
-    """By indices, too, as torch.export gets them."""
+    """The variant with index tensors, which torch.export traces, is tested too."""
     x = torch.rand(batch, *size, 3, device=device)
     padded = pad_to_windows(x, window)
     assert (padded is x) == (padded.shape == x.shape)

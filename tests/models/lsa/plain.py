@@ -1,4 +1,4 @@
-"""LSA written for clarity instead of speed, as an oracle: it takes a model's weights and nothing of its code.
+"""A reference LSA written for clarity: it uses the weights of a model and none of its code.
 
 Every shifted copy goes through its own convolution, keys and values of every copy are made, attention is made of plain
 products. Of the model's layers only weights and settings are read, none is called.
@@ -22,13 +22,13 @@ def shift(images, dy, dx, mode):
 
 
 def mirrored(places, length):
-    """Places beyond the first and last mirrored there."""
+    """Reflect indices beyond the first and last position."""
     places = places.abs()
     return torch.where(places < length, places, 2 * (length - 1) - places)
 
 
 def heads(x, num_heads):
-    """(B, ..., N, C) to (B, ..., nH, N, d)."""
+    """Split heads: (B, ..., N, C) to (B, ..., nH, N, d)."""
     return x.unflatten(-1, (num_heads, -1)).transpose(-2, -3)
 
 
@@ -37,7 +37,7 @@ def linear(layer, x):
 
 
 def attention(attn, queries, others):
-    """Attention of (..., Q, C) to (..., K, C), to (..., Q, C)."""
+    """Attend from queries (..., Q, C) to keys (..., K, C); return (..., Q, C)."""
     q = heads(linear(attn.q, queries), attn.num_heads)
     k, v = (heads(x, attn.num_kv_heads) for x in linear(attn.kv, others).chunk(2, -1))
     k, v = (x.repeat_interleave(attn.num_heads // attn.num_kv_heads, dim=-3) for x in (k, v))
@@ -50,12 +50,12 @@ def mlp(block, x, norm2):
 
 
 def patches(stem, conv, images):
-    """One convolution of images (B, 3, H, W), to (B, C, h, w)."""
+    """Apply one convolution to images (B, 3, H, W); return (B, C, h, w)."""
     return F.conv2d(images, conv.weight, conv.bias, stride=stem.stride, padding=stem.padding)
 
 
 def add_position(position, x, size):
-    """To tokens (..., N, C) of a map of that size."""
+    """Add the position embedding, resized to the map, to tokens (..., N, C)."""
     embedding = position.pos_embed
     if position.grid != size:
         images = embedding.transpose(-1, -2).reshape(-1, x.shape[-1], *position.grid)
@@ -65,7 +65,7 @@ def add_position(position, x, size):
 
 
 class PlainLSA(nn.Module):
-    """Compute what ``model``, an LSA, does, with its weights. No drop path, no windows."""
+    """Compute the output of the LSA ``model`` from its weights, without drop path or windows."""
 
     def __init__(self, model):
         super().__init__()
@@ -86,7 +86,7 @@ class PlainLSA(nn.Module):
         return tuple(maps)
 
     def embed(self, images):
-        """Images (B, 3, H, W) to tokens (B, N, C), of shifted copies (T, B, N, C)."""
+        """Embed images (B, 3, H, W) as tokens (B, N, C), and their shifted copies as (T, B, N, C)."""
         stem = self.model.stem
         if not hasattr(stem, 'shifts'):
             x = patches(stem, stem.convs[0], images)
@@ -97,7 +97,7 @@ class PlainLSA(nn.Module):
         return torch.stack([copy.flatten(2).transpose(1, 2) for copy in copies]), tuple(copies[0].shape[2:])
 
     def run_stage(self, stage, x, size):
-        """(B, N, C), or (T, B, N, C), to (B, N, C)."""
+        """Apply one block to tokens (B, N, C) or shifted copies (T, B, N, C); return (B, N, C)."""
         x = add_position(stage.position, x, size)
         for block in stage.blocks:
             if x.ndim == 4:

@@ -1,4 +1,4 @@
-"""Shifted copies, shift attention and global attention beside plain products."""
+"""Compare shifted copies, shift attention and global attention with plain matrix products."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from mmgcvit.models.lsa.shifted_patches import shifted_copies
 from mmgcvit.models.lsa.stage import ShiftBlock
 
 from ...conftest import DEVICES
-from ...memory import kept_for_backward
+from ...memory import count_bytes_for_backward
 from .plain import attention, shift
 
 on_every_device = pytest.mark.parametrize('device', DEVICES)
@@ -21,7 +21,7 @@ steps = st.integers(-8, 8)
 
 @given(shifts=st.lists(st.tuples(steps, steps), min_size=1, max_size=4), mode=st.sampled_from(['circular', 'reflect']))
 @on_every_device
-def test_copies_are_the_image_moved_down_and_to_the_right(shifts, mode, device):
+def test_shifted_copies_are_the_image_moved_down_and_right(shifts, mode, device):
     images = torch.rand(2, 3, 9, 11, device=device)
     copies = shifted_copies(images, shifts, mode)
     for moved, (dy, dx) in zip(copies, shifts, strict=True):
@@ -54,8 +54,8 @@ def plain_shift_attention(attn, copies):
     watched=st.booleans(),
 )
 @on_every_device
-def test_shift_attention_is_that_of_each_patchs_copies(heads, num_copies, size, watched, device):
-    """With any number of heads in groups of any size, at batch 1 too; with keys and values made or not."""
+def test_shift_attention_attends_to_each_patchs_copies(heads, num_copies, size, watched, device):
+    """Any number of heads in groups of any size; keys and values are materialised only if a hook watches them."""
     attn = initialised(ShiftAttention(*heads), device)
     seen = []
     if watched:
@@ -67,7 +67,7 @@ def test_shift_attention_is_that_of_each_patchs_copies(heads, num_copies, size, 
 
 @pytest.mark.parametrize('num_kv_heads', [4, 1])
 def test_inference_in_chunks_is_the_same(num_kv_heads):
-    """Within 1e-5, of so many patches that they are taken in three chunks, the last a smaller one."""
+    """Enough patches for three chunks, the last of them smaller; outputs agree within 1e-5."""
     norms = nn.LayerNorm(64), nn.LayerNorm(64)
     block = ShiftBlock(64, ShiftAttention(64, 4, num_kv_heads), 128, 0.0, norms)
     copies = torch.randn(10, 2, 40, 60, 64)
@@ -85,8 +85,8 @@ def test_inference_in_chunks_is_the_same(num_kv_heads):
     window=st.none() | st.tuples(st.integers(1, 4), st.integers(1, 4)),
 )
 @on_every_device
-def test_global_attention_is_that_of_a_windows_tokens(heads, batch, size, window, device):
-    """Windows as equal as possible; zero-padded tokens are attended like any other."""
+def test_global_attention_equals_the_definition_in_each_window(heads, batch, size, window, device):
+    """Windows are as equal as possible, and zero-padded tokens are attended like any other."""
     attn = initialised(SelfAttention(*heads, window), device)
     x = torch.randn(batch, *size, heads[0], device=device)
     h, w = (-(-side // -(-side // most)) for side, most in zip(size, window or size, strict=True))
@@ -100,10 +100,10 @@ def test_global_attention_is_that_of_a_windows_tokens(heads, batch, size, window
     torch.testing.assert_close(attn(x), expected[:, : size[0], : size[1]], atol=1e-4, rtol=1e-4)
 
 
-def test_no_keys_or_values_of_copies_are_kept_for_the_backward_pass():
-    """Beside the normalised copies themselves, nothing as large as they are."""
+def test_keys_and_values_of_shifted_copies_are_not_saved_for_backward():
+    """Apart from the normalised copies, nothing of their size is saved."""
     attn, norm = ShiftAttention(32, 4, 4), nn.LayerNorm(32)
     copies = torch.randn(16, 1, 20, 20, 32, requires_grad=True)
     stack = copies.numel() * 4
-    kept = kept_for_backward(lambda: attn(norm(copies)))
+    kept = count_bytes_for_backward(lambda: attn(norm(copies)))
     assert [size for size in kept if size >= stack] == [stack, stack]  # what the norm got, what it gave

@@ -1,4 +1,4 @@
-"""LSA: its own arguments, beside its plain formulation, and the published network's figures and outputs.
+"""Test LSA: its arguments, the plain formulation, and the published network's figures and outputs.
 
 What every backbone must do is in tests/models/contract.
 """
@@ -48,7 +48,7 @@ def loss(maps):
 @pytest.mark.parametrize('size', [(48, 48), (33, 47)], ids=str)
 @pytest.mark.parametrize('variant', VARIANTS)
 def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size, device):
-    """Within 1e-5 of each tensor's largest value; every weight initialised to matter."""
+    """Within 1e-5 of the largest value of each tensor. No weight is initialised to zero."""
     model = LSA({**SMALL, **VARIANTS[variant]}, drop_path_rate=0.0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
@@ -70,7 +70,7 @@ def test_outputs_and_gradients_are_those_of_the_plain_formulation(variant, size,
         torch.testing.assert_close(gradients[name], expected, atol=1e-5 * largest, rtol=1e-4, msg=name)
 
 
-def test_windows_keep_what_happens_in_one_from_the_others():
+def test_windows_do_not_leak_into_each_other():
     """12 x 12 tokens in windows of 5: 3 x 3 windows of 4 x 4. The first stage has a single global block."""
     arch = {**SMALL, 'depths': (2, 1, 1), 'shifts': ((0, 0), (0, 1))}
     model = LSA(arch, window_size=(5, None, None), out_indices=(0,)).eval()
@@ -135,7 +135,7 @@ def test_parameters_of_classifiers_to_the_digit():
 
 @pytest.mark.parametrize(('arch', 'plain', 'needed'), [('imagenet-tiny', 3.43, 2.76), ('imagenet-small', 7.69, 7.47)])
 def test_multiply_adds_at_224_px(arch, plain, needed):
-    """In billions, within 0.5 %: of plain products, and of what this model computes."""
+    """Compare the published figures (G) within 0.5 % with the plain products and with what this model computes."""
     with torch.device('meta'):
         model, image = LSA(arch).eval(), torch.empty(1, 3, 224, 224)
     assert count_macs(lambda: PlainLSA(model)(image)) / 1e9 == pytest.approx(plain, rel=0.005)
@@ -144,7 +144,7 @@ def test_multiply_adds_at_224_px(arch, plain, needed):
 
 @pytest.mark.parametrize('reference', LSA_REFERENCES, ids=lambda reference: reference.name)
 def test_outputs_of_the_authors_implementation_within_2e_5(reference, tmp_path, device):
-    """From a checkpoint with the authors' keys, named in ``init_cfg``; inference and training compute differently."""
+    """``init_cfg`` names a checkpoint with the authors' keys. Inference and training take different code paths."""
     weights = reference.weights()
     torch.save({'model': weights}, tmp_path / 'original.pth')
     model = reference.backbone(init_cfg={'type': 'Pretrained', 'checkpoint': str(tmp_path / 'original.pth')})
