@@ -1,4 +1,4 @@
-"""Base of the backbones: output indices, freezing, checks of arguments and images; loading and saving of weights."""
+"""Base class of the backbones: output indices, freezing, checks of arguments and images, loading and saving weights."""
 
 import copy
 import functools
@@ -28,26 +28,26 @@ MIN_IMAGE_SIZE = 32
 
 
 class PyramidBackbone(BaseModule):
-    """Base of backbones in published variants, whose stages make ever smaller maps.
+    """Base class of hierarchical backbones that have published variants.
 
-    A subclass builds ``self.stem``, ``self.stages``, the first ``self.num_stages`` of
-    them, each with its ``blocks``, and between them ``self.downsamplers``; it calls :meth:`adapt` and :meth:`freeze` at
-    the end of its constructor, and implements ``forward``. Output i passes through a LayerNorm of its own, ``norm<i>``.
+    A subclass builds ``self.stem``, the first ``self.num_stages`` stages as ``self.stages``, each with its ``blocks``,
+    and ``self.downsamplers`` between them. It calls :meth:`adapt` and :meth:`freeze` at the end of its constructor and
+    implements ``forward``. Each output i has its own LayerNorm, ``norm<i>``.
 
     Args:
         in_channels: Channels of the images.
-        stage_dims: Channels of each stage's map, all stages.
-        out_indices: Stages whose maps are returned, ascending.
-        frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
+        stage_dims: Channels of the feature map of each stage, for all stages.
+        out_indices: Stages whose feature maps are returned, in ascending order.
+        frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
         init_cfg: See mmengine's ``BaseModule``.
         norm_eps: Epsilon of the output norms.
 
     Attributes:
         archs: The published variants by name.
-        default_arch: The name that ``arch`` has by default.
-        arch_type: The type of the variants.
-        key_mappings: Key mappings of the network's checkpoints, this package's last.
-        table_types: The modules whose tables are resized when they are loaded.
+        default_arch: The default of ``arch``.
+        arch_type: The dataclass of the variants.
+        key_mappings: The key mappings of known checkpoints; the package's own one is the last.
+        table_types: Modules with a table that is resized on loading.
     """
 
     archs: ClassVar[Mapping[str, Any]]
@@ -59,9 +59,9 @@ class PyramidBackbone(BaseModule):
     lora_rank = 0
 
     def __new__(cls, *args: Any, **kwargs: Any) -> 'PyramidBackbone':
-        """Record the constructor's arguments, a subclass's too, for :meth:`constructor_arguments`."""
+        """Record the arguments of the constructor, also of a subclass, for :meth:`constructor_arguments`."""
         backbone = super().__new__(cls)
-        backbone.called_with = copy.deepcopy((args, kwargs))  # the caller may change its own later
+        backbone.called_with = copy.deepcopy((args, kwargs))  # the caller may change them later
         return backbone
 
     def __init__(
@@ -89,15 +89,15 @@ class PyramidBackbone(BaseModule):
             self.add_module(f'norm{i}', LayerNorm(stage_dims[i], eps=norm_eps))
 
     def levels(self) -> Iterable[tuple[nn.Module, nn.Module]]:
-        """The stem and the first stage, then each downsampler and the stage behind it."""
+        """Return the pairs (stem, first stage), then (downsampler, next stage)."""
         return zip([self.stem, *self.downsamplers], self.stages, strict=True)
 
     def output(self, i: int, x: Tensor) -> Tensor:
-        """Output i of stage i's map: (B, H_i, W_i, C_i) to (B, C_i, H_i, W_i), normalised."""
+        """Apply ``norm<i>`` to the map of stage i: (B, H_i, W_i, C_i) to (B, C_i, H_i, W_i)."""
         return self.get_submodule(f'norm{i}')(x).permute(0, 3, 1, 2).contiguous()
 
     def check_images(self, images: Tensor) -> None:
-        """Raise for images that a backbone cannot process. Not in exports, which serve all sizes.
+        """Raise an error for images that the backbone cannot process. Exports skip the check.
 
         Raises:
             TypeError: ``images`` is not a tensor of floats.
@@ -106,8 +106,8 @@ class PyramidBackbone(BaseModule):
         if is_exporting() or isinstance(images, torch.fx.Proxy):
             return
         if not isinstance(images, Tensor) or not images.is_floating_point():
-            found = f'a tensor of {images.dtype}' if isinstance(images, Tensor) else type(images).__name__
-            raise TypeError(f'images are {found}; expected floats (B, C, H, W), normalised as a data_preprocessor does')
+            given = f'a tensor of {images.dtype}' if isinstance(images, Tensor) else type(images).__name__
+            raise TypeError(f'images are {given}; expected floats (B, C, H, W), normalised as by a data_preprocessor')
         if images.ndim != 4 or images.shape[1] != self.in_channels or min(images.shape[2:]) < MIN_IMAGE_SIZE:
             raise ValueError(
                 f'images have shape {tuple(images.shape)}; expected (B, {self.in_channels}, H, W), '
@@ -115,7 +115,7 @@ class PyramidBackbone(BaseModule):
             )
 
     def adapt(self, lora_rank: int) -> None:
-        """Train nothing of the backbone but LoRA of that rank in attention's linear layers; 0 does nothing."""
+        """Freeze the backbone and add trainable LoRA of this rank to the linear layers of attention; 0 does nothing."""
         self.lora_rank = check_int('lora_rank', lora_rank, 0)
         if not self.lora_rank:
             return
@@ -131,8 +131,9 @@ class PyramidBackbone(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def freeze(self) -> None:
-        """Put the stem and the frozen stages, each with the downsampler after it and its output norm, in eval mode, and
-        take their parameters out of training.
+        """Freeze the stem and the first ``frozen_stages`` stages, with the downsampler after each and its output norm.
+
+        They are set to eval mode, and their parameters do not require grad.
         """
         if self.frozen_stages < 0:
             return
@@ -148,18 +149,18 @@ class PyramidBackbone(BaseModule):
         return self
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """The depth of a parameter, for layer-wise learning rate decay.
+        """Return the depth of a parameter, for layer-wise learning rate decay.
 
-        Depth 0 is what comes before the blocks; the blocks count from 1; parts between stages go with the last block
-        before them, other parts of a stage with its first block. The output norms, and what is outside of the
-        backbone, come last.
+        Depth 0 is the stem, and blocks are numbered from 1. A downsampler has the depth of the block before it, and
+        other parameters of a stage that of its first block. Output norms and parameters outside of the backbone have
+        the largest depth.
 
         Args:
-            param_name: The parameter's name in the model.
-            prefix: The backbone's name in the model with a dot behind it, for example ``'backbone.'``.
+            param_name: Name of the parameter in the model.
+            prefix: Prefix of the backbone in the model, for example ``'backbone.'``.
 
         Returns:
-            Its depth, from 0 to one less than the second number; and the number of depths.
+            The depth and the number of depths.
         """
         first_block = [*itertools.accumulate((len(stage.blocks) for stage in self.stages), initial=1)]
         last = first_block[-1]
@@ -181,21 +182,21 @@ class PyramidBackbone(BaseModule):
         revision: str | None = None,
         **arguments: Any,
     ) -> 'PyramidBackbone':
-        """A backbone with the weights of a checkpoint, all of them; see :func:`load_pretrained`.
+        """Build a backbone with the weights of a checkpoint, of which all must match; see :func:`load_pretrained`.
 
         Args:
-            checkpoint: A folder that :meth:`save_pretrained` has written, here or on the Hugging Face Hub
-                (``OWNER/NAME``); or a file, an http(s) address, or ``timm://NAME``.
-            prefix: Use the tensors with this prefix, if a file has several networks.
+            checkpoint: A folder of :meth:`save_pretrained`, local or on the Hugging Face Hub (``OWNER/NAME``); or a
+                file, an http(s) URL, or ``timm://NAME``.
+            prefix: Prefix of the keys to load, if a file has several networks.
             ema: Use the EMA weights.
             revision: A branch, tag or commit on the Hub.
-            arguments: The constructor's, without ``init_cfg``. They override those of a folder. Without ``arch``, the
-                published variant is inferred from a file's weights; windows and image size are not. Tables of other
-                windows than ``window_size`` are resized, which the log says.
+            arguments: Arguments of the constructor except ``init_cfg``. They override those of a folder. Without
+                ``arch``, the published variant is inferred from the weights of a file; window and image size are not.
+                Position biases of another window size are resized, which is logged.
 
         Raises:
-            CheckpointError: The weights did not load, or are of none of the published variants and ``arch`` is missing;
-                or a folder is not what was written.
+            CheckpointError: The weights do not match; they belong to no published variant and ``arch`` is missing; or
+                files of a folder were changed.
         """
         network, source = cls, {'checkpoint': str(checkpoint), 'prefix': prefix, 'ema': ema}
         folder = find_folder(checkpoint, FILES, revision)
@@ -204,29 +205,30 @@ class PyramidBackbone(BaseModule):
             source['checkpoint'] = str(folder / WEIGHTS)
             arguments = {**described, **arguments}
         elif 'arch' not in arguments:
-            found = infer_checkpoint_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.infer_arch).strip("'")
-            if found not in cls.archs:
-                raise CheckpointError(f'{checkpoint} has weights of {cls.__name__} {found}; say which by arch=...')
-            arguments['arch'] = found
+            arch = infer_checkpoint_arch(read_weights(str(checkpoint), prefix, ema), cls, cls.infer_arch).strip("'")
+            if arch not in cls.archs:
+                raise CheckpointError(f'{checkpoint} has weights of {cls.__name__} {arch}; set arch=...')
+            arguments['arch'] = arch
         backbone = network(**arguments, init_cfg={'type': 'Pretrained', **source})
         backbone.init_weights()
         return backbone
 
     def save_pretrained(self, folder: str | Path, overwrite: bool = False) -> None:
-        """Write the backbone as a folder of ``config.json`` and ``model.safetensors``.
+        """Write the backbone to a folder, as ``config.json`` and ``model.safetensors``.
 
-        :meth:`from_pretrained` builds it again, with all arguments of the constructor and all weights, so that maps are
-        equal to the bit. Not with another dtype: weights of half precision come back in torch's default one; and LoRA
-        comes back added to the weights.
+        :meth:`from_pretrained` restores the arguments of the constructor and all weights, so that outputs are equal to
+        the bit. Two things are not restored: the dtype, which becomes torch's default, and LoRA, which is merged into
+        the weights.
 
         Args:
-            folder: Made if it is not there.
-            overwrite: Whether a backbone that is there may be replaced.
+            folder: Created if it does not exist.
+            overwrite: Whether to replace a backbone in the folder.
 
         Raises:
-            FileExistsError: There is one, and it may not.
-            TypeError, ValueError: JSON has no such argument, or the class is not registered.
-            CheckpointError: A weight is not finite; or safetensors is not installed.
+            FileExistsError: The folder has a backbone, and ``overwrite`` is False.
+            TypeError: An argument of the constructor cannot be written as JSON.
+            ValueError: The class is not registered.
+            CheckpointError: A weight is NaN or infinite, or safetensors is not installed.
         """
         network, tensors = type(self), self.state_dict()
         merge_lora(tensors)
@@ -236,10 +238,10 @@ class PyramidBackbone(BaseModule):
         write_folder(Path(folder).expanduser(), network.__name__, arguments, tensors, overwrite)
 
     def constructor_arguments(self) -> dict[str, Any]:
-        """What the backbone was built with, defaults included, without ``init_cfg``, as plain JSON values.
+        """Return the arguments of the constructor with defaults, except ``init_cfg``, as JSON values.
 
         Raises:
-            TypeError: The constructor was called with something that JSON does not have.
+            TypeError: An argument cannot be written as JSON.
         """
         args, kwargs = self.called_with
         signature = inspect.signature(type(self).__init__)
@@ -254,42 +256,42 @@ class PyramidBackbone(BaseModule):
         )
 
     def init_weights(self) -> None:
-        """Initialise as ``init_cfg`` says.
+        """Initialise the weights by ``init_cfg``.
 
-        ``dict(type='Pretrained', checkpoint=SOURCE)`` loads a file, an http(s) URL or ``timm://NAME`` with any known
-        key mapping, recognised by content, and runs no code in it. Two more keys: ``prefix`` chooses one of several
-        networks in a file, ``ema=True`` the EMA weights.
+        ``dict(type='Pretrained', checkpoint=SOURCE)`` loads a file, an http(s) URL or ``timm://NAME``, and runs no code
+        in it. The keys may follow any known key mapping. ``prefix`` chooses one of several networks in a file, and
+        ``ema=True`` the EMA weights.
 
         Raises:
-            CheckpointError: The weights did not load, all of them; see :func:`load_pretrained`.
+            CheckpointError: Keys or shapes do not match; see :func:`load_pretrained`.
         """
         configs = [self.init_cfg] if isinstance(self.init_cfg, Mapping) else self.init_cfg or []
         pretrained = [config for config in configs if config['type'] in ('Pretrained', PretrainedInit)]
         initialize(self, [config for config in configs if config not in pretrained])
-        describe = functools.partial(self.infer_arch, num_stages=self.num_stages)
+        infer_arch = functools.partial(self.infer_arch, num_stages=self.num_stages)
         for config in pretrained:
-            # map_location, which mmengine knows, has nothing to decide: weights are read on the CPU and copied.
+            # mmengine's map_location is ignored: weights are read on the CPU and copied to the device.
             options = {key: value for key, value in config.items() if key not in ('type', 'map_location')}
-            load_pretrained(self, describe, **options)
+            load_pretrained(self, infer_arch, **options)
         self._is_init = True
 
     @classmethod
     def infer_arch(cls, tensors: Mapping[str, Tensor], num_stages: int | None = None) -> str:
-        """The variant that weights belong to, by their shapes: its name, or what it is made of.
+        """Infer the variant from the shapes of weights; return its name, or its attributes as text.
 
         Args:
-            tensors: Weights by their names here.
-            num_stages: How many stages to look at, all by default. Variants that differ only later are named together.
+            tensors: Weights with local keys.
+            num_stages: Number of stages to compare; all by default. The result names all variants that match.
         """
         infer = cls.arch_type.infer
         arch = infer(tensors, num_stages)
-        names = [name for name in cls.archs if infer(published_tensors(cls, name), num_stages) == arch]
+        names = [name for name in cls.archs if infer(build_meta_tensors(cls, name), num_stages) == arch]
         sizes = (f'{key} {value:.4g}' if isinstance(value, float) else f'{key} {value}' for key, value in arch.items())
         return ' or '.join(map(repr, names)) or f'of {", ".join(sizes)}'
 
 
 @functools.cache
-def published_tensors(network: type[PyramidBackbone], name: str) -> dict[str, Tensor]:
-    """Names and shapes of the weights of a published variant."""
+def build_meta_tensors(network: type[PyramidBackbone], name: str) -> dict[str, Tensor]:
+    """Return the state dict of a published variant on the meta device."""
     with torch.device('meta'):
         return network(arch=name).state_dict()

@@ -12,13 +12,13 @@ from .finder import COMPILED, FALLBACK
 
 
 def are_compiled() -> bool:
-    """Whether mmcv's own compiled operators are in use."""
+    """Return whether mmcv's own compiled operators are in use."""
     spec = find_spec(COMPILED)
     return spec is not None and Path(spec.origin) != FALLBACK
 
 
 def check_operators_load() -> None:
-    """Raise a UserError if mmcv's operators were compiled for another torch: every OpenMMLab package imports them."""
+    """Raise a UserError if mmcv's operators were compiled for another torch. Every OpenMMLab package imports them."""
     if not are_compiled():
         return
     try:

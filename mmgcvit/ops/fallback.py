@@ -1,7 +1,7 @@
-"""The module ``mmcv._ext`` of an mmcv without compiled operators: those of this project's configs, in torch.
+"""Implement in torch the operators of ``mmcv._ext`` that this project's configs need.
 
-Names and arguments are the compiled operators', and results are written into the tensors that the caller made for them.
-Calling any other operator says that it is missing and how to get it.
+Names and arguments are those of the compiled operators, which write results into tensors of the caller. Any other
+operator raises an error that says how to install it.
 """
 
 import functools
@@ -13,13 +13,13 @@ from torch import Tensor
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Indices of the boxes (n, 4) that non-maximum suppression keeps, by falling scores; torchvision's.
+    """Return the indices of the boxes (n, 4) that NMS keeps, by descending score, with torchvision's operator.
 
     ``offset`` is 1 if a box includes the pixels of its right and lower edge, else 0.
     """
     from torchvision.ops import nms as torchvision_nms
 
-    # Half precision has no kernel everywhere, and autocast may give boxes and scores different dtypes.
+    # Some devices lack a half precision kernel, and autocast may give boxes and scores different dtypes.
     dtype = torch.promote_types(scores.dtype, torch.float32)
     boxes = boxes + boxes.new_tensor([0, 0, offset, offset])
     return torchvision_nms(boxes.to(dtype), scores.to(dtype), iou_threshold)
@@ -28,7 +28,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
 def roi_align_forward(
     input: Tensor, rois: Tensor, output: Tensor, argmax_y: Tensor, argmax_x: Tensor, **options: Any
 ) -> None:
-    """RoIAlign by averages, torchvision's: maps (B, C, H, W) and RoIs (n, 5) into ``output`` (n, C, h, w)."""
+    """Write torchvision's RoIAlign of maps (B, C, H, W) and RoIs (n, 5) to ``output`` (n, C, h, w)."""
     from torchvision.ops import roi_align
 
     with torch.no_grad():
@@ -38,7 +38,7 @@ def roi_align_forward(
 def convert_options(
     aligned_height: int, aligned_width: int, spatial_scale: float, sampling_ratio: int, pool_mode: int, aligned: bool
 ) -> tuple[tuple[int, int], float, int, bool]:
-    """RoIAlign's options as torchvision takes them: output size, scale, samples of a bin's side, ``aligned``."""
+    """Convert mmcv's options of RoIAlign to torchvision's: output size, scale, sampling ratio, ``aligned``."""
     if pool_mode == 0:
         raise_missing("roi_align with pool_mode='max'")
     return (aligned_height, aligned_width), spatial_scale, max(sampling_ratio, 0), aligned
@@ -47,10 +47,10 @@ def convert_options(
 def roi_align_backward(
     grad_output: Tensor, rois: Tensor, argmax_y: Tensor, argmax_x: Tensor, grad_input: Tensor, **mmcv_options: Any
 ) -> None:
-    """The gradient of :func:`roi_align_forward`: (n, C, h, w) into ``grad_input`` (B, C, H, W).
+    """Write the gradient of :func:`roi_align_forward`, from (n, C, h, w), to ``grad_input`` (B, C, H, W).
 
-    On CPUs by matrix products, up to six times as fast as torchvision's, which adds up in one thread; elsewhere and
-    under torch.compile torchvision's.
+    On CPUs it uses matrix products, up to six times as fast as torchvision's backward pass, which runs in one thread.
+    Other devices and torch.compile use torchvision's.
     """
     from torchvision.ops import roi_align
 
@@ -58,19 +58,19 @@ def roi_align_backward(
     is_traced = type(grad_input) is not Tensor or getattr(torch.compiler, 'is_compiling', bool)()
     if is_traced or grad_input.device.type != 'cpu' or grad_input.dtype not in (torch.float32, torch.float64):
         with torch.enable_grad():
-            # The result is linear in the maps, so that any maps have this gradient.
+            # RoIAlign is linear in the maps, so the gradient does not depend on their values.
             maps = torch.zeros_like(grad_input).requires_grad_()
             out = roi_align(maps, rois, *options)
         grad_input.copy_(torch.autograd.grad(out, maps, grad_output)[0])
         return
-    # Autocast would cast the factors, but not what they are added to.
+    # Autocast would cast the factors but not the tensor to which the product is added.
     with torch.autocast('cpu', enabled=False):
         cells = grad_input.new_zeros(grad_input.permute(0, 2, 3, 1).shape)
         if len(rois):
             add_roi_gradients(cells, rois, grad_output.permute(0, 2, 3, 1).contiguous(), *options)
-        # Matrix by matrix, whose transposes torch copies faster than a permuted batch.
-        for maps, own in zip(grad_input, cells, strict=True):
-            maps.view(len(maps), -1).copy_(own.flatten(0, 1).t())
+        # torch copies the transpose of one matrix faster than a permuted batch.
+        for image_grad, image_cells in zip(grad_input, cells, strict=True):
+            image_grad.view(len(image_grad), -1).copy_(image_cells.flatten(0, 1).t())
 
 
 def add_roi_gradients(
@@ -78,14 +78,14 @@ def add_roi_gradients(
 ) -> None:
     """Add the gradients (n, h, w, C) of RoIs (n, 5) to the cells (B, H, W, C) of maps.
 
-    The samples of a box form a grid. So its bilinear averages are a product of a matrix (h, H), the box's part of the
-    map and a matrix (W, w), and the gradient is the product of their transposes.
+    The samples of a box form a grid, so the bilinear averages are a matrix (h, H) times a crop of the map times a
+    matrix (W, w). The gradient is the product with their transposes.
     """
     _, height, width, channels = cells.shape
     # Predictions may be NaN or infinite.
     corners = rois[:, 1:].nan_to_num(0, 0, 0) * scale - 0.5 * aligned
-    rows, tops, bottoms = average_weights(corners[:, 1], corners[:, 3], size[0], height, samples, aligned)
-    columns, lefts, rights = average_weights(corners[:, 0], corners[:, 2], size[1], width, samples, aligned)
+    rows, tops, bottoms = compute_average_weights(corners[:, 1], corners[:, 3], size[0], height, samples, aligned)
+    columns, lefts, rights = compute_average_weights(corners[:, 0], corners[:, 2], size[1], width, samples, aligned)
     ranges = torch.stack([rois[:, 0].long(), tops, bottoms, lefts, rights], 1).tolist()
     for i, (image, top, bottom, left, right) in enumerate(ranges):
         # (h, part's width, w) @ (h, w, C) -> (h, part's width, C)
@@ -95,14 +95,14 @@ def add_roi_gradients(
         part.addmm_(rows[i, :, top:bottom].t(), across.flatten(1))
 
 
-def average_weights(
+def compute_average_weights(
     starts: Tensor, ends: Tensor, bins: int, cells: int, samples: int, aligned: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The weight of each cell of one side of a map in each bin's average, (n, bins, cells); and the range of the cells
-    that weigh anything, first and last + 1, (n,) each.
+    """Return the weights of cells along one side of a map in the average of each bin, (n, bins, cells).
 
-    A bin has ``samples`` samples a side, with 0 as many as its side has cells. Samples up to a cell outside of the map
-    count as the edge's, those further out as zero.
+    Also return the range of cells with a weight other than 0: first and last + 1, (n,) each. A bin has ``samples``
+    samples along each side; with 0, as many as it has cells. A sample up to one cell outside of the map takes the value
+    at the border, one further out is zero.
     """
     lengths = ends - starts if aligned else (ends - starts).clamp(min=1)
     steps = (lengths / bins)[:, None, None]
@@ -124,7 +124,7 @@ def average_weights(
 def sigmoid_focal_loss_forward(
     input: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
 ) -> None:
-    """Focal loss of logits (n, C) and classes (n,), C and more for none, into ``output`` (n, C)."""
+    """Write the focal loss of logits (n, C) and labels (n,) to ``output`` (n, C). Labels from C on are background."""
     with torch.no_grad():
         output.copy_(sigmoid_focal_loss(input, target, weight, gamma, alpha))
 
@@ -132,7 +132,7 @@ def sigmoid_focal_loss_forward(
 def sigmoid_focal_loss_backward(
     input: Tensor, target: Tensor, weight: Tensor, grad_input: Tensor, gamma: float, alpha: float
 ) -> None:
-    """The derivative of each loss by its own logit into ``grad_input`` (n, C)."""
+    """Write the derivative of each loss with respect to its logit to ``grad_input`` (n, C)."""
     with torch.enable_grad():
         logits = input.detach().requires_grad_()
         losses = sigmoid_focal_loss(logits, target, weight, gamma, alpha)
@@ -140,16 +140,16 @@ def sigmoid_focal_loss_backward(
 
 
 def sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
-    """-alpha (1 - p)^gamma log p where the class is the target's, -(1 - alpha) p^gamma log(1 - p) elsewhere: (n, C)."""
+    """Return -alpha (1 - p)^gamma log p for the target class and -(1 - alpha) p^gamma log(1 - p) for others: (n, C)."""
     logits = input.float()
     positive = torch.arange(input.shape[1], device=input.device) == target.unsqueeze(1)
-    # Of each logit's right outcome: torchvision's loses the last digits of 1 - p, and below a gamma of 1
-    # its gradient with them.
+    # The log-probability of the correct outcome. torchvision computes 1 - p, which loses precision, and for gamma < 1
+    # the gradient with it.
     log_p = torch.nn.functional.logsigmoid(torch.where(positive, logits, -logits))
     balance = torch.where(positive, alpha, 1 - alpha)
     losses = -balance * (-torch.expm1(log_p)).pow(gamma) * log_p
     if weight.numel():
-        # A class of its own for "none" has no weight, and no logit either.
+        # The background label has neither a weight nor a logit.
         losses = losses * weight[target.clamp(max=input.shape[1] - 1)].unsqueeze(1)
     return losses.to(input.dtype)
 
@@ -162,40 +162,40 @@ def ms_deform_attn_forward(
     weights: Tensor,
     im2col_step: int,
 ) -> Tensor:
-    """Multi-scale deformable attention by mmcv's own formulation in torch, a few heads at a time.
+    """Compute multi-scale deformable attention by mmcv's formulation in torch, a few heads at a time.
 
-    Values (B, keys, nH, d), the keys of all levels one after another; (H, W) of each level; sampling locations, (x, y)
-    in [0, 1], (B, queries, nH, levels, points, 2); weights (B, queries, nH, levels, points); to
-    (B, queries, nH * d).
+    Shapes: ``value`` (B, keys, nH, d), with the keys of all levels concatenated; ``spatial_shapes`` (H, W) of each
+    level; ``locations`` (x, y) in [0, 1], (B, queries, nH, levels, points, 2); ``weights`` (B, queries, nH, levels,
+    points); to (B, queries, nH * d).
     """
-    inputs, parts = (value, locations, weights), head_chunks(value, locations)
+    inputs, parts = (value, locations, weights), split_heads_into_chunks(value, locations)
     return torch.cat([attend(spatial_shapes, *(x[:, :, heads] for x in inputs)) for heads in parts], 2)
 
 
 def ms_deform_attn_backward(
     value: Tensor, spatial_shapes: Tensor, level_starts: Tensor, *others: Tensor, im2col_step: int
 ) -> None:
-    """The gradients of :func:`ms_deform_attn_forward`, which is computed once more.
+    """Write the gradients of :func:`ms_deform_attn_forward`, whose forward pass is recomputed.
 
-    ``others`` are the locations, the weights, the output's gradient, and tensors for the inputs' gradients.
+    ``others`` are the locations, the weights, the gradient of the output, and tensors for the gradients of the inputs.
     """
     locations, weights, grad_output, *grads = others
     grad_output = grad_output.unflatten(2, value.shape[2:])
-    for heads in head_chunks(value, locations):
+    for heads in split_heads_into_chunks(value, locations):
         with torch.enable_grad():
             inputs = [x[:, :, heads].detach().requires_grad_() for x in (value, locations, weights)]
             output = attend(spatial_shapes, *inputs)
-        found = torch.autograd.grad(output, inputs, grad_output[:, :, heads].flatten(2))
-        for grad, part in zip(grads, found, strict=True):
-            grad[:, :, heads] = part
+        head_grads = torch.autograd.grad(output, inputs, grad_output[:, :, heads].flatten(2))
+        for grad, head_grad in zip(grads, head_grads, strict=True):
+            grad[:, :, heads] = head_grad
 
 
-# The largest tensor of samples at a time: (B, heads, d, queries, levels, points).
+# The largest tensor of samples, (B, heads, d, queries, levels, points).
 MAX_SAMPLE_BYTES = 128 << 20
 
 
-def head_chunks(value: Tensor, locations: Tensor) -> list[slice]:
-    """Slices of as many heads as :data:`MAX_SAMPLE_BYTES` allow, at least one."""
+def split_heads_into_chunks(value: Tensor, locations: Tensor) -> list[slice]:
+    """Return slices of as many heads as :data:`MAX_SAMPLE_BYTES` allows, at least one."""
     samples_of_head = locations[:, :, 0, ..., 0].numel() * value.shape[3] * value.element_size()
     count = max(MAX_SAMPLE_BYTES // max(samples_of_head, 1), 1)
     return [slice(first, first + count) for first in range(0, value.shape[2], count)]
@@ -204,24 +204,24 @@ def head_chunks(value: Tensor, locations: Tensor) -> list[slice]:
 def attend(spatial_shapes: Tensor, value: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
-    # Read once a batch, whose layers share the tensor: each read synchronises the GPU.
+    # All layers of a batch share the tensor. It is read once, since each read synchronises the GPU.
     if not hasattr(spatial_shapes, 'as_list'):
         spatial_shapes.as_list = spatial_shapes.tolist()
     return multi_scale_deformable_attn_pytorch(value, spatial_shapes.as_list, locations, weights)
 
 
 def get_compiler_version() -> str:
-    """The operators in use, for the table of versions in a run's log."""
+    """Return which operators are in use, for the versions in the log."""
     return "none: mmgcvit's fallback operators"
 
 
 def get_compiling_cuda_version() -> str:
-    """What mmcv says of operators without CUDA."""
+    """Return the answer of an mmcv compiled without CUDA."""
     return 'not available'
 
 
 def raise_missing(name: str, *args: object, **kwargs: object) -> NoReturn:
-    """Raise for an operator that has no fallback."""
+    """Raise NotImplementedError for an operator without fallback."""
     raise NotImplementedError(
         f"mmcv's operator {name} is missing: this mmcv has no compiled operators, and mmgcvit's fallbacks are for its "
         "own configs. Install a compiled mmcv: 'make install OPERATORS=compiled' (docs/installation.md)"
@@ -229,7 +229,7 @@ def raise_missing(name: str, *args: object, **kwargs: object) -> NoReturn:
 
 
 def __getattr__(name: str) -> Callable[..., NoReturn]:
-    """Every other operator, which mmcv looks up when it is imported."""
+    """Return a function that raises, for every other operator that mmcv looks up on import."""
     if name.startswith('__'):
         raise AttributeError(name)
     return functools.partial(raise_missing, name)

@@ -1,4 +1,4 @@
-"""Import hooks: the fallback operators as ``mmcv._ext`` if mmcv has none, and mmseg as ``mmsegmentation``."""
+"""Import hooks: find the fallback operators as ``mmcv._ext``, and mmseg as ``mmsegmentation``."""
 
 import sys
 from importlib.abc import MetaPathFinder
@@ -13,7 +13,7 @@ COMPILED = 'mmcv._ext'
 
 
 class FallbackFinder(MetaPathFinder):
-    """Finds ``fallback.py`` by the name of mmcv's compiled operators; last in ``sys.meta_path``, so that these win."""
+    """Find ``fallback.py`` under the name of mmcv's compiled operators, which come first in ``sys.meta_path``."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         is_wanted = name == COMPILED and 'mmcv.ops' in sys.modules
@@ -21,16 +21,16 @@ class FallbackFinder(MetaPathFinder):
 
 
 class MmsegmentationFinder(MetaPathFinder):
-    """Finds mmseg by the name ``mmsegmentation``; last in ``sys.meta_path``.
+    """Find mmseg under the name ``mmsegmentation``.
 
-    For ``_base_ = 'mmseg::...'`` mmengine looks for a distribution of that name, which the maintained fork is not, then
-    for a module. To be removed once mmengine looks for mmseg.
+    For ``_base_ = 'mmseg::...'`` mmengine looks for a distribution ``mmsegmentation``, then for a module of that name;
+    the maintained fork has another name. Remove this once mmengine looks for mmseg.
     """
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        found = find_spec('mmseg') if name == 'mmsegmentation' else None
-        # Without a loader it can be found, and not be imported a second time.
-        return found and ModuleSpec(name, None, origin=found.origin)
+        spec = find_spec('mmseg') if name == 'mmsegmentation' else None
+        # Without a loader the module is found but not imported a second time.
+        return spec and ModuleSpec(name, None, origin=spec.origin)
 
 
 def install_finders() -> None:

@@ -125,7 +125,8 @@ def compute_block(
         raise UserError(f'{is_token.shape[1]:,} tokens with global attention are too many; choose a later stage')
     weights = attn.attention_weights(*inputs)[0].float()
     weights = weights.mean(1) if head is None else weights[:, head]
-    x, *q_global = inputs
+    x, *q_global_and_bias = inputs
+    q_global = q_global_and_bias[:1]
     is_global = bool(q_global) and attn.project(window_partition(x, window), *q_global)[0] is q_global[0]
     kind = 'global' if is_global else 'all tokens' if attn.window is None else 'local'
     row, column = token

@@ -187,7 +187,7 @@ def test_from_pretrained_infers_the_arch_from_the_weights(made, tmp_path):
     torch.save({'state_dict': {f'backbone.{name}': x for name, x in made.state_dict().items()}}, tmp_path / 'x.pth')
     assert_same(type(made).from_pretrained(tmp_path / 'x.pth', drop_path_rate=0.0), made.state_dict())
     torch.save(toy.backbone().state_dict(), tmp_path / 'own.pth')
-    with pytest.raises(CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 4.*say which by arch='):
+    with pytest.raises(CheckpointError, match=r'own\.pth has weights of GCViT of embed_dims 4.*set arch='):
         GCViT.from_pretrained(tmp_path / 'own.pth')
     loaded = GCViT.from_pretrained(tmp_path / 'own.pth', arch=toy.ARCH, window_size=8, out_indices=(1, 3))
     assert [found.shape[1] for found in loaded(torch.zeros(1, 3, 64, 64))] == [8, 32]

@@ -1,10 +1,10 @@
-"""Ablation variants: GC ViT with other attention, downsamplers or stems, and Swin (arXiv 2103.14030) with its parts.
+"""Ablation variants of GC ViT with other attention, downsamplers or stems, and of Swin (arXiv 2103.14030).
 
-Table 5 adds one part of GC ViT per row: Swin-T without shifting and, by its ``arch`` alone, the same with GC ViT-T's
-sizes, :class:`SwinWithoutShifting`; with its stem, :class:`SwinWithGCViTStem`; with its downsampler,
-:class:`GCViTLocal`; with global attention it is GC ViT. Table 8 has other downsamplers, table S.2 global keys or
-values, table S.3 Swin with global attention instead of shifted windows, :class:`SwinWithGlobalQuery`. In no table:
-:class:`Swin` itself, :class:`SwinWithGlobalKeyValue`, and GC ViT with shifted windows, :class:`GCViTShifted`.
+Table 5 turns Swin-T into GC ViT-T step by step: :class:`SwinWithoutShifting`, then with the ``arch`` of GC ViT-T, with
+its stem (:class:`SwinWithGCViTStem`), with its downsampler (:class:`GCViTLocal`) and with global attention (GC ViT).
+Table 8 has other downsamplers, table S.2 global keys or values, and table S.3 Swin with global attention instead of
+shifted windows (:class:`SwinWithGlobalQuery`). :class:`Swin`, :class:`SwinWithGlobalKeyValue` and
+:class:`GCViTShifted` are in no table.
 
 Shapes: B batch, H x W image or feature map, h x w window, nW windows of one image, N = h*w tokens of a window, C
 channels, nH heads, d = C/nH.
@@ -20,7 +20,7 @@ from ...registry import MODELS
 from ..gcvit import GCViT
 from ..gcvit.attention import LocalWindowAttention, WindowAttention
 from ..gcvit.convs import Stem
-from ..gcvit.key_mappings import HERE
+from ..gcvit.key_mappings import LOCAL
 from ..gcvit.stage import Stage
 from ..layers.arguments import Window
 from ..layers.attention import split_heads
@@ -30,19 +30,19 @@ from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from ..layers.windows import ceil_div, pad_to_windows, unpad, window_partition
 
 PATCH = 4
-# As in Swin: finite, so that a row of masked keys gives no nan; exp(-100) is 0 beside the weights of other keys.
+# As in Swin. It is finite, so that a fully masked row gives no NaN; exp(-100) is negligible beside other weights.
 MASKED = -100.0
-# The names in weights of networks with Swin's patch embedding: GC ViT's of this package, known by that part's norm.
+# The keys of networks with Swin's patch embedding are those of GC ViT here; the norm of the embedding identifies them.
 SWIN_STEM = replace(
-    HERE, name='mmgcvit with patch embedding', signature_key='stem.norm.weight', network='SwinWithoutShifting'
+    LOCAL, name='mmgcvit with patch embedding', signature_key='stem.norm.weight', network='SwinWithoutShifting'
 )
 
 
 class GlobalKeyValueAttention(WindowAttention):
-    """Queries come from the window's tokens; keys and values both are the image's global tokens (table S.2, row 1).
+    """Attention with local queries and global keys and values (table S.2, row 1).
 
-    What the generator makes is the image's tokens in one window; as for the paper's query, no further weights apply to
-    it (the paper does not say).
+    Keys and values both are the output of the global query generator without further projections. The paper does not
+    say whether there are any.
     """
 
     projected = 'q'
@@ -53,7 +53,7 @@ class GlobalKeyValueAttention(WindowAttention):
 
 
 class GlobalValueAttention(WindowAttention):
-    """Queries and keys come from the window's tokens; the values are the image's global tokens (table S.2, row 2)."""
+    """Attention with local queries and keys and global values (table S.2, row 2)."""
 
     projected = 'qk'
 
@@ -71,10 +71,10 @@ class GlobalValueStage(Stage):
 
 
 class ConvPoolDownsampler(nn.Module):
-    """Table 8's "conv, max pool": a pair of layers, without Fused-MBConv.
+    """The downsampler "conv, max pool" of table 8: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
 
-    The paper does not say which: here a 3x3 convolution without bias and 3x3 max pooling of stride 2, between the
-    norms of GC ViT's downsampler. (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
+    The paper does not specify the layers. Here they are a 3x3 convolution without bias and 3x3 max pooling with stride
+    2, between the norms of GC ViT's downsampler.
     """
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
@@ -90,15 +90,15 @@ class ConvPoolDownsampler(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """A vector for each patch of 4x4 px, normalised: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
+    """Embed and normalise patches of 4x4 px: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C)."""
 
     def __init__(self, in_channels: int, embed_dims: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(in_channels, embed_dims, PATCH, stride=PATCH)
         self.norm = LayerNorm(embed_dims)
 
-    def most_elements(self, size: tuple[int, int]) -> int:
-        """Elements of the largest map inside, the output, for one image of ``size`` = (H, W)."""
+    def count_largest_elements(self, size: tuple[int, int]) -> int:
+        """Return the number of elements of the output for one image of ``size`` = (H, W)."""
         return self.proj.out_channels * ceil_div(size[0], PATCH) * ceil_div(size[1], PATCH)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class PatchEmbedding(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Join 2x2 tokens, the lower before the right one, to one: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out)."""
+    """Merge 2x2 tokens, the lower before the right one as in Swin: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out)."""
 
     def __init__(self, embed_dims: int, out_dims: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class PatchMerging(nn.Module):
 
 
 class NoGlobalQuery(nn.Module):
-    """In the place of the global query generator: a query of no tokens, (B, H, W, C) to (B, nH, 0, d)."""
+    """Replace the global query generator by a query of no tokens: (B, H, W, C) to (B, nH, 0, d)."""
 
     def __init__(self, embed_dims: int, num_heads: int, window: Window, poolings: tuple[bool, ...]) -> None:
         super().__init__()
@@ -137,44 +137,45 @@ class LocalStage(Stage):
 
 
 class ShiftedWindowAttention(LocalWindowAttention):
-    """Attention inside windows that are shifted by half of their size; what wraps around is masked.
+    """Attention inside windows that are shifted by half their size; wrapped-around tokens are masked.
 
-    Along a side that one window covers nothing is shifted.
+    A side that one window covers is not shifted.
     """
 
-    def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """As :class:`WindowAttention`."""
-        shifted = self.shifted(x)
-        attended = super().forward(shifted, q_global)
+    def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
+        """Attend as :class:`WindowAttention`, in shifted windows."""
+        shifted = self.roll_windows(x)
+        attended = super().forward(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
         return unpad(attended.roll(self.shift(shifted.shape[1:3]), (1, 2)), x.shape[1:3])
 
-    def attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """As :class:`WindowAttention`, in the shifted windows."""
-        return super().attention_weights(self.shifted(x), q_global)
+    def attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
+        """Return the attention weights as :class:`WindowAttention`, in shifted windows."""
+        shifted = self.roll_windows(x)
+        return super().attention_weights(shifted, q_global, self.add_mask(bias, shifted.shape[1:3]))
 
-    def shifted(self, x: Tensor) -> Tensor:
-        """The padded map, moved up and to the left: (B, H, W, C) to (B, H', W', C)."""
+    def roll_windows(self, x: Tensor) -> Tensor:
+        """Pad a map and roll it up and to the left: (B, H, W, C) to (B, H', W', C)."""
         padded = pad_to_windows(x, self.window)
         dy, dx = self.shift(padded.shape[1:3])
         return padded.roll((-dy, -dx), (1, 2))
 
     def shift(self, size: tuple[int, int]) -> tuple[int, int]:
-        """How far windows are shifted down and to the right, in tokens, in a padded map of ``size`` = (H, W)."""
+        """Return the shift of windows down and to the right, in tokens, for a padded map of ``size`` = (H, W)."""
         dy, dx = (side // 2 if length > side else 0 for length, side in zip(size, self.window, strict=True))
         return dy, dx
 
-    def bias(self, v: Tensor, size: tuple[int, int]) -> Tensor:
-        """Position bias and mask, (nW, nH, N, N)."""
-        mask = (~self.allowed(size, v.device)).to(v.dtype) * MASKED
-        return super().bias(v, size) + mask.unsqueeze(1)
+    def add_mask(self, bias: Tensor, size: tuple[int, int]) -> Tensor:
+        """Add the mask of each window to the position bias: (nH, N, N) to (nW, nH, N, N)."""
+        mask = (~self.find_allowed_pairs(size, bias.device)).to(bias.dtype) * MASKED
+        return bias + mask.unsqueeze(1)
 
-    def allowed(self, size: tuple[int, int], device: torch.device) -> Tensor:
-        """Which keys each query may attend to, those that were neighbours before the shift: bool, (nW, N, N)."""
+    def find_allowed_pairs(self, size: tuple[int, int], device: torch.device) -> Tensor:
+        """Return whether each query may attend to each key: bool (nW, N, N), True in one region before the roll."""
         rows, columns = (
             torch.arange(length, device=device) >= length - step
             for length, step in zip(size, self.shift(size), strict=True)
         )
-        regions = rows[:, None] * 2 + columns  # only the last windows hold tokens that wrapped around
+        regions = rows[:, None] * 2 + columns  # only the last windows contain wrapped-around tokens
         tokens = window_partition(regions[None, :, :, None], self.window)[0, :, :, 0]
         return tokens[:, :, None] == tokens[:, None, :]
 
@@ -232,14 +233,14 @@ class SwinWithGlobalQuery(SwinWithoutShifting):
 
 @MODELS.register_module()
 class SwinWithGlobalKeyValue(SwinWithoutShifting):
-    """The same with global keys and values, and local queries (table S.2, row 1)."""
+    """Swin without shifting, with global keys and values in every second block (as table S.2, row 1)."""
 
     stage_type = GlobalKeyValueStage
 
 
 @MODELS.register_module()
 class GCViTShifted(GCViT):
-    """GC ViT with shifted windows in the place of global attention."""
+    """GC ViT with shifted windows instead of global attention."""
 
     stage_type = ShiftedStage
 

@@ -33,7 +33,7 @@ class UnshiftedStem(PatchEmbedding):
 
 
 class ConvolutionalTokenEmbedding(UnshiftedStem):
-    """CvT's: a convolution whose patches overlap, and a LayerNorm (arXiv 2103.15808, 3.1)."""
+    """The token embedding of CvT: a convolution with overlapping patches and a LayerNorm (arXiv 2103.15808, 3.1)."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -53,16 +53,16 @@ class SwinAttention(GroupedAttention):
     def forward(self, x: Tensor) -> Tensor:
         windows = window_partition(x, WINDOW)
         (q,) = split_heads(self.q(windows), self.num_heads)
-        k, v = self.keys_and_values(self.kv(windows))
-        attended = merge_heads(attend(q, k, v, self.position(v.dtype)))
+        k, v = self.split_keys_and_values(self.kv(windows))
+        attended = merge_heads(attend(q, k, v, self.position()))
         return window_reverse(self.proj(attended), WINDOW, x.shape[1:3])
 
 
 def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential:
-    """CvT's layers before each linear projection: depthwise 3x3 convolution, batch norm; maps are NCHW.
+    """Make CvT's layers before a linear projection: depthwise 3x3 convolution and batch norm, on NCHW maps.
 
-    Keys and values have stride 2, and so are a quarter as many. On a CPU a large batch passes in chunks
-    (layers/cpu.py), and batch norm has statistics of each chunk.
+    With stride 2 there are a quarter as many keys and values. On a CPU a large batch is processed in chunks
+    (layers/cpu.py), and batch norm computes statistics of each chunk.
     """
     conv = nn.Conv2d(embed_dims, embed_dims, 3, stride, padding=1, groups=embed_dims, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(embed_dims))
@@ -71,7 +71,7 @@ def make_convolutional_projection(embed_dims: int, stride: int) -> nn.Sequential
 class CvTAttention(GroupedAttention):
     """Self-attention over the whole map with convolutional projections (arXiv 2103.15808, 3.2).
 
-    (B, H, W, C) to the same. Keys and values share one convolution, as their linear layer here; CvT has one each.
+    (B, H, W, C) to the same. Keys and values share one convolution, as they share a linear layer here; CvT has two.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
@@ -83,7 +83,7 @@ class CvTAttention(GroupedAttention):
         size, x = x.shape[1:3], nhwc_to_nchw(x)
         queries, keys = (window_partition(nchw_to_nhwc(conv(x)), None) for conv in (self.q_conv, self.kv_conv))
         (q,) = split_heads(self.q(queries), self.num_heads)
-        k, v = self.keys_and_values(self.kv(keys))
+        k, v = self.split_keys_and_values(self.kv(keys))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), None, size)
 
 
@@ -99,7 +99,7 @@ class CvTFirstStage(Stage):
 
 @MODELS.register_module()
 class LSAWithSwinBlock(LSA):
-    """LSA with a Swin block, its windows not shifted, in the place of the local attention block (table 6, I)."""
+    """LSA with a Swin block without shifting instead of the local attention block (table 6, I)."""
 
     stem_type = UnshiftedStem
     stage_type = SwinFirstStage
@@ -107,7 +107,7 @@ class LSAWithSwinBlock(LSA):
 
 @MODELS.register_module()
 class LSAWithCvTBlock(LSA):
-    """LSA with CvT's attention and token embedding in the place of the local attention block (table 6, II)."""
+    """LSA with CvT's attention and token embedding instead of the local attention block (table 6, II)."""
 
     stem_type = ConvolutionalTokenEmbedding
     stage_type = CvTFirstStage

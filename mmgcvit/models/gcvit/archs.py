@@ -1,4 +1,4 @@
-"""The published GC ViT variants (paper, table S.1, and the released models), and inferring one from weights."""
+"""Define the published GC ViT variants (paper, table S.1, and the released models), and infer one from weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ TABLE = 'stages.{}.blocks.0.attn.position.relative_position_bias_table'
 
 @dataclass(frozen=True)
 class GCViTArch:
-    """What makes one variant of GC ViT differ from another.
+    """The hyperparameters of a GC ViT variant.
 
     Attributes:
         embed_dims: Channels of the first stage; each further stage doubles them.
         depths: Blocks of each stage.
         num_heads: Attention heads of each stage.
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
-        layer_scale: Initial value of the layer scale, None for none.
+        layer_scale: Initial value of the layer scale; None disables it.
         drop_path_rate: Drop path rate of the last block in ImageNet training; it rises linearly from 0.
 
     Raises:
@@ -36,7 +36,7 @@ class GCViTArch:
     drop_path_rate: float = 0.0
 
     def __post_init__(self) -> None:
-        # The dataclass is frozen: its attributes are set in its dict.
+        # The dataclass is frozen, so attributes are set through its dict.
         vars(self).update(
             embed_dims=check_int('arch: embed_dims', self.embed_dims, 4),
             depths=check_ints('arch: depths', self.depths, NUM_STAGES),
@@ -58,7 +58,7 @@ class GCViTArch:
 
     @staticmethod
     def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """The ``arch`` of a network, or of its first stages, with these tensors."""
+        """Infer ``arch`` from the tensors of a network, or of its first stages."""
         stages, blocks = range(num_stages or NUM_STAGES), count_blocks(tensors)
         is_scaled = 'stages.0.blocks.0.attn_residual.layer_scale.gamma' in tensors
         return {

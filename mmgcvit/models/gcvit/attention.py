@@ -1,7 +1,7 @@
 """Local and global window attention (paper, section 2 and figure 3).
 
-Both classes take the global query, so that a stage alternates them without asking which is which. From ../layers:
-``window_partition`` pads and cuts a map, ``attend`` is scaled dot-product attention, ``Linear`` is ``nn.Linear``.
+Both classes take the global query, so that a stage calls all of its blocks alike. From ../layers: ``window_partition``
+pads a map and cuts it into windows, ``attend`` is scaled dot-product attention, ``Linear`` is ``nn.Linear``.
 
 Shapes: B batch, H x W feature map, nW windows of one image, N tokens of a window, C channels, nH heads, d = C/nH.
 """
@@ -18,9 +18,9 @@ from ..layers.windows import window_partition, window_reverse
 
 
 class WindowAttention(nn.Module):
-    """Attention inside each window of a map.
+    """Base class of attention inside each window of a map.
 
-    A subclass says what one linear layer, of that name, makes of the windows' tokens: ``'qkv'``, ``'kv'``, ...
+    ``projected`` names the linear layer that projects the tokens, and what it computes: ``'qkv'``, ``'kv'``, ...
 
     Args:
         embed_dims: C.
@@ -39,32 +39,31 @@ class WindowAttention(nn.Module):
         self.position = self.position_type(window, num_heads)
         self.proj = Linear(embed_dims, embed_dims)
 
-    def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """Map of any size (B, H, W, C) and global query (B, nH, N, d) or (B, nW, nH, N, d) to (B, H, W, C)."""
+    def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
+        """Attend in the windows of a map of any size, (B, H, W, C) to the same.
+
+        Args:
+            x: The map.
+            q_global: The global query, (B, nH, N, d) or (B, nW, nH, N, d).
+            bias: The bias of ``position``, (nH, N, N). The stage gathers it for all of its blocks at once.
+        """
         size = x.shape[1:3]
         q, k, v = self.project(window_partition(x, self.window), q_global)
-        attended = merge_heads(attend(q, k, v, self.bias(v, size)))
+        attended = merge_heads(attend(q, k, v, bias))
         return window_reverse(self.proj(attended), self.window, size)
 
     def project(self, windows: Tensor, q_global: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Windows (B, nW, N, C) to queries, keys and values (B, nW, nH, N, d); shared queries may be (B, nH, N, d)."""
+        """Return q, k and v (B, nW, nH, N, d) of windows (B, nW, N, C). A shared q, k or v may be (B, nH, N, d)."""
         raise NotImplementedError
 
-    def bias(self, v: Tensor, size: tuple[int, int]) -> Tensor:
-        """What is added to the scores, in the dtype of the values ``v``: (nH, N, N), the same for all windows.
-
-        A seam for ablations, whose bias may differ from window to window of a map of ``size`` = (H, W): (nW, nH, N, N).
-        """
-        return self.position(v.dtype)
-
-    def attention_weights(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """How much each token attends to each, for pictures: inputs as in ``forward``, to (B, nW, nH, N, N)."""
-        q, k, v = self.project(window_partition(x, self.window), q_global)
-        return attention_weights(q, k, self.bias(v, x.shape[1:3]))
+    def attention_weights(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
+        """Return the attention weights (B, nW, nH, N, N), for visualisation. Inputs are those of ``forward``."""
+        q, k, _ = self.project(window_partition(x, self.window), q_global)
+        return attention_weights(q, k, bias)
 
 
 class LocalWindowAttention(WindowAttention):
-    """Self-attention: queries, keys and values come from the window's tokens. The global query is ignored."""
+    """Self-attention: queries, keys and values are projected from the tokens of the window. q_global is ignored."""
 
     projected = 'qkv'
 
@@ -73,7 +72,7 @@ class LocalWindowAttention(WindowAttention):
 
 
 class GlobalWindowAttention(WindowAttention):
-    """The queries are the image's global query; only keys and values come from the window's tokens."""
+    """The queries are the global query of the image; only keys and values are projected from the window's tokens."""
 
     projected = 'kv'
 

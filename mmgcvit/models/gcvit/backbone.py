@@ -1,8 +1,8 @@
 """GC ViT: Global Context Vision Transformers, ICML 2023 (arXiv 2206.09959).
 
-Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. What the
-backbone inherits, from levels() to freeze(), loading and saving, is in ../base.py; archs.py has the variants,
-key_mappings.py the keys of other implementations.
+Read on in convs.py (stem and downsampler), stage.py, global_query.py and attention.py, then in ../layers. The base
+class, from levels() to freeze(), loading and saving, is in ../base.py. archs.py has the variants, key_mappings.py the
+keys of other implementations.
 
 Shapes: B batch, H x W image in pixels, C channels of the first stage.
 """
@@ -19,32 +19,30 @@ from ..layers.blocks import init_transformer_weights
 from ..layers.cpu import run_in_chunks
 from .archs import ARCHS, NUM_STAGES, GCViTArch
 from .convs import Downsampler, Stem
-from .global_query import query_poolings
+from .global_query import plan_poolings
 from .key_mappings import KEY_MAPPINGS
 from .stage import Stage
 
 
 @MODELS.register_module()
 class GCViT(PyramidBackbone):
-    """Global Context Vision Transformer as a backbone: images in, one map per chosen stage out.
+    """Global Context Vision Transformer as a backbone, with one feature map per chosen stage.
 
     Args:
         arch: ``'xxtiny'``, ``'xtiny'``, ``'tiny'``, ``'tiny2'``, ``'small'``, ``'small2'``, ``'base'``, ``'large'``,
-            or a dict with ``embed_dims, depths, num_heads, mlp_ratio`` and, if wanted, ``layer_scale,
-            drop_path_rate``.
+            or a dict with ``embed_dims, depths, num_heads, mlp_ratio`` and optionally ``layer_scale, drop_path_rate``.
         in_channels: Channels of the images.
-        window_size: Side of the attention windows in tokens, for all stages or one per stage; each a number, or a
-            pair (h, w). Published: 7, 7, 14, 7 for images of 224 px; 16 or 24 in every stage for dense prediction.
-        pretrain_img_size: Side in pixels of the images that the weights were trained on (a number or a pair). It
-            decides whether the third stage's global query generator halves its map; checkpoints do not store it.
-            Inputs may be of any other size.
-        drop_path_rate: Drop path rate of the last block, rising linearly from 0. Default: the variant's in ImageNet
-            training.
-        out_indices: Stages whose maps are returned, 0 to 3. Stages after the last of them are not built.
-        frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
-        lora_rank: Train nothing but LoRA, additions of that rank to the weights of attention's linear layers; 0: none.
-            Checkpoints with it load into plain backbones too, added up.
-        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
+        window_size: Attention window in tokens, one for all stages or one per stage: an int or a pair (h, w). Published
+            are 7, 7, 14, 7 for images of 224 px, and 16 or 24 in every stage for dense prediction.
+        pretrain_img_size: Image size in pixels of pretraining (an int or a pair). It decides whether the global query
+            generator of the third stage halves its map, which checkpoints do not store. Inputs may have any size.
+        drop_path_rate: Drop path rate of the last block; the rates rise linearly from 0. The default is that of the
+            variant in ImageNet training.
+        out_indices: Stages whose feature maps are returned, 0 to 3. Later stages are not built.
+        frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
+        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. Backbones
+            without LoRA load such checkpoints with LoRA merged into the weights.
+        with_cp: Use activation checkpointing, which recomputes blocks in the backward pass to save memory.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained GC ViT checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
@@ -60,7 +58,7 @@ class GCViT(PyramidBackbone):
     arch_type = GCViTArch
     key_mappings = KEY_MAPPINGS
 
-    # The parts of the paper; a subclass may name others with the same signatures.
+    # The modules of the paper; a subclass may set others with the same signature.
     stem_type = Stem
     stage_type = Stage
     downsampler_type = Downsampler
@@ -81,9 +79,9 @@ class GCViT(PyramidBackbone):
         arch = resolve_arch(arch, ARCHS)
         dims = arch.stage_dims
         windows = resolve_windows(window_size, NUM_STAGES)
-        poolings = query_poolings(windows, pretrain_img_size)
+        poolings = plan_poolings(windows, pretrain_img_size)
         rate = arch.drop_path_rate if drop_path_rate is None else drop_path_rate
-        drop_path_rates = drop_path_schedule(rate, arch.depths)
+        drop_path_rates = compute_drop_path_rates(rate, arch.depths)
         require('with_cp', with_cp, isinstance(with_cp, bool), 'True or False')
         super().__init__(in_channels, dims, out_indices, frozen_stages, init_cfg)
         self.stem = self.stem_type(in_channels, arch.embed_dims)
@@ -108,7 +106,7 @@ class GCViT(PyramidBackbone):
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, in_channels, H, W) to one map (B, 2^i * C, H_i, W_i) for each i in ``out_indices``."""
+        """Return one map (B, 2^i * C, H_i, W_i) for each i in ``out_indices``, from images (B, in_channels, H, W)."""
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):
@@ -118,8 +116,8 @@ class GCViT(PyramidBackbone):
         return tuple(maps)
 
 
-def drop_path_schedule(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
-    """Drop path rates of each stage's blocks, rising linearly over all blocks from 0 to ``drop_path_rate``."""
+def compute_drop_path_rates(drop_path_rate: float, depths: Sequence[int]) -> list[list[float]]:
+    """Return the drop path rates of the blocks of each stage, which rise linearly from 0 to ``drop_path_rate``."""
     drop_path_rate = check_float('drop_path_rate', drop_path_rate, 0, below=1)
     last = max(sum(depths) - 1, 1)
     rates = iter([drop_path_rate * block / last for block in range(sum(depths))])

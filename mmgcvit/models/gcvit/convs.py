@@ -1,25 +1,27 @@
-"""Convolutional parts of GC ViT: the block FusedMBConv, and downsampler and stem made of it (paper, section 2).
+"""Convolutional modules of GC ViT: FusedMBConv, and the downsampler and stem that use it (paper, section 2).
 
-Shapes: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv work on NCHW maps; downsampler and stem
+Shapes: B batch, H x W feature map, C channels. SqueezeExcite and FusedMBConv take NCHW maps; downsampler and stem
 return channels-last ones.
 """
 
 import torch
 from torch import Tensor, nn
 
+from ..layers.autocast import Conv2d, cast_weights_together
 from ..layers.blocks import LayerNorm
+from ..layers.cpu import Linear
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
 from ..layers.windows import ceil_div
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation, channels scaled by what the whole map holds: (B, C, H, W) to the same."""
+    """Squeeze-and-excitation (arXiv 1709.01507): scale channels by a function of all means, (B, C, H, W)."""
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
-        self.squeeze = nn.Linear(embed_dims, embed_dims // 4, bias=False)
+        self.squeeze = Linear(embed_dims, embed_dims // 4, bias=False)
         self.act = nn.GELU()
-        self.excite = nn.Linear(embed_dims // 4, embed_dims, bias=False)
+        self.excite = Linear(embed_dims // 4, embed_dims, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         weights = self.excite(self.act(self.squeeze(nchw_to_nhwc(x).mean((1, 2))))).sigmoid()
@@ -27,9 +29,9 @@ class SqueezeExcite(nn.Module):
 
 
 class FusedMBConv(nn.Module):
-    """The paper's modified Fused-MBConv (equation 1), with its residual connection: (B, C, H, W) to the same.
+    """The modified Fused-MBConv of the paper (equation 1) with its residual connection: (B, C, H, W) to the same.
 
-    x + Conv1x1(SE(GELU(DepthwiseConv3x3(x)))), convolutions without bias.
+    x + Conv1x1(SE(GELU(DepthwiseConv3x3(x)))); the convolutions have no bias.
 
     Args:
         embed_dims: C.
@@ -37,20 +39,20 @@ class FusedMBConv(nn.Module):
 
     def __init__(self, embed_dims: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
+        self.depthwise = Conv2d(embed_dims, embed_dims, 3, padding=1, groups=embed_dims, bias=False)
         self.act = nn.GELU()
         self.squeeze_excite = SqueezeExcite(embed_dims)
-        self.pointwise = nn.Conv2d(embed_dims, embed_dims, 1, bias=False)
+        self.pointwise = Conv2d(embed_dims, embed_dims, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.pointwise(self.squeeze_excite(self.act(self.depthwise(x))))
 
 
 class Downsampler(nn.Module):
-    """Halve a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
+    """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
 
-    LayerNorm, FusedMBConv, 3x3 convolution of stride 2, LayerNorm. Section 2 of the paper has max pooling in
-    place of that convolution; section 4.3 and the published weights have the strided convolution.
+    LayerNorm, FusedMBConv, 3x3 convolution with stride 2, LayerNorm. Section 2 of the paper has max pooling instead of
+    that convolution; section 4.3 and the published weights have the strided convolution.
 
     Args:
         embed_dims: C.
@@ -61,9 +63,10 @@ class Downsampler(nn.Module):
         super().__init__()
         self.norm_in = LayerNorm(embed_dims)
         self.conv = FusedMBConv(embed_dims)
-        self.reduction = nn.Conv2d(embed_dims, out_dims, 3, stride=2, padding=1, bias=False)
+        self.reduction = Conv2d(embed_dims, out_dims, 3, stride=2, padding=1, bias=False)
         self.norm_out = LayerNorm(out_dims)
 
+    @cast_weights_together
     def forward(self, x: Tensor) -> Tensor:
         x = nhwc_to_nchw(self.norm_in(x))
         x = nchw_to_nhwc(self.reduction(self.conv(x)))
@@ -71,7 +74,7 @@ class Downsampler(nn.Module):
 
 
 class Stem(nn.Module):
-    """Images to the first map, a quarter as large: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C).
+    """Compute the first map at a quarter of the resolution: (B, in_channels, H, W) to (B, ceil(H/4), ceil(W/4), C).
 
     Args:
         in_channels: Channels of the images.
@@ -85,10 +88,10 @@ class Stem(nn.Module):
         self.proj = nn.Conv2d(in_channels, embed_dims, 3, stride=2, padding=1)
         self.downsample = self.downsampler_type(embed_dims, embed_dims)
 
-    def most_elements(self, size: tuple[int, int]) -> int:
-        """Elements of the largest map inside, for one image of ``size`` = (H, W); decides how images are chunked."""
+    def count_largest_elements(self, size: tuple[int, int]) -> int:
+        """Return the elements of the largest intermediate map for one image of ``size`` = (H, W), for chunking."""
         return self.proj.out_channels * ceil_div(size[0], 2) * ceil_div(size[1], 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=torch.channels_last)  # or each norm would copy the maps
+        images = images.contiguous(memory_format=torch.channels_last)  # otherwise each norm would copy the map
         return self.downsample(nchw_to_nhwc(self.proj(images)))

@@ -1,4 +1,4 @@
-"""The global query generator (paper, section 2): from a map, the queries that all its windows share.
+"""Generate the global query of a map, which all its windows share (paper, section 2).
 
 Shapes: B batch, H x W feature map, C channels, h x w window, N = h*w tokens of a window, nH heads, d = C/nH.
 """
@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..layers.arguments import Window, check_img_size
+from ..layers.autocast import cast_for_autocast, cast_weights_together
 from ..layers.resizing import resize
 from ..layers.tracing import is_tracing, nhwc_to_nchw
 from .convs import FusedMBConv
 
 
 class FeatureExtractor(nn.Module):
-    """One step of the generator: FusedMBConv, then max pooling of stride 2 unless the step keeps the size."""
+    """One step of the generator: FusedMBConv, then max pooling with stride 2 if ``pooled``."""
 
     def __init__(self, embed_dims: int, pooled: bool) -> None:
         super().__init__()
@@ -26,15 +27,15 @@ class FeatureExtractor(nn.Module):
 
 
 class GlobalQueryGenerator(nn.Module):
-    """Reduce a whole map to the size of one window, to be the queries of every window.
+    """Reduce a map to the size of one window. The result serves as the queries of every window.
 
-    The steps do that for images of the pretraining size; maps of other images are resized at the end (bicubic).
+    For images of the pretraining size the steps do that exactly. Other maps are resized bicubically at the end.
 
     Args:
         embed_dims: C.
         num_heads: nH.
         window: (h, w).
-        poolings: For each step whether it halves the map.
+        poolings: Whether each step halves the map.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, window: Window, poolings: tuple[bool, ...]) -> None:
@@ -43,22 +44,23 @@ class GlobalQueryGenerator(nn.Module):
         self.window = window
         self.extractors = nn.Sequential(*(FeatureExtractor(embed_dims, step) for step in poolings))
 
+    @cast_weights_together
     def forward(self, x: Tensor) -> Tensor:
-        """Make the queries: (B, H, W, C) to (B, nH, N, d)."""
-        x = self.extractors(nhwc_to_nchw(x))
-        # Traces serve all sizes, and so always resize; to the same size that changes nothing.
+        """Compute the queries: (B, H, W, C) to (B, nH, N, d)."""
+        x = self.extractors(cast_for_autocast(nhwc_to_nchw(x)))
+        # Traces must work for all sizes and always resize, which changes nothing at the same size.
         if is_tracing() or x.shape[2:] != self.window:
             x = resize(x, self.window)
         return x.flatten(2).unflatten(1, (self.num_heads, x.shape[1] // self.num_heads)).transpose(2, 3)
 
 
-def query_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[tuple[bool, ...], ...]:
-    """For each of the four stages, the steps of its generator: True for one that halves the map.
+def plan_poolings(windows: Sequence[Window], pretrain_img_size: int | tuple[int, int]) -> tuple[tuple[bool, ...], ...]:
+    """Return the steps of the generator of each of the four stages: True for a step that halves the map.
 
-    For the published windows 7, 7, 14, 7 and images of 224 px, maps of 56, 28, 14 and 7 tokens a side come out at the
-    window's size: stage 0 halves three times, stage 1 twice, stages 2 and 3 never. The arguments decide of stage 2
-    only: it halves once unless its window is the whole map of such an image, as in the published networks, and the
-    resize that follows makes up for a window that is larger.
+    For the published windows 7, 7, 14, 7 and images of 224 px the maps have 56, 28, 14 and 7 tokens a side, and the
+    steps reduce them to the window: stage 0 halves three times, stage 1 twice, stages 2 and 3 never. The arguments only
+    affect stage 2, which halves once unless its window is the whole map of a pretraining image, as in the published
+    networks. For larger windows the resize at the end makes up the difference.
     """
     size = check_img_size(pretrain_img_size)
     window_is_map = size == (16 * windows[2][0], 16 * windows[2][1])

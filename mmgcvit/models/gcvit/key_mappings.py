@@ -1,6 +1,6 @@
-"""The three key mappings of GC ViT checkpoints: rows of (external keys, local keys).
+"""Define the three key mappings of GC ViT checkpoints, as rows of (external keys, local keys).
 
-Values are the same in all; names differ, and some shapes by dimensions of one.
+All have the same values. Keys differ, and some shapes have additional dimensions of size 1.
 """
 
 from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
@@ -91,6 +91,6 @@ TIMM = KeyMapping(
     convs=r'squeeze_excite\.\w+\.weight$',
 )
 
-HERE = make_own_mapping('GCViT', signature_key='stem.downsample.reduction.weight')
+LOCAL = make_own_mapping('GCViT', signature_key='stem.downsample.reduction.weight')
 
-KEY_MAPPINGS = (ORIGINAL, TIMM, HERE)
+KEY_MAPPINGS = (ORIGINAL, TIMM, LOCAL)

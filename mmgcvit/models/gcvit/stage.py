@@ -9,14 +9,16 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.attention import share_queries
+from ..layers.autocast import cast_weights_together
 from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block
+from ..layers.position import gather_biases
 from ..layers.windows import count_windows
 from .attention import GlobalWindowAttention, LocalWindowAttention
 from .global_query import GlobalQueryGenerator
 
 
 class Block(TransformerBlock):
-    """Pre-norm block: window attention, which also gets the global query, then an MLP."""
+    """Pre-norm block of window attention and an MLP. Attention also gets the global query and the position bias."""
 
     mlp_type = Mlp
 
@@ -36,9 +38,10 @@ class Block(TransformerBlock):
         self.mlp = self.mlp_type(embed_dims, hidden_dims)
         self.mlp_residual = ResidualConnection(embed_dims, layer_scale, drop_path_rate)
 
-    def forward(self, x: Tensor, q_global: Tensor) -> Tensor:
-        """Map (B, H, W, C) and global query, as :func:`share_queries` returns it, to (B, H, W, C)."""
-        x = self.attn_residual(x, self.attn(self.norm1(x), q_global))
+    @cast_weights_together
+    def forward(self, x: Tensor, q_global: Tensor, bias: Tensor) -> Tensor:
+        """Apply the block to a map (B, H, W, C), with the global query as returned by :func:`share_queries`."""
+        x = self.attn_residual(x, self.attn(self.norm1(x), q_global, bias))
         return self.mlp_residual(x, self.mlp(self.norm2(x)))
 
 
@@ -50,10 +53,10 @@ class Stage(nn.Module):
         num_heads: nH.
         window: (h, w).
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
-        layer_scale: Initial value of the layer scale, or None for none.
-        drop_path_rates: One probability per block; their number is the stage's depth.
-        poolings: For each step of the global query generator whether it halves the map.
-        with_cp: Activation checkpointing: recompute the blocks' activations in the backward pass.
+        layer_scale: Initial value of the layer scale; None disables it.
+        drop_path_rates: One probability per block; their number is the depth of the stage.
+        poolings: Whether each step of the global query generator halves the map.
+        with_cp: Use activation checkpointing for each block.
     """
 
     block_type = Block
@@ -76,8 +79,8 @@ class Stage(nn.Module):
         self.with_cp = with_cp
         self.global_query = self.global_query_type(embed_dims, num_heads, window, poolings)
         if len(drop_path_rates) == 1:
-            # A stage of one block has no global attention, though published checkpoints have a generator for it. It
-            # never gets a gradient, for which distributed training would wait.
+            # A stage of one block has no global attention, but published checkpoints have its generator. It is frozen,
+            # since distributed training would wait for its gradient.
             self.global_query.requires_grad_(False)
         self.blocks = nn.ModuleList(
             self.block_type(
@@ -91,9 +94,10 @@ class Stage(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to the same."""
-        # One query for all windows of an image and all blocks.
+        """Apply the blocks to a map (B, H, W, C)."""
+        # All windows of an image and all blocks share one query.
         q_global = share_queries(self.global_query(x), count_windows(x.shape[1:3], self.window))
-        for block in self.blocks:
-            x = checkpoint_block(block, x, q_global) if self.with_cp else block(x, q_global)
+        biases = gather_biases([block.attn.position for block in self.blocks])
+        for block, bias in zip(self.blocks, biases, strict=True):
+            x = checkpoint_block(block, x, q_global, bias) if self.with_cp else block(x, q_global, bias)
         return x

@@ -1,4 +1,4 @@
-"""Check the arguments of backbones: ints, windows, and ``arch``, a variant's name or its attributes."""
+"""Check the arguments of backbones: ints, floats, windows, and ``arch``, the name of a variant or its attributes."""
 
 import math
 import re
@@ -18,18 +18,18 @@ Arch = TypeVar('Arch')
 
 
 def require(name: str, value: Any, is_valid: bool, expected: str) -> None:
-    """Raise a ValueError with the argument's name, its value and what is allowed, unless the value is valid."""
+    """Raise a ValueError with the name, the value and what is allowed, unless the value is valid."""
     if not is_valid:
         raise ValueError(f'{name} is {value!r}; expected {expected}')
 
 
 def is_int(value: Any, least: int) -> bool:
-    """Whether a value is an int (Python's or NumPy's, not a bool) of at least ``least``."""
+    """Return whether a value is an int (of Python or NumPy, not a bool) of at least ``least``."""
     return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
 
 
 def is_sequence(value: Any) -> bool:
-    """Whether a value is a list, a tuple or another sequence, not a str."""
+    """Return whether a value is a list, a tuple or another sequence except a str."""
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
@@ -65,9 +65,9 @@ def check_img_size(img_size: int | tuple[int, int]) -> tuple[int, int]:
 def resolve_windows(
     window_size: WindowSize | None, num_stages: int, optional: bool = False
 ) -> tuple[Window | None, ...]:
-    """Return the window (h, w) of each stage, from one window for all or one per stage, each an int or a pair.
+    """Return the window (h, w) of each stage. ``window_size`` is one window or one per stage, each an int or a pair.
 
-    Where windows are ``optional``, None stands for the whole map.
+    If ``optional``, a window may be None, which means the whole map.
     """
     given = window_size if is_sequence(window_size) else [window_size] * num_stages
     windows = [tuple(entry) if is_sequence(entry) else (entry, entry) for entry in given]
@@ -75,16 +75,16 @@ def resolve_windows(
         (optional and entry is None) or (len(window) == 2 and all(is_int(side, 1) for side in window))
         for entry, window in zip(given, windows, strict=True)
     )
-    kinds = f'{"None (the whole map), " if optional else ""}an int of at least 1 or a pair (h, w)'
-    require('window_size', window_size, is_valid, f'{kinds}, for all stages or one for each of the {num_stages}')
+    allowed = f'{"None (the whole map), " if optional else ""}an int of at least 1 or a pair (h, w)'
+    require('window_size', window_size, is_valid, f'{allowed}, for all stages or one for each of the {num_stages}')
     return tuple(None if entry is None else window for entry, window in zip(given, windows, strict=True))
 
 
 def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) -> Arch:
-    """Return the variant of that name, or the one of their type that a dict of attributes describes.
+    """Return the variant with this name, or build one from a dict of attributes.
 
     Raises:
-        ValueError: The name is unknown, or the dict lacks a key, has one too many or holds impossible values.
+        ValueError: The name is unknown, or the dict has missing keys, unknown keys or invalid values.
     """
     if isinstance(arch, str) and arch in variants:
         return variants[arch]
@@ -95,16 +95,16 @@ def resolve_arch(arch: str | Mapping[str, Any], variants: Mapping[str, Arch]) ->
     try:
         return variant_class(**arch)
     except TypeError as error:  # a key is unknown or missing
-        raise ValueError(f'arch: {error}; the keys are {[each.name for each in fields(variant_class)]}') from None
+        raise ValueError(f'arch: {error}; the keys are {[field.name for field in fields(variant_class)]}') from None
 
 
 def count_blocks(tensors: Iterable[str]) -> Counter[int]:
-    """How many blocks weights of these names have in each stage."""
+    """Count the blocks of each stage by the keys of a state dict."""
     blocks = {match.groups() for name in tensors if (match := re.match(r'stages\.(\d+)\.blocks\.(\d+)\.', name))}
     return Counter(int(stage) for stage, _ in blocks)
 
 
 def infer_mlp_ratio(tensors: Mapping[str, Tensor]) -> float:
-    """Channels inside the first MLP as a multiple of the others; rounded up, as the product is rounded down again."""
+    """Infer ``mlp_ratio`` from the first MLP. It is rounded up, since ``int(embed_dims * mlp_ratio)`` rounds down."""
     hidden_dims, embed_dims = tensors['stages.0.blocks.0.mlp.fc1.weight'].shape
     return math.nextafter(hidden_dims / embed_dims, math.inf)

@@ -1,4 +1,4 @@
-"""Parts of a transformer block besides attention: norm, MLP, residual connection, LoRA, initial weights.
+"""Layers of a transformer block other than attention: norm, MLP, residual connection, LoRA, and initial weights.
 
 Shapes: B batch, H x W feature map, C channels. Maps are channels-last (B, H, W, C).
 """
@@ -8,29 +8,30 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-from .cpu import Linear, chunk_tokens, product
+from .cpu import Linear, apply_linear, chunk_tokens
+from .tracing import is_tracing
 
 
 class TransformerBlock(nn.Module):
-    """Base of the backbones' blocks, the unit of activation checkpointing."""
+    """Base class of the blocks, which are the unit of activation checkpointing."""
 
 
 def checkpoint_block(block: nn.Module, *inputs: Tensor) -> Any:
-    """``block(*inputs)`` with activation checkpointing."""
+    """Call a block with activation checkpointing."""
     if not torch.is_grad_enabled():
         return block(*inputs)
     return checkpoint(block, *inputs, use_reentrant=False)
 
 
 class LayerNorm(nn.LayerNorm):
-    """``nn.LayerNorm`` in its weights' dtype, under autocast in float32: (..., C) to the same.
+    """``nn.LayerNorm`` computed in the dtype of its weights, which is float32 under autocast: (..., C) to the same.
 
-    As autocast does on GPUs. On CPUs torch would compute in the input's half precision and sum the weights' gradients
-    in it, which loses most of them.
+    On GPUs autocast does the same. On CPUs torch would compute in half precision and accumulate the gradients of the
+    weights in it, where most of their sum is lost to rounding.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,11 +39,11 @@ class LayerNorm(nn.LayerNorm):
 
 
 class Mlp(nn.Module):
-    """Linear, exact (erf) GELU, linear, on the last dimension: (..., C) to (..., C).
+    """Two linear layers with an exact (erf) GELU between them: (..., C) to (..., C).
 
     Args:
         embed_dims: C.
-        hidden_dims: Channels between the two linear layers.
+        hidden_dims: Output channels of the first linear layer.
     """
 
     def __init__(self, embed_dims: int, hidden_dims: int) -> None:
@@ -57,7 +58,7 @@ class Mlp(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """Multiply every channel by a learned factor (CaiT): (..., C) to (..., C)."""
+    """Multiply each channel by a learned factor (CaiT, arXiv 2103.17239): (..., C) to (..., C)."""
 
     def __init__(self, embed_dims: int, init_value: float) -> None:
         super().__init__()
@@ -67,40 +68,66 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
+class AddBranch(torch.autograd.Function):
+    """Compute ``x + branch * factors`` in the dtype of ``x``, in one kernel, and the gradient of the branch in another.
+
+    x and branch are (B, H, W, C), factors (B or 1, 1, 1, C or 1). Under autocast plain operators would cast the branch
+    to float32 first, and its gradient back to half precision.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, branch: Tensor, factors: Tensor) -> Tensor:
+        ctx.branch_dtype = branch.dtype
+        ctx.save_for_backward(branch if ctx.needs_input_grad[2] else None, factors)
+        return torch.addcmul(x, branch, factors, out=torch.empty_like(x))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        branch, factors = ctx.saved_tensors
+        grad_branch = torch.mul(grad, factors, out=torch.empty_like(grad, dtype=ctx.branch_dtype))
+        return grad, grad_branch, None if branch is None else (grad * branch).sum_to_size(factors.shape)
+
+
 class ResidualConnection(nn.Module):
-    """How a branch's result joins the main path: x + drop_path(layer_scale(branch)).
+    """Add a branch to the residual stream: x + drop_path(layer_scale(branch)).
 
     Args:
         embed_dims: C.
-        layer_scale: Initial value of the layer scale, or None for none.
-        drop_path_rate: Probability with which the branch of one image is dropped in training.
+        layer_scale: Initial value of the layer scale; None disables it.
+        drop_path_rate: Probability of dropping the branch of an image in training.
     """
 
     def __init__(self, embed_dims: int, layer_scale: float | None, drop_path_rate: float) -> None:
         super().__init__()
         self.layer_scale = nn.Identity() if layer_scale is None else LayerScale(embed_dims, layer_scale)
-        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+        self.drop_path_rate = drop_path_rate
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        """Add a branch to the main path, both (B, H, W, C)."""
-        drops = self.training and not isinstance(self.drop_path, nn.Identity)
-        if isinstance(self.layer_scale, nn.Identity) and not drops:
+        """Add a branch to the residual stream x, both (B, H, W, C)."""
+        factors = None
+        if self.training and self.drop_path_rate:
+            keep = 1 - self.drop_path_rate
+            factors = x.new_empty(len(x), 1, 1, 1).bernoulli_(keep).div_(keep)
+        if not isinstance(self.layer_scale, nn.Identity):
+            factors = self.layer_scale.gamma if factors is None else self.layer_scale(factors)
+        if factors is None:
             return x + branch
-        # Both factors are multiplied first, as (B or 1, 1, 1, C), so that the maps are read and written only once.
-        factors = self.drop_path(self.layer_scale(x.new_ones(len(x) if drops else 1, 1, 1, 1)))
-        return torch.addcmul(x, branch, factors)
+        return torch.addcmul(x, branch, factors) if is_tracing() else AddBranch.apply(x, branch, factors)
 
 
 class LoRALinear(Linear):
-    """A linear layer with the weight W + B A, of which B A is trained (LoRA, arXiv 2106.09685): (..., C) to (..., C').
+    """A linear layer with the weight W + B A, with only B A trainable (LoRA, arXiv 2106.09685): (..., C) to (..., C').
 
-    Not by mmpretrain's ``LoRAModel`` or peft, which learn on these backbones too: both put layers into others,
-    mmpretrain's the backbone as well, so that weights have names that neither checkpoints nor layer decay know.
+    mmpretrain's ``LoRAModel`` and peft wrap layers in other modules, which changes the keys of the state dict; loading
+    checkpoints and layer-wise learning rate decay depend on these keys.
 
-    W and the bias are those of a layer that it replaces, under the same names. A (``lora_down``, rank x C) begins as in
-    the paper's code, B (``lora_up``, C' x rank) as zero. The paper's factor alpha / rank is 1, as in mmpretrain's
-    config. The sum is made at each call: a plain layer with it as its weight gives the same to the bit.
+    W and the bias are those of the layer that it replaces, with the same keys. A (``lora_down``, rank x C) is
+    initialised as in the paper's code, B (``lora_up``, C' x rank) with zeros. The paper's factor alpha / rank is 1, as
+    in mmpretrain's config. Each call computes the sum, so that merged weights give the same output to the bit.
     """
+
+    reads_cast_weights = False
 
     def __init__(self, layer: nn.Linear, rank: int) -> None:
         super().__init__(layer.in_features, layer.out_features, bias=layer.bias is not None, device='meta')
@@ -110,14 +137,14 @@ class LoRALinear(Linear):
         nn.init.kaiming_uniform_(self.lora_down, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
-        return product(x, self.weight + self.lora_up @ self.lora_down, self.bias)
+        return apply_linear(x, self.weight + self.lora_up @ self.lora_down, self.bias)
 
 
 def init_transformer_weights(module: nn.Module) -> None:
     """Initialise one module, for use with ``Module.apply``.
 
-    Linear layers: truncated normal with standard deviation 0.02, biases 0. LayerNorm: 1 and 0. Convolutions keep the
-    framework's default; position tables initialise themselves.
+    Linear layers get a truncated normal distribution with standard deviation 0.02 and biases of 0, LayerNorm 1 and 0.
+    Convolutions keep torch's default, and position biases and embeddings initialise themselves.
     """
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)

@@ -1,49 +1,51 @@
-"""Speed of large maps on CPUs: chunks that reuse memory, and oneDNN for matrix products. The code says what each gains.
+"""Process large maps on CPUs in chunks that reuse memory, and compute matrix products with oneDNN.
 
-Only the order in which drop path and dropout draw random numbers differs from plain calls.
+Results equal those of plain calls, except that drop path and dropout draw random numbers in another order.
 
-Chunks: glibc gets the memory of a large tensor from the system and soon gives it back, and the system zeroes each page
-that it hands out: allocating 38 MB takes longer than the matrix product that fills them. Small tensors reuse memory.
+Why chunks: glibc requests the memory of large tensors from the kernel and returns it after use, and the kernel zeroes
+each page. Allocating 38 MB takes longer than the matrix product that fills them. Small tensors reuse memory.
 """
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .autocast import Conv2d, get_weights
 from .tracing import is_tracing
 
-# The largest tensor in a chunk of images: 4 to 16 MB are equally fast in inference, 12 to 24 in training.
+# The largest tensor of a chunk of images: 4 to 16 MB are equally fast in inference, 12 to 24 in training.
 IMAGE_CHUNK_BYTES = 16 << 20
-# The largest tensor in a chunk of tokens, where one image alone has more than that: 2 to 8 MB are equally fast.
+# The largest tensor of a chunk of tokens, for images that exceed IMAGE_CHUNK_BYTES: 2 to 8 MB are equally fast.
 TOKEN_CHUNK_BYTES = 4 << 20
-# The shifted copies in a chunk of patches: 4 MB stay in the cache. Takes 0.5 to 0.6 of the time of all patches at once
-# where they are many, and 1.3 to 1.5 where they would fit anyway.
+# The shifted copies of a chunk of patches: 4 MB fit the cache. They take 0.5 to 0.6 of the time of all patches at
+# once if there are many, and 1.3 to 1.5 if all would fit.
 PATCH_CHUNK_BYTES = 4 << 20
-# The largest tensor whose memory glibc can keep: 32 MB, less its own overhead.
-MOST_BYTES_KEPT = (32 << 20) - (64 << 10)
-# torch gives 1x1 convolutions of maps with no more elements, and all of them where one thread computes, to MKL too.
-FEWEST_ELEMENTS = 20480
+# The largest tensor whose memory glibc can keep: 32 MB minus its overhead.
+MAX_KEPT_BYTES = (32 << 20) - (64 << 10)
+# torch computes 1x1 convolutions of maps with at most this many elements, or in a single thread, with MKL as well.
+MIN_ONEDNN_ELEMENTS = 20480
 CPUINFO = Path('/proc/cpuinfo')
 HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
 
 def run_in_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Tensor:
-    """``stage(before(images))``, on a CPU a few images at a time where all at once would make large tensors.
+    """Compute ``stage(before(images))``, on a CPU a few images at a time if tensors would be large.
 
-    ``before`` is the stem, or the downsampler before the stage, and ``images`` may be maps of the stage before.
+    ``before`` is the stem or a downsampler. For a downsampler ``images`` are the maps of the previous stage.
     """
-    if suits_chunks(images):
+    if supports_chunks(images):
         keep_freed_memory()
         if len(images) > 1:
-            # Elements of the largest map of one image. A stem has a method for it; a downsampler halves the number of
-            # elements, and MLPs multiply it by about four.
-            is_stem = hasattr(before, 'most_elements')
-            elements = before.most_elements(images.shape[2:]) if is_stem else 2 * images.numel() // len(images)
+            # Elements of the largest map of one image. A stem reports them. A downsampler halves their number,
+            # and MLPs multiply it by about four.
+            is_stem = hasattr(before, 'count_largest_elements')
+            elements = before.count_largest_elements(images.shape[2:]) if is_stem else 2 * images.numel() // len(images)
             chunk_size = max(IMAGE_CHUNK_BYTES // (elements * images.element_size()), 1)
             if len(images) > chunk_size and not has_hooks(before) and not has_hooks(stage):
                 return torch.cat([stage(before(chunk)) for chunk in images.split(chunk_size)])
@@ -51,15 +53,15 @@ def run_in_chunks(before: nn.Module, stage: nn.Module, images: Tensor) -> Tensor
 
 
 def chunk_tokens(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
-    """Decorate the ``forward`` of a module that processes each token of (..., C) on its own.
+    """Decorate the ``forward`` of a module that processes the tokens of (..., C) independently.
 
-    On a CPU a large map is taken some tokens at a time. In training the activations inside are then recomputed in the
-    backward pass, with the same random numbers.
+    On a CPU a large map is processed in chunks of tokens. In training their activations are recomputed in the backward
+    pass, with the same random numbers.
     """
 
     @functools.wraps(forward)
     def chunked_forward(module: nn.Module, x: Tensor) -> Tensor:
-        if not suits_chunks(x):
+        if not supports_chunks(x):
             return forward(module, x)
         widest = max(getattr(layer, 'out_features', x.shape[-1]) for layer in module.modules())
         token_bytes = widest * x.element_size()
@@ -75,14 +77,14 @@ def chunk_tokens(forward: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn
 
 
 def chunk_patches(attend: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn.Module, Tensor], Tensor]:
-    """Decorate a method that processes each patch with its T shifted copies on its own, (T, ..., C) to (..., C).
+    """Decorate a method that processes patches, each with its T shifted copies, independently: (T, ..., C) to (..., C).
 
-    On a CPU inference takes some patches at a time.
+    In inference on a CPU patches are processed in chunks.
     """
 
     @functools.wraps(attend)
     def chunked_attend(module: nn.Module, copies: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or not suits_chunks(copies) or has_hooks(module):
+        if torch.is_grad_enabled() or not supports_chunks(copies) or has_hooks(module):
             return attend(module, copies)
         patches = copies.flatten(1, -2)
         patch_bytes = len(patches) * patches.shape[-1] * patches.element_size()
@@ -92,66 +94,71 @@ def chunk_patches(attend: Callable[[nn.Module, Tensor], Tensor]) -> Callable[[nn
     return chunked_attend
 
 
-def suits_chunks(x: Tensor) -> bool:
-    """Whether chunks can be faster at all: on a CPU, outside of traces."""
+def supports_chunks(x: Tensor) -> bool:
+    """Return whether chunks can be faster: on a CPU, outside of traces."""
     return x.device.type == 'cpu' and not is_tracing()
 
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Once in a process, allocate and free 32 MB.
+    """Allocate and free 32 MB once per process.
 
-    glibc takes the size of a freed block as its new threshold: memory of tensors up to that size is from then on kept
-    for the next ones instead of given back. That saves inference up to a fifth of its time.
+    glibc raises its mmap threshold to the size of a freed block, so that it keeps the memory of tensors up to that size
+    for later ones. This saves up to a fifth of the time of inference.
     """
-    torch.empty(MOST_BYTES_KEPT, dtype=torch.uint8, device='cpu')
+    torch.empty(MAX_KEPT_BYTES, dtype=torch.uint8, device='cpu')
 
 
 class Linear(nn.Linear):
-    """``nn.Linear``, by the faster library: (..., C) to (..., C').
+    """``nn.Linear``, computed by the faster library: (..., C) to (..., C').
 
-    torch computes float32 linear layers with MKL and convolutions with oneDNN. On processors of other makers than Intel
-    oneDNN is up to twice as fast with more threads than one, so there the layer is computed as a 1x1 convolution.
+    torch computes float32 linear layers with MKL and convolutions with oneDNN. With several threads oneDNN is up to
+    twice as fast on processors other than Intel's, so there the layer is computed as a 1x1 convolution.
     """
 
+    reads_cast_weights: ClassVar[bool] = True
+
     def forward(self, x: Tensor) -> Tensor:
-        return product(x, self.weight, self.bias)
+        return apply_linear(x, *get_weights(self))
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``F.linear``, by the faster library: oneDNN computes it as a 1x1 convolution of a channels-last map, uncopied."""
-    if is_tracing() or not mkl_is_slow() or not suits_onednn(x, weight):
+PLAIN_LAYERS = (Linear, nn.Linear, Conv2d, nn.Conv2d)
+
+
+def apply_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Compute ``F.linear`` with the faster library: for oneDNN, as a 1x1 convolution of a view in channels-last."""
+    if is_tracing() or not is_onednn_faster() or not supports_onednn(x, weight):
         return F.linear(x, weight, bias)
     tokens = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
     out = F.conv2d(tokens, weight[:, :, None, None], bias)
     return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])
 
 
-def suits_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether torch gives a 1x1 convolution of these tokens and weights to oneDNN."""
+def supports_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Return whether torch computes a 1x1 convolution of these tokens and weights with oneDNN."""
     plain = all(tensor.device.type == 'cpu' and tensor.dtype == torch.float32 for tensor in (x, weight))
-    many = x.numel() > FEWEST_ELEMENTS and torch.get_num_threads() > 1
+    many = x.numel() > MIN_ONEDNN_ELEMENTS and torch.get_num_threads() > 1
     return plain and many and type(weight) in (Tensor, nn.Parameter)
 
 
 @functools.cache
-def mkl_is_slow() -> bool:
-    """Whether torch computes linear layers with MKL, and the processor is of another maker than Intel."""
+def is_onednn_faster() -> bool:
+    """Return whether torch computes linear layers with MKL on a processor that is not Intel's."""
     return torch.backends.mkl.is_available() and CPUINFO.is_file() and 'GenuineIntel' not in CPUINFO.read_text()
 
 
 def has_hooks(layer: nn.Module) -> bool:
-    """Whether a hook is registered for the layer, for one inside of it, or for all modules."""
+    """Return whether a hook is registered for the layer, for one of its submodules, or globally."""
     for_all_modules = any(getattr(nn.modules.module, f'_global{kind}') for kind in HOOKS)
     return for_all_modules or any(map(has_own_hooks, layer.modules()))
 
 
 def has_own_hooks(layer: nn.Module) -> bool:
-    """Whether a hook is registered for this very layer."""
+    """Return whether a hook is registered for the layer itself."""
     return any(getattr(layer, kind) for kind in HOOKS)
 
 
 def is_plain(layer: nn.Module) -> bool:
-    """Whether a layer is a linear layer or convolution without hooks, and its weights are ordinary tensors."""
-    plain = type(layer) in (Linear, nn.Linear, nn.Conv2d) and 'forward' not in vars(layer) and not has_own_hooks(layer)
+    """Return whether a layer is a linear layer or convolution without hooks, with plain tensors as weights."""
+    plain = type(layer) in PLAIN_LAYERS and 'forward' not in vars(layer) and not has_own_hooks(layer)
     return plain and (is_tracing() or type(layer.weight) in (Tensor, nn.Parameter))

@@ -1,11 +1,12 @@
 """Relative position bias of window attention, and position embedding of a map.
 
-Both are learned tables on a grid, resized when a state dict of another grid is loaded.
+Both are learned parameters on a grid, resized when a state dict with another grid is loaded.
 
 Shapes: B batch, H x W feature map, C channels, h x w window or grid, N = h*w tokens of a window, nH heads, T maps.
 A bias table has one row per offset between two tokens of a window, (2h-1)*(2w-1) rows, and one column per head.
 """
 
+from collections.abc import Iterator, Sequence
 from math import isqrt, prod
 from typing import Any, ClassVar
 
@@ -14,22 +15,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .arguments import Window
+from .autocast import cast_for_autocast
 from .resizing import resize
 from .tracing import constant, is_tracing
 
 Grid = tuple[int, int]
 
-# CUDA's memory-efficient attention requires the rows of a bias to begin at multiples of that many elements.
+# CUDA's memory-efficient attention requires the row stride of a bias to be a multiple of this number of elements.
 ALIGNMENT = 8
+# Largest size of position biases that are gathered together.
+GATHERED_BYTES = 32 << 20
 
 
 class GridTable(nn.Module):
-    """Base of modules with one table of learned values on a grid, initially from a truncated normal distribution.
+    """Base class of modules with one table of parameters on a grid, initialised from a truncated normal distribution.
 
-    A loaded table of another size is resized; it must be of a square grid, as the size of a table does not tell others.
+    A loaded table of another size is resized. Its grid must be square, since the shape cannot be inferred otherwise.
     """
 
-    table_name: ClassVar[str]  # of the parameter
+    table_name: ClassVar[str]  # name of the parameter
 
     def __init__(self, table_shape: tuple[int, ...], grid: Grid) -> None:
         super().__init__()
@@ -43,19 +47,19 @@ class GridTable(nn.Module):
             side = isqrt(num_rows)
             if side**2 != num_rows:
                 raise ValueError(f'{name} has {num_rows} rows; expected {prod(self.grid)}, or those of a square grid')
-            # From (..., rows, C): each column is an image.
+            # (..., rows, C): each column is treated as an image.
             resized = resize(state_dict[name].mT.unflatten(-1, (side, side)), self.grid)
             state_dict = {**state_dict, name: resized.flatten(-2).mT.contiguous()}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 class PositionEmbedding(GridTable):
-    """Add a learned vector to each position of a map; for maps of another size than the grid it is resized (bicubic).
+    """Add a learned embedding to each position of a map, resized bicubically if the map differs from the grid.
 
     Args:
         embed_dims: C.
         grid: (h, w).
-        copies: () for maps (B, H, W, C), (T,) for T stacked maps (T, B, H, W, C) with an embedding each.
+        copies: () for maps (B, H, W, C), (T,) for T stacked maps (T, B, H, W, C), each with its own embedding.
     """
 
     table_name = 'pos_embed'
@@ -64,7 +68,7 @@ class PositionEmbedding(GridTable):
         super().__init__((*copies, prod(grid), embed_dims), grid)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C), or (T, B, H, W, C), to the same."""
+        """Add the embedding to (B, H, W, C) or (T, B, H, W, C)."""
         size = (x.shape[-3], x.shape[-2])
         embedding = self.pos_embed.unflatten(-2, self.grid)
         if is_tracing() or size != self.grid:
@@ -76,9 +80,6 @@ class PositionEmbedding(GridTable):
 class RelativePositionBias(GridTable):
     """A learned bias for each head and each offset between a query and a key of one window (as in Swin).
 
-    In inference on a GPU the bias is cached until ``train()`` or ``eval()`` is called, the table changes or the module
-    moves. Writes through ``.data`` are not noticed there: call ``eval()`` after them.
-
     Args:
         window: (h, w).
         num_heads: nH.
@@ -88,16 +89,16 @@ class RelativePositionBias(GridTable):
 
     def __init__(self, window: Window, num_heads: int) -> None:
         grid = (2 * window[0] - 1, 2 * window[1] - 1)
-        # Makes self.relative_position_bias_table, by table_name.
+        # Registers self.relative_position_bias_table.
         super().__init__((prod(grid), num_heads), grid)
         self.window = tuple(window)
-        self.cached: tuple[Any, ...] | None = None
+        self.num_heads = num_heads
 
     @staticmethod
-    def index_of(shape: Window, device: torch.device | None = None) -> Tensor:
-        """Rows of the table for every pair of tokens: (N, N), [query, key] -> (dy + h-1) * (2w-1) + (dx + w-1).
+    def compute_index(shape: Window, device: torch.device | None = None) -> Tensor:
+        """Return the row of the table for pairs of tokens: (N, N), [query, key] -> (dy + h-1) * (2w-1) + (dx + w-1).
 
-        dy and dx are query minus key. The row is linear in both, so it is a difference of one number per token.
+        dy and dx are query minus key. The row is linear in both, so it is the difference of one number per token.
         """
         columns = 2 * shape[1] - 1
         y = torch.arange(shape[0], device=device) * columns
@@ -106,36 +107,29 @@ class RelativePositionBias(GridTable):
         centre = (2 * shape[0] - 1) * columns // 2
         return token[:, None] - token[None, :] + centre
 
-    def forward(self, dtype: torch.dtype | None = None) -> Tensor:
-        """Return the bias, (nH, N, N), indexed [head, query, key], in the table's dtype or another."""
-        table = self.relative_position_bias_table
-        # A CPU gathers it in 0.2 % of the time.
-        is_fresh = self.training or torch.is_grad_enabled() or is_tracing() or table.device.type in ('cpu', 'meta')
-        if is_fresh or type(table) is not nn.Parameter or table.is_inference():
-            return self.gather(table, dtype)
-        key, cached = (id(table), table._version, dtype), self.cached  # which another thread may replace
-        if cached is None or cached[0] != key:
-            self.cached = cached = key, self.gather(table, dtype), table  # the table, so that no other one gets its id
-        return cached[1]
+    def forward(self) -> Tensor:
+        """Return the bias, (nH, N, N), indexed [head, query, key]."""
+        (bias,) = gather_biases([self])
+        return bias
 
-    def gather(self, table: Tensor, dtype: torch.dtype | None) -> Tensor:
-        """The table's rows at the index, head by head."""
-        index = constant(aligned_index, self.window, like=table)
+
+def gather_biases(positions: Sequence[RelativePositionBias]) -> Iterator[Tensor]:
+    """Yield the bias (nH, N, N) of each module, in the dtype of autocast. All modules have the same window.
+
+    Biases up to :data:`GATHERED_BYTES` are gathered together. One by one they would need an eighth of the kernels of GC
+    ViT's training step.
+    """
+    index = constant(make_index, positions[0].window, like=positions[0].relative_position_bias_table)
+    count = max(GATHERED_BYTES // (4 * index.numel() * positions[0].num_heads), 1)
+    for i in range(0, len(positions), count):
+        tables = torch.stack([position.relative_position_bias_table for position in positions[i : i + count]])
         # From one contiguous row per head: 3 to 5 times faster than gathering rows of heads.
-        bias = table.T.contiguous().index_select(1, index.flatten()).unflatten(1, index.shape)
-        return bias.to(dtype or bias.dtype)[..., : index.shape[0]]
-
-    def train(self, mode: bool = True) -> 'RelativePositionBias':
-        """Set the mode, and drop the cached bias."""
-        self.cached = None
-        return super().train(mode)
-
-    def _apply(self, *args: Any, **kwargs: Any) -> 'RelativePositionBias':
-        self.cached = None
-        return super()._apply(*args, **kwargs)
+        rows = cast_for_autocast(tables).transpose(1, 2).contiguous()
+        biases = rows.index_select(2, index.flatten()).unflatten(2, index.shape)
+        yield from biases[..., : index.shape[0]].unbind()
 
 
-def aligned_index(window: Window, device: torch.device) -> Tensor:
-    """The index; on CUDA its rows are padded to a multiple of ``ALIGNMENT`` with 0, a valid row of the table."""
-    index = RelativePositionBias.index_of(window, device)
+def make_index(window: Window, device: torch.device) -> Tensor:
+    """Return the index. On CUDA its rows are padded to a multiple of ``ALIGNMENT`` with 0, a valid row of the table."""
+    index = RelativePositionBias.compute_index(window, device)
     return F.pad(index, (0, -index.shape[1] % ALIGNMENT)) if device.type == 'cuda' else index

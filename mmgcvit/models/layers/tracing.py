@@ -18,22 +18,22 @@ CONV_NEEDS_CONTIGUOUS = torch.__version__.startswith('2.13.')
 
 
 def is_tracing() -> bool:
-    """Whether torch.compile, torch.export, torch.jit or an ONNX exporter traces the caller."""
+    """Return whether torch.compile, torch.export, torch.jit or an ONNX exporter traces the caller."""
     return is_compiling() or is_exporting()
 
 
 def is_compiling() -> bool:
-    """Whether the caller runs under torch.compile or torch.export. False before torch 2.3, which cannot tell."""
+    """Return whether the caller runs under torch.compile or torch.export; False before torch 2.3, which cannot tell."""
     return hasattr(torch.compiler, 'is_compiling') and torch.compiler.is_compiling()
 
 
 def is_exporting() -> bool:
-    """Whether the caller is exported or traced by torch.jit, where custom operators must not be used."""
+    """Return whether the caller is exported or traced by torch.jit, where custom operators are not allowed."""
     return is_torch_export() or torch.jit.is_tracing()
 
 
 def is_torch_export() -> bool:
-    """Whether the caller runs under torch.export, where sizes are SymInts and divisibility is unknown.
+    """Return whether the caller runs under torch.export, where sizes are SymInts and divisibility is unknown.
 
     False before torch 2.7, which cannot tell.
     """
@@ -46,13 +46,13 @@ def to_unbacked_size(number: int) -> int:
 
 
 def nhwc_to_nchw(x: Tensor) -> Tensor:
-    """(B, H, W, C) to (B, C, H, W)."""
+    """Permute (B, H, W, C) to (B, C, H, W)."""
     x = x.permute(0, 3, 1, 2)
     return x.contiguous() if CONV_NEEDS_CONTIGUOUS and is_compiling() and not is_exporting() else x
 
 
 def nchw_to_nhwc(x: Tensor) -> Tensor:
-    """(B, C, H, W) to (B, H, W, C)."""
+    """Permute (B, C, H, W) to (B, H, W, C)."""
     return x.permute(0, 2, 3, 1)
 
 

@@ -1,8 +1,8 @@
-"""Attention with a learnable position bias on a CPU, without keeping the scores: less memory and time in training.
+"""Train attention with a learnable position bias on a CPU without storing the scores, in less memory and time.
 
-torch's fused kernel has no gradient for a bias: where one is needed, torch computes the scores of all windows and keeps
-several copies. Here the forward pass is the fused kernel; the backward pass recomputes the scores, a few windows at a
-time, and sums up the bias' gradient. Both are custom operators, one node each for torch.compile.
+torch's fused CPU kernel has no gradient for a bias. If one is needed, torch materialises the scores of all windows
+several times. Here the forward pass uses the fused kernel, and the backward pass recomputes the scores of a few windows
+at a time and accumulates the gradient of the bias. Both are custom operators, each one node for torch.compile.
 
 Shapes: B images, nW windows of one image, N tokens of a window, nH heads, d channels of a head, n windows at a time.
 """
@@ -15,69 +15,69 @@ from torch import Tensor
 from .tracing import is_exporting
 from .windows import windows_as_batch
 
-# How many scores the backward pass holds at a time: 1 MB of float32, which stays in a core's cache.
+# Number of scores that the backward pass holds at a time: 1 MB in float32, which fits the cache of a core.
 CHUNK = 1 << 18
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
-def serves_trained_bias(q: Tensor, bias: Tensor | None) -> bool:
-    """Whether :func:`attend_with_trained_bias` serves these tensors, and is the faster way for them."""
+def supports_trained_bias(q: Tensor, bias: Tensor | None) -> bool:
+    """Return whether :func:`attend_with_trained_bias` supports these tensors and is faster for them."""
     if bias is None or bias.ndim != 3 or not bias.requires_grad or not torch.is_grad_enabled() or is_exporting():
         return False
-    return OPERATORS_KNOWN and q.device.type == 'cpu' and q.dtype in DTYPES
+    return HAS_CUSTOM_OP and q.device.type == 'cpu' and q.dtype in DTYPES
 
 
 def attend_with_trained_bias(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(d) + bias) v, with gradients for all four, but no double backward.
+    """Compute softmax(q k^T / sqrt(d) + bias) v. All four have gradients, but no second-order ones.
 
-    k, v and the result are (B, nW, nH, N, d); q too, or (B, 1, nH, N, d) where all windows of an image share their
-    queries; the bias is (nH, N, N), [head, query, key], in their dtype.
+    k, v and the result are (B, nW, nH, N, d). q is as well, or (B, 1, nH, N, d) if all windows of an image share their
+    queries. The bias is (nH, N, N), indexed [head, query, key], in their dtype.
     """
     return forward_operator(q, k, v, bias)[0]
 
 
-def fused_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Attention (B, nW, nH, N, d), and the log-sum-exp of the scores (B, nW, nH, N)."""
+def attend_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the output of attention (B, nW, nH, N, d) and the log-sum-exp of the scores (B, nW, nH, N)."""
     shape, kernel = k.shape[:2], torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     operands = (windows_as_batch(x, k.shape[1]) for x in (q, k, v))
     out, logsumexp = kernel(*operands, attn_mask=bias.unsqueeze(0))
     return out.unflatten(0, shape), logsumexp.unflatten(0, shape)
 
 
-def empty_gradient(x: Tensor) -> Tensor:
-    """Memory for a gradient of the shape of ``x``, (B, nW, nH, N, d), with tokens before heads."""
+def allocate_gradient(x: Tensor) -> Tensor:
+    """Allocate a gradient with the shape of ``x``, (B, nW, nH, N, d), with tokens before heads in memory."""
     return torch.empty_like(x.transpose(2, 3), memory_format=torch.contiguous_format).transpose(2, 3)
 
 
-def chunked_backward(
+def attend_backward(
     grad_out: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, out: Tensor, logsumexp: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients of q, k, v and the bias, in their shapes and dtypes."""
-    grads = [empty_gradient(q).zero_(), empty_gradient(k), empty_gradient(v)]
+    """Return the gradients of q, k, v and the bias, in their shapes and dtypes."""
+    grads = [allocate_gradient(q).zero_(), allocate_gradient(k), allocate_gradient(v)]
     grad_bias = torch.zeros_like(bias, dtype=torch.promote_types(bias.dtype, torch.float32))
-    given = (grad_out, q, k, v, out, logsumexp, *grads)
+    tensors = (grad_out, q, k, v, out, logsumexp, *grads)
     if q.shape[1] == k.shape[1]:
-        # Windows share nothing, so those of all images may come in one chunk.
-        given = tuple(x.flatten(0, 1).unsqueeze(0) for x in given)
+        # The windows share no tensor, so a chunk may have windows of several images.
+        tensors = tuple(x.flatten(0, 1).unsqueeze(0) for x in tensors)
     with torch.autocast('cpu', enabled=False):
-        for of_image in zip(*given, strict=True):
-            num_windows, size = max(map(len, of_image)), max(CHUNK // bias.numel(), 1)
+        for image_tensors in zip(*tensors, strict=True):
+            num_windows, size = max(map(len, image_tensors)), max(CHUNK // bias.numel(), 1)
             for i in range(0, num_windows, size):
-                # What windows share is in each chunk.
-                of_windows = (x[i : i + size] if len(x) == num_windows else x for x in of_image)
-                grad_bias += backward_windows(bias, *of_windows)
+                # Tensors that all windows share are part of each chunk.
+                chunk = (x[i : i + size] if len(x) == num_windows else x for x in image_tensors)
+                grad_bias += backward_windows(bias, *chunk)
     return *grads, grad_bias.to(bias.dtype)
 
 
-def backward_windows(bias: Tensor, *of_windows: Tensor) -> Tensor:
-    """Add to grad_q, write grad_k and grad_v of n windows, tensors (n, nH, N, d), and return the bias' gradient."""
-    grad_out, q, k, v, out, logsumexp, grad_q, grad_k, grad_v = of_windows
+def backward_windows(bias: Tensor, *tensors: Tensor) -> Tensor:
+    """Compute gradients of n windows, tensors (n, nH, N, d): add to grad_q, write grad_k, grad_v, return grad_bias."""
+    grad_out, q, k, v, out, logsumexp, grad_q, grad_k, grad_v = tensors
     num_windows = len(k)
     precise = torch.promote_types(bias.dtype, torch.float32)
     bias, grad_out, q, k, v, out = (x.to(precise) for x in (bias, grad_out, q, k, v, out))
     scale = q.shape[-1] ** -0.5
     mean_gradient = (grad_out * out).sum(-1, keepdim=True).flatten(0, 1)
-    # (n*nH, N, d), copied once for all products, and not at all where the chunk is one window.
+    # (n*nH, N, d): one copy for all products, or a view if the chunk is one window.
     grad_out, q, k, v = (x.expand(num_windows, -1, -1, -1).flatten(0, 1) for x in (grad_out, q, k, v))
     weights = (bias - logsumexp.unsqueeze(-1)).flatten(0, 1)
     weights.baddbmm_(q, k.mT, alpha=scale).exp_()
@@ -89,19 +89,19 @@ def backward_windows(bias: Tensor, *of_windows: Tensor) -> Tensor:
     return grad_scores[0] if num_windows == 1 else grad_scores.sum(0)
 
 
-def keep_for_backward(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
-    """Save what the backward pass needs: no scores, so memory is linear in N."""
+def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+    """Save inputs and outputs for the backward pass, but no scores, so that memory is linear in N."""
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(*inputs, *output)
 
 
 def backward(ctx: Any, grad_out: Tensor, grad_logsumexp: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of the operator's arguments. The log-sum-exp is an output for this function's sake only."""
+    """Return the gradients of the operator's arguments. Its output logsumexp only serves this function."""
     return backward_operator(grad_out, *ctx.saved_tensors)
 
 
-def forward_shapes(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Shapes and strides of what :func:`fused_forward` returns; the kernel lays out the result like the queries."""
+def fake_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Return fake outputs of :func:`attend_forward`. The strides of the result are those of the queries."""
     batch, num_windows, num_heads, num_tokens, _ = k.shape
     out = torch.empty_like(windows_as_batch(q, num_windows))
     logsumexp = k.new_empty(
@@ -110,19 +110,19 @@ def forward_shapes(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tenso
     return out.unflatten(0, (batch, num_windows)), logsumexp.transpose(2, 3)
 
 
-def backward_shapes(
+def fake_backward(
     grad_out: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, out: Tensor, logsumexp: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Shapes and strides of what :func:`chunked_backward` returns."""
-    return *(empty_gradient(x) for x in (q, k, v)), torch.zeros_like(bias)
+    """Return fake outputs of :func:`attend_backward`."""
+    return *(allocate_gradient(x) for x in (q, k, v)), torch.zeros_like(bias)
 
 
-OPERATORS_KNOWN = hasattr(torch.library, 'custom_op')  # from torch 2.4
-if OPERATORS_KNOWN:
-    forward_operator = torch.library.custom_op('mmgcvit::attend_with_trained_bias', fused_forward, mutates_args=())
-    forward_operator.register_fake(forward_shapes)
-    forward_operator.register_autograd(backward, setup_context=keep_for_backward)
+HAS_CUSTOM_OP = hasattr(torch.library, 'custom_op')  # from torch 2.4
+if HAS_CUSTOM_OP:
+    forward_operator = torch.library.custom_op('mmgcvit::attend_with_trained_bias', attend_forward, mutates_args=())
+    forward_operator.register_fake(fake_forward)
+    forward_operator.register_autograd(backward, setup_context=setup_context)
     backward_operator = torch.library.custom_op(
-        'mmgcvit::attend_with_trained_bias_backward', chunked_backward, mutates_args=()
+        'mmgcvit::attend_with_trained_bias_backward', attend_backward, mutates_args=()
     )
-    backward_operator.register_fake(backward_shapes)
+    backward_operator.register_fake(fake_backward)

@@ -14,7 +14,7 @@ from .tracing import is_torch_export, is_tracing, to_unbacked_size
 
 
 def window_partition(x: Tensor, window: Window | None) -> Tensor:
-    """Pad a map and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). None: the map is one window."""
+    """Pad a map and cut it into windows, row by row: (B, H, W, C) to (B, nW, N, C). With None the map is one window."""
     if window is None:
         return x.flatten(1, 2).unsqueeze(1)
     if is_torch_export():
@@ -27,7 +27,7 @@ def window_partition(x: Tensor, window: Window | None) -> Tensor:
 
 
 def window_reverse(windows: Tensor, window: Window | None, size: tuple[int, int]) -> Tensor:
-    """Undo :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
+    """Merge windows, the inverse of :func:`window_partition`: (B, nW, N, C) to (B, H, W, C) with ``size`` = (H, W)."""
     if window is None:
         return windows.squeeze(1).unflatten(1, size)
     if is_torch_export():
@@ -56,7 +56,7 @@ def pad_to_windows(x: Tensor, window: Window) -> Tensor:
 
 
 def unpad(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Undo :func:`pad_to_windows`: crop (B, H', W', C) to (B, H, W, C) with ``size`` = (H, W)."""
+    """Crop a padded map (B, H', W', C) to (B, H, W, C) with ``size`` = (H, W)."""
     cropped = x[:, : size[0], : size[1]]
     # Copy when tracing, as the strides of a crop would add a guard that tells padded from unpadded maps.
     return cropped.clone(memory_format=torch.contiguous_format) if is_tracing() else cropped
@@ -97,7 +97,7 @@ def gather_map(windows: Tensor, window: Window, size: tuple[int, int]) -> Tensor
 
 
 def count_windows(size: tuple[int, int], window: Window) -> int:
-    """The number of windows, nW, of a map of ``size`` = (H, W)."""
+    """Return the number of windows, nW, of a map of ``size`` = (H, W)."""
     return ceil_div(size[0], window[0]) * ceil_div(size[1], window[1])
 
 
@@ -111,7 +111,7 @@ def balance_window(window: Window, size: tuple[int, int]) -> Window:
 
 
 def ceil_div(side: int, step: int) -> int:
-    """Divide and round up; for positive numbers only, as exporters round negative ones the other way."""
+    """Divide and round up. Only for positive numbers, since exporters round negative ones differently."""
     return (side + step - 1) // step
 
 

@@ -1,4 +1,4 @@
-"""The published LSA variants (paper, sections 4.1 and 4.2, and the authors' code), and inferring one from weights."""
+"""Define the published LSA variants (paper, sections 4.1 and 4.2, and the authors' code); infer one from weights."""
 
 import re
 from collections.abc import Mapping
@@ -45,22 +45,22 @@ def check_shifts(shifts: Any) -> tuple[tuple[int, int], ...] | None:
 
 @dataclass(frozen=True)
 class LSAArch:
-    """What makes one variant of LSA differ from another.
+    """The hyperparameters of an LSA variant.
 
     Attributes:
         embed_dims: Channels of each stage; their number is the number of stages.
-        depths: Blocks of each stage; where there are shifts, the first block of the first stage attends to them.
+        depths: Blocks of each stage; with shifts, the first block of the first stage attends to the shifted copies.
         num_heads: Attention heads of each stage.
         kernel_size: Side of a patch in pixels.
         stride: Distance of two patches in pixels.
         padding: Zeros around the (shifted) image in pixels.
-        shifts: How far copies of the image are moved, pairs (dy, dx) in pixels, the first (0, 0). None: there are no
-            copies, and all blocks attend globally.
-        num_kv_heads: Key/value heads of each stage, each shared by as many query heads. None: as many as ``num_heads``.
-        shift_mode: ``'circular'``: what a shift moves out at one edge comes in at the other; ``'reflect'``: the image's
-            reflection comes in.
-        shared_conv: One convolution embeds all copies, instead of one each.
-        shared_position: One position embedding for all copies, instead of one each.
+        shifts: Shifts (dy, dx) of the copies of the image in pixels, the first (0, 0). With None there are no copies,
+            and all blocks have global attention.
+        num_kv_heads: Key/value heads of each stage, shared by groups of query heads. The default is ``num_heads``.
+        shift_mode: How a shifted copy is filled at the border: ``'circular'`` wraps around, ``'reflect'`` mirrors the
+            image.
+        shared_conv: Whether all copies share one patch embedding.
+        shared_position: Whether all copies share one position embedding.
         mlp_ratio: Channels inside the MLPs, as a multiple of the stage's channels.
         drop_path_rate: Drop path rate of every block in training.
         img_size: Side of the images in training, in pixels.
@@ -86,7 +86,7 @@ class LSAArch:
 
     def __post_init__(self) -> None:
         embed_dims = check_ints('arch: embed_dims', self.embed_dims)
-        # The dataclass is frozen: its attributes are set in its dict.
+        # The dataclass is frozen, so attributes are set through its dict.
         vars(self).update(
             embed_dims=embed_dims,
             depths=check_ints('arch: depths', self.depths, len(embed_dims)),
@@ -109,20 +109,20 @@ class LSAArch:
 
     @property
     def num_stages(self) -> int:
-        """How many stages there are."""
+        """Number of stages."""
         return len(self.embed_dims)
 
     @property
     def position_copies(self) -> tuple[int, ...]:
-        """The leading dimension of the first stage's position embedding, if it has one."""
+        """Leading dimensions of the first position embedding: (T,) if each copy has its own, else ()."""
         return () if self.shifts is None or self.shared_position else (len(self.shifts),)
 
     @staticmethod
     def infer(tensors: Mapping[str, Tensor], num_stages: int | None = None) -> dict[str, Any]:
-        """The ``arch`` of a network, or of its first stages, with these tensors.
+        """Infer ``arch`` from the tensors of a network, or of its first stages.
 
-        Weights do not tell which shifts there are, how they are made, the stride, or into how many heads a full set of
-        keys and values is split: that is made up, and two variants that differ in that only look the same.
+        Weights do not determine the shifts, their mode, the stride, and the number of heads if there are as many
+        key/value heads. Placeholders stand for these, so variants that differ only there look the same.
         """
         blocks = count_blocks(tensors)
         stages = sorted(blocks)[:num_stages]
@@ -135,7 +135,7 @@ class LSAArch:
         return {
             'embed_dims': embed_dims,
             'depths': tuple(blocks[i] for i in stages),
-            'num_heads': tuple(dims // own for dims, own in zip(embed_dims, kv_dims, strict=True)),
+            'num_heads': tuple(dims // kv for dims, kv in zip(embed_dims, kv_dims, strict=True)),
             'num_kv_heads': (1,) * len(stages),
             'kernel_size': kernel_size,
             'stride': kernel_size,

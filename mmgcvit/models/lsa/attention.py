@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from ..layers.arguments import Window
 from ..layers.attention import attend, attention_weights, merge_heads, split_heads
+from ..layers.autocast import get_weights
 from ..layers.cpu import Linear, is_plain
 from ..layers.windows import balance_window, window_partition, window_reverse
 
 
 class GroupedAttention(nn.Module):
-    """The projections of attention whose query heads (nH) share key/value heads (nKV) in groups."""
+    """Base class of attention in which groups of query heads share a key/value head."""
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int) -> None:
         super().__init__()
@@ -25,25 +26,25 @@ class GroupedAttention(nn.Module):
         self.kv = Linear(embed_dims, 2 * num_kv_heads * (embed_dims // num_heads))
         self.proj = Linear(embed_dims, embed_dims)
 
-    def keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values for all query heads: (B, nW, N, 2*nKV*d) to (B, nW, nH, N, d) each."""
+    def split_keys_and_values(self, kv: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values for all query heads: (B, nW, N, 2*nKV*d) to (B, nW, nH, N, d) each."""
         k, v = split_heads(kv, self.num_kv_heads, chunks=2)
-        return self.for_all_heads(k), self.for_all_heads(v)
+        return self.expand_to_heads(k), self.expand_to_heads(v)
 
-    def for_all_heads(self, x: Tensor) -> Tensor:
+    def expand_to_heads(self, x: Tensor) -> Tensor:
         """Repeat each key/value head for the queries that share it: (B, nW, nKV, N, d) to (B, nW, nH, N, d)."""
         groups = x.unsqueeze(3).expand(-1, -1, -1, self.num_heads // self.num_kv_heads, -1, -1)
         return groups.flatten(2, 3)
 
 
 class SelfAttention(GroupedAttention):
-    """Self-attention among all tokens of a map, or inside windows of it.
+    """Self-attention between all tokens of a map, or inside its windows.
 
     Args:
         embed_dims: C.
         num_heads: nH.
         num_kv_heads: nKV.
-        window: The largest window (h, w), None for the whole map. Maps are cut into windows as equal as possible.
+        window: The largest window (h, w); None for the whole map. Maps are cut into windows of nearly equal size.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, num_kv_heads: int, window: Window | None = None) -> None:
@@ -51,69 +52,70 @@ class SelfAttention(GroupedAttention):
         self.window = window
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend: (B, H, W, C) to the same."""
+        """Attend in a map (B, H, W, C)."""
         size = x.shape[1:3]
         window = balance_window(self.window, size) if self.window else None
         q, k, v = self.project(window_partition(x, window))
         return window_reverse(self.proj(merge_heads(attend(q, k, v))), window, size)
 
     def project(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values: windows (B, nW, N, C) to (B, nW, nH, N, d) each."""
+        """Return queries, keys and values (B, nW, nH, N, d) of windows (B, nW, N, C)."""
         (q,) = split_heads(self.q(windows), self.num_heads)
-        return q, *self.keys_and_values(self.kv(windows))
+        return q, *self.split_keys_and_values(self.kv(windows))
 
     def attention_weights(self, x: Tensor) -> Tensor:
-        """How much each token of a window attends to each: (B, H, W, C) to (B, nW, nH, N, N)."""
+        """Return the attention weights (B, nW, nH, N, N) of a map (B, H, W, C), for visualisation."""
         q, k, _ = self.project(window_partition(x, balance_window(self.window, x.shape[1:3]) if self.window else None))
         return attention_weights(q, k)
 
 
 class ShiftAttention(GroupedAttention):
-    """Attention of each patch to its own shifted copies; the unshifted one is the query.
+    """Attention of each patch to its shifted copies. The query is the unshifted one.
 
-    Keys and values of the T copies are not computed. With one query per patch it is cheaper to project the query, as
-    q (Wk x) = (q Wk) x, and to apply the value projection after the weighted sum, as both are linear. The keys' bias
-    adds the same to all scores of a patch, so it has no effect. Where ``kv`` is not a plain linear layer with
-    ordinary weights (adapters, quantization, hooks), keys and values are computed.
+    Keys and values of the T copies are not computed. With one query per patch it is cheaper to project the query, since
+    q (Wk x) = (q Wk) x, and to apply the value projection after the weighted sum, since both are linear. The bias of
+    the keys adds a constant to all scores of a patch, so it has no effect. If ``kv`` is not a plain linear layer
+    (adapters, quantization, hooks), keys and values are computed.
     """
 
     def forward(self, copies: Tensor) -> Tensor:
-        """Attend: (T, ..., C) to (..., C)."""
+        """Attend to the copies: (T, ..., C) to (..., C)."""
         patches = copies.flatten(1, -2)
-        attended = self.absorbed(patches) if is_plain(self.kv) else self.explicit(patches)
+        attended = self.attend_absorbed(patches) if is_plain(self.kv) else self.attend_explicit(patches)
         return self.proj(attended).unflatten(0, copies.shape[1:-1])
 
-    def absorbed(self, patches: Tensor) -> Tensor:
+    def attend_absorbed(self, patches: Tensor) -> Tensor:
         """Attend with the key and value projections moved to query and result: (T, M, C) to (M, C)."""
-        key_weight, value_weight = self.kv.weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
-        value_bias = self.kv.bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
+        weight, bias = get_weights(self.kv)
+        key_weight, value_weight = weight.unflatten(0, (2, self.num_kv_heads, -1)).unbind()
+        value_bias = bias.unflatten(0, (2, self.num_kv_heads, -1))[1].unsqueeze(1)
         q = self.q(patches[0]).unflatten(-1, (self.num_heads, -1))
         scaled = q * q.shape[-1] ** -0.5
-        q_of_copies = self.from_groups(torch.bmm(self.to_groups(scaled), key_weight))
+        q_of_copies = self.ungroup_heads(torch.bmm(self.group_heads(scaled), key_weight))
         scores = q_of_copies @ patches.permute(1, 2, 0)  # (M, nH, T)
         mixed = scores.softmax(-1) @ patches.transpose(0, 1)  # (M, nH, C)
-        out = torch.baddbmm(value_bias, self.to_groups(mixed), value_weight.transpose(1, 2))
-        return self.from_groups(out).flatten(1)
+        out = torch.baddbmm(value_bias, self.group_heads(mixed), value_weight.transpose(1, 2))
+        return self.ungroup_heads(out).flatten(1)
 
-    def explicit(self, patches: Tensor) -> Tensor:
+    def attend_explicit(self, patches: Tensor) -> Tensor:
         """Attend by the definition, each patch a window of one query and T keys: (T, M, C) to (M, C)."""
         q, k, v = self.project(patches)
         return merge_heads(attend(q, k, v))[0, :, 0]
 
     def project(self, patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (1, M, nH, 1, d), keys and values (1, M, nH, T, d) of (T, M, C)."""
+        """Return queries (1, M, nH, 1, d), keys and values (1, M, nH, T, d) of patches (T, M, C)."""
         (q,) = split_heads(self.q(patches[0])[None, :, None], self.num_heads)
-        return q, *self.keys_and_values(self.kv(patches).transpose(0, 1).unsqueeze(0))
+        return q, *self.split_keys_and_values(self.kv(patches).transpose(0, 1).unsqueeze(0))
 
     def attention_weights(self, copies: Tensor) -> Tensor:
-        """How much each patch attends to each of its copies: (T, ..., C) to (..., nH, T)."""
+        """Return the attention weights (..., nH, T) of each patch to its copies (T, ..., C), for visualisation."""
         q, k, _ = self.project(copies.flatten(1, -2))
         return attention_weights(q, k)[0, :, :, 0].unflatten(0, copies.shape[1:-1])
 
-    def to_groups(self, x: Tensor) -> Tensor:
-        """Heads by the key/value head that they share: (M, nH, n) to (nKV, M*G, n)."""
+    def group_heads(self, x: Tensor) -> Tensor:
+        """Group heads by the key/value head that they share: (M, nH, n) to (nKV, M*G, n)."""
         return x.unflatten(1, (self.num_kv_heads, -1)).transpose(0, 1).flatten(1, 2)
 
-    def from_groups(self, x: Tensor) -> Tensor:
-        """Undo :meth:`to_groups`: (nKV, M*G, n) to (M, nH, n)."""
+    def ungroup_heads(self, x: Tensor) -> Tensor:
+        """Ungroup heads, the inverse of :meth:`group_heads`: (nKV, M*G, n) to (M, nH, n)."""
         return x.unflatten(1, (-1, self.num_heads // self.num_kv_heads)).transpose(0, 1).flatten(1, 2)

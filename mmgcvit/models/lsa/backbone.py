@@ -1,10 +1,10 @@
 """LSA: Locally Shifted Attention With Early Global Integration (arXiv 2112.05080).
 
-Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. What the
-backbone inherits, from levels() to freeze(), is in ../base.py; archs.py has the variants, key_mappings.py the keys of
-the authors' checkpoints.
+Read on in shifted_patches.py (the stem), stage.py (with the downsampler) and attention.py, then in ../layers. The base
+class, from levels() to freeze(), is in ../base.py. archs.py has the variants, key_mappings.py the keys of the authors'
+checkpoints.
 
-Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of stage i's map, S stride of the patches.
+Shapes: B batch, H x W image in pixels, C_i channels and H_i x W_i size of the map of stage i, S stride of the patches.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,29 +21,29 @@ from ..layers.position import PositionEmbedding
 from ..layers.windows import ceil_div
 from .archs import ARCHS, LSAArch
 from .key_mappings import KEY_MAPPINGS
-from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, patch_grid
+from .shifted_patches import PatchEmbedding, ShiftedPatchEmbedding, count_patches
 from .stage import NORM_EPS, Downsampler, Stage
 
 
 @MODELS.register_module()
 class LSA(PyramidBackbone):
-    """Vision transformer with locally shifted attention as a backbone: images in, one map per chosen stage out.
+    """Vision transformer with locally shifted attention as a backbone, with one feature map per chosen stage.
 
     Args:
         arch: ``'imagenet-tiny'``, ``'imagenet-small'``, ``'cifar-tiny'``, ``'cifar-small'``, ``'cifar-base'``, or a
             dict of :class:`LSAArch`'s attributes.
         in_channels: Channels of the images.
-        window_size: Attend in windows of at most that many tokens a side instead of globally: one for all stages or one
-            per stage, each a number, a pair (h, w), or None for global attention. Maps are cut into windows as equal as
-            possible. ``(16, None, None, None)`` keeps memory in proportion to the image's size in the first stage.
-        pretrain_img_size: Side in pixels of the images that the position embeddings are learned on (a number or a
-            pair). Images of other sizes get them resized. Default: the variant's.
-        drop_path_rate: Drop path rate of every block. Default: the variant's in training.
-        out_indices: Stages whose maps are returned, from 0. Stages after the last of them are not built. Default: all.
-        frozen_stages: Freeze the stem and that many stages; 0 freezes the stem, -1 nothing.
-        lora_rank: Train nothing but LoRA, additions of that rank to the weights of attention's linear layers; 0: none.
-            Checkpoints with it load into plain backbones too, added up.
-        with_cp: Activation checkpointing: recompute blocks in the backward pass, for less memory and more time.
+        window_size: Largest window of self-attention in tokens, one for all stages or one per stage: an int, a pair
+            (h, w), or None for global attention. Maps are cut into windows of nearly equal size.
+            ``(16, None, None, None)`` makes the memory of the first stage linear in the image size.
+        pretrain_img_size: Image size in pixels for which the position embeddings are learned (an int or a pair). For
+            other images they are resized. The default is that of the variant.
+        drop_path_rate: Drop path rate of every block. The default is that of the variant in training.
+        out_indices: Stages whose feature maps are returned, from 0; all by default. Later stages are not built.
+        frozen_stages: Number of stages to freeze along with the stem; 0 freezes the stem, -1 nothing.
+        lora_rank: Rank of LoRA in the linear layers of attention; everything else is frozen. 0 disables it. Backbones
+            without LoRA load such checkpoints with LoRA merged into the weights.
+        with_cp: Use activation checkpointing, which recomputes blocks in the backward pass to save memory.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` loads any released or self-trained LSA checkpoint, see
             :meth:`PyramidBackbone.init_weights`; or another initialisation of mmengine's ``BaseModule``.
 
@@ -51,8 +51,8 @@ class LSA(PyramidBackbone):
         ValueError: An argument is out of its range or of the wrong type. The message says what is allowed.
 
     Shapes: (B, in_channels, H, W), both sides at least 32 px, to a tuple of (B, C_i, H_i, W_i) for each i in
-    ``out_indices``. Images are padded to multiples of S; H_0 is the number of patches in a column, each further H_i
-    is half of the one before, rounded up.
+    ``out_indices``. Images are padded to multiples of S. H_0 is the number of patches in a column; each further H_i is
+    half the previous one, rounded up.
     """
 
     archs = ARCHS
@@ -60,7 +60,7 @@ class LSA(PyramidBackbone):
     arch_type = LSAArch
     key_mappings = KEY_MAPPINGS
 
-    # The parts of the paper; a subclass may name others with the same signatures.
+    # The modules of the paper; a subclass may set others with the same signature.
     stem_type = ShiftedPatchEmbedding
     unshifted_stem_type = PatchEmbedding
     stage_type = Stage
@@ -82,7 +82,7 @@ class LSA(PyramidBackbone):
         arch = resolve_arch(arch, ARCHS)
         windows = resolve_windows(window_size, arch.num_stages, optional=True)
         img_size = check_img_size(arch.img_size if pretrain_img_size is None else pretrain_img_size)
-        grids = [patch_grid(img_size, arch.kernel_size, arch.stride, arch.padding)]
+        grids = [count_patches(img_size, arch.kernel_size, arch.stride, arch.padding)]
         for _ in range(1, arch.num_stages):
             grids.append(tuple(ceil_div(side, 2) for side in grids[-1]))
         rate = check_float('drop_path_rate', arch.drop_path_rate if drop_path_rate is None else drop_path_rate, 0, 1)
@@ -117,7 +117,7 @@ class LSA(PyramidBackbone):
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, in_channels, H, W) to one map (B, C_i, H_i, W_i) for each i in ``out_indices``."""
+        """Return one map (B, C_i, H_i, W_i) for each i in ``out_indices``, from images (B, in_channels, H, W)."""
         self.check_images(images)
         x, maps = images, []
         for i, (before, stage) in enumerate(self.levels()):
@@ -128,7 +128,7 @@ class LSA(PyramidBackbone):
 
 
 def init_weights(module: nn.Module) -> None:
-    """Initialise one module: as in other transformers here, and convolutions like linear layers."""
+    """Initialise one module by :func:`init_transformer_weights`, and convolutions like linear layers."""
     init_transformer_weights(module)
     if isinstance(module, nn.Conv2d):
         nn.init.trunc_normal_(module.weight, std=0.02)

@@ -1,4 +1,4 @@
-"""The two key mappings of LSA checkpoints. Values and shapes are equal; only keys differ."""
+"""Define the two key mappings of LSA checkpoints. Only the keys differ; values and shapes are equal."""
 
 from ...checkpoints.key_mapping import SAME, KeyMapping, make_own_mapping
 
@@ -15,7 +15,7 @@ ORIGINAL = KeyMapping(
             'stages.{number}.',
             {'pos_emb': 'position.pos_embed', 'norm1.': 'norm1.', 'norm2.': 'norm2.'},
         ),
-        # The block that attends to the shifted copies; the only one with these names.
+        # Only the block that attends to the shifted copies has these keys.
         ('layers.0.0.layers.0.0.', 'stages.0.blocks.0.attn.', {'Wq_even.': 'q.', 'Wkv_even.': 'kv.', 'proj.': 'proj.'}),
         (ORIGINAL_ATTENTION, ATTENTION, {'Wq_odd.': 'q.', 'Wkv_odd.': 'kv.', 'proj.': 'proj.'}),
         ('layers.{number}.0.layers.{number}.1.', 'stages.{number}.blocks.{number}.mlp.', SAME),
@@ -28,6 +28,6 @@ ORIGINAL = KeyMapping(
     key='original',
 )
 
-HERE = make_own_mapping('LSA', signature_key='stem.convs.0.weight')
+LOCAL = make_own_mapping('LSA', signature_key='stem.convs.0.weight')
 
-KEY_MAPPINGS = (ORIGINAL, HERE)
+KEY_MAPPINGS = (ORIGINAL, LOCAL)

@@ -1,4 +1,4 @@
-"""Patch embedding of an image and of its shifted copies (paper, section 3.1).
+"""Embed the patches of an image and of its shifted copies (paper, section 3.1).
 
 Shapes: B batch, H x W image in pixels, h x w patches, T shifts, C channels, K kernel, S stride, P padding.
 """
@@ -17,10 +17,10 @@ Shift = tuple[int, int]
 
 
 class PatchEmbedding(nn.Module):
-    """A vector for each patch of an image: (B, in_channels, H, W) to (B, h, w, C).
+    """Embed each patch of an image as a token: (B, in_channels, H, W) to (B, h, w, C).
 
-    Images are zero-padded on the right and at the bottom to whole strides. There is one convolution, or one for each
-    copy of the image.
+    Images are zero-padded on the right and at the bottom to multiples of the stride. There is one convolution, or one
+    for each copy of the image.
     """
 
     def __init__(
@@ -40,22 +40,22 @@ class PatchEmbedding(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.embed([pad_to_stride(images, self.stride)])[0]
 
-    def most_elements(self, size: tuple[int, int]) -> int:
-        """Elements of the largest map inside, the output, for one image of ``size`` = (H, W)."""
-        rows, columns = patch_grid(size, self.kernel_size, self.stride, self.padding)
+    def count_largest_elements(self, size: tuple[int, int]) -> int:
+        """Return the number of elements of the output for one image of ``size`` = (H, W)."""
+        rows, columns = count_patches(size, self.kernel_size, self.stride, self.padding)
         return self.num_copies * rows * columns * self.embed_dims
 
     def embed(self, copies: Sequence[Tensor]) -> Tensor:
         """Convolve each copy of the images: T times (B, in_channels, H, W) to (T, B, h, w, C).
 
-        As one batched product of all patches with all kernels, which takes 0.25 to 0.65 of the convolutions' time on a
-        CPU, in training too. The convolutions are called in exports, whose runtimes lack an operator for it, and where
-        one has hooks or was replaced.
+        One batched product of all patches and all kernels takes 0.25 to 0.65 of the time of the convolutions on a CPU,
+        in inference and training. Exports call the convolutions, since runtimes lack an operator for the product, and
+        so do convolutions with hooks or of another class.
         """
         if is_exporting() or not all(map(is_plain, self.convs)):
             convs = list(self.convs) * (len(copies) // len(self.convs))
             return torch.stack([conv(copy) for conv, copy in zip(convs, copies, strict=True)]).permute(0, 1, 3, 4, 2)
-        # (T, B, h, w, K, K, in_channels): with channels last, rows of K pixels are copied in one piece.
+        # (T, B, h, w, K, K, in_channels): channels-last rows of K pixels are contiguous and copied at once.
         patches = torch.stack([self.patches(copy) for copy in copies])
         kernels = torch.stack([conv.weight for conv in self.convs]).permute(0, 3, 4, 2, 1).flatten(1, 3)
         biases = torch.stack([conv.bias for conv in self.convs]).unsqueeze(1)
@@ -63,13 +63,13 @@ class PatchEmbedding(nn.Module):
         return tokens.unflatten(1, patches.shape[1:4])
 
     def patches(self, images: Tensor) -> Tensor:
-        """The patches of images as a view of them: (B, in_channels, H, W) to (B, h, w, K, K, in_channels)."""
+        """Return the patches of images as a view: (B, in_channels, H, W) to (B, h, w, K, K, in_channels)."""
         rows = self.pad(images).unfold(2, self.kernel_size, self.stride)
         return rows.unfold(3, self.kernel_size, self.stride).permute(0, 2, 3, 4, 5, 1)
 
 
 class ShiftedPatchEmbedding(PatchEmbedding):
-    """T vectors for each patch, from T shifted copies of the image: (B, in_channels, H, W) to (T, B, h, w, C).
+    """Embed the patches of T shifted copies of the image: (B, in_channels, H, W) to (T, B, h, w, C).
 
     Args:
         in_channels: Channels of the images.
@@ -77,9 +77,9 @@ class ShiftedPatchEmbedding(PatchEmbedding):
         kernel_size: K.
         stride: S.
         padding: P, zeros around each shifted copy.
-        shifts: (dy, dx) in pixels, for each copy how far its content moves down and to the right.
-        shift_mode: What comes in at the edges: ``'circular'``, what left at the other side, or ``'reflect'``.
-        shared_conv: Whether one convolution serves all copies; else each has its own.
+        shifts: (dy, dx) of each copy: how far its content moves down and to the right, in pixels.
+        shift_mode: Padding mode at the border: ``'circular'`` or ``'reflect'``.
+        shared_conv: Whether all copies share one convolution.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class ShiftedPatchEmbedding(PatchEmbedding):
         self.shift_mode = shift_mode
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.embed(shifted_copies(pad_to_stride(images, self.stride), self.shifts, self.shift_mode))
+        return self.embed(make_shifted_copies(pad_to_stride(images, self.stride), self.shifts, self.shift_mode))
 
 
-def shifted_copies(images: Tensor, shifts: Sequence[Shift], shift_mode: str) -> list[Tensor]:
-    """Images (B, C, H, W) moved by each of the shifts (dy, dx), as views of one padded, channels-last tensor.
+def make_shifted_copies(images: Tensor, shifts: Sequence[Shift], shift_mode: str) -> list[Tensor]:
+    """Return images (B, C, H, W) moved by each shift (dy, dx), as views of one padded, channels-last tensor.
 
-    Positive shifts move the content down and to the right; what comes in at the edges is a mode of ``F.pad``.
+    Positive shifts move the content down and to the right. ``shift_mode`` is a padding mode of ``F.pad``.
     """
     height, width = images.shape[2:]
     reach = max(abs(step) for shift in shifts for step in shift)
@@ -120,7 +120,7 @@ def pad_to_stride(images: Tensor, stride: int) -> Tensor:
     return F.pad(images, (0, missing[1], 0, missing[0]))
 
 
-def patch_grid(size: tuple[int, int], kernel_size: int, stride: int, padding: int) -> tuple[int, int]:
-    """(h, w), how many patches images of ``size`` = (H, W) have."""
+def count_patches(size: tuple[int, int], kernel_size: int, stride: int, padding: int) -> tuple[int, int]:
+    """Return the number of patches (h, w) of images of ``size`` = (H, W)."""
     rows, columns = ((round_up(side, stride) + 2 * padding - kernel_size) // stride + 1 for side in size)
     return rows, columns

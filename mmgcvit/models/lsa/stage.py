@@ -1,13 +1,13 @@
-"""A stage of LSA: position embedding, then blocks; and the downsampler between two stages (paper, section 3).
+"""A stage of LSA, which is a position embedding and blocks, and the downsampler between stages (paper, section 3).
 
-Shapes: B batch, H x W feature map, C channels, T shifts. Maps are channels-last (B, H, W, C). Where the
-variant has shifts, the map that enters the first stage is a stack of T of them, (T, B, H, W, C), of which the first
-block, a ShiftBlock, makes one.
+Shapes: B batch, H x W feature map, C channels, T shifts. Maps are channels-last (B, H, W, C). In variants with shifts
+the first stage takes a stack of T maps, (T, B, H, W, C), and its first block, a ShiftBlock, returns one.
 """
 
 from torch import Tensor, nn
 
 from ..layers.arguments import Window
+from ..layers.autocast import cast_weights_together
 from ..layers.blocks import LayerNorm, Mlp, ResidualConnection, TransformerBlock, checkpoint_block
 from ..layers.cpu import chunk_patches
 from ..layers.tracing import nchw_to_nhwc, nhwc_to_nchw
@@ -17,10 +17,10 @@ NORM_EPS = 1e-6
 
 
 class Block(TransformerBlock):
-    """Attention and an MLP, each a pre-norm residual branch: (B, H, W, C) to the same.
+    """Pre-norm block of attention and an MLP: (B, H, W, C) to the same.
 
-    All blocks of a stage share the norms before attention and before the MLP, and the stage owns them; a tuple keeps
-    torch from registering them in each block too.
+    All blocks of a stage share both norms, which belong to the stage. They are passed in a tuple, so that torch does
+    not register them in each block as well.
     """
 
     mlp_type = Mlp
@@ -40,6 +40,7 @@ class Block(TransformerBlock):
         self.mlp_residual = ResidualConnection(embed_dims, None, drop_path_rate)
         self.norms = norms
 
+    @cast_weights_together
     def forward(self, x: Tensor) -> Tensor:
         norm1, norm2 = self.norms
         x = self.attn_residual(x, self.attn(norm1(x)))
@@ -47,35 +48,36 @@ class Block(TransformerBlock):
 
 
 class ShiftBlock(Block):
-    """A block with :class:`ShiftAttention`; residual connections start at the unshifted map, which is the first of T.
+    """A block with :class:`ShiftAttention`: (T, B, H, W, C) to (B, H, W, C).
 
-    (T, B, H, W, C) to (B, H, W, C).
+    The residual connection starts at the unshifted map, which is the first of the T maps.
     """
 
+    @cast_weights_together
     def forward(self, copies: Tensor) -> Tensor:
         x = self.attn_residual(copies[0], self.attend_to_copies(copies))
         return self.mlp_residual(x, self.mlp(self.norms[1](x)))
 
     @chunk_patches
     def attend_to_copies(self, copies: Tensor) -> Tensor:
-        """Attention of each patch to its copies: (T, ..., C) to (..., C)."""
+        """Normalise the copies and attend from each patch to its copies: (T, ..., C) to (..., C)."""
         return self.attn(self.norms[0](copies))
 
 
 class Stage(nn.Module):
-    """Blocks at one resolution, with the norms that they share and the position embedding before them.
+    """Blocks at one resolution with shared norms, and the position embedding before them.
 
     Args:
         embed_dims: C.
-        depth: How many blocks.
+        depth: Number of blocks.
         num_heads: Query heads.
         num_kv_heads: Key/value heads.
-        window: The largest window (h, w) of global attention, None for the whole map.
+        window: The largest window (h, w) of self-attention; None for the whole map.
         mlp_ratio: Channels inside the MLPs, as a multiple of C.
-        drop_path_rate: Probability with which a branch of one image is dropped in training, in every block.
-        position: Adds the position embedding.
+        drop_path_rate: Drop path rate of every block.
+        position: The position embedding.
         shifted: Whether the first block is a :class:`ShiftBlock`.
-        with_cp: Activation checkpointing: recompute the blocks' activations in the backward pass.
+        with_cp: Use activation checkpointing for each block.
     """
 
     first_block_type = ShiftBlock
@@ -116,7 +118,7 @@ class Stage(nn.Module):
                 self.blocks.append(self.block_type(attn=self.attention_type(*heads, window), **block))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C), in a first stage of shifted copies (T, B, H, W, C), to (B, H, W, C)."""
+        """Apply the blocks to a map (B, H, W, C), or in the first stage to shifted copies (T, B, H, W, C)."""
         x = self.position(x)
         for block in self.blocks:
             x = checkpoint_block(block, x) if self.with_cp else block(x)
@@ -124,9 +126,9 @@ class Stage(nn.Module):
 
 
 class Downsampler(nn.Module):
-    """Halve a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
+    """Halve the resolution of a map: (B, H, W, C) to (B, ceil(H/2), ceil(W/2), C_out).
 
-    3x3 convolution, LayerNorm, max pooling of stride 2.
+    3x3 convolution, LayerNorm, max pooling with stride 2.
 
     Args:
         embed_dims: C.

@@ -96,13 +96,13 @@ def test_the_default_backend_computes_what_eager_does(name, device):
         torch.testing.assert_close(torch.compile(model, dynamic=False)(images), model(images), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.skipif(not attention.ORDERED, reason='backends are ordered from torch 2.6 on')
+@pytest.mark.skipif(not attention.CAN_ORDER_BACKENDS, reason='backends are ordered from torch 2.6 on')
 def test_sdpa_backends_cause_no_graph_break(monkeypatch):
     """Backends are chosen as on CUDA, whatever device the test runs on."""
     from torch.nn.attention import SDPBackend
 
-    monkeypatch.setattr(attention, 'backends', lambda *_: [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
-    monkeypatch.setattr(attention, 'needs_launches', lambda values: True)
+    monkeypatch.setattr(attention, 'get_backends', lambda *_: [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])
+    monkeypatch.setattr(attention, 'has_launch_limit', lambda values: True)
     q, k, v = torch.randn(3, 2, 3, 4, 9, 8)
     with torch.no_grad():
         compiled = torch.compile(attention.attend, backend=CountingBackend(), fullgraph=True, dynamic=True)

@@ -9,8 +9,8 @@ import torch
 from mmgcvit import GCViT
 from mmgcvit.experiments.complexity import count_macs
 from mmgcvit.models.gcvit.attention import GlobalWindowAttention, LocalWindowAttention
-from mmgcvit.models.gcvit.backbone import drop_path_schedule
-from mmgcvit.models.gcvit.global_query import query_poolings
+from mmgcvit.models.gcvit.backbone import compute_drop_path_rates
+from mmgcvit.models.gcvit.global_query import plan_poolings
 from mmgcvit.models.gcvit.stage import Block
 from mmgcvit.models.layers import cpu
 
@@ -43,7 +43,7 @@ def pair(request, device):
 def test_outputs_and_gradients_equal_the_plain_ones(pair, by_convolution, monkeypatch):
     """Outputs within 1e-5; the gradient of each parameter within 1e-4 of its norm."""
     fast, plain, images = pair
-    monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: by_convolution)
+    monkeypatch.setattr(cpu, 'is_onednn_faster', lambda: by_convolution)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     results = []
     for model in (fast.train(), plain):
@@ -115,17 +115,18 @@ def test_multiply_adds_of_a_block_are_the_papers_formula(size, padded):
     (height, width), pixels = padded, size[0] * size[1]
     omega = 2 * height * width * (2 * dims**2 + window[0] * window[1] * dims)
     x, q_global = torch.empty(1, *size, dims, device='meta'), torch.empty(1, 2, 49, dims // 2, device='meta')
+    bias = torch.empty(2, 49, 49, device='meta')
     for attention, lacking in ((LocalWindowAttention, 0), (GlobalWindowAttention, height * width * dims**2)):
         with torch.device('meta'):
             block = Block(dims, attention(dims, 2, window), ratio * dims, layer_scale=1e-5, drop_path_rate=0.1).eval()
         attended = omega - lacking
-        assert count_macs(lambda block=block: block.attn(x, q_global)) == attended
-        assert count_macs(lambda block=block: block(x, q_global)) == attended + 2 * ratio * pixels * dims**2
+        assert count_macs(lambda block=block: block.attn(x, q_global, bias)) == attended
+        assert count_macs(lambda block=block: block(x, q_global, bias)) == attended + 2 * ratio * pixels * dims**2
 
 
 def test_drop_path_rises_linearly_over_all_blocks():
-    assert drop_path_schedule(0.3, (1, 2, 1)) == [[0.0], pytest.approx([0.1, 0.2]), [pytest.approx(0.3)]]
-    assert drop_path_schedule(0.3, (1,)) == [[0.0]]
+    assert compute_drop_path_rates(0.3, (1, 2, 1)) == [[0.0], pytest.approx([0.1, 0.2]), [pytest.approx(0.3)]]
+    assert compute_drop_path_rates(0.3, (1,)) == [[0.0]]
 
 
 def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
@@ -138,7 +139,7 @@ def test_stage_2_pools_its_query_unless_its_window_is_the_pretraining_map():
         ((7, 7, 14, 7), (224, 224), False),
         ((7, 7, 14, 7), [224, 448], True),
     ]:
-        poolings = query_poolings([(w, w) for w in windows], pretrain_img_size)
+        poolings = plan_poolings([(w, w) for w in windows], pretrain_img_size)
         assert poolings == ((True, True, True), (True, True), (stage2_pooled,), (False,))
 
 

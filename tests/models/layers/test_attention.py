@@ -14,7 +14,7 @@ from mmgcvit.models.layers import attend, attention, attention_weights, trained_
 from ...conftest import HALF_DTYPES
 
 B, WINDOWS, HEADS, TOKENS, DIM = 2, 3, 4, 9, 8
-needs_operators = pytest.mark.skipif(not trained_bias.OPERATORS_KNOWN, reason='custom operators come with torch 2.4')
+needs_operators = pytest.mark.skipif(not trained_bias.HAS_CUSTOM_OP, reason='custom operators come with torch 2.4')
 
 
 def plain_attention(q, k, v, bias):
@@ -117,7 +117,7 @@ def test_attention_weights_equal_those_used_by_attend():
 
 
 FLASH, EFFICIENT, MATH = 'FLASH_ATTENTION', 'EFFICIENT_ATTENTION', 'MATH'
-needs_order = pytest.mark.skipif(not attention.ORDERED, reason='backends are ordered from torch 2.6 on')
+needs_order = pytest.mark.skipif(not attention.CAN_ORDER_BACKENDS, reason='backends are ordered from torch 2.6 on')
 
 
 @needs_order
@@ -132,7 +132,7 @@ def test_backends_follow_from_device_dtype_and_bias():
         ('cuda', torch.bfloat16, False): [FLASH, EFFICIENT, MATH],
         ('cuda', torch.float16, False): [FLASH, EFFICIENT, MATH],
     }
-    assert {asked: [backend.name for backend in attention.backends(*asked)] for asked in expected} == expected
+    assert {asked: [backend.name for backend in attention.get_backends(*asked)] for asked in expected} == expected
 
 
 @needs_order
@@ -141,7 +141,7 @@ def test_sdpa_backends_apply_during_the_call_only_and_the_callers_win(monkeypatc
 
     before, seen = _cur_sdpa_kernel_backends(with_priority=True), []
     wanted, own = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH], [SDPBackend.FLASH_ATTENTION]
-    monkeypatch.setattr(attention, 'backends', lambda *_: wanted)
+    monkeypatch.setattr(attention, 'get_backends', lambda *_: wanted)
     monkeypatch.setattr(
         torch.nn.functional,
         'scaled_dot_product_attention',
@@ -157,11 +157,11 @@ def test_sdpa_backends_apply_during_the_call_only_and_the_callers_win(monkeypatc
 
 def test_more_windows_than_a_launch_takes_are_split(monkeypatch):
     """Backends are chosen as on CUDA, whatever device the test runs on."""
-    monkeypatch.setattr(attention, 'needs_launches', lambda values: True)
+    monkeypatch.setattr(attention, 'has_launch_limit', lambda values: True)
     leaves = [leaf.detach() for leaf in arguments()[:3]]
     biases = [None, torch.randn(HEADS, TOKENS, TOKENS), torch.randn(WINDOWS, HEADS, TOKENS, TOKENS)]
     for size, bias in itertools.product([1, 2, 5, 6, 7], biases):
-        monkeypatch.setattr(attention, 'MAX_LAUNCH', size)
+        monkeypatch.setattr(attention, 'MAX_GRID_SIZE', size)
         expected = plain_attention(*leaves, 0.0 if bias is None else bias)
         torch.testing.assert_close(attend(*leaves, bias), expected)
 

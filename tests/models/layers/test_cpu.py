@@ -45,7 +45,7 @@ def test_chunks_hold_as_many_images_as_fit():
         assert before.seen == stage.seen == expected
         torch.testing.assert_close(found, stage(before(images)))
     stem = Counting(4, 4)
-    stem.most_elements = lambda size: 32
+    stem.count_largest_elements = lambda size: 32
     run_in_chunks(stem, nn.Identity(), torch.randn(3, 1, 4, 4))
     assert stem.seen == [2, 1]
     assert run_in_chunks(nn.Linear(4, 4), nn.Identity(), torch.randn(0, 4)).shape == (0, 4)
@@ -87,8 +87,8 @@ def test_hooks_of_a_layer_its_children_and_global_ones_are_detected():
 
 @pytest.fixture(params=[True, False], ids=['as convolution', 'as it is'])
 def convert_to_convolution(request, monkeypatch):
-    monkeypatch.setattr(cpu, 'mkl_is_slow', lambda: request.param)
-    monkeypatch.setattr(cpu, 'FEWEST_ELEMENTS', 0)
+    monkeypatch.setattr(cpu, 'is_onednn_faster', lambda: request.param)
+    monkeypatch.setattr(cpu, 'MIN_ONEDNN_ELEMENTS', 0)
     monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)
     return request.param
 

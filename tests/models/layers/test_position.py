@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmgcvit.models.layers import PositionEmbedding, RelativePositionBias
+from mmgcvit.models.layers import position as position_module
+from mmgcvit.models.layers.position import gather_biases
 
 from ...conftest import DEVICES
 
@@ -36,48 +38,19 @@ def test_tables_of_other_heads_or_of_oblong_windows_are_rejected():
     oblong.load_state_dict(RelativePositionBias((3, 4), 2).state_dict())
 
 
-def test_inference_caches_the_bias_on_a_gpu(device):
-    position = RelativePositionBias((3, 4), 2).to(device).eval()
-    with torch.no_grad():
-        assert (position() is position()) == (device != 'cpu')
-        assert position(torch.bfloat16) is not position()
-        assert position(torch.bfloat16).dtype is torch.bfloat16
-
-
-def change_in_place(position):
-    with torch.no_grad():
-        position.relative_position_bias_table.add_(1)
-
-
-def change_by_loading(position):
-    position.load_state_dict({TABLE: position.relative_position_bias_table.detach() + 1})
-
-
-def change_by_assignment(position):
-    position.relative_position_bias_table = torch.nn.Parameter(position.relative_position_bias_table.detach() + 1)
-
-
-@pytest.mark.parametrize('change', [change_in_place, change_by_loading, change_by_assignment])
-@pytest.mark.parametrize('inference', [torch.no_grad, torch.inference_mode])
-def test_changing_the_bias_table_invalidates_the_cached_bias(change, inference, device):
-    position = RelativePositionBias((3, 3), 2).to(device).eval()
-    with inference():
-        before = position().clone()
-    change(position)
-    with inference():
-        torch.testing.assert_close(position(), before + 1)
-
-
-def test_a_cached_bias_is_not_reused_with_gradients_or_another_dtype_or_table(device):
-    position = RelativePositionBias((3, 4), 2).to(device).eval()
-    with torch.no_grad():
-        position()
-    assert position().requires_grad
-    assert position.double().cached is None
-    replaced = {TABLE: torch.zeros(35, 2, dtype=torch.double, device=device)}
-    with torch.no_grad():
-        position()
-        assert not torch.func.functional_call(position, replaced, ()).any()
+@pytest.mark.parametrize('bytes_together', [1, 1 << 20])
+def test_biases_gathered_together_equal_those_gathered_one_by_one(bytes_together, device, monkeypatch):
+    """Gradients are compared too; the dtype is autocast's."""
+    monkeypatch.setattr(position_module, 'GATHERED_BYTES', bytes_together)
+    modules = [RelativePositionBias((3, 4), 2).to(device) for _ in range(3)]
+    tables = [module.relative_position_bias_table for module in modules]
+    weights = torch.randn(2, 12, 12, device=device)
+    results = []
+    for biases in ([*gather_biases(modules)], [module() for module in modules]):
+        results.append([*biases, *torch.autograd.grad(sum((bias * weights).sum() for bias in biases), tables)])
+    torch.testing.assert_close(*results, atol=0, rtol=0)
+    with torch.autocast(device, torch.bfloat16):
+        assert all(bias.dtype is torch.bfloat16 for bias in gather_biases(modules))
 
 
 def resized(embedding, source, target):

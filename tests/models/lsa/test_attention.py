@@ -8,7 +8,7 @@ from torch import nn
 
 from mmgcvit.models.layers import cpu
 from mmgcvit.models.lsa.attention import SelfAttention, ShiftAttention
-from mmgcvit.models.lsa.shifted_patches import shifted_copies
+from mmgcvit.models.lsa.shifted_patches import make_shifted_copies
 from mmgcvit.models.lsa.stage import ShiftBlock
 
 from ...conftest import DEVICES
@@ -23,7 +23,7 @@ steps = st.integers(-8, 8)
 @on_every_device
 def test_shifted_copies_are_the_image_moved_down_and_right(shifts, mode, device):
     images = torch.rand(2, 3, 9, 11, device=device)
-    copies = shifted_copies(images, shifts, mode)
+    copies = make_shifted_copies(images, shifts, mode)
     for moved, (dy, dx) in zip(copies, shifts, strict=True):
         assert torch.equal(moved, shift(images, dy, dx, mode))
 

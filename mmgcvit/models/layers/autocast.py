@@ -1,0 +1,94 @@
+"""Cast tensors together that autocast would cast one by one, with the same results in fewer kernels.
+
+Autocast casts each weight in a kernel of its own, and autograd its gradient in another: a third of the kernels of GC
+ViT's training step. Here a module casts the weights of all its layers at once (:func:`cast_weights_together`).
+"""
+
+import functools
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from .tracing import is_tracing
+
+# The cast weight and bias of the layers inside the module that runs.
+CAST_WEIGHTS: ContextVar[dict[nn.Module, tuple[Tensor, Tensor | None]]] = ContextVar('CAST_WEIGHTS')
+
+
+def get_autocast_dtype(device_type: str) -> torch.dtype | None:
+    """Return the dtype in which autocast computes linear layers; None if autocast is off."""
+    if not hasattr(torch, 'get_autocast_dtype'):  # before torch 2.4
+        if device_type == 'cpu':
+            return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
+        return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else None
+    # The meta device has no autocast.
+    is_enabled = device_type != 'meta' and torch.is_autocast_enabled(device_type)
+    return torch.get_autocast_dtype(device_type) if is_enabled else None
+
+
+def cast_for_autocast(x: Tensor) -> Tensor:
+    """Cast a tensor to the dtype in which autocast computes linear layers, if autocast is on."""
+    return x.to(get_autocast_dtype(x.device.type) or x.dtype)
+
+
+def cast_weights_together(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Decorate the ``forward`` of a module: under autocast, cast the weights of its layers in one kernel.
+
+    It affects layers that read their weights by :func:`get_weights`. torch.compile fuses casts by itself.
+    """
+
+    @functools.wraps(forward)
+    def cast_and_forward(module: nn.Module, x: Tensor, *args: Any) -> Tensor:
+        if get_autocast_dtype(x.device.type) is None or is_tracing():
+            return forward(module, x, *args)
+        layers = [layer for layer in module.modules() if getattr(layer, 'reads_cast_weights', False)]
+        weights = [weight for layer in layers for weight in (layer.weight, layer.bias) if weight is not None]
+        cast = iter(CastTogether.apply(*weights))
+        pairs = {layer: (next(cast), None if layer.bias is None else next(cast)) for layer in layers}
+        token = CAST_WEIGHTS.set(pairs)
+        try:
+            return forward(module, x, *args)
+        finally:
+            CAST_WEIGHTS.reset(token)
+
+    return cast_and_forward
+
+
+def get_weights(layer: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Return the weight and bias of a layer, as :func:`cast_weights_together` cast them if it did."""
+    cast = None if is_tracing() else CAST_WEIGHTS.get({}).get(layer)
+    return cast or (layer.weight, layer.bias)
+
+
+class Conv2d(nn.Conv2d):
+    """``nn.Conv2d`` whose weights may be cast with those of other layers."""
+
+    reads_cast_weights: ClassVar[bool] = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, *get_weights(self))
+
+
+class CastTogether(torch.autograd.Function):
+    """Cast tensors to autocast's dtype in one kernel, and their gradients back in another."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.dtype = tensors[0].dtype
+        return cast_together(tensors, get_autocast_dtype(tensors[0].device.type))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        return cast_together(grads, ctx.dtype)
+
+
+def cast_together(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    """Cast tensors to a dtype in one kernel (from torch 2.4; earlier versions take one for each)."""
+    cast = tuple(torch.empty_like(tensor, dtype=dtype) for tensor in tensors)
+    torch._foreach_copy_(cast, tensors)
+    return cast
