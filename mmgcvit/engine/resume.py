@@ -156,18 +156,19 @@ def lock(work_dir: str | Path) -> Iterator[None]:
         yield
 
 
-def warn_of_changes(cfg: Config) -> None:
-    """Log one warning with all settings that differ from those of the resumed run, as ``name: old -> new``.
+def find_changes(cfg: Config) -> dict[str, str]:
+    """Return the settings that differ from those of the resumed run, by name, as ``name: old -> new``.
 
     The config in the checkpoint is parsed, never executed.
     """
-    if not cfg.get('resume') or not cfg.get('load_from') or get_rank() != 0:
-        return
+    if not cfg.get('resume') or not cfg.get('load_from'):
+        return {}
     old, new = parse_config(read_meta(cfg.load_from).get('cfg')), get_plain_settings(cfg)
     if old is None or new is None:
         print_log(f'{cfg.load_from} has no config to compare with', 'current')
-        return
-    changes = [change for name, change in iter_differences(old, new) if name not in IGNORED_SETTINGS]
+        return {}
+    changes = {name: change for name, change in iter_differences(old, new) if name not in IGNORED_SETTINGS}
     if changes:
-        lines = '\n  '.join(changes)
+        lines = '\n  '.join(changes.values())
         print_log(escape_controls(f'resumed with other settings:\n  {lines}'), 'current', logging.WARNING)
+    return changes

@@ -18,13 +18,16 @@ from ..datasets.checks.sources import get_check_settings
 from ..errors import UserError
 from ..mmengine_utils import call_on_rank_0
 from ..ops.compiled import check_operators
+from .hooks.new_schedule import NewScheduleHook
 from .hooks.progress import open_progress
 from .hooks.summary import SummaryHook
 from .processes import join_processes
-from .resume import OverwriteHook, choose_checkpoint, lock, require_unused, warn_of_changes
+from .resume import OverwriteHook, choose_checkpoint, find_changes, lock, require_unused
 from .setup import build_runner, check_data
 
 REPLACED_TYPES = ('OptimWrapper', 'AmpOptimWrapper', 'mmgcvit.AutoPrecisionOptimWrapper')
+# If one of these changes when a run is resumed, its LR schedule is recomputed.
+SCHEDULE_SETTINGS = ('train_cfg.max_', 'param_scheduler')
 # For each value of --log-to: mmengine's visualization backend, and the package that it needs.
 TRACKERS = {
     'tensorboard': ('TensorboardVisBackend', 'tensorboard'),
@@ -78,7 +81,9 @@ def train(
         warn_of_batch_size(cfg)
         if cfg.get('load_from'):
             check_fits(runner.model, read(cfg.load_from), cfg.load_from, '' if cfg.get('resume') else 'backbone.')
-        warn_of_changes(cfg)
+        changes = call_on_rank_0(find_changes, cfg)
+        if any(name.startswith(SCHEDULE_SETTINGS) for name in changes):
+            runner.register_hook(NewScheduleHook(cfg.get('param_scheduler')))
         if overwrite:
             runner.register_hook(OverwriteHook())
         runner.register_hook(SummaryHook())

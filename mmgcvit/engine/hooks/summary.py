@@ -30,6 +30,11 @@ class SummaryHook(Hook):
         total = sum(parameter.numel() for parameter in parameters)
         trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
         runner.logger.info(f'{trainable / 1e6:.1f} M of {total / 1e6:.1f} M parameters are trainable')
+        unit, done = ('epochs', runner.epoch) if 'max_epochs' in runner.cfg.train_cfg else ('iters', runner.iter)
+        length = runner.cfg.train_cfg[f'max_{unit}']
+        if done >= length:
+            longer = f'to train longer, set train_cfg.max_{unit}, or --epochs beside --data'
+            runner.logger.warning(f'this run has already trained {done} of {length} {unit}; {longer}')
 
     @master_only
     def after_train(self, runner: Runner) -> None:

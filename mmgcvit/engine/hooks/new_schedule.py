@@ -1,0 +1,49 @@
+"""Train a resumed run for another number of epochs or iterations than before."""
+
+import warnings
+from copy import deepcopy
+from itertools import chain
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+
+class NewScheduleHook(Hook):
+    """Recompute the LR schedule of a resumed run, as if it had always had the schedule of its config.
+
+    mmengine resumes the schedule of the checkpoint instead, which ends with the earlier number of epochs. ``train``
+    registers this hook if the number of epochs or iterations or the LR schedulers have changed.
+
+    Args:
+        param_scheduler: The LR schedulers of the config.
+    """
+
+    def __init__(self, param_scheduler: Any) -> None:
+        self.param_scheduler = deepcopy(param_scheduler)
+
+    def before_train(self, runner: Runner) -> None:
+        is_by_epoch = 'max_epochs' in runner.cfg.train_cfg
+        unit = 'epoch' if is_by_epoch else 'iteration'
+        length = runner.cfg.train_cfg['max_epochs' if is_by_epoch else 'max_iters']
+        if self.param_scheduler is None:
+            runner.logger.info(f'training goes on until {unit} {length}')
+            return
+        # Parameter groups keep the values that schedulers change, such as lr, under initial_lr.
+        for group in runner.optim_wrapper.param_groups:
+            initial = {name: value for name, value in group.items() if name.startswith('initial_')}
+            group.update({name.removeprefix('initial_'): value for name, value in initial.items()})
+        with warnings.catch_warnings():
+            # mmengine warns if schedulers step before the optimizer.
+            warnings.simplefilter('ignore', UserWarning)
+            runner.param_schedulers = runner.build_param_scheduler(self.param_scheduler)
+            by_iter, by_epoch = ([s for s in runner.param_schedulers if s.by_epoch is flag] for flag in (False, True))
+            for iteration in range(1, runner.iter + 1):
+                ends_epoch = by_epoch and iteration % len(runner.train_dataloader) == 0
+                for scheduler in chain(by_iter, by_epoch if ends_epoch else ()):
+                    scheduler.step()
+        ends = [s.end for s in runner.param_schedulers if s.by_epoch is is_by_epoch]
+        message = f'training goes on until {unit} {length}, with the LR schedule of the config'
+        if ends and max(ends) < length:
+            message += f'; it ends at {unit} {max(ends)}, after which the LR is constant'
+        runner.logger.info(message)
